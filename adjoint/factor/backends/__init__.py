@@ -1,0 +1,1 @@
+"""One file per solver package; each makes `Direct` factorizers from it."""

@@ -1,0 +1,130 @@
+"""SuperLU, which comes with SciPy: always there, sequential, pivots rows by threshold.
+
+Li (2005), An overview of SuperLU, ACM Trans. Math. Softw. 31, 302.
+"""
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy
+import scipy.sparse as sparse
+from scipy.sparse.linalg import splu
+
+from ...arrays import Array, Trans
+from ..direct import Direct
+from ..accuracy import Symmetry, require_symmetric
+from ..errors import NotPositiveDefinite, singular
+
+
+@dataclass(frozen=True, eq=False)
+class _Permutation:
+    """A fill-reducing order found once: A with columns (and rows, if symmetric) taken in order q.
+
+    gather: places of the permuted matrix's entries in A.data; indices, indptr: its pattern.
+    """
+
+    q: Array
+    symmetric: bool
+    gather: Array
+    indices: Array
+    indptr: Array
+
+    @classmethod
+    def of(cls, A: sparse.csc_array, q: Array, symmetric: bool) -> "_Permutation":
+        # Numbered from 1: a stored 0 would not survive every SciPy indexing routine.
+        places = sparse.csc_array((np.arange(1.0, A.nnz + 1), A.indices, A.indptr), shape=A.shape)[:, q]
+        if symmetric:
+            places = places[q]
+        places = sparse.csc_array(places)
+        places.sort_indices()
+        gather = places.data.astype(np.int64) - 1
+        return cls(q, symmetric, gather, places.indices.astype(np.intc), places.indptr.astype(np.intc))
+
+    def apply(self, A: sparse.csc_array) -> sparse.csc_array:
+        return sparse.csc_array((A.data[self.gather], self.indices, self.indptr), shape=A.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class _Factors:
+    """P_r A P_c = L U of the permuted matrix, from SciPy's SuperLU object."""
+
+    backend: str
+    lu: object
+    permutation: _Permutation
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        q, symmetric = self.permutation.q, self.permutation.symmetric
+        u = self.lu.solve(b[q] if symmetric or trans != "N" else b, trans)  # type: ignore[attr-defined]
+        if not (symmetric or trans == "N"):
+            return np.asarray(u)
+        unpermuted = np.empty_like(u)
+        unpermuted[q] = u
+        return unpermuted
+
+    def log_abs_det(self) -> float:
+        return float(np.log(np.abs(self.lu.U.diagonal())).sum())  # type: ignore[attr-defined]
+
+
+@dataclass(eq=False)
+class _Order:
+    """The column order, which SciPy's SuperLU only tells after a first factorization."""
+
+    permutation: _Permutation | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, eq=False)
+class _Analysis:
+    """Remembers the order of the first factorization, which the later ones then need not find again."""
+
+    symmetry: Symmetry
+    definite: bool
+    order: _Order = field(default_factory=_Order)
+
+    def factor(self, A: sparse.csc_array, name: str) -> _Factors:
+        if self.symmetry != "none":
+            # SuperLU would solve a nonsymmetric system all the same; other backends could not.
+            require_symmetric(A, self.symmetry, name)
+        with self.order.lock:
+            known = self.order.permutation
+            if known is None:
+                known = _Permutation.of(A, np.arange(A.shape[0]), self.definite)
+                lu = self._splu(known.apply(A), "MMD_AT_PLUS_A" if self.definite else "COLAMD", name)
+                self.order.permutation = _Permutation.of(A, np.argsort(lu.perm_c), self.definite)
+            else:
+                lu = self._splu(known.apply(A), "NATURAL", name)
+        if self.definite:
+            _require_positive_pivots(lu, name)
+        return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known)
+
+    def _splu(self, A: sparse.csc_array, order: str, name: str):  # type: ignore[no-untyped-def]
+        options = {"SymmetricMode": True} if self.definite else {}
+        try:
+            # In symmetric mode the pivots stay on the diagonal: their signs are those of the eigenvalues.
+            return splu(
+                A, permc_spec=order, diag_pivot_thresh=0.0 if self.definite else None, options=options
+            )
+        except RuntimeError as error:
+            raise singular(name, f"met a pivot that is exactly zero ({error})") from error
+
+
+def _require_positive_pivots(lu, name: str) -> None:  # type: ignore[no-untyped-def]
+    """Raise NotPositiveDefinite unless the pivots stayed on the diagonal and are positive (Sylvester)."""
+    pivots = lu.U.diagonal()
+    bad = np.flatnonzero(~(pivots.real > 0.0))
+    if bad.size or not np.array_equal(lu.perm_r, lu.perm_c):
+        raise NotPositiveDefinite(
+            f"{name} met {bad.size or 'off-diagonal'} pivot(s) that are not positive. Usual causes: an indefinite "
+            "problem (saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary condition, "
+            "a negative stiffness."
+        )
+
+
+def _available() -> str:
+    return ""
+
+
+lu = Direct("LU by SuperLU", "none", lambda A: _Analysis("none", definite=False), _available)
+cholesky = Direct("Cholesky by SuperLU", "hermitian", lambda A: _Analysis("hermitian", definite=True), _available)
+ldl = Direct("LDL by SuperLU", "symmetric", lambda A: _Analysis("symmetric", definite=False), _available)

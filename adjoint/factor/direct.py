@@ -1,0 +1,120 @@
+"""Direct factorizers: one symbolic analysis per sparsity pattern, one factorization per matrix."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from .accuracy import ACCEPT, REFINE, Symmetry
+from .counting import Counts, collecting, count, phase
+from .errors import BackendMissing
+from .factorization import Accuracy, Factorization, Factors
+from .matrix import SparseMatrix, as_csc, require_full_structure
+
+REMEMBERED = 4
+"""Patterns whose analysis a factorizer keeps: enough for two or three models used in turn."""
+
+
+class Analysis(Protocol):
+    """A backend's symbolic analysis of one pattern; immutable, serves any number of matrices at once."""
+
+    def factor(self, A: sparse.csc_array, name: str) -> Factors:
+        """The factors of A, whose pattern was analysed; name: for messages."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Remembered:
+    """A pattern, in arrays of its own (the user may write to his), and its analysis."""
+
+    indptr: Array
+    indices: Array
+    dtype: np.dtype[np.generic]
+    analysis: Analysis
+
+    def serves(self, A: sparse.csc_array) -> bool:
+        return (
+            self.dtype == A.dtype
+            and self.indices.size == A.indices.size
+            and np.array_equal(self.indptr, A.indptr)
+            and np.array_equal(self.indices, A.indices)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Direct:
+    """A factorizer: `Direct(...)(A)` factors A; the last few patterns keep their analysis.
+
+    label: what it does, for messages ("Cholesky by CHOLMOD"); analyse: the backend's symbolic analysis;
+    missing: the reason why the backend cannot be used, or "" if it can.
+    """
+
+    label: str
+    symmetry: Symmetry
+    analyse: Callable[[sparse.csc_array], Analysis]
+    missing: Callable[[], str]
+    _memory: list[_Remembered] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, A: SparseMatrix | Array) -> Factorization:
+        """Factor A: (n, n), sparse or dense, float64 or complex128.
+
+        Raises SingularMatrix, NotPositiveDefinite, NonFinite, BackendMissing, ForkedProcess; TypeError and
+        ValueError for what is no square matrix of floating-point numbers.
+        """
+        if reason := self.missing():
+            raise BackendMissing(f"{self.label}: {reason}")
+        A = as_csc(A)
+        name = f"{self.label} of a {A.shape[0]}x{A.shape[1]} matrix"
+        counts = Counts()
+        with collecting(counts):
+            with phase("analysis"):
+                analysis = self._analysis(A)
+            with phase("factor"):
+                count(numeric=1)
+                factors = analysis.factor(A, name)
+        return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, probe=True), name, counts)
+
+    def _analysis(self, A: sparse.csc_array) -> Analysis:
+        with self._lock:
+            for position, known in enumerate(self._memory):
+                if known.serves(A):
+                    self._memory.insert(0, self._memory.pop(position))
+                    return known.analysis
+        require_full_structure(A)
+        count(symbolic=1)
+        analysis = self.analyse(A)
+        with self._lock:
+            self._memory.insert(0, _Remembered(A.indptr.copy(), A.indices.copy(), A.dtype, analysis))
+            del self._memory[REMEMBERED:]
+        return analysis
+
+    def forget(self) -> None:
+        """Drop the remembered analyses (they may hold tens of megabytes at 10⁶ unknowns)."""
+        with self._lock:
+            self._memory.clear()
+
+
+@dataclass(frozen=True, eq=False)
+class Fastest:
+    """A factorizer that runs on the first of its candidates that is installed; the last one always is."""
+
+    label: str
+    candidates: tuple[Direct, ...]
+
+    @property
+    def choice(self) -> Direct:
+        """The candidate that factors here."""
+        return next(direct for direct in self.candidates if not direct.missing())
+
+    def __call__(self, A: SparseMatrix | Array) -> Factorization:
+        """Factor A by `choice`; see `Direct.__call__`."""
+        return self.choice(A)
+
+    def forget(self) -> None:
+        """Drop the remembered analyses of all candidates."""
+        for direct in self.candidates:
+            direct.forget()

@@ -1,0 +1,45 @@
+"""What can go wrong in a solve, each with its usual causes."""
+
+
+class SolveError(RuntimeError):
+    """A solve failed; nothing was returned. The subclass says why."""
+
+
+class SingularMatrix(SolveError):
+    """The matrix is singular, exactly or to working precision."""
+
+
+class NotPositiveDefinite(SolveError):
+    """A Cholesky factorization met a pivot that is not positive."""
+
+
+class InaccurateSolve(SolveError):
+    """A solution does not satisfy its system, even after refinement."""
+
+
+class NotSymmetric(InaccurateSolve):
+    """A matrix stated to be symmetric (Hermitian) is not: the factors belong to another matrix."""
+
+
+class KrylovStalled(InaccurateSolve):
+    """An iterative solver used up its iterations without reaching its tolerance."""
+
+
+class NonFinite(SolveError, ValueError):
+    """A matrix, a right-hand side or a parameter holds nan or inf."""
+
+
+class BackendMissing(SolveError, ImportError):
+    """A solver package that was asked for by name is not installed, or does not load."""
+
+
+class ForkedProcess(SolveError):
+    """Factors, or threads, of the parent process were about to be used in a forked child."""
+
+
+def singular(what: str, found: str) -> SingularMatrix:
+    """The error for a singular matrix; what: "LU of a 882x882 matrix", found: what was met, and where."""
+    return SingularMatrix(
+        f"{what} {found}. Usual causes: a missing boundary condition (the body can move freely), an element "
+        "with zero stiffness, an unknown that no equation mentions, or two equations that are the same."
+    )

@@ -1,0 +1,77 @@
+"""The boundary: what a user hands over becomes one csc_array of float64 or complex128."""
+
+from typing import TypeAlias
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from .errors import NonFinite, singular
+
+SparseMatrix: TypeAlias = sparse.sparray | sparse.spmatrix
+
+
+def as_csc(A: SparseMatrix | Array) -> sparse.csc_array:
+    """A as a csc_array of float64 or complex128, without a copy where it already is one.
+
+    A: square (n, n), sparse of any format, or a dense array; float32 and complex64 are widened.
+    Raises TypeError for integers, booleans and objects, ValueError for a matrix that is not square, is
+    empty, or has unsorted or repeated entries, NonFinite for nan and inf.
+    """
+    if not (sparse.issparse(A) or isinstance(A, np.ndarray)):
+        raise TypeError(f"got a {type(A).__name__}, expected a SciPy sparse matrix or a NumPy array")
+    if A.ndim != 2 or A.shape[0] != A.shape[1]:
+        raise ValueError(f"got a matrix of shape {A.shape}, expected a square one (n, n)")
+    if A.shape[0] == 0:
+        raise ValueError("got an empty matrix (0, 0), expected at least one unknown")
+    if A.dtype.kind not in "fc" or A.dtype.itemsize > (8 if A.dtype.kind == "f" else 16):
+        raise TypeError(
+            f"got a matrix of dtype {A.dtype}, expected float64 or complex128: convert with A.astype(float), "
+            "and see whether integers were meant"
+        )
+    if sparse.issparse(A) and A.format in ("csc", "csr") and not A.has_canonical_format:
+        raise ValueError(
+            f"got a {A.format} matrix with unsorted or repeated entries, expected canonical format: call "
+            "A.sum_duplicates() (it sorts, and adds entries given twice)"
+        )
+    dtype = np.complex128 if A.dtype.kind == "c" else np.float64
+    csc = sparse.csc_array(A, dtype=dtype)
+    # |Σ a| is finite unless an entry is not, or the sum overflows: only then is every entry looked at.
+    if not np.isfinite(csc.data.sum()):
+        _require_finite(csc)
+    return csc
+
+
+def _require_finite(A: sparse.csc_array) -> None:
+    bad = np.flatnonzero(~np.isfinite(A.data))
+    if bad.size:
+        column = int(np.searchsorted(A.indptr, bad[0], side="right")) - 1
+        raise NonFinite(
+            f"matrix entry ({A.indices[bad[0]]}, {column}) is {A.data[bad[0]]} ({bad.size} such of {A.nnz}). "
+            "Usual causes: a parameter that is nan, a division by a zero length or area, 0**negative."
+        )
+
+
+def require_full_structure(A: sparse.csc_array) -> None:
+    """Raise SingularMatrix if a row or a column of A holds no entry at all."""
+    n = A.shape[0]
+    for name, sizes in (("column", np.diff(A.indptr)), ("row", np.bincount(A.indices, minlength=n))):
+        empty = np.flatnonzero(sizes == 0)
+        if empty.size:
+            raise singular(
+                f"the {n}x{n} matrix", f"is structurally singular: {name} {empty[0]} is empty ({empty.size} such)"
+            )
+
+
+def as_right_hand_side(b: Array, n: int) -> Array:
+    """b as float64 or complex128, (n,) or (n, k); raises TypeError, ValueError or NonFinite."""
+    b = np.asarray(b)
+    if b.dtype.kind not in "fciub":
+        raise TypeError(f"got a right-hand side of dtype {b.dtype}, expected float64 or complex128")
+    if b.ndim not in (1, 2) or b.shape[0] != n:
+        raise ValueError(f"got a right-hand side of shape {b.shape}, expected ({n},) or ({n}, k)")
+    b = b.astype(np.complex128 if b.dtype.kind == "c" else np.float64, copy=False)
+    if not np.isfinite(b.sum()) and not np.isfinite(b).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(b))[0])
+        raise NonFinite(f"right-hand side entry {where} is {b[where]}, expected finite numbers")
+    return b
