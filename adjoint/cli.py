@@ -1,0 +1,90 @@
+"""The command line, `python -m adjoint COMMAND`: one entry of `COMMANDS` for each."""
+
+import argparse
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from . import doctor
+
+WIDTH = 96
+"""Columns of what is printed, at most."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand. arguments: adds its options to a parser; run: does it, and returns the exit code."""
+
+    summary: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def table(solvers: Sequence[doctor.Solver]) -> str:
+    """One line for each solver that works: package, BLAS, seconds."""
+    header = ("solver", "package", "BLAS it calls", "seconds")
+    rows = [
+        (one.name, one.package, "-" if one.blas is None else str(one.blas), _seconds(one.seconds))
+        for one in solvers
+        if not one.fault
+    ]
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3].rjust(7)])
+        for row in [header, *rows]
+    )
+
+
+def _seconds(seconds: float) -> str:
+    return "-" if math.isnan(seconds) else f"{seconds:.3f}"
+
+
+def _paragraph(text: str, indent: int) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def diagnosis(environment: Sequence[str], solvers: Sequence[doctor.Solver], verdict: str) -> str:
+    """What `doctor` prints: where, which solvers, which are missing and why, and the verdict."""
+    missing = [_paragraph(f"{one.name}: {one.fault}", 4) for one in solvers if one.fault]
+    return "\n\n".join(
+        part
+        for part in (
+            "\n".join(environment),
+            table(solvers),
+            f"seconds: analyse, factor and solve the Laplacian of {doctor.GRID} x {doctor.GRID} points, once",
+            "\n".join(["Not here:", *missing]) if missing else "",
+            _paragraph(f"Verdict: {verdict}", 4),
+        )
+        if part
+    )
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    solvers = doctor.solvers()
+    verdict = doctor.verdict(solvers, doctor.processor_has_avx2())
+    print(diagnosis(doctor.environment(), solvers, verdict))
+    return 0 if any(not one.fault for one in solvers) else 1
+
+
+def _no_arguments(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+COMMANDS = {
+    "doctor": Command(
+        "which solvers and which BLAS are used here, and what would mend them", _no_arguments, _doctor
+    ),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `python -m adjoint` with these arguments; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m adjoint", description="Adjoint gradients of sparse models."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        command.arguments(subparsers.add_parser(name, help=command.summary, description=command.summary))
+    parsed = parser.parse_args(arguments)
+    return COMMANDS[parsed.command].run(parsed)

@@ -1,0 +1,16 @@
+"""Maps from design variables to physical parameters, p = φ(x), each with its derivative and transpose."""
+
+from .filters import DensityFilter, HelmholtzFilter
+from .interpolation import HeavisideProjection, Ramp, Simp
+from .maps import Composed, DesignMap, Identity
+
+__all__ = [
+    "Composed",
+    "DensityFilter",
+    "DesignMap",
+    "HeavisideProjection",
+    "HelmholtzFilter",
+    "Identity",
+    "Ramp",
+    "Simp",
+]

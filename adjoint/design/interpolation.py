@@ -1,0 +1,124 @@
+"""Pointwise maps of densities: SIMP and RAMP interpolation, and the smoothed Heaviside projection."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array
+from .maps import Composed, DesignMap
+
+
+@dataclass(frozen=True, eq=False)
+class Simp:
+    """E(x) = E_min + xᵖ (E₀ − E_min).
+
+    penalty: p ≥ 1. minimum, maximum: E_min > 0, which keeps the stiffness matrix regular, and E₀, Pa (or 1
+    where the element matrix holds the modulus). Raises ValueError for x < 0 with a penalty that is no integer.
+
+    Sigmund (2007), Struct. Multidiscip. Optim. 33, 401, eq. 2.
+    """
+
+    penalty: float = 3.0
+    minimum: float = 1e-9
+    maximum: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.penalty >= 1.0 and 0.0 <= self.minimum < self.maximum):
+            raise ValueError(
+                f"Simp: got penalty={self.penalty}, minimum={self.minimum}, maximum={self.maximum}; "
+                "expected penalty ≥ 1 and 0 ≤ minimum < maximum"
+            )
+
+    def _require_base(self, x: Array) -> None:
+        if self.penalty != int(self.penalty) and not np.all(x.real >= 0.0):
+            raise ValueError(f"Simp: a density is {x.real.min()}, expected x ≥ 0 for the penalty {self.penalty}")
+
+    def __call__(self, x: Array) -> Array:
+        """E(x), (m,)."""
+        self._require_base(x)
+        return self.minimum + (self.maximum - self.minimum) * x**self.penalty
+
+    def vjp(self, x: Array, p_bar: Array) -> Array:
+        """E'(x) p̄, (m,)."""
+        self._require_base(x)
+        return (self.maximum - self.minimum) * self.penalty * x ** (self.penalty - 1.0) * p_bar
+
+    def jvp(self, x: Array, x_dot: Array) -> Array:
+        """E'(x) ẋ, (m,)."""
+        return self.vjp(x, x_dot)
+
+    def __rshift__(self, then: DesignMap) -> Composed:
+        return Composed(self, then)
+
+
+@dataclass(frozen=True, eq=False)
+class Ramp:
+    """E(x) = E_min + x / (1 + q (1 − x)) (E₀ − E_min); unlike SIMP, of nonzero slope at x = 0.
+
+    curvature: q ≥ 0. minimum, maximum: E_min and E₀, Pa.
+
+    Stolpe & Svanberg (2001), Struct. Multidiscip. Optim. 22, 116.
+    """
+
+    curvature: float = 8.0
+    minimum: float = 1e-9
+    maximum: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.curvature >= 0.0 and 0.0 <= self.minimum < self.maximum):
+            raise ValueError(
+                f"Ramp: got curvature={self.curvature}, minimum={self.minimum}, maximum={self.maximum}; "
+                "expected curvature ≥ 0 and 0 ≤ minimum < maximum"
+            )
+
+    def __call__(self, x: Array) -> Array:
+        """E(x), (m,)."""
+        return self.minimum + (self.maximum - self.minimum) * x / (1.0 + self.curvature * (1.0 - x))
+
+    def vjp(self, x: Array, p_bar: Array) -> Array:
+        """E'(x) p̄, (m,)."""
+        q = self.curvature
+        return (self.maximum - self.minimum) * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 2 * p_bar
+
+    def jvp(self, x: Array, x_dot: Array) -> Array:
+        """E'(x) ẋ, (m,)."""
+        return self.vjp(x, x_dot)
+
+    def __rshift__(self, then: DesignMap) -> Composed:
+        return Composed(self, then)
+
+
+@dataclass(frozen=True, eq=False)
+class HeavisideProjection:
+    """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above.
+
+    beta: steepness, > 0 (small: the identity). eta: threshold, 0 ≤ η ≤ 1.
+
+    Wang, Lazarov & Sigmund (2011), Struct. Multidiscip. Optim. 43, 767, eq. 9.
+    """
+
+    beta: float
+    eta: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.beta < np.inf and 0.0 <= self.eta <= 1.0):
+            raise ValueError(f"HeavisideProjection: got beta={self.beta}, eta={self.eta}; expected beta > 0, 0 ≤ eta ≤ 1")
+
+    @property
+    def _range(self) -> float:
+        return float(np.tanh(self.beta * self.eta) + np.tanh(self.beta * (1.0 - self.eta)))
+
+    def __call__(self, x: Array) -> Array:
+        """The projected densities, (m,)."""
+        return np.asarray((np.tanh(self.beta * self.eta) + np.tanh(self.beta * (x - self.eta))) / self._range)
+
+    def vjp(self, x: Array, p_bar: Array) -> Array:
+        """β (1 − tanh² β(x − η)) p̄ / range, (m,)."""
+        return np.asarray(self.beta * (1.0 - np.tanh(self.beta * (x - self.eta)) ** 2) / self._range * p_bar)
+
+    def jvp(self, x: Array, x_dot: Array) -> Array:
+        """The same diagonal, applied to ẋ."""
+        return self.vjp(x, x_dot)
+
+    def __rshift__(self, then: DesignMap) -> Composed:
+        return Composed(self, then)

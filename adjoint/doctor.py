@@ -1,0 +1,248 @@
+"""What this machine solves with: the packages, the BLAS each one calls, how fast it is, and what to mend."""
+
+import ctypes
+import importlib
+import math
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sparse
+import threadpoolctl
+
+from .factor.backends import cholmod, superlu
+from .factor.direct import Direct
+from .factor.errors import SolveError
+
+GRID = 200
+"""Points a side of the grid on which the solvers are timed: 40 000 unknowns, some tenths of a second."""
+
+AVX2_KERNELS = {"Haswell", "Zen", "Excavator", "SkylakeX", "Cooperlake", "SapphireRapids"}
+"""The x86 kernels of OpenBLAS that use AVX2 or better; the others do at most half as much a cycle."""
+
+BLAS_NAMES = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS", "flexiblas": "FlexiBLAS"}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A solver to try. factorize: what is timed, if anything; remedy: how to install it."""
+
+    distribution: str
+    module: str
+    remedy: str
+    factorize: Direct | None = None
+
+
+_SCIKIT_SPARSE = (
+    "apt-get install gcc python3-dev libsuitesparse-dev libopenblas0-pthread, then pip install "
+    "'scikit-sparse>=0.4.16,<0.5'; or, with root rights, ./scripts/setup.sh does both"
+)
+_SCIKIT_SPARSE_05 = (
+    "scikit-sparse 0.5, which needs SuiteSparse 7.4 or newer (Debian 13, Ubuntu 24.04): pip install "
+    "'scikit-sparse==0.5.*'"
+)
+CANDIDATES = {
+    "SuperLU": Candidate(
+        "scipy", "scipy.sparse.linalg", "pip install --force-reinstall scipy", superlu.cholesky
+    ),
+    "CHOLMOD": Candidate("scikit-sparse", "sksparse.cholmod", _SCIKIT_SPARSE, cholmod.cholesky),
+    "Pardiso": Candidate("pypardiso", "pypardiso", "pip install pypardiso (with MKL, about 700 MB)"),
+    "UMFPACK": Candidate("scikit-sparse", "sksparse.umfpack", _SCIKIT_SPARSE_05),
+    "KLU": Candidate("scikit-sparse", "sksparse.klu", _SCIKIT_SPARSE_05),
+    "AMG": Candidate("pyamg", "pyamg", "pip install pyamg"),
+}
+
+
+@dataclass(frozen=True)
+class Blas:
+    """A BLAS in memory. kernels: the processor that OpenBLAS took this one for, "" for another BLAS."""
+
+    name: str
+    kernels: str
+    threads: int
+    path: str
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the plain Fortran one."""
+        return self.name == "reference BLAS"
+
+    def __str__(self) -> str:
+        kernels = f"{self.kernels}, " if self.kernels else ""
+        return f"{self.name} ({kernels}{self.threads} thread{'' if self.threads == 1 else 's'})"
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A solver tried. seconds: to analyse, factor and solve (nan: not timed); fault: why it fails, or ""."""
+
+    name: str
+    package: str
+    blas: Blas | None
+    seconds: float
+    fault: str
+
+
+def laplacian(points: int) -> sparse.csc_array:
+    """−Δ by five-point differences on a square of points × points, zero outside: (points², points²)."""
+    ones = np.ones(points)
+    line = sparse.diags_array([-ones[1:], 2.0 * ones, -ones[1:]], offsets=[-1, 0, 1])
+    eye = sparse.eye_array(points)
+    return sparse.csc_array(sparse.kron(line, eye) + sparse.kron(eye, line))
+
+
+def seconds_to_solve(factorize: Direct, points: int) -> float:
+    """Seconds to analyse, factor and solve −Δu = 1, the better of two tries; raises SolveError."""
+    A = laplacian(points)
+    tries = []
+    for _ in range(2):
+        factorize.forget()
+        started = time.perf_counter()
+        factorize(A).solve(np.ones(A.shape[0]))
+        tries.append(time.perf_counter() - started)
+    factorize.forget()
+    return min(tries)
+
+
+def shared_libraries() -> list[str]:
+    """The shared libraries in this process, by path (Linux tells; elsewhere none)."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    return sorted({line.split(maxsplit=5)[5] for line in lines if "/" in line and ".so" in line})
+
+
+def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[str]) -> list[Blas]:
+    """Each BLAS in this process; pools: those that threadpoolctl knows, libraries: by path."""
+    found = [
+        Blas(
+            f"{BLAS_NAMES.get(str(pool['internal_api']), pool['internal_api'])} {pool['version']}",
+            str(pool.get("architecture", "")) if pool["internal_api"] == "openblas" else "",
+            int(str(pool["num_threads"])),
+            str(pool["filepath"]),
+        )
+        for pool in pools
+        if pool["user_api"] == "blas"
+    ]
+    # The reference BLAS has no threads to control, so threadpoolctl does not know it. Debian keeps it in a
+    # folder blas/; the libblas.so.3 of another folder (openblas-pthread/) hands over to one of those above.
+    reference = [path for path in libraries if re.search(r"/(blas|lib|lib64)/lib(ref)?blas\.so", path)]
+    return found + [Blas("reference BLAS", "", 1, path) for path in reference]
+
+
+def blas_of(name: str, found: Iterable[Blas]) -> Blas | None:
+    """The BLAS that a solver calls: SciPy's own for SuperLU, MKL for Pardiso, else the system's."""
+    found = list(found)
+    system = [blas for blas in found if not re.search(r"\.libs/|mkl_rt", blas.path)]
+    bundled = [blas for blas in found if "/scipy.libs/" in blas.path]
+    choice = {
+        "SuperLU": bundled or system,
+        "CHOLMOD": system,
+        "UMFPACK": system,
+        "Pardiso": [blas for blas in found if "mkl_rt" in blas.path],
+    }
+    return next(iter(choice.get(name, [])), None)
+
+
+def suitesparse_version(libraries: Iterable[str]) -> str:
+    """The version of the SuiteSparse in this process, as it tells itself; "" if there is none."""
+    for path in libraries:
+        if "/libsuitesparseconfig" in path:
+            numbers = (ctypes.c_int * 3)()
+            ctypes.CDLL(path).SuiteSparse_version(numbers)
+            return ".".join(str(number) for number in numbers)
+    return ""
+
+
+def installed(distribution: str) -> str:
+    """The distribution with its version."""
+    try:
+        return f"{distribution} {version(distribution)}"
+    except PackageNotFoundError:
+        return f"{distribution} (not installed)"
+
+
+def attempt(candidate: Candidate, points: int) -> tuple[float, str]:
+    """Seconds for the Laplacian of points × points (nan: not timed), and why the solver fails, or ""."""
+    try:
+        importlib.import_module(candidate.module)
+    except ImportError as error:
+        return math.nan, f"{error}. Remedy: {candidate.remedy}."
+    if candidate.factorize is None:
+        return math.nan, ""
+    try:
+        seconds_to_solve(candidate.factorize, 5)  # Loads the libraries and starts their threads.
+        return seconds_to_solve(candidate.factorize, points), ""
+    except SolveError as error:
+        return math.nan, str(error)
+
+
+def solvers(points: int = GRID) -> list[Solver]:
+    """Try every solver on the Laplacian of points × points."""
+    outcomes = {name: attempt(candidate, points) for name, candidate in CANDIDATES.items()}
+    libraries = shared_libraries()
+    found = blas_in_memory(threadpoolctl.threadpool_info(), libraries)
+    suitesparse = suitesparse_version(libraries)
+    tried = []
+    for name, (seconds, fault) in outcomes.items():
+        package = installed(CANDIDATES[name].distribution)
+        if package.startswith("scikit-sparse"):
+            package += f", SuiteSparse {suitesparse}"
+        tried.append(Solver(name, package, None if fault else blas_of(name, found), seconds, fault))
+    return tried
+
+
+def environment() -> list[str]:
+    """The versions that matter, and the machine, in a few lines."""
+    cores = f"{os.cpu_count()} cores"
+    if sys.platform == "linux":
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+        cores = f"{len(os.sched_getaffinity(0))} of {cores}, {memory:.0f} GiB of memory"
+    return [
+        f"{installed('sparse-adjoint')}, Python {platform.python_version()}",
+        ", ".join(installed(name) for name in ("numpy", "scipy", "matplotlib")),
+        f"{platform.system()} {platform.machine()}, {cores}",
+    ]
+
+
+def processor_has_avx2() -> bool:
+    """Whether this is an x86 processor with AVX2 (Linux tells; elsewhere no)."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return platform.machine() == "x86_64" and cpuinfo.exists() and " avx2 " in cpuinfo.read_text()
+
+
+def findings(tried: Iterable[Solver], avx2: bool) -> list[str]:
+    """What slows this machine down, each with its remedy; avx2: whether the processor has AVX2."""
+    working = {one.name: one for one in tried if not one.fault}
+    if "CHOLMOD" not in working:
+        return [f"Cholesky runs on SuperLU, several times slower than on CHOLMOD. Remedy: {_SCIKIT_SPARSE}."]
+    blas = working["CHOLMOD"].blas
+    if blas is None:
+        return []
+    if blas.is_reference:
+        return [
+            "CHOLMOD runs on the reference BLAS, 4 to 10 times slower on large problems than on OpenBLAS. "
+            "Remedy: apt-get install libopenblas0-pthread."
+        ]
+    if avx2 and blas.kernels and blas.kernels not in AVX2_KERNELS:
+        return [
+            f"The {blas.name} that CHOLMOD calls takes this processor for a {blas.kernels} and leaves its "
+            "AVX2 units idle. Remedy: export OPENBLAS_CORETYPE=Haswell."
+        ]
+    return []
+
+
+def verdict(tried: Sequence[Solver], avx2: bool) -> str:
+    """All of it in a sentence or two."""
+    working = {one.name: one for one in tried if not one.fault}
+    if not working:
+        return "nothing here solves a sparse system. Remedy: reinstall NumPy and SciPy."
+    if slow := findings(tried, avx2):
+        return " ".join(["it works, but slower than it could.", *slow])
+    return f"good. Cholesky runs on CHOLMOD with {working['CHOLMOD'].blas}."

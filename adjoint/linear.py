@@ -1,0 +1,118 @@
+"""Linear problems A(p) u = b(p), with Dirichlet data or without."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+
+from .arrays import Array
+from .dirichlet import Bordered, Dirichlet
+from .factor import Counts, Factorization, lu
+from .factor.counting import collecting, phase
+from .factor.matrix import SparseMatrix, as_csc, as_right_hand_side
+from .matrices import Constant, ConstantVector
+from .parameters import as_parameters
+from .residual import Matrix, Vector
+from .span import KnownSolves
+from .steady import SteadySolution
+
+
+@dataclass(frozen=True, eq=False)
+class LinearResidual:
+    """R(u, p) = A(p) u − b(p), in the rows of the free unknowns, and u − g(p) in those of the fixed ones."""
+
+    A: Matrix
+    b: Vector
+    dirichlet: Dirichlet | None
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """R(u, p), of u's shape."""
+        r = np.asarray(self.A(p) @ u - self.b(p))
+        if self.dirichlet is not None:
+            fixed = self.dirichlet.fixed
+            r[fixed] = u[fixed] - self.dirichlet.at(p, u.shape)
+        return r
+
+    def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
+        """∂R/∂u, (n, n): A(p), with unit rows for the fixed unknowns."""
+        A = self.A(p)
+        if self.dirichlet is None:
+            return A
+        kept = np.ones(A.shape[0])
+        kept[self.dirichlet.fixed] = 0.0
+        return sparse.csc_array(sparse.diags_array(kept) @ A + sparse.diags_array(1.0 - kept))
+
+    def vjp(self, u: Array, p: Array, lam: Array) -> Array:
+        """(∂R/∂p)ᴴ λ, (m,)."""
+        if self.dirichlet is None:
+            return self.A.vjp(p, u, lam) - self.b.vjp(p, lam)
+        fixed = self.dirichlet.fixed
+        reaction = lam[fixed]
+        lam = lam.copy()
+        lam[fixed] = 0.0
+        given = reaction.reshape(fixed.size, -1).sum(axis=1)
+        return self.A.vjp(p, u, lam) - self.b.vjp(p, lam) - self.dirichlet.values.vjp(p, given)
+
+    def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
+        """(∂R/∂p) ṗ, of u's shape."""
+        r = np.asarray(self.A.jvp(p, u, p_dot) - self.b.jvp(p, p_dot))
+        if self.dirichlet is not None:
+            given = self.dirichlet.values.jvp(p, p_dot)
+            r[self.dirichlet.fixed] = -given if u.ndim == 1 else -given[:, None]
+        return r
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProblem:
+    """A(p) u = b(p): one factorization gives u, and with it every derivative.
+
+    A: a Matrix, or a sparse matrix that does not depend on p. b: a Vector, or an array (n,), or (n, k) for k
+    load cases. factorize: what A is stated to be: `lu` (anything), `cholesky` (positive definite), `ldl`
+    (symmetric), a named backend, `cg(...)`, `gmres(...)`. dirichlet: unknowns whose values are given; A, b
+    and u keep their full size n, the rows of A and b at fixed unknowns are not used.
+    """
+
+    A: Matrix | SparseMatrix
+    b: Vector | Array
+    factorize: Callable[[sparse.csc_array], Factorization] = lu
+    dirichlet: Dirichlet | None = None
+
+    def __post_init__(self) -> None:
+        if sparse.issparse(self.A):
+            object.__setattr__(self, "A", Constant(self.A))
+        if isinstance(self.b, np.ndarray | list | tuple):
+            object.__setattr__(self, "b", ConstantVector(np.asarray(self.b)))
+        if not (callable(self.A) and callable(self.b) and callable(self.factorize)):
+            raise TypeError(
+                f"LinearProblem: got A={type(self.A).__name__}, b={type(self.b).__name__}, "
+                f"factorize={type(self.factorize).__name__}; expected a Matrix or a sparse matrix, a Vector or an "
+                "array, and a factorizer such as adjoint.lu"
+            )
+
+    @property
+    def residual(self) -> LinearResidual:
+        """R(u, p) of this problem."""
+        return LinearResidual(self.A, self.b, self.dirichlet)
+
+    def solve(self, p: Array) -> SteadySolution:
+        """u with A(p) u = b(p), ready for derivatives; p: (m,).
+
+        One factorization, one solve. Raises the errors of `factorize` and of `Factorization.solve`, ValueError or
+        TypeError where A(p), b(p) or p have the wrong shape or type, NonFinite where they hold nan or inf.
+        """
+        p = as_parameters(p)
+        counts = Counts()
+        with collecting(counts):
+            with phase("assembly"):
+                A = as_csc(self.A(p))
+                rhs = as_right_hand_side(self.b(p), A.shape[0])
+            if self.dirichlet is None:
+                inverse: Factorization | Bordered = self.factorize(A)
+            else:
+                inverse = Bordered.of(A, self.dirichlet, self.factorize)
+                rhs = rhs.astype(np.result_type(rhs, self.dirichlet.values(p)))
+                rhs[self.dirichlet.fixed] = self.dirichlet.at(p, rhs.shape)
+            u = inverse.solve(rhs)
+        known = KnownSolves(inverse, rhs, u)
+        return SteadySolution(u, p, self.residual, known, counts)

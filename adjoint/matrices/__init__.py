@@ -1,0 +1,20 @@
+"""A(p) and b(p): sparse matrices and right-hand sides that depend on parameters."""
+
+from .affine import Affine, Constant
+from .combination import Combination
+from .elements import Elements
+from .entries import Entries
+from .part import Part, PartVector
+from .vectors import AffineVector, ConstantVector
+
+__all__ = [
+    "Affine",
+    "AffineVector",
+    "Combination",
+    "Constant",
+    "ConstantVector",
+    "Elements",
+    "Entries",
+    "Part",
+    "PartVector",
+]

@@ -1,0 +1,81 @@
+"""Constant and affine matrices: A(p) = A₀ + Σ_i p_i A_i, for a few parameters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..factor.matrix import SparseMatrix, as_csc
+from ..parameters import cotangent, require_length
+from .patterns import on_pattern, union_of_patterns
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A(p) = A: a matrix that does not depend on p.
+
+    value: (n, n), sparse. Raises what `adjoint.lu` raises for what is no square matrix of floats.
+    """
+
+    value: SparseMatrix
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", as_csc(self.value))
+
+    def __call__(self, p: Array) -> sparse.csc_array:
+        """A."""
+        return self.value
+
+    def vjp(self, p: Array, u: Array, lam: Array) -> Array:
+        """Zero, (m,)."""
+        return np.zeros_like(p)
+
+    def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
+        """Zero, of u's shape."""
+        return np.zeros_like(u)
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """A(p) = A₀ + Σ_i p_i A_i.
+
+    base: A₀, terms: [A₁, …, A_m], sparse (n, n). The union of their patterns is made once. Raises ValueError
+    where the shapes differ, and from `__call__` where p has not m entries.
+    """
+
+    base: SparseMatrix
+    terms: Sequence[SparseMatrix]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", as_csc(self.base))
+        object.__setattr__(self, "terms", tuple(as_csc(term) for term in self.terms))
+        shapes = [matrix.shape for matrix in (self.base, *self.terms)]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"Affine: got matrices of shapes {shapes}, expected all the same")
+
+    @cached_property
+    def _spread(self) -> tuple[sparse.csc_array, Array, Array]:
+        """The union pattern, the entries of A₀ on it (nnz,), and those of all A_i as columns (nnz, m)."""
+        union = union_of_patterns([self.base, *self.terms])
+        columns = [on_pattern(term, union) for term in self.terms]
+        return union, on_pattern(self.base, union), np.array(columns).reshape(-1, union.nnz).T
+
+    def __call__(self, p: Array) -> sparse.csc_array:
+        """A(p), (n, n), on the union pattern."""
+        require_length(p, len(self.terms), "Affine")
+        union, base, columns = self._spread
+        return sparse.csc_array((base + columns @ p, union.indices, union.indptr), shape=union.shape)
+
+    def vjp(self, p: Array, u: Array, lam: Array) -> Array:
+        """g_i = λᴴ A_i u, (m,)."""
+        return cotangent(np.array([np.vdot(lam, term @ u) for term in self.terms], dtype=complex), p)
+
+    def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
+        """(Σ_i ṗ_i A_i) u, of u's shape."""
+        require_length(p_dot, len(self.terms), "Affine")
+        return np.asarray(
+            sum((rate * (term @ u) for rate, term in zip(p_dot, self.terms, strict=True)), np.zeros(u.shape))
+        )

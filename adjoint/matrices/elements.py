@@ -1,0 +1,114 @@
+"""Matrices assembled element by element, with one parameter an element: A(s) = Σ_e s_e L_eᵀ K_e L_e."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..factor.errors import NonFinite
+from ..parameters import cotangent, require_length
+
+BLOCK = 1 << 14
+"""Elements handled at a time: their gathered states then stay in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Elements:
+    """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed (docs/math.md, eq. 9).
+
+    dofs: (n_e, k) integers, the unknown that each local one is; −1 for a fixed one, which is dropped.
+    Ke: (k, k), the same for all elements, or (n_e, k, k); real or complex, symmetric or not.
+    A is (n, n) with n = dofs.max() + 1; s: (n_e,). The pattern and the place of every contribution are found
+    once; an assembly is then one sparse product, a gradient one contraction over the elements.
+
+    Raises ValueError or TypeError for dofs and Ke that do not fit, NonFinite for a Ke with nan or inf.
+    """
+
+    dofs: Array
+    Ke: Array
+
+    def __post_init__(self) -> None:
+        dofs, Ke = np.asarray(self.dofs), np.asarray(self.Ke)
+        if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
+            raise TypeError(f"Elements: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)")
+        if dofs.min() < -1 or dofs.max() < 0:
+            raise ValueError(f"Elements: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed")
+        count, k = dofs.shape
+        if Ke.shape not in ((k, k), (count, k, k)) or Ke.dtype.kind not in "fciu":
+            raise ValueError(f"Elements: got Ke of {Ke.dtype}, shape {Ke.shape}; expected ({k}, {k}) or ({count}, {k}, {k})")
+        if not np.isfinite(Ke).all():
+            raise NonFinite("Elements: Ke holds nan or inf; a degenerate element, or a missing material constant")
+        object.__setattr__(self, "dofs", dofs.astype(np.intp))
+        object.__setattr__(self, "Ke", Ke.astype(complex if Ke.dtype.kind == "c" else float))
+
+    @property
+    def n(self) -> int:
+        """The number of unknowns."""
+        return int(self.dofs.max()) + 1
+
+    @cached_property
+    def _scatter(self) -> tuple[sparse.csr_array, Array, Array]:
+        """S with A.data = S s, (nnz, n_e), and the pattern of A: indices, indptr."""
+        count, k = self.dofs.shape
+        rows = np.broadcast_to(self.dofs[:, :, None], (count, k, k))
+        columns = np.broadcast_to(self.dofs[:, None, :], (count, k, k))
+        kept = np.flatnonzero((rows >= 0) & (columns >= 0))
+        key = (columns * self.n + rows).ravel()[kept]
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        values = np.broadcast_to(self.Ke, (count, k, k)).reshape(-1)[kept[order]]
+        starts = np.append(first, key.size)
+        scatter = sparse.csr_array((values, kept[order] // (k * k), starts), shape=(first.size, count))
+        entry_columns, entry_rows = np.divmod(key[first], self.n)
+        indptr = np.searchsorted(entry_columns, np.arange(self.n + 1))
+        pattern = sparse.csc_array((np.ones(first.size), entry_rows, indptr), shape=(self.n, self.n))
+        return scatter, pattern.indices, pattern.indptr
+
+    def __call__(self, p: Array) -> sparse.csc_array:
+        """A(s), (n, n), always on the same pattern; p: the element factors s, (n_e,)."""
+        require_length(p, len(self.dofs), "Elements")
+        scatter, indices, indptr = self._scatter
+        A = sparse.csc_array((scatter @ p, indices, indptr), shape=(self.n, self.n))
+        A.has_canonical_format = True  # Known from the construction; finding out costs a pass over A.
+        return A
+
+    def vjp(self, p: Array, u: Array, lam: Array) -> Array:
+        """g_e = λ_eᴴ K_e u_e, (n_e,)."""
+        dtype = np.result_type(u.dtype, lam.dtype, self.Ke.dtype)
+        derivative = np.zeros(len(self.dofs), dtype=dtype)
+        for v, w in zip(_extended_columns(u), _extended_columns(lam), strict=True):
+            for block in self._blocks():
+                forces = self._forces(v, block)
+                derivative[block] += np.einsum("ei,ei->e", w[self.dofs[block]].conj(), forces)
+        return cotangent(derivative, p)
+
+    def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
+        """Σ_e ṡ_e L_eᵀ K_e L_e u, of u's shape."""
+        require_length(p_dot, len(self.dofs), "Elements")
+        applied = []
+        for v in _extended_columns(u):
+            result = np.zeros(self.n + 1, dtype=np.result_type(u.dtype, p_dot.dtype, self.Ke.dtype))
+            for block in self._blocks():
+                np.add.at(result, self.dofs[block], p_dot[block, None] * self._forces(v, block))
+            applied.append(result[:-1])  # The last one collected what falls on fixed unknowns.
+        return np.stack(applied, axis=-1).reshape(u.shape)
+
+    def _forces(self, v: Array, block: slice) -> Array:
+        """K_e u_e for the elements of a block, (elements, k)."""
+        gathered = v[self.dofs[block]]
+        if self.Ke.ndim == 2:
+            return np.asarray(gathered @ self.Ke.T)
+        return np.einsum("eij,ej->ei", self.Ke[block], gathered)
+
+    def _blocks(self) -> Iterator[slice]:
+        return (slice(start, start + BLOCK) for start in range(0, len(self.dofs), BLOCK))
+
+
+def _extended_columns(u: Array) -> Iterator[Array]:
+    """Each column of u with a zero at its end, where the index −1 of a fixed unknown finds it."""
+    for column in u.reshape(u.shape[0], -1).T:
+        yield np.append(column, 0.0)

@@ -1,0 +1,64 @@
+"""Right-hand sides b(p): constant, affine, or of a part of p."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array
+from ..factor.matrix import SparseMatrix
+from ..parameters import cotangent, require_length
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantVector:
+    """b(p) = b. value: (n,), or (n, k) for k load cases."""
+
+    value: Array
+
+    def __post_init__(self) -> None:
+        b = np.asarray(self.value)
+        if b.dtype.kind not in "fciu":
+            raise TypeError(f"got a vector of dtype {b.dtype}, expected float64 or complex128")
+        if b.ndim not in (1, 2) or b.shape[0] == 0:
+            raise ValueError(f"got a vector of shape {b.shape}, expected (n,) or (n, k)")
+        object.__setattr__(self, "value", b.astype(complex if b.dtype.kind == "c" else float, copy=False))
+
+    def __call__(self, p: Array) -> Array:
+        """b."""
+        return self.value
+
+    def vjp(self, p: Array, lam: Array) -> Array:
+        """Zero, (m,)."""
+        return np.zeros_like(p)
+
+    def jvp(self, p: Array, p_dot: Array) -> Array:
+        """Zero, of b's shape."""
+        return np.zeros_like(self.value)
+
+
+@dataclass(frozen=True, eq=False)
+class AffineVector:
+    """b(p) = b₀ + B p. base: b₀, (n,); slope: B, (n, m), sparse or dense."""
+
+    base: Array
+    slope: SparseMatrix | Array
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.base) != 1 or self.slope.ndim != 2 or self.slope.shape[0] != len(self.base):
+            raise ValueError(
+                f"AffineVector: got b₀ of shape {np.shape(self.base)} and B of shape {self.slope.shape}, "
+                "expected (n,) and (n, m)"
+            )
+
+    def __call__(self, p: Array) -> Array:
+        """b(p), (n,)."""
+        require_length(p, self.slope.shape[1], "AffineVector")
+        return np.asarray(self.base + self.slope @ p)
+
+    def vjp(self, p: Array, lam: Array) -> Array:
+        """Bᴴ λ, (m,)."""
+        return cotangent(np.asarray(self.slope.T @ lam.conj()), p)
+
+    def jvp(self, p: Array, p_dot: Array) -> Array:
+        """B ṗ, (n,)."""
+        return np.asarray(self.slope @ p_dot)

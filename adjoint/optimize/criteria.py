@@ -1,0 +1,152 @@
+"""Optimality criteria (OC): the fixed-point update of densities under one volume constraint.
+
+Bendsøe & Sigmund (2004), Topology Optimization, section 1.2.1; Andreassen, Clausen, Schevenels, Lazarov & Sigmund
+(2011), Struct. Multidiscip. Optim. 43, 1, section 2.4, whose printed figures it reproduces.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..design.filters import cone_weights
+from ..parameters import as_parameters
+from ..reduced import Point
+from .constraints import Constraint
+from .descent import Box
+
+
+@dataclass(frozen=True, eq=False)
+class SensitivityFilter:
+    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³.
+
+    A heuristic that replaces the gradient inside of OC, not the derivative of anything: so it is an option of OC
+    and no DesignMap. centres: (m, d); radius: in the same unit.
+
+    Sigmund (1997), Mech. Struct. Mach. 25, 493.
+    """
+
+    centres: Array
+    radius: float
+
+    @cached_property
+    def _weights(self) -> sparse.csr_array:
+        H = cone_weights(self.centres, self.radius)
+        return sparse.csr_array(sparse.diags_array(1.0 / H.sum(axis=1)) @ H)
+
+    def __call__(self, x: Array, g: Array) -> Array:
+        """g̃, (m,)."""
+        return np.asarray(self._weights @ (x * g)) / np.maximum(1e-3, x)
+
+
+@dataclass(frozen=True, eq=False)
+class CriteriaState:
+    """Where OC stands. One iteration is an analysis at x and the update that follows from it.
+
+    iteration: analyses so far, the first included; value, gradient: at x; multiplier: of the constraint, from
+    the update; proposal: the updated design, not analysed yet; change: max|proposal − x|; violation: c(x) − bound,
+    at least 0; stationarity: max|g + λ ∇c| relative to max|g|, bounds taken into account (KKT residual), λ its
+    least-squares multiplier; projected: max|P(x − (g + λ ∇c)/max|g|) − x|, P onto the bounds; stuck: never.
+    """
+
+    iteration: int
+    x: Array
+    value: float
+    gradient: Array
+    multiplier: float
+    proposal: Array
+    change: float
+    violation: float
+    stationarity: float
+    projected: float
+    stuck: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class OptimalityCriteria:
+    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds, λ by bisection.
+
+    constraint: c(x) ≤ bound with ∂c/∂x > 0. move: the largest change of a density in one iteration. exponent: η.
+    bounds: of the densities. sensitivity_filter: a heuristic in place of the gradient. width: of λ's interval when
+    the bisection ends, relative to its middle. Densities whose gradient is positive go as low as they may.
+    """
+
+    constraint: Constraint
+    move: float = 0.2
+    exponent: float = 0.5
+    bounds: Box = Box(0.0, 1.0)
+    sensitivity_filter: SensitivityFilter | None = None
+    width: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not (self.move > 0.0 and 0.0 < self.exponent <= 1.0 and 0.0 < self.width < 1.0):
+            raise ValueError(
+                f"OptimalityCriteria: got move={self.move}, exponent={self.exponent}, width={self.width}; "
+                "expected move > 0, 0 < exponent ≤ 1, 0 < width < 1"
+            )
+
+    def start(self, f: Callable[[Array], Point], x: Array) -> CriteriaState:
+        """The first iteration: the analysis at x and its update; x: (m,), within the bounds."""
+        x = as_parameters(x, "x")
+        if not np.array_equal(self.bounds.clip(x), x):
+            raise ValueError("OptimalityCriteria: the start is outside of the bounds; clip it first")
+        return self._state(f(x), 1)
+
+    def advance(self, f: Callable[[Array], Point], state: CriteriaState) -> CriteriaState:
+        """The next iteration: the analysis at the last proposal and its update."""
+        return self._state(f(state.proposal), state.iteration + 1)
+
+    def _state(self, point: Point, iteration: int) -> CriteriaState:
+        x, g = point.x, point.gradient
+        slope = self.constraint.gradient(x)
+        if not np.all(slope > 0.0):
+            raise ValueError(f"OptimalityCriteria: ∂c/∂x is {slope.min()} somewhere, expected a positive one everywhere")
+        driving = g if self.sensitivity_filter is None else self.sensitivity_filter(x, g)
+        multiplier, proposal = self._update(x, driving, slope)
+        stationarity, projected = self._optimality(x, driving, slope)
+        return CriteriaState(
+            iteration=iteration,
+            x=x,
+            value=point.value,
+            gradient=g,
+            multiplier=multiplier,
+            proposal=proposal,
+            change=float(np.abs(proposal - x).max()),
+            violation=max(0.0, self.constraint.value(x) - self.constraint.bound),
+            stationarity=stationarity,
+            projected=projected,
+        )
+
+    def _update(self, x: Array, g: Array, slope: Array) -> tuple[float, Array]:
+        """λ by bisection and the design it gives."""
+        lowest, highest = self.bounds.clip(x - self.move), self.bounds.clip(x + self.move)
+        growth = x * np.maximum(0.0, -g / slope) ** self.exponent
+
+        def design(multiplier: float) -> Array:
+            return np.clip(growth / multiplier**self.exponent, lowest, highest)
+
+        lower, upper = 0.0, 1e9  # As published; a λ above is met by widening, for objectives in small units.
+        while self.constraint.value(design(upper)) > self.constraint.bound and upper < 1e60:
+            lower, upper = upper, 1e3 * upper
+        middle = upper
+        # The second condition ends a bisection towards 0: the constraint does not bind.
+        while (upper - lower) > self.width * (upper + lower) and upper > 1e-60:
+            middle = 0.5 * (lower + upper)
+            if self.constraint.value(design(middle)) > self.constraint.bound:
+                lower = middle
+            else:
+                upper = middle
+        return middle, design(middle)
+
+    def _optimality(self, x: Array, g: Array, slope: Array) -> tuple[float, float]:
+        """KKT residual and projected gradient; λ ≥ 0 by least squares over the densities between their bounds."""
+        scale = float(np.abs(g).max()) or 1.0
+        inside = (x > self.bounds.lower) & (x < self.bounds.upper)
+        weights = slope * inside
+        multiplier = max(0.0, -float(weights @ g) / (float(weights @ weights) or 1.0))
+        lagrangian = g + multiplier * slope
+        projected = self.bounds.clip(x - lagrangian / scale) - x
+        return float(np.abs(self.bounds.held(x, lagrangian)).max()) / scale, float(np.abs(projected).max())

@@ -1,0 +1,37 @@
+"""What every map of p shares: validation of p, and the cotangent of a real or a complex parameter."""
+
+import numpy as np
+
+from .arrays import Array
+from .factor.errors import NonFinite
+
+
+def as_parameters(p: Array, name: str = "p") -> Array:
+    """p as a float64 or complex128 vector (m,).
+
+    Raises TypeError for what are no numbers, ValueError for what is no vector, NonFinite for nan and inf.
+    """
+    p = np.asarray(p)
+    if p.dtype.kind not in "fciu":
+        raise TypeError(f"got {name} of dtype {p.dtype}, expected float64 or complex128")
+    if p.ndim != 1:
+        raise ValueError(f"got {name} of shape {p.shape}, expected a vector (m,): flatten it with {name}.ravel()")
+    p = p.astype(np.complex128 if p.dtype.kind == "c" else np.float64, copy=False)
+    if not np.isfinite(p.sum()) and not np.isfinite(p).all():
+        bad = np.flatnonzero(~np.isfinite(p))
+        raise NonFinite(f"{name}[{bad[0]}] is {p[bad[0]]} ({bad.size} such), expected finite numbers")
+    return p
+
+
+def require_length(p: Array, m: int, what: str) -> None:
+    """Raise ValueError unless p has m entries."""
+    if p.shape != (m,):
+        raise ValueError(f"{what}: got parameters of shape {p.shape}, expected ({m},)")
+
+
+def cotangent(derivative: Array, p: Array) -> Array:
+    """g with dJ = Re(gᴴ dp), from the complex-linear form dJ = Re(Σ derivative_i dp_i).
+
+    A real p has a real gradient, Re(derivative); a complex one conj(derivative).
+    """
+    return derivative.conj() if p.dtype.kind == "c" else np.ascontiguousarray(derivative.real)

@@ -1,0 +1,112 @@
+"""The solution of R(u, p) = 0, linear or not, and the derivative of p ↦ u."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from .arrays import Array
+from .factor import Counts, Evidence
+from .factor.counting import collecting
+from .factor.matrix import as_right_hand_side
+from .parameters import as_parameters, require_length
+from .residual import Residual
+from .span import KnownSolves
+
+
+@dataclass(frozen=True, eq=False)
+class SteadySolution:
+    """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator (docs/math.md, eqs. 2–4).
+
+    u: (n,), or (n, k) for k load cases; p: (m,). Made by `LinearProblem.solve`. Everything here costs solves
+    with the factors of the forward solution, never a factorization.
+    """
+
+    u: Array
+    p: Array
+    residual: Residual
+    solves: KnownSolves
+    _counts: Counts
+
+    def adjoint(self, u_bar: Array) -> Array:
+        """λ with (∂R/∂u)ᴴ λ = ū, of ū's shape.
+
+        u_bar: of u's shape, or with one axis more for several objectives: one block solve for all of them.
+        A ū in the span of the right-hand sides of a problem stated to be symmetric costs no solve.
+        Raises ValueError for another shape, NonFinite for nan and inf.
+        """
+        u_bar = np.asarray(u_bar)
+        if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
+            raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape} or {(*self.u.shape, 'j')}")
+        n = self.u.shape[0]
+        with collecting(self._counts):
+            lam = self.solves.adjoint(as_right_hand_side(u_bar.reshape(n, -1), n))
+        return lam.reshape(u_bar.shape)
+
+    def vjp(self, u_bar: Array) -> Array:
+        """(du/dp)ᴴ ū: (m,), or (m, j) for ū with j objectives along its last axis; see `adjoint`."""
+        lam = self.adjoint(u_bar)
+        if lam.shape == self.u.shape:
+            return -self.residual.vjp(self.u, self.p, lam)
+        columns = [-self.residual.vjp(self.u, self.p, lam[..., j]) for j in range(lam.shape[-1])]
+        return np.array(columns).reshape(-1, self.p.size).T
+
+    def jvp(self, p_dot: Array) -> Array:
+        """(du/dp) ṗ: of u's shape for ṗ (m,), with one axis more for ṗ (m, j): one block solve.
+
+        Raises ValueError for another shape, NonFinite for nan and inf.
+        """
+        p_dot = np.asarray(p_dot)
+        m, n = self.p.size, self.u.shape[0]
+        if p_dot.ndim not in (1, 2) or p_dot.shape[0] != m:
+            raise ValueError(f"got p_dot of shape {p_dot.shape}, expected ({m},) or ({m}, j)")
+        directions = [as_parameters(direction, "p_dot") for direction in p_dot.reshape(m, -1).T]
+        rates = [-self.residual.jvp(self.u, self.p, direction) for direction in directions]
+        rhs = np.stack(rates, axis=-1) if rates else np.zeros((*self.u.shape, 0))
+        with collecting(self._counts):
+            u_dot = self.solves.tangent(rhs.reshape(n, -1)).reshape(rhs.shape)
+        return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
+
+    @property
+    def derivative(self) -> LinearOperator:
+        """du/dp as a SciPy LinearOperator (n·k, m): `@` is the jvp, `.T @` (`.H @`) the vjp.
+
+        The state is flattened in C order. Block products are block solves. Of a complex state with real
+        parameters it is the complex matrix ∂u_i/∂p_j. Works with lsqr, svds, …
+        """
+        shape = (self.u.size, self.p.size)
+        return LinearOperator(
+            shape,
+            matvec=lambda v: self._forward(v.reshape(-1, 1))[:, 0],
+            rmatvec=lambda w: self._backward(w.reshape(-1, 1))[:, 0],
+            matmat=self._forward,
+            rmatmat=self._backward,
+            dtype=np.result_type(self.u.dtype, self.p.dtype),
+        )
+
+    def _forward(self, V: Array) -> Array:
+        """(du/dp) V, (n·k, j)."""
+        j = V.shape[1]
+        if V.dtype.kind == "c" and self.p.dtype.kind == "f":
+            # Physics with real parameters may only take real directions.
+            both = self._forward(np.hstack([V.real, V.imag]))
+            return both[:, :j] + 1j * both[:, j:]
+        return self.jvp(V).reshape(self.u.size, j)
+
+    def _backward(self, W: Array) -> Array:
+        """(du/dp)ᴴ W, (m, j)."""
+        j = W.shape[1]
+        complex_matrix = self.u.dtype.kind == "c" or W.dtype.kind == "c"
+        if complex_matrix and self.p.dtype.kind == "f":
+            # The vjp is the real part of Dᴴw; the imaginary part of Dᴴw is the real part of Dᴴ(−i w).
+            both = self._backward_real(np.hstack([W, -1j * W]))
+            return both[:, :j] + 1j * both[:, j:]
+        return self._backward_real(W)
+
+    def _backward_real(self, W: Array) -> Array:
+        return self.vjp(W.reshape((*self.u.shape, W.shape[1])))
+
+    @property
+    def evidence(self) -> Evidence:
+        """Backward errors of the solves so far, the counts and seconds of all work for this solution."""
+        return replace(self.solves.inverse.evidence, counts=self._counts.copy())
