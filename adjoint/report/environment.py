@@ -1,0 +1,30 @@
+"""What a run was made with: versions, threads, machine; for the header of its history."""
+
+import os
+import platform
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from adjoint.factor import Evidence
+
+PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
+
+
+def environment(evidence: Evidence) -> dict[str, str]:
+    """Name and value of what a result may depend on in its last digits, or in its seconds."""
+    entries = {"solver": evidence.backend, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            entries[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    entries["threads"] = ", ".join(f"{library} {number}" for library, number in evidence.threads.items())
+    entries["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return entries
+
+
+def peak_memory() -> float:
+    """The largest resident size of this process so far, MB."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / (1024.0**2 if sys.platform == "darwin" else 1024.0)

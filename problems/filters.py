@@ -1,0 +1,23 @@
+"""The Helmholtz filter of a structured grid."""
+
+import numpy as np
+import scipy.sparse as sparse
+
+import adjoint
+
+from .grid import Grid
+from .transport import diffusion_matrix, mass_matrix
+
+
+def helmholtz_filter(grid: Grid, radius: float) -> adjoint.HelmholtzFilter:
+    """The filter that compares with a density filter of the given radius, in units of the grid's spacing.
+
+    Lazarov & Sigmund (2011), Int. J. Numer. Methods Eng. 86, 765, eqs. 9 and 17: R = r / (2√3).
+    """
+    elements, corners = grid.elements.shape
+    Ke = radius**2 / 12.0 * diffusion_matrix(grid) + mass_matrix(grid)
+    K = adjoint.Elements(grid.elements, Ke)(np.ones(elements))
+    columns = np.repeat(np.arange(elements), corners)
+    averages = np.full(elements * corners, grid.volume / corners)
+    T = sparse.coo_array((averages, (grid.elements.ravel(), columns)), shape=(len(grid.nodes), elements))
+    return adjoint.HelmholtzFilter(K, sparse.csc_array(T), np.full(elements, grid.volume))
