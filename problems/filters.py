@@ -1,4 +1,4 @@
-"""The Helmholtz filter of a structured grid."""
+"""Filters of a structured grid."""
 
 import numpy as np
 import scipy.sparse as sparse
@@ -7,6 +7,13 @@ import adjoint
 
 from .grid import Grid
 from .transport import diffusion_matrix, mass_matrix
+
+
+def density_filter(grid: Grid, radius: float) -> adjoint.ConvolutionFilter:
+    """The density filter with cone weights; radius: in units of the grid's spacing."""
+    order = (0, 1) if grid.dimension == 2 else (2, 0, 1)  # The axes in which the elements are numbered, slowest first.
+    shape, spacing = (tuple(values[axis] for axis in order) for values in (grid.cells, grid.spacing))
+    return adjoint.ConvolutionFilter(shape, spacing, radius)
 
 
 def helmholtz_filter(grid: Grid, radius: float) -> adjoint.HelmholtzFilter:

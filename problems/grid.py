@@ -73,9 +73,7 @@ class Grid:
         corners = [(0, 1), (1, 1), (1, 0), (0, 0)]  # (x, y downwards) of lower left, lower right, upper right, …
         nx, ny = self.cells[:2]
         layers = [()] if self.dimension == 2 else [(slice(0, self.cells[2]),), (slice(1, self.cells[2] + 1),)]
-        columns = [
-            n[(slice(i, i + nx), slice(j, j + ny), *layer)] for layer in layers for i, j in corners
-        ]
+        columns = [n[(slice(i, i + nx), slice(j, j + ny), *layer)] for layer in layers for i, j in corners]
         order = np.argsort(self._numbers(self.cells).ravel())
         return np.stack([column.ravel()[order] for column in columns], axis=1)
 

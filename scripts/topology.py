@@ -20,7 +20,7 @@ from adjoint.report import HistoryWriter, read_history, write_design, write_repo
 from adjoint.report.environment import environment
 from adjoint.report.recorder import Recorder
 from problems.elasticity import mbb
-from problems.filters import helmholtz_filter
+from problems.filters import density_filter, helmholtz_filter
 
 RADIUS = 0.04  # of the width: 2.4 elements on the published 60 x 20 mesh
 CHANGE = 0.01  # the run ends when no density changes by more in an iteration
@@ -36,9 +36,9 @@ def main(options: argparse.Namespace) -> adjoint.Result:
     elements = nelx * nely
     heuristic, smooth = None, adjoint.Identity()
     if options.filter == "sensitivity":
-        heuristic = adjoint.SensitivityFilter(body.grid.centres, radius)
+        heuristic = adjoint.SensitivityFilter(density_filter(body.grid, radius))
     elif options.filter == "density":
-        smooth = adjoint.DensityFilter(body.grid.centres, radius)
+        smooth = density_filter(body.grid, radius)
     else:
         smooth = helmholtz_filter(body.grid, radius)
     f = body.compliance(adjoint.Composed(smooth, adjoint.Simp(options.penalty)))

@@ -1,11 +1,12 @@
 """Maps from design variables to physical parameters, p = φ(x), each with its derivative and transpose."""
 
-from .filters import DensityFilter, HelmholtzFilter
+from .filters import ConvolutionFilter, DensityFilter, HelmholtzFilter
 from .interpolation import HeavisideProjection, Ramp, Simp
 from .maps import Composed, DesignMap, Identity
 
 __all__ = [
     "Composed",
+    "ConvolutionFilter",
     "DensityFilter",
     "DesignMap",
     "HeavisideProjection",

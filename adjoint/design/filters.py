@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
+from scipy.fft import irfftn, next_fast_len, rfftn
 from scipy.spatial import KDTree
 
 from ..arrays import Array
@@ -46,31 +47,83 @@ class DensityFilter:
     volumes: Array | None = None
 
     @cached_property
-    def weights(self) -> sparse.csr_array:
-        """The rows of averaging weights, (m, m); each sums to 1."""
+    def _cone(self) -> tuple[sparse.csr_array, Array, Array]:
+        """H, (m, m), symmetric; v; and Σ_j H_ij v_j, (m,)."""
         H = cone_weights(self.centres, self.radius)
-        if self.volumes is not None:
-            require_length(np.asarray(self.volumes), H.shape[0], "DensityFilter volumes")
-            H = sparse.csr_array(H @ sparse.diags_array(np.asarray(self.volumes, dtype=float)))
-        return sparse.csr_array(sparse.diags_array(1.0 / H.sum(axis=1)) @ H)
-
-    @cached_property
-    def _transpose(self) -> sparse.csr_array:
-        # A csr product runs along rows: twice as quick as the transposed product, for the same memory again.
-        return sparse.csr_array(self.weights.T)
+        v = np.ones(H.shape[0]) if self.volumes is None else np.asarray(self.volumes, dtype=float)
+        require_length(v, H.shape[0], "DensityFilter volumes")
+        if not np.all(v > 0.0):
+            raise ValueError(f"DensityFilter: got a volume of {v.min()}, expected positive ones")
+        return H, v, H @ v
 
     def __call__(self, x: Array) -> Array:
         """The filtered design, (m,)."""
-        require_length(x, self.weights.shape[0], "DensityFilter")
-        return np.asarray(self.weights @ x)
+        H, v, total = self._cone
+        require_length(x, v.size, "DensityFilter")
+        return np.asarray(H @ (v * x)) / total
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
         """The transposed average of p̄, (m,)."""
-        return np.asarray(self._transpose @ p_bar)
+        H, v, total = self._cone
+        return v * np.asarray(H @ (p_bar / total))
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
         """The average of ẋ, (m,)."""
-        return np.asarray(self.weights @ x_dot)
+        return self(x_dot)
+
+    def __rshift__(self, then: DesignMap) -> Composed:
+        return Composed(self, then)
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionFilter:
+    """The density filter of a regular grid, by fast Fourier transforms: its cost does not grow with the radius.
+
+    shape: of the densities as an array in C order, m = Π shape; spacing: edge lengths along its axes; radius: r, in
+    their unit. Agrees with `DensityFilter` for equal volumes, to rounding.
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    radius: float
+
+    def __post_init__(self) -> None:
+        valid = len(self.shape) == len(self.spacing) and min(self.shape) >= 1 and min(self.spacing) > 0.0
+        if not (valid and 0.0 < self.radius < np.inf):
+            raise ValueError(
+                f"ConvolutionFilter: got shape {self.shape}, spacing {self.spacing}, radius {self.radius}; expected "
+                "as many lengths as axes, and all of them positive"
+            )
+
+    @cached_property
+    def _transform(self) -> tuple[tuple[int, ...], Array, Array]:
+        """The padded shape, the transform of the cone, and Σ_j H_ij."""
+        reach = [min(int(np.ceil(self.radius / h)), n) for h, n in zip(self.spacing, self.shape, strict=True)]
+        padded = tuple(next_fast_len(n + k, real=True) for n, k in zip(self.shape, reach, strict=True))
+        # Offsets as a cyclic convolution sees them: 0, 1, …, −2, −1.
+        offsets = [h * np.fft.fftfreq(n, 1.0 / n) for h, n in zip(self.spacing, padded, strict=True)]
+        distance = np.sqrt(sum(axis**2 for axis in np.meshgrid(*offsets, indexing="ij", sparse=True)))
+        cone = rfftn(np.maximum(0.0, self.radius - distance))
+        return padded, cone, self._convolved(np.ones(self.shape), padded, cone)
+
+    def _convolved(self, x: Array, padded: tuple[int, ...], cone: Array) -> Array:
+        inside = tuple(slice(0, n) for n in self.shape)
+        return np.asarray(irfftn(rfftn(x, padded) * cone, padded)[inside])
+
+    def __call__(self, x: Array) -> Array:
+        """The filtered design, (m,)."""
+        require_length(x, int(np.prod(self.shape)), "ConvolutionFilter")
+        padded, cone, total = self._transform
+        return (self._convolved(x.reshape(self.shape), padded, cone) / total).ravel()
+
+    def vjp(self, x: Array, p_bar: Array) -> Array:
+        """The transposed average of p̄, (m,)."""
+        padded, cone, total = self._transform
+        return self._convolved(p_bar.reshape(self.shape) / total, padded, cone).ravel()
+
+    def jvp(self, x: Array, x_dot: Array) -> Array:
+        """The average of ẋ, (m,)."""
+        return self(x_dot)
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)

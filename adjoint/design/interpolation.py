@@ -23,7 +23,7 @@ class Simp:
     maximum: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.penalty >= 1.0 and 0.0 <= self.minimum < self.maximum):
+        if not (1.0 <= self.penalty < np.inf and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
                 f"Simp: got penalty={self.penalty}, minimum={self.minimum}, maximum={self.maximum}; "
                 "expected penalty ≥ 1 and 0 ≤ minimum < maximum"
@@ -102,7 +102,9 @@ class HeavisideProjection:
 
     def __post_init__(self) -> None:
         if not (0.0 < self.beta < np.inf and 0.0 <= self.eta <= 1.0):
-            raise ValueError(f"HeavisideProjection: got beta={self.beta}, eta={self.eta}; expected beta > 0, 0 ≤ eta ≤ 1")
+            raise ValueError(
+                f"HeavisideProjection: got beta={self.beta}, eta={self.eta}; expected beta > 0, 0 ≤ eta ≤ 1"
+            )
 
     @property
     def _range(self) -> float:
@@ -113,8 +115,10 @@ class HeavisideProjection:
         return np.asarray((np.tanh(self.beta * self.eta) + np.tanh(self.beta * (x - self.eta))) / self._range)
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """β (1 − tanh² β(x − η)) p̄ / range, (m,)."""
-        return np.asarray(self.beta * (1.0 - np.tanh(self.beta * (x - self.eta)) ** 2) / self._range * p_bar)
+        """β sech² β(x − η) p̄ / range, (m,)."""
+        # Not 1 − tanh², which is exactly 0 from β |x − η| ≈ 19 on: OC divides two such slopes.
+        decay = np.exp(-2.0 * np.abs(self.beta * (x - self.eta)))
+        return np.asarray(4.0 * self.beta * decay / (1.0 + decay) ** 2 / self._range * p_bar)
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
         """The same diagonal, applied to ẋ."""

@@ -11,21 +11,29 @@ from ..residual import Matrix
 from .patterns import places, union_of_patterns
 
 
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """The terms' patterns, their union, and where each term's entries stand in it."""
+
+    patterns: list[sparse.csc_array]
+    union: sparse.csc_array
+    slots: list[Array]
+
+
 @dataclass(eq=False)
 class _Union:
-    """The union of the terms' patterns, and where each term's entries stand in it."""
+    """The union of the patterns that the terms had last."""
 
-    patterns: list[sparse.csc_array] = field(default_factory=list)
-    union: sparse.csc_array | None = None
-    slots: list[Array] = field(default_factory=list)
+    known: _Known | None = None
 
-    def of(self, terms: list[sparse.csc_array]) -> sparse.csc_array:
+    def of(self, terms: list[sparse.csc_array]) -> _Known:
         """The union pattern; found anew only where a term's pattern is another than last time."""
-        if self.union is None or not all(map(_same_pattern, self.patterns, terms)):
-            self.union = union_of_patterns(terms)
-            self.slots = [places(term, self.union) for term in terms]
-            self.patterns = terms
-        return self.union
+        known = self.known
+        if known is None or not all(map(_same_pattern, known.patterns, terms)):
+            union = union_of_patterns(terms)
+            known = _Known(terms, union, [places(term, union) for term in terms])
+            self.known = known  # All at once: other threads may be reading.
+        return known
 
 
 def _same_pattern(A: sparse.csc_array, B: sparse.csc_array) -> bool:
@@ -48,10 +56,11 @@ class Combination:
         matrices = [A(p) for _, A in self.terms]
         if len({A.shape for A in matrices}) != 1:
             raise ValueError(f"Combination: got shapes {[A.shape for A in matrices]}, expected all the same")
-        union = self._memory.of(matrices)
+        known = self._memory.of(matrices)
+        union = known.union
         coefficients = [c for c, _ in self.terms]
         data = np.zeros(union.nnz, dtype=np.result_type(*coefficients, *(A.dtype for A in matrices), float))
-        for c, A, slots in zip(coefficients, matrices, self._memory.slots, strict=True):
+        for c, A, slots in zip(coefficients, matrices, known.slots, strict=True):
             data[slots] += c * A.data
         return sparse.csc_array((data, union.indices, union.indptr), shape=union.shape)
 

@@ -35,10 +35,14 @@ class Elements:
         if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
             raise TypeError(f"Elements: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)")
         if dofs.min() < -1 or dofs.max() < 0:
-            raise ValueError(f"Elements: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed")
+            raise ValueError(
+                f"Elements: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed"
+            )
         count, k = dofs.shape
         if Ke.shape not in ((k, k), (count, k, k)) or Ke.dtype.kind not in "fciu":
-            raise ValueError(f"Elements: got Ke of {Ke.dtype}, shape {Ke.shape}; expected ({k}, {k}) or ({count}, {k}, {k})")
+            raise ValueError(
+                f"Elements: got Ke of {Ke.dtype}, shape {Ke.shape}; expected ({k}, {k}) or ({count}, {k}, {k})"
+            )
         if not np.isfinite(Ke).all():
             raise NonFinite("Elements: Ke holds nan or inf; a degenerate element, or a missing material constant")
         object.__setattr__(self, "dofs", dofs.astype(np.intp))
@@ -50,8 +54,8 @@ class Elements:
         return int(self.dofs.max()) + 1
 
     @cached_property
-    def _scatter(self) -> tuple[sparse.csr_array, Array, Array]:
-        """S with A.data = S s, (nnz, n_e), and the pattern of A: indices, indptr."""
+    def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
+        """S with A.data = S s, (nnz, n_e), and a matrix of ones on the pattern of A, (n, n)."""
         count, k = self.dofs.shape
         rows = np.broadcast_to(self.dofs[:, :, None], (count, k, k))
         columns = np.broadcast_to(self.dofs[:, None, :], (count, k, k))
@@ -66,13 +70,13 @@ class Elements:
         entry_columns, entry_rows = np.divmod(key[first], self.n)
         indptr = np.searchsorted(entry_columns, np.arange(self.n + 1))
         pattern = sparse.csc_array((np.ones(first.size), entry_rows, indptr), shape=(self.n, self.n))
-        return scatter, pattern.indices, pattern.indptr
+        return scatter, pattern
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(s), (n, n), always on the same pattern; p: the element factors s, (n_e,)."""
         require_length(p, len(self.dofs), "Elements")
-        scatter, indices, indptr = self._scatter
-        A = sparse.csc_array((scatter @ p, indices, indptr), shape=(self.n, self.n))
+        scatter, pattern = self.scatter
+        A = sparse.csc_array((scatter @ p, pattern.indices, pattern.indptr), shape=pattern.shape)
         A.has_canonical_format = True  # Known from the construction; finding out costs a pass over A.
         return A
 

@@ -34,10 +34,14 @@ class LinearConstraint:
     def volume(cls, linear: DesignMap, volumes: Array, fraction: float) -> "LinearConstraint":
         """Σ_e v_e φ_e(x) ≤ fraction · Σ_e v_e, for a linear map φ such as a filter.
 
-        volumes: v, (m,), positive; fraction: between 0 and 1. φ is applied once, transposed: w = φᵀ v.
+        volumes: v, (m,), positive; fraction: between 0 and 1. φ is transposed once: w = φᵀ v. Raises ValueError
+        for a φ that is not linear.
         """
         v = _volumes(volumes, fraction)
-        return cls(linear.vjp(np.zeros_like(v), v), fraction * float(v.sum()))
+        w = linear.vjp(np.zeros_like(v), v)
+        if not np.allclose([w @ v, 0.0], [v @ linear(v), v @ linear(0.0 * v)], rtol=1e-8, atol=1e-12 * (v @ v)):
+            raise ValueError(f"LinearConstraint: {type(linear).__name__} is not linear; use DesignConstraint.volume")
+        return cls(w, fraction * float(v.sum()))
 
     def value(self, x: Array) -> float:
         """wᵀx."""

@@ -5,14 +5,12 @@ Bendsøe & Sigmund (2004), Topology Optimization, section 1.2.1; Andreassen, Cla
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.sparse as sparse
 
 from ..arrays import Array
-from ..design.filters import cone_weights
+from ..design import DesignMap
 from ..parameters import as_parameters
 from ..reduced import Point
 from .constraints import Constraint
@@ -24,22 +22,16 @@ class SensitivityFilter:
     """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³.
 
     A heuristic that replaces the gradient inside of OC, not the derivative of anything: so it is an option of OC
-    and no DesignMap. centres: (m, d); radius: in the same unit.
+    and no DesignMap. average: v ↦ Σ_j H_ij v_j / Σ_j H_ij: a `DensityFilter` or a `ConvolutionFilter`.
 
     Sigmund (1997), Mech. Struct. Mach. 25, 493.
     """
 
-    centres: Array
-    radius: float
-
-    @cached_property
-    def _weights(self) -> sparse.csr_array:
-        H = cone_weights(self.centres, self.radius)
-        return sparse.csr_array(sparse.diags_array(1.0 / H.sum(axis=1)) @ H)
+    average: DesignMap
 
     def __call__(self, x: Array, g: Array) -> Array:
         """g̃, (m,)."""
-        return np.asarray(self._weights @ (x * g)) / np.maximum(1e-3, x)
+        return self.average(x * g) / np.maximum(1e-3, x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +61,7 @@ class CriteriaState:
 class OptimalityCriteria:
     """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds, λ by bisection.
 
-    constraint: c(x) ≤ bound with ∂c/∂x > 0. move: the largest change of a density in one iteration. exponent: η.
+    constraint: c(x) ≤ bound, positive, with ∂c/∂x > 0. move: the largest change of a density in one iteration. exponent: η.
     bounds: of the densities. sensitivity_filter: a heuristic in place of the gradient. width: of λ's interval when
     the bisection ends, relative to its middle. Densities whose gradient is positive go as low as they may.
     """
@@ -77,7 +69,7 @@ class OptimalityCriteria:
     constraint: Constraint
     move: float = 0.2
     exponent: float = 0.5
-    bounds: Box = Box(0.0, 1.0)
+    bounds: Box = field(default_factory=lambda: Box(0.0, 1.0))
     sensitivity_filter: SensitivityFilter | None = None
     width: float = 1e-3
 
@@ -87,6 +79,8 @@ class OptimalityCriteria:
                 f"OptimalityCriteria: got move={self.move}, exponent={self.exponent}, width={self.width}; "
                 "expected move > 0, 0 < exponent ≤ 1, 0 < width < 1"
             )
+        if not 0.0 < self.constraint.bound < np.inf:
+            raise ValueError(f"OptimalityCriteria: got a bound of {self.constraint.bound}, expected a positive number")
 
     def start(self, f: Callable[[Array], Point], x: Array) -> CriteriaState:
         """The first iteration: the analysis at x and its update; x: (m,), within the bounds."""
@@ -103,7 +97,9 @@ class OptimalityCriteria:
         x, g = point.x, point.gradient
         slope = self.constraint.gradient(x)
         if not np.all(slope > 0.0):
-            raise ValueError(f"OptimalityCriteria: ∂c/∂x is {slope.min()} somewhere, expected a positive one everywhere")
+            raise ValueError(
+                f"OptimalityCriteria: ∂c/∂x is {slope.min()} somewhere, expected a positive one everywhere"
+            )
         driving = g if self.sensitivity_filter is None else self.sensitivity_filter(x, g)
         multiplier, proposal = self._update(x, driving, slope)
         stationarity, projected = self._optimality(x, driving, slope)
@@ -142,11 +138,18 @@ class OptimalityCriteria:
         return middle, design(middle)
 
     def _optimality(self, x: Array, g: Array, slope: Array) -> tuple[float, float]:
-        """KKT residual and projected gradient; λ ≥ 0 by least squares over the densities between their bounds."""
+        """KKT residual and projected gradient; λ ≥ 0 by least squares over the densities between their bounds.
+
+        λ = 0 where the constraint does not bind; where it is violated, both are at least the violation.
+        """
         scale = float(np.abs(g).max()) or 1.0
+        excess = self.constraint.value(x) / self.constraint.bound - 1.0
+        met = 10.0 * self.width  # The bisection leaves about `width` of it.
         inside = (x > self.bounds.lower) & (x < self.bounds.upper)
         weights = slope * inside
         multiplier = max(0.0, -float(weights @ g) / (float(weights @ weights) or 1.0))
-        lagrangian = g + multiplier * slope
-        projected = self.bounds.clip(x - lagrangian / scale) - x
-        return float(np.abs(self.bounds.held(x, lagrangian)).max()) / scale, float(np.abs(projected).max())
+        lagrangian = g + (multiplier if excess > -met else 0.0) * slope
+        projected = float(np.abs(self.bounds.clip(x - lagrangian / scale) - x).max())
+        residual = float(np.abs(self.bounds.held(x, lagrangian)).max()) / scale
+        least = excess if excess > met else 0.0
+        return max(residual, least), max(projected, least)

@@ -69,12 +69,16 @@ class SteepestDescent:
     search: Backtracking = field(default_factory=Backtracking)
     first_step: float | None = None
 
+    def __post_init__(self) -> None:
+        if not (self.first_step is None or 0.0 < self.first_step < np.inf):
+            raise ValueError(f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None")
+
     def start(self, f: Callable[[Array], Point], x: Array) -> DescentState:
         """The state at x: one evaluation, one gradient."""
         x = as_parameters(x, "x")
         if not np.array_equal(self.bounds.clip(x), x):
             raise ValueError("SteepestDescent: the start is outside of the bounds; clip it first")
-        return self._state(f(x), 0, self.first_step or 0.0, x, ())
+        return self._state(f(x), 0, 0.0, x, ())
 
     def advance(self, f: Callable[[Array], Point], state: DescentState) -> DescentState:
         """One step: as many evaluations as the search needs, one gradient."""
@@ -87,14 +91,14 @@ class SteepestDescent:
             self._first_trial(state, d),
         )
         if trial is None:
-            return DescentState(
-                state.iteration, x, state.value, g, state.step, 0.0, state.stationarity, (), stuck=True
-            )
+            return DescentState(state.iteration, x, state.value, g, state.step, 0.0, state.stationarity, (), stuck=True)
         return self._state(trial.point, state.iteration + 1, trial.alpha, x, trial.rejected)
 
     def _first_trial(self, state: DescentState, d: Array) -> float:
         if state.step > 0.0:
             return 2.0 * state.step
+        if self.first_step is not None:
+            return self.first_step
         largest = float(np.abs(d).max(initial=0.0))
         size = float(np.abs(state.x).max(initial=0.0)) or 1.0
         return 0.1 * size / largest if largest > 0.0 else 1.0

@@ -91,10 +91,10 @@ class Stopping:
         """Why to stop at this state; None to go on."""
         if state.stationarity <= self.stationarity * first.stationarity and self.stationarity > 0.0:
             return Status.STATIONARY
+        if state.stuck:  # Before the change, which is zero then.
+            return Status.STUCK
         if state.change <= self.change and self.change > 0.0:
             return Status.UNCHANGING
-        if state.stuck:
-            return Status.STUCK
         return Status.BUDGET if state.iteration >= self.iterations else None
 
 
@@ -167,7 +167,7 @@ def _require_derivative(f: Callable[[Array], Point], state: State) -> None:
     noise = 1e3 * np.finfo(float).eps * abs(state.value) / float(steps[-1])
     if not abs(difference - derivative) <= 1e-3 * max(abs(difference), abs(derivative)) + noise:
         raise WrongGradient(
-            f"along a random direction the gradient gives {derivative:.8e}, differences of the objective {difference:.8e}. "
+            f"along a random direction the gradient gives {derivative:.8e}, differences {difference:.8e}. "
             "Usual causes: a vjp without its transpose or with a wrong sign, a missing ∂J/∂p, an objective with kinks "
             "or noise. See adjoint.check(f, x).table(); check=False goes on regardless."
         )

@@ -55,7 +55,8 @@ class Backtracking:
             except SolveError:
                 rejected.append(float("nan"))
             else:
-                if point.value <= start + self.c1 * predicted(point) + noise:
+                # At most 0: a projection that is not one in the inner product may predict an increase.
+                if point.value <= start + self.c1 * min(predicted(point), 0.0) + noise:
                     return Trial(alpha, point, tuple(rejected))
                 rejected.append(point.value)
             alpha *= self.shrink

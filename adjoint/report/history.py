@@ -81,10 +81,12 @@ def read_history(path: Path | str) -> History:
             )
     ended = records[-1]["kind"] == "result"
     history = History(records[0], records[1:-1] if ended else records[1:], records[-1] if ended else None)
-    for row in np.flatnonzero(np.diff(history.numbers) <= 0):
+    falls = np.flatnonzero(np.diff(history.numbers) <= 0)
+    if falls.size:
+        before, after = history.numbers[falls[0] : falls[0] + 2]
         raise ValueError(
-            f"{path}, line {row + 3}: iteration {history.numbers[row + 1]} follows {history.numbers[row]}; "
-            "the numbers must increase. Usual cause: a resumed run that appends iterations once more"
+            f"{path}, line {falls[0] + 3}: iteration {after} follows {before}; the numbers must increase. "
+            "Usual cause: a resumed run that writes iterations a second time"
         )
     return history
 

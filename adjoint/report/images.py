@@ -26,8 +26,7 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
         (b"IEND", b""),
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
 
 
@@ -47,4 +46,5 @@ def checked(design: Array) -> Array:
             f"got a design with values from {densities.min():.6g} to {densities.max():.6g}, expected [0, 1]; "
             "usual cause: the parameters (stiffnesses) passed in place of the densities"
         )
-    return np.clip(densities, 0.0, 1.0)
+    clipped: Array = np.clip(densities, 0.0, 1.0)
+    return clipped

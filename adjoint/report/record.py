@@ -9,12 +9,12 @@ import numpy as np
 
 from adjoint.arrays import Array
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 Record: TypeAlias = Mapping[str, Json]
 
 KINDS = ("header", "iteration", "result")
 COUNTS = ("symbolic", "numeric", "solves", "transposed", "rhs")
-PHASES = ("assembly", "analysis", "factor", "solve", "filter", "optimizer", "output")
+PHASES = ("assembly", "analysis", "factor", "solve", "gradient", "filter", "optimizer", "output")
 NUMBERS = (
     *("objective", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
     *("constraint_violation", "grayness", "peak_rss_mb"),
@@ -95,8 +95,9 @@ def _is_taylor(value: object) -> bool:
     if not isinstance(value, dict) or not (_is_numbers(value.get("steps")) and _is_numbers(value.get("orders"))):
         return False
     rows = value.get("remainders")
-    shapes = isinstance(rows, list) and len(rows) == len(value["orders"])
-    return shapes and all(_is_numbers(row) and len(row) == len(value["steps"]) for row in rows)
+    if not isinstance(rows, list) or len(rows) != len(value["orders"]):
+        return False
+    return all(_is_numbers(row) and len(row) == len(value["steps"]) for row in rows)
 
 
 _Field: TypeAlias = tuple[str, Callable[[object], bool]]

@@ -13,9 +13,7 @@ from adjoint.arrays import Array
 TYPES = {"f4": "Float32", "f8": "Float64", "i4": "Int32", "i8": "Int64", "u1": "UInt8"}
 
 
-def write_vti(
-    path: Path | str, fields: Mapping[str, Array], spacing: Sequence[float], origin: Sequence[float]
-) -> None:
+def write_vti(path: Path | str, fields: Mapping[str, Array], spacing: Sequence[float], origin: Sequence[float]) -> None:
     """Write one value per cell and field; the picture seen along −z equals the one design_png makes.
 
     fields: all (rows, columns), or all (layers, rows, columns): columns along +x, rows from top to bottom

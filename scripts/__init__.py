@@ -1,0 +1,1 @@
+"""Runnable examples: `python -m scripts.NAME --help`, from the repository root."""

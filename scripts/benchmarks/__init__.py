@@ -1,0 +1,1 @@
+"""Timings, as ratios within one run: the machines are shared, absolute seconds mean little."""

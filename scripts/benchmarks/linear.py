@@ -1,0 +1,118 @@
+"""What a gradient costs beyond one assembly, factorization and solve; and what it costs elsewhere.
+
+    python -m scripts.benchmarks.linear --out out/benchmarks
+
+The limit is measured in the same process and in turn with what is compared to it: assemble K once, factor it once
+with the same backend and the same analysis, solve once, nothing verified. Ratios are medians over the rounds of
+ratios within a round. Peers that are not installed (pymoto, jax) are left out, and said so.
+"""
+
+import argparse
+import json
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import adjoint
+from adjoint.arrays import Array
+from problems.elasticity import Elastic, mbb
+from problems.filters import density_filter
+from scripts.benchmarks.peers import PEERS, Evaluation
+
+MESHES = {"300x100": (300, 100), "600x200": (600, 200)}
+SMALL = {"60x20": (60, 20)}
+FILTER_RADIUS = 6.0  # elements
+PEERS_AT_600 = ("pyMOTO (CHOLMOD)",)  # the others take minutes there
+
+
+def main(out: Path, small: bool, rounds: int) -> dict[str, object]:
+    """Measure all meshes; returns the ratios, which are written to linear.json as well."""
+    results: dict[str, object] = {}
+    for name, (nelx, nely) in (SMALL if small else MESHES).items():
+        names = PEERS if nelx <= 300 else PEERS_AT_600
+        results[name] = measure(mbb(nelx, nely), rounds, tuple(names))
+        print(name)
+        for key, value in results[name].items():
+            print(f"  {key:42s} {value:.4g}" if isinstance(value, float) else f"  {key:42s} {value}")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "linear.json").write_text(json.dumps(results, indent=2) + "\n")
+    return results
+
+
+def measure(body: Elastic, rounds: int, peers: tuple[str, ...]) -> dict[str, float | str]:
+    """Ratios to the limit, for one body."""
+    elements = len(body.K.dofs)
+    x = np.random.default_rng(0).uniform(0.3, 1.0, elements)
+    smooth = density_filter(body.grid, FILTER_RADIUS)
+    f, filtered = body.compliance(adjoint.Simp(3.0)), body.compliance(smooth >> adjoint.Simp(3.0))
+    volume = adjoint.LinearConstraint.volume(smooth, np.ones(elements), 0.5)
+    states = adjoint.descend(filtered, np.full(elements, 0.5), adjoint.OptimalityCriteria(volume))
+    evaluations: dict[str, Evaluation] = {}
+    result: dict[str, float | str] = {"unknowns": float(body.K.n), "parameters": float(elements)}
+    for name in peers:
+        try:
+            evaluations[name] = PEERS[name](body)
+        except ImportError as error:
+            result[f"{name}"] = f"not installed ({error.name})"
+    tasks: dict[str, Callable[[], object]] = {
+        "limit": lambda: limit(body, adjoint.Simp(3.0)(x)),
+        "value and gradient": lambda: f(x).gradient,
+        "value only": lambda: f(x),
+        "design iteration": lambda: next(states),
+        **{name: (lambda e=evaluate: e(x)) for name, evaluate in evaluations.items()},
+    }
+    seconds = {name: [timed(task) for _ in range(2)][1:] for name, task in tasks.items()}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            seconds[name].append(timed(task))
+    times = {name: np.array(values[1:]) for name, values in seconds.items()}
+    gradient = f(x).gradient
+    for name, evaluate in evaluations.items():
+        error = np.abs(evaluate(x)[1] - gradient).max() / np.abs(gradient).max()
+        result[f"{name} / ours"] = float(np.median(times[name] / times["value and gradient"]))
+        result[f"{name}: gradient differs by"] = float(error)
+    for name in ("value only", "value and gradient", "design iteration"):
+        result[f"{name} / limit"] = float(np.median(times[name] / times["limit"]))
+    result["limit, s"] = float(np.median(times["limit"]))
+    result["gradient memory / nnz(K) doubles"] = gradient_memory(f, x) / (8.0 * body.K.scatter[1].nnz)
+    return result
+
+
+def limit(body: Elastic, moduli: Array) -> Array:
+    """Assemble, factor, solve: the backend's own calls with nothing around them."""
+    A = body.K(moduli)
+    factors = adjoint.cholesky.choice.analysis_of(A).factor(A, "limit")
+    return factors.solve(np.asfortranarray(body.load[:, None]), "N")
+
+
+def timed(task: Callable[[], object]) -> float:
+    """Seconds of wall time."""
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
+def gradient_memory(f: adjoint.Reduced, x: Array) -> float:
+    """Bytes allocated at the peak while the gradient is computed, beyond what the solved point holds."""
+    point = f(x)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    tracemalloc.reset_peak()
+    point.gradient  # noqa: B018
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return float(peak - before)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="directory for linear.json")
+    parser.add_argument("--small", action="store_true", help="one small mesh: seconds")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")  # the peers' own, about conversions of sparse matrices
+    main(options.out, options.small, 2 if options.small else options.rounds)

@@ -1,0 +1,577 @@
+"""Laws of adjoint.report: what is written is read back, drawn whole, and shown without another file."""
+
+import json
+import math
+import re
+import zlib
+from base64 import b64decode
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from adjoint.report import (
+    HistoryWriter,
+    convergence_figure,
+    design_png,
+    read_history,
+    tables,
+    write_design,
+    write_report,
+    write_vti,
+)
+from adjoint.report.lettering import font, legible, width, wrap
+from adjoint.report.record import NUMBERS, PHASES
+from adjoint.report.strip import arrange, log_spaced
+from adjoint.report.summary import MISSING, brief, change, duration, outcome, show
+
+STEPS = [0.01 * 0.5**k for k in range(6)]
+TAYLOR = {
+    "steps": STEPS,
+    "remainders": [[3 * h for h in STEPS], [2 * h * h for h in STEPS]],
+    "orders": [1.0, 2.0],
+    "relative_error": 3e-10,
+    "dot_product_error": 1e-15,
+    "ok": True,
+}
+HEADER = {
+    "kind": "header",
+    "title": "Beam",
+    "problem": {"nelx": 300, "unknowns": 60502, "load cases": [1, 2], "material": {"E": 1.0}},
+    "environment": {"solver": "CHOLMOD", "threads": 2},
+    "algorithm": "OptimalityCriteria",
+    "started": "2025-11-21T22:14:03",
+    "seed": 0,
+    "tolerances": {"change": 0.01, "kkt": 1e-6},
+    "taylor": TAYLOR,
+}
+RESULT = {
+    "kind": "result",
+    "status": "the design changed by less than 0.01",
+    "iterations": 3,
+    "seconds": 83.2,
+}
+
+
+def iteration(k, **fields):
+    record = {
+        "kind": "iteration",
+        "iteration": k,
+        "stage": k // 20,
+        "objective": 200 + 800 * math.exp(-k / 5),
+        "projected_gradient": 10 * math.exp(-k / 10),
+        "kkt": math.exp(-k / 10),
+        "multiplier": 0.1,
+        "step": 0.5,
+        "change": 0.2,
+        "volume": 0.5,
+        "constraint_violation": 0.0 if k % 2 else 1e-9,
+        "grayness": math.exp(-k / 30),
+        "rejected": [],
+        "counts": {"symbolic": 1, "numeric": k + 1, "solves": k + 1, "transposed": 0, "rhs": k + 1},
+        "seconds": dict.fromkeys(PHASES, 0.01),
+        "peak_rss_mb": 100.0,
+    }
+    return {**record, **fields}
+
+
+def lines(*records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A function that writes records and reads the history back."""
+
+    def write(*records):
+        path = tmp_path / "run" / "history.jsonl"
+        writer = HistoryWriter(path)
+        for record in records:
+            writer.append(record)
+        return read_history(path)
+
+    return write
+
+
+def designs(numbers, shape=(20, 60)):
+    random = np.random.default_rng(7)
+    return [(k, random.random(shape)) for k in numbers]
+
+
+# ---------------------------------------------------------------------------------------------- history
+
+
+def test_what_is_written_is_read_back(written):
+    history = written(HEADER, iteration(0), iteration(1), RESULT)
+    assert history.header == HEADER
+    assert history.iterations == [iteration(0), iteration(1)]
+    assert history.result == RESULT
+    assert history.numbers.tolist() == [0, 1]
+    assert history.parts("counts", "numeric").tolist() == [1, 2]
+
+
+def test_numpy_values_become_plain_and_nonfinite_becomes_null(written):
+    fields = {
+        "objective": np.float64(2),
+        "kkt": math.inf,
+        "rejected": np.array([1.0, np.nan]),
+        "stage": np.int64(1),
+    }
+    history = written(HEADER | {"problem": {"ok": np.bool_(True), "shape": (3, 4)}}, iteration(0, **fields))
+    (record,) = history.iterations
+    assert (record["objective"], record["kkt"], record["rejected"], record["stage"]) == (
+        2.0,
+        None,
+        [1.0, None],
+        1,
+    )
+    assert history.header["problem"] == {"ok": True, "shape": [3, 4]}
+    assert np.isnan(history.series("kkt")).all()
+
+
+def test_each_record_is_on_disk_at_once_and_a_new_writer_empties_the_file(tmp_path):
+    path = tmp_path / "history.jsonl"
+    HistoryWriter(path).append(HEADER)
+    assert read_history(path).header == HEADER
+    HistoryWriter(path)
+    assert path.read_bytes() == b""
+
+
+def test_the_history_stays_in_one_file_when_the_directory_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    writer = HistoryWriter("history.jsonl")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    writer.append(HEADER)
+    assert read_history(tmp_path / "history.jsonl").header == HEADER
+
+
+def test_a_torn_last_line_is_left_out_wherever_it_was_torn(tmp_path):
+    path = tmp_path / "history.jsonl"
+    whole = lines(HEADER, iteration(0))
+    last = json.dumps(iteration(1))
+    for cut in range(0, len(last), 7):
+        path.write_text(whole + last[:cut])
+        assert read_history(path).numbers.tolist() == [0]
+    path.write_text(whole + last)
+    assert read_history(path).numbers.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "cause"),
+    [
+        ("", 1, "empty"),
+        ('{"kind": "hea', 1, "torn"),
+        ("hello\n", 1, "not JSON"),
+        ("\x00\xff\n", 1, "not JSON"),
+        ("[1]\n", 1, "kind"),
+        ('{"kind": "epoch"}\n', 1, "kind"),
+        (lines(iteration(0)), 1, "expected header"),
+        (lines(HEADER, HEADER), 2, "expected iteration or result"),
+        (lines(HEADER, RESULT, iteration(0)), 2, "expected iteration"),
+        (lines(HEADER, iteration(1), iteration(1)), 3, "must increase"),
+        (lines(HEADER, iteration(0, objective="high")), 2, "objective is 'high'; expected a number"),
+        (lines(HEADER, iteration(0, iteration=None)), 2, "iteration is None; expected an integer"),
+        (lines(HEADER, iteration(0, rejected=3)), 2, "rejected"),
+        (lines(HEADER, iteration(0, seconds={"factor": "1 s"})), 2, "seconds"),
+        (lines(HEADER, iteration(0, stage=True)), 2, "stage"),
+        (lines(HEADER | {"title": 3}), 1, "title"),
+        (lines(HEADER | {"problem": []}), 1, "problem"),
+        (lines(HEADER | {"taylor": 1}), 1, "taylor"),
+        (lines(HEADER | {"taylor": TAYLOR | {"orders": None}}), 1, "taylor"),
+        (lines(HEADER | {"taylor": TAYLOR | {"remainders": [[1.0]]}}), 1, "taylor"),
+        (lines(HEADER | {"taylor": TAYLOR | {"remainders": [[1.0], [1.0]]}}), 1, "taylor"),
+        (lines(HEADER, {"kind": "result", "status": 1}), 2, "status"),
+    ],
+)
+def test_a_file_that_is_no_history_is_refused_with_line_and_cause(tmp_path, text, line, cause):
+    path = tmp_path / "history.jsonl"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=rf"line {line}: .*{re.escape(cause)}"):
+        read_history(path)
+
+
+def test_what_json_cannot_hold_is_refused_by_name(tmp_path):
+    writer = HistoryWriter(tmp_path / "history.jsonl")
+    with pytest.raises(TypeError, match=r"record\['problem'\]\['path'\] is of type"):
+        writer.append(HEADER | {"problem": {"path": Path()}})
+    with pytest.raises(ValueError, match="kind 'epoch'"):
+        writer.append({"kind": "epoch"})
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, MISSING),
+        ("", MISSING),
+        (True, "yes"),
+        (False, "no"),
+        (60502, "60\u202f502"),
+        (-1234, "-1234"),
+        (203.19412345, "203.194"),
+        (math.nan, MISSING),
+        ([1, 2], "1, 2"),
+        ({"E": 1.0}, "E 1"),
+        ("lu", "lu"),
+    ],
+)
+def test_values_read_as_an_engineer_writes_them(value, text):
+    assert show(value) == text
+
+
+def test_durations_have_three_digits_and_a_unit_that_suits():
+    cases = {0.0123: "12.3 ms", 0.9996: "1 s", 83.21: "83.2 s", 119.6: "2 min 0 s", 7325.0: "2 h 2 min"}
+    assert {seconds: duration(seconds) for seconds in cases} == cases
+    assert duration(math.nan) == MISSING
+    assert brief(0.000123456) == "0.0001235"
+
+
+def test_the_stop_reason_is_a_sentence(written):
+    done = outcome(written(HEADER, iteration(0), RESULT))
+    assert done == "The design changed by less than 0.01. 3 iterations in 83.2 s."
+    nothing = outcome(written(HEADER, iteration(0), {"kind": "result"}))
+    assert nothing == "No reason for the stop was recorded. 1 iteration."
+    assert "the history ends at iteration 1" in outcome(written(HEADER, iteration(0), iteration(1)))
+    assert "before the first iteration" in outcome(written(HEADER))
+
+
+def test_a_series_is_described_by_its_ends(written):
+    history = written(HEADER, iteration(0, kkt=None, step=None), iteration(1, kkt=0.5, step=None))
+    assert change(history, "kkt") == "0.5"
+    assert change(history, "step") == "not recorded"
+    assert change(history, "objective").startswith("from 1000 to ")
+
+
+def test_wrapped_text_fits_its_room_and_loses_nothing_but_what_the_dots_stand_for():
+    face, text = font(9, "normal"), "a line of words and one" + "very" * 30 + "longword at its end"
+    whole = wrap(text, face, 120.0, 99)
+    assert all(width(line, face) <= 120 for line in whole.split("\n"))
+    assert whole.replace("\n", "").replace(" ", "") == text.replace(" ", "")
+    cut = wrap(text, face, 120.0, 2)
+    assert cut.count("\n") == 1
+    assert cut.endswith("…")
+    assert all(width(line, face) <= 120 for line in cut.split("\n"))
+    assert wrap("  \n ", face, 120.0, 2) == ""
+    assert legible("a\tb\n中\x07") == "a b ??"
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+def test_tables_show_ends_means_and_shares(written):
+    history = written(HEADER, *(iteration(k) for k in range(30)), RESULT)
+    rows = tables.iterations(history).rows
+    assert [row[0] for row in rows] == ["0", "1", "2", "3", "4", "⋮", "25", "26", "27", "28", "29"]
+    assert len({len(row) for row in rows} | {len(tables.iterations(history).heads)}) == 1
+    assert ("numeric factorizations", "30", "1") in tables.counts(history).rows
+    shares = {row[0]: row[3] for row in tables.times(history).rows}
+    assert shares["factor"] == "14.3 %"
+    assert shares["whole run"] == MISSING
+    assert [row[3] for row in tables.tolerances(history).rows] == ["no", "no"]
+    assert [row[0] for row in tables.first_and_last(history).rows[:2]] == ["objective", "projected gradient"]
+
+
+def test_the_taylor_table_holds_the_order_of_each_pair_of_remainders(written):
+    flat = TAYLOR | {"remainders": [TAYLOR["remainders"][0], [0.0] * len(STEPS)]}
+    table = tables.taylor(written(HEADER | {"taylor": flat}))
+    assert [row[2] for row in table.rows] == [MISSING, *["1.00"] * (len(STEPS) - 1)]
+    assert {row[4] for row in table.rows} == {MISSING}
+
+
+# ---------------------------------------------------------------------------------------------- designs
+
+
+def test_a_png_decodes_to_the_design_with_solid_black():
+    design = np.array([[0.0, 1.0, 0.5], [1.0, 0.2, -1e-9]])
+    picture = design_png(design, 2)
+    columns, rows = np.frombuffer(picture[16:24], ">u4")
+    size = int.from_bytes(picture[33:37], "big")
+    pixels = np.frombuffer(zlib.decompress(picture[41 : 41 + size]), np.uint8).reshape(rows, columns + 1)
+    assert picture[37:41] == b"IDAT"
+    assert not pixels[:, 0].any()
+    assert pixels[::2, 1::2].tolist() == [[255, 0, 128], [0, 204, 255]]
+    assert np.array_equal(pixels[::2], pixels[1::2])
+
+
+def test_a_written_design_is_visible_however_coarse(tmp_path):
+    write_design(tmp_path / "design.png", np.eye(3))
+    picture = (tmp_path / "design.png").read_bytes()
+    assert np.frombuffer(picture[16:24], ">u4").tolist() == [801, 801]
+
+
+@pytest.mark.parametrize("design", [np.zeros(3), np.zeros((0, 3)), np.full((2, 2), 1.1), np.full((2, 2), np.nan)])
+def test_what_is_no_design_is_refused(design):
+    with pytest.raises(ValueError, match="got a design"):
+        design_png(design)
+
+
+def test_designs_of_one_iteration_or_two_shapes_are_refused(written):
+    history = written(HEADER, iteration(0))
+    with pytest.raises(ValueError, match="two designs of one iteration"):
+        convergence_figure(history, designs([0, 0]))
+    with pytest.raises(ValueError, match="different shapes"):
+        convergence_figure(history, [*designs([0]), *designs([1], (3, 3))])
+
+
+def test_log_spaced_designs_hold_both_ends_and_thin_out():
+    assert log_spaced([4, 5, 6], 3) == [0, 1, 2]
+    places = log_spaced(list(range(10, 1010)), 8)
+    assert (places[0], places[-1]) == (0, 999)
+    assert len(places) == 8
+    assert (np.diff(np.diff(places)) > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(50, 300), (100, 100), (300, 50), (1, 400), (400, 1), (7, 9)])
+@pytest.mark.parametrize("available", [1, 2, 5, 8, 100])
+def test_the_strip_keeps_proportions_and_stays_in_its_room(available, shape):
+    layout = arrange(available, shape, (13.3, 3.0))
+    assert 1 <= layout.count <= available
+    assert layout.picture[0] / layout.picture[1] == pytest.approx(shape[1] / shape[0])
+    assert layout.height <= 3.0 + 1e-9
+    assert (layout.columns - 1) * layout.cell[0] + layout.picture[0] <= 13.3 + 1e-9
+    assert layout.picture[0] < layout.cell[0]
+
+
+# ---------------------------------------------------------------------------------------------- VTK
+
+
+def parse_vti(path):
+    root = ElementTree.parse(path).getroot()
+    types = {"Float64": "<f8", "Float32": "<f4", "Int32": "<i4", "Int64": "<i8", "UInt8": "u1"}
+    fields = {}
+    for data in root.iter("DataArray"):
+        block = b64decode(data.text)
+        assert int.from_bytes(block[:8], "little") == len(block) - 8
+        fields[data.get("Name")] = np.frombuffer(block[8:], types[data.get("type")])
+    return root.find("ImageData").attrib, fields
+
+
+def test_a_plane_grid_is_written_x_fastest_and_y_upward(tmp_path):
+    density, names = np.arange(6.0).reshape(2, 3), ('a"<&', "solid")
+    write_vti(tmp_path / "d.vti", {names[0]: density, names[1]: density > 2}, (0.5, 2.0), (1.0, -1.0))
+    grid, fields = parse_vti(tmp_path / "d.vti")
+    assert (grid["WholeExtent"], grid["Spacing"], grid["Origin"]) == (
+        "0 3 0 2 0 0",
+        "0.5 2.0 1.0",
+        "1.0 -1.0 0.0",
+    )
+    assert fields[names[0]].tolist() == [3, 4, 5, 0, 1, 2]
+    assert fields[names[1]].tolist() == [1, 1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "i4", "i8", "u1", ">f8"])
+def test_a_solid_grid_is_a_stack_of_planes_of_any_type(tmp_path, kind):
+    density = np.arange(24).reshape(2, 3, 4).astype(kind)
+    write_vti(tmp_path / "d.vti", {"density": density}, (1, 1, 1), (0, 0, 0))
+    grid, fields = parse_vti(tmp_path / "d.vti")
+    assert grid["WholeExtent"] == "0 4 0 3 0 2"
+    assert np.array_equal(fields["density"].reshape(2, 3, 4), density[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "spacing", "origin", "cause"),
+    [
+        ({}, (1, 1), (0, 0), "at least one field"),
+        ({"a": np.ones((2, 2)), "b": np.ones((2, 3))}, (1, 1), (0, 0), "one shape"),
+        ({"a": np.ones(3)}, (1,), (0,), "rows, columns"),
+        ({"a": np.ones((0, 2))}, (1, 1), (0, 0), "rows, columns"),
+        ({"a": np.ones((2, 2))}, (1, 1, 1), (0, 0), "spacing"),
+        ({"a": np.ones((2, 2))}, (1, 0), (0, 0), "spacing"),
+        ({"a": np.ones((2, 2))}, (1, 1), (0, math.nan), "origin"),
+        ({"a": np.ones((2, 2), complex)}, (1, 1), (0, 0), "complex128"),
+    ],
+)
+def test_a_grid_vtk_cannot_hold_is_refused(tmp_path, fields, spacing, origin, cause):
+    with pytest.raises(ValueError, match=cause):
+        write_vti(tmp_path / "d.vti", fields, spacing, origin)
+
+
+# ---------------------------------------------------------------------------------------------- figure
+
+NULLS = {name: None for name in NUMBERS}
+RUNS = {
+    "no iteration": ([], HEADER),
+    "one": ([iteration(0)], HEADER),
+    "one, all null": ([iteration(0, **NULLS, counts=None, seconds=None, stage=None)], {"kind": "header"}),
+    "two, nothing but numbers": ([{"kind": "iteration", "iteration": k} for k in (3, 9)], {"kind": "header"}),
+    "rejected": (
+        [iteration(k, rejected=[900.0, 1e9, -1e9, None] if k == 5 else [900.0 + k] * 2) for k in range(150)],
+        HEADER | {"title": "A long title $x_1$ & <b>中</b> " * 20, "taylor": TAYLOR | {"ok": False}},
+    ),
+    "no violation": ([iteration(k, constraint_violation=0.0, step=None) for k in range(50)], HEADER),
+    "wide range": (
+        [iteration(k, objective=1e9 * math.exp(-k), volume=3.0, counts={"numeric": 99_999 * k}) for k in range(12)],
+        HEADER,
+    ),
+    "tiny": ([iteration(k, objective=-1e-7 - 1e-15 * k, kkt=0.0) for k in range(12)], HEADER),
+    "zero": ([iteration(k, objective=0.0, projected_gradient=0.0, kkt=0.0) for k in range(3)], HEADER),
+    "slow first": (
+        [iteration(k, seconds={"factor": 9.0 if k in (0, 1) else 0.1}) for k in range(60)],
+        HEADER | {"taylor": TAYLOR | {"relative_error": None}},
+    ),
+    "slow last": ([iteration(k, seconds={"factor": 9.0 if k == 39 else 0.1}) for k in range(40)], HEADER),
+    "slow among many": (
+        [iteration(k, seconds={"factor": 9.0 if k == 0 else 0.1}) for k in range(601)],
+        HEADER,
+    ),
+    "idle": ([iteration(k, seconds=dict.fromkeys(PHASES, 0.0), counts={}) for k in range(30)], HEADER),
+}
+SHAPES = {"wide": (10, 60), "square": (20, 20), "tall": (60, 10), "none": None}
+
+
+def drawn_texts(figure):
+    """The texts one sees: those of the figure, of its axes and legends, and of ticks within the axes."""
+    yield from figure.texts
+    for axes in figure.axes:
+        yield from axes.texts
+        if axes.get_legend():
+            yield from axes.get_legend().get_texts()
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_visible():
+                yield axis.label
+                low, high = sorted(axis.get_view_interval())
+                ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+                yield from (label for place, label in ticks if low <= place <= high)
+
+
+def stay_apart(figure):
+    """No two texts overlap, and none leaves the figure."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [text for text in drawn_texts(figure) if text.get_text().strip()]
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer()).extents) for text in texts]
+    assert len(boxes) > 20
+    for index, (words, (left, bottom, right, top)) in enumerate(boxes):
+        assert -1 <= left <= right <= figure.bbox.width + 1, words
+        assert -1 <= bottom <= top <= figure.bbox.height + 1, words
+        for others, (left2, bottom2, right2, top2) in boxes[index + 1 :]:
+            across, along = min(right, right2) - max(left, left2), min(top, top2) - max(bottom, bottom2)
+            assert min(across, along) <= 1, (words, others)
+
+
+@pytest.mark.parametrize(("run", "shape"), list(zip(RUNS, [*SHAPES] * 4, strict=False)))
+def test_every_run_is_drawn_with_no_two_texts_touching(written, run, shape):
+    records, header = RUNS[run]
+    history = written(header, *records)
+    stored = history.numbers[:: max(1, len(records) // 15)]
+    pictures = designs(stored, SHAPES[shape]) if SHAPES[shape] else []
+    stay_apart(convergence_figure(history, pictures))
+
+
+def test_accepted_objectives_decide_the_axis_and_trials_beyond_stand_at_its_edge(written):
+    records, header = RUNS["rejected"]
+    (objective, *_) = convergence_figure(written(header, *records), []).axes
+    low, high = objective.get_ylim()
+    assert -200 < low < 200
+    assert 1000 < high < 1200
+    edges = {line.get_marker(): set(line.get_ydata()) for line in objective.lines if line.get_marker() in "^v"}
+    assert edges == {"^": {high}, "v": {low}}
+
+
+def test_times_begin_at_zero_and_a_cut_bar_says_its_value(written):
+    records, header = RUNS["slow first"]
+    figure = convergence_figure(written(header, *records), [])
+    (panel,) = [axes for axes in figure.axes if "per iteration" in axes.get_ylabel()]
+    assert panel.get_ylim() == (0.0, pytest.approx(0.108))
+    assert [text.get_text() for text in panel.texts] == ["iteration 0: 9 s, 1 more cut"]
+
+
+def test_drawing_leaves_the_users_settings_alone(written):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    convergence_figure(written(HEADER, iteration(0)), designs([0]))
+    assert dict(matplotlib.rcParams) == before
+
+
+# ---------------------------------------------------------------------------------------------- page
+
+VOID = {"meta", "img", "input", "br", "path", "use"}
+
+
+class Page(HTMLParser):
+    """Collects tags and text, and checks that what opens closes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def report(history, pictures, out):
+    write_report(history, pictures, out)
+    assert (out / "report.png").read_bytes().startswith(b"\x89PNG")
+    return Page((out / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("run", ["no iteration", "rejected"])
+def test_the_page_is_well_formed_and_needs_no_other_file(written, tmp_path, run):
+    records, header = RUNS[run]
+    history = written(header, *records)
+    page = report(history, designs(history.numbers[:30]), tmp_path / "out")
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "action"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/png;base64,"))
+        assert tag not in {"link", "iframe", "object"}
+        assert tag != "img" or attributes["alt"]
+        assert tag != "svg" or attributes["aria-label"]
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = {attributes["xlink:href"][1:] for _, attributes in page.tags if "xlink:href" in attributes}
+    assert wanted <= set(ids)
+
+
+def test_the_page_says_what_the_history_holds_and_escapes_it(written, tmp_path):
+    evil = "<script>alert('x')</script>&"
+    header = HEADER | {
+        "title": evil,
+        "problem": {evil: evil},
+        "environment": {evil: [evil]},
+        "algorithm": evil,
+    }
+    history = written(header, iteration(0), RESULT | {"status": evil})
+    page = report(history, [], tmp_path / "out")
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.text.count(evil) >= 7
+    for words in ("Taylor test passed", "orders 1.00, 2.00", "transposed solves", "3 iterations in 83.2 s"):
+        assert words in page.text
+
+
+def test_the_slider_runs_over_the_stored_designs_evenly_thinned(written, tmp_path):
+    history = written({"kind": "header"})
+    report(history, designs(range(300), (2, 3)), tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    frames = json.loads(re.search(r"const frames = (\[\[.*?\]\]);", text)[1])
+    assert (len(frames), frames[0][0], frames[-1][0]) == (120, 0, 299)
+    assert 'max="119"' in text
+    assert "Stored designs: 120 of 300" in text
+
+
+def test_the_same_run_gives_the_same_page(written, tmp_path):
+    history = written(HEADER)
+    for name in ("a", "b"):
+        write_report(history, designs([0]), tmp_path / name)
+    for name in ("report.html", "report.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
