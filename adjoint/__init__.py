@@ -1,9 +1,17 @@
 """Adjoint-method sensitivity analysis: exact gradients through sparse solves, for NumPy and SciPy models."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from .check import CheckReport, check
-from .design import Composed, DensityFilter, DesignMap, HeavisideProjection, HelmholtzFilter, Identity, Ramp, Simp
+from .design import (
+    Composed,
+    ConvolutionFilter,
+    DensityFilter,
+    DesignMap,
+    HeavisideProjection,
+    HelmholtzFilter,
+    Identity,
+    Ramp,
+    Simp,
+)
 from .dirichlet import Dirichlet
 from .factor import (
     BackendMissing,
@@ -56,3 +64,72 @@ from .optimize import (
 from .reduced import Point, Reduced
 from .residual import Matrix, Residual, Vector
 from .steady import SteadySolution
+
+__all__ = [
+    "Affine",
+    "AffineVector",
+    "BackendMissing",
+    "Box",
+    "CheckReport",
+    "Combination",
+    "Compliance",
+    "Composed",
+    "Constant",
+    "ConstantVector",
+    "ConvolutionFilter",
+    "Counts",
+    "DensityFilter",
+    "DesignConstraint",
+    "DesignMap",
+    "Dirichlet",
+    "Elements",
+    "Entries",
+    "Euclidean",
+    "Evidence",
+    "Factorization",
+    "ForkedProcess",
+    "HeavisideProjection",
+    "HelmholtzFilter",
+    "Identity",
+    "InaccurateSolve",
+    "KrylovStalled",
+    "LeastSquares",
+    "LinearConstraint",
+    "LinearFunctional",
+    "LinearProblem",
+    "LinearResidual",
+    "MassMatrix",
+    "Matrix",
+    "NonFinite",
+    "NotPositiveDefinite",
+    "NotSymmetric",
+    "Objective",
+    "OptimalityCriteria",
+    "Part",
+    "PartVector",
+    "Point",
+    "Product",
+    "Ramp",
+    "Reduced",
+    "Residual",
+    "Result",
+    "SensitivityFilter",
+    "Simp",
+    "SingularMatrix",
+    "SolveError",
+    "Status",
+    "SteadySolution",
+    "SteepestDescent",
+    "Stopping",
+    "Sum",
+    "Vector",
+    "Weighted",
+    "WrongGradient",
+    "check",
+    "cholesky",
+    "counting",
+    "descend",
+    "ldl",
+    "lu",
+    "minimize",
+]

@@ -59,7 +59,7 @@ def check(f: Callable[[Array], Point], x: Array, *, seed: int = 0, step: float =
     throughout) the largest change of x_i: components that are zero stay so, and none changes its sign.
     About 13 solutions of the problem. Raises what f raises.
 
-    Taylor remainders as in Farrell, Ham, Funke & Rognes (2013), SIAM J. Sci. Comput. 35, C369, section 6.
+    See docs/math.md, eqs. 24–26; Farrell, Ham, Funke & Rognes (2013), SIAM J. Sci. Comput. 35, C369, section 6.
     """
     x = as_parameters(x, "x")
     rng = np.random.default_rng(seed)
@@ -87,9 +87,11 @@ def check(f: Callable[[Array], Point], x: Array, *, seed: int = 0, step: float =
 
 
 def random_direction(x: Array, rng: np.random.Generator) -> Array:
-    """±|x_i| with random signs, or ±1 if x is zero: the direction along which x is checked."""
-    v = rng.choice([-1.0, 1.0], x.size) * np.abs(x)
-    return v if v.any() else rng.choice([-1.0, 1.0], x.size)
+    """±|x_i| with random signs (phases, where x is complex), or of modulus 1 if x is zero."""
+    phases = rng.choice([-1.0, 1.0], x.size)
+    if x.dtype.kind == "c":
+        phases = np.exp(2j * np.pi * rng.random(x.size))
+    return phases * np.abs(x) if x.any() else phases
 
 
 def extrapolated(differences: Array) -> float:
@@ -120,10 +122,10 @@ def _order(remainders: Array, noise: float, exact: float) -> float:
 def _dot_product_error(point: Point, v: Array, rng: np.random.Generator) -> float:
     """|⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) for a random w, D the derivative of x ↦ u."""
     u = point.solution.u
-    w = rng.standard_normal(u.shape)
+    w = np.asarray(rng.standard_normal(u.shape))
     if u.dtype.kind == "c":
         w = w + 1j * rng.standard_normal(u.shape)
     Dv = point.solution.jvp(point.design.jvp(point.x, v))
     Dw = point.design.vjp(point.x, point.solution.vjp(w))
-    gap = abs(np.vdot(w, Dv).real - np.vdot(Dw, v).real)
+    gap = abs(float(np.vdot(w, Dv).real) - float(np.vdot(Dw, v).real))
     return float(gap / max(np.linalg.norm(Dv) * np.linalg.norm(w), np.finfo(float).tiny))

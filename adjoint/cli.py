@@ -53,7 +53,7 @@ def diagnosis(environment: Sequence[str], solvers: Sequence[doctor.Solver], verd
             "\n".join(environment),
             table(solvers),
             f"seconds: analyse, factor and solve the Laplacian of {doctor.GRID} x {doctor.GRID} points, once",
-            "\n".join(["Not here:", *missing]) if missing else "",
+            "\n".join(["Not installed, and what they need:", *missing]) if missing else "",
             _paragraph(f"Verdict: {verdict}", 4),
         )
         if part
@@ -61,7 +61,7 @@ def diagnosis(environment: Sequence[str], solvers: Sequence[doctor.Solver], verd
 
 
 def _doctor(_: argparse.Namespace) -> int:
-    solvers = doctor.solvers()
+    solvers = doctor.solvers(doctor.GRID)
     verdict = doctor.verdict(solvers, doctor.processor_has_avx2())
     print(diagnosis(doctor.environment(), solvers, verdict))
     return 0 if any(not one.fault for one in solvers) else 1
@@ -72,17 +72,13 @@ def _no_arguments(_: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "doctor": Command(
-        "which solvers and which BLAS are used here, and what would mend them", _no_arguments, _doctor
-    ),
+    "doctor": Command("which solvers and which BLAS are used here, and what would mend them", _no_arguments, _doctor),
 }
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run `python -m adjoint` with these arguments; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m adjoint", description="Adjoint gradients of sparse models."
-    )
+    parser = argparse.ArgumentParser(prog="python -m adjoint", description="Adjoint gradients of sparse models.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         command.arguments(subparsers.add_parser(name, help=command.summary, description=command.summary))

@@ -6,16 +6,18 @@ Jacobian [[A_ff, A_fd], [0, I]]: only A_ff is factored, and stays symmetric wher
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
 
 from .arrays import Array, Trans
-from .factor import Evidence, Factorization
-from .factor.accuracy import Symmetry, product
+from .factor import Evidence
+from .factor.accuracy import product
 from .factor.matrix import as_right_hand_side
 from .matrices.vectors import ConstantVector
 from .residual import Vector
+from .span import Inverse
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +38,13 @@ class Dirichlet:
         if fixed.size and (fixed.min() < 0 or np.unique(fixed).size < fixed.size):
             raise ValueError("Dirichlet: fixed holds negative or repeated indices, expected each unknown once")
         object.__setattr__(self, "fixed", fixed)
-        if isinstance(self.values, np.ndarray | list | tuple):
-            given = ConstantVector(np.asarray(self.values, dtype=np.result_type(np.asarray(self.values), float)))
-            if given.value.shape != fixed.shape:
-                raise ValueError(f"Dirichlet: got values of shape {given.value.shape}, expected {fixed.shape}")
-            object.__setattr__(self, "values", given)
+        if not callable(self.values) and np.shape(self.values) != fixed.shape:
+            raise ValueError(f"Dirichlet: got values of shape {np.shape(self.values)}, expected {fixed.shape}")
+
+    @cached_property
+    def given(self) -> Vector:
+        """g as a Vector."""
+        return self.values if callable(self.values) else ConstantVector(self.values)
 
     def free(self, n: int) -> Array:
         """The unknowns that are not fixed, (n − d,); raises ValueError if `fixed` exceeds n or leaves none."""
@@ -51,8 +55,12 @@ class Dirichlet:
         return np.setdiff1d(np.arange(n), self.fixed)
 
     def at(self, p: Array, shape: tuple[int, ...]) -> Array:
-        """g(p) for a state of the given shape: (d,), or (d, k)."""
-        g = self.values(p)
+        """g(p) for a state of the given shape: (d,), or (d, k); raises ValueError where g(p) is not (d,)."""
+        g = np.asarray(self.given(p))
+        if g.shape != self.fixed.shape:
+            raise ValueError(
+                f"Dirichlet: values(p) has shape {g.shape}, expected {self.fixed.shape}: one for each unknown"
+            )
         return g if len(shape) == 1 else np.repeat(g[:, None], shape[1], axis=1)
 
 
@@ -60,26 +68,21 @@ class Dirichlet:
 class Bordered:
     """The inverse of [[A_ff, A_fd], [0, I]], by a factorization of A_ff.
 
-    A: (n, n), all of it; free, fixed: the unknowns of either kind; inner: the factorization of A_ff.
+    A: (n, n), all of it; free, fixed: the unknowns of either kind; inner: the inverse of A_ff.
     """
 
     A: sparse.csc_array
     free: Array
     fixed: Array
-    inner: Factorization
+    inner: Inverse
 
     @classmethod
     def of(
-        cls, A: sparse.csc_array, dirichlet: Dirichlet, factorize: Callable[[sparse.csc_array], Factorization]
+        cls, A: sparse.csc_array, dirichlet: Dirichlet, factorize: Callable[[sparse.csc_array], Inverse]
     ) -> "Bordered":
         """Factor the free block of A."""
         free = dirichlet.free(A.shape[0])
         return cls(A, free, dirichlet.fixed, factorize(sparse.csc_array(A[:, free][free])))
-
-    @property
-    def symmetry(self) -> Symmetry:
-        """Never stated: the border is on one side only."""
-        return "none"
 
     @property
     def evidence(self) -> Evidence:

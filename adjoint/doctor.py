@@ -1,14 +1,13 @@
 """What this machine solves with: the packages, the BLAS each one calls, how fast it is, and what to mend."""
 
 import ctypes
-import importlib
 import math
 import os
 import platform
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,9 +16,12 @@ import numpy as np
 import scipy.sparse as sparse
 import threadpoolctl
 
-from .factor.backends import cholmod, superlu
+from .arrays import Array
+from .factor.backends import cholmod, klu, pardiso, superlu, umfpack
 from .factor.direct import Direct
 from .factor.errors import SolveError
+from .factor.krylov import cg
+from .factor.preconditioners import amg, missing_amg
 
 GRID = 200
 """Points a side of the grid on which the solvers are timed: 40 000 unknowns, some tenths of a second."""
@@ -27,36 +29,38 @@ GRID = 200
 AVX2_KERNELS = {"Haswell", "Zen", "Excavator", "SkylakeX", "Cooperlake", "SapphireRapids"}
 """The x86 kernels of OpenBLAS that use AVX2 or better; the others do at most half as much a cycle."""
 
+REFERENCE = "reference BLAS"
 BLAS_NAMES = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS", "flexiblas": "FlexiBLAS"}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A solver to try. factorize: what is timed, if anything; remedy: how to install it."""
+    """A solver to try. missing: why it cannot run, or ""; solve: u with A u = b, analysis included."""
 
     distribution: str
-    module: str
-    remedy: str
-    factorize: Direct | None = None
+    missing: Callable[[], str]
+    solve: Callable[[sparse.csc_array, Array], Array]
 
 
-_SCIKIT_SPARSE = (
-    "apt-get install gcc python3-dev libsuitesparse-dev libopenblas0-pthread, then pip install "
-    "'scikit-sparse>=0.4.16,<0.5'; or, with root rights, ./scripts/setup.sh does both"
-)
-_SCIKIT_SPARSE_05 = (
-    "scikit-sparse 0.5, which needs SuiteSparse 7.4 or newer (Debian 13, Ubuntu 24.04): pip install "
-    "'scikit-sparse==0.5.*'"
-)
+def _direct(distribution: str, factorize: Direct) -> Candidate:
+    def solve(A: sparse.csc_array, b: Array) -> Array:
+        factorize.forget()
+        return factorize(A).solve(b)
+
+    return Candidate(distribution, factorize.missing, solve)
+
+
+def _multigrid(A: sparse.csc_array, b: Array) -> Array:
+    return cg(amg())(A).solve(b)
+
+
 CANDIDATES = {
-    "SuperLU": Candidate(
-        "scipy", "scipy.sparse.linalg", "pip install --force-reinstall scipy", superlu.cholesky
-    ),
-    "CHOLMOD": Candidate("scikit-sparse", "sksparse.cholmod", _SCIKIT_SPARSE, cholmod.cholesky),
-    "Pardiso": Candidate("pypardiso", "pypardiso", "pip install pypardiso (with MKL, about 700 MB)"),
-    "UMFPACK": Candidate("scikit-sparse", "sksparse.umfpack", _SCIKIT_SPARSE_05),
-    "KLU": Candidate("scikit-sparse", "sksparse.klu", _SCIKIT_SPARSE_05),
-    "AMG": Candidate("pyamg", "pyamg", "pip install pyamg"),
+    "SuperLU": _direct("scipy", superlu.cholesky),
+    "CHOLMOD": _direct("scikit-sparse", cholmod.cholesky),
+    "Pardiso": _direct("pypardiso", pardiso.cholesky),
+    "UMFPACK": _direct("scikit-sparse", umfpack.lu),
+    "KLU": _direct("scikit-sparse", klu.lu),
+    "AMG": Candidate("pyamg", missing_amg, _multigrid),
 }
 
 
@@ -68,11 +72,6 @@ class Blas:
     kernels: str
     threads: int
     path: str
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether it is the plain Fortran one."""
-        return self.name == "reference BLAS"
 
     def __str__(self) -> str:
         kernels = f"{self.kernels}, " if self.kernels else ""
@@ -98,19 +97,6 @@ def laplacian(points: int) -> sparse.csc_array:
     return sparse.csc_array(sparse.kron(line, eye) + sparse.kron(eye, line))
 
 
-def seconds_to_solve(factorize: Direct, points: int) -> float:
-    """Seconds to analyse, factor and solve −Δu = 1, the better of two tries; raises SolveError."""
-    A = laplacian(points)
-    tries = []
-    for _ in range(2):
-        factorize.forget()
-        started = time.perf_counter()
-        factorize(A).solve(np.ones(A.shape[0]))
-        tries.append(time.perf_counter() - started)
-    factorize.forget()
-    return min(tries)
-
-
 def shared_libraries() -> list[str]:
     """The shared libraries in this process, by path (Linux tells; elsewhere none)."""
     maps = Path("/proc/self/maps")
@@ -122,7 +108,8 @@ def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[st
     """Each BLAS in this process; pools: those that threadpoolctl knows, libraries: by path."""
     found = [
         Blas(
-            f"{BLAS_NAMES.get(str(pool['internal_api']), pool['internal_api'])} {pool['version']}",
+            f"{BLAS_NAMES.get(str(pool['internal_api']), pool['internal_api'])} "
+            f"{str(pool['version']).removesuffix('-Product')}",
             str(pool.get("architecture", "")) if pool["internal_api"] == "openblas" else "",
             int(str(pool["num_threads"])),
             str(pool["filepath"]),
@@ -133,7 +120,7 @@ def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[st
     # The reference BLAS has no threads to control, so threadpoolctl does not know it. Debian keeps it in a
     # folder blas/; the libblas.so.3 of another folder (openblas-pthread/) hands over to one of those above.
     reference = [path for path in libraries if re.search(r"/(blas|lib|lib64)/lib(ref)?blas\.so", path)]
-    return found + [Blas("reference BLAS", "", 1, path) for path in reference]
+    return found + [Blas(REFERENCE, "", 1, path) for path in reference]
 
 
 def blas_of(name: str, found: Iterable[Blas]) -> Blas | None:
@@ -169,21 +156,22 @@ def installed(distribution: str) -> str:
 
 
 def attempt(candidate: Candidate, points: int) -> tuple[float, str]:
-    """Seconds for the Laplacian of points × points (nan: not timed), and why the solver fails, or ""."""
+    """Seconds to solve −Δu = 1, the better of two tries (nan: it failed), and why it failed, or ""."""
+    if reason := candidate.missing():
+        return math.nan, reason
+    tries = []
     try:
-        importlib.import_module(candidate.module)
-    except ImportError as error:
-        return math.nan, f"{error}. Remedy: {candidate.remedy}."
-    if candidate.factorize is None:
-        return math.nan, ""
-    try:
-        seconds_to_solve(candidate.factorize, 5)  # Loads the libraries and starts their threads.
-        return seconds_to_solve(candidate.factorize, points), ""
+        for size in (5, points, points):  # The first loads libraries and starts threads.
+            A = laplacian(size)
+            started = time.perf_counter()
+            candidate.solve(A, np.ones(A.shape[0]))
+            tries.append(time.perf_counter() - started)
     except SolveError as error:
         return math.nan, str(error)
+    return min(tries[1:]), ""
 
 
-def solvers(points: int = GRID) -> list[Solver]:
+def solvers(points: int) -> list[Solver]:
     """Try every solver on the Laplacian of points × points."""
     outcomes = {name: attempt(candidate, points) for name, candidate in CANDIDATES.items()}
     libraries = shared_libraries()
@@ -220,22 +208,32 @@ def processor_has_avx2() -> bool:
 def findings(tried: Iterable[Solver], avx2: bool) -> list[str]:
     """What slows this machine down, each with its remedy; avx2: whether the processor has AVX2."""
     working = {one.name: one for one in tried if not one.fault}
-    if "CHOLMOD" not in working:
-        return [f"Cholesky runs on SuperLU, several times slower than on CHOLMOD. Remedy: {_SCIKIT_SPARSE}."]
-    blas = working["CHOLMOD"].blas
-    if blas is None:
-        return []
-    if blas.is_reference:
+    cholesky = working.get("CHOLMOD")
+    if cholesky is None:
+        if "Pardiso" in working:
+            return []
         return [
+            "Cholesky runs on SuperLU, several times slower than on CHOLMOD. Remedy: "
+            "./scripts/setup.sh with root rights, or what is said of CHOLMOD above."
+        ]
+    found = []
+    blas = cholesky.blas
+    if blas is not None and blas.name == REFERENCE:
+        found.append(
             "CHOLMOD runs on the reference BLAS, 4 to 10 times slower on large problems than on OpenBLAS. "
             "Remedy: apt-get install libopenblas0-pthread."
-        ]
-    if avx2 and blas.kernels and blas.kernels not in AVX2_KERNELS:
-        return [
+        )
+    if blas is not None and avx2 and blas.kernels and blas.kernels not in AVX2_KERNELS:
+        found.append(
             f"The {blas.name} that CHOLMOD calls takes this processor for a {blas.kernels} and leaves its "
             "AVX2 units idle. Remedy: export OPENBLAS_CORETYPE=Haswell."
-        ]
-    return []
+        )
+    if "SuperLU" in working and cholesky.seconds > 2.0 * working["SuperLU"].seconds:
+        found.append(
+            "CHOLMOD took longer than SuperLU, which is no match for it. Usual cause: BLAS threads waiting for cores "
+            "that other programs hold. Remedy: try again on an idle machine, or export OPENBLAS_NUM_THREADS=1."
+        )
+    return found
 
 
 def verdict(tried: Sequence[Solver], avx2: bool) -> str:
@@ -245,4 +243,5 @@ def verdict(tried: Sequence[Solver], avx2: bool) -> str:
         return "nothing here solves a sparse system. Remedy: reinstall NumPy and SciPy."
     if slow := findings(tried, avx2):
         return " ".join(["it works, but slower than it could.", *slow])
-    return f"good. Cholesky runs on CHOLMOD with {working['CHOLMOD'].blas}."
+    best = working.get("CHOLMOD") or working["Pardiso"]
+    return f"good. Cholesky runs on {best.name} with {best.blas}."

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
@@ -14,7 +15,7 @@ from .factor.matrix import SparseMatrix, as_csc, as_right_hand_side
 from .matrices import Constant, ConstantVector
 from .parameters import as_parameters
 from .residual import Matrix, Vector
-from .span import KnownSolves
+from .span import Inverse, Remembering
 from .steady import SteadySolution
 
 
@@ -51,15 +52,15 @@ class LinearResidual:
         reaction = lam[fixed]
         lam = lam.copy()
         lam[fixed] = 0.0
-        given = reaction.reshape(fixed.size, -1).sum(axis=1)
-        return self.A.vjp(p, u, lam) - self.b.vjp(p, lam) - self.dirichlet.values.vjp(p, given)
+        reaction = reaction.reshape(fixed.size, -1).sum(axis=1)
+        return self.A.vjp(p, u, lam) - self.b.vjp(p, lam) - self.dirichlet.given.vjp(p, reaction)
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, of u's shape."""
         r = np.asarray(self.A.jvp(p, u, p_dot) - self.b.jvp(p, p_dot))
         if self.dirichlet is not None:
-            given = self.dirichlet.values.jvp(p, p_dot)
-            r[self.dirichlet.fixed] = -given if u.ndim == 1 else -given[:, None]
+            rates = self.dirichlet.given.jvp(p, p_dot)
+            r[self.dirichlet.fixed] = -rates if u.ndim == 1 else -rates[:, None]
         return r
 
 
@@ -79,21 +80,20 @@ class LinearProblem:
     dirichlet: Dirichlet | None = None
 
     def __post_init__(self) -> None:
-        if sparse.issparse(self.A):
-            object.__setattr__(self, "A", Constant(self.A))
-        if isinstance(self.b, np.ndarray | list | tuple):
-            object.__setattr__(self, "b", ConstantVector(np.asarray(self.b)))
-        if not (callable(self.A) and callable(self.b) and callable(self.factorize)):
+        known = (isinstance(self.b, np.ndarray | list) or callable(self.b)) and callable(self.factorize)
+        if not (known and (sparse.issparse(self.A) or callable(self.A))):
             raise TypeError(
                 f"LinearProblem: got A={type(self.A).__name__}, b={type(self.b).__name__}, "
                 f"factorize={type(self.factorize).__name__}; expected a Matrix or a sparse matrix, a Vector or an "
-                "array, and a factorizer such as adjoint.lu"
+                "array, and a factorizer such as adjoint.lu. A dense A: scipy.sparse.csc_array(A)"
             )
 
-    @property
+    @cached_property
     def residual(self) -> LinearResidual:
         """R(u, p) of this problem."""
-        return LinearResidual(self.A, self.b, self.dirichlet)
+        A = self.A if callable(self.A) else Constant(self.A)
+        b = ConstantVector(np.asarray(self.b)) if isinstance(self.b, np.ndarray | list) else self.b
+        return LinearResidual(A, b, self.dirichlet)
 
     def solve(self, p: Array) -> SteadySolution:
         """u with A(p) u = b(p), ready for derivatives; p: (m,).
@@ -105,14 +105,13 @@ class LinearProblem:
         counts = Counts()
         with collecting(counts):
             with phase("assembly"):
-                A = as_csc(self.A(p))
-                rhs = as_right_hand_side(self.b(p), A.shape[0])
+                A = as_csc(self.residual.A(p))
+                rhs = as_right_hand_side(self.residual.b(p), A.shape[0])
             if self.dirichlet is None:
-                inverse: Factorization | Bordered = self.factorize(A)
+                inverse: Inverse = Remembering(self.factorize(A))
             else:
-                inverse = Bordered.of(A, self.dirichlet, self.factorize)
-                rhs = rhs.astype(np.result_type(rhs, self.dirichlet.values(p)))
+                inverse = Bordered.of(A, self.dirichlet, lambda free: Remembering(self.factorize(free)))
+                rhs = rhs.astype(np.result_type(rhs, self.dirichlet.given(p)))
                 rhs[self.dirichlet.fixed] = self.dirichlet.at(p, rhs.shape)
             u = inverse.solve(rhs)
-        known = KnownSolves(inverse, rhs, u)
-        return SteadySolution(u, p, self.residual, known, counts)
+        return SteadySolution(u, p, self.residual, inverse, counts)

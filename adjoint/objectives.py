@@ -14,7 +14,7 @@ from .residual import Vector
 
 
 class Objective(Protocol):
-    """A real J(u, p), with dJ = Re(ūᴴ du) + Re(p̄ᴴ dp)."""
+    """A real J(u, p), with dJ = Re(ūᴴ du) + Re(p̄ᴴ dp) (docs/math.md, eq. 6)."""
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p); u: (n,) or (n, k), p: (m,)."""
@@ -70,7 +70,7 @@ class Compliance:
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """J = ½ Σ_i w_i |(C u − d)_i|².
+    """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math.md, eq. 13).
 
     data: d, (q,) or (q, k). observe: C, (q, n), sparse or dense; None observes the state itself.
     weights: w, (q,), positive, for example 1/σ² of each measurement; None for ones.
@@ -87,7 +87,9 @@ class LeastSquares:
         if self.weights is not None:
             weights = np.asarray(self.weights)
             if weights.shape != data.shape[:1] or not np.all(weights >= 0.0):
-                raise ValueError(f"LeastSquares: got weights of shape {weights.shape}, expected {data.shape[:1]}, all ≥ 0")
+                raise ValueError(
+                    f"LeastSquares: got weights of shape {weights.shape}, expected {data.shape[:1]}, all ≥ 0"
+                )
 
     def _misfit(self, u: Array) -> tuple[Array, Array]:
         """C u − d, and w (C u − d)."""
@@ -122,7 +124,9 @@ class Sum:
     def _weighted(self) -> list[tuple[float, Objective]]:
         weights = [1.0] * len(self.terms) if self.weights is None else self.weights
         if len(weights) != len(self.terms) or not self.terms:
-            raise ValueError(f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many, at least one")
+            raise ValueError(
+                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many, at least one"
+            )
         return list(zip(weights, self.terms, strict=True))
 
     def value(self, u: Array, p: Array) -> float:

@@ -7,7 +7,7 @@ from .factor.errors import NonFinite
 
 
 def as_parameters(p: Array, name: str = "p") -> Array:
-    """p as a float64 or complex128 vector (m,).
+    """A copy of p as a float64 or complex128 vector (m,): derivatives asked for later must find it unchanged.
 
     Raises TypeError for what are no numbers, ValueError for what is no vector, NonFinite for nan and inf.
     """
@@ -15,8 +15,8 @@ def as_parameters(p: Array, name: str = "p") -> Array:
     if p.dtype.kind not in "fciu":
         raise TypeError(f"got {name} of dtype {p.dtype}, expected float64 or complex128")
     if p.ndim != 1:
-        raise ValueError(f"got {name} of shape {p.shape}, expected a vector (m,): flatten it with {name}.ravel()")
-    p = p.astype(np.complex128 if p.dtype.kind == "c" else np.float64, copy=False)
+        raise ValueError(f"got {name} of shape {p.shape}, expected a vector (m,): np.ravel({name})")
+    p = p.astype(np.complex128 if p.dtype.kind == "c" else np.float64)
     if not np.isfinite(p.sum()) and not np.isfinite(p).all():
         bad = np.flatnonzero(~np.isfinite(p))
         raise NonFinite(f"{name}[{bad[0]}] is {p[bad[0]]} ({bad.size} such), expected finite numbers")

@@ -1,4 +1,4 @@
-"""The reduced objective f(x) = J(u(φ(x)), φ(x)), evaluated at a point, with derivatives on demand."""
+"""The reduced objective f(x) = J(u(φ(x)), φ(x)) at a point, with derivatives on demand (docs/math.md, eq. 14)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ class Problem(Protocol):
         """The solution at p."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Point:
     """f at x: the value at once, the gradient when first asked for.
 
@@ -52,17 +52,26 @@ class Point:
     value: float
     _block: "_Block | None" = None
 
+    def __repr__(self) -> str:
+        gradient = "known" if "gradient" in self.__dict__ else "not computed"
+        return f"Point(value={self.value!r}, x: {self.x.shape}, gradient {gradient})"
+
     @cached_property
     def gradient(self) -> Array:
         """df/dx, (m_x,): at most one transposed solve with the factors of the forward solution."""
         u_bar, p_bar = self.objective.gradients(self.solution.u, self.p)
+        if np.shape(p_bar) != self.p.shape:
+            raise ValueError(
+                f"{type(self.objective).__name__}: gradients returned p_bar of shape {np.shape(p_bar)}, "
+                f"expected {self.p.shape}; np.zeros_like(p) where J does not depend on p"
+            )
         through_u = self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
         with phase("design"):
             g = self.design.vjp(self.x, through_u + p_bar)
         if not np.isfinite(g).all():
             raise NonFinite(
                 f"the gradient of {type(self.objective).__name__} is {g[~np.isfinite(g)][0]} at component "
-                f"{np.flatnonzero(~np.isfinite(g))[0]}. Usual causes: sqrt or log of zero in an objective or a design map"
+                f"{np.flatnonzero(~np.isfinite(g))[0]}. Usual causes: sqrt or log of zero in an objective or a map"
             )
         return g
 
@@ -93,9 +102,7 @@ class _Block:
 
     @cached_property
     def _columns(self) -> Array:
-        return self.solution.vjp(
-            np.stack([J.gradients(self.solution.u, self.p)[0] for J in self.objectives], axis=-1)
-        )
+        return self.solution.vjp(np.stack([J.gradients(self.solution.u, self.p)[0] for J in self.objectives], axis=-1))
 
     def column(self, objective: Objective) -> Array:
         """(du/dp)ᴴ ∂J/∂u of one of the objectives, (m,)."""
@@ -108,7 +115,9 @@ def _point(
 ) -> Point:
     value = objective.value(solution.u, p)
     if not np.isfinite(value):
-        raise NonFinite(f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt outside of its domain")
+        raise NonFinite(
+            f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt outside of its domain"
+        )
     return Point(x, p, solution, objective, design, float(value), block)
 
 
@@ -122,6 +131,14 @@ class Reduced:
     problem: Problem
     objective: Objective
     design: DesignMap = field(default_factory=Identity)
+
+    def __post_init__(self) -> None:
+        for argument, method in ((self.problem, "solve"), (self.objective, "value"), (self.design, "__call__")):
+            if not callable(getattr(argument, method, None)):
+                raise TypeError(
+                    f"Reduced: {type(argument).__name__} has no method {method}; expected a problem, an objective "
+                    "and a design map, in this order"
+                )
 
     def __call__(self, x: Array) -> Point:
         """f at x: one solution of the problem, no gradient yet; x: (m_x,).

@@ -7,78 +7,81 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import scipy.sparse as sparse
 
 from .arrays import Array, Trans
-from .factor import Evidence
-from .factor.accuracy import ACCEPT, Symmetry, product
+from .factor import Evidence, Factorization
+from .factor.accuracy import ACCEPT
 
 SPANNED = 1e-14
 """Relative distance of a right-hand side to the span, above which it is solved for: some ulps of a sum."""
+
+
+_TINY = float(np.finfo(float).tiny)
 
 
 class Inverse(Protocol):
     """A factored Jacobian."""
 
     @property
-    def A(self) -> sparse.csc_array:
-        """The matrix that was factored."""
-
-    @property
-    def symmetry(self) -> Symmetry:
-        """As its user stated it."""
-
-    @property
     def evidence(self) -> Evidence:
         """How it was factored, and how well it solved."""
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k)."""
+        """The solution for b, (n,) or (n, k), with the matrix, its transpose or its conjugate transpose."""
 
 
 @dataclass(frozen=True, eq=False)
-class KnownSolves:
-    """An inverse that remembers A u = b, and recombines it for adjoint right-hand sides where A is symmetric.
+class Remembering:
+    """A factorization that remembers its first solve and its last adjoint one, and solves no system twice.
 
-    b, u: (n,) or (n, k), as the forward solve had them.
+    What A u = b gave is recombined for adjoint right-hand sides in the span of b where A is stated to be
+    symmetric or Hermitian.
     """
 
-    inverse: Inverse
-    b: Array
-    u: Array
-    _adjoints: list[tuple[Array, Array]] = field(default_factory=list)
+    factorization: Factorization
+    _forward: list[tuple[Array, Array]] = field(default_factory=list)
+    _adjoint: list[tuple[Array, Array]] = field(default_factory=list)
 
-    def adjoint(self, u_bar: Array) -> Array:
-        """λ with Aᴴ λ = ū, (n, j): recombined from what is known where possible, else by one block solve."""
-        for known, lam in self._adjoints:
-            if np.array_equal(known, u_bar):
+    @property
+    def evidence(self) -> Evidence:
+        """That of the factorization."""
+        return self.factorization.evidence
+
+    def solve(self, b: Array, trans: Trans = "N") -> Array:
+        """The solution for b, (n,) or (n, k); see `Factorization.solve`."""
+        if trans == "N":
+            u = self.factorization.solve(b)
+            if not self._forward:
+                self._forward.append((b.copy(), u))
+            return u
+        if trans == "T":
+            return self.solve(b.conj(), "H").conj()
+        for known, lam in self._adjoint:
+            if np.array_equal(known, b):
                 return lam
-        lam = self._recombined(u_bar)
-        if lam is None:
-            lam = self.inverse.solve(u_bar, "H")
+        recombined = self._recombined(b)
+        lam = self.factorization.solve(b, "H") if recombined is None else recombined
         # One block only: the next objective mostly asks for another, and each holds two full vectors.
-        self._adjoints[:] = [(u_bar.copy(), lam)]
+        self._adjoint[:] = [(b.copy(), lam)]
         return lam
-
-    def tangent(self, rhs: Array) -> Array:
-        """u̇ with A u̇ = rhs, (n, j)."""
-        return self.inverse.solve(rhs)
 
     def _recombined(self, u_bar: Array) -> Array | None:
         """λ = u c for ū = b c, if A is stated to be symmetric and c exists; verified against Aᴴ."""
-        if self.inverse.symmetry == "none":
+        if self.factorization.symmetry == "none" or not self._forward:
             return None
         n = u_bar.shape[0]
-        b, u = self.b.reshape(n, -1), self.u.reshape(n, -1)
-        if self.inverse.symmetry == "symmetric":  # Aᴴ is the conjugate of A
+        b, u = (v.reshape(n, -1) for v in self._forward[0])
+        if self.factorization.symmetry == "symmetric":  # Aᴴ is the conjugate of A
             b, u = b.conj(), u.conj()
-        gram = b.conj().T @ b
-        c = np.linalg.lstsq(gram, b.conj().T @ u_bar)[0]
-        gap = np.abs(u_bar - b @ c).max(axis=0)
-        if not np.all(gap <= SPANNED * np.abs(u_bar).max(axis=0)):
+        size, height = np.maximum(_largest(b), _TINY), np.maximum(_largest(u_bar), _TINY)
+        b, u = b / size, u / size  # Else the squares in the Gram matrix overflow for loads above 10¹⁵⁴.
+        c = np.linalg.lstsq(b.conj().T @ b, b.conj().T @ (u_bar / height))[0] * height
+        if not np.all(_largest(u_bar - b @ c) <= SPANNED * _largest(u_bar)):
             return None
         lam = np.asarray(u @ c)
-        # As any solve: no solution leaves here unverified. It fails if A is not as stated.
-        residual = np.abs(u_bar - product(self.inverse.A, lam, "H")).max(axis=0)
-        largest = np.abs(self.inverse.A.data).max() * np.abs(lam).max(axis=0) + np.abs(u_bar).max(axis=0)
-        return lam if np.all(residual <= ACCEPT * largest) else None
+        # As any solve: nothing leaves here unverified. It fails if A is not as stated.
+        return lam if self.factorization.backward_error(lam, u_bar, "H") <= ACCEPT else None
+
+
+def _largest(v: Array) -> Array:
+    return np.abs(v).max(axis=0)

@@ -7,14 +7,14 @@ from scipy.sparse.linalg import LinearOperator
 
 from .arrays import Array
 from .factor import Counts, Evidence
-from .factor.counting import collecting
+from .factor.counting import collecting, phase
 from .factor.matrix import as_right_hand_side
-from .parameters import as_parameters, require_length
+from .parameters import as_parameters
 from .residual import Residual
-from .span import KnownSolves
+from .span import Inverse
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SteadySolution:
     """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator (docs/math.md, eqs. 2–4).
 
@@ -25,8 +25,11 @@ class SteadySolution:
     u: Array
     p: Array
     residual: Residual
-    solves: KnownSolves
+    inverse: Inverse
     _counts: Counts
+
+    def __repr__(self) -> str:
+        return f"SteadySolution(u: {self.u.dtype} {self.u.shape}, p: {self.p.dtype} {self.p.shape})"
 
     def adjoint(self, u_bar: Array) -> Array:
         """λ with (∂R/∂u)ᴴ λ = ū, of ū's shape.
@@ -35,21 +38,37 @@ class SteadySolution:
         A ū in the span of the right-hand sides of a problem stated to be symmetric costs no solve.
         Raises ValueError for another shape, NonFinite for nan and inf.
         """
+        return self._adjoint(u_bar).copy()  # The caller may write to his: the one remembered serves vjp again.
+
+    def _adjoint(self, u_bar: Array) -> Array:
         u_bar = np.asarray(u_bar)
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
-            raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape} or {(*self.u.shape, 'j')}")
+            raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more")
         n = self.u.shape[0]
         with collecting(self._counts):
-            lam = self.solves.adjoint(as_right_hand_side(u_bar.reshape(n, -1), n))
+            lam = self.inverse.solve(as_right_hand_side(u_bar.reshape(n, -1), n), "H")
         return lam.reshape(u_bar.shape)
 
     def vjp(self, u_bar: Array) -> Array:
         """(du/dp)ᴴ ū: (m,), or (m, j) for ū with j objectives along its last axis; see `adjoint`."""
-        lam = self.adjoint(u_bar)
-        if lam.shape == self.u.shape:
-            return -self.residual.vjp(self.u, self.p, lam)
-        columns = [-self.residual.vjp(self.u, self.p, lam[..., j]) for j in range(lam.shape[-1])]
-        return np.array(columns).reshape(-1, self.p.size).T
+        lam = self._adjoint(u_bar)
+        with collecting(self._counts), phase("gradient"):
+            if lam.shape == self.u.shape:
+                return self._pulled_back(lam)
+            columns = [self._pulled_back(lam[..., j]) for j in range(lam.shape[-1])]
+            return np.stack(columns, axis=-1) if columns else np.zeros((self.p.size, 0))
+
+    def _pulled_back(self, lam: Array) -> Array:
+        """−(∂R/∂p)ᴴ λ, (m,)."""
+        g = self.residual.vjp(self.u, self.p, lam)
+        _require_shape("vjp", g, self.p.shape)
+        return -g
+
+    def _pushed_forward(self, p_dot: Array) -> Array:
+        """−(∂R/∂p) ṗ, of u's shape."""
+        r = self.residual.jvp(self.u, self.p, as_parameters(p_dot, "p_dot"))
+        _require_shape("jvp", r, self.u.shape)
+        return -r
 
     def jvp(self, p_dot: Array) -> Array:
         """(du/dp) ṗ: of u's shape for ṗ (m,), with one axis more for ṗ (m, j): one block solve.
@@ -60,16 +79,16 @@ class SteadySolution:
         m, n = self.p.size, self.u.shape[0]
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != m:
             raise ValueError(f"got p_dot of shape {p_dot.shape}, expected ({m},) or ({m}, j)")
-        directions = [as_parameters(direction, "p_dot") for direction in p_dot.reshape(m, -1).T]
-        rates = [-self.residual.jvp(self.u, self.p, direction) for direction in directions]
+        columns = p_dot if p_dot.ndim == 2 else p_dot[:, None]
+        rates = [self._pushed_forward(direction) for direction in columns.T]
         rhs = np.stack(rates, axis=-1) if rates else np.zeros((*self.u.shape, 0))
         with collecting(self._counts):
-            u_dot = self.solves.tangent(rhs.reshape(n, -1)).reshape(rhs.shape)
+            u_dot = self.inverse.solve(rhs.reshape(n, -1)).reshape(rhs.shape)
         return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator (n·k, m): `@` is the jvp, `.T @` (`.H @`) the vjp.
+        """du/dp as a SciPy LinearOperator (n·k, m): `@` is the jvp, `.T @` (`.H @`) the vjp (docs/math.md, eq. 7).
 
         The state is flattened in C order. Block products are block solves. Of a complex state with real
         parameters it is the complex matrix ∂u_i/∂p_j. Works with lsqr, svds, …
@@ -109,4 +128,10 @@ class SteadySolution:
     @property
     def evidence(self) -> Evidence:
         """Backward errors of the solves so far, the counts and seconds of all work for this solution."""
-        return replace(self.solves.inverse.evidence, counts=self._counts.copy())
+        return replace(self.inverse.evidence, counts=self._counts.copy())
+
+
+def _require_shape(method: str, got: Array, expected: tuple[int, ...]) -> None:
+    """Raise ValueError for a derivative of another shape, which NumPy would broadcast without a word."""
+    if np.shape(got) != expected:
+        raise ValueError(f"the {method} of the residual (of A or b) has shape {np.shape(got)}, expected {expected}")

@@ -271,7 +271,7 @@ def test_tables_show_ends_means_and_shares(written):
     assert len({len(row) for row in rows} | {len(tables.iterations(history).heads)}) == 1
     assert ("numeric factorizations", "30", "1") in tables.counts(history).rows
     shares = {row[0]: row[3] for row in tables.times(history).rows}
-    assert shares["factor"] == "14.3 %"
+    assert shares["factor"] == "12.5 %"
     assert shares["whole run"] == MISSING
     assert [row[3] for row in tables.tolerances(history).rows] == ["no", "no"]
     assert [row[0] for row in tables.first_and_last(history).rows[:2]] == ["objective", "projected gradient"]

@@ -34,7 +34,7 @@ def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
 
 @dataclass(frozen=True, eq=False)
 class DensityFilter:
-    """p_i = Σ_j H_ij v_j x_j / Σ_j H_ij v_j with H_ij = max(0, r − |c_i − c_j|).
+    """p_i = Σ_j H_ij v_j x_j / Σ_j H_ij v_j with H_ij = max(0, r − |c_i − c_j|) (docs/math.md, eq. 15).
 
     centres: (m, d) of the elements; radius: r, in the unit of the centres; at most a neighbour's distance
     leaves x as it is. volumes: v, (m,), None for equal ones. Memory: 12 bytes for each pair of neighbours.
@@ -73,6 +73,9 @@ class DensityFilter:
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
+
+    def __rrshift__(self, first: DesignMap) -> Composed:
+        return Composed(first, self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +117,9 @@ class ConvolutionFilter:
         """The filtered design, (m,)."""
         require_length(x, int(np.prod(self.shape)), "ConvolutionFilter")
         padded, cone, total = self._transform
-        return (self._convolved(x.reshape(self.shape), padded, cone) / total).ravel()
+        average = (self._convolved(x.reshape(self.shape), padded, cone) / total).ravel()
+        # Rounding would make a void −10⁻¹⁷, of which Simp takes no fractional power.
+        return np.clip(average, x.min(), x.max())
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
         """The transposed average of p̄, (m,)."""
@@ -128,10 +133,13 @@ class ConvolutionFilter:
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
 
+    def __rrshift__(self, first: DesignMap) -> Composed:
+        return Composed(first, self)
+
 
 @dataclass(frozen=True, eq=False)
 class HelmholtzFilter:
-    """p = v⁻¹ Tᵀ K⁻¹ T x, where K discretizes −R²∇² + 1 with natural boundary conditions.
+    """p = v⁻¹ Tᵀ K⁻¹ T x, where K discretizes −R²∇² + 1 with natural boundary conditions (docs/math.md, eq. 16).
 
     K: (n, n), symmetric positive definite, stiffness R²∫∇Nᵀ∇N plus mass ∫NᵀN. T: (n, m), T_ie = ∫_e N_i, from
     elements to nodes. volumes: v, (m,). R = r / (2√3) compares with a DensityFilter of radius r. One
@@ -163,3 +171,6 @@ class HelmholtzFilter:
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
+
+    def __rrshift__(self, first: DesignMap) -> Composed:
+        return Composed(first, self)

@@ -10,7 +10,7 @@ from .maps import Composed, DesignMap
 
 @dataclass(frozen=True, eq=False)
 class Simp:
-    """E(x) = E_min + xᵖ (E₀ − E_min).
+    """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math.md, eq. 17).
 
     penalty: p ≥ 1. minimum, maximum: E_min > 0, which keeps the stiffness matrix regular, and E₀, Pa (or 1
     where the element matrix holds the modulus). Raises ValueError for x < 0 with a penalty that is no integer.
@@ -50,6 +50,9 @@ class Simp:
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
 
+    def __rrshift__(self, first: DesignMap) -> Composed:
+        return Composed(first, self)
+
 
 @dataclass(frozen=True, eq=False)
 class Ramp:
@@ -87,10 +90,13 @@ class Ramp:
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
 
+    def __rrshift__(self, first: DesignMap) -> Composed:
+        return Composed(first, self)
+
 
 @dataclass(frozen=True, eq=False)
 class HeavisideProjection:
-    """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above.
+    """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above (docs/math.md, eq. 18).
 
     beta: steepness, > 0 (small: the identity). eta: threshold, 0 ≤ η ≤ 1.
 
@@ -126,3 +132,6 @@ class HeavisideProjection:
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
+
+    def __rrshift__(self, first: DesignMap) -> Composed:
+        return Composed(first, self)

@@ -41,6 +41,9 @@ class Composed:
     def __rshift__(self, then: DesignMap) -> "Composed":
         return Composed(self, then)
 
+    def __rrshift__(self, first: DesignMap) -> "Composed":
+        return Composed(first, self)
+
 
 @dataclass(frozen=True, eq=False)
 class Identity:
@@ -60,3 +63,6 @@ class Identity:
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
+
+    def __rrshift__(self, first: DesignMap) -> Composed:
+        return Composed(first, self)

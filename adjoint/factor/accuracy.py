@@ -20,12 +20,20 @@ REFINE = 1e-13
 ACCEPT = 1e-10
 """A backward error above this, after refinement, is no solution: wrong factors, not rounding."""
 
+ACCEPT_ROW = 1e-7
+"""The same for one row at a time: static pivoting leaves some 10⁻⁹ in the rows of void elements, refined."""
+
 HOPELESS = 0.2 / np.finfo(float).eps
 """A condition number above this (9·10¹⁴) leaves no trustworthy digit in the solution."""
 
 
 def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
-    """A u, Aᵀ u or Aᴴ u."""
+    """A u, Aᵀ u or Aᴴ u, for u (n,) or (n, k)."""
+    if u.ndim == 2:
+        v = np.empty(u.shape, dtype=np.result_type(A.dtype, u.dtype), order="F")
+        for j in range(u.shape[1]):  # Contiguous columns: quicker than one product with rows of a few.
+            v[:, j] = product(A, u[:, j], trans)
+        return v
     if trans == "N":
         return A @ u
     if trans == "T":
@@ -42,12 +50,26 @@ def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
 
 
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
-    """max over columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm (Higham (2002), theorem 7.1).
+    """max over columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm (docs/math.md, eq. 19).
 
     residual, u, b: (n, k). norm: ‖A‖. Returns nan if any of them holds nan; 0 for 0 = 0.
     """
-    scale = norm * _norms(u) + _norms(b)
-    error = _norms(residual) / np.where(scale == 0.0, 1.0, scale)
+    with np.errstate(all="ignore"):
+        # Divided by ‖A‖ throughout, for ‖A‖‖u‖ may overflow, and then any error would pass.
+        scale = _norms(u) + _norms(b) / norm
+        error = _norms(residual) / norm / np.where(scale == 0.0, 1.0, scale)
+    return float(np.max(error, initial=0.0))
+
+
+def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
+    """max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), ‖u‖ in the ∞-norm (docs/math.md, eq. 20).
+
+    At least the normwise error. residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if any of them holds
+    nan. A penalty of 10²⁰ on one diagonal entry blinds the normwise error, not this one.
+    """
+    with np.errstate(all="ignore"):
+        scale = _norms(u) + np.abs(b) / sums[:, None]
+        error = np.abs(residual) / sums[:, None] / np.where(scale == 0.0, 1.0, scale)
     return float(np.max(error, initial=0.0))
 
 
@@ -55,20 +77,26 @@ def _norms(v: Array) -> Array:
     return np.abs(v).max(axis=0, initial=0.0)
 
 
-def signs(n: int) -> Array:
-    """n reproducible random signs ±1: the right-hand side that looks for near-null vectors."""
-    return np.random.default_rng(n).integers(0, 2, n) * 2.0 - 1.0
+def probe_vector(n: int) -> Array:
+    """n reproducible random numbers in ±[½, 1), to look for near-null vectors with (docs/math.md, eq. 22)."""
+    rng = np.random.default_rng(n)
+    # Not signs alone: their sum is often exactly zero, and then orthogonal to a constant null vector.
+    return rng.choice([-1.0, 1.0], n) * rng.uniform(0.5, 1.0, n)
 
 
 def require_symmetric(A: sparse.csc_array, symmetry: Symmetry, name: str) -> None:
-    """Raise NotSymmetric unless A is as stated, to ACCEPT relative to its largest entry."""
+    """Raise NotSymmetric unless A is as stated, to ACCEPT relative to the sums of |a_ij| over row i and row j."""
     if symmetry == "none":
         return
     transpose = A.conj().T if symmetry == "hermitian" else A.T
-    gap = abs(A - transpose).max() / max(abs(A).max(), np.finfo(float).tiny)
+    difference = sparse.coo_array(A - transpose)
+    sums = np.maximum(abs(A).sum(axis=0), np.finfo(float).tiny)
+    # Not relative to the largest entry of A: a penalty of 10²⁰ on the diagonal would make everything symmetric.
+    scale = np.minimum(sums[difference.row], sums[difference.col])
+    gap = float(np.max(np.abs(difference.data) / scale, initial=0.0))
     if not gap <= ACCEPT:
         raise NotSymmetric(
-            f"{name}: the matrix is not {symmetry} (max|a_ij - a_ji| = {gap:.1e} max|a_ij|), so the factors belong "
+            f"{name}: the matrix is not {symmetry} (max|a_ij - a_ji| = {gap:.1e} of its row), so the factors belong "
             "to another matrix. Use adjoint.lu, or mend the assembly (boundary conditions put into rows but not "
             "into columns, a convection term)."
         )

@@ -13,8 +13,9 @@ class Counts:
 
     symbolic: analyses of a sparsity pattern; numeric: factorizations of a matrix (or set-ups of a
     preconditioner); solves: calls of `Factorization.solve`, of which `transposed` with Aᵀ or Aᴴ;
-    rhs: the columns they had; refinements: further sweeps that iterative refinement needed.
-    seconds: wall time by phase (assembly, analysis, factor, solve, design), s; phases exclude each other.
+    rhs: the columns they had; refinements: further sweeps that iterative refinement needed; krylov: iterations
+    of `cg` and `gmres`, over all columns.
+    seconds: wall time by phase (assembly, analysis, factor, solve, gradient, design), s; phases exclude each other.
     """
 
     symbolic: int = 0
@@ -23,6 +24,7 @@ class Counts:
     transposed: int = 0
     rhs: int = 0
     refinements: int = 0
+    krylov: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def copy(self) -> "Counts":
@@ -34,52 +36,60 @@ class Counts:
             self.transposed,
             self.rhs,
             self.refinements,
+            self.krylov,
             dict(self.seconds),
         )
 
 
 _active: list[Counts] = []
 _lock = threading.Lock()
-_phases = threading.local()
+_of_thread = threading.local()
 
 
 @contextmanager
 def counting() -> Iterator[Counts]:
     """Count all work done inside the `with` block, by every backend and every thread."""
     counts = Counts()
-    with collecting(counts):
+    with _lock:
+        _active.append(counts)
+    try:
         yield counts
+    finally:
+        with _lock:
+            # Not list.remove: it compares by ==, and two collectors are never the same one.
+            _active[:] = [other for other in _active if other is not counts]
 
 
 @contextmanager
 def collecting(counts: Counts) -> Iterator[None]:
-    """Add the work done inside the `with` block to `counts`; once, however deeply nested."""
-    with _lock:
-        nested = any(counts is other for other in _active)
-        if not nested:
-            _active.append(counts)
+    """Add the work that this thread does inside the `with` block to `counts`; once, however deeply nested."""
+    outer = _collecting()
+    _of_thread.collecting = outer if any(counts is other for other in outer) else (*outer, counts)
     try:
         yield
     finally:
-        if not nested:
-            with _lock:
-                # Not list.remove: it compares by ==, and two collectors are never the same one.
-                _active[:] = [other for other in _active if other is not counts]
+        _of_thread.collecting = outer
 
 
-def count(*, symbolic: int = 0, numeric: int = 0, refinements: int = 0) -> None:
+def _collecting() -> tuple[Counts, ...]:
+    collecting: tuple[Counts, ...] = getattr(_of_thread, "collecting", ())
+    return collecting
+
+
+def count(*, symbolic: int = 0, numeric: int = 0, refinements: int = 0, krylov: int = 0) -> None:
     """Add to every active counter."""
     with _lock:
-        for counts in _active:
+        for counts in (*_active, *_collecting()):
             counts.symbolic += symbolic
             counts.numeric += numeric
             counts.refinements += refinements
+            counts.krylov += krylov
 
 
 def count_solve(transposed: bool, rhs: int) -> None:
     """Add one solve with `rhs` right-hand sides to every active counter."""
     with _lock:
-        for counts in _active:
+        for counts in (*_active, *_collecting()):
             counts.solves += 1
             counts.transposed += transposed
             counts.rhs += rhs
@@ -88,22 +98,22 @@ def count_solve(transposed: bool, rhs: int) -> None:
 @contextmanager
 def phase(name: str) -> Iterator[None]:
     """Charge the wall time of the `with` block to `name`; an inner phase is not charged to the outer one."""
-    stack: list[str] = getattr(_phases, "stack", [])
-    _phases.stack = stack
+    stack: list[str] = getattr(_of_thread, "stack", [])
+    _of_thread.stack = stack
     now = perf_counter()
     if stack:
-        _charge(stack[-1], now - _phases.since)
+        _charge(stack[-1], now - _of_thread.since)
     stack.append(name)
-    _phases.since = now
+    _of_thread.since = now
     try:
         yield
     finally:
         now = perf_counter()
-        _charge(stack.pop(), now - _phases.since)
-        _phases.since = now
+        _charge(stack.pop(), now - _of_thread.since)
+        _of_thread.since = now
 
 
 def _charge(name: str, seconds: float) -> None:
     with _lock:
-        for counts in _active:
+        for counts in (*_active, *_collecting()):
             counts.seconds[name] = counts.seconds.get(name, 0.0) + seconds

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
-from .accuracy import ACCEPT, REFINE, Symmetry
+from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
-from .errors import BackendMissing
+from .errors import BackendMissing, NotPositiveDefinite
 from .factorization import Accuracy, Factorization, Factors
 from .matrix import SparseMatrix, as_csc, require_full_structure
 
@@ -72,13 +72,22 @@ class Direct:
         counts = Counts()
         with collecting(counts):
             with phase("analysis"):
-                analysis = self._analysis(A)
+                analysis = self.analysis_of(A)
             with phase("factor"):
                 count(numeric=1)
-                factors = analysis.factor(A, name)
+                factors = self._factors(analysis, A, name)
         return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, probe=True), name, counts)
 
-    def _analysis(self, A: sparse.csc_array) -> Analysis:
+    def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str) -> Factors:
+        try:
+            return analysis.factor(A, name)
+        except NotPositiveDefinite:
+            # One mistake, one error, whichever backend finds it: asymmetry explains the failure better.
+            require_symmetric(A, self.symmetry, name)
+            raise
+
+    def analysis_of(self, A: sparse.csc_array) -> Analysis:
+        """The analysis of A's pattern: remembered, or made now; SingularMatrix for an empty row or column."""
         with self._lock:
             for position, known in enumerate(self._memory):
                 if known.serves(A):

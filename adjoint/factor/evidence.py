@@ -33,6 +33,6 @@ class Evidence:
             f"condition at least {self.condition:.1e}\n"
             f"backward error {self.backward_error:.1e}, adjoint {self.adjoint_backward_error:.1e}\n"
             f"{c.symbolic} analyses, {c.numeric} factorizations, {c.solves} solves ({c.transposed} transposed, "
-            f"{c.rhs} right-hand sides), {c.refinements} refinements\n"
+            f"{c.rhs} right-hand sides), {c.refinements} refinements, {c.krylov} Krylov iterations\n"
             f"seconds: {seconds}; threads: {threads}"
         )

@@ -11,13 +11,15 @@ from scipy.sparse.linalg import LinearOperator, onenormest
 
 from ..arrays import Array, Trans
 from .accuracy import (
+    ACCEPT_ROW,
     HOPELESS,
     Symmetry,
     absolute_sums,
     backward_error,
+    probe_vector,
     product,
     require_symmetric,
-    signs,
+    row_error,
 )
 from .counting import Counts, collecting, count, count_solve, phase
 from .errors import InaccurateSolve, NotSymmetric, SolveError, singular
@@ -64,7 +66,7 @@ class _Log:
     probed: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Factorization:
     """A factored matrix: A u = b, Aᵀ u = b and Aᴴ u = b, each solution verified by its backward error.
 
@@ -82,14 +84,17 @@ class Factorization:
     _log: _Log = field(default_factory=_Log)
     _process: int = field(default_factory=os.getpid)
 
+    def __repr__(self) -> str:
+        return f"Factorization({self.name})"
+
     def solve(self, b: Array, trans: Trans = "N") -> Array:
         """u with A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H"), of b's shape.
 
-        b: (n,) or (n, k), real or complex, whatever A is. The result is complex if A or b is. The normwise
-        backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed; one step of refinement follows if it is large.
-        Raises InaccurateSolve if it stays large, NotSymmetric if that is because A is not as stated,
-        SingularMatrix if A is singular to working precision, NonFinite, ValueError or TypeError for a b that
-        cannot be, ForkedProcess in a forked child.
+        b: (n,) or (n, k), real or complex, whatever A is. The result is complex if A or b is. The normwise backward
+        error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed; one step of refinement follows if it is large (docs/math.md,
+        eqs. 19–22). Raises InaccurateSolve if it stays large, NotSymmetric if that is because A is not as stated,
+        SingularMatrix if A is singular to working precision, NonFinite, ValueError or TypeError for a b that cannot
+        be, ForkedProcess in a forked child.
         """
         same_process(self._process)
         if trans not in ("N", "T", "H"):
@@ -102,21 +107,36 @@ class Factorization:
             count_solve(trans != "N", columns.shape[1])
             return self._verified(columns, trans).reshape(b.shape)
 
+    def backward_error(self, u: Array, b: Array, trans: Trans = "N") -> float:
+        """‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm, the worst of the columns; u, b: (n,) or (n, k).
+
+        Of Aᵀ or Aᴴ for trans "T" or "H". Noted in `evidence`. Higham (2002), theorem 7.1.
+        """
+        with collecting(self.counts), phase("solve"):
+            u, b = (v.reshape(v.shape[0], -1) for v in (u, b))
+            error, _ = self._errors(b - product(self.A, u, trans), u, b, trans)
+            self._note(error, trans, self._log.condition)
+            return error
+
     def _verified(self, b: Array, trans: Trans) -> Array:
         probing = self.accuracy.probe and not self._log.probed
         if probing:
-            b = np.column_stack([b, signs(b.shape[0]) * self._sums(trans)])
+            b = np.asfortranarray(np.column_stack([b, probe_vector(b.shape[0]) * self._sums(trans)]))
         u = self._raw(b, trans)
         residual = b - product(self.A, u, trans)
-        error = backward_error(residual, u, b, self._norm(trans))
-        if not error <= self.accuracy.refine and np.isfinite(error):
+        error, worst = self._errors(residual, u, b, trans)
+        if not (error <= self.accuracy.refine and worst <= ACCEPT_ROW) and np.isfinite(error):
             count(refinements=1)
             u = u + self._raw(residual, trans)
-            error = backward_error(b - product(self.A, u, trans), u, b, self._norm(trans))
+            error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
+            # What refinement mends may be asymmetry: then the answer is right, and what was stated is not.
+            require_symmetric(self.A, self.symmetry, self.name)
         condition = float(np.abs(u[:, -1]).max()) if probing else self._log.condition
-        if not error <= self.accuracy.accept or not (condition < HOPELESS or not self.accuracy.probe):
-            raise self._diagnosis(error, condition, trans)
+        accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
+        if not accepted or not (condition < HOPELESS or not self.accuracy.probe):
+            raise self._diagnosis(accepted, max(error, worst), condition, trans)
         self._note(error, trans, condition)
+        self._log.probed = True
         return u[:, :-1] if probing else u
 
     def _raw(self, b: Array, trans: Trans) -> Array:
@@ -135,25 +155,28 @@ class Factorization:
             self._log.sums[key] = absolute_sums(self.A, key)
         return self._log.sums[key]
 
-    def _norm(self, trans: Trans) -> float:
-        return float(self._sums(trans).max())
+    def _errors(self, residual: Array, u: Array, b: Array, trans: Trans) -> tuple[float, float]:
+        """The normwise backward error, and the worst of the rows (0 where it is not looked at)."""
+        sums = self._sums(trans)
+        error = backward_error(residual, u, b, float(sums.max()))
+        # Row by row only where factors are direct: an iteration stops by a norm.
+        return error, row_error(residual, u, b, sums) if self.accuracy.probe else 0.0
 
     def _note(self, error: float, trans: Trans, condition: float) -> None:
         log = self._log
-        log.probed = log.probed or self.accuracy.probe
         log.condition = condition
         if trans == "N":
             log.backward_error = float(np.fmax(log.backward_error, error))
         else:
             log.adjoint_backward_error = float(np.fmax(log.adjoint_backward_error, error))
 
-    def _diagnosis(self, error: float, condition: float, trans: Trans) -> SolveError:
+    def _diagnosis(self, accepted: bool, error: float, condition: float, trans: Trans) -> SolveError:
         """Why a solution was refused: asymmetry first, for it makes everything else meaningless."""
         try:
             require_symmetric(self.A, self.symmetry, self.name)
         except NotSymmetric as asymmetry:
             return asymmetry
-        if np.isfinite(error) and error <= self.accuracy.accept or not condition < HOPELESS:
+        if accepted or not condition < HOPELESS:
             return singular(
                 self.name, f"is singular to working precision (condition at least {condition:.1e}, 1/eps is 4.5e+15)"
             )
@@ -164,14 +187,16 @@ class Factorization:
         )
 
     def logdet(self) -> float:
-        """log |det A|, from the factors; raises ForkedProcess in a forked child."""
+        """log |det A|, from the factors; raises ForkedProcess in a forked child, NotSymmetric as `solve` does."""
         same_process(self._process)
+        if not self._log.probed:  # No solve has shown yet that the factors are A's.
+            require_symmetric(self.A, self.symmetry, self.name)
         return self.factors.log_abs_det()
 
     def condition(self) -> float:
         """An estimate of the condition number ‖A‖₁‖A⁻¹‖₁, mostly exact to a factor of 3; about 5 solves.
 
-        Higham & Tisseur (2000), SIAM J. Matrix Anal. Appl. 21, 1185, algorithm 2.4.
+        Higham & Tisseur (2000), SIAM J. Matrix Anal. Appl. 21, 1185, algorithm 2.4; docs/math.md, eq. 23.
         """
         n = self.A.shape[0]
         inverse = LinearOperator(

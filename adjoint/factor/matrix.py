@@ -18,7 +18,7 @@ def as_csc(A: SparseMatrix | Array) -> sparse.csc_array:
     Raises TypeError for integers, booleans and objects, ValueError for a matrix that is not square, is
     empty, or has unsorted or repeated entries, NonFinite for nan and inf.
     """
-    if not (sparse.issparse(A) or isinstance(A, np.ndarray)):
+    if not (isinstance(A, np.ndarray) or sparse.issparse(A)):
         raise TypeError(f"got a {type(A).__name__}, expected a SciPy sparse matrix or a NumPy array")
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"got a matrix of shape {A.shape}, expected a square one (n, n)")
@@ -29,13 +29,14 @@ def as_csc(A: SparseMatrix | Array) -> sparse.csc_array:
             f"got a matrix of dtype {A.dtype}, expected float64 or complex128: convert with A.astype(float), "
             "and see whether integers were meant"
         )
-    if sparse.issparse(A) and A.format in ("csc", "csr") and not A.has_canonical_format:
+    if not isinstance(A, np.ndarray) and A.format in ("csc", "csr") and not A.has_canonical_format:
         raise ValueError(
             f"got a {A.format} matrix with unsorted or repeated entries, expected canonical format: call "
-            "A.sum_duplicates() (it sorts, and adds entries given twice)"
+            "A.sum_duplicates(), which sorts, and adds entries given twice (products of SciPy matrices come unsorted)"
         )
     dtype = np.complex128 if A.dtype.kind == "c" else np.float64
-    csc = sparse.csc_array(A, dtype=dtype)
+    csc = A if isinstance(A, sparse.csc_array) and A.dtype == dtype else sparse.csc_array(A, dtype=dtype)
+    csc.has_canonical_format = True  # As was just found out, or made so: nobody need look again.
     # |Σ a| is finite unless an entry is not, or the sum overflows: only then is every entry looked at.
     if not np.isfinite(csc.data.sum()):
         _require_finite(csc)

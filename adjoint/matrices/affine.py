@@ -40,18 +40,21 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """A(p) = A₀ + Σ_i p_i A_i.
+    """A(p) = A₀ + Σ_i p_i A_i (docs/math.md, eq. 11).
 
-    base: A₀, terms: [A₁, …, A_m], sparse (n, n). The union of their patterns is made once. Raises ValueError
-    where the shapes differ, and from `__call__` where p has not m entries.
+    base: A₀, None for zero; terms: [A₁, …, A_m]; all sparse (n, n). The union of their patterns is made once.
+    Raises ValueError where the shapes differ, or nothing is given, and from `__call__` where p has not m entries.
     """
 
-    base: SparseMatrix
+    base: SparseMatrix | None
     terms: Sequence[SparseMatrix]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "base", as_csc(self.base))
+        if self.base is None and not self.terms:
+            raise ValueError("Affine: got neither a base nor terms")
         object.__setattr__(self, "terms", tuple(as_csc(term) for term in self.terms))
+        base = sparse.csc_array(self.terms[0].shape) if self.base is None else as_csc(self.base)
+        object.__setattr__(self, "base", base)
         shapes = [matrix.shape for matrix in (self.base, *self.terms)]
         if len(set(shapes)) > 1:
             raise ValueError(f"Affine: got matrices of shapes {shapes}, expected all the same")

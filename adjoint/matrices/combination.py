@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
+from ..factor.matrix import SparseMatrix, as_csc
 from ..residual import Matrix
+from .affine import Constant
 from .patterns import places, union_of_patterns
 
 
@@ -42,23 +45,31 @@ def _same_pattern(A: sparse.csc_array, B: sparse.csc_array) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """A(p) = Σ_j c_j A_j(p).
+    """A(p) = Σ_j c_j A_j(p) (docs/math.md, eq. 11).
 
-    terms: pairs (c_j, A_j), c_j a real or complex number, A_j a Matrix; all A_j of one shape, of the same p.
-    Raises ValueError from `__call__` where the shapes differ.
+    terms: pairs (c_j, A_j), c_j a real or complex number, A_j a Matrix or a constant sparse matrix; all A_j of one
+    shape, of the same p. Raises ValueError where they are no pairs, and from `__call__` where the shapes differ.
     """
 
-    terms: Sequence[tuple[complex, Matrix]]
-    _memory: _Union = field(default_factory=_Union)
+    terms: Sequence[tuple[complex, Matrix | SparseMatrix]]
+    _memory: _Union = field(default_factory=_Union, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.terms or not all(isinstance(term, tuple) and np.ndim(term[0]) == 0 for term in self.terms):
+            raise ValueError("Combination: expected a list of pairs, [(1.0, K), (-omega**2, M)]")
+
+    @cached_property
+    def _pairs(self) -> list[tuple[complex, Matrix]]:
+        return [(c, A if callable(A) else Constant(A)) for c, A in self.terms]
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(p), (n, n), on the union of the patterns."""
-        matrices = [A(p) for _, A in self.terms]
+        matrices = [as_csc(A(p)) for _, A in self._pairs]
         if len({A.shape for A in matrices}) != 1:
             raise ValueError(f"Combination: got shapes {[A.shape for A in matrices]}, expected all the same")
         known = self._memory.of(matrices)
         union = known.union
-        coefficients = [c for c, _ in self.terms]
+        coefficients = [c for c, _ in self._pairs]
         data = np.zeros(union.nnz, dtype=np.result_type(*coefficients, *(A.dtype for A in matrices), float))
         for c, A, slots in zip(coefficients, matrices, known.slots, strict=True):
             data[slots] += c * A.data
@@ -66,8 +77,8 @@ class Combination:
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
         """Σ_j of the terms' derivatives of λᴴ c_j A_j(p) u, (m,)."""
-        return np.asarray(sum(A.vjp(p, u, np.conj(c) * lam) for c, A in self.terms))
+        return np.asarray(sum(A.vjp(p, u, np.conj(c) * lam) for c, A in self._pairs))
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """Σ_j c_j (∂A_j/∂p ṗ) u, of u's shape."""
-        return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self.terms))
+        return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self._pairs))

@@ -44,7 +44,7 @@ class Entries:
         return self._entries(self.values(p), "values")
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """The pullback of data_bar_ij = λ_i conj(u_j), (m,)."""
+        """The pullback of data_bar_ij = λ_i conj(u_j), (m,) (docs/math.md, eq. 12)."""
         rows, columns = self.pattern.indices, columns_of(self.pattern)
         shape = (u.shape[0], -1)
         pairs = zip(u.reshape(shape).T, lam.reshape(shape).T, strict=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sparse
 
 from ..arrays import Array
 from ..factor.matrix import SparseMatrix
@@ -44,6 +45,8 @@ class AffineVector:
     slope: SparseMatrix | Array
 
     def __post_init__(self) -> None:
+        if not sparse.issparse(self.slope):
+            object.__setattr__(self, "slope", np.asarray(self.slope))
         if np.ndim(self.base) != 1 or self.slope.ndim != 2 or self.slope.shape[0] != len(self.base):
             raise ValueError(
                 f"AffineVector: got b₀ of shape {np.shape(self.base)} and B of shape {self.slope.shape}, "

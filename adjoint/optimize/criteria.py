@@ -17,9 +17,13 @@ from .constraints import Constraint
 from .descent import Box
 
 
+FLAT = 1e-10
+"""Relative to its largest, a ∂c/∂x below this is rounding: of a steep projection, filtered. Such densities stay."""
+
+
 @dataclass(frozen=True, eq=False)
 class SensitivityFilter:
-    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³.
+    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³ (docs/math.md, eq. 30).
 
     A heuristic that replaces the gradient inside of OC, not the derivative of anything: so it is an option of OC
     and no DesignMap. average: v ↦ Σ_j H_ij v_j / Σ_j H_ij: a `DensityFilter` or a `ConvolutionFilter`.
@@ -59,11 +63,12 @@ class CriteriaState:
 
 @dataclass(frozen=True, eq=False)
 class OptimalityCriteria:
-    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds, λ by bisection.
+    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds, λ by bisection (docs/math.md, eq. 29).
 
-    constraint: c(x) ≤ bound, positive, with ∂c/∂x > 0. move: the largest change of a density in one iteration. exponent: η.
-    bounds: of the densities. sensitivity_filter: a heuristic in place of the gradient. width: of λ's interval when
-    the bisection ends, relative to its middle. Densities whose gradient is positive go as low as they may.
+    constraint: c(x) ≤ bound, positive, with ∂c/∂x > 0. move: the largest change of a density in one iteration.
+    exponent: η. bounds: of the densities. sensitivity_filter: a heuristic in place of the gradient. width: of λ's
+    interval when the bisection ends, relative to its middle. Densities whose gradient is positive go as low as they
+    may.
     """
 
     constraint: Constraint
@@ -96,7 +101,8 @@ class OptimalityCriteria:
     def _state(self, point: Point, iteration: int) -> CriteriaState:
         x, g = point.x, point.gradient
         slope = self.constraint.gradient(x)
-        if not np.all(slope > 0.0):
+        flat = slope <= FLAT * slope.max()
+        if not np.all(slope >= -FLAT * slope.max()) or np.any(np.abs(g[flat]) > 1e3 * FLAT * np.abs(g).max()):
             raise ValueError(
                 f"OptimalityCriteria: ∂c/∂x is {slope.min()} somewhere, expected a positive one everywhere"
             )
@@ -119,10 +125,11 @@ class OptimalityCriteria:
     def _update(self, x: Array, g: Array, slope: Array) -> tuple[float, Array]:
         """λ by bisection and the design it gives."""
         lowest, highest = self.bounds.clip(x - self.move), self.bounds.clip(x + self.move)
-        growth = x * np.maximum(0.0, -g / slope) ** self.exponent
+        flat = slope <= FLAT * slope.max()
+        growth = x * np.maximum(0.0, -g / np.where(flat, 1.0, slope)) ** self.exponent
 
         def design(multiplier: float) -> Array:
-            return np.clip(growth / multiplier**self.exponent, lowest, highest)
+            return np.where(flat, x, np.clip(growth / multiplier**self.exponent, lowest, highest))
 
         lower, upper = 0.0, 1e9  # As published; a λ above is met by widening, for objectives in small units.
         while self.constraint.value(design(upper)) > self.constraint.bound and upper < 1e60:

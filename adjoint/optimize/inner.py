@@ -14,7 +14,7 @@ from ..factor.matrix import SparseMatrix
 
 
 class InnerProduct(Protocol):
-    """⟨a, b⟩ = aᵀ M b on designs, and what follows from it; the only place that sums over a design."""
+    """⟨a, b⟩ = aᵀ M b on designs; the only place that sums over a design (docs/math.md, eq. 27)."""
 
     def direction(self, g: Array) -> Array:
         """M⁻¹ g: the direction of a derivative g, (m,)."""

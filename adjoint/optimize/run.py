@@ -115,6 +115,11 @@ class Result:
         """f(x)."""
         return self.state.value
 
+    @property
+    def iterations(self) -> int:
+        """Iterations done."""
+        return self.state.iteration
+
 
 def descend(f: Callable[[Array], Point], x: Array, algorithm: Algorithm[S]) -> Iterator[S]:
     """Yield the states of the algorithm from x on, without end: the caller stops, logs and plots."""
@@ -160,11 +165,10 @@ def _require_derivative(f: Callable[[Array], Point], state: State) -> None:
     """Raise WrongGradient unless g·v agrees with extrapolated differences along a random v."""
     v = random_direction(state.x, np.random.default_rng(0))
     steps = np.array([1e-3, 5e-4])
-    difference = extrapolated(
-        np.array([(f(state.x + h * v).value - f(state.x - h * v).value) / (2.0 * h) for h in steps])
-    )
+    values = np.array([[f(state.x + h * v).value, f(state.x - h * v).value] for h in steps])
+    difference = extrapolated((values[:, 0] - values[:, 1]) / (2.0 * steps))
     derivative = float(np.vdot(state.gradient, v).real)
-    noise = 1e3 * np.finfo(float).eps * abs(state.value) / float(steps[-1])
+    noise = 1e3 * np.finfo(float).eps * float(np.abs(values).max() / steps[-1])
     if not abs(difference - derivative) <= 1e-3 * max(abs(difference), abs(derivative)) + noise:
         raise WrongGradient(
             f"along a random direction the gradient gives {derivative:.8e}, differences {difference:.8e}. "

@@ -20,7 +20,7 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Backtracking:
-    """Shorten α by `shrink` until φ(α) ≤ φ(0) + c₁ (predicted change), the Armijo condition.
+    """Shorten α by `shrink` until φ(α) ≤ φ(0) + c₁ (predicted change), the Armijo condition (docs/math.md, eq. 28).
 
     At most `trials` evaluations, none of which pays for a gradient. A failed solve means the step was too long.
 

@@ -7,12 +7,16 @@ from matplotlib.ticker import MaxNLocator
 from adjoint.arrays import Array
 from adjoint.report import axes as look
 from adjoint.report.history import History
-from adjoint.report.record import PHASES
 
-COLORS = (
-    *(look.SKY, look.YELLOW, look.BLUE, look.GREEN),
-    *(look.PURPLE, look.ORANGE, look.VERMILLION, look.GRAY),
-)
+DRAWN = {
+    "assembly": (("assembly",), look.SKY),
+    "factor": (("analysis", "factor"), look.BLUE),
+    "solve": (("solve",), look.GREEN),
+    "gradient": (("gradient",), look.PURPLE),
+    "filter": (("filter",), look.ORANGE),
+    "optimizer": (("optimizer",), look.VERMILLION),
+    "output": (("output",), look.GRAY),
+}  # an analysis, once a run, is drawn with the factorizations: the tables tell them apart
 MOST_BARS = 150  # more iterations than this are averaged in groups
 OUTLIER = 4.0  # times the 95th percentile: a bar beyond is cut, and its value written
 FEWEST_BARS = 10  # from which a percentile means anything
@@ -24,14 +28,17 @@ def times(ax: Axes, history: History) -> None:
     width = max(1, -(-x.size // MOST_BARS))
     starts = np.arange(0, x.size, width)
     edges = np.append(x[starts] - 0.5, x[-1:] + 0.5)
-    spent = {phase: _means(np.nan_to_num(history.parts("seconds", phase)), starts) for phase in PHASES}
+    spent = {
+        name: _means(np.sum([np.nan_to_num(history.parts("seconds", phase)) for phase in phases], axis=0), starts)
+        for name, (phases, _) in DRAWN.items()
+    }
     total = sum(spent.values(), np.zeros(starts.size))
     unit, scale = ("s", 1.0) if total.max(initial=0.0) >= 1 else ("ms", 1000.0)
     base = np.zeros(starts.size)
-    for (phase, seconds), color in zip(spent.items(), COLORS, strict=True):
+    for name, seconds in spent.items():
         if seconds.any():
             top = base + scale * seconds
-            ax.stairs(top, edges, baseline=base, fill=True, color=color, linewidth=0, label=phase)
+            ax.stairs(top, edges, baseline=base, fill=True, color=DRAWN[name][1], linewidth=0, label=name)
             base = top
     if base.any():
         _limit(ax, base, edges, unit)

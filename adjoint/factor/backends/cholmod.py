@@ -1,87 +1,161 @@
-"""CHOLMOD, through scikit-sparse 0.4.16: supernodal or simplicial Cholesky, whichever does less work.
+"""CHOLMOD, through scikit-sparse 0.4.16 or 0.5: supernodal or simplicial Cholesky, whichever does less work.
 
 Chen, Davis, Hager & Rajamanickam (2008), Algorithm 887: CHOLMOD, ACM Trans. Math. Softw. 35, 22.
 """
 
-import importlib.metadata
+import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sparse
 
 from ...arrays import Array, Trans
-from ..direct import Direct
-from ..errors import NotPositiveDefinite
+from ..direct import Analysis, Direct
+from ..errors import NotPositiveDefinite, singular
 from ..process import entering_threads
+from .suitesparse import (
+    IndexType,
+    Solve,
+    since_0_5,
+    translating,
+    unloadable,
+    unwarned,
+    version,
+    with_indices,
+)
 
 
 @cache
 def missing() -> str:
     """Why CHOLMOD cannot be used here; "" if it can."""
-    try:
-        from sksparse import cholmod  # noqa: F401
-    except ImportError as error:
-        return (
-            f"scikit-sparse does not load ({error}). On Debian or Ubuntu: apt-get install libsuitesparse-dev "
-            "libopenblas0-pthread, then pip install 'scikit-sparse>=0.4.16,<0.5'."
-        )
-    return ""
+    return unloadable(
+        "cholmod",
+        "On Debian or Ubuntu: apt-get install libsuitesparse-dev libopenblas0-pthread, then "
+        "pip install 'scikit-sparse>=0.4.16,<0.5' (or 0.5, which needs SuiteSparse >= 7.4).",
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """P A Pᵀ = L Lᴴ."""
+    """P A Pᵀ = L Lᴴ; forward: solves with A; logdet: log det A; both by scikit-sparse."""
 
     backend: str
-    factor: object
+    forward: Solve
+    logdet: Callable[[], complex]
     complex: bool
 
     def solve(self, b: Array, trans: Trans) -> Array:
         entering_threads("CHOLMOD solve")
         if trans == "T" and self.complex:  # Aᵀ is the conjugate of A
-            return np.asarray(self.factor(b.conj())).conj()  # type: ignore[operator]
-        return np.asarray(self.factor(b))  # type: ignore[operator]
+            return np.conj(self.forward(b.conj()))
+        return self.forward(b)
 
     def log_abs_det(self) -> float:
-        return float(self.factor.slogdet()[1].real)  # type: ignore[attr-defined]
+        return float(np.real(self.logdet()))
+
+
+class _Factor04(Protocol):
+    """sksparse.cholmod.Factor of 0.4."""
+
+    def cholesky(self, A: sparse.csc_array) -> "_Factor04": ...
+    def solve_A(self, b: Array) -> Array: ...
+    def solve_D(self, b: Array) -> Array: ...
+    def logdet(self) -> complex: ...
+    def P(self) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)
-class _Analysis:
+class _Analysis04:
     """CHOLMOD's symbolic factor, copied (not the numbers, only the structure) for every matrix."""
 
-    symbolic: object
-    version: str
+    symbolic: _Factor04
+    index: IndexType
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def factor(self, A: sparse.csc_array, name: str) -> _Factors:
-        from sksparse.cholmod import CholmodNotPositiveDefiniteError
+        from sksparse.cholmod import CholmodError, CholmodNotPositiveDefiniteError
 
         entering_threads(name)
-        try:
-            with self.lock:  # The copies share one CHOLMOD workspace.
-                factor = self.symbolic.cholesky(_as_matrix(A))  # type: ignore[attr-defined]
-        except CholmodNotPositiveDefiniteError as error:
-            raise NotPositiveDefinite(
-                f"{name} met a pivot that is not positive at (permuted) column {error.column}. Usual causes: an "
-                "indefinite problem (saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary "
-                "condition, a negative stiffness."
-            ) from error
-        return _Factors(f"CHOLMOD (scikit-sparse {self.version})", factor, A.dtype.kind == "c")
+        A = with_indices(A, self.index)
+        # The copies share one CHOLMOD workspace.
+        with self.lock, translating(CholmodError, name):
+            try:
+                factor = self.symbolic.cholesky(A)
+            except CholmodNotPositiveDefiniteError as error:
+                raise _indefinite(name, self.symbolic.P(), error.column) from error
+            # A simplicial factor is L D Lᴴ, which 0.4 accepts with any signs; D is 1 in a supernodal one.
+            inverse = factor.solve_D(np.ones(A.shape[0], A.dtype)).real
+        if not inverse.min() > 0.0:
+            raise _indefinite(name, factor.P(), int(np.argmin(inverse > 0.0)))
+        return _Factors(_backend(), factor.solve_A, factor.logdet, A.dtype.kind == "c")
 
 
-def _as_matrix(A: sparse.csc_array) -> sparse.csc_matrix:
-    """The same arrays as a csc_matrix, the only class that scikit-sparse 0.4 takes."""
-    return sparse.csc_matrix((A.data, A.indices, A.indptr), shape=A.shape)
+class _Factor05(Protocol):
+    """sksparse.cholmod.CholeskyFactor of 0.5."""
+
+    perm: Array
+    rcond: float
+
+    def copy(self) -> "_Factor05": ...
+    def factorize(self, A: sparse.csc_array) -> object: ...
+    def solve(self, b: Array) -> Array: ...
+    def logdet(self) -> complex: ...
 
 
-def _analyse(A: sparse.csc_array) -> _Analysis:
-    from sksparse.cholmod import analyze
+@dataclass(frozen=True, eq=False)
+class _Analysis05:
+    """CHOLMOD's symbolic factor, copied for every matrix: `factorize` works in place."""
+
+    symbolic: _Factor05
+    index: IndexType
+
+    def factor(self, A: sparse.csc_array, name: str) -> _Factors:
+        from sksparse.cholmod import CholmodError, CholmodNotPositiveDefiniteError, CholmodWarning
+
+        entering_threads(name)
+        with translating(CholmodError, name):
+            factor = self.symbolic.copy()
+            try:
+                factor.factorize(with_indices(A, self.index))
+            except CholmodNotPositiveDefiniteError as error:
+                raise _indefinite(name, factor.perm, _column(str(error))) from error
+        if factor.rcond == 0.0:  # `solve` would refuse.
+            raise singular(name, "has pivots more than 300 orders of magnitude apart")
+        solve = unwarned(factor.solve, CholmodWarning, factor.rcond, A.shape[0])
+        return _Factors(_backend(), solve, factor.logdet, A.dtype.kind == "c")
+
+
+def _column(message: str) -> int | None:
+    """The column that 0.5 tells only in its message."""
+    found = re.search(r"column (\d+)", message)
+    return int(found[1]) if found else None
+
+
+def _indefinite(name: str, order: Array, column: int | None) -> NotPositiveDefinite:
+    where = "" if column is None or column >= order.size else f" at unknown {order[column]}"
+    return NotPositiveDefinite(
+        f"{name} met a pivot that is not positive{where}. Usual causes: an indefinite problem (saddle point, "
+        "Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary condition, a negative stiffness."
+    )
+
+
+def _backend() -> str:
+    return f"CHOLMOD (scikit-sparse {version()})"
+
+
+def _analyse(A: sparse.csc_array) -> Analysis:
+    from sksparse import cholmod
 
     entering_threads("CHOLMOD analysis")
-    return _Analysis(analyze(_as_matrix(A)), importlib.metadata.version("scikit-sparse"))
+    index = A.indices.dtype
+    with translating(cholmod.CholmodError, "CHOLMOD analysis"):
+        if since_0_5():
+            return _Analysis05(cholmod.CholeskyFactor(with_indices(A, index)), index)
+        return _Analysis04(cholmod.analyze(with_indices(A, index)), index)
 
 
 cholesky = Direct("Cholesky by CHOLMOD", "hermitian", _analyse, missing)

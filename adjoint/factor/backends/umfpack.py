@@ -1,0 +1,130 @@
+"""UMFPACK, through scikit-sparse 0.5: multifrontal LU with dense kernels, P R A Q = L U.
+
+Davis (2004), Algorithm 832: UMFPACK V4.3, ACM Trans. Math. Softw. 30, 196.
+"""
+
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Protocol
+
+import scipy.sparse as sparse
+
+from ...arrays import Array, Trans
+from ..counting import count
+from ..direct import Direct
+from ..errors import singular
+from ..process import entering_threads
+from .suitesparse import IndexType, Solve, translating, unloadable, unwarned, version, with_indices
+
+REMEDY_0_5 = (
+    "It needs scikit-sparse >= 0.5 on SuiteSparse >= 7.4 (Debian 13, Ubuntu 24.04 or later): apt-get install "
+    "g++ python3-dev libsuitesparse-dev libopenblas0-pthread, then pip install 'scikit-sparse>=0.5,<0.6'; or "
+    "conda install -c conda-forge 'scikit-sparse>=0.5'."
+)
+
+
+@cache
+def missing() -> str:
+    """Why UMFPACK cannot be used here; "" if it can."""
+    return unloadable("umfpack", REMEDY_0_5)
+
+
+class _Info(Protocol):
+    rcond: float
+
+
+class _Factor(Protocol):
+    """sksparse.umfpack.UMFFactor."""
+
+    info: _Info
+
+    def factorize(self, A: sparse.csc_array) -> object: ...
+    def solve(self, b: Array, trans: Trans) -> Array: ...
+    def slogdet(self) -> tuple[complex, float]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Factors:
+    """P R A Q = L U; solves: with A, Aᵀ and Aᴴ."""
+
+    backend: str
+    factor: _Factor
+    solves: dict[Trans, Solve]
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        entering_threads("UMFPACK solve")
+        return self.solves[trans](b)
+
+    def log_abs_det(self) -> float:
+        return float(self.factor.slogdet()[1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Analysis:
+    """One UMFFactor for each factorization alive, with its own analysis; the last one to die is used again.
+
+    UMFPACK keeps analysis and numbers in one object. Not UMFFactor.copy(): its copies share one record of the
+    last pivots, so a singular matrix would make the factors of all others refuse to solve; it copies the
+    numbers too, and fails where there are none.
+    """
+
+    analyse: Callable[[sparse.csc_array], _Factor]
+    index: IndexType
+    idle: list[_Factor] = field(default_factory=list)
+
+    def factor(self, A: sparse.csc_array, name: str) -> _Factors:
+        from sksparse.umfpack import UMFPACKError, UMFPACKSingularMatrixWarning
+
+        entering_threads(name)
+        A = with_indices(A, self.index)
+        with translating(UMFPACKError, name):
+            factor = self._take(A)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UMFPACKSingularMatrixWarning)
+                factor.factorize(A)
+        if factor.info.rcond == 0.0:
+            self._give_back(factor)
+            raise singular(name, "met a pivot that is exactly zero")
+        rcond, n = factor.info.rcond, A.shape[0]
+        solves: dict[Trans, Solve] = {
+            trans: unwarned(partial(factor.solve, trans=trans), UMFPACKSingularMatrixWarning, rcond, n)
+            for trans in ("N", "T", "H")
+        }
+        factors = _Factors(f"UMFPACK (scikit-sparse {version()})", factor, solves)
+        weakref.finalize(factors, self._give_back, factor).atexit = False
+        return factors
+
+    def _take(self, A: sparse.csc_array) -> _Factor:
+        try:
+            return self.idle.pop()
+        except IndexError:
+            count(symbolic=1)
+            return self.analyse(A)
+
+    def _give_back(self, factor: _Factor) -> None:
+        if not self.idle:  # One is enough for designs in turn, and holds the numbers of its last matrix.
+            self.idle.append(factor)
+
+
+def _symbolic(A: sparse.csc_array) -> _Factor:
+    from sksparse.umfpack import UMFControl, UMFFactor
+
+    control = UMFControl()
+    control.ir_steps = 0  # Factorization.solve refines, where it helps.
+    factor: _Factor = UMFFactor(A, control)
+    return factor
+
+
+def _analyse(A: sparse.csc_array) -> _Analysis:
+    from sksparse.umfpack import UMFPACKError
+
+    entering_threads("UMFPACK analysis")
+    index = A.indices.dtype
+    with translating(UMFPACKError, "UMFPACK analysis"):
+        return _Analysis(_symbolic, index, [_symbolic(with_indices(A, index))])
+
+
+lu = Direct("LU by UMFPACK", "none", _analyse, missing)

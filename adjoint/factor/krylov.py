@@ -1,0 +1,176 @@
+"""Krylov factorizers: `cg(amg())(A)` solves as `cholesky(A)` does, without factors, to a relative tolerance.
+
+Saad (2003), Iterative Methods for Sparse Linear Systems, 2nd ed., sections 6.5, 6.7 and 9.2. The loops are SciPy's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import cg as scipy_cg
+from scipy.sparse.linalg import gmres as scipy_gmres
+
+from ..arrays import Array, Trans
+from .accuracy import Symmetry, product, require_symmetric
+from .counting import Counts, collecting, count, phase
+from .errors import KrylovStalled, SolveError
+from .factorization import Accuracy, Factorization
+from .matrix import SparseMatrix, as_csc
+from .preconditioners import Approximation, Preconditioner
+
+Iteration = Callable[[LinearOperator, Array, LinearOperator, float], tuple[Array, int]]
+"""(A, b, M, rtol) -> u, and the iterations spent; ‖b‖ = 1. Whether u is good is for the caller to see."""
+
+SLACK = 2.0
+"""The iteration stops by a recursive residual; the true one, which decides, may be so much larger."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Iterative:
+    """What stands for factors: A itself, and M ≈ A⁻¹."""
+
+    A: sparse.csc_array
+    approximation: Approximation
+    method: "Krylov"
+    name: str
+
+    @property
+    def backend(self) -> str:
+        return f"{self.method.label} with {self.approximation.backend}"
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        return np.column_stack([self._column(column, trans) for column in b.T])
+
+    def _column(self, b: Array, trans: Trans) -> Array:
+        largest = np.abs(b).max()
+        if largest == 0.0:
+            return np.zeros_like(b)
+        scale = largest * np.linalg.norm(b / largest)  # No overflow, however large b is.
+        rtol = self.method.rtol if trans == "N" else self.method.adjoint_rtol
+        b = b / scale
+        A = LinearOperator(self.A.shape, dtype=self.A.dtype, matvec=lambda u: product(self.A, u, trans))
+        M = LinearOperator(self.A.shape, dtype=self.A.dtype, matvec=lambda r: self.approximation.apply(r, trans))
+        u, iterations = self.method.iteration(A, b, M, rtol)
+        count(krylov=iterations)
+        residual = float(np.linalg.norm(b - product(self.A, u, trans)))
+        if not residual <= SLACK * rtol:
+            raise self._stalled(iterations, residual, rtol, trans)
+        solution: Array = u * scale
+        return solution
+
+    def _stalled(self, iterations: int, residual: float, rtol: float, trans: Trans) -> SolveError:
+        require_symmetric(self.A, self.method.symmetry, self.name)
+        return KrylovStalled(
+            f"{self.name}, trans={trans!r}: {iterations} iterations left a relative residual of {residual:.1e}, wanted "
+            f"is {rtol:.0e}. {self.method.remedy} {self.backend}; stronger are adjoint.amg (with the near-nullspace, "
+            "for elasticity) and adjoint.ilu; else more max_iterations, a tolerance that rounding allows, or a direct "
+            "factorizer."
+        )
+
+    def log_abs_det(self) -> float:
+        raise SolveError(f"{self.name}: an iteration has no determinant. Use adjoint.cholesky, ldl or lu for logdet().")
+
+
+@dataclass(frozen=True, eq=False)
+class Krylov:
+    """A factorizer without factors: `Krylov(...)(A)` sets the preconditioner up, solves iterate.
+
+    rtol, adjoint_rtol: ‖b − Au‖₂ ≤ rtol ‖b‖₂ for each column, with A and with Aᵀ or Aᴴ. remedy: the method's own,
+    for messages. Made by `cg` and `gmres`.
+    """
+
+    label: str
+    symmetry: Symmetry
+    iteration: Iteration
+    preconditioner: Preconditioner
+    rtol: float
+    adjoint_rtol: float
+    remedy: str
+
+    def __call__(self, A: SparseMatrix | Array) -> Factorization:
+        """Make A's preconditioner: (n, n), sparse or dense, float64 or complex128.
+
+        Raises what `Direct.__call__` raises, and what the preconditioner does; `solve` raises KrylovStalled.
+        """
+        A = as_csc(A)
+        n = A.shape[0]
+        name = f"{self.label} for a {n}x{n} matrix"
+        counts = Counts()
+        with collecting(counts), phase("factor"):
+            count(numeric=1)
+            approximation = self.preconditioner(A, self.symmetry)
+        # The 2-norms of the residuals are verified; in the ∞-norm they may be √n further apart.
+        worst = SLACK * max(self.rtol, self.adjoint_rtol) * np.sqrt(n)
+        accuracy = Accuracy(worst, worst, probe=False)
+        return Factorization(A, _Iterative(A, approximation, self, name), self.symmetry, accuracy, name, counts)
+
+
+def _require_tolerances(rtol: float, adjoint_rtol: float, max_iterations: int) -> None:
+    for name, tolerance in (("rtol", rtol), ("adjoint_rtol", adjoint_rtol)):
+        if not 0.0 < tolerance < 1.0:
+            raise ValueError(f"got {name}={tolerance}, expected a relative tolerance between 0 and 1")
+    if max_iterations < 1:
+        raise ValueError(f"got max_iterations={max_iterations}, expected at least 1")
+
+
+def cg(
+    preconditioner: Preconditioner,
+    *,
+    rtol: float = 1e-10,
+    adjoint_rtol: float = 1e-10,
+    max_iterations: int = 1000,
+) -> Krylov:
+    """Conjugate gradients, for a symmetric (Hermitian) positive definite A: A u = b to ‖b − Au‖₂ ≤ rtol ‖b‖₂.
+
+    preconditioner: `amg(...)` for elliptic problems, `jacobi()`, or a function A, symmetry -> Approximation, itself
+    symmetric positive definite. adjoint_rtol: for transposed solves.
+    """
+    _require_tolerances(rtol, adjoint_rtol, max_iterations)
+
+    def iterate(A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
+        steps: list[None] = []
+        u, _ = scipy_cg(
+            A, b, rtol=tolerance, atol=0.0, maxiter=max_iterations, M=M, callback=lambda u: steps.append(None)
+        )
+        return u, len(steps)
+
+    remedy = "Usual causes: A is not positive definite (use adjoint.gmres, ldl), or the preconditioner is too weak:"
+    return Krylov("CG", "hermitian", iterate, preconditioner, rtol, adjoint_rtol, remedy)
+
+
+def gmres(
+    preconditioner: Preconditioner,
+    *,
+    rtol: float = 1e-10,
+    adjoint_rtol: float = 1e-10,
+    max_iterations: int = 1000,
+    restart: int = 50,
+) -> Krylov:
+    """Restarted GMRES, for any A: A u = b to ‖b − Au‖₂ ≤ rtol ‖b‖₂; keeps `restart` vectors.
+
+    preconditioner: `ilu()`, `amg(...)`, `jacobi()`, or a function A, symmetry -> Approximation.
+    adjoint_rtol: for transposed solves, with the transposed preconditioner.
+    """
+    _require_tolerances(rtol, adjoint_rtol, max_iterations)
+    if restart < 1:
+        raise ValueError(f"got restart={restart}, expected at least 1")
+
+    def iterate(A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
+        steps: list[None] = []
+        u, _ = scipy_gmres(
+            A,
+            b,
+            rtol=tolerance,
+            atol=0.0,
+            restart=min(restart, b.size, max_iterations),
+            maxiter=max(1, max_iterations // restart),
+            M=M,
+            callback=lambda norm: steps.append(None),
+            callback_type="pr_norm",
+        )
+        return u, len(steps)
+
+    remedy = f"Usual causes: restart={restart} is too short, A is close to singular, or the preconditioner is too weak:"
+    return Krylov("GMRES", "none", iterate, preconditioner, rtol, adjoint_rtol, remedy)

@@ -1,0 +1,105 @@
+"""The pages are true: their snippets run, print what they quote, and what is cited and linked exists."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = sorted((ROOT / "adjoint").rglob("*.py"))
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
+CITED = re.compile(r"eqs?\.\s+(\d+)(?:\s*[–-]\s*(\d+))?((?:,\s*\d+|\s+and\s+\d+)*)")
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def equations() -> set[int]:
+    """The numbers that equations of math.md have."""
+    return {int(number) for number in re.findall(r"\\tag\{(\d+)\}", (ROOT / "docs" / "math.md").read_text())}
+
+
+def cited(text: str) -> set[int]:
+    """The equations that a text cites: "eq. 3", "eqs. 2–4", "eqs. 5, 7 and 9"."""
+    numbers: set[int] = set()
+    for first, last, others in CITED.findall(text):
+        numbers |= set(range(int(first), int(last or first) + 1)) | {int(n) for n in re.findall(r"\d+", others)}
+    return numbers
+
+
+def agree(printed: str, quoted: str) -> bool:
+    """The same words, and numbers that differ by 1 in 1000 or 1e-6 at most: backends round differently."""
+    words = [" ".join(NUMBER.sub("#", text).split()) for text in (printed, quoted)]
+    numbers = [[float(number) for number in NUMBER.findall(text)] for text in (printed, quoted)]
+    return words[0] == words[1] and all(
+        math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-6) for a, b in zip(*numbers, strict=True)
+    )
+
+
+def anchor(heading: str) -> str:
+    """The anchor that GitHub and MyST give a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+@pages
+def test_snippets_run_and_print_what_they_quote(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    namespace: dict[str, object] = {"__name__": page.stem}
+    text = page.read_text()
+    printed = ""
+    for fence in FENCE.finditer(text):
+        language, body = fence.groups()
+        if language == "python":
+            line = text.count("\n", 0, fence.start(2))
+            exec(compile("\n" * line + body, str(page), "exec"), namespace)
+            printed = capsys.readouterr().out
+        elif language == "text":
+            assert agree(printed, body), f"{page.name} quotes\n{body}\nbut its snippet prints\n{printed}"
+
+
+def test_equations_are_numbered_in_order() -> None:
+    tags = re.findall(r"\\tag\{(\d+)\}", (ROOT / "docs" / "math.md").read_text())
+    assert tags == [str(number) for number in range(1, len(tags) + 1)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.relative_to(ROOT).as_posix())
+def test_equations_cited_by_docstrings_exist(module: Path) -> None:
+    citations = re.findall(r"docs/math\.md,\s+(eqs?\.[^)]*)", module.read_text())
+    assert cited(" ".join(citations)) <= equations()
+
+
+@pages
+def test_equations_cited_by_pages_exist(page: Path) -> None:
+    assert cited(page.read_text()) <= equations()
+
+
+@pages
+def test_links_resolve(page: Path) -> None:
+    text = FENCE.sub("", page.read_text())
+    targets = [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'(?:src|href)="([^"]+)"', text)]
+    for target in targets:
+        if re.match(r"\w+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), f"{page.name} links to {target}, which does not exist"
+        if fragment:
+            headings = re.findall(r"^#+ (.*)$", FENCE.sub("", file.read_text()), re.MULTILINE)
+            assert fragment in map(anchor, headings), f"{page.name} links to {target}: no such heading"
+
+
+@pages
+def test_nobody_is_told_to_install_another_project(page: Path) -> None:
+    assert not re.search(r"pip3? install\s+(?:-\S+\s+)*['\"]?adjoint\b", page.read_text())
+
+
+def test_numbers_are_compared_with_a_tolerance() -> None:
+    assert agree("order 2.0001, error 3.1e-11\n", "order 2.00, error 7e-12")
+    assert not agree("order 2.0001, error 3.1e-11", "order 1.00, error 3.1e-11")
+    assert not agree("order 2", "orders 2")
+
+
+def test_ranges_of_equations_are_understood() -> None:
+    assert cited("see eqs. 2–4, eq. 7 and eqs. 9, 11 and 12") == {2, 3, 4, 7, 9, 11, 12}

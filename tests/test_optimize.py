@@ -1,0 +1,362 @@
+"""Steepest descent and optimality criteria: known rates and designs, and every way in which a run can go wrong."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+
+import adjoint
+from adjoint.optimize import Backtracking
+from problems.elasticity import mbb
+from problems.filters import density_filter
+
+
+@dataclass(eq=False)
+class Quadratic:
+    """f = ½ (x − a)ᵀ H (x − a); remembers where it was evaluated, and where its gradient was asked for."""
+
+    H: np.ndarray
+    a: np.ndarray
+    factor: np.ndarray | float = 1.0  # of the gradient that it claims
+    evaluations: list = field(default_factory=list)
+    gradients: list = field(default_factory=list)
+
+    def __call__(self, x):
+        self.evaluations.append(x.copy())
+        return At(self, x, 0.5 * float((x - self.a) @ self.H @ (x - self.a)))
+
+
+@dataclass(eq=False)
+class At:
+    f: Quadratic
+    x: np.ndarray
+    value: float
+
+    @cached_property
+    def gradient(self):
+        self.f.gradients.append(self.x.copy())
+        return self.f.factor * (self.f.H @ (self.x - self.f.a))
+
+
+def never():
+    return adjoint.Stopping(iterations=200, stationarity=0.0)
+
+
+def test_descent_on_a_quadratic_contracts_at_the_known_rate():
+    """Backtracking accepts no step above 2(1 − c₁)/L, halves at most: f contracts by 1 − κ⁻¹ or better each step."""
+    kappa = 20.0
+    f = Quadratic(np.diag(np.linspace(1.0, kappa, 6)), np.arange(6.0))
+    result = adjoint.minimize(f, np.zeros(6), adjoint.SteepestDescent())
+    assert result.status is adjoint.Status.STATIONARY
+    np.testing.assert_allclose(result.x, f.a, atol=1e-4)
+    first, values = f(np.zeros(6)).value, []
+    for state in adjoint.descend(f, np.zeros(6), adjoint.SteepestDescent()):
+        values.append(state.value)
+        if state.iteration == 60:
+            break
+    assert values[0] == first
+    assert all(b <= a for a, b in zip(values, values[1:], strict=False))
+    assert values[-1] <= first * (1.0 - 1.0 / kappa) ** 60
+
+
+def test_steepest_descent_in_the_right_inner_product_takes_one_step():
+    """With M = H the direction is Newton's, and α = 1 its exact step."""
+    H = np.diag([1.0, 100.0, 1e4])
+    for inner in (adjoint.Weighted(H.diagonal()), adjoint.MassMatrix(sparse.csc_array(H))):
+        algorithm = adjoint.SteepestDescent(inner, first_step=1.0)
+        result = adjoint.minimize(Quadratic(H, np.ones(3)), np.zeros(3), algorithm)
+        assert result.state.iteration == 1
+        np.testing.assert_allclose(result.x, 1.0, rtol=1e-12)
+
+
+def test_first_step_is_the_first_trial():
+    f = Quadratic(np.eye(2), np.zeros(2))
+    states = adjoint.descend(f, np.ones(2), adjoint.SteepestDescent(first_step=0.25))
+    next(states)
+    second = next(states)
+    assert second.step == 0.25
+    np.testing.assert_allclose(second.x, 0.75)
+    assert second.rejected == ()
+
+
+def test_iterations_do_not_grow_with_the_mesh_in_its_own_inner_product():
+    """½‖u − a‖² in H¹: Euclidean steps see the condition of the stiffness matrix, those of H¹ do not."""
+    iterations = {"euclidean": [], "H1": []}
+    for n in (10, 20, 40):
+        M = sparse.diags_array([1.0, 4.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)) / (6 * n)
+        K = n * sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n))
+        H = sparse.csc_array(K + M)
+        f = Quadratic(H.toarray(), np.sin(np.pi * np.arange(1, n + 1) / (n + 1)))
+        for name, inner in (("euclidean", adjoint.Euclidean()), ("H1", adjoint.MassMatrix(H))):
+            stop = adjoint.Stopping(iterations=5000, stationarity=1e-2)
+            result = adjoint.minimize(f, np.zeros(n), adjoint.SteepestDescent(inner, first_step=0.7), stop=stop)
+            assert result.status is adjoint.Status.STATIONARY
+            iterations[name].append(result.state.iteration)
+    assert max(iterations["H1"]) == min(iterations["H1"])
+    assert iterations["euclidean"][2] > 3 * iterations["euclidean"][0]
+
+
+@pytest.mark.parametrize("lower", [0.0, np.array([0.0, 0.5, -np.inf])])
+def test_bounded_descent_finds_the_projected_minimum(lower):
+    f = Quadratic(np.diag([1.0, 3.0, 7.0]), np.array([-1.0, 0.3, 2.0]))
+    bounds = adjoint.Box(lower, 1.0)
+    result = adjoint.minimize(f, np.full(3, 0.9), adjoint.SteepestDescent(bounds=bounds))
+    np.testing.assert_allclose(result.x, bounds.clip(f.a), atol=1e-5)
+    assert result.status is adjoint.Status.STATIONARY
+    assert all(np.all(x == bounds.clip(x)) for x in f.gradients)
+
+
+def test_projection_that_does_not_fit_the_inner_product_never_increases_f():
+    """A clip is no projection in a mass matrix that is not diagonal: the step may point uphill, and is refused."""
+    M = sparse.csc_array(np.array([[1.0, 0.9], [0.9, 1.0]]))
+    f = Quadratic(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([3.0, 1.0]))
+    algorithm = adjoint.SteepestDescent(adjoint.MassMatrix(M), adjoint.Box(0.0, 2.0))
+    values = []
+    result = adjoint.minimize(
+        f, np.array([2.0, 0.2]), algorithm, stop=never(), each=lambda state: values.append(state.value)
+    )
+    assert np.all(np.diff(values) <= 1e-15)
+    assert result.status in (adjoint.Status.STUCK, adjoint.Status.BUDGET)
+
+
+def test_accepted_steps_satisfy_armijo_and_rejected_ones_pay_no_gradient():
+    f = Quadratic(np.diag([1.0, 50.0]), np.zeros(2))
+    algorithm = adjoint.SteepestDescent(search=Backtracking(c1=0.3), first_step=10.0)
+    states = adjoint.descend(f, np.array([1.0, 1.0]), algorithm)
+    before = next(states)
+    rejected = 0
+    for _ in range(5):
+        after = next(states)
+        assert after.value <= before.value + 0.3 * before.gradient @ (after.x - before.x)
+        assert all(value > after.value for value in after.rejected)
+        rejected += len(after.rejected)
+        before = after
+    assert rejected >= 5
+    assert len(f.evaluations) == 6 + rejected
+    assert len(f.gradients) == 6
+
+
+def test_failed_solve_at_a_trial_point_shortens_the_step():
+    """(p − 2) u = 1, J = −½ (u − 1)²: from p = 1.5, where dJ/dp = −12, the first trial is p = 2, singular."""
+    A = adjoint.Affine(-2.0 * sparse.eye_array(1, format="csc"), [sparse.eye_array(1, format="csc")])
+    f = adjoint.Reduced(adjoint.LinearProblem(A, np.ones(1)), adjoint.LeastSquares(np.array([1.0])))
+    start = np.array([1.5])
+    slope = f(start).gradient[0]
+    assert slope == pytest.approx(12.0)
+    algorithm = adjoint.SteepestDescent(first_step=0.5 / 12.0)
+    with pytest.raises(adjoint.SingularMatrix):
+        f(np.array([2.0]))
+    states = adjoint.descend(f.of(adjoint.Sum([f.objective], [-1.0])), start, algorithm)
+    next(states)
+    after = next(states)
+    assert np.isnan(after.rejected[0])
+    assert 1.5 < after.x[0] < 2.0
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 2.0, 1.01, np.array([1.0, 1.0, 0.0, 1.0]), 0.0], ids=str)
+def test_wrong_gradient_is_refused_before_the_first_step(wrong):
+    f = Quadratic(np.diag([1.0, 2.0, 3.0, 4.0]), np.zeros(4), factor=wrong)
+    with pytest.raises(adjoint.WrongGradient, match=r"the gradient gives .* adjoint\.check"):
+        adjoint.minimize(f, np.array([1.0, -2.0, 0.5, 3.0]), adjoint.SteepestDescent())
+    assert len(f.gradients) == 1
+
+
+def test_unchecked_wrong_gradient_ends_stuck_and_not_converged():
+    f = Quadratic(np.eye(3), np.zeros(3), factor=-1.0)
+    stop = adjoint.Stopping(change=1e-3)
+    result = adjoint.minimize(f, np.ones(3), adjoint.SteepestDescent(), stop=stop, check=False)
+    assert result.status is adjoint.Status.STUCK
+    assert "gradient is wrong" in result.status.value
+    np.testing.assert_array_equal(result.x, 1.0)
+
+
+def test_start_at_the_solution_is_stationary_at_once():
+    f = Quadratic(np.eye(3), np.ones(3))
+    result = adjoint.minimize(f, np.ones(3), adjoint.SteepestDescent())
+    assert (result.status, result.state.iteration, result.value) == (adjoint.Status.STATIONARY, 0, 0.0)
+
+
+def test_objective_that_becomes_nan_is_named_at_the_start_and_backtracked_from_later():
+    @dataclass(frozen=True)
+    class Log:
+        def value(self, u, p):
+            with np.errstate(invalid="ignore"):
+                return float(np.log(u[0]) + u[0] ** 2)
+
+        def gradients(self, u, p):
+            return 1.0 / u + 2.0 * u, np.zeros_like(p)
+
+    b = adjoint.AffineVector(np.zeros(1), np.eye(1))
+    f = adjoint.Reduced(adjoint.LinearProblem(sparse.eye_array(1), b), Log())
+    with pytest.raises(adjoint.NonFinite, match="Log is nan"):
+        adjoint.minimize(f, np.array([-1.0]), adjoint.SteepestDescent())
+    states = adjoint.descend(f, np.array([1.0]), adjoint.SteepestDescent(first_step=1.0))
+    next(states)
+    after = next(states)
+    assert np.isnan(after.rejected[0])
+    assert 0.0 < after.x[0] < 1.0
+
+
+def test_statuses_are_sentences():
+    assert all(status.value.endswith(".") and len(status.value.split()) >= 4 for status in adjoint.Status)
+
+
+def test_budget_ends_a_run():
+    f = Quadratic(np.diag([1.0, 1e4]), np.zeros(2))
+    result = adjoint.minimize(f, np.ones(2), adjoint.SteepestDescent(), stop=adjoint.Stopping(iterations=3))
+    assert (result.status, result.state.iteration) == (adjoint.Status.BUDGET, 3)
+
+
+@pytest.mark.parametrize("where", ["each", "f"])
+def test_keyboard_interrupt_returns_the_last_state(where):
+    inner, calls = Quadratic(np.diag([1.0, 1e4]), np.zeros(2)), []
+
+    def f(x):
+        calls.append(x)
+        if where == "f" and len(calls) > 20:
+            raise KeyboardInterrupt
+        return inner(x)
+
+    def each(state):
+        if where == "each" and state.iteration == 2:
+            raise KeyboardInterrupt
+
+    result = adjoint.minimize(f, np.ones(2), adjoint.SteepestDescent(), each=each)
+    assert result.status is adjoint.Status.INTERRUPTED
+    assert result.value == inner(result.x).value
+    assert result.value < inner(np.ones(2)).value
+
+
+def beam(scale=1.0, design=None):
+    body = mbb(12, 4)
+    density = density_filter(body.grid, 1.5) if design is None else design
+    body = replace(body, load=body.load * scale)
+    return density, body.compliance(density >> adjoint.Simp(3.0, 1e-9)), np.full(48, 0.5)
+
+
+def optimized(f, x, constraint, iterations=60, **settings):
+    states = []
+    stop = adjoint.Stopping(iterations=iterations, change=0.01, stationarity=0.0)
+    algorithm = adjoint.OptimalityCriteria(constraint, **settings)
+    adjoint.minimize(f, x, algorithm, stop=stop, each=states.append)
+    return states
+
+
+@pytest.mark.parametrize("move", [0.05, 0.2])
+def test_criteria_meet_the_volume_within_their_move_limit(move):
+    density, f, x = beam()
+    volume = adjoint.LinearConstraint.volume(density, np.ones(48), 0.5)
+    states = optimized(f, x, volume, move=move)
+    assert max(state.change for state in states) <= move + 1e-15
+    assert all(0.0 <= state.x.min() and state.x.max() <= 1.0 for state in states)
+    assert all(density(state.x).mean() == pytest.approx(0.5, rel=2e-3) for state in states)
+    assert states[-1].value < 0.6 * states[0].value
+    assert states[-1].stationarity < states[0].stationarity
+
+
+@pytest.mark.parametrize("scale", [1e5, 1e-5, 1e9], ids=["1e10 in the objective", "1e-10", "1e18"])
+def test_criteria_do_not_depend_on_the_unit_of_the_objective(scale):
+    """Compliance goes with the square of the load: λ leaves the published interval [0, 1e9]."""
+    density, f, x = beam()
+    volume = adjoint.LinearConstraint.volume(density, np.ones(48), 0.5)
+    reference = optimized(f, x, volume, 10)
+    scaled = optimized(beam(scale)[1], x, volume, 10)
+    for a, b in zip(reference, scaled, strict=True):
+        assert b.value == pytest.approx(scale**2 * a.value, rel=5e-3)
+        np.testing.assert_allclose(b.x, a.x, atol=5e-3)
+
+
+def test_criteria_with_a_constraint_that_does_not_bind_fill_the_body():
+    density, f, x = beam()
+    volume = adjoint.LinearConstraint(np.ones(48), 100.0)
+    states = optimized(f, x, volume)
+    np.testing.assert_array_equal(states[-1].x, 1.0)
+    assert states[-1].violation == 0.0
+
+
+def test_criteria_call_nothing_converged_that_violates_or_wastes_the_volume():
+    """Equal elements in a row under tension: the gradient is −λ∇V for any uniform design, at any volume."""
+    n = 6
+    dofs = np.column_stack([np.arange(-1, n - 1), np.arange(n)])
+    K = adjoint.Elements(dofs, np.array([[1.0, -1.0], [-1.0, 1.0]]))
+    load = np.eye(n)[-1]
+    f = adjoint.Reduced(adjoint.LinearProblem(K, load, adjoint.cholesky), adjoint.Compliance(load), adjoint.Simp(1.0))
+    volume = adjoint.LinearConstraint.volume(adjoint.Identity(), np.ones(n), 0.5)
+    algorithm = adjoint.OptimalityCriteria(volume)
+    for start in (0.3, 0.8):
+        first = algorithm.start(f, np.full(n, start))
+        assert first.stationarity > 0.1
+        result = adjoint.minimize(f, np.full(n, start), algorithm, stop=adjoint.Stopping(iterations=30))
+        np.testing.assert_allclose(result.x, 0.5, rtol=2e-3)
+
+
+@pytest.mark.parametrize("beta", [2.0, 64.0])
+def test_criteria_meet_the_volume_of_a_projected_design(beta):
+    density, _, x = beam()
+    projected = density >> adjoint.HeavisideProjection(beta)
+    f = beam(design=projected)[1]
+    volume = adjoint.DesignConstraint.volume(projected, np.ones(48), 0.5)
+    states = optimized(f, x, volume, 40)
+    assert max(volume.value(state.x) for state in states[1:]) <= volume.bound * 1.01
+    if beta < 10.0:  # OC oscillates on steeper ones.
+        assert states[-1].value < states[0].value
+
+
+def test_criteria_with_growing_objective_go_as_low_as_they_may():
+    density, f, x = beam()
+    upside_down = f.of(adjoint.Sum([f.objective], [-1.0]))
+    volume = adjoint.LinearConstraint.volume(density, np.ones(48), 0.5)
+    state = adjoint.OptimalityCriteria(volume, move=0.1).start(upside_down, x)
+    np.testing.assert_allclose(state.proposal, 0.4)
+
+
+INNER = [
+    adjoint.Euclidean(),
+    adjoint.Weighted(np.array([1.0, 4.0, 9.0])),
+    adjoint.MassMatrix(sparse.diags_array([1.0, 4.0, 1.0], offsets=[-1, 0, 1], shape=(3, 3))),
+]
+
+
+@pytest.mark.parametrize("inner", INNER, ids=["Euclidean", "weighted", "mass matrix"])
+def test_direction_represents_the_derivative_in_its_inner_product(inner):
+    g, d = np.array([1.0, -2.0, 0.5]), np.array([0.3, 0.1, -1.0])
+    gradient = inner.direction(g)
+    polarized = 0.25 * (inner.norm(gradient + d) ** 2 - inner.norm(gradient - d) ** 2)
+    assert polarized == pytest.approx(inner.pairing(g, d), rel=1e-12)
+    assert inner.dual_norm(g) == pytest.approx(inner.norm(gradient), rel=1e-12)
+    assert inner.pairing(g, gradient) == pytest.approx(inner.dual_norm(g) ** 2, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: adjoint.Box(1.0, 0.0), "exceeds"),
+        (lambda: adjoint.Box(np.nan, 0.0), "exceeds"),
+        (lambda: adjoint.Weighted(np.array([1.0, 0.0])), "positive"),
+        (lambda: adjoint.Stopping(iterations=0), "at least one iteration"),
+        (lambda: adjoint.Stopping(change=np.nan), "tolerances"),
+        (lambda: Backtracking(c1=0.0), "0 < c1"),
+        (lambda: Backtracking(trials=0), "at least one trial"),
+        (lambda: adjoint.SteepestDescent(first_step=-1.0), "positive number"),
+        (lambda: adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.ones(2), 1.0), move=0.0), "move > 0"),
+        (lambda: adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.ones(2), -1.0)), "positive"),
+        (lambda: adjoint.DesignConstraint.volume(adjoint.Simp(), np.ones(3), 0.0), "0 < fraction"),
+        (lambda: adjoint.DesignConstraint.volume(adjoint.Simp(), -np.ones(3), 0.5), "v > 0"),
+        (lambda: adjoint.SteepestDescent(bounds=adjoint.Box(0.0, 1.0)).start(None, np.full(2, 2.0)), "clip it first"),
+        (
+            lambda: adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.ones(2), 1.0)).start(None, np.full(2, 2.0)),
+            "clip it first",
+        ),
+        (
+            lambda: adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.array([1.0, 0.0]), 1.0)).start(
+                Quadratic(np.eye(2), np.zeros(2)), np.full(2, 0.5)
+            ),
+            "positive one everywhere",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
