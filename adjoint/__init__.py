@@ -26,10 +26,16 @@ from .factor import (
     NotSymmetric,
     SingularMatrix,
     SolveError,
+    amg,
+    cg,
     cholesky,
     counting,
+    gmres,
+    ilu,
+    jacobi,
     ldl,
     lu,
+    rigid_body_modes,
 )
 from .linear import LinearProblem, LinearResidual
 from .matrices import (
@@ -45,6 +51,7 @@ from .matrices import (
 )
 from .objectives import Compliance, LeastSquares, LinearFunctional, Objective, Product, Sum
 from .optimize import (
+    Backtracking,
     Box,
     DesignConstraint,
     Euclidean,
@@ -69,6 +76,7 @@ __all__ = [
     "Affine",
     "AffineVector",
     "BackendMissing",
+    "Backtracking",
     "Box",
     "CheckReport",
     "Combination",
@@ -125,11 +133,17 @@ __all__ = [
     "Vector",
     "Weighted",
     "WrongGradient",
+    "amg",
+    "cg",
     "check",
     "cholesky",
     "counting",
     "descend",
+    "gmres",
+    "ilu",
+    "jacobi",
     "ldl",
     "lu",
     "minimize",
+    "rigid_body_modes",
 ]

@@ -4,6 +4,7 @@ import numpy as np
 
 from .arrays import Array
 from .factor.errors import NonFinite
+from .factor.matrix import finite_sum
 
 
 def as_parameters(p: Array, name: str = "p") -> Array:
@@ -17,7 +18,7 @@ def as_parameters(p: Array, name: str = "p") -> Array:
     if p.ndim != 1:
         raise ValueError(f"got {name} of shape {p.shape}, expected a vector (m,): np.ravel({name})")
     p = p.astype(np.complex128 if p.dtype.kind == "c" else np.float64)
-    if not np.isfinite(p.sum()) and not np.isfinite(p).all():
+    if not finite_sum(p) and not np.isfinite(p).all():
         bad = np.flatnonzero(~np.isfinite(p))
         raise NonFinite(f"{name}[{bad[0]}] is {p[bad[0]]} ({bad.size} such), expected finite numbers")
     return p

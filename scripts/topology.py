@@ -24,6 +24,8 @@ from problems.filters import density_filter, helmholtz_filter
 
 RADIUS = 0.04  # of the width: 2.4 elements on the published 60 x 20 mesh
 CHANGE = 0.01  # the run ends when no density changes by more in an iteration
+LINE = 50  # iterations from one line of progress to the next, where the output is no terminal
+MOST_DESIGNS = 240  # kept for the report; every second one is dropped when there are more
 SMALL = {"nelx": 60, "nely": 20}
 PROGRESS = "iteration {n} of at most {total} [{elapsed}, at most {remaining} left, {rate_fmt}]{postfix}"
 
@@ -86,16 +88,20 @@ def main(options: argparse.Namespace) -> adjoint.Result:
         total=options.iterations,
         unit="it",
         bar_format=PROGRESS,
-        mininterval=0.2 if terminal else 10.0,
-        disable=options.quiet,
+        disable=options.quiet or not terminal,
         file=sys.stdout,
     ) as bar:
 
         def each(state: CriteriaState) -> None:
             recorder(state)
             designs.append((state.iteration, image(state.x)))
-            bar.set_postfix_str(f"c = {state.value:.4f}, change {state.change:.3f}", refresh=False)
+            if len(designs) > MOST_DESIGNS:
+                del designs[1::2]
+            progress = f"c = {state.value:.4f}, change {state.change:.3f}"
+            bar.set_postfix_str(progress, refresh=False)
             bar.update()
+            if not (terminal or options.quiet) and state.iteration % LINE == 0:
+                print(f"iteration {state.iteration} of at most {options.iterations}: {progress}", flush=True)
 
         with recorder.running():
             result = adjoint.minimize(f, start, algorithm, stop=stop, check=False, each=each)
@@ -116,7 +122,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--radius", type=float, help="of the filter, in elements (default: 0.04 nelx)")
     parser.add_argument("--volume", type=float, default=0.5, help="fraction of the area that may be solid")
     parser.add_argument("--penalty", type=float, default=3.0, help="SIMP exponent")
-    parser.add_argument("--iterations", type=int, default=1000, help="at most so many")
+    parser.add_argument("--iterations", type=int, default=300, help="at most so many")
     parser.add_argument("--small", action="store_true", help="the published 60 x 20 mesh: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--out", required=True, help="directory for everything that is written")

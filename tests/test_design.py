@@ -159,6 +159,28 @@ def test_maps_compose_from_left_to_right_and_transpose_from_right_to_left():
     np.testing.assert_array_equal((adjoint.Identity() >> phi >> adjoint.Identity())(x), phi(x))
 
 
+class Doubled:
+    """A map of the user's own: three methods, and no composition."""
+
+    def __call__(self, x):
+        return 2.0 * x
+
+    def vjp(self, x, p_bar):
+        return 2.0 * p_bar
+
+    def jvp(self, x, x_dot):
+        return 2.0 * x_dot
+
+
+@every_map
+def test_maps_compose_with_those_of_the_user_on_either_side(phi):
+    x, bar = 0.5 * design(), np.cos(np.arange(M))
+    np.testing.assert_array_equal((Doubled() >> phi)(x), phi(2.0 * x))
+    np.testing.assert_array_equal((Doubled() >> phi).vjp(x, bar), 2.0 * phi.vjp(2.0 * x, bar))
+    np.testing.assert_array_equal((phi >> Doubled()).vjp(x, bar), phi.vjp(x, 2.0 * bar))
+    np.testing.assert_array_equal((phi >> Doubled()).jvp(x, bar), 2.0 * phi.jvp(x, bar))
+
+
 def test_projection_runs_from_zero_to_one_and_its_slope_never_cancels():
     for beta in (0.1, 4.0, 64.0, 500.0):
         phi = adjoint.HeavisideProjection(beta, 0.4)

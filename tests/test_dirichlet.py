@@ -151,9 +151,12 @@ def test_pattern_of_the_free_block_is_analysed_once():
     ],
 )
 def test_wrong_data_are_named(fixed, given, error, message):
-    with pytest.raises(error, match=message):
+    def solve():
         dirichlet = adjoint.Dirichlet(np.array(fixed), np.array(given))
         adjoint.LinearProblem(matrix(False), load(N), dirichlet=dirichlet).solve(np.zeros(M))
+
+    with pytest.raises(error, match=message):
+        solve()
 
 
 def test_values_that_would_be_broadcast_are_refused():

@@ -1,4 +1,4 @@
-"""Laws of every factorizer that is installed: right solutions, verified, for N, T and H, of real and complex matrices."""
+"""Laws of every factorizer that is installed: verified solutions for N, T and H, of real and complex matrices."""
 
 import dataclasses
 
@@ -262,6 +262,21 @@ def test_slightly_wrong_factors_are_refined_once(f, trans):
         u = factored.solve(b, trans)
     assert counts.refinements == 1
     np.testing.assert_allclose(u, f(matrix(f)).solve(b, trans), rtol=0, atol=1e-12 * np.abs(u).max())
+
+
+def test_factors_of_a_matrix_that_is_not_as_stated_are_refused_for_that_reason():
+    """Even where their solutions are nan, which would look singular."""
+    f = factor.superlu_cholesky
+    broken = dataclasses.replace(perturbed(f, np.nan, matrix(f)), A=matrix(factor.superlu))
+    with pytest.raises(factor.NotSymmetric, match="not hermitian"):
+        broken.solve(np.ones(N))
+
+
+@every
+def test_entries_whose_sum_overflows_are_finite_all_the_same(f):
+    A = sparse.csc_array(1e308 * np.eye(3))
+    np.testing.assert_allclose(f(A).solve(np.full(3, 1e308)), 1.0)
+    assert f"{f(A)!r}".startswith("Factorization(")
 
 
 @every

@@ -8,6 +8,7 @@ from scipy.sparse.linalg import lsqr, svds
 
 import adjoint
 from problems.catalogue import CATALOGUE
+from problems.elasticity import mbb
 
 EPS = float(np.finfo(float).eps)
 
@@ -166,6 +167,68 @@ def test_objectives_at_one_point_have_their_own_gradients(name):
         np.testing.assert_allclose(
             point.of(J).gradient, other.gradient, rtol=0, atol=1e3 * EPS * condition * np.abs(other.gradient).max()
         )
+
+
+@every_case
+def test_transposed_solves_of_a_solution_are_those_of_its_jacobian(name):
+    f, point, _, condition = at(name)
+    jacobian = f.problem.residual.jacobian(point.solution.u, point.p).toarray()
+    b = np.random.default_rng(9).standard_normal((jacobian.shape[0], 2)) * (1.0 + 1j)
+    for trans, dense in (("N", jacobian), ("T", jacobian.T), ("H", jacobian.conj().T)):
+        expected = np.linalg.solve(dense, b)
+        np.testing.assert_allclose(
+            point.solution.inverse.solve(b, trans),
+            expected,
+            rtol=0,
+            atol=1e3 * EPS * condition * np.abs(expected).max(),
+        )
+
+
+def test_what_callers_do_to_their_arrays_afterwards_changes_no_derivative():
+    f, x = CATALOGUE["MBB beam, density filter, SIMP"]()
+    expected = f(x).gradient
+    mine = x.copy()
+    point = f(mine)
+    mine[:] = 1.0
+    np.testing.assert_array_equal(point.gradient, expected)
+    w = np.cos(np.arange(point.solution.u.size))
+    before = point.solution.vjp(w)
+    lam = point.solution.adjoint(w)
+    lam[:] = 0.0
+    np.testing.assert_array_equal(point.solution.vjp(w), before)
+
+
+def test_problem_without_parameters_is_solved_and_has_empty_derivatives():
+    f, _ = CATALOGUE["random complex nonsymmetric, affine"]()
+    A = f.problem.A(np.ones(4))
+    solution = adjoint.LinearProblem(A, np.ones(30)).solve(np.zeros(0))
+    np.testing.assert_allclose(A @ solution.u, 1.0)
+    assert solution.vjp(np.ones((30, 3))).shape == (0, 3)
+    assert solution.vjp(np.ones(30)).shape == (0,)
+    assert not solution.jvp(np.zeros(0)).any()
+    assert solution.jvp(np.zeros((0, 2))).shape == (30, 2)
+    assert solution.vjp(np.ones((30, 0))).shape == (0, 0)
+
+
+def test_points_and_solutions_say_what_they_are():
+    f, x = CATALOGUE["MBB beam, density filter, SIMP"]()
+    point = f(x)
+    assert "gradient not computed" in repr(point)
+    assert "u: float64" in repr(point.solution)
+    assert point.gradient.any()
+    assert "gradient known" in repr(point)
+    assert "analyses" in str(point.solution.evidence)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e300])
+def test_loads_of_extreme_scale_are_recombined_or_solved_for(scale):
+    body = mbb(6, 3)
+    dual = np.cos(np.arange(body.load.size))
+    gradients = []
+    for size in (1.0, scale):
+        problem = adjoint.LinearProblem(body.K, size * body.load, adjoint.cholesky)
+        gradients.append(adjoint.Reduced(problem, adjoint.LinearFunctional(dual))(np.full(18, 0.7)).gradient / size)
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-9, atol=1e-12 * np.abs(gradients[0]).max())
 
 
 def test_catalogue_holds_the_cases_that_find_a_missing_transpose():

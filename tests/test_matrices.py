@@ -52,13 +52,14 @@ MATRICES = {
     "constant": lambda: adjoint.Constant(random_matrix(0)),
     "affine": lambda: adjoint.Affine(random_matrix(1), [random_matrix(2 + i) for i in range(M)]),
     "affine, complex": lambda: adjoint.Affine(random_matrix(1), [random_matrix(2 + i, True) for i in range(M)]),
+    "affine without a base": lambda: adjoint.Affine(None, [random_matrix(2 + i) for i in range(M)]),
     "elements": lambda: random_elements(3),
     "elements, complex": lambda: random_elements(4, complex=True),
     "elements, each its own": lambda: random_elements(5, each=True),
     "elements, each its own, complex": lambda: random_elements(6, complex=True, each=True),
     "entries": quadratic_entries,
     "combination": lambda: adjoint.Combination(
-        [(2.0 - 1j, random_elements(7)), (0.5, quadratic_entries()), (-1.0, adjoint.Constant(random_matrix(8)))]
+        [(2.0 - 1j, random_elements(7)), (0.5, quadratic_entries()), (-1.0, random_matrix(8))]
     ),
     "part": lambda: adjoint.Part(adjoint.Affine(random_matrix(9), [random_matrix(10)] * 2), np.array([4, 1])),
     "part, slice": lambda: adjoint.Part(adjoint.Affine(random_matrix(9), [random_matrix(10)] * 2), slice(1, 3)),
@@ -220,7 +221,14 @@ def test_threads_share_a_combination():
         (lambda: random_elements(0).jvp(np.ones(5), np.ones(7), np.ones(4)), ValueError, r"expected \(5,\)"),
         (lambda: adjoint.Affine(random_matrix(0), [sparse.eye_array(3)]), ValueError, "all the same"),
         (lambda: adjoint.Affine(random_matrix(0), [])(np.ones(1)), ValueError, r"expected \(0,\)"),
-        (lambda: adjoint.Combination([])(np.ones(1)), ValueError, "all the same"),
+        (lambda: adjoint.Affine(None, []), ValueError, "neither a base nor terms"),
+        (lambda: adjoint.Combination([]), ValueError, "expected a list of pairs"),
+        (lambda: adjoint.Combination([random_matrix(0)]), ValueError, "expected a list of pairs"),
+        (
+            lambda: adjoint.Combination([(1.0, random_matrix(0)), (1.0, sparse.eye_array(3))])(np.ones(1)),
+            ValueError,
+            "all the same",
+        ),
         (lambda: adjoint.AffineVector(np.ones(3), np.ones((4, 2))), ValueError, r"expected \(n,\) and \(n, m\)"),
         (lambda: adjoint.AffineVector(np.ones(3), np.ones((3, 2)))(np.ones(3)), ValueError, r"expected \(2,\)"),
         (lambda: adjoint.ConstantVector(np.ones((2, 2, 2))), ValueError, r"expected \(n,\) or \(n, k\)"),
@@ -242,6 +250,6 @@ def test_what_does_not_fit_is_named(make, error, message):
 )
 def test_functions_that_return_another_shape_are_named(values, pullback, error, message):
     A = adjoint.Entries(quadratic_entries().pattern, lambda p: values, lambda p, bar: pullback, None)
+    problem = adjoint.LinearProblem(A, np.ones(N), lambda A: adjoint.lu(A + 20.0 * sparse.eye_array(N)))
     with pytest.raises(error, match=message):
-        A(np.ones(M))
-        A.vjp(np.ones(M), np.ones(N), np.ones(N))
+        problem.solve(np.ones(M)).vjp(np.ones(N))

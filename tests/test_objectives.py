@@ -55,7 +55,9 @@ def test_gradients_are_the_derivative_of_the_value(J, shape, complex):
     assert u_bar.shape == shape
     assert p_bar.shape == (M,)
     h = 1e-3
-    differences = [(J.value(u + s * u_dot, p + s * p_dot) - J.value(u - s * u_dot, p - s * p_dot)) / (2 * s) for s in (h, h / 2)]
+    differences = [
+        (J.value(u + s * u_dot, p + s * p_dot) - J.value(u - s * u_dot, p - s * p_dot)) / (2 * s) for s in (h, h / 2)
+    ]
     exact = (4 * differences[1] - differences[0]) / 3  # a polynomial of degree 5 at most
     assert np.vdot(u_bar, u_dot).real + p_bar @ p_dot == pytest.approx(exact, rel=1e-8)
     assert isinstance(J.value(u, p), float)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_descent_on_a_quadratic_contracts_at_the_known_rate():
         if state.iteration == 60:
             break
     assert values[0] == first
-    assert all(b <= a for a, b in zip(values, values[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(values))
     assert values[-1] <= first * (1.0 - 1.0 / kappa) ** 60
 
 
@@ -206,7 +207,7 @@ def test_statuses_are_sentences():
 def test_budget_ends_a_run():
     f = Quadratic(np.diag([1.0, 1e4]), np.zeros(2))
     result = adjoint.minimize(f, np.ones(2), adjoint.SteepestDescent(), stop=adjoint.Stopping(iterations=3))
-    assert (result.status, result.state.iteration) == (adjoint.Status.BUDGET, 3)
+    assert (result.status, result.iterations) == (adjoint.Status.BUDGET, 3)
 
 
 @pytest.mark.parametrize("where", ["each", "f"])
@@ -250,7 +251,7 @@ def test_criteria_meet_the_volume_within_their_move_limit(move):
     volume = adjoint.LinearConstraint.volume(density, np.ones(48), 0.5)
     states = optimized(f, x, volume, move=move)
     assert max(state.change for state in states) <= move + 1e-15
-    assert all(0.0 <= state.x.min() and state.x.max() <= 1.0 for state in states)
+    assert all(state.x.min() >= 0.0 and state.x.max() <= 1.0 for state in states)
     assert all(density(state.x).mean() == pytest.approx(0.5, rel=2e-3) for state in states)
     assert states[-1].value < 0.6 * states[0].value
     assert states[-1].stationarity < states[0].stationarity
@@ -269,7 +270,7 @@ def test_criteria_do_not_depend_on_the_unit_of_the_objective(scale):
 
 
 def test_criteria_with_a_constraint_that_does_not_bind_fill_the_body():
-    density, f, x = beam()
+    _, f, x = beam()
     volume = adjoint.LinearConstraint(np.ones(48), 100.0)
     states = optimized(f, x, volume)
     np.testing.assert_array_equal(states[-1].x, 1.0)

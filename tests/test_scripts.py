@@ -25,14 +25,14 @@ def test_topology_reaches_the_published_compliance(
 
 
 def test_topology_writes_its_report_and_designs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--nelx", "18", "--nely", "6", "--filter", "helmholtz", "--radius", "1.8", "--iterations", "4"]
+    arguments = ["--nelx", "18", "--nely", "6", "--filter", "helmholtz", "--radius", "1.8", "--iterations", "50"]
     result = topology.main(topology.parse([*arguments, "--out", str(tmp_path)]))
-    assert "iteration 4 of at most 4" in capsys.readouterr().out
+    assert "iteration 50 of at most 50" in capsys.readouterr().out
     history = read_history(tmp_path / "history.jsonl")
-    assert [record["iteration"] for record in history.iterations] == [1, 2, 3, 4]
+    assert [record["iteration"] for record in history.iterations] == list(range(1, 51))
     assert history.iterations[-1]["objective"] == result.value
-    assert history.parts("counts", "numeric")[-1] == 4
-    assert history.parts("counts", "transposed")[-1] == 4  # of the filter, none of the beam
+    assert history.parts("counts", "numeric")[-1] == 50
+    assert history.parts("counts", "transposed")[-1] == 50  # of the filter, none of the beam
     assert history.header["taylor"]["ok"]
     for name in ("report.html", "report.png", "design.png"):
         assert (tmp_path / name).stat().st_size > 100

@@ -29,4 +29,47 @@ from .preconditioners import amg, ilu, jacobi, rigid_body_modes
 
 lu = Fastest("LU", (pardiso, umfpack, klu, superlu))
 cholesky = Fastest("Cholesky", (cholmod, pardiso_cholesky, superlu_cholesky))
-ldl = Fastest("LDL", (pardiso_ldl, superlu_ldl,))
+ldl = Fastest(
+    "LDL",
+    (
+        pardiso_ldl,
+        superlu_ldl,
+    ),
+)
+
+__all__ = [
+    "BackendMissing",
+    "Counts",
+    "Direct",
+    "Evidence",
+    "Factorization",
+    "Fastest",
+    "ForkedProcess",
+    "InaccurateSolve",
+    "Krylov",
+    "KrylovStalled",
+    "NonFinite",
+    "NotPositiveDefinite",
+    "NotSymmetric",
+    "SingularMatrix",
+    "SolveError",
+    "amg",
+    "cg",
+    "cholesky",
+    "cholmod",
+    "counting",
+    "gmres",
+    "ilu",
+    "jacobi",
+    "klu",
+    "ldl",
+    "lu",
+    "pardiso",
+    "pardiso_cholesky",
+    "pardiso_ldl",
+    "rigid_body_modes",
+    "superlu",
+    "superlu_cholesky",
+    "superlu_ldl",
+    "umfpack",
+]

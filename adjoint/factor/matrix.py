@@ -38,9 +38,15 @@ def as_csc(A: SparseMatrix | Array) -> sparse.csc_array:
     csc = A if isinstance(A, sparse.csc_array) and A.dtype == dtype else sparse.csc_array(A, dtype=dtype)
     csc.has_canonical_format = True  # As was just found out, or made so: nobody need look again.
     # |Σ a| is finite unless an entry is not, or the sum overflows: only then is every entry looked at.
-    if not np.isfinite(csc.data.sum()):
+    if not finite_sum(csc.data):
         _require_finite(csc)
     return csc
+
+
+def finite_sum(v: Array) -> bool:
+    """Whether Σ v is finite; if so, every entry is."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(v.sum()))
 
 
 def _require_finite(A: sparse.csc_array) -> None:
@@ -72,7 +78,7 @@ def as_right_hand_side(b: Array, n: int) -> Array:
     if b.ndim not in (1, 2) or b.shape[0] != n:
         raise ValueError(f"got a right-hand side of shape {b.shape}, expected ({n},) or ({n}, k)")
     b = b.astype(np.complex128 if b.dtype.kind == "c" else np.float64, copy=False)
-    if not np.isfinite(b.sum()) and not np.isfinite(b).all():
+    if not finite_sum(b) and not np.isfinite(b).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(b))[0])
         raise NonFinite(f"right-hand side entry {where} is {b[where]}, expected finite numbers")
     return b

@@ -16,7 +16,6 @@ from ..reduced import Point
 from .constraints import Constraint
 from .descent import Box
 
-
 FLAT = 1e-10
 """Relative to its largest, a ∂c/∂x below this is rounding: of a steep projection, filtered. Such densities stay."""
 

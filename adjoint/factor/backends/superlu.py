@@ -12,8 +12,8 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import splu
 
 from ...arrays import Array, Trans
-from ..direct import Direct
 from ..accuracy import Symmetry, require_symmetric
+from ..direct import Direct
 from ..errors import NotPositiveDefinite, singular
 
 
@@ -102,9 +102,7 @@ class _Analysis:
         options = {"SymmetricMode": True} if self.definite else {}
         try:
             # In symmetric mode the pivots stay on the diagonal: their signs are those of the eigenvalues.
-            return splu(
-                A, permc_spec=order, diag_pivot_thresh=0.0 if self.definite else None, options=options
-            )
+            return splu(A, permc_spec=order, diag_pivot_thresh=0.0 if self.definite else None, options=options)
         except RuntimeError as error:
             raise singular(name, f"met a pivot that is exactly zero ({error})") from error
 
