@@ -33,6 +33,8 @@ class Dirichlet:
 
     def __post_init__(self) -> None:
         fixed = np.asarray(self.fixed)
+        if fixed.size == 0:
+            raise ValueError("Dirichlet: no unknown is fixed; leave `dirichlet` out")
         if fixed.dtype.kind not in "iu" or fixed.ndim != 1:
             raise TypeError(f"Dirichlet: got fixed of dtype {fixed.dtype}, shape {fixed.shape}; expected indices (d,)")
         if fixed.size and (fixed.min() < 0 or np.unique(fixed).size < fixed.size):

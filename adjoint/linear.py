@@ -47,21 +47,32 @@ class LinearResidual:
     def vjp(self, u: Array, p: Array, lam: Array) -> Array:
         """(∂R/∂p)ᴴ λ, (m,)."""
         if self.dirichlet is None:
-            return self.A.vjp(p, u, lam) - self.b.vjp(p, lam)
+            return _less("vjp", self.A.vjp(p, u, lam), self.b.vjp(p, lam))
         fixed = self.dirichlet.fixed
         reaction = lam[fixed]
         lam = lam.copy()
         lam[fixed] = 0.0
         reaction = reaction.reshape(fixed.size, -1).sum(axis=1)
-        return self.A.vjp(p, u, lam) - self.b.vjp(p, lam) - self.dirichlet.given.vjp(p, reaction)
+        physics = _less("vjp", self.A.vjp(p, u, lam), self.b.vjp(p, lam))
+        return _less("vjp", physics, self.dirichlet.given.vjp(p, reaction))
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, of u's shape."""
-        r = np.asarray(self.A.jvp(p, u, p_dot) - self.b.jvp(p, p_dot))
+        r = _less("jvp", self.A.jvp(p, u, p_dot), self.b.jvp(p, p_dot))
         if self.dirichlet is not None:
-            rates = self.dirichlet.given.jvp(p, p_dot)
-            r[self.dirichlet.fixed] = -rates if u.ndim == 1 else -rates[:, None]
+            fixed = self.dirichlet.fixed
+            rates = _less("jvp", np.zeros(fixed.size), self.dirichlet.given.jvp(p, p_dot))
+            r[fixed] = rates if u.ndim == 1 else rates[:, None]
         return r
+
+
+def _less(method: str, first: Array, second: Array) -> Array:
+    """first − second, of one shape: NumPy would broadcast a derivative of another one without a word."""
+    if np.shape(first) != np.shape(second):
+        raise ValueError(
+            f"the {method} of A, b and Dirichlet values differ in shape: {np.shape(first)}, {np.shape(second)}"
+        )
+    return np.asarray(first - second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,4 +125,5 @@ class LinearProblem:
                 rhs = rhs.astype(np.result_type(rhs, self.dirichlet.given(p)))
                 rhs[self.dirichlet.fixed] = self.dirichlet.at(p, rhs.shape)
             u = inverse.solve(rhs)
+            u.setflags(write=False)  # Gradients come from it later; and it is remembered.
         return SteadySolution(u, p, self.residual, inverse, counts)

@@ -10,7 +10,6 @@ import numpy as np
 
 from .arrays import Array, Trans
 from .factor import Evidence, Factorization
-from .factor.accuracy import ACCEPT
 
 SPANNED = 1e-14
 """Relative distance of a right-hand side to the span, above which it is solved for: some ulps of a sum."""
@@ -80,7 +79,7 @@ class Remembering:
             return None
         lam = np.asarray(u @ c)
         # As any solve: nothing leaves here unverified. It fails if A is not as stated.
-        return lam if self.factorization.backward_error(lam, u_bar, "H") <= ACCEPT else None
+        return lam if self.factorization.accepts(lam, u_bar, "H") else None
 
 
 def _largest(v: Array) -> Array:

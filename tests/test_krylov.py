@@ -282,3 +282,13 @@ def test_64_bit_indices_are_accepted():
     )
     for make in (ilu, amg):
         gmres(make())(wide).solve(np.ones(wide.shape[0]), "T")
+
+
+def test_a_residual_at_the_level_of_rounding_is_accepted():
+    # A bar of 2000 elements, κ ≈ 1.6e6: rtol = 1e-10 asks for less than rounding leaves of b − Au.
+    n = 2000
+    A = sparse.diags_array([-np.ones(n - 1), 2.0 * np.ones(n), -np.ones(n - 1)], offsets=[-1, 0, 1]).tocsc()
+    A[n - 1, n - 1] = 1.0
+    factors = cg(amg())(sparse.csc_array(A))
+    b = np.ones(n)
+    np.testing.assert_allclose(factors.solve(b), factor.superlu(sparse.csc_array(A)).solve(b), rtol=1e-8)

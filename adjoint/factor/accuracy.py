@@ -49,6 +49,13 @@ def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
     return np.add.reduceat(magnitude, A.indptr[:-1])
 
 
+def column_sizes(A: sparse.csc_array, sums: Array, trans: Trans) -> Array:
+    """max_i |a_ij| / sums_i for each column j of A, Aᵀ or Aᴴ, relative to the largest, (n,): units of the unknowns."""
+    scaled = abs(sparse.diags_array(1.0 / sums) @ (A if trans == "N" else A.T))
+    sizes = scaled.max(axis=0).toarray().ravel()
+    return sizes / sizes.max()
+
+
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
     """max over columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm (docs/math.md, eq. 19).
 

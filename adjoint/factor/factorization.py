@@ -16,6 +16,7 @@ from .accuracy import (
     Symmetry,
     absolute_sums,
     backward_error,
+    column_sizes,
     probe_vector,
     product,
     require_symmetric,
@@ -107,16 +108,18 @@ class Factorization:
             count_solve(trans != "N", columns.shape[1])
             return self._verified(columns, trans).reshape(b.shape)
 
-    def backward_error(self, u: Array, b: Array, trans: Trans = "N") -> float:
-        """‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm, the worst of the columns; u, b: (n,) or (n, k).
+    def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
+        """Whether u solves A u = b (Aᵀ, Aᴴ) as well as `solve` demands; if so, it is noted in `evidence`.
 
-        Of Aᵀ or Aᴴ for trans "T" or "H". Noted in `evidence`. Higham (2002), theorem 7.1.
+        u, b: (n,) or (n, k). For solutions found in another way, such as by recombining earlier ones.
         """
         with collecting(self.counts), phase("solve"):
             u, b = (v.reshape(v.shape[0], -1) for v in (u, b))
-            error, _ = self._errors(b - product(self.A, u, trans), u, b, trans)
-            self._note(error, trans, self._log.condition)
-            return error
+            error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
+            accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
+            if accepted:
+                self._note(error, trans, self._log.condition)
+            return accepted
 
     def _verified(self, b: Array, trans: Trans) -> Array:
         probing = self.accuracy.probe and not self._log.probed
@@ -131,13 +134,21 @@ class Factorization:
             error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
             # What refinement mends may be asymmetry: then the answer is right, and what was stated is not.
             require_symmetric(self.A, self.symmetry, self.name)
-        condition = float(np.abs(u[:, -1]).max()) if probing else self._log.condition
+        condition = self._condition(u[:, -1], trans) if probing else self._log.condition
         accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
         if not accepted or not (condition < HOPELESS or not self.accuracy.probe):
             raise self._diagnosis(accepted, max(error, worst), condition, trans)
         self._note(error, trans, condition)
         self._log.probed = True
         return u[:, :-1] if probing else u
+
+    def _condition(self, w: Array, trans: Trans) -> float:
+        """A lower bound of the condition, from the solution w of the probe; lowest in the units w has."""
+        condition = float(np.abs(w).max())
+        if condition < HOPELESS:
+            return condition
+        # Unknowns of very different units look like singularity: measure each in the unit of its column.
+        return float(np.abs(w * column_sizes(self.A, self._sums(trans), trans)).max())
 
     def _raw(self, b: Array, trans: Trans) -> Array:
         if b.dtype.kind == "c" and self.A.dtype.kind == "f":
@@ -183,7 +194,8 @@ class Factorization:
         return InaccurateSolve(
             f"{self.name}: a solve with trans={trans!r} has a backward error of {error:.1e} after refinement, "
             f"accepted is {self.accuracy.accept:.0e}. Usual causes: entries that overflow or cancel, rows scaled "
-            "many orders of magnitude apart, or pivoting too weak for an indefinite matrix: use adjoint.lu."
+            "many orders of magnitude apart, or pivoting too weak for an indefinite matrix: the most careful is "
+            "adjoint.factor.superlu."
         )
 
     def logdet(self) -> float:

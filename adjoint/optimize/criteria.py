@@ -153,7 +153,12 @@ class OptimalityCriteria:
         met = 10.0 * self.width  # The bisection leaves about `width` of it.
         inside = (x > self.bounds.lower) & (x < self.bounds.upper)
         weights = slope * inside
-        multiplier = max(0.0, -float(weights @ g) / (float(weights @ weights) or 1.0))
+        if inside.any():
+            multiplier = max(0.0, -float(np.sum(weights * g)) / (float(np.sum(weights * weights)) or 1.0))
+        else:  # Any λ between what the empty and what the full elements ask for; -g/slope is their worth.
+            worth = -g / np.maximum(slope, FLAT * slope.max())
+            full = x >= self.bounds.upper
+            multiplier = max(0.0, 0.5 * (worth[full].min(initial=worth.max()) + worth[~full].max(initial=worth.min())))
         lagrangian = g + (multiplier if excess > -met else 0.0) * slope
         projected = float(np.abs(self.bounds.clip(x - lagrangian / scale) - x).max())
         residual = float(np.abs(self.bounds.held(x, lagrangian)).max()) / scale

@@ -59,9 +59,9 @@ class SteepestDescent:
 
     first_step: α of the first trial, None for one that changes x by a tenth of its largest entry (by 0.1 if x
     is zero). With bounds the inner product must be diagonal: then the projection is a clip. Raises ValueError
-    from `start` for an x outside of the bounds.
+    from `start` for an x outside of the bounds. Later steps first try twice the last α.
 
-    Nocedal & Wright (2006), chapter 3 (first trial: eq. 3.60); Bertsekas (1976), IEEE Trans. Autom. Control 21, 174.
+    Nocedal & Wright (2006), chapter 3; Bertsekas (1976), IEEE Trans. Autom. Control 21, 174.
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)

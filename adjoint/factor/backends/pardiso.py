@@ -251,7 +251,7 @@ def parameters(symmetry: Symmetry) -> Array:
     iparm = np.zeros(64, dtype=np.int32)
     iparm[0] = 1  # no defaults
     iparm[1] = 2  # nested dissection (METIS)
-    iparm[9] = 13 if symmetry == "none" else 8  # perturb pivots below 10⁻¹³ ‖A‖, or 10⁻⁸ ‖A‖
+    iparm[9] = 13 if symmetry == "none" else 11  # perturb pivots below 10⁻¹³ ‖A‖, or 10⁻¹¹ ‖A‖
     iparm[12] = symmetry != "hermitian"  # a matching
     iparm[23] = 10  # two-level factorization: quickest, and the same bits each time
     iparm[34] = 1  # numbers from 0

@@ -1,0 +1,110 @@
+"""Every solution is verified: wrong factors are refined once, and refused with a reason where that does not help."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+
+import adjoint
+from adjoint import factor
+
+N = 30
+FACTORIZERS = {
+    "lu": factor.superlu,
+    "cholesky": factor.superlu_cholesky,
+    "ldl": factor.superlu_ldl,
+    "fastest": adjoint.cholesky,
+}
+every = pytest.mark.parametrize("f", FACTORIZERS.values(), ids=FACTORIZERS)
+
+
+def matrix(f):
+    """Well-conditioned, and nonsymmetric for LU only."""
+    A = sparse.random_array((N, N), density=0.15, rng=np.random.default_rng(0))
+    return sparse.csc_array((A if f is factor.superlu else A @ A.T) + 4.0 * sparse.eye_array(N))
+
+
+def right_hand_side(columns, complex):
+    rng = np.random.default_rng(1)
+    b = rng.standard_normal((N, *columns))
+    return b + 1j * rng.standard_normal((N, *columns)) if complex else b
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Perturbed:
+    """Factors whose solutions are off by a relative error."""
+
+    inner: object
+    error: float
+    backend: str = "perturbed"
+
+    def solve(self, b, trans):
+        return self.inner.solve(b, trans) * (1.0 + self.error * np.cos(np.arange(b.shape[0]))[:, None])
+
+    def log_abs_det(self):
+        return self.inner.log_abs_det()
+
+
+def perturbed(f, error, A):
+    exact = f(A)
+    return dataclasses.replace(exact, factors=Perturbed(exact.factors, error))
+
+
+@every
+@pytest.mark.parametrize("trans", ["N", "H"])
+def test_slightly_wrong_factors_are_refined_once(f, trans):
+    factored = perturbed(f, 1e-8, matrix(f))
+    b = right_hand_side((2,), True)
+    with adjoint.counting() as counts:
+        u = factored.solve(b, trans)
+    assert counts.refinements == 1
+    np.testing.assert_allclose(u, f(matrix(f)).solve(b, trans), rtol=0, atol=1e-12 * np.abs(u).max())
+
+
+def test_factors_of_a_matrix_that_is_not_as_stated_are_refused_for_that_reason():
+    """Even where their solutions are nan, which would look singular."""
+    f = factor.superlu_cholesky
+    broken = dataclasses.replace(perturbed(f, np.nan, matrix(f)), A=matrix(factor.superlu))
+    with pytest.raises(factor.NotSymmetric, match="not hermitian"):
+        broken.solve(np.ones(N))
+
+
+@every
+@pytest.mark.parametrize("error", [1e-2, np.nan, np.inf])
+def test_hopeless_factors_are_refused(f, error):
+    with pytest.raises(factor.SolveError, match=r"(backward error of|singular).*Usual causes"):
+        perturbed(f, error, matrix(f)).solve(np.ones(N))
+
+
+@every
+def test_backward_error_of_a_wrong_solution_is_large(f):
+    factored = f(matrix(f))
+    b = right_hand_side((), False)
+    u = factored.solve(b)
+    assert factored.accepts(u, b)
+    assert not factored.accepts(u + 1.0, b)
+
+
+@every
+def test_values_written_to_after_the_factorization_are_noticed(f):
+    A = matrix(f)
+    factored = f(A)
+    A.data[:] = matrix(f).data * np.linspace(1.0, 2.0, A.nnz)
+    with pytest.raises(factor.InaccurateSolve):
+        factored.solve(np.ones(N))
+
+
+@pytest.mark.parametrize("exponent", [6.0, 10.0])
+def test_unknowns_of_very_different_units_are_not_taken_for_singular(exponent):
+    # D A D with D = 10^±6: a displacement beside an electric potential. Its solutions are as good as A's.
+    rng = np.random.default_rng(4)
+    n = 40
+    A = sparse.diags_array([-np.ones(n - 1), 2.5 * np.ones(n), -np.ones(n - 1)], offsets=[-1, 0, 1])
+    D = sparse.diags_array(10.0 ** rng.choice([-exponent, exponent], n))
+    scaled = sparse.csc_array(D @ A @ D)
+    scaled.sort_indices()
+    u = rng.standard_normal(n)
+    for factorize in (factor.superlu, factor.superlu_cholesky):
+        found = factorize(scaled).solve(scaled @ (u / D.diagonal()))
+        np.testing.assert_allclose(found * D.diagonal(), u, rtol=1e-9, atol=1e-9)
