@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, dot
 from .parameters import as_parameters
 from .reduced import Point
 
@@ -68,7 +68,7 @@ def check(f: Callable[[Array], Point], x: Array, *, seed: int = 0, step: float =
     rng = np.random.default_rng(seed)
     v = random_direction(x, rng)
     point = f(x)
-    derivative = float(np.vdot(point.gradient, v).real)
+    derivative = dot(point.gradient, v)
     steps = step * 0.5 ** np.arange(STEPS)
     forward = np.array([f(x + h * v).value for h in steps])
     backward = np.array([f(x - h * v).value for h in steps])
@@ -131,5 +131,5 @@ def _dot_product_error(point: Point, v: Array, rng: np.random.Generator) -> floa
         w = w + 1j * rng.standard_normal(u.shape)
     Dv = point.solution.jvp(point.design.jvp(point.x, v))
     Dw = point.design.vjp(point.x, point.solution.vjp(w))
-    gap = abs(float(np.vdot(w, Dv).real) - float(np.vdot(Dw, v).real))
+    gap = abs(dot(w, Dv) - dot(Dw, v))
     return float(gap / max(np.linalg.norm(Dv) * np.linalg.norm(w), np.finfo(float).tiny))

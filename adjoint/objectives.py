@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, dot
 from .factor.matrix import SparseMatrix
 from .matrices.vectors import ConstantVector
 from .residual import Vector
@@ -37,7 +37,7 @@ class LinearFunctional:
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""
         _require_shape("LinearFunctional", np.shape(self.c), u)
-        return float(np.vdot(self.c, u).real)
+        return dot(np.asarray(self.c), u)
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """(c, 0)."""
@@ -61,7 +61,7 @@ class Compliance:
         """J(u, p)."""
         b = self._load(p)
         _require_shape("Compliance", b.shape, u)
-        return float(np.vdot(b, u).real)
+        return dot(b, u)
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """(b, (∂b/∂p)ᴴ u)."""
@@ -104,7 +104,7 @@ class LeastSquares:
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""
         misfit, weighted = self._misfit(u)
-        return 0.5 * float(np.vdot(misfit, weighted).real)
+        return 0.5 * dot(misfit, weighted)
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """(Cᴴ w (C u − d), 0)."""

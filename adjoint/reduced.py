@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, dot
 from .design import DesignMap, Identity
 from .factor.counting import phase
 from .factor.errors import NonFinite
@@ -80,7 +80,7 @@ class Point:
         with phase("design"):
             p_dot = self.design.jvp(self.x, x_dot)
         u_bar, p_bar = self.objective.gradients(self.solution.u, self.p)
-        return float((np.vdot(u_bar, self.solution.jvp(p_dot)) + np.vdot(p_bar, p_dot)).real)
+        return dot(u_bar, self.solution.jvp(p_dot)) + dot(p_bar, p_dot)
 
     def of(self, objective: Objective) -> "Point":
         """Another objective at the same solution: no new forward solve."""

@@ -72,14 +72,31 @@ class Remembering:
         b, u = (v.reshape(n, -1) for v in self._forward[0])
         if self.factorization.symmetry == "symmetric":  # Aᴴ is the conjugate of A
             b, u = b.conj(), u.conj()
-        size, height = np.maximum(_largest(b), _TINY), np.maximum(_largest(u_bar), _TINY)
-        b, u = b / size, u / size  # Else the squares in the Gram matrix overflow for loads above 10¹⁵⁴.
-        c = np.linalg.lstsq(b.conj().T @ b, b.conj().T @ (u_bar / height))[0] * height
-        if not np.all(_largest(u_bar - b @ c) <= SPANNED * _largest(u_bar)):
+        c = _coefficients(b, u_bar)
+        if c is None:
             return None
-        lam = np.asarray(u @ c)
-        # As any solve: nothing leaves here unverified. It fails if A is not as stated.
-        return lam if self.factorization.accepts(lam, u_bar, "H") else None
+        lam = _times(u, c)
+        # A probed factorization has shown that A u = b, and that A is as stated; any other is asked once more.
+        return lam if self.factorization.probed or self.factorization.accepts(lam, u_bar, "H") else None
+
+
+def _coefficients(b: Array, u_bar: Array) -> Array | None:
+    """c, (k, j), with ū = b c to rounding; None if there is none. b: (n, k), ū: (n, j)."""
+    size, height = np.maximum(_largest(b), _TINY), np.maximum(_largest(u_bar), _TINY)
+    # Divided, for the squares in the Gram matrix overflow for loads above 10¹⁵⁴.
+    columns, wanted = b / size, u_bar / height
+    if b.shape[1] == 1:
+        dual = columns.conj()
+        c = np.sum(dual * wanted, axis=0, keepdims=True) / np.maximum(np.sum(dual * columns), _TINY)
+    else:
+        c = np.linalg.lstsq(columns.conj().T @ columns, columns.conj().T @ wanted)[0]
+    c = c * height / size[:, None]
+    return c if np.all(_largest(u_bar - _times(b, c)) <= SPANNED * height) else None
+
+
+def _times(b: Array, c: Array) -> Array:
+    """b c; without BLAS where b is one column (see `adjoint.arrays.dot`)."""
+    return b * c if b.shape[1] == 1 else np.asarray(b @ c)
 
 
 def _largest(v: Array) -> Array:

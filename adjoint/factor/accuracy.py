@@ -23,6 +23,9 @@ ACCEPT = 1e-10
 ACCEPT_ROW = 1e-7
 """The same for one row at a time: static pivoting leaves some 10⁻⁹ in the rows of void elements, refined."""
 
+BLOCK = 4096
+"""Columns handled at a time."""
+
 HOPELESS = 0.2 / np.finfo(float).eps
 """A condition number above this (9·10¹⁴) leaves no trustworthy digit in the solution."""
 
@@ -43,10 +46,14 @@ def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
 
 def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
     """Σ_j |a_ij| for each row i of A ("N") or of Aᵀ, Aᴴ, (n,); A has no empty column."""
-    magnitude = np.abs(A.data)
     if trans == "N":
-        return sparse.csc_array((magnitude, A.indices, A.indptr), shape=A.shape) @ np.ones(A.shape[1])
-    return np.add.reduceat(magnitude, A.indptr[:-1])
+        magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
+        return magnitude @ np.ones(A.shape[1])
+    sums = np.empty(A.shape[1])
+    for first in range(0, A.shape[1], BLOCK):  # In pieces that stay in the cache: a third of the time.
+        ends = A.indptr[first : first + BLOCK + 1]
+        sums[first : first + BLOCK] = np.add.reduceat(np.abs(A.data[ends[0] : ends[-1]]), ends[:-1] - ends[0])
+    return sums
 
 
 def column_sizes(A: sparse.csc_array, sums: Array, trans: Trans) -> Array:
@@ -75,8 +82,12 @@ def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
     nan. A penalty of 10²⁰ on one diagonal entry blinds the normwise error, not this one.
     """
     with np.errstate(all="ignore"):
-        scale = _norms(u) + np.abs(b) / sums[:, None]
-        error = np.abs(residual) / sums[:, None] / np.where(scale == 0.0, 1.0, scale)
+        relative, sizes = np.abs(residual) / sums[:, None], _norms(u)
+        bound = float(np.max(_norms(relative) / sizes, initial=0.0))
+        if bound <= ACCEPT_ROW:
+            return bound  # Without b it is larger, and costs half as much.
+        scale = sizes + np.abs(b) / sums[:, None]
+        error = relative / np.where(scale == 0.0, 1.0, scale)
     return float(np.max(error, initial=0.0))
 
 

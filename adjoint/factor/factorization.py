@@ -108,6 +108,11 @@ class Factorization:
             count_solve(trans != "N", columns.shape[1])
             return self._verified(columns, trans).reshape(b.shape)
 
+    @property
+    def probed(self) -> bool:
+        """Whether a random right-hand side has shown that the factors are A's, and so that A is as stated."""
+        return self._log.probed and self.accuracy.probe
+
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
         """Whether u solves A u = b (Aᵀ, Aᴴ) as well as `solve` demands; if so, it is noted in `evidence`.
 

@@ -74,7 +74,7 @@ class Affine:
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
         """g_i = λᴴ A_i u, (m,)."""
-        return cotangent(np.array([np.vdot(lam, term @ u) for term in self.terms], dtype=complex), p)
+        return cotangent(np.array([np.sum(lam.conj() * (term @ u)) for term in self.terms], dtype=complex), p)
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """(Σ_i ṗ_i A_i) u, of u's shape."""

@@ -105,7 +105,7 @@ class Elements:
         """K_e u_e for the elements of a block, (elements, k)."""
         gathered = v[self.dofs[block]]
         if self.Ke.ndim == 2:
-            return np.asarray(gathered @ self.Ke.T)
+            return np.einsum("ej,ij->ei", gathered, self.Ke)  # Not BLAS: see `adjoint.arrays.dot`.
         return np.einsum("eij,ej->ei", self.Ke[block], gathered)
 
     def _blocks(self) -> Iterator[slice]:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, dot
 from ..design import DesignMap
 
 
@@ -39,14 +39,14 @@ class LinearConstraint:
         """
         v = _volumes(volumes, fraction)
         w = linear.vjp(np.zeros_like(v), v)
-        gaps = (float(w @ v) - float(v @ linear(v)), float(v @ linear(0.0 * v)))  # zero for a linear φ
-        if not max(map(abs, gaps)) <= 1e-8 * float(v @ v):
+        gaps = (dot(w, v) - dot(v, linear(v)), dot(v, linear(0.0 * v)))  # zero for a linear φ
+        if not max(map(abs, gaps)) <= 1e-8 * dot(v, v):
             raise ValueError(f"LinearConstraint: {type(linear).__name__} is not linear; use DesignConstraint.volume")
         return cls(w, fraction * float(v.sum()))
 
     def value(self, x: Array) -> float:
         """wᵀx."""
-        return float(np.sum(self.weights * x))  # Not BLAS: its sums change with the number of threads.
+        return dot(self.weights, x)
 
     def gradient(self, x: Array) -> Array:
         """w."""
@@ -69,7 +69,7 @@ class DesignConstraint:
 
     def value(self, x: Array) -> float:
         """wᵀφ(x)."""
-        return float(np.sum(self.weights * self.design(x)))
+        return dot(self.weights, self.design(x))
 
     def gradient(self, x: Array) -> Array:
         """(∂φ/∂x)ᵀ w."""

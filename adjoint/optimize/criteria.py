@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, dot
 from ..design import DesignMap
 from ..parameters import as_parameters
 from ..reduced import Point
@@ -154,7 +154,7 @@ class OptimalityCriteria:
         inside = (x > self.bounds.lower) & (x < self.bounds.upper)
         weights = slope * inside
         if inside.any():
-            multiplier = max(0.0, -float(np.sum(weights * g)) / (float(np.sum(weights * weights)) or 1.0))
+            multiplier = max(0.0, -dot(weights, g) / (dot(weights, weights) or 1.0))
         else:  # Any λ between what the empty and what the full elements ask for; -g/slope is their worth.
             worth = -g / np.maximum(slope, FLAT * slope.max())
             full = x >= self.bounds.upper

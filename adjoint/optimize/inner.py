@@ -1,5 +1,6 @@
 """Inner products: what turns a gradient (a derivative, dual) into a direction (primal), ∇f = M⁻¹ g."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, dot
 from ..factor import Factorization, cholesky
 from ..factor.matrix import SparseMatrix
 
@@ -39,15 +40,15 @@ class Euclidean:
 
     def pairing(self, g: Array, d: Array) -> float:
         """g·d."""
-        return float(np.vdot(g, d).real)
+        return dot(g, d)
 
     def norm(self, d: Array) -> float:
         """‖d‖₂."""
-        return float(np.linalg.norm(d))
+        return math.sqrt(dot(d, d))
 
     def dual_norm(self, g: Array) -> float:
         """‖g‖₂."""
-        return float(np.linalg.norm(g))
+        return math.sqrt(dot(g, g))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +67,15 @@ class Weighted:
 
     def pairing(self, g: Array, d: Array) -> float:
         """g·d."""
-        return float(np.vdot(g, d).real)
+        return dot(g, d)
 
     def norm(self, d: Array) -> float:
         """√(Σ w d²)."""
-        return float(np.sqrt(np.vdot(d, self.weights * d).real))
+        return math.sqrt(dot(d, self.weights * d))
 
     def dual_norm(self, g: Array) -> float:
         """√(Σ g²/w)."""
-        return float(np.sqrt(np.vdot(g, g / self.weights).real))
+        return math.sqrt(dot(g, g / self.weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +99,12 @@ class MassMatrix:
 
     def pairing(self, g: Array, d: Array) -> float:
         """g·d."""
-        return float(np.vdot(g, d).real)
+        return dot(g, d)
 
     def norm(self, d: Array) -> float:
         """√(dᵀ M d)."""
-        return float(np.sqrt(np.vdot(d, self.M @ d).real))
+        return math.sqrt(dot(d, self.M @ d))
 
     def dual_norm(self, g: Array) -> float:
         """√(gᵀ M⁻¹ g)."""
-        return float(np.sqrt(np.vdot(g, self._inverse.solve(g)).real))
+        return math.sqrt(dot(g, self._inverse.solve(g)))

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, dot
 from ..check import extrapolated, random_direction
 from ..reduced import Point
 
@@ -167,7 +167,7 @@ def _require_derivative(f: Callable[[Array], Point], state: State) -> None:
     steps = np.array([1e-3, 5e-4])
     values = np.array([[f(state.x + h * v).value, f(state.x - h * v).value] for h in steps])
     difference = extrapolated((values[:, 0] - values[:, 1]) / (2.0 * steps))
-    derivative = float(np.vdot(state.gradient, v).real)
+    derivative = dot(state.gradient, v)
     noise = 1e3 * np.finfo(float).eps * float(np.abs(values).max() / steps[-1])
     if not abs(difference - derivative) <= 1e-3 * max(abs(difference), abs(derivative)) + noise:
         raise WrongGradient(

@@ -2,9 +2,9 @@
 
     python -m scripts.benchmarks.linear --out out/benchmarks
 
-The limit is measured in the same process and in turn with what is compared to it: assemble K once, factor it once
-with the same backend and the same analysis, solve once, nothing verified. Ratios are medians over the rounds of
-ratios within a round. Peers that are not installed (pymoto, jax) are left out, and said so.
+The limit is measured in the same process: assemble K once, factor it once with the same backend and the same
+analysis, solve once, nothing verified. Each run of a task stands between two of what it is compared to; the ratios
+are medians over the rounds. Peers that are not installed (pymoto, jax) are left out, and said so.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ import adjoint
 from adjoint.arrays import Array
 from problems.elasticity import Elastic, mbb
 from problems.filters import density_filter
-from scripts.benchmarks.peers import PEERS, Evaluation
+from scripts.benchmarks.peers import PEERS
 
 MESHES = {"300x100": (300, 100), "600x200": (600, 200)}
 SMALL = {"60x20": (60, 20)}
@@ -44,42 +45,51 @@ def main(out: Path, small: bool, rounds: int) -> dict[str, object]:
 
 
 def measure(body: Elastic, rounds: int, peers: tuple[str, ...]) -> dict[str, float | str]:
-    """Ratios to the limit, for one body."""
+    """Ratios to the limit, then of the peers to `value and gradient`, for one body."""
     elements = len(body.K.dofs)
     x = np.random.default_rng(0).uniform(0.3, 1.0, elements)
     smooth = density_filter(body.grid, FILTER_RADIUS)
     f, filtered = body.compliance(adjoint.Simp(3.0)), body.compliance(smooth >> adjoint.Simp(3.0))
     volume = adjoint.LinearConstraint.volume(smooth, np.ones(elements), 0.5)
     states = adjoint.descend(filtered, np.full(elements, 0.5), adjoint.OptimalityCriteria(volume))
-    evaluations: dict[str, Evaluation] = {}
+    moduli = adjoint.Simp(3.0)(x)
+
+    def gradient() -> Array:
+        return f(x).gradient
+
     result: dict[str, float | str] = {"unknowns": float(body.K.n), "parameters": float(elements)}
+    tasks: dict[str, Callable[[], object]] = {
+        "value only": lambda: f(x),
+        "value and gradient": gradient,
+        "design iteration": lambda: next(states),
+    }
+    for name, task in tasks.items():
+        ratio, seconds = compared(task, lambda: limit(body, moduli), rounds)
+        result[f"{name} / limit"] = ratio
+        result["limit, s"] = seconds
+    result["gradient memory / nnz(K) doubles"] = gradient_memory(f, x) / (8.0 * body.K.scatter[1].nnz)
+    expected = gradient()
     for name in peers:
         try:
-            evaluations[name] = PEERS[name](body)
+            evaluate = PEERS[name](body)
         except ImportError as error:
-            result[f"{name}"] = f"not installed ({error.name})"
-    tasks: dict[str, Callable[[], object]] = {
-        "limit": lambda: limit(body, adjoint.Simp(3.0)(x)),
-        "value and gradient": lambda: f(x).gradient,
-        "value only": lambda: f(x),
-        "design iteration": lambda: next(states),
-        **{name: (lambda e=evaluate: e(x)) for name, evaluate in evaluations.items()},
-    }
-    seconds = {name: [timed(task) for _ in range(2)][1:] for name, task in tasks.items()}
-    for _ in range(rounds):
-        for name, task in tasks.items():
-            seconds[name].append(timed(task))
-    times = {name: np.array(values[1:]) for name, values in seconds.items()}
-    gradient = f(x).gradient
-    for name, evaluate in evaluations.items():
-        error = np.abs(evaluate(x)[1] - gradient).max() / np.abs(gradient).max()
-        result[f"{name} / ours"] = float(np.median(times[name] / times["value and gradient"]))
+            result[name] = f"not installed ({error.name})"
+            continue
+        error = np.abs(evaluate(x)[1] - expected).max() / np.abs(expected).max()
+        result[f"{name} / ours"] = compared(partial(evaluate, x), gradient, rounds)[0]
         result[f"{name}: gradient differs by"] = float(error)
-    for name in ("value only", "value and gradient", "design iteration"):
-        result[f"{name} / limit"] = float(np.median(times[name] / times["limit"]))
-    result["limit, s"] = float(np.median(times["limit"]))
-    result["gradient memory / nnz(K) doubles"] = gradient_memory(f, x) / (8.0 * body.K.scatter[1].nnz)
     return result
+
+
+def compared(task: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[float, float]:
+    """The median ratio of the task to the runs of `other` before and after it, and the median seconds of `other`."""
+    task()
+    others, ratios = [timed(other), timed(other)][1:], []
+    for _ in range(rounds):
+        seconds = timed(task)
+        others.append(timed(other))
+        ratios.append(seconds / (0.5 * (others[-2] + others[-1])))
+    return float(np.median(ratios)), float(np.median(others))
 
 
 def limit(body: Elastic, moduli: Array) -> Array:
