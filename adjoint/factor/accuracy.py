@@ -96,10 +96,9 @@ def _norms(v: Array) -> Array:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers in ±[½, 1), to look for near-null vectors with (docs/math.md, eq. 22)."""
-    rng = np.random.default_rng(n)
+    """n reproducible random numbers in [−1, 1), to look for near-null vectors with (docs/math.md, eq. 22)."""
     # Not signs alone: their sum is often exactly zero, and then orthogonal to a constant null vector.
-    return rng.choice([-1.0, 1.0], n) * rng.uniform(0.5, 1.0, n)
+    return np.random.default_rng(n).uniform(-1.0, 1.0, n)
 
 
 def require_symmetric(A: sparse.csc_array, symmetry: Symmetry, name: str) -> None:

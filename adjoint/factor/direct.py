@@ -1,7 +1,8 @@
 """Direct factorizers: one symbolic analysis per sparsity pattern, one factorization per matrix."""
 
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,11 +13,19 @@ from ..arrays import Array
 from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
 from .errors import BackendMissing, NotPositiveDefinite
-from .factorization import Accuracy, Factorization, Factors
+from .factorization import Factorization
+from .factors import Accuracy, Factors
 from .matrix import SparseMatrix, as_csc, require_full_structure
 
 REMEMBERED = 4
 """Patterns whose analysis a factorizer keeps: enough for two or three models used in turn."""
+
+PROBED_ALWAYS = 20_000
+"""Unknowns up to which every matrix is probed for singularity and asymmetry: it costs a millisecond or two."""
+
+PROBE_EVERY = 8
+"""Of larger matrices on one pattern the first is probed, and then one in eight: a probe costs 5 to 7 % of a
+factorization. Every solution of every matrix is verified all the same."""
 
 
 class Analysis(Protocol):
@@ -34,6 +43,7 @@ class _Remembered:
     indices: Array
     dtype: np.dtype[np.generic]
     analysis: Analysis
+    turn: Iterator[int] = field(default_factory=itertools.count)
 
     def serves(self, A: sparse.csc_array) -> bool:
         return (
@@ -72,11 +82,12 @@ class Direct:
         counts = Counts()
         with collecting(counts):
             with phase("analysis"):
-                analysis = self.analysis_of(A)
+                known = self._remembered(A)
             with phase("factor"):
                 count(numeric=1)
-                factors = self._factors(analysis, A, name)
-        return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, probe=True), name, counts)
+                factors = self._factors(known.analysis, A, name)
+        probe = next(known.turn) % PROBE_EVERY == 0 or A.shape[0] <= PROBED_ALWAYS
+        return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, probe), name, counts)
 
     def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str) -> Factors:
         try:
@@ -88,18 +99,21 @@ class Direct:
 
     def analysis_of(self, A: sparse.csc_array) -> Analysis:
         """The analysis of A's pattern: remembered, or made now; SingularMatrix for an empty row or column."""
+        return self._remembered(A).analysis
+
+    def _remembered(self, A: sparse.csc_array) -> _Remembered:
         with self._lock:
             for position, known in enumerate(self._memory):
                 if known.serves(A):
                     self._memory.insert(0, self._memory.pop(position))
-                    return known.analysis
+                    return known
         require_full_structure(A)
         count(symbolic=1)
-        analysis = self.analyse(A)
+        known = _Remembered(A.indptr.copy(), A.indices.copy(), A.dtype, self.analyse(A))
         with self._lock:
-            self._memory.insert(0, _Remembered(A.indptr.copy(), A.indices.copy(), A.dtype, analysis))
+            self._memory.insert(0, known)
             del self._memory[REMEMBERED:]
-        return analysis
+        return known
 
     def forget(self) -> None:
         """Drop the remembered analyses (they may hold tens of megabytes at 10⁶ unknowns)."""

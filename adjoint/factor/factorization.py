@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sparse
@@ -25,35 +24,9 @@ from .accuracy import (
 from .counting import Counts, collecting, count, count_solve, phase
 from .errors import InaccurateSolve, NotSymmetric, SolveError, singular
 from .evidence import Evidence
+from .factors import Accuracy, Factors
 from .matrix import as_right_hand_side
 from .process import same_process
-
-
-class Factors(Protocol):
-    """What a backend makes: unverified triangular solves."""
-
-    @property
-    def backend(self) -> str:
-        """The package, its version and the variant, as evidence prints it."""
-
-    def solve(self, b: Array, trans: Trans) -> Array:
-        """u with A u = b (or Aᵀ, Aᴴ); b: (n, k) of A's dtype, in Fortran order."""
-
-    def log_abs_det(self) -> float:
-        """log |det A|."""
-
-
-@dataclass(frozen=True, eq=False)
-class Accuracy:
-    """Backward errors: above `refine` a solution is refined once, above `accept` it is refused.
-
-    probe: whether the first solve carries one random right-hand side more, which finds matrices that are
-    singular to working precision, or not symmetric, even where b alone would not show it.
-    """
-
-    refine: float
-    accept: float
-    probe: bool
 
 
 @dataclass(eq=False)
@@ -111,7 +84,7 @@ class Factorization:
     @property
     def probed(self) -> bool:
         """Whether a random right-hand side has shown that the factors are A's, and so that A is as stated."""
-        return self._log.probed and self.accuracy.probe
+        return self._log.probed
 
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
         """Whether u solves A u = b (Aᵀ, Aᴴ) as well as `solve` demands; if so, it is noted in `evidence`.
@@ -123,29 +96,44 @@ class Factorization:
             error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
             accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
             if accepted:
-                self._note(error, trans, self._log.condition)
+                self._note(error, trans)
             return accepted
 
     def _verified(self, b: Array, trans: Trans) -> Array:
-        probing = self.accuracy.probe and not self._log.probed
-        if probing:
-            b = np.asfortranarray(np.column_stack([b, probe_vector(b.shape[0]) * self._sums(trans)]))
+        u, error, worst, refined = self._refined(b, trans)
+        count(refinements=int(refined))
+        if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
+            raise self._refusal(max(error, worst), trans)
+        if self.accuracy.probe and not self._log.probed:
+            self._probe(trans)
+        self._note(error, trans)
+        return u
+
+    def _refined(self, b: Array, trans: Trans) -> tuple[Array, float, float, bool]:
+        """u, its backward errors, normwise and of the worst row, and whether it took a refinement."""
         u = self._raw(b, trans)
         residual = b - product(self.A, u, trans)
         error, worst = self._errors(residual, u, b, trans)
-        if not (error <= self.accuracy.refine and worst <= ACCEPT_ROW) and np.isfinite(error):
-            count(refinements=1)
-            u = u + self._raw(residual, trans)
-            error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
-            # What refinement mends may be asymmetry: then the answer is right, and what was stated is not.
-            require_symmetric(self.A, self.symmetry, self.name)
-        condition = self._condition(u[:, -1], trans) if probing else self._log.condition
-        accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
-        if not accepted or not (condition < HOPELESS or not self.accuracy.probe):
-            raise self._diagnosis(accepted, max(error, worst), condition, trans)
-        self._note(error, trans, condition)
+        if (error <= self.accuracy.refine and worst <= ACCEPT_ROW) or not np.isfinite(error):
+            return u, error, worst, False
+        u = u + self._raw(residual, trans)
+        error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
+        # What refinement mends may be asymmetry: then the answer is right, and what was stated is not.
+        require_symmetric(self.A, self.symmetry, self.name)
+        return u, error, worst, True
+
+    def _probe(self, trans: Trans) -> None:
+        """Solve for a random right-hand side; SingularMatrix if the solution is too large, or none."""
+        # Not as one more column of b: blocks of other sizes round otherwise, and the bits of u must not depend on
+        # whether a matrix is probed.
+        b = probe_vector(self.A.shape[0]) * self._sums(trans)
+        w, error, worst, _ = self._refined(b[:, None], trans)
+        self._log.condition = self._condition(w, trans)
+        if not self._log.condition < HOPELESS:
+            raise self._singular()
+        if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
+            raise self._refusal(max(error, worst), trans)
         self._log.probed = True
-        return u[:, :-1] if probing else u
 
     def _condition(self, w: Array, trans: Trans) -> float:
         """A lower bound of the condition, from the solution w of the probe; lowest in the units w has."""
@@ -153,7 +141,7 @@ class Factorization:
         if condition < HOPELESS:
             return condition
         # Unknowns of very different units look like singularity: measure each in the unit of its column.
-        return float(np.abs(w * column_sizes(self.A, self._sums(trans), trans)).max())
+        return float(np.abs(w[:, 0] * column_sizes(self.A, self._sums(trans), trans)).max())
 
     def _raw(self, b: Array, trans: Trans) -> Array:
         if b.dtype.kind == "c" and self.A.dtype.kind == "f":
@@ -175,27 +163,30 @@ class Factorization:
         """The normwise backward error, and the worst of the rows (0 where it is not looked at)."""
         sums = self._sums(trans)
         error = backward_error(residual, u, b, float(sums.max()))
-        # Row by row only where factors are direct: an iteration stops by a norm.
-        return error, row_error(residual, u, b, sums) if self.accuracy.probe else 0.0
+        return error, row_error(residual, u, b, sums) if self.accuracy.rows else 0.0
 
-    def _note(self, error: float, trans: Trans, condition: float) -> None:
+    def _note(self, error: float, trans: Trans) -> None:
         log = self._log
-        log.condition = condition
         if trans == "N":
             log.backward_error = float(np.fmax(log.backward_error, error))
         else:
             log.adjoint_backward_error = float(np.fmax(log.adjoint_backward_error, error))
 
-    def _diagnosis(self, accepted: bool, error: float, condition: float, trans: Trans) -> SolveError:
+    def _singular(self) -> SolveError:
+        condition = f"condition at least {self._log.condition:.1e}, 1/eps is 4.5e+15"
+        return singular(self.name, f"is singular to working precision ({condition})")
+
+    def _refusal(self, error: float, trans: Trans) -> SolveError:
         """Why a solution was refused: asymmetry first, for it makes everything else meaningless."""
         try:
             require_symmetric(self.A, self.symmetry, self.name)
         except NotSymmetric as asymmetry:
             return asymmetry
-        if accepted or not condition < HOPELESS:
-            return singular(
-                self.name, f"is singular to working precision (condition at least {condition:.1e}, 1/eps is 4.5e+15)"
-            )
+        if self.accuracy.rows and not self._log.probed:
+            b = probe_vector(self.A.shape[0]) * self._sums(trans)
+            self._log.condition = self._condition(self._raw(b[:, None], trans), trans)
+            if not self._log.condition < HOPELESS:
+                return self._singular()
         return InaccurateSolve(
             f"{self.name}: a solve with trans={trans!r} has a backward error of {error:.1e} after refinement, "
             f"accepted is {self.accuracy.accept:.0e}. Usual causes: entries that overflow or cancel, rows scaled "

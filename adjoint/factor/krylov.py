@@ -16,7 +16,8 @@ from ..arrays import Array, Trans
 from .accuracy import Symmetry, product, require_symmetric
 from .counting import Counts, collecting, count, phase
 from .errors import KrylovStalled, SolveError
-from .factorization import Accuracy, Factorization
+from .factorization import Factorization
+from .factors import Accuracy
 from .matrix import SparseMatrix, as_csc
 from .preconditioners import Approximation, Preconditioner
 
@@ -110,7 +111,7 @@ class Krylov:
             approximation = self.preconditioner(A, self.symmetry)
         # The 2-norms of the residuals are verified; in the ∞-norm they may be √n further apart.
         worst = SLACK * max(self.rtol, self.adjoint_rtol) * np.sqrt(n)
-        accuracy = Accuracy(worst, worst, probe=False)
+        accuracy = Accuracy(worst, worst, rows=False, probe=False)
         return Factorization(A, _Iterative(A, approximation, self, name), self.symmetry, accuracy, name, counts)
 
 

@@ -1,0 +1,35 @@
+"""What a backend hands over, and how well its solutions must satisfy their systems."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..arrays import Array, Trans
+
+
+class Factors(Protocol):
+    """What a backend makes: unverified triangular solves."""
+
+    @property
+    def backend(self) -> str:
+        """The package, its version and the variant, as evidence prints it."""
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """u with A u = b (or Aᵀ, Aᴴ); b: (n, k) of A's dtype, in Fortran order."""
+
+    def log_abs_det(self) -> float:
+        """log |det A|."""
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """Backward errors: above `refine` a solution is refined once, above `accept` it is refused.
+
+    rows: whether each row is looked at as well: not where an iteration stops by a norm. probe: whether the first
+    solve is followed by one with a random right-hand side, which finds matrices that are singular to working
+    precision, or not symmetric, even where b alone would not show it.
+    """
+
+    refine: float
+    accept: float
+    rows: bool
+    probe: bool
