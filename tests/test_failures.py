@@ -150,3 +150,16 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), factored.solve(numpy.o
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["3", "3.0"]
+
+
+@pytest.mark.parametrize(
+    "factorize",
+    [factor.pardiso, factor.pardiso_cholesky, factor.pardiso_ldl, factor.umfpack, factor.klu, factor.cholmod],
+    ids=lambda direct: direct.label,
+)
+def test_a_backend_named_where_it_is_absent_is_an_error_with_its_remedy(factorize):
+    if factorize.missing():
+        with pytest.raises(factor.BackendMissing, match="pip install"):
+            factorize(np.eye(2))
+    else:
+        np.testing.assert_allclose(factorize(2.0 * np.eye(2)).solve(np.ones(2)), [0.5, 0.5])
