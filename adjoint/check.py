@@ -15,6 +15,12 @@ STEPS = 6
 TOLERANCE = 1e-5
 """Relative error of the extrapolated difference from which on a gradient is wrong."""
 
+SECOND_ORDER = 1.9
+"""Order of the remainder from which on it is called 2."""
+
+TRANSPOSED = 1e-8
+"""Dot-product error up to which a vjp is the transpose of its jvp: far above rounding, far below any mistake."""
+
 
 @dataclass(frozen=True, eq=False)
 class CheckReport:
@@ -23,7 +29,7 @@ class CheckReport:
     steps: h, relative to v; first, second: |f(x+hv) − f(x)| and |f(x+hv) − f(x) − h g·v|, whose orders in h are
     1 and 2 for a right gradient; orders: as measured (2 where the remainder is rounding throughout: f is linear).
     derivative: g·v; difference: the extrapolated central difference; relative_error between them.
-    dot_product_error: |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| relative to ‖Dv‖‖w‖, D the derivative of the state.
+    dot_product_error: |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| relative to ‖Dv‖‖w‖, D the derivative of the state. seed: of v and w.
     """
 
     steps: Array
@@ -34,11 +40,13 @@ class CheckReport:
     difference: float
     relative_error: float
     dot_product_error: float
+    seed: int
 
     @property
     def ok(self) -> bool:
-        """Second order, difference within 1e-5, transposes within 1e-8."""
-        return self.orders[1] >= 1.9 and self.relative_error <= TOLERANCE and self.dot_product_error <= 1e-8
+        """Whether the remainder is of second order, the difference within 1e-5, the transposes within 1e-8."""
+        right = self.orders[1] >= SECOND_ORDER and self.relative_error <= TOLERANCE
+        return right and self.dot_product_error <= TRANSPOSED
 
     def table(self) -> str:
         """The measured numbers, for a terminal."""
@@ -87,6 +95,7 @@ def check(f: Callable[[Array], Point], x: Array, *, seed: int = 0, step: float =
         difference,
         abs(derivative - difference) / scale,
         _dot_product_error(point, v, rng),
+        seed,
     )
 
 

@@ -53,7 +53,7 @@ def diagnosis(environment: Sequence[str], solvers: Sequence[doctor.Solver], verd
             "\n".join(environment),
             table(solvers),
             f"seconds: analyse, factor and solve the Laplacian of {doctor.GRID} x {doctor.GRID} points, once",
-            "\n".join(["Not installed, and what they need:", *missing]) if missing else "",
+            "\n".join(["Not working here, and why:", *missing]) if missing else "",
             _paragraph(f"Verdict: {verdict}", 4),
         )
         if part

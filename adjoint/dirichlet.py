@@ -25,7 +25,8 @@ class Dirichlet:
     """Which unknowns are given, and their values g.
 
     fixed: distinct indices, (d,). values: g, an array (d,), or a Vector p ↦ g(p); one column serves all load
-    cases. Raises TypeError or ValueError for indices that are repeated or negative.
+    cases. Raises TypeError for a `fixed` that is no vector of integers, ValueError for one that is empty, or holds
+    repeated or negative ones, and for an array of values of another shape.
     """
 
     fixed: Array
@@ -37,7 +38,7 @@ class Dirichlet:
             raise ValueError("Dirichlet: no unknown is fixed; leave `dirichlet` out")
         if fixed.dtype.kind not in "iu" or fixed.ndim != 1:
             raise TypeError(f"Dirichlet: got fixed of dtype {fixed.dtype}, shape {fixed.shape}; expected indices (d,)")
-        if fixed.size and (fixed.min() < 0 or np.unique(fixed).size < fixed.size):
+        if fixed.min() < 0 or np.unique(fixed).size < fixed.size:
             raise ValueError("Dirichlet: fixed holds negative or repeated indices, expected each unknown once")
         object.__setattr__(self, "fixed", fixed)
         if not callable(self.values) and np.shape(self.values) != fixed.shape:
@@ -50,7 +51,7 @@ class Dirichlet:
 
     def free(self, n: int) -> Array:
         """The unknowns that are not fixed, (n − d,); raises ValueError if `fixed` exceeds n or leaves none."""
-        if self.fixed.size and self.fixed.max() >= n:
+        if self.fixed.max() >= n:
             raise ValueError(f"Dirichlet: unknown {self.fixed.max()} is fixed, but there are only {n}")
         if self.fixed.size == n:
             raise ValueError(f"Dirichlet: all {n} unknowns are fixed, expected at least one free")

@@ -21,7 +21,10 @@ from .steady import SteadySolution
 
 @dataclass(frozen=True, eq=False)
 class LinearResidual:
-    """R(u, p) = A(p) u − b(p), in the rows of the free unknowns, and u − g(p) in those of the fixed ones."""
+    """R(u, p) = A(p) u − b(p), in the rows of the free unknowns, and u − g(p) in those of the fixed ones.
+
+    dirichlet: None if no unknown is fixed. See docs/math.md, eqs. 5 and 10.
+    """
 
     A: Matrix
     b: Vector
@@ -62,16 +65,16 @@ class LinearResidual:
         if self.dirichlet is not None:
             fixed = self.dirichlet.fixed
             rates = _less("jvp", np.zeros(fixed.size), self.dirichlet.given.jvp(p, p_dot))
+            r = r.astype(np.result_type(r, rates), copy=False)  # A and b may have real rates, or integer zeros.
             r[fixed] = rates if u.ndim == 1 else rates[:, None]
         return r
 
 
 def _less(method: str, first: Array, second: Array) -> Array:
     """first − second, of one shape: NumPy would broadcast a derivative of another one without a word."""
-    if np.shape(first) != np.shape(second):
-        raise ValueError(
-            f"the {method} of A, b and Dirichlet values differ in shape: {np.shape(first)}, {np.shape(second)}"
-        )
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape:
+        raise ValueError(f"the {method} of A, b and Dirichlet values differ in shape: {first.shape}, {second.shape}")
     return np.asarray(first - second)
 
 
@@ -122,8 +125,9 @@ class LinearProblem:
                 inverse: Inverse = Remembering(self.factorize(A))
             else:
                 inverse = Bordered.of(A, self.dirichlet, lambda free: Remembering(self.factorize(free)))
-                rhs = rhs.astype(np.result_type(rhs, self.dirichlet.given(p)))
-                rhs[self.dirichlet.fixed] = self.dirichlet.at(p, rhs.shape)
+                g = self.dirichlet.at(p, rhs.shape)
+                rhs = rhs.astype(np.result_type(rhs, g))
+                rhs[self.dirichlet.fixed] = g
             u = inverse.solve(rhs)
             u.setflags(write=False)  # Gradients come from it later; and it is remembered.
         return SteadySolution(u, p, self.residual, inverse, counts)

@@ -10,6 +10,7 @@ import numpy as np
 from .arrays import Array, dot
 from .factor.matrix import SparseMatrix
 from .matrices.vectors import ConstantVector
+from .parameters import as_cotangent
 from .residual import Vector
 
 
@@ -21,6 +22,15 @@ class Objective(Protocol):
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """(ū, p̄): ∂J/∂u of u's shape, ∂J/∂p (m,)."""
+
+
+def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, Array]:
+    """(ū, p̄) of any objective as arrays of the shapes of u and p; raises ValueError or TypeError for others."""
+    u_bar, p_bar = objective.gradients(u, p)
+    name = type(objective).__name__
+    if np.shape(u_bar) != u.shape:
+        raise ValueError(f"{name}: gradients returned u_bar of shape {np.shape(u_bar)}, expected {u.shape}")
+    return np.asarray(u_bar), as_cotangent(p_bar, p, f"{name}: gradients returned p_bar, which")
 
 
 def _require_shape(what: str, got: tuple[int, ...], u: Array) -> None:
@@ -59,7 +69,7 @@ class Compliance:
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""
-        b = self._load(p)
+        b = np.asarray(self._load(p))
         _require_shape("Compliance", b.shape, u)
         return dot(b, u)
 
@@ -73,7 +83,8 @@ class LeastSquares:
     """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math.md, eq. 13).
 
     data: d, (q,) or (q, k). observe: C, (q, n), sparse or dense; None observes the state itself.
-    weights: w, (q,), positive, for example 1/σ² of each measurement; None for ones.
+    weights: w, (q,), ≥ 0, for example 1/σ² of each measurement; None for ones. Raises ValueError for data that are
+    not finite, and for weights of another shape or sign.
     """
 
     data: Array
@@ -115,18 +126,22 @@ class LeastSquares:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """J = Σ_i w_i J_i: one adjoint solve for all of them. weights: None for ones."""
+    """J = Σ_i w_i J_i: one adjoint solve for all of them. weights: w, None for ones.
+
+    Raises ValueError without terms, or with another number of weights.
+    """
 
     terms: Sequence[Objective]
     weights: Sequence[float] | None = None
 
-    @cached_property
+    def __post_init__(self) -> None:
+        weights = len(self.terms) if self.weights is None else len(self.weights)
+        if weights != len(self.terms) or not self.terms:
+            raise ValueError(f"Sum: got {len(self.terms)} terms and {weights} weights, expected as many, at least one")
+
+    @property
     def _weighted(self) -> list[tuple[float, Objective]]:
         weights = [1.0] * len(self.terms) if self.weights is None else self.weights
-        if len(weights) != len(self.terms) or not self.terms:
-            raise ValueError(
-                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many, at least one"
-            )
         return list(zip(weights, self.terms, strict=True))
 
     def value(self, u: Array, p: Array) -> float:
@@ -135,7 +150,7 @@ class Sum:
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """The weighted sums of the terms' (ū, p̄)."""
-        parts = [(w, *J.gradients(u, p)) for w, J in self._weighted]
+        parts = [(w, *checked_gradients(J, u, p)) for w, J in self._weighted]
         u_bar = sum(w * part for w, part, _ in parts)
         return np.asarray(u_bar), np.asarray(sum(w * part for w, _, part in parts))
 

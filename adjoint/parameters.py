@@ -30,6 +30,20 @@ def require_length(p: Array, m: int, what: str) -> None:
         raise ValueError(f"{what}: got parameters of shape {p.shape}, expected ({m},)")
 
 
+def as_cotangent(g: Array, p: Array, what: str) -> Array:
+    """What a user's class returned as a gradient, of p's shape and kind: Re(gᴴ ṗ) of a real p has no use for Im(g).
+
+    p: (m,), float64 or complex128. what: who returned it. Raises ValueError for another shape, which NumPy would
+    broadcast without a word, TypeError for what are no numbers.
+    """
+    g = np.asarray(g)
+    if g.shape != p.shape:
+        raise ValueError(f"{what} has shape {g.shape}, expected {p.shape}; np.zeros_like(p) where p plays no part")
+    if g.dtype.kind not in "fciu":
+        raise TypeError(f"{what} has dtype {g.dtype}, expected float64 or complex128")
+    return (g if p.dtype.kind == "c" else g.real).astype(p.dtype, copy=False)
+
+
 def cotangent(derivative: Array, p: Array) -> Array:
     """g with dJ = Re(gᴴ dp), from the complex-linear form dJ = Re(Σ derivative_i dp_i).
 

@@ -11,8 +11,8 @@ from .arrays import Array, dot
 from .design import DesignMap, Identity
 from .factor.counting import phase
 from .factor.errors import NonFinite
-from .objectives import Objective
-from .parameters import as_parameters
+from .objectives import Objective, checked_gradients
+from .parameters import as_cotangent, as_parameters
 
 
 class Solution(Protocol):
@@ -40,8 +40,8 @@ class Problem(Protocol):
 class Point:
     """f at x: the value at once, the gradient when first asked for.
 
-    x: (m_x,) design; p: (m,) = φ(x); solution: of the problem at p. The gradient is the derivative (a dual
-    vector): an `InnerProduct` makes a direction from it.
+    x: (m_x,) design; p: (m,) = φ(x); solution: of the problem at p; objective, design: J and φ; value: f(x). The
+    gradient is the derivative (a dual vector): an `InnerProduct` makes a direction from it.
     """
 
     x: Array
@@ -59,15 +59,11 @@ class Point:
     @cached_property
     def gradient(self) -> Array:
         """df/dx, (m_x,): at most one transposed solve with the factors of the forward solution."""
-        u_bar, p_bar = self.objective.gradients(self.solution.u, self.p)
-        if np.shape(p_bar) != self.p.shape:
-            raise ValueError(
-                f"{type(self.objective).__name__}: gradients returned p_bar of shape {np.shape(p_bar)}, "
-                f"expected {self.p.shape}; np.zeros_like(p) where J does not depend on p"
-            )
+        u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
         through_u = self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
         with phase("design"):
             g = self.design.vjp(self.x, through_u + p_bar)
+            g = as_cotangent(g, self.x, f"the vjp of the design map {type(self.design).__name__}")
         if not np.isfinite(g).all():
             raise NonFinite(
                 f"the gradient of {type(self.objective).__name__} is {g[~np.isfinite(g)][0]} at component "
@@ -78,8 +74,8 @@ class Point:
     def jvp(self, x_dot: Array) -> float:
         """The derivative of f along ẋ, by one tangent solve: not cheaper than the gradient, a check of it."""
         with phase("design"):
-            p_dot = self.design.jvp(self.x, x_dot)
-        u_bar, p_bar = self.objective.gradients(self.solution.u, self.p)
+            p_dot = np.asarray(self.design.jvp(self.x, x_dot))
+        u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
         return dot(u_bar, self.solution.jvp(p_dot)) + dot(p_bar, p_dot)
 
     def of(self, objective: Objective) -> "Point":
@@ -102,7 +98,8 @@ class _Block:
 
     @cached_property
     def _columns(self) -> Array:
-        return self.solution.vjp(np.stack([J.gradients(self.solution.u, self.p)[0] for J in self.objectives], axis=-1))
+        u = self.solution.u
+        return self.solution.vjp(np.stack([checked_gradients(J, u, self.p)[0] for J in self.objectives], axis=-1))
 
     def column(self, objective: Objective) -> Array:
         """(du/dp)ᴴ ∂J/∂u of one of the objectives, (m,)."""
@@ -114,6 +111,8 @@ def _point(
     x: Array, p: Array, solution: Solution, objective: Objective, design: DesignMap, block: _Block | None
 ) -> Point:
     value = objective.value(solution.u, p)
+    if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "fiu":
+        raise TypeError(f"{type(objective).__name__}: value returned {value!r}, expected a real number")
     if not np.isfinite(value):
         raise NonFinite(
             f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt outside of its domain"
@@ -147,7 +146,7 @@ class Reduced:
         """
         x = as_parameters(x, "x")
         with phase("design"):
-            p = self.design(x)
+            p = as_parameters(self.design(x), "the design map's p")
         return _point(x, p, self.problem.solve(p), self.objective, self.design, None)
 
     def of(self, objective: Objective) -> "Reduced":

@@ -1,4 +1,4 @@
-"""The protocols of the physics, and the residual of a linear system A(p) u = b(p).
+"""The protocols of the physics: a matrix A(p), a vector b(p), a residual R(u, p).
 
 A user's classes need not inherit from these: they only need the methods.
 """

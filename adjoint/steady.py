@@ -9,7 +9,7 @@ from .arrays import Array
 from .factor import Counts, Evidence
 from .factor.counting import collecting, phase
 from .factor.matrix import as_right_hand_side
-from .parameters import as_parameters
+from .parameters import as_cotangent, as_parameters
 from .residual import Residual
 from .span import Inverse
 
@@ -18,8 +18,8 @@ from .span import Inverse
 class SteadySolution:
     """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator (docs/math.md, eqs. 2–4).
 
-    u: (n,), or (n, k) for k load cases; p: (m,). Made by `LinearProblem.solve`. Everything here costs solves
-    with the factors of the forward solution, never a factorization.
+    u: (n,), or (n, k) for k load cases; p: (m,); inverse: that of ∂R/∂u. Made by `LinearProblem.solve`.
+    Everything here costs solves with the factors of the forward solution, never a factorization.
     """
 
     u: Array
@@ -60,14 +60,13 @@ class SteadySolution:
 
     def _pulled_back(self, lam: Array) -> Array:
         """−(∂R/∂p)ᴴ λ, (m,)."""
-        g = self.residual.vjp(self.u, self.p, lam)
-        _require_shape("vjp", g, self.p.shape)
-        return -g
+        return -as_cotangent(self.residual.vjp(self.u, self.p, lam), self.p, "the vjp of the residual (of A or b)")
 
     def _pushed_forward(self, p_dot: Array) -> Array:
         """−(∂R/∂p) ṗ, of u's shape."""
-        r = self.residual.jvp(self.u, self.p, as_parameters(p_dot, "p_dot"))
-        _require_shape("jvp", r, self.u.shape)
+        r = np.asarray(self.residual.jvp(self.u, self.p, as_parameters(p_dot, "p_dot")))
+        if r.shape != self.u.shape:  # NumPy would broadcast it without a word.
+            raise ValueError(f"the jvp of the residual (of A or b) has shape {r.shape}, expected {self.u.shape}")
         return -r
 
     def jvp(self, p_dot: Array) -> Array:
@@ -129,9 +128,3 @@ class SteadySolution:
     def evidence(self) -> Evidence:
         """Backward errors of the solves so far, the counts and seconds of all work for this solution."""
         return replace(self.inverse.evidence, counts=self._counts.copy())
-
-
-def _require_shape(method: str, got: Array, expected: tuple[int, ...]) -> None:
-    """Raise ValueError for a derivative of another shape, which NumPy would broadcast without a word."""
-    if np.shape(got) != expected:
-        raise ValueError(f"the {method} of the residual (of A or b) has shape {np.shape(got)}, expected {expected}")

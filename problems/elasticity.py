@@ -13,7 +13,9 @@ from .grid import Grid, number_free
 def stiffness_matrix(grid: Grid, poisson: float = 0.3) -> Array:
     """K_e of an element with Young's modulus 1, (8, 8) in plane stress, (24, 24) in 3-D.
 
-    Thickness 1 in plane stress. Zienkiewicz & Taylor, The Finite Element Method, vol. 1, sections 4.2 and 6.2.
+    poisson: ν; thickness 1 in plane stress.
+
+    Zienkiewicz & Taylor, The Finite Element Method, vol. 1, sections 4.2 and 6.2.
     """
     nu = poisson
     if grid.dimension == 2:

@@ -19,8 +19,12 @@ def density_filter(grid: Grid, radius: float) -> adjoint.ConvolutionFilter:
 def helmholtz_filter(grid: Grid, radius: float) -> adjoint.HelmholtzFilter:
     """The filter that compares with a density filter of the given radius, in units of the grid's spacing.
 
+    Raises ValueError for a radius that is not positive.
+
     Lazarov & Sigmund (2011), Int. J. Numer. Methods Eng. 86, 765, eqs. 9 and 17: R = r / (2√3).
     """
+    if not 0.0 < radius < np.inf:
+        raise ValueError(f"got a filter radius of {radius}, expected a positive length")
     elements, corners = grid.elements.shape
     Ke = radius**2 / 12.0 * diffusion_matrix(grid) + mass_matrix(grid)
     K = adjoint.Elements(grid.elements, Ke)(np.ones(elements))

@@ -23,7 +23,7 @@ class Grid:
     def __post_init__(self) -> None:
         if len(self.cells) not in (2, 3) or len(self.spacing) != len(self.cells):
             raise ValueError(f"got cells {self.cells}, spacing {self.spacing}; expected two or three of each")
-        if min(self.cells) < 1 or not min(self.spacing) > 0.0:
+        if min(self.cells) < 1 or not all(h > 0.0 for h in self.spacing):
             raise ValueError(f"got cells {self.cells}, spacing {self.spacing}; expected at least one cell, lengths > 0")
 
     @classmethod

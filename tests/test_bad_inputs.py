@@ -230,6 +230,6 @@ def test_bad_input_is_a_named_error(act, error, message):
     assert perf_counter() - start < 2.0
 
 
-def test_there_are_enough_of_them():
+def test_bad_inputs_are_thirty_at_least_and_their_errors_named():
     assert len(CASES) >= 30
     assert all(issubclass(error, ValueError | TypeError | factor.SolveError) for _, error, _ in CASES.values())

@@ -65,7 +65,7 @@ def test_solution_is_that_of_the_dense_matrix(f, complex, trans, complex_b):
 
 @every
 @every_field
-def test_zero_right_hand_sides_and_none(f, complex):
+def test_right_hand_sides_of_zeros_have_zero_solutions_and_none_has_none(f, complex):
     factored = f(matrix(f, complex))
     assert not factored.solve(np.zeros(N)).any()
     mixed = np.zeros((N, 3))

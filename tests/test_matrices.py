@@ -62,6 +62,9 @@ MATRICES = {
         [(2.0 - 1j, random_elements(7)), (0.5, quadratic_entries()), (-1.0, random_matrix(8))]
     ),
     "part": lambda: adjoint.Part(adjoint.Affine(random_matrix(9), [random_matrix(10)] * 2), np.array([4, 1])),
+    "part, a parameter twice": lambda: adjoint.Part(
+        adjoint.Affine(random_matrix(9), [random_matrix(10), random_matrix(11)]), np.array([4, 4])
+    ),
     "part, slice": lambda: adjoint.Part(adjoint.Affine(random_matrix(9), [random_matrix(10)] * 2), slice(1, 3)),
 }
 VECTORS = {
@@ -70,6 +73,9 @@ VECTORS = {
     "affine, sparse complex": lambda: adjoint.AffineVector(np.ones(N), 1j * random_matrix(11)[:, :M]),
     "part": lambda: adjoint.PartVector(
         adjoint.AffineVector(np.ones(N), np.random.default_rng(1).random((N, 2))), np.array([3, 0])
+    ),
+    "part, a parameter twice": lambda: adjoint.PartVector(
+        adjoint.AffineVector(np.ones(N), np.random.default_rng(1).random((N, 2))), np.array([2, 2])
     ),
 }
 every_matrix = pytest.mark.parametrize("make", MATRICES.values(), ids=MATRICES)
@@ -155,7 +161,7 @@ def test_elements_on_a_common_edge_in_the_same_orientation_add_up():
     np.testing.assert_allclose(A.vjp(s, u, lam), expected)
 
 
-def test_elements_beyond_one_block_of_the_contraction(monkeypatch):
+def test_elements_in_many_blocks_give_what_one_block_gives(monkeypatch):
     monkeypatch.setattr("adjoint.matrices.elements.PRODUCTS", 2)
     blocked, rng = random_elements(13, each=True), np.random.default_rng(6)
     u, lam, s_dot = rng.standard_normal((N, 2)), rng.standard_normal((N, 2)), rng.standard_normal(M)

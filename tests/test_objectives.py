@@ -110,8 +110,8 @@ def test_explicit_derivative_reaches_the_gradient():
         (lambda u, p: adjoint.LeastSquares([1.0, np.nan]), "leave missing measurements out"),
         (lambda u, p: adjoint.LeastSquares(np.ones(2), weights=np.ones(3)), r"expected \(2,\)"),
         (lambda u, p: adjoint.LeastSquares(np.ones(2), weights=np.array([1.0, -1.0])), "all ≥ 0"),
-        (lambda u, p: adjoint.Sum([]).value(u, p), "at least one"),
-        (lambda u, p: adjoint.Sum([adjoint.LinearFunctional(u)], [1.0, 2.0]).value(u, p), "1 terms and 2 weights"),
+        (lambda u, p: adjoint.Sum([]), "at least one"),
+        (lambda u, p: adjoint.Sum([adjoint.LinearFunctional(u)], [1.0, 2.0]), "1 terms and 2 weights"),
     ],
 )
 def test_what_does_not_fit_is_named(make, message):

@@ -135,7 +135,7 @@ def test_perturbed_pivots_are_made_good_by_refinement():
     assert f.evidence.backward_error <= 1e-13
 
 
-def test_large_convection_diffusion():
+def test_solutions_of_a_large_convection_diffusion_problem_need_no_refinement():
     A = convection(316)
     f = LU(A)
     b = np.random.default_rng(0).standard_normal(A.shape[0])
@@ -144,7 +144,7 @@ def test_large_convection_diffusion():
     assert f.counts.refinements == 0
 
 
-def test_many_right_hand_sides_in_any_memory_order():
+def test_solutions_do_not_depend_on_the_memory_order_of_right_hand_sides():
     A = unsymmetric(50, float)
     B = right_hand_side(50, 20, float)
     f = LU(A)

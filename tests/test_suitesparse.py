@@ -127,7 +127,7 @@ def test_logdet_where_the_determinant_itself_underflows_too(direct, scale, is_co
 
 @COMPLEX
 @pytest.mark.parametrize("direct", ALL)
-def test_one_unknown(direct, is_complex):
+def test_one_unknown_is_a_division(direct, is_complex):
     if not usable(direct):
         return
     a = 4.0 + (3.0j if is_complex and direct is not cholmod else 0.0)

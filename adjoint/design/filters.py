@@ -16,7 +16,10 @@ from .maps import Composed, DesignMap
 
 
 def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
-    """H_ij = max(0, r − |c_i − c_j|), (m, m). centres: (m, d); radius: r > 0, in the same unit of length."""
+    """H_ij = max(0, r − |c_i − c_j|), (m, m). centres: (m, d); radius: r > 0, in the same unit of length.
+
+    Raises ValueError for centres that are not finite coordinates, and for another radius.
+    """
     centres = np.asarray(centres, dtype=float)
     if centres.ndim != 2 or centres.shape[0] == 0 or not np.isfinite(centres).all():
         raise ValueError(f"got centres of shape {centres.shape}, expected finite coordinates (m, d)")
@@ -91,7 +94,7 @@ class ConvolutionFilter:
     radius: float
 
     def __post_init__(self) -> None:
-        valid = len(self.shape) == len(self.spacing) and min(self.shape) >= 1 and min(self.spacing) > 0.0
+        valid = len(self.shape) == len(self.spacing) and min(self.shape) >= 1 and all(h > 0.0 for h in self.spacing)
         if not (valid and 0.0 < self.radius < np.inf):
             raise ValueError(
                 f"ConvolutionFilter: got shape {self.shape}, spacing {self.spacing}, radius {self.radius}; expected "
@@ -110,12 +113,16 @@ class ConvolutionFilter:
         return padded, cone, self._convolved(np.ones(self.shape), padded, cone)
 
     def _convolved(self, x: Array, padded: tuple[int, ...], cone: Array) -> Array:
+        if x.dtype.kind == "c":
+            return self._convolved(x.real, padded, cone) + 1j * self._convolved(x.imag, padded, cone)
         inside = tuple(slice(0, n) for n in self.shape)
         return np.asarray(irfftn(rfftn(x, padded) * cone, padded)[inside])
 
     def __call__(self, x: Array) -> Array:
         """The filtered design, (m,)."""
         require_length(x, int(np.prod(self.shape)), "ConvolutionFilter")
+        if x.dtype.kind == "c":
+            return self(x.real) + 1j * self(x.imag)
         padded, cone, total = self._transform
         average = (self._convolved(x.reshape(self.shape), padded, cone) / total).ravel()
         # Rounding would make a void −10⁻¹⁷, of which Simp takes no fractional power.

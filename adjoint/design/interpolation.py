@@ -13,8 +13,9 @@ from .maps import Composed, DesignMap
 class Simp:
     """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math.md, eq. 17).
 
-    penalty: p ≥ 1. minimum, maximum: E_min > 0, which keeps the stiffness matrix regular, and E₀, Pa (or 1
-    where the element matrix holds the modulus). Raises ValueError for x < 0 with a penalty that is no integer.
+    penalty: p ≥ 1. minimum, maximum: E_min ≥ 0 (above 0 it keeps the stiffness matrix regular) and E₀ > E_min, Pa,
+    or 1 where the element matrix holds the modulus. Raises ValueError for others, and, with a penalty that is no
+    integer, for x < 0.
 
     Sigmund (2007), Struct. Multidiscip. Optim. 33, 401, eq. 2.
     """
@@ -40,13 +41,13 @@ class Simp:
         return self.minimum + (self.maximum - self.minimum) * _power(x, self.penalty)
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """E'(x) p̄, (m,)."""
-        self._require_base(x)
-        return (self.maximum - self.minimum) * self.penalty * _power(x, self.penalty - 1.0) * p_bar
+        """E'(x) p̄, (m,); conjugated for a complex x."""
+        return self.jvp(x.conj(), p_bar)
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
         """E'(x) ẋ, (m,)."""
-        return self.vjp(x, x_dot)
+        self._require_base(x)
+        return (self.maximum - self.minimum) * self.penalty * _power(x, self.penalty - 1.0) * x_dot
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
@@ -57,9 +58,9 @@ class Simp:
 
 @dataclass(frozen=True, eq=False)
 class Ramp:
-    """E(x) = E_min + x / (1 + q (1 − x)) (E₀ − E_min); unlike SIMP, of nonzero slope at x = 0.
+    """E(x) = E_min + x / (1 + q (1 − x)) (E₀ − E_min) (docs/math.md, eq. 17); unlike SIMP, of nonzero slope at x = 0.
 
-    curvature: q ≥ 0. minimum, maximum: E_min and E₀, Pa.
+    curvature: q ≥ 0. minimum, maximum: E_min ≥ 0 and E₀ > E_min, Pa. Raises ValueError for others.
 
     Stolpe & Svanberg (2001), Struct. Multidiscip. Optim. 22, 116.
     """
@@ -80,13 +81,13 @@ class Ramp:
         return self.minimum + (self.maximum - self.minimum) * x / (1.0 + self.curvature * (1.0 - x))
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """E'(x) p̄, (m,)."""
-        q = self.curvature
-        return (self.maximum - self.minimum) * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 2 * p_bar
+        """E'(x) p̄, (m,); conjugated for a complex x."""
+        return self.jvp(x.conj(), p_bar)
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
         """E'(x) ẋ, (m,)."""
-        return self.vjp(x, x_dot)
+        q = self.curvature
+        return (self.maximum - self.minimum) * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 2 * x_dot
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
@@ -99,7 +100,7 @@ class Ramp:
 class HeavisideProjection:
     """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above (docs/math.md, eq. 18).
 
-    beta: steepness, > 0 (small: the identity). eta: threshold, 0 ≤ η ≤ 1.
+    beta: steepness, > 0 (small: the identity). eta: threshold, 0 ≤ η ≤ 1. Raises ValueError for others.
 
     Wang, Lazarov & Sigmund (2011), Struct. Multidiscip. Optim. 43, 767, eq. 9.
     """
@@ -122,14 +123,15 @@ class HeavisideProjection:
         return np.asarray((np.tanh(self.beta * self.eta) + np.tanh(self.beta * (x - self.eta))) / self._range)
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """β sech² β(x − η) p̄ / range, (m,)."""
-        # Not 1 − tanh², which is exactly 0 from β |x − η| ≈ 19 on: OC divides two such slopes.
-        decay = np.exp(-2.0 * np.abs(self.beta * (x - self.eta)))
-        return np.asarray(4.0 * self.beta * decay / (1.0 + decay) ** 2 / self._range * p_bar)
+        """β sech² β(x − η) p̄ / range, (m,); conjugated for a complex x."""
+        return self.jvp(x.conj(), p_bar)
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """The same diagonal, applied to ẋ."""
-        return self.vjp(x, x_dot)
+        """β sech² β(x − η) ẋ / range, (m,)."""
+        # Not 1 − tanh², which is exactly 0 from β |x − η| ≈ 19 on: OC divides two such slopes.
+        z = self.beta * (x - self.eta)
+        decay = np.exp(2.0 * np.where(z.real < 0.0, z, -z))
+        return np.asarray(4.0 * self.beta * decay / (1.0 + decay) ** 2 / self._range * x_dot)
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)

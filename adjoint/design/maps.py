@@ -13,7 +13,7 @@ class DesignMap(Protocol):
         """p = φ(x); x: (m_x,), p: (m,)."""
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """(∂φ/∂x)ᵀ p̄, (m_x,)."""
+        """(∂φ/∂x)ᵀ p̄, (m_x,); the conjugate transpose for a complex x."""
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
         """(∂φ/∂x) ẋ, (m,)."""

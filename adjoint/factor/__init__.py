@@ -29,13 +29,7 @@ from .preconditioners import amg, ilu, jacobi, rigid_body_modes
 
 lu = Fastest("LU", (pardiso, umfpack, klu, superlu))
 cholesky = Fastest("Cholesky", (cholmod, pardiso_cholesky, superlu_cholesky))
-ldl = Fastest(
-    "LDL",
-    (
-        pardiso_ldl,
-        superlu_ldl,
-    ),
-)
+ldl = Fastest("LDL", (pardiso_ldl, superlu_ldl))
 
 __all__ = [
     "BackendMissing",

@@ -15,7 +15,8 @@ class Counts:
     preconditioner); solves: calls of `Factorization.solve`, of which `transposed` with Aᵀ or Aᴴ;
     rhs: the columns they had; refinements: further sweeps that iterative refinement needed; krylov: iterations
     of `cg` and `gmres`, over all columns.
-    seconds: wall time by phase (assembly, analysis, factor, solve, gradient, design), s; phases exclude each other.
+    seconds: wall time by phase (assembly, analysis, factor, solve, gradient, design; output, of a report's records),
+    s; phases exclude each other.
     """
 
     symbolic: int = 0

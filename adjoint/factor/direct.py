@@ -58,16 +58,16 @@ class _Remembered:
 class Direct:
     """A factorizer: `Direct(...)(A)` factors A; the last few patterns keep their analysis.
 
-    label: what it does, for messages ("Cholesky by CHOLMOD"); analyse: the backend's symbolic analysis;
-    missing: the reason why the backend cannot be used, or "" if it can.
+    label: what it does, for messages ("Cholesky by CHOLMOD"); symmetry: what it takes A for, and verifies;
+    analyse: the backend's symbolic analysis; missing: the reason why the backend cannot be used, or "" if it can.
     """
 
     label: str
     symmetry: Symmetry
     analyse: Callable[[sparse.csc_array], Analysis]
     missing: Callable[[], str]
-    _memory: list[_Remembered] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _memory: list[_Remembered] = field(default_factory=list, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
         """Factor A: (n, n), sparse or dense, float64 or complex128.

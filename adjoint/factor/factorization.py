@@ -45,8 +45,9 @@ class Factorization:
     """A factored matrix: A u = b, Aᵀ u = b and Aᴴ u = b, each solution verified by its backward error.
 
     A: (n, n) csc_array, as it was factored; not to be written to. factors: the backend's. symmetry: as
-    stated by the factorizer that was called. name: for messages. counts: of its own work, going on with
-    each solve. Made by `lu`, `cholesky`, `ldl`, `cg`, `gmres`, …
+    stated by the factorizer that was called. accuracy: above which backward errors a solution is refined, and
+    refused. name: for messages. counts: of its own work, going on with each solve. Made by `lu`, `cholesky`, `ldl`,
+    `cg`, `gmres`, …
     """
 
     A: sparse.csc_array

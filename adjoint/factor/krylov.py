@@ -85,8 +85,9 @@ class _Iterative:
 class Krylov:
     """A factorizer without factors: `Krylov(...)(A)` sets the preconditioner up, solves iterate.
 
-    rtol, adjoint_rtol: ‖b − Au‖₂ ≤ rtol ‖b‖₂ for each column, with A and with Aᵀ or Aᴴ. remedy: the method's own,
-    for messages. Made by `cg` and `gmres`.
+    label: of the method, for messages; symmetry: what it takes A for; iteration: the method. rtol, adjoint_rtol: each
+    column is iterated until ‖b − Au‖₂ ≤ rtol ‖b‖₂, with A and with Aᵀ or Aᴴ; the true residual, which decides, may be
+    SLACK times that, or rounding. remedy: the method's own, for messages. Made by `cg` and `gmres`.
     """
 
     label: str

@@ -59,6 +59,11 @@ def _require_finite(A: sparse.csc_array) -> None:
         )
 
 
+def columns_of(A: sparse.csc_array) -> Array:
+    """The column of each stored entry of A, (nnz,), in the integers of A.indices."""
+    return np.repeat(np.arange(A.shape[1], dtype=A.indices.dtype), np.diff(A.indptr))
+
+
 def require_full_structure(A: sparse.csc_array) -> None:
     """Raise SingularMatrix if a row or a column of A holds no entry at all."""
     n = A.shape[0]

@@ -51,7 +51,7 @@ class Affine:
 
     def __post_init__(self) -> None:
         if self.base is None and not self.terms:
-            raise ValueError("Affine: got neither a base nor terms")
+            raise ValueError("Affine: got neither a base nor terms, expected at least one of them")
         object.__setattr__(self, "terms", tuple(as_csc(term) for term in self.terms))
         base = sparse.csc_array(self.terms[0].shape) if self.base is None else as_csc(self.base)
         object.__setattr__(self, "base", base)

@@ -8,9 +8,8 @@ import scipy.sparse as sparse
 
 from ..arrays import Array
 from ..factor.errors import NonFinite
-from ..factor.matrix import SparseMatrix, as_csc
+from ..factor.matrix import SparseMatrix, as_csc, columns_of
 from ..parameters import cotangent
-from .patterns import columns_of
 
 
 @dataclass(frozen=True, eq=False)

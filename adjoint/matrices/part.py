@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
+from ..parameters import as_cotangent
 from ..residual import Matrix, Vector
 
 
@@ -13,7 +14,7 @@ from ..residual import Matrix, Vector
 class Part:
     """A(p) = of(p[chosen]), for parameters that are not all the matrix's.
 
-    of: a Matrix; chosen: a slice, or an array of distinct indices into p.
+    of: a Matrix; chosen: a slice, or an array of indices into p.
     """
 
     of: Matrix
@@ -34,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class PartVector:
-    """b(p) = of(p[chosen]). of: a Vector; chosen: a slice, or an array of distinct indices into p."""
+    """b(p) = of(p[chosen]). of: a Vector; chosen: a slice, or an array of indices into p."""
 
     of: Vector
     chosen: slice | Array
@@ -53,6 +54,8 @@ class PartVector:
 
 
 def _spread(p: Array, chosen: slice | Array, g: Array) -> Array:
+    """The transpose of p ↦ p[chosen]."""
     spread = np.zeros_like(p)
-    spread[chosen] = g
+    g = as_cotangent(g, p[chosen], "the vjp of a Part")
+    np.add.at(spread, np.arange(p.size)[chosen], g)  # Not spread[chosen] = g: an index may be chosen twice.
     return spread

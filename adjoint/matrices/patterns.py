@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
+from ..factor.matrix import columns_of
 
 
 def union_of_patterns(matrices: Sequence[sparse.csc_array]) -> sparse.csc_array:
@@ -26,11 +27,6 @@ def on_pattern(A: sparse.csc_array, union: sparse.csc_array) -> Array:
     data = np.zeros(union.nnz, dtype=A.dtype)
     data[places(A, union)] = A.data
     return data
-
-
-def columns_of(A: sparse.csc_array) -> Array:
-    """The column of each entry of A, (nnz,)."""
-    return np.repeat(np.arange(A.shape[1], dtype=A.indices.dtype), np.diff(A.indptr))
 
 
 def _keys(A: sparse.csc_array) -> Array:

@@ -1,4 +1,4 @@
-"""Right-hand sides b(p): constant, affine, or of a part of p."""
+"""Right-hand sides b(p): constant and affine."""
 
 from dataclasses import dataclass
 

@@ -144,9 +144,10 @@ class OptimalityCriteria:
         return middle, design(middle)
 
     def _optimality(self, x: Array, g: Array, slope: Array) -> tuple[float, float]:
-        """KKT residual and projected gradient; λ ≥ 0 by least squares over the densities between their bounds.
+        """KKT residual and projected gradient (docs/math.md, eqs. 31 and 32).
 
-        λ = 0 where the constraint does not bind; where it is violated, both are at least the violation.
+        λ ≥ 0 by least squares over the densities between their bounds; 0 where the constraint does not bind. Where
+        it is violated, both are at least the violation, relative to the bound.
         """
         scale = float(np.abs(g).max()) or 1.0
         excess = self.constraint.value(x) / self.constraint.bound - 1.0

@@ -14,14 +14,14 @@ from .search import Backtracking
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """lower ≤ x ≤ upper; numbers, or arrays (m,); ±inf where there is no bound."""
+    """lower ≤ x ≤ upper; numbers, or arrays (m,); ±inf where there is no bound. ValueError if none is between."""
 
     lower: float | Array = -np.inf
     upper: float | Array = np.inf
 
     def __post_init__(self) -> None:
         if not np.all(np.asarray(self.lower) <= np.asarray(self.upper)):
-            raise ValueError("Box: a lower bound exceeds its upper bound")
+            raise ValueError(f"Box: a lower bound exceeds its upper bound, or is nan: got {self.lower}, {self.upper}")
 
     def clip(self, x: Array) -> Array:
         """The nearest point of the box (in any diagonal inner product)."""

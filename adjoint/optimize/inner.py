@@ -53,13 +53,15 @@ class Euclidean:
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """M = diag(w): units that differ, or lumped masses. weights: w, (m,), positive."""
+    """M = diag(w): units that differ, or lumped masses. weights: w, (m,), positive; ValueError for others."""
 
     weights: Array
 
     def __post_init__(self) -> None:
-        if not np.all(np.asarray(self.weights) > 0.0) or not np.isfinite(self.weights).all():
-            raise ValueError("Weighted: expected weights that are positive and finite")
+        weights = np.asarray(self.weights)
+        bad = weights[~((weights > 0.0) & np.isfinite(weights))]
+        if bad.size:
+            raise ValueError(f"Weighted: got a weight of {bad[0]}, expected positive and finite ones")
 
     def direction(self, g: Array) -> Array:
         """g / w."""
@@ -83,7 +85,7 @@ class MassMatrix:
     """M sparse, symmetric positive definite: a consistent mass matrix, or mass plus stiffness (H¹).
 
     With it the number of iterations does not grow as the mesh is refined: Schwedes, Ham, Funke & Piggott
-    (2017), Mesh Dependence in PDE-Constrained Optimisation. One factorization for good.
+    (2017), Mesh Dependence in PDE-Constrained Optimisation. One factorization, by `factorize`, for good.
     """
 
     M: SparseMatrix

@@ -6,7 +6,7 @@ import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from adjoint.factor import Evidence
+from ..factor import Evidence
 
 PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
 

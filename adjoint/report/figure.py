@@ -6,14 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from adjoint.arrays import Array
-from adjoint.report import axes as look
-from adjoint.report.history import History
-from adjoint.report.lettering import font, wrap
-from adjoint.report.panels import panels
-from adjoint.report.record import entries
-from adjoint.report.strip import CAPTION, Designs, Layout, arrange, in_order, log_spaced
-from adjoint.report.summary import Verdict, badge, facts, outcome, run, show, title
+from ..arrays import Array
+from . import axes as look
+from .history import History
+from .lettering import font, wrap
+from .panels import panels
+from .record import entries
+from .strip import CAPTION, Designs, Layout, arrange, in_order, log_spaced
+from .summary import Verdict, badge, facts, outcome, run, show, title
 
 # All lengths in inches.
 WIDTH = 14.0

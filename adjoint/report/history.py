@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from adjoint.arrays import Array
-from adjoint.report.record import KINDS, Record, entries, number, parse, plain
+from ..arrays import Array
+from .record import KINDS, Record, entries, number, parse, plain
 
 
 @dataclass(frozen=True, eq=False)

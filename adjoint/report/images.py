@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adjoint.arrays import Array
+from ..arrays import Array
 
 SMALLEST_PICTURE = 800  # px, longer side of a written picture: a coarse design stays visible in a viewer
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from adjoint.arrays import Array
-from adjoint.report import axes as look
-from adjoint.report import tables
-from adjoint.report.figure import SIGNS, convergence_figure
-from adjoint.report.history import History
-from adjoint.report.images import design_png
-from adjoint.report.panels import panels
-from adjoint.report.record import Record, number
-from adjoint.report.strip import Designs, in_order, log_spaced
-from adjoint.report.stylesheet import SCRIPT, STYLE
-from adjoint.report.summary import Verdict, badge, brief, done, duration, outcome, show, title
-from adjoint.report.vector import panel_svg
+from ..arrays import Array
+from . import axes as look
+from . import tables
+from .figure import SIGNS, convergence_figure
+from .history import History
+from .images import design_png
+from .panels import panels
+from .record import Record, number
+from .strip import Designs, in_order, log_spaced
+from .stylesheet import SCRIPT, STYLE
+from .summary import Verdict, badge, brief, done, duration, outcome, show, title
+from .vector import panel_svg
 
 DPI = 150
 STRIP = 8  # designs on the page at a glance

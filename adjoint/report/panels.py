@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from adjoint.arrays import Array
-from adjoint.report import axes as look
-from adjoint.report.history import History
-from adjoint.report.record import entries, number, numbers
-from adjoint.report.summary import badge, change
-from adjoint.report.times import times
+from ..arrays import Array
+from . import axes as look
+from .history import History
+from .record import entries, number, numbers
+from .summary import badge, change
+from .times import times
 
 WIDE_RANGE = 30.0  # ratio of the largest to the least objective from which a linear axis hides the end
 MOST_DECADES = 1e-14  # least value over the largest on an axis of residuals

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from adjoint.arrays import Array
+from ..arrays import Array
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 Record: TypeAlias = Mapping[str, Json]

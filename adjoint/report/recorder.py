@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from adjoint.check import CheckReport
-from adjoint.factor import Counts
-from adjoint.factor.counting import collecting, phase
-from adjoint.optimize import Result, State
-from adjoint.report.environment import peak_memory
-from adjoint.report.history import HistoryWriter
+from ..check import CheckReport
+from ..factor import Counts
+from ..factor.counting import collecting, phase
+from ..optimize import Result, State
+from .environment import peak_memory
+from .history import HistoryWriter
 
 PHASE_OF = {"design": "filter"}
 """What the report calls a phase of the library, where it is another name."""
@@ -56,7 +56,7 @@ class Recorder:
             "environment": dict(environment),
             "algorithm": algorithm,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seed": 0,
+            "seed": 0 if taylor is None else taylor.seed,
             "tolerances": dict(tolerances),
         }
         if taylor is not None:
@@ -118,7 +118,7 @@ class Recorder:
             {
                 "kind": "result",
                 "status": result.status.value,
-                "iterations": result.state.iteration,
+                "iterations": result.iterations,
                 "objective": result.value,
                 "seconds": time.perf_counter() - self._clock.started,
             }

@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from adjoint.arrays import Array
-from adjoint.report.images import checked
+from ..arrays import Array
+from .images import checked
 
 Designs: TypeAlias = Sequence[tuple[int, Array]]
 

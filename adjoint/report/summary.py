@@ -6,8 +6,8 @@ from enum import Enum
 
 import numpy as np
 
-from adjoint.report.history import History
-from adjoint.report.record import Json, Record, entries, number, numbers
+from .history import History
+from .record import Json, Record, entries, number, numbers
 
 MISSING = "\N{EN DASH}"
 SPACE = "\N{NARROW NO-BREAK SPACE}"  # between groups of three digits, as SI writes numbers

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adjoint.arrays import Array
-from adjoint.report.history import History
-from adjoint.report.record import COUNTS, NUMBERS, PHASES, Record, entries, number, numbers
-from adjoint.report.summary import MISSING, brief, duration, run, show
+from ..arrays import Array
+from .history import History
+from .record import COUNTS, NUMBERS, PHASES, Record, entries, number, numbers
+from .summary import MISSING, brief, duration, run, show
 
 ENDS = 5  # iterations shown at the beginning and at the end
 WORDS = {

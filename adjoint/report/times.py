@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from adjoint.arrays import Array
-from adjoint.report import axes as look
-from adjoint.report.history import History
+from ..arrays import Array
+from . import axes as look
+from .history import History
 
 DRAWN = {
     "assembly": (("assembly",), look.SKY),

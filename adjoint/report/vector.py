@@ -6,9 +6,9 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from adjoint.report import axes as look
-from adjoint.report.history import History
-from adjoint.report.panels import Panel
+from . import axes as look
+from .history import History
+from .panels import Panel
 
 WIDTH, HEIGHT = 4.2, 2.95  # inches
 LEFT, RIGHT, BELOW, ABOVE = 0.65, 0.6, 0.45, 0.46  # inches around the frame

@@ -120,10 +120,10 @@ def gradient_memory(f: adjoint.Reduced, x: Array) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m scripts.benchmarks.linear", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="directory for linear.json")
     parser.add_argument("--small", action="store_true", help="one small mesh: seconds")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="measurements of each ratio (default: 7)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # the peers' own, about conversions of sparse matrices
     main(options.out, options.small, 2 if options.small else options.rounds)

@@ -21,6 +21,7 @@ from ..accuracy import Symmetry
 from ..counting import count, phase
 from ..direct import Direct
 from ..errors import SolveError, singular
+from ..matrix import columns_of
 from ..process import entering_threads
 from .mkl import Handle, Pattern, failure, library, missing
 
@@ -80,11 +81,6 @@ class _Layout:
         if self.absent.size:
             taken[self.absent] = 0.0
         return taken
-
-
-def columns_of(A: sparse.csc_array) -> Array:
-    """The column number of each stored entry, (nnz,)."""
-    return np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
 
 
 def equilibration(A: sparse.csc_array, symmetry: Symmetry) -> _Scaling:
