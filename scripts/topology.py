@@ -21,8 +21,7 @@ from problems.filters import density_filter, helmholtz_filter
 from problems.grid import Grid
 from scripts.progress import progress
 
-RADIUS = 0.04  # of the width: 2.4 elements on the published 60 x 20 mesh
-CHANGE = 0.01  # the run ends when no density changes by more in an iteration
+RADIUS, CHANGE = 0.04, 0.01  # of the filter, relative to the width; of the densities, at which the run ends
 MOST_DESIGNS = 240  # kept for the report; every second one is dropped when there are more
 FILTERS = ("density", "sensitivity", "helmholtz")
 SMALL = 60, 20  # elements

@@ -11,7 +11,6 @@ scaling (iparm 11) would hide the determinant, so badly scaled matrices are equi
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sparse
@@ -23,6 +22,7 @@ from ..direct import Direct
 from ..errors import SolveError, singular
 from ..matrix import columns_of
 from ..process import entering_threads
+from .equilibration import Scaling, equilibration
 from .mkl import Handle, Pattern, failure, library, missing
 
 LIMIT = np.iinfo(np.int32).max
@@ -33,14 +33,6 @@ GROWTH = 1e6
 
 MISSED = 1e-2
 """A residual above this times ‖b‖, after refinement, is no rounding."""
-
-UNEVEN = 1e3
-"""Row sums (or column sums) of |A| further apart than this are equilibrated."""
-
-SWEEPS = 6
-"""Iterations of symmetric equilibration: each halves the logarithm of the unevenness."""
-
-_Scaling: TypeAlias = tuple[Array | None, Array | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,28 +75,6 @@ class _Layout:
         return taken
 
 
-def equilibration(A: sparse.csc_array, symmetry: Symmetry) -> _Scaling:
-    """r, c, powers of 2, so that the sums of r_i |a_ij| c_j are about 1; None if those of |A| differ little.
-
-    Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM J. Matrix Anal. Appl. 35, 931.
-    """
-    magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
-    ones = np.ones(A.shape[0])
-    with np.errstate(all="ignore"):  # Stored rows of zeros and sums that overflow: not scaled.
-        rows, columns = magnitude @ ones, ones if symmetry == "symmetric" else magnitude.T @ ones
-        if not (rows.max() > UNEVEN * rows.min() or columns.max() > UNEVEN * columns.min()):
-            return None, None
-        r = ones if symmetry == "symmetric" else 1.0 / rows
-        c = 1.0 / (magnitude.T @ r)
-        if symmetry == "symmetric":
-            for _ in range(SWEEPS):
-                r = np.sqrt(r / (magnitude @ r))
-            c = r
-        r, c = np.exp2(np.round(np.log2(r))), np.exp2(np.round(np.log2(c)))
-        usable = np.isfinite(np.log2(r)).all() and np.isfinite(np.log2(c)).all()
-    return (r, c) if usable else (None, None)
-
-
 @dataclass(frozen=True, eq=False)
 class _Factors:
     """The factors of R A C in one slot of a handle, which is freed when this dies.
@@ -119,7 +89,7 @@ class _Factors:
     slot: int
     perturbed: int
     values: Array
-    scaling: _Scaling
+    scaling: Scaling
     dtype: "np.dtype[np.generic]"
 
     def __post_init__(self) -> None:
@@ -175,7 +145,7 @@ class _Analysis:
     symmetry: Symmetry
     matched: _Matched | None = None
 
-    def prepared(self, A: sparse.csc_array) -> tuple[Array, _Scaling]:
+    def prepared(self, A: sparse.csc_array) -> tuple[Array, Scaling]:
         """Pardiso's values of R A C, and R and C (None if A is not badly scaled, or definite)."""
         if self.symmetry == "hermitian":
             return self.layout.values(A.data), (None, None)
@@ -212,7 +182,7 @@ class _Analysis:
         return _regular(A, factors)
 
 
-def _factored(handle: Handle, slot: int, A: sparse.csc_array, values: Array, scaling: _Scaling, name: str) -> _Factors:
+def _factored(handle: Handle, slot: int, A: sparse.csc_array, values: Array, scaling: Scaling, name: str) -> _Factors:
     perturbed = handle.factor(slot, values, name)
     return _Factors(library().name, name, handle, slot, perturbed, values, scaling, A.dtype)
 
