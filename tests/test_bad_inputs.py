@@ -86,6 +86,16 @@ class Careless:
         return np.ones((N, 1))
 
 
+class Column:
+    """A design map, whose gradient would be broadcast."""
+
+    def __call__(self, x):
+        return x
+
+    def vjp(self, x, p_bar):
+        return p_bar[:, None]
+
+
 class CarelessVector:
     def __call__(self, p):
         return np.ones(N)
@@ -208,6 +218,19 @@ CASES = {
     "element without stiffness": (lambda: solved(rods()(np.zeros(2))), factor.SingularMatrix, "zero stiffness"),
     "u_bar of an objective too short": (lambda: gradient_of(u_bar=np.ones(2)), ValueError, r"expected \(8,\)"),
     "p_bar of an objective too long": (lambda: gradient_of(p_bar=np.ones(3)), ValueError, r"expected \(1,\)"),
+    "u_bar of an objective a column": (
+        lambda: gradient_of(u_bar=np.ones((N, 1))),
+        ValueError,
+        r"u_bar of shape \(8, 1\)",
+    ),
+    "value of an objective complex": (lambda: gradient_of(value=1.0 + 0j), TypeError, "expected a real number"),
+    "value of an objective no number": (lambda: gradient_of(value=[1.0]), TypeError, "expected a real number"),
+    "p_bar of objects": (lambda: gradient_of(p_bar=np.array([None])), TypeError, "p_bar, which has dtype object"),
+    "vjp of a design map a column": (
+        lambda: reduced(design=Column())(np.ones(1)).gradient,
+        ValueError,
+        r"design map Column has shape \(1, 1\), expected \(1,\)",
+    ),
     "p_bar of an objective a number": (lambda: gradient_of(p_bar=0.0), ValueError, r"np\.zeros_like\(p\)"),
     "objective for another state": (
         lambda: reduced(objective=adjoint.LinearFunctional(np.ones(3)))(np.ones(1)),

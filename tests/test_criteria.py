@@ -91,3 +91,18 @@ def test_criteria_with_growing_objective_go_as_low_as_they_may():
     volume = adjoint.LinearConstraint.volume(density, np.ones(48), 0.5)
     state = adjoint.OptimalityCriteria(volume, move=0.1).start(upside_down, x)
     np.testing.assert_allclose(state.proposal, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("start", "bounds", "weights", "message"),
+    [
+        (0.0, adjoint.Box(0.0, 1.0), np.ones(48), "the start is zero, and the update multiplies"),
+        (0.9, adjoint.Box(0.8, 1.0), np.ones(48), "no design meets it"),
+        (0.5, adjoint.Box(0.0, 1.0), np.ones(3), r"shape \(3,\), the design \(48,\)"),
+    ],
+)
+def test_criteria_refuse_to_start_where_they_would_stand_still_and_seem_converged(start, bounds, weights, message):
+    _, f, _ = beam()
+    algorithm = adjoint.OptimalityCriteria(adjoint.LinearConstraint(weights, 24.0), bounds=bounds)
+    with pytest.raises(ValueError, match=message):
+        algorithm.start(f, np.full(48, start))

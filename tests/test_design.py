@@ -59,6 +59,16 @@ def test_vjp_is_the_transpose_of_jvp(phi):
 
 
 @every_map
+def test_maps_of_complex_designs_have_the_conjugate_transpose(phi):
+    rng = np.random.default_rng(4)
+    x_dot, p_bar = rng.standard_normal((2, M)) + 1j * rng.standard_normal((2, M))
+    x, h = design() + 0.1j * design(3), 1e-5
+    forward = phi.jvp(x, x_dot)
+    np.testing.assert_allclose((phi(x + h * x_dot) - phi(x - h * x_dot)) / (2 * h), forward, rtol=1e-6, atol=1e-8)
+    assert np.vdot(phi.vjp(x, p_bar), x_dot) == pytest.approx(np.vdot(p_bar, forward), rel=1e-11)
+
+
+@every_map
 def test_inputs_are_not_written_to(phi):
     x, bar = design(), np.ones(M)
     phi(x), phi.vjp(x, bar), phi.jvp(x, bar)

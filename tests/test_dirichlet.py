@@ -163,3 +163,44 @@ def test_values_that_would_be_broadcast_are_refused():
     one = adjoint.AffineVector(np.ones(1), np.ones((1, M)))
     with pytest.raises(ValueError, match=r"values\(p\) has shape \(1,\), expected \(3,\)"):
         adjoint.LinearProblem(matrix(False), load(N), dirichlet=adjoint.Dirichlet(FIXED, one)).solve(np.zeros(M))
+
+
+class Still:
+    """A matrix that does not depend on p, and says so in the plainest numbers."""
+
+    def __call__(self, p):
+        return matrix(False)(np.zeros(M))
+
+    def vjp(self, p, u, lam):
+        return [0] * M
+
+    def jvp(self, p, u, p_dot):
+        return np.zeros(u.shape, dtype=int)
+
+
+class Listed:
+    """A Vector that returns lists."""
+
+    def __init__(self, of):
+        self.of = of
+
+    def __call__(self, p):
+        return self.of(p).tolist()
+
+    def vjp(self, p, lam):
+        return self.of.vjp(p, lam).tolist()
+
+    def jvp(self, p, p_dot):
+        return self.of.jvp(p, p_dot).tolist()
+
+
+@every_g
+def test_rates_of_the_values_keep_their_fractions_and_their_imaginary_parts(complex_g):
+    g, p_dot = values(complex_g), np.array([0.3, -0.7, 0.2])
+    b = adjoint.AffineVector(np.ones(N), np.zeros((N, M), dtype=int))
+    problem = adjoint.LinearProblem(Still(), Listed(b), dirichlet=adjoint.Dirichlet(FIXED, Listed(g)))
+    solution = problem.solve(np.ones(M))
+    exact = eliminated(Still()(p_dot).toarray(), np.zeros(N), g.slope @ p_dot)
+    np.testing.assert_allclose(solution.jvp(p_dot), exact, rtol=1e-12, atol=1e-13)
+    u_bar = load((N,))
+    assert solution.vjp(u_bar) @ p_dot == pytest.approx(np.vdot(u_bar, exact).real, rel=1e-12)

@@ -101,6 +101,39 @@ def test_explicit_derivative_reaches_the_gradient():
     np.testing.assert_allclose(f(p).gradient, b.slope.T @ (inverse + inverse.T) @ b(p), rtol=1e-12)
 
 
+class Loose:
+    """A matrix and a design map of the user: lists, single precision, complex cotangents of real parameters."""
+
+    def __call__(self, p):
+        return sparse.csr_array(np.diag(np.exp(p[0]) * (1.0 + 1j * np.arange(N))))
+
+    def vjp(self, p, u, lam):
+        return [np.vdot(lam, self(p) @ u).conj()] + [0.0] * (M - 1)
+
+    def jvp(self, p, u, p_dot):
+        return (p_dot[0] * (self(p) @ u)).tolist()
+
+
+class Halved:
+    def __call__(self, x):
+        return (x / 2).tolist()
+
+    def vjp(self, x, p_bar):
+        return np.asarray(p_bar / 2, dtype=np.float32)
+
+    def jvp(self, x, x_dot):
+        return (x_dot / 2).tolist()
+
+
+def test_gradients_of_real_parameters_are_real_and_double_whatever_the_users_classes_return():
+    f = adjoint.Reduced(adjoint.LinearProblem(Loose(), draw(0, N)), adjoint.LeastSquares(draw(1, N)), Halved())
+    point = f(draw(2, M))
+    assert point.gradient.dtype == np.float64
+    assert point.p.dtype == np.float64
+    assert adjoint.check(f, draw(2, M)).relative_error < 1e-6
+    assert point.jvp(np.ones(M)) == pytest.approx(point.gradient.sum(), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

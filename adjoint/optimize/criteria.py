@@ -91,6 +91,17 @@ class OptimalityCriteria:
         x = as_parameters(x, "x")
         if not np.array_equal(self.bounds.clip(x), x):
             raise ValueError("OptimalityCriteria: the start is outside of the bounds; clip it first")
+        if x.size and not x.any():
+            raise ValueError("OptimalityCriteria: the start is zero, and the update multiplies; start at the fraction")
+        if np.shape(slope := self.constraint.gradient(x)) != x.shape:
+            raise ValueError(f"OptimalityCriteria: ∂c/∂x has shape {np.shape(slope)}, the design {x.shape}")
+        lowest = np.broadcast_to(np.asarray(self.bounds.lower, dtype=float), x.shape)
+        least = self.constraint.value(lowest) if np.isfinite(lowest).all() else 0.0
+        if least > self.constraint.bound * (1.0 + self.width):
+            raise ValueError(
+                f"OptimalityCriteria: the constraint is {least:.6g} with all densities at their lower bounds, above "
+                f"its bound of {self.constraint.bound:.6g}: no design meets it"
+            )
         return self._state(f(x), 1)
 
     def advance(self, f: Callable[[Array], Point], state: CriteriaState) -> CriteriaState:
