@@ -21,7 +21,8 @@ def helmholtz_filter(grid: Grid, radius: float) -> adjoint.HelmholtzFilter:
 
     Raises ValueError for a radius that is not positive.
 
-    Lazarov & Sigmund (2011), Int. J. Numer. Methods Eng. 86, 765, eqs. 9 and 17: R = r / (2√3).
+    Lazarov & Sigmund (2011), Int. J. Numer. Methods Eng. 86, 765, eqs. 9 and 17: R = r / (2√3). Below a
+    radius of two elements densities may overshoot, to slightly less than 0 or more than 1.
     """
     if not 0.0 < radius < np.inf:
         raise ValueError(f"got a filter radius of {radius}, expected a positive length")

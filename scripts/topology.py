@@ -23,8 +23,7 @@ from scripts.progress import progress
 
 RADIUS, CHANGE = 0.04, 0.01  # of the filter, relative to the width; of the densities, at which the run ends
 MOST_DESIGNS = 240  # kept for the report; every second one is dropped when there are more
-FILTERS = ("density", "sensitivity", "helmholtz")
-SMALL = 60, 20  # elements
+FILTERS, SMALL = ("density", "sensitivity", "helmholtz"), (60, 20)
 
 
 def main(options: argparse.Namespace) -> adjoint.Result:
@@ -108,8 +107,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
     parser.add_argument("--out", required=True, help="directory for everything that is written")
     options = parser.parse_args(arguments)
-    if options.small:
-        options.nelx, options.nely = SMALL
+    if not options.out:
+        parser.error("--out is empty, expected a directory")
+    options.nelx, options.nely = SMALL if options.small else (options.nelx, options.nely)
     return options
 
 

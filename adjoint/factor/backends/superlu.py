@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy
 import scipy.sparse as sparse
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import spilu, splu
 
 from ...arrays import Array, Trans
 from ..accuracy import Symmetry, require_symmetric
@@ -87,7 +87,7 @@ class _Analysis:
             # SuperLU would solve a nonsymmetric system all the same; other backends could not.
             require_symmetric(A, self.symmetry, name)
         with self.order.lock:
-            known = self.order.permutation
+            known = self.order.permutation or (self._ordered(A) if self.definite else None)
             if known is None:
                 known = _Permutation.of(A, np.arange(A.shape[0]), self.definite)
                 lu = self._splu(known.apply(A), "MMD_AT_PLUS_A" if self.definite else "COLAMD", name)
@@ -97,6 +97,26 @@ class _Analysis:
         if self.definite:
             _require_positive_pivots(lu, name)
         return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known)
+
+    def _ordered(self, A: sparse.csc_array) -> _Permutation | None:
+        """The order for A + Aᵀ, from an incomplete factorization that drops all it can; None where that fails.
+
+        In symmetric mode a first factorization has another elimination order than later ones in the order it
+        found: the same matrix would give other last bits. (COLAMD's order stays as it is.)
+        """
+        try:
+            symbolic = spilu(
+                A,
+                drop_tol=1.0,
+                fill_factor=1.0,
+                permc_spec="MMD_AT_PLUS_A",
+                diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )
+        except RuntimeError:
+            return None
+        self.order.permutation = _Permutation.of(A, np.argsort(symbolic.perm_c), symmetric=True)
+        return self.order.permutation
 
     def _splu(self, A: sparse.csc_array, order: str, name: str):  # type: ignore[no-untyped-def]
         options = {"SymmetricMode": True} if self.definite else {}
