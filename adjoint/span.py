@@ -65,7 +65,7 @@ class Remembering:
         return lam
 
     def _recombined(self, u_bar: Array) -> Array | None:
-        """λ = u c for ū = b c, if A is stated to be symmetric and c exists; verified against Aᴴ."""
+        """λ = u c for ū = b c, if A is stated to be symmetric and c exists; None otherwise."""
         if self.factorization.symmetry == "none" or not self._forward:
             return None
         n = u_bar.shape[0]

@@ -108,3 +108,19 @@ def test_unknowns_of_very_different_units_are_not_taken_for_singular(exponent):
     for factorize in (factor.superlu, factor.superlu_cholesky):
         found = factorize(scaled).solve(scaled @ (u / D.diagonal()))
         np.testing.assert_allclose(found * D.diagonal(), u, rtol=1e-9, atol=1e-9)
+
+
+def test_large_matrices_between_two_probes_are_verified_all_the_same(monkeypatch):
+    monkeypatch.setattr("adjoint.factor.direct.PROBED_ALWAYS", 0)
+    A = sparse.diags_array([-1.0, 2.5, -1.0], offsets=[-1, 0, 1], shape=(N, N)).tocsc()
+    b = np.ones(N)
+    problem = adjoint.LinearProblem(adjoint.Affine(None, [A]), b, factor.superlu_cholesky)
+    factor.superlu_cholesky.forget()
+    solutions = [problem.solve(np.array([p])) for p in (1.0, 2.0)]
+    assert np.isfinite(solutions[0].evidence.condition)
+    assert np.isnan(solutions[1].evidence.condition)
+    np.testing.assert_allclose(solutions[1].vjp(b), -b @ solutions[1].u / 2.0)
+    assert solutions[1].evidence.adjoint_backward_error < 1e-14  # recombined, and asked against Aᵀ
+    A[0, 1] = -1.5
+    with pytest.raises(factor.NotSymmetric):
+        problem.factorize(A).solve(b)
