@@ -16,7 +16,7 @@ from .factor import Evidence
 from .factor.accuracy import product
 from .factor.matrix import as_right_hand_side
 from .matrices.vectors import ConstantVector
-from .residual import Vector
+from .residual import Residual, Vector
 from .span import Inverse
 
 
@@ -103,3 +103,64 @@ class Bordered:
             u[self.free] = self.inner.solve(b[self.free], trans)
             u[self.fixed] = b[self.fixed] - product(self.A, u, trans)[self.fixed]
         return u
+
+
+def within(
+    dirichlet: Dirichlet | None, A: sparse.csc_array, factorize: Callable[[sparse.csc_array], Inverse]
+) -> Inverse:
+    """The inverse of A, or of A with unit rows for fixed unknowns, whose free block `factorize` is given."""
+    return factorize(A) if dirichlet is None else Bordered.of(A, dirichlet, factorize)
+
+
+@dataclass(frozen=True, eq=False)
+class Constrained:
+    """The given residual in the rows of the free unknowns, u − g(p) in those of the fixed ones.
+
+    residual: of all unknowns; its rows for fixed unknowns are not used. See docs/math.md, eq. 10.
+    """
+
+    inner: Residual
+    dirichlet: Dirichlet
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """R(u, p), of u's shape."""
+        fixed = self.dirichlet.fixed
+        g = u[fixed] - self.dirichlet.at(p, u.shape)
+        r = np.asarray(self.inner.residual(u, p))
+        r = r.astype(np.result_type(r, g))  # A copy: what the user's class returned is his.
+        r[fixed] = g
+        return r
+
+    def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
+        """∂R/∂u, (n, n), with unit rows for the fixed unknowns."""
+        A = self.inner.jacobian(u, p)
+        kept = np.ones(A.shape[0])
+        kept[self.dirichlet.fixed] = 0.0
+        return sparse.csc_array(sparse.diags_array(kept) @ A + sparse.diags_array(1.0 - kept))
+
+    def vjp(self, u: Array, p: Array, lam: Array) -> Array:
+        """(∂R/∂p)ᴴ λ, (m,)."""
+        fixed = self.dirichlet.fixed
+        reaction = lam[fixed].reshape(fixed.size, -1).sum(axis=1)
+        lam = lam.copy()
+        lam[fixed] = 0.0
+        return less("vjp", self.inner.vjp(u, p, lam), self.dirichlet.given.vjp(p, reaction))
+
+    def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
+        """(∂R/∂p) ṗ, of u's shape."""
+        fixed = self.dirichlet.fixed
+        r = np.asarray(self.inner.jvp(u, p, p_dot))
+        if r.shape != u.shape:  # Its rows are about to be written by number.
+            raise ValueError(f"the jvp of the residual (of A or b) has shape {r.shape}, expected {u.shape}")
+        rates = less("jvp", np.zeros(fixed.size), self.dirichlet.given.jvp(p, p_dot))
+        r = r.astype(np.result_type(r, rates))  # A and b may have real rates, or integer zeros.
+        r[fixed] = rates if u.ndim == 1 else rates[:, None]
+        return r
+
+
+def less(method: str, first: Array, second: Array) -> Array:
+    """first − second, of one shape: NumPy would broadcast a derivative of another one without a word."""
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape:
+        raise ValueError(f"the {method} of A, b and Dirichlet values differ in shape: {first.shape}, {second.shape}")
+    return np.asarray(first - second)

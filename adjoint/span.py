@@ -31,15 +31,40 @@ class Inverse(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Remembering:
-    """A factorization that remembers its first solve and its last adjoint one, and solves no system twice.
+    """An inverse that remembers its last adjoint solve: asked for λ, then for the gradient, it solves once."""
 
-    What A u = b gave is recombined for adjoint right-hand sides in the span of b where A is stated to be
-    symmetric or Hermitian.
+    inverse: Inverse
+    _adjoint: list[tuple[Array, Array]] = field(default_factory=list)
+
+    @property
+    def evidence(self) -> Evidence:
+        """That of the inverse."""
+        return self.inverse.evidence
+
+    def solve(self, b: Array, trans: Trans = "N") -> Array:
+        """The solution for b, (n,) or (n, k); see `Factorization.solve`."""
+        if trans == "N":
+            return self.inverse.solve(b)
+        if trans == "T":
+            return self.solve(b.conj(), "H").conj()
+        for known, lam in self._adjoint:
+            if np.array_equal(known, b):
+                return lam
+        lam = self.inverse.solve(b, "H")
+        # One block only: the next objective mostly asks for another, and each holds two full vectors.
+        self._adjoint[:] = [(b.copy(), lam)]
+        return lam
+
+
+@dataclass(frozen=True, eq=False)
+class Recombining:
+    """A factorization that remembers its first solve A u = b.
+
+    It is recombined for adjoint right-hand sides in the span of b where A is stated to be symmetric or Hermitian.
     """
 
     factorization: Factorization
     _forward: list[tuple[Array, Array]] = field(default_factory=list)
-    _adjoint: list[tuple[Array, Array]] = field(default_factory=list)
 
     @property
     def evidence(self) -> Evidence:
@@ -55,14 +80,8 @@ class Remembering:
             return u
         if trans == "T":
             return self.solve(b.conj(), "H").conj()
-        for known, lam in self._adjoint:
-            if np.array_equal(known, b):
-                return lam
         recombined = self._recombined(b)
-        lam = self.factorization.solve(b, "H") if recombined is None else recombined
-        # One block only: the next objective mostly asks for another, and each holds two full vectors.
-        self._adjoint[:] = [(b.copy(), lam)]
-        return lam
+        return self.factorization.solve(b, "H") if recombined is None else recombined
 
     def _recombined(self, u_bar: Array) -> Array | None:
         """λ = u c for ū = b c, if A is stated to be symmetric and c exists; None otherwise."""
