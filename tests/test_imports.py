@@ -26,6 +26,11 @@ ALLOWED = {
         *("adjoint.arrays", "adjoint.dirichlet", "adjoint.factor", "adjoint.matrices", "adjoint.parameters"),
         *("adjoint.residual", "adjoint.span", "adjoint.steady"),
     },
+    "adjoint.nearby": {"adjoint.arrays", "adjoint.factor"},
+    "adjoint.newton": {
+        *("adjoint.arrays", "adjoint.dirichlet", "adjoint.factor", "adjoint.nearby", "adjoint.newton"),
+        *("adjoint.parameters", "adjoint.residual", "adjoint.span", "adjoint.steady"),
+    },
     "adjoint.objectives": {
         *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
     },

@@ -104,12 +104,24 @@ class Krylov:
         Raises what `Direct.__call__` raises, and what the preconditioner does; `solve` raises KrylovStalled.
         """
         A = as_csc(A)
-        n = A.shape[0]
-        name = f"{self.label} for a {n}x{n} matrix"
         counts = Counts()
         with collecting(counts), phase("factor"):
             count(numeric=1)
             approximation = self.preconditioner(A, self.symmetry)
+        return self._iterating(A, approximation, counts)
+
+    def nearby(self, A: SparseMatrix | Array, made: Factorization) -> Factorization:
+        """Iterate with A, preconditioned by what was set up for a matrix nearby: nothing is set up.
+
+        made: by this method, with these or other tolerances. Raises TypeError for a direct factorization.
+        """
+        if not isinstance(made.factors, _Iterative):
+            raise TypeError(f"got {made}, expected a factorization made by {self.label}")
+        return self._iterating(as_csc(A), made.factors.approximation, Counts())
+
+    def _iterating(self, A: sparse.csc_array, approximation: Approximation, counts: Counts) -> Factorization:
+        n = A.shape[0]
+        name = f"{self.label} for a {n}x{n} matrix"
         # The 2-norms of the residuals are verified; in the ∞-norm they may be √n further apart.
         worst = SLACK * max(self.rtol, self.adjoint_rtol) * np.sqrt(n)
         accuracy = Accuracy(worst, worst, rows=False, probe=False)

@@ -1,6 +1,7 @@
 """A(p) and b(p): sparse matrices and right-hand sides that depend on parameters."""
 
 from .affine import Affine, Constant
+from .assembly import Assembly
 from .combination import Combination
 from .elements import Elements
 from .entries import Entries
@@ -10,6 +11,7 @@ from .vectors import AffineVector, ConstantVector
 __all__ = [
     "Affine",
     "AffineVector",
+    "Assembly",
     "Combination",
     "Constant",
     "ConstantVector",

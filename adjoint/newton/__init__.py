@@ -1,0 +1,31 @@
+"""Newton's method, and nonlinear problems with exact derivatives."""
+
+from .bounds import Bounds
+from .errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian
+from .forcing import EisenstatWalker
+from .globalization import AffineInvariant, FullSteps, Globalization, LineSearch, Step
+from .iteration import Newton, Outcome
+from .problem import NonlinearProblem, Start
+from .starts import Homotopy, PseudoTransient
+from .system import System
+
+__all__ = [
+    "AffineInvariant",
+    "Bounds",
+    "EisenstatWalker",
+    "FullSteps",
+    "Globalization",
+    "Homotopy",
+    "LineSearch",
+    "Newton",
+    "NewtonDiverged",
+    "NewtonStalled",
+    "NonFiniteResidual",
+    "NonlinearProblem",
+    "Outcome",
+    "PseudoTransient",
+    "SingularJacobian",
+    "Start",
+    "Step",
+    "System",
+]

@@ -1,0 +1,128 @@
+"""Nonlinear problems R(u, p) = 0."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..dirichlet import Constrained, Dirichlet
+from ..factor import Counts, Factorization, NonFinite, lu
+from ..factor.counting import collecting
+from ..factor.krylov import Krylov
+from ..parameters import as_parameters
+from ..residual import Residual
+from ..span import Remembering
+from ..steady import SteadySolution
+from .bounds import Bounds
+from .history import History
+from .inverse import AtSolution
+from .iteration import Newton
+from .system import System, size_of
+
+
+class Start(Protocol):
+    """Makes a better start for Newton's method from u0, where that is too far off."""
+
+    def __call__(self, system: System, u: Array) -> Array:
+        """A state from which Newton's method will converge."""
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearProblem:
+    """R(u, p) = 0, solved by Newton's method: the solution gives every derivative without a factorization more.
+
+    residual: R with its derivatives: a class of your own, or `complex_step(function, n, m)`. u0: (n,), or a function
+    p ↦ u0, a first guess. factorize: what ∂R/∂u is stated to be: `lu` (anything), `cholesky`, `ldl`, a named backend,
+    `cg(…)`, `gmres(…)`. dirichlet: unknowns whose values are given; their rows of R are not used. method: tolerances
+    and globalization. start: `PseudoTransient(…)` or `Homotopy(…)`, for hard starts. bounds: within which u must stay.
+    Raises TypeError or ValueError for what cannot be.
+    """
+
+    residual: Residual
+    u0: Array | Callable[[Array], Array]
+    factorize: Callable[[sparse.csc_array], Factorization] = lu
+    dirichlet: Dirichlet | None = None
+    method: Newton = field(default_factory=Newton)
+    start: Start | None = None
+    bounds: Bounds | None = None
+
+    def __post_init__(self) -> None:
+        missing = [name for name in _METHODS if not callable(getattr(self.residual, name, None))]
+        if missing:
+            raise TypeError(
+                f"NonlinearProblem: {type(self.residual).__name__} has no method {missing[0]}; expected a residual "
+                f"with {', '.join(_METHODS)}. A plain function: adjoint.complex_step(function, n=…, m=…)"
+            )
+        if not callable(self.factorize):
+            raise TypeError(f"NonlinearProblem: got factorize={self.factorize!r}, expected one such as adjoint.lu")
+        if self.method.forcing is not None and not isinstance(self.factorize, Krylov):
+            raise TypeError("NonlinearProblem: forcing is for Krylov solves: factorize=adjoint.gmres(…) or cg(…)")
+        if not callable(self.u0):
+            _as_state(self.u0)
+
+    @cached_property
+    def equation(self) -> Residual:
+        """R(u, p) with the rows of Dirichlet data."""
+        return self.residual if self.dirichlet is None else Constrained(self.residual, self.dirichlet)
+
+    def solve(self, p: Array, near: SteadySolution | None = None) -> SteadySolution:
+        """u with R(u, p) = 0, ready for derivatives; p: (m,).
+
+        near: a solution for similar parameters, from which to start, along its tangent if that is closer. Each step
+        factors one Jacobian. Raises NewtonDiverged, NewtonStalled, SingularJacobian, NonFiniteResidual, what
+        `factorize` raises, and ValueError or TypeError for a residual, a Jacobian or a p of the wrong shape or type.
+        """
+        p = as_parameters(p)
+        p.setflags(write=False)  # The user's functions will see it.
+        counts = Counts()
+        with collecting(counts):
+            system = self.system(p)
+            if near is None:
+                u = system.prepared(_as_state(self.u0(p) if callable(self.u0) else self.u0))
+                u = u if self.start is None else self.start(system, u)
+            else:
+                u = _followed(system, near)
+            outcome = self.method.solve(system, u)
+        u = outcome.u
+        u.setflags(write=False)  # Gradients come from it later.
+        inverse = Remembering(AtSolution(system, outcome))
+        return SteadySolution(u, p, self.equation, inverse, counts)
+
+    def system(self, p: Array) -> System:
+        """The equations for one p."""
+        return System(self.residual, self.dirichlet, p, self.factorize, self.bounds, self.method.scale, History())
+
+    def near(self, solution: SteadySolution) -> "NonlinearProblem":
+        """The same problem, started from a solution."""
+        return replace(self, u0=solution.u, start=None)
+
+
+_METHODS = ("residual", "jacobian", "vjp", "jvp")
+
+
+def _as_state(u: Array) -> Array:
+    """A float64 or complex128 copy of a start, (n,)."""
+    u = np.asarray(u)
+    if u.dtype.kind not in "fciu":
+        raise TypeError(f"got u0 of dtype {u.dtype}, expected float64 or complex128")
+    if u.ndim != 1 or u.size == 0:
+        raise ValueError(f"got u0 of shape {u.shape}, expected a vector (n,) with at least one unknown")
+    if not np.isfinite(u).all():
+        bad = np.flatnonzero(~np.isfinite(u))
+        raise NonFinite(f"u0[{bad[0]}] is {u[bad[0]]} ({bad.size} such), expected finite numbers")
+    return u.astype(np.complex128 if u.dtype.kind == "c" else np.float64)
+
+
+def _followed(system: System, near: SteadySolution) -> Array:
+    """The start from a nearby solution: along its tangent, or the solution itself if ‖R‖ is smaller there."""
+    if near.p.shape != system.p.shape:
+        raise ValueError(f"near: got a solution with parameters {near.p.shape}, expected {system.p.shape}")
+    u = system.prepared(near.u)
+    du = near.jvp(system.p - near.p)
+    along = system.prepared(u + system.longest(u, du) * du)
+    smaller = size_of(system.residual(along)) < size_of(system.residual(u))
+    return along if smaller else u

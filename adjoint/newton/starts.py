@@ -1,0 +1,123 @@
+"""Ways to a start from which Newton's method converges: pseudo-transient continuation, homotopy in the parameters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..factor import SolveError
+from ..parameters import as_parameters
+from .errors import NewtonDiverged, failure
+from .history import History
+from .iteration import Newton
+from .system import System, finite, size_of
+
+GROWTH = 10.0
+"""By which a pseudo-time step grows at most, and ‖R‖ may."""
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoTransient:
+    """Follows M u′ = −R(u) towards its steady state: (M/δ + J) Δu = −R, δ growing as ‖R‖ falls.
+
+    step: the first δ, in pseudo-time. mass: the diagonal of M, a number or (n,); negative where u′ = +R is the stable
+    direction. until: of ‖R‖, relative to the start, at which Newton takes over. max_steps: at most so many
+    factorizations. Raises ValueError for values that make no sense; NewtonDiverged when called and not successful.
+
+    Kelley & Keyes (1998), SIAM J. Numer. Anal. 35, 508: switched evolution relaxation.
+    """
+
+    step: float
+    mass: float | Array = 1.0
+    until: float = 1e-3
+    max_steps: int = 200
+
+    def __post_init__(self) -> None:
+        if not (self.step > 0.0 and 0.0 < self.until < 1.0 and self.max_steps >= 1):
+            raise ValueError(
+                f"PseudoTransient: got step={self.step}, until={self.until}, max_steps={self.max_steps}; expected "
+                "step > 0, 0 < until < 1, at least one step"
+            )
+
+    def __call__(self, system: System, u: Array) -> Array:
+        """A state with ‖R‖ ≤ until ‖R(u)‖."""
+        free = np.ones(u.size) if system.dirichlet is None else _indicator(system.dirichlet.free(u.size), u.size)
+        mass = sparse.diags_array(np.broadcast_to(self.mass, u.shape) * free, format="csc")
+        r = system.residual(u)
+        norm = system.accepted(r)
+        target, delta = self.until * norm, self.step
+        system.history.iterate(norm)
+        for _ in range(self.max_steps):
+            if norm <= target:
+                return u
+            shifted = sparse.csc_array(system.jacobian(u) + mass / delta)
+            shifted.sort_indices()
+            du = system.correction(system.factored(shifted), r)
+            factor = system.longest(u, du)
+            trial = system.residual(u + factor * du)
+            new = size_of(trial) if finite(trial) else np.inf
+            if not new <= GROWTH * norm:
+                delta /= GROWTH
+                continue
+            u, r = u + factor * du, trial
+            delta *= min(GROWTH, norm / max(new, np.finfo(float).tiny))
+            system.history.step(system.norm(du), factor, "pseudo-transient")
+            system.history.iterate(new)
+            norm = new
+        message = (
+            f"pseudo-transient continuation did not reach {self.until:.0e} of ‖R(u0)‖ in {self.max_steps} steps. Usual "
+            "causes: M u′ = −R runs away from the solution (mass=-1.0 turns it round), a first step that is too long "
+            "or far too short, no steady state."
+        )
+        raise failure(NewtonDiverged, message, system.history)
+
+
+def _indicator(chosen: Array, n: int) -> Array:
+    marks = np.zeros(n)
+    marks[chosen] = 1.0
+    return marks
+
+
+@dataclass(frozen=True, eq=False)
+class Homotopy:
+    """Solves for easy parameters first, and follows: p_s = path(p, s), s from 1/steps to 1, path(p, 1) = p.
+
+    path: (p, s) ↦ p_s, (m,), such as a load scaled by s. steps: equal ones to begin with; one that fails is halved,
+    down to `shortest`. method: for the states on the way, which need not be accurate. Raises ValueError for values that
+    make no sense; when called, the error of the shortest step.
+    """
+
+    path: Callable[[Array, float], Array]
+    steps: int = 4
+    shortest: float = 1e-4
+    method: Newton = field(default_factory=lambda: Newton(rtol=1e-4, gradient_rtol=0.5))
+
+    def __post_init__(self) -> None:
+        if not (self.steps >= 1 and 0.0 < self.shortest <= 1.0):
+            raise ValueError(f"Homotopy: got steps={self.steps}, shortest={self.shortest}; expected ≥ 1, and 0 … 1")
+
+    def __call__(self, system: System, u: Array) -> Array:
+        """The solution at s = 1, as accurate as `method` makes it."""
+        s, ds = 0.0, 1.0 / self.steps
+        before: tuple[float, Array] | None = None
+        while s < 1.0:
+            ds = 1.0 - s if s + 1.5 * ds > 1.0 else ds
+            p = as_parameters(self.path(system.p, s + ds), "path(p, s)")
+            if p.shape != system.p.shape:
+                raise ValueError(f"Homotopy: path(p, s) has shape {p.shape}, expected {system.p.shape}")
+            stage = replace(system, p=p, history=History())
+            start = u if before is None else u + (u - before[1]) * ds / (s - before[0])  # along the secant
+            try:
+                found = self.method.solve(stage, self._inside(stage, u, start)).u
+            except SolveError:
+                if not ds / 2.0 >= self.shortest:
+                    raise
+                ds /= 2.0
+                continue
+            before, u, s = (s, u) if s > 0.0 else None, found, s + ds
+        return system.prepared(u)
+
+    def _inside(self, stage: System, u: Array, start: Array) -> Array:
+        return stage.prepared(u + stage.longest(u, start - u) * (start - u))
