@@ -1,6 +1,7 @@
 """Adjoint-method sensitivity analysis: exact gradients through sparse solves, for NumPy and SciPy models."""
 
 from .check import CheckReport, check
+from .continuation import BranchPoint, Fold, fold, follow, trace
 from .design import (
     Composed,
     ConvolutionFilter,
@@ -97,6 +98,7 @@ __all__ = [
     "Backtracking",
     "Bounds",
     "Box",
+    "BranchPoint",
     "CheckReport",
     "Combination",
     "Compliance",
@@ -115,6 +117,7 @@ __all__ = [
     "Euclidean",
     "Evidence",
     "Factorization",
+    "Fold",
     "ForkedProcess",
     "FullSteps",
     "HeavisideProjection",
@@ -169,6 +172,8 @@ __all__ = [
     "cholesky",
     "counting",
     "descend",
+    "fold",
+    "follow",
     "gmres",
     "ilu",
     "jacobi",
@@ -176,4 +181,5 @@ __all__ = [
     "lu",
     "minimize",
     "rigid_body_modes",
+    "trace",
 ]

@@ -36,7 +36,7 @@ NOISE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Nearby:
-    """The inverse of A by iterative refinement with the factors of a matrix nearby (docs/math.md, eq. 36).
+    """The inverse of A by iterative refinement with the factors of a matrix nearby (docs/math.md, eq. 37).
 
     A: (n, n); stale: the factors of the other matrix; factorize: what A is factored by where refinement would not
     converge, once and for all later solves. Krylov methods iterate with A itself, preconditioned as `stale` was.

@@ -27,6 +27,10 @@ ALLOWED = {
         *("adjoint.residual", "adjoint.span", "adjoint.steady"),
     },
     "adjoint.nearby": {"adjoint.arrays", "adjoint.factor"},
+    "adjoint.continuation": {
+        *("adjoint.arrays", "adjoint.continuation", "adjoint.factor", "adjoint.newton", "adjoint.parameters"),
+        *("adjoint.residual", "adjoint.steady"),
+    },
     "adjoint.newton": {
         *("adjoint.arrays", "adjoint.dirichlet", "adjoint.factor", "adjoint.nearby", "adjoint.newton"),
         *("adjoint.parameters", "adjoint.residual", "adjoint.span", "adjoint.steady"),

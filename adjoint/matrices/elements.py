@@ -10,6 +10,7 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from ..factor.errors import NonFinite
 from ..parameters import cotangent, require_length
+from .assembly import Assembly, as_dofs
 
 PRODUCTS = 1 << 18
 """Multiplications of a block of elements: it stays in the cache, and OpenBLAS on one thread (`adjoint.arrays.dot`)."""
@@ -31,13 +32,7 @@ class Elements:
     Ke: Array
 
     def __post_init__(self) -> None:
-        dofs, Ke = np.asarray(self.dofs), np.asarray(self.Ke)
-        if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
-            raise TypeError(f"Elements: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)")
-        if dofs.min() < -1 or dofs.max() < 0:
-            raise ValueError(
-                f"Elements: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed"
-            )
+        dofs, Ke = as_dofs(self.dofs, "Elements"), np.asarray(self.Ke)
         count, k = dofs.shape
         if Ke.shape not in ((k, k), (count, k, k)) or Ke.dtype.kind not in "fciu":
             raise ValueError(
@@ -45,7 +40,7 @@ class Elements:
             )
         if not np.isfinite(Ke).all():
             raise NonFinite("Elements: Ke holds nan or inf; a degenerate element, or a missing material constant")
-        object.__setattr__(self, "dofs", dofs.astype(np.intp))
+        object.__setattr__(self, "dofs", dofs)
         object.__setattr__(self, "Ke", Ke.astype(complex if Ke.dtype.kind == "c" else float))
 
     @property
@@ -57,19 +52,9 @@ class Elements:
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
         """S with A.data = S s, (nnz, n_e), and a matrix of ones on the pattern of A, (n, n)."""
         count, k = self.dofs.shape
-        rows = np.broadcast_to(self.dofs[:, :, None], (count, k, k))
-        columns = np.broadcast_to(self.dofs[:, None, :], (count, k, k))
-        kept = np.flatnonzero((rows >= 0) & (columns >= 0))
-        key = (columns * self.n + rows).ravel()[kept]
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        first = np.flatnonzero(np.diff(key, prepend=-1))
-        values = np.broadcast_to(self.Ke, (count, k, k)).reshape(-1)[kept[order]]
-        starts = np.append(first, key.size)
-        scatter = sparse.csr_array((values, kept[order] // (k * k), starts), shape=(first.size, count))
-        entry_columns, entry_rows = np.divmod(key[first], self.n)
-        indptr = np.searchsorted(entry_columns, np.arange(self.n + 1))
-        pattern = sparse.csc_array((np.ones(first.size), entry_rows, indptr), shape=(self.n, self.n))
+        ones, pattern = Assembly(self.dofs).scatter
+        values = np.broadcast_to(self.Ke, (count, k, k)).reshape(-1)[ones.indices]
+        scatter = sparse.csr_array((values, ones.indices // (k * k), ones.indptr), shape=(pattern.nnz, count))
         return scatter, pattern
 
     def __call__(self, p: Array) -> sparse.csc_array:

@@ -23,6 +23,8 @@ class AtSolution:
 
     @cached_property
     def _refined(self) -> Inverse:
+        if self.outcome.current:
+            return self.outcome.at.inverse
         return self.system.renewed(self.system.jacobian(self.outcome.u), self.outcome.at.inverse)
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:

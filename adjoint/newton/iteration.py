@@ -13,13 +13,17 @@ from .system import Linearization, System, finite, size_of
 NEAR = 1e-4
 """Relative size of corrections below which convergence that is still linear means a singular Jacobian."""
 
+SOLVED = 1e-4
+"""Relative size of Newton's correction up to which a state from elsewhere is called a solution."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """u with R(u, p) = 0, and what it took.
 
-    at: ∂R/∂u at the iterate before the last; residual: ‖R(u, p)‖₂; error: of u, as the last correction and what
-    it left of ‖R‖ imply, relative to the size of u; gradient_error: the relative error of a gradient from there.
+    at: ∂R/∂u at the iterate before the last, or, if `current`, at u; residual: ‖R(u, p)‖₂; error: of u, as the last
+    correction and what it left of ‖R‖ imply, relative to the size of u; gradient_error: what that implies in a gradient
+    (docs/math.md, eq. 36).
     """
 
     u: Array
@@ -27,6 +31,7 @@ class Outcome:
     residual: float
     error: float
     gradient_error: float
+    current: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +151,7 @@ class Newton:
             if polishing or implied <= self.gradient_rtol or norm <= system.rounding(u, at):
                 break
             delta, before = system.correction(at, r), max(norm, np.finfo(float).tiny)
-        return Outcome(u, at, norm, error, implied)
+        return Outcome(u, at, norm, error, implied, False)
 
     def _diverged(self, system: System) -> NewtonDiverged | SingularJacobian:
         if system.history.linear:
@@ -158,3 +163,19 @@ class Newton:
             "adjoint.Homotopy(…); else more max_iterations."
         )
         return failure(NewtonDiverged, message, system.history)
+
+
+def accepted(system: System, u: Array) -> Outcome:
+    """A state as the solution that it is said to be; raises ValueError if Newton's correction is large."""
+    r = system.residual(u)
+    norm = system.accepted(r)
+    system.history.iterate(norm)
+    at = system.factored(system.jacobian(u))
+    left, size = system.norm(system.correction(at, r)), system.norm(u)
+    error = left / size if size > 0.0 else left
+    if not error <= SOLVED:
+        raise ValueError(
+            f"u does not solve R(u, p) = 0: ‖R‖ = {norm:.1e}, Newton's correction is {error:.1e} of u, expected at "
+            f"most {SOLVED:.0e}; `solve` finds a solution from it"
+        )
+    return Outcome(u, at, norm, error, error, True)

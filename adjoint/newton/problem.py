@@ -20,7 +20,7 @@ from ..steady import SteadySolution
 from .bounds import Bounds
 from .history import History
 from .inverse import AtSolution
-from .iteration import Newton
+from .iteration import Newton, accepted
 from .system import System, size_of
 
 
@@ -91,6 +91,21 @@ class NonlinearProblem:
         u.setflags(write=False)  # Gradients come from it later.
         inverse = Remembering(AtSolution(system, outcome))
         return SteadySolution(u, p, self.equation, inverse, counts)
+
+    def at(self, u: Array, p: Array) -> SteadySolution:
+        """A state found otherwise, by a solver of your own, as the solution it is: one factorization.
+
+        u: (n,), taken as it is. Raises ValueError if it is no solution: if Newton's correction is more than 10⁻⁴ of it;
+        otherwise evidence.gradient_error tells what that implies. Raises what `solve` raises.
+        """
+        p, u = as_parameters(p), _as_state(u)
+        p.setflags(write=False)
+        u.setflags(write=False)
+        counts = Counts()
+        with collecting(counts):
+            system = self.system(p)
+            outcome = accepted(system, u)
+        return SteadySolution(u, p, self.equation, Remembering(AtSolution(system, outcome)), counts)
 
     def system(self, p: Array) -> System:
         """The equations for one p."""
