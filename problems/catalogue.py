@@ -12,10 +12,16 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.arrays import Array
 
+from .bratu import bratu
+from .circuit import diode_ladder
+from .conduction import conduction
 from .elasticity import cantilever, cantilever_3d, mbb, two_load_cantilever
 from .filters import helmholtz_filter
 from .grid import Grid
 from .helmholtz import helmholtz, receivers
+from .hyperelasticity import bent_cantilever, stretched_block
+from .radiation import radiating_plate
+from .sellar import SellarObjective, sellar
 from .transport import advection_diffusion
 
 Case = tuple[adjoint.Reduced, Array]
@@ -102,6 +108,18 @@ def _entries() -> Case:
     return adjoint.Reduced(adjoint.LinearProblem(A, np.arange(1.0, n + 1)), target), _densities(2 * n)
 
 
+def _nonlinear(problem: adjoint.NonlinearProblem) -> Case:
+    """The weighted mean of half of the unknowns, and a misfit, of a nonlinear problem away from its nominal point."""
+    nominal = problem.residual.nominal  # type: ignore[attr-defined]
+    n = problem.solve(nominal).u.size
+    rng = np.random.default_rng(n)
+    observe = sparse.eye_array(n, format="csr")[::2]
+    misfit = adjoint.LeastSquares(rng.standard_normal(observe.shape[0]), observe)
+    mean = adjoint.LinearFunctional(rng.uniform(0.5, 1.0, n) / n)
+    f = adjoint.Reduced(problem, adjoint.Sum([misfit, mean], [1.0 / n, 1.0]))
+    return f, nominal * rng.uniform(0.9, 1.1, nominal.size)
+
+
 CATALOGUE: dict[str, Callable[[], Case]] = {
     "MBB beam, density filter, SIMP": _mbb,
     "cantilever, Helmholtz filter, projection, RAMP": _cantilever,
@@ -111,4 +129,11 @@ CATALOGUE: dict[str, Callable[[], Case]] = {
     "Helmholtz with absorbing layer": _waves,
     "random complex nonsymmetric, affine": _random_affine,
     "dense block from entries": _entries,
+    "Bratu": lambda: _nonlinear(bratu(7, 5)),
+    "nonlinear conduction and advection": lambda: _nonlinear(conduction(8, 5)),
+    "diode ladder": lambda: _nonlinear(diode_ladder(10)),
+    "Sellar": lambda: (adjoint.Reduced(sellar(), SellarObjective()), np.array([4.5, 2.2, 1.1])),
+    "hyperelastic cantilever": lambda: _nonlinear(bent_cantilever(5, 3)),
+    "hyperelastic block, stretched by a parameter": lambda: _nonlinear(stretched_block(4, 3)),
+    "radiating plate": lambda: _nonlinear(radiating_plate(6, 4)),
 }

@@ -155,7 +155,7 @@ def _points(
             try:
                 point, work = _next(point, length, metric)
                 break
-            except (SolveError, ValueError) as error:
+            except SolveError as error:
                 length /= 2.0
                 if not length >= shortest:
                     raise NewtonStalled(
@@ -170,6 +170,8 @@ def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoin
     problem, (u_dot, value_dot) = point.problem, point.tangent
     row, corner = metric.dual(u_dot, value_dot)
     augmented = Augmented(problem.equation, point.p, point.parameter, row, corner)
+    if problem.bounds is not None and problem.bounds.longest(point.u, length * u_dot) < 1.0:
+        raise NewtonStalled("the tangent leaves the bounds")
     start = np.append(point.u + length * u_dot, point.value + length * value_dot)
     distance = np.array([dot(row, start[:-1]) + corner * start[-1]])
     scales = np.append(np.broadcast_to(problem.method.scale, point.u.shape), metric.parameter)

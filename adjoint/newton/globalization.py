@@ -78,7 +78,7 @@ class AffineInvariant:
             v = u + factor * du
             trial = system.residual(v)
             if not finite(trial):
-                factor, shortened = 0.5 * factor if factor > 0.1 else CUT * factor, True
+                factor, shortened = _halved(factor), True
                 continue
             simplified = system.correction(at, trial)
             bar = system.norm(simplified)
@@ -130,8 +130,13 @@ class LineSearch:
                 growth = (new / norm) ** 2
                 factor *= float(np.clip(factor / (growth - 1.0 + 2.0 * factor), CUT, 0.5))
             else:
-                factor *= CUT
+                factor = _halved(factor)
         raise _stalled(system, u, du, self.shortest)
+
+
+def _halved(factor: float) -> float:
+    """The next trial after one outside of R's domain: first by halves, then, as it is far off, by tenths."""
+    return 0.5 * factor if factor > CUT else CUT * factor
 
 
 def _stalled(system: System, u: Array, du: Array, shortest: float) -> NewtonStalled | NonFiniteResidual:

@@ -35,6 +35,11 @@ class History:
         return len(self._steps)
 
     @property
+    def longest(self) -> float:
+        """The largest ‖Δu‖ so far, 0 if there was none."""
+        return max((size for size, _, _ in self._steps), default=0.0)
+
+    @property
     def linear(self) -> bool:
         """Whether the last four full Newton steps shrank as they do where the Jacobian is singular."""
         low, high = SINGULAR

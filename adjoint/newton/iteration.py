@@ -5,13 +5,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..arrays import Array
-from .errors import NewtonDiverged, SingularJacobian, failure
+from .errors import NewtonDiverged, NewtonStalled, SingularJacobian, failure
 from .forcing import EisenstatWalker
 from .globalization import AffineInvariant, Globalization, Step
 from .system import Linearization, System, finite, size_of
 
 NEAR = 1e-4
 """Relative size of corrections below which convergence that is still linear means a singular Jacobian."""
+
+EXHAUSTED = 1e-10
+"""Of the longest step: the size of a correction that rounding makes, where the solution itself is zero."""
+
+NOISY = 1e3
+"""‖R‖ over its rounding error by ε ‖|∂R/∂u| |u|‖ at which a stalled iteration has got as far as it can."""
 
 SOLVED = 1e-4
 """Relative size of Newton's correction up to which a state from elsewhere is called a solution."""
@@ -86,7 +92,12 @@ class Newton:
                 return self._finished(system, at, u, r, du, curvature)
             if system.history.linear and system.norm(du) <= NEAR * system.norm(u):
                 raise system.degenerate()
-            last = self._advance(solver, u, r, at, du, last)
+            try:
+                last = self._advance(solver, u, r, at, du, last)
+            except NewtonStalled:
+                if not self._exhausted(system, u, r, at, du):
+                    raise
+                return _outcome(system, u, r, at, system.norm(du), curvature, True)
             u, r, delta = last.u, last.r, last.simplified
             if delta is None:
                 continue
@@ -101,6 +112,8 @@ class Newton:
                 if done is not None:
                     return done
                 last = None
+        if self._exhausted(system, u, r, at, du):
+            return _outcome(system, u, r, at, system.norm(du), curvature, False)
         raise self._diverged(system)
 
     def _advance(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
@@ -144,14 +157,17 @@ class Newton:
             r = system.residual(u)
             norm = system.accepted(r)
             system.history.iterate(norm)
-            left = system.norm(delta) * norm / before
-            size = system.norm(u)
-            error = left / size if size > 0.0 else left
-            implied = curvature * left + error
-            if polishing or implied <= self.gradient_rtol or norm <= system.rounding(u, at):
+            outcome = _outcome(system, u, r, at, system.norm(delta) * norm / before, curvature, False)
+            if outcome.gradient_error <= self.gradient_rtol or norm <= system.rounding(u, at):
                 break
             delta, before = system.correction(at, r), max(norm, np.finfo(float).tiny)
-        return Outcome(u, at, norm, error, implied, False)
+        return outcome
+
+    def _exhausted(self, system: System, u: Array, r: Array, at: Linearization, du: Array) -> bool:
+        """Whether the correction is rounding, so that an iteration that makes no progress is at its end."""
+        size, longest = system.norm(du), system.history.longest
+        rounding = size_of(r) <= NOISY * system.rounding(u, at) and size <= NEAR * system.norm(u)
+        return rounding or size <= EXHAUSTED * longest
 
     def _diverged(self, system: System) -> NewtonDiverged | SingularJacobian:
         if system.history.linear:
@@ -165,17 +181,25 @@ class Newton:
         return failure(NewtonDiverged, message, system.history)
 
 
+def _outcome(
+    system: System, u: Array, r: Array, at: Linearization, left: float, curvature: float, current: bool
+) -> Outcome:
+    """u as the solution, with ‖u − u*‖ ≈ left and what that implies (docs/math.md, eq. 36)."""
+    size = system.norm(u)
+    error = left / size if size > 0.0 else left
+    return Outcome(u, at, size_of(r), error, curvature * left + error, current)
+
+
 def accepted(system: System, u: Array) -> Outcome:
     """A state as the solution that it is said to be; raises ValueError if Newton's correction is large."""
     r = system.residual(u)
     norm = system.accepted(r)
     system.history.iterate(norm)
     at = system.factored(system.jacobian(u))
-    left, size = system.norm(system.correction(at, r)), system.norm(u)
-    error = left / size if size > 0.0 else left
-    if not error <= SOLVED:
+    outcome = _outcome(system, u, r, at, system.norm(system.correction(at, r)), 0.0, True)
+    if not outcome.error <= SOLVED:
         raise ValueError(
-            f"u does not solve R(u, p) = 0: ‖R‖ = {norm:.1e}, Newton's correction is {error:.1e} of u, expected at "
-            f"most {SOLVED:.0e}; `solve` finds a solution from it"
+            f"u does not solve R(u, p) = 0: ‖R‖ = {norm:.1e}, Newton's correction is {outcome.error:.1e} of u, "
+            f"expected at most {SOLVED:.0e}; `solve` finds a solution from it"
         )
-    return Outcome(u, at, norm, error, error, True)
+    return outcome

@@ -116,6 +116,7 @@ class System:
         except InaccurateSolve as error:
             if self.history.linear:
                 raise self.degenerate() from error
+            error.add_note(f"This was ∂R/∂u in Newton step {self.history.steps + 1}.\n{self.history.table()}")
             raise
 
     def singular(self, error: SingularMatrix) -> SingularJacobian:
