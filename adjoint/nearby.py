@@ -21,8 +21,8 @@ from .factor.matrix import as_right_hand_side
 REACHED = 1e-13
 """Relative error of the solution, as predicted from the last correction, at which the sweeps end."""
 
-SMALL = 10.0 * float(np.finfo(float).eps)
-"""Componentwise backward error that no further sweep improves (Higham 2002, section 12.2)."""
+SMALL = 100.0 * float(np.finfo(float).eps)
+"""Componentwise backward error, above rounding by little, at which the sweeps end (Higham 2002, section 12.2)."""
 
 SWEEPS = 10
 """At most so many, the first solve included; in two dimensions one costs a twentieth of a factorization."""
