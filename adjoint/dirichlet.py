@@ -127,6 +127,8 @@ class Constrained:
         fixed = self.dirichlet.fixed
         g = u[fixed] - self.dirichlet.at(p, u.shape)
         r = np.asarray(self.inner.residual(u, p))
+        if r.shape != u.shape:  # Its rows are about to be written by number.
+            raise ValueError(f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown")
         r = r.astype(np.result_type(r, g))  # A copy: what the user's class returned is his.
         r[fixed] = g
         return r

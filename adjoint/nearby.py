@@ -27,9 +27,6 @@ SMALL = 100.0 * float(np.finfo(float).eps)
 SWEEPS = 10
 """At most so many, the first solve included; in two dimensions one costs a twentieth of a factorization."""
 
-CONTRACTION = 0.2
-"""Of the corrections from sweep to sweep: above it, SWEEPS would not reach rounding, and A is factored."""
-
 NOISE = 1e-6
 """Size of a correction, relative to the solution, below which one that no longer shrinks is rounding."""
 
@@ -93,7 +90,7 @@ class Nearby:
         u = self.stale.solve(b, trans)
         residual = b - product(self.A, u, trans)
         last, error = _norms(u), np.inf
-        for _ in range(SWEEPS - 1):
+        for left in reversed(range(SWEEPS - 1)):
             correction = self.stale.solve(residual, trans)
             u = u + correction
             residual = b - product(self.A, u, trans)
@@ -103,8 +100,8 @@ class Nearby:
             reached = np.where(_norms(u) == 0.0, 1.0, _norms(u))
             if np.all(contraction * size <= REACHED * reached) and (error <= SMALL or error > 0.5 * before):
                 break
-            if not contraction <= CONTRACTION:
-                if np.all(size <= NOISE * reached):
+            if not np.all(contraction**left * size <= REACHED * reached):  # The sweeps left would not do.
+                if error <= SMALL and np.all(size <= NOISE * reached):
                     break
                 return None
             last = size

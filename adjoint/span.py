@@ -51,6 +51,7 @@ class Remembering:
             if np.array_equal(known, b):
                 return lam
         lam = self.inverse.solve(b, "H")
+        lam.setflags(write=False)  # The physics' vjp sees it.
         # One block only: the next objective mostly asks for another, and each holds two full vectors.
         self._adjoint[:] = [(b.copy(), lam)]
         return lam

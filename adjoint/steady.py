@@ -6,9 +6,9 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .arrays import Array
-from .factor import Counts, Evidence
+from .factor import Counts, Evidence, NonFinite
 from .factor.counting import collecting, phase
-from .factor.matrix import as_right_hand_side
+from .factor.matrix import as_right_hand_side, finite_sum
 from .parameters import as_cotangent, as_parameters
 from .residual import Residual
 from .span import Inverse
@@ -60,7 +60,13 @@ class SteadySolution:
 
     def _pulled_back(self, lam: Array) -> Array:
         """−(∂R/∂p)ᴴ λ, (m,)."""
-        return -as_cotangent(self.residual.vjp(self.u, self.p, lam), self.p, "the vjp of the residual (of A or b)")
+        g = as_cotangent(self.residual.vjp(self.u, self.p, lam), self.p, "the vjp of the residual (of A or b)")
+        if not finite_sum(g) and not np.isfinite(g).all():
+            bad = np.flatnonzero(~np.isfinite(g))
+            raise NonFinite(
+                f"the vjp of the residual (of A or b) is {g[bad[0]]} at component {bad[0]} ({bad.size} such)"
+            )
+        return -g
 
     def _pushed_forward(self, p_dot: Array) -> Array:
         """−(∂R/∂p) ṗ, of u's shape."""

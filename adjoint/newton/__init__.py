@@ -1,10 +1,11 @@
 """Newton's method, and nonlinear problems with exact derivatives."""
 
 from .bounds import Bounds
+from .ending import Outcome
 from .errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian
 from .forcing import EisenstatWalker
 from .globalization import AffineInvariant, FullSteps, Globalization, LineSearch, Step
-from .iteration import Newton, Outcome
+from .iteration import Newton
 from .problem import NonlinearProblem, Start
 from .starts import Homotopy, PseudoTransient
 from .system import System

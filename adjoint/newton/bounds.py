@@ -22,11 +22,18 @@ class Bounds:
     upper: float | Array = np.inf
 
     def __post_init__(self) -> None:
-        if not np.all(np.asarray(self.lower) < np.asarray(self.upper)):
+        lower, upper = np.asarray(self.lower), np.asarray(self.upper)
+        if lower.dtype.kind not in "fiu" or upper.dtype.kind not in "fiu":
+            raise TypeError(f"Bounds: got lower of dtype {lower.dtype}, upper of {upper.dtype}; expected real numbers")
+        if lower.ndim and upper.ndim and lower.shape != upper.shape:
+            raise ValueError(f"Bounds: got lower of shape {lower.shape}, upper of shape {upper.shape}")
+        if not np.all(lower < upper):
             raise ValueError(f"Bounds: got lower={self.lower}, upper={self.upper}; expected lower < upper everywhere")
 
     def require(self, u: Array) -> None:
         """Raise ValueError unless u is inside, or of another length than the bounds."""
+        if u.dtype.kind == "c":
+            raise TypeError("bounds are for real states; this one is complex")
         lower, upper = self._expanded(u)
         outside = np.flatnonzero(~((lower <= u) & (u <= upper)))
         if outside.size:

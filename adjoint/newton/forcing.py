@@ -26,7 +26,7 @@ class EisenstatWalker:
         """η for the next correction; norms: ‖R‖ so far; last: η of the one before, 1 if there was none."""
         if len(norms) < 2 or not norms[-2] > 0.0:
             return self.largest
-        eta = self.gamma * (norms[-1] / norms[-2]) ** self.alpha
+        eta = self.gamma * min(norms[-1] / norms[-2], 1.0) ** self.alpha
         kept = self.gamma * last**self.alpha
         if kept > 0.1:  # One lucky step is no reason to solve to rounding.
             eta = max(eta, kept)

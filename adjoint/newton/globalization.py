@@ -15,6 +15,9 @@ SHORTEST = 1e-8
 CUT = 0.1
 """A step is shortened to a tenth of itself at most: far outside, where exp overflows, no model of R holds."""
 
+FAR = 1e6
+"""Growth of ‖R‖ beyond which its size says nothing about how far to go back, and its square may overflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -68,6 +71,9 @@ class AffineInvariant:
 
     shortest: float = SHORTEST
 
+    def __post_init__(self) -> None:
+        _require_fraction("AffineInvariant", "shortest", self.shortest)
+
     def step(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
         """The first trial, from the prediction on, that contracts."""
         size = system.norm(du)
@@ -115,6 +121,10 @@ class LineSearch:
     c1: float = 1e-4
     shortest: float = SHORTEST
 
+    def __post_init__(self) -> None:
+        _require_fraction("LineSearch", "c1", self.c1)
+        _require_fraction("LineSearch", "shortest", self.shortest)
+
     def step(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
         """The first trial, from the full step on, with a smaller residual."""
         norm = size_of(r)
@@ -127,11 +137,16 @@ class LineSearch:
                 if new <= (1.0 - self.c1 * factor) * norm:
                     return Step(v, trial, du, factor, None)
                 # The parabola through ‖R‖², its slope −2‖R‖² and the trial, relative to ‖R‖².
-                growth = (new / norm) ** 2
+                growth = min(new / norm, FAR) ** 2
                 factor *= float(np.clip(factor / (growth - 1.0 + 2.0 * factor), CUT, 0.5))
             else:
                 factor = _halved(factor)
         raise _stalled(system, u, du, self.shortest)
+
+
+def _require_fraction(who: str, name: str, value: float) -> None:
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{who}: got {name}={value}, expected a fraction between 0 and 1")
 
 
 def _halved(factor: float) -> float:
@@ -140,7 +155,7 @@ def _halved(factor: float) -> float:
 
 
 def _stalled(system: System, u: Array, du: Array, shortest: float) -> NewtonStalled | NonFiniteResidual:
-    r = system.residual(u + shortest * du)
+    r = system.residual(u + min(shortest, system.longest(u, du)) * du)
     if not finite(r):
         return system.not_finite(r, ", for steps however short,")
     at_bound = ""

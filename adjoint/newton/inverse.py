@@ -6,7 +6,7 @@ from functools import cached_property
 from ..arrays import Array, Trans
 from ..factor import Evidence
 from ..span import Inverse
-from .iteration import Outcome
+from .ending import Outcome
 from .system import System
 
 

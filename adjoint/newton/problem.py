@@ -18,9 +18,10 @@ from ..residual import Residual
 from ..span import Remembering
 from ..steady import SteadySolution
 from .bounds import Bounds
+from .ending import accepted
 from .history import History
 from .inverse import AtSolution
-from .iteration import Newton, accepted
+from .iteration import Newton
 from .system import System, size_of
 
 
@@ -57,8 +58,16 @@ class NonlinearProblem:
                 f"NonlinearProblem: {type(self.residual).__name__} has no method {missing[0]}; expected a residual "
                 f"with {', '.join(_METHODS)}. A plain function: adjoint.complex_step(function, n=…, m=…)"
             )
-        if not callable(self.factorize):
-            raise TypeError(f"NonlinearProblem: got factorize={self.factorize!r}, expected one such as adjoint.lu")
+        for name, value, expected, fits in (
+            ("residual", self.residual, "an object, not a class", not isinstance(self.residual, type)),
+            ("factorize", self.factorize, "one such as adjoint.lu", callable(self.factorize)),
+            ("dirichlet", self.dirichlet, "adjoint.Dirichlet(…)", isinstance(self.dirichlet, Dirichlet | None)),
+            ("method", self.method, "adjoint.Newton(…)", isinstance(self.method, Newton)),
+            ("start", self.start, "such as PseudoTransient(…)", self.start is None or _is_function(self.start)),
+            ("bounds", self.bounds, "adjoint.Bounds(…)", isinstance(self.bounds, Bounds | None)),
+        ):
+            if not fits:
+                raise TypeError(f"NonlinearProblem: got {name}={value!r}, expected {expected}")
         if self.method.forcing is not None and not isinstance(self.factorize, Krylov):
             raise TypeError("NonlinearProblem: forcing is for Krylov solves: factorize=adjoint.gmres(…) or cg(…)")
         if not callable(self.u0):
@@ -119,6 +128,11 @@ class NonlinearProblem:
 _METHODS = ("residual", "jacobian", "vjp", "jvp")
 
 
+def _is_function(value: object) -> bool:
+    """Whether it can be called; a class, forgotten to be made an object of, is none."""
+    return callable(value) and not isinstance(value, type)
+
+
 def _as_state(u: Array) -> Array:
     """A float64 or complex128 copy of a start, (n,)."""
     u = np.asarray(u)
@@ -134,8 +148,12 @@ def _as_state(u: Array) -> Array:
 
 def _followed(system: System, near: SteadySolution) -> Array:
     """The start from a nearby solution: along its tangent, or the solution itself if ‖R‖ is smaller there."""
-    if near.p.shape != system.p.shape:
-        raise ValueError(f"near: got a solution with parameters {near.p.shape}, expected {system.p.shape}")
+    if not isinstance(near, SteadySolution):
+        raise TypeError(f"near: got a {type(near).__name__}, expected a solution; a start of your own is u0")
+    if near.p.shape != system.p.shape or near.u.ndim != 1:
+        raise ValueError(
+            f"near: got a solution with p {near.p.shape} and u {near.u.shape}, expected p {system.p.shape} and u (n,)"
+        )
     u = system.prepared(near.u)
     du = near.jvp(system.p - near.p)
     along = system.prepared(u + system.longest(u, du) * du)

@@ -8,6 +8,7 @@ import scipy.sparse as sparse
 
 from ..arrays import Array
 from ..factor import SolveError
+from ..factor.matrix import columns_of
 from ..parameters import as_parameters
 from .errors import NewtonDiverged, failure
 from .history import History
@@ -35,16 +36,22 @@ class PseudoTransient:
     max_steps: int = 200
 
     def __post_init__(self) -> None:
-        if not (self.step > 0.0 and 0.0 < self.until < 1.0 and self.max_steps >= 1):
+        if not (0.0 < self.step < np.inf and 0.0 < self.until < 1.0 and self.max_steps >= 1):
             raise ValueError(
                 f"PseudoTransient: got step={self.step}, until={self.until}, max_steps={self.max_steps}; expected "
-                "step > 0, 0 < until < 1, at least one step"
+                "a finite step > 0, 0 < until < 1, at least one step"
             )
+        mass = np.asarray(self.mass)
+        if mass.dtype.kind not in "fiu" or not np.isfinite(mass).all() or not mass.any():
+            raise ValueError(f"PseudoTransient: got mass={self.mass}, expected finite numbers, not all zero")
 
     def __call__(self, system: System, u: Array) -> Array:
         """A state with ‖R‖ ≤ until ‖R(u)‖."""
-        free = np.ones(u.size) if system.dirichlet is None else _indicator(system.dirichlet.free(u.size), u.size)
-        mass = sparse.diags_array(np.broadcast_to(self.mass, u.shape) * free, format="csc")
+        if np.ndim(self.mass) and np.shape(self.mass) != u.shape:
+            raise ValueError(
+                f"PseudoTransient: got mass of shape {np.shape(self.mass)}, expected a number or {u.shape}"
+            )
+        mass = np.broadcast_to(self.mass, u.shape)
         r = system.residual(u)
         norm = system.accepted(r)
         target, delta = self.until * norm, self.step
@@ -52,9 +59,7 @@ class PseudoTransient:
         for _ in range(self.max_steps):
             if norm <= target:
                 return u
-            shifted = sparse.csc_array(system.jacobian(u) + mass / delta)
-            shifted.sort_indices()
-            du = system.correction(system.factored(shifted), r)
+            du = system.correction(system.factored(_shifted(system.jacobian(u), mass / delta)), r)
             factor = system.longest(u, du)
             trial = system.residual(u + factor * du)
             new = size_of(trial) if finite(trial) else np.inf
@@ -74,10 +79,13 @@ class PseudoTransient:
         raise failure(NewtonDiverged, message, system.history)
 
 
-def _indicator(chosen: Array, n: int) -> Array:
-    marks = np.zeros(n)
-    marks[chosen] = 1.0
-    return marks
+def _shifted(A: sparse.csc_array, d: Array) -> sparse.csc_array:
+    """A + diag(d) on the pattern of A and the diagonal: SciPy's sum would drop entries that happen to be zero."""
+    diagonal = np.arange(d.size)
+    rows, columns = np.concatenate([A.indices, diagonal]), np.concatenate([columns_of(A), diagonal])
+    shifted = sparse.csc_array((np.concatenate([A.data, d]), (rows, columns)), shape=A.shape)
+    shifted.sum_duplicates()
+    return shifted
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +103,8 @@ class Homotopy:
     method: Newton = field(default_factory=lambda: Newton(rtol=1e-4, gradient_rtol=0.5))
 
     def __post_init__(self) -> None:
+        if not callable(self.path):
+            raise TypeError(f"Homotopy: got path={self.path!r}, expected a function (p, s) ↦ p_s")
         if not (self.steps >= 1 and 0.0 < self.shortest <= 1.0):
             raise ValueError(f"Homotopy: got steps={self.steps}, shortest={self.shortest}; expected ≥ 1, and 0 … 1")
 

@@ -59,16 +59,12 @@ class System:
         u = u.view()
         u.setflags(write=False)
         with phase("assembly"), np.errstate(all="ignore"):  # Trial steps may overflow; they are shortened then.
-            r = np.asarray(self.equation.residual(u, self.p))
+            r = np.array(self.equation.residual(u, self.p))  # A copy: it may be written to by the next evaluation.
         if r.dtype.kind not in "fciu":
             raise TypeError(f"the residual has dtype {r.dtype}, expected float64 or complex128")
         if r.shape != u.shape:
             raise ValueError(f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown")
-        if r.dtype.kind == "c" and u.dtype.kind != "c":
-            raise TypeError(
-                "the residual is complex where u and p are real: start from a complex u0 if the state is complex; "
-                "else a square root or a power of a negative number, or an FFT without .real, made it so"
-            )
+        self._require_real("residual", r.dtype, u)
         return r
 
     def accepted(self, r: Array) -> float:
@@ -95,7 +91,18 @@ class System:
             A = as_csc(self.physics.jacobian(u, self.p))
         if A.shape[0] != u.size:
             raise ValueError(f"the Jacobian has shape {A.shape}, expected ({u.size}, {u.size})")
-        return A
+        self._require_real("Jacobian", A.dtype, u)
+        # A copy of the entries: physics that fills one matrix again and again would change what has been factored.
+        kept = sparse.csc_array((A.data.copy(), A.indices, A.indptr), shape=A.shape)
+        kept.has_canonical_format = True
+        return kept
+
+    def _require_real(self, what: str, dtype: np.dtype[np.generic], u: Array) -> None:
+        if dtype.kind == "c" and u.dtype.kind != "c":
+            raise TypeError(
+                f"the {what} is complex where u is real: start from a complex u0 if the state is complex (as it is for "
+                "complex p); else a square root or a power of a negative number, or an FFT without .real, made it so"
+            )
 
     def factored(self, A: sparse.csc_array) -> Linearization:
         """∂R/∂u and its inverse; raises SingularJacobian, and what `factorize` raises."""
@@ -133,13 +140,14 @@ class System:
             "the Jacobian is singular at the solution: Newton's corrections shrink only by a factor of "
             f"{self.history.ratios()[-1]:.2f} a step, where they should shrink quadratically. Usual causes: the "
             "parameters are at a fold or a branch point (no derivative exists there; adjoint.fold finds it, "
-            "adjoint.trace goes around it), or a double root."
+            "adjoint.trace goes around it), a double root; or the Jacobian is not the derivative "
+            "(adjoint.check_residual tells)."
         )
         return failure(SingularJacobian, message, self.history)
 
     def rounding(self, u: Array, at: Linearization) -> float:
         """What rounding leaves of ‖R(u)‖₂: ε ‖|∂R/∂u| |u|‖₂, for an iterate near u."""
-        return float(np.finfo(float).eps * np.linalg.norm(abs(at.A) @ np.abs(u)))
+        return float(np.finfo(float).eps) * size_of(abs(at.A) @ np.abs(u))
 
     def renewed(self, A: sparse.csc_array, stale: Inverse) -> Inverse:
         """The inverse of a Jacobian A, near the one that `stale` was made for, by its factors."""
@@ -156,6 +164,8 @@ class System:
     def prepared(self, u: Array) -> Array:
         """A copy of u to start from, with the given values of fixed unknowns; raises ValueError if out of bounds."""
         u = u.copy()
+        if np.ndim(self.scale) and np.shape(self.scale) != u.shape:
+            raise ValueError(f"Newton: got scale of shape {np.shape(self.scale)}, expected a number or {u.shape}")
         if self.dirichlet is not None:
             self.dirichlet.free(u.size)
             g = self.dirichlet.at(self.p, u.shape)
