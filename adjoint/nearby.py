@@ -18,7 +18,7 @@ from .factor.counting import phase
 from .factor.krylov import Krylov
 from .factor.matrix import as_right_hand_side
 
-REACHED = 1e-13
+REACHED = 1e-14
 """Relative error of the solution, as predicted from the last correction, at which the sweeps end."""
 
 SMALL = 100.0 * float(np.finfo(float).eps)

@@ -15,7 +15,7 @@ from ..newton import Bounds, NewtonStalled, NonlinearProblem
 from ..parameters import as_parameters
 from ..residual import Residual
 from ..steady import SteadySolution
-from .bordered import bordered, unit
+from .bordered import as_index, bordered, unit
 
 TURN = 0.8
 """Cosine between two tangents below which a step is repeated at half its length: it may have left the branch."""
@@ -132,9 +132,8 @@ def trace(
     p = as_parameters(p)
     if p.dtype.kind == "c":
         raise TypeError("trace: got complex parameters; a branch is a curve in real ones")
-    if not 0 <= parameter < p.size:
-        raise ValueError(f"trace: got parameter={parameter}, expected the index of one of {p.size} parameters")
-    if not (0.0 < step <= longest and scale > 0.0):
+    parameter = as_index(parameter, p.size, "trace")
+    if not (0.0 < step <= longest and 0.0 < scale < np.inf):
         raise ValueError(
             f"trace: got step={step}, longest={longest}, scale={scale}; expected 0 < step ≤ longest, scale > 0"
         )
@@ -145,9 +144,11 @@ def _points(
     problem: NonlinearProblem, p: Array, parameter: int, step: float, longest: float, metric: Metric, decreasing: bool
 ) -> Iterator[BranchPoint]:
     first = problem.solve(p)
+    if first.u.dtype.kind == "c":
+        raise TypeError("trace: the state is complex; a branch is a curve in real states")
     sign = -1.0 if decreasing else 1.0
     tangent = metric.unit(sign * first.jvp(unit(p.size, parameter)), sign)
-    point = BranchPoint(problem, parameter, first.u, p, 0.0, tangent, False)
+    point = BranchPoint(problem, parameter, first.u, first.p, 0.0, tangent, False)
     shortest, length = 1e-6 * step, step
     while True:
         yield point
@@ -188,9 +189,11 @@ def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoin
         raise NewtonStalled(f"the tangent turns too far in one step (cosine {cosine:.2f})")
     u, value = solution.u[:-1].copy(), float(solution.u[-1])
     u.setflags(write=False)
+    p = augmented.at(value)
+    p.setflags(write=False)
     turned = tangent[1] * value_dot < 0.0
     s = point.arclength + length
-    following = BranchPoint(problem, point.parameter, u, augmented.at(value), s, tangent, turned)
+    following = BranchPoint(problem, point.parameter, u, p, s, tangent, turned)
     return following, counts.numeric
 
 

@@ -19,6 +19,15 @@ def bordered(A: sparse.csc_array, column: Array, row: Array, corner: float) -> s
     return M
 
 
+def as_index(parameter: int, m: int, who: str) -> int:
+    """The index of one of m parameters; raises TypeError or ValueError."""
+    if not isinstance(parameter, int | np.integer):
+        raise TypeError(f"{who}: got parameter={parameter!r}, expected the index of a parameter")
+    if not 0 <= parameter < m:
+        raise ValueError(f"{who}: got parameter={parameter}, expected the index of one of {m} parameters")
+    return int(parameter)
+
+
 def unit(m: int, i: int) -> Array:
     """e_i, (m,)."""
     e = np.zeros(m)

@@ -6,18 +6,26 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array, dot
-from ..factor import Factorization, SingularMatrix, lu
+from ..factor import Factorization, NonFinite, SingularMatrix, lu
 from ..factor.matrix import as_csc
 from ..newton import NewtonDiverged, NonlinearProblem, SingularJacobian
+from ..newton.errors import Failure, failure
+from ..newton.history import History
 from ..newton.system import size_of
 from ..parameters import as_parameters
 from ..residual import Residual
-from .bordered import bordered, unit
+from .bordered import as_index, bordered, unit
 
 TOLERANCE = 1e-12
 """Relative size of the last correction: the next one would be of rounding size."""
 
 ITERATIONS = 25
+
+SWEEPS = 4
+"""Of inverse iteration for the null vectors at the start, where the borders are random."""
+
+ROUNDING = 1e-8
+"""Relative size of a correction at which one that leaves ‖R‖ as it is means rounding."""
 
 SLOPE = float(np.finfo(float).eps) ** (1 / 3)
 """Relative step of the central differences of Jacobians. They speed the iteration up; what it finds is exact."""
@@ -79,14 +87,20 @@ def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
     Griewank & Reddien (1984), IMA J. Numer. Anal. 4, 295; Govaerts (2000), Numerical Methods for Bifurcations of
     Dynamical Equilibria, section 4.1. See docs/math.md, eqs. 42–44.
     """
-    p, u = as_parameters(p), np.array(u, dtype=float)
-    if p.dtype.kind == "c" or u.ndim != 1:
-        raise TypeError(f"fold: got u of shape {u.shape} and {p.dtype} parameters, expected (n,) and real ones")
-    if not 0 <= parameter < p.size:
-        raise ValueError(f"fold: got parameter={parameter}, expected the index of one of {p.size} parameters")
-    equation = problem.equation
+    p, u = as_parameters(p), np.asarray(u)
+    if p.dtype.kind == "c" or u.dtype.kind not in "fiu" or u.ndim != 1:
+        raise TypeError(f"fold: got u of {u.dtype}, shape {u.shape}, p of {p.dtype}; expected real ones, (n,) and (m,)")
+    if not np.isfinite(u).all():
+        raise NonFinite(f"fold: u[{np.flatnonzero(~np.isfinite(u))[0]}] is not finite")
+    with np.errstate(all="ignore"):  # An iterate that overflows is an error with a name, below.
+        return _iterated(problem.equation, u.astype(float), p, as_index(parameter, p.size, "fold"))
+
+
+def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
     b = c = np.random.default_rng(u.size).standard_normal(u.size)
     norms: list[float] = []
+    steps: list[float] = []
+    reach_u, reach_value = size_of(u), abs(float(p[parameter]))
     for iteration in range(1, ITERATIONS + 1):
         r = np.asarray(equation.residual(u, p))
         norms.append(size_of(r))
@@ -94,20 +108,24 @@ def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
             break
         J = as_csc(equation.jacobian(u, p))
         scale = size_of(J.data) / np.sqrt(u.size)  # The borders in the size of J: M is as well scaled as J is.
-        at = _regular(J, scale * b / size_of(b), c / size_of(c))
-        du, change = _correction(equation, u, p, parameter, r, at)
+        for _ in range(SWEEPS if iteration == 1 else 1):
+            at = _regular(J, scale * b / size_of(b), c / size_of(c), norms)
+            b, c = at.psi, at.phi
+        du, change = _correction(equation, u, p, parameter, r, at, norms)
         u, p = u + du, p + change * unit(p.size, parameter)
-        b, c = at.psi, at.phi
-        small = abs(change) <= TOLERANCE * abs(p[parameter]) and size_of(du) <= TOLERANCE * size_of(u)
-        if small or (iteration > 3 and size_of(du) <= 1e-8 * size_of(u) and stagnated(norms)):
-            return _found(equation, u, p, parameter, iteration)
-    shown = ", ".join(f"{norm:.1e}" for norm in norms[-6:])
-    error = NewtonDiverged(
-        f"no fold was found from λ = {p[parameter]:g} in {len(norms)} iterations; ‖R‖: {shown}. Start closer: from the "
-        "point of adjoint.trace that `turned`."
+        reach_u, reach_value = max(reach_u, size_of(u)), max(reach_value, abs(float(p[parameter])))
+        steps.append(size_of(du) / max(reach_u, np.finfo(float).tiny))
+        if steps[-1] <= TOLERANCE and abs(change) <= TOLERANCE * reach_value:
+            return _found(equation, u, p, parameter, iteration, norms)
+        if iteration > 3 and steps[-1] <= ROUNDING and stagnated(norms):
+            return _found(equation, u, p, parameter, iteration, norms)
+    if len(steps) > 3 and all(0.4 < new / old < 0.9 for old, new in zip(steps[-4:], steps[-3:], strict=False)):
+        raise _no_fold(norms)
+    message = (
+        f"no fold was found from λ = {p[parameter]:g} in {len(norms)} iterations. Start closer: from the point of "
+        "adjoint.trace that `turned`."
     )
-    error.history = tuple(norms)
-    raise error
+    raise failed(NewtonDiverged, message, norms)
 
 
 def stagnated(norms: list[float]) -> bool:
@@ -115,17 +133,31 @@ def stagnated(norms: list[float]) -> bool:
     return norms[-1] >= 0.5 * norms[-2]
 
 
-def _regular(J: sparse.csc_array, b: Array, c: Array) -> _Singularity:
+def _regular(J: sparse.csc_array, b: Array, c: Array, norms: list[float]) -> _Singularity:
     try:
         return _Singularity.of(J, b, c)
     except SingularMatrix as error:
-        raise SingularJacobian(
-            f"the bordered Jacobian is singular: two branches, not the two arms of one, meet near this point. {error}"
-        ) from error
+        raise failed(SingularJacobian, f"the bordered Jacobian is singular, twice over. {error}", norms) from error
+
+
+def _no_fold(norms: list[float]) -> SingularJacobian:
+    message = (
+        "λ does not move a singularity of the Jacobian here: this is a branch point (of a symmetric problem, mostly), "
+        "where branches cross, or the problem is linear in u; it is no fold, and dλ_c/dp does not exist."
+    )
+    return failed(SingularJacobian, message, norms)
+
+
+def failed(kind: type[Failure], message: str, norms: list[float]) -> Failure:
+    """The error with ‖R‖ at the iterates."""
+    history = History()
+    for norm in norms:
+        history.iterate(norm)
+    return failure(kind, message, history)
 
 
 def _correction(
-    equation: Residual, u: Array, p: Array, parameter: int, r: Array, at: _Singularity
+    equation: Residual, u: Array, p: Array, parameter: int, r: Array, at: _Singularity, norms: list[float]
 ) -> tuple[Array, float]:
     """Newton's (Δu, Δλ) for R = 0 and g = 0, by solves with the bordered factors alone."""
     e = unit(p.size, parameter)
@@ -141,25 +173,24 @@ def _correction(
     g_value = -dot(psi, (ahead - behind) @ phi) / (2.0 * eps)
     # Δu = x₁ + Δλ x₂ + α φ solves J Δu + Δλ ∂R/∂λ = −R if ξ₁ + Δλ ξ₂ + α g = 0.
     system = np.array([[xi2, g], [dot(g_u, x2) + g_value, dot(g_u, phi)]])
+    if not abs(np.linalg.det(system)) > TRANSVERSAL * np.prod(np.abs(system).sum(axis=1)):
+        raise _no_fold(norms)
     change, alpha = np.linalg.solve(system, -np.array([xi1, g + dot(g_u, x1)]))
     return x1 + change * x2 + alpha * phi, float(change)
 
 
-def _found(equation: Residual, u: Array, p: Array, parameter: int, iterations: int) -> Fold:
+def _found(equation: Residual, u: Array, p: Array, parameter: int, iterations: int, norms: list[float]) -> Fold:
     """The fold with its null vectors and dλ_c/dp = −ψᵀ∂R/∂p / ψᵀ∂R/∂λ."""
     J = as_csc(equation.jacobian(u, p))
     b = c = np.random.default_rng(u.size).standard_normal(u.size)
     for _ in range(2):
-        at = _regular(J, size_of(J.data) / np.sqrt(u.size) * b / size_of(b), c / size_of(c))
+        at = _regular(J, size_of(J.data) / np.sqrt(u.size) * b / size_of(b), c / size_of(c), norms)
         b, c = at.psi, at.phi
     phi, psi = at.phi / size_of(at.phi), at.psi / size_of(at.psi)
     rates = np.asarray(equation.jvp(u, p, unit(p.size, parameter)))
     slope = dot(psi, rates)
     if not abs(slope) > TRANSVERSAL * float(np.abs(psi) @ np.abs(rates)):
-        raise SingularJacobian(
-            "the Jacobian is singular here, but λ does not move the singularity: a branch point (of a symmetric "
-            "problem, mostly), where branches cross, and no fold; dλ_c/dp does not exist."
-        )
+        raise _no_fold(norms)
     gradient = -np.asarray(equation.vjp(u, p, psi)) / slope
     gradient[parameter] = 0.0
     for v in (u, p):

@@ -16,7 +16,7 @@ NEAR = 1e-7
 stagnate at √ε, and solutions nearby converge quadratically before that."""
 
 EXHAUSTED = 1e-10
-"""Of the longest step: the size of a correction that rounding makes, where the solution itself is zero."""
+"""Of the longest step, and of the largest ‖R‖: what rounding leaves of them where the solution itself is zero."""
 
 NOISY = 1e3
 """‖R‖ over its rounding error ε ‖|∂R/∂u| |u|‖ at which a stalled iteration has got as far as it can."""
@@ -164,7 +164,8 @@ class Newton:
         """Whether the correction is rounding, so that an iteration that makes no progress is at its end."""
         size = system.norm(du)
         rounding = size_of(r) <= NOISY * system.rounding(u, at) and size <= NOISE * system.norm(u)
-        return rounding or size <= EXHAUSTED * system.history.longest
+        vanished = size_of(r) <= EXHAUSTED * max(system.history.norms)
+        return rounding or (vanished and size <= EXHAUSTED * system.history.longest)
 
     def _diverged(self, system: System, u: Array, du: Array) -> NewtonDiverged:
         self._require_regular(system, u, du)

@@ -113,6 +113,8 @@ class NonlinearProblem:
         counts = Counts()
         with collecting(counts):
             system = self.system(p)
+            if self.bounds is not None:
+                self.bounds.require(u)
             outcome = accepted(system, u)
         return SteadySolution(u, p, self.equation, Remembering(AtSolution(system, outcome)), counts)
 

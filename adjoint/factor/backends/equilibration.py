@@ -11,6 +11,9 @@ from ..accuracy import Symmetry
 UNEVEN = 1e3
 """Row sums (or column sums) of |A| further apart than this are equilibrated."""
 
+FAINT = 1e-6
+"""Row sums of |A| below this are brought to 1 as well: MKL takes pivots below 10⁻¹³ for zero, whatever ‖A‖ is."""
+
 SWEEPS = 6
 """Iterations of symmetric equilibration: each halves the logarithm of the unevenness."""
 
@@ -19,7 +22,7 @@ Scaling: TypeAlias = tuple[Array | None, Array | None]
 
 
 def equilibration(A: sparse.csc_array, symmetry: Symmetry) -> Scaling:
-    """r, c, powers of 2, so that the sums of r_i |a_ij| c_j are about 1; None if those of |A| differ little.
+    """r, c, powers of 2, so that the sums of r_i |a_ij| c_j are about 1; None if those of |A| are of one size.
 
     Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM J. Matrix Anal. Appl. 35, 931.
     """
@@ -27,7 +30,8 @@ def equilibration(A: sparse.csc_array, symmetry: Symmetry) -> Scaling:
     ones = np.ones(A.shape[0])
     with np.errstate(all="ignore"):  # Stored rows of zeros and sums that overflow: not scaled.
         rows, columns = magnitude @ ones, ones if symmetry == "symmetric" else magnitude.T @ ones
-        if not (rows.max() > UNEVEN * rows.min() or columns.max() > UNEVEN * columns.min()):
+        uneven = rows.max() > UNEVEN * rows.min() or columns.max() > UNEVEN * columns.min()
+        if not (uneven or rows.max() < FAINT):
             return None, None
         r = ones if symmetry == "symmetric" else 1.0 / rows
         c = 1.0 / (magnitude.T @ r)
