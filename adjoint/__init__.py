@@ -1,7 +1,17 @@
 """Adjoint-method sensitivity analysis: exact gradients through sparse solves, for NumPy and SciPy models."""
 
 from .check import CheckReport, check
+from .check_residual import ResidualReport, check_residual
 from .continuation import BranchPoint, Fold, fold, follow, trace
+from .derive import (
+    DerivedResidual,
+    JaxResidual,
+    NotComplexSafe,
+    SparsityError,
+    complex_step,
+    finite_difference,
+    from_jax,
+)
 from .design import (
     Composed,
     ConvolutionFilter,
@@ -108,6 +118,7 @@ __all__ = [
     "ConvolutionFilter",
     "Counts",
     "DensityFilter",
+    "DerivedResidual",
     "DesignConstraint",
     "DesignMap",
     "Dirichlet",
@@ -125,6 +136,7 @@ __all__ = [
     "Homotopy",
     "Identity",
     "InaccurateSolve",
+    "JaxResidual",
     "KrylovStalled",
     "LeastSquares",
     "LineSearch",
@@ -140,6 +152,7 @@ __all__ = [
     "NonFinite",
     "NonFiniteResidual",
     "NonlinearProblem",
+    "NotComplexSafe",
     "NotPositiveDefinite",
     "NotSymmetric",
     "Objective",
@@ -152,12 +165,14 @@ __all__ = [
     "Ramp",
     "Reduced",
     "Residual",
+    "ResidualReport",
     "Result",
     "SensitivityFilter",
     "Simp",
     "SingularJacobian",
     "SingularMatrix",
     "SolveError",
+    "SparsityError",
     "Status",
     "SteadySolution",
     "SteepestDescent",
@@ -169,11 +184,15 @@ __all__ = [
     "amg",
     "cg",
     "check",
+    "check_residual",
     "cholesky",
+    "complex_step",
     "counting",
     "descend",
+    "finite_difference",
     "fold",
     "follow",
+    "from_jax",
     "gmres",
     "ilu",
     "jacobi",

@@ -90,7 +90,7 @@ def check(f: Callable[[Array], Point], x: Array, *, seed: int = 0, step: float =
         steps,
         first,
         second,
-        (_order(first, noise, 1.0), _order(second, noise, 2.0)),
+        (order(first, noise, 1.0), order(second, noise, 2.0)),
         derivative,
         difference,
         abs(derivative - difference) / scale,
@@ -125,7 +125,7 @@ def extrapolated(differences: Array) -> float:
     return best
 
 
-def _order(remainders: Array, noise: float, exact: float) -> float:
+def order(remainders: Array, noise: float, exact: float) -> float:
     """The median slope of remainders above the noise in steps halved; `exact` where all are noise."""
     above = remainders > noise
     slopes = [np.log2(a / b) for a, b, real in zip(remainders, remainders[1:], above[1:], strict=False) if real]

@@ -129,6 +129,8 @@ class Constrained:
         r = np.asarray(self.inner.residual(u, p))
         if r.shape != u.shape:  # Its rows are about to be written by number.
             raise ValueError(f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown")
+        if r.dtype.kind not in "fciu":
+            raise TypeError(f"the residual has dtype {r.dtype}, expected float64 or complex128")
         r = r.astype(np.result_type(r, g))  # A copy: what the user's class returned is his.
         r[fixed] = g
         return r

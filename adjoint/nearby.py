@@ -86,33 +86,40 @@ class Nearby:
         return u
 
     def _refined(self, b: Array, trans: Trans) -> Array | None:
-        """u by sweeps u ← u + B⁻¹(b − A u), B the matrix nearby; None where they contract too slowly."""
-        u = self.stale.solve(b, trans)
-        residual = b - product(self.A, u, trans)
-        last, error = _norms(u), np.inf
-        for left in reversed(range(SWEEPS - 1)):
-            correction = self.stale.solve(residual, trans)
-            u = u + correction
+        """u by sweeps along B⁻¹(b − A u), B the matrix nearby; None where too many would be needed.
+
+        Each takes the step that, with all those before, makes the residual smallest (generalized conjugate residuals),
+        each row measured in its own size.
+        """
+        u, residual, size = np.zeros_like(b), b, np.full(b.shape[1], np.inf)
+        weights, error = np.ones(b.shape), np.inf
+        directions: list[tuple[Array, Array]] = []
+        for left in reversed(range(SWEEPS)):
+            d = self.stale.solve(residual, trans)
+            q = product(self.A, d, trans)
+            if not directions:
+                weights = 1.0 / _nonzero(product(abs(self.A), np.abs(d), trans) + np.abs(b))
+            q = q * weights
+            for known, image in directions:
+                component = _dots(image, q)
+                d, q = d - component * known, q - component * image
+            length = _nonzero(np.sqrt(_dots(q, q).real))
+            d, q = d / length, q / length
+            directions.append((d, q))
+            step = _dots(q, residual * weights) * d
+            u = u + step
             residual = b - product(self.A, u, trans)
-            size = _norms(correction)
-            contraction = np.max(size / np.where(last == 0.0, 1.0, last), initial=0.0)
-            before, error = error, self._componentwise(residual, u, b, trans)
-            reached = np.where(_norms(u) == 0.0, 1.0, _norms(u))
-            if np.all(contraction * size <= REACHED * reached) and (error <= SMALL or error > 0.5 * before):
-                break
-            if not np.all(contraction**left * size <= REACHED * reached):  # The sweeps left would not do.
+            last, size, reached = size, _norms(step), _nonzero(_norms(u))
+            before, error = error, float(np.max(np.abs(residual) * weights, initial=0.0))
+            shrinking = np.max(size / _nonzero(last), initial=0.0)  # As this step, so the next one.
+            if len(directions) > 1 and np.all(shrinking * size <= REACHED * reached):
+                if error <= SMALL or error > 0.5 * before:
+                    break
+            elif len(directions) > 1 and not np.all(shrinking**left * size <= REACHED * reached):
                 if error <= SMALL and np.all(size <= NOISE * reached):
                     break
                 return None
-            last = size
         return u if self._accepts(residual, u, b, trans) else None
-
-    def _componentwise(self, residual: Array, u: Array, b: Array, trans: Trans) -> float:
-        """max_i |b − A u|_i / (|A||u| + |b|)_i: small components count as much as large ones."""
-        scale = product(abs(self.A), np.abs(u), trans) + np.abs(b)
-        with np.errstate(all="ignore"):
-            error = np.abs(residual) / np.where(scale == 0.0, 1.0, scale)
-        return float(np.max(error, initial=0.0))
 
     def _accepts(self, residual: Array, u: Array, b: Array, trans: Trans) -> bool:
         sums = absolute_sums(self.A, trans)
@@ -124,6 +131,15 @@ class Nearby:
 
     def _note(self, error: float, trans: Trans) -> None:
         self._errors[trans] = float(np.fmax(self._errors.get(trans, float("nan")), error))
+
+
+def _dots(v: Array, w: Array) -> Array:
+    """vᴴ w for each column; without BLAS (see `adjoint.arrays.dot`)."""
+    return np.asarray(np.einsum("ij,ij->j", v.conj(), w))
+
+
+def _nonzero(v: Array) -> Array:
+    return np.where(v == 0.0, 1.0, v)
 
 
 def _norms(v: Array) -> Array:

@@ -31,6 +31,11 @@ ALLOWED = {
         *("adjoint.arrays", "adjoint.continuation", "adjoint.factor", "adjoint.newton", "adjoint.parameters"),
         *("adjoint.residual", "adjoint.steady"),
     },
+    "adjoint.derive": {"adjoint.arrays", "adjoint.derive", "adjoint.factor"},
+    "adjoint.check_residual": {
+        *("adjoint.arrays", "adjoint.check", "adjoint.derive", "adjoint.factor", "adjoint.parameters"),
+        "adjoint.residual",
+    },
     "adjoint.newton": {
         *("adjoint.arrays", "adjoint.dirichlet", "adjoint.factor", "adjoint.nearby", "adjoint.newton"),
         *("adjoint.parameters", "adjoint.residual", "adjoint.span", "adjoint.steady"),

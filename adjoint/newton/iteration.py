@@ -92,7 +92,7 @@ class Newton:
                 if last.simplified is None or last.factor < 1.0:
                     continue
                 delta = last.simplified
-                curvature = 2.0 * system.norm(delta) / system.norm(du) ** 2  # ω, for ‖Δ̄‖ ≤ ½ω‖Δu‖²
+                curvature = 2.0 * system.norm(delta) / system.norm(du) / system.norm(du)  # ω, for ‖Δ̄‖ ≤ ½ω‖Δu‖²
                 u, r, delta, curvature = self._chords(solver, at, u, r, delta, curvature, system.norm(du), most)
                 if not self._small(system, delta, u):
                     last = None if u is not last.u else last

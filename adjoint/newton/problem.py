@@ -159,5 +159,5 @@ def _followed(system: System, near: SteadySolution) -> Array:
     u = system.prepared(near.u)
     du = near.jvp(system.p - near.p)
     along = system.prepared(u + system.longest(u, du) * du)
-    smaller = size_of(system.residual(along)) < size_of(system.residual(u))
-    return along if smaller else u
+    there, here = size_of(system.residual(along)), size_of(system.residual(u))
+    return u if here <= there or not np.isfinite(there) else along

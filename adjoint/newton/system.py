@@ -87,7 +87,7 @@ class System:
         """∂R/∂u without Dirichlet rows, (n, n), checked."""
         u = u.view()
         u.setflags(write=False)
-        with phase("assembly"):
+        with phase("assembly"), np.errstate(all="ignore"):  # What is not finite is refused by name.
             A = as_csc(self.physics.jacobian(u, self.p))
         if A.shape[0] != u.size:
             raise ValueError(f"the Jacobian has shape {A.shape}, expected ({u.size}, {u.size})")

@@ -1,0 +1,107 @@
+"""Residuals whose derivatives come from the function itself: `complex_step` and `finite_difference`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..factor.errors import NonFinite
+from ..factor.matrix import SparseMatrix
+from .block import Block, as_pattern
+from .complex_step import ComplexStep
+from .differences import CentralDifferences
+from .function import Function, ResidualFunction
+from .slices import Rule
+
+
+@dataclass(frozen=True, eq=False)
+class DerivedResidual:
+    """R(u, p) from a function, with ∂R/∂u and ∂R/∂p by coloured directional derivatives: a `Residual`."""
+
+    function: Function
+    rule: Rule
+    by_u: Block
+    by_p: Block
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """R(u, p), (n,), as the function has it, nan included; u: (n,), p: (m,)."""
+        return self.function(*self.function.point(u, p))
+
+    def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
+        """∂R/∂u, (n, n), canonical; one derivative a colour, and one to verify them.
+
+        Raises SparsityError for a pattern that is too small, NotComplexSafe, NonFinite for nan.
+        """
+        return self.by_u.at(self.rule.in_u(*self.function.point(u, p)))
+
+    def parameter_jacobian(self, u: Array, p: Array) -> sparse.csc_array:
+        """∂R/∂p, (n, m), canonical; raises as `jacobian` does."""
+        return self.by_p.at(self.rule.in_p(*self.function.point(u, p)))
+
+    def vjp(self, u: Array, p: Array, lam: Array) -> Array:
+        """(∂R/∂p)ᵀ λ, (m,), by `parameter_jacobian`; lam: (n,)."""
+        lam = self.function.vector(lam, "lam", self.function.n)
+        return np.asarray(self.parameter_jacobian(u, p).T @ lam)
+
+    def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
+        """(∂R/∂p) ṗ, (n,): one derivative; p_dot: (m,)."""
+        p_dot = self.function.vector(p_dot, "p_dot", self.function.m)
+        point = self.rule.in_p(*self.function.point(u, p))
+        self.by_p.examine(point)
+        applied = point.along(p_dot)
+        if not np.isfinite(applied).all():
+            row = int(np.flatnonzero(~np.isfinite(applied))[0])
+            raise NonFinite(f"{self.function.maker}: the derivative along p_dot is {applied[row]} in row {row}")
+        return applied
+
+
+def complex_step(
+    residual: ResidualFunction,
+    n: int,
+    m: int,
+    *,
+    u_pattern: SparseMatrix | None = None,
+    p_pattern: SparseMatrix | None = None,
+) -> DerivedResidual:
+    """∂R/∂u and ∂R/∂p of a plain NumPy function by Im R(x + ihv)/h: exact to rounding.
+
+    residual: R(u, p) of u (n,) and p (m,), real or complex, returns (n,); it must be continuous in the complex
+    plane near the real line: +, ×, exp, power, @, np.where and comparisons are; abs, norm, conj are not, and
+    `adjoint.derive.safe` has replacements. That is checked before the first derivative. u_pattern (n, n), p_pattern
+    (n, m): the entries that may be other than zero; detected at the first point if not given.
+
+    A Jacobian costs one complex evaluation a colour (5 on a 5-point grid), and one that verifies the pattern.
+    Its methods raise SparsityError, NotComplexSafe, NonFinite (nan in a derivative), TypeError and ValueError.
+    """
+    function = Function(residual, n, m, "complex_step")
+    return derived(function, ComplexStep(function), u_pattern, p_pattern)
+
+
+def finite_difference(
+    residual: ResidualFunction,
+    n: int,
+    m: int,
+    *,
+    u_pattern: SparseMatrix | None = None,
+    p_pattern: SparseMatrix | None = None,
+) -> DerivedResidual:
+    """∂R/∂u and ∂R/∂p of any smooth function by extrapolated central differences: about ten digits.
+
+    For checks, and for functions that cannot be complex; six evaluations a colour. Steps are relative, at most
+    1e-3 |p_j|: a parameter that is meant to be zero must be zero, not 1e-17. Otherwise as `complex_step`.
+    """
+    function = Function(residual, n, m, "finite_difference")
+    return derived(function, CentralDifferences(function), u_pattern, p_pattern)
+
+
+def derived(
+    function: Function, rule: Rule, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
+) -> DerivedResidual:
+    """The residual of a function under a rule; patterns as given to the public functions."""
+    blocks = []
+    for x, columns, given in (("u", function.n, u_pattern), ("p", function.m, p_pattern)):
+        what = f"{function.maker}: {x}_pattern"
+        pattern = None if given is None else as_pattern(given, (function.n, columns), what)
+        blocks.append(Block(f"∂R/∂{x}", f"{x}_pattern", function.maker, columns, pattern))
+    return DerivedResidual(function, rule, *blocks)

@@ -1,0 +1,75 @@
+"""How derivatives are taken: what the complex step, differences and JAX have in common."""
+
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from ..arrays import Array
+from .differences import sizes
+
+NEARBY = 1e-2
+"""How far from x the points near it are, at most, relative to its components."""
+
+APART = 0.2
+"""Times that, how far at least: farther than the steps of differences, which must not lead back."""
+
+
+S = TypeVar("S", bound="Slice")
+
+
+class Slice(Protocol):
+    """x ↦ R(x): the residual as a function of u alone, or of p alone, at one x (k,)."""
+
+    @property
+    def x(self) -> Array:
+        """Where derivatives are taken, (k,)."""
+
+    @property
+    def sizes(self) -> Array:
+        """The unit of each component in which directions are given, (k,): derivatives along it are best resolved."""
+
+    @property
+    def tolerance(self) -> float:
+        """The relative error from which on a derivative is suspicious."""
+
+    def value(self, x: Array) -> Array:
+        """R at x, (n,)."""
+
+    def along(self, v: Array) -> Array:
+        """d/dt R(x + t v) at t = 0, (n,)."""
+
+    def moved(self: S, x: Array) -> S:
+        """The same at another x."""
+
+    def examine(self) -> None:
+        """Raise if derivatives of this function cannot be trusted; called once, before the first one."""
+
+
+class Rule(Protocol):
+    """A way to take derivatives of a residual function."""
+
+    def in_u(self, u: Array, p: Array) -> Slice:
+        """u ↦ R(u, p)."""
+
+    def in_p(self, u: Array, p: Array) -> Slice:
+        """p ↦ R(u, p)."""
+
+
+def nearby(at: S) -> list[S]:
+    """Up to three points near x: other branches are taken there, and what is zero at x by accident is not.
+
+    Components are moved up or down at random, all up, all down: one of those stays within most domains. Points
+    where R is not finite, or raises, are left out.
+    """
+    rng, size = np.random.default_rng(1), sizes(at.x, 0.0)
+    points = []
+    for signs in (rng.choice([-1.0, 1.0], size.size), 1.0, -1.0):
+        x = at.x + NEARBY * size * signs * rng.uniform(APART, 1.0, size.size)
+        try:
+            with np.errstate(all="ignore"):
+                inside = bool(np.isfinite(at.value(x)).all())
+        except Exception:  # The function's own, for arguments outside of its domain.
+            continue
+        if inside:
+            points.append(at.moved(x))
+    return points

@@ -1,0 +1,73 @@
+"""Which lines of a function lose imaginary parts? Read from its source, where there is one."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+
+from .function import ResidualFunction
+
+_ORDERED = "orders complex numbers in its own way or refuses them"
+_BUFFER = "makes a real array, into which complex values do not fit: dtype=np.result_type(u, p)"
+REMEDIES = {
+    **dict.fromkeys(("abs", "absolute", "fabs"), "is the modulus: adjoint.derive.safe.absolute"),
+    "sign": "of a complex number is z/|z|: adjoint.derive.safe.sign",
+    "norm": "sums |z|², not z²: adjoint.derive.safe.norm",
+    "maximum": f"{_ORDERED}: adjoint.derive.safe.maximum",
+    "minimum": f"{_ORDERED}: adjoint.derive.safe.minimum",
+    "clip": f"{_ORDERED}: adjoint.derive.safe.clip",
+    **dict.fromkeys(("max", "min", "amax", "amin", "fmax", "fmin", "sort", "sorted"), _ORDERED),
+    **dict.fromkeys(("conj", "conjugate", "vdot"), "conjugates: leave it out, use np.dot"),
+    **dict.fromkeys(("real", "imag", "real_if_close", "angle"), "drops a part of the number: leave it out"),
+    **dict.fromkeys(("float", "int", "float64", "asfarray"), "drops the imaginary part: leave it out"),
+    **dict.fromkeys(("astype", "asarray", "array", "ascontiguousarray"), "drops it if the dtype is float"),
+    **dict.fromkeys(("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like"), _BUFFER),
+    **{
+        name: f"refuses complex numbers: adjoint.derive.safe.{name}"
+        for name in ("arctan2", "cbrt", "hypot", "floor", "heaviside", "interp", "logaddexp")
+    },
+    **dict.fromkeys(("ceil", "rint", "round", "trunc", "mod", "fmod", "remainder"), "refuses complex numbers"),
+}
+"""What the usual operations do to complex numbers, and what to write instead."""
+
+GENERAL = (
+    "abs, sign, np.linalg.norm, max, sort, conj, .real, float(), astype(float), and assignment into np.zeros(n), which "
+    "is real"
+)
+LISTED = 6
+"""Lines that a message names at most."""
+
+_HARMLESS_WITHOUT_DTYPE = ("asarray", "array", "ascontiguousarray")
+
+
+def suspects(residual: ResidualFunction) -> str:
+    """The operations in the function's own source that are known to lose imaginary parts, with line numbers.
+
+    The usual ones in general, where the source cannot be read or shows none of them. Functions that it calls are
+    not looked into.
+    """
+    found = list(dict.fromkeys(f"line {line}, {name} {REMEDIES[name]}" for line, name in sorted(_names(residual))))
+    if not found:
+        return f"Usual causes, in the function or in what it calls: {GENERAL}."
+    more = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return "Likely causes in its source: " + "; ".join(found[:LISTED]) + more + "."
+
+
+def _names(residual: ResidualFunction) -> Iterator[tuple[int, str]]:
+    """(line, name) of each call and attribute that `REMEDIES` knows."""
+    try:
+        lines, first = inspect.getsourcelines(residual)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (TypeError, OSError, SyntaxError):  # No function; no file; or a lambda within an expression.
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if name in _HARMLESS_WITHOUT_DTYPE and len(node.args) < 2 and not node.keywords:
+                continue
+        elif isinstance(node, ast.Attribute) and node.attr in ("real", "imag"):
+            name = node.attr
+        else:
+            continue
+        if name in REMEDIES:
+            yield first + node.lineno - 1, name

@@ -1,0 +1,109 @@
+"""One more directional derivative, along all columns at once: does the Jacobian by colours agree?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..factor.errors import NonFinite
+from .slices import Slice
+
+LOOKED_INTO = 4
+"""Suspicious rows, worst first, of which it is found out whether the pattern lacks an entry."""
+
+LOST = 1e-3
+"""Relative disagreement that no rounding explains."""
+
+INFINITE = 1e25
+"""Times R, a derivative that is none: the complex step of √x at 0 is some 1e50."""
+
+
+@dataclass(frozen=True, eq=False)
+class Missing:
+    """An entry that a pattern lacks: R's row changes with the column; rows: how many disagree."""
+
+    row: int
+    column: int
+    derivative: float
+    rows: int
+
+
+def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
+    """An entry that J's pattern lacks, if there is any; J: ∂R/∂x by colours, v: a random direction, (k,).
+
+    Rows in which J v and the derivative along v differ are suspicious, no more: rounding looks the same where terms
+    cancel. The derivative along v with the row's own columns left out decides, for it is zero if and only if none
+    is missing. Raises NonFinite for nan and infinite derivatives, ValueError for a function of more than x.
+    """
+    found, expected = at.along(v), J @ v
+    _require_finite(J, found, at)
+    rows, ratios = _suspicious(J, at.tolerance, v, found, expected)
+    for row, ratio in zip(rows[:LOOKED_INTO], ratios[:LOOKED_INTO], strict=True):
+        outside = v.copy()
+        outside[np.repeat(np.arange(v.size), np.diff(J.indptr))[J.indices == row]] = 0.0
+        if at.along(outside)[row] != 0.0:
+            column, derivative = _first_column(at, outside, row)
+            return [Missing(int(row), column, derivative, rows.size)]
+        if ratio > LOST:  # Also where v crosses a kink at x itself: one side's derivative is as good as the other's.
+            _require_function(at, v, row, found[row])
+    return []
+
+
+def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
+    """Raise if a derivative that does not fit is infinite, or another one when asked for again."""
+    if abs(derivative) > INFINITE * (1.0 + abs(at.value(at.x)[row])):
+        raise NonFinite(f"the derivative in row {row} is infinite, or as good as: a root or a power at zero?")
+    again = float(at.along(v)[row])
+    if not abs(again - derivative) <= LOST * abs(derivative):
+        raise ValueError(
+            f"the residual function is none: asked again, the derivative in row {row} is {again:.6g}, not "
+            f"{derivative:.6g}. Does it depend on earlier calls, or on random numbers?"
+        )
+
+
+def _suspicious(J: sparse.csc_array, tolerance: float, v: Array, found: Array, expected: Array) -> tuple[Array, Array]:
+    """The rows that disagree, the worst first, and |found − expected| / Σ_j |J_ij| |v_j|."""
+    gap = np.abs(found - expected)
+    rows = np.flatnonzero(~(gap <= tolerance * np.abs(found)))
+    if not rows.size:  # The usual case: no sum over |J|.
+        return rows, gap[rows]
+    scale = (abs(J) @ np.abs(v))[rows]
+    with np.errstate(divide="ignore"):
+        ratios = gap[rows] / scale
+    worst = np.argsort(-ratios, kind="stable")
+    worst = worst[~(ratios[worst] <= tolerance)]
+    return rows[worst], ratios[worst]
+
+
+def _first_column(at: Slice, v: Array, row: int) -> tuple[int, float]:
+    """The first column, of those where v ≠ 0, that a row depends on, and the derivative there; by bisection."""
+    columns = np.flatnonzero(v)
+    while columns.size > 1:
+        half = columns[: columns.size // 2]
+        direction = np.zeros(v.size)
+        direction[half] = v[half]
+        columns = half if at.along(direction)[row] != 0.0 else columns[columns.size // 2 :]
+    direction = np.zeros(v.size)
+    direction[columns] = v[columns]
+    return int(columns[0]), float(at.along(direction)[row] / v[columns[0]])
+
+
+def _require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
+    """Raise NonFinite, naming an entry, if J or the derivative along v has nan or inf."""
+    bad = np.flatnonzero(~np.isfinite(J.data))
+    broken = np.flatnonzero(~np.isfinite(found))
+    if not bad.size and not broken.size:
+        return
+    row = int(J.indices[bad[0]]) if bad.size else int(broken[0])
+    R = at.value(at.x)[row]
+    if not np.isfinite(R):
+        raise NonFinite(f"the residual is {R} in row {row}: no derivatives there, it is outside of its domain")
+    if not bad.size:
+        raise NonFinite(f"a derivative in row {row} is {found[row]}, where the residual is {R:.6g}")
+    column = int(np.searchsorted(J.indptr, bad[0], side="right")) - 1
+    raise NonFinite(
+        f"the derivative of row {row} by component {column} is {J.data[bad[0]]} ({bad.size} such), where the residual "
+        f"is {R:.6g}. Usual causes: a root, a power or a logarithm at zero, 0·inf in a branch that np.where discards; "
+        "with finite differences, a step that leaves the domain."
+    )
