@@ -18,7 +18,7 @@ from .span import Inverse
 class SteadySolution:
     """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator (docs/math.md, eqs. 2–4).
 
-    u: (n,), or (n, k) for k load cases; p: (m,); inverse: that of ∂R/∂u. Made by `LinearProblem.solve`.
+    u: (n,), or (n, k) for k load cases; p: (m,); inverse: that of ∂R/∂u. Made by a problem's `solve`.
     Everything here costs solves with the factors of the forward solution, never a factorization.
     """
 

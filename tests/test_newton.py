@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from problems.bratu import Bratu, bratu
+from problems.bratu import bratu
 from problems.circuit import DiodeCircuit, diode_circuit, diode_ladder
 from problems.conduction import conduction
 from problems.hyperelasticity import bent_cantilever, stretched_block
@@ -38,24 +38,13 @@ class Dense:
         return np.array(self.sensitivity(u, p)) @ p_dot
 
 
-@dataclass(frozen=True, eq=False)
-class Turned:
+def turned(physics, M):
     """M R: the same equations in other combinations and units."""
-
-    inner: object
-    M: np.ndarray
-
-    def residual(self, u, p):
-        return self.M @ self.inner.residual(u, p)
-
-    def jacobian(self, u, p):
-        return sparse.csc_array(self.M @ self.inner.jacobian(u, p).toarray())
-
-    def vjp(self, u, p, lam):
-        return self.inner.vjp(u, p, self.M.T @ lam)
-
-    def jvp(self, u, p, p_dot):
-        return self.M @ self.inner.jvp(u, p, p_dot)
+    return Dense(
+        lambda u, p: M @ physics.residual(u, p),
+        lambda u, p: M @ physics.jacobian(u, p).toarray(),
+        lambda u, p: M @ np.stack([physics.jvp(u, p, unit) for unit in np.eye(p.size)], axis=1),
+    )
 
 
 def parameters(problem, seed=0):
@@ -154,8 +143,7 @@ def test_reported_gradient_error_is_honest(make, method):
     g, expected = loose.vjp(u_bar), exact.vjp(u_bar)
     error = np.max(np.linalg.norm(g - expected, axis=0) / np.linalg.norm(expected, axis=0))
     assert error <= 10.0 * loose.evidence.gradient_error + 1e-11
-    r = np.linalg.norm(problem.equation.residual(loose.u, p))
-    assert loose.evidence.residual == pytest.approx(r, rel=1e-6)
+    assert loose.evidence.residual == pytest.approx(np.linalg.norm(problem.equation.residual(loose.u, p)), rel=1e-6)
 
 
 def test_reported_error_is_honest_where_equations_converge_differently():
@@ -182,19 +170,29 @@ def test_polishing_leaves_less_than_the_tolerance_of_the_steps(make):
     assert polished.evidence.counts.numeric == rough.evidence.counts.numeric
 
 
-@pytest.mark.parametrize("start", [(1e5, 1e-14), (1.0, 1e-14), (1e5, 2e-15)])
-def test_unknowns_of_mixed_units_are_all_solved_for(start):
-    """10⁵ next to 10⁻¹⁵: a correction of the small one is below rtol ‖u‖, and still is no solution."""
+# f with f(1) = c, f′, c, and a start
+FORMS = {
+    "cube": (lambda w: w**3 + w, lambda w: 3.0 * w**2 + 1.0, 2.0, 10.0),
+    "arctan": (np.arctan, lambda w: 1.0 / (1.0 + w**2), np.pi / 4, 3.0),
+    "exp": (np.exp, np.exp, np.e, 30.0),
+}
+
+
+@pytest.mark.parametrize("small", [1e-15, 1e-9])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_unknowns_of_mixed_units_are_all_solved_for(form, small):
+    """10⁵ next to 10⁻¹⁵: corrections of the small one are below rtol ‖u‖ from the start."""
+    f, slope, c, far = form
     mixed = Dense(
-        lambda u, p: [u[0] - 1e5 * p[0], (u[1] / 1e-15) ** 3 + u[1] / 1e-15 - 2.0 * p[0]],
-        lambda u, p: [[1.0, 0.0], [0.0, (3.0 * (u[1] / 1e-15) ** 2 + 1.0) * 1e15]],
-        lambda u, p: [[-1e5], [-2.0]],
+        lambda u, p: [u[0] - 1e5 * p[0], f(u[1] / small) - c * p[0]],
+        lambda u, p: [[1.0, 0.0], [0.0, slope(u[1] / small) / small]],
+        lambda u, p: [[-1e5], [-c]],
     )
-    for scale in (1.0, np.array([1e5, 1e-15])):
+    for scale, start in ((1.0, 1e5), (1.0, 1.0), (np.array([1e5, small]), 1e5)):
         method = adjoint.Newton(scale=scale)
-        solution = adjoint.NonlinearProblem(mixed, np.array(start), method=method).solve(np.ones(1))
-        np.testing.assert_allclose(solution.u, [1e5, 1e-15], rtol=1e-9)
-        np.testing.assert_allclose(solution.jvp(np.ones(1)), [1e5, 0.5e-15], rtol=1e-9)
+        solution = adjoint.NonlinearProblem(mixed, np.array([start, far * small]), method=method).solve(np.ones(1))
+        np.testing.assert_allclose(solution.u, [1e5, small], rtol=1e-9)
+        np.testing.assert_allclose(solution.jvp(np.ones(1)), [1e5, small * c / slope(1.0)], rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["circuit", "ladder 10", "conduction 5 x 2"])
@@ -203,11 +201,11 @@ def test_affine_invariant_iterates_do_not_see_how_equations_are_combined(name):
     p, n = parameters(problem), problem.u0.size
     rng = np.random.default_rng(5)
     M = np.linalg.qr(rng.standard_normal((n, n)))[0] @ np.diag(10.0 ** rng.uniform(-3, 3, n))
-    plain, turned = problem.solve(p), replace(problem, residual=Turned(problem.residual, M)).solve(p)
-    assert plain.evidence.counts.numeric == turned.evidence.counts.numeric
-    np.testing.assert_allclose(plain.u, turned.u, rtol=1e-10)
+    plain, other = problem.solve(p), replace(problem, residual=turned(problem.residual, M)).solve(p)
+    assert plain.evidence.counts.numeric == other.evidence.counts.numeric
+    np.testing.assert_allclose(plain.u, other.u, rtol=1e-10)
     u_bar = rng.standard_normal(n)
-    np.testing.assert_allclose(plain.vjp(u_bar), turned.vjp(u_bar), rtol=1e-7)
+    np.testing.assert_allclose(plain.vjp(u_bar), other.vjp(u_bar), rtol=1e-7)
 
 
 def test_symmetric_factorizers_serve_symmetric_physics_with_values_that_depend_on_p():
@@ -241,11 +239,9 @@ def test_complex_holomorphic_states_have_exact_derivatives_for_real_parameters()
 
 def test_two_solves_give_the_same_bits():
     for make in SMALL.values():
-        problem = make()
-        p = parameters(problem)
-        first, second = problem.solve(p), make().solve(p)
+        first, second = (problem.solve(parameters(problem)) for problem in (make(), make()))
         assert np.array_equal(first.u, second.u)
-        assert np.array_equal(first.vjp(np.ones(first.u.size)), second.vjp(np.ones(first.u.size)))
+        assert np.array_equal(first.vjp(first.u), second.vjp(second.u))
 
 
 def test_solutions_at_zero_are_found():
@@ -255,7 +251,5 @@ def test_solutions_at_zero_are_found():
     bent = problem.solve(problem.residual.nominal)
     back = replace(problem, u0=bent.u).solve(unloaded)
     assert np.abs(back.u).max() <= 1e-12
-    u_bar = np.ones(back.u.size)
-    np.testing.assert_allclose(back.vjp(u_bar)[-1], problem.solve(unloaded).vjp(u_bar)[-1], rtol=1e-9)
-    zero = adjoint.NonlinearProblem(Bratu((5,)), np.ones(5)).solve(np.zeros(1))
-    assert np.abs(zero.u).max() <= 1e-12
+    np.testing.assert_allclose(back.vjp(bent.u)[-1], problem.solve(unloaded).vjp(bent.u)[-1], rtol=1e-9)
+    assert np.abs(replace(bratu(5), u0=np.ones(5)).solve(np.zeros(1)).u).max() <= 1e-12
