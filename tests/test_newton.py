@@ -89,9 +89,8 @@ SIZES = {
 def test_gradient_is_that_of_a_complex_step_through_the_whole_solve(make):
     problem = make()
     p = parameters(problem)
-    solution = problem.solve(p)
-    u_bar = np.random.default_rng(1).standard_normal(solution.u.size)
-    g, expected = solution.vjp(u_bar), u_bar @ through_the_solve(problem, p)
+    u_bar = np.random.default_rng(1).standard_normal(problem.u0.size)
+    g, expected = problem.solve(p).vjp(u_bar), u_bar @ through_the_solve(problem, p)
     assert np.linalg.norm(g - expected) <= 1e-10 * np.linalg.norm(expected)
 
 
@@ -99,9 +98,8 @@ def test_gradient_is_that_of_a_complex_step_through_the_whole_solve(make):
 def test_taylor_remainder_is_second_order_and_adjoint_the_transpose_of_the_tangent(make):
     problem = make()
     p = parameters(problem)
-    u = problem.solve(p).u
-    target = u * np.random.default_rng(2).uniform(0.5, 1.5, u.size)
-    report = adjoint.check(adjoint.Reduced(problem, adjoint.LeastSquares(target)), p, seed=3)
+    misfit = adjoint.LeastSquares(problem.solve(p).u * np.random.default_rng(2).uniform(0.5, 1.5, problem.u0.size))
+    report = adjoint.check(adjoint.Reduced(problem, misfit), p, seed=3)
     assert report.ok, report.table()
     assert report.dot_product_error <= 1e-12
 
@@ -155,16 +153,15 @@ def test_reported_error_is_honest_where_equations_converge_differently():
     )
     method = adjoint.Newton(rtol=1e-2, gradient_rtol=0.5)
     solution = adjoint.NonlinearProblem(pair, np.full(2, 1.003), method=method).solve(np.ones(1))
-    error = abs(solution.vjp(np.array([0.0, 1.0]))[0] - 0.5) / 0.5
-    assert error <= 10.0 * solution.evidence.gradient_error + 1e-13
+    assert abs(solution.vjp(np.eye(2)[1])[0] / 0.5 - 1.0) <= 10.0 * solution.evidence.gradient_error + 1e-13
 
 
 @pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
 def test_polishing_leaves_less_than_the_tolerance_of_the_steps(make):
     problem = make()
     p = parameters(problem)
-    rough = replace(problem, method=adjoint.Newton(rtol=1e-3, gradient_rtol=0.9)).solve(p)
-    polished = replace(problem, method=adjoint.Newton(rtol=1e-3)).solve(p)
+    methods = adjoint.Newton(rtol=1e-3, gradient_rtol=0.9), adjoint.Newton(rtol=1e-3)
+    rough, polished = (replace(problem, method=method).solve(p) for method in methods)
     assert polished.evidence.gradient_error <= 1e-3
     assert polished.evidence.gradient_error <= max(rough.evidence.gradient_error, 1e-13)
     assert polished.evidence.counts.numeric == rough.evidence.counts.numeric
@@ -198,8 +195,7 @@ def test_unknowns_of_mixed_units_are_all_solved_for(form, small):
 @pytest.mark.parametrize("name", ["circuit", "ladder 10", "conduction 5 x 2"])
 def test_affine_invariant_iterates_do_not_see_how_equations_are_combined(name):
     problem = SMALL[name]()
-    p, n = parameters(problem), problem.u0.size
-    rng = np.random.default_rng(5)
+    p, n, rng = parameters(problem), problem.u0.size, np.random.default_rng(5)
     M = np.linalg.qr(rng.standard_normal((n, n)))[0] @ np.diag(10.0 ** rng.uniform(-3, 3, n))
     plain, other = problem.solve(p), replace(problem, residual=turned(problem.residual, M)).solve(p)
     assert plain.evidence.counts.numeric == other.evidence.counts.numeric
@@ -215,8 +211,8 @@ def test_symmetric_factorizers_serve_symmetric_physics_with_values_that_depend_o
     expected = problem.solve(p).vjp(u_bar)
     for factorize in (adjoint.ldl, adjoint.cholesky):
         np.testing.assert_allclose(replace(problem, factorize=factorize).solve(p).vjp(u_bar), expected, rtol=1e-9)
-    moved = problem.solve(p).jvp(np.eye(p.size)[-1])[problem.dirichlet.fixed]
-    assert set(np.unique(moved)) == {0.0, 1.0}  # The rates of the given values themselves.
+    moved = problem.solve(p).jvp(np.eye(p.size)[-1])
+    assert set(moved[problem.dirichlet.fixed]) == {0.0, 1.0}  # The rates of the given values themselves.
 
 
 def test_complex_holomorphic_states_have_exact_derivatives_for_real_parameters():
@@ -233,8 +229,7 @@ def test_complex_holomorphic_states_have_exact_derivatives_for_real_parameters()
     solution = problem.solve(p)
     assert np.abs(waves.residual(solution.u, p)).max() <= 1e-14
     report = adjoint.check(adjoint.Reduced(problem, adjoint.LeastSquares(2.0 * solution.u)), p)
-    assert report.ok, report.table()
-    assert report.dot_product_error <= 1e-12
+    assert (report.ok, report.dot_product_error <= 1e-12) == (True, True), report.table()
 
 
 def test_two_solves_give_the_same_bits():
@@ -247,8 +242,8 @@ def test_two_solves_give_the_same_bits():
 def test_solutions_at_zero_are_found():
     """‖u‖ → 0 makes every relative tolerance rounding."""
     problem = bent_cantilever(4, 2)
-    unloaded = np.append(problem.residual.nominal[:-1], 0.0)
-    bent = problem.solve(problem.residual.nominal)
+    loaded = problem.residual.nominal
+    unloaded, bent = np.append(loaded[:-1], 0.0), problem.solve(loaded)
     back = replace(problem, u0=bent.u).solve(unloaded)
     assert np.abs(back.u).max() <= 1e-12
     np.testing.assert_allclose(back.vjp(bent.u)[-1], problem.solve(unloaded).vjp(bent.u)[-1], rtol=1e-9)

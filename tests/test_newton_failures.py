@@ -11,10 +11,8 @@ import scipy.sparse as sparse
 import adjoint
 from problems.bratu import Bratu, bratu
 
-N = 4
-NAN, INF = np.nan, np.inf
-ONE = np.ones(1)
-BOTH = np.ones(N)
+N, NAN, INF = 4, np.nan, np.inf
+ONE, FOUR = np.ones(1), np.ones(N)
 
 
 class Physics:
@@ -121,7 +119,7 @@ ROOTS = {
 REFUSED = {
     "at a fold": (lambda: bratu(15).solve(np.array([LAMBDA])), singular, "fold.*adjoint.trace"),
     "past a fold": (lambda: bratu(15).solve(np.array([LAMBDA + 0.01])), stalled, "past a fold: adjoint.trace"),
-    "indefinite": (lambda: solved(-BOTH, factorize=adjoint.cholesky), adjoint.NotPositiveDefinite, "ldl or"),
+    "indefinite": (lambda: solved(-FOUR, factorize=adjoint.cholesky), adjoint.NotPositiveDefinite, "ldl or"),
     "nonsymmetric": (
         lambda: solved(jacobian=lambda u, p: SKEW, factorize=adjoint.cholesky),
         adjoint.NotSymmetric,
@@ -132,7 +130,7 @@ REFUSED = {
     "bounds crossed": (lambda: adjoint.Bounds(1.0, 1.0), ValueError, "lower < upper"),
     "bounds of two lengths": (lambda: adjoint.Bounds(np.zeros(3), np.ones(2)), ValueError, "Bounds"),
     "bounds a pair": (lambda: solved(bounds=(0.0, 9.0)), TypeError, "adjoint.Bounds|Bounds"),
-    "bounds of complex states": (lambda: solved(BOTH + 0j, bounds=adjoint.Bounds(0.0)), TypeError, "complex"),
+    "bounds of complex states": (lambda: solved(FOUR + 0j, bounds=adjoint.Bounds(0.0)), TypeError, "complex"),
     "u0 nan": (lambda: problem(np.array([1.0, NAN])), adjoint.NonFinite, r"u0\[1\] is nan"),
     "u0 a function to nan": (lambda: solved(lambda p: NAN * np.ones(N)), adjoint.NonFinite, r"u0\[0\] is nan"),
     "u0 empty": (lambda: problem(np.zeros(0)), ValueError, "at least one unknown"),
@@ -142,12 +140,12 @@ REFUSED = {
     "p_dot too long": (lambda: solved().jvp(np.ones(2)), ValueError, r"p_dot of shape \(2,\), expected \(1,\)"),
     "u_bar too long": (lambda: solved().vjp(np.ones(5)), ValueError, r"u_bar of shape \(5,\), expected \(4,\)"),
     "u_bar nan": (lambda: solved().vjp(np.full(N, NAN)), adjoint.NonFinite, "nan"),
-    "vjp too long": (lambda: solved(vjp=lambda u, p, lam: lam).vjp(BOTH), ValueError, r"\(4,\), expected \(1,\)"),
-    "vjp nan": (lambda: solved(vjp=lambda u, p, lam: NAN * p).vjp(BOTH), adjoint.NonFinite, "vjp"),
+    "vjp too long": (lambda: solved(vjp=lambda u, p, lam: lam).vjp(FOUR), ValueError, r"\(4,\), expected \(1,\)"),
+    "vjp nan": (lambda: solved(vjp=lambda u, p, lam: NAN * p).vjp(FOUR), adjoint.NonFinite, "vjp"),
     "jvp too short": (lambda: solved(jvp=lambda u, p, p_dot: p_dot).jvp(ONE), ValueError, r"\(1,\), expected \(4,\)"),
-    "near a vector": (lambda: problem().solve(ONE, near=BOTH), TypeError, "near"),
-    "near other parameters": (lambda: bratu(N).solve(BOTH, near=AT_ONE), ValueError, r"near.*expected p \(4,\)"),
-    "near another size": (lambda: replace(bratu(5), u0=BOTH[:3]).solve(ONE, near=AT_ONE), ValueError, "near|4"),
+    "near a vector": (lambda: problem().solve(ONE, near=FOUR), TypeError, "near"),
+    "near other parameters": (lambda: bratu(N).solve(FOUR, near=AT_ONE), ValueError, r"near.*expected p \(4,\)"),
+    "near another size": (lambda: replace(bratu(5), u0=FOUR[:3]).solve(ONE, near=AT_ONE), ValueError, "near|4"),
     "a function": (lambda: adjoint.NonlinearProblem(lambda u, p: u - p, ONE), TypeError, "complex_step"),
     "methods missing": (lambda: adjoint.NonlinearProblem(object(), ONE), TypeError, "object has no method residual"),
     "a class": (lambda: adjoint.NonlinearProblem(Bratu, ONE), TypeError, "class"),
@@ -205,7 +203,7 @@ def test_bad_input_is_a_named_error(case):
 
 @pytest.mark.parametrize("gap", [1e-5, 1e-7, 1e-9])
 def test_solutions_close_to_a_fold_are_solutions(gap):
-    """du/dλ ~ (λ_c − λ)^(−½) there; its size is the same in these units to O(√gap)."""
+    """du/dλ ~ (λ_c − λ)^(−½) there, to O(√gap)."""
     sizes = [bratu(15).solve(np.array([LAMBDA * (1.0 - g)])).jvp(ONE).max() * np.sqrt(g) for g in (gap, 1e-6)]
     assert sizes[0] == pytest.approx(sizes[1], rel=1e-2)
 
@@ -244,9 +242,9 @@ def test_inputs_are_never_written_to_and_may_be_written_to_later():
     u0, p, mine = np.full(N, 2.0), np.ones(1), np.ones(1)
     for v in (u0, p):
         v.setflags(write=False)
-    assert problem(u0).solve(p).vjp(BOTH) == pytest.approx([2.0])
+    assert problem(u0).solve(p).vjp(FOUR) == pytest.approx([2.0])
     later = problem(u0).solve(mine)
     mine[0] = 9.0
-    assert later.vjp(BOTH) == pytest.approx([2.0])
+    assert later.vjp(FOUR) == pytest.approx([2.0])
     with pytest.raises(ValueError, match="read-only"):
         later.u[0] = 3.0

@@ -28,9 +28,9 @@ EASY = 3
 class BranchPoint:
     """A point of a branch of solutions R(u, p) = 0, p[parameter] = λ.
 
-    u: (n,); p: (m,); value: λ; arclength: from the first point, the sum of the
-    steps along the tangents; tangent: (u̇, λ̇), of length 1 in the metric of `trace`;
-    turned: whether λ̇ changed its sign since the point before, so that a fold lies between.
+    u: (n,); p: (m,); value: λ; arclength: from the first point, the sum of the steps along the tangents; tangent:
+    (u̇, λ̇), of length 1 in the metric of `trace`; turned: whether λ̇ changed its sign since the point before, so that a
+    fold lies between.
     """
 
     problem: NonlinearProblem

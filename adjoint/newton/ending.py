@@ -13,11 +13,14 @@ SAFETY = 10.0
 ROUNDING = 8.0 * float(np.finfo(float).eps)
 """Of Σ_j |J_ij||u_j|: what rounding leaves of R_i."""
 
-VANISHED = 1e-14
-"""Of |R_i| at the start: a row that has fallen so far is zero, whatever its terms are."""
+NOISE = 1e4 * float(np.finfo(float).eps)
+"""Of the same with the largest |u_j| there were: what it may leave of a row that no correction makes smaller."""
 
-STUCK = 0.5
-"""|R_i| after a correction over |R_i| before it, above which a row no longer falls: what is left of it is rounding."""
+FALLING = 0.5
+"""|R_i| after a correction over |R_i| before it, up to which a row still falls."""
+
+VANISHED = 1e-14
+"""Of the largest |u| there was: a solution that is zero to rounding has the size of what it came from."""
 
 SOLVED = 1e-4
 """Relative size of Newton's correction up to which a state from elsewhere is called a solution."""
@@ -41,12 +44,11 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Ending:
-    """Where the last correction led: u, R; the outcome, None if rows have not converged; whether these are stuck."""
+    """Where the last correction led: u, R; the outcome, None if some rows have not converged."""
 
     u: Array
     r: Array
     outcome: Outcome | None
-    stuck: bool
 
 
 def ended(
@@ -57,26 +59,25 @@ def ended(
     delta: Array,
     curvature: float,
     tolerances: tuple[float, float],
-    first: Array,
+    peak: Array,
 ) -> Ending:
     """u + delta, by the next correction: accepted, polished by that correction, or to be iterated further.
 
-    tolerances: rtol and gradient_rtol of `Newton`; first: |R| at the start. Norms are blind to unknowns in small units,
-    so each row is looked at as well: |R_i| ≤ rtol Σ_j |J_ij||u_j|, which no change of units affects.
+    tolerances: rtol and gradient_rtol of `Newton`; peak: the largest |u_j| of all iterates. Norms are blind to unknowns
+    in small units, so each row is looked at as well: |R_i| ≤ rtol Σ_j |J_ij||u_j|, which no change of units affects.
     """
     rtol, gradient_rtol = tolerances
     u, new, following = _corrected(system, at, u, delta, "last")
     terms = abs(at.A) @ np.abs(u)
-    failing = np.abs(new) > np.maximum(rtol * terms, VANISHED * first)
-    if failing.any():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            fallen = np.abs(new[failing]) / np.abs(r[failing])
-        return Ending(u, new, None, not np.all(fallen <= STUCK))
+    largest = abs(at.A) @ peak
+    failing = np.abs(new) > np.maximum(rtol * terms, ROUNDING * largest)
+    if np.any(failing & ((np.abs(new) > NOISE * largest) | (np.abs(new) <= FALLING * np.abs(r)))):
+        return Ending(u, new, None)
     outcome = outcome_of(system, at, u, new, system.norm(following), curvature, False)
     if outcome.gradient_error > gradient_rtol and np.any(np.abs(new) > ROUNDING * terms):
         u, new, following = _corrected(system, at, u, following, "polish")
         outcome = outcome_of(system, at, u, new, system.norm(following), curvature, False)
-    return Ending(u, new, outcome, False)
+    return Ending(u, new, outcome)
 
 
 def _corrected(system: System, at: Linearization, u: Array, delta: Array, kind: str) -> tuple[Array, Array, Array]:

@@ -15,6 +15,7 @@ class History:
 
     _norms: list[float] = field(default_factory=list)
     _steps: list[tuple[float, float, str]] = field(default_factory=list)
+    _measured: list[int] = field(default_factory=lambda: [0])
 
     def iterate(self, norm: float) -> None:
         """Note ‖R‖ at an iterate."""
@@ -23,6 +24,10 @@ class History:
     def step(self, size: float, factor: float, kind: str) -> None:
         """Note ‖Δu‖ and α of the step to the iterate that will be noted next; kind: "Newton", "chord", …"""
         self._steps.append((size, factor, kind))
+
+    def remeasure(self) -> None:
+        """From here on steps are measured in other units: those before are not compared with."""
+        self._measured.append(self.steps)
 
     @property
     def norms(self) -> tuple[float, ...]:
@@ -37,7 +42,7 @@ class History:
     @property
     def longest(self) -> float:
         """The largest ‖Δu‖ so far, 0 if there was none."""
-        return max((size for size, _, _ in self._steps), default=0.0)
+        return max((size for size, _, _ in self._steps[self._measured[-1] :]), default=0.0)
 
     @property
     def linear(self) -> bool:

@@ -24,9 +24,6 @@ NOISY = 1e3
 NOISE = 1e-4
 """Relative size of a correction that may be rounding, where the Jacobian is badly conditioned."""
 
-STUCK = 2
-"""Ends at which the rows that have not converged did not fall either, after which what is left of them is rounding."""
-
 
 @dataclass(frozen=True, eq=False)
 class Newton:
@@ -72,16 +69,18 @@ class Newton:
         norm = system.accepted(r)
         if not system.history.norms:  # Else a `Start` has noted it.
             system.history.iterate(norm)
-        first, last, stuck = np.abs(r), None, 0
-        eta, curvature, most = 1.0, 0.0, system.history.steps + self.max_iterations
+        peak: Array = np.zeros(u.size)
+        last: Step | None = None
+        resized, eta, curvature, most = False, 1.0, 0.0, system.history.steps + self.max_iterations
         while system.history.steps < most:
+            peak = np.maximum(peak, np.abs(u))
             if self.forcing is not None:
                 eta = self.forcing.tolerance(system.history.norms, eta)
             solver = system if self.forcing is None else system.loosened(eta)
             at = solver.factored(system.jacobian(u))
             du = delta = solver.correction(at, r)
             if not self._small(system, du, u):
-                self._require_regular(system, u, du)
+                self._require_regular(system, du, peak)
                 try:
                     last = self._advance(solver, u, r, at, du, last)
                 except NewtonStalled:
@@ -97,16 +96,17 @@ class Newton:
                 if not self._small(system, delta, u):
                     last = None if u is not last.u else last
                     continue
-            end = ended(solver, at, u, r, delta, curvature, (self.rtol, self.gradient_rtol), first)
-            stuck += end.stuck
+            end = ended(solver, at, u, r, delta, curvature, (self.rtol, self.gradient_rtol), peak)
             if end.outcome is not None:
                 return end.outcome
-            if stuck == STUCK:
-                return outcome_of(system, at, end.u, end.r, system.norm(delta), curvature, False)
-            u, r, last = end.u, end.r, None
+            if resized:
+                u, r = end.u, end.r
+            # Unknowns in small units have not converged: from here on each is measured in its own size.
+            system.history.remeasure()
+            system, resized, last = replace(system, scale=np.where(peak > 0.0, peak, system.scale)), True, None
         if self._exhausted(system, u, r, at, du):
             return outcome_of(system, at, u, r, system.norm(du), curvature, False)
-        raise self._diverged(system, u, du)
+        raise self._diverged(system, du, peak)
 
     def _small(self, system: System, delta: Array, u: Array) -> bool:
         return system.norm(delta) <= self.rtol * system.norm(u)
@@ -154,10 +154,9 @@ class Newton:
             curvature = max(curvature, contraction / distance)
         return u, r, delta, curvature
 
-    def _require_regular(self, system: System, u: Array, du: Array) -> None:
+    def _require_regular(self, system: System, du: Array, peak: Array) -> None:
         """Raise SingularJacobian where full steps near a solution still converge only linearly."""
-        reach = max(system.norm(u), system.history.longest)
-        if system.history.linear and system.norm(du) <= NEAR * reach:
+        if system.history.linear and np.all(np.abs(du) <= NEAR * peak):
             raise system.degenerate()
 
     def _exhausted(self, system: System, u: Array, r: Array, at: Linearization, du: Array) -> bool:
@@ -167,8 +166,8 @@ class Newton:
         vanished = size_of(r) <= EXHAUSTED * max(system.history.norms)
         return rounding or (vanished and size <= EXHAUSTED * system.history.longest)
 
-    def _diverged(self, system: System, u: Array, du: Array) -> NewtonDiverged:
-        self._require_regular(system, u, du)
+    def _diverged(self, system: System, du: Array, peak: Array) -> NewtonDiverged:
+        self._require_regular(system, du, peak)
         message = (
             f"Newton's method did not converge in {self.max_iterations} iterations. Usual causes: no solution for "
             "these parameters (past a fold: adjoint.trace), a Jacobian that is not the derivative "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, dot
 from ..dirichlet import Bordered, Constrained, Dirichlet, within
 from ..factor import Factorization, InaccurateSolve, NotPositiveDefinite, SingularMatrix
 from ..factor.counting import phase
@@ -183,7 +183,10 @@ class System:
 def size_of(r: Array) -> float:
     """‖r‖₂, without overflow."""
     largest = float(np.abs(r).max(initial=0.0))
-    return largest * float(np.linalg.norm(r / largest)) if 0.0 < largest < np.inf else largest
+    if not 0.0 < largest < np.inf:
+        return largest
+    scaled = r / largest
+    return largest * float(np.sqrt(dot(scaled, scaled)))
 
 
 def finite(r: Array) -> bool:
