@@ -20,6 +20,9 @@ from .bordered import as_index, bordered, unit
 TURN = 0.8
 """Cosine between two tangents below which a step is repeated at half its length: it may have left the branch."""
 
+ANGLE = 0.25
+"""Between two tangents, radians, to which steps are fitted, and so refused ones avoided."""
+
 EASY = 3
 """Factorizations of a corrector after which the next step is as long; fewer make it longer, more make it shorter."""
 
@@ -155,7 +158,7 @@ def _points(
         yield point
         while True:
             try:
-                point, work = _next(point, length, metric)
+                point, work, angle = _next(point, length, metric)
                 break
             except SolveError as error:
                 length /= 2.0
@@ -164,11 +167,12 @@ def _points(
                         f"the branch cannot be traced beyond λ = {point.value:g}: steps of {2 * length:.1e} fail. "
                         "Usual causes: the branch ends at the bounds or the domain of R, a branch point, a kink in R."
                     ) from error
-        length = min(longest, length * float(np.clip(2.0 ** ((EASY - work) / 2.0), 0.5, 2.0)))
+        wanted = min(2.0 ** ((EASY - work) / 2.0), ANGLE / max(angle, 1e-3 * ANGLE))
+        length = min(longest, length * float(np.clip(wanted, 0.5, 2.0)))
 
 
-def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoint, int]:
-    """The point at a distance along the tangent, and its factorizations; raises SolveError if there is none."""
+def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoint, int, float]:
+    """The point at a distance along the tangent, its factorizations, the angle turned; SolveError if there is none."""
     problem, (u_dot, value_dot) = point.problem, point.tangent
     row, corner = metric.dual(u_dot, value_dot)
     augmented = Augmented(problem.equation, point.p, point.parameter, row, corner)
@@ -195,7 +199,7 @@ def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoin
     turned = tangent[1] * value_dot < 0.0
     s = point.arclength + length
     following = BranchPoint(problem, point.parameter, u, p, s, tangent, turned)
-    return following, counts.numeric
+    return following, counts.numeric, float(np.arccos(min(cosine, 1.0)))
 
 
 def _widened(bounds: Bounds | None, u: Array) -> Bounds | None:

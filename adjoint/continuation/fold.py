@@ -107,7 +107,7 @@ def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
         if not np.isfinite(norms[-1]):
             break
         J = as_csc(equation.jacobian(u, p))
-        scale = size_of(J.data) / np.sqrt(u.size)  # The borders in the size of J: M is as well scaled as J is.
+        scale = _size(J)
         for _ in range(SWEEPS if iteration == 1 else 1):
             at = _regular(J, scale * b / size_of(b), c / size_of(c), norms)
             b, c = at.psi, at.phi
@@ -126,6 +126,11 @@ def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
         "adjoint.trace that `turned`."
     )
     raise failed(NewtonDiverged, message, norms)
+
+
+def _size(J: sparse.csc_array) -> float:
+    """The typical entry of J: with borders of this size M is as well scaled as J is."""
+    return size_of(J.data) / float(np.sqrt(J.shape[0])) or 1.0
 
 
 def stagnated(norms: list[float]) -> bool:
@@ -184,7 +189,7 @@ def _found(equation: Residual, u: Array, p: Array, parameter: int, iterations: i
     J = as_csc(equation.jacobian(u, p))
     b = c = np.random.default_rng(u.size).standard_normal(u.size)
     for _ in range(2):
-        at = _regular(J, size_of(J.data) / np.sqrt(u.size) * b / size_of(b), c / size_of(c), norms)
+        at = _regular(J, _size(J) * b / size_of(b), c / size_of(c), norms)
         b, c = at.psi, at.phi
     phi, psi = at.phi / size_of(at.phi), at.psi / size_of(at.psi)
     rates = np.asarray(equation.jvp(u, p, unit(p.size, parameter)))
