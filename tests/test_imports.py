@@ -37,7 +37,14 @@ ALLOWED = {
         "adjoint.residual",
     },
     "adjoint.newton": {
-        *("adjoint.arrays", "adjoint.dirichlet", "adjoint.factor", "adjoint.nearby", "adjoint.newton"),
+        *(
+            "adjoint.arrays",
+            "adjoint.dirichlet",
+            "adjoint.factor",
+            "adjoint.nearby",
+            "adjoint.newton",
+            "adjoint.derive",
+        ),
         *("adjoint.parameters", "adjoint.residual", "adjoint.span", "adjoint.steady"),
     },
     "adjoint.objectives": {

@@ -1,6 +1,7 @@
 """Residuals whose derivatives come from the function itself: `complex_step` and `finite_difference`."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
@@ -54,6 +55,43 @@ class DerivedResidual:
             row = int(np.flatnonzero(~np.isfinite(applied))[0])
             raise NonFinite(f"{self.function.maker}: the derivative along p_dot is {applied[row]} in row {row}")
         return applied
+
+    def at(self, u: Array, p: Array) -> "AtPoint":
+        """The same residual, which keeps ∂R/∂p at this point for many products with it."""
+        return AtPoint(self, u, p)
+
+
+@dataclass(frozen=True, eq=False)
+class AtPoint:
+    """A derived residual that forms ∂R/∂p at (u, p) once: for several objectives, and for Gauss–Newton products."""
+
+    derived: DerivedResidual
+    u: Array
+    p: Array
+
+    @cached_property
+    def _sensitivity(self) -> sparse.csc_array:
+        return self.derived.parameter_jacobian(self.u, self.p)
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """R(u, p), (n,)."""
+        return self.derived.residual(u, p)
+
+    def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
+        """∂R/∂u, (n, n)."""
+        return self.derived.jacobian(u, p)
+
+    def vjp(self, u: Array, p: Array, lam: Array) -> Array:
+        """(∂R/∂p)ᵀ λ, (m,)."""
+        if u is not self.u or p is not self.p:
+            return self.derived.vjp(u, p, lam)
+        return np.asarray(self._sensitivity.T @ lam)
+
+    def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
+        """(∂R/∂p) ṗ, (n,): one derivative, or a product if ∂R/∂p is there."""
+        if u is not self.u or p is not self.p or "_sensitivity" not in self.__dict__:
+            return self.derived.jvp(u, p, p_dot)
+        return np.asarray(self._sensitivity @ p_dot)
 
 
 def complex_step(

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
+from ..derive import DerivedResidual
 from ..dirichlet import Constrained, Dirichlet
 from ..factor import Counts, Factorization, NonFinite, lu
 from ..factor.counting import collecting
@@ -18,7 +19,7 @@ from ..residual import Residual
 from ..span import Remembering
 from ..steady import SteadySolution
 from .bounds import Bounds
-from .ending import accepted
+from .ending import Outcome, accepted
 from .history import History
 from .inverse import AtSolution
 from .iteration import Newton
@@ -96,10 +97,7 @@ class NonlinearProblem:
             else:
                 u = _followed(system, near)
             outcome = self.method.solve(system, u)
-        u = outcome.u
-        u.setflags(write=False)  # Gradients come from it later.
-        inverse = Remembering(AtSolution(system, outcome))
-        return SteadySolution(u, p, self.equation, inverse, counts)
+        return self._solution(system, outcome, p, counts)
 
     def at(self, u: Array, p: Array) -> SteadySolution:
         """A state found otherwise, by a solver of your own, as the solution it is: one factorization.
@@ -116,7 +114,14 @@ class NonlinearProblem:
             if self.bounds is not None:
                 self.bounds.require(u)
             outcome = accepted(system, u)
-        return SteadySolution(u, p, self.equation, Remembering(AtSolution(system, outcome)), counts)
+        return self._solution(system, outcome, p, counts)
+
+    def _solution(self, system: System, outcome: Outcome, p: Array, counts: Counts) -> SteadySolution:
+        u = outcome.u
+        u.setflags(write=False)  # Gradients come from it later.
+        physics = self.residual.at(u, p) if isinstance(self.residual, DerivedResidual) else self.residual
+        equation = physics if self.dirichlet is None else Constrained(physics, self.dirichlet)
+        return SteadySolution(u, p, equation, Remembering(AtSolution(system, outcome)), counts)
 
     def system(self, p: Array) -> System:
         """The equations for one p."""
