@@ -26,6 +26,28 @@ NOISE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
+class _Progress:
+    """An iterate: u, R, and the largest |u| so far.
+
+    at: ∂R/∂u as last factored; delta: the correction from here, if it is small enough to be the last; curvature: ω;
+    last: the step that led here; outcome: if nothing is left to do.
+    """
+
+    u: Array
+    r: Array
+    peak: Array
+    at: Linearization | None = None
+    delta: Array | None = None
+    curvature: float = 0.0
+    last: Step | None = None
+    outcome: Outcome | None = None
+
+    def moved(self, u: Array, r: Array) -> "_Progress":
+        """Another iterate, nothing else known of it."""
+        return _Progress(u, r, np.maximum(self.peak, np.abs(u)), curvature=self.curvature)
+
+
+@dataclass(frozen=True, eq=False)
 class Newton:
     """Newton's method for R(u, p) = 0: J Δu = −R, u ← u + αΔu (docs/math.md, eqs. 33–35).
 
@@ -69,44 +91,52 @@ class Newton:
         norm = system.accepted(r)
         if not system.history.norms:  # Else a `Start` has noted it.
             system.history.iterate(norm)
-        peak: Array = np.zeros(u.size)
-        last: Step | None = None
-        resized, eta, curvature, most = False, 1.0, 0.0, system.history.steps + self.max_iterations
+        most = system.history.steps + self.max_iterations
+        now, resized, eta = _Progress(u, r, np.abs(u)), False, 1.0
         while system.history.steps < most:
-            peak = np.maximum(peak, np.abs(u))
             if self.forcing is not None:
                 eta = self.forcing.tolerance(system.history.norms, eta)
             solver = system if self.forcing is None else system.loosened(eta)
-            at = solver.factored(system.jacobian(u))
-            du = delta = solver.correction(at, r)
-            if not self._small(system, du, u):
-                self._require_regular(system, du, peak)
-                try:
-                    last = self._advance(solver, u, r, at, du, last)
-                except NewtonStalled:
-                    if system.history.linear or not self._exhausted(system, u, r, at, du):
-                        raise
-                    return outcome_of(system, at, u, r, system.norm(du), curvature, True)
-                u, r = last.u, last.r
-                if last.simplified is None or last.factor < 1.0:
-                    continue
-                delta = last.simplified
-                curvature = 2.0 * system.norm(delta) / system.norm(du) / system.norm(du)  # ω, for ‖Δ̄‖ ≤ ½ω‖Δu‖²
-                u, r, delta, curvature = self._chords(solver, at, u, r, delta, curvature, system.norm(du), most)
-                if not self._small(system, delta, u):
-                    last = None if u is not last.u else last
-                    continue
-            end = ended(solver, at, u, r, delta, curvature, (self.rtol, self.gradient_rtol), peak)
+            now = self._step(solver, now, most)
+            if now.outcome is not None:
+                return now.outcome
+            if now.at is None or now.delta is None:
+                continue
+            tolerances = (self.rtol, self.gradient_rtol)
+            end = ended(solver, now.at, now.u, now.r, now.delta, now.curvature, tolerances, now.peak)
             if end.outcome is not None:
                 return end.outcome
-            if resized:
-                u, r = end.u, end.r
             # Unknowns in small units have not converged: from here on each is measured in its own size.
+            now = now.moved(end.u, end.r) if resized else now.moved(now.u, now.r)
+            system, resized = replace(system, scale=np.where(now.peak > 0.0, now.peak, system.scale)), True
             system.history.remeasure()
-            system, resized, last = replace(system, scale=np.where(peak > 0.0, peak, system.scale)), True, None
-        if self._exhausted(system, u, r, at, du):
-            return outcome_of(system, at, u, r, system.norm(du), curvature, False)
-        raise self._diverged(system, du, peak)
+        if now.at is not None and now.last is not None and self._exhausted(system, now.u, now.r, now.at, now.last.du):
+            return outcome_of(system, now.at, now.u, now.r, system.norm(now.last.du), now.curvature, False)
+        raise self._diverged(system, now)
+
+    def _step(self, system: System, now: "_Progress", most: int) -> "_Progress":
+        """One factorization, and the steps it serves."""
+        u, r, curvature = now.u, now.r, now.curvature
+        at = system.factored(system.jacobian(u))
+        du = system.correction(at, r)
+        if self._small(system, du, u):
+            return replace(now, at=at, delta=du, last=None)
+        self._require_regular(system, du, now.peak)
+        try:
+            last = self._advance(system, u, r, at, du, now.last)
+        except NewtonStalled:
+            if system.history.linear or not self._exhausted(system, u, r, at, du):
+                raise
+            return replace(now, outcome=outcome_of(system, at, u, r, system.norm(du), curvature, True))
+        u, r, delta = last.u, last.r, last.simplified
+        if delta is not None and last.factor == 1.0:
+            size = system.norm(du)
+            curvature = 2.0 * system.norm(delta) / size / size  # ω, for ‖Δ̄‖ ≤ ½ω‖Δu‖²
+            u, r, delta, curvature = self._chords(system, at, u, r, delta, curvature, size, most)
+        ending = delta is not None and last.factor == 1.0 and self._small(system, delta, u)
+        kept = last if u is last.u else None  # A step predicts the next one, unless chords came between.
+        peak = np.maximum(now.peak, np.abs(u))
+        return _Progress(u, r, peak, at, delta if ending else None, curvature, kept)
 
     def _small(self, system: System, delta: Array, u: Array) -> bool:
         return system.norm(delta) <= self.rtol * system.norm(u)
@@ -166,8 +196,9 @@ class Newton:
         vanished = size_of(r) <= EXHAUSTED * max(system.history.norms)
         return rounding or (vanished and size <= EXHAUSTED * system.history.longest)
 
-    def _diverged(self, system: System, du: Array, peak: Array) -> NewtonDiverged:
-        self._require_regular(system, du, peak)
+    def _diverged(self, system: System, now: "_Progress") -> NewtonDiverged:
+        if now.last is not None:
+            self._require_regular(system, now.last.du, now.peak)
         message = (
             f"Newton's method did not converge in {self.max_iterations} iterations. Usual causes: no solution for "
             "these parameters (past a fold: adjoint.trace), a Jacobian that is not the derivative "
