@@ -1,0 +1,36 @@
+"""A branch with its fold: two arms, and the states of one λ on them."""
+
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+import adjoint
+from adjoint.arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A problem with λ = p[0], the points of its branch from λ = p[0] on, and its fold."""
+
+    problem: adjoint.NonlinearProblem
+    points: list[adjoint.BranchPoint]
+    fold: adjoint.Fold
+
+    @classmethod
+    def of(cls, problem: adjoint.NonlinearProblem, p: Array, highest: float, longest: float) -> "Branch":
+        """Traced until u reaches `highest`, in arc steps of at most `longest`."""
+        points = adjoint.trace(problem, p, 0, step=0.5 * longest, longest=longest)
+        drawn = list(takewhile(lambda point: point.u.max() < highest, points))
+        near = next(point for point in drawn if point.turned)
+        return cls(problem, drawn, adjoint.fold(problem, near.u, near.p, 0))
+
+    def arms(self) -> list[list[adjoint.BranchPoint]]:
+        """The points before the fold, and those beyond it."""
+        turn = next(i for i, point in enumerate(self.points) if point.turned)
+        return [self.points[:turn], self.points[turn:]]
+
+    def states(self, value: float) -> list[adjoint.SteadySolution]:
+        """The solutions on both arms for λ = value."""
+        p = self.fold.p.copy()
+        p[0] = value
+        nearest = [min(arm, key=lambda point: abs(point.value - value)) for arm in self.arms()]
+        return [replace(self.problem, u0=point.u).solve(p) for point in nearest]
