@@ -433,3 +433,20 @@ def test_a_forked_child_is_refused_and_ends():
     assert results.get(timeout=20) == "refused"
     child.join(20)
     assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("nodes", [200, 1000])
+def test_regular_network_whose_fixed_pivots_cancel_is_factored_all_the_same(nodes):
+    """[−D, B; Bᵀ, 0] with B of ±1: Pardiso's pivots, chosen beforehand, become zero; the matrix is regular."""
+    rng = np.random.default_rng(1)
+    pipes = [(i, rng.integers(max(0, i - 20), i)) for i in range(1, nodes)]
+    pipes += [(i, rng.integers(max(0, i - 20), i)) for i in range(20, nodes, 2)]
+    ends, m = np.array(pipes), len(pipes)
+    values, rows = np.r_[np.ones(m), -np.ones(m)], np.r_[:m, :m]
+    B = sparse.csr_array((values, (rows, ends.T.ravel())), shape=(m, nodes))[:, 1:]
+    D = sparse.diags_array(0.2 * rng.uniform(0.5, 2.0, m))
+    A = sparse.csc_array(sparse.block_array([[-D, B], [B.T, None]]))
+    A.sort_indices()
+    b = np.ones(A.shape[0])
+    u = adjoint.lu(A).solve(b)
+    assert np.abs(A @ u - b).max() <= 1e-12 * abs(A).sum(axis=1).max() * np.abs(u).max()

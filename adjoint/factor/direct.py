@@ -12,7 +12,7 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
-from .errors import BackendMissing, NotPositiveDefinite
+from .errors import BackendMissing, NotPositiveDefinite, SingularMatrix
 from .factorization import Factorization
 from .factors import Accuracy, Factors
 from .matrix import SparseMatrix, as_csc, require_full_structure
@@ -26,6 +26,10 @@ PROBED_ALWAYS = 20_000
 PROBE_EVERY = 8
 """Of larger matrices on one pattern the first is probed, and then one in eight: a probe costs 5 to 7 % of a
 factorization. Every solution of every matrix is verified all the same."""
+
+
+CONFIRMED = 200_000
+"""Unknowns up to which a matrix that looks singular is factored once more, with full pivoting: it may take a minute."""
 
 
 class Analysis(Protocol):
@@ -134,8 +138,18 @@ class Fastest:
         return next(direct for direct in self.candidates if not direct.missing())
 
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
-        """Factor A by `choice`; see `Direct.__call__`."""
-        return self.choice(A)
+        """Factor A by `choice`; see `Direct.__call__`.
+
+        A matrix that looks singular to it is given to the last candidate, up to CONFIRMED unknowns: pivots fixed in
+        advance may cancel exactly in a matrix that is regular (networks of ±1), and SuperLU chooses each as it goes.
+        """
+        direct, careful = self.choice, self.candidates[-1]
+        try:
+            return direct(A)
+        except SingularMatrix:
+            if direct is careful or np.shape(A)[0] > CONFIRMED:
+                raise
+        return careful(A)
 
     def forget(self) -> None:
         """Drop the remembered analyses of all candidates."""
