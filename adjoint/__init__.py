@@ -75,6 +75,7 @@ from .newton import (
     NonlinearProblem,
     PseudoTransient,
     SingularJacobian,
+    WrongJacobian,
 )
 from .objectives import Compliance, LeastSquares, LinearFunctional, Objective, Product, Sum
 from .optimize import (
@@ -181,6 +182,7 @@ __all__ = [
     "Vector",
     "Weighted",
     "WrongGradient",
+    "WrongJacobian",
     "amg",
     "cg",
     "check",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
+import adjoint
 from adjoint import factor
 from adjoint.factor.backends import mkl, pardiso
 from adjoint.factor.counting import counting

@@ -2,7 +2,7 @@
 
 from .bounds import Bounds
 from .ending import Outcome
-from .errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian
+from .errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian, WrongJacobian
 from .forcing import EisenstatWalker
 from .globalization import AffineInvariant, FullSteps, Globalization, LineSearch, Step
 from .iteration import Newton
@@ -29,4 +29,5 @@ __all__ = [
     "Start",
     "Step",
     "System",
+    "WrongJacobian",
 ]

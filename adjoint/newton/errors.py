@@ -24,13 +24,19 @@ class SingularJacobian(SingularMatrix):
     history: tuple[float, ...] = ()
 
 
+class WrongJacobian(SolveError):
+    """The Jacobian is not ∂R/∂u: a solution was found, but gradients would be wrong. history: ‖R‖ at the iterates."""
+
+    history: tuple[float, ...] = ()
+
+
 class NonFiniteResidual(NonFinite):
     """R(u, p) holds nan or inf. history: ‖R‖ at the iterates before."""
 
     history: tuple[float, ...] = ()
 
 
-Failure = TypeVar("Failure", NewtonDiverged, NewtonStalled, SingularJacobian, NonFiniteResidual)
+Failure = TypeVar("Failure", NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual)
 
 
 def failure(kind: type[Failure], message: str, history: History) -> Failure:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..arrays import Array
+from ..factor.krylov import Krylov
 from .ending import Outcome, ended, outcome_of
-from .errors import NewtonDiverged, NewtonStalled, failure
+from .errors import NewtonDiverged, NewtonStalled, WrongJacobian, failure
 from .forcing import EisenstatWalker
 from .globalization import AffineInvariant, Globalization, Step
 from .system import Linearization, System, finite, size_of
@@ -14,6 +15,9 @@ from .system import Linearization, System, finite, size_of
 NEAR = 1e-7
 """Relative size of corrections below which convergence that is still linear means a singular Jacobian: at a fold they
 stagnate at √ε, and solutions nearby converge quadratically before that."""
+
+STEADY = 2.0
+"""Between the largest and the smallest of three ratios of corrections that are called equal."""
 
 EXHAUSTED = 1e-10
 """Of the longest step, and of the largest ‖R‖: what rounding leaves of them where the solution itself is zero."""
@@ -85,7 +89,8 @@ class Newton:
     def solve(self, system: System, u: Array) -> Outcome:
         """u with R(u) = 0, from a start that `System.prepared` made.
 
-        Raises NewtonDiverged, NewtonStalled, SingularJacobian, NonFiniteResidual, and what the factorizer raises.
+        Raises NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual, and what the
+        factorizer raises.
         """
         r = system.residual(u)
         norm = system.accepted(r)
@@ -134,6 +139,8 @@ class Newton:
             curvature = 2.0 * system.norm(delta) / size / size  # ω, for ‖Δ̄‖ ≤ ½ω‖Δu‖²
             u, r, delta, curvature = self._chords(system, at, u, r, delta, curvature, size, most)
         ending = delta is not None and last.factor == 1.0 and self._small(system, delta, u)
+        if ending and not isinstance(system.factorize, Krylov):  # Whose corrections are only so accurate.
+            self._require_derivative(system)
         kept = last if u is last.u else None  # A step predicts the next one, unless chords came between.
         peak = np.maximum(now.peak, np.abs(u))
         return _Progress(u, r, peak, at, delta if ending else None, curvature, kept)
@@ -188,6 +195,17 @@ class Newton:
         """Raise SingularJacobian where full steps near a solution still converge only linearly."""
         if system.history.linear and np.all(np.abs(du) <= NEAR * peak):
             raise system.degenerate()
+
+    def _require_derivative(self, system: System) -> None:
+        """Raise WrongJacobian where full steps have converged, but each as much as the one before: linearly."""
+        ratios = system.history.ratios()[-3:]
+        if len(ratios) == 3 and min(ratios) > 0.0 and max(ratios) < min(1.0, STEADY * min(ratios)):
+            message = (
+                f"Newton's corrections shrank by the same factor, {ratios[-1]:.1e}, in each of the last steps, where "
+                "it should have become smaller and smaller: the Jacobian is not the derivative of the residual, and "
+                "gradients would be wrong (adjoint.check_residual tells where). An approximate one finds u alone."
+            )
+            raise failure(WrongJacobian, message, system.history)
 
     def _exhausted(self, system: System, u: Array, r: Array, at: Linearization, du: Array) -> bool:
         """Whether the correction is rounding, so that an iteration that makes no progress is at its end."""

@@ -83,8 +83,8 @@ class NonlinearProblem:
         """u with R(u, p) = 0, ready for derivatives; p: (m,).
 
         near: a solution for similar parameters, from which to start, along its tangent if that is closer. Each step
-        factors one Jacobian. Raises NewtonDiverged, NewtonStalled, SingularJacobian, NonFiniteResidual, what
-        `factorize` raises, and ValueError or TypeError for a residual, a Jacobian or a p of the wrong shape or type.
+        factors one Jacobian. Raises NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual,
+        what `factorize` raises; ValueError or TypeError for a residual, a Jacobian or a p of the wrong shape or type.
         """
         p = as_parameters(p)
         p.setflags(write=False)  # The user's functions will see it.
