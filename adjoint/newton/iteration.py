@@ -16,6 +16,9 @@ NEAR = 1e-7
 """Relative size of corrections below which convergence that is still linear means a singular Jacobian: at a fold they
 stagnate at √ε, and solutions nearby converge quadratically before that."""
 
+QUADRATIC = 1e-5
+"""Relative size of corrections at which those of a right Jacobian shrink quadratically."""
+
 STEADY = 2.0
 """Between the largest and the smallest of three ratios of corrections that are called equal."""
 
@@ -139,7 +142,8 @@ class Newton:
             curvature = 2.0 * system.norm(delta) / size / size  # ω, for ‖Δ̄‖ ≤ ½ω‖Δu‖²
             u, r, delta, curvature = self._chords(system, at, u, r, delta, curvature, size, most)
         ending = delta is not None and last.factor == 1.0 and self._small(system, delta, u)
-        if ending and not isinstance(system.factorize, Krylov):  # Whose corrections are only so accurate.
+        krylov = isinstance(system.factorize, Krylov)  # Whose corrections are only so accurate.
+        if ending and not krylov and system.norm(du) <= QUADRATIC * system.norm(u):
             self._require_derivative(system)
         kept = last if u is last.u else None  # A step predicts the next one, unless chords came between.
         peak = np.maximum(now.peak, np.abs(u))
