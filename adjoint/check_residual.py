@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 
 from .arrays import Array, dot
 from .check import SECOND_ORDER, STEPS, TOLERANCE, TRANSPOSED, order
-from .derive.differences import FLOOR, differences, sizes
+from .derive.differences import FLOOR, MOST, difference, differences, sizes
 from .derive.function import Function
 from .factor.errors import NonFinite
 from .parameters import as_cotangent
@@ -19,6 +19,9 @@ FIRST_STEP = 1e-2
 
 RESOLVED = 10.0
 """Times its own estimate, the error that a difference is granted."""
+
+CLOSE = 2.0**-30
+"""A step, 1e-9: of unknowns far smaller than others, that are taken to be as large as 1e-5 of those, too."""
 
 EXAMINED = 64
 """Entries of the worst row that are compared one by one."""
@@ -107,15 +110,16 @@ def check_residual(residual: Residual, u: Array, p: Array, *, seed: int = 0) -> 
     u, p = R.point(u, p)
     rng = np.random.default_rng(seed)
     v, w = _direction(u, rng), _direction(p, rng)
+    near = np.sign(v) * np.minimum(np.abs(v), sizes(u, 0.0))  # Steps of this size need be small for R.
     base = _finite(R(u, p), "residual(u, p)")
     J = _jacobian(residual, u, p)
     canonical = _canonical(J)  # Now: SciPy sorts in passing.
     steps, noise = FIRST_STEP * 0.5 ** np.arange(STEPS), 1e3 * np.finfo(float).eps * float(np.linalg.norm(base))
-    change = np.stack([R(u + h * v, p) - base for h in steps])
+    change = np.stack([R(u + h * near, p) - base for h in steps])
     first = np.linalg.norm(change, axis=1)
-    second = np.linalg.norm(change - steps[:, None] * (J @ v), axis=1)
+    second = np.linalg.norm(change - steps[:, None] * (J @ near), axis=1)
     noise += 1e2 * np.finfo(float).eps * float(np.linalg.norm(abs(J) @ np.abs(u)))
-    nearby = _jacobian(residual, u + FIRST_STEP * v, p + FIRST_STEP * w)
+    nearby = _jacobian(residual, u + FIRST_STEP * near, p + FIRST_STEP * w)
     return ResidualReport(
         steps,
         first,
@@ -153,7 +157,7 @@ def _jacobian(residual: Residual, u: Array, p: Array) -> sparse.csc_array:
 def _jacobian_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Array) -> Worst:
     """J v against differences; where they disagree, the entry of the worst row that does."""
 
-    def along(direction: Array) -> tuple[Array, Array]:
+    def along(direction: Array) -> tuple[Array, Array, Array]:
         return _differences(lambda x: R(x, p), u, direction)
 
     worst = _worst(J @ v, along(v), abs(J) @ np.abs(v))
@@ -173,7 +177,7 @@ def _jacobian_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Arr
     return max(entries, key=lambda entry: abs((entry.given - entry.expected) * v[entry.column]), default=worst)
 
 
-def _responsible(along: Callable[[Array], tuple[Array, Array]], v: Array, row: int) -> int:
+def _responsible(along: Callable[[Array], tuple[Array, Array, Array]], v: Array, row: int) -> int:
     """The first column, of those where v ≠ 0, that a row depends on; by bisection."""
     columns = np.flatnonzero(v)
     while columns.size > 1:
@@ -190,22 +194,28 @@ def _jvp_error(residual: Residual, R: Function, u: Array, p: Array, w: Array) ->
     return _worst(given, _differences(lambda x: R(u, x), p, w), np.abs(given))
 
 
-def _worst(given: Array, differences: tuple[Array, Array], terms: Array) -> Worst:
+def _worst(given: Array, differences: tuple[Array, Array, Array], terms: Array) -> Worst:
     """The row that is farthest from its difference; terms: Σ_j |J_ij v_j| of each row."""
-    expected, uncertain = differences
+    expected, uncertain, close = differences
     # The last term: differences that are rounding throughout are no error.
     scale = np.maximum(np.maximum(terms, np.abs(expected)), RESOLVED * uncertain / TOLERANCE)
-    errors = np.abs(given - expected) / np.maximum(scale, np.finfo(float).tiny)
+    # Steps of 1e-3 may be far too long for unknowns in small units: a wrong derivative is wrong at tiny ones as well.
+    gap = np.minimum(np.abs(given - expected), np.abs(given - close))
+    errors = gap / np.maximum(scale, np.finfo(float).tiny)
     row = int(np.argmax(errors))
     return Worst(float(errors[row]), row, -1, True, float(given[row]), float(expected[row]))
 
 
-def _differences(f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array, Array]:
-    """The derivative of f along v and its uncertainty; f(x) is known to be finite, but x may be at an end."""
+def _differences(f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array, Array, Array]:
+    """The derivative of f along v, its uncertainty, and another one by a tiny step, (n,) each.
+
+    f(x) is known to be finite, but x may be at an end.
+    """
     if not v.any():
-        return np.zeros_like(f(x)), np.zeros_like(f(x))
-    value, uncertain = differences(f, x, v)
-    return _finite(value, "residual, within 1e-3 of (u, p),"), uncertain
+        zero = np.zeros_like(f(x))
+        return zero, zero, zero
+    value, uncertain = differences(f, x, v, MOST)
+    return _finite(value, "residual, within 1e-3 of (u, p),"), uncertain, difference(f, x, v, CLOSE)
 
 
 def _dot_product_error(residual: Residual, u: Array, p: Array, w: Array, rng: np.random.Generator) -> float:

@@ -233,3 +233,33 @@ def test_writing_into_arguments_is_an_error():
 def test_the_seed_makes_it_reproducible():
     reports = [check_residual(Reaction(), *point(), seed=s).table() for s in (0, 0, 1)]
     assert reports[0] == reports[1] != reports[2]
+
+
+class Saturating:
+    """A rate that saturates at 1e-9 mol/l, beside 300 K: steps of 1e-3 of the largest unknown tell nothing."""
+
+    def residual(self, u, p):
+        return np.array([p[0] * u[0] / (1e-9 + u[0]) - p[1] * u[1], u[1] - p[2]])
+
+    def jacobian(self, u, p):
+        return sparse.csc_array(np.array([[p[0] * 1e-9 / (1e-9 + u[0]) ** 2, -p[1]], [0.0, 1.0]]))
+
+    def vjp(self, u, p, lam):
+        return self._by_p(u).T @ lam
+
+    def jvp(self, u, p, p_dot):
+        return self._by_p(u) @ p_dot
+
+    def _by_p(self, u):
+        return np.array([[u[0] / (1e-9 + u[0]), -u[1], 0.0], [0.0, 0.0, -1.0]])
+
+
+class SaturatingWrongly(Saturating):
+    def jacobian(self, u, p):
+        return super().jacobian(u, p) @ sparse.csc_array(np.diag([1.1, 1.0]))
+
+
+@pytest.mark.parametrize(("physics", "right"), [(Saturating, True), (SaturatingWrongly, False)])
+def test_unknowns_in_small_units_are_stepped_in_their_own(physics, right):
+    report = check_residual(physics(), np.array([1e-9, 300.0]), np.array([1.0, 0.4 / 300.0, 300.0]))
+    assert report.ok == right, report.table()

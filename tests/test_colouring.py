@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
+from adjoint.derive import lattice
 from adjoint.derive.colouring import colour_columns, greedy_colours, least_colours
 from adjoint.derive.lattice import lattice_colours, modular_colours
 
@@ -131,6 +132,20 @@ def test_no_lattice_for_what_is_no_stencil():
     bound = least_colours(pattern)
     assert lattice_colours(pattern, bound) is None
     assert modular_colours(pattern, bound) is None
+
+
+@pytest.mark.parametrize("neighbours", [6, 20])
+def test_unstructured_patterns_have_few_lattices_tried(monkeypatch, neighbours):
+    """Neighbours within a band, of which all distances occur, many of them multiples of others."""
+    tried = []
+    monkeypatch.setattr(lattice, "_gaps", lambda *of, gaps=lattice._gaps: tried.append(of[0].size) or gaps(*of))
+    rng, n = np.random.default_rng(0), 2000
+    rows = np.repeat(np.arange(n), neighbours)
+    columns = np.clip(rows + rng.integers(-70, 71, rows.size), 0, n - 1)
+    pattern = canonical(sparse.coo_array((np.ones(rows.size), (rows, columns)), shape=(n, n)))
+    assert_separates(pattern, colour_columns(pattern))
+    assert len(tried) <= 150
+    assert sum(tried) <= 10 * pattern.nnz * neighbours
 
 
 def test_colourings_are_the_same_each_time():

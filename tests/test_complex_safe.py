@@ -140,6 +140,110 @@ def test_finite_differences_do_without_complex_numbers(R):
     np.testing.assert_allclose(J @ v, (R(U + h * v, P) - R(U - h * v, P)) / (2 * h), rtol=1e-6, atol=1e-7)
 
 
+def test_a_loss_beside_stiff_diffusion_is_found():
+    """Where it is 1e-6 of each row along a random direction."""
+    n = 1000
+
+    def R(u, p):
+        return -np.diff(np.concatenate([[0.0], u, [0.0]]), 2) * (n + 1) ** 2 + p[0] * np.abs(u) - p[1]
+
+    with pytest.raises(NotComplexSafe, match="abs"):
+        complex_step(R, n, 2).jacobian(np.zeros(n), np.array([3.0, 1.0]))
+
+
+@pytest.mark.parametrize("u", [np.zeros(400), np.sin(np.linspace(0.1, 3.0, 400)), np.cos(np.arange(400.0))],
+                         ids=["zero", "smooth", "rough"])  # fmt: skip
+@pytest.mark.parametrize("stiffness", [1.0, 1e6, 1e12])
+def test_stiff_rows_are_no_loss(stiffness, u):
+    def R(u, p):
+        diffusion = -np.diff(np.concatenate([[0.0], u, [0.0]]), 2)
+        return stiffness * (1.0 + 0.3 * np.sin(np.arange(u.size))) * diffusion + p[0] * np.exp(u) - p[1]
+
+    residual = complex_step(R, u.size, 2)
+    residual.jacobian(u, np.ones(2)), residual.vjp(u, np.ones(2), u)
+
+
+def test_offsets_that_round_are_no_loss():
+    """√(273 + u) with u of 1e-5: R has five digits less than u, in each of many rows."""
+    n = 3000
+    rng = np.random.default_rng(0)
+    residual = complex_step(lambda u, p: np.sqrt(273.15 + u) - 16.5 * p, n, n)
+    for _ in range(3):
+        u, p = 1e-5 * rng.uniform(0.5, 1.5, n), rng.uniform(0.5, 1.5, n)
+        residual.jacobian(u, p), residual.vjp(u, p, u)
+
+
+def test_a_table_of_short_pieces_is_no_loss():
+    xp = np.linspace(0.0, 2.0, 100_001)
+    residual = complex_step(lambda u, p: safe.interp(u, xp, np.exp(xp)) - p, 300, 300)
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        u = rng.uniform(0.5, 1.5, 300)
+        residual.jacobian(u, u), residual.vjp(u, u, u)
+
+
+def test_a_parameter_of_zero_beside_1e11_is_no_loss():
+    residual = complex_step(lambda u, p: p[0] * u * np.cos(p[1]) - p[2], N, 3)
+    residual.vjp(U, np.array([1e11, 0.0, 1e5]), U)
+
+
+def turbulent(Q, p):
+    return np.where(np.square(Q) > 1.0, p[0] * np.abs(Q) * Q, p[0] * Q) - p[1]
+
+
+DERIVATIVES = {
+    "vjp": lambda R, Q, p: R.vjp(Q, p, Q),
+    "jvp": lambda R, Q, p: R.jvp(Q, p, p),
+    "matrix": lambda R, Q, p: R.parameter_jacobian(Q, p),
+}
+
+
+@pytest.mark.parametrize("derive", DERIVATIVES.values(), ids=DERIVATIVES)
+def test_a_branch_taken_later_is_examined_where_it_is_taken(derive):
+    residual, p = complex_step(turbulent, 6, 2), np.array([1.0, 9.0])
+    laminar = np.linspace(0.1, 0.3, 6)
+    residual.jacobian(laminar, p), derive(residual, laminar, p)
+    for _ in range(2):
+        with pytest.raises(NotComplexSafe, match="abs"):
+            derive(residual, np.linspace(2.5, 3.5, 6), p)
+
+
+@pytest.mark.parametrize("u", [np.where(np.arange(N) % 2 == 0, 0.3, U), np.full(N, 0.3), np.where(U > 0, 1e-17, U)])
+def test_kinks_at_later_points_are_no_loss(u):
+    """Contact, where u is what it is limited to, and zeros up to rounding."""
+    residual = complex_step(lambda u, p: safe.minimum(u - 0.3, p * u) + safe.absolute(u), N, N)
+    residual.vjp(U, P, U)
+    residual.jacobian(u, P), residual.vjp(u, P, u), residual.vjp(u, np.zeros(N), u)
+
+
+def test_each_point_is_examined_in_three_evaluations_once():
+    count = [0]
+
+    def R(u, p):
+        count[0] += 1
+        return u**2 - p * u
+
+    residual, u = complex_step(R, N, N), U.copy()
+    residual.jacobian(u, P), residual.jvp(u, P, P)
+    for call, expected in ((lambda: residual.jvp(u, 1.1 * P, P), 4), (lambda: residual.jvp(u, 1.1 * P, u), 1)):
+        count[0] = 0
+        call()
+        assert count[0] == expected
+    u *= 1.1
+    count[0] = 0
+    residual.jvp(u, 1.1 * P, P)
+    assert count[0] == 4, "another point, in the same array"
+
+
+def test_the_function_that_refused_is_named():
+    def R(u, p):
+        cells = u.real.astype(int) * 0
+        return np.logaddexp(u, p[cells])
+
+    with pytest.raises(NotComplexSafe, match=r"source: line \d+, logaddexp refuses complex numbers: .*logaddexp\. "):
+        complex_step(R, N, N).jacobian(U, P)
+
+
 def piecewise(u, p):
     return np.where(u > 0.1, u**2, -u) * np.where((p < 1.0) & (u <= 2.0), p, p**2)
 

@@ -348,6 +348,64 @@ def test_rounding_is_no_missing_entry():
     assert np.abs(J.data).max() < 1e-3
 
 
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_missing_entry_is_found_beside_a_term_in_another_unit(make):
+    """1e13 by an unknown of 1e-13, and in a branch that comes later 1 by one of 1."""
+
+    def R(x, p):
+        a, b, c = x
+        return np.array([1e13 * a + np.where(b > 1.0, c, 0.0 * c) * p[0], b - p[0], c - p[1]])
+
+    residual, p = make(R, 3, 2), np.array([1.0, 2.0])
+    residual.jacobian(np.array([1e-13, 0.5, 2.0]), p)
+    J = residual.jacobian(np.array([1e-13, 1.5, 2.0]), p).toarray()
+    np.testing.assert_allclose(J, [[1e13, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], rtol=1e-8)
+
+
+@pytest.mark.parametrize("dry", [3, 6, 40])
+def test_a_missing_entry_is_found_beside_kinks(dry):
+    """Rows at u = 0 of max(u, 0) disagree at every point, and there may be many of them."""
+
+    def R(u, p):
+        r = u + np.where(u > 0.0, u, 0.0) * p[0]
+        return np.append(r[:-1], r[-1] + np.where(u[-2] > 1.0, u[-3], 0.0) * 0.1)
+
+    u = np.append(np.zeros(dry), [0.5, 0.5, 0.5])
+    residual = complex_step(R, dry + 3, 1)
+    residual.jacobian(u, np.ones(1))
+    u[-2] = 1.5
+    np.testing.assert_allclose(residual.jacobian(u, np.ones(1)).toarray()[-1, -3:], [0.1, 0.0, 2.0])
+
+
+def test_ties_are_no_missing_entries():
+    u = np.round(np.random.default_rng(0).uniform(0.0, 10.0, 200), 1)
+    J = complex_step(lambda u, p: np.sort(u) - p[0], 200, 1).jacobian(u, np.ones(1))
+    assert np.all((J.data == 0.0) | (J.data == 1.0))
+
+
+@pytest.mark.parametrize("steep", [1e2, 1e3, 1e4])
+def test_differences_take_steps_small_enough_for_the_function(steep):
+    u = np.array([0.3, 0.8, 1.2, 2.0, 0.5])
+    J = finite_difference(lambda u, p: np.sin(steep * u) - p[0], 5, 1).jacobian(u, np.ones(1))
+    np.testing.assert_allclose(J.diagonal(), steep * np.cos(steep * u), rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_small_unknowns_beside_large_ones_have_their_own_steps(make):
+    """A rate that saturates at 1e-9 mol/l, beside 300 K."""
+
+    def R(x, p):
+        return np.array([p[0] * x[0] / (1e-9 + x[0]) - p[1] * x[1] / 300.0 - 1e6 * x[0], x[1] - p[2]])
+
+    J = make(R, 2, 3).jacobian(np.array([1e-9, 300.0]), np.array([1.0, 0.4, 300.0])).toarray()
+    np.testing.assert_allclose(J, [[2.49e8, -0.4 / 300.0], [0.0, 1.0]], rtol=1e-8, atol=1e-15)
+
+
+def test_huge_unknowns_do_not_overflow():
+    J = complex_step(lambda u, p: 3.0 * u - p[0], 5, 1).jacobian(np.full(5, 1e250), np.ones(1))
+    np.testing.assert_array_equal(J.diagonal(), 3.0)
+
+
 BAD_PATTERNS = {
     "shape": (sparse.eye_array(4), ValueError, r"u_pattern: got shape \(4, 4\), expected \(5, 5\)"),
     "array": (np.eye(5), TypeError, "u_pattern: got a ndarray, expected a SciPy sparse matrix"),
@@ -379,7 +437,8 @@ BAD_FUNCTIONS = {
     "complex": (lambda u, p: 1j * u, TypeError, "complex128 for real u and p"),
     "written into": (writes, ValueError, r"writes into u or p.*copy first"),
     "an error": (lambda u, p: u[7], IndexError, "out of bounds"),
-    "sparse": (lambda u, p: sparse.eye_array(5), TypeError, "dtype object"),
+    "sparse": (lambda u, p: sparse.eye_array(5), TypeError, "a dia_array of dtype object"),
+    "masked": (lambda u, p: np.ma.log(u), TypeError, "masked array"),
 }
 
 
@@ -497,6 +556,20 @@ def test_a_function_that_remembers_is_found_out():
 
     with pytest.raises(ValueError, match="depend on earlier calls"):
         complex_step(R, 5, 0).jacobian(np.ones(5), np.empty(0))
+
+
+def test_a_function_that_keeps_a_complex_matrix_is_found_out():
+    kept = []
+
+    def R(u, p):
+        if not kept or not np.allclose(p, kept[0]):
+            kept[:] = [p, np.diag(p)]
+        return kept[1] @ u
+
+    u, p = np.ones(3), np.arange(1.0, 4.0)
+    residual = complex_step(R, 3, 3)
+    with pytest.raises(TypeError, match=r"earlier call with complex ones.*p.tobytes"):
+        residual.vjp(u, p, u), residual.residual(u, p)
 
 
 def test_errors_are_value_errors():

@@ -220,3 +220,30 @@ def test_points_outside_of_the_domain_are_not_needed():
 
     residual = complex_step(R, N, N)
     assert residual.parameter_jacobian(np.ones(N), np.zeros(N)).nnz == N
+
+
+def guarded(u):
+    return u if np.isfinite(u).all() else np.full(u.size, np.nan)
+
+
+def running_sums(u):
+    total = np.cumsum(u)
+    return total - np.append(0.0, total[:-1])
+
+
+@pytest.mark.parametrize("spreads_nan", [guarded, running_sums])
+def test_a_full_pattern_by_nan_is_held_against_derivatives(spreads_nan):
+    n = 300
+
+    def R(u, p):
+        u = spreads_nan(u)
+        return np.concatenate([u[:1], u[1:-1] ** 2 - u[:-2] - u[2:], u[-1:]])
+
+    assert complex_step(R, n, 0).jacobian(np.linspace(0.5, 1.0, n), np.empty(0)).nnz <= 5 * n
+
+
+def test_warnings_about_nan_are_not_passed_on():
+    def R(u, p):
+        return u**2 - np.nanmax(u.real) * 0.0 - p
+
+    assert complex_step(R, N, N).jacobian(*point(N)).nnz >= N

@@ -11,9 +11,10 @@ from ..arrays import Array
 from ..factor.errors import NonFinite
 from .compressed import Compressed
 from .detection import detect, detect_by_derivatives
+from .differences import sizes
 from .errors import SparsityError
-from .slices import Slice, nearby
-from .verification import Missing, missing_entries
+from .slices import Slice, nearby, random_signs
+from .verification import Missing, closer, missing_entries
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +32,11 @@ class Block:
     given: sparse.csc_array | None
     _known: list[Compressed] = field(default_factory=list)
     _examined: list[bool] = field(default_factory=list)
+    _latest: list[sparse.csc_array] = field(default_factory=list)
 
     @cached_property
     def _direction(self) -> Array:
-        """±[½, 1] at random: no two entries of a row cancel."""
-        rng = np.random.default_rng(3)
-        return rng.uniform(0.5, 1.0, self.columns) * rng.choice([-1.0, 1.0], self.columns)
+        return random_signs(self.columns, 3)
 
     def examine(self, point: Slice) -> None:
         """Let the first point show whether derivatives can be trusted; see `Slice.examine`."""
@@ -52,9 +52,15 @@ class Block:
         `Slice.examine` raises the first time.
         """
         try:
-            return self._verified(point)
+            J = self._verified(point)
         except NonFinite as error:
             raise NonFinite(f"{self.maker}, {self.name}: {error}") from None
+        self._latest[:] = [J]
+        return J
+
+    def terms(self, x: Array) -> Array:
+        """Σ_j |∂R_i/∂x_j| |x_j|, (n,), by the latest derivative, of whatever point; 0 before the first."""
+        return np.asarray(abs(self._latest[0]) @ np.abs(x) if self._latest else 0.0)
 
     def _verified(self, point: Slice) -> sparse.csc_array:
         self.examine(point)
@@ -66,13 +72,13 @@ class Block:
         if missing and self.given is None:
             self._grow(point)
             J, missing = self._evaluated(point)
-        if missing:
+        if missing and not (missing[0].kink and self.given is None):
             raise self._wrong_pattern(missing[0])
         return J
 
     def _explore(self, point: Slice) -> None:
         """Grow the pattern by the branches that R takes near a point: where u = 0, others than at it."""
-        for near in nearby(point)[:1]:
+        for near in nearby(point, sizes(point.x, 0.0))[:1]:
             with suppress(NonFinite):  # R is finite there, a derivative need not be.
                 if self._evaluated(near)[1]:
                     self._grow(near)
@@ -84,7 +90,11 @@ class Block:
 
     def _evaluated(self, point: Slice) -> tuple[sparse.csc_array, list[Missing]]:
         J = self._known[0].jacobian(point)
-        return J, missing_entries(J, point, self._direction * point.sizes) if self.columns else []
+        # In sizes of the unknowns, so that no term of a row hides another behind its unit.
+        v = self._direction * sizes(point.x, 0.0)
+        for finer in point.finer:
+            J = closer(J, self._known[0].jacobian(finer), point.along(v), v)
+        return J, missing_entries(J, point, v) if self.columns else []
 
     def _wrong_pattern(self, missing: Missing) -> SparsityError:
         entry = f"entry ({missing.row}, {missing.column}), where {self.name} is {missing.derivative:.6g}"

@@ -7,19 +7,26 @@ import numpy as np
 from numpy.exceptions import ComplexWarning
 
 from ..arrays import Array
-from .differences import LEVELS, RATIO, STEP, differences
+from .differences import LEVELS, RATIO, STEP, difference, differences
 from .errors import NotComplexSafe
 from .function import Function
 from .suspects import suspects
 
-AGREEMENT = 1e-4
-"""Relative error up to which a complex step and an extrapolated difference agree: lost parts change all digits."""
+AGREEMENT = 1e-8
+"""Relative error up to which a complex step and a difference agree: a lost part may be small beside stiff terms."""
 
 MARGIN = 10.0
 """Times its own estimate, the error that a difference is granted: kinks within the steps make the estimate large."""
 
 _NOISE = 1e2 * float(np.finfo(float).eps) / (STEP * RATIO ** (1 - LEVELS))
-"""Rounding of a difference, relative to R."""
+"""Rounding of a difference, relative to R and its terms."""
+
+SMALL = 2.0**-18
+"""The step of a single difference, 4e-6: its truncation error, for exp(60 u) too, and its rounding are below
+`AGREEMENT`."""
+
+TINY = 2.0**-23
+"""A step, 1e-7, far smaller than those of extrapolated differences: what was rounding there is far larger here."""
 
 
 def continued(owner: Function, function: Callable[[Array], Array], z: Array) -> Array:
@@ -38,26 +45,46 @@ def continued(owner: Function, function: Callable[[Array], Array], z: Array) -> 
         ) from error
 
 
-def disagreement(function: Callable[[Array], Array], x: Array, v: Array, derivative: Array) -> tuple[Array, Array]:
-    """The rows in which differences along v are certain, and are not `derivative`; and the differences, (n,).
+def doubtful(function: Callable[[Array], Array], x: Array, v: Array, derivative: Array, terms: Array) -> Array:
+    """The rows in which a single difference along v, in two evaluations, is not `derivative`: no proof, but cheap.
 
-    v: of the size of x. Rows with nan in their differences, where x + v leaves the domain, say nothing; nor does
-    a function that raises there.
+    v, terms: as for `disagreement`, which is to be asked next.
     """
     with np.errstate(all="ignore"):
         try:
-            difference, error = differences(function, x, v)
+            gap = np.abs(difference(function, x, v, SMALL) - derivative)
+        except Exception:  # The function's own.
+            return np.empty(0, dtype=int)
+        rounding = 1e1 * float(np.finfo(float).eps) / SMALL * terms
+    return np.flatnonzero(gap > AGREEMENT * np.abs(derivative) + rounding)
+
+
+def disagreement(
+    function: Callable[[Array], Array], x: Array, v: Array, derivative: Array, terms: Array
+) -> tuple[Array, Array]:
+    """The rows in which differences along v are certain, and are not `derivative`; and the differences, (n,).
+
+    v: of the size of x; terms: Σ_j |∂R_i/∂x_j| |x_j| or so, as far as known, (n,). Rows with nan in their differences,
+    where x + v leaves the domain, say nothing; nor does a function that raises there. A part that is lost is lost at
+    all steps: rounding, and tables of many short pieces, differ from one step to another.
+    """
+    with np.errstate(all="ignore"):
+        try:
+            value, error = differences(function, x, v, LEVELS)
+            scale = np.maximum(np.abs(derivative), np.abs(value))
+            allowed = AGREEMENT * scale + MARGIN * error + _NOISE * (np.abs(function(x)) + terms)
+            wrong = ~(np.abs(value - derivative) <= allowed) & np.isfinite(value)
+            if wrong.any():
+                again = difference(function, x, v, TINY)
+                wrong &= ~(np.abs(again - value) > 0.2 * np.abs(value - derivative))
         except Exception:  # The function's own.
             return np.empty(0, dtype=int), derivative
-        scale = np.maximum(np.abs(derivative), np.abs(difference))
-        allowed = AGREEMENT * scale + MARGIN * error + _NOISE * np.abs(function(x))
-        wrong = ~(np.abs(derivative - difference) <= allowed)
-    return np.flatnonzero(wrong & np.isfinite(difference)), difference
+    return np.flatnonzero(wrong), value
 
 
 def not_complex_safe(owner: Function, found: str) -> NotComplexSafe:
     """The error; found: what the function does, as the rest of a sentence."""
     return NotComplexSafe(
-        f"{owner.maker}: the residual function {found}. {suspects(owner.residual)} adjoint.derive.safe has "
+        f"{owner.maker}: the residual function {found}. {suspects(owner.residual, found)} adjoint.derive.safe has "
         "replacements that are the same for real numbers; adjoint.finite_difference needs real evaluations only."
     )

@@ -6,28 +6,29 @@ Squire & Trapp (1998), SIAM Rev. 40, 110; Martins, Sturdza & Alonso (2003), ACM 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ..arrays import Array
-from .complex_safety import continued, disagreement, not_complex_safe
+from .complex_safety import continued, disagreement, doubtful, not_complex_safe
 from .differences import FLOOR, sizes
 from .function import Function
-from .slices import nearby
+from .slices import nearby, random_signs
 
 EXPONENT = -332
-"""h = 2⁻³³² ≈ 1e-100: small beside everything, a parameter of 1e-15 too, and h² underflows to zero; a power of two,
-so that multiplying and dividing by it is exact."""
+"""h = 2⁻³³² ≈ 1e-100: small beside everything, a parameter of 1e-15 too, and h² beside that; a power of two, so that
+multiplying and dividing by it is exact."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComplexSlice:
-    """x ↦ R, its derivatives by complex steps; floor: see `sizes`, for the differences that they are held against."""
+    """x ↦ R, its derivatives by complex steps; scale: the `sizes` of x, (k,), for differences to hold them against."""
 
     owner: Function
     function: Callable[[Array], Array]
     x: Array
-    floor: float
+    scale: Array
 
     tolerance = 1e-10
     """Relative error from which on a derivative is suspicious: far above rounding, far below any mistake."""
@@ -41,6 +42,11 @@ class ComplexSlice:
         """R at x, (n,)."""
         return self.function(x)
 
+    @property
+    def finer(self) -> "list[ComplexSlice]":
+        """None: derivatives do not depend on steps."""
+        return []
+
     def moved(self, x: Array) -> "ComplexSlice":
         """The same at another x."""
         return replace(self, x=x)
@@ -52,44 +58,82 @@ class ComplexSlice:
             return np.zeros(self.owner.n)
         derivative, is_complex = self._step(v, longest)
         if not is_complex:  # R does not depend on x, or has lost its imaginary part.
-            size = sizes(self.x, self.floor)
-            reach = v / float((np.abs(v) / size).max())
-            rows, difference = disagreement(self.function, self.x, reach, derivative)
+            reach = v / float((np.abs(v) / self.scale).max())
+            rows, difference = disagreement(self.function, self.x, reach, derivative, np.abs(derivative))
             if rows.size:
                 raise self._unsafe(rows, derivative, difference)
         return derivative
 
     def examine(self) -> None:
-        """Raise NotComplexSafe where complex steps and differences disagree along a random direction.
+        """Raise NotComplexSafe where complex steps and differences disagree along a direction.
 
-        At points near x, where symmetric starts have no kinks, and in each of them: one may lie beside another kink.
+        Of random signs, in which nothing cancels; of one sign, in which diffusion does, and leaves what is small
+        beside it. At points near x, where symmetric starts have no kinks, and in each of them: one may lie beside
+        another kink.
         """
-        rng, size = np.random.default_rng(0), sizes(self.x, self.floor)
-        suspicious = np.arange(self.owner.n)
-        for near in nearby(self) or [self]:
-            v = size * rng.uniform(0.5, 1.0, size.shape) * rng.choice([-1.0, 1.0], size.shape)
-            derivative, _ = near._step(v, float(np.abs(v).max()))
-            rows, difference = disagreement(self.function, near.x, v, derivative)
-            suspicious = np.intersect1d(suspicious, rows)
-            if not suspicious.size:
+        terms = np.zeros(self.owner.n)
+        points = nearby(self, self.scale) or [self]
+        for signs in (random_signs(self.x.size, 0), np.ones(self.x.size)):
+            suspicious, v = np.arange(self.owner.n), self.scale * signs
+            for near in points:
+                rows, derivative, difference = near._disagreement(v, terms)
+                suspicious = np.intersect1d(suspicious, rows)
+                if not suspicious.size:
+                    break
+            else:
+                raise self._unsafe(suspicious, derivative, difference)
+            terms = np.maximum(terms, np.abs(derivative))
+
+    def examine_here(self, direction: Array, terms: Array) -> None:
+        """The same at x itself, in one complex and two real evaluations where nothing is wrong.
+
+        Something is if all rounds confirm it: a single difference, extrapolated ones, and those at most points near x,
+        where what was a kink at x is none. direction: in units of x, (k,); components that are zero stay: they have
+        no size. terms: see `Rule`.
+        """
+        v = np.where(self.x == 0.0, 0.0, self.scale * direction)
+        longest = float(np.abs(v).max(initial=0.0))
+        if longest == 0.0:
+            return
+        derivative, _ = self._step(v, longest)
+        if doubtful(self.function, self.x, v, derivative, terms).size:
+            self._confirm(v, derivative, terms)
+
+    def _confirm(self, v: Array, derivative: Array, terms: Array) -> None:
+        """Raise NotComplexSafe if a row disagrees with its derivative along v at x, and at two points near it."""
+        rows, difference = disagreement(self.function, self.x, v, derivative, terms)
+        times = np.zeros(self.owner.n, dtype=int)
+        points = nearby(self, self.scale) if rows.size else []
+        needed = min(2, max(1, len(points)))
+        for left, near in zip(range(len(points))[::-1], points, strict=True):
+            times[near._disagreement(v, terms)[0]] += 1
+            rows = rows[times[rows] + left >= needed]
+            if not rows.size:
                 return
-        raise self._unsafe(suspicious, derivative, difference)
+        if rows.size and points:
+            raise self._unsafe(rows, derivative, difference)
+
+    def _disagreement(self, v: Array, terms: Array) -> tuple[Array, Array, Array]:
+        """Rows that disagree, as `disagreement` finds them along v, and both derivatives, (n,)."""
+        derivative, _ = self._step(v, float(np.abs(v).max()))
+        rows, difference = disagreement(self.function, self.x, v, derivative, terms)
+        return rows, derivative, difference
 
     def _step(self, v: Array, longest: float) -> tuple[Array, bool]:
         """Im R(x + ihv)/h, and whether R was complex at all; longest: max |v_j|, which h is divided by."""
-        exponent = EXPONENT - math.frexp(longest)[1]
+        exponent = math.frexp(longest)[1]
         z = np.empty(self.x.size, dtype=np.complex128)
         z.real = self.x
-        np.multiply(v, math.ldexp(1.0, exponent), out=z.imag)
+        np.ldexp(v, EXPONENT - exponent, out=z.imag)
         R = continued(self.owner, self.function, z)
-        return R.imag * math.ldexp(1.0, -exponent), R.dtype.kind == "c"
+        return np.ldexp(R.imag * 2.0**-EXPONENT, exponent), R.dtype.kind == "c"
 
     def _unsafe(self, rows: Array, derivative: Array, difference: Array) -> Exception:
         row = rows[0]
         return not_complex_safe(
             self.owner,
             f"loses imaginary parts: in row {row} ({rows.size} such) the derivative along a random direction is "
-            f"{derivative[row]:.6e} by a complex step, {difference[row]:.6e} by differences",
+            f"{derivative[row]:.12g} by a complex step, {difference[row]:.12g} by differences",
         )
 
 
@@ -99,10 +143,22 @@ class ComplexStep:
 
     function: Function
 
+    @cached_property
+    def _direction(self) -> Array:
+        return random_signs(self.function.n + self.function.m, 4)
+
     def in_u(self, u: Array, p: Array) -> ComplexSlice:
         """u ↦ R(u, p)."""
-        return ComplexSlice(self.function, lambda x: self.function(x, p), u, FLOOR)
+        return ComplexSlice(self.function, lambda x: self.function(x, p), u, sizes(u, FLOOR))
 
     def in_p(self, u: Array, p: Array) -> ComplexSlice:
         """p ↦ R(u, p)."""
-        return ComplexSlice(self.function, lambda x: self.function(u, x), p, 0.0)
+        return ComplexSlice(self.function, lambda x: self.function(u, x), p, sizes(p, 0.0))
+
+    def examine(self, u: Array, p: Array, terms: Array) -> None:
+        """Raise NotComplexSafe where imaginary parts are lost here, if not at the first point: in another branch."""
+        scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
+        both = ComplexSlice(
+            self.function, lambda x: self.function(x[: u.size], x[u.size :]), np.concatenate([u, p]), scale
+        )
+        both.examine_here(self._direction, terms)

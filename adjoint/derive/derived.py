@@ -1,6 +1,6 @@
 """Residuals whose derivatives come from the function itself: `complex_step` and `finite_difference`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,7 @@ class DerivedResidual:
     rule: Rule
     by_u: Block
     by_p: Block
+    _examined: list[tuple[Array, Array]] = field(default_factory=list)
 
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), (n,), as the function has it, nan included; u: (n,), p: (m,)."""
@@ -37,8 +38,17 @@ class DerivedResidual:
         return self.by_u.at(self.rule.in_u(*self.function.point(u, p)))
 
     def parameter_jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂p, (n, m), canonical; raises as `jacobian` does."""
-        return self.by_p.at(self.rule.in_p(*self.function.point(u, p)))
+        """∂R/∂p, (n, m), canonical; raises as `jacobian` does, and where the two do not fit R at this very point."""
+        u, p = self.function.point(u, p)
+        J = self.by_p.at(self.rule.in_p(u, p))
+        self._examine(u, p)
+        return J
+
+    def _examine(self, u: Array, p: Array) -> None:
+        """Let R show at each point where something is derived from the solution that derivatives can be trusted."""
+        if not any(np.array_equal(u, v) and np.array_equal(p, q) for v, q in self._examined):
+            self.rule.examine(u, p, self.by_p.terms(p) + self.by_u.terms(u))
+            self._examined[:] = [(u.copy(), p.copy())]
 
     def vjp(self, u: Array, p: Array, lam: Array) -> Array:
         """(∂R/∂p)ᵀ λ, (m,), by `parameter_jacobian`; lam: (n,)."""
@@ -48,12 +58,14 @@ class DerivedResidual:
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, (n,): one derivative; p_dot: (m,)."""
         p_dot = self.function.vector(p_dot, "p_dot", self.function.m)
-        point = self.rule.in_p(*self.function.point(u, p))
+        u, p = self.function.point(u, p)
+        point = self.rule.in_p(u, p)
         self.by_p.examine(point)
         applied = point.along(p_dot)
         if not np.isfinite(applied).all():
             row = int(np.flatnonzero(~np.isfinite(applied))[0])
             raise NonFinite(f"{self.function.maker}: the derivative along p_dot is {applied[row]} in row {row}")
+        self._examine(u, p)
         return applied
 
     def at(self, u: Array, p: Array) -> "AtPoint":
@@ -109,7 +121,8 @@ def complex_step(
     `adjoint.derive.safe` has replacements. That is checked before the first derivative. u_pattern (n, n), p_pattern
     (n, m): the entries that may be other than zero; detected at the first point if not given.
 
-    A Jacobian costs one complex evaluation a colour (5 on a 5-point grid), and one that verifies the pattern.
+    A Jacobian costs one complex evaluation a colour (5 on a 5-point grid), and one that verifies the pattern. A row
+    that depends on all unknowns costs one for each of them: sums taken step by step, as unknowns, cost few.
     Its methods raise SparsityError, NotComplexSafe, NonFinite (nan in a derivative), TypeError and ValueError.
     """
     function = Function(residual, n, m, "complex_step")
@@ -126,8 +139,9 @@ def finite_difference(
 ) -> DerivedResidual:
     """∂R/∂u and ∂R/∂p of any smooth function by extrapolated central differences: about ten digits.
 
-    For checks, and for functions that cannot be complex; six evaluations a colour. Steps are relative, at most
-    1e-3 |p_j|: a parameter that is meant to be zero must be zero, not 1e-17. Otherwise as `complex_step`.
+    For checks, and for functions that cannot be complex; six evaluations a colour, more where the first steps are too
+    long for R. Steps are relative, at most 1e-3 |p_j|: a parameter that is meant to be zero must be zero, not 1e-17.
+    Otherwise as `complex_step`.
     """
     function = Function(residual, n, m, "finite_difference")
     return derived(function, CentralDifferences(function), u_pattern, p_pattern)
@@ -142,4 +156,4 @@ def derived(
         what = f"{function.maker}: {x}_pattern"
         pattern = None if given is None else as_pattern(given, (function.n, columns), what)
         blocks.append(Block(f"∂R/∂{x}", f"{x}_pattern", function.maker, columns, pattern))
-    return DerivedResidual(function, rule, *blocks)
+    return DerivedResidual(function, rule, blocks[0], blocks[1])

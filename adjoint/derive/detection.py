@@ -1,5 +1,6 @@
 """Which unknowns does each equation mention? Found by sending nan through the function, many columns at a time."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -9,6 +10,8 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from ..factor.errors import NonFinite
 from .colouring import greedy_colours
+from .differences import sizes
+from .errors import SparsityError
 from .slices import Slice, nearby
 
 Probe: TypeAlias = Callable[[Array], Array]
@@ -16,6 +19,15 @@ Probe: TypeAlias = Callable[[Array], Array]
 
 CHILDREN = 4
 """Parts that a group of columns is divided into: few levels, and 4/3 n evaluations at most, for a full matrix."""
+
+DENSE = 0.25
+"""Part of all entries from which on a pattern by nan is doubted: guards against nan, and running sums, fill it."""
+
+GROUPS = 64
+"""Groups of columns from which on it is looked at."""
+
+LARGEST = 10**8
+"""Entries, more than a gigabyte, above which no pattern is made."""
 
 PASSES = 2
 """Rounds of iterated greedy colouring of groups that are used once."""
@@ -35,8 +47,13 @@ def detect(at: Slice) -> sparse.csc_array:
     if not at.x.size:
         return sparse.csc_array((base.size, 0))
     try:
-        with np.errstate(all="ignore"):
-            return _refined(_by_nan(at), base.size, at.x.size)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _refined(
+                _by_nan(at), base.size, at.x.size, lambda pattern, size: _require_derivatives(at, pattern, size)
+            )
+    except SparsityError:
+        raise
     except Exception:  # Whatever the function raises on nan: it is the user's, and need not expect any.
         return detect_by_derivatives(at)
 
@@ -46,8 +63,18 @@ def detect_by_derivatives(at: Slice) -> sparse.csc_array:
 
     Along random directions, in which no two entries of a row cancel.
     """
-    points = [at, *nearby(at)]
-    return _refined(_by_derivatives(points), at.value(at.x).size, at.x.size)
+    points = [at, *nearby(at, sizes(at.x, 0.0))]
+    return _refined(_by_derivatives(points), at.value(at.x).size, at.x.size, lambda pattern, size: None)
+
+
+def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> None:
+    """Raise ArithmeticError if most entries of a full pattern by nan, of groups of columns, are no derivatives."""
+    if pattern.shape[1] < GROUPS or pattern.nnz < DENSE * pattern.shape[0] * pattern.shape[1]:
+        return
+    group = int(np.argmax(np.diff(pattern.indptr)))
+    seen = _by_derivatives([at, *nearby(at, sizes(at.x, 0.0))])(np.arange(at.x.size) // size == group)
+    if np.count_nonzero(seen) < 0.5 * np.diff(pattern.indptr)[group]:
+        raise ArithmeticError("nan is not handed on as derivatives are")
 
 
 def _by_nan(at: Slice) -> Probe:
@@ -68,8 +95,11 @@ def _by_derivatives(points: Sequence[Slice]) -> Probe:
     return probe
 
 
-def _refined(probe: Probe, rows: int, columns: int) -> sparse.csc_array:
-    """The pattern (rows, columns), from that of one group of all columns, its four parts, and so on."""
+def _refined(probe: Probe, rows: int, columns: int, check: Callable[[sparse.csc_array, int], None]) -> sparse.csc_array:
+    """The pattern (rows, columns), from that of one group of all columns, its four parts, and so on.
+
+    check: called with each pattern of groups, and their size. Raises SparsityError for more than `LARGEST` entries.
+    """
     size = 1
     while size < columns:
         size *= CHILDREN
@@ -77,6 +107,12 @@ def _refined(probe: Probe, rows: int, columns: int) -> sparse.csc_array:
     while size > 1 and pattern.nnz:
         pattern = _divided(probe, pattern, size, columns)
         size //= CHILDREN
+        if pattern.nnz > LARGEST:
+            raise SparsityError(
+                f"more than {pattern.nnz} entries in a derivative ({rows}, {columns}): nearly every row depends on "
+                "every column. If that is not so, give its pattern; if it is, write the Residual by hand."
+            )
+        check(pattern, size)
     return sparse.csc_array(pattern) if pattern.nnz else sparse.csc_array((rows, columns))
 
 

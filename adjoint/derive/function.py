@@ -72,12 +72,18 @@ class Function:
         R = self.values(returned)
         if R.dtype.kind == "c" and u.dtype.kind != "c" and p.dtype.kind != "c":
             raise TypeError(
-                f"{self.maker}: the residual function returned {R.dtype} for real u and p, expected float64"
+                f"{self.maker}: the residual function returned {R.dtype} for real u and p, expected float64. Does "
+                "it keep something of an earlier call with complex ones, a matrix or a buffer? Keep it by p.tobytes()."
             )
         return R.astype(np.complex128 if R.dtype.kind == "c" else np.float64)
 
     def values(self, returned: Array) -> Array:
         """What the function returned, as an array (n,) of numbers; raises TypeError or ValueError if it is none."""
+        if isinstance(returned, np.ma.MaskedArray):
+            raise TypeError(
+                f"{self.maker}: the residual function returned a masked array, whose mask would be lost; expected "
+                "float64: np.ma.filled(R, value)"
+            )
         try:
             R = np.asarray(returned)
         except ValueError as error:  # A list of parts of different lengths.
@@ -87,9 +93,9 @@ class Function:
             ) from error
         if R.dtype.kind not in "iu" and R.dtype not in _EXACT:
             raise TypeError(
-                f"{self.maker}: the residual function returned an array of dtype {R.dtype}, shape {R.shape}; expected "
-                f"float64 ({self.n},). float32 comes from an array of that type, object from a function that does not "
-                "return."
+                f"{self.maker}: the residual function returned a {type(returned).__name__} of dtype {R.dtype}, shape "
+                f"{R.shape}; expected an array, float64 ({self.n},). float32 comes from an array of that type, object "
+                "from a sparse matrix, or from a function that does not return."
             )
         if R.shape != (self.n,):
             remedy = ": np.ravel(R)" if R.size == self.n else ", one equation for each unknown"

@@ -5,7 +5,6 @@ A stencil of q points that tiles the grid by a lattice needs q colours, no more:
 matrices that arise in finite difference calculations, Math. Comp. 43, 69.
 """
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -18,6 +17,12 @@ SAMPLE = 2048
 
 DISTANCES = 160
 """Different distances between columns of a row, above which the pattern is that of no stencil."""
+
+FREQUENT = 16
+"""Distances that are tried as strides: on a grid, those to the neighbours along its axes are the most frequent."""
+
+FEW = 64
+"""Rows of the sample, and distances, that a lattice is tried on first: most fail there."""
 
 FULLEST = 40
 """Entries a row, above which no lattice is looked for: pairs of columns, and multipliers, grow as their square."""
@@ -40,20 +45,22 @@ def lattice_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
     if not 1 < bound <= FULLEST:
         return None
     rows = sparse.csr_array(pattern)
-    sample = np.unique(np.linspace(0, rows.shape[0] - 1, SAMPLE).astype(int))
-    left, right = _neighbours(sparse.csr_array(rows[sample]), bound)
-    distances = np.unique(right - left)
+    sample = np.linspace(0, rows.shape[0] - 1, SAMPLE).astype(int)
+    left, right = _neighbours(sparse.csr_array(rows[np.unique(sample)]), bound)
+    distances, counts = np.unique(right - left, return_counts=True)
     if distances.size > DISTANCES:
         return None
-    for q in range(bound, bound + SPARE + 1):
-        for strides in _strides(distances):
-            gaps = _distinct(_coordinates(right, strides) - _coordinates(left, strides))
-            multipliers = _multipliers(gaps, q)
-            if multipliers is None:
-                continue
-            colours = _coordinates(np.arange(pattern.shape[1]), strides) @ multipliers % q
-            if _separates(rows, colours, bound):
-                return np.where(np.diff(pattern.indptr) > 0, colours, -1)
+    few = _neighbours(sparse.csr_array(rows[np.unique(sample[:: SAMPLE // FEW])]), bound)
+    tried = [(strides, _gaps(*few, strides)) for strides in _strides(distances, counts)]
+    for q, (strides, gaps) in product(range(bound, bound + SPARE + 1), tried):
+        if _multipliers(gaps, q) is None:
+            continue
+        multipliers = _multipliers(_gaps(left, right, strides), q)
+        if multipliers is None:
+            continue
+        colours = _coordinates(np.arange(pattern.shape[1]), strides) @ multipliers % q
+        if _separates(rows, colours, bound):
+            return np.where(np.diff(pattern.indptr) > 0, colours, -1)
     return None
 
 
@@ -92,12 +99,17 @@ def _apart(rows: sparse.csr_array, lag: int) -> tuple[Array, Array]:
     return first, first + lag
 
 
-def _strides(distances: Array) -> Iterator[Strides]:
-    """Candidate strides: none, one, and two of which the first divides the second."""
-    longer = [int(d) for d in distances if d > 1]
-    yield ()
-    yield from ((s,) for s in longer)
-    yield from ((s, t) for s, t in product(longer, longer) if t > s and t % s == 0)
+def _strides(distances: Array, counts: Array) -> list[Strides]:
+    """Candidate strides, the most frequent first: none, one, and two of which the first divides the second."""
+    order = np.lexsort((distances, -counts))
+    longer = [int(d) for d in distances[order] if d > 1][:FREQUENT]
+    pairs = [(s, t) for s, t in product(longer, longer) if t > s and t % s == 0]
+    return [(), *((s,) for s in longer), *pairs]
+
+
+def _gaps(left: Array, right: Array, strides: Strides) -> Array:
+    """The distinct differences between the coordinates of columns, (gaps, 1 + strides)."""
+    return _distinct(_coordinates(right, strides) - _coordinates(left, strides))
 
 
 def _coordinates(columns: Array, strides: Strides) -> Array:
@@ -112,6 +124,8 @@ def _coordinates(columns: Array, strides: Strides) -> Array:
 
 def _distinct(gaps: Array) -> Array:
     """The distinct rows; by one number a row, since sorting numbers is many times faster than sorting rows."""
+    if not gaps.size:
+        return gaps
     lowest, extent = gaps.min(axis=0), np.ptp(gaps, axis=0) + 1
     weights = np.append(np.cumprod(extent[:0:-1])[::-1], 1)
     return gaps[np.unique((gaps - lowest) @ weights, return_index=True)[1]]
@@ -120,8 +134,9 @@ def _distinct(gaps: Array) -> Array:
 def _multipliers(gaps: Array, q: int) -> Array | None:
     """(1, a, b) with (1, a, b)·g ≢ 0 mod q for every gap g; None if there are none."""
     choices = np.array([(1, *rest) for rest in product(range(q), repeat=gaps.shape[1] - 1)])
-    fits = np.flatnonzero(np.all(gaps @ choices.T % q != 0, axis=0))
-    return choices[fits[0]] if fits.size else None
+    for start in range(0, len(gaps), FEW):  # Most choices fail at once.
+        choices = choices[np.all(gaps[start : start + FEW] @ choices.T % q != 0, axis=0)]
+    return choices[0] if len(choices) else None
 
 
 def _separates(rows: sparse.csr_array, colours: Array, bound: int) -> bool:

@@ -5,7 +5,6 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from ..arrays import Array
-from .differences import sizes
 
 NEARBY = 1e-2
 """How far from x the points near it are, at most, relative to its components."""
@@ -38,6 +37,10 @@ class Slice(Protocol):
     def along(self, v: Array) -> Array:
         """d/dt R(x + t v) at t = 0, (n,)."""
 
+    @property
+    def finer(self: S) -> list[S]:
+        """The same with other steps, to be tried where derivatives do not add up."""
+
     def moved(self: S, x: Array) -> S:
         """The same at another x."""
 
@@ -54,14 +57,26 @@ class Rule(Protocol):
     def in_p(self, u: Array, p: Array) -> Slice:
         """p ↦ R(u, p)."""
 
+    def examine(self, u: Array, p: Array, terms: Array) -> None:
+        """Raise if derivatives at this very point cannot be trusted; called for each gradient, so that it be cheap.
 
-def nearby(at: S) -> list[S]:
+        terms: Σ_j |∂R_i/∂x_j| |x_j|, x being u and p, as far as known, (n,): where they cancel, R is rounding.
+        """
+
+
+def random_signs(columns: int, seed: int) -> Array:
+    """±[½, 1] at random, (columns,): a direction in which no two entries of a row cancel."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0.5, 1.0, columns) * rng.choice([-1.0, 1.0], columns)
+
+
+def nearby(at: S, size: Array) -> list[S]:
     """Up to three points near x: other branches are taken there, and what is zero at x by accident is not.
 
-    Components are moved up or down at random, all up, all down: one of those stays within most domains. Points
-    where R is not finite, or raises, are left out.
+    Components, of the size given, are moved up or down at random, all up, all down: one of those stays within most
+    domains. Points where R is not finite, or raises, are left out.
     """
-    rng, size = np.random.default_rng(1), sizes(at.x, 0.0)
+    rng = np.random.default_rng(1)
     points = []
     for signs in (rng.choice([-1.0, 1.0], size.size), 1.0, -1.0):
         x = at.x + NEARBY * size * signs * rng.uniform(APART, 1.0, size.size)

@@ -2,12 +2,14 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 
 from .function import ResidualFunction
 
 _ORDERED = "orders complex numbers in its own way or refuses them"
+_REFUSES = "refuses complex numbers"
 _BUFFER = "makes a real array, into which complex values do not fit: dtype=np.result_type(u, p)"
 REMEDIES = {
     **dict.fromkeys(("abs", "absolute", "fabs"), "is the modulus: adjoint.derive.safe.absolute"),
@@ -23,10 +25,16 @@ REMEDIES = {
     **dict.fromkeys(("astype", "asarray", "array", "ascontiguousarray"), "drops it if the dtype is float"),
     **dict.fromkeys(("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like"), _BUFFER),
     **{
-        name: f"refuses complex numbers: adjoint.derive.safe.{name}"
+        name: f"{_REFUSES}: adjoint.derive.safe.{name}"
         for name in ("arctan2", "cbrt", "hypot", "floor", "heaviside", "interp", "logaddexp")
     },
-    **dict.fromkeys(("ceil", "rint", "round", "trunc", "mod", "fmod", "remainder"), "refuses complex numbers"),
+    **dict.fromkeys(("ceil", "rint", "round", "trunc", "mod", "fmod", "remainder"), _REFUSES),
+    **dict.fromkeys(("percentile", "quantile", "rfft"), _REFUSES),
+    **dict.fromkeys(("std", "var", "cov", "eigh", "eigvalsh", "cholesky"), "conjugates: write it out by products"),
+    **dict.fromkeys(
+        ("fft", "ifft", "fftconvolve"), "mixes real and imaginary parts, whose rounding hides the small one"
+    ),
+    "expit": f"{_REFUSES}: 1 / (1 + np.exp(-x))",
 }
 """What the usual operations do to complex numbers, and what to write instead."""
 
@@ -40,21 +48,25 @@ LISTED = 6
 _HARMLESS_WITHOUT_DTYPE = ("asarray", "array", "ascontiguousarray")
 
 
-def suspects(residual: ResidualFunction) -> str:
+def suspects(residual: ResidualFunction, found: str) -> str:
     """The operations in the function's own source that are known to lose imaginary parts, with line numbers.
 
-    The usual ones in general, where the source cannot be read or shows none of them. Functions that it calls are
-    not looked into.
+    found: what went wrong; if it names the NumPy function that refused, only that one. The usual ones in general, where
+    the source cannot be read or shows none of them. Functions that it calls are not looked into.
     """
-    found = list(dict.fromkeys(f"line {line}, {name} {REMEDIES[name]}" for line, name in sorted(_names(residual))))
-    if not found:
+    refused = re.search(r"ufunc '(\w+)'", found)
+    names = sorted(_names(residual))
+    known = [(line, name) for line, name in names if refused and name == refused[1]]
+    known = known or [(line, name) for line, name in names if name in REMEDIES]
+    lines = list(dict.fromkeys(f"line {line}, {name} {REMEDIES.get(name, _REFUSES)}" for line, name in known))
+    if not lines:
         return f"Usual causes, in the function or in what it calls: {GENERAL}."
-    more = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    return "Likely causes in its source: " + "; ".join(found[:LISTED]) + more + "."
+    more = f"; and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
+    return "Likely causes in its source: " + "; ".join(lines[:LISTED]) + more + "."
 
 
 def _names(residual: ResidualFunction) -> Iterator[tuple[int, str]]:
-    """(line, name) of each call and attribute that `REMEDIES` knows."""
+    """(line, name) of each call, and of .real and .imag."""
     try:
         lines, first = inspect.getsourcelines(residual)
         tree = ast.parse(textwrap.dedent("".join(lines)))
@@ -69,5 +81,4 @@ def _names(residual: ResidualFunction) -> Iterator[tuple[int, str]]:
             name = node.attr
         else:
             continue
-        if name in REMEDIES:
-            yield first + node.lineno - 1, name
+        yield first + node.lineno - 1, name

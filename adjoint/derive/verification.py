@@ -10,7 +10,8 @@ from ..factor.errors import NonFinite
 from .slices import Slice
 
 LOOKED_INTO = 4
-"""Suspicious rows, worst first, of which it is found out whether the pattern lacks an entry."""
+"""Groups of suspicious rows, of smooth ones and of others, of which it is found out whether the pattern lacks entries;
+and rows of a group for which a column is looked for."""
 
 LOST = 1e-3
 """Relative disagreement that no rounding explains."""
@@ -21,11 +22,15 @@ INFINITE = 1e25
 
 @dataclass(frozen=True, eq=False)
 class Missing:
-    """An entry that a pattern lacks: R's row changes with the column; rows: how many disagree."""
+    """An entry that a pattern lacks: R's row changes with the column.
+
+    kink: differently to its two sides: at ties of np.sort, no pattern ever has all. rows: how many disagree.
+    """
 
     row: int
     column: int
     derivative: float
+    kink: bool
     rows: int
 
 
@@ -39,15 +44,41 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
     found, expected = at.along(v), J @ v
     _require_finite(J, found, at)
     rows, ratios = _suspicious(J, at.tolerance, v, found, expected)
-    for row, ratio in zip(rows[:LOOKED_INTO], ratios[:LOOKED_INTO], strict=True):
+    columns = np.repeat(np.arange(v.size), np.diff(J.indptr)) if rows.size else rows
+    for group in _groups(at, v, found, rows):
         outside = v.copy()
-        outside[np.repeat(np.arange(v.size), np.diff(J.indptr))[J.indices == row]] = 0.0
-        if at.along(outside)[row] != 0.0:
+        outside[columns[np.isin(J.indices, group)]] = 0.0
+        beyond = at.along(outside)[group]
+        for row in group[beyond != 0.0][:LOOKED_INTO]:
             column, derivative = _first_column(at, outside, row)
-            return [Missing(int(row), column, derivative, rows.size)]
-        if ratio > LOST:  # Also where v crosses a kink at x itself: one side's derivative is as good as the other's.
-            _require_function(at, v, row, found[row])
+            if derivative != 0.0:  # It is where R jumps or has a kink at x, and its derivatives do not add up.
+                back = at.along(np.where(np.arange(v.size) == column, -v, 0.0))[row] / v[column]
+                kink = not abs(back + derivative) <= LOST * abs(derivative)
+                return [Missing(int(row), column, derivative, kink, rows.size)]
+    if rows.size and ratios[0] > LOST:  # Also where v crosses a kink at x: either side's derivative is as good.
+        _require_function(at, v, rows[0], found[rows[0]])
     return []
+
+
+def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
+    """Suspicious rows in few groups, neighbours apart: smooth ones first, which no kink at x makes suspicious.
+
+    Rows at a kink, whose derivatives along v and −v are not opposite, may be many, and the same at every point.
+    """
+    if rows.size <= LOOKED_INTO:
+        return [rows[i : i + 1] for i in range(rows.size)]
+    kink = ~(np.abs(at.along(-v) + found)[rows] <= at.tolerance * np.abs(found[rows]))
+    parts = [np.sort(rows[~kink]), np.sort(rows[kink])]
+    return [part[i::LOOKED_INTO] for part in parts for i in range(min(LOOKED_INTO, part.size))]
+
+
+def closer(J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array) -> sparse.csc_array:
+    """J with the rows of another on its pattern, where that one fits the derivative along v, and J does not."""
+    gap = np.abs(along - J @ v)
+    better = (gap > LOST * np.abs(along)) & (np.abs(along - other @ v) < LOST * gap)
+    closest = J.copy()
+    closest.data = np.where(better[J.indices], other.data, J.data)
+    return closest
 
 
 def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:

@@ -46,6 +46,11 @@ class JaxSlice:
         """d/dt R(x + t v), (n,): one jax.jvp."""
         return self.owner.values(self.pushforward(self.x, v))
 
+    @property
+    def finer(self) -> "list[JaxSlice]":
+        """None: derivatives do not depend on steps."""
+        return []
+
     def moved(self, x: Array) -> "JaxSlice":
         """The same at another x."""
         return replace(self, x=x)
@@ -69,6 +74,9 @@ class JaxDerivatives:
     def in_p(self, u: Array, p: Array) -> JaxSlice:
         """p ↦ R(u, p)."""
         return JaxSlice(self.function, lambda x: self.function(u, x), lambda x, v: self.in_p_direction(u, x, v), p)
+
+    def examine(self, u: Array, p: Array, terms: Array) -> None:
+        """Nothing to look for."""
 
 
 @dataclass(frozen=True, eq=False)
