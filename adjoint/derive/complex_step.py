@@ -20,6 +20,9 @@ EXPONENT = -332
 """h = 2⁻³³² ≈ 1e-100: small beside everything, a parameter of 1e-15 too, and h² beside that; a power of two, so that
 multiplying and dividing by it is exact."""
 
+MODERATE = 600
+"""Binary exponents of directions up to which the step, and one over it, are normal numbers."""
+
 
 @dataclass(frozen=True, eq=False)
 class ComplexSlice:
@@ -124,8 +127,13 @@ class ComplexSlice:
         exponent = math.frexp(longest)[1]
         z = np.empty(self.x.size, dtype=np.complex128)
         z.real = self.x
-        np.ldexp(v, EXPONENT - exponent, out=z.imag)
+        if abs(exponent) <= MODERATE:  # A product: np.ldexp takes ten times as long.
+            np.multiply(v, math.ldexp(1.0, EXPONENT - exponent), out=z.imag)
+        else:
+            np.ldexp(v, EXPONENT - exponent, out=z.imag)
         R = continued(self.owner, self.function, z)
+        if abs(exponent) <= MODERATE:
+            return R.imag * math.ldexp(1.0, exponent - EXPONENT), R.dtype.kind == "c"
         return np.ldexp(R.imag * 2.0**-EXPONENT, exponent), R.dtype.kind == "c"
 
     def _unsafe(self, rows: Array, derivative: Array, difference: Array) -> Exception:

@@ -29,15 +29,15 @@ class Compressed:
         count = int(self.colours.max(initial=-1)) + 1
         # 16 bits where they do: NumPy sorts those by radix, in linear time.
         order = np.argsort(of_entry.astype(np.int16 if count < 1 << 15 else np.int64), kind="stable")
-        order = order.astype(self.pattern.indices.dtype)
         ends = np.cumsum(np.bincount(of_entry, minlength=count))[:-1]
-        return list(zip(np.split(order, ends), np.split(self.pattern.indices[order], ends), strict=True))
+        rows = self.pattern.indices[order].astype(np.intp)  # What NumPy would make of them each time.
+        return list(zip(np.split(order, ends), np.split(rows, ends), strict=True))
 
     def jacobian(self, at: Slice) -> sparse.csc_array:
         """∂R/∂x at a point, (n, k), always on the same pattern."""
         data, sizes = np.zeros(self.pattern.nnz), at.sizes
         for colour, (places, rows) in enumerate(self._entries if self.pattern.nnz else []):
-            data[places] = at.along(np.where(self.colours == colour, sizes, 0.0))[rows]
+            data[places] = at.along(sizes * (self.colours == colour)).take(rows)
         if not np.all(sizes == 1.0):
             data /= np.repeat(sizes, np.diff(self.pattern.indptr))
         J = sparse.csc_array((data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape)
