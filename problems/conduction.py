@@ -204,14 +204,16 @@ def plain_conduction(model: Conduction) -> Callable[[Array, Array], Array]:
         U, P = u.reshape(nx, ny), p.reshape(nx, ny)
         K = P * (1.0 + model.growth * U**2)
         r = np.zeros_like(K) - model.source * dx * dy
-        K_x = 0.5 * (K[:-1] + K[1:])
-        rise = np.diff(U, axis=0) * dy
-        r[:-1] += (0.5 * beta_x[1:-1] - K_x / dx) * rise
-        r[1:] += (0.5 * beta_x[1:-1] + K_x / dx) * rise
-        K_y = 0.5 * (K[:, :-1] + K[:, 1:])
-        rise = np.diff(U, axis=1) * dx
-        r[:, :-1] += (0.5 * beta_y - K_y / dy) * rise
-        r[:, 1:] += (0.5 * beta_y + K_y / dy) * rise
+        rise = np.diff(U, axis=0)
+        carried = 0.5 * dy * beta_x[1:-1] * rise
+        conducted = 0.5 * dy / dx * (K[:-1] + K[1:]) * rise
+        r[:-1] += carried - conducted
+        r[1:] += carried + conducted
+        rise = np.diff(U, axis=1)
+        carried = 0.5 * dx * beta_y * rise
+        conducted = 0.5 * dx / dy * (K[:, :-1] + K[:, 1:]) * rise
+        r[:, :-1] += carried - conducted
+        r[:, 1:] += carried + conducted
         for cell, end, outward in ((0, 0, -1.0), (-1, 1, 1.0)):
             given = model.ends[end]
             K_end = 0.5 * (K[cell] + P[cell] * (1.0 + model.growth * given**2))
