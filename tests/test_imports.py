@@ -47,12 +47,20 @@ ALLOWED = {
         ),
         *("adjoint.parameters", "adjoint.residual", "adjoint.span", "adjoint.steady"),
     },
+    "adjoint.recurrence": {
+        *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.recurrence"),
+        "adjoint.residual",
+    },
     "adjoint.objectives": {
         *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
     },
     "adjoint.design": {"adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.parameters"},
     "adjoint.reduced": {
         *("adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.objectives", "adjoint.parameters"),
+    },
+    "adjoint.ode": {
+        *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.ode", "adjoint.parameters"),
+        *("adjoint.recurrence", "adjoint.residual"),
     },
     "adjoint.check": {"adjoint.arrays", "adjoint.parameters", "adjoint.reduced"},
     "adjoint.optimize": {

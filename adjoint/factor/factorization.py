@@ -82,6 +82,17 @@ class Factorization:
             count_solve(trans != "N", columns.shape[1])
             return self._verified(columns, trans).reshape(b.shape)
 
+    def unverified(self, b: Array, trans: Trans = "N") -> Array:
+        """The same without a check: for iterations that verify what they find, such as Newton's.
+
+        b: (n,) or (n, k), finite. Raises ForkedProcess in a forked child.
+        """
+        same_process(self._process)
+        columns = b.reshape(b.shape[0], -1)
+        with collecting(self.counts):
+            count_solve(trans != "N", columns.shape[1])
+        return self._raw(columns, trans).reshape(b.shape)
+
     @property
     def probed(self) -> bool:
         """Whether a random right-hand side has shown that the factors are A's, and so that A is as stated."""

@@ -1,0 +1,202 @@
+"""The matrices M − hγ ∂f/∂u of implicit stages: dense by LAPACK for small systems, sparse by a factorizer.
+
+Solutions are not verified here: the stage equations, and refinement in the reverse sweep, verify themselves.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.linalg import lapack
+
+from ..arrays import Array, Trans
+from ..factor import Factorization, SingularMatrix
+from ..factor.counting import count
+from ..factor.matrix import SparseMatrix
+
+SMALL = 64
+"""Unknowns up to which matrices are dense: LAPACK's 0.5 µs to solve for three unknowns are SuperLU's for none."""
+
+
+class Inverse(Protocol):
+    """A factored matrix of one step."""
+
+    @property
+    def nbytes(self) -> int:
+        """What the factors take, about."""
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """The solution for b, (n,) or (n, j)."""
+
+
+@dataclass(frozen=True, eq=False)
+class DenseInverse:
+    """LU factors of the transpose: a C-ordered matrix is a Fortran-ordered one of it, and needs no copy."""
+
+    factors: Array
+    pivots: Array
+    getrs: Callable[..., tuple[Array, int]]
+
+    @property
+    def nbytes(self) -> int:
+        """8 n² or 16 n²."""
+        return self.factors.nbytes
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """A⁻¹ b, A⁻ᵀ b or A⁻ᴴ b."""
+        if b.dtype.kind == "c" and self.factors.dtype.kind == "f":
+            return self.solve(np.array(b.real), trans) + 1j * self.solve(np.array(b.imag), trans)
+        if trans == "N":
+            return self.getrs(self.factors, self.pivots, b, 1)[0]
+        if trans == "T" or self.factors.dtype.kind == "f":
+            return self.getrs(self.factors, self.pivots, b, 0)[0]
+        return self.getrs(self.factors, self.pivots, b.conj(), 0)[0].conj()
+
+
+def dense_inverse(A: Array, what: str) -> DenseInverse:
+    """The LU factors of A (n, n), C-ordered, which is overwritten. Raises SingularMatrix."""
+    count(numeric=1)
+    if A.dtype.kind == "c":
+        factors, pivots, info = lapack.zgetrf(A.T, overwrite_a=1)
+        getrs = lapack.zgetrs
+    else:
+        factors, pivots, info = lapack.dgetrf(A.T, overwrite_a=1)
+        getrs = lapack.dgetrs
+    if info:
+        raise SingularMatrix(f"{what} ({A.shape[0]}x{A.shape[0]}) is singular: pivot {info - 1} is zero")
+    return DenseInverse(factors, pivots, getrs)
+
+
+@dataclass(frozen=True, eq=False)
+class SparseInverse:
+    """Sparse factors, or a Krylov method, which is asked as it is."""
+
+    factorization: Factorization
+    iterative: bool
+
+    @cached_property
+    def nbytes(self) -> int:
+        """An estimate: nested dissection of a grid in the plane leaves some 8 n log₂ n entries in L and U."""
+        n = self.factorization.A.shape[0]
+        return int(12 * max(2 * self.factorization.A.nnz, 8 * n * np.log2(max(n, 2))))
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """A⁻¹ b, A⁻ᵀ b or A⁻ᴴ b."""
+        if self.iterative:
+            return self.factorization.solve(b, trans)
+        return self.factorization.unverified(b, trans)
+
+
+@dataclass(frozen=True, eq=False)
+class Union:
+    """The pattern of M − hγ J for one pattern of J, and where the entries of both are in it."""
+
+    indices: Array
+    indptr: Array
+    mass: Array
+    places: Array
+    of_jacobian: tuple[Array, Array]
+
+    @classmethod
+    def of(cls, J: sparse.csc_array, M: sparse.csc_array) -> "Union":
+        """The union of two canonical patterns."""
+        n = J.shape[0]
+        ones = [sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in (J, M)]
+        union = sparse.csc_array(ones[0] + ones[1])
+        union.sort_indices()
+        keys = np.repeat(np.arange(n, dtype=np.int64), np.diff(union.indptr)) * n + union.indices
+        places = [
+            np.searchsorted(keys, np.repeat(np.arange(n, dtype=np.int64), np.diff(A.indptr)) * n + A.indices)
+            for A in (J, M)
+        ]
+        mass = np.zeros(union.nnz, dtype=M.dtype)
+        mass[places[1]] = M.data
+        return cls(union.indices, union.indptr, mass, places[0], (J.indices.copy(), J.indptr.copy()))
+
+    def serves(self, J: sparse.csc_array) -> bool:
+        """Whether J has the pattern this was made for."""
+        indices, indptr = self.of_jacobian
+        return (
+            indices.size == J.indices.size and np.array_equal(indptr, J.indptr) and np.array_equal(indices, J.indices)
+        )
+
+    def combined(self, J: sparse.csc_array, hg: float) -> sparse.csc_array:
+        """M − hγ J."""
+        data = self.mass.astype(np.result_type(self.mass, J.data))
+        data[self.places] -= hg * J.data
+        A = sparse.csc_array((data, self.indices, self.indptr), shape=J.shape)
+        A.has_canonical_format = True
+        return A
+
+
+@dataclass(frozen=True, eq=False)
+class Algebra:
+    """M, dense or sparse by the number of unknowns, and the factors of M − hγ J.
+
+    mass: (n, n), dense for small systems, csc_array for others; None: the identity. factorize: for sparse ones.
+    """
+
+    n: int
+    mass: Array | sparse.csc_array | None
+    factorize: Callable[[SparseMatrix], Factorization]
+    iterative: bool
+    _unions: list[Union] = field(default_factory=list)
+
+    @property
+    def dense(self) -> bool:
+        """Whether matrices are dense arrays."""
+        return self.n <= SMALL
+
+    def jacobian(self, J: Array | SparseMatrix) -> Array | sparse.csc_array:
+        """What the user's `jacobian` returned, dense or csc; raises TypeError or ValueError."""
+        if not (isinstance(J, np.ndarray) or sparse.issparse(J)):
+            raise TypeError(f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an array")
+        if J.shape != (self.n, self.n):
+            raise ValueError(f"the jacobian of the field has shape {J.shape}, expected {(self.n, self.n)}")
+        if self.dense:
+            return J if isinstance(J, np.ndarray) else J.toarray()
+        if sparse.issparse(J) and J.format == "csc" and J.has_canonical_format:
+            return J
+        J = sparse.csc_array(J)
+        J.sum_duplicates()
+        return J
+
+    def inverse(self, J: Array | sparse.csc_array, hg: float) -> Inverse:
+        """The factors of M − hγ J; raises SingularMatrix, NonFinite."""
+        if isinstance(J, np.ndarray):
+            A = J * -hg
+            if self.mass is None:
+                A.reshape(-1)[:: self.n + 1] += 1.0
+            else:
+                A = A + self.mass
+            return dense_inverse(A, "M - h gamma J")
+        return SparseInverse(self.factorize(self.combined(J, hg)), self.iterative)
+
+    def combined(self, J: sparse.csc_array, hg: float) -> sparse.csc_array:
+        """M − hγ J, canonical, on the union of both patterns."""
+        if not (self._unions and self._unions[0].serves(J)):
+            M = self.mass if self.mass is not None else sparse.csc_array(sparse.eye_array(self.n, format="csc"))
+            self._unions[:] = [Union.of(J, sparse.csc_array(M))]
+        return self._unions[0].combined(J, hg)
+
+    def mass_inverse(self) -> Inverse | None:
+        """The factors of M, None for the identity; raises SingularMatrix."""
+        if self.mass is None:
+            return None
+        if isinstance(self.mass, np.ndarray):
+            return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
+        return SparseInverse(self.factorize(self.mass), self.iterative)
+
+
+def times(A: Array | sparse.csc_array | None, v: Array, trans: Trans) -> Array:
+    """A v, or Aᴴ v; v: (n,) or (n, j); A: None for the identity."""
+    if A is None:
+        return v
+    if trans == "N":
+        return np.asarray(A @ v)
+    if A.dtype.kind == "c":
+        return np.asarray((A.T @ v.conj()).conj())
+    return np.asarray(A.T @ v)

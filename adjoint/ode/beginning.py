@@ -1,0 +1,199 @@
+"""Where an integration begins: u(t₀), consistent for a DAE, and K₁ = u'(t₀); with their derivatives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..factor import Factorization, SingularMatrix, lu
+from .algebra import times
+from .errors import InconsistentStart, failure
+from .nullspace import NullSpace
+from .system import System, rms
+
+ITERATIONS = 50
+"""Newton steps at most for consistent initial values."""
+
+SHORTEST = 1e-4
+"""Part of a Newton step below which none is tried."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cotangents:
+    """∂J with respect to what an integration begins with: u₀ (n, j), p (m, j), t₀ (j,)."""
+
+    u0: Array
+    p: Array
+    t: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """u: (n,) at t; k: (n,), M k = f, zeros where M is singular or the method does without.
+
+    nulls: of a singular M. moved: whether algebraic unknowns were solved for. derived: whether k is u'.
+    """
+
+    system: System
+    t: float
+    u: Array
+    k: Array
+    nulls: NullSpace | None
+    moved: bool
+    derived: bool
+
+    def pull(self, u_bar: Array, k_bar: Array, timed: bool) -> Cotangents:
+        """From the cotangents of u and k, (n, j) each; timed: whether ∂f/∂t is known and wanted."""
+        system, t, u = self.system, self.t, self.u
+        p_bar = np.zeros((system.p.size, u_bar.shape[1]), dtype=system.p.dtype)
+        t_bar = np.zeros(u_bar.shape[1])
+        weights = []
+        if self.derived:
+            inverse = system.mass_inverse
+            w = k_bar if inverse is None else inverse.solve(k_bar, "H")
+            u_bar = u_bar + times(system.jacobian(t, u), w, "H")
+            p_bar += parameter_cotangents(system, t, u, self.k, w)
+            weights.append(w)
+        if self.moved:
+            nulls, J = self._nulls, system.jacobian(t, u)
+            mu = nulls.Z @ _algebraic(system, t, J, nulls).solve(np.asarray(nulls.N.conj().T @ u_bar), "H")
+            u_bar = u_bar - times(J, mu, "H")
+            p_bar -= parameter_cotangents(system, t, u, None, mu)
+            weights.append(-mu)
+        if timed and weights:
+            rate = system.time_derivative(t, u)
+            t_bar += np.real(np.einsum("ij,i->j", np.conj(sum(weights)), rate))
+        return Cotangents(u_bar, p_bar, t_bar)
+
+    def push(self, u0_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """(u̇, k̇), (n, j) each, from u̇₀ (n, j) and ṗ (m, j)."""
+        system, t, u = self.system, self.t, self.u
+        u_dot, k_dot = u0_dot, np.zeros(u0_dot.shape, dtype=system.dtype)
+        if self.moved:
+            nulls, J = self._nulls, system.jacobian(t, u)
+            rate = times(J, u_dot, "N") + parameter_tangents(system, t, u, None, p_dot)
+            change = _algebraic(system, t, J, nulls).solve(np.asarray(nulls.Z.conj().T @ rate), "N")
+            u_dot = u_dot - nulls.N @ change
+        if self.derived:
+            rate = times(system.jacobian(t, u), u_dot, "N") + parameter_tangents(system, t, u, self.k, p_dot)
+            inverse = system.mass_inverse
+            k_dot = rate if inverse is None else inverse.solve(rate, "N")
+        return u_dot, k_dot
+
+    @property
+    def _nulls(self) -> NullSpace:
+        assert self.nulls is not None
+        return self.nulls
+
+
+def begun(system: System, t: float, u0: Array, nulls: NullSpace | None, consistent: bool, derived: bool) -> Beginning:
+    """The beginning at (t, u₀); consistent: solve for algebraic unknowns; derived: whether K₁ is needed.
+
+    Raises InconsistentStart, NonFiniteField, SingularMatrix for an M that is singular although it does not look so.
+    """
+    f = system.first_rate(t, u0)
+    if nulls is None:
+        k = np.zeros(system.n, dtype=system.dtype)
+        if derived:
+            k = f if system.mass_inverse is None else system.mass_inverse.solve(f, "N")
+        return Beginning(system, t, u0, k, None, False, derived)
+    u = _consistent(system, t, u0, nulls) if consistent else u0
+    if not consistent:
+        _require_consistent(system, t, u0, f, nulls)
+    return Beginning(system, t, u, np.zeros(system.n, dtype=system.dtype), nulls, consistent, False)
+
+
+def _algebraic(system: System, t: float, J: Array | sparse.csc_array, nulls: NullSpace) -> Factorization:
+    """The factors of Zᴴ ∂f/∂u N; raises InconsistentStart where it is singular."""
+    A = sparse.csc_array(nulls.Z.conj().T @ sparse.csc_array(J) @ nulls.N)
+    A.sum_duplicates()
+    try:
+        factorization = lu(A)
+        factorization.condition()
+    except SingularMatrix as error:
+        raise failure(
+            InconsistentStart,
+            "The algebraic equations do not determine the algebraic unknowns (the DAE is of higher index, or its "
+            f"equations contradict each other): {error}",
+            t,
+            0,
+        ) from error
+    return factorization
+
+
+def _consistent(system: System, t: float, u: Array, nulls: NullSpace) -> Array:
+    """u + N z with Zᴴ f(t, u + N z, p) = 0: Newton's method, halving steps that do not reduce the corrections."""
+    w = system.weights(u)
+    for _ in range(ITERATIONS):
+        inverse = _algebraic(system, t, system.jacobian(t, u), nulls)
+        d = _constraint_correction(system, t, u, nulls, inverse)
+        size, factor = rms(d * w), 1.0
+        if size <= 1e-3 * min(1.0, system.accuracy / system.rtol):
+            break
+        while factor > SHORTEST:
+            later = rms(_constraint_correction(system, t, u + factor * d, nulls, inverse) * w)
+            if later <= (1.0 - 0.25 * factor) * size:
+                break
+            factor *= 0.5
+        else:
+            if size <= 1e-3:  # Rounding.
+                break
+            raise failure(InconsistentStart, f"{_UNSOLVED}: no step reduces the corrections.", t, 0)
+        u = u + factor * d
+    else:
+        raise failure(InconsistentStart, f"{_UNSOLVED}: {ITERATIONS} steps did not suffice.", t, 0)
+    for _ in range(4 if system.perturbed else 1):  # The imaginary part of a complex step converges linearly.
+        u = u + _constraint_correction(system, t, u, nulls, inverse)
+    return u
+
+
+_UNSOLVED = "No consistent initial values found near u0"
+
+
+def _constraint_correction(system: System, t: float, u: Array, nulls: NullSpace, inverse: Factorization) -> Array:
+    """−N (Zᴴ ∂f/∂u N)⁻¹ Zᴴ f, (n,); nan where f is."""
+    f = np.asarray(nulls.Z.conj().T @ system.rate(t, u))
+    return -(nulls.N @ inverse.solve(f)) if np.isfinite(f).all() else np.full(u.shape, np.nan)
+
+
+def _require_consistent(system: System, t: float, u: Array, f: Array, nulls: NullSpace) -> None:
+    inverse = _algebraic(system, t, system.jacobian(t, u), nulls)
+    d = -(nulls.N @ inverse.solve(np.asarray(nulls.Z.conj().T @ f)))
+    size = rms(d * system.weights(u))
+    if not size <= 1.0:
+        worst = int(np.argmax(np.abs(d)))
+        raise failure(
+            InconsistentStart,
+            f"u0 does not satisfy the algebraic equations: unknown {worst} should change by {d[worst]:.3g} "
+            f"({size:.2g} times the tolerances). consistent=True solves for the algebraic unknowns.",
+            t,
+            0,
+        )
+
+
+def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w: Array) -> Array:
+    """(∂/∂p (f(t, Y, p) − M(p) K))ᴴ w, (m, j); w: (n, j); K: None without the mass term."""
+    p, mass = system.p, system.mass
+    columns = []
+    for j in range(w.shape[1]):
+        column = np.ascontiguousarray(w[:, j])
+        g = np.asarray(system.field.vjp(t, Y, p, column))
+        if g.shape != p.shape:
+            raise ValueError(f"the vjp of the field returned shape {g.shape}, expected {p.shape}")
+        if mass.vjp is not None and K is not None:
+            g = g - mass.vjp(K, column)
+        columns.append(g if p.dtype.kind == "c" else g.real)
+    return np.stack(columns, axis=1) if columns else np.zeros((p.size, 0))
+
+
+def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_dot: Array) -> Array:
+    """∂/∂p (f(t, Y, p) − M(p) K) ṗ, (n, j); ṗ: (m, j); K: None without the mass term."""
+    mass, columns = system.mass, []
+    for j in range(p_dot.shape[1]):
+        column = np.ascontiguousarray(p_dot[:, j])
+        rate = np.asarray(system.field.jvp(t, Y, system.p, column))
+        if rate.shape != Y.shape:
+            raise ValueError(f"the jvp of the field returned shape {rate.shape}, expected {Y.shape}")
+        columns.append(rate if mass.jvp is None or K is None else rate - mass.jvp(K, column))
+    return np.stack(columns, axis=1) if columns else np.zeros((Y.size, 0))

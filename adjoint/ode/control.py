@@ -1,0 +1,157 @@
+"""Step sizes: the error estimate, a PI controller, steps of equal length between landings, the first step."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array
+from .algebra import Inverse, times
+from .stages import explicit_stage
+from .system import System, rms
+from .tableau import Tableau
+
+SMALLEST, LARGEST = 0.2, 6.0
+"""Factors by which a step may change."""
+
+PROPORTIONAL, INTEGRAL = 0.2, 0.85
+"""Exponents of the controller, over the order of the error (Hairer & Wanner 1996, section IV.2)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """How steps are chosen. Raises ValueError for what cannot be.
+
+    first_step: None for an automatic one; max_step: not longer than this; both in units of t. max_steps: accepted ones
+    before TooManySteps. safety: of the next step, for the error is only an estimate. hold: a step is kept as it is
+    unless it may grow by more than this, so that factors live on. refresh: contraction of Newton's method above which
+    the next step gets a new matrix.
+    """
+
+    first_step: float | None = None
+    max_step: float = math.inf
+    max_steps: int = 100_000
+    safety: float = 0.9
+    hold: float = 1.2
+    refresh: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, value, fits in (
+            ("first_step", self.first_step, self.first_step is None or 0.0 < self.first_step < math.inf),
+            ("max_step", self.max_step, self.max_step > 0.0),
+            ("max_steps", self.max_steps, self.max_steps >= 1),
+            ("safety", self.safety, 0.0 < self.safety < 1.0),
+            ("hold", self.hold, self.hold >= 1.0),
+            ("refresh", self.refresh, 0.0 <= self.refresh < 1.0),
+        ):
+            if not fits:
+                raise ValueError(f"Control: got {name}={value!r}")
+
+
+@dataclass(eq=False)
+class Pace:
+    """The next step, within a segment from a to b, both of which are landed on exactly.
+
+    Steps are a + j (b − a)/n, never a sum of steps. wanted: the length that the controller asks for; n is the number of
+    steps no longer than it. error: of the step before, None after a rejection.
+    """
+
+    control: Control
+    order: int
+    wanted: float
+    a: float = 0.0
+    b: float = 0.0
+    n: int = 1
+    j: int = 0
+    error: float | None = None
+    rejections: int = 0
+
+    def segment(self, a: float, b: float) -> None:
+        """Go on from a to b."""
+        self.a, self.b, self.j = a, b, 0
+        self.n = max(1, math.ceil((b - a) / min(self.wanted, self.control.max_step) * (1.0 - 1e-10)))
+
+    @property
+    def h(self) -> float:
+        """The length of the next step."""
+        return (self.b - self.a) / self.n
+
+    @property
+    def t(self) -> float:
+        """Where the next step begins."""
+        return self.a + self.j * self.h
+
+    @property
+    def end(self) -> float:
+        """Where the next step ends."""
+        return self.b if self.j == self.n - 1 else self.a + (self.j + 1) * self.h
+
+    def accept(self, error: float) -> None:
+        """Move on behind a step whose error, in units of the tolerances, is at most 1."""
+        h, end = self.h, self.end
+        error = max(error, 1e-10)
+        factor = self.control.safety * error ** (-INTEGRAL / self.order)
+        factor *= 1.0 if self.error is None else self.error ** (PROPORTIONAL / self.order)
+        factor = min(max(factor, SMALLEST), LARGEST if not self.rejections else 1.0)
+        self.error, self.rejections = error, 0
+        self.j += 1
+        if 0.95 <= factor <= self.control.hold:
+            return
+        self.wanted = h * factor
+        if self.j < self.n:
+            self.segment(end, self.b)
+
+    def reject(self, factor: float) -> None:
+        """Try again with a shorter step."""
+        t, self.wanted = self.t, self.h * factor
+        self.rejections += 1
+        self.error = None
+        self.segment(t, self.b)
+
+    def shortened(self, error: float) -> float:
+        """The factor for a step rejected for its error."""
+        if not math.isfinite(error):
+            return SMALLEST
+        return max(SMALLEST, min(0.9, self.control.safety * error ** (-1.0 / self.order)))
+
+
+def estimated_error(
+    system: System, tableau: Tableau, h: float, u: Array, new: Array, K: Array, inverse: Inverse | None
+) -> float:
+    """The local error in units of the tolerances, by the embedded formulas; nan if anything is.
+
+    Of implicit methods filtered by B⁻¹M, so that stiff components, which every L-stable step damps, do not count
+    (Hairer & Wanner 1996, eq. IV.8.19).
+    """
+    w = 1.0 / (system.atol + system.rtol * np.maximum(np.abs(u), np.abs(new)))
+    sizes = []
+    for weights in tableau.errors:
+        e = h * system.combined(weights, K)
+        if tableau.gamma != 0.0 and inverse is not None:
+            e = inverse.solve(np.array(times(system.mass.matrix, e, "N")), "N")
+        sizes.append(rms(e * w))
+    if len(sizes) == 1:
+        return sizes[0]
+    fifth, third = sizes  # Hairer, Nørsett & Wanner (1993), section II.10.
+    return fifth**2 / math.sqrt(fifth**2 + 0.01 * third**2) if fifth > 0.0 or not fifth == fifth else 0.0
+
+
+def first_step(system: System, tableau: Tableau, t: float, u: Array, k: Array | None, span: float) -> float:
+    """A first step from the sizes of u, u' and u'': Hairer, Nørsett & Wanner (1993), section II.4.
+
+    k: u' where it begins, None if it is not known: then a small part of the span.
+    """
+    if k is None:
+        return 1e-5 * span
+    w = system.weights(u)
+    size, slope = rms(u * w), rms(k * w)
+    h = 0.01 * size / slope if size > 1e-5 and slope > 1e-5 else 1e-6 * span
+    h = min(h, span)
+    with np.errstate(all="ignore"):
+        later = explicit_stage(system, system.mass_inverse, t + h, u + h * k)
+        curvature = rms((later - k) * w) / h
+    if not math.isfinite(curvature):
+        return 0.01 * h
+    steepest = max(slope, curvature)
+    smooth = max(1e-6 * span, 1e-3 * h) if steepest <= 1e-15 else (0.01 / steepest) ** (1.0 / tableau.error_order)
+    return min(100.0 * h, smooth, span)

@@ -1,0 +1,82 @@
+"""The course of an integration: its steps, as they were taken; frozen, they define what is differentiated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..arrays import Array
+from .algebra import Inverse
+from .tableau import Tableau
+
+
+@dataclass(eq=False)
+class Course:
+    """One entry a step: where it began, how long it was, which tableau took it, how its stages were found.
+
+    base: the step at whose beginning the matrix of Newton's method was evaluated; base_hg: its hγ, 0 without one;
+    iterations: corrections of each stage. landings: times that steps end on exactly, ascending, t₀ first and t_f last;
+    landed: the number of steps before each of them.
+    """
+
+    t: list[float] = field(default_factory=list)
+    h: list[float] = field(default_factory=list)
+    tableau: list[Tableau] = field(default_factory=list)
+    base: list[int] = field(default_factory=list)
+    base_hg: list[float] = field(default_factory=list)
+    iterations: list[tuple[int, ...]] = field(default_factory=list)
+    error: list[float] = field(default_factory=list)
+    landings: list[float] = field(default_factory=list)
+    landed: list[int] = field(default_factory=list)
+    rejected: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are."""
+        return len(self.h)
+
+    def grid(self) -> Array:
+        """The times of the steps, (N + 1,)."""
+        return np.array([*self.t, self.landings[-1]])
+
+    def pulled_back(self, t_bar: Array, h_bar: Array) -> Array:
+        """∂J/∂(landings), (L,), from those with respect to where steps begin and how long they are, (N,) or (N, j) each.
+
+        Between two landings a and b steps keep their proportions: t_k = a + φ_k (b − a), h_k = η_k (b − a).
+        """
+        bars = np.zeros((len(self.landings), *t_bar.shape[1:]))
+        for i, (first, last) in enumerate(zip(self.landed, self.landed[1:], strict=False)):
+            a, b = self.landings[i], self.landings[i + 1]
+            if last > first:
+                phi = (np.array(self.t[first:last]) - a) / (b - a)
+                eta = np.array(self.h[first:last]) / (b - a)
+                bars[i] += (1.0 - phi) @ t_bar[first:last] - eta @ h_bar[first:last]
+                bars[i + 1] += phi @ t_bar[first:last] + eta @ h_bar[first:last]
+        return bars
+
+    def moved(self, landings: Sequence[float]) -> "Course":
+        """The same steps in the same proportions between other landings."""
+        t, h = list(self.t), list(self.h)
+        for i, (first, last) in enumerate(zip(self.landed, self.landed[1:], strict=False)):
+            a, b = self.landings[i], self.landings[i + 1]
+            ratio = (landings[i + 1] - landings[i]) / (b - a)
+            for k in range(first, last):
+                t[k], h[k] = landings[i] + (self.t[k] - a) * ratio, self.h[k] * ratio
+        return Course(
+            t, h, self.tableau, self.base, self.base_hg, self.iterations, self.error, list(landings), self.landed
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """What a step leaves for its own reversal: its stages K (s, n), and the factors its Newton iterations used."""
+
+    K: Array
+    inverse: Inverse | None
+
+    @property
+    def parts(self) -> Sequence[tuple[object, int]]:
+        """Objects held, with their bytes."""
+        if self.inverse is None:
+            return ((self.K, self.K.nbytes),)
+        return ((self.K, self.K.nbytes), (self.inverse, self.inverse.nbytes))

@@ -1,0 +1,51 @@
+"""What an integration can show for itself."""
+
+from dataclasses import dataclass
+
+from ..recurrence.storage import Usage
+from .methods import Method
+from .sweeps import Sweeps
+
+
+@dataclass(frozen=True, eq=False)
+class OdeEvidence:
+    """How a trajectory was found, derivatives included.
+
+    method: its name; steps, rejected: accepted and rejected ones; evaluations: of f; jacobians: of ∂f/∂u;
+    factorizations: of M − hγ ∂f/∂u; corrections: of Newton's method, over all stages; repeated: steps that reverse sweeps took
+    once more to get from a checkpoint to a state; storage: what was kept of the forward sweep.
+    """
+
+    method: str
+    steps: int
+    rejected: int
+    evaluations: int
+    jacobians: int
+    factorizations: int
+    corrections: int
+    repeated: int
+    storage: Usage
+
+    def __str__(self) -> str:
+        return (
+            f"{self.method}: {self.steps} steps, {self.rejected} rejected\n"
+            f"{self.evaluations} evaluations of f, {self.jacobians} of its jacobian, {self.factorizations} "
+            f"factorizations, {self.corrections} Newton corrections\n"
+            f"kept: {self.storage}; {self.repeated} steps repeated"
+        )
+
+
+def evidence_of(method: Method, sweeps: Sweeps) -> OdeEvidence:
+    """The evidence as it is now."""
+    tally, course, store = sweeps.system.tally, sweeps.course, sweeps.store
+    return OdeEvidence(
+        method.tableau.name,
+        course.steps,
+        course.rejected,
+        tally.evaluations,
+        tally.jacobians,
+        tally.factorizations,
+        tally.corrections,
+        store.executed,
+        store.used,
+    )

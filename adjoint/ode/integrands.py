@@ -1,0 +1,87 @@
+"""Integrands ready-made: linear in u, and half the square of a misfit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array
+from ..factor.matrix import SparseMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class LinearIntegrand:
+    """ℓ = C u, (q,). C: (n,) for a single integral, or (q, n), sparse or dense, real."""
+
+    C: Array | SparseMatrix
+
+    def __post_init__(self) -> None:
+        C = self.C if sparse.issparse(self.C) else np.asarray(self.C)
+        if C.ndim not in (1, 2) or C.dtype.kind not in "fiu":
+            raise ValueError(
+                f"LinearIntegrand: got C of shape {C.shape}, dtype {C.dtype}; expected real, (n,) or (q, n)"
+            )
+
+    @cached_property
+    def _rows(self) -> Array | SparseMatrix:
+        return self.C if sparse.issparse(self.C) else np.atleast_2d(np.asarray(self.C, dtype=float))
+
+    def __call__(self, t: float, u: Array, p: Array) -> Array:
+        """C u, (q,)."""
+        return np.asarray(self._rows @ u)
+
+    def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
+        """(Cᵀ q̄, 0)."""
+        return np.asarray(self._rows.T @ q_bar), np.zeros_like(p)
+
+    def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
+        """C u̇, (q,)."""
+        return np.asarray(self._rows @ u_dot)
+
+    def time_derivative(self, t: float, u: Array, p: Array) -> Array:
+        """Zeros, (q,)."""
+        return np.zeros(self._rows.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredIntegrand:
+    """ℓ = ½ Σ_i w_i (u_i − d_i(t))², (1,), of real states.
+
+    weights: w, (n,), None for ones. target: d, (n,), or a function of t that returns it; None for zero. slope: d', a
+    function of t, which only derivatives with respect to times need.
+    """
+
+    weights: Array | None = None
+    target: Array | Callable[[float], Array] | None = None
+    slope: Callable[[float], Array] | None = None
+
+    def _misfit(self, t: float, u: Array) -> tuple[Array, Array]:
+        """u − d, and w (u − d)."""
+        d = self.target(t) if callable(self.target) else self.target
+        misfit = u if d is None else u - d
+        if misfit.shape != u.shape or (self.weights is not None and np.shape(self.weights) != u.shape):
+            raise ValueError(f"SquaredIntegrand: weights and target do not fit a state of shape {u.shape}")
+        return misfit, misfit if self.weights is None else self.weights * misfit
+
+    def __call__(self, t: float, u: Array, p: Array) -> Array:
+        """ℓ, (1,)."""
+        misfit, weighted = self._misfit(t, u)
+        return np.array([0.5 * np.einsum("i,i->", misfit, weighted)])
+
+    def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
+        """(w (u − d) q̄, 0)."""
+        return self._misfit(t, u)[1] * q_bar[0], np.zeros_like(p)
+
+    def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
+        """Σ w (u − d) u̇, (1,)."""
+        return np.array([np.einsum("i,i->", self._misfit(t, u)[1], u_dot)])
+
+    def time_derivative(self, t: float, u: Array, p: Array) -> Array:
+        """−Σ w (u − d) d', (1,); raises TypeError for a target that is a function, without its slope."""
+        if not callable(self.target):
+            return np.zeros(1)
+        if self.slope is None:
+            raise TypeError("SquaredIntegrand: derivatives with respect to times need the slope of the target")
+        return -np.array([np.einsum("i,i->", self._misfit(t, u)[1], self.slope(t))])

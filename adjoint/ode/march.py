@@ -1,0 +1,230 @@
+"""The forward sweep: steps under error control from landing to landing, or on a grid that is given."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..arrays import Array
+from ..factor import NonFinite, SingularMatrix
+from .algebra import Inverse
+from .control import Control, Pace, estimated_error, first_step
+from .course import Course, StepRecord
+from .errors import NonFiniteField, StageFailure, StepTooSmall, TooManySteps, failure
+from .stages import UNKNOWN, NoConvergenceError, Stages, solved_stages, values
+from .system import System
+from .tableau import Tableau
+
+MATRIX = 0.01
+"""Relative change of hγ up to which a matrix still serves: it adds as much to the contraction."""
+
+REJECTIONS = 60
+"""Rejections in a row after which the integration is given up: 0.25⁶⁰ is no step any more."""
+
+State = tuple[Array, Array, Array]
+"""(u, K₁, the u that the matrix of Newton's method was evaluated at)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """A step that was accepted: number k from (t, u) over h, its stages K and their values Y, (s, n) each."""
+
+    k: int
+    t: float
+    h: float
+    end: float
+    tableau: Tableau
+    u: Array
+    K: Array
+    Y: Array
+
+
+Visitor = Callable[[Taken], None]
+
+
+@dataclass(eq=False)
+class March:
+    """An integration under way: what one step hands on to the next.
+
+    tableau: of all steps but the first one, `start`, where K₁ is not known there. keep: given (k, state, record) of
+    each accepted step. visit: given the step, for observations and integrals.
+    """
+
+    system: System
+    tableau: Tableau
+    start: Tableau | None
+    control: Control
+    keep: Callable[[int, State, StepRecord], None]
+    visit: Visitor
+    notify: Callable[[str, int, float], None]
+    u: Array
+    k: Array
+    course: Course = field(default_factory=Course)
+    inverse: Inverse | None = None
+    base_u: Array | None = None
+    base: int = -1
+    base_hg: float = 0.0
+    contraction: float = UNKNOWN
+    stale: bool = True
+
+    @property
+    def step(self) -> Tableau:
+        """What the next step is taken by."""
+        return self.start if self.start is not None and not self.course.h else self.tableau
+
+    def adaptive(self, landings: Sequence[float], first: float | None) -> None:
+        """Steps under error control; landings: t₀ < … < t_f.
+
+        Raises StepTooSmall, TooManySteps, StageFailure, NonFiniteField; what the user's functions raise.
+        """
+        span = landings[-1] - landings[0]
+        known = None if self.start is not None else self.k
+        wanted = first or first_step(self.system, self.tableau, landings[0], self.u, known, span)
+        pace = Pace(self.control, self.tableau.error_order, wanted)
+        self._land(landings[0])
+        for a, b in zip(landings, landings[1:], strict=False):
+            pace.segment(a, b)
+            while pace.j < pace.n:
+                self._controlled(pace)
+            self._land(b)
+
+    def fixed(self, times: Array, landings: Sequence[float]) -> None:
+        """Steps on a grid, (N + 1,), whose stages have to be found as they are; landings: among its times."""
+        marks = set(landings)
+        self._land(float(times[0]))
+        for t, end in zip(times.tolist(), times[1:].tolist(), strict=False):
+            self._given(t, end, end - t)
+            if end in marks:
+                self._land(end)
+
+    def repeated(self, course: Course) -> None:
+        """The steps of another course, whatever the error."""
+        ends = [*course.t[1:], course.landings[-1]]
+        marks = set(course.landed)
+        self._land(course.landings[0])
+        for k, (t, end, h) in enumerate(zip(course.t, ends, course.h, strict=True)):
+            self._given(t, end, h)
+            if k + 1 in marks:
+                self._land(course.landings[course.landed.index(k + 1)])
+
+    def _land(self, t: float) -> None:
+        self.course.landings.append(t)
+        self.course.landed.append(self.course.steps)
+
+    def _given(self, t: float, end: float, h: float) -> None:
+        stages = self._stages(t, h)
+        if stages is None:
+            raise failure(
+                StageFailure,
+                f"Newton's method does not converge for the stages of a step of {h:.3g} on the given grid. Usual "
+                "causes: a wrong jacobian, steps too long, nan in the field.",
+                t,
+                self.course.steps,
+            )
+        Y = values(self.system, self.step, h, self.u, stages.K)
+        if not np.isfinite(Y[-1]).all():
+            raise failure(NonFiniteField, "The solution is no longer finite on the given grid.", t, self.course.steps)
+        self._accept(t, end, h, stages, Y, float("nan"))
+
+    def _controlled(self, pace: Pace) -> None:
+        t, h = pace.t, pace.h
+        self._require_room(pace, t, h, None)
+        stages = self._stages(t, h)
+        if stages is None:
+            self._reject(pace, t, h, 0.25, math.nan)
+            return
+        Y = values(self.system, self.step, h, self.u, stages.K)
+        error = estimated_error(self.system, self.step, h, self.u, Y[-1], stages.K, self.inverse)
+        if not error <= 1.0:
+            self._reject(pace, t, h, pace.shortened(error), error)
+            return
+        self._accept(t, pace.end, h, stages, Y, error)
+        pace.accept(error)
+
+    def _reject(self, pace: Pace, t: float, h: float, factor: float, error: float) -> None:
+        self.course.rejected += 1
+        self.notify("rejected", self.course.steps, t)
+        pace.reject(factor)
+        self._require_room(pace, t, h, error)
+
+    def _require_room(self, pace: Pace, t: float, h: float, error: float | None) -> None:
+        """Raise where the integration cannot go on; error: of the step just rejected, nan if it had none."""
+        steps = self.course.steps
+        if steps >= self.control.max_steps:
+            raise failure(
+                TooManySteps,
+                f"{steps} steps, as many as allowed (max_steps), before t = {pace.b:.6g}; the next one would be "
+                f"{h:.3g} long. Is the problem stiff, and the method explicit? Are the tolerances too tight?",
+                t,
+                steps,
+            )
+        if pace.rejections < REJECTIONS and h > 16.0 * np.finfo(float).eps * abs(t):
+            return
+        if error is None or math.isfinite(error):
+            raise failure(
+                StepTooSmall,
+                f"A step of {h:.3g} is still too long. Usual causes: a solution that blows up, a discontinuity, a "
+                "wrong jacobian, tolerances below rounding.",
+                t,
+                steps,
+            )
+        f = self.system.rate(t + h, self.u)
+        Y = self.system.rate(t, self.u)
+        if np.isfinite(f).all() and np.isfinite(Y).all() and self.tableau.gamma != 0.0:
+            raise failure(
+                StageFailure,
+                f"Newton's method does not converge for the stages of a step of {h:.3g}. Usual causes: a wrong "
+                "jacobian, a singular one (a DAE of higher index), a discontinuity.",
+                t,
+                steps,
+            )
+        raise failure(NonFiniteField, f"The field is nan or inf after any step, one of {h:.3g} too.", t, steps)
+
+    def _stages(self, t: float, h: float) -> Stages | None:
+        """The stages of a step, with a new matrix if the old one does not serve; None if that does not help."""
+        tableau = self.step
+        with np.errstate(all="ignore"):  # What overflows is refused.
+            if tableau.gamma == 0.0:
+                self.inverse = self.system.mass_inverse
+                return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, 0.0)
+            hg = h * tableau.gamma
+            if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
+                return self._renewed(t, h, hg)
+            try:
+                return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, self.contraction)
+            except NoConvergenceError:
+                return None if self.base == self.course.steps else self._renewed(t, h, hg)
+
+    def _renewed(self, t: float, h: float, hg: float) -> Stages | None:
+        try:
+            self.inverse = self.system.inverse(t, self.u, hg)
+        except (SingularMatrix, NonFinite):  # Of another step length it need not be.
+            self.stale = True
+            return None
+        self.base, self.base_u, self.base_hg, self.stale = self.course.steps, self.u, hg, False
+        self.contraction = UNKNOWN
+        try:
+            return solved_stages(self.system, self.step, t, h, self.u, self.k, self.inverse, UNKNOWN)
+        except NoConvergenceError:
+            self.stale = True
+            return None
+
+    def _accept(self, t: float, end: float, h: float, stages: Stages, Y: Array, error: float) -> None:
+        k, course, tableau = self.course.steps, self.course, self.step
+        base = self.base if tableau.gamma else k
+        course.t.append(t)
+        course.h.append(h)
+        course.tableau.append(tableau)
+        course.base.append(base)
+        course.base_hg.append(self.base_hg)
+        course.iterations.append(stages.iterations)
+        course.error.append(error)
+        base_u = self.u if base == k or self.base_u is None else self.base_u
+        self.keep(k, (self.u, self.k, base_u), StepRecord(stages.K, self.inverse))
+        self.visit(Taken(k, t, h, end, tableau, self.u, stages.K, Y))
+        self.notify("forward", k, t)
+        self.u, self.k = Y[-1].copy(), stages.K[-1].copy()
+        self.contraction = stages.contraction if stages.contraction > 0.0 else self.contraction
+        # The start's matrix has another γ.
+        self.stale = stages.contraction > self.control.refresh or self.start is tableau

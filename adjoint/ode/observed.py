@@ -1,0 +1,72 @@
+"""What is observed of a trajectory as it goes: states at given times, integrals."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..arrays import Array
+from .march import Taken
+from .stages import explicit_stage
+from .system import System
+from .tableau import Tableau
+
+
+@dataclass(eq=False)
+class Observer:
+    """Sees each accepted step. times: (K,), ascending; dense: by dense output, inside of steps. end: t_f.
+
+    u: the states observed so far. places: of each (number of steps before it, θ): θ is None where a step begins or ends
+    there. integrals: (q,), None without an integrand.
+    """
+
+    system: System
+    times: Array
+    dense: bool
+    end: float
+    u: list[Array] = field(default_factory=list)
+    places: list[tuple[int, float | None]] = field(default_factory=list)
+    integrals: Array | None = None
+
+    def begin(self, t: float, u: Array) -> None:
+        """What is observed where it begins."""
+        if self.times.size and self.times[0] == t:
+            self.u.append(u)
+            self.places.append((0, None))
+
+    def __call__(self, step: Taken) -> None:
+        """What is observed in one step, its end included."""
+        while len(self.u) < self.times.size and self.times[len(self.u)] <= step.end:
+            time = float(self.times[len(self.u)])
+            if time == step.end and (not self.dense or time == self.end):
+                self.u.append(step.Y[step.tableau.last].copy())
+                self.places.append((step.k + 1, None))
+            else:
+                theta = (time - step.t) / step.h
+                K = extended_stages(self.system, step.tableau, step.t, step.h, step.u, step.K)
+                weights = step.tableau.weights(theta)
+                self.u.append(step.u + step.h * self.system.combined(weights, K))
+                self.places.append((step.k, theta))
+        if self.system.integrand is not None:
+            self._integrate(step)
+
+    def _integrate(self, step: Taken) -> None:
+        system, b, c = self.system, step.tableau.b, step.tableau.c
+        assert system.integrand is not None
+        for i in np.flatnonzero(b):
+            rate = np.asarray(system.integrand(step.t + c[i] * step.h, step.Y[i], system.p))
+            if rate.ndim != 1:
+                raise ValueError(f"the integrand returned shape {rate.shape}, expected a vector (q,)")
+            share = step.h * b[i] * rate
+            self.integrals = share if self.integrals is None else self.integrals + share
+
+
+def extended_stages(system: System, tableau: Tableau, t: float, h: float, u: Array, K: Array) -> Array:
+    """K with the further stages that the dense output of a method takes, (s + e, n)."""
+    extended = tableau.extended
+    if extended is tableau:
+        return K
+    rows = list(K)
+    for i in range(len(rows), extended.A.shape[0]):
+        Y = u + h * system.combined(extended.A[i, :i], np.array(rows))
+        rows.append(explicit_stage(system, system.mass_inverse, t + extended.c[i] * h, Y))
+    return np.array(rows)

@@ -1,0 +1,49 @@
+"""Observed states and integrals as one vector, for objectives of both."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array
+from .problem import OdeProblem
+from .trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class OutputsAt:
+    """y = (u(t₁), …, u(t_K), ∫ℓ dt), (K·n + q,), of a trajectory, and the derivative of p ↦ y."""
+
+    trajectory: Trajectory
+
+    @property
+    def u(self) -> Array:
+        """y, (K·n + q,)."""
+        return np.concatenate([self.trajectory.u.ravel(), self.trajectory.integrals])
+
+    def vjp(self, u_bar: Array) -> Array:
+        """(dy/dp)ᴴ ȳ: (m,), or (m, j) for ȳ (K·n + q, j)."""
+        u_bar, u = np.asarray(u_bar), self.trajectory.u
+        size = u.size + self.trajectory.integrals.size
+        if u_bar.ndim not in (1, 2) or u_bar.shape[0] != size:
+            raise ValueError(f"got u_bar of shape {u_bar.shape}, expected ({size},) or ({size}, j)")
+        states = u_bar[: u.size].reshape((*u.shape, *u_bar.shape[1:]))
+        return self.trajectory.vjp(states, u_bar[u.size :].real)
+
+    def jvp(self, p_dot: Array) -> Array:
+        """(dy/dp) ṗ: (K·n + q,), or (K·n + q, j) for ṗ (m, j)."""
+        u_dot, q_dot = self.trajectory.tangent(p_dot)
+        return np.concatenate([u_dot.reshape((self.trajectory.u.size, *q_dot.shape[1:])), q_dot])
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """An initial value problem whose solution is the vector of all that is observed: states, then integrals.
+
+    For `Reduced(Outputs(problem), J)`, J(y, p) of y = (u(t₁), …, u(t_K), ∫ℓ dt), (K·n + q,).
+    """
+
+    problem: OdeProblem
+
+    def solve(self, p: Array) -> OutputsAt:
+        """y at p (m,); raises what the problem raises."""
+        return OutputsAt(self.problem.solve(p))

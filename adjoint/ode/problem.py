@@ -1,0 +1,209 @@
+"""Initial value problems M u' = f(t, u, p), u(t₀) = u₀(p)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..arrays import Array
+from ..factor import Factorization, lu
+from ..factor.krylov import Krylov
+from ..factor.matrix import SparseMatrix
+from ..matrices import ConstantVector
+from ..parameters import as_parameters
+from ..recurrence import Budget, Event, Memory
+from ..residual import Matrix, Vector
+from .algebra import Algebra
+from .beginning import begun
+from .control import Control
+from .field import Field, Integrand
+from .march import March
+from .mass import as_mass, mass_at
+from .methods import ESDIRK4, Method
+from .nullspace import NullSpace, constant_nulls, null_space
+from .observed import Observer
+from .sweeps import Sweeps
+from .system import System
+from .times import landings_of, validated_grid, validated_times
+from .trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class OdeProblem:
+    """M u' = f(t, u, p), u(t₀) = u₀(p), from t₀ to t_f: the trajectory gives every derivative of what was computed.
+
+    field: f with its derivatives, a class of your own or `complex_step_field(f, n, m)`. u0: (n,), or a Vector u₀(p).
+    t: (t₀, t_f). observe: times (K,), ascending; None for (t_f,). method: `Tsit5()`, `DOP853()`, `TRBDF2()`,
+    `ESDIRK4()`, `ESDIRK5()`; `BackwardEuler()`, `CrankNicolson()`, `Theta(θ)` on a grid. rtol, atol (a number or (n,)):
+    the local error of a step, relative and absolute. mass: M, (n, n), or a Matrix M(p), None for the identity;
+    a singular one makes a DAE, of index 1. integrand: ℓ, for ∫ℓ(t, u, p) dt by the method's own quadrature. grid:
+    (N + 1,) times from t₀ to t_f, steps are taken on it without error control. dense: observe by dense output, not by
+    steps that end there. consistent: the algebraic unknowns of u₀ are a guess, to be solved for. factorize: for
+    matrices of more than 64 unknowns. memory: what is kept for derivatives. watch: told what happens, as it happens.
+    Raises TypeError or ValueError for what cannot be.
+    """
+
+    field: Field
+    u0: Array | Vector
+    t: tuple[float, float]
+    observe: Array | None = None
+    method: Method = field(default_factory=ESDIRK4)
+    rtol: float = 1e-6
+    atol: float | Array = 1e-9
+    mass: SparseMatrix | Array | Matrix | None = None
+    integrand: Integrand | None = None
+    grid: Array | None = None
+    dense: bool = False
+    consistent: bool = False
+    factorize: Callable[[SparseMatrix], Factorization] = lu
+    memory: Memory = field(default_factory=Budget)
+    control: Control = field(default_factory=Control)
+    watch: Callable[[Event], None] | None = None
+
+    def __post_init__(self) -> None:
+        for given, names in ((self.field, _FIELD), (self.integrand, _INTEGRAND)):
+            if given is None and names is _INTEGRAND:
+                continue
+            missing = [name for name in names if not callable(getattr(given, name, None))]
+            if missing or isinstance(given, type):
+                what = "field" if names is _FIELD else "integrand"
+                raise TypeError(
+                    f"OdeProblem: got {what}={given!r}, expected an object with {', '.join(names)}. From a plain "
+                    f"function: adjoint.complex_step_{what}(…)"
+                )
+        for name, value, expected, fits in (
+            ("method", self.method, "one such as adjoint.ESDIRK4()", isinstance(self.method, Method)),
+            ("factorize", self.factorize, "one such as adjoint.lu", callable(self.factorize)),
+            ("control", self.control, "adjoint.Control(…)", isinstance(self.control, Control)),
+            ("memory", self.memory, "adjoint.Budget(bytes) or another", callable(getattr(self.memory, "open", None))),
+            ("watch", self.watch, "a function of an event", self.watch is None or callable(self.watch)),
+        ):
+            if not fits:
+                raise TypeError(f"OdeProblem: got {name}={value!r}, expected {expected}")
+        self._validate_numbers()
+
+    def _validate_numbers(self) -> None:
+        if not 0.0 < self.rtol < 1.0:
+            raise ValueError(f"OdeProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
+        atol = np.asarray(self.atol)
+        if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
+            raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
+        if self.grid is None and not self.method.tableau.errors:
+            raise ValueError(f"OdeProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)")
+        _ = self.times, self._steps_given
+        as_mass(self.mass)
+
+    @cached_property
+    def times(self) -> Array:
+        """The observation times, (K,)."""
+        return validated_times(self.t, self.observe)
+
+    @cached_property
+    def _steps_given(self) -> Array | None:
+        return None if self.grid is None else validated_grid(self.t, self.grid, self.times, self.dense)
+
+    @cached_property
+    def initial(self) -> Vector:
+        """u₀(p)."""
+        u0 = self.u0
+        if isinstance(u0, np.ndarray | list | tuple):
+            return ConstantVector(np.asarray(u0))
+        if not callable(u0) or isinstance(u0, type):
+            raise TypeError(f"OdeProblem: got u0={u0!r}, expected an array (n,) or a Vector u0(p)")
+        return u0
+
+    def solve(self, p: Array) -> Trajectory:
+        """The trajectory at p (m,), ready for derivatives.
+
+        Raises StepTooSmall, TooManySteps, StageFailure, NonFiniteField, each with the time reached; InconsistentStart,
+        MemoryTooSmall, StorageFailed; ValueError and TypeError for what the field or u₀(p) return.
+        """
+        return self._solved(as_parameters(p), None)
+
+    def replayed(self, p: Array, trajectory: Trajectory, landings: list[float] | None) -> Trajectory:
+        """The trajectory at another p on the steps of one computed before; see `Trajectory.replay`."""
+        course = trajectory.sweeps.course
+        steps = (
+            trajectory
+            if landings is None
+            else replace(trajectory, sweeps=replace(trajectory.sweeps, course=course.moved(landings)))
+        )
+        return self._solved(as_parameters(p), steps)
+
+    def _solved(self, p: Array, like: Trajectory | None) -> Trajectory:
+        p.setflags(write=False)  # The user's functions see it.
+        times = self.times if like is None else like.times
+        start = self.t[0] if like is None else like.sweeps.course.landings[0]
+        system, nulls = self.system(p, like is not None)
+        tableau, u0 = self.method.tableau, np.array(self.initial(p), dtype=system.dtype)
+        u0.setflags(write=False)
+        beginning = begun(system, float(start), u0, nulls, self.consistent, tableau.continues)
+        if like is None:
+            known = None if self._steps_given is None else self._steps_given.size - 1
+        else:
+            known = like.sweeps.course.steps
+        notify = _notifier(self.watch)
+        store = self.memory.open(
+            known, lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan"))
+        )
+        end = self.t[1] if like is None else like.sweeps.course.landings[-1]
+        observer = Observer(system, times, self.dense, float(end))
+        observer.begin(float(start), beginning.u)
+        march = March(
+            *(system, tableau, self.method.start if nulls is not None and tableau.continues else None, self.control),
+            *(store.put, observer, notify, beginning.u, beginning.k),
+        )
+        course = march.course
+        if like is not None:
+            march.repeated(like.sweeps.course)
+        elif self._steps_given is not None:
+            march.fixed(self._steps_given, landings_of(self.t, times, self.dense))
+        else:
+            march.adaptive(landings_of(self.t, times, self.dense), self.control.first_step)
+        store.finish(course.steps)
+        sweeps = Sweeps(system, beginning, course, observer.places, store, notify)
+        u = np.stack(observer.u) if observer.u else np.zeros((0, system.n), dtype=system.dtype)
+        integrals = np.zeros(0) if observer.integrals is None else observer.integrals
+        return Trajectory(self, p, times, u, integrals, u0, sweeps)
+
+    def system(self, p: Array, replay: bool) -> tuple[System, NullSpace | None]:
+        """The equations at p, and the null spaces of M; replay: whether a complex p is a perturbation of a real one."""
+        u0 = np.asarray(self.initial(p))
+        if u0.dtype.kind not in "fciu" or u0.ndim != 1 or u0.size == 0:
+            raise ValueError(f"OdeProblem: u0 has shape {u0.shape}, dtype {u0.dtype}; expected a vector (n,)")
+        if not np.isfinite(u0).all():
+            bad = int(np.flatnonzero(~np.isfinite(u0))[0])
+            raise ValueError(f"OdeProblem: u0[{bad}] is {u0[bad]}, expected finite numbers")
+        n, mass = u0.size, as_mass(self.mass)
+        if np.ndim(self.atol) == 1 and np.shape(self.atol) != (n,):
+            raise ValueError(f"OdeProblem: got atol of shape {np.shape(self.atol)}, expected a number or ({n},)")
+        at = mass_at(mass, p, n)
+        nulls = null_space(at.matrix)
+        if nulls is not None and not constant_nulls(nulls, at.jvp, p):
+            raise ValueError(
+                "OdeProblem: M(p) is singular, and which equations and unknowns are algebraic depends on p. Expected the "
+                "same null spaces for all p, such as rows and columns of zeros."
+            )
+        complex_state = u0.dtype.kind == "c" or p.dtype.kind == "c"
+        dtype = np.dtype(np.complex128 if complex_state else np.float64)
+        algebra = Algebra(n, at.matrix, self.factorize, isinstance(self.factorize, Krylov))
+        atol = np.maximum(np.asarray(self.atol, dtype=float), np.finfo(float).tiny)
+        perturbed = replay and p.dtype.kind == "c"
+        return (
+            System(
+                *(self.field, self.integrand, p, n, dtype, at, algebra, self.rtol, atol, self.method.accuracy),
+                *(perturbed, replay or self.grid is not None),
+            ),
+            nulls,
+        )
+
+
+_FIELD = ("__call__", "jacobian", "vjp", "jvp")
+_INTEGRAND = ("__call__", "vjp", "jvp")
+
+
+def _notifier(watch: Callable[[Event], None] | None) -> Callable[[str, int, float], None]:
+    if watch is None:
+        return lambda kind, step, t: None
+    return lambda kind, step, t: watch(Event(kind, step, t))

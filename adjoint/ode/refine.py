@@ -1,0 +1,100 @@
+"""Solutions with M − hγ J at a stage by the factors of the step: a few sweeps instead of a factorization."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ..arrays import Array, Trans
+from ..factor.counting import count
+from .algebra import Algebra, Inverse, times
+
+REACHED = 1e-14
+"""Relative error of a solution, as predicted from the last correction, at which the sweeps end."""
+
+SWEEPS = 14
+"""Corrections at most; a factorization costs as much as about twenty."""
+
+NOISE = 1e-9
+"""Relative size below which a correction that no longer shrinks is rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class StageSolver:
+    """Solves with A = M − hγ J, J at one stage, in either direction.
+
+    algebra: M and how to factor; J: at the stage; hg: hγ; near: the factors of a matrix nearby, None for none. scale:
+    (n,), the size of each unknown: what corrections are measured in (the reciprocal of it for the adjoint).
+    """
+
+    algebra: Algebra
+    J: Array | sparse.csc_array
+    hg: float
+    near: Inverse
+    scale: Array
+
+    def apply(self, v: Array, trans: Trans) -> tuple[Array, Array]:
+        """(J v, A v), or (Jᴴ v, Aᴴ v)."""
+        Jv = times(self.J, v, trans)
+        return Jv, times(self.algebra.mass, v, trans) - self.hg * Jv
+
+    def solve(self, b: Array, trans: Trans) -> tuple[Array, Array]:
+        """(w, J w) with A w = b, or (w, Jᴴ w) with Aᴴ w = b; b: (n,) or (n, j).
+
+        By generalized conjugate residuals on B⁻¹A w = B⁻¹b, B the matrix nearby (Eisenstat, Elman & Schultz 1983); A is
+        factored where that does not converge.
+        """
+        if isinstance(self.J, np.ndarray):
+            w = self.algebra.inverse(self.J, self.hg).solve(b, trans)
+            return w, times(self.J, w, trans)
+        w, Jw = self._refined(b.reshape(b.shape[0], -1), trans, self.near) or self._factored(b, trans)
+        return w.reshape(b.shape), Jw.reshape(b.shape)
+
+    def _factored(self, b: Array, trans: Trans) -> tuple[Array, Array]:
+        inverse = self.algebra.inverse(self.J, self.hg)
+        columns = b.reshape(b.shape[0], -1)
+        refined = self._refined(columns, trans, inverse)
+        if refined is None:  # Its own factors, and yet no convergence: taken as good as it gets.
+            w = inverse.solve(columns, trans)
+            return w, self.apply(w, trans)[0]
+        return refined
+
+    def _refined(self, b: Array, trans: Trans, near: Inverse) -> tuple[Array, Array] | None:
+        scale = (1.0 / self.scale if trans == "N" else self.scale)[:, None]
+        residual = near.solve(b, trans)
+        w, Jw = np.zeros_like(residual), np.zeros_like(residual)
+        size = _norms(scale * residual)
+        known: list[tuple[Array, Array, Array, Array]] = []
+        for left in reversed(range(SWEEPS)):
+            d = residual
+            Jd, Ad = self.apply(d, trans)
+            q = near.solve(Ad, trans)
+            for direction, image, J_direction, norm in known:
+                component = _dots(scale * image, scale * q) / norm
+                d, q, Jd = d - component * direction, q - component * image, Jd - component * J_direction
+            norm = _positive(_dots(scale * q, scale * q).real)
+            known.append((d, q, Jd, norm))
+            step = _dots(scale * q, scale * residual) / norm
+            w, Jw, residual = w + step * d, Jw + step * Jd, residual - step * q
+            last, size, reached = size, _norms(scale * residual), _positive(_norms(scale * w))
+            rate = size / _positive(last)
+            # The residual itself is one more correction, which leaves an error of rate · size.
+            if np.all((size * rate <= REACHED * reached) | ((size <= NOISE * reached) & (rate > 0.5))):
+                count(refinements=len(known))
+                return w + residual, Jw + self.apply(residual, trans)[0]
+            if not np.all(size * rate**left <= REACHED * reached):
+                return None
+        return None
+
+
+def _dots(v: Array, w: Array) -> Array:
+    """vᴴ w for each column; without BLAS (see `adjoint.arrays.dot`)."""
+    return np.asarray(np.einsum("ij,ij->j", v.conj(), w))
+
+
+def _norms(v: Array) -> Array:
+    return np.sqrt(_dots(v, v).real)
+
+
+def _positive(v: Array) -> Array:
+    return np.where(v > 0.0, v, 1.0)

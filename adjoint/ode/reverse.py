@@ -1,0 +1,133 @@
+"""The reverse sweep of one step: the transposed stage equations (docs/math.md, eqs. 47–49)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array
+from .algebra import Inverse, times
+from .beginning import parameter_cotangents
+from .refine import StageSolver
+from .system import System
+from .tableau import Tableau
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """∂J/∂(what is observed inside of a step by dense output): at t + θh; u_bar: (n, j); place: which observation."""
+
+    theta: float
+    u_bar: Array
+    place: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pulled:
+    """∂J with respect to what a step began with: u, k (n, j); p (m, j); and t, h (j,), zeros unless asked for.
+
+    observed: ∂J/∂(time of each seed), (seeds, j).
+    """
+
+    u: Array
+    k: Array
+    p: Array
+    t: Array
+    h: Array
+    observed: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A step as it was taken: from (t, u) over h, with the stages K of `tableau` (the extended one with seeds)."""
+
+    system: System
+    tableau: Tableau
+    t: float
+    h: float
+    u: Array
+    K: Array
+    inverse: Inverse | None
+
+
+def pulled(
+    step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: Sequence[Seed], timed: bool, scale: Array
+) -> Pulled:
+    """The cotangents before a step from those after it, u_bar, k_bar: (n, j), and of the integrals, (q, j).
+
+    timed: whether t and h are wanted. scale: (n,), sizes of the unknowns, in which solves are refined.
+    """
+    system, tableau, h = step.system, step.tableau, step.h
+    A, c, s = tableau.A, tableau.c, tableau.last + 1
+    Y = system.combined(h * A, step.K) + step.u
+    shape = (A.shape[0], *u_bar.shape)
+    Y_bar, K_bar, V_bar = (np.zeros(shape, dtype=system.dtype) for _ in range(3))
+    Y_bar[s - 1], K_bar[s - 1] = u_bar, k_bar
+    p_bar = np.zeros((system.p.size, u_bar.shape[1]), dtype=system.p.dtype)
+    t_bar, h_bar = np.zeros(u_bar.shape[1]), np.zeros(u_bar.shape[1])
+    start = np.zeros(u_bar.shape, dtype=system.dtype)
+    observed = np.zeros((len(seeds), u_bar.shape[1]))
+    for number, seed in enumerate(seeds):
+        start += seed.u_bar
+        K_bar += h * np.multiply.outer(tableau.weights(seed.theta), seed.u_bar)
+        if timed:
+            slope = _inner(seed.u_bar, system.combined(tableau.slopes(seed.theta), step.K))
+            observed[number] = slope
+            t_bar -= slope
+            h_bar += _inner(seed.u_bar, system.combined(tableau.weights(seed.theta), step.K)) - seed.theta * slope
+    if q_bar is not None:
+        _integrals(step, Y, q_bar, Y_bar, p_bar, (t_bar, h_bar) if timed else None)
+    for i in reversed(range(int(tableau.continues), A.shape[0])):
+        w, Jw = _stage(step, Y[i], i, K_bar[i] + _later(h * A[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i], scale)
+        V_bar[i] = Y_bar[i] + Jw
+        ti = step.t + c[i] * h
+        p_bar += parameter_cotangents(system, ti, Y[i], step.K[i], w)
+        if timed:
+            rate = _inner(w, system.time_derivative(ti, Y[i]))
+            t_bar += rate
+            h_bar += c[i] * rate + _inner(V_bar[i], (Y[i] - step.u) / h)
+    before = start + V_bar.sum(axis=0)
+    if not tableau.continues:
+        return Pulled(before, np.zeros_like(start), p_bar, t_bar, h_bar, observed)
+    return Pulled(before + Y_bar[0], K_bar[0] + _later(h * A[1:, 0], V_bar[1:]), p_bar, t_bar, h_bar, observed)
+
+
+def _stage(step: Step, Y: Array, i: int, K_bar: Array, Y_bar: Array, scale: Array) -> tuple[Array, Array]:
+    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; (n, j) each."""
+    system, hg = step.system, step.h * step.tableau.A[i, i]
+    J = system.jacobian(step.t + step.tableau.c[i] * step.h, Y)
+    if hg == 0.0:
+        w = K_bar if step.inverse is None else step.inverse.solve(K_bar, "H")
+        return w, times(J, w, "H")
+    assert step.inverse is not None
+    return StageSolver(system.algebra, J, hg, step.inverse, scale).solve(K_bar + hg * Y_bar, "H")
+
+
+def _integrals(
+    step: Step, Y: Array, q_bar: Array, Y_bar: Array, p_bar: Array, times_bar: tuple[Array, Array] | None
+) -> None:
+    """Add what h Σ b_i ℓ(t_i, Y_i, p) contributes."""
+    system, tableau = step.system, step.tableau
+    assert system.integrand is not None
+    for i in range(tableau.last + 1):
+        weight, ti = tableau.b[i], step.t + tableau.c[i] * step.h
+        if weight == 0.0:
+            continue
+        for j in range(q_bar.shape[1]):
+            through_u, through_p = system.integrand.vjp(ti, Y[i], system.p, step.h * weight * q_bar[:, j])
+            Y_bar[i, :, j] += through_u
+            p_bar[:, j] += through_p
+        if times_bar is not None:
+            rate = step.h * weight * (q_bar.T @ system.integrand_time_derivative(ti, Y[i]))
+            times_bar[0][:] += rate
+            times_bar[1][:] += tableau.c[i] * rate + weight * (q_bar.T @ system.integrand(ti, Y[i], system.p))
+
+
+def _later(weights: Array, V_bar: Array) -> Array:
+    """Σ_i weights_i V̄_i, (n, j)."""
+    return np.asarray(np.einsum("i,i...->...", weights, V_bar))
+
+
+def _inner(w: Array, v: Array) -> Array:
+    """Re(wᴴ v) for each column of w (n, j); v: (n,)."""
+    return np.asarray(np.einsum("ij,i->j", w.conj(), v).real)

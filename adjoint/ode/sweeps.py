@@ -1,0 +1,173 @@
+"""The sweeps through a trajectory, in reverse and tangent, over its frozen steps."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..recurrence.storage import Store
+from .algebra import Inverse, times
+from .beginning import Beginning
+from .course import Course, StepRecord
+from .observed import extended_stages
+from .reverse import Seed, Step, pulled
+from .stages import repeated_stages, values
+from .system import System
+from .tangent import pushed
+
+Progress = Callable[[str, int, float], None]
+"""Told ("reverse" or "tangent", step, t) as sweeps go."""
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """What one step contributes to a reverse sweep.
+
+    k: its number. state: the u where it begins, (n,). u, K1: ∂J/∂(u, K₁) where it begins, (n, j). p: (m, j), its share of ∂J/∂p. t, h: (j,). observed:
+    [(place, (j,))], ∂J/∂(times observed inside of it).
+    """
+
+    k: int
+    state: Array
+    u: Array
+    K1: Array
+    p: Array
+    t: Array
+    h: Array
+    observed: list[tuple[int, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Sweeps:
+    """A trajectory's steps, to be swept over.
+
+    places: of the observations, see `Observer`. store: what was kept of the forward sweep.
+    """
+
+    system: System
+    beginning: Beginning
+    course: Course
+    places: list[tuple[int, float | None]]
+    store: Store[StepRecord]
+    notify: Progress
+    _latest: list[tuple[tuple[int, float], Inverse]] = field(default_factory=list)
+
+    def advance(self, k: int, state: tuple[Array, ...]) -> tuple[tuple[Array, ...], StepRecord]:
+        """The state after step k, and its record: the step once more, to the last bit."""
+        record = self._record(k, state)
+        course, tableau = self.course, self.course.tableau[k]
+        u = values(self.system, tableau, course.h[k], state[0], record.K)[tableau.last].copy()
+        if k + 1 == course.steps:
+            return (u, record.K[-1].copy(), u), record
+        base_u = u if course.base[k + 1] == k + 1 else state[2]
+        return (u, record.K[-1].copy(), base_u), record
+
+    def _record(self, k: int, state: tuple[Array, ...]) -> StepRecord:
+        """The stages of step k once more."""
+        u, K1, base_u = state
+        course, tableau = self.course, self.course.tableau[k]
+        inverse = self._inverse(k, base_u)
+        K = repeated_stages(self.system, tableau, course.t[k], course.h[k], u, K1, inverse, course.iterations[k])
+        return StepRecord(K, inverse)
+
+    def _inverse(self, k: int, base_u: Array) -> Inverse | None:
+        course = self.course
+        if course.tableau[k].gamma == 0.0:
+            return self.system.mass_inverse
+        key = (course.base[k], course.base_hg[k])
+        if not (self._latest and self._latest[0][0] == key):
+            self._latest.clear()  # Before the next: one at a time takes memory.
+            self._latest.append((key, self.system.inverse(course.t[key[0]], base_u, key[1])))
+        return self._latest[0][1]
+
+    def backward(self, u_bar: Array, q_bar: Array | None, timed: bool) -> Iterator[Share]:
+        """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j)."""
+        n, j = u_bar.shape[1:]
+        lam, kappa = np.zeros((n, j), dtype=self.system.dtype), np.zeros((n, j), dtype=self.system.dtype)
+        landed, seeds = self._seeds(u_bar)
+        for k, state, record in self.store.backward(self.advance):
+            for place in landed.get(k + 1, []):
+                lam = lam + u_bar[place]
+            found = seeds.get(k, [])
+            step = self._step(k, state, record, bool(found))
+            back = pulled(step, lam, kappa, q_bar, found, timed, self._scale(state[0]))
+            lam, kappa = back.u, back.k
+            observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
+            self.notify("reverse", k, self.course.t[k])
+            yield Share(k, state[0], lam, kappa, back.p, back.t, back.h, observed)
+        self._latest.clear()
+
+    def total(self, share: Share) -> Array:
+        """∂J/∂u where a step begins, K₁ = M⁻¹ f(t, u) included, (n, j); of a DAE without K₁, which no u' depends on."""
+        system = self.system
+        if self.beginning.nulls is not None or not self.course.tableau[share.k].continues:
+            return share.u
+        inverse = system.mass_inverse
+        w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
+        return share.u + times(system.jacobian(self.course.t[share.k], share.state), w, "H")
+
+    def at_start(self, u_bar: Array) -> Array:
+        """What is observed where it begins, (n, j): no step has it."""
+        landed, _ = self._seeds(u_bar)
+        start = np.zeros(u_bar.shape[1:], dtype=self.system.dtype)
+        for place in landed.get(0, []):
+            start = start + u_bar[place]
+        return start
+
+    def forward(self, u0_dot: Array, p_dot: Array) -> tuple[Array, Array | None]:
+        """(u̇ (K, n, j) at the observations, q̇ (q, j)) along u̇₀ (n, j) and ṗ (m, j)."""
+        u_dot, k_dot = self.beginning.push(u0_dot, p_dot)
+        kind: np.dtype[Any] = np.result_type(self.system.dtype, u_dot)
+        observed = np.zeros((len(self.places), *u_dot.shape), dtype=kind)
+        for place, (k, theta) in enumerate(self.places):
+            if k == 0 and theta is None:
+                observed[place] = u_dot
+        q_dot: Array | None = None
+        at = self._observed_in
+        integrate = self.system.integrand is not None
+        for k, state, record in self.store.forward(self.advance):
+            inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
+            step = self._step(k, state, record, bool(inside))
+            K_dot, share = pushed(step, u_dot, k_dot, p_dot, self._scale(state[0]), integrate)
+            q_dot = share if q_dot is None or share is None else q_dot + share
+            for place, theta in inside:
+                observed[place] = u_dot + step.h * np.einsum("i,i...->...", step.tableau.weights(theta), K_dot)
+            last = step.tableau.last
+            u_dot = u_dot + np.einsum("i,i...->...", step.h * step.tableau.b, K_dot[: step.tableau.A.shape[1]])
+            k_dot = K_dot[last]
+            for place, theta in at.get(k + 1, []):
+                if theta is None:
+                    observed[place] = u_dot
+            self.notify("tangent", k, self.course.t[k])
+        self._latest.clear()
+        return observed, q_dot
+
+    @property
+    def _observed_in(self) -> dict[int, list[tuple[int, float | None]]]:
+        found: dict[int, list[tuple[int, float | None]]] = {}
+        for place, (k, theta) in enumerate(self.places):
+            found.setdefault(k, []).append((place, theta))
+        return found
+
+    def _seeds(self, u_bar: Array) -> tuple[dict[int, list[int]], dict[int, list[Seed]]]:
+        landed: dict[int, list[int]] = {}
+        seeds: dict[int, list[Seed]] = {}
+        for place, (k, theta) in enumerate(self.places):
+            if theta is None:
+                landed.setdefault(k, []).append(place)
+            else:
+                seeds.setdefault(k, []).append(Seed(theta, u_bar[place], place))
+        return landed, seeds
+
+    def _step(self, k: int, state: tuple[Array, ...], record: StepRecord | None, dense: bool) -> Step:
+        record = self._record(k, state) if record is None else record
+        course, tableau, K = self.course, self.course.tableau[k], record.K
+        if dense and tableau.extended is not tableau:
+            K = extended_stages(self.system, tableau, course.t[k], course.h[k], state[0], K)
+            tableau = tableau.extended
+        return Step(self.system, tableau, course.t[k], course.h[k], state[0], K, record.inverse)
+
+    def _scale(self, u: Array) -> Array:
+        return self.system.atol + self.system.rtol * np.abs(u)

@@ -1,0 +1,127 @@
+"""Runge–Kutta methods as data: coefficients, orders, error weights, dense output."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..arrays import Array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tableau:
+    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, j ≤ i, and u' = Y_s (docs/math.md, eq. 45).
+
+    A: (s, s), lower triangular; its last row is b. Its diagonal is zero (explicit) or the same γ in each implicit stage;
+    a first stage with a₁₁ = 0 is the last one of the step before: K₁ = K_s. errors: weights (s,) of embedded error
+    estimates h Σ_i e_i K_i, none for methods on a given grid; the first is O(h^error_order). dense: (s + e, d):
+    u(t + θh) = u + h Σ_i (Σ_j dense_ij θʲ⁺¹) K_i. extra: (e, s + e), rows of further explicit stages for it. ends: the stage whose value is u', None for the last one.
+    """
+
+    name: str
+    order: int
+    A: Array
+    errors: tuple[Array, ...]
+    error_order: int
+    dense: Array
+    extra: Array
+    ends: int | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.name} (order {self.order}, {self.stages} stages)"
+
+    @property
+    def stages(self) -> int:
+        """s."""
+        return self.A.shape[0]
+
+    @cached_property
+    def c(self) -> Array:
+        """c_i = Σ_j a_ij, (s,); exactly 1 in the last stage, which ends where the next step begins."""
+        c = self.A.sum(axis=1)
+        c[self.last] = 1.0
+        return c
+
+    @cached_property
+    def gamma(self) -> float:
+        """The diagonal entry of the implicit stages, 0 without any."""
+        return float(self.A[self.last, self.last])
+
+    @cached_property
+    def continues(self) -> bool:
+        """Whether the first stage is the last one of the step before."""
+        return bool(self.A[0, 0] == 0.0)
+
+    @property
+    def b(self) -> Array:
+        """The weights of the step, (s,): the last row of A."""
+        return self.A[self.last]
+
+    @property
+    def last(self) -> int:
+        """The stage whose value is u'."""
+        return self.ends if self.ends is not None else self.A.shape[0] - 1
+
+    @cached_property
+    def extended(self) -> "Tableau":
+        """The same with the further stages of the dense output."""
+        s, e = self.A.shape[0], self.extra.shape[0]
+        if not e:
+            return self
+        A = np.zeros((s + e, s + e))
+        A[:s, :s], A[s:] = self.A, self.extra
+        return replace(self, A=A, extra=np.zeros((0, s + e)), ends=s - 1)
+
+    def weights(self, theta: float) -> Array:
+        """b_i(θ), of the extended stages: u(t + θh) = u + h Σ b_i(θ) K_i."""
+        return np.asarray(self.dense @ theta ** np.arange(1.0, self.dense.shape[1] + 1.0))
+
+    def slopes(self, theta: float) -> Array:
+        """b_i'(θ)."""
+        powers = np.arange(1.0, self.dense.shape[1] + 1.0)
+        return np.asarray(self.dense @ (powers * theta ** (powers - 1.0)))
+
+    @cached_property
+    def predictor(self) -> Array:
+        """(s, s): K_i is first guessed as Σ_j<i predictor_ij K_j, by a polynomial in c fitted to the stages before."""
+        P, c = np.zeros(self.A.shape), self.c
+        for i in range(1, self.stages):
+            degree = min(PREDICTED, np.unique(np.round(c[:i], 12)).size - 1)
+            P[i, :i] = np.linalg.pinv(np.vander(c[:i], degree + 1, increasing=True)).T @ c[i] ** np.arange(degree + 1)
+        return P
+
+
+PREDICTED = 2
+"""Degree of the predictor at most: higher ones amplify what the stages of stiff components differ by."""
+
+
+def continuous(A: Array) -> Array:
+    """Weights of a C¹ dense output of order 4, or 3 for few stages, of stages of order 2: (s, 4) or (s, 3).
+
+    The conditions Σ b_i(θ) = θ, Σ b_i(θ) c_i = θ²/2, Σ b_i(θ) c_i² = θ³/3, Σ b_i(θ) c_i³ = θ⁴/4,
+    Σ b_i(θ) a_ij c_j² = θ⁴/12 are those of order 4 where the stages are of order 2 (Hairer, Nørsett & Wanner 1993,
+    section II.6, with the simplification C(2)); b(0) = 0, b'(0) = e₁, b(1) = b, b'(1) = e_s make it C¹. The solution of
+    least norm is taken.
+    """
+    s, c = A.shape[0], A.sum(axis=1)
+    degree = 4 if s >= 6 else 3
+    rows = [np.ones(s), c, c**2] + ([c**3, A @ c**2] if degree == 4 else [])
+    of_power = [(0, 1.0), (1, 0.5), (2, 1.0 / 3.0)] + ([(3, 0.25), (3, 1.0 / 12.0)] if degree == 4 else [])
+    equations, rhs = [], []
+    for power in range(degree):
+        for row, (at, value) in zip(rows, of_power, strict=True):
+            equations.append(np.kron(row, np.eye(degree)[power]))
+            rhs.append(value if at == power else 0.0)
+    ends = ((np.eye(degree)[0], np.eye(s)[0]), (np.ones(degree), A[-1]), (np.arange(1.0, degree + 1), np.eye(s)[-1]))
+    for powers, weights in ends:
+        for i in range(s):
+            equations.append(np.kron(np.eye(s)[i], powers))
+            rhs.append(weights[i])
+    solution = np.linalg.lstsq(np.array(equations), np.array(rhs))[0]
+    return solution.reshape(s, degree)
+
+
+def hermite(A: Array) -> Array:
+    """Weights of the cubic that meets u, K₁, u', K_s: C¹ and of order 3 at most; (s, 3)."""
+    first, last, b = np.eye(A.shape[0])[0], np.eye(A.shape[0])[-1], A[-1]
+    return np.stack([first, 3.0 * b - 2.0 * first - last, first + last - 2.0 * b], axis=1)

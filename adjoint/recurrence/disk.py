@@ -1,0 +1,116 @@
+"""States as npy files in a temporary directory that is removed afterwards."""
+
+import os
+import shutil
+import tempfile
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from .errors import StorageFailed, storage_failed
+from .shelf import State, state_bytes
+
+
+def require_directory(directory: str | os.PathLike[str]) -> None:
+    """Raise TypeError for what is no path, StorageFailed for what is no directory to write to."""
+    if not isinstance(directory, str | os.PathLike):
+        raise TypeError(f"got directory={directory!r}, expected a path")
+    if not os.path.isdir(directory) or not os.access(directory, os.W_OK | os.X_OK):
+        raise StorageFailed(
+            f"{os.fspath(directory)!r} is not a directory that can be written to; expected one on a disk with room "
+            "for the states"
+        )
+
+
+@dataclass(eq=False)
+class OnDisk:
+    """A file `k.npy` for each state, its arrays one after the other, in a fresh directory inside of `directory`.
+
+    The directory is removed on `close`, with the last reference to the shelf, or at exit.
+    """
+
+    directory: str | os.PathLike[str]
+    memory: int = 0
+    disk: int = 0
+    _files: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Bytes and check sum of each state."""
+
+    def __post_init__(self) -> None:
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="adjoint-", dir=self.directory))
+        except OSError as error:
+            raise _failed("make a directory in", Path(self.directory), 0, error) from error
+        self._remove = weakref.finalize(self, _remove, self.path, os.getpid())
+
+    def put(self, k: int, state: State) -> None:
+        """Write the state before step k. Raises StorageFailed for a disk that is full or gone."""
+        path = self._path(k)
+        try:
+            with open(path, "wb") as file:
+                for array in state:
+                    np.save(file, array, allow_pickle=False)
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()
+            raise _failed("write", path, k, error) from error
+        self._files[k] = (state_bytes(state), _checksum(state))
+        self.disk += self._files[k][0]
+
+    def get(self, k: int) -> State:
+        """Read the state before step k. Raises StorageFailed for a file that is missing or damaged."""
+        path, (_, checksum) = self._path(k), self._files[k]
+        try:
+            with open(path, "rb") as file:
+                end = os.fstat(file.fileno()).st_size
+                arrays = []
+                while file.tell() < end:
+                    arrays.append(np.load(file, allow_pickle=False))
+        except (OSError, EOFError, ValueError) as error:
+            raise _failed("read", path, k, error) from error
+        state = tuple(arrays)
+        if _checksum(state) != checksum:
+            raise _failed("read", path, k, ValueError("its contents have changed"))
+        for array in state:
+            array.setflags(write=False)
+        return state
+
+    def drop(self, k: int) -> None:
+        """Remove the file of the state before step k. Raises StorageFailed where that is refused."""
+        self.disk -= self._files.pop(k)[0]
+        try:
+            self._path(k).unlink(missing_ok=True)
+        except OSError as error:
+            raise _failed("remove", self._path(k), k, error) from error
+
+    def close(self) -> None:
+        """Remove the directory."""
+        self._files.clear()
+        self.disk = 0
+        self._remove()
+
+    def _path(self, k: int) -> Path:
+        return self.path / f"{k}.npy"
+
+
+def _remove(path: Path, owner: int) -> None:
+    if os.getpid() == owner:  # A forked child that exits must leave its parent's files alone.
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _checksum(state: State) -> int:
+    checksum = 0
+    for array in state:
+        checksum = crc32(np.ravel(array).data, checksum)
+    return checksum
+
+
+def _failed(what: str, path: Path, k: int, error: Exception) -> StorageFailed:
+    return storage_failed(
+        f"could not {what} {str(path)!r} for the state before step {k}: {error}. Expected a directory that stays, with "
+        "room for the states: name another one, or keep fewer states with Disk(directory, slots=…)",
+        k,
+    )
