@@ -13,6 +13,7 @@ from .compressed import Compressed
 from .detection import detect, detect_by_derivatives
 from .differences import sizes
 from .errors import SparsityError
+from .examination import Examination
 from .slices import Slice, nearby, random_signs
 from .verification import Missing, closer, missing_entries
 
@@ -31,19 +32,12 @@ class Block:
     columns: int
     given: sparse.csc_array | None
     _known: list[Compressed] = field(default_factory=list)
-    _examined: list[bool] = field(default_factory=list)
+    examination: Examination = field(default_factory=Examination)
     _latest: list[sparse.csc_array] = field(default_factory=list)
 
     @cached_property
     def _direction(self) -> Array:
         return random_signs(self.columns, 3)
-
-    def examine(self, point: Slice) -> None:
-        """Let the first point show whether derivatives can be trusted; see `Slice.examine`."""
-        if self.columns and not self._examined:
-            point.value(point.x)  # What is wrong with the function itself is told first.
-            point.examine()
-            self._examined.append(True)
 
     def at(self, point: Slice) -> sparse.csc_array:
         """∂R/∂x at a point, canonical, in one derivative a colour and one more.
@@ -63,7 +57,7 @@ class Block:
         return np.asarray(abs(self._latest[0]) @ np.abs(x) if self._latest else 0.0)
 
     def _verified(self, point: Slice) -> sparse.csc_array:
-        self.examine(point)
+        self.examination.first(point)
         if not self._known:
             self._known.append(Compressed(detect(point) if self.given is None else self.given))
             if self.given is None:

@@ -9,8 +9,8 @@ from numpy.exceptions import ComplexWarning
 from ..arrays import Array
 from .differences import LEVELS, RATIO, STEP, difference, differences
 from .errors import NotComplexSafe
-from .function import Function
 from .suspects import suspects
+from .user_function import UserFunction
 
 AGREEMENT = 1e-8
 """Relative error up to which a complex step and a difference agree: a lost part may be small beside stiff terms."""
@@ -29,7 +29,7 @@ TINY = 2.0**-23
 """A step, 1e-7, far smaller than those of extrapolated differences: what was rounding there is far larger here."""
 
 
-def continued(owner: Function, function: Callable[[Array], Array], z: Array) -> Array:
+def continued(owner: UserFunction, function: Callable[[Array], Array], z: Array) -> Array:
     """R at a complex argument, (n,); raises NotComplexSafe where R accepts its real part alone.
 
     NumPy's warning that an imaginary part was discarded is such an error.
@@ -82,9 +82,9 @@ def disagreement(
     return np.flatnonzero(wrong), value
 
 
-def not_complex_safe(owner: Function, found: str) -> NotComplexSafe:
+def not_complex_safe(owner: UserFunction, found: str) -> NotComplexSafe:
     """The error; found: what the function does, as the rest of a sentence."""
     return NotComplexSafe(
-        f"{owner.maker}: the residual function {found}. {suspects(owner.residual, found)} adjoint.derive.safe has "
-        "replacements that are the same for real numbers; adjoint.finite_difference needs real evaluations only."
+        f"{owner.maker}: the {owner.kind.name} function {found}. {suspects(owner.function, found)} adjoint.derive.safe "
+        f"has replacements that are the same for real numbers; {owner.kind.remedy}."
     )

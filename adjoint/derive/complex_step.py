@@ -15,6 +15,7 @@ from .complex_safety import continued, disagreement, doubtful, not_complex_safe
 from .differences import FLOOR, sizes
 from .function import Function
 from .slices import nearby, random_signs
+from .user_function import UserFunction
 
 EXPONENT = -332
 """h = 2⁻³³² ≈ 1e-100: small beside everything, a parameter of 1e-15 too, and h² beside that; a power of two, so that
@@ -26,15 +27,23 @@ MODERATE = 600
 
 @dataclass(frozen=True, eq=False)
 class ComplexSlice:
-    """x ↦ R, its derivatives by complex steps; scale: the `sizes` of x, (k,), for differences to hold them against."""
+    """x ↦ R, its derivatives by complex steps.
 
-    owner: Function
+    owner: the function that R is made of; scale: the `sizes` of x, (k,), for differences to hold them against.
+    """
+
+    owner: UserFunction
     function: Callable[[Array], Array]
     x: Array
     scale: Array
 
     tolerance = 1e-10
     """Relative error from which on a derivative is suspicious: far above rounding, far below any mistake."""
+
+    @property
+    def what(self) -> str:
+        """What the function is called in messages."""
+        return self.owner.kind.name
 
     @property
     def sizes(self) -> Array:
@@ -58,7 +67,7 @@ class ComplexSlice:
         """d/dt R(x + t v), (n,): one evaluation. Raises NotComplexSafe where R refuses or drops imaginary parts."""
         longest = float(np.abs(v).max(initial=0.0))
         if longest == 0.0:
-            return np.zeros(self.owner.n)
+            return np.zeros(self.owner.rows)
         derivative, is_complex = self._step(v, longest)
         if not is_complex:  # R does not depend on x, or has lost its imaginary part.
             reach = v / float((np.abs(v) / self.scale).max())
@@ -74,10 +83,10 @@ class ComplexSlice:
         beside it. At points near x, where symmetric starts have no kinks, and in each of them: one may lie beside
         another kink.
         """
-        terms = np.zeros(self.owner.n)
+        terms = np.zeros(self.owner.rows)
         points = nearby(self, self.scale) or [self]
         for signs in (random_signs(self.x.size, 0), np.ones(self.x.size)):
-            suspicious, v = np.arange(self.owner.n), self.scale * signs
+            suspicious, v = np.arange(self.owner.rows), self.scale * signs
             for near in points:
                 rows, derivative, difference = near._disagreement(v, terms)
                 suspicious = np.intersect1d(suspicious, rows)
@@ -105,7 +114,7 @@ class ComplexSlice:
     def _confirm(self, v: Array, derivative: Array, terms: Array) -> None:
         """Raise NotComplexSafe if a row disagrees with its derivative along v at x, and at two points near it."""
         rows, difference = disagreement(self.function, self.x, v, derivative, terms)
-        times = np.zeros(self.owner.n, dtype=int)
+        times = np.zeros(self.owner.rows, dtype=int)
         points = nearby(self, self.scale) if rows.size else []
         needed = min(2, max(1, len(points)))
         for left, near in zip(range(len(points))[::-1], points, strict=True):
@@ -157,16 +166,16 @@ class ComplexStep:
 
     def in_u(self, u: Array, p: Array) -> ComplexSlice:
         """u ↦ R(u, p)."""
-        return ComplexSlice(self.function, lambda x: self.function(x, p), u, sizes(u, FLOOR))
+        return ComplexSlice(self.function.user, lambda x: self.function(x, p), u, sizes(u, FLOOR))
 
     def in_p(self, u: Array, p: Array) -> ComplexSlice:
         """p ↦ R(u, p)."""
-        return ComplexSlice(self.function, lambda x: self.function(u, x), p, sizes(p, 0.0))
+        return ComplexSlice(self.function.user, lambda x: self.function(u, x), p, sizes(p, 0.0))
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
         """Raise NotComplexSafe where imaginary parts are lost here, if not at the first point: in another branch."""
         scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
         both = ComplexSlice(
-            self.function, lambda x: self.function(x[: u.size], x[u.size :]), np.concatenate([u, p]), scale
+            self.function.user, lambda x: self.function(x[: u.size], x[u.size :]), np.concatenate([u, p]), scale
         )
         both.examine_here(self._direction, terms)

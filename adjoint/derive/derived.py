@@ -60,7 +60,7 @@ class DerivedResidual:
         p_dot = self.function.vector(p_dot, "p_dot", self.function.m)
         u, p = self.function.point(u, p)
         point = self.rule.in_p(u, p)
-        self.by_p.examine(point)
+        self.by_p.examination.first(point)
         applied = point.along(p_dot)
         if not np.isfinite(applied).all():
             row = int(np.flatnonzero(~np.isfinite(applied))[0])

@@ -43,7 +43,7 @@ def detect(at: Slice) -> sparse.csc_array:
     base = at.value(at.x)
     if not np.isfinite(base).all():
         row = int(np.flatnonzero(~np.isfinite(base))[0])
-        raise NonFinite(f"the residual is {base[row]} in row {row}: no derivatives there, it is outside of its domain")
+        raise NonFinite(f"the {at.what} is {base[row]} in row {row}: no derivatives there, it is outside of its domain")
     if not at.x.size:
         return sparse.csc_array((base.size, 0))
     try:

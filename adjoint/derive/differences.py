@@ -87,6 +87,9 @@ class CentralSlice:
     x: Array
     floor: float
 
+    what = "residual"
+    """What the function is called in messages."""
+
     tolerance = 1e-6
     """Relative error from which on a derivative is suspicious."""
 

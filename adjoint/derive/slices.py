@@ -24,6 +24,10 @@ class Slice(Protocol):
         """Where derivatives are taken, (k,)."""
 
     @property
+    def what(self) -> str:
+        """What the function is called in messages: "residual"."""
+
+    @property
     def sizes(self) -> Array:
         """The unit of each component in which directions are given, (k,): derivatives along it are best resolved."""
 

@@ -4,9 +4,9 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from .function import ResidualFunction
+from ..arrays import Array
 
 _ORDERED = "orders complex numbers in its own way or refuses them"
 _REFUSES = "refuses complex numbers"
@@ -39,8 +39,8 @@ REMEDIES = {
 """What the usual operations do to complex numbers, and what to write instead."""
 
 GENERAL = (
-    "abs, sign, np.linalg.norm, max, sort, conj, .real, float(), astype(float), and assignment into np.zeros(n), which "
-    "is real"
+    "abs, sign, np.linalg.norm, max, sort, conj, .real, float(), astype(float), the functions of math (math.sin for "
+    "np.sin), and assignment into np.zeros(n), which is real"
 )
 LISTED = 6
 """Lines that a message names at most."""
@@ -48,33 +48,40 @@ LISTED = 6
 _HARMLESS_WITHOUT_DTYPE = ("asarray", "array", "ascontiguousarray")
 
 
-def suspects(residual: ResidualFunction, found: str) -> str:
+def suspects(function: Callable[..., Array], found: str) -> str:
     """The operations in the function's own source that are known to lose imaginary parts, with line numbers.
 
     found: what went wrong; if it names the NumPy function that refused, only that one. The usual ones in general, where
     the source cannot be read or shows none of them. Functions that it calls are not looked into.
     """
     refused = re.search(r"ufunc '(\w+)'", found)
-    names = sorted(_names(residual))
+    names = sorted(_names(function))
     known = [(line, name) for line, name in names if refused and name == refused[1]]
-    known = known or [(line, name) for line, name in names if name in REMEDIES]
-    lines = list(dict.fromkeys(f"line {line}, {name} {REMEDIES.get(name, _REFUSES)}" for line, name in known))
+    known = known or [(line, name) for line, name in names if name in REMEDIES or name.startswith("math.")]
+    lines = list(dict.fromkeys(f"line {line}, {name} {_remedy(name)}" for line, name in known))
     if not lines:
         return f"Usual causes, in the function or in what it calls: {GENERAL}."
     more = f"; and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
     return "Likely causes in its source: " + "; ".join(lines[:LISTED]) + more + "."
 
 
-def _names(residual: ResidualFunction) -> Iterator[tuple[int, str]]:
+def _remedy(name: str) -> str:
+    if name.startswith("math."):
+        return f"takes real numbers only: np.{name.removeprefix('math.')}"
+    return REMEDIES.get(name, _REFUSES)
+
+
+def _names(function: Callable[..., Array]) -> Iterator[tuple[int, str]]:
     """(line, name) of each call, and of .real and .imag."""
     try:
-        lines, first = inspect.getsourcelines(residual)
+        lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
     except (TypeError, OSError, SyntaxError):  # No function; no file; or a lambda within an expression.
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            name = ast.unparse(node.func)
+            name = name if name.startswith("math.") else name.rpartition(".")[2]
             if name in _HARMLESS_WITHOUT_DTYPE and len(node.args) < 2 and not node.keywords:
                 continue
         elif isinstance(node, ast.Attribute) and node.attr in ("real", "imag"):

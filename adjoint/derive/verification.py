@@ -42,7 +42,7 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
     is missing. Raises NonFinite for nan and infinite derivatives, ValueError for a function of more than x.
     """
     found, expected = at.along(v), J @ v
-    _require_finite(J, found, at)
+    require_finite(J, found, at)
     rows, ratios = _suspicious(J, at.tolerance, v, found, expected)
     columns = np.repeat(np.arange(v.size), np.diff(J.indptr)) if rows.size else rows
     for group in _groups(at, v, found, rows):
@@ -83,14 +83,20 @@ def closer(J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array)
 
 def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
     """Raise if a derivative that does not fit is infinite, or another one when asked for again."""
-    if abs(derivative) > INFINITE * (1.0 + abs(at.value(at.x)[row])):
-        raise NonFinite(f"the derivative in row {row} is infinite, or as good as: a root or a power at zero?")
+    require_bounded(np.array([derivative]), at.value(at.x)[[row]], np.array([row]))
     again = float(at.along(v)[row])
     if not abs(again - derivative) <= LOST * abs(derivative):
         raise ValueError(
-            f"the residual function is none: asked again, the derivative in row {row} is {again:.6g}, not "
+            f"the {at.what} function is none: asked again, the derivative in row {row} is {again:.6g}, not "
             f"{derivative:.6g}. Does it depend on earlier calls, or on random numbers?"
         )
+
+
+def require_bounded(derivatives: Array, values: Array, rows: Array) -> None:
+    """Raise NonFinite for derivatives, along directions of the size of x, that are far too large for R's values."""
+    infinite = rows[np.abs(derivatives) > INFINITE * (1.0 + np.abs(values))]
+    if infinite.size:
+        raise NonFinite(f"the derivative in row {infinite[0]} is infinite, or as good as: a root or a power at zero?")
 
 
 def _suspicious(J: sparse.csc_array, tolerance: float, v: Array, found: Array, expected: Array) -> tuple[Array, Array]:
@@ -120,7 +126,7 @@ def _first_column(at: Slice, v: Array, row: int) -> tuple[int, float]:
     return int(columns[0]), float(at.along(direction)[row] / v[columns[0]])
 
 
-def _require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
+def require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
     """Raise NonFinite, naming an entry, if J or the derivative along v has nan or inf."""
     bad = np.flatnonzero(~np.isfinite(J.data))
     broken = np.flatnonzero(~np.isfinite(found))
@@ -129,12 +135,12 @@ def _require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
     row = int(J.indices[bad[0]]) if bad.size else int(broken[0])
     R = at.value(at.x)[row]
     if not np.isfinite(R):
-        raise NonFinite(f"the residual is {R} in row {row}: no derivatives there, it is outside of its domain")
+        raise NonFinite(f"the {at.what} is {R} in row {row}: no derivatives there, it is outside of its domain")
     if not bad.size:
-        raise NonFinite(f"a derivative in row {row} is {found[row]}, where the residual is {R:.6g}")
+        raise NonFinite(f"a derivative in row {row} is {found[row]}, where the {at.what} is {R:.6g}")
     column = int(np.searchsorted(J.indptr, bad[0], side="right")) - 1
     raise NonFinite(
-        f"the derivative of row {row} by component {column} is {J.data[bad[0]]} ({bad.size} such), where the residual "
+        f"the derivative of row {row} by component {column} is {J.data[bad[0]]} ({bad.size} such), where the {at.what} "
         f"is {R:.6g}. Usual causes: a root, a power or a logarithm at zero, 0·inf in a branch that np.where discards; "
         "with finite differences, a step that leaves the domain."
     )

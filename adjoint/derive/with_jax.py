@@ -6,6 +6,7 @@ JAX is imported here and nowhere else, and not before it is asked for.
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..factor.errors import BackendMissing, NonFinite
 from ..factor.matrix import SparseMatrix, finite_sum
 from .derived import DerivedResidual, derived
 from .function import Function
+from .user_function import UserFunction
 
 Pushforward = Callable[[Array, Array, Array], Array]
 """(u, p, v) -> the derivative of R along v, in u or in p; compiled."""
@@ -25,13 +27,18 @@ Pushforward = Callable[[Array, Array, Array], Array]
 class JaxSlice:
     """x ↦ R, its derivatives by jax.jvp."""
 
-    owner: Function
+    owner: UserFunction
     function: Callable[[Array], Array]
     pushforward: Callable[[Array, Array], Array]
     x: Array
 
     tolerance = 1e-10
     """As for a complex step: derivatives are exact to rounding."""
+
+    @property
+    def what(self) -> str:
+        """What the function is called in messages."""
+        return self.owner.kind.name
 
     @property
     def sizes(self) -> Array:
@@ -69,11 +76,11 @@ class JaxDerivatives:
 
     def in_u(self, u: Array, p: Array) -> JaxSlice:
         """u ↦ R(u, p)."""
-        return JaxSlice(self.function, lambda x: self.function(x, p), lambda x, v: self.in_u_direction(x, p, v), u)
+        return JaxSlice(self.function.user, lambda x: self.function(x, p), lambda x, v: self.in_u_direction(x, p, v), u)
 
     def in_p(self, u: Array, p: Array) -> JaxSlice:
         """p ↦ R(u, p)."""
-        return JaxSlice(self.function, lambda x: self.function(u, x), lambda x, v: self.in_p_direction(u, x, v), p)
+        return JaxSlice(self.function.user, lambda x: self.function(u, x), lambda x, v: self.in_p_direction(u, x, v), p)
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
         """Nothing to look for."""
@@ -126,15 +133,7 @@ def from_jax(
     residual: R(u, p) of u (n,) and p (m,), returns (n,), traceable by jax.jit. Patterns as for `complex_step`.
     Raises BackendMissing without JAX, RuntimeError while it computes in float32.
     """
-    try:
-        jax = importlib.import_module("jax")
-    except ImportError as error:
-        raise BackendMissing(f"from_jax needs JAX ({error}): pip install 'sparse-adjoint[jax]'") from error
-    if not jax.config.jax_enable_x64:
-        raise RuntimeError(
-            "from_jax: JAX computes in float32 unless told otherwise, too coarse for Newton's method and gradients. "
-            'Call jax.config.update("jax_enable_x64", True) before the first JAX array is made.'
-        )
+    jax = jax_in_double_precision("from_jax")
     function = Function(jax.jit(residual), n, m, "from_jax")
     rule = JaxDerivatives(
         function,
@@ -143,3 +142,17 @@ def from_jax(
     )
     pullback = jax.jit(lambda u, p, lam: jax.vjp(lambda x: residual(u, x), p)[1](lam)[0])
     return JaxResidual(derived(function, rule, u_pattern, p_pattern), pullback)
+
+
+def jax_in_double_precision(maker: str) -> ModuleType:
+    """The module jax; raises BackendMissing if there is none, RuntimeError while it computes in float32."""
+    try:
+        jax = importlib.import_module("jax")
+    except ImportError as error:
+        raise BackendMissing(f"{maker} needs JAX ({error}): pip install 'sparse-adjoint[jax]'") from error
+    if not jax.config.jax_enable_x64:
+        raise RuntimeError(
+            f"{maker}: JAX computes in float32 unless told otherwise, too coarse for Newton's method and gradients. "
+            'Call jax.config.update("jax_enable_x64", True) before the first JAX array is made.'
+        )
+    return jax

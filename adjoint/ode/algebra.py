@@ -136,13 +136,15 @@ class Union:
 class Algebra:
     """M, dense or sparse by the number of unknowns, and the factors of M − hγ J.
 
-    mass: (n, n), dense for small systems, csc_array for others; None: the identity. factorize: for sparse ones.
+    mass: (n, n), dense for small systems, csc_array for others; None: the identity. factorize: for sparse ones,
+    iterative: whether it is a Krylov method. is_complex: whether states are.
     """
 
     n: int
     mass: Array | sparse.csc_array | None
     factorize: Callable[[SparseMatrix], Factorization]
     iterative: bool
+    is_complex: bool
     _unions: list[Union] = field(default_factory=list)
 
     @property
@@ -154,11 +156,13 @@ class Algebra:
         """What the user's `jacobian` returned, dense or csc; raises TypeError or ValueError."""
         if not (isinstance(J, np.ndarray) or sparse.issparse(J)):
             raise TypeError(f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an array")
+        if J.dtype.kind not in "fiu" and not (J.dtype.kind == "c" and self.is_complex):
+            raise TypeError(f"the jacobian of the field has dtype {J.dtype}, expected float64 for real u and p")
         if J.shape != (self.n, self.n):
             raise ValueError(f"the jacobian of the field has shape {J.shape}, expected {(self.n, self.n)}")
         if self.dense:
             return J if isinstance(J, np.ndarray) else J.toarray()
-        if sparse.issparse(J) and J.format == "csc" and J.has_canonical_format:
+        if isinstance(J, sparse.csc_array) and J.has_canonical_format:
             return J
         J = sparse.csc_array(J)
         J.sum_duplicates()
@@ -167,11 +171,11 @@ class Algebra:
     def inverse(self, J: Array | sparse.csc_array, hg: float) -> Inverse:
         """The factors of M − hγ J; raises SingularMatrix, NonFinite."""
         if isinstance(J, np.ndarray):
-            A = J * -hg
+            A = np.multiply(J, -hg, order="C")  # Whatever order the user's has.
             if self.mass is None:
                 A.reshape(-1)[:: self.n + 1] += 1.0
             else:
-                A = A + self.mass
+                A = np.add(A, self.mass, order="C")
             return dense_inverse(A, "M - h gamma J")
         return SparseInverse(self.factorize(self.combined(J, hg)), self.iterative)
 

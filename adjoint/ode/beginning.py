@@ -1,6 +1,7 @@
 """Where an integration begins: u(t₀), consistent for a DAE, and K₁ = u'(t₀); with their derivatives."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
@@ -57,7 +58,7 @@ class Beginning:
             weights.append(w)
         if self.moved:
             nulls, J = self._nulls, system.jacobian(t, u)
-            mu = nulls.Z @ _algebraic(system, t, J, nulls).solve(np.asarray(nulls.N.conj().T @ u_bar), "H")
+            mu = nulls.Z @ self._constraints.solve(np.asarray(nulls.N.conj().T @ u_bar), "H")
             u_bar = u_bar - times(J, mu, "H")
             p_bar -= parameter_cotangents(system, t, u, None, mu)
             weights.append(-mu)
@@ -73,13 +74,18 @@ class Beginning:
         if self.moved:
             nulls, J = self._nulls, system.jacobian(t, u)
             rate = times(J, u_dot, "N") + parameter_tangents(system, t, u, None, p_dot)
-            change = _algebraic(system, t, J, nulls).solve(np.asarray(nulls.Z.conj().T @ rate), "N")
+            change = self._constraints.solve(np.asarray(nulls.Z.conj().T @ rate), "N")
             u_dot = u_dot - nulls.N @ change
         if self.derived:
             rate = times(system.jacobian(t, u), u_dot, "N") + parameter_tangents(system, t, u, self.k, p_dot)
             inverse = system.mass_inverse
             k_dot = rate if inverse is None else inverse.solve(rate, "N")
         return u_dot, k_dot
+
+    @cached_property
+    def _constraints(self) -> Factorization:
+        """The factors of Zᴴ ∂f/∂u N."""
+        return _algebraic(self.system, self.t, self.system.jacobian(self.t, self.u), self._nulls)
 
     @property
     def _nulls(self) -> NullSpace:
@@ -181,9 +187,16 @@ def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w:
         g = np.asarray(system.field.vjp(t, Y, p, column))
         if g.shape != p.shape:
             raise ValueError(f"the vjp of the field returned shape {g.shape}, expected {p.shape}")
+        if g.dtype.kind not in "fciu":
+            raise TypeError(f"the vjp of the field returned dtype {g.dtype}, expected float64")
         if mass.vjp is not None and K is not None:
-            g = g - mass.vjp(K, column)
+            through_mass = np.asarray(mass.vjp(K, column))
+            if through_mass.shape != p.shape:
+                raise ValueError(f"the vjp of M(p) returned shape {through_mass.shape}, expected {p.shape}")
+            g = g - through_mass
         columns.append(g if p.dtype.kind == "c" else g.real)
+    if len(columns) == 1:
+        return columns[0][:, None]
     return np.stack(columns, axis=1) if columns else np.zeros((p.size, 0))
 
 
@@ -195,5 +208,10 @@ def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_do
         rate = np.asarray(system.field.jvp(t, Y, system.p, column))
         if rate.shape != Y.shape:
             raise ValueError(f"the jvp of the field returned shape {rate.shape}, expected {Y.shape}")
-        columns.append(rate if mass.jvp is None or K is None else rate - mass.jvp(K, column))
+        if mass.jvp is not None and K is not None:
+            through_mass = np.asarray(mass.jvp(K, column))
+            if through_mass.shape != Y.shape:
+                raise ValueError(f"the jvp of M(p) returned shape {through_mass.shape}, expected {Y.shape}")
+            rate = rate - through_mass
+        columns.append(rate)
     return np.stack(columns, axis=1) if columns else np.zeros((Y.size, 0))

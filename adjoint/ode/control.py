@@ -33,13 +33,13 @@ class Control:
     max_steps: int = 100_000
     safety: float = 0.9
     hold: float = 1.2
-    refresh: float = 0.05
+    refresh: float = 0.02
 
     def __post_init__(self) -> None:
         for name, value, fits in (
             ("first_step", self.first_step, self.first_step is None or 0.0 < self.first_step < math.inf),
             ("max_step", self.max_step, self.max_step > 0.0),
-            ("max_steps", self.max_steps, self.max_steps >= 1),
+            ("max_steps", self.max_steps, isinstance(self.max_steps, int) and self.max_steps >= 1),
             ("safety", self.safety, 0.0 < self.safety < 1.0),
             ("hold", self.hold, self.hold >= 1.0),
             ("refresh", self.refresh, 0.0 <= self.refresh < 1.0),
@@ -69,7 +69,11 @@ class Pace:
     def segment(self, a: float, b: float) -> None:
         """Go on from a to b."""
         self.a, self.b, self.j = a, b, 0
-        self.n = max(1, math.ceil((b - a) / min(self.wanted, self.control.max_step) * (1.0 - 1e-10)))
+        self.n = self._number(a)
+
+    def _number(self, t: float) -> int:
+        """How many steps from t to b are none longer than wanted."""
+        return max(1, math.ceil((self.b - t) / min(self.wanted, self.control.max_step) * (1.0 - 1e-10)))
 
     @property
     def h(self) -> float:
@@ -97,8 +101,9 @@ class Pace:
         self.j += 1
         if 0.95 <= factor <= self.control.hold:
             return
-        self.wanted = h * factor
-        if self.j < self.n:
+        # A step cut short by a landing is no reason to want shorter ones.
+        self.wanted = max(self.wanted, h * factor) if factor > 1.0 else h * factor
+        if self.j < self.n and self._number(end) != self.n - self.j:
             self.segment(end, self.b)
 
     def reject(self, factor: float) -> None:
@@ -133,7 +138,7 @@ def estimated_error(
     if len(sizes) == 1:
         return sizes[0]
     fifth, third = sizes  # Hairer, Nørsett & Wanner (1993), section II.10.
-    return fifth**2 / math.sqrt(fifth**2 + 0.01 * third**2) if fifth > 0.0 or not fifth == fifth else 0.0
+    return fifth**2 / math.sqrt(fifth**2 + 0.01 * third**2) if fifth != 0.0 else 0.0
 
 
 def first_step(system: System, tableau: Tableau, t: float, u: Array, k: Array | None, span: float) -> float:

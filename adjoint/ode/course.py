@@ -14,15 +14,16 @@ from .tableau import Tableau
 class Course:
     """One entry a step: where it began, how long it was, which tableau took it, how its stages were found.
 
-    base: the step at whose beginning the matrix of Newton's method was evaluated; base_hg: its hγ, 0 without one;
-    iterations: corrections of each stage. landings: times that steps end on exactly, ascending, t₀ first and t_f last;
-    landed: the number of steps before each of them.
+    base: the step for which the matrix of Newton's method was made, base_t: the time it was evaluated at, base_hg: its
+    hγ, 0 for explicit methods; iterations: corrections of each stage. landings: times that steps end on exactly,
+    ascending, t₀ first and t_f last; landed: the number of steps before each of them.
     """
 
     t: list[float] = field(default_factory=list)
     h: list[float] = field(default_factory=list)
     tableau: list[Tableau] = field(default_factory=list)
     base: list[int] = field(default_factory=list)
+    base_t: list[float] = field(default_factory=list)
     base_hg: list[float] = field(default_factory=list)
     iterations: list[tuple[int, ...]] = field(default_factory=list)
     error: list[float] = field(default_factory=list)
@@ -40,7 +41,7 @@ class Course:
         return np.array([*self.t, self.landings[-1]])
 
     def pulled_back(self, t_bar: Array, h_bar: Array) -> Array:
-        """∂J/∂(landings), (L,), from those with respect to where steps begin and how long they are, (N,) or (N, j) each.
+        """∂J/∂(landings), (L, j), from those with respect to the beginnings and lengths of steps, (N, j) each.
 
         Between two landings a and b steps keep their proportions: t_k = a + φ_k (b − a), h_k = η_k (b − a).
         """
@@ -63,8 +64,23 @@ class Course:
             for k in range(first, last):
                 t[k], h[k] = landings[i] + (self.t[k] - a) * ratio, self.h[k] * ratio
         return Course(
-            t, h, self.tableau, self.base, self.base_hg, self.iterations, self.error, list(landings), self.landed
+            t,
+            h,
+            *(self.tableau, self.base, self.base_t, self.base_hg, self.iterations, self.error),
+            list(landings),
+            self.landed,
         )
+
+
+def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tuple[float, Array]:
+    """Where the matrix of Newton's method for a step from (t, u) is evaluated: halfway, along K₁ = k.
+
+    No stage is then further away than half a step. Where the step begins for methods that do not know K₁.
+    """
+    if not tableau.continues:
+        return t, u
+    half = 0.5 * hg / tableau.gamma
+    return t + half, u + half * k
 
 
 @dataclass(frozen=True, eq=False)

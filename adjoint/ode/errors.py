@@ -1,4 +1,4 @@
-"""What can go wrong in an integration; each error says how far it came: t, the time reached, and steps, their number."""
+"""What can go wrong in an integration; each error says how far it came: t, the time, and steps, their number."""
 
 from typing import TypeVar
 

@@ -1,18 +1,20 @@
 """The forward sweep: steps under error control from landing to landing, or on a grid that is given."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from ..arrays import Array
 from ..factor import NonFinite, SingularMatrix
+from ..recurrence import MemoryTooSmall, StorageFailed
 from .algebra import Inverse
 from .control import Control, Pace, estimated_error, first_step
-from .course import Course, StepRecord
-from .errors import NonFiniteField, StageFailure, StepTooSmall, TooManySteps, failure
-from .stages import UNKNOWN, NoConvergenceError, Stages, solved_stages, values
+from .course import Course, StepRecord, base_point
+from .diagnosis import Refusal, explained, require_resolution
+from .errors import NonFiniteField, StageFailure, TooManySteps, failure
+from .stages import SAFETY, UNKNOWN, NoConvergenceError, Stages, solved_stages, values
 from .system import System
 from .tableau import Tableau
 
@@ -22,8 +24,8 @@ MATRIX = 0.01
 REJECTIONS = 60
 """Rejections in a row after which the integration is given up: 0.25⁶⁰ is no step any more."""
 
-State = tuple[Array, Array, Array]
-"""(u, K₁, the u that the matrix of Newton's method was evaluated at)."""
+State = tuple[Array, ...]
+"""(u, K₁), and of implicit methods the u that the matrix of Newton's method was evaluated at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +66,12 @@ class March:
     inverse: Inverse | None = None
     base_u: Array | None = None
     base: int = -1
+    base_t: float = 0.0
     base_hg: float = 0.0
     contraction: float = UNKNOWN
     stale: bool = True
+    cause: Exception | None = None
+    refused: Refusal | None = None
 
     @property
     def step(self) -> Tableau:
@@ -78,12 +83,13 @@ class March:
 
         Raises StepTooSmall, TooManySteps, StageFailure, NonFiniteField; what the user's functions raise.
         """
+        require_resolution(self.system, self.u, landings[0])
         span = landings[-1] - landings[0]
         known = None if self.start is not None else self.k
         wanted = first or first_step(self.system, self.tableau, landings[0], self.u, known, span)
         pace = Pace(self.control, self.tableau.error_order, wanted)
         self._land(landings[0])
-        for a, b in zip(landings, landings[1:], strict=False):
+        for a, b in pairwise(landings):
             pace.segment(a, b)
             while pace.j < pace.n:
                 self._controlled(pace)
@@ -129,27 +135,27 @@ class March:
 
     def _controlled(self, pace: Pace) -> None:
         t, h = pace.t, pace.h
-        self._require_room(pace, t, h, None)
+        self._require_room(pace, t, h)
         stages = self._stages(t, h)
         if stages is None:
-            self._reject(pace, t, h, 0.25, math.nan)
+            self._reject(pace, Refusal(t, h, self.u, None, self.cause), 0.25)
             return
         Y = values(self.system, self.step, h, self.u, stages.K)
         error = estimated_error(self.system, self.step, h, self.u, Y[-1], stages.K, self.inverse)
         if not error <= 1.0:
-            self._reject(pace, t, h, pace.shortened(error), error)
+            self._reject(pace, Refusal(t, h, self.u, error, None), pace.shortened(error))
             return
         self._accept(t, pace.end, h, stages, Y, error)
         pace.accept(error)
 
-    def _reject(self, pace: Pace, t: float, h: float, factor: float, error: float) -> None:
+    def _reject(self, pace: Pace, refusal: Refusal, factor: float) -> None:
         self.course.rejected += 1
-        self.notify("rejected", self.course.steps, t)
+        self.notify("rejected", self.course.steps, refusal.t)
+        self.refused = refusal
         pace.reject(factor)
-        self._require_room(pace, t, h, error)
 
-    def _require_room(self, pace: Pace, t: float, h: float, error: float | None) -> None:
-        """Raise where the integration cannot go on; error: of the step just rejected, nan if it had none."""
+    def _require_room(self, pace: Pace, t: float, h: float) -> None:
+        """Raise where the integration cannot go on."""
         steps = self.course.steps
         if steps >= self.control.max_steps:
             raise failure(
@@ -159,50 +165,36 @@ class March:
                 t,
                 steps,
             )
-        if pace.rejections < REJECTIONS and h > 16.0 * np.finfo(float).eps * abs(t):
-            return
-        if error is None or math.isfinite(error):
-            raise failure(
-                StepTooSmall,
-                f"A step of {h:.3g} is still too long. Usual causes: a solution that blows up, a discontinuity, a "
-                "wrong jacobian, tolerances below rounding.",
-                t,
-                steps,
-            )
-        f = self.system.rate(t + h, self.u)
-        Y = self.system.rate(t, self.u)
-        if np.isfinite(f).all() and np.isfinite(Y).all() and self.tableau.gamma != 0.0:
-            raise failure(
-                StageFailure,
-                f"Newton's method does not converge for the stages of a step of {h:.3g}. Usual causes: a wrong "
-                "jacobian, a singular one (a DAE of higher index), a discontinuity.",
-                t,
-                steps,
-            )
-        raise failure(NonFiniteField, f"The field is nan or inf after any step, one of {h:.3g} too.", t, steps)
+        # From landing to landing any step will do, however short.
+        whole = pace.n == 1 and not pace.rejections
+        if pace.rejections >= REJECTIONS or not (whole or h > 16.0 * np.finfo(float).eps * abs(t)):
+            raise explained(self.system, self.refused, t, h, steps)
 
     def _stages(self, t: float, h: float) -> Stages | None:
         """The stages of a step, with a new matrix if the old one does not serve; None if that does not help."""
         tableau = self.step
-        with np.errstate(all="ignore"):  # What overflows is refused.
-            if tableau.gamma == 0.0:
-                self.inverse = self.system.mass_inverse
-                return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, 0.0)
-            hg = h * tableau.gamma
-            if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
-                return self._renewed(t, h, hg)
-            try:
-                return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, self.contraction)
-            except NoConvergenceError:
-                return None if self.base == self.course.steps else self._renewed(t, h, hg)
+        if tableau.gamma == 0.0:
+            self.inverse = self.system.mass_inverse
+            return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, 0.0)
+        hg = h * tableau.gamma
+        if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
+            return self._renewed(t, h, hg)
+        known = max(min(UNKNOWN, SAFETY * self.contraction), abs(hg / self.base_hg - 1.0))
+        try:
+            return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, known)
+        except NoConvergenceError:
+            return None if self.base == self.course.steps else self._renewed(t, h, hg)
 
     def _renewed(self, t: float, h: float, hg: float) -> Stages | None:
+        base_t, base_u = base_point(self.step, t, self.u, self.k, hg)
         try:
-            self.inverse = self.system.inverse(t, self.u, hg)
-        except (SingularMatrix, NonFinite):  # Of another step length it need not be.
-            self.stale = True
+            self.inverse = self.system.inverse(base_t, base_u, hg)
+        except (SingularMatrix, NonFinite) as error:  # Of another step length it need not be.
+            self.stale, self.cause = True, error
             return None
-        self.base, self.base_u, self.base_hg, self.stale = self.course.steps, self.u, hg, False
+        self.cause = None
+        self.base, self.base_t, self.base_u, self.base_hg = self.course.steps, base_t, base_u, hg
+        self.stale = False
         self.contraction = UNKNOWN
         try:
             return solved_stages(self.system, self.step, t, h, self.u, self.k, self.inverse, UNKNOWN)
@@ -217,11 +209,16 @@ class March:
         course.h.append(h)
         course.tableau.append(tableau)
         course.base.append(base)
+        course.base_t.append(self.base_t)
         course.base_hg.append(self.base_hg)
         course.iterations.append(stages.iterations)
         course.error.append(error)
-        base_u = self.u if base == k or self.base_u is None else self.base_u
-        self.keep(k, (self.u, self.k, base_u), StepRecord(stages.K, self.inverse))
+        state = (self.u, self.k) if self.base_u is None else (self.u, self.k, self.base_u)
+        try:
+            self.keep(k, state, StepRecord(stages.K, self.inverse))
+        except (MemoryTooSmall, StorageFailed) as failed:
+            failed.t = t
+            raise
         self.visit(Taken(k, t, h, end, tableau, self.u, stages.K, Y))
         self.notify("forward", k, t)
         self.u, self.k = Y[-1].copy(), stages.K[-1].copy()

@@ -15,18 +15,18 @@ from .tableau import Tableau, continuous, hermite
 class Method:
     """A tableau, and how well its stage equations are solved.
 
-    accuracy: relative error of stage values at which Newton's iteration for implicit stages ends: 1e-12, so that gradients
-    are those of the trajectory computed to all digits but the last few; a hundredth of rtol does where that is not needed.
-    start: the tableau of the first step where M is singular, and K₁ not known. Raises ValueError.
+    accuracy: relative error of stage values at which Newton's iteration for implicit stages ends: 1e-13, so that
+    gradients are those of the trajectory computed to all digits but the last few; a hundredth of rtol does where that
+    is not needed. start: the tableau of the first step where M is singular, and K₁ not known. Raises ValueError.
     """
 
     tableau: Tableau
-    accuracy: float = 1e-12
+    accuracy: float = 1e-13
     start: Tableau | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.accuracy <= 1e-2:
-            raise ValueError(f"got accuracy={self.accuracy!r}, expected a relative error in (0, 1e-2]")
+        if not 1e-15 <= self.accuracy <= 1e-2:
+            raise ValueError(f"got accuracy={self.accuracy!r}, expected a relative error in [1e-15, 1e-2]")
 
     def __repr__(self) -> str:
         return repr(self.tableau)
@@ -41,14 +41,15 @@ def Tsit5() -> Method:
 
 
 def DOP853() -> Method:
-    """Explicit, order 8(5,3), 12 evaluations a step: for nonstiff problems and tight tolerances. Dense output of order 7.
+    """Explicit, order 8(5,3), 12 evaluations a step: for nonstiff problems and tight tolerances.
 
-    Dormand & Prince; Hairer, Nørsett & Wanner (1993), Solving ODEs I, section II.10. Coefficients as SciPy publishes them.
+    Dense output of order 7. Dormand & Prince; Hairer, Nørsett & Wanner (1993), Solving ODEs I, section II.10.
+    Coefficients as SciPy publishes them.
     """
     return Method(_dop853())
 
 
-def TRBDF2(accuracy: float = 1e-12) -> Method:
+def TRBDF2(accuracy: float = 1e-13) -> Method:
     """L-stable, order 2(3), 2 implicit stages: for stiff problems and coarse tolerances.
 
     Bank et al. (1985), IEEE Trans. CAD 4, 436; Hosea & Shampine (1996), Appl. Numer. Math. 20, 21.
@@ -56,7 +57,7 @@ def TRBDF2(accuracy: float = 1e-12) -> Method:
     return Method(_trbdf2(), accuracy, _sdirk4())
 
 
-def ESDIRK4(accuracy: float = 1e-12) -> Method:
+def ESDIRK4(accuracy: float = 1e-13) -> Method:
     """L-stable, order 4(3), 5 implicit stages: ESDIRK4(3)6L[2]SA. Dense output of order 4.
 
     Kennedy & Carpenter (2003), Appl. Numer. Math. 44, 139; (2016), NASA/TM-2016-219173, section 6.
@@ -64,7 +65,7 @@ def ESDIRK4(accuracy: float = 1e-12) -> Method:
     return Method(_esdirk4(), accuracy, _sdirk4())
 
 
-def ESDIRK5(accuracy: float = 1e-12) -> Method:
+def ESDIRK5(accuracy: float = 1e-13) -> Method:
     """L-stable, order 5(4), 6 implicit stages: ESDIRK5(4)7L[2]SA2. Dense output of order 4.
 
     Kennedy & Carpenter (2016), NASA/TM-2016-219173; (2019), Appl. Numer. Math. 136, 183.
@@ -72,7 +73,7 @@ def ESDIRK5(accuracy: float = 1e-12) -> Method:
     return Method(_esdirk5(), accuracy, _sdirk4())
 
 
-def Theta(theta: float, accuracy: float = 1e-12) -> Method:
+def Theta(theta: float, accuracy: float = 1e-13) -> Method:
     """M (u' − u) = h ((1 − θ) f + θ f'), on a given grid; of order 1, of order 2 for θ = ½. θ in [½, 1].
 
     Hairer & Wanner (1996), Solving ODEs II, section IV.3. Raises ValueError.
@@ -88,12 +89,12 @@ def Theta(theta: float, accuracy: float = 1e-12) -> Method:
     return Method(tableau, accuracy, _sdirk4())
 
 
-def BackwardEuler(accuracy: float = 1e-12) -> Method:
+def BackwardEuler(accuracy: float = 1e-13) -> Method:
     """M (u' − u) = h f', L-stable, of order 1, on a given grid."""
     return Theta(1.0, accuracy)
 
 
-def CrankNicolson(accuracy: float = 1e-12) -> Method:
+def CrankNicolson(accuracy: float = 1e-13) -> Method:
     """M (u' − u) = h (f + f')/2, A-stable, of order 2, on a given grid: the trapezoidal rule."""
     return Theta(0.5, accuracy)
 

@@ -51,12 +51,9 @@ class Observer:
 
     def _integrate(self, step: Taken) -> None:
         system, b, c = self.system, step.tableau.b, step.tableau.c
-        assert system.integrand is not None
         for i in np.flatnonzero(b):
-            rate = np.asarray(system.integrand(step.t + c[i] * step.h, step.Y[i], system.p))
-            if rate.ndim != 1:
-                raise ValueError(f"the integrand returned shape {rate.shape}, expected a vector (q,)")
-            share = step.h * b[i] * rate
+            size = None if self.integrals is None else self.integrals.size
+            share = step.h * b[i] * system.integrand_rate(step.t + c[i] * step.h, step.Y[i], size)
             self.integrals = share if self.integrals is None else self.integrals + share
 
 

@@ -1,7 +1,8 @@
 """Initial value problems M u' = f(t, u, p), u(t₀) = u₀(p)."""
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,10 +14,12 @@ from ..factor.matrix import SparseMatrix
 from ..matrices import ConstantVector
 from ..parameters import as_parameters
 from ..recurrence import Budget, Event, Memory
+from ..recurrence.storage import Store
 from ..residual import Matrix, Vector
 from .algebra import Algebra
 from .beginning import begun
 from .control import Control
+from .course import StepRecord
 from .field import Field, Integrand
 from .march import March
 from .mass import as_mass, mass_at
@@ -48,7 +51,7 @@ class OdeProblem:
     u0: Array | Vector
     t: tuple[float, float]
     observe: Array | None = None
-    method: Method = field(default_factory=ESDIRK4)
+    method: Method = dataclasses.field(default_factory=ESDIRK4)
     rtol: float = 1e-6
     atol: float | Array = 1e-9
     mass: SparseMatrix | Array | Matrix | None = None
@@ -57,8 +60,8 @@ class OdeProblem:
     dense: bool = False
     consistent: bool = False
     factorize: Callable[[SparseMatrix], Factorization] = lu
-    memory: Memory = field(default_factory=Budget)
-    control: Control = field(default_factory=Control)
+    memory: Memory = dataclasses.field(default_factory=Budget)
+    control: Control = dataclasses.field(default_factory=Control)
     watch: Callable[[Event], None] | None = None
 
     def __post_init__(self) -> None:
@@ -76,7 +79,7 @@ class OdeProblem:
             ("method", self.method, "one such as adjoint.ESDIRK4()", isinstance(self.method, Method)),
             ("factorize", self.factorize, "one such as adjoint.lu", callable(self.factorize)),
             ("control", self.control, "adjoint.Control(…)", isinstance(self.control, Control)),
-            ("memory", self.memory, "adjoint.Budget(bytes) or another", callable(getattr(self.memory, "open", None))),
+            ("memory", self.memory, "adjoint.Budget(bytes) or another", _is_memory(self.memory)),
             ("watch", self.watch, "a function of an event", self.watch is None or callable(self.watch)),
         ):
             if not fits:
@@ -84,14 +87,14 @@ class OdeProblem:
         self._validate_numbers()
 
     def _validate_numbers(self) -> None:
-        if not 0.0 < self.rtol < 1.0:
+        if not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ValueError(f"OdeProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
         atol = np.asarray(self.atol)
         if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
             raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
         if self.grid is None and not self.method.tableau.errors:
             raise ValueError(f"OdeProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)")
-        _ = self.times, self._steps_given
+        _ = self.times, self._steps_given, self.initial
         as_mass(self.mass)
 
     @cached_property
@@ -109,8 +112,12 @@ class OdeProblem:
         u0 = self.u0
         if isinstance(u0, np.ndarray | list | tuple):
             return ConstantVector(np.asarray(u0))
-        if not callable(u0) or isinstance(u0, type):
-            raise TypeError(f"OdeProblem: got u0={u0!r}, expected an array (n,) or a Vector u0(p)")
+        missing = [name for name in ("__call__", "vjp", "jvp") if not callable(getattr(u0, name, None))]
+        if missing or isinstance(u0, type):
+            raise TypeError(
+                f"OdeProblem: got u0={u0!r}, expected an array (n,), or a Vector u0(p) with __call__, vjp and jvp, "
+                "such as adjoint.AffineVector(…)"
+            )
         return u0
 
     def solve(self, p: Array) -> Trajectory:
@@ -123,13 +130,10 @@ class OdeProblem:
 
     def replayed(self, p: Array, trajectory: Trajectory, landings: list[float] | None) -> Trajectory:
         """The trajectory at another p on the steps of one computed before; see `Trajectory.replay`."""
-        course = trajectory.sweeps.course
-        steps = (
-            trajectory
-            if landings is None
-            else replace(trajectory, sweeps=replace(trajectory.sweeps, course=course.moved(landings)))
-        )
-        return self._solved(as_parameters(p), steps)
+        if landings is not None:
+            moved = replace(trajectory.sweeps, course=trajectory.sweeps.course.moved(landings))
+            trajectory = replace(trajectory, sweeps=moved)
+        return self._solved(as_parameters(p), trajectory)
 
     def _solved(self, p: Array, like: Trajectory | None) -> Trajectory:
         p.setflags(write=False)  # The user's functions see it.
@@ -138,29 +142,33 @@ class OdeProblem:
         system, nulls = self.system(p, like is not None)
         tableau, u0 = self.method.tableau, np.array(self.initial(p), dtype=system.dtype)
         u0.setflags(write=False)
+        if nulls is not None and tableau.gamma == 0.0:
+            raise ValueError(
+                f"OdeProblem: the mass matrix is singular, a DAE, for which {tableau.name} is explicit; expected an "
+                "implicit method, such as adjoint.ESDIRK4()"
+            )
         beginning = begun(system, float(start), u0, nulls, self.consistent, tableau.continues)
         if like is None:
             known = None if self._steps_given is None else self._steps_given.size - 1
         else:
             known = like.sweeps.course.steps
         notify = _notifier(self.watch)
-        store = self.memory.open(
+        store: Store[StepRecord] = self.memory.open(
             known, lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan"))
         )
         end = self.t[1] if like is None else like.sweeps.course.landings[-1]
         observer = Observer(system, times, self.dense, float(end))
         observer.begin(float(start), beginning.u)
-        march = March(
-            *(system, tableau, self.method.start if nulls is not None and tableau.continues else None, self.control),
-            *(store.put, observer, notify, beginning.u, beginning.k),
-        )
+        first = self.method.start if nulls is not None and tableau.continues else None
+        march = March(system, tableau, first, self.control, store.put, observer, notify, beginning.u, beginning.k)
         course = march.course
-        if like is not None:
-            march.repeated(like.sweeps.course)
-        elif self._steps_given is not None:
-            march.fixed(self._steps_given, landings_of(self.t, times, self.dense))
-        else:
-            march.adaptive(landings_of(self.t, times, self.dense), self.control.first_step)
+        with np.errstate(all="ignore"):  # What overflows is refused, by name.
+            if like is not None:
+                march.repeated(like.sweeps.course)
+            elif self._steps_given is not None:
+                march.fixed(self._steps_given, landings_of(self.t, times, self.dense))
+            else:
+                march.adaptive(landings_of(self.t, times, self.dense), self.control.first_step)
         store.finish(course.steps)
         sweeps = Sweeps(system, beginning, course, observer.places, store, notify)
         u = np.stack(observer.u) if observer.u else np.zeros((0, system.n), dtype=system.dtype)
@@ -182,12 +190,12 @@ class OdeProblem:
         nulls = null_space(at.matrix)
         if nulls is not None and not constant_nulls(nulls, at.jvp, p):
             raise ValueError(
-                "OdeProblem: M(p) is singular, and which equations and unknowns are algebraic depends on p. Expected the "
-                "same null spaces for all p, such as rows and columns of zeros."
+                "OdeProblem: M(p) is singular, and which equations and unknowns are algebraic depends on p. Expected "
+                "the same null spaces for all p, such as rows and columns of zeros."
             )
         complex_state = u0.dtype.kind == "c" or p.dtype.kind == "c"
         dtype = np.dtype(np.complex128 if complex_state else np.float64)
-        algebra = Algebra(n, at.matrix, self.factorize, isinstance(self.factorize, Krylov))
+        algebra = Algebra(n, at.matrix, self.factorize, isinstance(self.factorize, Krylov), complex_state)
         atol = np.maximum(np.asarray(self.atol, dtype=float), np.finfo(float).tiny)
         perturbed = replay and p.dtype.kind == "c"
         return (
@@ -201,6 +209,10 @@ class OdeProblem:
 
 _FIELD = ("__call__", "jacobian", "vjp", "jvp")
 _INTEGRAND = ("__call__", "vjp", "jvp")
+
+
+def _is_memory(memory: object) -> bool:
+    return callable(getattr(memory, "open", None)) and not isinstance(memory, type)
 
 
 def _notifier(watch: Callable[[Event], None] | None) -> Callable[[str, int, float], None]:

@@ -1,5 +1,6 @@
 """Solutions with M − hγ J at a stage by the factors of the step: a few sweeps instead of a factorization."""
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,11 @@ from ..arrays import Array, Trans
 from ..factor.counting import count
 from .algebra import Algebra, Inverse, times
 
-REACHED = 1e-14
+REACHED = 1e-13
 """Relative error of a solution, as predicted from the last correction, at which the sweeps end."""
+
+REMEMBERED = 3
+"""Directions that the next one is made orthogonal to: B⁻¹A is close to the identity, and needs no more."""
 
 SWEEPS = 14
 """Corrections at most; a factorization costs as much as about twenty."""
@@ -61,27 +65,27 @@ class StageSolver:
 
     def _refined(self, b: Array, trans: Trans, near: Inverse) -> tuple[Array, Array] | None:
         scale = (1.0 / self.scale if trans == "N" else self.scale)[:, None]
-        residual = near.solve(b, trans)
-        w, Jw = np.zeros_like(residual), np.zeros_like(residual)
-        size = _norms(scale * residual)
-        known: list[tuple[Array, Array, Array, Array]] = []
+        d = near.solve(b, trans)
+        residual = scale * d
+        w, Jw = np.zeros_like(d), np.zeros_like(d)
+        size = reached = _norms(residual)  # ‖w‖, as it will be, but for what refinement adds.
+        known: deque[tuple[Array, Array, Array, Array]] = deque(maxlen=REMEMBERED)
         for left in reversed(range(SWEEPS)):
-            d = residual
-            Jd, Ad = self.apply(d, trans)
-            q = near.solve(Ad, trans)
+            Jd, q = self.apply(d, trans)
+            q = scale * near.solve(q, trans)
             for direction, image, J_direction, norm in known:
-                component = _dots(scale * image, scale * q) / norm
+                component = _dots(image, q) / norm
                 d, q, Jd = d - component * direction, q - component * image, Jd - component * J_direction
-            norm = _positive(_dots(scale * q, scale * q).real)
+            norm = _positive(_dots(q, q).real)
             known.append((d, q, Jd, norm))
-            step = _dots(scale * q, scale * residual) / norm
+            step = _dots(q, residual) / norm
             w, Jw, residual = w + step * d, Jw + step * Jd, residual - step * q
-            last, size, reached = size, _norms(scale * residual), _positive(_norms(scale * w))
+            last, size, d = size, _norms(residual), residual / scale
             rate = size / _positive(last)
             # The residual itself is one more correction, which leaves an error of rate · size.
             if np.all((size * rate <= REACHED * reached) | ((size <= NOISE * reached) & (rate > 0.5))):
-                count(refinements=len(known))
-                return w + residual, Jw + self.apply(residual, trans)[0]
+                count(refinements=SWEEPS - left)
+                return w + d, Jw + times(self.J, d, trans)
             if not np.all(size * rate**left <= REACHED * reached):
                 return None
         return None

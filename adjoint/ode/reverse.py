@@ -85,7 +85,7 @@ def pulled(
         if timed:
             rate = _inner(w, system.time_derivative(ti, Y[i]))
             t_bar += rate
-            h_bar += c[i] * rate + _inner(V_bar[i], (Y[i] - step.u) / h)
+            h_bar += c[i] * rate + _inner(V_bar[i], system.combined(A[i], step.K))
     before = start + V_bar.sum(axis=0)
     if not tableau.continues:
         return Pulled(before, np.zeros_like(start), p_bar, t_bar, h_bar, observed)
@@ -114,7 +114,7 @@ def _integrals(
         if weight == 0.0:
             continue
         for j in range(q_bar.shape[1]):
-            through_u, through_p = system.integrand.vjp(ti, Y[i], system.p, step.h * weight * q_bar[:, j])
+            through_u, through_p = system.integrand_cotangents(ti, Y[i], step.h * weight * q_bar[:, j])
             Y_bar[i, :, j] += through_u
             p_bar[:, j] += through_p
         if times_bar is not None:

@@ -5,15 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array
-from .algebra import Inverse, times
+from ..factor import NonFinite, SingularMatrix
+from .algebra import Inverse
 from .system import System, rms
 from .tableau import Tableau
 
 ITERATIONS = 14
-"""Corrections of one stage at most, where a shorter step may be tried: with a contraction of 1/8 they reach rounding."""
+"""Corrections of one stage at most, where a shorter step may be tried: by a contraction of 1/8 they reach rounding."""
 
-PERSISTENT = 100
+PERSISTENT = 60
 """The same on a given grid, where none can be."""
+
+SLOW = 0.4
+"""Contraction above which a chord iteration on a given grid is given up for factors of its own."""
+
+NEWTON = 50
+"""Corrections with factors of their own, where chords do not converge on a given grid."""
+
+DAMPED = 1e-3
+"""Part of a correction below which none is tried."""
 
 ROUNDING = 1e-3
 """Size of a correction, in units of the tolerances, below which one that no longer shrinks is rounding."""
@@ -21,10 +31,14 @@ ROUNDING = 1e-3
 UNKNOWN = 0.5
 """The contraction that new factors are trusted with, before it has been measured."""
 
+SAFETY = 10.0
+"""What a contraction measured at one stage is multiplied by before first corrections at others are trusted with it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """K: (s, n). iterations: of each stage, what it takes to find the same bits again. contraction: the worst."""
+    """K: (s, n). iterations: corrections of each stage, what it takes to find the same bits again; below zero for those
+    with factors of their own. contraction: the worst."""
 
     K: Array
     iterations: tuple[int, ...]
@@ -45,8 +59,6 @@ def solved_stages(
     Hairer & Wanner (1996), Solving ODEs II, section IV.8.
     """
     K, hA, iterations, worst = _begun(system, tableau, h, k), h * tableau.A, [0] * tableau.stages, 0.0
-    most = PERSISTENT if system.given else ITERATIONS
-    enough = min(1e-2, system.accuracy / system.rtol)
     w = h * tableau.gamma * system.weights(u)
     for i in range(int(tableau.continues), tableau.stages):
         ti, V = t + tableau.c[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
@@ -54,25 +66,113 @@ def solved_stages(
             K[i] = explicit_stage(system, inverse, ti, V)
             continue
         assert inverse is not None
-        Ki, hg, last, rate = _guess(system, tableau, i, K), hA[i, i], 0.0, known
-        for m in range(1, most + 1):
-            d = correction(system, inverse, ti, V + hg * Ki, Ki)
-            Ki = Ki + d
-            size = _size(system, d, w, hg, V, enough)
-            if m > 1:
-                rate = max(0.1 * rate, size / last if last else 0.0)
-            if size * rate <= enough * max(0.0, 1.0 - rate):
-                break
-            if m > 1 and size <= ROUNDING and rate >= 0.25:  # What is left is rounding.
-                rate = worst
-                break
-            if not (m == 1 or size * rate ** (most - m) <= enough) or m == most:
-                raise NoConvergenceError
-            last = size
-        K[i], iterations[i], worst = Ki, m, max(worst, rate if m > 1 else 0.0)
-        known = max(0.5 * known, worst)
-    system.tally.corrections += sum(iterations)
+        stage = Stage(system, ti, V, hA[i, i], _guess(system, tableau, i, K))
+        try:
+            K[i], iterations[i], rate = _chord(stage, inverse, w, known)
+        except NoConvergenceError:
+            if not system.given:
+                raise
+            K[i], corrections = _full(stage, w)
+            iterations[i], rate = -corrections, 1.0
+        worst = max(worst, rate)
+        known = min(UNKNOWN, SAFETY * worst) if worst > 0.0 else known
+    system.tally.corrections += sum(abs(m) for m in iterations)
     return Stages(K, tuple(iterations), worst)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """M K = f(t, V + hγ K), from a guess of K."""
+
+    system: System
+    t: float
+    V: Array
+    hg: float
+    guess: Array
+
+    def correction(self, K: Array, inverse: Inverse) -> Array:
+        """B⁻¹ (f(t, V + hγ K) − M K), B ≈ M − hγ ∂f/∂u."""
+        M = self.system.mass.matrix
+        r = self.system.rate(self.t, self.V + self.hg * K)
+        return inverse.solve(r - (K if M is None else M @ K), "N")
+
+    def inverse(self, K: Array) -> Inverse:
+        """The factors of M − hγ ∂f/∂u at K itself."""
+        return self.system.inverse(self.t, self.V + self.hg * K, self.hg)
+
+
+def _chord(stage: Stage, inverse: Inverse, w: Array, known: float) -> tuple[Array, int, float]:
+    """(K, corrections, contraction) by factors nearby; w: what turns a change of K into units of the tolerances."""
+    system, K, last, rate, measured = stage.system, stage.guess, 0.0, known, 0.0
+    enough = min(1e-2, system.accuracy / system.rtol)
+    most = PERSISTENT if system.given else ITERATIONS
+    for m in range(1, most + 1):
+        d = stage.correction(K, inverse)
+        K = K + d
+        size = rms(d.real * w) if system.perturbed else rms(d * w)
+        if m > 1:
+            measured = size / last if last else 0.0
+            # A correction that happens to be small once does not show that all that follow are.
+            rate = max((0.5 if system.given else 0.2) * rate, measured)
+        if size * rate <= enough * max(0.0, 1.0 - rate):
+            break
+        if system.given:  # The first rates may belong to components of different kinds.
+            hopeless = m > 4 and not rate <= SLOW
+        elif m > 1 and size <= ROUNDING and size >= 0.9 * last:  # What is left is rounding.
+            measured = 0.0
+            break
+        else:
+            hopeless = m > 1 and not (rate < 1.0 and size * rate ** (most - m) <= enough)
+        if hopeless or m == most or not size < np.inf:
+            raise NoConvergenceError
+        last = size
+    if not system.perturbed:
+        return K, m, measured
+    K, further = _imaginary(stage, inverse, K, d)
+    return K, m + further, measured
+
+
+def _imaginary(stage: Stage, inverse: Inverse, K: Array, d: Array) -> tuple[Array, int]:
+    """K once its imaginary part, which follows the real one, has converged as well, and the corrections it took."""
+    best, idle = np.inf, 0
+    for further in range(PERSISTENT):
+        change = float(np.abs(d.imag).max())
+        best, idle = (change, 0) if change < 0.5 * best else (best, idle + 1)
+        if change <= 1e-16 * float(np.abs(K.imag).max()) or idle > 3:
+            return K, further
+        d = stage.correction(K, inverse)
+        K = K + d
+    return K, PERSISTENT
+
+
+def _full(stage: Stage, w: Array) -> tuple[Array, int]:
+    """(K, corrections) by factors of its own at each iterate: where steps are given, and chords do not converge.
+
+    Damped until the next correction by the same factors is smaller (Deuflhard 2011, section 3.3).
+    """
+    system, K = stage.system, stage.guess
+    enough = min(1e-2, system.accuracy / system.rtol)
+    for m in range(1, NEWTON + 1):
+        try:
+            inverse = stage.inverse(K)
+        except (SingularMatrix, NonFinite):
+            break
+        d = stage.correction(K, inverse)
+        size, factor = rms(d.real * w), 1.0
+        while factor > DAMPED:
+            later = stage.correction(K + factor * d, inverse)
+            if rms(later.real * w) <= (1.0 - 0.25 * factor) * size:
+                break
+            factor *= 0.5
+        else:
+            # Rounding; or a valley that only a whole step may lead out of.
+            factor = 1.0 if size > ROUNDING else factor
+        K = K + factor * d
+        if not size < np.inf:
+            break
+        if size <= enough or factor <= DAMPED:
+            return _imaginary(stage, inverse, K, d)[0] if system.perturbed else K, m
+    raise NoConvergenceError
 
 
 def repeated_stages(
@@ -93,17 +193,12 @@ def repeated_stages(
             K[i] = explicit_stage(system, inverse, ti, V)
             continue
         assert inverse is not None
-        Ki, hg = _guess(system, tableau, i, K), hA[i, i]
+        stage = Stage(system, ti, V, hA[i, i], _guess(system, tableau, i, K))
+        Ki = stage.guess
         for _ in range(iterations[i]):
-            Ki = Ki + correction(system, inverse, ti, V + hg * Ki, Ki)
-        K[i] = Ki
+            Ki = Ki + stage.correction(Ki, inverse)
+        K[i] = Ki if iterations[i] >= 0 else _full(stage, h * tableau.gamma * system.weights(u))[0]
     return K
-
-
-def correction(system: System, inverse: Inverse, t: float, Y: Array, K: Array) -> Array:
-    """B⁻¹ (f(t, Y) − M K), B ≈ M − hγ ∂f/∂u."""
-    r = system.rate(t, Y) - times(system.mass.matrix, K, "N")
-    return inverse.solve(r, "N")
 
 
 def explicit_stage(system: System, inverse: Inverse | None, t: float, Y: Array) -> Array:
@@ -126,14 +221,3 @@ def _begun(system: System, tableau: Tableau, h: float, k: Array) -> Array:
 
 def _guess(system: System, tableau: Tableau, i: int, K: Array) -> Array:
     return system.combined(tableau.predictor[i, :i], K[:i]) if i else np.zeros(system.n, dtype=system.dtype)
-
-
-def _size(system: System, d: Array, w: Array, hg: float, V: Array, enough: float) -> float:
-    """The size of a correction in units of the tolerances."""
-    if not system.perturbed:
-        return rms(d * w)
-    # The imaginary part, which is of another order, has to converge as well: relative to the largest there is.
-    change = float(np.abs(hg * d.imag).max())
-    largest = float(np.abs(V.imag + hg * d.imag).max())
-    relative = 100.0 * change / largest / system.accuracy * enough if largest > 0.0 else 0.0
-    return max(rms(d.real * w), relative)

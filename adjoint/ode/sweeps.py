@@ -10,7 +10,7 @@ from ..arrays import Array
 from ..recurrence.storage import Store
 from .algebra import Inverse, times
 from .beginning import Beginning
-from .course import Course, StepRecord
+from .course import Course, StepRecord, base_point
 from .observed import extended_stages
 from .reverse import Seed, Step, pulled
 from .stages import repeated_stages, values
@@ -25,8 +25,8 @@ Progress = Callable[[str, int, float], None]
 class Share:
     """What one step contributes to a reverse sweep.
 
-    k: its number. state: the u where it begins, (n,). u, K1: ∂J/∂(u, K₁) where it begins, (n, j). p: (m, j), its share of ∂J/∂p. t, h: (j,). observed:
-    [(place, (j,))], ∂J/∂(times observed inside of it).
+    k: its number. state: the u where it begins, (n,). u, K1: ∂J/∂(u, K₁) where it begins, (n, j). p: (m, j), its share
+    of ∂J/∂p. t, h: (j,). observed: [(place, (j,))], ∂J/∂(times observed inside of it).
     """
 
     k: int
@@ -59,27 +59,30 @@ class Sweeps:
         record = self._record(k, state)
         course, tableau = self.course, self.course.tableau[k]
         u = values(self.system, tableau, course.h[k], state[0], record.K)[tableau.last].copy()
-        if k + 1 == course.steps:
-            return (u, record.K[-1].copy(), u), record
-        base_u = u if course.base[k + 1] == k + 1 else state[2]
-        return (u, record.K[-1].copy(), base_u), record
+        K1 = record.K[-1].copy()
+        if tableau.gamma == 0.0:
+            return (u, K1), record
+        if k + 1 == course.steps or course.base[k + 1] != k + 1:
+            return (u, K1, state[2]), record
+        base_u = base_point(course.tableau[k + 1], course.t[k + 1], u, K1, course.base_hg[k + 1])[1]
+        return (u, K1, base_u), record
 
     def _record(self, k: int, state: tuple[Array, ...]) -> StepRecord:
         """The stages of step k once more."""
-        u, K1, base_u = state
         course, tableau = self.course, self.course.tableau[k]
-        inverse = self._inverse(k, base_u)
-        K = repeated_stages(self.system, tableau, course.t[k], course.h[k], u, K1, inverse, course.iterations[k])
+        inverse = self._inverse(k, state)
+        iterations = course.iterations[k]
+        K = repeated_stages(self.system, tableau, course.t[k], course.h[k], state[0], state[1], inverse, iterations)
         return StepRecord(K, inverse)
 
-    def _inverse(self, k: int, base_u: Array) -> Inverse | None:
+    def _inverse(self, k: int, state: tuple[Array, ...]) -> Inverse | None:
         course = self.course
         if course.tableau[k].gamma == 0.0:
             return self.system.mass_inverse
         key = (course.base[k], course.base_hg[k])
         if not (self._latest and self._latest[0][0] == key):
             self._latest.clear()  # Before the next: one at a time takes memory.
-            self._latest.append((key, self.system.inverse(course.t[key[0]], base_u, key[1])))
+            self._latest.append((key, self.system.inverse(course.base_t[k], state[2], key[1])))
         return self._latest[0][1]
 
     def backward(self, u_bar: Array, q_bar: Array | None, timed: bool) -> Iterator[Share]:
@@ -116,8 +119,8 @@ class Sweeps:
             start = start + u_bar[place]
         return start
 
-    def forward(self, u0_dot: Array, p_dot: Array) -> tuple[Array, Array | None]:
-        """(u̇ (K, n, j) at the observations, q̇ (q, j)) along u̇₀ (n, j) and ṗ (m, j)."""
+    def forward(self, u0_dot: Array, p_dot: Array, integrals: int) -> tuple[Array, Array | None]:
+        """(u̇ (K, n, j) at the observations, q̇ (q, j)) along u̇₀ (n, j) and ṗ (m, j); integrals: q."""
         u_dot, k_dot = self.beginning.push(u0_dot, p_dot)
         kind: np.dtype[Any] = np.result_type(self.system.dtype, u_dot)
         observed = np.zeros((len(self.places), *u_dot.shape), dtype=kind)
@@ -126,11 +129,10 @@ class Sweeps:
                 observed[place] = u_dot
         q_dot: Array | None = None
         at = self._observed_in
-        integrate = self.system.integrand is not None
         for k, state, record in self.store.forward(self.advance):
             inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
             step = self._step(k, state, record, bool(inside))
-            K_dot, share = pushed(step, u_dot, k_dot, p_dot, self._scale(state[0]), integrate)
+            K_dot, share = pushed(step, u_dot, k_dot, p_dot, self._scale(state[0]), integrals)
             q_dot = share if q_dot is None or share is None else q_dot + share
             for place, theta in inside:
                 observed[place] = u_dot + step.h * np.einsum("i,i...->...", step.tableau.weights(theta), K_dot)

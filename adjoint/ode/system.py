@@ -1,6 +1,7 @@
 """M u' = f(t, u, p) for one p: evaluations checked, counted, and in the form that steps need."""
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -29,9 +30,11 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """The equations at p. u0: (n,), for shape and type; atol: scalar or (n,); accuracy: see `Method`. perturbed: whether p
-    is complex, and u with it, for a complex step through all of the integration. given: whether steps
-    are given, so that none can be shortened."""
+    """The equations at p (m,) for n unknowns.
+
+    atol: a number or (n,); accuracy: see `Method`. perturbed: whether p is complex, and u with it, for a complex step
+    through all of the integration. given: whether steps are given, so that none can be shortened.
+    """
 
     field: Field
     integrand: Integrand | None
@@ -45,13 +48,18 @@ class System:
     accuracy: float
     perturbed: bool
     given: bool
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = dataclasses.field(default_factory=Tally)
+
+    @cached_property
+    def shape(self) -> tuple[int]:
+        """(n,)."""
+        return (self.n,)
 
     def rate(self, t: float, u: Array) -> Array:
         """f(t, u, p), (n,), as the field has it, nan included."""
         self.tally.evaluations += 1
         f = self.field(t, u, self.p)
-        return f if f.__class__ is np.ndarray and f.shape == (self.n,) else self._checked(f)
+        return f if f.__class__ is np.ndarray and f.shape == self.shape and f.dtype == self.dtype else self._checked(f)
 
     def _checked(self, f: Array) -> Array:
         f = np.asarray(f)
@@ -59,6 +67,10 @@ class System:
             raise TypeError(f"the field returned dtype {f.dtype}, expected float64 (n,)")
         if f.shape != (self.n,):
             raise ValueError(f"the field returned shape {f.shape}, expected ({self.n},), as u0 has {self.n} entries")
+        if f.dtype.kind == "c" and self.dtype.kind != "c":
+            raise TypeError(
+                f"the field returned {f.dtype} for real u and p, expected float64. Complex states: give a complex u0"
+            )
         return f
 
     def first_rate(self, t: float, u: Array) -> Array:
@@ -71,10 +83,6 @@ class System:
             if "read-only" not in str(error):
                 raise
             raise ValueError(f"the field writes into u ({error}). It belongs to the solver: u = u.copy()") from error
-        if f.dtype.kind == "c" and self.dtype.kind != "c":
-            raise TypeError(
-                f"the field returned {f.dtype} for real u and p, expected float64. Complex states: give a complex u0"
-            )
         if not np.isfinite(f).all():
             bad = int(np.flatnonzero(~np.isfinite(f))[0])
             raise failure(NonFiniteField, f"The field is {f[bad]} in component {bad} where it starts.", t, 0)
@@ -107,6 +115,35 @@ class System:
         if K.ndim == 2 and self.n <= BLAS:
             return weights.dot(K)
         return np.asarray(np.einsum("...j,j...->...", weights, K) if weights.ndim == 1 else _products(weights, K))
+
+    def integrand_rate(self, t: float, u: Array, q: int | None) -> Array:
+        """ℓ(t, u, p), (q,); q: as before, None the first time. Raises TypeError, ValueError, NonFiniteField."""
+        assert self.integrand is not None
+        rate = np.asarray(self.integrand(t, u, self.p))
+        if rate.ndim != 1 or rate.dtype.kind not in "fciu" or (q is not None and rate.size != q):
+            expected = "a vector (q,)" if q is None else f"({q},), as before"
+            raise ValueError(f"the integrand returned shape {rate.shape}, dtype {rate.dtype}; expected {expected}")
+        if rate.dtype.kind == "c" and not self.perturbed:
+            raise TypeError(f"the integrand returned {rate.dtype}, expected float64: integrals are real")
+        if not np.isfinite(rate).all():
+            raise failure(NonFiniteField, f"The integrand is {rate[~np.isfinite(rate)][0]} at t = {t:.6g}.", t, 0)
+        return rate
+
+    def integrand_cotangents(self, t: float, u: Array, q_bar: Array) -> tuple[Array, Array]:
+        """((∂ℓ/∂u)ᴴ q̄, (∂ℓ/∂p)ᴴ q̄), (n,) and (m,); raises TypeError, ValueError."""
+        assert self.integrand is not None
+        pair = self.integrand.vjp(t, u, self.p, q_bar)
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(
+                f"the vjp of the integrand returned a {type(pair).__name__}, expected a pair (u_bar, p_bar)"
+            )
+        through_u, through_p = np.asarray(pair[0]), np.asarray(pair[1])
+        if through_u.shape != u.shape or through_p.shape != self.p.shape:
+            raise ValueError(
+                f"the vjp of the integrand returned shapes {through_u.shape} and {through_p.shape}, expected {u.shape} "
+                f"and {self.p.shape}; zeros where u or p plays no part"
+            )
+        return through_u, through_p
 
     def time_derivative(self, t: float, u: Array) -> Array:
         """∂f/∂t, (n,); raises TypeError for a field that does not have it."""

@@ -12,10 +12,11 @@ from ..arrays import Array
 class Tableau:
     """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, j ≤ i, and u' = Y_s (docs/math.md, eq. 45).
 
-    A: (s, s), lower triangular; its last row is b. Its diagonal is zero (explicit) or the same γ in each implicit stage;
-    a first stage with a₁₁ = 0 is the last one of the step before: K₁ = K_s. errors: weights (s,) of embedded error
-    estimates h Σ_i e_i K_i, none for methods on a given grid; the first is O(h^error_order). dense: (s + e, d):
-    u(t + θh) = u + h Σ_i (Σ_j dense_ij θʲ⁺¹) K_i. extra: (e, s + e), rows of further explicit stages for it. ends: the stage whose value is u', None for the last one.
+    A: (s, s), lower triangular; its last row is b. Its diagonal is zero (explicit) or the same γ in each implicit
+    stage; a first stage with a₁₁ = 0 is the last one of the step before: K₁ = K_s. errors: weights (s,) of embedded
+    error estimates h Σ_i e_i K_i, none for methods on a given grid; the first is O(h^error_order). dense: (s + e, d):
+    u(t + θh) = u + h Σ_i (Σ_j dense_ij θʲ⁺¹) K_i. extra: (e, s + e), rows of further explicit stages for it. ends: the
+    stage whose value is u', None for the last one.
     """
 
     name: str

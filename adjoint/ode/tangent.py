@@ -10,9 +10,9 @@ from .reverse import Step
 
 
 def pushed(
-    step: Step, u_dot: Array, k_dot: Array, p_dot: Array, scale: Array, integrate: bool
+    step: Step, u_dot: Array, k_dot: Array, p_dot: Array, scale: Array, integrals: int
 ) -> tuple[Array, Array | None]:
-    """(K̇ (s, n, j), q̇ (q, j)) of a step from u̇, k̇ (n, j) and ṗ (m, j); q̇: of its integrals, if there are any.
+    """(K̇ (s, n, j), q̇ (q, j)) of a step from u̇, k̇ (n, j) and ṗ (m, j); q̇: of its integrals, so many.
 
     scale: (n,), sizes of the unknowns, in which solves are refined.
     """
@@ -32,10 +32,10 @@ def pushed(
         else:
             assert step.inverse is not None
             K_dot[i] = StageSolver(system.algebra, J, hg, step.inverse, scale).solve(rate, "N")[0]
-    return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot) if integrate else None
+    return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
 
 
-def _integrals(step: Step, Y: Array, u_dot: Array, K_dot: Array, p_dot: Array) -> Array:
+def _integrals(step: Step, Y: Array, u_dot: Array, K_dot: Array, p_dot: Array, integrals: int) -> Array:
     system, tableau, h = step.system, step.tableau, step.h
     assert system.integrand is not None
     q_dot = []
@@ -44,8 +44,10 @@ def _integrals(step: Step, Y: Array, u_dot: Array, K_dot: Array, p_dot: Array) -
         for i in range(tableau.last + 1):
             if tableau.b[i] != 0.0:
                 Y_dot = u_dot[:, j] + _sum(h * tableau.A[i, : i + 1], K_dot[: i + 1, :, j])
-                rate = system.integrand.jvp(step.t + tableau.c[i] * h, Y[i], system.p, Y_dot, p_dot[:, j])
-                total = total + h * tableau.b[i] * np.asarray(rate)
+                rate = np.asarray(system.integrand.jvp(step.t + tableau.c[i] * h, Y[i], system.p, Y_dot, p_dot[:, j]))
+                if rate.shape != (integrals,):
+                    raise ValueError(f"the jvp of the integrand returned shape {rate.shape}, expected ({integrals},)")
+                total = total + h * tableau.b[i] * rate
         q_dot.append(np.asarray(total))
     return np.stack(q_dot, axis=1)
 

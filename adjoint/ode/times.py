@@ -20,12 +20,13 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     if not np.all(np.diff(times) > 0.0):
         k = int(np.flatnonzero(~(np.diff(times) > 0.0))[0])
         raise ValueError(
-            f"OdeProblem: observe[{k + 1}] = {times[k + 1]!r} is not after observe[{k}] = {times[k]!r}; expected times "
-            "that ascend strictly: np.unique(times) sorts them, and takes each once"
+            f"OdeProblem: observe[{k + 1}] = {times[k + 1]:.17g} is not after observe[{k}] = {times[k]:.17g}; expected "
+            "times that ascend strictly: np.unique(times) sorts them, and takes each once"
         )
     if times[0] < interval[0] or times[-1] > interval[1]:
         raise ValueError(
-            f"OdeProblem: got observation times from {times[0]!r} to {times[-1]!r}, expected them within {tuple(t)!r}"
+            f"OdeProblem: got observation times from {times[0]:.17g} to {times[-1]:.17g}, expected them "
+            f"within {tuple(t)!r}"
         )
     return times
 
@@ -36,12 +37,14 @@ def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -
     if steps.size < 2 or not np.all(np.diff(steps) > 0.0):
         raise ValueError(f"OdeProblem: got a grid of {steps.size} times, expected at least two, that ascend strictly")
     if steps[0] != t[0] or steps[-1] != t[1]:
-        raise ValueError(f"OdeProblem: got a grid from {steps[0]!r} to {steps[-1]!r}, expected exactly {tuple(t)!r}")
+        raise ValueError(
+            f"OdeProblem: got a grid from {steps[0]:.17g} to {steps[-1]:.17g}, expected exactly {tuple(t)!r}"
+        )
     off = times[~np.isin(times, steps)]
     if off.size and not dense:
         raise ValueError(
-            f"OdeProblem: the observation time {off[0]!r} is not on the grid ({off.size} such); take it from the grid "
-            "itself, grid[k], or observe by dense output: dense=True"
+            f"OdeProblem: the observation time {off[0]:.17g} is not on the grid ({off.size} such); take it from the "
+            "grid itself, grid[k], or observe by dense output: dense=True"
         )
     return steps
 

@@ -1,14 +1,16 @@
 """The solution of an initial value problem, and the derivatives of what was computed."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from ..arrays import Array
-from ..parameters import as_cotangent
+from ..parameters import as_cotangent, as_parameters
 from ..recurrence.operator import Derivative
+from .cotangents import Bars, as_bars, as_direction, require_finite
 from .evidence import OdeEvidence, evidence_of
 from .jacobian import Jacobian, by_counts
 from .sweeps import Sweeps
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 class Sensitivities:
     """∂J with respect to everything that an initial value problem is given, from one reverse sweep.
 
-    p: (m,); u0: (n,), that of u(t₀); t0, tf: numbers, all other times fixed, steps between them keeping their proportions;
-    times: (K,), of the observation times. An observation at t₀ or t_f moves with it: both entries are the same
-    number, to be used once. For a block of j objectives each has one axis more, of length j.
+    p: (m,); u0: (n,), that of u(t₀); t0, tf: numbers, all other times fixed, steps between them keeping their
+    proportions; times: (K,), of the observation times. An observation at t₀ or t_f moves with it: both entries are the
+    same number, to be used once. For a block of j objectives each has one axis more, of length j.
     """
 
     p: Array
@@ -62,7 +64,7 @@ class Trajectory:
 
         u_bar: (K, n) or (K, n, j); q_bar: (q,) or (q, j), of the integrals. Raises ValueError, TypeError, NonFinite.
         """
-        bars = self._bars(u_bar, q_bar)
+        bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         return bars.shaped(self._swept(bars, False)[0])
 
     def sensitivities(self, u_bar: Array, q_bar: Array | None = None) -> Sensitivities:
@@ -70,20 +72,17 @@ class Trajectory:
 
         Raises TypeError if the field has no `time_derivative`; otherwise as `vjp`.
         """
-        bars = self._bars(u_bar, q_bar)
+        bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         p_bar, u0_bar, landings, inside = self._swept(bars, True)
         course = self.sweeps.course
         positions = {t: i for i, t in enumerate(course.landings)}
         times = np.array(
             [landings[positions[t]] if t in positions else inside[place] for place, t in enumerate(self.times.tolist())]
         ).reshape(self.times.size, -1)
-        return Sensitivities(
-            *(bars.shaped(part) for part in (p_bar, u0_bar)),
-            *(bars.shaped(part[None])[0] for part in (landings[0], landings[-1])),
-            bars.shaped(times),
-        )
+        t0_bar, tf_bar = (bars.shaped(landing[None])[0] for landing in (landings[0], landings[-1]))
+        return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), t0_bar, tf_bar, bars.shaped(times))
 
-    def _swept(self, bars: "Bars", timed: bool) -> tuple[Array, Array, Array, Array]:
+    def _swept(self, bars: Bars, timed: bool) -> tuple[Array, Array, Array, Array]:
         """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times inside of steps (K, j))."""
         sweeps, j = self.sweeps, bars.u.shape[2]
         N = sweeps.course.steps
@@ -101,6 +100,8 @@ class Trajectory:
         landings = sweeps.course.pulled_back(t_bar, h_bar)
         landings[0] += start.t
         p_bar = p_bar + start.p + self._through_u0(start.u0)
+        require_finite("The gradient", p_bar)
+        require_finite("The adjoint state", start.u0)
         return p_bar, start.u0, landings, inside
 
     def _through_u0(self, u0_bar: Array) -> Array:
@@ -115,7 +116,7 @@ class Trajectory:
 
         Jumps at observation times are included: λ_k is that of the state before it is observed.
         """
-        bars, sweeps = self._bars(u_bar, q_bar), self.sweeps
+        bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
         lam = np.zeros((sweeps.course.steps + 1, *bars.u.shape[1:]), dtype=self.u.dtype)
         for share in sweeps.backward(bars.u, bars.q, False):
             lam[share.k] += sweeps.total(share)
@@ -125,11 +126,16 @@ class Trajectory:
         return lam[..., 0] if bars.single else lam
 
     def accumulation(self, u_bar: Array, q_bar: Array | None = None) -> Array:
-        """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them."""
-        bars, sweeps = self._bars(u_bar, q_bar), self.sweeps
+        """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them.
+
+        That of a consistent start, and of K₁ = u'(t₀), is in the first step.
+        """
+        bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
         shares = np.zeros((sweeps.course.steps, self.p.size, bars.u.shape[2]), dtype=self.p.dtype)
         for share in sweeps.backward(bars.u, bars.q, False):
             shares[share.k] = share.p
+            if share.k == 0:  # K₁ of the first step depends on p as well.
+                shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, False).p
         return shares[..., 0] if bars.single else shares
 
     def jvp(self, p_dot: Array) -> Array:
@@ -142,8 +148,8 @@ class Trajectory:
         u̇₀ adds to what u₀(p) changes by along ṗ. Raises ValueError for other shapes.
         """
         m, n = self.p.size, self.u.shape[1]
-        p_dot = None if p_dot is None else _direction("p_dot", p_dot, m)
-        u0_dot = None if u0_dot is None else _direction("u0_dot", u0_dot, n)
+        p_dot = None if p_dot is None else as_direction("p_dot", p_dot, m, self.p.dtype.kind == "c")
+        u0_dot = None if u0_dot is None else as_direction("u0_dot", u0_dot, n, self.u.dtype.kind == "c")
         given = [v for v in (p_dot, u0_dot) if v is not None]
         if not given or len({v.shape[1:] for v in given}) > 1:
             raise ValueError(f"tangent: got directions of shapes {[v.shape for v in given]}, expected as many of each")
@@ -153,15 +159,17 @@ class Trajectory:
         along = [np.asarray(self.problem.initial.jvp(self.p, column)) for column in P.T]
         U = np.stack(along, axis=1) if along else np.zeros((n, 0))
         U = U if u0_dot is None else U + u0_dot.reshape(n, -1)
-        u_dot, q_dot = self.sweeps.forward(U, P)
+        u_dot, q_dot = self.sweeps.forward(U, P, self.integrals.size)
         q_dot = np.zeros((0, P.shape[1])) if q_dot is None else q_dot
+        require_finite("The tangent", u_dot)
+        require_finite("The tangent of the integrals", q_dot)
         return (u_dot, q_dot) if tail else (u_dot[..., 0], q_dot[..., 0])
 
     def jacobian(self, of: Array | None = None, mode: str = "auto") -> Jacobian:
         """d(outputs)/dp as a matrix: of all states observed, (K·n, m), or of j functionals ū (K, n, j), (j, m).
 
-        mode: "tangent" (a block of m directions), "adjoint" (a block of one objective an output), or "auto": the one with
-        the fewer columns; the result says which, and why.
+        mode: "tangent" (a block of m directions), "adjoint" (a block of one objective an output), or "auto": the one
+        with the fewer columns; the result says which, and why.
         """
         return by_counts(self, of, mode)
 
@@ -176,7 +184,13 @@ class Trajectory:
         t, observe: other times, as many as before; steps keep their proportions between them. p may be complex, for
         complex steps through it all. Raises ValueError for other numbers of times, StageFailure, NonFiniteField.
         """
-        landings = None
+        p = as_parameters(p)
+        if p.shape != self.p.shape:
+            raise ValueError(f"replay: got p of shape {p.shape}, expected {self.p.shape}")
+        if t is not None and len(t) != 2:
+            raise ValueError(f"replay: got t={t!r}, expected (t0, tf)")
+        if t is None and observe is None and p.dtype == self.p.dtype and np.array_equal(p, self.p):
+            return self
         if t is not None or observe is not None:
             landings = self._moved(self.problem.t if t is None else t, self.times if observe is None else observe)
             times = self.times if observe is None else np.asarray(observe, dtype=float)
@@ -194,7 +208,7 @@ class Trajectory:
         moved = [new.get(time, time) for time in old]
         moved[0] = t[0] if t[0] != old[0] else moved[0]
         moved[-1] = t[1] if t[1] != old[-1] else moved[-1]
-        if not all(a < b for a, b in zip(moved, moved[1:], strict=False)):
+        if not all(a < b for a, b in pairwise(moved)):
             raise ValueError(f"replay: got times {moved}, expected them to ascend strictly")
         return moved
 
@@ -202,42 +216,3 @@ class Trajectory:
     def evidence(self) -> OdeEvidence:
         """Steps, work, and what was kept."""
         return evidence_of(self.problem.method, self.sweeps)
-
-    def _bars(self, u_bar: Array, q_bar: Array | None) -> "Bars":
-        u_bar, q = np.asarray(u_bar), self.integrals.size
-        if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
-            raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more")
-        tail = u_bar.shape[2:]
-        if q_bar is not None:
-            q_bar = np.asarray(q_bar, dtype=float)
-            if q_bar.shape != (q, *tail):
-                raise ValueError(f"got q_bar of shape {q_bar.shape}, expected {(q, *tail)}, as u_bar has {u_bar.shape}")
-        for name, bar in (("u_bar", u_bar), ("q_bar", q_bar)):
-            if bar is not None and not np.isfinite(bar).all():
-                raise ValueError(f"{name} holds nan or inf, expected finite numbers")
-        if self.u.dtype.kind != "c" and u_bar.dtype.kind == "c":
-            u_bar = u_bar.real
-        integrals = None if q_bar is None or not q else q_bar.reshape(q, -1)
-        return Bars(u_bar.reshape((*self.u.shape, -1 if u_bar.size else (tail[0] if tail else 1))), integrals, not tail)
-
-
-@dataclass(frozen=True, eq=False)
-class Bars:
-    """Cotangents as blocks: u (K, n, j), q (q, j) or None; single: whether one objective was given, without an axis."""
-
-    u: Array
-    q: Array | None
-    single: bool
-
-    def shaped(self, block: Array) -> Array:
-        """A result (…, j) as the user expects it."""
-        return block[..., 0] if self.single else block
-
-
-def _direction(name: str, v: Array, size: int) -> Array:
-    v = np.asarray(v)
-    if v.ndim not in (1, 2) or v.shape[0] != size:
-        raise ValueError(f"got {name} of shape {v.shape}, expected ({size},) or ({size}, j)")
-    if not np.isfinite(v).all():
-        raise ValueError(f"{name} holds nan or inf, expected finite numbers")
-    return v

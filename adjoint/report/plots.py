@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ..arrays import Array
 from . import axes as look
+from .bands import Band
+from .bars import BESIDE, colour_bar
 
-BAR, GAP = 0.12, 0.1  # inches: width of a colour bar, its distance from the map
-NUMBERS = 0.62  # inches kept free for the numbers and the unit of a colour bar
+FEW = 1e3  # an axis up to so long, end over beginning, has numbers between the powers of ten
 
 
 class Shades(Enum):
@@ -58,7 +59,7 @@ class Map:
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """The colours, the points, and a bar as high as the map."""
-        width, height = self._fitted(room[0] - GAP - BAR - NUMBERS, room[1])
+        width, height = self._fitted(room[0] - BESIDE, room[1])
         x, y, across, along = ax.get_position().bounds
         inch, high = across / room[0], along / room[1] * height
         ax.set_position((x, y, width * inch, high))
@@ -76,23 +77,7 @@ class Map:
             limit(0.0, self.size[letter == "y"])
             axis.set_label_text(f"{letter} / {self.length}" if self.length else letter)
             axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-        figure = ax.get_figure(root=True)
-        assert figure is not None  # Axes of a sheet have one.
-        bar = figure.add_axes((x + (width + GAP) * inch, y, BAR * inch, high))
-        figure.colorbar(shown, cax=bar, label=self.label)
-        self._number(bar)
-        for frame in (ax, bar):
-            frame.grid(visible=False)
-            frame.spines[:].set_visible(True)
-
-    def _number(self, bar: Axes) -> None:
-        """Few round numbers along the colour bar."""
-        bar.minorticks_off()
-        if self.logarithmic:
-            bar.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            bar.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        else:
-            bar.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+        colour_bar(ax, shown, self.label, self.logarithmic, inch)
 
     def _places(self) -> Array:
         if self.points is None:
@@ -135,14 +120,15 @@ class Curve:
 class Graph:
     """Curves over a common axis.
 
-    notes: (x, y, text), each text beside its point, to the left of it where x is in the right half; level: of a
-    dotted line across, nan for none; low, high: limits of y where they are not the curves' own.
+    bands: behind them; notes: (x, y, text), each text beside its point, to the left of it where x is in the right half;
+    level: of a dotted line across, nan for none; low, high: limits of y where they are not the curves' own.
     """
 
     title: str
     x: str
     y: str
     curves: Sequence[Curve]
+    bands: Sequence[Band] = field(default=(), kw_only=True)
     notes: Sequence[tuple[float, float, str]] = field(default=(), kw_only=True)
     logarithmic: tuple[bool, bool] = field(default=(False, False), kw_only=True)
     level: float = field(default=float("nan"), kw_only=True)
@@ -151,15 +137,14 @@ class Graph:
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """The curves, named above the frame."""
+        for band in self.bands:
+            band.draw(ax)
         for curve in self.curves:
             curve.draw(ax)
         if np.isfinite(self.level):
             ax.axhline(self.level, color=look.GRAY, linestyle=":", linewidth=1.0, zorder=1.5)
         if self.logarithmic[0]:
-            ax.set_xscale("log")
-            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            ax.minorticks_off()
+            self._logarithmic_along(ax)
         if self.logarithmic[1]:
             shown = np.concatenate([curve.y for curve in self.curves])
             look.logarithmic(ax, shown[shown > 0.0])
@@ -178,3 +163,13 @@ class Graph:
                 fontsize=8.0,
             )
         look.legend(ax)
+
+    def _logarithmic_along(self, ax: Axes) -> None:
+        ax.set_xscale("log")
+        left, right = ax.get_xlim()
+        if right <= FEW * left:
+            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        else:
+            ax.xaxis.set_major_locator(LogLocator(numticks=8))
+        ax.xaxis.set_minor_locator(NullLocator())
