@@ -222,6 +222,6 @@ class March:
         self.visit(Taken(k, t, h, end, tableau, self.u, stages.K, Y))
         self.notify("forward", k, t)
         self.u, self.k = Y[-1].copy(), stages.K[-1].copy()
-        self.contraction = stages.contraction if stages.contraction > 0.0 else self.contraction
-        # The start's matrix has another γ.
-        self.stale = stages.contraction > self.control.refresh or self.start is tableau
+        self.contraction = stages.last if stages.last > 0.0 else self.contraction
+        # A small matrix costs less than the corrections that it saves; that of the start has another γ.
+        self.stale = stages.contraction > self.control.refresh or self.system.algebra.dense or self.start is tableau

@@ -50,10 +50,9 @@ class Observer:
             self._integrate(step)
 
     def _integrate(self, step: Taken) -> None:
-        system, b, c = self.system, step.tableau.b, step.tableau.c
-        for i in np.flatnonzero(b):
+        for i, b, c in step.tableau.quadrature:
             size = None if self.integrals is None else self.integrals.size
-            share = step.h * b[i] * system.integrand_rate(step.t + c[i] * step.h, step.Y[i], size)
+            share = step.h * b * self.system.integrand_rate(step.t + c * step.h, step.Y[i], size)
             self.integrals = share if self.integrals is None else self.integrals + share
 
 

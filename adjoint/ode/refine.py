@@ -1,7 +1,8 @@
 """Solutions with M − hγ J at a stage by the factors of the step: a few sweeps instead of a factorization."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
@@ -16,6 +17,9 @@ REACHED = 1e-13
 REMEMBERED = 3
 """Directions that the next one is made orthogonal to: B⁻¹A is close to the identity, and needs no more."""
 
+RECENT = 6
+"""Solutions that the next one is guessed from: those of the stages of about a step."""
+
 SWEEPS = 14
 """Corrections at most; a factorization costs as much as about twenty."""
 
@@ -24,11 +28,30 @@ NOISE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
+class Recent:
+    """Right-hand sides solved for last, and their solutions, (n,) each: the next one is close to a combination."""
+
+    pairs: deque[tuple[Array, Array]] = field(default_factory=lambda: deque(maxlen=RECENT))
+
+    def guess(self, b: Array) -> Array | None:
+        """Σ c_i w_i with Σ c_i b_i closest to b, (n,); None without any."""
+        if not self.pairs:
+            return None
+        known = np.array([pair[0] for pair in self.pairs])
+        gram = np.einsum("in,jn->ij", known.conj(), known)
+        size = np.sqrt(np.maximum(np.diag(gram).real, np.finfo(float).tiny))
+        overlap = np.einsum("in,n->i", known.conj(), b) / size
+        c = np.linalg.lstsq(gram / np.outer(size, size), overlap, rcond=1e-12)[0] / size
+        return np.asarray(np.einsum("i,in->n", c, np.array([pair[1] for pair in self.pairs])))
+
+
+@dataclass(frozen=True, eq=False)
 class StageSolver:
     """Solves with A = M − hγ J, J at one stage, in either direction.
 
-    algebra: M and how to factor; J: at the stage; hg: hγ; near: the factors of a matrix nearby, None for none. scale:
-    (n,), the size of each unknown: what corrections are measured in (the reciprocal of it for the adjoint).
+    algebra: M and how to factor; J: at the stage; hg: hγ; near: the factors of a matrix nearby. scale: (n,), the size
+    of each unknown: what corrections are measured in (the reciprocal of it for the adjoint). recent: what was solved
+    for at the stages before, in the same direction.
     """
 
     algebra: Algebra
@@ -36,11 +59,7 @@ class StageSolver:
     hg: float
     near: Inverse
     scale: Array
-
-    def apply(self, v: Array, trans: Trans) -> tuple[Array, Array]:
-        """(J v, A v), or (Jᴴ v, Aᴴ v)."""
-        Jv = times(self.J, v, trans)
-        return Jv, times(self.algebra.mass, v, trans) - self.hg * Jv
+    recent: Recent
 
     def solve(self, b: Array, trans: Trans) -> tuple[Array, Array]:
         """(w, J w) with A w = b, or (w, Jᴴ w) with Aᴴ w = b; b: (n,) or (n, j).
@@ -51,27 +70,44 @@ class StageSolver:
         if isinstance(self.J, np.ndarray):
             w = self.algebra.inverse(self.J, self.hg).solve(b, trans)
             return w, times(self.J, w, trans)
-        w, Jw = self._refined(b.reshape(b.shape[0], -1), trans, self.near) or self._factored(b, trans)
+        columns = b.reshape(b.shape[0], -1)
+        w, Jw = self._refined(columns, trans, self.near) or self._factored(columns, trans)
+        if columns.shape[1] == 1:
+            self.recent.pairs.append((columns[:, 0], w[:, 0]))
         return w.reshape(b.shape), Jw.reshape(b.shape)
+
+    @cached_property
+    def _transposed(self) -> sparse.csr_array:
+        """Jᴴ: made once, for SciPy takes longer to make it than to multiply with it."""
+        return self.J.T if self.J.dtype.kind != "c" else self.J.conj().T
+
+    def _apply(self, v: Array, trans: Trans) -> tuple[Array, Array]:
+        """(J v, A v), or (Jᴴ v, Aᴴ v)."""
+        Jv = np.asarray((self.J if trans == "N" else self._transposed) @ v)
+        return Jv, times(self.algebra.mass, v, trans) - self.hg * Jv
 
     def _factored(self, b: Array, trans: Trans) -> tuple[Array, Array]:
         inverse = self.algebra.inverse(self.J, self.hg)
-        columns = b.reshape(b.shape[0], -1)
-        refined = self._refined(columns, trans, inverse)
+        refined = self._refined(b, trans, inverse)
         if refined is None:  # Its own factors, and yet no convergence: taken as good as it gets.
-            w = inverse.solve(columns, trans)
-            return w, self.apply(w, trans)[0]
+            w = inverse.solve(b, trans)
+            return w, self._apply(w, trans)[0]
         return refined
 
     def _refined(self, b: Array, trans: Trans, near: Inverse) -> tuple[Array, Array] | None:
         scale = (1.0 / self.scale if trans == "N" else self.scale)[:, None]
+        guess = self.recent.guess(b[:, 0]) if b.shape[1] == 1 else None
+        w, Jw = np.zeros((2, *b.shape), dtype=np.result_type(b, self.J))
+        if guess is not None:
+            w = guess[:, None]
+            Jw, Aw = self._apply(w, trans)
+            b = b - Aw
         d = near.solve(b, trans)
         residual = scale * d
-        w, Jw = np.zeros_like(d), np.zeros_like(d)
-        size = reached = _norms(residual)  # ‖w‖, as it will be, but for what refinement adds.
+        size, reached = _norms(residual), _norms(scale * (w + d))
         known: deque[tuple[Array, Array, Array, Array]] = deque(maxlen=REMEMBERED)
         for left in reversed(range(SWEEPS)):
-            Jd, q = self.apply(d, trans)
+            Jd, q = self._apply(d, trans)
             q = scale * near.solve(q, trans)
             for direction, image, J_direction, norm in known:
                 component = _dots(image, q) / norm
@@ -85,7 +121,7 @@ class StageSolver:
             # The residual itself is one more correction, which leaves an error of rate · size.
             if np.all((size * rate <= REACHED * reached) | ((size <= NOISE * reached) & (rate > 0.5))):
                 count(refinements=SWEEPS - left)
-                return w + d, Jw + times(self.J, d, trans)
+                return w + d, Jw + self._apply(d, trans)[0]
             if not np.all(size * rate**left <= REACHED * reached):
                 return None
         return None

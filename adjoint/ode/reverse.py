@@ -8,7 +8,7 @@ import numpy as np
 from ..arrays import Array
 from .algebra import Inverse, times
 from .beginning import parameter_cotangents
-from .refine import StageSolver
+from .refine import Recent, StageSolver
 from .system import System
 from .tableau import Tableau
 
@@ -39,7 +39,10 @@ class Pulled:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A step as it was taken: from (t, u) over h, with the stages K of `tableau` (the extended one with seeds)."""
+    """A step as it was taken: from (t, u) over h, with the stages K of `tableau` (the extended one with seeds).
+
+    recent: what was solved for in the sweep before.
+    """
 
     system: System
     tableau: Tableau
@@ -48,6 +51,7 @@ class Step:
     u: Array
     K: Array
     inverse: Inverse | None
+    recent: Recent
 
 
 def pulled(
@@ -100,7 +104,7 @@ def _stage(step: Step, Y: Array, i: int, K_bar: Array, Y_bar: Array, scale: Arra
         w = K_bar if step.inverse is None else step.inverse.solve(K_bar, "H")
         return w, times(J, w, "H")
     assert step.inverse is not None
-    return StageSolver(system.algebra, J, hg, step.inverse, scale).solve(K_bar + hg * Y_bar, "H")
+    return StageSolver(system.algebra, J, hg, step.inverse, scale, step.recent).solve(K_bar + hg * Y_bar, "H")
 
 
 def _integrals(
@@ -109,10 +113,8 @@ def _integrals(
     """Add what h Σ b_i ℓ(t_i, Y_i, p) contributes."""
     system, tableau = step.system, step.tableau
     assert system.integrand is not None
-    for i in range(tableau.last + 1):
-        weight, ti = tableau.b[i], step.t + tableau.c[i] * step.h
-        if weight == 0.0:
-            continue
+    for i, weight, c in tableau.quadrature:
+        ti = step.t + c * step.h
         for j in range(q_bar.shape[1]):
             through_u, through_p = system.integrand_cotangents(ti, Y[i], step.h * weight * q_bar[:, j])
             Y_bar[i, :, j] += through_u
@@ -120,7 +122,7 @@ def _integrals(
         if times_bar is not None:
             rate = step.h * weight * (q_bar.T @ system.integrand_time_derivative(ti, Y[i]))
             times_bar[0][:] += rate
-            times_bar[1][:] += tableau.c[i] * rate + weight * (q_bar.T @ system.integrand(ti, Y[i], system.p))
+            times_bar[1][:] += c * rate + weight * (q_bar.T @ system.integrand(ti, Y[i], system.p))
 
 
 def _later(weights: Array, V_bar: Array) -> Array:

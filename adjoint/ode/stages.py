@@ -32,17 +32,19 @@ UNKNOWN = 0.5
 """The contraction that new factors are trusted with, before it has been measured."""
 
 SAFETY = 10.0
-"""What a contraction measured at one stage is multiplied by before first corrections at others are trusted with it."""
+"""What the contraction at the last stage of a step is multiplied by, before first corrections in the next step are
+trusted with it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stages:
     """K: (s, n). iterations: corrections of each stage, what it takes to find the same bits again; below zero for those
-    with factors of their own. contraction: the worst."""
+    with factors of their own. contraction: the worst; last: that of the last stage; 0 where it was not measured."""
 
     K: Array
     iterations: tuple[int, ...]
     contraction: float
+    last: float
 
 
 class NoConvergenceError(Exception):
@@ -58,7 +60,8 @@ def solved_stages(
     the error predicted from the contraction is below the accuracy wanted. Raises NoConvergenceError.
     Hairer & Wanner (1996), Solving ODEs II, section IV.8.
     """
-    K, hA, iterations, worst = _begun(system, tableau, h, k), h * tableau.A, [0] * tableau.stages, 0.0
+    K, hA, iterations = _begun(system, tableau, h, k), h * tableau.A, [0] * tableau.stages
+    worst = rate = 0.0
     w = h * tableau.gamma * system.weights(u)
     for i in range(int(tableau.continues), tableau.stages):
         ti, V = t + tableau.c[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
@@ -68,16 +71,16 @@ def solved_stages(
         assert inverse is not None
         stage = Stage(system, ti, V, hA[i, i], _guess(system, tableau, i, K))
         try:
-            K[i], iterations[i], rate = _chord(stage, inverse, w, known)
+            # The last stage, mostly the farthest from where the matrix was made, is measured in every step.
+            K[i], iterations[i], rate = _chord(stage, inverse, w, UNKNOWN if i == tableau.last else known)
         except NoConvergenceError:
             if not system.given:
                 raise
             K[i], corrections = _full(stage, w)
             iterations[i], rate = -corrections, 1.0
         worst = max(worst, rate)
-        known = min(UNKNOWN, SAFETY * worst) if worst > 0.0 else known
     system.tally.corrections += sum(abs(m) for m in iterations)
-    return Stages(K, tuple(iterations), worst)
+    return Stages(K, tuple(iterations), worst, rate)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from .algebra import Inverse, times
 from .beginning import Beginning
 from .course import Course, StepRecord, base_point
 from .observed import extended_stages
+from .refine import Recent
 from .reverse import Seed, Step, pulled
 from .stages import repeated_stages, values
 from .system import System
@@ -90,11 +91,12 @@ class Sweeps:
         n, j = u_bar.shape[1:]
         lam, kappa = np.zeros((n, j), dtype=self.system.dtype), np.zeros((n, j), dtype=self.system.dtype)
         landed, seeds = self._seeds(u_bar)
+        recent = Recent()
         for k, state, record in self.store.backward(self.advance):
             for place in landed.get(k + 1, []):
                 lam = lam + u_bar[place]
             found = seeds.get(k, [])
-            step = self._step(k, state, record, bool(found))
+            step = self._step(k, state, record, bool(found), recent)
             back = pulled(step, lam, kappa, q_bar, found, timed, self._scale(state[0]))
             lam, kappa = back.u, back.k
             observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
@@ -128,10 +130,10 @@ class Sweeps:
             if k == 0 and theta is None:
                 observed[place] = u_dot
         q_dot: Array | None = None
-        at = self._observed_in
+        at, recent = self._observed_in, Recent()
         for k, state, record in self.store.forward(self.advance):
             inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
-            step = self._step(k, state, record, bool(inside))
+            step = self._step(k, state, record, bool(inside), recent)
             K_dot, share = pushed(step, u_dot, k_dot, p_dot, self._scale(state[0]), integrals)
             q_dot = share if q_dot is None or share is None else q_dot + share
             for place, theta in inside:
@@ -163,13 +165,13 @@ class Sweeps:
                 seeds.setdefault(k, []).append(Seed(theta, u_bar[place], place))
         return landed, seeds
 
-    def _step(self, k: int, state: tuple[Array, ...], record: StepRecord | None, dense: bool) -> Step:
+    def _step(self, k: int, state: tuple[Array, ...], record: StepRecord | None, dense: bool, recent: Recent) -> Step:
         record = self._record(k, state) if record is None else record
         course, tableau, K = self.course, self.course.tableau[k], record.K
         if dense and tableau.extended is not tableau:
             K = extended_stages(self.system, tableau, course.t[k], course.h[k], state[0], K)
             tableau = tableau.extended
-        return Step(self.system, tableau, course.t[k], course.h[k], state[0], K, record.inverse)
+        return Step(self.system, tableau, course.t[k], course.h[k], state[0], K, record.inverse, recent)
 
     def _scale(self, u: Array) -> Array:
         return self.system.atol + self.system.rtol * np.abs(u)

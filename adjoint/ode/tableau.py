@@ -58,6 +58,11 @@ class Tableau:
         """The weights of the step, (s,): the last row of A."""
         return self.A[self.last]
 
+    @cached_property
+    def quadrature(self) -> list[tuple[int, float, float]]:
+        """(i, b_i, c_i) of the stages that count in an integral: ∫ℓ dt ≈ h Σ b_i ℓ(t + c_i h, Y_i)."""
+        return [(int(i), float(self.b[i]), float(self.c[i])) for i in np.flatnonzero(self.b)]
+
     @property
     def last(self) -> int:
         """The stage whose value is u'."""
