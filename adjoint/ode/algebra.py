@@ -14,6 +14,7 @@ from scipy.linalg import lapack
 
 from ..arrays import Array, Trans
 from ..factor import Factorization, SingularMatrix
+from ..factor.accuracy import require_symmetric
 from ..factor.counting import count
 from ..factor.matrix import SparseMatrix
 
@@ -88,6 +89,10 @@ class SparseInverse:
         if self.iterative:
             return self.factorization.solve(b, trans)
         return self.factorization.unverified(b, trans)
+
+    def verified(self, b: Array, trans: Trans) -> Array:
+        """The same, with its backward error; raises InaccurateSolve, NotSymmetric."""
+        return self.factorization.solve(b, trans)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +182,17 @@ class Algebra:
             else:
                 A = np.add(A, self.mass, order="C")
             return dense_inverse(A, "M - h gamma J")
-        return SparseInverse(self.factorize(self.combined(J, hg)), self.iterative)
+        return self.sparse_inverse(J, hg)
+
+    def sparse_inverse(self, J: sparse.csc_array, hg: float) -> "SparseInverse":
+        """The same for a sparse J; raises NotSymmetric as well, if the factorizer states what J is not."""
+        return self._sparse(self.combined(J, hg))
+
+    def _sparse(self, A: sparse.csc_array) -> "SparseInverse":
+        factorization = self.factorize(A)
+        # Newton's method would converge with the factors of another matrix too, only not a transposed solve.
+        require_symmetric(A, factorization.symmetry, factorization.name)
+        return SparseInverse(factorization, self.iterative)
 
     def combined(self, J: sparse.csc_array, hg: float) -> sparse.csc_array:
         """M − hγ J, canonical, on the union of both patterns."""
@@ -192,7 +207,7 @@ class Algebra:
             return None
         if isinstance(self.mass, np.ndarray):
             return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
-        return SparseInverse(self.factorize(self.mass), self.iterative)
+        return self._sparse(self.mass)
 
 
 def times(A: Array | sparse.csc_array | None, v: Array, trans: Trans) -> Array:

@@ -181,7 +181,7 @@ def _require_consistent(system: System, t: float, u: Array, f: Array, nulls: Nul
 def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w: Array) -> Array:
     """(∂/∂p (f(t, Y, p) − M(p) K))ᴴ w, (m, j); w: (n, j); K: None without the mass term."""
     p, mass = system.p, system.mass
-    columns = []
+    p_bar = np.empty((p.size, w.shape[1]), dtype=p.dtype)
     for j in range(w.shape[1]):
         column = np.ascontiguousarray(w[:, j])
         g = np.asarray(system.field.vjp(t, Y, p, column))
@@ -194,15 +194,14 @@ def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w:
             if through_mass.shape != p.shape:
                 raise ValueError(f"the vjp of M(p) returned shape {through_mass.shape}, expected {p.shape}")
             g = g - through_mass
-        columns.append(g if p.dtype.kind == "c" else g.real)
-    if len(columns) == 1:
-        return columns[0][:, None]
-    return np.stack(columns, axis=1) if columns else np.zeros((p.size, 0))
+        p_bar[:, j] = g if p.dtype.kind == "c" else g.real
+    return p_bar
 
 
 def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_dot: Array) -> Array:
     """∂/∂p (f(t, Y, p) − M(p) K) ṗ, (n, j); ṗ: (m, j); K: None without the mass term."""
-    mass, columns = system.mass, []
+    mass = system.mass
+    rates = np.empty((Y.size, p_dot.shape[1]), dtype=np.result_type(Y, p_dot))
     for j in range(p_dot.shape[1]):
         column = np.ascontiguousarray(p_dot[:, j])
         rate = np.asarray(system.field.jvp(t, Y, system.p, column))
@@ -213,5 +212,5 @@ def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_do
             if through_mass.shape != Y.shape:
                 raise ValueError(f"the jvp of M(p) returned shape {through_mass.shape}, expected {Y.shape}")
             rate = rate - through_mass
-        columns.append(rate)
-    return np.stack(columns, axis=1) if columns else np.zeros((Y.size, 0))
+        rates[:, j] = rate
+    return rates

@@ -64,5 +64,5 @@ def extended_stages(system: System, tableau: Tableau, t: float, h: float, u: Arr
     rows = list(K)
     for i in range(len(rows), extended.A.shape[0]):
         Y = u + h * system.combined(extended.A[i, :i], np.array(rows))
-        rows.append(explicit_stage(system, system.mass_inverse, t + extended.c[i] * h, Y))
+        rows.append(np.array(explicit_stage(system, system.mass_inverse, t + extended.c[i] * h, Y)))
     return np.array(rows)

@@ -87,10 +87,12 @@ class StageSolver:
         return Jv, times(self.algebra.mass, v, trans) - self.hg * Jv
 
     def _factored(self, b: Array, trans: Trans) -> tuple[Array, Array]:
-        inverse = self.algebra.inverse(self.J, self.hg)
+        """By factors of its own; each solution is verified, should refinement not converge even then."""
+        assert not isinstance(self.J, np.ndarray)
+        inverse = self.algebra.sparse_inverse(self.J, self.hg)
         refined = self._refined(b, trans, inverse)
-        if refined is None:  # Its own factors, and yet no convergence: taken as good as it gets.
-            w = inverse.solve(b, trans)
+        if refined is None:
+            w = inverse.verified(b, trans)
             return w, self._apply(w, trans)[0]
         return refined
 

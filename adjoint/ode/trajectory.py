@@ -105,11 +105,11 @@ class Trajectory:
         return p_bar, start.u0, landings, inside
 
     def _through_u0(self, u0_bar: Array) -> Array:
-        columns = [
-            as_cotangent(self.problem.initial.vjp(self.p, np.ascontiguousarray(column)), self.p, "the vjp of u0")
-            for column in u0_bar.T
-        ]
-        return np.stack(columns, axis=1) if columns else np.zeros((self.p.size, 0))
+        p_bar = np.empty((self.p.size, u0_bar.shape[1]), dtype=self.p.dtype)
+        for j, column in enumerate(u0_bar.T):
+            g = self.problem.initial.vjp(self.p, np.ascontiguousarray(column))
+            p_bar[:, j] = as_cotangent(g, self.p, "the vjp of u0")
+        return p_bar
 
     def adjoint(self, u_bar: Array, q_bar: Array | None = None) -> Array:
         """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n), or (N + 1, n, j): what J gains if the state is moved there.
@@ -154,13 +154,17 @@ class Trajectory:
         if not given or len({v.shape[1:] for v in given}) > 1:
             raise ValueError(f"tangent: got directions of shapes {[v.shape for v in given]}, expected as many of each")
         tail = given[0].shape[1:]
-        P = np.zeros((m, *tail)) if p_dot is None else p_dot
-        P = P.reshape(m, -1)
-        along = [np.asarray(self.problem.initial.jvp(self.p, column)) for column in P.T]
-        U = np.stack(along, axis=1) if along else np.zeros((n, 0))
-        U = U if u0_dot is None else U + u0_dot.reshape(n, -1)
+        j = tail[0] if tail else 1
+        P = np.zeros((m, j)) if p_dot is None else p_dot.reshape(m, j)
+        U = np.empty((n, j), dtype=np.result_type(self.u, P))
+        for i, column in enumerate(P.T):
+            along = np.asarray(self.problem.initial.jvp(self.p, np.ascontiguousarray(column)))
+            if along.shape != (n,):
+                raise ValueError(f"the jvp of u0 returned shape {along.shape}, expected ({n},)")
+            U[:, i] = along
+        U = U if u0_dot is None else U + u0_dot.reshape(n, j)
         u_dot, q_dot = self.sweeps.forward(U, P, self.integrals.size)
-        q_dot = np.zeros((0, P.shape[1])) if q_dot is None else q_dot
+        q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
         require_finite("The tangent of the integrals", q_dot)
         return (u_dot, q_dot) if tail else (u_dot[..., 0], q_dot[..., 0])
