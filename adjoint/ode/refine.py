@@ -14,7 +14,7 @@ from .algebra import Algebra, Inverse, times
 REACHED = 1e-13
 """Relative error of a solution, as predicted from the last correction, at which the sweeps end."""
 
-REMEMBERED = 3
+REMEMBERED = 2
 """Directions that the next one is made orthogonal to: B⁻¹A is close to the identity, and needs no more."""
 
 RECENT = 6
@@ -27,22 +27,35 @@ NOISE = 1e-9
 """Relative size below which a correction that no longer shrinks is rounding."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Recent:
     """Right-hand sides solved for last, and their solutions, (n,) each: the next one is close to a combination."""
 
-    pairs: deque[tuple[Array, Array]] = field(default_factory=lambda: deque(maxlen=RECENT))
+    rhs: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    solutions: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    gram: Array = field(default_factory=lambda: np.zeros((RECENT, RECENT)))
+    number: int = 0
+
+    def remember(self, b: Array, w: Array) -> None:
+        """Take b and w in, for the oldest of RECENT."""
+        if self.number == 0:
+            kind = np.result_type(b, w)
+            self.rhs, self.solutions = np.zeros((2, RECENT, b.size), dtype=kind)
+            self.gram = self.gram.astype(kind)
+        place = self.number % RECENT
+        self.rhs[place], self.solutions[place] = b, w
+        overlap = np.einsum("in,n->i", self.rhs.conj(), b)
+        self.gram[:, place], self.gram[place] = overlap, overlap.conj()
+        self.number += 1
 
     def guess(self, b: Array) -> Array | None:
         """Σ c_i w_i with Σ c_i b_i closest to b, (n,); None without any."""
-        if not self.pairs:
+        if not self.number:
             return None
-        known = np.array([pair[0] for pair in self.pairs])
-        gram = np.einsum("in,jn->ij", known.conj(), known)
-        size = np.sqrt(np.maximum(np.diag(gram).real, np.finfo(float).tiny))
-        overlap = np.einsum("in,n->i", known.conj(), b) / size
-        c = np.linalg.lstsq(gram / np.outer(size, size), overlap, rcond=1e-12)[0] / size
-        return np.asarray(np.einsum("i,in->n", c, np.array([pair[1] for pair in self.pairs])))
+        size = np.sqrt(np.maximum(np.diag(self.gram).real, np.finfo(float).tiny))
+        overlap = np.einsum("in,n->i", self.rhs.conj(), b) / size
+        c = np.linalg.lstsq(self.gram / np.outer(size, size), overlap, rcond=1e-12)[0] / size
+        return np.asarray(np.einsum("i,in->n", c, self.solutions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +83,11 @@ class StageSolver:
         if isinstance(self.J, np.ndarray):
             w = self.algebra.inverse(self.J, self.hg).solve(b, trans)
             return w, times(self.J, w, trans)
-        columns = b.reshape(b.shape[0], -1)
+        single = b.ndim == 1 or b.shape[1] == 1
+        columns = b.reshape(-1) if single else b
         w, Jw = self._refined(columns, trans, self.near) or self._factored(columns, trans)
-        if columns.shape[1] == 1:
-            self.recent.pairs.append((columns[:, 0], w[:, 0]))
+        if single:
+            self.recent.remember(columns, w)
         return w.reshape(b.shape), Jw.reshape(b.shape)
 
     @cached_property
@@ -97,11 +111,12 @@ class StageSolver:
         return refined
 
     def _refined(self, b: Array, trans: Trans, near: Inverse) -> tuple[Array, Array] | None:
-        scale = (1.0 / self.scale if trans == "N" else self.scale)[:, None]
-        guess = self.recent.guess(b[:, 0]) if b.shape[1] == 1 else None
+        scale = 1.0 / self.scale if trans == "N" else self.scale
+        scale = scale if b.ndim == 1 else scale[:, None]
+        guess = self.recent.guess(b) if b.ndim == 1 else None
         w, Jw = np.zeros((2, *b.shape), dtype=np.result_type(b, self.J))
         if guess is not None:
-            w = guess[:, None]
+            w = guess
             Jw, Aw = self._apply(w, trans)
             b = b - Aw
         d = near.solve(b, trans)
@@ -130,8 +145,9 @@ class StageSolver:
 
 
 def _dots(v: Array, w: Array) -> Array:
-    """vᴴ w for each column; without BLAS (see `adjoint.arrays.dot`)."""
-    return np.asarray(np.einsum("ij,ij->j", v.conj(), w))
+    """vᴴ w, for each column; without BLAS (see `adjoint.arrays.dot`)."""
+    v = v.conj() if v.dtype.kind == "c" else v
+    return np.asarray(np.einsum("i,i->" if v.ndim == 1 else "ij,ij->j", v, w))
 
 
 def _norms(v: Array) -> Array:

@@ -92,6 +92,8 @@ class Sweeps:
         lam, kappa = np.zeros((n, j), dtype=self.system.dtype), np.zeros((n, j), dtype=self.system.dtype)
         landed, seeds = self._seeds(u_bar)
         recent = Recent()
+        if j == 0:  # A block without objectives: solvers need not see it.
+            return
         for k, state, record in self.store.backward(self.advance):
             for place in landed.get(k + 1, []):
                 lam = lam + u_bar[place]

@@ -96,6 +96,8 @@ class Trajectory:
                 t_bar[share.k], h_bar[share.k] = share.t, share.h
                 for place, bar in share.observed:
                     inside[place] += bar
+        if j == 0:
+            return p_bar, lam, np.zeros((len(sweeps.course.landings), 0)), inside
         start = sweeps.beginning.pull(lam + sweeps.at_start(bars.u), kappa, timed)
         landings = sweeps.course.pulled_back(t_bar, h_bar)
         landings[0] += start.t
@@ -163,6 +165,8 @@ class Trajectory:
                 raise ValueError(f"the jvp of u0 returned shape {along.shape}, expected ({n},)")
             U[:, i] = along
         U = U if u0_dot is None else U + u0_dot.reshape(n, j)
+        if j == 0:
+            return np.zeros((*self.u.shape, 0)), np.zeros((self.integrals.size, 0))
         u_dot, q_dot = self.sweeps.forward(U, P, self.integrals.size)
         q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
