@@ -9,7 +9,7 @@ from ..arrays import Array
 from .algebra import Inverse, times
 from .beginning import parameter_cotangents
 from .refine import Recent, StageSolver
-from .system import System
+from .system import BLAS, System
 from .tableau import Tableau
 
 
@@ -127,6 +127,8 @@ def _integrals(
 
 def _later(weights: Array, V_bar: Array) -> Array:
     """Σ_i weights_i V̄_i, (n, j)."""
+    if V_bar[:1].size <= BLAS:
+        return weights.dot(V_bar.reshape(weights.size, -1)).reshape(V_bar.shape[1:])
     return np.asarray(np.einsum("i,i...->...", weights, V_bar))
 
 
