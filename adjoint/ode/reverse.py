@@ -127,8 +127,9 @@ def _integrals(
 
 def _later(weights: Array, V_bar: Array) -> Array:
     """Σ_i weights_i V̄_i, (n, j)."""
-    if V_bar[:1].size <= BLAS:
-        return weights.dot(V_bar.reshape(weights.size, -1)).reshape(V_bar.shape[1:])
+    shape = V_bar.shape[1:]
+    if shape[0] * shape[1] <= BLAS:
+        return weights.dot(V_bar.reshape(weights.size, shape[0] * shape[1])).reshape(shape)
     return np.asarray(np.einsum("i,i...->...", weights, V_bar))
 
 

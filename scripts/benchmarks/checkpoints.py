@@ -1,4 +1,4 @@
-"""A reverse sweep of 100 000 steps from 20 checkpoints: repeated steps against the closed form, memory against the plan.
+"""A reverse sweep of 100 000 steps from 20 checkpoints: repeated steps against the closed form, memory measured.
 
 python -m scripts.benchmarks.checkpoints [--out DIR] [--small]
 """
