@@ -140,7 +140,10 @@ class OdeProblem:
         times = self.times if like is None else like.times
         start = self.t[0] if like is None else like.sweeps.course.landings[0]
         system, nulls = self.system(p, like is not None)
-        tableau, u0 = self.method.tableau, np.array(self.initial(p), dtype=system.dtype)
+        tableau, first = self.method.tableau, None
+        if nulls is not None:
+            tableau, first = tableau.algebraic, self.method.start.algebraic if self.method.start else None
+        u0 = np.array(self.initial(p), dtype=system.dtype)
         u0.setflags(write=False)
         if nulls is not None and tableau.gamma == 0.0:
             raise ValueError(
@@ -159,7 +162,7 @@ class OdeProblem:
         end = self.t[1] if like is None else like.sweeps.course.landings[-1]
         observer = Observer(system, times, self.dense, float(end))
         observer.begin(float(start), beginning.u)
-        first = self.method.start if nulls is not None and tableau.continues else None
+        first = first if tableau.continues else None
         march = March(system, tableau, first, self.control, store.put, observer, notify, beginning.u, beginning.k)
         course = march.course
         with np.errstate(all="ignore"):  # What overflows is refused, by name.

@@ -78,6 +78,11 @@ class Tableau:
         A[:s, :s], A[s:] = self.A, self.extra
         return replace(self, A=A, extra=np.zeros((0, s + e)), ends=s - 1)
 
+    @cached_property
+    def algebraic(self) -> "Tableau":
+        """The same with a dense output that serves the algebraic unknowns of a DAE as well."""
+        return replace(self, dense=collocated(self.A))
+
     def weights(self, theta: float) -> Array:
         """b_i(θ), of the extended stages: u(t + θh) = u + h Σ b_i(θ) K_i."""
         return np.asarray(self.dense @ theta ** np.arange(1.0, self.dense.shape[1] + 1.0))
@@ -125,6 +130,29 @@ def continuous(A: Array) -> Array:
             rhs.append(weights[i])
     solution = np.linalg.lstsq(np.array(equations), np.array(rhs))[0]
     return solution.reshape(s, degree)
+
+
+def collocated(A: Array) -> Array:
+    """Weights Aᵀ l(θ) of u + Σ l_i(θ) (Y_i − u), a polynomial through the stages' values: (s, d).
+
+    Algebraic unknowns have no derivatives of their own, but their values at the stages are as good as the others'. The
+    error is O(h⁴) for stages of order 2 and Σ l_i c_i = θ, Σ l_i c_i² = θ², Σ l_i c_i³ = θ³, Σ l_i a_ij c_j² = θ³/3;
+    with fewer stages, or of order 1, as many of those and of Σ l_i a_ij c_j = θ²/2 are met as can be. l(1) = e_s.
+    """
+    s, c = A.shape[0], A.sum(axis=1)
+    conditions = [(c, 0, 1.0), (c**2, 1, 1.0), (A @ c, 1, 0.5), (c**3, 2, 1.0), (A @ c**2, 2, 1.0 / 3.0)]
+    degree = min(3, np.unique(np.round(c[c > 0.0], 12)).size)
+    equations, rhs = [], []
+    for row, at, value in conditions:
+        if at < degree:
+            for power in range(degree):
+                equations.append(np.kron(row, np.eye(degree)[power]))
+                rhs.append(value if at == power else 0.0)
+    for i in range(s):
+        equations.append(np.kron(np.eye(s)[i], np.ones(degree)))
+        rhs.append(float(i == s - 1))
+    l = np.linalg.lstsq(np.array(equations), np.array(rhs))[0].reshape(s, degree)  # noqa: E741
+    return np.asarray(A.T @ l)
 
 
 def hermite(A: Array) -> Array:

@@ -78,7 +78,7 @@ class Trajectory:
         positions = {t: i for i, t in enumerate(course.landings)}
         times = np.array(
             [landings[positions[t]] if t in positions else inside[place] for place, t in enumerate(self.times.tolist())]
-        ).reshape(self.times.size, -1)
+        ).reshape(inside.shape)
         t0_bar, tf_bar = (bars.shaped(landing[None])[0] for landing in (landings[0], landings[-1]))
         return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), t0_bar, tf_bar, bars.shaped(times))
 
