@@ -1,0 +1,40 @@
+"""A gradient with few states kept: what happened, and whether it has the bits of the one with all of them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import adjoint
+from adjoint.arrays import Array
+from adjoint.recurrence import Memory
+from scripts.sweep_progress import sweep_progress
+
+
+@dataclass(frozen=True, eq=False)
+class FewStates:
+    """events: of both sweeps; evidence: after them; same: whether the gradient has the same bits."""
+
+    events: list[adjoint.Event]
+    evidence: adjoint.ode.OdeEvidence
+    same: bool
+
+
+def few_states(
+    trajectory: adjoint.Trajectory, u_bar: Array, q_bar: Array | None, memory: Memory, slots: int, quiet: bool
+) -> FewStates:
+    """Both sweeps over the steps of a trajectory once more, their number known now.
+
+    slots: about how many states `memory` keeps, for the progress that is shown.
+    """
+    events: list[adjoint.Event] = []
+    with sweep_progress(trajectory.problem.t, slots, quiet) as sweeps:
+
+        def watch(event: adjoint.Event) -> None:
+            events.append(event)
+            sweeps.watch(event)
+
+        everything = replace(trajectory.problem, grid=trajectory.grid, memory=adjoint.Everything(), watch=None)
+        few = replace(everything, memory=memory, watch=watch).solve(trajectory.p)
+        g = few.vjp(u_bar, q_bar)
+    same = bool(np.array_equal(g, everything.solve(trajectory.p).vjp(u_bar, q_bar)))
+    return FewStates(events, few.evidence, same)

@@ -1,0 +1,57 @@
+"""What steering costs: the squared powers over time, and the misfit in the end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from adjoint.arrays import Array
+from adjoint.factor.matrix import SparseMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Power:
+    """ℓ = ½ |s(t)|², (1,): what the heaters cost; s is linear between the knots, (knots,), equally spaced, s."""
+
+    knots: Array
+
+    def _hats(self, t: float) -> Array:
+        return np.maximum(0.0, 1.0 - np.abs(t - self.knots) / (self.knots[1] - self.knots[0]))
+
+    def __call__(self, t: float, u: Array, p: Array) -> Array:
+        """ℓ, (1,)."""
+        return 0.5 * self.jvp(t, u, p, u, p)
+
+    def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
+        """(0, (∂ℓ/∂p)ᵀ q̄)."""
+        hats = self._hats(t)
+        return np.zeros_like(u), q_bar[0] * np.outer(hats, hats @ p.reshape(hats.size, -1)).ravel()
+
+    def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
+        """s(t) · ṡ(t), (1,)."""
+        s, s_dot = (self._hats(t) @ each.reshape(self.knots.size, -1) for each in (p, p_dot))
+        return np.array([s @ s_dot])
+
+
+@dataclass(frozen=True, eq=False)
+class Tracking:
+    """J = ½ ‖u(T) − d‖²_M + α ∫ℓ dt of the outputs y = (u(t₁), …, u(T), ∫ℓ dt). target: d, (n,); alpha: m² s."""
+
+    mass: SparseMatrix
+    target: Array
+    alpha: float
+
+    def misfit(self, y: Array) -> Array:
+        """u(T) − d, (n,)."""
+        return y[-1 - self.target.size : -1] - self.target
+
+    def value(self, y: Array, p: Array) -> float:
+        """J, K² m²."""
+        error = self.misfit(y)
+        return float(0.5 * (error @ (self.mass @ error)) + self.alpha * y[-1])
+
+    def gradients(self, y: Array, p: Array) -> tuple[Array, Array]:
+        """(∂J/∂y, 0)."""
+        y_bar = np.zeros_like(y)
+        y_bar[-1 - self.target.size : -1] = self.mass @ self.misfit(y)
+        y_bar[-1] = self.alpha
+        return y_bar, np.zeros_like(p)
