@@ -78,7 +78,7 @@ def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tup
     No stage is then further away than half a step. Where the step begins for methods that do not know K₁.
     """
     if not tableau.continues:
-        return t, u
+        return t, u.copy()  # Of its own, so that all states take as many bytes.
     half = 0.5 * hg / tableau.gamma
     return t + half, u + half * k
 

@@ -31,6 +31,10 @@ LIMIT = np.iinfo(np.int32).max
 GROWTH = 1e6
 """Pivots larger than this times max|a_ij| lose too many digits: the matching of other values no longer suits."""
 
+SMALL = 50_000
+"""Unknowns of an unsymmetric matrix up to which minimum degree is taken: on 2·32² to 2·128² unknowns of two reacting
+species solves took 0.65 to 0.8 of the time, factorizations 0.8 to 1.2."""
+
 MISSED = 1e-2
 """A residual above this times ‖b‖, after refinement, is no rounding."""
 
@@ -155,10 +159,10 @@ class _Analysis:
 
     def match(self, values: Array, name: str) -> _Matched:
         """Reorder, match (unless definite) and analyse; raises SolveError."""
-        handle, error = Handle.analysed(self.layout.pattern, parameters(self.symmetry), values)
+        handle, error = Handle.analysed(self.layout.pattern, parameters(self.symmetry, self.layout.pattern.n), values)
         if error:
             # MKL's matching fails on matrices that fall into blocks of two, and says that memory is short.
-            handle, error = Handle.analysed(self.layout.pattern, parameters("hermitian"), values)
+            handle, error = Handle.analysed(self.layout.pattern, parameters("hermitian", self.layout.pattern.n), values)
         if error:
             raise failure(error, self.layout.pattern.mtype, 0, name)
         self.matched = _Matched(handle)
@@ -212,11 +216,12 @@ def _growth(factors: _Factors, values: Array) -> float:
         return float(factors.pivots().max() / np.abs(values).max())
 
 
-def parameters(symmetry: Symmetry) -> Array:
-    """Pardiso's iparm; the number in MKL's manual is the index here plus one."""
+def parameters(symmetry: Symmetry, n: int) -> Array:
+    """Pardiso's iparm for n unknowns; the number in MKL's manual is the index here plus one."""
     iparm = np.zeros(64, dtype=np.int32)
     iparm[0] = 1  # no defaults
-    iparm[1] = 2  # nested dissection (METIS)
+    # Minimum degree leaves fewer entries in factors of small grids, nested dissection (METIS) in those of large ones.
+    iparm[1] = 0 if symmetry == "none" and n <= SMALL else 2
     iparm[9] = 13 if symmetry == "none" else 11  # perturb pivots below 10⁻¹³ ‖A‖, or 10⁻¹¹ ‖A‖
     iparm[12] = symmetry != "hermitian"  # a matching
     iparm[23] = 10  # two-level factorization: quickest, and the same bits each time
