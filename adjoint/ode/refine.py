@@ -1,6 +1,5 @@
 """Solutions with M − hγ J at a stage by the factors of the step: a few sweeps instead of a factorization."""
 
-from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,11 +10,8 @@ from ..arrays import Array, Trans
 from ..factor.counting import count
 from .algebra import Algebra, Inverse, times
 
-REACHED = 1e-13
+REACHED = 2e-13
 """Relative error of a solution, as predicted from the last correction, at which the sweeps end."""
-
-REMEMBERED = 2
-"""Directions that the next one is made orthogonal to: B⁻¹A is close to the identity, and needs no more."""
 
 RECENT = 6
 """Solutions that the next one is guessed from: those of the stages of about a step."""
@@ -122,15 +118,16 @@ class StageSolver:
         d = near.solve(b, trans)
         residual = scale * d
         size, reached = _norms(residual), _norms(scale * (w + d))
-        known: deque[tuple[Array, Array, Array, Array]] = deque(maxlen=REMEMBERED)
+        before: tuple[Array, Array, Array, Array] | None = None
         for left in reversed(range(SWEEPS)):
             Jd, q = self._apply(d, trans)
             q = scale * near.solve(q, trans)
-            for direction, image, J_direction, norm in known:
+            if before is not None:  # B⁻¹A is close to the identity: one direction to be orthogonal to is enough.
+                direction, image, J_direction, norm = before
                 component = _dots(image, q) / norm
                 d, q, Jd = d - component * direction, q - component * image, Jd - component * J_direction
             norm = _positive(_dots(q, q).real)
-            known.append((d, q, Jd, norm))
+            before = d, q, Jd, norm
             step = _dots(q, residual) / norm
             w, Jw, residual = w + step * d, Jw + step * Jd, residual - step * q
             last, size, d = size, _norms(residual), residual / scale
