@@ -8,6 +8,7 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from ..factor import NonFinite, SolveError
 from .errors import NonFiniteField, StageFailure, StepTooSmall, failure
+from .stages import NoConvergenceError
 from .system import System
 
 
@@ -37,14 +38,16 @@ def explained(system: System, last: Refusal | None, t: float, h: float, steps: i
             steps,
         )
         return error
+    finite_jacobian = _finite_jacobian(system, last)
     with np.errstate(all="ignore"):
         rates = [system.rate(time, last.u) for time in (last.t, last.t + 0.5 * last.h, last.t + last.h)]
-    if last.error is not None or not all(np.isfinite(f).all() for f in rates):
+    nonfinite = isinstance(last.cause, NoConvergenceError) and last.cause.nonfinite
+    if last.error is not None or not all(np.isfinite(f).all() for f in rates) or (nonfinite and finite_jacobian):
         return failure(NonFiniteField, f"The field is nan or inf after any step, one of {h:.3g} too.", t, steps)
     causes = (
         "a wrong jacobian, a singular one (a DAE of higher index), atol = 0 for an unknown that is 0, a discontinuity"
     )
-    if isinstance(last.cause, NonFinite) or not _finite_jacobian(system, last):
+    if isinstance(last.cause, NonFinite) or not finite_jacobian:
         causes = "the jacobian of the field holds nan or inf"
     error = failure(
         StageFailure,
@@ -52,7 +55,8 @@ def explained(system: System, last: Refusal | None, t: float, h: float, steps: i
         t,
         steps,
     )
-    error.__cause__ = last.cause
+    if isinstance(last.cause, SolveError):
+        error.__cause__ = last.cause
     return error
 
 

@@ -161,7 +161,8 @@ class March:
             raise failure(
                 TooManySteps,
                 f"{steps} steps, as many as allowed (max_steps), before t = {pace.b:.6g}; the next one would be "
-                f"{h:.3g} long. Is the problem stiff, and the method explicit? Are the tolerances too tight?",
+                f"{h:.3g} long, and {self.course.rejected} were rejected. {self._doubt()} Are the tolerances too "
+                "tight?",
                 t,
                 steps,
             )
@@ -169,6 +170,11 @@ class March:
         whole = pace.n == 1 and not pace.rejections
         if pace.rejections >= REJECTIONS or not (whole or h > 16.0 * np.finfo(float).eps * abs(t)):
             raise explained(self.system, self.refused, t, h, steps)
+
+    def _doubt(self) -> str:
+        if self.tableau.gamma == 0.0:
+            return "Is the problem stiff, and the method explicit?"
+        return "Is the jacobian of the field right? Newton's method depends on it."
 
     def _stages(self, t: float, h: float) -> Stages | None:
         """The stages of a step, with a new matrix if the old one does not serve; None if that does not help."""
@@ -198,8 +204,8 @@ class March:
         self.contraction = UNKNOWN
         try:
             return solved_stages(self.system, self.step, t, h, self.u, self.k, self.inverse, UNKNOWN)
-        except NoConvergenceError:
-            self.stale = True
+        except NoConvergenceError as error:
+            self.stale, self.cause = True, error
             return None
 
     def _accept(self, t: float, end: float, h: float, stages: Stages, Y: Array, error: float) -> None:

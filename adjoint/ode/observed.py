@@ -52,7 +52,7 @@ class Observer:
     def _integrate(self, step: Taken) -> None:
         for i, b, c in step.tableau.quadrature:
             size = None if self.integrals is None else self.integrals.size
-            share = step.h * b * self.system.integrand_rate(step.t + c * step.h, step.Y[i], size)
+            share = step.h * b * self.system.integrand_rate(step.t + c * step.h, step.Y[i], size, step.k)
             self.integrals = share if self.integrals is None else self.integrals + share
 
 

@@ -172,8 +172,9 @@ class OdeProblem:
                 march.fixed(self._steps_given, landings_of(self.t, times, self.dense))
             else:
                 march.adaptive(landings_of(self.t, times, self.dense), self.control.first_step)
-        store.finish(course.steps)
         sweeps = Sweeps(system, beginning, course, observer.places, store, notify)
+        with sweeps.dated():
+            store.finish(course.steps)
         u = np.stack(observer.u) if observer.u else np.zeros((0, system.n), dtype=system.dtype)
         integrals = np.zeros(0) if observer.integrals is None else observer.integrals
         return Trajectory(self, p, times, u, integrals, u0, sweeps)

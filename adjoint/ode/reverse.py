@@ -1,4 +1,4 @@
-"""The reverse sweep of one step: the transposed stage equations (docs/math.md, eqs. 47–49)."""
+"""The reverse sweep of one step: the transposed stage equations (docs/math.md, eqs. 52–54)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -48,7 +48,14 @@ class Stages:
 
 
 class NoConvergenceError(Exception):
-    """Newton's method does not converge within one step: which has to be shorter, or its matrix newer."""
+    """Newton's method does not converge within one step: which has to be shorter, or its matrix newer.
+
+    nonfinite: whether the first correction already was nan or inf.
+    """
+
+    def __init__(self, nonfinite: bool) -> None:
+        super().__init__("no convergence")
+        self.nonfinite = nonfinite
 
 
 def solved_stages(
@@ -127,7 +134,7 @@ def _chord(stage: Stage, inverse: Inverse, w: Array, known: float) -> tuple[Arra
         else:
             hopeless = m > 1 and not (rate < 1.0 and size * rate ** (most - m) <= enough)
         if hopeless or m == most or not size < np.inf:
-            raise NoConvergenceError
+            raise NoConvergenceError(m == 1 and not np.isfinite(d).all())
         last = size
     if not system.perturbed:
         return K, m, measured
@@ -175,7 +182,7 @@ def _full(stage: Stage, w: Array) -> tuple[Array, int]:
             break
         if size <= enough or factor <= DAMPED:
             return _imaginary(stage, inverse, K, d)[0] if system.perturbed else K, m
-    raise NoConvergenceError
+    raise NoConvergenceError(False)
 
 
 def repeated_stages(

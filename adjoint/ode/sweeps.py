@@ -1,12 +1,14 @@
 """The sweeps through a trajectory, in reverse and tangent, over its frozen steps."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
+from ..recurrence import StorageFailed
 from ..recurrence.storage import Store
 from .algebra import Inverse, times
 from .beginning import Beginning
@@ -17,6 +19,9 @@ from .reverse import Seed, Step, pulled
 from .stages import repeated_stages, values
 from .system import System
 from .tangent import pushed
+
+Kept = tuple[int, tuple[Array, ...], StepRecord | None]
+"""(k, the state before step k, its record or None)."""
 
 Progress = Callable[[str, int, float], None]
 """Told ("reverse" or "tangent", step, t) as sweeps go."""
@@ -86,6 +91,19 @@ class Sweeps:
             self._latest.append((key, self.system.inverse(course.base_t[k], state[2], key[1])))
         return self._latest[0][1]
 
+    @contextmanager
+    def dated(self) -> Iterator[None]:
+        """Note the time in errors of the storage, which only knows the number of the step."""
+        try:
+            yield
+        except StorageFailed as error:
+            error.t = float(self.course.grid()[min(error.steps, self.course.steps)])
+            raise
+
+    def _dated(self, steps: Iterator[Kept]) -> Iterator[Kept]:
+        with self.dated():
+            yield from steps
+
     def backward(self, u_bar: Array, q_bar: Array | None, timed: bool) -> Iterator[Share]:
         """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j)."""
         n, j = u_bar.shape[1:]
@@ -94,7 +112,7 @@ class Sweeps:
         recent = Recent()
         if j == 0:  # A block without objectives: solvers need not see it.
             return
-        for k, state, record in self.store.backward(self.advance):
+        for k, state, record in self._dated(self.store.backward(self.advance)):
             for place in landed.get(k + 1, []):
                 lam = lam + u_bar[place]
             found = seeds.get(k, [])
@@ -133,7 +151,7 @@ class Sweeps:
                 observed[place] = u_dot
         q_dot: Array | None = None
         at, recent = self._observed_in, Recent()
-        for k, state, record in self.store.forward(self.advance):
+        for k, state, record in self._dated(self.store.forward(self.advance)):
             inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
             step = self._step(k, state, record, bool(inside), recent)
             K_dot, share = pushed(step, u_dot, k_dot, p_dot, self._scale(state[0]), integrals)

@@ -116,7 +116,7 @@ class System:
             return weights.dot(K)
         return np.asarray(np.einsum("...j,j...->...", weights, K) if weights.ndim == 1 else _products(weights, K))
 
-    def integrand_rate(self, t: float, u: Array, q: int | None) -> Array:
+    def integrand_rate(self, t: float, u: Array, q: int | None, steps: int) -> Array:
         """ℓ(t, u, p), (q,); q: as before, None the first time. Raises TypeError, ValueError, NonFiniteField."""
         assert self.integrand is not None
         rate = np.asarray(self.integrand(t, u, self.p))
@@ -126,7 +126,7 @@ class System:
         if rate.dtype.kind == "c" and not self.perturbed:
             raise TypeError(f"the integrand returned {rate.dtype}, expected float64: integrals are real")
         if not np.isfinite(rate).all():
-            raise failure(NonFiniteField, f"The integrand is {rate[~np.isfinite(rate)][0]} at t = {t:.6g}.", t, 0)
+            raise failure(NonFiniteField, f"The integrand is {rate[~np.isfinite(rate)][0]} at t = {t:.6g}.", t, steps)
         return rate
 
     def integrand_cotangents(self, t: float, u: Array, q_bar: Array) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from ..arrays import Array
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tableau:
-    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, j ≤ i, and u' = Y_s (docs/math.md, eq. 45).
+    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, j ≤ i, and u' = Y_s (docs/math.md, eq. 49).
 
     A: (s, s), lower triangular; its last row is b. Its diagonal is zero (explicit) or the same γ in each implicit
     stage; a first stage with a₁₁ = 0 is the last one of the step before: K₁ = K_s. errors: weights (s,) of embedded

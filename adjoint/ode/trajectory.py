@@ -40,7 +40,7 @@ class Trajectory:
     """u at the observation times, and the exact derivative of the steps that computed it.
 
     times: (K,); u: (K, n); integrals: (q,), ∫ℓ dt; p: (m,); u0: (n,) as given. Step sizes are frozen: derivatives are
-    those of `replay`, at any tolerance (docs/math.md, section 13).
+    those of `replay`, at any tolerance (docs/math.md, section 14).
     """
 
     problem: "OdeProblem"
