@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sparse
 
 from ..arrays import Array
+from ..factor import lu
 from ..recurrence import StorageFailed
 from ..recurrence.storage import Store
 from .algebra import Inverse, times
@@ -125,13 +127,22 @@ class Sweeps:
         self._latest.clear()
 
     def total(self, share: Share) -> Array:
-        """∂J/∂u where a step begins, K₁ = M⁻¹ f(t, u) included, (n, j); of a DAE without K₁, which no u' depends on."""
-        system = self.system
-        if self.beginning.nulls is not None or not self.course.tableau[share.k].continues:
+        """∂J/∂u where a step begins, K₁ included, (n, j): docs/math.md, eq. 55.
+
+        Of a DAE that of consistent states: its algebraic unknowns follow the others.
+        """
+        system, nulls = self.system, self.beginning.nulls
+        if not self.course.tableau[share.k].continues:
             return share.u
-        inverse = system.mass_inverse
-        w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
-        return share.u + times(system.jacobian(self.course.t[share.k], share.state), w, "H")
+        J = system.jacobian(self.course.t[share.k], share.state)
+        if nulls is None:
+            inverse = system.mass_inverse
+            w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
+            return share.u + times(J, w, "H")
+        along = nulls.N @ nulls.N.conj().T
+        A = sparse.csc_array(sparse.csc_array(system.mass.matrix) + sparse.csc_array(J) @ along)
+        A.sum_duplicates()
+        return share.u + times(J, lu(A).solve(np.asarray(share.K1 - along @ share.u), "H"), "H")
 
     def at_start(self, u_bar: Array) -> Array:
         """What is observed where it begins, (n, j): no step has it."""
