@@ -7,6 +7,7 @@ import numpy as np
 from ..arrays import Array
 from ..factor import NonFinite, SingularMatrix
 from .algebra import Inverse
+from .stage import Stage
 from .system import System, rms
 from .tableau import Tableau
 
@@ -68,15 +69,15 @@ def solved_stages(
     Hairer & Wanner (1996), Solving ODEs II, section IV.8.
     """
     K, hA, iterations = _begun(system, tableau, h, k), h * tableau.A, [0] * tableau.stages
-    worst = rate = 0.0
+    nodes, hg, worst, rate = tableau.c.tolist(), h * tableau.gamma, 0.0, 0.0
     w = h * tableau.gamma * system.weights(u)
     for i in range(int(tableau.continues), tableau.stages):
-        ti, V = t + tableau.c[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
+        ti, V = t + nodes[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
         if tableau.gamma == 0.0:
             K[i] = explicit_stage(system, inverse, ti, V)
             continue
         assert inverse is not None
-        stage = Stage(system, ti, V, hA[i, i], _guess(system, tableau, i, K))
+        stage = Stage(system, ti, V, hg, _guess(system, tableau, i, K))
         try:
             # The last stage, mostly the farthest from where the matrix was made, is measured in every step.
             K[i], iterations[i], rate = _chord(stage, inverse, w, UNKNOWN if i == tableau.last else known)
@@ -90,36 +91,16 @@ def solved_stages(
     return Stages(K, tuple(iterations), worst, rate)
 
 
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """M K = f(t, V + hγ K), from a guess of K."""
-
-    system: System
-    t: float
-    V: Array
-    hg: float
-    guess: Array
-
-    def correction(self, K: Array, inverse: Inverse) -> Array:
-        """B⁻¹ (f(t, V + hγ K) − M K), B ≈ M − hγ ∂f/∂u."""
-        M = self.system.mass.matrix
-        r = self.system.rate(self.t, self.V + self.hg * K)
-        return inverse.solve(r - (K if M is None else M @ K), "N")
-
-    def inverse(self, K: Array) -> Inverse:
-        """The factors of M − hγ ∂f/∂u at K itself."""
-        return self.system.inverse(self.t, self.V + self.hg * K, self.hg)
-
-
 def _chord(stage: Stage, inverse: Inverse, w: Array, known: float) -> tuple[Array, int, float]:
     """(K, corrections, contraction) by factors nearby; w: what turns a change of K into units of the tolerances."""
     system, K, last, rate, measured = stage.system, stage.guess, 0.0, known, 0.0
     enough = min(1e-2, system.accuracy / system.rtol)
     most = PERSISTENT if system.given else ITERATIONS
+    correction = stage.corrections(inverse)
     for m in range(1, most + 1):
-        d = stage.correction(K, inverse)
+        d = correction(K)
         K = K + d
-        size = rms(d.real * w) if system.perturbed else rms(d * w)
+        size = rms(d.real * w if system.perturbed else d * w)
         if m > 1:
             measured = size / last if last else 0.0
             # A correction that happens to be small once does not show that all that follow are.
@@ -144,13 +125,13 @@ def _chord(stage: Stage, inverse: Inverse, w: Array, known: float) -> tuple[Arra
 
 def _imaginary(stage: Stage, inverse: Inverse, K: Array, d: Array) -> tuple[Array, int]:
     """K once its imaginary part, which follows the real one, has converged as well, and the corrections it took."""
-    best, idle = np.inf, 0
+    best, idle, correction = np.inf, 0, stage.corrections(inverse)
     for further in range(PERSISTENT):
         change = float(np.abs(d.imag).max())
         best, idle = (change, 0) if change < 0.5 * best else (best, idle + 1)
         if change <= 1e-16 * float(np.abs(K.imag).max()) or idle > 3:
             return K, further
-        d = stage.correction(K, inverse)
+        d = correction(K)
         K = K + d
     return K, PERSISTENT
 
@@ -167,10 +148,11 @@ def _full(stage: Stage, w: Array) -> tuple[Array, int]:
             inverse = stage.inverse(K)
         except (SingularMatrix, NonFinite):
             break
-        d = stage.correction(K, inverse)
+        correction = stage.corrections(inverse)
+        d = correction(K)
         size, factor = rms(d.real * w), 1.0
         while factor > DAMPED:
-            later = stage.correction(K + factor * d, inverse)
+            later = correction(K + factor * d)
             if rms(later.real * w) <= (1.0 - 0.25 * factor) * size:
                 break
             factor *= 0.5
@@ -197,16 +179,17 @@ def repeated_stages(
 ) -> Array:
     """The K of `solved_stages` once more, to the last bit: as many corrections, and no questions asked."""
     K, hA = _begun(system, tableau, h, k), h * tableau.A
+    nodes, hg = tableau.c.tolist(), h * tableau.gamma
     for i in range(int(tableau.continues), tableau.stages):
-        ti, V = t + tableau.c[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
+        ti, V = t + nodes[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
         if tableau.gamma == 0.0:
             K[i] = explicit_stage(system, inverse, ti, V)
             continue
         assert inverse is not None
-        stage = Stage(system, ti, V, hA[i, i], _guess(system, tableau, i, K))
-        Ki = stage.guess
+        stage = Stage(system, ti, V, hg, _guess(system, tableau, i, K))
+        Ki, correction = stage.guess, stage.corrections(inverse)
         for _ in range(iterations[i]):
-            Ki = Ki + stage.correction(Ki, inverse)
+            Ki = Ki + correction(Ki)
         K[i] = Ki if iterations[i] >= 0 else _full(stage, h * tableau.gamma * system.weights(u))[0]
     return K
 

@@ -59,9 +59,10 @@ class System:
         """f(t, u, p), (n,), as the field has it, nan included."""
         self.tally.evaluations += 1
         f = self.field(t, u, self.p)
-        return f if f.__class__ is np.ndarray and f.shape == self.shape and f.dtype == self.dtype else self._checked(f)
+        return f if f.__class__ is np.ndarray and f.shape == self.shape and f.dtype == self.dtype else self.checked(f)
 
-    def _checked(self, f: Array) -> Array:
+    def checked(self, f: Array) -> Array:
+        """What the field returned, as an array (n,) of numbers; raises TypeError or ValueError if it is none."""
         f = np.asarray(f)
         if f.dtype.kind not in "fciu":
             raise TypeError(f"the field returned dtype {f.dtype}, expected float64 (n,)")
@@ -78,7 +79,7 @@ class System:
         seen = u.view()
         seen.flags.writeable = False
         try:
-            f = self._checked(self.field(t, seen, self.p))
+            f = self.checked(self.field(t, seen, self.p))
         except ValueError as error:
             if "read-only" not in str(error):
                 raise
