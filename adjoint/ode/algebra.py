@@ -169,7 +169,7 @@ class Algebra:
             return J if isinstance(J, np.ndarray) else J.toarray()
         if isinstance(J, sparse.csc_array) and J.has_canonical_format:
             return J
-        J = sparse.csc_array(J)
+        J = sparse.csc_array(J, copy=True)  # The user's arrays are not sorted in place.
         J.sum_duplicates()
         return J
 

@@ -26,7 +26,7 @@ class LinearIntegrand:
 
     @cached_property
     def _rows(self) -> Array | SparseMatrix:
-        return self.C if sparse.issparse(self.C) else np.atleast_2d(np.asarray(self.C, dtype=float))
+        return sparse.csr_array(self.C) if sparse.issparse(self.C) else np.atleast_2d(np.asarray(self.C, dtype=float))
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """C u, (q,)."""
