@@ -25,6 +25,9 @@ SMALL = 2.0**-18
 """The step of a single difference, 4e-6: its truncation error, for exp(60 u) too, and its rounding are below
 `AGREEMENT`."""
 
+VANISHING = 1e-180
+"""Derivatives below this are not compared: times a step of 1e-100 they underflow, as at the tail of a front."""
+
 TINY = 2.0**-23
 """A step, 1e-7, far smaller than those of extrapolated differences: what was rounding there is far larger here."""
 
@@ -56,7 +59,7 @@ def doubtful(function: Callable[[Array], Array], x: Array, v: Array, derivative:
         except Exception:  # The function's own.
             return np.empty(0, dtype=int)
         rounding = 1e1 * float(np.finfo(float).eps) / SMALL * terms
-    return np.flatnonzero(gap > AGREEMENT * np.abs(derivative) + rounding)
+    return np.flatnonzero(gap > AGREEMENT * np.abs(derivative) + rounding + VANISHING)
 
 
 def disagreement(
@@ -72,7 +75,7 @@ def disagreement(
         try:
             value, error = differences(function, x, v, LEVELS)
             scale = np.maximum(np.abs(derivative), np.abs(value))
-            allowed = AGREEMENT * scale + MARGIN * error + _NOISE * (np.abs(function(x)) + terms)
+            allowed = AGREEMENT * scale + MARGIN * error + _NOISE * (np.abs(function(x)) + terms) + VANISHING
             wrong = ~(np.abs(value - derivative) <= allowed) & np.isfinite(value)
             if wrong.any():
                 again = difference(function, x, v, TINY)

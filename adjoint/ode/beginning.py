@@ -99,6 +99,8 @@ def begun(system: System, t: float, u0: Array, nulls: NullSpace | None, consiste
     Raises InconsistentStart, NonFiniteField, SingularMatrix for an M that is singular although it does not look so.
     """
     f = system.first_rate(t, u0)
+    if u0.dtype.kind == "c" and not system.perturbed:
+        system.jacobian(t, u0)  # Fields derived from functions know no complex states: told here, not after the solve.
     if nulls is None:
         k = np.zeros(system.n, dtype=system.dtype)
         if derived:

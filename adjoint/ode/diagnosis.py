@@ -45,7 +45,8 @@ def explained(system: System, last: Refusal | None, t: float, h: float, steps: i
     if last.error is not None or not all(np.isfinite(f).all() for f in rates) or (nonfinite and finite_jacobian):
         return failure(NonFiniteField, f"The field is nan or inf after any step, one of {h:.3g} too.", t, steps)
     causes = (
-        "a wrong jacobian, a singular one (a DAE of higher index), atol = 0 for an unknown that is 0, a discontinuity"
+        "a solution that blows up, a wrong jacobian, a singular one (a DAE of higher index), atol = 0 for an unknown "
+        "that is 0, a discontinuity"
     )
     if isinstance(last.cause, NonFinite) or not finite_jacobian:
         causes = "the jacobian of the field holds nan or inf"
@@ -61,8 +62,11 @@ def explained(system: System, last: Refusal | None, t: float, h: float, steps: i
 
 
 def _finite_jacobian(system: System, last: Refusal) -> bool:
-    with np.errstate(all="ignore"):
-        J = system.jacobian(last.t + last.h, last.u)
+    try:
+        with np.errstate(all="ignore"):
+            J = system.jacobian(last.t + last.h, last.u)
+    except NonFinite:  # Derived fields say so themselves.
+        return False
     return bool(np.isfinite(J.data if sparse.issparse(J) else J).all())
 
 

@@ -89,8 +89,8 @@ class Sweeps:
             return self.system.mass_inverse
         key = (course.base[k], course.base_hg[k])
         if not (self._latest and self._latest[0][0] == key):
-            self._latest.clear()  # Before the next: one at a time takes memory.
-            self._latest.append((key, self.system.inverse(course.base_t[k], state[2], key[1])))
+            # The one before goes when this one is there: backends keep their memory while any factors are alive.
+            self._latest[:] = [(key, self.system.inverse(course.base_t[k], state[2], key[1]))]
         return self._latest[0][1]
 
     @contextmanager
