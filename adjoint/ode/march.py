@@ -181,13 +181,13 @@ class March:
         tableau = self.step
         if tableau.gamma == 0.0:
             self.inverse = self.system.mass_inverse
-            return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, 0.0)
+            return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, 0.0, True)
         hg = h * tableau.gamma
         if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
             return self._renewed(t, h, hg)
         known = max(min(UNKNOWN, SAFETY * self.contraction), abs(hg / self.base_hg - 1.0))
         try:
-            return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, known)
+            return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, known, False)
         except NoConvergenceError:
             return None if self.base == self.course.steps else self._renewed(t, h, hg)
 
@@ -203,7 +203,7 @@ class March:
         self.stale = False
         self.contraction = UNKNOWN
         try:
-            return solved_stages(self.system, self.step, t, h, self.u, self.k, self.inverse, UNKNOWN)
+            return solved_stages(self.system, self.step, t, h, self.u, self.k, self.inverse, UNKNOWN, True)
         except NoConvergenceError as error:
             self.stale, self.cause = True, error
             return None

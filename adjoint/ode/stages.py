@@ -17,6 +17,9 @@ ITERATIONS = 14
 PERSISTENT = 60
 """The same on a given grid, where none can be."""
 
+IDLE = 3
+"""Corrections that do not halve the smallest one before, after which it is rounding, or hopeless."""
+
 SLOW = 0.4
 """Contraction above which a chord iteration on a given grid is given up for factors of its own."""
 
@@ -60,13 +63,21 @@ class NoConvergenceError(Exception):
 
 
 def solved_stages(
-    system: System, tableau: Tableau, t: float, h: float, u: Array, k: Array, inverse: Inverse | None, known: float
+    system: System,
+    tableau: Tableau,
+    t: float,
+    h: float,
+    u: Array,
+    k: Array,
+    inverse: Inverse | None,
+    known: float,
+    fresh: bool,
 ) -> Stages:
     """The stages of the step from (t, u), K₁ = k being the last stage before; known: the contraction so far.
 
-    inverse: factors of M − hγ ∂f/∂u at a point nearby; of M, or None, for an explicit method. Newton's method ends when
-    the error predicted from the contraction is below the accuracy wanted. Raises NoConvergenceError.
-    Hairer & Wanner (1996), Solving ODEs II, section IV.8.
+    inverse: factors of M − hγ ∂f/∂u at a point nearby, fresh: whether they were made for this step; of M, or None, for an
+    explicit method. Newton's method ends when the error predicted from the contraction is below the accuracy wanted.
+    Raises NoConvergenceError. Hairer & Wanner (1996), Solving ODEs II, section IV.8.
     """
     K, hA, iterations = _begun(system, tableau, h, k), h * tableau.A, [0] * tableau.stages
     nodes, hg, worst, rate = tableau.c.tolist(), h * tableau.gamma, 0.0, 0.0
@@ -80,7 +91,7 @@ def solved_stages(
         stage = Stage(system, ti, V, hg, _guess(system, tableau, i, K))
         try:
             # The last stage, mostly the farthest from where the matrix was made, is measured in every step.
-            K[i], iterations[i], rate = _chord(stage, inverse, w, UNKNOWN if i == tableau.last else known)
+            K[i], iterations[i], rate = _chord(stage, inverse, w, UNKNOWN if i == tableau.last else known, fresh)
         except NoConvergenceError:
             if not system.given:
                 raise
@@ -91,9 +102,13 @@ def solved_stages(
     return Stages(K, tuple(iterations), worst, rate)
 
 
-def _chord(stage: Stage, inverse: Inverse, w: Array, known: float) -> tuple[Array, int, float]:
-    """(K, corrections, contraction) by factors nearby; w: what turns a change of K into units of the tolerances."""
-    system, K, last, rate, measured = stage.system, stage.guess, 0.0, known, 0.0
+def _chord(stage: Stage, inverse: Inverse, w: Array, known: float, fresh: bool) -> tuple[Array, int, float]:
+    """(K, corrections, contraction) by factors nearby.
+
+    w: what turns a change of K into units of the tolerances. known: the contraction, before it is measured. fresh:
+    whether the factors were made for this step.
+    """
+    system, K, last, rate, measured, best, idle = stage.system, stage.guess, 0.0, known, 0.0, np.inf, 0
     enough = min(1e-2, system.accuracy / system.rtol)
     most = PERSISTENT if system.given else ITERATIONS
     correction = stage.corrections(inverse)
@@ -109,14 +124,18 @@ def _chord(stage: Stage, inverse: Inverse, w: Array, known: float) -> tuple[Arra
             break
         if system.given:  # The first rates may belong to components of different kinds.
             hopeless = m > 4 and not rate <= SLOW
-        elif m > 1 and size <= ROUNDING and size >= 0.9 * last:  # What is left is rounding.
-            measured = 0.0
-            break
+        elif m > 1 and size <= ROUNDING:
+            # Rounding, of unknowns with tiny tolerances next to large ones: no longer halved by three corrections.
+            if size >= 0.9 * last or (fresh and (idle >= IDLE or m == most)):
+                measured = 0.0
+                break
+            hopeless = idle >= IDLE
         else:
             hopeless = m > 1 and not (rate < 1.0 and size * rate ** (most - m) <= enough)
         if hopeless or m == most or not size < np.inf:
             raise NoConvergenceError(m == 1 and not np.isfinite(d).all())
         last = size
+        best, idle = (size, 0) if size < 0.5 * best else (best, idle + 1)
     if not system.perturbed:
         return K, m, measured
     K, further = _imaginary(stage, inverse, K, d)
