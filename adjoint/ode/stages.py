@@ -75,7 +75,7 @@ def solved_stages(
 ) -> Stages:
     """The stages of the step from (t, u), K₁ = k being the last stage before; known: the contraction so far.
 
-    inverse: factors of M − hγ ∂f/∂u at a point nearby, fresh: whether they were made for this step; of M, or None, for an
+    inverse: factors of M − hγ ∂f/∂u nearby, fresh: whether they were made for this step; of M, or None, for an
     explicit method. Newton's method ends when the error predicted from the contraction is below the accuracy wanted.
     Raises NoConvergenceError. Hairer & Wanner (1996), Solving ODEs II, section IV.8.
     """
@@ -162,6 +162,9 @@ def _full(stage: Stage, w: Array) -> tuple[Array, int]:
     """
     system, K = stage.system, stage.guess
     enough = min(1e-2, system.accuracy / system.rtol)
+    # Unknowns of 0 next to others of 6 are known to no more than the rounding of these, however small atol is.
+    ulps = 100.0 * float(np.finfo(float).eps * np.abs(stage.V).max()) / stage.hg
+    rounding = max(ROUNDING, ulps * rms(w))
     for m in range(1, NEWTON + 1):
         try:
             inverse = stage.inverse(K)
@@ -177,7 +180,7 @@ def _full(stage: Stage, w: Array) -> tuple[Array, int]:
             factor *= 0.5
         else:
             # Rounding; or a valley that only a whole step may lead out of.
-            factor = 1.0 if size > ROUNDING else factor
+            factor = 1.0 if size > rounding else factor
         K = K + factor * d
         if not size < np.inf:
             break
