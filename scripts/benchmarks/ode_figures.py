@@ -1,0 +1,38 @@
+"""Work–precision diagrams: the error of a gradient over the seconds it took."""
+
+from pathlib import Path
+
+import numpy as np
+
+from adjoint.report import axes as look
+from adjoint.report.plots import Curve, Graph
+from adjoint.report.sheet import write_sheet
+
+OURS = (look.BLUE, look.SKY, look.GREEN)
+THEIRS = {
+    "diffrax, reverse": (look.VERMILLION, "s"),
+    "diffrax, forward mode": (look.VERMILLION, "^"),
+    "torchdiffeq, backprop": (look.ORANGE, "s"),
+    "torchdiffeq, adjoint": (look.ORANGE, "^"),
+    "CasADi (CVODES)": (look.PURPLE, "s"),
+    "sundials4py (CVODES)": (look.PURPLE, "^"),
+    "scikit-sundae (CVODE)": (look.PURPLE, "D"),
+    "pydiffsol": (look.GRAY, "s"),
+}
+WIDTH = 7.0  # inches
+
+Row = dict[str, float | str]
+
+
+def work_precision(path: Path, title: str, subtitle: str, rows: list[Row]) -> None:
+    """One curve for each library: ours solid with dots, others dashed."""
+    known = [row for row in rows if "error" in row]
+    curves, colors = [], iter(OURS)
+    for name in dict.fromkeys(str(row["library"]) for row in known):
+        seconds, errors = (
+            np.array([float(r[key]) for r in known if r["library"] == name]) for key in ("seconds", "error")
+        )
+        color, marker = THEIRS.get(name) or (next(colors), "o")
+        curves.append(Curve(seconds, errors, name, color, dashed=name in THEIRS, marker=marker))
+    graph = Graph("", "value and gradient / s", "relative error of the gradient", curves, logarithmic=(True, True))
+    write_sheet(path, title, subtitle, [graph], columns=1, frame=WIDTH)
