@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .arrays import Array
+from .derivative import Derivative
 from .factor import Counts, Evidence, NonFinite
 from .factor.counting import collecting, phase
 from .factor.matrix import as_right_hand_side, finite_sum
@@ -98,37 +99,7 @@ class SteadySolution:
         The state is flattened in C order. Block products are block solves. Of a complex state with real
         parameters it is the complex matrix ∂u_i/∂p_j. Works with lsqr, svds, …
         """
-        shape = (self.u.size, self.p.size)
-        return LinearOperator(
-            shape,
-            matvec=lambda v: self._forward(v.reshape(-1, 1))[:, 0],
-            rmatvec=lambda w: self._backward(w.reshape(-1, 1))[:, 0],
-            matmat=self._forward,
-            rmatmat=self._backward,
-            dtype=np.result_type(self.u.dtype, self.p.dtype),
-        )
-
-    def _forward(self, V: Array) -> Array:
-        """(du/dp) V, (n·k, j)."""
-        j = V.shape[1]
-        if V.dtype.kind == "c" and self.p.dtype.kind == "f":
-            # Physics with real parameters may only take real directions.
-            both = self._forward(np.hstack([V.real, V.imag]))
-            return both[:, :j] + 1j * both[:, j:]
-        return self.jvp(V).reshape(self.u.size, j)
-
-    def _backward(self, W: Array) -> Array:
-        """(du/dp)ᴴ W, (m, j)."""
-        j = W.shape[1]
-        complex_matrix = self.u.dtype.kind == "c" or W.dtype.kind == "c"
-        if complex_matrix and self.p.dtype.kind == "f":
-            # The vjp is the real part of Dᴴw; the imaginary part of Dᴴw is the real part of Dᴴ(−i w).
-            both = self._backward_real(np.hstack([W, -1j * W]))
-            return both[:, :j] + 1j * both[:, j:]
-        return self._backward_real(W)
-
-    def _backward_real(self, W: Array) -> Array:
-        return self.vjp(W.reshape((*self.u.shape, W.shape[1])))
+        return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     @property
     def evidence(self) -> Evidence:

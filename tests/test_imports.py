@@ -13,6 +13,7 @@ ALLOWED = {
     "adjoint.factor": {"adjoint.arrays", "adjoint.factor"},
     "adjoint.residual": {"adjoint.arrays"},
     "adjoint.parameters": {"adjoint.arrays", "adjoint.factor"},
+    "adjoint.derivative": {"adjoint.arrays"},
     "adjoint.matrices": {
         *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
     },
@@ -21,7 +22,10 @@ ALLOWED = {
         *("adjoint.residual", "adjoint.span"),
     },
     "adjoint.span": {"adjoint.arrays", "adjoint.factor"},
-    "adjoint.steady": {"adjoint.arrays", "adjoint.factor", "adjoint.parameters", "adjoint.residual", "adjoint.span"},
+    "adjoint.steady": {
+        *("adjoint.arrays", "adjoint.derivative", "adjoint.factor", "adjoint.parameters", "adjoint.residual"),
+        "adjoint.span",
+    },
     "adjoint.linear": {
         *("adjoint.arrays", "adjoint.dirichlet", "adjoint.factor", "adjoint.matrices", "adjoint.parameters"),
         *("adjoint.residual", "adjoint.span", "adjoint.steady"),
@@ -48,8 +52,8 @@ ALLOWED = {
         *("adjoint.parameters", "adjoint.residual", "adjoint.span", "adjoint.steady"),
     },
     "adjoint.recurrence": {
-        *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.recurrence"),
-        "adjoint.residual",
+        *("adjoint.arrays", "adjoint.derivative", "adjoint.factor", "adjoint.matrices", "adjoint.parameters"),
+        *("adjoint.recurrence", "adjoint.residual"),
     },
     "adjoint.objectives": {
         *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
@@ -59,7 +63,8 @@ ALLOWED = {
         *("adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.objectives", "adjoint.parameters"),
     },
     "adjoint.ode": {
-        *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.ode", "adjoint.parameters"),
+        *("adjoint.arrays", "adjoint.derivative", "adjoint.factor", "adjoint.matrices", "adjoint.ode"),
+        "adjoint.parameters",
         *("adjoint.recurrence", "adjoint.residual"),
     },
     "adjoint.check": {"adjoint.arrays", "adjoint.parameters", "adjoint.reduced"},

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from ..arrays import Array
+from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
-from ..recurrence.operator import Derivative
 from .cotangents import Bars, as_bars, as_direction, require_finite
 from .evidence import OdeEvidence, evidence_of
 from .jacobian import Jacobian, by_counts

@@ -7,11 +7,11 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from ..arrays import Array
+from ..derivative import Derivative
 from ..factor import Counts, NonFinite
 from ..factor.counting import collecting, phase
 from ..parameters import as_parameters
 from .chain import Chain
-from .operator import Derivative
 from .records import Record
 from .storage import Store, Usage
 
