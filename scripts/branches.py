@@ -20,6 +20,7 @@ from problems.bratu import bratu
 from problems.ignition import ignition
 from scripts.branch import Branch
 from scripts.branch_figures import draw_line, draw_square
+from scripts.options import parsed
 
 MESHES, SQUARE = (15, 31, 63, 127, 255, 511), (95, 71)  # interior points on the line; on the square
 SMALL_MESHES, SMALL_SQUARE = (15, 31, 63, 127), (23, 15)
@@ -86,11 +87,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser("python -m scripts.branches", description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="coarse meshes: seconds")
-    parser.add_argument("--out", required=True, help="directory for everything that is written")
-    options = parser.parse_args(arguments)
-    if not options.out:
-        parser.error("--out is empty, expected a directory")
-    return options
+    return parsed(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from scripts.few_states import few_states
 from scripts.kinetics.figures import Story, draw
 from scripts.kinetics.fitting import TRIALS, WIDE, coverage, fit, stepped
 from scripts.kinetics.rates import Experiment
+from scripts.options import parsed
 from scripts.progress import progress
 
 TIMES = np.geomspace(1e-4, 1e5, 40)  # s
@@ -87,11 +88,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m scripts.kinetics_fit", description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help=f"{FEW} fits to further noise in place of {FITS}: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
-    parser.add_argument("--out", required=True, help="directory for everything that is written")
-    options = parser.parse_args(arguments)
-    if not options.out:
-        parser.error("--out is empty, expected a directory")
-    return options
+    return parsed(parser, arguments)
 
 
 if __name__ == "__main__":

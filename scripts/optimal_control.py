@@ -19,6 +19,7 @@ import numpy as np
 
 import adjoint
 from scripts.few_states import few_states
+from scripts.options import parsed
 from scripts.steering.courses import draw_course
 from scripts.steering.fields import Story, draw_fields
 from scripts.steering.optimum import optimum
@@ -86,11 +87,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m scripts.optimal_control", description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="20 x 14 cells, 9 knots: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
-    parser.add_argument("--out", required=True, help="directory for everything that is written")
-    options = parser.parse_args(arguments)
-    if not options.out:
-        parser.error("--out is empty, expected a directory")
-    return options
+    return parsed(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from adjoint.report.axes import BLUE, VERMILLION
 from problems.thermography import Exponential, Thermography
 from problems.variation import TotalVariation
 from scripts.gauss_newton import Iterate, fit
+from scripts.options import parsed
 from scripts.progress import progress
 
 CELLS, SENSORS, SMALL = (120, 90), (40, 30), ((40, 30), (20, 15))
@@ -106,11 +107,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, default=60, help="at most so many (default: 60)")
     parser.add_argument("--small", action="store_true", help="40 x 30 cells: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
-    parser.add_argument("--out", required=True, help="directory for everything that is written")
-    options = parser.parse_args(arguments)
-    if not options.out:
-        parser.error("--out is empty, expected a directory")
-    return options
+    return parsed(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from adjoint.report import HistoryWriter, Recorder, environment, read_history, w
 from problems.elasticity import mbb
 from problems.filters import density_filter, helmholtz_filter
 from problems.grid import Grid
+from scripts.options import parsed
 from scripts.progress import progress
 
 RADIUS, CHANGE = 0.04, 0.01  # of the filter, relative to the width; of the densities, at which the run ends
@@ -105,10 +106,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, default=300, help="at most so many (default: 300)")
     parser.add_argument("--small", action="store_true", help="the published 60 x 20 mesh: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
-    parser.add_argument("--out", required=True, help="directory for everything that is written")
-    options = parser.parse_args(arguments)
-    if not options.out:
-        parser.error("--out is empty, expected a directory")
+    options = parsed(parser, arguments)
     options.nelx, options.nely = SMALL if options.small else (options.nelx, options.nely)
     return options
 

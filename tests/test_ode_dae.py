@@ -292,3 +292,15 @@ def test_purely_algebraic_systems_follow_their_roots(method):
     np.testing.assert_allclose(trajectory.u, expected, rtol=1e-11)
     gradient = trajectory.jvp(np.array([0.0, 0.0, 1.0]))
     assert relative(gradient, 1.0 / (3.0 * expected**2 + 1.0)) <= 1e-11
+
+
+@pytest.mark.parametrize("method", [adjoint.Tsit5(), adjoint.ESDIRK4()], ids=repr)
+def test_a_large_coupled_mass_matrix_that_is_singular_is_refused_by_name(method):
+    """M of more unknowns than are searched for null vectors: its solves are verified."""
+    n, rng = 700, np.random.default_rng(0)
+    ring = sparse.eye_array(n) - sparse.csc_array(np.roll(np.eye(n), 1, axis=0))
+    M = sparse.csc_array(ring.T @ sparse.diags_array(rng.uniform(0.5, 2.0, n)) @ ring)
+    M.sum_duplicates()
+    field = adjoint.complex_step_field(lambda t, u, p: 1.0 - p[0] * u, n=n, m=1)
+    with pytest.raises((adjoint.SingularMatrix, adjoint.InaccurateSolve)):
+        adjoint.OdeProblem(field, np.linspace(0.0, 1.0, n), (0.0, 1.0), mass=M, method=method).solve(np.ones(1))

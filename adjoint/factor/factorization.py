@@ -83,10 +83,7 @@ class Factorization:
             return self._verified(columns, trans).reshape(b.shape)
 
     def unverified(self, b: Array, trans: Trans = "N") -> Array:
-        """The same without a check: for iterations that verify what they find, such as Newton's.
-
-        b: (n,) or (n, k), finite. Raises ForkedProcess in a forked child.
-        """
+        """The same without a check, for iterations that verify what they find; b: (n,) or (n, k), finite."""
         same_process(self._process)
         columns = b.reshape(b.shape[0], -1)
         with collecting(self.counts):

@@ -73,10 +73,10 @@ def dense_inverse(A: Array, what: str) -> DenseInverse:
 
 @dataclass(frozen=True, eq=False)
 class SparseInverse:
-    """Sparse factors, or a Krylov method, which is asked as it is."""
+    """Sparse factors. careful: whether each solve is verified: those of Krylov methods, and of M alone."""
 
     factorization: Factorization
-    iterative: bool
+    careful: bool
 
     @cached_property
     def nbytes(self) -> int:
@@ -86,8 +86,8 @@ class SparseInverse:
 
     def solve(self, b: Array, trans: Trans) -> Array:
         """A⁻¹ b, A⁻ᵀ b or A⁻ᴴ b."""
-        if self.iterative:
-            return self.factorization.solve(b, trans)
+        if self.careful:
+            return self.verified(b, trans)
         return self.factorization.unverified(b, trans)
 
     def verified(self, b: Array, trans: Trans) -> Array:
@@ -186,13 +186,13 @@ class Algebra:
 
     def sparse_inverse(self, J: sparse.csc_array, hg: float) -> "SparseInverse":
         """The same for a sparse J; raises NotSymmetric as well, if the factorizer states what J is not."""
-        return self._sparse(self.combined(J, hg))
+        return self._sparse(self.combined(J, hg), self.iterative)
 
-    def _sparse(self, A: sparse.csc_array) -> "SparseInverse":
+    def _sparse(self, A: sparse.csc_array, careful: bool) -> "SparseInverse":
         factorization = self.factorize(A)
         # Newton's method would converge with the factors of another matrix too, only not a transposed solve.
         require_symmetric(A, factorization.symmetry, factorization.name)
-        return SparseInverse(factorization, self.iterative)
+        return SparseInverse(factorization, careful)
 
     def combined(self, J: sparse.csc_array, hg: float) -> sparse.csc_array:
         """M − hγ J, canonical, on the union of both patterns."""
@@ -207,7 +207,7 @@ class Algebra:
             return None
         if isinstance(self.mass, np.ndarray):
             return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
-        return self._sparse(self.mass)
+        return self._sparse(self.mass, True)  # No iteration follows that would find out.
 
 
 def times(A: Array | sparse.csc_array | None, v: Array, trans: Trans) -> Array:

@@ -19,7 +19,7 @@ from ..residual import Matrix, Vector
 from .algebra import Algebra
 from .beginning import begun
 from .control import Control
-from .course import StepRecord
+from .course import Course, StepRecord
 from .field import Field, Integrand
 from .march import March
 from .mass import as_mass, mass_at
@@ -151,33 +151,39 @@ class OdeProblem:
                 "implicit method, such as adjoint.ESDIRK4()"
             )
         beginning = begun(system, float(start), u0, nulls, self.consistent, tableau.continues)
-        if like is None:
-            known = None if self._steps_given is None else self._steps_given.size - 1
-        else:
-            known = like.sweeps.course.steps
-        notify = _notifier(self.watch)
-        store: Store[StepRecord] = self.memory.open(
-            known, lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan"))
-        )
         end = self.t[1] if like is None else like.sweeps.course.landings[-1]
         observer = Observer(system, times, self.dense, float(end))
         observer.begin(float(start), beginning.u)
+        notify, course = _notifier(self.watch), Course()
+        store: Store[StepRecord] = self.memory.open(
+            self._known_steps(like), lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan"))
+        )
         first = first if tableau.continues else None
-        march = March(system, tableau, first, self.control, store.put, observer, notify, beginning.u, beginning.k)
-        course = march.course
-        with np.errstate(all="ignore"):  # What overflows is refused, by name.
-            if like is not None:
-                march.repeated(like.sweeps.course)
-            elif self._steps_given is not None:
-                march.fixed(self._steps_given, landings_of(self.t, times, self.dense))
-            else:
-                march.adaptive(landings_of(self.t, times, self.dense), self.control.first_step)
+        u, k = beginning.u, beginning.k
+        march = March(system, tableau, first, self.control, store.put, observer, notify, u, k, course)
+        self._taken(march, like)
         sweeps = Sweeps(system, beginning, course, observer.places, store, notify)
         with sweeps.dated():
             store.finish(course.steps)
         u = np.stack(observer.u) if observer.u else np.zeros((0, system.n), dtype=system.dtype)
         integrals = np.zeros(0) if observer.integrals is None else observer.integrals
         return Trajectory(self, p, times, u, integrals, u0, sweeps)
+
+    def _known_steps(self, like: Trajectory | None) -> int | None:
+        """The number of steps, where it is known beforehand."""
+        if like is not None:
+            return like.sweeps.course.steps
+        return None if self._steps_given is None else self._steps_given.size - 1
+
+    def _taken(self, march: March, like: Trajectory | None) -> None:
+        """Take all steps: those of `like`, those of the grid, or those that the error control chooses."""
+        with np.errstate(all="ignore"):  # What overflows is refused, by name.
+            if like is not None:
+                march.repeated(like.sweeps.course)
+            elif self._steps_given is not None:
+                march.fixed(self._steps_given, landings_of(self.t, self.times, self.dense))
+            else:
+                march.adaptive(landings_of(self.t, self.times, self.dense), self.control.first_step)
 
     def system(self, p: Array, replay: bool) -> tuple[System, NullSpace | None]:
         """The equations at p, and the null spaces of M; replay: whether a complex p is a perturbation of a real one."""

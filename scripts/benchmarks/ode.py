@@ -16,7 +16,7 @@ import numpy as np
 import adjoint
 from adjoint.arrays import Array
 from scripts.benchmarks.ode_anchor import Anchor
-from scripts.benchmarks.ode_cases import Case, brusselator, lotka_volterra, robertson
+from scripts.benchmarks.ode_cases import Case, Unsuited, brusselator, lotka_volterra, robertson
 from scripts.benchmarks.ode_figures import Row, work_precision
 from scripts.benchmarks.ode_ours import BYTES, METHODS, TOLERANCES, Ours, exact, ours
 from scripts.benchmarks.ode_peers import PEERS
@@ -88,7 +88,7 @@ def diagram(case: Case, cells: int, small: bool, rounds: int, interpreters: Inte
             for rtol in PEER_TOLERANCES[:1] if small else PEER_TOLERANCES:
                 rows.append(theirs(peer, case, rtol, anchor, rounds, best))
                 report(case, rows[-1])
-                if peer.over or str(rows[-1].get("failed")).startswith("NotImplemented"):
+                if peer.over or str(rows[-1].get("failed")).startswith(Unsuited.__name__):
                     break
     return rows
 

@@ -18,6 +18,10 @@ NOISE = 0.05  # of an observation
 BRUSSELATOR_TF = 1.0
 
 
+class Unsuited(Exception):
+    """A library has no method for a case."""
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """J = c·∫u dt + ½ w Σ_k |u(t_k) − d_k|² along u' = f(t, u, p) on (0, tf), with dJ/dp wanted.

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torchdiffeq import odeint, odeint_adjoint
 
-from scripts.benchmarks.ode_cases import Case
+from scripts.benchmarks.ode_cases import Case, Unsuited
 from scripts.benchmarks.ode_peers import Prepared
 
 
@@ -33,7 +33,7 @@ def continuous(case: Case, rtol: float) -> Prepared:
 def prepared(case: Case, rtol: float, solve) -> Prepared:  # type: ignore[no-untyped-def]
     """Value and gradient by one of the two."""
     if case.name != "Lotka-Volterra":
-        raise NotImplementedError("explicit methods only")
+        raise Unsuited("explicit methods only, of which a stiff problem takes millions of steps")
     f, u0, data = Field(case.p), torch.tensor(case.u0), torch.tensor(case.data)
     times = torch.tensor(case.times)
 
