@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.optimize import CriteriaState
+from adjoint.optimize import State
 from adjoint.report import HistoryWriter, Recorder, environment, read_history, write_design, write_report, write_vti
 from problems.elasticity import mbb
 from problems.filters import density_filter, helmholtz_filter
@@ -40,15 +40,15 @@ def main(options: argparse.Namespace) -> adjoint.Result:
     stop = adjoint.Stopping(iterations=options.iterations, change=CHANGE, stationarity=0.0)
     start = np.full(elements, options.volume)
 
-    def measures(state: CriteriaState) -> dict[str, float | None]:
+    def measures(state: State) -> dict[str, float | None]:
         density = smooth(state.x)
         return {
             "projected_gradient": state.projected,
             "kkt": state.stationarity,
-            "multiplier": state.multiplier,
+            "multiplier": float(state.multipliers[0]) / volume.bound,
             "step": algorithm.move,
             "volume": float(density.mean()),
-            "constraint_violation": state.violation / elements,
+            "constraint_violation": max(0.0, float(state.constraints[0])) * volume.bound / elements,
             "grayness": float(4.0 * np.mean(density * (1.0 - density))),
         }
 
@@ -71,7 +71,7 @@ def main(options: argparse.Namespace) -> adjoint.Result:
     designs: list[tuple[int, np.ndarray]] = []
     with progress(options.iterations, options.quiet) as show, recorder.running():
 
-        def each(state: CriteriaState) -> None:
+        def each(state: State) -> None:
             recorder(state)
             designs.append((state.iteration, np.clip(smooth(state.x), 0.0, 1.0).reshape(nelx, nely).T))
             if len(designs) > MOST_DESIGNS:

@@ -90,7 +90,7 @@ def test_criteria_with_growing_objective_go_as_low_as_they_may():
     upside_down = f.of(adjoint.Sum([f.objective], [-1.0]))
     volume = adjoint.LinearConstraint.volume(density, np.ones(48), 0.5)
     state = adjoint.OptimalityCriteria(volume, move=0.1).start(upside_down, x)
-    np.testing.assert_allclose(state.proposal, 0.4)
+    np.testing.assert_allclose(state.memory["proposal"], 0.4)
 
 
 @pytest.mark.parametrize(

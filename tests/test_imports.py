@@ -70,7 +70,7 @@ ALLOWED = {
     "adjoint.check": {"adjoint.arrays", "adjoint.parameters", "adjoint.reduced"},
     "adjoint.optimize": {
         *("adjoint.arrays", "adjoint.check", "adjoint.design", "adjoint.factor", "adjoint.optimize"),
-        *("adjoint.parameters", "adjoint.reduced"),
+        *("adjoint.objectives", "adjoint.parameters", "adjoint.reduced"),
     },
     "adjoint": {"adjoint"},
     "problems": {"adjoint", "problems"},

@@ -1,28 +1,36 @@
 """Optimizers: one algorithm a file, each a frozen dataclass with `start` and `advance` on a frozen state."""
 
-from .constraints import Constraint, DesignConstraint, LinearConstraint
-from .criteria import CriteriaState, OptimalityCriteria, SensitivityFilter
-from .descent import Box, DescentState, SteepestDescent
+from .bounds import Box
+from .checkpoint import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
+from .constraints import Constraint, DesignConstraint, FunctionConstraint, LinearConstraint, StateConstraint
+from .criteria import OptimalityCriteria, SensitivityFilter
+from .derivative_check import WrongGradient
+from .descent import SteepestDescent
 from .inner import Euclidean, InnerProduct, MassMatrix, Weighted
-from .run import Algorithm, Result, State, Status, Stopping, WrongGradient, descend, minimize
+from .run import Result, descend, minimize
 from .search import Backtracking
+from .state import Algorithm, State
+from .stopping import Progress, Status, Stopping
 
 __all__ = [
     "Algorithm",
     "Backtracking",
     "Box",
+    "Checkpoint",
+    "CheckpointError",
     "Constraint",
-    "CriteriaState",
-    "DescentState",
     "DesignConstraint",
     "Euclidean",
+    "FunctionConstraint",
     "InnerProduct",
     "LinearConstraint",
     "MassMatrix",
     "OptimalityCriteria",
+    "Progress",
     "Result",
     "SensitivityFilter",
     "State",
+    "StateConstraint",
     "Status",
     "SteepestDescent",
     "Stopping",
@@ -30,4 +38,6 @@ __all__ = [
     "WrongGradient",
     "descend",
     "minimize",
+    "read_checkpoint",
+    "write_checkpoint",
 ]

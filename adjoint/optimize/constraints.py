@@ -1,16 +1,44 @@
-"""One inequality constraint on the design: c(x) ≤ bound."""
+"""Constraints: c ≤ bound, or c = bound, of the design or of the state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from ..arrays import Array, dot
 from ..design import DesignMap
+from ..objectives import Objective
+from ..reduced import Point
+from .state import Function
+
+
+class Valued(Protocol):
+    """A number that depends on the design, its derivative on demand; a `Point` is one."""
+
+    @property
+    def value(self) -> float:
+        """c."""
+
+    @property
+    def gradient(self) -> Array:
+        """dc/dx, (m,)."""
 
 
 class Constraint(Protocol):
-    """c(x) ≤ bound."""
+    """c ≤ bound (or = bound, where an algorithm takes equalities), c a function of an evaluated point."""
+
+    @property
+    def bound(self) -> float:
+        """The largest value allowed."""
+
+    def at(self, point: Point) -> Valued:
+        """c at the point."""
+
+
+class DesignOnly(Protocol):
+    """A constraint that knows no state: c(x) ≤ bound."""
 
     @property
     def bound(self) -> float:
@@ -21,6 +49,24 @@ class Constraint(Protocol):
 
     def gradient(self, x: Array) -> Array:
         """dc/dx, (m,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class AtDesign:
+    """A constraint on the design, at x."""
+
+    constraint: DesignOnly
+    x: Array
+
+    @cached_property
+    def value(self) -> float:
+        """c(x)."""
+        return self.constraint.value(self.x)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """dc/dx, (m,)."""
+        return self.constraint.gradient(self.x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +98,10 @@ class LinearConstraint:
         """w."""
         return self.weights
 
+    def at(self, point: Point) -> AtDesign:
+        """c at the point's design."""
+        return AtDesign(self, point.x)
+
 
 @dataclass(frozen=True, eq=False)
 class DesignConstraint:
@@ -74,6 +124,64 @@ class DesignConstraint:
     def gradient(self, x: Array) -> Array:
         """(∂φ/∂x)ᵀ w."""
         return self.design.vjp(x, self.weights)
+
+    def at(self, point: Point) -> AtDesign:
+        """c at the point's design."""
+        return AtDesign(self, point.x)
+
+
+@dataclass(frozen=True, eq=False)
+class StateConstraint:
+    """J(u, p) ≤ bound, of the solution that the objective has already: no further forward solve.
+
+    The gradients of several of them at one point take one block of transposed solves.
+    """
+
+    objective: Objective
+    bound: float
+
+    def at(self, point: Point) -> Point:
+        """J at the point's solution."""
+        return point.of(self.objective)
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionConstraint:
+    """c(x) ≤ bound, c a function of its own, such as a `Reduced` of another problem: evaluated once a point."""
+
+    function: Function
+    bound: float
+
+    def at(self, point: Point) -> Point:
+        """c at the point's design."""
+        return self.function(point.x)
+
+
+@dataclass(frozen=True, eq=False)
+class Excess:
+    """(c_i − bound_i) / scale_i at a point, scale_i = |bound_i|, or 1 for a bound of zero; met where ≤ 0."""
+
+    values: Array
+    scales: Array
+    _parts: tuple[Valued, ...]
+
+    @cached_property
+    def gradients(self) -> Array:
+        """(k, m)."""
+        return np.stack([part.gradient / scale for part, scale in zip(self._parts, self.scales, strict=True)])
+
+
+def excess(constraints: Sequence[Constraint], point: Point) -> Excess:
+    """All constraints at a point, in order, those of the state as one block; at least one."""
+    of_state = [c for c in constraints if isinstance(c, StateConstraint)]
+    block = iter(point.of_each([c.objective for c in of_state]) if of_state else ())
+    parts: tuple[Valued, ...] = tuple(
+        next(block) if isinstance(c, StateConstraint) else c.at(point) for c in constraints
+    )
+    bounds = np.array([c.bound for c in constraints], dtype=float)
+    scales = np.where(bounds == 0.0, 1.0, np.abs(bounds))
+    values = (np.array([part.value for part in parts]) - bounds) / scales
+    return Excess(values, scales, parts)
 
 
 def _volumes(volumes: Array, fraction: float) -> Array:

@@ -4,8 +4,7 @@ Bendsøe & Sigmund (2004), Topology Optimization, section 1.2.1; Andreassen, Cla
 (2011), Struct. Multidiscip. Optim. 43, 1, section 2.4, whose printed figures it reproduces.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,11 +12,17 @@ from ..arrays import Array, dot
 from ..design import DesignMap
 from ..parameters import as_parameters
 from ..reduced import Point
-from .constraints import Constraint
-from .descent import Box
+from .bounds import Box
+from .constraints import DesignOnly
+from .evaluation import attempt, first_point, gradient_of
+from .state import Function, State
+from .stopping import Status
 
 FLAT = 1e-10
 """Relative to its largest, a ∂c/∂x below this is rounding: of a steep projection, filtered. Such densities stay."""
+
+NEARER = 8
+"""Designs tried, each halfway to the last one, where a solve fails at the proposal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,31 +43,11 @@ class SensitivityFilter:
 
 
 @dataclass(frozen=True, eq=False)
-class CriteriaState:
-    """Where OC stands. One iteration is an analysis at x and the update that follows from it.
-
-    iteration: analyses so far, the first included; value, gradient: at x; multiplier: of the constraint, from
-    the update; proposal: the updated design, not analysed yet; change: max|proposal − x|; violation: c(x) − bound,
-    at least 0; stationarity: max|g + λ ∇c| relative to max|g|, bounds taken into account (KKT residual), λ its
-    least-squares multiplier; projected: max|P(x − (g + λ ∇c)/max|g|) − x|, P onto the bounds; stuck: never.
-    """
-
-    iteration: int
-    x: Array
-    value: float
-    gradient: Array
-    multiplier: float
-    proposal: Array
-    change: float
-    violation: float
-    stationarity: float
-    projected: float
-    stuck: bool = False
-
-
-@dataclass(frozen=True, eq=False)
 class OptimalityCriteria:
     """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds, λ by bisection (docs/math.md, eq. 29).
+
+    An iteration is an analysis and the update that follows from it: the start is the first, and a state's `change` that
+    of the update, to memory["proposal"]. The optimality measures are relative to max|g|.
 
     constraint: c(x) ≤ bound, positive, with ∂c/∂x > 0. move: the largest change of a density in one iteration.
     exponent: η. bounds: of the densities. sensitivity_filter: a heuristic in place of the gradient. width: of λ's
@@ -70,7 +55,7 @@ class OptimalityCriteria:
     may.
     """
 
-    constraint: Constraint
+    constraint: DesignOnly
     move: float = 0.2
     exponent: float = 0.5
     bounds: Box = field(default_factory=lambda: Box(0.0, 1.0))
@@ -86,11 +71,9 @@ class OptimalityCriteria:
         if not 0.0 < self.constraint.bound < np.inf:
             raise ValueError(f"OptimalityCriteria: got a bound of {self.constraint.bound}, expected a positive number")
 
-    def start(self, f: Callable[[Array], Point], x: Array) -> CriteriaState:
+    def start(self, f: Function, x: Array) -> State:
         """The first iteration: the analysis at x and its update; x: (m,), within the bounds."""
         x = as_parameters(x, "x")
-        if not np.array_equal(self.bounds.clip(x), x):
-            raise ValueError("OptimalityCriteria: the start is outside of the bounds; clip it first")
         if x.size and not x.any():
             raise ValueError("OptimalityCriteria: the start is zero, and the update multiplies; start at the fraction")
         if np.shape(slope := self.constraint.gradient(x)) != x.shape:
@@ -102,14 +85,19 @@ class OptimalityCriteria:
                 f"OptimalityCriteria: the constraint is {least:.6g} with all densities at their lower bounds, above "
                 f"its bound of {self.constraint.bound:.6g}: no design meets it"
             )
-        return self._state(f(x), 1)
+        return self._state(first_point(f, x, self.bounds, "OptimalityCriteria"), 1, 1, 0)
 
-    def advance(self, f: Callable[[Array], Point], state: CriteriaState) -> CriteriaState:
-        """The next iteration: the analysis at the last proposal and its update."""
-        return self._state(f(state.proposal), state.iteration + 1)
+    def advance(self, f: Function, state: State) -> State:
+        """The next iteration: the analysis at the last proposal, nearer where that fails, and its update."""
+        x = state.memory["proposal"]
+        for failures in range(NEARER):
+            if (point := attempt(f, x)) is not None:
+                return self._state(point, state.iteration + 1, state.evaluations + failures + 1, failures)
+            x = 0.5 * (state.x + x)
+        return replace(state, rejected=np.full(NEARER, np.nan), ending=Status.FAILED)
 
-    def _state(self, point: Point, iteration: int) -> CriteriaState:
-        x, g = point.x, point.gradient
+    def _state(self, point: Point, iteration: int, evaluations: int, failures: int) -> State:
+        x, g, bound = point.x, gradient_of(point), self.constraint.bound
         slope = self.constraint.gradient(x)
         flat = slope <= FLAT * slope.max()
         if not np.all(slope >= -FLAT * slope.max()) or np.any(np.abs(g[flat]) > 1e3 * FLAT * np.abs(g).max()):
@@ -119,17 +107,23 @@ class OptimalityCriteria:
         driving = g if self.sensitivity_filter is None else self.sensitivity_filter(x, g)
         multiplier, proposal = self._update(x, driving, slope)
         stationarity, projected = self._optimality(x, driving, slope)
-        return CriteriaState(
+        excess = self.constraint.value(x) / bound - 1.0
+        return State(
             iteration=iteration,
             x=x,
             value=point.value,
             gradient=g,
-            multiplier=multiplier,
-            proposal=proposal,
-            change=float(np.abs(proposal - x).max()),
-            violation=max(0.0, self.constraint.value(x) - self.constraint.bound),
             stationarity=stationarity,
             projected=projected,
+            step=self.move,
+            change=float(np.abs(proposal - x).max()),
+            constraints=np.array([excess]),
+            multipliers=np.array([multiplier * bound]),
+            # The bisection leaves about `width` of it.
+            violation=excess if excess > self.width else 0.0,
+            rejected=np.full(failures, np.nan),
+            evaluations=evaluations,
+            memory={"proposal": proposal},
         )
 
     def _update(self, x: Array, g: Array, slope: Array) -> tuple[float, Array]:

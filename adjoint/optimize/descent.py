@@ -1,56 +1,17 @@
 """Steepest descent, x ← x − α M⁻¹ g, by backtracking; projected where there are bounds."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..arrays import Array
-from ..parameters import as_parameters
 from ..reduced import Point
+from .bounds import Box
+from .evaluation import first_point, gradient_of
 from .inner import Euclidean, InnerProduct
 from .search import Backtracking
-
-
-@dataclass(frozen=True, eq=False)
-class Box:
-    """lower ≤ x ≤ upper; numbers, or arrays (m,); ±inf where there is no bound. ValueError if none is between."""
-
-    lower: float | Array = -np.inf
-    upper: float | Array = np.inf
-
-    def __post_init__(self) -> None:
-        if not np.all(np.asarray(self.lower) <= np.asarray(self.upper)):
-            raise ValueError(f"Box: a lower bound exceeds its upper bound, or is nan: got {self.lower}, {self.upper}")
-
-    def clip(self, x: Array) -> Array:
-        """The nearest point of the box (in any diagonal inner product)."""
-        return np.clip(x, self.lower, self.upper)
-
-    def held(self, x: Array, g: Array) -> Array:
-        """g without the components that push against a bound x stands at: zero at a stationary point."""
-        blocked = ((x <= self.lower) & (g > 0.0)) | ((x >= self.upper) & (g < 0.0))
-        return np.where(blocked, 0.0, g)
-
-
-@dataclass(frozen=True, eq=False)
-class DescentState:
-    """Where steepest descent stands.
-
-    iteration: steps taken; value, gradient: at x; step: the α of the last step; change: its max|Δx|;
-    stationarity: the dual norm of the gradient, without components held by bounds; rejected: values of the
-    trials refused in the last search; stuck: no trial step decreased f.
-    """
-
-    iteration: int
-    x: Array
-    value: float
-    gradient: Array
-    step: float
-    change: float
-    stationarity: float
-    rejected: tuple[float, ...]
-    stuck: bool
+from .state import Function, State
+from .stopping import Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +34,11 @@ class SteepestDescent:
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
             raise ValueError(f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None")
 
-    def start(self, f: Callable[[Array], Point], x: Array) -> DescentState:
+    def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, one gradient."""
-        x = as_parameters(x, "x")
-        if not np.array_equal(self.bounds.clip(x), x):
-            raise ValueError("SteepestDescent: the start is outside of the bounds; clip it first")
-        return self._state(f(x), 0, 0.0, x, ())
+        return self._state(first_point(f, x, self.bounds, "SteepestDescent"), None, 0.0, ())
 
-    def advance(self, f: Callable[[Array], Point], state: DescentState) -> DescentState:
+    def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs, one gradient."""
         x, g = state.x, state.gradient
         d = -self.inner.direction(g)
@@ -91,10 +49,10 @@ class SteepestDescent:
             self._first_trial(state, d),
         )
         if trial is None:
-            return DescentState(state.iteration, x, state.value, g, state.step, 0.0, state.stationarity, (), stuck=True)
-        return self._state(trial.point, state.iteration + 1, trial.alpha, x, trial.rejected)
+            return replace(state, ending=Status.STUCK)
+        return self._state(trial.point, state, trial.alpha, trial.rejected)
 
-    def _first_trial(self, state: DescentState, d: Array) -> float:
+    def _first_trial(self, state: State, d: Array) -> float:
         if state.step > 0.0:
             return 2.0 * state.step
         if self.first_step is not None:
@@ -103,18 +61,17 @@ class SteepestDescent:
         size = float(np.abs(state.x).max(initial=0.0)) or 1.0
         return 0.1 * size / largest if largest > 0.0 else 1.0
 
-    def _state(
-        self, point: Point, iteration: int, step: float, before: Array, rejected: tuple[float, ...]
-    ) -> DescentState:
-        held = self.bounds.held(point.x, point.gradient)
-        return DescentState(
-            iteration=iteration,
-            x=point.x,
+    def _state(self, point: Point, before: State | None, step: float, rejected: tuple[float, ...]) -> State:
+        x, g = point.x, gradient_of(point)
+        return State(
+            iteration=before.iteration + 1 if before else 0,
+            x=x,
             value=point.value,
-            gradient=point.gradient,
+            gradient=g,
+            stationarity=self.inner.dual_norm(self.bounds.held(x, g)),
+            projected=self.inner.largest(np.abs(self.bounds.clip(x - self.inner.direction(g)) - x)),
             step=step,
-            change=float(np.abs(point.x - before).max(initial=0.0)) if iteration else np.inf,
-            stationarity=self.inner.dual_norm(held),
-            rejected=rejected,
-            stuck=False,
+            change=self.inner.largest(np.abs(x - before.x)) if before else np.inf,
+            rejected=np.array(rejected),
+            evaluations=before.evaluations + len(rejected) + 1 if before else 1,
         )

@@ -15,7 +15,14 @@ from ..factor.matrix import SparseMatrix
 
 
 class InnerProduct(Protocol):
-    """⟨a, b⟩ = aᵀ M b on designs; the only place that sums over a design (docs/math.md, eq. 27)."""
+    """⟨a, b⟩ = aᵀ M b on designs; the only place that sums over a design (docs/math.md, eq. 27).
+
+    A design that is spread over processes needs another one, whose sums are over all of them, and nothing else.
+    """
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether M is diagonal: only then is the projection onto bounds a clip."""
 
     def direction(self, g: Array) -> Array:
         """M⁻¹ g: the direction of a derivative g, (m,)."""
@@ -23,16 +30,38 @@ class InnerProduct(Protocol):
     def pairing(self, g: Array, d: Array) -> float:
         """g·d: a derivative applied to a direction; no M in it."""
 
+    def covector(self, d: Array) -> Array:
+        """M d: the derivative whose direction is d, (m,)."""
+
     def norm(self, d: Array) -> float:
         """√(dᵀ M d) of a direction."""
 
     def dual_norm(self, g: Array) -> float:
         """√(gᵀ M⁻¹ g) of a derivative."""
 
+    def total(self, V: Array) -> Array:
+        """Σ_j V_ij, plain sums over the design, (k,); V: (k, m)."""
+
+    def largest(self, v: Array) -> float:
+        """max_j v_j; -inf of an empty design."""
+
+
+def _total(V: Array) -> Array:
+    return np.asarray(np.einsum("ij->i", V))  # Without BLAS, see `dot`.
+
+
+def _largest(v: Array) -> float:
+    return float(v.max(initial=-np.inf))
+
 
 @dataclass(frozen=True, eq=False)
 class Euclidean:
     """M = 1: right for designs that are plain numbers of one unit, not values on a mesh."""
+
+    @property
+    def diagonal(self) -> bool:
+        """It is."""
+        return True
 
     def direction(self, g: Array) -> Array:
         """g."""
@@ -42,6 +71,10 @@ class Euclidean:
         """g·d."""
         return dot(g, d)
 
+    def covector(self, d: Array) -> Array:
+        """d."""
+        return d
+
     def norm(self, d: Array) -> float:
         """‖d‖₂."""
         return math.sqrt(dot(d, d))
@@ -49,6 +82,14 @@ class Euclidean:
     def dual_norm(self, g: Array) -> float:
         """‖g‖₂."""
         return math.sqrt(dot(g, g))
+
+    def total(self, V: Array) -> Array:
+        """Σ_j V_ij."""
+        return _total(V)
+
+    def largest(self, v: Array) -> float:
+        """max_j v_j."""
+        return _largest(v)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +104,11 @@ class Weighted:
         if bad.size:
             raise ValueError(f"Weighted: got a weight of {bad[0]}, expected positive and finite ones")
 
+    @property
+    def diagonal(self) -> bool:
+        """It is."""
+        return True
+
     def direction(self, g: Array) -> Array:
         """g / w."""
         return g / self.weights
@@ -71,6 +117,10 @@ class Weighted:
         """g·d."""
         return dot(g, d)
 
+    def covector(self, d: Array) -> Array:
+        """w d."""
+        return self.weights * d
+
     def norm(self, d: Array) -> float:
         """√(Σ w d²)."""
         return math.sqrt(dot(d, self.weights * d))
@@ -78,6 +128,14 @@ class Weighted:
     def dual_norm(self, g: Array) -> float:
         """√(Σ g²/w)."""
         return math.sqrt(dot(g, g / self.weights))
+
+    def total(self, V: Array) -> Array:
+        """Σ_j V_ij."""
+        return _total(V)
+
+    def largest(self, v: Array) -> float:
+        """max_j v_j."""
+        return _largest(v)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +153,11 @@ class MassMatrix:
     def _inverse(self) -> Factorization:
         return self.factorize(self.M)
 
+    @property
+    def diagonal(self) -> bool:
+        """It is not taken to be."""
+        return False
+
     def direction(self, g: Array) -> Array:
         """M⁻¹ g."""
         return self._inverse.solve(g)
@@ -103,6 +166,10 @@ class MassMatrix:
         """g·d."""
         return dot(g, d)
 
+    def covector(self, d: Array) -> Array:
+        """M d."""
+        return np.asarray(self.M @ d)
+
     def norm(self, d: Array) -> float:
         """√(dᵀ M d)."""
         return math.sqrt(dot(d, self.M @ d))
@@ -110,3 +177,11 @@ class MassMatrix:
     def dual_norm(self, g: Array) -> float:
         """√(gᵀ M⁻¹ g)."""
         return math.sqrt(dot(g, self._inverse.solve(g)))
+
+    def total(self, V: Array) -> Array:
+        """Σ_j V_ij."""
+        return _total(V)
+
+    def largest(self, v: Array) -> float:
+        """max_j v_j."""
+        return _largest(v)

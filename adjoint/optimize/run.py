@@ -1,177 +1,182 @@
 """Running an algorithm: `descend` yields its states for ever, `minimize` is the loop with stopping rules."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol, TypeVar
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-import numpy as np
+from ..arrays import Array
+from ..factor.counting import Counts, collecting
+from ..factor.errors import SolveError
+from .checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint
+from .derivative_check import falls_away, is_flat, require_derivative
+from .state import Algorithm, Function, State
+from .stopping import Progress, Status, Stopping
 
-from ..arrays import Array, dot
-from ..check import extrapolated, random_direction
-from ..reduced import Point
-
-
-class State(Protocol):
-    """What every algorithm's state holds; a frozen record of arrays and numbers, enough to go on from."""
-
-    @property
-    def iteration(self) -> int:
-        """Iterations done."""
-
-    @property
-    def x(self) -> Array:
-        """The design, (m,)."""
-
-    @property
-    def value(self) -> float:
-        """f(x)."""
-
-    @property
-    def gradient(self) -> Array:
-        """df/dx, (m,)."""
-
-    @property
-    def change(self) -> float:
-        """max|Δx| of the iteration; inf before the first."""
-
-    @property
-    def stationarity(self) -> float:
-        """A measure of optimality that is zero at a solution."""
-
-    @property
-    def stuck(self) -> bool:
-        """Whether the algorithm found no way on."""
-
-
-S = TypeVar("S", bound=State)
-
-
-class Algorithm(Protocol[S]):
-    """An algorithm: a frozen dataclass of its settings with these two functions."""
-
-    def start(self, f: Callable[[Array], Point], x: Array) -> S:
-        """The first state, at x."""
-
-    def advance(self, f: Callable[[Array], Point], state: S) -> S:
-        """The next state."""
-
-
-class Status(Enum):
-    """Why a run ended."""
-
-    STATIONARY = "Converged: the optimality measure fell below its tolerance."
-    UNCHANGING = "Converged: the largest design change of an iteration fell below its tolerance."
-    BUDGET = "Stopped: the budget of iterations is used up."
-    STUCK = "Stopped: no trial step decreases the objective; it is flat to rounding, or its gradient is wrong."
-    INTERRUPTED = "Stopped: interrupted from outside."
-
-
-class WrongGradient(RuntimeError):
-    """The gradient of the objective is not its derivative: nothing was optimized."""
-
-
-@dataclass(frozen=True, eq=False)
-class Stopping:
-    """When `minimize` ends.
-
-    iterations: at most so many. change: stop when an iteration changes no design variable by more (0: never).
-    stationarity: stop when the state's measure of optimality is below it times the first one (0: never).
-    """
-
-    iterations: int = 1000
-    change: float = 0.0
-    stationarity: float = 1e-6
-
-    def __post_init__(self) -> None:
-        if not (self.iterations >= 1 and self.change >= 0.0 and self.stationarity >= 0.0):
-            raise ValueError(f"Stopping: got {self}, expected at least one iteration and tolerances ≥ 0")
-
-    def reason(self, state: State, first: State) -> Status | None:
-        """Why to stop at this state; None to go on."""
-        if state.stationarity <= self.stationarity * first.stationarity and self.stationarity > 0.0:
-            return Status.STATIONARY
-        if state.stuck:  # Before the change, which is zero then.
-            return Status.STUCK
-        if state.change <= self.change and self.change > 0.0:
-            return Status.UNCHANGING
-        return Status.BUDGET if state.iteration >= self.iterations else None
+Observer = Callable[[State], None]
+"""Called with every accepted state: to log, to plot."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """How a run ended: the last state, whose x, value and gradient belong together, and why."""
+    """How a run ended: its design, the best state, the last one, and why.
 
+    state: the last one, from which the run could go on. best: of its stage, the lowest value among states that meet the
+    constraints; the least violation where none does. status: why the run ended. cause: the error behind Status.FAILED,
+    None for others. progress: factorizations and seconds spent.
+    """
+
+    best: State
     state: State
     status: Status
+    cause: SolveError | None
+    progress: Progress
+
+    def __repr__(self) -> str:
+        return f"Result(value={self.value!r}, iterations={self.iterations}, {self.status.value!r})"
+
+    @property
+    def found(self) -> State:
+        """The state to take: the last one of a run that converged, for it is what converged; the best one of others."""
+        return self.state if self.success else self.best
 
     @property
     def x(self) -> Array:
-        """The design, (m,)."""
-        return self.state.x
+        """The design found, (m,)."""
+        return self.found.x
 
     @property
     def value(self) -> float:
         """f(x)."""
-        return self.state.value
+        return self.found.value
 
     @property
     def iterations(self) -> int:
         """Iterations done."""
         return self.state.iteration
 
+    @property
+    def success(self) -> bool:
+        """Whether the run converged."""
+        return self.status.success
 
-def descend(f: Callable[[Array], Point], x: Array, algorithm: Algorithm[S]) -> Iterator[S]:
-    """Yield the states of the algorithm from x on, without end: the caller stops, logs and plots."""
+
+def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
+    """Yield the states of the algorithm from x on, without end: the caller stops, logs and plots.
+
+    After a state with an `ending` the same one comes again and again.
+    """
     state = algorithm.start(f, x)
     while True:
         yield state
-        state = algorithm.advance(f, state)
+        if state.ending is None:
+            state = algorithm.advance(f, state)
 
 
 def minimize(
-    f: Callable[[Array], Point],
+    f: Function,
     x: Array,
-    algorithm: Algorithm[S],
+    algorithm: Algorithm,
     *,
     stop: Stopping | None = None,
     check: bool = True,
-    each: Callable[[S], None] | None = None,
+    each: Observer | Sequence[Observer] = (),
+    checkpoint: Path | str | None = None,
+    resume: bool = False,
 ) -> Result:
-    """Run the algorithm from x until a stopping rule holds.
+    """Run the algorithm from x until a stopping rule holds; the best state is returned.
 
     check: before the first step compare the gradient with differences of f (four evaluations of f, no gradient);
-    raises WrongGradient where they differ by more than 1e-3. each: called with every state: to log, to plot;
-    KeyboardInterrupt from it, or during an iteration, ends the run with the last state and Status.INTERRUPTED.
-    Raises what f raises at the start; a failed solve later is the algorithm's to handle.
+    raises WrongGradient where they differ by more than 1e-3. Once more where the gradient vanishes, without
+    constraints: Status.INCONSISTENT where differences do not. each: called with every state.
+
+    checkpoint: a file to which every state is written, after the calls of `each`; resume: go on from the one it holds,
+    where there is one: to the same bits as a run that was never interrupted. KeyboardInterrupt ends the run with
+    Status.INTERRUPTED, a failed solve that the algorithm cannot do without with Status.FAILED. Raises what f raises at
+    the start, CheckpointError for a file that cannot be gone on from.
     """
-    stop = stop or Stopping()
-    states = descend(f, x, algorithm)
-    first = state = next(states)
-    if check:
-        _require_derivative(f, state)
-    try:
-        while True:
-            if each is not None:
-                each(state)
-            if reason := stop.reason(state, first):
-                return Result(state, reason)
-            state = next(states)
-    except KeyboardInterrupt:
-        return Result(state, Status.INTERRUPTED)
+    run = _Run(f, algorithm, stop or Stopping(), check, Path(checkpoint) if checkpoint is not None else None)
+    observers = tuple(each) if isinstance(each, Sequence) else (each,)
+    saved = run.resumed(x) if resume else None
+    return run.finished(saved or run.begun(x, observers), observers)
 
 
-def _require_derivative(f: Callable[[Array], Point], state: State) -> None:
-    """Raise WrongGradient unless g·v agrees with extrapolated differences along a random v."""
-    v = random_direction(state.x, np.random.default_rng(0))
-    steps = np.array([1e-3, 5e-4])
-    values = np.array([[f(state.x + h * v).value, f(state.x - h * v).value] for h in steps])
-    difference = extrapolated((values[:, 0] - values[:, 1]) / (2.0 * steps))
-    derivative = dot(state.gradient, v)
-    noise = 1e3 * np.finfo(float).eps * float(np.abs(values).max() / steps[-1])
-    if not abs(difference - derivative) <= 1e-3 * max(abs(difference), abs(derivative)) + noise:
-        raise WrongGradient(
-            f"along a random direction the gradient gives {derivative:.8e}, differences {difference:.8e}. "
-            "Usual causes: a vjp without its transpose or with a wrong sign, a missing ∂J/∂p, an objective with kinks "
-            "or noise. See adjoint.check(f, x).table(); check=False goes on regardless."
-        )
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What stays the same during a run."""
+
+    f: Function
+    algorithm: Algorithm
+    stop: Stopping
+    check: bool
+    file: Path | None
+
+    def begun(self, x: Array, observers: Sequence[Observer]) -> Checkpoint:
+        """The first state, observed and saved."""
+        counts, started = Counts(), time.perf_counter()
+        with collecting(counts):
+            state = self.algorithm.start(self.f, x)
+            if self.check:
+                require_derivative(self.f, state, self.algorithm.bounds)
+        progress = self.stop.begun(state)
+        spent = replace(progress, factorizations=counts.numeric, seconds=time.perf_counter() - started)
+        at = Checkpoint(state, _light(state), spent, fingerprint(self.algorithm))
+        self._note(at, observers)
+        return at
+
+    def resumed(self, x: Array) -> Checkpoint | None:
+        """What the file holds; None without a file. Raises ValueError without a path, CheckpointError."""
+        if self.file is None:
+            raise ValueError("minimize: got resume=True without a checkpoint, expected the path of the file")
+        return read_checkpoint(self.file, fingerprint(self.algorithm), x) if self.file.exists() else None
+
+    def finished(self, at: Checkpoint, observers: Sequence[Observer]) -> Result:
+        """Go on to the end."""
+        try:
+            while True:
+                if status := self._reason(at):
+                    return Result(at.best, at.state, status, None, at.progress)
+                at = self._next(at)
+                self._note(at, observers)
+        except KeyboardInterrupt:
+            return Result(at.best, at.state, Status.INTERRUPTED, None, at.progress)
+        except SolveError as error:
+            return Result(at.best, at.state, Status.FAILED, error, at.progress)
+
+    def _next(self, at: Checkpoint) -> Checkpoint:
+        counts, started = Counts(), time.perf_counter()
+        with collecting(counts):
+            state = self.algorithm.advance(self.f, at.state)
+        work = at.progress.factorizations + counts.numeric
+        seconds = at.progress.seconds + time.perf_counter() - started
+        progress = self.stop.followed(at.progress, state, work, seconds)
+        return Checkpoint(state, self._better(state, at.best), progress, at.fingerprint)
+
+    def _note(self, at: Checkpoint, observers: Sequence[Observer]) -> None:
+        if at.state.ending is None or at.state.iteration == 0:
+            for observe in observers:
+                observe(at.state)
+        if self.file is not None:
+            write_checkpoint(self.file, at)
+
+    def _better(self, state: State, best: State) -> State:
+        """The better of two states; values of different stages are not compared."""
+        if state.stage != best.stage:
+            return _light(state)
+        allowed = self.stop.feasibility
+        measures = [(max(each.violation, allowed), each.value) for each in (state, best)]
+        return _light(state) if measures[0] < measures[1] else best
+
+    def _reason(self, at: Checkpoint) -> Status | None:
+        status = self.stop.reason(at.state, at.progress)
+        if status is not Status.STATIONARY or not self.check or at.state.constraints.size:
+            return status
+        bounds = self.algorithm.bounds
+        if at.state.iteration == 0:  # The derivative has been checked.
+            return Status.FLAT if is_flat(self.f, at.state, bounds) else status
+        return Status.INCONSISTENT if falls_away(self.f, at.state, at.progress.first, bounds) else status
+
+
+def _light(state: State) -> State:
+    """The state without what only its algorithm needs."""
+    return replace(state, memory={}, point=None)

@@ -1,0 +1,100 @@
+"""One directional difference: is the gradient that a run relies on the derivative of f?"""
+
+import numpy as np
+
+from ..arrays import Array, dot
+from ..check import extrapolated
+from .bounds import Box
+from .evaluation import attempt
+from .state import Function, State
+
+STEPS = np.array([1e-3, 5e-4])
+"""Relative to the size of each variable; extrapolated, their difference is good to about 1e-9."""
+
+SHORTER = (1.0, 1e-2, 1e-4)
+"""What the steps are multiplied by, in turn, until f can be evaluated at all of the points."""
+
+DIFFERENT = 1e-3
+"""Relative difference from which on a gradient is wrong."""
+
+GAINED = 1e-6
+"""Part of what a run has gained that a slope left over may promise."""
+
+NOISE = 1e3 * float(np.finfo(float).eps)
+"""Rounding of f, relative to it, that differences have to put up with."""
+
+
+class WrongGradient(RuntimeError):
+    """The gradient of the objective is not its derivative: nothing was optimized."""
+
+
+def require_derivative(f: Function, state: State, bounds: Box) -> None:
+    """Raise WrongGradient unless g·v agrees with extrapolated differences along a random v.
+
+    Four evaluations of f, within the bounds, no gradient. Where f cannot be evaluated next to x nothing is found out.
+    """
+    v = _direction(state.x, bounds)
+    difference, spread = _slope(f, state, v, bounds)
+    derivative = dot(state.gradient, v)
+    if not np.isfinite(difference):
+        return
+    if not abs(difference - derivative) <= DIFFERENT * max(abs(difference), abs(derivative)) + spread:
+        raise WrongGradient(
+            f"along a random direction the gradient gives {derivative:.8e}, differences {difference:.8e}. "
+            "Usual causes: a vjp without its transpose or with a wrong sign, a missing ∂J/∂p, an objective with kinks "
+            "or noise. See adjoint.check(f, x).table(); check=False goes on regardless."
+        )
+
+
+def falls_away(f: Function, state: State, first: float, bounds: Box) -> bool:
+    """Whether differences of f contradict a gradient that says x is stationary; first: f at the start of the run.
+
+    The slope along a random direction has to be g·v, but for rounding, for as much as its own extrapolation changes it,
+    and for what would gain, over the step, a millionth of what the whole run has gained.
+    """
+    v = _direction(state.x, bounds)
+    difference, spread = _slope(f, state, v, bounds)
+    spread += NOISE * abs(first) / STEPS[-1] + GAINED * abs(first - state.value) / STEPS[0]
+    return bool(abs(difference - dot(state.gradient, v)) > spread)
+
+
+def is_flat(f: Function, state: State, bounds: Box) -> bool:
+    """Whether f is the same, to its last bits, at a point next to x."""
+    point = attempt(f, bounds.clip(state.x + STEPS[0] * _direction(state.x, bounds)))
+    rounding = 4.0 * float(np.finfo(float).eps) * abs(state.value)
+    return point is not None and abs(point.value - state.value) <= rounding
+
+
+def _direction(x: Array, bounds: Box) -> Array:
+    """±|x_i| with random signs, into the box; variables that are zero move by the middle of the others."""
+    sizes = np.abs(x)
+    sizes = np.where(sizes > 0.0, sizes, float(np.median(sizes[sizes > 0.0])) if sizes.any() else 1.0)
+    width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
+    sizes = np.minimum(sizes, np.where(np.isfinite(width), width, np.inf))
+    v = sizes * np.random.default_rng(0).choice([-1.0, 1.0], x.size)
+    # At a bound, inwards: what is found out there is worth as much.
+    v = np.where(x + STEPS[0] * v > bounds.upper, -np.abs(v), v)
+    return np.where(x + STEPS[0] * v < bounds.lower, np.abs(v), v)
+
+
+def _slope(f: Function, state: State, v: Array, bounds: Box) -> tuple[float, float]:
+    """The derivative of f along v by differences, and what rounding may have done to it; nan where f has no values.
+
+    Central where both sides are within the bounds, of one side elsewhere. The spread is at least what the extrapolation
+    changed.
+    """
+    central = bounds.holds(state.x - STEPS[0] * v)
+    for shorter in SHORTER:
+        steps = shorter * STEPS
+        at = np.concatenate([steps, -steps if central else 2.0 * steps])
+        points = [attempt(f, bounds.clip(state.x + h * v)) for h in at]
+        values = np.array([np.nan if point is None else point.value for point in points])
+        if np.isfinite(values).all():
+            break
+    noise = NOISE * float(np.abs(values).max()) / steps[-1]
+    if central:
+        slopes = (values[:2] - values[2:]) / (2.0 * steps)
+    else:
+        # 4 f(x+h) − f(x+2h) − 3 f(x) over 2h has an error of h².
+        slopes, noise = (4.0 * values[:2] - values[2:] - 3.0 * state.value) / (2.0 * steps), 10.0 * noise
+    return extrapolated(slopes), noise + float(abs(slopes[1] - slopes[0]))

@@ -1,0 +1,43 @@
+"""f at a trial point: a failed solve, or nan, there means that the step was too long, and is no error."""
+
+import numpy as np
+
+from ..arrays import Array
+from ..factor.errors import NonFinite, SolveError
+from ..parameters import as_parameters
+from ..reduced import Point
+from .bounds import Box
+from .state import Function
+
+
+def attempt(f: Function, x: Array) -> Point | None:
+    """f(x), or None where a solve failed or the value is not finite."""
+    try:
+        point = f(x)
+    except SolveError:
+        return None
+    return point if np.isfinite(point.value) else None
+
+
+def gradient_of(point: Point) -> Array:
+    """df/dx at an accepted point, (m,); raises NonFinite, ValueError for another shape, what the solve raises."""
+    g = np.asarray(point.gradient)
+    if g.shape != point.x.shape:
+        raise ValueError(f"the gradient of the objective has shape {g.shape}, the design {point.x.shape}")
+    if not np.isfinite(g).all():
+        bad = np.flatnonzero(~np.isfinite(g))
+        raise NonFinite(f"the gradient of the objective is {g[bad[0]]} at component {bad[0]} ({bad.size} such)")
+    return g
+
+
+def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:
+    """f at the start; raises ValueError for an x outside of the bounds, NonFinite, and what f raises."""
+    x = as_parameters(x, "x")
+    if x.size == 0:
+        raise ValueError(f"{name}: the design is empty, expected at least one variable")
+    if not bounds.holds(x):
+        raise ValueError(f"{name}: the start is outside of the bounds; clip it first")
+    point = f(x)
+    if not np.isfinite(point.value):
+        raise NonFinite(f"{name}: the objective is {point.value} at the start")
+    return point

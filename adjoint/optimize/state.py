@@ -1,0 +1,69 @@
+"""Where a run stands: one frozen record for all algorithms, and what an algorithm is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from ..arrays import Array
+from ..reduced import Point
+from .bounds import Box
+from .stopping import Status
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """An accepted iterate, and what its algorithm needs to go on from it; to a file and back without loss.
+
+    iteration: steps accepted so far. x: (m,) design; value: f(x); gradient: (m,) df/dx, the derivative.
+    stationarity: a measure of optimality that is zero at a solution: the dual norm of the gradient without
+    components held by bounds; with constraints, of the Lagrangian's (the KKT residual). projected: the same as a
+    change of the design, max|P(x − M⁻¹∇L) − x|. step: the last one's length, in the algorithm's own measure;
+    change: its max|Δx|, inf before the first.
+
+    constraints: (k,) (c − bound)/scale, met where ≤ 0; multipliers: (k,) of them, for f as given; violation: the
+    largest of the constraints, at least 0. scale: what the algorithm multiplied f by. rejected: values of the trials
+    refused on the way here, nan for failed solves. evaluations: of f so far. stage: of a continuation.
+
+    memory: arrays by name, the algorithm's own. ending: why the algorithm cannot go on, None if it can. point: f at
+    x, where an algorithm wants more than its gradient; not in files: it is evaluated again.
+    """
+
+    iteration: int
+    x: Array
+    value: float
+    gradient: Array
+    stationarity: float
+    projected: float
+    step: float = 0.0
+    change: float = np.inf
+    constraints: Array = field(default_factory=lambda: np.zeros(0))
+    multipliers: Array = field(default_factory=lambda: np.zeros(0))
+    violation: float = 0.0
+    scale: float = 1.0
+    rejected: Array = field(default_factory=lambda: np.zeros(0))
+    evaluations: int = 1
+    stage: int = 0
+    memory: Mapping[str, Array] = field(default_factory=dict)
+    ending: Status | None = None
+    point: Point | None = None
+
+
+Function = Callable[[Array], Point]
+"""f: x ↦ the evaluated Point, its gradient on demand."""
+
+
+class Algorithm(Protocol):
+    """An algorithm: a frozen dataclass of its settings with these two functions."""
+
+    @property
+    def bounds(self) -> Box:
+        """Of the design; every x that f is evaluated at is within."""
+
+    def start(self, f: Function, x: Array) -> State:
+        """The first state, at x: one evaluation, one gradient. Raises what f raises; ValueError for an x that is not
+        within the bounds."""
+
+    def advance(self, f: Function, state: State) -> State:
+        """The next state; or the same one with an `ending`. Depends on nothing but f and the state."""

@@ -1,0 +1,127 @@
+"""When a run ends, and why: all of it here."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .state import State
+
+
+class Status(Enum):
+    """Why a run ended."""
+
+    STATIONARY = "Converged: the optimality measure fell below its tolerance."
+    UNCHANGING = "Converged: the largest design change of an iteration fell below its tolerance."
+    STALLED = "Stopped: the objective has stalled, it no longer improves by as much as was asked for."
+    ITERATIONS = "Stopped: the budget of iterations is used up."
+    FACTORIZATIONS = "Stopped: the budget of factorizations is used up."
+    SECONDS = "Stopped: the budget of time is used up."
+    STUCK = (
+        "Stopped: no trial step decreases the objective; it is flat to rounding, has a kink, or its gradient is wrong."
+    )
+    FLAT = "Stopped: the gradient is zero at the start, and the objective does not depend on the design there."
+    UNBOUNDED = "Stopped: the objective falls without bound; a bound or a regularization is missing."
+    INFEASIBLE = "Stopped: the design no longer changes, and the constraints are still violated."
+    INCONSISTENT = "Stopped: where the gradient vanishes, differences of the objective do not: the gradient is wrong."
+    FAILED = "Stopped: a solve failed, or a gradient was not finite, where the algorithm needs it."
+    INTERRUPTED = "Stopped: interrupted from outside."
+
+    @property
+    def success(self) -> bool:
+        """Whether the run converged."""
+        return self in (Status.STATIONARY, Status.UNCHANGING)
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """What stopping rules remember of a run, besides its states; part of a restart file.
+
+    first: f at the start; stationarity: its measure there. best: the lowest value so far; since: the iteration at
+    which that last improved by `Stopping.improvement`. factorizations, seconds: spent so far, in all sessions.
+    """
+
+    first: float
+    stationarity: float
+    best: float
+    since: int
+    stage: int
+    factorizations: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stopping:
+    """When `minimize` ends: at the first of these that holds.
+
+    stationarity: the state's measure of optimality is below it times the first one (0: never); absolute: below this
+    itself; projected: the projected gradient is below this. change: an iteration changes no design variable by more (0:
+    never). None of these while constraints are violated by more than `feasibility`, relative to their scale.
+    stall: so many iterations improved f by less than improvement · |f| (0: never). iterations, factorizations, seconds:
+    budgets. floor: f below this falls without bound.
+    """
+
+    iterations: int = 1000
+    change: float = 0.0
+    stationarity: float = 1e-6
+    absolute: float = 0.0
+    projected: float = 0.0
+    feasibility: float = 1e-6
+    stall: int = 0
+    improvement: float = 1e-3
+    factorizations: float = np.inf
+    seconds: float = np.inf
+    floor: float = -1e60
+
+    def __post_init__(self) -> None:
+        tolerances = (self.change, self.stationarity, self.absolute, self.projected, self.feasibility, self.improvement)
+        if not (self.iterations >= 1 and min(tolerances) >= 0.0 and self.stall >= 0):
+            raise ValueError(f"Stopping: got {self}, expected at least one iteration and tolerances ≥ 0")
+        if not (self.factorizations > 0.0 and self.seconds > 0.0):
+            raise ValueError(f"Stopping: got {self}, expected positive budgets")
+
+    def begun(self, first: "State") -> Progress:
+        """What is remembered from the first state on."""
+        return Progress(first.value, first.stationarity, first.value, first.iteration, first.stage, 0, 0.0)
+
+    def followed(self, progress: Progress, state: "State", factorizations: int, seconds: float) -> Progress:
+        """The same after another state, and after so much work in all."""
+        if state.stage != progress.stage:  # Another objective, and another measure.
+            first, measure, best, since = state.value, state.stationarity, state.value, state.iteration
+        else:
+            first, measure, best, since = progress.first, progress.stationarity, progress.best, progress.since
+            if state.value < best - self.improvement * abs(best):
+                best, since = state.value, state.iteration
+        return Progress(first, measure, best, since, state.stage, factorizations, seconds)
+
+    def reason(self, state: "State", progress: Progress) -> Status | None:
+        """Why to stop at this state; None to go on."""
+        if state.value < self.floor:
+            return Status.UNBOUNDED
+        if status := self._converged(state, progress):
+            return status
+        if state.ending is not None:
+            return state.ending
+        if self.stall and state.iteration - progress.since >= self.stall:
+            return Status.STALLED
+        return self._spent(state, progress)
+
+    def _converged(self, state: "State", progress: Progress) -> Status | None:
+        feasible = state.violation <= self.feasibility
+        small = 0.0 <= state.stationarity <= max(self.stationarity * progress.stationarity, self.absolute)
+        small = small and max(self.stationarity, self.absolute) > 0.0
+        if feasible and (small or state.projected < self.projected):
+            return Status.STATIONARY
+        # An algorithm that found no way on leaves x as it was: that is no convergence.
+        if state.ending is None and self.change > 0.0 and state.change <= self.change:
+            return Status.UNCHANGING if feasible else Status.INFEASIBLE
+        return None
+
+    def _spent(self, state: "State", progress: Progress) -> Status | None:
+        if state.iteration >= self.iterations:
+            return Status.ITERATIONS
+        if progress.factorizations >= self.factorizations:
+            return Status.FACTORIZATIONS
+        return Status.SECONDS if progress.seconds >= self.seconds else None
