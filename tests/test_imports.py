@@ -80,6 +80,7 @@ THIRD_PARTY = {
     "adjoint.report": {"numpy", "matplotlib"},
     "adjoint.doctor": {"numpy", "scipy", "threadpoolctl"},
     "adjoint.factor": {"numpy", "scipy", "threadpoolctl", "sksparse", "pypardiso", "pyamg"},
+    "adjoint.optimize": {"numpy", "scipy", "threadpoolctl"},
     "adjoint": {"numpy", "scipy"},
     "problems": {"numpy", "scipy"},
 }

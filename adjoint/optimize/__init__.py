@@ -1,7 +1,8 @@
 """Optimizers: one algorithm a file, each a frozen dataclass with `start` and `advance` on a frozen state."""
 
+from .archive import CheckpointError
 from .bounds import Box
-from .checkpoint import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
+from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, write_checkpoint
 from .constraints import Constraint, DesignConstraint, FunctionConstraint, LinearConstraint, StateConstraint
 from .criteria import OptimalityCriteria, SensitivityFilter
 from .derivative_check import WrongGradient
@@ -28,6 +29,7 @@ __all__ = [
     "OptimalityCriteria",
     "Progress",
     "Result",
+    "ResumedElsewhere",
     "SensitivityFilter",
     "State",
     "StateConstraint",

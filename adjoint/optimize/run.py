@@ -1,15 +1,20 @@
 """Running an algorithm: `descend` yields its states for ever, `minimize` is the loop with stopping rules."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ..arrays import Array
 from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
-from .checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint
+from .archive import CheckpointError
+from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
 from .derivative_check import falls_away, is_flat, require_derivative
+from .fingerprint import fingerprint
 from .state import Algorithm, Function, State
 from .stopping import Progress, Status, Stopping
 
@@ -97,8 +102,10 @@ def minimize(
     """
     run = _Run(f, algorithm, stop or Stopping(), check, Path(checkpoint) if checkpoint is not None else None)
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
-    saved = run.resumed(x) if resume else None
-    return run.finished(saved or run.begun(x, observers), observers)
+    if run.file is not None:
+        run.file.parent.mkdir(parents=True, exist_ok=True)
+    at = run.resumed(x) if resume else None
+    return run.finished(at or run.begun(x, observers), observers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +122,12 @@ class _Run:
         """The first state, observed and saved."""
         counts, started = Counts(), time.perf_counter()
         with collecting(counts):
-            state = self.algorithm.start(self.f, x)
+            state = _stored(self.algorithm.start(self.f, x))
             if self.check:
                 require_derivative(self.f, state, self.algorithm.bounds)
         progress = self.stop.begun(state)
         spent = replace(progress, factorizations=counts.numeric, seconds=time.perf_counter() - started)
-        at = Checkpoint(state, _light(state), spent, fingerprint(self.algorithm))
+        at = Checkpoint(state, _light(state), spent, fingerprint(self.algorithm), threads())
         self._note(at, observers)
         return at
 
@@ -128,7 +135,16 @@ class _Run:
         """What the file holds; None without a file. Raises ValueError without a path, CheckpointError."""
         if self.file is None:
             raise ValueError("minimize: got resume=True without a checkpoint, expected the path of the file")
-        return read_checkpoint(self.file, fingerprint(self.algorithm), x) if self.file.exists() else None
+        if not self.file.exists():
+            return None
+        at, here = read_checkpoint(self.file), threads()
+        require_run(self.file, at, fingerprint(self.algorithm), x)
+        if other := {name: (n, here[name]) for name, n in at.threads.items() if here.get(name, n) != n}:
+            changed = ", ".join(f"{name}: {was}, now {now}" for name, (was, now) in other.items())
+            warnings.warn(
+                f"{self.file}: numbers of threads have changed ({changed}); last bits may differ", ResumedElsewhere, 4
+            )
+        return at
 
     def finished(self, at: Checkpoint, observers: Sequence[Observer]) -> Result:
         """Go on to the end."""
@@ -146,11 +162,22 @@ class _Run:
     def _next(self, at: Checkpoint) -> Checkpoint:
         counts, started = Counts(), time.perf_counter()
         with collecting(counts):
-            state = self.algorithm.advance(self.f, at.state)
+            state = _stored(self._advanced(at))
         work = at.progress.factorizations + counts.numeric
         seconds = at.progress.seconds + time.perf_counter() - started
         progress = self.stop.followed(at.progress, state, work, seconds)
-        return Checkpoint(state, self._better(state, at.best), progress, at.fingerprint)
+        return replace(at, state=state, best=self._better(state, at.best), progress=progress, read=False)
+
+    def _advanced(self, at: Checkpoint) -> State:
+        try:
+            return self.algorithm.advance(self.f, at.state)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            if not at.read or isinstance(error, SolveError):
+                raise
+            raise CheckpointError(
+                f"{self.file}: the first iteration after it stopped with {error!r}. Unless that is the "
+                "objective's doing, the file was not written by this algorithm"
+            ) from error
 
     def _note(self, at: Checkpoint, observers: Sequence[Observer]) -> None:
         if at.state.ending is None or at.state.iteration == 0:
@@ -180,3 +207,8 @@ class _Run:
 def _light(state: State) -> State:
     """The state without what only its algorithm needs."""
     return replace(state, memory={}, point=None)
+
+
+def _stored(state: State) -> State:
+    """The state as it comes back from a file: sums over rows and columns may differ in their last bits."""
+    return replace(state, memory={name: np.asarray(array, order="C") for name, array in state.memory.items()})
