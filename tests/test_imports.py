@@ -72,6 +72,10 @@ ALLOWED = {
         *("adjoint.arrays", "adjoint.check", "adjoint.design", "adjoint.factor", "adjoint.optimize"),
         *("adjoint.objectives", "adjoint.parameters", "adjoint.reduced"),
     },
+    "adjoint.interop": {
+        *("adjoint.arrays", "adjoint.factor", "adjoint.interop", "adjoint.optimize", "adjoint.parameters"),
+        "adjoint.reduced",
+    },
     "adjoint": {"adjoint"},
     "problems": {"adjoint", "problems"},
     "scripts": {"adjoint", "problems", "scripts"},
@@ -80,6 +84,7 @@ THIRD_PARTY = {
     "adjoint.report": {"numpy", "matplotlib"},
     "adjoint.doctor": {"numpy", "scipy", "threadpoolctl"},
     "adjoint.factor": {"numpy", "scipy", "threadpoolctl", "sksparse", "pypardiso", "pyamg"},
+    "adjoint.interop": {"numpy", "scipy", "nlopt", "cyipopt"},
     "adjoint.optimize": {"numpy", "scipy", "threadpoolctl"},
     "adjoint": {"numpy", "scipy"},
     "problems": {"numpy", "scipy"},

@@ -1,0 +1,35 @@
+"""Running an optimizer of another package, as one of ours."""
+
+from collections.abc import Callable, Sequence
+
+from ..arrays import Array
+from ..optimize import Result, State, Stopping
+from ..optimize.state import Function
+from ..parameters import as_parameters
+from .method import Method
+from .run import Run
+
+
+def minimize(
+    f: Function,
+    x: Array,
+    method: Method,
+    *,
+    stop: Stopping | None = None,
+    check: bool = True,
+    each: Callable[[State], None] | Sequence[Callable[[State], None]] = (),
+) -> Result:
+    """Run another package's optimizer from x: as `adjoint.minimize`, without restart files.
+
+    Its own tolerances are off: `stop` ends the run, and only our measures call it a success; where it ends by itself
+    before, the status is STALLED or STUCK. A failed solve ends it with FAILED, for other packages cannot go around one.
+    Raises what f raises at the start, WrongGradient, and ValueError for bounds with an inner product that is not
+    diagonal: in its variables a box is no box.
+    """
+    if not (method.bounds.everywhere or method.inner.diagonal):
+        raise ValueError(
+            f"{type(method).__name__}: got bounds with {type(method.inner).__name__}, whose M is not diagonal: in its "
+            "variables a box is no box. Expected Euclidean() or Weighted(...)"
+        )
+    observers = tuple(each) if isinstance(each, Sequence) else (each,)
+    return Run(f, as_parameters(x, "x"), method, stop or Stopping(), check, observers).result()

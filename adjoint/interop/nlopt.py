@@ -1,0 +1,106 @@
+"""NLopt's gradient-based local optimizers: `pip install nlopt`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import nlopt
+import numpy as np
+
+from ..arrays import Array
+from ..optimize import Box, Constraint, Euclidean, InnerProduct
+from .run import Run
+
+MET = 1e-9
+"""Scaled violation of a constraint that NLopt puts up with; ours is `Stopping.feasibility`."""
+
+STALLED = 1e-15
+"""Relative change of f or z below which NLopt ends by itself: only so that it ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class NLopt:
+    """One of NLopt's algorithms that use gradients. algorithm: nlopt.LD_MMA, LD_CCSAQ, LD_SLSQP, LD_LBFGS, LD_VAR2, …
+
+    NLopt tells of evaluations, not of iterates: those that are better than all before count as iterates here.
+    Raises ValueError for an algorithm without gradients, or where it does not take the constraints given.
+
+    Johnson, The NLopt nonlinear-optimization package, https://nlopt.readthedocs.io.
+    """
+
+    algorithm: int = nlopt.LD_MMA
+    constraints: Sequence[Constraint] = ()
+    equalities: Sequence[Constraint] = ()
+    bounds: Box = field(default_factory=Box)
+    inner: InnerProduct = field(default_factory=Euclidean)
+
+    def __post_init__(self) -> None:
+        name = nlopt.algorithm_name(self.algorithm)
+        if "local, derivative" not in name.lower().replace("(", "").replace("-based", ""):
+            raise ValueError(f"NLopt: got {name}, expected a local algorithm that uses gradients, such as nlopt.LD_MMA")
+
+    def optimize(self, run: Run) -> bool:
+        """From `run.start`; whether NLopt claims success."""
+        optimizer = nlopt.opt(self.algorithm, run.start.size)
+        ended: list[BaseException] = []
+        guarded = _guarded(optimizer, ended)
+        lower, upper = run.box
+        optimizer.set_lower_bounds(lower)
+        optimizer.set_upper_bounds(upper)
+        optimizer.set_min_objective(guarded(_objective(run)))
+        k, equal = len(self.constraints), len(self.equalities)
+        if k:
+            optimizer.add_inequality_mconstraint(guarded(_constraints(run, slice(0, k))), np.full(k, MET))
+        if equal:
+            optimizer.add_equality_mconstraint(guarded(_constraints(run, slice(k, k + equal))), np.full(equal, MET))
+        optimizer.set_ftol_rel(STALLED)
+        optimizer.set_xtol_rel(STALLED)
+        try:
+            optimizer.optimize(run.start)
+        except (RuntimeError, nlopt.ForcedStop):
+            if not ended:
+                return False
+        if ended:
+            raise ended[0]
+        return bool(optimizer.last_optimize_result() > 0)
+
+
+def _guarded(
+    optimizer: nlopt.opt, ended: list[BaseException]
+) -> Callable[[Callable[..., float]], Callable[..., float]]:
+    """Exceptions must not pass through NLopt's C: they are kept, and NLopt is stopped."""
+
+    def guard(function: Callable[..., float]) -> Callable[..., float]:
+        def called(*arguments: Array) -> float:
+            if not ended:
+                try:
+                    return function(*arguments)
+                except (Exception, KeyboardInterrupt) as error:
+                    ended.append(error)
+            optimizer.force_stop()
+            return 0.0
+
+        return called
+
+    return guard
+
+
+def _objective(run: Run) -> Callable[[Array, Array], float]:
+    def objective(z: Array, gradient: Array) -> float:
+        value = run.value(z)
+        if gradient.size:
+            gradient[:] = run.gradient(z)
+            if run.improves(z):
+                run.accept(z)
+        return value
+
+    return objective
+
+
+def _constraints(run: Run, which: slice) -> Callable[[Array, Array, Array], float]:
+    def constraints(values: Array, z: Array, slopes: Array) -> float:
+        values[:] = run.excesses(z)[which]
+        if slopes.size:
+            slopes[:] = run.slopes(z)[which]
+        return 0.0
+
+    return constraints

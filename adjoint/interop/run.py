@@ -1,0 +1,223 @@
+"""What an optimizer of another package sees: numbers z with x = L⁻ᵀz, M = L Lᵀ, and derivatives with respect to them.
+
+Never a gradient mapped by M⁻¹: its line searches and its curvature would be of no function at all.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..arrays import Array
+from ..factor.counting import Counts, collecting
+from ..factor.errors import SolveError
+from ..optimize import Result, State, Status, Stopping
+from ..optimize.constraints import Excess, excess
+from ..optimize.derivative_check import falls_away, require_derivative
+from ..optimize.evaluation import attempt, first_point, gradient_of
+from ..optimize.roots import Root
+from ..optimize.state import Function
+from ..optimize.stopping import Progress
+from ..reduced import Point
+from .method import Method
+from .multipliers import lagrangian
+
+LATEST = 3
+"""Points remembered: optimizers ask for value, gradient and constraints apart, and report an iterate after others."""
+
+PATIENCE = 200
+"""Evaluations without a new iterate after which a run is stuck: some packages would go on for ever."""
+
+
+class Enough(Exception):
+    """The run has to end, for the reason given."""
+
+    def __init__(self, status: Status, cause: SolveError | None) -> None:
+        super().__init__(status.value)
+        self.status, self.cause = status, cause
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A point, and its constraints, inequalities first."""
+
+    z: Array
+    point: Point
+    excess: Excess | None
+
+
+@dataclass(eq=False)
+class Run:
+    """A run of another package's optimizer: evaluates, remembers the last points, and reports accepted ones."""
+
+    f: Function
+    x: Array
+    method: Method
+    stop: Stopping
+    check: bool
+    each: Sequence[Callable[[State], None]]
+    counts: Counts = field(default_factory=Counts)
+    evaluations: int = 0
+    started: float = field(default_factory=time.perf_counter)
+    latest: deque[Evaluated] = field(default_factory=lambda: deque(maxlen=LATEST))
+    state: State | None = None
+    best: State | None = None
+    progress: Progress | None = None
+
+    @cached_property
+    def root(self) -> Root:
+        """The change of variables."""
+        return self.method.inner.root
+
+    @property
+    def start(self) -> Array:
+        """z of the start."""
+        return self.root.to_z(self.x)
+
+    @property
+    def box(self) -> tuple[Array, Array]:
+        """The bounds of z, (m,) each."""
+        bounds = self.method.bounds
+        lower, upper = (
+            np.array(np.broadcast_to(side, self.x.shape), dtype=float) for side in (bounds.lower, bounds.upper)
+        )
+        return (lower, upper) if bounds.everywhere else (self.root.to_z(lower), self.root.to_z(upper))
+
+    def at(self, z: Array) -> Evaluated:
+        """f and the constraints at z: evaluated once. Raises Enough where that fails: others cannot go around it."""
+        for known in self.latest:
+            if np.array_equal(known.z, z):
+                return known
+        method = self.method
+        x = method.bounds.clip(self.root.to_x(np.array(z, dtype=float)))
+        if self.state is None:
+            point = first_point(self.f, x, method.bounds, type(method).__name__)
+        elif (trial := attempt(self.f, x)) is None:
+            raise Enough(Status.FAILED, None)
+        else:
+            point = trial
+        self.evaluations += 1
+        if self.state is not None and self.evaluations > self.state.evaluations + PATIENCE:
+            raise Enough(Status.STUCK, None)
+        both = (*method.constraints, *method.equalities)
+        found = Evaluated(np.array(z, dtype=float), point, excess(both, point) if both else None)
+        self.latest.append(found)
+        return found
+
+    def value(self, z: Array) -> float:
+        """f."""
+        return float(self.at(z).point.value)
+
+    def gradient(self, z: Array) -> Array:
+        """df/dz, (m,)."""
+        try:
+            return self.root.pull(gradient_of(self.at(z).point))
+        except SolveError as error:
+            raise Enough(Status.FAILED, error) from error
+
+    def excesses(self, z: Array) -> Array:
+        """Scaled constraints, (k,): inequalities, met where ≤ 0, then equalities."""
+        return self._excesses(self.at(z))
+
+    def slopes(self, z: Array) -> Array:
+        """Their derivatives with respect to z, (k, m)."""
+        found = self.at(z).excess
+        if found is None:
+            return np.zeros((0, np.size(z)))
+        return np.stack([self.root.pull(row) for row in found.gradients])
+
+    @property
+    def number(self) -> int:
+        """How many constraints there are, k."""
+        return len(self.method.constraints) + len(self.method.equalities)
+
+    def improves(self, z: Array) -> bool:
+        """Whether z is better than all iterates so far: of less violation, or of a lower value."""
+        found = self.at(z)
+        rank = max(self._violation(found), self.stop.feasibility), float(found.point.value)
+        return self.best is None or rank < self._rank(self.best)
+
+    def _violation(self, found: Evaluated) -> float:
+        values, k = self._excesses(found), len(self.method.constraints)
+        return float(max(np.maximum(values[:k], 0.0).max(initial=0.0), np.abs(values[k:]).max(initial=0.0)))
+
+    def _excesses(self, found: Evaluated) -> Array:
+        return np.zeros(0) if found.excess is None else found.excess.values
+
+    def accept(self, z: Array) -> None:
+        """Report z as the next iterate. Raises Enough where the stopping rules say so."""
+        found = self.at(z)
+        before = self.state
+        state = self._state(found, before)
+        stop = self.stop
+        work, seconds = self.counts.numeric, time.perf_counter() - self.started
+        if before is None:
+            if self.check:
+                require_derivative(self.f, state, self.method.bounds)
+            self.progress = replace(stop.begun(state), factorizations=work, seconds=seconds)
+        else:
+            assert self.progress is not None
+            self.progress = stop.followed(self.progress, state, work, seconds)
+        self.state = state
+        if self.best is None or self._rank(state) < self._rank(self.best):
+            self.best = state
+        for observe in self.each:
+            observe(state)
+        if status := stop.reason(state, self.progress):
+            raise Enough(self._confirmed(status), None)
+
+    def _confirmed(self, status: Status) -> Status:
+        """The status; INCONSISTENT where differences contradict a gradient that vanishes."""
+        assert self.state is not None
+        assert self.progress is not None
+        if status is not Status.STATIONARY or not self.check or self.state.constraints.size:
+            return status
+        wrong = falls_away(self.f, self.state, self.progress.first, self.method.bounds)
+        return Status.INCONSISTENT if wrong else status
+
+    def _rank(self, state: State) -> tuple[float, float]:
+        return max(state.violation, self.stop.feasibility), state.value
+
+    def _state(self, found: Evaluated, before: State | None) -> State:
+        method, point = self.method, found.point
+        x, g = point.x, gradient_of(point)
+        count = len(method.constraints)
+        values, violation = self._excesses(found), self._violation(found)
+        multipliers, slope = np.zeros(0), g
+        if found.excess is not None:
+            multipliers, slope = lagrangian(g, found.excess, count, x, method.bounds, method.inner)
+        # Interior points approach bounds and never stand at them: P(x − M⁻¹∇L) − x, in M's norm the dual one of ∇L.
+        step = method.bounds.clip(x - method.inner.direction(slope)) - x
+        change = np.inf if before is None else method.inner.largest(np.abs(x - before.x))
+        return State(
+            iteration=0 if before is None else before.iteration + 1,
+            x=x,
+            value=float(point.value),
+            gradient=g,
+            stationarity=max(method.inner.norm(step), violation),
+            projected=method.inner.largest(np.abs(step)),
+            change=change,
+            constraints=values,
+            multipliers=multipliers,
+            violation=violation,
+            evaluations=self.evaluations,
+        )
+
+    def result(self) -> Result:
+        """Accept the start, then run the method; what a package calls success counts only where our measures agree."""
+        cause = None
+        with collecting(self.counts):
+            try:
+                self.accept(self.start)
+                status = Status.STALLED if self.method.optimize(self) else Status.STUCK
+            except Enough as enough:
+                status, cause = enough.status, enough.cause
+            except KeyboardInterrupt:
+                status = Status.INTERRUPTED
+        if self.state is None or self.best is None or self.progress is None:  # Interrupted before the first state.
+            raise KeyboardInterrupt
+        spent = replace(self.progress, factorizations=self.counts.numeric, seconds=time.perf_counter() - self.started)
+        return Result(self.best, self.state, status, cause, spent)
