@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from . import doctor
 
 WIDTH = 96
 """Columns of what is printed, at most."""
+
+COMPARISON = "report"
+"""The directory that a report of several runs goes to, where none is named."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,31 @@ def _doctor(_: argparse.Namespace) -> int:
     return 0 if any(not one.fault for one in solvers) else 1
 
 
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="directory of a run, with its history.jsonl")
+    parser.add_argument("--out", metavar="DIR", help=f"where to (default: the run's own; of several, {COMPARISON}/)")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from .report import convergence_report  # Here, since matplotlib takes longer to load than all the rest.
+
+    out = options.out or (options.runs[0] if len(options.runs) == 1 else COMPARISON)
+    try:
+        written = convergence_report(options.runs, out)
+    except (ValueError, OSError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(str(path) for path in written))
+    return 0
+
+
 def _no_arguments(_: argparse.ArgumentParser) -> None:
     pass
 
 
 COMMANDS = {
     "doctor": Command("which solvers and which BLAS are used here, and what would mend them", _no_arguments, _doctor),
+    "report": Command("the convergence report of a run, or of several runs compared", _report_arguments, _report),
 }
 
 

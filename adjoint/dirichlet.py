@@ -17,6 +17,7 @@ from .factor.accuracy import product
 from .factor.matrix import as_right_hand_side
 from .matrices.vectors import ConstantVector
 from .residual import Residual, Vector
+from .second import of_residual, of_vector
 from .span import Inverse
 
 
@@ -144,11 +145,22 @@ class Constrained:
 
     def vjp(self, u: Array, p: Array, lam: Array) -> Array:
         """(∂R/∂p)ᴴ λ, (m,)."""
+        lam, reaction = self._split(lam)
+        return less("vjp", self.inner.vjp(u, p, lam), self.dirichlet.given.vjp(p, reaction))
+
+    def _split(self, lam: Array) -> tuple[Array, Array]:
+        """λ with zeros at the fixed unknowns, and what it is there, (d,), summed over the load cases."""
         fixed = self.dirichlet.fixed
         reaction = lam[fixed].reshape(fixed.size, -1).sum(axis=1)
         lam = lam.copy()
         lam[fixed] = 0.0
-        return less("vjp", self.inner.vjp(u, p, lam), self.dirichlet.given.vjp(p, reaction))
+        return lam, reaction
+
+    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The residual's, of the rows of the free unknowns, less that of g(p); raises TypeError without them."""
+        lam, reaction = self._split(lam)
+        u_part, p_part = of_residual(self.inner, u, p, lam, u_dot, p_dot)
+        return u_part, less("second", p_part, of_vector(self.dirichlet.given, p, reaction, p_dot))
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, of u's shape."""

@@ -15,6 +15,7 @@ from .factor.matrix import SparseMatrix, as_csc, as_right_hand_side
 from .matrices import Constant, ConstantVector
 from .parameters import as_parameters
 from .residual import Matrix, Residual, Vector
+from .second import of_matrix, of_vector
 from .span import Recombining, Remembering
 from .steady import SteadySolution
 
@@ -41,6 +42,11 @@ class LinearResidual:
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, of u's shape."""
         return less("jvp", self.A.jvp(p, u, p_dot), self.b.jvp(p, p_dot))
+
+    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """(Ȧᴴ λ, A.vjp(p, u̇, λ) + the rates of A.vjp and −b.vjp along ṗ); raises TypeError where A or b lack them."""
+        u_part, A_part = of_matrix(self.A, p, u, lam, p_dot)
+        return u_part, less("second", self.A.vjp(p, u_dot, lam) + A_part, of_vector(self.b, p, lam, p_dot))
 
 
 @dataclass(frozen=True, eq=False)

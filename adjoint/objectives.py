@@ -1,5 +1,6 @@
 """Objectives J(u, p): compliance, linear functionals, least squares, and sums and products of any."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from .factor.matrix import SparseMatrix
 from .matrices.vectors import ConstantVector
 from .parameters import as_cotangent
 from .residual import Vector
+from .second import of_objective, of_vector
+from .squares import Squares, as_squares, residual_back, residual_of
 
 
 class Objective(Protocol):
@@ -53,6 +56,10 @@ class LinearFunctional:
         """(c, 0)."""
         return np.asarray(self.c), np.zeros_like(p)
 
+    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """Zeros."""
+        return np.zeros_like(u), np.zeros_like(p)
+
 
 @dataclass(frozen=True, eq=False)
 class Compliance:
@@ -76,6 +83,10 @@ class Compliance:
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """(b, (∂b/∂p)ᴴ u)."""
         return self._load(p), self._load.vjp(p, u)
+
+    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """(ḃ, (∂b/∂p)ᴴ u̇ + the rate of (∂b/∂p)ᴴ u along ṗ); raises TypeError for a load without `second`."""
+        return self._load.jvp(p, p_dot), self._load.vjp(p, u_dot) + of_vector(self._load, p, u, p_dot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,26 +113,55 @@ class LeastSquares:
                     f"LeastSquares: got weights of shape {weights.shape}, expected {data.shape[:1]}, all ≥ 0"
                 )
 
-    def _misfit(self, u: Array) -> tuple[Array, Array]:
-        """C u − d, and w (C u − d)."""
-        seen = u if self.observe is None else self.observe @ u
+    def _misfit(self, u: Array) -> Array:
+        """C u − d."""
+        return np.asarray(self._seen(u) - self.data)
+
+    def _seen(self, u: Array) -> Array:
+        seen = u if self.observe is None else np.asarray(self.observe @ u)
         if seen.shape != np.shape(self.data):
             raise ValueError(f"LeastSquares: C u has shape {seen.shape}, the data {np.shape(self.data)}")
-        misfit = np.asarray(seen - self.data)
-        if self.weights is None:
-            return misfit, misfit
-        return misfit, (np.asarray(self.weights) * misfit.T).T
+        return seen
+
+    def _weighted(self, seen: Array, power: float) -> Array:
+        """w, or √w for the power ½, times it."""
+        return seen if self.weights is None else (np.asarray(self.weights) ** power * seen.T).T
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""
-        misfit, weighted = self._misfit(u)
-        return 0.5 * dot(misfit, weighted)
+        misfit = self._misfit(u)
+        return 0.5 * dot(misfit, self._weighted(misfit, 1.0))
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """(Cᴴ w (C u − d), 0)."""
-        _, weighted = self._misfit(u)
-        u_bar = weighted if self.observe is None else np.asarray(self.observe.T.conj() @ weighted)
-        return u_bar, np.zeros_like(p)
+        return self._pulled_back(self._weighted(self._misfit(u), 1.0)), np.zeros_like(p)
+
+    def _pulled_back(self, weighted: Array) -> Array:
+        return weighted if self.observe is None else np.asarray(self.observe.T.conj() @ weighted)
+
+    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """(Cᴴ w C u̇, 0)."""
+        return self._pulled_back(self._weighted(self._seen(u_dot), 1.0)), np.zeros_like(p)
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """r with J = ½‖r‖²: √w (C u − d), its imaginary part after the real one, (k,)."""
+        return self._parts(self._misfit(u), u)
+
+    def residual_jvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
+        """√w C u̇, in two parts likewise, (k,)."""
+        return self._parts(self._seen(u_dot), u)
+
+    def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
+        """(Cᴴ √w w, 0), w (k,) one complex number of its two parts."""
+        parts = w.reshape((-1, *np.shape(self.data)))
+        whole = parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
+        return self._pulled_back(self._weighted(whole, 0.5)), np.zeros_like(p)
+
+    def _parts(self, seen: Array, u: Array) -> Array:
+        """√w times it, as real numbers: as many whether a rate happens to be real or not."""
+        rooted = self._weighted(seen, 0.5).ravel()
+        kinds = [a.dtype.kind for a in (u, np.asarray(self.data), u if self.observe is None else self.observe)]
+        return np.concatenate([rooted.real, rooted.imag]) if "c" in kinds else rooted
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,19 +194,58 @@ class Sum:
         u_bar = sum(w * part for w, part, _ in parts)
         return np.asarray(u_bar), np.asarray(sum(w * part for w, _, part in parts))
 
+    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The weighted sums of the terms' second derivatives; raises TypeError for a term without them."""
+        parts = [(w, *of_objective(J, u, p, u_dot, p_dot)) for w, J in self._weighted]
+        u_part = sum(w * part for w, part, _ in parts)
+        return np.asarray(u_part), np.asarray(sum(w * part for w, _, part in parts))
+
+    @property
+    def _squares(self) -> list[tuple[float, Squares]]:
+        """(√w_i, J_i); raises TypeError where a term is no sum of squares, ValueError for w_i < 0."""
+        if not all(w >= 0.0 for w, _ in self._weighted):
+            raise ValueError(f"Sum: got weights {self.weights}, expected weights ≥ 0 of a sum of squares")
+        return [(math.sqrt(w), as_squares(J)) for w, J in self._weighted]
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """The residuals of the terms, √w_i r_i, one after the other, (k,); raises TypeError where one has none."""
+        return np.concatenate([root * residual_of(J, u, p) for root, J in self._squares])
+
+    def residual_jvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
+        """The derivative of that along (u̇, ṗ), (k,)."""
+        return np.concatenate([root * np.asarray(J.residual_jvp(u, p, u_dot, p_dot)) for root, J in self._squares])
+
+    def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
+        """The sums of the terms' (ū, p̄) for their parts of w (k,)."""
+        ends = np.cumsum([residual_of(J, u, p).size for _, J in self._squares])
+        shares = zip(self._squares, np.split(w, ends[:-1]), strict=True)
+        parts = [residual_back(J, u, p, root * share) for (root, J), share in shares]
+        return np.asarray(sum(u_bar for u_bar, _ in parts)), np.asarray(sum(p_bar for _, p_bar in parts))
+
 
 @dataclass(frozen=True, eq=False)
 class Product:
     """J = J₁ J₂: one adjoint solve for both."""
 
     first: Objective
-    second: Objective
+    other: Objective
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""
-        return self.first.value(u, p) * self.second.value(u, p)
+        return self.first.value(u, p) * self.other.value(u, p)
+
+    def _sum(self, u: Array, p: Array) -> Sum:
+        """J₂ · first + J₁ · other, with the values at (u, p) for weights: of the same gradients."""
+        return Sum((self.first, self.other), (self.other.value(u, p), self.first.value(u, p)))
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """J₂ (ū₁, p̄₁) + J₁ (ū₂, p̄₂)."""
-        weights = (self.second.value(u, p), self.first.value(u, p))
-        return Sum((self.first, self.second), weights).gradients(u, p)
+        return self._sum(u, p).gradients(u, p)
+
+    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """J₂ times the rates of (ū₁, p̄₁), J̇₂ (ū₁, p̄₁), and the same with 1 and 2 exchanged."""
+        gradients = [checked_gradients(J, u, p) for J in (self.other, self.first)]
+        rates = [dot(u_bar, u_dot) + dot(p_bar, p_dot) for u_bar, p_bar in gradients]
+        u_part, p_part = self._sum(u, p).second(u, p, u_dot, p_dot)
+        u_more, p_more = Sum((self.first, self.other), rates).gradients(u, p)
+        return u_part + u_more, p_part + p_more

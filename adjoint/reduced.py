@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from .factor.counting import phase
 from .factor.errors import NonFinite
 from .objectives import Objective, checked_gradients
 from .parameters import as_cotangent, as_parameters
+from .second import of_map, of_objective
+from .squares import as_squares, residual_along, residual_back, residual_of
 
 
 class Solution(Protocol):
@@ -27,6 +29,17 @@ class Solution(Protocol):
 
     def jvp(self, p_dot: Array) -> Array:
         """(du/dp) ṗ."""
+
+
+@runtime_checkable
+class TwiceSolution(Protocol):
+    """A solution that Hessian–vector products can be made of; that of a steady problem is one."""
+
+    def adjoint(self, u_bar: Array) -> Array:
+        """λ."""
+
+    def second(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
+        """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, while ū changes by ū̇."""
 
 
 class Problem(Protocol):
@@ -59,17 +72,64 @@ class Point:
     @cached_property
     def gradient(self) -> Array:
         """df/dx, (m_x,): at most one transposed solve with the factors of the forward solution."""
+        with phase("design"):
+            g = self._pulled_back(self._by_p)
+        self._require_finite(g, "gradient")
+        return g
+
+    @cached_property
+    def _by_p(self) -> Array:
+        """df/dp, (m,)."""
         u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
         through_u = self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
-        with phase("design"):
-            g = self.design.vjp(self.x, through_u + p_bar)
-            g = as_cotangent(g, self.x, f"the vjp of the design map {type(self.design).__name__}")
+        return through_u + p_bar
+
+    def _pulled_back(self, p_bar: Array) -> Array:
+        """(∂φ/∂x)ᵀ p̄, (m_x,)."""
+        g = self.design.vjp(self.x, p_bar)
+        return as_cotangent(g, self.x, f"the vjp of the design map {type(self.design).__name__}")
+
+    def _require_finite(self, g: Array, what: str) -> None:
         if not np.isfinite(g).all():
             raise NonFinite(
-                f"the gradient of {type(self.objective).__name__} is {g[~np.isfinite(g)][0]} at component "
+                f"the {what} of {type(self.objective).__name__} is {g[~np.isfinite(g)][0]} at component "
                 f"{np.flatnonzero(~np.isfinite(g))[0]}. Usual causes: sqrt or log of zero in an objective or a map"
             )
-        return g
+
+    def hvp(self, v: Array) -> Array:
+        """The Hessian of f times v, (m_x,): two solves with the factors there are (docs/math.md, eqs. 69–72).
+
+        v: (m_x,). One solve for the tangent, one transposed one for the rate of the adjoint state; besides those for
+        the gradient, which is there after the first product. Raises TypeError where the physics, the objective or the
+        design map has no `second`, ValueError for a v of another shape.
+        """
+        v = as_parameters(v, "v")
+        if v.shape != self.x.shape:
+            raise ValueError(f"hvp: got v of shape {v.shape}, expected {self.x.shape}")
+        solution, by_p, lam = self._twice, self._by_p, self._lam
+        with phase("design"):
+            p_dot = np.asarray(self.design.jvp(self.x, v))
+        u_dot = self.solution.jvp(p_dot)
+        u_bar_dot, p_bar_dot = of_objective(self.objective, self.solution.u, self.p, u_dot, p_dot)
+        rate = solution.second(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
+        with phase("design"):
+            Hv = self._pulled_back(rate) + of_map(self.design, self.x, by_p, v)
+        self._require_finite(Hv, "Hessian–vector product")
+        return Hv
+
+    @property
+    def _twice(self) -> TwiceSolution:
+        if not isinstance(self.solution, TwiceSolution):
+            raise TypeError(
+                f"hvp: {type(self.solution).__name__} has no second derivatives: steady problems have. Expected "
+                "methods adjoint and second, or adjoint.optimize.DifferencedHessian(f) in place of f"
+            )
+        return self.solution
+
+    @cached_property
+    def _lam(self) -> Array:
+        """λ, of u's shape: no solve after the gradient's."""
+        return self._twice.adjoint(checked_gradients(self.objective, self.solution.u, self.p)[0])
 
     def jvp(self, x_dot: Array) -> float:
         """The derivative of f along ẋ, by one tangent solve: not cheaper than the gradient, a check of it."""
@@ -77,6 +137,30 @@ class Point:
             p_dot = np.asarray(self.design.jvp(self.x, x_dot))
         u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
         return dot(u_bar, self.solution.jvp(p_dot)) + dot(p_bar, p_dot)
+
+    @cached_property
+    def residual(self) -> Array:
+        """r with f = ½‖r‖², (k,); raises TypeError for an objective that is no sum of squares."""
+        return residual_of(as_squares(self.objective), self.solution.u, self.p)
+
+    def jvp_residual(self, v: Array) -> Array:
+        """(dr/dx) v, (k,), by one tangent solve; for a block v (m_x, j) all at once, (k, j)."""
+        squares, u, k = as_squares(self.objective), self.solution.u, self.residual.size
+        with phase("design"):
+            p_dot = np.stack([self.design.jvp(self.x, column) for column in _columns(v, self.x.size, "v").T], axis=-1)
+        u_dot = self.solution.jvp(p_dot)
+        rates = [residual_along(squares, u, self.p, (u_dot[..., j], p_dot[:, j]), k) for j in range(p_dot.shape[1])]
+        return np.stack(rates, axis=-1).reshape(k, *np.shape(v)[1:])
+
+    def vjp_residual(self, w: Array) -> Array:
+        """(dr/dx)ᵀ w, (m_x,), by one transposed solve; for a block w (k, j) all at once, (m_x, j)."""
+        squares, u = as_squares(self.objective), self.solution.u
+        columns = _columns(w, self.residual.size, "w").T
+        bars = [residual_back(squares, u, self.p, np.ascontiguousarray(column)) for column in columns]
+        through_u = self.solution.vjp(np.stack([u_bar for u_bar, _ in bars], axis=-1))
+        with phase("design"):
+            parts = [self._pulled_back(through_u[:, j] + p_bar) for j, (_, p_bar) in enumerate(bars)]
+        return np.stack(parts, axis=-1).reshape(self.x.size, *np.shape(w)[1:])
 
     def of(self, objective: Objective) -> "Point":
         """Another objective at the same solution: no new forward solve."""
@@ -86,6 +170,14 @@ class Point:
         """Several objectives at the same solution; one block solve serves all their gradients."""
         block = _Block(self.solution, self.p, tuple(objectives))
         return [_point(self.x, self.p, self.solution, J, self.design, block) for J in objectives]
+
+
+def _columns(block: Array, rows: int, name: str) -> Array:
+    """A vector or a block as columns, (rows, j); raises ValueError for another shape."""
+    block = np.asarray(block)
+    if block.ndim not in (1, 2) or block.shape[0] != rows or block.size == 0:
+        raise ValueError(f"got {name} of shape {block.shape}, expected ({rows},) or ({rows}, j)")
+    return block.reshape(rows, -1)
 
 
 @dataclass(frozen=True, eq=False)

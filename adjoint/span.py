@@ -59,9 +59,10 @@ class Remembering:
 
 @dataclass(frozen=True, eq=False)
 class Recombining:
-    """A factorization that remembers its first solve A u = b.
+    """A factorization that remembers its first solve A u = b, and its last one of no more columns.
 
-    It is recombined for adjoint right-hand sides in the span of b where A is stated to be symmetric or Hermitian.
+    Both are recombined for adjoint right-hand sides in the span of b where A is stated to be symmetric or Hermitian:
+    the last one is the tangent, whose right-hand side the second adjoint of a compliance has as well.
     """
 
     factorization: Factorization
@@ -76,8 +77,8 @@ class Recombining:
         """The solution for b, (n,) or (n, k); see `Factorization.solve`."""
         if trans == "N":
             u = self.factorization.solve(b)
-            if not self._forward:
-                self._forward.append((b.copy(), u))
+            if not self._forward or (self.factorization.symmetry != "none" and b.size <= self._forward[0][0].size):
+                self._forward[1:] = [(b.copy(), u)]  # The first goes to the beginning of an empty list.
             return u
         if trans == "T":
             return self.solve(b.conj(), "H").conj()
@@ -86,10 +87,14 @@ class Recombining:
 
     def _recombined(self, u_bar: Array) -> Array | None:
         """λ = u c for ū = b c, if A is stated to be symmetric and c exists; None otherwise."""
-        if self.factorization.symmetry == "none" or not self._forward:
-            return None
+        known = self._forward if self.factorization.symmetry != "none" else []
+        found = (self._combined(b, u, u_bar) for b, u in known)
+        return next((lam for lam in found if lam is not None), None)
+
+    def _combined(self, b: Array, u: Array, u_bar: Array) -> Array | None:
+        """λ = u c for ū = b c, or None."""
         n = u_bar.shape[0]
-        b, u = (v.reshape(n, -1) for v in self._forward[0])
+        b, u = b.reshape(n, -1), u.reshape(n, -1)
         if self.factorization.symmetry == "symmetric":  # Aᴴ is the conjugate of A
             b, u = b.conj(), u.conj()
         c = _coefficients(b, u_bar)

@@ -12,6 +12,7 @@ from .factor.counting import collecting, phase
 from .factor.matrix import as_right_hand_side, finite_sum
 from .parameters import as_cotangent, as_parameters
 from .residual import Residual
+from .second import of_residual
 from .span import Inverse
 
 
@@ -91,6 +92,21 @@ class SteadySolution:
         with collecting(self._counts):
             u_dot = self.inverse.solve(rhs.reshape(n, -1)).reshape(rhs.shape)
         return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
+
+    def second(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
+        """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū changes by ū̇ (docs/math.md, eqs. 70 and 71).
+
+        lam: `adjoint(u_bar)`; u_dot: `jvp(p_dot)`; p_dot: (m,); u_bar_dot: of u's shape. One transposed solve. Raises
+        TypeError for a residual without `second`, NonFinite for nan and inf.
+        """
+        with collecting(self._counts), phase("gradient"):
+            u_part, p_part = of_residual(self.residual, self.u, self.p, lam, u_dot, p_dot)
+        rhs = np.asarray(u_bar_dot - u_part)
+        with collecting(self._counts):
+            # Not by `adjoint`: what that remembers is the adjoint state itself, for the next product.
+            lam_dot = self.inverse.solve(rhs.reshape(rhs.shape[0], -1), "H").reshape(rhs.shape)
+        with collecting(self._counts), phase("gradient"):
+            return self._pulled_back(lam_dot) - p_part
 
     @property
     def derivative(self) -> LinearOperator:

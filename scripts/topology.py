@@ -3,8 +3,9 @@
     python -m scripts.topology --nelx 300 --nely 100 --filter density --out out/mbb
 
 minimize the work of the load over the densities x of the elements, 0 ≤ x ≤ 1, at a given volume, by optimality
-criteria; the modulus is SIMP's, 10⁻⁹ + xᵖ (1 − 10⁻⁹). Writes history.jsonl, design.png, design.vti, report.png and
-report.html. Andreassen, Clausen, Schevenels, Lazarov & Sigmund (2011), Struct. Multidiscip. Optim. 43, 1.
+criteria; the modulus is SIMP's, 10⁻⁹ + xᵖ (1 − 10⁻⁹). Writes history.jsonl, designs/, design.png, design.vti and the
+report as .html, .png and .pdf. Andreassen, Clausen, Schevenels, Lazarov & Sigmund (2011), Struct. Multidiscip. Optim.
+43, 1.
 """
 
 import argparse
@@ -15,15 +16,21 @@ import numpy as np
 
 import adjoint
 from adjoint.optimize import State
-from adjoint.report import HistoryWriter, Recorder, environment, read_history, write_design, write_report, write_vti
+from adjoint.report import (
+    DesignKeeper,
+    ProgressLine,
+    Recorder,
+    convergence_report,
+    environment,
+    write_design,
+    write_vti,
+)
 from problems.elasticity import mbb
 from problems.filters import density_filter, helmholtz_filter
 from problems.grid import Grid
 from scripts.options import parsed
-from scripts.progress import progress
 
 RADIUS, CHANGE = 0.04, 0.01  # of the filter, relative to the width; of the densities, at which the run ends
-MOST_DESIGNS = 240  # kept for the report; every second one is dropped when there are more
 FILTERS, SMALL = ("density", "sensitivity", "helmholtz"), (60, 20)
 
 
@@ -42,20 +49,15 @@ def main(options: argparse.Namespace) -> adjoint.Result:
 
     def measures(state: State) -> dict[str, float | None]:
         density = smooth(state.x)
-        return {
-            "projected_gradient": state.projected,
-            "kkt": state.stationarity,
-            "multiplier": float(state.multipliers[0]) / volume.bound,
-            "step": algorithm.move,
-            "volume": float(density.mean()),
-            "constraint_violation": max(0.0, float(state.constraints[0])) * volume.bound / elements,
-            "grayness": float(4.0 * np.mean(density * (1.0 - density))),
-        }
+        return {"volume": float(density.mean()), "grayness": float(4.0 * np.mean(density * (1.0 - density)))}
 
-    recorder = Recorder(HistoryWriter(out / "history.jsonl"), measures)
+    def picture(state: State) -> np.ndarray:
+        return np.clip(smooth(state.x), 0.0, 1.0).reshape(nelx, nely).T
+
+    recorder = Recorder(out / "history.jsonl", measures)
     recorder.header(
         f"MBB beam, {nelx} x {nely} elements, {options.filter} filter",
-        {
+        problem={
             "unknowns": body.K.n,
             "design variables": elements,
             "nonzeros of K": body.K.scatter[1].nnz,
@@ -63,26 +65,20 @@ def main(options: argparse.Namespace) -> adjoint.Result:
             "penalty": options.penalty,
             "volume fraction": options.volume,
         },
-        environment(f(start).solution.evidence),
-        f"optimality criteria, move limit {algorithm.move:g}, exponent {algorithm.exponent:g}",
-        {"change": CHANGE},
-        adjoint.check(f, start),
+        environment=environment(f(start).solution.evidence),
+        algorithm=algorithm,
+        stop=stop,
+        constraints=["volume"],
+        taylor=adjoint.check(f, start),
     )
-    designs: list[tuple[int, np.ndarray]] = []
-    with progress(options.iterations, options.quiet) as show, recorder.running():
-
-        def each(state: State) -> None:
-            recorder(state)
-            designs.append((state.iteration, np.clip(smooth(state.x), 0.0, 1.0).reshape(nelx, nely).T))
-            if len(designs) > MOST_DESIGNS:
-                del designs[1::2]
-            show(state.iteration, f"c = {state.value:.4f}, change {state.change:.3f}")
-
+    keeper = DesignKeeper(out, picture)
+    with ProgressLine(stop, quiet=options.quiet) as progress:
+        each = (recorder, keeper, progress)
         result = adjoint.minimize(f, start, algorithm, stop=stop, check=False, each=each)
     recorder.result(result)
-    write_design(out / "design.png", designs[-1][1])
-    write_vti(out / "design.vti", {"density": designs[-1][1]}, body.grid.spacing, (0.0, 0.0))
-    write_report(read_history(out / "history.jsonl"), designs, out)
+    write_design(out / "design.png", picture(result.state))
+    write_vti(out / "design.vti", {"density": picture(result.state)}, body.grid.spacing, (0.0, 0.0))
+    convergence_report([out], out)
     print(f"compliance {result.value:.6f} after {result.iterations} iterations. {result.status.value}")
     return result
 

@@ -7,10 +7,21 @@ import numpy as np
 
 from adjoint.optimize import (
     Algorithm,
+    AugmentedLagrangian,
+    Bfgs,
     Box,
+    Continuation,
+    GaussNewton,
+    Gcmma,
+    Lbfgs,
     LinearConstraint,
+    Mma,
+    NewtonCg,
     OptimalityCriteria,
+    Simpl,
+    Stage,
     SteepestDescent,
+    Stopping,
     Weighted,
 )
 
@@ -86,6 +97,50 @@ class CompliantPoint:
         return -(1.0 + np.arange(self.f.n)) / (1e-3 + self.x) ** 2
 
 
+@dataclass(eq=False)
+class Squares:
+    """f = ½ Σ (a_i − x_i + x_{i−1}²)² + ½ Σ x_i²/100: a least-squares problem with a residual that stays."""
+
+    n: int
+    evaluations: list = field(default_factory=list)
+    gradients: list = field(default_factory=list)
+
+    def __call__(self, x):
+        self.evaluations.append(x.tobytes())
+        return SquaresPoint(self, x)
+
+
+@dataclass(eq=False)
+class SquaresPoint:
+    f: Squares
+    x: np.ndarray
+
+    @cached_property
+    def residual(self):
+        before = np.concatenate([[0.0], self.x[:-1]])
+        return np.concatenate([np.cos(np.arange(self.f.n)) - self.x + before**2, 0.1 * self.x])
+
+    @cached_property
+    def J(self):
+        slope = -np.eye(self.f.n) + np.diag(2.0 * self.x[:-1], -1)
+        return np.concatenate([slope, 0.1 * np.eye(self.f.n)])
+
+    @property
+    def value(self):
+        return 0.5 * float(np.einsum("i,i->", self.residual, self.residual))
+
+    @cached_property
+    def gradient(self):
+        self.f.gradients.append(self.x.tobytes())
+        return self.vjp_residual(self.residual)
+
+    def jvp_residual(self, v):
+        return np.einsum("ij,j...->i...", self.J, v)
+
+    def vjp_residual(self, w):
+        return np.einsum("ij,i...->j...", self.J, w)
+
+
 N = 12
 
 
@@ -110,10 +165,70 @@ def densities(algorithm):
 
 
 VOLUME = LinearConstraint(np.ones(N), 0.4 * N)
+PLANE = LinearConstraint(np.ones(N), 1.0)
 BOX = Box(-0.5, 0.7)
+UNIT = Box(0.0, 1.0)
+WEIGHTED = Weighted(1.0 + np.arange(N))
+
+
+@dataclass(eq=False)
+class Penalized:
+    """f = Σ w_i / x_i^power: a family for a continuation."""
+
+    power: float
+
+    def __call__(self, x):
+        return PenalizedPoint(self.power, x)
+
+
+@dataclass(eq=False)
+class PenalizedPoint:
+    power: float
+    x: np.ndarray
+
+    @cached_property
+    def value(self):
+        return float(np.einsum("i,i->", 1.0 + np.arange(N), (0.1 + self.x) ** -self.power))
+
+    @cached_property
+    def gradient(self):
+        return -self.power * (1.0 + np.arange(N)) * (0.1 + self.x) ** (-self.power - 1.0)
+
+
+def stage(settings):
+    return Penalized(settings["power"]), Mma((VOLUME,), UNIT)
+
+
+@dataclass(frozen=True, eq=False)
+class Staged:
+    """A case whose f is the continuation's."""
+
+    algorithm: Continuation
+    start: np.ndarray
+
+    def f(self):
+        return self.algorithm.f
+
+
+STAGES = tuple(Stage({"power": power}, Stopping(iterations=3)) for power in (1.0, 2.0, 3.0))
 
 CATALOGUE = {
     "steepest descent": smooth(SteepestDescent()),
-    "steepest descent, weighted, bounds": smooth(SteepestDescent(Weighted(1.0 + np.arange(N)), BOX)),
+    "steepest descent, weighted, bounds": smooth(SteepestDescent(WEIGHTED, BOX)),
+    "BFGS": smooth(Bfgs()),
+    "BFGS, bounds": smooth(Bfgs(bounds=BOX)),
+    "L-BFGS": smooth(Lbfgs()),
+    "L-BFGS, weighted": smooth(Lbfgs(inner=WEIGHTED, memory=3)),
+    "L-BFGS, bounds": smooth(Lbfgs(bounds=BOX)),
+    "Newton-CG": smooth(NewtonCg()),
+    "Newton-CG, weighted, bounds": smooth(NewtonCg(WEIGHTED, BOX)),
+    "Gauss-Newton": Case(GaussNewton(), Squares, np.full(N, 0.4)),
+    "Gauss-Newton, many": Case(GaussNewton(few=1, bounds=BOX), Squares, np.full(N, 0.4)),
     "optimality criteria": densities(OptimalityCriteria(VOLUME)),
+    "MMA": densities(Mma((VOLUME,), UNIT)),
+    "GCMMA": densities(Gcmma((VOLUME,), UNIT)),
+    "SiMPL": densities(Simpl(VOLUME)),
+    "augmented Lagrangian": smooth(AugmentedLagrangian(Lbfgs(), (LinearConstraint(-np.ones(N), 3.0),), (PLANE,))),
+    "augmented Lagrangian, descent": smooth(AugmentedLagrangian(SteepestDescent(bounds=BOX), equalities=(PLANE,))),
+    "continuation": Staged(Continuation(stage, STAGES), np.full(N, 0.4)),
 }

@@ -5,81 +5,28 @@ import math
 import re
 import zlib
 from base64 import b64decode
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from report_histories import HEADER, RESULT, STEPS, TAYLOR, Page, designs, iteration, lines, stay_apart
 
 from adjoint.report import (
     HistoryWriter,
+    Report,
+    Run,
     convergence_figure,
     design_png,
     read_history,
     tables,
     write_design,
-    write_report,
     write_vti,
 )
 from adjoint.report.lettering import font, legible, width, wrap
 from adjoint.report.record import NUMBERS, PHASES
 from adjoint.report.strip import arrange, log_spaced
-from adjoint.report.summary import MISSING, brief, change, duration, outcome, show
-
-STEPS = [0.01 * 0.5**k for k in range(6)]
-TAYLOR = {
-    "steps": STEPS,
-    "remainders": [[3 * h for h in STEPS], [2 * h * h for h in STEPS]],
-    "orders": [1.0, 2.0],
-    "relative_error": 3e-10,
-    "dot_product_error": 1e-15,
-    "ok": True,
-}
-HEADER = {
-    "kind": "header",
-    "title": "Beam",
-    "problem": {"nelx": 300, "unknowns": 60502, "load cases": [1, 2], "material": {"E": 1.0}},
-    "environment": {"solver": "CHOLMOD", "threads": 2},
-    "algorithm": "OptimalityCriteria",
-    "started": "2025-11-21T22:14:03",
-    "seed": 0,
-    "tolerances": {"change": 0.01, "kkt": 1e-6},
-    "taylor": TAYLOR,
-}
-RESULT = {
-    "kind": "result",
-    "status": "the design changed by less than 0.01",
-    "iterations": 3,
-    "seconds": 83.2,
-}
-
-
-def iteration(k, **fields):
-    record = {
-        "kind": "iteration",
-        "iteration": k,
-        "stage": k // 20,
-        "objective": 200 + 800 * math.exp(-k / 5),
-        "projected_gradient": 10 * math.exp(-k / 10),
-        "kkt": math.exp(-k / 10),
-        "multiplier": 0.1,
-        "step": 0.5,
-        "change": 0.2,
-        "volume": 0.5,
-        "constraint_violation": 0.0 if k % 2 else 1e-9,
-        "grayness": math.exp(-k / 30),
-        "rejected": [],
-        "counts": {"symbolic": 1, "numeric": k + 1, "solves": k + 1, "transposed": 0, "rhs": k + 1},
-        "seconds": dict.fromkeys(PHASES, 0.01),
-        "peak_rss_mb": 100.0,
-    }
-    return {**record, **fields}
-
-
-def lines(*records):
-    return "".join(json.dumps(record) + "\n" for record in records)
+from adjoint.report.summary import MISSING, brief, change, duration, outcome, show, tolerance
 
 
 @pytest.fixture
@@ -94,11 +41,6 @@ def written(tmp_path):
         return read_history(path)
 
     return write
-
-
-def designs(numbers, shape=(20, 60)):
-    random = np.random.default_rng(7)
-    return [(k, random.random(shape)) for k in numbers]
 
 
 # ---------------------------------------------------------------------------------------------- history
@@ -185,6 +127,11 @@ def test_a_torn_last_line_is_left_out_wherever_it_was_torn(tmp_path):
         (lines(HEADER | {"taylor": TAYLOR | {"remainders": [[1.0]]}}), 1, "taylor"),
         (lines(HEADER | {"taylor": TAYLOR | {"remainders": [[1.0], [1.0]]}}), 1, "taylor"),
         (lines(HEADER, {"kind": "result", "status": 1}), 2, "status"),
+        (lines(HEADER | {"resumed": [1]}), 1, "resumed"),
+        (lines(HEADER | {"stopping": {"change": "small"}}), 1, "stopping"),
+        (lines(HEADER, iteration(0, multipliers=["x"])), 2, "multipliers"),
+        (lines(HEADER, iteration(0, evaluations=1.5)), 2, "evaluations"),
+        (lines(HEADER, {"kind": "result", "success": "yes"}), 2, "success is 'yes'; expected true or false"),
     ],
 )
 def test_a_file_that_is_no_history_is_refused_with_line_and_cause(tmp_path, text, line, cause):
@@ -239,6 +186,8 @@ def test_the_stop_reason_is_a_sentence(written):
     assert nothing == "No reason for the stop was recorded. 1 iteration."
     assert "the history ends at iteration 1" in outcome(written(HEADER, iteration(0), iteration(1)))
     assert "before the first iteration" in outcome(written(HEADER))
+    again = outcome(written(HEADER | {"resumed": ["2025-11-22"]}, RESULT | {"cause": "SingularMatrix: row 3"}))
+    assert again.endswith("3 iterations in 83.2 s, in 2 sessions. SingularMatrix: row 3")
 
 
 def test_a_series_is_described_by_its_ends(written):
@@ -269,11 +218,14 @@ def test_tables_show_ends_means_and_shares(written):
     rows = tables.iterations(history).rows
     assert [row[0] for row in rows] == ["0", "1", "2", "3", "4", "⋮", "25", "26", "27", "28", "29"]
     assert len({len(row) for row in rows} | {len(tables.iterations(history).heads)}) == 1
-    assert ("numeric factorizations", "30", "1") in tables.counts(history).rows
+    assert ("numeric factorizations", "30", "10") in tables.counts(history).rows  # Of 3 iterations, as the result says.
     shares = {row[0]: row[3] for row in tables.times(history).rows}
     assert shares["factor"] == "12.5 %"
     assert shares["whole run"] == MISSING
-    assert [row[3] for row in tables.tolerances(history).rows] == ["no", "no"]
+    assert [(row[0], row[3]) for row in tables.tolerances(history).rows] == [
+        ("KKT residual", "no"),
+        ("design change", "no"),
+    ]
     assert [row[0] for row in tables.first_and_last(history).rows[:2]] == ["objective", "projected gradient"]
 
 
@@ -395,6 +347,7 @@ def test_a_grid_vtk_cannot_hold_is_refused(tmp_path, fields, spacing, origin, ca
 # ---------------------------------------------------------------------------------------------- figure
 
 NULLS = {name: None for name in NUMBERS}
+CONSTRAINED = {"constraints": [1e-9, -0.25, 0.5], "multipliers": [287.1, 0.0, -3.0], "evaluations": 7, "scaled": 2.0}
 RUNS = {
     "no iteration": ([], HEADER),
     "one": ([iteration(0)], HEADER),
@@ -420,42 +373,21 @@ RUNS = {
         [iteration(k, seconds={"factor": 9.0 if k == 0 else 0.1}) for k in range(601)],
         HEADER,
     ),
+    "constrained": (
+        [iteration(k, **CONSTRAINED, warmest=300.0 + k, rejected=[1e3]) for k in range(25)],
+        HEADER | {"constraints": ["volume", "stress"], "stopping": {"stationarity": 1e-4, "feasibility": 1e-6}},
+    ),
+    "many constraints": (
+        [iteration(k, stage=0, constraints=[-j / 9 - k for j in range(9)], multipliers=[None] * 9) for k in range(5)],
+        HEADER,
+    ),
+    "no multipliers": ([iteration(k, constraints=[0.0], stage=k // 3) for k in range(9)], {"kind": "header"}),
     "idle": ([iteration(k, seconds=dict.fromkeys(PHASES, 0.0), counts={}) for k in range(30)], HEADER),
 }
 SHAPES = {"wide": (10, 60), "square": (20, 20), "tall": (60, 10), "none": None}
 
 
-def drawn_texts(figure):
-    """The texts one sees: those of the figure, of its axes and legends, and of ticks within the axes."""
-    yield from figure.texts
-    for axes in figure.axes:
-        yield from axes.texts
-        if axes.get_legend():
-            yield from axes.get_legend().get_texts()
-        for axis in (axes.xaxis, axes.yaxis):
-            if axis.get_visible():
-                yield axis.label
-                low, high = sorted(axis.get_view_interval())
-                ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
-                yield from (label for place, label in ticks if low <= place <= high)
-
-
-def stay_apart(figure):
-    """No two texts overlap, and none leaves the figure."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    texts = [text for text in drawn_texts(figure) if text.get_text().strip()]
-    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer()).extents) for text in texts]
-    assert len(boxes) > 20
-    for index, (words, (left, bottom, right, top)) in enumerate(boxes):
-        assert -1 <= left <= right <= figure.bbox.width + 1, words
-        assert -1 <= bottom <= top <= figure.bbox.height + 1, words
-        for others, (left2, bottom2, right2, top2) in boxes[index + 1 :]:
-            across, along = min(right, right2) - max(left, left2), min(top, top2) - max(bottom, bottom2)
-            assert min(across, along) <= 1, (words, others)
-
-
-@pytest.mark.parametrize(("run", "shape"), list(zip(RUNS, [*SHAPES] * 4, strict=False)))
+@pytest.mark.parametrize(("run", "shape"), list(zip(RUNS, [*SHAPES] * 5, strict=False)))
 def test_every_run_is_drawn_with_no_two_texts_touching(written, run, shape):
     records, header = RUNS[run]
     history = written(header, *records)
@@ -482,6 +414,33 @@ def test_times_begin_at_zero_and_a_cut_bar_says_its_value(written):
     assert [text.get_text() for text in panel.texts] == ["iteration 0: 9 s, 1 more cut"]
 
 
+def test_a_tolerance_relative_to_the_first_residual_is_that_of_the_last_stage(written):
+    stopping = {"stationarity": 1e-3, "absolute": 0.02, "change": 0.0, "feasibility": 1e-6}
+    header = HEADER | {"tolerances": {}, "stopping": stopping}
+    history = written(header, *(iteration(k, stage=k // 2, kkt=[9.0, 9.0, 40.0, 1.0][k]) for k in range(4)))
+    assert tolerance(history, "kkt") == pytest.approx(0.04)
+    assert np.isnan(tolerance(history, "change"))  # 0: not asked for.
+    assert np.isnan(tolerance(history, "constraint_violation"))  # No constraints.
+
+
+def test_a_stage_begins_with_a_dashed_line(written):
+    history = written(HEADER, *(iteration(k, stage=k // 5) for k in range(15)))
+    objective = convergence_figure(history, []).axes[0]
+    dashed = [line.get_xdata()[0] for line in objective.lines if line.is_dashed() and len(line.get_xdata())]
+    assert dashed == [4.5, 9.5]
+
+
+def test_constraints_are_named_and_the_largest_of_many(written):
+    records, header = RUNS["constrained"]
+    table = tables.constraints(written(header, *records))
+    assert [row[0] for row in table.rows] == ["volume", "stress", "constraint 3"]
+    assert table.rows[0][1:] == ("1e-09", "1e-09", "287.1")
+    records, header = RUNS["many constraints"]
+    figure = convergence_figure(written(header, *records), [])
+    (panel,) = [axes for axes in figure.axes if axes.get_ylabel() == "constraint"]
+    assert next(text.get_text() for text in panel.get_legend().get_texts()) == "3 more"
+
+
 def test_drawing_leaves_the_users_settings_alone(written):
     import matplotlib
 
@@ -492,41 +451,15 @@ def test_drawing_leaves_the_users_settings_alone(written):
 
 # ---------------------------------------------------------------------------------------------- page
 
-VOID = {"meta", "img", "input", "br", "path", "use"}
-
-
-class Page(HTMLParser):
-    """Collects tags and text, and checks that what opens closes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.text = [], [], ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
 
 def report(history, pictures, out):
-    write_report(history, pictures, out)
-    assert (out / "report.png").read_bytes().startswith(b"\x89PNG")
+    written = Report([Run("beam", history, pictures)]).write(out)
+    for path, begin in zip(written, (b"<!doctype html>", b"\x89PNG", b"%PDF"), strict=True):
+        assert path.read_bytes().startswith(begin)
     return Page((out / "report.html").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("run", ["no iteration", "rejected"])
+@pytest.mark.parametrize("run", ["no iteration", "rejected", "constrained"])
 def test_the_page_is_well_formed_and_needs_no_other_file(written, tmp_path, run):
     records, header = RUNS[run]
     history = written(header, *records)
@@ -553,7 +486,7 @@ def test_the_page_says_what_the_history_holds_and_escapes_it(written, tmp_path):
     }
     history = written(header, iteration(0), RESULT | {"status": evil})
     page = report(history, [], tmp_path / "out")
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert [tag for tag, _ in page.tags].count("script") == 1
     assert page.text.count(evil) >= 7
     for words in ("Taylor test passed", "orders 1.00, 2.00", "transposed solves", "3 iterations in 83.2 s"):
         assert words in page.text
@@ -563,7 +496,7 @@ def test_the_slider_runs_over_the_stored_designs_evenly_thinned(written, tmp_pat
     history = written({"kind": "header"})
     report(history, designs(range(300), (2, 3)), tmp_path / "out")
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    frames = json.loads(re.search(r"const frames = (\[\[.*?\]\]);", text)[1])
+    frames = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text)[1])
     assert (len(frames), frames[0][0], frames[-1][0]) == (120, 0, 299)
     assert 'max="119"' in text
     assert "Stored designs: 120 of 300" in text
@@ -572,6 +505,6 @@ def test_the_slider_runs_over_the_stored_designs_evenly_thinned(written, tmp_pat
 def test_the_same_run_gives_the_same_page(written, tmp_path):
     history = written(HEADER)
     for name in ("a", "b"):
-        write_report(history, designs([0]), tmp_path / name)
-    for name in ("report.html", "report.png"):
+        report(history, designs([0]), tmp_path / name)
+    for name in ("report.html", "report.png", "report.pdf"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -126,7 +126,7 @@ def test_runs_killed_at_random_moments_end_with_the_same_bytes(name, tmp_path):
     whole = minimize(case.f(), case.start, case.algorithm, stop=STOP)
     rng = np.random.default_rng(len(name))
     before = -1
-    for _ in range(6):
+    for _ in range(12):
         killed(file, case, float(rng.uniform(0.0, 0.02)))
         if file.exists():
             at = read_checkpoint(file).state.iteration

@@ -6,6 +6,7 @@ from .errors import NotComplexSafe, SparsityError
 from .field import DerivedField, complex_step_field
 from .integrand import DerivedIntegrand, complex_step_integrand
 from .jax_field import JaxField, from_jax_field
+from .second import WithSecond, with_second
 from .with_jax import JaxResidual, from_jax
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "JaxResidual",
     "NotComplexSafe",
     "SparsityError",
+    "WithSecond",
     "complex_step",
     "complex_step_field",
     "complex_step_integrand",
@@ -23,4 +25,5 @@ __all__ = [
     "from_jax",
     "from_jax_field",
     "safe",
+    "with_second",
 ]

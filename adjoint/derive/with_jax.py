@@ -19,6 +19,9 @@ from .derived import DerivedResidual, derived
 from .function import Function
 from .user_function import UserFunction
 
+Curvature = Callable[[Array, Array, Array, Array, Array], tuple[Array, Array]]
+"""(u, p, λ, u̇, ṗ) -> the derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ); compiled."""
+
 Pushforward = Callable[[Array, Array, Array], Array]
 """(u, p, v) -> the derivative of R along v, in u or in p; compiled."""
 
@@ -92,6 +95,7 @@ class JaxResidual:
 
     forward: DerivedResidual
     pullback: Pushforward
+    curvature: Curvature
 
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), (n,); u: (n,), p: (m,)."""
@@ -119,6 +123,16 @@ class JaxResidual:
         """(∂R/∂p) ṗ, (n,), by jax.jvp; p_dot: (m,)."""
         return self.forward.jvp(u, p, p_dot)
 
+    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), by jax.jvp of jax.vjp: (n,) and (m,)."""
+        function = self.forward.function
+        vectors = ((lam, "lam", function.n), (u_dot, "u_dot", function.n), (p_dot, "p_dot", function.m))
+        given = [function.vector(*vector) for vector in vectors]
+        u_part, p_part = (np.array(part) for part in self.curvature(*function.point(u, p), *given))
+        if not (np.isfinite(u_part).all() and np.isfinite(p_part).all()):
+            raise NonFinite("from_jax: the second derivative along (u_dot, p_dot) is nan: see vjp for usual causes")
+        return u_part, p_part
+
 
 def from_jax(
     residual: Callable[[Any, Any], Any],
@@ -141,7 +155,11 @@ def from_jax(
         jax.jit(lambda u, p, v: jax.jvp(lambda x: residual(u, x), (p,), (v,))[1]),
     )
     pullback = jax.jit(lambda u, p, lam: jax.vjp(lambda x: residual(u, x), p)[1](lam)[0])
-    return JaxResidual(derived(function, rule, u_pattern, p_pattern), pullback)
+
+    def curvature(u: Any, p: Any, lam: Any, u_dot: Any, p_dot: Any) -> Any:
+        return jax.jvp(lambda v, q: jax.vjp(residual, v, q)[1](lam), (u, p), (u_dot, p_dot))[1]
+
+    return JaxResidual(derived(function, rule, u_pattern, p_pattern), pullback, jax.jit(curvature))
 
 
 def jax_in_double_precision(maker: str) -> ModuleType:

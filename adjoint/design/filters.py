@@ -74,6 +74,10 @@ class DensityFilter:
         """The average of ẋ, (m,)."""
         return self(x_dot)
 
+    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """Zero: the filter is linear."""
+        return np.zeros_like(x)
+
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
 
@@ -137,6 +141,10 @@ class ConvolutionFilter:
         """The average of ẋ, (m,)."""
         return self(x_dot)
 
+    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """Zero: the filter is linear."""
+        return np.zeros_like(x)
+
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
 
@@ -175,6 +183,10 @@ class HelmholtzFilter:
     def jvp(self, x: Array, x_dot: Array) -> Array:
         """φ(ẋ): the filter is linear."""
         return self(x_dot)
+
+    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """Zero: the filter is linear."""
+        return np.zeros_like(x)
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)

@@ -49,6 +49,17 @@ class Simp:
         self._require_base(x)
         return (self.maximum - self.minimum) * self.penalty * _power(x, self.penalty - 1.0) * x_dot
 
+    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """E''(x) ẋ p̄, (m,); conjugated for a complex x. Infinite at x = 0 for a penalty between 1 and 2."""
+        self._require_base(x)
+        q = self.penalty
+        if q == 1.0:
+            return np.zeros_like(x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(
+                (self.maximum - self.minimum) * q * (q - 1.0) * np.conj(_power(x, q - 2.0) * x_dot) * p_bar
+            )
+
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
 
@@ -88,6 +99,12 @@ class Ramp:
         """E'(x) ẋ, (m,)."""
         q = self.curvature
         return (self.maximum - self.minimum) * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 2 * x_dot
+
+    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """E''(x) ẋ p̄, (m,); conjugated for a complex x."""
+        q = self.curvature
+        bend = 2.0 * q * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 3
+        return np.asarray((self.maximum - self.minimum) * np.conj(bend * x_dot) * p_bar)
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)
@@ -132,6 +149,11 @@ class HeavisideProjection:
         z = self.beta * (x - self.eta)
         decay = np.exp(2.0 * np.where(z.real < 0.0, z, -z))
         return np.asarray(4.0 * self.beta * decay / (1.0 + decay) ** 2 / self._range * x_dot)
+
+    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """−2β tanh β(x − η) times the first derivative, (m,); conjugated for a complex x."""
+        bend = -2.0 * self.beta * np.tanh(self.beta * (x - self.eta)) * self.jvp(x, x_dot)
+        return np.asarray(np.conj(bend) * p_bar)
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)

@@ -1,9 +1,13 @@
 """The protocol of a design map, and the composition of two."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+
 from ..arrays import Array
+from ..second import of_map
 
 
 class DesignMap(Protocol):
@@ -26,17 +30,45 @@ class Composed:
     first: DesignMap
     then: DesignMap
 
+    @cached_property
+    def _stages(self) -> "list[DesignMap]":
+        """The maps that it is made of, none of them composed, in order: each is applied once, a filter may be dear."""
+        parts = (self.first, self.then)
+        return [stage for part in parts for stage in (part._stages if isinstance(part, Composed) else [part])]
+
+    def _points(self, x: Array) -> list[Array]:
+        """What each stage is applied to."""
+        points = [x]
+        for stage in self._stages[:-1]:
+            points.append(stage(points[-1]))
+        return points
+
     def __call__(self, x: Array) -> Array:
         """φ(x)."""
         return self.then(self.first(x))
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
         """(∂φ/∂x)ᵀ p̄: the transposes in reverse order."""
-        return self.first.vjp(x, self.then.vjp(self.first(x), p_bar))
+        for stage, at in zip(reversed(self._stages), reversed(self._points(x)), strict=True):
+            p_bar = stage.vjp(at, p_bar)
+        return p_bar
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
         """(∂φ/∂x) ẋ."""
-        return self.then.jvp(self.first(x), self.first.jvp(x, x_dot))
+        for stage, at in zip(self._stages, self._points(x), strict=True):
+            x_dot = stage.jvp(at, x_dot)
+        return x_dot
+
+    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄, (m_x,), for two; raises TypeError for a map without `second`."""
+        points, rates = self._points(x), [x_dot]
+        for stage, at in zip(self._stages[:-1], points, strict=False):
+            rates.append(stage.jvp(at, rates[-1]))
+        change = of_map(self._stages[-1], points[-1], p_bar, rates[-1])
+        for k in reversed(range(len(points) - 1)):
+            p_bar = self._stages[k + 1].vjp(points[k + 1], p_bar)
+            change = of_map(self._stages[k], points[k], p_bar, rates[k]) + self._stages[k].vjp(points[k], change)
+        return change
 
     def __rshift__(self, then: DesignMap) -> "Composed":
         return Composed(self, then)
@@ -60,6 +92,10 @@ class Identity:
     def jvp(self, x: Array, x_dot: Array) -> Array:
         """ẋ."""
         return x_dot
+
+    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """Zero."""
+        return np.zeros_like(x)
 
     def __rshift__(self, then: DesignMap) -> Composed:
         return Composed(self, then)

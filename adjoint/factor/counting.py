@@ -14,7 +14,7 @@ class Counts:
     symbolic: analyses of a sparsity pattern; numeric: factorizations of a matrix (or set-ups of a
     preconditioner); solves: calls of `Factorization.solve`, of which `transposed` with Aᵀ or Aᴴ;
     rhs: the columns they had; refinements: further sweeps that iterative refinement needed; krylov: iterations
-    of `cg` and `gmres`, over all columns.
+    of `cg` and `gmres`, over all columns; newton: steps of `Newton`, chords and those of its starts included.
     seconds: wall time by phase (assembly, analysis, factor, solve, gradient, design; output, of a report's records),
     s; phases exclude each other.
     """
@@ -26,6 +26,7 @@ class Counts:
     rhs: int = 0
     refinements: int = 0
     krylov: int = 0
+    newton: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def copy(self) -> "Counts":
@@ -38,6 +39,7 @@ class Counts:
             self.rhs,
             self.refinements,
             self.krylov,
+            self.newton,
             dict(self.seconds),
         )
 
@@ -73,11 +75,19 @@ def collecting(counts: Counts) -> Iterator[None]:
 
 
 def _collecting() -> tuple[Counts, ...]:
-    collecting: tuple[Counts, ...] = getattr(_of_thread, "collecting", ())
-    return collecting
+    """The collectors of this thread; the first of them, there from the beginning, holds all that it has done."""
+    found: tuple[Counts, ...] = getattr(_of_thread, "collecting", ())
+    if not found:
+        found = _of_thread.collecting = (Counts(),)
+    return found
 
 
-def count(*, symbolic: int = 0, numeric: int = 0, refinements: int = 0, krylov: int = 0) -> None:
+def total() -> Counts:
+    """All that this thread has done so far."""
+    return _collecting()[0].copy()
+
+
+def count(*, symbolic: int = 0, numeric: int = 0, refinements: int = 0, krylov: int = 0, newton: int = 0) -> None:
     """Add to every active counter."""
     with _lock:
         for counts in (*_active, *_collecting()):
@@ -85,6 +95,7 @@ def count(*, symbolic: int = 0, numeric: int = 0, refinements: int = 0, krylov: 
             counts.numeric += numeric
             counts.refinements += refinements
             counts.krylov += krylov
+            counts.newton += newton
 
 
 def count_solve(transposed: bool, rhs: int) -> None:

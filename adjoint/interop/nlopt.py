@@ -56,7 +56,12 @@ class NLopt:
         optimizer.set_xtol_rel(STALLED)
         try:
             optimizer.optimize(run.start)
-        except (RuntimeError, nlopt.ForcedStop):
+        except (
+            RuntimeError,
+            nlopt.ForcedStop,
+            nlopt.RoundoffLimited,
+            nlopt.exception,
+        ):  # Its failures are of all kinds.
             if not ended:
                 return False
         if ended:

@@ -16,7 +16,7 @@ from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
 from ..optimize import Result, State, Status, Stopping
 from ..optimize.constraints import Excess, excess
-from ..optimize.derivative_check import falls_away, require_derivative
+from ..optimize.derivative_check import confirmed, require_derivative
 from ..optimize.evaluation import attempt, first_point, gradient_of
 from ..optimize.roots import Root
 from ..optimize.state import Function
@@ -167,16 +167,8 @@ class Run:
         for observe in self.each:
             observe(state)
         if status := stop.reason(state, self.progress):
-            raise Enough(self._confirmed(status), None)
-
-    def _confirmed(self, status: Status) -> Status:
-        """The status; INCONSISTENT where differences contradict a gradient that vanishes."""
-        assert self.state is not None
-        assert self.progress is not None
-        if status is not Status.STATIONARY or not self.check or self.state.constraints.size:
-            return status
-        wrong = falls_away(self.f, self.state, self.progress.first, self.method.bounds)
-        return Status.INCONSISTENT if wrong else status
+            first, bounds = self.progress.first, self.method.bounds
+            raise Enough(confirmed(status, self.f, state, first, bounds) if self.check else status, None)
 
     def _rank(self, state: State) -> tuple[float, float]:
         return max(state.violation, self.stop.feasibility), state.value

@@ -37,6 +37,10 @@ class Constant:
         """Zero, of u's shape."""
         return np.zeros_like(u)
 
+    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+        """Zeros, of u's shape and (m,)."""
+        return np.zeros_like(lam), np.zeros_like(p)
+
 
 @dataclass(frozen=True, eq=False)
 class Affine:
@@ -82,3 +86,9 @@ class Affine:
         return np.asarray(
             sum((rate * (term @ u) for rate, term in zip(p_dot, self.terms, strict=True)), np.zeros(u.shape))
         )
+
+    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+        """(Σ_i ṗ_i A_i)ᴴ λ, of u's shape; zero, (m,)."""
+        pairs = zip(np.conj(p_dot), self.terms, strict=True)
+        applied = sum((rate * (term.T.conj() @ lam) for rate, term in pairs), np.zeros(lam.shape))
+        return np.asarray(applied), np.zeros_like(p)

@@ -10,6 +10,7 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from ..factor.matrix import SparseMatrix, as_csc
 from ..residual import Matrix
+from ..second import of_matrix
 from .affine import Constant
 from .patterns import places, union_of_patterns
 
@@ -82,3 +83,8 @@ class Combination:
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """Σ_j c_j (∂A_j/∂p ṗ) u, of u's shape."""
         return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self._pairs))
+
+    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The terms' sums for conj(c_j) λ; raises TypeError for a term without `second`."""
+        parts = [of_matrix(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
+        return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(sum(p_part for _, p_part in parts))

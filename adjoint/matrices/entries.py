@@ -19,6 +19,8 @@ class Entries:
     pattern: (n, n), sparse, in canonical format once converted to csc; its values do not matter, and entries
     stored as zero belong to it. values: p ↦ (nnz,), in the order of the csc pattern's data.
     pullback: (p, data_bar) ↦ (∂values/∂p)ᴴ data_bar, (m,). pushforward: (p, p_dot) ↦ (∂values/∂p) ṗ, (nnz,).
+    pullback_rate: (p, data_bar, p_dot) ↦ the derivative of p ↦ pullback(p, data_bar) along ṗ, (m,); Hessian–vector
+    products alone need it, and raise TypeError without it.
 
     Raises ValueError where values or pullback return another shape, NonFinite where values returns nan.
     """
@@ -27,6 +29,7 @@ class Entries:
     values: Callable[[Array], Array]
     pullback: Callable[[Array, Array], Array]
     pushforward: Callable[[Array, Array], Array]
+    pullback_rate: Callable[[Array, Array, Array], Array] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pattern", as_csc(self.pattern))
@@ -44,15 +47,32 @@ class Entries:
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
         """The pullback of data_bar_ij = λ_i conj(u_j), (m,) (docs/math.md, eq. 12)."""
+        return self._pulled_back("pullback", self.pullback(p, self._data_bar(u, lam)), p)
+
+    def _data_bar(self, u: Array, lam: Array) -> Array:
+        """λ_i conj(u_j) on the pattern, (nnz,)."""
         rows, columns = self.pattern.indices, columns_of(self.pattern)
         shape = (u.shape[0], -1)
         pairs = zip(u.reshape(shape).T, lam.reshape(shape).T, strict=True)
-        data_bar = sum(w[rows] * v.conj()[columns] for v, w in pairs)
-        g = np.asarray(self.pullback(p, np.asarray(data_bar)))
+        return np.asarray(sum(w[rows] * v.conj()[columns] for v, w in pairs))
+
+    def _pulled_back(self, what: str, returned: Array, p: Array) -> Array:
+        g = np.asarray(returned)
         if g.shape != p.shape:
-            raise ValueError(f"Entries: pullback returned shape {g.shape}, expected {p.shape}")
+            raise ValueError(f"Entries: {what} returned shape {g.shape}, expected {p.shape}")
         return cotangent(g.conj(), p)
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """(∂A/∂p ṗ) u, of u's shape."""
         return np.asarray(self._entries(self.pushforward(p, p_dot), "pushforward") @ u)
+
+    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+        """((∂A/∂p ṗ)ᴴ λ, the pullback's rate), of u's shape and (m,); TypeError without `pullback_rate`."""
+        if self.pullback_rate is None:
+            raise TypeError(
+                "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the derivative of "
+                "p ↦ pullback(p, data_bar) along p_dot; zeros where values is linear"
+            )
+        A_dot = self._entries(self.pushforward(p, p_dot), "pushforward")
+        rate = self.pullback_rate(p, self._data_bar(u, lam), p_dot)
+        return np.asarray(A_dot.T.conj() @ lam), self._pulled_back("pullback_rate", rate, p)

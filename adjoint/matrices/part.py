@@ -8,6 +8,7 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from ..parameters import as_cotangent
 from ..residual import Matrix, Vector
+from ..second import of_matrix, of_vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,11 @@ class Part:
         """(∂A/∂p ṗ) u, of u's shape."""
         return self.of.jvp(p[self.chosen], u, p_dot[self.chosen])
 
+    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The second derivatives with respect to the chosen part; zero elsewhere."""
+        u_part, p_part = of_matrix(self.of, p[self.chosen], u, lam, p_dot[self.chosen])
+        return u_part, _spread(p, self.chosen, p_part)
+
 
 @dataclass(frozen=True, eq=False)
 class PartVector:
@@ -51,6 +57,10 @@ class PartVector:
     def jvp(self, p: Array, p_dot: Array) -> Array:
         """(∂b/∂p ṗ), of b's shape."""
         return self.of.jvp(p[self.chosen], p_dot[self.chosen])
+
+    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+        """The second derivative with respect to the chosen part; zero elsewhere, (m,)."""
+        return _spread(p, self.chosen, of_vector(self.of, p[self.chosen], lam, p_dot[self.chosen]))
 
 
 def _spread(p: Array, chosen: slice | Array, g: Array) -> Array:

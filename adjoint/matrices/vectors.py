@@ -36,6 +36,10 @@ class ConstantVector:
         """Zero, of b's shape."""
         return np.zeros_like(self.value)
 
+    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+        """Zero, (m,)."""
+        return np.zeros_like(p)
+
 
 @dataclass(frozen=True, eq=False)
 class AffineVector:
@@ -65,3 +69,7 @@ class AffineVector:
     def jvp(self, p: Array, p_dot: Array) -> Array:
         """B ṗ, (n,)."""
         return np.asarray(self.slope @ p_dot)
+
+    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+        """Zero, (m,)."""
+        return np.zeros_like(p)

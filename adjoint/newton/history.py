@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ..factor.counting import count
+
 SINGULAR = (0.4, 0.9)
 """‖Δu_{k+1}‖/‖Δu_k‖ near a solution with a singular Jacobian: 1/2 at a fold, 2/3 at a cusp."""
 
@@ -22,7 +24,8 @@ class History:
         self._norms.append(norm)
 
     def step(self, size: float, factor: float, kind: str) -> None:
-        """Note ‖Δu‖ and α of the step to the iterate that will be noted next; kind: "Newton", "chord", …"""
+        """Note, and count, a step to the iterate that will be noted next: ‖Δu‖, α; kind: "Newton", "chord", …"""
+        count(newton=1)
         self._steps.append((size, factor, kind))
 
     def remeasure(self) -> None:

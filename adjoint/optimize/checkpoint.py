@@ -15,7 +15,7 @@ from .state import State
 from .stopping import Progress, Status
 
 VERSION = 1
-INTEGERS = ("iteration", "evaluations", "stage")
+INTEGERS = ("iteration", "evaluations", "stage", "left")
 NUMBERS = ("value", "stationarity", "projected", "step", "change", "violation", "scale")
 ARRAYS = ("x", "gradient", "constraints", "multipliers", "rejected")
 MEMORY = "memory."
@@ -120,10 +120,10 @@ def _state(arrays: Mapping[str, Array]) -> State:
     unknown = {key for key in arrays if not key.startswith(MEMORY)} - {"integers", "numbers", "ending", *ARRAYS}
     if unknown:
         raise ValueError(f"unknown entries {sorted(unknown)}")
-    integers, numbers = _shaped(arrays["integers"], (3,)), _shaped(arrays["numbers"], (7,))
+    integers, numbers = _shaped(arrays["integers"], (len(INTEGERS),)), _shaped(arrays["numbers"], (len(NUMBERS),))
     x, gradient, constraints, multipliers, rejected = (_floats(arrays[name]) for name in ARRAYS)
     if integers.dtype != np.int64 or not (integers >= 0).all():
-        raise ValueError(f"iteration, evaluations, stage {integers}")
+        raise ValueError(f"iteration, evaluations, stage, stages left {integers}")
     if gradient.shape != x.shape or not (x.size and np.isfinite(x).all() and np.isfinite(gradient).all()):
         raise ValueError(f"a design of shape {x.shape} with a gradient of shape {gradient.shape}, finite or not")
     if not np.isfinite(numbers[0]):

@@ -7,6 +7,7 @@ from ..check import extrapolated
 from .bounds import Box
 from .evaluation import attempt
 from .state import Function, State
+from .stopping import Status
 
 STEPS = np.array([1e-3, 5e-4])
 """Relative to the size of each variable; extrapolated, their difference is good to about 1e-9."""
@@ -16,6 +17,9 @@ SHORTER = (1.0, 1e-2, 1e-4)
 
 DIFFERENT = 1e-3
 """Relative difference from which on a gradient is wrong."""
+
+LEAST = 1e-3
+"""Of the middle size of all variables: those next to zero are moved by that, for their derivative may be wrong too."""
 
 GAINED = 1e-6
 """Part of what a run has gained that a slope left over may promise."""
@@ -34,7 +38,7 @@ def require_derivative(f: Function, state: State, bounds: Box) -> None:
     Four evaluations of f, within the bounds, no gradient. Where f cannot be evaluated next to x nothing is found out.
     """
     v = _direction(state.x, bounds)
-    difference, spread = _slope(f, state, v, bounds)
+    difference, spread, _ = _sampled(f, state, v, bounds)
     derivative = dot(state.gradient, v)
     if not np.isfinite(difference):
         return
@@ -46,29 +50,36 @@ def require_derivative(f: Function, state: State, bounds: Box) -> None:
         )
 
 
-def falls_away(f: Function, state: State, first: float, bounds: Box) -> bool:
-    """Whether differences of f contradict a gradient that says x is stationary; first: f at the start of the run.
+def confirmed(status: Status, f: Function, state: State, first: float, bounds: Box) -> Status:
+    """What it means that the gradient vanishes, by differences: the status itself, where they have nothing against it.
 
-    The slope along a random direction has to be g·v, but for rounding, for as much as its own extrapolation changes it,
-    and for what would gain, over the step, a millionth of what the whole run has gained.
+    first: f at the start of the run. FLAT for a start next to which f is the same to its last bits; INCONSISTENT where
+    the slope along a random direction is not g·v; SADDLE where f is lower nearby. All but for rounding, for as much as
+    its own extrapolation changes the slope, and for what would gain a millionth of what the run has gained. Four
+    evaluations of f; nothing is said where it has constraints, or is that of a later stage.
     """
+    if status is not Status.STATIONARY or state.constraints.size or state.stage:
+        return status
     v = _direction(state.x, bounds)
-    difference, spread = _slope(f, state, v, bounds)
-    spread += NOISE * abs(first) / STEPS[-1] + GAINED * abs(first - state.value) / STEPS[0]
-    return bool(abs(difference - dot(state.gradient, v)) > spread)
-
-
-def is_flat(f: Function, state: State, bounds: Box) -> bool:
-    """Whether f is the same, to its last bits, at a point next to x."""
-    point = attempt(f, bounds.clip(state.x + STEPS[0] * _direction(state.x, bounds)))
+    slope, spread, values = _sampled(f, state, v, bounds)
     rounding = 4.0 * float(np.finfo(float).eps) * abs(state.value)
-    return point is not None and abs(point.value - state.value) <= rounding
+    if state.iteration == 0 and np.all(np.abs(values - state.value) <= rounding):
+        return Status.FLAT
+    meant = dot(state.gradient, v)
+    allowed = GAINED * abs(first - state.value) + NOISE * abs(first)
+    if abs(slope - meant) > spread + allowed / STEPS[-1]:
+        return Status.INCONSISTENT
+    lower = (
+        float(np.fmin.reduce(values, initial=np.inf)) < state.value - 4.0 * STEPS[0] * abs(meant) - allowed - rounding
+    )
+    return Status.SADDLE if lower else status
 
 
 def _direction(x: Array, bounds: Box) -> Array:
-    """±|x_i| with random signs, into the box; variables that are zero move by the middle of the others."""
+    """±|x_i| with random signs, into the box; variables next to zero move by a part of the middle of the others."""
     sizes = np.abs(x)
-    sizes = np.where(sizes > 0.0, sizes, float(np.median(sizes[sizes > 0.0])) if sizes.any() else 1.0)
+    middle = float(np.median(sizes[sizes > 0.0])) if sizes.any() else 1.0
+    sizes = np.where(sizes > 0.0, np.maximum(sizes, LEAST * middle), middle)
     width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
     sizes = np.minimum(sizes, np.where(np.isfinite(width), width, np.inf))
     v = sizes * np.random.default_rng(0).choice([-1.0, 1.0], x.size)
@@ -77,8 +88,8 @@ def _direction(x: Array, bounds: Box) -> Array:
     return np.where(x + STEPS[0] * v < bounds.lower, np.abs(v), v)
 
 
-def _slope(f: Function, state: State, v: Array, bounds: Box) -> tuple[float, float]:
-    """The derivative of f along v by differences, and what rounding may have done to it; nan where f has no values.
+def _sampled(f: Function, state: State, v: Array, bounds: Box) -> tuple[float, float, Array]:
+    """The derivative of f along v by differences, what rounding may have done to it, and the values; nan without.
 
     Central where both sides are within the bounds, of one side elsewhere. The spread is at least what the extrapolation
     changed.
@@ -97,4 +108,4 @@ def _slope(f: Function, state: State, v: Array, bounds: Box) -> tuple[float, flo
     else:
         # 4 f(x+h) − f(x+2h) − 3 f(x) over 2h has an error of h².
         slopes, noise = (4.0 * values[:2] - values[2:] - 3.0 * state.value) / (2.0 * steps), 10.0 * noise
-    return extrapolated(slopes), noise + float(abs(slopes[1] - slopes[0]))
+    return extrapolated(slopes), noise + float(abs(slopes[1] - slopes[0])), values

@@ -1,77 +1,126 @@
-"""Steepest descent, x ← x − α M⁻¹ g, by backtracking; projected where there are bounds."""
+"""Steepest descent, x ← P(x − α M⁻¹ g), with Barzilai–Borwein steps and a nonmonotone search."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..arrays import Array
 from ..reduced import Point
+from .barzilai_borwein import BarzilaiBorwein
 from .bounds import Box
 from .evaluation import first_point, gradient_of
 from .inner import Euclidean, InnerProduct
-from .search import Backtracking
+from .search import Backtracking, Trial
 from .state import Function, State
 from .stopping import Status
 
 
 @dataclass(frozen=True, eq=False)
 class SteepestDescent:
-    """Backtracking steepest descent in an inner product, projected onto bounds.
+    """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough (docs/math.md, eq. 28).
 
-    first_step: α of the first trial, None for one that changes x by a tenth of its largest entry (by 0.1 if x
-    is zero). With bounds the inner product must be diagonal: then the projection is a clip. Raises ValueError
-    from `start` for an x outside of the bounds. Later steps first try twice the last α.
+    inner: M; P: the projection onto the bounds, a clip, for which M must be diagonal: ValueError if it is not. steps: α
+    of the first trial of an iteration; search: shortens it until f is below the largest of its last values, so many as
+    `history` says (1: f decreases in every step). first_step: α of the very first trial, None for one that changes x by
+    a tenth of its largest entry (by 0.1 if x is zero). A failed solve at a trial shortens the step; where all fail the
+    state ends with Status.FAILED, where none is good enough with Status.STUCK.
 
-    Nocedal & Wright (2006), chapter 3; Bertsekas (1976), IEEE Trans. Autom. Control 21, 174.
+    One evaluation for each trial, one gradient and one M⁻¹ for each iteration. memory: the last values, the next α, the
+    recent short steps, and M⁻¹ g. Raises ValueError from `start` for an x outside of the bounds.
+
+    Raydan (1997), SIAM J. Optim. 7, 26; with bounds Birgin, Martínez & Raydan (2000), SIAM J. Optim. 10, 1196,
+    algorithm 2.1 (SPG1): the spectral projected gradient method. Where x stays at a bound, y does not count in α₂:
+    Crisci, Ruggiero & Zanni (2019), Appl. Math. Comput. 356, 312.
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
     bounds: Box = field(default_factory=Box)
     search: Backtracking = field(default_factory=Backtracking)
+    steps: BarzilaiBorwein = field(default_factory=BarzilaiBorwein)
+    history: int = 10
     first_step: float | None = None
 
     def __post_init__(self) -> None:
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
             raise ValueError(f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None")
+        if not self.history >= 1:
+            raise ValueError(f"SteepestDescent: got history={self.history}, expected at least 1 value to compare with")
+        if not (self.bounds.everywhere or self.inner.diagonal):
+            raise ValueError(
+                "SteepestDescent: got bounds and an inner product that is not diagonal, for which a clip is no "
+                "projection; expected one that is, such as Weighted(lumped masses)"
+            )
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, one gradient."""
-        return self._state(first_point(f, x, self.bounds, "SteepestDescent"), None, 0.0, ())
+        point = first_point(f, x, self.bounds, "SteepestDescent")
+        g = gradient_of(point)
+        d = self.inner.direction(g)
+        state = self._at(point, g, d)
+        memory = {"values": np.array([point.value]), "alpha": np.array(self._first_trial(state.x, d))}
+        return replace(state, memory={**memory, "short": np.zeros(0), "direction": d})
 
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs, one gradient."""
-        x, g = state.x, state.gradient
-        d = -self.inner.direction(g)
+        x, d = state.x, state.memory["direction"]
         trial = self.search(
-            lambda alpha: f(self.bounds.clip(x + alpha * d)),
-            lambda point: self.inner.pairing(g, point.x - x),
-            state.value,
-            self._first_trial(state, d),
+            f,
+            lambda alpha: self.bounds.clip(x - alpha * d),
+            lambda there: self.inner.pairing(state.gradient, there - x),
+            float(state.memory["values"].max()),
+            float(state.memory["alpha"]),
         )
-        if trial is None:
-            return replace(state, ending=Status.STUCK)
-        return self._state(trial.point, state, trial.alpha, trial.rejected)
+        rejected = np.array(trial.rejected)
+        if trial.point is None:
+            failed = bool(rejected.size and np.isnan(rejected).all())
+            ending, evaluations = Status.FAILED if failed else Status.STUCK, state.evaluations + rejected.size
+            return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
+        return self._after(state, trial, trial.point)
 
-    def _first_trial(self, state: State, d: Array) -> float:
-        if state.step > 0.0:
-            return 2.0 * state.step
+    def _after(self, before: State, trial: Trial, point: Point) -> State:
+        """The state at the accepted point, and the next trial's α from the change of the gradient."""
+        g = gradient_of(point)
+        d = self.inner.direction(g)
+        products = self._products(before, point.x - before.x, g, d)
+        alpha, short = self.steps(*products, trial.alpha, before.memory["short"])
+        values = np.append(before.memory["values"], point.value)[-self.history :]
+        return replace(
+            self._at(point, g, d),
+            iteration=before.iteration + 1,
+            step=trial.alpha,
+            change=self.inner.largest(np.abs(point.x - before.x)),
+            rejected=np.array(trial.rejected),
+            evaluations=before.evaluations + len(trial.rejected) + 1,
+            memory={"values": values, "alpha": np.array(alpha), "short": short, "direction": d},
+        )
+
+    def _products(self, before: State, s: Array, g: Array, d: Array) -> tuple[float, float, float]:
+        """⟨s, Ms⟩, ⟨s, y⟩ and ⟨y, M⁻¹y⟩ of the last step."""
+        y = g - before.gradient
+        sy = self.inner.pairing(y, s)
+        if self.bounds.everywhere:
+            yy = self.inner.pairing(y, d - before.memory["direction"])
+        else:
+            yy = self.inner.dual_norm(np.where(s == 0.0, 0.0, y)) ** 2
+        return self.inner.norm(s) ** 2, sy, yy
+
+    def _first_trial(self, x: Array, d: Array) -> float:
         if self.first_step is not None:
             return self.first_step
-        largest = float(np.abs(d).max(initial=0.0))
-        size = float(np.abs(state.x).max(initial=0.0)) or 1.0
+        largest = self.inner.largest(np.abs(d))
+        size = self.inner.largest(np.abs(x)) or 1.0
         return 0.1 * size / largest if largest > 0.0 else 1.0
 
-    def _state(self, point: Point, before: State | None, step: float, rejected: tuple[float, ...]) -> State:
-        x, g = point.x, gradient_of(point)
+    def _at(self, point: Point, g: Array, d: Array) -> State:
+        """A first state at the point; d: M⁻¹ g."""
+        x = point.x
+        free = self.bounds.everywhere
         return State(
-            iteration=before.iteration + 1 if before else 0,
+            iteration=0,
             x=x,
             value=point.value,
             gradient=g,
-            stationarity=self.inner.dual_norm(self.bounds.held(x, g)),
-            projected=self.inner.largest(np.abs(self.bounds.clip(x - self.inner.direction(g)) - x)),
-            step=step,
-            change=self.inner.largest(np.abs(x - before.x)) if before else np.inf,
-            rejected=np.array(rejected),
-            evaluations=before.evaluations + len(rejected) + 1 if before else 1,
+            stationarity=math.sqrt(self.inner.pairing(g, d)) if free else self.inner.dual_norm(self.bounds.held(x, g)),
+            projected=self.inner.largest(np.abs(self.bounds.clip(x - d) - x)),
         )

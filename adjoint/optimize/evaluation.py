@@ -20,8 +20,10 @@ def attempt(f: Function, x: Array) -> Point | None:
 
 
 def gradient_of(point: Point) -> Array:
-    """df/dx at an accepted point, (m,); raises NonFinite, ValueError for another shape, what the solve raises."""
+    """df/dx at a point, (m,); raises NonFinite, ValueError for another shape, TypeError for a complex one."""
     g = np.asarray(point.gradient)
+    if g.dtype.kind not in "fiu":
+        raise TypeError(f"the gradient of the objective is of type {g.dtype}, expected real numbers")
     if g.shape != point.x.shape:
         raise ValueError(f"the gradient of the objective has shape {g.shape}, the design {point.x.shape}")
     if not np.isfinite(g).all():

@@ -12,6 +12,7 @@ import scipy.sparse as sparse
 from ..arrays import Array, dot
 from ..factor import Factorization, cholesky
 from ..factor.matrix import SparseMatrix
+from .roots import DiagonalRoot, FactorRoot, Root
 
 
 class InnerProduct(Protocol):
@@ -44,6 +45,10 @@ class InnerProduct(Protocol):
 
     def largest(self, v: Array) -> float:
         """max_j v_j; -inf of an empty design."""
+
+    @property
+    def root(self) -> Root:
+        """z = Rᵀ x with M = R Rᵀ: variables in which M is the identity, for foreign optimizers."""
 
 
 def _total(V: Array) -> Array:
@@ -91,6 +96,11 @@ class Euclidean:
         """max_j v_j."""
         return _largest(v)
 
+    @property
+    def root(self) -> DiagonalRoot:
+        """R = 1."""
+        return DiagonalRoot(1.0)
+
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
@@ -137,10 +147,15 @@ class Weighted:
         """max_j v_j."""
         return _largest(v)
 
+    @cached_property
+    def root(self) -> DiagonalRoot:
+        """R = diag(√w)."""
+        return DiagonalRoot(np.sqrt(self.weights))
+
 
 @dataclass(frozen=True, eq=False)
 class MassMatrix:
-    """M sparse, symmetric positive definite: a consistent mass matrix, or mass plus stiffness (H¹).
+    """M sparse, symmetric positive definite: a consistent mass matrix, or mass plus stiffness (`helmholtz`).
 
     With it the number of iterations does not grow as the mesh is refined: Schwedes, Ham, Funke & Piggott
     (2017), Mesh Dependence in PDE-Constrained Optimisation. One factorization, by `factorize`, for good.
@@ -148,6 +163,24 @@ class MassMatrix:
 
     M: SparseMatrix
     factorize: Callable[[sparse.csc_array], Factorization] = cholesky
+
+    @classmethod
+    def helmholtz(cls, mass: SparseMatrix, stiffness: SparseMatrix, length: float) -> "MassMatrix":
+        """M + ℓ² K, the inner product of H¹: directions are smooth over ℓ, M⁻¹g solves d − ℓ²Δd = g.
+
+        mass: ∫NᵀN; stiffness: ∫∇Nᵀ∇N, of the same shape; length: ℓ, in the unit of the mesh. Raises ValueError for a
+        length that is not positive and finite, and for matrices of different shapes.
+
+        Neuberger (2010), Sobolev Gradients and Differential Equations, 2nd ed.
+        """
+        if not 0.0 < length < np.inf:
+            raise ValueError(f"MassMatrix.helmholtz: got length={length}, expected a positive length")
+        if mass.shape != stiffness.shape:
+            raise ValueError(
+                f"MassMatrix.helmholtz: got a mass matrix of shape {mass.shape} and a stiffness matrix of shape "
+                f"{stiffness.shape}, expected one shape"
+            )
+        return cls(sparse.csc_array(mass + length**2 * stiffness))
 
     @cached_property
     def _inverse(self) -> Factorization:
@@ -185,3 +218,8 @@ class MassMatrix:
     def largest(self, v: Array) -> float:
         """max_j v_j."""
         return _largest(v)
+
+    @cached_property
+    def root(self) -> FactorRoot:
+        """R = Pᵀ L, the Cholesky factor by SuperLU, once; raises what `FactorRoot.of` raises."""
+        return FactorRoot.of(self.M)

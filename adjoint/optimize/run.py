@@ -13,7 +13,7 @@ from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
 from .archive import CheckpointError
 from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
-from .derivative_check import falls_away, is_flat, require_derivative
+from .derivative_check import confirmed, require_derivative
 from .fingerprint import fingerprint
 from .state import Algorithm, Function, State
 from .stopping import Progress, Status, Stopping
@@ -93,7 +93,7 @@ def minimize(
 
     check: before the first step compare the gradient with differences of f (four evaluations of f, no gradient);
     raises WrongGradient where they differ by more than 1e-3. Once more where the gradient vanishes, without
-    constraints: Status.INCONSISTENT where differences do not. each: called with every state.
+    constraints: Status.INCONSISTENT where differences do not, FLAT, SADDLE. each: called with every state.
 
     checkpoint: a file to which every state is written, after the calls of `each`; resume: go on from the one it holds,
     where there is one: to the same bits as a run that was never interrupted. KeyboardInterrupt ends the run with
@@ -196,12 +196,9 @@ class _Run:
 
     def _reason(self, at: Checkpoint) -> Status | None:
         status = self.stop.reason(at.state, at.progress)
-        if status is not Status.STATIONARY or not self.check or at.state.constraints.size:
+        if status is None or not self.check:
             return status
-        bounds = self.algorithm.bounds
-        if at.state.iteration == 0:  # The derivative has been checked.
-            return Status.FLAT if is_flat(self.f, at.state, bounds) else status
-        return Status.INCONSISTENT if falls_away(self.f, at.state, at.progress.first, bounds) else status
+        return confirmed(status, self.f, at.state, at.progress.first, self.algorithm.bounds)
 
 
 def _light(state: State) -> State:

@@ -1,30 +1,34 @@
-"""Line searches: they work on φ(α) = f(x(α)) and return the point they evaluated."""
+"""Backtracking along a path x(α): the trials of a step, of which the first that is good enough is taken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..factor.errors import SolveError
+from ..arrays import Array
 from ..reduced import Point
+from .evaluation import attempt
+from .state import Function
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """The accepted step and its point, and the values (nan: a solve failed) that were rejected before it."""
+    """The accepted step and its point, None if there is none; values (nan: a solve failed) rejected before it."""
 
     alpha: float
-    point: Point
+    point: Point | None
     rejected: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Backtracking:
-    """Shorten α by `shrink` until φ(α) ≤ φ(0) + c₁ (predicted change), the Armijo condition (docs/math.md, eq. 28).
+    """Shorten α by `shrink` until f(x(α)) ≤ reference + c₁ (predicted change) (docs/math.md, eq. 28).
 
-    At most `trials` evaluations, none of which pays for a gradient. A failed solve means the step was too long.
+    At most `trials` evaluations, none of which pays for a gradient. A failed solve, or nan, means the step was too
+    long. The reference is f(x), the Armijo condition, or the largest of the last values: a nonmonotone search.
 
-    Nocedal & Wright (2006), Numerical Optimization, algorithm 3.1.
+    Nocedal & Wright (2006), Numerical Optimization, algorithm 3.1; Grippo, Lampariello & Lucidi (1986), SIAM J. Numer.
+    Anal. 23, 707.
     """
 
     c1: float = 1e-4
@@ -37,27 +41,27 @@ class Backtracking:
 
     def __call__(
         self,
-        phi: Callable[[float], Point],
-        predicted: Callable[[Point], float],
-        start: float,
+        f: Function,
+        path: Callable[[float], Array],
+        predicted: Callable[[Array], float],
+        reference: float,
         alpha: float,
-    ) -> Trial | None:
-        """The first acceptable step from α downwards; None if there is none.
+    ) -> Trial:
+        """The first acceptable step from α downwards.
 
-        phi: α ↦ the evaluated point; predicted: the point ↦ g·(x(α) − x), negative; start: φ(0).
+        path: α ↦ x(α); predicted: x(α) ↦ g·(x(α) − x); where that is not negative the search ends: no step is left.
         """
         rejected: list[float] = []
         # Below this, differences of f are rounding: a step that long is as good as no step.
-        noise = 4.0 * np.finfo(float).eps * abs(start)
+        noise = 4.0 * np.finfo(float).eps * abs(reference)
         for _ in range(self.trials):
-            try:
-                point = phi(alpha)
-            except SolveError:
-                rejected.append(float("nan"))
-            else:
-                # At most 0: a projection that is not one in the inner product may predict an increase.
-                if point.value <= start + self.c1 * min(predicted(point), 0.0) + noise:
-                    return Trial(alpha, point, tuple(rejected))
-                rejected.append(point.value)
+            x = path(alpha)
+            change = predicted(x)
+            if not change < 0.0:
+                break
+            point = attempt(f, x)
+            if point is not None and point.value <= reference + self.c1 * change + noise:
+                return Trial(alpha, point, tuple(rejected))
+            rejected.append(float("nan") if point is None else point.value)
             alpha *= self.shrink
-        return None
+        return Trial(alpha, None, tuple(rejected))

@@ -24,7 +24,8 @@ class State:
 
     constraints: (k,) (c − bound)/scale, met where ≤ 0; multipliers: (k,) of them, for f as given; violation: the
     largest of the constraints, at least 0. scale: what the algorithm multiplied f by. rejected: values of the trials
-    refused on the way here, nan for failed solves. evaluations: of f so far. stage: of a continuation.
+    refused on the way here, nan for failed solves. evaluations: of f so far. stage: of a continuation;
+    left: its stages still to come; while there are any, no measure of convergence ends a run.
 
     memory: arrays by name, the algorithm's own. ending: why the algorithm cannot go on, None if it can. point: f at
     x, where an algorithm wants more than its gradient; not in files: it is evaluated again.
@@ -45,6 +46,7 @@ class State:
     rejected: Array = field(default_factory=lambda: np.zeros(0))
     evaluations: int = 1
     stage: int = 0
+    left: int = 0
     memory: Mapping[str, Array] = field(default_factory=dict)
     ending: Status | None = None
     point: Point | None = None

@@ -26,6 +26,7 @@ class Status(Enum):
     UNBOUNDED = "Stopped: the objective falls without bound; a bound or a regularization is missing."
     INFEASIBLE = "Stopped: the design no longer changes, and the constraints are still violated."
     INCONSISTENT = "Stopped: where the gradient vanishes, differences of the objective do not: the gradient is wrong."
+    SADDLE = "Stopped: the gradient vanishes where the objective still falls nearby: at a saddle point, or a maximum."
     FAILED = "Stopped: a solve failed, or a gradient was not finite, where the algorithm needs it."
     INTERRUPTED = "Stopped: interrupted from outside."
 
@@ -60,7 +61,8 @@ class Stopping:
     itself; projected: the projected gradient is below this. change: an iteration changes no design variable by more (0:
     never). None of these while constraints are violated by more than `feasibility`, relative to their scale.
     stall: so many iterations improved f by less than improvement · |f| (0: never). iterations, factorizations, seconds:
-    budgets. floor: f below this falls without bound.
+    budgets. floor: f below this falls without bound. Before the last stage of a continuation only budgets and the floor
+    count.
     """
 
     iterations: int = 1000
@@ -100,17 +102,16 @@ class Stopping:
         """Why to stop at this state; None to go on."""
         if state.value < self.floor:
             return Status.UNBOUNDED
-        if status := self._converged(state, progress):
-            return status
-        if state.ending is not None:
-            return state.ending
-        if self.stall and state.iteration - progress.since >= self.stall:
+        converged = self._converged(state, progress) if state.left == 0 else None
+        if converged or state.ending:
+            return converged or state.ending
+        if self.stall and state.left == 0 and state.iteration - progress.since >= self.stall:
             return Status.STALLED
         return self._spent(state, progress)
 
     def _converged(self, state: "State", progress: Progress) -> Status | None:
         feasible = state.violation <= self.feasibility
-        small = 0.0 <= state.stationarity <= max(self.stationarity * progress.stationarity, self.absolute)
+        small = 0.0 <= state.stationarity <= max(self.stationarity * progress.stationarity, self.absolute) < np.inf
         small = small and max(self.stationarity, self.absolute) > 0.0
         if feasible and (small or state.projected < self.projected):
             return Status.STATIONARY

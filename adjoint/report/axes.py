@@ -39,6 +39,7 @@ STYLE: dict[str, object] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "adjoint.report",  # the same run gives the same file
 }
+DASHES = (0, (4, 3))  # of a line where a new stage begins
 MOST_MARKERS = 40  # iterations up to which each one gets a marker
 OUTSIDE = 0.4  # inches a legend begins to the left of the frame
 MANY = 200  # dots from which they are fainter
@@ -77,10 +78,10 @@ def whole_numbers(ax: Axes, history: History) -> None:
 
 
 def iterations_along(ax: Axes, history: History) -> None:
-    """The x axis of iterations, and a dotted line where a new stage begins."""
+    """The x axis of iterations, and a dashed line where a new stage begins."""
     whole_numbers(ax, history)
     for start in stages(history):
-        ax.axvline(start, color=GRAY, linestyle=":", linewidth=1.0)
+        ax.axvline(start, color=GRAY, linestyle=DASHES, linewidth=0.9, zorder=1.2)
 
 
 def stages(history: History) -> Array:
@@ -107,20 +108,30 @@ def linear(ax: Axes, shown: Array, name: str) -> None:
     span = max(high - low, 1e-3 * largest) or 1.0
     middle = 0.5 * (low + high)
     ax.set_ylim(middle - 0.56 * span, middle + 0.56 * span)
+    powers(ax, largest, name, 6)
+
+
+def powers(ax: Axes, largest: float, name: str, most: int) -> None:
+    """At most so many numbers along a linear y axis up to ± the largest, a power of ten in its label."""
     exponent = int(np.floor(np.log10(largest))) if largest > 0 else 0
-    power = exponent if not -3 < exponent < 5 else 0
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    power = exponent if not -2 < exponent < 5 else 0
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=most))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 10.0**power:.6g}"))
     ax.set_ylabel(f"{name} / $10^{{{power}}}$" if power else name)
+
+
+def absent(ax: Axes) -> None:
+    """Say that there is nothing to draw."""
+    ax.set_yticks([])
+    ax.set_ylabel("")
+    ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=INK)
 
 
 def legend(ax: Axes, *others: Axes) -> None:
     """Name what was drawn, in rows of at most three above the frame, where no data are."""
     pairs = [pair for each in (ax, *others) for pair in zip(*each.get_legend_handles_labels(), strict=True)]
     if not pairs:
-        ax.set_yticks([])
-        ax.set_ylabel("")
-        ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=INK)
+        absent(ax)
         return
     handles, labels = zip(*pairs, strict=True)
     ax.legend(

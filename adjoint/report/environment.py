@@ -7,19 +7,25 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from ..factor import Evidence
+from ..optimize.checkpoint import threads
 
 PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
 
 
-def environment(evidence: Evidence) -> dict[str, str]:
-    """Name and value of what a result may depend on in its last digits, or in its seconds."""
-    entries = {"solver": evidence.backend, "python": platform.python_version()}
+def environment(evidence: Evidence | None = None) -> dict[str, str]:
+    """Name and value of what a result may depend on in its last digits, or in its seconds.
+
+    evidence: of a solve, which knows its solver and its threads; None: of no particular one.
+    """
+    entries = {} if evidence is None else {"solver": evidence.backend}
+    entries["python"] = platform.python_version()
     for package in PACKAGES:
         try:
             entries[package] = version(package)
         except PackageNotFoundError:
             continue
-    entries["threads"] = ", ".join(f"{library} {number}" for library, number in evidence.threads.items())
+    pools = threads() if evidence is None else evidence.threads
+    entries["threads"] = ", ".join(f"{library} {number}" for library, number in pools.items())
     entries["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return entries
 

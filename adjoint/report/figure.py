@@ -10,7 +10,7 @@ from ..arrays import Array
 from . import axes as look
 from .history import History
 from .lettering import font, wrap
-from .panels import panels
+from .panels import Panel, gradient_panels, panels
 from .record import entries
 from .strip import CAPTION, Designs, Layout, arrange, in_order, log_spaced
 from .summary import Verdict, badge, facts, outcome, run, show, title
@@ -19,6 +19,7 @@ from .summary import Verdict, badge, facts, outcome, run, show, title
 WIDTH = 14.0
 MARGIN = 0.35
 LEFT, COLUMN, COLUMN_GAP = 0.85, 3.45, 0.95  # to the first frame; a frame; between two frames
+COLUMNS = 3
 ABOVE, ROW, BELOW = 0.7, 2.3, 0.5  # title and legend over a frame; the frame; its labels under it
 BADGE = 3.6  # width kept free for the badge
 STRIP_HEIGHT = 3.25
@@ -41,10 +42,23 @@ class Page:
         place = (x / WIDTH, 1 - y / self.height)
         self.figure.text(*place, text, fontproperties=face, ha=side, va="top", linespacing=1.15, parse_math=False)
 
+    def line(self, text: str, x: float, y: float, face: FontProperties, side: str) -> None:
+        """Text that stands on the line at y, its end on that side at x."""
+        place = (x / WIDTH, 1 - y / self.height)
+        self.figure.text(*place, text, fontproperties=face, ha=side, va="baseline", parse_math=False)
+
     def frame(self, x: float, y: float, width: float, height: float) -> Axes:
         """Axes whose upper left corner is at (x, y)."""
         bottom = 1 - (y + height) / self.height
         return self.figure.add_axes((x / WIDTH, bottom, width / WIDTH, height / self.height))
+
+    def picture(self, design: Array, x: float, y: float, width: float, height: float) -> None:
+        """A design, black = solid, in a thin frame whose upper left corner is at (x, y)."""
+        ax = self.frame(x, y, width, height)
+        ax.imshow(design, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+        ax.set(xticks=[], yticks=[])
+        ax.grid(visible=False)
+        ax.spines[:].set(visible=True, color=look.GRAY)
 
 
 def convergence_figure(history: History, designs: Designs) -> Figure:
@@ -57,7 +71,7 @@ def convergence_figure(history: History, designs: Designs) -> Figure:
     layout = arrange(len(ordered), ordered[0][1].shape, room) if ordered else None
     header = _header(history)
     top = MARGIN + sum(height for _, _, height in header)
-    bottom = top + 2 * (ABOVE + ROW + BELOW)
+    bottom = top + -(-len(_drawn(history)) // COLUMNS) * (ABOVE + ROW + BELOW)
     height = bottom + (0.4 + layout.height + 0.1 if layout else 0.1)
     with look.drawing():
         page = Page(Figure(figsize=(WIDTH, height), facecolor=look.PAPER), height)
@@ -110,15 +124,20 @@ def _badge(page: Page, history: History) -> None:
     page.write(evidence, WIDTH - MARGIN, 0.6 * MARGIN + 0.45, font(8.5, "normal"), "right")
 
 
+def _drawn(history: History) -> list[Panel]:
+    *course, times = panels(history)
+    return [*course, *gradient_panels(history), times]
+
+
 def _panels(page: Page, history: History, top: float) -> None:
-    """Three panels over three; where one is missing the last one is twice as wide."""
-    drawn = panels(history)
+    """Rows of three panels; the last one of a row that is not full fills it."""
+    drawn = _drawn(history)
     for place, panel in enumerate(drawn):
-        row, column = divmod(place, 3)
+        row, column = divmod(place, COLUMNS)
         x, y = LEFT + column * (COLUMN + COLUMN_GAP), top + row * (ABOVE + ROW + BELOW)
-        wide = 2 * COLUMN + COLUMN_GAP if place == 4 and len(drawn) == 5 else COLUMN
+        spanned = COLUMNS - column if place == len(drawn) - 1 else 1
         page.write(panel.title, x - 0.5, y + 0.08, font(10, "bold"))
-        panel.draw(page.frame(x, y + ABOVE, wide, ROW), history)
+        panel.draw(page.frame(x, y + ABOVE, spanned * COLUMN + (spanned - 1) * COLUMN_GAP, ROW))
 
 
 def _strip(page: Page, designs: list[tuple[int, Array]], layout: Layout, top: float) -> None:
@@ -129,8 +148,4 @@ def _strip(page: Page, designs: list[tuple[int, Array]], layout: Layout, top: fl
         row, column = divmod(place, layout.columns)
         x, y = MARGIN + column * layout.cell[0], top + 0.4 + row * layout.cell[1]
         page.write(f"iteration {show(iteration)}", x, y + 0.03, font(8, "normal"))
-        ax = page.frame(x, y + CAPTION, *layout.picture)
-        ax.imshow(design, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
-        ax.set(xticks=[], yticks=[])
-        ax.grid(visible=False)
-        ax.spines[:].set(visible=True, color=look.GRAY)
+        page.picture(design, x, y + CAPTION, *layout.picture)

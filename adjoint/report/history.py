@@ -1,40 +1,14 @@
-"""The history of a run: JSON lines, one header, one record per iteration, one result."""
+"""The history of a run, read from JSON lines: one header, one record per iteration, one result."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..arrays import Array
-from .record import KINDS, Record, entries, number, parse, plain
-
-
-@dataclass(frozen=True, eq=False)
-class HistoryWriter:
-    """Append records to a JSON-lines file, which is created, or emptied, when the writer is made.
-
-    The file is opened for each record and closed again: a killed run loses at most the line it was
-    writing. Numbers that are not finite become null; NumPy scalars and arrays become numbers and lists.
-    """
-
-    path: Path | str
-
-    def __post_init__(self) -> None:
-        # Absolute, so that a later chdir does not split the history over two files.
-        path = Path(self.path).resolve()
-        object.__setattr__(self, "path", path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-
-    def append(self, record: Mapping[str, object]) -> None:
-        """Write one record. Raises ValueError for an unknown kind, TypeError for what JSON cannot hold."""
-        if record.get("kind") not in KINDS:
-            raise ValueError(f"got a history record of kind {record.get('kind')!r}, expected one of {KINDS}")
-        line = json.dumps(plain(record, "record"), allow_nan=False) + "\n"
-        with Path(self.path).open("a", encoding="ascii") as file:
-            file.write(line)
+from .record import Record, entries, number, numbers, parse
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +32,33 @@ class History:
         """One entry of "counts" or "seconds" over the iterations, (n,); nan where it is missing."""
         return np.array([number(entries(record, group).get(name)) for record in self.iterations], dtype=float)
 
+    def lists(self, name: str) -> Array:
+        """A field of lists over the iterations, (n, k), nan where they are shorter or missing."""
+        rows = [numbers(record, name) for record in self.iterations]
+        table = np.full((len(rows), max((row.size for row in rows), default=0)), np.nan)
+        for row, values in zip(table, rows, strict=True):
+            row[: values.size] = values
+        return table
+
+    @property
+    def elapsed(self) -> Array:
+        """Seconds from the start to each iteration, (n,), in all sessions; nan throughout where not recorded."""
+        measured = self.series("elapsed")
+        if np.isfinite(measured).any() or not any(entries(record, "seconds") for record in self.iterations):
+            return measured
+        spent = [np.nansum([number(s) for s in entries(record, "seconds").values()]) for record in self.iterations]
+        return np.cumsum(spent)
+
 
 def read_history(path: Path | str) -> History:
-    """Read what HistoryWriter wrote, of a run that has ended, is still going, or was killed.
+    """Read what `HistoryWriter` wrote, of a run that has ended, is still going, or was killed.
 
     A torn last line is left out. Raises ValueError, naming the line and the cause, when the file is not
     a history.
     """
-    *lines, last = Path(path).read_bytes().split(b"\n")
-    if _is_json(last):
-        lines.append(last)
+    lines = whole_lines(path)
     if not lines:
-        cause = "its only line is torn" if last else "the file is empty"
+        cause = "its only line is torn" if Path(path).stat().st_size else "the file is empty"
         raise ValueError(f"{path}, line 1: no header, {cause}; the run was killed before it began")
     records = [parse(line, f"{path}, line {row}") for row, line in enumerate(lines, start=1)]
     for row, record in enumerate(records, start=1):
@@ -89,6 +78,12 @@ def read_history(path: Path | str) -> History:
             "Usual cause: a resumed run that writes iterations a second time"
         )
     return history
+
+
+def whole_lines(path: Path | str) -> list[bytes]:
+    """The lines of a file, without its last one where that is torn."""
+    *lines, last = Path(path).read_bytes().split(b"\n")
+    return [*lines, last] if _is_json(last) else lines
 
 
 def _is_json(line: bytes) -> bool:

@@ -1,146 +1,108 @@
-"""The convergence report as one self-contained HTML page, and as a PNG."""
+"""The convergence report as one self-contained HTML page: of one run, or of several side by side."""
 
 import base64
-import json
+import hashlib
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
-import numpy as np
-
-from ..arrays import Array
-from . import axes as look
-from . import tables
-from .figure import SIGNS, convergence_figure
-from .history import History
-from .images import design_png
-from .panels import panels
-from .record import Record, number
-from .strip import Designs, in_order, log_spaced
+from . import markup, tables
+from .compared import heading
+from .comparison import comparison, look_of
+from .details import details, drawings, key_numbers
+from .panels import Panel
+from .record import entries
+from .runs import Run
+from .strip import in_order
 from .stylesheet import SCRIPT, STYLE
-from .summary import Verdict, badge, brief, done, duration, outcome, show, title
-from .vector import panel_svg
+from .summary import facts, outcome, title
+from .vector import THEME
 
-DPI = 150
-STRIP = 8  # designs on the page at a glance
-MOST_FRAMES, MOST_PIXELS = 120, 20_000_000  # designs behind the slider, and pixels of all of them
-COARSE = 400  # columns below which elements are drawn as squares
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii")
+POLICY = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{HASH}'"
+"""What a browser may do: show what is in the page, and run the one script that is ours."""
 
 
-def write_report(history: History, designs: Designs, out: Path | str) -> None:
-    """Write report.png and report.html, which needs no other file, into the directory `out`.
-
-    designs: pairs of iteration and (rows, columns) densities in [0, 1], top row first; may be empty.
-    """
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    with look.drawing():
-        convergence_figure(history, designs).savefig(folder / "report.png", dpi=DPI)
-    (folder / "report.html").write_text(_page(history, in_order(designs)), encoding="utf-8")
-
-
-def _page(history: History, designs: list[tuple[int, Array]]) -> str:
-    drawings = "".join(
-        f"<figure><figcaption>{escape(panel.title)}</figcaption>{panel_svg(panel, history, f'panel{place}')}</figure>"
-        for place, panel in enumerate(panels(history))
-    )
-    numbers = [tables.first_and_last(history), tables.tolerances(history)]
-    work = [tables.counts(history), tables.times(history)]
-    sections = [
-        _section("Convergence", f'<div class="panels">{drawings}</div>'),
-        _section("Designs", _designs(designs)) if designs else "",
-        _section("Numbers", _tables(numbers) + _table(tables.iterations(history))),
-        _section("Work", _tables(work)),
-        _section("Gradient check", _badge(history) + _tables([tables.taylor(history)])),
-        _section("Problem and environment", _tables(tables.settings(history))),
-    ]
+def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
+    """The document. plots: further drawings, under the comparison."""
+    name, content = _one(runs[0], plots) if len(runs) == 1 else _several(runs, plots)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f"<title>{escape(title(history))}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<header>\n<h1>{escape(title(history))}</h1>\n<p>{escape(outcome(history))}</p>\n"
-        f"{_badge(history)}\n{_key_numbers(history)}\n</header>\n<main>\n{''.join(sections)}</main>\n"
-        "<footer>Drawn from the run's history by adjoint.report.</footer>\n</body>\n</html>\n"
+        f"<title>{escape(name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{content}"
+        "<footer>Drawn from the history of the run by adjoint.report.</footer>\n"
+        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
-def _section(heading: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{content}\n</section>\n"
+def _one(run: Run, plots: Sequence[Panel]) -> tuple[str, str]:
+    name = title(run.history)
+    header = f"<h1>{escape(name)}</h1>\n<p>{escape(outcome(run.history))}</p>\n{markup.verdict(run.history)}"
+    content = f"{details(run, '', 1)}{_further(plots)}"
+    return name, f"<header>\n{header}\n{key_numbers(run)}\n</header>\n<main>\n{content}</main>\n"
 
 
-def _badge(history: History) -> str:
-    found = badge(history)
-    kind = {Verdict.PASSED: " passed", Verdict.FAILED: " failed", Verdict.ABSENT: ""}[found.verdict]
-    verdict = f"<strong>{SIGNS[found.verdict]} {found.verdict.value}</strong>"
-    return f'<p class="badge{kind}">{verdict}<br>{escape(" · ".join(found.evidence))}</p>'
-
-
-def _key_numbers(history: History) -> str:
-    """What one wants to know first, in large type."""
-    last: Record = history.iterations[-1] if history.iterations else {}
-    numeric = history.parts("counts", "numeric")
-    elapsed = number(history.result.get("seconds")) if history.result else np.nan
-    pairs = (
-        ("objective", brief(last.get("objective"))),
-        ("iterations", show(done(history))),
-        ("factorizations", show(int(numeric[-1]) if np.isfinite(numeric[-1:]).any() else None)),
-        ("time", duration(elapsed)),
-        ("KKT residual", brief(last.get("kkt"))),
-        ("design change", brief(last.get("change"))),
-        ("volume", brief(last.get("volume"))),
-        ("grayness", brief(last.get("grayness"))),
+def _several(runs: Sequence[Run], plots: Sequence[Panel]) -> tuple[str, str]:
+    name = heading(runs)
+    problems = [entries(run.history.header, "problem") for run in runs]
+    same = facts(problems[0]) if all(problem == problems[0] for problem in problems) else ""
+    legend = "".join(f"<span>{_swatch(place, run.name)}{escape(run.name)}</span>" for place, run in enumerate(runs))
+    rows = f'<p class="legend">{legend}</p>' + "".join(
+        f"<h3>{escape(words)}</h3>\n{drawings(panels, f'compared{place}-')}"
+        for place, (words, panels) in enumerate(comparison(runs))
     )
-    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
-    return f'<dl class="key">{cells}</dl>'
-
-
-def _tables(several: Sequence[tables.Table]) -> str:
-    return f'<div class="tables">{"".join(_table(each) for each in several)}</div>'
-
-
-def _table(table: tables.Table) -> str:
-    """A table in a frame that scrolls; nothing for a table without rows."""
-    if not table.rows:
-        return ""
-    heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(text)}</td>" for text in rest) + "</tr>\n"
-        for first, *rest in table.rows
+    content = (
+        markup.section("Runs", _table(runs))
+        + markup.section("Comparison", rows)
+        + _further(plots)
+        + markup.section("Final designs", _designs(runs))
+        + markup.section("Each run", "".join(_run(run, place, len(runs)) for place, run in enumerate(runs)))
     )
-    kind = ' class="pairs"' if len(table.heads) == 2 else ""
+    return name, f"<header>\n<h1>{escape(name)}</h1>\n<p>{escape(same)}</p>\n</header>\n<main>\n{content}</main>\n"
+
+
+def _further(plots: Sequence[Panel]) -> str:
+    return markup.section("Further figures", drawings(list(plots), "further-")) if plots else ""
+
+
+def _table(runs: Sequence[Run]) -> str:
+    """The runs, each with the colour of its lines, its name a link to its details."""
+    table = tables.runs(runs)
+    rows = []
+    for place, (run, row) in enumerate(zip(runs, table.rows, strict=True)):
+        first, *rest = (escape(cell) for cell in row)
+        rows.append([f'{_swatch(place, run.name)}<a href="#run{place}">{first}</a>', *rest])
+    return markup.framed(table, rows)
+
+
+def _swatch(place: int, name: str) -> str:
+    color, style = look_of(place)
+    dashes = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}[style]
+    line = f'fill="none" stroke="{THEME[color]}" stroke-width="3" stroke-dasharray="{dashes}"'
     return (
-        f'<div class="scroll"><table{kind}><caption>{escape(table.caption)}</caption>\n'
-        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
+        f'<svg class="swatch" role="img" aria-label="line of {escape(name)}" viewBox="0 0 28 8">'
+        f'<path d="M0 4H28" {line}></path></svg>'
     )
 
 
-def _designs(designs: list[tuple[int, Array]]) -> str:
-    """A viewer with a slider over the designs, evenly thinned if there are too many, and a strip of a few."""
-    rows, columns = designs[0][1].shape
-    most = max(STRIP, min(MOST_FRAMES, MOST_PIXELS // (rows * columns)))
-    kept = np.unique(np.linspace(0, len(designs) - 1, min(most, len(designs))).round().astype(int))
-    frames = [[designs[place][0], _uri(designs[place][1])] for place in kept]
-    kind = ' class="coarse"' if columns < COARSE else ""
-    last, source = frames[-1]
-    aspect = columns / rows
-    strip = "".join(
-        f'<figure><img{kind} style="width:min(100%,{18 * aspect:.3g}rem)" src="{_uri(design)}" '
-        f'alt="Design at iteration {iteration}"><figcaption>iteration {show(iteration)}</figcaption></figure>'
-        for iteration, design in (designs[place] for place in log_spaced([k for k, _ in designs], STRIP))
-    )
+def _designs(runs: Sequence[Run]) -> str:
+    figures = ""
+    for run in runs:
+        if run.designs:
+            iteration, design = in_order(run.designs)[-1]
+            caption = f"{escape(run.name)}, iteration {iteration}"
+            figures += (
+                f'<figure><img class="coarse" src="{markup.picture(design)}" '
+                f'alt="Final design of {escape(run.name)}"><figcaption>{caption}</figcaption></figure>'
+            )
+    return f'<div class="ends">{figures}</div>' if figures else ""
+
+
+def _run(run: Run, place: int, share: int) -> str:
+    """The details of a run, folded; a link to its name opens them."""
     return (
-        f'<div class="viewer"><img id="design"{kind} '
-        f'style="width:min(100%,calc(min(60vh,26rem)*{aspect:.4g}))" src="{source}" '
-        f'alt="Design at iteration {last}"><label for="slider">'
-        f"Stored designs: {len(frames)} of {len(designs)}"
-        f'<input id="slider" type="range" min="0" max="{len(frames) - 1}" value="{len(frames) - 1}">'
-        f'<output id="shown" for="slider">iteration {last}</output></label></div>\n'
-        f'<div class="strip" style="--least:{min(max(8.5 * aspect, 5), 17):.3g}rem">{strip}</div>\n'
-        f"<script>const frames = {json.dumps(frames)};{SCRIPT}</script>"
+        f"<details>\n<summary>{_swatch(place, run.name)}<strong>{escape(run.name)}</strong> "
+        f"{escape(outcome(run.history))}</summary>\n"
+        f'<div class="run" id="run{place}"><h2>{escape(title(run.history))}</h2>\n{markup.verdict(run.history)}'
+        f"{key_numbers(run)}\n{details(run, str(place), share)}</div>\n</details>\n"
     )
-
-
-def _uri(design: Array) -> str:
-    return "data:image/png;base64," + base64.b64encode(design_png(design)).decode("ascii")

@@ -2,28 +2,35 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from ..arrays import Array
 from . import axes as look
+from .constrained import constraints
 from .history import History
-from .record import entries, number, numbers
-from .summary import badge, change
+from .record import entries, measured, numbers
+from .summary import badge, change, tolerance
 from .times import times
 
 WIDE_RANGE = 30.0  # ratio of the largest to the least objective from which a linear axis hides the end
+MOST_MEASURES = 4  # of the user's own that are drawn
 MOST_DECADES = 1e-14  # least value over the largest on an axis of residuals
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A title, the function that draws, and a sentence for those who cannot see it."""
+    """A title, the function that draws, and a sentence for those who cannot see it.
+
+    legend: whether lines are named above the frame.
+    """
 
     title: str
-    draw: Callable[[Axes, History], None]
-    describe: Callable[[History], str]
+    draw: Callable[[Axes], None]
+    description: str
+    legend: bool = True
 
 
 def objective(ax: Axes, history: History) -> None:
@@ -40,7 +47,7 @@ def objective(ax: Axes, history: History) -> None:
             look.linear(ax, accepted, "objective")
         _rejected(ax, history)
     if look.stages(history).size:
-        ax.plot([], [], ":", color=look.GRAY, linewidth=1.0, label="new stage")
+        ax.plot([], [], linestyle=look.DASHES, color=look.GRAY, linewidth=0.9, label="new stage")
     look.legend(ax)
 
 
@@ -49,6 +56,9 @@ def _rejected(ax: Axes, history: History) -> None:
     trials = [numbers(record, "rejected") for record in history.iterations]
     at = np.repeat(history.numbers, [trial.size for trial in trials])
     values = np.concatenate([np.empty(0), *trials])
+    if history.result is not None and history.numbers.size:  # Those that ended the run.
+        last = numbers(history.result, "rejected")
+        at, values = np.append(at, np.full(last.size, history.numbers[-1])), np.append(values, last)
     low, high = ax.get_ylim()
     inside, below = (values >= low) & (values <= high), values < low
     if inside.any():
@@ -97,15 +107,14 @@ def _positive(history: History, name: str) -> Array:
 
 def _tolerance(ax: Axes, history: History, name: str, color: str) -> None:
     """The tolerance on a series, where the run recorded both and the axis reaches it, as a dashed line."""
-    tolerance = number(entries(history.header, "tolerances").get(name))
-    if tolerance > ax.get_ylim()[0] and np.isfinite(history.series(name)).any():
-        ax.axhline(tolerance, color=color, linestyle="--", linewidth=1.0, label=f"tol. {tolerance:.3g}")
+    asked = tolerance(history, name)
+    if asked > ax.get_ylim()[0] and np.isfinite(history.series(name)).any():
+        ax.axhline(asked, color=color, linestyle="--", linewidth=1.0, label=f"tol. {asked:.3g}")
 
 
 def _decades(ax: Axes, history: History, names: tuple[str, ...]) -> None:
     """A logarithmic axis for the series and their tolerances, cut where one of them sinks to rounding."""
-    tolerances = entries(history.header, "tolerances")
-    bounds = [number(tolerances.get(name)) for name in names if np.isfinite(history.series(name)).any()]
+    bounds = [tolerance(history, name) for name in names if np.isfinite(history.series(name)).any()]
     values = np.concatenate([*(_positive(history, name) for name in names), bounds])
     values = values[values > 0]
     if values.size:
@@ -142,40 +151,51 @@ def taylor(ax: Axes, history: History) -> None:
     look.legend(ax)
 
 
-PANELS = (
-    Panel("Objective", objective, lambda history: f"Objective {change(history, 'objective')}."),
-    Panel(
-        "Optimality and feasibility",
-        optimality,
-        lambda history: (
-            f"Projected gradient {change(history, 'projected_gradient')}, KKT residual "
-            f"{change(history, 'kkt')}, constraint violation {change(history, 'constraint_violation')}; "
-            "logarithmic axis."
+def measure(name: str, ax: Axes, history: History) -> None:
+    """A number of the user's own."""
+    y = history.series(name)
+    look.line(ax, history.numbers, y, name, look.BLUE)
+    look.iterations_along(ax, history)
+    if np.isfinite(y).any():
+        look.linear(ax, y[np.isfinite(y)], name)
+    look.legend(ax)
+
+
+def panels(history: History) -> list[Panel]:
+    """How the run went, as far as it was recorded; objective, optimality, steps and times in any case."""
+    own = [name for name in dict.fromkeys(name for record in history.iterations for name in measured(record))]
+    found = [
+        Panel("Objective", partial(objective, history=history), f"Objective {change(history, 'objective')}."),
+        Panel("Optimality and feasibility", partial(optimality, history=history), _described(history)),
+        Panel(
+            "Step and design change",
+            partial(steps, history=history),
+            f"Step {change(history, 'step')}, design change {change(history, 'change')}; logarithmic axis.",
         ),
-    ),
-    Panel(
-        "Step and design change",
-        steps,
-        lambda history: f"Step {change(history, 'step')}, design change {change(history, 'change')}; logarithmic axis.",
-    ),
-    Panel(
-        "Volume and grayness",
-        material,
-        lambda history: f"Volume {change(history, 'volume')}, grayness {change(history, 'grayness')}.",
-    ),
-    Panel(
-        "Taylor test of the gradient",
-        taylor,
-        lambda history: f"Remainders over the step, {', '.join(badge(history).evidence)}.",
-    ),
-    Panel(
-        "Time per iteration by phase",
-        times,
-        lambda history: "Times of each iteration, stacked by phase, and the cumulative number of factorizations.",
-    ),
-)
+    ]
+    if history.lists("constraints").size:
+        text = f"{history.lists('constraints').shape[1]} constraints over the iterations, and their multipliers below."
+        found.append(Panel("Constraints and multipliers", partial(constraints, history=history), text))
+    if np.isfinite([history.series("volume"), history.series("grayness")]).any():
+        text = f"Volume {change(history, 'volume')}, grayness {change(history, 'grayness')}."
+        found.append(Panel("Volume and grayness", partial(material, history=history), text))
+    for name in own[:MOST_MEASURES]:
+        text = f"{name} {change(history, name)}."
+        found.append(Panel(name[:1].upper() + name[1:], partial(measure, name, history=history), text))
+    text = "Times of each iteration, stacked by phase, and the cumulative number of factorizations."
+    return [*found, Panel("Time per iteration by phase", partial(times, history=history), text)]
 
 
-def panels(history: History) -> tuple[Panel, ...]:
-    """The panels a history has data for: all of them, or all but the Taylor test."""
-    return PANELS if entries(history.header, "taylor") else tuple(each for each in PANELS if each.draw is not taylor)
+def gradient_panels(history: History) -> list[Panel]:
+    """The Taylor test, where there was one."""
+    if not entries(history.header, "taylor"):
+        return []
+    text = f"Remainders over the step, {', '.join(badge(history).evidence)}."
+    return [Panel("Taylor test of the gradient", partial(taylor, history=history), text)]
+
+
+def _described(history: History) -> str:
+    return (
+        f"Projected gradient {change(history, 'projected_gradient')}, KKT residual {change(history, 'kkt')}, "
+        f"constraint violation {change(history, 'constraint_violation')}; logarithmic axis."
+    )

@@ -13,12 +13,15 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 Record: TypeAlias = Mapping[str, Json]
 
 KINDS = ("header", "iteration", "result")
-COUNTS = ("symbolic", "numeric", "solves", "transposed", "rhs")
+COUNTS = ("symbolic", "numeric", "solves", "transposed", "rhs", "refinements", "newton", "krylov")
 PHASES = ("assembly", "analysis", "factor", "solve", "gradient", "filter", "optimizer", "output")
 NUMBERS = (
-    *("objective", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
+    *("objective", "scaled", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
     *("constraint_violation", "grayness", "peak_rss_mb"),
 )
+INTEGERS, LISTS = ("iteration", "stage", "evaluations"), ("rejected", "constraints", "multipliers")
+OTHERS = ("kind", "elapsed", "counts", "seconds")
+"""What an iteration may hold; all other numbers in it are measures of the user's own."""
 
 
 def number(value: Json) -> float:
@@ -87,6 +90,10 @@ def _is_numbers(value: object) -> bool:
     return isinstance(value, list) and all(_is_number(item) for item in value)
 
 
+def _is_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 def _is_table(value: object) -> bool:
     return isinstance(value, dict) and all(_is_number(item) for item in value.values())
 
@@ -98,6 +105,12 @@ def _is_taylor(value: object) -> bool:
     if not isinstance(rows, list) or len(rows) != len(value["orders"]):
         return False
     return all(_is_numbers(row) and len(row) == len(value["steps"]) for row in rows)
+
+
+def measured(record: Record) -> list[str]:
+    """The names of the numbers in an iteration that are none of ours."""
+    known = {*NUMBERS, *INTEGERS, *LISTS, *OTHERS}
+    return [name for name, value in record.items() if name not in known and _is_number(value)]
 
 
 _Field: TypeAlias = tuple[str, Callable[[object], bool]]
@@ -112,15 +125,23 @@ _FIELDS: Mapping[str, Mapping[str, _Field]] = {
     "header": {
         **dict.fromkeys(("title", "algorithm", "started"), _STRING),
         **dict.fromkeys(("problem", "environment"), _OBJECT),
+        **dict.fromkeys(("tolerances", "stopping"), _TABLE),
         "seed": _INTEGER,
-        "tolerances": _TABLE,
+        **dict.fromkeys(("resumed", "constraints"), ("a list of strings", _is_strings)),
         "taylor": _TAYLOR,
     },
     "iteration": {
-        **dict.fromkeys(NUMBERS, _NUMBER),
+        **dict.fromkeys((*NUMBERS, "elapsed"), _NUMBER),
         **dict.fromkeys(("counts", "seconds"), _TABLE),
-        **dict.fromkeys(("iteration", "stage"), _INTEGER),
-        "rejected": _NUMBERS,
+        **dict.fromkeys(INTEGERS, _INTEGER),
+        **dict.fromkeys(LISTS, _NUMBERS),
     },
-    "result": {"status": _STRING, "iterations": _INTEGER, "objective": _NUMBER, "seconds": _NUMBER},
+    "result": {
+        **dict.fromkeys(("status", "cause"), _STRING),
+        **dict.fromkeys(("iterations", "evaluations", "found"), _INTEGER),
+        **dict.fromkeys(("objective", "constraint_violation", "seconds"), _NUMBER),
+        "counts": _TABLE,
+        "rejected": _NUMBERS,
+        "success": ("true or false", lambda value: isinstance(value, bool)),
+    },
 }

@@ -48,7 +48,9 @@ def sheet(title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame:
 
 
 def write_sheet(path: Path | str, title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame: float) -> None:
-    """Write the figure of `sheet` as PNG; its directory is made if it does not exist."""
+    """Write the figure of `sheet` as PNG, or as PDF where the name ends so; its directory is made if there is none."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with look.drawing():
-        sheet(title, subtitle, plots, columns, frame).savefig(path, dpi=DPI)
+        figure = sheet(title, subtitle, plots, columns, frame)
+        undated = {"CreationDate": None} if Path(path).suffix == ".pdf" else {}
+        figure.savefig(path, dpi=DPI, metadata=undated)

@@ -10,6 +10,8 @@ from .history import History
 from .record import Json, Record, entries, number, numbers
 
 MISSING = "\N{EN DASH}"
+STOPPING = {"change": "change", "projected_gradient": "projected", "constraint_violation": "feasibility"}
+"""The stopping rule for a series."""
 SPACE = "\N{NARROW NO-BREAK SPACE}"  # between groups of three digits, as SI writes numbers
 
 
@@ -68,16 +70,67 @@ def done(history: History) -> int:
     return counted if isinstance(counted, int) else len(history.iterations)
 
 
+def final(history: History, name: str) -> Json:
+    """What the result says of the design that was found; of the last iterate, where there is no result."""
+    last = history.iterations[-1] if history.iterations else {}
+    value = history.result.get(name) if history.result else None
+    return last.get(name) if value is None else value
+
+
+def tolerance(history: History, name: str) -> float:
+    """What a series must fall to for the run to converge; nan where nothing was asked of it.
+
+    That of the KKT residual is relative to the first one of its stage: the last stage's is the one that is shown.
+    """
+    stored = number(entries(history.header, "tolerances").get(name))
+    if math.isfinite(stored):
+        return stored
+    stopping = {key: number(value) for key, value in entries(history.header, "stopping").items()}
+    if name == "kkt":
+        stage = history.series("stage")
+        first = history.series("kkt")[np.equal(stage, stage[-1:])][:1]
+        relative = stopping.get("stationarity", math.nan) * (first[0] if first.size else math.nan)
+        asked = np.fmax(relative, stopping.get("absolute", math.nan))
+    else:
+        asked = stopping.get(STOPPING.get(name, ""), math.nan)
+    constrained = name != "constraint_violation" or history.lists("constraints").size > 0
+    return float(asked) if asked > 0.0 and constrained else math.nan
+
+
+def counted(history: History, name: str) -> int | None:
+    """The work of a kind in the whole run, that after its last iterate included; None where it was not counted."""
+    places = [history.result or {}, *reversed(history.iterations[-1:])]
+    found = [number(entries(place, "counts").get(name)) for place in places]
+    return next((int(count) for count in found if math.isfinite(count)), None)
+
+
+def final_seconds(history: History) -> float:
+    """The time of the whole run, s; until its last iterate, where there is no result; nan if it was not measured."""
+    whole = number(history.result.get("seconds")) if history.result else math.nan
+    return whole if math.isfinite(whole) else float([math.nan, *history.elapsed][-1])
+
+
+def reason(history: History) -> str:
+    """Why the run stopped, or that it did not."""
+    if history.result is None:
+        return "no result: still going, or killed"
+    status = str(history.result.get("status") or "No reason for the stop was recorded").rstrip(".")
+    return f"{status[:1].upper()}{status[1:]}."
+
+
 def outcome(history: History) -> str:
-    """Why the run stopped, or that it did not, as a sentence."""
+    """How the run ended, or that it did not, in a sentence or two."""
     if history.result is None:
         last = [f"at iteration {show(int(k))}" for k in history.numbers[-1:]]
         where = "".join(last) or "before the first iteration"
         return f"No result was recorded: the history ends {where}. The run is still going, or was killed."
-    status = str(history.result.get("status") or "No reason for the stop was recorded").rstrip(".")
     seconds = number(history.result.get("seconds"))
     spent = f" in {duration(seconds)}" if math.isfinite(seconds) else ""
-    return f"{status[:1].upper()}{status[1:]}. {show(done(history))} iteration{'s'[: done(history) != 1]}{spent}."
+    resumed = history.header.get("resumed")
+    sessions = f", in {1 + len(resumed)} sessions" if isinstance(resumed, list) and resumed else ""
+    cause = f" {history.result['cause']}" if history.result.get("cause") else ""
+    iterations = f"{show(done(history))} iteration{'s'[: done(history) != 1]}"
+    return f"{reason(history)} {iterations}{spent}{sessions}.{cause}"
 
 
 class Verdict(Enum):

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array
+from .constrained import name_of
 from .history import History
-from .record import COUNTS, NUMBERS, PHASES, Record, entries, number, numbers
-from .summary import MISSING, brief, duration, run, show
+from .record import COUNTS, NUMBERS, PHASES, Record, entries, measured, number, numbers
+from .runs import Run
+from .summary import MISSING, badge, brief, counted, done, duration, final, final_seconds, reason, run, show, tolerance
 
 ENDS = 5  # iterations shown at the beginning and at the end
+MOST_CONSTRAINTS = 30  # in their table
+BOUNDED = ("kkt", "projected_gradient", "change", "constraint_violation")  # what may have a tolerance
 WORDS = {
+    "scaled": "objective, scaled",
     "projected_gradient": "projected gradient",
     "kkt": "KKT residual",
     "change": "design change",
@@ -21,72 +26,121 @@ WORDS = {
     "numeric": "numeric factorizations",
     "transposed": "transposed solves",
     "rhs": "right-hand sides",
+    "newton": "Newton iterations",
+    "krylov": "Krylov iterations",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A caption, the heads of the columns, and rows of text, each with its name in front."""
+    """A caption, the heads of the columns, and rows of text, each with its name in front.
+
+    words: the columns that hold words, not numbers.
+    """
 
     caption: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
+    words: Sequence[int] = (0,)
 
 
 def first_and_last(history: History) -> Table:
     """Every recorded number at the first and at the last iteration, and its least and greatest value."""
     rows = []
-    for name in NUMBERS:
+    own = dict.fromkeys(name for record in history.iterations for name in measured(record))
+    unscaled = np.array_equal(history.series("scaled"), history.series("objective"))
+    for name in (*NUMBERS, *own):
         known = history.series(name)[np.isfinite(history.series(name))]
-        if known.size:
+        if known.size and not (name == "scaled" and unscaled):
             ends = (history.series(name)[0], history.series(name)[-1], known.min(), known.max())
-            text = show if name == "objective" else brief
+            text = show if name in ("objective", "scaled") else brief
             rows.append((WORDS.get(name, name), *(text(float(value)) for value in ends)))
     return Table("First and final numbers", ("", "first", "final", "least", "greatest"), rows)
 
 
 def tolerances(history: History) -> Table:
     """Each tolerance beside the final value of the series it bounds."""
-    final: Record = history.iterations[-1] if history.iterations else {}
+    last: Record = history.iterations[-1] if history.iterations else {}
     rows = []
-    for name, bound in entries(history.header, "tolerances").items():
-        reached = number(final.get(name))
-        met = MISSING if np.isnan(reached) else "yes" if reached <= number(bound) else "no"
-        rows.append((WORDS.get(name, name), brief(bound), brief(reached), met))
+    for name in BOUNDED:
+        asked, reached = tolerance(history, name), number(last.get(name))
+        if np.isfinite(asked):
+            met = MISSING if np.isnan(reached) else "yes" if reached <= asked else "no"
+            rows.append((WORDS.get(name, name), brief(asked), brief(reached), met))
     return Table("Tolerances", ("", "tolerance", "final", "met"), rows)
+
+
+def constraints(history: History) -> Table:
+    """Each constraint: its final value, met where ≤ 0, its largest one, its multiplier."""
+    c, multipliers = history.lists("constraints"), history.lists("multipliers")
+    names = history.header.get("constraints")
+    rows = []
+    for index in range(min(c.shape[1], MOST_CONSTRAINTS)):
+        multiplier = multipliers[-1, index] if index < multipliers.shape[1] else np.nan
+        largest = np.nanmax(c[:, index], initial=-np.inf)
+        values = (c[-1, index], largest, multiplier)
+        rows.append((name_of(index, names), *(brief(float(value)) for value in values)))
+    if c.shape[1] > MOST_CONSTRAINTS:
+        rows.append((f"{c.shape[1] - MOST_CONSTRAINTS} more", *(MISSING,) * 3))
+    return Table("Constraints", ("", "final value (met where ≤ 0)", "largest", "multiplier"), rows)
 
 
 def iterations(history: History) -> Table:
     """The first and the last iterations; a row of dots for those between."""
-    fields = ("projected_gradient", "kkt", "step", "change", "volume", "grayness")
-    names = ("projected gradient", "KKT", "step", "change", "volume", "grayness")
-    heads = ("iteration", "stage", "objective", *names, "rejected", "factorizations", "time")
+    fields = ("constraint_violation", "projected_gradient", "kkt", "step", "change", "volume", "grayness")
+    shown = [name for name in fields if np.isfinite(history.series(name)).any()]
+    short = {"constraint_violation": "violation", "kkt": "KKT", "change": "change"}
+    heads = ("iteration", "stage", "objective", *(short.get(name, WORDS.get(name, name)) for name in shown))
     rows = [
         (
             show(record["iteration"]),
             show(record.get("stage")),
             show(record.get("objective")),
-            *(brief(record.get(field)) for field in fields),
+            *(brief(record.get(name)) for name in shown),
+            show(record.get("evaluations")),
             show(numbers(record, "rejected").size),
             show(entries(record, "counts").get("numeric")),
             duration(_total(record)),
         )
         for record in history.iterations
     ]
+    heads = (*heads, "evaluations", "rejected", "factorizations", "time")
     if len(rows) > 2 * ENDS + 1:
         rows = [*rows[:ENDS], ("⋮",) * len(heads), *rows[-ENDS:]]
-    shown = "All iterations" if len(rows) == len(history.iterations) else f"First and last {ENDS} iterations"
-    return Table(shown, heads, rows)
+    shown_of = "All iterations" if len(rows) == len(history.iterations) else f"First and last {ENDS} iterations"
+    return Table(shown_of, heads, rows)
+
+
+def runs(several: Sequence[Run]) -> Table:
+    """One row a run: how it ended, with what, and what that took."""
+    reached = ("run", "algorithm", "objective", "violation", "KKT residual")
+    spent = ("iterations", "evaluations", "factorizations", "time", "how it ended", "gradient test")
+    rows = [_run(run) for run in several]
+    return Table("What each run reached, and what that took", (*reached, *spent), rows, words=(0, 1, 9, 10))
+
+
+def _run(run: Run) -> Sequence[str]:
+    history = run.history
+    algorithm = str(history.header.get("algorithm") or "")
+    return (
+        run.name,
+        algorithm.split("(")[0].split(",")[0] or MISSING,
+        *(show(final(history, "objective")), brief(final(history, "constraint_violation"))),
+        brief(history.iterations[-1].get("kkt") if history.iterations else None),
+        *(show(done(history)), show(final(history, "evaluations"))),
+        *(show(counted(history, "numeric")), duration(final_seconds(history)), reason(history)),
+        badge(history).verdict.value.removeprefix("Taylor test ").removeprefix("gradient "),
+    )
 
 
 def counts(history: History) -> Table:
     """The linear algebra done: in all, and for one iteration on average."""
-    last = entries(history.iterations[-1], "counts") if history.iterations else {}
-    done = len(history.iterations)
+    totals = {name: counted(history, name) for name in COUNTS}
+    most = max(1, done(history))
     rows = [
-        (WORDS.get(name, name), show(last[name]), show(round(number(last[name]) / done, 3)))
-        for name in COUNTS
-        if last.get(name) is not None
+        (WORDS.get(name, name), show(total), show(round(total / most, 3)))
+        for name, total in totals.items()
+        if total is not None and (total or name in ("numeric", "solves", "transposed"))
     ]
     return Table("Linear algebra", ("", "total", "per iteration"), rows)
 
@@ -94,11 +148,11 @@ def counts(history: History) -> Table:
 def times(history: History) -> Table:
     """Where the time went: in all, per iteration, and its share of the phases."""
     spent = {phase: float(np.nansum(history.parts("seconds", phase))) for phase in PHASES}
-    whole, done = sum(spent.values()), len(history.iterations)
+    whole, most = sum(spent.values()), len(history.iterations)
     measured = [(phase, seconds) for phase, seconds in spent.items() if seconds > 0]
-    rows = [(phase, duration(s), duration(s / done), f"{100 * s / whole:.1f} %") for phase, s in measured]
+    rows = [(phase, duration(s), duration(s / most), f"{100 * s / whole:.1f} %") for phase, s in measured]
     if rows:
-        rows.append(("all phases", duration(whole), duration(whole / done), "100 %"))
+        rows.append(("all phases", duration(whole), duration(whole / most), "100 %"))
     elapsed = number(history.result.get("seconds")) if history.result else np.nan
     if np.isfinite(elapsed):
         rows.append(("whole run", duration(elapsed), *(MISSING, MISSING)))

@@ -7,26 +7,35 @@ from html import escape
 from matplotlib.figure import Figure
 
 from . import axes as look
-from .history import History
 from .panels import Panel
 
 WIDTH, HEIGHT = 4.2, 2.95  # inches
-LEFT, RIGHT, BELOW, ABOVE = 0.65, 0.6, 0.45, 0.46  # inches around the frame
+LEFT, RIGHT, BELOW, ABOVE = 0.65, 0.6, 0.45, 0.46  # inches around the frame; above it the legend
+BARE = 0.15  # the same where there is none, and no axis on the right
+FRAME = (WIDTH - LEFT - RIGHT, HEIGHT - BELOW - ABOVE)
 THEME = {
     look.BLUE: "var(--blue)",
+    look.SKY: "var(--sky)",
+    look.GREEN: "var(--green)",
+    look.ORANGE: "var(--orange)",
+    look.VERMILLION: "var(--vermillion)",
+    look.PURPLE: "var(--purple)",
+    look.GRAY: "var(--gray)",
     look.INK: "var(--ink)",
     look.FAINT: "var(--grid)",
     look.PAPER: "var(--paper)",
 }
 
 
-def panel_svg(panel: Panel, history: History, name: str) -> str:
+def panel_svg(panel: Panel, name: str) -> str:
     """An <svg> element with a description; name: begins its ids, which must be the page's only ones."""
+    above, right = (ABOVE, RIGHT) if panel.legend else (BARE, BARE)
+    height = HEIGHT - ABOVE + above
     with look.drawing():
-        figure = Figure(figsize=(WIDTH, HEIGHT))
+        figure = Figure(figsize=(WIDTH, height))
         figure.patch.set_visible(False)
-        frame = (LEFT / WIDTH, BELOW / HEIGHT, 1 - (LEFT + RIGHT) / WIDTH, 1 - (BELOW + ABOVE) / HEIGHT)
-        panel.draw(figure.add_axes(frame), history)
+        frame = (LEFT / WIDTH, BELOW / height, 1 - (LEFT + right) / WIDTH, 1 - (BELOW + above) / height)
+        panel.draw(figure.add_axes(frame))
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     drawing = stream.getvalue()
@@ -36,7 +45,7 @@ def panel_svg(panel: Panel, history: History, name: str) -> str:
     for color, variable in THEME.items():
         drawing = drawing.replace(color, variable)
     opening = (
-        f'<svg role="img" aria-label="{escape(panel.describe(history))}" '
-        f'viewBox="0 0 {72 * WIDTH:g} {72 * HEIGHT:g}" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<svg role="img" aria-label="{escape(panel.description)}" '
+        f'viewBox="0 0 {72 * WIDTH:g} {72 * height:g}" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return opening + drawing[drawing.index(">") + 1 :].strip()

@@ -1,0 +1,180 @@
+"""The augmented Lagrangian as a function of the design, by one transposed solve a gradient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+
+from ..arrays import Array, dot
+from ..factor.errors import NonFinite
+from ..objectives import Objective, Sum
+from ..reduced import Point
+from .constraints import Constraint, StateConstraint, Valued
+from .evaluation import gradient_of
+from .state import Function
+from .state_constraints import Along, StateConstraints
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """(c − bound) / scale at a point, of one constraint or one vector of them.
+
+    values: (k,); scales: |bound|, or 1 for a bound of zero, (k,). valued: c of a single constraint, None for a vector.
+    """
+
+    constraint: Constraint | StateConstraints
+    values: Array
+    scales: Array
+    valued: Valued | None
+
+    def objectives(self, w: Array) -> list[Objective]:
+        """Σ w_i c_i as an objective of the state, if it is one."""
+        if isinstance(self.constraint, StateConstraints):
+            return [Along(self.constraint.function, w)]
+        return [Sum([self.constraint.objective], [float(w[0])])] if isinstance(self.constraint, StateConstraint) else []
+
+    def gradients(self, w: Array) -> list[Array]:
+        """w ∇c of a constraint that is none."""
+        if self.valued is None or isinstance(self.constraint, StateConstraint):
+            return []
+        return [w[0] * self.valued.gradient]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """f and all constraints at a point, in order. values: (k,), scaled."""
+
+    point: Point
+    terms: tuple[Term, ...]
+
+    @cached_property
+    def values(self) -> Array:
+        """(k,)."""
+        return np.concatenate([term.values for term in self.terms])
+
+    def lagrangian(self, weights: Array) -> Array:
+        """∇f + Σ w_i ∇c_i, (m,); weights: (k,).
+
+        One transposed solve for f and the constraints of the state. Gradients of others are asked for where their
+        weights are not zero.
+        """
+        ends = np.cumsum([term.values.size for term in self.terms])[:-1]
+        pushing = [
+            (term, part / term.scales)
+            for term, part in zip(self.terms, np.split(weights, ends), strict=True)
+            if part.any()
+        ]
+        objectives = [J for term, w in pushing for J in term.objectives(w)]
+        together = self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
+        others = [g for term, w in pushing for g in term.gradients(w)]
+        return sum(others, gradient_of(together))
+
+
+def measured(constraints: Sequence[Constraint | StateConstraints], point: Point) -> Measured:
+    """The constraints at a point. Raises NonFinite; ValueError for shapes that do not fit."""
+    return Measured(point, tuple(_term(constraint, point) for constraint in constraints))
+
+
+def _term(constraint: Constraint | StateConstraints, point: Point) -> Term:
+    if isinstance(constraint, StateConstraints):
+        valued, bounds = None, np.asarray(constraint.bounds, dtype=float)
+        values = np.asarray(constraint.function.values(point.solution.u, point.p))
+        if values.ndim != 1 or bounds.shape not in ((), values.shape):
+            raise ValueError(
+                f"{type(constraint.function).__name__}: values of shape {values.shape} for bounds of shape "
+                f"{bounds.shape}, expected (k,) and (k,), or one number as the bound"
+            )
+    else:
+        valued = constraint.at(point)
+        values, bounds = np.array([valued.value]), np.asarray(float(constraint.bound))
+    if not np.isfinite(values).all():
+        raise NonFinite(f"a constraint ({type(constraint).__name__}) is {values[~np.isfinite(values)][0]}")
+    bounds = np.broadcast_to(bounds, values.shape)
+    scales = np.where(bounds == 0.0, 1.0, np.abs(bounds))
+    return Term(constraint, (values - bounds) / scales, scales, valued)
+
+
+@dataclass(frozen=True, eq=False)
+class Penalized:
+    """Σ (w_i² − λ_i²) / 2ρ, w = λ + ρ c of equalities, max(0, λ + ρ c) of inequalities.
+
+    Powell, Hestenes and Rockafellar's function. multipliers: λ, (k,); penalty: ρ; equal: (k,) booleans.
+    """
+
+    multipliers: Array
+    penalty: float
+    equal: Array
+
+    def weights(self, c: Array) -> Array:
+        """w, (k,): the derivative by c, and the first-order estimate of the multipliers."""
+        shifted = self.multipliers + self.penalty * c
+        return np.where(self.equal, shifted, np.maximum(shifted, 0.0))
+
+    def value(self, c: Array) -> float:
+        """The sum."""
+        w = self.weights(c)
+        return dot(w - self.multipliers, w + self.multipliers) / (2.0 * self.penalty)
+
+    def agrees(self, other: "Penalized") -> bool:
+        """Whether the other is the same to rounding."""
+        change = np.abs(self.multipliers - other.multipliers).max()
+        return self.penalty == other.penalty and bool(change <= 1e-12 * np.abs(other.multipliers).max())
+
+    def measure(self, c: Array) -> float:
+        """max |c| of equalities, |max(c, −λ/ρ)| of inequalities; zero at a solution."""
+        either = np.where(self.equal, c, np.maximum(c, -self.multipliers / self.penalty))
+        return float(np.abs(either).max(initial=0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class AugmentedPoint:
+    """f and the penalized constraints at x, the gradient on demand.
+
+    asked: where the point notes itself when its gradient is asked for; an accepted one is among them.
+    """
+
+    at: Measured
+    penalized: Penalized
+    asked: "list[AugmentedPoint]"
+
+    @property
+    def x(self) -> Array:
+        """The design, (m,)."""
+        return self.at.point.x
+
+    @cached_property
+    def value(self) -> float:
+        """f plus the penalized constraints."""
+        return self.at.point.value + self.penalized.value(self.at.values)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """∇f + Σ w ∇c, (m,)."""
+        self.asked.append(self)
+        return self.at.lagrangian(self.penalized.weights(self.at.values))
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """x ↦ f(x) and the penalized constraints, for one step of an algorithm."""
+
+    f: Function
+    constraints: tuple[Constraint | StateConstraints, ...]
+    penalized: Penalized
+    asked: list[AugmentedPoint]
+
+    def __call__(self, x: Array) -> Point:
+        """At x: one evaluation of f."""
+        return self.around(measured(self.constraints, self.f(x)))
+
+    def around(self, at: Measured) -> Point:
+        """The same at a point where f is known."""
+        # Algorithms ask a point for x, value and gradient; what else a `Point` has, this one has not.
+        return cast(Point, AugmentedPoint(at, self.penalized, self.asked))
+
+    def accepted(self, x: Array) -> Measured:
+        """f and the constraints at x, whose gradient was asked for; evaluated again if it was not."""
+        known = next((point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None)
+        return known or measured(self.constraints, self.f(x))

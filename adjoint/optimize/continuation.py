@@ -1,0 +1,175 @@
+"""Continuation: an optimization in stages that are data, as one algorithm."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..arrays import Array
+from ..design import DesignMap, Identity
+from .bounds import Box
+from .nested import packed, unpacked
+from .state import Algorithm, Function, State
+from .stopping import Progress, Status, Stopping
+
+PROGRESS = ("first", "stationarity", "best", "since")
+"""What a stage's rules remember, see `Progress`."""
+
+Build = Callable[[Mapping[str, float]], tuple[Function, Algorithm]]
+"""The settings of a stage ↦ its f, and the algorithm for it."""
+
+Rule = Callable[[State], bool]
+"""Whether a stage is done at a state; of nothing but the state."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grayness:
+    """4 Σ p_e (1 − p_e) / m ≤ tolerance, p = φ(x): a rule that ends a stage.
+
+    density: φ, to densities between 0 and 1.
+    """
+
+    tolerance: float
+    density: DesignMap = field(default_factory=Identity)
+
+    def __call__(self, state: State) -> bool:
+        """Whether it is."""
+        p = self.density(state.x)
+        return float(4.0 * np.mean(p * (1.0 - p))) <= self.tolerance
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One stage: its settings, and when the next one begins.
+
+    settings: for example {"penalty": 3.0, "beta": 8.0}. until: the first of its rules that holds for the states of this
+    stage, or `rule`, ends it; the last stage ends with the run. Raises ValueError for budgets of factorizations and
+    seconds: a resumed run would end the stage elsewhere. keep: names in the memory of the algorithm before, such as
+    asymptotes, that go over into this stage; all else is forgotten.
+    """
+
+    settings: Mapping[str, float]
+    until: Stopping = field(default_factory=lambda: Stopping(iterations=50))
+    rule: Rule | None = None
+    keep: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if np.isfinite(self.until.factorizations) or np.isfinite(self.until.seconds):
+            raise ValueError("Stage: got a budget of factorizations or seconds; a stage has one of iterations only")
+
+    def done(self, state: State, progress: Progress) -> bool:
+        """Whether the next stage begins after this state, of this stage's own algorithm."""
+        if state.iteration == 0:
+            return False
+        return self.until.reason(state, progress) is not None or (self.rule is not None and self.rule(state))
+
+
+@dataclass(frozen=True, eq=False)
+class Continuation:
+    """x₀ → argmin f₁ → argmin f₂ → …: stages of penalty, projection or filter radius, as data.
+
+        continuation = Continuation(build, (Stage({"beta": 1.0}), Stage({"beta": 8.0})))
+        minimize(continuation.f, x, continuation)
+
+    build: makes f and the algorithm from a stage's settings; called when a stage begins, or is resumed, it has to make
+    the same ones each time. An iteration is one of the stage's algorithm, or the evaluation of its f at the design
+    where the last stage ended (clipped to its bounds). A stage in which no step is found ends there, too.
+
+    State: that of the stage's algorithm, with `stage` its index and `left` the stages to come: until there is none the
+    run's own stopping rules, but for budgets, do not count. Where the last stage begins they begin anew. Raises
+    ValueError without stages, for another f than `f`, and for a name in `keep` that the algorithm before does not
+    remember.
+    """
+
+    build: Build
+    stages: Sequence[Stage]
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("Continuation: got no stages, expected at least one")
+
+    @cached_property
+    def _first(self) -> tuple[Function, Algorithm]:
+        return self.build(self.stages[0].settings)
+
+    @cached_property
+    def _latest(self) -> dict[int, tuple[Function, Algorithm]]:
+        return {}
+
+    @property
+    def f(self) -> Function:
+        """That of the first stage, for `minimize`."""
+        return self._first[0]
+
+    @property
+    def bounds(self) -> Box:
+        """Those of the first stage's algorithm."""
+        return self._first[1].bounds
+
+    def start(self, f: Function, x: Array) -> State:
+        """The first stage's algorithm at its start."""
+        self._require(f)
+        f, algorithm = self._of(0)
+        inner = algorithm.start(f, x)
+        return self._state(inner, inner.iteration, inner.evaluations, 0, self.stages[0].until.begun(inner))
+
+    def advance(self, f: Function, state: State) -> State:
+        """An iteration of the stage's algorithm; the start of the next stage where it is done."""
+        self._require(f)
+        inner, progress = unpacked(state.memory, state.x, state.point), _progress(state)
+        stage = self.stages[state.stage]
+        if state.left and stage.done(inner, progress):
+            return self._next(state, inner, state.evaluations)
+        f, algorithm = self._of(state.stage)
+        after = algorithm.advance(f, inner)
+        evaluations = state.evaluations + after.evaluations - inner.evaluations
+        if after.ending is Status.STUCK and state.left:
+            return self._next(state, inner, evaluations)
+        if after.ending is not None:
+            return replace(state, rejected=after.rejected, evaluations=evaluations, ending=after.ending)
+        progress = stage.until.followed(progress, after, 0, 0.0)
+        return self._state(after, state.iteration + 1, evaluations, state.stage, progress)
+
+    def _next(self, state: State, before: State, evaluations: int) -> State:
+        """The first state of the next stage."""
+        index = state.stage + 1
+        stage = self.stages[index]
+        f, algorithm = self._of(index)
+        inner = algorithm.start(f, algorithm.bounds.clip(state.x))
+        if missing := [name for name in stage.keep if name not in before.memory]:
+            raise ValueError(f"Stage {index}: got keep={missing}, expected names out of {sorted(before.memory)}")
+        kept = {name: before.memory[name] for name in stage.keep}
+        inner = replace(inner, memory={**inner.memory, **kept})
+        evaluations += inner.evaluations
+        return self._state(inner, state.iteration + 1, evaluations, index, stage.until.begun(inner))
+
+    def _state(self, inner: State, iteration: int, evaluations: int, index: int, progress: Progress) -> State:
+        remembered = {f"progress.{name}": np.asarray(getattr(progress, name)) for name in PROGRESS}
+        return replace(
+            inner,
+            iteration=iteration,
+            evaluations=evaluations,
+            stage=index,
+            left=len(self.stages) - 1 - index,
+            memory={**packed(inner), **remembered},
+        )
+
+    def _of(self, index: int) -> tuple[Function, Algorithm]:
+        """f and the algorithm of a stage; those of one stage besides the first stay in memory."""
+        if index == 0:
+            return self._first
+        if index not in self._latest:
+            self._latest.clear()
+            self._latest[index] = self.build(self.stages[index].settings)
+        return self._latest[index]
+
+    def _require(self, f: Function) -> None:
+        if f is not self.f:
+            raise ValueError("Continuation: got another f; its own, `continuation.f`, is what it begins with")
+
+
+def _progress(state: State) -> Progress:
+    """Of the state's stage."""
+    first, stationarity, best, since = (state.memory[f"progress.{name}"].item() for name in PROGRESS)
+    return Progress(first, stationarity, best, since, 0, 0, 0.0)

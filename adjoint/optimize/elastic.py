@@ -1,0 +1,187 @@
+"""What Mma and Gcmma share: minimize f(x) + Σ_i (c y_i + ½ y_i²) subject to c_i(x) ≤ y_i, y ≥ 0, within bounds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..arrays import Array
+from ..factor.errors import NonFinite, SolveError
+from ..reduced import Point
+from .approximation import Approximation, Asymptotes, Region
+from .bounds import Box
+from .constraints import Constraint, Excess, excess
+from .dual import DualPoint, Subproblem, maximized
+from .evaluation import attempt, first_point, gradient_of
+from .inner import InnerProduct
+from .state import Function, State
+from .stopping import Status
+
+SIZES = (1.0, 100.0)
+"""An objective of this size is not scaled: Svanberg (2007)."""
+
+SIZE = 10.0
+"""What others are scaled to at the start."""
+
+FLAT = 1e-290
+"""An objective below this is zero: its scale would overflow."""
+
+STILL = 1e-13
+"""A proposal that changes no variable by more, relative to the distance of its bounds, is no new design."""
+
+VIOLATED = 1e-6
+"""A violation, relative, from which on a design that stands still is called infeasible."""
+
+
+Curvature = Callable[[Array, Array], Array]
+"""Slopes of the scaled objective and the constraints, (k+1, m), and distances of the bounds to ρ, (k+1,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """f and the constraints at a design."""
+
+    point: Point
+    excess: Excess | None
+
+    @property
+    def constraints(self) -> Array:
+        """(c − bound)/scale, (k,)."""
+        return np.zeros(0) if self.excess is None else self.excess.values
+
+    @cached_property
+    def slopes(self) -> Array:
+        """Of the constraints, (k, m); raises NonFinite, and what the solves raise."""
+        if self.excess is None:
+            return np.zeros((0, self.point.x.size))
+        slopes = self.excess.gradients
+        if slopes.shape[1:] != self.point.x.shape:
+            raise ValueError(f"constraints have gradients of shape {slopes.shape[1:]}, the design {self.point.x.shape}")
+        bad = np.flatnonzero(~np.isfinite(slopes).all(axis=1))
+        if bad.size:
+            raise NonFinite(f"the gradient of constraint {bad[0]} is not finite")
+        return slopes
+
+
+@dataclass(frozen=True, eq=False)
+class ElasticProblem:
+    """The problem, how it is approximated, and the states of a run; name: of the algorithm, for messages.
+
+    Everything is a function of what its arguments say; the settings are those of `Mma`.
+    """
+
+    name: str
+    constraints: tuple[Constraint, ...]
+    bounds: Box
+    move: float
+    asymptotes: Asymptotes
+    elastic: float
+    scale: float | None
+    inner: InnerProduct
+
+    def require_settings(self) -> None:
+        """Raise ValueError for settings that cannot be."""
+        if not (np.all(np.isfinite(self.bounds.lower)) and np.all(np.isfinite(self.bounds.upper))):
+            raise ValueError(
+                f"{self.name}: got infinite bounds, expected finite ones: asymptotes and moves are parts of their "
+                "distance. Use bounds that the solution will not meet"
+            )
+        if not (0.0 < self.move <= 1.0 and 0.0 < self.elastic < np.inf):
+            raise ValueError(f"{self.name}: got move={self.move}, elastic={self.elastic}; expected 0 < move ≤ 1, c > 0")
+        if not (self.scale is None or 0.0 < self.scale < np.inf):
+            raise ValueError(f"{self.name}: got scale={self.scale}, expected a positive number or None")
+        if not self.inner.diagonal:
+            raise ValueError(f"{self.name}: the inner product is not diagonal, and the approximations are separable")
+
+    def first(self, f: Function, x: Array) -> Evaluated:
+        """At the start; raises ValueError for an x outside of the bounds, NonFinite, and what f raises."""
+        point = first_point(f, x, self.bounds, self.name)
+        at = Evaluated(point, excess(self.constraints, point) if self.constraints else None)
+        if not np.isfinite(at.constraints).all():
+            raise NonFinite(f"{self.name}: the constraints are {at.constraints} at the start")
+        return at
+
+    def attempt(self, f: Function, x: Array) -> Evaluated | None:
+        """At a trial; None where a solve failed, or a value is not finite."""
+        if (point := attempt(f, x)) is None:
+            return None
+        try:
+            at = Evaluated(point, excess(self.constraints, point) if self.constraints else None)
+        except SolveError:
+            return None
+        return at if np.isfinite(at.constraints).all() else None
+
+    @cached_property
+    def span(self) -> Array:
+        """The distance of the bounds, 1 where they coincide; (m,), or one number where the bounds are numbers."""
+        span = np.asarray(self.bounds.upper, dtype=float) - self.bounds.lower
+        return np.where(span > 0.0, span, 1.0)
+
+    def width(self, x: Array, before: State | None, nearer: float) -> Array:
+        """σ at the next design x, (m,); nearer: a further factor."""
+        if before is None:
+            return np.zeros_like(x) + self.asymptotes.first(self.span)
+        width = before.memory["width"]
+        return self.asymptotes.moved(nearer * width, x - before.x, before.memory["moved"], self.span)
+
+    def region(self, x: Array, width: Array) -> Region:
+        """Where the next design is looked for."""
+        return Region.around(x, width, self.span, self.move, self.bounds)
+
+    def scaling(self, value: float, g: Array) -> float:
+        """What f is multiplied by: 1 where f, or its largest change by one variable, is in SIZES."""
+        if self.scale is not None:
+            return self.scale
+        size = max(abs(value), self.inner.largest(np.abs(g) * self.span))
+        return 1.0 if SIZES[0] <= size <= SIZES[1] or size < FLAT else SIZE / size
+
+    def solved(self, approximation: Approximation, region: Region, start: Array) -> DualPoint:
+        """The minimum of an approximation; start: multipliers, (k,). Raises SubproblemFailed."""
+        return maximized(Subproblem(approximation, *region.relative, self.elastic, self.inner), start)
+
+    def state(self, at: Evaluated, before: State | None, rejected: Array, width: Array, curvature: Curvature) -> State:
+        """The state at a design; its multipliers are those of its approximation's minimum, the next proposal."""
+        x, g = at.point.x, gradient_of(at.point)
+        scale = before.scale if before else self.scaling(at.point.value, g)
+        slopes = np.concatenate([scale * g[None], at.slopes])
+        region = self.region(x, width)
+        rho = curvature(slopes, region.span)
+        approximation = Approximation.of(np.append(scale * at.point.value, at.constraints), slopes, region, rho)
+        solved = self.solved(approximation, region, before.multipliers * scale if before else np.ones(len(slopes) - 1))
+        stationarity, projected = self.optimality(at, g, solved.multipliers, scale)
+        moved = x - before.x if before else np.zeros_like(x)
+        return State(
+            iteration=before.iteration + 1 if before else 0,
+            x=x,
+            value=at.point.value,
+            gradient=g,
+            stationarity=stationarity,
+            projected=projected,
+            step=self.inner.largest(width / region.span),
+            change=self.inner.largest(np.abs(moved)) if before else np.inf,
+            constraints=at.constraints,
+            multipliers=solved.multipliers / scale,
+            violation=float(at.constraints.max(initial=0.0)),
+            scale=scale,
+            rejected=rejected,
+            evaluations=before.evaluations + rejected.size + 1 if before else 1,
+            memory={"proposal": region.design(solved.s), "width": width, "moved": moved, "curvature": rho},
+        )
+
+    def optimality(self, at: Evaluated, g: Array, multipliers: Array, scale: float) -> tuple[float, float]:
+        """The KKT residual, of the scaled problem and divided by the scale, and the Lagrangian's projected gradient."""
+        x, c = at.point.x, at.constraints
+        lagrangian = g + np.einsum("i,ij->j", multipliers / scale, at.slopes)
+        others = max(float(np.abs(multipliers * c).max(initial=0.0)), float(c.max(initial=0.0)))
+        stationarity = max(self.inner.dual_norm(self.bounds.held(x, lagrangian)), others / scale)
+        step = self.bounds.clip(x - self.inner.direction(lagrangian)) - x
+        return stationarity, self.inner.largest(np.abs(step))
+
+    def stands(self, state: State) -> Status | None:
+        """Why there is no next design; None where there is one."""
+        change = np.abs(state.memory["proposal"] - state.x)
+        change -= STILL * self.span
+        if self.inner.largest(change) > 0.0:
+            return None
+        return Status.INFEASIBLE if state.violation > VIOLATED else Status.STUCK

@@ -1,0 +1,83 @@
+"""L-BFGS: x ← x − α H g, H the inverse Hessian that the last few steps stand for; projected where there are bounds."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..arrays import Array
+from .bounds import Box
+from .evaluation import first_point, gradient_of
+from .inner import Euclidean, InnerProduct
+from .pairs import Pairs
+from .quasi_newton import Setting, idle, stopped
+from .state import Function, State
+from .wolfe import Step, StrongWolfe
+
+
+@dataclass(frozen=True, eq=False)
+class Lbfgs:
+    """x ← x − α H g, H from γ M⁻¹ by the last pairs s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
+
+    The pairs know nothing of the inner product: s is a direction and y a derivative, ⟨y, s⟩ their plain pairing. M is
+    in the initial matrix only, with γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩. A pair without curvature is not kept. Where H g is no
+    descent direction, or no step along it is accepted, the pairs are dropped and the step is along −M⁻¹ g.
+
+    With bounds, variables that −γ M⁻¹ g would carry to a bound, or holds there, take that step; the others that of the
+    pairs' parts on them. The search is strong Wolfe up to the first bound met, or Armijo along the projected arc if a
+    full step meets one.
+
+    memory: pairs kept. inner: ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal (ValueError). search: the line search.
+    first_step: α of the first trial along −M⁻¹ g; None for one that changes x by half its largest entry, by 0.5 if x is
+    zero.
+
+    Nocedal & Wright (2006), algorithm 7.5; Liu & Nocedal (1989), Math. Program. 45, 503; bounds: Bertsekas (1982), SIAM
+    J. Control Optim. 20, 221, and Kim, Sra & Dhillon (2010), SIAM J. Sci. Comput. 32, 3548.
+    """
+
+    memory: int = 20
+    inner: InnerProduct = field(default_factory=Euclidean)
+    bounds: Box = field(default_factory=Box)
+    search: StrongWolfe = field(default_factory=StrongWolfe)
+    first_step: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.memory >= 1:
+            raise ValueError(f"Lbfgs: got memory={self.memory}, expected at least one pair")
+        self._setting.check()
+
+    @property
+    def _setting(self) -> Setting:
+        return Setting("Lbfgs", self.inner, self.bounds, self.search, self.first_step)
+
+    def start(self, f: Function, x: Array) -> State:
+        """The state at x, without pairs: one evaluation, one gradient."""
+        point = first_point(f, x, self.bounds, "Lbfgs")
+        return self._setting.state(point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays)
+
+    def advance(self, f: Function, state: State) -> State:
+        """One step: as many evaluations as the search needs."""
+        if idle(state):
+            return stopped(state, ())
+        pairs = Pairs(*(state.memory[name] for name in ("S", "Y", "products")))
+        step = self._step(f, state, pairs)
+        if step.point is None and pairs.count:
+            pairs = Pairs.none(state.x.size)
+            step = step.then(self._step(f, state, pairs))
+        if step.point is None:
+            return stopped(state, step.rejected)
+        s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
+        return self._setting.state(step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays)
+
+    def _step(self, f: Function, state: State, pairs: Pairs) -> Step:
+        d = self._direction(state.x, state.gradient, pairs)
+        return self._setting.searched(f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d))
+
+    def _direction(self, x: Array, g: Array, pairs: Pairs) -> Array:
+        """−H g; with bounds, of the free variables, and the way to their bounds of the others."""
+        gamma = pairs.scale(self.inner)
+        if self.bounds.everywhere:
+            return -pairs.inverse_times(g, gamma, self.inner)
+        free, to = self._setting.free(x, g, gamma)
+        pairs = pairs.of_free(free, self.inner)
+        d = -pairs.inverse_times(np.where(free, g, 0.0), pairs.scale(self.inner), self.inner)
+        return np.where(free, d, to - x)

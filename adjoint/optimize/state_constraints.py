@@ -1,0 +1,44 @@
+"""Many constraints on one state as one vector, c(u, p) ≤ bounds: local stresses."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..arrays import Array, dot
+
+
+class VectorFunction(Protocol):
+    """c(u, p), (k,), and the transpose of its derivatives; no (k, m) matrix anywhere."""
+
+    def values(self, u: Array, p: Array) -> Array:
+        """c, (k,)."""
+
+    def vjp(self, u: Array, p: Array, weights: Array) -> tuple[Array, Array]:
+        """(Σ w_i ∂c_i/∂u, of u's shape, Σ w_i ∂c_i/∂p, (m,)); weights: w, (k,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class StateConstraints:
+    """c_i(u, p) ≤ bounds_i (or =, among equalities), i = 1 … k.
+
+    u is the solution that the objective has already. bounds: a number, or (k,). A weighted sum of all k gradients costs
+    one transposed solve, whatever k.
+    """
+
+    function: VectorFunction
+    bounds: float | Array
+
+
+@dataclass(frozen=True, eq=False)
+class Along:
+    """J = Σ w_i c_i(u, p): an objective. weights: w, (k,)."""
+
+    function: VectorFunction
+    weights: Array
+
+    def value(self, u: Array, p: Array) -> float:
+        """J(u, p)."""
+        return dot(self.weights, self.function.values(u, p))
+
+    def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
+        """(Σ w_i ∂c_i/∂u, Σ w_i ∂c_i/∂p)."""
+        return self.function.vjp(u, p, self.weights)

@@ -1,0 +1,146 @@
+"""Several runs on common axes: objective and optimality against factorizations, time and iterations."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from ..arrays import Array
+from . import axes as look
+from .history import History
+from .panels import MOST_DECADES, WIDE_RANGE, Panel
+from .runs import Run
+
+COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY, look.INK)
+DASHED = ("-", "--", ":", "-.")  # where there are more runs than colours
+FEASIBLE = 1e-6  # violation up to which a value counts as that of a design
+LOPSIDED = 12.0  # length of the longest run over that of the shortest from which an axis is logarithmic
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """What runs are measured against. of: a history ↦ (n,), nan where not recorded."""
+
+    name: str
+    of: Callable[[History], Array]
+    whole: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A quantity of each run: its values, (n,) each. decades: on a logarithmic axis in any case."""
+
+    title: str
+    label: str
+    values: Sequence[Array]
+    decades: bool
+
+
+def factorizations(history: History) -> Array:
+    """Numeric factorizations until each iterate, (n,)."""
+    return history.parts("counts", "numeric")
+
+
+def work(runs: Sequence[Run]) -> tuple[Measure, ...]:
+    """Factorizations (evaluations, where nothing is factored), time, iterations."""
+    if any(np.nan_to_num(factorizations(run.history)).any() for run in runs):
+        first = Measure("factorizations", factorizations, True)
+    else:
+        first = Measure("evaluations", lambda history: history.series("evaluations"), True)
+    seconds = Measure("time / s", lambda history: history.elapsed, False)
+    return first, seconds, Measure("iteration", lambda history: history.numbers.astype(float), True)
+
+
+def comparison(runs: Sequence[Run]) -> list[tuple[str, list[Panel]]]:
+    """Rows of panels under a title, one for each measure of work: objective, gap to the best, optimality, violation."""
+    names = ", ".join(run.name for run in runs)
+    return [(row.title, [_panel(runs, row, along, names) for along in work(runs)]) for row in _rows(runs)]
+
+
+def _panel(runs: Sequence[Run], row: Row, along: Measure, names: str) -> Panel:
+    words = f"{row.title} over {along.name}, of {names}."
+    return Panel(along.name, partial(_draw, runs=runs, row=row, along=along), words, legend=False)
+
+
+def _rows(runs: Sequence[Run]) -> list[Row]:
+    histories, best = [run.history for run in runs], best_value(runs)
+    rows = [Row("Objective", "objective", [history.series("objective") for history in histories], False)]
+    if np.isfinite(best):
+        gaps = [comparable(history) - best for history in histories]
+        rows.append(Row("Objective above the best one found", f"objective − {best:.7g}", gaps, True))
+    # Relative, for algorithms measure it in units of their own.
+    rows.append(
+        Row("Optimality", "KKT residual / first", [_relative(history.series("kkt")) for history in histories], True)
+    )
+    violations = [history.series("constraint_violation") for history in histories]
+    if any((violation > 0.0).any() for violation in violations):
+        rows.append(Row("Feasibility", "violation of constraints", violations, True))
+    return rows
+
+
+def best_value(runs: Sequence[Run]) -> float:
+    """The least objective of a design that meets the constraints; nan where the runs are not of one problem."""
+    problems = [run.history.header.get("problem") or {} for run in runs]
+    if len(runs) < 2 or any(problem != problems[0] for problem in problems):
+        return np.nan
+    return float(np.nanmin([np.nan, *(value for run in runs for value in comparable(run.history))], initial=np.inf))
+
+
+def comparable(history: History) -> Array:
+    """The objective, (n,), nan where constraints are violated, and in all stages but the last."""
+    stage = history.series("stage")
+    later = np.isnan(stage) | (stage == stage.max(initial=-np.inf))
+    violated = np.nan_to_num(history.series("constraint_violation")) > FEASIBLE
+    return np.where(later & ~violated, history.series("objective"), np.nan)
+
+
+def look_of(place: int) -> tuple[str, str]:
+    """(colour, line style) of the run at this place of the list."""
+    return COLORS[place % len(COLORS)], DASHED[place // len(COLORS) % len(DASHED)]
+
+
+def _relative(y: Array) -> Array:
+    """The values over the first one that is not zero."""
+    known = y[y > 0.0]
+    return y / known[0] if known.size else y
+
+
+def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
+    """One line a run, a dot where it ended."""
+    shown, ends = np.empty(0), np.empty(0)
+    found = np.concatenate([np.empty(0), *(y[np.isfinite(y)] for y in row.values)])
+    decades = row.decades or bool(found.size and found.min() > 0.0 and found.max() > WIDE_RANGE * found.min())
+    least = MOST_DECADES * found.max(initial=0.0) if decades else -np.inf
+    for place, (run, values) in enumerate(zip(runs, row.values, strict=True)):
+        x, y = along.of(run.history), np.where(values > least, values, np.nan)
+        known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        if known.size:
+            color, style = look_of(place)
+            ax.plot(x, y, style, color=color, linewidth=1.5, label=run.name)
+            ax.plot(x[known[-1:]], y[known[-1:]], "o", color=color, markersize=3.6)
+            shown, ends = np.append(shown, y[known]), np.append(ends, np.nanmax(x))
+    ax.set_ylabel(row.label)
+    ax.set_xlabel(along.name)
+    if not ends.size:
+        look.absent(ax)
+        return
+    if decades:
+        look.logarithmic(ax, shown)
+    else:
+        look.linear(ax, shown, row.label)
+    _along(ax, ends, along)
+
+
+def _along(ax: Axes, ends: Array, along: Measure) -> None:
+    """The x axis; where some runs are much longer than others, with its beginning stretched."""
+    longest, shortest = ends.max(), max(ends.min(), 1e-6)
+    if longest > LOPSIDED * shortest:
+        ax.set_xscale("symlog", linthresh=1.0 if along.whole else shortest / 10.0)
+        ax.set_xlim(0.0, 1.15 * longest)
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_xlim(-0.02 * longest, 1.03 * longest or 1.0)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=along.whole, min_n_ticks=1))

@@ -1,0 +1,50 @@
+"""A run as its directory holds it: history.jsonl, and designs/ where designs were kept."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .history import History, read_history
+from .keeper import read_designs
+from .strip import Designs
+
+HISTORY = "history.jsonl"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run and what it is called among others. designs: pairs of iteration and (rows, columns) densities in [0, 1],
+    top row first; may be empty."""
+
+    name: str
+    history: History
+    designs: Designs = ()
+
+
+def read_run(directory: Path | str) -> Run:
+    """The run in a directory, by whose name it goes.
+
+    Raises ValueError for what is no directory with a history, and for a history or a design that cannot be read.
+    """
+    folder = Path(directory).resolve()
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "not there"
+        raise ValueError(f"{directory}: {what}, expected the directory of a run, with {HISTORY} in it")
+    if not (folder / HISTORY).is_file():
+        inside = [path.parent.name for path in sorted(folder.glob(f"*/{HISTORY}"))]
+        hint = f"; there is one in {', '.join(inside[:5])}" if inside else ""
+        raise ValueError(f"{directory}: no {HISTORY} in this directory, expected that of a run (Recorder){hint}")
+    return Run(folder.name, read_history(folder / HISTORY), read_designs(folder))
+
+
+def read_runs(directories: Sequence[Path | str]) -> list[Run]:
+    """The runs in several directories, under names that tell them apart. Raises ValueError as `read_run`."""
+    folders = [Path(directory).resolve() for directory in directories]
+    runs = [read_run(directory) for directory in directories]
+    common = os.path.commonpath(folders) if len(folders) > 1 else ""
+    short = len({run.name for run in runs}) == len(runs)
+    return [
+        run if short else Run(os.path.relpath(folder, common), run.history, run.designs)
+        for run, folder in zip(runs, folders, strict=True)
+    ]

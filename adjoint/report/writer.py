@@ -1,0 +1,101 @@
+"""Writing a history: JSON lines, appended one by one; a resumed run goes on in the file of the first one."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .history import read_history, whole_lines
+from .record import KINDS, Record, plain
+
+SAME = ("title", "problem", "algorithm")
+"""What the headers of all sessions of a run have in common."""
+
+
+@dataclass(frozen=True, eq=False)
+class HistoryWriter:
+    """Append records to a JSON-lines file, which is created, or emptied, when the writer is made.
+
+    resume: go on with the history in the file, where there is one; its result, and a line that was torn, are dropped.
+    Raises ValueError for a file that is none.
+
+    The file is opened for each record and closed again: a killed run loses at most the line it was
+    writing. Numbers that are not finite become null; NumPy scalars and arrays become numbers and lists.
+    """
+
+    path: Path | str
+    resume: bool = False
+    _past: list[Record] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Absolute, so that a later chdir does not split the history over two files.
+        path = Path(self.path).resolve()
+        object.__setattr__(self, "path", path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.resume and path.exists() and whole_lines(path):
+            history = read_history(path)
+            self._past.extend([history.header, *history.iterations])
+            self._rewrite(self._past)
+        else:
+            path.write_bytes(b"")
+
+    @property
+    def header(self) -> Record | None:
+        """The first line of the history gone on with; None in a new one."""
+        return self._past[0] if self._past else None
+
+    def begin(self, header: Mapping[str, object]) -> None:
+        """Write the header; over that of an earlier session, whose start is kept, this one's being added to "resumed".
+
+        Raises ValueError where title, problem or algorithm are not those of the earlier session.
+        """
+        record = plain(header, "record")
+        assert isinstance(record, Mapping)  # As the header is one.
+        before = self.header
+        if before is None:
+            self.append(header)
+            return
+        for name in SAME:
+            if record.get(name) != before.get(name):
+                raise ValueError(
+                    f"{self.path}: the history of another run: its {name} is {before.get(name)!r}, expected "
+                    f"{record.get(name)!r}. Resume with the same one, or begin anew in another directory"
+                )
+        resumed = before.get("resumed") or []
+        assert isinstance(resumed, list)  # As it was parsed.
+        again = {**record, "started": before.get("started"), "resumed": [*resumed, record.get("started")]}
+        self._rewrite([again, *self._past[1:]])
+        self._past[0] = again
+
+    def rewind(self, iteration: int) -> Record | None:
+        """Drop the records of earlier sessions from this iteration on; the last one that is left, None without."""
+        kept = [record for record in self._past[1:] if _number(record) < iteration]
+        if len(kept) < len(self._past) - 1:
+            self._rewrite([self._past[0], *kept])
+            self._past[1:] = kept
+        return kept[-1] if kept else None
+
+    def append(self, record: Mapping[str, object]) -> None:
+        """Write one record. Raises ValueError for an unknown kind, TypeError for what JSON cannot hold."""
+        line = _line(record)
+        with Path(self.path).open("a", encoding="ascii") as file:
+            file.write(line)
+
+    def _rewrite(self, records: Sequence[Mapping[str, object]]) -> None:
+        """The file with these records: written aside, renamed."""
+        aside = Path(f"{self.path}.part")
+        aside.write_text("".join(_line(record) for record in records), encoding="ascii")
+        os.replace(aside, self.path)
+
+
+def _line(record: Mapping[str, object]) -> str:
+    if record.get("kind") not in KINDS:
+        raise ValueError(f"got a history record of kind {record.get('kind')!r}, expected one of {KINDS}")
+    return json.dumps(plain(record, "record"), allow_nan=False) + "\n"
+
+
+def _number(record: Record) -> int:
+    iteration = record["iteration"]
+    assert isinstance(iteration, int)  # As it was parsed.
+    return iteration

@@ -1,0 +1,1 @@
+"""The suites of `scripts.shootout`: problems, algorithms, and what counts as solved."""
