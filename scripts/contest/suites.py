@@ -1,6 +1,6 @@
 """Three suites: sums of squares without constraints, few variables with constraints, compliance at a given volume."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,8 @@ OPTIMAL, FEASIBLE, FEW = 1e-6, 1e-6, 500  # of f, relative, of constraints, and 
 NEAR, VOLUME = 1e-3, 1e-3  # of the best compliance found, and of the volume, relative
 RADIUS, DESIGNS = 0.04, 200  # of the filter, relative to the length; iterations
 
+PROGRAMS = (cantilever(), two_bar_truss(), eight_bar_truss())
+
 Costs = Mapping[str, Mapping[str, float]]
 """Problem ↦ algorithm ↦ cost until solved, inf if it is not."""
 
@@ -47,7 +49,7 @@ class Suite:
     traces: Mapping[str, Mapping[str, Trace]]
 
 
-def unconstrained(numbers: list[int]) -> Suite:
+def unconstrained(numbers: Sequence[int], show: Callable[[str], None]) -> Suite:
     """Moré, Garbow & Hillstrom: cost in values of f, gradients, and twice the Hessian products."""
     algorithms = {
         "SteepestDescent": SteepestDescent(),
@@ -60,6 +62,7 @@ def unconstrained(numbers: list[int]) -> Suite:
     costs = {}
     for number in numbers:
         problem = PROBLEMS[number - 1]
+        show(problem.name)
         costs[problem.name] = {name: _squares(problem, method, stop) for name, method in algorithms.items()}
     return Suite("Sums of squares (Moré, Garbow & Hillstrom)", "values, gradients, 2 x Hessian products", costs, {})
 
@@ -71,10 +74,12 @@ def _squares(problem: object, method: object, stop: Stopping) -> float:
     return trace.first(trace.gradient <= STATIONARY)
 
 
-def constrained() -> Suite:
+def constrained(programs: Sequence[Program], show: Callable[[str], None]) -> Suite:
     """Svanberg's problems: cost in evaluations of f and all constraints."""
-    programs = (cantilever(), two_bar_truss(), eight_bar_truss())
-    costs = {program.name: {name: _program(program, make) for name, make in _CONSTRAINED.items()} for program in programs}
+    costs = {}
+    for program in programs:
+        show(program.name)
+        costs[program.name] = {name: _program(program, make) for name, make in _CONSTRAINED.items()}
     return Suite("Few variables, with constraints (Svanberg)", "evaluations", costs, {})
 
 
@@ -137,10 +142,12 @@ class Beam:
         return found
 
 
-def compliance(sizes: tuple[tuple[int, int], ...]) -> Suite:
+def compliance(sizes: Sequence[tuple[int, int]], show: Callable[[str], None]) -> Suite:
     """Half MBB beams: cost in factorizations, solved within 0.1 % of the best compliance that any algorithm found."""
-    traces = {f"{nelx} x {nely}": Beam(nelx, nely).traces() for nelx, nely in sizes}
-    costs = {}
+    traces, costs = {}, {}
+    for nelx, nely in sizes:
+        show(f"beam of {nelx} x {nely} elements")
+        traces[f"{nelx} x {nely}"] = Beam(nelx, nely).traces()
     for size, runs in traces.items():
         feasible = [trace.value[trace.violation <= VOLUME] for trace in runs.values()]
         best = min(float(values.min(initial=np.inf)) for values in feasible)
