@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.factor.counting import count_solve, phase
+from adjoint.factor.counting import Counts, count_solve, phase
 from problems.catalogue import CATALOGUE
 from problems.elasticity import mbb, two_load_cantilever
 from problems.grid import Grid
@@ -171,7 +171,7 @@ def test_counting_ends_with_an_error():
     factored = adjoint.lu(sparse.eye_array(2))
     with adjoint.counting() as counts, pytest.raises(adjoint.NonFinite):
         factored.solve(np.full(2, np.nan))
-    count_solve(False, 1)
+    count_solve(False, 1, Counts())
     assert counts.solves == 0
 
 

@@ -98,10 +98,13 @@ def count(*, symbolic: int = 0, numeric: int = 0, refinements: int = 0, krylov: 
             counts.newton += newton
 
 
-def count_solve(transposed: bool, rhs: int) -> None:
-    """Add one solve with `rhs` right-hand sides to every active counter."""
+def count_solve(transposed: bool, rhs: int, own: Counts) -> None:
+    """Add one solve with `rhs` right-hand sides to every active counter and to `own`, once."""
+    collecting = _collecting()
+    if not any(own is other for other in collecting):
+        collecting = (*collecting, own)
     with _lock:
-        for counts in (*_active, *_collecting()):
+        for counts in (*_active, *collecting):
             counts.solves += 1
             counts.transposed += transposed
             counts.rhs += rhs

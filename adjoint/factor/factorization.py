@@ -79,15 +79,14 @@ class Factorization:
         if columns.shape[1] == 0:
             return np.zeros(b.shape, dtype=np.result_type(self.A.dtype, b.dtype))
         with collecting(self.counts), phase("solve"):
-            count_solve(trans != "N", columns.shape[1])
+            count_solve(trans != "N", columns.shape[1], self.counts)
             return self._verified(columns, trans).reshape(b.shape)
 
     def unverified(self, b: Array, trans: Trans = "N") -> Array:
         """The same without a check, for iterations that verify what they find; b: (n,) or (n, k), finite."""
         same_process(self._process)
         columns = b.reshape(b.shape[0], -1)
-        with collecting(self.counts):
-            count_solve(trans != "N", columns.shape[1])
+        count_solve(trans != "N", columns.shape[1], self.counts)
         return self._raw(columns, trans).reshape(b.shape)
 
     @property

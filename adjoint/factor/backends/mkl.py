@@ -11,13 +11,17 @@ import threading
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 
 from ...arrays import Array
 from ..errors import NotPositiveDefinite, SolveError, singular
 from ..process import entering_threads
+
+ARGUMENTS = 16
+"""Of `pardiso`, pointers all of them."""
 
 SLOTS = 1024
 """Factorizations one handle can hold; an empty slot costs 8 bytes."""
@@ -64,6 +68,7 @@ def library() -> Library:
     version = re.search(rb"Version (\d[\d.]*)", text.value)
     # Functions got by [] are this module's own: pypardiso sets argument types on those got by name.
     functions = mkl["pardiso"], mkl["pardiso_getdiag"], mkl["mkl_get_max_threads"]
+    functions[0].argtypes = [ctypes.c_void_p] * ARGUMENTS
     return Library(*functions, version=version[1].decode() if version else "of unknown version")
 
 
@@ -78,7 +83,11 @@ def missing() -> str:
 
 
 def _pointer(array: Array | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if array is None else array.ctypes.data)
+    return ctypes.c_void_p(_address(array))
+
+
+def _address(array: Array | None) -> int | None:
+    return None if array is None else array.__array_interface__["data"][0]
 
 
 def _int(value: int) -> "ctypes._CArgObject":
@@ -97,28 +106,28 @@ class Pattern:
     def n(self) -> int:
         return self.indptr.size - 1
 
+    @cached_property
+    def _fixed(self) -> tuple[Any, ...]:
+        """What all calls have in common: made once, for it takes a tenth of a small solve to make."""
+        return _int(SLOTS), _int(self.mtype), _int(self.n), _address(self.indptr), _address(self.indices), _int(0)
+
     def run(
         self, pt: Array, phase: int, slot: int, iparm: Array, a: Array | None, b: Array | None
     ) -> tuple[Array, int]:
         """One call of `pardiso`; returns the solution (empty without b) and the error number."""
         x = np.empty(0) if b is None else np.empty_like(b, order="F")
+        slots, mtype, n, indptr, indices, silent = self._fixed
         error = ctypes.c_int32(0)
+        columns = _int(1 if b is None else b.shape[1])
+        matrix = (slots, _int(slot), mtype, _int(phase), n, _address(a), indptr, indices, None)
         library().pardiso(
-            _pointer(pt),
-            _int(SLOTS),
-            _int(slot),
-            _int(self.mtype),
-            _int(phase),
-            _int(self.n),
-            _pointer(a),
-            _pointer(self.indptr),
-            _pointer(self.indices),
-            None,
-            _int(1 if b is None else b.shape[1]),
-            _pointer(iparm),
-            _int(0),
-            _pointer(b),
-            _pointer(x),
+            _address(pt),
+            *matrix,
+            columns,
+            _address(iparm),
+            silent,
+            _address(b),
+            _address(x),
             ctypes.byref(error),
         )
         return x, error.value
