@@ -1,7 +1,7 @@
 """Solutions with M − hγ J at a stage by the factors of the step: a few sweeps instead of a factorization."""
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import scipy.sparse as sparse
@@ -9,12 +9,11 @@ import scipy.sparse as sparse
 from ..arrays import Array, Trans
 from ..factor.counting import count
 from .algebra import Algebra, Inverse, times
+from .product import add_product
+from .recent import Guess, Recent
 
 REACHED = 2e-13
 """Relative error of a solution, as predicted from the last correction, at which the sweeps end."""
-
-RECENT = 6
-"""Solutions that the next one is guessed from: those of the stages of about a step."""
 
 SWEEPS = 14
 """Corrections at most; a factorization costs as much as about twenty."""
@@ -23,44 +22,14 @@ NOISE = 1e-9
 """Relative size below which a correction that no longer shrinks is rounding."""
 
 
-@dataclass(eq=False)
-class Recent:
-    """Right-hand sides solved for last, and their solutions, (n,) each: the next one is close to a combination."""
-
-    rhs: Array = field(default_factory=lambda: np.zeros((0, 0)))
-    solutions: Array = field(default_factory=lambda: np.zeros((0, 0)))
-    gram: Array = field(default_factory=lambda: np.zeros((RECENT, RECENT)))
-    number: int = 0
-
-    def remember(self, b: Array, w: Array) -> None:
-        """Take b and w in, for the oldest of RECENT."""
-        if self.number == 0:
-            kind = np.result_type(b, w)
-            self.rhs, self.solutions = np.zeros((2, RECENT, b.size), dtype=kind)
-            self.gram = self.gram.astype(kind)
-        place = self.number % RECENT
-        self.rhs[place], self.solutions[place] = b, w
-        overlap = np.einsum("in,n->i", self.rhs.conj(), b)
-        self.gram[:, place], self.gram[place] = overlap, overlap.conj()
-        self.number += 1
-
-    def guess(self, b: Array) -> Array | None:
-        """Σ c_i w_i with Σ c_i b_i closest to b, (n,); None without any."""
-        if not self.number:
-            return None
-        size = np.sqrt(np.maximum(np.diag(self.gram).real, np.finfo(float).tiny))
-        overlap = np.einsum("in,n->i", self.rhs.conj(), b) / size
-        c = np.linalg.lstsq(self.gram / np.outer(size, size), overlap, rcond=1e-12)[0] / size
-        return np.asarray(np.einsum("i,in->n", c, self.solutions))
-
-
 @dataclass(frozen=True, eq=False)
 class StageSolver:
     """Solves with A = M − hγ J, J at one stage, in either direction.
 
     algebra: M and how to factor; J: at the stage; hg: hγ; near: the factors of a matrix nearby. scale: (n,), the size
     of each unknown: what corrections are measured in (the reciprocal of it for the adjoint). recent: what was solved
-    for at the stages before, in the same direction.
+    for at the stages before, in the same direction; sizes: of the solutions at those of the same step, which end up in
+    the same sums: solutions are as accurate as the largest of them asks for.
     """
 
     algebra: Algebra
@@ -69,6 +38,7 @@ class StageSolver:
     near: Inverse
     scale: Array
     recent: Recent
+    sizes: list[Array]
 
     def solve(self, b: Array, trans: Trans) -> tuple[Array, Array]:
         """(w, J w) with A w = b, or (w, Jᴴ w) with Aᴴ w = b; b: (n,) or (n, j).
@@ -81,75 +51,74 @@ class StageSolver:
             return w, times(self.J, w, trans)
         single = b.ndim == 1 or b.shape[1] == 1
         columns = b.reshape(-1) if single else b
-        w, Jw = self._refined(columns, trans, self.near) or self._factored(columns, trans)
+        guess = self.recent.guess(columns, lambda v: self._apply(v, trans)) if single else _nothing(columns)
+        refined = self._refined(guess, trans, self.near)
+        w = self._factored(guess, columns, trans) if refined is None else refined
         if single:
-            self.recent.remember(columns, w)
-        return w.reshape(b.shape), Jw.reshape(b.shape)
+            self.recent.remember(guess, w)
+        return w.reshape(b.shape), add_product(self.J, w, trans, np.zeros_like(w)).reshape(b.shape)
 
-    @cached_property
-    def _transposed(self) -> sparse.csr_array:
-        """Jᴴ: made once, for SciPy takes longer to make it than to multiply with it."""
-        return self.J.T if self.J.dtype.kind != "c" else self.J.conj().T
+    def _apply(self, v: Array, trans: Trans) -> Array:
+        """A v, or Aᴴ v."""
+        Av = np.array(times(self.algebra.mass, v, trans), order="C")
+        return add_product(self.J, -self.hg * v, trans, Av)
 
-    def _apply(self, v: Array, trans: Trans) -> tuple[Array, Array]:
-        """(J v, A v), or (Jᴴ v, Aᴴ v)."""
-        Jv = np.asarray((self.J if trans == "N" else self._transposed) @ v)
-        return Jv, times(self.algebra.mass, v, trans) - self.hg * Jv
-
-    def _factored(self, b: Array, trans: Trans) -> tuple[Array, Array]:
+    def _factored(self, guess: Guess, b: Array, trans: Trans) -> Array:
         """By factors of its own; each solution is verified, should refinement not converge even then."""
         assert not isinstance(self.J, np.ndarray)
         inverse = self.algebra.sparse_inverse(self.J, self.hg)
-        refined = self._refined(b, trans, inverse)
-        if refined is None:
-            w = inverse.verified(b, trans)
-            return w, self._apply(w, trans)[0]
-        return refined
+        refined = self._refined(guess, trans, inverse)
+        return inverse.verified(b, trans) if refined is None else refined
 
-    def _refined(self, b: Array, trans: Trans, near: Inverse) -> tuple[Array, Array] | None:
+    def _refined(self, guess: Guess, trans: Trans, near: Inverse) -> Array | None:
         scale = 1.0 / self.scale if trans == "N" else self.scale
-        scale = scale if b.ndim == 1 else scale[:, None]
-        guess = self.recent.guess(b) if b.ndim == 1 else None
-        w, Jw = np.zeros((2, *b.shape), dtype=np.result_type(b, self.J))
-        if guess is not None:
-            w = guess
-            Jw, Aw = self._apply(w, trans)
-            b = b - Aw
-        d = near.solve(b, trans)
+        scale = scale if guess.w.ndim == 1 else scale[:, None]
+        w, d = guess.w, near.solve(guess.residual, trans)
         residual = scale * d
-        size, reached = _norms(residual), _norms(scale * (w + d))
-        before: tuple[Array, Array, Array, Array] | None = None
+        size, solution = _norms(residual), _norms(scale * (w + d))
+        reached = REACHED * reduce(np.maximum, self.sizes, solution)
+        before: tuple[Array, Array, Array] | None = None
         for left in reversed(range(SWEEPS)):
-            Jd, q = self._apply(d, trans)
-            q = scale * near.solve(q, trans)
+            q = near.solve(self._apply(d, trans), trans)
+            q *= scale
             if before is not None:  # B⁻¹A is close to the identity: one direction to be orthogonal to is enough.
-                direction, image, J_direction, norm = before
+                direction, image, norm = before
                 component = _dots(image, q) / norm
-                d, q, Jd = d - component * direction, q - component * image, Jd - component * J_direction
+                d -= component * direction
+                q -= component * image
             norm = _positive(_dots(q, q).real)
-            before = d, q, Jd, norm
+            before = d, q, norm
             step = _dots(q, residual) / norm
-            w, Jw, residual = w + step * d, Jw + step * Jd, residual - step * q
+            w = w + step * d
+            residual -= step * q
             last, size, d = size, _norms(residual), residual / scale
             rate = size / _positive(last)
             # The residual itself is one more correction, which leaves an error of rate · size.
-            if np.all((size * rate <= REACHED * reached) | ((size <= NOISE * reached) & (rate > 0.5))):
+            if ((size * rate <= reached) | ((size <= NOISE * solution) & (rate > 0.5))).all():
                 count(refinements=SWEEPS - left)
-                return w + d, Jw + self._apply(d, trans)[0]
-            if not np.all(size * rate**left <= REACHED * reached):
+                self.sizes.append(solution)
+                return w + d
+            if not (size * rate**left <= reached).all():
                 return None
         return None
+
+
+def _nothing(b: Array) -> Guess:
+    return Guess(np.zeros_like(b), b, [])
 
 
 def _dots(v: Array, w: Array) -> Array:
     """vᴴ w, for each column; without BLAS (see `adjoint.arrays.dot`)."""
     v = v.conj() if v.dtype.kind == "c" else v
-    return np.asarray(np.einsum("i,i->" if v.ndim == 1 else "ij,ij->j", v, w))
+    dots: Array = np.einsum("i,i->" if v.ndim == 1 else "ij,ij->j", v, w)
+    return dots  # A NumPy scalar for vectors: arithmetic of 0-d arrays takes ten times as long.
 
 
 def _norms(v: Array) -> Array:
-    return np.sqrt(_dots(v, v).real)
+    norms: Array = np.sqrt(_dots(v, v).real)
+    return norms
 
 
 def _positive(v: Array) -> Array:
-    return np.where(v > 0.0, v, 1.0)
+    """v ≥ 0, with 1 for 0."""
+    return v + (v <= 0.0)

@@ -1,14 +1,15 @@
 """The reverse sweep of one step: the transposed stage equations (docs/math.md, eqs. 52–54)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..arrays import Array
 from .algebra import Inverse, times
 from .beginning import parameter_cotangents
-from .refine import Recent, StageSolver
+from .recent import Recent
+from .refine import StageSolver
 from .system import BLAS, System
 from .tableau import Tableau
 
@@ -41,7 +42,7 @@ class Pulled:
 class Step:
     """A step as it was taken: from (t, u) over h, with the stages K of `tableau` (the extended one with seeds).
 
-    recent: what was solved for in the sweep before.
+    recent: what was solved for in the sweep before; sizes: of the solutions in this step.
     """
 
     system: System
@@ -52,6 +53,7 @@ class Step:
     K: Array
     inverse: Inverse | None
     recent: Recent
+    sizes: list[Array] = field(default_factory=list)
 
 
 def pulled(
@@ -104,7 +106,8 @@ def _stage(step: Step, Y: Array, i: int, K_bar: Array, Y_bar: Array, scale: Arra
         w = K_bar if step.inverse is None else step.inverse.solve(K_bar, "H")
         return w, times(J, w, "H")
     assert step.inverse is not None
-    return StageSolver(system.algebra, J, hg, step.inverse, scale, step.recent).solve(K_bar + hg * Y_bar, "H")
+    solver = StageSolver(system.algebra, J, hg, step.inverse, scale, step.recent, step.sizes)
+    return solver.solve(K_bar + hg * Y_bar, "H")
 
 
 def _integrals(

@@ -16,7 +16,7 @@ from .algebra import Inverse, times
 from .beginning import Beginning
 from .course import Course, StepRecord, base_point
 from .observed import extended_stages
-from .refine import Recent
+from .recent import Recent
 from .reverse import Seed, Step, pulled
 from .stages import repeated_stages, values
 from .system import System

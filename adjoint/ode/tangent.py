@@ -31,7 +31,8 @@ def pushed(
             K_dot[i] = rate if step.inverse is None else step.inverse.solve(rate, "N")
         else:
             assert step.inverse is not None
-            K_dot[i] = StageSolver(system.algebra, J, hg, step.inverse, scale, step.recent).solve(rate, "N")[0]
+            solver = StageSolver(system.algebra, J, hg, step.inverse, scale, step.recent, step.sizes)
+            K_dot[i] = solver.solve(rate, "N")[0]
     return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
 
 
