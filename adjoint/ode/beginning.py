@@ -181,23 +181,29 @@ def _require_consistent(system: System, t: float, u: Array, f: Array, nulls: Nul
 
 
 def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w: Array) -> Array:
-    """(∂/∂p (f(t, Y, p) − M(p) K))ᴴ w, (m, j); w: (n, j); K: None without the mass term."""
-    p, mass = system.p, system.mass
-    p_bar = np.empty((p.size, w.shape[1]), dtype=p.dtype)
+    """(∂/∂p (f(t, Y, p) − M(p) K))ᴴ w, (m,) or (m, j); w: (n,) or (n, j); K: None without the mass term."""
+    if w.ndim == 1:
+        return _cotangent(system, t, Y, K, w)
+    p_bar = np.empty((system.p.size, w.shape[1]), dtype=system.p.dtype)
     for j in range(w.shape[1]):
-        column = np.ascontiguousarray(w[:, j])
-        g = np.asarray(system.field.vjp(t, Y, p, column))
-        if g.shape != p.shape:
-            raise ValueError(f"the vjp of the field returned shape {g.shape}, expected {p.shape}")
-        if g.dtype.kind not in "fciu":
-            raise TypeError(f"the vjp of the field returned dtype {g.dtype}, expected float64")
-        if mass.vjp is not None and K is not None:
-            through_mass = np.asarray(mass.vjp(K, column))
-            if through_mass.shape != p.shape:
-                raise ValueError(f"the vjp of M(p) returned shape {through_mass.shape}, expected {p.shape}")
-            g = g - through_mass
-        p_bar[:, j] = g if p.dtype.kind == "c" else g.real
+        p_bar[:, j] = _cotangent(system, t, Y, K, np.ascontiguousarray(w[:, j]))
     return p_bar
+
+
+def _cotangent(system: System, t: float, Y: Array, K: Array | None, w: Array) -> Array:
+    """The same for one w, (n,): (m,)."""
+    p, mass = system.p, system.mass
+    g = np.asarray(system.field.vjp(t, Y, p, w))
+    if g.shape != p.shape:
+        raise ValueError(f"the vjp of the field returned shape {g.shape}, expected {p.shape}")
+    if g.dtype.kind not in "fciu":
+        raise TypeError(f"the vjp of the field returned dtype {g.dtype}, expected float64")
+    if mass.vjp is not None and K is not None:
+        through_mass = np.asarray(mass.vjp(K, w))
+        if through_mass.shape != p.shape:
+            raise ValueError(f"the vjp of M(p) returned shape {through_mass.shape}, expected {p.shape}")
+        g = g - through_mass
+    return g if p.dtype.kind == "c" else g.real
 
 
 def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_dot: Array) -> Array:

@@ -60,8 +60,9 @@ class StageSolver:
 
     def _apply(self, v: Array, trans: Trans) -> Array:
         """A v, or Aᴴ v."""
-        Av = np.array(times(self.algebra.mass, v, trans), order="C")
-        return add_product(self.J, -self.hg * v, trans, Av)
+        M = self.algebra.mass
+        Mv = v.copy() if M is None else add_product(M, v, trans, np.zeros_like(v))
+        return add_product(self.J, -self.hg * v, trans, Mv)
 
     def _factored(self, guess: Guess, b: Array, trans: Trans) -> Array:
         """By factors of its own; each solution is verified, should refinement not converge even then."""

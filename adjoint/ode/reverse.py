@@ -64,11 +64,9 @@ def pulled(
     timed: whether t and h are wanted. scale: (n,), sizes of the unknowns, in which solves are refined.
     """
     system, tableau, h = step.system, step.tableau, step.h
-    A, c, s = tableau.A, tableau.c, tableau.last + 1
-    Y = system.combined(h * A, step.K) + step.u
-    shape = (A.shape[0], *u_bar.shape)
-    Y_bar, K_bar, V_bar = (np.zeros(shape, dtype=system.dtype) for _ in range(3))
-    Y_bar[s - 1], K_bar[s - 1] = u_bar, k_bar
+    Y = system.combined(h * tableau.A, step.K) + step.u
+    Y_bar, K_bar = np.zeros((2, *Y.shape, u_bar.shape[1]), dtype=system.dtype)
+    Y_bar[tableau.last], K_bar[tableau.last] = u_bar, k_bar
     p_bar = np.zeros((system.p.size, u_bar.shape[1]), dtype=system.p.dtype)
     t_bar, h_bar = np.zeros(u_bar.shape[1]), np.zeros(u_bar.shape[1])
     start = np.zeros(u_bar.shape, dtype=system.dtype)
@@ -83,25 +81,42 @@ def pulled(
             h_bar += _inner(seed.u_bar, system.combined(tableau.weights(seed.theta), step.K)) - seed.theta * slope
     if q_bar is not None:
         _integrals(step, Y, q_bar, Y_bar, p_bar, (t_bar, h_bar) if timed else None)
-    for i in reversed(range(int(tableau.continues), A.shape[0])):
-        w, Jw = _stage(step, Y[i], i, K_bar[i] + _later(h * A[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i], scale)
-        V_bar[i] = Y_bar[i] + Jw
-        ti = step.t + c[i] * h
-        p_bar += parameter_cotangents(system, ti, Y[i], step.K[i], w)
-        if timed:
-            rate = _inner(w, system.time_derivative(ti, Y[i]))
+    V_bar, W, through_p = _stages(step, Y, Y_bar, K_bar, scale)
+    p_bar += through_p
+    if timed:
+        for i, w in W:
+            rate = _inner(w, system.time_derivative(step.t + tableau.c[i] * h, Y[i]))
             t_bar += rate
-            h_bar += c[i] * rate + _inner(V_bar[i], system.combined(A[i], step.K))
+            h_bar += tableau.c[i] * rate + _inner(V_bar[i], system.combined(tableau.A[i], step.K))
     before = start + V_bar.sum(axis=0)
     if not tableau.continues:
         return Pulled(before, np.zeros_like(start), p_bar, t_bar, h_bar, observed)
-    return Pulled(before + Y_bar[0], K_bar[0] + _later(h * A[1:, 0], V_bar[1:]), p_bar, t_bar, h_bar, observed)
+    return Pulled(before + Y_bar[0], K_bar[0] + _later(h * tableau.A[1:, 0], V_bar[1:]), p_bar, t_bar, h_bar, observed)
 
 
-def _stage(step: Step, Y: Array, i: int, K_bar: Array, Y_bar: Array, scale: Array) -> tuple[Array, Array]:
-    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; (n, j) each."""
-    system, hg = step.system, step.h * step.tableau.A[i, i]
-    J = system.jacobian(step.t + step.tableau.c[i] * step.h, Y)
+def _stages(
+    step: Step, Y: Array, Y_bar: Array, K_bar: Array, scale: Array
+) -> tuple[Array, list[tuple[int, Array]], Array]:
+    """V̄ (s, n, j) of the stages, [(i, w)] of those that are not the last one of the step before, and p̄ (m, j)."""
+    system, shape = step.system, Y_bar.shape
+    if shape[2] == 1:  # Arithmetic of vectors takes less than that of columns.
+        Y_bar, K_bar = Y_bar.reshape(shape[:2]), K_bar.reshape(shape[:2])
+    V_bar, W = np.zeros_like(Y_bar), []
+    p_bar = np.zeros((system.p.size, *Y_bar.shape[2:]), dtype=system.p.dtype)
+    hA, c = step.h * step.tableau.A, step.tableau.c.tolist()
+    for i in reversed(range(int(step.tableau.continues), shape[0])):
+        t = step.t + c[i] * step.h
+        w, Jw = _stage(step, t, Y[i], hA[i, i], K_bar[i] + _later(hA[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i], scale)
+        np.add(Y_bar[i], Jw, out=V_bar[i])
+        p_bar += parameter_cotangents(system, t, Y[i], step.K[i], w)
+        W.append((i, w.reshape(shape[1:])))
+    return V_bar.reshape(shape), W, p_bar.reshape(-1, shape[2])
+
+
+def _stage(step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array, scale: Array) -> tuple[Array, Array]:
+    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; (n,) or (n, j)."""
+    system = step.system
+    J = system.jacobian(t, Y)
     if hg == 0.0:
         w = K_bar if step.inverse is None else step.inverse.solve(K_bar, "H")
         return w, times(J, w, "H")
@@ -129,10 +144,10 @@ def _integrals(
 
 
 def _later(weights: Array, V_bar: Array) -> Array:
-    """Σ_i weights_i V̄_i, (n, j)."""
+    """Σ_i weights_i V̄_i, (n,) or (n, j)."""
     shape = V_bar.shape[1:]
-    if shape[0] * shape[1] <= BLAS:
-        return weights.dot(V_bar.reshape(weights.size, shape[0] * shape[1])).reshape(shape)
+    if len(shape) == 1 and shape[0] <= BLAS:
+        return weights.dot(V_bar)
     return np.asarray(np.einsum("i,i...->...", weights, V_bar))
 
 
