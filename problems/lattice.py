@@ -1,5 +1,6 @@
 """Two species that react and diffuse on the cells of a rectangle: differences, and matrices on one pattern."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -96,6 +97,7 @@ class Lattice:
         indptr = np.searchsorted(columns[order], np.arange(n + 1))
         indices, indptr = rows[order].astype(np.int32), indptr.astype(np.int32)
         matrix = sparse.csc_array((values[order], indices, indptr), shape=(n, n))
+        matrix.has_canonical_format = True
         wanted = np.stack([(own + j) * n + own + i for j in (0, 1) for i in (0, 1)])
         return matrix, np.searchsorted(keys[order], wanted)
 
@@ -121,8 +123,8 @@ class Lattice:
         data[places[0]] = blocks[0] + rates[0] * diagonal
         data[places[1:3]] = blocks[1:3]
         data[places[3]] = blocks[3] + rates[1] * diagonal
-        A = sparse.csc_array((data, laplacian.indices, laplacian.indptr), shape=laplacian.shape)
-        A.has_canonical_format = True  # Known from the construction; finding out costs a pass over A.
+        A = copy(laplacian)  # The same pattern, known to be canonical: SciPy's constructor would look at all of it.
+        A.data = data
         return A
 
     @cached_property
