@@ -38,9 +38,9 @@ def _interval(lines: Array) -> tuple[sparse.csc_array, sparse.csc_array]:
 
 @dataclass(frozen=True, eq=False)
 class Tracking:
-    """J = ½ (v − v_d)ᵀ M (v − v_d) + ½ β uᵀ M u, v the state with its boundary values; state: v within, (n_f,).
+    """J = ½ (v − v_d)ᵀ M (v − v_d) + ½ β pᵀ M p; v: the state u with its boundary values; u: v within, (n_f,).
 
-    M: (n, n); free: the nodes within; boundary: v of all nodes where the state is 0; target: v_d, (n,).
+    p: the control, (n,); M: (n, n); free: the nodes within; boundary: v of all nodes where u is 0; target: v_d, (n,).
     """
 
     M: sparse.csc_array
@@ -49,19 +49,19 @@ class Tracking:
     target: Array
     beta: float
 
-    def _misfit(self, state: Array) -> Array:
+    def _misfit(self, u: Array) -> Array:
         v = self.boundary - self.target
-        v[self.free] += state
+        v[self.free] += u
         return v
 
-    def value(self, state: Array, u: Array) -> float:
+    def value(self, u: Array, p: Array) -> float:
         """J."""
-        misfit = self._misfit(state)
-        return 0.5 * dot(misfit, self.M @ misfit) + 0.5 * self.beta * dot(u, self.M @ u)
+        misfit = self._misfit(u)
+        return 0.5 * dot(misfit, self.M @ misfit) + 0.5 * self.beta * dot(p, self.M @ p)
 
-    def gradients(self, state: Array, u: Array) -> tuple[Array, Array]:
-        """(M (v − v_d) within, β M u)."""
-        return (self.M @ self._misfit(state))[self.free], self.beta * (self.M @ u)
+    def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
+        """(M (v − v_d) within, β M p)."""
+        return (self.M @ self._misfit(u))[self.free], self.beta * (self.M @ p)
 
 
 @dataclass(frozen=True, eq=False)

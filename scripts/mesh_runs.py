@@ -14,7 +14,7 @@ from adjoint.optimize import Algorithm, Lbfgs, State
 from problems.mother_problem import MotherProblem
 
 TOLERANCE, MOST = 1e-6, 2000
-FINEST = 256  # cells along a side up to which the wrong product runs: beyond, it takes longer than all the rest
+FINEST = 128  # cells along a side up to which the wrong product is tried: it takes longer than all the rest
 EARLY = 5  # iterations, after which a control is kept to be shown
 RIGHT, WRONG = "mass matrix", "Euclidean"
 NAMES = (f"descent, {RIGHT}", f"L-BFGS, {RIGHT}", "SciPy's, in z", f"descent, {WRONG}", f"L-BFGS, {WRONG}")

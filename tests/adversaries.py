@@ -153,6 +153,7 @@ def breaking(reason, value, gradient=slope, **changes):
 
 ONE = np.array([1.0, 1.0, 0.0, 1.0])
 REFUSED = (WrongGradient,)
+UNSURE = {"refused": REFUSED, "surely": False}
 SINGULAR = raises(SolveError("singular"))
 INSIDE = A[0] + 0.3
 """x_0 of the half space in which answers change: the minimum is in it, the start is not."""
@@ -179,6 +180,7 @@ LIARS = {
         "one component zero, of a variable that is all but zero at the start",
         scaled(np.array([0.0, 1.0, 1.0, 1.0])),
         start=np.array([1e-9, 1.0, 1.0, 1.0]),
+        **UNSURE,
     ),
 }
 
@@ -321,6 +323,7 @@ SHAPES = {
     "quartic": shape(lambda x, k: float(np.sum((x - A) ** 4)), lambda x, k: 4.0 * (x - A) ** 3, "singular Hessian"),
     "1e150 f": shape(lambda x, k: 1e150 * bowl(x), scaled(1e150), "squares of its gradient overflow"),
     "1e-150 f": shape(lambda x, k: 1e-150 * bowl(x), scaled(1e-150), "squares of its gradient vanish"),
+    "1e-18 f": shape(lambda x, k: 1e-18 * bowl(x), scaled(1e-18), "an objective in large units"),
     "1e150 x": shape(
         lambda x, k: bowl(1e-150 * x), lambda x, k: 1e-150 * slope(1e-150 * x), "a design in huge units",
         start=1e150 * START,
@@ -341,8 +344,6 @@ SHAPES = {
     "1e12 and a bowl": shape(lambda x, k: 1e12 + bowl(x), slope, "differences of f are near its rounding"),
     "one variable": shape(bowl, slope, "m = 1", start=START[:1]),
 }
-
-UNSURE = {"refused": REFUSED, "surely": False}
 
 NOISY = {
     "noise of f 1e-12": breaking("", noisy(bowl, 1e-12)),

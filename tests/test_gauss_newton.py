@@ -382,6 +382,42 @@ def test_functions_that_are_no_sums_of_squares_are_named():
         GaussNewton().start(Bare, x)
 
 
+@pytest.mark.parametrize(
+    ("method", "returned", "error", "message"),
+    [
+        ("residual", 1j * np.ones(3), TypeError, "complex128.* real and the imaginary parts"),
+        ("residual", np.ones((3, 1)), TypeError, r"shape \(3, 1\); expected a real vector"),
+        ("residual_jvp", np.ones(2), ValueError, r"residual_jvp returned shape \(2,\), expected \(3,\)"),
+        ("residual_vjp", (np.ones(2), np.ones(3)), ValueError, r"u_bar of shape \(2,\), expected \(3,\)"),
+        ("residual_vjp", (np.ones(3), np.ones(2)), ValueError, r"p_bar, which has shape \(2,\)"),
+    ],
+)
+def test_squares_that_return_something_else_are_named(method, returned, error, message):
+    wrong = type("Wrong", (Prior,), {method: lambda self, *given: returned})(1.0)
+    f = adjoint.Reduced(adjoint.LinearProblem(sparse.eye_array(3), np.ones(3)), wrong)
+    point = f(np.ones(3))
+    with pytest.raises(error, match=message):
+        (point.jvp_residual if method == "residual_jvp" else point.vjp_residual)(np.ones(3))
+
+
+def test_blocks_of_another_shape_are_named():
+    point = decay(None)(np.ones(2))
+    with pytest.raises(ValueError, match=r"got v of shape \(3,\), expected \(2,\) or \(2, j\)"):
+        point.jvp_residual(np.ones(3))
+    with pytest.raises(ValueError, match=r"got w of shape \(5, 0\)"):
+        point.vjp_residual(np.ones((5, 0)))
+
+
+def test_jacobian_of_another_shape_is_named():
+    class Short(Fitted):
+        def jvp_residual(self, v):
+            return self.jacobian("jvp")[:1] @ v
+
+    f = Fit(osborne)
+    with pytest.raises(ValueError, match=r"has shape \(1, 5\), expected \(33, 5\)"):
+        minimize(lambda x: Short(*vars(f(x)).values()), np.array(MINIMA["Osborne 1"][1]), GaussNewton())
+
+
 def test_weighted_inner_product_with_many_parameters():
     f = Fit(broyden)
     result = minimize(f, -np.ones(10), GaussNewton(Weighted(np.linspace(1.0, 3.0, 10)), few=0), stop=tight())

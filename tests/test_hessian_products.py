@@ -471,6 +471,18 @@ def test_complex_steps_of_first_derivatives_are_held_against_differences(where, 
             f(x).hvp(np.ones(3))
 
 
+def test_first_derivatives_that_refuse_complex_numbers_are_named():
+    class Real(Lossy):
+        def vjp(self, u, p, lam):
+            return -2.0 * p.astype(float) * lam
+
+    f = adjoint.Reduced(
+        adjoint.NonlinearProblem(with_second(Real("none")), np.ones(3)), adjoint.LinearFunctional(np.ones(3))
+    )
+    with pytest.raises(adjoint.NotComplexSafe, match="Real do not work with complex u and p"):
+        f(np.ones(3)).hvp(np.ones(3))
+
+
 def test_with_second_refuses_what_it_cannot_do():
     with pytest.raises(TypeError, match="with_second: Plain has no method residual"):
         with_second(Plain())

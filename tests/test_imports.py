@@ -14,19 +14,26 @@ ALLOWED = {
     "adjoint.residual": {"adjoint.arrays"},
     "adjoint.parameters": {"adjoint.arrays", "adjoint.factor"},
     "adjoint.derivative": {"adjoint.arrays"},
+    "adjoint.second": {"adjoint.arrays", "adjoint.factor", "adjoint.parameters", "adjoint.residual"},
+    "adjoint.squares": {"adjoint.arrays", "adjoint.parameters"},
+    "adjoint.derive.second": {"adjoint.arrays", "adjoint.derive", "adjoint.residual"},
     "adjoint.matrices": {
+        "adjoint.second",
         *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
     },
     "adjoint.dirichlet": {
+        "adjoint.second",
         *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters"),
         *("adjoint.residual", "adjoint.span"),
     },
     "adjoint.span": {"adjoint.arrays", "adjoint.factor"},
     "adjoint.steady": {
+        "adjoint.second",
         *("adjoint.arrays", "adjoint.derivative", "adjoint.factor", "adjoint.parameters", "adjoint.residual"),
         "adjoint.span",
     },
     "adjoint.linear": {
+        "adjoint.second",
         *("adjoint.arrays", "adjoint.dirichlet", "adjoint.factor", "adjoint.matrices", "adjoint.parameters"),
         *("adjoint.residual", "adjoint.span", "adjoint.steady"),
     },
@@ -41,6 +48,7 @@ ALLOWED = {
         "adjoint.residual",
     },
     "adjoint.newton": {
+        "adjoint.second",
         *(
             "adjoint.arrays",
             "adjoint.dirichlet",
@@ -56,10 +64,14 @@ ALLOWED = {
         *("adjoint.recurrence", "adjoint.residual"),
     },
     "adjoint.objectives": {
+        "adjoint.squares",
+        "adjoint.second",
         *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
     },
-    "adjoint.design": {"adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.parameters"},
+    "adjoint.design": {"adjoint.second", "adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.parameters"},
     "adjoint.reduced": {
+        "adjoint.squares",
+        "adjoint.second",
         *("adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.objectives", "adjoint.parameters"),
     },
     "adjoint.ode": {

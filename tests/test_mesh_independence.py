@@ -1,6 +1,7 @@
 """The study of iterations over mesh size: constant in the right inner product, growing in the wrong one."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def test_iterations_are_constant_in_the_right_product_only(tmp_path: Path, capsy
     for name in NAMES[:3]:
         assert max(counts[name]) - min(counts[name]) <= 1
     for name in NAMES[3:]:
-        assert all(after >= 1.2 * before for before, after in zip(counts[name], counts[name][1:], strict=False))
+        assert all(after >= 1.5 * before for before, after in pairwise(counts[name]))
     for falls in numbers["last gradient over first"].values():
         assert max(falls) <= TOLERANCE
     assert json.loads((tmp_path / "iterations.json").read_text())["iterations"] == counts
@@ -25,13 +26,12 @@ def test_iterations_are_constant_in_the_right_product_only(tmp_path: Path, capsy
 
 
 def test_numbers_in_the_documentation_show_what_was_asked_for() -> None:
-    """Constant to one iteration for n = 16 … 256, and more than three times as many in the wrong product."""
+    """Constant to one iteration for n = 16 … 512; in the wrong product a quarter more, or twice as many, on each mesh."""
     file = Path(__file__).parent.parent / "docs" / "results" / "mesh_independence" / "iterations.json"
     numbers = json.loads(file.read_text())
-    upto = numbers["n"].index(256) + 1
-    for name in NAMES:
-        counts = numbers["iterations"][name][:upto]
-        if name in NAMES[:3]:
-            assert max(counts) - min(counts) <= 1
-        else:
-            assert counts[-1] >= 2 * counts[0]
+    assert numbers["n"] == [16, 32, 64, 128, 256, 512]
+    for name in NAMES[:3]:
+        assert len(numbers["iterations"][name]) == 6
+        assert numbers["most less least iterations"][name] <= 1
+    for name in NAMES[3:]:
+        assert all(after >= 1.25 * before for before, after in pairwise(numbers["iterations"][name]))

@@ -138,6 +138,13 @@ def test_each_trial_is_solved_once_and_refused_ones_have_no_gradient(f, n):
     assert len(values) == len(states) + refused
 
 
+def test_products_of_a_step_are_limited():
+    f = springs(20)
+    state = minimize(f, np.zeros(20), NewtonCg(products=3), stop=tight(iterations=5)).state
+    assert state.iteration == 5
+    assert len(f.asked("hvp")) <= 5 * 3 + 1
+
+
 def test_rosenbrock_from_the_standard_start():
     result = minimize(rosenbrock(), np.array([-1.2, 1.0]), NewtonCg(), stop=tight())
     assert result.status is Status.STATIONARY

@@ -48,7 +48,7 @@ def test_a_terminal_shows_one_line_that_fits(monkeypatch):
     drawn = text[:-1].split("\r")[1:]
     assert len(drawn) == 4
     assert {len(line) for line in drawn} == {49}
-    assert drawn[-1].startswith("iteration 3 of at most 100, at most 3 min 14 s lef")
+    assert drawn[-1].startswith("iteration 3 of at most 100, at most 3 min 14 s le")
 
 
 def test_a_file_gets_a_line_every_ten_seconds_and_the_last_state():

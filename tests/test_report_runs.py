@@ -150,7 +150,8 @@ def test_every_comparison_is_drawn_with_no_two_texts_touching(several):
     stay_apart(comparison_figure(RUNS[several]))
 
 
-def test_the_gap_to_the_best_value_found_falls_to_it(several=RUNS["alike"]):
+def test_the_gap_to_the_best_value_found_falls_to_it():
+    several = RUNS["alike"]
     rows = dict(comparison(several))
     ax = Figure().add_subplot()
     rows["Objective above the best one found"][0].draw(ax)

@@ -1,7 +1,9 @@
 """Optimizers: one algorithm a file, each a frozen dataclass with `start` and `advance` on a frozen state."""
 
+from .approximation import Asymptotes
 from .archive import CheckpointError
 from .augmented_lagrangian import AugmentedLagrangian
+from .barzilai_borwein import BarzilaiBorwein
 from .bfgs import Bfgs
 from .bounds import Box
 from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, write_checkpoint
@@ -10,6 +12,7 @@ from .continuation import Continuation, Grayness, Stage
 from .criteria import OptimalityCriteria, SensitivityFilter
 from .derivative_check import WrongGradient
 from .descent import SteepestDescent
+from .differenced import DifferencedHessian
 from .gauss_newton import GaussNewton
 from .gcmma import Gcmma
 from .inner import Euclidean, InnerProduct, MassMatrix, Weighted
@@ -26,8 +29,10 @@ from .wolfe import StrongWolfe
 
 __all__ = [
     "Algorithm",
+    "Asymptotes",
     "AugmentedLagrangian",
     "Backtracking",
+    "BarzilaiBorwein",
     "Bfgs",
     "Box",
     "Checkpoint",
@@ -35,6 +40,7 @@ __all__ = [
     "Constraint",
     "Continuation",
     "DesignConstraint",
+    "DifferencedHessian",
     "Euclidean",
     "FunctionConstraint",
     "GaussNewton",

@@ -18,13 +18,13 @@ LONGEST = 1e100
 
 @dataclass(frozen=True, eq=False)
 class BarzilaiBorwein:
-    """α₁ = ⟨s, Ms⟩/⟨s, y⟩, or the least recent α₂ = ⟨s, y⟩/⟨y, M⁻¹y⟩ where α₂ < threshold · α₁.
+    """α₁ = ⟨s, Ms⟩/⟨s, y⟩, or the least recent α₂ = ⟨s, y⟩/⟨y, M⁻¹y⟩ if much shorter.
 
     s = x_k − x_{k−1}, y = g_k − g_{k−1}. 1/α₁ ≤ 1/α₂ are means of the Hessian's eigenvalues in the inner product M.
     Short steps remove what belongs to large eigenvalues, and leave a gradient for which long ones are right (ABBmin).
 
-    threshold: between 0, for α₁ always, and 1, for the least α₂ always; recent: from how many steps it is taken. Raises
-    ValueError for others.
+    See docs/math.md, eq. 69. threshold: α₂/α₁ below which the least α₂ is taken, 0 (never) to 1 (always); recent: from
+    how many steps. Raises ValueError for others.
 
     Barzilai & Borwein (1988), IMA J. Numer. Anal. 8, 141; Frassoldati, Zanghirati & Zanni (2008), J. Ind. Manag. Optim.
     4, 299, section 3: the defaults are theirs.

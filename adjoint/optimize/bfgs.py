@@ -21,9 +21,9 @@ class Bfgs:
     """x ← x − α H g, H = Z Zᵀ from √γ M⁻¹ᐟ² by every pair s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
 
     The m × m matrix Z is updated, not H: then H cannot lose its definiteness to rounding, whatever the scaling of f. It
-    takes 8 m² bytes in the state and O(m²) operations a step, O(m³) with bounds: for up to about a thousand variables;
-    `Lbfgs` for more. γ = ⟨s, M s⟩ / ⟨y, s⟩ is set at the first pair. A pair without curvature changes nothing. Where
-    H g is no descent direction, or no step along it is accepted, H starts again from M⁻¹.
+    takes 8 m² bytes in the state and O(m³) operations a step: for up to some hundred variables; `Lbfgs` for more.
+    γ = ⟨s, M s⟩ / ⟨y, s⟩ is set at the first pair. A pair without curvature changes nothing. Where H g is no descent
+    direction, or no step along it is accepted, H starts again from M⁻¹.
 
     With bounds, variables that −γ M⁻¹ g would carry to a bound, or holds there, take that step; the others minimize the
     quadratic model with these held. The search is strong Wolfe up to the first bound met, or Armijo along the projected

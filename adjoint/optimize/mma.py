@@ -32,9 +32,9 @@ class Mma:
     constraints: c ≤ bound, scaled to (c − bound)/|bound|; none leaves the bounds. bounds: finite, ValueError for
     others. move: the largest change of a variable in an iteration, relative to the distance of its bounds.
     asymptotes: how they move. elastic: c, the price of violating a scaled constraint by y, c y + ½ y², in units of the
-    scaled objective: a problem whose multipliers exceed it keeps a violation, and so does an infeasible one, which
-    ends as such; raise it then. scale: of the objective, which should be between 1 and 100; None: chosen at the
-    start, by f and its largest change by one variable.
+    scaled objective. Where a multiplier exceeds it a violation is left, as in an infeasible problem: such a run is no
+    success, and INFEASIBLE once the design stands still; a larger c tells the two apart. scale: of the objective, which
+    should be between 1 and 100; None: chosen at the start, by f and its largest change by one variable.
 
     Its optimality measure is the largest of the Lagrangian's dual norm, |λ_i c_i| and the violation, all of the
     scaled problem, divided by the scale.

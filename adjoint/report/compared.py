@@ -65,10 +65,7 @@ def _table(page: Page, runs: Sequence[Run], top: float) -> None:
     for line, cells in enumerate([table.heads, *table.rows]):
         y = top + line * LINE
         if line:
-            color, style = look_of(line - 1)
-            ax = page.frame(MARGIN, y - 0.115, SWATCH, 0.15)
-            ax.plot([0, 1], [0, 0], style, color=color, linewidth=2.0)
-            ax.set_axis_off()
+            page.stroke(MARGIN, y - 0.04, SWATCH, *look_of(line - 1))
         x = MARGIN
         for column, (cell, wide) in enumerate(zip(cells, COLUMNS, strict=False)):
             face = font(8.5, "normal" if line else "bold")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 
 from ..arrays import Array
 from . import axes as look
@@ -46,6 +47,13 @@ class Page:
         """Text that stands on the line at y, its end on that side at x."""
         place = (x / WIDTH, 1 - y / self.height)
         self.figure.text(*place, text, fontproperties=face, ha=side, va="baseline", parse_math=False)
+
+    def stroke(self, x: float, y: float, length: float, color: str, style: str) -> None:
+        """A piece of a curve, as in a legend, from (x, y) to the right."""
+        ends = (x / WIDTH, (x + length) / WIDTH), (1 - y / self.height,) * 2
+        line = Line2D(*ends, color=color, linewidth=2.0)
+        line.set(linestyle=style)
+        self.figure.add_artist(line)
 
     def frame(self, x: float, y: float, width: float, height: float) -> Axes:
         """Axes whose upper left corner is at (x, y)."""
