@@ -76,8 +76,8 @@ def main(options: argparse.Namespace) -> adjoint.Result:
         each = (recorder, keeper, progress)
         result = adjoint.minimize(f, start, algorithm, stop=stop, check=False, each=each)
     recorder.result(result)
-    write_design(out / "design.png", picture(result.state))
-    write_vti(out / "design.vti", {"density": picture(result.state)}, body.grid.spacing, (0.0, 0.0))
+    write_design(out / "design.png", picture(result.found))
+    write_vti(out / "design.vti", {"density": picture(result.found)}, body.grid.spacing, (0.0, 0.0))
     convergence_report([out], out)
     print(f"compliance {result.value:.6f} after {result.iterations} iterations. {result.status.value}")
     return result

@@ -188,6 +188,8 @@ def test_the_stop_reason_is_a_sentence(written):
     assert "before the first iteration" in outcome(written(HEADER))
     again = outcome(written(HEADER | {"resumed": ["2025-11-22"]}, RESULT | {"cause": "SingularMatrix: row 3"}))
     assert again.endswith("3 iterations in 83.2 s, in 2 sessions. SingularMatrix: row 3")
+    best = outcome(written(HEADER, *(iteration(k) for k in range(3)), RESULT | {"found": 1}))
+    assert best.endswith("The best design is that of iteration 1.")
 
 
 def test_a_series_is_described_by_its_ends(written):

@@ -40,7 +40,7 @@ def content(state: State) -> dict:
         value = getattr(state, each.name)
         if each.name == "memory":
             found |= {f"memory.{key}": (a.dtype, a.shape, a.tobytes()) for key, a in value.items()}
-        elif each.name != "point":
+        elif each.name not in {"point", "function"}:
             found[each.name] = value.tobytes() if isinstance(value, np.ndarray) else value
     return found
 

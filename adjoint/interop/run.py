@@ -16,7 +16,7 @@ from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
 from ..optimize import Result, State, Status, Stopping
 from ..optimize.constraints import Excess, excess
-from ..optimize.derivative_check import confirmed, require_derivative
+from ..optimize.derivative_check import confirmed, require_derivative, risen
 from ..optimize.evaluation import attempt, first_point, gradient_of
 from ..optimize.roots import Root
 from ..optimize.state import Function
@@ -28,8 +28,8 @@ from .multipliers import lagrangian
 LATEST = 3
 """Points remembered: optimizers ask for value, gradient and constraints apart, and report an iterate after others."""
 
-PATIENCE = 200
-"""Evaluations without a new iterate after which a run is stuck: some packages would go on for ever."""
+PATIENCE = 1000
+"""Requests without a new iterate after which a run is stuck: some packages would go on for ever."""
 
 
 class Enough(Exception):
@@ -61,6 +61,7 @@ class Run:
     each: Sequence[Callable[[State], None]]
     counts: Counts = field(default_factory=Counts)
     evaluations: int = 0
+    requests: int = 0
     started: float = field(default_factory=time.perf_counter)
     latest: deque[Evaluated] = field(default_factory=lambda: deque(maxlen=LATEST))
     state: State | None = None
@@ -88,6 +89,9 @@ class Run:
 
     def at(self, z: Array) -> Evaluated:
         """f and the constraints at z: evaluated once. Raises Enough where that fails: others cannot go around it."""
+        self.requests += 1
+        if self.requests > PATIENCE:
+            raise Enough(Status.STUCK, None)
         for known in self.latest:
             if np.array_equal(known.z, z):
                 return known
@@ -100,8 +104,6 @@ class Run:
         else:
             point = trial
         self.evaluations += 1
-        if self.state is not None and self.evaluations > self.state.evaluations + PATIENCE:
-            raise Enough(Status.STUCK, None)
         both = (*method.constraints, *method.equalities)
         found = Evaluated(np.array(z, dtype=float), point, excess(both, point) if both else None)
         self.latest.append(found)
@@ -127,7 +129,10 @@ class Run:
         found = self.at(z).excess
         if found is None:
             return np.zeros((0, np.size(z)))
-        return np.stack([self.root.pull(row) for row in found.gradients])
+        try:
+            return np.stack([self.root.pull(row) for row in found.gradients])
+        except SolveError as error:
+            raise Enough(Status.FAILED, error) from error
 
     @property
     def number(self) -> int:
@@ -151,7 +156,12 @@ class Run:
         """Report z as the next iterate. Raises Enough where the stopping rules say so."""
         found = self.at(z)
         before = self.state
-        state = self._state(found, before)
+        try:
+            state = self._state(found, before)
+        except SolveError as error:
+            if before is None:
+                raise
+            raise Enough(Status.FAILED, error) from error
         stop = self.stop
         work, seconds = self.counts.numeric, time.perf_counter() - self.started
         if before is None:
@@ -161,14 +171,18 @@ class Run:
         else:
             assert self.progress is not None
             self.progress = stop.followed(self.progress, state, work, seconds)
-        self.state = state
+        self.state, self.requests = state, 0
         if self.best is None or self._rank(state) < self._rank(self.best):
             self.best = state
         for observe in self.each:
             observe(state)
         if status := stop.reason(state, self.progress):
-            first, bounds = self.progress.first, self.method.bounds
-            raise Enough(confirmed(status, self.f, state, first, bounds) if self.check else status, None)
+            raise Enough(self._confirmed(status, state, self.best, self.progress.first), None)
+
+    def _confirmed(self, status: Status, state: State, best: State, first: float) -> Status:
+        if status.success and risen(state, best, first):
+            return Status.RISEN
+        return confirmed(status, self.f, state, first, self.method.bounds) if self.check else status
 
     def _rank(self, state: State) -> tuple[float, float]:
         return max(state.violation, self.stop.feasibility), state.value
@@ -181,8 +195,9 @@ class Run:
         multipliers, slope = np.zeros(0), g
         if found.excess is not None:
             multipliers, slope = lagrangian(g, found.excess, count, x, method.bounds, method.inner)
-        # Interior points approach bounds and never stand at them: P(x − M⁻¹∇L) − x, in M's norm the dual one of ∇L.
-        step = method.bounds.clip(x - method.inner.direction(slope)) - x
+        # P(x − M⁻¹∇L) − x, in M's norm the dual one of ∇L: interior points approach bounds and never stand at them. Not
+        # by the difference of designs, in which small steps would vanish.
+        step = np.clip(-method.inner.direction(slope), method.bounds.lower - x, method.bounds.upper - x)
         change = np.inf if before is None else method.inner.largest(np.abs(x - before.x))
         return State(
             iteration=0 if before is None else before.iteration + 1,

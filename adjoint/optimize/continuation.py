@@ -153,6 +153,7 @@ class Continuation:
             stage=index,
             left=len(self.stages) - 1 - index,
             memory={**packed(inner), **remembered},
+            function=self._of(index)[0],
         )
 
     def _of(self, index: int) -> tuple[Function, Algorithm]:

@@ -18,6 +18,9 @@ SHORTER = (1.0, 1e-2, 1e-4)
 DIFFERENT = 1e-3
 """Relative difference from which on a gradient is wrong."""
 
+CLIMBED = 1e-2
+"""Part of what a run has gained by which it may end above its best state: not all algorithms descend in every step."""
+
 LEAST = 1e-3
 """Of the middle size of all variables: those next to zero are moved by that, for their derivative may be wrong too."""
 
@@ -51,28 +54,34 @@ def require_derivative(f: Function, state: State, bounds: Box) -> None:
 
 
 def confirmed(status: Status, f: Function, state: State, first: float, bounds: Box) -> Status:
-    """What it means that the gradient vanishes, by differences: the status itself, where they have nothing against it.
+    """What convergence means, by differences of f: the status itself, where they have nothing against it.
 
-    first: f at the start of the run. FLAT for a start next to which f is the same to its last bits; INCONSISTENT where
-    the slope along a random direction is not g·v; SADDLE where f is lower nearby. All but for rounding, for as much as
-    its own extrapolation changes the slope, and for what would gain a millionth of what the run has gained. Four
-    evaluations of f; nothing is said where it has constraints, or is that of a later stage.
+    first: f at the start of the run. INCONSISTENT where the slope along a random direction is not g·v; FLAT where f is
+    the same to its last bits next to x as at the start; SADDLE where the gradient vanishes, no constraint binds, and f
+    is lower nearby. All but for rounding, for as much as its own extrapolation changes the slope, and for what would
+    gain a millionth of what the run has gained. Four evaluations of f, or of what the state says is its f by now.
     """
-    if status is not Status.STATIONARY or state.constraints.size or state.stage:
+    if not status.success:
         return status
     v = _direction(state.x, bounds)
-    slope, spread, values = _sampled(f, state, v, bounds)
+    slope, spread, values = _sampled(state.function or f, state, v, bounds)
     rounding = 4.0 * float(np.finfo(float).eps) * abs(state.value)
-    if state.iteration == 0 and np.all(np.abs(values - state.value) <= rounding):
+    if state.value == first and np.all(np.abs(values - state.value) <= rounding):
         return Status.FLAT
     meant = dot(state.gradient, v)
     allowed = GAINED * abs(first - state.value) + NOISE * abs(first)
-    if abs(slope - meant) > spread + allowed / STEPS[-1]:
+    if abs(slope - meant) > spread + DIFFERENT * max(abs(slope), abs(meant)) + allowed / STEPS[-1]:
         return Status.INCONSISTENT
-    lower = (
-        float(np.fmin.reduce(values, initial=np.inf)) < state.value - 4.0 * STEPS[0] * abs(meant) - allowed - rounding
-    )
-    return Status.SADDLE if lower else status
+    if status is not Status.STATIONARY or state.multipliers.any():
+        return status
+    lowest = float(np.fmin.reduce(values, initial=np.inf))
+    return Status.SADDLE if lowest < state.value - 4.0 * STEPS[0] * abs(meant) - allowed - rounding else status
+
+
+def risen(state: State, best: State, first: float) -> bool:
+    """Whether f is higher than at the best state, by more than a hundredth of what was gained in between."""
+    allowed = CLIMBED * abs(first - best.value) + GAINED * abs(best.value)
+    return best.violation <= state.violation and state.value > best.value + allowed
 
 
 def _direction(x: Array, bounds: Box) -> Array:

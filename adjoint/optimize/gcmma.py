@@ -28,6 +28,9 @@ RAISED = 1.1
 MOST_RAISED = 10.0
 """and at most so many times itself: 2002."""
 
+LARGEST = 1e100
+"""ρ, of functions that no approximation is ever above."""
+
 TRIALS = 40
 """Of an iteration: the last ones move variables by their rounding."""
 
@@ -135,7 +138,7 @@ class Model:
         s = (x - self.region.at) / self.region.width
         w = self.problem.inner.pairing(self.region.width / self.region.span, 2.0 * s * s / (1.0 - s * s))
         enough = RAISED * (rho + np.maximum(0.0, gaps) / max(w, np.finfo(float).tiny))
-        return np.where(gaps > 0.0, np.minimum(MOST_RAISED * rho, enough), rho)
+        return np.where(gaps > 0.0, np.minimum(MOST_RAISED * np.minimum(rho, LARGEST), enough), rho)
 
     def proposal(self, rho: Array) -> Array:
         """The minimum of the approximations, (m,)."""

@@ -13,7 +13,7 @@ from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
 from .archive import CheckpointError
 from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
-from .derivative_check import confirmed, require_derivative
+from .derivative_check import confirmed, require_derivative, risen
 from .fingerprint import fingerprint
 from .state import Algorithm, Function, State
 from .stopping import Progress, Status, Stopping
@@ -92,8 +92,8 @@ def minimize(
     """Run the algorithm from x until a stopping rule holds; the best state is returned.
 
     check: before the first step compare the gradient with differences of f (four evaluations of f, no gradient);
-    raises WrongGradient where they differ by more than 1e-3. Once more where the gradient vanishes, without
-    constraints: Status.INCONSISTENT where differences do not, FLAT, SADDLE. each: called with every state.
+    raises WrongGradient where they differ by more than 1e-3. Once more where the run would end as converged:
+    Status.INCONSISTENT, FLAT or SADDLE where differences say that it has not. each: called with every state.
 
     checkpoint: a file to which every state is written, after the calls of `each`; resume: go on from the one it holds,
     where there is one: to the same bits as a run that was never interrupted. KeyboardInterrupt ends the run with
@@ -196,14 +196,16 @@ class _Run:
 
     def _reason(self, at: Checkpoint) -> Status | None:
         status = self.stop.reason(at.state, at.progress)
-        if status is None or not self.check:
+        if status is None or not status.success:
             return status
-        return confirmed(status, self.f, at.state, at.progress.first, self.algorithm.bounds)
+        if risen(at.state, at.best, at.progress.first):
+            return Status.RISEN
+        return confirmed(status, self.f, at.state, at.progress.first, self.algorithm.bounds) if self.check else status
 
 
 def _light(state: State) -> State:
     """The state without what only its algorithm needs."""
-    return replace(state, memory={}, point=None)
+    return replace(state, memory={}, point=None, function=None)
 
 
 def _stored(state: State) -> State:

@@ -28,7 +28,8 @@ class State:
     left: its stages still to come; while there are any, no measure of convergence ends a run.
 
     memory: arrays by name, the algorithm's own. ending: why the algorithm cannot go on, None if it can. point: f at
-    x, where an algorithm wants more than its gradient; not in files: it is evaluated again.
+    x, where an algorithm wants more than its gradient; not in files: it is evaluated again. function: the f of a stage,
+    where it is not the one of the run; not in files either.
     """
 
     iteration: int
@@ -50,6 +51,7 @@ class State:
     memory: Mapping[str, Array] = field(default_factory=dict)
     ending: Status | None = None
     point: Point | None = None
+    function: "Function | None" = None
 
 
 Function = Callable[[Array], Point]

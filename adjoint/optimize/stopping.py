@@ -26,6 +26,7 @@ class Status(Enum):
     UNBOUNDED = "Stopped: the objective falls without bound; a bound or a regularization is missing."
     INFEASIBLE = "Stopped: the design no longer changes, and the constraints are still violated."
     INCONSISTENT = "Stopped: where the gradient vanishes, differences of the objective do not: the gradient is wrong."
+    RISEN = "Stopped: the design no longer changes, and is worse than one before: the objective rose on the way."
     SADDLE = "Stopped: the gradient vanishes where the objective still falls nearby: at a saddle point, or a maximum."
     FAILED = "Stopped: a solve failed, or a gradient was not finite, where the algorithm needs it."
     INTERRUPTED = "Stopped: interrupted from outside."

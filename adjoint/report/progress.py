@@ -16,6 +16,7 @@ from ..optimize import State, Stopping
 from .summary import brief, duration
 
 RECENT, FEWEST = 30, 6  # iterations that the rate of convergence is read off; fewer say nothing
+STRAIGHT = 0.9  # share of the spread of log values that a line must explain, to be gone by
 LINE = 10.0  # seconds from one line to the next, where the output is no terminal
 
 
@@ -126,9 +127,12 @@ class ProgressLine:
 
 
 def _until(k: Array, values: Array, tolerance: float) -> float:
-    """Iterations until values falls to the tolerance on the line through log values over k; inf where it does not."""
+    """Iterations until values falls to the tolerance on the line through log values over k; inf where it does not, or no line fits."""
     known = np.isfinite(values) & (values > 0.0)
     if not (tolerance > 0.0 and known[-1] and known.sum() >= FEWEST):
         return np.inf
-    slope, level = np.polyfit(k[known] - k[-1], np.log(values[known]), 1)
-    return max(0.0, float((np.log(tolerance) - level) / slope)) if slope < 0.0 else np.inf
+    x, y = k[known] - k[-1], np.log(values[known])
+    slope, level = np.polyfit(x, y, 1)
+    spread = float(np.sum((y - y.mean()) ** 2))
+    straight = float(np.sum((y - level - slope * x) ** 2)) <= (1.0 - STRAIGHT) * spread
+    return max(0.0, float((np.log(tolerance) - level) / slope)) if slope < 0.0 and straight else np.inf

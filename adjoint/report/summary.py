@@ -130,7 +130,10 @@ def outcome(history: History) -> str:
     sessions = f", in {1 + len(resumed)} sessions" if isinstance(resumed, list) and resumed else ""
     cause = f" {history.result['cause']}" if history.result.get("cause") else ""
     iterations = f"{show(done(history))} iteration{'s'[: done(history) != 1]}"
-    return f"{reason(history)} {iterations}{spent}{sessions}.{cause}"
+    found = history.result.get("found")
+    elsewhere = isinstance(found, int) and bool(history.numbers.size) and found != history.numbers[-1]
+    best = f" The best design is that of iteration {found}." if elsewhere else ""
+    return f"{reason(history)} {iterations}{spent}{sessions}.{best}{cause}"
 
 
 class Verdict(Enum):
