@@ -22,10 +22,10 @@ h1, p { overflow-wrap: anywhere; }
 .badge.passed strong { color: var(--good); }
 .badge.failed { border-color: var(--bad); }
 .badge.failed strong { color: var(--bad); }
-.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.2rem, 1fr)); gap: 0.7rem; margin: 1rem 0 0; }
-.key div { padding: 0.6rem 0.8rem; background: var(--panel); border-radius: 0.5rem; }
+.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.3rem, 1fr)); gap: 0.6rem; margin: 1rem 0 0; }
+.key div { padding: 0.6rem 0.7rem; background: var(--panel); border-radius: 0.5rem; }
 .key dt { font-size: 0.8rem; color: var(--soft); }
-.key dd { margin: 0; font-size: 1.2rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.key dd { margin: 0; font-size: 1.1rem; font-weight: 600; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem; }
 .panels.few { grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); }
 .panels.few figure { max-width: 45rem; }
