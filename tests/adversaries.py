@@ -23,8 +23,9 @@ class Adversary:
     """value, gradient: what it tells at x in its k-th evaluation, k = 1, 2, …; either may raise.
 
     truth: the derivative of the function that is meant, of the least norm at kinks (within 1e-4 of them): what a
-    success is measured by. refused: what `minimize` raises at the start; surely: whether it has to. squares: whether f is never negative, so that
-    it is ½‖√(2f)‖². size: of the variables, in their units. never: there is no success, whatever the truth at x.
+    success is measured by. refused: what `minimize` raises at the start; surely: whether it has to. squares: whether f
+    is never negative, so that it is ½‖√(2f)‖². size: of the variables, in their units. never: there is no success,
+    whatever the truth at x.
     """
 
     reason: str
@@ -276,9 +277,7 @@ SHAPES = {
         lambda x: np.where(np.abs(x - A) < 1e-4, 0.0, np.sign(x - A)),
     ),
     "largest": shape(largest, largest_slope, "max |x_i − a_i|", largest_truth),
-    "valley of Wolfe": shape(
-        valley, valley_slope, "a kink along the way", start=np.array([5.0, 4.0]), squares=False
-    ),
+    "valley of Wolfe": shape(valley, valley_slope, "a kink along the way", start=np.array([5.0, 4.0]), squares=False),
     "root": shape(
         lambda x, k: float(np.sqrt(np.abs(x - A)).sum()),
         lambda x, k: 0.5 * np.sign(x - A) / np.sqrt(np.abs(x - A) + 1e-300),
@@ -299,12 +298,19 @@ SHAPES = {
         "flat to rounding at the start, which is no minimum",
     ),
     "maximum": shape(
-        lambda x, k: 10.0 - bowl(x + A), lambda x, k: -slope(x + A), "starts at its maximum", start=np.zeros(N), never=True,
+        lambda x, k: 10.0 - bowl(x + A),
+        lambda x, k: -slope(x + A),
+        "starts at its maximum",
+        start=np.zeros(N),
+        never=True,
         squares=False,
     ),
     "linear": shape(lambda x, k: float(-3.0 * x.sum()), filled(-3.0), "falls without bound", squares=False),
     "cubic": shape(
-        lambda x, k: float(np.sum(x**3)), lambda x, k: 3.0 * x**2, "falls faster and faster", squares=False,
+        lambda x, k: float(np.sum(x**3)),
+        lambda x, k: 3.0 * x**2,
+        "falls faster and faster",
+        squares=False,
         start=np.full(N, 0.5),
     ),
     "minus exponential": shape(
@@ -317,7 +323,10 @@ SHAPES = {
     "barrier": shape(barrier, lambda x, k: 1.0 - 1.0 / x, "nan outside of its domain", start=np.full(N, 3.0)),
     "wall": shape(wall, rosenbrock_slope, "Rosenbrock's, with failed solves", start=np.array([-1.2, 1.0])),
     "inflection": shape(
-        lambda x, k: float(np.sum(x**3)) + 1e4, lambda x, k: 3.0 * x**2, "a flat inflection on the way", squares=False,
+        lambda x, k: float(np.sum(x**3)) + 1e4,
+        lambda x, k: 3.0 * x**2,
+        "a flat inflection on the way",
+        squares=False,
         start=np.array([1.0, 0.5, 0.1, 2.0]),
     ),
     "quartic": shape(lambda x, k: float(np.sum((x - A) ** 4)), lambda x, k: 4.0 * (x - A) ** 3, "singular Hessian"),
@@ -325,12 +334,16 @@ SHAPES = {
     "1e-150 f": shape(lambda x, k: 1e-150 * bowl(x), scaled(1e-150), "squares of its gradient vanish"),
     "1e-18 f": shape(lambda x, k: 1e-18 * bowl(x), scaled(1e-18), "an objective in large units"),
     "1e150 x": shape(
-        lambda x, k: bowl(1e-150 * x), lambda x, k: 1e-150 * slope(1e-150 * x), "a design in huge units",
+        lambda x, k: bowl(1e-150 * x),
+        lambda x, k: 1e-150 * slope(1e-150 * x),
+        "a design in huge units",
         start=1e150 * START,
         size=np.full(N, 1e150),
     ),
     "1e-150 x": shape(
-        lambda x, k: bowl(1e150 * x), lambda x, k: 1e150 * slope(1e150 * x), "a design in tiny units",
+        lambda x, k: bowl(1e150 * x),
+        lambda x, k: 1e150 * slope(1e150 * x),
+        "a design in tiny units",
         start=1e-150 * START,
         size=np.full(N, 1e-150),
     ),
@@ -348,9 +361,15 @@ SHAPES = {
 NOISY = {
     "noise of f 1e-12": breaking("", noisy(bowl, 1e-12)),
     "noise of f 1e-6": breaking("an iterative solver's tolerance, exact gradient", noisy(bowl, 1e-6), squares=False),
-    "noise of both 1e-6": breaking("an iterative solver's tolerance", noisy(bowl, 1e-6), noisy(slope, 1e-6), squares=False),
-    "noise of both 1e-2": breaking("a Monte Carlo estimate", noisy(bowl, 1e-2), noisy(slope, 1e-2), squares=False, **UNSURE),
-    "noise of the gradient 1e-2": breaking("a loose adjoint tolerance", bowl, noisy(slope, 1e-2), squares=False, **UNSURE),
+    "noise of both 1e-6": breaking(
+        "an iterative solver's tolerance", noisy(bowl, 1e-6), noisy(slope, 1e-6), squares=False
+    ),
+    "noise of both 1e-2": breaking(
+        "a Monte Carlo estimate", noisy(bowl, 1e-2), noisy(slope, 1e-2), squares=False, **UNSURE
+    ),
+    "noise of the gradient 1e-2": breaking(
+        "a loose adjoint tolerance", bowl, noisy(slope, 1e-2), squares=False, **UNSURE
+    ),
     "drifting": breaking("f is another one each time", lambda x, k: bowl(x) + 0.1 * k, **UNSURE),
     "sinking": breaking("f is lower each time, wherever", lambda x, k: 1e3 + bowl(x) - 0.01 * k, **UNSURE),
 }

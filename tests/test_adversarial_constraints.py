@@ -16,7 +16,10 @@ from adjoint.optimize.augmented_lagrangian import AugmentedLagrangian
 from adjoint.optimize.gcmma import Gcmma
 from adjoint.optimize.lbfgs import Lbfgs
 from adjoint.optimize.mma import Mma
-from tests.adversaries import N, Telling, Adversary, bowl, slope
+from tests.adversaries import Adversary, N, Telling, bowl, slope
+from tests.test_adversaries import every_run_ends
+
+__all__ = ["every_run_ends"]
 
 BOX = Box(-10.0, 10.0)
 STOP = Stopping(iterations=80)
@@ -69,7 +72,9 @@ def ball_slope(x, k=1):
 
 def constraint(value, gradient, bound, truth=None):
     """What is told, and what is meant."""
-    return FunctionConstraint(Counted(value, gradient), bound), FunctionConstraint(Counted(value, truth or gradient), bound)
+    return FunctionConstraint(Counted(value, gradient), bound), FunctionConstraint(
+        Counted(value, truth or gradient), bound
+    )
 
 
 def same(c):
@@ -103,16 +108,21 @@ PROGRAMS = {
     "flat and violated": Program(
         "violated by a constant", lambda: (constraint(lambda x, k: 1.0, lambda x, k: 0.0 * x, 0.0),), feasible=False
     ),
-    "all fixed and violated": Program("bounds fix every variable", lambda: (same(BELOW),), feasible=False, bounds=Box(1.0, 1.0), start=ONES),
+    "all fixed and violated": Program(
+        "bounds fix every variable", lambda: (same(BELOW),), feasible=False, bounds=Box(1.0, 1.0), start=ONES
+    ),
     "all fixed": Program("bounds fix every variable", lambda: (same(ABOVE),), bounds=Box(1.0, 1.0), start=ONES),
     "one point": Program("‖x‖² ≤ 0: its gradient vanishes there", lambda: (constraint(ball, ball_slope, 0.0),)),
     "redundant": Program("the same three times", lambda: (constraint(*UNIT), constraint(*UNIT), constraint(*UNIT))),
     "redundant, scaled": Program(
-        "the same in other units", lambda: (constraint(*UNIT), constraint(lambda x, k: 1e6 * ball(x), lambda x, k: 1e6 * ball_slope(x), 1e6))
+        "the same in other units",
+        lambda: (constraint(*UNIT), constraint(lambda x, k: 1e6 * ball(x), lambda x, k: 1e6 * ball_slope(x), 1e6)),
     ),
     "cubed": Program(
         "its gradient vanishes on its boundary",
-        lambda: (constraint(lambda x, k: (ball(x) - 1.0) ** 3, lambda x, k: 3.0 * (ball(x) - 1.0) ** 2 * 2.0 * x, 0.0),),
+        lambda: (
+            constraint(lambda x, k: (ball(x) - 1.0) ** 3, lambda x, k: 3.0 * (ball(x) - 1.0) ** 2 * 2.0 * x, 0.0),
+        ),
     ),
     "touching": Program(
         "two balls that share one point",
@@ -123,31 +133,62 @@ PROGRAMS = {
     ),
     "maximum of": Program(
         "a constraint with kinks",
-        lambda: (constraint(lambda x, k: float(np.abs(x).max()), lambda x, k: np.sign(x) * (np.abs(x) == np.abs(x).max()), 0.7),),
+        lambda: (
+            constraint(
+                lambda x, k: float(np.abs(x).max()), lambda x, k: np.sign(x) * (np.abs(x) == np.abs(x).max()), 0.7
+            ),
+        ),
     ),
     "wrong sign": Program("of the constraint's gradient", wrong(lambda x, k: -2.0 * x), refused=(WrongGradient,)),
     "zero gradient": Program("of the constraint", wrong(lambda x, k: 0.0 * x), refused=(WrongGradient,)),
-    "one component zero": Program("of the constraint", wrong(lambda x, k: 2.0 * x * np.array([0.0, 1, 1, 1])), refused=(WrongGradient,)),
+    "one component zero": Program(
+        "of the constraint", wrong(lambda x, k: 2.0 * x * np.array([0.0, 1, 1, 1])), refused=(WrongGradient,)
+    ),
     "zero gradient later": Program("of the constraint", wrong(late(6, lambda x: 0.0 * x, ball_slope))),
     "wrong sign later": Program("of the constraint", wrong(late(6, lambda x: -2.0 * x, ball_slope))),
-    "nan at once": Program("the constraint", lambda: (constraint(lambda x, k: np.nan, ball_slope, 1.0),), refused=(SolveError,)),
-    "inf at once": Program("the constraint", lambda: (constraint(lambda x, k: np.inf, ball_slope, 1.0),), refused=(SolveError,)),
-    "nan gradient at once": Program("of the constraint", lambda: (constraint(ball, lambda x, k: np.nan * x, 1.0),), refused=(SolveError,)),
-    "fails at once": Program("the constraint's solve", lambda: (constraint(fails, ball_slope, 1.0),), refused=(SolveError,)),
+    "nan at once": Program(
+        "the constraint", lambda: (constraint(lambda x, k: np.nan, ball_slope, 1.0),), refused=(SolveError,)
+    ),
+    "inf at once": Program(
+        "the constraint", lambda: (constraint(lambda x, k: np.inf, ball_slope, 1.0),), refused=(SolveError,)
+    ),
+    "nan gradient at once": Program(
+        "of the constraint", lambda: (constraint(ball, lambda x, k: np.nan * x, 1.0),), refused=(SolveError,)
+    ),
+    "fails at once": Program(
+        "the constraint's solve", lambda: (constraint(fails, ball_slope, 1.0),), refused=(SolveError,)
+    ),
     "nan later": Program("the constraint", lambda: (constraint(late(6, lambda x: np.nan, ball), ball_slope, 1.0),)),
     "fails later": Program("the constraint's solve", lambda: (constraint(late(6, fails, ball), ball_slope, 1.0),)),
-    "nan gradient later": Program("of the constraint", lambda: (constraint(ball, late(6, lambda x: np.nan * x, ball_slope), 1.0),)),
-    "drifting": Program("another one each time", lambda: (constraint(lambda x, k: ball(x) + 0.05 * k, ball_slope, 1.0),)),
-    "noisy": Program("with noise of 1e-6", lambda: (constraint(lambda x, k: ball(x) + 1e-6 * np.sin(1e3 * k), ball_slope, 1.0),)),
+    "nan gradient later": Program(
+        "of the constraint", lambda: (constraint(ball, late(6, lambda x: np.nan * x, ball_slope), 1.0),)
+    ),
+    "drifting": Program(
+        "another one each time", lambda: (constraint(lambda x, k: ball(x) + 0.05 * k, ball_slope, 1.0),)
+    ),
+    "noisy": Program(
+        "with noise of 1e-6", lambda: (constraint(lambda x, k: ball(x) + 1e-6 * np.sin(1e3 * k), ball_slope, 1.0),)
+    ),
     "tiny bound": Program("a bound of 1e-200 is a scale", lambda: (constraint(ball, ball_slope, 1e-200),)),
     "huge bound": Program("never met", lambda: (constraint(ball, ball_slope, 1e200),)),
     "violated by far": Program("1e8 times the bound", lambda: (constraint(ball, ball_slope, 1e-6),), start=10.0 * ONES),
-    "integers": Program("integers and 0-d arrays", lambda: (constraint(lambda x, k: np.array(ball(x)), lambda x, k: list(2.0 * x), 1),)),
+    "integers": Program(
+        "integers and 0-d arrays", lambda: (constraint(lambda x, k: np.array(ball(x)), lambda x, k: list(2.0 * x), 1),)
+    ),
 }
 EQUALITIES = {
-    "contradictory": Program("Σx = −1, Σx = 2", lambda: (same(LinearConstraint(ONES, -1.0)), same(LinearConstraint(ONES, 2.0))), feasible=False),
+    "contradictory": Program(
+        "Σx = −1, Σx = 2",
+        lambda: (same(LinearConstraint(ONES, -1.0)), same(LinearConstraint(ONES, 2.0))),
+        feasible=False,
+    ),
     "redundant": Program("the same three times", lambda: (same(LinearConstraint(ONES, 1.0)),) * 3),
-    "more than variables": Program("six through one point", lambda: tuple(same(LinearConstraint(np.arange(N) ** i * 1.0, float(np.sum(np.arange(N) ** i * 0.5)))) for i in range(6))),
+    "more than variables": Program(
+        "six through one point",
+        lambda: tuple(
+            same(LinearConstraint(np.arange(N) ** i * 1.0, float(np.sum(np.arange(N) ** i * 0.5)))) for i in range(6)
+        ),
+    ),
     "no points": Program("‖x‖² = −1", lambda: (constraint(ball, ball_slope, -1.0),), feasible=False),
     "vanishing": Program("‖x‖² = 0", lambda: (constraint(ball, ball_slope, 0.0),)),
     "wrong sign": Program("of its gradient", wrong(lambda x, k: -2.0 * x), refused=(WrongGradient,)),

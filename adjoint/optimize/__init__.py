@@ -13,6 +13,7 @@ from .criteria import OptimalityCriteria, SensitivityFilter
 from .derivative_check import WrongGradient
 from .descent import SteepestDescent
 from .differenced import DifferencedHessian
+from .functions import ResidualFunction, ScalarFunction
 from .gauss_newton import GaussNewton
 from .gcmma import Gcmma
 from .inner import Euclidean, InnerProduct, MassMatrix, Weighted
@@ -54,8 +55,10 @@ __all__ = [
     "NewtonCg",
     "OptimalityCriteria",
     "Progress",
+    "ResidualFunction",
     "Result",
     "ResumedElsewhere",
+    "ScalarFunction",
     "SensitivityFilter",
     "Simpl",
     "Stage",

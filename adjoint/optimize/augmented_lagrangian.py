@@ -152,11 +152,11 @@ class AugmentedLagrangian:
             stopped = replace(state, rejected=after.rejected, evaluations=evaluations, ending=after.ending)
             if after.ending is not Status.STUCK:
                 return stopped
-            at = augmented.accepted(state.x)
+            at, evaluations = augmented.accepted(state.x), evaluations + 1
+            stopped = replace(stopped, evaluations=evaluations)
             following = self._updated(subproblem, at)
             if following.penalized.agrees(subproblem.penalized):
                 return stopped
-            evaluations += 1
             subproblem, inner = self._begun(f, at, following)
         return stopped
 

@@ -94,7 +94,8 @@ class OptimalityCriteria:
             if (point := attempt(f, x)) is not None:
                 return self._state(point, state.iteration + 1, state.evaluations + failures + 1, failures)
             x = 0.5 * (state.x + x)
-        return replace(state, rejected=np.full(NEARER, np.nan), ending=Status.FAILED)
+        evaluations = state.evaluations + NEARER
+        return replace(state, rejected=np.full(NEARER, np.nan), evaluations=evaluations, ending=Status.FAILED)
 
     def _state(self, point: Point, iteration: int, evaluations: int, failures: int) -> State:
         x, g, bound = point.x, gradient_of(point), self.constraint.bound

@@ -178,10 +178,14 @@ class ElasticProblem:
         step = self.bounds.clip(x - self.inner.direction(lagrangian)) - x
         return stationarity, self.inner.largest(np.abs(step))
 
+    def differs(self, proposal: Array, x: Array) -> bool:
+        """Whether the proposal is another design than x, by more than rounding."""
+        change = np.abs(proposal - x)
+        change -= STILL * self.span
+        return self.inner.largest(change) > 0.0
+
     def stands(self, state: State) -> Status | None:
         """Why there is no next design; None where there is one."""
-        change = np.abs(state.memory["proposal"] - state.x)
-        change -= STILL * self.span
-        if self.inner.largest(change) > 0.0:
+        if self.differs(state.memory["proposal"], state.x):
             return None
         return Status.INFEASIBLE if state.violation > VIOLATED else Status.STUCK

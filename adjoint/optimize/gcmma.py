@@ -87,8 +87,11 @@ class Gcmma:
             rejected.append(np.nan if at is None else at.point.value)
             rho = model.raised(gaps, x, rho)
             x = model.proposal(rho)
-        ending = Status.FAILED if np.isnan(rejected[-1]) else Status.STUCK
-        return replace(state, rejected=np.array(rejected), ending=ending)
+            if not self._problem.differs(x, state.x):
+                break
+        ending = Status.FAILED if np.isnan(rejected).all() else Status.STUCK
+        evaluations = state.evaluations + len(rejected)
+        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
 
     def _state(self, at: Evaluated, before: State | None, rejected: tuple[float, ...], curvature: Curvature) -> State:
         width = self._problem.width(at.point.x, before, 1.0)

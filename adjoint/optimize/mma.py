@@ -73,7 +73,8 @@ class Mma:
             if (at := self._problem.attempt(f, x)) is not None:
                 return self._state(at, state, failures)
             x = 0.5 * (state.x + x)
-        return replace(state, rejected=np.full(NEARER, np.nan), ending=Status.FAILED)
+        evaluations = state.evaluations + NEARER
+        return replace(state, rejected=np.full(NEARER, np.nan), evaluations=evaluations, ending=Status.FAILED)
 
     def _state(self, at: Evaluated, before: State | None, failures: int) -> State:
         # What failed lies as far away as x went too far: poles there keep the next proposals from it.

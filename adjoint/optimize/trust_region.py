@@ -101,8 +101,9 @@ class TrustRegion:
                 kept["products"] = np.array(state.memory["products"] + spent)
                 return self._accepted(state, trial, step, length, rejected, kept)
             rejected.append(np.nan if trial is None else trial.value)
-        evaluations = state.evaluations + len(rejected)
-        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=Status.STUCK)
+        failed = len(rejected) > 0 and bool(np.isnan(rejected).all())
+        ending, evaluations = Status.FAILED if failed else Status.STUCK, state.evaluations + len(rejected)
+        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
 
     def _tolerance(self, state: State) -> float:
         """‖∇q‖ at which iterations end: min(½, (‖g‖/‖g₀‖)^exponent) ‖g‖, without what bounds hold."""

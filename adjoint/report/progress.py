@@ -127,7 +127,7 @@ class ProgressLine:
 
 
 def _until(k: Array, values: Array, tolerance: float) -> float:
-    """Iterations until values falls to the tolerance on the line through log values over k; inf where it does not, or no line fits."""
+    """Iterations until values falls to the tolerance on a line through their logarithms; inf where none fits."""
     known = np.isfinite(values) & (values > 0.0)
     if not (tolerance > 0.0 and known[-1] and known.sum() >= FEWEST):
         return np.inf
