@@ -92,7 +92,8 @@ class Told:
 
 
 def bowl(x, k=1):
-    return 0.5 * float(np.sum(H[: x.size] * (x - A[: x.size]) ** 2))
+    with np.errstate(over="ignore"):
+        return 0.5 * float(np.sum(H[: x.size] * (x - A[: x.size]) ** 2))
 
 
 def slope(x, k=1):
@@ -178,9 +179,10 @@ LIARS = {
     "one component zero in a region": lying("a branch forgets one", beyond(INSIDE, scaled(ONE), slope)),
     "stale": lying("the gradient of the start, always", lambda x, k: slope(START)),
     "tiny variable": lying(
-        "one component zero, of a variable that is all but zero at the start",
+        "one component zero, of a variable that is all but zero at the start, in units that its bounds tell",
         scaled(np.array([0.0, 1.0, 1.0, 1.0])),
         start=np.array([1e-9, 1.0, 1.0, 1.0]),
+        bounds=Box(-5.0, 5.0),
         **UNSURE,
     ),
 }
@@ -263,10 +265,23 @@ def barrier(x, k=1):
         return float(x.sum() - np.log(x).sum())
 
 
+def plates(x, k=1):
+    """Of two Young's moduli, Pa, and two Poisson ratios."""
+    with np.errstate(over="ignore", divide="ignore"):
+        return float(0.5 * np.sum((x[:2] / 1e11 - 1.0) ** 2) + 1.0 / (1.0 - x[2] ** 2) + np.exp(x[3]) - x[3])
+
+
+def plates_slope(x, k=1):
+    with np.errstate(over="ignore", divide="ignore"):
+        moduli = (x[:2] / 1e11 - 1.0) / 1e11
+        return np.array([*moduli, 2.0 * x[2] / (1.0 - x[2] ** 2) ** 2, np.exp(x[3]) - 1.0])
+
+
 def shape(value, gradient, reason, truth=None, **changes):
     return Adversary(reason, value, gradient, truth or (lambda x: gradient(x, 1)), **changes)
 
 
+SI = np.array([1e11, 1e11, 1.0, 1.0])
 UNITS = np.array([1e8, 1.0, 1e-8, 1e4])
 
 SHAPES = {
@@ -354,6 +369,14 @@ SHAPES = {
         start=START * UNITS,
         size=UNITS,
     ),
+    "moduli and ratios": shape(
+        plates,
+        plates_slope,
+        "units that differ by 1e11, and nothing wrong with its gradient",
+        start=np.array([2.1e11, 7e10, 0.3, 0.25]),
+        size=SI,
+        squares=False,
+    ),
     "1e12 and a bowl": shape(lambda x, k: 1e12 + bowl(x), slope, "differences of f are near its rounding"),
     "one variable": shape(bowl, slope, "m = 1", start=START[:1]),
 }
@@ -373,6 +396,13 @@ NOISY = {
     "drifting": breaking("f is another one each time", lambda x, k: bowl(x) + 0.1 * k, **UNSURE),
     "sinking": breaking("f is lower each time, wherever", lambda x, k: 1e3 + bowl(x) - 0.01 * k, **UNSURE),
 }
+
+LIARS["ratio forgotten"] = replace(
+    SHAPES["moduli and ratios"],
+    reason="the gradient of a Poisson ratio is zero, beside moduli in Pa",
+    gradient=lambda x, k: plates_slope(x) * ONE,
+    refused=REFUSED,
+)
 
 FREE = {**LIARS, **BREAKING, **SHAPES, **NOISY}
 

@@ -90,7 +90,7 @@ def within(make, **options):
 
 def slack(adversary):
     """A constraint that never binds."""
-    return LinearConstraint(1.0 / (adversary.size * np.ones(adversary.start.size)), 1e3)
+    return LinearConstraint(1.0 / (adversary.size * np.ones(adversary.start.size)), 1e3 * adversary.start.size)
 
 
 def volume(adversary):

@@ -31,5 +31,8 @@ def minimize(
             f"{type(method).__name__}: got bounds with {type(method.inner).__name__}, whose M is not diagonal: in its "
             "variables a box is no box. Expected Euclidean() or Weighted(...)"
         )
+    x = as_parameters(x, "x")
+    if not method.bounds.holds(x):
+        raise ValueError(f"{type(method).__name__}: the start is outside of the bounds; clip it first")
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
-    return Run(f, as_parameters(x, "x"), method, stop or Stopping(), check, observers).result()
+    return Run(f, x, method, stop or Stopping(), check, observers).result()

@@ -68,20 +68,20 @@ class _Callbacks:
 
     def objective(self, z: Array) -> float:
         """f."""
-        return self._kept(lambda: self.run.value(z), np.nan)
+        return self._kept(lambda: self.run.value(z), 0.0)
 
     def gradient(self, z: Array) -> Array:
         """df/dz, (m,)."""
         self.latest[:] = [np.array(z)]
-        return self._kept(lambda: self.run.gradient(z), np.full(z.size, np.nan))
+        return self._kept(lambda: self.run.gradient(z), np.zeros(z.size))
 
     def constraints(self, z: Array) -> Array:
         """c, (k,)."""
-        return self._kept(lambda: self.run.excesses(z), np.full(self.run.number, np.nan))
+        return self._kept(lambda: self.run.excesses(z), np.zeros(self.run.number))
 
     def jacobian(self, z: Array) -> Array:
         """dc/dz, row by row, (k m,)."""
-        return self._kept(lambda: self.run.slopes(z).ravel(), np.full(self.run.number * z.size, np.nan))
+        return self._kept(lambda: self.run.slopes(z).ravel(), np.zeros(self.run.number * z.size))
 
     def intermediate(self, *_: float) -> bool:
         """Called once an iteration, when the gradient of the iterate has just been asked for."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..factor.counting import Counts, collecting
-from ..factor.errors import SolveError
-from ..optimize import Result, State, Status, Stopping
+from ..factor.errors import NonFinite, SolveError
+from ..optimize import Constraint, Result, State, Status, Stopping
 from ..optimize.constraints import Excess, excess
 from ..optimize.derivative_check import confirmed, require_derivative, risen
 from ..optimize.evaluation import attempt, first_point, gradient_of
@@ -65,6 +65,7 @@ class Run:
     started: float = field(default_factory=time.perf_counter)
     latest: deque[Evaluated] = field(default_factory=lambda: deque(maxlen=LATEST))
     state: State | None = None
+    accepted: Array | None = None
     best: State | None = None
     progress: Progress | None = None
 
@@ -105,8 +106,20 @@ class Run:
             point = trial
         self.evaluations += 1
         both = (*method.constraints, *method.equalities)
-        found = Evaluated(np.array(z, dtype=float), point, excess(both, point) if both else None)
+        found = Evaluated(np.array(z, dtype=float), point, self._constrained(both, point) if both else None)
         self.latest.append(found)
+        return found
+
+    def _constrained(self, constraints: Sequence[Constraint], point: Point) -> Excess:
+        """The constraints at the point; raises NonFinite at the start, Enough later."""
+        try:
+            found = excess(constraints, point)
+            if not np.isfinite(found.values).all():
+                raise NonFinite(f"{type(self.method).__name__}: a constraint is not finite: {found.values}")
+        except SolveError as error:
+            if self.state is None:
+                raise
+            raise Enough(Status.FAILED, error) from error
         return found
 
     def value(self, z: Array) -> float:
@@ -130,7 +143,7 @@ class Run:
         if found is None:
             return np.zeros((0, np.size(z)))
         try:
-            return np.stack([self.root.pull(row) for row in found.gradients])
+            return np.stack([self.root.pull(row) for row in _finite(found.gradients)])
         except SolveError as error:
             raise Enough(Status.FAILED, error) from error
 
@@ -153,7 +166,13 @@ class Run:
         return np.zeros(0) if found.excess is None else found.excess.values
 
     def accept(self, z: Array) -> None:
-        """Report z as the next iterate. Raises Enough where the stopping rules say so."""
+        """Report z as the next iterate. Raises Enough where the stopping rules say so.
+
+        The last one once more is none: trust regions report that after each refused step, and a `change` of zero would
+        pass for convergence.
+        """
+        if self.accepted is not None and np.array_equal(self.accepted, z):
+            return
         found = self.at(z)
         before = self.state
         try:
@@ -167,11 +186,11 @@ class Run:
         if before is None:
             if self.check:
                 require_derivative(self.f, state, self.method.bounds)
-            self.progress = replace(stop.begun(state), factorizations=work, seconds=seconds)
+            self.progress = replace(stop.begun(state, self._steepness(state)), factorizations=work, seconds=seconds)
         else:
             assert self.progress is not None
-            self.progress = stop.followed(self.progress, state, work, seconds)
-        self.state, self.requests = state, 0
+            self.progress = stop.followed(self.progress, state, np.inf, work, seconds)
+        self.state, self.accepted, self.requests = state, found.z, 0
         if self.best is None or self._rank(state) < self._rank(self.best):
             self.best = state
         for observe in self.each:
@@ -184,6 +203,9 @@ class Run:
             return Status.RISEN
         return confirmed(status, self.f, state, first, self.method.bounds) if self.check else status
 
+    def _steepness(self, state: State) -> float:
+        return self.method.inner.dual_norm(self.method.bounds.held(state.x, state.gradient))
+
     def _rank(self, state: State) -> tuple[float, float]:
         return max(state.violation, self.stop.feasibility), state.value
 
@@ -194,6 +216,7 @@ class Run:
         values, violation = self._excesses(found), self._violation(found)
         multipliers, slope = np.zeros(0), g
         if found.excess is not None:
+            _finite(found.excess.gradients)
             multipliers, slope = lagrangian(g, found.excess, count, x, method.bounds, method.inner)
         # P(x − M⁻¹∇L) − x, in M's norm the dual one of ∇L: interior points approach bounds and never stand at them. Not
         # by the difference of designs, in which small steps would vanish.
@@ -228,3 +251,11 @@ class Run:
             raise KeyboardInterrupt
         spent = replace(self.progress, factorizations=self.counts.numeric, seconds=time.perf_counter() - self.started)
         return Result(self.best, self.state, status, cause, spent)
+
+
+def _finite(slopes: Array) -> Array:
+    """The gradients of constraints; raises NonFinite."""
+    bad = np.flatnonzero(~np.isfinite(slopes).all(axis=1))
+    if bad.size:
+        raise NonFinite(f"the gradient of constraint {bad[0]} is not finite")
+    return slopes

@@ -50,6 +50,8 @@ class TrustConstr:
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""
+        if len(self.equalities) > run.start.size:
+            raise ValueError(f"TrustConstr: got {len(self.equalities)} equalities of {run.start.size} variables")
         lower = [-np.inf] * len(self.constraints) + [0.0] * len(self.equalities)
         curvature = scipy.optimize.BFGS()
         both = scipy.optimize.NonlinearConstraint(run.excesses, lower, 0.0, jac=run.slopes, hess=curvature)
@@ -58,6 +60,7 @@ class TrustConstr:
         with warnings.catch_warnings():
             # What is linear has no curvature: its approximation is zero from the start, and stays so.
             warnings.filterwarnings("ignore", message="delta_grad == 0.0")
+            warnings.filterwarnings("ignore", message="Singular Jacobian matrix")  # It goes on by other factors.
             return _minimized(run, "trust-constr", second, options, (both,) if lower else ())
 
 

@@ -39,7 +39,8 @@ class Term:
         """w ∇c of a constraint that is none."""
         if self.valued is None or isinstance(self.constraint, StateConstraint):
             return []
-        return [w[0] * self.valued.gradient]
+        slope = np.asarray(self.valued.gradient, dtype=float)
+        return [w[0] * slope]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from .augmented import Augmented, Measured, Penalized, measured
 from .bounds import Box
 from .constraints import Constraint
 from .evaluation import first_point, gradient_of
+from .inner import InnerProduct
 from .nested import packed, unpacked
 from .state import Algorithm, Function, State
 from .state_constraints import StateConstraints
@@ -122,6 +123,11 @@ class AugmentedLagrangian:
         return self.algorithm.bounds
 
     @property
+    def inner(self) -> InnerProduct:
+        """That of the inner algorithm."""
+        return self.algorithm.inner
+
+    @property
     def _all(self) -> tuple[Constraint | StateConstraints, ...]:
         return (*self.constraints, *self.equalities)
 
@@ -130,7 +136,7 @@ class AugmentedLagrangian:
         point = first_point(f, x, self.bounds, "AugmentedLagrangian")
         at = measured(self._all, point)
         equal = self._equal(at)
-        rho = self.penalty or _first_penalty(at, equal)
+        rho = self.penalty or _first_penalty(at, equal, self.inner)
         unsolved = _Subproblem(Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf)
         subproblem, inner = self._begun(f, at, unsolved)
         return _state(at, subproblem.penalized, inner, subproblem.remembered | packed(inner), 0, 1)
@@ -192,14 +198,14 @@ class AugmentedLagrangian:
         return replace(subproblem, penalized=Penalized(lam, penalty, old.equal), measure=measure)
 
 
-def _first_penalty(at: Measured, equal: Array) -> float:
+def _first_penalty(at: Measured, equal: Array, inner: InnerProduct) -> float:
     """ρ = 2 |f| / ‖c₊‖², between 10⁻⁶ |f| and 10 |f|: the violation then costs |f|.
 
     |f| is at least max|x_i ∂f/∂x_i|, for f may be zero by chance.
     """
     violated = np.where(equal, at.values, np.maximum(at.values, 0.0))
     g = gradient_of(at.point)
-    size = max(abs(at.point.value), float(np.abs(at.point.x * g).max())) or float(np.abs(g).max()) or 1.0
+    size = max(abs(at.point.value), inner.largest(np.abs(at.point.x * g))) or inner.largest(np.abs(g)) or 1.0
     return size * float(np.clip(2.0 / max(dot(violated, violated), 1e-60), 1e-6, 10.0))
 
 

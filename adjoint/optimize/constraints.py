@@ -13,6 +13,9 @@ from ..objectives import Objective
 from ..reduced import Point
 from .state import Function
 
+NOTHING = 1e-100
+"""A bound below this is zero, and no scale of its constraint."""
+
 
 class Valued(Protocol):
     """A number that depends on the design, its derivative on demand; a `Point` is one."""
@@ -179,7 +182,7 @@ def excess(constraints: Sequence[Constraint], point: Point) -> Excess:
         next(block) if isinstance(c, StateConstraint) else c.at(point) for c in constraints
     )
     bounds = np.array([c.bound for c in constraints], dtype=float)
-    scales = np.where(bounds == 0.0, 1.0, np.abs(bounds))
+    scales = np.where(np.abs(bounds) < NOTHING, 1.0, np.abs(bounds))
     values = (np.array([part.value for part in parts]) - bounds) / scales
     return Excess(values, scales, parts)
 

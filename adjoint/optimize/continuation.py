@@ -9,6 +9,7 @@ import numpy as np
 from ..arrays import Array
 from ..design import DesignMap, Identity
 from .bounds import Box
+from .inner import InnerProduct
 from .nested import packed, unpacked
 from .state import Algorithm, Function, State
 from .stopping import Progress, Status, Stopping
@@ -103,6 +104,11 @@ class Continuation:
         return self._first[0]
 
     @property
+    def inner(self) -> InnerProduct:
+        """That of the first stage's algorithm."""
+        return self._first[1].inner
+
+    @property
     def bounds(self) -> Box:
         """Those of the first stage's algorithm."""
         return self._first[1].bounds
@@ -112,7 +118,13 @@ class Continuation:
         self._require(f)
         f, algorithm = self._of(0)
         inner = algorithm.start(f, x)
-        return self._state(inner, inner.iteration, inner.evaluations, 0, self.stages[0].until.begun(inner))
+        return self._state(
+            inner,
+            inner.iteration,
+            inner.evaluations,
+            0,
+            self.stages[0].until.begun(inner, self._steepness(inner, algorithm)),
+        )
 
     def advance(self, f: Function, state: State) -> State:
         """An iteration of the stage's algorithm; the start of the next stage where it is done."""
@@ -128,7 +140,7 @@ class Continuation:
             return self._next(state, inner, evaluations)
         if after.ending is not None:
             return replace(state, rejected=after.rejected, evaluations=evaluations, ending=after.ending)
-        progress = stage.until.followed(progress, after, 0, 0.0)
+        progress = stage.until.followed(progress, after, np.inf, 0, 0.0)
         return self._state(after, state.iteration + 1, evaluations, state.stage, progress)
 
     def _next(self, state: State, before: State, evaluations: int) -> State:
@@ -142,7 +154,9 @@ class Continuation:
         kept = {name: before.memory[name] for name in stage.keep}
         inner = replace(inner, memory={**inner.memory, **kept})
         evaluations += inner.evaluations
-        return self._state(inner, state.iteration + 1, evaluations, index, stage.until.begun(inner))
+        return self._state(
+            inner, state.iteration + 1, evaluations, index, stage.until.begun(inner, self._steepness(inner, algorithm))
+        )
 
     def _state(self, inner: State, iteration: int, evaluations: int, index: int, progress: Progress) -> State:
         remembered = {f"progress.{name}": np.asarray(getattr(progress, name)) for name in PROGRESS}
@@ -155,6 +169,11 @@ class Continuation:
             memory={**packed(inner), **remembered},
             function=self._of(index)[0],
         )
+
+    @staticmethod
+    def _steepness(first: State, algorithm: Algorithm) -> float:
+        """The dual norm of ∇f at the start of a stage."""
+        return algorithm.inner.dual_norm(algorithm.bounds.held(first.x, first.gradient))
 
     def _of(self, index: int) -> tuple[Function, Algorithm]:
         """f and the algorithm of a stage; those of one stage besides the first stay in memory."""

@@ -15,6 +15,7 @@ from ..reduced import Point
 from .bounds import Box
 from .constraints import DesignOnly
 from .evaluation import attempt, first_point, gradient_of
+from .inner import Euclidean
 from .state import Function, State
 from .stopping import Status
 
@@ -70,6 +71,11 @@ class OptimalityCriteria:
             )
         if not 0.0 < self.constraint.bound < np.inf:
             raise ValueError(f"OptimalityCriteria: got a bound of {self.constraint.bound}, expected a positive number")
+
+    @property
+    def inner(self) -> Euclidean:
+        """The Euclidean one: the update multiplies."""
+        return Euclidean()
 
     def start(self, f: Function, x: Array) -> State:
         """The first iteration: the analysis at x and its update; x: (m,), within the bounds."""

@@ -107,8 +107,9 @@ def _sampled(f: Function, state: State, v: Array, bounds: Box) -> tuple[float, f
     for shorter in SHORTER:
         steps = shorter * STEPS
         at = np.concatenate([steps, -steps if central else 2.0 * steps])
-        points = [attempt(f, bounds.clip(state.x + h * v)) for h in at]
-        values = np.array([np.nan if point is None else point.value for point in points])
+        # Of one side, the longer step is twice the shorter one: they have a point in common.
+        points = {h: attempt(f, bounds.clip(state.x + h * v)) for h in dict.fromkeys(at.tolist())}
+        values = np.array([np.nan if (point := points[h]) is None else point.value for h in at.tolist()])
         if np.isfinite(values).all():
             break
     noise = NOISE * float(np.abs(values).max()) / steps[-1]

@@ -13,10 +13,18 @@ from .state import Function
 def attempt(f: Function, x: Array) -> Point | None:
     """f(x), or None where a solve failed or the value is not finite."""
     try:
-        point = f(x)
+        point = f(np.array(x))  # A copy: what a function does to its argument must not move the algorithm.
     except SolveError:
         return None
-    return point if np.isfinite(point.value) else None
+    return point if np.isfinite(value_of(point)) else None
+
+
+def value_of(point: Point) -> float:
+    """f at a point; raises TypeError for what is no real number."""
+    value = np.asarray(point.value)
+    if value.ndim != 0 or value.dtype.kind not in "fiu":
+        raise TypeError(f"the objective returned the value {point.value!r}, expected a real number")
+    return float(value)
 
 
 def gradient_of(point: Point) -> Array:
@@ -29,7 +37,7 @@ def gradient_of(point: Point) -> Array:
     if not np.isfinite(g).all():
         bad = np.flatnonzero(~np.isfinite(g))
         raise NonFinite(f"the gradient of the objective is {g[bad[0]]} at component {bad[0]} ({bad.size} such)")
-    return g
+    return g.astype(float, copy=False)
 
 
 def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:
@@ -40,6 +48,6 @@ def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:
     if not bounds.holds(x):
         raise ValueError(f"{name}: the start is outside of the bounds; clip it first")
     point = f(x)
-    if not np.isfinite(point.value):
+    if not np.isfinite(value_of(point)):
         raise NonFinite(f"{name}: the objective is {point.value} at the start")
     return point

@@ -102,8 +102,12 @@ def minimize(
     """
     run = _Run(f, algorithm, stop or Stopping(), check, Path(checkpoint) if checkpoint is not None else None)
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
+    if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
+        raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
     if run.file is not None:
         run.file.parent.mkdir(parents=True, exist_ok=True)
+        if run.file.is_dir():
+            raise CheckpointError(f"{run.file} is a directory, expected the path of a file")
     at = run.resumed(x) if resume else None
     return run.finished(at or run.begun(x, observers), observers)
 
@@ -125,7 +129,7 @@ class _Run:
             state = _stored(self.algorithm.start(self.f, x))
             if self.check:
                 require_derivative(self.f, state, self.algorithm.bounds)
-        progress = self.stop.begun(state)
+        progress = self.stop.begun(state, self._steepness(state))
         spent = replace(progress, factorizations=counts.numeric, seconds=time.perf_counter() - started)
         at = Checkpoint(state, _light(state), spent, fingerprint(self.algorithm), threads())
         self._note(at, observers)
@@ -139,6 +143,8 @@ class _Run:
             return None
         at, here = read_checkpoint(self.file), threads()
         require_run(self.file, at, fingerprint(self.algorithm), x)
+        if at.state.ending is Status.FAILED:  # What failed may work by now.
+            at = replace(at, state=replace(at.state, ending=None))
         if other := {name: (n, here[name]) for name, n in at.threads.items() if here.get(name, n) != n}:
             changed = ", ".join(f"{name}: {was}, now {now}" for name, (was, now) in other.items())
             warnings.warn(
@@ -165,8 +171,13 @@ class _Run:
             state = _stored(self._advanced(at))
         work = at.progress.factorizations + counts.numeric
         seconds = at.progress.seconds + time.perf_counter() - started
-        progress = self.stop.followed(at.progress, state, work, seconds)
+        steepness = self._steepness(state) if state.stage != at.state.stage else np.inf
+        progress = self.stop.followed(at.progress, state, steepness, work, seconds)
         return replace(at, state=state, best=self._better(state, at.best), progress=progress, read=False)
+
+    def _steepness(self, state: State) -> float:
+        """The dual norm of ∇f, without what bounds hold."""
+        return self.algorithm.inner.dual_norm(self.algorithm.bounds.held(state.x, state.gradient))
 
     def _advanced(self, at: Checkpoint) -> State:
         try:
@@ -181,8 +192,9 @@ class _Run:
 
     def _note(self, at: Checkpoint, observers: Sequence[Observer]) -> None:
         if at.state.ending is None or at.state.iteration == 0:
+            shown = _read_only(at.state)
             for observe in observers:
-                observe(at.state)
+                observe(shown)
         if self.file is not None:
             write_checkpoint(self.file, at)
 
@@ -210,4 +222,12 @@ def _light(state: State) -> State:
 
 def _stored(state: State) -> State:
     """The state as it comes back from a file: sums over rows and columns may differ in their last bits."""
-    return replace(state, memory={name: np.asarray(array, order="C") for name, array in state.memory.items()})
+    memory = {name: np.asarray(array, order="C") for name, array in state.memory.items()}
+    return replace(state, value=float(state.value), memory=memory)
+
+
+def _read_only(state: State) -> State:
+    """The state with a design and a gradient that observers cannot change."""
+    x, gradient = state.x.view(), state.gradient.view()
+    x.flags.writeable = gradient.flags.writeable = False
+    return replace(state, x=x, gradient=gradient)

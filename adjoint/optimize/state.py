@@ -9,6 +9,7 @@ import numpy as np
 from ..arrays import Array
 from ..reduced import Point
 from .bounds import Box
+from .inner import InnerProduct
 from .stopping import Status
 
 
@@ -64,6 +65,10 @@ class Algorithm(Protocol):
     @property
     def bounds(self) -> Box:
         """Of the design; every x that f is evaluated at is within."""
+
+    @property
+    def inner(self) -> InnerProduct:
+        """On designs; all sums over a design are its."""
 
     def start(self, f: Function, x: Array) -> State:
         """The first state, at x: one evaluation, one gradient. Raises what f raises; ValueError for an x that is not

@@ -80,19 +80,28 @@ class Stopping:
 
     def __post_init__(self) -> None:
         tolerances = (self.change, self.stationarity, self.absolute, self.projected, self.feasibility, self.improvement)
-        if not (self.iterations >= 1 and min(tolerances) >= 0.0 and self.stall >= 0):
-            raise ValueError(f"Stopping: got {self}, expected at least one iteration and tolerances ≥ 0")
+        sound = all(0.0 <= tolerance < np.inf for tolerance in tolerances) and -np.inf <= self.floor < np.inf
+        if not (self.iterations >= 1 and sound and self.stall >= 0):
+            raise ValueError(f"Stopping: got {self}, expected at least one iteration, finite tolerances ≥ 0")
         if not (self.factorizations > 0.0 and self.seconds > 0.0):
             raise ValueError(f"Stopping: got {self}, expected positive budgets")
 
-    def begun(self, first: "State") -> Progress:
-        """What is remembered from the first state on."""
-        return Progress(first.value, first.stationarity, first.value, first.iteration, first.stage, 0, 0.0)
+    def begun(self, first: "State", steepness: float) -> Progress:
+        """What is remembered from the first state on; steepness: the dual norm of ∇f there, held by bounds.
 
-    def followed(self, progress: Progress, state: "State", factorizations: int, seconds: float) -> Progress:
+        Where constraints are violated that limits the measure that later ones are compared with: a violation, in a
+        measure, is no size of a gradient.
+        """
+        measure = first.stationarity if first.violation <= self.feasibility else min(first.stationarity, steepness)
+        return Progress(first.value, measure, first.value, first.iteration, first.stage, 0, 0.0)
+
+    def followed(
+        self, progress: Progress, state: "State", steepness: float, factorizations: int, seconds: float
+    ) -> Progress:
         """The same after another state, and after so much work in all."""
         if state.stage != progress.stage:  # Another objective, and another measure.
-            first, measure, best, since = state.value, state.stationarity, state.value, state.iteration
+            anew = self.begun(state, steepness)
+            first, measure, best, since = anew.first, anew.stationarity, anew.best, anew.since
         else:
             first, measure, best, since = progress.first, progress.stationarity, progress.best, progress.since
             if state.value < best - self.improvement * abs(best):
