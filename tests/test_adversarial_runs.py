@@ -8,7 +8,7 @@ import pytest
 
 from adjoint import SolveError, WrongGradient
 from adjoint.optimize import Box, Status, SteepestDescent, Stopping, minimize, read_checkpoint
-from tests.adversaries import LIARS, SHAPES, START, A, Adversary, H, N, Telling, bowl, slope
+from tests.adversaries import LIARS, START, A, Adversary, H, N, Telling, bowl, slope
 from tests.test_adversaries import CONTESTANTS, LIMIT, every_run_ends, run
 
 __all__ = ["every_run_ends"]
@@ -419,15 +419,6 @@ def test_what_is_no_rule_or_no_observer_is_an_error_before_the_first_evaluation(
         with pytest.raises((TypeError, ValueError, AttributeError)):
             contestant.run(f, START.copy(), contestant.make(f.adversary), **wrong)
     assert f.evaluations == 0
-
-
-def test_a_change_that_is_small_because_nothing_gets_better_is_no_convergence():
-    """Wolfe's valley: descent creeps to a point that is not stationary."""
-    adversary = SHAPES["valley of Wolfe"]
-    f = Telling(adversary, 5000)
-    stop = Stopping(iterations=400, change=1e-6, stationarity=0.0)
-    result = minimize(f, adversary.start, SteepestDescent(history=1), stop=stop)
-    assert not result.success
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -1,7 +1,7 @@
 """Other packages' optimizers behind our `Result`: known minima, shared solves, honest statuses."""
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -264,6 +264,43 @@ def test_budgets_and_interruptions_end_the_run(name):
 
     result = minimize(Smooth(N), np.zeros(N), made(FREE, name), stop=STOP, each=each)
     assert result.status is Status.INTERRUPTED
+
+
+@pytest.mark.parametrize("constraints", [(), (LinearConstraint(np.ones(2), 1.0),)])
+def test_a_refused_step_of_a_trust_region_is_no_iterate(constraints):
+    """SciPy reports the design after each trial, also where it has not changed: a change of zero is no convergence."""
+    f, states = Rosenbrock(), []
+    stop = Stopping(change=1e-8, iterations=400)
+    result = minimize(f, np.array([-1.2, 1.0]), TrustConstr(constraints), stop=stop, check=False, each=states.append)
+    expected = [0.618795623, 0.381204377] if constraints else [1.0, 1.0]
+    np.testing.assert_allclose(result.x, expected, atol=1e-3)
+    assert all(state.change > 0.0 for state in states)
+    assert len(f.evaluations) == len(set(f.evaluations))
+
+
+@dataclass(eq=False)
+class Rosenbrock:
+    """100 (x₂ − x₁²)² + (1 − x₁)²; remembers where it was evaluated."""
+
+    evaluations: list = field(default_factory=list)
+
+    def __call__(self, x):
+        self.evaluations.append(x.tobytes())
+        return RosenbrockPoint(x)
+
+
+@dataclass(eq=False)
+class RosenbrockPoint:
+    x: np.ndarray
+
+    @property
+    def value(self):
+        return float(100.0 * (self.x[1] - self.x[0] ** 2) ** 2 + (1.0 - self.x[0]) ** 2)
+
+    @property
+    def gradient(self):
+        gap = self.x[1] - self.x[0] ** 2
+        return np.array([-400.0 * self.x[0] * gap - 2.0 * (1.0 - self.x[0]), 200.0 * gap])
 
 
 def test_nlopt_takes_only_algorithms_with_gradients():

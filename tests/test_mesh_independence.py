@@ -26,7 +26,7 @@ def test_iterations_are_constant_in_the_right_product_only(tmp_path: Path, capsy
 
 
 def test_numbers_in_the_documentation_show_what_was_asked_for() -> None:
-    """Constant to one iteration for n = 16 … 512; in the wrong product a quarter more, or twice as many, on each mesh."""
+    """Constant to one iteration for n = 16 … 512; in the wrong product more on each finer mesh."""
     file = Path(__file__).parent.parent / "docs" / "results" / "mesh_independence" / "iterations.json"
     numbers = json.loads(file.read_text())
     assert numbers["n"] == [16, 32, 64, 128, 256, 512]

@@ -34,5 +34,7 @@ def minimize(
     x = as_parameters(x, "x")
     if not method.bounds.holds(x):
         raise ValueError(f"{type(method).__name__}: the start is outside of the bounds; clip it first")
-    observers = tuple(each) if isinstance(each, Sequence) else (each,)
-    return Run(f, x, method, stop or Stopping(), check, observers).result()
+    observers, rules = tuple(each) if isinstance(each, Sequence) else (each,), stop or Stopping()
+    if not (isinstance(rules, Stopping) and all(map(callable, observers))):
+        raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
+    return Run(f, x, method, rules, check, observers).result()

@@ -93,6 +93,6 @@ class _Callbacks:
         if not self.ended:
             try:
                 return compute()
-            except (Exception, KeyboardInterrupt) as error:
+            except BaseException as error:  # Raised again once the package has returned.
                 self.ended.append(error)
         return otherwise

@@ -79,7 +79,7 @@ def _guarded(
             if not ended:
                 try:
                     return function(*arguments)
-                except (Exception, KeyboardInterrupt) as error:
+                except BaseException as error:  # Raised again once the package has returned.
                     ended.append(error)
             optimizer.force_stop()
             return 0.0

@@ -128,10 +128,17 @@ class Run:
 
     def gradient(self, z: Array) -> Array:
         """df/dz, (m,)."""
+        return self.guarded(lambda: self.root.pull(gradient_of(self.at(z).point)))
+
+    def guarded(self, derivative: Callable[[], Array]) -> Array:
+        """A derivative; raises Enough where a solve for it fails, or it is not finite."""
         try:
-            return self.root.pull(gradient_of(self.at(z).point))
+            found = derivative()
+            if not np.isfinite(found).all():
+                raise NonFinite(f"{type(self.method).__name__}: a derivative is not finite")
         except SolveError as error:
             raise Enough(Status.FAILED, error) from error
+        return found
 
     def excesses(self, z: Array) -> Array:
         """Scaled constraints, (k,): inequalities, met where ≤ 0, then equalities."""
@@ -204,7 +211,7 @@ class Run:
         return confirmed(status, self.f, state, first, self.method.bounds) if self.check else status
 
     def _steepness(self, state: State) -> float:
-        return self.method.inner.dual_norm(self.method.bounds.held(state.x, state.gradient))
+        return self.method.inner.dual_norm(state.gradient)
 
     def _rank(self, state: State) -> tuple[float, float]:
         return max(state.violation, self.stop.feasibility), state.value

@@ -57,7 +57,7 @@ class TrustConstr:
         both = scipy.optimize.NonlinearConstraint(run.excesses, lower, 0.0, jac=run.slopes, hess=curvature)
         options = {"maxiter": ENDLESS, "gtol": 1e-14, "xtol": 1e-14, "barrier_tol": 1e-14}
         second = {"hessp": _product(run)} if self.hessian else {"hess": scipy.optimize.BFGS()}
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             # What is linear has no curvature: its approximation is zero from the start, and stays so.
             warnings.filterwarnings("ignore", message="delta_grad == 0.0")
             warnings.filterwarnings("ignore", message="Singular Jacobian matrix")  # It goes on by other factors.
@@ -98,41 +98,57 @@ class LeastSquares:
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""
-
-        def residual(z: Array) -> Array:
-            return np.asarray(run.at(z).point.residual)
-
-        found = scipy.optimize.least_squares(
-            residual,
-            run.start,
-            jac=_jacobian(run, self.dense),
-            bounds=run.box,
-            method="trf",
-            tr_solver="exact" if self.dense else "lsmr",
-            max_nfev=ENDLESS,
-            ftol=None,
-            xtol=1e-15,
-            gtol=1e-15,
-            callback=_callback(run),
-        )
-        run.accept(found.x)
+        lower, upper = run.box
+        some = _Free(run.start, lower < upper)
+        with np.errstate(all="ignore"):  # It finds out by itself what has become infinite.
+            found = scipy.optimize.least_squares(
+                lambda y: np.asarray(run.at(some.all(y)).point.residual),
+                run.start[some.free],
+                jac=_jacobian(run, some, self.dense),
+                bounds=(lower[some.free], upper[some.free]),
+                method="trf",
+                tr_solver="exact" if self.dense else "lsmr",
+                max_nfev=ENDLESS,
+                ftol=None,
+                xtol=1e-15,
+                gtol=1e-15,
+                callback=_callback(run, some.all),
+            )
+        run.accept(some.all(found.x))
         return bool(found.success)
 
 
-def _jacobian(run: Run, dense: bool) -> Callable[[Array], Array | LinearOperator]:
-    def operator(z: Array) -> LinearOperator:
-        point, root = run.at(z).point, run.root
-        shape = (point.residual.size, np.size(z))
+@dataclass(frozen=True, eq=False)
+class _Free:
+    """The variables that are not fixed by their bounds, which least_squares does not take. whole: the start, (m,)."""
+
+    whole: Array
+    free: Array
+
+    def all(self, y: Array) -> Array:
+        """z, (m,), of the free variables."""
+        z = self.whole.copy()
+        z[self.free] = y
+        return z
+
+    def change(self, v: Array) -> Array:
+        """Of z, (m,), by one of the free variables."""
+        change = np.zeros_like(self.whole)
+        change[self.free] = np.ravel(v)
+        return change
+
+
+def _jacobian(run: Run, some: _Free, dense: bool) -> Callable[[Array], Array | LinearOperator]:
+    def operator(y: Array) -> LinearOperator:
+        point, root = run.at(some.all(y)).point, run.root
         return LinearOperator(
-            shape,
-            matvec=lambda v: point.jvp_residual(root.to_x(np.ravel(v))),
-            rmatvec=lambda w: root.pull(point.vjp_residual(np.ravel(w))),
+            (point.residual.size, np.size(y)),
+            matvec=lambda v: run.guarded(lambda: point.jvp_residual(root.to_x(some.change(v)))),
+            rmatvec=lambda w: run.guarded(lambda: root.pull(point.vjp_residual(np.ravel(w))))[some.free],
             dtype=float,
         )
 
-    if not dense:
-        return operator
-    return lambda z: operator(z) @ np.eye(np.size(z))
+    return (lambda y: operator(y) @ np.eye(np.size(y))) if dense else operator
 
 
 def _minimized(
@@ -153,18 +169,18 @@ def _minimized(
         method=method,
         bounds=scipy.optimize.Bounds(lower, upper) if bounded else None,
         constraints=constraints,
-        callback=_callback(run),
+        callback=_callback(run, np.asarray),
         options=dict(options),
     )
     run.accept(found.x)
     return bool(found.success)
 
 
-def _callback(run: Run) -> Callable[..., None]:
+def _callback(run: Run, variables: Callable[[Array], Array]) -> Callable[..., None]:
     """Reports iterates; SciPy passes its result so far to a parameter of this very name, x to others (trust-constr)."""
 
     def accepted(intermediate_result: scipy.optimize.OptimizeResult) -> None:
-        run.accept(intermediate_result.x)
+        run.accept(variables(intermediate_result.x))
 
     return accepted
 

@@ -11,7 +11,7 @@ from ..arrays import Array, dot
 from ..factor.errors import NonFinite
 from ..objectives import Objective, Sum
 from ..reduced import Point
-from .constraints import Constraint, StateConstraint, Valued
+from .constraints import NOTHING, Constraint, StateConstraint, Valued
 from .evaluation import gradient_of
 from .state import Function
 from .state_constraints import Along, StateConstraints
@@ -93,7 +93,7 @@ def _term(constraint: Constraint | StateConstraints, point: Point) -> Term:
     if not np.isfinite(values).all():
         raise NonFinite(f"a constraint ({type(constraint).__name__}) is {values[~np.isfinite(values)][0]}")
     bounds = np.broadcast_to(bounds, values.shape)
-    scales = np.where(bounds == 0.0, 1.0, np.abs(bounds))
+    scales = np.where(np.abs(bounds) < NOTHING, 1.0, np.abs(bounds))
     return Term(constraint, (values - bounds) / scales, scales, valued)
 
 

@@ -173,7 +173,7 @@ class Continuation:
     @staticmethod
     def _steepness(first: State, algorithm: Algorithm) -> float:
         """The dual norm of ∇f at the start of a stage."""
-        return algorithm.inner.dual_norm(algorithm.bounds.held(first.x, first.gradient))
+        return algorithm.inner.dual_norm(first.gradient)
 
     def _of(self, index: int) -> tuple[Function, Algorithm]:
         """f and the algorithm of a stage; those of one stage besides the first stay in memory."""

@@ -18,11 +18,14 @@ SHORTER = (1.0, 1e-2, 1e-4)
 DIFFERENT = 1e-3
 """Relative difference from which on a gradient is wrong."""
 
+BINDING = 1e-3
+"""Scaled distance from its bound below which a constraint with a multiplier binds."""
+
 CLIMBED = 1e-2
 """Part of what a run has gained by which it may end above its best state: not all algorithms descend in every step."""
 
-LEAST = 1e-3
-"""Of the middle size of all variables: those next to zero are moved by that, for their derivative may be wrong too."""
+LEAST = 1e-2
+"""Of the distance of its bounds, for the direction of a variable next to zero: its derivative may be wrong too."""
 
 GAINED = 1e-6
 """Part of what a run has gained that a slope left over may promise."""
@@ -72,7 +75,7 @@ def confirmed(status: Status, f: Function, state: State, first: float, bounds: B
     allowed = GAINED * abs(first - state.value) + NOISE * abs(first)
     if abs(slope - meant) > spread + DIFFERENT * max(abs(slope), abs(meant)) + allowed / STEPS[-1]:
         return Status.INCONSISTENT
-    if status is not Status.STATIONARY or state.multipliers.any():
+    if status is not Status.STATIONARY or np.any((state.multipliers != 0.0) & (state.constraints > -BINDING)):
         return status
     lowest = float(np.fmin.reduce(values, initial=np.inf))
     return Status.SADDLE if lowest < state.value - 4.0 * STEPS[0] * abs(meant) - allowed - rounding else status
@@ -85,12 +88,15 @@ def risen(state: State, best: State, first: float) -> bool:
 
 
 def _direction(x: Array, bounds: Box) -> Array:
-    """±|x_i| with random signs, into the box; variables next to zero move by a part of the middle of the others."""
+    """±|x_i| with random signs, into the box, by a hundredth of its width at least; zeros by the middle of the others.
+
+    Not by more where nothing is known of a variable but its value: units differ.
+    """
     sizes = np.abs(x)
     middle = float(np.median(sizes[sizes > 0.0])) if sizes.any() else 1.0
-    sizes = np.where(sizes > 0.0, np.maximum(sizes, LEAST * middle), middle)
+    sizes = np.where(sizes > 0.0, sizes, middle)
     width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
-    sizes = np.minimum(sizes, np.where(np.isfinite(width), width, np.inf))
+    sizes = np.where(np.isfinite(width), np.clip(sizes, LEAST * width, width), sizes)
     v = sizes * np.random.default_rng(0).choice([-1.0, 1.0], x.size)
     # At a bound, inwards: what is found out there is worth as much.
     v = np.where(x + STEPS[0] * v > bounds.upper, -np.abs(v), v)

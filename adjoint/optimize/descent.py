@@ -9,11 +9,10 @@ from ..arrays import Array
 from ..reduced import Point
 from .barzilai_borwein import BarzilaiBorwein
 from .bounds import Box
-from .evaluation import first_point, gradient_of
+from .evaluation import first_point, given_up, gradient_of
 from .inner import Euclidean, InnerProduct
 from .search import Backtracking, Trial
 from .state import Function, State
-from .stopping import Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +72,7 @@ class SteepestDescent:
         )
         rejected = np.array(trial.rejected)
         if trial.point is None:
-            failed = bool(rejected.size and np.isnan(rejected).all())
-            ending, evaluations = Status.FAILED if failed else Status.STUCK, state.evaluations + rejected.size
+            evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
             return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
         return self._after(state, trial, trial.point)
 

@@ -8,6 +8,10 @@ from ..parameters import as_parameters
 from ..reduced import Point
 from .bounds import Box
 from .state import Function
+from .stopping import Status
+
+NEAR = 1e-10
+"""Relative difference of values up to which a trial has come back to where the search began."""
 
 
 def attempt(f: Function, x: Array) -> Point | None:
@@ -38,6 +42,15 @@ def gradient_of(point: Point) -> Array:
         bad = np.flatnonzero(~np.isfinite(g))
         raise NonFinite(f"the gradient of the objective is {g[bad[0]]} at component {bad[0]} ({bad.size} such)")
     return g.astype(float, copy=False)
+
+
+def given_up(rejected: Array, value: float) -> Status:
+    """The ending of a search whose trials were all refused: FAILED where the last solves failed, STUCK for others.
+
+    rejected: values, nan for failed solves; value: f where they began, which the last trials may have come back to.
+    """
+    told = rejected[~(np.abs(rejected - value) <= NEAR * abs(value))]
+    return Status.FAILED if told.size and np.isnan(told[-1]) else Status.STUCK
 
 
 def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:

@@ -9,9 +9,9 @@ from .approximation import Approximation, Asymptotes, Region
 from .bounds import Box
 from .constraints import Constraint
 from .elastic import Curvature, ElasticProblem, Evaluated
+from .evaluation import given_up
 from .inner import Euclidean, InnerProduct
 from .state import Function, State
-from .stopping import Status
 
 SHARE = 0.1
 """ρ_i at the start, relative to the mean change of g_i by a variable: 2007, section 4."""
@@ -89,7 +89,7 @@ class Gcmma:
             x = model.proposal(rho)
             if not self._problem.differs(x, state.x):
                 break
-        ending = Status.FAILED if np.isnan(rejected).all() else Status.STUCK
+        ending = given_up(np.array(rejected), state.value)
         evaluations = state.evaluations + len(rejected)
         return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
 

@@ -176,18 +176,17 @@ class _Run:
         return replace(at, state=state, best=self._better(state, at.best), progress=progress, read=False)
 
     def _steepness(self, state: State) -> float:
-        """The dual norm of ∇f, without what bounds hold."""
-        return self.algorithm.inner.dual_norm(self.algorithm.bounds.held(state.x, state.gradient))
+        """The dual norm of ∇f: all of it, for bounds that hold it at a start that is not feasible will not for long."""
+        return self.algorithm.inner.dual_norm(state.gradient)
 
     def _advanced(self, at: Checkpoint) -> State:
         try:
             return self.algorithm.advance(self.f, at.state)
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            if not at.read or isinstance(error, SolveError):
+            if not at.read or isinstance(error, SolveError) or not _ours(error):
                 raise
             raise CheckpointError(
-                f"{self.file}: the first iteration after it stopped with {error!r}. Unless that is the "
-                "objective's doing, the file was not written by this algorithm"
+                f"{self.file}: the first iteration after it stopped with {error!r}: not written by this algorithm"
             ) from error
 
     def _note(self, at: Checkpoint, observers: Sequence[Observer]) -> None:
@@ -213,6 +212,15 @@ class _Run:
         if risen(at.state, at.best, at.progress.first):
             return Status.RISEN
         return confirmed(status, self.f, at.state, at.progress.first, self.algorithm.bounds) if self.check else status
+
+
+def _ours(error: Exception) -> bool:
+    """Whether an algorithm raised it, and not what it called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__"))
+    return name.startswith((__package__, "adjoint.arrays"))
 
 
 def _light(state: State) -> State:

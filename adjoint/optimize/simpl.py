@@ -14,11 +14,10 @@ from ..parameters import as_parameters
 from ..reduced import Point
 from .bounds import Box
 from .constraints import DesignOnly
-from .evaluation import first_point, gradient_of
+from .evaluation import first_point, given_up, gradient_of
 from .inner import Euclidean, InnerProduct
 from .search import Backtracking
 from .state import Function, State
-from .stopping import Status
 
 LATENT = 40.0
 """|ψ| stays within: ρ is 0 or 1 to rounding there, and a ψ further out would only take as many steps back."""
@@ -119,8 +118,7 @@ class Simpl:
         )
         rejected = np.array(trial.rejected)
         if trial.point is None:
-            failed = bool(rejected.size and np.isnan(rejected).all())
-            ending, evaluations = Status.FAILED if failed else Status.STUCK, state.evaluations + rejected.size
+            evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
             return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
         return self._after(state, trial.point, self._shifted(psi - trial.alpha * d, shift), trial.alpha, rejected)
 

@@ -87,12 +87,13 @@ class Stopping:
             raise ValueError(f"Stopping: got {self}, expected positive budgets")
 
     def begun(self, first: "State", steepness: float) -> Progress:
-        """What is remembered from the first state on; steepness: the dual norm of ∇f there, held by bounds.
+        """What is remembered from the first state on; steepness: the dual norm of ∇f there.
 
         Where constraints are violated that limits the measure that later ones are compared with: a violation, in a
-        measure, is no size of a gradient.
+        measure, is no size of a gradient. Unless ∇f is zero there, which tells nothing.
         """
-        measure = first.stationarity if first.violation <= self.feasibility else min(first.stationarity, steepness)
+        unlimited = first.violation <= self.feasibility or steepness == 0.0
+        measure = first.stationarity if unlimited else min(first.stationarity, steepness)
         return Progress(first.value, measure, first.value, first.iteration, first.stage, 0, 0.0)
 
     def followed(

@@ -9,10 +9,9 @@ import numpy as np
 from ..arrays import Array
 from ..reduced import Point
 from .bounds import Box
-from .evaluation import attempt, gradient_of
+from .evaluation import attempt, given_up, gradient_of
 from .inner import InnerProduct
 from .state import Function, State
-from .stopping import Status
 
 TRIALS = 40
 """Of one iteration: each is a quarter as long as the last one, 40 leave nothing of a step."""
@@ -101,9 +100,8 @@ class TrustRegion:
                 kept["products"] = np.array(state.memory["products"] + spent)
                 return self._accepted(state, trial, step, length, rejected, kept)
             rejected.append(np.nan if trial is None else trial.value)
-        failed = len(rejected) > 0 and bool(np.isnan(rejected).all())
-        ending, evaluations = Status.FAILED if failed else Status.STUCK, state.evaluations + len(rejected)
-        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
+        refused, evaluations = np.array(rejected), state.evaluations + len(rejected)
+        return replace(state, rejected=refused, evaluations=evaluations, ending=given_up(refused, state.value))
 
     def _tolerance(self, state: State) -> float:
         """‖∇q‖ at which iterations end: min(½, (‖g‖/‖g₀‖)^exponent) ‖g‖, without what bounds hold."""
