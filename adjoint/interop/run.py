@@ -24,29 +24,13 @@ from ..optimize.stopping import Progress
 from ..reduced import Point
 from .method import Method
 from .multipliers import lagrangian
+from .trial import Enough, Evaluated, finite
 
 LATEST = 3
 """Points remembered: optimizers ask for value, gradient and constraints apart, and report an iterate after others."""
 
 PATIENCE = 1000
 """Requests without a new iterate after which a run is stuck: some packages would go on for ever."""
-
-
-class Enough(Exception):
-    """The run has to end, for the reason given."""
-
-    def __init__(self, status: Status, cause: SolveError | None) -> None:
-        super().__init__(status.value)
-        self.status, self.cause = status, cause
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """A point, and its constraints, inequalities first."""
-
-    z: Array
-    point: Point
-    excess: Excess | None
 
 
 @dataclass(eq=False)
@@ -150,7 +134,7 @@ class Run:
         if found is None:
             return np.zeros((0, np.size(z)))
         try:
-            return np.stack([self.root.pull(row) for row in _finite(found.gradients)])
+            return np.stack([self.root.pull(row) for row in finite(found.gradients)])
         except SolveError as error:
             raise Enough(Status.FAILED, error) from error
 
@@ -223,7 +207,7 @@ class Run:
         values, violation = self._excesses(found), self._violation(found)
         multipliers, slope = np.zeros(0), g
         if found.excess is not None:
-            _finite(found.excess.gradients)
+            finite(found.excess.gradients)
             multipliers, slope = lagrangian(g, found.excess, count, x, method.bounds, method.inner)
         # P(x − M⁻¹∇L) − x, in M's norm the dual one of ∇L: interior points approach bounds and never stand at them. Not
         # by the difference of designs, in which small steps would vanish.
@@ -258,11 +242,3 @@ class Run:
             raise KeyboardInterrupt
         spent = replace(self.progress, factorizations=self.counts.numeric, seconds=time.perf_counter() - self.started)
         return Result(self.best, self.state, status, cause, spent)
-
-
-def _finite(slopes: Array) -> Array:
-    """The gradients of constraints; raises NonFinite."""
-    bad = np.flatnonzero(~np.isfinite(slopes).all(axis=1))
-    if bad.size:
-        raise NonFinite(f"the gradient of constraint {bad[0]} is not finite")
-    return slopes

@@ -91,7 +91,7 @@ def minimize(
 ) -> Result:
     """Run the algorithm from x until a stopping rule holds; the best state is returned.
 
-    check: before the first step compare the gradient with differences of f (four evaluations of f, no gradient);
+    check: before the first step compare the gradient with differences of f (up to four evaluations of f, no gradient);
     raises WrongGradient where they differ by more than 1e-3. Once more where the run would end as converged:
     Status.INCONSISTENT, FLAT or SADDLE where differences say that it has not. each: called with every state.
 

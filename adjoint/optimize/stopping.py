@@ -127,9 +127,8 @@ class Stopping:
         if feasible and (small or state.projected < self.projected):
             return Status.STATIONARY
         # An algorithm that found no way on leaves x as it was: that is no convergence.
-        if state.ending is None and self.change > 0.0 and state.change <= self.change:
-            return Status.UNCHANGING if feasible else Status.INFEASIBLE
-        return None
+        still = state.ending is None and self.change > 0.0 and state.change <= self.change
+        return Status.UNCHANGING if still and feasible else None
 
     def _spent(self, state: "State", progress: Progress) -> Status | None:
         if state.iteration >= self.iterations:
