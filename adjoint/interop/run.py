@@ -15,8 +15,9 @@ from ..arrays import Array
 from ..factor.counting import Counts, collecting
 from ..factor.errors import NonFinite, SolveError
 from ..optimize import Constraint, Result, State, Status, Stopping
+from ..optimize.confirmation import confirmed, sized_slope, unconfirmed
 from ..optimize.constraints import Excess, excess
-from ..optimize.derivative_check import confirmed, require_derivative, risen
+from ..optimize.derivative_check import require_derivative
 from ..optimize.evaluation import attempt, first_point, gradient_of
 from ..optimize.roots import Root
 from ..optimize.state import Function
@@ -176,23 +177,32 @@ class Run:
         work, seconds = self.counts.numeric, time.perf_counter() - self.started
         if before is None:
             if self.check:
-                require_derivative(self.f, state, self.method.bounds)
-            self.progress = replace(stop.begun(state, self._steepness(state)), factorizations=work, seconds=seconds)
+                require_derivative(
+                    self.f, state, self.method.bounds, (*self.method.constraints, *self.method.equalities)
+                )
+            self.progress = replace(
+                stop.begun(state, self._steepness(state), sized_slope(state, self.method.bounds, self.method.inner)),
+                factorizations=work,
+                seconds=seconds,
+            )
         else:
             assert self.progress is not None
-            self.progress = stop.followed(self.progress, state, np.inf, work, seconds)
+            self.progress = stop.followed(self.progress, state, np.inf, 0.0, work, seconds)
         self.state, self.accepted, self.requests = state, found.z, 0
         if self.best is None or self._rank(state) < self._rank(self.best):
             self.best = state
         for observe in self.each:
             observe(state)
         if status := stop.reason(state, self.progress):
-            raise Enough(self._confirmed(status, state, self.best, self.progress.first), None)
+            raise Enough(self._confirmed(status, state, self.best, self.progress), None)
 
-    def _confirmed(self, status: Status, state: State, best: State, first: float) -> Status:
-        if status.success and risen(state, best, first):
-            return Status.RISEN
-        return confirmed(status, self.f, state, first, self.method.bounds) if self.check else status
+    def _confirmed(self, status: Status, state: State, best: State, progress: Progress) -> Status:
+        bounds = self.method.bounds
+        if status.success:
+            status = unconfirmed(status, state, best, progress, bounds, self.method.inner)
+        if not (self.check and status.success):
+            return status
+        return confirmed(status, self.f, state, progress.first, bounds)
 
     def _steepness(self, state: State) -> float:
         return self.method.inner.dual_norm(state.gradient)

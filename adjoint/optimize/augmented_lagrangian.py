@@ -131,6 +131,11 @@ class AugmentedLagrangian:
     def _all(self) -> tuple[Constraint | StateConstraints, ...]:
         return (*self.constraints, *self.equalities)
 
+    @property
+    def constrained(self) -> Sequence[Constraint]:
+        """Those that are no vectors."""
+        return [c for c in self._all if not isinstance(c, StateConstraints)]
+
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, the gradients of f and of the augmented function."""
         point = first_point(f, x, self.bounds, "AugmentedLagrangian")

@@ -50,6 +50,11 @@ class Bfgs:
     def _setting(self) -> Setting:
         return Setting("Bfgs", self.inner, self.bounds, self.search, self.first_step)
 
+    @property
+    def constrained(self) -> tuple[()]:
+        """None."""
+        return ()
+
     def start(self, f: Function, x: Array) -> State:
         """The state at x, with H = M⁻¹: one evaluation, one gradient."""
         point = first_point(f, x, self.bounds, "Bfgs")

@@ -73,6 +73,22 @@ class AtDesign:
 
 
 @dataclass(frozen=True, eq=False)
+class OfDesign:
+    """A constraint that knows no state, as one at a point."""
+
+    constraint: DesignOnly
+
+    @property
+    def bound(self) -> float:
+        """The largest value allowed."""
+        return self.constraint.bound
+
+    def at(self, point: Point) -> AtDesign:
+        """c at the point's design."""
+        return AtDesign(self.constraint, point.x)
+
+
+@dataclass(frozen=True, eq=False)
 class LinearConstraint:
     """wᵀx ≤ bound. weights: w, (m,)."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..arrays import Array
 from ..design import DesignMap, Identity
 from .bounds import Box
+from .constraints import Constraint
 from .inner import InnerProduct
 from .nested import packed, unpacked
 from .state import Algorithm, Function, State
@@ -113,6 +114,11 @@ class Continuation:
         """Those of the first stage's algorithm."""
         return self._first[1].bounds
 
+    @property
+    def constrained(self) -> Sequence[Constraint]:
+        """Those of the first stage's algorithm."""
+        return self._first[1].constrained
+
     def start(self, f: Function, x: Array) -> State:
         """The first stage's algorithm at its start."""
         self._require(f)
@@ -123,7 +129,7 @@ class Continuation:
             inner.iteration,
             inner.evaluations,
             0,
-            self.stages[0].until.begun(inner, self._steepness(inner, algorithm)),
+            self.stages[0].until.begun(inner, self._steepness(inner, algorithm), 0.0),
         )
 
     def advance(self, f: Function, state: State) -> State:
@@ -140,7 +146,7 @@ class Continuation:
             return self._next(state, inner, evaluations)
         if after.ending is not None:
             return replace(state, rejected=after.rejected, evaluations=evaluations, ending=after.ending)
-        progress = stage.until.followed(progress, after, np.inf, 0, 0.0)
+        progress = stage.until.followed(progress, after, np.inf, 0.0, 0, 0.0)
         return self._state(after, state.iteration + 1, evaluations, state.stage, progress)
 
     def _next(self, state: State, before: State, evaluations: int) -> State:
@@ -155,7 +161,11 @@ class Continuation:
         inner = replace(inner, memory={**inner.memory, **kept})
         evaluations += inner.evaluations
         return self._state(
-            inner, state.iteration + 1, evaluations, index, stage.until.begun(inner, self._steepness(inner, algorithm))
+            inner,
+            state.iteration + 1,
+            evaluations,
+            index,
+            stage.until.begun(inner, self._steepness(inner, algorithm), 0.0),
         )
 
     def _state(self, inner: State, iteration: int, evaluations: int, index: int, progress: Progress) -> State:
@@ -192,4 +202,4 @@ class Continuation:
 def _progress(state: State) -> Progress:
     """Of the state's stage."""
     first, stationarity, best, since = (state.memory[f"progress.{name}"].item() for name in PROGRESS)
-    return Progress(first, stationarity, best, since, 0, 0, 0.0)
+    return Progress(first, stationarity, best, since, 0.0, 0, 0, 0.0)

@@ -13,7 +13,7 @@ from ..design import DesignMap
 from ..parameters import as_parameters
 from ..reduced import Point
 from .bounds import Box
-from .constraints import DesignOnly
+from .constraints import Constraint, DesignOnly, OfDesign
 from .evaluation import attempt, first_point, gradient_of
 from .inner import Euclidean
 from .state import Function, State
@@ -76,6 +76,11 @@ class OptimalityCriteria:
     def inner(self) -> Euclidean:
         """The Euclidean one: the update multiplies."""
         return Euclidean()
+
+    @property
+    def constrained(self) -> tuple[Constraint, ...]:
+        """The constraint."""
+        return (OfDesign(self.constraint),)
 
     def start(self, f: Function, x: Array) -> State:
         """The first iteration: the analysis at x and its update; x: (m,), within the bounds."""

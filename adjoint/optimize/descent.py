@@ -51,6 +51,11 @@ class SteepestDescent:
                 "projection; expected one that is, such as Weighted(lumped masses)"
             )
 
+    @property
+    def constrained(self) -> tuple[()]:
+        """None."""
+        return ()
+
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, one gradient."""
         point = first_point(f, x, self.bounds, "SteepestDescent")

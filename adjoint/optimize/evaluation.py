@@ -1,5 +1,7 @@
 """f at a trial point: a failed solve, or nan, there means that the step was too long, and is no error."""
 
+from contextvars import ContextVar
+
 import numpy as np
 
 from ..arrays import Array
@@ -10,6 +12,9 @@ from .bounds import Box
 from .state import Function
 from .stopping import Status
 
+REFUSED: ContextVar[SolveError | None] = ContextVar("REFUSED", default=None)
+"""Why the last trial that failed did: for the message of a run that ends so; no algorithm looks at it."""
+
 NEAR = 1e-10
 """Relative difference of values up to which a trial has come back to where the search began."""
 
@@ -18,9 +23,13 @@ def attempt(f: Function, x: Array) -> Point | None:
     """f(x), or None where a solve failed or the value is not finite."""
     try:
         point = f(np.array(x))  # A copy: what a function does to its argument must not move the algorithm.
-    except SolveError:
+    except SolveError as error:
+        REFUSED.set(error)
         return None
-    return point if np.isfinite(value_of(point)) else None
+    if np.isfinite(value := value_of(point)):
+        return point
+    REFUSED.set(NonFinite(f"the objective is {value} at a trial point"))
+    return None
 
 
 def value_of(point: Point) -> float:

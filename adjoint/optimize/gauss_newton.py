@@ -59,6 +59,11 @@ class GaussNewton:
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError("GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped masses)")
 
+    @property
+    def constrained(self) -> tuple[()]:
+        """None."""
+        return ()
+
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, one gradient."""
         point = first_point(f, x, self.bounds, "GaussNewton")

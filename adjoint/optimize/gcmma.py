@@ -1,5 +1,6 @@
 """Globally convergent MMA (GCMMA): conservative approximations, a monotone objective, feasible designs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -67,6 +68,11 @@ class Gcmma:
     def _problem(self) -> ElasticProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
         return ElasticProblem("Gcmma", self.constraints, self.bounds, *settings)
+
+    @property
+    def constrained(self) -> Sequence[Constraint]:
+        """All of them."""
+        return self.constraints
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x, and the proposal that follows from it: one evaluation, one gradient of f and each c."""

@@ -49,6 +49,11 @@ class Lbfgs:
     def _setting(self) -> Setting:
         return Setting("Lbfgs", self.inner, self.bounds, self.search, self.first_step)
 
+    @property
+    def constrained(self) -> tuple[()]:
+        """None."""
+        return ()
+
     def start(self, f: Function, x: Array) -> State:
         """The state at x, without pairs: one evaluation, one gradient."""
         point = first_point(f, x, self.bounds, "Lbfgs")

@@ -1,5 +1,6 @@
 """The method of moving asymptotes (MMA): many variables, few constraints, one evaluation an iteration."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -58,6 +59,11 @@ class Mma:
     def _problem(self) -> ElasticProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
         return ElasticProblem("Mma", self.constraints, self.bounds, *settings)
+
+    @property
+    def constrained(self) -> Sequence[Constraint]:
+        """All of them."""
+        return self.constraints
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x, and the proposal that follows from it: one evaluation, one gradient of f and each c."""

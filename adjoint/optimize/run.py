@@ -13,10 +13,15 @@ from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
 from .archive import CheckpointError
 from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
-from .derivative_check import confirmed, require_derivative, risen
+from .confirmation import confirmed, sized_slope, unconfirmed
+from .derivative_check import require_derivative
+from .evaluation import REFUSED, attempt
 from .fingerprint import fingerprint
 from .state import Algorithm, Function, State
 from .stopping import Progress, Status, Stopping
+
+SAME = 1e-6
+"""Relative difference of values up to which an objective is the one of a restart file."""
 
 Observer = Callable[[State], None]
 """Called with every accepted state: to log, to plot."""
@@ -128,8 +133,8 @@ class _Run:
         with collecting(counts):
             state = _stored(self.algorithm.start(self.f, x))
             if self.check:
-                require_derivative(self.f, state, self.algorithm.bounds)
-        progress = self.stop.begun(state, self._steepness(state))
+                require_derivative(self.f, state, self.algorithm.bounds, self.algorithm.constrained)
+        progress = self.stop.begun(state, self._steepness(state), self._sized(state))
         spent = replace(progress, factorizations=counts.numeric, seconds=time.perf_counter() - started)
         at = Checkpoint(state, _light(state), spent, fingerprint(self.algorithm), threads())
         self._note(at, observers)
@@ -143,6 +148,8 @@ class _Run:
             return None
         at, here = read_checkpoint(self.file), threads()
         require_run(self.file, at, fingerprint(self.algorithm), x)
+        if self.check:
+            self._require_function(at.state)
         if at.state.ending is Status.FAILED:  # What failed may work by now.
             at = replace(at, state=replace(at.state, ending=None))
         if other := {name: (n, here[name]) for name, n in at.threads.items() if here.get(name, n) != n}:
@@ -152,12 +159,23 @@ class _Run:
             )
         return at
 
+    def _require_function(self, state: State) -> None:
+        """Raise CheckpointError where f at the file's design is not what the file says; not in later stages."""
+        point = None if state.stage else attempt(self.f, state.x)
+        now, then = state.value if point is None else point.value, state.value
+        if not abs(now - then) <= SAME * max(abs(now), abs(then)):
+            raise CheckpointError(
+                f"{self.file}: the restart file of another objective: at its design that was {then:.8g}, and is "
+                f"{now:.8g}. Begin anew with another path; check=False goes on regardless"
+            )
+
     def finished(self, at: Checkpoint, observers: Sequence[Observer]) -> Result:
         """Go on to the end."""
         try:
             while True:
                 if status := self._reason(at):
-                    return Result(at.best, at.state, status, None, at.progress)
+                    cause = REFUSED.get() if status is Status.FAILED else None
+                    return Result(at.best, at.state, status, cause, at.progress)
                 at = self._next(at)
                 self._note(at, observers)
         except KeyboardInterrupt:
@@ -171,13 +189,16 @@ class _Run:
             state = _stored(self._advanced(at))
         work = at.progress.factorizations + counts.numeric
         seconds = at.progress.seconds + time.perf_counter() - started
-        steepness = self._steepness(state) if state.stage != at.state.stage else np.inf
-        progress = self.stop.followed(at.progress, state, steepness, work, seconds)
+        first = (self._steepness(state), self._sized(state)) if state.stage != at.state.stage else (np.inf, 0.0)
+        progress = self.stop.followed(at.progress, state, *first, work, seconds)
         return replace(at, state=state, best=self._better(state, at.best), progress=progress, read=False)
 
     def _steepness(self, state: State) -> float:
         """The dual norm of ∇f: all of it, for bounds that hold it at a start that is not feasible will not for long."""
         return self.algorithm.inner.dual_norm(state.gradient)
+
+    def _sized(self, state: State) -> float:
+        return sized_slope(state, self.algorithm.bounds, self.algorithm.inner)
 
     def _advanced(self, at: Checkpoint) -> State:
         try:
@@ -209,9 +230,11 @@ class _Run:
         status = self.stop.reason(at.state, at.progress)
         if status is None or not status.success:
             return status
-        if risen(at.state, at.best, at.progress.first):
-            return Status.RISEN
-        return confirmed(status, self.f, at.state, at.progress.first, self.algorithm.bounds) if self.check else status
+        bounds, inner = self.algorithm.bounds, self.algorithm.inner
+        status = unconfirmed(status, at.state, at.best, at.progress, bounds, inner)
+        if not (self.check and status.success):
+            return status
+        return confirmed(status, self.f, at.state, at.progress.first, bounds)
 
 
 def _ours(error: Exception) -> bool:

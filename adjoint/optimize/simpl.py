@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..parameters import as_parameters
 from ..reduced import Point
 from .bounds import Box
-from .constraints import DesignOnly
+from .constraints import Constraint, DesignOnly, OfDesign
 from .evaluation import first_point, given_up, gradient_of
 from .inner import Euclidean, InnerProduct
 from .search import Backtracking
@@ -90,6 +90,11 @@ class Simpl:
     def bounds(self) -> Box:
         """0 ≤ ρ ≤ 1."""
         return Box(0.0, 1.0)
+
+    @property
+    def constrained(self) -> tuple[Constraint, ...]:
+        """The constraint."""
+        return (OfDesign(self.constraint),)
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x, (m,), shifted to the volume: one evaluation, one gradient."""

@@ -1,8 +1,8 @@
 """Where a run stands: one frozen record for all algorithms, and what an algorithm is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from ..reduced import Point
 from .bounds import Box
 from .inner import InnerProduct
 from .stopping import Status
+
+if TYPE_CHECKING:
+    from .constraints import Constraint
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +72,10 @@ class Algorithm(Protocol):
     @property
     def inner(self) -> InnerProduct:
         """On designs; all sums over a design are its."""
+
+    @property
+    def constrained(self) -> "Sequence[Constraint]":
+        """Its constraints, equalities too, whose gradients are to be checked."""
 
     def start(self, f: Function, x: Array) -> State:
         """The first state, at x: one evaluation, one gradient. Raises what f raises; ValueError for an x that is not

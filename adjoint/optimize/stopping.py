@@ -1,6 +1,6 @@
 """When a run ends, and why: all of it here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,10 @@ class Status(Enum):
     UNBOUNDED = "Stopped: the objective falls without bound; a bound or a regularization is missing."
     INFEASIBLE = "Stopped: the design no longer changes, and the constraints are still violated."
     INCONSISTENT = "Stopped: where the gradient vanishes, differences of the objective do not: the gradient is wrong."
+    UNEVEN = (
+        "Stopped: the gradient is small only beside that of variables of other sizes; give each its unit, by "
+        "inner=Weighted(1 / size**2)."
+    )
     RISEN = "Stopped: the design no longer changes, and is worse than one before: the objective rose on the way."
     SADDLE = "Stopped: the gradient vanishes where the objective still falls nearby: at a saddle point, or a maximum."
     FAILED = "Stopped: a solve failed, or a gradient was not finite, where the algorithm needs it."
@@ -42,13 +46,15 @@ class Progress:
     """What stopping rules remember of a run, besides its states; part of a restart file.
 
     first: f at the start; stationarity: its measure there. best: the lowest value so far; since: the iteration at
-    which that last improved by `Stopping.improvement`. factorizations, seconds: spent so far, in all sessions.
+    which that last improved by `Stopping.improvement`. sized: the first slope in the
+    variables' own sizes. factorizations, seconds: spent so far, in all sessions.
     """
 
     first: float
     stationarity: float
     best: float
     since: int
+    sized: float
     stage: int
     factorizations: int
     seconds: float
@@ -86,28 +92,27 @@ class Stopping:
         if not (self.factorizations > 0.0 and self.seconds > 0.0):
             raise ValueError(f"Stopping: got {self}, expected positive budgets")
 
-    def begun(self, first: "State", steepness: float) -> Progress:
-        """What is remembered from the first state on; steepness: the dual norm of ∇f there.
+    def begun(self, first: "State", steepness: float, sized: float) -> Progress:
+        """What is remembered from the first state on; steepness: the dual norm of ∇f there; sized: see `Progress`.
 
         Where constraints are violated that limits the measure that later ones are compared with: a violation, in a
         measure, is no size of a gradient. Unless ∇f is zero there, which tells nothing.
         """
         unlimited = first.violation <= self.feasibility or steepness == 0.0
         measure = first.stationarity if unlimited else min(first.stationarity, steepness)
-        return Progress(first.value, measure, first.value, first.iteration, first.stage, 0, 0.0)
+        return Progress(first.value, measure, first.value, first.iteration, sized, first.stage, 0, 0.0)
 
     def followed(
-        self, progress: Progress, state: "State", steepness: float, factorizations: int, seconds: float
+        self, progress: Progress, state: "State", steepness: float, sized: float, factorizations: int, seconds: float
     ) -> Progress:
         """The same after another state, and after so much work in all."""
         if state.stage != progress.stage:  # Another objective, and another measure.
-            anew = self.begun(state, steepness)
-            first, measure, best, since = anew.first, anew.stationarity, anew.best, anew.since
-        else:
-            first, measure, best, since = progress.first, progress.stationarity, progress.best, progress.since
-            if state.value < best - self.improvement * abs(best):
-                best, since = state.value, state.iteration
-        return Progress(first, measure, best, since, state.stage, factorizations, seconds)
+            anew = self.begun(state, steepness, sized)
+            return replace(anew, factorizations=factorizations, seconds=seconds)
+        best, since = progress.best, progress.since
+        if state.value < best - self.improvement * abs(best):
+            best, since = state.value, state.iteration
+        return replace(progress, best=best, since=since, factorizations=factorizations, seconds=seconds)
 
     def reason(self, state: "State", progress: Progress) -> Status | None:
         """Why to stop at this state; None to go on."""

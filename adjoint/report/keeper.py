@@ -3,8 +3,10 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 from matplotlib.image import imread
 
 from ..arrays import Array
@@ -15,6 +17,7 @@ from .strip import Designs
 
 FOLDER = "designs"
 """Of a run's directory."""
+LONGEST, FINEST = 20, 4  # aspect of an element; pixels across its shorter side
 
 Picture = Callable[[State], Array]
 """State ↦ the design as (rows, columns) densities in [0, 1], top row first."""
@@ -25,19 +28,24 @@ class DesignKeeper:
     """Keep the designs of a run, each in designs/<iteration>.png of its directory: `minimize(..., each=[keeper])`.
 
     Kept are the last one, those whose iteration is a power of two, and about `most` more, evenly spaced: every one
-    at first, then every second, every fourth, … resume: go on with the designs that are there; those of iterations
-    beyond the state that the run is resumed from are dropped. Else all that are there are. Raises ValueError for
-    what is no design.
+    at first, then every second, every fourth, … picture: state ↦ (rows, columns) densities in [0, 1], top row first.
+    resume: go on with the designs that are there; those of iterations beyond the state that the run is resumed from are
+    dropped. Else all that are there are. aspect: width over height of an element, whose pixels are repeated so that the
+    picture has the proportions of the body, to a few percent. Raises ValueError for what is no design.
     """
 
     directory: Path | str
     picture: Picture
     most: int = 120
     resume: bool = False
+    aspect: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.most >= 1:
-            raise ValueError(f"DesignKeeper: got most={self.most}, expected at least 1")
+        if not (self.most >= 1 and 1 / LONGEST <= self.aspect <= LONGEST):
+            raise ValueError(
+                f"DesignKeeper: got most={self.most}, aspect={self.aspect}, expected at least 1, and an element's width "
+                f"over its height from 1/{LONGEST} to {LONGEST}"
+            )
         object.__setattr__(self, "directory", Path(self.directory).resolve())
         self._folder.mkdir(parents=True, exist_ok=True)
         if not self.resume:
@@ -54,12 +62,18 @@ class DesignKeeper:
             number = state.iteration
             path = self._folder / f"{number:06d}.png"
             aside = path.with_suffix(".part")
-            aside.write_bytes(design_png(self.picture(state)))
+            aside.write_bytes(design_png(self._proportioned(np.asarray(self.picture(state)))))
             os.replace(aside, path)
             every = 1 << (number // self.most).bit_length()
             for k, other in stored(self.directory).items():
                 if k > number or (k < number and k % every and k & (k - 1)):
                     other.unlink()
+
+    def _proportioned(self, design: Array) -> Array:
+        """The design, each element repeated as often as its proportions ask for."""
+        long = Fraction(max(self.aspect, 1.0 / self.aspect)).limit_denominator(FINEST)
+        times = (long.denominator, long.numerator) if self.aspect >= 1.0 else (long.numerator, long.denominator)
+        return design.repeat(times[0], axis=0).repeat(times[1], axis=1) if design.ndim == 2 else design
 
 
 def stored(directory: Path | str) -> dict[int, Path]:

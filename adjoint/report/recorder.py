@@ -45,27 +45,24 @@ class _Session:
 class Recorder:
     """One record for each state it is called with: `minimize(..., each=recorder)`, then `recorder.result(result)`.
 
-    file: the path of a new history, or `HistoryWriter(path, resume=True)` to go on with one: records of iterations
-    beyond the state that the run is resumed from are dropped, counts and seconds go on from the last one that is left.
-    measures: numbers of your own in each record, such as "volume" and "grayness", fractions that have a panel.
+    file: the path of the history. measures: numbers of your own in each record, such as "volume" and "grayness",
+    fractions that have a panel. resume: go on with the history that is there, if there is one, as `minimize(...,
+    resume=True)` does with the run: records of iterations beyond the state that the run is resumed from are dropped,
+    counts and seconds go on from the last one that is left. Without it the file is emptied. Raises ValueError for a file
+    that is no history.
 
     Work is counted, and timed, from `header` on (without one, from when the recorder was made), in the thread that
     made the recorder.
     """
 
-    file: HistoryWriter | Path | str
+    file: Path | str
     measures: Measures | None = None
+    resume: bool = False
+    writer: HistoryWriter = field(init=False, repr=False)
     _session: _Session = field(default_factory=_Session, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.file, HistoryWriter):
-            object.__setattr__(self, "file", HistoryWriter(self.file))
-
-    @property
-    def writer(self) -> HistoryWriter:
-        """Of the history."""
-        assert isinstance(self.file, HistoryWriter)  # Since __post_init__.
-        return self.file
+        object.__setattr__(self, "writer", HistoryWriter(self.file, self.resume))
 
     def header(
         self,

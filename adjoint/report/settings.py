@@ -1,6 +1,12 @@
 """The settings of an algorithm as one line: its name, and each of its numbers and words."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+
+from ..optimize import Stopping
+
+MOST = 8
+"""Entries of a list, such as constraints or stages, that are shown."""
 
 
 def settings(of: object) -> str:
@@ -18,7 +24,26 @@ def _text(value: object) -> str:
         return repr(value)
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, Stopping):
+        return _asked(value)
     if is_dataclass(value):
         text = settings(value)
         return "" if text.endswith("()") and fields(value) else text
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_text(each)}' for name, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return _listed([text for each in value if (text := _text(each))])
     return ""
+
+
+def _listed(texts: list[str]) -> str:
+    """A list of settings, in brackets; "" for none."""
+    more = [f"{len(texts) - MOST} more"] if len(texts) > MOST else []
+    return f"[{', '.join([*texts[:MOST], *more])}]" if texts else ""
+
+
+def _asked(stop: Stopping) -> str:
+    """The rules that are not the default ones."""
+    asked = [(field.name, getattr(stop, field.name), field.default) for field in fields(stop)]
+    inside = ", ".join(f"{name}={_text(value)}" for name, value, default in asked if value != default)
+    return f"Stopping({inside})"

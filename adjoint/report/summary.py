@@ -80,21 +80,30 @@ def final(history: History, name: str) -> Json:
 def tolerance(history: History, name: str) -> float:
     """What a series must fall to for the run to converge; nan where nothing was asked of it.
 
-    That of the KKT residual is relative to the first one of its stage: the last stage's is the one that is shown.
+    That of the KKT residual is relative to the first one of its stage: the last stage's is the one that is shown. Where
+    that stage began with violated constraints, it is relative to no more than the gradient, which no history knows: nan.
     """
     stored = number(entries(history.header, "tolerances").get(name))
     if math.isfinite(stored):
         return stored
     stopping = {key: number(value) for key, value in entries(history.header, "stopping").items()}
     if name == "kkt":
-        stage = history.series("stage")
-        first = history.series("kkt")[np.equal(stage, stage[-1:])][:1]
-        relative = stopping.get("stationarity", math.nan) * (first[0] if first.size else math.nan)
-        asked = np.fmax(relative, stopping.get("absolute", math.nan))
+        relative = stopping.get("stationarity", math.nan)
+        if relative > 0.0:
+            relative *= _first(history, stopping.get("feasibility", math.inf))
+        asked = max(relative, stopping.get("absolute", 0.0))  # nan, where the relative one is.
     else:
         asked = stopping.get(STOPPING.get(name, ""), math.nan)
     constrained = name != "constraint_violation" or history.lists("constraints").size > 0
     return float(asked) if asked > 0.0 and constrained else math.nan
+
+
+def _first(history: History, feasibility: float) -> float:
+    """The KKT residual at the start of the last stage; nan where constraints are violated by more than that."""
+    stage = history.series("stage")
+    starts = np.flatnonzero(np.equal(stage, stage[-1:]))[:1]
+    violated = np.nan_to_num(history.series("constraint_violation")[starts]) > feasibility
+    return float([math.nan, *history.series("kkt")[starts][~violated]][-1])
 
 
 def counted(history: History, name: str) -> int | None:
@@ -137,11 +146,11 @@ def outcome(history: History) -> str:
 
 
 class Verdict(Enum):
-    """The outcome of the gradient check made before the first iteration."""
+    """The outcome of the Taylor test in a history; `minimize` compares the gradient with differences in any case."""
 
     PASSED = "Taylor test passed"
     FAILED = "Taylor test FAILED"
-    ABSENT = "gradient not checked"
+    ABSENT = "no Taylor test recorded"
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +165,7 @@ def badge(history: History) -> Badge:
     """The Taylor test in the header: its verdict and its orders and errors."""
     taylor = entries(history.header, "taylor")
     if not taylor:
-        return Badge(Verdict.ABSENT, ("no Taylor test in this history",))
+        return Badge(Verdict.ABSENT, ("Recorder.header(taylor=adjoint.check(f, x)) records one",))
     orders = ", ".join(f"{order:.2f}" for order in numbers(taylor, "orders"))
     errors = (("relative error", "relative_error"), ("dot-product error", "dot_product_error"))
     found = [f"{words} {number(taylor[name]):.1e}" for words, name in errors if taylor.get(name) is not None]

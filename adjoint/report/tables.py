@@ -10,7 +10,21 @@ from .constrained import name_of
 from .history import History
 from .record import COUNTS, NUMBERS, PHASES, Record, entries, measured, number, numbers
 from .runs import Run
-from .summary import MISSING, badge, brief, counted, done, duration, final, final_seconds, reason, run, show, tolerance
+from .summary import (
+    MISSING,
+    Verdict,
+    badge,
+    brief,
+    counted,
+    done,
+    duration,
+    final,
+    final_seconds,
+    reason,
+    run,
+    show,
+    tolerance,
+)
 
 ENDS = 5  # iterations shown at the beginning and at the end
 MOST_CONSTRAINTS = 30  # in their table
@@ -29,6 +43,7 @@ WORDS = {
     "newton": "Newton iterations",
     "krylov": "Krylov iterations",
 }
+TESTED = {Verdict.PASSED: "passed", Verdict.FAILED: "FAILED", Verdict.ABSENT: MISSING}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +144,7 @@ def _run(run: Run) -> Sequence[str]:
         brief(history.iterations[-1].get("kkt") if history.iterations else None),
         *(show(done(history)), show(final(history, "evaluations"))),
         *(show(counted(history, "numeric")), duration(final_seconds(history)), reason(history)),
-        badge(history).verdict.value.removeprefix("Taylor test ").removeprefix("gradient "),
+        TESTED[badge(history).verdict],
     )
 
 

@@ -1,0 +1,72 @@
+"""What convergence is worth: gradients may vanish because they are wrong, or beside others in another unit."""
+
+import numpy as np
+
+from ..arrays import dot
+from .bounds import Box
+from .derivative_check import DIFFERENT
+from .inner import InnerProduct
+from .sampling import NOISE, STEPS, Samples, direction, sizes
+from .state import Function, State
+from .stopping import Progress, Status
+
+BINDING = 1e-3
+"""Scaled distance from its bound below which a constraint with a multiplier binds."""
+
+CLIMBED = 1e-2
+"""Part of what a run has gained by which it may end above its best state: not all algorithms descend in every step."""
+
+GAINED = 1e-6
+"""Part of what a run has gained that a slope left over may promise."""
+
+UNEVEN = 1e-3
+"""Part of the first, and of what the run has gained, up to which a slope in the variables' own sizes is small."""
+
+
+def sized_slope(state: State, bounds: Box, inner: InnerProduct) -> float:
+    """Σ size_i |g_i|, without what bounds hold: what f would change by if each variable changed by its own size."""
+    held = np.abs(bounds.held(state.x, state.gradient))
+    return float(inner.total((sizes(state.x, bounds) * held)[None, :])[0])
+
+
+def unconfirmed(
+    status: Status, state: State, best: State, progress: Progress, bounds: Box, inner: InnerProduct
+) -> Status:
+    """What convergence means, by what is known already: RISEN above the best state, UNEVEN, or the status itself."""
+    gained = abs(progress.first - best.value)
+    if best.violation <= state.violation and state.value > best.value + CLIMBED * gained + GAINED * abs(best.value):
+        return Status.RISEN
+    if status is not Status.STATIONARY or _binds(state):
+        return status
+    slope = sized_slope(state, bounds, inner)
+    enough = UNEVEN * abs(progress.first - state.value) + NOISE * max(abs(progress.first), abs(state.value))
+    return Status.UNEVEN if slope > UNEVEN * progress.sized and slope > enough else status
+
+
+def confirmed(status: Status, f: Function, state: State, first: float, bounds: Box) -> Status:
+    """What convergence means, by differences of f: the status itself, where they have nothing against it.
+
+    first: f at the start of the run. INCONSISTENT where the slope along a random direction is not g·v; FLAT where f is
+    the same to its last bits next to x as at the start; SADDLE where the gradient vanishes, no constraint binds, and f
+    is lower nearby. All but for rounding, for as much as its own extrapolation changes the slope, and for what would
+    gain a millionth of what the run has gained. Up to four evaluations of f, or of what the state says its f is by now.
+    """
+    v = direction(state.x, bounds)
+    samples = Samples.of(state.function or f, state.x, v, bounds)
+    values = samples.values
+    slope, spread = samples.slope(values, state.value)
+    rounding = 4.0 * float(np.finfo(float).eps) * abs(state.value)
+    if state.value == first and np.all(np.abs(values - state.value) <= rounding):
+        return Status.FLAT
+    meant = dot(state.gradient, v)
+    allowed = GAINED * abs(first - state.value) + NOISE * abs(first)
+    if abs(slope - meant) > spread + DIFFERENT * max(abs(slope), abs(meant)) + allowed / STEPS[-1]:
+        return Status.INCONSISTENT
+    if status is not Status.STATIONARY or _binds(state):
+        return status
+    lowest = float(np.fmin.reduce(values, initial=np.inf))
+    return Status.SADDLE if lowest < state.value - 4.0 * STEPS[0] * abs(meant) - allowed - rounding else status
+
+
+def _binds(state: State) -> bool:
+    return bool(np.any((state.multipliers != 0.0) & (state.constraints > -BINDING)))
