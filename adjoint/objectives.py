@@ -168,7 +168,7 @@ class LeastSquares:
 class Sum:
     """J = Σ_i w_i J_i: one adjoint solve for all of them. weights: w, None for ones.
 
-    Raises ValueError without terms, or with another number of weights.
+    Raises ValueError without terms, or with another number of weights; TypeError for terms that are no objectives.
     """
 
     terms: Sequence[Objective]
@@ -178,6 +178,11 @@ class Sum:
         weights = len(self.terms) if self.weights is None else len(self.weights)
         if weights != len(self.terms) or not self.terms:
             raise ValueError(f"Sum: got {len(self.terms)} terms and {weights} weights, expected as many, at least one")
+        if wrong := [term for term in self.terms if not callable(getattr(term, "value", None))]:
+            raise TypeError(
+                f"Sum: got a {type(wrong[0]).__name__} as a term, expected objectives, their weights apart: "
+                "Sum((J1, J2), (1.0, 2.0))"
+            )
 
     @property
     def _weighted(self) -> list[tuple[float, Objective]]:

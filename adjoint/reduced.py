@@ -122,7 +122,7 @@ class Point:
         if not isinstance(self.solution, TwiceSolution):
             raise TypeError(
                 f"hvp: {type(self.solution).__name__} has no second derivatives: steady problems have. Expected "
-                "methods adjoint and second, or adjoint.optimize.DifferencedHessian(f) in place of f"
+                "methods adjoint and second, or adjoint.DifferencedHessian(f) in place of f"
             )
         return self.solution
 

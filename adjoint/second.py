@@ -92,7 +92,7 @@ STEPPED = "; or adjoint.with_second(residual), which takes complex steps of the 
 def _missing(thing: object, arguments: str, meaning: str, otherwise: str) -> TypeError:
     return TypeError(
         f"{type(thing).__name__} has no method second{arguments}, which a Hessian–vector product needs. Expected the "
-        f"derivative of {meaning}{otherwise}. Without any: adjoint.optimize.DifferencedHessian(f)"
+        f"derivative of {meaning}{otherwise}. Without any: adjoint.DifferencedHessian(f)"
     )
 
 

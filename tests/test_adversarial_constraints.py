@@ -166,7 +166,9 @@ PROGRAMS = {
         "of the constraint", lambda: (constraint(ball, late(6, lambda x: np.nan * x, ball_slope), 1.0),)
     ),
     "drifting": Program(
-        "another one each time", lambda: (constraint(lambda x, k: ball(x) + 0.05 * k, ball_slope, 1.0),)
+        "another one each time",
+        lambda: (constraint(lambda x, k: ball(x) + 0.05 * k, ball_slope, 1.0),),
+        refused=(WrongGradient,),
     ),
     "noisy": Program(
         "with noise of 1e-6", lambda: (constraint(lambda x, k: ball(x) + 1e-6 * np.sin(1e3 * k), ball_slope, 1.0),)

@@ -219,8 +219,10 @@ def test_a_wrong_gradient_of_a_constraint_is_no_success():
     f = Formula(lambda x: float(np.sum(x)), lambda x: [1, 1])
     wrong = Formula(lambda x: float(np.sum(x**2)) - 1.0, lambda x: -2.0 * x)
     algorithm = AugmentedLagrangian(Lbfgs(), [FunctionConstraint(wrong, 0.0)])
-    result = minimize(f, np.array([0.3, -0.4]), algorithm, stop=Stopping(iterations=200, floor=-1e6))
-    assert not result.success
+    start, stop = np.array([0.3, -0.4]), Stopping(iterations=200, floor=-1e6)
+    with pytest.raises(adjoint.WrongGradient, match="constraint 0"):
+        minimize(f, start, algorithm, stop=stop)
+    assert not minimize(f, start, algorithm, stop=stop, check=False).success
 
 
 def test_failed_solves_at_trial_points_shorten_the_step():

@@ -124,7 +124,11 @@ def test_convergence_is_of_the_order_promised(exponent, order):
     assert sizes[-1] <= 1e-6 * sizes[0]
 
 
-@pytest.mark.parametrize(("f", "n"), [(rosenbrock(), 2), (springs(20), 20), (double_well(6), 6)], ids=str)
+@pytest.mark.parametrize(
+    ("f", "n"),
+    [(rosenbrock(), 2), (springs(20), 20), (double_well(6), 6)],
+    ids=["rosenbrock", "springs", "double well"],
+)
 def test_each_trial_is_solved_once_and_refused_ones_have_no_gradient(f, n):
     start, states = np.tile([-1.2, 1.0], n // 2), []
     result = minimize(f, start, NewtonCg(radius=20.0), stop=tight(), check=False, each=states.append)

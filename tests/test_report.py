@@ -425,6 +425,16 @@ def test_a_tolerance_relative_to_the_first_residual_is_that_of_the_last_stage(wr
     assert np.isnan(tolerance(history, "constraint_violation"))  # No constraints.
 
 
+def test_no_tolerance_is_drawn_where_its_reference_is_not_known(written):
+    stopping = {"stationarity": 1e-3, "absolute": 0.02, "feasibility": 1e-6}
+    records = [iteration(k, kkt=9.0, constraint_violation=0.5 * (k == 0), constraints=[0.0]) for k in range(3)]
+    history = written(HEADER | {"tolerances": {}, "stopping": stopping}, *records)
+    assert np.isnan(tolerance(history, "kkt"))  # The gradient limits it, in a norm of the algorithm's.
+    assert "KKT residual" not in [row[0] for row in tables.tolerances(history).rows]
+    absolute = HEADER | {"tolerances": {}, "stopping": stopping | {"stationarity": 0.0}}
+    assert tolerance(written(absolute, *records), "kkt") == 0.02
+
+
 def test_a_stage_begins_with_a_dashed_line(written):
     history = written(HEADER, *(iteration(k, stage=k // 5) for k in range(15)))
     objective = convergence_figure(history, []).axes[0]

@@ -62,6 +62,21 @@ def test_a_new_run_empties_the_designs_and_a_resumed_one_drops_those_beyond(tmp_
 # ---------------------------------------------------------------------------------------------- directories
 
 
+@pytest.mark.parametrize(("aspect", "shape"), [(1.0, (20, 30)), (2.0, (20, 60)), (0.5, (40, 30)), (1.33, (60, 120))])
+def test_kept_designs_have_the_proportions_of_their_elements(tmp_path, aspect, shape):
+    design = np.linspace(0.0, 1.0, 600).reshape(20, 30)
+    DesignKeeper(tmp_path, lambda state: design, aspect=aspect)(state(0))
+    ((_, kept),) = read_designs(tmp_path)
+    assert kept.shape == shape
+    np.testing.assert_allclose(kept[:: shape[0] // 20, :: shape[1] // 30], design, atol=1 / 255)
+
+
+@pytest.mark.parametrize("aspect", [0.0, -1.0, np.nan, 100.0])
+def test_elements_without_proportions_are_refused(tmp_path, aspect):
+    with pytest.raises(ValueError, match="width over its height"):
+        DesignKeeper(tmp_path, picture, aspect=aspect)
+
+
 def stored_run(folder, *records):
     folder.mkdir(parents=True)
     (folder / "history.jsonl").write_text(lines(HEADER, *records))
@@ -158,6 +173,27 @@ def test_the_gap_to_the_best_value_found_falls_to_it():
     best = min(run.history.series("objective").min() for run in several)
     np.testing.assert_allclose(ax.lines[0].get_ydata()[0], 1000 - best)
     assert np.isnan(ax.lines[0].get_ydata()[-1])  # It is the best one.
+
+
+def test_a_run_that_ends_at_zero_has_its_end_at_the_edge_of_a_logarithmic_axis():
+    several = [
+        Run("sinks", history(*(iteration(k, constraint_violation=max(0.0, 2.0 - k)) for k in range(6)))),
+        Run("stays", history(*(iteration(k, constraint_violation=0.5) for k in range(4)))),
+    ]
+    rows = {name.split(";")[0]: panels for name, panels in comparison(several)}
+    ax = Figure().add_subplot()
+    rows["Feasibility"][-1].draw(ax)
+    ends = {line.get_marker(): line.get_xydata()[0] for line in ax.lines if len(line.get_xdata()) == 1}
+    np.testing.assert_allclose(ends["v"], (5, ax.get_ylim()[0]))
+    np.testing.assert_allclose(ends["o"], (3, 0.5))
+
+
+def test_residuals_are_relative_to_that_of_the_first_design_which_meets_the_constraints():
+    start = [iteration(k, kkt=[700.0, 0.5, 0.25][k], constraint_violation=float(k == 0)) for k in range(3)]
+    rows = comparison([Run("a", history(*start)), Run("b", history(*start))])
+    ax = Figure().add_subplot()
+    next(panels for name, panels in rows if name.startswith("Optimality"))[0].draw(ax)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1400.0, 1.0, 0.5])
 
 
 @pytest.mark.parametrize("several", RUNS)

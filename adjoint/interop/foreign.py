@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from ..arrays import Array
 from ..optimize import Result, State, Stopping
+from ..optimize.settings import has, named, require_constraints, require_geometry
 from ..optimize.state import Function
 from ..parameters import as_parameters
 from .method import Method
@@ -24,17 +25,33 @@ def minimize(
     Its own tolerances are off: `stop` ends the run, and only our measures call it a success; where it ends by itself
     before, the status is STALLED or STUCK. A failed solve ends it with FAILED, for other packages cannot go around one.
     Raises what f raises at the start, WrongGradient, and ValueError for bounds with an inner product that is not
-    diagonal: in its variables a box is no box.
+    diagonal: in its variables a box is no box. TypeError for an algorithm of ours, which `adjoint.minimize` runs.
     """
+    _require_method(method)
     if not (method.bounds.everywhere or method.inner.diagonal):
         raise ValueError(
             f"{type(method).__name__}: got bounds with {type(method.inner).__name__}, whose M is not diagonal: in its "
             "variables a box is no box. Expected Euclidean() or Weighted(...)"
         )
     x = as_parameters(x, "x")
-    if not method.bounds.holds(x):
-        raise ValueError(f"{type(method).__name__}: the start is outside of the bounds; clip it first")
+    method.bounds.require(x, type(method).__name__)
     observers, rules = tuple(each) if isinstance(each, Sequence) else (each,), stop or Stopping()
     if not (isinstance(rules, Stopping) and all(map(callable, observers))):
         raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
     return Run(f, x, method, rules, check, observers).result()
+
+
+def _require_method(method: Method) -> None:
+    """Raise TypeError for what is no method of another package, or was given bounds or constraints that are none."""
+    if has(method, "start", "advance"):
+        raise TypeError(
+            f"adjoint.interop.minimize: got {named(method)}, an algorithm of this library: use adjoint.minimize"
+        )
+    if not has(method, "optimize"):
+        raise TypeError(
+            f"adjoint.interop.minimize: got {named(method)}, expected a method such as adjoint.interop.scipy.LBFGSB()"
+        )
+    name = type(method).__name__
+    require_geometry(name, method.bounds, method.inner)
+    for constraints in (method.constraints, method.equalities):
+        require_constraints(name, constraints, ())

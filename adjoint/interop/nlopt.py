@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..optimize import Box, Constraint, Euclidean, InnerProduct
+from ..optimize.settings import require_constraints
 from .run import Run
 
 MET = 1e-9
@@ -16,13 +17,20 @@ MET = 1e-9
 STALLED = 1e-15
 """Relative change of f or z below which NLopt ends by itself: only so that it ends."""
 
+INEQUALITIES = (nlopt.LD_MMA, nlopt.LD_CCSAQ)
+"""Algorithms that take c ≤ bound, and no equalities: https://nlopt.readthedocs.io/en/latest/NLopt_Algorithms."""
+
+EQUALITIES = (nlopt.LD_SLSQP, nlopt.LD_AUGLAG, nlopt.LD_AUGLAG_EQ)
+"""Algorithms that take both."""
+
 
 @dataclass(frozen=True, eq=False)
 class NLopt:
     """One of NLopt's algorithms that use gradients. algorithm: nlopt.LD_MMA, LD_CCSAQ, LD_SLSQP, LD_LBFGS, LD_VAR2, …
 
     NLopt tells of evaluations, not of iterates: those that are better than all before count as iterates here.
-    Raises ValueError for an algorithm without gradients, or where it does not take the constraints given.
+    Raises ValueError for an algorithm without gradients, or where it does not take the constraints given; TypeError for
+    what is no algorithm.
 
     Johnson, The NLopt nonlinear-optimization package, https://nlopt.readthedocs.io.
     """
@@ -34,9 +42,19 @@ class NLopt:
     inner: InnerProduct = field(default_factory=Euclidean)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.algorithm, int):
+            raise TypeError(
+                f"NLopt: got {self.algorithm!r} as the algorithm, expected one of the module's, such as nlopt.LD_MMA"
+            )
         name = nlopt.algorithm_name(self.algorithm)
         if "local, derivative" not in name.lower().replace("(", "").replace("-based", ""):
             raise ValueError(f"NLopt: got {name}, expected a local algorithm that uses gradients, such as nlopt.LD_MMA")
+        for constraints in (self.constraints, self.equalities):
+            require_constraints("NLopt", constraints, ())
+        if self.constraints and self.algorithm not in (*INEQUALITIES, *EQUALITIES):
+            raise ValueError(f"NLopt: got constraints, expected none: {name} takes none; nlopt.LD_MMA and LD_SLSQP do")
+        if self.equalities and self.algorithm not in EQUALITIES:
+            raise ValueError(f"NLopt: got equalities, expected none: {name} takes none; nlopt.LD_SLSQP does")
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether NLopt claims success."""

@@ -18,7 +18,7 @@ ENDLESS = 10**9
 
 @dataclass(frozen=True, eq=False)
 class LBFGSB:
-    """L-BFGS-B of SciPy. memory: pairs it keeps.
+    """L-BFGS-B of SciPy. memory: pairs it keeps. Constraints: `SLSQP`, `TrustConstr`, or our `AugmentedLagrangian`.
 
     Byrd, Lu, Nocedal & Zhu (1995), SIAM J. Sci. Comput. 16, 1190.
     """
@@ -26,8 +26,16 @@ class LBFGSB:
     bounds: Box = field(default_factory=Box)
     inner: InnerProduct = field(default_factory=Euclidean)
     memory: int = 10
-    constraints: tuple[()] = ()
-    equalities: tuple[()] = ()
+
+    @property
+    def constraints(self) -> tuple[()]:
+        """It takes none."""
+        return ()
+
+    @property
+    def equalities(self) -> tuple[()]:
+        """It takes none."""
+        return ()
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""
@@ -93,8 +101,16 @@ class LeastSquares:
     bounds: Box = field(default_factory=Box)
     inner: InnerProduct = field(default_factory=Euclidean)
     dense: bool = True
-    constraints: tuple[()] = ()
-    equalities: tuple[()] = ()
+
+    @property
+    def constraints(self) -> tuple[()]:
+        """It takes none."""
+        return ()
+
+    @property
+    def equalities(self) -> tuple[()]:
+        """It takes none."""
+        return ()
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""

@@ -12,6 +12,7 @@ from .constraints import Constraint
 from .evaluation import first_point, gradient_of
 from .inner import InnerProduct
 from .nested import packed, unpacked
+from .settings import has, named, require_constraints
 from .state import Algorithm, Function, State
 from .state_constraints import StateConstraints
 from .stopping import Status
@@ -107,6 +108,12 @@ class AugmentedLagrangian:
     iterations: int = 100
 
     def __post_init__(self) -> None:
+        if not has(self.algorithm, "start", "advance"):
+            raise TypeError(
+                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as Lbfgs()"
+            )
+        for constraints in (self.constraints, self.equalities):
+            require_constraints("AugmentedLagrangian", constraints, (StateConstraints,))
         if not self._all:
             raise ValueError("AugmentedLagrangian: got no constraints; use the inner algorithm itself")
         if not (self.penalty is None or 0.0 < self.penalty < np.inf):

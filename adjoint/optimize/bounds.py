@@ -9,12 +9,26 @@ from ..arrays import Array
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """lower ≤ x ≤ upper; numbers, or arrays (m,); ±inf where there is no bound. ValueError if none is between."""
+    """lower ≤ x ≤ upper; numbers, or arrays (m,); ±inf where there is no bound.
+
+    Raises ValueError if nothing is between, or for other shapes; TypeError for what are no real numbers.
+    """
 
     lower: float | Array = -np.inf
     upper: float | Array = np.inf
 
     def __post_init__(self) -> None:
+        shapes = {np.shape(side) for side in (self.lower, self.upper)} - {()}
+        if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+            raise ValueError(
+                f"Box: got bounds of shapes {np.shape(self.lower)} and {np.shape(self.upper)}, expected numbers or "
+                "arrays (m,): Box(lower, upper)"
+            )
+        if any(np.asarray(side).dtype.kind not in "fiu" for side in (self.lower, self.upper)):
+            raise TypeError(
+                f"Box: got {self.lower!r} and {self.upper!r}, expected real numbers; -np.inf and np.inf where there is "
+                "no bound"
+            )
         if not np.all(np.asarray(self.lower) <= np.asarray(self.upper)):
             raise ValueError(f"Box: a lower bound exceeds its upper bound, or is nan: got {self.lower}, {self.upper}")
 
@@ -24,12 +38,30 @@ class Box:
         return bool(np.all(np.isneginf(self.lower)) and np.all(np.isposinf(self.upper)))
 
     def clip(self, x: Array) -> Array:
-        """The nearest point of the box (in any diagonal inner product)."""
+        """The nearest point of the box (in any diagonal inner product); raises ValueError for an x of another shape."""
+        self._require_shape(x)
         return np.clip(x, self.lower, self.upper)
 
     def holds(self, x: Array) -> bool:
-        """Whether x is in the box."""
+        """Whether x is in the box; raises ValueError for an x of another shape."""
+        self._require_shape(x)
         return bool(np.all((x >= self.lower) & (x <= self.upper)))
+
+    def require(self, x: Array, name: str) -> None:
+        """Raise ValueError for a start that is not in the box; name: of the algorithm."""
+        if self.holds(x):
+            return
+        i = int(np.flatnonzero(~((x >= self.lower) & (x <= self.upper)))[0])
+        lower, upper = (np.broadcast_to(side, x.shape)[i] for side in (self.lower, self.upper))
+        raise ValueError(
+            f"{name}: the start is outside of the bounds: x[{i}] is {x[i]}, expected {lower} ≤ x[{i}] ≤ {upper}; "
+            "clip it first: bounds.clip(x)"
+        )
+
+    def _require_shape(self, x: Array) -> None:
+        for side in (self.lower, self.upper):
+            if np.shape(side) not in ((), np.shape(x)):
+                raise ValueError(f"Box: got bounds of shape {np.shape(side)}, expected {np.shape(x)}, x's, or numbers")
 
     def blocked(self, x: Array, g: Array) -> Array:
         """Where −g points out of the box at a bound that x stands at, (m,) booleans."""

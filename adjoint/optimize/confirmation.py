@@ -24,9 +24,10 @@ UNEVEN = 1e-3
 
 
 def sized_slope(state: State, bounds: Box, inner: InnerProduct) -> float:
-    """Σ size_i |g_i|, without what bounds hold: what f would change by if each variable changed by its own size."""
-    held = np.abs(bounds.held(state.x, state.gradient))
-    return float(inner.total((sizes(state.x, bounds) * held)[None, :])[0])
+    """Σ size_i |g_i|: what f would fall by if each variable changed by its own size, or as far as its bound."""
+    x, g = state.x, state.gradient
+    room = np.where(g > 0.0, x - bounds.lower, bounds.upper - x)
+    return float(inner.total((np.minimum(sizes(x, bounds), room) * np.abs(g))[None, :])[0])
 
 
 def unconfirmed(

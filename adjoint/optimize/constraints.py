@@ -11,6 +11,8 @@ from ..arrays import Array, dot
 from ..design import DesignMap
 from ..objectives import Objective
 from ..reduced import Point
+from .evaluation import require_point
+from .settings import has, named
 from .state import Function
 
 NOTHING = 1e-100
@@ -90,7 +92,7 @@ class OfDesign:
 
 @dataclass(frozen=True, eq=False)
 class LinearConstraint:
-    """wᵀx ≤ bound. weights: w, (m,)."""
+    """wᵀx ≤ bound. weights: w, (m,); raises ValueError for an x of another shape."""
 
     weights: Array
     bound: float
@@ -111,6 +113,7 @@ class LinearConstraint:
 
     def value(self, x: Array) -> float:
         """wᵀx."""
+        _require_weights(self.weights, x, "LinearConstraint")
         return dot(self.weights, x)
 
     def gradient(self, x: Array) -> Array:
@@ -137,8 +140,10 @@ class DesignConstraint:
         return cls(design, v, fraction * float(v.sum()))
 
     def value(self, x: Array) -> float:
-        """wᵀφ(x)."""
-        return dot(self.weights, self.design(x))
+        """wᵀφ(x); raises ValueError where φ(x) has another shape than w."""
+        p = self.design(x)
+        _require_weights(self.weights, p, "DesignConstraint")
+        return dot(self.weights, p)
 
     def gradient(self, x: Array) -> Array:
         """(∂φ/∂x)ᵀ w."""
@@ -160,20 +165,31 @@ class StateConstraint:
     bound: float
 
     def at(self, point: Point) -> Point:
-        """J at the point's solution."""
+        """J at the point's solution; raises TypeError for a point without."""
+        require_solution(point)
         return point.of(self.objective)
 
 
 @dataclass(frozen=True, eq=False)
 class FunctionConstraint:
-    """c(x) ≤ bound, c a function of its own, such as a `Reduced` of another problem: evaluated once a point."""
+    """c(x) ≤ bound, c a function of its own, such as a `Reduced` of another problem: evaluated once a point.
+
+    function: as f of `minimize`; raises TypeError for what is none, or returns no point.
+    """
 
     function: Function
     bound: float
 
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(
+                f"FunctionConstraint: got {named(self.function)}, expected a function of x, such as "
+                "ScalarFunction(value, gradient)"
+            )
+
     def at(self, point: Point) -> Point:
         """c at the point's design."""
-        return self.function(point.x)
+        return require_point(self.function(point.x), "the function of a FunctionConstraint")
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +209,8 @@ class Excess:
 def excess(constraints: Sequence[Constraint], point: Point) -> Excess:
     """All constraints at a point, in order, those of the state as one block; at least one."""
     of_state = [c for c in constraints if isinstance(c, StateConstraint)]
+    if of_state:
+        require_solution(point)
     block = iter(point.of_each([c.objective for c in of_state]) if of_state else ())
     parts: tuple[Valued, ...] = tuple(
         next(block) if isinstance(c, StateConstraint) else c.at(point) for c in constraints
@@ -201,6 +219,20 @@ def excess(constraints: Sequence[Constraint], point: Point) -> Excess:
     scales = np.where(np.abs(bounds) < NOTHING, 1.0, np.abs(bounds))
     values = (np.array([part.value for part in parts]) - bounds) / scales
     return Excess(values, scales, parts)
+
+
+def require_solution(point: Point) -> None:
+    """Raise TypeError for a point that has no state to constrain."""
+    if not has(point, "of", "of_each"):
+        raise TypeError(
+            f"StateConstraint: f returns {named(point)}, which has no state, expected f to be a Reduced; with "
+            "another f: FunctionConstraint(Reduced(problem, objective, design), bound)"
+        )
+
+
+def _require_weights(weights: Array, p: Array, name: str) -> None:
+    if np.shape(weights) != np.shape(p):
+        raise ValueError(f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the design's")
 
 
 def _volumes(volumes: Array, fraction: float) -> Array:

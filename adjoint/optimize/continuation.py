@@ -12,6 +12,7 @@ from .bounds import Box
 from .constraints import Constraint
 from .inner import InnerProduct
 from .nested import packed, unpacked
+from .settings import has, named, require_kind
 from .state import Algorithm, Function, State
 from .stopping import Progress, Status, Stopping
 
@@ -57,6 +58,13 @@ class Stage:
     keep: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.settings, Mapping):
+            raise TypeError(f'Stage: got {named(self.settings)} as settings, expected a dict, such as {{"beta": 1.0}}')
+        require_kind("Stage", "until", self.until, Stopping)
+        if not (self.rule is None or callable(self.rule)):
+            raise TypeError(f"Stage: got {named(self.rule)} as the rule, expected a function of a State, or None")
+        if isinstance(self.keep, str):
+            raise TypeError(f"Stage: got keep={self.keep!r}, expected a tuple of names, such as ({self.keep!r},)")
         if np.isfinite(self.until.factorizations) or np.isfinite(self.until.seconds):
             raise ValueError("Stage: got a budget of factorizations or seconds; a stage has one of iterations only")
 
@@ -88,12 +96,23 @@ class Continuation:
     stages: Sequence[Stage]
 
     def __post_init__(self) -> None:
+        if not callable(self.build):
+            raise TypeError(
+                f"Continuation: got {named(self.build)} as build, expected a function of a stage's settings that "
+                "returns (f, algorithm)"
+            )
+        several = isinstance(self.stages, Sequence)
+        if wrong := [each for each in self.stages if not isinstance(each, Stage)] if several else [self.stages]:
+            raise TypeError(
+                f"Continuation: got {named(wrong[0])} for stages, expected a tuple of them, such as "
+                '(Stage({"beta": 1.0}), Stage({"beta": 8.0}))'
+            )
         if not self.stages:
             raise ValueError("Continuation: got no stages, expected at least one")
 
     @cached_property
     def _first(self) -> tuple[Function, Algorithm]:
-        return self.build(self.stages[0].settings)
+        return self._built(0)
 
     @cached_property
     def _latest(self) -> dict[int, tuple[Function, Algorithm]]:
@@ -191,8 +210,17 @@ class Continuation:
             return self._first
         if index not in self._latest:
             self._latest.clear()
-            self._latest[index] = self.build(self.stages[index].settings)
+            self._latest[index] = self._built(index)
         return self._latest[index]
+
+    def _built(self, index: int) -> tuple[Function, Algorithm]:
+        """What `build` makes of a stage; raises TypeError for what is no f with an algorithm."""
+        built = self.build(self.stages[index].settings)
+        pair = built if isinstance(built, tuple) and len(built) == 2 else None
+        if pair is None or not (callable(pair[0]) and has(pair[1], "start", "advance")):
+            got = named(built) if pair is None else f"{named(pair[0])} and {named(pair[1])}"
+            raise TypeError(f"Continuation: build returned {got}, expected the pair (f, algorithm) of a stage")
+        return built
 
     def _require(self, f: Function) -> None:
         if f is not self.f:

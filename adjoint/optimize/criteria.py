@@ -16,6 +16,7 @@ from .bounds import Box
 from .constraints import Constraint, DesignOnly, OfDesign
 from .evaluation import attempt, first_point, gradient_of
 from .inner import Euclidean
+from .settings import require_design_constraint, require_geometry
 from .state import Function, State
 from .stopping import Status
 
@@ -69,8 +70,8 @@ class OptimalityCriteria:
                 f"OptimalityCriteria: got move={self.move}, exponent={self.exponent}, width={self.width}; "
                 "expected move > 0, 0 < exponent ≤ 1, 0 < width < 1"
             )
-        if not 0.0 < self.constraint.bound < np.inf:
-            raise ValueError(f"OptimalityCriteria: got a bound of {self.constraint.bound}, expected a positive number")
+        require_design_constraint("OptimalityCriteria", self.constraint)
+        require_geometry("OptimalityCriteria", self.bounds, self.inner)
 
     @property
     def inner(self) -> Euclidean:

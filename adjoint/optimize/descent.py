@@ -12,6 +12,7 @@ from .bounds import Box
 from .evaluation import first_point, given_up, gradient_of
 from .inner import Euclidean, InnerProduct
 from .search import Backtracking, Trial
+from .settings import require_geometry, require_kind
 from .state import Function, State
 
 
@@ -41,6 +42,9 @@ class SteepestDescent:
     first_step: float | None = None
 
     def __post_init__(self) -> None:
+        require_geometry("SteepestDescent", self.bounds, self.inner)
+        require_kind("SteepestDescent", "the search", self.search, Backtracking)
+        require_kind("SteepestDescent", "the steps", self.steps, BarzilaiBorwein)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
             raise ValueError(f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None")
         if not self.history >= 1:

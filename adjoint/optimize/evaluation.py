@@ -9,6 +9,7 @@ from ..factor.errors import NonFinite, SolveError
 from ..parameters import as_parameters
 from ..reduced import Point
 from .bounds import Box
+from .settings import named
 from .state import Function
 from .stopping import Status
 
@@ -32,9 +33,19 @@ def attempt(f: Function, x: Array) -> Point | None:
     return None
 
 
+def require_point(point: Point, what: str) -> Point:
+    """The same; raises TypeError for what is no point. what: returned it."""
+    if not (hasattr(point, "x") and hasattr(point, "value")):
+        raise TypeError(
+            f"{what} returned {named(point)}, expected a Point (x, value, gradient): see ScalarFunction(value, "
+            "gradient), and ScalarFunction.of(f) for an f that returns both"
+        )
+    return point
+
+
 def value_of(point: Point) -> float:
-    """f at a point; raises TypeError for what is no real number."""
-    value = np.asarray(point.value)
+    """f at a point; raises TypeError for what is no real number, and no point."""
+    value = np.asarray(require_point(point, "f").value)
     if value.ndim != 0 or value.dtype.kind not in "fiu":
         raise TypeError(f"the objective returned the value {point.value!r}, expected a real number")
     return float(value)
@@ -67,8 +78,11 @@ def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:
     x = as_parameters(x, "x")
     if x.size == 0:
         raise ValueError(f"{name}: the design is empty, expected at least one variable")
-    if not bounds.holds(x):
-        raise ValueError(f"{name}: the start is outside of the bounds; clip it first")
+    bounds.require(x, name)
+    if not callable(f):
+        raise TypeError(
+            f"{name}: got {named(f)} as f, expected a function of x, such as ScalarFunction(value, gradient)"
+        )
     point = f(x)
     if not np.isfinite(value_of(point)):
         raise NonFinite(f"{name}: the objective is {point.value} at the start")

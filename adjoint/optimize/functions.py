@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array, dot
+from .settings import named
 
 Values = Callable[[Array], float]
 Vectors = Callable[[Array], Array]
@@ -15,38 +16,71 @@ Products = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class ScalarPoint:
-    """A `ScalarFunction` at x: the value at once, the gradient when first asked for."""
+    """A plain function at x: the value at once, the gradient when first asked for."""
 
     x: Array
     value: float
-    function: "ScalarFunction"
+    derivative: Vectors
+    product: Products | None
 
     @cached_property
     def gradient(self) -> Array:
         """df/dx, (m,)."""
-        return np.asarray(self.function.gradient(self.x))
+        return np.array(self.derivative(_read_only(self.x)))
 
     def hvp(self, v: Array) -> Array:
         """(d²f/dx²) v, (m,); raises TypeError where the function was given none."""
-        if self.function.product is None:
+        if self.product is None:
             raise TypeError("ScalarFunction: got no product (x, v) -> H v; see also adjoint.DifferencedHessian")
-        return np.asarray(self.function.product(self.x, v))
+        return np.array(self.product(_read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
 class ScalarFunction:
     """f from a function of x and its gradient: `minimize(ScalarFunction(value, gradient), x, Lbfgs())`.
 
-    value: x (m,) ↦ f; gradient: x ↦ df/dx, (m,); product: (x, v) ↦ (d²f/dx²) v, (m,), for `NewtonCg`.
+    value: x (m,) ↦ f, a number; gradient: x ↦ df/dx, (m,); product: (x, v) ↦ (d²f/dx²) v, (m,), for `NewtonCg`. They
+    get an x that cannot be written to. Where f is not defined value returns nan, or raises a `SolveError`: a step there
+    is too long. Raises TypeError for what are no functions, and for a value that is no number.
     """
 
     value: Values
     gradient: Vectors
     product: Products | None = None
 
+    def __post_init__(self) -> None:
+        _require_function("ScalarFunction", "value", self.value)
+        _require_function("ScalarFunction", "gradient", self.gradient)
+        _require_product(self.product)
+
+    @staticmethod
+    def of(function: Callable[[Array], tuple[float, Array]], product: Products | None = None) -> "JointFunction":
+        """f from one function x ↦ (f, df/dx), called once a point, also where no gradient is asked for."""
+        return JointFunction(function, product)
+
     def __call__(self, x: Array) -> ScalarPoint:
         """f at x."""
-        return ScalarPoint(x, float(self.value(x)), self)
+        return ScalarPoint(x, _number(self.value(_read_only(x))), self.gradient, self.product)
+
+
+@dataclass(frozen=True, eq=False)
+class JointFunction:
+    """What `ScalarFunction.of` returns. function: x (m,) ↦ (f, df/dx)."""
+
+    function: Callable[[Array], tuple[float, Array]]
+    product: Products | None
+
+    def __post_init__(self) -> None:
+        _require_function("ScalarFunction.of", "function", self.function)
+        _require_product(self.product)
+
+    def __call__(self, x: Array) -> ScalarPoint:
+        """f at x; raises TypeError where the function returns something else."""
+        both = self.function(_read_only(x))
+        if not (isinstance(both, tuple) and len(both) == 2):
+            raise TypeError(f"ScalarFunction.of: the function returned {named(both)}, expected the pair (f, gradient)")
+        g = np.array(both[1])
+        return ScalarPoint(x, _number(both[0]), lambda _: g, self.product)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +98,11 @@ class ResidualPoint:
 
     @cached_property
     def jacobian(self) -> Array:
-        """dr/dx, (k, m)."""
-        return np.asarray(self.function.jacobian(self.x))
+        """dr/dx, (k, m); raises ValueError for another shape."""
+        J, expected = np.array(self.function.jacobian(_read_only(self.x))), (self.residual.size, self.x.size)
+        if J.shape != expected:
+            raise ValueError(f"ResidualFunction: jacobian returned an array of shape {J.shape}, expected {expected}")
+        return J
 
     @cached_property
     def gradient(self) -> Array:
@@ -85,12 +122,50 @@ class ResidualPoint:
 class ResidualFunction:
     """f = ½‖r(x)‖² from a function of x and its derivative: `minimize(ResidualFunction(r, J), x, GaussNewton())`.
 
-    residual: x (m,) ↦ r, (k,), in units of its standard deviations; jacobian: x ↦ dr/dx, (k, m).
+    residual: x (m,) ↦ r, (k,), in units of its standard deviations; jacobian: x ↦ dr/dx, (k, m). They get an x that
+    cannot be written to. Raises TypeError for what are no functions, ValueError for other shapes.
     """
 
     residual: Vectors
     jacobian: Vectors
 
+    def __post_init__(self) -> None:
+        _require_function("ResidualFunction", "residual", self.residual)
+        _require_function("ResidualFunction", "jacobian", self.jacobian)
+
     def __call__(self, x: Array) -> ResidualPoint:
         """f at x."""
-        return ResidualPoint(x, np.asarray(self.residual(x), dtype=float), self)
+        r = np.array(self.residual(_read_only(x)), dtype=float)
+        if r.ndim != 1:
+            raise ValueError(f"ResidualFunction: residual returned an array of shape {r.shape}, expected (k,)")
+        return ResidualPoint(x, r, self)
+
+
+def _read_only(x: Array) -> Array:
+    """x for a function of the user's, which would move the algorithm by writing to it."""
+    view = np.asarray(x).view()
+    view.flags.writeable = False
+    return view
+
+
+def _number(value: object) -> float:
+    if isinstance(value, tuple | list):
+        raise TypeError(
+            f"ScalarFunction: value returned {named(value)}, expected a number; ScalarFunction.of(f) takes a function "
+            "that returns (value, gradient)"
+        )
+    number = np.asarray(value)
+    if number.ndim != 0 or number.dtype.kind not in "fiu":
+        shape = f" of shape {number.shape}" if number.ndim else ""
+        raise TypeError(f"ScalarFunction: value returned {named(value)}{shape}, expected a real number")
+    return float(number)
+
+
+def _require_function(name: str, role: str, function: object) -> None:
+    if not callable(function):
+        raise TypeError(f"{name}: got {named(function)} as {role}, expected a function of x")
+
+
+def _require_product(product: object) -> None:
+    if not (product is None or callable(product)):
+        raise TypeError(f"ScalarFunction: got {named(product)} as product, expected a function (x, v) -> H v, or None")

@@ -11,6 +11,7 @@ from .evaluation import first_point
 from .few import FewParameters
 from .inner import Euclidean, InnerProduct
 from .model import Model
+from .settings import require_geometry
 from .state import Function, State
 from .trust_region import TrustRegion
 
@@ -49,6 +50,7 @@ class GaussNewton:
     products: int = 200
 
     def __post_init__(self) -> None:
+        require_geometry("GaussNewton", self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
             raise ValueError(f"GaussNewton: got radius={self.radius}, expected a positive number or None")
         if not (0.0 < self.exponent <= 1.0 and 0.0 <= self.accept < 0.25 and self.products >= 1 and self.few >= 0):

@@ -9,6 +9,7 @@ from .bounds import Box
 from .evaluation import first_point
 from .inner import Euclidean, InnerProduct
 from .model import Model
+from .settings import require_geometry
 from .state import Function, State
 from .trust_region import TrustRegion
 
@@ -41,6 +42,7 @@ class NewtonCg:
     products: int = 200
 
     def __post_init__(self) -> None:
+        require_geometry("NewtonCg", self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
             raise ValueError(f"NewtonCg: got radius={self.radius}, expected a positive number or None")
         if not (0.0 < self.exponent <= 1.0 and 0.0 <= self.accept < 0.25 and self.products >= 1):
@@ -62,7 +64,7 @@ class NewtonCg:
         if not callable(getattr(point, "hvp", None)):
             raise TypeError(
                 f"NewtonCg: {type(point).__name__} has no hvp(v), the product of the Hessian and v; expected a point "
-                "with one, as those of adjoint.Reduced. Without second derivatives: DifferencedHessian(f)"
+                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.DifferencedHessian(f)"
             )
         return self._region.begun(point, self.radius)
 

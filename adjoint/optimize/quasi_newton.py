@@ -11,6 +11,7 @@ from ..reduced import Point
 from .bounds import Box
 from .evaluation import attempt, gradient_of
 from .inner import InnerProduct
+from .settings import require_geometry, require_kind
 from .state import Function, State
 from .stopping import Status
 from .wolfe import Sample, Step, StrongWolfe
@@ -33,7 +34,9 @@ class Setting:
     first_step: float | None
 
     def check(self) -> None:
-        """Raise ValueError for a first step that is none, and for bounds where the projection is no clip."""
+        """Raise ValueError for a first step that is none, and for bounds where the projection is no clip; TypeError."""
+        require_geometry(self.name, self.bounds, self.inner)
+        require_kind(self.name, "the search", self.search, StrongWolfe)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
             raise ValueError(f"{self.name}: got first_step={self.first_step}, expected a positive number or None")
         if not (self.inner.diagonal or self.bounds.everywhere):

@@ -17,6 +17,7 @@ from .constraints import Constraint, DesignOnly, OfDesign
 from .evaluation import first_point, given_up, gradient_of
 from .inner import Euclidean, InnerProduct
 from .search import Backtracking
+from .settings import require_design_constraint, require_geometry, require_kind
 from .state import Function, State
 
 LATENT = 40.0
@@ -79,12 +80,13 @@ class Simpl:
     first_step: float | None = None
 
     def __post_init__(self) -> None:
+        require_design_constraint("Simpl", self.constraint)
+        require_geometry("Simpl", self.bounds, self.inner)
+        require_kind("Simpl", "the search", self.search, Backtracking)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
             raise ValueError(f"Simpl: got first_step={self.first_step}, expected a positive number or None")
         if not self.inner.diagonal:
             raise ValueError(f"Simpl: got the inner product {type(self.inner).__name__}, expected a diagonal one")
-        if not 0.0 < self.constraint.bound < np.inf:
-            raise ValueError(f"Simpl: got a bound of {self.constraint.bound}, expected a positive number")
 
     @property
     def bounds(self) -> Box:

@@ -71,13 +71,11 @@ def _rows(runs: Sequence[Run]) -> list[Row]:
     if np.isfinite(best):
         gaps = [comparable(history) - best for history in histories]
         rows.append(Row("Objective above the best one found", f"objective − {best:.7g}", gaps, True))
-    # Relative, for algorithms measure it in units of their own.
-    rows.append(
-        Row("Optimality", "KKT residual / first", [_relative(history.series("kkt")) for history in histories], True)
-    )
+    words = "Optimality, each algorithm by its own measure: slopes compare, levels do not"
+    rows.append(Row(words, "KKT residual / first", [_relative(history) for history in histories], True))
     violations = [history.series("constraint_violation") for history in histories]
     if any((violation > 0.0).any() for violation in violations):
-        rows.append(Row("Feasibility", "violation of constraints", violations, True))
+        rows.append(Row("Feasibility; a triangle at the edge: none left", "violation of constraints", violations, True))
     return rows
 
 
@@ -102,15 +100,20 @@ def look_of(place: int) -> tuple[str, str]:
     return COLORS[place % len(COLORS)], DASHED[place // len(COLORS) % len(DASHED)]
 
 
-def _relative(y: Array) -> Array:
-    """The values over the first one that is not zero."""
-    known = y[y > 0.0]
-    return y / known[0] if known.size else y
+def _relative(history: History) -> Array:
+    """The KKT residual over its first value that is not zero, of a design that meets the constraints if there is one.
+
+    A violation is in the measures of some algorithms, with a large factor, and not in those of others.
+    """
+    y, violated = history.series("kkt"), np.nan_to_num(history.series("constraint_violation")) > FEASIBLE
+    known = [*y[(y > 0.0) & ~violated], *y[y > 0.0]]
+    return y / known[0] if known else y
 
 
 def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
-    """One line a run, a dot where it ended."""
+    """One line a run, a dot where it ended; a triangle at the edge, where that is zero and the axis has none."""
     shown, ends = np.empty(0), np.empty(0)
+    sunk: list[tuple[float, str]] = []
     found = np.concatenate([np.empty(0), *(y[np.isfinite(y)] for y in row.values)])
     decades = row.decades or bool(found.size and found.min() > 0.0 and found.max() > WIDE_RANGE * found.min())
     least = MOST_DECADES * found.max(initial=0.0) if decades else -np.inf
@@ -120,7 +123,11 @@ def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
         if known.size:
             color, style = look_of(place)
             ax.plot(x, y, style, color=color, linewidth=1.5, label=run.name)
-            ax.plot(x[known[-1:]], y[known[-1:]], "o", color=color, markersize=3.6)
+            end = np.flatnonzero(np.isfinite(x) & np.isfinite(values))[-1]
+            if end == known[-1]:
+                ax.plot(x[end], y[end], "o", color=color, markersize=3.6)
+            else:
+                sunk.append((float(x[end]), color))
             shown, ends = np.append(shown, y[known]), np.append(ends, np.nanmax(x))
     ax.set_ylabel(row.label)
     ax.set_xlabel(along.name)
@@ -129,6 +136,8 @@ def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
         return
     if decades:
         look.logarithmic(ax, shown)
+        for x_end, color in sunk:
+            ax.plot(x_end, ax.get_ylim()[0], "v", color=color, markersize=4.5, clip_on=False)
     else:
         look.linear(ax, shown, row.label)
     _along(ax, ends, along)

@@ -43,8 +43,8 @@ class DesignKeeper:
     def __post_init__(self) -> None:
         if not (self.most >= 1 and 1 / LONGEST <= self.aspect <= LONGEST):
             raise ValueError(
-                f"DesignKeeper: got most={self.most}, aspect={self.aspect}, expected at least 1, and an element's width "
-                f"over its height from 1/{LONGEST} to {LONGEST}"
+                f"DesignKeeper: got most={self.most}, aspect={self.aspect}, expected at least 1, and an element's "
+                f"width over its height from 1/{LONGEST} to {LONGEST}"
             )
         object.__setattr__(self, "directory", Path(self.directory).resolve())
         self._folder.mkdir(parents=True, exist_ok=True)

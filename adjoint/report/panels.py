@@ -16,6 +16,13 @@ from .summary import badge, change, tolerance
 from .times import times
 
 WIDE_RANGE = 30.0  # ratio of the largest to the least objective from which a linear axis hides the end
+STEPS = {
+    "OptimalityCriteria": "move limit",
+    **dict.fromkeys(("Mma", "Gcmma"), "asymptotes, over the bounds"),
+    **dict.fromkeys(("NewtonCg", "GaussNewton"), "length of the step"),
+    **dict.fromkeys(("SteepestDescent", "Bfgs", "Lbfgs", "Simpl"), "step over its direction"),
+}
+"""What an algorithm calls a step."""
 MOST_MEASURES = 4  # of the user's own that are drawn
 MOST_DECADES = 1e-14  # least value over the largest on an axis of residuals
 
@@ -92,7 +99,8 @@ def steps(ax: Axes, history: History) -> None:
     _decades(ax, history, ("step", "change"))
     step = _positive(history, "step")
     if np.isfinite(step).any():
-        look.dots(ax, history.numbers, step, "step", look.ORANGE, ".")
+        algorithm = str(history.header.get("algorithm") or "").split("(")[0]
+        look.dots(ax, history.numbers, step, STEPS.get(algorithm, "step"), look.ORANGE, ".")
     look.line(ax, history.numbers, _positive(history, "change"), "design change", look.BLUE)
     _tolerance(ax, history, "change", look.BLUE)
     look.iterations_along(ax, history)

@@ -48,8 +48,8 @@ class Recorder:
     file: the path of the history. measures: numbers of your own in each record, such as "volume" and "grayness",
     fractions that have a panel. resume: go on with the history that is there, if there is one, as `minimize(...,
     resume=True)` does with the run: records of iterations beyond the state that the run is resumed from are dropped,
-    counts and seconds go on from the last one that is left. Without it the file is emptied. Raises ValueError for a file
-    that is no history.
+    counts and seconds go on from the last one that is left. Without it the file is emptied. Raises ValueError for
+    what is no history.
 
     Work is counted, and timed, from `header` on (without one, from when the recorder was made), in the thread that
     made the recorder.

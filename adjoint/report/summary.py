@@ -81,7 +81,7 @@ def tolerance(history: History, name: str) -> float:
     """What a series must fall to for the run to converge; nan where nothing was asked of it.
 
     That of the KKT residual is relative to the first one of its stage: the last stage's is the one that is shown. Where
-    that stage began with violated constraints, it is relative to no more than the gradient, which no history knows: nan.
+    that began with violated constraints, it is relative to no more than the gradient, which no history knows: nan.
     """
     stored = number(entries(history.header, "tolerances").get(name))
     if math.isfinite(stored):

@@ -1,0 +1,77 @@
+"""What algorithms are given, looked at where they are built: a slip is named before the first solve."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .bounds import Box
+
+
+def named(value: object) -> str:
+    """What a message calls a value of the wrong kind: its type, with an article."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__} itself"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def has(value: object, *methods: str) -> bool:
+    """Whether a value, no class, has these methods."""
+    return not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in methods)
+
+
+def require_geometry(name: str, bounds: object, inner: object) -> None:
+    """Raise TypeError for bounds that are no Box, and for what is no inner product; name: of the algorithm."""
+    if not isinstance(bounds, Box):
+        raise TypeError(
+            f"{name}: got {named(bounds)} as bounds, expected a Box of numbers or arrays (m,), such as Box(0.0, 1.0)"
+        )
+    if not has(inner, "direction", "pairing", "dual_norm"):
+        raise TypeError(
+            f"{name}: got {named(inner)} as the inner product, expected one, such as Weighted(weights) or Euclidean()"
+        )
+
+
+def require_kind(name: str, what: str, value: object, kind: type) -> None:
+    """Raise TypeError unless the setting `what` is of this kind."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: got {named(value)} as {what}, expected one such as {kind.__name__}()")
+
+
+def require_constraints(name: str, constraints: object, vectors: tuple[type, ...]) -> None:
+    """Raise TypeError for what is no sequence of constraints, ValueError for bounds that are no finite numbers.
+
+    name: of the algorithm. vectors: classes of constraints that it takes besides.
+    """
+    if not isinstance(constraints, Sequence):
+        raise TypeError(f"{name}: got {named(constraints)} as constraints, expected a tuple of them, such as (c,)")
+    for c in constraints:
+        if isinstance(c, vectors):
+            continue
+        if not has(c, "at"):
+            raise TypeError(
+                f"{name}: got {named(c)} among the constraints, expected a LinearConstraint, a StateConstraint, a "
+                "FunctionConstraint(ScalarFunction(value, gradient), bound), …"
+            )
+        _bound(name, c)
+
+
+def require_design_constraint(name: str, constraint: object) -> None:
+    """Raise TypeError for what is no constraint on the design alone, ValueError for a bound that is not positive."""
+    if not has(constraint, "value", "gradient"):
+        raise TypeError(
+            f"{name}: got {named(constraint)} as the constraint, expected one on the design, such as "
+            "LinearConstraint.volume(filter, volumes, fraction)"
+        )
+    if not _bound(name, constraint) > 0.0:
+        raise ValueError(f"{name}: got a bound of {_bound(name, constraint)}, expected a positive number")
+
+
+def _bound(name: str, constraint: object) -> float:
+    bound = getattr(constraint, "bound", None)
+    number = np.asarray(bound)
+    if number.ndim or number.dtype.kind not in "fiu" or not np.isfinite(number):
+        raise ValueError(f"{name}: got {bound!r} as the bound of a constraint, expected a finite number")
+    return float(number)
