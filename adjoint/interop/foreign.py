@@ -45,7 +45,7 @@ def _require_method(method: Method) -> None:
     """Raise TypeError for what is no method of another package, or was given bounds or constraints that are none."""
     if has(method, "start", "advance"):
         raise TypeError(
-            f"adjoint.interop.minimize: got {named(method)}, an algorithm of this library: use adjoint.minimize"
+            f"adjoint.interop.minimize: got {type(method).__name__}, an algorithm of this library: use adjoint.minimize"
         )
     if not has(method, "optimize"):
         raise TypeError(

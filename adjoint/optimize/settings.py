@@ -13,7 +13,7 @@ def named(value: object) -> str:
         return "None"
     if isinstance(value, type):
         return f"the class {value.__name__} itself"
-    name = type(value).__name__
+    name = "array" if isinstance(value, np.ndarray) else type(value).__name__
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
