@@ -13,6 +13,7 @@ from adjoint.optimize import (
     Backtracking,
     Bfgs,
     Continuation,
+    DifferencedHessian,
     FunctionConstraint,
     GaussNewton,
     LinearConstraint,
@@ -24,6 +25,7 @@ from adjoint.optimize import (
     Stage,
     StateConstraint,
     SteepestDescent,
+    Weighted,
 )
 
 X = np.array([0.4, 0.3])
@@ -96,8 +98,16 @@ SETTINGS = [
         TypeError,
         r"got an array as the inner product, .*Weighted\(weights\)",
     ),
-    (lambda: Lbfgs(inner=adjoint.optimize.Weighted), TypeError, "got the class Weighted itself as the inner product"),
-    (lambda: Lbfgs(search=Backtracking()), TypeError, r"got a Backtracking as the search, expected .*StrongWolfe\(\)"),
+    (lambda: Lbfgs(inner=Weighted), TypeError, "got the class Weighted itself as the inner product"),
+    (lambda: ran(Lbfgs(inner=Weighted(np.ones(3)))), ValueError, r"weights of shape \(3,\), expected \(2,\)"),
+    (lambda: ran(Mma((LINE,), UNIT, inner=Weighted(np.ones(3)))), ValueError, r"shape \(3,\), expected \(2,\)"),
+    (lambda: Lbfgs(search=Backtracking()), TypeError, r"got a Backtracking as the search, expected .*StrongWolfe\("),
+    (lambda: Mma((LINE,), UNIT, asymptotes=0.5), TypeError, r"got a float as the asymptotes, expected Asymptotes\("),
+    (
+        lambda: OptimalityCriteria(LINE, sensitivity_filter=Sum()),
+        TypeError,
+        r"a Sum as the .*SensitivityFilter\(",
+    ),
     (lambda: SteepestDescent(search=adjoint.StrongWolfe()), TypeError, "got a StrongWolfe as the search"),
     (lambda: AugmentedLagrangian(Lbfgs, (LINE,)), TypeError, r"got the class Lbfgs itself .*such as Lbfgs\(\)"),
     (lambda: AugmentedLagrangian((LINE,), Lbfgs()), TypeError, "got a tuple as the inner algorithm"),
@@ -112,7 +122,8 @@ CONSTRAINTS = [
     (lambda: ran_elsewhere(SLSQP(equalities=[value])), TypeError, "SLSQP: got a function among the constraints"),
     (lambda: Mma((LinearConstraint(np.ones(2), np.inf),), UNIT), ValueError, "got inf as the bound of a constraint"),
     (lambda: Mma((FunctionConstraint(F, "1"),), UNIT), ValueError, "got '1' as the bound of a constraint"),
-    (lambda: FunctionConstraint(1.0, F), TypeError, "FunctionConstraint: got a float, expected a function of x"),
+    (lambda: StateConstraint(lambda u, p: 0.0, 1.0), TypeError, "got a function, expected an objective, with value"),
+    (lambda: FunctionConstraint(1.0, F), TypeError, "FunctionConstraint: got a float as function, expected a"),
     (lambda: ran(Mma((FunctionConstraint(value, 1.0),), UNIT)), TypeError, "FunctionConstraint returned a float"),
     (
         lambda: ran(AugmentedLagrangian(Lbfgs(), (FunctionConstraint(value, 1.0),))),
@@ -174,6 +185,9 @@ FUNCTIONS = [
     ),
     (lambda: ResidualFunction(slope, slope)(X).gradient, ValueError, r"shape \(2,\), expected \(2, 2\)"),
     (lambda: ran(NewtonCg(), lambda x: At(x)), TypeError, r"adjoint\.DifferencedHessian\(f\)"),
+    (lambda: ran(NewtonCg(), DifferencedHessian(value)), TypeError, "of a DifferencedHessian returned a float"),
+    (lambda: DifferencedHessian(None), TypeError, "got None as function, expected a function of x"),
+    (lambda: ran(GaussNewton()), TypeError, r"ScalarPoint has no residual.*ResidualFunction\(residual, jacobian\)"),
     (lambda: adjoint.Sum([(1.0, Sum()), (2.0, Sum())]), TypeError, r"got a tuple as a term, .*Sum\(\(J1, J2\), \("),
 ]
 
@@ -197,7 +211,7 @@ STAGES = [
     ),
     (lambda: staged(lambda s: (Lbfgs(), F)), TypeError, "build returned a Lbfgs and a ScalarFunction, expected"),
     (lambda: Stage(1.0), TypeError, r"got a float as settings, expected a dict"),
-    (lambda: Stage({}, until=50), TypeError, r"got an int as until, expected .*Stopping\(\)"),
+    (lambda: Stage({}, until=50), TypeError, r"got an int as until, expected Stopping\("),
     (lambda: Stage({}, rule=0.1), TypeError, "got a float as the rule, expected a function of a State"),
     (lambda: Stage({}, keep="width"), TypeError, r"got keep='width', expected a tuple of names, such as \('width',\)"),
 ]
@@ -271,3 +285,10 @@ def test_gradients_in_a_buffer_of_the_user_s_are_not_overwritten():
         np.testing.assert_array_equal(first.gradient, slope(X))
         np.testing.assert_array_equal(second.gradient, slope(2.0 * X))
         np.testing.assert_array_equal(first.gradient, slope(X))
+
+
+def test_a_point_does_not_follow_what_happens_to_x():
+    x = X.copy()
+    point = F(x)
+    x[:] = 7.0
+    np.testing.assert_array_equal(point.gradient, slope(X))

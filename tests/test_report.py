@@ -453,6 +453,18 @@ def test_constraints_are_named_and_the_largest_of_many(written):
     assert next(text.get_text() for text in panel.get_legend().get_texts()) == "3 more"
 
 
+def test_a_beginning_that_dwarfs_all_later_constraints_is_cut(written):
+    values = [[6.0 if k < 2 else 0.1, -0.2] for k in range(20)]
+    records = [iteration(k, constraints=values[k], multipliers=[1000.0 if k == 0 else 0.15, 0.0]) for k in range(20)]
+    figure = convergence_figure(written(HEADER, *records), [])
+    limits = {axes.get_ylabel(): axes.get_ylim() for axes in figure.axes}
+    assert limits["constraint"] == pytest.approx((-0.224, 0.124))
+    assert limits["multiplier"] == pytest.approx((-0.012, 0.162))
+    whole = convergence_figure(written(HEADER, *records[2:]), [])
+    (panel,) = [axes for axes in whole.axes if axes.get_ylabel() == "constraint"]
+    assert "(beginning cut)" not in [text.get_text() for text in panel.get_legend().get_texts()]
+
+
 def test_drawing_leaves_the_users_settings_alone(written):
     import matplotlib
 

@@ -20,7 +20,8 @@ from .inner import Euclidean, InnerProduct, MassMatrix, Weighted
 from .lbfgs import Lbfgs
 from .mma import Mma
 from .newton_cg import NewtonCg
-from .run import Result, descend, minimize
+from .result import Result
+from .run import descend, minimize
 from .search import Backtracking
 from .simpl import Simpl
 from .state import Algorithm, State

@@ -12,7 +12,7 @@ from ..design import DesignMap
 from ..objectives import Objective
 from ..reduced import Point
 from .evaluation import require_point
-from .settings import has, named
+from .settings import has, named, require_function, require_objective
 from .state import Function
 
 NOTHING = 1e-100
@@ -164,6 +164,9 @@ class StateConstraint:
     objective: Objective
     bound: float
 
+    def __post_init__(self) -> None:
+        require_objective("StateConstraint", self.objective)
+
     def at(self, point: Point) -> Point:
         """J at the point's solution; raises TypeError for a point without."""
         require_solution(point)
@@ -181,11 +184,7 @@ class FunctionConstraint:
     bound: float
 
     def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise TypeError(
-                f"FunctionConstraint: got {named(self.function)}, expected a function of x, such as "
-                "ScalarFunction(value, gradient)"
-            )
+        require_function("FunctionConstraint", "function", self.function)
 
     def at(self, point: Point) -> Point:
         """c at the point's design."""

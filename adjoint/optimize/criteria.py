@@ -16,7 +16,7 @@ from .bounds import Box
 from .constraints import Constraint, DesignOnly, OfDesign
 from .evaluation import attempt, first_point, gradient_of
 from .inner import Euclidean
-from .settings import require_design_constraint, require_geometry
+from .settings import require_design_constraint, require_geometry, require_kind
 from .state import Function, State
 from .stopping import Status
 
@@ -72,6 +72,8 @@ class OptimalityCriteria:
             )
         require_design_constraint("OptimalityCriteria", self.constraint)
         require_geometry("OptimalityCriteria", self.bounds, self.inner)
+        if self.sensitivity_filter is not None:
+            require_kind("OptimalityCriteria", "the sensitivity filter", self.sensitivity_filter, SensitivityFilter)
 
     @property
     def inner(self) -> Euclidean:

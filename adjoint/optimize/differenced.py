@@ -8,7 +8,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..reduced import Point
-from .evaluation import attempt, gradient_of
+from .evaluation import attempt, gradient_of, require_point
+from .settings import require_function
 from .state import Function
 
 STEP = 2.0 * float(np.sqrt(np.finfo(float).eps))
@@ -59,6 +60,9 @@ class DifferencedHessian:
 
     function: Callable[[Array], Point]
 
+    def __post_init__(self) -> None:
+        require_function("DifferencedHessian", "function", self.function)
+
     def __call__(self, x: Array) -> DifferencedPoint:
         """f at x; raises what f raises."""
-        return DifferencedPoint(self.function, self.function(x))
+        return DifferencedPoint(self.function, require_point(self.function(x), "the function of a DifferencedHessian"))

@@ -15,7 +15,7 @@ from .constraints import Constraint, Excess, excess
 from .dual import DualPoint, Subproblem, maximized
 from .evaluation import attempt, first_point, gradient_of
 from .inner import InnerProduct
-from .settings import require_constraints, require_geometry
+from .settings import require_constraints, require_geometry, require_kind
 from .state import Function, State
 from .stopping import Status
 
@@ -85,6 +85,7 @@ class ElasticProblem:
         """Raise ValueError for settings that cannot be, TypeError for others of the wrong kind."""
         require_constraints(self.name, self.constraints, ())
         require_geometry(self.name, self.bounds, self.inner)
+        require_kind(self.name, "the asymptotes", self.asymptotes, Asymptotes)
         if not (np.all(np.isfinite(self.bounds.lower)) and np.all(np.isfinite(self.bounds.upper))):
             raise ValueError(
                 f"{self.name}: got infinite bounds, expected finite ones: asymptotes and moves are parts of their "

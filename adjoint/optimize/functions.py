@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array, dot
-from .settings import named
+from ..parameters import as_parameters
+from .settings import named, require_function
 
 Values = Callable[[Array], float]
 Vectors = Callable[[Array], Array]
@@ -49,8 +50,8 @@ class ScalarFunction:
     product: Products | None = None
 
     def __post_init__(self) -> None:
-        _require_function("ScalarFunction", "value", self.value)
-        _require_function("ScalarFunction", "gradient", self.gradient)
+        require_function("ScalarFunction", "value", self.value)
+        require_function("ScalarFunction", "gradient", self.gradient)
         _require_product(self.product)
 
     @staticmethod
@@ -60,6 +61,7 @@ class ScalarFunction:
 
     def __call__(self, x: Array) -> ScalarPoint:
         """f at x."""
+        x = as_parameters(x, "x")
         return ScalarPoint(x, _number(self.value(_read_only(x))), self.gradient, self.product)
 
 
@@ -71,11 +73,12 @@ class JointFunction:
     product: Products | None
 
     def __post_init__(self) -> None:
-        _require_function("ScalarFunction.of", "function", self.function)
+        require_function("ScalarFunction.of", "function", self.function)
         _require_product(self.product)
 
     def __call__(self, x: Array) -> ScalarPoint:
         """f at x; raises TypeError where the function returns something else."""
+        x = as_parameters(x, "x")
         both = self.function(_read_only(x))
         if not (isinstance(both, tuple) and len(both) == 2):
             raise TypeError(f"ScalarFunction.of: the function returned {named(both)}, expected the pair (f, gradient)")
@@ -130,11 +133,12 @@ class ResidualFunction:
     jacobian: Vectors
 
     def __post_init__(self) -> None:
-        _require_function("ResidualFunction", "residual", self.residual)
-        _require_function("ResidualFunction", "jacobian", self.jacobian)
+        require_function("ResidualFunction", "residual", self.residual)
+        require_function("ResidualFunction", "jacobian", self.jacobian)
 
     def __call__(self, x: Array) -> ResidualPoint:
         """f at x."""
+        x = as_parameters(x, "x")
         r = np.array(self.residual(_read_only(x)), dtype=float)
         if r.ndim != 1:
             raise ValueError(f"ResidualFunction: residual returned an array of shape {r.shape}, expected (k,)")
@@ -143,7 +147,7 @@ class ResidualFunction:
 
 def _read_only(x: Array) -> Array:
     """x for a function of the user's, which would move the algorithm by writing to it."""
-    view = np.asarray(x).view()
+    view = x.view()
     view.flags.writeable = False
     return view
 
@@ -159,11 +163,6 @@ def _number(value: object) -> float:
         shape = f" of shape {number.shape}" if number.ndim else ""
         raise TypeError(f"ScalarFunction: value returned {named(value)}{shape}, expected a real number")
     return float(number)
-
-
-def _require_function(name: str, role: str, function: object) -> None:
-    if not callable(function):
-        raise TypeError(f"{name}: got {named(function)} as {role}, expected a function of x")
 
 
 def _require_product(product: object) -> None:

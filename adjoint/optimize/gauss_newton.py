@@ -72,7 +72,7 @@ class GaussNewton:
         if not (callable(getattr(point, "jvp_residual", None)) and callable(getattr(point, "vjp_residual", None))):
             raise TypeError(
                 f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and vjp_residual; expected a point "
-                "with them, as those of Reduced(problem, LeastSquares(…))"
+                "with them, as those of Reduced(problem, LeastSquares(…)), or of ResidualFunction(residual, jacobian)"
             )
         r = point.residual
         if not abs(0.5 * dot(r, r) - point.value) <= SQUARES * abs(point.value):

@@ -104,7 +104,10 @@ class Euclidean:
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """M = diag(w): units that differ, or lumped masses. weights: w, (m,), positive; ValueError for others."""
+    """M = diag(w): units that differ, or lumped masses. weights: w, (m,), positive; ValueError for others.
+
+    Designs of another shape are a ValueError, too.
+    """
 
     weights: Array
 
@@ -121,7 +124,7 @@ class Weighted:
 
     def direction(self, g: Array) -> Array:
         """g / w."""
-        return g / self.weights
+        return g / self._of(g)
 
     def pairing(self, g: Array, d: Array) -> float:
         """g·d."""
@@ -129,15 +132,21 @@ class Weighted:
 
     def covector(self, d: Array) -> Array:
         """w d."""
-        return self.weights * d
+        return self._of(d) * d
 
     def norm(self, d: Array) -> float:
         """√(Σ w d²)."""
-        return math.sqrt(dot(d, self.weights * d))
+        return math.sqrt(dot(d, self._of(d) * d))
 
     def dual_norm(self, g: Array) -> float:
         """√(Σ g²/w)."""
-        return math.sqrt(dot(g, g / self.weights))
+        return math.sqrt(dot(g, g / self._of(g)))
+
+    def _of(self, v: Array) -> Array:
+        """w, for a v of its shape."""
+        if np.shape(self.weights) not in ((), np.shape(v)):
+            raise ValueError(f"Weighted: got weights of shape {np.shape(self.weights)}, expected {np.shape(v)}, x's")
+        return self.weights
 
     def total(self, V: Array) -> Array:
         """Σ_j V_ij."""

@@ -17,58 +17,16 @@ from .confirmation import confirmed, sized_slope, unconfirmed
 from .derivative_check import require_derivative
 from .evaluation import REFUSED, attempt
 from .fingerprint import fingerprint
+from .result import Result
+from .settings import has, named
 from .state import Algorithm, Function, State
-from .stopping import Progress, Status, Stopping
+from .stopping import Status, Stopping
 
 SAME = 1e-6
 """Relative difference of values up to which an objective is the one of a restart file."""
 
 Observer = Callable[[State], None]
 """Called with every accepted state: to log, to plot."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """How a run ended: its design, the best state, the last one, and why.
-
-    state: the last one, from which the run could go on. best: of its stage, the lowest value among states that meet the
-    constraints; the least violation where none does. status: why the run ended. cause: the error behind Status.FAILED,
-    None for others. progress: factorizations and seconds spent.
-    """
-
-    best: State
-    state: State
-    status: Status
-    cause: SolveError | None
-    progress: Progress
-
-    def __repr__(self) -> str:
-        return f"Result(value={self.value!r}, iterations={self.iterations}, {self.status.value!r})"
-
-    @property
-    def found(self) -> State:
-        """The state to take: the last one of a run that converged, for it is what converged; the best one of others."""
-        return self.state if self.success else self.best
-
-    @property
-    def x(self) -> Array:
-        """The design found, (m,)."""
-        return self.found.x
-
-    @property
-    def value(self) -> float:
-        """f(x)."""
-        return self.found.value
-
-    @property
-    def iterations(self) -> int:
-        """Iterations done."""
-        return self.state.iteration
-
-    @property
-    def success(self) -> bool:
-        """Whether the run converged."""
-        return self.status.success
 
 
 def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
@@ -109,10 +67,13 @@ def minimize(
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
+    if not has(algorithm, "start", "advance"):
+        raise TypeError(
+            f"minimize: got {named(algorithm)}, expected an algorithm such as adjoint.Lbfgs(); those of other packages "
+            "run by adjoint.interop.minimize"
+        )
     if run.file is not None:
-        run.file.parent.mkdir(parents=True, exist_ok=True)
-        if run.file.is_dir():
-            raise CheckpointError(f"{run.file} is a directory, expected the path of a file")
+        _prepare(run.file)
     at = run.resumed(x) if resume else None
     return run.finished(at or run.begun(x, observers), observers)
 
@@ -235,6 +196,16 @@ class _Run:
         if not (self.check and status.success):
             return status
         return confirmed(status, self.f, at.state, at.progress.first, bounds)
+
+
+def _prepare(file: Path) -> None:
+    """Make the directory of a restart file; raises CheckpointError where there can be none."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot write a restart file there ({error.strerror or error})") from error
+    if file.is_dir():
+        raise CheckpointError(f"{file} is a directory, expected the path of a file")
 
 
 def _ours(error: Exception) -> bool:

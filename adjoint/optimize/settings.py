@@ -22,6 +22,12 @@ def has(value: object, *methods: str) -> bool:
     return not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in methods)
 
 
+def require_function(name: str, role: str, function: object) -> None:
+    """Raise TypeError for what is no function; name: of what it is for, role: as what."""
+    if not callable(function):
+        raise TypeError(f"{name}: got {named(function)} as {role}, expected a function of x")
+
+
 def require_geometry(name: str, bounds: object, inner: object) -> None:
     """Raise TypeError for bounds that are no Box, and for what is no inner product; name: of the algorithm."""
     if not isinstance(bounds, Box):
@@ -37,7 +43,16 @@ def require_geometry(name: str, bounds: object, inner: object) -> None:
 def require_kind(name: str, what: str, value: object, kind: type) -> None:
     """Raise TypeError unless the setting `what` is of this kind."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name}: got {named(value)} as {what}, expected one such as {kind.__name__}()")
+        raise TypeError(f"{name}: got {named(value)} as {what}, expected {kind.__name__}(…)")
+
+
+def require_objective(name: str, objective: object) -> None:
+    """Raise TypeError for what is no objective J(u, p)."""
+    if not has(objective, "value", "gradients"):
+        raise TypeError(
+            f"{name}: got {named(objective)}, expected an objective, with value(u, p) and gradients(u, p); for a "
+            "function of x: FunctionConstraint(ScalarFunction(value, gradient), bound)"
+        )
 
 
 def require_constraints(name: str, constraints: object, vectors: tuple[type, ...]) -> None:

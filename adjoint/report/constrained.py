@@ -12,6 +12,7 @@ from .record import Json
 
 COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY)
 """Of as many constraints as are told apart; all others are gray."""
+DWARFED = 8.0  # times all later values: a beginning that is cut
 SHARE, GAP = 0.47, 0.06  # of the panel's height: each of the two axes, and what is between them
 
 
@@ -26,10 +27,13 @@ def constraints(ax: Axes, history: History) -> None:
     named = _largest(c, multipliers)
     _lines(ax, history, c, named)
     _lines(lower, history, multipliers, named)
-    _values(ax, c)
     for axes, table, label in ((ax, c, "constraint"), (lower, multipliers, "multiplier")):
+        _limits(axes, table)
         look.iterations_along(axes, history)
-        look.powers(axes, float(np.abs(table[np.isfinite(table)]).max(initial=0.0)), label, 4)
+        look.powers(axes, float(np.abs(_shown(table)).max(initial=0.0)), label, 4)
+    _feasible(ax)
+    if any(_dwarfed(table) for table in (c, multipliers)):
+        ax.plot([], [], " ", label="(beginning cut)")
     ax.set_xlabel("")
     ax.tick_params(labelbottom=False)
     if not np.isfinite(multipliers).any():
@@ -63,11 +67,27 @@ def _lines(ax: Axes, history: History, table: Array, named: Sequence[int]) -> No
             look.line(ax, history.numbers, table[:, index], label, COLORS[place])
 
 
-def _values(ax: Axes, c: Array) -> None:
-    """The axis of the values holds zero; what is violated is shaded."""
-    known = c[np.isfinite(c)]
-    low, high = min(0.0, known.min(initial=0.0)), max(0.0, known.max(initial=0.0))
+def _dwarfed(table: Array) -> bool:
+    """Whether values of the first quarter are so large that of the others nothing would be seen."""
+    first, later = (np.abs(rows[np.isfinite(rows)]).max(initial=0.0) for rows in np.split(table, [len(table) // 4]))
+    return bool(first > DWARFED * later > 0.0)
+
+
+def _shown(table: Array) -> Array:
+    """The values that an axis has room for, (n,)."""
+    rows = table[len(table) // 4 :] if _dwarfed(table) else table
+    return rows[np.isfinite(rows)]
+
+
+def _limits(ax: Axes, table: Array) -> None:
+    """The axis holds zero, and what is shown."""
+    shown = _shown(table)
+    low, high = shown.min(initial=0.0), shown.max(initial=0.0)
     span = (high - low) or 1.0
     ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
+
+
+def _feasible(ax: Axes) -> None:
+    """What is violated is shaded."""
     ax.axhspan(0.0, ax.get_ylim()[1], color=look.VERMILLION, alpha=0.12, linewidth=0.0, zorder=1.0)
     ax.axhline(0.0, color=look.VERMILLION, linewidth=0.7, zorder=1.1)

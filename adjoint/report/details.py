@@ -58,7 +58,7 @@ def key_numbers(run: Run) -> str:
         ("violation", brief(final(history, "constraint_violation"))),
         ("iterations", show(done(history))),
         ("evaluations", show(final(history, "evaluations"))),
-        ("factorizations", show(counted(history, "numeric"))),
+        ("factorizations", show(counted(history, "numeric") or None)),
         ("time", duration(final_seconds(history))),
         ("KKT residual", brief(last.get("kkt"))),
         ("design change", brief(last.get("change"))),

@@ -104,14 +104,15 @@ def iterations(history: History) -> Table:
     """The first and the last iterations; a row of dots for those between."""
     fields = ("constraint_violation", "projected_gradient", "kkt", "step", "change", "volume", "grayness")
     shown = [name for name in fields if np.isfinite(history.series(name)).any()]
-    if not np.nan_to_num(history.series("step")).any():
+    if not np.nan_to_num(history.series("step")).any():  # Not every algorithm has one.
         shown = [name for name in shown if name != "step"]
     short = {"constraint_violation": "violation", "kkt": "KKT", "change": "change"}
-    heads = ("iteration", "stage", "objective", *(short.get(name, WORDS.get(name, name)) for name in shown))
+    staged = ("stage",) if np.nan_to_num(history.series("stage")).any() else ()
+    heads = ("iteration", *staged, "objective", *(short.get(name, WORDS.get(name, name)) for name in shown))
     rows = [
         (
             show(record["iteration"]),
-            show(record.get("stage")),
+            *(show(record.get(name)) for name in staged),
             show(record.get("objective")),
             *(brief(record.get(name)) for name in shown),
             show(record.get("evaluations")),

@@ -77,7 +77,7 @@ def _limit(ax: Axes, total: Array, edges: Array, unit: str) -> None:
 
 def _factorizations(ax: Axes, history: History) -> None:
     count = history.parts("counts", "numeric")
-    if not np.isfinite(count).any():
+    if not np.nan_to_num(count).any():
         look.legend(ax)
         return
     twin = ax.twinx()

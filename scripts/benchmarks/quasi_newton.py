@@ -16,8 +16,7 @@ import numpy as np
 
 import adjoint
 from adjoint.arrays import Array
-from adjoint.optimize.bfgs import Bfgs
-from adjoint.optimize.lbfgs import Lbfgs
+from adjoint.optimize import Bfgs, Lbfgs
 from problems.more_garbow_hillstrom import PROBLEMS, Counted, SumOfSquares
 from scripts.benchmarks.quasi_newton_scipy import scipy_bfgs, scipy_lbfgs
 
