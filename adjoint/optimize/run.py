@@ -54,14 +54,17 @@ def minimize(
 ) -> Result:
     """Run the algorithm from x until a stopping rule holds; the best state is returned.
 
-    check: before the first step compare the gradient with differences of f (up to four evaluations of f, no gradient);
-    raises WrongGradient where they differ by more than 1e-3. Once more where the run would end as converged:
-    Status.INCONSISTENT, FLAT or SADDLE where differences say that it has not. each: called with every state.
+    check: before the first step compare the gradients of f and of the algorithm's constraints with differences (up to
+    four evaluations of f, one more with constraints); raises WrongGradient where they differ by more than 1e-3. Once
+    more where the run would end as converged: Status.INCONSISTENT, FLAT or SADDLE where differences say otherwise.
+    UNEVEN, where the gradient is small only beside that of variables in other units, and RISEN, above the best state,
+    take no evaluation. each: called with every state.
 
     checkpoint: a file to which every state is written, after the calls of `each`; resume: go on from the one it holds,
-    where there is one: to the same bits as a run that was never interrupted. KeyboardInterrupt ends the run with
-    Status.INTERRUPTED, a failed solve that the algorithm cannot do without with Status.FAILED. Raises what f raises at
-    the start, CheckpointError for a file that cannot be gone on from.
+    where there is one: to the same bits as a run that was never interrupted; x only has to be of its size, and f, unless
+    check is False, what it was. KeyboardInterrupt ends the run with Status.INTERRUPTED, a failed solve that the
+    algorithm cannot do without with Status.FAILED. Raises what f raises at the start, CheckpointError for a file that
+    cannot be gone on from.
     """
     run = _Run(f, algorithm, stop or Stopping(), check, Path(checkpoint) if checkpoint is not None else None)
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
