@@ -61,7 +61,7 @@ def minimize(
     take no evaluation. each: called with every state.
 
     checkpoint: a file to which every state is written, after the calls of `each`; resume: go on from the one it holds,
-    where there is one: to the same bits as a run that was never interrupted; x only has to be of its size, and f, unless
+    where there is one: to the same bits as a run that was never interrupted; x has to be of its size, and f, unless
     check is False, what it was. KeyboardInterrupt ends the run with Status.INTERRUPTED, a failed solve that the
     algorithm cannot do without with Status.FAILED. Raises what f raises at the start, CheckpointError for a file that
     cannot be gone on from.
