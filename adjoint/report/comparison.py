@@ -16,6 +16,7 @@ from .runs import Run
 
 COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY, look.INK)
 DASHED = ("-", "--", ":", "-.")  # where there are more runs than colours
+ROUNDING = 1e-12  # relative violation up to which a constraint is met to rounding
 FEASIBLE = 1e-6  # violation up to which a value counts as that of a design
 LOPSIDED = 12.0  # length of the longest run over that of the shortest from which an axis is logarithmic
 
@@ -74,7 +75,7 @@ def _rows(runs: Sequence[Run]) -> list[Row]:
     words = "Optimality, each algorithm by its own measure: slopes compare, levels do not"
     rows.append(Row(words, "KKT residual / first", [_relative(history) for history in histories], True))
     violations = [history.series("constraint_violation") for history in histories]
-    if any((violation > 0.0).any() for violation in violations):
+    if any((violation > ROUNDING).any() for violation in violations):
         rows.append(Row("Feasibility; a triangle at the edge: none left", "violation of constraints", violations, True))
     return rows
 
