@@ -2,6 +2,7 @@
 
 from .check import CheckReport, check
 from .check_residual import ResidualReport, check_residual
+from .combined import Product, Sum
 from .continuation import BranchPoint, Fold, fold, follow, trace
 from .derive import (
     DerivedField,
@@ -84,7 +85,7 @@ from .newton import (
     SingularJacobian,
     WrongJacobian,
 )
-from .objectives import Compliance, LeastSquares, LinearFunctional, Objective, Product, Sum
+from .objectives import Compliance, LeastSquares, LinearFunctional, Objective
 from .ode import (
     DOP853,
     ESDIRK4,

@@ -69,6 +69,9 @@ ALLOWED = {
         *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
     },
     "adjoint.design": {"adjoint.second", "adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.parameters"},
+    "adjoint.combined": {
+        *("adjoint.arrays", "adjoint.objectives", "adjoint.parameters", "adjoint.second", "adjoint.squares"),
+    },
     "adjoint.reduced": {
         "adjoint.squares",
         "adjoint.second",
@@ -81,6 +84,7 @@ ALLOWED = {
     },
     "adjoint.check": {"adjoint.arrays", "adjoint.parameters", "adjoint.reduced"},
     "adjoint.optimize": {
+        "adjoint.combined",
         *("adjoint.arrays", "adjoint.check", "adjoint.design", "adjoint.factor", "adjoint.optimize"),
         *("adjoint.objectives", "adjoint.parameters", "adjoint.reduced"),
     },

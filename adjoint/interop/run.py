@@ -180,11 +180,9 @@ class Run:
                 require_derivative(
                     self.f, state, self.method.bounds, (*self.method.constraints, *self.method.equalities)
                 )
-            self.progress = replace(
-                stop.begun(state, self._steepness(state), sized_slope(state, self.method.bounds, self.method.inner)),
-                factorizations=work,
-                seconds=seconds,
-            )
+            inner, bounds = self.method.inner, self.method.bounds
+            begun = stop.begun(state, inner.dual_norm(state.gradient), sized_slope(state, bounds, inner))
+            self.progress = replace(begun, factorizations=work, seconds=seconds)
         else:
             assert self.progress is not None
             self.progress = stop.followed(self.progress, state, np.inf, 0.0, work, seconds)
@@ -204,9 +202,6 @@ class Run:
             return status
         return confirmed(status, self.f, state, progress.first, bounds)
 
-    def _steepness(self, state: State) -> float:
-        return self.method.inner.dual_norm(state.gradient)
-
     def _rank(self, state: State) -> tuple[float, float]:
         return max(state.violation, self.stop.feasibility), state.value
 
@@ -222,7 +217,6 @@ class Run:
         # P(x − M⁻¹∇L) − x, in M's norm the dual one of ∇L: interior points approach bounds and never stand at them. Not
         # by the difference of designs, in which small steps would vanish.
         step = np.clip(-method.inner.direction(slope), method.bounds.lower - x, method.bounds.upper - x)
-        change = np.inf if before is None else method.inner.largest(np.abs(x - before.x))
         return State(
             iteration=0 if before is None else before.iteration + 1,
             x=x,
@@ -230,7 +224,7 @@ class Run:
             gradient=g,
             stationarity=max(method.inner.norm(step), violation),
             projected=method.inner.largest(np.abs(step)),
-            change=change,
+            change=np.inf if before is None else method.inner.largest(np.abs(x - before.x)),
             constraints=values,
             multipliers=multipliers,
             violation=violation,

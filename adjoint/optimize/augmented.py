@@ -8,8 +8,9 @@ from typing import cast
 import numpy as np
 
 from ..arrays import Array, dot
+from ..combined import Sum
 from ..factor.errors import NonFinite
-from ..objectives import Objective, Sum
+from ..objectives import Objective
 from ..reduced import Point
 from .constraints import NOTHING, Constraint, StateConstraint, Valued
 from .evaluation import gradient_of
