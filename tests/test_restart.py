@@ -336,10 +336,17 @@ def test_a_directory_in_place_of_the_file_is_refused(tmp_path):
         minimize(Smooth(N), np.zeros(N), SteepestDescent(), checkpoint=tmp_path / "run.npz", resume=True)
 
 
-def test_memory_that_is_not_the_algorithms_is_refused(tmp_path):
+@pytest.mark.parametrize("data", [None, npy(np.zeros(N + 3)), npy(np.zeros((N, 2)))], ids=["missing", "long", "wide"])
+def test_memory_that_is_not_the_algorithms_is_refused(data, tmp_path):
     case, file = CATALOGUE["optimality criteria"], tmp_path / "run.npz"
     minimize(case.f(), case.start, case.algorithm, stop=replace(STOP, iterations=2), checkpoint=file)
-    file.write_bytes(forged(file.read_bytes(), lambda entries: entries.pop("state.memory.proposal.npy")))
+
+    def edit(entries):
+        entries.pop("state.memory.proposal.npy")
+        if data is not None:
+            entries["state.memory.proposal.npy"] = data
+
+    file.write_bytes(forged(file.read_bytes(), edit))
     with pytest.raises(CheckpointError, match="not written by this algorithm"):
         minimize(case.f(), case.start, case.algorithm, stop=STOP, checkpoint=file, resume=True)
 

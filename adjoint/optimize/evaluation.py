@@ -16,12 +16,17 @@ from .stopping import Status
 REFUSED: ContextVar[SolveError | None] = ContextVar("REFUSED", default=None)
 """Why the last trial that failed did: for the message of a run that ends so; no algorithm looks at it."""
 
+SHAPE: ContextVar[tuple[int, ...] | None] = ContextVar("SHAPE", default=None)
+"""Of the designs of the run, while it goes on from a file whose memory may be another run's; None: not looked at."""
+
 NEAR = 1e-10
 """Relative difference of values up to which a trial has come back to where the search began."""
 
 
 def attempt(f: Function, x: Array) -> Point | None:
     """f(x), or None where a solve failed or the value is not finite."""
+    if SHAPE.get() not in (None, x.shape):
+        raise ValueError(f"a trial design of shape {x.shape}, expected {SHAPE.get()}")
     try:
         point = f(np.array(x))  # A copy: what a function does to its argument must not move the algorithm.
     except SolveError as error:

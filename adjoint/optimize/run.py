@@ -15,7 +15,7 @@ from .archive import CheckpointError
 from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
 from .confirmation import confirmed, sized_slope, unconfirmed
 from .derivative_check import require_derivative
-from .evaluation import REFUSED, attempt
+from .evaluation import REFUSED, SHAPE, attempt
 from .fingerprint import fingerprint
 from .result import Result
 from .settings import has, named
@@ -165,6 +165,7 @@ class _Run:
         return sized_slope(state, self.algorithm.bounds, self.algorithm.inner)
 
     def _advanced(self, at: Checkpoint) -> State:
+        token = SHAPE.set(at.state.x.shape if at.read else None)
         try:
             return self.algorithm.advance(self.f, at.state)
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -173,6 +174,8 @@ class _Run:
             raise CheckpointError(
                 f"{self.file}: the first iteration after it stopped with {error!r}: not written by this algorithm"
             ) from error
+        finally:
+            SHAPE.reset(token)
 
     def _note(self, at: Checkpoint, observers: Sequence[Observer]) -> None:
         if at.state.ending is None or at.state.iteration == 0:
