@@ -196,13 +196,19 @@ def repeated_stages(
     h: float,
     u: Array,
     k: Array,
+    last: Array | None,
     inverse: Inverse | None,
     iterations: tuple[int, ...],
 ) -> Array:
-    """The K of `solved_stages` once more, to the last bit: as many corrections, and no questions asked."""
+    """The K of `solved_stages` once more, to the last bit: as many corrections, and no questions asked.
+
+    last: K_s, if it is known, as the K₁ of the step behind is.
+    """
     K, hA = _begun(system, tableau, h, k), h * tableau.A
-    nodes, hg = tableau.c.tolist(), h * tableau.gamma
-    for i in range(int(tableau.continues), tableau.stages):
+    nodes, hg, stages = tableau.c.tolist(), h * tableau.gamma, tableau.stages
+    if last is not None:
+        stages, K[-1] = stages - 1, last
+    for i in range(int(tableau.continues), stages):
         ti, V = t + nodes[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
         if tableau.gamma == 0.0:
             K[i] = explicit_stage(system, inverse, ti, V)

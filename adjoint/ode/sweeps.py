@@ -64,7 +64,7 @@ class Sweeps:
 
     def advance(self, k: int, state: tuple[Array, ...]) -> tuple[tuple[Array, ...], StepRecord]:
         """The state after step k, and its record: the step once more, to the last bit."""
-        record = self._record(k, state)
+        record = self._record(k, state, None)
         course, tableau = self.course, self.course.tableau[k]
         u = values(self.system, tableau, course.h[k], state[0], record.K)[tableau.last].copy()
         K1 = record.K[-1].copy()
@@ -75,12 +75,13 @@ class Sweeps:
         base_u = base_point(course.tableau[k + 1], course.t[k + 1], u, K1, course.base_hg[k + 1])[1]
         return (u, K1, base_u), record
 
-    def _record(self, k: int, state: tuple[Array, ...]) -> StepRecord:
-        """The stages of step k once more."""
+    def _record(self, k: int, state: tuple[Array, ...], last: Array | None) -> StepRecord:
+        """The stages of step k once more; last: of them, None if it is to be found as well."""
         course, tableau = self.course, self.course.tableau[k]
         inverse = self._inverse(k, state)
         iterations = course.iterations[k]
-        K = repeated_stages(self.system, tableau, course.t[k], course.h[k], state[0], state[1], inverse, iterations)
+        t, h = course.t[k], course.h[k]
+        K = repeated_stages(self.system, tableau, t, h, state[0], state[1], last, inverse, iterations)
         return StepRecord(K, inverse)
 
     def _inverse(self, k: int, state: tuple[Array, ...]) -> Inverse | None:
@@ -111,13 +112,15 @@ class Sweeps:
         n, j = u_bar.shape[1:]
         lam, kappa = np.zeros((n, j), dtype=self.system.dtype), np.zeros((n, j), dtype=self.system.dtype)
         landed, seeds = self._seeds(u_bar)
-        recent = Recent()
+        recent, last = Recent(), None
         if j == 0:  # A block without objectives: solvers need not see it.
             return
         for k, state, record in self._dated(self.store.backward(self.advance)):
             for place in landed.get(k + 1, []):
                 lam = lam + u_bar[place]
             found = seeds.get(k, [])
+            record = self._record(k, state, last) if record is None else record
+            last = state[1]  # The last stage of step k − 1: it need not be solved for again.
             step = self._step(k, state, record, bool(found), recent)
             back = pulled(step, lam, kappa, q_bar, found, timed, self._scale(state[0]))
             lam, kappa = back.u, back.k
@@ -164,6 +167,7 @@ class Sweeps:
         at, recent = self._observed_in, Recent()
         for k, state, record in self._dated(self.store.forward(self.advance)):
             inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
+            record = self._record(k, state, None) if record is None else record
             step = self._step(k, state, record, bool(inside), recent)
             K_dot, share = pushed(step, u_dot, k_dot, p_dot, self._scale(state[0]), integrals)
             q_dot = share if q_dot is None or share is None else q_dot + share
@@ -196,8 +200,7 @@ class Sweeps:
                 seeds.setdefault(k, []).append(Seed(theta, u_bar[place], place))
         return landed, seeds
 
-    def _step(self, k: int, state: tuple[Array, ...], record: StepRecord | None, dense: bool, recent: Recent) -> Step:
-        record = self._record(k, state) if record is None else record
+    def _step(self, k: int, state: tuple[Array, ...], record: StepRecord, dense: bool, recent: Recent) -> Step:
         course, tableau, K = self.course, self.course.tableau[k], record.K
         if dense and tableau.extended is not tableau:
             K = extended_stages(self.system, tableau, course.t[k], course.h[k], state[0], K)
