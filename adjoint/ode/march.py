@@ -14,7 +14,7 @@ from .control import Control, Pace, estimated_error, first_step
 from .course import Course, StepRecord, base_point
 from .diagnosis import Refusal, explained, require_resolution
 from .errors import NonFiniteField, StageFailure, TooManySteps, failure
-from .stages import SAFETY, UNKNOWN, NoConvergenceError, Stages, solved_stages, values
+from .stages import SAFETY, UNKNOWN, NoConvergenceError, Stages, costliest, solved_stages, values
 from .system import System
 from .tableau import Tableau
 
@@ -25,7 +25,8 @@ REJECTIONS = 60
 """Rejections in a row after which the integration is given up: 0.25⁶⁰ is no step any more."""
 
 State = tuple[Array, ...]
-"""(u, K₁), and of implicit methods the u that the matrix of Newton's method was evaluated at."""
+"""(u, K₁), and of implicit methods the u that the matrix of Newton's method was evaluated at, if it was made for an
+earlier step; if it was made for this one, that u is known, and the costliest stage takes its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,9 +220,8 @@ class March:
         course.base_hg.append(self.base_hg)
         course.iterations.append(stages.iterations)
         course.error.append(error)
-        state = (self.u, self.k) if self.base_u is None else (self.u, self.k, self.base_u)
         try:
-            self.keep(k, state, StepRecord(stages.K, self.inverse))
+            self.keep(k, self._state(stages), StepRecord(stages.K, self.inverse))
         except (MemoryTooSmall, StorageFailed) as failed:
             failed.t = t
             raise
@@ -231,3 +231,10 @@ class March:
         self.contraction = stages.last if stages.last > 0.0 else self.contraction
         # A small matrix costs less than the corrections that it saves; that of the start has another γ.
         self.stale = stages.contraction > self.control.refresh or self.system.algebra.dense or self.start is tableau
+
+    def _state(self, stages: Stages) -> State:
+        """What the step begins with."""
+        if self.base_u is None:
+            return self.u, self.k
+        i = costliest(stages.iterations) if self.base == self.course.steps - 1 else None
+        return self.u, self.k, self.base_u if i is None else stages.K[i].copy()

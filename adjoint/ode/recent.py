@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays import Array
+from .system import SINGLE
 
 RECENT = 8
 """Solutions that the next one is guessed from: those of the stages of a step or two."""
@@ -34,6 +35,8 @@ class Pairs:
         if self.number == 0:
             self.rhs, self.solutions = np.zeros((2, RECENT, b.size), dtype=b.dtype)
             self.gram = np.eye(RECENT, dtype=b.dtype)
+        if b.size <= SINGLE:
+            return np.asarray(np.vecdot(self.rhs, b))
         rhs = self.rhs.conj() if self.rhs.dtype.kind == "c" else self.rhs
         return np.asarray(np.einsum("in,n->i", rhs, b))
 

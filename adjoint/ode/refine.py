@@ -11,6 +11,7 @@ from ..factor.counting import count
 from .algebra import Algebra, Inverse, times
 from .product import add_product
 from .recent import Guess, Recent
+from .system import SINGLE
 
 REACHED = 2e-13
 """Relative error of a solution, as predicted from the last correction, at which the sweeps end."""
@@ -109,7 +110,10 @@ def _nothing(b: Array) -> Guess:
 
 
 def _dots(v: Array, w: Array) -> Array:
-    """vᴴ w, for each column; without BLAS (see `adjoint.arrays.dot`)."""
+    """vᴴ w, for each column; without the threads of BLAS (see `adjoint.arrays.dot`)."""
+    if v.ndim == 1 and v.size <= SINGLE:
+        products: Array = np.vecdot(v, w)
+        return products
     v = v.conj() if v.dtype.kind == "c" else v
     dots: Array = np.einsum("i,i->" if v.ndim == 1 else "ij,ij->j", v, w)
     return dots  # A NumPy scalar for vectors: arithmetic of 0-d arrays takes ten times as long.

@@ -196,19 +196,20 @@ def repeated_stages(
     h: float,
     u: Array,
     k: Array,
-    last: Array | None,
+    known: dict[int, Array],
     inverse: Inverse | None,
     iterations: tuple[int, ...],
 ) -> Array:
     """The K of `solved_stages` once more, to the last bit: as many corrections, and no questions asked.
 
-    last: K_s, if it is known, as the K₁ of the step behind is.
+    known: {i: K_i}, those that were kept.
     """
     K, hA = _begun(system, tableau, h, k), h * tableau.A
-    nodes, hg, stages = tableau.c.tolist(), h * tableau.gamma, tableau.stages
-    if last is not None:
-        stages, K[-1] = stages - 1, last
-    for i in range(int(tableau.continues), stages):
+    nodes, hg = tableau.c.tolist(), h * tableau.gamma
+    for i in range(int(tableau.continues), tableau.stages):
+        if i in known:
+            K[i] = known[i]
+            continue
         ti, V = t + nodes[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
         if tableau.gamma == 0.0:
             K[i] = explicit_stage(system, inverse, ti, V)
@@ -220,6 +221,12 @@ def repeated_stages(
             Ki = Ki + correction(Ki)
         K[i] = Ki if iterations[i] >= 0 else _full(stage, h * tableau.gamma * system.weights(u))[0]
     return K
+
+
+def costliest(iterations: tuple[int, ...]) -> int | None:
+    """The stage that took the most corrections, but for the last one, which the next step has; None without others."""
+    others = [abs(m) for m in iterations[:-1]]
+    return others.index(max(others)) if any(others) else None
 
 
 def explicit_stage(system: System, inverse: Inverse | None, t: float, Y: Array) -> Array:

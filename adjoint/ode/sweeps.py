@@ -18,7 +18,7 @@ from .course import Course, StepRecord, base_point
 from .observed import extended_stages
 from .recent import Recent
 from .reverse import Seed, Step, pulled
-from .stages import repeated_stages, values
+from .stages import costliest, repeated_stages, values
 from .system import System
 from .tangent import pushed
 
@@ -71,17 +71,20 @@ class Sweeps:
         if tableau.gamma == 0.0:
             return (u, K1), record
         if k + 1 == course.steps or course.base[k + 1] != k + 1:
-            return (u, K1, state[2]), record
-        base_u = base_point(course.tableau[k + 1], course.t[k + 1], u, K1, course.base_hg[k + 1])[1]
-        return (u, K1, base_u), record
+            return (u, K1, self._base_u(k, state)), record
+        return (u, K1), record
 
     def _record(self, k: int, state: tuple[Array, ...], last: Array | None) -> StepRecord:
         """The stages of step k once more; last: of them, None if it is to be found as well."""
+        known = {} if last is None else {self.course.tableau[k].stages - 1: last}
         course, tableau = self.course, self.course.tableau[k]
         inverse = self._inverse(k, state)
         iterations = course.iterations[k]
+        i = costliest(iterations)
+        if course.base[k] == k and len(state) > 2 and i is not None:
+            known[i] = state[2]
         t, h = course.t[k], course.h[k]
-        K = repeated_stages(self.system, tableau, t, h, state[0], state[1], last, inverse, iterations)
+        K = repeated_stages(self.system, tableau, t, h, state[0], state[1], known, inverse, iterations)
         return StepRecord(K, inverse)
 
     def _inverse(self, k: int, state: tuple[Array, ...]) -> Inverse | None:
@@ -91,8 +94,15 @@ class Sweeps:
         key = (course.base[k], course.base_hg[k])
         if not (self._latest and self._latest[0][0] == key):
             # The one before goes when this one is there: backends keep their memory while any factors are alive.
-            self._latest[:] = [(key, self.system.inverse(course.base_t[k], state[2], key[1]))]
+            self._latest[:] = [(key, self.system.inverse(course.base_t[k], self._base_u(k, state), key[1]))]
         return self._latest[0][1]
+
+    def _base_u(self, k: int, state: tuple[Array, ...]) -> Array:
+        """Where the matrix of step k was evaluated."""
+        course = self.course
+        if course.base[k] != k:
+            return state[2]
+        return base_point(course.tableau[k], course.t[k], state[0], state[1], course.base_hg[k])[1]
 
     @contextmanager
     def dated(self) -> Iterator[None]:

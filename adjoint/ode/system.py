@@ -17,6 +17,9 @@ from .mass import MassAt
 BLAS = 512
 """Unknowns up to which sums over stages go through BLAS: beyond, its threads would stand in the solvers' way."""
 
+SINGLE = 8192
+"""Entries up to which the product of two vectors does: one thread takes it (OpenBLAS: up to 10 000)."""
+
 
 @dataclass(eq=False)
 class Tally:
@@ -174,5 +177,5 @@ def rms(v: Array) -> float:
     """√(Σ |v_i|² / n), nan for nan; without BLAS for long v."""
     if v.dtype.kind == "c":
         v = np.abs(v)
-    square = v.dot(v) if v.size <= BLAS else np.einsum("i,i->", v, v)
+    square = v.dot(v) if v.size <= SINGLE else np.einsum("i,i->", v, v)
     return float(square / v.size) ** 0.5
