@@ -13,6 +13,7 @@ GRID = np.union1d(np.linspace(0.0, 1.0, 9), OBSERVED)
 
 EXPLICIT = {"Tsit5": adjoint.Tsit5(), "DOP853": adjoint.DOP853()}
 STIFF = {"TRBDF2": adjoint.TRBDF2(), "ESDIRK4": adjoint.ESDIRK4(), "ESDIRK5": adjoint.ESDIRK5()}
+STIFF |= {"Radau5": adjoint.Radau5(), "Radau9": adjoint.Radau9()}
 FIXED = {"BE": adjoint.BackwardEuler(), "CN": adjoint.CrankNicolson(), "theta": adjoint.Theta(0.6)}
 IMPLICIT = STIFF | FIXED
 METHODS = EXPLICIT | IMPLICIT

@@ -10,6 +10,7 @@ from adjoint.ode.algebra import Algebra
 from adjoint.ode.product import add_product
 from adjoint.ode.recent import Recent
 from adjoint.ode.refine import StageSolver
+from adjoint.ode.stage_matrix import SingleStage
 
 N = 100
 KINDS = (np.float64, np.complex128)
@@ -64,12 +65,11 @@ def test_stages_are_solved_by_factors_nearby_the_later_ones_with_fewer_solves(ki
     for i in range(8):
         Ji = sparse.csc_array(J + 0.2 * i * (change - J))
         with counting() as counts:
-            solver = StageSolver(algebra, Ji, hg, near, np.ones(N), recent, [])
-            w, Jw = solver.solve(b + 0.1 * i * slope, trans)
+            solver = StageSolver(SingleStage(algebra, Ji, hg), near, np.ones(N), recent, [])
+            w = solver.solve(b + 0.1 * i * slope, trans)
         M = np.eye(N) - hg * Ji.toarray()
         expected = np.linalg.solve(M if trans == "N" else M.conj().T, b + 0.1 * i * slope)
         assert np.linalg.norm(w - expected) <= 1e-12 * np.linalg.norm(expected)
-        np.testing.assert_allclose(Jw, (Ji if trans == "N" else Ji.conj().T) @ w, atol=1e-9)
         solves.append(counts.solves)
         assert counts.numeric == 0
     assert solves[-1] < solves[1]

@@ -21,6 +21,8 @@ ERRORS = {  # Order of each embedded formula.
     "TRBDF2": (3,),
     "ESDIRK4": (3,),
     "ESDIRK5": (4,),
+    "Radau5": (3,),
+    "Radau9": (5,),
     "SDIRK4": (3,),
 }
 DENSE = {  # Order of the dense output inside of a step.
@@ -29,6 +31,8 @@ DENSE = {  # Order of the dense output inside of a step.
     "TRBDF2": 2,
     "ESDIRK4": 4,
     "ESDIRK5": 4,
+    "Radau5": 3,
+    "Radau9": 5,
     "SDIRK4": 3,
     "BE": 1,
     "CN": 2,
@@ -95,12 +99,15 @@ def test_order_conditions_hold_up_to_the_order_and_not_beyond(name):
 @pytest.mark.parametrize("name", ERRORS)
 def test_error_estimates_are_of_the_order_they_claim(name):
     tableau = ALL[name]
+    A, b = tableau.A, tableau.b
+    if tableau.coupled:  # The embedded formula has a weight where the step begins, γ.
+        A, b = np.pad(A, ((1, 0), (1, 0))), np.append(0.0, b)
     assert len(tableau.errors) == len(ERRORS[name])
     for weights, order in zip(tableau.errors, ERRORS[name], strict=True):
-        embedded = tableau.b - weights
+        embedded = b - (np.append(tableau.gamma, weights) if tableau.coupled else weights)
         for r in range(1, min(order, tableau.order) + 1):
-            assert defect(embedded, tableau.A, r) <= rounding(tableau), r
-        assert max(defect(embedded, tableau.A, order + 1), defect(tableau.b, tableau.A, order + 1)) >= 1e-7
+            assert defect(embedded, A, r) <= rounding(tableau), r
+        assert max(defect(embedded, A, order + 1), defect(b, A, order + 1)) >= 1e-7
     first = min(ERRORS[name][0], tableau.order) + 1
     assert tableau.error_order == (first if name != "DOP853" else 8)  # The two of DOP853 combine to O(h⁸).
 
@@ -122,7 +129,7 @@ def test_dense_output_begins_and_ends_where_the_step_does(name):
     rounding = 4e-15 * max(1.0, abs(tableau.dense).sum(axis=1).max())
     np.testing.assert_array_equal(tableau.weights(0.0), 0.0)
     np.testing.assert_allclose(tableau.weights(1.0), tableau.b, atol=rounding)
-    if name not in ("SDIRK4", "BE"):  # Without a stage at the beginning it cannot be C¹.
+    if name not in ("SDIRK4", "BE") and not tableau.coupled:  # Without a stage at the beginning it cannot be C¹.
         stages = np.eye(tableau.stages)
         np.testing.assert_allclose(tableau.slopes(0.0), stages[0], atol=rounding)
         np.testing.assert_allclose(tableau.slopes(1.0), stages[tableau.last], atol=10.0 * rounding)
@@ -135,12 +142,12 @@ def test_dense_output_begins_and_ends_where_the_step_does(name):
 def test_the_last_stage_is_the_new_state_and_one_gamma_serves_all_implicit_stages(name):
     tableau = ALL[name]
     A, c = tableau.A, tableau.c
-    np.testing.assert_array_equal(A, np.tril(A))
+    if not tableau.coupled:
+        np.testing.assert_array_equal(A, np.tril(A))
+        np.testing.assert_array_equal(np.diag(A)[int(tableau.continues) :], tableau.gamma)
     np.testing.assert_array_equal(tableau.b, A[-1])
     np.testing.assert_allclose(c, A.sum(axis=1), atol=2e-15 * max(1.0, abs(A).max()))
-    assert (c[0], c[-1]) == (0.0 if tableau.continues else A[0, 0], 1.0)
-    diagonal = np.diag(A)[int(tableau.continues) :]
-    np.testing.assert_array_equal(diagonal, tableau.gamma)
+    assert (c[0], c[-1]) == (0.0 if tableau.continues else A[0].sum(), 1.0)
     assert (tableau.gamma == 0.0) == (name in EXPLICIT)
     assert np.all((c >= 0.0) & (c <= 1.05))  # ESDIRK5 has a stage a little beyond the step.
 
@@ -172,6 +179,30 @@ def test_stages_of_stiff_methods_are_of_second_order(name):
     np.testing.assert_allclose(A @ c, c**2 / 2.0, atol=4e-15 * max(1.0, abs(A).max()))
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if ALL[name].coupled])
+def test_eigenvalues_of_coupled_stages_put_their_matrix_together_again(name):
+    """A = Σ λ x yᵀ over all of them, or twice the real part of one of each pair; γ, the real one, comes first."""
+    tableau = ALL[name]
+    for every in (True, False):
+        modes = tableau.modes(every)
+        A = sum(mode.weight * mode.value * np.outer(mode.column, mode.row) for mode in modes)
+        np.testing.assert_allclose(A if every else A.real, tableau.A, atol=1e-14)
+        assert (modes[0].value, len(modes)) == (tableau.gamma, tableau.stages if every else (tableau.stages + 1) // 2)
+
+
+def test_the_method_of_order_5_is_the_published_one():
+    """Hairer & Wanner (1996), table IV.5.6 and eq. IV.8.17, whose weights are those of h Σ a_ij K_j."""
+    tableau, r = TABLEAUX["Radau5"], np.sqrt(6.0)
+    published = [
+        [(88 - 7 * r) / 360, (296 - 169 * r) / 1800, (-2 + 3 * r) / 225],
+        [(296 + 169 * r) / 1800, (88 + 7 * r) / 360, (-2 - 3 * r) / 225],
+        [(16 - r) / 36, (16 + r) / 36, 1 / 9],
+    ]
+    np.testing.assert_allclose(tableau.A, published, atol=1e-15)
+    weights = np.linalg.solve(tableau.A.T, tableau.errors[0]) / tableau.gamma
+    np.testing.assert_allclose(weights, [-(13 + 7 * r) / 3, (-13 + 7 * r) / 3, -1 / 3], rtol=1e-13)
+
+
 @pytest.mark.parametrize("name", [*STIFF, *FIXED, "SDIRK4"])
 def test_first_guesses_of_stages_reproduce_polynomials_of_the_stages_before(name):
     tableau = ALL[name]
@@ -186,6 +217,6 @@ def test_first_guesses_of_stages_reproduce_polynomials_of_the_stages_before(name
 def test_methods_say_what_they_are():
     assert repr(METHODS["Tsit5"]) == "Tsit5 (order 5, 7 stages)"
     assert {name: method.tableau.order for name, method in METHODS.items()} == {
-        **{"Tsit5": 5, "DOP853": 8, "TRBDF2": 2, "ESDIRK4": 4, "ESDIRK5": 5},
+        **{"Tsit5": 5, "DOP853": 8, "TRBDF2": 2, "ESDIRK4": 4, "ESDIRK5": 5, "Radau5": 5, "Radau9": 9},
         **{"BE": 1, "CN": 2, "theta": 1},
     }

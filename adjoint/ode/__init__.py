@@ -9,6 +9,7 @@ from .jacobian import Jacobian
 from .methods import DOP853, ESDIRK4, ESDIRK5, TRBDF2, BackwardEuler, CrankNicolson, Method, Theta, Tsit5
 from .outputs import Outputs
 from .problem import OdeProblem
+from .radau import Radau5, Radau9
 from .trajectory import Sensitivities, Trajectory
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "OdeEvidence",
     "OdeProblem",
     "Outputs",
+    "Radau5",
+    "Radau9",
     "Sensitivities",
     "SquaredIntegrand",
     "StageFailure",

@@ -32,6 +32,9 @@ class Inverse(Protocol):
     def solve(self, b: Array, trans: Trans) -> Array:
         """The solution for b, (n,) or (n, j)."""
 
+    def verified(self, b: Array, trans: Trans) -> Array:
+        """The same, with its backward error where the factors may be wrong; raises InaccurateSolve, NotSymmetric."""
+
 
 @dataclass(frozen=True, eq=False)
 class DenseInverse:
@@ -55,6 +58,10 @@ class DenseInverse:
         if trans == "T" or self.factors.dtype.kind == "f":
             return self.getrs(self.factors, self.pivots, b, 0)[0]
         return self.getrs(self.factors, self.pivots, b.conj(), 0)[0].conj()
+
+    def verified(self, b: Array, trans: Trans) -> Array:
+        """The same: LAPACK's, with pivots."""
+        return self.solve(b, trans)
 
 
 def dense_inverse(A: Array, what: str) -> DenseInverse:
@@ -128,9 +135,9 @@ class Union:
             indices.size == J.indices.size and np.array_equal(indptr, J.indptr) and np.array_equal(indices, J.indices)
         )
 
-    def combined(self, J: sparse.csc_array, hg: float) -> sparse.csc_array:
+    def combined(self, J: sparse.csc_array, hg: complex) -> sparse.csc_array:
         """M − hγ J."""
-        data = self.mass.astype(np.result_type(self.mass, J.data))
+        data = self.mass.astype(np.result_type(self.mass, J.data, hg))
         data[self.places] -= hg * J.data
         A = sparse.csc_array((data, self.indices, self.indptr), shape=J.shape)
         A.has_canonical_format = True
@@ -184,9 +191,13 @@ class Algebra:
             return dense_inverse(A, "M - h gamma J")
         return self.sparse_inverse(J, hg)
 
-    def sparse_inverse(self, J: sparse.csc_array, hg: float) -> "SparseInverse":
+    def sparse_inverse(self, J: sparse.csc_array, hg: complex) -> "SparseInverse":
         """The same for a sparse J; raises NotSymmetric as well, if the factorizer states what J is not."""
-        return self._sparse(self.combined(J, hg), self.iterative)
+        return self.factored(self.combined(J, hg))
+
+    def factored(self, A: sparse.csc_array) -> "SparseInverse":
+        """The factors of a sparse matrix of stages; raises SingularMatrix, NonFinite, NotSymmetric."""
+        return self._sparse(A, self.iterative)
 
     def _sparse(self, A: sparse.csc_array, careful: bool) -> "SparseInverse":
         factorization = self.factorize(A)
@@ -194,7 +205,7 @@ class Algebra:
         require_symmetric(A, factorization.symmetry, factorization.name)
         return SparseInverse(factorization, careful)
 
-    def combined(self, J: sparse.csc_array, hg: float) -> sparse.csc_array:
+    def combined(self, J: sparse.csc_array, hg: complex) -> sparse.csc_array:
         """M − hγ J, canonical, on the union of both patterns."""
         if not (self._unions and self._unions[0].serves(J)):
             M = self.mass if self.mass is not None else sparse.csc_array(sparse.eye_array(self.n, format="csc"))

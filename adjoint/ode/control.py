@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arrays import Array
 from .algebra import Inverse, times
+from .coupled import CoupledInverse
 from .stages import explicit_stage
 from .system import System, rms
 from .tableau import Tableau
@@ -121,7 +122,7 @@ class Pace:
 
 
 def estimated_error(
-    system: System, tableau: Tableau, h: float, u: Array, new: Array, K: Array, inverse: Inverse | None
+    system: System, tableau: Tableau, t: float, h: float, u: Array, new: Array, K: Array, inverse: Inverse | None
 ) -> float:
     """The local error in units of the tolerances, by the embedded formulas; nan if anything is.
 
@@ -133,7 +134,11 @@ def estimated_error(
     for weights in tableau.errors:
         e = h * system.combined(weights, K)
         if tableau.gamma != 0.0 and inverse is not None:
-            e = inverse.solve(np.array(times(system.mass.matrix, e, "N")), "N")
+            e = np.array(times(system.mass.matrix, e, "N"))
+            if isinstance(inverse, CoupledInverse):
+                e = inverse.single.solve(e + h * tableau.gamma * system.rate(t, u), "N")
+            else:
+                e = inverse.solve(e, "N")
         sizes.append(rms(e * w))
     if len(sizes) == 1:
         return sizes[0]

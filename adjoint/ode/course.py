@@ -75,12 +75,13 @@ class Course:
 def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tuple[float, Array]:
     """Where the matrix of Newton's method for a step from (t, u) is evaluated: halfway, along K₁ = k.
 
-    No stage is then further away than half a step. Where the step begins for methods that do not know K₁.
+    No stage is then further away than half a step. Where stages are coupled, along the last one of the step before;
+    where the step begins for methods that do not know K₁.
     """
-    if not tableau.continues:
+    if not (tableau.continues or tableau.coupled):
         return t, u.copy()  # Of its own, so that all states take as many bytes.
     half = 0.5 * hg / tableau.gamma
-    return t + half, u + half * k
+    return t + half, u + half * (k[-1] if tableau.coupled else k)
 
 
 @dataclass(frozen=True, eq=False)

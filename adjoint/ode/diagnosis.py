@@ -7,8 +7,8 @@ import scipy.sparse as sparse
 
 from ..arrays import Array
 from ..factor import NonFinite, SolveError
+from .chord import NoConvergenceError
 from .errors import NonFiniteField, StageFailure, StepTooSmall, failure
-from .stages import NoConvergenceError
 from .system import System
 
 

@@ -10,13 +10,16 @@ from ..arrays import Array
 from ..factor import NonFinite, SingularMatrix
 from ..recurrence import MemoryTooSmall, StorageFailed
 from .algebra import Inverse
+from .chord import NoConvergenceError
 from .control import Control, Pace, estimated_error, first_step
+from .coupled import factored
 from .course import Course, StepRecord, base_point
 from .diagnosis import Refusal, explained, require_resolution
 from .errors import NonFiniteField, StageFailure, TooManySteps, failure
-from .stages import SAFETY, UNKNOWN, NoConvergenceError, Stages, costliest, solved_stages, values
+from .stages import SAFETY, UNKNOWN, Stages, costliest, solved_stages, values
 from .system import System
-from .tableau import Tableau
+from .tableau import Tableau, handed
+from .together import solved_together
 
 MATRIX = 0.01
 """Relative change of hγ up to which a matrix still serves: it adds as much to the contraction."""
@@ -25,8 +28,9 @@ REJECTIONS = 60
 """Rejections in a row after which the integration is given up: 0.25⁶⁰ is no step any more."""
 
 State = tuple[Array, ...]
-"""(u, K₁), and of implicit methods the u that the matrix of Newton's method was evaluated at, if it was made for an
-earlier step; if it was made for this one, that u is known, and the costliest stage takes its place."""
+"""(u, K₁), or (u, K of the step before) where stages are coupled; and of implicit methods the u that the matrix of
+Newton's method was evaluated at, if it was made for an earlier step; if it was made for this one, that u is known, and
+the costliest stage takes its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +90,8 @@ class March:
         """
         require_resolution(self.system, self.u, landings[0])
         span = landings[-1] - landings[0]
-        known = None if self.start is not None else self.k
+        slope = self.k if self.k.ndim == 1 else self.k[-1]
+        known = None if self.start is not None or (self.tableau.coupled and not slope.any()) else slope
         wanted = first or first_step(self.system, self.tableau, landings[0], self.u, known, span)
         pace = Pace(self.control, self.tableau.error_order, wanted)
         self._land(landings[0])
@@ -142,7 +147,7 @@ class March:
             self._reject(pace, Refusal(t, h, self.u, None, self.cause), 0.25)
             return
         Y = values(self.system, self.step, h, self.u, stages.K)
-        error = estimated_error(self.system, self.step, h, self.u, Y[-1], stages.K, self.inverse)
+        error = estimated_error(self.system, self.step, t, h, self.u, Y[-1], stages.K, self.inverse)
         if not error <= 1.0:
             self._reject(pace, Refusal(t, h, self.u, error, None), pace.shortened(error))
             return
@@ -188,14 +193,21 @@ class March:
             return self._renewed(t, h, hg)
         known = max(min(UNKNOWN, SAFETY * self.contraction), abs(hg / self.base_hg - 1.0))
         try:
-            return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, known, False)
+            return self._solved(t, h, known, False)
         except NoConvergenceError:
             return None if self.base == self.course.steps else self._renewed(t, h, hg)
+
+    def _solved(self, t: float, h: float, known: float, fresh: bool) -> Stages:
+        system, tableau, inverse = self.system, self.step, self.inverse
+        if not tableau.coupled or inverse is None:
+            return solved_stages(system, tableau, t, h, self.u, self.k, inverse, known, fresh)
+        before = self.course.h[-1] if self.course.h else h
+        return solved_together(system, tableau, t, h, self.u, self.k, before, inverse, fresh)
 
     def _renewed(self, t: float, h: float, hg: float) -> Stages | None:
         base_t, base_u = base_point(self.step, t, self.u, self.k, hg)
         try:
-            self.inverse = self.system.inverse(base_t, base_u, hg)
+            self.inverse = factored(self.system, self.step, base_t, base_u, hg)
         except (SingularMatrix, NonFinite) as error:  # Of another step length it need not be.
             self.stale, self.cause = True, error
             return None
@@ -204,7 +216,7 @@ class March:
         self.stale = False
         self.contraction = UNKNOWN
         try:
-            return solved_stages(self.system, self.step, t, h, self.u, self.k, self.inverse, UNKNOWN, True)
+            return self._solved(t, h, UNKNOWN, True)
         except NoConvergenceError as error:
             self.stale, self.cause = True, error
             return None
@@ -227,7 +239,7 @@ class March:
             raise
         self.visit(Taken(k, t, h, end, tableau, self.u, stages.K, Y))
         self.notify("forward", k, t)
-        self.u, self.k = Y[-1].copy(), stages.K[-1].copy()
+        self.u, self.k = Y[-1].copy(), handed(tableau, stages.K)
         self.contraction = stages.last if stages.last > 0.0 else self.contraction
         # A small matrix costs less than the corrections that it saves; that of the start has another γ.
         self.stale = stages.contraction > self.control.refresh or self.system.algebra.dense or self.start is tableau

@@ -26,6 +26,7 @@ from .mass import as_mass, mass_at
 from .methods import ESDIRK4, Method
 from .nullspace import NullSpace, constant_nulls, null_space
 from .observed import Observer
+from .stages import explicit_stage
 from .sweeps import Sweeps
 from .system import System
 from .times import landings_of, validated_grid, validated_times
@@ -160,6 +161,9 @@ class OdeProblem:
         )
         first = first if tableau.continues else None
         u, k = beginning.u, beginning.k
+        if tableau.coupled:
+            slope = k if nulls is not None else explicit_stage(system, system.mass_inverse, float(start), u)
+            k = np.tile(slope, (tableau.stages, 1))
         march = March(system, tableau, first, self.control, store.put, observer, notify, u, k, course)
         self._taken(march, like)
         sweeps = Sweeps(system, beginning, course, observer.places, store, notify)

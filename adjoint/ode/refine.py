@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from functools import reduce
+from typing import Protocol
 
 import numpy as np
-import scipy.sparse as sparse
 
 from ..arrays import Array, Trans
 from ..factor.counting import count
-from .algebra import Algebra, Inverse, times
-from .product import add_product
+from .algebra import Inverse
 from .recent import Guess, Recent
 from .system import SINGLE
 
@@ -23,52 +22,58 @@ NOISE = 1e-9
 """Relative size below which a correction that no longer shrinks is rounding."""
 
 
-@dataclass(frozen=True, eq=False)
-class StageSolver:
-    """Solves with A = M − hγ J, J at one stage, in either direction.
+class StageMatrix(Protocol):
+    """A = M − hγ J, J at one stage; or all of a step at once, in one vector, where each stage depends on each.
 
-    algebra: M and how to factor; J: at the stage; hg: hγ; near: the factors of a matrix nearby. scale: (n,), the size
-    of each unknown: what corrections are measured in (the reciprocal of it for the adjoint). recent: what was solved
-    for at the stages before, in the same direction; sizes: of the solutions at those of the same step, which end up in
-    the same sums: solutions are as accurate as the largest of them asks for.
+    dense: whether it is factored for each solution, for little.
     """
 
-    algebra: Algebra
-    J: Array | sparse.csc_array
-    hg: float
+    @property
+    def dense(self) -> bool: ...
+
+    def product(self, v: Array, trans: Trans) -> Array:
+        """A v, or Aᴴ v; v: (n,) or (n, j)."""
+
+    def inverse(self) -> Inverse:
+        """The factors of A itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class StageSolver:
+    """Solves with the matrix A of a stage, in either direction.
+
+    near: the factors of a matrix nearby. scale: (n,), the size of each unknown: what corrections are measured in (the
+    reciprocal of it for the adjoint). recent: what was solved for at the stages before, in the same direction; sizes:
+    of the solutions at those of the same step, which end up in the same sums: solutions are as accurate as the largest
+    of them asks for.
+    """
+
+    A: StageMatrix
     near: Inverse
     scale: Array
     recent: Recent
     sizes: list[Array]
 
-    def solve(self, b: Array, trans: Trans) -> tuple[Array, Array]:
-        """(w, J w) with A w = b, or (w, Jᴴ w) with Aᴴ w = b; b: (n,) or (n, j).
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """w with A w = b, or Aᴴ w = b; b: (n,) or (n, j).
 
         By generalized conjugate residuals on B⁻¹A w = B⁻¹b, B the matrix nearby (Eisenstat, Elman & Schultz 1983); A is
         factored where that does not converge.
         """
-        if isinstance(self.J, np.ndarray):
-            w = self.algebra.inverse(self.J, self.hg).solve(b, trans)
-            return w, times(self.J, w, trans)
+        if self.A.dense:
+            return self.A.inverse().solve(b, trans)
         single = b.ndim == 1 or b.shape[1] == 1
         columns = b.reshape(-1) if single else b
-        guess = self.recent.guess(columns, lambda v: self._apply(v, trans)) if single else _nothing(columns)
+        guess = self.recent.guess(columns, lambda v: self.A.product(v, trans)) if single else _nothing(columns)
         refined = self._refined(guess, trans, self.near)
         w = self._factored(guess, columns, trans) if refined is None else refined
         if single:
             self.recent.remember(guess, w)
-        return w.reshape(b.shape), add_product(self.J, w, trans, np.zeros_like(w)).reshape(b.shape)
-
-    def _apply(self, v: Array, trans: Trans) -> Array:
-        """A v, or Aᴴ v."""
-        M = self.algebra.mass
-        Mv = v.copy() if M is None else add_product(M, v, trans, np.zeros_like(v))
-        return add_product(self.J, -self.hg * v, trans, Mv)
+        return w.reshape(b.shape)
 
     def _factored(self, guess: Guess, b: Array, trans: Trans) -> Array:
         """By factors of its own; each solution is verified, should refinement not converge even then."""
-        assert not isinstance(self.J, np.ndarray)
-        inverse = self.algebra.sparse_inverse(self.J, self.hg)
+        inverse = self.A.inverse()
         refined = self._refined(guess, trans, inverse)
         return inverse.verified(b, trans) if refined is None else refined
 
@@ -81,7 +86,7 @@ class StageSolver:
         reached = REACHED * reduce(np.maximum, self.sizes, solution)
         before: tuple[Array, Array, Array] | None = None
         for left in reversed(range(SWEEPS)):
-            q = near.solve(self._apply(d, trans), trans)
+            q = near.solve(self.A.product(d, trans), trans)
             q *= scale
             if before is not None:  # B⁻¹A is close to the identity: one direction to be orthogonal to is enough.
                 direction, image, norm = before

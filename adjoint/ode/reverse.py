@@ -8,8 +8,11 @@ import numpy as np
 from ..arrays import Array
 from .algebra import Inverse, times
 from .beginning import parameter_cotangents
+from .coupled import CoupledStages, stage_jacobians
+from .product import product
 from .recent import Recent
 from .refine import StageSolver
+from .stage_matrix import SingleStage
 from .system import BLAS, System
 from .tableau import Tableau
 
@@ -99,6 +102,8 @@ def _stages(
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
     """V̄ (s, n, j) of the stages, [(i, w)] of those that are not the last one of the step before, and p̄ (m, j)."""
     system, shape = step.system, Y_bar.shape
+    if step.tableau.coupled:
+        return _together(step, Y, Y_bar, K_bar, scale)
     if shape[2] == 1:  # Arithmetic of vectors takes less than that of columns.
         Y_bar, K_bar = Y_bar.reshape(shape[:2]), K_bar.reshape(shape[:2])
     V_bar, W = np.zeros_like(Y_bar), []
@@ -113,6 +118,21 @@ def _stages(
     return V_bar.reshape(shape), W, p_bar.reshape(-1, shape[2])
 
 
+def _together(
+    step: Step, Y: Array, Y_bar: Array, K_bar: Array, scale: Array
+) -> tuple[Array, list[tuple[int, Array]], Array]:
+    """As `_stages`, where they depend on each other."""
+    system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
+    A = CoupledStages(system.algebra, hA, stage_jacobians(system, step.tableau, step.t, step.h, Y))
+    assert step.inverse is not None
+    solver = StageSolver(A, step.inverse, np.tile(scale, s), step.recent, step.sizes)
+    W = solver.solve((K_bar + system.combined(hA.T, Y_bar)).reshape(s * n, j), "H").reshape(s, n, j)
+    p_bar = np.zeros((system.p.size, j), dtype=system.p.dtype)
+    for c, y, K, w in zip(step.tableau.c.tolist(), Y, step.K, W, strict=True):
+        p_bar += parameter_cotangents(system, step.t + c * step.h, y, K, w)
+    return Y_bar + A.slopes(W), list(enumerate(W)), p_bar
+
+
 def _stage(step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array, scale: Array) -> tuple[Array, Array]:
     """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; (n,) or (n, j)."""
     system = step.system
@@ -121,8 +141,9 @@ def _stage(step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
         w = K_bar if step.inverse is None else step.inverse.solve(K_bar, "H")
         return w, times(J, w, "H")
     assert step.inverse is not None
-    solver = StageSolver(system.algebra, J, hg, step.inverse, scale, step.recent, step.sizes)
-    return solver.solve(K_bar + hg * Y_bar, "H")
+    A = SingleStage(system.algebra, J, hg)
+    w = StageSolver(A, step.inverse, scale, step.recent, step.sizes).solve(K_bar + hg * Y_bar, "H")
+    return w, product(J, w, "H")
 
 
 def _integrals(

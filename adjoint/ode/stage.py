@@ -2,12 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from ..arrays import Array
 from .algebra import DenseInverse, Inverse
 from .system import System
+
+
+class Equation(Protocol):
+    """What Newton's method is applied to: one stage, or all of a step at once, in one vector.
+
+    guess: of K; V: the values that K moves, hg: by about how much.
+    """
+
+    @property
+    def system(self) -> System: ...
+
+    @property
+    def V(self) -> Array: ...
+
+    @property
+    def hg(self) -> float: ...
+
+    @property
+    def guess(self) -> Array: ...
+
+    def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
+        """K ↦ the correction of it by these factors."""
+
+    def inverse(self, K: Array) -> Inverse:
+        """The factors of the derivative at K itself."""
 
 
 @dataclass(frozen=True, eq=False)

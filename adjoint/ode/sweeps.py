@@ -14,13 +14,16 @@ from ..recurrence import StorageFailed
 from ..recurrence.storage import Store
 from .algebra import Inverse, times
 from .beginning import Beginning
+from .coupled import factored
 from .course import Course, StepRecord, base_point
 from .observed import extended_stages
 from .recent import Recent
 from .reverse import Seed, Step, pulled
 from .stages import costliest, repeated_stages, values
 from .system import System
+from .tableau import handed
 from .tangent import pushed
+from .together import repeated_together
 
 Kept = tuple[int, tuple[Array, ...], StepRecord | None]
 """(k, the state before step k, its record or None)."""
@@ -67,7 +70,7 @@ class Sweeps:
         record = self._record(k, state, None)
         course, tableau = self.course, self.course.tableau[k]
         u = values(self.system, tableau, course.h[k], state[0], record.K)[tableau.last].copy()
-        K1 = record.K[-1].copy()
+        K1 = handed(tableau, record.K)
         if tableau.gamma == 0.0:
             return (u, K1), record
         if k + 1 == course.steps or course.base[k + 1] != k + 1:
@@ -75,17 +78,20 @@ class Sweeps:
         return (u, K1), record
 
     def _record(self, k: int, state: tuple[Array, ...], last: Array | None) -> StepRecord:
-        """The stages of step k once more; last: of them, None if it is to be found as well."""
-        known = {} if last is None else {self.course.tableau[k].stages - 1: last}
+        """The stages of step k once more; last: what the next one began with, None if it is not known."""
         course, tableau = self.course, self.course.tableau[k]
         inverse = self._inverse(k, state)
         iterations = course.iterations[k]
+        t, h, u, k1 = course.t[k], course.h[k], state[0], state[1]
+        if tableau.coupled and inverse is not None:
+            before = course.h[k - 1] if k else h
+            args = (self.system, tableau, t, h, u, k1, before, inverse, iterations[0])
+            return StepRecord(repeated_together(*args) if last is None else last, inverse)
+        known = {} if last is None else {tableau.stages - 1: last}
         i = costliest(iterations)
         if course.base[k] == k and len(state) > 2 and i is not None:
             known[i] = state[2]
-        t, h = course.t[k], course.h[k]
-        K = repeated_stages(self.system, tableau, t, h, state[0], state[1], known, inverse, iterations)
-        return StepRecord(K, inverse)
+        return StepRecord(repeated_stages(self.system, tableau, t, h, u, k1, known, inverse, iterations), inverse)
 
     def _inverse(self, k: int, state: tuple[Array, ...]) -> Inverse | None:
         course = self.course
@@ -94,7 +100,8 @@ class Sweeps:
         key = (course.base[k], course.base_hg[k])
         if not (self._latest and self._latest[0][0] == key):
             # The one before goes when this one is there: backends keep their memory while any factors are alive.
-            self._latest[:] = [(key, self.system.inverse(course.base_t[k], self._base_u(k, state), key[1]))]
+            base_t, base_u = course.base_t[k], self._base_u(k, state)
+            self._latest[:] = [(key, factored(self.system, course.tableau[k], base_t, base_u, key[1]))]
         return self._latest[0][1]
 
     def _base_u(self, k: int, state: tuple[Array, ...]) -> Array:
@@ -130,7 +137,7 @@ class Sweeps:
                 lam = lam + u_bar[place]
             found = seeds.get(k, [])
             record = self._record(k, state, last) if record is None else record
-            last = state[1]  # The last stage of step k − 1: it need not be solved for again.
+            last = state[1]  # The last stage of step k − 1, or all: they need not be solved for again.
             step = self._step(k, state, record, bool(found), recent)
             back = pulled(step, lam, kappa, q_bar, found, timed, self._scale(state[0]))
             lam, kappa = back.u, back.k

@@ -110,6 +110,15 @@ class System:
         """The factors of M; None for the identity. Raises SingularMatrix."""
         return self.algebra.mass_inverse()
 
+    @cached_property
+    def nearby(self) -> Algebra:
+        """What factors nearby are made by: real matrices where p is perturbed, whose factors mix no real parts into the
+        imaginary ones."""
+        if not self.perturbed:
+            return self.algebra
+        mass = self.algebra.mass
+        return dataclasses.replace(self.algebra, mass=None if mass is None else mass.real, is_complex=False, _unions=[])
+
     def weights(self, u: Array) -> Array:
         """1 / (atol + rtol |u|), (n,)."""
         return 1.0 / (self.atol + self.rtol * np.abs(u))

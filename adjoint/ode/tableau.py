@@ -8,15 +8,26 @@ import numpy as np
 from ..arrays import Array
 
 
+@dataclass(frozen=True, eq=False)
+class Eigenvalue:
+    """λ of A, with its left and right eigenvectors, (s,) each, left · right = 1, and how often it counts."""
+
+    value: complex
+    row: Array
+    column: Array
+    weight: float
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Tableau:
-    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, j ≤ i, and u' = Y_s (docs/math.md, eq. 49).
+    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, and u' = Y_s (docs/math.md, eq. 49).
 
-    A: (s, s), lower triangular; its last row is b. Its diagonal is zero (explicit) or the same γ in each implicit
-    stage; a first stage with a₁₁ = 0 is the last one of the step before: K₁ = K_s. errors: weights (s,) of embedded
-    error estimates h Σ_i e_i K_i, none for methods on a given grid; the first is O(h^error_order). dense: (s + e, d):
-    u(t + θh) = u + h Σ_i (Σ_j dense_ij θʲ⁺¹) K_i. extra: (e, s + e), rows of further explicit stages for it. ends: the
-    stage whose value is u', None for the last one.
+    A: (s, s); its last row is b. Lower triangular, its diagonal is zero (explicit) or the same γ in each implicit
+    stage; a first stage with a₁₁ = 0 is the last one of the step before: K₁ = K_s. Otherwise the stages are coupled:
+    A is regular, and γ its real eigenvalue. errors: weights (s,) of embedded error estimates h Σ_i e_i K_i, to which
+    coupled methods add hγ M⁻¹f(t, u), none for methods on a given grid; the first is O(h^error_order). dense:
+    (s + e, d): u(t + θh) = u + h Σ_i (Σ_j dense_ij θʲ⁺¹) K_i. extra: (e, s + e), rows of further explicit stages for
+    it. ends: the stage whose value is u', None for the last one.
     """
 
     name: str
@@ -45,8 +56,30 @@ class Tableau:
 
     @cached_property
     def gamma(self) -> float:
-        """The diagonal entry of the implicit stages, 0 without any."""
-        return float(self.A[self.last, self.last])
+        """The diagonal entry of the implicit stages, 0 without any; the real eigenvalue of coupled ones."""
+        return float(self._spectrum[0][0].real) if self.coupled else float(self.A[self.last, self.last])
+
+    @cached_property
+    def coupled(self) -> bool:
+        """Whether the stages depend on each other."""
+        return bool(np.triu(self.A, 1).any())
+
+    def modes(self, every: bool) -> list[Eigenvalue]:
+        """The eigenvalues of A, the real one first; one of each pair, which counts twice, or every one."""
+        values, T = self._spectrum
+        rows, found = np.linalg.inv(T), []
+        for i, value in enumerate(values.tolist()):
+            if i == 0:
+                found.append(Eigenvalue(value.real, rows[0].real, T[:, 0].real, 1.0))
+            elif every or value.imag > 0.0:
+                found.append(Eigenvalue(value, rows[i], T[:, i], 1.0 if every else 2.0))
+        return found
+
+    @cached_property
+    def _spectrum(self) -> tuple[Array, Array]:
+        values, T = np.linalg.eig(self.A)
+        order = np.argsort(np.abs(values.imag), kind="stable")
+        return values[order], T[:, order]
 
     @cached_property
     def continues(self) -> bool:
@@ -80,7 +113,10 @@ class Tableau:
 
     @cached_property
     def algebraic(self) -> "Tableau":
-        """The same with a dense output that serves the algebraic unknowns of a DAE as well."""
+        """The same with a dense output that serves the algebraic unknowns of a DAE as well; that of coupled stages, a
+        polynomial through their values, does."""
+        if self.coupled:
+            return self
         return replace(self, dense=collocated(self.A))
 
     def weights(self, theta: float) -> Array:
@@ -100,6 +136,11 @@ class Tableau:
             degree = min(PREDICTED, np.unique(np.round(c[:i], 12)).size - 1)
             P[i, :i] = np.linalg.pinv(np.vander(c[:i], degree + 1, increasing=True)).T @ c[i] ** np.arange(degree + 1)
         return P
+
+
+def handed(tableau: Tableau, K: Array) -> Array:
+    """Of the stages, a copy of what the next step begins with or is guessed from: K_s, (n,), or all of coupled ones."""
+    return (K if tableau.coupled else K[-1]).copy()
 
 
 PREDICTED = 2

@@ -5,8 +5,10 @@ import numpy as np
 from ..arrays import Array
 from .algebra import times
 from .beginning import parameter_tangents
+from .coupled import CoupledStages, stage_jacobians
 from .refine import StageSolver
 from .reverse import Step
+from .stage_matrix import SingleStage
 
 
 def pushed(
@@ -22,6 +24,9 @@ def pushed(
     K_dot = np.zeros((A.shape[0], *u_dot.shape), dtype=np.result_type(system.dtype, p_dot))
     if tableau.continues:
         K_dot[0] = k_dot
+    if tableau.coupled:
+        K_dot = _together(step, Y, u_dot, p_dot, scale)
+        return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
     for i in range(int(tableau.continues), A.shape[0]):
         ti, hg = step.t + c[i] * h, h * A[i, i]
         V_dot = u_dot + _sum(h * A[i, :i], K_dot[:i])
@@ -31,9 +36,23 @@ def pushed(
             K_dot[i] = rate if step.inverse is None else step.inverse.solve(rate, "N")
         else:
             assert step.inverse is not None
-            solver = StageSolver(system.algebra, J, hg, step.inverse, scale, step.recent, step.sizes)
-            K_dot[i] = solver.solve(rate, "N")[0]
+            matrix = SingleStage(system.algebra, J, hg)
+            K_dot[i] = StageSolver(matrix, step.inverse, scale, step.recent, step.sizes).solve(rate, "N")
     return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
+
+
+def _together(step: Step, Y: Array, u_dot: Array, p_dot: Array, scale: Array) -> Array:
+    """K̇, (s, n, j), where the stages depend on each other."""
+    system, tableau, t, h = step.system, step.tableau, step.t, step.h
+    J = stage_jacobians(system, tableau, t, h, Y)
+    rates = [
+        times(Ji, u_dot, "N") + parameter_tangents(system, t + c * h, y, K, p_dot)
+        for c, Ji, y, K in zip(tableau.c.tolist(), J, Y, step.K, strict=True)
+    ]
+    assert step.inverse is not None
+    A = CoupledStages(system.algebra, h * tableau.A, J)
+    solver = StageSolver(A, step.inverse, np.tile(scale, len(J)), step.recent, step.sizes)
+    return solver.solve(np.concatenate(rates), "N").reshape(len(J), *u_dot.shape)
 
 
 def _integrals(step: Step, Y: Array, u_dot: Array, K_dot: Array, p_dot: Array, integrals: int) -> Array:
@@ -44,7 +63,7 @@ def _integrals(step: Step, Y: Array, u_dot: Array, K_dot: Array, p_dot: Array, i
         total: Array | float = 0.0
         for i in range(tableau.last + 1):
             if tableau.b[i] != 0.0:
-                Y_dot = u_dot[:, j] + _sum(h * tableau.A[i, : i + 1], K_dot[: i + 1, :, j])
+                Y_dot = u_dot[:, j] + _sum(h * tableau.A[i], K_dot[:, :, j])
                 rate = np.asarray(system.integrand.jvp(step.t + tableau.c[i] * h, Y[i], system.p, Y_dot, p_dot[:, j]))
                 if rate.shape != (integrals,):
                     raise ValueError(f"the jvp of the integrand returned shape {rate.shape}, expected ({integrals},)")
