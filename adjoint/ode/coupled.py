@@ -55,9 +55,10 @@ def factored(system: System, tableau: Tableau, t: float, u: Array, hg: float) ->
     return coupled_inverse(system.nearby, tableau, system.jacobian(t, u), hg)
 
 
-def stage_jacobians(system: System, tableau: Tableau, t: float, h: float, Y: Array) -> list[Jacobian]:
-    """∂f/∂u at each stage, copies: the field may write all of them into the same arrays."""
-    return [system.jacobian(t + c * h, y).copy() for c, y in zip(tableau.c.tolist(), Y, strict=True)]
+def stage_matrix(system: System, tableau: Tableau, t: float, h: float, Y: Array) -> "CoupledStages":
+    """The matrix of all stages with the ∂f/∂u of each, copies of them: the field may use the same arrays again."""
+    J = [system.jacobian(t + c * h, y).copy() for c, y in zip(tableau.c.tolist(), Y, strict=True)]
+    return CoupledStages(system.algebra, h * tableau.A, np.array(J) if system.algebra.dense else J)
 
 
 def coupled_inverse(algebra: Algebra, tableau: Tableau, J: Jacobian, hg: float) -> CoupledInverse:
@@ -123,17 +124,17 @@ class TransformedInverse:
 class CoupledStages:
     """I ⊗ M − (A ⊗ 1) diag(J_i), each stage with a J of its own.
 
-    algebra: M and how to factor; A: h times that of the method, (s, s).
+    algebra: M and how to factor; A: h times that of the method, (s, s). J: (s, n, n), or sparse ones.
     """
 
     algebra: Algebra
     A: Array
-    J: Sequence[Jacobian]
+    J: Array | Sequence[sparse.csc_array]
 
     @property
     def dense(self) -> bool:
         """Whether the J_i are arrays."""
-        return isinstance(self.J[0], np.ndarray)
+        return isinstance(self.J, np.ndarray)
 
     def product(self, v: Array, trans: Trans) -> Array:
         """The matrix times v, or its conjugate transpose; v: (s·n,) or (s·n, j)."""
@@ -148,13 +149,15 @@ class CoupledStages:
         return y.reshape(v.shape)
 
     def slopes(self, W: Array) -> Array:
-        """J_iᴴ w_i, (s, n) or (s, n, j)."""
+        """J_iᴴ w_i, (s, n, j)."""
+        if isinstance(self.J, np.ndarray):
+            return np.asarray(np.matmul(self.J.conj().swapaxes(1, 2), W))
         return np.stack([product(Ji, wi, "H") for Ji, wi in zip(self.J, W, strict=True)])
 
     def inverse(self) -> Inverse:
         """Factors; raises SingularMatrix, NonFinite."""
-        if isinstance(self.J[0], np.ndarray):
-            return dense_inverse(_blocks(self.algebra, self.A, np.stack(self.J)), "I x M - h A x J")
+        if isinstance(self.J, np.ndarray):
+            return dense_inverse(_blocks(self.algebra, self.A, self.J), "I x M - h A x J")
         return self.algebra.factored(self._assembled())
 
     def _assembled(self) -> sparse.csc_array:

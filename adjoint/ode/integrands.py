@@ -30,15 +30,15 @@ class LinearIntegrand:
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """C u, (q,)."""
-        return np.asarray(self._rows @ u)
+        return np.asarray(self._rows.dot(u))
 
     def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
         """(Cᵀ q̄, 0)."""
-        return np.asarray(self._rows.T @ q_bar), np.zeros_like(p)
+        return np.asarray(self._rows.T.dot(q_bar)), np.zeros_like(p)
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """C u̇, (q,)."""
-        return np.asarray(self._rows @ u_dot)
+        return np.asarray(self._rows.dot(u_dot))
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """Zeros, (q,)."""

@@ -93,7 +93,7 @@ class March:
         slope = self.k if self.k.ndim == 1 else self.k[-1]
         known = None if self.start is not None or (self.tableau.coupled and not slope.any()) else slope
         wanted = first or first_step(self.system, self.tableau, landings[0], self.u, known, span)
-        pace = Pace(self.control, self.tableau.error_order, wanted)
+        pace = Pace(self.control, self.tableau.error_order, self.tableau.coupled, wanted)
         self._land(landings[0])
         for a, b in pairwise(landings):
             pace.segment(a, b)
@@ -248,5 +248,6 @@ class March:
         """What the step begins with."""
         if self.base_u is None:
             return self.u, self.k
-        i = costliest(stages.iterations) if self.base == self.course.steps - 1 else None
+        alone = self.base == self.course.steps - 1 and not self.step.coupled
+        i = costliest(stages.iterations) if alone else None
         return self.u, self.k, self.base_u if i is None else stages.K[i].copy()

@@ -8,7 +8,7 @@ import numpy as np
 from ..arrays import Array
 from .algebra import Inverse, times
 from .beginning import parameter_cotangents
-from .coupled import CoupledStages, stage_jacobians
+from .coupled import stage_matrix
 from .product import product
 from .recent import Recent
 from .refine import StageSolver
@@ -123,10 +123,11 @@ def _together(
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
     """As `_stages`, where they depend on each other."""
     system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
-    A = CoupledStages(system.algebra, hA, stage_jacobians(system, step.tableau, step.t, step.h, Y))
+    A = stage_matrix(system, step.tableau, step.t, step.h, Y)
     assert step.inverse is not None
-    solver = StageSolver(A, step.inverse, np.tile(scale, s), step.recent, step.sizes)
-    W = solver.solve((K_bar + system.combined(hA.T, Y_bar)).reshape(s * n, j), "H").reshape(s, n, j)
+    solver = StageSolver(A, step.inverse, np.concatenate([scale] * s), step.recent, step.sizes)
+    b = K_bar.reshape(s, -1) + system.combined(hA.T, Y_bar.reshape(s, -1))
+    W = solver.solve(b.reshape(s * n, j), "H").reshape(s, n, j)
     p_bar = np.zeros((system.p.size, j), dtype=system.p.dtype)
     for c, y, K, w in zip(step.tableau.c.tolist(), Y, step.K, W, strict=True):
         p_bar += parameter_cotangents(system, step.t + c * step.h, y, K, w)

@@ -85,7 +85,7 @@ class Sweeps:
         t, h, u, k1 = course.t[k], course.h[k], state[0], state[1]
         if tableau.coupled and inverse is not None:
             before = course.h[k - 1] if k else h
-            args = (self.system, tableau, t, h, u, k1, before, inverse, iterations[0])
+            args = (self.system, tableau, t, h, u, k1, before, inverse, iterations)
             return StepRecord(repeated_together(*args) if last is None else last, inverse)
         known = {} if last is None else {tableau.stages - 1: last}
         i = costliest(iterations)

@@ -137,6 +137,20 @@ class Tableau:
             P[i, :i] = np.linalg.pinv(np.vander(c[:i], degree + 1, increasing=True)).T @ c[i] ** np.arange(degree + 1)
         return P
 
+    def extrapolation(self, ratio: float) -> Array:
+        """(s, s): K is first guessed as this times K of the step before, where a step is `ratio` times as long as that:
+        by a polynomial in time through those stages, or near them where they are many."""
+        return np.asarray((1.0 + ratio * self.c)[:, None] ** self._fit[0] @ self._fit[1])
+
+    @cached_property
+    def _fit(self) -> tuple[Array, Array]:
+        powers = np.arange(min(self.stages, EXTRAPOLATED + 1))
+        return powers, np.linalg.pinv(self.c[:, None] ** powers)
+
+
+EXTRAPOLATED = 3
+"""Degree of the extrapolation at most."""
+
 
 def handed(tableau: Tableau, K: Array) -> Array:
     """Of the stages, a copy of what the next step begins with or is guessed from: K_s, (n,), or all of coupled ones."""

@@ -5,7 +5,7 @@ import numpy as np
 from ..arrays import Array
 from .algebra import times
 from .beginning import parameter_tangents
-from .coupled import CoupledStages, stage_jacobians
+from .coupled import stage_matrix
 from .refine import StageSolver
 from .reverse import Step
 from .stage_matrix import SingleStage
@@ -44,15 +44,14 @@ def pushed(
 def _together(step: Step, Y: Array, u_dot: Array, p_dot: Array, scale: Array) -> Array:
     """K̇, (s, n, j), where the stages depend on each other."""
     system, tableau, t, h = step.system, step.tableau, step.t, step.h
-    J = stage_jacobians(system, tableau, t, h, Y)
+    A = stage_matrix(system, tableau, t, h, Y)
     rates = [
         times(Ji, u_dot, "N") + parameter_tangents(system, t + c * h, y, K, p_dot)
-        for c, Ji, y, K in zip(tableau.c.tolist(), J, Y, step.K, strict=True)
+        for c, Ji, y, K in zip(tableau.c.tolist(), A.J, Y, step.K, strict=True)
     ]
     assert step.inverse is not None
-    A = CoupledStages(system.algebra, h * tableau.A, J)
-    solver = StageSolver(A, step.inverse, np.tile(scale, len(J)), step.recent, step.sizes)
-    return solver.solve(np.concatenate(rates), "N").reshape(len(J), *u_dot.shape)
+    solver = StageSolver(A, step.inverse, np.concatenate([scale] * len(rates)), step.recent, step.sizes)
+    return solver.solve(np.concatenate(rates), "N").reshape(len(rates), *u_dot.shape)
 
 
 def _integrals(step: Step, Y: Array, u_dot: Array, K_dot: Array, p_dot: Array, integrals: int) -> Array:

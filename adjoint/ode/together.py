@@ -1,20 +1,20 @@
 """The stages of one step, forward, of methods whose stages depend on each other: Newton's method for all at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..arrays import Array
 from .algebra import Inverse, times
-from .chord import NoConvergenceError, chord, full
-from .coupled import CoupledStages, stage_jacobians
+from .chord import ROUNDING, NoConvergenceError, chord, full
+from .coupled import stage_matrix
 from .stages import UNKNOWN, Stages, values
-from .system import System
+from .system import System, rms
 from .tableau import Tableau
 
-HIGHEST = 3
-"""Degree of the polynomial in time that the stages of the next step are guessed by, at most."""
+RENEWED = 0.01
+"""Contraction above which a small matrix is made again, of the Jacobian of each stage where it is by then."""
 
 FARTHEST = 10.0
 """Steps this many times as long as the one before are guessed by its last stage instead: landings may be close."""
@@ -40,12 +40,17 @@ class Together:
         """K ↦ B⁻¹ (f(Y_i) − M K_i), B ≈ I ⊗ M − h A ⊗ ∂f/∂u."""
         system, M, u, tableau = self.system, self.system.mass.matrix, self.V, self.tableau
         hA, nodes = self.h * tableau.A, (self.t + self.h * tableau.c).tolist()
+        field, p, tally, shape, kind = system.field, system.p, system.tally, system.shape, system.dtype
 
         def correction(K: Array) -> Array:
             stages = K.reshape(len(nodes), -1)
             r = np.empty_like(stages)
+            tally.evaluations += len(nodes)
             for i, Y in enumerate(system.combined(hA, stages) + u):
-                r[i] = system.rate(nodes[i], Y)
+                f = field(nodes[i], Y, p)  # Not `system.rate`: for few unknowns the call takes as long as f.
+                if f.__class__ is not np.ndarray or f.shape != shape or f.dtype != kind:
+                    f = system.checked(f)
+                r[i] = f
             r -= stages if M is None else times(M, stages.T, "N").T
             return inverse.solve(r.reshape(-1), "N")
 
@@ -55,9 +60,8 @@ class Together:
         """The factors for the Jacobian of each stage at K itself."""
         system, tableau, h = self.system, self.tableau, self.h
         Y = values(system, tableau, h, self.V, K.reshape(tableau.stages, -1))
-        J = stage_jacobians(system, tableau, self.t, h, Y)
         system.tally.factorizations += 1
-        return CoupledStages(system.algebra, h * tableau.A, J).inverse()
+        return stage_matrix(system, tableau, self.t, h, Y).inverse()
 
 
 def solved_together(
@@ -77,14 +81,33 @@ def solved_together(
     """
     equation, w = _equation(system, tableau, t, h, u, K, before), _weights(system, tableau, h, u)
     try:
-        found, iterations, rate = chord(equation, inverse, w, UNKNOWN, fresh)
+        found, iterations, rate = _found(equation, inverse, w, fresh)
     except NoConvergenceError:
         if not system.given:
             raise
         found, corrections = full(equation, w)
-        iterations, rate = -corrections, 1.0
-    system.tally.corrections += abs(iterations)
-    return Stages(found.reshape(K.shape), (iterations,), rate, rate)
+        iterations, rate = (-corrections, 0), 1.0
+    system.tally.corrections += abs(iterations[0]) + iterations[1]
+    return Stages(found.reshape(K.shape), iterations, rate, rate)
+
+
+def _found(equation: Together, inverse: Inverse, w: Array, fresh: bool) -> tuple[Array, tuple[int, int], float]:
+    """(K, corrections by these factors and by renewed ones, contraction)."""
+    if not equation.system.algebra.dense:
+        K, iterations, rate = chord(equation, inverse, w, UNKNOWN, fresh)
+        return K, (iterations, 0), rate
+    correction, sizes, K = equation.corrections(inverse), [], equation.guess
+    for _ in range(2):
+        d = correction(K)
+        K = K + d
+        sizes.append(rms(d.real * w if equation.system.perturbed else d * w))
+    rate = sizes[1] / sizes[0] if sizes[0] else 0.0
+    # Where corrections grow, the Jacobian changes so much within the step that no error estimate is to be believed.
+    if RENEWED < rate < 1.0 and sizes[1] > ROUNDING:
+        K, iterations, rate = chord(replace(equation, guess=K), equation.inverse(K), w, min(rate, UNKNOWN), True)
+        return K, (2, iterations), rate
+    K, iterations, _ = chord(replace(equation, guess=K), inverse, w, rate, fresh)
+    return K, (2 + iterations, 0), rate
 
 
 def repeated_together(
@@ -96,14 +119,18 @@ def repeated_together(
     K: Array,
     before: float,
     inverse: Inverse,
-    iterations: int,
+    iterations: tuple[int, ...],
 ) -> Array:
     """The K of `solved_together` once more, to the last bit, (s, n)."""
     equation = _equation(system, tableau, t, h, u, K, before)
-    if iterations < 0:
+    if iterations[0] < 0:
         return full(equation, _weights(system, tableau, h, u))[0].reshape(K.shape)
     found, correction = equation.guess, equation.corrections(inverse)
-    for _ in range(iterations):
+    for _ in range(iterations[0]):
+        found = found + correction(found)
+    if iterations[1]:
+        correction = equation.corrections(equation.inverse(found))
+    for _ in range(iterations[1]):
         found = found + correction(found)
     return found.reshape(K.shape)
 
@@ -112,12 +139,9 @@ def _equation(system: System, tableau: Tableau, t: float, h: float, u: Array, K:
     """Guessed by a polynomial in time through the stages of the step before, or near them where they are many."""
     if h > FARTHEST * before:
         return Together(system, tableau, t, h, u, np.tile(K[-1], tableau.stages))
-    degree, c = min(tableau.stages - 1, HIGHEST), tableau.c
-    fit = np.linalg.pinv(np.vander(c, degree + 1, increasing=True))
-    guess = np.vander(1.0 + c * (h / before), degree + 1, increasing=True) @ fit
-    return Together(system, tableau, t, h, u, system.combined(guess, K).reshape(-1))
+    return Together(system, tableau, t, h, u, system.combined(tableau.extrapolation(h / before), K).reshape(-1))
 
 
 def _weights(system: System, tableau: Tableau, h: float, u: Array) -> Array:
     """What turns a change of K into units of the tolerances, (s·n,)."""
-    return np.tile(h * system.weights(u), tableau.stages)
+    return np.concatenate([h * system.weights(u)] * tableau.stages)
