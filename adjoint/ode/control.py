@@ -25,6 +25,14 @@ PREDICTED = 1.2
 of kinetics may; the error estimates of coupled stages are too careful already, being of half the method's order."""
 
 
+UNSOLVED = 0.25
+"""The factor for a step whose stages were not found."""
+
+CEILING, RELAXED = 0.7, 2.0
+"""Where errors ask for longer steps than Newton's method bears: the part of a step whose stages were not found that the
+next may be, and by how much that grows with each step."""
+
+
 @dataclass(frozen=True, eq=False)
 class Control:
     """How steps are chosen. Raises ValueError for what cannot be.
@@ -61,7 +69,7 @@ class Pace:
 
     Steps are a + j (b − a)/n, never a sum of steps. predictive: whether the trend of errors is followed. wanted: the
     length that the controller asks for; n is the number of steps no longer than it. error: of the step before, over
-    `before`, None after a rejection.
+    `before`, None after a rejection. ceiling: what steps are not longer than, for a while.
     """
 
     control: Control
@@ -74,6 +82,7 @@ class Pace:
     j: int = 0
     error: float | None = None
     before: float = 0.0
+    ceiling: float = math.inf
     rejections: int = 0
 
     def segment(self, a: float, b: float) -> None:
@@ -106,11 +115,12 @@ class Pace:
         error = max(error, 1e-10)
         factor = min(max(self._factor(h, error), SMALLEST), LARGEST if not self.rejections else 1.0)
         self.error, self.before, self.rejections = error, h, 0
+        self.ceiling *= RELAXED
         self.j += 1
         if 0.95 <= factor <= self.control.hold:
             return
         # A step cut short by a landing is no reason to want shorter ones.
-        self.wanted = max(self.wanted, h * factor) if factor > 1.0 else h * factor
+        self.wanted = min(max(self.wanted, h * factor) if factor > 1.0 else h * factor, self.ceiling)
         if self.j < self.n and self._number(end) != self.n - self.j:
             self.segment(end, self.b)
 
@@ -132,6 +142,12 @@ class Pace:
         self.rejections += 1
         self.error = None
         self.segment(t, self.b)
+
+    def unsolved(self) -> None:
+        """Try again with a shorter step, for the stages of this one were not found."""
+        if self.predictive:
+            self.ceiling = CEILING * self.h
+        self.reject(CEILING**2 if self.predictive else UNSOLVED)
 
     def shortened(self, error: float) -> float:
         """The factor for a step rejected for its error."""

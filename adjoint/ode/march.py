@@ -144,21 +144,22 @@ class March:
         self._require_room(pace, t, h)
         stages = self._stages(t, h)
         if stages is None:
-            self._reject(pace, Refusal(t, h, self.u, None, self.cause), 0.25)
+            self._reject(Refusal(t, h, self.u, None, self.cause))
+            pace.unsolved()
             return
         Y = values(self.system, self.step, h, self.u, stages.K)
         error = estimated_error(self.system, self.step, t, h, self.u, Y[-1], stages.K, self.inverse)
         if not error <= 1.0:
-            self._reject(pace, Refusal(t, h, self.u, error, None), pace.shortened(error))
+            self._reject(Refusal(t, h, self.u, error, None))
+            pace.reject(pace.shortened(error))
             return
         self._accept(t, pace.end, h, stages, Y, error)
         pace.accept(error)
 
-    def _reject(self, pace: Pace, refusal: Refusal, factor: float) -> None:
+    def _reject(self, refusal: Refusal) -> None:
         self.course.rejected += 1
         self.notify("rejected", self.course.steps, refusal.t)
         self.refused = refusal
-        pace.reject(factor)
 
     def _require_room(self, pace: Pace, t: float, h: float) -> None:
         """Raise where the integration cannot go on."""

@@ -8,7 +8,7 @@ from adjoint.report import axes as look
 from adjoint.report.plots import Curve, Graph
 from adjoint.report.sheet import write_sheet
 
-OURS = (look.BLUE, look.SKY, look.GREEN)
+OURS = ((look.BLUE, "o"), (look.SKY, "o"), (look.GREEN, "o"), (look.BLUE, "v"), (look.GREEN, "v"))
 THEIRS = {
     "diffrax, reverse": (look.VERMILLION, "s"),
     "diffrax, forward mode": (look.VERMILLION, "^"),
@@ -25,14 +25,14 @@ Row = dict[str, float | str]
 
 
 def work_precision(path: Path, title: str, subtitle: str, rows: list[Row]) -> None:
-    """One curve for each library: ours solid with dots, others dashed."""
+    """One curve for each library: ours solid, others dashed."""
     known = [row for row in rows if "error" in row]
-    curves, colors = [], iter(OURS)
+    curves, ours = [], iter(OURS)
     for name in dict.fromkeys(str(row["library"]) for row in known):
         seconds, errors = (
             np.array([float(r[key]) for r in known if r["library"] == name]) for key in ("seconds", "error")
         )
-        color, marker = THEIRS.get(name) or (next(colors), "o")
+        color, marker = THEIRS.get(name) or next(ours)
         curves.append(Curve(seconds, errors, name, color, dashed=name in THEIRS, marker=marker))
     graph = Graph("", "value and gradient / s", "relative error of the gradient", curves, logarithmic=(True, True))
     write_sheet(path, title, subtitle, [graph], columns=1, frame=WIDTH)

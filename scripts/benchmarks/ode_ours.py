@@ -11,20 +11,26 @@ from adjoint.ode.methods import Method
 from adjoint.recurrence.memory import Memory
 from scripts.benchmarks.ode_cases import Case
 
+STIFF = {
+    **{"TR-BDF2": adjoint.TRBDF2(), "ESDIRK4": adjoint.ESDIRK4(), "ESDIRK5": adjoint.ESDIRK5()},
+    **{"Radau5": adjoint.Radau5(), "Radau9": adjoint.Radau9()},
+}
 METHODS = {
-    "Robertson": {"TR-BDF2": adjoint.TRBDF2(), "ESDIRK4": adjoint.ESDIRK4(), "ESDIRK5": adjoint.ESDIRK5()},
+    "Robertson": STIFF,
     "Lotka-Volterra": {"Tsit5": adjoint.Tsit5(), "Tsit5, dense output": adjoint.Tsit5(), "DOP853": adjoint.DOP853()},
-    "Brusselator": {"TR-BDF2": adjoint.TRBDF2(), "ESDIRK4": adjoint.ESDIRK4(), "ESDIRK5": adjoint.ESDIRK5()},
+    "Brusselator": STIFF,
 }
 TOLERANCES = {
     "TR-BDF2": (1e-3, 1e-4, 1e-5, 1e-6),
     "ESDIRK4": (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8),
     "ESDIRK5": (1e-3, 1e-4, 1e-5, 3e-6, 1e-6, 1e-7, 1e-8, 1e-9),
+    "Radau5": (1e-3, 1e-4, 1e-5, 1e-6),
+    "Radau9": (1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
     "Tsit5": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
     "Tsit5, dense output": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
     "DOP853": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11),
 }
-HEADLINE = {"Robertson": ("ESDIRK5", 3e-6), "Lotka-Volterra": ("Tsit5", 1e-8), "Brusselator": ("ESDIRK5", 1e-5)}
+HEADLINE = {"Robertson": ("Radau9", 1e-3), "Lotka-Volterra": ("Tsit5", 1e-8), "Brusselator": ("ESDIRK5", 1e-5)}
 """The run that all others of a case are timed against."""
 
 BYTES = 8 * 2**30
