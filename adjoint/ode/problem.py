@@ -39,12 +39,13 @@ class OdeProblem:
 
     field: f with its derivatives, a class of your own or `complex_step_field(f, n, m)`. u0: (n,), or a Vector u₀(p).
     t: (t₀, t_f). observe: times (K,), ascending; None for (t_f,). method: `Tsit5()`, `DOP853()`, `TRBDF2()`,
-    `ESDIRK4()`, `ESDIRK5()`; `BackwardEuler()`, `CrankNicolson()`, `Theta(θ)` on a grid. rtol, atol (a number or (n,)):
-    the local error of a step, relative and absolute. mass: M, (n, n), or a Matrix M(p), None for the identity;
-    a singular one makes a DAE, of index 1. integrand: ℓ, for ∫ℓ(t, u, p) dt by the method's own quadrature. grid:
-    (N + 1,) times from t₀ to t_f, steps are taken on it without error control. dense: observe by dense output, not by
-    steps that end there. consistent: the algebraic unknowns of u₀ are a guess, to be solved for. factorize: for
-    matrices of more than 64 unknowns. memory: what is kept for derivatives. watch: told what happens, as it happens.
+    `ESDIRK4()`, `ESDIRK5()`, `Radau5()`, `Radau9()`; `BackwardEuler()`, `CrankNicolson()`, `Theta(θ)` on a grid. rtol,
+    atol (a number or (n,)): the local error of a step, relative and absolute. mass: M, (n, n), or a Matrix M(p), None
+    for the identity; a singular one makes a DAE, of index 1. integrand: ℓ, for ∫ℓ(t, u, p) dt by the method's own
+    quadrature. grid: (N + 1,) times from t₀ to t_f, steps are taken on it without error control. dense: observe by
+    dense output, not by steps that end there. consistent: the algebraic unknowns of u₀ are a guess, to be solved for.
+    factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. watch: told what happens, as
+    it happens.
     Raises TypeError or ValueError for what cannot be.
     """
 
