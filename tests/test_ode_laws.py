@@ -10,6 +10,7 @@ from ode_fields import (
     EXPLICIT,
     FIXED,
     GRID,
+    IMPLICIT,
     METHODS,
     OBSERVED,
     STIFF,
@@ -281,3 +282,21 @@ def in_units(field, scales):
         lambda t, u, p: scales[:, None] * field.jacobian(t, u / scales, p) / scales,
         lambda t, u, p: scales[:, None] * field.by_parameters(t, u / scales, p),
     )
+
+
+@pytest.mark.parametrize("factor", [1.0, 1j])
+@pytest.mark.parametrize("method", IMPLICIT)
+def test_a_field_may_be_real_where_it_begins(method, factor):
+    """Real zeros there, for complex states or perturbed parameters, do not make the rest real."""
+    field = Plain(
+        lambda t, u, p: np.zeros(2) if t == 0.0 else factor * p[0] * np.ones(2),
+        lambda t, u, p: np.zeros((2, 2)),
+        lambda t, u, p: (factor if t > 0.0 else 0.0) * np.ones((2, 1)),
+    )
+    u0, grid = np.zeros(2, dtype=type(factor)), np.array([0.0, 0.5, 1.0])
+    trajectory = adjoint.OdeProblem(field, u0, (0.0, 1.0), method=METHODS[method], grid=grid).solve([1.0])
+    u_dot = trajectory.jvp([1.0])
+    assert abs(u_dot[0, 0]) >= 0.7  # The first K₁ is zero.
+    np.testing.assert_allclose(trajectory.u, u_dot, rtol=1e-14)
+    if factor == 1.0:
+        np.testing.assert_allclose(trajectory.replay(np.array([1.0 + 1e-30j])).u.imag / 1e-30, u_dot, rtol=1e-14)

@@ -164,7 +164,7 @@ class OdeProblem:
         u, k = beginning.u, beginning.k
         if tableau.coupled:
             slope = k if nulls is not None else explicit_stage(system, system.mass_inverse, float(start), u)
-            k = np.tile(slope, (tableau.stages, 1))
+            k = np.tile(slope, (tableau.stages, 1)).astype(system.dtype)
         march = March(system, tableau, first, self.control, store.put, observer, notify, u, k, course)
         self._taken(march, like)
         sweeps = Sweeps(system, beginning, course, observer.places, store, notify)

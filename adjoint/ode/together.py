@@ -44,7 +44,7 @@ class Together:
 
         def correction(K: Array) -> Array:
             stages = K.reshape(len(nodes), -1)
-            r = np.empty_like(stages)
+            r = np.empty(stages.shape, dtype=kind)
             tally.evaluations += len(nodes)
             for i, Y in enumerate(system.combined(hA, stages) + u):
                 f = field(nodes[i], Y, p)  # Not `system.rate`: for few unknowns the call takes as long as f.
