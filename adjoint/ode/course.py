@@ -86,7 +86,11 @@ def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tup
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """What a step leaves for its own reversal: its stages K (s, n), and the factors its Newton iterations used."""
+    """What a step leaves for its own reversal: its stages K (s, n), and factors.
+
+    inverse: of Newton's iterations; of M for explicit methods, None for the identity; and None for small systems, whose
+    sweeps factor the matrix of each stage.
+    """
 
     K: Array
     inverse: Inverse | None
@@ -97,3 +101,8 @@ class StepRecord:
         if self.inverse is None:
             return ((self.K, self.K.nbytes),)
         return ((self.K, self.K.nbytes), (self.inverse, self.inverse.nbytes))
+
+
+def recorded(K: Array, inverse: Inverse | None, tableau: Tableau, dense: bool) -> StepRecord:
+    """The record of a step; dense: whether matrices are."""
+    return StepRecord(K, None if dense and tableau.gamma != 0.0 else inverse)

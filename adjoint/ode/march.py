@@ -13,7 +13,7 @@ from .algebra import Inverse
 from .chord import NoConvergenceError
 from .control import Control, Pace, estimated_error, first_step
 from .coupled import factored
-from .course import Course, StepRecord, base_point
+from .course import Course, StepRecord, base_point, recorded
 from .diagnosis import Refusal, explained, require_resolution
 from .errors import NonFiniteField, StageFailure, TooManySteps, failure
 from .stages import SAFETY, UNKNOWN, Stages, costliest, solved_stages, values
@@ -234,7 +234,7 @@ class March:
         course.iterations.append(stages.iterations)
         course.error.append(error)
         try:
-            self.keep(k, self._state(stages), StepRecord(stages.K, self.inverse))
+            self.keep(k, self._state(stages), recorded(stages.K, self.inverse, tableau, self.system.algebra.dense))
         except (MemoryTooSmall, StorageFailed) as failed:
             failed.t = t
             raise

@@ -124,7 +124,6 @@ def _together(
     """As `_stages`, where they depend on each other."""
     system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
     A = stage_matrix(system, step.tableau, step.t, step.h, Y)
-    assert step.inverse is not None
     solver = StageSolver(A, step.inverse, np.concatenate([scale] * s), step.recent, step.sizes)
     b = K_bar.reshape(s, -1) + system.combined(hA.T, Y_bar.reshape(s, -1))
     W = solver.solve(b.reshape(s * n, j), "H").reshape(s, n, j)
@@ -141,7 +140,6 @@ def _stage(step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
     if hg == 0.0:
         w = K_bar if step.inverse is None else step.inverse.solve(K_bar, "H")
         return w, times(J, w, "H")
-    assert step.inverse is not None
     A = SingleStage(system.algebra, J, hg)
     w = StageSolver(A, step.inverse, scale, step.recent, step.sizes).solve(K_bar + hg * Y_bar, "H")
     return w, product(J, w, "H")

@@ -15,7 +15,7 @@ from ..recurrence.storage import Store
 from .algebra import Inverse, times
 from .beginning import Beginning
 from .coupled import factored
-from .course import Course, StepRecord, base_point
+from .course import Course, StepRecord, base_point, recorded
 from .observed import extended_stages
 from .recent import Recent
 from .reverse import Seed, Step, pulled
@@ -80,18 +80,21 @@ class Sweeps:
     def _record(self, k: int, state: tuple[Array, ...], last: Array | None) -> StepRecord:
         """The stages of step k once more; last: what the next one began with, None if it is not known."""
         course, tableau = self.course, self.course.tableau[k]
-        inverse = self._inverse(k, state)
-        iterations = course.iterations[k]
+        dense = self.system.algebra.dense
+        if tableau.coupled and last is not None and dense:
+            return recorded(last, None, tableau, dense)
+        inverse, iterations = self._inverse(k, state), course.iterations[k]
         t, h, u, k1 = course.t[k], course.h[k], state[0], state[1]
         if tableau.coupled and inverse is not None:
             before = course.h[k - 1] if k else h
             args = (self.system, tableau, t, h, u, k1, before, inverse, iterations)
-            return StepRecord(repeated_together(*args) if last is None else last, inverse)
+            return recorded(repeated_together(*args) if last is None else last, inverse, tableau, dense)
         known = {} if last is None else {tableau.stages - 1: last}
         i = costliest(iterations)
         if course.base[k] == k and len(state) > 2 and i is not None:
             known[i] = state[2]
-        return StepRecord(repeated_stages(self.system, tableau, t, h, u, k1, known, inverse, iterations), inverse)
+        K = repeated_stages(self.system, tableau, t, h, u, k1, known, inverse, iterations)
+        return recorded(K, inverse, tableau, dense)
 
     def _inverse(self, k: int, state: tuple[Array, ...]) -> Inverse | None:
         course = self.course

@@ -35,7 +35,6 @@ def pushed(
         if hg == 0.0:
             K_dot[i] = rate if step.inverse is None else step.inverse.solve(rate, "N")
         else:
-            assert step.inverse is not None
             matrix = SingleStage(system.algebra, J, hg)
             K_dot[i] = StageSolver(matrix, step.inverse, scale, step.recent, step.sizes).solve(rate, "N")
     return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
@@ -49,7 +48,6 @@ def _together(step: Step, Y: Array, u_dot: Array, p_dot: Array, scale: Array) ->
         times(Ji, u_dot, "N") + parameter_tangents(system, t + c * h, y, K, p_dot)
         for c, Ji, y, K in zip(tableau.c.tolist(), A.J, Y, step.K, strict=True)
     ]
-    assert step.inverse is not None
     solver = StageSolver(A, step.inverse, np.concatenate([scale] * len(rates)), step.recent, step.sizes)
     return solver.solve(np.concatenate(rates), "N").reshape(len(rates), *u_dot.shape)
 
