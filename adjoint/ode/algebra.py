@@ -193,11 +193,7 @@ class Algebra:
 
     def sparse_inverse(self, J: sparse.csc_array, hg: complex) -> "SparseInverse":
         """The same for a sparse J; raises NotSymmetric as well, if the factorizer states what J is not."""
-        return self.factored(self.combined(J, hg))
-
-    def factored(self, A: sparse.csc_array) -> "SparseInverse":
-        """The factors of a sparse matrix of stages; raises SingularMatrix, NonFinite, NotSymmetric."""
-        return self._sparse(A, self.iterative)
+        return self._sparse(self.combined(J, hg), self.iterative)
 
     def _sparse(self, A: sparse.csc_array, careful: bool) -> "SparseInverse":
         factorization = self.factorize(A)

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array, Trans
+from ..factor import NotSymmetric, lu
 from ..factor.matrix import SparseMatrix
 from .algebra import Algebra, Inverse, SparseInverse, dense_inverse
 from .product import product
@@ -68,10 +69,24 @@ def coupled_inverse(algebra: Algebra, tableau: Tableau, J: Jacobian, hg: float) 
         dense = dense_inverse(_blocks(algebra, h * tableau.A, J[None]), "I x M - h A x J")
         return CoupledInverse(dense, lambda: algebra.inverse(J, hg))
     modes = tuple(
-        Mode(mode.row, mode.column, mode.weight, algebra.sparse_inverse(J, h * mode.value))
+        Mode(mode.row, mode.column, mode.weight, _mode_inverse(algebra, tableau, J, h * mode.value))
         for mode in tableau.modes(algebra.is_complex)
     )
     return CoupledInverse(TransformedInverse(tableau.stages, not algebra.is_complex, modes), lambda: modes[0].inverse)
+
+
+def _mode_inverse(algebra: Algebra, tableau: Tableau, J: sparse.csc_array, shift: complex) -> SparseInverse:
+    """The factors of M − hλ J for one eigenvalue; raises NotSymmetric that names the remedy for a complex one."""
+    try:
+        return algebra.sparse_inverse(J, shift)
+    except NotSymmetric as error:
+        if isinstance(shift, float):
+            raise
+        raise NotSymmetric(
+            f"{tableau.name} factors the matrices M - h lambda J with complex lambda, which are not Hermitian. Use "
+            "factorize=adjoint.ldl where M and J are symmetric, adjoint.lu where they are not, or a method whose "
+            "matrices are real, such as adjoint.ESDIRK5()."
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +173,7 @@ class CoupledStages:
         """Factors; raises SingularMatrix, NonFinite."""
         if isinstance(self.J, np.ndarray):
             return dense_inverse(_blocks(self.algebra, self.A, self.J), "I x M - h A x J")
-        return self.algebra.factored(self._assembled())
+        return SparseInverse(lu(self._assembled()), False)  # Symmetric it is not, whatever M and J are.
 
     def _assembled(self) -> sparse.csc_array:
         M, n = self.algebra.mass, self.algebra.n

@@ -1,0 +1,159 @@
+"""Methods whose stages depend on each other: their matrices, factorizers, error estimates, what they keep."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+from ode_fields import METHODS, P, Plain, cotangents, relative, weave
+
+import adjoint
+from adjoint.ode.algebra import Algebra
+from adjoint.ode.coupled import CoupledStages, coupled_inverse
+
+COUPLED = [name for name, method in METHODS.items() if method.tableau.coupled]
+N, H = 80, 0.3
+coupled = pytest.mark.parametrize("method", COUPLED)
+
+
+def random(rng, kind, *shape):
+    return rng.standard_normal(shape) + (1j * rng.standard_normal(shape) if kind is complex else 0.0)
+
+
+def matrix(rng, kind, diagonal):
+    """Sparse, nonsymmetric, with a diagonal that dominates."""
+    A = sparse.csc_array(sparse.diags_array(random(rng, kind, 3, N), offsets=[-1, 0, 7], shape=(N, N)))
+    A = sparse.csc_array(A + diagonal * sparse.eye_array(N))
+    A.sort_indices()
+    return A
+
+
+def by_blocks(A, M, J):
+    """I ⊗ M − h (A ⊗ 1) J_i, dense."""
+    s = A.shape[0]
+    return np.block([[(i == j) * M.toarray() - H * A[i, j] * J[i].toarray() for j in range(s)] for i in range(s)])
+
+
+@pytest.mark.parametrize("trans", ["N", "T", "H"])
+@pytest.mark.parametrize("j", [None, 3])
+@pytest.mark.parametrize(("of_J", "of_b"), [(float, float), (float, complex), (complex, complex)])
+@coupled
+def test_systems_fall_apart_along_the_eigenvectors(method, of_J, of_b, j, trans):
+    rng, tableau = np.random.default_rng(0), METHODS[method].tableau
+    M, J = matrix(rng, of_J, 5.0), matrix(rng, of_J, -20.0)
+    algebra = Algebra(N, M, adjoint.lu, False, of_J is complex)
+    b = random(rng, of_b, tableau.stages * N, *(() if j is None else (j,)))
+    inverse = coupled_inverse(algebra, tableau, J, H * tableau.gamma)
+    full = by_blocks(tableau.A, M, [J] * tableau.stages)
+    w = inverse.solve(b, trans)
+    assert w.dtype.kind == ("f" if of_b is float else "c")
+    np.testing.assert_allclose({"N": full, "T": full.T, "H": full.conj().T}[trans] @ w, b, atol=1e-10)
+    single = M.toarray() - H * tableau.gamma * J.toarray()
+    np.testing.assert_allclose(single @ inverse.single.solve(b[:N], "N"), b[:N], atol=1e-12)
+
+
+@pytest.mark.parametrize("trans", ["N", "H"])
+@pytest.mark.parametrize("kind", [float, complex])
+@pytest.mark.parametrize("dense", [False, True])
+@coupled
+def test_matrices_of_all_stages_are_what_they_stand_for(method, dense, kind, trans):
+    rng, tableau = np.random.default_rng(1), METHODS[method].tableau
+    M, J = matrix(rng, kind, 5.0), [matrix(rng, kind, -20.0) for _ in range(tableau.stages)]
+    full, b = by_blocks(tableau.A, M, J), random(rng, kind, tableau.stages * N)
+    full = full if trans == "N" else full.conj().T
+    algebra = Algebra(N, M.toarray() if dense else M, adjoint.lu, False, kind is complex)
+    stages = CoupledStages(algebra, H * tableau.A, np.array([Ji.toarray() for Ji in J]) if dense else J)
+    np.testing.assert_allclose(full @ stages.inverse().solve(b, trans), b, atol=1e-10)
+    W = b.reshape(tableau.stages, N, 1)
+    np.testing.assert_allclose(stages.slopes(W)[2, :, 0], J[2].conj().T @ W[2, :, 0], atol=1e-12)
+    assert stages.dense == dense
+    if not dense:
+        np.testing.assert_allclose(stages.product(b, trans), full @ b, atol=1e-12)
+        np.testing.assert_allclose(stages.product(b[:, None], trans)[:, 0], full @ b, atol=1e-12)
+
+
+def membrane(c):
+    """Diffusion and a reaction that is switched by time on 20 × 20 cells: M and J are symmetric."""
+    k = 20
+    T = sparse.diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(k, k))
+    A = sparse.csc_array((k + 1) ** 2 * (sparse.kron(sparse.eye_array(k), T) + sparse.kron(T, sparse.eye_array(k))))
+    A.sum_duplicates()
+    return Plain(
+        lambda t, u, p: p[0] * (A @ u) - p[1] * u**3 + 1.0 + 5.0 * np.sin(c * t) * u,
+        lambda t, u, p: sparse.csc_array(p[0] * A - sparse.diags_array(3.0 * p[1] * u**2 - 5.0 * np.sin(c * t))),
+        lambda t, u, p: np.stack([A @ u, -(u**3)], axis=1),
+    )
+
+
+@pytest.mark.parametrize("options", [{"rtol": 1e-2, "atol": 1e-2}, {"grid": np.linspace(0.0, 1.0, 4)}], ids=str)
+@coupled
+def test_symmetric_problems_may_be_stated_as_such(method, options):
+    """Also where chords do not converge, and the matrix of all stages, which is not symmetric, is factored."""
+    gradients = []
+    for factorize in (adjoint.lu, adjoint.ldl):
+        problem = adjoint.OdeProblem(
+            membrane(40.0),
+            3.0 * np.sin(np.arange(400.0)),
+            (0.0, 1.0),
+            method=METHODS[method],
+            factorize=factorize,
+            **options,
+        )
+        trajectory = problem.solve(np.array([0.01, 20.0]))
+        gradients.append(trajectory.vjp(np.ones_like(trajectory.u)))
+    assert relative(*gradients) <= 1e-10
+
+
+@coupled
+def test_matrices_that_cannot_be_hermitian_are_refused_with_a_remedy(method):
+    problem = adjoint.OdeProblem(
+        membrane(1.0), np.ones(400), (0.0, 1.0), method=METHODS[method], factorize=adjoint.cholesky
+    )
+    with pytest.raises(adjoint.NotSymmetric, match=r"complex lambda.*adjoint\.ldl.*adjoint\.ESDIRK5"):
+        problem.solve(np.array([0.01, 20.0]))
+
+
+@pytest.mark.parametrize(("stiffness", "tolerance"), [(1e4, 1e-7), (1e5, 1e-8), (1e6, 1e-8), (1e6, 1e-9)])
+@coupled
+def test_errors_within_the_tolerance_do_not_refuse_the_steps_that_follow(method, stiffness, tolerance):
+    """Off a slow manifold by its last error, a step has a large f where it begins, whatever its length."""
+    field = Plain(lambda t, u, p: -stiffness * (u - np.cos(t)) - np.sin(t), lambda t, u, p: np.array([[-stiffness]]))
+    options = {"method": METHODS[method], "rtol": tolerance, "atol": tolerance}
+    evidence = adjoint.OdeProblem(field, np.ones(1), (0.0, 10.0), **options).solve([1.0]).evidence
+    assert evidence.rejected <= 2
+    assert evidence.steps <= 40
+
+
+@coupled
+def test_small_systems_keep_no_factors(method):
+    trajectory = weave(4, method, memory=adjoint.Everything()).solve(P)
+    stages = METHODS[method].tableau.stages
+    states, records = 4 * (stages + 2), 4 * stages
+    assert trajectory.evidence.storage.memory <= 8 * (states + records) * trajectory.evidence.steps
+
+
+@coupled
+def test_a_step_much_longer_than_the_one_before_is_not_guessed_from_afar(method):
+    """Of 10⁻⁹ and then 1: a polynomial through the first one's stages would be off by 10²⁷ there."""
+    times = np.array([1e-9, 0.5, 1.0])
+    trajectory = weave(4, method, observe=times, integrand=None).solve(P)
+    alone = weave(4, method, observe=times[1:], integrand=None).solve(P)
+    assert trajectory.evidence.steps <= alone.evidence.steps + 6
+    assert relative(trajectory.u[1:], alone.u) <= 1e-3
+
+
+def test_factoring_leaves_the_jacobians_as_they_are():
+    """The Jacobians of a step serve its cotangents after the solve."""
+    rng = np.random.default_rng(3)
+    tableau, J = METHODS["Radau5"].tableau, rng.standard_normal((3, 5, 5))
+    before = J.copy()
+    stages = CoupledStages(Algebra(5, None, adjoint.lu, False, False), H * tableau.A, J)
+    stages.inverse()
+    np.testing.assert_array_equal(stages.J, before)
+
+
+@coupled
+def test_blocks_of_objectives_are_those_of_each(method):
+    trajectory = weave(70, method).solve(P)
+    u_bar, q_bar = cotangents(trajectory, 4, 3)
+    together = trajectory.vjp(u_bar, q_bar)
+    alone = np.stack([trajectory.vjp(u_bar[..., j], q_bar[:, j]) for j in range(3)], axis=1)
+    assert relative(together, alone) <= 1e-11
