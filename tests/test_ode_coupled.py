@@ -123,6 +123,25 @@ def test_errors_within_the_tolerance_do_not_refuse_the_steps_that_follow(method,
 
 
 @coupled
+def test_a_singular_matrix_of_the_error_estimate_shortens_the_step(method):
+    """Growth by 1/(hγ): M − hγJ is singular, that of all stages is not."""
+    rate = 1.0 / (0.025 * METHODS[method].tableau.gamma)
+    field = Plain(lambda t, u, p: rate * u, lambda t, u, p: np.array([[rate]]))
+    options = {"method": METHODS[method], "rtol": 1e-3, "atol": 1e-6, "control": adjoint.Control(first_step=0.025)}
+    trajectory = adjoint.OdeProblem(field, [1e-3], (0.0, 0.025), **options).solve([1.0])
+    assert trajectory.evidence.rejected >= 1
+    assert trajectory.u[0, 0] == pytest.approx(1e-3 * np.exp(0.025 * rate), rel=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@coupled
+def test_jacobians_may_be_matrices_of_numpy(method):
+    field = Plain(lambda t, u, p: -u, lambda t, u, p: np.asmatrix(-np.eye(2)))
+    trajectory = adjoint.OdeProblem(field, [1.0, 2.0], (0.0, 1.0), method=METHODS[method]).solve([1.0])
+    np.testing.assert_allclose(trajectory.u[0], np.array([1.0, 2.0]) * np.exp(-1.0), rtol=1e-5)
+
+
+@coupled
 def test_small_systems_keep_no_factors(method):
     trajectory = weave(4, method, memory=adjoint.Everything()).solve(P)
     stages = METHODS[method].tableau.stages

@@ -173,7 +173,7 @@ class Algebra:
         if J.shape != (self.n, self.n):
             raise ValueError(f"the jacobian of the field has shape {J.shape}, expected {(self.n, self.n)}")
         if self.dense:
-            return J if isinstance(J, np.ndarray) else J.toarray()
+            return np.asarray(J if isinstance(J, np.ndarray) else J.toarray())  # np.matrix is an array as well.
         if isinstance(J, sparse.csc_array) and J.has_canonical_format:
             return J
         J = sparse.csc_array(J, copy=True)  # The user's arrays are not sorted in place.

@@ -85,6 +85,20 @@ def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tup
 
 
 @dataclass(frozen=True, eq=False)
+class Taken:
+    """A step that was accepted: number k from (t, u) over h, its stages K and their values Y, (s, n) each."""
+
+    k: int
+    t: float
+    h: float
+    end: float
+    tableau: Tableau
+    u: Array
+    K: Array
+    Y: Array
+
+
+@dataclass(frozen=True, eq=False)
 class StepRecord:
     """What a step leaves for its own reversal: its stages K (s, n), and factors.
 

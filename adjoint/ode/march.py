@@ -12,8 +12,8 @@ from ..recurrence import MemoryTooSmall, StorageFailed
 from .algebra import Inverse
 from .chord import NoConvergenceError
 from .control import Control, Pace, estimated_error, first_step
-from .coupled import factored
-from .course import Course, StepRecord, base_point, recorded
+from .coupled import CoupledInverse, factored
+from .course import Course, StepRecord, Taken, base_point, recorded
 from .diagnosis import Refusal, explained, require_resolution
 from .errors import NonFiniteField, StageFailure, TooManySteps, failure
 from .stages import SAFETY, UNKNOWN, Stages, costliest, solved_stages, values
@@ -31,20 +31,6 @@ State = tuple[Array, ...]
 """(u, K₁), or (u, K of the step before) where stages are coupled; and of implicit methods the u that the matrix of
 Newton's method was evaluated at, if it was made for an earlier step; if it was made for this one, that u is known, and
 the costliest stage takes its place."""
-
-
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """A step that was accepted: number k from (t, u) over h, its stages K and their values Y, (s, n) each."""
-
-    k: int
-    t: float
-    h: float
-    end: float
-    tableau: Tableau
-    u: Array
-    K: Array
-    Y: Array
 
 
 Visitor = Callable[[Taken], None]
@@ -209,6 +195,8 @@ class March:
         base_t, base_u = base_point(self.step, t, self.u, self.k, hg)
         try:
             self.inverse = factored(self.system, self.step, base_t, base_u, hg)
+            if isinstance(self.inverse, CoupledInverse) and not self.system.given:
+                _ = self.inverse.single  # It may be singular where the matrix of all stages is not.
         except (SingularMatrix, NonFinite) as error:  # Of another step length it need not be.
             self.stale, self.cause = True, error
             return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays import Array
-from .march import Taken
+from .course import Taken
 from .stages import explicit_stage
 from .system import System
 from .tableau import Tableau
