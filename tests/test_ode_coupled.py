@@ -133,6 +133,22 @@ def test_a_singular_matrix_of_the_error_estimate_shortens_the_step(method):
     assert trajectory.u[0, 0] == pytest.approx(1e-3 * np.exp(0.025 * rate), rel=1e-2)
 
 
+@pytest.mark.parametrize("grid", [None, np.linspace(0.0, 1.0, 5)], ids=["adaptive", "grid"])
+@coupled
+def test_a_jacobian_that_becomes_singular_within_a_step_is_named(method, grid):
+    """0 = z + y² − 1, of which the jacobian says at t > ½ that z does not occur."""
+    field = Plain(
+        lambda t, u, p: np.array([-u[0] - u[1], u[1] + u[0] ** 2 - 1.0]),
+        lambda t, u, p: np.array([[-1.0, -1.0], [2.0 * u[0], 1.0] if t <= 0.5 else [0.0, 0.0]]),
+    )
+    problem = adjoint.OdeProblem(
+        field, [1.0, 0.0], (0.0, 1.0), method=METHODS[method], mass=np.diag([1.0, 0.0]), grid=grid
+    )
+    with pytest.raises((adjoint.StageFailure, adjoint.StepTooSmall)) as caught:
+        problem.solve([1.0])
+    assert 0.2 <= caught.value.t <= 0.8
+
+
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 @coupled
 def test_jacobians_may_be_matrices_of_numpy(method):

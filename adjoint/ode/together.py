@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import Array
+from ..factor import NonFinite, SingularMatrix
 from .algebra import Inverse, times
 from .chord import ROUNDING, NoConvergenceError, chord, full
 from .coupled import stage_matrix
@@ -104,7 +105,11 @@ def _found(equation: Together, inverse: Inverse, w: Array, fresh: bool) -> tuple
     rate = sizes[1] / sizes[0] if sizes[0] else 0.0
     # Where corrections grow, the Jacobian changes so much within the step that no error estimate is to be believed.
     if RENEWED < rate < 1.0 and sizes[1] > ROUNDING:
-        K, iterations, rate = chord(replace(equation, guess=K), equation.inverse(K), w, min(rate, UNKNOWN), True)
+        try:
+            inverse = equation.inverse(K)
+        except (SingularMatrix, NonFinite) as error:
+            raise NoConvergenceError(False) from error
+        K, iterations, rate = chord(replace(equation, guess=K), inverse, w, min(rate, UNKNOWN), True)
         return K, (2, iterations), rate
     K, iterations, _ = chord(replace(equation, guess=K), inverse, w, rate, fresh)
     return K, (2 + iterations, 0), rate
