@@ -19,7 +19,7 @@ from .errors import NonFiniteField, StageFailure, TooManySteps, failure
 from .stages import SAFETY, UNKNOWN, Stages, costliest, solved_stages, values
 from .system import System
 from .tableau import Tableau, handed
-from .together import solved_together
+from .together import solved_together, together
 
 MATRIX = 0.01
 """Relative change of hγ up to which a matrix still serves: it adds as much to the contraction."""
@@ -189,7 +189,7 @@ class March:
         if not tableau.coupled or inverse is None:
             return solved_stages(system, tableau, t, h, self.u, self.k, inverse, known, fresh)
         before = self.course.h[-1] if self.course.h else h
-        return solved_together(system, tableau, t, h, self.u, self.k, before, inverse, fresh)
+        return solved_together(together(system, tableau, t, h, self.u, self.k, before), inverse, fresh)
 
     def _renewed(self, t: float, h: float, hg: float) -> Stages | None:
         base_t, base_u = base_point(self.step, t, self.u, self.k, hg)

@@ -23,7 +23,7 @@ from .stages import costliest, repeated_stages, values
 from .system import System
 from .tableau import handed
 from .tangent import pushed
-from .together import repeated_together
+from .together import repeated_together, together
 
 Kept = tuple[int, tuple[Array, ...], StepRecord | None]
 """(k, the state before step k, its record or None)."""
@@ -86,9 +86,10 @@ class Sweeps:
         inverse, iterations = self._inverse(k, state), course.iterations[k]
         t, h, u, k1 = course.t[k], course.h[k], state[0], state[1]
         if tableau.coupled and inverse is not None:
-            before = course.h[k - 1] if k else h
-            args = (self.system, tableau, t, h, u, k1, before, inverse, iterations)
-            return recorded(repeated_together(*args) if last is None else last, inverse, tableau, dense)
+            if last is None:
+                equation = together(self.system, tableau, t, h, u, k1, course.h[k - 1] if k else h)
+                last = repeated_together(equation, inverse, iterations)
+            return recorded(last, inverse, tableau, dense)
         known = {} if last is None else {tableau.stages - 1: last}
         i = costliest(iterations)
         if course.base[k] == k and len(state) > 2 and i is not None:

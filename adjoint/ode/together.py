@@ -37,6 +37,11 @@ class Together:
         """h: what K is multiplied by."""
         return self.h
 
+    @property
+    def weights(self) -> Array:
+        """What turns a change of K into units of the tolerances, (s·n,)."""
+        return np.concatenate([self.h * self.system.weights(self.V)] * self.tableau.stages)
+
     def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
         """K ↦ B⁻¹ (f(Y_i) − M K_i), B ≈ I ⊗ M − h A ⊗ ∂f/∂u."""
         system, M, u, tableau = self.system, self.system.mass.matrix, self.V, self.tableau
@@ -65,31 +70,28 @@ class Together:
         return stage_matrix(system, tableau, self.t, h, Y).inverse()
 
 
-def solved_together(
-    system: System,
-    tableau: Tableau,
-    t: float,
-    h: float,
-    u: Array,
-    K: Array,
-    before: float,
-    inverse: Inverse,
-    fresh: bool,
-) -> Stages:
-    """The stages of the step from (t, u) over h; K: (s, n), those of the step before, over `before`.
+def together(system: System, tableau: Tableau, t: float, h: float, u: Array, K: Array, before: float) -> Together:
+    """The equations of the step from (t, u) over h; K: (s, n), the stages of the step before, over `before`.
 
-    As `solved_stages`; raises NoConvergenceError.
+    Guessed by a polynomial in time through those, or near them where they are many.
     """
-    equation, w = _equation(system, tableau, t, h, u, K, before), _weights(system, tableau, h, u)
+    if h > FARTHEST * before:
+        return Together(system, tableau, t, h, u, np.tile(K[-1], tableau.stages))
+    return Together(system, tableau, t, h, u, system.combined(tableau.extrapolation(h / before), K).reshape(-1))
+
+
+def solved_together(equation: Together, inverse: Inverse, fresh: bool) -> Stages:
+    """The stages, as `solved_stages` finds them; raises NoConvergenceError."""
+    system, w = equation.system, equation.weights
     try:
-        found, iterations, rate = _found(equation, inverse, w, fresh)
+        K, iterations, rate = _found(equation, inverse, w, fresh)
     except NoConvergenceError:
         if not system.given:
             raise
-        found, corrections = full(equation, w)
+        K, corrections = full(equation, w)
         iterations, rate = (-corrections, 0), 1.0
     system.tally.corrections += abs(iterations[0]) + iterations[1]
-    return Stages(found.reshape(K.shape), iterations, rate, rate)
+    return Stages(K.reshape(-1, system.n), iterations, rate, rate)
 
 
 def _found(equation: Together, inverse: Inverse, w: Array, fresh: bool) -> tuple[Array, tuple[int, int], float]:
@@ -115,38 +117,16 @@ def _found(equation: Together, inverse: Inverse, w: Array, fresh: bool) -> tuple
     return K, (2 + iterations, 0), rate
 
 
-def repeated_together(
-    system: System,
-    tableau: Tableau,
-    t: float,
-    h: float,
-    u: Array,
-    K: Array,
-    before: float,
-    inverse: Inverse,
-    iterations: tuple[int, ...],
-) -> Array:
+def repeated_together(equation: Together, inverse: Inverse, iterations: tuple[int, ...]) -> Array:
     """The K of `solved_together` once more, to the last bit, (s, n)."""
-    equation = _equation(system, tableau, t, h, u, K, before)
+    K, n = equation.guess, equation.system.n
     if iterations[0] < 0:
-        return full(equation, _weights(system, tableau, h, u))[0].reshape(K.shape)
-    found, correction = equation.guess, equation.corrections(inverse)
+        return full(equation, equation.weights)[0].reshape(-1, n)
+    correction = equation.corrections(inverse)
     for _ in range(iterations[0]):
-        found = found + correction(found)
+        K = K + correction(K)
     if iterations[1]:
-        correction = equation.corrections(equation.inverse(found))
+        correction = equation.corrections(equation.inverse(K))
     for _ in range(iterations[1]):
-        found = found + correction(found)
-    return found.reshape(K.shape)
-
-
-def _equation(system: System, tableau: Tableau, t: float, h: float, u: Array, K: Array, before: float) -> Together:
-    """Guessed by a polynomial in time through the stages of the step before, or near them where they are many."""
-    if h > FARTHEST * before:
-        return Together(system, tableau, t, h, u, np.tile(K[-1], tableau.stages))
-    return Together(system, tableau, t, h, u, system.combined(tableau.extrapolation(h / before), K).reshape(-1))
-
-
-def _weights(system: System, tableau: Tableau, h: float, u: Array) -> Array:
-    """What turns a change of K into units of the tolerances, (s·n,)."""
-    return np.concatenate([h * system.weights(u)] * tableau.stages)
+        K = K + correction(K)
+    return K.reshape(-1, n)
