@@ -58,8 +58,14 @@ def factored(system: System, tableau: Tableau, t: float, u: Array, hg: float) ->
 
 def stage_matrix(system: System, tableau: Tableau, t: float, h: float, Y: Array) -> "CoupledStages":
     """The matrix of all stages with the ∂f/∂u of each, copies of them: the field may use the same arrays again."""
-    J = [system.jacobian(t + c * h, y).copy() for c, y in zip(tableau.c.tolist(), Y, strict=True)]
-    return CoupledStages(system.algebra, h * tableau.A, np.array(J) if system.algebra.dense else J)
+    times = (t + h * tableau.c).tolist()
+    if not system.algebra.dense:
+        sparse_ones = [sparse.csc_array(system.jacobian(ti, y)).copy() for ti, y in zip(times, Y, strict=True)]
+        return CoupledStages(system.algebra, h * tableau.A, sparse_ones)
+    J = np.empty((len(times), system.n, system.n), dtype=np.float64 if system.perturbed else system.dtype)
+    for i, ti in enumerate(times):
+        J[i] = system.jacobian(ti, Y[i])
+    return CoupledStages(system.algebra, h * tableau.A, J)
 
 
 def coupled_inverse(algebra: Algebra, tableau: Tableau, J: Jacobian, hg: float) -> CoupledInverse:

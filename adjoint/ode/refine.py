@@ -42,14 +42,14 @@ class StageMatrix(Protocol):
 class StageSolver:
     """Solves with the matrix A of a stage, in either direction.
 
-    near: the factors of a matrix nearby, None for dense ones. scale: (n,), the size of each unknown: what corrections
+    near: the factors of a matrix nearby. scale: (n,), the size of each unknown: what corrections
     are measured in (the reciprocal of it for the adjoint). recent: what was solved for at the stages before, in the
     same direction; sizes: of the solutions at those of the same step, which end up in the same sums: solutions are as
     accurate as the largest of them asks for.
     """
 
     A: StageMatrix
-    near: Inverse | None
+    near: Inverse
     scale: Array
     recent: Recent
     sizes: list[Array]
@@ -60,8 +60,6 @@ class StageSolver:
         By generalized conjugate residuals on B⁻¹A w = B⁻¹b, B the matrix nearby (Eisenstat, Elman & Schultz 1983); A is
         factored where that does not converge.
         """
-        if self.A.dense or self.near is None:
-            return self.A.inverse().solve(b, trans)
         single = b.ndim == 1 or b.shape[1] == 1
         columns = b.reshape(-1) if single else b
         guess = self.recent.guess(columns, lambda v: self.A.product(v, trans)) if single else _nothing(columns)

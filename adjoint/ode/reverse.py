@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Trans
 from .algebra import Inverse, times
 from .beginning import parameter_cotangents
 from .coupled import stage_matrix
 from .product import product
 from .recent import Recent
-from .refine import StageSolver
+from .refine import StageMatrix, StageSolver
 from .stage_matrix import SingleStage
 from .system import BLAS, System
 from .tableau import Tableau
@@ -58,13 +59,24 @@ class Step:
     recent: Recent
     sizes: list[Array] = field(default_factory=list)
 
+    @cached_property
+    def scale(self) -> Array:
+        """The sizes of the unknowns, in which solves are refined, (n,)."""
+        return self.system.atol + self.system.rtol * np.abs(self.u)
 
-def pulled(
-    step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: Sequence[Seed], timed: bool, scale: Array
-) -> Pulled:
+    def solved(self, A: StageMatrix, b: Array, trans: Trans) -> Array:
+        """w with A w = b, or Aᴴ w = b, for one stage or all; by factors of its own if small."""
+        if A.dense:
+            return A.inverse().solve(b, trans)
+        assert self.inverse is not None
+        scale = self.scale if b.shape[0] == self.u.size else np.concatenate([self.scale] * (b.shape[0] // self.u.size))
+        return StageSolver(A, self.inverse, scale, self.recent, self.sizes).solve(b, trans)
+
+
+def pulled(step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: Sequence[Seed], timed: bool) -> Pulled:
     """The cotangents before a step from those after it, u_bar, k_bar: (n, j), and of the integrals, (q, j).
 
-    timed: whether t and h are wanted. scale: (n,), sizes of the unknowns, in which solves are refined.
+    timed: whether t and h are wanted.
     """
     system, tableau, h = step.system, step.tableau, step.h
     Y = system.combined(h * tableau.A, step.K) + step.u
@@ -84,7 +96,7 @@ def pulled(
             h_bar += _inner(seed.u_bar, system.combined(tableau.weights(seed.theta), step.K)) - seed.theta * slope
     if q_bar is not None:
         _integrals(step, Y, q_bar, Y_bar, p_bar, (t_bar, h_bar) if timed else None)
-    V_bar, W, through_p = _stages(step, Y, Y_bar, K_bar, scale)
+    V_bar, W, through_p = _stages(step, Y, Y_bar, K_bar)
     p_bar += through_p
     if timed:
         for i, w in W:
@@ -93,17 +105,15 @@ def pulled(
             h_bar += tableau.c[i] * rate + _inner(V_bar[i], system.combined(tableau.A[i], step.K))
     before = start + V_bar.sum(axis=0)
     if not tableau.continues:
-        return Pulled(before, np.zeros_like(start), p_bar, t_bar, h_bar, observed)
+        return Pulled(before, np.zeros(start.shape, dtype=start.dtype), p_bar, t_bar, h_bar, observed)
     return Pulled(before + Y_bar[0], K_bar[0] + _later(h * tableau.A[1:, 0], V_bar[1:]), p_bar, t_bar, h_bar, observed)
 
 
-def _stages(
-    step: Step, Y: Array, Y_bar: Array, K_bar: Array, scale: Array
-) -> tuple[Array, list[tuple[int, Array]], Array]:
+def _stages(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, list[tuple[int, Array]], Array]:
     """V̄ (s, n, j) of the stages, [(i, w)] of those that are not the last one of the step before, and p̄ (m, j)."""
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
-        return _together(step, Y, Y_bar, K_bar, scale)
+        return _together(step, Y, Y_bar, K_bar)
     if shape[2] == 1:  # Arithmetic of vectors takes less than that of columns.
         Y_bar, K_bar = Y_bar.reshape(shape[:2]), K_bar.reshape(shape[:2])
     V_bar, W = np.zeros_like(Y_bar), []
@@ -111,37 +121,33 @@ def _stages(
     hA, c = step.h * step.tableau.A, step.tableau.c.tolist()
     for i in reversed(range(int(step.tableau.continues), shape[0])):
         t = step.t + c[i] * step.h
-        w, Jw = _stage(step, t, Y[i], hA[i, i], K_bar[i] + _later(hA[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i], scale)
+        w, Jw = _stage(step, t, Y[i], hA[i, i], K_bar[i] + _later(hA[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i])
         np.add(Y_bar[i], Jw, out=V_bar[i])
         p_bar += parameter_cotangents(system, t, Y[i], step.K[i], w)
         W.append((i, w.reshape(shape[1:])))
     return V_bar.reshape(shape), W, p_bar.reshape(-1, shape[2])
 
 
-def _together(
-    step: Step, Y: Array, Y_bar: Array, K_bar: Array, scale: Array
-) -> tuple[Array, list[tuple[int, Array]], Array]:
+def _together(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, list[tuple[int, Array]], Array]:
     """As `_stages`, where they depend on each other."""
     system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
     A = stage_matrix(system, step.tableau, step.t, step.h, Y)
-    solver = StageSolver(A, step.inverse, np.concatenate([scale] * s), step.recent, step.sizes)
     b = K_bar.reshape(s, -1) + system.combined(hA.T, Y_bar.reshape(s, -1))
-    W = solver.solve(b.reshape(s * n, j), "H").reshape(s, n, j)
-    p_bar = np.zeros((system.p.size, j), dtype=system.p.dtype)
-    for c, y, K, w in zip(step.tableau.c.tolist(), Y, step.K, W, strict=True):
+    W = step.solved(A, b.reshape(s * n, j), "H").reshape(s, n, j)
+    p_bar = np.zeros((system.p.size, *(() if j == 1 else (j,))), dtype=system.p.dtype)
+    for c, y, K, w in zip(step.tableau.c.tolist(), Y, step.K, W.reshape(s, n) if j == 1 else W, strict=True):
         p_bar += parameter_cotangents(system, step.t + c * step.h, y, K, w)
-    return Y_bar + A.slopes(W), list(enumerate(W)), p_bar
+    return Y_bar + A.slopes(W), list(enumerate(W)), p_bar.reshape(-1, j)
 
 
-def _stage(step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array, scale: Array) -> tuple[Array, Array]:
+def _stage(step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array) -> tuple[Array, Array]:
     """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; (n,) or (n, j)."""
     system = step.system
     J = system.jacobian(t, Y)
     if hg == 0.0:
         w = K_bar if step.inverse is None else step.inverse.solve(K_bar, "H")
         return w, times(J, w, "H")
-    A = SingleStage(system.algebra, J, hg)
-    w = StageSolver(A, step.inverse, scale, step.recent, step.sizes).solve(K_bar + hg * Y_bar, "H")
+    w = step.solved(SingleStage(system.algebra, J, hg), K_bar + hg * Y_bar, "H")
     return w, product(J, w, "H")
 
 
@@ -151,10 +157,11 @@ def _integrals(
     """Add what h Σ b_i ℓ(t_i, Y_i, p) contributes."""
     system, tableau = step.system, step.tableau
     assert system.integrand is not None
+    columns = list((step.h * q_bar).T)
     for i, weight, c in tableau.quadrature:
         ti = step.t + c * step.h
-        for j in range(q_bar.shape[1]):
-            through_u, through_p = system.integrand_cotangents(ti, Y[i], step.h * weight * q_bar[:, j])
+        for j, q in enumerate(columns):
+            through_u, through_p = system.integrand_cotangents(ti, Y[i], weight * q)
             Y_bar[i, :, j] += through_u
             p_bar[:, j] += through_p
         if times_bar is not None:

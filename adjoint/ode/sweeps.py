@@ -143,7 +143,7 @@ class Sweeps:
             record = self._record(k, state, last) if record is None else record
             last = state[1]  # The last stage of step k − 1, or all: they need not be solved for again.
             step = self._step(k, state, record, bool(found), recent)
-            back = pulled(step, lam, kappa, q_bar, found, timed, self._scale(state[0]))
+            back = pulled(step, lam, kappa, q_bar, found, timed)
             lam, kappa = back.u, back.k
             observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
             self.notify("reverse", k, self.course.t[k])
@@ -190,7 +190,7 @@ class Sweeps:
             inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
             record = self._record(k, state, None) if record is None else record
             step = self._step(k, state, record, bool(inside), recent)
-            K_dot, share = pushed(step, u_dot, k_dot, p_dot, self._scale(state[0]), integrals)
+            K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals)
             q_dot = share if q_dot is None or share is None else q_dot + share
             for place, theta in inside:
                 observed[place] = u_dot + step.h * np.einsum("i,i...->...", step.tableau.weights(theta), K_dot)
@@ -227,6 +227,3 @@ class Sweeps:
             K = extended_stages(self.system, tableau, course.t[k], course.h[k], state[0], K)
             tableau = tableau.extended
         return Step(self.system, tableau, course.t[k], course.h[k], state[0], K, record.inverse, recent)
-
-    def _scale(self, u: Array) -> Array:
-        return self.system.atol + self.system.rtol * np.abs(u)

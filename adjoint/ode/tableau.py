@@ -140,12 +140,14 @@ class Tableau:
     def extrapolation(self, ratio: float) -> Array:
         """(s, s): K is first guessed as this times K of the step before, where a step is `ratio` times as long as that:
         by a polynomial in time through those stages, or near them where they are many."""
-        return np.asarray((1.0 + ratio * self.c)[:, None] ** self._fit[0] @ self._fit[1])
+        powers = np.ones(self._fit.shape[::-1])
+        powers[:, 1:] = (1.0 + ratio * self.c)[:, None]
+        return np.asarray(np.multiply.accumulate(powers, axis=1).dot(self._fit))
 
     @cached_property
-    def _fit(self) -> tuple[Array, Array]:
-        powers = np.arange(min(self.stages, EXTRAPOLATED + 1))
-        return powers, np.linalg.pinv(self.c[:, None] ** powers)
+    def _fit(self) -> Array:
+        """The coefficients of the polynomial, (d + 1, s)."""
+        return np.linalg.pinv(np.vander(self.c, min(self.stages, EXTRAPOLATED + 1), increasing=True))
 
 
 EXTRAPOLATED = 3

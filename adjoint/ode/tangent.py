@@ -6,18 +6,12 @@ from ..arrays import Array
 from .algebra import times
 from .beginning import parameter_tangents
 from .coupled import stage_matrix
-from .refine import StageSolver
 from .reverse import Step
 from .stage_matrix import SingleStage
 
 
-def pushed(
-    step: Step, u_dot: Array, k_dot: Array, p_dot: Array, scale: Array, integrals: int
-) -> tuple[Array, Array | None]:
-    """(K̇ (s, n, j), q̇ (q, j)) of a step from u̇, k̇ (n, j) and ṗ (m, j); q̇: of its integrals, so many.
-
-    scale: (n,), sizes of the unknowns, in which solves are refined.
-    """
+def pushed(step: Step, u_dot: Array, k_dot: Array, p_dot: Array, integrals: int) -> tuple[Array, Array | None]:
+    """(K̇ (s, n, j), q̇ (q, j)) of a step from u̇, k̇ (n, j) and ṗ (m, j); q̇: of its integrals, so many."""
     system, tableau, h = step.system, step.tableau, step.h
     A, c = tableau.A, tableau.c
     Y = system.combined(h * A, step.K) + step.u
@@ -25,7 +19,7 @@ def pushed(
     if tableau.continues:
         K_dot[0] = k_dot
     if tableau.coupled:
-        K_dot = _together(step, Y, u_dot, p_dot, scale)
+        K_dot = _together(step, Y, u_dot, p_dot)
         return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
     for i in range(int(tableau.continues), A.shape[0]):
         ti, hg = step.t + c[i] * h, h * A[i, i]
@@ -35,12 +29,11 @@ def pushed(
         if hg == 0.0:
             K_dot[i] = rate if step.inverse is None else step.inverse.solve(rate, "N")
         else:
-            matrix = SingleStage(system.algebra, J, hg)
-            K_dot[i] = StageSolver(matrix, step.inverse, scale, step.recent, step.sizes).solve(rate, "N")
+            K_dot[i] = step.solved(SingleStage(system.algebra, J, hg), rate, "N")
     return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
 
 
-def _together(step: Step, Y: Array, u_dot: Array, p_dot: Array, scale: Array) -> Array:
+def _together(step: Step, Y: Array, u_dot: Array, p_dot: Array) -> Array:
     """K̇, (s, n, j), where the stages depend on each other."""
     system, tableau, t, h = step.system, step.tableau, step.t, step.h
     A = stage_matrix(system, tableau, t, h, Y)
@@ -48,8 +41,7 @@ def _together(step: Step, Y: Array, u_dot: Array, p_dot: Array, scale: Array) ->
         times(Ji, u_dot, "N") + parameter_tangents(system, t + c * h, y, K, p_dot)
         for c, Ji, y, K in zip(tableau.c.tolist(), A.J, Y, step.K, strict=True)
     ]
-    solver = StageSolver(A, step.inverse, np.concatenate([scale] * len(rates)), step.recent, step.sizes)
-    return solver.solve(np.concatenate(rates), "N").reshape(len(rates), *u_dot.shape)
+    return step.solved(A, np.concatenate(rates), "N").reshape(len(rates), *u_dot.shape)
 
 
 def _integrals(step: Step, Y: Array, u_dot: Array, K_dot: Array, p_dot: Array, integrals: int) -> Array:

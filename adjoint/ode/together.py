@@ -1,7 +1,7 @@
 """The stages of one step, forward, of methods whose stages depend on each other: Newton's method for all at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class Together:
     def weights(self) -> Array:
         """What turns a change of K into units of the tolerances, (s·n,)."""
         return np.concatenate([self.h * self.system.weights(self.V)] * self.tableau.stages)
+
+    def from_guess(self, K: Array) -> "Together":
+        """The same from another guess."""
+        return Together(self.system, self.tableau, self.t, self.h, self.V, K)
 
     def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
         """K ↦ B⁻¹ (f(Y_i) − M K_i), B ≈ I ⊗ M − h A ⊗ ∂f/∂u."""
@@ -111,9 +115,9 @@ def _found(equation: Together, inverse: Inverse, w: Array, fresh: bool) -> tuple
             inverse = equation.inverse(K)
         except (SingularMatrix, NonFinite) as error:
             raise NoConvergenceError(False) from error
-        K, iterations, rate = chord(replace(equation, guess=K), inverse, w, min(rate, UNKNOWN), True)
+        K, iterations, rate = chord(equation.from_guess(K), inverse, w, min(rate, UNKNOWN), True)
         return K, (2, iterations), rate
-    K, iterations, _ = chord(replace(equation, guess=K), inverse, w, rate, fresh)
+    K, iterations, _ = chord(equation.from_guess(K), inverse, w, rate, fresh)
     return K, (2 + iterations, 0), rate
 
 
