@@ -23,7 +23,7 @@ def work(f):
 def matrices_of(method):
     """Matrices factored together: of coupled stages one for each eigenvalue, or pair of them."""
     tableau = METHODS[method].tableau
-    return len(tableau.modes(False)) if tableau.coupled else 1
+    return len(tableau.eigenpairs(False)) if tableau.coupled else 1
 
 
 def sparse_weave(method, kind="identity", **changes):

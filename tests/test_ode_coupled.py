@@ -27,7 +27,7 @@ def matrix(rng, kind, diagonal):
 
 
 def by_blocks(A, M, J):
-    """I ⊗ M − h (A ⊗ 1) J_i, dense."""
+    """I ⊗ M − h diag(J_i) (A ⊗ I), dense."""
     s = A.shape[0]
     return np.block([[(i == j) * M.toarray() - H * A[i, j] * J[i].toarray() for j in range(s)] for i in range(s)])
 
@@ -100,6 +100,99 @@ def test_symmetric_problems_may_be_stated_as_such(method, options):
         trajectory = problem.solve(np.array([0.01, 20.0]))
         gradients.append(trajectory.vjp(np.ones_like(trajectory.u)))
     assert relative(*gradients) <= 1e-10
+
+
+@coupled
+def test_the_matrix_of_all_stages_is_factored_by_what_was_asked_for(method):
+    made = []
+
+    def factorize(A):
+        made.append(A.shape[0])
+        return adjoint.factor.superlu(A)
+
+    options = {"method": METHODS[method], "factorize": factorize, "grid": np.linspace(0.0, 1.0, 4)}
+    with adjoint.counting() as counts:
+        problem = adjoint.OdeProblem(membrane(40.0), 3.0 * np.sin(np.arange(400.0)), (0.0, 1.0), **options)
+        trajectory = problem.solve(np.array([0.01, 20.0]))
+        trajectory.vjp(np.ones_like(trajectory.u))
+    assert counts.numeric == len(made)
+    assert 400 * METHODS[method].tableau.stages in made
+
+
+@pytest.mark.parametrize("options", [{"rtol": 1e-3, "atol": 1e-3}, {"grid": np.linspace(0.0, 1.0, 6)}], ids=str)
+@pytest.mark.parametrize("method", ["ESDIRK4", *COUPLED])
+def test_iterative_solvers_end_in_the_same_gradient_or_in_a_named_error_with_its_time(method, options):
+    """Where Newton's iterates diverge, a Krylov method refuses them before anybody else does."""
+    p, u0 = np.array([0.01, 20.0]), 3.0 * np.sin(np.arange(400.0))
+    options = {"method": METHODS[method], **options}
+
+    def solved(factorize):
+        trajectory = adjoint.OdeProblem(membrane(4.0), u0, (0.0, 1.0), factorize=factorize, **options).solve(p)
+        return trajectory.vjp(np.ones_like(trajectory.u))
+
+    expected = solved(adjoint.lu)
+    try:
+        got = solved(adjoint.gmres(adjoint.ilu()))
+    except adjoint.StageFailure as error:
+        reached = error.t
+    else:
+        reached = 1.0
+        assert relative(got, expected) <= (1e-4 if "rtol" in options else 1e-9)
+    assert 0.0 <= reached <= 1.0
+
+
+@pytest.mark.parametrize(("mu", "steps"), [(2.0, 10), (5.0, 20), (10.0, 10), (10.0, 20)])
+@coupled
+def test_long_steps_of_a_grid_are_found_from_another_guess_where_the_first_is_too_far_off(method, mu, steps):
+    field = Plain(
+        lambda t, u, p: np.array([u[1], p[0] * (1.0 - u[0] ** 2) * u[1] - u[0]]),
+        lambda t, u, p: np.array([[0.0, 1.0], [-2.0 * p[0] * u[0] * u[1] - 1.0, p[0] * (1.0 - u[0] ** 2)]]),
+        lambda t, u, p: np.array([[0.0], [(1.0 - u[0] ** 2) * u[1]]]),
+    )
+    options = {"method": METHODS[method], "grid": np.linspace(0.0, 10.0, steps + 1)}
+    trajectory = adjoint.OdeProblem(field, np.array([2.0, 0.0]), (0.0, 10.0), **options).solve([mu])
+    assert np.abs(trajectory.u).max() <= 30.0
+    perturbed = trajectory.replay(np.array([mu + 1e-30j]))
+    assert relative(trajectory.jvp([1.0]), perturbed.u.imag / 1e-30) <= 1e-8
+
+
+@coupled
+def test_the_error_estimate_stays_where_the_field_has_values(method):
+    """f is nan for u > 1.001: the second filtering looks at u + error, which may be there."""
+    field = Plain(
+        lambda t, u, p: np.where(u > 1.001, np.nan, -1e4 * (u - np.cos(t)) - np.sin(t)),
+        lambda t, u, p: np.array([[-1e4]]),
+    )
+    options = {"method": METHODS[method], "rtol": 1e-7, "atol": 1e-7}
+    evidence = adjoint.OdeProblem(field, np.ones(1), (0.0, 10.0), **options).solve([1.0]).evidence
+    assert evidence.rejected <= 2
+
+
+@coupled
+def test_guesses_continue_polynomials_of_the_step_before(method):
+    tableau = METHODS[method].tableau
+    for ratio in (0.3, 1.0, 9.0):
+        for power in range(min(tableau.stages, 4)):
+            expected = (1.0 + ratio * tableau.c) ** power
+            np.testing.assert_allclose(tableau.extrapolation(ratio) @ tableau.c**power, expected, rtol=1e-10)
+
+
+@coupled
+def test_linear_problems_take_two_corrections_a_step(method):
+    field = Plain(lambda t, u, p: -u + np.sin(t), lambda t, u, p: -np.eye(2))
+    options = {"method": METHODS[method], "grid": np.linspace(0.0, 1.0, 11)}
+    evidence = adjoint.OdeProblem(field, np.ones(2), (0.0, 1.0), **options).solve([1.0]).evidence
+    assert evidence.corrections == 20
+
+
+@pytest.mark.parametrize(("method", "n", "most"), [("Radau9", 4, 0.3), ("ESDIRK4", 4, 0.75), ("ESDIRK4", 70, 0.75)])
+def test_states_repeat_less_than_the_steps_took(method, n, most):
+    """Of ESDIRK4 three stages of five, or four; of small coupled systems the last step only."""
+    problem = weave(n, method, integrand=None, memory=adjoint.States(), rtol=1e-5, atol=1e-6)
+    trajectory = problem.solve(P)
+    forward = trajectory.evidence.evaluations
+    trajectory.vjp(cotangents(trajectory)[0])
+    assert trajectory.evidence.evaluations - forward <= most * forward
 
 
 @coupled

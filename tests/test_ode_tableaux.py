@@ -184,14 +184,14 @@ def test_eigenvalues_of_coupled_stages_put_their_matrix_together_again(name):
     """A = Σ λ x yᵀ over all of them, or twice the real part of one of each pair; γ, the real one, comes first."""
     tableau = ALL[name]
     for every in (True, False):
-        modes = tableau.modes(every)
+        modes = tableau.eigenpairs(every)
         A = sum(mode.weight * mode.value * np.outer(mode.column, mode.row) for mode in modes)
         np.testing.assert_allclose(A if every else A.real, tableau.A, atol=1e-14)
         assert (modes[0].value, len(modes)) == (tableau.gamma, tableau.stages if every else (tableau.stages + 1) // 2)
 
 
 def test_the_method_of_order_5_is_the_published_one():
-    """Hairer & Wanner (1996), table IV.5.6 and eq. IV.8.17, whose weights are those of h Σ a_ij K_j."""
+    """Hairer & Wanner (1996), table IV.5.6 and section IV.8, whose weights are those of h Σ a_ij K_j."""
     tableau, r = TABLEAUX["Radau5"], np.sqrt(6.0)
     published = [
         [(88 - 7 * r) / 360, (296 - 169 * r) / 1800, (-2 + 3 * r) / 225],

@@ -32,9 +32,6 @@ class Inverse(Protocol):
     def solve(self, b: Array, trans: Trans) -> Array:
         """The solution for b, (n,) or (n, j)."""
 
-    def verified(self, b: Array, trans: Trans) -> Array:
-        """The same, with its backward error where the factors may be wrong; raises InaccurateSolve, NotSymmetric."""
-
 
 @dataclass(frozen=True, eq=False)
 class DenseInverse:
@@ -58,10 +55,6 @@ class DenseInverse:
         if trans == "T" or self.factors.dtype.kind == "f":
             return self.getrs(self.factors, self.pivots, b, 0)[0]
         return self.getrs(self.factors, self.pivots, b.conj(), 0)[0].conj()
-
-    def verified(self, b: Array, trans: Trans) -> Array:
-        """The same: LAPACK's, with pivots."""
-        return self.solve(b, trans)
 
 
 def dense_inverse(A: Array, what: str) -> DenseInverse:
@@ -193,7 +186,11 @@ class Algebra:
 
     def sparse_inverse(self, J: sparse.csc_array, hg: complex) -> "SparseInverse":
         """The same for a sparse J; raises NotSymmetric as well, if the factorizer states what J is not."""
-        return self._sparse(self.combined(J, hg), self.iterative)
+        return self.factored(self.combined(J, hg))
+
+    def factored(self, A: sparse.csc_array) -> "SparseInverse":
+        """The factors of a sparse matrix of stages; raises SingularMatrix, NonFinite, NotSymmetric."""
+        return self._sparse(A, self.iterative)
 
     def _sparse(self, A: sparse.csc_array, careful: bool) -> "SparseInverse":
         factorization = self.factorize(A)

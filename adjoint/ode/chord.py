@@ -1,12 +1,14 @@
 """Newton's method for the equations of a stage, or of several at once: by factors nearby, or by its own."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..arrays import Array
-from ..factor import NonFinite, SingularMatrix
+from ..factor import KrylovStalled, NonFinite, SingularMatrix
 from .algebra import Inverse
 from .stage import Equation
-from .system import rms
+from .system import System, rms
 
 ITERATIONS = 14
 """Corrections of one stage at most, where a shorter step may be tried: by a contraction of 1/8 they reach rounding."""
@@ -41,6 +43,19 @@ class NoConvergenceError(Exception):
         self.nonfinite = nonfinite
 
 
+def enough(system: System) -> float:
+    """The size of what may be left of a stage, in units of the tolerances."""
+    return min(1e-2, system.accuracy / system.rtol)
+
+
+def corrected(correction: Callable[[Array], Array], K: Array) -> Array:
+    """The correction of K; raises NoConvergenceError where an iterative solver does not find it."""
+    try:
+        return correction(K)
+    except (NonFinite, KrylovStalled) as error:
+        raise NoConvergenceError(False) from error
+
+
 def chord(stage: Equation, inverse: Inverse, w: Array, known: float, fresh: bool) -> tuple[Array, int, float]:
     """(K, corrections, contraction) by factors nearby.
 
@@ -48,18 +63,18 @@ def chord(stage: Equation, inverse: Inverse, w: Array, known: float, fresh: bool
     whether the factors were made for this step.
     """
     system, K, last, rate, measured, best, idle = stage.system, stage.guess, 0.0, known, 0.0, np.inf, 0
-    enough = min(1e-2, system.accuracy / system.rtol)
+    accurate = enough(system)
     most = PERSISTENT if system.given else ITERATIONS
     correction = stage.corrections(inverse)
     for m in range(1, most + 1):
-        d = correction(K)
+        d = corrected(correction, K)
         K = K + d
         size = rms(d.real * w if system.perturbed else d * w)
         if m > 1:
             measured = size / last if last else 0.0
             # A correction that happens to be small once does not show that all that follow are.
             rate = max((0.5 if system.given else 0.2) * rate, measured)
-        if size * rate <= enough * max(0.0, 1.0 - rate):
+        if size * rate <= accurate * max(0.0, 1.0 - rate):
             break
         if system.given:  # The first rates may belong to components of different kinds.
             hopeless = m > 4 and not rate <= SLOW
@@ -70,7 +85,7 @@ def chord(stage: Equation, inverse: Inverse, w: Array, known: float, fresh: bool
                 break
             hopeless = idle >= IDLE
         else:
-            hopeless = m > 1 and not (rate < 1.0 and size * rate ** (most - m) <= enough)
+            hopeless = m > 1 and not (rate < 1.0 and size * rate ** (most - m) <= accurate)
         if hopeless or m == most or not size < np.inf:
             raise NoConvergenceError(m == 1 and not np.isfinite(d).all())
         last = size
@@ -100,7 +115,7 @@ def full(stage: Equation, w: Array) -> tuple[Array, int]:
     Damped until the next correction by the same factors is smaller (Deuflhard 2011, section 3.3).
     """
     system, K = stage.system, stage.guess
-    enough = min(1e-2, system.accuracy / system.rtol)
+    accurate = enough(system)
     # Unknowns of 0 next to others of 6 are known to no more than the rounding of these, however small atol is.
     ulps = 100.0 * float(np.finfo(float).eps * np.abs(stage.V).max()) / stage.hg
     rounding = max(ROUNDING, ulps * rms(w))
@@ -110,10 +125,10 @@ def full(stage: Equation, w: Array) -> tuple[Array, int]:
         except (SingularMatrix, NonFinite):
             break
         correction = stage.corrections(inverse)
-        d = correction(K)
+        d = corrected(correction, K)
         size, factor = rms(d.real * w), 1.0
         while factor > DAMPED:
-            later = correction(K + factor * d)
+            later = corrected(correction, K + factor * d)
             if rms(later.real * w) <= (1.0 - 0.25 * factor) * size:
                 break
             factor *= 0.5
@@ -123,6 +138,6 @@ def full(stage: Equation, w: Array) -> tuple[Array, int]:
         K = K + factor * d
         if not size < np.inf:
             break
-        if size <= enough or factor <= DAMPED:
+        if size <= accurate or factor <= DAMPED:
             return _imaginary(stage, inverse, K, d)[0] if system.perturbed else K, m
     raise NoConvergenceError(False)

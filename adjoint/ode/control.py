@@ -21,16 +21,12 @@ PROPORTIONAL, INTEGRAL = 0.2, 0.85
 
 PREDICTED = 1.2
 """By how much at most the trend of the last two steps lengthens or shortens the next (Gustafsson 1994, ACM TOMS 20,
-496, who has no limit). The proportional part waits for errors of 10⁻³ before it lets steps grow by 1.8 each, as those
-of kinetics may; the error estimates of coupled stages are too careful already, being of half the method's order."""
+496, who has no limit). The proportional part lets steps grow by 1.8 each, as those of kinetics may, only once errors
+are 10⁻² to 10⁻³; the error estimates of coupled stages are too careful already, being of half the method's order."""
 
 
-UNSOLVED = 0.25
-"""The factor for a step whose stages were not found."""
-
-CEILING, RELAXED = 0.7, 2.0
-"""Where errors ask for longer steps than Newton's method bears: the part of a step whose stages were not found that the
-next may be, and by how much that grows with each step."""
+UNSOLVED, UNSOLVED_TOGETHER = 0.25, 0.5
+"""The factors for a step whose stages were not found; of coupled ones, whose steps are long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +65,7 @@ class Pace:
 
     Steps are a + j (b − a)/n, never a sum of steps. predictive: whether the trend of errors is followed. wanted: the
     length that the controller asks for; n is the number of steps no longer than it. error: of the step before, over
-    `before`, None after a rejection. ceiling: what steps are not longer than, for a while.
+    `before`, None after a rejection.
     """
 
     control: Control
@@ -82,7 +78,6 @@ class Pace:
     j: int = 0
     error: float | None = None
     before: float = 0.0
-    ceiling: float = math.inf
     rejections: int = 0
 
     def segment(self, a: float, b: float) -> None:
@@ -115,12 +110,11 @@ class Pace:
         error = max(error, 1e-10)
         factor = min(max(self._factor(h, error), SMALLEST), LARGEST if not self.rejections else 1.0)
         self.error, self.before, self.rejections = error, h, 0
-        self.ceiling *= RELAXED
         self.j += 1
         if 0.95 <= factor <= self.control.hold:
             return
         # A step cut short by a landing is no reason to want shorter ones.
-        self.wanted = min(max(self.wanted, h * factor) if factor > 1.0 else h * factor, self.ceiling)
+        self.wanted = max(self.wanted, h * factor) if factor > 1.0 else h * factor
         if self.j < self.n and self._number(end) != self.n - self.j:
             self.segment(end, self.b)
 
@@ -145,9 +139,7 @@ class Pace:
 
     def unsolved(self) -> None:
         """Try again with a shorter step, for the stages of this one were not found."""
-        if self.predictive:
-            self.ceiling = CEILING * self.h
-        self.reject(CEILING**2 if self.predictive else UNSOLVED)
+        self.reject(UNSOLVED_TOGETHER if self.predictive else UNSOLVED)
 
     def shortened(self, error: float) -> float:
         """The factor for a step rejected for its error."""
@@ -165,14 +157,14 @@ def estimated_error(
     (Hairer & Wanner 1996, eq. IV.8.19).
     """
     w = 1.0 / (system.atol + system.rtol * np.maximum(np.abs(u), np.abs(new)))
+    if isinstance(inverse, CoupledInverse):
+        e = np.array(times(system.mass.matrix, h * system.combined(tableau.errors[0], K), "N"))
+        return _filtered(system, inverse.single, t, h * tableau.gamma, u, e, w)
     sizes = []
     for weights in tableau.errors:
         e = h * system.combined(weights, K)
         if tableau.gamma != 0.0 and inverse is not None:
-            e = np.array(times(system.mass.matrix, e, "N"))
-            if isinstance(inverse, CoupledInverse):
-                return _filtered(system, inverse.single, t, h * tableau.gamma, u, e, w)
-            e = inverse.solve(e, "N")
+            e = inverse.solve(np.array(times(system.mass.matrix, e, "N")), "N")
         sizes.append(rms(e * w))
     if len(sizes) == 1:
         return sizes[0]
@@ -187,9 +179,12 @@ def _filtered(system: System, inverse: Inverse, t: float, hg: float, u: Array, e
     whatever h is. It is damped by filtering once more: Hairer & Wanner (1996), eq. IV.8.20.
     """
     error = inverse.solve(e + hg * system.rate(t, u), "N")
-    if rms(error * w) > 1.0:
-        error = inverse.solve(e + hg * system.rate(t, u + error), "N")
-    return rms(error * w)
+    size = rms(error * w)
+    if size > 1.0:
+        f = system.rate(t, u + error)
+        if np.isfinite(f).all():  # So far from u it need not be.
+            size = rms(inverse.solve(e + hg * f, "N") * w)
+    return size
 
 
 def first_step(system: System, tableau: Tableau, t: float, u: Array, k: Array | None, span: float) -> float:

@@ -17,7 +17,7 @@ from ..factor.matrix import SparseMatrix
 from .algebra import Algebra, Inverse, SparseInverse, dense_inverse
 from .product import product
 from .system import System
-from .tableau import Tableau
+from .tableau import Eigenpair, Tableau
 
 Jacobian: TypeAlias = Array | sparse.csc_array
 
@@ -42,10 +42,6 @@ class CoupledInverse:
     def solve(self, b: Array, trans: Trans) -> Array:
         """The solution for all stages."""
         return self.stages.solve(b, trans)
-
-    def verified(self, b: Array, trans: Trans) -> Array:
-        """The same, with its backward error."""
-        return self.stages.verified(b, trans)
 
 
 def factored(system: System, tableau: Tableau, t: float, u: Array, hg: float) -> Inverse:
@@ -75,8 +71,8 @@ def coupled_inverse(algebra: Algebra, tableau: Tableau, J: Jacobian, hg: float) 
         dense = dense_inverse(_blocks(algebra, h * tableau.A, J[None]), "I x M - h A x J")
         return CoupledInverse(dense, lambda: algebra.inverse(J, hg))
     modes = tuple(
-        Mode(mode.row, mode.column, mode.weight, _mode_inverse(algebra, tableau, J, h * mode.value))
-        for mode in tableau.modes(algebra.is_complex)
+        Mode(pair, _mode_inverse(algebra, tableau, J, h * pair.value))
+        for pair in tableau.eigenpairs(algebra.is_complex)
     )
     return CoupledInverse(TransformedInverse(tableau.stages, not algebra.is_complex, modes), lambda: modes[0].inverse)
 
@@ -97,11 +93,9 @@ def _mode_inverse(algebra: Algebra, tableau: Tableau, J: sparse.csc_array, shift
 
 @dataclass(frozen=True, eq=False)
 class Mode:
-    """One eigenvalue λ of A: its row of T⁻¹ and column of T, how often it counts, and the factors of M − hλ J."""
+    """An eigenvalue λ of A with its row of T⁻¹ and column of T, and the factors of M − hλ J."""
 
-    row: Array
-    column: Array
-    weight: float
+    pair: Eigenpair
     inverse: SparseInverse
 
 
@@ -119,7 +113,7 @@ class TransformedInverse:
     @property
     def nbytes(self) -> int:
         """An estimate; entries of complex factors are twice as large."""
-        return sum(mode.inverse.nbytes * (2 if mode.row.dtype.kind == "c" else 1) for mode in self.modes)
+        return sum(mode.inverse.nbytes * (2 if mode.pair.row.dtype.kind == "c" else 1) for mode in self.modes)
 
     def solve(self, b: Array, trans: Trans) -> Array:
         """The solution for b, (s·n,) or (s·n, j)."""
@@ -128,22 +122,19 @@ class TransformedInverse:
         B = b.reshape(self.stages, -1, *b.shape[1:])
         total = np.zeros_like(B)
         for mode in self.modes:
-            into, out = (mode.row, mode.column) if trans == "N" else (mode.column, mode.row)
+            pair = mode.pair
+            into, out = (pair.row, pair.column) if trans == "N" else (pair.column, pair.row)
             if trans == "H":
                 into, out = into.conj(), out.conj()
             z = mode.inverse.solve(np.einsum("i,i...->...", into, B), trans)
-            share = np.multiply.outer(mode.weight * out, z)
+            share = np.multiply.outer(pair.weight * out, z)
             total += share.real if self.real else share
         return total.reshape(b.shape)
-
-    def verified(self, b: Array, trans: Trans) -> Array:
-        """The same: iterations verify it."""
-        return self.solve(b, trans)
 
 
 @dataclass(frozen=True, eq=False)
 class CoupledStages:
-    """I ⊗ M − (A ⊗ 1) diag(J_i), each stage with a J of its own.
+    """I ⊗ M − diag(J_i) (A ⊗ I), each stage with a J of its own.
 
     algebra: M and how to factor; A: h times that of the method, (s, s). J: (s, n, n), or sparse ones.
     """
@@ -179,13 +170,17 @@ class CoupledStages:
         """Factors; raises SingularMatrix, NonFinite."""
         if isinstance(self.J, np.ndarray):
             return dense_inverse(_blocks(self.algebra, self.A, self.J), "I x M - h A x J")
-        return SparseInverse(lu(self._assembled()), False)  # Symmetric it is not, whatever M and J are.
+        A = self._assembled()
+        try:
+            return self.algebra.factored(A)
+        except NotSymmetric:  # It is not, even where M and J are, and were stated to be.
+            return SparseInverse(lu(A), False)
 
     def _assembled(self) -> sparse.csc_array:
         M, n = self.algebra.mass, self.algebra.n
         single: SparseMatrix = sparse.eye_array(n, format="csc") if M is None else sparse.csc_array(M)
         rows = [
-            [(single if i == j else 0.0 * single) - a * Ji for j, a in enumerate(row)]
+            [single - a * Ji if i == j else -a * Ji for j, a in enumerate(row)]
             for i, (row, Ji) in enumerate(zip(self.A, self.J, strict=True))
         ]
         A = sparse.csc_array(sparse.block_array(rows, format="csc"))
@@ -194,7 +189,7 @@ class CoupledStages:
 
 
 def _blocks(algebra: Algebra, A: Array, J: Array) -> Array:
-    """I ⊗ M − h (A ⊗ 1) J_i, (s·n, s·n); J: (s, n, n), or (1, n, n) for the same in all stages."""
+    """I ⊗ M − diag(J_i) (A ⊗ I), (s·n, s·n); J: (s, n, n), or (1, n, n) for the same in all stages."""
     s, n, M = A.shape[0], J.shape[-1], algebra.mass
     blocks = np.multiply(-A[:, None, :, None], J[:, :, None, :], order="C")
     if M is None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..arrays import Array
-from ..factor import NonFinite, SingularMatrix
+from ..factor import KrylovStalled, NonFinite, SingularMatrix
 from ..recurrence import MemoryTooSmall, StorageFailed
 from .algebra import Inverse
 from .chord import NoConvergenceError
@@ -16,21 +16,17 @@ from .coupled import CoupledInverse, factored
 from .course import Course, StepRecord, Taken, base_point, recorded
 from .diagnosis import Refusal, explained, require_resolution
 from .errors import NonFiniteField, StageFailure, TooManySteps, failure
-from .stages import SAFETY, UNKNOWN, Stages, costliest, solved_stages, values
+from .stages import SAFETY, UNKNOWN, Stages, solved_stages, values
+from .state import State, state_before
+from .step_equation import solved_step, step_equation
 from .system import System
 from .tableau import Tableau, handed
-from .together import solved_together, together
 
 MATRIX = 0.01
 """Relative change of hγ up to which a matrix still serves: it adds as much to the contraction."""
 
 REJECTIONS = 60
-"""Rejections in a row after which the integration is given up: 0.25⁶⁰ is no step any more."""
-
-State = tuple[Array, ...]
-"""(u, K₁), or (u, K of the step before) where stages are coupled; and of implicit methods the u that the matrix of
-Newton's method was evaluated at, if it was made for an earlier step; if it was made for this one, that u is known, and
-the costliest stage takes its place."""
+"""Rejections in a row after which the integration is given up: 0.5⁶⁰ is no step any more."""
 
 
 Visitor = Callable[[Taken], None]
@@ -130,17 +126,25 @@ class March:
         self._require_room(pace, t, h)
         stages = self._stages(t, h)
         if stages is None:
-            self._reject(Refusal(t, h, self.u, None, self.cause))
-            pace.unsolved()
+            self._unsolved(pace, t, h)
             return
         Y = values(self.system, self.step, h, self.u, stages.K)
-        error = estimated_error(self.system, self.step, t, h, self.u, Y[-1], stages.K, self.inverse)
+        try:
+            error = estimated_error(self.system, self.step, t, h, self.u, Y[-1], stages.K, self.inverse)
+        except (NonFinite, KrylovStalled) as cause:
+            self.cause = cause
+            self._unsolved(pace, t, h)
+            return
         if not error <= 1.0:
             self._reject(Refusal(t, h, self.u, error, None))
             pace.reject(pace.shortened(error))
             return
         self._accept(t, pace.end, h, stages, Y, error)
         pace.accept(error)
+
+    def _unsolved(self, pace: Pace, t: float, h: float) -> None:
+        self._reject(Refusal(t, h, self.u, None, self.cause))
+        pace.unsolved()
 
     def _reject(self, refusal: Refusal) -> None:
         self.course.rejected += 1
@@ -189,14 +193,15 @@ class March:
         if not tableau.coupled or inverse is None:
             return solved_stages(system, tableau, t, h, self.u, self.k, inverse, known, fresh)
         before = self.course.h[-1] if self.course.h else h
-        return solved_together(together(system, tableau, t, h, self.u, self.k, before), inverse, fresh)
+        return solved_step(step_equation(system, tableau, t, h, self.u, self.k, before), inverse, fresh)
 
     def _renewed(self, t: float, h: float, hg: float) -> Stages | None:
         base_t, base_u = base_point(self.step, t, self.u, self.k, hg)
         try:
             self.inverse = factored(self.system, self.step, base_t, base_u, hg)
             if isinstance(self.inverse, CoupledInverse) and not self.system.given:
-                _ = self.inverse.single  # It may be singular where the matrix of all stages is not.
+                # Now: it may be singular where the matrix of all stages is not, and J may be the field's own array.
+                _ = self.inverse.single
         except (SingularMatrix, NonFinite) as error:  # Of another step length it need not be.
             self.stale, self.cause = True, error
             return None
@@ -221,8 +226,10 @@ class March:
         course.base_hg.append(self.base_hg)
         course.iterations.append(stages.iterations)
         course.error.append(error)
+        dense = self.system.algebra.dense
+        state = state_before(tableau, stages, self.u, self.k, self.base_u, base == k, dense)
         try:
-            self.keep(k, self._state(stages), recorded(stages.K, self.inverse, tableau, self.system.algebra.dense))
+            self.keep(k, state, recorded(stages.K, self.inverse, tableau, dense))
         except (MemoryTooSmall, StorageFailed) as failed:
             failed.t = t
             raise
@@ -231,12 +238,4 @@ class March:
         self.u, self.k = Y[-1].copy(), handed(tableau, stages.K)
         self.contraction = stages.last if stages.last > 0.0 else self.contraction
         # A small matrix costs less than the corrections that it saves; that of the start has another γ.
-        self.stale = stages.contraction > self.control.refresh or self.system.algebra.dense or self.start is tableau
-
-    def _state(self, stages: Stages) -> State:
-        """What the step begins with."""
-        if self.base_u is None:
-            return self.u, self.k
-        alone = self.base == self.course.steps - 1 and not self.step.coupled
-        i = costliest(stages.iterations) if alone else None
-        return self.u, self.k, self.base_u if i is None else stages.K[i].copy()
+        self.stale = stages.contraction > self.control.refresh or dense or self.start is tableau

@@ -33,15 +33,15 @@ def _radau(stages: int) -> Tableau:
     """Radau IIA: the polynomial of degree s with u(0) = u₀ and M u' = f at the s right Radau points, c_s = 1.
 
     The embedded formula has weight γ at the beginning, γ being the real eigenvalue of A, and order s (Hairer & Wanner
-    1996, eq. IV.8.17): its difference h (γ f(t, u) + Σ e_i K_i) satisfies γ + Σ e_i = 0 and Σ e_i c_iᑫ = 0, q < s.
+    1996, section IV.8): its difference h (γ f(t, u) + Σ e_i K_i) satisfies γ + Σ e_i = 0 and Σ e_i c_iᑫ = 0, q < s.
     """
     roots, _ = roots_jacobi(stages - 1, 1.0, 0.0)
     c = np.append(0.5 * (roots + 1.0), 1.0)
     V = np.vander(c, stages, increasing=True)
     # The slope Σ_q x_q θᑫ meets the K_i, V x = K: b_i(θ) = Σ_q (V⁻¹)_qi θᑫ⁺¹/(q + 1).
     dense = np.linalg.inv(V).T / np.arange(1.0, stages + 1.0)
-    order, name = 2 * stages - 1, f"Radau IIA({stages})"
-    without = Tableau(name, order, _integrated(c), (), stages + 1, dense, np.zeros((0, stages)))
+    order = 2 * stages - 1
+    without = Tableau(f"Radau{order}", order, _integrated(c), (), stages + 1, dense, np.zeros((0, stages)))
     errors = np.linalg.solve(V.T, -without.gamma * np.eye(stages)[0])
     return replace(without, errors=(errors,))
 

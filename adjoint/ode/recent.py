@@ -11,13 +11,14 @@ from ..arrays import Array
 from .system import SINGLE
 
 RECENT = 8
-"""Solutions that the next one is guessed from: those of the stages of a step or two."""
+"""Solutions that the next one is guessed from: of the stages of a step or two, or of as many steps if coupled."""
 
 LEVELS = 2
 """Guesses: of the solution, and of the error of that guess. A third one saved less than it cost (5 % of the sweeps)."""
 
 RIDGE = 1e-12
-"""What right-hand sides of length 1 are taken to be rounded by, squared: they may all but depend on each other."""
+"""What right-hand sides of length 1 are taken to be rounded by, squared: they may all but depend on each
+other. So their products are never a singular matrix."""
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array, Trans
 from ..factor.counting import count
-from .algebra import Inverse
+from .algebra import Inverse, SparseInverse
 from .recent import Guess, Recent
 from .system import SINGLE
 
@@ -72,6 +72,7 @@ class StageSolver:
     def _factored(self, guess: Guess, b: Array, trans: Trans) -> Array:
         """By factors of its own; each solution is verified, should refinement not converge even then."""
         inverse = self.A.inverse()
+        assert isinstance(inverse, SparseInverse)
         refined = self._refined(guess, trans, inverse)
         return inverse.verified(b, trans) if refined is None else refined
 

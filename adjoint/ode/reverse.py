@@ -113,7 +113,7 @@ def _stages(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, li
     """V̄ (s, n, j) of the stages, [(i, w)] of those that are not the last one of the step before, and p̄ (m, j)."""
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
-        return _together(step, Y, Y_bar, K_bar)
+        return _coupled(step, Y, Y_bar, K_bar)
     if shape[2] == 1:  # Arithmetic of vectors takes less than that of columns.
         Y_bar, K_bar = Y_bar.reshape(shape[:2]), K_bar.reshape(shape[:2])
     V_bar, W = np.zeros_like(Y_bar), []
@@ -128,7 +128,7 @@ def _stages(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, li
     return V_bar.reshape(shape), W, p_bar.reshape(-1, shape[2])
 
 
-def _together(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, list[tuple[int, Array]], Array]:
+def _coupled(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, list[tuple[int, Array]], Array]:
     """As `_stages`, where they depend on each other."""
     system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
     A = stage_matrix(system, step.tableau, step.t, step.h, Y)

@@ -104,12 +104,6 @@ def repeated_stages(
     return K
 
 
-def costliest(iterations: tuple[int, ...]) -> int | None:
-    """The stage that took the most corrections, but for the last one, which the next step has; None without others."""
-    others = [abs(m) for m in iterations[:-1]]
-    return others.index(max(others)) if any(others) else None
-
-
 def explicit_stage(system: System, inverse: Inverse | None, t: float, Y: Array) -> Array:
     """M⁻¹ f(t, Y)."""
     f = system.rate(t, Y)

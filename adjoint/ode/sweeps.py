@@ -19,11 +19,12 @@ from .course import Course, StepRecord, base_point, recorded
 from .observed import extended_stages
 from .recent import Recent
 from .reverse import Seed, Step, pulled
-from .stages import costliest, repeated_stages, values
+from .stages import repeated_stages, values
+from .state import costliest
+from .step_equation import repeated_step, step_equation
 from .system import System
 from .tableau import handed
 from .tangent import pushed
-from .together import repeated_together, together
 
 Kept = tuple[int, tuple[Array, ...], StepRecord | None]
 """(k, the state before step k, its record or None)."""
@@ -87,8 +88,8 @@ class Sweeps:
         t, h, u, k1 = course.t[k], course.h[k], state[0], state[1]
         if tableau.coupled and inverse is not None:
             if last is None:
-                equation = together(self.system, tableau, t, h, u, k1, course.h[k - 1] if k else h)
-                last = repeated_together(equation, inverse, iterations)
+                equation = step_equation(self.system, tableau, t, h, u, k1, course.h[k - 1] if k else h)
+                last = repeated_step(equation, inverse, iterations)
             return recorded(last, inverse, tableau, dense)
         known = {} if last is None else {tableau.stages - 1: last}
         i = costliest(iterations)
@@ -156,7 +157,7 @@ class Sweeps:
         Of a DAE that of consistent states: its algebraic unknowns follow the others.
         """
         system, nulls = self.system, self.beginning.nulls
-        if not self.course.tableau[share.k].continues:
+        if nulls is None and not self.course.tableau[share.k].continues:
             return share.u
         J = system.jacobian(self.course.t[share.k], share.state)
         if nulls is None:

@@ -113,8 +113,10 @@ class System:
 
     @cached_property
     def nearby(self) -> Algebra:
-        """What factors nearby are made by: real matrices where p is perturbed, whose factors mix no real parts into the
-        imaginary ones."""
+        """What coupled stages are solved for by: real matrices where p is perturbed.
+
+        The eigenvectors of A would mix real parts into the imaginary ones.
+        """
         if not self.perturbed:
             return self.algebra
         mass = self.algebra.mass

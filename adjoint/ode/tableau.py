@@ -9,7 +9,7 @@ from ..arrays import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Eigenvalue:
+class Eigenpair:
     """λ of A, with its left and right eigenvectors, (s,) each, left · right = 1, and how often it counts."""
 
     value: complex
@@ -64,21 +64,22 @@ class Tableau:
         """Whether the stages depend on each other."""
         return bool(np.triu(self.A, 1).any())
 
-    def modes(self, every: bool) -> list[Eigenvalue]:
+    def eigenpairs(self, every: bool) -> list[Eigenpair]:
         """The eigenvalues of A, the real one first; one of each pair, which counts twice, or every one."""
         values, T = self._spectrum
         rows, found = np.linalg.inv(T), []
         for i, value in enumerate(values.tolist()):
             if i == 0:
-                found.append(Eigenvalue(value.real, rows[0].real, T[:, 0].real, 1.0))
+                found.append(Eigenpair(value.real, rows[0].real, T[:, 0].real, 1.0))
             elif every or value.imag > 0.0:
-                found.append(Eigenvalue(value, rows[i], T[:, i], 1.0 if every else 2.0))
+                found.append(Eigenpair(value, rows[i], T[:, i], 1.0 if every else 2.0))
         return found
 
     @cached_property
     def _spectrum(self) -> tuple[Array, Array]:
         values, T = np.linalg.eig(self.A)
         order = np.argsort(np.abs(values.imag), kind="stable")
+        assert values[order[0]].imag == 0.0
         return values[order], T[:, order]
 
     @cached_property

@@ -15,12 +15,12 @@ def pushed(step: Step, u_dot: Array, k_dot: Array, p_dot: Array, integrals: int)
     system, tableau, h = step.system, step.tableau, step.h
     A, c = tableau.A, tableau.c
     Y = system.combined(h * A, step.K) + step.u
+    if tableau.coupled:
+        K_dot = _coupled(step, Y, u_dot, p_dot)
+        return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
     K_dot = np.zeros((A.shape[0], *u_dot.shape), dtype=np.result_type(system.dtype, p_dot))
     if tableau.continues:
         K_dot[0] = k_dot
-    if tableau.coupled:
-        K_dot = _together(step, Y, u_dot, p_dot)
-        return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
     for i in range(int(tableau.continues), A.shape[0]):
         ti, hg = step.t + c[i] * h, h * A[i, i]
         V_dot = u_dot + _sum(h * A[i, :i], K_dot[:i])
@@ -33,7 +33,7 @@ def pushed(step: Step, u_dot: Array, k_dot: Array, p_dot: Array, integrals: int)
     return K_dot, _integrals(step, Y, u_dot, K_dot, p_dot, integrals) if integrals else None
 
 
-def _together(step: Step, Y: Array, u_dot: Array, p_dot: Array) -> Array:
+def _coupled(step: Step, Y: Array, u_dot: Array, p_dot: Array) -> Array:
     """K̇, (s, n, j), where the stages depend on each other."""
     system, tableau, t, h = step.system, step.tableau, step.t, step.h
     A = stage_matrix(system, tableau, t, h, Y)

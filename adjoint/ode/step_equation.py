@@ -1,4 +1,4 @@
-"""The stages of one step, forward, of methods whose stages depend on each other: Newton's method for all at once."""
+"""The equation of a step whose stages depend on each other: Newton's method for all of them at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from ..arrays import Array
 from ..factor import NonFinite, SingularMatrix
 from .algebra import Inverse, times
-from .chord import ROUNDING, NoConvergenceError, chord, full
+from .chord import ROUNDING, NoConvergenceError, chord, corrected, enough, full
 from .coupled import stage_matrix
 from .stages import UNKNOWN, Stages, values
 from .system import System, rms
@@ -22,8 +22,11 @@ FARTHEST = 10.0
 
 
 @dataclass(frozen=True, eq=False)
-class Together:
-    """M K_i = f(t + c_i h, u + h Σ_j a_ij K_j) for all i; K as one vector, (s·n,). guess: of it."""
+class StepEquation:
+    """M K_i = f(t + c_i h, u + h Σ_j a_ij K_j) for all i; K as one vector, (s·n,).
+
+    guess: of it. constant: another one, the last stage of the step before for all.
+    """
 
     system: System
     tableau: Tableau
@@ -31,6 +34,7 @@ class Together:
     h: float
     V: Array
     guess: Array
+    constant: Array
 
     @property
     def hg(self) -> float:
@@ -42,9 +46,9 @@ class Together:
         """What turns a change of K into units of the tolerances, (s·n,)."""
         return np.concatenate([self.h * self.system.weights(self.V)] * self.tableau.stages)
 
-    def from_guess(self, K: Array) -> "Together":
+    def from_guess(self, K: Array) -> "StepEquation":
         """The same from another guess."""
-        return Together(self.system, self.tableau, self.t, self.h, self.V, K)
+        return StepEquation(self.system, self.tableau, self.t, self.h, self.V, K, self.constant)
 
     def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
         """K ↦ B⁻¹ (f(Y_i) − M K_i), B ≈ I ⊗ M − h A ⊗ ∂f/∂u."""
@@ -74,43 +78,53 @@ class Together:
         return stage_matrix(system, tableau, self.t, h, Y).inverse()
 
 
-def together(system: System, tableau: Tableau, t: float, h: float, u: Array, K: Array, before: float) -> Together:
+def step_equation(
+    system: System, tableau: Tableau, t: float, h: float, u: Array, K: Array, before: float
+) -> StepEquation:
     """The equations of the step from (t, u) over h; K: (s, n), the stages of the step before, over `before`.
 
     Guessed by a polynomial in time through those, or near them where they are many.
     """
+    constant = np.concatenate([K[-1]] * tableau.stages)
     if h > FARTHEST * before:
-        return Together(system, tableau, t, h, u, np.tile(K[-1], tableau.stages))
-    return Together(system, tableau, t, h, u, system.combined(tableau.extrapolation(h / before), K).reshape(-1))
+        return StepEquation(system, tableau, t, h, u, constant, constant)
+    guess = system.combined(tableau.extrapolation(h / before), K).reshape(-1)
+    return StepEquation(system, tableau, t, h, u, guess, constant)
 
 
-def solved_together(equation: Together, inverse: Inverse, fresh: bool) -> Stages:
+def solved_step(equation: StepEquation, inverse: Inverse, fresh: bool) -> Stages:
     """The stages, as `solved_stages` finds them; raises NoConvergenceError."""
-    system, w = equation.system, equation.weights
+    system = equation.system
     try:
-        K, iterations, rate = _found(equation, inverse, w, fresh)
+        K, iterations, rate = _found(equation, inverse, fresh)
     except NoConvergenceError:
         if not system.given:
             raise
-        K, corrections = full(equation, w)
+        K, corrections = _by_own_factors(equation)
         iterations, rate = (-corrections, 0), 1.0
     system.tally.corrections += abs(iterations[0]) + iterations[1]
     return Stages(K.reshape(-1, system.n), iterations, rate, rate)
 
 
-def _found(equation: Together, inverse: Inverse, w: Array, fresh: bool) -> tuple[Array, tuple[int, int], float]:
+def _found(equation: StepEquation, inverse: Inverse, fresh: bool) -> tuple[Array, tuple[int, int], float]:
     """(K, corrections by these factors and by renewed ones, contraction)."""
-    if not equation.system.algebra.dense:
+    system, w = equation.system, equation.weights
+    if not system.algebra.dense:
         K, iterations, rate = chord(equation, inverse, w, UNKNOWN, fresh)
         return K, (iterations, 0), rate
-    correction, sizes, K = equation.corrections(inverse), [], equation.guess
-    for _ in range(2):
-        d = correction(K)
-        K = K + d
-        sizes.append(rms(d.real * w if equation.system.perturbed else d * w))
-    rate = sizes[1] / sizes[0] if sizes[0] else 0.0
+    correction, K = equation.corrections(inverse), equation.guess
+    first = corrected(correction, K)
+    K = K + first
+    second = corrected(correction, K)
+    K = K + second
+    last, size = (rms(d.real * w if system.perturbed else d * w) for d in (first, second))
+    rate = size / last if last else 0.0
+    if size * rate <= enough(system) * (1.0 - rate) and not system.perturbed:
+        return K, (2, 0), rate
     # Where corrections grow, the Jacobian changes so much within the step that no error estimate is to be believed.
-    if RENEWED < rate < 1.0 and sizes[1] > ROUNDING:
+    if not rate < 1.0 and not system.given:
+        raise NoConvergenceError(not np.isfinite(first).all())
+    if RENEWED < rate < 1.0 and size > ROUNDING:
         try:
             inverse = equation.inverse(K)
         except (SingularMatrix, NonFinite) as error:
@@ -121,11 +135,19 @@ def _found(equation: Together, inverse: Inverse, w: Array, fresh: bool) -> tuple
     return K, (2 + iterations, 0), rate
 
 
-def repeated_together(equation: Together, inverse: Inverse, iterations: tuple[int, ...]) -> Array:
-    """The K of `solved_together` once more, to the last bit, (s, n)."""
+def _by_own_factors(equation: StepEquation) -> tuple[Array, int]:
+    """(K, corrections) by factors at each iterate; from another guess where the polynomial's does not lead there."""
+    try:
+        return full(equation, equation.weights)
+    except NoConvergenceError:
+        return full(equation.from_guess(equation.constant), equation.weights)
+
+
+def repeated_step(equation: StepEquation, inverse: Inverse, iterations: tuple[int, ...]) -> Array:
+    """The K of `solved_step` once more, to the last bit, (s, n)."""
     K, n = equation.guess, equation.system.n
     if iterations[0] < 0:
-        return full(equation, equation.weights)[0].reshape(-1, n)
+        return _by_own_factors(equation)[0].reshape(-1, n)
     correction = equation.corrections(inverse)
     for _ in range(iterations[0]):
         K = K + correction(K)
