@@ -12,7 +12,8 @@ class OdeEvidence:
     """How a trajectory was found, derivatives included.
 
     method: its name; steps, rejected: accepted and rejected ones; evaluations: of f; jacobians: of ∂f/∂u;
-    factorizations: of M − hγ ∂f/∂u; corrections: of Newton's method, over all stages; repeated: steps that reverse
+    factorizations: of M − hγ ∂f/∂u, of coupled stages sets of all that one step takes; corrections: of Newton's method,
+    over all stages, of coupled ones those of all at once; repeated: steps that reverse
     sweeps took once more to get from a checkpoint to a state; storage: what was kept of the forward sweep.
     """
 

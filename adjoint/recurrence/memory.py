@@ -22,7 +22,7 @@ class Memory(Protocol):
 
 @dataclass(frozen=True)
 class Everything:
-    """All states, and the stages and factors of all steps: the fastest sweeps."""
+    """All states, and the records of all steps (stages and factors): the fastest sweeps."""
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
         """An empty store; see `Memory`."""
@@ -31,7 +31,7 @@ class Everything:
 
 @dataclass(frozen=True)
 class States:
-    """All states: each step is repeated once in a sweep."""
+    """All states: each step, or what the states do not hold of it, is repeated once in a sweep."""
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
         """An empty store; see `Memory`."""
