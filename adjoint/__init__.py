@@ -1,6 +1,7 @@
 """Adjoint-method sensitivity analysis: exact gradients through sparse solves, for NumPy and SciPy models."""
 
 from .check import CheckReport, check
+from .check_field import FieldReport, check_field
 from .check_residual import ResidualReport, check_residual
 from .combined import Product, Sum
 from .continuation import BranchPoint, Fold, fold, follow, trace
@@ -220,6 +221,7 @@ __all__ = [
     "Evidence",
     "Factorization",
     "Field",
+    "FieldReport",
     "Fold",
     "ForkedProcess",
     "FullSteps",
@@ -315,6 +317,7 @@ __all__ = [
     "amg",
     "cg",
     "check",
+    "check_field",
     "check_residual",
     "cholesky",
     "complex_step",

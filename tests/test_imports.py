@@ -43,6 +43,7 @@ ALLOWED = {
         *("adjoint.residual", "adjoint.steady"),
     },
     "adjoint.derive": {"adjoint.arrays", "adjoint.derive", "adjoint.factor"},
+    "adjoint.check_field": {"adjoint.arrays", "adjoint.check_residual", "adjoint.ode"},
     "adjoint.check_residual": {
         *("adjoint.arrays", "adjoint.check", "adjoint.derive", "adjoint.factor", "adjoint.parameters"),
         "adjoint.residual",
