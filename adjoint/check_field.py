@@ -36,6 +36,8 @@ def check_field(field: Field, t: float, u: Array, p: Array, *, seed: int = 0) ->
     u: (n,), p: (m,), real, where f is smooth, also a little before t. A wrong jacobian costs steps, and is in every
     gradient. About 60 evaluations of f and four Jacobians; see `check_residual`, and for what is raised.
     """
+    if np.ndim(t) != 0:
+        raise TypeError(f"check_field: got t of shape {np.shape(t)}, expected a number: check_field(field, t, u, p)")
     at = float(t)
     state = check_residual(_AtTime(field, at), u, p, seed=seed)
     if not isinstance(field, TimeDerivative):

@@ -129,3 +129,53 @@ def test_entries_that_are_missing_from_a_sparse_jacobian_are_named():
 def test_parameters_may_be_none():
     field = Plain(lambda t, u, p: -u, lambda t, u, p: -np.eye(u.size))
     assert adjoint.check_field(field, 0.0, U, np.empty(0)).ok
+
+
+@dataclass(frozen=True, eq=False)
+class Binding:
+    """A drug that is bound fast (10⁴, 10⁶) and exchanged with a periphery slowly; one slow term of each derivative is
+    multiplied by `factor`."""
+
+    spoiled: str = "none"
+    factor: float = 1.0
+
+    def __call__(self, t, u, p):
+        bound = p[2] * u[0] * u[2]
+        return np.array(
+            [-bound - p[0] * u[0] + p[1] * u[1], p[0] * u[0] - p[1] * u[1], 0.1 * (1.0 - u[2]) - bound + 0.1 * t]
+        )
+
+    def jacobian(self, t, u, p):
+        slow = p[1] * (self.factor if self.spoiled == "jacobian" else 1.0)
+        k = p[2]
+        return np.array([[-k * u[2] - p[0], slow, -k * u[0]], [p[0], -p[1], 0.0], [-k * u[2], 0.0, -0.1 - k * u[0]]])
+
+    def by_parameters(self, u, method):
+        slow = u[1] * (self.factor if self.spoiled == method else 1.0)
+        return np.array([[-u[0], slow, -u[0] * u[2]], [u[0], -u[1], 0.0], [0.0, 0.0, -u[0] * u[2]]])
+
+    def vjp(self, t, u, p, lam):
+        return self.by_parameters(u, "vjp").T @ lam
+
+    def jvp(self, t, u, p, p_dot):
+        return self.by_parameters(u, "jvp") @ p_dot
+
+    def time_derivative(self, t, u, p):
+        return np.array([0.0, 0.0, 0.1 * (self.factor if self.spoiled == "time_derivative" else 1.0)])
+
+
+@pytest.mark.parametrize("fast", [1e4, 1e6])
+@pytest.mark.parametrize("factor", [0.0, -1.0, 1.01])
+@pytest.mark.parametrize("spoiled", ["jacobian", "jvp", "vjp", "time_derivative"])
+def test_weak_terms_next_to_stiff_ones_are_looked_at_by_themselves(spoiled, factor, fast):
+    u, p = np.array([1.2, 0.4, 0.5]), np.array([0.5, 0.2, fast])
+    assert adjoint.check_field(Binding(), 0.3, u, p).ok
+    report = adjoint.check_field(Binding(spoiled, factor), 0.3, u, p)
+    assert not report.ok, report.table()
+    if spoiled in ("jacobian", "jvp"):
+        assert "row 0, column 1" in report.table()
+
+
+def test_arguments_in_another_order_are_named():
+    with pytest.raises(TypeError, match=r"got t of shape \(5,\).*check_field\(field, t, u, p\)"):
+        adjoint.check_field(Weave(5), U, P, 0.3)

@@ -46,6 +46,10 @@ ALLOWED = {
     "adjoint.check_field": {"adjoint.arrays", "adjoint.check_residual", "adjoint.ode"},
     "adjoint.check_residual": {
         *("adjoint.arrays", "adjoint.check", "adjoint.derive", "adjoint.factor", "adjoint.parameters"),
+        *("adjoint.residual", "adjoint.residual_entries"),
+    },
+    "adjoint.residual_entries": {
+        *("adjoint.arrays", "adjoint.check", "adjoint.derive", "adjoint.factor", "adjoint.parameters"),
         "adjoint.residual",
     },
     "adjoint.newton": {

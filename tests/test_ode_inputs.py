@@ -289,3 +289,33 @@ def test_repeated_entries_of_a_jacobian_are_refused_or_summed_elsewhere(method):
         got = weave(70, method, "of p", field=CustomField(LARGE, jacobian=twice)).solve(P)
         np.testing.assert_allclose(got.vjp(*bars), expected.vjp(*bars), rtol=1e-10)
     np.testing.assert_array_equal(indices, kept)
+
+
+def test_what_a_field_raises_by_itself_comes_with_the_shapes_it_was_given():
+    """As where u0 has another size than the field unpacks."""
+    unpacking = CustomField(FIELD, __call__=lambda t, u, p: np.array([u[0] + u[1] + u[3]]))
+    with pytest.raises(IndexError) as caught:
+        solve(field=unpacking)
+    assert caught.value.__notes__ == ["Raised for field(t, u, p) at t = 0, with u (3,) and p (5,)."]
+
+
+FROM_ZERO = {
+    "field": adjoint.complex_step_field(lambda t, u, p: np.array([-p[0] * u[0], p[0] * u[0]]), n=2, m=1),
+    "u0": np.array([1.0, 0.0]),
+    "t": (0.0, 1.0),
+    "rtol": 1e-6,
+    "atol": 0.0,
+}
+"""The size of u, relative to tolerances of zero, is infinite: no first step."""
+
+
+@pytest.mark.parametrize("method", ["Tsit5", "Radau9"])
+def test_no_absolute_tolerance_for_an_unknown_that_is_zero_may_do(method):
+    trajectory = adjoint.OdeProblem(**FROM_ZERO, method=METHODS[method]).solve([2.0])
+    np.testing.assert_allclose(trajectory.u[0], [np.exp(-2.0), 1.0 - np.exp(-2.0)], rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["TRBDF2", "ESDIRK4", "ESDIRK5"])
+def test_no_absolute_tolerance_for_an_unknown_that_is_zero_is_named(method):
+    with pytest.raises(adjoint.StageFailure, match="atol = 0 for an unknown that is 0"):
+        adjoint.OdeProblem(**FROM_ZERO, method=METHODS[method]).solve([2.0])

@@ -197,7 +197,8 @@ def first_step(system: System, tableau: Tableau, t: float, u: Array, k: Array | 
     w = system.weights(u)
     size, slope = rms(u * w), rms(k * w)
     h = 0.01 * size / slope if size > 1e-5 and slope > 1e-5 else 1e-6 * span
-    h = min(h, span)
+    # Infinite sizes, of unknowns that are 0 and have no absolute tolerance, say nothing.
+    h = min(h, span) if 0.0 < h < math.inf else 1e-6 * span
     with np.errstate(all="ignore"):
         later = explicit_stage(system, system.mass_inverse, t + h, u + h * k)
         curvature = rms((later - k) * w) / h

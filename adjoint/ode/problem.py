@@ -44,8 +44,8 @@ class OdeProblem:
     for the identity; a singular one makes a DAE, of index 1. integrand: ℓ, for ∫ℓ(t, u, p) dt by the method's own
     quadrature. grid: (N + 1,) times from t₀ to t_f, steps are taken on it without error control. dense: observe by
     dense output, not by steps that end there. consistent: the algebraic unknowns of u₀ are a guess, to be solved for.
-    factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. watch: told what happens, as
-    it happens.
+    factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. control: how steps are
+    chosen, `Control(max_steps=…)`. watch: told what happens, as it happens.
     Raises TypeError or ValueError for what cannot be.
     """
 

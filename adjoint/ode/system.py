@@ -83,11 +83,13 @@ class System:
         seen = u.view()
         seen.flags.writeable = False
         try:
-            f = self.checked(self.field(t, seen, self.p))
-        except ValueError as error:
-            if "read-only" not in str(error):
+            f = self.field(t, seen, self.p)
+        except Exception as error:
+            if not isinstance(error, ValueError) or "read-only" not in str(error):
+                error.add_note(f"Raised for field(t, u, p) at t = {t:.6g}, with u {u.shape} and p {self.p.shape}.")
                 raise
             raise ValueError(f"the field writes into u ({error}). It belongs to the solver: u = u.copy()") from error
+        f = self.checked(f)
         if not np.isfinite(f).all():
             bad = int(np.flatnonzero(~np.isfinite(f))[0])
             raise failure(NonFiniteField, f"The field is {f[bad]} in component {bad} where it starts.", t, 0)
