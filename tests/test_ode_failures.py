@@ -119,7 +119,8 @@ def test_a_wrong_jacobian_of_a_stiff_field_is_named_or_harmless(method, J):
             end, adjoint.StageFailure | adjoint.TooManySteps | adjoint.StepTooSmall | adjoint.NonFiniteField
         )
         assert "jacobian" in str(end)
-        assert 0.0 <= end.t <= 1.0  # The matrix of a step is evaluated in its middle.
+        # Coupled stages take long steps, and the matrix of one is evaluated in its middle.
+        assert 0.0 <= end.t <= (1.0 if METHODS[method].tableau.coupled else 0.6)
     else:
         assert abs(end.u[0, 0]) <= 1e-6
 
