@@ -119,7 +119,9 @@ def _found(equation: StepEquation, inverse: Inverse, fresh: bool) -> tuple[Array
     K = K + second
     last, size = (rms(d.real * w if system.perturbed else d * w) for d in (first, second))
     rate = size / last if last else 0.0
-    if size * rate <= enough(system) * (1.0 - rate) and not system.perturbed:
+    # A correction that happens to be small once does not show that all that follow are; as in `chord`.
+    trusted = max(0.2 * UNKNOWN, rate)
+    if size * trusted <= enough(system) * (1.0 - trusted) and not system.perturbed:
         return K, (2, 0), rate
     # Where corrections grow, the Jacobian changes so much within the step that no error estimate is to be believed.
     if not rate < 1.0 and not system.given:
@@ -131,7 +133,7 @@ def _found(equation: StepEquation, inverse: Inverse, fresh: bool) -> tuple[Array
             raise NoConvergenceError(False) from error
         K, iterations, rate = chord(equation.from_guess(K), inverse, w, min(rate, UNKNOWN), True)
         return K, (2, iterations), rate
-    K, iterations, _ = chord(equation.from_guess(K), inverse, w, rate, fresh)
+    K, iterations, _ = chord(equation.from_guess(K), inverse, w, trusted, fresh)
     return K, (2 + iterations, 0), rate
 
 
