@@ -6,7 +6,9 @@ import scipy.sparse as sparse
 from ode_fields import METHODS, P, Plain, cotangents, relative, weave
 
 import adjoint
+from adjoint.ode import control
 from adjoint.ode.algebra import Algebra
+from adjoint.ode.control import Pace
 from adjoint.ode.coupled import CoupledStages, coupled_inverse
 
 COUPLED = [name for name, method in METHODS.items() if method.tableau.coupled]
@@ -285,3 +287,41 @@ def test_blocks_of_objectives_are_those_of_each(method):
     together = trajectory.vjp(u_bar, q_bar)
     alone = np.stack([trajectory.vjp(u_bar[..., j], q_bar[:, j]) for j in range(3)], axis=1)
     assert relative(together, alone) <= 1e-11
+
+
+def test_steps_follow_the_trend_of_their_errors_within_limits():
+    """docs/math.md, eq. 90; a step whose stages are not found is halved, and does not grow right after."""
+    pace = Pace(adjoint.Control(), 6, True, 0.01)
+    pace.segment(0.0, 1e6)
+    h = pace.h
+    pace.accept(0.01)
+    assert pace.wanted == pytest.approx(0.9 * 0.01 ** (-1 / 6) * h, rel=1e-6)
+    for error in (0.01, 0.1, 0.5, 1e-3):
+        before, h, last, wanted = pace.before, pace.h, pace.error, pace.wanted
+        trend = np.clip(h / before * (last / error) ** (1 / 6), 1 / 1.2, 1.2)
+        factor = 0.9 * error ** (-1 / 6) * trend
+        pace.accept(error)
+        assert pace.wanted == pytest.approx(wanted if 0.95 <= factor <= 1.2 else factor * h, rel=1e-6)
+    h = pace.h
+    pace.unsolved()
+    assert pace.h == pytest.approx(0.5 * h, rel=1e-6)
+    pace.accept(1e-6)
+    assert pace.h == pytest.approx(0.5 * h, rel=1e-6)
+
+
+@coupled
+def test_an_error_estimate_that_cannot_be_solved_for_refuses_the_step(method, monkeypatch):
+    """As by an iterative solver: the step is taken again, shorter."""
+    calls = []
+
+    def stalling(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise adjoint.KrylovStalled("no accuracy")
+        return filtered(*arguments)
+
+    filtered = control._filtered
+    monkeypatch.setattr(control, "_filtered", stalling)
+    trajectory = weave(70, method, integrand=None).solve(P)
+    assert trajectory.evidence.rejected >= 1
+    assert trajectory.evidence.steps > 3
