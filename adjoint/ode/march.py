@@ -13,9 +13,10 @@ from .algebra import Inverse
 from .chord import NoConvergenceError
 from .control import Control, Pace, estimated_error, first_step
 from .coupled import CoupledInverse, factored
-from .course import Course, StepRecord, Taken, base_point, recorded
+from .course import Course, Rates, StepRecord, Taken, base_point, recorded
 from .diagnosis import Refusal, explained, require_resolution
 from .errors import NonFiniteField, StageFailure, TooManySteps, failure
+from .integral_error import IntegralControl
 from .stages import SAFETY, UNKNOWN, Stages, solved_stages, values
 from .state import State, state_before
 from .step_equation import solved_step, step_equation
@@ -37,7 +38,8 @@ class March:
     """An integration under way: what one step hands on to the next.
 
     tableau: of all steps but the first one, `start`, where K₁ is not known there. keep: given (k, state, record) of
-    each accepted step. visit: given the step, for observations and integrals.
+    each accepted step. visit: given the step, for observations and integrals. integrals: their error control, None
+    without.
     """
 
     system: System
@@ -59,6 +61,7 @@ class March:
     stale: bool = True
     cause: Exception | None = None
     refused: Refusal | None = None
+    integrals: IntegralControl | None = None
 
     @property
     def step(self) -> Tableau:
@@ -119,7 +122,7 @@ class March:
         Y = values(self.system, self.step, h, self.u, stages.K)
         if not np.isfinite(Y[-1]).all():
             raise failure(NonFiniteField, "The solution is no longer finite on the given grid.", t, self.course.steps)
-        self._accept(t, end, h, stages, Y, float("nan"))
+        self._accept(t, end, h, stages, Y, float("nan"), None)
 
     def _controlled(self, pace: Pace) -> None:
         t, h = pace.t, pace.h
@@ -130,16 +133,23 @@ class March:
             return
         Y = values(self.system, self.step, h, self.u, stages.K)
         try:
-            error = estimated_error(self.system, self.step, t, h, self.u, Y[-1], stages.K, self.inverse)
+            local = estimated_error(self.system, self.step, t, h, self.u, Y[-1], stages.K, self.inverse)
         except (NonFinite, KrylovStalled) as cause:
             self.cause = cause
             self._unsolved(pace, t, h)
             return
+        error, rates = local.size, None
+        if self.integrals is not None and error <= 1.0:
+            step = Taken(self.course.steps, t, h, pace.end, self.step, self.u, stages.K, Y)
+            rates = self.integrals.rates(self.step, t, h, Y, step.k)
+            error = max(error, self.integrals.error(step, rates, local, pace.rejections))
+            if error <= 1.0:
+                self.integrals.accept(step, rates)
         if not error <= 1.0:
             self._reject(Refusal(t, h, self.u, error, None))
             pace.reject(pace.shortened(error))
             return
-        self._accept(t, pace.end, h, stages, Y, error)
+        self._accept(t, pace.end, h, stages, Y, error, rates)
         pace.accept(error)
 
     def _unsolved(self, pace: Pace, t: float, h: float) -> None:
@@ -169,6 +179,11 @@ class March:
             raise explained(self.system, self.refused, t, h, steps)
 
     def _doubt(self) -> str:
+        if self.integrals is not None and 2 * self.integrals.refused > self.course.rejected:
+            return (
+                f"{self.integrals.refused} of these for the error of an integral: Control(integrals=False) leaves "
+                "integrals out, integral_atol says how exact they have to be."
+            )
         if self.tableau.gamma == 0.0:
             return "Is the problem stiff, and the method explicit?"
         return "Is the jacobian of the field right? Newton's method depends on it."
@@ -215,7 +230,9 @@ class March:
             self.stale, self.cause = True, error
             return None
 
-    def _accept(self, t: float, end: float, h: float, stages: Stages, Y: Array, error: float) -> None:
+    def _accept(
+        self, t: float, end: float, h: float, stages: Stages, Y: Array, error: float, rates: Rates | None
+    ) -> None:
         k, course, tableau = self.course.steps, self.course, self.step
         base = self.base if tableau.gamma else k
         course.t.append(t)
@@ -233,7 +250,7 @@ class March:
         except (MemoryTooSmall, StorageFailed) as failed:
             failed.t = t
             raise
-        self.visit(Taken(k, t, h, end, tableau, self.u, stages.K, Y))
+        self.visit(Taken(k, t, h, end, tableau, self.u, stages.K, Y, rates))
         self.notify("forward", k, t)
         self.u, self.k = Y[-1].copy(), handed(tableau, stages.K)
         self.contraction = stages.last if stages.last > 0.0 else self.contraction

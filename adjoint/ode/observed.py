@@ -52,7 +52,10 @@ class Observer:
     def _integrate(self, step: Taken) -> None:
         for i, b, c in step.tableau.quadrature:
             size = None if self.integrals is None else self.integrals.size
-            share = step.h * b * self.system.integrand_rate(step.t + c * step.h, step.Y[i], size, step.k)
+            rate = None if step.rates is None else step.rates[i]
+            if rate is None:
+                rate = self.system.integrand_rate(step.t + c * step.h, step.Y[i], size, step.k)
+            share = step.h * b * rate
             self.integrals = share if self.integrals is None else self.integrals + share
 
 

@@ -21,6 +21,7 @@ from .beginning import begun
 from .control import Control
 from .course import Course, StepRecord
 from .field import Field, Integrand
+from .integral_error import IntegralControl
 from .march import March
 from .mass import as_mass, mass_at
 from .methods import ESDIRK4, Method
@@ -45,7 +46,8 @@ class OdeProblem:
     quadrature. grid: (N + 1,) times from t₀ to t_f, steps are taken on it without error control. dense: observe by
     dense output, not by steps that end there. consistent: the algebraic unknowns of u₀ are a guess, to be solved for.
     factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. control: how steps are
-    chosen, `Control(max_steps=…)`. watch: told what happens, as it happens.
+    chosen, `Control(max_steps=…)`. watch: told what happens, as it happens. integral_atol: a number or (q,): the local
+    error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless `Control(integrals=False)`.
     Raises TypeError or ValueError for what cannot be.
     """
 
@@ -65,6 +67,7 @@ class OdeProblem:
     memory: Memory = dataclasses.field(default_factory=Budget)
     control: Control = dataclasses.field(default_factory=Control)
     watch: Callable[[Event], None] | None = None
+    integral_atol: float | Array = 0.0
 
     def __post_init__(self) -> None:
         for given, names in ((self.field, _FIELD), (self.integrand, _INTEGRAND)):
@@ -94,6 +97,11 @@ class OdeProblem:
         atol = np.asarray(self.atol)
         if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
             raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
+        limits = np.asarray(self.integral_atol)
+        if limits.dtype.kind not in "fiu" or limits.ndim > 1 or not np.all((limits >= 0.0) & (limits < np.inf)):
+            raise ValueError(
+                f"OdeProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
+            )
         if self.grid is None and not self.method.tableau.errors:
             raise ValueError(f"OdeProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)")
         _ = self.times, self._steps_given, self.initial
@@ -166,6 +174,8 @@ class OdeProblem:
             slope = k if nulls is not None else explicit_stage(system, system.mass_inverse, float(start), u)
             k = np.tile(slope, (tableau.stages, 1)).astype(system.dtype)
         march = March(system, tableau, first, self.control, store.put, observer, notify, u, k, course)
+        if self.integrand is not None and self.control.integrals:
+            march.integrals = IntegralControl(system, np.asarray(self.integral_atol, dtype=float), float(start))
         self._taken(march, like)
         sweeps = Sweeps(system, beginning, course, observer.places, store, notify)
         with sweeps.dated():

@@ -62,15 +62,16 @@ class Trajectory:
         """The times between the steps, (N + 1,), t₀ and t_f included."""
         return self.sweeps.course.grid()
 
-    def vjp(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def vjp(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """(du/dp)ᴴ ū + (dq/dp)ᴴ q̄: (m,), or (m, j) for blocks of j objectives; one reverse sweep.
 
-        u_bar: (K, n) or (K, n, j); q_bar: (q,) or (q, j), of the integrals. Raises ValueError, TypeError, NonFinite.
+        u_bar: (K, n) or (K, n, j), None for zeros; q_bar: (q,) or (q, j), of the integrals, None for zeros. Raises
+        ValueError, TypeError, NonFinite.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         return bars.shaped(self._swept(bars, False)[0])
 
-    def sensitivities(self, u_bar: Array, q_bar: Array | None = None) -> Sensitivities:
+    def sensitivities(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Sensitivities:
         """The derivatives with respect to p, u₀, t₀, t_f and the observation times, in one reverse sweep.
 
         Raises TypeError if the field has no `time_derivative`; otherwise as `vjp`.
@@ -116,7 +117,7 @@ class Trajectory:
             p_bar[:, j] = as_cotangent(g, self.p, "the vjp of u0")
         return p_bar
 
-    def adjoint(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def adjoint(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n), or (N + 1, n, j): what J gains if the state is moved there.
 
         λ_k is M(p)ᴴ ψ(t_k), ψ being the adjoint state, M the mass matrix. What is observed at t_k is included: λ_k is
@@ -159,7 +160,7 @@ class Trajectory:
             before = collocation.pulled(course.tableau[k], at, u, K, lam[k + 1], bars.q, seeds.get(k, []))
             lam[k] = collocation.consistent(at[0], u, lam[k] + before)
 
-    def accumulation(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def accumulation(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them.
 
         That of a consistent start, and of K₁ = u'(t₀), is in the first step.
