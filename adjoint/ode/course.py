@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -114,9 +115,16 @@ def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tup
     return t + half, u + half * (k[-1] if tableau.coupled else k)
 
 
+Rates: TypeAlias = dict[int, Array]
+"""ℓ, (q,), at stages of a step, by their numbers."""
+
+
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """A step that was accepted: number k, where it lies, from u, its stages K and their values Y, (s, n) each."""
+    """A step that was taken: number k, where it lies, from u, its stages K and their values Y, (s, n) each.
+
+    rates: the integrand at its stages, None where it is not known.
+    """
 
     k: int
     step: Interval
@@ -124,6 +132,7 @@ class Taken:
     u: Array
     K: Array
     Y: Array
+    rates: Rates | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,10 @@ from .algebra import Inverse
 from .chord import NoConvergenceError
 from .control import Control, Pace, estimated_error, first_step
 from .coupled import CoupledInverse, factored
-from .course import Course, StepRecord, Taken, base_point, recorded
+from .course import Course, Rates, StepRecord, Taken, base_point, recorded
 from .diagnosis import Refusal, explained, require_resolution
 from .errors import NonFiniteField, StageFailure, TooManySteps, failure
+from .integral_error import IntegralControl
 from .knots import AHEAD, Interval, after, before
 from .restart import Restarts
 from .stages import SAFETY, UNKNOWN, Stages, solved_stages, values
@@ -41,7 +42,7 @@ class March:
     tableau: of all steps but the first one, `start`, where K₁ is not known there. restarts: what begins anew at knots.
     keep: given (k, state, record) of each accepted step. visit: given the step, for observations and integrals. first:
     the time at which f is seen where the next step begins, if that is a knot. handed: the last stage of the step
-    before, or all; k: K₁, or the same. largest: of all times, in size.
+    before, or all; k: K₁, or the same. largest: of all times, in size. integrals: their error control, None without.
     """
 
     system: System
@@ -67,6 +68,7 @@ class March:
     stale: bool = True
     cause: Exception | None = None
     refused: Refusal | None = None
+    integrals: IntegralControl | None = None
 
     def __post_init__(self) -> None:
         self.handed = self.k
@@ -164,7 +166,7 @@ class March:
         Y = values(self.system, self.step, h, self.u, stages.K)
         if not np.isfinite(Y[-1]).all():
             raise failure(NonFiniteField, "The solution is no longer finite on the given grid.", t, self.course.steps)
-        self._accept(step, stages, Y, float("nan"))
+        self._accept(step, stages, Y, float("nan"), None)
 
     def _controlled(self, pace: Pace) -> None:
         t, h, end = pace.t, pace.h, pace.end
@@ -177,16 +179,23 @@ class March:
             return
         Y = values(self.system, self.step, h, self.u, stages.K)
         try:
-            error = estimated_error(self.system, self.step, step.first, h, self.u, Y[-1], stages.K, self.inverse)
+            local = estimated_error(self.system, self.step, step.first, h, self.u, Y[-1], stages.K, self.inverse)
         except (NonFinite, KrylovStalled) as cause:
             self.cause = cause
             self._unsolved(pace, t, h)
             return
+        error, rates = local.size, None
+        if self.integrals is not None and error <= 1.0:
+            taken = Taken(self.course.steps, step, self.step, self.u, stages.K, Y)
+            rates = self.integrals.rates(taken)
+            error = max(error, self.integrals.error(taken, rates, local, pace.rejections))
+            if error <= 1.0:
+                self.integrals.accept(taken, rates)
         if not error <= 1.0:
             self._reject(Refusal(t, h, self.u, error, None))
             pace.reject(pace.shortened(error))
             return
-        self._accept(step, stages, Y, error)
+        self._accept(step, stages, Y, error, rates)
         pace.accept(error)
 
     def _unsolved(self, pace: Pace, t: float, h: float) -> None:
@@ -216,6 +225,11 @@ class March:
             raise explained(self.system, self.refused, t, h, steps)
 
     def _doubt(self) -> str:
+        if self.integrals is not None and 2 * self.integrals.refused > self.course.rejected:
+            return (
+                f"{self.integrals.refused} of these for the error of an integral: Control(integrals=False) leaves "
+                "integrals out, integral_atol says how exact they have to be."
+            )
         if self.tableau.gamma == 0.0:
             return "Is the problem stiff, and the method explicit?"
         return "Is the jacobian of the field right? Newton's method depends on it."
@@ -262,7 +276,7 @@ class March:
             self.stale, self.cause = True, error
             return None
 
-    def _accept(self, step: Interval, stages: Stages, Y: Array, error: float) -> None:
+    def _accept(self, step: Interval, stages: Stages, Y: Array, error: float, rates: Rates | None) -> None:
         k, course, tableau = self.course.steps, self.course, self.step
         base = self.base if tableau.gamma else k
         course.t.append(step.t)
@@ -282,7 +296,7 @@ class March:
         except (MemoryTooSmall, StorageFailed) as failed:
             failed.t = step.t
             raise
-        self.visit(Taken(k, step, tableau, self.u, stages.K, Y))
+        self.visit(Taken(k, step, tableau, self.u, stages.K, Y, rates))
         self.notify("forward", k, step.t)
         self.u, self.k, self.first = Y[-1].copy(), handed(tableau, stages.K), None
         self.handed = self.k

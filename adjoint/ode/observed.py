@@ -55,7 +55,10 @@ class Observer:
         times, h = step.tableau.times(step.step), step.step.h
         for i, b, _ in step.tableau.quadrature:
             size = None if self.integrals is None else self.integrals.size
-            share = h * b * self.system.integrand_rate(times[i], step.Y[i], size, step.k)
+            rate = None if step.rates is None else step.rates[i]
+            if rate is None:
+                rate = self.system.integrand_rate(times[i], step.Y[i], size, step.k)
+            share = h * b * rate
             self.integrals = share if self.integrals is None else self.integrals + share
 
 

@@ -22,6 +22,7 @@ from .breaks import Breaks, as_breaks
 from .control import Control
 from .course import Course, StepRecord
 from .field import Field, Integrand
+from .integral_error import IntegralControl
 from .knots import after
 from .march import March
 from .mass import as_mass, mass_at
@@ -51,7 +52,8 @@ class OdeProblem:
     dense: observe by dense output, not by steps that end there. consistent: the algebraic unknowns of u₀ are a guess,
     to be solved for.
     factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. control: how steps are
-    chosen, `Control(max_steps=…)`. watch: told what happens, as it happens.
+    chosen, `Control(max_steps=…)`. watch: told what happens, as it happens. integral_atol: a number or (q,): the local
+    error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless `Control(integrals=False)`.
     Raises TypeError or ValueError for what cannot be.
     """
 
@@ -72,6 +74,7 @@ class OdeProblem:
     control: Control = dataclasses.field(default_factory=Control)
     breaks: Array | Vector | None = None
     watch: Callable[[Event], None] | None = None
+    integral_atol: float | Array = 0.0
 
     def __post_init__(self) -> None:
         for given, names in ((self.field, _FIELD), (self.integrand, _INTEGRAND)):
@@ -101,6 +104,11 @@ class OdeProblem:
         atol = np.asarray(self.atol)
         if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
             raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
+        limits = np.asarray(self.integral_atol)
+        if limits.dtype.kind not in "fiu" or limits.ndim > 1 or not np.all((limits >= 0.0) & (limits < np.inf)):
+            raise ValueError(
+                f"OdeProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
+            )
         if self.grid is None and not self.method.tableau.errors:
             raise ValueError(f"OdeProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)")
         _ = self.times, self._steps_given, self.initial
@@ -199,6 +207,8 @@ class OdeProblem:
             largest,
             course,
         )
+        if self.integrand is not None and self.control.integrals:
+            march.integrals = IntegralControl(system, np.asarray(self.integral_atol, dtype=float), float(start))
         self._taken(march, like, breaks)
         sweeps = Sweeps(system, beginning, restarts, course, observer.places, store, notify)
         with sweeps.dated():

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sparse
 
 from ..arrays import Array
-from ..factor import lu
 from ..recurrence import StorageFailed
 from ..recurrence.storage import Store
+from .adjoint_states import with_slopes
 from .algebra import Inverse, times
 from .beginning import Beginning
 from .coupled import CoupledInverse, factored
@@ -163,7 +162,7 @@ class Sweeps:
         """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j)."""
         n, j = u_bar.shape[1:]
         lam, kappa = np.zeros((n, j), dtype=self.system.dtype), np.zeros((n, j), dtype=self.system.dtype)
-        landed, seeds = self._seeds(u_bar)
+        landed, seeds = self.seeds(u_bar)
         recent, last = Recent(), None
         if j == 0:  # A block without objectives: solvers need not see it.
             return
@@ -190,27 +189,42 @@ class Sweeps:
             yield Share(k, state[0], lam, kappa, back.p, back.t, back.h, observed)
         self._latest.clear()
 
+    def taken_backward(self) -> Iterator[tuple[int, Array, Array]]:
+        """(k, u, K) of the steps, from the last one to the first."""
+        last = None
+        for k, state, record in self._dated(self.store.backward(self.advance)):
+            record = self._record(k, state, self._first_stage(k, state), last) if record is None else record
+            last = state[1]
+            yield k, state[0], record.K
+        self._latest.clear()
+
+    def taken_forward(self) -> Iterator[tuple[int, Array, Array]]:
+        """(k, u, K) of the steps, from the first one to the last."""
+        for k, state, record in self._dated(self.store.forward(self.advance)):
+            record = self._record(k, state, self._first_stage(k, state), None) if record is None else record
+            yield k, state[0], record.K
+        self._latest.clear()
+
     def total(self, share: Share) -> Array:
-        """∂J/∂u where a step begins, K₁ included, (n, j): docs/math.md, eq. 55.
+        """∂J/∂u where a step begins, K₁ included, (n, j), without what is observed there: docs/math.md, eq. 55.
 
         Of a DAE that of consistent states: its algebraic unknowns follow the others.
         """
         system, nulls = self.system, self.beginning.nulls
-        if nulls is None and not self.course.tableau[share.k].continues:
+        if share.k in self.course.restarts:  # K₁ and the algebraic unknowns follow u there.
+            return share.u if nulls is None else share.u - nulls.N @ (nulls.N.conj().T @ share.u)
+        t, continues = self.course.first[share.k], self.course.tableau[share.k].continues
+        if nulls is not None:
+            return share.u + with_slopes(system, nulls, t, share.state, share.u, share.K1)
+        if not continues:
             return share.u
-        J = system.jacobian(self.course.first[share.k], share.state)
-        if nulls is None:
-            inverse = system.mass_inverse
-            w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
-            return share.u + times(J, w, "H")
-        along = nulls.N @ nulls.N.conj().T
-        A = sparse.csc_array(sparse.csc_array(system.mass.matrix) + sparse.csc_array(J) @ along)
-        A.sum_duplicates()
-        return share.u + times(J, lu(A).solve(np.asarray(share.K1 - along @ share.u), "H"), "H")
+        inverse = system.mass_inverse
+        w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
+        return share.u + times(system.jacobian(t, share.state), w, "H")
 
     def at_start(self, u_bar: Array) -> Array:
         """What is observed where it begins, (n, j): no step has it."""
-        landed, _ = self._seeds(u_bar)
+        landed, _ = self.seeds(u_bar)
         start = np.zeros(u_bar.shape[1:], dtype=self.system.dtype)
         for place in landed.get(0, []):
             start = start + u_bar[place]
@@ -266,7 +280,8 @@ class Sweeps:
             found.setdefault(k, []).append((place, theta))
         return found
 
-    def _seeds(self, u_bar: Array) -> tuple[dict[int, list[int]], dict[int, list[Seed]]]:
+    def seeds(self, u_bar: Array) -> tuple[dict[int, list[int]], dict[int, list[Seed]]]:
+        """Observations where steps end, {steps before it: places}, and inside of steps, {k: seeds}."""
         landed: dict[int, list[int]] = {}
         seeds: dict[int, list[Seed]] = {}
         for place, (k, theta) in enumerate(self.places):

@@ -112,6 +112,12 @@ class Tableau:
         """(i, b_i, c_i) of the stages that count in an integral: ∫ℓ dt ≈ h Σ b_i ℓ(t + c_i h, Y_i)."""
         return [(int(i), float(self.b[i]), float(self.c[i])) for i in np.flatnonzero(self.b)]
 
+    @cached_property
+    def integrated(self) -> list[int]:
+        """The stages at which ℓ is needed for an integral and for its error estimate."""
+        weights = np.abs(self.b) + sum(np.abs(e) for e in self.errors)
+        return [int(i) for i in np.flatnonzero(weights)]
+
     @property
     def last(self) -> int:
         """The stage whose value is u'."""

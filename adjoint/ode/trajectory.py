@@ -10,10 +10,13 @@ from scipy.sparse.linalg import LinearOperator
 from ..arrays import Array
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
+from .adjoint_states import Collocation, collocated
 from .breaks import Breaks
 from .cotangents import Bars, as_bars, as_direction, require_finite
 from .evidence import OdeEvidence, evidence_of
 from .jacobian import Jacobian, by_counts
+from .recent import Recent
+from .reverse import Seed
 from .sweeps import Sweeps
 
 if TYPE_CHECKING:
@@ -66,15 +69,18 @@ class Trajectory:
         """The times between the steps, (N + 1,), t₀ and t_f included."""
         return self.sweeps.course.grid()
 
-    def vjp(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def vjp(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """(du/dp)ᴴ ū + (dq/dp)ᴴ q̄: (m,), or (m, j) for blocks of j objectives; one reverse sweep.
 
-        u_bar: (K, n) or (K, n, j); q_bar: (q,) or (q, j), of the integrals. Raises ValueError, TypeError, NonFinite.
+        u_bar: (K, n) or (K, n, j), None for zeros; q_bar: (q,) or (q, j), of the integrals, None for zeros. Raises
+        ValueError, TypeError, NonFinite.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         return bars.shaped(self._swept(bars, self._follow_breaks())[0])
 
-    def sensitivities(self, u_bar: Array, q_bar: Array | None = None, *, times: bool = True) -> Sensitivities:
+    def sensitivities(
+        self, u_bar: Array | None = None, q_bar: Array | None = None, *, times: bool = True
+    ) -> Sensitivities:
         """The derivatives with respect to p, u₀, t₀, t_f, observation times and breaks, in one reverse sweep.
 
         times: False leaves those with respect to times out, which take one ∂f/∂t a stage. Raises TypeError if the field
@@ -149,21 +155,51 @@ class Trajectory:
             p_bar[:, j] = as_cotangent(g, self.p, "the vjp of u0")
         return p_bar
 
-    def adjoint(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def adjoint(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n), or (N + 1, n, j): what J gains if the state is moved there.
 
-        Jumps at observation times are included: λ_k is that of the state before it is observed.
+        λ_k is M(p)ᴴ ψ(t_k), ψ being the adjoint state, M the mass matrix. What is observed at t_k is included: λ_k is
+        that of the state before it is observed. λ_0 is `sensitivities(…).u0`, the derivative of the computed numbers.
+        The other λ_k solve the adjoint equation along the computed states by collocation of order 9, or of order 5
+        beyond 64 unknowns; their error is of the size of the trajectory's. The derivative of the steps from t_k on
+        would be another number in stiff components, because the first stage of a step is explicit. That derivative,
+        which includes K₁ = M⁻¹f(t_k, u_k), is returned for Radau methods, which have no such stage, for θ-methods, and
+        for explicit methods beyond 64 unknowns. For a DAE only consistent states are moved: algebraic unknowns follow
+        the others, and their λ_k is zero (docs/math.md, sections 15 and 16).
         """
         bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
         lam = np.zeros((sweeps.course.steps + 1, *bars.u.shape[1:]), dtype=self.u.dtype)
-        for share in sweeps.backward(bars.u, bars.q, False):
-            lam[share.k] += sweeps.total(share)
-        for place, (k, theta) in enumerate(sweeps.places):
-            if theta is None:
-                lam[k] += bars.u[place]
+        landed, seeds = sweeps.seeds(bars.u)
+        for k, places in landed.items():
+            lam[k] = bars.u[places].sum(axis=0)
+        if bars.u.shape[2]:
+            collocation = Collocation(sweeps.system, sweeps.beginning.nulls, Recent())
+            for k, places in landed.items():  # Of consistent states, just before the time of the observation.
+                if k and lam[k].any():
+                    lam[k] = collocation.consistent(sweeps.course.final[k - 1], self.u[places[0]], lam[k])
+            self._adjoint(lam, bars, seeds, collocation)
+        require_finite("The adjoint state", lam)
         return lam[..., 0] if bars.single else lam
 
-    def accumulation(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def _adjoint(self, lam: Array, bars: Bars, seeds: dict[int, list[Seed]], collocation: Collocation) -> None:
+        """Complete lam (N + 1, n, j), which holds what is observed at the steps."""
+        sweeps, course = self.sweeps, self.sweeps.course
+        along = collocated(course.tableau[-1], sweeps.system.algebra.dense)
+        for share in sweeps.backward(bars.u, bars.q, False):
+            if share.k == 0:
+                lam[0] = sweeps.beginning.pull(share.u + lam[0], share.K1, None).u0
+            elif not along:
+                lam[share.k] += sweeps.total(share)
+        if not along:
+            return
+        for k, u, K in sweeps.taken_backward():
+            if k == 0:
+                break
+            at = course.interval(k)
+            before = collocation.pulled(course.tableau[k], at, u, K, lam[k + 1], bars.q, seeds.get(k, []))
+            lam[k] += collocation.consistent(at.first, u, before)
+
+    def accumulation(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them.
 
         That of a consistent start, and of K₁ = u'(t₀), is in the first step.
