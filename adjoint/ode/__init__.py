@@ -1,7 +1,7 @@
 """Initial value problems M u' = f(t, u, p): adaptive methods, and the exact adjoint of the steps that they take."""
 
 from .control import Control
-from .errors import InconsistentStart, NonFiniteField, StageFailure, StepTooSmall, TooManySteps
+from .errors import CoincidentBreaks, InconsistentStart, NonFiniteField, StageFailure, StepTooSmall, TooManySteps
 from .evidence import OdeEvidence
 from .field import Field, Integrand
 from .integrands import LinearIntegrand, SquaredIntegrand
@@ -18,6 +18,7 @@ __all__ = [
     "ESDIRK5",
     "TRBDF2",
     "BackwardEuler",
+    "CoincidentBreaks",
     "Control",
     "CrankNicolson",
     "Field",
