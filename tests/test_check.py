@@ -98,7 +98,7 @@ def test_numbers_and_table_belong_together():
     table = report.table()
     assert f"{report.derivative:.12e}" in table
     assert "the gradient is right" in table
-    assert len(table.splitlines()) == report.steps.size + 6
+    assert len(table.splitlines()) == report.steps.size + 7
     again = adjoint.check(f, x, seed=3, step=1e-3)
     np.testing.assert_array_equal(again.second, report.second)
     assert adjoint.check(f, x, seed=4).derivative != report.derivative
