@@ -243,7 +243,8 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     point = f(x)
     here, g = value_of(point), gradient_of(point, x)
     v = random_direction(x, rng)
-    w = _balanced(x, g, here, v, step, rng)
+    rounding = RESOLVED * NOISE * abs(here) / (step * 0.5 ** (FEWER - 1)) / TOLERANCE
+    w = balanced(sizes_of(x), g, v, [random_direction(x, rng) for _ in range(CANDIDATES)], WEAKEST, rounding)
     dot_product_error = _dot_product_error(point, [v] if x.size == 1 else [v, w], rng)
     f = started(f, point)
     unseen = _unseen(x, g, here)
@@ -353,20 +354,19 @@ def _unseen(x: Array, g: Array, here: float) -> Array:
     return np.asarray((size == 0.0) | tiny)
 
 
-def _balanced(x: Array, g: Array, here: float, v: Array, step: float, rng: np.random.Generator) -> Array:
-    """Another random direction, in which all components have about the same share of g·v; far from v where m is small.
+def balanced(size: Array, g: Array, v: Array, candidates: Sequence[Array], weakest: float, rounding: float) -> Array:
+    """Another direction, in which all components have about the same share of g·v: of the candidates that far from v.
 
     Next to a parameter with a large effect a wrong derivative with respect to one with a small effect is not seen.
+    weakest: the part of the largest |g_i| size_i, and rounding: the share, below which none is weighted up.
     """
-    size = sizes_of(x)
-    candidates = [random_direction(x, rng) for _ in range(CANDIDATES)]
-    w = min(candidates, key=lambda u: abs(dot(u / size, v / size)))
+    free = size > 0.0
+    w = min(candidates, key=lambda u: abs(dot(u[free] / size[free], v[free] / size[free])))
     share = np.abs(g) * size
     largest = float(share.max())
     least = float(share[share > 0.0].min(initial=largest))
-    rounding = RESOLVED * NOISE * abs(here) / (step * 0.5 ** (FEWER - 1)) / TOLERANCE
-    least = min(max(least, WEAKEST * largest, rounding), largest)
-    return w if largest == 0.0 else w * least / np.maximum(share, least)
+    least = min(max(least, weakest * largest, rounding), largest)
+    return w if largest == 0.0 else np.asarray(w * least / np.maximum(share, least))
 
 
 @dataclass(frozen=True, eq=False)
