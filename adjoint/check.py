@@ -250,8 +250,7 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     unseen = _unseen(x, g, here)
     along = _Along(f, x, g, here, step, middle_of(np.abs(x[~unseen])), 0.0)
     first, slope, shown = along.first(v)
-    if slope.relative_error <= TOLERANCE:
-        along = replace(along, left=abs(slope.derivative - slope.difference))
+    along = replace(along, scatter=first.scatter)
     slopes = [slope]
     if np.count_nonzero(x) > 1:
         slopes += along.further("second v", w)
@@ -395,6 +394,21 @@ class _Line:
         """Whether f was evaluated at all of the points on either side."""
         return bool(np.isfinite(self.forward).all()), bool(np.isfinite(self.backward).all())
 
+    @property
+    def scatter(self) -> float:
+        """How far f is from a smooth curve, by what iterations leave of a solution, for example; 0 if not known.
+
+        Twice the largest distance from a polynomial with half as many coefficients as there are steps, or two more
+        than that from the values on one side.
+        """
+        ahead, behind = self.sides
+        if not (ahead or behind):
+            return 0.0
+        gaps = self.forward - self.here if ahead else self.backward - self.here
+        values, powers = ((self.forward - self.backward) / 2.0, [1, 3, 5]) if ahead and behind else (gaps, [1, 2, 3, 4])
+        V = (self.steps / self.steps[0])[:, None] ** np.array(powers)
+        return 2.0 * float(np.abs(values - V @ np.linalg.lstsq(V, values)[0]).max())
+
     def difference(self) -> tuple[float, float]:
         """The derivative of f along v and its change by the last extrapolation: central where both sides are known."""
         ahead, behind = self.sides
@@ -414,8 +428,7 @@ class _Line:
 class _Along:
     """f next to x, where it has the gradient g and the value `here`; middle: of the sizes of the components.
 
-    left: what a difference is off by, in the unit of f, by what is known from the first direction: by the noise that
-    iterations leave in f, for example.
+    scatter: the noise of f along the first direction.
     """
 
     f: Checked
@@ -424,7 +437,7 @@ class _Along:
     here: float
     step: float
     middle: float
-    left: float
+    scatter: float
 
     def first(self, v: Array) -> tuple[_Line, Slope, tuple[Array, Array]]:
         """All steps along v, without the components that are zero unless all are; the slope; both remainders.
@@ -514,7 +527,7 @@ class _Along:
 
         Along these f may change by little more than by its rounding, and by what an iteration leaves of a solution.
         """
-        uncertain = max(line.rounding + change, self.left * self.step / float(line.steps[0]))
+        uncertain = max(line.rounding + change, self.scatter / float(line.steps[-1]))
         size = max(abs(derivative), abs(difference))
         error = max(abs(derivative - difference) - RESOLVED * uncertain, 0.0) / max(size, TINY)
         error = error if np.isfinite(difference) else np.nan
