@@ -13,6 +13,9 @@ from .reduced import Point, Problem, Reduced
 STEPS = 6
 """Steps h₀, h₀/2, …: enough for an order, and for an extrapolation to about 10 digits."""
 
+SHORTEST = 4
+"""Steps by which the noise of f is estimated, where truncation plays no part: one more than there are coefficients."""
+
 FEWER = 4
 """Steps along the further directions, of which only the extrapolated difference is compared."""
 
@@ -25,8 +28,8 @@ SECOND_ORDER = 1.9
 SHORT = 0.1
 """By how much an order may fall short of the expected one: 1.9 for 2, 2.9 for 3."""
 
-CONVINCING = 1e-9
-"""An error against extrapolated differences that no kink and no wrong entry would leave."""
+CONVINCING = 1e-6
+"""An error against extrapolated differences that no kink would leave, whatever the order of the remainder."""
 
 TRANSPOSED = 1e-8
 """Dot-product error up to which a vjp is the transpose of its jvp: far above rounding, far below any mistake."""
@@ -48,6 +51,9 @@ SMALL = 1e-8
 
 SHORTER = (1.0, 1e-3)
 """Factors on the steps, tried in turn until f can be evaluated on one side at least."""
+
+NEARER = (1e-2, 1e-4, 1e-6, 1e-8)
+"""Factors on the steps beside zero before a gradient is called wrong: f may be steep there."""
 
 HALVINGS = 4
 """How often components that are zero and cannot be moved together are divided into halves."""
@@ -122,15 +128,15 @@ class CheckReport:
     def ok(self) -> bool:
         """Whether the remainder has its order, the differences are within 1e-5, the transposes within 1e-8.
 
-        And whether all components of x were moved.
+        And whether all components of x were moved. Differences within 1e-6 count for the order.
         """
         return self._right and self.unmoved == 0
 
     @property
     def _right(self) -> bool:
         labels = self._labels
-        # Of a function that is nearly linear the remainder is what solves leave, which has no order; and of one that
-        # cannot be evaluated along all of v nothing is known.
+        # Of a function that is nearly linear the remainder is what solves leave, which has no order; near an inflection
+        # its order is between two others; and of a function that cannot be evaluated along v nothing is known.
         smooth = self.orders[1] >= self.expected[1] - SHORT or self.relative_error <= CONVINCING
         smooth = smooth or not np.isfinite(self.second).all()
         errors = (self.dot_product_error, self.linearity_error)
@@ -258,7 +264,8 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     if x.any() and unseen.any():
         zeros, unmoved = along.zeros(v, np.flatnonzero(unseen), HALVINGS)
         slopes += zeros
-    elif not x.any() and not slope.relative_error <= TOLERANCE:  # In parts, or at a kink, it may be right.
+    elif not (x.any() or (slope.relative_error <= TOLERANCE and order(shown[1], first.noise, 2.0) >= SECOND_ORDER)):
+        # In parts, to one side, or at a kink, it may be right.
         zeros, unmoved = along.zeros(v, np.arange(x.size), HALVINGS)
         slopes = zeros or slopes
     return CheckReport(
@@ -396,18 +403,27 @@ class _Line:
 
     @property
     def scatter(self) -> float:
-        """How far f is from a smooth curve, by what iterations leave of a solution, for example; 0 if not known.
+        """How far f is from a smooth curve, by what iterations leave of a solution, for example; 0 if not known."""
+        return self._scatter(self.steps.size)
 
-        Twice the largest distance from a polynomial with half as many coefficients as there are steps, or two more
-        than that from the values on one side.
+    @property
+    def jitter(self) -> float:
+        """The same by the shortest steps: little of it is truncation, but it may be too low; 0 on one side."""
+        return self._scatter(SHORTEST) if all(self.sides) else 0.0
+
+    def _scatter(self, count: int) -> float:
+        """Twice the largest distance from a polynomial with fewer coefficients than there are steps: odd along v.
+
+        Of the values on one side, where there are no others.
         """
         ahead, behind = self.sides
         if not (ahead or behind):
             return 0.0
         gaps = self.forward - self.here if ahead else self.backward - self.here
-        values, powers = ((self.forward - self.backward) / 2.0, [1, 3, 5]) if ahead and behind else (gaps, [1, 2, 3, 4])
-        V = (self.steps / self.steps[0])[:, None] ** np.array(powers)
-        return 2.0 * float(np.abs(values - V @ np.linalg.lstsq(V, values)[0]).max())
+        odd = ahead and behind
+        values, powers = ((self.forward - self.backward) / 2.0, [1, 3, 5]) if odd else (gaps, [1, 2, 3, 4][: count - 1])
+        V = (self.steps[-count:] / self.steps[-count])[:, None] ** np.array(powers)
+        return 2.0 * float(np.abs(values[-count:] - V @ np.linalg.lstsq(V, values[-count:])[0]).max())
 
     def difference(self) -> tuple[float, float]:
         """The derivative of f along v and its change by the last extrapolation: central where both sides are known."""
@@ -486,6 +502,8 @@ class _Along:
             if not any(line.sides):
                 break
             found = self._beside_zero(what, line, dot(self.g, scale * v))
+            if not found.relative_error <= TOLERANCE:
+                found = self._nearer(what, scale * v, found.difference) or found
             trusted = 1e-3 * abs(found.difference) >= found.uncertain
             if best is not None and scale > 1.0 and not trusted:
                 break  # So long a step tells only where its extrapolation has settled.
@@ -503,6 +521,21 @@ class _Along:
                 return lines[-1]
         return next((line for line in lines if any(line.sides)), lines[0])
 
+    def _nearer(self, what: str, v: Array, farther: float) -> Slope | None:
+        """The slope by a shorter step, if it agrees, and is not that of the usual step, by more than its rounding.
+
+        Where nearly nothing holds a structure, at a density of zero, f changes by decades within the usual step. Of
+        an f that is smooth the slope stays what it is.
+        """
+        for nearer in NEARER:
+            line = self._line(v, nearer * self.step * 0.5 ** np.arange(FEWER))
+            if any(line.sides):
+                found = self._beside_zero(what, line, dot(self.g, v))
+                another = TOLERANCE * max(abs(found.difference), abs(farther)) + RESOLVED**2 * found.uncertain
+                if found.relative_error <= TOLERANCE and abs(found.difference - farther) > another:
+                    return found
+        return None
+
     def _beside_zero(self, what: str, line: _Line, derivative: float) -> Slope:
         """The slope, either side's at a kink: of max(0, x) at zero any slope from 0 to 1 is a derivative."""
         found = self._granted(what, line, derivative, *line.difference())
@@ -515,7 +548,8 @@ class _Along:
 
     def _slope(self, what: str, line: _Line, derivative: float) -> Slope:
         """The slope along the first direction, beside the difference as it is."""
-        difference, uncertain = line.difference()[0], line.rounding
+        difference = line.difference()[0]
+        uncertain = line.rounding + RESOLVED * line.jitter / float(line.steps[-1])
         size = max(abs(derivative), abs(difference))
         # The second term: differences that are rounding throughout, as at a stationary point, are no error.
         scale = max(size, uncertain / TOLERANCE, TINY)
