@@ -171,6 +171,6 @@ def test_voids_raise_no_false_alarm(void, penalty, minimum):
 @pytest.mark.parametrize("factor", [0.0, 0.9, 1.01, -1.0])
 def test_a_gradient_that_is_wrong_stays_so_at_shorter_steps(factor):
     f = ScalarFunction(lambda x: float(np.exp(x).sum()), lambda x: factor * np.exp(x))
-    for x in ([0.3, 0.5], [0.0, 1e-9], [1e6 * 1e-6], np.linspace(0.1, 2.0, 12)):
+    for x in ([0.3, 0.5], [0.0, 0.5], [1.0], np.linspace(0.1, 2.0, 12)):
         with pytest.raises(WrongGradient):
             started(f, x)
