@@ -243,7 +243,9 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     See docs/math.md, eqs. 24–26; Farrell, Ham, Funke & Rognes (2013), SIAM J. Sci. Comput. 35, C369, section 6.
     """
     x = required("check", f, x)
-    if np.ndim(step) != 0 or np.asarray(step).dtype.kind not in "fiu" or not 0.0 < step < 1.0:
+    if np.ndim(step) != 0 or np.asarray(step).dtype.kind not in "fiu":
+        raise TypeError(f"check: got step={step!r}, expected a number between 0 and 1")
+    if not 0.0 < step < 1.0:
         raise ValueError(f"check: got step={step!r}, expected a number between 0 and 1: a relative change of x")
     rng = np.random.default_rng(seed)
     point = f(x)
@@ -286,7 +288,13 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
 def required(name: str, f: object, x: Array) -> Array:
     """x as float64 or complex128, (m,); raises TypeError, ValueError for what cannot be checked, f not evaluated."""
     if not callable(f) or isinstance(f, type):
-        got = f"the class {f.__name__} itself" if isinstance(f, type) else f"a {type(f).__name__}"
+        got = (
+            f"the class {f.__name__} itself"
+            if isinstance(f, type)
+            else "None"
+            if f is None
+            else f"a {type(f).__name__}"
+        )
         raise TypeError(
             f"{name}: got {got} as f, expected a function of x that returns a Point, such as adjoint.Reduced(problem, "
             f"objective) or adjoint.ScalarFunction(value, gradient): {name}(f, x)"

@@ -138,7 +138,7 @@ def never(x):
     [
         (never, X[:, None], ValueError, r"expected a vector \(m,\)"),
         (never, np.zeros(0), ValueError, "x is empty"),
-        (X, never, TypeError, "check_hvp: got a ndarray as f"),
+        (X, never, TypeError, "check_hvp: got .*expected a function of x"),
         (ScalarFunction, X, TypeError, "the class ScalarFunction itself"),
         (lambda x: 1.0, X, TypeError, "returned a float, expected a Point"),
         (lambda x: Plain(1.0, x), X, TypeError, r"check_hvp: Plain has no method hvp\(v\)"),
