@@ -1,7 +1,14 @@
 """Initial value problems M u' = f(t, u, p): adaptive methods, and the exact adjoint of the steps that they take."""
 
 from .control import Control
-from .errors import InconsistentStart, NonFiniteField, StageFailure, StepTooSmall, TooManySteps
+from .errors import (
+    AbsoluteToleranceWarning,
+    InconsistentStart,
+    NonFiniteField,
+    StageFailure,
+    StepTooSmall,
+    TooManySteps,
+)
 from .evidence import OdeEvidence
 from .field import Field, Integrand
 from .integrands import LinearIntegrand, SquaredIntegrand
@@ -17,6 +24,7 @@ __all__ = [
     "ESDIRK4",
     "ESDIRK5",
     "TRBDF2",
+    "AbsoluteToleranceWarning",
     "BackwardEuler",
     "Control",
     "CrankNicolson",

@@ -211,7 +211,14 @@ class Algebra:
             return None
         if isinstance(self.mass, np.ndarray):
             return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
-        return self._sparse(self.mass, True)  # No iteration follows that would find out.
+        try:
+            return self._sparse(self.mass, True)  # No iteration follows that would find out.
+        except SingularMatrix as error:
+            raise SingularMatrix(
+                f"the mass matrix ({self.n}x{self.n}) is singular, and its null space was not found: it couples more "
+                "unknowns than are searched. Usual causes: an unknown without a time derivative. With rows and columns "
+                "of zeros for algebraic unknowns an implicit method takes it as a DAE."
+            ) from error
 
 
 def times(A: Array | sparse.csc_array | None, v: Array, trans: Trans) -> Array:

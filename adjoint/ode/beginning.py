@@ -122,12 +122,27 @@ def _algebraic(system: System, t: float, J: Array | sparse.csc_array, nulls: Nul
     except SingularMatrix as error:
         raise failure(
             InconsistentStart,
-            "The algebraic equations do not determine the algebraic unknowns (the DAE is of higher index, or its "
-            f"equations contradict each other): {error}",
+            f"The algebraic equations do not determine the algebraic unknowns: the {A.shape[0]}x{A.shape[0]} matrix of "
+            f"their derivatives is singular{_undetermined(A, nulls)}. Either the DAE is of higher index, and a "
+            "derivative of an algebraic equation has to take its place; or its equations contradict each other, or say "
+            "the same twice; or u0 is a point at which a derivative vanishes.",
             t,
             0,
         ) from error
     return factorization
+
+
+def _undetermined(A: sparse.csc_array, nulls: NullSpace) -> str:
+    """Which unknown or equation has no derivative at all, in words; nothing if each has."""
+    sizes = np.abs(A.toarray()) if A.shape[0] <= 1000 else np.ones(A.shape)
+    for found, basis, text in (
+        (np.flatnonzero(~sizes.any(axis=0)), nulls.N, "no algebraic equation depends on unknown"),
+        (np.flatnonzero(~sizes.any(axis=1)), nulls.Z, "no algebraic unknown occurs in equation"),
+    ):
+        if found.size:
+            column = np.abs(basis[:, [found[0]]].toarray())[:, 0]
+            return f" ({text} {int(np.argmax(column))} here)"
+    return ""
 
 
 def _consistent(system: System, t: float, u: Array, nulls: NullSpace) -> Array:

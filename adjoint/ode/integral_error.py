@@ -49,8 +49,8 @@ class IntegralControl:
     system: the equations; atol: a number or (q,); start: t₀. magnitude: ∫|ℓ| dt so far, (q,), None before the first
     step; refused: how many steps were refused for an integral alone.
 
-    Remembers the longest step that was last refused, and by how much ℓ changed in it (range). Where ℓ changes as much in
-    one step after the other that are a hundred thousand times shorter, that is rounding of ℓ (noise), which no step resolves.
+    Remembers the longest step that was last refused, and by how much ℓ changed in it (range). Where ℓ changes as much
+    in many steps a hundred thousand times shorter, that is rounding of ℓ (noise), which no step resolves.
     """
 
     system: System
@@ -69,7 +69,7 @@ class IntegralControl:
         for i in tableau.integrated:
             at = t + float(tableau.c[i]) * h
             if tableau.b[i] != 0.0:
-                found[i] = self.system.integrand_rate(at, Y[i], size, steps)
+                found[i] = self.system.integrand_rate(at, Y[i], size, steps).copy()  # It may be the user's own array.
                 size = found[i].size
         for i in tableau.integrated:
             if i not in found:
@@ -80,7 +80,7 @@ class IntegralControl:
         """ℓ at (t, u), where it need not be finite."""
         assert self.system.integrand is not None
         with np.errstate(all="ignore"):
-            return np.asarray(self.system.integrand(t, u, self.system.p))
+            return np.array(self.system.integrand(t, u, self.system.p))
 
     def error(self, step: Taken, rates: dict[int, Array], local: LocalError, rejections: int) -> float:
         """The largest error of an integral, in units of its tolerance; 0 where it cannot be told, or helped."""

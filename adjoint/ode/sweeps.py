@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..factor import NonFinite
 from ..recurrence import StorageFailed
 from ..recurrence.storage import Store
 from .adjoint_states import with_slopes
@@ -15,6 +16,9 @@ from .algebra import Inverse, times
 from .beginning import Beginning
 from .coupled import factored
 from .course import Course, StepRecord, base_point, recorded
+from .edge import at_the_edge
+from .errors import NonFiniteField
+from .findings import Findings
 from .observed import extended_stages
 from .recent import Recent
 from .reverse import Seed, Step, pulled
@@ -54,7 +58,8 @@ class Share:
 class Sweeps:
     """A trajectory's steps, to be swept over.
 
-    places: of the observations, see `Observer`. store: what was kept of the forward sweep.
+    places: of the observations, see `Observer`. store: what was kept of the forward sweep. findings: what reverse
+    sweeps have found out.
     """
 
     system: System
@@ -63,6 +68,7 @@ class Sweeps:
     places: list[tuple[int, float | None]]
     store: Store[StepRecord]
     notify: Progress
+    findings: Findings = field(default_factory=Findings)
     _latest: list[tuple[tuple[int, float], Inverse]] = field(default_factory=list)
 
     def advance(self, k: int, state: tuple[Array, ...]) -> tuple[tuple[Array, ...], StepRecord]:
@@ -143,7 +149,10 @@ class Sweeps:
             record = self._record(k, state, last) if record is None else record
             last = state[1]  # The last stage of step k − 1, or all: they need not be solved for again.
             step = self._step(k, state, record, bool(found), recent)
-            back = pulled(step, lam, kappa, q_bar, found, timed)
+            try:
+                back = pulled(step, lam, kappa, q_bar, found, timed)
+            except NonFinite as error:
+                raise self.at_the_edge(k, state[0], record.K, f"The reverse sweep fails ({error})") from error
             lam, kappa = back.u, back.k
             observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
             self.notify("reverse", k, self.course.t[k])
@@ -180,6 +189,25 @@ class Sweeps:
         w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
         return lam + times(system.jacobian(t, share.state), w, "H")
 
+    def at_the_edge(self, k: int, u: Array, K: Array, what: str) -> NonFiniteField:
+        """The error for derivatives of step k that are not finite."""
+        course = self.course
+        return at_the_edge(self.system, course.tableau[k], (course.t[k], course.h[k]), u, K, k, what)
+
+    def nonfinite(self, u_bar: Array, q_bar: Array | None, what: str) -> NonFiniteField | None:
+        """The error for the last step whose share is not finite, None if all are; for a gradient that is not."""
+        bad = None
+        for share in self.backward(u_bar, q_bar, False):
+            if not (np.isfinite(share.u).all() and np.isfinite(share.K1).all() and np.isfinite(share.p).all()):
+                bad = share.k
+                break
+        if bad is None:
+            return None
+        for k, u, K in self.taken_backward():
+            if k == bad:
+                return self.at_the_edge(k, u, K, what)
+        return None
+
     def at_start(self, u_bar: Array) -> Array:
         """What is observed where it begins, (n, j): no step has it."""
         landed, _ = self.seeds(u_bar)
@@ -202,7 +230,10 @@ class Sweeps:
             inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
             record = self._record(k, state, None) if record is None else record
             step = self._step(k, state, record, bool(inside), recent)
-            K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals)
+            try:
+                K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals)
+            except NonFinite as error:
+                raise self.at_the_edge(k, state[0], record.K, f"The tangent sweep fails ({error})") from error
             q_dot = share if q_dot is None or share is None else q_dot + share
             for place, theta in inside:
                 observed[place] = u_dot + step.h * np.einsum("i,i...->...", step.tableau.weights(theta), K_dot)

@@ -1,5 +1,6 @@
 """The solution of an initial value problem, and the derivatives of what was computed."""
 
+import warnings
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
 from .adjoint_states import Collocation, collocated
 from .cotangents import Bars, as_bars, as_direction, require_finite
+from .errors import AbsoluteToleranceWarning
 from .evidence import OdeEvidence, evidence_of
+from .findings import Watch, advice
 from .jacobian import Jacobian, by_counts
 from .recent import Recent
 from .reverse import Seed
@@ -66,10 +69,12 @@ class Trajectory:
         """(du/dp)ᴴ ū + (dq/dp)ᴴ q̄: (m,), or (m, j) for blocks of j objectives; one reverse sweep.
 
         u_bar: (K, n) or (K, n, j), None for zeros; q_bar: (q,) or (q, j), of the integrals, None for zeros. Raises
-        ValueError, TypeError, NonFinite.
+        ValueError, TypeError, NonFinite. Warns by AbsoluteToleranceWarning of components that matter to J where they
+        are below their absolute tolerance.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
-        return bars.shaped(self._swept(bars, False)[0])
+        with np.errstate(all="ignore"):  # What is not finite is refused, by name.
+            return bars.shaped(self._swept(bars, False)[0])
 
     def sensitivities(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Sensitivities:
         """The derivatives with respect to p, u₀, t₀, t_f and the observation times, in one reverse sweep.
@@ -77,7 +82,8 @@ class Trajectory:
         Raises TypeError if the field has no `time_derivative`; otherwise as `vjp`.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
-        p_bar, u0_bar, landings, inside = self._swept(bars, True)
+        with np.errstate(all="ignore"):  # What is not finite is refused, by name.
+            p_bar, u0_bar, landings, inside = self._swept(bars, True)
         course = self.sweeps.course
         positions = {t: i for i, t in enumerate(course.landings)}
         times = np.array(
@@ -93,9 +99,12 @@ class Trajectory:
         p_bar = np.zeros((self.p.size, j), dtype=self.p.dtype)
         t_bar, h_bar, inside = np.zeros((N, j)), np.zeros((N, j)), np.zeros((self.times.size, j))
         lam = kappa = np.zeros((self.u.shape[1], j), dtype=self.u.dtype)
+        watch = None if sweeps.system.given else Watch(sweeps.system)
         for share in sweeps.backward(bars.u, bars.q, timed):
             lam, kappa = share.u, share.K1
             p_bar += share.p
+            if watch is not None:
+                watch.see(sweeps.course.t[share.k], share.state, lam, share.p)
             if timed:
                 t_bar[share.k], h_bar[share.k] = share.t, share.h
                 for place, bar in share.observed:
@@ -106,9 +115,23 @@ class Trajectory:
         landings = sweeps.course.pulled_back(t_bar, h_bar)
         landings[0] += start.t
         p_bar = p_bar + start.p + self._through_u0(start.u0)
+        if not (np.isfinite(p_bar).all() and np.isfinite(start.u0).all()):
+            error = sweeps.nonfinite(bars.u, bars.q, "The gradient is nan or inf")
+            if error is not None:
+                raise error
         require_finite("The gradient", p_bar)
         require_finite("The adjoint state", start.u0)
+        self._found(bars, p_bar, watch)
         return p_bar, start.u0, landings, inside
+
+    def _found(self, bars: Bars, p_bar: Array, watch: Watch | None) -> None:
+        """Remember, and warn of, what a reverse sweep has found."""
+        findings = self.sweeps.findings
+        seen = bars.u.any() or (bars.q is not None and bars.q.any())
+        findings.unaffected = bool(p_bar.size and seen and not p_bar.any())
+        findings.hidden = () if watch is None else watch.hidden(self.u, self.integrals, bars)
+        if findings.hidden:
+            warnings.warn(advice(findings.hidden), AbsoluteToleranceWarning, stacklevel=4)
 
     def _through_u0(self, u0_bar: Array) -> Array:
         p_bar = np.empty((self.p.size, u0_bar.shape[1]), dtype=self.p.dtype)
@@ -135,7 +158,8 @@ class Trajectory:
         for k, places in landed.items():
             lam[k] = bars.u[places].sum(axis=0)
         if bars.u.shape[2]:
-            self._adjoint(lam, bars, seeds)
+            with np.errstate(all="ignore"):
+                self._adjoint(lam, bars, seeds)
         require_finite("The adjoint state", lam)
         return lam[..., 0] if bars.single else lam
 
@@ -167,10 +191,12 @@ class Trajectory:
         """
         bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
         shares = np.zeros((sweeps.course.steps, self.p.size, bars.u.shape[2]), dtype=self.p.dtype)
-        for share in sweeps.backward(bars.u, bars.q, False):
-            shares[share.k] = share.p
-            if share.k == 0:  # K₁ of the first step depends on p as well.
-                shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, False).p
+        with np.errstate(all="ignore"):
+            for share in sweeps.backward(bars.u, bars.q, False):
+                shares[share.k] = share.p
+                if share.k == 0:  # K₁ of the first step depends on p as well.
+                    shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, False).p
+        require_finite("The gradient", shares)
         return shares[..., 0] if bars.single else shares
 
     def jvp(self, p_dot: Array) -> Array:
@@ -200,7 +226,8 @@ class Trajectory:
         U = U if u0_dot is None else U + u0_dot.reshape(n, j)
         if j == 0:
             return np.zeros((*self.u.shape, 0)), np.zeros((self.integrals.size, 0))
-        u_dot, q_dot = self.sweeps.forward(U, P, self.integrals.size)
+        with np.errstate(all="ignore"):
+            u_dot, q_dot = self.sweeps.forward(U, P, self.integrals.size)
         q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
         require_finite("The tangent of the integrals", q_dot)
