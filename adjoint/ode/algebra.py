@@ -22,6 +22,16 @@ SMALL = 64
 """Unknowns up to which matrices are dense: LAPACK's 0.5 µs to solve for three unknowns are SuperLU's for none."""
 
 
+_STAGE = (
+    "the matrix M - h gamma J of a step is singular. Usual causes: a DAE of higher index, an unknown that no equation "
+    "determines, a wrong jacobian"
+)
+_MASS = (
+    "the mass matrix is singular. Usual causes: an algebraic equation; with rows and columns of zeros an implicit "
+    "method takes the problem as a DAE"
+)
+
+
 class Inverse(Protocol):
     """A factored matrix of one step."""
 
@@ -190,10 +200,13 @@ class Algebra:
 
     def factored(self, A: sparse.csc_array) -> "SparseInverse":
         """The factors of a sparse matrix of stages; raises SingularMatrix, NonFinite, NotSymmetric."""
-        return self._sparse(A, self.iterative)
+        return self._sparse(A, self.iterative, _STAGE)
 
-    def _sparse(self, A: sparse.csc_array, careful: bool) -> "SparseInverse":
-        factorization = self.factorize(A)
+    def _sparse(self, A: sparse.csc_array, careful: bool, singular: str) -> "SparseInverse":
+        try:
+            factorization = self.factorize(A)
+        except SingularMatrix:  # Whose causes are those of a body that nothing holds.
+            raise SingularMatrix(f"{singular} ({A.shape[0]}x{A.shape[0]})") from None
         # Newton's method would converge with the factors of another matrix too, only not a transposed solve.
         require_symmetric(A, factorization.symmetry, factorization.name)
         return SparseInverse(factorization, careful)
@@ -211,14 +224,7 @@ class Algebra:
             return None
         if isinstance(self.mass, np.ndarray):
             return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
-        try:
-            return self._sparse(self.mass, True)  # No iteration follows that would find out.
-        except SingularMatrix as error:
-            raise SingularMatrix(
-                f"the mass matrix ({self.n}x{self.n}) is singular, and its null space was not found: it couples more "
-                "unknowns than are searched. Usual causes: an unknown without a time derivative. With rows and columns "
-                "of zeros for algebraic unknowns an implicit method takes it as a DAE."
-            ) from error
+        return self._sparse(self.mass, True, _MASS)  # No iteration follows that would find out.
 
 
 def times(A: Array | sparse.csc_array | None, v: Array, trans: Trans) -> Array:

@@ -1,5 +1,7 @@
 """Where an integration begins: u(t₀), consistent for a DAE, and K₁ = u'(t₀); with their derivatives."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,8 +9,9 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
-from ..factor import Factorization, SingularMatrix, lu
+from ..factor import Factorization, NonFinite, SingularMatrix, lu
 from .algebra import times
+from .edge import at_the_edge
 from .errors import InconsistentStart, failure
 from .nullspace import NullSpace
 from .system import System, rms
@@ -46,6 +49,19 @@ class Beginning:
 
     def pull(self, u_bar: Array, k_bar: Array, timed: bool) -> Cotangents:
         """From the cotangents of u and k, (n, j) each; timed: whether ∂f/∂t is known and wanted."""
+        with self._named("The reverse sweep fails"):
+            return self._pulled(u_bar, k_bar, timed)
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        """Name the time and the component where derivatives are not finite."""
+        try:
+            yield
+        except NonFinite as error:
+            t = self.t
+            raise at_the_edge(self.system, [t], self.u[None], (t, t), 0, f"{what} ({error})") from error
+
+    def _pulled(self, u_bar: Array, k_bar: Array, timed: bool) -> Cotangents:
         system, t, u = self.system, self.t, self.u
         p_bar = np.zeros((system.p.size, u_bar.shape[1]), dtype=system.p.dtype)
         t_bar = np.zeros(u_bar.shape[1])
@@ -69,6 +85,10 @@ class Beginning:
 
     def push(self, u0_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """(u̇, k̇), (n, j) each, from u̇₀ (n, j) and ṗ (m, j)."""
+        with self._named("The tangent sweep fails"):
+            return self._pushed(u0_dot, p_dot)
+
+    def _pushed(self, u0_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         system, t, u = self.system, self.t, self.u
         u_dot, k_dot = u0_dot, np.zeros(u0_dot.shape, dtype=system.dtype)
         if self.moved:
@@ -119,7 +139,7 @@ def _algebraic(system: System, t: float, J: Array | sparse.csc_array, nulls: Nul
     try:
         factorization = lu(A)
         factorization.condition()
-    except SingularMatrix as error:
+    except SingularMatrix:
         raise failure(
             InconsistentStart,
             f"The algebraic equations do not determine the algebraic unknowns: the {A.shape[0]}x{A.shape[0]} matrix of "
@@ -128,7 +148,7 @@ def _algebraic(system: System, t: float, J: Array | sparse.csc_array, nulls: Nul
             "the same twice; or u0 is a point at which a derivative vanishes.",
             t,
             0,
-        ) from error
+        ) from None  # Whose causes are those of a body that nothing holds.
     return factorization
 
 

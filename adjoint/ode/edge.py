@@ -7,24 +7,23 @@ from ..arrays import Array
 from ..factor import NonFinite
 from .errors import NonFiniteField
 from .system import System
-from .tableau import Tableau
 
 SEARCHED = 200
 """Unknowns up to which each is moved to find the one at the edge: two Jacobians apiece."""
 
 
 def at_the_edge(
-    system: System, tableau: Tableau, at: tuple[float, float], u: Array, K: Array, number: int, what: str
+    system: System, times: list[float], Y: Array, interval: tuple[float, float], number: int, what: str
 ) -> NonFiniteField:
-    """The error for derivatives of a step over h = at[1] from t = at[0] that are not finite; what: is not."""
-    t, h = at
-    Y = system.combined(h * tableau.A, K) + u
-    times = (t + h * tableau.c).tolist()
+    """The error for derivatives that are not finite, of a step over an interval; what: is not, in words.
+
+    times, Y: (s, n), of its stages.
+    """
     with np.errstate(all="ignore"):
         bad = [i for i in reversed(range(len(times))) if not _finite(system, times[i], Y[i])]
         place = bad[0] if bad else len(times) - 1
         component = _component(system, times[place], Y[place]) if bad else None
-    where = f"in the step from t = {t:.10g} to {t + h:.10g}"
+    where = f"in the step from t = {interval[0]:.10g} to {interval[1]:.10g}"
     if component is None:
         text = f"{what} {where}: the derivatives of the field or of the integrand are nan or inf there."
     else:

@@ -11,6 +11,9 @@ from .system import System
 MATTERS = 1e-2
 """Part of J, or of its gradient, above which an error of a component matters: more than a reader would expect."""
 
+ROUNDING = 1e-11
+"""Σ |p_j| |∂J/∂p_j|, relative to what is observed, below which it is rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
@@ -77,8 +80,9 @@ class Watch:
         observed = np.abs(bars.u * u[..., None]).sum(axis=(0, 1))
         if bars.q is not None:
             observed = observed + np.abs(bars.q * integrals[:, None]).sum(axis=0)
-        # J may have a part that does not depend on p; or depend on no p, or on zeros only.
-        total = min((size for size in (self.total, float(observed.max(initial=0.0))) if size > 0.0), default=0.0)
+        seen = float(observed.max(initial=0.0))
+        # J may have a part that does not depend on p. One that does not at all has a gradient of rounding.
+        total = min(seen, self.total) if self.total > ROUNDING * seen > 0.0 else max(seen, self.total)
         atol = np.broadcast_to(self.system.atol, self.effect.shape)
         found = np.flatnonzero(self.effect > MATTERS * total)
         return tuple(

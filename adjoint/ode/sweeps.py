@@ -191,8 +191,9 @@ class Sweeps:
 
     def at_the_edge(self, k: int, u: Array, K: Array, what: str) -> NonFiniteField:
         """The error for derivatives of step k that are not finite."""
-        course = self.course
-        return at_the_edge(self.system, course.tableau[k], (course.t[k], course.h[k]), u, K, k, what)
+        tableau, t, h = self.course.tableau[k], self.course.t[k], self.course.h[k]
+        Y = values(self.system, tableau, h, u, K)
+        return at_the_edge(self.system, (t + h * tableau.c).tolist(), Y, (t, t + h), k, what)
 
     def nonfinite(self, u_bar: Array, q_bar: Array | None, what: str) -> NonFiniteField | None:
         """The error for the last step whose share is not finite, None if all are; for a gradient that is not."""
