@@ -162,17 +162,45 @@ class Sweeps:
     def taken_backward(self) -> Iterator[tuple[int, Array, Array]]:
         """(k, u, K) of the steps, from the last one to the first."""
         last = None
-        for k, state, record in self._dated(self.store.backward(self.advance)):
-            record = self._record(k, state, last) if record is None else record
-            last = state[1]
-            yield k, state[0], record.K
-        self._latest.clear()
+        try:
+            for k, state, record in self._dated(self.store.backward(self.advance)):
+                record = self._record(k, state, last) if record is None else record
+                last = state[1]
+                yield k, state[0], record.K
+        finally:
+            self._latest.clear()
 
     def taken_forward(self) -> Iterator[tuple[int, Array, Array]]:
         """(k, u, K) of the steps, from the first one to the last."""
-        for k, state, record in self._dated(self.store.forward(self.advance)):
-            yield k, state[0], (self._record(k, state, None) if record is None else record).K
-        self._latest.clear()
+        try:
+            for k, state, record in self._dated(self.store.forward(self.advance)):
+                yield k, state[0], (self._record(k, state, None) if record is None else record).K
+        finally:
+            self._latest.clear()
+
+    def dense(self, times: Array) -> Array:
+        """u at times (L,) within the steps, (L, n), in any order; where a step ends that is its last stage."""
+        u = np.empty((times.size, self.system.n), dtype=self.system.dtype)
+        steps = np.searchsorted(self.course.grid(), times, side="left") - 1
+        u[steps < 0] = self.beginning.u
+        if not (steps >= 0).any():
+            return u
+        for k, start, K in self.taken_forward():
+            course, tableau = self.course, self.course.tableau[k]
+            places = np.flatnonzero(steps == k)
+            if places.size:
+                t, h = course.t[k], course.h[k]
+                end = course.t[k + 1] if k + 1 < course.steps else course.landings[-1]
+                extended = extended_stages(self.system, tableau, t, h, start, K)
+                for place in places.tolist():
+                    if times[place] == end:
+                        u[place] = values(self.system, tableau, h, start, K)[tableau.last]
+                    else:
+                        weights = tableau.weights((times[place] - t) / h)
+                        u[place] = start + h * self.system.combined(weights, extended)
+            if k == steps.max():
+                break
+        return u
 
     def total(self, share: Share, u_bar: Array) -> Array:
         """∂J/∂u where a step begins, K₁ included, (n, j): docs/math.md, eq. 55; u_bar: of what is observed there.

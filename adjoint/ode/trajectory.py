@@ -280,6 +280,27 @@ class Trajectory:
             raise ValueError(f"replay: got times {moved}, expected them to ascend strictly")
         return moved
 
+    def at(self, times: Array | float) -> Array:
+        """u at other times, (L, n), by the dense output of the method; (n,) for a single time.
+
+        times: (L,), in [t₀, t_f], in any order. Where a step ends it is the state itself, before whatever changes
+        there. Not differentiated: for derivatives put times into `observe`. Raises TypeError or ValueError for times
+        that are not numbers within [t₀, t_f].
+        """
+        given = np.asarray(times)
+        if given.dtype.kind not in "fiu":
+            raise TypeError(f"at: got times of dtype {given.dtype}, expected real numbers")
+        if given.ndim > 1:
+            raise ValueError(f"at: got times of shape {given.shape}, expected a number or a vector")
+        grid, flat = self.grid, given.astype(float).reshape(-1)
+        off = np.flatnonzero(~((flat >= grid[0]) & (flat <= grid[-1])))
+        if off.size:
+            raise ValueError(
+                f"at: got time {flat[off[0]]:.17g}, expected times within ({grid[0]:.17g}, {grid[-1]:.17g})"
+            )
+        u = self.sweeps.dense(flat)
+        return u if given.ndim else u[0]
+
     @property
     def evidence(self) -> OdeEvidence:
         """Steps, work, and what was kept."""
