@@ -17,6 +17,7 @@ from .methods import DOP853, ESDIRK4, ESDIRK5, TRBDF2, BackwardEuler, CrankNicol
 from .outputs import Outputs
 from .problem import OdeProblem
 from .radau import Radau5, Radau9
+from .tableau import Tableau, continuous, hermite
 from .trajectory import Sensitivities, Trajectory
 
 __all__ = [
@@ -44,8 +45,11 @@ __all__ = [
     "SquaredIntegrand",
     "StageFailure",
     "StepTooSmall",
+    "Tableau",
     "Theta",
     "TooManySteps",
     "Trajectory",
     "Tsit5",
+    "continuous",
+    "hermite",
 ]

@@ -15,7 +15,7 @@ from scipy.linalg import lapack
 from ..arrays import Array, Trans
 from ..factor import Factorization, SingularMatrix
 from ..factor.accuracy import require_symmetric
-from ..factor.counting import count
+from ..factor.counting import count, owed
 from ..factor.matrix import SparseMatrix
 
 SMALL = 64
@@ -58,8 +58,14 @@ class DenseInverse:
 
     def solve(self, b: Array, trans: Trans) -> Array:
         """A⁻¹ b, A⁻ᵀ b or A⁻ᴴ b."""
+        owed.solves += 1
+        owed.rhs += 1 if b.ndim == 1 else b.shape[1]
+        owed.transposed += trans != "N"
+        return self._solved(b, trans)
+
+    def _solved(self, b: Array, trans: Trans) -> Array:
         if b.dtype.kind == "c" and self.factors.dtype.kind == "f":
-            return self.solve(np.array(b.real), trans) + 1j * self.solve(np.array(b.imag), trans)
+            return self._solved(np.array(b.real), trans) + 1j * self._solved(np.array(b.imag), trans)
         if trans == "N":
             return self.getrs(self.factors, self.pivots, b, 1)[0]
         if trans == "T" or self.factors.dtype.kind == "f":

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..factor import Factorization, lu
+from ..factor.counting import settle
 from ..factor.krylov import Krylov
 from ..factor.matrix import SparseMatrix
 from ..matrices import ConstantVector
@@ -177,7 +178,10 @@ class OdeProblem:
         march = March(system, tableau, first, self.control, store.put, observer, notify, u, k, course)
         if self.integrand is not None and self.control.integrals:
             march.integrals = IntegralControl(system, np.asarray(self.integral_atol, dtype=float), float(start))
-        self._taken(march, like)
+        try:
+            self._taken(march, like)
+        finally:
+            settle()
         sweeps = Sweeps(system, beginning, course, observer.places, store, notify)
         with sweeps.dated():
             store.finish(course.steps)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..factor import NonFinite
+from ..factor.counting import settle
 from ..recurrence import StorageFailed
 from ..recurrence.storage import Store
 from .adjoint_states import with_slopes
@@ -132,7 +133,10 @@ class Sweeps:
 
     def _dated(self, steps: Iterator[Kept]) -> Iterator[Kept]:
         with self.dated():
-            yield from steps
+            try:
+                yield from steps
+            finally:
+                settle()
 
     def backward(self, u_bar: Array, q_bar: Array | None, timed: bool) -> Iterator[Share]:
         """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j)."""
