@@ -52,22 +52,24 @@ class Findings:
 
 @dataclass(eq=False)
 class Watch:
-    """Sees (t, u, λ, p̄) of each step of a reverse sweep, and sums up what is hidden by absolute tolerances."""
+    """Sees (t, u, λ, p̄) of each step of a reverse sweep, and sums up what is hidden by absolute tolerances.
+
+    effect: max |λ_i u_i| where |u_i| is below its atol, (n,), at t, where |u_i| was `size`. shares: Σ |p̄|, (m, j).
+    """
 
     system: System
     effect: Array = field(init=False)
     t: Array = field(init=False)
     size: Array = field(init=False)
-    total: float = 0.0
+    shares: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        n = self.system.n
-        self.effect, self.t, self.size = np.zeros(n), np.zeros(n), np.zeros(n)
-        self.weights = np.abs(self.system.p)
+        self.effect, self.t, self.size = np.zeros((3, self.system.n))
+        self.shares = np.zeros((self.system.p.size, 1))
 
     def see(self, t: float, u: Array, lam: Array, p_bar: Array) -> None:
         """One step, which begins at (t, u): lam (n, j), and its share of the gradient p_bar (m, j)."""
-        self.total += float((self.weights @ np.abs(p_bar)).max(initial=0.0))
+        self.shares = self.shares + np.abs(p_bar)
         sizes = np.abs(u)
         low = sizes < self.system.atol
         if low.any():
@@ -81,8 +83,9 @@ class Watch:
         if bars.q is not None:
             observed = observed + np.abs(bars.q * integrals[:, None]).sum(axis=0)
         seen = float(observed.max(initial=0.0))
+        changed = float((np.abs(self.system.p) @ self.shares).max(initial=0.0))
         # J may have a part that does not depend on p. One that does not at all has a gradient of rounding.
-        total = min(seen, self.total) if self.total > ROUNDING * seen > 0.0 else max(seen, self.total)
+        total = min(seen, changed) if changed > ROUNDING * seen > 0.0 else max(seen, changed)
         atol = np.broadcast_to(self.system.atol, self.effect.shape)
         found = np.flatnonzero(self.effect > MATTERS * total)
         return tuple(

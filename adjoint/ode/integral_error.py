@@ -1,5 +1,6 @@
 """The local errors of ∫ℓ dt in a step, in units of their tolerances (docs/math.md, section 19)."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ AVERAGED = 1e-3
 """An integral is at least this part of what ℓ in the present step would make over all the time so far: for integrals
 that begin as zeros, in the step in which they do. It is dimensionless, so that units of ℓ and of t play no part."""
 
-DOUBTED = 1e-3
+DOUBTED = 2e-2
 """Error, in units of the tolerances, above which ℓ is asked how exactly it follows from u at all."""
 
 REJECTIONS = 20
@@ -51,6 +52,7 @@ class IntegralControl:
 
     Remembers the longest step that was last refused, and by how much ℓ changed in it (range). Where ℓ changes as much
     in many steps a hundred thousand times shorter, that is rounding of ℓ (noise), which no step resolves.
+    own: ∫|ℓ| dt of the step that was looked at last.
     """
 
     system: System
@@ -62,37 +64,38 @@ class IntegralControl:
     range: Array | None = None
     suspicion: int = 0
     noise: Array | None = None
+    own: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
 
     def rates(self, tableau: Tableau, t: float, h: float, Y: Array, steps: int) -> dict[int, Array]:
-        """ℓ, (q,), at the stages that count in the integral or in its error estimate."""
-        size, found = None if self.magnitude is None else self.magnitude.size, {}
+        """ℓ, (q,), at the stages that count in the integral or in its error estimate, in their order."""
+        size, found, b, c = None if self.magnitude is None else self.magnitude.size, {}, tableau.b, tableau.c.tolist()
         for i in tableau.integrated:
-            at = t + float(tableau.c[i]) * h
-            if tableau.b[i] != 0.0:
-                found[i] = self.system.integrand_rate(at, Y[i], size, steps).copy()  # It may be the user's own array.
-                size = found[i].size
-        for i in tableau.integrated:
-            if i not in found:
-                found[i] = self._tried(t + float(tableau.c[i]) * h, Y[i])
+            if b[i] == 0.0:  # Where it need not be finite.
+                found[i] = self._tried(t + c[i] * h, Y[i])
+                continue
+            rate = self.system.integrand_rate(t + c[i] * h, Y[i], size, steps)
+            size, found[i] = rate.size, rate.copy()  # It may be the user's own array.
         return found
 
     def _tried(self, t: float, u: Array) -> Array:
-        """ℓ at (t, u), where it need not be finite."""
+        """ℓ at (t, u), where it may be nan."""
         assert self.system.integrand is not None
-        with np.errstate(all="ignore"):
-            return np.array(self.system.integrand(t, u, self.system.p))
+        return np.array(self.system.integrand(t, u, self.system.p))
 
     def error(self, step: Taken, rates: dict[int, Array], local: LocalError, rejections: int) -> float:
         """The largest error of an integral, in units of its tolerance; 0 where it cannot be told, or helped."""
         t, h = step.t, step.h
+        seen = np.array(list(rates.values()))
+        sizes = np.abs(seen)
+        self.own = h * step.tableau.integral_weights[0].dot(sizes)
         if rejections >= REJECTIONS or h <= ROUNDING * abs(t + h):
             return 0.0
-        errors = self._estimates(step, rates, local)
-        sizes = np.abs(np.array([rates[i] for i, _, _ in step.tableau.quadrature]))
-        own = h * np.abs([b for _, b, _ in step.tableau.quadrature]) @ sizes
-        sum_so_far = own if self.magnitude is None else self.magnitude + own
-        scale = np.maximum(sum_so_far, AVERAGED * (t + h - self.start) * sizes.max(axis=0))
-        allowed = self._atol(own.size) + self.system.rtol * scale + h * (0.0 if self.noise is None else self.noise)
+        errors = self._estimates(step, rates, seen, local)
+        so_far = self.own if self.magnitude is None else self.magnitude + self.own
+        scale = np.maximum(so_far, AVERAGED * (t + h - self.start) * sizes.max(axis=0))
+        allowed = self.system.rtol * scale + self._atol(scale.size)
+        if self.noise is not None:
+            allowed = allowed + h * self.noise
         size = _size(errors, allowed)
         if size > max(DOUBTED, local.size):
             # No integral can be more exact than the states that are integrated: of a misfit of zero all is rounding.
@@ -107,25 +110,23 @@ class IntegralControl:
                 self.longest, self.range = h, _range(rates)
         return size
 
-    def _estimates(self, step: Taken, rates: dict[int, Array], local: LocalError) -> list[Array]:
-        """h Σ e_i ℓ_i of each embedded formula, filtered as the error of u is, (q,) each.
+    def _estimates(self, step: Taken, rates: dict[int, Array], seen: Array, local: LocalError) -> Array:
+        """h Σ e_i ℓ_i of each embedded formula, filtered as the error of u is, (1 or 2, q); seen: ℓ, (stages, q).
 
         With q' = ℓ the matrix B has the further row (−hγ ∂ℓ/∂u, 1). So hγ ∂ℓ/∂u times the filtered error of u is added,
         as a difference of ℓ; what the method damps in stiff components does not count then.
         """
         tableau, t, h, u = step.tableau, step.t, step.h, step.u
-        errors = [h * sum(float(e[i]) * rate for i, rate in rates.items()) for e in tableau.errors]
+        errors = h * tableau.integral_weights[1].dot(seen)
         if local.filtered is None:
-            return [np.asarray(e) for e in errors]
-        hg = h * tableau.gamma
+            return np.asarray(errors)
         if tableau.coupled:
             here = self._tried(t, u)
             at_base = here if local.base is u else self._tried(t, local.base)
-            change = self._tried(t, u + local.filtered) - here
-            return [np.asarray(e + hg * (at_base + change)) for e in errors]
-        last = step.Y[tableau.last]
-        change = self._tried(t + h, last + local.filtered) - self._last(step, rates)
-        return [np.asarray(e + hg * change) if np.isfinite(change).all() else np.asarray(e) for e in errors]
+            added = at_base + self._tried(t, u + local.filtered) - here
+        else:
+            added = self._tried(t + h, step.Y[tableau.last] + local.filtered) - self._last(step, rates)
+        return np.asarray(errors + h * tableau.gamma * added)
 
     def _last(self, step: Taken, rates: dict[int, Array]) -> Array:
         """ℓ where the step ends."""
@@ -138,10 +139,8 @@ class IntegralControl:
         return self.atol
 
     def accept(self, step: Taken, rates: dict[int, Array]) -> None:
-        """Add what an accepted step contributes."""
-        for i, b, _ in step.tableau.quadrature:
-            share = step.h * abs(b) * np.abs(rates[i])
-            self.magnitude = share if self.magnitude is None else self.magnitude + share
+        """Add what a step contributes whose error was found last."""
+        self.magnitude = self.own if self.magnitude is None else self.magnitude + self.own
         if self.range is None:
             return
         if step.h >= self.longest:
@@ -159,13 +158,13 @@ def _range(rates: dict[int, Array]) -> Array:
     return np.asarray(seen.max(axis=0) - seen.min(axis=0))
 
 
-def _size(errors: list[Array], allowed: Array) -> float:
+def _size(errors: Array, allowed: Array) -> float:
     """The largest error over what is allowed; 0/0 is 0. Of two formulas as in DOP853."""
-    with np.errstate(all="ignore"):
-        relative = [np.abs(e) / allowed for e in errors]
-        ratio = relative[0]
-        if len(relative) == 2:  # Hairer, Nørsett & Wanner (1993), section II.10.
-            fifth, third = relative
-            ratio = fifth**2 / np.sqrt(fifth**2 + 0.01 * third**2)
-    ratio = np.where(errors[0] == 0.0, 0.0, ratio)  # Also of what is 0 and allowed 0.
-    return float(ratio.max(initial=0.0))
+    if not allowed.all():  # ℓ is zero so far, and so is its error.
+        allowed = np.where(allowed == 0.0, 1.0, allowed)
+    ratio = np.abs(errors) / allowed
+    if len(ratio) == 1:
+        return float(ratio.max(initial=0.0))
+    fifth, third = ratio  # Hairer, Nørsett & Wanner (1993), section II.10.
+    both = np.sqrt(fifth**2 + 0.01 * third**2)
+    return float((fifth**2 / np.where(both == 0.0, 1.0, both)).max(initial=0.0))

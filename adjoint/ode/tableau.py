@@ -166,6 +166,11 @@ class Tableau:
         weights = np.abs(self.b) + sum(np.abs(e) for e in self.errors)
         return [int(i) for i in np.flatnonzero(weights)]
 
+    @cached_property
+    def integral_weights(self) -> tuple[Array, Array]:
+        """|b_i|, (k,), and the weights of the error estimates, (1 or 2, k), of those stages."""
+        return np.abs(self.b[self.integrated]), np.array([e[self.integrated] for e in self.errors])
+
     @property
     def last(self) -> int:
         """The stage whose value is u'."""
