@@ -92,6 +92,31 @@ def test_adjoint_states_converge_with_their_method(n, method):
     assert errors[1] <= 0.5**order * 2.0 * errors[0] + 1e-11
 
 
+@pytest.mark.parametrize("kind", ["zero rows, of p", "rank deficient"])
+@pytest.mark.parametrize(("n", "method"), [(4, "TRBDF2"), (4, "ESDIRK5"), (70, "ESDIRK4")])
+def test_adjoint_states_of_daes_of_all_sizes_are_those_of_radau(n, method, kind):
+    """With observations and integrals of algebraic unknowns; Radau's are the derivative of its own steps."""
+    observed = np.array([0.25, 0.625, 1.0])
+    fine = weave(n, "Radau9", kind, grid=np.arange(65.0) / 64.0, observe=observed).solve(P)
+    trajectory = weave(n, method, kind, grid=np.arange(33.0) / 32.0, observe=observed).solve(P)
+    u_bar, q_bar = cotangents(fine, 1)
+    lam = trajectory.adjoint(u_bar, q_bar)
+    assert relative(lam[1:], fine.adjoint(u_bar, q_bar)[2::2]) <= (1e-4 if method == "TRBDF2" else 1e-7)
+    assert relative(lam[0], trajectory.sensitivities(u_bar, q_bar).u0) <= 1e-13
+
+
+@pytest.mark.parametrize("factorize", [adjoint.cholesky, adjoint.cg(adjoint.jacobi(), rtol=1e-12)], ids=repr)
+def test_adjoint_states_by_any_factorizer(factorize):
+    """The complex matrices of collocation are not Hermitian where M and J are symmetric."""
+    field = Linear.banded(90, 20.0, -45.0, 20.0)
+    options = {"t": (0.0, 1.0), "rtol": 1e-5}
+    lam = [
+        adjoint.OdeProblem(field, np.ones(90), factorize=f, **options).solve([0.7, 1.0]).adjoint(np.ones((1, 90)))
+        for f in (factorize, adjoint.lu)
+    ]
+    np.testing.assert_allclose(lam[0], lam[1], rtol=1e-7, atol=1e-10)
+
+
 @pytest.mark.parametrize("method", ["TRBDF2", "ESDIRK4"])
 def test_adjoint_states_of_a_complex_stiff_system(method):
     """λ_k = exp((t_f − t_k) A)ᴴ ū: modes that turn as they decay. Not the layer at the end."""
