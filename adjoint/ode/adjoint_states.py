@@ -14,6 +14,7 @@ from ..arrays import Array
 from ..factor import NotSymmetric, lu
 from .algebra import times
 from .coupled import CoupledInverse, coupled_inverse, stage_matrix
+from .knots import Interval
 from .nullspace import NullSpace
 from .observed import extended_stages
 from .radau import collocation
@@ -50,18 +51,18 @@ class Collocation:
     def pulled(
         self,
         tableau: Tableau,
-        at: tuple[float, float],
+        at: Interval,
         u: Array,
         K: Array,
         lam: Array,
         q_bar: Array | None,
         seeds: Sequence[Seed],
     ) -> Array:
-        """λ (n, j) where a step begins from that where it ends; at: (t, h); u, K: of the step, as it was taken."""
-        (t, h), system = at, self.system
+        """λ (n, j) where a step begins from that where it ends; at, u, K: of the step, as it was taken."""
+        h, system = at.h, self.system
         points = collocation(STAGES if system.algebra.dense else STAGES_OF_MANY)
         if tableau.gamma == 0.0:
-            K, seen = extended_stages(system, tableau, t, h, u, K), tableau.extended
+            K, seen = extended_stages(system, tableau, at, u, K), tableau.extended
         else:  # The polynomial through the stages' values, which are those of stiff components, too.
             seen = tableau.algebraic
         Y = np.stack([u + h * system.combined(seen.weights(c), K) for c in points.c.tolist()])
@@ -73,13 +74,13 @@ class Collocation:
         for seed in seeds:
             start += seed.u_bar
             K_bar += h * np.multiply.outer(points.weights(seed.theta), seed.u_bar)
-        A = stage_matrix(system, points, t, h, Y)
+        A = stage_matrix(system, points, at, Y)
         inverse = None
         if not A.dense:
-            J = system.jacobian(t + 0.5 * h, Y[points.stages // 2])
+            J = system.jacobian(at.t + 0.5 * h, Y[points.stages // 2])
             inverse = self._factored(points, J, h * points.gamma)
         b = K_bar + np.einsum("li,l...->i...", h * points.A, Y_bar)
-        step = Step(system, points, t, h, u, K, inverse, self.recent)
+        step = Step(system, points, at, u, K, inverse, self.recent)
         W = step.solved(A, b.reshape(-1, lam.shape[1]), "H").reshape(Y_bar.shape)
         return np.asarray(start + (Y_bar + A.slopes(W)).sum(axis=0))
 
@@ -92,12 +93,12 @@ class Collocation:
                 self.general = True
         return coupled_inverse(dataclasses.replace(self.system.nearby, factorize=lu, iterative=False), points, J, hg)
 
-    def _integrals(self, points: Tableau, at: tuple[float, float], Y: Array, q_bar: Array, Y_bar: Array) -> None:
+    def _integrals(self, points: Tableau, at: Interval, Y: Array, q_bar: Array, Y_bar: Array) -> None:
         """Add h b_i (∂ℓ/∂u)ᴴ q̄ to Ȳ."""
-        t, h = at
-        for i, weight, c in points.quadrature:
-            for j, q in enumerate((h * weight * q_bar).T):
-                Y_bar[i, :, j] += self.system.integrand_cotangents(t + c * h, Y[i], np.ascontiguousarray(q))[0]
+        times = points.times(at)
+        for i, weight, _ in points.quadrature:
+            for j, q in enumerate((at.h * weight * q_bar).T):
+                Y_bar[i, :, j] += self.system.integrand_cotangents(times[i], Y[i], np.ascontiguousarray(q))[0]
 
     def consistent(self, t: float, u: Array, lam: Array) -> Array:
         """λ of states whose algebraic unknowns follow the others: λ + Jᴴ w with Mᴴ w = 0, its part along N is zero."""

@@ -62,7 +62,7 @@ def notes_of(findings: Findings) -> tuple[str, ...]:
     if findings.unaffected:
         notes.append(
             "the last gradient is exactly zero for all parameters: no step saw an effect of p on J. If p acts within a "
-            "short time only (a pulse, a dose, a switch), steps have passed over it: let steps end there by observe=, "
+            "short time only (a pulse, a dose, a switch), steps have passed over it: let steps end there by breaks=, "
             "or give Control(max_step=...)"
         )
     return tuple(notes)

@@ -9,7 +9,6 @@ import numpy as np
 from ..arrays import Array
 from .course import Taken
 from .system import System
-from .tableau import Tableau
 
 AVERAGED = 1e-3
 """An integral is at least this part of what ℓ in the present step would make over all the time so far: for integrals
@@ -66,14 +65,15 @@ class IntegralControl:
     noise: Array | None = None
     own: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
 
-    def rates(self, tableau: Tableau, t: float, h: float, Y: Array, steps: int) -> dict[int, Array]:
+    def rates(self, step: Taken) -> dict[int, Array]:
         """ℓ, (q,), at the stages that count in the integral or in its error estimate, in their order."""
-        size, found, b, c = None if self.magnitude is None else self.magnitude.size, {}, tableau.b, tableau.c.tolist()
+        tableau, times = step.tableau, step.tableau.times(step.step)
+        size, found, b = None if self.magnitude is None else self.magnitude.size, {}, tableau.b
         for i in tableau.integrated:
             if b[i] == 0.0:  # Where it need not be finite.
-                found[i] = self._tried(t + c[i] * h, Y[i])
+                found[i] = self._tried(times[i], step.Y[i])
                 continue
-            rate = self.system.integrand_rate(t + c[i] * h, Y[i], size, steps)
+            rate = self.system.integrand_rate(times[i], step.Y[i], size, step.k)
             size, found[i] = rate.size, rate.copy()  # It may be the user's own array.
         return found
 
@@ -84,7 +84,7 @@ class IntegralControl:
 
     def error(self, step: Taken, rates: dict[int, Array], local: LocalError, rejections: int) -> float:
         """The largest error of an integral, in units of its tolerance; 0 where it cannot be told, or helped."""
-        t, h = step.t, step.h
+        t, h, final = step.step.t, step.step.h, step.step.final
         seen = np.array(list(rates.values()))
         sizes = np.abs(seen)
         self.own = h * step.tableau.integral_weights[0].dot(sizes)
@@ -100,10 +100,9 @@ class IntegralControl:
         if size > max(DOUBTED, local.size):
             # No integral can be more exact than the states that are integrated: of a misfit of zero all is rounding.
             last = step.Y[step.tableau.last]
-            moved = self._tried(t + h, last + 1.0 / self.system.weights(last))
+            moved = self._tried(final, last + 1.0 / self.system.weights(last))
             blurred = allowed + h * np.abs(moved - self._last(step, rates))
             size = _size(errors, np.where(np.isfinite(blurred), blurred, allowed))
-        size = size if math.isfinite(size) else 0.0
         if size > 1.0:
             self.refused += 1
             if rejections == 0 and (self.range is None or h > self.longest):
@@ -116,22 +115,26 @@ class IntegralControl:
         With q' = ℓ the matrix B has the further row (−hγ ∂ℓ/∂u, 1). So hγ ∂ℓ/∂u times the filtered error of u is added,
         as a difference of ℓ; what the method damps in stiff components does not count then.
         """
-        tableau, t, h, u = step.tableau, step.t, step.h, step.u
+        tableau, h, u = step.tableau, step.step.h, step.u
+        first, final = step.step.first, step.step.final
         errors = h * tableau.integral_weights[1].dot(seen)
         if local.filtered is None:
             return np.asarray(errors)
         if tableau.coupled:
-            here = self._tried(t, u)
-            at_base = here if local.base is u else self._tried(t, local.base)
-            added = at_base + self._tried(t, u + local.filtered) - here
+            here = self._tried(first, u)
+            at_base = here if local.base is u else self._tried(first, local.base)
+            change = self._tried(first, u + local.filtered) - here
         else:
-            added = self._tried(t + h, step.Y[tableau.last] + local.filtered) - self._last(step, rates)
-        return np.asarray(errors + h * tableau.gamma * added)
+            at_base = np.zeros(1)
+            change = self._tried(final, step.Y[tableau.last] + local.filtered) - self._last(step, rates)
+        if not np.isfinite(change).all():  # Outside of the domain of ℓ.
+            change = np.zeros(1)
+        return np.asarray(errors + h * tableau.gamma * (at_base + change))
 
     def _last(self, step: Taken, rates: dict[int, Array]) -> Array:
         """ℓ where the step ends."""
         last = step.tableau.last
-        return rates[last] if last in rates else self._tried(step.t + step.h, step.Y[last])
+        return rates[last] if last in rates else self._tried(step.step.final, step.Y[last])
 
     def _atol(self, q: int) -> Array:
         if self.atol.ndim and self.atol.size != q:
@@ -143,9 +146,9 @@ class IntegralControl:
         self.magnitude = self.own if self.magnitude is None else self.magnitude + self.own
         if self.range is None:
             return
-        if step.h >= self.longest:
+        if step.step.h >= self.longest:
             self.range, self.suspicion = None, 0
-        elif step.h <= SHORTER * self.longest:
+        elif step.step.h <= SHORTER * self.longest:
             spread = _range(rates)
             self.suspicion = max(0, self.suspicion + (1 if np.any(spread >= 0.25 * self.range) else -1))
             if self.suspicion >= SUSPICIOUS:
@@ -163,8 +166,11 @@ def _size(errors: Array, allowed: Array) -> float:
     if not allowed.all():  # ℓ is zero so far, and so is its error.
         allowed = np.where(allowed == 0.0, 1.0, allowed)
     ratio = np.abs(errors) / allowed
-    if len(ratio) == 1:
-        return float(ratio.max(initial=0.0))
-    fifth, third = ratio  # Hairer, Nørsett & Wanner (1993), section II.10.
-    both = np.sqrt(fifth**2 + 0.01 * third**2)
-    return float((fifth**2 / np.where(both == 0.0, 1.0, both)).max(initial=0.0))
+    if len(ratio) == 2:  # Hairer, Nørsett & Wanner (1993), section II.10.
+        fifth, third = ratio
+        both = np.sqrt(fifth**2 + 0.01 * third**2)
+        ratio = fifth**2 / np.where(both == 0.0, 1.0, both)
+    size = float(ratio.max(initial=0.0))
+    if math.isfinite(size):
+        return size
+    return float(np.where(np.isfinite(ratio), ratio, 0.0).max(initial=0.0))  # What cannot be told asks for nothing.

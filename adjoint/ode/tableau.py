@@ -7,6 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array
+from .knots import Interval
+
+NODE = 1e-12
+"""Distance of a node c from 0 or 1 that is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +120,17 @@ class Tableau:
         c = self.A.sum(axis=1)
         c[self.last] = 1.0
         return c
+
+    @cached_property
+    def _nodes(self) -> list[float]:
+        """c, exactly 0 and 1 where rounding alone keeps it from being."""
+        c = np.where(np.abs(self.c - 1.0) < NODE, 1.0, np.where(np.abs(self.c) < NODE, 0.0, self.c))
+        return [float(ci) for ci in c]
+
+    def times(self, step: Interval) -> list[float]:
+        """The times at which the stages of a step see f: t + c_i h, and its own side of a knot at either end."""
+        t, h, first, final = step.t, step.h, step.first, step.final
+        return [t + c * h if 0.0 != c != 1.0 else (first if c == 0.0 else final) for c in self._nodes]
 
     @cached_property
     def gamma(self) -> float:

@@ -12,6 +12,7 @@ from ..arrays import Array
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
 from .adjoint_states import Collocation, collocated
+from .breaks import Breaks
 from .cotangents import Bars, as_bars, as_direction, require_finite
 from .errors import AbsoluteToleranceWarning
 from .evidence import OdeEvidence, evidence_of
@@ -31,14 +32,19 @@ class Sensitivities:
 
     p: (m,); u0: (n,), that of u(t₀); t0, tf: numbers, all other times fixed, steps between them keeping their
     proportions; times: (K,), of the observation times. An observation at t₀ or t_f moves with it: both entries are the
-    same number, to be used once. For a block of j objectives each has one axis more, of length j.
+    same number, to be used once. breaks: (B,), of the breaks, zero for those outside of (t₀, t_f); where an observation
+    has the time of a break, each is that of moving alone. For a block of j objectives each has one axis more, of length
+    j. t0, tf, times and breaks are None where derivatives with respect to times were left out.
+
+    An observation at which f jumps and that is no break takes the jump along.
     """
 
     p: Array
     u0: Array
-    t0: Array
-    tf: Array
-    times: Array
+    t0: Array | None
+    tf: Array | None
+    times: Array | None
+    breaks: Array | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +61,7 @@ class Trajectory:
     u: Array
     integrals: Array
     u0: Array
+    breaks: Breaks
     sweeps: Sweeps
 
     def __repr__(self) -> str:
@@ -74,26 +81,53 @@ class Trajectory:
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         with np.errstate(all="ignore"):  # What is not finite is refused, by name.
-            return bars.shaped(self._swept(bars, False)[0])
+            return bars.shaped(self._swept(bars, self._follow_breaks())[0])
 
-    def sensitivities(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Sensitivities:
-        """The derivatives with respect to p, u₀, t₀, t_f and the observation times, in one reverse sweep.
+    def sensitivities(
+        self, u_bar: Array | None = None, q_bar: Array | None = None, *, times: bool = True
+    ) -> Sensitivities:
+        """The derivatives with respect to p, u₀, t₀, t_f, observation times and breaks, in one reverse sweep.
 
-        Raises TypeError if the field has no `time_derivative`; otherwise as `vjp`.
+        times: False leaves those with respect to times out, which take one ∂f/∂t a stage. Raises TypeError if the field
+        has no `time_derivative`, NonFinite where ∂f/∂t is infinite at an end of the interval, an observation time or a
+        break; otherwise as `vjp`.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         with np.errstate(all="ignore"):  # What is not finite is refused, by name.
-            p_bar, u0_bar, landings, inside = self._swept(bars, True)
-        course = self.sweeps.course
-        positions = {t: i for i, t in enumerate(course.landings)}
-        times = np.array(
+            p_bar, u0_bar, landings, inside = self._swept(bars, self._follow_breaks() or times)
+        if not times:
+            return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), None, None, None, None)
+        breaks = self._break_bars(landings, inside)
+        # Where a break stays, an observation at the same time moves alone.
+        course, fixed = self.sweeps.course, set(self.breaks.landings)
+        positions = {t: i for i, t in enumerate(course.landings) if t not in fixed}
+        of_times = np.array(
             [landings[positions[t]] if t in positions else inside[place] for place, t in enumerate(self.times.tolist())]
         ).reshape(inside.shape)
         t0_bar, tf_bar = (bars.shaped(landing[None])[0] for landing in (landings[0], landings[-1]))
-        return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), t0_bar, tf_bar, bars.shaped(times))
+        of_p, of_u0 = bars.shaped(p_bar), bars.shaped(u0_bar)
+        return Sensitivities(of_p, of_u0, t0_bar, tf_bar, bars.shaped(of_times), bars.shaped(breaks))
+
+    def _follow_breaks(self) -> bool:
+        """Whether breaks move with p; raises CoincidentBreaks where there is no derivative then."""
+        if self.breaks.moving:
+            self.breaks.require_distinct()
+        return self.breaks.moving
+
+    def _break_bars(self, landings: Array, inside: Array) -> Array:
+        """∂J/∂(breaks), (B, j): steps end there, and observations at the same time stay where they are."""
+        bars = np.zeros((self.breaks.times.size, landings.shape[1]))
+        positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
+        observed = {t: place for place, t in enumerate(self.times.tolist())}
+        for b, (time, within) in enumerate(zip(self.breaks.times.tolist(), self.breaks.inside, strict=True)):
+            if within:
+                bars[b] = landings[positions[time]]
+                if time in observed:
+                    bars[b] -= inside[observed[time]]
+        return bars
 
     def _swept(self, bars: Bars, timed: bool) -> tuple[Array, Array, Array, Array]:
-        """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times inside of steps (K, j))."""
+        """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times seen inside or at the end of steps (K, j))."""
         sweeps, j = self.sweeps, bars.u.shape[2]
         N = sweeps.course.steps
         p_bar = np.zeros((self.p.size, j), dtype=self.p.dtype)
@@ -111,7 +145,8 @@ class Trajectory:
                     inside[place] += bar
         if j == 0:
             return p_bar, lam, np.zeros((len(sweeps.course.landings), 0)), inside
-        start = sweeps.beginning.pull(lam + sweeps.at_start(bars.u), kappa, timed)
+        length = sweeps.course.h[0] if timed else None
+        start = sweeps.beginning.pull(lam + sweeps.at_start(bars.u), kappa, length)
         landings = sweeps.course.pulled_back(t_bar, h_bar)
         landings[0] += start.t
         p_bar = p_bar + start.p + self._through_u0(start.u0)
@@ -119,8 +154,11 @@ class Trajectory:
             error = sweeps.nonfinite(bars.u, bars.q, "The gradient is nan or inf")
             if error is not None:
                 raise error
+        if self.breaks.moving:
+            p_bar = p_bar + self.breaks.pull(self._break_bars(landings, inside))
         require_finite("The gradient", p_bar)
         require_finite("The adjoint state", start.u0)
+        require_finite("The derivative with respect to times", landings)
         self._found(bars, p_bar, watch)
         return p_bar, start.u0, landings, inside
 
@@ -159,30 +197,31 @@ class Trajectory:
             lam[k] = bars.u[places].sum(axis=0)
         if bars.u.shape[2]:
             with np.errstate(all="ignore"):
-                self._adjoint(lam, bars, seeds)
+                collocation = Collocation(sweeps.system, sweeps.beginning.nulls, Recent())
+                for k, places in landed.items():  # Of consistent states, just before the time of the observation.
+                    if k and lam[k].any():
+                        lam[k] = collocation.consistent(sweeps.course.final[k - 1], self.u[places[0]], lam[k])
+                self._adjoint(lam, bars, seeds, collocation)
         require_finite("The adjoint state", lam)
         return lam[..., 0] if bars.single else lam
 
-    def _adjoint(self, lam: Array, bars: Bars, seeds: dict[int, list[Seed]]) -> None:
+    def _adjoint(self, lam: Array, bars: Bars, seeds: dict[int, list[Seed]], collocation: Collocation) -> None:
         """Complete lam (N + 1, n, j), which holds what is observed at the steps."""
         sweeps, course = self.sweeps, self.sweeps.course
-        collocation = Collocation(sweeps.system, sweeps.beginning.nulls, Recent())
-        if lam[-1].any():
-            lam[-1] = collocation.consistent(course.landings[-1], self.u[-1], lam[-1])
         along = collocated(course.tableau[-1], sweeps.system.algebra.dense)
         for share in sweeps.backward(bars.u, bars.q, False):
             if share.k == 0:
-                lam[0] = sweeps.beginning.pull(share.u + lam[0], share.K1, False).u0
+                lam[0] = sweeps.beginning.pull(share.u + lam[0], share.K1, None).u0
             elif not along:
-                lam[share.k] = sweeps.total(share, lam[share.k])
+                lam[share.k] += sweeps.total(share)
         if not along:
             return
         for k, u, K in sweeps.taken_backward():
             if k == 0:
                 break
-            at = (course.t[k], course.h[k])
+            at = course.interval(k)
             before = collocation.pulled(course.tableau[k], at, u, K, lam[k + 1], bars.q, seeds.get(k, []))
-            lam[k] = collocation.consistent(at[0], u, lam[k] + before)
+            lam[k] += collocation.consistent(at.first, u, before)
 
     def accumulation(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them.
@@ -195,7 +234,7 @@ class Trajectory:
             for share in sweeps.backward(bars.u, bars.q, False):
                 shares[share.k] = share.p
                 if share.k == 0:  # K₁ of the first step depends on p as well.
-                    shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, False).p
+                    shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, None).p
         require_finite("The gradient", shares)
         return shares[..., 0] if bars.single else shares
 
@@ -227,11 +266,22 @@ class Trajectory:
         if j == 0:
             return np.zeros((*self.u.shape, 0)), np.zeros((self.integrals.size, 0))
         with np.errstate(all="ignore"):
-            u_dot, q_dot = self.sweeps.forward(U, P, self.integrals.size)
+            u_dot, q_dot = self.sweeps.forward(U, P, self._landings_dot(P), self.integrals.size)
         q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
         require_finite("The tangent of the integrals", q_dot)
         return (u_dot, q_dot) if tail else (u_dot[..., 0], q_dot[..., 0])
+
+    def _landings_dot(self, p_dot: Array) -> Array | None:
+        """By what the landings move along ṗ (m, j), with breaks: (L, j); None if they stay."""
+        if not self._follow_breaks():
+            return None
+        positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
+        landings_dot = np.zeros((len(positions), p_dot.shape[1]))
+        for b, (time, dot) in enumerate(zip(self.breaks.times.tolist(), self.breaks.push(p_dot), strict=True)):
+            if self.breaks.inside[b]:
+                landings_dot[positions[time]] = dot
+        return landings_dot
 
     def jacobian(self, of: Array | None = None, mode: str = "auto") -> Jacobian:
         """d(outputs)/dp as a matrix: of all states observed, (K·n, m), or of j functionals ū (K, n, j), (j, m).
@@ -249,8 +299,9 @@ class Trajectory:
     def replay(self, p: Array, t: tuple[float, float] | None = None, observe: Array | None = None) -> "Trajectory":
         """The trajectory at another p over the same steps: what the derivatives here are those of, at any tolerance.
 
-        t, observe: other times, as many as before; steps keep their proportions between them. p may be complex, for
-        complex steps through it all. Raises ValueError for other numbers of times, StageFailure, NonFiniteField.
+        t, observe: other times, as many as before; breaks that depend on p move with it; steps keep their proportions
+        between all these. p may be complex, for complex steps through it all, unless breaks depend on it. Raises
+        ValueError for other numbers of times, and where times or breaks pass one another; StageFailure, NonFiniteField.
         """
         p = as_parameters(p)
         if p.shape != self.p.shape:
@@ -259,8 +310,11 @@ class Trajectory:
             raise ValueError(f"replay: got t={t!r}, expected (t0, tf)")
         if t is None and observe is None and p.dtype == self.p.dtype and np.array_equal(p, self.p):
             return self
-        if t is not None or observe is not None:
-            landings = self._moved(self.problem.t if t is None else t, self.times if observe is None else observe)
+        if t is not None or observe is not None or self.breaks.moving:
+            breaks = self._moved_breaks(p, self.breaks.interval if t is None else (float(t[0]), float(t[1])))
+            landings = self._moved(
+                self.problem.t if t is None else t, self.times if observe is None else observe, breaks
+            )
             times = self.times if observe is None else np.asarray(observe, dtype=float)
             if observe is None and t is not None:  # What is observed at an end moves with it.
                 ends = {self.problem.t[0]: t[0], self.problem.t[1]: t[1]}
@@ -268,10 +322,26 @@ class Trajectory:
             return self.problem.replayed(p, replace(self, times=times), landings)
         return self.problem.replayed(p, self, None)
 
-    def _moved(self, t: tuple[float, float], observe: Array) -> list[float]:
+    def _moved_breaks(self, p: Array, interval: tuple[float, float]) -> dict[float, float]:
+        """Where each break that is landed on moves to; raises ValueError where frozen steps cannot follow."""
+        new = Breaks.at(self.breaks.vector, p, interval)
+        if not np.array_equal(new.inside, self.breaks.inside):
+            raise ValueError("replay: a break leaves or enters the interval of integration; solve at this p instead")
+        moves: dict[float, float] = {}
+        for old, time in zip(self.breaks.times[new.inside].tolist(), new.times[new.inside].tolist(), strict=True):
+            if moves.setdefault(old, time) != time:
+                raise ValueError(f"replay: breaks that were both {old:.10g} move apart; solve at this p instead")
+            if time != old and old in self.times and not self.problem.dense:
+                raise ValueError(
+                    f"replay: the break at {old:.10g} moves, and the observation at that time stays; solve at this p "
+                    "instead"
+                )
+        return moves
+
+    def _moved(self, t: tuple[float, float], observe: Array, breaks: dict[float, float]) -> list[float]:
         if len(observe) != self.times.size:
             raise ValueError(f"replay: got {len(observe)} observation times, expected {self.times.size}")
-        new = dict(zip(self.times.tolist(), np.asarray(observe, dtype=float).tolist(), strict=True))
+        new = dict(zip(self.times.tolist(), np.asarray(observe, dtype=float).tolist(), strict=True)) | breaks
         old = self.sweeps.course.landings
         moved = [new.get(time, time) for time in old]
         moved[0] = t[0] if t[0] != old[0] else moved[0]
