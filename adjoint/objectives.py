@@ -91,8 +91,10 @@ class LeastSquares:
     """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math.md, eq. 13).
 
     data: d, (q,) or (q, k). observe: C, (q, n), sparse or dense; None observes the state itself.
-    weights: w, (q,), ≥ 0, for example 1/σ² of each measurement; None for ones. Raises ValueError for data that are
-    not finite, and for weights of another shape or sign.
+    weights: w ≥ 0, for example 1/σ² of each measurement; None for ones. Of data (q, k), which are load cases, or times
+    and unknowns of a trajectory, weights are (q,) for rows, (k,) for columns (the unknowns of a trajectory), or one for
+    each, (q, k); where q = k, say which by (q, 1) or (1, k). Raises ValueError for data that are not finite, and for
+    weights of another shape or sign.
     """
 
     data: Array
@@ -105,10 +107,25 @@ class LeastSquares:
             raise ValueError("LeastSquares: data hold nan or inf; leave missing measurements out of `observe`")
         if self.weights is not None:
             weights = np.asarray(self.weights)
-            if weights.shape != data.shape[:1] or not np.all(weights >= 0.0):
+            if weights.ndim == 1 and data.ndim == 2 and data.shape[0] == data.shape[1] == weights.size:
                 raise ValueError(
-                    f"LeastSquares: got weights of shape {weights.shape}, expected {data.shape[:1]}, all ≥ 0"
+                    f"LeastSquares: weights of shape {weights.shape} may belong to the rows or to the columns of data "
+                    f"of shape {data.shape}: expected weights[:, None] for rows, weights[None, :] for columns"
                 )
+            fits = weights.shape == data.shape[:1] or (
+                0 < weights.ndim <= data.ndim
+                and all(a in (1, b) for a, b in zip(weights.shape[::-1], data.shape[::-1], strict=False))
+            )
+            if weights.dtype.kind not in "fiu" or not fits or not np.all((weights >= 0.0) & (weights < np.inf)):
+                shapes = f"{data.shape[:1]}" if data.ndim < 2 else f"{data.shape[:1]}, {data.shape[1:]} or {data.shape}"
+                raise ValueError(f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, all ≥ 0")
+
+    @cached_property
+    def _scale(self) -> Array:
+        """w, such that it broadcasts against the data."""
+        weights, data = np.asarray(self.weights), np.asarray(self.data)
+        rows = weights.ndim == 1 and data.ndim == 2 and weights.size == data.shape[0]
+        return weights[:, None] if rows else weights
 
     def _misfit(self, u: Array) -> Array:
         """C u − d."""
@@ -122,7 +139,7 @@ class LeastSquares:
 
     def _weighted(self, seen: Array, power: float) -> Array:
         """w, or √w for the power ½, times it."""
-        return seen if self.weights is None else (np.asarray(self.weights) ** power * seen.T).T
+        return seen if self.weights is None else self._scale**power * seen
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""

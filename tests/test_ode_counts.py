@@ -72,6 +72,29 @@ def test_evidence_counts_what_was_done(method):
     assert trajectory.evidence.jacobians > evidence.jacobians
 
 
+@pytest.mark.parametrize("method", IMPLICIT)
+def test_solves_of_small_systems_are_counted_as_well(method):
+    """A solve for each correction and, backward, for each stage; columns are counted, transposes told apart."""
+    problem = weave(4, method, "of p", memory=EVERYTHING)
+    counts, trajectory = work(lambda: problem.solve(P))
+    evidence, tableau = trajectory.evidence, METHODS[method].tableau
+    assert counts.solves >= evidence.corrections > 0
+    assert counts.rhs == counts.solves
+    assert counts.transposed == 0
+    counts, _ = work(lambda: trajectory.vjp(*cotangents(trajectory, 1, 3)))
+    stages = evidence.steps * (1 if tableau.coupled else tableau.stages - int(tableau.continues))
+    # Of each K₁ that begins, at the start and behind observations, M is solved with too.
+    begun = 1 + trajectory.times.size
+    assert stages <= counts.transposed == counts.solves <= stages + begun
+    assert counts.rhs == 3 * counts.solves
+    counts, _ = work(lambda: trajectory.jvp(P))
+    assert stages <= counts.solves <= stages + begun
+    assert counts.transposed == 0
+    with adjoint.counting() as inside:
+        trajectory.vjp(*cotangents(trajectory))
+        assert inside.solves >= stages
+
+
 @dataclass(frozen=True, eq=False)
 class Counted:
     """A field that counts what is asked of it."""

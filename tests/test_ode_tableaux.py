@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from ode_fields import EXPLICIT, FIXED, IMPLICIT, METHODS, STIFF
 
+import adjoint
+
 TABLEAUX = {name: method.tableau for name, method in METHODS.items()}
 START = METHODS["ESDIRK4"].start
 """SDIRK4, which takes the first step of a DAE."""
@@ -220,3 +222,48 @@ def test_methods_say_what_they_are():
         **{"Tsit5": 5, "DOP853": 8, "TRBDF2": 2, "ESDIRK4": 4, "ESDIRK5": 5, "Radau5": 5, "Radau9": 9},
         **{"BE": 1, "CN": 2, "theta": 1},
     }
+
+
+def bogacki_shampine(**changes):
+    """Order 3(2) with four stages, the last of which is the next one's first."""
+    A = np.array([[0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [0.0, 0.75, 0.0, 0.0], [2 / 9, 1 / 3, 4 / 9, 0.0]])
+    embedded = np.array([7 / 24, 1 / 4, 1 / 3, 1 / 8])
+    given = {"A": A, "errors": (A[-1] - embedded,), "error_order": 3, "dense": adjoint.ode.hermite(A)}
+    return adjoint.ode.Tableau("Bogacki-Shampine", 3, **(given | changes))
+
+
+def test_a_method_of_ones_own_is_a_method_as_any_other():
+    decay = adjoint.complex_step_field(lambda t, u, p: -p[0] * u + np.cos(t), n=2, m=1)
+    options = {"u0": np.array([1.0, 0.5]), "t": (0.0, 2.0), "method": adjoint.ode.Method(bogacki_shampine())}
+    errors = []
+    for n in (20, 40):
+        trajectory = adjoint.OdeProblem(decay, grid=np.linspace(0.0, 2.0, n + 1), **options).solve(np.ones(1))
+        exact = 0.5 * (np.cos(2.0) + np.sin(2.0)) + np.exp(-2.0) * (np.array([1.0, 0.5]) - 0.5)
+        errors.append(np.abs(trajectory.u[0] - exact).max())
+        u_bar = np.ones((1, 2))
+        assert trajectory.vjp(u_bar)[0] == pytest.approx(trajectory.jvp(np.ones(1)).sum(), rel=1e-13)
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(3.0, abs=0.2)
+    adaptive = adjoint.OdeProblem(decay, rtol=1e-7, **options).solve(np.ones(1))
+    np.testing.assert_allclose(adaptive.u[0], exact, rtol=1e-5)
+    assert "Bogacki-Shampine" in str(adaptive.evidence)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"A": np.zeros((2, 3))}, r"A of shape \(2, 3\)"),
+        ({"A": np.zeros(3)}, "A of shape"),
+        ({"A": np.eye(4, dtype=int)}, "dtype int"),
+        ({"A": np.full((4, 4), np.nan)}, "finite"),
+        ({"A": 0.5 * np.tril(np.ones((4, 4)), -1)}, "sums up to 1.5"),
+        ({"A": np.diag([0.0, 0.1, 0.2, 1.0])}, "diagonal of A"),
+        ({"dense": np.zeros((4, 3))}, "does not end at the new state"),
+        ({"dense": np.zeros((3, 3))}, "dense of shape"),
+        ({"extra": np.zeros((1, 3))}, "extra of shape"),
+        ({"errors": (np.zeros(3),)}, "errors of shapes"),
+        ({"errors": (np.ones(4),)}, "sum up to 4"),
+    ],
+)
+def test_coefficients_that_are_no_method_are_refused(changes, match):
+    with pytest.raises(ValueError, match=match):
+        bogacki_shampine(**changes)

@@ -88,6 +88,7 @@ def disagreement(
 def not_complex_safe(owner: UserFunction, found: str) -> NotComplexSafe:
     """The error; found: what the function does, as the rest of a sentence."""
     return NotComplexSafe(
-        f"{owner.maker}: the {owner.kind.name} function {found}. {suspects(owner.function, found)} adjoint.derive.safe "
-        f"has replacements that are the same for real numbers; {owner.kind.remedy}."
+        f"{owner.maker}: the {owner.kind.name} function {found}. "
+        f"{suspects(owner.function, owner.kind.arguments, found)} adjoint.derive.safe has replacements that are the "
+        f"same for real numbers; {owner.kind.remedy}."
     )

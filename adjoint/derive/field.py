@@ -9,6 +9,7 @@ import scipy.sparse as sparse
 
 from ..arrays import Array
 from ..factor.matrix import SparseMatrix
+from .errors import NotComplexSafe
 from .examination import Examination
 from .timed import TimedFunction
 from .timed_blocks import TimedBlock, finite, timed_block
@@ -63,10 +64,15 @@ class DerivedField:
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """∂f/∂t, (r,): one evaluation with t + ih, which f need not take as long as this is not asked for."""
-        point = self.function.in_t(*self.function.point(t, u, p))
-        self._by_t.first(point)
-        user = self.function.user
-        return finite(point.along(np.ones(1)), f"∂{user.kind.symbol}/∂t", user.maker)
+        point, user = self.function.in_t(*self.function.point(t, u, p)), self.function.user
+        try:
+            self._by_t.first(point)
+            return finite(point.along(np.ones(1)), f"∂{user.kind.symbol}/∂t", user.maker)
+        except NotComplexSafe as error:
+            raise NotComplexSafe(
+                f"{error} Here t is complex, and u and p are real: only derivatives with respect to times need "
+                f"∂{user.kind.symbol}/∂t."
+            ) from error
 
 
 def complex_step_field(

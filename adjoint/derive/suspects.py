@@ -10,7 +10,8 @@ from ..arrays import Array
 
 _ORDERED = "orders complex numbers in its own way or refuses them"
 _REFUSES = "refuses complex numbers"
-_BUFFER = "makes a real array, into which complex values do not fit: dtype=np.result_type(u, p)"
+_BUFFER = "makes a real array, into which complex values do not fit: dtype=np.result_type"
+"""Of all arguments, which follow: of a function of time t is one of them."""
 REMEDIES = {
     **dict.fromkeys(("abs", "absolute", "fabs"), "is the modulus: adjoint.derive.safe.absolute"),
     "sign": "of a complex number is z/|z|: adjoint.derive.safe.sign",
@@ -48,24 +49,27 @@ LISTED = 6
 _HARMLESS_WITHOUT_DTYPE = ("asarray", "array", "ascontiguousarray")
 
 
-def suspects(function: Callable[..., Array], found: str) -> str:
+def suspects(function: Callable[..., Array], arguments: str, found: str) -> str:
     """The operations in the function's own source that are known to lose imaginary parts, with line numbers.
 
-    found: what went wrong; if it names the NumPy function that refused, only that one. The usual ones in general, where
-    the source cannot be read or shows none of them. Functions that it calls are not looked into.
+    arguments: of the function, such as "(u, p)". found: what went wrong; if it names the NumPy function that refused,
+    only that one. The usual ones in general, where the source cannot be read or shows none of them. Functions that it
+    calls are not looked into.
     """
     refused = re.search(r"ufunc '(\w+)'", found)
     names = sorted(_names(function))
     known = [(line, name) for line, name in names if refused and name == refused[1]]
     known = known or [(line, name) for line, name in names if name in REMEDIES or name.startswith("math.")]
-    lines = list(dict.fromkeys(f"line {line}, {name} {_remedy(name)}" for line, name in known))
+    lines = list(dict.fromkeys(f"line {line}, {name} {_remedy(name, arguments)}" for line, name in known))
     if not lines:
         return f"Usual causes, in the function or in what it calls: {GENERAL}."
     more = f"; and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
     return "Likely causes in its source: " + "; ".join(lines[:LISTED]) + more + "."
 
 
-def _remedy(name: str) -> str:
+def _remedy(name: str, arguments: str) -> str:
+    if REMEDIES.get(name) == _BUFFER:
+        return _BUFFER + arguments
     if name.startswith("math."):
         return f"takes real numbers only: np.{name.removeprefix('math.')}"
     return REMEDIES.get(name, _REFUSES)

@@ -12,9 +12,10 @@ class Counts:
     """Work done while counting was on.
 
     symbolic: analyses of a sparsity pattern; numeric: factorizations of a matrix (or set-ups of a
-    preconditioner); solves: calls of `Factorization.solve`, of which `transposed` with Aᵀ or Aᴴ;
-    rhs: the columns they had; refinements: further sweeps that iterative refinement needed; krylov: iterations
-    of `cg` and `gmres`, over all columns; newton: steps of `Newton`, chords and those of its starts included.
+    preconditioner); solves: calls of `Factorization.solve`, and solves with the dense matrices of small initial value
+    problems, of which `transposed` with Aᵀ or Aᴴ; rhs: the columns they had; refinements: further sweeps that iterative
+    refinement needed; krylov: iterations of `cg` and `gmres`, over all columns; newton: steps of `Newton`, chords and
+    those of its starts included.
     seconds: wall time by phase (assembly, analysis, factor, solve, gradient, design; output, of a report's records),
     s; phases exclude each other.
     """
@@ -53,11 +54,13 @@ _of_thread = threading.local()
 def counting() -> Iterator[Counts]:
     """Count all work done inside the `with` block, by every backend and every thread."""
     counts = Counts()
+    settle()
     with _lock:
         _active.append(counts)
     try:
         yield counts
     finally:
+        settle()
         with _lock:
             # Not list.remove: it compares by ==, and two collectors are never the same one.
             _active[:] = [other for other in _active if other is not counts]
@@ -66,11 +69,13 @@ def counting() -> Iterator[Counts]:
 @contextmanager
 def collecting(counts: Counts) -> Iterator[None]:
     """Add the work that this thread does inside the `with` block to `counts`; once, however deeply nested."""
+    settle()
     outer = _collecting()
     _of_thread.collecting = outer if any(counts is other for other in outer) else (*outer, counts)
     try:
         yield
     finally:
+        settle()
         _of_thread.collecting = outer
 
 
@@ -84,6 +89,7 @@ def _collecting() -> tuple[Counts, ...]:
 
 def total() -> Counts:
     """All that this thread has done so far."""
+    settle()
     return _collecting()[0].copy()
 
 
@@ -108,6 +114,29 @@ def count_solve(transposed: bool, rhs: int, own: Counts) -> None:
             counts.solves += 1
             counts.transposed += transposed
             counts.rhs += rhs
+
+
+class _Owed(threading.local):
+    """Solves of this thread with small dense matrices, still to be counted: a lock takes longer than they do."""
+
+    solves: int = 0
+    transposed: int = 0
+    rhs: int = 0
+
+
+owed = _Owed()
+
+
+def settle() -> None:
+    """Add the solves with small dense matrices that this thread still owes to every active counter."""
+    if not owed.solves:
+        return
+    with _lock:
+        for counts in (*_active, *_collecting()):
+            counts.solves += owed.solves
+            counts.transposed += owed.transposed
+            counts.rhs += owed.rhs
+    owed.solves = owed.transposed = owed.rhs = 0
 
 
 @contextmanager

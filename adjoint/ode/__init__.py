@@ -1,7 +1,15 @@
 """Initial value problems M u' = f(t, u, p): adaptive methods, and the exact adjoint of the steps that they take."""
 
 from .control import Control
-from .errors import CoincidentBreaks, InconsistentStart, NonFiniteField, StageFailure, StepTooSmall, TooManySteps
+from .errors import (
+    AbsoluteToleranceWarning,
+    CoincidentBreaks,
+    InconsistentStart,
+    NonFiniteField,
+    StageFailure,
+    StepTooSmall,
+    TooManySteps,
+)
 from .evidence import OdeEvidence
 from .field import Field, Integrand
 from .integrands import LinearIntegrand, SquaredIntegrand
@@ -10,6 +18,7 @@ from .methods import DOP853, ESDIRK4, ESDIRK5, TRBDF2, BackwardEuler, CrankNicol
 from .outputs import Outputs
 from .problem import OdeProblem
 from .radau import Radau5, Radau9
+from .tableau import Tableau, continuous, hermite
 from .trajectory import Sensitivities, Trajectory
 
 __all__ = [
@@ -17,6 +26,7 @@ __all__ = [
     "ESDIRK4",
     "ESDIRK5",
     "TRBDF2",
+    "AbsoluteToleranceWarning",
     "BackwardEuler",
     "CoincidentBreaks",
     "Control",
@@ -37,8 +47,11 @@ __all__ = [
     "SquaredIntegrand",
     "StageFailure",
     "StepTooSmall",
+    "Tableau",
     "Theta",
     "TooManySteps",
     "Trajectory",
     "Tsit5",
+    "continuous",
+    "hermite",
 ]

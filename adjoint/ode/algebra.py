@@ -15,11 +15,21 @@ from scipy.linalg import lapack
 from ..arrays import Array, Trans
 from ..factor import Factorization, SingularMatrix
 from ..factor.accuracy import require_symmetric
-from ..factor.counting import count
+from ..factor.counting import count, owed
 from ..factor.matrix import SparseMatrix
 
 SMALL = 64
 """Unknowns up to which matrices are dense: LAPACK's 0.5 µs to solve for three unknowns are SuperLU's for none."""
+
+
+_STAGE = (
+    "the matrix M - h gamma J of a step is singular. Usual causes: a DAE of higher index, an unknown that no equation "
+    "determines, a wrong jacobian"
+)
+_MASS = (
+    "the mass matrix is singular. Usual causes: an algebraic equation; with rows and columns of zeros an implicit "
+    "method takes the problem as a DAE"
+)
 
 
 class Inverse(Protocol):
@@ -48,8 +58,14 @@ class DenseInverse:
 
     def solve(self, b: Array, trans: Trans) -> Array:
         """A⁻¹ b, A⁻ᵀ b or A⁻ᴴ b."""
+        owed.solves += 1
+        owed.rhs += 1 if b.ndim == 1 else b.shape[1]
+        owed.transposed += trans != "N"
+        return self._solved(b, trans)
+
+    def _solved(self, b: Array, trans: Trans) -> Array:
         if b.dtype.kind == "c" and self.factors.dtype.kind == "f":
-            return self.solve(np.array(b.real), trans) + 1j * self.solve(np.array(b.imag), trans)
+            return self._solved(np.array(b.real), trans) + 1j * self._solved(np.array(b.imag), trans)
         if trans == "N":
             return self.getrs(self.factors, self.pivots, b, 1)[0]
         if trans == "T" or self.factors.dtype.kind == "f":
@@ -190,10 +206,13 @@ class Algebra:
 
     def factored(self, A: sparse.csc_array) -> "SparseInverse":
         """The factors of a sparse matrix of stages; raises SingularMatrix, NonFinite, NotSymmetric."""
-        return self._sparse(A, self.iterative)
+        return self._sparse(A, self.iterative, _STAGE)
 
-    def _sparse(self, A: sparse.csc_array, careful: bool) -> "SparseInverse":
-        factorization = self.factorize(A)
+    def _sparse(self, A: sparse.csc_array, careful: bool, singular: str) -> "SparseInverse":
+        try:
+            factorization = self.factorize(A)
+        except SingularMatrix:  # Whose causes are those of a body that nothing holds.
+            raise SingularMatrix(f"{singular} ({A.shape[0]}x{A.shape[0]})") from None
         # Newton's method would converge with the factors of another matrix too, only not a transposed solve.
         require_symmetric(A, factorization.symmetry, factorization.name)
         return SparseInverse(factorization, careful)
@@ -211,7 +230,7 @@ class Algebra:
             return None
         if isinstance(self.mass, np.ndarray):
             return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
-        return self._sparse(self.mass, True)  # No iteration follows that would find out.
+        return self._sparse(self.mass, True, _MASS)  # No iteration follows that would find out.
 
 
 def times(A: Array | sparse.csc_array | None, v: Array, trans: Trans) -> Array:

@@ -1,5 +1,7 @@
 """Where an integration begins: u(t₀), consistent for a DAE, and K₁ = u'(t₀); with their derivatives."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeAlias
@@ -8,8 +10,9 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array, Trans
-from ..factor import Factorization, SingularMatrix, lu
+from ..factor import Factorization, NonFinite, SingularMatrix, lu
 from .algebra import Inverse, SparseInverse, times
+from .edge import at_the_edge
 from .errors import InconsistentStart, failure
 from .nullspace import NullSpace
 from .recent import Recent
@@ -54,6 +57,19 @@ class Beginning:
 
     def pull(self, u_bar: Array, k_bar: Array, span: float | None) -> Cotangents:
         """From the cotangents of u and k, (n, j) each; span: the length of the step, None unless t̄ is wanted."""
+        with self._named("The reverse sweep fails"):
+            return self._pulled(u_bar, k_bar, span)
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        """Name the time and the component where derivatives are not finite."""
+        try:
+            yield
+        except NonFinite as error:
+            t = self.t
+            raise at_the_edge(self.system, [t], self.u[None], (t, t), 0, f"{what} ({error})") from error
+
+    def _pulled(self, u_bar: Array, k_bar: Array, span: float | None) -> Cotangents:
         system, t, u = self.system, self.t, self.u
         p_bar = np.zeros((system.p.size, u_bar.shape[1]), dtype=system.p.dtype)
         t_bar = np.zeros(u_bar.shape[1])
@@ -80,6 +96,10 @@ class Beginning:
 
     def push(self, u0_dot: Array, p_dot: Array, t_dot: Array | None) -> tuple[Array, Array]:
         """(u̇, k̇), (n, j) each, from u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero."""
+        with self._named("The tangent sweep fails"):
+            return self._pushed(u0_dot, p_dot, t_dot)
+
+    def _pushed(self, u0_dot: Array, p_dot: Array, t_dot: Array | None) -> tuple[Array, Array]:
         system, t, u = self.system, self.t, self.u
         moving: Array | float = 0.0
         if t_dot is not None and t_dot.any() and (self.derived or self.moved):
@@ -197,14 +217,29 @@ def _algebraic(system: System, reached: Reached, J: Array | sparse.csc_array, nu
     try:
         factorization = lu(A)
         factorization.condition()
-    except SingularMatrix as error:
+    except SingularMatrix:
         raise failure(
             InconsistentStart,
-            "The algebraic equations do not determine the algebraic unknowns (the DAE is of higher index, or its "
-            f"equations contradict each other): {error}",
+            f"The algebraic equations do not determine the algebraic unknowns: the {A.shape[0]}x{A.shape[0]} matrix of "
+            f"their derivatives is singular{_undetermined(A, nulls)}. Either the DAE is of higher index, and a "
+            "derivative of an algebraic equation has to take its place; or its equations contradict each other, or say "
+            "the same twice; or the state is a point at which a derivative vanishes.",
             *reached,
-        ) from error
+        ) from None  # Whose causes are those of a body that nothing holds.
     return factorization
+
+
+def _undetermined(A: sparse.csc_array, nulls: NullSpace) -> str:
+    """Which unknown or equation has no derivative at all, in words; nothing if each has."""
+    sizes = np.abs(A.toarray()) if A.shape[0] <= 1000 else np.ones(A.shape)
+    for found, basis, text in (
+        (np.flatnonzero(~sizes.any(axis=0)), nulls.N, "no algebraic equation depends on unknown"),
+        (np.flatnonzero(~sizes.any(axis=1)), nulls.Z, "no algebraic unknown occurs in equation"),
+    ):
+        if found.size:
+            column = np.abs(basis[:, [found[0]]].toarray())[:, 0]
+            return f" ({text} {int(np.argmax(column))} here)"
+    return ""
 
 
 def consistent_unknowns(system: System, reached: Reached, t: float, u: Array, nulls: NullSpace) -> Array:

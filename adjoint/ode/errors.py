@@ -44,6 +44,10 @@ class NonFiniteField(NonFinite):
     steps: int = 0
 
 
+class AbsoluteToleranceWarning(UserWarning):
+    """A component of the state matters to J where it is below its absolute tolerance: J may be wrong by a factor."""
+
+
 Failure = TypeVar("Failure", StepTooSmall, TooManySteps, StageFailure, InconsistentStart, NonFiniteField)
 
 

@@ -1,5 +1,6 @@
 """The local errors of ∫ℓ dt in a step, in units of their tolerances (docs/math.md, section 19)."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ AVERAGED = 1e-3
 """An integral is at least this part of what ℓ in the present step would make over all the time so far: for integrals
 that begin as zeros, in the step in which they do. It is dimensionless, so that units of ℓ and of t play no part."""
 
-DOUBTED = 1e-3
+DOUBTED = 2e-2
 """Error, in units of the tolerances, above which ℓ is asked how exactly it follows from u at all."""
 
 REJECTIONS = 20
@@ -49,8 +50,8 @@ class IntegralControl:
     step; refused: how many steps were refused for an integral alone.
 
     Remembers the longest step that was last refused, and by how much ℓ changed in it (range). Where ℓ changes as much
-    in one step after the other that are a hundred thousand times shorter, that is rounding of ℓ (noise), which no step
-    resolves.
+    in many steps a hundred thousand times shorter, that is rounding of ℓ (noise), which no step resolves.
+    own: ∫|ℓ| dt of the step that was looked at last.
     """
 
     system: System
@@ -62,37 +63,39 @@ class IntegralControl:
     range: Array | None = None
     suspicion: int = 0
     noise: Array | None = None
+    own: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
 
     def rates(self, step: Taken) -> dict[int, Array]:
-        """ℓ, (q,), at the stages that count in the integral or in its error estimate."""
+        """ℓ, (q,), at the stages that count in the integral or in its error estimate, in their order."""
         tableau, times = step.tableau, step.tableau.times(step.step)
-        size, found = None if self.magnitude is None else self.magnitude.size, {}
+        size, found, b = None if self.magnitude is None else self.magnitude.size, {}, tableau.b
         for i in tableau.integrated:
-            if tableau.b[i] != 0.0:
-                found[i] = self.system.integrand_rate(times[i], step.Y[i], size, step.k)
-                size = found[i].size
-        for i in tableau.integrated:
-            if i not in found:
+            if b[i] == 0.0:  # Where it need not be finite.
                 found[i] = self._tried(times[i], step.Y[i])
+                continue
+            rate = self.system.integrand_rate(times[i], step.Y[i], size, step.k)
+            size, found[i] = rate.size, rate.copy()  # It may be the user's own array.
         return found
 
     def _tried(self, t: float, u: Array) -> Array:
-        """ℓ at (t, u), where it need not be finite."""
+        """ℓ at (t, u), where it may be nan."""
         assert self.system.integrand is not None
-        with np.errstate(all="ignore"):
-            return np.asarray(self.system.integrand(t, u, self.system.p))
+        return np.array(self.system.integrand(t, u, self.system.p))
 
     def error(self, step: Taken, rates: dict[int, Array], local: LocalError, rejections: int) -> float:
         """The largest error of an integral, in units of its tolerance; 0 where it cannot be told, or helped."""
         t, h, final = step.step.t, step.step.h, step.step.final
+        seen = np.array(list(rates.values()))
+        sizes = np.abs(seen)
+        self.own = h * step.tableau.integral_weights[0].dot(sizes)
         if rejections >= REJECTIONS or h <= ROUNDING * abs(t + h):
             return 0.0
-        errors = self._estimates(step, rates, local)
-        sizes = np.abs(np.array([rates[i] for i, _, _ in step.tableau.quadrature]))
-        own = h * np.abs([b for _, b, _ in step.tableau.quadrature]) @ sizes
-        sum_so_far = own if self.magnitude is None else self.magnitude + own
-        scale = np.maximum(sum_so_far, AVERAGED * (t + h - self.start) * sizes.max(axis=0))
-        allowed = self._atol(own.size) + self.system.rtol * scale + h * (0.0 if self.noise is None else self.noise)
+        errors = self._estimates(step, rates, seen, local)
+        so_far = self.own if self.magnitude is None else self.magnitude + self.own
+        scale = np.maximum(so_far, AVERAGED * (t + h - self.start) * sizes.max(axis=0))
+        allowed = self.system.rtol * scale + self._atol(scale.size)
+        if self.noise is not None:
+            allowed = allowed + h * self.noise
         size = _size(errors, allowed)
         if size > max(DOUBTED, local.size):
             # No integral can be more exact than the states that are integrated: of a misfit of zero all is rounding.
@@ -100,33 +103,33 @@ class IntegralControl:
             moved = self._tried(final, last + 1.0 / self.system.weights(last))
             blurred = allowed + h * np.abs(moved - self._last(step, rates))
             size = _size(errors, np.where(np.isfinite(blurred), blurred, allowed))
-        size = size if math.isfinite(size) else 0.0
         if size > 1.0:
             self.refused += 1
             if rejections == 0 and (self.range is None or h > self.longest):
                 self.longest, self.range = h, _range(rates)
         return size
 
-    def _estimates(self, step: Taken, rates: dict[int, Array], local: LocalError) -> list[Array]:
-        """h Σ e_i ℓ_i of each embedded formula, filtered as the error of u is, (q,) each.
+    def _estimates(self, step: Taken, rates: dict[int, Array], seen: Array, local: LocalError) -> Array:
+        """h Σ e_i ℓ_i of each embedded formula, filtered as the error of u is, (1 or 2, q); seen: ℓ, (stages, q).
 
         With q' = ℓ the matrix B has the further row (−hγ ∂ℓ/∂u, 1). So hγ ∂ℓ/∂u times the filtered error of u is added,
         as a difference of ℓ; what the method damps in stiff components does not count then.
         """
         tableau, h, u = step.tableau, step.step.h, step.u
         first, final = step.step.first, step.step.final
-        errors = [h * sum(float(e[i]) * rate for i, rate in rates.items()) for e in tableau.errors]
+        errors = h * tableau.integral_weights[1].dot(seen)
         if local.filtered is None:
-            return [np.asarray(e) for e in errors]
-        hg = h * tableau.gamma
+            return np.asarray(errors)
         if tableau.coupled:
             here = self._tried(first, u)
             at_base = here if local.base is u else self._tried(first, local.base)
             change = self._tried(first, u + local.filtered) - here
-            return [np.asarray(e + hg * (at_base + change)) for e in errors]
-        last = step.Y[tableau.last]
-        change = self._tried(final, last + local.filtered) - self._last(step, rates)
-        return [np.asarray(e + hg * change) if np.isfinite(change).all() else np.asarray(e) for e in errors]
+        else:
+            at_base = np.zeros(1)
+            change = self._tried(final, step.Y[tableau.last] + local.filtered) - self._last(step, rates)
+        if not np.isfinite(change).all():  # Outside of the domain of ℓ.
+            change = np.zeros(1)
+        return np.asarray(errors + h * tableau.gamma * (at_base + change))
 
     def _last(self, step: Taken, rates: dict[int, Array]) -> Array:
         """ℓ where the step ends."""
@@ -139,10 +142,8 @@ class IntegralControl:
         return self.atol
 
     def accept(self, step: Taken, rates: dict[int, Array]) -> None:
-        """Add what an accepted step contributes."""
-        for i, b, _ in step.tableau.quadrature:
-            share = step.step.h * abs(b) * np.abs(rates[i])
-            self.magnitude = share if self.magnitude is None else self.magnitude + share
+        """Add what a step contributes whose error was found last."""
+        self.magnitude = self.own if self.magnitude is None else self.magnitude + self.own
         if self.range is None:
             return
         if step.step.h >= self.longest:
@@ -160,13 +161,16 @@ def _range(rates: dict[int, Array]) -> Array:
     return np.asarray(seen.max(axis=0) - seen.min(axis=0))
 
 
-def _size(errors: list[Array], allowed: Array) -> float:
+def _size(errors: Array, allowed: Array) -> float:
     """The largest error over what is allowed; 0/0 is 0. Of two formulas as in DOP853."""
-    with np.errstate(all="ignore"):
-        relative = [np.abs(e) / allowed for e in errors]
-        ratio = relative[0]
-        if len(relative) == 2:  # Hairer, Nørsett & Wanner (1993), section II.10.
-            fifth, third = relative
-            ratio = fifth**2 / np.sqrt(fifth**2 + 0.01 * third**2)
-    ratio = np.where(errors[0] == 0.0, 0.0, ratio)  # Also of what is 0 and allowed 0.
-    return float(ratio.max(initial=0.0))
+    if not allowed.all():  # ℓ is zero so far, and so is its error.
+        allowed = np.where(allowed == 0.0, 1.0, allowed)
+    ratio = np.abs(errors) / allowed
+    if len(ratio) == 2:  # Hairer, Nørsett & Wanner (1993), section II.10.
+        fifth, third = ratio
+        both = np.sqrt(fifth**2 + 0.01 * third**2)
+        ratio = fifth**2 / np.where(both == 0.0, 1.0, both)
+    size = float(ratio.max(initial=0.0))
+    if math.isfinite(size):
+        return size
+    return float(np.where(np.isfinite(ratio), ratio, 0.0).max(initial=0.0))  # What cannot be told asks for nothing.

@@ -15,9 +15,11 @@ from .tableau import Tableau, continuous, hermite
 class Method:
     """A tableau, and how well its stage equations are solved.
 
-    accuracy: relative error of stage values at which Newton's iteration for implicit stages ends: 1e-13, so that
-    gradients are those of the trajectory computed to all digits but the last few; a hundredth of rtol does where that
-    is not needed. start: the tableau of the first step where M is singular, and K₁ not known. Raises ValueError.
+    tableau: the coefficients, of a method of your own or of this package. accuracy: relative error of stage values at
+    which Newton's iteration for implicit stages ends: 1e-13, so that gradients are those of the trajectory computed to
+    all digits but the last few; a hundredth of rtol does where that is not needed. start: the tableau of the first step
+    of a DAE, for methods whose first stage is explicit: one without explicit stage, such as `ESDIRK4().start`. Raises
+    ValueError.
     """
 
     tableau: Tableau

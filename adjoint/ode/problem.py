@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..factor import Factorization, lu
+from ..factor.counting import settle
 from ..factor.krylov import Krylov
 from ..factor.matrix import SparseMatrix
 from ..matrices import ConstantVector
@@ -163,13 +164,14 @@ class OdeProblem:
         p.setflags(write=False)  # The user's functions see it.
         times = self.times if like is None else like.times
         start = self.t[0] if like is None else like.sweeps.course.landings[0]
-        system, nulls = self.system(p, like is not None)
+        given = np.asarray(self.initial(p))  # Once: it may be the end of another problem, that of which may be, too.
+        system, nulls = self.system(p, given, like is not None)
         tableau, first = self.method.tableau, None
         if nulls is not None:
             tableau, first = tableau.algebraic, self.method.start.algebraic if self.method.start else None
         landings = self.t if like is None else like.sweeps.course.landings
         breaks = Breaks.at(self._breaks, p, (float(landings[0]), float(landings[-1])))
-        u0 = np.array(self.initial(p), dtype=system.dtype)
+        u0 = np.array(given, dtype=system.dtype)
         u0.setflags(write=False)
         if nulls is not None and tableau.gamma == 0.0:
             raise ValueError(
@@ -209,7 +211,10 @@ class OdeProblem:
         )
         if self.integrand is not None and self.control.integrals:
             march.integrals = IntegralControl(system, np.asarray(self.integral_atol, dtype=float), float(start))
-        self._taken(march, like, breaks)
+        try:
+            self._taken(march, like, breaks)
+        finally:
+            settle()
         sweeps = Sweeps(system, beginning, restarts, course, observer.places, store, notify)
         with sweeps.dated():
             store.finish(course.steps)
@@ -244,9 +249,11 @@ class OdeProblem:
                 landings = landings_of(self.t, self.times, self.dense, breaks.landings)
                 march.adaptive(landings, self.control.first_step)
 
-    def system(self, p: Array, replay: bool) -> tuple[System, NullSpace | None]:
-        """The equations at p, and the null spaces of M; replay: whether a complex p is a perturbation of a real one."""
-        u0 = np.asarray(self.initial(p))
+    def system(self, p: Array, u0: Array, replay: bool) -> tuple[System, NullSpace | None]:
+        """The equations at p for states as u₀(p), and the null spaces of M.
+
+        replay: whether a complex p is a perturbation of a real one.
+        """
         if u0.dtype.kind not in "fciu" or u0.ndim != 1 or u0.size == 0:
             raise ValueError(f"OdeProblem: u0 has shape {u0.shape}, dtype {u0.dtype}; expected a vector (n,)")
         if not np.isfinite(u0).all():

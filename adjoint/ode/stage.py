@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from ..arrays import Array
+from ..factor.counting import owed
 from .algebra import DenseInverse, Inverse
 from .system import System
 
@@ -66,6 +67,8 @@ class Stage:
 
         def correction(K: Array) -> Array:
             tally.evaluations += 1
+            owed.solves += 1
+            owed.rhs += 1
             f = field(t, V + hg * K, p)
             if f.__class__ is not np.ndarray or f.shape != shape or f.dtype != kind:
                 f = system.checked(f)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..factor import NonFinite
+from ..factor.counting import settle
 from ..recurrence import StorageFailed
 from ..recurrence.storage import Store
 from .adjoint_states import with_slopes
@@ -15,6 +17,9 @@ from .algebra import Inverse, times
 from .beginning import Beginning
 from .coupled import CoupledInverse, factored
 from .course import Course, StepRecord, base_point, recorded
+from .edge import at_the_edge
+from .errors import NonFiniteField
+from .findings import Findings
 from .observed import extended_stages
 from .recent import Recent
 from .restart import Restarts
@@ -57,7 +62,7 @@ class Sweeps:
     """A trajectory's steps, to be swept over.
 
     restarts: what begins anew at knots. places: of the observations, see `Observer`. store: what was kept of the
-    forward sweep.
+    forward sweep. findings: what reverse sweeps have found out.
     """
 
     system: System
@@ -67,6 +72,7 @@ class Sweeps:
     places: list[tuple[int, float | None]]
     store: Store[StepRecord]
     notify: Progress
+    findings: Findings = field(default_factory=Findings)
     _latest: list[tuple[tuple[int, float], Inverse]] = field(default_factory=list)
 
     def advance(self, k: int, state: tuple[Array, ...]) -> tuple[tuple[Array, ...], StepRecord]:
@@ -156,7 +162,10 @@ class Sweeps:
 
     def _dated(self, steps: Iterator[Kept]) -> Iterator[Kept]:
         with self.dated():
-            yield from steps
+            try:
+                yield from steps
+            finally:
+                settle()
 
     def backward(self, u_bar: Array, q_bar: Array | None, timed: bool) -> Iterator[Share]:
         """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j)."""
@@ -175,7 +184,10 @@ class Sweeps:
                 record = self._record(k, state, state[1] if restart is None else restart.k, last)
             last = state[1]  # The last stage of step k − 1, or all: they need not be solved for again.
             step = self._step(k, state, record, bool(found), recent)
-            back = pulled(step, lam, kappa, q_bar, found, timed)
+            try:
+                back = pulled(step, lam, kappa, q_bar, found, timed)
+            except NonFinite as error:
+                raise self.at_the_edge(k, state[0], record.K, f"The reverse sweep fails ({error})") from error
             observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
             if timed:
                 slope = step.K[step.tableau.last]
@@ -192,18 +204,44 @@ class Sweeps:
     def taken_backward(self) -> Iterator[tuple[int, Array, Array]]:
         """(k, u, K) of the steps, from the last one to the first."""
         last = None
-        for k, state, record in self._dated(self.store.backward(self.advance)):
-            record = self._record(k, state, self._first_stage(k, state), last) if record is None else record
-            last = state[1]
-            yield k, state[0], record.K
-        self._latest.clear()
+        try:
+            for k, state, record in self._dated(self.store.backward(self.advance)):
+                record = self._record(k, state, self._first_stage(k, state), last) if record is None else record
+                last = state[1]
+                yield k, state[0], record.K
+        finally:
+            self._latest.clear()
 
     def taken_forward(self) -> Iterator[tuple[int, Array, Array]]:
         """(k, u, K) of the steps, from the first one to the last."""
-        for k, state, record in self._dated(self.store.forward(self.advance)):
-            record = self._record(k, state, self._first_stage(k, state), None) if record is None else record
-            yield k, state[0], record.K
-        self._latest.clear()
+        try:
+            for k, state, record in self._dated(self.store.forward(self.advance)):
+                record = self._record(k, state, self._first_stage(k, state), None) if record is None else record
+                yield k, state[0], record.K
+        finally:
+            self._latest.clear()
+
+    def dense(self, times: Array) -> Array:
+        """u at times (L,) within the steps, (L, n), in any order; where a step ends that is its last stage."""
+        u = np.empty((times.size, self.system.n), dtype=self.system.dtype)
+        steps = np.searchsorted(self.course.grid(), times, side="left") - 1
+        u[steps < 0] = self.beginning.u
+        if not (steps >= 0).any():
+            return u
+        for k, start, K in self.taken_forward():
+            places = np.flatnonzero(steps == k)
+            if places.size:
+                step, tableau = self.course.interval(k), self.course.tableau[k]
+                extended = extended_stages(self.system, tableau, step, start, K)
+                for place in places.tolist():
+                    if times[place] == step.end:
+                        u[place] = values(self.system, tableau, step.h, start, K)[tableau.last]
+                    else:
+                        weights = tableau.weights((times[place] - step.t) / step.h)
+                        u[place] = start + step.h * self.system.combined(weights, extended)
+            if k == steps.max():
+                break
+        return u
 
     def total(self, share: Share) -> Array:
         """∂J/∂u where a step begins, K₁ included, (n, j), without what is observed there: docs/math.md, eq. 55.
@@ -221,6 +259,26 @@ class Sweeps:
         inverse = system.mass_inverse
         w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
         return share.u + times(system.jacobian(t, share.state), w, "H")
+
+    def at_the_edge(self, k: int, u: Array, K: Array, what: str) -> NonFiniteField:
+        """The error for derivatives of step k that are not finite."""
+        tableau, step = self.course.tableau[k], self.course.interval(k)
+        Y = values(self.system, tableau, step.h, u, K)
+        return at_the_edge(self.system, tableau.times(step), Y, (step.t, step.end), k, what)
+
+    def nonfinite(self, u_bar: Array, q_bar: Array | None, what: str) -> NonFiniteField | None:
+        """The error for the last step whose share is not finite, None if all are; for a gradient that is not."""
+        bad = None
+        for share in self.backward(u_bar, q_bar, False):
+            if not (np.isfinite(share.u).all() and np.isfinite(share.K1).all() and np.isfinite(share.p).all()):
+                bad = share.k
+                break
+        if bad is None:
+            return None
+        for k, u, K in self.taken_backward():
+            if k == bad:
+                return self.at_the_edge(k, u, K, what)
+        return None
 
     def at_start(self, u_bar: Array) -> Array:
         """What is observed where it begins, (n, j): no step has it."""
@@ -257,7 +315,10 @@ class Sweeps:
                 at_knot = None if move is None else move.t
                 u_dot, k_dot = self._near(restart, k, record).push(u_dot, p_dot, at_knot)
             step = self._step(k, state, record, bool(inside), recent)
-            K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals, move)
+            try:
+                K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals, move)
+            except NonFinite as error:
+                raise self.at_the_edge(k, state[0], record.K, f"The tangent sweep fails ({error})") from error
             q_dot = share if q_dot is None or share is None else q_dot + share
             for place, theta in inside:
                 observed[place] = u_dot + dense_tangent(step, theta, K_dot, move)

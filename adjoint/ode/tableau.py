@@ -1,5 +1,6 @@
 """Runge–Kutta methods as data: coefficients, orders, error weights, dense output."""
 
+import dataclasses
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,12 +27,30 @@ class Eigenpair:
 class Tableau:
     """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, and u' = Y_s (docs/math.md, eq. 49).
 
-    A: (s, s); its last row is b. Lower triangular, its diagonal is zero (explicit) or the same γ in each implicit
-    stage; a first stage with a₁₁ = 0 is the last one of the step before: K₁ = K_s. Otherwise the stages are coupled:
-    A is regular, and γ its real eigenvalue. errors: weights (s,) of embedded error estimates h Σ_i e_i K_i, to which
-    coupled methods add hγ M⁻¹f(t, u), none for methods on a given grid; the first is O(h^error_order). dense:
-    (s + e, d): u(t + θh) = u + h Σ_i (Σ_j dense_ij θʲ⁺¹) K_i. extra: (e, s + e), rows of further explicit stages for
-    it. ends: the stage whose value is u', None for the last one.
+    The coefficients of a Runge–Kutta method; `Method(Tableau(...))` is then a method as any other. The last stage is
+    the new state: where a method is not stated so, a stage with the weights b as its row is added.
+
+    Parameters
+    ----------
+    name : what evidence and messages call the method.
+    order : the order of the method.
+    A : (s, s). The last row holds the weights b. A is lower triangular; its diagonal is zero (explicit), or the same γ
+        in each implicit stage. A first stage with a₁₁ = 0 is the last one of the step before, K₁ = K_s. Otherwise the
+        stages are coupled: A is regular, and γ is its real eigenvalue.
+    errors : weights (s,) of embedded error estimates h Σ_i e_i K_i, that is b minus the embedded weights. One, or two
+        as in DOP853; none for methods on a given grid only. Coupled methods add hγ M⁻¹f(t, u) to it.
+    error_order : k, where the first error estimate is O(hᵏ).
+    dense : (s + e, d), u(t + θh) = u + h Σ_i (Σ_j dense_ij θʲ⁺¹) K_i; `hermite(A)` makes a cubic where a₁₁ = 0.
+    extra : (e, s + e), rows of further explicit stages for dense output.
+    ends : the stage whose value is u', None for the last one.
+
+    Raises
+    ------
+    ValueError : for coefficients that are no Runge–Kutta method of this form.
+
+    References
+    ----------
+    Hairer, Nørsett & Wanner (1993), Solving ODEs I, chapter II; Hairer & Wanner (1996), Solving ODEs II, chapter IV.
     """
 
     name: str
@@ -40,8 +59,52 @@ class Tableau:
     errors: tuple[Array, ...]
     error_order: int
     dense: Array
-    extra: Array
+    extra: Array = dataclasses.field(default_factory=lambda: np.zeros((0, 0)))
     ends: int | None = None
+
+    def __post_init__(self) -> None:
+        A, s = np.asarray(self.A), np.shape(self.A)[0] if np.ndim(self.A) else 0
+        if A.shape != (s, s) or s == 0 or A.dtype.kind != "f" or not np.isfinite(A).all():
+            raise ValueError(f"Tableau: got A of shape {A.shape}, dtype {A.dtype}; expected finite floats (s, s)")
+        if not abs(A[self.last].sum() - 1.0) <= CONSISTENT:
+            raise ValueError(
+                f"Tableau: the last row of A sums up to {A[self.last].sum():.6g}, expected the weights b, whose sum is "
+                "1: the last stage is the new state"
+            )
+        if not np.triu(A, 1).any():
+            self._require_one_diagonal(A)
+        e = np.shape(self.extra)[0]
+        if np.shape(self.dense)[:1] != (s + e,) or (e and np.shape(self.extra) != (e, s + e)):
+            raise ValueError(
+                f"Tableau: got dense of shape {np.shape(self.dense)} and extra of shape {np.shape(self.extra)}, "
+                f"expected ({s} + e, d) and (e, {s} + e)"
+            )
+        weights = np.sum(self.dense, axis=1)
+        weights[:s] -= A[self.last]
+        if not np.abs(weights).max() <= CONSISTENT:
+            raise ValueError("Tableau: dense does not end at the new state: expected Σ_j dense_ij = b_i")
+        if self.ends is None:
+            self._require_errors(s)
+
+    def _require_one_diagonal(self, A: Array) -> None:
+        diagonal = np.diag(A)
+        if not np.all(diagonal[1:] == diagonal[-1]) or diagonal[0] not in (0.0, diagonal[-1]):
+            raise ValueError(
+                f"Tableau: the diagonal of A is {diagonal}, expected zeros, or the same number in each implicit stage"
+            )
+
+    def _require_errors(self, s: int) -> None:
+        if len(self.errors) > 2 or not all(np.shape(e) == (s,) for e in self.errors):
+            raise ValueError(
+                f"Tableau: got errors of shapes {[np.shape(e) for e in self.errors]}, expected at most two of ({s},)"
+            )
+        for e in self.errors:
+            total = float(np.sum(e)) + (self.gamma if self.coupled else 0.0)
+            if not abs(total) <= CONSISTENT:
+                raise ValueError(
+                    f"Tableau: the weights of an error estimate sum up to {total:.3g}, expected 0: b minus the "
+                    "embedded weights"
+                )
 
     def __repr__(self) -> str:
         return f"{self.name} (order {self.order}, {self.stages} stages)"
@@ -118,6 +181,11 @@ class Tableau:
         weights = np.abs(self.b) + sum(np.abs(e) for e in self.errors)
         return [int(i) for i in np.flatnonzero(weights)]
 
+    @cached_property
+    def integral_weights(self) -> tuple[Array, Array]:
+        """|b_i|, (k,), and the weights of the error estimates, (1 or 2, k), of those stages."""
+        return np.abs(self.b[self.integrated]), np.array([e[self.integrated] for e in self.errors])
+
     @property
     def last(self) -> int:
         """The stage whose value is u'."""
@@ -171,6 +239,9 @@ class Tableau:
         """The coefficients of the polynomial, (d + 1, s)."""
         return np.linalg.pinv(np.vander(self.c, min(self.stages, EXTRAPOLATED + 1), increasing=True))
 
+
+CONSISTENT = 1e-8
+"""By how much sums of coefficients may be off: published ones are often rounded to 10 or 15 digits."""
 
 EXTRAPOLATED = 3
 """Degree of the extrapolation at most."""

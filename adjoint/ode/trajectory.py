@@ -1,5 +1,6 @@
 """The solution of an initial value problem, and the derivatives of what was computed."""
 
+import warnings
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from ..parameters import as_cotangent, as_parameters
 from .adjoint_states import Collocation, collocated
 from .breaks import Breaks
 from .cotangents import Bars, as_bars, as_direction, require_finite
+from .errors import AbsoluteToleranceWarning
 from .evidence import OdeEvidence, evidence_of
+from .findings import Watch, advice
 from .jacobian import Jacobian, by_counts
 from .recent import Recent
 from .reverse import Seed
@@ -73,10 +76,12 @@ class Trajectory:
         """(du/dp)ᴴ ū + (dq/dp)ᴴ q̄: (m,), or (m, j) for blocks of j objectives; one reverse sweep.
 
         u_bar: (K, n) or (K, n, j), None for zeros; q_bar: (q,) or (q, j), of the integrals, None for zeros. Raises
-        ValueError, TypeError, NonFinite.
+        ValueError, TypeError, NonFinite. Warns by AbsoluteToleranceWarning of components that matter to J where they
+        are below their absolute tolerance.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
-        return bars.shaped(self._swept(bars, self._follow_breaks())[0])
+        with np.errstate(all="ignore"):  # What is not finite is refused, by name.
+            return bars.shaped(self._swept(bars, self._follow_breaks())[0])
 
     def sensitivities(
         self, u_bar: Array | None = None, q_bar: Array | None = None, *, times: bool = True
@@ -88,7 +93,8 @@ class Trajectory:
         break; otherwise as `vjp`.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
-        p_bar, u0_bar, landings, inside = self._swept(bars, self._follow_breaks() or times)
+        with np.errstate(all="ignore"):  # What is not finite is refused, by name.
+            p_bar, u0_bar, landings, inside = self._swept(bars, self._follow_breaks() or times)
         if not times:
             return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), None, None, None, None)
         breaks = self._break_bars(landings, inside)
@@ -127,9 +133,12 @@ class Trajectory:
         p_bar = np.zeros((self.p.size, j), dtype=self.p.dtype)
         t_bar, h_bar, inside = np.zeros((N, j)), np.zeros((N, j)), np.zeros((self.times.size, j))
         lam = kappa = np.zeros((self.u.shape[1], j), dtype=self.u.dtype)
+        watch = None if sweeps.system.given else Watch(sweeps.system)
         for share in sweeps.backward(bars.u, bars.q, timed):
             lam, kappa = share.u, share.K1
             p_bar += share.p
+            if watch is not None:
+                watch.see(sweeps.course.t[share.k], share.state, lam, share.p)
             if timed:
                 t_bar[share.k], h_bar[share.k] = share.t, share.h
                 for place, bar in share.observed:
@@ -141,12 +150,26 @@ class Trajectory:
         landings = sweeps.course.pulled_back(t_bar, h_bar)
         landings[0] += start.t
         p_bar = p_bar + start.p + self._through_u0(start.u0)
+        if not (np.isfinite(p_bar).all() and np.isfinite(start.u0).all()):
+            error = sweeps.nonfinite(bars.u, bars.q, "The gradient is nan or inf")
+            if error is not None:
+                raise error
         if self.breaks.moving:
             p_bar = p_bar + self.breaks.pull(self._break_bars(landings, inside))
         require_finite("The gradient", p_bar)
         require_finite("The adjoint state", start.u0)
         require_finite("The derivative with respect to times", landings)
+        self._found(bars, p_bar, watch)
         return p_bar, start.u0, landings, inside
+
+    def _found(self, bars: Bars, p_bar: Array, watch: Watch | None) -> None:
+        """Remember, and warn of, what a reverse sweep has found."""
+        findings = self.sweeps.findings
+        seen = bars.u.any() or (bars.q is not None and bars.q.any())
+        findings.unaffected = bool(p_bar.size and seen and not p_bar.any())
+        findings.hidden = () if watch is None else watch.hidden(self.u, self.integrals, bars)
+        if findings.hidden:
+            warnings.warn(advice(findings.hidden), AbsoluteToleranceWarning, stacklevel=4)
 
     def _through_u0(self, u0_bar: Array) -> Array:
         p_bar = np.empty((self.p.size, u0_bar.shape[1]), dtype=self.p.dtype)
@@ -173,11 +196,12 @@ class Trajectory:
         for k, places in landed.items():
             lam[k] = bars.u[places].sum(axis=0)
         if bars.u.shape[2]:
-            collocation = Collocation(sweeps.system, sweeps.beginning.nulls, Recent())
-            for k, places in landed.items():  # Of consistent states, just before the time of the observation.
-                if k and lam[k].any():
-                    lam[k] = collocation.consistent(sweeps.course.final[k - 1], self.u[places[0]], lam[k])
-            self._adjoint(lam, bars, seeds, collocation)
+            with np.errstate(all="ignore"):
+                collocation = Collocation(sweeps.system, sweeps.beginning.nulls, Recent())
+                for k, places in landed.items():  # Of consistent states, just before the time of the observation.
+                    if k and lam[k].any():
+                        lam[k] = collocation.consistent(sweeps.course.final[k - 1], self.u[places[0]], lam[k])
+                self._adjoint(lam, bars, seeds, collocation)
         require_finite("The adjoint state", lam)
         return lam[..., 0] if bars.single else lam
 
@@ -206,10 +230,12 @@ class Trajectory:
         """
         bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
         shares = np.zeros((sweeps.course.steps, self.p.size, bars.u.shape[2]), dtype=self.p.dtype)
-        for share in sweeps.backward(bars.u, bars.q, False):
-            shares[share.k] = share.p
-            if share.k == 0:  # K₁ of the first step depends on p as well.
-                shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, None).p
+        with np.errstate(all="ignore"):
+            for share in sweeps.backward(bars.u, bars.q, False):
+                shares[share.k] = share.p
+                if share.k == 0:  # K₁ of the first step depends on p as well.
+                    shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, None).p
+        require_finite("The gradient", shares)
         return shares[..., 0] if bars.single else shares
 
     def jvp(self, p_dot: Array) -> Array:
@@ -239,7 +265,8 @@ class Trajectory:
         U = U if u0_dot is None else U + u0_dot.reshape(n, j)
         if j == 0:
             return np.zeros((*self.u.shape, 0)), np.zeros((self.integrals.size, 0))
-        u_dot, q_dot = self.sweeps.forward(U, P, self._landings_dot(P), self.integrals.size)
+        with np.errstate(all="ignore"):
+            u_dot, q_dot = self.sweeps.forward(U, P, self._landings_dot(P), self.integrals.size)
         q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
         require_finite("The tangent of the integrals", q_dot)
@@ -322,6 +349,27 @@ class Trajectory:
         if not all(a < b for a, b in pairwise(moved)):
             raise ValueError(f"replay: got times {moved}, expected them to ascend strictly")
         return moved
+
+    def at(self, times: Array | float) -> Array:
+        """u at other times, (L, n), by the dense output of the method; (n,) for a single time.
+
+        times: (L,), in [t₀, t_f], in any order. Where a step ends it is the state itself, before whatever changes
+        there. Not differentiated: for derivatives put times into `observe`. Raises TypeError or ValueError for times
+        that are not numbers within [t₀, t_f].
+        """
+        given = np.asarray(times)
+        if given.dtype.kind not in "fiu":
+            raise TypeError(f"at: got times of dtype {given.dtype}, expected real numbers")
+        if given.ndim > 1:
+            raise ValueError(f"at: got times of shape {given.shape}, expected a number or a vector")
+        grid, flat = self.grid, given.astype(float).reshape(-1)
+        off = np.flatnonzero(~((flat >= grid[0]) & (flat <= grid[-1])))
+        if off.size:
+            raise ValueError(
+                f"at: got time {flat[off[0]]:.17g}, expected times within ({grid[0]:.17g}, {grid[-1]:.17g})"
+            )
+        u = self.sweeps.dense(flat)
+        return u if given.ndim else u[0]
 
     @property
     def evidence(self) -> OdeEvidence:
