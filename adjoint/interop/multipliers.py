@@ -5,25 +5,31 @@ from scipy.optimize import lsq_linear
 
 from ..arrays import Array
 from ..optimize import Box, InnerProduct
-from ..optimize.constraints import Excess
+from ..optimize.excess import Excess
 
 ACTIVE = 1e-4
 """Scaled distance from its bound within which an inequality may have a multiplier."""
 
+HELD = 1e-5
+"""Share of what a constraint changes by that is left to the variables between their bounds, below which it is held."""
+
 
 def lagrangian(
-    g: Array, found: Excess, inequalities: int, x: Array, bounds: Box, inner: InnerProduct
+    g: Array, found: Excess, inequalities: int, x: Array, bounds: Box, inner: InnerProduct, sizes: Array
 ) -> tuple[Array, Array]:
     """(λ, ∇f + Σ λ_i ∇c_i), λ of the least dual norm over what is not held by bounds; λ ≥ 0 for inequalities.
 
-    g: ∇f, (m,); the first `inequalities` of the constraints are c ≤ bound, the others equalities. Nocedal & Wright
-    (2006), Numerical Optimization, eq. 18.22, with signs.
+    g: ∇f, (m,); the first `inequalities` of the constraints are c ≤ bound, the others equalities; sizes: of the
+    variables, (m,). A constraint that the variables between their bounds hardly change gets no multiplier: it would be
+    of any size. Nocedal & Wright (2006), Numerical Optimization, eq. 18.22, with signs.
     """
     k = found.values.size
-    active = np.array([i >= inequalities or found.values[i] >= -ACTIVE for i in range(k)], dtype=bool)
+    inside = (x > bounds.lower) & (x < bounds.upper)
+    changes = np.abs(found.gradients) * sizes
+    movable = np.linalg.norm(changes * inside, axis=1) > HELD * np.linalg.norm(changes, axis=1)
+    active = movable & ((np.arange(k) >= inequalities) | (found.values >= -ACTIVE))
     multipliers = np.zeros(k)
     if active.any():
-        inside = (x > bounds.lower) & (x < bounds.upper)
         rows = [np.where(inside, row, 0.0) for row in found.gradients[active]]
         directions = [inner.direction(row) for row in rows]
         gram = np.array([[inner.pairing(row, d) for d in directions] for row in rows])

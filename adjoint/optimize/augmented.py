@@ -12,8 +12,9 @@ from ..combined import Sum
 from ..factor.errors import NonFinite
 from ..objectives import Objective
 from ..reduced import Point
-from .constraints import NOTHING, Constraint, StateConstraint, Valued
+from .constraints import Constraint, StateConstraint
 from .evaluation import gradient_of
+from .excess import Told, told
 from .state import Function
 from .state_constraints import Along, StateConstraints
 
@@ -22,25 +23,25 @@ from .state_constraints import Along, StateConstraints
 class Term:
     """(c − bound) / scale at a point, of one constraint or one vector of them.
 
-    values: (k,); scales: |bound|, or 1 for a bound of zero, (k,). valued: c of a single constraint, None for a vector.
+    told: c; values: (k,); scales: (k,).
     """
 
-    constraint: Constraint | StateConstraints
+    told: Told
     values: Array
     scales: Array
-    valued: Valued | None
 
     def objectives(self, w: Array) -> list[Objective]:
         """Σ w_i c_i as an objective of the state, if it is one."""
-        if isinstance(self.constraint, StateConstraints):
-            return [Along(self.constraint.function, w)]
-        return [Sum([self.constraint.objective], [float(w[0])])] if isinstance(self.constraint, StateConstraint) else []
+        constraint = self.told.constraint
+        if isinstance(constraint, StateConstraints):
+            return [Along(constraint.function, w)]
+        return [Sum([constraint.objective], [float(w[0])])] if isinstance(constraint, StateConstraint) else []
 
     def gradients(self, w: Array) -> list[Array]:
         """w ∇c of a constraint that is none."""
-        if self.valued is None or isinstance(self.constraint, StateConstraint):
+        if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
             return []
-        slope = np.asarray(self.valued.gradient, dtype=float)
+        slope = np.asarray(self.told.valued.gradient, dtype=float)
         return [w[0] * slope]
 
 
@@ -55,6 +56,11 @@ class Measured:
     def values(self) -> Array:
         """(k,)."""
         return np.concatenate([term.values for term in self.terms])
+
+    @property
+    def scales(self) -> Array:
+        """(k,)."""
+        return np.concatenate([term.scales for term in self.terms])
 
     def lagrangian(self, weights: Array) -> Array:
         """∇f + Σ w_i ∇c_i, (m,); weights: (k,).
@@ -74,28 +80,25 @@ class Measured:
         return sum(others, gradient_of(together))
 
 
-def measured(constraints: Sequence[Constraint | StateConstraints], point: Point) -> Measured:
+def measured(constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array) -> Measured:
     """The constraints at a point. Raises NonFinite; ValueError for shapes that do not fit."""
-    return Measured(point, tuple(_term(constraint, point) for constraint in constraints))
+    return scaled(finite(told(constraints, point)), point, scales)
 
 
-def _term(constraint: Constraint | StateConstraints, point: Point) -> Term:
-    if isinstance(constraint, StateConstraints):
-        valued, bounds = None, np.asarray(constraint.bounds, dtype=float)
-        values = np.asarray(constraint.function.values(point.solution.u, point.p))
-        if values.ndim != 1 or bounds.shape not in ((), values.shape):
-            raise ValueError(
-                f"{type(constraint.function).__name__}: values of shape {values.shape} for bounds of shape "
-                f"{bounds.shape}, expected (k,) and (k,), or one number as the bound"
-            )
-    else:
-        valued = constraint.at(point)
-        values, bounds = np.array([valued.value]), np.asarray(float(constraint.bound))
-    if not np.isfinite(values).all():
-        raise NonFinite(f"a constraint ({type(constraint).__name__}) is {values[~np.isfinite(values)][0]}")
-    bounds = np.broadcast_to(bounds, values.shape)
-    scales = np.where(np.abs(bounds) < NOTHING, 1.0, np.abs(bounds))
-    return Term(constraint, (values - bounds) / scales, scales, valued)
+def finite(parts: tuple[Told, ...]) -> tuple[Told, ...]:
+    """The same; raises NonFinite for a constraint that is not."""
+    for part in parts:
+        if not np.isfinite(part.values).all():
+            value = part.values[~np.isfinite(part.values)][0]
+            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {value}")
+    return parts
+
+
+def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
+    """The constraints that are known at a point, in the scales of a run, (k,)."""
+    ends = np.cumsum([part.values.size for part in parts])[:-1]
+    pairs = zip(parts, np.split(scales, ends), strict=True)
+    return Measured(point, tuple(Term(part, (part.values - part.bounds) / each, each) for part, each in pairs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,16 +163,17 @@ class AugmentedPoint:
 
 @dataclass(frozen=True, eq=False)
 class Augmented:
-    """x ↦ f(x) and the penalized constraints, for one step of an algorithm."""
+    """x ↦ f(x) and the penalized constraints, for one step of an algorithm. scales: of the constraints, (k,)."""
 
     f: Function
     constraints: tuple[Constraint | StateConstraints, ...]
+    scales: Array
     penalized: Penalized
     asked: list[AugmentedPoint]
 
     def __call__(self, x: Array) -> Point:
         """At x: one evaluation of f."""
-        return self.around(measured(self.constraints, self.f(x)))
+        return self.around(measured(self.constraints, self.f(x), self.scales))
 
     def around(self, at: Measured) -> Point:
         """The same at a point where f is known."""
@@ -179,4 +183,4 @@ class Augmented:
     def accepted(self, x: Array) -> Measured:
         """f and the constraints at x, whose gradient was asked for; evaluated again if it was not."""
         known = next((point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None)
-        return known or measured(self.constraints, self.f(x))
+        return known or measured(self.constraints, self.f(x), self.scales)

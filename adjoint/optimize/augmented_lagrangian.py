@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import Array, dot
-from .augmented import Augmented, Measured, Penalized, measured
+from .augmented import Augmented, Measured, Penalized, finite, scaled
 from .bounds import Box
 from .constraints import Constraint
 from .evaluation import first_point, gradient_of
+from .excess import told
 from .inner import InnerProduct
 from .nested import packed, unpacked
+from .scaling import scaling
 from .settings import has, named, require_constraints
 from .state import Algorithm, Function, State
 from .state_constraints import StateConstraints
@@ -44,25 +46,26 @@ class _Subproblem:
     """What the augmented function of now depends on, and when it will be solved.
 
     first: the penalty at the start of the run; measure: violation and complementarity after the last subproblem;
-    target: the inner stationarity to be reached.
+    target: the inner stationarity to be reached; length: of the design at the start, see `Scaling`.
     """
 
     penalized: Penalized
     first: float
     measure: float
     target: float
+    length: float
 
     @classmethod
     def of(cls, state: State) -> "_Subproblem":
         """The one that a state remembers."""
         memory = state.memory
         penalized = Penalized(memory["multipliers"], memory["penalty"].item(), memory["equal"])
-        return cls(penalized, memory["first"].item(), memory["measure"].item(), memory["target"].item())
+        return cls(penalized, *(memory[name].item() for name in ("first", "measure", "target", "length")))
 
     @property
     def remembered(self) -> dict[str, Array]:
         """For a state's memory."""
-        numbers = {"first": self.first, "measure": self.measure, "target": self.target}
+        numbers = {"first": self.first, "measure": self.measure, "target": self.target, "length": self.length}
         penalized = {"multipliers": self.penalized.multipliers, "equal": self.penalized.equal}
         return (
             penalized
@@ -146,12 +149,14 @@ class AugmentedLagrangian:
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, the gradients of f and of the augmented function."""
         point = first_point(f, x, self.bounds, "AugmentedLagrangian")
-        at = measured(self._all, point)
+        parts = finite(told(self._all, point))
+        found = scaling(f, self._all, point, parts, self.bounds, self.inner)
+        at = scaled(parts, point, found.scales)
         equal = self._equal(at)
         rho = self.penalty or _first_penalty(at, equal, self.inner)
-        unsolved = _Subproblem(Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf)
+        unsolved = _Subproblem(Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf, found.length)
         subproblem, inner = self._begun(f, at, unsolved)
-        return _state(at, subproblem.penalized, inner, subproblem.remembered | packed(inner), 0, 1)
+        return _state(at, subproblem, inner, subproblem.remembered | packed(inner), 0, 1 + found.evaluations)
 
     def advance(self, f: Function, state: State) -> State:
         """One iteration of the inner algorithm; then new multipliers, if the subproblem is solved."""
@@ -162,7 +167,7 @@ class AugmentedLagrangian:
                 # Nearly met, they have no multipliers: their gradients vanish, or depend on each other.
                 infeasible = state.violation > VIOLATED
                 return replace(stopped, ending=Status.INFEASIBLE if infeasible else Status.STUCK)
-            augmented = Augmented(f, self._all, subproblem.penalized, [])
+            augmented = Augmented(f, self._all, state.scales, subproblem.penalized, [])
             after = self.algorithm.advance(augmented, inner)
             evaluations += after.evaluations - inner.evaluations
             if after.ending is None:
@@ -182,12 +187,12 @@ class AugmentedLagrangian:
         self, f: Function, iteration: int, subproblem: _Subproblem, after: State, augmented: Augmented, evaluations: int
     ) -> State:
         """The state after an inner iteration, of the next subproblem if this one is solved."""
-        at, penalized = augmented.accepted(after.x), subproblem.penalized
+        at, solved = augmented.accepted(after.x), subproblem
         beginning = after
         if after.stationarity <= subproblem.target or after.iteration >= self.iterations:
             subproblem, beginning = self._begun(f, at, self._updated(subproblem, at))
         memory = subproblem.remembered | packed(beginning)
-        return _state(at, penalized, after, memory, iteration, evaluations)
+        return _state(at, solved, after, memory, iteration, evaluations)
 
     def _equal(self, at: Measured) -> Array:
         """Which of the constraints are equalities, (k,)."""
@@ -196,7 +201,7 @@ class AugmentedLagrangian:
 
     def _begun(self, f: Function, at: Measured, subproblem: _Subproblem) -> tuple[_Subproblem, State]:
         """The inner algorithm at the start of a subproblem, where f is known."""
-        augmented = Augmented(f, self._all, subproblem.penalized, [])
+        augmented = Augmented(f, self._all, at.scales, subproblem.penalized, [])
         inner = self.algorithm.start(lambda _: augmented.around(at), at.point.x)
         return replace(subproblem, target=min(SOLVED * inner.stationarity, subproblem.target)), inner
 
@@ -222,9 +227,10 @@ def _first_penalty(at: Measured, equal: Array, inner: InnerProduct) -> float:
 
 
 def _state(
-    at: Measured, penalized: Penalized, inner: State, memory: dict[str, Array], iteration: int, evaluations: int
+    at: Measured, subproblem: _Subproblem, inner: State, memory: dict[str, Array], iteration: int, evaluations: int
 ) -> State:
-    """The state of f, where the inner algorithm stands at `inner`."""
+    """The state of f, where the inner algorithm stands at `inner`, with the subproblem that it works on."""
+    penalized = subproblem.penalized
     multipliers = penalized.weights(at.values)
     violations = np.where(penalized.equal, np.abs(at.values), at.values)
     return replace(
@@ -232,8 +238,9 @@ def _state(
         iteration=iteration,
         value=at.point.value,
         gradient=gradient_of(at.point),
-        stationarity=max(inner.stationarity, float(np.abs(multipliers * at.values).max())),
+        stationarity=max(inner.stationarity, float(np.abs(multipliers * at.values).max()) / subproblem.length),
         constraints=at.values,
+        scales=at.scales,
         multipliers=multipliers,
         violation=float(violations.max(initial=0.0)),
         evaluations=evaluations,

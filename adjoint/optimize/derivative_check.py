@@ -6,8 +6,9 @@ import numpy as np
 
 from ..arrays import Array, dot
 from .bounds import Box
-from .constraints import Constraint, excess
+from .constraints import Constraint
 from .evaluation import attempt
+from .excess import excess
 from .sampling import Samples, direction
 from .state import Function, State
 
@@ -30,11 +31,14 @@ def require_derivative(f: Function, state: State, bounds: Box, constraints: Sequ
     _compare(samples, samples.values, state.value, dot(state.gradient, v), "the gradient")
     if not constraints or (here := state.point or attempt(f, state.x)) is None:
         return
-    near = [None if point is None else excess(constraints, point).values for point in samples.points]
-    at = excess(constraints, here)
-    values = np.array([np.full(len(constraints), np.nan) if each is None else each for each in near])
-    for i, (value, row) in enumerate(zip(at.values, at.gradients, strict=True)):
-        _compare(samples, values[:, i], float(value), dot(row, v), f"the gradient of constraint {i}")
+    # c itself, for its rounding is relative to c: beside a bound nearby that would not be seen.
+    unscaled = np.ones(len(constraints))
+    near = [None if point is None else excess(constraints, point, unscaled) for point in samples.points]
+    at = excess(constraints, here, unscaled)
+    nowhere = np.full(len(constraints), np.nan)
+    values = np.array([nowhere if each is None else np.concatenate([c.values for c in each.parts]) for each in near])
+    for i, (c, row) in enumerate(zip(at.parts, at.gradients, strict=True)):
+        _compare(samples, values[:, i], float(c.values[0]), dot(row, v), f"the gradient of constraint {i}")
 
 
 def _compare(samples: Samples, values: Array, here: float, derivative: float, what: str) -> None:

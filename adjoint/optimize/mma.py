@@ -76,7 +76,7 @@ class Mma:
             return replace(state, ending=reason)
         x = state.memory["proposal"]
         for failures in range(NEARER):
-            if (at := self._problem.attempt(f, x)) is not None:
+            if (at := self._problem.attempt(f, x, state)) is not None:
                 return self._state(at, state, failures)
             x = 0.5 * (state.x + x)
         evaluations = state.evaluations + NEARER
