@@ -94,9 +94,7 @@ class Run:
 
     def at(self, z: Array) -> Evaluated:
         """f and the constraints at z: evaluated once. Raises Enough where that fails: others cannot go around it."""
-        self.requests += 1
-        if self.requests > PATIENCE:
-            raise Enough(Status.STUCK, None)
+        self._asked()
         for known in self.latest:
             if np.array_equal(known.z, z):
                 return known
@@ -104,6 +102,12 @@ class Run:
         found = self._begun(z) if self.state is None else self._evaluated(z)
         self.latest.append(found)
         return found
+
+    def _asked(self) -> None:
+        """Count a request; raises Enough where there were too many without a new iterate."""
+        self.requests += 1
+        if self.requests > PATIENCE:
+            raise Enough(Status.STUCK, None)
 
     def _begun(self, z: Array) -> Evaluated:
         """The start; z is its z."""
@@ -189,6 +193,7 @@ class Run:
         pass for convergence.
         """
         if self.accepted is not None and np.array_equal(self.accepted, z):
+            self._asked()
             return
         found = self.at(z)
         before = self.state
@@ -240,16 +245,20 @@ class Run:
             finite(found.excess.gradients)
             sizes = self.beginning.found.sizes
             multipliers, slope = lagrangian(g, found.excess, count, x, method.bounds, method.inner, sizes)
-        # P(x − M⁻¹∇L) − x, in M's norm the dual one of ∇L: interior points approach bounds and never stand at them. Not
-        # by the difference of designs, in which small steps would vanish.
-        step = np.clip(-method.inner.direction(slope), method.bounds.lower - x, method.bounds.upper - x)
+        # P(x − t M⁻¹∇L) − x over t, in M's norm the dual one of ∇L: interior points approach bounds and never stand at
+        # them. With t the steps are no longer than the design, whatever its unit, and that of f. Not by the difference
+        # of designs, in which small steps would vanish.
+        t = self.scale * self.beginning.found.length ** 2
+        d, lower, upper = method.inner.direction(slope), method.bounds.lower - x, method.bounds.upper - x
         return State(
             iteration=0 if before is None else before.iteration + 1,
             x=x,
             value=float(point.value),
             gradient=g,
-            stationarity=max(method.inner.norm(step), self._left(multipliers, values, violation)),
-            projected=method.inner.largest(np.abs(step)),
+            stationarity=max(
+                method.inner.norm(np.clip(-t * d, lower, upper)) / t, self._left(multipliers, values, violation)
+            ),
+            projected=method.inner.largest(np.abs(np.clip(-d, lower, upper))),
             change=np.inf if before is None else method.inner.largest(np.abs(x - before.x)),
             constraints=values,
             multipliers=multipliers,

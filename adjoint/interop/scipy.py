@@ -15,6 +15,9 @@ from .run import Run
 ENDLESS = 10**9
 """Iterations and evaluations: `Stopping` counts them."""
 
+LEAST = 1e-100
+"""A measure of optimality below which trust-constr ends by itself: of a barrier that is still there, so only zero."""
+
 
 @dataclass(frozen=True, eq=False)
 class LBFGSB:
@@ -60,7 +63,7 @@ class TrustConstr:
         """From `run.start`; whether SciPy claims success."""
         if len(self.equalities) > run.start.size:
             raise ValueError(f"TrustConstr: got {len(self.equalities)} equalities of {run.start.size} variables")
-        options = {"maxiter": ENDLESS, "gtol": 1e-14, "xtol": 1e-14, "barrier_tol": 1e-14}
+        options = {"maxiter": ENDLESS, "gtol": LEAST, "xtol": 1e-14, "barrier_tol": 1e-14}
         second = {"hessp": run.product} if self.hessian else {"hess": _Curvature()}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # What is linear has no curvature: its approximation is zero at the start, and stays so.

@@ -35,7 +35,7 @@ VIOLATED = 1e-6
 """Constraints violated by more, relative to their scale, after that, are infeasible."""
 
 LARGEST = 1e20
-"""Multipliers stay within ±this: the safeguard of the convergence proof."""
+"""Multipliers stay within ±this, times the first penalty: the safeguard of the convergence proof."""
 
 RESTARTS = 12
 """Subproblems begun at one design before an inner algorithm that cannot move is believed."""
@@ -210,7 +210,8 @@ class AugmentedLagrangian:
         old = subproblem.penalized
         measure = old.measure(at.values)
         grows = measure > max(DECREASE * subproblem.measure, MET)
-        lam = np.clip(old.weights(at.values), -LARGEST, LARGEST)
+        most = LARGEST * subproblem.first
+        lam = np.clip(old.weights(at.values), -most, most)
         penalty = old.penalty * (self.growth if grows else 1.0)
         return replace(subproblem, penalized=Penalized(lam, penalty, old.equal), measure=measure)
 
