@@ -248,7 +248,7 @@ class Run:
         # P(x − t M⁻¹∇L) − x over t, in M's norm the dual one of ∇L: interior points approach bounds and never stand at
         # them. With t the steps are no longer than the design, whatever its unit, and that of f. Not by the difference
         # of designs, in which small steps would vanish.
-        t = self.scale * self.beginning.found.length ** 2
+        t = self.scale * self.beginning.found.length**2
         d, lower, upper = method.inner.direction(slope), method.bounds.lower - x, method.bounds.upper - x
         return State(
             iteration=0 if before is None else before.iteration + 1,

@@ -1,6 +1,6 @@
 """The augmented Lagrangian as a function of the design, by one transposed solve a gradient."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -38,11 +38,40 @@ class Term:
         return [Sum([constraint.objective], [float(w[0])])] if isinstance(constraint, StateConstraint) else []
 
     def gradients(self, w: Array) -> list[Array]:
-        """w ∇c of a constraint that is none."""
+        """w ∇c of a constraint that is no objective of the state."""
         if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
             return []
         slope = np.asarray(self.told.valued.gradient, dtype=float)
         return [w[0] * slope]
+
+    def products(self, w: Array, v: Array) -> list[Array]:
+        """w ∇²c v of a constraint that is no objective of the state; raises TypeError where that is not known."""
+        if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
+            return []
+        if not callable(hvp := getattr(self.told.valued, "hvp", None)):
+            raise TypeError(
+                f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has no hvp(v), the "
+                "product of its Hessian and v; expected one, as of adjoint.Reduced, ScalarFunction(value, gradient, "
+                "product) or adjoint.DifferencedHessian(c)"
+            )
+        return [w[0] * np.asarray(hvp(v))]
+
+    def rates(self, point: Point, x_dot: Array, along: Callable[[], tuple[Array, Array]]) -> Array:
+        """The derivative of c along ẋ, (k,); along: (u̇, ṗ), asked for where c is of the state."""
+        constraint, valued = self.told.constraint, self.told.valued
+        if isinstance(constraint, StateConstraints):
+            if not callable(jvp := getattr(constraint.function, "jvp", None)):
+                raise TypeError(
+                    f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), which a product "
+                    "with the augmented Lagrangian's Hessian needs: the derivative of its values, (k,). Without: Lbfgs"
+                )
+            return np.asarray(jvp(point.solution.u, point.p, *along()))
+        if isinstance(constraint, StateConstraint):
+            u_bar, p_bar = constraint.objective.gradients(point.solution.u, point.p)
+            u_dot, p_dot = along()
+            return np.array([dot(u_bar, u_dot) + dot(p_bar, p_dot)])
+        assert valued is not None  # Only vectors have none.
+        return np.array([dot(np.asarray(valued.gradient, dtype=float), x_dot)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,16 +97,42 @@ class Measured:
         One transposed solve for f and the constraints of the state. Gradients of others are asked for where their
         weights are not zero.
         """
-        ends = np.cumsum([term.values.size for term in self.terms])[:-1]
-        pushing = [
-            (term, part / term.scales)
-            for term, part in zip(self.terms, np.split(weights, ends), strict=True)
-            if part.any()
-        ]
-        objectives = [J for term, w in pushing for J in term.objectives(w)]
-        together = self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
+        pushing = self._of(weights)
         others = [g for term, w in pushing for g in term.gradients(w)]
-        return sum(others, gradient_of(together))
+        return sum(others, gradient_of(self._together(pushing)))
+
+    def product(self, weights: Array, stiffness: Array, v: Array) -> Array:
+        """(∇²f + Σ w_i ∇²c_i + Σ ρ_i ∇c_i ∇c_iᵀ) v, (m,); stiffness: ρ, (k,).
+
+        Two solves for the first two sums, as of any Hessian–vector product; two more where constraints of the state are
+        stiff: one tangent, one transposed solve.
+        """
+        pushing, stiff = self._of(weights), self._of(stiffness)
+        found = np.asarray(self._together(pushing).hvp(v))
+        found = sum((Hv for term, w in pushing for Hv in term.products(w, v)), found)
+        directions: list[tuple[Array, Array]] = []
+
+        def along() -> tuple[Array, Array]:
+            if not directions:
+                p_dot = np.asarray(self.point.design.jvp(self.point.x, v))
+                directions.append((self.point.solution.jvp(p_dot), p_dot))
+            return directions[0]
+
+        pulls = [(term, w * term.rates(self.point, v, along) / term.scales) for term, w in stiff]
+        found = sum((g for term, w in pulls for g in term.gradients(w)), found)
+        objectives = [J for term, w in pulls for J in term.objectives(w)]
+        return found + gradient_of(self.point.of(Sum(objectives))) if objectives else found
+
+    def _of(self, weights: Array) -> list[tuple[Term, Array]]:
+        """The terms with weights that are not zero, and these over the scales."""
+        ends = np.cumsum([term.values.size for term in self.terms])[:-1]
+        pairs = zip(self.terms, np.split(weights, ends), strict=True)
+        return [(term, part / term.scales) for term, part in pairs if part.any()]
+
+    def _together(self, pushing: Sequence[tuple[Term, Array]]) -> Point:
+        """f and the weighted constraints of the state, as one objective at the solution there is."""
+        objectives = [J for term, w in pushing for J in term.objectives(w)]
+        return self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
 
 
 def measured(constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array) -> Measured:
@@ -116,6 +171,10 @@ class Penalized:
         """w, (k,): the derivative by c, and the first-order estimate of the multipliers."""
         shifted = self.multipliers + self.penalty * c
         return np.where(self.equal, shifted, np.maximum(shifted, 0.0))
+
+    def stiffness(self, c: Array) -> Array:
+        """The derivative of w by c, (k,): ρ, 0 for inequalities that do not push."""
+        return np.where(self.equal | (self.weights(c) > 0.0), self.penalty, 0.0)
 
     def value(self, c: Array) -> float:
         """The sum."""
@@ -159,6 +218,19 @@ class AugmentedPoint:
         """∇f + Σ w ∇c, (m,)."""
         self.asked.append(self)
         return self.at.lagrangian(self.penalized.weights(self.at.values))
+
+    def hvp(self, v: Array) -> Array:
+        """(∇²f + Σ w ∇²c + ρ Σ ∇c ∇cᵀ) v, (m,), the last sum over constraints that push: of one side of the kink.
+
+        Raises TypeError where f or a constraint has no Hessian–vector products.
+        """
+        if not callable(getattr(self.at.point, "hvp", None)):
+            raise TypeError(
+                f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; expected a point "
+                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.DifferencedHessian(f)"
+            )
+        c = self.at.values
+        return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import Array, dot
-from .augmented import Augmented, Measured, Penalized, finite, scaled
+from .augmented import Augmented, Measured, Penalized, finite, measured, scaled
 from .bounds import Box
 from .constraints import Constraint
 from .evaluation import first_point, gradient_of
@@ -90,7 +90,8 @@ class AugmentedLagrangian:
     state, however many. The gradient of f itself, for the state, is another one at accepted designs; it is free where
     that of the objective is, as of compliances and of volumes.
 
-    algorithm: the inner one, takes f as any other, and keeps the bounds; Lbfgs is recommended. constraints: c;
+    algorithm: the inner one, takes f as any other, and keeps the bounds; Lbfgs is recommended. NewtonCg asks f and all
+    constraints for Hessian–vector products; TypeError where one has none. constraints: c;
     equalities: h. penalty: the first ρ, None for one with which the violation at the start costs about |f|, at most
     10 |f|. growth: of ρ. iterations: of the inner algorithm for one subproblem, at most.
 
@@ -161,6 +162,10 @@ class AugmentedLagrangian:
     def advance(self, f: Function, state: State) -> State:
         """One iteration of the inner algorithm; then new multipliers, if the subproblem is solved."""
         subproblem, inner = _Subproblem.of(state), unpacked(state.memory, state.x, None)
+        if state.point is not None:  # Of an inner algorithm that wants more than the gradient there.
+            known = measured(self._all, state.point, state.scales)
+            around = Augmented(f, self._all, state.scales, subproblem.penalized, []).around(known)
+            inner = replace(inner, point=around)
         evaluations, stopped = state.evaluations, state
         for _ in range(RESTARTS):
             if subproblem.hopeless:
@@ -246,5 +251,5 @@ def _state(
         violation=float(violations.max(initial=0.0)),
         evaluations=evaluations,
         memory=memory,
-        point=None,
+        point=None if inner.point is None else at.point,
     )

@@ -69,6 +69,15 @@ class AtDesign:
         """dc/dx, (m,)."""
         return self.constraint.gradient(self.x)
 
+    def hvp(self, v: Array) -> Array:
+        """(d²c/dx²) v, (m,); raises TypeError for a constraint that has no `product`."""
+        if not callable(product := getattr(self.constraint, "product", None)):
+            raise TypeError(
+                f"{type(self.constraint).__name__} has no method product(x, v), the product of its Hessian and v, "
+                "which this algorithm needs"
+            )
+        return np.asarray(product(self.x, v))
+
 
 @dataclass(frozen=True, eq=False)
 class OfDesign:
@@ -116,6 +125,10 @@ class LinearConstraint:
         """w."""
         return self.weights
 
+    def product(self, x: Array, v: Array) -> Array:
+        """Zero, (m,): the Hessian of c times v."""
+        return np.zeros_like(v)
+
     def at(self, point: Point) -> AtDesign:
         """c at the point's design."""
         return AtDesign(self, point.x)
@@ -144,6 +157,15 @@ class DesignConstraint:
     def gradient(self, x: Array) -> Array:
         """(∂φ/∂x)ᵀ w."""
         return self.design.vjp(x, self.weights)
+
+    def product(self, x: Array, v: Array) -> Array:
+        """The Hessian of c times v, (m,); raises TypeError for a φ without second derivatives."""
+        if not callable(second := getattr(self.design, "second", None)):
+            raise TypeError(
+                f"{type(self.design).__name__} has no method second(x, p_bar, x_dot), which a Hessian–vector product "
+                "needs: the derivative of x ↦ vjp(x, p̄) along ẋ, zeros for a linear map"
+            )
+        return np.asarray(second(x, self.weights, v))
 
     def at(self, point: Point) -> AtDesign:
         """c at the point's design."""
