@@ -48,7 +48,10 @@ class LBFGSB:
 
 @dataclass(frozen=True, eq=False)
 class TrustConstr:
-    """trust-constr of SciPy. hessian: whether points of f have Hessian products; curvature of constraints by BFGS.
+    """trust-constr of SciPy. hessian: whether points of f have Hessian products.
+
+    A `LinearConstraint` is linear for SciPy, too. The curvature of f, and of other constraints, is that of BFGS, and
+    zero until a gradient changes.
 
     Byrd, Hribar & Nocedal (1999), SIAM J. Optim. 9, 877.
     """

@@ -83,22 +83,23 @@ class _Subproblem:
 class AugmentedLagrangian:
     """min f + Σ (w² − λ²)/2ρ step by step, w = max(0, λ + ρc) or λ + ρh; when solved, λ ← w.
 
-    For c ≤ bound and h = bound, scaled by their bounds as by `excess`. Each iteration is one of the inner algorithm on
-    this function. Where its stationarity has fallen to a hundredth, or after `iterations`, λ becomes w, and ρ grows by
-    `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter; then the inner algorithm begins anew, without what
-    it remembered. A gradient of the augmented function is one transposed solve for f and all constraints of the
-    state, however many. The gradient of f itself, for the state, is another one at accepted designs; it is free where
-    that of the objective is, as of compliances and of volumes.
+    For c ≤ bound and h = bound, scaled by what they vary by, see `State.scales`. Each iteration is one of the inner
+    algorithm on this function. Where its stationarity has fallen to a hundredth, or after `iterations`, λ becomes
+    w, and ρ grows by `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter; then the inner algorithm
+    begins anew, without what it remembered. A gradient of the augmented function is one transposed solve for f and
+    all constraints of the state, however many. The gradient of f itself, for the state, is another one at accepted
+    designs; it is free where that of the objective is, as of compliances and of volumes.
 
     algorithm: the inner one, takes f as any other, and keeps the bounds; Lbfgs is recommended. NewtonCg asks f and all
-    constraints for Hessian–vector products; TypeError where one has none. constraints: c;
-    equalities: h. penalty: the first ρ, None for one with which the violation at the start costs about |f|, at most
-    10 |f|. growth: of ρ. iterations: of the inner algorithm for one subproblem, at most.
+    constraints for Hessian–vector products; TypeError where one has none. constraints: c; equalities: h. penalty:
+    the first ρ, None for one with which the violation at the start costs about |f|, at most 10 |f|. growth: of ρ.
+    iterations: of the inner algorithm for one subproblem, at most.
 
     State: value and gradient are those of f; multipliers the first-order estimates; stationarity the larger of the
-    inner algorithm's measure of ∇f + Σ λ∇c and of max|λc|; `rejected` and `step` are the inner algorithm's. Ends as
-    INFEASIBLE where ρ has grown by 10¹⁰ in vain, as STUCK if the constraints are met to 10⁻⁶ then: they have no
-    multipliers. Raises ValueError without constraints, and for settings out of range.
+    inner algorithm's measure of ∇f + Σ λ∇c and of max|λc| over the length of the design at the start; `rejected`
+    and `step` are the inner algorithm's. Ends as INFEASIBLE where ρ has grown by 10¹⁰ in vain, as STUCK if the
+    constraints are met to 10⁻⁶ then: they have no multipliers. Raises ValueError without constraints, and for
+    settings out of range.
 
     Birgin & Martínez (2014), Practical Augmented Lagrangian Methods for Constrained Optimization, alg. 4.1; Nocedal &
     Wright (2006), section 17.4.
