@@ -30,7 +30,8 @@ class Bfgs:
     arc if a full step meets one.
 
     inner: ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal (ValueError). search: the line search. first_step: α of the
-    first trial along −M⁻¹ g; None for one that changes x by half its largest entry, by 0.5 if x is zero.
+    first trial along −M⁻¹ g; None for one that changes x by half its largest entry; if x is zero half of what f and
+    the bounds tell of its size, 0.5 without bounds.
 
     Raises SingularMatrix if a kink of f has driven the steps, and Z with them, to zero.
 

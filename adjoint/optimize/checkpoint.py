@@ -129,7 +129,7 @@ def _state(arrays: Mapping[str, Array]) -> State:
     if not np.isfinite(numbers[0]):
         raise ValueError(f"an objective of {numbers[0]}")
     ending = _string(arrays["ending"])
-    if scales.shape != constraints.shape or not (np.isfinite(scales).all() and (scales > 0.0).all()):
+    if scales.shape not in ((0,), constraints.shape) or not (np.isfinite(scales).all() and (scales > 0.0).all()):
         raise ValueError(f"{constraints.size} constraints with the scales {scales}")
     bare = State(0, x, 0.0, gradient, 0.0, 0.0, constraints=constraints, multipliers=multipliers, scales=scales)
     bare = replace(bare, rejected=rejected)

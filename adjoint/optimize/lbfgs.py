@@ -27,8 +27,8 @@ class Lbfgs:
     full step meets one.
 
     memory: pairs kept. inner: ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal (ValueError). search: the line search.
-    first_step: α of the first trial along −M⁻¹ g; None for one that changes x by half its largest entry, by 0.5 if x is
-    zero.
+    first_step: α of the first trial along −M⁻¹ g; None for one that changes x by half its largest entry; if x is
+    zero half of what f and the bounds tell of its size, 0.5 without bounds.
 
     Nocedal & Wright (2006), algorithm 7.5; Liu & Nocedal (1989), Math. Program. 45, 503; bounds: Bertsekas (1982), SIAM
     J. Control Optim. 20, 221, and Kim, Sra & Dhillon (2010), SIAM J. Sci. Comput. 32, 3548.

@@ -68,9 +68,8 @@ class Sizes:
     guessed: Array
 
     @classmethod
-    def of(cls, point: Point, bounds: Box, inner: InnerProduct) -> "Sizes":
-        """At the start."""
-        x = point.x
+    def of(cls, x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
+        """At the start, x; value, g: f and its gradient there."""
         width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
         known = np.minimum(np.abs(x), width)
         known = np.where(np.isfinite(width) & (known <= UNTOLD * width), 0.0, known)
@@ -78,8 +77,8 @@ class Sizes:
             unit = np.sqrt(inner.covector(np.ones_like(x))) if inner.diagonal else np.ones_like(x)
             guess = np.median((unit * known)[known > 0.0]) / unit
         else:
-            steepest = inner.largest(np.abs(gradient_of(point)))
-            guess = np.full(x.shape, abs(float(point.value)) / steepest if steepest > 0.0 else 0.0)
+            steepest = inner.largest(np.abs(g))
+            guess = np.full(x.shape, abs(value) / steepest if steepest > 0.0 else 0.0)
             least = np.where(np.isfinite(width), NARROWEST * width, 0.0)
             guess = np.where(guess > 0.0, np.maximum(guess, least), np.inf)
         guess = np.minimum(guess, width)
@@ -90,6 +89,15 @@ class Sizes:
         rng = np.random.default_rng(0)
         size = self.known if self.known.any() else self.guessed
         return rng.choice([-1.0, 1.0], (count, size.size)) * rng.uniform(0.5, 1.0, (count, size.size)) * size
+
+
+def reach(x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> float:
+    """The largest |x_j|; where all are zero the largest size that f and the bounds tell, 1 without bounds."""
+    if (largest := inner.largest(np.abs(x))) > 0.0:
+        return largest
+    width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
+    sizes = np.where(np.isfinite(width), Sizes.of(x, value, g, bounds, inner).guessed, 0.0)
+    return inner.largest(sizes) or 1.0
 
 
 def scaling(
@@ -105,7 +113,7 @@ def scaling(
     Gradients are asked for of those constraints whose bound is not obviously a scale; where c does not seem to vary, or
     by far less than its bound, f is evaluated at another design, once. Raises ValueError, NonFinite for gradients.
     """
-    sizes = Sizes.of(point, bounds, inner)
+    sizes = Sizes.of(point.x, float(point.value), gradient_of(point), bounds, inner)
     length = inner.norm(sizes.guessed)
     length = length if 0.0 < length < np.inf else 1.0  # 0 where all variables are fixed.
     if not parts:
