@@ -57,7 +57,7 @@ class Run:
 
     @cached_property
     def beginning(self) -> Beginning:
-        """f and the constraints at the start, and what they tell of scales: evaluated once."""
+        """What f and the constraints tell of scales at the start: evaluated once, and among the latest points then."""
         method, both = self.method, (*self.method.constraints, *self.method.equalities)
         point = first_point(self.f, self.x, method.bounds, type(method).__name__)
         parts = told(both, point)
@@ -66,7 +66,9 @@ class Run:
                 raise NonFinite(f"{type(method).__name__}: a constraint is not finite: {part.values[0]}")
         found = scaling(self.f, both, point, parts, method.bounds, method.inner)
         self.evaluations += 1 + found.evaluations
-        return Beginning(point, parts, found, method.inner.dual_norm(gradient_of(point)))
+        z = Lengthened(method.inner.root, found.length).to_z(self.x)
+        self.latest.append(Evaluated(z, point, scaled(parts, found.scales) if parts else None))
+        return Beginning(found, float(point.value), method.inner.dual_norm(gradient_of(point)))
 
     @cached_property
     def root(self) -> Root:
@@ -98,8 +100,7 @@ class Run:
         for known in self.latest:
             if np.array_equal(known.z, z):
                 return known
-        z = np.array(z, dtype=float)
-        found = self._begun(z) if self.state is None else self._evaluated(z)
+        found = self._evaluated(np.array(z, dtype=float))
         self.latest.append(found)
         return found
 
@@ -108,11 +109,6 @@ class Run:
         self.requests += 1
         if self.requests > PATIENCE:
             raise Enough(Status.STUCK, None)
-
-    def _begun(self, z: Array) -> Evaluated:
-        """The start; z is its z."""
-        begun = self.beginning
-        return Evaluated(z, begun.point, scaled(begun.parts, begun.found.scales) if begun.parts else None)
 
     def _evaluated(self, z: Array) -> Evaluated:
         """f and the constraints at another z."""
@@ -142,7 +138,8 @@ class Run:
 
     def product(self, z: Array, v: Array) -> Array:
         """(d²f/dz²) v, scaled, (m,)."""
-        return self.scale * self.root.pull(self.at(z).point.hvp(self.root.to_x(np.asarray(v, dtype=float))))
+        x_dot = self.root.to_x(np.asarray(v, dtype=float))
+        return self.guarded(lambda: self.scale * self.root.pull(self.at(z).point.hvp(x_dot)))
 
     def guarded(self, derivative: Callable[[], Array]) -> Array:
         """A derivative; raises Enough where a solve for it fails, or it is not finite."""

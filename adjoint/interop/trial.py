@@ -7,7 +7,7 @@ import numpy as np
 from ..arrays import Array
 from ..factor.errors import NonFinite, SolveError
 from ..optimize import Status
-from ..optimize.excess import Excess, Told
+from ..optimize.excess import Excess
 from ..optimize.roots import Root
 from ..optimize.scaling import Scaling
 from ..reduced import Point
@@ -35,18 +35,17 @@ class Evaluated:
 
 @dataclass(frozen=True, eq=False)
 class Beginning:
-    """The start of a run: f and its constraints there, what they tell of scales, and ‖∇f‖ in the dual norm."""
+    """What the start of a run tells: the scales of constraints and design, f, and ‖∇f‖ in the dual norm."""
 
-    point: Point
-    parts: tuple[Told, ...]
     found: Scaling
+    value: float
     steepness: float
 
     @property
     def scale(self) -> float:
         """What f is multiplied by: then it has a slope of 1 in designs of a length of 1, or is 1 where it is flat."""
         slope = self.steepness * self.found.length
-        size = slope if LEAST < slope < np.inf else abs(float(self.point.value))
+        size = slope if LEAST < slope < np.inf else abs(self.value)
         return 1.0 / size if LEAST < size < np.inf else 1.0
 
 
