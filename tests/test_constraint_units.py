@@ -7,6 +7,8 @@ import pytest
 
 import adjoint
 from adjoint import Box, FunctionConstraint, LinearConstraint, ScalarFunction, Status, Stopping
+from adjoint.interop import minimize as interop_minimize
+from adjoint.interop.scipy import SLSQP
 from adjoint.optimize import (
     AugmentedLagrangian,
     Bfgs,
@@ -24,6 +26,7 @@ from adjoint.optimize.scaling import scaling
 from adjoint.optimize.state_constraints import StateConstraints
 from problems.elasticity import mbb
 from problems.filters import density_filter
+from problems.hock_schittkowski import PROGRAMS
 
 DIFFERENCE = np.array([1.0, -1.0])
 START = np.array([0.5, 4.0])
@@ -76,6 +79,32 @@ def test_no_unit_of_f_x_or_c_changes_the_run(name):
         np.testing.assert_allclose(result.x / D, [2.0, 2.0], atol=1e-4)
         np.testing.assert_allclose(result.state.scales / C, [4.5], rtol=1e-12)  # |x₀| + |x₁|
         np.testing.assert_allclose(result.state.multipliers / (F * 4.5), [2.0], atol=1e-3)
+
+
+@pytest.mark.parametrize("number", PROGRAMS)
+@pytest.mark.parametrize("units", [(1e-9, 1e9, 1e-12), (1e12, 1e-12, 1e12)])
+def test_published_optima_are_found_in_any_unit(number, units):
+    """Hock & Schittkowski (1981), each constraint ten times as large as the one before. 43 begins at x = 0, f = 0."""
+    program, (D, F, C) = PROGRAMS[number], units
+
+    def scaled(each, factor):
+        return ScalarFunction(
+            lambda x: factor * each(x / D).value, lambda x: factor / D * np.asarray(each(x / D).gradient, dtype=float)
+        )
+
+    constraints, equalities = (
+        [FunctionConstraint(scaled(c, C * 10.0**i), 0.0) for i, c in enumerate(some)]
+        for some in (program.inequalities, program.equalities)
+    )
+    box = Box(np.asarray(program.bounds.lower) * D, np.asarray(program.bounds.upper) * D)
+    start = np.asarray(program.start, dtype=float) * D
+    ours = AugmentedLagrangian(Lbfgs(bounds=box), constraints, equalities)
+    for result in (
+        adjoint.minimize(scaled(program.f, F), start, ours),
+        interop_minimize(scaled(program.f, F), start, SLSQP(constraints, equalities, box)),
+    ):
+        assert result.status is Status.STATIONARY
+        assert result.value / F == pytest.approx(program.optimum, abs=1e-4)
 
 
 @dataclass(frozen=True)
@@ -176,6 +205,12 @@ def test_sizes_of_variables_that_are_zero():
     np.testing.assert_allclose(found(c, [0.0, 2.0, 4.0], Box(-1e9, 1e9)).scales, [6.0])
     first = (LinearConstraint(np.array([1.0, 0.0, 0.0]), 0.0),)
     np.testing.assert_allclose(found(first, [0.0, 2.0, 4.0]).scales, [3.0])
+    # Where neither x nor f tells, constraints do: each by what it is away from its bound.
+    for D in (1.0, 1e-9):
+        offset = function(lambda x, D=D: 8.0 + float(x.sum()) / D, lambda x, D=D: np.ones(3) / D, 0.0)
+        np.testing.assert_allclose(found((offset,), x, f=nothing).scales, [24.0])
+        np.testing.assert_allclose(found((offset,), x, f=nothing).sizes, 8.0 * D)
+    np.testing.assert_allclose(found(c, x, inner=Weighted(np.array([1e18, 1e18, 1.0])), f=nothing).scales, [1.0 + 2e-9])
     units = Weighted(np.array([1e18, 1.0, 1.0]))  # The first is of the order of 10⁻⁹.
     np.testing.assert_allclose(found(first, [0.0, 2.0, 4.0], inner=units).scales, [3e-9])
     assert found(c, np.ones(3), Box(1.0, 1.0)).length == 1.0
@@ -283,11 +318,11 @@ def test_displacements_in_any_unit(kind):
 
 
 def test_a_vector_takes_the_sizes_of_its_constraints_from_tangents():
-    """The largest change along four random directions, of a sum of parts: no more than the sum of their sizes."""
+    """The largest change along three random directions, of a sum of parts: no more than the sum of their sizes."""
     f, x, _, alone, vector = limits(1e-7)
     with adjoint.counting() as counts:
         several = found((vector,), x, f=f)
-        assert (counts.numeric, counts.solves) == (1, 2)
+        assert (counts.numeric, counts.solves) == (1, 1 + 3)
     one = found((alone,), x, f=f)
     assert 0.02 * one.scales[0] < several.scales[0] <= one.scales[0]
 

@@ -155,7 +155,7 @@ class AugmentedLagrangian:
         found = scaling(f, self._all, point, parts, self.bounds, self.inner)
         at = scaled(parts, point, found.scales)
         equal = self._equal(at)
-        rho = self.penalty or _first_penalty(at, equal, self.inner)
+        rho = self.penalty or _first_penalty(at, equal, self.inner, found.sizes)
         unsolved = _Subproblem(Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf, found.length)
         subproblem, inner = self._begun(f, at, unsolved)
         return _state(at, subproblem, inner, subproblem.remembered | packed(inner), 0, 1 + found.evaluations)
@@ -222,14 +222,14 @@ class AugmentedLagrangian:
         return replace(subproblem, penalized=Penalized(lam, penalty, old.equal), measure=measure)
 
 
-def _first_penalty(at: Measured, equal: Array, inner: InnerProduct) -> float:
+def _first_penalty(at: Measured, equal: Array, inner: InnerProduct, sizes: Array) -> float:
     """ρ = 2 |f| / ‖c₊‖², between 10⁻⁶ |f| and 10 |f|: the violation then costs |f|.
 
-    |f| is at least max|x_i ∂f/∂x_i|, for f may be zero by chance.
+    |f| is at least max|x_i ∂f/∂x_i|, for f may be zero by chance; sizes: in the place of x where that is zero.
     """
     violated = np.where(equal, at.values, np.maximum(at.values, 0.0))
     g = gradient_of(at.point)
-    size = max(abs(at.point.value), inner.largest(np.abs(at.point.x * g))) or inner.largest(np.abs(g)) or 1.0
+    size = max(abs(at.point.value), inner.largest(np.abs(at.point.x * g))) or inner.largest(sizes * np.abs(g)) or 1.0
     return size * float(np.clip(2.0 / max(dot(violated, violated), 1e-60), 1e-6, 10.0))
 
 

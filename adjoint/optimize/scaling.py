@@ -35,7 +35,7 @@ UNTOLD = 1e-12
 NARROWEST = 1e-6
 """Size of a variable whose start is zero, relative to the distance of its bounds, at least."""
 
-PROBES = 4
+PROBES = 3
 """Random directions along which a vector of constraints is differenced."""
 
 STEP = 1e-4
@@ -60,29 +60,35 @@ class Scaling:
 class Sizes:
     """How large the variables are. known: |x_j|, 0 where x_j is zero, (m,); guessed: a size for each, (m,).
 
-    A variable that is zero is taken to be as large as the middle of the others, in the inner product; where all are
-    zero, as |f| / |∂f/∂x_j|, within 10⁻⁶ and 1 of the distance of its bounds. No size is beyond that distance.
+    A variable that is zero is taken to be as large as the middle of the others, in the inner product. Where all are
+    zero they are as large as what changes f by |f|, or else a constraint by what it is away from its bound, within 10⁻⁶
+    and 1 of the distance of their bounds; without any of that as the distance of their bounds, or else 1 in the inner
+    product. No size is beyond that distance. told: whether x or f tells one.
     """
 
     known: Array
     guessed: Array
+    told: bool
 
     @classmethod
     def of(cls, x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
         """At the start, x; value, g: f and its gradient there."""
-        width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
+        width, unit = _width(x, bounds), _unit(x, inner)
         known = np.minimum(np.abs(x), width)
         known = np.where(np.isfinite(width) & (known <= UNTOLD * width), 0.0, known)
         if known.any():
-            unit = np.sqrt(inner.covector(np.ones_like(x))) if inner.diagonal else np.ones_like(x)
-            guess = np.median((unit * known)[known > 0.0]) / unit
-        else:
-            steepest = inner.largest(np.abs(g))
-            guess = np.full(x.shape, abs(value) / steepest if steepest > 0.0 else 0.0)
-            least = np.where(np.isfinite(width), NARROWEST * width, 0.0)
-            guess = np.where(guess > 0.0, np.maximum(guess, least), np.inf)
-        guess = np.minimum(guess, width)
-        return cls(known, np.where(known > 0.0, known, np.where(np.isfinite(guess), guess, 1.0)))
+            middle = float(np.median((unit * known)[known > 0.0]))
+            return cls(known, np.where(known > 0.0, known, np.minimum(middle / unit, width)), True)
+        length = _length(abs(value), g, unit, inner)
+        return cls(known, _within(length, width, unit), length > 0.0)
+
+    def refined(self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
+        """By what constraints are away from their bounds, and their gradients, where neither x nor f tells a size."""
+        unit = _unit(x, inner)
+        lengths = [length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0]
+        if self.told or not lengths:
+            return self
+        return Sizes(self.known, _within(float(np.median(lengths)), _width(x, bounds), unit), True)
 
     def directions(self, count: int) -> Array:
         """± the sizes, with random signs and magnitudes, (count, m)."""
@@ -91,12 +97,35 @@ class Sizes:
         return rng.choice([-1.0, 1.0], (count, size.size)) * rng.uniform(0.5, 1.0, (count, size.size)) * size
 
 
+def _width(x: Array, bounds: Box) -> Array:
+    """The distance of the bounds, (m,)."""
+    return np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
+
+
+def _unit(x: Array, inner: InnerProduct) -> Array:
+    """√M_jj, (m,): sizes times that can be compared; 1 for an M that is not diagonal."""
+    return np.sqrt(inner.covector(np.ones_like(x))) if inner.diagonal else np.ones_like(x)
+
+
+def _length(change: float, g: Array, unit: Array, inner: InnerProduct) -> float:
+    """The size of variables, times their units, by which one of them makes the change; 0 where that is not known."""
+    steepest = inner.largest(np.abs(g) / unit)
+    return change / steepest if steepest > 0.0 and change / steepest < np.inf else 0.0
+
+
+def _within(length: float, width: Array, unit: Array) -> Array:
+    """Sizes, (m,), of a length, within the distance of the bounds; of that, or 1, where the length is 0."""
+    bounded = np.isfinite(width)
+    if length > 0.0:
+        return np.minimum(np.maximum(length / unit, np.where(bounded, NARROWEST * width, 0.0)), width)
+    return np.where(bounded, width, 1.0 / unit)
+
+
 def reach(x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> float:
     """The largest |x_j|; where all are zero the largest size that f and the bounds tell, 1 without bounds."""
     if (largest := inner.largest(np.abs(x))) > 0.0:
         return largest
-    width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
-    sizes = np.where(np.isfinite(width), Sizes.of(x, value, g, bounds, inner).guessed, 0.0)
+    sizes = np.where(np.isfinite(_width(x, bounds)), Sizes.of(x, value, g, bounds, inner).guessed, 0.0)
     return inner.largest(sizes) or 1.0
 
 
@@ -114,51 +143,56 @@ def scaling(
     by far less than its bound, f is evaluated at another design, once. Raises ValueError, NonFinite for gradients.
     """
     sizes = Sizes.of(point.x, float(point.value), gradient_of(point), bounds, inner)
-    length = inner.norm(sizes.guessed)
-    length = length if 0.0 < length < np.inf else 1.0  # 0 where all variables are fixed.
     if not parts:
-        return Scaling(np.zeros(0), sizes.guessed, length, 0)
+        return Scaling(np.zeros(0), sizes.guessed, _positive(inner.norm(sizes.guessed)), 0)
     values, limits = np.concatenate([part.values for part in parts]), np.concatenate([part.bounds for part in parts])
     varies, size = np.abs(values - limits), np.abs(limits)
     # Within what c − bound is already: no gradient is needed to see that.
     unclear = (size > FAR * varies) | (size <= np.sqrt(ROUNDED) * np.maximum(np.abs(values), varies))
     ends = np.cumsum([part.values.size for part in parts])[:-1]
-    for index, (part, some, found) in enumerate(
-        zip(parts, np.split(unclear, ends), np.split(varies, ends), strict=True)
-    ):
-        if some.any():  # `found` is a view of `varies`.
-            np.maximum(found, _slopes(part, index, point, sizes, inner), out=found)
+    asked = [
+        (part, found, None if part.valued is None else row(part, index, point.x))
+        for index, (part, some, found) in enumerate(
+            zip(parts, np.split(unclear, ends), np.split(varies, ends), strict=True)
+        )
+        if some.any()
+    ]
+    sizes = sizes.refined([(float(found[0]), g) for _, found, g in asked if g is not None], point.x, bounds, inner)
+    for part, found, g in asked:  # `found` is a view of `varies`.
+        slopes = _probed(part, point, sizes) if g is None else _sized(g, sizes, inner)
+        np.maximum(found, slopes, out=found)
     evaluations = 0
     if np.any(unclear & ((varies == 0.0) | (size > FAR * varies))):
         evaluations, there = 1, _values(f, constraints, bounds.clip(point.x + sizes.directions(1)[0]), values)
         varies = np.where(unclear & np.isfinite(there), np.maximum(varies, np.abs(there - values)), varies)
     own = (size > ROUNDED * varies) & ((size <= FAR * varies) | (varies == 0.0))
     scales = np.where(own, size, varies)
-    return Scaling(np.where(scales > 0.0, scales, 1.0), sizes.guessed, length, evaluations)
+    scales = np.where(scales > 0.0, scales, 1.0)
+    return Scaling(scales, sizes.guessed, _positive(inner.norm(sizes.guessed)), evaluations)
 
 
-def _slopes(part: Told, index: int, point: Point, sizes: Sizes, inner: InnerProduct) -> Array:
-    """Σ_j size_j |∂c/∂x_j|, (k,): of the sizes known, or, where that is zero, of all."""
-    if part.valued is None:
-        assert isinstance(part.constraint, StateConstraints)
-        return _probed(part.constraint, point, sizes, part.values)
-    slopes = np.abs(row(part, index, point.x))
-    changes = [float(inner.total((size * slopes)[None])[0]) for size in (sizes.known, sizes.guessed)]
+def _positive(length: float) -> float:
+    """The length, 1 for one of zero: where bounds fix all variables."""
+    return length if 0.0 < length < np.inf else 1.0
+
+
+def _sized(g: Array, sizes: Sizes, inner: InnerProduct) -> Array:
+    """Σ_j size_j |∂c/∂x_j|, (1,): of the sizes known, or, where that is zero, of all."""
+    changes = [float(inner.total((size * np.abs(g))[None])[0]) for size in (sizes.known, sizes.guessed)]
     return np.array([changes[0] or changes[1]])
 
 
-def _probed(constraint: StateConstraints, point: Point, sizes: Sizes, values: Array) -> Array:
-    """What the constraints change by along random directions, at most, (k,): one block of tangent solves."""
-    v = sizes.directions(PROBES)
+def _probed(part: Told, point: Point, sizes: Sizes) -> Array:
+    """What a vector of constraints changes by along random directions, at most, (k,): a tangent solve for each."""
+    assert isinstance(part.constraint, StateConstraints)
+    function, found = part.constraint.function, np.zeros(part.values.shape)
     if not all(callable(getattr(each, "jvp", None)) for each in (point.solution, point.design)):
-        return np.zeros_like(values)
-    p_dot = np.stack([np.asarray(point.design.jvp(point.x, each)) for each in v])
-    u_dot = np.asarray(point.solution.jvp(p_dot.T))
-    found = np.zeros_like(values)
-    for j in range(PROBES):
-        u, p = STEP * u_dot[..., j], STEP * p_dot[j]
+        return found
+    for v in sizes.directions(PROBES):
+        p_dot = np.asarray(point.design.jvp(point.x, v))
+        u, p = STEP * np.asarray(point.solution.jvp(p_dot)), STEP * p_dot
         ahead, behind = (
-            np.asarray(constraint.function.values(point.solution.u + sign * u, point.p + sign * p)) for sign in (1, -1)
+            np.asarray(function.values(point.solution.u + sign * u, point.p + sign * p)) for sign in (1, -1)
         )
         found = np.fmax(found, np.abs(ahead - behind) / (2.0 * STEP))
     return np.where(np.isfinite(found), found, 0.0)
