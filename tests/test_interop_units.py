@@ -215,3 +215,17 @@ def test_a_vertex_is_a_solution(name):
         result = minimize(f, np.array([0.2, 0.3, 0.6]), method)
         assert result.status is Status.STATIONARY
         np.testing.assert_allclose(result.x, [0.0, 1.0, 1.0], atol=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", [adjoint.Lbfgs, adjoint.Bfgs, adjoint.SteepestDescent, adjoint.NewtonCg])
+@pytest.mark.parametrize("start", [(-1.2, 0.7), (0.0, 0.0)])
+def test_our_own_bounded_runs_have_no_unit_either(algorithm, start):
+    """Which bounds the first step meets is asked in the unit of x; a start at zero takes its size from f and the box."""
+    runs = []
+    for F, D in [(1.0, 1.0), *UNITS]:
+        box = Box(-2.0 * D, 0.8 * D)
+        result = adjoint.minimize(valley(F, D), np.array(start) * D, algorithm(bounds=box))
+        assert result.status is Status.STATIONARY
+        np.testing.assert_allclose(result.x / D, [0.8, 0.64], atol=2e-3)
+        runs.append(result.iterations)
+    assert max(runs) - min(runs) <= 2
