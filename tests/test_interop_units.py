@@ -220,7 +220,7 @@ def test_a_vertex_is_a_solution(name):
 @pytest.mark.parametrize("algorithm", [adjoint.Lbfgs, adjoint.Bfgs, adjoint.SteepestDescent, adjoint.NewtonCg])
 @pytest.mark.parametrize("start", [(-1.2, 0.7), (0.0, 0.0)])
 def test_our_own_bounded_runs_have_no_unit_either(algorithm, start):
-    """Which bounds the first step meets is asked in the unit of x; a start at zero takes its size from f and the box."""
+    """Which bounds the first step meets is asked in the unit of x; a start at zero has a size by f and the box."""
     runs = []
     for F, D in [(1.0, 1.0), *UNITS]:
         box = Box(-2.0 * D, 0.8 * D)
