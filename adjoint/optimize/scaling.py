@@ -26,8 +26,8 @@ from .state_constraints import StateConstraints
 FAR = 30.0
 """A bound that is so many times what c varies by is no scale of c: c(x) ≤ 10⁶ for a c of 10⁶ + x."""
 
-ROUNDED = 1e-12
-"""A bound below this, relative to what c varies by, is zero but for rounding."""
+ROUNDED = 1e-9
+"""A bound below this, relative to what c varies by, is zero but for rounding: c is not known to a millionth of it."""
 
 UNTOLD = 1e-12
 """A variable below this, relative to the distance of its bounds, is zero: its size is not known."""
