@@ -81,6 +81,21 @@ def test_no_unit_of_f_x_or_c_changes_the_run(name):
         np.testing.assert_allclose(result.state.multipliers / (F * 4.5), [2.0], atol=1e-3)
 
 
+@pytest.mark.parametrize("offset", [1e3, 1e5, 1e6])
+def test_a_design_with_an_offset_is_not_as_large_as_that(offset):
+    """Coordinates of a map: all of x₀ ≤ x₁ happens in their last digits, and so does x₀ ≤ offset + 1.5."""
+    f = ScalarFunction(lambda x: bowl(1.0)(x - offset).value, lambda x: bowl(1.0)(x - offset).gradient)
+    constraints = LinearConstraint(DIFFERENCE, 0.0), LinearConstraint(np.array([1.0, 0.0]), offset + 1.5)
+    for run, algorithm in (
+        (adjoint.minimize, AugmentedLagrangian(Lbfgs(), constraints)),
+        (interop_minimize, SLSQP(constraints)),
+        (adjoint.minimize, Gcmma(constraints, Box(offset - 10.0, offset + 10.0))),
+    ):
+        result = run(f, START + offset, algorithm)
+        assert result.status is Status.STATIONARY
+        np.testing.assert_allclose(result.x - offset, 1.5, atol=1e-2)
+
+
 @pytest.mark.parametrize("number", PROGRAMS)
 @pytest.mark.parametrize("units", [(1e-9, 1e9, 1e-12), (1e12, 1e-12, 1e12)])
 def test_published_optima_are_found_in_any_unit(number, units):

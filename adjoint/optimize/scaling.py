@@ -32,6 +32,12 @@ ROUNDED = 1e-9
 UNTOLD = 1e-12
 """A variable below this, relative to the distance of its bounds, is zero: its size is not known."""
 
+OFFSET = 1e3
+"""A design so many times as long as what changes f by |f| has an offset: its length tells no size."""
+
+LEAST = 1e-4
+"""The part of such a design that is taken for its size, at least: f may be small at the start by chance."""
+
 NARROWEST = 1e-6
 """Size of a variable whose start is zero, relative to the distance of its bounds, at least."""
 
@@ -63,7 +69,8 @@ class Sizes:
     A variable that is zero is taken to be as large as the middle of the others, in the inner product. Where all are
     zero they are as large as what changes f by |f|, or else a constraint by what it is away from its bound, within 10⁻⁶
     and 1 of the distance of their bounds; without any of that as the distance of their bounds, or else 1 in the inner
-    product. No size is beyond that distance. told: whether x or f tells one.
+    product. No size is beyond that distance. Where f would change by |f| on far less than a thousandth of x, x has an
+    offset, as coordinates of a map have, and a part of it is its size. told: whether x or f tells one.
     """
 
     known: Array
@@ -78,7 +85,9 @@ class Sizes:
         known = np.where(np.isfinite(width) & (known <= UNTOLD * width), 0.0, known)
         if known.any():
             middle = float(np.median((unit * known)[known > 0.0]))
-            return cls(known, np.where(known > 0.0, known, np.minimum(middle / unit, width)), True)
+            guessed = np.where(known > 0.0, known, np.minimum(middle / unit, width))
+            share = _share(value, inner.dual_norm(g), inner.norm(guessed))
+            return cls(share * known, share * guessed, True)
         length = _length(abs(value), g, unit, inner)
         return cls(known, _within(length, width, unit), length > 0.0)
 
@@ -111,6 +120,13 @@ def _length(change: float, g: Array, unit: Array, inner: InnerProduct) -> float:
     """The size of variables, times their units, by which one of them makes the change; 0 where that is not known."""
     steepest = inner.largest(np.abs(g) / unit)
     return change / steepest if steepest > 0.0 and change / steepest < np.inf else 0.0
+
+
+def _share(value: float, steepness: float, length: float) -> float:
+    """The part of a design of that length that is its size; steepness: the dual norm of ∇f."""
+    if not (value != 0.0 and steepness > 0.0 and length > 0.0):
+        return 1.0
+    return float(np.clip(OFFSET * abs(value) / steepness / length, LEAST, 1.0))
 
 
 def _within(length: float, width: Array, unit: Array) -> Array:
