@@ -8,8 +8,9 @@ import numpy as np
 from ..arrays import Array, dot
 from ..reduced import Point
 from .bounds import Box
-from .constraints import Constraint, excess
+from .constraints import Constraint
 from .evaluation import attempt
+from .excess import excess
 from .sampling import STEPS, Samples, directions
 from .state import Function, State
 
@@ -44,16 +45,22 @@ def require_derivative(f: Function, state: State, bounds: Box, constraints: Sequ
         ray.require(_value, state.value, state.gradient, "the gradient")
     if not constraints or (here := state.point or attempt(f, state.x)) is None:
         return
-    near = [[None if point is None else excess(constraints, point).values for point in ray.points] for ray in rays]
-    at = excess(constraints, here)
-    for i, (value, row) in enumerate(zip(at.values, at.gradients, strict=True)):
+    # c itself, for its rounding is relative to c: beside a bound nearby that would not be seen.
+    unscaled = np.ones(len(constraints))
+
+    def told(point: Point) -> Array:
+        return np.concatenate([part.values for part in excess(constraints, point, unscaled).parts])
+
+    near = [[None if point is None else told(point) for point in ray.points] for ray in rays]
+    at = excess(constraints, here, unscaled)
+    for i, (part, row) in enumerate(zip(at.parts, at.gradients, strict=True)):
 
         def read(point: Point, i: int = i) -> float:
-            return float(excess(constraints, point).values[i])
+            return float(told(point)[i])
 
         for ray, known in zip(rays, near, strict=True):
             values = np.array([np.nan if each is None else each[i] for each in known])
-            ray.require_known(values, read, float(value), row, f"the gradient of constraint {i}")
+            ray.require_known(values, read, float(part.values[0]), row, f"the gradient of constraint {i}")
 
 
 @dataclass(frozen=True, eq=False)
