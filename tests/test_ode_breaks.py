@@ -607,3 +607,39 @@ def test_no_time_derivative_is_evaluated_where_nobody_asks_for_one():
     trajectory.sensitivities(np.ones((1, 4)), times=False)
     with pytest.raises(AssertionError, match="asked for"):
         trajectory.sensitivities(np.ones((1, 4)))
+
+
+# --- what the evidence says ---
+
+
+@adaptive
+def test_a_jump_that_no_step_ends_on_is_said_in_the_evidence(method):
+    field = adjoint.complex_step_field(lambda t, u, p: -p[0] * u + (p[1] if t > 1.3 else 0.0), n=1, m=2)
+    options = {"t": (0.0, 4.0), "method": METHODS[method]}
+    evidence = adjoint.OdeProblem(field, np.zeros(1), **options).solve([0.5, 2.0]).evidence
+    assert len(evidence.notes) == 1
+    assert "jump or to kink at t = 1.3" in evidence.notes[0]
+    assert evidence.notes[0] in str(evidence)
+    named = adjoint.OdeProblem(field, np.zeros(1), breaks=np.array([1.3]), **options).solve([0.5, 2.0])
+    assert named.evidence.notes == ()
+
+
+@adaptive
+def test_parameters_on_which_no_step_depends_are_named_in_the_evidence(method):
+    trajectory = switching(method, breaks=np.array([1.3]), rtol=1e-6, atol=1e-9).solve(SWITCH)
+    assert trajectory.evidence.notes == ()
+    trajectory.vjp(np.ones((1, 1)))
+    (note,) = trajectory.evidence.notes
+    assert "exactly zero for p[2]:" in note
+    assert "comparisons" in note
+    trajectory = switching(method, rtol=1e-6, atol=1e-9).solve(SWITCH)
+    trajectory.vjp(np.ones((1, 1)))
+    assert trajectory.evidence.notes == ()
+
+
+@pytest.mark.parametrize("method", ["Radau5", "Radau9"])
+def test_infinite_rates_that_no_stage_sees_are_said_in_the_evidence(method):
+    field = adjoint.complex_step_field(RATES["root"], n=1, m=1)
+    trajectory = adjoint.OdeProblem(field, np.ones(1), (0.0, 1.0), method=METHODS[method]).solve([0.5])
+    assert np.isfinite(trajectory.sensitivities(np.ones((1, 1))).t0)
+    assert any("infinite at t = 0" in note for note in trajectory.evidence.notes)
