@@ -225,13 +225,13 @@ class Circuit:
 
 def circuit(method, n, side, drive, **options):
     M = sparse.csc_array(sparse.diags_array(np.tile([1.0, 0.0], n // 2)))
-    options = {"rtol": 1e-8, "atol": 1e-10, "observe": np.array([0.5, 1.0]), "mass": M} | options
+    options = {"rtol": 1e-8, "atol": 1e-10, "observe": np.array([0.5, 1.0]), "mass": M, "consistent": True} | options
     if method in FIXED:
         options["grid"] = np.linspace(0.0, 1.0, 41)
     start = np.tile([0.3, 1.0 + 0.4 * 0.3], n // 2)
-    return adjoint.OdeProblem(
-        Circuit(n, side), start, (0.0, 1.0), method=METHODS[method], consistent=True, **options
-    ), np.array([drive, 0.8, 0.4])
+    return adjoint.OdeProblem(Circuit(n, side), start, (0.0, 1.0), method=METHODS[method], **options), np.array(
+        [drive, 0.8, 0.4]
+    )
 
 
 @pytest.mark.parametrize("drive", [2.0, 1.0])
