@@ -34,7 +34,7 @@ class Dirichlet:
     values: Array | Vector
 
     def __post_init__(self) -> None:
-        fixed = np.asarray(self.fixed)
+        fixed = np.array(self.fixed)  # A copy: solutions refer to it.
         if fixed.size == 0:
             raise ValueError("Dirichlet: no unknown is fixed; leave `dirichlet` out")
         if fixed.dtype.kind not in "iu" or fixed.ndim != 1:

@@ -11,7 +11,7 @@ from .arrays import Array
 from .dirichlet import Constrained, Dirichlet, less, within
 from .factor import Counts, Factorization, lu
 from .factor.counting import collecting, phase
-from .factor.matrix import SparseMatrix, as_csc, as_right_hand_side
+from .factor.matrix import SparseMatrix, as_csc, as_right_hand_side, owned
 from .matrices import Constant, ConstantVector
 from .parameters import as_parameters
 from .residual import Matrix, Residual, Vector
@@ -91,10 +91,11 @@ class LinearProblem:
         TypeError where A(p), b(p) or p have the wrong shape or type, NonFinite where they hold nan or inf.
         """
         p = as_parameters(p)
+        p.setflags(write=False)  # The user's functions will see it.
         counts = Counts()
         with collecting(counts):
             with phase("assembly"):
-                A = as_csc(self._equation.A(p))
+                A = owned(as_csc(self._equation.A(p)))
                 rhs = as_right_hand_side(self._equation.b(p), A.shape[0])
             inverse = within(self.dirichlet, A, lambda free: Remembering(Recombining(self.factorize(free))))
             if self.dirichlet is not None:

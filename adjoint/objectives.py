@@ -25,12 +25,15 @@ class Objective(Protocol):
 
 
 def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, Array]:
-    """(ū, p̄) of any objective as arrays of the shapes of u and p; raises ValueError or TypeError for others."""
+    """(ū, p̄) of any objective as arrays of the shapes of u and p, copies: an objective may fill its own ones again.
+
+    Raises ValueError or TypeError for other shapes and types.
+    """
     u_bar, p_bar = objective.gradients(u, p)
     name = type(objective).__name__
     if np.shape(u_bar) != u.shape:
         raise ValueError(f"{name}: gradients returned u_bar of shape {np.shape(u_bar)}, expected {u.shape}")
-    return np.asarray(u_bar), as_cotangent(p_bar, p, f"{name}: gradients returned p_bar, which")
+    return np.array(u_bar), as_cotangent(p_bar, p, f"{name}: gradients returned p_bar, which")
 
 
 def _require_shape(what: str, got: tuple[int, ...], u: Array) -> None:

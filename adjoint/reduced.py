@@ -75,6 +75,7 @@ class Point:
         with phase("design"):
             g = self._pulled_back(self._by_p)
         self._require_finite(g, "gradient")
+        g.setflags(write=False)  # It is remembered.
         return g
 
     @cached_property
@@ -237,6 +238,7 @@ class Reduced:
         Raises what the design map, the problem and the objective raise; NonFinite for nan and inf.
         """
         x = as_parameters(x, "x")
+        x.setflags(write=False)  # The user's functions will see it, and the gradient is that at x.
         with phase("design"):
             p = as_parameters(self.design(x), "the design map's p")
         return _point(x, p, self.problem.solve(p), self.objective, self.design, None)

@@ -40,7 +40,7 @@ class Composed:
         """What each stage is applied to."""
         points = [x]
         for stage in self._stages[:-1]:
-            points.append(stage(points[-1]))
+            points.append(np.array(stage(points[-1])))  # A copy: a map may stand in it twice, and return one array.
         return points
 
     def __call__(self, x: Array) -> Array:
@@ -63,7 +63,7 @@ class Composed:
         """φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄, (m_x,), for two; raises TypeError for a map without `second`."""
         points, rates = self._points(x), [x_dot]
         for stage, at in zip(self._stages[:-1], points, strict=False):
-            rates.append(stage.jvp(at, rates[-1]))
+            rates.append(np.array(stage.jvp(at, rates[-1])))
         change = of_map(self._stages[-1], points[-1], p_bar, rates[-1])
         for k in reversed(range(len(points) - 1)):
             p_bar = self._stages[k + 1].vjp(points[k + 1], p_bar)

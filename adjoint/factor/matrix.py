@@ -43,6 +43,17 @@ def as_csc(A: SparseMatrix | Array) -> sparse.csc_array:
     return csc
 
 
+def owned(A: sparse.csc_array) -> sparse.csc_array:
+    """A copy of A in canonical format, in arrays that no user's object can write to later.
+
+    A solution solves with its matrix, and verifies with it, long after the user's function may have filled the same
+    arrays for another p. The copy takes a thousandth of a factorization.
+    """
+    copied = sparse.csc_array((A.data.copy(), A.indices.copy(), A.indptr.copy()), shape=A.shape)
+    copied.has_canonical_format = True
+    return copied
+
+
 def finite_sum(v: Array) -> bool:
     """Whether Σ v is finite; if so, every entry is."""
     with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
-from ..factor.matrix import SparseMatrix, as_csc
+from ..factor.matrix import SparseMatrix, as_csc, owned
 from ..residual import Matrix
 from ..second import of_matrix
 from .affine import Constant
@@ -65,7 +65,7 @@ class Combination:
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(p), (n, n), on the union of the patterns."""
-        matrices = [as_csc(A(p)) for _, A in self._pairs]
+        matrices = [owned(as_csc(A(p))) for _, A in self._pairs]  # Terms may share the arrays that they fill.
         if len({A.shape for A in matrices}) != 1:
             raise ValueError(f"Combination: got shapes {[A.shape for A in matrices]}, expected all the same")
         known = self._memory.of(matrices)

@@ -11,7 +11,7 @@ from ..dirichlet import Bordered, Constrained, Dirichlet, within
 from ..factor import Factorization, InaccurateSolve, NotPositiveDefinite, SingularMatrix
 from ..factor.counting import phase
 from ..factor.krylov import Krylov
-from ..factor.matrix import as_csc, finite_sum
+from ..factor.matrix import as_csc, finite_sum, owned
 from ..nearby import Nearby
 from ..residual import Residual
 from ..span import Inverse
@@ -92,10 +92,7 @@ class System:
         if A.shape[0] != u.size:
             raise ValueError(f"the Jacobian has shape {A.shape}, expected ({u.size}, {u.size})")
         self._require_real("Jacobian", A.dtype, u)
-        # A copy of the entries: physics that fills one matrix again and again would change what has been factored.
-        kept = sparse.csc_array((A.data.copy(), A.indices, A.indptr), shape=A.shape)
-        kept.has_canonical_format = True
-        return kept
+        return owned(A)  # Physics that fills one matrix again and again would change what has been factored.
 
     def _require_real(self, what: str, dtype: np.dtype[np.generic], u: Array) -> None:
         if dtype.kind == "c" and u.dtype.kind != "c":

@@ -71,7 +71,7 @@ class AtDesign:
     @cached_property
     def gradient(self) -> Array:
         """dc/dx, (m,)."""
-        return self.constraint.gradient(self.x)
+        return np.array(self.constraint.gradient(self.x))  # A copy: it is remembered.
 
 
 @dataclass(frozen=True, eq=False)

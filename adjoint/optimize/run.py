@@ -36,7 +36,7 @@ def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
     """
     state = algorithm.start(f, x)
     while True:
-        yield state
+        yield shown_state(state)
         if state.ending is None:
             state = algorithm.advance(f, state)
 
@@ -179,7 +179,7 @@ class _Run:
 
     def _note(self, at: Checkpoint, observers: Sequence[Observer]) -> None:
         if at.state.ending is None or at.state.iteration == 0:
-            shown = _read_only(at.state)
+            shown = shown_state(at.state)
             for observe in observers:
                 observe(shown)
         if self.file is not None:
@@ -234,8 +234,20 @@ def _stored(state: State) -> State:
     return replace(state, value=float(state.value), memory=memory)
 
 
-def _read_only(state: State) -> State:
-    """The state with a design and a gradient that observers cannot change."""
-    x, gradient = state.x.view(), state.gradient.view()
-    x.flags.writeable = gradient.flags.writeable = False
-    return replace(state, x=x, gradient=gradient)
+def shown_state(state: State) -> State:
+    """The state in arrays that whoever is shown it cannot change: the algorithm goes on from them."""
+    return replace(
+        state,
+        x=_view(state.x),
+        gradient=_view(state.gradient),
+        constraints=_view(state.constraints),
+        multipliers=_view(state.multipliers),
+        rejected=_view(state.rejected),
+        memory={name: _view(array) for name, array in state.memory.items()},
+    )
+
+
+def _view(array: Array) -> Array:
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
