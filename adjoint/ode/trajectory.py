@@ -1,5 +1,6 @@
 """The solution of an initial value problem, and the derivatives of what was computed."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from scipy.sparse.linalg import LinearOperator
 from ..arrays import Array
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
+from ..recurrence.storage import sweeps_alone
 from .cotangents import Bars, as_bars, as_direction, require_finite
 from .evidence import OdeEvidence, evidence_of
 from .jacobian import Jacobian, by_counts
@@ -82,6 +84,12 @@ class Trajectory:
         t0_bar, tf_bar = (bars.shaped(landing[None])[0] for landing in (landings[0], landings[-1]))
         return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), t0_bar, tf_bar, bars.shaped(times))
 
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """See `Store.sweeping`."""
+        return self.sweeps.alone
+
+    @sweeps_alone
     def _swept(self, bars: Bars, timed: bool) -> tuple[Array, Array, Array, Array]:
         """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times inside of steps (K, j))."""
         sweeps, j = self.sweeps, bars.u.shape[2]
@@ -113,6 +121,7 @@ class Trajectory:
             p_bar[:, j] = as_cotangent(g, self.p, "the vjp of u0")
         return p_bar
 
+    @sweeps_alone
     def adjoint(self, u_bar: Array, q_bar: Array | None = None) -> Array:
         """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n), or (N + 1, n, j): what J gains if the state is moved there.
 
@@ -127,6 +136,7 @@ class Trajectory:
                 lam[k] += bars.u[place]
         return lam[..., 0] if bars.single else lam
 
+    @sweeps_alone
     def accumulation(self, u_bar: Array, q_bar: Array | None = None) -> Array:
         """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them.
 

@@ -1,6 +1,7 @@
 """The states of a recurrence, and the derivative of p ↦ (u_k)."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..factor.counting import collecting, phase
 from ..parameters import as_parameters
 from .chain import Chain
 from .records import Record
-from .storage import Store, Usage
+from .storage import Store, Usage, sweeps_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,8 @@ class RecurrenceSolution:
 
     observe: their numbers, (K,); p: (m,). Made by `RecurrenceProblem.solve`. A derivative is one sweep through the
     steps, backward or forward, for any number of objectives or directions; states that were not kept are computed
-    again, bit for bit. Not for several threads at once.
+    again, bit for bit. Several threads may use it at once; where only checkpoints are kept their sweeps wait for each
+    other.
     """
 
     u: Array
@@ -128,6 +130,12 @@ class RecurrenceSolution:
         blocks = np.moveaxis(u_bar if u_bar.ndim == 3 else u_bar[..., None], 2, 0)
         return (blocks if self.u.dtype.kind == "c" else blocks.real).astype(self.u.dtype)
 
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """See `Store.sweeping`."""
+        return self._store.sweeping()
+
+    @sweeps_alone
     def _reverse(self, blocks: Array, keep: Callable[[list[Array]], None]) -> tuple[Array, Array]:
         """dJ/dp, (j, m), and λ_0, (j, n), of ū, (j, K, n); `keep` is shown each λ_k."""
         chain, rows = self._chain, {int(k): row for row, k in enumerate(self.observe)}
@@ -151,6 +159,7 @@ class RecurrenceSolution:
                 p_bar[c] += chain.start_pulled_back(column)
         return p_bar, np.array(lam).reshape(blocks.shape[::2])
 
+    @sweeps_alone
     def _forward(self, directions: list[Array]) -> Array:
         """(du/dp) ṗ for each direction, (K, n, j)."""
         chain, wanted, seen = self._chain, set(self.observe.tolist()), []
