@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from .arrays import Array, Trans
+from .arrays import Array, Portable, Trans
 from .factor import Evidence
 from .factor.accuracy import product
 from .factor.matrix import as_right_hand_side
@@ -22,7 +22,7 @@ from .span import Inverse
 
 
 @dataclass(frozen=True, eq=False)
-class Dirichlet:
+class Dirichlet(Portable):
     """Which unknowns are given, and their values g.
 
     fixed: distinct indices, (d,). values: g, an array (d,), or a Vector p ↦ g(p); one column serves all load

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from .arrays import Array
+from .arrays import Array, Portable
 from .dirichlet import Constrained, Dirichlet, less, within
 from .factor import Counts, Factorization, lu
 from .factor.counting import collecting, phase
@@ -50,7 +50,7 @@ class LinearResidual:
 
 
 @dataclass(frozen=True, eq=False)
-class LinearProblem:
+class LinearProblem(Portable):
     """A(p) u = b(p): one factorization gives u, and with it every derivative.
 
     A: a Matrix, or a sparse matrix that does not depend on p. b: a Vector, or an array (n,), or (n, k) for k

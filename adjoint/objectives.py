@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .arrays import Array, dot
+from .arrays import Array, Portable, dot
 from .factor.matrix import SparseMatrix
 from .matrices.vectors import ConstantVector
 from .parameters import as_cotangent
@@ -62,7 +62,7 @@ class LinearFunctional:
 
 
 @dataclass(frozen=True, eq=False)
-class Compliance:
+class Compliance(Portable):
     """J = Re(bᴴ u), the work of the load b on the displacements it causes, summed over the load cases.
 
     load: an array of the state's shape, or the Vector b(p) of the problem, whose derivative is then included.

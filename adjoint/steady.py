@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from .arrays import Array
+from .arrays import Array, Local
 from .derivative import Derivative
 from .factor import Counts, Evidence, NonFinite
 from .factor.counting import collecting, phase
@@ -17,7 +17,7 @@ from .span import Inverse
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SteadySolution:
+class SteadySolution(Local):
     """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator (docs/math.md, eqs. 2–4).
 
     u: (n,), or (n, k) for k load cases; p: (m,); inverse: that of ∂R/∂u. Made by a problem's `solve`.

@@ -1,4 +1,4 @@
-"""What a solution keeps is its own: later calls of the user's objects, which may refill their arrays, change nothing."""
+"""What a solution keeps is its own: later calls of the user's objects, which may refill arrays, change nothing."""
 
 import numpy as np
 import pytest
@@ -151,7 +151,9 @@ def test_a_nonlinear_solution_outlives_refilled_jacobians(name):
     np.testing.assert_allclose(first.jvp(p), expected.jvp(p), rtol=1e-8, atol=1e-11)
 
 
-@pytest.mark.parametrize("method", [adjoint.ESDIRK4(), adjoint.Radau5(), adjoint.Tsit5()], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    "method", [adjoint.ESDIRK4(), adjoint.Radau5(), adjoint.Tsit5()], ids=lambda m: type(m).__name__
+)
 def test_a_trajectory_outlives_a_refilled_mass_matrix(method):
     def field():
         return adjoint.complex_step_field(lambda t, u, p: -p[0] * u + p[1] + p[2] * t, n=N, m=M)

@@ -1,4 +1,4 @@
-"""States kept for the sweeps: no damaged file goes unnoticed, threads share a solution, a failed sweep leaves it whole."""
+"""States kept for the sweeps: damaged files are found, threads share a solution, a failed sweep leaves it whole."""
 
 import threading
 
@@ -80,7 +80,9 @@ def test_a_damaged_header_of_a_trajectory_s_state_is_found(tmp_path):
         kept.vjp(np.ones((1, N)))
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 3)), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3) * 1j])
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 3)), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3) * 1j]
+)
 def test_states_come_back_from_files_as_they_were(tmp_path, array):
     from adjoint.recurrence.disk import OnDisk
 

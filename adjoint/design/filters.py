@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 from scipy.fft import irfftn, next_fast_len, rfftn
 from scipy.spatial import KDTree
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 from ..factor import Factorization, cholesky
 from ..factor.matrix import SparseMatrix
 from ..parameters import require_length
@@ -36,7 +36,7 @@ def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
 
 
 @dataclass(frozen=True, eq=False)
-class DensityFilter:
+class DensityFilter(Portable):
     """p_i = Σ_j H_ij v_j x_j / Σ_j H_ij v_j with H_ij = max(0, r − |c_i − c_j|) (docs/math.md, eq. 15).
 
     centres: (m, d) of the elements; radius: r, in the unit of the centres; at most a neighbour's distance
@@ -86,7 +86,7 @@ class DensityFilter:
 
 
 @dataclass(frozen=True, eq=False)
-class ConvolutionFilter:
+class ConvolutionFilter(Portable):
     """The density filter of a regular grid, by fast Fourier transforms: its cost does not grow with the radius.
 
     shape: of the densities as an array in C order, m = Π shape; spacing: edge lengths along its axes; radius: r, in
@@ -153,7 +153,7 @@ class ConvolutionFilter:
 
 
 @dataclass(frozen=True, eq=False)
-class HelmholtzFilter:
+class HelmholtzFilter(Portable):
     """p = v⁻¹ Tᵀ K⁻¹ T x, where K discretizes −R²∇² + 1 with natural boundary conditions (docs/math.md, eq. 16).
 
     K: (n, n), symmetric positive definite, stiffness R²∫∇Nᵀ∇N plus mass ∫NᵀN. T: (n, m), T_ie = ∫_e N_i, from

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 from ..second import of_map
 
 
@@ -24,7 +24,7 @@ class DesignMap(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Composed:
+class Composed(Portable):
     """φ(x) = then(first(x)), written `first >> then`."""
 
     first: DesignMap

@@ -1,6 +1,8 @@
 """Direct factorizers: one symbolic analysis per sparsity pattern, one factorization per matrix."""
 
+import importlib
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -119,6 +121,10 @@ class Direct:
             del self._memory[REMEMBERED:]
         return known
 
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """Without analyses; those of this package by their names, being one for each process."""
+        return _by_name(self) or (Direct, (self.label, self.symmetry, self.analyse, self.missing))
+
     def forget(self) -> None:
         """Drop the remembered analyses (they may hold tens of megabytes at 10⁶ unknowns)."""
         with self._lock:
@@ -151,7 +157,22 @@ class Fastest:
                 raise
         return careful(A)
 
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """As that of `Direct`."""
+        return _by_name(self) or (Fastest, (self.label, self.candidates))
+
     def forget(self) -> None:
         """Drop the remembered analyses of all candidates."""
         for direct in self.candidates:
             direct.forget()
+
+
+def _by_name(factorizer: object) -> tuple[Callable[..., object], tuple[object, ...]] | None:
+    """How a pickle finds a factorizer of this package again; None for others."""
+    names = [name for name, value in vars(sys.modules[__package__]).items() if value is factorizer]
+    return (_named, (names[0],)) if names else None
+
+
+def _named(name: str) -> object:
+    """The factorizer of this package by its name."""
+    return getattr(importlib.import_module(__package__), name)

@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 import threadpoolctl
 from scipy.sparse.linalg import LinearOperator, onenormest
 
-from ..arrays import Array, Trans
+from ..arrays import Array, Local, Trans
 from .accuracy import (
     ACCEPT_ROW,
     HOPELESS,
@@ -41,7 +41,7 @@ class _Log:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Factorization:
+class Factorization(Local):
     """A factored matrix: A u = b, Aᵀ u = b and Aᴴ u = b, each solution verified by its backward error.
 
     A: (n, n) csc_array, as it was factored; not to be written to. factors: the backend's. symmetry: as
@@ -49,6 +49,8 @@ class Factorization:
     refused. name: for messages. counts: of its own work, going on with each solve. Made by `lu`, `cholesky`, `ldl`,
     `cg`, `gmres`, …
     """
+
+    portable = "the matrix and the factorizer, and factor there"
 
     A: sparse.csc_array
     factors: Factors

@@ -128,6 +128,43 @@ class Krylov:
         return Factorization(A, _Iterative(A, approximation, self, name), self.symmetry, accuracy, name, counts)
 
 
+@dataclass(frozen=True)
+class _ConjugateGradients:
+    """An `Iteration`: SciPy's cg."""
+
+    max_iterations: int
+
+    def __call__(self, A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
+        steps: list[None] = []
+        u, _ = scipy_cg(
+            A, b, rtol=tolerance, atol=0.0, maxiter=self.max_iterations, M=M, callback=lambda u: steps.append(None)
+        )
+        return u, len(steps)
+
+
+@dataclass(frozen=True)
+class _MinimalResiduals:
+    """An `Iteration`: SciPy's gmres, restarted."""
+
+    max_iterations: int
+    restart: int
+
+    def __call__(self, A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
+        steps: list[None] = []
+        u, _ = scipy_gmres(
+            A,
+            b,
+            rtol=tolerance,
+            atol=0.0,
+            restart=min(self.restart, b.size, self.max_iterations),
+            maxiter=max(1, self.max_iterations // self.restart),
+            M=M,
+            callback=lambda norm: steps.append(None),
+            callback_type="pr_norm",
+        )
+        return u, len(steps)
+
+
 def _require_tolerances(rtol: float, adjoint_rtol: float, max_iterations: int) -> None:
     for name, tolerance in (("rtol", rtol), ("adjoint_rtol", adjoint_rtol)):
         if not 0.0 < tolerance < 1.0:
@@ -149,16 +186,8 @@ def cg(
     symmetric positive definite. adjoint_rtol: for transposed solves.
     """
     _require_tolerances(rtol, adjoint_rtol, max_iterations)
-
-    def iterate(A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
-        steps: list[None] = []
-        u, _ = scipy_cg(
-            A, b, rtol=tolerance, atol=0.0, maxiter=max_iterations, M=M, callback=lambda u: steps.append(None)
-        )
-        return u, len(steps)
-
     remedy = "Usual causes: A is not positive definite (use adjoint.gmres, ldl), or the preconditioner is too weak:"
-    return Krylov("CG", "hermitian", iterate, preconditioner, rtol, adjoint_rtol, remedy)
+    return Krylov("CG", "hermitian", _ConjugateGradients(max_iterations), preconditioner, rtol, adjoint_rtol, remedy)
 
 
 def gmres(
@@ -177,21 +206,6 @@ def gmres(
     _require_tolerances(rtol, adjoint_rtol, max_iterations)
     if restart < 1:
         raise ValueError(f"got restart={restart}, expected at least 1")
-
-    def iterate(A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
-        steps: list[None] = []
-        u, _ = scipy_gmres(
-            A,
-            b,
-            rtol=tolerance,
-            atol=0.0,
-            restart=min(restart, b.size, max_iterations),
-            maxiter=max(1, max_iterations // restart),
-            M=M,
-            callback=lambda norm: steps.append(None),
-            callback_type="pr_norm",
-        )
-        return u, len(steps)
-
     remedy = f"Usual causes: restart={restart} is too short, A is close to singular, or the preconditioner is too weak:"
-    return Krylov("GMRES", "none", iterate, preconditioner, rtol, adjoint_rtol, remedy)
+    iteration = _MinimalResiduals(max_iterations, restart)
+    return Krylov("GMRES", "none", iteration, preconditioner, rtol, adjoint_rtol, remedy)

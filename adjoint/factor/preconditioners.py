@@ -44,7 +44,12 @@ class _Diagonal:
 def jacobi() -> Preconditioner:
     """M = diag(A)⁻¹: free, and right for mass matrices and diagonally dominant systems."""
 
-    def make(A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
+    return _Jacobi()
+
+
+@dataclass(frozen=True)
+class _Jacobi:
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         diagonal = A.diagonal()
         zeros = np.flatnonzero(diagonal == 0.0)
         if zeros.size:
@@ -53,8 +58,6 @@ def jacobi() -> Preconditioner:
                 f"({zeros.size} such). Use adjoint.ilu, or a direct factorizer: adjoint.lu, adjoint.ldl."
             )
         return _Diagonal("Jacobi", 1.0 / diagonal)
-
-    return make
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,16 +76,22 @@ def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
     entries of A are kept. Li & Shao (2011), ACM Trans. Math. Softw. 37, 43.
     """
 
-    def make(A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
+    return _IncompleteLU(drop_tolerance, fill)
+
+
+@dataclass(frozen=True)
+class _IncompleteLU:
+    drop_tolerance: float
+    fill: float
+
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         require_full_structure(A)
         narrow = sparse.csc_array((A.data, A.indices.astype(np.intc), A.indptr.astype(np.intc)), shape=A.shape)
         try:
-            lu = spilu(narrow, drop_tol=drop_tolerance, fill_factor=fill)
+            lu = spilu(narrow, drop_tol=self.drop_tolerance, fill_factor=self.fill)
         except RuntimeError as error:
             raise singular(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", f"met a zero pivot ({error})") from error
         return _Incomplete(f"incomplete LU (SciPy {scipy.__version__})", lu)
-
-    return make
 
 
 @cache
@@ -163,11 +172,19 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
     if reason := missing_amg():
         raise BackendMissing(f"amg: {reason}")
 
-    def make(A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
+    return _Aggregation(near_nullspace, threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class _Aggregation:
+    near_nullspace: Array | None
+    threshold: float
+
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         import pyamg
 
         n = A.shape[0]
-        modes = np.ones((n, 1)) if near_nullspace is None else near_nullspace
+        modes = np.ones((n, 1)) if self.near_nullspace is None else self.near_nullspace
         if modes.ndim != 2 or modes.shape[0] != n:
             raise ValueError(f"got a near-nullspace of shape {modes.shape}, expected ({n}, k)")
         require_full_structure(A)
@@ -177,7 +194,7 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
             sparse.csr_matrix((rows.data, rows.indices.astype(np.intc), rows.indptr.astype(np.intc)), shape=A.shape),
             B=modes.astype(A.dtype),
             symmetry="hermitian" if hermitian else "nonsymmetric",
-            strength=("symmetric", {"theta": threshold}),
+            strength=("symmetric", {"theta": self.threshold}),
             smooth=("jacobi", {"omega": 4.0 / 3.0, "weighting": "local"}),
             presmoother=None,
             postsmoother=None,
@@ -189,8 +206,6 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
         version = importlib.metadata.version("pyamg")
         backend = f"smoothed aggregation (pyamg {version}, {len(hierarchy.levels)} levels)"
         return _Multigrid(backend, levels, np.linalg.pinv(last.A.toarray()), hermitian)
-
-    return make
 
 
 def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:

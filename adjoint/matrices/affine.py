@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 from ..factor.matrix import SparseMatrix, as_csc
 from ..parameters import cotangent, require_length
 from .patterns import on_pattern, union_of_patterns
@@ -43,7 +43,7 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class Affine:
+class Affine(Portable):
     """A(p) = A₀ + Σ_i p_i A_i (docs/math.md, eq. 11).
 
     base: A₀, None for zero; terms: [A₁, …, A_m]; all sparse (n, n). The union of their patterns is made once.

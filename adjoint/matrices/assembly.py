@@ -6,11 +6,11 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 
 
 @dataclass(frozen=True, eq=False)
-class Assembly:
+class Assembly(Portable):
     """f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e: where every entry of f_e and K_e goes, found once.
 
     dofs: (n_e, k) integers, the unknown that each local one is; −1 for a fixed one, which is dropped. f is (n,),

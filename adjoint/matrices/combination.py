@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 from ..factor.matrix import SparseMatrix, as_csc, owned
 from ..residual import Matrix
 from ..second import of_matrix
@@ -45,7 +45,7 @@ def _same_pattern(A: sparse.csc_array, B: sparse.csc_array) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Combination:
+class Combination(Portable):
     """A(p) = Σ_j c_j A_j(p) (docs/math.md, eq. 11).
 
     terms: pairs (c_j, A_j), c_j a real or complex number, A_j a Matrix or a constant sparse matrix; all A_j of one

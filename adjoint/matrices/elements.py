@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 from ..factor.errors import NonFinite
 from ..parameters import cotangent, require_length
 from .assembly import Assembly, as_dofs
@@ -17,7 +17,7 @@ PRODUCTS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
-class Elements:
+class Elements(Portable):
     """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed (docs/math.md, eq. 9).
 
     dofs: (n_e, k) integers, the unknown that each local one is; −1 for a fixed one, which is dropped.

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 from ..derive import DerivedResidual
 from ..dirichlet import Constrained, Dirichlet
 from ..factor import Counts, Factorization, NonFinite, lu
@@ -34,7 +34,7 @@ class Start(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class NonlinearProblem:
+class NonlinearProblem(Portable):
     """R(u, p) = 0, solved by Newton's method: the solution gives every derivative without a factorization more.
 
     residual: R with its derivatives: a class of your own, or `complex_step(function, n, m)`. u0: (n,), or a function

@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 from ..factor.matrix import SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)
-class LinearIntegrand:
+class LinearIntegrand(Portable):
     """ℓ = C u, (q,). C: (n,) for a single integral, or (q, n), sparse or dense, real."""
 
     C: Array | SparseMatrix

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Portable
 from ..factor import Factorization, lu
 from ..factor.krylov import Krylov
 from ..factor.matrix import SparseMatrix
@@ -34,7 +34,7 @@ from .trajectory import Trajectory
 
 
 @dataclass(frozen=True, eq=False)
-class OdeProblem:
+class OdeProblem(Portable):
     """M u' = f(t, u, p), u(t₀) = u₀(p), from t₀ to t_f: the trajectory gives every derivative of what was computed.
 
     field: f with its derivatives, a class of your own or `complex_step_field(f, n, m)`. u0: (n,), or a Vector u₀(p).

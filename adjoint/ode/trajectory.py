@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arrays import Array
+from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
 from ..recurrence.storage import sweeps_alone
@@ -38,7 +38,7 @@ class Sensitivities:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectory:
+class Trajectory(Local):
     """u at the observation times, and the exact derivative of the steps that computed it.
 
     times: (K,); u: (K, n); integrals: (q,), ∫ℓ dt; p: (m,); u0: (n,) as given. Step sizes are frozen: derivatives are

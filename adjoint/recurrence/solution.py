@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arrays import Array
+from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..factor import Counts, NonFinite
 from ..factor.counting import collecting, phase
@@ -44,7 +44,7 @@ class RecurrenceEvidence:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RecurrenceSolution:
+class RecurrenceSolution(Local):
     """The states observed, (K, n), and the derivative of p ↦ u as a linear operator.
 
     observe: their numbers, (K,); p: (m,). Made by `RecurrenceProblem.solve`. A derivative is one sweep through the
