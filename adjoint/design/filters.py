@@ -8,6 +8,7 @@ import scipy.sparse as sparse
 from scipy.fft import irfftn, next_fast_len, rfftn
 from scipy.spatial import KDTree
 
+from ..arguments import require_settings
 from ..arrays import Array, Portable
 from ..factor import Factorization, cholesky
 from ..factor.matrix import SparseMatrix
@@ -48,6 +49,9 @@ class DensityFilter(Portable):
     centres: Array
     radius: float
     volumes: Array | None = None
+
+    def __post_init__(self) -> None:
+        require_settings(self)
 
     @cached_property
     def _cone(self) -> tuple[sparse.csr_array, Array, Array]:
@@ -98,6 +102,7 @@ class ConvolutionFilter(Portable):
     radius: float
 
     def __post_init__(self) -> None:
+        require_settings(self)
         valid = len(self.shape) == len(self.spacing) and min(self.shape) >= 1 and all(h > 0.0 for h in self.spacing)
         if not (valid and 0.0 < self.radius < np.inf):
             raise ValueError(

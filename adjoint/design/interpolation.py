@@ -5,6 +5,7 @@ from functools import reduce
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .maps import Composed, DesignMap
 
@@ -25,6 +26,7 @@ class Simp:
     maximum: float = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (1.0 <= self.penalty < np.inf and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
                 f"Simp: got penalty={self.penalty}, minimum={self.minimum}, maximum={self.maximum}; "
@@ -81,6 +83,7 @@ class Ramp:
     maximum: float = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (self.curvature >= 0.0 and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
                 f"Ramp: got curvature={self.curvature}, minimum={self.minimum}, maximum={self.maximum}; "
@@ -126,6 +129,7 @@ class HeavisideProjection:
     eta: float = 0.5
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (0.0 < self.beta < np.inf and 0.0 <= self.eta <= 1.0):
             raise ValueError(
                 f"HeavisideProjection: got beta={self.beta}, eta={self.eta}; expected beta > 0, 0 ≤ eta ≤ 1"

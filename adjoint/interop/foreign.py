@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from ..arguments import has, named
 from ..arrays import Array
 from ..optimize import Result, State, Stopping
-from ..optimize.settings import has, named, require_constraints, require_geometry
+from ..optimize.settings import require_constraints, require_geometry
 from ..optimize.state import Function
 from ..parameters import as_parameters
 from .method import Method

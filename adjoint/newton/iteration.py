@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from ..factor.krylov import Krylov
 from .ending import Outcome, ended, outcome_of
@@ -75,6 +76,7 @@ class Newton:
     scale: float | Array = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for name, value in (("rtol", self.rtol), ("gradient_rtol", self.gradient_rtol)):
             if not 0.0 < value < 1.0:
                 raise ValueError(f"Newton: got {name}={value}, expected a relative tolerance between 0 and 1")

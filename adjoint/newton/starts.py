@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import require_settings
 from ..arrays import Array
 from ..factor import SolveError
 from ..factor.matrix import columns_of
@@ -36,6 +37,7 @@ class PseudoTransient:
     max_steps: int = 200
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (0.0 < self.step < np.inf and 0.0 < self.until < 1.0 and self.max_steps >= 1):
             raise ValueError(
                 f"PseudoTransient: got step={self.step}, until={self.until}, max_steps={self.max_steps}; expected "
@@ -103,6 +105,7 @@ class Homotopy:
     method: Newton = field(default_factory=lambda: Newton(rtol=1e-4, gradient_rtol=0.5))
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not callable(self.path):
             raise TypeError(f"Homotopy: got path={self.path!r}, expected a function (p, s) ↦ p_s")
         if not (self.steps >= 1 and 0.0 < self.shortest <= 1.0):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .algebra import Inverse, times
 from .coupled import CoupledInverse
@@ -47,6 +48,7 @@ class Control:
     refresh: float = 0.02
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for name, value, fits in (
             ("first_step", self.first_step, self.first_step is None or 0.0 < self.first_step < math.inf),
             ("max_step", self.max_step, self.max_step > 0.0),

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from scipy.integrate import DOP853 as _SciPyDOP853  # noqa: N811
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .tableau import Tableau, continuous, hermite
 
@@ -25,6 +26,7 @@ class Method:
     start: Tableau | None = None
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not 1e-15 <= self.accuracy <= 1e-2:
             raise ValueError(f"got accuracy={self.accuracy!r}, expected a relative error in [1e-15, 1e-2]")
 

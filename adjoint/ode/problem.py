@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array, Portable
 from ..factor import Factorization, lu
 from ..factor.krylov import Krylov
@@ -67,6 +68,7 @@ class OdeProblem(Portable):
     watch: Callable[[Event], None] | None = None
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for given, names in ((self.field, _FIELD), (self.integrand, _INTEGRAND)):
             if given is None and names is _INTEGRAND:
                 continue

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..arguments import has, named, require_settings
 from ..arrays import Array, dot
 from .augmented import Augmented, Measured, Penalized, measured
 from .bounds import Box
@@ -12,7 +13,7 @@ from .constraints import Constraint
 from .evaluation import first_point, gradient_of
 from .inner import InnerProduct
 from .nested import packed, unpacked
-from .settings import has, named, require_constraints
+from .settings import require_constraints
 from .state import Algorithm, Function, State
 from .state_constraints import StateConstraints
 from .stopping import Status
@@ -108,6 +109,7 @@ class AugmentedLagrangian:
     iterations: int = 100
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not has(self.algorithm, "start", "advance"):
             raise TypeError(
                 f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as Lbfgs()"

@@ -7,12 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
+from ..arguments import has, named
 from ..arrays import Array, dot
 from ..design import DesignMap
 from ..objectives import Objective
 from ..reduced import Point
 from .evaluation import require_point
-from .settings import has, named, require_function, require_objective
+from .settings import require_function, require_objective
 from .state import Function
 
 NOTHING = 1e-100

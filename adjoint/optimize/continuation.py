@@ -6,13 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arguments import has, named
 from ..arrays import Array
 from ..design import DesignMap, Identity
 from .bounds import Box
 from .constraints import Constraint
 from .inner import InnerProduct
 from .nested import packed, unpacked
-from .settings import has, named, require_kind
+from .settings import require_kind
 from .state import Algorithm, Function, State
 from .stopping import Progress, Status, Stopping
 

@@ -4,12 +4,12 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from ..arguments import named
 from ..arrays import Array
 from ..factor.errors import NonFinite, SolveError
 from ..parameters import as_parameters
 from ..reduced import Point
 from .bounds import Box
-from .settings import named
 from .state import Function
 from .stopping import Status
 

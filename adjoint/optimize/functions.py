@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arguments import named
 from ..arrays import Array, dot
 from ..parameters import as_parameters
-from .settings import named, require_function
+from .settings import require_function
 
 Values = Callable[[Array], float]
 Vectors = Callable[[Array], Array]

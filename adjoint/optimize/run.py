@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import has, named
 from ..arrays import Array
 from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
@@ -18,7 +19,6 @@ from .derivative_check import require_derivative
 from .evaluation import REFUSED, SHAPE, attempt
 from .fingerprint import fingerprint
 from .result import Result
-from .settings import has, named
 from .state import Algorithm, Function, State
 from .stopping import Status, Stopping
 
