@@ -17,8 +17,6 @@ def named(value: object) -> str:
         return "None"
     if isinstance(value, type):
         return f"the class {value.__name__} itself"
-    if isinstance(value, types.FunctionType) and value.__name__ != "<lambda>":
-        return f"the function {value.__name__}"
     name = "array" if isinstance(value, np.ndarray) else type(value).__name__
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 

@@ -12,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import cg as scipy_cg
 from scipy.sparse.linalg import gmres as scipy_gmres
 
+from ..arguments import has, named, require_integer, require_number
 from ..arrays import Array, Trans
 from .accuracy import Symmetry, product, require_symmetric
 from .counting import Counts, collecting, count, phase
@@ -19,7 +20,7 @@ from .errors import KrylovStalled, SolveError
 from .factorization import Factorization
 from .factors import Accuracy
 from .matrix import SparseMatrix, as_csc
-from .preconditioners import Approximation, Preconditioner
+from .preconditioners import Approximation, Preconditioner, require_preconditioner
 
 Iteration = Callable[[LinearOperator, Array, LinearOperator, float], tuple[Array, int]]
 """(A, b, M, rtol) -> u, and the iterations spent; ‖b‖ = 1. Whether u is good is for the caller to see."""
@@ -108,6 +109,11 @@ class Krylov:
         with collecting(counts), phase("factor"):
             count(numeric=1)
             approximation = self.preconditioner(A, self.symmetry)
+        if not has(approximation, "apply"):
+            raise TypeError(
+                f"{self.label}: the preconditioner returned {named(approximation)}, expected an Approximation, with a "
+                "method apply(b, trans): see adjoint.jacobi()"
+            )
         return self._iterating(A, approximation, counts)
 
     def nearby(self, A: SparseMatrix | Array, made: Factorization) -> Factorization:
@@ -165,12 +171,12 @@ class _MinimalResiduals:
         return u, len(steps)
 
 
-def _require_tolerances(rtol: float, adjoint_rtol: float, max_iterations: int) -> None:
+def _require_tolerances(who: str, rtol: float, adjoint_rtol: float, max_iterations: int) -> None:
     for name, tolerance in (("rtol", rtol), ("adjoint_rtol", adjoint_rtol)):
+        require_number(who, name, tolerance)
         if not 0.0 < tolerance < 1.0:
-            raise ValueError(f"got {name}={tolerance}, expected a relative tolerance between 0 and 1")
-    if max_iterations < 1:
-        raise ValueError(f"got max_iterations={max_iterations}, expected at least 1")
+            raise ValueError(f"{who}: got {name}={tolerance}, expected a relative tolerance between 0 and 1")
+    require_integer(who, "max_iterations", max_iterations, 1)
 
 
 def cg(
@@ -185,7 +191,8 @@ def cg(
     preconditioner: `amg(...)` for elliptic problems, `jacobi()`, or a function A, symmetry -> Approximation, itself
     symmetric positive definite. adjoint_rtol: for transposed solves.
     """
-    _require_tolerances(rtol, adjoint_rtol, max_iterations)
+    _require_tolerances("cg", rtol, adjoint_rtol, max_iterations)
+    require_preconditioner("cg", preconditioner)
     remedy = "Usual causes: A is not positive definite (use adjoint.gmres, ldl), or the preconditioner is too weak:"
     return Krylov("CG", "hermitian", _ConjugateGradients(max_iterations), preconditioner, rtol, adjoint_rtol, remedy)
 
@@ -203,9 +210,9 @@ def gmres(
     preconditioner: `ilu()`, `amg(...)`, `jacobi()`, or a function A, symmetry -> Approximation.
     adjoint_rtol: for transposed solves, with the transposed preconditioner.
     """
-    _require_tolerances(rtol, adjoint_rtol, max_iterations)
-    if restart < 1:
-        raise ValueError(f"got restart={restart}, expected at least 1")
+    _require_tolerances("gmres", rtol, adjoint_rtol, max_iterations)
+    require_preconditioner("gmres", preconditioner)
+    require_integer("gmres", "restart", restart, 1)
     remedy = f"Usual causes: restart={restart} is too short, A is close to singular, or the preconditioner is too weak:"
     iteration = _MinimalResiduals(max_iterations, restart)
     return Krylov("GMRES", "none", iteration, preconditioner, rtol, adjoint_rtol, remedy)

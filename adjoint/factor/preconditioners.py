@@ -11,6 +11,7 @@ import scipy
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spilu
 
+from ..arguments import as_reals, require_number, require_positive, shown
 from ..arrays import Array, Trans
 from .accuracy import Symmetry
 from .errors import BackendMissing, SolveError, singular
@@ -30,6 +31,16 @@ class Approximation(Protocol):
 
 Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation]
 """Makes M from a matrix that was stated to be "hermitian" (by `cg`) or "none" (by `gmres`)."""
+
+
+def require_preconditioner(who: str, preconditioner: object) -> None:
+    """Raise TypeError for what makes no M from a matrix: what cannot be called, a class, `jacobi` for `jacobi()`."""
+    if isinstance(preconditioner, type) or not callable(preconditioner):
+        raise TypeError(f"{who}: got preconditioner={shown(preconditioner)}, expected one such as adjoint.jacobi()")
+    makers = {jacobi: "adjoint.jacobi()", ilu: "adjoint.ilu()", amg: "adjoint.amg()"}
+    meant = next((meant for maker, meant in makers.items() if maker is preconditioner), None)
+    if meant is not None:
+        raise TypeError(f"{who}: got preconditioner={meant[:-2]}, which makes preconditioners; expected {meant}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +87,10 @@ def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
     entries of A are kept. Li & Shao (2011), ACM Trans. Math. Softw. 37, 43.
     """
 
+    require_number("ilu", "drop_tolerance", drop_tolerance)
+    require_positive("ilu", "fill", fill)
+    if not 0.0 <= drop_tolerance <= 1.0:
+        raise ValueError(f"ilu: got drop_tolerance={drop_tolerance}, expected a fraction between 0 and 1")
     return _IncompleteLU(drop_tolerance, fill)
 
 
@@ -172,6 +187,11 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
     if reason := missing_amg():
         raise BackendMissing(f"amg: {reason}")
 
+    require_number("amg", "threshold", threshold)
+    if not 0.0 <= threshold < 1.0:
+        raise ValueError(f"amg: got threshold={threshold}, expected a fraction: 0 ≤ threshold < 1")
+    if near_nullspace is not None:
+        near_nullspace = as_reals("amg", "near_nullspace", near_nullspace, 2, "(n, k)")
     return _Aggregation(near_nullspace, threshold)
 
 
