@@ -1,9 +1,11 @@
 """What users hand over, looked at where they do: every slip is told there, with the names of class and argument."""
 
 import dataclasses
+import os
 import types
 from collections.abc import Callable
 from operator import index
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -108,7 +110,7 @@ def as_array(who: str, name: str, value: object) -> Array:
     except (ValueError, TypeError) as error:
         raise TypeError(f"{who}: {name} makes no array ({error})") from error
     if array.dtype.kind not in "fciub":
-        raise TypeError(f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected an array of numbers")
+        raise TypeError(f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or complex128")
     return array
 
 
@@ -123,6 +125,13 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
         bad = array[~np.isfinite(array)][0]
         raise ValueError(f"{who}: {name} holds {bad}, expected finite numbers, {expected}")
     return array.astype(np.float64)
+
+
+def as_path(who: str, name: str, value: object) -> Path:
+    """The value as a path; raises TypeError for what is none."""
+    if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected a path")
+    return Path(value)
 
 
 def require_settings(settings: object) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arguments import require_function, require_integer, require_positive
 from .arrays import Array, dot
 from .parameters import as_parameters
 from .reduced import Point
@@ -72,6 +73,9 @@ def check(f: Callable[[Array], Point], x: Array, *, seed: int = 0, step: float =
 
     See docs/math.md, eqs. 24–26; Farrell, Ham, Funke & Rognes (2013), SIAM J. Sci. Comput. 35, C369, section 6.
     """
+    require_function("check", "f", f, "a function of x, such as a Reduced")
+    require_integer("check", "seed", seed, 0)
+    require_positive("check", "step", step)
     x = as_parameters(x, "x")
     rng = np.random.default_rng(seed)
     v = random_direction(x, rng)

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .arguments import as_array, require_methods
 from .arrays import Array, Portable, Trans
 from .factor import Evidence
 from .factor.accuracy import product
@@ -34,7 +35,7 @@ class Dirichlet(Portable):
     values: Array | Vector
 
     def __post_init__(self) -> None:
-        fixed = np.array(self.fixed)  # A copy: solutions refer to it.
+        fixed = np.array(as_array("Dirichlet", "fixed", self.fixed))  # A copy: solutions refer to it.
         if fixed.size == 0:
             raise ValueError("Dirichlet: no unknown is fixed; leave `dirichlet` out")
         if fixed.dtype.kind not in "iu" or fixed.ndim != 1:
@@ -42,7 +43,9 @@ class Dirichlet(Portable):
         if fixed.min() < 0 or np.unique(fixed).size < fixed.size:
             raise ValueError("Dirichlet: fixed holds negative or repeated indices, expected each unknown once")
         object.__setattr__(self, "fixed", fixed)
-        if not callable(self.values) and np.shape(self.values) != fixed.shape:
+        if callable(self.values):
+            require_methods("Dirichlet", "values", self.values, ("__call__", "vjp"), "an array (d,) or a Vector g(p)")
+        elif as_array("Dirichlet", "values", self.values).shape != fixed.shape:
             raise ValueError(f"Dirichlet: got values of shape {np.shape(self.values)}, expected {fixed.shape}")
 
     @cached_property

@@ -12,7 +12,10 @@ def as_parameters(p: Array, name: str = "p") -> Array:
 
     Raises TypeError for what are no numbers, ValueError for what is no vector, NonFinite for nan and inf.
     """
-    p = np.asarray(p)
+    try:
+        p = np.asarray(p)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"got {name} that makes no array ({error}), expected a vector of numbers") from error
     if p.dtype.kind not in "fciu":
         raise TypeError(f"got {name} of dtype {p.dtype}, expected float64 or complex128")
     if p.ndim != 1:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array, require_kind
 from ..arrays import Array, dot
 from ..factor import Factorization, NonFinite, SingularMatrix, lu
 from ..factor.matrix import as_csc, owned
@@ -87,7 +88,8 @@ def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
     Griewank & Reddien (1984), IMA J. Numer. Anal. 4, 295; Govaerts (2000), Numerical Methods for Bifurcations of
     Dynamical Equilibria, section 4.1. See docs/math.md, eqs. 42–44.
     """
-    p, u = as_parameters(p), np.asarray(u)
+    require_kind("fold", "problem", problem, NonlinearProblem, "a NonlinearProblem")
+    p, u = as_parameters(p), as_array("fold", "u", u)
     if p.dtype.kind == "c" or u.dtype.kind not in "fiu" or u.ndim != 1:
         raise TypeError(f"fold: got u of {u.dtype}, shape {u.shape}, p of {p.dtype}; expected real ones, (n,) and (m,)")
     if not np.isfinite(u).all():

@@ -7,9 +7,10 @@ import numpy as np
 
 from ..arguments import require_settings
 from ..arrays import Array
-from .maps import Composed, DesignMap
+from .maps import Composed, DesignMap, guarded
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
 class Simp:
     """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math.md, eq. 17).
@@ -69,6 +70,7 @@ class Simp:
         return Composed(first, self)
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
 class Ramp:
     """E(x) = E_min + x / (1 + q (1 − x)) (E₀ − E_min) (docs/math.md, eq. 17); unlike SIMP, of nonzero slope at x = 0.
@@ -116,6 +118,7 @@ class Ramp:
         return Composed(first, self)
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
 class HeavisideProjection:
     """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above (docs/math.md, eq. 18).

@@ -1,12 +1,15 @@
 """The protocol of a design map, and the composition of two."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, wraps
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from ..arguments import require_methods
 from ..arrays import Array, Portable
+from ..factor.errors import NonFinite
+from ..parameters import as_parameters
 from ..second import of_map
 
 
@@ -23,12 +26,57 @@ class DesignMap(Protocol):
         """(∂φ/∂x) ẋ, (m,)."""
 
 
+M = TypeVar("M", bound=DesignMap)
+
+
+def guarded(kind: type[M]) -> type[M]:
+    """A class of maps m ↦ m whose methods look at what they are given, and at what they return.
+
+    Used alone, or in a composition, a map answers with finite numbers, or with an error that names it: of arguments of
+    other shapes NumPy would make something by broadcasting, and of nan another nan.
+    """
+    who = kind.__name__
+
+    def point(self: M, x: Array) -> Array:
+        return finite_values(who, "value", apply(self, as_parameters(x, f"x of {who}")))
+
+    def pulled_back(self: M, x: Array, p_bar: Array) -> Array:
+        return finite_values(who, "vjp", pull(self, *_pair(who, x, p_bar, "p_bar")))
+
+    def pushed_forward(self: M, x: Array, x_dot: Array) -> Array:
+        return finite_values(who, "jvp", push(self, *_pair(who, x, x_dot, "x_dot")))
+
+    apply, pull, push = kind.__call__, kind.vjp, kind.jvp
+    for name, method, plain in (("__call__", point, apply), ("vjp", pulled_back, pull), ("jvp", pushed_forward, push)):
+        setattr(kind, name, wraps(plain)(method))
+    return kind
+
+
+def _pair(who: str, x: Array, v: Array, name: str) -> tuple[Array, Array]:
+    x, v = as_parameters(x, f"x of {who}"), as_parameters(v, f"{name} of {who}")
+    if x.shape != v.shape:
+        raise ValueError(f"{who}: got {name} of shape {v.shape}, expected {x.shape}, as x has")
+    return x, v
+
+
+def finite_values(who: str, what: str, values: Array) -> Array:
+    """The values, if they are finite; raises NonFinite."""
+    if not np.isfinite(values).all():
+        bad = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise NonFinite(f"{who}: the {what} is {values[bad]} in component {bad}: a design far outside of [0, 1]")
+    return values
+
+
 @dataclass(frozen=True, eq=False)
 class Composed(Portable):
     """φ(x) = then(first(x)), written `first >> then`."""
 
     first: DesignMap
     then: DesignMap
+
+    def __post_init__(self) -> None:
+        for name, part in (("first", self.first), ("then", self.then)):
+            require_methods("Composed (>>)", name, part, ("__call__", "vjp"), "a design map, such as adjoint.Simp()")
 
     @cached_property
     def _stages(self) -> "list[DesignMap]":
@@ -77,6 +125,7 @@ class Composed(Portable):
         return Composed(first, self)
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
 class Identity:
     """φ(x) = x."""

@@ -74,7 +74,7 @@ class Factorization(Local):
         be, ForkedProcess in a forked child.
         """
         same_process(self._process)
-        if trans not in ("N", "T", "H"):
+        if not isinstance(trans, str) or trans not in ("N", "T", "H"):
             raise ValueError(f"got trans={trans!r}, expected 'N', 'T' or 'H'")
         b = as_right_hand_side(b, self.A.shape[0])
         columns = b.reshape(b.shape[0], -1)

@@ -11,7 +11,7 @@ import scipy
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spilu
 
-from ..arguments import as_reals, require_number, require_positive, shown
+from ..arguments import as_array, as_reals, require_number, require_positive, shown
 from ..arrays import Array, Trans
 from .accuracy import Symmetry
 from .errors import BackendMissing, SolveError, singular
@@ -234,10 +234,13 @@ def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
     coordinates: (nodes, d) with d = 2 or 3, m; about their mean, for conditioning. dofs: (nodes, d) numbers of the
     unknowns, −1 for a fixed one, which is left out, as in `Elements`; node by node if not given.
     """
+    coordinates = as_reals("rigid_body_modes", "coordinates", coordinates, 2, "(nodes, 2) or (nodes, 3)")
     if coordinates.ndim != 2 or coordinates.shape[1] not in (2, 3):
         raise ValueError(f"got coordinates of shape {coordinates.shape}, expected (nodes, 2) or (nodes, 3)")
     nodes, d = coordinates.shape
-    dofs = np.arange(nodes * d).reshape(nodes, d) if dofs is None else np.asarray(dofs)
+    dofs = np.arange(nodes * d).reshape(nodes, d) if dofs is None else as_array("rigid_body_modes", "dofs", dofs)
+    if dofs.dtype.kind not in "iu":
+        raise TypeError(f"rigid_body_modes: got dofs of dtype {dofs.dtype}, expected integers, (nodes, d)")
     if dofs.shape != (nodes, d):
         raise ValueError(f"got dofs of shape {dofs.shape}, expected that of the coordinates, {(nodes, d)}")
     x = coordinates - coordinates.mean(axis=0)

@@ -30,6 +30,8 @@ class LBFGSB:
 
     def __post_init__(self) -> None:
         require_settings(self)
+        if self.memory < 1:
+            raise ValueError(f"LBFGSB: got memory={self.memory}, expected at least one pair")
 
     @property
     def constraints(self) -> tuple[()]:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import shown
 from ..arrays import Array, Portable
 from ..factor.matrix import SparseMatrix, as_csc
 from ..parameters import cotangent, require_length
@@ -23,7 +24,7 @@ class Constant:
     value: SparseMatrix
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", as_csc(self.value))
+        object.__setattr__(self, "value", as_csc(self.value, "Constant: "))
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A."""
@@ -54,10 +55,12 @@ class Affine(Portable):
     terms: Sequence[SparseMatrix]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.terms, list | tuple):
+            raise TypeError(f"Affine: got terms={shown(self.terms)}, expected a list of matrices: [A1, A2]")
         if self.base is None and not self.terms:
             raise ValueError("Affine: got neither a base nor terms, expected at least one of them")
-        object.__setattr__(self, "terms", tuple(as_csc(term) for term in self.terms))
-        base = sparse.csc_array(self.terms[0].shape) if self.base is None else as_csc(self.base)
+        object.__setattr__(self, "terms", tuple(as_csc(term, "Affine: terms: ") for term in self.terms))
+        base = sparse.csc_array(self.terms[0].shape) if self.base is None else as_csc(self.base, "Affine: base: ")
         object.__setattr__(self, "base", base)
         shapes = [matrix.shape for matrix in (self.base, *self.terms)]
         if len(set(shapes)) > 1:

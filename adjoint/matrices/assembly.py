@@ -6,7 +6,12 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array
 from ..arrays import Array, Portable
+
+SPARSEST, FEWEST = 100, 1000
+"""Numbers of unknowns may be as many times as large as there are unknowns that elements mention, and some more: a row
+without an entry is a singular matrix in any case, and a number that is far beyond the others a slip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +89,21 @@ class Assembly(Portable):
 
 def as_dofs(dofs: Array, what: str) -> Array:
     """The unknowns of the elements of `what`, (n_e, k), as intp; raises TypeError or ValueError for other arrays."""
-    dofs = np.asarray(dofs)
+    dofs = as_array(what, "dofs", dofs)
     if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
         raise TypeError(f"{what}: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)")
     if dofs.min() < -1 or dofs.max() < 0:
         raise ValueError(f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed")
+    used = np.unique(dofs[dofs >= 0])
+    if used[-1] >= SPARSEST * (used.size + FEWEST):
+        raise ValueError(
+            f"{what}: got dofs up to {used[-1]}, and only {used.size} different ones below; expected unknowns numbered "
+            "from 0 on, with few gaps: np.unique(dofs, return_inverse=True) numbers them anew"
+        )
     return dofs.astype(np.intp)
 
 
 def _require(name: str, values: Array, shape: tuple[int, ...]) -> None:
-    if np.shape(values) != shape:
-        raise ValueError(f"Assembly: got {name} of shape {np.shape(values)}, expected {shape}")
+    found = as_array("Assembly", name, values).shape
+    if found != shape:
+        raise ValueError(f"Assembly: got {name} of shape {found}, expected {shape}")

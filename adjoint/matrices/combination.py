@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import require_methods
 from ..arrays import Array, Portable
 from ..factor.matrix import SparseMatrix, as_csc, owned
 from ..residual import Matrix
@@ -56,8 +57,13 @@ class Combination(Portable):
     _memory: _Union = field(default_factory=_Union, init=False)
 
     def __post_init__(self) -> None:
-        if not self.terms or not all(isinstance(term, tuple) and np.ndim(term[0]) == 0 for term in self.terms):
-            raise ValueError("Combination: expected a list of pairs, [(1.0, K), (-omega**2, M)]")
+        if not isinstance(self.terms, list | tuple) or not self.terms or not all(map(_is_pair, self.terms)):
+            raise ValueError("Combination: terms: expected a list of pairs, [(1.0, K), (-omega**2, M)]")
+        for c, A in self.terms:
+            if not np.isfinite(c):
+                raise ValueError(f"Combination: terms: got a coefficient of {c}, expected finite numbers")
+            if not sparse.issparse(A):
+                require_methods("Combination", "terms", A, ("__call__",), "Matrix objects or sparse matrices")
 
     @cached_property
     def _pairs(self) -> list[tuple[complex, Matrix]]:
@@ -78,6 +84,8 @@ class Combination(Portable):
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
         """Σ_j of the terms' derivatives of λᴴ c_j A_j(p) u, (m,)."""
+        for _, A in self._pairs:
+            require_methods("Combination", "terms", A, ("vjp",), "Matrix objects")
         return np.asarray(sum(A.vjp(p, u, np.conj(c) * lam) for c, A in self._pairs))
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
@@ -88,3 +96,10 @@ class Combination(Portable):
         """The terms' sums for conj(c_j) λ; raises TypeError for a term without `second`."""
         parts = [of_matrix(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
         return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(sum(p_part for _, p_part in parts))
+
+
+def _is_pair(term: object) -> bool:
+    """Whether a term is (c, A) with a number c."""
+    if not (isinstance(term, tuple) and len(term) == 2) or isinstance(term[0], bool | str | bytes):
+        return False
+    return isinstance(term[0], int | float | complex | np.number)

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array
 from ..arrays import Array, Portable
 from ..factor.errors import NonFinite
 from ..parameters import cotangent, require_length
@@ -32,7 +33,7 @@ class Elements(Portable):
     Ke: Array
 
     def __post_init__(self) -> None:
-        dofs, Ke = as_dofs(self.dofs, "Elements"), np.asarray(self.Ke)
+        dofs, Ke = as_dofs(self.dofs, "Elements"), as_array("Elements", "Ke", self.Ke)
         count, k = dofs.shape
         if Ke.shape not in ((k, k), (count, k, k)) or Ke.dtype.kind not in "fciu":
             raise ValueError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import require_settings
+from ..arguments import as_array, require_kind, require_settings
 from ..arrays import Array
 from ..factor import SolveError
 from ..factor.matrix import columns_of
@@ -43,7 +43,7 @@ class PseudoTransient:
                 f"PseudoTransient: got step={self.step}, until={self.until}, max_steps={self.max_steps}; expected "
                 "a finite step > 0, 0 < until < 1, at least one step"
             )
-        mass = np.asarray(self.mass)
+        mass = as_array("PseudoTransient", "mass", self.mass)
         if mass.dtype.kind not in "fiu" or not np.isfinite(mass).all() or not mass.any():
             raise ValueError(f"PseudoTransient: got mass={self.mass}, expected finite numbers, not all zero")
 
@@ -106,6 +106,7 @@ class Homotopy:
 
     def __post_init__(self) -> None:
         require_settings(self)
+        require_kind("Homotopy", "method", self.method, Newton, "adjoint.Newton(…)")
         if not callable(self.path):
             raise TypeError(f"Homotopy: got path={self.path!r}, expected a function (p, s) ↦ p_s")
         if not (self.steps >= 1 and 0.0 < self.shortest <= 1.0):

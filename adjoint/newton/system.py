@@ -9,6 +9,7 @@ import scipy.sparse as sparse
 from ..arrays import Array, dot
 from ..dirichlet import Bordered, Constrained, Dirichlet, within
 from ..factor import Factorization, InaccurateSolve, NotPositiveDefinite, SingularMatrix
+from ..factor.arguments import factored
 from ..factor.counting import phase
 from ..factor.krylov import Krylov
 from ..factor.matrix import as_csc, finite_sum, owned
@@ -104,7 +105,7 @@ class System:
     def factored(self, A: sparse.csc_array) -> Linearization:
         """∂R/∂u and its inverse; raises SingularJacobian, and what `factorize` raises."""
         try:
-            return Linearization(A, within(self.dirichlet, A, self.factorize))
+            return Linearization(A, within(self.dirichlet, A, lambda free: factored(self.factorize, free)))
         except SingularMatrix as error:
             raise self.singular(error) from error
         except NotPositiveDefinite as error:

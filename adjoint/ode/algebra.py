@@ -15,6 +15,7 @@ from scipy.linalg import lapack
 from ..arrays import Array, Trans
 from ..factor import Factorization, SingularMatrix
 from ..factor.accuracy import require_symmetric
+from ..factor.arguments import factored
 from ..factor.counting import count
 from ..factor.matrix import SparseMatrix
 
@@ -193,7 +194,7 @@ class Algebra:
         return self._sparse(A, self.iterative)
 
     def _sparse(self, A: sparse.csc_array, careful: bool) -> "SparseInverse":
-        factorization = self.factorize(A)
+        factorization = factored(self.factorize, A)
         # Newton's method would converge with the factors of another matrix too, only not a transposed solve.
         require_symmetric(A, factorization.symmetry, factorization.name)
         return SparseInverse(factorization, careful)

@@ -54,7 +54,7 @@ class Control:
             ("max_step", self.max_step, self.max_step > 0.0),
             ("max_steps", self.max_steps, isinstance(self.max_steps, int) and self.max_steps >= 1),
             ("safety", self.safety, 0.0 < self.safety < 1.0),
-            ("hold", self.hold, self.hold >= 1.0),
+            ("hold", self.hold, 1.0 <= self.hold < math.inf),
             ("refresh", self.refresh, 0.0 <= self.refresh < 1.0),
         ):
             if not fits:

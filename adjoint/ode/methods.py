@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy.integrate import DOP853 as _SciPyDOP853  # noqa: N811
 
-from ..arguments import require_settings
+from ..arguments import require_number, require_settings
 from ..arrays import Array
 from .tableau import Tableau, continuous, hermite
 
@@ -80,6 +80,7 @@ def Theta(theta: float, accuracy: float = 1e-13) -> Method:
 
     Hairer & Wanner (1996), Solving ODEs II, section IV.3. Raises ValueError.
     """
+    require_number("Theta", "theta", theta)
     if not 0.5 <= theta <= 1.0:
         raise ValueError(f"got theta={theta!r}, expected a number in [0.5, 1]: smaller ones are unstable")
     names = {0.5: "Crank-Nicolson", 1.0: "backward Euler"}

@@ -7,9 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arguments import require_settings
+from ..arguments import as_array, require_settings
 from ..arrays import Array, Portable
 from ..factor import Factorization, lu
+from ..factor.arguments import require_factorizer
 from ..factor.krylov import Krylov
 from ..factor.matrix import SparseMatrix
 from ..matrices import ConstantVector
@@ -81,19 +82,19 @@ class OdeProblem(Portable):
                 )
         for name, value, expected, fits in (
             ("method", self.method, "one such as adjoint.ESDIRK4()", isinstance(self.method, Method)),
-            ("factorize", self.factorize, "one such as adjoint.lu", callable(self.factorize)),
             ("control", self.control, "adjoint.Control(…)", isinstance(self.control, Control)),
             ("memory", self.memory, "adjoint.Budget(bytes) or another", _is_memory(self.memory)),
             ("watch", self.watch, "a function of an event", self.watch is None or callable(self.watch)),
         ):
             if not fits:
                 raise TypeError(f"OdeProblem: got {name}={value!r}, expected {expected}")
+        require_factorizer("OdeProblem", self.factorize)
         self._validate_numbers()
 
     def _validate_numbers(self) -> None:
         if not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ValueError(f"OdeProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
-        atol = np.asarray(self.atol)
+        atol = as_array("OdeProblem", "atol", self.atol)
         if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
             raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
         if self.grid is None and not self.method.tableau.errors:
@@ -115,7 +116,10 @@ class OdeProblem(Portable):
         """u₀(p)."""
         u0 = self.u0
         if isinstance(u0, np.ndarray | list | tuple):
-            return ConstantVector(np.asarray(u0))
+            value = as_array("OdeProblem", "u0", u0)
+            if value.ndim != 1 or value.size == 0:
+                raise ValueError(f"OdeProblem: u0 has shape {value.shape}, expected a vector (n,)")
+            return ConstantVector(value)
         missing = [name for name in ("__call__", "vjp", "jvp") if not callable(getattr(u0, name, None))]
         if missing or isinstance(u0, type):
             raise TypeError(

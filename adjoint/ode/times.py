@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..arguments import as_array
 from ..arrays import Array
 
 
@@ -56,7 +57,7 @@ def landings_of(t: Sequence[float], times: Array, dense: bool) -> list[float]:
 
 
 def _as_times(name: str, given: object) -> Array:
-    times = np.asarray(given)
+    times = as_array("OdeProblem", name, given)
     if times.dtype.kind not in "fiu":
         raise TypeError(f"OdeProblem: got {name} of dtype {times.dtype}, expected real numbers")
     if times.ndim != 1:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from ..arguments import as_reals
 from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
@@ -205,8 +206,13 @@ class Trajectory(Local):
         p = as_parameters(p)
         if p.shape != self.p.shape:
             raise ValueError(f"replay: got p of shape {p.shape}, expected {self.p.shape}")
-        if t is not None and len(t) != 2:
-            raise ValueError(f"replay: got t={t!r}, expected (t0, tf)")
+        if t is not None:
+            ends = as_reals("replay", "t", t, 1, "(t0, tf)").tolist()
+            if len(ends) != 2 or not ends[0] < ends[1]:
+                raise ValueError(f"replay: got t={t!r}, expected (t0, tf) with t0 < tf")
+            t = (ends[0], ends[1])
+        if observe is not None:
+            observe = as_reals("replay", "observe", observe, 1, "times (K,)")
         if t is None and observe is None and p.dtype == self.p.dtype and np.array_equal(p, self.p):
             return self
         if t is not None or observe is not None:

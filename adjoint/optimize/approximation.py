@@ -41,8 +41,13 @@ class Asymptotes:
 
     def __post_init__(self) -> None:
         require_settings(self)
-        if not (0.0 < self.least <= self.initial <= self.most < np.inf and 0.0 < self.decrease <= 1.0 <= self.increase):
-            raise ValueError(f"got {self}, expected 0 < least ≤ initial ≤ most, 0 < decrease ≤ 1 ≤ increase")
+        if not (
+            0.0 < self.least <= self.initial <= self.most < np.inf
+            and 0.0 < self.decrease <= 1.0 <= self.increase < np.inf
+        ):
+            raise ValueError(
+                f"Asymptotes: got {self}, expected 0 < least ≤ initial ≤ most, 0 < decrease ≤ 1 ≤ increase"
+            )
 
     def first(self, span: Array) -> Array:
         """σ at the start, for the distances of the bounds."""

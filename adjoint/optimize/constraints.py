@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..arguments import has, named
+from ..arguments import as_reals, has, named, require_methods, require_number
 from ..arrays import Array, dot
 from ..design import DesignMap
 from ..objectives import Objective
-from ..reduced import Point
+from ..reduced import Point, Reduced
 from .evaluation import require_point
 from .settings import require_function, require_objective
 from .state import Function
@@ -98,6 +98,9 @@ class LinearConstraint:
     weights: Array
     bound: float
 
+    def __post_init__(self) -> None:
+        as_reals("LinearConstraint", "weights", self.weights, 1, "(m,)")
+
     @classmethod
     def volume(cls, linear: DesignMap, volumes: Array, fraction: float) -> "LinearConstraint":
         """Σ_e v_e φ_e(x) ≤ fraction · Σ_e v_e, for a linear map φ such as a filter.
@@ -105,7 +108,9 @@ class LinearConstraint:
         volumes: v, (m,), positive; fraction: between 0 and 1. φ is transposed once: w = φᵀ v. Raises ValueError
         for a φ that is not linear.
         """
-        v = _volumes(volumes, fraction)
+        v = _volumes("LinearConstraint.volume", volumes, fraction)
+        expected = "a linear design map, such as adjoint.Identity() or a filter"
+        require_methods("LinearConstraint.volume", "linear", linear, ("__call__", "vjp"), expected)
         w = linear.vjp(np.zeros_like(v), v)
         gaps = (dot(w, v) - dot(v, linear(v)), dot(v, linear(0.0 * v)))  # zero for a linear φ
         if not max(map(abs, gaps)) <= 1e-8 * dot(v, v):
@@ -134,10 +139,14 @@ class DesignConstraint:
     weights: Array
     bound: float
 
+    def __post_init__(self) -> None:
+        require_methods("DesignConstraint", "design", self.design, ("__call__", "vjp"), "a design map")
+        as_reals("DesignConstraint", "weights", self.weights, 1, "(m,)")
+
     @classmethod
     def volume(cls, design: DesignMap, volumes: Array, fraction: float) -> "DesignConstraint":
         """Σ_e v_e φ_e(x) ≤ fraction · Σ_e v_e; volumes: v, (m,), positive."""
-        v = _volumes(volumes, fraction)
+        v = _volumes("DesignConstraint.volume", volumes, fraction)
         return cls(design, v, fraction * float(v.sum()))
 
     def value(self, x: Array) -> float:
@@ -186,6 +195,8 @@ class FunctionConstraint:
 
     def __post_init__(self) -> None:
         require_function("FunctionConstraint", "function", self.function)
+        if isinstance(self.function, type) and issubclass(self.function, Reduced):
+            raise TypeError("FunctionConstraint: got function=Reduced, the class itself, expected Reduced(…)")
 
     def at(self, point: Point) -> Point:
         """c at the point's design."""
@@ -235,8 +246,9 @@ def _require_weights(weights: Array, p: Array, name: str) -> None:
         raise ValueError(f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the design's")
 
 
-def _volumes(volumes: Array, fraction: float) -> Array:
-    volumes = np.asarray(volumes, dtype=float)
-    if not (volumes.ndim == 1 and np.all(volumes > 0.0) and 0.0 < fraction <= 1.0):
-        raise ValueError(f"got volumes of shape {volumes.shape}, fraction {fraction}; expected v > 0, 0 < fraction ≤ 1")
-    return volumes
+def _volumes(who: str, volumes: Array, fraction: float) -> Array:
+    v = as_reals(who, "volumes", volumes, 1, "(m,)")
+    require_number(who, "fraction", fraction)
+    if not (np.all(v > 0.0) and 0.0 < fraction <= 1.0):
+        raise ValueError(f"{who}: got volumes from {v.min()} on, fraction={fraction}; expected v > 0, 0 < fraction ≤ 1")
+    return v

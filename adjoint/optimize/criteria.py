@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..arguments import require_settings
+from ..arguments import require_methods, require_settings
 from ..arrays import Array, dot
 from ..design import DesignMap
 from ..parameters import as_parameters
@@ -39,6 +39,9 @@ class SensitivityFilter:
     """
 
     average: DesignMap
+
+    def __post_init__(self) -> None:
+        require_methods("SensitivityFilter", "average", self.average, ("__call__",), "a DensityFilter(…)")
 
     def __call__(self, x: Array, g: Array) -> Array:
         """g̃, (m,)."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import has, named
+from ..arguments import as_path, has, named, require_bool, require_methods
 from ..arrays import Array
 from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
@@ -34,6 +34,11 @@ def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
 
     After a state with an `ending` the same one comes again and again.
     """
+    require_methods("descend", "algorithm", algorithm, ("start", "advance"), "one such as adjoint.Lbfgs()")
+    return _descended(f, x, algorithm)
+
+
+def _descended(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
     state = algorithm.start(f, x)
     while True:
         yield shown_state(state)
@@ -66,7 +71,10 @@ def minimize(
     algorithm cannot do without with Status.FAILED. Raises what f raises at the start, CheckpointError for a file that
     cannot be gone on from.
     """
-    run = _Run(f, algorithm, stop or Stopping(), check, Path(checkpoint) if checkpoint is not None else None)
+    file = None if checkpoint is None else as_path("minimize", "checkpoint", checkpoint)
+    for name, flag in (("check", check), ("resume", resume)):
+        require_bool("minimize", name, flag)
+    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file)
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from ..arguments import as_array
 from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..factor import Counts, NonFinite
@@ -94,7 +95,7 @@ class RecurrenceSolution(Local):
 
     def jvp(self, p_dot: Array) -> Array:
         """(du/dp) ṗ: (K, n) for ṗ (m,), (K, n, j) for ṗ (m, j), in one forward sweep; raises as `vjp`."""
-        p_dot = np.asarray(p_dot)
+        p_dot = as_array("jvp", "p_dot", p_dot)
         m = self.p.size
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != m:
             raise ValueError(f"got p_dot of shape {p_dot.shape}, expected ({m},) or ({m}, j)")
@@ -119,7 +120,7 @@ class RecurrenceSolution(Local):
 
     def _objectives(self, u_bar: Array) -> Array:
         """ū as (j, K, n), of the states' kind: Re(ūᴴ u̇) of real states has no use for Im(ū)."""
-        u_bar = np.asarray(u_bar)
+        u_bar = as_array("vjp", "u_bar", u_bar)
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
             raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more")
         if u_bar.dtype.kind not in "fciu":

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import as_array, require_integer
 from ..arrays import Array
 
 SMALLEST_PICTURE = 800  # px, longer side of a written picture: a coarse design stays visible in a viewer
+
+LARGEST_PICTURE = 100_000_000
+"""Pixels of a picture that is written or read, at most: more are a slip, or no picture of a design."""
 
 
 def design_png(design: Array, pixels: int = 1) -> bytes:
@@ -17,6 +21,12 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
     design: (rows, columns), rows from top to bottom, values in [0, 1]. Raises ValueError otherwise.
     PNG specification, third edition (W3C 2025), sections 5 and 11.2.
     """
+    require_integer("design_png", "pixels", pixels, 1)
+    if checked(design).size * pixels**2 > LARGEST_PICTURE:
+        raise ValueError(
+            f"design_png: got a design of shape {np.shape(design)} and pixels={pixels}, a picture of more than "
+            f"{LARGEST_PICTURE} pixels"
+        )
     gray = np.round(255 * (1 - checked(design))).astype(np.uint8).repeat(pixels, axis=0).repeat(pixels, axis=1)
     rows, columns = gray.shape
     unfiltered = np.hstack([np.zeros((rows, 1), np.uint8), gray])  # each row begins with its filter type, 0
@@ -38,7 +48,10 @@ def write_design(path: Path | str, design: Array) -> None:
 
 def checked(design: Array) -> Array:
     """The design as float64, rounding errors beyond [0, 1] clipped. Raises ValueError if it is no design."""
-    densities = np.asarray(design, dtype=float)
+    densities = as_array("design_png", "design", design)
+    if densities.dtype.kind not in "fiub":
+        raise TypeError(f"got a design of dtype {densities.dtype}, expected real densities")
+    densities = densities.astype(float)
     if densities.ndim != 2 or densities.size == 0:
         raise ValueError(f"got a design of shape {densities.shape}, expected (rows, columns), at least (1, 1)")
     if not (densities.min() >= -1e-6 and densities.max() <= 1 + 1e-6):
