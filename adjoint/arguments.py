@@ -123,7 +123,7 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
         raise ValueError(f"{who}: got {name} of shape {array.shape}, expected {expected}")
     if not np.isfinite(array).all():
         bad = array[~np.isfinite(array)][0]
-        raise ValueError(f"{who}: {name} holds {bad}, expected finite numbers, {expected}")
+        raise ValueError(f"{who}: {name} holds {bad}, expected {expected}, all of them finite")
     return array.astype(np.float64)
 
 

@@ -83,6 +83,7 @@ class Point:
     def _by_p(self) -> Array:
         """df/dp, (m,)."""
         u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
+        self._require_finite(p_bar, "derivative by p")
         through_u = self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
         return through_u + p_bar
 

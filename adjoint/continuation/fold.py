@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array, require_kind
+from ..arguments import require_kind
 from ..arrays import Array, dot
 from ..factor import Factorization, NonFinite, SingularMatrix, lu
 from ..factor.matrix import as_csc, owned
@@ -89,13 +89,21 @@ def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
     Dynamical Equilibria, section 4.1. See docs/math.md, eqs. 42–44.
     """
     require_kind("fold", "problem", problem, NonlinearProblem, "a NonlinearProblem")
-    p, u = as_parameters(p), as_array("fold", "u", u)
+    p, u = as_parameters(p), as_numbers(u)
     if p.dtype.kind == "c" or u.dtype.kind not in "fiu" or u.ndim != 1:
         raise TypeError(f"fold: got u of {u.dtype}, shape {u.shape}, p of {p.dtype}; expected real ones, (n,) and (m,)")
     if not np.isfinite(u).all():
         raise NonFinite(f"fold: u[{np.flatnonzero(~np.isfinite(u))[0]}] is not finite")
     with np.errstate(all="ignore"):  # An iterate that overflows is an error with a name, below.
         return _iterated(problem.equation, u.astype(float), p, as_index(parameter, p.size, "fold"))
+
+
+def as_numbers(u: Array) -> Array:
+    """u as an array; raises TypeError for what makes none, a ragged list."""
+    try:
+        return np.asarray(u)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"fold: u makes no array ({error}), expected real numbers (n,)") from error
 
 
 def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:

@@ -59,7 +59,7 @@ class DensityFilter(Portable):
         v = (
             np.ones(H.shape[0])
             if self.volumes is None
-            else as_reals("DensityFilter", "volumes", self.volumes, 1, "(m,)")
+            else as_reals("DensityFilter", "volumes", self.volumes, 1, "positive ones (m,)")
         )
         require_length(v, H.shape[0], "DensityFilter volumes")
         if not np.all(v > 0.0):
@@ -108,7 +108,7 @@ class ConvolutionFilter(Portable):
     def __post_init__(self) -> None:
         require_settings(self)
         shape = as_reals("ConvolutionFilter", "shape", self.shape, 1, "the densities' shape, such as (60, 20)")
-        spacing = as_reals("ConvolutionFilter", "spacing", self.spacing, 1, "edge lengths, such as (1.0, 1.0)")
+        spacing = as_reals("ConvolutionFilter", "spacing", self.spacing, 1, "positive edge lengths, such as (1.0, 1.0)")
         valid = shape.shape == spacing.shape and np.all(shape >= 1) and np.all(spacing > 0.0)
         if not np.all(shape == np.round(shape)):
             raise ValueError(f"ConvolutionFilter: got shape={self.shape}, expected integers")
@@ -187,8 +187,8 @@ class HelmholtzFilter(Portable):
             raise TypeError(f"HelmholtzFilter: got T={shown(self.T)}, expected a sparse matrix (n, m)")
         if self.T.shape != (K.shape[0], v.size) or not np.all(v > 0.0):
             raise ValueError(
-                f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} from {v.min()} on; expected "
-                "(n, n), (n, m) and (m,), positive"
+                f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} from {v.min()} on; expected T "
+                f"({K.shape[0]}, m), as K has rows, and v ({self.T.shape[1]},), all positive"
             )
 
     @cached_property

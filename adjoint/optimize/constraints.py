@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..arguments import as_reals, has, named, require_methods, require_number
+from ..arguments import as_array, as_reals, has, named, require_methods, require_number
 from ..arrays import Array, dot
 from ..design import DesignMap
 from ..objectives import Objective
@@ -99,7 +99,7 @@ class LinearConstraint:
     bound: float
 
     def __post_init__(self) -> None:
-        as_reals("LinearConstraint", "weights", self.weights, 1, "(m,)")
+        _numbers("LinearConstraint", self.weights)
 
     @classmethod
     def volume(cls, linear: DesignMap, volumes: Array, fraction: float) -> "LinearConstraint":
@@ -141,7 +141,7 @@ class DesignConstraint:
 
     def __post_init__(self) -> None:
         require_methods("DesignConstraint", "design", self.design, ("__call__", "vjp"), "a design map")
-        as_reals("DesignConstraint", "weights", self.weights, 1, "(m,)")
+        _numbers("DesignConstraint", self.weights)
 
     @classmethod
     def volume(cls, design: DesignMap, volumes: Array, fraction: float) -> "DesignConstraint":
@@ -244,6 +244,12 @@ def require_solution(point: Point) -> None:
 def _require_weights(weights: Array, p: Array, name: str) -> None:
     if np.shape(weights) != np.shape(p):
         raise ValueError(f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the design's")
+
+
+def _numbers(who: str, weights: Array) -> None:
+    """Raise TypeError or ValueError for weights that are no vector of finite numbers; it may be empty."""
+    if as_array(who, "weights", weights).shape != (0,):
+        as_reals(who, "weights", weights, 1, "(m,)")
 
 
 def _volumes(who: str, volumes: Array, fraction: float) -> Array:

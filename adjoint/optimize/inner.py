@@ -115,7 +115,7 @@ class Weighted:
 
     def __post_init__(self) -> None:
         weights = as_array("Weighted", "weights", self.weights)
-        if weights.dtype.kind not in "fiu" or weights.ndim > 1 or weights.size == 0:
+        if weights.dtype.kind not in "fiu" or weights.ndim > 1:
             raise TypeError(
                 f"Weighted: got weights of dtype {weights.dtype}, shape {weights.shape}; expected real numbers, (m,)"
             )
