@@ -14,7 +14,7 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
-from .errors import BackendMissing, NotPositiveDefinite, SingularMatrix
+from .errors import BackendMissing, NotPositiveDefinite, OutOfMemory, SingularMatrix, out_of_memory
 from .factorization import Factorization
 from .factors import Accuracy, Factors
 from .matrix import SparseMatrix, as_csc, require_full_structure
@@ -88,16 +88,28 @@ class Direct:
         counts = Counts()
         with collecting(counts):
             with phase("analysis"):
-                known = self._remembered(A)
+                known = self._analysed(A, name)
             with phase("factor"):
                 count(numeric=1)
                 factors = self._factors(known.analysis, A, name)
         probe = next(known.turn) % PROBE_EVERY == 0 or A.shape[0] <= PROBED_ALWAYS
         return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, probe), name, counts)
 
+    def _analysed(self, A: sparse.csc_array, name: str) -> _Remembered:
+        try:
+            return self._remembered(A)
+        except OutOfMemory:
+            raise
+        except MemoryError as error:
+            raise out_of_memory(name, error) from error
+
     def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str) -> Factors:
         try:
             return analysis.factor(A, name)
+        except OutOfMemory:
+            raise
+        except MemoryError as error:
+            raise out_of_memory(name, error) from error
         except NotPositiveDefinite:
             # One mistake, one error, whichever backend finds it: asymmetry explains the failure better.
             require_symmetric(A, self.symmetry, name)

@@ -22,7 +22,7 @@ from .accuracy import (
     row_error,
 )
 from .counting import Counts, collecting, count, count_solve, phase
-from .errors import InaccurateSolve, NotSymmetric, SolveError, singular
+from .errors import InaccurateSolve, NotSymmetric, SolveError, out_of_memory, singular
 from .evidence import Evidence
 from .factors import Accuracy, Factors
 from .matrix import as_right_hand_side
@@ -160,7 +160,10 @@ class Factorization(Local):
             u = self._raw(np.hstack([b.real, b.imag]), trans)
             return u[:, :k] + 1j * u[:, k:]
         with np.errstate(all="ignore"):  # An overflow here becomes nan, which the backward error refuses.
-            return self.factors.solve(np.asfortranarray(b, dtype=self.A.dtype), trans)
+            try:
+                return self.factors.solve(np.asfortranarray(b, dtype=self.A.dtype), trans)
+            except MemoryError as error:
+                raise out_of_memory(f"a solve with {self.name}", error) from error
 
     def _sums(self, trans: Trans) -> Array:
         # Those of the columns serve for a matrix that was stated to be symmetric: they cost less.

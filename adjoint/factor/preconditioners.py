@@ -14,7 +14,7 @@ from scipy.sparse.linalg import spilu
 from ..arguments import as_array, as_reals, require_number, require_positive, shown
 from ..arrays import Array, Trans
 from .accuracy import Symmetry
-from .errors import BackendMissing, SolveError, singular
+from .errors import BackendMissing, SolveError, out_of_memory, singular
 from .matrix import require_full_structure
 
 
@@ -104,7 +104,11 @@ class _IncompleteLU:
         narrow = sparse.csc_array((A.data, A.indices.astype(np.intc), A.indptr.astype(np.intc)), shape=A.shape)
         try:
             lu = spilu(narrow, drop_tol=self.drop_tolerance, fill_factor=self.fill)
+        except MemoryError as error:
+            raise out_of_memory(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", error) from error
         except RuntimeError as error:
+            if "memory" in str(error).lower():
+                raise out_of_memory(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", error) from error
             raise singular(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", f"met a zero pivot ({error})") from error
         return _Incomplete(f"incomplete LU (SciPy {scipy.__version__})", lu)
 
@@ -243,6 +247,10 @@ def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
         raise TypeError(f"rigid_body_modes: got dofs of dtype {dofs.dtype}, expected integers, (nodes, d)")
     if dofs.shape != (nodes, d):
         raise ValueError(f"got dofs of shape {dofs.shape}, expected that of the coordinates, {(nodes, d)}")
+    if dofs.max(initial=0) >= 100 * (dofs.size + 1000):
+        raise ValueError(
+            f"rigid_body_modes: got dofs up to {dofs.max()}, expected numbers of some {dofs.size} unknowns"
+        )
     x = coordinates - coordinates.mean(axis=0)
     planes = [(0, 1)] if d == 2 else [(0, 1), (1, 2), (2, 0)]
     modes = np.zeros((nodes, d, d + len(planes)))

@@ -12,7 +12,7 @@ from ..arguments import as_path, has, named, require_bool, require_methods
 from ..arrays import Array
 from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
-from .archive import CheckpointError
+from .archive import CheckpointError, require_file
 from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
 from .confirmation import confirmed, sized_slope, unconfirmed
 from .derivative_check import require_derivative
@@ -218,8 +218,7 @@ def _prepare(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"{file}: cannot write a restart file there ({error.strerror or error})") from error
-    if file.is_dir():
-        raise CheckpointError(f"{file} is a directory, expected the path of a file")
+    require_file(file)
 
 
 def _ours(error: Exception) -> bool:

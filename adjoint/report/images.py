@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import as_array, require_integer
+from ..arguments import as_array, as_path, require_integer
 from ..arrays import Array
+from ..files import whole
 
 SMALLEST_PICTURE = 800  # px, longer side of a written picture: a coarse design stays visible in a viewer
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""What every PNG begins with."""
 
 LARGEST_PICTURE = 100_000_000
 """Pixels of a picture that is written or read, at most: more are a slip, or no picture of a design."""
@@ -35,7 +39,7 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
         (b"IDAT", zlib.compress(unfiltered.tobytes(), level=9)),
         (b"IEND", b""),
     ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
+    return SIGNATURE + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
 
@@ -43,7 +47,9 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
 def write_design(path: Path | str, design: Array) -> None:
     """Write a design as PNG, each element a square of pixels, the longer side at least 800 px."""
     pixels = -(-SMALLEST_PICTURE // max(checked(design).shape))
-    Path(path).write_bytes(design_png(design, pixels))
+    data = design_png(design, pixels)
+    with whole(as_path("write_design", "path", path)) as aside:
+        aside.write_bytes(data)
 
 
 def checked(design: Array) -> Array:
