@@ -168,7 +168,8 @@ def test_a_write_that_fails_at_any_step_leaves_a_file_to_go_on_from(owner, step,
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_named(tmp_path):
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "require_file", lambda path: None)  # A device is refused before.
     part = tmp_path / "run.npz.part"
     part.symlink_to("/dev/full")
     with pytest.raises(CheckpointError, match="No space left"):
