@@ -4,8 +4,10 @@ A slip must raise ValueError, TypeError or a SolveError, within two seconds, and
 the class or function that it was given to. "Bare" is any other error, "silent" none at all.
 """
 
+import importlib
 import inspect
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -1212,3 +1214,52 @@ def test_the_whole_battery(capsys):
         )
     assert len(SLIPS) >= 500
     assert verdicts == {"named": len(SLIPS)}
+
+
+MAPS = {
+    "Simp": adjoint.Simp(),
+    "Simp, 2.5": adjoint.Simp(2.5),
+    "Simp, 1": adjoint.Simp(1.0),
+    "Ramp": adjoint.Ramp(),
+    "HeavisideProjection": adjoint.HeavisideProjection(50.0),
+    "DensityFilter": adjoint.DensityFilter(CENTRES, 0.5),
+    "ConvolutionFilter": adjoint.ConvolutionFilter((2, 1), (1.0, 1.0), 1.5),
+    "HelmholtzFilter": adjoint.HelmholtzFilter(laplacian(), sparse.csc_array(np.ones((N, M))), np.ones(M)),
+    "Composed": adjoint.Simp() >> adjoint.Ramp() >> adjoint.HeavisideProjection(3.0),
+    "Identity": adjoint.Identity(),
+}
+VALUES = [0.0, -0.0, 1.0, -5.0, 1.125, 5e-324, -1e-300, 1e150, -1e300, 1.7e308, NAN, INF, -INF]
+
+
+def answered(act):
+    """What a map returns; None where it raises an error that has a name."""
+    try:
+        with np.errstate(all="ignore"):
+            return act()
+    except (ValueError, TypeError, adjoint.SolveError):
+        return None
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_maps_used_alone_give_no_nan(name):
+    design = MAPS[name]
+    for value in VALUES:
+        for x in (np.array([value, 0.5]), np.array([0.5, value]) + 0.1j):
+            for act in (
+                lambda x=x: design(x),
+                lambda x=x: design.vjp(x, np.ones(M)),
+                lambda x=x: design.jvp(x, np.ones(M)),
+                lambda x=x: design.vjp(np.full(M, 0.5), x),
+            ):
+                answer = answered(act)
+                assert answer is None or np.isfinite(answer).all(), (value, answer)
+
+
+@pytest.mark.parametrize(("module", "package"), [("nlopt", "nlopt"), ("ipopt", "cyipopt")])
+def test_optimizers_of_packages_that_are_missing_name_the_remedy(module, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"adjoint.interop.{module}", raising=False)
+    with pytest.raises(ImportError, match=rf"adjoint\.interop\.{module}: .*pip install {package}") as raised:
+        importlib.import_module(f"adjoint.interop.{module}")
+    assert isinstance(raised.value, adjoint.BackendMissing)
+    monkeypatch.undo()

@@ -9,6 +9,7 @@ import numpy as np
 from ..arguments import require_methods
 from ..arrays import Array, Portable
 from ..factor.errors import NonFinite
+from ..factor.matrix import finite_sum
 from ..parameters import as_parameters
 from ..second import of_map
 
@@ -38,7 +39,7 @@ def guarded(kind: type[M]) -> type[M]:
     who = kind.__name__
 
     def point(self: M, x: Array) -> Array:
-        return finite_values(who, "value", apply(self, as_parameters(x, f"x of {who}")))
+        return finite_values(who, "value", apply(self, _vector(who, "x", x)))
 
     def pulled_back(self: M, x: Array, p_bar: Array) -> Array:
         return finite_values(who, "vjp", pull(self, *_pair(who, x, p_bar, "p_bar")))
@@ -52,8 +53,15 @@ def guarded(kind: type[M]) -> type[M]:
     return kind
 
 
+def _vector(who: str, name: str, v: Array) -> Array:
+    """v as float64 or complex128, (m,), finite; not copied where it is that already: maps do not write to it."""
+    if isinstance(v, np.ndarray) and v.dtype in (np.float64, np.complex128) and v.ndim == 1 and finite_sum(v):
+        return v
+    return as_parameters(v, f"{name} of {who}")
+
+
 def _pair(who: str, x: Array, v: Array, name: str) -> tuple[Array, Array]:
-    x, v = as_parameters(x, f"x of {who}"), as_parameters(v, f"{name} of {who}")
+    x, v = _vector(who, "x", x), _vector(who, name, v)
     if x.shape != v.shape:
         raise ValueError(f"{who}: got {name} of shape {v.shape}, expected {x.shape}, as x has")
     return x, v
@@ -61,7 +69,7 @@ def _pair(who: str, x: Array, v: Array, name: str) -> tuple[Array, Array]:
 
 def finite_values(who: str, what: str, values: Array) -> Array:
     """The values, if they are finite; raises NonFinite."""
-    if not np.isfinite(values).all():
+    if not (finite_sum(values) or np.isfinite(values).all()):
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise NonFinite(f"{who}: the {what} is {values[bad]} in component {bad}: a design far outside of [0, 1]")
     return values
