@@ -110,7 +110,9 @@ def as_array(who: str, name: str, value: object) -> Array:
     except (ValueError, TypeError) as error:
         raise TypeError(f"{who}: {name} makes no array ({error})") from error
     if array.dtype.kind not in "fciub":
-        raise TypeError(f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or complex128")
+        raise TypeError(
+            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or complex128: real numbers, or complex ones"
+        )
     return array
 
 

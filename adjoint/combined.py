@@ -29,9 +29,11 @@ class Sum:
                 f"Sum: got terms={named(self.terms)}, expected a list of objectives: Sum((J1, J2), (1.0, 2.0))"
             )
         weights = [1.0] * len(self.terms) if self.weights is None else as_array("Sum", "weights", self.weights)
-        if np.ndim(weights) != 1 or len(weights) != len(self.terms) or not self.terms:
+        if np.ndim(weights) != 1:
+            raise ValueError(f"Sum: got weights of shape {np.shape(weights)}, expected as many as terms")
+        if len(weights) != len(self.terms) or not self.terms:
             raise ValueError(
-                f"Sum: got {len(self.terms)} terms, weights of shape {np.shape(weights)}; expected as many, not none"
+                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many, at least one"
             )
         if wrong := [term for term in self.terms if not has(term, "value")]:
             raise TypeError(

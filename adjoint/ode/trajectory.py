@@ -209,7 +209,7 @@ class Trajectory(Local):
         if t is not None:
             ends = as_reals("replay", "t", t, 1, "(t0, tf)").tolist()
             if len(ends) != 2 or not ends[0] < ends[1]:
-                raise ValueError(f"replay: got t={t!r}, expected (t0, tf) with t0 < tf")
+                raise ValueError(f"replay: got t={t!r}, expected (t0, tf), which ascend")
             t = (ends[0], ends[1])
         if observe is not None:
             observe = as_reals("replay", "observe", observe, 1, "times (K,)")

@@ -20,7 +20,8 @@ class Box:
 
     def __post_init__(self) -> None:
         for name in ("lower", "upper"):
-            as_array("Box", name, getattr(self, name))
+            if isinstance(getattr(self, name), list | tuple):  # Ragged ones make no array.
+                as_array("Box", name, getattr(self, name))
         shapes = {np.shape(side) for side in (self.lower, self.upper)} - {()}
         if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
             raise ValueError(
