@@ -4,6 +4,7 @@ import dataclasses
 import os
 import types
 from collections.abc import Callable
+from numbers import Real
 from operator import index
 from pathlib import Path
 from typing import get_args
@@ -57,10 +58,11 @@ def require_function(who: str, name: str, value: object, expected: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number: Python's or NumPy's, no bool; nan and inf are some."""
-    if isinstance(value, float | int):
+    """Whether a value is a real number, of Python, NumPy or JAX, no bool; nan and inf are some."""
+    if isinstance(value, Real):
         return not isinstance(value, bool)
-    return isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
+    # Arrays of no dimension, also those of JAX.
+    return hasattr(value, "__array__") and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"  # type: ignore[call-overload]
 
 
 def is_integer(value: object) -> bool:
@@ -111,7 +113,8 @@ def as_array(who: str, name: str, value: object) -> Array:
         raise TypeError(f"{who}: {name} makes no array ({error})") from error
     if array.dtype.kind not in "fciub":
         raise TypeError(
-            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or complex128: real numbers, or complex ones"
+            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or complex128: real numbers, "
+            "or complex ones"
         )
     return array
 

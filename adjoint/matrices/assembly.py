@@ -9,9 +9,9 @@ import scipy.sparse as sparse
 from ..arguments import as_array
 from ..arrays import Array, Portable
 
-SPARSEST, FEWEST = 100, 1000
-"""Numbers of unknowns may be as many times as large as there are unknowns that elements mention, and some more: a row
-without an entry is a singular matrix in any case, and a number that is far beyond the others a slip."""
+SPARSEST, AFFORDABLE = 100, 10_000_000
+"""Unknowns may be numbered up to 100 times as high as there are unknowns that elements mention, and 10⁷ more: a few springs
+in a large model mention few. A number that is far beyond these is a slip, and would take gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def as_dofs(dofs: Array, what: str) -> Array:
     if dofs.min() < -1 or dofs.max() < 0:
         raise ValueError(f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed")
     used = np.unique(dofs[dofs >= 0])
-    if used[-1] >= SPARSEST * (used.size + FEWEST):
+    if used[-1] >= SPARSEST * used.size + AFFORDABLE:
         raise ValueError(
             f"{what}: got dofs up to {used[-1]}, and only {used.size} different ones below; expected unknowns numbered "
             "from 0 on, with few gaps: np.unique(dofs, return_inverse=True) numbers them anew"

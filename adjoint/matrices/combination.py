@@ -90,6 +90,8 @@ class Combination(Portable):
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """Σ_j c_j (∂A_j/∂p ṗ) u, of u's shape."""
+        for _, A in self._pairs:
+            require_methods("Combination", "terms", A, ("jvp",), "Matrix objects")
         return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self._pairs))
 
     def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
