@@ -62,7 +62,7 @@ def is_number(value: object) -> bool:
     if isinstance(value, Real):
         return not isinstance(value, bool)
     # Arrays of no dimension, also those of JAX.
-    return hasattr(value, "__array__") and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"  # type: ignore[call-overload]
+    return hasattr(value, "__array__") and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
 
 
 def is_integer(value: object) -> bool:

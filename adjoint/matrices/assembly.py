@@ -10,8 +10,8 @@ from ..arguments import as_array
 from ..arrays import Array, Portable
 
 SPARSEST, AFFORDABLE = 100, 10_000_000
-"""Unknowns may be numbered up to 100 times as high as there are unknowns that elements mention, and 10⁷ more: a few springs
-in a large model mention few. A number that is far beyond these is a slip, and would take gigabytes."""
+"""Unknowns may be numbered up to 100 times as high as there are unknowns that elements mention, and 10⁷ more: a few
+springs in a large model mention few. A number that is far beyond these is a slip, and would take gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
