@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arrays import Array, Trans
 from ..factor import Factorization, SingularMatrix, lu
-from .algebra import times
+from .algebra import Inverse, SparseInverse, times
 from .errors import InconsistentStart, failure
 from .nullspace import NullSpace
+from .recent import Recent
+from .refine import StageSolver
 from .system import System, rms
+from .time_rates import rate_at
 
 ITERATIONS = 50
 """Newton steps at most for consistent initial values."""
@@ -31,9 +35,11 @@ class Cotangents:
 
 @dataclass(frozen=True, eq=False)
 class Beginning:
-    """u: (n,) at t; k: (n,), M k = f, zeros where M is singular or the method does without.
+    """u: (n,) at t, seen from the right; k: (n,), M k = f, zeros where M is singular or the method does without.
 
-    nulls: of a singular M. moved: whether algebraic unknowns were solved for. derived: whether k is u'.
+    nulls: of a singular M. moved: whether algebraic unknowns were solved for. derived: whether k is u', by `inverse`,
+    the factors of M; None for the identity. near: (B, hγ), the factors of a matrix M − hγ ∂f/∂u nearby, which solve for
+    algebraic unknowns; None without any.
     """
 
     system: System
@@ -43,49 +49,69 @@ class Beginning:
     nulls: NullSpace | None
     moved: bool
     derived: bool
+    inverse: Inverse | None
+    near: tuple[Inverse, float] | None = None
 
-    def pull(self, u_bar: Array, k_bar: Array, timed: bool) -> Cotangents:
-        """From the cotangents of u and k, (n, j) each; timed: whether ∂f/∂t is known and wanted."""
+    def pull(self, u_bar: Array, k_bar: Array, span: float | None) -> Cotangents:
+        """From the cotangents of u and k, (n, j) each; span: the length of the step, None unless t̄ is wanted."""
         system, t, u = self.system, self.t, self.u
         p_bar = np.zeros((system.p.size, u_bar.shape[1]), dtype=system.p.dtype)
         t_bar = np.zeros(u_bar.shape[1])
         weights = []
+        if not (self.derived or self.moved):
+            return Cotangents(u_bar, p_bar, t_bar)
+        J = system.jacobian(t, u)
         if self.derived:
-            inverse = system.mass_inverse
-            w = k_bar if inverse is None else inverse.solve(k_bar, "H")
-            u_bar = u_bar + times(system.jacobian(t, u), w, "H")
+            w = k_bar if self.inverse is None else self.inverse.solve(k_bar, "H")
+            u_bar = u_bar + times(J, w, "H")
             p_bar += parameter_cotangents(system, t, u, self.k, w)
             weights.append(w)
         if self.moved:
-            nulls, J = self._nulls, system.jacobian(t, u)
-            mu = nulls.Z @ self._constraints.solve(np.asarray(nulls.N.conj().T @ u_bar), "H")
+            nulls = self._nulls
+            mu = nulls.Z @ self._constraints(J).solve(np.asarray(nulls.N.conj().T @ u_bar), "H")
             u_bar = u_bar - times(J, mu, "H")
             p_bar -= parameter_cotangents(system, t, u, None, mu)
             weights.append(-mu)
-        if timed and weights:
-            rate = system.time_derivative(t, u)
+        if span is not None:
+            size = np.maximum(np.abs(system.rate(t, u)), np.abs(self.k))
+            rate = rate_at(lambda t: system.time_derivative(t, u), t, span, size, "f")
             t_bar += np.real(np.einsum("ij,i->j", np.conj(sum(weights)), rate))
         return Cotangents(u_bar, p_bar, t_bar)
 
-    def push(self, u0_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """(u̇, k̇), (n, j) each, from u̇₀ (n, j) and ṗ (m, j)."""
+    def push(self, u0_dot: Array, p_dot: Array, t_dot: Array | None) -> tuple[Array, Array]:
+        """(u̇, k̇), (n, j) each, from u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero."""
         system, t, u = self.system, self.t, self.u
+        moving: Array | float = 0.0
+        if t_dot is not None and t_dot.any() and (self.derived or self.moved):
+            moving = np.multiply.outer(system.time_derivative(t, u), t_dot)
         u_dot, k_dot = u0_dot, np.zeros(u0_dot.shape, dtype=system.dtype)
+        if not (self.derived or self.moved):
+            return u_dot, k_dot
+        J = system.jacobian(t, u)
         if self.moved:
-            nulls, J = self._nulls, system.jacobian(t, u)
-            rate = times(J, u_dot, "N") + parameter_tangents(system, t, u, None, p_dot)
-            change = self._constraints.solve(np.asarray(nulls.Z.conj().T @ rate), "N")
+            nulls = self._nulls
+            rate = times(J, u_dot, "N") + parameter_tangents(system, t, u, None, p_dot) + moving
+            change = self._constraints(J).solve(np.asarray(nulls.Z.conj().T @ rate), "N")
             u_dot = u_dot - nulls.N @ change
         if self.derived:
-            rate = times(system.jacobian(t, u), u_dot, "N") + parameter_tangents(system, t, u, self.k, p_dot)
-            inverse = system.mass_inverse
-            k_dot = rate if inverse is None else inverse.solve(rate, "N")
+            rate = times(J, u_dot, "N") + parameter_tangents(system, t, u, self.k, p_dot) + moving
+            k_dot = rate if self.inverse is None else self.inverse.solve(rate, "N")
         return u_dot, k_dot
 
+    def _constraints(self, J: Array | sparse.csc_array) -> "Solver":
+        """Solutions with Zᴴ J N."""
+        if self.near is None:
+            return self._factored
+        nulls, scale = self._nulls, self.system.atol + self.system.rtol * np.abs(self.u)
+        matrix = ConstraintMatrix(sparse.csc_array(nulls.Z.conj().T @ sparse.csc_array(J) @ nulls.N))
+        sizes = np.asarray(np.abs(nulls.N).T @ scale)
+        return StageSolver(matrix, NearConstraints(nulls, *self.near), sizes, Recent(), [])
+
     @cached_property
-    def _constraints(self) -> Factorization:
+    def _factored(self) -> Factorization:
         """The factors of Zᴴ ∂f/∂u N."""
-        return _algebraic(self.system, self.t, self.system.jacobian(self.t, self.u), self._nulls)
+        J = self.system.jacobian(self.t, self.u)
+        return _algebraic(self.system, (self.t, 0), J, self._nulls)
 
     @property
     def _nulls(self) -> NullSpace:
@@ -93,26 +119,78 @@ class Beginning:
         return self.nulls
 
 
-def begun(system: System, t: float, u0: Array, nulls: NullSpace | None, consistent: bool, derived: bool) -> Beginning:
-    """The beginning at (t, u₀); consistent: solve for algebraic unknowns; derived: whether K₁ is needed.
+class Solver(Protocol):
+    """Solves with Zᴴ ∂f/∂u N, in either direction."""
+
+    def solve(self, b: Array, trans: Trans) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ConstraintMatrix:
+    """Zᴴ ∂f/∂u N, sparse (a, a): what the algebraic unknowns are determined by."""
+
+    A: sparse.csc_array
+
+    @property
+    def dense(self) -> bool:
+        """It is not."""
+        return False
+
+    def product(self, v: Array, trans: Trans) -> Array:
+        """The matrix times v, or its conjugate transpose."""
+        return times(self.A, v, trans)
+
+    def inverse(self) -> Inverse:
+        """Factors; raises SingularMatrix, NonFinite."""
+        self.A.sum_duplicates()
+        return SparseInverse(lu(self.A), False)
+
+
+@dataclass(frozen=True, eq=False)
+class NearConstraints:
+    """−hγ Nᴴ (M − hγ J)⁻¹ Z, which is (Zᴴ J N)⁻¹ up to O(h): by the factors that a step has."""
+
+    nulls: NullSpace
+    inverse: Inverse
+    hg: float
+
+    @property
+    def nbytes(self) -> int:
+        """Those of the step."""
+        return self.inverse.nbytes
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """The solution for b, nearly."""
+        into, out = (self.nulls.Z, self.nulls.N) if trans == "N" else (self.nulls.N, self.nulls.Z)
+        return -self.hg * np.asarray(out.conj().T @ self.inverse.solve(np.asarray(into @ b), trans))
+
+
+def begun(
+    system: System, t: float, seen: float, u0: Array, nulls: NullSpace | None, consistent: bool, derived: bool
+) -> Beginning:
+    """The beginning at (t, u₀); seen: t⁺; consistent: solve for algebraic unknowns; derived: whether K₁ is needed.
 
     Raises InconsistentStart, NonFiniteField, SingularMatrix for an M that is singular although it does not look so.
     """
-    f = system.first_rate(t, u0)
+    f = system.first_rate(t, seen, u0)
     if u0.dtype.kind == "c" and not system.perturbed:
-        system.jacobian(t, u0)  # Fields derived from functions know no complex states: told here, not after the solve.
+        system.jacobian(seen, u0)  # Derived fields refuse complex states: here, not after the solve.
     if nulls is None:
         k = np.zeros(system.n, dtype=system.dtype)
         if derived:
             k = f if system.mass_inverse is None else system.mass_inverse.solve(f, "N")
-        return Beginning(system, t, u0, k, None, False, derived)
-    u = _consistent(system, t, u0, nulls) if consistent else u0
+        return Beginning(system, seen, u0, k, None, False, derived, system.mass_inverse if derived else None)
+    u = consistent_unknowns(system, (t, 0), seen, u0, nulls) if consistent else u0
     if not consistent:
-        _require_consistent(system, t, u0, f, nulls)
-    return Beginning(system, t, u, np.zeros(system.n, dtype=system.dtype), nulls, consistent, False)
+        _require_consistent(system, (t, 0), seen, u0, f, nulls)
+    return Beginning(system, seen, u, np.zeros(system.n, dtype=system.dtype), nulls, consistent, False, None)
 
 
-def _algebraic(system: System, t: float, J: Array | sparse.csc_array, nulls: NullSpace) -> Factorization:
+Reached: TypeAlias = tuple[float, int]
+"""(t, number of steps) that an error names."""
+
+
+def _algebraic(system: System, reached: Reached, J: Array | sparse.csc_array, nulls: NullSpace) -> Factorization:
     """The factors of Zᴴ ∂f/∂u N; raises InconsistentStart where it is singular."""
     A = sparse.csc_array(nulls.Z.conj().T @ sparse.csc_array(J) @ nulls.N)
     A.sum_duplicates()
@@ -124,17 +202,19 @@ def _algebraic(system: System, t: float, J: Array | sparse.csc_array, nulls: Nul
             InconsistentStart,
             "The algebraic equations do not determine the algebraic unknowns (the DAE is of higher index, or its "
             f"equations contradict each other): {error}",
-            t,
-            0,
+            *reached,
         ) from error
     return factorization
 
 
-def _consistent(system: System, t: float, u: Array, nulls: NullSpace) -> Array:
-    """u + N z with Zᴴ f(t, u + N z, p) = 0: Newton's method, halving steps that do not reduce the corrections."""
+def consistent_unknowns(system: System, reached: Reached, t: float, u: Array, nulls: NullSpace) -> Array:
+    """u + N z with Zᴴ f(t, u + N z, p) = 0: Newton's method, halving steps that do not reduce the corrections.
+
+    Raises InconsistentStart with what was reached.
+    """
     w = system.weights(u)
     for _ in range(ITERATIONS):
-        inverse = _algebraic(system, t, system.jacobian(t, u), nulls)
+        inverse = _algebraic(system, reached, system.jacobian(t, u), nulls)
         d = _constraint_correction(system, t, u, nulls, inverse)
         size, factor = rms(d * w), 1.0
         if size <= 1e-3 * min(1.0, system.accuracy / system.rtol):
@@ -147,10 +227,10 @@ def _consistent(system: System, t: float, u: Array, nulls: NullSpace) -> Array:
         else:
             if size <= 1e-3:  # Rounding.
                 break
-            raise failure(InconsistentStart, f"{_UNSOLVED}: no step reduces the corrections.", t, 0)
+            raise failure(InconsistentStart, f"{_UNSOLVED}: no step reduces the corrections.", *reached)
         u = u + factor * d
     else:
-        raise failure(InconsistentStart, f"{_UNSOLVED}: {ITERATIONS} steps did not suffice.", t, 0)
+        raise failure(InconsistentStart, f"{_UNSOLVED}: {ITERATIONS} steps did not suffice.", *reached)
     for _ in range(4 if system.perturbed else 1):  # The imaginary part of a complex step converges linearly.
         u = u + _constraint_correction(system, t, u, nulls, inverse)
     return u
@@ -165,8 +245,8 @@ def _constraint_correction(system: System, t: float, u: Array, nulls: NullSpace,
     return -(nulls.N @ inverse.solve(f)) if np.isfinite(f).all() else np.full(u.shape, np.nan)
 
 
-def _require_consistent(system: System, t: float, u: Array, f: Array, nulls: NullSpace) -> None:
-    inverse = _algebraic(system, t, system.jacobian(t, u), nulls)
+def _require_consistent(system: System, reached: Reached, t: float, u: Array, f: Array, nulls: NullSpace) -> None:
+    inverse = _algebraic(system, reached, system.jacobian(t, u), nulls)
     d = -(nulls.N @ inverse.solve(np.asarray(nulls.Z.conj().T @ f)))
     size = rms(d * system.weights(u))
     if not size <= 1.0:
@@ -175,8 +255,7 @@ def _require_consistent(system: System, t: float, u: Array, f: Array, nulls: Nul
             InconsistentStart,
             f"u0 does not satisfy the algebraic equations: unknown {worst} should change by {d[worst]:.3g} "
             f"({size:.2g} times the tolerances). consistent=True solves for the algebraic unknowns.",
-            t,
-            0,
+            *reached,
         )
 
 

@@ -9,6 +9,7 @@ from ..arguments import require_settings
 from ..arrays import Array
 from .algebra import Inverse, times
 from .coupled import CoupledInverse
+from .integral_error import LocalError
 from .stages import explicit_stage
 from .system import System, rms
 from .tableau import Tableau
@@ -37,7 +38,8 @@ class Control:
     first_step: None for an automatic one; max_step: not longer than this; both in units of t. max_steps: accepted ones
     before TooManySteps. safety: of the next step, for the error is only an estimate. hold: a step is kept as it is
     unless it may grow by more than this, so that factors live on. refresh: contraction of Newton's method above which
-    the next step gets a new matrix.
+    the next step gets a new matrix. integrals: False for steps that are chosen for the states alone, and not for the
+    integrals of the problem's integrand.
     """
 
     first_step: float | None = None
@@ -46,6 +48,7 @@ class Control:
     safety: float = 0.9
     hold: float = 1.2
     refresh: float = 0.02
+    integrals: bool = True
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -56,6 +59,7 @@ class Control:
             ("safety", self.safety, 0.0 < self.safety < 1.0),
             ("hold", self.hold, 1.0 <= self.hold < math.inf),
             ("refresh", self.refresh, 0.0 <= self.refresh < 1.0),
+            ("integrals", self.integrals, isinstance(self.integrals, bool)),
         ):
             if not fits:
                 raise ValueError(f"Control: got {name}={value!r}")
@@ -152,7 +156,7 @@ class Pace:
 
 def estimated_error(
     system: System, tableau: Tableau, t: float, h: float, u: Array, new: Array, K: Array, inverse: Inverse | None
-) -> float:
+) -> LocalError:
     """The local error in units of the tolerances, by the embedded formulas; nan if anything is.
 
     Of implicit methods filtered by B⁻¹M, so that stiff components, which every L-stable step damps, do not count
@@ -162,19 +166,19 @@ def estimated_error(
     if isinstance(inverse, CoupledInverse):
         e = np.array(times(system.mass.matrix, h * system.combined(tableau.errors[0], K), "N"))
         return _filtered(system, inverse.single, t, h * tableau.gamma, u, e, w)
-    sizes = []
+    sizes, filtered = [], None
     for weights in tableau.errors:
         e = h * system.combined(weights, K)
         if tableau.gamma != 0.0 and inverse is not None:
-            e = inverse.solve(np.array(times(system.mass.matrix, e, "N")), "N")
+            e = filtered = inverse.solve(np.array(times(system.mass.matrix, e, "N")), "N")
         sizes.append(rms(e * w))
     if len(sizes) == 1:
-        return sizes[0]
+        return LocalError(sizes[0], filtered, u)
     fifth, third = sizes  # Hairer, Nørsett & Wanner (1993), section II.10.
-    return fifth**2 / math.sqrt(fifth**2 + 0.01 * third**2) if fifth != 0.0 else 0.0
+    return LocalError(fifth**2 / math.sqrt(fifth**2 + 0.01 * third**2) if fifth != 0.0 else 0.0, None, u)
 
 
-def _filtered(system: System, inverse: Inverse, t: float, hg: float, u: Array, e: Array, w: Array) -> float:
+def _filtered(system: System, inverse: Inverse, t: float, hg: float, u: Array, e: Array, w: Array) -> LocalError:
     """The local error of coupled stages, from e = M Σ h e_i K_i: B⁻¹ (e + hγ f(t, u)), docs/math.md, eq. 89.
 
     Where u is off a slow manifold, by no more than the tolerance, f is large, and B⁻¹ makes of hγ f that distance,
@@ -185,8 +189,9 @@ def _filtered(system: System, inverse: Inverse, t: float, hg: float, u: Array, e
     if size > 1.0:
         f = system.rate(t, u + error)
         if np.isfinite(f).all():  # So far from u it need not be.
-            size = rms(inverse.solve(e + hg * f, "N") * w)
-    return size
+            again = inverse.solve(e + hg * f, "N")
+            return LocalError(rms(again * w), again, u + error)
+    return LocalError(size, error, u)
 
 
 def first_step(system: System, tableau: Tableau, t: float, u: Array, k: Array | None, span: float) -> float:

@@ -22,11 +22,19 @@ class Bars:
         return block[..., 0] if self.single else block
 
 
-def as_bars(u: Array, q: int, u_bar: Array, q_bar: Array | None) -> Bars:
+def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
     """What the user gave for u (K, n) and q integrals, as blocks; of a complex ū for a real u the real part counts.
 
-    Raises TypeError for what are no numbers, ValueError for another shape, for nan and inf.
+    u_bar: None for zeros, where q_bar is given. Raises TypeError for what are no numbers, ValueError for another shape,
+    for nan and inf.
     """
+    if u_bar is None:
+        if q_bar is None:
+            raise TypeError("got neither u_bar nor q_bar, expected the derivative of J with respect to one of them")
+        q_bar = _numbers("q_bar", q_bar, "fiu")
+        if q_bar.ndim not in (1, 2) or q_bar.shape[0] != q:
+            raise ValueError(f"got q_bar of shape {q_bar.shape}, expected ({q},) or ({q}, j)")
+        u_bar = np.zeros((*u.shape, *q_bar.shape[1:]), dtype=u.dtype)
     u_bar = _numbers("u_bar", u_bar, "fciu")
     if u_bar.shape != u.shape and u_bar.shape[:-1] != u.shape:
         raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {u.shape}, or one axis more")

@@ -15,6 +15,7 @@ from ..arrays import Array, Trans
 from ..factor import NotSymmetric, lu
 from ..factor.matrix import SparseMatrix
 from .algebra import Algebra, Inverse, SparseInverse, dense_inverse
+from .knots import Interval
 from .product import product
 from .system import System
 from .tableau import Eigenpair, Tableau
@@ -52,9 +53,9 @@ def factored(system: System, tableau: Tableau, t: float, u: Array, hg: float) ->
     return coupled_inverse(system.nearby, tableau, system.jacobian(t, u), hg)
 
 
-def stage_matrix(system: System, tableau: Tableau, t: float, h: float, Y: Array) -> "CoupledStages":
+def stage_matrix(system: System, tableau: Tableau, step: Interval, Y: Array) -> "CoupledStages":
     """The matrix of all stages with the ∂f/∂u of each, copies of them: the field may use the same arrays again."""
-    times = (t + h * tableau.c).tolist()
+    times, h = tableau.times(step), step.h
     if not system.algebra.dense:
         sparse_ones = [sparse.csc_array(system.jacobian(ti, y)).copy() for ti, y in zip(times, Y, strict=True)]
         return CoupledStages(system.algebra, h * tableau.A, sparse_ones)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
 from ..arrays import Array
 from .algebra import Inverse
+from .knots import Interval
 from .tableau import Tableau
 
 
@@ -14,9 +16,12 @@ from .tableau import Tableau
 class Course:
     """One entry a step: where it began, how long it was, which tableau took it, how its stages were found.
 
-    base: the step for which the matrix of Newton's method was made, base_t: the time it was evaluated at, base_hg: its
-    hγ, 0 for explicit methods; iterations: corrections of each stage. landings: times that steps end on exactly,
-    ascending, t₀ first and t_f last; landed: the number of steps before each of them.
+    first, final: the times its stages see where it begins and ends, see `Interval`. base: the step for which the matrix
+    of Newton's method was made, base_t: the time it was evaluated at, base_hg: its hγ, 0 for explicit methods;
+    iterations: corrections of each stage. landings: times that steps end on exactly,
+    ascending, t₀ first and t_f last; landed: the number of steps before each of them. knots: the number of steps before
+    each time at which f may jump. restarts: of steps that begin there with more than u, whether algebraic unknowns were
+    solved for.
     """
 
     t: list[float] = field(default_factory=list)
@@ -30,11 +35,20 @@ class Course:
     landings: list[float] = field(default_factory=list)
     landed: list[int] = field(default_factory=list)
     rejected: int = 0
+    first: list[float] = field(default_factory=list)
+    final: list[float] = field(default_factory=list)
+    knots: set[int] = field(default_factory=set)
+    restarts: dict[int, bool] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         """How many steps there are."""
         return len(self.h)
+
+    def interval(self, k: int) -> Interval:
+        """Where step k lies."""
+        end = self.t[k + 1] if k + 1 < self.steps else self.landings[-1]
+        return Interval(self.t[k], self.h[k], end, self.first[k], self.final[k])
 
     def grid(self) -> Array:
         """The times of the steps, (N + 1,)."""
@@ -55,20 +69,37 @@ class Course:
                 bars[i + 1] += phi @ t_bar[first:last] + eta @ h_bar[first:last]
         return bars
 
+    def pushed_forward(self, landings_dot: Array) -> tuple[Array, Array]:
+        """Tangents of the beginnings and lengths of steps, (N, j) each, as landings move, (L, j): the transpose."""
+        t_dot, h_dot = np.zeros((2, self.steps, landings_dot.shape[1]))
+        for i, (first, last) in enumerate(zip(self.landed, self.landed[1:], strict=False)):
+            a, b = self.landings[i], self.landings[i + 1]
+            for k in range(first, last):
+                phi, eta = (self.t[k] - a) / (b - a), self.h[k] / (b - a)
+                t_dot[k] = (1.0 - phi) * landings_dot[i] + phi * landings_dot[i + 1]
+                h_dot[k] = eta * (landings_dot[i + 1] - landings_dot[i])
+        return t_dot, h_dot
+
     def moved(self, landings: Sequence[float]) -> "Course":
         """The same steps in the same proportions between other landings."""
-        t, h = list(self.t), list(self.h)
+        t, h, first_times, final = list(self.t), list(self.h), list(self.first), list(self.final)
         for i, (first, last) in enumerate(zip(self.landed, self.landed[1:], strict=False)):
             a, b = self.landings[i], self.landings[i + 1]
             ratio = (landings[i + 1] - landings[i]) / (b - a)
             for k in range(first, last):
                 t[k], h[k] = landings[i] + (self.t[k] - a) * ratio, self.h[k] * ratio
+        ends = [*t[1:], float(landings[-1])]
+        for k in range(self.steps):
+            old = self.interval(k)
+            first_times[k] = t[k] + (old.first - old.t)
+            final[k] = ends[k] + (old.final - old.end) if k + 1 in self.knots else t[k] + h[k]
         return Course(
             t,
             h,
             *(self.tableau, self.base, self.base_t, self.base_hg, self.iterations, self.error),
             list(landings),
             self.landed,
+            *(self.rejected, first_times, final, self.knots, self.restarts),
         )
 
 
@@ -84,18 +115,24 @@ def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tup
     return t + half, u + half * (k[-1] if tableau.coupled else k)
 
 
+Rates: TypeAlias = dict[int, Array]
+"""ℓ, (q,), at stages of a step, by their numbers."""
+
+
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """A step that was accepted: number k from (t, u) over h, its stages K and their values Y, (s, n) each."""
+    """A step that was taken: number k, where it lies, from u, its stages K and their values Y, (s, n) each.
+
+    rates: the integrand at its stages, None where it is not known.
+    """
 
     k: int
-    t: float
-    h: float
-    end: float
+    step: Interval
     tableau: Tableau
     u: Array
     K: Array
     Y: Array
+    rates: Rates | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,10 @@ class InconsistentStart(SolveError):
     steps: int = 0
 
 
+class CoincidentBreaks(SolveError):
+    """Two breaks that depend on p coincide, or one is an end of the interval: there is no derivative."""
+
+
 class NonFiniteField(NonFinite):
     """f(t, u, p), or the integrand, is nan or inf where the solution goes."""
 

@@ -13,9 +13,12 @@ from .algebra import Inverse
 from .chord import NoConvergenceError
 from .control import Control, Pace, estimated_error, first_step
 from .coupled import CoupledInverse, factored
-from .course import Course, StepRecord, Taken, base_point, recorded
+from .course import Course, Rates, StepRecord, Taken, base_point, recorded
 from .diagnosis import Refusal, explained, require_resolution
 from .errors import NonFiniteField, StageFailure, TooManySteps, failure
+from .integral_error import IntegralControl
+from .knots import AHEAD, Interval, after, before
+from .restart import Restarts
 from .stages import SAFETY, UNKNOWN, Stages, solved_stages, values
 from .state import State, state_before
 from .step_equation import solved_step, step_equation
@@ -36,20 +39,26 @@ Visitor = Callable[[Taken], None]
 class March:
     """An integration under way: what one step hands on to the next.
 
-    tableau: of all steps but the first one, `start`, where K₁ is not known there. keep: given (k, state, record) of
-    each accepted step. visit: given the step, for observations and integrals.
+    tableau: of all steps but the first one, `start`, where K₁ is not known there. restarts: what begins anew at knots.
+    keep: given (k, state, record) of each accepted step. visit: given the step, for observations and integrals. first:
+    the time at which f is seen where the next step begins, if that is a knot. handed: the last stage of the step
+    before, or all; k: K₁, or the same. largest: of all times, in size. integrals: their error control, None without.
     """
 
     system: System
     tableau: Tableau
     start: Tableau | None
+    restarts: Restarts
     control: Control
     keep: Callable[[int, State, StepRecord], None]
     visit: Visitor
     notify: Callable[[str, int, float], None]
     u: Array
     k: Array
+    first: float | None
+    largest: float
     course: Course = field(default_factory=Course)
+    handed: Array = field(init=False)
     inverse: Inverse | None = None
     base_u: Array | None = None
     base: int = -1
@@ -59,6 +68,10 @@ class March:
     stale: bool = True
     cause: Exception | None = None
     refused: Refusal | None = None
+    integrals: IntegralControl | None = None
+
+    def __post_init__(self) -> None:
+        self.handed = self.k
 
     @property
     def step(self) -> Tableau:
@@ -78,36 +91,70 @@ class March:
         pace = Pace(self.control, self.tableau.error_order, self.tableau.coupled, wanted)
         self._land(landings[0])
         for a, b in pairwise(landings):
+            if a != landings[0]:
+                self._restart(a, b)
             pace.segment(a, b)
             while pace.j < pace.n:
                 self._controlled(pace)
             self._land(b)
 
     def fixed(self, times: Array, landings: Sequence[float]) -> None:
-        """Steps on a grid, (N + 1,), whose stages have to be found as they are; landings: among its times."""
+        """Steps on a grid, (N + 1,), whose stages have to be found as they are; landings: among its times.
+
+        f may jump at all times of the grid.
+        """
         marks = set(landings)
         self._land(float(times[0]))
         for t, end in zip(times.tolist(), times[1:].tolist(), strict=False):
-            self._given(t, end, end - t)
+            if self.course.steps:
+                self._restart(t, end)
+            self._given(Interval(t, end - t, end, self._first(t), before(end, end - t, self.largest)))
             if end in marks:
                 self._land(end)
+            self.course.knots.add(self.course.steps)
 
     def repeated(self, course: Course) -> None:
         """The steps of another course, whatever the error."""
-        ends = [*course.t[1:], course.landings[-1]]
-        marks = set(course.landed)
+        marks = {k: t for k, t in zip(course.landed, course.landings, strict=True)}
         self._land(course.landings[0])
-        for k, (t, end, h) in enumerate(zip(course.t, ends, course.h, strict=True)):
-            self._given(t, end, h)
+        for k in range(course.steps):
+            step = course.interval(k)
+            if k in course.restarts:
+                self._begin(step.first, None)
+            self._given(step)
             if k + 1 in marks:
-                self._land(course.landings[course.landed.index(k + 1)])
+                self._land(marks[k + 1])
+        self.course.knots = set(course.knots)
 
     def _land(self, t: float) -> None:
         self.course.landings.append(t)
         self.course.landed.append(self.course.steps)
+        self.course.knots.add(self.course.steps)
 
-    def _given(self, t: float, end: float, h: float) -> None:
-        stages = self._stages(t, h)
+    def _restart(self, t: float, b: float) -> None:
+        """Begin anew at a knot; b: the next one."""
+        room = min(b - t, AHEAD * self.course.h[-1])
+        self.first = after(t, room, self.largest)
+        if not self.restarts.needed(self.tableau):
+            return
+        hg = self.base_hg or self.course.h[-1] * self.tableau.gamma
+        inconsistent, f = self.restarts.inconsistent(self.first, self.u, self.inverse, hg)
+        self._begin(self.first, None if inconsistent else f)
+
+    def _begin(self, t: float, f: Array | None) -> None:
+        """K₁ at t⁺; f: f(t, u), None where the algebraic unknowns have to be solved for first."""
+        solve, steps = f is None and self.restarts.nulls is not None, self.course.steps
+        if solve:
+            self.u = self.restarts.solved(t, self.u, steps)
+        self.k = self.restarts.begun(t, self.u, self.handed, self.tableau, f, steps).k
+        self.course.restarts[steps] = solve
+
+    def _first(self, t: float) -> float:
+        return t if self.first is None else self.first
+
+    def _given(self, step: Interval) -> None:
+        t, h = step.t, step.h
+        stages = self._stages(step)
         if stages is None:
             raise failure(
                 StageFailure,
@@ -119,27 +166,36 @@ class March:
         Y = values(self.system, self.step, h, self.u, stages.K)
         if not np.isfinite(Y[-1]).all():
             raise failure(NonFiniteField, "The solution is no longer finite on the given grid.", t, self.course.steps)
-        self._accept(t, end, h, stages, Y, float("nan"))
+        self._accept(step, stages, Y, float("nan"), None)
 
     def _controlled(self, pace: Pace) -> None:
-        t, h = pace.t, pace.h
+        t, h, end = pace.t, pace.h, pace.end
         self._require_room(pace, t, h)
-        stages = self._stages(t, h)
+        final = before(end, h, self.largest) if pace.j == pace.n - 1 else t + h
+        step = Interval(t, h, end, self._first(t), final)
+        stages = self._stages(step)
         if stages is None:
             self._unsolved(pace, t, h)
             return
         Y = values(self.system, self.step, h, self.u, stages.K)
         try:
-            error = estimated_error(self.system, self.step, t, h, self.u, Y[-1], stages.K, self.inverse)
+            local = estimated_error(self.system, self.step, step.first, h, self.u, Y[-1], stages.K, self.inverse)
         except (NonFinite, KrylovStalled) as cause:
             self.cause = cause
             self._unsolved(pace, t, h)
             return
+        error, rates = local.size, None
+        if self.integrals is not None and error <= 1.0:
+            taken = Taken(self.course.steps, step, self.step, self.u, stages.K, Y)
+            rates = self.integrals.rates(taken)
+            error = max(error, self.integrals.error(taken, rates, local, pace.rejections))
+            if error <= 1.0:
+                self.integrals.accept(taken, rates)
         if not error <= 1.0:
             self._reject(Refusal(t, h, self.u, error, None))
             pace.reject(pace.shortened(error))
             return
-        self._accept(t, pace.end, h, stages, Y, error)
+        self._accept(step, stages, Y, error, rates)
         pace.accept(error)
 
     def _unsolved(self, pace: Pace, t: float, h: float) -> None:
@@ -169,34 +225,39 @@ class March:
             raise explained(self.system, self.refused, t, h, steps)
 
     def _doubt(self) -> str:
+        if self.integrals is not None and 2 * self.integrals.refused > self.course.rejected:
+            return (
+                f"{self.integrals.refused} of these for the error of an integral: Control(integrals=False) leaves "
+                "integrals out, integral_atol says how exact they have to be."
+            )
         if self.tableau.gamma == 0.0:
             return "Is the problem stiff, and the method explicit?"
         return "Is the jacobian of the field right? Newton's method depends on it."
 
-    def _stages(self, t: float, h: float) -> Stages | None:
+    def _stages(self, step: Interval) -> Stages | None:
         """The stages of a step, with a new matrix if the old one does not serve; None if that does not help."""
         tableau = self.step
         if tableau.gamma == 0.0:
             self.inverse = self.system.mass_inverse
-            return solved_stages(self.system, tableau, t, h, self.u, self.k, self.inverse, 0.0, True)
-        hg = h * tableau.gamma
+            return solved_stages(self.system, tableau, step, self.u, self.k, self.inverse, 0.0, True)
+        hg = step.h * tableau.gamma
         if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
-            return self._renewed(t, h, hg)
+            return self._renewed(step, hg)
         known = max(min(UNKNOWN, SAFETY * self.contraction), abs(hg / self.base_hg - 1.0))
         try:
-            return self._solved(t, h, known, False)
+            return self._solved(step, known, False)
         except NoConvergenceError:
-            return None if self.base == self.course.steps else self._renewed(t, h, hg)
+            return None if self.base == self.course.steps else self._renewed(step, hg)
 
-    def _solved(self, t: float, h: float, known: float, fresh: bool) -> Stages:
+    def _solved(self, step: Interval, known: float, fresh: bool) -> Stages:
         system, tableau, inverse = self.system, self.step, self.inverse
         if not tableau.coupled or inverse is None:
-            return solved_stages(system, tableau, t, h, self.u, self.k, inverse, known, fresh)
-        before = self.course.h[-1] if self.course.h else h
-        return solved_step(step_equation(system, tableau, t, h, self.u, self.k, before), inverse, fresh)
+            return solved_stages(system, tableau, step, self.u, self.k, inverse, known, fresh)
+        last = self.course.h[-1] if self.course.h else step.h
+        return solved_step(step_equation(system, tableau, step, self.u, self.k, last), inverse, fresh)
 
-    def _renewed(self, t: float, h: float, hg: float) -> Stages | None:
-        base_t, base_u = base_point(self.step, t, self.u, self.k, hg)
+    def _renewed(self, step: Interval, hg: float) -> Stages | None:
+        base_t, base_u = base_point(self.step, step.first, self.u, self.k, hg)
         try:
             self.inverse = factored(self.system, self.step, base_t, base_u, hg)
             if isinstance(self.inverse, CoupledInverse) and not self.system.given:
@@ -210,16 +271,18 @@ class March:
         self.stale = False
         self.contraction = UNKNOWN
         try:
-            return self._solved(t, h, UNKNOWN, True)
+            return self._solved(step, UNKNOWN, True)
         except NoConvergenceError as error:
             self.stale, self.cause = True, error
             return None
 
-    def _accept(self, t: float, end: float, h: float, stages: Stages, Y: Array, error: float) -> None:
+    def _accept(self, step: Interval, stages: Stages, Y: Array, error: float, rates: Rates | None) -> None:
         k, course, tableau = self.course.steps, self.course, self.step
         base = self.base if tableau.gamma else k
-        course.t.append(t)
-        course.h.append(h)
+        course.t.append(step.t)
+        course.h.append(step.h)
+        course.first.append(step.first)
+        course.final.append(step.final)
         course.tableau.append(tableau)
         course.base.append(base)
         course.base_t.append(self.base_t)
@@ -227,15 +290,16 @@ class March:
         course.iterations.append(stages.iterations)
         course.error.append(error)
         dense = self.system.algebra.dense
-        state = state_before(tableau, stages, self.u, self.k, self.base_u, base == k, dense)
+        state = state_before(tableau, stages, self.u, self.handed, self.base_u, base == k, dense)
         try:
             self.keep(k, state, recorded(stages.K, self.inverse, tableau, dense))
         except (MemoryTooSmall, StorageFailed) as failed:
-            failed.t = t
+            failed.t = step.t
             raise
-        self.visit(Taken(k, t, h, end, tableau, self.u, stages.K, Y))
-        self.notify("forward", k, t)
-        self.u, self.k = Y[-1].copy(), handed(tableau, stages.K)
+        self.visit(Taken(k, step, tableau, self.u, stages.K, Y, rates))
+        self.notify("forward", k, step.t)
+        self.u, self.k, self.first = Y[-1].copy(), handed(tableau, stages.K), None
+        self.handed = self.k
         self.contraction = stages.last if stages.last > 0.0 else self.contraction
         # A small matrix costs less than the corrections that it saves; that of the start has another γ.
         self.stale = stages.contraction > self.control.refresh or dense or self.start is tableau

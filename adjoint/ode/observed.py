@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arrays import Array
 from .course import Taken
+from .knots import Interval
 from .stages import explicit_stage
 from .system import System
 from .tableau import Tableau
@@ -35,34 +36,39 @@ class Observer:
 
     def __call__(self, step: Taken) -> None:
         """What is observed in one step, its end included."""
-        while len(self.u) < self.times.size and self.times[len(self.u)] <= step.end:
+        where = step.step
+        while len(self.u) < self.times.size and self.times[len(self.u)] <= where.end:
             time = float(self.times[len(self.u)])
-            if time == step.end and (not self.dense or time == self.end):
+            if time == where.end and (not self.dense or time == self.end):
                 self.u.append(step.Y[step.tableau.last].copy())
                 self.places.append((step.k + 1, None))
             else:
-                theta = (time - step.t) / step.h
-                K = extended_stages(self.system, step.tableau, step.t, step.h, step.u, step.K)
+                theta = (time - where.t) / where.h
+                K = extended_stages(self.system, step.tableau, where, step.u, step.K)
                 weights = step.tableau.weights(theta)
-                self.u.append(step.u + step.h * self.system.combined(weights, K))
+                self.u.append(step.u + where.h * self.system.combined(weights, K))
                 self.places.append((step.k, theta))
         if self.system.integrand is not None:
             self._integrate(step)
 
     def _integrate(self, step: Taken) -> None:
-        for i, b, c in step.tableau.quadrature:
+        times, h = step.tableau.times(step.step), step.step.h
+        for i, b, _ in step.tableau.quadrature:
             size = None if self.integrals is None else self.integrals.size
-            share = step.h * b * self.system.integrand_rate(step.t + c * step.h, step.Y[i], size, step.k)
+            rate = None if step.rates is None else step.rates[i]
+            if rate is None:
+                rate = self.system.integrand_rate(times[i], step.Y[i], size, step.k)
+            share = h * b * rate
             self.integrals = share if self.integrals is None else self.integrals + share
 
 
-def extended_stages(system: System, tableau: Tableau, t: float, h: float, u: Array, K: Array) -> Array:
+def extended_stages(system: System, tableau: Tableau, step: Interval, u: Array, K: Array) -> Array:
     """K with the further stages that the dense output of a method takes, (s + e, n)."""
     extended = tableau.extended
     if extended is tableau:
         return K
-    rows = list(K)
+    rows, times, h = list(K), extended.times(step), step.h
     for i in range(len(rows), extended.A.shape[0]):
         Y = u + h * system.combined(extended.A[i, :i], np.array(rows))
-        rows.append(np.array(explicit_stage(system, system.mass_inverse, t + extended.c[i] * h, Y)))
+        rows.append(np.array(explicit_stage(system, system.mass_inverse, times[i], Y)))
     return np.array(rows)

@@ -20,18 +20,22 @@ from ..recurrence.storage import Store
 from ..residual import Matrix, Vector
 from .algebra import Algebra
 from .beginning import begun
+from .breaks import Breaks, as_breaks
 from .control import Control
 from .course import Course, StepRecord
 from .field import Field, Integrand
+from .integral_error import IntegralControl
+from .knots import after
 from .march import March
 from .mass import as_mass, mass_at
 from .methods import ESDIRK4, Method
 from .nullspace import NullSpace, constant_nulls, null_space
 from .observed import Observer
+from .restart import Restarts
 from .stages import explicit_stage
 from .sweeps import Sweeps
 from .system import System
-from .times import landings_of, validated_grid, validated_times
+from .times import landings_of, require_on_grid, validated_grid, validated_times
 from .trajectory import Trajectory
 
 
@@ -44,10 +48,14 @@ class OdeProblem(Portable):
     `ESDIRK4()`, `ESDIRK5()`, `Radau5()`, `Radau9()`; `BackwardEuler()`, `CrankNicolson()`, `Theta(θ)` on a grid. rtol,
     atol (a number or (n,)): the local error of a step, relative and absolute. mass: M, (n, n), or a Matrix M(p), None
     for the identity; a singular one makes a DAE, of index 1. integrand: ℓ, for ∫ℓ(t, u, p) dt by the method's own
-    quadrature. grid: (N + 1,) times from t₀ to t_f, steps are taken on it without error control. dense: observe by
-    dense output, not by steps that end there. consistent: the algebraic unknowns of u₀ are a guess, to be solved for.
+    quadrature. breaks: times at which f or ℓ may jump or kink, (B,), or a Vector of p for switching times that depend
+    on parameters. Steps end there, and each sees f on its own side; derivatives with respect to p include the motion of
+    the breaks. grid: (N + 1,) times from t₀ to t_f, breaks included; steps are taken on it without error control.
+    dense: observe by dense output, not by steps that end there. consistent: the algebraic unknowns of u₀ are a guess,
+    to be solved for.
     factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. control: how steps are
-    chosen, `Control(max_steps=…)`. watch: told what happens, as it happens.
+    chosen, `Control(max_steps=…)`. watch: told what happens, as it happens. integral_atol: a number or (q,): the local
+    error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless `Control(integrals=False)`.
     Raises TypeError or ValueError for what cannot be.
     """
 
@@ -66,7 +74,9 @@ class OdeProblem(Portable):
     factorize: Callable[[SparseMatrix], Factorization] = lu
     memory: Memory = dataclasses.field(default_factory=Budget)
     control: Control = dataclasses.field(default_factory=Control)
+    breaks: Array | Vector | None = None
     watch: Callable[[Event], None] | None = None
+    integral_atol: float | Array = 0.0
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -97,9 +107,17 @@ class OdeProblem(Portable):
         atol = as_array("OdeProblem", "atol", self.atol)
         if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
             raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
+        limits = np.asarray(self.integral_atol)
+        if limits.dtype.kind not in "fiu" or limits.ndim > 1 or not np.all((limits >= 0.0) & (limits < np.inf)):
+            raise ValueError(
+                f"OdeProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
+            )
         if self.grid is None and not self.method.tableau.errors:
             raise ValueError(f"OdeProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)")
         _ = self.times, self._steps_given, self.initial
+        vector = self._breaks
+        if isinstance(vector, ConstantVector) and self._steps_given is not None:
+            require_on_grid(Breaks.at(vector, np.zeros(0), self.t).landings, self._steps_given)
         as_mass(self.mass)
 
     @cached_property
@@ -110,6 +128,10 @@ class OdeProblem(Portable):
     @cached_property
     def _steps_given(self) -> Array | None:
         return None if self.grid is None else validated_grid(self.t, self.grid, self.times, self.dense)
+
+    @cached_property
+    def _breaks(self) -> Vector | None:
+        return as_breaks(self.breaks)
 
     @cached_property
     def initial(self) -> Vector:
@@ -151,6 +173,8 @@ class OdeProblem(Portable):
         tableau, first = self.method.tableau, None
         if nulls is not None:
             tableau, first = tableau.algebraic, self.method.start.algebraic if self.method.start else None
+        landings = self.t if like is None else like.sweeps.course.landings
+        breaks = Breaks.at(self._breaks, p, (float(landings[0]), float(landings[-1])))
         u0 = np.array(self.initial(p), dtype=system.dtype)
         u0.setflags(write=False)
         if nulls is not None and tableau.gamma == 0.0:
@@ -158,9 +182,11 @@ class OdeProblem(Portable):
                 f"OdeProblem: the mass matrix is singular, a DAE, for which {tableau.name} is explicit; expected an "
                 "implicit method, such as adjoint.ESDIRK4()"
             )
-        beginning = begun(system, float(start), u0, nulls, self.consistent, tableau.continues)
-        end = self.t[1] if like is None else like.sweeps.course.landings[-1]
-        observer = Observer(system, times, self.dense, float(end))
+        end = float(self.t[1] if like is None else like.sweeps.course.landings[-1])
+        largest = max(abs(float(start)), abs(end))
+        opened = self._opened(like, breaks, largest)
+        beginning = begun(system, float(start), opened, u0, nulls, self.consistent, tableau.continues)
+        observer = Observer(system, times, self.dense, end)
         observer.begin(float(start), beginning.u)
         notify, course = _notifier(self.watch), Course()
         store: Store[StepRecord] = self.memory.open(
@@ -169,16 +195,42 @@ class OdeProblem(Portable):
         first = first if tableau.continues else None
         u, k = beginning.u, beginning.k
         if tableau.coupled:
-            slope = k if nulls is not None else explicit_stage(system, system.mass_inverse, float(start), u)
+            slope = k if nulls is not None else explicit_stage(system, system.mass_inverse, opened, u)
             k = np.tile(slope, (tableau.stages, 1)).astype(system.dtype)
-        march = March(system, tableau, first, self.control, store.put, observer, notify, u, k, course)
-        self._taken(march, like)
-        sweeps = Sweeps(system, beginning, course, observer.places, store, notify)
+        restarts = Restarts(system, nulls)
+        march = March(
+            system,
+            tableau,
+            first,
+            restarts,
+            self.control,
+            store.put,
+            observer,
+            notify,
+            u,
+            k,
+            opened,
+            largest,
+            course,
+        )
+        if self.integrand is not None and self.control.integrals:
+            march.integrals = IntegralControl(system, np.asarray(self.integral_atol, dtype=float), float(start))
+        self._taken(march, like, breaks)
+        sweeps = Sweeps(system, beginning, restarts, course, observer.places, store, notify)
         with sweeps.dated():
             store.finish(course.steps)
         u = np.stack(observer.u) if observer.u else np.zeros((0, system.n), dtype=system.dtype)
         integrals = np.zeros(0) if observer.integrals is None else observer.integrals
-        return Trajectory(self, p, times, u, integrals, u0, sweeps)
+        return Trajectory(self, p, times, u, integrals, u0, breaks, sweeps)
+
+    def _opened(self, like: Trajectory | None, breaks: Breaks, largest: float) -> float:
+        """t₀⁺, where f is seen first."""
+        if like is not None:
+            return like.sweeps.course.first[0]
+        if self._steps_given is not None:
+            return after(float(self.t[0]), float(self._steps_given[1] - self._steps_given[0]), largest)
+        landings = landings_of(self.t, self.times, self.dense, breaks.landings)
+        return after(landings[0], landings[1] - landings[0], largest)
 
     def _known_steps(self, like: Trajectory | None) -> int | None:
         """The number of steps, where it is known beforehand."""
@@ -186,15 +238,17 @@ class OdeProblem(Portable):
             return like.sweeps.course.steps
         return None if self._steps_given is None else self._steps_given.size - 1
 
-    def _taken(self, march: March, like: Trajectory | None) -> None:
+    def _taken(self, march: March, like: Trajectory | None, breaks: Breaks) -> None:
         """Take all steps: those of `like`, those of the grid, or those that the error control chooses."""
         with np.errstate(all="ignore"):  # What overflows is refused, by name.
             if like is not None:
                 march.repeated(like.sweeps.course)
             elif self._steps_given is not None:
-                march.fixed(self._steps_given, landings_of(self.t, self.times, self.dense))
+                require_on_grid(breaks.landings, self._steps_given)
+                march.fixed(self._steps_given, landings_of(self.t, self.times, self.dense, breaks.landings))
             else:
-                march.adaptive(landings_of(self.t, self.times, self.dense), self.control.first_step)
+                landings = landings_of(self.t, self.times, self.dense, breaks.landings)
+                march.adaptive(landings, self.control.first_step)
 
     def system(self, p: Array, replay: bool) -> tuple[System, NullSpace | None]:
         """The equations at p, and the null spaces of M; replay: whether a complex p is a perturbation of a real one."""

@@ -17,7 +17,7 @@ def Radau5(accuracy: float = 1e-13) -> Method:
     Few unknowns: the three stages take one evaluation after another, but all else together. With many, a real and a
     complex matrix are factored. Hairer & Wanner (1996), Solving ODEs II, sections IV.5 and IV.8.
     """
-    return Method(_radau(3), accuracy)
+    return Method(collocation(3), accuracy)
 
 
 def Radau9(accuracy: float = 1e-13) -> Method:
@@ -25,11 +25,11 @@ def Radau9(accuracy: float = 1e-13) -> Method:
 
     Hairer & Wanner (1999), J. Comput. Appl. Math. 111, 93.
     """
-    return Method(_radau(5), accuracy)
+    return Method(collocation(5), accuracy)
 
 
 @cache
-def _radau(stages: int) -> Tableau:
+def collocation(stages: int) -> Tableau:
     """Radau IIA: the polynomial of degree s with u(0) = u₀ and M u' = f at the s right Radau points, c_s = 1.
 
     The embedded formula has weight γ at the beginning, γ being the real eigenvalue of A, and order s (Hairer & Wanner

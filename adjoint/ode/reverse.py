@@ -1,6 +1,6 @@
 """The reverse sweep of one step: the transposed stage equations (docs/math.md, eqs. 52–54)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,12 +10,14 @@ from ..arrays import Array, Trans
 from .algebra import Inverse, times
 from .beginning import parameter_cotangents
 from .coupled import stage_matrix
+from .knots import Interval
 from .product import product
 from .recent import Recent
 from .refine import StageMatrix, StageSolver
 from .stage_matrix import SingleStage
 from .system import BLAS, System
 from .tableau import Tableau
+from .time_rates import rate_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +46,29 @@ class Pulled:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A step as it was taken: from (t, u) over h, with the stages K of `tableau` (the extended one with seeds).
+    """A step as it was taken: where it lies, from u, with the stages K of `tableau` (the extended one with seeds).
 
     recent: what was solved for in the sweep before; sizes: of the solutions in this step.
     """
 
     system: System
     tableau: Tableau
-    t: float
-    h: float
+    interval: Interval
     u: Array
     K: Array
     inverse: Inverse | None
     recent: Recent
     sizes: list[Array] = field(default_factory=list)
+
+    @property
+    def h(self) -> float:
+        """Its length."""
+        return self.interval.h
+
+    @cached_property
+    def times(self) -> list[float]:
+        """The times at which its stages see f."""
+        return self.tableau.times(self.interval)
 
     @cached_property
     def scale(self) -> Array:
@@ -90,19 +101,20 @@ def pulled(step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: S
         start += seed.u_bar
         K_bar += h * np.multiply.outer(tableau.weights(seed.theta), seed.u_bar)
         if timed:
-            slope = _inner(seed.u_bar, system.combined(tableau.slopes(seed.theta), step.K))
+            slope = inner(seed.u_bar, system.combined(tableau.slopes(seed.theta), step.K))
             observed[number] = slope
             t_bar -= slope
-            h_bar += _inner(seed.u_bar, system.combined(tableau.weights(seed.theta), step.K)) - seed.theta * slope
+            h_bar += inner(seed.u_bar, system.combined(tableau.weights(seed.theta), step.K)) - seed.theta * slope
     if q_bar is not None:
         _integrals(step, Y, q_bar, Y_bar, p_bar, (t_bar, h_bar) if timed else None)
     V_bar, W, through_p = _stages(step, Y, Y_bar, K_bar)
     p_bar += through_p
     if timed:
+        sizes = np.abs(step.K).max(axis=0)
         for i, w in W:
-            rate = _inner(w, system.time_derivative(step.t + tableau.c[i] * h, Y[i]))
+            rate = inner(w, _time_rate(step, i, Y[i], system.time_derivative, sizes, "f"))
             t_bar += rate
-            h_bar += tableau.c[i] * rate + _inner(V_bar[i], system.combined(tableau.A[i], step.K))
+            h_bar += tableau.c[i] * rate + inner(V_bar[i], system.combined(tableau.A[i], step.K))
     before = start + V_bar.sum(axis=0)
     if not tableau.continues:
         return Pulled(before, np.zeros(start.shape, dtype=start.dtype), p_bar, t_bar, h_bar, observed)
@@ -118,9 +130,9 @@ def _stages(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, li
         Y_bar, K_bar = Y_bar.reshape(shape[:2]), K_bar.reshape(shape[:2])
     V_bar, W = np.zeros_like(Y_bar), []
     p_bar = np.zeros((system.p.size, *Y_bar.shape[2:]), dtype=system.p.dtype)
-    hA, c = step.h * step.tableau.A, step.tableau.c.tolist()
+    hA, at = step.h * step.tableau.A, step.times
     for i in reversed(range(int(step.tableau.continues), shape[0])):
-        t = step.t + c[i] * step.h
+        t = at[i]
         w, Jw = _stage(step, t, Y[i], hA[i, i], K_bar[i] + _later(hA[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i])
         np.add(Y_bar[i], Jw, out=V_bar[i])
         p_bar += parameter_cotangents(system, t, Y[i], step.K[i], w)
@@ -131,12 +143,12 @@ def _stages(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, li
 def _coupled(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, list[tuple[int, Array]], Array]:
     """As `_stages`, where they depend on each other."""
     system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
-    A = stage_matrix(system, step.tableau, step.t, step.h, Y)
+    A = stage_matrix(system, step.tableau, step.interval, Y)
     b = K_bar.reshape(s, -1) + system.combined(hA.T, Y_bar.reshape(s, -1))
     W = step.solved(A, b.reshape(s * n, j), "H").reshape(s, n, j)
     p_bar = np.zeros((system.p.size, *(() if j == 1 else (j,))), dtype=system.p.dtype)
-    for c, y, K, w in zip(step.tableau.c.tolist(), Y, step.K, W.reshape(s, n) if j == 1 else W, strict=True):
-        p_bar += parameter_cotangents(system, step.t + c * step.h, y, K, w)
+    for t, y, K, w in zip(step.times, Y, step.K, W.reshape(s, n) if j == 1 else W, strict=True):
+        p_bar += parameter_cotangents(system, t, y, K, w)
     return Y_bar + A.slopes(W), list(enumerate(W)), p_bar.reshape(-1, j)
 
 
@@ -159,15 +171,27 @@ def _integrals(
     assert system.integrand is not None
     columns = list((step.h * q_bar).T)
     for i, weight, c in tableau.quadrature:
-        ti = step.t + c * step.h
+        ti = step.times[i]
         for j, q in enumerate(columns):
             through_u, through_p = system.integrand_cotangents(ti, Y[i], weight * q)
             Y_bar[i, :, j] += through_u
             p_bar[:, j] += through_p
         if times_bar is not None:
-            rate = step.h * weight * (q_bar.T @ system.integrand_time_derivative(ti, Y[i]))
+            value = np.array(system.integrand(ti, Y[i], system.p))
+            slope = _time_rate(step, i, Y[i], system.integrand_time_derivative, np.abs(value), "ℓ")
+            rate = step.h * weight * (q_bar.T @ slope)
             times_bar[0][:] += rate
-            times_bar[1][:] += c * rate + weight * (q_bar.T @ system.integrand(ti, Y[i], system.p))
+            times_bar[1][:] += c * rate + weight * (q_bar.T @ value)
+
+
+def _time_rate(step: Step, i: int, Y: Array, rate: Callable[[float, Array], Array], size: Array, what: str) -> Array:
+    """∂f/∂t or ∂ℓ/∂t at stage i, from the side of the step; raises NonFinite where it is infinite at a knot."""
+    interval, t = step.interval, step.times[i]
+    if t == interval.final < interval.end:
+        return rate_at(lambda t: rate(t, Y), t, -step.h, size, what)
+    if t == interval.first > interval.t:
+        return rate_at(lambda t: rate(t, Y), t, step.h, size, what)
+    return rate(t, Y)
 
 
 def _later(weights: Array, V_bar: Array) -> Array:
@@ -178,6 +202,6 @@ def _later(weights: Array, V_bar: Array) -> Array:
     return np.asarray(np.einsum("i,i...->...", weights, V_bar))
 
 
-def _inner(w: Array, v: Array) -> Array:
+def inner(w: Array, v: Array) -> Array:
     """Re(wᴴ v) for each column of w (n, j); v: (n,)."""
     return np.asarray(np.einsum("ij,i->j", w.conj(), v).real)

@@ -7,6 +7,7 @@ import numpy as np
 from ..arrays import Array
 from .algebra import Inverse
 from .chord import NoConvergenceError, chord, full
+from .knots import Interval
 from .stage import Stage
 from .system import System
 from .tableau import Tableau
@@ -33,25 +34,25 @@ class Stages:
 def solved_stages(
     system: System,
     tableau: Tableau,
-    t: float,
-    h: float,
+    step: Interval,
     u: Array,
     k: Array,
     inverse: Inverse | None,
     known: float,
     fresh: bool,
 ) -> Stages:
-    """The stages of the step from (t, u), K₁ = k being the last stage before; known: the contraction so far.
+    """The stages of a step from u, K₁ = k being the last stage before; known: the contraction so far.
 
     inverse: factors of M − hγ ∂f/∂u nearby, fresh: whether they were made for this step; of M, or None, for an
     explicit method. Newton's method ends when the error predicted from the contraction is below the accuracy wanted.
     Raises NoConvergenceError. Hairer & Wanner (1996), Solving ODEs II, section IV.8.
     """
-    K, hA, iterations = _begun(system, tableau, h, k), h * tableau.A, [0] * tableau.stages
-    nodes, hg, worst, rate = tableau.c.tolist(), h * tableau.gamma, 0.0, 0.0
+    h, times = step.h, tableau.times(step)
+    K, hA, iterations = _begun(system, tableau, k), h * tableau.A, [0] * tableau.stages
+    hg, worst, rate = h * tableau.gamma, 0.0, 0.0
     w = h * tableau.gamma * system.weights(u)
     for i in range(int(tableau.continues), tableau.stages):
-        ti, V = t + nodes[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
+        ti, V = times[i], u + system.combined(hA[i, :i], K[:i]) if i else u
         if tableau.gamma == 0.0:
             K[i] = explicit_stage(system, inverse, ti, V)
             continue
@@ -73,8 +74,7 @@ def solved_stages(
 def repeated_stages(
     system: System,
     tableau: Tableau,
-    t: float,
-    h: float,
+    step: Interval,
     u: Array,
     k: Array,
     known: dict[int, Array],
@@ -85,13 +85,13 @@ def repeated_stages(
 
     known: {i: K_i}, those that were kept.
     """
-    K, hA = _begun(system, tableau, h, k), h * tableau.A
-    nodes, hg = tableau.c.tolist(), h * tableau.gamma
+    h, times = step.h, tableau.times(step)
+    K, hA, hg = _begun(system, tableau, k), h * tableau.A, h * tableau.gamma
     for i in range(int(tableau.continues), tableau.stages):
         if i in known:
             K[i] = known[i]
             continue
-        ti, V = t + nodes[i] * h, u + system.combined(hA[i, :i], K[:i]) if i else u
+        ti, V = times[i], u + system.combined(hA[i, :i], K[:i]) if i else u
         if tableau.gamma == 0.0:
             K[i] = explicit_stage(system, inverse, ti, V)
             continue
@@ -115,7 +115,7 @@ def values(system: System, tableau: Tableau, h: float, u: Array, K: Array) -> Ar
     return system.combined(h * tableau.A, K) + u
 
 
-def _begun(system: System, tableau: Tableau, h: float, k: Array) -> Array:
+def _begun(system: System, tableau: Tableau, k: Array) -> Array:
     K = np.empty((tableau.stages, system.n), dtype=system.dtype)
     if tableau.continues:
         K[0] = k

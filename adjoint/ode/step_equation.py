@@ -10,6 +10,7 @@ from ..factor import NonFinite, SingularMatrix
 from .algebra import Inverse, times
 from .chord import ROUNDING, NoConvergenceError, chord, corrected, enough, full
 from .coupled import stage_matrix
+from .knots import Interval
 from .stages import UNKNOWN, Stages, values
 from .system import System, rms
 from .tableau import Tableau
@@ -30,8 +31,7 @@ class StepEquation:
 
     system: System
     tableau: Tableau
-    t: float
-    h: float
+    step: Interval
     V: Array
     guess: Array
     constant: Array
@@ -39,21 +39,21 @@ class StepEquation:
     @property
     def hg(self) -> float:
         """h: what K is multiplied by."""
-        return self.h
+        return self.step.h
 
     @property
     def weights(self) -> Array:
         """What turns a change of K into units of the tolerances, (s·n,)."""
-        return np.concatenate([self.h * self.system.weights(self.V)] * self.tableau.stages)
+        return np.concatenate([self.hg * self.system.weights(self.V)] * self.tableau.stages)
 
     def from_guess(self, K: Array) -> "StepEquation":
         """The same from another guess."""
-        return StepEquation(self.system, self.tableau, self.t, self.h, self.V, K, self.constant)
+        return StepEquation(self.system, self.tableau, self.step, self.V, K, self.constant)
 
     def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
         """K ↦ B⁻¹ (f(Y_i) − M K_i), B ≈ I ⊗ M − h A ⊗ ∂f/∂u."""
         system, M, u, tableau = self.system, self.system.mass.matrix, self.V, self.tableau
-        hA, nodes = self.h * tableau.A, (self.t + self.h * tableau.c).tolist()
+        hA, nodes = self.hg * tableau.A, tableau.times(self.step)
         field, p, tally, shape, kind = system.field, system.p, system.tally, system.shape, system.dtype
 
         def correction(K: Array) -> Array:
@@ -72,24 +72,22 @@ class StepEquation:
 
     def inverse(self, K: Array) -> Inverse:
         """The factors for the Jacobian of each stage at K itself."""
-        system, tableau, h = self.system, self.tableau, self.h
-        Y = values(system, tableau, h, self.V, K.reshape(tableau.stages, -1))
+        system, tableau = self.system, self.tableau
+        Y = values(system, tableau, self.hg, self.V, K.reshape(tableau.stages, -1))
         system.tally.factorizations += 1
-        return stage_matrix(system, tableau, self.t, h, Y).inverse()
+        return stage_matrix(system, tableau, self.step, Y).inverse()
 
 
-def step_equation(
-    system: System, tableau: Tableau, t: float, h: float, u: Array, K: Array, before: float
-) -> StepEquation:
-    """The equations of the step from (t, u) over h; K: (s, n), the stages of the step before, over `before`.
+def step_equation(system: System, tableau: Tableau, step: Interval, u: Array, K: Array, before: float) -> StepEquation:
+    """The equations of a step from u; K: (s, n), the stages of the step before, over `before`.
 
     Guessed by a polynomial in time through those, or near them where they are many.
     """
     constant = np.concatenate([K[-1]] * tableau.stages)
-    if h > FARTHEST * before:
-        return StepEquation(system, tableau, t, h, u, constant, constant)
-    guess = system.combined(tableau.extrapolation(h / before), K).reshape(-1)
-    return StepEquation(system, tableau, t, h, u, guess, constant)
+    if step.h > FARTHEST * before:
+        return StepEquation(system, tableau, step, u, constant, constant)
+    guess = system.combined(tableau.extrapolation(step.h / before), K).reshape(-1)
+    return StepEquation(system, tableau, step, u, guess, constant)
 
 
 def solved_step(equation: StepEquation, inverse: Inverse, fresh: bool) -> Stages:

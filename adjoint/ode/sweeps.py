@@ -2,29 +2,29 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sparse
 
 from ..arrays import Array
-from ..factor import lu
 from ..recurrence import StorageFailed
 from ..recurrence.storage import Store, sweeps_alone
+from .adjoint_states import with_slopes
 from .algebra import Inverse, times
 from .beginning import Beginning
-from .coupled import factored
+from .coupled import CoupledInverse, factored
 from .course import Course, StepRecord, base_point, recorded
 from .observed import extended_stages
 from .recent import Recent
-from .reverse import Seed, Step, pulled
+from .restart import Restarts
+from .reverse import Seed, Step, inner, pulled
 from .stages import repeated_stages, values
 from .state import costliest
 from .step_equation import repeated_step, step_equation
 from .system import System
 from .tableau import handed
-from .tangent import pushed
+from .tangent import Move, dense_tangent, pushed, value_tangent
 
 Kept = tuple[int, tuple[Array, ...], StepRecord | None]
 """(k, the state before step k, its record or None)."""
@@ -38,7 +38,8 @@ class Share:
     """What one step contributes to a reverse sweep.
 
     k: its number. state: the u where it begins, (n,). u, K1: ∂J/∂(u, K₁) where it begins, (n, j). p: (m, j), its share
-    of ∂J/∂p. t, h: (j,). observed: [(place, (j,))], ∂J/∂(times observed inside of it).
+    of ∂J/∂p. t, h: (j,). observed: [(place, (j,))], ∂J/∂(times observed inside of it,
+    or where it ends).
     """
 
     k: int
@@ -55,11 +56,13 @@ class Share:
 class Sweeps:
     """A trajectory's steps, to be swept over.
 
-    places: of the observations, see `Observer`. store: what was kept of the forward sweep.
+    restarts: what begins anew at knots. places: of the observations, see `Observer`. store: what was kept of the
+    forward sweep.
     """
 
     system: System
     beginning: Beginning
+    restarts: Restarts
     course: Course
     places: list[tuple[int, float | None]]
     store: Store[StepRecord]
@@ -68,37 +71,63 @@ class Sweeps:
 
     def advance(self, k: int, state: tuple[Array, ...]) -> tuple[tuple[Array, ...], StepRecord]:
         """The state after step k, and its record: the step once more, to the last bit."""
-        record = self._record(k, state, None)
+        k1 = self._first_stage(k, state)
+        record = self._record(k, state, k1, None)
         course, tableau = self.course, self.course.tableau[k]
         u = values(self.system, tableau, course.h[k], state[0], record.K)[tableau.last].copy()
-        K1 = handed(tableau, record.K)
+        if course.restarts.get(k + 1, False):
+            u = self.restarts.solved(course.first[k + 1], u, k + 1)
+        last = handed(tableau, record.K)
         if tableau.gamma == 0.0:
-            return (u, K1), record
+            return (u, last), record
         if k + 1 == course.steps or course.base[k + 1] != k + 1:
-            return (u, K1, self._base_u(k, state)), record
-        return (u, K1), record
+            return (u, last, self._base_u(k, state, k1)), record
+        return (u, last), record
 
-    def _record(self, k: int, state: tuple[Array, ...], last: Array | None) -> StepRecord:
-        """The stages of step k once more; last: what the next one began with, None if it is not known."""
+    def _restart(self, k: int, state: tuple[Array, ...], record: StepRecord | None) -> Beginning | None:
+        """What step k begins with at a knot; None where it goes on from the step before. record: None if not kept."""
+        course = self.course
+        if k not in course.restarts:
+            return None
+        t, tableau = course.first[k], course.tableau[k]
+        if record is not None:
+            return self.restarts.known(t, state[0], record.K[0] if tableau.continues else state[1], tableau)
+        return self.restarts.begun(t, state[0], state[1], tableau, None, k)
+
+    def _near(self, restart: Beginning, k: int, record: StepRecord) -> Beginning:
+        """The same with the factors of its step, where there are any: they nearly solve for algebraic unknowns."""
+        inverse = record.inverse
+        if inverse is None or not restart.moved or self.system.algebra.dense:
+            return restart
+        single = inverse.single if isinstance(inverse, CoupledInverse) else inverse
+        return replace(restart, near=(single, self.course.base_hg[k]))
+
+    def _first_stage(self, k: int, state: tuple[Array, ...]) -> Array:
+        """K₁ of step k; of coupled stages those of the step before."""
+        restart = self._restart(k, state, None)
+        return state[1] if restart is None else restart.k
+
+    def _record(self, k: int, state: tuple[Array, ...], k1: Array, last: Array | None) -> StepRecord:
+        """The stages of step k once more; last: the last of them, or all, None if it is not known."""
         course, tableau = self.course, self.course.tableau[k]
         dense = self.system.algebra.dense
         if tableau.coupled and last is not None and dense:
             return recorded(last, None, tableau, dense)
-        inverse, iterations = self._inverse(k, state), course.iterations[k]
-        t, h, u, k1 = course.t[k], course.h[k], state[0], state[1]
+        inverse, iterations = self._inverse(k, state, k1), course.iterations[k]
+        step, u = course.interval(k), state[0]
         if tableau.coupled and inverse is not None:
             if last is None:
-                equation = step_equation(self.system, tableau, t, h, u, k1, course.h[k - 1] if k else h)
+                equation = step_equation(self.system, tableau, step, u, k1, course.h[k - 1] if k else step.h)
                 last = repeated_step(equation, inverse, iterations)
             return recorded(last, inverse, tableau, dense)
         known = {} if last is None else {tableau.stages - 1: last}
         i = costliest(iterations)
         if course.base[k] == k and len(state) > 2 and i is not None:
             known[i] = state[2]
-        K = repeated_stages(self.system, tableau, t, h, u, k1, known, inverse, iterations)
+        K = repeated_stages(self.system, tableau, step, u, k1, known, inverse, iterations)
         return recorded(K, inverse, tableau, dense)
 
-    def _inverse(self, k: int, state: tuple[Array, ...]) -> Inverse | None:
+    def _inverse(self, k: int, state: tuple[Array, ...], k1: Array) -> Inverse | None:
         course = self.course
         if course.tableau[k].gamma == 0.0:
             return self.system.mass_inverse
@@ -107,17 +136,17 @@ class Sweeps:
             if known == key:
                 return inverse
         # The one before goes when this one is there: backends keep their memory while any factors are alive.
-        base_t, base_u = course.base_t[k], self._base_u(k, state)
+        base_t, base_u = course.base_t[k], self._base_u(k, state, k1)
         inverse = factored(self.system, course.tableau[k], base_t, base_u, key[1])
         self._latest[:] = [(key, inverse)]
         return inverse  # Not what stands there now: another thread may sweep as well.
 
-    def _base_u(self, k: int, state: tuple[Array, ...]) -> Array:
+    def _base_u(self, k: int, state: tuple[Array, ...], k1: Array) -> Array:
         """Where the matrix of step k was evaluated."""
         course = self.course
         if course.base[k] != k:
             return state[2]
-        return base_point(course.tableau[k], course.t[k], state[0], state[1], course.base_hg[k])[1]
+        return base_point(course.tableau[k], course.first[k], state[0], k1, course.base_hg[k])[1]
 
     @contextmanager
     def dated(self) -> Iterator[None]:
@@ -136,7 +165,7 @@ class Sweeps:
         """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j)."""
         n, j = u_bar.shape[1:]
         lam, kappa = np.zeros((n, j), dtype=self.system.dtype), np.zeros((n, j), dtype=self.system.dtype)
-        landed, seeds = self._seeds(u_bar)
+        landed, seeds = self.seeds(u_bar)
         recent, last = Recent(), None
         if j == 0:  # A block without objectives: solvers need not see it.
             return
@@ -144,37 +173,61 @@ class Sweeps:
             for place in landed.get(k + 1, []):
                 lam = lam + u_bar[place]
             found = seeds.get(k, [])
-            record = self._record(k, state, last) if record is None else record
+            restart = self._restart(k, state, record)
+            if record is None:
+                record = self._record(k, state, state[1] if restart is None else restart.k, last)
             last = state[1]  # The last stage of step k − 1, or all: they need not be solved for again.
             step = self._step(k, state, record, bool(found), recent)
             back = pulled(step, lam, kappa, q_bar, found, timed)
-            lam, kappa = back.u, back.k
             observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
+            if timed:
+                slope = step.K[step.tableau.last]
+                observed += [(place, inner(u_bar[place], slope)) for place in landed.get(k + 1, [])]
+            # Values of stages do not depend on the algebraic unknowns before them: only K₁ and dense output do.
+            if restart is not None and (restart.derived or found):
+                bars = self._near(restart, k, record).pull(back.u, back.k, step.h if timed else None)
+                back = replace(back, u=bars.u0, k=np.zeros_like(back.k), p=back.p + bars.p, t=back.t + bars.t)
+            lam, kappa = back.u, back.k
             self.notify("reverse", k, self.course.t[k])
             yield Share(k, state[0], lam, kappa, back.p, back.t, back.h, observed)
         self._latest.clear()
 
+    def taken_backward(self) -> Iterator[tuple[int, Array, Array]]:
+        """(k, u, K) of the steps, from the last one to the first."""
+        last = None
+        for k, state, record in self._dated(self.store.backward(self.advance)):
+            record = self._record(k, state, self._first_stage(k, state), last) if record is None else record
+            last = state[1]
+            yield k, state[0], record.K
+        self._latest.clear()
+
+    def taken_forward(self) -> Iterator[tuple[int, Array, Array]]:
+        """(k, u, K) of the steps, from the first one to the last."""
+        for k, state, record in self._dated(self.store.forward(self.advance)):
+            record = self._record(k, state, self._first_stage(k, state), None) if record is None else record
+            yield k, state[0], record.K
+        self._latest.clear()
+
     def total(self, share: Share) -> Array:
-        """∂J/∂u where a step begins, K₁ included, (n, j): docs/math.md, eq. 55.
+        """∂J/∂u where a step begins, K₁ included, (n, j), without what is observed there: docs/math.md, eq. 55.
 
         Of a DAE that of consistent states: its algebraic unknowns follow the others.
         """
         system, nulls = self.system, self.beginning.nulls
-        if nulls is None and not self.course.tableau[share.k].continues:
+        if share.k in self.course.restarts:  # K₁ and the algebraic unknowns follow u there.
+            return share.u if nulls is None else share.u - nulls.N @ (nulls.N.conj().T @ share.u)
+        t, continues = self.course.first[share.k], self.course.tableau[share.k].continues
+        if nulls is not None:
+            return share.u + with_slopes(system, nulls, t, share.state, share.u, share.K1)
+        if not continues:
             return share.u
-        J = system.jacobian(self.course.t[share.k], share.state)
-        if nulls is None:
-            inverse = system.mass_inverse
-            w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
-            return share.u + times(J, w, "H")
-        along = nulls.N @ nulls.N.conj().T
-        A = sparse.csc_array(sparse.csc_array(system.mass.matrix) + sparse.csc_array(J) @ along)
-        A.sum_duplicates()
-        return share.u + times(J, lu(A).solve(np.asarray(share.K1 - along @ share.u), "H"), "H")
+        inverse = system.mass_inverse
+        w = share.K1 if inverse is None else inverse.solve(share.K1, "H")
+        return share.u + times(system.jacobian(t, share.state), w, "H")
 
     def at_start(self, u_bar: Array) -> Array:
         """What is observed where it begins, (n, j): no step has it."""
-        landed, _ = self._seeds(u_bar)
+        landed, _ = self.seeds(u_bar)
         start = np.zeros(u_bar.shape[1:], dtype=self.system.dtype)
         for place in landed.get(0, []):
             start = start + u_bar[place]
@@ -186,9 +239,16 @@ class Sweeps:
         return self.store.sweeping()
 
     @sweeps_alone
-    def forward(self, u0_dot: Array, p_dot: Array, integrals: int) -> tuple[Array, Array | None]:
-        """(u̇ (K, n, j) at the observations, q̇ (q, j)) along u̇₀ (n, j) and ṗ (m, j); integrals: q."""
-        u_dot, k_dot = self.beginning.push(u0_dot, p_dot)
+    def forward(
+        self, u0_dot: Array, p_dot: Array, landings_dot: Array | None, integrals: int
+    ) -> tuple[Array, Array | None]:
+        """(u̇ (K, n, j) at the observations, q̇ (q, j)) along u̇₀ (n, j) and ṗ (m, j); integrals: q.
+
+        landings_dot: (L, j), by which the landings move, t₀ and t_f not among them, and no observation; None: nothing.
+        """
+        u_dot, k_dot = self.beginning.push(u0_dot, p_dot, None)
+        moves = None if landings_dot is None else self.course.pushed_forward(landings_dot)
+        landing = {} if landings_dot is None else dict(zip(self.course.landed, landings_dot, strict=True))
         kind: np.dtype[Any] = np.result_type(self.system.dtype, u_dot)
         observed = np.zeros((len(self.places), *u_dot.shape), dtype=kind)
         for place, (k, theta) in enumerate(self.places):
@@ -198,18 +258,26 @@ class Sweeps:
         at, recent = self._observed_in, Recent()
         for k, state, record in self._dated(self.store.forward(self.advance)):
             inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
-            record = self._record(k, state, None) if record is None else record
+            move = None if moves is None else Move(moves[0][k], moves[1][k])
+            restart = self._restart(k, state, record)
+            if record is None:
+                record = self._record(k, state, state[1] if restart is None else restart.k, None)
+            if restart is not None and (restart.derived or inside):
+                at_knot = None if move is None else move.t
+                u_dot, k_dot = self._near(restart, k, record).push(u_dot, p_dot, at_knot)
             step = self._step(k, state, record, bool(inside), recent)
-            K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals)
+            K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals, move)
             q_dot = share if q_dot is None or share is None else q_dot + share
             for place, theta in inside:
-                observed[place] = u_dot + step.h * np.einsum("i,i...->...", step.tableau.weights(theta), K_dot)
+                observed[place] = u_dot + dense_tangent(step, theta, K_dot, move)
             last = step.tableau.last
-            u_dot = u_dot + np.einsum("i,i...->...", step.h * step.tableau.b, K_dot[: step.tableau.A.shape[1]])
+            u_dot = u_dot + value_tangent(step, last, K_dot, move)
             k_dot = K_dot[last]
             for place, theta in at.get(k + 1, []):
                 if theta is None:
-                    observed[place] = u_dot
+                    # What is observed stays where it is, when the break that the step ends on moves on.
+                    stays = landing.get(k + 1)
+                    observed[place] = u_dot if stays is None else u_dot - np.multiply.outer(step.K[last], stays)
             self.notify("tangent", k, self.course.t[k])
         self._latest.clear()
         return observed, q_dot
@@ -221,7 +289,8 @@ class Sweeps:
             found.setdefault(k, []).append((place, theta))
         return found
 
-    def _seeds(self, u_bar: Array) -> tuple[dict[int, list[int]], dict[int, list[Seed]]]:
+    def seeds(self, u_bar: Array) -> tuple[dict[int, list[int]], dict[int, list[Seed]]]:
+        """Observations where steps end, {steps before it: places}, and inside of steps, {k: seeds}."""
         landed: dict[int, list[int]] = {}
         seeds: dict[int, list[Seed]] = {}
         for place, (k, theta) in enumerate(self.places):
@@ -234,6 +303,6 @@ class Sweeps:
     def _step(self, k: int, state: tuple[Array, ...], record: StepRecord, dense: bool, recent: Recent) -> Step:
         course, tableau, K = self.course, self.course.tableau[k], record.K
         if dense and tableau.extended is not tableau:
-            K = extended_stages(self.system, tableau, course.t[k], course.h[k], state[0], K)
+            K = extended_stages(self.system, tableau, course.interval(k), state[0], K)
             tableau = tableau.extended
-        return Step(self.system, tableau, course.t[k], course.h[k], state[0], K, record.inverse, recent)
+        return Step(self.system, tableau, course.interval(k), state[0], K, record.inverse, recent)

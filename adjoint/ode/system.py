@@ -78,12 +78,15 @@ class System:
             )
         return f
 
-    def first_rate(self, t: float, u: Array) -> Array:
-        """f where the integration begins, looked at more closely; raises TypeError, ValueError, NonFiniteField."""
-        seen = u.view()
-        seen.flags.writeable = False
+    def first_rate(self, t: float, seen: float, u: Array) -> Array:
+        """f where the integration begins, t⁺ being `seen`, looked at more closely.
+
+        Raises TypeError, ValueError, NonFiniteField.
+        """
+        shown = u.view()
+        shown.flags.writeable = False
         try:
-            f = self.field(t, seen, self.p)
+            f = self.field(seen, shown, self.p)
         except Exception as error:
             if not isinstance(error, ValueError) or "read-only" not in str(error):
                 error.add_note(f"Raised for field(t, u, p) at t = {t:.6g}, with u {u.shape} and p {self.p.shape}.")

@@ -6,6 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array
+from .knots import Interval
+
+NODE = 1e-12
+"""Distance of a node c from 0 or 1 that is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,17 @@ class Tableau:
         return c
 
     @cached_property
+    def _nodes(self) -> list[float]:
+        """c, exactly 0 and 1 where rounding alone keeps it from being."""
+        c = np.where(np.abs(self.c - 1.0) < NODE, 1.0, np.where(np.abs(self.c) < NODE, 0.0, self.c))
+        return [float(ci) for ci in c]
+
+    def times(self, step: Interval) -> list[float]:
+        """The times at which the stages of a step see f: t + c_i h, and its own side of a knot at either end."""
+        t, h, first, final = step.t, step.h, step.first, step.final
+        return [t + c * h if 0.0 != c != 1.0 else (first if c == 0.0 else final) for c in self._nodes]
+
+    @cached_property
     def gamma(self) -> float:
         """The diagonal entry of the implicit stages, 0 without any; the real eigenvalue of coupled ones."""
         return float(self._spectrum[0][0].real) if self.coupled else float(self.A[self.last, self.last])
@@ -96,6 +111,12 @@ class Tableau:
     def quadrature(self) -> list[tuple[int, float, float]]:
         """(i, b_i, c_i) of the stages that count in an integral: ∫ℓ dt ≈ h Σ b_i ℓ(t + c_i h, Y_i)."""
         return [(int(i), float(self.b[i]), float(self.c[i])) for i in np.flatnonzero(self.b)]
+
+    @cached_property
+    def integrated(self) -> list[int]:
+        """The stages at which ℓ is needed for an integral and for its error estimate."""
+        weights = np.abs(self.b) + sum(np.abs(e) for e in self.errors)
+        return [int(i) for i in np.flatnonzero(weights)]
 
     @property
     def last(self) -> int:

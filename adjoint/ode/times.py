@@ -50,10 +50,21 @@ def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -
     return steps
 
 
-def landings_of(t: Sequence[float], times: Array, dense: bool) -> list[float]:
-    """The times that steps end on exactly, ascending: t₀, the observation times unless dense, t_f."""
+def landings_of(t: Sequence[float], times: Array, dense: bool, breaks: Sequence[float]) -> list[float]:
+    """The times that steps end on exactly, ascending: t₀, the observation times unless dense, breaks, t_f."""
     within = [] if dense else times.tolist()
-    return sorted({float(t[0]), float(t[1]), *within})
+    return sorted({float(t[0]), float(t[1]), *within, *breaks})
+
+
+def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
+    """Raise ValueError unless the grid has all breaks."""
+    on_grid = set(steps.tolist())
+    off = [time for time in breaks if time not in on_grid]
+    if off:
+        raise ValueError(
+            f"OdeProblem: the break {off[0]:.17g} is not on the grid ({len(off)} such): a step must end there; "
+            "np.union1d(grid, breaks) has it"
+        )
 
 
 def _as_times(name: str, given: object) -> Array:

@@ -13,9 +13,13 @@ from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
 from ..recurrence.storage import sweeps_alone
+from .adjoint_states import Collocation, collocated
+from .breaks import Breaks
 from .cotangents import Bars, as_bars, as_direction, require_finite
 from .evidence import OdeEvidence, evidence_of
 from .jacobian import Jacobian, by_counts
+from .recent import Recent
+from .reverse import Seed
 from .sweeps import Sweeps
 
 if TYPE_CHECKING:
@@ -28,14 +32,19 @@ class Sensitivities:
 
     p: (m,); u0: (n,), that of u(t₀); t0, tf: numbers, all other times fixed, steps between them keeping their
     proportions; times: (K,), of the observation times. An observation at t₀ or t_f moves with it: both entries are the
-    same number, to be used once. For a block of j objectives each has one axis more, of length j.
+    same number, to be used once. breaks: (B,), of the breaks, zero for those outside of (t₀, t_f); where an observation
+    has the time of a break, each is that of moving alone. For a block of j objectives each has one axis more, of length
+    j. t0, tf, times and breaks are None where derivatives with respect to times were left out.
+
+    An observation at which f jumps and that is no break takes the jump along.
     """
 
     p: Array
     u0: Array
-    t0: Array
-    tf: Array
-    times: Array
+    t0: Array | None
+    tf: Array | None
+    times: Array | None
+    breaks: Array | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,6 +61,7 @@ class Trajectory(Local):
     u: Array
     integrals: Array
     u0: Array
+    breaks: Breaks
     sweeps: Sweeps
 
     def __repr__(self) -> str:
@@ -62,28 +72,56 @@ class Trajectory(Local):
         """The times between the steps, (N + 1,), t₀ and t_f included."""
         return self.sweeps.course.grid()
 
-    def vjp(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def vjp(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """(du/dp)ᴴ ū + (dq/dp)ᴴ q̄: (m,), or (m, j) for blocks of j objectives; one reverse sweep.
 
-        u_bar: (K, n) or (K, n, j); q_bar: (q,) or (q, j), of the integrals. Raises ValueError, TypeError, NonFinite.
+        u_bar: (K, n) or (K, n, j), None for zeros; q_bar: (q,) or (q, j), of the integrals, None for zeros. Raises
+        ValueError, TypeError, NonFinite.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
-        return bars.shaped(self._swept(bars, False)[0])
+        return bars.shaped(self._swept(bars, self._follow_breaks())[0])
 
-    def sensitivities(self, u_bar: Array, q_bar: Array | None = None) -> Sensitivities:
-        """The derivatives with respect to p, u₀, t₀, t_f and the observation times, in one reverse sweep.
+    def sensitivities(
+        self, u_bar: Array | None = None, q_bar: Array | None = None, *, times: bool = True
+    ) -> Sensitivities:
+        """The derivatives with respect to p, u₀, t₀, t_f, observation times and breaks, in one reverse sweep.
 
-        Raises TypeError if the field has no `time_derivative`; otherwise as `vjp`.
+        times: False leaves those with respect to times out, which take one ∂f/∂t a stage. Raises TypeError if the field
+        has no `time_derivative`, NonFinite where ∂f/∂t is infinite at an end of the interval, an observation time or a
+        break; otherwise as `vjp`.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
-        p_bar, u0_bar, landings, inside = self._swept(bars, True)
-        course = self.sweeps.course
-        positions = {t: i for i, t in enumerate(course.landings)}
-        times = np.array(
+        p_bar, u0_bar, landings, inside = self._swept(bars, self._follow_breaks() or times)
+        if not times:
+            return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), None, None, None, None)
+        breaks = self._break_bars(landings, inside)
+        # Where a break stays, an observation at the same time moves alone.
+        course, fixed = self.sweeps.course, set(self.breaks.landings)
+        positions = {t: i for i, t in enumerate(course.landings) if t not in fixed}
+        of_times = np.array(
             [landings[positions[t]] if t in positions else inside[place] for place, t in enumerate(self.times.tolist())]
         ).reshape(inside.shape)
         t0_bar, tf_bar = (bars.shaped(landing[None])[0] for landing in (landings[0], landings[-1]))
-        return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), t0_bar, tf_bar, bars.shaped(times))
+        of_p, of_u0 = bars.shaped(p_bar), bars.shaped(u0_bar)
+        return Sensitivities(of_p, of_u0, t0_bar, tf_bar, bars.shaped(of_times), bars.shaped(breaks))
+
+    def _follow_breaks(self) -> bool:
+        """Whether breaks move with p; raises CoincidentBreaks where there is no derivative then."""
+        if self.breaks.moving:
+            self.breaks.require_distinct()
+        return self.breaks.moving
+
+    def _break_bars(self, landings: Array, inside: Array) -> Array:
+        """∂J/∂(breaks), (B, j): steps end there, and observations at the same time stay where they are."""
+        bars = np.zeros((self.breaks.times.size, landings.shape[1]))
+        positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
+        observed = {t: place for place, t in enumerate(self.times.tolist())}
+        for b, (time, within) in enumerate(zip(self.breaks.times.tolist(), self.breaks.inside, strict=True)):
+            if within:
+                bars[b] = landings[positions[time]]
+                if time in observed:
+                    bars[b] -= inside[observed[time]]
+        return bars
 
     @property
     def alone(self) -> AbstractContextManager[None]:
@@ -92,7 +130,7 @@ class Trajectory(Local):
 
     @sweeps_alone
     def _swept(self, bars: Bars, timed: bool) -> tuple[Array, Array, Array, Array]:
-        """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times inside of steps (K, j))."""
+        """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times seen inside or at the end of steps (K, j))."""
         sweeps, j = self.sweeps, bars.u.shape[2]
         N = sweeps.course.steps
         p_bar = np.zeros((self.p.size, j), dtype=self.p.dtype)
@@ -107,12 +145,16 @@ class Trajectory(Local):
                     inside[place] += bar
         if j == 0:
             return p_bar, lam, np.zeros((len(sweeps.course.landings), 0)), inside
-        start = sweeps.beginning.pull(lam + sweeps.at_start(bars.u), kappa, timed)
+        length = sweeps.course.h[0] if timed else None
+        start = sweeps.beginning.pull(lam + sweeps.at_start(bars.u), kappa, length)
         landings = sweeps.course.pulled_back(t_bar, h_bar)
         landings[0] += start.t
         p_bar = p_bar + start.p + self._through_u0(start.u0)
+        if self.breaks.moving:
+            p_bar = p_bar + self.breaks.pull(self._break_bars(landings, inside))
         require_finite("The gradient", p_bar)
         require_finite("The adjoint state", start.u0)
+        require_finite("The derivative with respect to times", landings)
         return p_bar, start.u0, landings, inside
 
     def _through_u0(self, u0_bar: Array) -> Array:
@@ -123,22 +165,52 @@ class Trajectory(Local):
         return p_bar
 
     @sweeps_alone
-    def adjoint(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def adjoint(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n), or (N + 1, n, j): what J gains if the state is moved there.
 
-        Jumps at observation times are included: λ_k is that of the state before it is observed.
+        λ_k is M(p)ᴴ ψ(t_k), ψ being the adjoint state, M the mass matrix. What is observed at t_k is included: λ_k is
+        that of the state before it is observed. λ_0 is `sensitivities(…).u0`, the derivative of the computed numbers.
+        The other λ_k solve the adjoint equation along the computed states by collocation of order 9, or of order 5
+        beyond 64 unknowns; their error is of the size of the trajectory's. The derivative of the steps from t_k on
+        would be another number in stiff components, because the first stage of a step is explicit. That derivative,
+        which includes K₁ = M⁻¹f(t_k, u_k), is returned for Radau methods, which have no such stage, for θ-methods, and
+        for explicit methods beyond 64 unknowns. For a DAE only consistent states are moved: algebraic unknowns follow
+        the others, and their λ_k is zero (docs/math.md, sections 15 and 16).
         """
         bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
         lam = np.zeros((sweeps.course.steps + 1, *bars.u.shape[1:]), dtype=self.u.dtype)
-        for share in sweeps.backward(bars.u, bars.q, False):
-            lam[share.k] += sweeps.total(share)
-        for place, (k, theta) in enumerate(sweeps.places):
-            if theta is None:
-                lam[k] += bars.u[place]
+        landed, seeds = sweeps.seeds(bars.u)
+        for k, places in landed.items():
+            lam[k] = bars.u[places].sum(axis=0)
+        if bars.u.shape[2]:
+            collocation = Collocation(sweeps.system, sweeps.beginning.nulls, Recent())
+            for k, places in landed.items():  # Of consistent states, just before the time of the observation.
+                if k and lam[k].any():
+                    lam[k] = collocation.consistent(sweeps.course.final[k - 1], self.u[places[0]], lam[k])
+            self._adjoint(lam, bars, seeds, collocation)
+        require_finite("The adjoint state", lam)
         return lam[..., 0] if bars.single else lam
 
+    def _adjoint(self, lam: Array, bars: Bars, seeds: dict[int, list[Seed]], collocation: Collocation) -> None:
+        """Complete lam (N + 1, n, j), which holds what is observed at the steps."""
+        sweeps, course = self.sweeps, self.sweeps.course
+        along = collocated(course.tableau[-1], sweeps.system.algebra.dense)
+        for share in sweeps.backward(bars.u, bars.q, False):
+            if share.k == 0:
+                lam[0] = sweeps.beginning.pull(share.u + lam[0], share.K1, None).u0
+            elif not along:
+                lam[share.k] += sweeps.total(share)
+        if not along:
+            return
+        for k, u, K in sweeps.taken_backward():
+            if k == 0:
+                break
+            at = course.interval(k)
+            before = collocation.pulled(course.tableau[k], at, u, K, lam[k + 1], bars.q, seeds.get(k, []))
+            lam[k] += collocation.consistent(at.first, u, before)
+
     @sweeps_alone
-    def accumulation(self, u_bar: Array, q_bar: Array | None = None) -> Array:
+    def accumulation(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them.
 
         That of a consistent start, and of K₁ = u'(t₀), is in the first step.
@@ -148,7 +220,7 @@ class Trajectory(Local):
         for share in sweeps.backward(bars.u, bars.q, False):
             shares[share.k] = share.p
             if share.k == 0:  # K₁ of the first step depends on p as well.
-                shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, False).p
+                shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, None).p
         return shares[..., 0] if bars.single else shares
 
     def jvp(self, p_dot: Array) -> Array:
@@ -178,11 +250,22 @@ class Trajectory(Local):
         U = U if u0_dot is None else U + u0_dot.reshape(n, j)
         if j == 0:
             return np.zeros((*self.u.shape, 0)), np.zeros((self.integrals.size, 0))
-        u_dot, q_dot = self.sweeps.forward(U, P, self.integrals.size)
+        u_dot, q_dot = self.sweeps.forward(U, P, self._landings_dot(P), self.integrals.size)
         q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
         require_finite("The tangent of the integrals", q_dot)
         return (u_dot, q_dot) if tail else (u_dot[..., 0], q_dot[..., 0])
+
+    def _landings_dot(self, p_dot: Array) -> Array | None:
+        """By what the landings move along ṗ (m, j), with breaks: (L, j); None if they stay."""
+        if not self._follow_breaks():
+            return None
+        positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
+        landings_dot = np.zeros((len(positions), p_dot.shape[1]))
+        for b, (time, dot) in enumerate(zip(self.breaks.times.tolist(), self.breaks.push(p_dot), strict=True)):
+            if self.breaks.inside[b]:
+                landings_dot[positions[time]] = dot
+        return landings_dot
 
     def jacobian(self, of: Array | None = None, mode: str = "auto") -> Jacobian:
         """d(outputs)/dp as a matrix: of all states observed, (K·n, m), or of j functionals ū (K, n, j), (j, m).
@@ -200,8 +283,9 @@ class Trajectory(Local):
     def replay(self, p: Array, t: tuple[float, float] | None = None, observe: Array | None = None) -> "Trajectory":
         """The trajectory at another p over the same steps: what the derivatives here are those of, at any tolerance.
 
-        t, observe: other times, as many as before; steps keep their proportions between them. p may be complex, for
-        complex steps through it all. Raises ValueError for other numbers of times, StageFailure, NonFiniteField.
+        t, observe: other times, as many as before; breaks that depend on p move with it; steps keep their proportions
+        between all these. p may be complex, for complex steps through it all, unless breaks depend on it. Raises
+        ValueError for other numbers of times, and where times or breaks pass one another; StageFailure, NonFiniteField.
         """
         p = as_parameters(p)
         if p.shape != self.p.shape:
@@ -215,8 +299,11 @@ class Trajectory(Local):
             observe = as_reals("replay", "observe", observe, 1, "times (K,)")
         if t is None and observe is None and p.dtype == self.p.dtype and np.array_equal(p, self.p):
             return self
-        if t is not None or observe is not None:
-            landings = self._moved(self.problem.t if t is None else t, self.times if observe is None else observe)
+        if t is not None or observe is not None or self.breaks.moving:
+            breaks = self._moved_breaks(p, self.breaks.interval if t is None else (float(t[0]), float(t[1])))
+            landings = self._moved(
+                self.problem.t if t is None else t, self.times if observe is None else observe, breaks
+            )
             times = self.times if observe is None else np.asarray(observe, dtype=float)
             if observe is None and t is not None:  # What is observed at an end moves with it.
                 ends = {self.problem.t[0]: t[0], self.problem.t[1]: t[1]}
@@ -224,10 +311,26 @@ class Trajectory(Local):
             return self.problem.replayed(p, replace(self, times=times), landings)
         return self.problem.replayed(p, self, None)
 
-    def _moved(self, t: tuple[float, float], observe: Array) -> list[float]:
+    def _moved_breaks(self, p: Array, interval: tuple[float, float]) -> dict[float, float]:
+        """Where each break that is landed on moves to; raises ValueError where frozen steps cannot follow."""
+        new = Breaks.at(self.breaks.vector, p, interval)
+        if not np.array_equal(new.inside, self.breaks.inside):
+            raise ValueError("replay: a break leaves or enters the interval of integration; solve at this p instead")
+        moves: dict[float, float] = {}
+        for old, time in zip(self.breaks.times[new.inside].tolist(), new.times[new.inside].tolist(), strict=True):
+            if moves.setdefault(old, time) != time:
+                raise ValueError(f"replay: breaks that were both {old:.10g} move apart; solve at this p instead")
+            if time != old and old in self.times and not self.problem.dense:
+                raise ValueError(
+                    f"replay: the break at {old:.10g} moves, and the observation at that time stays; solve at this p "
+                    "instead"
+                )
+        return moves
+
+    def _moved(self, t: tuple[float, float], observe: Array, breaks: dict[float, float]) -> list[float]:
         if len(observe) != self.times.size:
             raise ValueError(f"replay: got {len(observe)} observation times, expected {self.times.size}")
-        new = dict(zip(self.times.tolist(), np.asarray(observe, dtype=float).tolist(), strict=True))
+        new = dict(zip(self.times.tolist(), np.asarray(observe, dtype=float).tolist(), strict=True)) | breaks
         old = self.sweeps.course.landings
         moved = [new.get(time, time) for time in old]
         moved[0] = t[0] if t[0] != old[0] else moved[0]
