@@ -723,7 +723,7 @@ entry(
     "Trajectory.vjp",
     lambda u_bar, q_bar: ode(integrand=adjoint.LinearIntegrand(np.ones(N))).solve(P).vjp(u_bar, q_bar),
     {"u_bar": np.ones((1, N)), "q_bar": np.ones(1)},
-    {"u_bar": ARRAY, "q_bar": but(ARRAY, "None")},
+    {"u_bar": but(ARRAY, "None"), "q_bar": but(ARRAY, "None")},
 )
 entry(
     "Trajectory.jvp",

@@ -80,7 +80,7 @@ class IntegralControl:
         """ℓ at (t, u), where it need not be finite."""
         assert self.system.integrand is not None
         with np.errstate(all="ignore"):
-            return np.asarray(self.system.integrand(t, u, self.system.p))
+            return np.array(self.system.integrand(t, u, self.system.p))
 
     def error(self, step: Taken, rates: dict[int, Array], local: LocalError, rejections: int) -> float:
         """The largest error of an integral, in units of its tolerance; 0 where it cannot be told, or helped."""
