@@ -712,6 +712,8 @@ entry(
         "factorize": FACTORIZER,
         "memory": OBJECT | {"a class of them": adjoint.Budget},
         "control": OBJECT | {"a class of them": adjoint.Control},
+        "breaks": but(TIMES, "nothing", "one", "backwards", "equal") | {"a class of them": adjoint.AffineVector},
+        "integral_atol": but(ARRAY, "None", "a number", "nothing") | {"negative": -1.0, "complex": 1j},
         "watch": but(FUNCTION, "None"),
     },
     "mass",
@@ -773,6 +775,7 @@ entry(
         "safety": FRACTION,
         "hold": POSITIVE,
         "refresh": FRACTION,
+        "integrals": FLAG,
     },
 )
 entry("Outputs", lambda problem: adjoint.Outputs(problem).solve(P), {"problem": ode()}, {"problem": OBJECT})

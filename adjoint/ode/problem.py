@@ -107,7 +107,7 @@ class OdeProblem(Portable):
         atol = as_array("OdeProblem", "atol", self.atol)
         if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
             raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
-        limits = np.asarray(self.integral_atol)
+        limits = as_array("OdeProblem", "integral_atol", self.integral_atol)
         if limits.dtype.kind not in "fiu" or limits.ndim > 1 or not np.all((limits >= 0.0) & (limits < np.inf)):
             raise ValueError(
                 f"OdeProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
