@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from .arguments import require_integer, require_positive
 from .arrays import Array, dot
 from .parameters import as_cotangent, as_parameters
 from .reduced import Point, Problem, Reduced
@@ -242,10 +243,10 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
 
     See docs/math.md, eqs. 24–26; Farrell, Ham, Funke & Rognes (2013), SIAM J. Sci. Comput. 35, C369, section 6.
     """
+    require_integer("check", "seed", seed, 0)
+    require_positive("check", "step", step)
     x = required("check", f, x)
-    if np.ndim(step) != 0 or np.asarray(step).dtype.kind not in "fiu":
-        raise TypeError(f"check: got step={step!r}, expected a number between 0 and 1")
-    if not 0.0 < step < 1.0:
+    if not step < 1.0:
         raise ValueError(f"check: got step={step!r}, expected a number between 0 and 1: a relative change of x")
     rng = np.random.default_rng(seed)
     point = f(x)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .arguments import require_methods, require_number
 from .arrays import Array
 from .check_residual import ResidualReport, check_residual
 from .ode.field import Field, TimeDerivative
@@ -83,6 +84,11 @@ def check_field(
     """
     if np.ndim(t) != 0:
         raise TypeError(f"check_field: got t of shape {np.shape(t)}, expected a number: check_field(field, t, u, p)")
+    require_number("check_field", "t", t)
+    if not np.isfinite(t):
+        raise ValueError(f"check_field: got t={t}, expected a finite number")
+    methods = ("__call__", "jacobian", "vjp", "jvp")
+    require_methods("check_field", "field", field, methods, "a field; a plain function: adjoint.complex_step_field(…)")
     at, M = float(t), as_mass(mass)
     state = check_residual(_AtTime(field, at), u, p, seed=seed)
     u, p = np.asarray(u, dtype=float), np.asarray(p, dtype=float)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .arguments import as_array, require_integer, require_methods
 from .arrays import Array
 from .check import SECOND_ORDER, STEPS, TOLERANCE, TRANSPOSED, order
 from .derive.differences import FLOOR, sizes
@@ -77,7 +78,11 @@ def check_residual(residual: Residual, u: Array, p: Array, *, seed: int = 0) -> 
     itself: next to a stiff term a weak one would not be seen. About 30 evaluations of R, and ten for each of these.
     Raises ValueError, TypeError for shapes and dtypes that do not fit (and for writing into u or p), NonFinite for nan.
     """
-    u, p = np.asarray(u), np.asarray(p)
+    expected = "a residual, see adjoint.Residual; a plain function: adjoint.complex_step(function, n=…, m=…)"
+    methods = ("residual", "jacobian", "vjp", "jvp")
+    require_methods("check_residual", "residual", residual, methods, expected)
+    require_integer("check_residual", "seed", seed, 0)
+    u, p = as_array("check_residual", "u", u), as_array("check_residual", "p", p)
     R = Function(residual.residual, u.size, p.size, "check_residual")
     u, p = R.point(u, p)
     rng = np.random.default_rng(seed)

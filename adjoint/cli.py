@@ -83,10 +83,20 @@ def _report(options: argparse.Namespace) -> int:
     try:
         written = convergence_report(options.runs, out)
     except (ValueError, OSError) as error:
-        print(f"report: {error}", file=sys.stderr)
+        print(f"report: {printable(str(error))}", file=sys.stderr)
         return 1
-    print("\n".join(str(path) for path in written))
+    except Exception as error:  # A folder may hold anything, and whoever reads the terminal has not written it.
+        print(f"report: cannot draw it ({type(error).__name__}: {printable(str(error))})", file=sys.stderr)
+        return 1
+    print("\n".join(printable(str(path)) for path in written))
     return 0
+
+
+def printable(text: str) -> str:
+    """The text without control characters: a name in a file must not move the cursor, or recolour the terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def _no_arguments(_: argparse.ArgumentParser) -> None:

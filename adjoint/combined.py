@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arguments import as_array, has, named
 from .arrays import Array, dot
-from .objectives import Objective, checked_gradients
+from .objectives import Objective, checked_gradients, require_objective
 from .second import of_objective
 from .squares import Squares, as_squares, residual_back, residual_of
 
@@ -23,14 +24,24 @@ class Sum:
     weights: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        weights = len(self.terms) if self.weights is None else len(self.weights)
-        if weights != len(self.terms) or not self.terms:
-            raise ValueError(f"Sum: got {len(self.terms)} terms and {weights} weights, expected as many, at least one")
-        if wrong := [term for term in self.terms if not callable(getattr(term, "value", None))]:
+        if not isinstance(self.terms, list | tuple):
             raise TypeError(
-                f"Sum: got a {type(wrong[0]).__name__} as a term, expected objectives, their weights apart: "
+                f"Sum: got terms={named(self.terms)}, expected a list of objectives: Sum((J1, J2), (1.0, 2.0))"
+            )
+        weights = [1.0] * len(self.terms) if self.weights is None else as_array("Sum", "weights", self.weights)
+        if np.ndim(weights) != 1:
+            raise ValueError(f"Sum: got weights of shape {np.shape(weights)}, expected as many as terms")
+        if len(weights) != len(self.terms) or not self.terms:
+            raise ValueError(
+                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many, at least one"
+            )
+        if wrong := [term for term in self.terms if not has(term, "value")]:
+            raise TypeError(
+                f"Sum: got {named(wrong[0])} as a term, expected objectives, their weights apart: "
                 "Sum((J1, J2), (1.0, 2.0))"
             )
+        if np.asarray(weights).dtype.kind not in "fiu" or not np.isfinite(weights).all():
+            raise ValueError(f"Sum: got weights {self.weights}, expected real and finite numbers")
 
     @property
     def _weighted(self) -> list[tuple[float, Objective]]:
@@ -82,6 +93,10 @@ class Product:
 
     first: Objective
     other: Objective
+
+    def __post_init__(self) -> None:
+        for name, objective in (("first", self.first), ("other", self.other)):
+            require_objective("Product", name, objective)
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""

@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from .arrays import Array, Trans
+from .arguments import as_array, require_methods
+from .arrays import Array, Portable, Trans
 from .factor import Evidence
 from .factor.accuracy import product
 from .factor.matrix import as_right_hand_side
@@ -22,7 +23,7 @@ from .span import Inverse
 
 
 @dataclass(frozen=True, eq=False)
-class Dirichlet:
+class Dirichlet(Portable):
     """Which unknowns are given, and their values g.
 
     fixed: distinct indices, (d,). values: g, an array (d,), or a Vector p ↦ g(p); one column serves all load
@@ -34,7 +35,7 @@ class Dirichlet:
     values: Array | Vector
 
     def __post_init__(self) -> None:
-        fixed = np.asarray(self.fixed)
+        fixed = np.array(as_array("Dirichlet", "fixed", self.fixed))  # A copy: solutions refer to it.
         if fixed.size == 0:
             raise ValueError("Dirichlet: no unknown is fixed; leave `dirichlet` out")
         if fixed.dtype.kind not in "iu" or fixed.ndim != 1:
@@ -42,7 +43,9 @@ class Dirichlet:
         if fixed.min() < 0 or np.unique(fixed).size < fixed.size:
             raise ValueError("Dirichlet: fixed holds negative or repeated indices, expected each unknown once")
         object.__setattr__(self, "fixed", fixed)
-        if not callable(self.values) and np.shape(self.values) != fixed.shape:
+        if callable(self.values):
+            require_methods("Dirichlet", "values", self.values, ("__call__", "vjp"), "an array (d,) or a Vector g(p)")
+        elif as_array("Dirichlet", "values", self.values).shape != fixed.shape:
             raise ValueError(f"Dirichlet: got values of shape {np.shape(self.values)}, expected {fixed.shape}")
 
     @cached_property

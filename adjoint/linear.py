@@ -7,11 +7,13 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from .arrays import Array
+from .arguments import as_array, require_kind, require_methods
+from .arrays import Array, Portable
 from .dirichlet import Constrained, Dirichlet, less, within
 from .factor import Counts, Factorization, lu
+from .factor.arguments import factored, require_factorizer
 from .factor.counting import collecting, phase
-from .factor.matrix import SparseMatrix, as_csc, as_right_hand_side
+from .factor.matrix import SparseMatrix, as_csc, as_right_hand_side, owned
 from .matrices import Constant, ConstantVector
 from .parameters import as_parameters
 from .residual import Matrix, Residual, Vector
@@ -41,6 +43,8 @@ class LinearResidual:
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, of u's shape."""
+        for name, given in (("A", self.A), ("b", self.b)):
+            require_methods("jvp", name, given, ("jvp",), "its derivative along p_dot")
         return less("jvp", self.A.jvp(p, u, p_dot), self.b.jvp(p, p_dot))
 
     def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
@@ -50,7 +54,7 @@ class LinearResidual:
 
 
 @dataclass(frozen=True, eq=False)
-class LinearProblem:
+class LinearProblem(Portable):
     """A(p) u = b(p): one factorization gives u, and with it every derivative.
 
     A: a Matrix, or a sparse matrix that does not depend on p. b: a Vector, or an array (n,), or (n, k) for k
@@ -65,13 +69,17 @@ class LinearProblem:
     dirichlet: Dirichlet | None = None
 
     def __post_init__(self) -> None:
-        known = (isinstance(self.b, np.ndarray | list) or callable(self.b)) and callable(self.factorize)
-        if not (known and (sparse.issparse(self.A) or callable(self.A))):
-            raise TypeError(
-                f"LinearProblem: got A={type(self.A).__name__}, b={type(self.b).__name__}, "
-                f"factorize={type(self.factorize).__name__}; expected a Matrix or a sparse matrix, a Vector or an "
-                "array, and a factorizer such as adjoint.lu. A dense A: scipy.sparse.csc_array(A)"
-            )
+        if not sparse.issparse(self.A):
+            expected = "a Matrix or a sparse matrix; a dense A: scipy.sparse.csc_array(A)"
+            require_methods("LinearProblem", "A", self.A, ("__call__", "vjp"), expected)
+        if not isinstance(self.b, np.ndarray | list):
+            expected = "a Vector or an array (n,)"
+            require_methods("LinearProblem", "b", self.b, ("__call__", "vjp"), expected)
+        else:
+            as_array("LinearProblem", "b", self.b)
+        require_factorizer("LinearProblem", self.factorize)
+        require_kind("LinearProblem", "dirichlet", self.dirichlet, Dirichlet | None, "adjoint.Dirichlet(…)")
+        _ = self._equation
 
     @cached_property
     def _equation(self) -> LinearResidual:
@@ -91,12 +99,13 @@ class LinearProblem:
         TypeError where A(p), b(p) or p have the wrong shape or type, NonFinite where they hold nan or inf.
         """
         p = as_parameters(p)
+        p.setflags(write=False)  # The user's functions will see it.
         counts = Counts()
         with collecting(counts):
             with phase("assembly"):
-                A = as_csc(self._equation.A(p))
+                A = owned(as_csc(self._equation.A(p)))
                 rhs = as_right_hand_side(self._equation.b(p), A.shape[0])
-            inverse = within(self.dirichlet, A, lambda free: Remembering(Recombining(self.factorize(free))))
+            inverse = within(self.dirichlet, A, lambda free: Remembering(Recombining(factored(self.factorize, free))))
             if self.dirichlet is not None:
                 g = self.dirichlet.at(p, rhs.shape)
                 rhs = rhs.astype(np.result_type(rhs, g))

@@ -5,8 +5,10 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import scipy.sparse as sparse
 
-from .arrays import Array, dot
+from .arguments import as_array, require_methods
+from .arrays import Array, Portable, dot
 from .factor.matrix import SparseMatrix
 from .matrices.vectors import ConstantVector
 from .parameters import as_cotangent
@@ -24,13 +26,27 @@ class Objective(Protocol):
         """(ū, p̄): ∂J/∂u of u's shape, ∂J/∂p (m,)."""
 
 
+def require_objective(who: str, name: str, objective: object) -> None:
+    """Raise TypeError for what is no objective J(u, p)."""
+    expected = "an objective J(u, p), such as adjoint.LeastSquares(data)"
+    require_methods(who, name, objective, ("value", "gradients"), expected)
+
+
 def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, Array]:
-    """(ū, p̄) of any objective as arrays of the shapes of u and p; raises ValueError or TypeError for others."""
+    """(ū, p̄) of any objective as arrays of the shapes of u and p, copies: an objective may fill its own ones again.
+
+    Raises ValueError or TypeError for other shapes and types.
+    """
     u_bar, p_bar = objective.gradients(u, p)
     name = type(objective).__name__
     if np.shape(u_bar) != u.shape:
         raise ValueError(f"{name}: gradients returned u_bar of shape {np.shape(u_bar)}, expected {u.shape}")
-    return np.asarray(u_bar), as_cotangent(p_bar, p, f"{name}: gradients returned p_bar, which")
+    return np.array(u_bar), as_cotangent(p_bar, p, f"{name}: gradients returned p_bar, which")
+
+
+def _require_finite(who: str, name: str, values: Array) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{who}: {name} holds {values[~np.isfinite(values)][0]}, expected finite numbers")
 
 
 def _require_shape(what: str, got: tuple[int, ...], u: Array) -> None:
@@ -43,6 +59,9 @@ class LinearFunctional:
     """J = Re(cᴴ u). c: of the state's shape, (n,) or (n, k)."""
 
     c: Array
+
+    def __post_init__(self) -> None:
+        _require_finite("LinearFunctional", "c", as_array("LinearFunctional", "c", self.c))
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""
@@ -59,13 +78,19 @@ class LinearFunctional:
 
 
 @dataclass(frozen=True, eq=False)
-class Compliance:
+class Compliance(Portable):
     """J = Re(bᴴ u), the work of the load b on the displacements it causes, summed over the load cases.
 
     load: an array of the state's shape, or the Vector b(p) of the problem, whose derivative is then included.
     """
 
     load: Array | Vector
+
+    def __post_init__(self) -> None:
+        if isinstance(self.load, np.ndarray | list):
+            _require_finite("Compliance", "load", as_array("Compliance", "load", self.load))
+            return
+        require_methods("Compliance", "load", self.load, ("__call__", "vjp"), "an array, or the Vector b(p)")
 
     @cached_property
     def _load(self) -> Vector:
@@ -102,11 +127,16 @@ class LeastSquares:
     weights: Array | None = None
 
     def __post_init__(self) -> None:
-        data = np.asarray(self.data)
+        data = as_array("LeastSquares", "data", self.data)
+        if self.observe is not None and not sparse.issparse(self.observe):
+            C = as_array("LeastSquares", "observe", self.observe)
+            if C.ndim != 2 or data.ndim == 0 or C.shape[0] != data.shape[0]:
+                raise ValueError(f"LeastSquares: got observe of shape {C.shape}, expected (q, n), data {data.shape}")
+            _require_finite("LeastSquares", "observe", C)
         if not np.isfinite(data).all():
             raise ValueError("LeastSquares: data hold nan or inf; leave missing measurements out of `observe`")
         if self.weights is not None:
-            weights = np.asarray(self.weights)
+            weights = as_array("LeastSquares", "weights", self.weights)
             if weights.ndim == 1 and data.ndim == 2 and data.shape[0] == data.shape[1] == weights.size:
                 raise ValueError(
                     f"LeastSquares: weights of shape {weights.shape} may belong to the rows or to the columns of data "

@@ -12,7 +12,10 @@ def as_parameters(p: Array, name: str = "p") -> Array:
 
     Raises TypeError for what are no numbers, ValueError for what is no vector, NonFinite for nan and inf.
     """
-    p = np.asarray(p)
+    try:
+        p = np.asarray(p)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"got {name} that makes no array ({error}), expected a vector of numbers") from error
     if p.dtype.kind not in "fciu":
         raise TypeError(f"got {name} of dtype {p.dtype}, expected float64 or complex128")
     if p.ndim != 1:
@@ -33,15 +36,16 @@ def require_length(p: Array, m: int, what: str) -> None:
 def as_cotangent(g: Array, p: Array, what: str) -> Array:
     """What a user's class returned as a gradient, of p's shape and kind: Re(gᴴ ṗ) of a real p has no use for Im(g).
 
-    p: (m,), float64 or complex128. what: who returned it. Raises ValueError for another shape, which NumPy would
-    broadcast without a word, TypeError for what are no numbers.
+    p: (m,), float64 or complex128. what: who returned it. The result is a copy: a user's object may return the same
+    array each time. Raises ValueError for another shape, which NumPy would broadcast without a word, TypeError for
+    what are no numbers.
     """
     g = np.asarray(g)
     if g.shape != p.shape:
         raise ValueError(f"{what} has shape {g.shape}, expected {p.shape}; np.zeros_like(p) where p plays no part")
     if g.dtype.kind not in "fciu":
         raise TypeError(f"{what} has dtype {g.dtype}, expected float64 or complex128")
-    return (g if p.dtype.kind == "c" else g.real).astype(p.dtype, copy=False)
+    return (g if p.dtype.kind == "c" else g.real).astype(p.dtype)
 
 
 def cotangent(derivative: Array, p: Array) -> Array:

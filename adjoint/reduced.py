@@ -7,11 +7,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from .arguments import as_array, has, named
 from .arrays import Array, dot
 from .design import DesignMap, Identity
 from .factor.counting import phase
 from .factor.errors import NonFinite
-from .objectives import Objective, checked_gradients
+from .objectives import Objective, checked_gradients, require_objective
 from .parameters import as_cotangent, as_parameters
 from .second import of_map, of_objective
 from .squares import as_squares, residual_along, residual_back, residual_of
@@ -75,12 +76,14 @@ class Point:
         with phase("design"):
             g = self._pulled_back(self._by_p)
         self._require_finite(g, "gradient")
+        g.setflags(write=False)  # It is remembered.
         return g
 
     @cached_property
     def _by_p(self) -> Array:
         """df/dp, (m,)."""
         u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
+        self._require_finite(p_bar, "derivative by p")
         through_u = self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
         return through_u + p_bar
 
@@ -133,6 +136,9 @@ class Point:
 
     def jvp(self, x_dot: Array) -> float:
         """The derivative of f along ẋ, by one tangent solve: not cheaper than the gradient, a check of it."""
+        x_dot = as_parameters(x_dot, "x_dot")
+        if x_dot.shape != self.x.shape:
+            raise ValueError(f"jvp: got x_dot of shape {x_dot.shape}, expected {self.x.shape}")
         with phase("design"):
             p_dot = np.asarray(self.design.jvp(self.x, x_dot))
         u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
@@ -164,17 +170,24 @@ class Point:
 
     def of(self, objective: Objective) -> "Point":
         """Another objective at the same solution: no new forward solve."""
+        require_objective("Point.of", "objective", objective)
         return _point(self.x, self.p, self.solution, objective, self.design, None)
 
     def of_each(self, objectives: Sequence[Objective]) -> "list[Point]":
         """Several objectives at the same solution; one block solve serves all their gradients."""
+        if not isinstance(objectives, list | tuple):
+            raise TypeError(f"Point.of_each: got objectives={named(objectives)}, expected a list of objectives")
+        for objective in objectives:
+            require_objective("Point.of_each", "objectives", objective)
         block = _Block(self.solution, self.p, tuple(objectives))
         return [_point(self.x, self.p, self.solution, J, self.design, block) for J in objectives]
 
 
 def _columns(block: Array, rows: int, name: str) -> Array:
     """A vector or a block as columns, (rows, j); raises ValueError for another shape."""
-    block = np.asarray(block)
+    block = as_array("Point", name, block)
+    if not np.isfinite(block).all():
+        raise NonFinite(f"got {name} with {block[~np.isfinite(block)][0]} in an entry, expected finite numbers")
     if block.ndim not in (1, 2) or block.shape[0] != rows or block.size == 0:
         raise ValueError(f"got {name} of shape {block.shape}, expected ({rows},) or ({rows}, j)")
     return block.reshape(rows, -1)
@@ -224,11 +237,17 @@ class Reduced:
     design: DesignMap = field(default_factory=Identity)
 
     def __post_init__(self) -> None:
-        for argument, method in ((self.problem, "solve"), (self.objective, "value"), (self.design, "__call__")):
-            if not callable(getattr(argument, method, None)):
+        for name, argument, methods in (
+            ("problem", self.problem, ("solve",)),
+            ("objective", self.objective, ("value", "gradients")),
+            ("design", self.design, ("__call__", "vjp")),
+        ):
+            missing = [method for method in methods if not has(argument, method)]
+            if missing:
+                found = named(argument) if isinstance(argument, type) else type(argument).__name__
                 raise TypeError(
-                    f"Reduced: {type(argument).__name__} has no method {method}; expected a problem, an objective "
-                    "and a design map, in this order"
+                    f"Reduced: {name}: {found} has no method {missing[0]}; expected a problem, an objective and a "
+                    "design map, in this order"
                 )
 
     def __call__(self, x: Array) -> Point:
@@ -237,6 +256,7 @@ class Reduced:
         Raises what the design map, the problem and the objective raise; NonFinite for nan and inf.
         """
         x = as_parameters(x, "x")
+        x.setflags(write=False)  # The user's functions will see it, and the gradient is that at x.
         with phase("design"):
             p = as_parameters(self.design(x), "the design map's p")
         return _point(x, p, self.problem.solve(p), self.objective, self.design, None)

@@ -101,4 +101,4 @@ def _pair(thing: object, returned: tuple[Array, Array], u: Array, p: Array) -> t
     name = f"the second of {type(thing).__name__}"
     if np.shape(u_part) != u.shape:
         raise ValueError(f"{name} returned for u an array of shape {np.shape(u_part)}, expected {u.shape}")
-    return np.asarray(u_part), as_cotangent(p_part, p, f"{name} returned for p an array, which")
+    return np.array(u_part), as_cotangent(p_part, p, f"{name} returned for p an array, which")

@@ -57,4 +57,4 @@ def residual_back(squares: Squares, u: Array, p: Array, w: Array) -> tuple[Array
     name = f"{type(squares).__name__}: residual_vjp returned"
     if np.shape(u_bar) != u.shape:
         raise ValueError(f"{name} u_bar of shape {np.shape(u_bar)}, expected {u.shape}")
-    return np.asarray(u_bar), as_cotangent(p_bar, p, f"{name} p_bar, which")
+    return np.array(u_bar), as_cotangent(p_bar, p, f"{name} p_bar, which")

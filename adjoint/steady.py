@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from .arrays import Array
+from .arguments import as_array
+from .arrays import Array, Local
 from .derivative import Derivative
 from .factor import Counts, Evidence, NonFinite
 from .factor.counting import collecting, phase
@@ -17,7 +18,7 @@ from .span import Inverse
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SteadySolution:
+class SteadySolution(Local):
     """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator (docs/math.md, eqs. 2–4).
 
     u: (n,), or (n, k) for k load cases; p: (m,); inverse: that of ∂R/∂u. Made by a problem's `solve`.
@@ -43,7 +44,9 @@ class SteadySolution:
         return self._adjoint(u_bar).copy()  # The caller may write to his: the one remembered serves vjp again.
 
     def _adjoint(self, u_bar: Array) -> Array:
-        u_bar = np.asarray(u_bar)
+        u_bar = as_array("vjp", "u_bar", u_bar)
+        if not (finite_sum(u_bar) or np.isfinite(u_bar).all()):
+            raise NonFinite(f"an entry of u_bar is {u_bar[~np.isfinite(u_bar)][0]}, expected finite numbers")
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
             raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more")
         n = self.u.shape[0]
@@ -82,7 +85,7 @@ class SteadySolution:
 
         Raises ValueError for another shape, NonFinite for nan and inf.
         """
-        p_dot = np.asarray(p_dot)
+        p_dot = as_array("jvp", "p_dot", p_dot)
         m, n = self.p.size, self.u.shape[0]
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != m:
             raise ValueError(f"got p_dot of shape {p_dot.shape}, expected ({m},) or ({m}, j)")

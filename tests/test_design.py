@@ -243,9 +243,8 @@ def test_what_does_not_fit_is_named(make, message):
 
 def test_filter_matrices_of_another_mesh_are_refused():
     phi = FILTERS["Helmholtz filter"]
-    other = adjoint.HelmholtzFilter(sparse.eye_array(7), phi.T, phi.volumes)
-    with pytest.raises(ValueError, match=r"expected \(7,\)"):
-        other(design())
+    with pytest.raises(ValueError, match=r"expected T \(7, m\)"):
+        adjoint.HelmholtzFilter(sparse.eye_array(7), phi.T, phi.volumes)
 
 
 def uneven_helmholtz(n=7):

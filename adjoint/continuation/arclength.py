@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import require_bool, require_kind, require_number
 from ..arrays import Array, dot
 from ..factor import Counts, SolveError, lu
 from ..factor.counting import collecting
@@ -133,11 +134,15 @@ def trace(
     Keller (1977), in Applications of Bifurcation Theory, 359; Allgower & Georg (2003), Introduction to Numerical
     Continuation Methods, chapter 10. See docs/math.md, eqs. 40 and 41.
     """
+    require_kind("trace", "problem", problem, NonlinearProblem, "a NonlinearProblem")
+    for name, value in (("step", step), ("longest", longest), ("scale", scale)):
+        require_number("trace", name, value)
+    require_bool("trace", "decreasing", decreasing)
     p = as_parameters(p)
     if p.dtype.kind == "c":
         raise TypeError("trace: got complex parameters; a branch is a curve in real ones")
     parameter = as_index(parameter, p.size, "trace")
-    if not (0.0 < step <= longest and 0.0 < scale < np.inf):
+    if not (0.0 < step <= longest and step < np.inf and 0.0 < scale < np.inf):
         raise ValueError(
             f"trace: got step={step}, longest={longest}, scale={scale}; expected 0 < step ≤ longest, scale > 0"
         )

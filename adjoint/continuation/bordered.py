@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import is_integer
 from ..arrays import Array
 
 
@@ -21,7 +22,7 @@ def bordered(A: sparse.csc_array, column: Array, row: Array, corner: float) -> s
 
 def as_index(parameter: int, m: int, who: str) -> int:
     """The index of one of m parameters; raises TypeError or ValueError."""
-    if not isinstance(parameter, int | np.integer):
+    if not is_integer(parameter):
         raise TypeError(f"{who}: got parameter={parameter!r}, expected the index of a parameter")
     if not 0 <= parameter < m:
         raise ValueError(f"{who}: got parameter={parameter}, expected the index of one of {m} parameters")

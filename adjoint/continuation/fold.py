@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import require_kind
 from ..arrays import Array, dot
 from ..factor import Factorization, NonFinite, SingularMatrix, lu
-from ..factor.matrix import as_csc
+from ..factor.matrix import as_csc, owned
 from ..newton import NewtonDiverged, NonlinearProblem, SingularJacobian
 from ..newton.errors import Failure, failure
 from ..newton.history import History
@@ -87,7 +88,8 @@ def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
     Griewank & Reddien (1984), IMA J. Numer. Anal. 4, 295; Govaerts (2000), Numerical Methods for Bifurcations of
     Dynamical Equilibria, section 4.1. See docs/math.md, eqs. 42–44.
     """
-    p, u = as_parameters(p), np.asarray(u)
+    require_kind("fold", "problem", problem, NonlinearProblem, "a NonlinearProblem")
+    p, u = as_parameters(p), as_numbers(u)
     if p.dtype.kind == "c" or u.dtype.kind not in "fiu" or u.ndim != 1:
         raise TypeError(f"fold: got u of {u.dtype}, shape {u.shape}, p of {p.dtype}; expected real ones, (n,) and (m,)")
     if not np.isfinite(u).all():
@@ -96,13 +98,21 @@ def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
         return _iterated(problem.equation, u.astype(float), p, as_index(parameter, p.size, "fold"))
 
 
+def as_numbers(u: Array) -> Array:
+    """u as an array; raises TypeError for what makes none, a ragged list."""
+    try:
+        return np.asarray(u)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"fold: u makes no array ({error}), expected real numbers (n,)") from error
+
+
 def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
     b = c = np.random.default_rng(u.size).standard_normal(u.size)
     norms: list[float] = []
     steps: list[float] = []
     reach_u, reach_value = size_of(u), abs(float(p[parameter]))
     for iteration in range(1, ITERATIONS + 1):
-        r = np.asarray(equation.residual(u, p))
+        r = np.array(equation.residual(u, p))  # A copy: it may be written to by the next evaluation.
         norms.append(size_of(r))
         if not np.isfinite(norms[-1]):
             break
@@ -166,15 +176,15 @@ def _correction(
 ) -> tuple[Array, float]:
     """Newton's (Δu, Δλ) for R = 0 and g = 0, by solves with the bordered factors alone."""
     e = unit(p.size, parameter)
-    rates = equation.jvp(u, p, e)
+    rates = np.array(equation.jvp(u, p, e))
     x = at.factors.solve(-np.append(np.stack([r, rates], axis=1), np.zeros((1, 2)), axis=0))
     (x1, x2), (xi1, xi2) = x[:-1].T, x[-1]
     phi, psi, g = at.phi, at.psi, at.g
     eps = SLOPE * max(size_of(u), np.sqrt(u.size) * SLOPE) / size_of(phi)
-    ahead, behind = (equation.jacobian(u + sign * eps * phi, p) for sign in (1.0, -1.0))
+    ahead, behind = (_copied(equation.jacobian(u + sign * eps * phi, p)) for sign in (1.0, -1.0))
     g_u = -((ahead - behind).T @ psi) / (2.0 * eps)
     eps = SLOPE * max(abs(float(p[parameter])), SLOPE)
-    ahead, behind = (equation.jacobian(u, p + sign * eps * e) for sign in (1.0, -1.0))
+    ahead, behind = (_copied(equation.jacobian(u, p + sign * eps * e)) for sign in (1.0, -1.0))
     g_value = -dot(psi, (ahead - behind) @ phi) / (2.0 * eps)
     # Δu = x₁ + Δλ x₂ + α φ solves J Δu + Δλ ∂R/∂λ = −R if ξ₁ + Δλ ξ₂ + α g = 0.
     system = np.array([[xi2, g], [dot(g_u, x2) + g_value, dot(g_u, phi)]])
@@ -182,6 +192,11 @@ def _correction(
         raise _no_fold(norms)
     change, alpha = np.linalg.solve(system, -np.array([xi1, g + dot(g_u, x1)]))
     return x1 + change * x2 + alpha * phi, float(change)
+
+
+def _copied(J: sparse.csc_array) -> sparse.csc_array:
+    """A copy: the user's function may fill the same matrix again."""
+    return owned(as_csc(J))
 
 
 def _found(equation: Residual, u: Array, p: Array, parameter: int, iterations: int, norms: list[float]) -> Fold:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from ..arguments import require_kind, require_number, shown
 from ..arrays import Array
 from ..factor import SolveError
 from ..newton import NonlinearProblem
@@ -18,6 +19,10 @@ def follow(
     only the given p are yielded. Raises ValueError for a `shortest` that makes no sense, and the error of the shortest
     step: at a fold `trace` goes on where this cannot.
     """
+    require_kind("follow", "problem", problem, NonlinearProblem, "a NonlinearProblem")
+    require_number("follow", "shortest", shortest)
+    if not isinstance(parameters, Iterable) or isinstance(parameters, str):
+        raise TypeError(f"follow: got parameters={shown(parameters)}, expected a sequence of vectors p, (m,) each")
     if not 0.0 < shortest <= 1.0:
         raise ValueError(f"follow: got shortest={shortest}, expected a fraction of a step, 0 … 1")
     return _solutions(problem, parameters, shortest)
@@ -26,7 +31,7 @@ def follow(
 def _solutions(problem: NonlinearProblem, parameters: Iterable[Array], shortest: float) -> Iterator[SteadySolution]:
     last: SteadySolution | None = None
     for p in parameters:
-        p = as_parameters(p)
+        p = as_parameters(p, "one of the parameters p")
         last = problem.solve(p) if last is None else _reached(problem, last, p, shortest)
         yield last
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array
 from ..arrays import Array
 from ..factor.errors import NonFinite
 from ..factor.matrix import SparseMatrix
@@ -92,7 +93,7 @@ def _count(terms: TermsFunction, t: float, u: Array, p: Array) -> int:
 
 def _as_weights(weights: Array | SparseMatrix) -> Array | sparse.csr_array:
     """W as float64, (q, k)."""
-    W = sparse.csr_array(weights) if sparse.issparse(weights) else np.array(weights)
+    W = sparse.csr_array(weights) if sparse.issparse(weights) else np.array(as_array(_MAKER, "weights", weights))
     if W.dtype.kind not in "fiu":
         raise TypeError(f"{_MAKER}: got weights of dtype {W.dtype}, expected float64")
     if W.ndim not in (1, 2) or 0 in W.shape:

@@ -51,7 +51,14 @@ class JaxField:
     by_p: JaxBlock
     by_t: Compiled
     pullback: Compiled
+    source: Callable[[Any, Any, Any], Any]
+    """The function itself, for pickles."""
     _called: list[bool] = field(default_factory=list)
+
+    def __reduce__(self) -> tuple[Callable[..., "JaxField"], tuple[object, ...]]:
+        """By the function and the patterns given: it is compiled again."""
+        n, m, patterns = self.function.n, self.function.m, (self.by_u.block.given, self.by_p.block.given)
+        return _made_again, (self.source, n, m, *patterns)
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """f, (n,); u: (n,), p: (m,), real or complex."""
@@ -124,4 +131,11 @@ def from_jax_field(
     )
     by_t = jax.jit(lambda t, u, p: jax.jvp(lambda s: f(s, u, p), (t,), (np.float64(1.0),))[1])
     pullback = jax.jit(lambda t, u, p, lam: jax.vjp(lambda x: f(t, u, x), p)[1](lam)[0])
-    return JaxField(function, by_u, by_p, by_t, pullback)
+    return JaxField(function, by_u, by_p, by_t, pullback, f)
+
+
+def _made_again(
+    f: Callable[[Any, Any, Any], Any], n: int, m: int, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
+) -> JaxField:
+    """`from_jax_field`, for pickles."""
+    return from_jax_field(f, n, m, u_pattern=u_pattern, p_pattern=p_pattern)

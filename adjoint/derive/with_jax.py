@@ -97,6 +97,13 @@ class JaxResidual:
     pullback: Pushforward
     curvature: Curvature
 
+    def __reduce__(self) -> tuple[Callable[..., "JaxResidual"], tuple[object, ...]]:
+        """By the function and the patterns given: it is compiled again."""
+        made = self.forward
+        function: Any = made.function.residual  # Compiled: what it was compiled from is an attribute of it.
+        patterns = (made.by_u.given, made.by_p.given)
+        return _made_again, (function.__wrapped__, made.function.n, made.function.m, *patterns)
+
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), (n,); u: (n,), p: (m,)."""
         return self.forward.residual(u, p)
@@ -160,6 +167,13 @@ def from_jax(
         return jax.jvp(lambda v, q: jax.vjp(residual, v, q)[1](lam), (u, p), (u_dot, p_dot))[1]
 
     return JaxResidual(derived(function, rule, u_pattern, p_pattern), pullback, jax.jit(curvature))
+
+
+def _made_again(
+    residual: Callable[[Any, Any], Any], n: int, m: int, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
+) -> JaxResidual:
+    """`from_jax`, for pickles."""
+    return from_jax(residual, n, m, u_pattern=u_pattern, p_pattern=p_pattern)
 
 
 def jax_in_double_precision(maker: str) -> ModuleType:

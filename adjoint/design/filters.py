@@ -8,11 +8,12 @@ import scipy.sparse as sparse
 from scipy.fft import irfftn, next_fast_len, rfftn
 from scipy.spatial import KDTree
 
-from ..arrays import Array
+from ..arguments import as_reals, require_settings, shown
+from ..arrays import Array, Portable
 from ..factor import Factorization, cholesky
-from ..factor.matrix import SparseMatrix
+from ..factor.matrix import SparseMatrix, as_csc
 from ..parameters import require_length
-from .maps import Composed, DesignMap
+from .maps import Composed, DesignMap, guarded
 
 
 def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
@@ -20,9 +21,7 @@ def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
 
     Raises ValueError for centres that are not finite coordinates, and for another radius.
     """
-    centres = np.asarray(centres, dtype=float)
-    if centres.ndim != 2 or centres.shape[0] == 0 or not np.isfinite(centres).all():
-        raise ValueError(f"got centres of shape {centres.shape}, expected finite coordinates (m, d)")
+    centres = as_reals("DensityFilter", "centres", centres, 2, "finite coordinates (m, d)")
     if not 0.0 < radius < np.inf:
         raise ValueError(f"got a filter radius of {radius}, expected a positive length")
     pairs = KDTree(centres).query_pairs(radius, output_type="ndarray")
@@ -35,8 +34,9 @@ def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
     return weights
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
-class DensityFilter:
+class DensityFilter(Portable):
     """p_i = Σ_j H_ij v_j x_j / Σ_j H_ij v_j with H_ij = max(0, r − |c_i − c_j|) (docs/math.md, eq. 15).
 
     centres: (m, d) of the elements; radius: r, in the unit of the centres; at most a neighbour's distance
@@ -49,11 +49,18 @@ class DensityFilter:
     radius: float
     volumes: Array | None = None
 
+    def __post_init__(self) -> None:
+        require_settings(self)
+
     @cached_property
     def _cone(self) -> tuple[sparse.csr_array, Array, Array]:
         """H, (m, m), symmetric; v; and Σ_j H_ij v_j, (m,)."""
         H = cone_weights(self.centres, self.radius)
-        v = np.ones(H.shape[0]) if self.volumes is None else np.asarray(self.volumes, dtype=float)
+        v = (
+            np.ones(H.shape[0])
+            if self.volumes is None
+            else as_reals("DensityFilter", "volumes", self.volumes, 1, "positive ones (m,)")
+        )
         require_length(v, H.shape[0], "DensityFilter volumes")
         if not np.all(v > 0.0):
             raise ValueError(f"DensityFilter: got a volume of {v.min()}, expected positive ones")
@@ -85,8 +92,9 @@ class DensityFilter:
         return Composed(first, self)
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
-class ConvolutionFilter:
+class ConvolutionFilter(Portable):
     """The density filter of a regular grid, by fast Fourier transforms: its cost does not grow with the radius.
 
     shape: of the densities as an array in C order, m = Π shape; spacing: edge lengths along its axes; radius: r, in
@@ -98,7 +106,12 @@ class ConvolutionFilter:
     radius: float
 
     def __post_init__(self) -> None:
-        valid = len(self.shape) == len(self.spacing) and min(self.shape) >= 1 and all(h > 0.0 for h in self.spacing)
+        require_settings(self)
+        shape = as_reals("ConvolutionFilter", "shape", self.shape, 1, "the densities' shape, such as (60, 20)")
+        spacing = as_reals("ConvolutionFilter", "spacing", self.spacing, 1, "positive edge lengths, such as (1.0, 1.0)")
+        valid = shape.shape == spacing.shape and np.all(shape >= 1) and np.all(spacing > 0.0)
+        if not np.all(shape == np.round(shape)):
+            raise ValueError(f"ConvolutionFilter: got shape={self.shape}, expected integers")
         if not (valid and 0.0 < self.radius < np.inf):
             raise ValueError(
                 f"ConvolutionFilter: got shape {self.shape}, spacing {self.spacing}, radius {self.radius}; expected "
@@ -152,8 +165,9 @@ class ConvolutionFilter:
         return Composed(first, self)
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
-class HelmholtzFilter:
+class HelmholtzFilter(Portable):
     """p = v⁻¹ Tᵀ K⁻¹ T x, where K discretizes −R²∇² + 1 with natural boundary conditions (docs/math.md, eq. 16).
 
     K: (n, n), symmetric positive definite, stiffness R²∫∇Nᵀ∇N plus mass ∫NᵀN. T: (n, m), T_ie = ∫_e N_i, from
@@ -166,6 +180,16 @@ class HelmholtzFilter:
     K: SparseMatrix
     T: SparseMatrix
     volumes: Array
+
+    def __post_init__(self) -> None:
+        K, v = as_csc(self.K, "HelmholtzFilter: K: "), as_reals("HelmholtzFilter", "volumes", self.volumes, 1, "(m,)")
+        if not sparse.issparse(self.T):
+            raise TypeError(f"HelmholtzFilter: got T={shown(self.T)}, expected a sparse matrix (n, m)")
+        if self.T.shape != (K.shape[0], v.size) or not np.all(v > 0.0):
+            raise ValueError(
+                f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} from {v.min()} on; expected T "
+                f"({K.shape[0]}, m), as K has rows, and v ({self.T.shape[1]},), all positive"
+            )
 
     @cached_property
     def _inverse(self) -> Factorization:

@@ -5,10 +5,12 @@ from functools import reduce
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
-from .maps import Composed, DesignMap
+from .maps import Composed, DesignMap, guarded
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
 class Simp:
     """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math.md, eq. 17).
@@ -25,6 +27,7 @@ class Simp:
     maximum: float = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (1.0 <= self.penalty < np.inf and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
                 f"Simp: got penalty={self.penalty}, minimum={self.minimum}, maximum={self.maximum}; "
@@ -67,6 +70,7 @@ class Simp:
         return Composed(first, self)
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
 class Ramp:
     """E(x) = E_min + x / (1 + q (1 − x)) (E₀ − E_min) (docs/math.md, eq. 17); unlike SIMP, of nonzero slope at x = 0.
@@ -81,6 +85,7 @@ class Ramp:
     maximum: float = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (self.curvature >= 0.0 and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
                 f"Ramp: got curvature={self.curvature}, minimum={self.minimum}, maximum={self.maximum}; "
@@ -113,6 +118,7 @@ class Ramp:
         return Composed(first, self)
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
 class HeavisideProjection:
     """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above (docs/math.md, eq. 18).
@@ -126,6 +132,7 @@ class HeavisideProjection:
     eta: float = 0.5
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (0.0 < self.beta < np.inf and 0.0 <= self.eta <= 1.0):
             raise ValueError(
                 f"HeavisideProjection: got beta={self.beta}, eta={self.eta}; expected beta > 0, 0 ≤ eta ≤ 1"

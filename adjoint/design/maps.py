@@ -1,12 +1,16 @@
 """The protocol of a design map, and the composition of two."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, wraps
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from ..arrays import Array
+from ..arguments import require_methods
+from ..arrays import Array, Portable
+from ..factor.errors import NonFinite
+from ..factor.matrix import finite_sum
+from ..parameters import as_parameters
 from ..second import of_map
 
 
@@ -23,12 +27,64 @@ class DesignMap(Protocol):
         """(∂φ/∂x) ẋ, (m,)."""
 
 
+M = TypeVar("M", bound=DesignMap)
+
+
+def guarded(kind: type[M]) -> type[M]:
+    """A class of maps m ↦ m whose methods look at what they are given, and at what they return.
+
+    Used alone, or in a composition, a map answers with finite numbers, or with an error that names it: of arguments of
+    other shapes NumPy would make something by broadcasting, and of nan another nan.
+    """
+    who = kind.__name__
+
+    def point(self: M, x: Array) -> Array:
+        return finite_values(who, "value", apply(self, _vector(who, "x", x)))
+
+    def pulled_back(self: M, x: Array, p_bar: Array) -> Array:
+        return finite_values(who, "vjp", pull(self, *_pair(who, x, p_bar, "p_bar")))
+
+    def pushed_forward(self: M, x: Array, x_dot: Array) -> Array:
+        return finite_values(who, "jvp", push(self, *_pair(who, x, x_dot, "x_dot")))
+
+    apply, pull, push = kind.__call__, kind.vjp, kind.jvp
+    for name, method, plain in (("__call__", point, apply), ("vjp", pulled_back, pull), ("jvp", pushed_forward, push)):
+        setattr(kind, name, wraps(plain)(method))
+    return kind
+
+
+def _vector(who: str, name: str, v: Array) -> Array:
+    """v as float64 or complex128, (m,), finite; not copied where it is that already: maps do not write to it."""
+    if isinstance(v, np.ndarray) and v.dtype in (np.float64, np.complex128) and v.ndim == 1 and finite_sum(v):
+        return v
+    return as_parameters(v, f"{name} of {who}")
+
+
+def _pair(who: str, x: Array, v: Array, name: str) -> tuple[Array, Array]:
+    x, v = _vector(who, "x", x), _vector(who, name, v)
+    if x.shape != v.shape:
+        raise ValueError(f"{who}: got {name} of shape {v.shape}, expected {x.shape}, as x has")
+    return x, v
+
+
+def finite_values(who: str, what: str, values: Array) -> Array:
+    """The values, if they are finite; raises NonFinite."""
+    if not (finite_sum(values) or np.isfinite(values).all()):
+        bad = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise NonFinite(f"{who}: the {what} is {values[bad]} in component {bad}: a design far outside of [0, 1]")
+    return values
+
+
 @dataclass(frozen=True, eq=False)
-class Composed:
+class Composed(Portable):
     """φ(x) = then(first(x)), written `first >> then`."""
 
     first: DesignMap
     then: DesignMap
+
+    def __post_init__(self) -> None:
+        for name, part in (("first", self.first), ("then", self.then)):
+            require_methods("Composed (>>)", name, part, ("__call__", "vjp"), "a design map, such as adjoint.Simp()")
 
     @cached_property
     def _stages(self) -> "list[DesignMap]":
@@ -40,7 +96,7 @@ class Composed:
         """What each stage is applied to."""
         points = [x]
         for stage in self._stages[:-1]:
-            points.append(stage(points[-1]))
+            points.append(np.array(stage(points[-1])))  # A copy: a map may stand in it twice, and return one array.
         return points
 
     def __call__(self, x: Array) -> Array:
@@ -63,7 +119,7 @@ class Composed:
         """φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄, (m_x,), for two; raises TypeError for a map without `second`."""
         points, rates = self._points(x), [x_dot]
         for stage, at in zip(self._stages[:-1], points, strict=False):
-            rates.append(stage.jvp(at, rates[-1]))
+            rates.append(np.array(stage.jvp(at, rates[-1])))
         change = of_map(self._stages[-1], points[-1], p_bar, rates[-1])
         for k in reversed(range(len(points) - 1)):
             p_bar = self._stages[k + 1].vjp(points[k + 1], p_bar)
@@ -77,6 +133,7 @@ class Composed:
         return Composed(first, self)
 
 
+@guarded
 @dataclass(frozen=True, eq=False)
 class Identity:
     """φ(x) = x."""

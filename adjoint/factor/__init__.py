@@ -19,6 +19,7 @@ from .errors import (
     NonFinite,
     NotPositiveDefinite,
     NotSymmetric,
+    OutOfMemory,
     SingularMatrix,
     SolveError,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "NonFinite",
     "NotPositiveDefinite",
     "NotSymmetric",
+    "OutOfMemory",
     "SingularMatrix",
     "SolveError",
     "amg",

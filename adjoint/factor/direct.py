@@ -1,6 +1,8 @@
 """Direct factorizers: one symbolic analysis per sparsity pattern, one factorization per matrix."""
 
+import importlib
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
-from .errors import BackendMissing, NotPositiveDefinite, SingularMatrix
+from .errors import BackendMissing, NotPositiveDefinite, OutOfMemory, SingularMatrix, out_of_memory
 from .factorization import Factorization
 from .factors import Accuracy, Factors
 from .matrix import SparseMatrix, as_csc, require_full_structure
@@ -86,16 +88,28 @@ class Direct:
         counts = Counts()
         with collecting(counts):
             with phase("analysis"):
-                known = self._remembered(A)
+                known = self._analysed(A, name)
             with phase("factor"):
                 count(numeric=1)
                 factors = self._factors(known.analysis, A, name)
         probe = next(known.turn) % PROBE_EVERY == 0 or A.shape[0] <= PROBED_ALWAYS
         return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, probe), name, counts)
 
+    def _analysed(self, A: sparse.csc_array, name: str) -> _Remembered:
+        try:
+            return self._remembered(A)
+        except OutOfMemory:
+            raise
+        except MemoryError as error:
+            raise out_of_memory(name, error) from error
+
     def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str) -> Factors:
         try:
             return analysis.factor(A, name)
+        except OutOfMemory:
+            raise
+        except MemoryError as error:
+            raise out_of_memory(name, error) from error
         except NotPositiveDefinite:
             # One mistake, one error, whichever backend finds it: asymmetry explains the failure better.
             require_symmetric(A, self.symmetry, name)
@@ -118,6 +132,10 @@ class Direct:
             self._memory.insert(0, known)
             del self._memory[REMEMBERED:]
         return known
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """Without analyses; those of this package by their names, being one for each process."""
+        return _by_name(self) or (Direct, (self.label, self.symmetry, self.analyse, self.missing))
 
     def forget(self) -> None:
         """Drop the remembered analyses (they may hold tens of megabytes at 10⁶ unknowns)."""
@@ -151,7 +169,22 @@ class Fastest:
                 raise
         return careful(A)
 
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """As that of `Direct`."""
+        return _by_name(self) or (Fastest, (self.label, self.candidates))
+
     def forget(self) -> None:
         """Drop the remembered analyses of all candidates."""
         for direct in self.candidates:
             direct.forget()
+
+
+def _by_name(factorizer: object) -> tuple[Callable[..., object], tuple[object, ...]] | None:
+    """How a pickle finds a factorizer of this package again; None for others."""
+    names = [name for name, value in vars(sys.modules[__package__]).items() if value is factorizer]
+    return (_named, (names[0],)) if names else None
+
+
+def _named(name: str) -> object:
+    """The factorizer of this package by its name."""
+    return getattr(importlib.import_module(__package__), name)

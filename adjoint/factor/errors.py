@@ -33,6 +33,10 @@ class BackendMissing(SolveError, ImportError):
     """A solver package that was asked for by name is not installed, or does not load."""
 
 
+class OutOfMemory(SolveError, MemoryError):
+    """There is not enough memory for the factors."""
+
+
 class ForkedProcess(SolveError):
     """Factors, or threads, of the parent process were about to be used in a forked child."""
 
@@ -42,4 +46,13 @@ def singular(what: str, found: str) -> SingularMatrix:
     return SingularMatrix(
         f"{what} {found}. Usual causes: a missing boundary condition (the body can move freely), an element "
         "with zero stiffness, an unknown that no equation mentions, or two equations that are the same."
+    )
+
+
+def out_of_memory(what: str, error: Exception) -> OutOfMemory:
+    """The error for factors that do not fit; what: "LU of a 882x882 matrix"."""
+    return OutOfMemory(
+        f"{what}: not enough memory for the factors ({str(error) or type(error).__name__}). Remedies: adjoint.cholesky "
+        "or adjoint.ldl where A is symmetric (half the memory), an iterative solver (adjoint.cg(adjoint.amg()), "
+        "adjoint.gmres(adjoint.ilu())), fewer processes at once, a coarser model."
     )

@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 import threadpoolctl
 from scipy.sparse.linalg import LinearOperator, onenormest
 
-from ..arrays import Array, Trans
+from ..arrays import Array, Local, Trans
 from .accuracy import (
     ACCEPT_ROW,
     HOPELESS,
@@ -22,7 +22,7 @@ from .accuracy import (
     row_error,
 )
 from .counting import Counts, collecting, count, count_solve, phase
-from .errors import InaccurateSolve, NotSymmetric, SolveError, singular
+from .errors import InaccurateSolve, NotSymmetric, SolveError, out_of_memory, singular
 from .evidence import Evidence
 from .factors import Accuracy, Factors
 from .matrix import as_right_hand_side
@@ -41,7 +41,7 @@ class _Log:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Factorization:
+class Factorization(Local):
     """A factored matrix: A u = b, Aᵀ u = b and Aᴴ u = b, each solution verified by its backward error.
 
     A: (n, n) csc_array, as it was factored; not to be written to. factors: the backend's. symmetry: as
@@ -49,6 +49,8 @@ class Factorization:
     refused. name: for messages. counts: of its own work, going on with each solve. Made by `lu`, `cholesky`, `ldl`,
     `cg`, `gmres`, …
     """
+
+    portable = "the matrix and the factorizer, and factor there"
 
     A: sparse.csc_array
     factors: Factors
@@ -72,7 +74,7 @@ class Factorization:
         be, ForkedProcess in a forked child.
         """
         same_process(self._process)
-        if trans not in ("N", "T", "H"):
+        if not isinstance(trans, str) or trans not in ("N", "T", "H"):
             raise ValueError(f"got trans={trans!r}, expected 'N', 'T' or 'H'")
         b = as_right_hand_side(b, self.A.shape[0])
         columns = b.reshape(b.shape[0], -1)
@@ -158,7 +160,10 @@ class Factorization:
             u = self._raw(np.hstack([b.real, b.imag]), trans)
             return u[:, :k] + 1j * u[:, k:]
         with np.errstate(all="ignore"):  # An overflow here becomes nan, which the backward error refuses.
-            return self.factors.solve(np.asfortranarray(b, dtype=self.A.dtype), trans)
+            try:
+                return self.factors.solve(np.asfortranarray(b, dtype=self.A.dtype), trans)
+            except MemoryError as error:
+                raise out_of_memory(f"a solve with {self.name}", error) from error
 
     def _sums(self, trans: Trans) -> Array:
         # Those of the columns serve for a matrix that was stated to be symmetric: they cost less.

@@ -12,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import cg as scipy_cg
 from scipy.sparse.linalg import gmres as scipy_gmres
 
+from ..arguments import has, named, require_integer, require_number
 from ..arrays import Array, Trans
 from .accuracy import Symmetry, product, require_symmetric
 from .counting import Counts, collecting, count, phase
@@ -19,7 +20,7 @@ from .errors import KrylovStalled, SolveError
 from .factorization import Factorization
 from .factors import Accuracy
 from .matrix import SparseMatrix, as_csc
-from .preconditioners import Approximation, Preconditioner
+from .preconditioners import Approximation, Preconditioner, require_preconditioner
 
 Iteration = Callable[[LinearOperator, Array, LinearOperator, float], tuple[Array, int]]
 """(A, b, M, rtol) -> u, and the iterations spent; ‖b‖ = 1. Whether u is good is for the caller to see."""
@@ -108,6 +109,11 @@ class Krylov:
         with collecting(counts), phase("factor"):
             count(numeric=1)
             approximation = self.preconditioner(A, self.symmetry)
+        if not has(approximation, "apply"):
+            raise TypeError(
+                f"{self.label}: the preconditioner returned {named(approximation)}, expected an Approximation, with a "
+                "method apply(b, trans): see adjoint.jacobi()"
+            )
         return self._iterating(A, approximation, counts)
 
     def nearby(self, A: SparseMatrix | Array, made: Factorization) -> Factorization:
@@ -128,12 +134,49 @@ class Krylov:
         return Factorization(A, _Iterative(A, approximation, self, name), self.symmetry, accuracy, name, counts)
 
 
-def _require_tolerances(rtol: float, adjoint_rtol: float, max_iterations: int) -> None:
+@dataclass(frozen=True)
+class _ConjugateGradients:
+    """An `Iteration`: SciPy's cg."""
+
+    max_iterations: int
+
+    def __call__(self, A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
+        steps: list[None] = []
+        u, _ = scipy_cg(
+            A, b, rtol=tolerance, atol=0.0, maxiter=self.max_iterations, M=M, callback=lambda u: steps.append(None)
+        )
+        return u, len(steps)
+
+
+@dataclass(frozen=True)
+class _MinimalResiduals:
+    """An `Iteration`: SciPy's gmres, restarted."""
+
+    max_iterations: int
+    restart: int
+
+    def __call__(self, A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
+        steps: list[None] = []
+        u, _ = scipy_gmres(
+            A,
+            b,
+            rtol=tolerance,
+            atol=0.0,
+            restart=min(self.restart, b.size, self.max_iterations),
+            maxiter=max(1, self.max_iterations // self.restart),
+            M=M,
+            callback=lambda norm: steps.append(None),
+            callback_type="pr_norm",
+        )
+        return u, len(steps)
+
+
+def _require_tolerances(who: str, rtol: float, adjoint_rtol: float, max_iterations: int) -> None:
     for name, tolerance in (("rtol", rtol), ("adjoint_rtol", adjoint_rtol)):
+        require_number(who, name, tolerance)
         if not 0.0 < tolerance < 1.0:
-            raise ValueError(f"got {name}={tolerance}, expected a relative tolerance between 0 and 1")
-    if max_iterations < 1:
-        raise ValueError(f"got max_iterations={max_iterations}, expected at least 1")
+            raise ValueError(f"{who}: got {name}={tolerance}, expected a relative tolerance between 0 and 1")
+    require_integer(who, "max_iterations", max_iterations, 1)
 
 
 def cg(
@@ -148,17 +191,10 @@ def cg(
     preconditioner: `amg(...)` for elliptic problems, `jacobi()`, or a function A, symmetry -> Approximation, itself
     symmetric positive definite. adjoint_rtol: for transposed solves.
     """
-    _require_tolerances(rtol, adjoint_rtol, max_iterations)
-
-    def iterate(A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
-        steps: list[None] = []
-        u, _ = scipy_cg(
-            A, b, rtol=tolerance, atol=0.0, maxiter=max_iterations, M=M, callback=lambda u: steps.append(None)
-        )
-        return u, len(steps)
-
+    _require_tolerances("cg", rtol, adjoint_rtol, max_iterations)
+    require_preconditioner("cg", preconditioner)
     remedy = "Usual causes: A is not positive definite (use adjoint.gmres, ldl), or the preconditioner is too weak:"
-    return Krylov("CG", "hermitian", iterate, preconditioner, rtol, adjoint_rtol, remedy)
+    return Krylov("CG", "hermitian", _ConjugateGradients(max_iterations), preconditioner, rtol, adjoint_rtol, remedy)
 
 
 def gmres(
@@ -174,24 +210,9 @@ def gmres(
     preconditioner: `ilu()`, `amg(...)`, `jacobi()`, or a function A, symmetry -> Approximation.
     adjoint_rtol: for transposed solves, with the transposed preconditioner.
     """
-    _require_tolerances(rtol, adjoint_rtol, max_iterations)
-    if restart < 1:
-        raise ValueError(f"got restart={restart}, expected at least 1")
-
-    def iterate(A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
-        steps: list[None] = []
-        u, _ = scipy_gmres(
-            A,
-            b,
-            rtol=tolerance,
-            atol=0.0,
-            restart=min(restart, b.size, max_iterations),
-            maxiter=max(1, max_iterations // restart),
-            M=M,
-            callback=lambda norm: steps.append(None),
-            callback_type="pr_norm",
-        )
-        return u, len(steps)
-
+    _require_tolerances("gmres", rtol, adjoint_rtol, max_iterations)
+    require_preconditioner("gmres", preconditioner)
+    require_integer("gmres", "restart", restart, 1)
     remedy = f"Usual causes: restart={restart} is too short, A is close to singular, or the preconditioner is too weak:"
-    return Krylov("GMRES", "none", iterate, preconditioner, rtol, adjoint_rtol, remedy)
+    iteration = _MinimalResiduals(max_iterations, restart)
+    return Krylov("GMRES", "none", iteration, preconditioner, rtol, adjoint_rtol, remedy)

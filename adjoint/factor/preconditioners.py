@@ -11,9 +11,10 @@ import scipy
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spilu
 
+from ..arguments import as_array, as_reals, require_number, require_positive, shown
 from ..arrays import Array, Trans
 from .accuracy import Symmetry
-from .errors import BackendMissing, SolveError, singular
+from .errors import BackendMissing, SolveError, out_of_memory, singular
 from .matrix import require_full_structure
 
 
@@ -32,6 +33,16 @@ Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation
 """Makes M from a matrix that was stated to be "hermitian" (by `cg`) or "none" (by `gmres`)."""
 
 
+def require_preconditioner(who: str, preconditioner: object) -> None:
+    """Raise TypeError for what makes no M from a matrix: what cannot be called, a class, `jacobi` for `jacobi()`."""
+    if isinstance(preconditioner, type) or not callable(preconditioner):
+        raise TypeError(f"{who}: got preconditioner={shown(preconditioner)}, expected one such as adjoint.jacobi()")
+    makers = {jacobi: "adjoint.jacobi()", ilu: "adjoint.ilu()", amg: "adjoint.amg()"}
+    meant = next((meant for maker, meant in makers.items() if maker is preconditioner), None)
+    if meant is not None:
+        raise TypeError(f"{who}: got preconditioner={meant[:-2]}, which makes preconditioners; expected {meant}")
+
+
 @dataclass(frozen=True, eq=False)
 class _Diagonal:
     backend: str
@@ -44,7 +55,12 @@ class _Diagonal:
 def jacobi() -> Preconditioner:
     """M = diag(A)⁻¹: free, and right for mass matrices and diagonally dominant systems."""
 
-    def make(A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
+    return _Jacobi()
+
+
+@dataclass(frozen=True)
+class _Jacobi:
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         diagonal = A.diagonal()
         zeros = np.flatnonzero(diagonal == 0.0)
         if zeros.size:
@@ -53,8 +69,6 @@ def jacobi() -> Preconditioner:
                 f"({zeros.size} such). Use adjoint.ilu, or a direct factorizer: adjoint.lu, adjoint.ldl."
             )
         return _Diagonal("Jacobi", 1.0 / diagonal)
-
-    return make
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,16 +87,30 @@ def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
     entries of A are kept. Li & Shao (2011), ACM Trans. Math. Softw. 37, 43.
     """
 
-    def make(A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
+    require_number("ilu", "drop_tolerance", drop_tolerance)
+    require_positive("ilu", "fill", fill)
+    if not 0.0 <= drop_tolerance <= 1.0:
+        raise ValueError(f"ilu: got drop_tolerance={drop_tolerance}, expected a fraction between 0 and 1")
+    return _IncompleteLU(drop_tolerance, fill)
+
+
+@dataclass(frozen=True)
+class _IncompleteLU:
+    drop_tolerance: float
+    fill: float
+
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         require_full_structure(A)
         narrow = sparse.csc_array((A.data, A.indices.astype(np.intc), A.indptr.astype(np.intc)), shape=A.shape)
         try:
-            lu = spilu(narrow, drop_tol=drop_tolerance, fill_factor=fill)
+            lu = spilu(narrow, drop_tol=self.drop_tolerance, fill_factor=self.fill)
+        except MemoryError as error:
+            raise out_of_memory(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", error) from error
         except RuntimeError as error:
+            if "memory" in str(error).lower():
+                raise out_of_memory(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", error) from error
             raise singular(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", f"met a zero pivot ({error})") from error
         return _Incomplete(f"incomplete LU (SciPy {scipy.__version__})", lu)
-
-    return make
 
 
 @cache
@@ -163,11 +191,24 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
     if reason := missing_amg():
         raise BackendMissing(f"amg: {reason}")
 
-    def make(A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
+    require_number("amg", "threshold", threshold)
+    if not 0.0 <= threshold < 1.0:
+        raise ValueError(f"amg: got threshold={threshold}, expected a fraction: 0 ≤ threshold < 1")
+    if near_nullspace is not None:
+        near_nullspace = as_reals("amg", "near_nullspace", near_nullspace, 2, "(n, k)")
+    return _Aggregation(near_nullspace, threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class _Aggregation:
+    near_nullspace: Array | None
+    threshold: float
+
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         import pyamg
 
         n = A.shape[0]
-        modes = np.ones((n, 1)) if near_nullspace is None else near_nullspace
+        modes = np.ones((n, 1)) if self.near_nullspace is None else self.near_nullspace
         if modes.ndim != 2 or modes.shape[0] != n:
             raise ValueError(f"got a near-nullspace of shape {modes.shape}, expected ({n}, k)")
         require_full_structure(A)
@@ -177,7 +218,7 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
             sparse.csr_matrix((rows.data, rows.indices.astype(np.intc), rows.indptr.astype(np.intc)), shape=A.shape),
             B=modes.astype(A.dtype),
             symmetry="hermitian" if hermitian else "nonsymmetric",
-            strength=("symmetric", {"theta": threshold}),
+            strength=("symmetric", {"theta": self.threshold}),
             smooth=("jacobi", {"omega": 4.0 / 3.0, "weighting": "local"}),
             presmoother=None,
             postsmoother=None,
@@ -190,8 +231,6 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
         backend = f"smoothed aggregation (pyamg {version}, {len(hierarchy.levels)} levels)"
         return _Multigrid(backend, levels, np.linalg.pinv(last.A.toarray()), hermitian)
 
-    return make
-
 
 def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
     """The translations and infinitesimal rotations of a body, (n, 3) in 2-D or (n, 6) in 3-D.
@@ -199,12 +238,19 @@ def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
     coordinates: (nodes, d) with d = 2 or 3, m; about their mean, for conditioning. dofs: (nodes, d) numbers of the
     unknowns, −1 for a fixed one, which is left out, as in `Elements`; node by node if not given.
     """
+    coordinates = as_reals("rigid_body_modes", "coordinates", coordinates, 2, "(nodes, 2) or (nodes, 3)")
     if coordinates.ndim != 2 or coordinates.shape[1] not in (2, 3):
         raise ValueError(f"got coordinates of shape {coordinates.shape}, expected (nodes, 2) or (nodes, 3)")
     nodes, d = coordinates.shape
-    dofs = np.arange(nodes * d).reshape(nodes, d) if dofs is None else np.asarray(dofs)
+    dofs = np.arange(nodes * d).reshape(nodes, d) if dofs is None else as_array("rigid_body_modes", "dofs", dofs)
+    if dofs.dtype.kind not in "iu":
+        raise TypeError(f"rigid_body_modes: got dofs of dtype {dofs.dtype}, expected integers, (nodes, d)")
     if dofs.shape != (nodes, d):
         raise ValueError(f"got dofs of shape {dofs.shape}, expected that of the coordinates, {(nodes, d)}")
+    if dofs.max(initial=0) >= 100 * (dofs.size + 1000):
+        raise ValueError(
+            f"rigid_body_modes: got dofs up to {dofs.max()}, expected numbers of some {dofs.size} unknowns"
+        )
     x = coordinates - coordinates.mean(axis=0)
     planes = [(0, 1)] if d == 2 else [(0, 1), (1, 2), (2, 0)]
     modes = np.zeros((nodes, d, d + len(planes)))

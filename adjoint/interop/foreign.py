@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from ..arguments import has, named, require_bool
 from ..arrays import Array
 from ..optimize import Result, State, Stopping
-from ..optimize.settings import has, named, require_constraints, require_geometry
+from ..optimize.settings import require_constraints, require_geometry
 from ..optimize.state import Function
 from ..parameters import as_parameters
 from .method import Method
@@ -29,14 +30,17 @@ def minimize(
     diagonal: in its variables a box is no box. TypeError for an algorithm of ours, which `adjoint.minimize` runs.
     """
     _require_method(method)
+    require_bool("adjoint.interop.minimize", "check", check)
     if not (method.bounds.everywhere or method.inner.diagonal):
         raise ValueError(
             f"{type(method).__name__}: got bounds with {type(method.inner).__name__}, whose M is not diagonal: in its "
             "variables a box is no box. Expected Euclidean() or Weighted(...)"
         )
     x = as_parameters(x, "x")
+    if x.dtype.kind == "c":
+        raise TypeError(f"{type(method).__name__}: got x of dtype {x.dtype}, expected real numbers")
     method.bounds.require(x, type(method).__name__)
-    observers, rules = tuple(each) if isinstance(each, Sequence) else (each,), stop or Stopping()
+    observers, rules = tuple(each) if isinstance(each, Sequence) else (each,), Stopping() if stop is None else stop
     if not (isinstance(rules, Stopping) and all(map(callable, observers))):
         raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
     return Run(f, x, method, rules, check, observers).result()

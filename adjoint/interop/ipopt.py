@@ -4,12 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import cyipopt
 import numpy as np
 
 from ..arrays import Array
 from ..optimize import Box, Constraint, Euclidean, InnerProduct
+from .missing import missing
 from .run import Run
+
+try:
+    import cyipopt
+except ImportError as error:
+    raise missing("ipopt", error) from error
 
 ENDLESS = 10**9
 """Iterations: `Stopping` counts them."""

@@ -3,13 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import nlopt
 import numpy as np
 
 from ..arrays import Array
 from ..optimize import Box, Constraint, Euclidean, InnerProduct
 from ..optimize.settings import require_constraints
+from .missing import missing
 from .run import Run
+
+try:
+    import nlopt
+except ImportError as error:
+    raise missing("nlopt", error) from error
 
 MET = 1e-9
 """Scaled violation of a constraint that NLopt puts up with; ours is `Stopping.feasibility`."""

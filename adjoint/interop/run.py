@@ -20,6 +20,7 @@ from ..optimize.derivative_check import require_derivative
 from ..optimize.evaluation import attempt, first_point, gradient_of
 from ..optimize.excess import Excess, scaled, told
 from ..optimize.roots import Root
+from ..optimize.run import shown_state
 from ..optimize.scaling import scaling
 from ..optimize.state import Function
 from ..optimize.stopping import Progress
@@ -217,7 +218,7 @@ class Run:
         if self.best is None or self._rank(state) < self._rank(self.best):
             self.best = state
         for observe in self.each:
-            observe(state)
+            observe(shown_state(state))
         if status := stop.reason(state, self.progress):
             raise Enough(self._confirmed(status, state, self.best, self.progress), None)
 

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.optimize
 from scipy.sparse.linalg import LinearOperator
 
+from ..arguments import require_settings
 from ..arrays import Array
 from ..optimize import Box, Constraint, Euclidean, InnerProduct, LinearConstraint
 from .run import Run
@@ -29,6 +30,11 @@ class LBFGSB:
     bounds: Box = field(default_factory=Box)
     inner: InnerProduct = field(default_factory=Euclidean)
     memory: int = 10
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        if self.memory < 1:
+            raise ValueError(f"LBFGSB: got memory={self.memory}, expected at least one pair")
 
     @property
     def constraints(self) -> tuple[()]:
@@ -61,6 +67,9 @@ class TrustConstr:
     bounds: Box = field(default_factory=Box)
     inner: InnerProduct = field(default_factory=Euclidean)
     hessian: bool = False
+
+    def __post_init__(self) -> None:
+        require_settings(self)
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""
@@ -104,6 +113,9 @@ class LeastSquares:
     bounds: Box = field(default_factory=Box)
     inner: InnerProduct = field(default_factory=Euclidean)
     dense: bool = True
+
+    def __post_init__(self) -> None:
+        require_settings(self)
 
     @property
     def constraints(self) -> tuple[()]:

@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arguments import shown
+from ..arrays import Array, Portable
 from ..factor.matrix import SparseMatrix, as_csc
 from ..parameters import cotangent, require_length
 from .patterns import on_pattern, union_of_patterns
@@ -23,7 +24,7 @@ class Constant:
     value: SparseMatrix
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", as_csc(self.value))
+        object.__setattr__(self, "value", as_csc(self.value, "Constant: "))
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A."""
@@ -43,7 +44,7 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class Affine:
+class Affine(Portable):
     """A(p) = A₀ + Σ_i p_i A_i (docs/math.md, eq. 11).
 
     base: A₀, None for zero; terms: [A₁, …, A_m]; all sparse (n, n). The union of their patterns is made once.
@@ -54,10 +55,12 @@ class Affine:
     terms: Sequence[SparseMatrix]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.terms, list | tuple):
+            raise TypeError(f"Affine: got terms={shown(self.terms)}, expected a list of matrices: [A1, A2]")
         if self.base is None and not self.terms:
             raise ValueError("Affine: got neither a base nor terms, expected at least one of them")
-        object.__setattr__(self, "terms", tuple(as_csc(term) for term in self.terms))
-        base = sparse.csc_array(self.terms[0].shape) if self.base is None else as_csc(self.base)
+        object.__setattr__(self, "terms", tuple(as_csc(term, "Affine: terms: ") for term in self.terms))
+        base = sparse.csc_array(self.terms[0].shape) if self.base is None else as_csc(self.base, "Affine: base: ")
         object.__setattr__(self, "base", base)
         shapes = [matrix.shape for matrix in (self.base, *self.terms)]
         if len(set(shapes)) > 1:

@@ -6,11 +6,16 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arguments import as_array
+from ..arrays import Array, Portable
+
+SPARSEST, AFFORDABLE = 100, 10_000_000
+"""Unknowns may be numbered up to 100 times as high as there are unknowns that elements mention, and 10⁷ more: a few
+springs in a large model mention few. A number that is far beyond these is a slip, and would take gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
-class Assembly:
+class Assembly(Portable):
     """f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e: where every entry of f_e and K_e goes, found once.
 
     dofs: (n_e, k) integers, the unknown that each local one is; −1 for a fixed one, which is dropped. f is (n,),
@@ -84,14 +89,21 @@ class Assembly:
 
 def as_dofs(dofs: Array, what: str) -> Array:
     """The unknowns of the elements of `what`, (n_e, k), as intp; raises TypeError or ValueError for other arrays."""
-    dofs = np.asarray(dofs)
+    dofs = as_array(what, "dofs", dofs)
     if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
         raise TypeError(f"{what}: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)")
     if dofs.min() < -1 or dofs.max() < 0:
         raise ValueError(f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed")
+    used = np.unique(dofs[dofs >= 0])
+    if used[-1] >= SPARSEST * used.size + AFFORDABLE:
+        raise ValueError(
+            f"{what}: got dofs up to {used[-1]}, and only {used.size} different ones below; expected unknowns numbered "
+            "from 0 on, with few gaps: np.unique(dofs, return_inverse=True) numbers them anew"
+        )
     return dofs.astype(np.intp)
 
 
 def _require(name: str, values: Array, shape: tuple[int, ...]) -> None:
-    if np.shape(values) != shape:
-        raise ValueError(f"Assembly: got {name} of shape {np.shape(values)}, expected {shape}")
+    found = as_array("Assembly", name, values).shape
+    if found != shape:
+        raise ValueError(f"Assembly: got {name} of shape {found}, expected {shape}")

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
-from ..factor.matrix import SparseMatrix, as_csc
+from ..arguments import require_methods
+from ..arrays import Array, Portable
+from ..factor.matrix import SparseMatrix, as_csc, owned
 from ..residual import Matrix
 from ..second import of_matrix
 from .affine import Constant
@@ -45,7 +46,7 @@ def _same_pattern(A: sparse.csc_array, B: sparse.csc_array) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Combination:
+class Combination(Portable):
     """A(p) = Σ_j c_j A_j(p) (docs/math.md, eq. 11).
 
     terms: pairs (c_j, A_j), c_j a real or complex number, A_j a Matrix or a constant sparse matrix; all A_j of one
@@ -56,8 +57,13 @@ class Combination:
     _memory: _Union = field(default_factory=_Union, init=False)
 
     def __post_init__(self) -> None:
-        if not self.terms or not all(isinstance(term, tuple) and np.ndim(term[0]) == 0 for term in self.terms):
-            raise ValueError("Combination: expected a list of pairs, [(1.0, K), (-omega**2, M)]")
+        if not isinstance(self.terms, list | tuple) or not self.terms or not all(map(_is_pair, self.terms)):
+            raise ValueError("Combination: terms: expected a list of pairs, [(1.0, K), (-omega**2, M)]")
+        for c, A in self.terms:
+            if not np.isfinite(c):
+                raise ValueError(f"Combination: terms: got a coefficient of {c}, expected finite numbers")
+            if not sparse.issparse(A):
+                require_methods("Combination", "terms", A, ("__call__",), "Matrix objects or sparse matrices")
 
     @cached_property
     def _pairs(self) -> list[tuple[complex, Matrix]]:
@@ -65,7 +71,7 @@ class Combination:
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(p), (n, n), on the union of the patterns."""
-        matrices = [as_csc(A(p)) for _, A in self._pairs]
+        matrices = [owned(as_csc(A(p))) for _, A in self._pairs]  # Terms may share the arrays that they fill.
         if len({A.shape for A in matrices}) != 1:
             raise ValueError(f"Combination: got shapes {[A.shape for A in matrices]}, expected all the same")
         known = self._memory.of(matrices)
@@ -78,13 +84,24 @@ class Combination:
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
         """Σ_j of the terms' derivatives of λᴴ c_j A_j(p) u, (m,)."""
+        for _, A in self._pairs:
+            require_methods("Combination", "terms", A, ("vjp",), "Matrix objects")
         return np.asarray(sum(A.vjp(p, u, np.conj(c) * lam) for c, A in self._pairs))
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """Σ_j c_j (∂A_j/∂p ṗ) u, of u's shape."""
+        for _, A in self._pairs:
+            require_methods("Combination", "terms", A, ("jvp",), "Matrix objects")
         return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self._pairs))
 
     def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """The terms' sums for conj(c_j) λ; raises TypeError for a term without `second`."""
         parts = [of_matrix(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
         return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(sum(p_part for _, p_part in parts))
+
+
+def _is_pair(term: object) -> bool:
+    """Whether a term is (c, A) with a number c."""
+    if not (isinstance(term, tuple) and len(term) == 2) or isinstance(term[0], bool | str | bytes):
+        return False
+    return isinstance(term[0], int | float | complex | np.number)

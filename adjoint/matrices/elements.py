@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arguments import as_array
+from ..arrays import Array, Portable
 from ..factor.errors import NonFinite
 from ..parameters import cotangent, require_length
 from .assembly import Assembly, as_dofs
@@ -17,7 +18,7 @@ PRODUCTS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
-class Elements:
+class Elements(Portable):
     """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed (docs/math.md, eq. 9).
 
     dofs: (n_e, k) integers, the unknown that each local one is; −1 for a fixed one, which is dropped.
@@ -32,7 +33,7 @@ class Elements:
     Ke: Array
 
     def __post_init__(self) -> None:
-        dofs, Ke = as_dofs(self.dofs, "Elements"), np.asarray(self.Ke)
+        dofs, Ke = as_dofs(self.dofs, "Elements"), as_array("Elements", "Ke", self.Ke)
         count, k = dofs.shape
         if Ke.shape not in ((k, k), (count, k, k)) or Ke.dtype.kind not in "fciu":
             raise ValueError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array, require_function
 from ..arrays import Array
 from ..factor.errors import NonFinite
 from ..factor.matrix import SparseMatrix, as_csc, columns_of
@@ -32,9 +33,13 @@ class Entries:
     pullback_rate: Callable[[Array, Array, Array], Array] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pattern", as_csc(self.pattern))
+        object.__setattr__(self, "pattern", as_csc(self.pattern, "Entries: pattern: "))
+        for name in ("values", "pullback", "pushforward", "pullback_rate"):
+            if name in ("values", "pullback") or getattr(self, name) is not None:
+                require_function("Entries", name, getattr(self, name), "a function of p: see the docstring")
 
     def _entries(self, data: Array, what: str) -> sparse.csc_array:
+        data = as_array("Entries", what, data)
         if np.shape(data) != (self.pattern.nnz,):
             raise ValueError(f"Entries: {what} returned shape {np.shape(data)}, expected ({self.pattern.nnz},)")
         if not np.isfinite(data).all():
@@ -57,13 +62,14 @@ class Entries:
         return np.asarray(sum(w[rows] * v.conj()[columns] for v, w in pairs))
 
     def _pulled_back(self, what: str, returned: Array, p: Array) -> Array:
-        g = np.asarray(returned)
+        g = as_array("Entries", what, returned)
         if g.shape != p.shape:
             raise ValueError(f"Entries: {what} returned shape {g.shape}, expected {p.shape}")
         return cotangent(g.conj(), p)
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """(∂A/∂p ṗ) u, of u's shape."""
+        require_function("Entries", "pushforward", self.pushforward, "(p, p_dot) ↦ the rates of the entries")
         return np.asarray(self._entries(self.pushforward(p, p_dot), "pushforward") @ u)
 
     def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array, require_methods
 from ..arrays import Array
 from ..parameters import as_cotangent
 from ..residual import Matrix, Vector
@@ -21,17 +22,21 @@ class Part:
     of: Matrix
     chosen: slice | Array
 
+    def __post_init__(self) -> None:
+        require_methods("Part", "of", self.of, ("__call__", "vjp"), "a Matrix")
+        _require_indices("Part", self.chosen)
+
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(p), (n, n)."""
-        return self.of(p[self.chosen])
+        return self.of(_part(p, self.chosen))
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
         """The derivative with respect to the chosen part; zero elsewhere, (m,)."""
-        return _spread(p, self.chosen, self.of.vjp(p[self.chosen], u, lam))
+        return _spread(p, self.chosen, self.of.vjp(_part(p, self.chosen), u, lam))
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """(∂A/∂p ṗ) u, of u's shape."""
-        return self.of.jvp(p[self.chosen], u, p_dot[self.chosen])
+        return self.of.jvp(_part(p, self.chosen), u, p_dot[self.chosen])
 
     def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """The second derivatives with respect to the chosen part; zero elsewhere."""
@@ -46,21 +51,50 @@ class PartVector:
     of: Vector
     chosen: slice | Array
 
+    def __post_init__(self) -> None:
+        require_methods("PartVector", "of", self.of, ("__call__", "vjp"), "a Vector")
+        _require_indices("PartVector", self.chosen)
+
     def __call__(self, p: Array) -> Array:
         """b(p), (n,) or (n, k)."""
-        return self.of(p[self.chosen])
+        return self.of(_part(p, self.chosen))
 
     def vjp(self, p: Array, lam: Array) -> Array:
         """The derivative with respect to the chosen part; zero elsewhere, (m,)."""
-        return _spread(p, self.chosen, self.of.vjp(p[self.chosen], lam))
+        return _spread(p, self.chosen, self.of.vjp(_part(p, self.chosen), lam))
 
     def jvp(self, p: Array, p_dot: Array) -> Array:
         """(∂b/∂p ṗ), of b's shape."""
-        return self.of.jvp(p[self.chosen], p_dot[self.chosen])
+        return self.of.jvp(_part(p, self.chosen), p_dot[self.chosen])
 
     def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """The second derivative with respect to the chosen part; zero elsewhere, (m,)."""
         return _spread(p, self.chosen, of_vector(self.of, p[self.chosen], lam, p_dot[self.chosen]))
+
+
+def _require_indices(who: str, chosen: object) -> None:
+    """Raise TypeError for what is neither a slice nor a vector of indices (or of flags)."""
+    if isinstance(chosen, slice):
+        return
+    indices = as_array(who, "chosen", chosen)
+    if indices.ndim != 1 or indices.dtype.kind not in "iub":
+        raise TypeError(
+            f"{who}: got chosen of dtype {indices.dtype}, shape {indices.shape}; expected a slice, or indices (k,)"
+        )
+
+
+def _part(p: Array, chosen: slice | Array) -> Array:
+    """p[chosen]; raises ValueError where that goes beyond p: a slice would be cut without a word."""
+    m = p.size
+    if isinstance(chosen, slice):
+        beyond = max(chosen.start or 0, chosen.stop or 0) > m
+    else:
+        indices = np.asarray(chosen)
+        flags = indices.dtype.kind == "b"
+        beyond = indices.size != m if flags else bool(np.any((indices >= m) | (indices < -m)))
+    if beyond:
+        raise ValueError(f"Part: chosen={chosen!r} goes beyond p, which has {m} entries")
+    return p[chosen]
 
 
 def _spread(p: Array, chosen: slice | Array, g: Array) -> Array:

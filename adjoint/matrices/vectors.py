@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array
 from ..arrays import Array
 from ..factor.matrix import SparseMatrix
 from ..parameters import cotangent, require_length
@@ -17,7 +18,7 @@ class ConstantVector:
     value: Array
 
     def __post_init__(self) -> None:
-        b = np.asarray(self.value)
+        b = as_array("ConstantVector", "value", self.value)
         if b.dtype.kind not in "fciu":
             raise TypeError(f"got a vector of dtype {b.dtype}, expected float64 or complex128")
         if b.ndim not in (1, 2) or b.shape[0] == 0:
@@ -49,8 +50,9 @@ class AffineVector:
     slope: SparseMatrix | Array
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "base", as_array("AffineVector", "base", self.base))
         if not sparse.issparse(self.slope):
-            object.__setattr__(self, "slope", np.asarray(self.slope))
+            object.__setattr__(self, "slope", as_array("AffineVector", "slope", self.slope))
         if np.ndim(self.base) != 1 or self.slope.ndim != 2 or self.slope.shape[0] != len(self.base):
             raise ValueError(
                 f"AffineVector: got b₀ of shape {np.shape(self.base)} and B of shape {self.slope.shape}, "

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import as_array
 from ..arrays import Array
 
 BACK = 0.9
@@ -22,10 +23,10 @@ class Bounds:
     upper: float | Array = np.inf
 
     def __post_init__(self) -> None:
-        lower, upper = np.asarray(self.lower), np.asarray(self.upper)
+        lower, upper = (as_array("Bounds", name, getattr(self, name)) for name in ("lower", "upper"))
         if lower.dtype.kind not in "fiu" or upper.dtype.kind not in "fiu":
             raise TypeError(f"Bounds: got lower of dtype {lower.dtype}, upper of {upper.dtype}; expected real numbers")
-        if lower.ndim and upper.ndim and lower.shape != upper.shape:
+        if max(lower.ndim, upper.ndim) > 1 or (lower.ndim and upper.ndim and lower.shape != upper.shape):
             raise ValueError(f"Bounds: got lower of shape {lower.shape}, upper of shape {upper.shape}")
         if not np.all(lower < upper):
             raise ValueError(f"Bounds: got lower={self.lower}, upper={self.upper}; expected lower < upper everywhere")

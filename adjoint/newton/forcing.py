@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..arguments import require_settings
+
 
 @dataclass(frozen=True, eq=False)
 class EisenstatWalker:
@@ -16,6 +18,7 @@ class EisenstatWalker:
     largest: float = 0.5
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (0.0 < self.gamma <= 1.0 < self.alpha <= 2.0 and 0.0 < self.largest < 1.0):
             raise ValueError(
                 f"EisenstatWalker: got gamma={self.gamma}, alpha={self.alpha}, largest={self.largest}; expected "

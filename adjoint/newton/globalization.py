@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .errors import NewtonStalled, NonFiniteResidual, failure
 from .system import Linearization, System, finite, size_of
@@ -72,6 +73,7 @@ class AffineInvariant:
     shortest: float = SHORTEST
 
     def __post_init__(self) -> None:
+        require_settings(self)
         _require_fraction("AffineInvariant", "shortest", self.shortest)
 
     def step(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
@@ -122,6 +124,7 @@ class LineSearch:
     shortest: float = SHORTEST
 
     def __post_init__(self) -> None:
+        require_settings(self)
         _require_fraction("LineSearch", "c1", self.c1)
         _require_fraction("LineSearch", "shortest", self.shortest)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..arguments import as_array, require_settings
 from ..arrays import Array
 from ..factor.krylov import Krylov
 from .ending import Outcome, ended, outcome_of
@@ -75,6 +76,7 @@ class Newton:
     scale: float | Array = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for name, value in (("rtol", self.rtol), ("gradient_rtol", self.gradient_rtol)):
             if not 0.0 < value < 1.0:
                 raise ValueError(f"Newton: got {name}={value}, expected a relative tolerance between 0 and 1")
@@ -86,7 +88,8 @@ class Newton:
             raise ValueError(f"Newton: got max_iterations={self.max_iterations}, expected at least 1")
         if not 0.0 <= self.chord < 1.0:
             raise ValueError(f"Newton: got chord={self.chord}, expected a contraction of at least 0, below 1")
-        if not (np.all(np.asarray(self.scale) > 0.0) and np.isfinite(self.scale).all()):
+        scale = as_array("Newton", "scale", self.scale)
+        if not (scale.dtype.kind in "fiu" and np.all((scale > 0.0) & (scale < np.inf))):
             raise ValueError(f"Newton: got scale={self.scale}, expected typical sizes > 0")
 
     def solve(self, system: System, u: Array) -> Outcome:

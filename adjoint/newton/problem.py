@@ -8,10 +8,12 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arguments import as_array, named, require_kind
+from ..arrays import Array, Portable
 from ..derive import DerivedResidual
 from ..dirichlet import Constrained, Dirichlet
 from ..factor import Counts, Factorization, NonFinite, lu
+from ..factor.arguments import require_factorizer
 from ..factor.counting import collecting
 from ..factor.krylov import Krylov
 from ..parameters import as_parameters
@@ -34,7 +36,7 @@ class Start(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class NonlinearProblem:
+class NonlinearProblem(Portable):
     """R(u, p) = 0, solved by Newton's method: the solution gives every derivative without a factorization more.
 
     residual: R with its derivatives: a class of your own, or `complex_step(function, n, m)`. u0: (n,), or a function
@@ -61,7 +63,6 @@ class NonlinearProblem:
             )
         for name, value, expected, fits in (
             ("residual", self.residual, "an object, not a class", not isinstance(self.residual, type)),
-            ("factorize", self.factorize, "one such as adjoint.lu", callable(self.factorize)),
             ("dirichlet", self.dirichlet, "adjoint.Dirichlet(…)", isinstance(self.dirichlet, Dirichlet | None)),
             ("method", self.method, "adjoint.Newton(…)", isinstance(self.method, Newton)),
             ("start", self.start, "such as PseudoTransient(…)", self.start is None or _is_function(self.start)),
@@ -69,6 +70,9 @@ class NonlinearProblem:
         ):
             if not fits:
                 raise TypeError(f"NonlinearProblem: got {name}={value!r}, expected {expected}")
+        require_factorizer("NonlinearProblem", self.factorize)
+        if isinstance(self.u0, type):
+            raise TypeError(f"NonlinearProblem: got u0={named(self.u0)}, expected an array (n,) or a function of p")
         if self.method.forcing is not None and not isinstance(self.factorize, Krylov):
             raise TypeError("NonlinearProblem: forcing is for Krylov solves: factorize=adjoint.gmres(…) or cg(…)")
         if not callable(self.u0):
@@ -129,6 +133,7 @@ class NonlinearProblem:
 
     def near(self, solution: SteadySolution) -> "NonlinearProblem":
         """The same problem, started from a solution."""
+        require_kind("near", "solution", solution, SteadySolution, "a solution; a start of your own is u0")
         return replace(self, u0=solution.u, start=None)
 
 
@@ -142,7 +147,7 @@ def _is_function(value: object) -> bool:
 
 def _as_state(u: Array) -> Array:
     """A float64 or complex128 copy of a start, (n,)."""
-    u = np.asarray(u)
+    u = as_array("NonlinearProblem", "u0", u)
     if u.dtype.kind not in "fciu":
         raise TypeError(f"got u0 of dtype {u.dtype}, expected float64 or complex128")
     if u.ndim != 1 or u.size == 0:

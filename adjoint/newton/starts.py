@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array, require_kind, require_settings
 from ..arrays import Array
 from ..factor import SolveError
 from ..factor.matrix import columns_of
@@ -36,12 +37,13 @@ class PseudoTransient:
     max_steps: int = 200
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (0.0 < self.step < np.inf and 0.0 < self.until < 1.0 and self.max_steps >= 1):
             raise ValueError(
                 f"PseudoTransient: got step={self.step}, until={self.until}, max_steps={self.max_steps}; expected "
                 "a finite step > 0, 0 < until < 1, at least one step"
             )
-        mass = np.asarray(self.mass)
+        mass = as_array("PseudoTransient", "mass", self.mass)
         if mass.dtype.kind not in "fiu" or not np.isfinite(mass).all() or not mass.any():
             raise ValueError(f"PseudoTransient: got mass={self.mass}, expected finite numbers, not all zero")
 
@@ -103,6 +105,8 @@ class Homotopy:
     method: Newton = field(default_factory=lambda: Newton(rtol=1e-4, gradient_rtol=0.5))
 
     def __post_init__(self) -> None:
+        require_settings(self)
+        require_kind("Homotopy", "method", self.method, Newton, "adjoint.Newton(…)")
         if not callable(self.path):
             raise TypeError(f"Homotopy: got path={self.path!r}, expected a function (p, s) ↦ p_s")
         if not (self.steps >= 1 and 0.0 < self.shortest <= 1.0):

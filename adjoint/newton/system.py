@@ -9,9 +9,10 @@ import scipy.sparse as sparse
 from ..arrays import Array, dot
 from ..dirichlet import Bordered, Constrained, Dirichlet, within
 from ..factor import Factorization, InaccurateSolve, NotPositiveDefinite, SingularMatrix
+from ..factor.arguments import factored
 from ..factor.counting import phase
 from ..factor.krylov import Krylov
-from ..factor.matrix import as_csc, finite_sum
+from ..factor.matrix import as_csc, finite_sum, owned
 from ..nearby import Nearby
 from ..residual import Residual
 from ..span import Inverse
@@ -92,10 +93,7 @@ class System:
         if A.shape[0] != u.size:
             raise ValueError(f"the Jacobian has shape {A.shape}, expected ({u.size}, {u.size})")
         self._require_real("Jacobian", A.dtype, u)
-        # A copy of the entries: physics that fills one matrix again and again would change what has been factored.
-        kept = sparse.csc_array((A.data.copy(), A.indices, A.indptr), shape=A.shape)
-        kept.has_canonical_format = True
-        return kept
+        return owned(A)  # Physics that fills one matrix again and again would change what has been factored.
 
     def _require_real(self, what: str, dtype: np.dtype[np.generic], u: Array) -> None:
         if dtype.kind == "c" and u.dtype.kind != "c":
@@ -107,7 +105,7 @@ class System:
     def factored(self, A: sparse.csc_array) -> Linearization:
         """∂R/∂u and its inverse; raises SingularJacobian, and what `factorize` raises."""
         try:
-            return Linearization(A, within(self.dirichlet, A, self.factorize))
+            return Linearization(A, within(self.dirichlet, A, lambda free: factored(self.factorize, free)))
         except SingularMatrix as error:
             raise self.singular(error) from error
         except NotPositiveDefinite as error:

@@ -15,6 +15,7 @@ from scipy.linalg import lapack
 from ..arrays import Array, Trans
 from ..factor import Factorization, SingularMatrix
 from ..factor.accuracy import require_symmetric
+from ..factor.arguments import factored
 from ..factor.counting import count, owed
 from ..factor.matrix import SparseMatrix
 
@@ -210,7 +211,7 @@ class Algebra:
 
     def _sparse(self, A: sparse.csc_array, careful: bool, singular: str) -> "SparseInverse":
         try:
-            factorization = self.factorize(A)
+            factorization = factored(self.factorize, A)
         except SingularMatrix:  # Whose causes are those of a body that nothing holds.
             raise SingularMatrix(f"{singular} ({A.shape[0]}x{A.shape[0]})") from None
         # Newton's method would converge with the factors of another matrix too, only not a transposed solve.

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arguments import as_array
 from ..arrays import Array
 from ..matrices import ConstantVector
 from ..parameters import as_cotangent
@@ -17,7 +18,7 @@ def as_breaks(breaks: object) -> Vector | None:
     if breaks is None:
         return None
     if isinstance(breaks, np.ndarray | list | tuple):
-        times = np.asarray(breaks)
+        times = as_array("OdeProblem", "breaks", breaks)
         if times.size == 0:
             return None
         if times.dtype.kind not in "fiu":

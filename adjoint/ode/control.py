@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .algebra import Inverse, times
 from .coupled import CoupledInverse
@@ -50,12 +51,13 @@ class Control:
     integrals: bool = True
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for name, value, fits in (
             ("first_step", self.first_step, self.first_step is None or 0.0 < self.first_step < math.inf),
             ("max_step", self.max_step, self.max_step > 0.0),
             ("max_steps", self.max_steps, isinstance(self.max_steps, int) and self.max_steps >= 1),
             ("safety", self.safety, 0.0 < self.safety < 1.0),
-            ("hold", self.hold, self.hold >= 1.0),
+            ("hold", self.hold, 1.0 <= self.hold < math.inf),
             ("refresh", self.refresh, 0.0 <= self.refresh < 1.0),
             ("integrals", self.integrals, isinstance(self.integrals, bool)),
         ):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import as_array
 from ..arrays import Array
 from ..factor import NonFinite
 
@@ -67,7 +68,7 @@ def require_finite(what: str, v: Array) -> None:
 
 
 def _numbers(name: str, v: Array, kinds: str) -> Array:
-    v = np.asarray(v)
+    v = as_array("Trajectory", name, v)
     if v.dtype.kind not in kinds:
         raise TypeError(f"got {name} of dtype {v.dtype}, expected {'complex128' if 'c' in kinds else 'float64'}")
     if not np.isfinite(v).all():

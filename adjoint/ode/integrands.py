@@ -7,21 +7,23 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
+from ..arguments import as_array, as_reals, require_function
+from ..arrays import Array, Portable
 from ..factor.matrix import SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)
-class LinearIntegrand:
+class LinearIntegrand(Portable):
     """ℓ = C u, (q,). C: (n,) for a single integral, or (q, n), sparse or dense, real."""
 
     C: Array | SparseMatrix
 
     def __post_init__(self) -> None:
-        C = self.C if sparse.issparse(self.C) else np.asarray(self.C)
-        if C.ndim not in (1, 2) or C.dtype.kind not in "fiu":
+        C = self.C if sparse.issparse(self.C) else as_array("LinearIntegrand", "C", self.C)
+        finite = sparse.issparse(C) or (C.size > 0 and C.dtype.kind in "fiu" and np.isfinite(C).all())
+        if C.ndim not in (1, 2) or C.dtype.kind not in "fiu" or not finite:
             raise ValueError(
-                f"LinearIntegrand: got C of shape {C.shape}, dtype {C.dtype}; expected real, (n,) or (q, n)"
+                f"LinearIntegrand: got C of shape {C.shape}, dtype {C.dtype}; expected real and finite, (n,) or (q, n)"
             )
 
     @cached_property
@@ -58,6 +60,13 @@ class SquaredIntegrand:
     weights: Array | None = None
     target: Array | Callable[[float], Array] | None = None
     slope: Callable[[float], Array] | None = None
+
+    def __post_init__(self) -> None:
+        for name, given in (("weights", self.weights), ("target", self.target)):
+            if given is not None and not (name == "target" and callable(given) and not isinstance(given, type)):
+                as_reals("SquaredIntegrand", name, given, 1, "a vector (n,)")
+        if self.slope is not None:
+            require_function("SquaredIntegrand", "slope", self.slope, "a function of t")
 
     def _misfit(self, t: float, u: Array) -> tuple[Array, Array]:
         """u − d, and w (u − d)."""

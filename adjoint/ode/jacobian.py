@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..arguments import as_array
 from ..arrays import Array
 
 MODES = ("auto", "tangent", "adjoint")
@@ -42,7 +43,8 @@ def by_counts(solution: Differentiable, of: Array | None, mode: str) -> Jacobian
 
     Raises ValueError for another mode or shape.
     """
-    if mode not in MODES:
+    of = of if of is None else as_array("jacobian", "of", of)
+    if not isinstance(mode, str) or mode not in MODES:
         raise ValueError(f"jacobian: got mode={mode!r}, expected one of {MODES}")
     m, shape = solution.p.size, solution.u.shape
     if of is not None and (np.ndim(of) != 3 or np.shape(of)[:2] != shape):

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
-from ..factor.matrix import SparseMatrix, as_csc
+from ..factor.matrix import SparseMatrix, as_csc, owned
 from ..matrices import Constant
 from ..residual import Matrix
 from .algebra import SMALL
@@ -48,7 +48,7 @@ def mass_at(mass: Matrix | None, p: Array, n: int) -> MassAt:
     M = as_csc(mass(p))
     if M.shape != (n, n):
         raise ValueError(f"mass: got a matrix of shape {M.shape}, expected ({n}, {n}), as u0 has {n} entries")
-    matrix = np.ascontiguousarray(M.toarray()) if n <= SMALL else M
+    matrix = np.ascontiguousarray(M.toarray()) if n <= SMALL else owned(M)
     if isinstance(mass, Constant):
         return MassAt(matrix, None, None)
     return MassAt(matrix, lambda u, lam: mass.vjp(p, u, lam), lambda u, p_dot: mass.jvp(p, u, p_dot))

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from scipy.integrate import DOP853 as _SciPyDOP853  # noqa: N811
 
+from ..arguments import require_number, require_settings
 from ..arrays import Array
 from .tableau import Tableau, continuous, hermite
 
@@ -27,6 +28,7 @@ class Method:
     start: Tableau | None = None
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not 1e-15 <= self.accuracy <= 1e-2:
             raise ValueError(f"got accuracy={self.accuracy!r}, expected a relative error in [1e-15, 1e-2]")
 
@@ -80,6 +82,7 @@ def Theta(theta: float, accuracy: float = 1e-13) -> Method:
 
     Hairer & Wanner (1996), Solving ODEs II, section IV.3. Raises ValueError.
     """
+    require_number("Theta", "theta", theta)
     if not 0.5 <= theta <= 1.0:
         raise ValueError(f"got theta={theta!r}, expected a number in [0.5, 1]: smaller ones are unstable")
     names = {0.5: "Crank-Nicolson", 1.0: "backward Euler"}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import require_kind
 from ..arrays import Array
 from .problem import OdeProblem
 from .trajectory import Trajectory
@@ -43,6 +44,9 @@ class Outputs:
     """
 
     problem: OdeProblem
+
+    def __post_init__(self) -> None:
+        require_kind("Outputs", "problem", self.problem, OdeProblem, "an OdeProblem")
 
     def solve(self, p: Array) -> OutputsAt:
         """y at p (m,); raises what the problem raises."""

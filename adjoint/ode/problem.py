@@ -7,8 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arrays import Array
+from ..arguments import as_array, require_settings
+from ..arrays import Array, Portable
 from ..factor import Factorization, lu
+from ..factor.arguments import require_factorizer
 from ..factor.counting import settle
 from ..factor.krylov import Krylov
 from ..factor.matrix import SparseMatrix
@@ -39,7 +41,7 @@ from .trajectory import Trajectory
 
 
 @dataclass(frozen=True, eq=False)
-class OdeProblem:
+class OdeProblem(Portable):
     """M u' = f(t, u, p), u(t₀) = u₀(p), from t₀ to t_f: the trajectory gives every derivative of what was computed.
 
     field: f with its derivatives, a class of your own or `complex_step_field(f, n, m)`. u0: (n,), or a Vector u₀(p).
@@ -78,6 +80,7 @@ class OdeProblem:
     integral_atol: float | Array = 0.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
         for given, names in ((self.field, _FIELD), (self.integrand, _INTEGRAND)):
             if given is None and names is _INTEGRAND:
                 continue
@@ -90,22 +93,22 @@ class OdeProblem:
                 )
         for name, value, expected, fits in (
             ("method", self.method, "one such as adjoint.ESDIRK4()", isinstance(self.method, Method)),
-            ("factorize", self.factorize, "one such as adjoint.lu", callable(self.factorize)),
             ("control", self.control, "adjoint.Control(…)", isinstance(self.control, Control)),
             ("memory", self.memory, "adjoint.Budget(bytes) or another", _is_memory(self.memory)),
             ("watch", self.watch, "a function of an event", self.watch is None or callable(self.watch)),
         ):
             if not fits:
                 raise TypeError(f"OdeProblem: got {name}={value!r}, expected {expected}")
+        require_factorizer("OdeProblem", self.factorize)
         self._validate_numbers()
 
     def _validate_numbers(self) -> None:
         if not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ValueError(f"OdeProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
-        atol = np.asarray(self.atol)
+        atol = as_array("OdeProblem", "atol", self.atol)
         if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
             raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
-        limits = np.asarray(self.integral_atol)
+        limits = as_array("OdeProblem", "integral_atol", self.integral_atol)
         if limits.dtype.kind not in "fiu" or limits.ndim > 1 or not np.all((limits >= 0.0) & (limits < np.inf)):
             raise ValueError(
                 f"OdeProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
@@ -136,7 +139,10 @@ class OdeProblem:
         """u₀(p)."""
         u0 = self.u0
         if isinstance(u0, np.ndarray | list | tuple):
-            return ConstantVector(np.asarray(u0))
+            value = as_array("OdeProblem", "u0", u0)
+            if value.ndim != 1 or value.size == 0:
+                raise ValueError(f"OdeProblem: u0 has shape {value.shape}, expected a vector (n,)")
+            return ConstantVector(value)
         missing = [name for name in ("__call__", "vjp", "jvp") if not callable(getattr(u0, name, None))]
         if missing or isinstance(u0, type):
             raise TypeError(

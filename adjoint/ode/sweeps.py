@@ -1,7 +1,7 @@
 """The sweeps through a trajectory, in reverse and tangent, over its frozen steps."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..arrays import Array
 from ..factor import NonFinite
 from ..factor.counting import settle
 from ..recurrence import StorageFailed
-from ..recurrence.storage import Store
+from ..recurrence.storage import Store, sweeps_alone
 from .adjoint_states import with_slopes
 from .algebra import Inverse, times
 from .beginning import Beginning
@@ -139,11 +139,14 @@ class Sweeps:
         if course.tableau[k].gamma == 0.0:
             return self.system.mass_inverse
         key = (course.base[k], course.base_hg[k])
-        if not (self._latest and self._latest[0][0] == key):
-            # The one before goes when this one is there: backends keep their memory while any factors are alive.
-            base_t, base_u = course.base_t[k], self._base_u(k, state, k1)
-            self._latest[:] = [(key, factored(self.system, course.tableau[k], base_t, base_u, key[1]))]
-        return self._latest[0][1]
+        for known, inverse in self._latest:
+            if known == key:
+                return inverse
+        # The one before goes when this one is there: backends keep their memory while any factors are alive.
+        base_t, base_u = course.base_t[k], self._base_u(k, state, k1)
+        inverse = factored(self.system, course.tableau[k], base_t, base_u, key[1])
+        self._latest[:] = [(key, inverse)]
+        return inverse  # Not what stands there now: another thread may sweep as well.
 
     def _base_u(self, k: int, state: tuple[Array, ...], k1: Array) -> Array:
         """Where the matrix of step k was evaluated."""
@@ -290,6 +293,12 @@ class Sweeps:
             start = start + u_bar[place]
         return start
 
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """See `Store.sweeping`."""
+        return self.store.sweeping()
+
+    @sweeps_alone
     def forward(
         self, u0_dot: Array, p_dot: Array, landings_dot: Array | None, integrals: int
     ) -> tuple[Array, Array | None]:

@@ -140,7 +140,7 @@ class System:
     def integrand_rate(self, t: float, u: Array, q: int | None, steps: int) -> Array:
         """ℓ(t, u, p), (q,); q: as before, None the first time. Raises TypeError, ValueError, NonFiniteField."""
         assert self.integrand is not None
-        rate = np.asarray(self.integrand(t, u, self.p))
+        rate = np.array(self.integrand(t, u, self.p))  # A copy: those of several stages are kept.
         if rate.ndim != 1 or rate.dtype.kind not in "fciu" or (q is not None and rate.size != q):
             expected = "a vector (q,)" if q is None else f"({q},), as before"
             raise ValueError(f"the integrand returned shape {rate.shape}, dtype {rate.dtype}; expected {expected}")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..arguments import as_array
 from ..arrays import Array
 
 
@@ -67,7 +68,7 @@ def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
 
 
 def _as_times(name: str, given: object) -> Array:
-    times = np.asarray(given)
+    times = as_array("OdeProblem", name, given)
     if times.dtype.kind not in "fiu":
         raise TypeError(f"OdeProblem: got {name} of dtype {times.dtype}, expected real numbers")
     if times.ndim != 1:

@@ -1,6 +1,7 @@
 """The solution of an initial value problem, and the derivatives of what was computed."""
 
 import warnings
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -8,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arrays import Array
+from ..arguments import as_reals
+from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
+from ..recurrence.storage import sweeps_alone
 from .adjoint_states import Collocation, collocated
 from .breaks import Breaks
 from .cotangents import Bars, as_bars, as_direction, require_finite
@@ -48,7 +51,7 @@ class Sensitivities:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectory:
+class Trajectory(Local):
     """u at the observation times, and the exact derivative of the steps that computed it.
 
     times: (K,); u: (K, n); integrals: (q,), ∫ℓ dt; p: (m,); u0: (n,) as given. Step sizes are frozen: derivatives are
@@ -126,6 +129,12 @@ class Trajectory:
                     bars[b] -= inside[observed[time]]
         return bars
 
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """See `Store.sweeping`."""
+        return self.sweeps.alone
+
+    @sweeps_alone
     def _swept(self, bars: Bars, timed: bool) -> tuple[Array, Array, Array, Array]:
         """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times seen inside or at the end of steps (K, j))."""
         sweeps, j = self.sweeps, bars.u.shape[2]
@@ -184,6 +193,7 @@ class Trajectory:
             p_bar[:, j] = as_cotangent(g, self.p, "the vjp of u0")
         return p_bar
 
+    @sweeps_alone
     def adjoint(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n), or (N + 1, n, j): what J gains if the state is moved there.
 
@@ -229,6 +239,7 @@ class Trajectory:
             before = collocation.pulled(course.tableau[k], at, u, K, lam[k + 1], bars.q, seeds.get(k, []))
             lam[k] += collocation.consistent(at.first, u, before)
 
+    @sweeps_alone
     def accumulation(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them.
 
@@ -271,7 +282,7 @@ class Trajectory:
         U = U if u0_dot is None else U + u0_dot.reshape(n, j)
         if j == 0:
             return np.zeros((*self.u.shape, 0)), np.zeros((self.integrals.size, 0))
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), self.alone:
             u_dot, q_dot = self.sweeps.forward(U, P, self._landings_dot(P), self.integrals.size)
         q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
@@ -312,8 +323,13 @@ class Trajectory:
         p = as_parameters(p)
         if p.shape != self.p.shape:
             raise ValueError(f"replay: got p of shape {p.shape}, expected {self.p.shape}")
-        if t is not None and len(t) != 2:
-            raise ValueError(f"replay: got t={t!r}, expected (t0, tf)")
+        if t is not None:
+            ends = as_reals("replay", "t", t, 1, "(t0, tf)").tolist()
+            if len(ends) != 2 or not ends[0] < ends[1]:
+                raise ValueError(f"replay: got t={t!r}, expected (t0, tf), which ascend")
+            t = (ends[0], ends[1])
+        if observe is not None:
+            observe = as_reals("replay", "observe", observe, 1, "times (K,)")
         if t is None and observe is None and p.dtype == self.p.dtype and np.array_equal(p, self.p):
             return self
         if t is not None or observe is not None or self.breaks.moving:
@@ -374,7 +390,8 @@ class Trajectory:
             raise ValueError(
                 f"at: got time {flat[off[0]]:.17g}, expected times within ({grid[0]:.17g}, {grid[-1]:.17g})"
             )
-        u = self.sweeps.dense(flat)
+        with self.alone:
+            u = self.sweeps.dense(flat)
         return u if given.ndim else u[0]
 
     @property

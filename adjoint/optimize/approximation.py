@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .bounds import Box
 from .inner import InnerProduct
@@ -39,8 +40,14 @@ class Asymptotes:
     most: float = 10.0
 
     def __post_init__(self) -> None:
-        if not (0.0 < self.least <= self.initial <= self.most < np.inf and 0.0 < self.decrease <= 1.0 <= self.increase):
-            raise ValueError(f"got {self}, expected 0 < least ≤ initial ≤ most, 0 < decrease ≤ 1 ≤ increase")
+        require_settings(self)
+        if not (
+            0.0 < self.least <= self.initial <= self.most < np.inf
+            and 0.0 < self.decrease <= 1.0 <= self.increase < np.inf
+        ):
+            raise ValueError(
+                f"Asymptotes: got {self}, expected 0 < least ≤ initial ≤ most, 0 < decrease ≤ 1 ≤ increase"
+            )
 
     def first(self, span: Array) -> Array:
         """σ at the start, for the distances of the bounds."""

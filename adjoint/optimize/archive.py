@@ -9,11 +9,13 @@ import math
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from ..arrays import Array
+from ..files import irregular
 
 KINDS = "fiubc"
 """Kinds of numbers that are stored: no objects, which NumPy would have to unpickle."""
@@ -36,6 +38,8 @@ def write(path: Path, arrays: Mapping[str, Array]) -> None:
     where that fails; ValueError for objects.
     """
     data, part = _packed(arrays), path.with_name(path.name + ".part")
+    for each in (path, part):
+        require_file(each)
     try:
         with part.open("wb") as file:
             file.write(data)
@@ -44,6 +48,8 @@ def write(path: Path, arrays: Mapping[str, Array]) -> None:
         part.replace(path)
         _sync(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise CheckpointError(
             f"{path}: cannot write a restart file ({error.strerror or error}); the last one, if there was any, is whole"
         ) from error
@@ -51,6 +57,7 @@ def write(path: Path, arrays: Mapping[str, Array]) -> None:
 
 def read(path: Path) -> dict[str, Array]:
     """The arrays that `write` wrote. Raises CheckpointError for anything else."""
+    require_file(path)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -64,6 +71,12 @@ def read(path: Path) -> dict[str, Array]:
         return _unpacked(data)
     except (ValueError, zipfile.BadZipFile, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"{path}: not a restart file ({error})") from error
+
+
+def require_file(path: Path) -> None:
+    """Raise CheckpointError for a directory, a device, a pipe or a socket, over which no file may be renamed."""
+    if found := irregular(path):
+        raise CheckpointError(f"{path} is {found}, expected the path of a file, for restarts")
 
 
 def _packed(arrays: Mapping[str, Array]) -> bytes:

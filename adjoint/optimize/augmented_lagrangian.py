@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..arguments import has, named, require_settings
 from ..arrays import Array, dot
 from .augmented import Augmented, Measured, Penalized, finite, measured, scaled
 from .bounds import Box
@@ -14,7 +15,7 @@ from .excess import told
 from .inner import InnerProduct
 from .nested import packed, unpacked
 from .scaling import scaling
-from .settings import has, named, require_constraints
+from .settings import require_constraints
 from .state import Algorithm, Function, State
 from .state_constraints import StateConstraints
 from .stopping import Status
@@ -113,6 +114,7 @@ class AugmentedLagrangian:
     iterations: int = 100
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not has(self.algorithm, "start", "advance"):
             raise TypeError(
                 f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as Lbfgs()"

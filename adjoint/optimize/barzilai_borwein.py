@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 
 GROWTH = 2.0
@@ -34,6 +35,7 @@ class BarzilaiBorwein:
     recent: int = 9
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (0.0 <= self.threshold <= 1.0 and self.recent >= 1):
             raise ValueError(f"BarzilaiBorwein: got {self}, expected a threshold from 0 to 1 and recent ≥ 1")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from ..factor.errors import SingularMatrix
 from .bounds import Box
@@ -45,6 +46,7 @@ class Bfgs:
     first_step: float | None = None
 
     def __post_init__(self) -> None:
+        require_settings(self)
         self._setting.check()
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import as_array
 from ..arrays import Array
 
 
@@ -18,6 +19,9 @@ class Box:
     upper: float | Array = np.inf
 
     def __post_init__(self) -> None:
+        for name in ("lower", "upper"):
+            if isinstance(getattr(self, name), list | tuple):  # Ragged ones make no array.
+                as_array("Box", name, getattr(self, name))
         shapes = {np.shape(side) for side in (self.lower, self.upper)} - {()}
         if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
             raise ValueError(
@@ -29,6 +33,8 @@ class Box:
                 f"Box: got {self.lower!r} and {self.upper!r}, expected real numbers; -np.inf and np.inf where there is "
                 "no bound"
             )
+        if np.any(np.isposinf(self.lower)) or np.any(np.isneginf(self.upper)):
+            raise ValueError(f"Box: got lower={self.lower}, upper={self.upper}: nothing is between them")
         if not np.all(np.asarray(self.lower) <= np.asarray(self.upper)):
             raise ValueError(f"Box: a lower bound exceeds its upper bound, or is nan: got {self.lower}, {self.upper}")
 

@@ -6,12 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
+from ..arguments import as_array, as_reals, has, named, require_methods, require_number
 from ..arrays import Array, dot
 from ..design import DesignMap
 from ..objectives import Objective
-from ..reduced import Point
+from ..reduced import Point, Reduced
 from .evaluation import require_point
-from .settings import has, named, require_function, require_objective
+from .settings import require_function, require_objective
 from .state import Function
 
 
@@ -67,7 +68,7 @@ class AtDesign:
     @cached_property
     def gradient(self) -> Array:
         """dc/dx, (m,)."""
-        return self.constraint.gradient(self.x)
+        return np.array(self.constraint.gradient(self.x))  # A copy: it is remembered.
 
     def hvp(self, v: Array) -> Array:
         """(d²c/dx²) v, (m,); raises TypeError for a constraint that has no `product`."""
@@ -102,6 +103,9 @@ class LinearConstraint:
     weights: Array
     bound: float
 
+    def __post_init__(self) -> None:
+        _numbers("LinearConstraint", self.weights)
+
     @classmethod
     def volume(cls, linear: DesignMap, volumes: Array, fraction: float) -> "LinearConstraint":
         """Σ_e v_e φ_e(x) ≤ fraction · Σ_e v_e, for a linear map φ such as a filter.
@@ -109,7 +113,9 @@ class LinearConstraint:
         volumes: v, (m,), positive; fraction: between 0 and 1. φ is transposed once: w = φᵀ v. Raises ValueError
         for a φ that is not linear.
         """
-        v = _volumes(volumes, fraction)
+        v = _volumes("LinearConstraint.volume", volumes, fraction)
+        expected = "a linear design map, such as adjoint.Identity() or a filter"
+        require_methods("LinearConstraint.volume", "linear", linear, ("__call__", "vjp"), expected)
         w = linear.vjp(np.zeros_like(v), v)
         gaps = (dot(w, v) - dot(v, linear(v)), dot(v, linear(0.0 * v)))  # zero for a linear φ
         if not max(map(abs, gaps)) <= 1e-8 * dot(v, v):
@@ -142,10 +148,14 @@ class DesignConstraint:
     weights: Array
     bound: float
 
+    def __post_init__(self) -> None:
+        require_methods("DesignConstraint", "design", self.design, ("__call__", "vjp"), "a design map")
+        _numbers("DesignConstraint", self.weights)
+
     @classmethod
     def volume(cls, design: DesignMap, volumes: Array, fraction: float) -> "DesignConstraint":
         """Σ_e v_e φ_e(x) ≤ fraction · Σ_e v_e; volumes: v, (m,), positive."""
-        v = _volumes(volumes, fraction)
+        v = _volumes("DesignConstraint.volume", volumes, fraction)
         return cls(design, v, fraction * float(v.sum()))
 
     def value(self, x: Array) -> float:
@@ -203,6 +213,8 @@ class FunctionConstraint:
 
     def __post_init__(self) -> None:
         require_function("FunctionConstraint", "function", self.function)
+        if isinstance(self.function, type) and issubclass(self.function, Reduced):
+            raise TypeError("FunctionConstraint: got function=Reduced, the class itself, expected Reduced(…)")
 
     def at(self, point: Point) -> Point:
         """c at the point's design."""
@@ -223,8 +235,15 @@ def _require_weights(weights: Array, p: Array, name: str) -> None:
         raise ValueError(f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the design's")
 
 
-def _volumes(volumes: Array, fraction: float) -> Array:
-    volumes = np.asarray(volumes, dtype=float)
-    if not (volumes.ndim == 1 and np.all(volumes > 0.0) and 0.0 < fraction <= 1.0):
-        raise ValueError(f"got volumes of shape {volumes.shape}, fraction {fraction}; expected v > 0, 0 < fraction ≤ 1")
-    return volumes
+def _numbers(who: str, weights: Array) -> None:
+    """Raise TypeError or ValueError for weights that are no vector of finite numbers; it may be empty."""
+    if as_array(who, "weights", weights).shape != (0,):
+        as_reals(who, "weights", weights, 1, "(m,)")
+
+
+def _volumes(who: str, volumes: Array, fraction: float) -> Array:
+    v = as_reals(who, "volumes", volumes, 1, "(m,)")
+    require_number(who, "fraction", fraction)
+    if not (np.all(v > 0.0) and 0.0 < fraction <= 1.0):
+        raise ValueError(f"{who}: got volumes from {v.min()} on, fraction={fraction}; expected v > 0, 0 < fraction ≤ 1")
+    return v

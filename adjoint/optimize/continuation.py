@@ -6,13 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arguments import has, named, require_methods, require_settings
 from ..arrays import Array
 from ..design import DesignMap, Identity
 from .bounds import Box
 from .constraints import Constraint
 from .inner import InnerProduct
 from .nested import packed, unpacked
-from .settings import has, named, require_kind
+from .settings import require_kind
 from .state import Algorithm, Function, State
 from .stopping import Progress, Status, Stopping
 
@@ -35,6 +36,12 @@ class Grayness:
 
     tolerance: float
     density: DesignMap = field(default_factory=Identity)
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        require_methods("Grayness", "density", self.density, ("__call__",), "a design map to densities")
+        if not 0.0 <= self.tolerance < 1.0:
+            raise ValueError(f"Grayness: got tolerance={self.tolerance}, expected a number in [0, 1)")
 
     def __call__(self, state: State) -> bool:
         """Whether it is."""
@@ -63,7 +70,7 @@ class Stage:
         require_kind("Stage", "until", self.until, Stopping)
         if not (self.rule is None or callable(self.rule)):
             raise TypeError(f"Stage: got {named(self.rule)} as the rule, expected a function of a State, or None")
-        if isinstance(self.keep, str):
+        if isinstance(self.keep, str) or not isinstance(self.keep, Sequence):
             raise TypeError(f"Stage: got keep={self.keep!r}, expected a tuple of names, such as ({self.keep!r},)")
         if np.isfinite(self.until.factorizations) or np.isfinite(self.until.seconds):
             raise ValueError("Stage: got a budget of factorizations or seconds; a stage has one of iterations only")

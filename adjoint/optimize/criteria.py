@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..arguments import require_methods, require_settings
 from ..arrays import Array, dot
 from ..design import DesignMap
 from ..parameters import as_parameters
@@ -39,6 +40,9 @@ class SensitivityFilter:
 
     average: DesignMap
 
+    def __post_init__(self) -> None:
+        require_methods("SensitivityFilter", "average", self.average, ("__call__",), "a DensityFilter(…)")
+
     def __call__(self, x: Array, g: Array) -> Array:
         """g̃, (m,)."""
         return self.average(x * g) / np.maximum(1e-3, x)
@@ -65,6 +69,7 @@ class OptimalityCriteria:
     width: float = 1e-3
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (self.move > 0.0 and 0.0 < self.exponent <= 1.0 and 0.0 < self.width < 1.0):
             raise ValueError(
                 f"OptimalityCriteria: got move={self.move}, exponent={self.exponent}, width={self.width}; "

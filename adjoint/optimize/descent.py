@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from ..reduced import Point
 from .barzilai_borwein import BarzilaiBorwein
@@ -44,6 +45,7 @@ class SteepestDescent:
     first_step: float | None = None
 
     def __post_init__(self) -> None:
+        require_settings(self)
         require_geometry("SteepestDescent", self.bounds, self.inner)
         require_kind("SteepestDescent", "the search", self.search, Backtracking)
         require_kind("SteepestDescent", "the steps", self.steps, BarzilaiBorwein)

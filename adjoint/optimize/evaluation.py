@@ -4,12 +4,12 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from ..arguments import named
 from ..arrays import Array
 from ..factor.errors import NonFinite, SolveError
 from ..parameters import as_parameters
 from ..reduced import Point
 from .bounds import Box
-from .settings import named
 from .state import Function
 from .stopping import Status
 
@@ -81,6 +81,8 @@ def given_up(rejected: Array, value: float) -> Status:
 def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:
     """f at the start; raises ValueError for an x outside of the bounds, NonFinite, and what f raises."""
     x = as_parameters(x, "x")
+    if x.dtype.kind == "c":
+        raise TypeError(f"{name}: got x of dtype {x.dtype}, expected real numbers")
     if x.size == 0:
         raise ValueError(f"{name}: the design is empty, expected at least one variable")
     bounds.require(x, name)

@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arguments import as_array, named
 from ..arrays import Array, dot
 from ..parameters import as_parameters
-from .settings import named, require_function
+from .settings import require_function
 
 Values = Callable[[Array], float]
 Vectors = Callable[[Array], Array]
@@ -27,7 +28,7 @@ class ScalarPoint:
     @cached_property
     def gradient(self) -> Array:
         """df/dx, (m,)."""
-        return np.array(self.derivative(_read_only(self.x)))
+        return np.array(as_array("ScalarFunction", "gradient", self.derivative(_read_only(self.x))))
 
     def hvp(self, v: Array) -> Array:
         """(d²f/dx²) v, (m,); raises TypeError where the function was given none."""
@@ -102,7 +103,8 @@ class ResidualPoint:
     @cached_property
     def jacobian(self) -> Array:
         """dr/dx, (k, m); raises ValueError for another shape."""
-        J, expected = np.array(self.function.jacobian(_read_only(self.x))), (self.residual.size, self.x.size)
+        J = np.array(as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x))))
+        expected = (self.residual.size, self.x.size)
         if J.shape != expected:
             raise ValueError(f"ResidualFunction: jacobian returned an array of shape {J.shape}, expected {expected}")
         return J
@@ -139,7 +141,7 @@ class ResidualFunction:
     def __call__(self, x: Array) -> ResidualPoint:
         """f at x."""
         x = as_parameters(x, "x")
-        r = np.array(self.residual(_read_only(x)), dtype=float)
+        r = as_array("ResidualFunction", "what residual returned", self.residual(_read_only(x))).astype(float)
         if r.ndim != 1:
             raise ValueError(f"ResidualFunction: residual returned an array of shape {r.shape}, expected (k,)")
         return ResidualPoint(x, r, self)

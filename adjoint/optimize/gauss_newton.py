@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array, dot
 from ..reduced import Point
 from .bounds import Box
@@ -50,6 +51,7 @@ class GaussNewton:
     products: int = 200
 
     def __post_init__(self) -> None:
+        require_settings(self)
         require_geometry("GaussNewton", self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
             raise ValueError(f"GaussNewton: got radius={self.radius}, expected a positive number or None")

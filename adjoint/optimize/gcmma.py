@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .approximation import Approximation, Asymptotes, Region
 from .bounds import Box
@@ -62,6 +63,7 @@ class Gcmma:
     inner: InnerProduct = field(default_factory=Euclidean)
 
     def __post_init__(self) -> None:
+        require_settings(self)
         self._problem.require_settings()
 
     @property

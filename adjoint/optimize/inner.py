@@ -9,9 +9,11 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
+from ..arguments import as_array
 from ..arrays import Array, dot
 from ..factor import Factorization, cholesky
-from ..factor.matrix import SparseMatrix
+from ..factor.arguments import factored, require_factorizer
+from ..factor.matrix import SparseMatrix, as_csc
 from .roots import DiagonalRoot, FactorRoot, Root
 
 
@@ -112,7 +114,11 @@ class Weighted:
     weights: Array
 
     def __post_init__(self) -> None:
-        weights = np.asarray(self.weights)
+        weights = as_array("Weighted", "weights", self.weights)
+        if weights.dtype.kind not in "fiu" or weights.ndim > 1:
+            raise TypeError(
+                f"Weighted: got weights of dtype {weights.dtype}, shape {weights.shape}; expected real numbers, (m,)"
+            )
         bad = weights[~((weights > 0.0) & np.isfinite(weights))]
         if bad.size:
             raise ValueError(f"Weighted: got a weight of {bad[0]}, expected positive and finite ones")
@@ -173,6 +179,10 @@ class MassMatrix:
     M: SparseMatrix
     factorize: Callable[[sparse.csc_array], Factorization] = cholesky
 
+    def __post_init__(self) -> None:
+        as_csc(self.M, "MassMatrix: M: ")
+        require_factorizer("MassMatrix", self.factorize)
+
     @classmethod
     def helmholtz(cls, mass: SparseMatrix, stiffness: SparseMatrix, length: float) -> "MassMatrix":
         """M + ℓ² K, the inner product of H¹: directions are smooth over ℓ, M⁻¹g solves d − ℓ²Δd = g.
@@ -193,7 +203,7 @@ class MassMatrix:
 
     @cached_property
     def _inverse(self) -> Factorization:
-        return self.factorize(self.M)
+        return factored(self.factorize, self.M)
 
     @property
     def diagonal(self) -> bool:

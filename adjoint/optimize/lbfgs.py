@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .bounds import Box
 from .evaluation import first_point, gradient_of
@@ -41,6 +42,7 @@ class Lbfgs:
     first_step: float | None = None
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not self.memory >= 1:
             raise ValueError(f"Lbfgs: got memory={self.memory}, expected at least one pair")
         self._setting.check()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .approximation import Asymptotes
 from .bounds import Box
@@ -53,6 +54,7 @@ class Mma:
     inner: InnerProduct = field(default_factory=Euclidean)
 
     def __post_init__(self) -> None:
+        require_settings(self)
         self._problem.require_settings()
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from .bounds import Box
 from .evaluation import first_point
@@ -42,6 +43,7 @@ class NewtonCg:
     products: int = 200
 
     def __post_init__(self) -> None:
+        require_settings(self)
         require_geometry("NewtonCg", self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
             raise ValueError(f"NewtonCg: got radius={self.radius}, expected a positive number or None")

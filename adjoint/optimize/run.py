@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import as_path, has, named, require_bool, require_methods
 from ..arrays import Array
 from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
-from .archive import CheckpointError
+from .archive import CheckpointError, require_file
 from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
 from .confirmation import confirmed, sized_slope, unconfirmed
 from .derivative_check import require_derivative
 from .evaluation import REFUSED, SHAPE, attempt
 from .fingerprint import fingerprint
 from .result import Result
-from .settings import has, named
 from .state import Algorithm, Function, State
 from .stopping import Status, Stopping
 
@@ -34,9 +34,14 @@ def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
 
     After a state with an `ending` the same one comes again and again.
     """
+    require_methods("descend", "algorithm", algorithm, ("start", "advance"), "one such as adjoint.Lbfgs()")
+    return _descended(f, x, algorithm)
+
+
+def _descended(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
     state = algorithm.start(f, x)
     while True:
-        yield state
+        yield shown_state(state)
         if state.ending is None:
             state = algorithm.advance(f, state)
 
@@ -66,7 +71,10 @@ def minimize(
     algorithm cannot do without with Status.FAILED. Raises what f raises at the start, CheckpointError for a file that
     cannot be gone on from.
     """
-    run = _Run(f, algorithm, stop or Stopping(), check, Path(checkpoint) if checkpoint is not None else None)
+    file = None if checkpoint is None else as_path("minimize", "checkpoint", checkpoint)
+    for name, flag in (("check", check), ("resume", resume)):
+        require_bool("minimize", name, flag)
+    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file)
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
@@ -179,7 +187,7 @@ class _Run:
 
     def _note(self, at: Checkpoint, observers: Sequence[Observer]) -> None:
         if at.state.ending is None or at.state.iteration == 0:
-            shown = _read_only(at.state)
+            shown = shown_state(at.state)
             for observe in observers:
                 observe(shown)
         if self.file is not None:
@@ -210,8 +218,7 @@ def _prepare(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"{file}: cannot write a restart file there ({error.strerror or error})") from error
-    if file.is_dir():
-        raise CheckpointError(f"{file} is a directory, expected the path of a file")
+    require_file(file)
 
 
 def _ours(error: Exception) -> bool:
@@ -234,8 +241,20 @@ def _stored(state: State) -> State:
     return replace(state, value=float(state.value), memory=memory)
 
 
-def _read_only(state: State) -> State:
-    """The state with a design and a gradient that observers cannot change."""
-    x, gradient = state.x.view(), state.gradient.view()
-    x.flags.writeable = gradient.flags.writeable = False
-    return replace(state, x=x, gradient=gradient)
+def shown_state(state: State) -> State:
+    """The state in arrays that whoever is shown it cannot change: the algorithm goes on from them."""
+    return replace(
+        state,
+        x=_view(state.x),
+        gradient=_view(state.gradient),
+        constraints=_view(state.constraints),
+        multipliers=_view(state.multipliers),
+        rejected=_view(state.rejected),
+        memory={name: _view(array) for name, array in state.memory.items()},
+    )
+
+
+def _view(array: Array) -> Array:
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

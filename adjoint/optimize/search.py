@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import require_settings
 from ..arrays import Array
 from ..reduced import Point
 from .evaluation import attempt
@@ -36,6 +37,7 @@ class Backtracking:
     trials: int = 40
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (0.0 < self.c1 < 1.0 and 0.0 < self.shrink < 1.0 and self.trials >= 1):
             raise ValueError(f"Backtracking: got {self}, expected 0 < c1, shrink < 1 and at least one trial")
 

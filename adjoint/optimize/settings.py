@@ -4,22 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..arguments import has, named
 from .bounds import Box
-
-
-def named(value: object) -> str:
-    """What a message calls a value of the wrong kind: its type, with an article."""
-    if value is None:
-        return "None"
-    if isinstance(value, type):
-        return f"the class {value.__name__} itself"
-    name = "array" if isinstance(value, np.ndarray) else type(value).__name__
-    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
-
-
-def has(value: object, *methods: str) -> bool:
-    """Whether a value, no class, has these methods."""
-    return not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in methods)
 
 
 def require_function(name: str, role: str, function: object) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import brentq
 
+from ..arguments import require_settings
 from ..arrays import Array
 from ..parameters import as_parameters
 from ..reduced import Point
@@ -80,6 +81,7 @@ class Simpl:
     first_step: float | None = None
 
     def __post_init__(self) -> None:
+        require_settings(self)
         require_design_constraint("Simpl", self.constraint)
         require_geometry("Simpl", self.bounds, self.inner)
         require_kind("Simpl", "the search", self.search, Backtracking)

@@ -61,6 +61,10 @@ class State:
     point: Point | None = None
     function: "Function | None" = None
 
+    def __getstate__(self) -> dict[str, object]:
+        """As in files: without the point, which holds factors, and the function."""
+        return {**self.__dict__, "point": None, "function": None}
+
 
 Function = Callable[[Array], Point]
 """f: x ↦ the evaluated Point, its gradient on demand."""

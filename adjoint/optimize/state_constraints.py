@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
+from ..arguments import as_array, has, require_methods
 from ..arrays import Array, dot
-from .settings import has
 
 
 class VectorFunction(Protocol):
@@ -31,6 +33,13 @@ class StateConstraints:
 
     function: VectorFunction
     bounds: float | Array
+
+    def __post_init__(self) -> None:
+        expected = "an object with values(u, p) -> (k,) and vjp(u, p, weights)"
+        require_methods("StateConstraints", "function", self.function, ("values", "vjp"), expected)
+        bounds = as_array("StateConstraints", "bounds", self.bounds)
+        if bounds.dtype.kind not in "fiu" or bounds.ndim > 1 or np.isnan(bounds).any():
+            raise ValueError(f"StateConstraints: got bounds={self.bounds}, expected a number or a vector (k,)")
 
 
 @dataclass(frozen=True, eq=False)

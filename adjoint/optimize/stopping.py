@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import require_settings
+
 if TYPE_CHECKING:
     from .state import State
 
@@ -85,6 +87,7 @@ class Stopping:
     floor: float = -1e60
 
     def __post_init__(self) -> None:
+        require_settings(self)
         tolerances = (self.change, self.stationarity, self.absolute, self.projected, self.feasibility, self.improvement)
         sound = all(0.0 <= tolerance < np.inf for tolerance in tolerances) and -np.inf <= self.floor < np.inf
         if not (self.iterations >= 1 and sound and self.stall >= 0):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ..arguments import require_settings
 from ..reduced import Point
 
 
@@ -55,6 +56,7 @@ class StrongWolfe:
     noise: float = 1e-12
 
     def __post_init__(self) -> None:
+        require_settings(self)
         if not (0.0 < self.c1 < self.c2 < 1.0 and self.trials >= 1 and 0.0 <= self.noise < 1.0):
             raise ValueError(f"StrongWolfe: got {self}, expected 0 < c1 < c2 < 1, at least one trial and 0 ≤ noise < 1")
 

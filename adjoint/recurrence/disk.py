@@ -1,5 +1,6 @@
 """States as npy files in a temporary directory that is removed afterwards."""
 
+import io
 import os
 import shutil
 import tempfile
@@ -7,10 +8,12 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 from zlib import crc32
 
 import numpy as np
 
+from ..arrays import Array
 from .errors import StorageFailed, storage_failed
 from .shelf import State, state_bytes
 
@@ -26,6 +29,37 @@ def require_directory(directory: str | os.PathLike[str]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """What the header of an array in a file says: known without the file, which may be damaged there as well."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool
+
+    @classmethod
+    def of(cls, array: Array) -> "_Layout":
+        return cls(array.dtype, array.shape, array.flags.f_contiguous and not array.flags.c_contiguous)
+
+    def header(self) -> bytes:
+        """The bytes before those of the numbers."""
+        buffer = io.BytesIO()
+        said = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": self.fortran, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(buffer, said)
+        return buffer.getvalue()
+
+    def read(self, file: BinaryIO) -> Array:
+        """The array that comes next in a file; raises ValueError for another header, or too few numbers."""
+        header = self.header()
+        if file.read(len(header)) != header:
+            raise ValueError("its header has changed")
+        size = int(np.prod(self.shape))
+        numbers = np.fromfile(file, dtype=self.dtype, count=size)
+        if numbers.size != size:
+            raise ValueError("it is too short")
+        return numbers.reshape(self.shape, order="F" if self.fortran else "C")
+
+
 @dataclass(eq=False)
 class OnDisk:
     """A file `k.npy` for each state, its arrays one after the other, in a fresh directory inside of `directory`.
@@ -36,8 +70,8 @@ class OnDisk:
     directory: str | os.PathLike[str]
     memory: int = 0
     disk: int = 0
-    _files: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Bytes and check sum of each state."""
+    _files: dict[int, tuple[int, int, tuple[_Layout, ...]]] = field(default_factory=dict)
+    """Bytes, check sum and headers of each state."""
 
     def __post_init__(self) -> None:
         try:
@@ -57,23 +91,19 @@ class OnDisk:
             with suppress(OSError):
                 path.unlink()
             raise _failed("write", path, k, error) from error
-        self._files[k] = (state_bytes(state), _checksum(state))
+        self._files[k] = (state_bytes(state), _checksum(state), tuple(map(_Layout.of, state)))
         self.disk += self._files[k][0]
 
     def get(self, k: int) -> State:
         """Read the state before step k. Raises StorageFailed for a file that is missing or damaged."""
-        path, (_, checksum) = self._path(k), self._files[k]
+        path, (_, checksum, layouts) = self._path(k), self._files[k]
         try:
             with open(path, "rb") as file:
-                end = os.fstat(file.fileno()).st_size
-                arrays = []
-                while file.tell() < end:
-                    arrays.append(np.load(file, allow_pickle=False))
-        except (OSError, EOFError, ValueError) as error:
+                state = tuple(layout.read(file) for layout in layouts)
+                if _checksum(state) != checksum or file.read(1):
+                    raise ValueError("its contents have changed")
+        except (OSError, ValueError) as error:
             raise _failed("read", path, k, error) from error
-        state = tuple(arrays)
-        if _checksum(state) != checksum:
-            raise _failed("read", path, k, ValueError("its contents have changed"))
         for array in state:
             array.setflags(write=False)
         return state

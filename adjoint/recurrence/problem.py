@@ -7,6 +7,7 @@ from operator import index
 
 import numpy as np
 
+from ..arguments import as_array
 from ..arrays import Array
 from ..factor import Counts
 from ..factor.counting import collecting, phase
@@ -97,8 +98,8 @@ def _notifier(watch: Callable[[Event], None] | None) -> Notify:
 
 def _constant(u0: Array) -> ConstantVector:
     """A copy of u0 as a Vector: a solution's sweeps must find it unchanged."""
-    value = np.array(u0)
-    if value.ndim != 1:
+    value = np.array(as_array("RecurrenceProblem", "u0", u0))
+    if value.ndim != 1 or value.size == 0:
         raise ValueError(f"RecurrenceProblem: got u0 of shape {value.shape}, expected a vector (n,)")
     return ConstantVector(value)
 
@@ -107,7 +108,7 @@ def _observed(observe: Sequence[int] | Array | None, steps: int) -> Array:
     """The numbers of the states observed, (K,)."""
     if observe is None:
         return np.array([steps])
-    numbers = np.asarray(observe)
+    numbers = as_array("RecurrenceProblem", "observe", observe)
     if numbers.ndim != 1 or numbers.size == 0:
         raise ValueError(f"RecurrenceProblem: got observe of shape {numbers.shape}, expected (K,), K ≥ 1")
     if numbers.dtype.kind not in "iu":

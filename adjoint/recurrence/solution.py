@@ -1,19 +1,21 @@
 """The states of a recurrence, and the derivative of p ↦ (u_k)."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arrays import Array
+from ..arguments import as_array
+from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..factor import Counts, NonFinite
 from ..factor.counting import collecting, phase
 from ..parameters import as_parameters
 from .chain import Chain
 from .records import Record
-from .storage import Store, Usage
+from .storage import Store, Usage, sweeps_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +45,13 @@ class RecurrenceEvidence:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RecurrenceSolution:
+class RecurrenceSolution(Local):
     """The states observed, (K, n), and the derivative of p ↦ u as a linear operator.
 
     observe: their numbers, (K,); p: (m,). Made by `RecurrenceProblem.solve`. A derivative is one sweep through the
     steps, backward or forward, for any number of objectives or directions; states that were not kept are computed
-    again, bit for bit. Not for several threads at once.
+    again, bit for bit. Several threads may use it at once; where only checkpoints are kept their sweeps wait for each
+    other.
     """
 
     u: Array
@@ -92,7 +95,7 @@ class RecurrenceSolution:
 
     def jvp(self, p_dot: Array) -> Array:
         """(du/dp) ṗ: (K, n) for ṗ (m,), (K, n, j) for ṗ (m, j), in one forward sweep; raises as `vjp`."""
-        p_dot = np.asarray(p_dot)
+        p_dot = as_array("jvp", "p_dot", p_dot)
         m = self.p.size
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != m:
             raise ValueError(f"got p_dot of shape {p_dot.shape}, expected ({m},) or ({m}, j)")
@@ -117,7 +120,7 @@ class RecurrenceSolution:
 
     def _objectives(self, u_bar: Array) -> Array:
         """ū as (j, K, n), of the states' kind: Re(ūᴴ u̇) of real states has no use for Im(ū)."""
-        u_bar = np.asarray(u_bar)
+        u_bar = as_array("vjp", "u_bar", u_bar)
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
             raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more")
         if u_bar.dtype.kind not in "fciu":
@@ -128,6 +131,12 @@ class RecurrenceSolution:
         blocks = np.moveaxis(u_bar if u_bar.ndim == 3 else u_bar[..., None], 2, 0)
         return (blocks if self.u.dtype.kind == "c" else blocks.real).astype(self.u.dtype)
 
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """See `Store.sweeping`."""
+        return self._store.sweeping()
+
+    @sweeps_alone
     def _reverse(self, blocks: Array, keep: Callable[[list[Array]], None]) -> tuple[Array, Array]:
         """dJ/dp, (j, m), and λ_0, (j, n), of ū, (j, K, n); `keep` is shown each λ_k."""
         chain, rows = self._chain, {int(k): row for row, k in enumerate(self.observe)}
@@ -151,6 +160,7 @@ class RecurrenceSolution:
                 p_bar[c] += chain.start_pulled_back(column)
         return p_bar, np.array(lam).reshape(blocks.shape[::2])
 
+    @sweeps_alone
     def _forward(self, directions: list[Array]) -> Array:
         """(du/dp) ṗ for each direction, (K, n, j)."""
         chain, wanted, seen = self._chain, set(self.observe.tolist()), []

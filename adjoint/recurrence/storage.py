@@ -1,10 +1,14 @@
 """The states of a chain of steps, for sweeps through them in both directions."""
 
+import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias
+from functools import wraps
+from typing import Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
+from ..factor.errors import SolveError
 from .plans import Plan
 from .records import R, Records
 from .schedule import split
@@ -15,6 +19,30 @@ Advance: TypeAlias = Callable[[int, State], tuple[State, R | None]]
 
 Notify: TypeAlias = Callable[[str, int], None]
 """Told ("store", k) when the state before step k is kept, ("advance", k) when step k is repeated."""
+
+
+class Sweeping(Protocol):
+    """What is swept through: a trajectory, the solution of a recurrence."""
+
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """`Store.sweeping` of its store."""
+
+
+S = TypeVar("S", bound=Sweeping)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def sweeps_alone(sweep: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """A method that sweeps through stored states, one at a time where sweeps change what is stored."""
+
+    @wraps(sweep)
+    def swept(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.alone:
+            return sweep(self, *args, **kwargs)
+
+    return swept
 
 
 @dataclass(frozen=True)
@@ -36,7 +64,7 @@ class Store(Generic[R]):
 
     plan: which states to keep; shelf: where; allowed: the bytes for states and records together, None where no
     records are kept, inf for all of them. The caller puts the steps k = 0, 1, … as it takes them and then says how
-    many there were; after that it may sweep as often as it likes, and leave a sweep midway.
+    many there were; after that it may sweep as often as it likes, within `sweeping`, and leave a sweep midway.
     Arrays of states are made read-only.
     """
 
@@ -55,6 +83,31 @@ class Store(Generic[R]):
     _checkpoints: int = 0
     _memory: int = 0
     _disk: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sweeper: int | None = None
+    """The thread that sweeps."""
+
+    @contextmanager
+    def sweeping(self) -> Iterator[None]:
+        """Around a sweep: others wait until it has ended, for it uses checkpoints up, and places new ones.
+
+        Where all states are kept sweeps change nothing, and nobody waits. Raises SolveError for a sweep within a sweep,
+        from a function of the user's that the outer one calls.
+        """
+        if self.plan.slots is None:
+            yield
+            return
+        if self._sweeper == threading.get_ident():
+            raise SolveError(
+                "a sweep through this solution was begun within another one (by a `watch`, or a function of the "
+                "problem). Expected one after the other where only checkpoints are kept; or memory=Everything()"
+            )
+        with self._lock:
+            self._sweeper = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._sweeper = None
 
     def put(self, k: int, state: State, record: R | None) -> None:
         """Take the state before step k of the first pass, and the record of step k.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import as_path
 from ..arrays import Array
 from .record import Record, entries, number, numbers, parse
 
@@ -56,6 +57,7 @@ def read_history(path: Path | str) -> History:
     A torn last line is left out. Raises ValueError, naming the line and the cause, when the file is not
     a history.
     """
+    path = as_path("read_history", "path", path)
     lines = whole_lines(path)
     if not lines:
         cause = "its only line is torn" if Path(path).stat().st_size else "the file is empty"
@@ -82,6 +84,9 @@ def read_history(path: Path | str) -> History:
 
 def whole_lines(path: Path | str) -> list[bytes]:
     """The lines of a file, without its last one where that is torn."""
+    if not Path(path).is_file():
+        what = "not a regular file" if Path(path).exists() else "not there"
+        raise ValueError(f"{path}: {what}, expected the history of a run (Recorder)")
     *lines, last = Path(path).read_bytes().split(b"\n")
     return [*lines, last] if _is_json(last) else lines
 
@@ -89,6 +94,6 @@ def whole_lines(path: Path | str) -> list[bytes]:
 def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

@@ -1,6 +1,6 @@
 """The designs of a run on disk: one PNG each, thinned while the run goes on, read back for its report."""
 
-import os
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.image import imread
 
+from ..arguments import as_path, require_function, require_settings
 from ..arrays import Array
 from ..factor.counting import phase
+from ..files import require_regular, whole
 from ..optimize import State
-from .images import design_png
+from .images import LARGEST_PICTURE, SIGNATURE, design_png
 from .strip import Designs
 
 FOLDER = "designs"
@@ -41,6 +43,9 @@ class DesignKeeper:
     aspect: float = 1.0
 
     def __post_init__(self) -> None:
+        require_settings(self)
+        as_path("DesignKeeper", "directory", self.directory)
+        require_function("DesignKeeper", "picture", self.picture, "a function of a state that returns a design")
         if not (self.most >= 1 and 1 / LONGEST <= self.aspect <= LONGEST):
             raise ValueError(
                 f"DesignKeeper: got most={self.most}, aspect={self.aspect}, expected at least 1, and an element's "
@@ -61,9 +66,9 @@ class DesignKeeper:
         with phase("output"):
             number = state.iteration
             path = self._folder / f"{number:06d}.png"
-            aside = path.with_suffix(".part")
-            aside.write_bytes(design_png(self._proportioned(np.asarray(self.picture(state)))))
-            os.replace(aside, path)
+            data = design_png(self._proportioned(np.asarray(self.picture(state))))
+            with whole(path) as aside:
+                aside.write_bytes(data)
             every = 1 << (number // self.most).bit_length()
             for k, other in stored(self.directory).items():
                 if k > number or (k < number and k % every and k & (k - 1)):
@@ -88,9 +93,15 @@ def read_designs(directory: Path | str) -> Designs:
 
 
 def _densities(path: Path) -> Array:
+    require_regular(path)
+    with path.open("rb") as file:
+        head = file.read(24)
+    size = struct.unpack(">II", head[16:]) if len(head) == 24 else (0, 0)
+    if head[:8] == SIGNATURE and size[0] * size[1] > LARGEST_PICTURE:  # Before it is decoded.
+        raise ValueError(f"{path}: a picture of {size[0]} x {size[1]} pixels, expected at most {LARGEST_PICTURE}")
     try:
-        gray = imread(path)
-    except (OSError, SyntaxError, ValueError) as error:
+        gray = imread(path, format="png")
+    except Exception as error:  # Whatever a decoder says of a file that somebody else has written.
         raise ValueError(f"{path}: not a picture ({error}); remove it, the report is drawn without it") from error
     shade = gray if gray.ndim == 2 else gray[..., :3].mean(axis=2)
     return 1.0 - shade

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from ..arguments import as_array
 from ..arrays import Array
 from . import axes as look
 from .comparison import look_of
@@ -32,7 +33,7 @@ def performance_profile(costs: Array) -> tuple[Array, Array]:
 
 def _ratios(costs: Array) -> Array:
     """c_sp / min_s c_sp, (solvers, problems); inf where a solver failed."""
-    costs = np.asarray(costs, dtype=float)
+    costs = as_array("performance_profile", "costs", costs).astype(float)
     if costs.ndim != 2 or costs.size == 0:
         raise ValueError(f"performance_profile: got costs of shape {costs.shape}, expected (solvers, problems)")
     if not (costs > 0.0).all():

@@ -24,9 +24,15 @@ OTHERS = ("kind", "elapsed", "counts", "seconds")
 """What an iteration may hold; all other numbers in it are measures of the user's own."""
 
 
+LARGEST = 2**53
+"""Integers from here on are none of a history's: floating-point numbers do not hold them all."""
+
+
 def number(value: Json) -> float:
     """The finite number stored, nan for anything else."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+    if not isinstance(value, int | float) or (isinstance(value, int) and abs(value) >= LARGEST):
+        return math.nan
+    return float(value) if math.isfinite(value) else math.nan
 
 
 def entries(record: Record, name: str) -> Record:
@@ -67,19 +73,25 @@ def parse(line: bytes, where: str) -> Record:
     """The record in one line. Raises ValueError, beginning with `where`, when it is none."""
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({error}); expected a history, one JSON object a line") from error
     if not isinstance(record, dict) or record.get("kind") not in KINDS:
         raise ValueError(f"{where}: not a record of a history; expected an object whose kind is one of {KINDS}")
     for field, (expected, fits) in _FIELDS[record["kind"]].items():
         value = record.get(field)
         if not fits(value) and (value is not None or field == "iteration"):
-            raise ValueError(f"{where}: {field} is {value!r}; expected {expected}")
+            raise ValueError(f"{where}: {field} is {short(value)}; expected {expected}")
     return record
 
 
+def short(value: object) -> str:
+    """A value of a file as a message repeats it: at most a line of it."""
+    words = repr(value)
+    return words if len(words) <= 200 else f"{words[:200]}…"
+
+
 def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _is_number(value: object) -> bool:

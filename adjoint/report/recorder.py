@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..arguments import as_path, require_bool, require_function
 from ..check import CheckReport
 from ..factor import Counts
 from ..factor.counting import phase, total
@@ -62,6 +63,10 @@ class Recorder:
     _session: _Session = field(default_factory=_Session, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        as_path("Recorder", "file", self.file)
+        if self.measures is not None:
+            require_function("Recorder", "measures", self.measures, "a function of a state")
+        require_bool("Recorder", "resume", self.resume)
         object.__setattr__(self, "writer", HistoryWriter(self.file, self.resume))
 
     def header(

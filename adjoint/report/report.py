@@ -9,6 +9,8 @@ from pathlib import Path
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
+from ..arguments import as_path
+from ..files import whole
 from . import axes as look
 from .compared import comparison_figure
 from .figure import convergence_figure
@@ -50,14 +52,15 @@ class Report:
 
     def write(self, out: Path | str) -> list[Path]:
         """Write report.html, report.png (the first figure) and report.pdf (all, as vectors) into the directory."""
-        folder = Path(out)
+        folder = as_path("Report.write", "out", out)
         folder.mkdir(parents=True, exist_ok=True)
         html, png, pdf = (folder / name for name in FILES)
-        html.write_text(self.page, encoding="utf-8")
-        with look.drawing():
+        page = self.page
+        with look.drawing(), whole(html) as a, whole(png) as b, whole(pdf) as c:  # All three, or the old ones.
+            a.write_text(page, encoding="utf-8")
             figures = self.figures
-            figures[0].savefig(png, dpi=DPI)
-            with PdfPages(pdf, metadata={"CreationDate": None, "ModDate": None}) as pages:
+            figures[0].savefig(b, dpi=DPI)
+            with PdfPages(c, metadata={"CreationDate": None, "ModDate": None}) as pages:
                 for figure in figures:
                     pages.savefig(figure)
         return [html, png, pdf]

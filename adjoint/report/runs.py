@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..arguments import as_path
 from .history import History, read_history
 from .keeper import read_designs
 from .strip import Designs
@@ -27,7 +28,7 @@ def read_run(directory: Path | str) -> Run:
 
     Raises ValueError for what is no directory with a history, and for a history or a design that cannot be read.
     """
-    folder = Path(directory).resolve()
+    folder = as_path("read_run", "directory", directory).resolve()
     if not folder.is_dir():
         what = "a file" if folder.exists() else "not there"
         raise ValueError(f"{directory}: {what}, expected the directory of a run, with {HISTORY} in it")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..files import whole
 from . import axes as look
 from .lettering import font, wrap
 from .plots import Plot
@@ -53,4 +54,5 @@ def write_sheet(path: Path | str, title: str, subtitle: str, plots: Sequence[Plo
     with look.drawing():
         figure = sheet(title, subtitle, plots, columns, frame)
         undated = {"CreationDate": None} if Path(path).suffix == ".pdf" else {}
-        figure.savefig(path, dpi=DPI, metadata=undated)
+        with whole(Path(path)) as aside:
+            figure.savefig(aside, dpi=DPI, metadata=undated)

@@ -9,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ..arrays import Array
+from ..files import whole
 
 TYPES = {"f4": "Float32", "f8": "Float64", "i4": "Int32", "i8": "Int64", "u1": "UInt8"}
 
@@ -40,14 +41,15 @@ def write_vti(path: Path | str, fields: Mapping[str, Array], spacing: Sequence[f
     places = [*corner, 0.0][:3], [*steps, 1.0][:3]
     start, size = (" ".join(repr(float(value)) for value in row) for row in places)
     arrays = "\n".join(_data_array(name, np.asarray(field)) for name, field in fields.items())
-    Path(path).write_text(
+    text = (
         '<?xml version="1.0"?>\n'
         '<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" header_type="UInt64">\n'
         f'<ImageData WholeExtent="{extent}" Origin="{start}" Spacing="{size}">\n'
         f'<Piece Extent="{extent}">\n<CellData Scalars={quoteattr(next(iter(fields)))}>\n{arrays}\n'
-        "</CellData>\n</Piece>\n</ImageData>\n</VTKFile>\n",
-        encoding="utf-8",
+        "</CellData>\n</Piece>\n</ImageData>\n</VTKFile>\n"
     )
+    with whole(Path(path)) as aside:
+        aside.write_text(text, encoding="utf-8")
 
 
 def _data_array(name: str, field: Array) -> str:

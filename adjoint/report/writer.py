@@ -3,9 +3,12 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..arguments import as_path
+from ..files import named, require_regular, whole
 from .history import read_history, whole_lines
 from .record import KINDS, Record, plain
 
@@ -30,7 +33,9 @@ class HistoryWriter:
 
     def __post_init__(self) -> None:
         # Absolute, so that a later chdir does not split the history over two files.
-        path = Path(self.path).resolve()
+        given = as_path("HistoryWriter", "path", self.path)
+        require_regular(given)
+        path = given.resolve()
         object.__setattr__(self, "path", path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.resume and path.exists() and whole_lines(path):
@@ -78,15 +83,21 @@ class HistoryWriter:
 
     def append(self, record: Mapping[str, object]) -> None:
         """Write one record. Raises ValueError for an unknown kind, TypeError for what JSON cannot hold."""
-        line = _line(record)
-        with Path(self.path).open("a", encoding="ascii") as file:
-            file.write(line)
+        line, path = _line(record), Path(self.path)
+        require_regular(path)
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("a", encoding="ascii") as file:
+                file.write(line)
+        except OSError as error:
+            with suppress(OSError):  # The records before it stay, and no part of this one.
+                os.truncate(path, size)
+            raise named(error, path) from error
 
     def _rewrite(self, records: Sequence[Mapping[str, object]]) -> None:
         """The file with these records: written aside, renamed."""
-        aside = Path(f"{self.path}.part")
-        aside.write_text("".join(_line(record) for record in records), encoding="ascii")
-        os.replace(aside, self.path)
+        with whole(Path(self.path)) as aside:
+            aside.write_text("".join(_line(record) for record in records), encoding="ascii")
 
 
 def _line(record: Mapping[str, object]) -> str:

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import spilu, splu
 from ...arrays import Array, Trans
 from ..accuracy import Symmetry, require_symmetric
 from ..direct import Direct
-from ..errors import NotPositiveDefinite, singular
+from ..errors import NotPositiveDefinite, out_of_memory, singular
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +124,8 @@ class _Analysis:
             # In symmetric mode the pivots stay on the diagonal: their signs are those of the eigenvalues.
             return splu(A, permc_spec=order, diag_pivot_thresh=0.0 if self.definite else None, options=options)
         except RuntimeError as error:
+            if "memory" in str(error).lower() or "malloc" in str(error).lower():
+                raise out_of_memory(name, error) from error
             raise singular(name, f"met a pivot that is exactly zero ({error})") from error
 
 
