@@ -2,6 +2,7 @@
 
 from .check import CheckReport, check
 from .check_field import FieldReport, check_field
+from .check_hvp import check_hvp
 from .check_residual import ResidualReport, check_residual
 from .combined import Product, Sum
 from .continuation import BranchPoint, Fold, fold, follow, trace
@@ -94,6 +95,7 @@ from .ode import (
     TRBDF2,
     AbsoluteToleranceWarning,
     BackwardEuler,
+    CoincidentBreaks,
     Control,
     CrankNicolson,
     Field,
@@ -195,6 +197,7 @@ __all__ = [
     "CheckReport",
     "CheckpointError",
     "Checkpoints",
+    "CoincidentBreaks",
     "Combination",
     "Compliance",
     "Composed",
@@ -320,6 +323,7 @@ __all__ = [
     "cg",
     "check",
     "check_field",
+    "check_hvp",
     "check_residual",
     "cholesky",
     "complex_step",

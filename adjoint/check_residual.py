@@ -123,7 +123,8 @@ def _jacobian(residual: Residual, u: Array, p: Array) -> sparse.csc_array:
     if J.dtype != np.float64:
         raise TypeError(f"jacobian returned dtype {J.dtype}, expected float64")
     finite(J.data, "the data of jacobian(u, p)")
-    return J
+    # A copy: a residual may fill one matrix anew for each point.
+    return sparse.csc_array((J.data.copy(), J.indices.copy(), J.indptr.copy()), shape=J.shape)
 
 
 def _canonical(J: sparse.csc_array) -> bool:

@@ -102,9 +102,9 @@ def parameter_error(residual: Residual, R: Function, J: sparse.csc_array, u: Arr
 
 
 def _pushed(residual: Residual, u: Array, p: Array, w: Array) -> Array:
-    """(∂R/∂p) w as the residual has it, checked."""
+    """A copy of (∂R/∂p) w as the residual has it, checked: a residual may fill one array anew."""
     given = as_cotangent(residual.jvp(read_only(u), read_only(p), read_only(w)), u, "jvp(u, p, p_dot)")
-    return finite(given, "jvp(u, p, p_dot)")
+    return finite(given.copy(), "jvp(u, p, p_dot)")
 
 
 def _terms(value: Array, J: sparse.csc_array, u: Array) -> Array:
@@ -160,9 +160,11 @@ def _differences(f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array
 
 def transpose_error(residual: Residual, u: Array, p: Array, w: Array, rng: np.random.Generator) -> float:
     """|⟨R_p w, λ⟩ − ⟨w, R_pᵀ λ⟩| / (‖R_p w‖‖λ‖ + ‖w‖‖R_pᵀ λ‖) for a random λ; of few parameters the worst of each."""
-    lam = rng.standard_normal(u.size)
-    forward = np.asarray(residual.jvp(read_only(u), read_only(p), read_only(w)))
-    back = as_cotangent(residual.vjp(read_only(u), read_only(p), read_only(lam)), p, "vjp(u, p, lam)")
+    lam, forward = rng.standard_normal(u.size), _pushed(residual, u, p, w)
+    if (length := float(np.linalg.norm(forward))) > 0.0:
+        # At a right angle, as random vectors of many components nearly are, a wrong factor would not be seen.
+        lam += forward * (float(np.linalg.norm(lam)) / length)
+    back = as_cotangent(residual.vjp(read_only(u), read_only(p), read_only(lam)), p, "vjp(u, p, lam)").copy()
     finite(back, "vjp(u, p, lam)")
     size = float(np.linalg.norm(forward) * np.linalg.norm(lam) + np.linalg.norm(w) * np.linalg.norm(back))
     errors = [abs(dot(lam, forward) - dot(back, w)) / max(size, TINY)]

@@ -179,3 +179,131 @@ def test_weak_terms_next_to_stiff_ones_are_looked_at_by_themselves(spoiled, fact
 def test_arguments_in_another_order_are_named():
     with pytest.raises(TypeError, match=r"got t of shape \(5,\).*check_field\(field, t, u, p\)"):
         adjoint.check_field(Weave(5), U, P, 0.3)
+
+
+@pytest.mark.parametrize("method", ["vjp", "jvp"])
+@pytest.mark.parametrize("change", [1e-6, -1e-6])
+def test_a_transpose_that_is_slightly_wrong_is_found(method, change):
+    for seed in range(4):
+        report = adjoint.check_field(Spoiled(method, lambda v: (1.0 + change) * v), 0.3, U, P, seed=seed)
+        assert not report.ok
+        assert report.state.jvp.error < 1e-5
+
+
+def switched(t, u, p):
+    """Lags and starts that appear in comparisons only: p[2], p[3]."""
+    return -p[0] * u + (p[1] if t > p[2] else 0.0) * (1.0 if t > p[3] else u)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_parameters_that_appear_in_comparisons_only_are_named(n):
+    field = adjoint.complex_step_field(switched, n=n, m=4)
+    report = adjoint.check_field(field, 2.0, np.linspace(1.0, 2.0, n), np.array([0.5, 2.0, 1.3, 0.0]))
+    assert report.ok
+    assert report.independent == (2, 3)
+    assert "f does not depend on p[2], p[3] at this point" in report.table()
+    assert "`if t > p[2]`" in report.table()
+    assert "breaks=" in report.table()
+    before = adjoint.check_field(field, 0.7, np.linspace(1.0, 2.0, n), np.array([0.5, 2.0, 1.3, 0.2]))
+    assert before.independent == (1, 2, 3)
+
+
+def test_parameters_on_which_f_depends_are_not_named():
+    assert adjoint.check_field(Weave(5), 0.3, U, P).independent == ()
+    assert "does not depend" not in adjoint.check_field(Weave(5), 0.3, U, P).table()
+    forgotten = adjoint.check_field(Spoiled("vjp", lambda g: 0.0 * g, Weave(5)), 0.3, U, P)
+    assert not forgotten.ok
+    assert forgotten.independent == ()
+
+
+def test_of_many_parameters_without_effect_a_few_are_named():
+    field = adjoint.complex_step_field(lambda t, u, p: -p[:2] * u, n=2, m=200)
+    report = adjoint.check_field(field, 0.0, np.ones(2), np.arange(200.0) + 1.0)
+    assert report.independent == tuple(range(2, 200))
+    assert "p[2], p[3]" in report.table()
+    assert "and 190 more" in report.table()
+
+
+@dataclass(frozen=True, eq=False)
+class Inertia:
+    """M(p) = [[p_0, p_1², 0, …], …]: nonsymmetric, tridiagonal; one method is changed by a function."""
+
+    method: str = "none"
+    change: object = None
+    n: int = 5
+
+    def __call__(self, p):
+        M = sparse.diags_array(
+            [np.full(self.n - 1, p[1] ** 2), np.full(self.n, p[0]), np.ones(self.n - 1)], offsets=[-1, 0, 1]
+        )
+        return sparse.csc_array(M)
+
+    def vjp(self, p, u, lam):
+        g = np.array([lam @ u, 2.0 * p[1] * (lam[1:] @ u[:-1]), *np.zeros(p.size - 2)])
+        return self.change(g) if self.method == "vjp" else g
+
+    def jvp(self, p, u, p_dot):
+        v = p_dot[0] * u + 2.0 * p[1] * p_dot[1] * np.append(0.0, u[:-1])
+        return self.change(v) if self.method == "jvp" else v
+
+
+@pytest.mark.parametrize("n", [5, 40])
+def test_the_mass_matrix_is_looked_at(n):
+    u = np.linspace(0.5, 1.5, n)
+    report = adjoint.check_field(Weave(n), 0.3, u, P, mass=Inertia(n=n))
+    assert report.ok, report.table()
+    assert "mass      M(p): relative error" in report.table()
+    faults = {
+        "jvp": [lambda v: 1.01 * v, lambda v: -v, lambda v: 0.0 * v, lambda v: (1.0 + 1e-6) * v],
+        "vjp": [lambda g: 1.01 * g, lambda g: -g, lambda g: g[::-1].copy(), lambda g: (1.0 + 1e-6) * g],
+    }
+    for method, changes in faults.items():
+        for change in changes:
+            wrong = adjoint.check_field(Weave(n), 0.3, u, P, mass=Inertia(method, change, n))
+            assert not wrong.ok, wrong.table()
+            assert wrong.state.ok
+
+
+def test_a_constant_mass_matrix_has_nothing_to_look_at():
+    assert adjoint.check_field(Weave(5), 0.3, U, P, mass=np.eye(5)).mass is None
+    with pytest.raises(ValueError, match=r"mass: got a matrix of shape \(3, 3\)"):
+        adjoint.check_field(Weave(5), 0.3, U, P, mass=np.eye(3))
+    with pytest.raises(TypeError, match="mass: got"):
+        adjoint.check_field(Weave(5), 0.3, U, P, mass="identity")
+
+
+@dataclass(frozen=True, eq=False)
+class Refilling:
+    """A Weave whose methods fill one array, or one matrix, anew each time."""
+
+    of: Weave
+    kept: dict
+
+    def _filled(self, name, value):
+        kept = self.kept.setdefault(name, value.copy())
+        if sparse.issparse(value):
+            kept.data[:] = value.data
+        else:
+            kept[...] = value
+        return kept
+
+    def __call__(self, t, u, p):
+        return self._filled("f", self.of(t, u, p))
+
+    def jacobian(self, t, u, p):
+        return self._filled("jacobian", self.of.jacobian(t, u, p))
+
+    def vjp(self, t, u, p, lam):
+        return self._filled("vjp", self.of.vjp(t, u, p, lam))
+
+    def jvp(self, t, u, p, p_dot):
+        return self._filled("jvp", self.of.jvp(t, u, p, p_dot))
+
+    def time_derivative(self, t, u, p):
+        return self._filled("time", self.of.time_derivative(t, u, p))
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["dense", "sparse"])
+def test_arrays_that_are_filled_anew_raise_no_false_alarm(stored):
+    report = adjoint.check_field(Refilling(Weave(5, sparse=stored), {}), 0.3, U, P)
+    assert report.ok, report.table()

@@ -263,3 +263,67 @@ class SaturatingWrongly(Saturating):
 def test_unknowns_in_small_units_are_stepped_in_their_own(physics, right):
     report = check_residual(physics(), np.array([1e-9, 300.0]), np.array([1.0, 0.4 / 300.0, 300.0]))
     assert report.ok == right, report.table()
+
+
+class Refilling(Reaction):
+    """One matrix, and one array for each product, filled anew each time."""
+
+    factor = 1.0
+
+    def __init__(self):
+        self.kept = {}
+
+    def _filled(self, name, value):
+        kept = self.kept.setdefault(name, value.copy())
+        if sparse.issparse(value):
+            kept.data[:] = value.data
+        else:
+            kept[...] = value
+        return kept
+
+    def residual(self, u, p):
+        return self._filled("residual", super().residual(u, p))
+
+    def jacobian(self, u, p):
+        J = super().jacobian(u, p)
+        J.data[7] *= self.factor
+        return self._filled("jacobian", J)
+
+    def vjp(self, u, p, lam):
+        return self._filled("vjp", super().vjp(u, p, lam))
+
+    def jvp(self, u, p, p_dot):
+        return self._filled("jvp", super().jvp(u, p, p_dot))
+
+
+class RefillingWrongly(Refilling):
+    factor = 1.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_matrix_that_is_filled_anew_raises_no_false_alarm(seed):
+    report = check_residual(Refilling(), *point(), seed=seed)
+    assert report.ok, report.table()
+    assert report.constant
+    assert not check_residual(RefillingWrongly(), *point(), seed=seed).ok
+
+
+@pytest.mark.parametrize("method", ["vjp", "jvp"])
+@pytest.mark.parametrize("component", [None, 0, 5])
+def test_products_that_are_slightly_wrong_are_found(method, component):
+    class Slightly(Reaction):
+        def change(self, g):
+            return g * (1.0 + 1e-6 * (np.arange(g.size) == component if component is not None else 1.0))
+
+        def vjp(self, u, p, lam):
+            g = super().vjp(u, p, lam)
+            return self.change(g) if method == "vjp" else g
+
+        def jvp(self, u, p, p_dot):
+            v = super().jvp(u, p, p_dot)
+            return self.change(v) if method == "jvp" else v
+
+    for seed in range(4):
+        report = check_residual(Slightly(), *point(), seed=seed)
+        assert not report.ok
+        assert report.jvp.error < 1e-5

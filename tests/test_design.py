@@ -246,3 +246,29 @@ def test_filter_matrices_of_another_mesh_are_refused():
     other = adjoint.HelmholtzFilter(sparse.eye_array(7), phi.T, phi.volumes)
     with pytest.raises(ValueError, match=r"expected \(7,\)"):
         other(design())
+
+
+def uneven_helmholtz(n=7):
+    """A rod of n elements of different lengths."""
+    h = np.linspace(0.5, 2.0, n)
+    K = sparse.lil_array((n + 1, n + 1))
+    T = sparse.lil_array((n + 1, n))
+    for e in range(n):
+        at = np.ix_([e, e + 1], [e, e + 1])
+        K[at] = K[at].toarray() + 0.4 / h[e] * np.array([[1.0, -1.0], [-1.0, 1.0]])
+        K[at] = K[at].toarray() + h[e] / 6.0 * np.array([[2.0, 1.0], [1.0, 2.0]])
+        T[[e, e + 1], [e, e]] = h[e] / 2.0
+    return adjoint.HelmholtzFilter(sparse.csc_array(K), sparse.csc_array(T), h)
+
+
+def test_a_helmholtz_filter_of_unequal_volumes_has_the_right_transpose():
+    """p = v⁻¹ Tᵀ K⁻¹ T x is not symmetric: the weights v⁻¹ come first in its transpose."""
+    phi = uneven_helmholtz()
+    H = phi.T.T.toarray() @ np.linalg.solve(phi.K.toarray(), phi.T.toarray()) / phi.volumes[:, None]
+    assert np.abs(H - H.T).max() > 0.05
+    np.testing.assert_allclose(phi(np.ones(7)), 1.0, rtol=1e-12)
+    rng = np.random.default_rng(0)
+    x, p_bar = rng.uniform(0.2, 0.8, 7), rng.standard_normal(7)
+    np.testing.assert_allclose(phi(x), H @ x, rtol=1e-12)
+    np.testing.assert_allclose(phi.jvp(x, p_bar), H @ p_bar, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(phi.vjp(x, p_bar), H.T @ p_bar, rtol=1e-12, atol=1e-14)

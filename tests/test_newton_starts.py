@@ -246,3 +246,15 @@ def test_states_found_otherwise_have_the_derivatives_of_the_solution():
     rough = problem.at(solution.u * (1.0 + 1e-6), p)
     error = np.linalg.norm(rough.vjp(solution.u) - g) / np.linalg.norm(g)
     assert error <= 10.0 * rough.evidence.gradient_error
+
+
+@pytest.mark.parametrize("change", [1e-3, -1e-3, 3e-4])
+def test_a_state_that_newton_would_move_by_a_thousandth_is_no_solution(change):
+    """All of it, or one part: gradients from it would be off by as much."""
+    problem, p = conduction(7, 4), np.linspace(0.9, 1.1, 28)
+    u = problem.solve(p).u
+    half = np.where(np.arange(u.size) < u.size // 2, 1.0 + 2.0 * change, 1.0)
+    for moved in (u * (1.0 + change), u * half):
+        with pytest.raises(ValueError, match=r"does not solve R\(u, p\) = 0: .*expected at most 1e-04"):
+            problem.at(moved, p)
+    assert problem.at(u * (1.0 + 1e-3 * change), p).evidence.gradient_error > 1e-7 * abs(change)

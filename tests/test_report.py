@@ -446,7 +446,10 @@ def test_constraints_are_named_and_the_largest_of_many(written):
     records, header = RUNS["constrained"]
     table = tables.constraints(written(header, *records))
     assert [row[0] for row in table.rows] == ["volume", "stress", "constraint 3"]
-    assert table.rows[0][1:] == ("1e-09", "1e-09", "287.1")
+    assert table.rows[0][1:] == ("1e-09", "1e-09", "287.1", "–")
+    scaled = tables.constraints(written(header, *({**each, "constraint_scales": [2.5e-9, 4.0]} for each in records)))
+    assert [row[4] for row in scaled.rows] == ["2.5e-09", "4", "–"]
+    assert scaled.heads[1::3] == ("final (c − bound)/scale (met where ≤ 0)", "scale, unit of c")
     records, header = RUNS["many constraints"]
     figure = convergence_figure(written(header, *records), [])
     (panel,) = [axes for axes in figure.axes if axes.get_ylabel() == "constraint"]

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import signal
+import stat
 import threading
 import warnings
 import zipfile
@@ -165,6 +166,29 @@ def test_a_write_that_fails_at_any_step_leaves_a_file_to_go_on_from(owner, step,
             minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, resume=True)
     resumed = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, resume=True)
     assert same(resumed.state, whole.state)
+
+
+def test_a_file_is_on_disk_before_it_is_renamed_and_its_name_after(tmp_path, monkeypatch):
+    """A renamed file whose bytes are not on disk yet is empty after a power failure; the old one is lost."""
+    file, events = tmp_path / "run.npz", []
+    sync, rename = os.fsync, os.replace
+
+    def synced(descriptor):
+        found = os.fstat(descriptor)
+        events.append(("directory", 0) if stat.S_ISDIR(found.st_mode) else ("file", found.st_size))
+        sync(descriptor)
+
+    def renamed(source, target, **named):
+        events.append(("rename", os.stat(source).st_size))
+        rename(source, target, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", synced)
+        patch.setattr(os, "replace", renamed)
+        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=2), checkpoint=file)
+    size = file.stat().st_size
+    assert [name for name, _ in events] == ["file", "rename", "directory"] * 3
+    assert events[-3:] == [("file", size), ("rename", size), ("directory", 0)]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -22,6 +22,7 @@ def minimize(
 ) -> Result:
     """Run another package's optimizer from x: as `adjoint.minimize`, without restart files.
 
+    The package sees f divided by its first slope, x by its length at the start, and constraints by `State.scales`.
     Its own tolerances are off: `stop` ends the run, and only our measures call it a success; where it ends by itself
     before, the status is STALLED or STUCK. A failed solve ends it with FAILED, for other packages cannot go around one.
     Raises what f raises at the start, WrongGradient, and ValueError for bounds with an inner product that is not

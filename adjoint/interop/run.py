@@ -14,18 +14,19 @@ import numpy as np
 from ..arrays import Array
 from ..factor.counting import Counts, collecting
 from ..factor.errors import NonFinite, SolveError
-from ..optimize import Constraint, Result, State, Status, Stopping
+from ..optimize import Result, State, Status, Stopping
 from ..optimize.confirmation import confirmed, sized_slope, unconfirmed
-from ..optimize.constraints import Excess, excess
 from ..optimize.derivative_check import require_derivative
 from ..optimize.evaluation import attempt, first_point, gradient_of
+from ..optimize.excess import Excess, scaled, told
 from ..optimize.roots import Root
+from ..optimize.scaling import scaling
 from ..optimize.state import Function
 from ..optimize.stopping import Progress
 from ..reduced import Point
 from .method import Method
 from .multipliers import lagrangian
-from .trial import Enough, Evaluated, finite
+from .trial import Beginning, Enough, Evaluated, Lengthened, finite
 
 LATEST = 3
 """Points remembered: optimizers ask for value, gradient and constraints apart, and report an iterate after others."""
@@ -55,9 +56,29 @@ class Run:
     progress: Progress | None = None
 
     @cached_property
+    def beginning(self) -> Beginning:
+        """What f and the constraints tell of scales at the start: evaluated once, and among the latest points then."""
+        method, both = self.method, (*self.method.constraints, *self.method.equalities)
+        point = first_point(self.f, self.x, method.bounds, type(method).__name__)
+        parts = told(both, point)
+        for part in parts:
+            if not np.isfinite(part.values).all():
+                raise NonFinite(f"{type(method).__name__}: a constraint is not finite: {part.values[0]}")
+        found = scaling(self.f, both, point, parts, method.bounds, method.inner)
+        self.evaluations += 1 + found.evaluations
+        z = Lengthened(method.inner.root, found.length).to_z(self.x)
+        self.latest.append(Evaluated(z, point, scaled(parts, found.scales) if parts else None))
+        return Beginning(found, float(point.value), method.inner.dual_norm(gradient_of(point)))
+
+    @cached_property
     def root(self) -> Root:
-        """The change of variables."""
-        return self.method.inner.root
+        """The change of variables: the start has a size of about 1 in them."""
+        return Lengthened(self.method.inner.root, self.beginning.found.length)
+
+    @property
+    def scale(self) -> float:
+        """What f is multiplied by: its first gradient has a norm of 1 in the variables z."""
+        return self.beginning.scale
 
     @property
     def start(self) -> Array:
@@ -75,45 +96,50 @@ class Run:
 
     def at(self, z: Array) -> Evaluated:
         """f and the constraints at z: evaluated once. Raises Enough where that fails: others cannot go around it."""
-        self.requests += 1
-        if self.requests > PATIENCE:
-            raise Enough(Status.STUCK, None)
+        self._asked()
         for known in self.latest:
             if np.array_equal(known.z, z):
                 return known
-        method = self.method
-        x = method.bounds.clip(self.root.to_x(np.array(z, dtype=float)))
-        if self.state is None:
-            point = first_point(self.f, x, method.bounds, type(method).__name__)
-        elif (trial := attempt(self.f, x)) is None:
-            raise Enough(Status.FAILED, None)
-        else:
-            point = trial
-        self.evaluations += 1
-        both = (*method.constraints, *method.equalities)
-        found = Evaluated(np.array(z, dtype=float), point, self._constrained(both, point) if both else None)
+        found = self._evaluated(np.array(z, dtype=float))
         self.latest.append(found)
         return found
 
-    def _constrained(self, constraints: Sequence[Constraint], point: Point) -> Excess:
-        """The constraints at the point; raises NonFinite at the start, Enough later."""
+    def _asked(self) -> None:
+        """Count a request; raises Enough where there were too many without a new iterate."""
+        self.requests += 1
+        if self.requests > PATIENCE:
+            raise Enough(Status.STUCK, None)
+
+    def _evaluated(self, z: Array) -> Evaluated:
+        """f and the constraints at another z."""
+        if (point := attempt(self.f, self.method.bounds.clip(self.root.to_x(z)))) is None:
+            raise Enough(Status.FAILED, None)
+        self.evaluations += 1
+        return Evaluated(z, point, self._constrained(point) if self.number else None)
+
+    def _constrained(self, point: Point) -> Excess:
+        """The constraints at the point; raises Enough where they cannot be evaluated."""
         try:
-            found = excess(constraints, point)
+            parts = told((*self.method.constraints, *self.method.equalities), point)
+            found = scaled(parts, self.beginning.found.scales)
             if not np.isfinite(found.values).all():
                 raise NonFinite(f"{type(self.method).__name__}: a constraint is not finite: {found.values}")
         except SolveError as error:
-            if self.state is None:
-                raise
             raise Enough(Status.FAILED, error) from error
         return found
 
     def value(self, z: Array) -> float:
-        """f."""
-        return float(self.at(z).point.value)
+        """f, scaled."""
+        return self.scale * float(self.at(z).point.value)
 
     def gradient(self, z: Array) -> Array:
-        """df/dz, (m,)."""
-        return self.guarded(lambda: self.root.pull(gradient_of(self.at(z).point)))
+        """df/dz, scaled, (m,)."""
+        return self.guarded(lambda: self.scale * self.root.pull(gradient_of(self.at(z).point)))
+
+    def product(self, z: Array, v: Array) -> Array:
+        """(d²f/dz²) v, scaled, (m,)."""
+        x_dot = self.root.to_x(np.asarray(v, dtype=float))
+        return self.guarded(lambda: self.scale * self.root.pull(self.at(z).point.hvp(x_dot)))
 
     def guarded(self, derivative: Callable[[], Array]) -> Array:
         """A derivative; raises Enough where a solve for it fails, or it is not finite."""
@@ -164,6 +190,7 @@ class Run:
         pass for convergence.
         """
         if self.accepted is not None and np.array_equal(self.accepted, z):
+            self._asked()
             return
         found = self.at(z)
         before = self.state
@@ -213,23 +240,35 @@ class Run:
         multipliers, slope = np.zeros(0), g
         if found.excess is not None:
             finite(found.excess.gradients)
-            multipliers, slope = lagrangian(g, found.excess, count, x, method.bounds, method.inner)
-        # P(x − M⁻¹∇L) − x, in M's norm the dual one of ∇L: interior points approach bounds and never stand at them. Not
-        # by the difference of designs, in which small steps would vanish.
-        step = np.clip(-method.inner.direction(slope), method.bounds.lower - x, method.bounds.upper - x)
+            sizes = self.beginning.found.sizes
+            multipliers, slope = lagrangian(g, found.excess, count, x, method.bounds, method.inner, sizes)
+        # P(x − t M⁻¹∇L) − x over t, in M's norm the dual one of ∇L: interior points approach bounds and never stand at
+        # them. With t the steps are no longer than the design, whatever its unit, and that of f. Not by the difference
+        # of designs, in which small steps would vanish.
+        t = self.scale * self.beginning.found.length**2
+        d, lower, upper = method.inner.direction(slope), method.bounds.lower - x, method.bounds.upper - x
         return State(
             iteration=0 if before is None else before.iteration + 1,
             x=x,
             value=float(point.value),
             gradient=g,
-            stationarity=max(method.inner.norm(step), violation),
-            projected=method.inner.largest(np.abs(step)),
+            stationarity=max(
+                method.inner.norm(np.clip(-t * d, lower, upper)) / t, self._left(multipliers, values, violation)
+            ),
+            projected=method.inner.largest(np.abs(np.clip(-d, lower, upper))),
             change=np.inf if before is None else method.inner.largest(np.abs(x - before.x)),
             constraints=values,
             multipliers=multipliers,
             violation=violation,
+            scales=self.beginning.found.scales,
+            scale=self.scale,
             evaluations=self.evaluations,
         )
+
+    def _left(self, multipliers: Array, values: Array, violation: float) -> float:
+        """What |λ c| and the violation leave of f, over the length of the design: a slope, as ∇L is."""
+        others = max(self.scale * float(np.abs(multipliers * values).max(initial=0.0)), violation)
+        return others / (self.scale * self.beginning.found.length)
 
     def result(self) -> Result:
         """Accept the start, then run the method; what a package calls success counts only where our measures agree."""

@@ -9,11 +9,14 @@ import scipy.optimize
 from scipy.sparse.linalg import LinearOperator
 
 from ..arrays import Array
-from ..optimize import Box, Constraint, Euclidean, InnerProduct
+from ..optimize import Box, Constraint, Euclidean, InnerProduct, LinearConstraint
 from .run import Run
 
 ENDLESS = 10**9
 """Iterations and evaluations: `Stopping` counts them."""
+
+LEAST = 1e-100
+"""A measure of optimality below which trust-constr ends by itself: of a barrier that is still there, so only zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,10 @@ class LBFGSB:
 
 @dataclass(frozen=True, eq=False)
 class TrustConstr:
-    """trust-constr of SciPy. hessian: whether points of f have Hessian products; curvature of constraints by BFGS.
+    """trust-constr of SciPy. hessian: whether points of f have Hessian products.
+
+    A `LinearConstraint` is linear for SciPy, too. The curvature of f, and of other constraints, is that of BFGS, and
+    zero until a gradient changes.
 
     Byrd, Hribar & Nocedal (1999), SIAM J. Optim. 9, 877.
     """
@@ -60,16 +66,13 @@ class TrustConstr:
         """From `run.start`; whether SciPy claims success."""
         if len(self.equalities) > run.start.size:
             raise ValueError(f"TrustConstr: got {len(self.equalities)} equalities of {run.start.size} variables")
-        lower = [-np.inf] * len(self.constraints) + [0.0] * len(self.equalities)
-        curvature = scipy.optimize.BFGS()
-        both = scipy.optimize.NonlinearConstraint(run.excesses, lower, 0.0, jac=run.slopes, hess=curvature)
-        options = {"maxiter": ENDLESS, "gtol": 1e-14, "xtol": 1e-14, "barrier_tol": 1e-14}
-        second = {"hessp": _product(run)} if self.hessian else {"hess": scipy.optimize.BFGS()}
+        options = {"maxiter": ENDLESS, "gtol": LEAST, "xtol": 1e-14, "barrier_tol": 1e-14}
+        second = {"hessp": run.product} if self.hessian else {"hess": _Curvature()}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            # What is linear has no curvature: its approximation is zero from the start, and stays so.
+            # What is linear has no curvature: its approximation is zero at the start, and stays so.
             warnings.filterwarnings("ignore", message="delta_grad == 0.0")
             warnings.filterwarnings("ignore", message="Singular Jacobian matrix")  # It goes on by other factors.
-            return _minimized(run, "trust-constr", second, options, (both,) if lower else ())
+            return _minimized(run, "trust-constr", second, options, _split(run))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +118,10 @@ class LeastSquares:
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""
         lower, upper = run.box
-        some = _Free(run.start, lower < upper)
+        some, root = _Free(run.start, lower < upper), np.sqrt(run.scale)
         with np.errstate(all="ignore"):  # It finds out by itself what has become infinite.
             found = scipy.optimize.least_squares(
-                lambda y: np.asarray(run.at(some.all(y)).point.residual),
+                lambda y: root * np.asarray(run.at(some.all(y)).point.residual),
                 run.start[some.free],
                 jac=_jacobian(run, some, self.dense),
                 bounds=(lower[some.free], upper[some.free]),
@@ -156,11 +159,11 @@ class _Free:
 
 def _jacobian(run: Run, some: _Free, dense: bool) -> Callable[[Array], Array | LinearOperator]:
     def operator(y: Array) -> LinearOperator:
-        point, root = run.at(some.all(y)).point, run.root
+        point, root, unit = run.at(some.all(y)).point, run.root, np.sqrt(run.scale)
         return LinearOperator(
             (point.residual.size, np.size(y)),
-            matvec=lambda v: run.guarded(lambda: point.jvp_residual(root.to_x(some.change(v)))),
-            rmatvec=lambda w: run.guarded(lambda: root.pull(point.vjp_residual(np.ravel(w))))[some.free],
+            matvec=lambda v: run.guarded(lambda: unit * point.jvp_residual(root.to_x(some.change(v)))),
+            rmatvec=lambda w: run.guarded(lambda: unit * root.pull(point.vjp_residual(np.ravel(w))))[some.free],
             dtype=float,
         )
 
@@ -201,6 +204,34 @@ def _callback(run: Run, variables: Callable[[Array], Array]) -> Callable[..., No
     return accepted
 
 
-def _product(run: Run) -> Callable[[Array, Array], Array]:
-    """(d²f/dz²) v."""
-    return lambda z, v: run.root.pull(run.at(z).point.hvp(run.root.to_x(np.asarray(v, dtype=float))))
+class _Curvature(scipy.optimize.BFGS):  # type: ignore[misc]
+    """BFGS from zero on: what has no curvature keeps none. SciPy's own begins with the identity."""
+
+    def dot(self, p: Array) -> Array:
+        """H p, (m,)."""
+        return np.zeros_like(p) if self.first_iteration else super().dot(p)
+
+    def get_matrix(self) -> Array:
+        """H, (m, m)."""
+        H = super().get_matrix()
+        return np.zeros_like(H) if self.first_iteration else H
+
+
+def _split(run: Run) -> list[object]:
+    """The constraints for trust-constr: those that are linear as such, the others with a curvature to be learned."""
+    both = (*run.method.constraints, *run.method.equalities)
+    lower = np.where(np.arange(len(both)) < len(run.method.constraints), -np.inf, 0.0)
+    linear = np.array([isinstance(each, LinearConstraint) for each in both], dtype=bool)
+    found: list[object] = []
+    if linear.any():
+        # (wᵀx − bound)/scale, without its constant.
+        bounds = np.array([each.bound for each in both], dtype=float)[linear] / run.beginning.found.scales[linear]
+        rows = run.slopes(run.start)[linear]
+        found.append(scipy.optimize.LinearConstraint(rows, lower[linear] + bounds, bounds))
+    if not linear.all():
+        some = ~linear
+        curved = scipy.optimize.NonlinearConstraint(
+            lambda z: run.excesses(z)[some], lower[some], 0.0, jac=lambda z: run.slopes(z)[some], hess=_Curvature()
+        )
+        found.append(curved)
+    return found

@@ -7,8 +7,13 @@ import numpy as np
 from ..arrays import Array
 from ..factor.errors import NonFinite, SolveError
 from ..optimize import Status
-from ..optimize.constraints import Excess
+from ..optimize.excess import Excess
+from ..optimize.roots import Root
+from ..optimize.scaling import Scaling
 from ..reduced import Point
+
+LEAST = 1e-290
+"""A slope below this is zero: its scale would overflow."""
 
 
 class Enough(Exception):
@@ -26,6 +31,42 @@ class Evaluated:
     z: Array
     point: Point
     excess: Excess | None
+
+
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """What the start of a run tells: the scales of constraints and design, f, and ‖∇f‖ in the dual norm."""
+
+    found: Scaling
+    value: float
+    steepness: float
+
+    @property
+    def scale(self) -> float:
+        """What f is multiplied by: then it has a slope of 1 in designs of a length of 1, or is 1 where it is flat."""
+        slope = self.steepness * self.found.length
+        size = slope if LEAST < slope < np.inf else abs(self.value)
+        return 1.0 / size if LEAST < size < np.inf else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Lengthened:
+    """z = Rᵀ x / length. root: R."""
+
+    root: Root
+    length: float
+
+    def to_x(self, z: Array) -> Array:
+        """R⁻ᵀ z · length: the design, (m,)."""
+        return self.root.to_x(z) * self.length
+
+    def to_z(self, x: Array) -> Array:
+        """Rᵀ x / length, (m,)."""
+        return self.root.to_z(x) / self.length
+
+    def pull(self, g: Array) -> Array:
+        """length · R⁻¹ g: the derivative in z of a derivative in x, (m,)."""
+        return self.root.pull(g) * self.length
 
 
 def finite(slopes: Array) -> Array:

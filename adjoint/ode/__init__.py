@@ -3,6 +3,7 @@
 from .control import Control
 from .errors import (
     AbsoluteToleranceWarning,
+    CoincidentBreaks,
     InconsistentStart,
     NonFiniteField,
     StageFailure,
@@ -27,6 +28,7 @@ __all__ = [
     "TRBDF2",
     "AbsoluteToleranceWarning",
     "BackwardEuler",
+    "CoincidentBreaks",
     "Control",
     "CrankNicolson",
     "Field",

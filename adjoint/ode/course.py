@@ -11,6 +11,10 @@ from .algebra import Inverse
 from .knots import Interval
 from .tableau import Tableau
 
+REFUSED, GROWTH, AFTER = 2, 500.0, 10
+"""Steps refused at a jump of f at least, by how much steps grow behind it, and within how many. Measured on jumps and
+kinks by six methods: growth by 1e3 to 2e6; on pulses, oscillators and stiff kinetics: by at most 7."""
+
 
 @dataclass(eq=False)
 class Course:
@@ -21,7 +25,7 @@ class Course:
     iterations: corrections of each stage. landings: times that steps end on exactly,
     ascending, t₀ first and t_f last; landed: the number of steps before each of them. knots: the number of steps before
     each time at which f may jump. restarts: of steps that begin there with more than u, whether algebraic unknowns were
-    solved for.
+    solved for. refused: how many steps were refused before each one was accepted.
     """
 
     t: list[float] = field(default_factory=list)
@@ -39,6 +43,7 @@ class Course:
     final: list[float] = field(default_factory=list)
     knots: set[int] = field(default_factory=set)
     restarts: dict[int, bool] = field(default_factory=dict)
+    refused: list[int] = field(default_factory=list)
 
     @property
     def steps(self) -> int:
@@ -80,6 +85,23 @@ class Course:
                 h_dot[k] = eta * (landings_dot[i + 1] - landings_dot[i])
         return t_dot, h_dot
 
+    def jumps(self) -> list[tuple[float, float]]:
+        """The steps in which f is likely to jump or to kink, as (begin, end); neighbouring ones are one.
+
+        Where steps are refused again and again, and those accepted grow a thousandfold right behind: of a fast but
+        smooth change they do not.
+        """
+        found: list[tuple[float, float]] = []
+        last = -AFTER
+        for k, refused in enumerate(self.refused):
+            if k == 0 or refused < REFUSED or k in self.knots:
+                continue
+            if max(self.h[k : k + AFTER]) >= GROWTH * self.h[k]:
+                begin = found.pop()[0] if found and k - last < AFTER else self.t[k]
+                found.append((begin, self.interval(k).end))
+                last = k
+        return found
+
     def moved(self, landings: Sequence[float]) -> "Course":
         """The same steps in the same proportions between other landings."""
         t, h, first_times, final = list(self.t), list(self.h), list(self.first), list(self.final)
@@ -99,7 +121,7 @@ class Course:
             *(self.tableau, self.base, self.base_t, self.base_hg, self.iterations, self.error),
             list(landings),
             self.landed,
-            *(self.rejected, first_times, final, self.knots, self.restarts),
+            *(self.rejected, first_times, final, self.knots, self.restarts, self.refused),
         )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..recurrence.storage import Usage
+from .course import Course
 from .findings import Findings
 from .methods import Method
 from .sweeps import Sweeps
@@ -16,7 +17,8 @@ class OdeEvidence:
     factorizations: of M − hγ ∂f/∂u, of coupled stages sets of all that one step takes; corrections: of Newton's method,
     over all stages, of coupled ones those of all at once; repeated: steps that reverse
     sweeps took once more to get from a checkpoint to a state; storage: what was kept of the forward sweep. notes: what
-    the last reverse sweep found, in words: components that matter to J below their atol, a gradient of zeros.
+    the integration and the last reverse sweep found, in words: jumps of f that no step ends on, components that matter
+    to J below their atol, parameters without influence, a gradient of zeros.
     """
 
     method: str
@@ -52,13 +54,37 @@ def evidence_of(method: Method, sweeps: Sweeps) -> OdeEvidence:
         tally.corrections,
         store.executed,
         store.used,
-        notes_of(sweeps.findings),
+        notes_of(sweeps.findings, course),
     )
 
 
-def notes_of(findings: Findings) -> tuple[str, ...]:
-    """What reverse sweeps have found, in words."""
+SHOWN = 5
+"""Parameters, or times, that a note names."""
+
+
+def notes_of(findings: Findings, course: Course) -> tuple[str, ...]:
+    """What the integration and reverse sweeps have found, in words."""
     notes = [str(hidden) for hidden in findings.hidden]
+    jumps = course.jumps()
+    if jumps:
+        places = _listed([f"t = {end:.6g}" for _, end in jumps])
+        notes.append(
+            f"f seems to jump or to kink at {places}: steps were refused there again and again. Name the times in "
+            "breaks=; steps get longer then, and derivatives with respect to times are wrong without it"
+        )
+    if findings.unused:
+        names = _listed([f"p[{k}]" for k in findings.unused])
+        notes.append(
+            f"the last gradient is exactly zero for {names}: in no step did f depend on it, as far as J sees f. A "
+            "parameter that only appears in comparisons, such as a switching time, has its derivative by breaks= that "
+            "depend on p"
+        )
+    if findings.infinite:
+        times = _listed([f"t = {t:.10g}" for t in findings.infinite])
+        notes.append(
+            f"the rate of f with respect to t is infinite at {times}. No stage lies there: derivatives with respect to "
+            "times are those of the steps taken, which need not be those of the solution"
+        )
     if findings.unaffected:
         notes.append(
             "the last gradient is exactly zero for all parameters: no step saw an effect of p on J. If p acts within a "
@@ -66,3 +92,8 @@ def notes_of(findings: Findings) -> tuple[str, ...]:
             "or give Control(max_step=...)"
         )
     return tuple(notes)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" ({len(names)} such)" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -43,11 +43,14 @@ class Findings:
     """Remembers, for the evidence, what the last reverse sweep found.
 
     hidden: components that matter where they are below their atol. unaffected: whether the gradient was exactly zero
-    for all parameters.
+    for all parameters; unused: the parameters whose derivative was exactly zero in every step, where others' was not.
+    infinite: times of knots where ∂f/∂t is infinite, although no stage lies there.
     """
 
     hidden: tuple[Hidden, ...] = ()
     unaffected: bool = False
+    unused: tuple[int, ...] = ()
+    infinite: tuple[float, ...] = ()
 
 
 @dataclass(eq=False)

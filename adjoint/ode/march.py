@@ -167,6 +167,7 @@ class March:
         if not np.isfinite(Y[-1]).all():
             raise failure(NonFiniteField, "The solution is no longer finite on the given grid.", t, self.course.steps)
         self._accept(step, stages, Y, float("nan"), None)
+        self.course.refused.append(0)
 
     def _controlled(self, pace: Pace) -> None:
         t, h, end = pace.t, pace.h, pace.end
@@ -196,6 +197,7 @@ class March:
             pace.reject(pace.shortened(error))
             return
         self._accept(step, stages, Y, error, rates)
+        self.course.refused.append(pace.rejections)
         pace.accept(error)
 
     def _unsolved(self, pace: Pace, t: float, h: float) -> None:

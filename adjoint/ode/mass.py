@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sparse
@@ -12,8 +13,11 @@ from ..matrices import Constant
 from ..residual import Matrix
 from .algebra import SMALL
 
+Mass: TypeAlias = SparseMatrix | Array | Matrix | None
+"""What a user may give as M: a matrix, or M(p); None for the identity."""
 
-def as_mass(mass: SparseMatrix | Array | Matrix | None) -> Matrix | None:
+
+def as_mass(mass: Mass) -> Matrix | None:
     """What the user gave as M, as a Matrix M(p); raises TypeError, ValueError, NonFinite."""
     if mass is None:
         return None

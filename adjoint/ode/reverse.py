@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Array, Trans
+from ..factor import NonFinite
 from .algebra import Inverse, times
 from .beginning import parameter_cotangents
 from .coupled import stage_matrix
@@ -74,6 +75,17 @@ class Step:
     def scale(self) -> Array:
         """The sizes of the unknowns, in which solves are refined, (n,)."""
         return self.system.atol + self.system.rtol * np.abs(self.u)
+
+    def begins_unseen(self) -> bool:
+        """Whether ∂f/∂t is infinite where the step begins, and no stage lies there."""
+        if self.tableau.continues:
+            return False
+        sizes, t = np.abs(self.K).max(axis=0), self.interval.first
+        try:
+            rate_at(lambda t: self.system.time_derivative(t, self.u), t, self.h, sizes, "f")
+        except NonFinite:
+            return True
+        return False
 
     def solved(self, A: StageMatrix, b: Array, trans: Trans) -> Array:
         """w with A w = b, or Aᴴ w = b, for one stage or all; by factors of its own if small."""

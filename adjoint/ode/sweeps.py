@@ -44,7 +44,7 @@ class Share:
 
     k: its number. state: the u where it begins, (n,). u, K1: ∂J/∂(u, K₁) where it begins, (n, j). p: (m, j), its share
     of ∂J/∂p. t, h: (j,). observed: [(place, (j,))], ∂J/∂(times observed inside of it,
-    or where it ends).
+    or where it ends). infinite: [t] if ∂f/∂t is infinite where it begins, and no stage lies there.
     """
 
     k: int
@@ -55,6 +55,7 @@ class Share:
     t: Array
     h: Array
     observed: list[tuple[int, Array]]
+    infinite: list[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,13 +193,14 @@ class Sweeps:
             if timed:
                 slope = step.K[step.tableau.last]
                 observed += [(place, inner(u_bar[place], slope)) for place in landed.get(k + 1, [])]
+            infinite = [step.interval.t] if timed and k in self.course.knots and step.begins_unseen() else []
             # Values of stages do not depend on the algebraic unknowns before them: only K₁ and dense output do.
             if restart is not None and (restart.derived or found):
                 bars = self._near(restart, k, record).pull(back.u, back.k, step.h if timed else None)
                 back = replace(back, u=bars.u0, k=np.zeros_like(back.k), p=back.p + bars.p, t=back.t + bars.t)
             lam, kappa = back.u, back.k
             self.notify("reverse", k, self.course.t[k])
-            yield Share(k, state[0], lam, kappa, back.p, back.t, back.h, observed)
+            yield Share(k, state[0], lam, kappa, back.p, back.t, back.h, observed, infinite)
         self._latest.clear()
 
     def taken_backward(self) -> Iterator[tuple[int, Array, Array]]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import Array, dot
-from .augmented import Augmented, Measured, Penalized, measured
+from .augmented import Augmented, Measured, Penalized, finite, measured, scaled
 from .bounds import Box
 from .constraints import Constraint
 from .evaluation import first_point, gradient_of
+from .excess import told
 from .inner import InnerProduct
 from .nested import packed, unpacked
+from .scaling import scaling
 from .settings import has, named, require_constraints
 from .state import Algorithm, Function, State
 from .state_constraints import StateConstraints
@@ -33,7 +35,7 @@ VIOLATED = 1e-6
 """Constraints violated by more, relative to their scale, after that, are infeasible."""
 
 LARGEST = 1e20
-"""Multipliers stay within ±this: the safeguard of the convergence proof."""
+"""Multipliers stay within ±this, times the first penalty: the safeguard of the convergence proof."""
 
 RESTARTS = 12
 """Subproblems begun at one design before an inner algorithm that cannot move is believed."""
@@ -44,25 +46,26 @@ class _Subproblem:
     """What the augmented function of now depends on, and when it will be solved.
 
     first: the penalty at the start of the run; measure: violation and complementarity after the last subproblem;
-    target: the inner stationarity to be reached.
+    target: the inner stationarity to be reached; length: of the design at the start, see `Scaling`.
     """
 
     penalized: Penalized
     first: float
     measure: float
     target: float
+    length: float
 
     @classmethod
     def of(cls, state: State) -> "_Subproblem":
         """The one that a state remembers."""
         memory = state.memory
         penalized = Penalized(memory["multipliers"], memory["penalty"].item(), memory["equal"])
-        return cls(penalized, memory["first"].item(), memory["measure"].item(), memory["target"].item())
+        return cls(penalized, *(memory[name].item() for name in ("first", "measure", "target", "length")))
 
     @property
     def remembered(self) -> dict[str, Array]:
         """For a state's memory."""
-        numbers = {"first": self.first, "measure": self.measure, "target": self.target}
+        numbers = {"first": self.first, "measure": self.measure, "target": self.target, "length": self.length}
         penalized = {"multipliers": self.penalized.multipliers, "equal": self.penalized.equal}
         return (
             penalized
@@ -80,21 +83,23 @@ class _Subproblem:
 class AugmentedLagrangian:
     """min f + Σ (w² − λ²)/2ρ step by step, w = max(0, λ + ρc) or λ + ρh; when solved, λ ← w.
 
-    For c ≤ bound and h = bound, scaled by their bounds as by `excess`. Each iteration is one of the inner algorithm on
-    this function. Where its stationarity has fallen to a hundredth, or after `iterations`, λ becomes w, and ρ grows by
-    `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter; then the inner algorithm begins anew, without what
-    it remembered. A gradient of the augmented function is one transposed solve for f and all constraints of the
-    state, however many. The gradient of f itself, for the state, is another one at accepted designs; it is free where
-    that of the objective is, as of compliances and of volumes.
+    For c ≤ bound and h = bound, scaled by what they vary by, see `State.scales`. Each iteration is one of the inner
+    algorithm on this function. Where its stationarity has fallen to a hundredth, or after `iterations`, λ becomes
+    w, and ρ grows by `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter; then the inner algorithm
+    begins anew, without what it remembered. A gradient of the augmented function is one transposed solve for f and
+    all constraints of the state, however many. The gradient of f itself, for the state, is another one at accepted
+    designs; it is free where that of the objective is, as of compliances and of volumes.
 
-    algorithm: the inner one, takes f as any other, and keeps the bounds; Lbfgs is recommended. constraints: c;
-    equalities: h. penalty: the first ρ, None for one with which the violation at the start costs about |f|, at most
-    10 |f|. growth: of ρ. iterations: of the inner algorithm for one subproblem, at most.
+    algorithm: the inner one, takes f as any other, and keeps the bounds; Lbfgs is recommended. NewtonCg asks f and all
+    constraints for Hessian–vector products; TypeError where one has none. constraints: c; equalities: h. penalty:
+    the first ρ, None for one with which the violation at the start costs about |f|, at most 10 |f|. growth: of ρ.
+    iterations: of the inner algorithm for one subproblem, at most.
 
     State: value and gradient are those of f; multipliers the first-order estimates; stationarity the larger of the
-    inner algorithm's measure of ∇f + Σ λ∇c and of max|λc|; `rejected` and `step` are the inner algorithm's. Ends as
-    INFEASIBLE where ρ has grown by 10¹⁰ in vain, as STUCK if the constraints are met to 10⁻⁶ then: they have no
-    multipliers. Raises ValueError without constraints, and for settings out of range.
+    inner algorithm's measure of ∇f + Σ λ∇c and of max|λc| over the length of the design at the start; `rejected`
+    and `step` are the inner algorithm's. Ends as INFEASIBLE where ρ has grown by 10¹⁰ in vain, as STUCK if the
+    constraints are met to 10⁻⁶ then: they have no multipliers. Raises ValueError without constraints, and for
+    settings out of range.
 
     Birgin & Martínez (2014), Practical Augmented Lagrangian Methods for Constrained Optimization, alg. 4.1; Nocedal &
     Wright (2006), section 17.4.
@@ -146,23 +151,29 @@ class AugmentedLagrangian:
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, the gradients of f and of the augmented function."""
         point = first_point(f, x, self.bounds, "AugmentedLagrangian")
-        at = measured(self._all, point)
+        parts = finite(told(self._all, point))
+        found = scaling(f, self._all, point, parts, self.bounds, self.inner)
+        at = scaled(parts, point, found.scales)
         equal = self._equal(at)
-        rho = self.penalty or _first_penalty(at, equal, self.inner)
-        unsolved = _Subproblem(Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf)
+        rho = self.penalty or _first_penalty(at, equal, self.inner, found.sizes)
+        unsolved = _Subproblem(Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf, found.length)
         subproblem, inner = self._begun(f, at, unsolved)
-        return _state(at, subproblem.penalized, inner, subproblem.remembered | packed(inner), 0, 1)
+        return _state(at, subproblem, inner, subproblem.remembered | packed(inner), 0, 1 + found.evaluations)
 
     def advance(self, f: Function, state: State) -> State:
         """One iteration of the inner algorithm; then new multipliers, if the subproblem is solved."""
         subproblem, inner = _Subproblem.of(state), unpacked(state.memory, state.x, None)
+        if state.point is not None:  # Of an inner algorithm that wants more than the gradient there.
+            known = measured(self._all, state.point, state.scales)
+            around = Augmented(f, self._all, state.scales, subproblem.penalized, []).around(known)
+            inner = replace(inner, point=around)
         evaluations, stopped = state.evaluations, state
         for _ in range(RESTARTS):
             if subproblem.hopeless:
                 # Nearly met, they have no multipliers: their gradients vanish, or depend on each other.
                 infeasible = state.violation > VIOLATED
                 return replace(stopped, ending=Status.INFEASIBLE if infeasible else Status.STUCK)
-            augmented = Augmented(f, self._all, subproblem.penalized, [])
+            augmented = Augmented(f, self._all, state.scales, subproblem.penalized, [])
             after = self.algorithm.advance(augmented, inner)
             evaluations += after.evaluations - inner.evaluations
             if after.ending is None:
@@ -182,12 +193,12 @@ class AugmentedLagrangian:
         self, f: Function, iteration: int, subproblem: _Subproblem, after: State, augmented: Augmented, evaluations: int
     ) -> State:
         """The state after an inner iteration, of the next subproblem if this one is solved."""
-        at, penalized = augmented.accepted(after.x), subproblem.penalized
+        at, solved = augmented.accepted(after.x), subproblem
         beginning = after
         if after.stationarity <= subproblem.target or after.iteration >= self.iterations:
             subproblem, beginning = self._begun(f, at, self._updated(subproblem, at))
         memory = subproblem.remembered | packed(beginning)
-        return _state(at, penalized, after, memory, iteration, evaluations)
+        return _state(at, solved, after, memory, iteration, evaluations)
 
     def _equal(self, at: Measured) -> Array:
         """Which of the constraints are equalities, (k,)."""
@@ -196,7 +207,7 @@ class AugmentedLagrangian:
 
     def _begun(self, f: Function, at: Measured, subproblem: _Subproblem) -> tuple[_Subproblem, State]:
         """The inner algorithm at the start of a subproblem, where f is known."""
-        augmented = Augmented(f, self._all, subproblem.penalized, [])
+        augmented = Augmented(f, self._all, at.scales, subproblem.penalized, [])
         inner = self.algorithm.start(lambda _: augmented.around(at), at.point.x)
         return replace(subproblem, target=min(SOLVED * inner.stationarity, subproblem.target)), inner
 
@@ -205,26 +216,28 @@ class AugmentedLagrangian:
         old = subproblem.penalized
         measure = old.measure(at.values)
         grows = measure > max(DECREASE * subproblem.measure, MET)
-        lam = np.clip(old.weights(at.values), -LARGEST, LARGEST)
+        most = LARGEST * subproblem.first
+        lam = np.clip(old.weights(at.values), -most, most)
         penalty = old.penalty * (self.growth if grows else 1.0)
         return replace(subproblem, penalized=Penalized(lam, penalty, old.equal), measure=measure)
 
 
-def _first_penalty(at: Measured, equal: Array, inner: InnerProduct) -> float:
+def _first_penalty(at: Measured, equal: Array, inner: InnerProduct, sizes: Array) -> float:
     """ρ = 2 |f| / ‖c₊‖², between 10⁻⁶ |f| and 10 |f|: the violation then costs |f|.
 
-    |f| is at least max|x_i ∂f/∂x_i|, for f may be zero by chance.
+    |f| is at least max|x_i ∂f/∂x_i|, for f may be zero by chance; sizes: in the place of x where that is zero.
     """
     violated = np.where(equal, at.values, np.maximum(at.values, 0.0))
     g = gradient_of(at.point)
-    size = max(abs(at.point.value), inner.largest(np.abs(at.point.x * g))) or inner.largest(np.abs(g)) or 1.0
+    size = max(abs(at.point.value), inner.largest(np.abs(at.point.x * g))) or inner.largest(sizes * np.abs(g)) or 1.0
     return size * float(np.clip(2.0 / max(dot(violated, violated), 1e-60), 1e-6, 10.0))
 
 
 def _state(
-    at: Measured, penalized: Penalized, inner: State, memory: dict[str, Array], iteration: int, evaluations: int
+    at: Measured, subproblem: _Subproblem, inner: State, memory: dict[str, Array], iteration: int, evaluations: int
 ) -> State:
-    """The state of f, where the inner algorithm stands at `inner`."""
+    """The state of f, where the inner algorithm stands at `inner`, with the subproblem that it works on."""
+    penalized = subproblem.penalized
     multipliers = penalized.weights(at.values)
     violations = np.where(penalized.equal, np.abs(at.values), at.values)
     return replace(
@@ -232,11 +245,12 @@ def _state(
         iteration=iteration,
         value=at.point.value,
         gradient=gradient_of(at.point),
-        stationarity=max(inner.stationarity, float(np.abs(multipliers * at.values).max())),
+        stationarity=max(inner.stationarity, float(np.abs(multipliers * at.values).max()) / subproblem.length),
         constraints=at.values,
+        scales=at.scales,
         multipliers=multipliers,
         violation=float(violations.max(initial=0.0)),
         evaluations=evaluations,
         memory=memory,
-        point=None,
+        point=None if inner.point is None else at.point,
     )

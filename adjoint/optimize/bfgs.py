@@ -30,7 +30,8 @@ class Bfgs:
     arc if a full step meets one.
 
     inner: ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal (ValueError). search: the line search. first_step: α of the
-    first trial along −M⁻¹ g; None for one that changes x by half its largest entry, by 0.5 if x is zero.
+    first trial along −M⁻¹ g; None for one that changes x by half its largest entry; if x is zero half of what f and
+    the bounds tell of its size, 0.5 without bounds.
 
     Raises SingularMatrix if a kink of f has driven the steps, and Z with them, to zero.
 
@@ -75,15 +76,18 @@ class Bfgs:
         return self._setting.state(step.point, state, step, product.with_pair(s, y, self.inner).arrays)
 
     def _step(self, f: Function, state: State, product: "Product") -> Step:
-        d = self._direction(state.x, state.gradient, product)
+        d = self._direction(state, product)
         return self._setting.searched(f, state, d, 1.0 if product.pairs else self._setting.first_trial(state, d))
 
-    def _direction(self, x: Array, g: Array, product: "Product") -> Array:
+    def _direction(self, state: State, product: "Product") -> Array:
         """−H g; with bounds, of the free variables, and the way to their bounds of the others."""
+        x, g = state.x, state.gradient
         if self.bounds.everywhere:
             return -product.times(g, self.inner)
-        free, to = self._setting.free(x, g, float(product.gamma))
-        return np.where(free, -product.reduced_times(g, free, self.inner), to - x)
+        # Without pairs H is M⁻¹, of another unit than the design: it gets the length of a first trial.
+        unit = 1.0 if product.pairs else self._setting.first_trial(state, self.inner.direction(g))
+        free, to = self._setting.free(x, g, unit * float(product.gamma))
+        return np.where(free, -unit * product.reduced_times(g, free, self.inner), to - x)
 
     def _first(self, m: int) -> "Product":
         """M⁻¹ = Z Zᵀ, by Cholesky."""

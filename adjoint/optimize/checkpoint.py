@@ -14,10 +14,10 @@ from .archive import CheckpointError
 from .state import State
 from .stopping import Progress, Status
 
-VERSION = 1
+VERSION = 2
 INTEGERS = ("iteration", "evaluations", "stage", "left")
 NUMBERS = ("value", "stationarity", "projected", "step", "change", "violation", "scale")
-ARRAYS = ("x", "gradient", "constraints", "multipliers", "rejected")
+ARRAYS = ("x", "gradient", "constraints", "multipliers", "scales", "rejected")
 MEMORY = "memory."
 
 
@@ -121,7 +121,7 @@ def _state(arrays: Mapping[str, Array]) -> State:
     if unknown:
         raise ValueError(f"unknown entries {sorted(unknown)}")
     integers, numbers = _shaped(arrays["integers"], (len(INTEGERS),)), _shaped(arrays["numbers"], (len(NUMBERS),))
-    x, gradient, constraints, multipliers, rejected = (_floats(arrays[name]) for name in ARRAYS)
+    x, gradient, constraints, multipliers, scales, rejected = (_floats(arrays[name]) for name in ARRAYS)
     if integers.dtype != np.int64 or not (integers >= 0).all():
         raise ValueError(f"iteration, evaluations, stage, stages left {integers}")
     if gradient.shape != x.shape or not (x.size and np.isfinite(x).all() and np.isfinite(gradient).all()):
@@ -129,7 +129,10 @@ def _state(arrays: Mapping[str, Array]) -> State:
     if not np.isfinite(numbers[0]):
         raise ValueError(f"an objective of {numbers[0]}")
     ending = _string(arrays["ending"])
-    bare = State(0, x, 0.0, gradient, 0.0, 0.0, constraints=constraints, multipliers=multipliers, rejected=rejected)
+    if scales.shape not in ((0,), constraints.shape) or not (np.isfinite(scales).all() and (scales > 0.0).all()):
+        raise ValueError(f"{constraints.size} constraints with the scales {scales}")
+    bare = State(0, x, 0.0, gradient, 0.0, 0.0, constraints=constraints, multipliers=multipliers, scales=scales)
+    bare = replace(bare, rejected=rejected)
     named = dict(zip(INTEGERS, integers.tolist(), strict=True)) | dict(zip(NUMBERS, numbers.tolist(), strict=True))
     return replace(bare, memory=memory, ending=Status[ending] if ending else None, **named)
 

@@ -6,7 +6,7 @@ from ..arrays import dot
 from .bounds import Box
 from .derivative_check import DIFFERENT
 from .inner import InnerProduct
-from .sampling import NOISE, STEPS, Samples, direction, sizes
+from .sampling import NOISE, STEPS, Samples, directions, sizes
 from .state import Function, State
 from .stopping import Progress, Status
 
@@ -50,23 +50,36 @@ def confirmed(status: Status, f: Function, state: State, first: float, bounds: B
     first: f at the start of the run. INCONSISTENT where the slope along a random direction is not g·v; FLAT where f is
     the same to its last bits next to x as at the start; SADDLE where the gradient vanishes, no constraint binds, and f
     is lower nearby. All but for rounding, for as much as its own extrapolation changes the slope, and for what would
-    gain a millionth of what the run has gained. Up to four evaluations of f, or of what the state says its f is by now.
+    gain a millionth of what the run has gained. Up to four evaluations of f, or of what the state says its f is by now;
+    two more where few variables look inconsistent.
     """
-    v = direction(state.x, bounds)
-    samples = Samples.of(state.function or f, state.x, v, bounds)
-    values = samples.values
-    slope, spread = samples.slope(values, state.value)
+    f = state.function or f
+    along = directions(state.x, state.gradient, state.value, bounds)
+    # With few variables one step along each of two directions, for the price of two steps along one.
+    sampled = [Samples.of(f, state.x, v, bounds, STEPS[: 3 - len(along)]) for v in along]
+    values = np.concatenate([samples.values for samples in sampled])
     rounding = 4.0 * float(np.finfo(float).eps) * abs(state.value)
     if state.value == first and np.all(np.abs(values - state.value) <= rounding):
         return Status.FLAT
-    meant = dot(state.gradient, v)
+    meant = [dot(state.gradient, v) for v in along]
     allowed = GAINED * abs(first - state.value) + NOISE * abs(first)
-    if abs(slope - meant) > spread + DIFFERENT * max(abs(slope), abs(meant)) + allowed / STEPS[-1]:
-        return Status.INCONSISTENT
+    for v, samples, slope in zip(along, sampled, meant, strict=True):
+        if not _consistent(samples, state.value, slope, allowed) and (
+            samples.steps.size == STEPS.size
+            or not _consistent(samples.finer(f, state.x, v, bounds), state.value, slope, allowed)
+        ):
+            return Status.INCONSISTENT
     if status is not Status.STATIONARY or _binds(state):
         return status
     lowest = float(np.fmin.reduce(values, initial=np.inf))
-    return Status.SADDLE if lowest < state.value - 4.0 * STEPS[0] * abs(meant) - allowed - rounding else status
+    steepest = max(abs(slope) for slope in meant)
+    return Status.SADDLE if lowest < state.value - 4.0 * STEPS[0] * steepest - allowed - rounding else status
+
+
+def _consistent(samples: Samples, here: float, meant: float, allowed: float) -> bool:
+    """Whether the slope of f is what the gradient means, or nothing is known of it."""
+    slope, spread = samples.slope(samples.values, here)
+    return not abs(slope - meant) > spread + DIFFERENT * max(abs(slope), abs(meant)) + allowed / STEPS[-1]
 
 
 def _binds(state: State) -> bool:

@@ -1,6 +1,5 @@
 """Constraints: c ≤ bound, or c = bound, of the design or of the state."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -14,9 +13,6 @@ from ..reduced import Point
 from .evaluation import require_point
 from .settings import has, named, require_function, require_objective
 from .state import Function
-
-NOTHING = 1e-100
-"""A bound below this is zero, and no scale of its constraint."""
 
 
 class Valued(Protocol):
@@ -73,6 +69,15 @@ class AtDesign:
         """dc/dx, (m,)."""
         return self.constraint.gradient(self.x)
 
+    def hvp(self, v: Array) -> Array:
+        """(d²c/dx²) v, (m,); raises TypeError for a constraint that has no `product`."""
+        if not callable(product := getattr(self.constraint, "product", None)):
+            raise TypeError(
+                f"{type(self.constraint).__name__} has no method product(x, v), the product of its Hessian and v, "
+                "which this algorithm needs"
+            )
+        return np.asarray(product(self.x, v))
+
 
 @dataclass(frozen=True, eq=False)
 class OfDesign:
@@ -120,6 +125,10 @@ class LinearConstraint:
         """w."""
         return self.weights
 
+    def product(self, x: Array, v: Array) -> Array:
+        """Zero, (m,): the Hessian of c times v."""
+        return np.zeros_like(v)
+
     def at(self, point: Point) -> AtDesign:
         """c at the point's design."""
         return AtDesign(self, point.x)
@@ -148,6 +157,15 @@ class DesignConstraint:
     def gradient(self, x: Array) -> Array:
         """(∂φ/∂x)ᵀ w."""
         return self.design.vjp(x, self.weights)
+
+    def product(self, x: Array, v: Array) -> Array:
+        """The Hessian of c times v, (m,); raises TypeError for a φ without second derivatives."""
+        if not callable(second := getattr(self.design, "second", None)):
+            raise TypeError(
+                f"{type(self.design).__name__} has no method second(x, p_bar, x_dot), which a Hessian–vector product "
+                "needs: the derivative of x ↦ vjp(x, p̄) along ẋ, zeros for a linear map"
+            )
+        return np.asarray(second(x, self.weights, v))
 
     def at(self, point: Point) -> AtDesign:
         """c at the point's design."""
@@ -189,35 +207,6 @@ class FunctionConstraint:
     def at(self, point: Point) -> Point:
         """c at the point's design."""
         return require_point(self.function(point.x), "the function of a FunctionConstraint")
-
-
-@dataclass(frozen=True, eq=False)
-class Excess:
-    """(c_i − bound_i) / scale_i at a point, scale_i = |bound_i|, or 1 for a bound of zero; met where ≤ 0."""
-
-    values: Array
-    scales: Array
-    _parts: tuple[Valued, ...]
-
-    @cached_property
-    def gradients(self) -> Array:
-        """(k, m)."""
-        return np.stack([part.gradient / scale for part, scale in zip(self._parts, self.scales, strict=True)])
-
-
-def excess(constraints: Sequence[Constraint], point: Point) -> Excess:
-    """All constraints at a point, in order, those of the state as one block; at least one."""
-    of_state = [c for c in constraints if isinstance(c, StateConstraint)]
-    if of_state:
-        require_solution(point)
-    block = iter(point.of_each([c.objective for c in of_state]) if of_state else ())
-    parts: tuple[Valued, ...] = tuple(
-        next(block) if isinstance(c, StateConstraint) else c.at(point) for c in constraints
-    )
-    bounds = np.array([c.bound for c in constraints], dtype=float)
-    scales = np.where(np.abs(bounds) < NOTHING, 1.0, np.abs(bounds))
-    values = (np.array([part.value for part in parts]) - bounds) / scales
-    return Excess(values, scales, parts)
 
 
 def require_solution(point: Point) -> None:

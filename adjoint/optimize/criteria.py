@@ -134,6 +134,7 @@ class OptimalityCriteria:
             change=float(np.abs(proposal - x).max()),
             constraints=np.array([excess]),
             multipliers=np.array([multiplier * bound]),
+            scales=np.array([bound], dtype=float),
             # The bisection leaves about `width` of it.
             violation=excess if excess > self.width else 0.0,
             rejected=np.full(failures, np.nan),

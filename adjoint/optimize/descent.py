@@ -11,6 +11,7 @@ from .barzilai_borwein import BarzilaiBorwein
 from .bounds import Box
 from .evaluation import first_point, given_up, gradient_of
 from .inner import Euclidean, InnerProduct
+from .scaling import reach
 from .search import Backtracking, Trial
 from .settings import require_geometry, require_kind
 from .state import Function, State
@@ -23,8 +24,9 @@ class SteepestDescent:
     inner: M; P: the projection onto the bounds, a clip, for which M must be diagonal: ValueError if it is not. steps: α
     of the first trial of an iteration; search: shortens it until f is below the largest of its last values, so many as
     `history` says (1: f decreases in every step). first_step: α of the very first trial, None for one that changes x by
-    a tenth of its largest entry (by 0.1 if x is zero). A failed solve at a trial shortens the step; where all fail the
-    state ends with Status.FAILED, where none is good enough with Status.STUCK.
+    a tenth of its largest entry; if x is zero, of what f and the bounds tell of its size, or of 1 without bounds. A
+    failed solve at a trial shortens the step; where all fail the state ends with Status.FAILED, where none is good
+    enough with Status.STUCK.
 
     One evaluation for each trial, one gradient and one M⁻¹ for each iteration. memory: the last values, the next α, the
     recent short steps, and M⁻¹ g. Raises ValueError from `start` for an x outside of the bounds.
@@ -66,7 +68,7 @@ class SteepestDescent:
         g = gradient_of(point)
         d = self.inner.direction(g)
         state = self._at(point, g, d)
-        memory = {"values": np.array([point.value]), "alpha": np.array(self._first_trial(state.x, d))}
+        memory = {"values": np.array([point.value]), "alpha": np.array(self._first_trial(state, d))}
         return replace(state, memory={**memory, "short": np.zeros(0), "direction": d})
 
     def advance(self, f: Function, state: State) -> State:
@@ -112,11 +114,11 @@ class SteepestDescent:
             yy = self.inner.dual_norm(np.where(s == 0.0, 0.0, y)) ** 2
         return self.inner.norm(s) ** 2, sy, yy
 
-    def _first_trial(self, x: Array, d: Array) -> float:
+    def _first_trial(self, state: State, d: Array) -> float:
         if self.first_step is not None:
             return self.first_step
         largest = self.inner.largest(np.abs(d))
-        size = self.inner.largest(np.abs(x)) or 1.0
+        size = reach(state.x, state.value, state.gradient, self.bounds, self.inner)
         return 0.1 * size / largest if largest > 0.0 else 1.0
 
     def _at(self, point: Point, g: Array, d: Array) -> State:

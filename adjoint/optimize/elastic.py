@@ -11,10 +11,12 @@ from ..factor.errors import NonFinite, SolveError
 from ..reduced import Point
 from .approximation import Approximation, Asymptotes, Region
 from .bounds import Box
-from .constraints import Constraint, Excess, excess
+from .constraints import Constraint
 from .dual import DualPoint, Subproblem, maximized
 from .evaluation import attempt, first_point, gradient_of
+from .excess import Excess, excess, scaled, told
 from .inner import InnerProduct
+from .scaling import scaling
 from .settings import require_constraints, require_geometry, require_kind
 from .state import Function, State
 from .stopping import Status
@@ -41,15 +43,22 @@ Curvature = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """f and the constraints at a design."""
+    """f and the constraints at a design. length: of the design at the start; further: evaluations of f besides."""
 
     point: Point
     excess: Excess | None
+    length: float
+    further: int
 
     @property
     def constraints(self) -> Array:
         """(c − bound)/scale, (k,)."""
         return np.zeros(0) if self.excess is None else self.excess.values
+
+    @property
+    def scales(self) -> Array:
+        """(k,)."""
+        return np.zeros(0) if self.excess is None else self.excess.scales
 
     @cached_property
     def slopes(self) -> Array:
@@ -101,19 +110,22 @@ class ElasticProblem:
     def first(self, f: Function, x: Array) -> Evaluated:
         """At the start; raises ValueError for an x outside of the bounds, NonFinite, and what f raises."""
         point = first_point(f, x, self.bounds, self.name)
-        at = Evaluated(point, excess(self.constraints, point) if self.constraints else None)
-        if not np.isfinite(at.constraints).all():
-            raise NonFinite(f"{self.name}: the constraints are {at.constraints} at the start")
-        return at
+        parts = told(self.constraints, point)
+        values = np.array([float(part.values[0]) for part in parts])
+        if not np.isfinite(values).all():
+            raise NonFinite(f"{self.name}: the constraints are {values} at the start")
+        found = scaling(f, self.constraints, point, parts, self.bounds, self.inner)
+        return Evaluated(point, scaled(parts, found.scales) if parts else None, found.length, found.evaluations)
 
-    def attempt(self, f: Function, x: Array) -> Evaluated | None:
-        """At a trial; None where a solve failed, or a value is not finite."""
+    def attempt(self, f: Function, x: Array, state: State) -> Evaluated | None:
+        """At a trial after the state; None where a solve failed, or a value is not finite."""
         if (point := attempt(f, x)) is None:
             return None
         try:
-            at = Evaluated(point, excess(self.constraints, point) if self.constraints else None)
+            found = excess(self.constraints, point, state.scales) if self.constraints else None
         except SolveError:
             return None
+        at = Evaluated(point, found, state.memory["length"].item(), 0)
         return at if np.isfinite(at.constraints).all() else None
 
     @cached_property
@@ -167,18 +179,25 @@ class ElasticProblem:
             constraints=at.constraints,
             multipliers=solved.multipliers / scale,
             violation=float(at.constraints.max(initial=0.0)),
+            scales=at.scales,
             scale=scale,
             rejected=rejected,
-            evaluations=before.evaluations + rejected.size + 1 if before else 1,
-            memory={"proposal": region.design(solved.s), "width": width, "moved": moved, "curvature": rho},
+            evaluations=(before.evaluations + rejected.size if before else at.further) + 1,
+            memory={
+                **{"proposal": region.design(solved.s), "width": width, "moved": moved, "curvature": rho},
+                "length": np.asarray(at.length),
+            },
         )
 
     def optimality(self, at: Evaluated, g: Array, multipliers: Array, scale: float) -> tuple[float, float]:
-        """The KKT residual, of the scaled problem and divided by the scale, and the Lagrangian's projected gradient."""
+        """The KKT residual, and the Lagrangian's projected gradient. scale: of f.
+
+        What the multipliers and the violation leave of f, |λ c| and c, is divided by the length: a slope, as ∇L is.
+        """
         x, c = at.point.x, at.constraints
         lagrangian = g + np.einsum("i,ij->j", multipliers / scale, at.slopes)
         others = max(float(np.abs(multipliers * c).max(initial=0.0)), float(c.max(initial=0.0)))
-        stationarity = max(self.inner.dual_norm(self.bounds.held(x, lagrangian)), others / scale)
+        stationarity = max(self.inner.dual_norm(self.bounds.held(x, lagrangian)), others / (scale * at.length))
         step = self.bounds.clip(x - self.inner.direction(lagrangian)) - x
         return stationarity, self.inner.largest(np.abs(step))
 

@@ -66,7 +66,7 @@ def gradient_of(point: Point) -> Array:
     if not np.isfinite(g).all():
         bad = np.flatnonzero(~np.isfinite(g))
         raise NonFinite(f"the gradient of the objective is {g[bad[0]]} at component {bad[0]} ({bad.size} such)")
-    return g.astype(float, copy=False)
+    return g.astype(float)  # A copy: the states of a run keep it.
 
 
 def given_up(rejected: Array, value: float) -> Status:

@@ -86,7 +86,7 @@ class Gcmma:
         model = Model.of(state, self._problem)
         x, rho = state.memory["proposal"], state.memory["curvature"]
         for _ in range(TRIALS):
-            at = self._problem.attempt(f, x)
+            at = self._problem.attempt(f, x, state)
             gaps = model.gaps(at, x, rho)
             if at is not None and np.all(gaps <= 0.0):
                 return self._state(at, state, tuple(rejected), _eased(rho))

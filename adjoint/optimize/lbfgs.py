@@ -27,8 +27,8 @@ class Lbfgs:
     full step meets one.
 
     memory: pairs kept. inner: ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal (ValueError). search: the line search.
-    first_step: α of the first trial along −M⁻¹ g; None for one that changes x by half its largest entry, by 0.5 if x is
-    zero.
+    first_step: α of the first trial along −M⁻¹ g; None for one that changes x by half its largest entry; if x is
+    zero half of what f and the bounds tell of its size, 0.5 without bounds.
 
     Nocedal & Wright (2006), algorithm 7.5; Liu & Nocedal (1989), Math. Program. 45, 503; bounds: Bertsekas (1982), SIAM
     J. Control Optim. 20, 221, and Kim, Sra & Dhillon (2010), SIAM J. Sci. Comput. 32, 3548.
@@ -74,15 +74,18 @@ class Lbfgs:
         return self._setting.state(step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays)
 
     def _step(self, f: Function, state: State, pairs: Pairs) -> Step:
-        d = self._direction(state.x, state.gradient, pairs)
+        d = self._direction(state, pairs)
         return self._setting.searched(f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d))
 
-    def _direction(self, x: Array, g: Array, pairs: Pairs) -> Array:
+    def _direction(self, state: State, pairs: Pairs) -> Array:
         """−H g; with bounds, of the free variables, and the way to their bounds of the others."""
-        gamma = pairs.scale(self.inner)
+        x, g, gamma = state.x, state.gradient, pairs.scale(self.inner)
         if self.bounds.everywhere:
             return -pairs.inverse_times(g, gamma, self.inner)
+        if not pairs.count:
+            gamma = self._setting.first_trial(state, self.inner.direction(g))
         free, to = self._setting.free(x, g, gamma)
         pairs = pairs.of_free(free, self.inner)
-        d = -pairs.inverse_times(np.where(free, g, 0.0), pairs.scale(self.inner), self.inner)
+        gamma = pairs.scale(self.inner) if pairs.count else gamma
+        d = -pairs.inverse_times(np.where(free, g, 0.0), gamma, self.inner)
         return np.where(free, d, to - x)

@@ -30,7 +30,7 @@ class Mma:
     constraints. No line search, so f may rise: see `Gcmma`. Where a solve fails at the proposal, designs nearer to
     the last one are tried, and its asymptotes come nearer.
 
-    constraints: c ≤ bound, scaled to (c − bound)/|bound|; none leaves the bounds. bounds: finite, ValueError for
+    constraints: c ≤ bound, as (c − bound)/State.scales; none leaves the bounds. bounds: finite, ValueError for
     others. move: the largest change of a variable in an iteration, relative to the distance of its bounds.
     asymptotes: how they move. elastic: c, the price of violating a scaled constraint by y, c y + ½ y², in units of the
     scaled objective. Where a multiplier exceeds it a violation is left, as in an infeasible problem: such a run is no
@@ -38,7 +38,7 @@ class Mma:
     should be between 1 and 100; None: chosen at the start, by f and its largest change by one variable.
 
     Its optimality measure is the largest of the Lagrangian's dual norm, |λ_i c_i| and the violation, all of the
-    scaled problem, divided by the scale.
+    scaled problem, divided by the scale; the last two by the length of the design at the start as well.
 
     Svanberg (1987), Int. J. Numer. Methods Eng. 24, 359; constants of Svanberg (2007), MMA and GCMMA: two methods for
     nonlinear optimization, KTH Stockholm, section 3.
@@ -76,7 +76,7 @@ class Mma:
             return replace(state, ending=reason)
         x = state.memory["proposal"]
         for failures in range(NEARER):
-            if (at := self._problem.attempt(f, x)) is not None:
+            if (at := self._problem.attempt(f, x, state)) is not None:
                 return self._state(at, state, failures)
             x = 0.5 * (state.x + x)
         evaluations = state.evaluations + NEARER

@@ -13,7 +13,7 @@ NUMBERS = (
     *("iteration", "value", "stationarity", "projected", "step", "change", "violation", "scale", "evaluations"),
     *("stage", "left"),
 )
-ARRAYS = ("gradient", "constraints", "multipliers", "rejected")
+ARRAYS = ("gradient", "constraints", "multipliers", "scales", "rejected")
 
 
 def packed(inner: State) -> dict[str, Array]:
@@ -25,13 +25,14 @@ def packed(inner: State) -> dict[str, Array]:
 def unpacked(memory: Mapping[str, Array], x: Array, point: Point | None) -> State:
     """The state that was packed, at the design x."""
     numbers = {name: memory[PREFIX + name].item() for name in NUMBERS}
-    gradient, constraints, multipliers, rejected = (memory[PREFIX + name] for name in ARRAYS)
+    gradient, constraints, multipliers, scales, rejected = (memory[PREFIX + name] for name in ARRAYS)
     own = {name.removeprefix(MEMORY): array for name, array in memory.items() if name.startswith(MEMORY)}
     return State(
         x=x,
         gradient=gradient,
         constraints=constraints,
         multipliers=multipliers,
+        scales=scales,
         rejected=rejected,
         memory=own,
         point=point,

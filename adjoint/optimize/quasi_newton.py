@@ -11,6 +11,7 @@ from ..reduced import Point
 from .bounds import Box
 from .evaluation import attempt, gradient_of
 from .inner import InnerProduct
+from .scaling import reach
 from .settings import require_geometry, require_kind
 from .state import Function, State
 from .stopping import Status
@@ -58,8 +59,10 @@ class Setting:
         """α of a direction of unknown length: as far as the last step; `first_step`, or REACH of x, at the start."""
         if not np.isfinite(state.change) and self.first_step is not None:
             return self.first_step
-        first = REACH * (self.inner.largest(np.abs(state.x)) or 1.0)
-        size = state.change if 0.0 < state.change < np.inf else first
+        if 0.0 < state.change < np.inf:
+            size = state.change
+        else:
+            size = REACH * reach(state.x, state.value, state.gradient, self.bounds, self.inner)
         largest = self.inner.largest(np.abs(d))
         return size / largest if largest > 0.0 else 1.0
 

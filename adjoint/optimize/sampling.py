@@ -1,12 +1,12 @@
 """Values of f next to a design, along one random direction, and the slopes that they tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import Array
-from ..check import extrapolated
+from ..check import CANDIDATES, balanced, extrapolated, middle_of
 from ..reduced import Point
 from .bounds import Box
 from .evaluation import attempt
@@ -21,6 +21,12 @@ SHORTER = (1.0, 1e-2, 1e-4)
 LEAST = 1e-2
 """Of the distance of its bounds, for the direction of a variable next to zero: its derivative may be wrong too."""
 
+FEW = 8
+"""Variables up to which f is sampled along a second direction: along one alone, few errors may cancel out."""
+
+WEAKEST = 1e-2
+"""Part of the largest |g_i| size_i below which no variable is weighted up in the second direction."""
+
 NOISE = 1e3 * float(np.finfo(float).eps)
 """Rounding of f, relative to it, that differences have to put up with."""
 
@@ -31,15 +37,32 @@ def sizes(x: Array, bounds: Box) -> Array:
     Not more where nothing is known of a variable but its value: units differ.
     """
     found = np.abs(x)
-    middle = float(np.median(found[found > 0.0])) if found.any() else 1.0
-    found = np.where(found > 0.0, found, middle)
+    found = np.where(found > 0.0, found, middle_of(found))
     width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
     return np.where(np.isfinite(width), np.clip(found, LEAST * width, width), found)
 
 
 def direction(x: Array, bounds: Box) -> Array:
-    """± the sizes, with random signs, into the box, (m,)."""
-    v = sizes(x, bounds) * np.random.default_rng(0).choice([-1.0, 1.0], x.size)
+    """±[½, 1] of the sizes, at random, into the box, (m,).
+
+    Random in magnitude as well: along ±x the derivative of a homogeneous f is known, whatever the shares in it.
+    """
+    return _drawn(x, bounds, np.random.default_rng(0))
+
+
+def directions(x: Array, g: Array, value: float, bounds: Box) -> list[Array]:
+    """The direction; for few variables another one, far from it, in which all have about the same share of g·v."""
+    v = direction(x, bounds)
+    if not 1 < x.size <= FEW:
+        return [v]
+    rng = np.random.default_rng(1)
+    candidates = [_drawn(x, bounds, rng) for _ in range(CANDIDATES)]
+    return [v, balanced(sizes(x, bounds), g, v, candidates, WEAKEST, 1e3 * NOISE * abs(value) / STEPS[-1])]
+
+
+def _drawn(x: Array, bounds: Box, rng: np.random.Generator) -> Array:
+    v = sizes(x, bounds) * rng.choice([-1.0, 1.0], x.size) * rng.uniform(0.5, 1.0, x.size)
+    v = np.where(x == 0.0, np.abs(v), v)  # Of a density that is zero only one side exists, stated as a bound or not.
     # At a bound, inwards: what is found out there is worth as much.
     v = np.where(x + STEPS[0] * v > bounds.upper, -np.abs(v), v)
     return np.where(x + STEPS[0] * v < bounds.lower, np.abs(v), v)
@@ -49,29 +72,46 @@ def direction(x: Array, bounds: Box) -> Array:
 class Samples:
     """f along v: at ±h and ±h/2, or of one side at h, h/2, 2h and h where the other one is out of the bounds.
 
-    points: four, None where f could not be evaluated; steps: h, h/2.
+    Or where f cannot be evaluated on the other one. points: two for each step, None where f could not be evaluated;
+    steps: h, h/2, or h alone; negative for the side behind. known: f at all steps that were tried.
     """
 
     points: Sequence[Point | None]
     steps: Array
     central: bool
+    known: Mapping[float, Point | None]
 
     @classmethod
-    def of(cls, f: Function, x: Array, v: Array, bounds: Box) -> "Samples":
-        """Up to four evaluations, nearer ones where f cannot be evaluated."""
-        central = bounds.holds(x - STEPS[0] * v)
+    def of(cls, f: Function, x: Array, v: Array, bounds: Box, lengths: Array) -> "Samples":
+        """Two evaluations for each length, nearer ones, or of one side, where f cannot be evaluated."""
+        return cls._of(f, x, v, bounds, lengths, {})
+
+    def finer(self, f: Function, x: Array, v: Array, bounds: Box) -> "Samples":
+        """With both steps."""
+        return self._of(f, x, v, bounds, STEPS, dict(self.known))
+
+    @classmethod
+    def _of(
+        cls, f: Function, x: Array, v: Array, bounds: Box, lengths: Array, known: dict[float, Point | None]
+    ) -> "Samples":
+        both = bounds.holds(x - STEPS[0] * v)
         for shorter in SHORTER:
-            steps = shorter * STEPS
-            at = np.concatenate([steps, -steps if central else 2.0 * steps]).tolist()
-            # Of one side, the longer step is twice the shorter one: they have a point in common.
-            points = {h: attempt(f, bounds.clip(x + h * v)) for h in dict.fromkeys(at)}
-            if all(point is not None for point in points.values()):
-                break
-        return cls([points[h] for h in at], steps, central)
+            steps = shorter * lengths
+            for central, h in ((True, steps), (False, steps), (False, -steps)) if both else ((False, steps),):
+                if any(known.get(each, f) is None for each in h.tolist()):
+                    continue
+                # Of one side, the longer step is twice the shorter one: they have a point in common.
+                at = np.concatenate([h, -h if central else 2.0 * h]).tolist()
+                new = [each for each in dict.fromkeys(at) if each not in known]
+                known |= {each: attempt(f, bounds.clip(x + each * v)) for each in new}
+                found = cls([known[each] for each in at], h, central, known)
+                if all(point is not None for point in found.points):
+                    return found
+        return found
 
     @property
     def values(self) -> Array:
-        """f, (4,), nan where it could not be evaluated."""
+        """f, (4,) or (2,), nan where it could not be evaluated."""
         return np.array([np.nan if point is None else float(point.value) for point in self.points])
 
     def slope(self, values: Array, here: float) -> tuple[float, float]:
@@ -79,10 +119,11 @@ class Samples:
 
         By rounding, and by as much as its own extrapolation changes it.
         """
-        noise = NOISE * float(np.abs(values).max()) / self.steps[-1]
+        k = self.steps.size
+        noise = NOISE * float(np.abs(values).max()) / abs(self.steps[-1])
         if self.central:
-            slopes = (values[:2] - values[2:]) / (2.0 * self.steps)
+            slopes = (values[:k] - values[k:]) / (2.0 * self.steps)
         else:
             # 4 f(x+h) − f(x+2h) − 3 f(x) over 2h has an error of h².
-            slopes, noise = (4.0 * values[:2] - values[2:] - 3.0 * here) / (2.0 * self.steps), 10.0 * noise
-        return extrapolated(slopes), noise + float(abs(slopes[1] - slopes[0]))
+            slopes, noise = (4.0 * values[:k] - values[k:] - 3.0 * here) / (2.0 * self.steps), 10.0 * noise
+        return extrapolated(slopes), noise + float(abs(slopes[-1] - slopes[0]))

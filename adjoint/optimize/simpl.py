@@ -208,6 +208,7 @@ class Simpl:
             projected=self.inner.largest(np.abs(self.bounds.clip(x - self.inner.direction(lagrangian)) - x)),
             constraints=np.array([excess]),
             multipliers=np.array([multiplier * bound]),
+            scales=np.array([bound], dtype=float),
             violation=max(0.0, excess),
             memory={"psi": psi, "alpha": np.asarray(alpha)},
         )

@@ -26,10 +26,13 @@ class State:
     change of the design, max|P(x − M⁻¹∇L) − x|. step: the last one's length, in the algorithm's own measure;
     change: its max|Δx|, inf before the first.
 
-    constraints: (k,) (c − bound)/scale, met where ≤ 0; multipliers: (k,) of them, for f as given; violation: the
-    largest of the constraints, at least 0. scale: what the algorithm multiplied f by. rejected: values of the trials
-    refused on the way here, nan for failed solves. evaluations: of f so far. stage: of a continuation;
-    left: its stages still to come; while there are any, no measure of convergence ends a run.
+    constraints: (k,) (c − bound)/scales, met where ≤ 0; multipliers: (k,) of these scaled constraints, for f as given;
+    violation: the largest scaled violation, at least 0. scales: (k,) of the constraints, positive, in the units of
+    c, chosen at the start of the run: |bound|, or what c varies by where the bound is zero or far away from that;
+    `constraints * scales` is in the units of c, and df/dbound at an optimum is `-multipliers / scales`. scale: what
+    the algorithm multiplied f by. rejected: values of the trials refused on the way here, nan for failed solves.
+    evaluations: of f so far. stage: of a continuation; left: its stages still to come; while there are any, no
+    measure of convergence ends a run.
 
     memory: arrays by name, the algorithm's own. ending: why the algorithm cannot go on, None if it can. point: f at
     x, where an algorithm wants more than its gradient; not in files: it is evaluated again. function: the f of a stage,
@@ -47,6 +50,7 @@ class State:
     constraints: Array = field(default_factory=lambda: np.zeros(0))
     multipliers: Array = field(default_factory=lambda: np.zeros(0))
     violation: float = 0.0
+    scales: Array = field(default_factory=lambda: np.zeros(0))
     scale: float = 1.0
     rejected: Array = field(default_factory=lambda: np.zeros(0))
     evaluations: int = 1

@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..arrays import Array, dot
+from .settings import has
 
 
 class VectorFunction(Protocol):
-    """c(u, p), (k,), and the transpose of its derivatives; no (k, m) matrix anywhere."""
+    """c(u, p), (k,), and the transpose of its derivatives; no (k, m) matrix anywhere.
+
+    For algorithms with Hessian–vector products, such as `NewtonCg`, two more methods: `jvp(u, p, u_dot, p_dot)`, the
+    derivative of the values, (k,), and `second(u, p, weights, u_dot, p_dot)`, the derivative of what `vjp` returns.
+    """
 
     def values(self, u: Array, p: Array) -> Array:
         """c, (k,)."""
@@ -42,3 +47,13 @@ class Along:
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """(Σ w_i ∂c_i/∂u, Σ w_i ∂c_i/∂p)."""
         return self.function.vjp(u, p, self.weights)
+
+    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The derivative of these gradients along (u̇, ṗ); raises TypeError for a function without `second`."""
+        if not has(self.function, "second"):
+            raise TypeError(
+                f"{type(self.function).__name__} has no method second(u, p, weights, u_dot, p_dot), which a "
+                "Hessian–vector product needs: the derivative of what vjp(u, p, weights) returns along (u̇, ṗ)"
+            )
+        found: tuple[Array, Array] = getattr(self.function, "second")(u, p, self.weights, u_dot, p_dot)  # noqa: B009
+        return found

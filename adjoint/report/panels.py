@@ -182,7 +182,8 @@ def panels(history: History) -> list[Panel]:
         ),
     ]
     if history.lists("constraints").size:
-        text = f"{history.lists('constraints').shape[1]} constraints over the iterations, and their multipliers below."
+        number = history.lists("constraints").shape[1]
+        text = f"{number} constraints, (c − bound)/scale, over the iterations, and their multipliers below."
         found.append(Panel("Constraints and multipliers", partial(constraints, history=history), text))
     if np.isfinite([history.series("volume"), history.series("grayness")]).any():
         text = f"Volume {change(history, 'volume')}, grayness {change(history, 'grayness')}."

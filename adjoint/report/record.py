@@ -19,7 +19,7 @@ NUMBERS = (
     *("objective", "scaled", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
     *("constraint_violation", "grayness", "peak_rss_mb"),
 )
-INTEGERS, LISTS = ("iteration", "stage", "evaluations"), ("rejected", "constraints", "multipliers")
+INTEGERS, LISTS = ("iteration", "stage", "evaluations"), ("rejected", "constraints", "multipliers", "constraint_scales")
 OTHERS = ("kind", "elapsed", "counts", "seconds")
 """What an iteration may hold; all other numbers in it are measures of the user's own."""
 

@@ -183,6 +183,7 @@ def _of(state: State) -> dict[str, object]:
         "scaled": state.value * state.scale,
         "constraints": state.constraints,
         "multipliers": state.multipliers,
+        "constraint_scales": state.scales,
         "constraint_violation": state.violation,
         "projected_gradient": state.projected,
         "kkt": state.stationarity,

@@ -34,7 +34,7 @@ WORDS = {
     "projected_gradient": "projected gradient",
     "kkt": "KKT residual",
     "change": "design change",
-    "constraint_violation": "constraint violation",
+    "constraint_violation": "scaled constraint violation",
     "peak_rss_mb": "peak memory, MB",
     "symbolic": "symbolic analyses",
     "numeric": "numeric factorizations",
@@ -86,18 +86,19 @@ def tolerances(history: History) -> Table:
 
 
 def constraints(history: History) -> Table:
-    """Each constraint: its final value, met where ≤ 0, its largest one, its multiplier."""
-    c, multipliers = history.lists("constraints"), history.lists("multipliers")
+    """Each constraint, (c − bound)/scale: its final value, its largest one, its multiplier, the scale in c's unit."""
+    c, multipliers, scales = (history.lists(name) for name in ("constraints", "multipliers", "constraint_scales"))
     names = history.header.get("constraints")
     rows = []
     for index in range(min(c.shape[1], MOST_CONSTRAINTS)):
-        multiplier = multipliers[-1, index] if index < multipliers.shape[1] else np.nan
+        multiplier, scale = (table[-1, index] if index < table.shape[1] else np.nan for table in (multipliers, scales))
         largest = np.nanmax(c[:, index], initial=-np.inf)
-        values = (c[-1, index], largest, multiplier)
+        values = (c[-1, index], largest, multiplier, scale)
         rows.append((name_of(index, names), *(brief(float(value)) for value in values)))
     if c.shape[1] > MOST_CONSTRAINTS:
-        rows.append((f"{c.shape[1] - MOST_CONSTRAINTS} more", *(MISSING,) * 3))
-    return Table("Constraints", ("", "final value (met where ≤ 0)", "largest", "multiplier"), rows)
+        rows.append((f"{c.shape[1] - MOST_CONSTRAINTS} more", *(MISSING,) * 4))
+    heads = ("", "final (c − bound)/scale (met where ≤ 0)", "largest", "multiplier", "scale, unit of c")
+    return Table("Constraints", heads, rows)
 
 
 def iterations(history: History) -> Table:

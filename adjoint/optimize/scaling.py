@@ -1,0 +1,224 @@
+"""Scales of constraints and of the design, found once, at the start of a run: no unit of f, x or c matters.
+
+The scale of a constraint is |bound|, where that is as large as what c varies by; else it is what c varies by:
+
+    v = max( Σ_j size_j |∂c/∂x_j| , |c − bound| ) at the start,   size_j = |x_j|.
+
+Feasibility, complementarity and multipliers are relative to it (docs/math.md, eq. 83a).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array
+from ..factor.errors import SolveError
+from ..reduced import Point
+from .bounds import Box
+from .constraints import Constraint
+from .evaluation import attempt, gradient_of
+from .excess import Told, row, told
+from .inner import InnerProduct
+from .state import Function
+from .state_constraints import StateConstraints
+
+FAR = 30.0
+"""A bound that is so many times what c varies by is no scale of c: c(x) ≤ 10⁶ for a c of 10⁶ + x."""
+
+ROUNDED = 1e-9
+"""A bound below this, relative to what c varies by, is zero but for rounding: c is not known to a millionth of it."""
+
+UNTOLD = 1e-12
+"""A variable below this, relative to the distance of its bounds, is zero: its size is not known."""
+
+OFFSET = 1e3
+"""A design so many times as long as what changes f by |f| has an offset: its length tells no size."""
+
+LEAST = 1e-4
+"""The part of such a design that is taken for its size, at least: f may be small at the start by chance."""
+
+NARROWEST = 1e-6
+"""Size of a variable whose start is zero, relative to the distance of its bounds, at least."""
+
+PROBES = 3
+"""Random directions along which a vector of constraints is differenced."""
+
+STEP = 1e-4
+"""Of these differences, relative to the sizes: two digits of a scale are plenty."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """What is found at the start.
+
+    scales: of the constraints, (k,), positive; sizes: of the variables, (m,); length: of the design, ‖sizes‖_M,
+    positive; evaluations: of f that it took.
+    """
+
+    scales: Array
+    sizes: Array
+    length: float
+    evaluations: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """How large the variables are. known: |x_j|, 0 where x_j is zero, (m,); guessed: a size for each, (m,).
+
+    A variable that is zero is taken to be as large as the middle of the others, in the inner product. Where all are
+    zero they are as large as what changes f by |f|, or else a constraint by what it is away from its bound, within 10⁻⁶
+    and 1 of the distance of their bounds; without any of that as the distance of their bounds, or else 1 in the inner
+    product. No size is beyond that distance. Where f would change by |f| on far less than a thousandth of x, x has an
+    offset, as coordinates of a map have, and a part of it is its size. told: whether x or f tells one.
+    """
+
+    known: Array
+    guessed: Array
+    told: bool
+
+    @classmethod
+    def of(cls, x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
+        """At the start, x; value, g: f and its gradient there."""
+        width, unit = _width(x, bounds), _unit(x, inner)
+        known = np.minimum(np.abs(x), width)
+        known = np.where(np.isfinite(width) & (known <= UNTOLD * width), 0.0, known)
+        if known.any():
+            middle = float(np.median((unit * known)[known > 0.0]))
+            guessed = np.where(known > 0.0, known, np.minimum(middle / unit, width))
+            share = _share(value, inner.dual_norm(g), inner.norm(guessed))
+            return cls(share * known, share * guessed, True)
+        length = _length(abs(value), g, unit, inner)
+        return cls(known, _within(length, width, unit), length > 0.0)
+
+    def refined(self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
+        """By what constraints are away from their bounds, and their gradients, where neither x nor f tells a size."""
+        unit = _unit(x, inner)
+        lengths = [length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0]
+        if self.told or not lengths:
+            return self
+        return Sizes(self.known, _within(float(np.median(lengths)), _width(x, bounds), unit), True)
+
+    def directions(self, count: int) -> Array:
+        """± the sizes, with random signs and magnitudes, (count, m)."""
+        rng = np.random.default_rng(0)
+        size = self.known if self.known.any() else self.guessed
+        return rng.choice([-1.0, 1.0], (count, size.size)) * rng.uniform(0.5, 1.0, (count, size.size)) * size
+
+
+def _width(x: Array, bounds: Box) -> Array:
+    """The distance of the bounds, (m,)."""
+    return np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
+
+
+def _unit(x: Array, inner: InnerProduct) -> Array:
+    """√M_jj, (m,): sizes times that can be compared; 1 for an M that is not diagonal."""
+    return np.sqrt(inner.covector(np.ones_like(x))) if inner.diagonal else np.ones_like(x)
+
+
+def _length(change: float, g: Array, unit: Array, inner: InnerProduct) -> float:
+    """The size of variables, times their units, by which one of them makes the change; 0 where that is not known."""
+    steepest = inner.largest(np.abs(g) / unit)
+    return change / steepest if steepest > 0.0 and change / steepest < np.inf else 0.0
+
+
+def _share(value: float, steepness: float, length: float) -> float:
+    """The part of a design of that length that is its size; steepness: the dual norm of ∇f."""
+    if not (value != 0.0 and steepness > 0.0 and length > 0.0):
+        return 1.0
+    return float(np.clip(OFFSET * abs(value) / steepness / length, LEAST, 1.0))
+
+
+def _within(length: float, width: Array, unit: Array) -> Array:
+    """Sizes, (m,), of a length, within the distance of the bounds; of that, or 1, where the length is 0."""
+    bounded = np.isfinite(width)
+    if length > 0.0:
+        return np.minimum(np.maximum(length / unit, np.where(bounded, NARROWEST * width, 0.0)), width)
+    return np.where(bounded, width, 1.0 / unit)
+
+
+def reach(x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> float:
+    """The largest |x_j|; where all are zero the largest size that f and the bounds tell, 1 without bounds."""
+    if (largest := inner.largest(np.abs(x))) > 0.0:
+        return largest
+    sizes = np.where(np.isfinite(_width(x, bounds)), Sizes.of(x, value, g, bounds, inner).guessed, 0.0)
+    return inner.largest(sizes) or 1.0
+
+
+def scaling(
+    f: Function,
+    constraints: Sequence[Constraint | StateConstraints],
+    point: Point,
+    parts: tuple[Told, ...],
+    bounds: Box,
+    inner: InnerProduct,
+) -> Scaling:
+    """Of the constraints, and of the design, at the start. parts: the constraints at the point.
+
+    Gradients are asked for of those constraints whose bound is not obviously a scale; where c does not seem to vary, or
+    by far less than its bound, f is evaluated at another design, once. Raises ValueError, NonFinite for gradients.
+    """
+    sizes = Sizes.of(point.x, float(point.value), gradient_of(point), bounds, inner)
+    if not parts:
+        return Scaling(np.zeros(0), sizes.guessed, _positive(inner.norm(sizes.guessed)), 0)
+    values, limits = np.concatenate([part.values for part in parts]), np.concatenate([part.bounds for part in parts])
+    varies, size = np.abs(values - limits), np.abs(limits)
+    # Within what c − bound is already: no gradient is needed to see that.
+    unclear = (size > FAR * varies) | (size <= np.sqrt(ROUNDED) * np.maximum(np.abs(values), varies))
+    ends = np.cumsum([part.values.size for part in parts])[:-1]
+    asked = [
+        (part, found, None if part.valued is None else row(part, index, point.x))
+        for index, (part, some, found) in enumerate(
+            zip(parts, np.split(unclear, ends), np.split(varies, ends), strict=True)
+        )
+        if some.any()
+    ]
+    sizes = sizes.refined([(float(found[0]), g) for _, found, g in asked if g is not None], point.x, bounds, inner)
+    for part, found, g in asked:  # `found` is a view of `varies`.
+        slopes = _probed(part, point, sizes) if g is None else _sized(g, sizes, inner)
+        np.maximum(found, slopes, out=found)
+    evaluations = 0
+    if np.any(unclear & ((varies == 0.0) | (size > FAR * varies))):
+        evaluations, there = 1, _values(f, constraints, bounds.clip(point.x + sizes.directions(1)[0]), values)
+        varies = np.where(unclear & np.isfinite(there), np.maximum(varies, np.abs(there - values)), varies)
+    own = (size > ROUNDED * varies) & ((size <= FAR * varies) | (varies == 0.0))
+    scales = np.where(own, size, varies)
+    scales = np.where(scales > 0.0, scales, 1.0)
+    return Scaling(scales, sizes.guessed, _positive(inner.norm(sizes.guessed)), evaluations)
+
+
+def _positive(length: float) -> float:
+    """The length, 1 for one of zero: where bounds fix all variables."""
+    return length if 0.0 < length < np.inf else 1.0
+
+
+def _sized(g: Array, sizes: Sizes, inner: InnerProduct) -> Array:
+    """Σ_j size_j |∂c/∂x_j|, (1,): of the sizes known, or, where that is zero, of all."""
+    changes = [float(inner.total((size * np.abs(g))[None])[0]) for size in (sizes.known, sizes.guessed)]
+    return np.array([changes[0] or changes[1]])
+
+
+def _probed(part: Told, point: Point, sizes: Sizes) -> Array:
+    """What a vector of constraints changes by along random directions, at most, (k,): a tangent solve for each."""
+    assert isinstance(part.constraint, StateConstraints)
+    function, found = part.constraint.function, np.zeros(part.values.shape)
+    if not all(callable(getattr(each, "jvp", None)) for each in (point.solution, point.design)):
+        return found
+    for v in sizes.directions(PROBES):
+        p_dot = np.asarray(point.design.jvp(point.x, v))
+        u, p = STEP * np.asarray(point.solution.jvp(p_dot)), STEP * p_dot
+        ahead, behind = (
+            np.asarray(function.values(point.solution.u + sign * u, point.p + sign * p)) for sign in (1, -1)
+        )
+        found = np.fmax(found, np.abs(ahead - behind) / (2.0 * STEP))
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def _values(f: Function, constraints: Sequence[Constraint | StateConstraints], x: Array, otherwise: Array) -> Array:
+    """The constraints at another design, (k,); `otherwise` where a solve fails there."""
+    if (there := attempt(f, x)) is None:
+        return otherwise
+    try:
+        return np.concatenate([part.values for part in told(constraints, there)])
+    except SolveError:
+        return otherwise
