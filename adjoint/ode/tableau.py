@@ -207,7 +207,7 @@ class Tableau:
         polynomial through their values, does."""
         if self.coupled:
             return self
-        return replace(self, dense=collocated(self.A))
+        return replace(self, dense=collocated(self.A), extra=np.zeros((0, 0)))
 
     def weights(self, theta: float) -> Array:
         """b_i(θ), of the extended stages: u(t + θh) = u + h Σ b_i(θ) K_i."""
