@@ -282,7 +282,7 @@ class Trajectory(Local):
         U = U if u0_dot is None else U + u0_dot.reshape(n, j)
         if j == 0:
             return np.zeros((*self.u.shape, 0)), np.zeros((self.integrals.size, 0))
-        with np.errstate(all="ignore"), self.alone:
+        with np.errstate(all="ignore"):
             u_dot, q_dot = self.sweeps.forward(U, P, self._landings_dot(P), self.integrals.size)
         q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
