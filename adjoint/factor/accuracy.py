@@ -26,8 +26,8 @@ ACCEPT_ROW = 1e-7
 BLOCK = 4096
 """Columns handled at a time."""
 
-HOPELESS = 0.2 / np.finfo(float).eps
-"""A condition number above this (9·10¹⁴) leaves no trustworthy digit in the solution."""
+SWEEPS = 10
+"""Iterations of equilibration: each halves the logarithm of the unevenness."""
 
 
 def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
@@ -63,6 +63,20 @@ def column_sizes(A: sparse.csc_array, sums: Array, trans: Trans) -> Array:
     return sizes / sizes.max()
 
 
+def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Array]:
+    """r, c, (n,) each, with which the sums of r_i |a_ij| c_j over rows and columns are about 1; r is c if `symmetric`.
+
+    magnitude: |a_ij|; rows and columns of zeros are left as they are.
+    Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM J. Matrix Anal. Appl. 35, 931.
+    """
+    r = c = np.ones(magnitude.shape[0])
+    for _ in range(SWEEPS):
+        rows = magnitude @ c
+        columns = rows if symmetric else magnitude.T @ r
+        r, c = (np.sqrt(s / np.where(sums > 0.0, sums, s)) for s, sums in ((r, rows), (c, columns)))
+    return r, c
+
+
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
     """max over columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm (docs/math.md, eq. 19).
 
@@ -96,9 +110,11 @@ def _norms(v: Array) -> Array:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers in [−1, 1), to look for near-null vectors with (docs/math.md, eq. 22)."""
-    # Not signs alone: their sum is often exactly zero, and then orthogonal to a constant null vector.
-    return np.random.default_rng(n).uniform(-1.0, 1.0, n)
+    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, to look for near-null vectors with (docs/math.md, eq. 22)."""
+    # Not signs alone: their sum is often exactly zero, and then orthogonal to a constant null vector. Not small ones
+    # either: a null vector may be that of one unknown.
+    s = np.random.default_rng(n).uniform(-1.0, 1.0, n)
+    return np.asarray(np.copysign(0.5 + 0.5 * np.abs(s), s))
 
 
 def require_symmetric(A: sparse.csc_array, symmetry: Symmetry, name: str) -> None:

@@ -1,8 +1,7 @@
 """Direct factorizers: one symbolic analysis per sparsity pattern, one factorization per matrix."""
 
-import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,14 +18,6 @@ from .matrix import SparseMatrix, as_csc, require_full_structure
 
 REMEMBERED = 4
 """Patterns whose analysis a factorizer keeps: enough for two or three models used in turn."""
-
-PROBED_ALWAYS = 20_000
-"""Unknowns up to which every matrix is probed for singularity and asymmetry: it costs a millisecond or two."""
-
-PROBE_EVERY = 8
-"""Of larger matrices on one pattern the first is probed, and then one in eight: a probe costs 5 to 7 % of a
-factorization. Every solution of every matrix is verified all the same."""
-
 
 CONFIRMED = 200_000
 """Unknowns up to which a matrix that looks singular is factored once more, with full pivoting: it may take a minute."""
@@ -47,7 +38,6 @@ class _Remembered:
     indices: Array
     dtype: np.dtype[np.generic]
     analysis: Analysis
-    turn: Iterator[int] = field(default_factory=itertools.count)
 
     def serves(self, A: sparse.csc_array) -> bool:
         return (
@@ -90,8 +80,7 @@ class Direct:
             with phase("factor"):
                 count(numeric=1)
                 factors = self._factors(known.analysis, A, name)
-        probe = next(known.turn) % PROBE_EVERY == 0 or A.shape[0] <= PROBED_ALWAYS
-        return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, probe), name, counts)
+        return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, True), name, counts)
 
     def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str) -> Factors:
         try:

@@ -11,7 +11,6 @@ from scipy.sparse.linalg import LinearOperator, onenormest
 from ..arrays import Array, Trans
 from .accuracy import (
     ACCEPT_ROW,
-    HOPELESS,
     Symmetry,
     absolute_sums,
     backward_error,
@@ -22,11 +21,13 @@ from .accuracy import (
     row_error,
 )
 from .counting import Counts, collecting, count, count_solve, phase
-from .errors import InaccurateSolve, NotSymmetric, SolveError, singular
+from .errors import CAUSES, InaccurateSolve, NotSymmetric, SingularMatrix, SolveError, singular
 from .evidence import Evidence
 from .factors import Accuracy, Factors
 from .matrix import as_right_hand_side
+from .nullspace import described
 from .process import same_process
+from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
 
 
 @dataclass(eq=False)
@@ -136,17 +137,26 @@ class Factorization:
         # whether a matrix is probed.
         b = probe_vector(self.A.shape[0]) * self._sums(trans)
         w, error, worst, _ = self._refined(b[:, None], trans)
-        self._log.condition = self._condition(w, trans)
-        if not self._log.condition < HOPELESS:
-            raise self._singular()
+        self._require_regular(w, trans)
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
         self._log.probed = True
 
+    def _require_regular(self, w: Array, trans: Trans) -> None:
+        """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe, (n, 1)."""
+        condition = self._condition(w, trans)
+        if not condition < SUSPECT:
+            matrix = Equilibrated.of(self.A, self._raw)
+            condition = condition_seen(matrix, w, trans)
+            if not condition < SINGULAR:
+                self._log.condition = condition
+                raise self._singular(matrix)
+        self._log.condition = condition
+
     def _condition(self, w: Array, trans: Trans) -> float:
         """A lower bound of the condition, from the solution w of the probe; lowest in the units w has."""
         condition = float(np.abs(w).max())
-        if condition < HOPELESS:
+        if condition < SUSPECT:
             return condition
         # Unknowns of very different units look like singularity: measure each in the unit of its column.
         return float(np.abs(w[:, 0] * column_sizes(self.A, self._sums(trans), trans)).max())
@@ -180,9 +190,10 @@ class Factorization:
         else:
             log.adjoint_backward_error = float(np.fmax(log.adjoint_backward_error, error))
 
-    def _singular(self) -> SolveError:
+    def _singular(self, matrix: Equilibrated) -> SolveError:
         condition = f"condition at least {self._log.condition:.1e}, 1/eps is 4.5e+15"
-        return singular(self.name, f"is singular to working precision ({condition})")
+        causes = described(self.A, null_vectors(matrix)) or CAUSES
+        return singular(self.name, f"is singular to working precision ({condition})", causes)
 
     def _refusal(self, error: float, trans: Trans) -> SolveError:
         """Why a solution was refused: asymmetry first, for it makes everything else meaningless."""
@@ -192,9 +203,10 @@ class Factorization:
             return asymmetry
         if self.accuracy.rows and not self._log.probed:
             b = probe_vector(self.A.shape[0]) * self._sums(trans)
-            self._log.condition = self._condition(self._raw(b[:, None], trans), trans)
-            if not self._log.condition < HOPELESS:
-                return self._singular()
+            try:
+                self._require_regular(self._raw(b[:, None], trans), trans)
+            except SingularMatrix as error_of_matrix:
+                return error_of_matrix
         return InaccurateSolve(
             f"{self.name}: a solve with trans={trans!r} has a backward error of {error:.1e} after refinement, "
             f"accepted is {self.accuracy.accept:.0e}. Usual causes: entries that overflow or cancel, rows scaled "
