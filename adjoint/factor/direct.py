@@ -14,6 +14,7 @@ from .counting import Counts, collecting, count, phase
 from .errors import BackendMissing, NotPositiveDefinite, SingularMatrix
 from .factorization import Factorization
 from .factors import Accuracy, Factors
+from .explanation import explained
 from .matrix import SparseMatrix, as_csc, require_full_structure
 
 REMEMBERED = 4
@@ -69,6 +70,10 @@ class Direct:
         Raises SingularMatrix, NotPositiveDefinite, NonFinite, BackendMissing, ForkedProcess; TypeError and
         ValueError for what is no square matrix of floating-point numbers.
         """
+        return self.factored(A, explain=True)
+
+    def factored(self, A: SparseMatrix | Array, explain: bool) -> Factorization:
+        """The same; explain: whether a matrix that was refused is looked at for the cause, by another factorization."""
         if reason := self.missing():
             raise BackendMissing(f"{self.label}: {reason}")
         A = as_csc(A)
@@ -79,16 +84,18 @@ class Direct:
                 known = self._remembered(A)
             with phase("factor"):
                 count(numeric=1)
-                factors = self._factors(known.analysis, A, name)
+                factors = self._factors(known.analysis, A, name, explain)
         return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, True), name, counts)
 
-    def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str) -> Factors:
+    def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str, explain: bool) -> Factors:
         try:
             return analysis.factor(A, name)
-        except NotPositiveDefinite:
-            # One mistake, one error, whichever backend finds it: asymmetry explains the failure better.
+        except NotPositiveDefinite as error:
+            # One mistake, one error, whichever backend finds it: asymmetry explains the failure better, and singularity.
             require_symmetric(A, self.symmetry, name)
-            raise
+            raise (explained(A, name, error) if explain else error) from error
+        except SingularMatrix as error:
+            raise (explained(A, name, error) if explain else error) from error
 
     def analysis_of(self, A: sparse.csc_array) -> Analysis:
         """The analysis of A's pattern: remembered, or made now; SingularMatrix for an empty row or column."""
@@ -134,7 +141,7 @@ class Fastest:
         """
         direct, careful = self.choice, self.candidates[-1]
         try:
-            return direct(A)
+            return direct.factored(A, explain=direct is careful)
         except SingularMatrix:
             if direct is careful or np.shape(A)[0] > CONFIRMED:
                 raise

@@ -137,17 +137,17 @@ class Factorization:
         # whether a matrix is probed.
         b = probe_vector(self.A.shape[0]) * self._sums(trans)
         w, error, worst, _ = self._refined(b[:, None], trans)
-        self._require_regular(w, trans)
+        self._require_regular(b[:, None], w, trans)
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
         self._log.probed = True
 
-    def _require_regular(self, w: Array, trans: Trans) -> None:
-        """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe, (n, 1)."""
+    def _require_regular(self, b: Array, w: Array, trans: Trans) -> None:
+        """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe b, (n, 1)."""
         condition = self._condition(w, trans)
         if not condition < SUSPECT:
             matrix = Equilibrated.of(self.A, self._raw)
-            condition = condition_seen(matrix, w, trans)
+            condition = condition_seen(matrix, b, w, trans)
             if not condition < SINGULAR:
                 self._log.condition = condition
                 raise self._singular(matrix)
@@ -204,7 +204,7 @@ class Factorization:
         if self.accuracy.rows and not self._log.probed:
             b = probe_vector(self.A.shape[0]) * self._sums(trans)
             try:
-                self._require_regular(self._raw(b[:, None], trans), trans)
+                self._require_regular(b[:, None], self._raw(b[:, None], trans), trans)
             except SingularMatrix as error_of_matrix:
                 return error_of_matrix
         return InaccurateSolve(

@@ -6,7 +6,10 @@ import scipy.sparse as sparse
 from ..arrays import Array
 
 NEGLIGIBLE = 1e-6
-"""Of the largest entry of a null vector: below this an unknown takes no part in it, and entries are equal."""
+"""Of the largest entry of a null vector: below this an unknown takes no part in it."""
+
+LEVEL = 1e-2
+"""The same: entries that differ by less are called equal. Where conductivities differ by 10¹² rounding leaves so much."""
 
 NAMED = 3
 """Unknowns of a set that a message names."""
@@ -56,11 +59,11 @@ def _constants(basis: Array) -> list[Array]:
 
     The null space is then spanned by the indicators of k sets: the rows of the basis take only k values besides 0.
     """
-    n, k = basis.shape
+    k = basis.shape[1]
     rows = basis / np.abs(basis).max()
     left, sets = np.flatnonzero(np.abs(rows).max(axis=1) > NEGLIGIBLE), []
     while left.size:
-        same = np.abs(rows[left] - rows[left[0]]).max(axis=1) <= NEGLIGIBLE * np.sqrt(n)
+        same = np.abs(rows[left] - rows[left[0]]).max(axis=1) <= LEVEL
         sets.append(left[same])
         left = left[~same]
         if len(sets) > k:

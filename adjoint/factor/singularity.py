@@ -71,19 +71,25 @@ def _normalized(v: Array) -> Array:
     return np.asarray(v / np.where(usable, norms, 1.0))
 
 
-def condition_seen(matrix: Equilibrated, w: Array, trans: Trans) -> float:
+def condition_seen(matrix: Equilibrated, b: Array, w: Array, trans: Trans) -> float:
     """A lower bound of κ₂(Â)/‖Â‖₂, nearly reached if A is close to singular: max 1/‖Â v‖₂ over two unit vectors v.
 
-    w: (n, 1), the solution of A w = b (or Aᵀ, Aᴴ) for a random b, from which inverse iteration goes on: two or three
-    solves by the factors, none verified, for the bound holds whatever they return. inf for Â v = 0; nan becomes inf.
+    b, w: (n, 1), a random right-hand side and the solution of A w = b (or Aᵀ, Aᴴ), from which inverse iteration goes
+    on: two or three solves by the factors, none verified, for the bound holds whatever they return. None at all where
+    in these units w is not suspect. inf for Â v = 0, and for a w that is not finite.
     """
     if not np.isfinite(w).all():
         return np.inf
+    rows, columns = (matrix.r, matrix.c) if trans == "N" else (matrix.c, matrix.r)
     with np.errstate(all="ignore"):
+        w = w / columns[:, None]
+        condition = float(np.abs(w).max() / np.abs(b * rows[:, None]).max())
+        if condition < SUSPECT:
+            return condition
         if trans == "N":
-            left = matrix.adjoint_inverse(_normalized(w / matrix.c[:, None]))
+            left = matrix.adjoint_inverse(_normalized(w))
         else:
-            left = _normalized((w.conj() if trans == "T" else w) / matrix.r[:, None])
+            left = _normalized(w.conj() if trans == "T" else w)
         v = matrix.inverse(left)
         return max(_height(matrix, v), _height(matrix, matrix.polished(v)))
 

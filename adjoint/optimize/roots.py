@@ -117,10 +117,11 @@ class FactorRoot:
         error = float(np.abs(difference).max() / (sums.max() * np.abs(v).max()))
         if not error <= ACCURATE:
             raise InaccurateSolve(f"{name}: R Rᵀ differs from M by {error:.1e}, expected rounding, {ACCURATE:.0e}")
-        w = self._inverse((v * sums)[:, None], "N")
+        b = (v * sums)[:, None]
+        w = self._inverse(b, "N")
         condition = float(np.abs(w).max())
         if not condition < SUSPECT:
-            condition = condition_seen(Equilibrated.of(A, self._inverse), w, "N")
+            condition = condition_seen(Equilibrated.of(A, self._inverse), b, w, "N")
         if not condition < SINGULAR:
             raise singular(name, f"is that of a singular matrix (condition at least {condition:.1e})")
 

@@ -22,10 +22,10 @@ def equilibration(A: sparse.csc_array, symmetry: Symmetry) -> Scaling:
     """r, c, powers of 2, so that the sums of r_i |a_ij| c_j are about 1; None if those of |A| are of one size."""
     magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
     ones = np.ones(A.shape[0])
-    with np.errstate(all="ignore"):  # Stored rows of zeros and sums that overflow: not scaled.
+    with np.errstate(all="ignore"):  # Not scaled: stored rows of zeros, and sums that overflow.
         rows, columns = magnitude @ ones, ones if symmetry == "symmetric" else magnitude.T @ ones
         uneven = rows.max() > UNEVEN * rows.min() or columns.max() > UNEVEN * columns.min()
-        if not (uneven or rows.max() < FAINT):
+        if not (uneven or rows.max() < FAINT) or not (rows.min() > 0.0 and columns.min() > 0.0):
             return None, None
         r, c = equilibrate(magnitude, symmetric=symmetry == "symmetric")
         r, c = np.exp2(np.round(np.log2(r))), np.exp2(np.round(np.log2(c)))
