@@ -5,10 +5,10 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import splu
 
 from ..arrays import Array, Trans
-from .accuracy import equilibrate, probe_vector
+from .accuracy import equilibrate
 from .errors import CAUSES, InaccurateSolve, SingularMatrix, SolveError, singular
 from .nullspace import described
-from .singularity import SINGULAR, Equilibrated, Solve, condition_seen, null_vectors
+from .singularity import SINGULAR, Equilibrated, Solve, null_vectors
 
 EXPLAINED = 20_000
 """Unknowns up to which a matrix that could not be factored is looked at: it takes another factorization."""
@@ -16,7 +16,7 @@ EXPLAINED = 20_000
 REGULAR = 1e12
 """Condition up to which a matrix surely is regular."""
 
-SHIFT = 1e-12
+SHIFT = 4.0 * float(np.finfo(float).eps)
 """Of the equilibrated matrix, added to its diagonal: then a singular one has factors, and its null vectors stay."""
 
 
@@ -34,8 +34,7 @@ def explained(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
         if solve is None:
             return error
         matrix = Equilibrated(A, solve, r, c)
-        b = probe_vector(A.shape[0])[:, None] / r[:, None]
-        condition = condition_seen(matrix, b, solve(b, "N"), "N")
+        basis, condition = null_vectors(matrix)
     if condition < REGULAR and isinstance(error, SingularMatrix):
         return InaccurateSolve(
             f"{name}: pivots that were fixed in advance cancel, though the matrix is regular. Use adjoint.lu or "
@@ -44,7 +43,7 @@ def explained(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
     if not SINGULAR <= condition:
         return error
     found = f"is singular to working precision (condition at least {condition:.1e}, 1/eps is 4.5e+15)"
-    return singular(name, found, described(A, null_vectors(matrix)) or CAUSES)
+    return singular(name, found, described(A, basis) or CAUSES)
 
 
 def _shifted_inverse(A: sparse.csc_array, r: Array, c: Array) -> Solve | None:

@@ -31,7 +31,7 @@ from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_v
 
 
 @dataclass(eq=False)
-class _Log:
+class Log:
     """What the solves of one factorization have shown so far."""
 
     backward_error: float = float("nan")
@@ -57,7 +57,7 @@ class Factorization:
     accuracy: Accuracy
     name: str
     counts: Counts
-    _log: _Log = field(default_factory=_Log)
+    _log: Log = field(default_factory=Log)
     _process: int = field(default_factory=os.getpid)
 
     def __repr__(self) -> str:
@@ -192,7 +192,7 @@ class Factorization:
 
     def _singular(self, matrix: Equilibrated) -> SolveError:
         condition = f"condition at least {self._log.condition:.1e}, 1/eps is 4.5e+15"
-        causes = described(self.A, null_vectors(matrix)) or CAUSES
+        causes = described(self.A, null_vectors(matrix)[0]) or CAUSES
         return singular(self.name, f"is singular to working precision ({condition})", causes)
 
     def _refusal(self, error: float, trans: Trans) -> SolveError:

@@ -48,6 +48,16 @@ class Equilibrated:
         """Â v, (n, k)."""
         return self.r[:, None] * product(self.A, self.c[:, None] * v, "N")
 
+    def height(self, v: Array, trans: Trans) -> float:
+        """‖v̂‖₂/‖Â v̂‖₂ (or with Âᴴ) for v = C v̂ (or R v̂), (n, 1): a lower bound of ‖Â⁻¹‖₂; 0 if v is not finite."""
+        rows, columns = (self.r, self.c) if trans == "N" else (self.c, self.r)
+        with np.errstate(all="ignore"):
+            v = _normalized(v / columns[:, None])
+            image = float(np.linalg.norm(rows[:, None] * product(self.A, columns[:, None] * v, trans)))
+        if not np.isfinite(v).all():
+            return 0.0
+        return 1.0 / image if image > 0.0 else np.inf
+
     def inverse(self, b: Array) -> Array:
         """Â⁻¹ b, (n, k), to a common factor: each column has the size 1."""
         return _normalized(self.solve(_normalized(b / self.r[:, None]), "N") / self.c[:, None])
@@ -91,32 +101,23 @@ def condition_seen(matrix: Equilibrated, b: Array, w: Array, trans: Trans) -> fl
         else:
             left = _normalized(w.conj() if trans == "T" else w)
         v = matrix.inverse(left)
-        return max(_height(matrix, v), _height(matrix, matrix.polished(v)))
+        c = matrix.c[:, None]
+        return max(matrix.height(c * v, "N"), matrix.height(c * matrix.polished(v), "N"))
 
 
-def _height(matrix: Equilibrated, v: Array) -> float:
-    """1/‖Â v‖₂, the smallest of the columns of v, of norm 1, (n, k); inf where it overflows."""
-    if not np.isfinite(v).all():
-        return 0.0  # Says nothing.
-    images = matrix.times(v)
-    norms = np.sqrt(np.einsum("ij,ij->j", images.conj(), images).real)
-    return float(1.0 / norms.max()) if norms.max() > 0.0 else np.inf
+def null_vectors(matrix: Equilibrated) -> tuple[Array, float]:
+    """A basis of what A maps to zero, to working precision, (n, k), k ≤ VECTORS, and a lower bound of ‖Â⁻¹‖₂.
 
-
-def null_vectors(matrix: Equilibrated) -> Array:
-    """A basis of what A maps to zero, to working precision, (n, k), k ≤ VECTORS, in the units of the unknowns.
-
-    Subspace iteration; for messages only, so that its cost is of no account. k = 0 where it fails.
+    In the units of the unknowns. Subspace iteration, for messages: its cost is of no account. k = 0 where it fails.
     """
     n = matrix.A.shape[0]
-    nothing = np.zeros((n, 0))
     block = np.random.default_rng(n).uniform(-1.0, 1.0, (n, min(n, VECTORS)))
     with np.errstate(all="ignore"):
         for step in (matrix.inverse, matrix.adjoint_inverse, matrix.inverse, matrix.polished):
             block = step(block)
             if not np.isfinite(block).all():
-                return nothing
+                return np.zeros((n, 0)), 0.0
             block = np.linalg.qr(block)[0]
         _, sizes, vectors = np.linalg.svd(matrix.times(block), full_matrices=False)
         basis = block @ vectors[sizes <= 1.0 / SINGULAR].conj().T
-    return np.asarray(matrix.c[:, None] * basis)
+        return np.asarray(matrix.c[:, None] * basis), float(1.0 / sizes.min())
