@@ -95,6 +95,11 @@ class Factorization:
         """Whether a random right-hand side has shown that the factors are A's, and so that A is as stated."""
         return self._log.probed
 
+    @property
+    def condition_bound(self) -> float:
+        """A lower bound of the condition, from the probe after the first solve; nan before. `evidence.condition`."""
+        return self._log.condition
+
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
         """Whether u solves A u = b (Aᵀ, Aᴴ) as well as `solve` demands; if so, it is noted in `evidence`.
 
