@@ -56,13 +56,6 @@ def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
     return sums
 
 
-def column_sizes(A: sparse.csc_array, sums: Array, trans: Trans) -> Array:
-    """max_i |a_ij| / sums_i for each column j of A, Aᵀ or Aᴴ, relative to the largest, (n,): units of the unknowns."""
-    scaled = abs(sparse.diags_array(1.0 / sums) @ (A if trans == "N" else A.T))
-    sizes = scaled.max(axis=0).toarray().ravel()
-    return sizes / sizes.max()
-
-
 def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Array]:
     """r, c, (n,) each, with which the sums of r_i |a_ij| c_j over rows and columns are about 1; r is c if `symmetric`.
 

@@ -145,6 +145,10 @@ class Fastest:
         except SingularMatrix:
             if direct is careful or np.shape(A)[0] > CONFIRMED:
                 raise
+        except NotPositiveDefinite as error:
+            if direct is careful:
+                raise
+            raise explained(as_csc(A), f"{self.label} of a {np.shape(A)[0]}x{np.shape(A)[1]} matrix", error) from error
         return careful(A)
 
     def forget(self) -> None:

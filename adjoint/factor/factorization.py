@@ -14,7 +14,6 @@ from .accuracy import (
     Symmetry,
     absolute_sums,
     backward_error,
-    column_sizes,
     probe_vector,
     product,
     require_symmetric,
@@ -142,29 +141,21 @@ class Factorization:
         # whether a matrix is probed.
         b = probe_vector(self.A.shape[0]) * self._sums(trans)
         w, error, worst, _ = self._refined(b[:, None], trans)
-        self._require_regular(b[:, None], w, trans)
+        self._require_regular(w)
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
         self._log.probed = True
 
-    def _require_regular(self, b: Array, w: Array, trans: Trans) -> None:
-        """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe b, (n, 1)."""
-        condition = self._condition(w, trans)
+    def _require_regular(self, w: Array) -> None:
+        """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe, (n, 1)."""
+        condition = float(np.abs(w).max())  # A lower bound, of D⁻¹A, D the sums of its rows.
         if not condition < SUSPECT:
             matrix = Equilibrated.of(self.A, self._raw)
-            condition = condition_seen(matrix, b, w, trans)
+            condition = condition_seen(matrix)
             if not condition < SINGULAR:
                 self._log.condition = condition
                 raise self._singular(matrix)
         self._log.condition = condition
-
-    def _condition(self, w: Array, trans: Trans) -> float:
-        """A lower bound of the condition, from the solution w of the probe; lowest in the units w has."""
-        condition = float(np.abs(w).max())
-        if condition < SUSPECT:
-            return condition
-        # Unknowns of very different units look like singularity: measure each in the unit of its column.
-        return float(np.abs(w[:, 0] * column_sizes(self.A, self._sums(trans), trans)).max())
 
     def _raw(self, b: Array, trans: Trans) -> Array:
         if b.dtype.kind == "c" and self.A.dtype.kind == "f":
@@ -209,7 +200,7 @@ class Factorization:
         if self.accuracy.rows and not self._log.probed:
             b = probe_vector(self.A.shape[0]) * self._sums(trans)
             try:
-                self._require_regular(b[:, None], self._raw(b[:, None], trans), trans)
+                self._require_regular(self._raw(b[:, None], trans))
             except SingularMatrix as error_of_matrix:
                 return error_of_matrix
         return InaccurateSolve(

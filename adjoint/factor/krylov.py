@@ -188,13 +188,13 @@ class _Iterative:
         r = b - image
         converged = float(np.linalg.norm(r)) <= SLACK * tolerance
         if not (condition * np.sqrt(n) < SUSPECT and converged):
-            self._require_regular(b / h, h * w, None if converged else r / h, trans)
+            self._require_regular(None if converged else r / h, trans)
         self.log.condition = float(np.fmax(self.log.condition, condition))
         slowest = h * w
         return np.asarray(slowest / np.abs(slowest).max())
 
-    def _require_regular(self, b: Array, w: Array, r: Array | None, trans: Trans) -> None:
-        """Raise SingularMatrix if A is; w: the solution of the probe b; r: what it left of b, if too much.
+    def _require_regular(self, r: Array | None, trans: Trans) -> None:
+        """Raise SingularMatrix if A is; r: what the probe left of its right-hand side, if that is too much.
 
         A residual r that no iteration makes smaller is a null vector of the adjoint matrix: what A cannot reach.
         """
@@ -204,8 +204,9 @@ class _Iterative:
                 raise error
             return
         matrix = Equilibrated.of(self.A, self._roughly)
-        condition = condition_seen(matrix, b[:, None], w[:, None], trans)
-        unreached = 0.0 if r is None else matrix.height(r[:, None], "H" if trans == "N" else "N")
+        condition = condition_seen(matrix)
+        across = matrix.transposed() if trans == "N" else matrix
+        unreached = 0.0 if r is None else across.height(r[:, None])
         if not (condition < SINGULAR and unreached < SUSPECT):
             found = f"is singular to working precision (condition at least {max(condition, unreached):.1e})"
             raise singular(self.name, found)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array, Trans
-from .accuracy import equilibrate, product
+from .accuracy import equilibrate, probe_vector, product
 
 SUSPECT = 1e10
 """Condition as the probe sees it, from which the question is put. Of 10 000 exactly singular matrices factored in
@@ -20,6 +20,10 @@ SINGULAR = 1e14
 """‖v‖ / ‖Â v‖ from which a matrix is called singular: no scaling of rows and columns leaves more than two digits.
 Measured: singular matrices of ten families and all backends ≥ 8·10¹⁴; regular ones of the same up to their condition,
 which was up to 10¹²."""
+
+UNITS = 1e6
+"""Condition of the equilibrated matrix, as its own probe sees it, below which A was suspect for its units alone. Factors
+of a matrix in rows of 10^±12 may be so inexact that a probe by them sees 8·10⁹ where A is singular."""
 
 VECTORS = 8
 """Null vectors that a message looks for: a body in space has six motions."""
@@ -48,15 +52,19 @@ class Equilibrated:
         """Â v, (n, k)."""
         return self.r[:, None] * product(self.A, self.c[:, None] * v, "N")
 
-    def height(self, v: Array, trans: Trans) -> float:
-        """‖v̂‖₂/‖Â v̂‖₂ (or with Âᴴ) for v = C v̂ (or R v̂), (n, 1): a lower bound of ‖Â⁻¹‖₂; 0 if v is not finite."""
-        rows, columns = (self.r, self.c) if trans == "N" else (self.c, self.r)
+    def height(self, v: Array) -> float:
+        """‖v̂‖₂/‖Â v̂‖₂ for v = C v̂, (n, 1): a lower bound of ‖Â⁻¹‖₂; 0 if v is not finite."""
         with np.errstate(all="ignore"):
-            v = _normalized(v / columns[:, None])
-            image = float(np.linalg.norm(rows[:, None] * product(self.A, columns[:, None] * v, trans)))
+            v = _normalized(v / self.c[:, None])
+            image = float(np.linalg.norm(self.times(v)))
         if not np.isfinite(v).all():
             return 0.0
         return 1.0 / image if image > 0.0 else np.inf
+
+    def transposed(self) -> "Equilibrated":
+        """Âᴴ by the same factors."""
+        A = sparse.csc_array(self.A.conj().T)
+        return Equilibrated(A, lambda b, trans: self.solve(b, "H" if trans == "N" else "N"), self.c, self.r)
 
     def inverse(self, b: Array) -> Array:
         """Â⁻¹ b, (n, k), to a common factor: each column has the size 1."""
@@ -81,28 +89,23 @@ def _normalized(v: Array) -> Array:
     return np.asarray(v / np.where(usable, norms, 1.0))
 
 
-def condition_seen(matrix: Equilibrated, b: Array, w: Array, trans: Trans) -> float:
-    """A lower bound of κ₂(Â)/‖Â‖₂, nearly reached if A is close to singular: max 1/‖Â v‖₂ over two unit vectors v.
+def condition_seen(matrix: Equilibrated) -> float:
+    """A lower bound of ‖Â⁻¹‖₂ ≈ κ₂(Â), nearly reached if A is close to singular: max 1/‖Â v‖₂ over two unit vectors v.
 
-    b, w: (n, 1), a random right-hand side and the solution of A w = b (or Aᵀ, Aᴴ), from which inverse iteration goes
-    on: two or three solves by the factors, none verified, for the bound holds whatever they return. None at all where
-    in these units w is not suspect. inf for Â v = 0, and for a w that is not finite.
+    Inverse iteration from a random right-hand side: one solve by the factors if units alone made A suspect, else four;
+    none is verified, for the bound holds whatever they return. inf for Â v = 0, and where solutions are not finite.
     """
-    if not np.isfinite(w).all():
-        return np.inf
-    rows, columns = (matrix.r, matrix.c) if trans == "N" else (matrix.c, matrix.r)
+    b = probe_vector(matrix.r.size)[:, None]
     with np.errstate(all="ignore"):
-        w = w / columns[:, None]
-        condition = float(np.abs(w).max() / np.abs(b * rows[:, None]).max())
-        if condition < SUSPECT:
+        w = matrix.solve(b / matrix.r[:, None], "N") / matrix.c[:, None]
+        condition = float(np.abs(w).max())
+        if not condition < np.inf:
+            return np.inf
+        if condition < UNITS:
             return condition
-        if trans == "N":
-            left = matrix.adjoint_inverse(_normalized(w))
-        else:
-            left = _normalized(w.conj() if trans == "T" else w)
-        v = matrix.inverse(left)
+        v = matrix.inverse(matrix.adjoint_inverse(w))
         c = matrix.c[:, None]
-        return max(matrix.height(c * v, "N"), matrix.height(c * matrix.polished(v), "N"))
+        return max(matrix.height(c * v), matrix.height(c * matrix.polished(v)))
 
 
 def null_vectors(matrix: Equilibrated) -> tuple[Array, float]:

@@ -117,11 +117,9 @@ class FactorRoot:
         error = float(np.abs(difference).max() / (sums.max() * np.abs(v).max()))
         if not error <= ACCURATE:
             raise InaccurateSolve(f"{name}: R Rᵀ differs from M by {error:.1e}, expected rounding, {ACCURATE:.0e}")
-        b = (v * sums)[:, None]
-        w = self._inverse(b, "N")
-        condition = float(np.abs(w).max())
+        condition = float(np.abs(self.to_x(self.pull(v * sums))).max())
         if not condition < SUSPECT:
-            condition = condition_seen(Equilibrated.of(A, self._inverse), b, w, "N")
+            condition = condition_seen(Equilibrated.of(A, self._inverse))
         if not condition < SINGULAR:
             raise singular(name, f"is that of a singular matrix (condition at least {condition:.1e})")
 
