@@ -127,3 +127,73 @@ def test_every_large_matrix_is_probed_for_singularity_and_asymmetry():
     A[0, 1] = -1.5
     with pytest.raises(factor.NotSymmetric):
         problem.factorize(A).solve(b)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stubborn:
+    """Factors with an error that refinement does not remove: of an absolute size in each solution."""
+
+    inner: object
+    error: np.ndarray
+    backend: str = "stubborn"
+
+    def solve(self, b, trans):
+        return self.inner.solve(b, trans) + self.error[:, None]
+
+    def log_abs_det(self):
+        return self.inner.log_abs_det()
+
+
+def stubborn(f, A, error):
+    exact = f(A)
+    return dataclasses.replace(exact, factors=Stubborn(exact.factors, error))
+
+
+@every
+@pytest.mark.parametrize("trans", ["N", "H"])
+@pytest.mark.parametrize("error", [1e-8, 1e-6, 1e-4])
+def test_solutions_that_stay_slightly_wrong_are_refused(f, trans, error):
+    """A backward error of 10⁻⁹ after refinement is no rounding."""
+    factored = stubborn(f, matrix(f), error * np.cos(np.arange(N)))
+    with pytest.raises(factor.InaccurateSolve, match="backward error"):
+        factored.solve(np.ones(N), trans)
+
+
+@pytest.mark.parametrize("error", [1e-5, 1e-3])
+@pytest.mark.parametrize("trans", ["N", "T"])
+def test_rows_that_stay_slightly_wrong_are_refused_beside_a_penalty(error, trans):
+    """A penalty of 10¹⁵ makes every normwise error small; that of the other rows relative to themselves is not."""
+    A = matrix(factor.superlu).tolil()
+    A[0, 0] = 1e15
+    wrong = error * np.cos(np.arange(N))
+    wrong[0] = 0.0
+    factored = stubborn(factor.superlu, A.tocsc(), wrong)
+    with pytest.raises(factor.InaccurateSolve, match="backward error"):
+        factored.solve(np.ones(N), trans)
+
+
+@every
+@pytest.mark.parametrize("trans", ["N", "T", "H"])
+@pytest.mark.parametrize("complex", [False, True])
+def test_factors_of_a_matrix_that_is_off_by_a_millionth_give_the_right_answer(f, trans, complex):
+    """Stale values, or a matrix that was written to: refined to the solution of the matrix itself."""
+    A = matrix(f)
+    off = A.copy()
+    off.data = off.data * (1.0 + 1e-6 * np.cos(A.indices + (A.T.tocsc().indices if f is factor.superlu else 0)))
+    if f is not factor.superlu:
+        off = sparse.csc_array((off + off.T) / 2)
+    b = right_hand_side((3,), complex)
+    found = dataclasses.replace(f(off), A=A).solve(b, trans)
+    exact = np.linalg.solve({"N": A, "T": A.T, "H": A.conj().T}[trans].toarray(), b)
+    assert np.abs(f(off).solve(b, trans) - exact).max() >= 1e-8 * np.abs(exact).max()
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-10 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("f", [factor.superlu_cholesky, factor.superlu_ldl, adjoint.cholesky, adjoint.ldl])
+@pytest.mark.parametrize("gap", [1e-8, 1e-6])
+def test_a_matrix_that_is_asymmetric_by_a_millionth_is_not_symmetric(f, gap):
+    A = matrix(f).tolil()
+    i, j = (int(k[0]) for k in sparse.triu(matrix(f), k=1).nonzero())
+    A[i, j] += gap * abs(matrix(f)).sum(axis=0).max()
+    with pytest.raises(factor.NotSymmetric):
+        f(A.tocsc()).solve(np.ones(N))
