@@ -125,7 +125,7 @@ def elastic_plate(rng, support=None):
 
 
 def cavity(rng):
-    """Stokes flow in a closed box, on a staggered grid: the pressure is known up to a constant; or given in one cell."""
+    """Stokes flow in a closed box, on a staggered grid: pressure known up to a constant; or given in one cell."""
     nx, ny = (int(v) for v in rng.integers(2, 8, 2))
     viscosity = 10.0 ** rng.uniform(-3, 3)
 
@@ -157,7 +157,9 @@ def dependent_constraints(rng):
     B = rng.standard_normal((m, n)) * (rng.random((m, n)) < 3.0 / n)
     B[np.arange(m), rng.choice(n, m, replace=False)] += 1.0
     dependent = B.copy()
-    dependent[-1] = rng.choice([1.0, rng.uniform(0.5, 2.0)]) * B[0] if rng.random() < 0.6 else rng.random(m - 1) @ B[:-1]
+    dependent[-1] = (
+        rng.choice([1.0, rng.uniform(0.5, 2.0)]) * B[0] if rng.random() < 0.6 else rng.random(m - 1) @ B[:-1]
+    )
 
     def bordered(B):
         return canonical(sparse.block_array([[K, sparse.csc_array(B.T)], [sparse.csc_array(B), None]]))

@@ -12,9 +12,9 @@ from ..arrays import Array
 from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
 from .errors import BackendMissing, NotPositiveDefinite, SingularMatrix
+from .explanation import explained
 from .factorization import Factorization
 from .factors import Accuracy, Factors
-from .explanation import explained
 from .matrix import SparseMatrix, as_csc, require_full_structure
 
 REMEMBERED = 4
@@ -90,12 +90,14 @@ class Direct:
     def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str, explain: bool) -> Factors:
         try:
             return analysis.factor(A, name)
-        except NotPositiveDefinite as error:
-            # One mistake, one error, whichever backend finds it: asymmetry explains the failure better, and singularity.
-            require_symmetric(A, self.symmetry, name)
-            raise (explained(A, name, error) if explain else error) from error
-        except SingularMatrix as error:
-            raise (explained(A, name, error) if explain else error) from error
+        except (NotPositiveDefinite, SingularMatrix) as error:
+            if isinstance(error, NotPositiveDefinite):
+                # One mistake, one error, whichever backend finds it: asymmetry, or else singularity, explains it better.
+                require_symmetric(A, self.symmetry, name)
+            told = explained(A, name, error) if explain else error
+            if told is error:
+                raise
+            raise told from error
 
     def analysis_of(self, A: sparse.csc_array) -> Analysis:
         """The analysis of A's pattern: remembered, or made now; SingularMatrix for an empty row or column."""
@@ -146,9 +148,11 @@ class Fastest:
             if direct is careful or np.shape(A)[0] > CONFIRMED:
                 raise
         except NotPositiveDefinite as error:
-            if direct is careful:
+            name = f"{direct.label} of a {np.shape(A)[0]}x{np.shape(A)[1]} matrix"
+            told = error if direct is careful else explained(as_csc(A), name, error)
+            if told is error:
                 raise
-            raise explained(as_csc(A), f"{self.label} of a {np.shape(A)[0]}x{np.shape(A)[1]} matrix", error) from error
+            raise told from error
         return careful(A)
 
     def forget(self) -> None:

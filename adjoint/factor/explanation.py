@@ -40,7 +40,7 @@ def explained(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
             f"{name}: pivots that were fixed in advance cancel, though the matrix is regular. Use adjoint.lu or "
             "adjoint.ldl, which then go on with SuperLU; it chooses each pivot as it goes."
         )
-    if not SINGULAR <= condition:
+    if not condition >= SINGULAR:
         return error
     found = f"is singular to working precision (condition at least {condition:.1e}, 1/eps is 4.5e+15)"
     return singular(name, found, described(A, basis) or CAUSES)

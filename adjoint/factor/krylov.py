@@ -157,10 +157,10 @@ class _Iterative:
             r = b - product(self.A, u, trans)
         raise KrylovStalled(
             f"{self.name}, trans={trans!r}: a relative residual of {float(np.linalg.norm(r)):.1e} leaves a relative "
-            f"error of about {error:.0e} in the solution, for the condition is at least {self.log.condition:.0e}. Usual "
-            "causes: a part that hangs on the rest by much weaker couplings (an island in a medium 10¹⁰ times less "
-            "conducting), a support that is too soft. Use a direct factorizer (adjoint.cholesky, ldl, lu), or couplings "
-            "of one size."
+            f"error of about {error:.0e} in the solution, for the condition is at least {self.log.condition:.0e}. "
+            "Usual causes: a part that hangs on the rest by much weaker couplings (an island in a medium 10¹⁰ times "
+            "less conducting), a support that is too soft. Use a direct factorizer (adjoint.cholesky, ldl, lu), or "
+            "couplings of one size."
         )
 
     def _slowest(self, trans: Trans, rtol: float) -> Array:

@@ -9,7 +9,7 @@ NEGLIGIBLE = 1e-6
 """Of the largest entry of a null vector: below this an unknown takes no part in it."""
 
 LEVEL = 1e-2
-"""The same: entries that differ by less are called equal. Where conductivities differ by 10¹² rounding leaves so much."""
+"""The same: entries that differ by less are called equal. Conductivities 10¹² apart leave so much rounding."""
 
 NAMED = 3
 """Unknowns of a set that a message names."""

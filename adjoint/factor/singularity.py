@@ -22,8 +22,8 @@ Measured: singular matrices of ten families and all backends ≥ 8·10¹⁴; reg
 which was up to 10¹²."""
 
 UNITS = 1e6
-"""Condition of the equilibrated matrix, as its own probe sees it, below which A was suspect for its units alone. Factors
-of a matrix in rows of 10^±12 may be so inexact that a probe by them sees 8·10⁹ where A is singular."""
+"""Condition of the equilibrated matrix, as its own probe sees it, below which A was suspect for its units alone.
+Factors of a matrix in rows of 10^±12 may be so inexact that a probe by them sees 8·10⁹ where A is singular."""
 
 VECTORS = 8
 """Null vectors that a message looks for: a body in space has six motions."""
