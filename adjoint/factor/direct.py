@@ -67,7 +67,7 @@ class Direct:
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
         """Factor A: (n, n), sparse or dense, float64 or complex128.
 
-        Raises SingularMatrix, NotPositiveDefinite, NonFinite, BackendMissing, ForkedProcess; TypeError and
+        Raises SingularMatrix, NotPositiveDefinite, InaccurateSolve, NonFinite, BackendMissing, ForkedProcess; TypeError and
         ValueError for what is no square matrix of floating-point numbers.
         """
         return self.factored(A, explain=True)
@@ -92,7 +92,7 @@ class Direct:
             return analysis.factor(A, name)
         except (NotPositiveDefinite, SingularMatrix) as error:
             if isinstance(error, NotPositiveDefinite):
-                # One mistake, one error, whichever backend finds it: asymmetry, or else singularity, explains it better.
+                # One mistake, one error, whichever backend finds it: asymmetry, or singularity, explains it better.
                 require_symmetric(A, self.symmetry, name)
             told = explained(A, name, error) if explain else error
             if told is error:
