@@ -182,6 +182,14 @@ def test_a_plate_held_in_one_direction_can_be_shifted():
     assert "may be added to" in refusal(elastic_plate(np.random.default_rng(5), support=1).singular)
 
 
+def test_message_of_a_stored_row_of_zeros_names_the_row():
+    A = network(chain(6), 6, np.array([1.0, 2.0, 0.0, 0.0, 1.5]))
+    A[0, 0] += 1.0
+    message = refusal(A)
+    assert "Rows or columns of zeros belong to 1 of 6 unknowns (3)" in message
+    assert "an element with zero stiffness" in message
+
+
 def test_nothing_is_said_where_nothing_is_found():
     assert nullspace.described(sparse.eye_array(3), np.zeros((3, 0))) == ""
 

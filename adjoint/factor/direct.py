@@ -67,8 +67,8 @@ class Direct:
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
         """Factor A: (n, n), sparse or dense, float64 or complex128.
 
-        Raises SingularMatrix, NotPositiveDefinite, InaccurateSolve, NonFinite, BackendMissing, ForkedProcess; TypeError and
-        ValueError for what is no square matrix of floating-point numbers.
+        Raises SingularMatrix, NotPositiveDefinite, InaccurateSolve, NonFinite, BackendMissing, ForkedProcess;
+        TypeError and ValueError for what is no square matrix of floating-point numbers.
         """
         return self.factored(A, explain=True)
 

@@ -4,6 +4,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..arrays import Array
+from .errors import CAUSES
+from .singularity import VECTORS
 
 NEGLIGIBLE = 1e-6
 """Of the largest entry of a null vector: below this an unknown takes no part in it."""
@@ -28,6 +30,9 @@ def described(A: sparse.csc_array, basis: Array) -> str:
         return ""
     sets = _constants(basis)
     involved = np.flatnonzero(np.abs(basis).max(axis=1) > NEGLIGIBLE * np.abs(basis).max())
+    empty = np.flatnonzero((abs(A) @ np.ones(A.shape[0])) * (abs(A).T @ np.ones(A.shape[0])) == 0.0)
+    if empty.size:
+        return f"Rows or columns of zeros belong to {_named(empty, A.shape[0])}. {CAUSES}"
     if sets:
         shifted = "; ".join(_named(unknowns, A.shape[0]) for unknowns in sets[:NAMED])
         more = f"; and {len(sets) - NAMED} such sets more" if len(sets) > NAMED else ""
@@ -36,17 +41,17 @@ def described(A: sparse.csc_array, basis: Array) -> str:
             "fixes the level (of a temperature or potential of an insulated body, of the pressure in a closed vessel, "
             "of a body that can be shifted): give one value as boundary data, or connect the part to a support."
         )
-    if k in RIGID:
-        return (
-            f"{k} independent motions need no force, as many as the rigid motions of {RIGID[k]}: nothing holds the "
-            "body. Usual causes: a missing boundary condition, a part that is not connected to the supports."
-        )
     who = _named(involved, A.shape[0])
-    count = f"{k if k < 8 else 'at least 8'} independent vectors v with A v = 0 were found; " if k > 1 else ""
+    count = f"{k if k < VECTORS else f'At least {k}'} independent vectors v with A v = 0 were found; " if k > 1 else ""
     if not A.diagonal()[involved].any():
         return (
             f"{count}A v = 0 for a v in {who}, all of which have zeros on the diagonal, as multipliers have. Usual "
             "causes: constraints that depend on each other (one given twice, or one that follows from others)."
+        )
+    if k in RIGID:
+        return (
+            f"{k} independent motions need no force, as many as the rigid motions of {RIGID[k]}: nothing holds the "
+            "body. Usual causes: a missing boundary condition, a part that is not connected to the supports."
         )
     return (
         f"{count}A v = 0 for a v in {who}. Usual causes: a missing boundary condition (the body can turn, or a part "
