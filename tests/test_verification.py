@@ -197,3 +197,24 @@ def test_a_matrix_that_is_asymmetric_by_a_millionth_is_not_symmetric(f, gap):
     A[i, j] += gap * abs(matrix(f)).sum(axis=0).max()
     with pytest.raises(factor.NotSymmetric):
         f(A.tocsc()).solve(np.ones(N))
+
+
+@every
+@pytest.mark.parametrize("complex", [False, True])
+@pytest.mark.parametrize("trans", ["N", "H"])
+def test_large_matrices_are_probed_by_a_column_of_the_first_solve(f, complex, trans, monkeypatch):
+    monkeypatch.setattr("adjoint.factor.factorization.TOGETHER", 0)
+    A, b = matrix(f), right_hand_side((2,), complex)
+    factored = perturbed(f, 0.0, A)
+    sizes = []
+
+    def solve(columns, trans, inner=factored.factors.inner):
+        sizes.append(columns.shape[1])
+        return inner.solve(columns, trans)
+
+    monkeypatch.setattr(Perturbed, "solve", lambda self, columns, trans: solve(columns, trans))
+    found = [factored.solve(b, trans) for _ in range(2)]
+    assert sizes == ([6, 4] if complex else [3, 2])  # A is real: real and imaginary parts are columns.
+    for u in found:
+        np.testing.assert_allclose(A @ u if trans == "N" else A.T @ u, b, rtol=1e-12, atol=1e-12)
+    assert np.isfinite(factored.evidence.condition)
