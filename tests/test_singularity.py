@@ -83,6 +83,14 @@ def test_insulated_rods_are_never_accepted(name):
             getattr(adjoint, name)(A).solve(np.eye(n)[0] - np.eye(n)[-1])
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_singular_matrix_has_no_log_determinant(seed):
+    A = network(chain(30), 30, np.random.default_rng(seed).uniform(0.5, 2.0, 29))
+    for name, factorizer in backends("definite", False):
+        with pytest.raises(factor.SolveError):
+            print(name, factorizer(A).logdet())
+
+
 @pytest.mark.parametrize("contrast", [1e4, 1e8, 1e11])
 def test_a_body_on_a_soft_support_is_ill_conditioned_not_singular(contrast):
     n = 50

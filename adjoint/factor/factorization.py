@@ -221,10 +221,17 @@ class Factorization:
         )
 
     def logdet(self) -> float:
-        """log |det A|, from the factors; raises ForkedProcess in a forked child, NotSymmetric as `solve` does."""
+        """log |det A|, from the factors; raises ForkedProcess, NotSymmetric and SingularMatrix as `solve` does.
+
+        Of a singular matrix the factors give some −36: the rounding of the pivot that should be zero.
+        """
         same_process(self._process)
         if not self._log.probed:  # No solve has shown yet that the factors are A's.
             require_symmetric(self.A, self.symmetry, self.name)
+            if self.accuracy.probe:
+                with collecting(self.counts), phase("solve"):
+                    s = (probe_vector(self.A.shape[0]) * self._sums("N"))[:, None]
+                    self._probe(s, self._raw(s, "N"), "N")
         return self.factors.log_abs_det()
 
     def condition(self) -> float:
