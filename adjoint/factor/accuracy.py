@@ -27,7 +27,10 @@ BLOCK = 4096
 """Columns handled at a time."""
 
 SWEEPS = 10
-"""Iterations of equilibration: each halves the logarithm of the unevenness."""
+"""Iterations of equilibration, at most: each halves the logarithm of the unevenness."""
+
+EVEN = 1.5
+"""Sums between 1/EVEN and EVEN are even enough."""
 
 
 def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
@@ -63,11 +66,20 @@ def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Ar
     Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM J. Matrix Anal. Appl. 35, 931.
     """
     r = c = np.ones(magnitude.shape[0])
+    transpose = magnitude if symmetric else magnitude.T
+    lone_rows, lone_columns = magnitude @ c == 0.0, transpose @ r == 0.0
     for _ in range(SWEEPS):
-        rows = magnitude @ c
-        columns = rows if symmetric else magnitude.T @ r
-        r, c = (np.sqrt(s / np.where(sums > 0.0, sums, s)) for s, sums in ((r, rows), (c, columns)))
+        rows = magnitude @ c + lone_rows
+        columns = rows if symmetric else transpose @ r + lone_columns
+        if _even(r * rows) and _even(c * columns):
+            break
+        r, c = np.sqrt(r / rows), np.sqrt(c / columns)
     return r, c
+
+
+def _even(sums: Array) -> bool:
+    """Whether no scaled sum is off by more than a factor of EVEN."""
+    return bool(sums.max() <= EVEN and sums.min() * EVEN >= 1.0)
 
 
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
