@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
-from .errors import BackendMissing, NotPositiveDefinite, SingularMatrix
+from .errors import BackendMissing, NotPositiveDefinite, SingularMatrix, SolveError
 from .explanation import explained
 from .factorization import Factorization
 from .factors import Accuracy, Factors
@@ -94,10 +94,8 @@ class Direct:
             if isinstance(error, NotPositiveDefinite):
                 # One mistake, one error, whichever backend finds it: asymmetry, or singularity, explains it better.
                 require_symmetric(A, self.symmetry, name)
-            told = explained(A, name, error) if explain else error
-            if told is error:
-                raise
-            raise told from error
+            _raise_explained(A, name, error, explain)
+            raise
 
     def analysis_of(self, A: sparse.csc_array) -> Analysis:
         """The analysis of A's pattern: remembered, or made now; SingularMatrix for an empty row or column."""
@@ -149,13 +147,21 @@ class Fastest:
                 raise
         except NotPositiveDefinite as error:
             name = f"{direct.label} of a {np.shape(A)[0]}x{np.shape(A)[1]} matrix"
-            told = error if direct is careful else explained(as_csc(A), name, error)
-            if told is error:
-                raise
-            raise told from error
+            _raise_explained(as_csc(A), name, error, direct is not careful)
+            raise
         return careful(A)
 
     def forget(self) -> None:
         """Drop the remembered analyses of all candidates."""
         for direct in self.candidates:
             direct.forget()
+
+
+def _raise_explained(A: sparse.csc_array, name: str, error: SolveError, explain: bool) -> None:
+    """Raise the error that explains the one that was met, if there is a better one."""
+    told = explained(A, name, error) if explain else error
+    try:
+        if told is not error:
+            raise told from error
+    finally:
+        del told  # Else this frame and the error would hold each other, and the factors, until garbage is collected.

@@ -199,9 +199,7 @@ class _Iterative:
         A residual r that no iteration makes smaller is a null vector of the adjoint matrix: what A cannot reach.
         """
         if self.A.shape[0] <= EXPLAINED:
-            error = explained(self.A, self.name, SolveError(""))
-            if isinstance(error, SingularMatrix):
-                raise error
+            self._raise_if_singular()
             return
         matrix = Equilibrated.of(self.A, self._roughly)
         condition = condition_seen(matrix)
@@ -210,6 +208,15 @@ class _Iterative:
         if not (condition < SINGULAR and unreached < SUSPECT):
             found = f"is singular to working precision (condition at least {max(condition, unreached):.1e})"
             raise singular(self.name, found)
+
+    def _raise_if_singular(self) -> None:
+        """Ask a direct factorization."""
+        error = explained(self.A, self.name, SolveError(""))
+        try:
+            if isinstance(error, SingularMatrix):
+                raise error
+        finally:
+            del error  # Else this frame and the error would hold each other.
 
     def _roughly(self, b: Array, trans: Trans) -> Array:
         """A⁻¹ b, not verified; b: (n, k)."""
