@@ -13,10 +13,11 @@ import scipy.sparse as sparse
 
 from .arrays import Array, Trans
 from .factor import Evidence, Factorization, KrylovStalled
-from .factor.accuracy import ACCEPT, ACCEPT_ROW, absolute_sums, backward_error, product, row_error
+from .factor.accuracy import ACCEPT, ACCEPT_ROW, absolute_sums, backward_error, probe_vector, product, row_error
 from .factor.counting import phase
 from .factor.krylov import Krylov
 from .factor.matrix import as_right_hand_side
+from .factor.singularity import SUSPECT
 
 REACHED = 1e-14
 """Relative error of the solution, as predicted from the last correction, at which the sweeps end."""
@@ -26,6 +27,9 @@ SMALL = 100.0 * float(np.finfo(float).eps)
 
 SWEEPS = 10
 """At most so many, the first solve included; in two dimensions one costs a twentieth of a factorization."""
+
+UNDERESTIMATED = 2.0
+"""Times √n: by which factor a probe, one random right-hand side, may see too small a condition."""
 
 NOISE = 1e-6
 """Size of a correction, relative to the solution, below which one that no longer shrinks is rounding."""
@@ -66,10 +70,26 @@ class Nearby:
             else:
                 with phase("solve"):
                     u = self._refined(columns, trans)
+                    if u is not None and not self._regular:  # Asked now: the first solve has probed the factors.
+                        u = None
             if u is not None:
                 return u.reshape(b.shape)
             self._own.append(self.factorize(self.A))
         return self._own[0].solve(b, trans)
+
+    @cached_property
+    def _regular(self) -> bool:
+        """Whether A surely is no singular matrix; if not, it is factored, and its own probe decides.
+
+        It is none if A − B is small beside what the condition of B allows, or if a random right-hand side is solved
+        for by refinement, and the solution is not large (docs/math.md, eq. 22).
+        """
+        sums = absolute_sums(self.A, "N")
+        change = float(np.max(abs(self.A - self.stale.A).sum(axis=1) / sums))
+        if UNDERESTIMATED * np.sqrt(sums.size) * self.stale.condition_bound * change <= 1.0:
+            return True
+        w = self._refined((probe_vector(sums.size) * sums)[:, None], "N")
+        return w is not None and bool(np.abs(w).max() < SUSPECT)
 
     @cached_property
     def _moved(self) -> Factorization:

@@ -381,6 +381,7 @@ def test_absence_is_named(monkeypatch, fault, match):
                 raise fault("no mkl_rt")
             self.libmkl = {"MKL_Set_Interface_Layer": lambda layer: 1}
 
+    gc.collect()  # Factors that wait for it, in tracebacks of earlier tests, are freed by the library there is.
     monkeypatch.setattr(sys.modules["pypardiso"], "PyPardisoSolver", Solver)
     mkl.library.cache_clear()
     mkl.missing.cache_clear()

@@ -26,8 +26,11 @@ ACCEPT_ROW = 1e-7
 BLOCK = 4096
 """Columns handled at a time."""
 
-HOPELESS = 0.2 / np.finfo(float).eps
-"""A condition number above this (9·10¹⁴) leaves no trustworthy digit in the solution."""
+SWEEPS = 10
+"""Iterations of equilibration, at most: each halves the logarithm of the unevenness."""
+
+EVEN = 1.5
+"""Sums between 1/EVEN and EVEN are even enough."""
 
 
 def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
@@ -56,11 +59,27 @@ def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
     return sums
 
 
-def column_sizes(A: sparse.csc_array, sums: Array, trans: Trans) -> Array:
-    """max_i |a_ij| / sums_i for each column j of A, Aᵀ or Aᴴ, relative to the largest, (n,): units of the unknowns."""
-    scaled = abs(sparse.diags_array(1.0 / sums) @ (A if trans == "N" else A.T))
-    sizes = scaled.max(axis=0).toarray().ravel()
-    return sizes / sizes.max()
+def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Array]:
+    """r, c, (n,) each, with which the sums of r_i |a_ij| c_j over rows and columns are about 1; r is c if `symmetric`.
+
+    magnitude: |a_ij|; rows and columns of zeros are left as they are.
+    Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM J. Matrix Anal. Appl. 35, 931.
+    """
+    r = c = np.ones(magnitude.shape[0])
+    transpose = magnitude if symmetric else magnitude.T
+    lone_rows, lone_columns = magnitude @ c == 0.0, transpose @ r == 0.0
+    for _ in range(SWEEPS):
+        rows = magnitude @ c + lone_rows
+        columns = rows if symmetric else transpose @ r + lone_columns
+        if _even(r * rows) and _even(c * columns):
+            break
+        r, c = np.sqrt(r / rows), np.sqrt(c / columns)
+    return r, c
+
+
+def _even(sums: Array) -> bool:
+    """Whether no scaled sum is off by more than a factor of EVEN."""
+    return bool(sums.max() <= EVEN and sums.min() * EVEN >= 1.0)
 
 
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
@@ -96,9 +115,11 @@ def _norms(v: Array) -> Array:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers in [−1, 1), to look for near-null vectors with (docs/math.md, eq. 22)."""
-    # Not signs alone: their sum is often exactly zero, and then orthogonal to a constant null vector.
-    return np.random.default_rng(n).uniform(-1.0, 1.0, n)
+    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, to look for near-null vectors with (docs/math.md, eq. 22)."""
+    # Not signs alone: their sum is often exactly zero, and then orthogonal to a constant null vector. Not small ones
+    # either: a null vector may be that of one unknown.
+    s = np.random.default_rng(n).uniform(-1.0, 1.0, n)
+    return np.asarray(np.copysign(0.5 + 0.5 * np.abs(s), s))
 
 
 def require_symmetric(A: sparse.csc_array, symmetry: Symmetry, name: str) -> None:

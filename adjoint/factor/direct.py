@@ -1,10 +1,9 @@
 """Direct factorizers: one symbolic analysis per sparsity pattern, one factorization per matrix."""
 
 import importlib
-import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,21 +13,14 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
-from .errors import BackendMissing, NotPositiveDefinite, OutOfMemory, SingularMatrix, out_of_memory
+from .errors import BackendMissing, NotPositiveDefinite, OutOfMemory, SingularMatrix, SolveError, out_of_memory
+from .explanation import explained
 from .factorization import Factorization
 from .factors import Accuracy, Factors
 from .matrix import SparseMatrix, as_csc, require_full_structure
 
 REMEMBERED = 4
 """Patterns whose analysis a factorizer keeps: enough for two or three models used in turn."""
-
-PROBED_ALWAYS = 20_000
-"""Unknowns up to which every matrix is probed for singularity and asymmetry: it costs a millisecond or two."""
-
-PROBE_EVERY = 8
-"""Of larger matrices on one pattern the first is probed, and then one in eight: a probe costs 5 to 7 % of a
-factorization. Every solution of every matrix is verified all the same."""
-
 
 CONFIRMED = 200_000
 """Unknowns up to which a matrix that looks singular is factored once more, with full pivoting: it may take a minute."""
@@ -49,7 +41,6 @@ class _Remembered:
     indices: Array
     dtype: np.dtype[np.generic]
     analysis: Analysis
-    turn: Iterator[int] = field(default_factory=itertools.count)
 
     def serves(self, A: sparse.csc_array) -> bool:
         return (
@@ -78,9 +69,13 @@ class Direct:
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
         """Factor A: (n, n), sparse or dense, float64 or complex128.
 
-        Raises SingularMatrix, NotPositiveDefinite, NonFinite, BackendMissing, ForkedProcess; TypeError and
-        ValueError for what is no square matrix of floating-point numbers.
+        Raises SingularMatrix, NotPositiveDefinite, InaccurateSolve, NonFinite, BackendMissing, ForkedProcess;
+        TypeError and ValueError for what is no square matrix of floating-point numbers.
         """
+        return self.factored(A, explain=True)
+
+    def factored(self, A: SparseMatrix | Array, explain: bool) -> Factorization:
+        """The same; explain: whether a matrix that was refused is looked at for the cause, by another factorization."""
         if reason := self.missing():
             raise BackendMissing(f"{self.label}: {reason}")
         A = as_csc(A)
@@ -91,9 +86,8 @@ class Direct:
                 known = self._analysed(A, name)
             with phase("factor"):
                 count(numeric=1)
-                factors = self._factors(known.analysis, A, name)
-        probe = next(known.turn) % PROBE_EVERY == 0 or A.shape[0] <= PROBED_ALWAYS
-        return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, probe), name, counts)
+                factors = self._factors(known.analysis, A, name, explain)
+        return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, True), name, counts)
 
     def _analysed(self, A: sparse.csc_array, name: str) -> _Remembered:
         try:
@@ -103,16 +97,18 @@ class Direct:
         except MemoryError as error:
             raise out_of_memory(name, error) from error
 
-    def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str) -> Factors:
+    def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str, explain: bool) -> Factors:
         try:
             return analysis.factor(A, name)
         except OutOfMemory:
             raise
         except MemoryError as error:
             raise out_of_memory(name, error) from error
-        except NotPositiveDefinite:
-            # One mistake, one error, whichever backend finds it: asymmetry explains the failure better.
-            require_symmetric(A, self.symmetry, name)
+        except (NotPositiveDefinite, SingularMatrix) as error:
+            if isinstance(error, NotPositiveDefinite):
+                # One mistake, one error, whichever backend finds it: asymmetry, or singularity, explains it better.
+                require_symmetric(A, self.symmetry, name)
+            _raise_explained(A, name, error, explain)
             raise
 
     def analysis_of(self, A: sparse.csc_array) -> Analysis:
@@ -163,10 +159,14 @@ class Fastest:
         """
         direct, careful = self.choice, self.candidates[-1]
         try:
-            return direct(A)
+            return direct.factored(A, explain=direct is careful)
         except SingularMatrix:
             if direct is careful or np.shape(A)[0] > CONFIRMED:
                 raise
+        except NotPositiveDefinite as error:
+            name = f"{direct.label} of a {np.shape(A)[0]}x{np.shape(A)[1]} matrix"
+            _raise_explained(as_csc(A), name, error, direct is not careful)
+            raise
         return careful(A)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
@@ -188,3 +188,13 @@ def _by_name(factorizer: object) -> tuple[Callable[..., object], tuple[object, .
 def _named(name: str) -> object:
     """The factorizer of this package by its name."""
     return getattr(importlib.import_module(__package__), name)
+
+
+def _raise_explained(A: sparse.csc_array, name: str, error: SolveError, explain: bool) -> None:
+    """Raise the error that explains the one that was met, if there is a better one."""
+    told = explained(A, name, error) if explain else error
+    try:
+        if told is not error:
+            raise told from error
+    finally:
+        del told  # Else this frame and the error would hold each other, and the factors, until garbage is collected.

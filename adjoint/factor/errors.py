@@ -41,12 +41,16 @@ class ForkedProcess(SolveError):
     """Factors, or threads, of the parent process were about to be used in a forked child."""
 
 
-def singular(what: str, found: str) -> SingularMatrix:
+CAUSES = (
+    "Usual causes: a missing boundary condition (the body can move freely), an element with zero stiffness, an unknown "
+    "that no equation mentions, or two equations that are the same."
+)
+"""Why a matrix is singular, where nothing is known of its null vectors."""
+
+
+def singular(what: str, found: str, causes: str = CAUSES) -> SingularMatrix:
     """The error for a singular matrix; what: "LU of a 882x882 matrix", found: what was met, and where."""
-    return SingularMatrix(
-        f"{what} {found}. Usual causes: a missing boundary condition (the body can move freely), an element "
-        "with zero stiffness, an unknown that no equation mentions, or two equations that are the same."
-    )
+    return SingularMatrix(f"{what} {found}. {causes}")
 
 
 def out_of_memory(what: str, error: Exception) -> OutOfMemory:

@@ -11,10 +11,11 @@ class Evidence:
 
     backend: which package factored; unknowns, nonzeros: n and nnz of the matrix; backward_error and
     adjoint_backward_error: the worst of the solves with A and with Aᵀ or Aᴴ (nan: there was none);
-    condition: a lower bound of the condition number, from one random right-hand side (nan: not probed);
+    condition: a lower bound of the condition number, from one random right-hand side, or, where that is in doubt,
+    of the equilibrated matrix, from a few solves more (nan: not probed);
     counts: work by kind, with seconds by phase; threads: of each thread pool loaded, by library.
     Of a nonlinear solution (nan and empty otherwise): residual: ‖R(u, p)‖; gradient_error: the relative error that
-    what is left of it implies in a gradient; history: ‖R‖ at the iterates.
+    what is left of it, and rounding, imply in a gradient; history: ‖R‖ at the iterates.
     """
 
     backend: str

@@ -11,26 +11,29 @@ from scipy.sparse.linalg import LinearOperator, onenormest
 from ..arrays import Array, Local, Trans
 from .accuracy import (
     ACCEPT_ROW,
-    HOPELESS,
     Symmetry,
     absolute_sums,
     backward_error,
-    column_sizes,
     probe_vector,
     product,
     require_symmetric,
     row_error,
 )
 from .counting import Counts, collecting, count, count_solve, phase
-from .errors import InaccurateSolve, NotSymmetric, SolveError, out_of_memory, singular
+from .errors import CAUSES, InaccurateSolve, NotSymmetric, SingularMatrix, SolveError, out_of_memory, singular
 from .evidence import Evidence
 from .factors import Accuracy, Factors
 from .matrix import as_right_hand_side
+from .nullspace import described
 from .process import same_process
+from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
+
+TOGETHER = 20_000
+"""Unknowns above which the probe is one more column of the first solve, which costs a third of a solve of its own."""
 
 
 @dataclass(eq=False)
-class _Log:
+class Log:
     """What the solves of one factorization have shown so far."""
 
     backward_error: float = float("nan")
@@ -58,7 +61,7 @@ class Factorization(Local):
     accuracy: Accuracy
     name: str
     counts: Counts
-    _log: _Log = field(default_factory=_Log)
+    _log: Log = field(default_factory=Log)
     _process: int = field(default_factory=os.getpid)
 
     def __repr__(self) -> str:
@@ -96,6 +99,11 @@ class Factorization(Local):
         """Whether a random right-hand side has shown that the factors are A's, and so that A is as stated."""
         return self._log.probed
 
+    @property
+    def condition_bound(self) -> float:
+        """A lower bound of the condition, from the probe after the first solve; nan before. `evidence.condition`."""
+        return self._log.condition
+
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
         """Whether u solves A u = b (Aᵀ, Aᴴ) as well as `solve` demands; if so, it is noted in `evidence`.
 
@@ -110,18 +118,28 @@ class Factorization(Local):
             return accepted
 
     def _verified(self, b: Array, trans: Trans) -> Array:
-        u, error, worst, refined = self._refined(b, trans)
+        probe = self.accuracy.probe and not self._log.probed
+        s = (probe_vector(b.shape[0]) * self._sums(trans))[:, None] if probe else b[:, :0]
+        u, w = self._with_probe(b, s, trans)
+        u, error, worst, refined = self._refined(u, b, trans)
         count(refinements=int(refined))
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
-        if self.accuracy.probe and not self._log.probed:
-            self._probe(trans)
+        if probe:
+            self._probe(s, w, trans)
         self._note(error, trans)
         return u
 
-    def _refined(self, b: Array, trans: Trans) -> tuple[Array, float, float, bool]:
-        """u, its backward errors, normwise and of the worst row, and whether it took a refinement."""
-        u = self._raw(b, trans)
+    def _with_probe(self, b: Array, s: Array, trans: Trans) -> tuple[Array, Array]:
+        """Unrefined solutions for b and for the probe s, (n, 1), or (n, 0) if there is none."""
+        if s.shape[1] and s.shape[0] > TOGETHER:
+            both = self._raw(np.hstack([b, s]), trans)
+            return both[:, :-1], both[:, -1:]
+        # Blocks of other sizes round otherwise: the bits of u do not depend on whether a small matrix is probed.
+        return self._raw(b, trans), self._raw(s, trans) if s.shape[1] else s
+
+    def _refined(self, u: Array, b: Array, trans: Trans) -> tuple[Array, float, float, bool]:
+        """u as it came from the factors, refined if need be, its backward errors, normwise and rowwise, and whether."""
         residual = b - product(self.A, u, trans)
         error, worst = self._errors(residual, u, b, trans)
         if (error <= self.accuracy.refine and worst <= ACCEPT_ROW) or not np.isfinite(error):
@@ -132,26 +150,24 @@ class Factorization(Local):
         require_symmetric(self.A, self.symmetry, self.name)
         return u, error, worst, True
 
-    def _probe(self, trans: Trans) -> None:
-        """Solve for a random right-hand side; SingularMatrix if the solution is too large, or none."""
-        # Not as one more column of b: blocks of other sizes round otherwise, and the bits of u must not depend on
-        # whether a matrix is probed.
-        b = probe_vector(self.A.shape[0]) * self._sums(trans)
-        w, error, worst, _ = self._refined(b[:, None], trans)
-        self._log.condition = self._condition(w, trans)
-        if not self._log.condition < HOPELESS:
-            raise self._singular()
+    def _probe(self, s: Array, w: Array, trans: Trans) -> None:
+        """SingularMatrix if w, the solution for a random right-hand side s, is too large, or none; both (n, 1)."""
+        w, error, worst, _ = self._refined(w, s, trans)
+        self._require_regular(w)
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
         self._log.probed = True
 
-    def _condition(self, w: Array, trans: Trans) -> float:
-        """A lower bound of the condition, from the solution w of the probe; lowest in the units w has."""
-        condition = float(np.abs(w).max())
-        if condition < HOPELESS:
-            return condition
-        # Unknowns of very different units look like singularity: measure each in the unit of its column.
-        return float(np.abs(w[:, 0] * column_sizes(self.A, self._sums(trans), trans)).max())
+    def _require_regular(self, w: Array) -> None:
+        """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe, (n, 1)."""
+        condition = float(np.abs(w).max())  # A lower bound, of D⁻¹A, D the sums of its rows.
+        if not condition < SUSPECT:
+            matrix = Equilibrated.of(self.A, self._raw)
+            condition = condition_seen(matrix)
+            if not condition < SINGULAR:
+                self._log.condition = condition
+                raise self._singular(matrix)
+        self._log.condition = condition
 
     def _raw(self, b: Array, trans: Trans) -> Array:
         if b.dtype.kind == "c" and self.A.dtype.kind == "f":
@@ -185,9 +201,10 @@ class Factorization(Local):
         else:
             log.adjoint_backward_error = float(np.fmax(log.adjoint_backward_error, error))
 
-    def _singular(self) -> SolveError:
+    def _singular(self, matrix: Equilibrated) -> SolveError:
         condition = f"condition at least {self._log.condition:.1e}, 1/eps is 4.5e+15"
-        return singular(self.name, f"is singular to working precision ({condition})")
+        causes = described(self.A, null_vectors(matrix)[0]) or CAUSES
+        return singular(self.name, f"is singular to working precision ({condition})", causes)
 
     def _refusal(self, error: float, trans: Trans) -> SolveError:
         """Why a solution was refused: asymmetry first, for it makes everything else meaningless."""
@@ -197,9 +214,10 @@ class Factorization(Local):
             return asymmetry
         if self.accuracy.rows and not self._log.probed:
             b = probe_vector(self.A.shape[0]) * self._sums(trans)
-            self._log.condition = self._condition(self._raw(b[:, None], trans), trans)
-            if not self._log.condition < HOPELESS:
-                return self._singular()
+            try:
+                self._require_regular(self._raw(b[:, None], trans))
+            except SingularMatrix as error_of_matrix:
+                return error_of_matrix
         return InaccurateSolve(
             f"{self.name}: a solve with trans={trans!r} has a backward error of {error:.1e} after refinement, "
             f"accepted is {self.accuracy.accept:.0e}. Usual causes: entries that overflow or cancel, rows scaled "
@@ -208,10 +226,17 @@ class Factorization(Local):
         )
 
     def logdet(self) -> float:
-        """log |det A|, from the factors; raises ForkedProcess in a forked child, NotSymmetric as `solve` does."""
+        """log |det A|, from the factors; raises ForkedProcess, NotSymmetric and SingularMatrix as `solve` does.
+
+        Of a singular matrix the factors give some −36: the rounding of the pivot that should be zero.
+        """
         same_process(self._process)
         if not self._log.probed:  # No solve has shown yet that the factors are A's.
             require_symmetric(self.A, self.symmetry, self.name)
+            if self.accuracy.probe:
+                with collecting(self.counts), phase("solve"):
+                    s = (probe_vector(self.A.shape[0]) * self._sums("N"))[:, None]
+                    self._probe(s, self._raw(s, "N"), "N")
         return self.factors.log_abs_det()
 
     def condition(self) -> float:

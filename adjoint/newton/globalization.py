@@ -106,7 +106,7 @@ class AffineInvariant:
         if last is None or last.simplified is None:
             return 1.0
         change = system.norm(last.simplified - du)
-        if not change > 0.0:
+        if not change * size > 0.0:  # Equal corrections, or such as zero is made of.
             return 1.0
         ratio = system.norm(last.du) * system.norm(last.simplified) / (change * size)
         return max(min(1.0, ratio * last.factor), self.shortest)

@@ -3,11 +3,16 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from ..arrays import Array, Trans
-from ..factor import Evidence
+from ..factor import Evidence, SingularMatrix
 from ..span import Inverse
 from .ending import Outcome
 from .system import System
+
+EPS = float(np.finfo(float).eps)
+"""Times the condition of ∂R/∂u: the relative error that rounding alone may leave in a gradient."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,16 +33,19 @@ class AtSolution:
         return self.system.renewed(self.system.jacobian(self.outcome.u), self.outcome.at.inverse)
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k); see `Nearby.solve`."""
-        return self._refined.solve(b, trans)
+        """The solution for b, (n,) or (n, k); see `Nearby.solve`. Raises SingularJacobian if ∂R/∂u is singular here."""
+        try:
+            return self._refined.solve(b, trans)
+        except SingularMatrix as error:
+            raise self.system.singular_at_solution(error) from error
 
     @property
     def evidence(self) -> Evidence:
         """Of the factors and of Newton's method."""
-        inverse = self._refined if "_refined" in self.__dict__ else self.outcome.at.inverse
+        evidence = (self._refined if "_refined" in self.__dict__ else self.outcome.at.inverse).evidence
         return replace(
-            inverse.evidence,
+            evidence,
             residual=self.outcome.residual,
-            gradient_error=self.outcome.gradient_error,
+            gradient_error=float(np.fmax(self.outcome.gradient_error, EPS * evidence.condition)),
             history=self.system.history.norms,
         )

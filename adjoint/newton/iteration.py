@@ -26,6 +26,10 @@ STEADY = 2.0
 EXHAUSTED = 1e-10
 """Of the longest step, and of the largest ‖R‖: what rounding leaves of them where the solution itself is zero."""
 
+ZERO = 1e-30
+"""Of the longest step: a correction that is zero, as it is where the solution is. Without a bound in the steps before,
+‖Δu‖ would have to fall below any multiple of ‖u‖, down to where numbers end."""
+
 NOISY = 1e3
 """‖R‖ over its rounding error ε ‖|∂R/∂u| |u|‖ at which a stalled iteration has got as far as it can."""
 
@@ -153,7 +157,9 @@ class Newton:
         return _Progress(u, r, peak, at, delta if ending else None, curvature, kept)
 
     def _small(self, system: System, delta: Array, u: Array) -> bool:
-        return system.norm(delta) <= self.rtol * system.norm(u)
+        """‖Δu‖ ≤ rtol ‖u‖, or zero beside the steps before: no size is left where the solution itself is zero."""
+        size = system.norm(delta)
+        return size <= self.rtol * system.norm(u) or size <= ZERO * system.history.longest
 
     def _advance(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
         """A globalized step, its simplified correction included wherever it may decide on convergence."""

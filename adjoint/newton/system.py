@@ -132,6 +132,15 @@ class System:
         )
         return failure(SingularJacobian, message, self.history)
 
+    def singular_at_solution(self, error: SingularMatrix) -> SingularJacobian:
+        """The error for a derivative at a solution whose Jacobian is singular."""
+        message = (
+            f"the Jacobian at the solution is singular, and no derivative exists there: {error} In a nonlinear problem "
+            "also: a fold or a branch point (adjoint.fold finds it, adjoint.trace goes around it), a double "
+            "eigenvalue, solutions that are not isolated."
+        )
+        return failure(SingularJacobian, message, self.history)
+
     def degenerate(self) -> SingularJacobian:
         """The error for a solution at which the Jacobian is singular."""
         message = (

@@ -8,11 +8,12 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import splu
 
-from ..arrays import Array
+from ..arrays import Array, Trans
 from ..factor import InaccurateSolve, NotPositiveDefinite
-from ..factor.accuracy import HOPELESS, absolute_sums, probe_vector, require_symmetric
+from ..factor.accuracy import absolute_sums, probe_vector, require_symmetric
 from ..factor.errors import singular
 from ..factor.matrix import SparseMatrix, as_csc, require_full_structure
+from ..factor.singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
 
 ACCURATE = 1e-12
 """Backward error ‖R Rᵀ v − M v‖ / (‖M‖‖v‖) above which R is no root of M: a stable one leaves some 10⁻¹⁵."""
@@ -117,8 +118,14 @@ class FactorRoot:
         if not error <= ACCURATE:
             raise InaccurateSolve(f"{name}: R Rᵀ differs from M by {error:.1e}, expected rounding, {ACCURATE:.0e}")
         condition = float(np.abs(self.to_x(self.pull(v * sums))).max())
-        if not condition < HOPELESS:
+        if not condition < SUSPECT:
+            condition = condition_seen(Equilibrated.of(A, self._inverse))
+        if not condition < SINGULAR:
             raise singular(name, f"is that of a singular matrix (condition at least {condition:.1e})")
+
+    def _inverse(self, b: Array, trans: Trans) -> Array:
+        """M⁻¹ b for columns b, (n, k); M is symmetric."""
+        return np.column_stack([self.to_x(self.pull(column)) for column in b.T])
 
 
 def _factored(A: sparse.csc_array, name: str) -> tuple[sparse.csc_array, Array]:

@@ -15,6 +15,8 @@ from ...arrays import Array, Trans
 from ..accuracy import Symmetry, require_symmetric
 from ..direct import Direct
 from ..errors import NotPositiveDefinite, out_of_memory, singular
+from ..matrix import columns_of
+from .equilibration import Scaling, equilibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +49,20 @@ class _Permutation:
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """P_r A P_c = L U of the permuted matrix, from SciPy's SuperLU object."""
+    """P_r (R A C) P_c = L U of the permuted matrix, from SciPy's SuperLU object; scaling: R and C."""
 
     backend: str
     lu: object
     permutation: _Permutation
+    scaling: Scaling
 
     def solve(self, b: Array, trans: Trans) -> Array:
+        before, after = self.scaling if trans == "N" else self.scaling[::-1]
+        if before is None or after is None:
+            return self._unscaled(b, trans)
+        return self._unscaled(b * before[:, None], trans) * after[:, None]
+
+    def _unscaled(self, b: Array, trans: Trans) -> Array:
         q, symmetric = self.permutation.q, self.permutation.symmetric
         u = self.lu.solve(b[q] if symmetric or trans != "N" else b, trans)  # type: ignore[attr-defined]
         if not (symmetric or trans == "N"):
@@ -63,7 +72,8 @@ class _Factors:
         return unpermuted
 
     def log_abs_det(self) -> float:
-        return float(np.log(np.abs(self.lu.U.diagonal())).sum())  # type: ignore[attr-defined]
+        scaling = sum(float(np.log(s).sum()) for s in self.scaling if s is not None)
+        return float(np.log(np.abs(self.lu.U.diagonal())).sum()) - scaling  # type: ignore[attr-defined]
 
 
 @dataclass(eq=False)
@@ -86,6 +96,7 @@ class _Analysis:
         if self.symmetry != "none":
             # SuperLU would solve a nonsymmetric system all the same; other backends could not.
             require_symmetric(A, self.symmetry, name)
+        A, scaling = self._scaled(A)
         with self.order.lock:
             known = self.order.permutation or (self._ordered(A) if self.definite else None)
             if known is None:
@@ -96,7 +107,17 @@ class _Analysis:
                 lu = self._splu(known.apply(A), "NATURAL", name)
         if self.definite:
             _require_positive_pivots(lu, name)
-        return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known)
+        return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known, scaling)
+
+    def _scaled(self, A: sparse.csc_array) -> tuple[sparse.csc_array, Scaling]:
+        """R A C, and R and C: rows of one size, without which threshold pivoting takes large units for large pivots.
+
+        A definite matrix needs none: its pivots stay on the diagonal, and rounding does not see symmetric scaling.
+        """
+        r, c = (None, None) if self.definite else equilibration(A, self.symmetry)
+        if r is None or c is None:
+            return A, (None, None)
+        return sparse.csc_array((A.data * r[A.indices] * c[columns_of(A)], A.indices, A.indptr), shape=A.shape), (r, c)
 
     def _ordered(self, A: sparse.csc_array) -> _Permutation | None:
         """The order for A + Aᵀ, from an incomplete factorization that drops all it can; None where that fails.
