@@ -17,6 +17,7 @@ from .confirmation import confirmed, sized_slope, unconfirmed
 from .derivative_check import require_derivative
 from .evaluation import REFUSED, SHAPE, attempt
 from .fingerprint import fingerprint
+from .plateau import PATIENCE, collapsed, on_plateau
 from .result import Result
 from .settings import has, named
 from .state import Algorithm, Function, State
@@ -66,7 +67,8 @@ def minimize(
     algorithm cannot do without with Status.FAILED. Raises what f raises at the start, CheckpointError for a file that
     cannot be gone on from.
     """
-    run = _Run(f, algorithm, stop or Stopping(), check, Path(checkpoint) if checkpoint is not None else None)
+    file = Path(checkpoint) if checkpoint is not None else None
+    run = _Run(f, algorithm, stop or Stopping(), check, file, np.asarray(x))
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
@@ -90,6 +92,7 @@ class _Run:
     stop: Stopping
     check: bool
     file: Path | None
+    start: Array
 
     def begun(self, x: Array, observers: Sequence[Observer]) -> Checkpoint:
         """The first state, observed and saved."""
@@ -137,7 +140,8 @@ class _Run:
         """Go on to the end."""
         try:
             while True:
-                if status := self._reason(at):
+                at, status = self._judged(at)
+                if status:
                     cause = REFUSED.get() if status is Status.FAILED else None
                     return Result(at.best, at.state, status, cause, at.progress)
                 at = self._next(at)
@@ -193,15 +197,29 @@ class _Run:
         measures = [(max(each.violation, allowed), each.value) for each in (state, best)]
         return _light(state) if measures[0] < measures[1] else best
 
-    def _reason(self, at: Checkpoint) -> Status | None:
+    def _judged(self, at: Checkpoint) -> tuple[Checkpoint, Status | None]:
+        """Why to stop, if at all. What is steep relative to itself is gone on with: a minimum may be behind it."""
         status = self.stop.reason(at.state, at.progress)
-        if status is None or not status.success:
-            return status
+        if status is None or not status.success or not (self.check and self._on_plateau(at)):
+            at = replace(at, progress=replace(at.progress, plateau=0))
+            return at, self._confirmed(status, at) if status and status.success else status
+        if status is not Status.STATIONARY or at.progress.plateau >= PATIENCE:
+            return at, Status.PLATEAU
+        at = replace(at, progress=replace(at.progress, plateau=at.progress.plateau + 1))
+        return at, self.stop.unconverged(at.state, at.progress)
+
+    def _confirmed(self, status: Status, at: Checkpoint) -> Status:
         bounds, inner = self.algorithm.bounds, self.algorithm.inner
         status = unconfirmed(status, at.state, at.best, at.progress, bounds, inner)
         if not (self.check and status.success):
             return status
         return confirmed(status, self.f, at.state, at.progress.first, bounds)
+
+    def _on_plateau(self, at: Checkpoint) -> bool:
+        state, algorithm = at.state, self.algorithm
+        if not collapsed(state.value, at.progress.first, at.progress.sized):
+            return False
+        return on_plateau(state.function or self.f, state, self.start, algorithm.constrained, algorithm.bounds)
 
 
 def _prepare(file: Path) -> None:
