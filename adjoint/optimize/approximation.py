@@ -26,7 +26,8 @@ class Asymptotes:
 
     initial: σ at the start; increase, decrease: γ; least, most: bounds on σ; those and `initial` relative to the
     distance of the variable's bounds. With a `least` of 0.01, as published, a variable oscillates for ever about a
-    minimum that no constraint holds; elsewhere the two agree. Raises ValueError unless 0 < least ≤ initial ≤ most and
+    minimum that no constraint holds; elsewhere the two agree. The default is next to rounding: whatever it is, such a
+    variable ends that far from the minimum. Raises ValueError unless 0 < least ≤ initial ≤ most and
     decrease ≤ 1 ≤ increase.
 
     Svanberg (2007), section 3.
@@ -35,7 +36,7 @@ class Asymptotes:
     initial: float = 0.5
     increase: float = 1.2
     decrease: float = 0.7
-    least: float = 1e-6
+    least: float = 1e-12
     most: float = 10.0
 
     def __post_init__(self) -> None:

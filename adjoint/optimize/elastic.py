@@ -35,8 +35,9 @@ VIOLATED = 1e-6
 """A violation, relative, from which on a design that stands still is called infeasible."""
 
 
-Curvature = Callable[[Array, Array], Array]
-"""Slopes of the scaled objective and the constraints, (k+1, m), and distances of the bounds to ρ, (k+1,)."""
+Curvature = Callable[[Array, Array, Array], Array]
+"""Values (k+1,) and slopes (k+1, m) of the scaled objective and the constraints, and distances of the bounds, to ρ,
+(k+1,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,10 +149,10 @@ class ElasticProblem:
         """The state at a design; its multipliers are those of its approximation's minimum, the next proposal."""
         x, g = at.point.x, gradient_of(at.point)
         scale = before.scale if before else self.scaling(at.point.value, g)
-        slopes = np.concatenate([scale * g[None], at.slopes])
+        values, slopes = np.append(scale * at.point.value, at.constraints), np.concatenate([scale * g[None], at.slopes])
         region = self.region(x, width)
-        rho = curvature(slopes, region.span)
-        approximation = Approximation.of(np.append(scale * at.point.value, at.constraints), slopes, region, rho)
+        rho = curvature(values, slopes, region.span)
+        approximation = Approximation.of(values, slopes, region, rho)
         solved = self.solved(approximation, region, before.multipliers * scale if before else np.ones(len(slopes) - 1))
         stationarity, projected = self.optimality(at, g, solved.multipliers, scale)
         moved = x - before.x if before else np.zeros_like(x)

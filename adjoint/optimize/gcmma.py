@@ -104,14 +104,14 @@ class Gcmma:
         state = self._problem.state(at, before, np.array(rejected), width, curvature)
         return replace(state, memory={**state.memory, "slopes": at.slopes})
 
-    def _first(self, slopes: Array, span: Array) -> Array:
+    def _first(self, values: Array, slopes: Array, span: Array) -> Array:
         """ρ at the start: a part of Σ_j |∂g_i/∂x_j| Δ_j / m."""
         changes = np.abs(slopes) * span
         return np.maximum(LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes)))
 
 
 def _eased(rho: Array) -> Curvature:
-    return lambda slopes, span: np.maximum(LEAST, EASED * rho)
+    return lambda values, slopes, span: np.maximum(LEAST, EASED * rho)
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,8 +85,10 @@ class Mma:
     def _state(self, at: Evaluated, before: State | None, failures: int) -> State:
         # What failed lies as far away as x went too far: poles there keep the next proposals from it.
         width = self._problem.width(at.point.x, before, 0.5**failures)
-        return self._problem.state(at, before, np.full(failures, np.nan), width, _constant)
+        return self._problem.state(at, before, np.full(failures, np.nan), width, self._curvature)
 
-
-def _constant(slopes: Array, span: Array) -> Array:
-    return np.full(len(slopes), CURVATURE)
+    def _curvature(self, values: Array, slopes: Array, span: Array) -> Array:
+        """ρ = 10⁻⁵; less where the scaled objective is small by now, with its slopes: it would outweigh them."""
+        rho = np.full(len(slopes), CURVATURE)
+        rho[0] *= min(1.0, abs(values[0]) + self.inner.largest(np.abs(slopes[0]) * span)) or 1.0
+        return rho

@@ -7,17 +7,20 @@ variable's size. It stays on a plateau, and turns round at a minimum, also at on
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum
 
 import numpy as np
 
 from ..arrays import Array, dot
-from ..factor.errors import SolveError
+from ..factor.errors import NonFinite, SolveError
 from ..reduced import Point
 from .bounds import Box
 from .constraints import Constraint
 from .evaluation import attempt, gradient_of
 from .sampling import sizes
 from .state import Function, State
+from .stopping import Progress, Status
 
 COLLAPSED = 1e-3
 """Part of its first scale, of f or of what its variables' sizes change it by, below which f has collapsed."""
@@ -41,46 +44,91 @@ BINDING = 1e-3
 """Scaled distance from its bound below which a constraint binds."""
 
 
-def collapsed(value: float, first: float, sized: float) -> bool:
-    """Whether f is a small part of its first scale; sized: what the variables' sizes changed it by at the start."""
-    return 0.0 < abs(value) <= COLLAPSED * max(abs(first), sized)
+CURVED = 1e-3
+"""Of the first scale of f: what its curvature would change it by over the variables' sizes, at a regular minimum."""
+
+ROUNDING = 1e-13
+"""Of the first scale of f: a value as little below zero may be zero."""
+
+CALM = 8
+"""Iterations in succession at which f is small but not steep, after which it is believed to be least there."""
 
 
-def on_plateau(f: Function, state: State, start: Array, constraints: Sequence[Constraint], bounds: Box) -> bool:
-    """Whether the slope of f, relative to f, persists beyond the design of a state where f has collapsed.
+class Kind(Enum):
+    """What is found where f is a small part of what it was, and the gradient vanishes beside the first one.
 
-    start: x at the start of the run, for the sizes of variables that go to zero. The slope is that of the Lagrangian of
-    the constraints that bind, with multipliers by least squares. Up to two evaluations of f and of the constraints, one
-    gradient. False for a sum of squares that is known as one: zero is its least value. False where f cannot be
-    evaluated nearby, and for constraints whose values are not those of the state.
+    REGULAR: nearby f is large again, as at any minimum. STEEP: it is not, and relative to f its slope persists, or f is
+    negative, so that zero is no least value. SMALL: neither; all of f nearby is small, as at a minimum of high order and
+    as in the hollows of a plateau.
+    """
+
+    REGULAR = 0
+    STEEP = 1
+    SMALL = 2
+
+
+def believed(
+    status: Status,
+    f: Function,
+    state: State,
+    progress: Progress,
+    start: Array,
+    constraints: Sequence[Constraint],
+    bounds: Box,
+) -> tuple[Progress, Status | None]:
+    """What a convergence is worth: the status itself, PLATEAU, or None where the run should go on; and the progress.
+
+    A run goes on where f has collapsed with its gradient and nothing nearby is large: as long as its designs are STEEP,
+    up to PATIENCE iterations, or until they have been SMALL for CALM ones. start: x at the start of the run.
+    """
+    scale = max(abs(progress.first), progress.sized)
+    collapsed = 0.0 < abs(state.value) <= COLLAPSED * scale
+    kind = judged(f, state, scale, start, constraints, bounds) if collapsed else Kind.REGULAR
+    if kind is Kind.REGULAR:
+        return replace(progress, steep=0, calm=0), status
+    calm = progress.calm + 1 if kind is Kind.SMALL else 0
+    if calm > CALM:
+        return progress, status
+    if kind is Kind.STEEP and progress.steep >= PATIENCE:
+        return progress, Status.PLATEAU
+    return replace(progress, steep=progress.steep + 1, calm=calm), None
+
+
+def judged(f: Function, state: State, scale: float, start: Array, constraints: Sequence[Constraint], bounds: Box) -> Kind:
+    """What kind of a point a state is at which f has collapsed.
+
+    scale: of f at the start of the run; start: x there, for the sizes of variables that go to zero. The slope is that
+    of the Lagrangian of the constraints that bind, with multipliers by least squares. Up to two evaluations of f and of
+    the constraints, one gradient. REGULAR for a sum of squares that is known as one, as zero is its least value; where
+    f cannot be evaluated nearby; and for constraints whose values are not those of the state.
     """
     if len(constraints) != state.constraints.size:
-        return False
+        return Kind.REGULAR
     x = state.x
     size = _sizes(x, start, bounds)
     binding = [c for c, value in zip(constraints, state.constraints, strict=True) if value > -BINDING]
     try:
         rows = _rows(binding, attempt(f, x) if binding else None, x)
-        if rows is None:
-            return False
         multipliers = _multipliers(state.gradient, rows, size, (x > bounds.lower) & (x < bounds.upper))
         slope = state.gradient + multipliers @ rows
         room = np.where(slope > 0.0, x - bounds.lower, bounds.upper - x)
-        steepness = float(np.abs(np.minimum(size, room) * slope).sum()) / abs(state.value)
-        if not FLATTEST <= steepness <= STEEPEST:
-            return False
         d = -np.sign(slope) * np.minimum(STEP * size, room)
         there = attempt(f, bounds.clip(x + d))
         if there is None or (state.value > 0.0 and _is_squares(there)):
-            return False
-        beyond = _rows(binding, there, x)
-        if beyond is None:
-            return False
-        largest = float(np.abs(slope).max())
-        after = (gradient_of(there) + multipliers @ beyond) / largest
-        return dot(after, d) <= KEPT * dot(slope / largest, d)
+            return Kind.REGULAR
+        beyond = gradient_of(there) + multipliers @ _rows(binding, there, x)
     except SolveError:
-        return False
+        return Kind.REGULAR
+    steepness = float(np.abs(np.minimum(size, room) * slope).sum()) / abs(state.value)
+    largest = float(np.abs(slope).max()) or 1.0
+    before, after = dot(slope / largest, d), dot(beyond / largest, d)
+    negative = min(state.value, float(there.value)) < -ROUNDING * scale
+    if FLATTEST <= steepness <= (np.inf if negative else STEEPEST) and after <= KEPT * before:
+        return Kind.STEEP
+    varies = max(abs(float(there.value) - state.value), largest * abs(after - before))
+    if varies > CURVED * STEP**2 * scale:
+        return Kind.REGULAR
+    return Kind.STEEP if negative else Kind.SMALL
 
 
 def _sizes(x: Array, start: Array, bounds: Box) -> Array:
@@ -93,11 +141,13 @@ def _sizes(x: Array, start: Array, bounds: Box) -> Array:
     return np.where(np.isfinite(width), here, np.maximum(here, sizes(start, bounds)))
 
 
-def _rows(constraints: Sequence[Constraint], point: Point | None, x: Array) -> Array | None:
-    """Gradients of constraints at a point, (k, m); None without a point."""
+def _rows(constraints: Sequence[Constraint], point: Point | None, x: Array) -> Array:
+    """Gradients of constraints at a point, (k, m); raises NonFinite without a point."""
     if not constraints:
         return np.zeros((0, x.size))
-    return None if point is None else np.array([c.at(point).gradient for c in constraints])
+    if point is None:
+        raise NonFinite("f cannot be evaluated again at the design of a state")
+    return np.array([c.at(point).gradient for c in constraints])
 
 
 def _multipliers(g: Array, rows: Array, size: Array, free: Array) -> Array:

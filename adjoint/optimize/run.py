@@ -17,7 +17,7 @@ from .confirmation import confirmed, sized_slope, unconfirmed
 from .derivative_check import require_derivative
 from .evaluation import REFUSED, SHAPE, attempt
 from .fingerprint import fingerprint
-from .plateau import PATIENCE, collapsed, on_plateau
+from .plateau import believed
 from .result import Result
 from .settings import has, named
 from .state import Algorithm, Function, State
@@ -198,15 +198,17 @@ class _Run:
         return _light(state) if measures[0] < measures[1] else best
 
     def _judged(self, at: Checkpoint) -> tuple[Checkpoint, Status | None]:
-        """Why to stop, if at all. What is steep relative to itself is gone on with: a minimum may be behind it."""
-        status = self.stop.reason(at.state, at.progress)
-        if status is None or not status.success or not (self.check and self._on_plateau(at)):
-            at = replace(at, progress=replace(at.progress, plateau=0))
-            return at, self._confirmed(status, at) if status and status.success else status
-        if status is not Status.STATIONARY or at.progress.plateau >= PATIENCE:
-            return at, Status.PLATEAU
-        at = replace(at, progress=replace(at.progress, plateau=at.progress.plateau + 1))
-        return at, self.stop.unconverged(at.state, at.progress)
+        """Why to stop, if at all. Where f has collapsed the run goes on for a while: a minimum may be behind it."""
+        status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
+        if status is None or not status.success:
+            return at, status
+        if self.check:
+            f, bounds = state.function or self.f, algorithm.bounds
+            progress, end = believed(status, f, state, at.progress, self.start, algorithm.constrained, bounds)
+            at = replace(at, progress=progress)
+            if end is not status:
+                return at, end or self.stop.unconverged(state, progress)
+        return at, self._confirmed(status, at)
 
     def _confirmed(self, status: Status, at: Checkpoint) -> Status:
         bounds, inner = self.algorithm.bounds, self.algorithm.inner
@@ -214,12 +216,6 @@ class _Run:
         if not (self.check and status.success):
             return status
         return confirmed(status, self.f, at.state, at.progress.first, bounds)
-
-    def _on_plateau(self, at: Checkpoint) -> bool:
-        state, algorithm = at.state, self.algorithm
-        if not collapsed(state.value, at.progress.first, at.progress.sized):
-            return False
-        return on_plateau(state.function or self.f, state, self.start, algorithm.constrained, algorithm.bounds)
 
 
 def _prepare(file: Path) -> None:

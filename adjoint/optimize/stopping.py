@@ -51,8 +51,9 @@ class Progress:
 
     first: f at the start; stationarity: its measure there. best: the lowest value so far; since: the iteration at
     which that last improved by `Stopping.improvement`. sized: the first slope in the
-    variables' own sizes. plateau: iterations in succession that would have converged but for a plateau. factorizations,
-    seconds: spent so far, in all sessions.
+    variables' own sizes. steep, calm: iterations in succession that would have ended as converged but for a plateau,
+    and of those the last ones where f is small but not steep: see plateau.py. factorizations, seconds: spent so far, in
+    all sessions.
     """
 
     first: float
@@ -63,7 +64,8 @@ class Progress:
     stage: int
     factorizations: int
     seconds: float
-    plateau: int = 0
+    steep: int = 0
+    calm: int = 0
 
 
 @dataclass(frozen=True, eq=False)
