@@ -19,7 +19,7 @@ from ..optimize.confirmation import confirmed, sized_slope, unconfirmed
 from ..optimize.constraints import Excess, excess
 from ..optimize.derivative_check import require_derivative
 from ..optimize.evaluation import attempt, first_point, gradient_of
-from ..optimize.plateau import believed
+from ..optimize.plateau import believed, faded
 from ..optimize.roots import Root
 from ..optimize.state import Function
 from ..optimize.stopping import Progress
@@ -199,6 +199,7 @@ class Run:
         """Why to stop, if at all: as our own algorithms do."""
         status, method = self.stop.reason(state, progress), self.method
         if status is None or not (self.check and status.success):
+            self.progress = faded(progress)
             return status
         constraints = (*method.constraints, *method.equalities)
         self.progress, end = believed(status, self.f, state, progress, self.x, constraints, method.bounds)

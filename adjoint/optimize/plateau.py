@@ -22,10 +22,10 @@ from .sampling import sizes
 from .state import Function, State
 from .stopping import Progress, Status
 
-COLLAPSED = 1e-3
+COLLAPSED = 1e-2
 """Part of its first scale, of f or of what its variables' sizes change it by, below which f has collapsed."""
 
-FLATTEST = 1e-2
+FLATTEST = 0.1
 """Relative to f: what its variables' sizes change it by, to first order, on a plateau at least,"""
 
 STEEPEST = 30.0
@@ -37,6 +37,9 @@ STEP = 0.01
 KEPT = 0.1
 """Part of the slope that is left after that step, on a plateau at least; at a minimum it has turned round."""
 
+FALLEN = 0.5
+"""Part of what the slope promises for that step, by which f falls on a plateau at least."""
+
 PATIENCE = 20
 """Iterations in succession on a plateau that a run goes on for: it falls to a minimum where f is an exponential."""
 
@@ -46,9 +49,6 @@ BINDING = 1e-3
 
 CURVED = 1e-3
 """Of the first scale of f: what its curvature would change it by over the variables' sizes, at a regular minimum."""
-
-ROUNDING = 1e-13
-"""Of the first scale of f: a value as little below zero may be zero."""
 
 CALM = 8
 """Iterations in succession at which f is small but not steep, after which it is believed to be least there."""
@@ -78,20 +78,25 @@ def believed(
 ) -> tuple[Progress, Status | None]:
     """What a convergence is worth: the status itself, PLATEAU, or None where the run should go on; and the progress.
 
-    A run goes on where f has collapsed with its gradient and nothing nearby is large: as long as its designs are STEEP,
-    up to PATIENCE iterations, or until they have been SMALL for CALM ones. start: x at the start of the run.
+    A run goes on where f has collapsed with its gradient, unless the first such design is REGULAR: while its designs are
+    STEEP, up to PATIENCE iterations, and until they have not been for CALM ones. start: x at the start of the run.
     """
     scale = max(abs(progress.first), progress.sized)
     collapsed = 0.0 < abs(state.value) <= COLLAPSED * scale
     kind = judged(f, state, scale, start, constraints, bounds) if collapsed else Kind.REGULAR
-    if kind is Kind.REGULAR:
-        return replace(progress, steep=0, calm=0), status
-    calm = progress.calm + 1 if kind is Kind.SMALL else 0
+    if kind is Kind.REGULAR and (progress.steep == 0 or not collapsed):
+        return progress, status
+    calm = 0 if kind is Kind.STEEP else progress.calm + 1
     if calm > CALM:
         return progress, status
     if kind is Kind.STEEP and progress.steep >= PATIENCE:
         return progress, Status.PLATEAU
     return replace(progress, steep=progress.steep + 1, calm=calm), None
+
+
+def faded(progress: Progress) -> Progress:
+    """The progress after an iteration that would not have ended the run: doubts fade."""
+    return replace(progress, steep=max(0, progress.steep - 1), calm=0)
 
 
 def judged(f: Function, state: State, scale: float, start: Array, constraints: Sequence[Constraint], bounds: Box) -> Kind:
@@ -108,7 +113,8 @@ def judged(f: Function, state: State, scale: float, start: Array, constraints: S
     size = _sizes(x, start, bounds)
     binding = [c for c, value in zip(constraints, state.constraints, strict=True) if value > -BINDING]
     try:
-        rows = _rows(binding, attempt(f, x) if binding else None, x)
+        here = attempt(f, x) if binding else None
+        rows = _rows(binding, here, x)
         multipliers = _multipliers(state.gradient, rows, size, (x > bounds.lower) & (x < bounds.upper))
         slope = state.gradient + multipliers @ rows
         room = np.where(slope > 0.0, x - bounds.lower, bounds.upper - x)
@@ -121,12 +127,13 @@ def judged(f: Function, state: State, scale: float, start: Array, constraints: S
         return Kind.REGULAR
     steepness = float(np.abs(np.minimum(size, room) * slope).sum()) / abs(state.value)
     largest = float(np.abs(slope).max()) or 1.0
-    before, after = dot(slope / largest, d), dot(beyond / largest, d)
-    negative = min(state.value, float(there.value)) < -ROUNDING * scale
-    if FLATTEST <= steepness <= (np.inf if negative else STEEPEST) and after <= KEPT * before:
+    before, after = largest * dot(slope / largest, d), largest * dot(beyond / largest, d)
+    rise = float(there.value) - state.value + dot(multipliers, _values(binding, there) - _values(binding, here))
+    negative = min(state.value, float(there.value)) < 0.0
+    persists = after <= KEPT * before or rise <= FALLEN * before
+    if persists and FLATTEST <= steepness <= (np.inf if negative else STEEPEST):
         return Kind.STEEP
-    varies = max(abs(float(there.value) - state.value), largest * abs(after - before))
-    if varies > CURVED * STEP**2 * scale:
+    if max(abs(rise), abs(after - before)) > CURVED * STEP**2 * scale:
         return Kind.REGULAR
     return Kind.STEEP if negative else Kind.SMALL
 
@@ -148,6 +155,11 @@ def _rows(constraints: Sequence[Constraint], point: Point | None, x: Array) -> A
     if point is None:
         raise NonFinite("f cannot be evaluated again at the design of a state")
     return np.array([c.at(point).gradient for c in constraints])
+
+
+def _values(constraints: Sequence[Constraint], point: Point | None) -> Array:
+    """Values of constraints at a point, (k,)."""
+    return np.array([] if point is None else [c.at(point).value for c in constraints])
 
 
 def _multipliers(g: Array, rows: Array, size: Array, free: Array) -> Array:

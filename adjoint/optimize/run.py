@@ -17,7 +17,7 @@ from .confirmation import confirmed, sized_slope, unconfirmed
 from .derivative_check import require_derivative
 from .evaluation import REFUSED, SHAPE, attempt
 from .fingerprint import fingerprint
-from .plateau import believed
+from .plateau import believed, faded
 from .result import Result
 from .settings import has, named
 from .state import Algorithm, Function, State
@@ -201,7 +201,7 @@ class _Run:
         """Why to stop, if at all. Where f has collapsed the run goes on for a while: a minimum may be behind it."""
         status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
         if status is None or not status.success:
-            return at, status
+            return replace(at, progress=faded(at.progress)), status
         if self.check:
             f, bounds = state.function or self.f, algorithm.bounds
             progress, end = believed(status, f, state, at.progress, self.start, algorithm.constrained, bounds)
