@@ -113,6 +113,11 @@ class Approximation:
             row += rho * relative
         return cls(values, e, h)
 
+    def only(self, rows: Array) -> "Approximation":
+        """Of these constraints, (j,) indices, and of the objective."""
+        kept = np.append(0, 1 + rows)
+        return Approximation(self.values[kept], self.e[kept], self.h[kept])
+
     def at(self, s: Array, inner: InnerProduct) -> Array:
         """g_i(s), (k+1,)."""
         odd = 2.0 * s / (1.0 - s * s)

@@ -12,9 +12,10 @@ from ..reduced import Point
 from .approximation import Approximation, Asymptotes, Region
 from .bounds import Box
 from .constraints import Constraint, Excess, excess
-from .dual import DualPoint, Subproblem, maximized
+from .dual import TOLERANCE, Subproblem, maximized
 from .evaluation import attempt, first_point, gradient_of
 from .inner import InnerProduct
+from .opposed import Interval, intervals, sides
 from .settings import require_constraints, require_geometry, require_kind
 from .state import Function, State
 from .stopping import Status
@@ -38,6 +39,18 @@ VIOLATED = 1e-6
 Curvature = Callable[[Array, Array, Array], Array]
 """Values (k+1,) and slopes (k+1, m) of the scaled objective and the constraints, and distances of the bounds, to ρ,
 (k+1,)."""
+
+
+SWAPS = 4
+"""Subproblems solved with one or the other side of narrow intervals, before all constraints are taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where approximations are least, (m,), relative to the distances of the poles, and the multipliers, (k,)."""
+
+    s: Array
+    multipliers: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +154,35 @@ class ElasticProblem:
         size = max(abs(value), self.inner.largest(np.abs(g) * self.span))
         return 1.0 if SIZES[0] <= size <= SIZES[1] or size < FLAT else SIZE / size
 
-    def solved(self, approximation: Approximation, region: Region, start: Array) -> DualPoint:
-        """The minimum of an approximation; start: multipliers, (k,). Raises SubproblemFailed."""
-        return maximized(Subproblem(approximation, *region.relative, self.elastic, self.inner), start)
+    def solved(self, approximation: Approximation, region: Region, start: Array) -> Minimum:
+        """The minimum of an approximation; start: multipliers, (k,). Raises SubproblemFailed.
+
+        Of narrow intervals one side is left out: the one whose multiplier is zero, unless the design would cross it.
+        """
+        found = intervals(approximation.values[1:], 2.0 * approximation.e[1:] / region.width, region.span)
+        idle = sides(found, start)
+        for _ in range(SWAPS if found else 0):
+            at = self._maximized(approximation, region, start, sorted(i for side in idle for i in side))
+            crossed = approximation.at(at.s, self.inner)[1:] > TOLERANCE
+            swapped = [self._swapped(each, side, at.multipliers, crossed) for each, side in zip(found, idle, strict=True)]
+            if swapped == idle:
+                return at
+            idle = swapped
+        return self._maximized(approximation, region, start, [])
+
+    @staticmethod
+    def _swapped(interval: Interval, idle: tuple[int, ...], multipliers: Array, crossed: Array) -> tuple[int, ...]:
+        """The side to leave out next time: the other one where this one is crossed and that one is not at work."""
+        other = interval.above if idle == interval.below else interval.below
+        return other if crossed[list(idle)].any() and not multipliers[list(other)].any() else idle
+
+    def _maximized(self, approximation: Approximation, region: Region, start: Array, idle: list[int]) -> Minimum:
+        kept = np.delete(np.arange(start.size), idle)
+        problem = Subproblem(approximation.only(kept), *region.relative, self.elastic, self.inner)
+        at = maximized(problem, start[kept])
+        multipliers = np.zeros_like(start)
+        multipliers[kept] = at.multipliers
+        return Minimum(at.s, multipliers)
 
     def state(self, at: Evaluated, before: State | None, rejected: Array, width: Array, curvature: Curvature) -> State:
         """The state at a design; its multipliers are those of its approximation's minimum, the next proposal."""

@@ -12,6 +12,7 @@ from .constraints import Constraint
 from .elastic import Curvature, ElasticProblem, Evaluated
 from .evaluation import given_up
 from .inner import Euclidean, InnerProduct
+from .opposed import intervals
 from .state import Function, State
 
 SHARE = 0.1
@@ -140,7 +141,11 @@ class Model:
             return np.full(len(self.values), np.inf)
         values = np.append(self.state.scale * at.point.value, at.constraints)
         s = (x - self.region.at) / self.region.width
-        return values - self._approximation(rho).at(s, self.problem.inner) - ROUNDING * np.maximum(1.0, np.abs(values))
+        gaps = values - self._approximation(rho).at(s, self.problem.inner) - ROUNDING * np.maximum(1.0, np.abs(values))
+        # Nothing is on the safe side of both ends of an interval that has no inside.
+        for each in intervals(self.values[1:], self.slopes[1:], self.region.span):
+            gaps[1 + np.array(each.members)] = -np.inf
+        return gaps
 
     def raised(self, gaps: Array, x: Array, rho: Array) -> Array:
         """min(10 ρ, 1.1 (ρ + gap/w)) where the gap is positive; w: how much of g̃ a ρ of 1 is."""
