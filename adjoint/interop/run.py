@@ -199,7 +199,7 @@ class Run:
         """Why to stop, if at all: as our own algorithms do."""
         status, method = self.stop.reason(state, progress), self.method
         if status is None or not (self.check and status.success):
-            self.progress = faded(progress)
+            self.progress = faded(progress, state)
             return status
         constraints = (*method.constraints, *method.equalities)
         self.progress, end = believed(status, self.f, state, progress, self.x, constraints, method.bounds)

@@ -164,7 +164,9 @@ class ElasticProblem:
         for _ in range(SWAPS if found else 0):
             at = self._maximized(approximation, region, start, sorted(i for side in idle for i in side))
             crossed = approximation.at(at.s, self.inner)[1:] > TOLERANCE
-            swapped = [self._swapped(each, side, at.multipliers, crossed) for each, side in zip(found, idle, strict=True)]
+            swapped = [
+                self._swapped(each, side, at.multipliers, crossed) for each, side in zip(found, idle, strict=True)
+            ]
             if swapped == idle:
                 return at
             idle = swapped

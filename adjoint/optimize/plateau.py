@@ -31,6 +31,9 @@ FLATTEST = 0.1
 STEEPEST = 30.0
 """and at most: where that is more, a small part of the sizes is enough to make f zero."""
 
+LEVEL = 1e-4
+"""The same where f is stationary beside itself too."""
+
 STEP = 0.01
 """Part of the sizes, for the step over which the slope is compared."""
 
@@ -57,14 +60,14 @@ CALM = 8
 class Kind(Enum):
     """What is found where f is a small part of what it was, and the gradient vanishes beside the first one.
 
-    REGULAR: nearby f is large again, as at any minimum. STEEP: it is not, and relative to f its slope persists, or f is
-    negative, so that zero is no least value. SMALL: neither; all of f nearby is small, as at a minimum of high order and
-    as in the hollows of a plateau.
+    LEVEL: it vanishes beside f as well. REGULAR: nearby f is large again, as at any minimum. STEEP: relative to f, its slope persists. SMALL: neither; all
+    of f nearby is small, as at a minimum of high order and as in the hollows of a plateau.
     """
 
-    REGULAR = 0
-    STEEP = 1
-    SMALL = 2
+    LEVEL = 0
+    REGULAR = 1
+    STEEP = 2
+    SMALL = 3
 
 
 def believed(
@@ -78,13 +81,14 @@ def believed(
 ) -> tuple[Progress, Status | None]:
     """What a convergence is worth: the status itself, PLATEAU, or None where the run should go on; and the progress.
 
-    A run goes on where f has collapsed with its gradient, unless the first such design is REGULAR: while its designs are
-    STEEP, up to PATIENCE iterations, and until they have not been for CALM ones. start: x at the start of the run.
+    A run goes on where f has collapsed with its gradient, unless the first such design is REGULAR: while its designs
+    are STEEP, up to PATIENCE iterations, and until they have not been for CALM ones. start: x at the start of the run.
     """
-    scale = max(abs(progress.first), progress.sized)
-    collapsed = 0.0 < abs(state.value) <= COLLAPSED * scale
-    kind = judged(f, state, scale, start, constraints, bounds) if collapsed else Kind.REGULAR
-    if kind is Kind.REGULAR and (progress.steep == 0 or not collapsed):
+    if not _collapsed(progress, state):
+        return progress, status
+    scale, doubted = max(abs(progress.first), progress.sized), progress.steep > 0
+    kind = judged(f, state, scale, start, constraints, bounds, doubted)
+    if kind is Kind.LEVEL or (kind is Kind.REGULAR and not doubted):
         return progress, status
     calm = 0 if kind is Kind.STEEP else progress.calm + 1
     if calm > CALM:
@@ -94,18 +98,34 @@ def believed(
     return replace(progress, steep=progress.steep + 1, calm=calm), None
 
 
-def faded(progress: Progress) -> Progress:
-    """The progress after an iteration that would not have ended the run: doubts fade."""
-    return replace(progress, steep=max(0, progress.steep - 1), calm=0)
+def faded(progress: Progress, state: State) -> Progress:
+    """The progress after an iteration that would not have ended the run: doubts fade, the last with the collapse."""
+    least = min(progress.steep, int(_collapsed(progress, state)))
+    return replace(progress, steep=max(least, progress.steep - 1), calm=0)
 
 
-def judged(f: Function, state: State, scale: float, start: Array, constraints: Sequence[Constraint], bounds: Box) -> Kind:
+def _collapsed(progress: Progress, state: State) -> bool:
+    """Whether f is a small part of its first scale, and not zero."""
+    return 0.0 < abs(state.value) <= COLLAPSED * max(abs(progress.first), progress.sized)
+
+
+def judged(
+    f: Function,
+    state: State,
+    scale: float,
+    start: Array,
+    constraints: Sequence[Constraint],
+    bounds: Box,
+    doubted: bool,
+) -> Kind:
     """What kind of a point a state is at which f has collapsed.
 
-    scale: of f at the start of the run; start: x there, for the sizes of variables that go to zero. The slope is that
-    of the Lagrangian of the constraints that bind, with multipliers by least squares. Up to two evaluations of f and of
-    the constraints, one gradient. REGULAR for a sum of squares that is known as one, as zero is its least value; where
-    f cannot be evaluated nearby; and for constraints whose values are not those of the state.
+    scale: of f at the start of the run; start: x there, for the sizes of variables that go to zero. doubted: whether
+    designs just before were STEEP. The slope is that of the Lagrangian of the constraints that bind, with multipliers
+    by least squares. Up to two evaluations of f and of the constraints, one gradient; none where a small part of the
+    sizes is enough to make a positive f zero, as at perfect fits, unless doubted. REGULAR for a sum of squares that is
+    known as one, as zero is its least value; where f cannot be evaluated nearby; and for constraints whose values are
+    not those of the state.
     """
     if len(constraints) != state.constraints.size:
         return Kind.REGULAR
@@ -118,6 +138,11 @@ def judged(f: Function, state: State, scale: float, start: Array, constraints: S
         multipliers = _multipliers(state.gradient, rows, size, (x > bounds.lower) & (x < bounds.upper))
         slope = state.gradient + multipliers @ rows
         room = np.where(slope > 0.0, x - bounds.lower, bounds.upper - x)
+        steepness = float(np.abs(np.minimum(size, room) * slope).sum()) / abs(state.value)
+        if steepness <= LEVEL:
+            return Kind.LEVEL
+        if not doubted and state.value > 0.0 and steepness > STEEPEST:
+            return Kind.REGULAR
         d = -np.sign(slope) * np.minimum(STEP * size, room)
         there = attempt(f, bounds.clip(x + d))
         if there is None or (state.value > 0.0 and _is_squares(there)):
@@ -125,7 +150,6 @@ def judged(f: Function, state: State, scale: float, start: Array, constraints: S
         beyond = gradient_of(there) + multipliers @ _rows(binding, there, x)
     except SolveError:
         return Kind.REGULAR
-    steepness = float(np.abs(np.minimum(size, room) * slope).sum()) / abs(state.value)
     largest = float(np.abs(slope).max()) or 1.0
     before, after = largest * dot(slope / largest, d), largest * dot(beyond / largest, d)
     rise = float(there.value) - state.value + dot(multipliers, _values(binding, there) - _values(binding, here))
@@ -133,9 +157,7 @@ def judged(f: Function, state: State, scale: float, start: Array, constraints: S
     persists = after <= KEPT * before or rise <= FALLEN * before
     if persists and FLATTEST <= steepness <= (np.inf if negative else STEEPEST):
         return Kind.STEEP
-    if max(abs(rise), abs(after - before)) > CURVED * STEP**2 * scale:
-        return Kind.REGULAR
-    return Kind.STEEP if negative else Kind.SMALL
+    return Kind.REGULAR if max(abs(rise), abs(after - before)) > CURVED * STEP**2 * scale else Kind.SMALL
 
 
 def _sizes(x: Array, start: Array, bounds: Box) -> Array:

@@ -201,7 +201,7 @@ class _Run:
         """Why to stop, if at all. Where f has collapsed the run goes on for a while: a minimum may be behind it."""
         status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
         if status is None or not status.success:
-            return replace(at, progress=faded(at.progress)), status
+            return replace(at, progress=faded(at.progress, state)), status
         if self.check:
             f, bounds = state.function or self.f, algorithm.bounds
             progress, end = believed(status, f, state, at.progress, self.start, algorithm.constrained, bounds)
