@@ -139,7 +139,9 @@ MINIMA = {
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e-3, -1e-3, 1.0, -1.0])
-@pytest.mark.parametrize("algorithm", [Lbfgs, Bfgs, SteepestDescent, NewtonCg, Mma, Gcmma], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "algorithm", [Lbfgs, Bfgs, SteepestDescent, NewtonCg, Mma, Gcmma], ids=lambda each: each.__name__
+)
 @pytest.mark.parametrize("name", MINIMA)
 def test_a_true_minimum_is_found_where_f_has_fallen_by_decades(name, algorithm, offset):
     """Whatever its value is, positive, zero or negative; that of the function is taken off up to the offset."""

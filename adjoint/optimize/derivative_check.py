@@ -8,7 +8,7 @@ from ..arrays import Array, dot
 from .bounds import Box
 from .constraints import Constraint, excess
 from .evaluation import attempt
-from .sampling import Samples, direction
+from .sampling import NOISE, Samples, direction
 from .state import Function, State
 
 DIFFERENT = 1e-3
@@ -27,18 +27,21 @@ def require_derivative(f: Function, state: State, bounds: Box, constraints: Sequ
     """
     v = direction(state.x, bounds)
     samples = Samples.of(f, state.x, v, bounds)
-    _compare(samples, samples.values, state.value, dot(state.gradient, v), "the gradient")
+    _compare(samples, samples.values, state.value, state.gradient * v, "the gradient")
     if not constraints or (here := state.point or attempt(f, state.x)) is None:
         return
     near = [None if point is None else excess(constraints, point).values for point in samples.points]
     at = excess(constraints, here)
     values = np.array([np.full(len(constraints), np.nan) if each is None else each for each in near])
     for i, (value, row) in enumerate(zip(at.values, at.gradients, strict=True)):
-        _compare(samples, values[:, i], float(value), dot(row, v), f"the gradient of constraint {i}")
+        _compare(samples, values[:, i], float(value), row * v, f"the gradient of constraint {i}")
 
 
-def _compare(samples: Samples, values: Array, here: float, derivative: float, what: str) -> None:
+def _compare(samples: Samples, values: Array, here: float, products: Array, what: str) -> None:
+    """products: g_j v_j, (m,). Where they cancel, differences are the rounding of what a zero value is the sum of."""
     difference, spread = samples.slope(values, here)
+    derivative = dot(products, np.ones_like(products))
+    spread += NOISE * float(np.abs(products).sum()) / samples.steps[-1]
     if not np.isfinite(difference):
         return
     if not abs(difference - derivative) <= DIFFERENT * max(abs(difference), abs(derivative)) + spread:

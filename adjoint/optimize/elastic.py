@@ -12,7 +12,7 @@ from ..reduced import Point
 from .approximation import Approximation, Asymptotes, Region
 from .bounds import Box
 from .constraints import Constraint, Excess, excess
-from .dual import TOLERANCE, Subproblem, maximized
+from .dual import Subproblem, maximized
 from .evaluation import attempt, first_point, gradient_of
 from .inner import InnerProduct
 from .opposed import Interval, intervals, sides
@@ -40,6 +40,9 @@ Curvature = Callable[[Array, Array, Array], Array]
 """Values (k+1,) and slopes (k+1, m) of the scaled objective and the constraints, and distances of the bounds, to ρ,
 (k+1,)."""
 
+
+SLACK = 1e-9
+"""A constraint farther below zero is not at work; one farther above it is crossed."""
 
 SWAPS = 4
 """Subproblems solved with one or the other side of narrow intervals, before all constraints are taken."""
@@ -157,26 +160,18 @@ class ElasticProblem:
     def solved(self, approximation: Approximation, region: Region, start: Array) -> Minimum:
         """The minimum of an approximation; start: multipliers, (k,). Raises SubproblemFailed.
 
-        Of narrow intervals one side is left out: the one whose multiplier is zero, unless the design would cross it.
+        Of narrow intervals one side is left out: the one of the smaller multiplier, unless the design would cross it.
         """
         found = intervals(approximation.values[1:], 2.0 * approximation.e[1:] / region.width, region.span)
         idle = sides(found, start)
         for _ in range(SWAPS if found else 0):
             at = self._maximized(approximation, region, start, sorted(i for side in idle for i in side))
-            crossed = approximation.at(at.s, self.inner)[1:] > TOLERANCE
-            swapped = [
-                self._swapped(each, side, at.multipliers, crossed) for each, side in zip(found, idle, strict=True)
-            ]
+            values = approximation.at(at.s, self.inner)[1:]
+            swapped = [_swapped(each, side, values) for each, side in zip(found, idle, strict=True)]
             if swapped == idle:
                 return at
             idle = swapped
         return self._maximized(approximation, region, start, [])
-
-    @staticmethod
-    def _swapped(interval: Interval, idle: tuple[int, ...], multipliers: Array, crossed: Array) -> tuple[int, ...]:
-        """The side to leave out next time: the other one where this one is crossed and that one is not at work."""
-        other = interval.above if idle == interval.below else interval.below
-        return other if crossed[list(idle)].any() and not multipliers[list(other)].any() else idle
 
     def _maximized(self, approximation: Approximation, region: Region, start: Array, idle: list[int]) -> Minimum:
         kept = np.delete(np.arange(start.size), idle)
@@ -235,3 +230,9 @@ class ElasticProblem:
         if self.differs(state.memory["proposal"], state.x):
             return None
         return Status.INFEASIBLE if state.violation > VIOLATED else Status.STUCK
+
+
+def _swapped(interval: Interval, idle: tuple[int, ...], values: Array) -> tuple[int, ...]:
+    """The side to leave out next time: the other one where this one is crossed and that one is not at work."""
+    other = interval.above if idle == interval.below else interval.below
+    return other if values[list(idle)].max() > SLACK and values[list(other)].max() < -SLACK else idle
