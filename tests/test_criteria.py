@@ -122,7 +122,7 @@ def heights(unit, force, n=50):
 @pytest.mark.parametrize("rules", [{"change": 1e-2}, {"change": 1e-4}, {}], ids=["coarse", "fine", "stationarity"])
 @pytest.mark.parametrize("exponent", [0.2, 0.25, 1.0 / 3.0])
 def test_criteria_that_have_converged_have_met_the_volume(exponent, rules, unit, force):
-    """With the published width of the bisection: the volume was short by 2e-4, and the objective 8e-4 above the least."""
+    """With the published width of the bisection: short of volume by 2e-4, f was 8e-4 too large."""
     f, volume, best = heights(unit, force)
     rules = {"change": rules["change"] * unit, "stationarity": 0.0} if rules else {}
     algorithm = adjoint.OptimalityCriteria(

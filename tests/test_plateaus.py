@@ -78,7 +78,7 @@ def test_a_mechanism_that_has_fallen_apart_is_no_success(name, rules):
 
 
 def test_an_optimizer_of_another_package_has_no_success_there_either():
-    f, volume, x = inverter(20, 10, 0.1, 0.25)
+    f, _, x = inverter(20, 10, 0.1, 0.25)
     result = adjoint.interop.minimize(f, x, LBFGSB(bounds=UNIT), stop=Stopping(iterations=100))
     assert result.status is Status.PLATEAU
 

@@ -39,8 +39,9 @@ class Mma:
     The approximations have the values and slopes of the objective and the constraints at the design, and poles that
     come nearer for variables that oscillate; the subproblem is solved by its dual, of as many unknowns as there are
     constraints. No line search, so f may rise: see `Gcmma`. Where a solve fails at the proposal, designs nearer to
-    the last one are tried, and its asymptotes come nearer; so too where f and its gradient collapse by far less of a gain
-    than the slope promised, as those of a structure that falls apart.
+    the last one are tried, and its asymptotes come nearer. So it is where f and its gradient collapse for much less of
+    a gain than the slope promised, as those of a structure that falls apart do. Two opposite inequalities that leave a
+    narrow interval, or an equality, are taken one at a time, by their multipliers.
 
     constraints: c ≤ bound, scaled to (c − bound)/|bound|; none leaves the bounds. bounds: finite, ValueError for
     others. move: the largest change of a variable in an iteration, relative to the distance of its bounds.
@@ -88,16 +89,16 @@ class Mma:
             return replace(state, ending=reason)
         x, rejected = state.memory["proposal"], []
         for _ in range(NEARER):
-            if (at := self._problem.attempt(f, x)) is not None:
-                if len(rejected) >= COLLAPSES or not self._collapsed(state, at):
-                    return self._state(at, state, np.array(rejected))
+            at = self._problem.attempt(f, x)
+            if at is not None and (len(rejected) >= COLLAPSES or not self._collapsed(state, at)):
+                return self._state(at, state, np.array(rejected))
             rejected.append(np.nan if at is None else at.point.value)
             x = 0.5 * (state.x + x)
         evaluations = state.evaluations + NEARER
         return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=Status.FAILED)
 
     def _collapsed(self, before: State, at: Evaluated) -> bool:
-        """Whether all of f is a small part of what it was, and has fallen by a small part of what its slope promised."""
+        """Whether f and its slopes are a small part of what they were, for a small part of the gain they promised."""
         f, x, span = at.point.value, at.point.x, self._problem.span
         size = max(abs(before.value), self.inner.largest(np.abs(before.gradient) * span))
         promised = -self.inner.pairing(before.gradient, x - before.x)

@@ -60,8 +60,9 @@ CALM = 8
 class Kind(Enum):
     """What is found where f is a small part of what it was, and the gradient vanishes beside the first one.
 
-    LEVEL: it vanishes beside f as well. REGULAR: nearby f is large again, as at any minimum. STEEP: relative to f, its slope persists. SMALL: neither; all
-    of f nearby is small, as at a minimum of high order and as in the hollows of a plateau.
+    LEVEL: the gradient vanishes beside f as well. REGULAR: nearby f is large again, as at most minima. STEEP: relative
+    to f, its slope persists. SMALL: neither; all of f nearby is small, as at a minimum of high order and as in the
+    hollows of a plateau.
     """
 
     LEVEL = 0
