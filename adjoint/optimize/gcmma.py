@@ -48,8 +48,8 @@ class Gcmma:
     g_i at its solution. Such trials cost an evaluation of f and the constraints, no gradient; a failed solve is one. So
     f falls in every iteration, and a feasible design is followed by feasible ones; the design converges from any start.
 
-    The settings are those of `Mma`. Constraints that leave a narrow interval between them, or none at all, are met at the
-    end and not in each iteration: no approximation is on the safe side of both.
+    The settings are those of `Mma`. Constraints that leave a narrow interval between them, or an equality, are met at
+    the end and not in each iteration: no approximation is on the safe side of both.
 
     Svanberg (2002), SIAM J. Optim. 12, 555; constants of Svanberg (2007), MMA and GCMMA: two methods for nonlinear
     optimization, KTH Stockholm, section 4.

@@ -87,7 +87,8 @@ class Mma:
         """The state at the proposal, or nearer where that fails; the gradients are those of the accepted design."""
         if (reason := self._problem.stands(state)) is not None:
             return replace(state, ending=reason)
-        x, rejected = state.memory["proposal"], []
+        x = state.memory["proposal"]
+        rejected: list[float] = []
         for _ in range(NEARER):
             at = self._problem.attempt(f, x)
             if at is not None and (len(rejected) >= COLLAPSES or not self._collapsed(state, at)):
