@@ -106,3 +106,42 @@ def test_criteria_refuse_to_start_where_they_would_stand_still_and_seem_converge
     algorithm = adjoint.OptimalityCriteria(adjoint.LinearConstraint(weights, 24.0), bounds=bounds)
     with pytest.raises(ValueError, match=message):
         algorithm.start(f, np.full(48, start))
+
+
+def heights(unit, force, n=50):
+    """f = fᵀu of a cantilever of heights h_e, E I ∝ h³, under a load at its tip: Σ M_e²/h_e³, least for h ∝ √M."""
+    middles = (np.arange(n) + 0.5) / n
+    worth = force * ((1.0 - middles) ** 2 + 1.0 / (12.0 * n**2)) / n * unit**3
+    f = adjoint.ScalarFunction(lambda h: float((worth / h**3).sum()), lambda h: -3.0 * worth / h**4)
+    volume = adjoint.LinearConstraint(np.ones(n), 0.5 * n * unit)
+    best = worth**0.25 * volume.bound / (worth**0.25).sum()
+    return f, volume, f(best).value
+
+
+@pytest.mark.parametrize(("unit", "force"), [(1.0, 1.0), (1e-6, 1e-9), (1e6, 1e12)])
+@pytest.mark.parametrize("rules", [{"change": 1e-2}, {"change": 1e-4}, {}], ids=["coarse", "fine", "stationarity"])
+@pytest.mark.parametrize("exponent", [0.2, 0.25, 1.0 / 3.0])
+def test_criteria_that_have_converged_have_met_the_volume(exponent, rules, unit, force):
+    """With the published width of the bisection: short of volume by 2e-4, f was 8e-4 too large."""
+    f, volume, best = heights(unit, force)
+    rules = {"change": rules["change"] * unit, "stationarity": 0.0} if rules else {}
+    algorithm = adjoint.OptimalityCriteria(
+        volume, move=0.2 * unit, exponent=exponent, bounds=adjoint.Box(0.01 * unit, 10.0 * unit)
+    )
+    result = adjoint.minimize(f, np.full(50, 0.5 * unit), algorithm, stop=adjoint.Stopping(iterations=100, **rules))
+    assert result.success
+    assert volume.value(result.x) == pytest.approx(volume.bound, rel=1e-8)
+    assert result.value == pytest.approx(best, rel=5e-5)
+    assert result.value >= best * (1.0 - 1e-8)
+
+
+@pytest.mark.parametrize("short", [3e-4, -3e-4])
+def test_criteria_that_begin_at_the_optimum_with_another_volume_mend_it(short):
+    f, volume, best = heights(1.0, 1.0)
+    worth = -f(np.ones(50)).gradient / 3.0
+    x = worth**0.25 * volume.bound / (worth**0.25).sum() * (1.0 - short)
+    algorithm = adjoint.OptimalityCriteria(volume, exponent=0.25, bounds=adjoint.Box(0.01, 10.0))
+    result = adjoint.minimize(f, x, algorithm, stop=adjoint.Stopping(change=1e-3))
+    assert result.success
+    assert volume.value(result.x) == pytest.approx(volume.bound, rel=1e-8)
+    assert result.value == pytest.approx(best, rel=1e-8)

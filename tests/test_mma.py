@@ -214,6 +214,88 @@ def test_bounds_alone_are_constraints_enough(method):
     assert result.status is adjoint.Status.STATIONARY
 
 
+def one(value, gradient):
+    return Smooth(value, lambda x: np.asarray(gradient(x), dtype=float))
+
+
+CURVATURES = 10.0 ** np.linspace(-3.0, 3.0, 40)
+PLACES = np.sin(np.arange(40.0))
+
+INTERIOR = {
+    "x + exp(−10 x)": (
+        one(lambda x: (x + np.exp(-10.0 * x)).sum(), lambda x: 1.0 - 10.0 * np.exp(-10.0 * x)),
+        [10.0],
+        Box(-1.0, 20.0),
+        [np.log(10.0) / 10.0],
+    ),
+    "from its steep side": (
+        one(lambda x: (x + np.exp(-10.0 * x)).sum(), lambda x: 1.0 - 10.0 * np.exp(-10.0 * x)),
+        [-0.5],
+        Box(-1.0, 20.0),
+        [np.log(10.0) / 10.0],
+    ),
+    "parabola": (
+        one(lambda x: 1.0 + ((x - 0.3) ** 2).sum(), lambda x: 2.0 * (x - 0.3)),
+        [4.0],
+        Box(-10.0, 10.0),
+        [0.3],
+    ),
+    "in a wide box": (
+        one(lambda x: 1.0 + ((x - 0.3) ** 2).sum(), lambda x: 2.0 * (x - 0.3)),
+        [4.0],
+        Box(-1e6, 1e6),
+        [0.3],
+    ),
+    "in small units": (
+        one(lambda x: 1e-12 * (1.0 + ((1e7 * x - 3.0) ** 2).sum()), lambda x: 2e-5 * (1e7 * x - 3.0)),
+        [4e-6],
+        Box(-1e-5, 1e-5),
+        [3e-7],
+    ),
+    "cosh": (
+        one(lambda x: np.cosh(x - 1.0).sum(), lambda x: np.sinh(x - 1.0)),
+        [5.0, -3.0],
+        Box(-10.0, 10.0),
+        [1.0, 1.0],
+    ),
+    "barrier": (one(lambda x: (x - np.log(x)).sum(), lambda x: 1.0 - 1.0 / x), [7.0], Box(1e-3, 10.0), [1.0]),
+    "root": (
+        one(lambda x: np.sqrt(1.0 + (x - 2.0) ** 2).sum(), lambda x: (x - 2.0) / np.sqrt(1.0 + (x - 2.0) ** 2)),
+        [8.0],
+        Box(-10.0, 10.0),
+        [2.0],
+    ),
+    "very different curvatures": (
+        one(lambda x: 10.0 + CURVATURES @ (x - PLACES) ** 2, lambda x: 2.0 * CURVATURES * (x - PLACES)),
+        [2.0] * 40,
+        Box(-4.0, 4.0),
+        PLACES,
+    ),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("name", INTERIOR)
+def test_an_interior_minimum_that_no_constraint_holds_is_converged_to(method, name):
+    f, start, bounds, minimum = INTERIOR[name]
+    result = adjoint.minimize(f, np.array(start), method((), bounds), stop=adjoint.Stopping(iterations=150))
+    assert result.status is adjoint.Status.STATIONARY
+    g, first = f(result.x).gradient, f(np.array(start)).gradient
+    assert np.linalg.norm(g) <= 1e-6 * np.linalg.norm(first)
+    if name not in ("very different curvatures", "from its steep side"):
+        np.testing.assert_allclose(result.x, minimum, rtol=1e-4)
+    assert result.value == pytest.approx(f(np.asarray(minimum)).value, rel=2e-4)
+
+
+@BOTH
+def test_an_interior_minimum_beside_a_constraint_that_does_not_bind_is_converged_to(method):
+    f, start, bounds, minimum = INTERIOR["x + exp(−10 x)"]
+    slack = FunctionConstraint(Smooth(lambda x: x.sum(), lambda x: np.ones(1)), 15.0)
+    result = adjoint.minimize(f, np.array(start), method((slack,), bounds))
+    assert result.status is adjoint.Status.STATIONARY
+    np.testing.assert_allclose(result.x, minimum, rtol=1e-6)
+
+
 @BOTH
 def test_run_goes_on_from_any_of_its_states_to_the_same_bits(method):
     program = nonconvex(20, True)

@@ -19,6 +19,7 @@ from ..optimize.confirmation import confirmed, sized_slope, unconfirmed
 from ..optimize.derivative_check import require_derivative
 from ..optimize.evaluation import attempt, first_point, gradient_of
 from ..optimize.excess import Excess, scaled, told
+from ..optimize.plateau import believed, faded
 from ..optimize.roots import Root
 from ..optimize.run import shown_state
 from ..optimize.scaling import scaling
@@ -219,8 +220,18 @@ class Run:
             self.best = state
         for observe in self.each:
             observe(shown_state(state))
-        if status := stop.reason(state, self.progress):
+        if status := self._judged(state, self.progress):
             raise Enough(self._confirmed(status, state, self.best, self.progress), None)
+
+    def _judged(self, state: State, progress: Progress) -> Status | None:
+        """Why to stop, if at all: as our own algorithms do."""
+        status, method = self.stop.reason(state, progress), self.method
+        if status is None or not (self.check and status.success):
+            self.progress = faded(progress, state)
+            return status
+        constraints = (*method.constraints, *method.equalities)
+        self.progress, end = believed(status, self.f, state, progress, self.x, constraints, method.bounds)
+        return end or self.stop.unconverged(state, self.progress)
 
     def _confirmed(self, status: Status, state: State, best: State, progress: Progress) -> Status:
         bounds = self.method.bounds

@@ -27,7 +27,8 @@ class Asymptotes:
 
     initial: σ at the start; increase, decrease: γ; least, most: bounds on σ; those and `initial` relative to the
     distance of the variable's bounds. With a `least` of 0.01, as published, a variable oscillates for ever about a
-    minimum that no constraint holds; elsewhere the two agree. Raises ValueError unless 0 < least ≤ initial ≤ most and
+    minimum that no constraint holds; elsewhere the two agree. The default is next to rounding: whatever it is, such a
+    variable ends that far from the minimum. Raises ValueError unless 0 < least ≤ initial ≤ most and
     decrease ≤ 1 ≤ increase.
 
     Svanberg (2007), section 3.
@@ -36,7 +37,7 @@ class Asymptotes:
     initial: float = 0.5
     increase: float = 1.2
     decrease: float = 0.7
-    least: float = 1e-6
+    least: float = 1e-12
     most: float = 10.0
 
     def __post_init__(self) -> None:
@@ -118,6 +119,11 @@ class Approximation:
         for row, rho in zip(h, curvature, strict=True):
             row += rho * relative
         return cls(values, e, h)
+
+    def only(self, rows: Array) -> "Approximation":
+        """Of these constraints, (j,) indices, and of the objective."""
+        kept = np.append(0, 1 + rows)
+        return Approximation(self.values[kept], self.e[kept], self.h[kept])
 
     def at(self, s: Array, inner: InnerProduct) -> Array:
         """g_i(s), (k+1,)."""

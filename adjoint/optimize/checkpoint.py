@@ -91,8 +91,8 @@ def _packed(state: State) -> dict[str, Array]:
 
 def _checkpoint(arrays: Mapping[str, Array]) -> Checkpoint:
     fingerprint, numbers = _run(_string(arrays["run"]))
-    first, measure, best, since, sized, stage, factorizations, seconds = _shaped(arrays["progress"], (8,)).tolist()
-    progress = Progress(first, measure, best, int(since), sized, int(stage), int(factorizations), seconds)
+    first, measure, best, since, sized, stage, work, seconds, *doubts = _shaped(arrays["progress"], (10,)).tolist()
+    progress = Progress(first, measure, best, int(since), sized, int(stage), int(work), seconds, *map(int, doubts))
     states = [
         _state({key.removeprefix(name): a for key, a in arrays.items() if key.startswith(name)})
         for name in ("state.", "best.")

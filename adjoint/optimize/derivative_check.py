@@ -11,7 +11,7 @@ from .bounds import Box
 from .constraints import Constraint
 from .evaluation import attempt
 from .excess import excess
-from .sampling import STEPS, Samples, directions
+from .sampling import NOISE, STEPS, Samples, directions
 from .state import Function, State
 
 DIFFERENT = 1e-3
@@ -87,13 +87,17 @@ class _Ray:
     ) -> None:
         """The same for values that have been read off."""
         derivative = dot(gradient, self.v)
+        # Where the products cancel, differences are the rounding of what a zero value is the sum of.
+        floor = NOISE * float(np.abs(gradient * self.v).sum())
         difference, spread = self.samples.slope(values, here)
+        spread += floor / self.samples.steps[-1]
         if _agree(difference, derivative, spread):
             return
         if self.samples.steps.size < STEPS.size:
             # Only a shorter step tells an f that is steep from one whose gradient is wrong.
             finer = self.samples.finer(self.f, self.x, self.v, self.bounds)
             difference, spread = finer.slope(_read(read, finer), here)
+            spread += floor / finer.steps[-1]
         if not (
             _agree(difference, derivative, JUMP * spread) or self._agrees_nearer(read, here, derivative, difference)
         ):

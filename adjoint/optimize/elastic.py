@@ -12,10 +12,11 @@ from ..reduced import Point
 from .approximation import Approximation, Asymptotes, Region
 from .bounds import Box
 from .constraints import Constraint
-from .dual import DualPoint, Subproblem, maximized
+from .dual import Subproblem, maximized
 from .evaluation import attempt, first_point, gradient_of
 from .excess import Excess, excess, scaled, told
 from .inner import InnerProduct
+from .opposed import Interval, intervals, sides
 from .scaling import scaling
 from .settings import require_constraints, require_geometry, require_kind
 from .state import Function, State
@@ -37,8 +38,24 @@ VIOLATED = 1e-6
 """A violation, relative, from which on a design that stands still is called infeasible."""
 
 
-Curvature = Callable[[Array, Array], Array]
-"""Slopes of the scaled objective and the constraints, (k+1, m), and distances of the bounds to ρ, (k+1,)."""
+Curvature = Callable[[Array, Array, Array], Array]
+"""Values (k+1,) and slopes (k+1, m) of the scaled objective and the constraints, and distances of the bounds, to ρ,
+(k+1,)."""
+
+
+SLACK = 1e-9
+"""A constraint farther below zero is not at work; one farther above it is crossed."""
+
+SWAPS = 4
+"""Subproblems solved with one or the other side of narrow intervals, before all constraints are taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where approximations are least, (m,), relative to the distances of the poles, and the multipliers, (k,)."""
+
+    s: Array
+    multipliers: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,18 +169,38 @@ class ElasticProblem:
         size = max(abs(value), self.inner.largest(np.abs(g) * self.span))
         return 1.0 if SIZES[0] <= size <= SIZES[1] or size < FLAT else SIZE / size
 
-    def solved(self, approximation: Approximation, region: Region, start: Array) -> DualPoint:
-        """The minimum of an approximation; start: multipliers, (k,). Raises SubproblemFailed."""
-        return maximized(Subproblem(approximation, *region.relative, self.elastic, self.inner), start)
+    def solved(self, approximation: Approximation, region: Region, start: Array) -> Minimum:
+        """The minimum of an approximation; start: multipliers, (k,). Raises SubproblemFailed.
+
+        Of narrow intervals one side is left out: the one of the smaller multiplier, unless the design would cross it.
+        """
+        found = intervals(approximation.values[1:], 2.0 * approximation.e[1:] / region.width, region.span)
+        idle = sides(found, start)
+        for _ in range(SWAPS if found else 0):
+            at = self._maximized(approximation, region, start, sorted(i for side in idle for i in side))
+            values = approximation.at(at.s, self.inner)[1:]
+            swapped = [_swapped(each, side, values) for each, side in zip(found, idle, strict=True)]
+            if swapped == idle:
+                return at
+            idle = swapped
+        return self._maximized(approximation, region, start, [])
+
+    def _maximized(self, approximation: Approximation, region: Region, start: Array, idle: list[int]) -> Minimum:
+        kept = np.delete(np.arange(start.size), idle)
+        problem = Subproblem(approximation.only(kept), *region.relative, self.elastic, self.inner)
+        at = maximized(problem, start[kept])
+        multipliers = np.zeros_like(start)
+        multipliers[kept] = at.multipliers
+        return Minimum(at.s, multipliers)
 
     def state(self, at: Evaluated, before: State | None, rejected: Array, width: Array, curvature: Curvature) -> State:
         """The state at a design; its multipliers are those of its approximation's minimum, the next proposal."""
         x, g = at.point.x, gradient_of(at.point)
         scale = before.scale if before else self.scaling(at.point.value, g)
-        slopes = np.concatenate([scale * g[None], at.slopes])
+        values, slopes = np.append(scale * at.point.value, at.constraints), np.concatenate([scale * g[None], at.slopes])
         region = self.region(x, width)
-        rho = curvature(slopes, region.span)
-        approximation = Approximation.of(np.append(scale * at.point.value, at.constraints), slopes, region, rho)
+        rho = curvature(values, slopes, region.span)
+        approximation = Approximation.of(values, slopes, region, rho)
         solved = self.solved(approximation, region, before.multipliers * scale if before else np.ones(len(slopes) - 1))
         stationarity, projected = self.optimality(at, g, solved.multipliers, scale)
         moved = x - before.x if before else np.zeros_like(x)
@@ -212,3 +249,9 @@ class ElasticProblem:
         if self.differs(state.memory["proposal"], state.x):
             return None
         return Status.INFEASIBLE if state.violation > VIOLATED else Status.STUCK
+
+
+def _swapped(interval: Interval, idle: tuple[int, ...], values: Array) -> tuple[int, ...]:
+    """The side to leave out next time: the other one where this one is crossed and that one is not at work."""
+    other = interval.above if idle == interval.below else interval.below
+    return other if values[list(idle)].max() > SLACK and values[list(other)].max() < -SLACK else idle

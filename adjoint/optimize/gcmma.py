@@ -13,6 +13,7 @@ from .constraints import Constraint
 from .elastic import Curvature, ElasticProblem, Evaluated
 from .evaluation import given_up
 from .inner import Euclidean, InnerProduct
+from .opposed import intervals
 from .state import Function, State
 
 SHARE = 0.1
@@ -48,7 +49,8 @@ class Gcmma:
     g_i at its solution. Such trials cost an evaluation of f and the constraints, no gradient; a failed solve is one. So
     f falls in every iteration, and a feasible design is followed by feasible ones; the design converges from any start.
 
-    The settings are those of `Mma`.
+    The settings are those of `Mma`. Constraints that leave a narrow interval between them, or an equality, are met at
+    the end and not in each iteration: no approximation is on the safe side of both.
 
     Svanberg (2002), SIAM J. Optim. 12, 555; constants of Svanberg (2007), MMA and GCMMA: two methods for nonlinear
     optimization, KTH Stockholm, section 4.
@@ -106,14 +108,14 @@ class Gcmma:
         state = self._problem.state(at, before, np.array(rejected), width, curvature)
         return replace(state, memory={**state.memory, "slopes": at.slopes})
 
-    def _first(self, slopes: Array, span: Array) -> Array:
+    def _first(self, values: Array, slopes: Array, span: Array) -> Array:
         """ρ at the start: a part of Σ_j |∂g_i/∂x_j| Δ_j / m."""
         changes = np.abs(slopes) * span
         return np.maximum(LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes)))
 
 
 def _eased(rho: Array) -> Curvature:
-    return lambda slopes, span: np.maximum(LEAST, EASED * rho)
+    return lambda values, slopes, span: np.maximum(LEAST, EASED * rho)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,11 @@ class Model:
             return np.full(len(self.values), np.inf)
         values = np.append(self.state.scale * at.point.value, at.constraints)
         s = (x - self.region.at) / self.region.width
-        return values - self._approximation(rho).at(s, self.problem.inner) - ROUNDING * np.maximum(1.0, np.abs(values))
+        gaps = values - self._approximation(rho).at(s, self.problem.inner) - ROUNDING * np.maximum(1.0, np.abs(values))
+        # Nothing is on the safe side of both ends of an interval that has no inside.
+        for each in intervals(self.values[1:], self.slopes[1:], self.region.span):
+            gaps[1 + np.array(each.members)] = -np.inf
+        return gaps
 
     def raised(self, gaps: Array, x: Array, rho: Array) -> Array:
         """min(10 ρ, 1.1 (ρ + gap/w)) where the gap is positive; w: how much of g̃ a ρ of 1 is."""

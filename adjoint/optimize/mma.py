@@ -11,6 +11,7 @@ from .approximation import Asymptotes
 from .bounds import Box
 from .constraints import Constraint
 from .elastic import ElasticProblem, Evaluated
+from .evaluation import gradient_of
 from .inner import Euclidean, InnerProduct
 from .state import Function, State
 from .stopping import Status
@@ -19,7 +20,17 @@ CURVATURE = 1e-5
 """raa0: of each approximation, for variables that it does not depend on."""
 
 NEARER = 8
-"""Designs tried, each halfway to the last one, where a solve fails at the proposal."""
+"""Designs tried, each halfway to the last one, where a solve fails at the proposal, or f collapses."""
+
+
+COLLAPSED = 0.02
+"""Part of their size before, of f and of its largest change by one variable, below which f has collapsed."""
+
+PROMISED = 4.0
+"""Such a step has lost its structure if its slope promised so many times what f has fallen by; a parabola gives 2."""
+
+COLLAPSES = 4
+"""Such trials in an iteration, before the next one is taken all the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +40,9 @@ class Mma:
     The approximations have the values and slopes of the objective and the constraints at the design, and poles that
     come nearer for variables that oscillate; the subproblem is solved by its dual, of as many unknowns as there are
     constraints. No line search, so f may rise: see `Gcmma`. Where a solve fails at the proposal, designs nearer to
-    the last one are tried, and its asymptotes come nearer.
+    the last one are tried, and its asymptotes come nearer. So it is where f and its gradient collapse for much less of
+    a gain than the slope promised, as those of a structure that falls apart do. Two opposite inequalities that leave a
+    narrow interval, or an equality, are taken one at a time, by their multipliers.
 
     constraints: c ≤ bound, as (c − bound)/State.scales; none leaves the bounds. bounds: finite, ValueError for
     others. move: the largest change of a variable in an iteration, relative to the distance of its bounds.
@@ -70,25 +83,39 @@ class Mma:
     def start(self, f: Function, x: Array) -> State:
         """The state at x, and the proposal that follows from it: one evaluation, one gradient of f and each c."""
         at = self._problem.first(f, x)
-        return self._state(at, None, 0)
+        return self._state(at, None, np.zeros(0))
 
     def advance(self, f: Function, state: State) -> State:
         """The state at the proposal, or nearer where that fails; the gradients are those of the accepted design."""
         if (reason := self._problem.stands(state)) is not None:
             return replace(state, ending=reason)
         x = state.memory["proposal"]
-        for failures in range(NEARER):
-            if (at := self._problem.attempt(f, x, state)) is not None:
-                return self._state(at, state, failures)
+        rejected: list[float] = []
+        for _ in range(NEARER):
+            at = self._problem.attempt(f, x, state)
+            if at is not None and (len(rejected) >= COLLAPSES or not self._collapsed(state, at)):
+                return self._state(at, state, np.array(rejected))
+            rejected.append(np.nan if at is None else at.point.value)
             x = 0.5 * (state.x + x)
         evaluations = state.evaluations + NEARER
-        return replace(state, rejected=np.full(NEARER, np.nan), evaluations=evaluations, ending=Status.FAILED)
+        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=Status.FAILED)
 
-    def _state(self, at: Evaluated, before: State | None, failures: int) -> State:
+    def _collapsed(self, before: State, at: Evaluated) -> bool:
+        """Whether f and its slopes are a small part of what they were, for a small part of the gain they promised."""
+        f, x, span = at.point.value, at.point.x, self._problem.span
+        size = max(abs(before.value), self.inner.largest(np.abs(before.gradient) * span))
+        promised = -self.inner.pairing(before.gradient, x - before.x)
+        if not (abs(f) <= COLLAPSED * size and promised > PROMISED * (before.value - f)):
+            return False
+        return self.inner.largest(np.abs(gradient_of(at.point)) * span) <= COLLAPSED * size
+
+    def _state(self, at: Evaluated, before: State | None, rejected: Array) -> State:
         # What failed lies as far away as x went too far: poles there keep the next proposals from it.
-        width = self._problem.width(at.point.x, before, 0.5**failures)
-        return self._problem.state(at, before, np.full(failures, np.nan), width, _constant)
+        width = self._problem.width(at.point.x, before, 0.5**rejected.size)
+        return self._problem.state(at, before, rejected, width, self._curvature)
 
-
-def _constant(slopes: Array, span: Array) -> Array:
-    return np.full(len(slopes), CURVATURE)
+    def _curvature(self, values: Array, slopes: Array, span: Array) -> Array:
+        """ρ = 10⁻⁵; less where the scaled objective is small by now, with its slopes: it would outweigh them."""
+        rho = np.full(len(slopes), CURVATURE)
+        rho[0] *= min(1.0, abs(values[0]) + self.inner.largest(np.abs(slopes[0]) * span)) or 1.0
+        return rho

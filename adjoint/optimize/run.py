@@ -18,6 +18,7 @@ from .confirmation import confirmed, sized_slope, unconfirmed
 from .derivative_check import require_derivative
 from .evaluation import REFUSED, SHAPE, attempt
 from .fingerprint import fingerprint
+from .plateau import believed, faded
 from .result import Result
 from .state import Algorithm, Function, State
 from .stopping import Status, Stopping
@@ -74,7 +75,7 @@ def minimize(
     file = None if checkpoint is None else as_path("minimize", "checkpoint", checkpoint)
     for name, flag in (("check", check), ("resume", resume)):
         require_bool("minimize", name, flag)
-    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file)
+    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, np.asarray(x))
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
@@ -98,6 +99,7 @@ class _Run:
     stop: Stopping
     check: bool
     file: Path | None
+    start: Array
 
     def begun(self, x: Array, observers: Sequence[Observer]) -> Checkpoint:
         """The first state, observed and saved."""
@@ -145,7 +147,8 @@ class _Run:
         """Go on to the end."""
         try:
             while True:
-                if status := self._reason(at):
+                at, status = self._judged(at)
+                if status:
                     cause = REFUSED.get() if status is Status.FAILED else None
                     return Result(at.best, at.state, status, cause, at.progress)
                 at = self._next(at)
@@ -201,10 +204,20 @@ class _Run:
         measures = [(max(each.violation, allowed), each.value) for each in (state, best)]
         return _light(state) if measures[0] < measures[1] else best
 
-    def _reason(self, at: Checkpoint) -> Status | None:
-        status = self.stop.reason(at.state, at.progress)
+    def _judged(self, at: Checkpoint) -> tuple[Checkpoint, Status | None]:
+        """Why to stop, if at all. Where f has collapsed the run goes on for a while: a minimum may be behind it."""
+        status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
         if status is None or not status.success:
-            return status
+            return replace(at, progress=faded(at.progress, state)), status
+        if self.check:
+            f, bounds = state.function or self.f, algorithm.bounds
+            progress, end = believed(status, f, state, at.progress, self.start, algorithm.constrained, bounds)
+            at = replace(at, progress=progress)
+            if end is not status:
+                return at, end or self.stop.unconverged(state, progress)
+        return at, self._confirmed(status, at)
+
+    def _confirmed(self, status: Status, at: Checkpoint) -> Status:
         bounds, inner = self.algorithm.bounds, self.algorithm.inner
         status = unconfirmed(status, at.state, at.best, at.progress, bounds, inner)
         if not (self.check and status.success):

@@ -34,6 +34,10 @@ class Status(Enum):
     )
     RISEN = "Stopped: the design no longer changes, and is worse than one before: the objective rose on the way."
     SADDLE = "Stopped: the gradient vanishes where the objective still falls nearby: at a saddle point, or a maximum."
+    PLATEAU = (
+        "Stopped: on a plateau: the gradient is small because the whole objective is, and relative to the objective it "
+        "is as steep as before; a structure may have fallen apart. Begin elsewhere, or with a smaller move limit."
+    )
     FAILED = "Stopped: a solve failed, or a gradient was not finite, where the algorithm needs it."
     INTERRUPTED = "Stopped: interrupted from outside."
 
@@ -49,7 +53,9 @@ class Progress:
 
     first: f at the start; stationarity: its measure there. best: the lowest value so far; since: the iteration at
     which that last improved by `Stopping.improvement`. sized: the first slope in the
-    variables' own sizes. factorizations, seconds: spent so far, in all sessions.
+    variables' own sizes. steep, calm: iterations in succession that would have ended as converged but for a plateau,
+    and of those the last ones where f is small but not steep: see plateau.py. factorizations, seconds: spent so far, in
+    all sessions.
     """
 
     first: float
@@ -60,6 +66,8 @@ class Progress:
     stage: int
     factorizations: int
     seconds: float
+    steep: int = 0
+    calm: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +130,14 @@ class Stopping:
         if state.value < self.floor:
             return Status.UNBOUNDED
         converged = self._converged(state, progress) if state.left == 0 else None
-        if converged or state.ending:
-            return converged or state.ending
+        return converged or self.unconverged(state, progress)
+
+    def unconverged(self, state: "State", progress: Progress) -> Status | None:
+        """The same where no measure of convergence counts."""
+        if state.value < self.floor:
+            return Status.UNBOUNDED
+        if state.ending:
+            return state.ending
         if self.stall and state.left == 0 and state.iteration - progress.since >= self.stall:
             return Status.STALLED
         return self._spent(state, progress)
