@@ -105,7 +105,9 @@ def test_adjoint_states_of_daes_of_all_sizes_are_those_of_radau(n, method, kind)
     assert relative(lam[0], trajectory.sensitivities(u_bar, q_bar).u0) <= 1e-13
 
 
-@pytest.mark.parametrize("factorize", [adjoint.cholesky, adjoint.cg(adjoint.jacobi(), rtol=1e-12)], ids=repr)
+@pytest.mark.parametrize(
+    "factorize", [adjoint.cholesky, adjoint.cg(adjoint.jacobi(), rtol=1e-12)], ids=["cholesky", "cg"]
+)
 def test_adjoint_states_by_any_factorizer(factorize):
     """The complex matrices of collocation are not Hermitian where M and J are symmetric."""
     field = Linear.banded(90, 20.0, -45.0, 20.0)

@@ -13,7 +13,7 @@ from ..arrays import Array, Trans
 from ..factor import Factorization, NonFinite, SingularMatrix, lu
 from .algebra import Inverse, SparseInverse, times
 from .edge import at_the_edge
-from .errors import InconsistentStart, failure
+from .errors import InconsistentStart, NonFiniteField, failure
 from .nullspace import NullSpace
 from .recent import Recent
 from .refine import StageSolver
@@ -65,6 +65,8 @@ class Beginning:
         """Name the time and the component where derivatives are not finite."""
         try:
             yield
+        except NonFiniteField:  # It has its time and its causes.
+            raise
         except NonFinite as error:
             t = self.t
             raise at_the_edge(self.system, [t], self.u[None], (t, t), 0, f"{what} ({error})") from error

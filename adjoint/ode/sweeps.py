@@ -190,6 +190,8 @@ class Sweeps:
             step = self._step(k, state, record, bool(found), recent)
             try:
                 back = pulled(step, lam, kappa, q_bar, found, timed)
+            except NonFiniteField:  # It has its time and its causes.
+                raise
             except NonFinite as error:
                 raise self.at_the_edge(k, state[0], record.K, f"The reverse sweep fails ({error})") from error
             observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
@@ -328,6 +330,8 @@ class Sweeps:
             step = self._step(k, state, record, bool(inside), recent)
             try:
                 K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals, move)
+            except NonFiniteField:
+                raise
             except NonFinite as error:
                 raise self.at_the_edge(k, state[0], record.K, f"The tangent sweep fails ({error})") from error
             q_dot = share if q_dot is None or share is None else q_dot + share

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import Array
-from ..factor import NonFinite
+from .errors import NonFiniteField
 
 PROBE = 1e-7
 """Part of a step at which a rate at its end is looked at a second time: one that exists is nearly the same there."""
@@ -18,7 +18,7 @@ SMALL = 1e-4
 
 
 def rate_at(rate: Callable[[float], Array], t: float, inwards: float, size: Array, what: str) -> Array:
-    """∂f/∂t at a time t just beside a knot, from `rate`; raises NonFinite where it is infinite at the knot.
+    """∂f/∂t at a time t just beside a knot, from `rate`; raises NonFiniteField where it is infinite at the knot.
 
     inwards: the length of the step on that side, below zero where the step ends at t. size: of f in the step.
     A root or another power of the time from the knot has a huge rate beside it, which is not that of the solution.
@@ -29,11 +29,13 @@ def rate_at(rate: Callable[[float], Array], t: float, inwards: float, size: Arra
         return found
     doubtful = ~np.isfinite(found) | singular(found, probe, abs(inwards), size)
     bad = int(np.flatnonzero(doubtful)[0])
-    raise NonFinite(
+    error = NonFiniteField(
         f"∂{what}/∂t in component {bad} at t = {t:.10g} is infinite, or as good as ({found[bad]:.3g}, and "
         f"{probe[bad]:.3g} a little farther inside): a root or a power of the time, beginning there? Derivatives with "
         "respect to times do not exist then; times=False leaves them out."
     )
+    error.t = t
+    raise error
 
 
 def singular(found: Array, probe: Array, length: float, size: Array) -> Array:
