@@ -12,6 +12,7 @@ from ..arguments import as_path, has, named, require_bool, require_methods
 from ..arrays import Array
 from ..factor.counting import Counts, collecting
 from ..factor.errors import SolveError
+from ..parameters import as_parameters
 from .archive import CheckpointError, require_file
 from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
 from .confirmation import confirmed, sized_slope, unconfirmed
@@ -75,7 +76,8 @@ def minimize(
     file = None if checkpoint is None else as_path("minimize", "checkpoint", checkpoint)
     for name, flag in (("check", check), ("resume", resume)):
         require_bool("minimize", name, flag)
-    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, np.asarray(x))
+    start = as_parameters(x, "x")
+    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, start)
     observers = tuple(each) if isinstance(each, Sequence) else (each,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
