@@ -70,7 +70,7 @@ def test_integral_atol_is_added_and_checked():
         rising(of(above), integral_atol="1")
     with pytest.raises(ValueError, match=r"integral_atol of shape \(2,\), expected a number or \(1,\)"):
         rising(of(above), integral_atol=np.ones(2)).solve(np.ones(1))
-    with pytest.raises(ValueError, match="integrals"):
+    with pytest.raises(TypeError, match="integrals"):
         adjoint.Control(integrals=1)
 
 
