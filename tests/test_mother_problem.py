@@ -128,9 +128,9 @@ def test_iterations_are_constant_in_the_right_inner_product():
 
 
 def test_iterations_grow_in_the_wrong_inner_product():
-    counts = [iterations(lambda case: adjoint.Euclidean(), n, 400) for n in (8, 16, 32)]
-    assert counts[1] >= 1.2 * counts[0]
-    assert counts[2] >= 1.2 * counts[1]
+    """From one mesh to the next by a factor that depends on last bits, so two refinements are looked at together."""
+    counts = [iterations(lambda case: adjoint.Euclidean(), n, 400) for n in (8, 32)]
+    assert counts[1] >= 1.44 * counts[0]
 
 
 def test_stiffness_is_factored_once_for_all_controls():

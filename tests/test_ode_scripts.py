@@ -231,6 +231,13 @@ def test_accumulation_ends_at_the_gradient(trajectory):
     u_bar = np.ones_like(trajectory.u)
     shares = trajectory.accumulation(u_bar)
     plot = accumulated("", "", trajectory, {"p1": shares[:, 0], "p2": shares[:, 1]}, True)
+    # The sum of all concentrations is constant: what is left of the gradient is rounding of the shares.
+    rounding = 1e-12 * np.abs(shares).max(axis=0)[:2] + 1e-24
+    off = [curve.y[-1] for curve in plot.curves] - trajectory.vjp(u_bar)[:2]
+    assert np.all(np.abs(off) <= rounding)
+    u_bar[:, 0] = 2.0
+    shares = trajectory.accumulation(u_bar)
+    plot = accumulated("", "", trajectory, {"p1": shares[:, 0], "p2": shares[:, 1]}, True)
     np.testing.assert_allclose([curve.y[-1] for curve in plot.curves], trajectory.vjp(u_bar)[:2], rtol=1e-10)
 
 

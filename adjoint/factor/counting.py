@@ -117,26 +117,30 @@ def count_solve(transposed: bool, rhs: int, own: Counts) -> None:
 
 
 class _Owed(threading.local):
-    """Solves of this thread with small dense matrices, still to be counted: a lock takes longer than they do."""
+    """What this thread did with small dense matrices, still to be counted: a lock takes longer than that.
 
-    solves: int = 0
-    transposed: int = 0
-    rhs: int = 0
+    work: [solves, transposed ones, right-hand sides, factorizations]; a list, for whoever works adds to it.
+    """
+
+    def __init__(self) -> None:
+        self.work = [0, 0, 0, 0]
 
 
 owed = _Owed()
 
 
 def settle() -> None:
-    """Add the solves with small dense matrices that this thread still owes to every active counter."""
-    if not owed.solves:
+    """Add the work with small dense matrices that this thread still owes to every active counter."""
+    work = owed.work
+    if not any(work):
         return
     with _lock:
         for counts in (*_active, *_collecting()):
-            counts.solves += owed.solves
-            counts.transposed += owed.transposed
-            counts.rhs += owed.rhs
-    owed.solves = owed.transposed = owed.rhs = 0
+            counts.solves += work[0]
+            counts.transposed += work[1]
+            counts.rhs += work[2]
+            counts.numeric += work[3]
+    work[:] = 0, 0, 0, 0
 
 
 @contextmanager

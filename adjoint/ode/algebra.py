@@ -16,7 +16,7 @@ from ..arrays import Array, Trans
 from ..factor import Factorization, SingularMatrix
 from ..factor.accuracy import require_symmetric
 from ..factor.arguments import factored
-from ..factor.counting import count, owed
+from ..factor.counting import owed
 from ..factor.matrix import SparseMatrix
 
 SMALL = 64
@@ -59,24 +59,24 @@ class DenseInverse:
 
     def solve(self, b: Array, trans: Trans) -> Array:
         """A⁻¹ b, A⁻ᵀ b or A⁻ᴴ b."""
-        owed.solves += 1
-        owed.rhs += 1 if b.ndim == 1 else b.shape[1]
-        owed.transposed += trans != "N"
-        return self._solved(b, trans)
-
-    def _solved(self, b: Array, trans: Trans) -> Array:
-        if b.dtype.kind == "c" and self.factors.dtype.kind == "f":
-            return self._solved(np.array(b.real), trans) + 1j * self._solved(np.array(b.imag), trans)
-        if trans == "N":
-            return self.getrs(self.factors, self.pivots, b, 1)[0]
-        if trans == "T" or self.factors.dtype.kind == "f":
-            return self.getrs(self.factors, self.pivots, b, 0)[0]
-        return self.getrs(self.factors, self.pivots, b.conj(), 0)[0].conj()
+        work, getrs, factors, pivots = owed.work, self.getrs, self.factors, self.pivots
+        work[0] += 1
+        work[1] += trans != "N"
+        work[2] += 1 if b.ndim == 1 else b.shape[1]
+        transposed = int(trans == "N")  # Of the factors, which are those of the transpose.
+        if factors.dtype.kind == "f":
+            if b.dtype.kind != "c":
+                return getrs(factors, pivots, b, transposed)[0]
+            parts = (getrs(factors, pivots, np.array(part), transposed)[0] for part in (b.real, b.imag))
+            return next(parts) + 1j * next(parts)
+        if trans == "H":
+            return getrs(factors, pivots, b.conj(), transposed)[0].conj()
+        return getrs(factors, pivots, b, transposed)[0]
 
 
 def dense_inverse(A: Array, what: str) -> DenseInverse:
     """The LU factors of A (n, n), C-ordered, which is overwritten. Raises SingularMatrix."""
-    count(numeric=1)
+    owed.work[3] += 1
     if A.dtype.kind == "c":
         factors, pivots, info = lapack.zgetrf(A.T, overwrite_a=1)
         getrs = lapack.zgetrs

@@ -1,7 +1,5 @@
 """Where an integration begins: u(t₀), consistent for a DAE, and K₁ = u'(t₀); with their derivatives."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeAlias
@@ -57,19 +55,16 @@ class Beginning:
 
     def pull(self, u_bar: Array, k_bar: Array, span: float | None) -> Cotangents:
         """From the cotangents of u and k, (n, j) each; span: the length of the step, None unless t̄ is wanted."""
-        with self._named("The reverse sweep fails"):
-            return self._pulled(u_bar, k_bar, span)
-
-    @contextmanager
-    def _named(self, what: str) -> Iterator[None]:
-        """Name the time and the component where derivatives are not finite."""
         try:
-            yield
+            return self._pulled(u_bar, k_bar, span)
         except NonFiniteField:  # It has its time and its causes.
             raise
         except NonFinite as error:
-            t = self.t
-            raise at_the_edge(self.system, [t], self.u[None], (t, t), 0, f"{what} ({error})") from error
+            raise self._at_the_edge("The reverse sweep fails", error) from error
+
+    def _at_the_edge(self, what: str, error: NonFinite) -> NonFiniteField:
+        """The error that names the time and the component where derivatives are not finite."""
+        return at_the_edge(self.system, [self.t], self.u[None], (self.t, self.t), 0, f"{what} ({error})")
 
     def _pulled(self, u_bar: Array, k_bar: Array, span: float | None) -> Cotangents:
         system, t, u = self.system, self.t, self.u
@@ -98,8 +93,12 @@ class Beginning:
 
     def push(self, u0_dot: Array, p_dot: Array, t_dot: Array | None) -> tuple[Array, Array]:
         """(u̇, k̇), (n, j) each, from u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero."""
-        with self._named("The tangent sweep fails"):
+        try:
             return self._pushed(u0_dot, p_dot, t_dot)
+        except NonFiniteField:
+            raise
+        except NonFinite as error:
+            raise self._at_the_edge("The tangent sweep fails", error) from error
 
     def _pushed(self, u0_dot: Array, p_dot: Array, t_dot: Array | None) -> tuple[Array, Array]:
         system, t, u = self.system, self.t, self.u

@@ -16,6 +16,10 @@ ROUNDING = 1e-8
 a stiff reaction, 1e-10 is left."""
 
 
+TOGETHER, FEW = 128, 256
+"""Steps that are looked at together, of few unknowns and parameters."""
+
+
 @dataclass(frozen=True, eq=False)
 class Hidden:
     """A component that matters to J where it is below its absolute tolerance.
@@ -58,14 +62,17 @@ class Findings:
 class Watch:
     """Sees (t, u, λ, p̄) of each step of a reverse sweep, and sums up what is hidden by absolute tolerances.
 
-    effect: max |λ_i u_i| where |u_i| is below its atol, (n,), at t, where |u_i| was `size`. shares: Σ |p̄|, (m, j).
+    watched: whether there were tolerances at all. effect: max |λ_i u_i| where |u_i| is below its atol, (n,), at t,
+    where |u_i| was `size`. shares: Σ |p̄|, (m, j). waiting: steps that were not looked at yet.
     """
 
     system: System
+    watched: bool
     effect: Array = field(init=False)
     t: Array = field(init=False)
     size: Array = field(init=False)
     shares: Array = field(init=False)
+    waiting: list[tuple[float, Array, Array, Array]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.effect, self.t, self.size = np.zeros((3, self.system.n))
@@ -73,16 +80,37 @@ class Watch:
 
     def see(self, t: float, u: Array, lam: Array, p_bar: Array) -> None:
         """One step, which begins at (t, u): lam (n, j), and its share of the gradient p_bar (m, j)."""
-        self.shares = self.shares + np.abs(p_bar)
-        sizes = np.abs(u)
+        self.waiting.append((t, u, lam, p_bar))
+        if len(self.waiting) >= TOGETHER or u.size + p_bar.size > FEW:
+            self._look()
+
+    def _look(self) -> None:
+        """At the steps that wait to be seen, together: one by one calls of NumPy would take as long as the sweep."""
+        if not self.waiting:
+            return
+        t, u, lam, p_bar = zip(*self.waiting, strict=True)
+        self.waiting.clear()
+        self.shares = self.shares + np.abs(np.stack(p_bar)).sum(axis=0)
+        sizes = np.abs(np.stack(u))
         low = sizes < self.system.atol
-        if low.any():
-            effect = np.where(low, sizes * np.abs(lam).max(axis=1, initial=0.0), 0.0)
-            worse = effect > self.effect
-            self.effect[worse], self.t[worse], self.size[worse] = effect[worse], t, sizes[worse]
+        if self.watched and low.any():
+            effect = np.where(low, sizes * np.abs(np.stack(lam)).max(axis=2, initial=0.0), 0.0)
+            step, unknown = effect.argmax(axis=0), np.arange(sizes.shape[1])
+            found = effect[step, unknown]
+            worse = found > self.effect
+            self.effect[worse], self.size[worse] = found[worse], sizes[step, unknown][worse]
+            self.t[worse] = np.array(t)[step][worse]
+
+    def used(self) -> Array:
+        """On which parameters some step depended, (m,)."""
+        self._look()
+        return np.asarray(self.shares.any(axis=1))
 
     def hidden(self, u: Array, integrals: Array, bars: Bars) -> tuple[Hidden, ...]:
         """What matters; u: (K, n) and integrals: (q,), as observed."""
+        self._look()
+        if not self.effect.any():
+            return ()
         observed = np.abs(bars.u * u[..., None]).sum(axis=(0, 1))
         if bars.q is not None:
             observed = observed + np.abs(bars.q * integrals[:, None]).sum(axis=0)

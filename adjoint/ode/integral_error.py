@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,8 +31,7 @@ SUSPICIOUS = 12
 """Such steps in which it changes as much, more than of others, that make it rounding: a pulse has fewer."""
 
 
-@dataclass(frozen=True, eq=False)
-class LocalError:
+class LocalError(NamedTuple):
     """The estimated error of the state in a step: its size in units of the tolerances.
 
     filtered: B⁻¹ times it, (n,), None for explicit methods. base: where f was evaluated for coupled stages, (n,).

@@ -1,6 +1,6 @@
 """Knots: times at which f may jump. Steps end and begin there, and each sees f on its own side (docs/math.md, 15)."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,10 @@ AHEAD = 1e3
 """Steps of the length before that a step behind a knot may be long, for the bound above."""
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """Where a step lies: from t over h to `end`; its stages there see f at `first` = t⁺ and `final` = end⁻.
 
-    Away from knots these are t and t + h.
+    Away from knots these are t and t + h. A tuple: one is made for every step of every sweep.
     """
 
     t: float

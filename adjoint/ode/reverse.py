@@ -66,7 +66,7 @@ class Step:
         """Its length."""
         return self.interval.h
 
-    @cached_property
+    @property
     def times(self) -> list[float]:
         """The times at which its stages see f."""
         return self.tableau.times(self.interval)

@@ -63,12 +63,12 @@ class Stage:
         """The same for few unknowns: without calls that take longer than what they do."""
         system, t, V, hg, M = self.system, self.t, self.V, self.hg, self.system.mass.matrix
         field, p, tally, shape, kind = system.field, system.p, system.tally, system.shape, system.dtype
-        getrs, factors, pivots = inverse.getrs, inverse.factors, inverse.pivots
+        getrs, factors, pivots, work = inverse.getrs, inverse.factors, inverse.pivots, owed.work
 
         def correction(K: Array) -> Array:
             tally.evaluations += 1
-            owed.solves += 1
-            owed.rhs += 1
+            work[0] += 1
+            work[2] += 1
             f = field(t, V + hg * K, p)
             if f.__class__ is not np.ndarray or f.shape != shape or f.dtype != kind:
                 f = system.checked(f)

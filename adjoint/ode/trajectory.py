@@ -142,15 +142,12 @@ class Trajectory(Local):
         p_bar = np.zeros((self.p.size, j), dtype=self.p.dtype)
         t_bar, h_bar, inside = np.zeros((N, j)), np.zeros((N, j)), np.zeros((self.times.size, j))
         lam = kappa = np.zeros((self.u.shape[1], j), dtype=self.u.dtype)
-        watch = None if sweeps.system.given else Watch(sweeps.system)
-        used, infinite = np.zeros(self.p.size, dtype=bool), []
+        watch, infinite = Watch(sweeps.system, not sweeps.system.given), []
         for share in sweeps.backward(bars.u, bars.q, timed):
             lam, kappa = share.u, share.K1
             p_bar += share.p
-            used |= share.p.any(axis=1)
             infinite += share.infinite
-            if watch is not None:
-                watch.see(sweeps.course.t[share.k], share.state, lam, share.p)
+            watch.see(sweeps.course.t[share.k], share.state, lam, share.p)
             if timed:
                 t_bar[share.k], h_bar[share.k] = share.t, share.h
                 for place, bar in share.observed:
@@ -172,17 +169,17 @@ class Trajectory(Local):
         require_finite("The adjoint state", start.u0)
         require_finite("The derivative with respect to times", landings)
         sweeps.findings.infinite = tuple(infinite)
-        self._found(bars, p_bar, used, watch)
+        self._found(bars, p_bar, watch)
         return p_bar, start.u0, landings, inside
 
-    def _found(self, bars: Bars, p_bar: Array, used: Array, watch: Watch | None) -> None:
-        """Remember, and warn of, what a reverse sweep has found; used: on which parameters a step depended."""
+    def _found(self, bars: Bars, p_bar: Array, watch: Watch) -> None:
+        """Remember, and warn of, what a reverse sweep has found."""
         findings = self.sweeps.findings
         seen = bars.u.any() or (bars.q is not None and bars.q.any())
         findings.unaffected = bool(p_bar.size and seen and not p_bar.any())
-        unused = np.flatnonzero(~(used | p_bar.any(axis=1)))
+        unused = np.flatnonzero(~(watch.used() | p_bar.any(axis=1)))
         findings.unused = () if findings.unaffected or not seen else tuple(unused.tolist())
-        findings.hidden = () if watch is None else watch.hidden(self.u, self.integrals, bars)
+        findings.hidden = watch.hidden(self.u, self.integrals, bars)
         if findings.hidden:
             warnings.warn(advice(findings.hidden), AbsoluteToleranceWarning, stacklevel=4)
 
