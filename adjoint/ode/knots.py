@@ -1,10 +1,10 @@
 """Knots: times at which f may jump. Steps end and begin there, and each sees f on its own side (docs/math.md, 15)."""
 
+import math
+import sys
 from typing import NamedTuple
 
-import numpy as np
-
-EPS = float(np.finfo(float).eps)
+EPS = sys.float_info.epsilon
 
 ULPS = 8.0
 """Distance from a knot, in ulps of the largest time, at which f is evaluated: a function of (t − t₀)/Δ or of t modulo
@@ -32,12 +32,12 @@ class Interval(NamedTuple):
 
 def after(t: float, room: float, largest: float) -> float:
     """t⁺: just behind a knot; room: the distance within which f must not change; largest: of all times, in size."""
-    return max(t + _distance(t, room, largest), float(np.nextafter(t, np.inf)))
+    return max(t + _distance(t, room, largest), math.nextafter(t, math.inf))
 
 
 def before(t: float, room: float, largest: float) -> float:
     """t⁻: just before a knot."""
-    return min(t - _distance(t, room, largest), float(np.nextafter(t, -np.inf)))
+    return min(t - _distance(t, room, largest), math.nextafter(t, -math.inf))
 
 
 def _distance(t: float, room: float, largest: float) -> float:

@@ -146,7 +146,7 @@ class March:
         solve, steps = f is None and self.restarts.nulls is not None, self.course.steps
         if solve:
             self.u = self.restarts.solved(t, self.u, steps)
-        self.k = self.restarts.begun(t, self.u, self.handed, self.tableau, f, steps).k
+        self.k = self.restarts.first_stage(t, self.u, self.handed, self.tableau, f, steps)
         self.course.restarts[steps] = solve
 
     def _first(self, t: float) -> float:

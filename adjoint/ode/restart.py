@@ -1,5 +1,6 @@
 """What begins anew where f may jump: K₁ of methods that know it, and the algebraic unknowns of a DAE."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -57,27 +58,27 @@ class Restarts:
         assert self.nulls is not None
         return consistent_unknowns(self.system, (t, steps), t, u, self.nulls)
 
-    def begun(self, t: float, u: Array, k: Array, tableau: Tableau, f: Array | None, steps: int) -> Beginning:
-        """The beginning at (t, u), u being consistent; k: the last stage before; f: f(t, u), if known.
+    def first_stage(self, t: float, u: Array, k: Array, tableau: Tableau, f: Array | None, steps: int) -> Array:
+        """K₁ at (t, u), u being consistent; k: the last stage before; f: f(t, u), if known. Of coupled stages k itself.
 
         Of the algebraic components of K₁, on which no stage value depends, those of k are kept: good first guesses.
         Raises NonFiniteField.
         """
         system, nulls = self.system, self.nulls
         if not tableau.continues:
-            return self.known(t, u, k, tableau)
+            return k
         f = system.rate(t, u) if f is None else f
-        if not np.isfinite(f).all():
+        if not math.isfinite(rms(f)) and not np.isfinite(f).all():
             bad = int(np.flatnonzero(~np.isfinite(f))[0])
             raise failure(NonFiniteField, f"The field is {f[bad]} in component {bad} just behind a knot.", t, steps)
         rates = self._rates
         K = np.array(f, dtype=system.dtype) if rates is None else rates.solve(np.array(f, dtype=system.dtype), "N")
         if nulls is not None:
             K = K + nulls.N @ (nulls.N.conj().T @ (k - K))
-        return self.known(t, u, K, tableau)
+        return K
 
     def known(self, t: float, u: Array, k: Array, tableau: Tableau) -> Beginning:
-        """The same where K₁ = k is known."""
+        """The beginning at (t, u) with K₁ = k."""
         derived = tableau.continues
         inverse = self._rates if derived else None
         return Beginning(self.system, t, u, k, self.nulls, self.nulls is not None, derived, inverse)

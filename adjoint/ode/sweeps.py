@@ -23,7 +23,7 @@ from .findings import Findings
 from .observed import extended_stages
 from .recent import Recent
 from .restart import Restarts
-from .reverse import Seed, Step, inner, pulled
+from .reverse import Pulled, Seed, Step, inner, pulled
 from .stages import repeated_stages, values
 from .state import costliest
 from .step_equation import repeated_step, step_equation
@@ -97,9 +97,11 @@ class Sweeps:
         if k not in course.restarts:
             return None
         t, tableau = course.first[k], course.tableau[k]
-        if record is not None:
-            return self.restarts.known(t, state[0], record.K[0] if tableau.continues else state[1], tableau)
-        return self.restarts.begun(t, state[0], state[1], tableau, None, k)
+        if record is None:
+            k1 = self.restarts.first_stage(t, state[0], state[1], tableau, None, k)
+        else:
+            k1 = record.K[0] if tableau.continues else state[1]
+        return self.restarts.known(t, state[0], k1, tableau)
 
     def _near(self, restart: Beginning, k: int, record: StepRecord) -> Beginning:
         """The same with the factors of its step, where there are any: they nearly solve for algebraic unknowns."""
@@ -202,7 +204,8 @@ class Sweeps:
             # Values of stages do not depend on the algebraic unknowns before them: only K₁ and dense output do.
             if restart is not None and (restart.derived or found):
                 bars = self._near(restart, k, record).pull(back.u, back.k, step.h if timed else None)
-                back = replace(back, u=bars.u0, k=np.zeros_like(back.k), p=back.p + bars.p, t=back.t + bars.t)
+                none = np.zeros(back.k.shape, dtype=back.k.dtype)
+                back = Pulled(bars.u0, none, back.p + bars.p, back.t + bars.t, back.h, back.observed)
             lam, kappa = back.u, back.k
             self.notify("reverse", k, self.course.t[k])
             yield Share(k, state[0], lam, kappa, back.p, back.t, back.h, observed, infinite)
