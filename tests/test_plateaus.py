@@ -82,7 +82,8 @@ def test_an_optimizer_of_another_package_has_no_success_there_either():
     result = adjoint.interop.minimize(f, x, LBFGSB(bounds=UNIT), stop=Stopping(iterations=100))
     assert not result.success or result.value < -0.5
     apart = adjoint.interop.minimize(f, np.full_like(x, 0.4), LBFGSB(bounds=UNIT), stop=Stopping(iterations=100))
-    assert apart.status is Status.PLATEAU
+    assert abs(apart.value) < 1e-6
+    assert not apart.success  # PLATEAU, or STALLED where the package itself gives up.
 
 
 @pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])

@@ -211,3 +211,39 @@ def test_null_vectors_span_the_null_space():
     assert basis.shape == (15, 3)
     assert condition > 1e14
     assert np.abs(dense @ basis).max() <= 1e-14 * np.abs(basis).max()
+
+
+LARGE = {
+    name: solver for name, solver in vars(adjoint.factor).items() if name.startswith("pardiso") or name == "cholmod"
+}
+
+
+def grid_laplacian(k, rng, fixed):
+    """K ⊗ I + I ⊗ K on k × k nodes, conductivities over six decades; fixed: whether one node is held."""
+    D = sparse.diags_array([-np.ones(k - 1), np.ones(k - 1)], offsets=[0, 1], shape=(k - 1, k))
+    K = sparse.csc_array(D.T @ sparse.diags_array(10.0 ** rng.uniform(-3.0, 3.0, k - 1)) @ D)
+    A = sparse.kron(K, sparse.eye_array(k)) + sparse.kron(sparse.eye_array(k), K)
+    A = sparse.csc_array(A + sparse.csc_array(([float(fixed)], ([0], [0])), shape=A.shape))
+    A.sum_duplicates()
+    return A
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_matrices_are_probed_by_parts_of_a_solve(name):
+    """Above 20 000 unknowns a further column is dear for Pardiso: pivots, or one substitution, tell singular ones."""
+    if LARGE[name].missing():
+        pytest.skip("not installed")
+    rng = np.random.default_rng(3)
+    b = rng.standard_normal(150**2)
+    b -= b.mean()
+    singular, regular = (grid_laplacian(150, rng, fixed) for fixed in (False, True))
+    with pytest.raises((adjoint.SingularMatrix, adjoint.NotPositiveDefinite)):
+        LARGE[name](singular).solve(b)
+    factorization = LARGE[name](regular)
+    u = factorization.solve(b)
+    assert np.abs(regular @ u - b).max() <= 1e-9 * np.abs(regular).max() * np.abs(u).max()
+    assert factorization.probed
+    if name != "pardiso":
+        regular[5, 6] *= 1.0 + 1e-3
+        with pytest.raises(adjoint.NotSymmetric):
+            LARGE[name](regular).solve(b)

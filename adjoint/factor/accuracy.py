@@ -122,6 +122,22 @@ def probe_vector(n: int) -> Array:
     return np.asarray(np.copysign(0.5 + 0.5 * np.abs(s), s))
 
 
+def nearly_symmetric(A: sparse.csc_array, symmetry: Symmetry, sums: Array, r: Array) -> bool:
+    """Whether xᴴA y = (yᴴA x)* (x*ᵀA y = y*ᵀA x* where A is to be equal to Aᵀ) for random x and y, but for rounding.
+
+    sums: of |a_ij|, (n,). r: random, (n,), taken once more from its end. x and y are scaled by the roots of the sums:
+    each entry counts by what it is in its row and column. It takes two products with A; `require_symmetric` sorts a
+    transpose.
+    """
+    if symmetry == "none":
+        return True
+    root = np.sqrt(np.where(sums > 0.0, sums, 1.0))
+    x, y = r / root, r[::-1] / root
+    one, other = x @ product(A, y[:, None], "N")[:, 0], y @ product(A, x[:, None], "N")[:, 0]
+    gap = one - (other.conj() if symmetry == "hermitian" else other)
+    return bool(abs(gap) <= 10.0 * float(np.finfo(float).eps) * A.shape[0])
+
+
 def require_symmetric(A: sparse.csc_array, symmetry: Symmetry, name: str) -> None:
     """Raise NotSymmetric unless A is as stated, to ACCEPT relative to the sums of |a_ij| over row i and row j."""
     if symmetry == "none":

@@ -14,6 +14,7 @@ from .accuracy import (
     Symmetry,
     absolute_sums,
     backward_error,
+    nearly_symmetric,
     probe_vector,
     product,
     require_symmetric,
@@ -22,7 +23,7 @@ from .accuracy import (
 from .counting import Counts, collecting, count, count_solve, phase
 from .errors import CAUSES, InaccurateSolve, NotSymmetric, SingularMatrix, SolveError, out_of_memory, singular
 from .evidence import Evidence
-from .factors import Accuracy, Factors
+from .factors import Accuracy, Eliminating, Factors
 from .matrix import as_right_hand_side
 from .nullspace import described
 from .process import same_process
@@ -119,6 +120,9 @@ class Factorization(Local):
 
     def _verified(self, b: Array, trans: Trans) -> Array:
         probe = self.accuracy.probe and not self._log.probed
+        if probe and b.shape[0] > TOGETHER and isinstance(self.factors, Eliminating):
+            self._require_growth(trans)
+            probe = False
         s = (probe_vector(b.shape[0]) * self._sums(trans))[:, None] if probe else b[:, :0]
         u, w = self._with_probe(b, s, trans)
         u, error, worst, refined = self._refined(u, b, trans)
@@ -129,6 +133,17 @@ class Factorization(Local):
             self._probe(s, w, trans)
         self._note(error, trans)
         return u
+
+    def _require_growth(self, trans: Trans) -> None:
+        """The probe by a part of a solve. Raises SingularMatrix, NotSymmetric."""
+        assert isinstance(self.factors, Eliminating)
+        r, sums = probe_vector(self.A.shape[0]), self._sums(trans)
+        with np.errstate(all="ignore"):
+            condition = self.factors.growth((r * sums)[:, None], r[:, None], trans)
+        self._require_condition(condition)
+        if not nearly_symmetric(self.A, self.symmetry, sums, r):
+            require_symmetric(self.A, self.symmetry, self.name)
+        self._log.probed = True
 
     def _with_probe(self, b: Array, s: Array, trans: Trans) -> tuple[Array, Array]:
         """Unrefined solutions for b and for the probe s, (n, 1), or (n, 0) if there is none."""
@@ -160,7 +175,10 @@ class Factorization(Local):
 
     def _require_regular(self, w: Array) -> None:
         """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe, (n, 1)."""
-        condition = float(np.abs(w).max())  # A lower bound, of D⁻¹A, D the sums of its rows.
+        self._require_condition(float(np.abs(w).max()))  # A lower bound, of D⁻¹A, D the sums of its rows.
+
+    def _require_condition(self, condition: float) -> None:
+        """The same from a lower bound of the condition."""
         if not condition < SUSPECT:
             matrix = Equilibrated.of(self.A, self._raw)
             condition = condition_seen(matrix)

@@ -1,7 +1,7 @@
 """What a backend hands over, and how well its solutions must satisfy their systems."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..arrays import Array, Trans
 
@@ -18,6 +18,17 @@ class Factors(Protocol):
 
     def log_abs_det(self) -> float:
         """log |det A|."""
+
+
+@runtime_checkable
+class Eliminating(Protocol):
+    """Factors whose substitutions can be had apart, for backends in which a further column of a solve is dear."""
+
+    def growth(self, s: Array, r: Array, trans: Trans) -> float:
+        """About a lower bound of the condition of D⁻¹A, by a part of a solve; r: random, (n, 1), s = D r.
+
+        Of L U: max |U⁻¹s|, for pivoting keeps L well-conditioned; of L D Lᴴ: from rᴴA⁻¹r.
+        """
 
 
 @dataclass(frozen=True, eq=False)

@@ -184,11 +184,18 @@ class Handle:
 
     def solve(self, slot: int, form: int, refinements: int, a: Array, b: Array) -> Array:
         """x from a slot's factors; form: 0 for the stored CSR matrix, 1 its conjugate transpose, 2 its transpose."""
+        return self._run(33, slot, form, refinements, a, b)
+
+    def part(self, phase: int, slot: int, form: int, a: Array, b: Array) -> Array:
+        """What a part of a solve makes of b, permuted; 331: the forward substitution, 332 that with D, 333 the last."""
+        return self._run(phase, slot, form, 0, a, b)
+
+    def _run(self, phase: int, slot: int, form: int, refinements: int, a: Array, b: Array) -> Array:
         entering_threads("Pardiso solve")
         iparm = self.iparm.copy()
         iparm[7], iparm[11] = refinements, form
         with self.lock:
-            x, error = self.pattern.run(self.pt, 33, slot, iparm, a, b)
+            x, error = self.pattern.run(self.pt, phase, slot, iparm, a, b)
         if error:
             raise failure(error, self.pattern.mtype, int(iparm[29]), "Pardiso's solve")
         return x
