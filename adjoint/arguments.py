@@ -36,7 +36,7 @@ def has(value: object, *methods: str) -> bool:
 
 
 def require_methods(who: str, name: str, value: object, methods: tuple[str, ...], expected: str) -> None:
-    """Raise TypeError unless the value is an object with these methods; classes are none, the commonest slip."""
+    """Raise TypeError unless the value is an object with these methods. A class is refused: the commonest slip."""
     if isinstance(value, type):
         raise TypeError(f"{who}: got {name}={named(value)}, expected an object of it: {value.__name__}(…); {expected}")
     missing = [method for method in methods if not callable(getattr(value, method, None))]
@@ -52,7 +52,7 @@ def require_kind(who: str, name: str, value: object, kind: type | types.UnionTyp
 
 
 def require_function(who: str, name: str, value: object, expected: str) -> None:
-    """Raise TypeError for what cannot be called."""
+    """Raise TypeError unless the value can be called."""
     if not callable(value):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected {expected}")
 
@@ -77,7 +77,7 @@ def is_integer(value: object) -> bool:
 
 
 def require_number(who: str, name: str, value: object) -> None:
-    """Raise TypeError for what is no real number, ValueError for nan."""
+    """Raise TypeError unless the value is a real number, ValueError for nan."""
     if not is_number(value):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected a real number")
     if value != value:
@@ -92,7 +92,7 @@ def require_positive(who: str, name: str, value: object) -> None:
 
 
 def require_integer(who: str, name: str, value: object, least: int) -> None:
-    """Raise TypeError for what is no integer, ValueError for one below `least`."""
+    """Raise TypeError unless the value is an integer, ValueError if it is below `least`."""
     if not is_integer(value):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected an integer")
     if index(value) < least:  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ def require_bool(who: str, name: str, value: object) -> None:
 
 
 def as_array(who: str, name: str, value: object) -> Array:
-    """The value as an array, of whatever numbers; raises TypeError for what is none: words, objects, ragged lists."""
+    """The value as an array of numbers of any kind; raises TypeError for words, objects and ragged lists."""
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
@@ -120,7 +120,7 @@ def as_array(who: str, name: str, value: object) -> Array:
 
 
 def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Array:
-    """The value as a float64 array of so many dimensions; raises TypeError, and ValueError for others, nan and inf."""
+    """The value as a float64 array of `ndim` dimensions; raises TypeError, ValueError for other shapes, nan and inf."""
     array = as_array(who, name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{who}: got {name} of dtype {array.dtype}, expected real numbers, {expected}")
@@ -133,14 +133,14 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
 
 
 def as_path(who: str, name: str, value: object) -> Path:
-    """The value as a path; raises TypeError for what is none."""
+    """The value as a path; raises TypeError for anything but a string or a path."""
     if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected a path")
     return Path(value)
 
 
 def require_settings(settings: object) -> None:
-    """Raise TypeError for a number, an integer or a flag of a dataclass that is none.
+    """Raise TypeError unless the numbers, integers and flags of a dataclass are of their kind.
 
     By its annotations: float, int, bool, and each of them or None. Ranges, and nan, are looked at by the class itself,
     which may then compare without a thought for words and arrays.

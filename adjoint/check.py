@@ -287,7 +287,7 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
 
 
 def required(name: str, f: object, x: Array) -> Array:
-    """x as float64 or complex128, (m,); raises TypeError, ValueError for what cannot be checked, f not evaluated."""
+    """x as float64 or complex128, (m,); raises TypeError, ValueError for bad arguments before f is evaluated."""
     if not callable(f) or isinstance(f, type):
         got = (
             f"the class {f.__name__} itself"
@@ -307,7 +307,7 @@ def required(name: str, f: object, x: Array) -> Array:
 
 
 def value_of(point: Evaluated) -> float:
-    """f at a point; raises TypeError for what is no point, and for a value that is no real number."""
+    """f at a point; raises TypeError unless that is a Point, and its value a real number."""
     if not hasattr(point, "value"):
         raise TypeError(
             f"f returned a {type(point).__name__}, expected a Point with value and gradient: see "
@@ -320,7 +320,7 @@ def value_of(point: Evaluated) -> float:
 
 
 def gradient_of(point: Evaluated, x: Array) -> Array:
-    """A copy of df/dx, (m,); raises TypeError where there is none or it is complex, ValueError, NonFinite."""
+    """A copy of df/dx, (m,); raises TypeError if the point has no gradient or a complex one, ValueError, NonFinite."""
     if not isinstance(point, Gradient):
         raise TypeError(f"f returned a {type(point).__name__} without a gradient, expected a Point with one")
     g = np.asarray(point.gradient)

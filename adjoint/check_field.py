@@ -43,7 +43,11 @@ class FieldReport:
     def table(self) -> str:
         """The measured numbers, for a terminal."""
         lines = self.state.table().replace("R(", "f(").replace("R_p", "f_p").split("\n")[:-1]
-        time = "there is none: no derivatives by times" if self.time is None else f"relative error {self.time.jvp}"
+        time = (
+            "not provided (no derivatives with respect to times)"
+            if self.time is None
+            else f"relative error {self.time.jvp}"
+        )
         lines.append(f"time      {time}")
         if self.mass is not None:
             lines += [

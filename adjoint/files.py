@@ -16,7 +16,7 @@ KINDS = {
 
 
 def irregular(path: Path) -> str:
-    """What is at a path that is no regular file; "" for a regular file, and where nothing is.
+    """What stands at a path, if it is not a regular file; "" for a regular file, or if the path does not exist.
 
     A file renamed over a device would replace it; a named pipe would be waited for.
     """

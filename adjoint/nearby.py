@@ -79,9 +79,9 @@ class Nearby:
 
     @cached_property
     def _regular(self) -> bool:
-        """Whether A surely is no singular matrix; if not, it is factored, and its own probe decides.
+        """Whether A is regular beyond doubt; if not, A is factored, and the probe of its factors decides.
 
-        It is none if A − B is small beside what the condition of B allows, or if a random right-hand side is solved
+        A is regular if A − B is small beside what the condition of B allows, or if a random right-hand side is solved
         for by refinement, and the solution is not large (docs/math.md, eq. 22).
         """
         sums = absolute_sums(self.A, "N")

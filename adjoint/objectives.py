@@ -27,7 +27,7 @@ class Objective(Protocol):
 
 
 def require_objective(who: str, name: str, objective: object) -> None:
-    """Raise TypeError for what is no objective J(u, p)."""
+    """Raise TypeError unless the value is an objective J(u, p)."""
     expected = "an objective J(u, p), such as adjoint.LeastSquares(data)"
     require_methods(who, name, objective, ("value", "gradients"), expected)
 

@@ -73,7 +73,7 @@ def test_a_field_without_time_derivative_is_right_and_said_to_have_none():
     report = adjoint.check_field(Timeless(), 0.3, U, P)
     assert report.ok
     assert report.time is None
-    assert "no derivatives by times" in report.table()
+    assert "no derivatives with respect to times" in report.table()
 
 
 @pytest.mark.parametrize("name", ODE_CATALOGUE)

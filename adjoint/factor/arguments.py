@@ -9,11 +9,11 @@ from .factorization import Factorization
 from .krylov import cg, gmres
 
 MAKERS = {cg: "adjoint.cg(adjoint.jacobi())", gmres: "adjoint.gmres(adjoint.ilu())"}
-"""Functions that make factorizers, and are none; with what was meant."""
+"""Functions that return a factorizer, and are not factorizers themselves; with what was meant."""
 
 
 def require_factorizer(who: str, factorize: object, name: str = "factorize") -> None:
-    """Raise TypeError for what is no factorizer: what cannot be called, a class, `cg` for `cg(…)`."""
+    """Raise TypeError unless the value is a factorizer: callable, not a class, not `cg` for `cg(…)`."""
     if isinstance(factorize, type) or not callable(factorize):
         raise TypeError(f"{who}: got {name}={shown(factorize)}, expected a factorizer such as adjoint.lu")
     meant = next((meant for maker, meant in MAKERS.items() if maker is factorize), None)
@@ -22,7 +22,7 @@ def require_factorizer(who: str, factorize: object, name: str = "factorize") -> 
 
 
 def factored(factorize: Callable[[sparse.csc_array], Factorization], A: sparse.csc_array) -> Factorization:
-    """`factorize(A)`; raises TypeError where that is no factorization."""
+    """`factorize(A)`; raises TypeError unless that is a factorization."""
     made = factorize(A)
     if not has(made, "solve"):
         raise TypeError(

@@ -146,7 +146,7 @@ class Factorization(Local):
         self._log.probed = True
 
     def _with_probe(self, b: Array, s: Array, trans: Trans) -> tuple[Array, Array]:
-        """Unrefined solutions for b and for the probe s, (n, 1), or (n, 0) if there is none."""
+        """Unrefined solutions for b and for the probe s, (n, 1), or (n, 0) without a probe."""
         if s.shape[1] and s.shape[0] > TOGETHER:
             both = self._raw(np.hstack([b, s]), trans)
             return both[:, :-1], both[:, -1:]

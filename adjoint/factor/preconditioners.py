@@ -34,7 +34,7 @@ Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation
 
 
 def require_preconditioner(who: str, preconditioner: object) -> None:
-    """Raise TypeError for what makes no M from a matrix: what cannot be called, a class, `jacobi` for `jacobi()`."""
+    """Raise TypeError unless the value makes a preconditioner from a matrix; `jacobi` for `jacobi()` does not."""
     if isinstance(preconditioner, type) or not callable(preconditioner):
         raise TypeError(f"{who}: got preconditioner={shown(preconditioner)}, expected one such as adjoint.jacobi()")
     makers = {jacobi: "adjoint.jacobi()", ilu: "adjoint.ilu()", amg: "adjoint.amg()"}

@@ -39,7 +39,7 @@ class Sensitivities:
     has the time of a break, each is that of moving alone. For a block of j objectives each has one axis more, of length
     j. t0, tf, times and breaks are None where derivatives with respect to times were left out.
 
-    An observation at which f jumps and that is no break takes the jump along.
+    If f jumps at an observation that is not named in `breaks`, the jump moves with the observation.
     """
 
     p: Array
@@ -112,7 +112,7 @@ class Trajectory(Local):
         return Sensitivities(of_p, of_u0, t0_bar, tf_bar, bars.shaped(of_times), bars.shaped(breaks))
 
     def _follow_breaks(self) -> bool:
-        """Whether breaks move with p; raises CoincidentBreaks where there is no derivative then."""
+        """Whether breaks move with p; raises CoincidentBreaks where derivatives do not exist."""
         if self.breaks.moving:
             self.breaks.require_distinct()
         return self.breaks.moving

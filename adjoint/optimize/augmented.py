@@ -38,14 +38,14 @@ class Term:
         return [Sum([constraint.objective], [float(w[0])])] if isinstance(constraint, StateConstraint) else []
 
     def gradients(self, w: Array) -> list[Array]:
-        """w ∇c of a constraint that is no objective of the state."""
+        """w ∇c of a constraint on the design alone."""
         if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
             return []
         slope = np.asarray(self.told.valued.gradient, dtype=float)
         return [w[0] * slope]
 
     def products(self, w: Array, v: Array) -> list[Array]:
-        """w ∇²c v of a constraint that is no objective of the state; raises TypeError where that is not known."""
+        """w ∇²c v of a constraint on the design alone; raises TypeError where it has no second derivative."""
         if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
             return []
         if not callable(hvp := getattr(self.told.valued, "hvp", None)):

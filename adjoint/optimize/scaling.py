@@ -24,7 +24,7 @@ from .state import Function
 from .state_constraints import StateConstraints
 
 FAR = 30.0
-"""A bound that is so many times what c varies by is no scale of c: c(x) ≤ 10⁶ for a c of 10⁶ + x."""
+"""Ratio of a bound to what c varies by, above which the bound does not tell the scale of c: c = 10⁶ + x ≤ 10⁶."""
 
 ROUNDED = 1e-9
 """A bound below this, relative to what c varies by, is zero but for rounding: c is not known to a millionth of it."""
@@ -33,7 +33,7 @@ UNTOLD = 1e-12
 """A variable below this, relative to the distance of its bounds, is zero: its size is not known."""
 
 OFFSET = 1e3
-"""A design so many times as long as what changes f by |f| has an offset: its length tells no size."""
+"""Ratio of the length of a design to the change that alters f by |f|, from which on the design has an offset."""
 
 LEAST = 1e-4
 """The part of such a design that is taken for its size, at least: f may be small at the start by chance."""
