@@ -198,6 +198,10 @@ class Factorization(Local):
         self._require_regular(w)
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
+        if self.symmetry != "none":  # Asymmetry of soft rows beside stiff ones hardly shows in the error of a solve.
+            sums = self._sums(trans)
+            if not nearly_symmetric(self.A, self.symmetry, sums, s[:, 0] / np.where(sums > 0.0, sums, 1.0)):
+                require_symmetric(self.A, self.symmetry, self.name)
         self._log.probed = True
 
     def _require_regular(self, w: Array) -> None:
