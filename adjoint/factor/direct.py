@@ -13,10 +13,18 @@ import scipy.sparse as sparse
 from ..arrays import Array
 from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
 from .counting import Counts, collecting, count, phase
-from .errors import BackendMissing, NotPositiveDefinite, OutOfMemory, SingularMatrix, SolveError, out_of_memory
+from .errors import (
+    BackendMissing,
+    InaccurateSolve,
+    NotPositiveDefinite,
+    OutOfMemory,
+    SingularMatrix,
+    SolveError,
+    out_of_memory,
+)
 from .explanation import explained
 from .factorization import Factorization
-from .factors import Accuracy, Factors
+from .factors import Accuracy, Factors, Static
 from .matrix import SparseMatrix, as_csc, require_full_structure
 
 REMEMBERED = 4
@@ -24,6 +32,10 @@ REMEMBERED = 4
 
 CONFIRMED = 200_000
 """Unknowns up to which a matrix that looks singular is factored once more, with full pivoting: it may take a minute."""
+
+
+LOST = 1e14
+"""Growth of pivots from which on no digits are left."""
 
 
 class Analysis(Protocol):
@@ -155,12 +167,19 @@ class Fastest:
         """Factor A by `choice`; see `Direct.__call__`.
 
         A matrix that looks singular to it is given to the last candidate, up to CONFIRMED unknowns: pivots fixed in
-        advance may cancel exactly in a matrix that is regular (networks of ±1), and SuperLU chooses each as it goes.
+        advance may cancel exactly in a matrix that is regular (networks of ±1), and SuperLU chooses each as it goes. So
+        is one whose pivots were replaced, or have grown, if a solve with a random right-hand side fails.
         """
         direct, careful = self.choice, self.candidates[-1]
         try:
-            return direct.factored(A, explain=direct is careful)
-        except SingularMatrix:
+            factorization = direct.factored(A, explain=direct is careful)
+            doubt = _doubt(factorization)
+            if direct is careful or np.shape(A)[0] > CONFIRMED or doubt == 0.0:
+                return factorization
+            if doubt <= LOST:
+                factorization.examine()
+                return factorization
+        except (SingularMatrix, InaccurateSolve):
             if direct is careful or np.shape(A)[0] > CONFIRMED:
                 raise
         except NotPositiveDefinite as error:
@@ -177,6 +196,10 @@ class Fastest:
         """Drop the remembered analyses of all candidates."""
         for direct in self.candidates:
             direct.forget()
+
+
+def _doubt(factorization: Factorization) -> float:
+    return factorization.factors.doubt if isinstance(factorization.factors, Static) else 0.0
 
 
 def _by_name(factorizer: object) -> tuple[Callable[..., object], tuple[object, ...]] | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sparse
 import threadpoolctl
-from scipy.sparse.linalg import LinearOperator, onenormest
+from scipy.sparse.linalg import LinearOperator, gmres, onenormest
 
 from ..arrays import Array, Local, Trans
 from .accuracy import (
@@ -23,11 +23,14 @@ from .accuracy import (
 from .counting import Counts, collecting, count, count_solve, phase
 from .errors import CAUSES, InaccurateSolve, NotSymmetric, SingularMatrix, SolveError, out_of_memory, singular
 from .evidence import Evidence
-from .factors import Accuracy, Eliminating, Factors
+from .factors import Accuracy, Eliminating, Factors, Static
 from .matrix import as_right_hand_side
 from .nullspace import described
 from .process import same_process
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
+
+ITERATIONS = 30
+"""Of GMRES, where refinement fails: solves that are made before a matrix is refused."""
 
 TOGETHER = 20_000
 """Unknowns above which the probe is one more column of the first solve, which costs a third of a solve of its own."""
@@ -163,7 +166,31 @@ class Factorization(Local):
         error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
         # What refinement mends may be asymmetry: then the answer is right, and what was stated is not.
         require_symmetric(self.A, self.symmetry, self.name)
+        accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
+        if not accepted and np.isfinite(error) and isinstance(self.factors, Static) and self.factors.doubt > 0.0:
+            u = self._iterated(u, b, trans)
+            error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
         return u, error, worst, True
+
+    def _iterated(self, u: Array, b: Array, trans: Trans) -> Array:
+        """u after GMRES with the factors as the preconditioner, column by column.
+
+        Factors with pivots chosen in advance are those of A up to the few pivots that were replaced: a matrix of low
+        rank, which as many iterations see through, where refinement does not converge.
+        """
+        n, kind = self.A.shape[0], np.result_type(self.A.dtype, b.dtype)
+        A, M = (
+            LinearOperator((n, n), dtype=kind, matvec=lambda v, f=f: f(v.reshape(-1, 1))[:, 0])
+            for f in (lambda v: product(self.A, v, trans), lambda v: self._raw(v, trans))
+        )
+        columns = []
+        for v, right in zip(u.T, b.T, strict=True):
+            if not right.any():
+                columns.append(v)
+                continue
+            better, _ = gmres(A, right, x0=v, M=M, rtol=1e-14, atol=0.0, restart=min(n, ITERATIONS), maxiter=2)
+            columns.append(better)
+        return np.stack(columns, axis=1)
 
     def _probe(self, s: Array, w: Array, trans: Trans) -> None:
         """SingularMatrix if w, the solution for a random right-hand side s, is too large, or none; both (n, 1)."""
@@ -248,14 +275,22 @@ class Factorization(Local):
 
         Of a singular matrix the factors give some −36: the rounding of the pivot that should be zero.
         """
-        same_process(self._process)
-        if not self._log.probed:  # No solve has shown yet that the factors are A's.
-            require_symmetric(self.A, self.symmetry, self.name)
-            if self.accuracy.probe:
-                with collecting(self.counts), phase("solve"):
-                    s = (probe_vector(self.A.shape[0]) * self._sums("N"))[:, None]
-                    self._probe(s, self._raw(s, "N"), "N")
+        self.examine()
         return self.factors.log_abs_det()
+
+    def examine(self) -> None:
+        """Probe the factors now, and not with the first solve: one solve with a random right-hand side.
+
+        Raises SingularMatrix, NotSymmetric, InaccurateSolve, ForkedProcess.
+        """
+        same_process(self._process)
+        if self._log.probed:  # A solve has shown that the factors are A's.
+            return
+        require_symmetric(self.A, self.symmetry, self.name)
+        if self.accuracy.probe:
+            with collecting(self.counts), phase("solve"):
+                s = (probe_vector(self.A.shape[0]) * self._sums("N"))[:, None]
+                self._probe(s, self._raw(s, "N"), "N")
 
     def condition(self) -> float:
         """An estimate of the condition number ‖A‖₁‖A⁻¹‖₁, mostly exact to a factor of 3; about 5 solves.

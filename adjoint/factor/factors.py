@@ -31,6 +31,15 @@ class Eliminating(Protocol):
         """
 
 
+@runtime_checkable
+class Static(Protocol):
+    """Factors with pivots that were chosen in advance."""
+
+    @property
+    def doubt(self) -> float:
+        """The largest pivot over the largest entry of A, where pivots were replaced or have grown too much; else 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class Accuracy:
     """Backward errors: above `refine` a solution is refined once, above `accept` it is refused.

@@ -114,6 +114,14 @@ class _Factors:
         u = self.handle.solve(self.slot, form, refinements, self.values, np.asfortranarray(b))
         return u if after is None else u * after[:, None]
 
+    @property
+    def doubt(self) -> float:
+        """See `Static`; 0 for definite matrices."""
+        if self.handle.pattern.mtype in (2, 4):
+            return 0.0
+        growth = float(self.pivots().max() / np.abs(self.values).max(initial=np.finfo(float).tiny))
+        return growth if self.perturbed or not growth <= GROWTH else 0.0
+
     def growth(self, s: Array, r: Array, trans: Trans) -> float:
         """See `Eliminating`. Pardiso's blocks of two columns take up to five times as long as one.
 
