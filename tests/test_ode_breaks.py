@@ -643,3 +643,32 @@ def test_infinite_rates_that_no_stage_sees_are_said_in_the_evidence(method):
     trajectory = adjoint.OdeProblem(field, np.ones(1), (0.0, 1.0), method=METHODS[method]).solve([0.5])
     assert np.isfinite(trajectory.sensitivities(np.ones((1, 1))).t0)
     assert any("infinite at t = 0" in note for note in trajectory.evidence.notes)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@adaptive
+def test_an_observation_at_a_break_that_moves_stays_where_it_is(method, dense):
+    """u' = p₀ until the break p₁, then 0: seen at the break, from before it, u = p₀ t does not depend on p₁."""
+    field = adjoint.complex_step_field(lambda t, u, p: (p[0] if t < p[1].real else 0.0) + 0.0 * u, n=1, m=2)
+    breaks = adjoint.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
+    observe = np.array([0.25, 0.5, 1.0])
+    problem = adjoint.OdeProblem(
+        field, np.zeros(1), (0.0, 1.0), observe=observe, breaks=breaks, dense=dense, method=METHODS[method]
+    )
+    trajectory = problem.solve(np.array([2.0, 0.5]))
+    expected = np.array([[0.25, 0.0], [0.5, 0.0], [0.5, 2.0]])
+    np.testing.assert_allclose(trajectory.jvp(np.eye(2))[:, 0], expected, atol=1e-12)
+    rows = trajectory.vjp(np.eye(3).reshape(3, 1, 3)).T
+    np.testing.assert_allclose(rows, expected, atol=1e-12)
+    found = trajectory.sensitivities(np.array([[0.0], [1.0], [0.0]]))
+    np.testing.assert_allclose(found.breaks, [0.0], atol=1e-12)
+    np.testing.assert_allclose(found.times, [0.0, 2.0, 0.0], atol=1e-12)
+
+
+@adaptive
+def test_a_late_zero_of_the_clock_does_not_make_the_first_step_too_small(method):
+    """In ulps of 10¹⁵, to which steps are rounded, the whole interval is 5·10⁹ long."""
+    field = adjoint.complex_step_field(lambda t, u, p: p[0] + 0.0 * u, n=1, m=1)
+    problem = adjoint.OdeProblem(field, np.zeros(1), (1e15, 1e15 + 6e8), atol=1e-9, method=METHODS[method])
+    trajectory = problem.solve(np.array([1e-3]))
+    np.testing.assert_allclose(trajectory.vjp(np.ones((1, 1))), [6e8], rtol=1e-8)

@@ -31,6 +31,9 @@ MATRIX = 0.01
 REJECTIONS = 60
 """Rejections in a row after which the integration is given up: 0.5⁶⁰ is no step any more."""
 
+FIRST = 1e3
+"""Ulps of t₀ that an automatic first step is long at least: a much shorter one is no step there."""
+
 
 Visitor = Callable[[Taken], None]
 
@@ -87,7 +90,8 @@ class March:
         span = landings[-1] - landings[0]
         slope = self.k if self.k.ndim == 1 else self.k[-1]
         known = None if self.start is not None or (self.tableau.coupled and not slope.any()) else slope
-        wanted = first or first_step(self.system, self.tableau, landings[0], self.u, known, span)
+        shortest = min(FIRST * np.finfo(float).eps * abs(landings[0]), span)
+        wanted = first or max(first_step(self.system, self.tableau, landings[0], self.u, known, span), shortest)
         pace = Pace(self.control, self.tableau.error_order, self.tableau.coupled, wanted)
         self._land(landings[0])
         for a, b in pairwise(landings):

@@ -118,10 +118,14 @@ class Trajectory(Local):
         return self.breaks.moving
 
     def _break_bars(self, landings: Array, inside: Array) -> Array:
-        """∂J/∂(breaks), (B, j): steps end there, and observations at the same time stay where they are."""
+        """∂J/∂(breaks), (B, j): steps end there, and observations at the same time stay where they are.
+
+        Those of dense output stay anyhow: the shares of their steps say so already.
+        """
         bars = np.zeros((self.breaks.times.size, landings.shape[1]))
         positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
-        observed = {t: place for place, t in enumerate(self.times.tolist())}
+        places = zip(self.times.tolist(), self.sweeps.places, strict=True)
+        observed = {t: place for place, (t, (_, theta)) in enumerate(places) if theta is None}
         for b, (time, within) in enumerate(zip(self.breaks.times.tolist(), self.breaks.inside, strict=True)):
             if within:
                 bars[b] = landings[positions[time]]
