@@ -11,6 +11,9 @@ from .arrays import Array, dot
 from .parameters import as_cotangent, as_parameters
 from .reduced import Point, Problem, Reduced
 
+UNSETTLED, APART = 0.02, 0.1
+"""Relative change of an extrapolated difference above which it has not settled, and its relative distance from g·v."""
+
 STEPS = 6
 """Steps h₀, h₀/2, …: enough for an order, and for an extrapolation to about 10 digits."""
 
@@ -286,6 +289,13 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     )
 
 
+def _unsettled(slope: Slope) -> bool:
+    """Whether differences that are no rounding contradict g·v, but change too much from step to step to tell it."""
+    size = max(abs(slope.difference), abs(slope.derivative))
+    apart = abs(slope.difference - slope.derivative) > APART * size
+    return bool(apart and UNSETTLED * size < slope.uncertain < size)
+
+
 def required(name: str, f: object, x: Array) -> Array:
     """x as float64 or complex128, (m,); raises TypeError, ValueError for bad arguments before f is evaluated."""
     if not callable(f) or isinstance(f, type):
@@ -411,6 +421,16 @@ class _Line:
         return bool(np.isfinite(self.forward).all()), bool(np.isfinite(self.backward).all())
 
     @property
+    def steeper(self) -> bool:
+        """Whether the differences on a side grow as steps get shorter: those of √x at 0 do, without end."""
+        for values, finite in zip((self.forward, self.backward), self.sides, strict=True):
+            if finite:
+                slopes = np.abs(values - self.here) / self.steps
+                if slopes[-1] > (1.0 + UNSETTLED) * slopes[-2] > (1.0 + UNSETTLED) ** 2 * slopes[-3]:
+                    return True
+        return False
+
+    @property
     def scatter(self) -> float:
         """How far f is from a smooth curve, by what iterations leave of a solution, for example; 0 if not known."""
         return self._scatter(self.steps.size)
@@ -500,12 +520,14 @@ class _Along:
         return [slope for slopes, _ in parts for slope in slopes], sum(unmoved for _, unmoved in parts)
 
     def _from_zero(self, what: str, v: Array) -> Slope | None:
-        """The slope along v, in units that make it visible; None where f cannot be evaluated on either side.
+        """The slope along v, in units that make it visible.
+
+        None where f cannot be evaluated on either side, and where its differences do not settle, as those of √x at 0.
 
         The size of a component that is zero is a guess: it grows, from the smaller of 1 and the middle of the others
         to the larger, while the difference is rounding.
         """
-        best = None
+        best, steeper = None, False
         for scale in sorted({min(1.0, self.middle), 1.0, self.middle}):
             line = self._shortened(scale * v, FEWER, False)
             if not any(line.sides):
@@ -516,10 +538,10 @@ class _Along:
             trusted = 1e-3 * abs(found.difference) >= found.uncertain
             if best is not None and scale > 1.0 and not trusted:
                 break  # So long a step tells only where its extrapolation has settled.
-            best = found
+            best, steeper = found, line.steeper
             if found.uncertain <= 1e-2 * max(abs(found.difference), abs(found.derivative)):
                 break
-        return best
+        return None if best is not None and steeper and _unsettled(best) else best
 
     def _shortened(self, v: Array, count: int, both: bool) -> _Line:
         """f along v, with shorter steps where it cannot be evaluated on one side at least, or on both."""

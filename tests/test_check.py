@@ -549,3 +549,16 @@ class Shifted:
 
     def jvp(self, p, p_dot):
         return p_dot
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_a_component_at_which_f_is_infinitely_steep_is_counted_as_unmoved(m):
+    """Σ √x with a zero, and a gradient that says 0 there: differences grow without end, and tell nothing."""
+    x = np.linspace(0.0, 2.0, m) if m > 1 else np.zeros(1)
+
+    def gradient(x):
+        return np.where(x > 0.0, 0.5 / np.sqrt(np.where(x > 0.0, x, 1.0)), 0.0)
+
+    report = adjoint.check(adjoint.ScalarFunction(lambda x: float(np.sqrt(x).sum()), gradient), x)
+    assert not report.ok
+    assert report.unmoved == 1

@@ -672,3 +672,12 @@ def test_a_late_zero_of_the_clock_does_not_make_the_first_step_too_small(method)
     problem = adjoint.OdeProblem(field, np.zeros(1), (1e15, 1e15 + 6e8), atol=1e-9, method=METHODS[method])
     trajectory = problem.solve(np.array([1e-3]))
     np.testing.assert_allclose(trajectory.vjp(np.ones((1, 1))), [6e8], rtol=1e-8)
+
+
+@pytest.mark.parametrize("t0", [0.0, 1.0, 1e6, 1.7e9, -4e9])
+def test_rates_on_a_clock_with_a_far_zero_are_no_reason_to_doubt_the_field(t0):
+    """u' = −u + cos(t − t₀): dJ/dt₀ and dJ/dt_f, on a Unix clock as well."""
+    field = adjoint.complex_step_field(lambda t, u, p: -p * u + np.cos(t - t0), n=1, m=1)
+    by = adjoint.OdeProblem(field, np.ones(1), (t0, t0 + 2.0)).solve([1.0]).sensitivities(np.ones((1, 1)))
+    exact = 0.5 * (np.cos(2.0) + np.sin(2.0) + np.exp(-2.0))
+    assert by.tf == pytest.approx(np.cos(2.0) - exact, rel=1e-4)

@@ -1,5 +1,6 @@
 """The user's function of time, f(t, u, p), with every argument and every value of it checked."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +11,10 @@ from ..arrays import Array
 from .complex_step import ComplexSlice
 from .differences import FLOOR, sizes
 from .user_function import FLOAT, UserFunction, read_only, require_size
+
+
+CLOCK = 2.0**23
+"""√ulp(t) times this is the size of t at most: its differences, 2⁻²³ of the size, are then √ulp(t) long."""
 
 
 class Near(NamedTuple):
@@ -78,4 +83,7 @@ class TimedFunction:
     def in_t(self, t: float, u: Array, p: Array) -> ComplexSlice:
         """t ↦ f(t, u, p), as a function of (1,)."""
         x = np.array([t])
-        return ComplexSlice(self.user, lambda x: self(x[0], u, p), x, sizes(x, 0.0))
+        size = sizes(x, 0.0)
+        if t:  # Of a clock with a far zero |t| tells nothing of how fast f changes; differences need some ulps of t.
+            size = np.minimum(size, CLOCK * math.sqrt(math.ulp(t)))
+        return ComplexSlice(self.user, lambda x: self(x[0], u, p), x, size)
