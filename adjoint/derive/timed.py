@@ -12,7 +12,6 @@ from .complex_step import ComplexSlice
 from .differences import FLOOR, sizes
 from .user_function import FLOAT, UserFunction, read_only, require_size
 
-
 CLOCK = 2.0**23
 """√ulp(t) times this is the size of t at most: its differences, 2⁻²³ of the size, are then √ulp(t) long."""
 
