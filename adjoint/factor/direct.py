@@ -82,7 +82,7 @@ class Direct:
         """Factor A: (n, n), sparse or dense, float64 or complex128.
 
         Raises SingularMatrix, NotPositiveDefinite, InaccurateSolve, NonFinite, BackendMissing, ForkedProcess;
-        TypeError and ValueError for what is no square matrix of floating-point numbers.
+        TypeError and ValueError unless A is a square matrix of floating-point numbers.
         """
         return self.factored(A, explain=True)
 

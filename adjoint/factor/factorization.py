@@ -33,7 +33,7 @@ ITERATIONS = 30
 """Of GMRES, where refinement fails: solves that are made before a matrix is refused."""
 
 TOGETHER = 20_000
-"""Unknowns above which the probe is one more column of the first solve, which costs a third of a solve of its own."""
+"""Unknowns above which the probe is one more column of the first solve: that costs a third of a separate solve."""
 
 
 @dataclass(eq=False)

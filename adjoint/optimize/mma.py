@@ -27,7 +27,7 @@ COLLAPSED = 0.02
 """Part of their size before, of f and of its largest change by one variable, below which f has collapsed."""
 
 PROMISED = 4.0
-"""Such a step has lost its structure if its slope promised so many times what f has fallen by; a parabola gives 2."""
+"""Ratio of the fall that the slope promised to the fall of f, above which the structure is lost; a parabola gives 2."""
 
 COLLAPSES = 4
 """Such trials in an iteration, before the next one is taken all the same."""

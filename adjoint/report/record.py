@@ -25,7 +25,7 @@ OTHERS = ("kind", "elapsed", "counts", "seconds")
 
 
 LARGEST = 2**53
-"""Integers from here on are none of a history's: floating-point numbers do not hold them all."""
+"""Integers from here on do not occur in a history: floating-point numbers do not hold them all."""
 
 
 def number(value: Json) -> float:
