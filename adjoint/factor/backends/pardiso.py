@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sparse
+from scipy.sparse.linalg import LinearOperator, gmres
 
 from ...arrays import Array, Trans
-from ..accuracy import Symmetry
+from ..accuracy import Symmetry, absolute_sums, probe_vector
 from ..counting import count, phase
 from ..direct import Direct
 from ..errors import SolveError, singular
@@ -40,6 +41,12 @@ SLIGHT = 1e-8
 
 MISSED = 1e-2
 """A residual above this times ‖b‖, after refinement, is no rounding."""
+
+MET = 1e-8
+"""Residual, relative to a random right-hand side, which shows that a matrix is regular: by chance, one in 10⁶ reaches it."""
+
+ITERATIONS = 30
+"""Solves in a cycle of GMRES, two of which are made before a matrix whose pivots were replaced is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,21 +134,22 @@ class _Factors:
 
         In two dimensions a solve takes a sixth of a symmetric factorization: so pivots above all doubt are an answer.
         """
+        largest, pivots = float(np.abs(self.values).max()), self.pivots()
+        # A random vector may miss what is loose; its pivot, zero but for rounding, or replaced, is there for any vector.
+        shown = float(largest / pivots.min())
         if self.handle.pattern.mtype in (11, 13):
             before = self.scaling[0] if trans == "N" else self.scaling[1]
             # Of the factors of Aᵀ, U is what transposed solves begin with, and others end with.
             phase, form = (331, 2) if trans == "N" else (333, 0)
             w = self._part(phase, form, s if before is None else s * before[:, None])
-            return float(np.abs(w).max())
-        largest = float(np.abs(self.values).max())
+            return max(shown, float(np.abs(w).max()))
         # In exact arithmetic a pivot of a singular matrix is zero; in ours it is lost in the growth of others at worst.
-        pivots = self.pivots()
-        if not self.perturbed and SLIGHT * largest <= pivots.min() and pivots.max() <= GROWTH * largest:
-            return float(largest / pivots.min())
-        # |rᴴ Â⁻¹ r| / rᴴr, but without what cancels where D is indefinite; Â is what was factored.
+        if not self.perturbed and shown <= 1.0 / SLIGHT and pivots.max() <= GROWTH * largest:
+            return shown
+        # Else a mean over the unknowns would hide a small part that is loose: the largest term counts.
         w = self._part(331, 0, r)
         z = self._part(332, 0, w)
-        return float(np.abs(w * z).sum() / np.sum(r * r)) * largest
+        return max(shown, float(np.abs(w * z).max()) * largest)
 
     def _part(self, phase: int, form: int, b: Array) -> Array:
         return self.handle.part(phase, self.slot, form, self.values, np.asfortranarray(b, dtype=self.dtype))
@@ -238,12 +246,29 @@ def _regular(A: sparse.csc_array, factors: _Factors) -> _Factors:
         with np.errstate(all="ignore"):
             u = factors.solve(b.astype(A.dtype), "N")
             missed = float(np.abs(b - A @ u).max() / np.abs(b).max())
-        if not missed <= MISSED and (norm == 0.0 or not np.abs(u).max() <= GROWTH):
+        if not missed <= MISSED and (norm == 0.0 or not np.abs(u).max() <= GROWTH) and not _shown_regular(A, factors):
             raise singular(
                 factors.name,
                 f"met {factors.perturbed} pivot(s) that are zero up to rounding: it is singular, or too nearly so",
             )
     return factors
+
+
+def _shown_regular(A: sparse.csc_array, factors: _Factors) -> bool:
+    """Whether GMRES, preconditioned by the factors, solves D⁻¹A u = r to MET ‖r‖; r: random, D: the sums of the rows.
+
+    If A is singular, yᴴD⁻¹A = 0, a residual is at least |yᴴr|/‖y‖₂, whatever u is: for a random r it is not small.
+    """
+    sums, r = absolute_sums(A, "N"), probe_vector(A.shape[0])
+    if not sums.min() > 0.0:
+        return False
+    operator = LinearOperator(A.shape, dtype=A.dtype, matvec=lambda v: (A @ v.ravel()) / sums)
+    inverse = LinearOperator(
+        A.shape, dtype=A.dtype, matvec=lambda v: factors.solve((v.ravel() * sums)[:, None].astype(A.dtype), "N")[:, 0]
+    )
+    with np.errstate(all="ignore"):
+        u, _ = gmres(operator, r, M=inverse, rtol=MET, atol=0.0, restart=min(r.size, ITERATIONS), maxiter=2)
+        return bool(np.linalg.norm(operator @ u - r) <= 10.0 * MET * np.linalg.norm(r))
 
 
 def _growth(factors: _Factors, values: Array) -> float:
