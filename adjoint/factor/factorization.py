@@ -175,7 +175,7 @@ class Factorization(Local):
     @property
     def _doubtful(self) -> bool:
         """Whether the factors may be those of another matrix, for pivots were replaced or have grown too much."""
-        return isinstance(self.factors, Static) and not self.factors.doubt == 0.0
+        return isinstance(self.factors, Static) and self.factors.doubt != 0.0
 
     def _iterated(self, u: Array, b: Array, trans: Trans) -> Array:
         """u after GMRES with the factors as the preconditioner, column by column.
