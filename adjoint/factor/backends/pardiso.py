@@ -12,6 +12,7 @@ factors without it do not solve a random system, nor GMRES with them: then log|d
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
@@ -132,17 +133,32 @@ class _Factors:
             return 0.0
         if self.scaled:
             return np.inf
-        growth = float(self.pivots().max() / np.abs(self.values).max(initial=np.finfo(float).tiny))
+        largest, _, most = self._range
+        with np.errstate(all="ignore"):
+            growth = float(most / np.maximum(largest, np.finfo(float).tiny))
         return growth if self.perturbed or not growth <= GROWTH else 0.0
+
+    @property
+    def grown(self) -> float:
+        """max|pivot| / max|a_ij|; nan for a matrix of zeros."""
+        largest, _, most = self._range
+        with np.errstate(all="ignore"):
+            return float(np.float64(most) / largest)
+
+    @cached_property
+    def _range(self) -> tuple[float, float, float]:
+        """The largest entry of R A C, the smallest and the largest pivot: looked for once, at the factorization."""
+        pivots = self.pivots()
+        return float(np.abs(self.values).max()), float(pivots.min()), float(pivots.max())
 
     def growth(self, s: Array, r: Array, trans: Trans) -> float:
         """See `Eliminating`. Pardiso's blocks of two columns take up to five times as long as one.
 
         In two dimensions a solve takes a sixth of a symmetric factorization: so pivots above all doubt are an answer.
         """
-        largest, pivots = float(np.abs(self.values).max()), self.pivots()
+        largest, least, most = self._range
         # A random vector may miss what is loose; its pivot, zero but for rounding, or replaced, is always there.
-        shown = float(largest / pivots.min())
+        shown = largest / least if least > 0.0 else np.inf
         if self.handle.pattern.mtype in (11, 13):
             before = self.scaling[0] if trans == "N" else self.scaling[1]
             # Of the factors of Aᵀ, U is what transposed solves begin with, and others end with.
@@ -150,7 +166,7 @@ class _Factors:
             w = self._part(phase, form, s if before is None else s * before[:, None])
             return max(shown, float(np.abs(w).max()))
         # In exact arithmetic a pivot of a singular matrix is zero; in ours it is lost in the growth of others at worst.
-        if not self.perturbed and shown <= 1.0 / SLIGHT and pivots.max() <= GROWTH * largest:
+        if not self.perturbed and shown <= 1.0 / SLIGHT and most <= GROWTH * largest:
             return shown
         # Else a mean over the unknowns would hide a small part that is loose: the largest term counts.
         w = self._part(331, 0, r)
@@ -229,7 +245,7 @@ class _Analysis:
         matched = self.matched or self.match(values, name)
         if slot := matched.handle.reserve():
             factors = _factored(matched.handle, slot, A, values, scaling, name)
-            if self.symmetry == "hermitian" or matched.suits(factors.perturbed, _growth(factors, values)):
+            if self.symmetry == "hermitian" or matched.suits(factors.perturbed, factors.grown):
                 return self._trusted(A, factors)
             del factors
         # Other values than were matched, or SLOTS factorizations of this pattern alive.
@@ -237,7 +253,7 @@ class _Analysis:
             count(symbolic=1)
             matched = self.match(values, name)
         factors = _factored(matched.handle, matched.handle.reserve(), A, values, scaling, name)
-        matched.suits(factors.perturbed, _growth(factors, values))
+        matched.suits(factors.perturbed, factors.grown)
         return self._trusted(A, factors)
 
     def _trusted(self, A: sparse.csc_array, factors: _Factors) -> _Factors:
@@ -313,11 +329,6 @@ def _shown_regular(A: sparse.csc_array, factors: _Factors) -> bool:
     with np.errstate(all="ignore"):
         u, _ = gmres(operator, r, M=inverse, rtol=0.1 * MET, atol=0.0, restart=min(r.size, ITERATIONS), maxiter=2)
         return bool(np.linalg.norm(operator @ u - r) <= MET * np.linalg.norm(r))
-
-
-def _growth(factors: _Factors, values: Array) -> float:
-    with np.errstate(all="ignore"):
-        return float(factors.pivots().max() / np.abs(values).max())
 
 
 def parameters(symmetry: Symmetry, n: int) -> Array:
