@@ -297,3 +297,14 @@ def test_pardiso_by_name_solves_regular_cavities_whose_pivots_it_had_to_replace(
         if factored.factors.doubt == np.inf:
             with pytest.raises(factor.SolveError, match=r"log\|det A\| is not known"):
                 factored.logdet()
+
+
+def test_pivots_that_were_replaced_do_not_hide_a_singular_matrix():
+    """Dependent constraints, of condition 10²¹: the replaced pivot let the probe see 5.9·10⁹, below the threshold."""
+    rng = np.random.default_rng([904, 79, list(FAMILIES).index("dependent_constraints")])
+    pair = FAMILIES["dependent_constraints"](rng)
+    A = dressed(pair.singular, pair.symmetry, rng)
+    for name, factorizer in backends(pair.symmetry, A.dtype.kind == "c"):
+        for trans in "NTH":
+            with pytest.raises(factor.SingularMatrix):
+                print(name, factorizer(A).solve(A @ np.ones(A.shape[0]), trans))

@@ -214,8 +214,8 @@ class Factorization(Local):
         self._require_condition(float(np.abs(w).max()))  # A lower bound, of D⁻¹A, D the sums of its rows.
 
     def _require_condition(self, condition: float) -> None:
-        """The same from a lower bound of the condition."""
-        if not condition < SUSPECT:
+        """The same from a lower bound of the condition; pivots of 10⁻¹¹ that were put in hide any above 10¹⁰."""
+        if not condition < SUSPECT or self._doubtful:
             matrix = Equilibrated.of(self.A, self._raw)
             condition = condition_seen(matrix)
             if not condition < SINGULAR:
