@@ -308,3 +308,14 @@ def test_pivots_that_were_replaced_do_not_hide_a_singular_matrix():
         for trans in "NTH":
             with pytest.raises(factor.SingularMatrix):
                 print(name, factorizer(A).solve(A @ np.ones(A.shape[0]), trans))
+
+
+def test_pivots_that_have_grown_do_not_hide_a_small_one_from_a_part_of_a_solve(monkeypatch):
+    """Dependent constraints: pivots from 4.7e-10 to 4.6e5, none replaced; relative to entries that is 3e9."""
+    monkeypatch.setattr(factorization, "TOGETHER", -1)
+    rng = np.random.default_rng([9, 1, list(FAMILIES).index("dependent_constraints")])
+    pair = FAMILIES["dependent_constraints"](rng)
+    A = dressed(pair.singular, pair.symmetry, rng)
+    for name, factorizer in by_name(pair.symmetry, A.dtype.kind == "c"):
+        with pytest.raises(factor.SingularMatrix):
+            print(name, factorizer(A).solve(A @ np.ones(A.shape[0])))

@@ -158,7 +158,8 @@ class _Factors:
         """
         largest, least, most = self._range
         # A random vector may miss what is loose; its pivot, zero but for rounding, or replaced, is always there.
-        shown = largest / least if least > 0.0 else np.inf
+        # Against the largest pivot, where those have grown: a small one beside it has lost as many digits.
+        shown = max(largest, most) / least if least > 0.0 else np.inf
         if self.handle.pattern.mtype in (11, 13):
             before = self.scaling[0] if trans == "N" else self.scaling[1]
             # Of the factors of Aᵀ, U is what transposed solves begin with, and others end with.
