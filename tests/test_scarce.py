@@ -302,9 +302,9 @@ def test_an_unknown_far_beyond_the_others_is_refused_at_once(make):
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_names_that_no_file_can_have_are_refused_by_name(tmp_path, resume):
-    with pytest.raises(adjoint.CheckpointError, match="nnn: cannot write a restart file"):
+    with pytest.raises(adjoint.CheckpointError, match=r"nnn: cannot write a restart file"):
         run(checkpoint=tmp_path / ("n" * 300), resume=resume)
-    with pytest.raises(ValueError, match="minimize: got checkpoint=.* with a zero byte"):
+    with pytest.raises(ValueError, match=r"minimize: got checkpoint=.* with a zero byte"):
         run(checkpoint=tmp_path / "a\0b", resume=resume)
-    with pytest.raises(ValueError, match="Recorder: got file=.* with a zero byte"):
+    with pytest.raises(ValueError, match=r"Recorder: got file=.* with a zero byte"):
         report.Recorder(tmp_path / "a\0b", resume=resume)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arguments import as_reals, require_bool
+from ..arguments import as_array, as_reals, require_bool
 from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
@@ -381,7 +381,7 @@ class Trajectory(Local):
         there. Not differentiated: for derivatives put times into `observe`. Raises TypeError or ValueError for times
         that are not numbers within [t₀, t_f].
         """
-        given = np.asarray(times)
+        given = as_array("at", "times", times)
         if given.dtype.kind not in "fiu":
             raise TypeError(f"at: got times of dtype {given.dtype}, expected real numbers")
         if given.ndim > 1:
