@@ -576,6 +576,83 @@ def test_infinite_rates_in_time_are_named_where_a_stage_lies_there(method, rate)
     np.testing.assert_array_equal(by.p, trajectory.vjp(one))
 
 
+class Opening:
+    """A valve that opens as the root of the time from a fixed t = ½; where the break lies, depends on p₁."""
+
+    def __call__(self, t, u, p):
+        return np.array([p[0] * self.root(t) - u[0]])
+
+    def root(self, t):
+        return np.sqrt(max(t - 0.5, 0.0))
+
+    def jacobian(self, t, u, p):
+        return -np.ones((1, 1))
+
+    def vjp(self, t, u, p, lam):
+        return np.array([self.root(t) * lam[0], 0.0])
+
+    def jvp(self, t, u, p, p_dot):
+        return np.array([self.root(t) * p_dot[0]])
+
+    def time_derivative(self, t, u, p):
+        return np.array([0.5 * p[0] / np.sqrt(t - 0.5) if t > 0.5 else 0.0])
+
+
+class OpeningRate(Opening):
+    """The same as an integrand; u does not matter."""
+
+    def __call__(self, t, u, p):
+        return np.array([p[0] * self.root(t)])
+
+    def vjp(self, t, u, p, q_bar):
+        return np.zeros(1), super().vjp(t, u, p, q_bar)
+
+    def jvp(self, t, u, p, u_dot, p_dot):
+        return super().jvp(t, u, p, p_dot)
+
+
+@pytest.mark.parametrize("integrand", [False, True])
+@pytest.mark.parametrize("method", ["ESDIRK4", "TRBDF2", "Tsit5", "DOP853"])
+def test_infinite_rates_at_moving_breaks_are_named_in_both_directions(method, integrand):
+    breaks = adjoint.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
+    field = adjoint.complex_step_field(lambda t, u, p: -p[0] * u, n=1, m=2) if integrand else Opening()
+    problem = adjoint.OdeProblem(
+        field,
+        np.ones(1),
+        (0.0, 2.0),
+        breaks=breaks,
+        method=METHODS[method],
+        integrand=OpeningRate() if integrand else None,
+    )
+    trajectory = problem.solve(np.array([1.0, 0.5]))
+    what = "∂ℓ/∂t" if integrand else "∂f/∂t"
+    with pytest.raises(adjoint.NonFinite, match=f"{what} in component 0 at t = 0.5"):
+        trajectory.vjp(np.ones((1, 1)), np.ones(int(integrand)))
+    with pytest.raises(adjoint.NonFinite, match=f"{what} in component 0 at t = 0.5"):
+        trajectory.tangent(np.array([0.0, 1.0]))
+    trajectory.tangent(np.array([1.0, 0.0]))  # The break stays.
+
+
+@pytest.mark.parametrize("method", ["ESDIRK4", "TRBDF2", "Tsit5", "DOP853", "Radau5"])
+def test_infinite_rates_at_times_that_stay_are_no_matter(method):
+    """√t at t₀ and √|t − ½| at an observation, while a break moves: its derivative is that of replays."""
+
+    def f(t, u, p):
+        return p[0] * np.sqrt(t) + np.sqrt(t - 0.5 if t > 0.5 else 0.5 - t) - u + (p[2] if t > p[1] else 0.0)
+
+    field = adjoint.complex_step_field(f, n=1, m=3)
+    breaks = adjoint.AffineVector(np.zeros(1), np.array([[0.0, 1.0, 0.0]]))
+    options = {"breaks": breaks, "observe": np.array([0.5, 2.0]), "rtol": 1e-6, "atol": 1e-6}
+    p, last = np.array([1.0, 0.7, 2.0]), np.array([[0.0], [1.0]])
+    trajectory = adjoint.OdeProblem(field, np.ones(1), (0.0, 2.0), method=METHODS[method], **options).solve(p)
+    gradient = trajectory.vjp(last)
+    np.testing.assert_allclose(trajectory.jvp(np.eye(3))[-1, 0], gradient, rtol=1e-11)
+    h = 1e-5 * np.array([0.0, 1.0, 0.0])
+    moved = (trajectory.replay(p + h).u[-1, 0] - trajectory.replay(p - h).u[-1, 0]) / 2e-5
+    assert gradient[1] == pytest.approx(moved, rel=1e-8)
+    assert trajectory.evidence.notes == ()
+
+
 SMOOTH = {
     "sine": lambda t, u, p: -p * u + np.sin(t - 0.5),
     "square": lambda t, u, p: -p * u + (t - 0.5) ** 2,

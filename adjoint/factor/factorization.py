@@ -123,7 +123,7 @@ class Factorization(Local):
 
     def _verified(self, b: Array, trans: Trans) -> Array:
         probe = self.accuracy.probe and not self._log.probed
-        if probe and b.shape[0] > TOGETHER and isinstance(self.factors, Eliminating):
+        if probe and b.shape[0] > TOGETHER and isinstance(self.factors, Eliminating) and not self._doubtful:
             self._require_growth(trans)
             probe = False
         s = (probe_vector(b.shape[0]) * self._sums(trans))[:, None] if probe else b[:, :0]
@@ -167,10 +167,15 @@ class Factorization(Local):
         # What refinement mends may be asymmetry: then the answer is right, and what was stated is not.
         require_symmetric(self.A, self.symmetry, self.name)
         accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
-        if not accepted and np.isfinite(error) and isinstance(self.factors, Static) and self.factors.doubt > 0.0:
+        if not accepted and np.isfinite(error) and self._doubtful:
             u = self._iterated(u, b, trans)
             error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
         return u, error, worst, True
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether the factors may be those of another matrix, for pivots were replaced or have grown too much."""
+        return isinstance(self.factors, Static) and self.factors.doubt != 0.0
 
     def _iterated(self, u: Array, b: Array, trans: Trans) -> Array:
         """u after GMRES with the factors as the preconditioner, column by column.
@@ -209,8 +214,8 @@ class Factorization(Local):
         self._require_condition(float(np.abs(w).max()))  # A lower bound, of D⁻¹A, D the sums of its rows.
 
     def _require_condition(self, condition: float) -> None:
-        """The same from a lower bound of the condition."""
-        if not condition < SUSPECT:
+        """The same from a lower bound of the condition; pivots of 10⁻¹¹ that were put in hide any above 10¹⁰."""
+        if not condition < SUSPECT or self._doubtful:
             matrix = Equilibrated.of(self.A, self._raw)
             condition = condition_seen(matrix)
             if not condition < SINGULAR:

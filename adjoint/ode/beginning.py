@@ -86,25 +86,29 @@ class Beginning:
             p_bar -= parameter_cotangents(system, t, u, None, mu)
             weights.append(-mu)
         if span is not None:
-            size = np.maximum(np.abs(system.rate(t, u)), np.abs(self.k))
-            rate = rate_at(lambda t: system.time_derivative(t, u), t, span, size, "f")
-            t_bar += np.real(np.einsum("ij,i->j", np.conj(sum(weights)), rate))
+            t_bar += np.real(np.einsum("ij,i->j", np.conj(sum(weights)), self._time_rate(span)))
         return Cotangents(u_bar, p_bar, t_bar)
 
-    def push(self, u0_dot: Array, p_dot: Array, t_dot: Array | None) -> tuple[Array, Array]:
-        """(u̇, k̇), (n, j) each, from u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero."""
+    def _time_rate(self, span: float) -> Array:
+        """∂f/∂t, (n,); raises NonFiniteField where it is infinite. span: the length of the step."""
+        system, t, u = self.system, self.t, self.u
+        size = np.maximum(np.abs(system.rate(t, u)), np.abs(self.k))
+        return rate_at(lambda t: system.time_derivative(t, u), t, span, size, "f")
+
+    def push(self, u0_dot: Array, p_dot: Array, t_dot: Array | None, span: float) -> tuple[Array, Array]:
+        """(u̇, k̇), (n, j) each, from u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero; span: the length of the step."""
         try:
-            return self._pushed(u0_dot, p_dot, t_dot)
+            return self._pushed(u0_dot, p_dot, t_dot, span)
         except NonFiniteField:
             raise
         except NonFinite as error:
             raise self._at_the_edge("The tangent sweep fails", error) from error
 
-    def _pushed(self, u0_dot: Array, p_dot: Array, t_dot: Array | None) -> tuple[Array, Array]:
+    def _pushed(self, u0_dot: Array, p_dot: Array, t_dot: Array | None, span: float) -> tuple[Array, Array]:
         system, t, u = self.system, self.t, self.u
         moving: Array | float = 0.0
         if t_dot is not None and t_dot.any() and (self.derived or self.moved):
-            moving = np.multiply.outer(system.time_derivative(t, u), t_dot)
+            moving = np.multiply.outer(self._time_rate(span), t_dot)
         u_dot, k_dot = u0_dot, np.zeros(u0_dot.shape, dtype=system.dtype)
         if not (self.derived or self.moved):
             return u_dot, k_dot

@@ -49,7 +49,8 @@ class Pulled:
 class Step:
     """A step as it was taken: where it lies, from u, with the stages K of `tableau` (the extended one with seeds).
 
-    recent: what was solved for in the sweep before; sizes: of the solutions in this step.
+    recent: what was solved for in the sweep before; sizes: of the solutions in this step. still: whether nothing
+    moves the times at which it begins and ends.
     """
 
     system: System
@@ -60,6 +61,7 @@ class Step:
     inverse: Inverse | None
     recent: Recent
     sizes: list[Array] = field(default_factory=list)
+    still: tuple[bool, bool] = (False, False)
 
     @property
     def h(self) -> float:
@@ -124,7 +126,7 @@ def pulled(step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: S
     if timed:
         sizes = np.abs(step.K).max(axis=0)
         for i, w in W:
-            rate = inner(w, _time_rate(step, i, Y[i], system.time_derivative, sizes, "f"))
+            rate = inner(w, time_rate(step, i, Y[i], system.time_derivative, sizes, "f"))
             t_bar += rate
             h_bar += tableau.c[i] * rate + inner(V_bar[i], system.combined(tableau.A[i], step.K))
     before = start + V_bar.sum(axis=0)
@@ -190,18 +192,24 @@ def _integrals(
             p_bar[:, j] += through_p
         if times_bar is not None:
             value = np.array(system.integrand(ti, Y[i], system.p))
-            slope = _time_rate(step, i, Y[i], system.integrand_time_derivative, np.abs(value), "ℓ")
+            slope = time_rate(step, i, Y[i], system.integrand_time_derivative, np.abs(value), "ℓ")
             rate = step.h * weight * (q_bar.T @ slope)
             times_bar[0][:] += rate
             times_bar[1][:] += c * rate + weight * (q_bar.T @ value)
 
 
-def _time_rate(step: Step, i: int, Y: Array, rate: Callable[[float, Array], Array], size: Array, what: str) -> Array:
-    """∂f/∂t or ∂ℓ/∂t at stage i, from the side of the step; raises NonFinite where it is infinite at a knot."""
+def time_rate(step: Step, i: int, Y: Array, rate: Callable[[float, Array], Array], size: Array, what: str) -> Array:
+    """∂f/∂t or ∂ℓ/∂t at stage i, from the side of the step; raises NonFinite where it is infinite at a knot.
+
+    It may be infinite at a knot that stays where it is: zeros then, for a stage at a knot moves with it alone.
+    """
     interval, t = step.interval, step.times[i]
-    if t == interval.final < interval.end:
+    begins, ends = t == interval.first > interval.t, t == interval.final < interval.end
+    if (ends and step.still[1]) or (begins and step.still[0]):
+        return np.zeros(size.shape)
+    if ends:
         return rate_at(lambda t: rate(t, Y), t, -step.h, size, what)
-    if t == interval.first > interval.t:
+    if begins:
         return rate_at(lambda t: rate(t, Y), t, step.h, size, what)
     return rate(t, Y)
 

@@ -1,6 +1,6 @@
 """The sweeps through a trajectory, in reverse and tangent, over its frozen steps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -173,8 +173,11 @@ class Sweeps:
             finally:
                 settle()
 
-    def backward(self, u_bar: Array, q_bar: Array | None, timed: bool) -> Iterator[Share]:
-        """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j)."""
+    def backward(self, u_bar: Array, q_bar: Array | None, timed: bool, still: Container[int] = ()) -> Iterator[Share]:
+        """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j).
+
+        still: the numbers of steps before knots that nothing moves.
+        """
         n, j = u_bar.shape[1:]
         lam, kappa = np.zeros((n, j), dtype=self.system.dtype), np.zeros((n, j), dtype=self.system.dtype)
         landed, seeds = self.seeds(u_bar)
@@ -189,7 +192,7 @@ class Sweeps:
             if record is None:
                 record = self._record(k, state, state[1] if restart is None else restart.k, last)
             last = state[1]  # The last stage of step k − 1, or all: they need not be solved for again.
-            step = self._step(k, state, record, bool(found), recent)
+            step = self._step(k, state, record, bool(found), recent, (k in still, k + 1 in still))
             try:
                 back = pulled(step, lam, kappa, q_bar, found, timed)
             except NonFiniteField:  # It has its time and its causes.
@@ -200,10 +203,11 @@ class Sweeps:
             if timed:
                 slope = step.K[step.tableau.last]
                 observed += [(place, inner(u_bar[place], slope)) for place in landed.get(k + 1, [])]
-            infinite = [step.interval.t] if timed and k in self.course.knots and step.begins_unseen() else []
+            moved = timed and k not in still
+            infinite = [step.interval.t] if moved and k in self.course.knots and step.begins_unseen() else []
             # Values of stages do not depend on the algebraic unknowns before them: only K₁ and dense output do.
             if restart is not None and (restart.derived or found):
-                bars = self._near(restart, k, record).pull(back.u, back.k, step.h if timed else None)
+                bars = self._near(restart, k, record).pull(back.u, back.k, step.h if moved else None)
                 none = np.zeros(back.k.shape, dtype=back.k.dtype)
                 back = Pulled(bars.u0, none, back.p + bars.p, back.t + bars.t, back.h, back.observed)
             lam, kappa = back.u, back.k
@@ -311,9 +315,10 @@ class Sweeps:
 
         landings_dot: (L, j), by which the landings move, t₀ and t_f not among them, and no observation; None: nothing.
         """
-        u_dot, k_dot = self.beginning.push(u0_dot, p_dot, None)
+        u_dot, k_dot = self.beginning.push(u0_dot, p_dot, None, self.course.h[0])
         moves = None if landings_dot is None else self.course.pushed_forward(landings_dot)
         landing = {} if landings_dot is None else dict(zip(self.course.landed, landings_dot, strict=True))
+        still = {k for k, dot in landing.items() if not dot.any()}
         kind: np.dtype[Any] = np.result_type(self.system.dtype, u_dot)
         observed = np.zeros((len(self.places), *u_dot.shape), dtype=kind)
         for place, (k, theta) in enumerate(self.places):
@@ -329,8 +334,8 @@ class Sweeps:
                 record = self._record(k, state, state[1] if restart is None else restart.k, None)
             if restart is not None and (restart.derived or inside):
                 at_knot = None if move is None else move.t
-                u_dot, k_dot = self._near(restart, k, record).push(u_dot, p_dot, at_knot)
-            step = self._step(k, state, record, bool(inside), recent)
+                u_dot, k_dot = self._near(restart, k, record).push(u_dot, p_dot, at_knot, self.course.h[k])
+            step = self._step(k, state, record, bool(inside), recent, (k in still, k + 1 in still))
             try:
                 K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals, move)
             except NonFiniteField:
@@ -370,9 +375,17 @@ class Sweeps:
                 seeds.setdefault(k, []).append(Seed(theta, u_bar[place], place))
         return landed, seeds
 
-    def _step(self, k: int, state: tuple[Array, ...], record: StepRecord, dense: bool, recent: Recent) -> Step:
+    def _step(
+        self,
+        k: int,
+        state: tuple[Array, ...],
+        record: StepRecord,
+        dense: bool,
+        recent: Recent,
+        still: tuple[bool, bool],
+    ) -> Step:
         course, tableau, K = self.course, self.course.tableau[k], record.K
         if dense and tableau.extended is not tableau:
             K = extended_stages(self.system, tableau, course.interval(k), state[0], K)
             tableau = tableau.extended
-        return Step(self.system, tableau, course.interval(k), state[0], K, record.inverse, recent)
+        return Step(self.system, tableau, course.interval(k), state[0], K, record.inverse, recent, still=still)

@@ -8,7 +8,7 @@ from ..arrays import Array
 from .algebra import times
 from .beginning import parameter_tangents
 from .coupled import stage_matrix
-from .reverse import Step
+from .reverse import Step, time_rate
 from .stage_matrix import SingleStage
 
 
@@ -69,10 +69,11 @@ def _stretched(step: Step, i: int, move: Move | None) -> Array | float:
 
 def _shifted(step: Step, i: int, Y: Array, move: Move | None) -> Array | float:
     """∂f/∂t (ṫ + c_i ḣ) at stage i."""
-    if move is None or not (move.t.any() or move.h.any()):
+    shift = None if move is None else move.t + step.tableau.c[i] * move.h
+    if shift is None or not shift.any():
         return 0.0
-    rate = step.system.time_derivative(step.times[i], Y[i])
-    return np.multiply.outer(rate, move.t + step.tableau.c[i] * move.h)
+    rate = time_rate(step, i, Y[i], step.system.time_derivative, np.abs(step.K).max(axis=0), "f")
+    return np.multiply.outer(rate, shift)
 
 
 def _coupled(step: Step, Y: Array, u_dot: Array, p_dot: Array, move: Move | None) -> Array:
@@ -105,7 +106,7 @@ def _integrals(
             q_dot[:, j] += h * tableau.b[i] * rate
         if move is not None:
             value = np.array(system.integrand(step.times[i], Y[i], system.p))
-            slope = h * system.integrand_time_derivative(step.times[i], Y[i])
+            slope = h * time_rate(step, i, Y[i], system.integrand_time_derivative, np.abs(value), "ℓ")
             q_dot += tableau.b[i] * (
                 np.multiply.outer(value, move.h) + np.multiply.outer(slope, move.t + tableau.c[i] * move.h)
             )

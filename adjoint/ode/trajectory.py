@@ -84,7 +84,7 @@ class Trajectory(Local):
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         with np.errstate(all="ignore"):  # What is not finite is refused, by name.
-            return bars.shaped(self._swept(bars, self._follow_breaks())[0])
+            return bars.shaped(self._swept(bars, self._follow_breaks(), False)[0])
 
     def sensitivities(
         self, u_bar: Array | None = None, q_bar: Array | None = None, *, times: bool = True
@@ -98,7 +98,7 @@ class Trajectory(Local):
         require_bool("sensitivities", "times", times)
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         with np.errstate(all="ignore"):  # What is not finite is refused, by name.
-            p_bar, u0_bar, landings, inside = self._swept(bars, self._follow_breaks() or times)
+            p_bar, u0_bar, landings, inside = self._swept(bars, self._follow_breaks() or times, times)
         if not times:
             return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), None, None, None, None)
         breaks = self._break_bars(landings, inside)
@@ -117,6 +117,12 @@ class Trajectory(Local):
         if self.breaks.moving:
             self.breaks.require_distinct()
         return self.breaks.moving
+
+    @property
+    def _still(self) -> set[int]:
+        """The numbers of steps before landings that are no breaks."""
+        course, breaks = self.sweeps.course, set(self.breaks.landings)
+        return {k for t, k in zip(course.landings, course.landed, strict=True) if t not in breaks}
 
     def _break_bars(self, landings: Array, inside: Array) -> Array:
         """∂J/∂(breaks), (B, j): steps end there, and observations at the same time stay where they are.
@@ -140,15 +146,19 @@ class Trajectory(Local):
         return self.sweeps.alone
 
     @sweeps_alone
-    def _swept(self, bars: Bars, timed: bool) -> tuple[Array, Array, Array, Array]:
-        """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times seen inside or at the end of steps (K, j))."""
+    def _swept(self, bars: Bars, timed: bool, times: bool) -> tuple[Array, Array, Array, Array]:
+        """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times seen inside or at the end of steps (K, j)).
+
+        timed: whether times are wanted; times: of all landings, not of breaks alone.
+        """
         sweeps, j = self.sweeps, bars.u.shape[2]
         N = sweeps.course.steps
         p_bar = np.zeros((self.p.size, j), dtype=self.p.dtype)
         t_bar, h_bar, inside = np.zeros((N, j)), np.zeros((N, j)), np.zeros((self.times.size, j))
         lam = kappa = np.zeros((self.u.shape[1], j), dtype=self.u.dtype)
+        still = set() if times else self._still
         watch, infinite = Watch(sweeps.system, not sweeps.system.given), []
-        for share in sweeps.backward(bars.u, bars.q, timed):
+        for share in sweeps.backward(bars.u, bars.q, timed, still):
             lam, kappa = share.u, share.K1
             p_bar += share.p
             infinite += share.infinite
@@ -159,7 +169,7 @@ class Trajectory(Local):
                     inside[place] += bar
         if j == 0:
             return p_bar, lam, np.zeros((len(sweeps.course.landings), 0)), inside
-        length = sweeps.course.h[0] if timed else None
+        length = sweeps.course.h[0] if times else None
         start = sweeps.beginning.pull(lam + sweeps.at_start(bars.u), kappa, length)
         landings = sweeps.course.pulled_back(t_bar, h_bar)
         landings[0] += start.t
