@@ -133,9 +133,11 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
 
 
 def as_path(who: str, name: str, value: object) -> Path:
-    """The value as a path; raises TypeError for anything but a string or a path."""
+    """The value as a path; raises TypeError for what is no string and no path, ValueError for a zero byte in it."""
     if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected a path")
+    if "\0" in os.fsdecode(value):
+        raise ValueError(f"{who}: got {name}={os.fsdecode(value)!r} with a zero byte, expected the path of a file")
     return Path(value)
 
 

@@ -70,9 +70,6 @@ TINY = float(np.finfo(float).tiny)
 FAILED = (RuntimeError, ValueError, ArithmeticError)
 """Errors of a function beyond its domain: a `SolveError`, a NonFinite, a root or a logarithm of a negative number."""
 
-NOTHING = "; g·v is zero, nothing was tested"
-"""What a report says of a direction along which f does not change."""
-
 CAUSES = (
     "Usual causes: a vjp without its transpose, or with a wrong sign or factor; a missing ∂J/∂p; a parameter that\n"
     "appears in comparisons only (a switching time, `if t > p[2]`), whose derivative is silently zero: breaks= of the\n"
@@ -86,6 +83,7 @@ class Slope:
 
     what: the direction in words; derivative: g·v; difference: the extrapolated difference; uncertain: its error by
     rounding and, as far as it tells, by truncation; relative_error: between the two. zero: whether both are rounding.
+    product: what the derivative is, w.Hv for `check_hvp`.
     """
 
     what: str
@@ -94,10 +92,11 @@ class Slope:
     uncertain: float
     relative_error: float
     zero: bool
+    product: str = "g.v"
 
     def __str__(self) -> str:
-        nothing = NOTHING if self.zero else ""
-        return f"{self.what}: g.v {self.derivative:.6e}, relative error {self.relative_error:.1e}{nothing}"
+        nothing = f"; {self.product.replace('.', '·')} is zero, nothing was tested" if self.zero else ""
+        return f"{self.what}: {self.product} {self.derivative:.6e}, relative error {self.relative_error:.1e}{nothing}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +209,7 @@ class Labels:
 
 GRADIENT = Labels(
     *("gradient", "|f(x+hv) - f(x)|", "... - h g.v", "g.v        ", "<Dv,w> - <v,D'w>", "of ||Dv|| ||w||"),
-    nothing=NOTHING,
+    nothing="; g·v is zero, nothing was tested",
     causes=CAUSES,
     consistent=TRANSPOSED,
 )

@@ -37,7 +37,7 @@ def require_regular(path: Path) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed over it at the end, removed where that failed.
 
-    Raises ValueError for a path that can be none, OSError with the name of the file where the disk is full.
+    Raises ValueError for a path of no regular file, OSError with the name of the file where the disk is full.
     """
     require_regular(path)
     aside = path.with_name(f"{path.name}.part{path.suffix}")  # With the suffix, which tells Matplotlib the format.

@@ -819,6 +819,20 @@ entry(
     {"p_dot": but(PARAMETERS, "a matrix")},
 )
 entry("Checkpoints", adjoint.Checkpoints, {"slots": 2}, {"slots": COUNT | {"none": 0}})
+entry(
+    "Trajectory.sensitivities",
+    lambda u_bar, q_bar, **given: (
+        ode(integrand=adjoint.LinearIntegrand(np.ones(N))).solve(P).sensitivities(u_bar, q_bar, **given)
+    ),
+    {"u_bar": np.ones((1, N)), "q_bar": np.ones(1), "times": False},
+    {"u_bar": but(ARRAY, "None"), "q_bar": but(ARRAY, "None"), "times": FLAG},
+)
+entry(
+    "Trajectory.at",
+    lambda times: ode().solve(P).at(times),
+    {"times": np.array([0.5])},
+    {"times": but(ARRAY, "nothing", "a number") | {"beyond": 3.0, "before": -1.0, "complex": 1j}},
+)
 entry("Budget", adjoint.Budget, {"bytes": 1000}, {"bytes": COUNT | {"none": 0}, "directory": but(PATH, "None")})
 entry(
     "Disk",
@@ -833,6 +847,14 @@ entry(
     lambda f, x, **given: adjoint.check(f, x, **given),
     {"f": reduced(), "x": P},
     {"f": FUNCTION, "x": PARAMETERS, "seed": COUNT, "step": POSITIVE},
+    "got x",
+    "Affine",
+)
+entry(
+    "check_hvp",
+    lambda f, x, **given: adjoint.check_hvp(f, x, **given),
+    {"f": reduced(), "x": P},
+    {"f": FUNCTION, "x": PARAMETERS, "seed": COUNT},
     "got x",
     "Affine",
 )

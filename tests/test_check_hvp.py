@@ -150,3 +150,24 @@ def never(x):
 def test_wrong_arguments_are_named(f, x, error, message):
     with pytest.raises(error, match=message):
         adjoint.check_hvp(f, x)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("weak", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize(("share", "ok"), [(1.0, True), (1.5, False), (0.0, False)])
+def test_a_component_of_little_effect_is_seen(weak, share, ok, unit):
+    """f = x₀² + weak x₁² + x₀ x₂, in any unit; the product with the second component is wrong by a factor."""
+    H = np.array([[2.0, 0.0, 1.0], [0.0, 2.0 * weak, 0.0], [1.0, 0.0, 0.0]]) / unit**2
+    f = ScalarFunction(
+        lambda x: float(0.5 * x @ H @ x), lambda x: H @ x, lambda x, v: (H @ v) * np.array([1.0, share, 1.0])
+    )
+    for seed in range(3):
+        report = adjoint.check_hvp(f, unit * np.array([1.0, 2.0, -0.7]), seed=seed)
+        assert report.ok is ok, report.table()
+    assert "second w: w.Hv" in report.table()
+
+
+@pytest.mark.parametrize(("seed", "error"), [(True, TypeError), (None, TypeError), ([1], TypeError), (-1, ValueError)])
+def test_seeds_are_integers(seed, error):
+    with pytest.raises(error, match="check_hvp: got seed="):
+        adjoint.check_hvp(function(), X, seed=seed)

@@ -319,3 +319,11 @@ def test_no_absolute_tolerance_for_an_unknown_that_is_zero_may_do(method):
 def test_no_absolute_tolerance_for_an_unknown_that_is_zero_is_named(method):
     with pytest.raises(adjoint.StageFailure, match="atol = 0 for an unknown that is 0"):
         adjoint.OdeProblem(**FROM_ZERO, method=METHODS[method]).solve([2.0])
+
+
+@pytest.mark.parametrize("times", ["no", None, 1, 0.0, []])
+def test_the_flag_of_sensitivities_is_a_flag(times):
+    trajectory = adjoint.OdeProblem(FIELD, U0, t=(0.0, 0.5)).solve(P)
+    with pytest.raises(TypeError, match="sensitivities: got times="):
+        trajectory.sensitivities(ONES, times=times)
+    assert trajectory.sensitivities(ONES, times=np.False_).tf is None

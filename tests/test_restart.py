@@ -115,9 +115,11 @@ def killed(file: Path, case, seconds: float) -> None:
             os._exit(0)
     timer = threading.Timer(seconds, os.kill, (child, signal.SIGKILL))
     timer.start()
-    os.waitpid(child, 0)
+    # Left to be reaped until the timer is done: its number could belong to nobody then, or to another process.
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     timer.cancel()
     timer.join()
+    os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -298,3 +298,13 @@ def test_an_unknown_far_beyond_the_others_is_refused_at_once(make):
     make(np.array([[0, 1], [2, 1_000_000]]))  # Gaps are allowed: other matrices may fill them.
     with pytest.raises(ValueError, match="dofs up to"):
         adjoint.rigid_body_modes(np.ones((2, 2)), np.array([[0, 1], [2, 10**9]]))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_names_that_no_file_can_have_are_refused_by_name(tmp_path, resume):
+    with pytest.raises(adjoint.CheckpointError, match=r"nnn: cannot write a restart file"):
+        run(checkpoint=tmp_path / ("n" * 300), resume=resume)
+    with pytest.raises(ValueError, match=r"minimize: got checkpoint=.* with a zero byte"):
+        run(checkpoint=tmp_path / "a\0b", resume=resume)
+    with pytest.raises(ValueError, match=r"Recorder: got file=.* with a zero byte"):
+        report.Recorder(tmp_path / "a\0b", resume=resume)

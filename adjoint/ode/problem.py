@@ -57,7 +57,7 @@ class OdeProblem(Portable):
     factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. control: how steps are
     chosen, `Control(max_steps=…)`. watch: told what happens, as it happens. integral_atol: a number or (q,): the local
     error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless `Control(integrals=False)`.
-    Raises TypeError or ValueError for what cannot be.
+    Raises TypeError or ValueError for arguments of the wrong kind, shape or range.
     """
 
     field: Field

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arguments import as_reals
+from ..arguments import as_array, as_reals, require_bool
 from ..arrays import Array, Local
 from ..derivative import Derivative
 from ..parameters import as_cotangent, as_parameters
@@ -95,6 +95,7 @@ class Trajectory(Local):
         has no `time_derivative`, NonFinite where ∂f/∂t is infinite at an end of the interval, an observation time or a
         break; otherwise as `vjp`.
         """
+        require_bool("sensitivities", "times", times)
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         with np.errstate(all="ignore"):  # What is not finite is refused, by name.
             p_bar, u0_bar, landings, inside = self._swept(bars, self._follow_breaks() or times, times)
@@ -390,7 +391,7 @@ class Trajectory(Local):
         there. Not differentiated: for derivatives put times into `observe`. Raises TypeError or ValueError for times
         that are not numbers within [t₀, t_f].
         """
-        given = np.asarray(times)
+        given = as_array("at", "times", times)
         if given.dtype.kind not in "fiu":
             raise TypeError(f"at: got times of dtype {given.dtype}, expected real numbers")
         if given.ndim > 1:

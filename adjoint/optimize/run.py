@@ -1,5 +1,6 @@
 """Running an algorithm: `descend` yields its states for ever, `minimize` is the loop with stopping rules."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -120,7 +121,7 @@ class _Run:
         """What the file holds; None without a file. Raises ValueError without a path, CheckpointError."""
         if self.file is None:
             raise ValueError("minimize: got resume=True without a checkpoint, expected the path of the file")
-        if not self.file.exists():
+        if not os.path.exists(self.file):  # Without an error for what cannot be looked at: writing will tell.
             return None
         at, here = read_checkpoint(self.file), threads()
         require_run(self.file, at, fingerprint(self.algorithm), x)
