@@ -10,6 +10,7 @@ from .backends.superlu import ldl as superlu_ldl
 from .backends.superlu import lu as superlu
 from .backends.umfpack import lu as umfpack
 from .counting import Counts, counting
+from .default import cholesky, ldl, lu
 from .direct import Direct, Fastest
 from .errors import (
     BackendMissing,
@@ -27,10 +28,6 @@ from .evidence import Evidence
 from .factorization import Factorization
 from .krylov import Krylov, cg, gmres
 from .preconditioners import amg, ilu, jacobi, rigid_body_modes
-
-lu = Fastest("LU", (pardiso, umfpack, klu, superlu))
-cholesky = Fastest("Cholesky", (cholmod, pardiso_cholesky, superlu_cholesky))
-ldl = Fastest("LDL", (pardiso_ldl, superlu_ldl))
 
 __all__ = [
     "BackendMissing",
