@@ -1,18 +1,6 @@
 """Factored matrices: one interface over the sparse solvers installed, with every solve verified."""
 
-from .backends.cholmod import cholesky as cholmod
-from .backends.klu import lu as klu
-from .backends.pardiso import cholesky as pardiso_cholesky
-from .backends.pardiso import ldl as pardiso_ldl
-from .backends.pardiso import lu as pardiso
-from .backends.superlu import cholesky as superlu_cholesky
-from .backends.superlu import ldl as superlu_ldl
-from .backends.superlu import lu as superlu
-from .backends.umfpack import lu as umfpack
-from .counting import Counts, counting
-from .default import cholesky, ldl, lu
-from .direct import Direct, Fastest
-from .errors import (
+from ..errors import (
     BackendMissing,
     ForkedProcess,
     InaccurateSolve,
@@ -24,6 +12,18 @@ from .errors import (
     SingularMatrix,
     SolveError,
 )
+from .backends.cholmod import cholesky as cholmod
+from .backends.klu import lu as klu
+from .backends.pardiso.factors import cholesky as pardiso_cholesky
+from .backends.pardiso.factors import ldl as pardiso_ldl
+from .backends.pardiso.factors import lu as pardiso
+from .backends.superlu import cholesky as superlu_cholesky
+from .backends.superlu import ldl as superlu_ldl
+from .backends.superlu import lu as superlu
+from .backends.umfpack import lu as umfpack
+from .counting import Counts, counting
+from .default import cholesky, ldl, lu
+from .direct import Direct, Fastest
 from .evidence import Evidence
 from .factorization import Factorization
 from .krylov import Krylov, cg, gmres

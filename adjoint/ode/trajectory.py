@@ -9,22 +9,21 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arguments import as_array, as_reals, require_bool
-from ..arrays import Array, Local
+from .._pickling import Local
+from .._validation import as_array, as_cotangent, as_parameters, as_reals, require_bool
+from ..checkpointing.store import sweeps_alone
 from ..derivative import Derivative
-from ..parameters import as_cotangent, as_parameters
-from ..recurrence.storage import sweeps_alone
-from ..residual import Vector
+from ..errors import AbsoluteToleranceWarning
+from ..protocols import Vector
+from ..typing import Array
 from .adjoint_states import Collocation, collocated
-from .breaks import Breaks
-from .cotangents import Bars, as_bars, as_direction, require_finite
-from .errors import AbsoluteToleranceWarning
-from .evidence import OdeEvidence, evidence_of
-from .findings import Watch, advice
-from .jacobian import Jacobian, by_counts
-from .methods import Method
-from .recent import Recent
-from .reverse import Seed
+from .arguments import Bars, as_bars, as_direction, require_finite
+from .discontinuities.breaks import Breaks
+from .evidence import Jacobian, OdeEvidence, by_counts, evidence_of
+from .methods.method import Method
+from .stages.refinement import Recent
+from .step_control.absolute_tolerances import Watch, advice
+from .step_derivatives import Seed
 from .sweeps import Sweeps
 
 
