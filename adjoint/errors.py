@@ -23,7 +23,7 @@ class NoConvergenceError(Exception):
         self.nonfinite = nonfinite
 
 
-class CheckpointError(RuntimeError):
+class RestartError(RuntimeError):
     """A restart file is damaged, of another run, or cannot be written; the message says which, and what to do."""
 
 
@@ -95,8 +95,8 @@ def out_of_memory(what: str, error: Exception) -> OutOfMemory:
     """The error for factors that do not fit; what: "LU of a 882x882 matrix"."""
     return OutOfMemory(
         f"{what}: not enough memory for the factors ({str(error) or type(error).__name__}). Remedies: adjoint.cholesky "
-        "or adjoint.ldl where A is symmetric (half the memory), an iterative solver (adjoint.cg(adjoint.amg()), "
-        "adjoint.gmres(adjoint.ilu())), fewer processes at once, a coarser model."
+        "or adjoint.ldl where A is symmetric (half the memory), an iterative solver (adjoint.cg(adjoint.factor.amg()), "
+        "adjoint.gmres(adjoint.factor.ilu())), fewer processes at once, a coarser model."
     )
 
 

@@ -67,7 +67,7 @@ class LinearFunctional:
         """(c, 0)."""
         return np.asarray(self.c), np.zeros_like(p)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """Zeros."""
         return np.zeros_like(u), np.zeros_like(p)
 
@@ -101,8 +101,8 @@ class Compliance(Portable):
         """(b, (∂b/∂p)ᴴ u)."""
         return self._load(p), self._load.vjp(p, u)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """(ḃ, (∂b/∂p)ᴴ u̇ + the rate of (∂b/∂p)ᴴ u along ṗ); raises TypeError for a load without `second`."""
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """(ḃ, (∂b/∂p)ᴴ u̇ + the rate of (∂b/∂p)ᴴ u along ṗ); raises TypeError for a load without `hvp`."""
         return self._load.jvp(p, p_dot), self._load.vjp(p, u_dot) + of_vector(self._load, p, u, p_dot)
 
 
@@ -178,7 +178,7 @@ class LeastSquares:
     def _pulled_back(self, weighted: Array) -> Array:
         return weighted if self.observe is None else np.asarray(self.observe.T.conj() @ weighted)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """(Cᴴ w C u̇, 0)."""
         return self._pulled_back(self._weighted(self._seen(u_dot), 1.0)), np.zeros_like(p)
 
@@ -248,7 +248,7 @@ class Sum:
         u_bar = sum(w * part for w, part, _ in parts)
         return np.asarray(u_bar), np.asarray(sum(w * part for w, _, part in parts))
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """The weighted sums of the terms' second derivatives; raises TypeError for a term without them."""
         parts = [(w, *of_objective(J, u, p, u_dot, p_dot)) for w, J in self._weighted]
         u_part = sum(w * part for w, part, _ in parts)
@@ -300,10 +300,10 @@ class Product:
         """J₂ (ū₁, p̄₁) + J₁ (ū₂, p̄₂)."""
         return self._sum(u, p).gradients(u, p)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """J₂ times the rates of (ū₁, p̄₁), J̇₂ (ū₁, p̄₁), and the same with 1 and 2 exchanged."""
         gradients = [checked_gradients(J, u, p) for J in (self.other, self.first)]
         rates = [dot(u_bar, u_dot) + dot(p_bar, p_dot) for u_bar, p_bar in gradients]
-        u_part, p_part = self._sum(u, p).second(u, p, u_dot, p_dot)
+        u_part, p_part = self._sum(u, p).hvp(u, p, u_dot, p_dot)
         u_more, p_more = Sum((self.first, self.other), rates).gradients(u, p)
         return u_part + u_more, p_part + p_more

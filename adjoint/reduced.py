@@ -11,9 +11,9 @@ from ._optional_methods import as_squares, of_map, of_objective, residual_along,
 from ._validation import as_array, as_cotangent, as_parameters, has, named
 from .design.maps import Identity
 from .errors import NonFinite
-from .factor.counting import phase
+from .factor.counts import phase
 from .objectives import checked_gradients, require_objective
-from .protocols import DesignMap, Objective, Problem, Solution, TwiceSolution
+from .protocols import DesignMap, Objective, Problem, Solution, SolutionWithHvp
 from .typing import Array
 
 
@@ -71,7 +71,7 @@ class Point:
 
         v: (m_x,). One solve for the tangent, one transposed one for the rate of the adjoint state; besides those for
         the gradient, which is there after the first product. Raises TypeError where the physics, the objective or the
-        design map has no `second`, ValueError for a v of another shape.
+        design map has no `hvp`, ValueError for a v of another shape.
         """
         v = as_parameters(v, "v")
         if v.shape != self.x.shape:
@@ -81,18 +81,18 @@ class Point:
             p_dot = np.asarray(self.design.jvp(self.x, v))
         u_dot = self.solution.jvp(p_dot)
         u_bar_dot, p_bar_dot = of_objective(self.objective, self.solution.u, self.p, u_dot, p_dot)
-        rate = solution.second(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
+        rate = solution.hvp(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
         with phase("design"):
             Hv = self._pulled_back(rate) + of_map(self.design, self.x, by_p, v)
         self._require_finite(Hv, "Hessian–vector product")
         return Hv
 
     @property
-    def _twice(self) -> TwiceSolution:
-        if not isinstance(self.solution, TwiceSolution):
+    def _twice(self) -> SolutionWithHvp:
+        if not isinstance(self.solution, SolutionWithHvp):
             raise TypeError(
                 f"hvp: {type(self.solution).__name__} has no second derivatives: steady problems have. Expected "
-                "methods adjoint and second, or adjoint.DifferencedHessian(f) in place of f"
+                "methods adjoint and second, or adjoint.optimize.DifferencedHessian(f) in place of f"
             )
         return self.solution
 

@@ -101,8 +101,8 @@ class AdvectionDiffusion:
         return np.zeros(u.size)
 
 
-def advection_diffusion_in_time(nx: int, ny: int) -> adjoint.OdeProblem:
+def advection_diffusion_in_time(nx: int, ny: int) -> adjoint.ODEProblem:
     """The decay of the initial field on (0, 1), s, with ∫Σu dt; CVODES' grid is (40, 20)."""
     physics = AdvectionDiffusion((nx, ny))
-    total = adjoint.LinearIntegrand(np.ones(nx * ny))
-    return adjoint.OdeProblem(physics, physics.initial, t=(0.0, 1.0), rtol=1e-6, atol=1e-9, integrand=total)
+    total = adjoint.ode.LinearIntegrand(np.ones(nx * ny))
+    return adjoint.ODEProblem(physics, physics.initial, t=(0.0, 1.0), rtol=1e-6, atol=1e-9, integrand=total)

@@ -28,12 +28,12 @@ class AkzoNobel:
         return np.array([18.7, 0.58, 0.09, 0.42, 34.4, 3.3, 115.83, 0.9, 737.0])
 
     @property
-    def initial(self) -> adjoint.AffineVector:
+    def initial(self) -> adjoint.matrices.AffineVector:
         """u0(p) = (0.444, 0.00123, 0, 0.007, 0, K_s y₁y₄): consistent for every p."""
         base = np.array([0.444, 0.00123, 0.0, 0.007, 0.0, 0.0])
         slope = np.zeros((6, 9))
         slope[5, 6] = base[0] * base[3]
-        return adjoint.AffineVector(base, slope)
+        return adjoint.matrices.AffineVector(base, slope)
 
     @property
     def mass(self) -> Array:
@@ -127,7 +127,7 @@ def _slope(u: Array) -> complex:
         return (0.5 / np.sqrt(u[1])).item()
 
 
-def akzo_nobel(tf: float) -> adjoint.OdeProblem:
+def akzo_nobel(tf: float) -> adjoint.ODEProblem:
     """The Akzo Nobel problem on (0, tf), minutes; the test set's tf is 180."""
     physics = AkzoNobel()
-    return adjoint.OdeProblem(physics, physics.initial, t=(0.0, tf), mass=physics.mass, rtol=1e-6, atol=1e-9)
+    return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), mass=physics.mass, rtol=1e-6, atol=1e-9)

@@ -165,7 +165,7 @@ class Rest:
         return np.array([0.0, a + b, a + b, 0.0, c + d, c + d, 0.0, 0.0])
 
 
-def amplifier(tf: float) -> adjoint.OdeProblem:
+def amplifier(tf: float) -> adjoint.ODEProblem:
     """The amplifier from rest on (0, tf), s; the test set's tf is 0.2, twenty periods of the signal."""
     physics = Amplifier()
-    return adjoint.OdeProblem(physics, physics.initial, t=(0.0, tf), mass=physics.mass, rtol=1e-6, atol=1e-9)
+    return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), mass=physics.mass, rtol=1e-6, atol=1e-9)

@@ -82,7 +82,7 @@ class Brusselator:
         return np.zeros(u.size)
 
 
-def brusselator(nx: int, ny: int, periodic: bool, tf: float) -> adjoint.OdeProblem:
+def brusselator(nx: int, ny: int, periodic: bool, tf: float) -> adjoint.ODEProblem:
     """The Brusselator on nx × ny cells of the unit square on (0, tf); Hairer & Wanner's tf is 11.5, periodic."""
     physics = Brusselator(Lattice((nx, ny), size=(1.0, 1.0), periodic=periodic))
-    return adjoint.OdeProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-8)
+    return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-8)

@@ -34,13 +34,15 @@ def _densities(m: int) -> Array:
 
 def _mbb() -> Case:
     body = mbb(9, 4)
-    return body.compliance(adjoint.DensityFilter(body.grid.centres, 1.6) >> adjoint.Simp(3.0)), _densities(36)
+    return body.compliance(
+        adjoint.design.DensityFilter(body.grid.centres, 1.6) >> adjoint.design.SIMP(3.0)
+    ), _densities(36)
 
 
 def _cantilever() -> Case:
     body = cantilever(7, 5)
     smooth = helmholtz_filter(body.grid, radius=1.5)
-    design = smooth >> adjoint.HeavisideProjection(2.0, 0.4) >> adjoint.Ramp(5.0)
+    design = smooth >> adjoint.design.HeavisideProjection(2.0, 0.4) >> adjoint.design.Ramp(5.0)
     return body.compliance(design), _densities(35)
 
 
@@ -49,11 +51,11 @@ def _two_loads() -> Case:
     work = adjoint.Compliance(body.load)
     tip = adjoint.LinearFunctional(np.roll(body.load, 3, axis=0))
     objective = adjoint.Sum([adjoint.Product(work, tip), work], [0.01, 1.0])
-    return adjoint.Reduced(body.problem, objective, adjoint.Simp(2.5)), _densities(24)
+    return adjoint.Reduced(body.problem, objective, adjoint.design.SIMP(2.5)), _densities(24)
 
 
 def _box() -> Case:
-    return cantilever_3d(4, 2, 3).compliance(adjoint.Simp(3.0)), _densities(24)
+    return cantilever_3d(4, 2, 3).compliance(adjoint.design.SIMP(3.0)), _densities(24)
 
 
 def _transport() -> Case:
@@ -83,7 +85,7 @@ def _random_affine() -> Case:
         return sparse.csc_array(real + 1j * imaginary + shift * sparse.eye_array(n))
 
     A = adjoint.Affine(matrix(6.0), [matrix(0.0) for _ in range(m)])
-    b = adjoint.AffineVector(rng.standard_normal(n) + 1j, rng.standard_normal((n, m)))
+    b = adjoint.matrices.AffineVector(rng.standard_normal(n) + 1j, rng.standard_normal((n, m)))
     problem = adjoint.LinearProblem(A, b)
     return adjoint.Reduced(problem, adjoint.Compliance(b)), rng.uniform(0.5, 1.0, m)
 

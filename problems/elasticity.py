@@ -62,7 +62,7 @@ class Elastic:
         """K(E) u = load, factored by Cholesky."""
         return adjoint.LinearProblem(self.K, self.load, factorize=adjoint.cholesky)
 
-    def compliance(self, design: adjoint.DesignMap) -> adjoint.Reduced:
+    def compliance(self, design: adjoint.protocols.DesignMap) -> adjoint.Reduced:
         """The work of the loads as a function of the design; design: densities to moduli."""
         return adjoint.Reduced(self.problem, adjoint.Compliance(self.load), design)
 

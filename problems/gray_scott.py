@@ -80,7 +80,7 @@ class GrayScott:
         return np.zeros(u.size)
 
 
-def gray_scott(nx: int, ny: int, periodic: bool, tf: float) -> adjoint.OdeProblem:
+def gray_scott(nx: int, ny: int, periodic: bool, tf: float) -> adjoint.ODEProblem:
     """Gray–Scott on nx × ny cells of a square of 2.5, Pearson's, on (0, tf); his patterns need tf of some 10⁴."""
     physics = GrayScott(Lattice((nx, ny), size=(2.5, 2.5), periodic=periodic))
-    return adjoint.OdeProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-8)
+    return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-8)

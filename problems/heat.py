@@ -191,18 +191,18 @@ class HeatFlow:
         return np.asarray(np.pi / self.period * np.sin(2.0 * np.pi * t / self.period) * self._source)
 
 
-def heated_plate(nelx: int, nely: int, knots: Array) -> adjoint.OdeProblem:
+def heated_plate(nelx: int, nely: int, knots: Array) -> adjoint.ODEProblem:
     """A plate of 1 m × 0.7 m with four heaters, from the first knot to the last, observed at the knots."""
     grid = Grid((nelx, nely), (1.0 / nelx, 0.7 / nely))
     places = np.array([[0.2, 0.2], [0.8, 0.15], [0.25, 0.55], [0.7, 0.5]])
     plate = HeatedPlate(grid, places, knots)
     span = (float(knots[0]), float(knots[-1]))
-    return adjoint.OdeProblem(
+    return adjoint.ODEProblem(
         plate, plate.initial, t=span, observe=knots, mass=plate.mass, factorize=adjoint.cholesky, rtol=1e-5, atol=1e-7
     )
 
 
-def heat_flow(nelx: int, nely: int, tf: float) -> adjoint.OdeProblem:
+def heat_flow(nelx: int, nely: int, tf: float) -> adjoint.ODEProblem:
     """A plate of 1 m × 0.7 m on (0, tf), s, whose materials are the parameters."""
     plate = HeatFlow(Grid((nelx, nely), (1.0 / nelx, 0.7 / nely)))
-    return adjoint.OdeProblem(plate, plate.initial, t=(0.0, tf), mass=plate.mass, rtol=1e-5, atol=1e-7)
+    return adjoint.ODEProblem(plate, plate.initial, t=(0.0, tf), mass=plate.mass, rtol=1e-5, atol=1e-7)

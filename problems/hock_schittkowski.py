@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from adjoint import Box
+from adjoint.optimize import Box
 from adjoint.typing import Array
 
 

@@ -134,6 +134,6 @@ def stretched_block(nelx: int, nely: int, stretch: float = 1.0) -> adjoint.Nonli
     pulled = slice(2 * left.size, 2 * left.size + right.size)
     rates = sparse.lil_array((fixed.size, len(grid.elements) + 1))
     rates[pulled, -1] = stretch
-    given = adjoint.Dirichlet(fixed, adjoint.AffineVector(np.zeros(fixed.size), sparse.csc_array(rates)))
+    given = adjoint.Dirichlet(fixed, adjoint.matrices.AffineVector(np.zeros(fixed.size), sparse.csc_array(rates)))
     n = 2 * len(grid.nodes)
     return adjoint.NonlinearProblem(Hyperelastic(grid, grid.dofs(2), np.zeros(n)), np.zeros(n), dirichlet=given)

@@ -98,15 +98,15 @@ class ReactionChain:
         return np.zeros(3)
 
 
-def robertson(tf: float) -> adjoint.OdeProblem:
+def robertson(tf: float) -> adjoint.ODEProblem:
     """Robertson's problem on (0, tf), s, with the integral of y₃; tf = 4·10⁷ is next to the steady state."""
     physics = Robertson()
-    third = adjoint.LinearIntegrand(np.array([0.0, 0.0, 1.0]))
+    third = adjoint.ode.LinearIntegrand(np.array([0.0, 0.0, 1.0]))
     atol = np.array([1e-12, 1e-16, 1e-12])  # y₂ is 10⁻⁵ at most, and 10⁻¹³ in the end.
-    return adjoint.OdeProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-8, atol=atol, integrand=third)
+    return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-8, atol=atol, integrand=third)
 
 
-def reaction_chain() -> adjoint.OdeProblem:
+def reaction_chain() -> adjoint.ODEProblem:
     """The chain on (0, 2) with the integral of ½|y|²."""
     physics = ReactionChain()
-    return adjoint.OdeProblem(physics, physics.initial, t=(0.0, 2.0), integrand=adjoint.SquaredIntegrand())
+    return adjoint.ODEProblem(physics, physics.initial, t=(0.0, 2.0), integrand=adjoint.ode.SquaredIntegrand())

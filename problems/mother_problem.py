@@ -83,7 +83,7 @@ class MotherProblem:
     beta: float = field(default=1e-3, kw_only=True)
     target: Callable[[Array, Array], Array] = field(default=wanted, kw_only=True)
     given: Callable[[Array, Array], Array] = field(default=rim, kw_only=True)
-    bounds: adjoint.Box = field(default_factory=adjoint.Box, kw_only=True)
+    bounds: adjoint.optimize.Box = field(default_factory=adjoint.optimize.Box, kw_only=True)
 
     def __post_init__(self) -> None:
         for line in self.lines:
@@ -138,7 +138,7 @@ class MotherProblem:
     def f(self) -> adjoint.Reduced:
         """u ↦ J: a solve with K for the value, another for the gradient; K is factored once."""
         within = self.stiffness[:, self.free][self.free]
-        load = adjoint.AffineVector(-(self.stiffness @ self.boundary)[self.free], self.mass.tocsr()[self.free])
+        load = adjoint.matrices.AffineVector(-(self.stiffness @ self.boundary)[self.free], self.mass.tocsr()[self.free])
         factored = adjoint.cholesky(within)
         # K does not depend on u.
         return adjoint.Reduced(adjoint.LinearProblem(within, load, lambda _: factored), self.objective)

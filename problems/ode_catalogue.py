@@ -22,23 +22,23 @@ from .kinetics import reaction_chain, robertson
 from .oscillators import Pendulum, VanDerPol, lotka_volterra, spiral
 from .schrodinger import shaken_trap
 
-Case = tuple[adjoint.OdeProblem, Array]
+Case = tuple[adjoint.ODEProblem, Array]
 """An initial value problem, and parameters to look at it from."""
 
 
-def _near(problem: adjoint.OdeProblem, nominal: Array) -> Case:
+def _near(problem: adjoint.ODEProblem, nominal: Array) -> Case:
     """The problem at parameters up to 5 % off the nominal ones."""
     return problem, nominal * np.random.default_rng(nominal.size).uniform(0.95, 1.05, nominal.size)
 
 
-def _nominal(problem: adjoint.OdeProblem) -> Case:
+def _nominal(problem: adjoint.ODEProblem) -> Case:
     return _near(problem, problem.field.nominal)  # type: ignore[attr-defined]
 
 
 def _van_der_pol() -> Case:
     """Over the first jump."""
     physics = VanDerPol(stiffness=200.0)
-    return _nominal(adjoint.OdeProblem(physics, physics.initial, t=(0.0, 1.0), observe=np.array([0.5, 0.8, 1.0])))
+    return _nominal(adjoint.ODEProblem(physics, physics.initial, t=(0.0, 1.0), observe=np.array([0.5, 0.8, 1.0])))
 
 
 def _pendulum() -> Case:
@@ -46,16 +46,16 @@ def _pendulum() -> Case:
     physics = Pendulum()
     slope = np.zeros((2, 4))
     slope[0, 2] = 0.5
-    u0 = adjoint.AffineVector(physics.initial, slope)
+    u0 = adjoint.matrices.AffineVector(physics.initial, slope)
     times = np.linspace(0.5, 3.0, 6)
-    return _nominal(adjoint.OdeProblem(physics, u0, t=(0.2, 3.0), observe=times, method=adjoint.Tsit5()))
+    return _nominal(adjoint.ODEProblem(physics, u0, t=(0.2, 3.0), observe=times, method=adjoint.ode.Tsit5()))
 
 
 def _gray_scott_feeds() -> Case:
     """A feed for each cell; the drop is diffused fast."""
     problem = gray_scott(6, 4, periodic=True, tf=40.0)
     p = np.append([5e-3, 2e-3, 0.06], np.full(24, 0.04))
-    return _near(replace(problem, integrand=adjoint.SquaredIntegrand()), p)
+    return _near(replace(problem, integrand=adjoint.ode.SquaredIntegrand()), p)
 
 
 def _amplifier_fixed() -> Case:

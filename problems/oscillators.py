@@ -188,19 +188,19 @@ class Spiral:
         return np.zeros(2)
 
 
-def lotka_volterra(times: Array) -> adjoint.OdeProblem:
+def lotka_volterra(times: Array) -> adjoint.ODEProblem:
     """Prey and predators from (1, 1) at t = 0, seen at times, (K,)."""
     physics = LotkaVolterra()
     span = (0.0, float(times[-1]))
-    return adjoint.OdeProblem(
-        physics, physics.initial, t=span, observe=times, method=adjoint.Tsit5(), rtol=1e-8, atol=1e-8
+    return adjoint.ODEProblem(
+        physics, physics.initial, t=span, observe=times, method=adjoint.ode.Tsit5(), rtol=1e-8, atol=1e-8
     )
 
 
-def spiral(times: Array) -> adjoint.OdeProblem:
+def spiral(times: Array) -> adjoint.ODEProblem:
     """The spiral from (0.9, 5.4) at t = 0.3, seen at times, (K,)."""
     physics = Spiral()
     span = (0.3, float(times[-1]))
-    return adjoint.OdeProblem(
-        physics, physics.initial, t=span, observe=times, method=adjoint.Tsit5(), rtol=1e-8, atol=1e-8
+    return adjoint.ODEProblem(
+        physics, physics.initial, t=span, observe=times, method=adjoint.ode.Tsit5(), rtol=1e-8, atol=1e-8
     )

@@ -91,7 +91,7 @@ class Trap:
         return np.asarray(1j * p[1] * p[2] * np.sin(p[2] * t) * self.x * u)
 
 
-def shaken_trap(points: int, tf: float) -> adjoint.OdeProblem:
+def shaken_trap(points: int, tf: float) -> adjoint.ODEProblem:
     """A Gaussian in the trap on (0, tf)."""
     physics = Trap(points)
-    return adjoint.OdeProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-9)
+    return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-9)

@@ -44,6 +44,6 @@ def advection_diffusion(grid: Grid, velocity: tuple[float, float], reaction: flo
     base = np.concatenate([1.0 + grid.nodes[left, 1], np.zeros(right.size)])
     mean = np.zeros((base.size, elements))
     mean[left.size :] = 1.0 / elements
-    values = adjoint.AffineVector(base, mean)
+    values = adjoint.matrices.AffineVector(base, mean)
     given = adjoint.Dirichlet(np.concatenate([left, right]), values)
     return adjoint.LinearProblem(A, source, adjoint.lu, given)

@@ -25,11 +25,11 @@ class Iterate:
     """x, and the solution there; ratio: misfit / noise; gradient: its norm; alpha: α; counts: of all work so far."""
 
     x: Array
-    solution: adjoint.SteadySolution
+    solution: adjoint.steady.SteadySolution
     ratio: float
     gradient: float
     alpha: float
-    counts: adjoint.Counts
+    counts: adjoint.factor.Counts
 
 
 def fit(case: Thermography, prior: TotalVariation, most: int, show: Callable[[int, str], None]) -> list[Iterate]:
@@ -68,6 +68,6 @@ def fit(case: Thermography, prior: TotalVariation, most: int, show: Callable[[in
     )
 
 
-def _divided(factors: adjoint.Factorization, alpha: float, v: Array) -> Array:
+def _divided(factors: adjoint.factor.Factorization, alpha: float, v: Array) -> Array:
     """(αL)⁻¹ v."""
     return factors.solve(v) / alpha

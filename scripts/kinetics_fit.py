@@ -36,8 +36,14 @@ FITS, FEW = 100, 10  # fits to further noise
 def experiment() -> Experiment:
     """Robertson's reaction and its measurements."""
     physics = Robertson()
-    problem = adjoint.OdeProblem(
-        physics, physics.initial, t=(0.0, TIMES[-1]), observe=TIMES, rtol=RTOL, atol=ATOL, memory=adjoint.Everything()
+    problem = adjoint.ODEProblem(
+        physics,
+        physics.initial,
+        t=(0.0, TIMES[-1]),
+        observe=TIMES,
+        rtol=RTOL,
+        atol=ATOL,
+        memory=adjoint.checkpointing.Everything(),
     )
     return Experiment(problem, np.log(physics.nominal), SPECIES, SIGMA)
 
@@ -50,9 +56,11 @@ def main(options: argparse.Namespace) -> dict[str, object]:
     seconds, (first, last) = time.perf_counter() - start, (path[0], path[-1])
     error = stepped(last, np.random.default_rng(0).standard_normal(last.x.size))
     if not error <= 1e-9:
-        raise adjoint.WrongGradient(f"the Jacobian differs from complex steps by {error:.1e}, expected rounding")
+        raise adjoint.errors.WrongGradient(f"the Jacobian differs from complex steps by {error:.1e}, expected rounding")
     z, inside = coverage(case, FEW if options.small else FITS, options.quiet)
-    few = few_states(first.trajectory, first.u_bar, None, adjoint.Checkpoints(SLOTS), SLOTS, options.quiet)
+    few = few_states(
+        first.trajectory, first.u_bar, None, adjoint.checkpointing.Checkpoints(SLOTS), SLOTS, options.quiet
+    )
     numbers: dict[str, object] = {
         "truth": Robertson().nominal.tolist(),
         "first guess": first.trajectory.p.tolist(),
@@ -94,5 +102,5 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main(parse(sys.argv[1:]))
-    except (ValueError, OSError, adjoint.SolveError, adjoint.WrongGradient) as error:
+    except (ValueError, OSError, adjoint.SolveError, adjoint.errors.WrongGradient) as error:
         sys.exit(f"kinetics_fit: {error}")

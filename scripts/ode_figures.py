@@ -14,7 +14,7 @@ COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
 DONE = {"forward": ("forward", BLUE), "advance": ("repeated", VERMILLION), "reverse": ("reverse", GREEN)}
 
 
-def step_sizes(trajectory: adjoint.Trajectory, logarithmic: bool) -> Graph:
+def step_sizes(trajectory: adjoint.ode.Trajectory, logarithmic: bool) -> Graph:
     """h over time, marked where the matrix of Newton's method was made anew; logarithmic: the axis of time."""
     t, h = trajectory.grid[1:], np.diff(trajectory.grid)
     renewed = np.array(trajectory.sweeps.course.base) == np.arange(h.size)
@@ -26,7 +26,7 @@ def step_sizes(trajectory: adjoint.Trajectory, logarithmic: bool) -> Graph:
 
 
 def accumulated(
-    title: str, y: str, trajectory: adjoint.Trajectory, shares: dict[str, Array], logarithmic: bool
+    title: str, y: str, trajectory: adjoint.ode.Trajectory, shares: dict[str, Array], logarithmic: bool
 ) -> Graph:
     """What the time before t contributes to each component of a gradient; shares: of each step, (N,), by name."""
     t = trajectory.grid[1:]
@@ -36,7 +36,7 @@ def accumulated(
     return Graph(title, TIME, y, curves, logarithmic=(logarithmic, False), level=0.0)
 
 
-def timeline(title: str, events: Sequence[adjoint.Event]) -> Graph:
+def timeline(title: str, events: Sequence[adjoint.checkpointing.SweepEvent]) -> Graph:
     """The number of each step over the steps done before it, of a forward and a reverse sweep with few states kept."""
     kinds, numbers = np.array([event.kind for event in events]), np.array([event.step for event in events], dtype=float)
     counted = np.isin(kinds, list(DONE))

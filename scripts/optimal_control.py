@@ -34,21 +34,23 @@ FIRST = 0.1  # powers where the gradient is checked, K/s
 def main(options: argparse.Namespace) -> dict[str, object]:
     """Steer, draw, and write the numbers; returns them."""
     case = Steering(*(SMALL if options.small else (CELLS, KNOTS)))
-    f = adjoint.Reduced(adjoint.Outputs(case.problem), case.objective)
+    f = adjoint.Reduced(adjoint.ode.Outputs(case.problem), case.objective)
     rest = f(np.zeros(case.controls))
     steady = replace(case.problem, grid=rest.solution.trajectory.grid)  # f over the same steps has no noise.
-    check = adjoint.check(replace(f, problem=adjoint.Outputs(steady)), np.full(case.controls, FIRST))
+    check = adjoint.check(replace(f, problem=adjoint.ode.Outputs(steady)), np.full(case.controls, FIRST))
     print(check.table(), flush=True)
     if not check.ok:
-        raise adjoint.WrongGradient(check.table())
+        raise adjoint.errors.WrongGradient(check.table())
     start = time.perf_counter()
     with sweep_progress(case.problem.t, None, options.quiet) as sweeps:
-        watched = replace(f, problem=adjoint.Outputs(replace(case.problem, watch=sweeps.watch)))
+        watched = replace(f, problem=adjoint.ode.Outputs(replace(case.problem, callback=sweeps.watch)))
         found = optimum(case, watched, rest.x, sweeps.name)
     seconds, best = time.perf_counter() - start, found.point
     trajectory, y_bar = best.solution.trajectory, case.objective.gradients(best.solution.u, best.p)[0]
     u_bar, q_bar = case.cotangents(y_bar)
-    few = few_states(trajectory, u_bar, q_bar, adjoint.Budget(BUDGET * case.unknowns), SLOTS, options.quiet)
+    few = few_states(
+        trajectory, u_bar, q_bar, adjoint.checkpointing.Budget(BUDGET * case.unknowns), SLOTS, options.quiet
+    )
     numbers: dict[str, object] = {
         "unknowns": case.unknowns,
         "controls": case.controls,
@@ -93,5 +95,5 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main(parse(sys.argv[1:]))
-    except (ValueError, OSError, adjoint.SolveError, adjoint.WrongGradient) as error:
+    except (ValueError, OSError, adjoint.SolveError, adjoint.errors.WrongGradient) as error:
         sys.exit(f"optimal_control: {error}")

@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> dict[str, float]:
     f = adjoint.Reduced(case.problem, adjoint.LeastSquares(case.data, case.observe), Exponential())
     report = adjoint.check(f, 0.5 * case.truth)
     if not report.ok:
-        raise adjoint.WrongGradient(report.table())
+        raise adjoint.errors.WrongGradient(report.table())
     start = time.perf_counter()
     with progress(options.iterations + 1, options.quiet) as show:
         path = fit(case, prior, options.iterations, show)
@@ -113,5 +113,5 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main(parse(sys.argv[1:]))
-    except (ValueError, OSError, adjoint.SolveError, adjoint.WrongGradient) as error:
+    except (ValueError, OSError, adjoint.SolveError, adjoint.errors.WrongGradient) as error:
         sys.exit(f"parameter_fit: {error}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from adjoint import Event
+from adjoint.checkpointing import SweepEvent
 from adjoint.checkpointing.schedules import minimal_advances
 
 LINE = 10.0  # seconds from one line to the next, where the output is no terminal
@@ -19,7 +19,7 @@ SWEEPS = {"forward": "forward", "rejected": "forward", "tangent": "tangent", "re
 
 @dataclass(eq=False)
 class SweepProgress:
-    """Follows the events of initial value problems over `span`: give `watch` to them.
+    """Follows the events of initial value problems over `span`: give `callback` to them.
 
     A forward sweep is as far as the time it has reached. A reverse sweep is measured by the steps that are left, those
     included that must be repeated to get from `slots` checkpoints to the others (None: all states are kept).
@@ -41,7 +41,7 @@ class SweepProgress:
         """Show this in front from now on."""
         self.label = label
 
-    def watch(self, event: Event) -> None:
+    def watch(self, event: SweepEvent) -> None:
         """Take one event."""
         if event.kind not in SWEEPS:
             return
@@ -55,7 +55,7 @@ class SweepProgress:
         self.fraction = fraction
         self._line()
 
-    def _reached(self, event: Event) -> float:
+    def _reached(self, event: SweepEvent) -> float:
         """The share of the sweep that is done."""
         if event.kind in ("forward", "rejected"):
             self.steps = event.step + 1

@@ -41,9 +41,9 @@ def main(options: argparse.Namespace) -> adjoint.Result:
     radius = RADIUS * nelx if options.radius is None else options.radius
     body = mbb(nelx, nely)
     smooth, heuristic = filters(body.grid, options.filter, radius)
-    f = body.compliance(adjoint.Composed(smooth, adjoint.Simp(options.penalty)))
-    volume = adjoint.LinearConstraint.volume(smooth, np.ones(elements), options.volume)
-    algorithm = adjoint.OptimalityCriteria(volume, sensitivity_filter=heuristic)
+    f = body.compliance(adjoint.design.Composed(smooth, adjoint.design.SIMP(options.penalty)))
+    volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(elements), options.volume)
+    algorithm = adjoint.optimize.OptimalityCriteria(volume, sensitivity_filter=heuristic)
     stop = adjoint.Stopping(iterations=options.iterations, change=CHANGE, stationarity=0.0)
     start = np.full(elements, options.volume)
 
@@ -74,7 +74,7 @@ def main(options: argparse.Namespace) -> adjoint.Result:
     keeper = DesignKeeper(out, picture)
     with ProgressLine(stop, quiet=options.quiet) as progress:
         each = (recorder, keeper, progress)
-        result = adjoint.minimize(f, start, algorithm, stop=stop, check=False, each=each)
+        result = adjoint.minimize(f, start, algorithm, stop=stop, check=False, callback=each)
     recorder.result(result)
     write_design(out / "design.png", picture(result.found))
     write_vti(out / "design.vti", {"density": picture(result.found)}, body.grid.spacing, (0.0, 0.0))
@@ -83,10 +83,12 @@ def main(options: argparse.Namespace) -> adjoint.Result:
     return result
 
 
-def filters(grid: Grid, name: str, radius: float) -> tuple[adjoint.DesignMap, adjoint.SensitivityFilter | None]:
+def filters(
+    grid: Grid, name: str, radius: float
+) -> tuple[adjoint.protocols.DesignMap, adjoint.optimize.SensitivityFilter | None]:
     """The filter of the densities, and the heuristic of the sensitivities, for one of FILTERS."""
     if name == "sensitivity":
-        return adjoint.Identity(), adjoint.SensitivityFilter(density_filter(grid, radius))
+        return adjoint.design.Identity(), adjoint.optimize.SensitivityFilter(density_filter(grid, radius))
     return (density_filter if name == "density" else helmholtz_filter)(grid, radius), None
 
 

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from adjoint import SolveError, WrongGradient
-from adjoint.errors import NonFinite
+from adjoint import SolveError
+from adjoint.errors import NonFinite, WrongGradient
 from adjoint.optimize import Box
 
 N = 4

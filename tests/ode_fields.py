@@ -11,10 +11,10 @@ P = np.array([1.1, 0.4, 0.3, 0.7, 1.9])
 OBSERVED = np.array([0.0, 0.37, 0.8, 1.0])
 GRID = np.union1d(np.linspace(0.0, 1.0, 9), OBSERVED)
 
-EXPLICIT = {"Tsit5": adjoint.Tsit5(), "DOP853": adjoint.DOP853()}
-STIFF = {"TRBDF2": adjoint.TRBDF2(), "ESDIRK4": adjoint.ESDIRK4(), "ESDIRK5": adjoint.ESDIRK5()}
-STIFF |= {"Radau5": adjoint.Radau5(), "Radau9": adjoint.Radau9()}
-FIXED = {"BE": adjoint.BackwardEuler(), "CN": adjoint.CrankNicolson(), "theta": adjoint.Theta(0.6)}
+EXPLICIT = {"Tsit5": adjoint.ode.Tsit5(), "DOP853": adjoint.ode.DOP853()}
+STIFF = {"TRBDF2": adjoint.ode.TRBDF2(), "ESDIRK4": adjoint.ode.ESDIRK4(), "ESDIRK5": adjoint.ode.ESDIRK5()}
+STIFF |= {"Radau5": adjoint.ode.Radau5(), "Radau9": adjoint.ode.Radau9()}
+FIXED = {"BE": adjoint.ode.BackwardEuler(), "CN": adjoint.ode.CrankNicolson(), "theta": adjoint.ode.Theta(0.6)}
 IMPLICIT = STIFF | FIXED
 METHODS = EXPLICIT | IMPLICIT
 
@@ -174,7 +174,7 @@ SINGULAR = ("zero rows", "zero rows, of p", "rank deficient")
 def start(n):
     """u₀(p) = b + B p."""
     slope = 0.1 * np.random.default_rng(n).standard_normal((n, P.size))
-    return adjoint.AffineVector(0.5 + 0.3 * np.cos(np.arange(n)), slope)
+    return adjoint.matrices.AffineVector(0.5 + 0.3 * np.cos(np.arange(n)), slope)
 
 
 def weave(n, method, kind="identity", **changes):
@@ -192,7 +192,7 @@ def weave(n, method, kind="identity", **changes):
         "grid": GRID if method in FIXED else None,
         "consistent": kind in SINGULAR,
     }
-    return adjoint.OdeProblem(**(options | changes))
+    return adjoint.ODEProblem(**(options | changes))
 
 
 def cotangents(trajectory, seed=0, j=None):

@@ -6,19 +6,19 @@ from functools import cached_property
 import numpy as np
 
 from adjoint.optimize import (
+    BFGS,
+    GCMMA,
+    LBFGS,
+    MMA,
     Algorithm,
     AugmentedLagrangian,
-    Bfgs,
     Box,
     Continuation,
     GaussNewton,
-    Gcmma,
-    Lbfgs,
     LinearConstraint,
-    Mma,
-    NewtonCg,
+    NewtonCG,
     OptimalityCriteria,
-    Simpl,
+    SiMPL,
     Stage,
     SteepestDescent,
     Stopping,
@@ -196,7 +196,7 @@ class PenalizedPoint:
 
 
 def stage(settings):
-    return Penalized(settings["power"]), Mma((VOLUME,), UNIT)
+    return Penalized(settings["power"]), MMA((VOLUME,), UNIT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,20 +215,20 @@ STAGES = tuple(Stage({"power": power}, Stopping(iterations=3)) for power in (1.0
 CATALOGUE = {
     "steepest descent": smooth(SteepestDescent()),
     "steepest descent, weighted, bounds": smooth(SteepestDescent(WEIGHTED, BOX)),
-    "BFGS": smooth(Bfgs()),
-    "BFGS, bounds": smooth(Bfgs(bounds=BOX)),
-    "L-BFGS": smooth(Lbfgs()),
-    "L-BFGS, weighted": smooth(Lbfgs(inner=WEIGHTED, memory=3)),
-    "L-BFGS, bounds": smooth(Lbfgs(bounds=BOX)),
-    "Newton-CG": smooth(NewtonCg()),
-    "Newton-CG, weighted, bounds": smooth(NewtonCg(WEIGHTED, BOX)),
+    "BFGS": smooth(BFGS()),
+    "BFGS, bounds": smooth(BFGS(bounds=BOX)),
+    "L-BFGS": smooth(LBFGS()),
+    "L-BFGS, weighted": smooth(LBFGS(inner=WEIGHTED, memory=3)),
+    "L-BFGS, bounds": smooth(LBFGS(bounds=BOX)),
+    "Newton-CG": smooth(NewtonCG()),
+    "Newton-CG, weighted, bounds": smooth(NewtonCG(WEIGHTED, BOX)),
     "Gauss-Newton": Case(GaussNewton(), Squares, np.full(N, 0.4)),
     "Gauss-Newton, many": Case(GaussNewton(few=1, bounds=BOX), Squares, np.full(N, 0.4)),
     "optimality criteria": densities(OptimalityCriteria(VOLUME)),
-    "MMA": densities(Mma((VOLUME,), UNIT)),
-    "GCMMA": densities(Gcmma((VOLUME,), UNIT)),
-    "SiMPL": densities(Simpl(VOLUME)),
-    "augmented Lagrangian": smooth(AugmentedLagrangian(Lbfgs(), (LinearConstraint(-np.ones(N), 3.0),), (PLANE,))),
+    "MMA": densities(MMA((VOLUME,), UNIT)),
+    "GCMMA": densities(GCMMA((VOLUME,), UNIT)),
+    "SiMPL": densities(SiMPL(VOLUME)),
+    "augmented Lagrangian": smooth(AugmentedLagrangian(LBFGS(), (LinearConstraint(-np.ones(N), 3.0),), (PLANE,))),
     "augmented Lagrangian, descent": smooth(AugmentedLagrangian(SteepestDescent(bounds=BOX), equalities=(PLANE,))),
     "continuation": Staged(Continuation(stage, STAGES), np.full(N, 0.4)),
 }

@@ -11,13 +11,14 @@ import pytest
 from scipy.optimize import nnls
 
 import adjoint.interop
-from adjoint import SolveError, WrongGradient
+from adjoint import SolveError
+from adjoint.errors import WrongGradient
 from adjoint.interop.scipy import SLSQP, TrustConstr
 from adjoint.optimize import Box, FunctionConstraint, LinearConstraint, Status, Stopping, minimize
 from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
-from adjoint.optimize.algorithms.lbfgs import Lbfgs
-from adjoint.optimize.algorithms.mma.gcmma import Gcmma
-from adjoint.optimize.algorithms.mma.mma import Mma
+from adjoint.optimize.algorithms.lbfgs import LBFGS
+from adjoint.optimize.algorithms.mma.gcmma import GCMMA
+from adjoint.optimize.algorithms.mma.mma import MMA
 from tests.adversaries import Adversary, N, Telling, bowl, slope
 from tests.test_adversaries import every_run_ends
 
@@ -218,9 +219,9 @@ def ipopt(constraints, equalities, bounds):
 
 
 OURS = {
-    "MMA": lambda c, h, b: Mma(c, b),
-    "GCMMA": lambda c, h, b: Gcmma(c, b),
-    "augmented Lagrangian": lambda c, h, b: AugmentedLagrangian(Lbfgs(bounds=b), c, h),
+    "MMA": lambda c, h, b: MMA(c, b),
+    "GCMMA": lambda c, h, b: GCMMA(c, b),
+    "augmented Lagrangian": lambda c, h, b: AugmentedLagrangian(LBFGS(bounds=b), c, h),
 }
 THEIRS = {
     "SciPy trust-constr": lambda c, h, b: TrustConstr(c, h, b),

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from adjoint import SolveError, WrongGradient
-from adjoint.optimize import Box, Status, SteepestDescent, Stopping, minimize, read_checkpoint
+from adjoint import SolveError
+from adjoint.errors import WrongGradient
+from adjoint.optimize import Box, Status, SteepestDescent, Stopping, minimize, read_restart
 from tests.adversaries import LIARS, START, A, Adversary, H, N, Telling, bowl, slope
 from tests.test_adversaries import CONTESTANTS, LIMIT, every_run_ends, run
 
@@ -157,7 +158,7 @@ def test_the_caller_s_start_is_not_written_to_and_may_be_written_to_later(name):
     if name == "continuation" or importlib.util.find_spec(contestant.package) is None:
         pytest.skip("makes its own")
     adversary = contestant.adapted(PLAIN)
-    contestant.run(Telling(adversary, LIMIT), start, contestant.make(adversary), stop=STOP, each=each)
+    contestant.run(Telling(adversary, LIMIT), start, contestant.make(adversary), stop=STOP, callback=each)
     np.testing.assert_array_equal(seen[0].x, START)
     assert all(state.value == bowl(state.x) for state in seen)
 
@@ -240,12 +241,12 @@ def test_after_an_exception_the_checkpoint_is_whole_and_the_run_goes_on_to_the_s
         return f()(x)
 
     try:
-        minimize(troubled, adversary.start, contestant.make(adversary), stop=stop, checkpoint=file)
+        minimize(troubled, adversary.start, contestant.make(adversary), stop=stop, restart=file)
     except type(error):
         pass
-    at = read_checkpoint(file)
+    at = read_restart(file)
     assert at.state.ending is not Status.FAILED or isinstance(error, SolveError)
-    later = minimize(f(), adversary.start, contestant.make(adversary), stop=stop, checkpoint=file, resume=True)
+    later = minimize(f(), adversary.start, contestant.make(adversary), stop=stop, restart=file, resume=True)
     if at.state.ending is None:
         assert later.x.tobytes() == whole.x.tobytes()
         assert later.status is whole.status
@@ -264,9 +265,9 @@ def test_a_run_that_failed_can_be_gone_on_from_when_the_solver_works_again(name,
             raise SolveError("no licence")
         return f(x)
 
-    failed = minimize(down, adversary.start, contestant.make(adversary), stop=STOP, checkpoint=file)
+    failed = minimize(down, adversary.start, contestant.make(adversary), stop=STOP, restart=file)
     assert failed.status is Status.FAILED
-    later = minimize(f, adversary.start, contestant.make(adversary), stop=STOP, checkpoint=file, resume=True)
+    later = minimize(f, adversary.start, contestant.make(adversary), stop=STOP, restart=file, resume=True)
     assert later.status is not Status.FAILED
     assert later.iterations > failed.iterations
 
@@ -276,9 +277,9 @@ def test_a_finished_run_resumed_is_finished_without_an_evaluation_more_than_its_
     contestant, file = CONTESTANTS[name], tmp_path / "run.npz"
     adversary = contestant.adapted(PLAIN)
     stop = Stopping(iterations=300)
-    first = minimize(Telling(adversary, LIMIT), adversary.start, contestant.make(adversary), stop=stop, checkpoint=file)
+    first = minimize(Telling(adversary, LIMIT), adversary.start, contestant.make(adversary), stop=stop, restart=file)
     f = Telling(adversary, 5)
-    later = minimize(f, adversary.start, contestant.make(adversary), stop=stop, checkpoint=file, resume=True)
+    later = minimize(f, adversary.start, contestant.make(adversary), stop=stop, restart=file, resume=True)
     assert (later.status, later.iterations, later.x.tobytes()) == (first.status, first.iterations, first.x.tobytes())
 
 
@@ -437,28 +438,28 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_before_the_first_evalua
     path = {"directory": tmp_path, "missing parent file": tmp_path / "file" / "run.npz", "empty path": ""}[place]
     f = Telling(PLAIN, LIMIT)
     with pytest.raises((OSError, ValueError, RuntimeError)):
-        minimize(f, START.copy(), SteepestDescent(), checkpoint=path)
+        minimize(f, START.copy(), SteepestDescent(), restart=path)
     assert f.evaluations == 0
 
 
 def test_resume_with_another_start_goes_on_from_the_file_but_not_with_another_size(tmp_path):
     file = tmp_path / "run.npz"
-    minimize(Telling(PLAIN, LIMIT), START.copy(), SteepestDescent(), stop=Stopping(iterations=2), checkpoint=file)
+    minimize(Telling(PLAIN, LIMIT), START.copy(), SteepestDescent(), stop=Stopping(iterations=2), restart=file)
     for x in (np.ones(N + 1), np.ones((N, 1)), np.array(1.0), np.zeros(0)):
         with pytest.raises((ValueError, RuntimeError)):
-            minimize(Telling(PLAIN, LIMIT), x, SteepestDescent(), checkpoint=file, resume=True)
+            minimize(Telling(PLAIN, LIMIT), x, SteepestDescent(), restart=file, resume=True)
 
 
 def test_an_exception_of_the_objective_after_resumption_is_its_own(tmp_path):
     file = tmp_path / "run.npz"
-    minimize(Telling(PLAIN, LIMIT), START.copy(), SteepestDescent(), stop=Stopping(iterations=2), checkpoint=file)
+    minimize(Telling(PLAIN, LIMIT), START.copy(), SteepestDescent(), stop=Stopping(iterations=2), restart=file)
     error = KeyError("mine")
 
     def broken(x):
         raise error
 
     with pytest.raises(KeyError) as raised:
-        minimize(broken, START.copy(), SteepestDescent(), checkpoint=file, resume=True)
+        minimize(broken, START.copy(), SteepestDescent(), restart=file, resume=True)
     assert raised.value is error
 
 
@@ -467,7 +468,7 @@ def test_an_observer_that_writes_to_the_design_does_not_move_the_run(tmp_path):
         state.x[:] = 99.0
 
     try:
-        result = minimize(Telling(PLAIN, LIMIT), START.copy(), SteepestDescent(), each=each)
+        result = minimize(Telling(PLAIN, LIMIT), START.copy(), SteepestDescent(), callback=each)
     except ValueError:  # It is read-only.
         return
     assert result.value == bowl(result.x)

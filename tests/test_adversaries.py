@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import nnls
 
 import adjoint.interop
-from adjoint import WrongGradient
+from adjoint.errors import WrongGradient
 from adjoint.interop.scipy import LBFGSB, SLSQP, LeastSquares, TrustConstr
 from adjoint.optimize import (
     LinearConstraint,
@@ -24,14 +24,14 @@ from adjoint.optimize import (
     minimize,
 )
 from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
-from adjoint.optimize.algorithms.bfgs import Bfgs
+from adjoint.optimize.algorithms.bfgs import BFGS
 from adjoint.optimize.algorithms.continuation import Continuation, Stage
 from adjoint.optimize.algorithms.gauss_newton import GaussNewton
-from adjoint.optimize.algorithms.lbfgs import Lbfgs
-from adjoint.optimize.algorithms.mma.gcmma import Gcmma
-from adjoint.optimize.algorithms.mma.mma import Mma
-from adjoint.optimize.algorithms.newton_cg import NewtonCg
-from adjoint.optimize.algorithms.simpl import Simpl
+from adjoint.optimize.algorithms.lbfgs import LBFGS
+from adjoint.optimize.algorithms.mma.gcmma import GCMMA
+from adjoint.optimize.algorithms.mma.mma import MMA
+from adjoint.optimize.algorithms.newton_cg import NewtonCG
+from adjoint.optimize.algorithms.simpl import SiMPL
 from tests.adversaries import FREE, Adversary, Telling, as_densities, boxed
 
 SECONDS = 60
@@ -125,23 +125,23 @@ def ipopt_method(**settings):
 CONTESTANTS = {
     "steepest descent": free(SteepestDescent),
     "steepest descent, box": within(SteepestDescent),
-    "BFGS": free(Bfgs),
-    "BFGS, box": within(Bfgs),
-    "L-BFGS": free(Lbfgs),
-    "L-BFGS, box": within(Lbfgs),
-    "Newton-CG": free(NewtonCg),
-    "Newton-CG, box": within(NewtonCg),
+    "BFGS": free(BFGS),
+    "BFGS, box": within(BFGS),
+    "L-BFGS": free(LBFGS),
+    "L-BFGS, box": within(LBFGS),
+    "Newton-CG": free(NewtonCG),
+    "Newton-CG, box": within(NewtonCG),
     "Gauss-Newton": free(GaussNewton, squares=True),
     "Gauss-Newton, box": within(GaussNewton, squares=True),
     "Gauss-Newton, products": free(partial(GaussNewton, few=0), squares=True),
-    "MMA": within(partial(Mma, ())),
-    "MMA, slack": Contestant(lambda a: Mma((slack(a),), a.bounds, inner=inner(a)), adapted=boxed),
-    "GCMMA": within(partial(Gcmma, ())),
-    "GCMMA, slack": Contestant(lambda a: Gcmma((slack(a),), a.bounds, inner=inner(a)), adapted=boxed),
+    "MMA": within(partial(MMA, ())),
+    "MMA, slack": Contestant(lambda a: MMA((slack(a),), a.bounds, inner=inner(a)), adapted=boxed),
+    "GCMMA": within(partial(GCMMA, ())),
+    "GCMMA, slack": Contestant(lambda a: GCMMA((slack(a),), a.bounds, inner=inner(a)), adapted=boxed),
     "optimality criteria": densities(OptimalityCriteria),
-    "SiMPL": densities(Simpl),
+    "SiMPL": densities(SiMPL),
     "augmented Lagrangian": Contestant(
-        lambda a: AugmentedLagrangian(Lbfgs(bounds=a.bounds, inner=inner(a)), (slack(a),))
+        lambda a: AugmentedLagrangian(LBFGS(bounds=a.bounds, inner=inner(a)), (slack(a),))
     ),
     "continuation": Contestant(None),
     "SciPy L-BFGS-B": foreign(LBFGSB),
@@ -182,7 +182,7 @@ def run(name: str, adversary: Adversary, f: Telling, stop: Stopping, check: bool
         pytest.skip("no sum of squares")
     if name == "continuation":
         algorithm = Continuation(
-            lambda settings: (f, Lbfgs(bounds=adversary.bounds, inner=inner(adversary))),
+            lambda settings: (f, LBFGS(bounds=adversary.bounds, inner=inner(adversary))),
             (Stage({}, Stopping(iterations=5)), Stage({})),
         )
     else:

@@ -10,7 +10,7 @@ import adjoint
 from adjoint.optimize import FunctionConstraint, LinearConstraint, State, StateConstraint, Stopping, minimize
 from adjoint.optimize.algorithms.augmented_function import ARRAYS, NUMBERS, Augmented, Penalized
 from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
-from adjoint.optimize.algorithms.lbfgs import Lbfgs
+from adjoint.optimize.algorithms.lbfgs import LBFGS
 from adjoint.optimize.constraints import Along, StateConstraints
 from problems.elasticity import cantilever
 from problems.hock_schittkowski import PROGRAMS, Formula
@@ -26,7 +26,7 @@ def assert_derivative(f, x):
     assert difference == pytest.approx(f(x).gradient @ v, rel=1e-7, abs=1e-8)
 
 
-def method(program, inner=Lbfgs, **settings):
+def method(program, inner=LBFGS, **settings):
     constraints = [FunctionConstraint(c, 0.0) for c in program.inequalities]
     equalities = [FunctionConstraint(h, 0.0) for h in program.equalities]
     return AugmentedLagrangian(inner(bounds=program.bounds), constraints, equalities, **settings)
@@ -48,7 +48,7 @@ def test_published_optimum_and_multipliers(number):
 @pytest.mark.parametrize("number", [7, 28, 43, 76])
 def test_steepest_descent_serves_as_the_inner_algorithm(number):
     program = PROGRAMS[number]
-    result = minimize(program.f, program.start, method(program, adjoint.SteepestDescent), stop=EXACT)
+    result = minimize(program.f, program.start, method(program, adjoint.optimize.SteepestDescent), stop=EXACT)
     assert result.status is adjoint.Status.STATIONARY
     np.testing.assert_allclose(result.x, program.solution, atol=1e-5)
 
@@ -84,7 +84,7 @@ def test_multipliers_are_the_price_of_the_bounds():
 
     def optimum(bound, fixed):
         algorithm = AugmentedLagrangian(
-            Lbfgs(), [LinearConstraint(weights, bound)], [LinearConstraint(np.array([0.0, 0.0, 1.0]), fixed)]
+            LBFGS(), [LinearConstraint(weights, bound)], [LinearConstraint(np.array([0.0, 0.0, 1.0]), fixed)]
         )
         return minimize(f, np.ones(3), algorithm, stop=replace(EXACT, absolute=1e-9, feasibility=1e-11)).state
 
@@ -111,7 +111,7 @@ def test_local_stresses_are_met_everywhere_by_one_transposed_solve_a_gradient():
     x = np.ones(96)
     first = f(x)
     limit = float(np.quantile(stress.values(first.solution.u, first.p), 0.8))
-    algorithm = AugmentedLagrangian(Lbfgs(bounds=adjoint.Box(0.1, 10.0)), [StateConstraints(stress, limit)])
+    algorithm = AugmentedLagrangian(LBFGS(bounds=adjoint.optimize.Box(0.1, 10.0)), [StateConstraints(stress, limit)])
     with adjoint.counting() as counts:
         stop = Stopping(iterations=400, stationarity=1e-4, feasibility=1e-5)
         result = minimize(f, x, algorithm, stop=stop, check=False)
@@ -180,7 +180,7 @@ def test_gradients_of_constraints_that_do_not_push_are_not_asked_for():
     program = PROGRAMS[43]
     slack = Counted(Formula(lambda x: float(x[0]) - 1e3, lambda x: [1, 0, 0, 0]))
     f = Counted(program.f)
-    algorithm = AugmentedLagrangian(Lbfgs(), [FunctionConstraint(slack, 0.0)])
+    algorithm = AugmentedLagrangian(LBFGS(), [FunctionConstraint(slack, 0.0)])
     result = minimize(f, program.start, algorithm, check=False)
     assert result.success
     assert slack.gradients == 1  # At the start, for its scale: the bound of zero tells none.
@@ -198,7 +198,7 @@ def contradiction():
 def test_constraints_that_contradict_each_other_end_as_infeasible(equal):
     f = Formula(lambda x: float(np.sum(x**2)), lambda x: 2.0 * x)
     both = contradiction()
-    algorithm = AugmentedLagrangian(Lbfgs(), *([(), both] if equal else [both]))
+    algorithm = AugmentedLagrangian(LBFGS(), *([(), both] if equal else [both]))
     result = minimize(f, np.array([2.0, -2.0]), algorithm)
     assert result.status is adjoint.Status.INFEASIBLE
     assert not result.success
@@ -210,7 +210,7 @@ def test_a_constraint_without_multipliers_is_neither_a_success_nor_infeasible():
     """min x + y², x² = 0: the gradient of the constraint vanishes where it is met."""
     f = Formula(lambda x: float(x[0] + x[1] ** 2), lambda x: [1, 2 * x[1]])
     square = FunctionConstraint(Formula(lambda x: float(x[0] ** 2), lambda x: [2 * x[0], 0]), 0.0)
-    result = minimize(f, np.array([1.0, 1.3]), AugmentedLagrangian(Lbfgs(), (), [square]))
+    result = minimize(f, np.array([1.0, 1.3]), AugmentedLagrangian(LBFGS(), (), [square]))
     assert result.status is adjoint.Status.STUCK
     assert result.state.violation <= 1e-6
     assert result.x[0] ** 2 <= 1e-6 * result.state.scales[0]
@@ -219,9 +219,9 @@ def test_a_constraint_without_multipliers_is_neither_a_success_nor_infeasible():
 def test_a_wrong_gradient_of_a_constraint_is_no_success():
     f = Formula(lambda x: float(np.sum(x)), lambda x: [1, 1])
     wrong = Formula(lambda x: float(np.sum(x**2)) - 1.0, lambda x: -2.0 * x)
-    algorithm = AugmentedLagrangian(Lbfgs(), [FunctionConstraint(wrong, 0.0)])
+    algorithm = AugmentedLagrangian(LBFGS(), [FunctionConstraint(wrong, 0.0)])
     start, stop = np.array([0.3, -0.4]), Stopping(iterations=200, floor=-1e6)
-    with pytest.raises(adjoint.WrongGradient, match="constraint 0"):
+    with pytest.raises(adjoint.errors.WrongGradient, match="constraint 0"):
         minimize(f, start, algorithm, stop=stop)
     assert not minimize(f, start, algorithm, stop=stop, check=False).success
 
@@ -231,10 +231,10 @@ def test_failed_solves_at_trial_points_shorten_the_step():
 
     def f(x):
         if np.abs(x).max() > 3.0:
-            raise adjoint.SingularMatrix("beyond")
+            raise adjoint.errors.SingularMatrix("beyond")
         return program.f(x)
 
-    result = minimize(f, program.start, replace(method(program), algorithm=Lbfgs(first_step=10.0)), stop=EXACT)
+    result = minimize(f, program.start, replace(method(program), algorithm=LBFGS(first_step=10.0)), stop=EXACT)
     assert result.state.value == pytest.approx(-44.0, abs=1e-6)
 
 
@@ -243,7 +243,7 @@ def test_resumed_from_any_state_it_goes_on_bit_for_bit(number):
     program = PROGRAMS[number]
     algorithm = method(program)
     states = []
-    minimize(program.f, program.start, algorithm, stop=EXACT, each=states.append)
+    minimize(program.f, program.start, algorithm, stop=EXACT, callback=states.append)
     assert len({state.memory["multipliers"].tobytes() for state in states}) > 3
     for before, after in pairwise(states):
         memory = {name: array.copy() for name, array in before.memory.items()}
@@ -265,25 +265,25 @@ def test_nested_states_leave_nothing_out():
 def test_bounds_of_a_vector_may_be_one_for_each():
     _, stress, f = sheet(4, 2)
     limits = np.linspace(1.0, 2.0, 8)
-    state = AugmentedLagrangian(Lbfgs(), [StateConstraints(stress, limits)]).start(f, np.ones(8))
+    state = AugmentedLagrangian(LBFGS(), [StateConstraints(stress, limits)]).start(f, np.ones(8))
     p = f(np.ones(8))
     np.testing.assert_allclose(state.constraints, stress.values(p.solution.u, p.p) / limits - 1.0, rtol=1e-13)
     with pytest.raises(ValueError, match=r"shape \(8,\) for bounds of shape \(3,\)"):
-        AugmentedLagrangian(Lbfgs(), [StateConstraints(stress, np.ones(3))]).start(f, np.ones(8))
+        AugmentedLagrangian(LBFGS(), [StateConstraints(stress, np.ones(3))]).start(f, np.ones(8))
 
 
 def test_settings_out_of_range_are_named():
     constraint = LinearConstraint(np.ones(2), 1.0)
     with pytest.raises(ValueError, match="no constraints"):
-        AugmentedLagrangian(Lbfgs())
+        AugmentedLagrangian(LBFGS())
     with pytest.raises(ValueError, match="penalty=-1"):
-        AugmentedLagrangian(Lbfgs(), [constraint], penalty=-1.0)
+        AugmentedLagrangian(LBFGS(), [constraint], penalty=-1.0)
     with pytest.raises(ValueError, match="growth=1"):
-        AugmentedLagrangian(Lbfgs(), [constraint], growth=1.0)
+        AugmentedLagrangian(LBFGS(), [constraint], growth=1.0)
 
 
 def test_a_constraint_that_is_nan_at_the_start_is_an_error():
     f = Formula(lambda x: float(np.sum(x**2)), lambda x: 2.0 * x)
     nowhere = Formula(lambda x: float("nan"), lambda x: [0, 0])
-    with pytest.raises(adjoint.NonFinite, match="a constraint"):
-        AugmentedLagrangian(Lbfgs(), [FunctionConstraint(nowhere, 0.0)]).start(f, np.ones(2))
+    with pytest.raises(adjoint.errors.NonFinite, match="a constraint"):
+        AugmentedLagrangian(LBFGS(), [FunctionConstraint(nowhere, 0.0)]).start(f, np.ones(2))

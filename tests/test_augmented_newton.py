@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint import Box, FunctionConstraint, LinearConstraint, NewtonCg, ScalarFunction, Status, Stopping
-from adjoint.optimize import AugmentedLagrangian, DesignConstraint, Lbfgs, StateConstraint
+from adjoint import Status, Stopping
+from adjoint.optimize import (
+    LBFGS,
+    AugmentedLagrangian,
+    Box,
+    DesignConstraint,
+    FunctionConstraint,
+    LinearConstraint,
+    NewtonCG,
+    ScalarFunction,
+    StateConstraint,
+)
 from adjoint.optimize.algorithms.augmented_function import Augmented, Penalized
 from adjoint.optimize.constraints import StateConstraints
 from problems.elasticity import mbb
@@ -22,7 +32,7 @@ M = 18
 def beam():
     body = mbb(6, 3)
     smooth = density_filter(body.grid, 1.5)
-    return smooth, body.compliance(smooth >> adjoint.Simp(3.0))
+    return smooth, body.compliance(smooth >> adjoint.design.SIMP(3.0))
 
 
 def mixed():
@@ -33,7 +43,7 @@ def mixed():
         StateConstraint(adjoint.LinearFunctional(np.eye(n)[3]), 0.0),
         StateConstraints(Ratios(((1, 4), (5, 2)), 0.7), 1.0),
         LinearConstraint(np.linspace(1.0, 2.0, M), 10.0),
-        DesignConstraint.volume(smooth >> adjoint.HeavisideProjection(4.0), np.ones(M), 0.4),
+        DesignConstraint.volume(smooth >> adjoint.design.HeavisideProjection(4.0), np.ones(M), 0.4),
         FunctionConstraint(f, 5.0),
     )
     return smooth, f, constraints
@@ -73,11 +83,11 @@ def test_newton_finds_published_optima(number):
     """Hock & Schittkowski (1981); Hessians by differences of the gradients."""
     program = PROGRAMS[number]
     constraints, equalities = (
-        [FunctionConstraint(adjoint.DifferencedHessian(c), 0.0) for c in some]
+        [FunctionConstraint(adjoint.optimize.DifferencedHessian(c), 0.0) for c in some]
         for some in (program.inequalities, program.equalities)
     )
-    algorithm = AugmentedLagrangian(NewtonCg(bounds=program.bounds), constraints, equalities)
-    result = adjoint.minimize(adjoint.DifferencedHessian(program.f), program.start, algorithm, stop=EXACT)
+    algorithm = AugmentedLagrangian(NewtonCG(bounds=program.bounds), constraints, equalities)
+    result = adjoint.minimize(adjoint.optimize.DifferencedHessian(program.f), program.start, algorithm, stop=EXACT)
     assert result.status is Status.STATIONARY
     assert result.value == pytest.approx(program.optimum, abs=1e-6)
 
@@ -86,7 +96,7 @@ def test_newton_and_lbfgs_end_at_the_same_beam():
     smooth, f, _ = mixed()
     volume = LinearConstraint.volume(smooth, np.ones(M), 0.4)
     runs = []
-    for inner in (NewtonCg, Lbfgs):
+    for inner in (NewtonCG, LBFGS):
         algorithm = AugmentedLagrangian(inner(bounds=Box(1e-3, 1.0)), (), (volume,))
         runs.append(adjoint.minimize(f, np.full(M, 0.4), algorithm, stop=Stopping(stationarity=1e-5)))
     assert all(run.status is Status.STATIONARY for run in runs)
@@ -97,7 +107,7 @@ def test_newton_and_lbfgs_end_at_the_same_beam():
 def test_f_is_evaluated_once_a_trial():
     smooth, f, _ = mixed()
     volume = LinearConstraint.volume(smooth, np.ones(M), 0.4)
-    algorithm = AugmentedLagrangian(NewtonCg(bounds=Box(1e-3, 1.0)), (volume,))
+    algorithm = AugmentedLagrangian(NewtonCG(bounds=Box(1e-3, 1.0)), (volume,))
     with adjoint.counting() as counts:
         state = algorithm.start(f, np.full(M, 0.4))
         for _ in range(6):
@@ -122,7 +132,7 @@ def test_what_lacks_second_derivatives_is_named():
             return np.ones(2)
 
     def run(f, c):
-        adjoint.minimize(f, x, AugmentedLagrangian(NewtonCg(), (), (c,)), stop=Stopping(iterations=3))
+        adjoint.minimize(f, x, AugmentedLagrangian(NewtonCG(), (), (c,)), stop=Stopping(iterations=3))
 
     linear = LinearConstraint(np.ones(2), 1.0)
     with pytest.raises(TypeError, match="DifferencedHessian"):
@@ -131,7 +141,7 @@ def test_what_lacks_second_derivatives_is_named():
         run(with_product, FunctionConstraint(plain, 1.0))
     with pytest.raises(TypeError, match=r"Bare has no method product\(x, v\)"):
         run(with_product, adjoint.optimize.constraints.OfDesign(Bare()))
-    run(adjoint.DifferencedHessian(plain), FunctionConstraint(adjoint.DifferencedHessian(plain), 1.0))
+    run(adjoint.optimize.DifferencedHessian(plain), FunctionConstraint(adjoint.optimize.DifferencedHessian(plain), 1.0))
 
 
 def test_a_vector_of_constraints_without_them_is_named():
@@ -145,7 +155,7 @@ def test_a_vector_of_constraints_without_them_is_named():
     ratios = Ratios(((1, 4),), 0.5)
     for names, missing in (((), "second"), (("second",), "jvp")):
         algorithm = AugmentedLagrangian(
-            NewtonCg(bounds=Box(1e-3, 1.0)), (), (StateConstraints(First(ratios, *names), 1.0),)
+            NewtonCG(bounds=Box(1e-3, 1.0)), (), (StateConstraints(First(ratios, *names), 1.0),)
         )
         with pytest.raises(TypeError, match=f"First has no method {missing}"):
             adjoint.minimize(f, np.full(M, 0.4), algorithm, stop=Stopping(iterations=3))

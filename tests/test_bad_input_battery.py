@@ -69,7 +69,9 @@ FUNCTION = WORDS | {"None": None, "an object": Nothing(), "a dict": {}, "a numbe
 FACTORIZER = WORDS | OBJECTS | {"a number": 1.0, "cg itself": adjoint.cg, "gmres itself": adjoint.gmres}
 FACTORIZER |= {"a class of them": factor.Direct, "a matrix": sparse.eye(N), "a function": lambda A: A}
 PRECONDITIONER = (
-    WORDS | OBJECTS | {"jacobi itself": adjoint.jacobi, "ilu itself": adjoint.ilu, "a matrix": sparse.eye(N)}
+    WORDS
+    | OBJECTS
+    | {"jacobi itself": adjoint.factor.jacobi, "ilu itself": adjoint.factor.ilu, "a matrix": sparse.eye(N)}
 )
 PATH = {"None": None, "a number": 1.5, "an object": Nothing(), "a list": ["a"], "an array": np.ones(2)}
 
@@ -130,9 +132,9 @@ def affine():
 P = np.array([0.5, 0.7])
 DOFS = np.array([[0, 1], [1, 2], [2, 3]])
 KE = np.array([[1.0, -1.0], [-1.0, 1.0]])
-SQUARE = adjoint.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
-LIMIT = adjoint.LinearConstraint(np.ones(M), 1.5)
-UNIT = adjoint.Box(0.1, 1.0)
+SQUARE = adjoint.optimize.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
+LIMIT = adjoint.optimize.LinearConstraint(np.ones(M), 1.5)
+UNIT = adjoint.optimize.Box(0.1, 1.0)
 CENTRES = np.random.default_rng(0).random((M, 2))
 
 
@@ -150,7 +152,7 @@ def decay(t, u, p):
 
 def ode(**given):
     start = {"field": adjoint.complex_step_field(decay, n=N, m=M), "u0": np.ones(N), "t": (0.0, 1.0), "rtol": 1e-3}
-    return adjoint.OdeProblem(**(start | given))
+    return adjoint.ODEProblem(**(start | given))
 
 
 def recurrence(**given):
@@ -231,20 +233,29 @@ entry(
     {"dofs": DOFS, "Ke": KE},
     {"dofs": INTEGERS, "Ke": ARRAY},
 )
-entry("Assembly", lambda dofs: adjoint.Assembly(dofs).matrix(np.ones((3, 2, 2))), {"dofs": DOFS}, {"dofs": INTEGERS})
+entry(
+    "Assembly",
+    lambda dofs: adjoint.matrices.Assembly(dofs).matrix(np.ones((3, 2, 2))),
+    {"dofs": DOFS},
+    {"dofs": INTEGERS},
+)
 entry(
     "Assembly.matrix",
-    lambda Ke: adjoint.Assembly(DOFS).matrix(Ke),
+    lambda Ke: adjoint.matrices.Assembly(DOFS).matrix(Ke),
     {"Ke": np.ones((3, 2, 2))},
     {"Ke": ARRAY},
     "Assembly",
 )
 entry(
-    "Assembly.vector", lambda fe: adjoint.Assembly(DOFS).vector(fe), {"fe": np.ones((3, 2))}, {"fe": ARRAY}, "Assembly"
+    "Assembly.vector",
+    lambda fe: adjoint.matrices.Assembly(DOFS).vector(fe),
+    {"fe": np.ones((3, 2))},
+    {"fe": ARRAY},
+    "Assembly",
 )
 entry(
     "Assembly.gather",
-    lambda u: adjoint.Assembly(DOFS).gather(u),
+    lambda u: adjoint.matrices.Assembly(DOFS).gather(u),
     {"u": np.ones(4)},
     {"u": but(ARRAY, "nan", "inf")},
     "Assembly",
@@ -277,14 +288,20 @@ entry(
 )
 entry(
     "PartVector",
-    lambda of, chosen: adjoint.PartVector(of, chosen)(P),
-    {"of": adjoint.AffineVector(np.ones(N), np.ones((N, M))), "chosen": slice(0, 2)},
+    lambda of, chosen: adjoint.matrices.PartVector(of, chosen)(P),
+    {"of": adjoint.matrices.AffineVector(np.ones(N), np.ones((N, M))), "chosen": slice(0, 2)},
     {"of": OBJECT, "chosen": CHOSEN},
 )
-entry("ConstantVector", adjoint.ConstantVector, {"value": np.ones(N)}, {"value": but(ARRAY, "nan", "inf")}, "vector")
+entry(
+    "ConstantVector",
+    adjoint.matrices.ConstantVector,
+    {"value": np.ones(N)},
+    {"value": but(ARRAY, "nan", "inf")},
+    "vector",
+)
 entry(
     "AffineVector",
-    lambda base, slope: adjoint.AffineVector(base, slope)(P),
+    lambda base, slope: adjoint.matrices.AffineVector(base, slope)(P),
     {"base": np.ones(N), "slope": np.ones((N, M))},
     {"base": but(ARRAY, "nan", "inf"), "slope": but(ARRAY, "sparse")},
 )
@@ -297,7 +314,7 @@ entry(
     {},
     {
         "A": MATRIX,
-        "b": ARRAY | {"a class of them": adjoint.AffineVector},
+        "b": ARRAY | {"a class of them": adjoint.matrices.AffineVector},
         "factorize": FACTORIZER,
         "dirichlet": but(OBJECT, "None") | {"a class of them": adjoint.Dirichlet},
     },
@@ -340,21 +357,24 @@ KRYLOV = {"rtol": FRACTION, "adjoint_rtol": FRACTION, "max_iterations": COUNT | 
 entry(
     "cg",
     lambda preconditioner, **given: adjoint.cg(preconditioner, **given)(laplacian()).solve(np.ones(N)),
-    {"preconditioner": adjoint.jacobi()},
+    {"preconditioner": adjoint.factor.jacobi()},
     KRYLOV | {"preconditioner": PRECONDITIONER},
 )
 entry(
     "gmres",
     lambda preconditioner, **given: adjoint.gmres(preconditioner, **given)(laplacian()).solve(np.ones(N)),
-    {"preconditioner": adjoint.jacobi()},
+    {"preconditioner": adjoint.factor.jacobi()},
     KRYLOV | {"preconditioner": PRECONDITIONER, "restart": COUNT | {"none": 0}},
 )
 entry(
-    "ilu", lambda **given: adjoint.ilu(**given)(laplacian(), "none"), {}, {"drop_tolerance": FRACTION, "fill": POSITIVE}
+    "ilu",
+    lambda **given: adjoint.factor.ilu(**given)(laplacian(), "none"),
+    {},
+    {"drop_tolerance": FRACTION, "fill": POSITIVE},
 )
 entry(
     "rigid_body_modes",
-    adjoint.rigid_body_modes,
+    adjoint.factor.rigid_body_modes,
     {"coordinates": np.ones((3, 2))},
     {"coordinates": ARRAY, "dofs": but(ARRAY, "None") | {"floats": np.ones((3, 2))}},
 )
@@ -369,8 +389,8 @@ entry(
         "u0": ARRAY,
         "factorize": FACTORIZER,
         "dirichlet": but(OBJECT, "None"),
-        "method": OBJECT | {"a class of them": adjoint.Newton},
-        "start": but(OBJECT, "None", "a function") | {"a class of them": adjoint.Homotopy},
+        "method": OBJECT | {"a class of them": adjoint.newton.Newton},
+        "start": but(OBJECT, "None", "a function") | {"a class of them": adjoint.newton.Homotopy},
         "bounds": but(OBJECT, "None") | {"a box": UNIT},
     },
     "right-hand side",
@@ -400,21 +420,23 @@ entry(
 )
 entry(
     "Newton",
-    lambda **given: nonlinear(method=adjoint.Newton(**given)).solve(P),
+    lambda **given: nonlinear(method=adjoint.newton.Newton(**given)).solve(P),
     {},
     {
         "rtol": FRACTION,
         "gradient_rtol": FRACTION,
         "max_iterations": COUNT | {"none": 0},
-        "globalization": but(OBJECT, "a function") | {"a class of them": adjoint.LineSearch},
+        "globalization": but(OBJECT, "a function") | {"a class of them": adjoint.newton.LineSearch},
         "chord": FRACTION,
-        "forcing": but(OBJECT, "None") | {"a class of them": adjoint.EisenstatWalker},
+        "forcing": but(OBJECT, "None") | {"a class of them": adjoint.newton.EisenstatWalker},
         "scale": but(ARRAY, "a number") | {"negative": -1.0, "zero": 0.0, "complex": 1j},
     },
 )
-entry("AffineInvariant", adjoint.AffineInvariant, {}, {"shortest": FRACTION})
-entry("LineSearch", adjoint.LineSearch, {}, {"c1": FRACTION, "shortest": FRACTION})
-entry("EisenstatWalker", adjoint.EisenstatWalker, {}, {"gamma": FRACTION, "alpha": FRACTION, "largest": FRACTION})
+entry("AffineInvariant", adjoint.newton.AffineInvariant, {}, {"shortest": FRACTION})
+entry("LineSearch", adjoint.newton.LineSearch, {}, {"c1": FRACTION, "shortest": FRACTION})
+entry(
+    "EisenstatWalker", adjoint.newton.EisenstatWalker, {}, {"gamma": FRACTION, "alpha": FRACTION, "largest": FRACTION}
+)
 entry(
     "Bounds",
     adjoint.Bounds,
@@ -426,7 +448,7 @@ entry(
 )
 entry(
     "PseudoTransient",
-    lambda **given: nonlinear(start=adjoint.PseudoTransient(**given)).solve(P),
+    lambda **given: nonlinear(start=adjoint.newton.PseudoTransient(**given)).solve(P),
     {"step": 0.1},
     {
         "step": POSITIVE,
@@ -437,7 +459,7 @@ entry(
 )
 entry(
     "Homotopy",
-    lambda **given: nonlinear(start=adjoint.Homotopy(**given)).solve(P),
+    lambda **given: nonlinear(start=adjoint.newton.Homotopy(**given)).solve(P),
     {"path": lambda p, s: s * p},
     {"path": FUNCTION, "steps": COUNT | {"none": 0}, "shortest": FRACTION, "method": OBJECT},
 )
@@ -445,7 +467,7 @@ entry(
 # Branches.
 entry(
     "trace",
-    lambda problem, p, parameter, **given: next(adjoint.trace(problem, p, parameter, **given)),
+    lambda problem, p, parameter, **given: next(adjoint.continuation.trace(problem, p, parameter, **given)),
     {"problem": nonlinear(), "p": P, "parameter": 0},
     {
         "problem": OBJECT,
@@ -459,7 +481,7 @@ entry(
 )
 entry(
     "follow",
-    lambda problem, parameters, **given: list(adjoint.follow(problem, parameters, **given)),
+    lambda problem, parameters, **given: list(adjoint.continuation.follow(problem, parameters, **given)),
     {"problem": nonlinear(), "parameters": [P, 2.0 * P]},
     {
         "problem": OBJECT,
@@ -476,9 +498,11 @@ entry(
 )
 entry(
     "fold",
-    lambda problem, u, p, parameter: adjoint.fold(problem, u, p, parameter),
+    lambda problem, u, p, parameter: adjoint.continuation.fold(problem, u, p, parameter),
     {
-        "problem": adjoint.NonlinearProblem(adjoint.complex_step(lambda u, p: u**2 + p[:1], n=1, m=M), np.ones(1)),
+        "problem": adjoint.NonlinearProblem(
+            adjoint.complex_step_residual(lambda u, p: u**2 + p[:1], n=1, m=M), np.ones(1)
+        ),
         "u": np.array([0.1]),
         "p": np.array([-0.01, 0.0]),
         "parameter": 0,
@@ -498,7 +522,7 @@ entry(
     "Compliance",
     lambda load: valued(adjoint.Compliance(load)),
     {"load": np.ones(N)},
-    {"load": ARRAY | {"a class of them": adjoint.AffineVector}},
+    {"load": ARRAY | {"a class of them": adjoint.matrices.AffineVector}},
     "vector",
 )
 entry(
@@ -539,7 +563,7 @@ entry(
     {
         "problem": OBJECT | {"a class of them": adjoint.LinearProblem},
         "objective": OBJECT | {"a class of them": adjoint.LeastSquares},
-        "design": OBJECT | {"a class of them": adjoint.Simp},
+        "design": OBJECT | {"a class of them": adjoint.design.SIMP},
     },
 )
 entry("Reduced.__call__", lambda x: reduced()(x), {"x": P}, {"x": PARAMETERS}, "got x", "Affine")
@@ -572,15 +596,17 @@ entry("Point.vjp_residual", lambda w: reduced()(P).vjp_residual(w), {"w": np.one
 # Design maps.
 DESIGN = {"x": PARAMETERS}
 for name, make in {
-    "Simp": lambda: adjoint.Simp(),
-    "Simp, a power of its own": lambda: adjoint.Simp(2.5),
-    "Ramp": lambda: adjoint.Ramp(),
-    "HeavisideProjection": lambda: adjoint.HeavisideProjection(4.0),
-    "DensityFilter": lambda: adjoint.DensityFilter(CENTRES, 0.5),
-    "ConvolutionFilter": lambda: adjoint.ConvolutionFilter((2, 1), (1.0, 1.0), 1.5),
-    "HelmholtzFilter": lambda: adjoint.HelmholtzFilter(laplacian(), sparse.csc_array(np.ones((N, M))), np.ones(M)),
-    "Identity": lambda: adjoint.Identity(),
-    "Composed": lambda: adjoint.Simp() >> adjoint.Ramp(),
+    "Simp": lambda: adjoint.design.SIMP(),
+    "Simp, a power of its own": lambda: adjoint.design.SIMP(2.5),
+    "Ramp": lambda: adjoint.design.Ramp(),
+    "HeavisideProjection": lambda: adjoint.design.HeavisideProjection(4.0),
+    "DensityFilter": lambda: adjoint.design.DensityFilter(CENTRES, 0.5),
+    "ConvolutionFilter": lambda: adjoint.design.ConvolutionFilter((2, 1), (1.0, 1.0), 1.5),
+    "HelmholtzFilter": lambda: adjoint.design.HelmholtzFilter(
+        laplacian(), sparse.csc_array(np.ones((N, M))), np.ones(M)
+    ),
+    "Identity": lambda: adjoint.design.Identity(),
+    "Composed": lambda: adjoint.design.SIMP() >> adjoint.design.Ramp(),
 }.items():
     may = () if "Filter" in name else ("nothing",)  # Pointwise maps take designs of every length.
     more = {"below": np.array([-0.5, 0.5])} if name == "Simp, a power of its own" else {}
@@ -611,45 +637,45 @@ for name, make in {
     entry(
         f"{name}: >>",
         lambda then, make=make: make() >> then,
-        {"then": adjoint.Identity()},
-        {"then": OBJECT | {"a class of them": adjoint.Simp}},
+        {"then": adjoint.design.Identity()},
+        {"then": OBJECT | {"a class of them": adjoint.design.SIMP}},
         *name.split(",")[:1],
         "Composed",
         ">>",
     )
 entry(
     "Composed",
-    lambda first, then: adjoint.Composed(first, then),
-    {"first": adjoint.Simp(), "then": adjoint.Ramp()},
+    lambda first, then: adjoint.design.Composed(first, then),
+    {"first": adjoint.design.SIMP(), "then": adjoint.design.Ramp()},
     {"first": OBJECT, "then": OBJECT},
 )
 entry(
     "Simp",
-    lambda **given: mapped(adjoint.Simp(**given)),
+    lambda **given: mapped(adjoint.design.SIMP(**given)),
     {},
     {"penalty": POSITIVE, "minimum": but(POSITIVE, "zero"), "maximum": POSITIVE},
 )
 entry(
     "Ramp",
-    lambda **given: mapped(adjoint.Ramp(**given)),
+    lambda **given: mapped(adjoint.design.Ramp(**given)),
     {},
     {"curvature": POSITIVE, "minimum": POSITIVE, "maximum": POSITIVE},
 )
 entry(
     "HeavisideProjection",
-    lambda **given: mapped(adjoint.HeavisideProjection(**given)),
+    lambda **given: mapped(adjoint.design.HeavisideProjection(**given)),
     {"beta": 2.0},
     {"beta": POSITIVE, "eta": FRACTION},
 )
 entry(
     "DensityFilter",
-    lambda **given: mapped(adjoint.DensityFilter(**given)),
+    lambda **given: mapped(adjoint.design.DensityFilter(**given)),
     {"centres": CENTRES, "radius": 0.5},
     {"centres": ARRAY, "radius": POSITIVE | {"zero": 0.0}, "volumes": but(ARRAY, "None") | {"negative": -np.ones(M)}},
 )
 entry(
     "ConvolutionFilter",
-    lambda **given: mapped(adjoint.ConvolutionFilter(**given)),
+    lambda **given: mapped(adjoint.design.ConvolutionFilter(**given)),
     {"shape": (2, 1), "spacing": (1.0, 1.0), "radius": 1.5},
     {
         "shape": ARRAY | {"halves": (2.5, 1.0), "negative": (-2, 1)},
@@ -659,7 +685,7 @@ entry(
 )
 entry(
     "HelmholtzFilter",
-    lambda **given: mapped(adjoint.HelmholtzFilter(**given)),
+    lambda **given: mapped(adjoint.design.HelmholtzFilter(**given)),
     {"K": laplacian(), "T": sparse.csc_array(np.ones((N, M))), "volumes": np.ones(M)},
     {"K": SPARSE, "T": but(SPARSE), "volumes": ARRAY | {"zeros": np.zeros(M)}},
     "matrix",
@@ -688,20 +714,20 @@ entry(
     {"terms": lambda t, u, p: u * p[0], "n": N, "m": M},
     {"terms": FUNCTION, "n": COUNT | {"none": 0}, "m": COUNT, "weights": but(ARRAY, "None", "sparse")},
 )
-entry("with_second", adjoint.with_second, {"residual": Physics()}, {"residual": OBJECT})
+entry("with_hvp", adjoint.derive.with_hvp, {"residual": Physics()}, {"residual": OBJECT})
 
 # Initial value problems.
 TIMES = but(ARRAY, "None") | {"backwards": (1.0, 0.0), "infinite": (0.0, INF), "equal": (1.0, 1.0), "one": (0.0,)}
 entry(
-    "OdeProblem",
+    "ODEProblem",
     lambda **given: ode(**given).solve(P),
     {},
     {
         "field": OBJECT,
-        "u0": ARRAY | {"a class of them": adjoint.AffineVector},
+        "u0": ARRAY | {"a class of them": adjoint.matrices.AffineVector},
         "t": TIMES | {"None": None},
         "observe": but(TIMES, "nothing", "equal", "one") | {"beyond": np.array([0.5, 3.0])},
-        "method": OBJECT | {"a maker": adjoint.ESDIRK4},
+        "method": OBJECT | {"a maker": adjoint.ode.ESDIRK4},
         "rtol": FRACTION,
         "atol": but(ARRAY, "a number") | {"negative": -1.0, "complex": 1j},
         "mass": but(OBJECT, "None", "an array") | {"a row": np.ones((1, N)), "nan": np.full((N, N), NAN)},
@@ -710,20 +736,21 @@ entry(
         "dense": FLAG,
         "consistent": FLAG,
         "factorize": FACTORIZER,
-        "memory": OBJECT | {"a class of them": adjoint.Budget},
-        "control": OBJECT | {"a class of them": adjoint.Control},
-        "breaks": but(TIMES, "nothing", "one", "backwards", "equal") | {"a class of them": adjoint.AffineVector},
+        "memory": OBJECT | {"a class of them": adjoint.checkpointing.Budget},
+        "control": OBJECT | {"a class of them": adjoint.ode.StepControl},
+        "breaks": but(TIMES, "nothing", "one", "backwards", "equal")
+        | {"a class of them": adjoint.matrices.AffineVector},
         "integral_atol": but(ARRAY, "None", "a number", "nothing") | {"negative": -1.0, "complex": 1j},
-        "watch": but(FUNCTION, "None"),
+        "callback": but(FUNCTION, "None"),
     },
     "mass",
     "matrix",
 )
-ENTRIES["OdeProblem"].bad["factorize"] = but(FACTORIZER, "a function")
-entry("OdeProblem.solve", lambda p: ode().solve(p), {"p": P}, {"p": PARAMETERS}, "got p", "field")
+ENTRIES["ODEProblem"].bad["factorize"] = but(FACTORIZER, "a function")
+entry("ODEProblem.solve", lambda p: ode().solve(p), {"p": P}, {"p": PARAMETERS}, "got p", "field")
 entry(
     "Trajectory.vjp",
-    lambda u_bar, q_bar: ode(integrand=adjoint.LinearIntegrand(np.ones(N))).solve(P).vjp(u_bar, q_bar),
+    lambda u_bar, q_bar: ode(integrand=adjoint.ode.LinearIntegrand(np.ones(N))).solve(P).vjp(u_bar, q_bar),
     {"u_bar": np.ones((1, N)), "q_bar": np.ones(1)},
     {"u_bar": but(ARRAY, "None"), "q_bar": but(ARRAY, "None")},
 )
@@ -763,10 +790,10 @@ for name in ("ESDIRK4", "ESDIRK5", "TRBDF2", "Radau5", "Radau9", "BackwardEuler"
         {"accuracy": FRACTION},
         "Method",
     )
-entry("Theta", adjoint.Theta, {"theta": 0.7}, {"theta": FRACTION, "accuracy": FRACTION}, "Method")
+entry("Theta", adjoint.ode.Theta, {"theta": 0.7}, {"theta": FRACTION, "accuracy": FRACTION}, "Method")
 entry(
     "Control",
-    adjoint.Control,
+    adjoint.ode.StepControl,
     {},
     {
         "first_step": but(POSITIVE, "None"),
@@ -778,16 +805,16 @@ entry(
         "integrals": FLAG,
     },
 )
-entry("Outputs", lambda problem: adjoint.Outputs(problem).solve(P), {"problem": ode()}, {"problem": OBJECT})
+entry("Outputs", lambda problem: adjoint.ode.Outputs(problem).solve(P), {"problem": ode()}, {"problem": OBJECT})
 entry(
     "LinearIntegrand",
-    lambda C: ode(integrand=adjoint.LinearIntegrand(C)).solve(P),
+    lambda C: ode(integrand=adjoint.ode.LinearIntegrand(C)).solve(P),
     {"C": np.ones(N)},
     {"C": but(ARRAY, "sparse")},
 )
 entry(
     "SquaredIntegrand",
-    lambda **given: ode(integrand=adjoint.SquaredIntegrand(**given)).solve(P),
+    lambda **given: ode(integrand=adjoint.ode.SquaredIntegrand(**given)).solve(P),
     {},
     {"weights": but(ARRAY, "None"), "target": but(ARRAY, "None"), "slope": but(FUNCTION, "None")},
 )
@@ -802,8 +829,8 @@ entry(
         "u0": ARRAY,
         "steps": COUNT,
         "observe": but(ARRAY, "None") | {"half": [0.5], "beyond": [9], "twice": [1, 1]},
-        "memory": OBJECT | {"a class of them": adjoint.Budget},
-        "watch": but(FUNCTION, "None"),
+        "memory": OBJECT | {"a class of them": adjoint.checkpointing.Budget},
+        "callback": but(FUNCTION, "None"),
     },
 )
 entry(
@@ -818,11 +845,11 @@ entry(
     {"p_dot": P},
     {"p_dot": but(PARAMETERS, "a matrix")},
 )
-entry("Checkpoints", adjoint.Checkpoints, {"slots": 2}, {"slots": COUNT | {"none": 0}})
+entry("Checkpoints", adjoint.checkpointing.Checkpoints, {"slots": 2}, {"slots": COUNT | {"none": 0}})
 entry(
     "Trajectory.sensitivities",
     lambda u_bar, q_bar, **given: (
-        ode(integrand=adjoint.LinearIntegrand(np.ones(N))).solve(P).sensitivities(u_bar, q_bar, **given)
+        ode(integrand=adjoint.ode.LinearIntegrand(np.ones(N))).solve(P).sensitivities(u_bar, q_bar, **given)
     ),
     {"u_bar": np.ones((1, N)), "q_bar": np.ones(1), "times": False},
     {"u_bar": but(ARRAY, "None"), "q_bar": but(ARRAY, "None"), "times": FLAG},
@@ -833,10 +860,15 @@ entry(
     {"times": np.array([0.5])},
     {"times": but(ARRAY, "nothing", "a number") | {"beyond": 3.0, "before": -1.0, "complex": 1j}},
 )
-entry("Budget", adjoint.Budget, {"bytes": 1000}, {"bytes": COUNT | {"none": 0}, "directory": but(PATH, "None")})
+entry(
+    "Budget",
+    adjoint.checkpointing.Budget,
+    {"bytes": 1000},
+    {"bytes": COUNT | {"none": 0}, "directory": but(PATH, "None")},
+)
 entry(
     "Disk",
-    adjoint.Disk,
+    adjoint.checkpointing.Disk,
     {"directory": "."},
     {"directory": PATH | {"missing": "/nowhere/at/all"}, "slots": but(COUNT, "None")},
 )
@@ -875,7 +907,7 @@ entry(
 # Optimization.
 entry(
     "Box",
-    adjoint.Box,
+    adjoint.optimize.Box,
     {},
     {"lower": but(ARRAY, "a number", "nothing") | {"complex": 1j}, "upper": but(ARRAY, "a number", "nothing", "inf")},
 )
@@ -893,21 +925,21 @@ entry(
     | dict.fromkeys(("change", "stationarity", "absolute", "projected", "feasibility", "improvement"), POSITIVE),
 )
 ALGORITHM = {
-    "bounds": OBJECT | {"a class of them": adjoint.Box},
-    "inner": OBJECT | {"a class of them": adjoint.Euclidean},
+    "bounds": OBJECT | {"a class of them": adjoint.optimize.Box},
+    "inner": OBJECT | {"a class of them": adjoint.optimize.Euclidean},
 }
-SEARCH = {"search": OBJECT | {"a class of them": adjoint.StrongWolfe}, "first_step": but(POSITIVE, "None")}
+SEARCH = {"search": OBJECT | {"a class of them": adjoint.optimize.StrongWolfe}, "first_step": but(POSITIVE, "None")}
 RADIUS = {"radius": but(POSITIVE, "None"), "exponent": FRACTION, "accept": FRACTION, "products": COUNT | {"none": 0}}
-entry("Lbfgs", adjoint.Lbfgs, {}, ALGORITHM | SEARCH | {"memory": COUNT | {"none": 0}})
-entry("Bfgs", adjoint.Bfgs, {}, ALGORITHM | SEARCH)
+entry("LBFGS", adjoint.optimize.LBFGS, {}, ALGORITHM | SEARCH | {"memory": COUNT | {"none": 0}})
+entry("BFGS", adjoint.optimize.BFGS, {}, ALGORITHM | SEARCH)
 entry(
     "SteepestDescent",
-    adjoint.SteepestDescent,
+    adjoint.optimize.SteepestDescent,
     {},
     ALGORITHM | SEARCH | {"history": COUNT | {"none": 0}, "steps": OBJECT},
 )
-entry("NewtonCg", adjoint.NewtonCg, {}, ALGORITHM | RADIUS)
-entry("GaussNewton", adjoint.GaussNewton, {}, ALGORITHM | RADIUS | {"few": COUNT})
+entry("NewtonCG", adjoint.optimize.NewtonCG, {}, ALGORITHM | RADIUS)
+entry("GaussNewton", adjoint.optimize.GaussNewton, {}, ALGORITHM | RADIUS | {"few": COUNT})
 CONSTRAINTS = {
     "None": None,
     "a number": 1.0,
@@ -915,12 +947,12 @@ CONSTRAINTS = {
     "numbers": (1.0,),
     "words": ("a",),
     "functions": (plain,),
-    "classes": (adjoint.LinearConstraint,),
+    "classes": (adjoint.optimize.LinearConstraint,),
     "objects": (Nothing(),),
     "a word": "abc",
-    "nan": (adjoint.LinearConstraint(np.ones(M), NAN),),
+    "nan": (adjoint.optimize.LinearConstraint(np.ones(M), NAN),),
 }
-for name in ("Mma", "Gcmma"):
+for name in ("MMA", "GCMMA"):
     entry(
         name,
         lambda constraints, bounds, name=name, **given: getattr(adjoint, name)(constraints, bounds, **given),
@@ -936,10 +968,10 @@ for name in ("Mma", "Gcmma"):
     )
 entry(
     "AugmentedLagrangian",
-    lambda algorithm, constraints, **given: adjoint.AugmentedLagrangian(algorithm, constraints, **given),
-    {"algorithm": adjoint.Lbfgs(), "constraints": (LIMIT,)},
+    lambda algorithm, constraints, **given: adjoint.optimize.AugmentedLagrangian(algorithm, constraints, **given),
+    {"algorithm": adjoint.optimize.LBFGS(), "constraints": (LIMIT,)},
     {
-        "algorithm": OBJECT | {"a class of them": adjoint.Lbfgs},
+        "algorithm": OBJECT | {"a class of them": adjoint.optimize.LBFGS},
         "constraints": CONSTRAINTS,
         "equalities": CONSTRAINTS,
         "penalty": but(POSITIVE, "None"),
@@ -949,10 +981,10 @@ entry(
 )
 entry(
     "OptimalityCriteria",
-    lambda constraint, **given: adjoint.OptimalityCriteria(constraint, **given),
+    lambda constraint, **given: adjoint.optimize.OptimalityCriteria(constraint, **given),
     {"constraint": LIMIT},
     {
-        "constraint": OBJECT | {"a class of them": adjoint.LinearConstraint},
+        "constraint": OBJECT | {"a class of them": adjoint.optimize.LinearConstraint},
         "move": but(POSITIVE, "inf"),
         "exponent": FRACTION,
         "width": FRACTION,
@@ -961,31 +993,39 @@ entry(
     },
 )
 entry(
-    "Simpl",
-    lambda constraint, **given: adjoint.Simpl(constraint, **given),
+    "SiMPL",
+    lambda constraint, **given: adjoint.optimize.SiMPL(constraint, **given),
     {"constraint": LIMIT},
     {"constraint": OBJECT, "inner": OBJECT, "search": OBJECT, "first_step": but(POSITIVE, "None")},
 )
 entry(
-    "Asymptotes", adjoint.Asymptotes, {}, dict.fromkeys(("initial", "increase", "decrease", "least", "most"), POSITIVE)
+    "Asymptotes",
+    adjoint.optimize.Asymptotes,
+    {},
+    dict.fromkeys(("initial", "increase", "decrease", "least", "most"), POSITIVE),
 )
-entry("Backtracking", adjoint.Backtracking, {}, {"c1": FRACTION, "shrink": FRACTION, "trials": COUNT | {"none": 0}})
+entry(
+    "Backtracking",
+    adjoint.optimize.Backtracking,
+    {},
+    {"c1": FRACTION, "shrink": FRACTION, "trials": COUNT | {"none": 0}},
+)
 entry(
     "StrongWolfe",
-    adjoint.StrongWolfe,
+    adjoint.optimize.StrongWolfe,
     {},
     {"c1": FRACTION, "c2": FRACTION, "trials": COUNT | {"none": 0}, "noise": FRACTION},
 )
-entry("BarzilaiBorwein", adjoint.BarzilaiBorwein, {}, {"threshold": FRACTION, "recent": COUNT | {"none": 0}})
+entry("BarzilaiBorwein", adjoint.optimize.BarzilaiBorwein, {}, {"threshold": FRACTION, "recent": COUNT | {"none": 0}})
 entry(
     "Weighted",
-    lambda weights: run(adjoint.Lbfgs(inner=adjoint.Weighted(weights))),
+    lambda weights: run(adjoint.optimize.LBFGS(inner=adjoint.optimize.Weighted(weights))),
     {"weights": np.ones(M)},
     {"weights": but(ARRAY, "a number") | {"negative": -np.ones(M), "complex": np.ones(M) * 1j}},
 )
 entry(
     "MassMatrix",
-    lambda M, **given: run(adjoint.Lbfgs(inner=adjoint.MassMatrix(M, **given))),
+    lambda M, **given: run(adjoint.optimize.LBFGS(inner=adjoint.optimize.MassMatrix(M, **given))),
     {"M": sparse.eye_array(M, format="csc")},
     {"M": SPARSE, "factorize": FACTORIZER},
     "matrix",
@@ -993,32 +1033,36 @@ entry(
 )
 entry(
     "LinearConstraint",
-    lambda weights, bound: run(adjoint.Mma((adjoint.LinearConstraint(weights, bound),), UNIT)),
+    lambda weights, bound: run(adjoint.optimize.MMA((adjoint.optimize.LinearConstraint(weights, bound),), UNIT)),
     {"weights": np.ones(M), "bound": 1.0},
     {"weights": ARRAY, "bound": POSITIVE | {"negative": "1"}},
 )
 entry(
     "LinearConstraint.volume",
-    lambda linear, volumes, fraction: adjoint.LinearConstraint.volume(linear, volumes, fraction),
-    {"linear": adjoint.Identity(), "volumes": np.ones(M), "fraction": 0.5},
-    {"linear": OBJECT | {"a class of them": adjoint.Identity}, "volumes": ARRAY, "fraction": FRACTION},
+    lambda linear, volumes, fraction: adjoint.optimize.LinearConstraint.volume(linear, volumes, fraction),
+    {"linear": adjoint.design.Identity(), "volumes": np.ones(M), "fraction": 0.5},
+    {"linear": OBJECT | {"a class of them": adjoint.design.Identity}, "volumes": ARRAY, "fraction": FRACTION},
 )
 entry(
     "DesignConstraint",
-    lambda design, weights, bound: run(adjoint.Mma((adjoint.DesignConstraint(design, weights, bound),), UNIT)),
-    {"design": adjoint.Simp(), "weights": np.ones(M), "bound": 1.5},
-    {"design": OBJECT | {"a class of them": adjoint.Simp}, "weights": ARRAY, "bound": NUMBERS},
+    lambda design, weights, bound: run(
+        adjoint.optimize.MMA((adjoint.optimize.DesignConstraint(design, weights, bound),), UNIT)
+    ),
+    {"design": adjoint.design.SIMP(), "weights": np.ones(M), "bound": 1.5},
+    {"design": OBJECT | {"a class of them": adjoint.design.SIMP}, "weights": ARRAY, "bound": NUMBERS},
 )
 entry(
     "StateConstraint",
-    lambda objective, bound: run(adjoint.Mma((adjoint.StateConstraint(objective, bound),), UNIT), reduced()),
+    lambda objective, bound: run(
+        adjoint.optimize.MMA((adjoint.optimize.StateConstraint(objective, bound),), UNIT), reduced()
+    ),
     {"objective": adjoint.LeastSquares(np.zeros(N)), "bound": 10.0},
     {"objective": OBJECT, "bound": NUMBERS},
     "bound of a constraint",
 )
 entry(
     "FunctionConstraint",
-    lambda function, bound: run(adjoint.Mma((adjoint.FunctionConstraint(function, bound),), UNIT)),
+    lambda function, bound: run(adjoint.optimize.MMA((adjoint.optimize.FunctionConstraint(function, bound),), UNIT)),
     {"function": SQUARE, "bound": 10.0},
     {"function": FUNCTION | {"a class of them": adjoint.Reduced}, "bound": NUMBERS},
     "bound of a constraint",
@@ -1026,7 +1070,9 @@ entry(
 entry(
     "StateConstraints",
     lambda function, bounds: run(
-        adjoint.AugmentedLagrangian(adjoint.Lbfgs(bounds=UNIT), (optimize.StateConstraints(function, bounds),)),
+        adjoint.optimize.AugmentedLagrangian(
+            adjoint.optimize.LBFGS(bounds=UNIT), (optimize.StateConstraints(function, bounds),)
+        ),
         reduced(),
     ),
     {"function": Components(), "bounds": 10.0},
@@ -1034,7 +1080,9 @@ entry(
 )
 entry(
     "ScalarFunction",
-    lambda value, gradient, product=None: run(adjoint.Lbfgs(), adjoint.ScalarFunction(value, gradient, product)),
+    lambda value, gradient, product=None: run(
+        adjoint.optimize.LBFGS(), adjoint.optimize.ScalarFunction(value, gradient, product)
+    ),
     {"value": lambda x: float(x @ x), "gradient": lambda x: 2.0 * x},
     {
         "value": FUNCTION | {"an array": plain},
@@ -1044,14 +1092,16 @@ entry(
 )
 entry(
     "ScalarFunction.of",
-    lambda function: run(adjoint.Lbfgs(), adjoint.ScalarFunction.of(function)),
+    lambda function: run(adjoint.optimize.LBFGS(), adjoint.optimize.ScalarFunction.of(function)),
     {"function": lambda x: (float(x @ x), 2.0 * x)},
     {"function": FUNCTION | {"a value": lambda x: 1.0, "an array": plain}},
     "ScalarFunction",
 )
 entry(
     "ResidualFunction",
-    lambda residual, jacobian: run(adjoint.GaussNewton(), adjoint.ResidualFunction(residual, jacobian)),
+    lambda residual, jacobian: run(
+        adjoint.optimize.GaussNewton(), adjoint.optimize.ResidualFunction(residual, jacobian)
+    ),
     {"residual": lambda x: x, "jacobian": lambda x: np.eye(M)},
     {
         "residual": FUNCTION | {"words": lambda x: ["a"], "a number": lambda x: 1.0},
@@ -1060,7 +1110,7 @@ entry(
 )
 entry(
     "Stage",
-    adjoint.Stage,
+    adjoint.optimize.Stage,
     {"settings": {"beta": 1.0}},
     {
         "settings": but(OBJECT, "a dict"),
@@ -1071,61 +1121,66 @@ entry(
 )
 entry(
     "Continuation",
-    lambda build, stages: adjoint.Continuation(build, stages).f,
-    {"build": lambda settings: (SQUARE, adjoint.Lbfgs()), "stages": (adjoint.Stage({"beta": 1.0}),)},
+    lambda build, stages: adjoint.optimize.Continuation(build, stages).f,
+    {"build": lambda settings: (SQUARE, adjoint.optimize.LBFGS()), "stages": (adjoint.optimize.Stage({"beta": 1.0}),)},
     {
         "build": FUNCTION | {"nothing": lambda settings: None},
         "stages": {
             "None": None,
             "a number": 1.0,
             "a word": "a",
-            "one alone": adjoint.Stage({}),
+            "one alone": adjoint.optimize.Stage({}),
             "nothing": (),
             "numbers": (1.0,),
-            "classes": (adjoint.Stage,),
+            "classes": (adjoint.optimize.Stage,),
             "an object": Nothing(),
         },
     },
 )
-entry("Grayness", adjoint.Grayness, {"tolerance": 0.1}, {"tolerance": FRACTION, "density": but(OBJECT, "a function")})
+entry(
+    "Grayness",
+    adjoint.optimize.Grayness,
+    {"tolerance": 0.1},
+    {"tolerance": FRACTION, "density": but(OBJECT, "a function")},
+)
 entry(
     "SensitivityFilter",
-    adjoint.SensitivityFilter,
-    {"average": adjoint.DensityFilter(CENTRES, 0.5)},
+    adjoint.optimize.SensitivityFilter,
+    {"average": adjoint.design.DensityFilter(CENTRES, 0.5)},
     {"average": but(OBJECT, "a function")},
 )
 entry(
     "DifferencedHessian",
-    lambda function: adjoint.DifferencedHessian(function)(P),
+    lambda function: adjoint.optimize.DifferencedHessian(function)(P),
     {"function": SQUARE},
     {"function": FUNCTION},
 )
 entry(
     "minimize",
     lambda f, x, algorithm, **given: adjoint.minimize(f, x, algorithm, **given),
-    {"f": SQUARE, "x": P, "algorithm": adjoint.Lbfgs(), "stop": adjoint.Stopping(iterations=2)},
+    {"f": SQUARE, "x": P, "algorithm": adjoint.optimize.LBFGS(), "stop": adjoint.Stopping(iterations=2)},
     {
         "f": FUNCTION,
         "x": REALS,
-        "algorithm": OBJECT | {"a class of them": adjoint.Lbfgs, "another's": interop.LBFGSB()},
+        "algorithm": OBJECT | {"a class of them": adjoint.optimize.LBFGS, "another's": interop.LBFGSB()},
         "stop": but(OBJECT, "None") | {"a class of them": adjoint.Stopping},
         "check": FLAG,
         "resume": FLAG,
         "each": but(FUNCTION) | {"numbers": [1.0]},
         "checkpoint": but(PATH, "None"),
     },
-    "Lbfgs",
+    "LBFGS",
     "got x",
 )
 entry(
     "descend",
     lambda f, x, algorithm: next(adjoint.descend(f, x, algorithm)),
-    {"f": SQUARE, "x": P, "algorithm": adjoint.Lbfgs()},
+    {"f": SQUARE, "x": P, "algorithm": adjoint.optimize.LBFGS()},
     {"f": FUNCTION, "x": REALS, "algorithm": OBJECT},
-    "Lbfgs",
+    "LBFGS",
     "got x",
 )
-METHOD = {"bounds": OBJECT | {"a class of them": adjoint.Box}, "inner": OBJECT}
+METHOD = {"bounds": OBJECT | {"a class of them": adjoint.optimize.Box}, "inner": OBJECT}
 entry(
     "interop.LBFGSB",
     lambda **given: foreign(interop.LBFGSB(**given)),
@@ -1149,7 +1204,9 @@ entry(
 )
 entry(
     "interop.LeastSquares",
-    lambda **given: foreign(interop.LeastSquares(**given), adjoint.ResidualFunction(lambda x: x, lambda x: np.eye(M))),
+    lambda **given: foreign(
+        interop.LeastSquares(**given), adjoint.optimize.ResidualFunction(lambda x: x, lambda x: np.eye(M))
+    ),
     {},
     METHOD | {"dense": FLAG},
     "LeastSquares",
@@ -1161,7 +1218,7 @@ entry(
     {
         "f": FUNCTION,
         "x": REALS,
-        "method": OBJECT | {"a class of them": interop.LBFGSB, "our own": adjoint.Lbfgs()},
+        "method": OBJECT | {"a class of them": interop.LBFGSB, "our own": adjoint.optimize.LBFGS()},
         "stop": but(OBJECT, "None"),
         "check": FLAG,
         "each": FUNCTION,
@@ -1203,7 +1260,7 @@ def judged(name, argument, value):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = one.call(**(one.good | {argument: value}))
-    except (ValueError, TypeError, adjoint.SolveError, optimize.CheckpointError) as error:
+    except (ValueError, TypeError, adjoint.SolveError, adjoint.errors.RestartError) as error:
         words = (argument, *re.split("[:.] ?", name), *one.names)
         named = any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", str(error)) for word in words)
         return "named" if named else "bare", repr(error)
@@ -1242,16 +1299,16 @@ def test_the_whole_battery(capsys):
 
 
 MAPS = {
-    "Simp": adjoint.Simp(),
-    "Simp, 2.5": adjoint.Simp(2.5),
-    "Simp, 1": adjoint.Simp(1.0),
-    "Ramp": adjoint.Ramp(),
-    "HeavisideProjection": adjoint.HeavisideProjection(50.0),
-    "DensityFilter": adjoint.DensityFilter(CENTRES, 0.5),
-    "ConvolutionFilter": adjoint.ConvolutionFilter((2, 1), (1.0, 1.0), 1.5),
-    "HelmholtzFilter": adjoint.HelmholtzFilter(laplacian(), sparse.csc_array(np.ones((N, M))), np.ones(M)),
-    "Composed": adjoint.Simp() >> adjoint.Ramp() >> adjoint.HeavisideProjection(3.0),
-    "Identity": adjoint.Identity(),
+    "Simp": adjoint.design.SIMP(),
+    "Simp, 2.5": adjoint.design.SIMP(2.5),
+    "Simp, 1": adjoint.design.SIMP(1.0),
+    "Ramp": adjoint.design.Ramp(),
+    "HeavisideProjection": adjoint.design.HeavisideProjection(50.0),
+    "DensityFilter": adjoint.design.DensityFilter(CENTRES, 0.5),
+    "ConvolutionFilter": adjoint.design.ConvolutionFilter((2, 1), (1.0, 1.0), 1.5),
+    "HelmholtzFilter": adjoint.design.HelmholtzFilter(laplacian(), sparse.csc_array(np.ones((N, M))), np.ones(M)),
+    "Composed": adjoint.design.SIMP() >> adjoint.design.Ramp() >> adjoint.design.HeavisideProjection(3.0),
+    "Identity": adjoint.design.Identity(),
 }
 VALUES = [0.0, -0.0, 1.0, -5.0, 1.125, 5e-324, -1e-300, 1e150, -1e300, 1.7e308, NAN, INF, -INF]
 
@@ -1286,5 +1343,5 @@ def test_optimizers_of_packages_that_are_missing_name_the_remedy(module, package
     monkeypatch.delitem(sys.modules, f"adjoint.interop.{module}", raising=False)
     with pytest.raises(ImportError, match=rf"adjoint\.interop\.{module}: .*pip install {package}") as raised:
         importlib.import_module(f"adjoint.interop.{module}")
-    assert isinstance(raised.value, adjoint.BackendMissing)
+    assert isinstance(raised.value, adjoint.errors.BackendMissing)
     monkeypatch.undo()

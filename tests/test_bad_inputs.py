@@ -7,7 +7,6 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint import factor
 
 N = 8
 NAN, INF = np.nan, np.inf
@@ -116,50 +115,58 @@ def rods(Ke=None):
 
 # What is done, the error, and words of its message: the cause, and (where the cause does not say it) the remedy.
 CASES = {
-    "nan in A": (lambda: solved(spoiled(NAN)), factor.NonFinite, r"entry \(3, 3\) is nan.*Usual causes"),
-    "inf in A": (lambda: solved(spoiled(INF)), factor.NonFinite, r"entry \(3, 3\) is inf.*Usual causes"),
-    "inf - inf in A": (lambda: solved(spoiled(INF) + spoiled(-INF, (2, 2))), factor.NonFinite, "Usual causes"),
-    "nan in A, cholesky": (lambda: solved(spoiled(NAN), factorize=adjoint.cholesky), factor.NonFinite, "nan"),
-    "complex nan in A": (lambda: solved(spoiled(NAN) * 1j), factor.NonFinite, "nan"),
-    "nan in b": (lambda: solved(laplacian(), load(NAN)), factor.NonFinite, r"entry \(2,\) is nan, expected finite"),
-    "inf in b": (lambda: solved(laplacian(), load(INF)), factor.NonFinite, r"entry \(2,\) is inf"),
+    "nan in A": (lambda: solved(spoiled(NAN)), adjoint.errors.NonFinite, r"entry \(3, 3\) is nan.*Usual causes"),
+    "inf in A": (lambda: solved(spoiled(INF)), adjoint.errors.NonFinite, r"entry \(3, 3\) is inf.*Usual causes"),
+    "inf - inf in A": (lambda: solved(spoiled(INF) + spoiled(-INF, (2, 2))), adjoint.errors.NonFinite, "Usual causes"),
+    "nan in A, cholesky": (lambda: solved(spoiled(NAN), factorize=adjoint.cholesky), adjoint.errors.NonFinite, "nan"),
+    "complex nan in A": (lambda: solved(spoiled(NAN) * 1j), adjoint.errors.NonFinite, "nan"),
+    "nan in b": (
+        lambda: solved(laplacian(), load(NAN)),
+        adjoint.errors.NonFinite,
+        r"entry \(2,\) is nan, expected finite",
+    ),
+    "inf in b": (lambda: solved(laplacian(), load(INF)), adjoint.errors.NonFinite, r"entry \(2,\) is inf"),
     "nan in b of a problem": (
         lambda: adjoint.LinearProblem(laplacian(), load(NAN)).solve(np.zeros(1)),
-        factor.NonFinite,
+        adjoint.errors.NonFinite,
         "right-hand side entry",
     ),
-    "nan in p": (lambda: affine().solve(np.array([NAN])), factor.NonFinite, r"p\[0\] is nan"),
-    "inf in x": (lambda: reduced()(np.array([INF])), factor.NonFinite, r"x\[0\] is inf"),
-    "nan in u_bar": (lambda: at_one().vjp(load(NAN)), factor.NonFinite, "is nan, expected finite"),
-    "nan in p_dot": (lambda: at_one().jvp(np.array([NAN])), factor.NonFinite, r"p_dot\[0\] is nan"),
-    "nan objective": (lambda: reduced(objective=Objective(NAN))(np.ones(1)), factor.NonFinite, "Usual causes"),
-    "nan in p_bar": (lambda: gradient_of(p_bar=np.array([NAN])), factor.NonFinite, "Usual causes"),
-    "nan in u_bar of an objective": (lambda: gradient_of(u_bar=load(NAN)), factor.NonFinite, "nan"),
-    "zero matrix": (lambda: solved(0.0 * laplacian()), factor.SingularMatrix, "missing boundary condition"),
-    "two equal rows": (lambda: solved(np.ones((3, 3))), factor.SingularMatrix, "two equations that are the same"),
+    "nan in p": (lambda: affine().solve(np.array([NAN])), adjoint.errors.NonFinite, r"p\[0\] is nan"),
+    "inf in x": (lambda: reduced()(np.array([INF])), adjoint.errors.NonFinite, r"x\[0\] is inf"),
+    "nan in u_bar": (lambda: at_one().vjp(load(NAN)), adjoint.errors.NonFinite, "is nan, expected finite"),
+    "nan in p_dot": (lambda: at_one().jvp(np.array([NAN])), adjoint.errors.NonFinite, r"p_dot\[0\] is nan"),
+    "nan objective": (lambda: reduced(objective=Objective(NAN))(np.ones(1)), adjoint.errors.NonFinite, "Usual causes"),
+    "nan in p_bar": (lambda: gradient_of(p_bar=np.array([NAN])), adjoint.errors.NonFinite, "Usual causes"),
+    "nan in u_bar of an objective": (lambda: gradient_of(u_bar=load(NAN)), adjoint.errors.NonFinite, "nan"),
+    "zero matrix": (lambda: solved(0.0 * laplacian()), adjoint.errors.SingularMatrix, "missing boundary condition"),
+    "two equal rows": (
+        lambda: solved(np.ones((3, 3))),
+        adjoint.errors.SingularMatrix,
+        "two equations that are the same",
+    ),
     "empty column": (
         lambda: solved(with_data([0, 1], [0, 2, 2])),
-        factor.SingularMatrix,
+        adjoint.errors.SingularMatrix,
         r"structurally singular: column 1 is empty.*Usual causes",
     ),
     "empty row": (
         lambda: solved(with_data([0, 0], [0, 1, 2])),
-        factor.SingularMatrix,
+        adjoint.errors.SingularMatrix,
         r"structurally singular: row 1 is empty.*Usual causes",
     ),
     "nonsymmetric to cholesky": (
         lambda: solved(convective(), factorize=adjoint.cholesky),
-        factor.NotSymmetric,
+        adjoint.errors.NotSymmetric,
         "not hermitian.*Use adjoint.lu, or mend the assembly",
     ),
     "nonsymmetric to ldl": (
         lambda: solved(convective(), factorize=adjoint.ldl),
-        factor.NotSymmetric,
+        adjoint.errors.NotSymmetric,
         "not symmetric.*Use adjoint.lu",
     ),
     "indefinite to cholesky": (
         lambda: solved(saddle(), factorize=adjoint.cholesky),
-        factor.NotPositiveDefinite,
+        adjoint.errors.NotPositiveDefinite,
         "use adjoint.ldl or adjoint.lu",
     ),
     "rectangular A": (lambda: solved(laplacian()[:, :5]), ValueError, r"shape \(8, 5\), expected a square one"),
@@ -212,10 +219,10 @@ CASES = {
         ValueError,
         "unknown 9 is fixed, but there are only 8",
     ),
-    "element of nan": (lambda: rods(np.full((2, 2), NAN)), factor.NonFinite, "degenerate element"),
+    "element of nan": (lambda: rods(np.full((2, 2), NAN)), adjoint.errors.NonFinite, "degenerate element"),
     "element of another size": (lambda: rods(np.eye(3)), ValueError, r"expected \(2, 2\) or \(2, 2, 2\)"),
     "density too many": (lambda: rods()(np.ones(3)), ValueError, r"expected \(2,\)"),
-    "element without stiffness": (lambda: solved(rods()(np.zeros(2))), factor.SingularMatrix, "zero stiffness"),
+    "element without stiffness": (lambda: solved(rods()(np.zeros(2))), adjoint.errors.SingularMatrix, "zero stiffness"),
     "u_bar of an objective too short": (lambda: gradient_of(u_bar=np.ones(2)), ValueError, r"expected \(8,\)"),
     "p_bar of an objective too long": (lambda: gradient_of(p_bar=np.ones(3)), ValueError, r"expected \(1,\)"),
     "u_bar of an objective a column": (
@@ -238,7 +245,7 @@ CASES = {
         r"shape \(3,\), but the state has shape \(8,\)",
     ),
     "design of another mesh": (
-        lambda: reduced(design=adjoint.DensityFilter(np.random.default_rng(0).random((5, 2)), 0.5))(np.ones(1)),
+        lambda: reduced(design=adjoint.design.DensityFilter(np.random.default_rng(0).random((5, 2)), 0.5))(np.ones(1)),
         ValueError,
         r"shape \(1,\), expected \(5,\)",
     ),
@@ -255,4 +262,4 @@ def test_bad_input_is_a_named_error(act, error, message):
 
 def test_bad_inputs_are_thirty_at_least_and_their_errors_named():
     assert len(CASES) >= 30
-    assert all(issubclass(error, ValueError | TypeError | factor.SolveError) for _, error, _ in CASES.values())
+    assert all(issubclass(error, ValueError | TypeError | adjoint.errors.SolveError) for _, error, _ in CASES.values())

@@ -32,7 +32,7 @@ class Fall:
 
 
 def flight(u0, t0, tf, method):
-    problem = adjoint.OdeProblem(Fall(), u0, (t0, tf), method=method, rtol=1e-10, atol=1e-10)
+    problem = adjoint.ODEProblem(Fall(), u0, (t0, tf), method=method, rtol=1e-10, atol=1e-10)
     return problem.solve(np.zeros(0))
 
 
@@ -60,7 +60,9 @@ def derivative(e, found):
     return e_bar
 
 
-@pytest.mark.parametrize("method", [adjoint.Tsit5(), adjoint.DOP853(), adjoint.TRBDF2(), adjoint.ESDIRK5()], ids=repr)
+@pytest.mark.parametrize(
+    "method", [adjoint.ode.Tsit5(), adjoint.ode.DOP853(), adjoint.ode.TRBDF2(), adjoint.ode.ESDIRK5()], ids=repr
+)
 def test_bouncing_ball_meets_its_closed_form(method):
     found = flights(RESTITUTION, method)
     assert len(found) == 4

@@ -109,7 +109,7 @@ def test_numbers_and_table_belong_together():
 def linear_case(field):
     rng = np.random.default_rng(0)
     slope = rng.standard_normal((5, 3)) + (1j * rng.standard_normal((5, 3)) if field is complex else 0.0)
-    b = adjoint.AffineVector(np.ones(5, dtype=field), slope)
+    b = adjoint.matrices.AffineVector(np.ones(5, dtype=field), slope)
     A = sparse.csc_array(np.diag(np.arange(1.0, 6.0)) + np.eye(5, k=2))
     return adjoint.Reduced(adjoint.LinearProblem(A, b), adjoint.LinearFunctional(slope[:, 0])), slope
 
@@ -170,7 +170,7 @@ def test_wrong_arguments_are_named():
     f, x = case()
     with pytest.raises(ValueError, match=r"expected a vector \(m,\)"):
         adjoint.check(f, x.reshape(2, -1))
-    with pytest.raises(adjoint.NonFinite, match="nan"):
+    with pytest.raises(adjoint.errors.NonFinite, match="nan"):
         adjoint.check(f, np.full_like(x, np.nan))
 
 
@@ -220,7 +220,7 @@ def test_shares_that_are_confused_are_found_whatever_the_seed(m, field, unit):
 
 def plain(value, gradient, scale):
     """Functions of x / scale: of one form, whatever the units."""
-    return adjoint.ScalarFunction(lambda x: value(x / scale), lambda x: gradient(x / scale) / scale)
+    return adjoint.optimize.ScalarFunction(lambda x: value(x / scale), lambda x: gradient(x / scale) / scale)
 
 
 def exponentials(scale, weights):
@@ -229,7 +229,9 @@ def exponentials(scale, weights):
 
 def spoiled(f, i, factor):
     """f whose derivative with respect to x_i is wrong by a factor."""
-    return adjoint.ScalarFunction(f.value, lambda x: f.gradient(x) * np.where(np.arange(x.size) == i, factor, 1.0))
+    return adjoint.optimize.ScalarFunction(
+        f.value, lambda x: f.gradient(x) * np.where(np.arange(x.size) == i, factor, 1.0)
+    )
 
 
 POINTS = {
@@ -308,14 +310,14 @@ def test_components_that_cannot_be_moved_are_counted():
     def value(x):
         return float(x @ x) if x[1] == x[3] == 0.0 else np.nan
 
-    f = adjoint.ScalarFunction(value, lambda x: 2.0 * x)
+    f = adjoint.optimize.ScalarFunction(value, lambda x: 2.0 * x)
     report = adjoint.check(f, np.array([1.0, 0.0, 2.0, 0.0, 0.0]))
     assert not report.ok
     assert report.unmoved == 2
     assert "NOT ALL WAS TESTED" in report.table()
     assert "2 of its components" in report.table()
     nowhere = adjoint.check(
-        adjoint.ScalarFunction(lambda x: float(x @ x) if not x.any() else np.nan, f.gradient), 0 * X
+        adjoint.optimize.ScalarFunction(lambda x: float(x @ x) if not x.any() else np.nan, f.gradient), 0 * X
     )
     assert not nowhere.ok
     assert nowhere.unmoved == 3
@@ -327,7 +329,7 @@ X = np.array([1.0, 2.0, 3.0])
 ONE_SIDED = {
     "a root": lambda x: np.sqrt(x) * x**2,
     "a refusal": lambda x: x**3 if np.all(x >= 0.0) else refuse(),
-    "a failed solve": lambda x: x**3 if np.all(x >= 0.0) else refuse(adjoint.SingularMatrix),
+    "a failed solve": lambda x: x**3 if np.all(x >= 0.0) else refuse(adjoint.errors.SingularMatrix),
     "opposite sides": lambda x: x**3 if x[0] >= 0.0 >= x[1] else np.nan * x,
     "a kink": lambda x: np.maximum(x, 0.0) + x**3,
     "a steep power": lambda x: x**1.5,
@@ -346,15 +348,17 @@ def refuse(error=ValueError):
 @pytest.mark.parametrize("name", ONE_SIDED)
 def test_where_one_side_of_zero_is_out_of_the_domain_the_other_one_is_looked_at(name):
     x = np.array([0.0, 0.0, 2.0])
-    f = adjoint.ScalarFunction(lambda x: float(ONE_SIDED[name](x).sum()), SLOPES.get(name, lambda x: 3.0 * x**2))
+    f = adjoint.optimize.ScalarFunction(
+        lambda x: float(ONE_SIDED[name](x).sum()), SLOPES.get(name, lambda x: 3.0 * x**2)
+    )
     report = adjoint.check(f, x)
     assert report.ok, report.table()
-    wrong = adjoint.ScalarFunction(f.value, lambda x: f.gradient(x) - (x == 0.0))
+    wrong = adjoint.optimize.ScalarFunction(f.value, lambda x: f.gradient(x) - (x == 0.0))
     assert not adjoint.check(wrong, x).ok
 
 
 def test_a_bound_of_the_domain_nearby_is_no_fault():
-    f = adjoint.ScalarFunction(lambda x: float(np.log1p(-x).sum()), lambda x: -1.0 / (1.0 - x))
+    f = adjoint.optimize.ScalarFunction(lambda x: float(np.log1p(-x).sum()), lambda x: -1.0 / (1.0 - x))
     assert adjoint.check(f, np.array([0.5, 1.0 - 1e-4])).ok
 
 
@@ -368,7 +372,7 @@ def test_a_state_that_no_parameter_changes_is_no_fault_of_its_transpose(m, field
     K = sparse.csc_array(K * (1.0 + 0.3j) if field is complex else K)
     b = rng.standard_normal(n)
     A = adjoint.Affine(None, [K] * m)
-    problem = adjoint.LinearProblem(A, adjoint.AffineVector(0.0 * b, np.stack([b] * m, axis=1)))
+    problem = adjoint.LinearProblem(A, adjoint.matrices.AffineVector(0.0 * b, np.stack([b] * m, axis=1)))
     report = adjoint.check(adjoint.Reduced(problem, Explicit()), np.linspace(1.3, 2.0, m))
     assert report.ok, report.table()
 
@@ -384,7 +388,7 @@ class Explicit:
 
 
 def test_a_direction_that_tests_nothing_is_said_to():
-    constant = adjoint.ScalarFunction(lambda x: 7.0, lambda x: 0.0 * x)
+    constant = adjoint.optimize.ScalarFunction(lambda x: 7.0, lambda x: 0.0 * x)
     report = adjoint.check(constant, X)
     assert report.ok
     assert "g·v is zero, nothing was tested" in report.table()
@@ -415,11 +419,13 @@ def own(factor):
 
 
 FUNCTIONS = {
-    "ScalarFunction": lambda a: adjoint.ScalarFunction(lambda x: float(np.exp(x).sum()), lambda x: a * np.exp(x)),
-    "JointFunction": lambda a: adjoint.ScalarFunction.of(lambda x: (float(np.exp(x).sum()), a * np.exp(x))),
-    "ResidualFunction": lambda a: adjoint.ResidualFunction(np.exp, lambda x: a * np.diag(np.exp(x))),
+    "ScalarFunction": lambda a: adjoint.optimize.ScalarFunction(
+        lambda x: float(np.exp(x).sum()), lambda x: a * np.exp(x)
+    ),
+    "JointFunction": lambda a: adjoint.optimize.ScalarFunction.of(lambda x: (float(np.exp(x).sum()), a * np.exp(x))),
+    "ResidualFunction": lambda a: adjoint.optimize.ResidualFunction(np.exp, lambda x: a * np.diag(np.exp(x))),
     "a class": own,
-    "DifferencedHessian": lambda a: adjoint.DifferencedHessian(FUNCTIONS["ScalarFunction"](a)),
+    "DifferencedHessian": lambda a: adjoint.optimize.DifferencedHessian(FUNCTIONS["ScalarFunction"](a)),
 }
 
 
@@ -497,7 +503,7 @@ def test_newton_starts_from_the_solution_at_hand():
         starts.append(p)
         return np.full(4, 2.0)
 
-    R = adjoint.complex_step(lambda u, p: u**3 - 3.0 * u - p, 4, 4)
+    R = adjoint.complex_step_residual(lambda u, p: u**3 - 3.0 * u - p, 4, 4)
     f = adjoint.Reduced(adjoint.NonlinearProblem(R, first), adjoint.LinearFunctional(np.ones(4)))
     assert adjoint.check(f, np.linspace(0.1, 0.4, 4)).ok
     assert len(starts) == 1
@@ -511,7 +517,7 @@ def test_noise_that_iterations_leave_in_f_is_no_fault():
 
     x = np.array([1.0, 0.1, 1e-3, 0.0])
     for seed in range(5):
-        assert adjoint.check(adjoint.ScalarFunction(value, np.exp), x, seed=seed).ok
+        assert adjoint.check(adjoint.optimize.ScalarFunction(value, np.exp), x, seed=seed).ok
 
 
 @pytest.mark.parametrize("m", [1, 4])
@@ -530,7 +536,7 @@ def test_solutions_are_counted(m):
 @pytest.mark.parametrize("penalty", [1.0, 2.5, 3.0])
 def test_voids_are_no_fault(penalty, minimum):
     """Densities of zero: ∂f/∂x is decades larger there, or zero; what is wrong there is found all the same."""
-    f = mbb(8, 4).compliance(adjoint.Simp(penalty, minimum=minimum))
+    f = mbb(8, 4).compliance(adjoint.design.SIMP(penalty, minimum=minimum))
     x = np.where(np.arange(32) % 11 == 3, 0.0, 0.5)
     report = adjoint.check(f, x)
     assert report.ok, report.table()
@@ -559,6 +565,6 @@ def test_a_component_at_which_f_is_infinitely_steep_is_counted_as_unmoved(m):
     def gradient(x):
         return np.where(x > 0.0, 0.5 / np.sqrt(np.where(x > 0.0, x, 1.0)), 0.0)
 
-    report = adjoint.check(adjoint.ScalarFunction(lambda x: float(np.sqrt(x).sum()), gradient), x)
+    report = adjoint.check(adjoint.optimize.ScalarFunction(lambda x: float(np.sqrt(x).sum()), gradient), x)
     assert not report.ok
     assert report.unmoved == 1

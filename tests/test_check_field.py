@@ -107,7 +107,7 @@ def test_bad_input_is_named():
         adjoint.check_field(Spoiled("jacobian", lambda J: np.eye(3)), 0.0, U, P)
     with pytest.raises(TypeError, match="jacobian returned a ndarray"):
         adjoint.check_field(Spoiled("jacobian", lambda J: np.ones(5)), 0.0, U, P)
-    with pytest.raises(adjoint.NonFinite, match="nan"):
+    with pytest.raises(adjoint.errors.NonFinite, match="nan"):
         adjoint.check_field(Spoiled("__call__", lambda f: f * np.nan), 0.0, U, P)
     with pytest.raises(ValueError, match="got u of shape"):
         adjoint.check_field(Weave(5), 0.0, U[:, None], P)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint import ScalarFunction
+from adjoint.optimize import ScalarFunction
 from problems.catalogue import CATALOGUE
 
 X = np.array([0.4, -1.1, 0.7])
@@ -93,7 +93,7 @@ def test_products_of_steady_problems_pass(name):
 
 
 def test_differences_of_gradients_pass():
-    report = adjoint.check_hvp(adjoint.DifferencedHessian(function()), X)
+    report = adjoint.check_hvp(adjoint.optimize.DifferencedHessian(function()), X)
     assert report.ok, report.table()
 
 

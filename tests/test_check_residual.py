@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint.checks.residual import check_residual
-from adjoint.derive import complex_step, finite_difference
+from adjoint.derive import complex_step_residual, finite_difference_residual
 
 N = 12
 
@@ -48,14 +48,14 @@ def test_right_physics_passes():
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("make", [complex_step, finite_difference])
+@pytest.mark.parametrize("make", [complex_step_residual, finite_difference_residual])
 def test_derived_residuals_pass(make, seed):
     assert check_residual(make(Reaction().residual, N, N + 1), *point(), seed=seed).ok
 
 
 def test_linear_physics_without_parameters_passes():
     A = sparse.random_array((N, N), density=0.3, rng=np.random.default_rng(2))
-    report = check_residual(complex_step(lambda u, p: A @ u, N, 0), np.ones(N), np.empty(0))
+    report = check_residual(complex_step_residual(lambda u, p: A @ u, N, 0), np.ones(N), np.empty(0))
     assert report.ok
     assert report.orders[1] == 2.0
 
@@ -170,7 +170,7 @@ def test_wrong_physics_is_named(physics):
 
 def test_a_stored_entry_that_is_zero_is_counted_not_refused():
     full = sparse.csc_array(np.ones((N, N)))
-    report = check_residual(complex_step(Reaction().residual, N, N + 1, u_pattern=full), *point())
+    report = check_residual(complex_step_residual(Reaction().residual, N, N + 1, u_pattern=full), *point())
     assert report.ok
     assert report.zeros == N * N - (3 * N - 2)
 
@@ -182,7 +182,11 @@ def returning(method, value):
 SHAPES = {
     "short residual": (returning("residual", np.ones(N - 1)), ValueError, r"returned shape \(11,\), expected \(12,\)"),
     "float32 residual": (returning("residual", np.ones(N, np.float32)), TypeError, "float32"),
-    "nan": (returning("residual", np.full(N, np.nan)), adjoint.NonFinite, r"residual\(u, p\) has nan in entry 0"),
+    "nan": (
+        returning("residual", np.full(N, np.nan)),
+        adjoint.errors.NonFinite,
+        r"residual\(u, p\) has nan in entry 0",
+    ),
     "dense jacobian": (returning("jacobian", np.eye(N)), TypeError, "returned a ndarray, expected scipy.sparse.csc"),
     "csr jacobian": (returning("jacobian", sparse.eye_array(N, format="csr")), TypeError, "csr_array, expected"),
     "small jacobian": (returning("jacobian", sparse.csc_array((3, 3))), ValueError, r"shape \(3, 3\), expected"),
@@ -191,7 +195,7 @@ SHAPES = {
         "jacobian returned dtype float32",
     ),
     "nan in jacobian": (
-        *(returning("jacobian", sparse.csc_array(np.diag(np.full(N, np.nan)))), adjoint.NonFinite),
+        *(returning("jacobian", sparse.csc_array(np.diag(np.full(N, np.nan)))), adjoint.errors.NonFinite),
         r"the data of jacobian\(u, p\) has nan",
     ),
     "long vjp": (returning("vjp", np.ones(N)), ValueError, r"vjp\(u, p, lam\) has shape \(12,\), expected \(13,\)"),
@@ -200,8 +204,8 @@ SHAPES = {
         ValueError,
         r"jvp\(u, p, p_dot\) has shape \(13,\), expected \(12,\)",
     ),
-    "nan in jvp": (returning("jvp", np.full(N, np.nan)), adjoint.NonFinite, "jvp"),
-    "nan in vjp": (returning("vjp", np.full(N + 1, np.nan)), adjoint.NonFinite, "vjp"),
+    "nan in jvp": (returning("jvp", np.full(N, np.nan)), adjoint.errors.NonFinite, "jvp"),
+    "nan in vjp": (returning("vjp", np.full(N + 1, np.nan)), adjoint.errors.NonFinite, "vjp"),
 }
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adjoint.checkpointing import Budget, Checkpoints, Disk, Everything, States
 from adjoint.checkpointing.schedules import minimal_advances, split
 from adjoint.checkpointing.store import Store
-from adjoint.recurrence import Budget, Checkpoints, Disk, Everything, MemoryTooSmall, States, StorageFailed
+from adjoint.errors import MemoryTooSmall, StorageFailed
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 4

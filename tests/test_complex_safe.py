@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from adjoint.derive import NotComplexSafe, complex_step, finite_difference, safe
+from adjoint.derive import complex_step_residual, finite_difference_residual, safe
+from adjoint.errors import NotComplexSafe
 
 N = 9
 U = np.linspace(-1.5, 1.7, N)
@@ -116,7 +117,7 @@ def all_derivatives(residual):
 
 @pytest.mark.parametrize("R", UNSAFE, ids=lambda R: R.__name__)
 def test_lost_imaginary_parts_are_an_error_that_names_the_line(R):
-    residual = complex_step(R, N, N)
+    residual = complex_step_residual(R, N, N)
     with pytest.raises(NotComplexSafe, match="finite_difference") as caught:
         all_derivatives(residual)
     named = re.search(rf"line (\d+), {UNSAFE[R]} ", str(caught.value))
@@ -128,12 +129,12 @@ def test_lost_imaginary_parts_are_an_error_that_names_the_line(R):
 @pytest.mark.parametrize("R", [modulus_of_a_parameter, as_float, buffer_like_the_other], ids=lambda R: R.__name__)
 def test_a_tangent_alone_shows_it_too(R):
     with pytest.raises(NotComplexSafe):
-        complex_step(R, N, N).jvp(U, P, np.ones(N))
+        complex_step_residual(R, N, N).jvp(U, P, np.ones(N))
 
 
 @pytest.mark.parametrize("R", UNSAFE, ids=lambda R: R.__name__)
 def test_finite_differences_do_without_complex_numbers(R):
-    residual = finite_difference(R, N, N)
+    residual = finite_difference_residual(R, N, N)
     J = residual.jacobian(U, P).toarray()
     h = 1e-6
     v = np.cos(np.arange(N))
@@ -148,7 +149,7 @@ def test_a_loss_beside_stiff_diffusion_is_found():
         return -np.diff(np.concatenate([[0.0], u, [0.0]]), 2) * (n + 1) ** 2 + p[0] * np.abs(u) - p[1]
 
     with pytest.raises(NotComplexSafe, match="abs"):
-        complex_step(R, n, 2).jacobian(np.zeros(n), np.array([3.0, 1.0]))
+        complex_step_residual(R, n, 2).jacobian(np.zeros(n), np.array([3.0, 1.0]))
 
 
 @pytest.mark.parametrize("u", [np.zeros(400), np.sin(np.linspace(0.1, 3.0, 400)), np.cos(np.arange(400.0))],
@@ -159,7 +160,7 @@ def test_stiff_rows_are_no_loss(stiffness, u):
         diffusion = -np.diff(np.concatenate([[0.0], u, [0.0]]), 2)
         return stiffness * (1.0 + 0.3 * np.sin(np.arange(u.size))) * diffusion + p[0] * np.exp(u) - p[1]
 
-    residual = complex_step(R, u.size, 2)
+    residual = complex_step_residual(R, u.size, 2)
     residual.jacobian(u, np.ones(2)), residual.vjp(u, np.ones(2), u)
 
 
@@ -167,7 +168,7 @@ def test_offsets_that_round_are_no_loss():
     """√(273 + u) with u of 1e-5: R has five digits less than u, in each of many rows."""
     n = 3000
     rng = np.random.default_rng(0)
-    residual = complex_step(lambda u, p: np.sqrt(273.15 + u) - 16.5 * p, n, n)
+    residual = complex_step_residual(lambda u, p: np.sqrt(273.15 + u) - 16.5 * p, n, n)
     for _ in range(3):
         u, p = 1e-5 * rng.uniform(0.5, 1.5, n), rng.uniform(0.5, 1.5, n)
         residual.jacobian(u, p), residual.vjp(u, p, u)
@@ -175,7 +176,7 @@ def test_offsets_that_round_are_no_loss():
 
 def test_a_table_of_short_pieces_is_no_loss():
     xp = np.linspace(0.0, 2.0, 100_001)
-    residual = complex_step(lambda u, p: safe.interp(u, xp, np.exp(xp)) - p, 300, 300)
+    residual = complex_step_residual(lambda u, p: safe.interp(u, xp, np.exp(xp)) - p, 300, 300)
     rng = np.random.default_rng(1)
     for _ in range(3):
         u = rng.uniform(0.5, 1.5, 300)
@@ -183,7 +184,7 @@ def test_a_table_of_short_pieces_is_no_loss():
 
 
 def test_a_parameter_of_zero_beside_1e11_is_no_loss():
-    residual = complex_step(lambda u, p: p[0] * u * np.cos(p[1]) - p[2], N, 3)
+    residual = complex_step_residual(lambda u, p: p[0] * u * np.cos(p[1]) - p[2], N, 3)
     residual.vjp(U, np.array([1e11, 0.0, 1e5]), U)
 
 
@@ -200,7 +201,7 @@ DERIVATIVES = {
 
 @pytest.mark.parametrize("derive", DERIVATIVES.values(), ids=DERIVATIVES)
 def test_a_branch_taken_later_is_examined_where_it_is_taken(derive):
-    residual, p = complex_step(turbulent, 6, 2), np.array([1.0, 9.0])
+    residual, p = complex_step_residual(turbulent, 6, 2), np.array([1.0, 9.0])
     laminar = np.linspace(0.1, 0.3, 6)
     residual.jacobian(laminar, p), derive(residual, laminar, p)
     for _ in range(2):
@@ -211,7 +212,7 @@ def test_a_branch_taken_later_is_examined_where_it_is_taken(derive):
 @pytest.mark.parametrize("u", [np.where(np.arange(N) % 2 == 0, 0.3, U), np.full(N, 0.3), np.where(U > 0, 1e-17, U)])
 def test_kinks_at_later_points_are_no_loss(u):
     """Contact, where u is what it is limited to, and zeros up to rounding."""
-    residual = complex_step(lambda u, p: safe.minimum(u - 0.3, p * u) + safe.absolute(u), N, N)
+    residual = complex_step_residual(lambda u, p: safe.minimum(u - 0.3, p * u) + safe.absolute(u), N, N)
     residual.vjp(U, P, U)
     residual.jacobian(u, P), residual.vjp(u, P, u), residual.vjp(u, np.zeros(N), u)
 
@@ -223,7 +224,7 @@ def test_each_point_is_examined_in_three_evaluations_once():
         count[0] += 1
         return u**2 - p * u
 
-    residual, u = complex_step(R, N, N), U.copy()
+    residual, u = complex_step_residual(R, N, N), U.copy()
     residual.jacobian(u, P), residual.jvp(u, P, P)
     for call, expected in ((lambda: residual.jvp(u, 1.1 * P, P), 4), (lambda: residual.jvp(u, 1.1 * P, u), 1)):
         count[0] = 0
@@ -241,7 +242,7 @@ def test_the_function_that_refused_is_named():
         return np.logaddexp(u, p[cells])
 
     with pytest.raises(NotComplexSafe, match=r"source: line \d+, logaddexp refuses complex numbers: .*logaddexp\. "):
-        complex_step(R, N, N).jacobian(U, P)
+        complex_step_residual(R, N, N).jacobian(U, P)
 
 
 def piecewise(u, p):
@@ -268,7 +269,7 @@ def integers(u, p):
                          ids=lambda R: R.__name__)  # fmt: skip
 def test_comparisons_and_what_does_not_depend_are_no_error(R):
     u = U + 0.031
-    residual = complex_step(R, N, N)
+    residual = complex_step_residual(R, N, N)
     h, v = 1e-7, np.cos(np.arange(N))
     np.testing.assert_allclose(residual.jacobian(u, P) @ v, (R(u + h * v, P) - R(u - h * v, P)) / (2 * h), atol=1e-6)
     np.testing.assert_allclose(residual.jvp(u, P, v), (R(u, P + h * v) - R(u, P - h * v)) / (2 * h), atol=1e-6)
@@ -277,11 +278,11 @@ def test_comparisons_and_what_does_not_depend_are_no_error(R):
 
 @pytest.mark.parametrize("u", [np.zeros(N), np.where(np.arange(N) % 2 == 0, 0.0, 1.0)])
 def test_a_kink_at_the_start_is_no_loss(u):
-    complex_step(lambda u, p: np.maximum(u, 0.0) + np.where(u > 0.0, u, -u) - p, N, N).jacobian(u, P)
+    complex_step_residual(lambda u, p: np.maximum(u, 0.0) + np.where(u > 0.0, u, -u) - p, N, N).jacobian(u, P)
 
 
 def test_what_has_no_source_is_told_in_general():
-    residual = complex_step(eval("lambda u, p: abs(u)"), N, 0)
+    residual = complex_step_residual(eval("lambda u, p: abs(u)"), N, 0)
     with pytest.raises(NotComplexSafe, match="Usual causes"):
         residual.jacobian(U, np.empty(0))
 
@@ -291,7 +292,7 @@ def test_an_error_of_the_function_is_its_own():
         raise ZeroDivisionError("no such material")
 
     with pytest.raises(ZeroDivisionError, match="no such material") as caught:
-        complex_step(R, N, N).jacobian(U, P)
+        complex_step_residual(R, N, N).jacobian(U, P)
     assert "complex_step" in caught.value.__notes__[0]
 
 

@@ -6,17 +6,21 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint import Box, FunctionConstraint, LinearConstraint, ScalarFunction, Status, Stopping
+from adjoint import Status, Stopping
 from adjoint.interop import minimize as interop_minimize
 from adjoint.interop.scipy import SLSQP
 from adjoint.optimize import (
+    BFGS,
+    GCMMA,
+    LBFGS,
+    MMA,
     AugmentedLagrangian,
-    Bfgs,
+    Box,
     Euclidean,
-    Gcmma,
-    Lbfgs,
-    Mma,
-    NewtonCg,
+    FunctionConstraint,
+    LinearConstraint,
+    NewtonCG,
+    ScalarFunction,
     StateConstraint,
     SteepestDescent,
     Weighted,
@@ -46,16 +50,16 @@ def function(value, gradient, bound, product=None):
 
 
 INEQUALITY = {
-    "L-BFGS": lambda c, box: AugmentedLagrangian(Lbfgs(bounds=box), c),
-    "BFGS": lambda c, box: AugmentedLagrangian(Bfgs(bounds=box), c),
+    "L-BFGS": lambda c, box: AugmentedLagrangian(LBFGS(bounds=box), c),
+    "BFGS": lambda c, box: AugmentedLagrangian(BFGS(bounds=box), c),
     "steepest descent": lambda c, box: AugmentedLagrangian(SteepestDescent(bounds=box), c),
-    "Newton-CG": lambda c, box: AugmentedLagrangian(NewtonCg(bounds=box), c),
-    "MMA": lambda c, box: Mma(c, box),
-    "GCMMA": lambda c, box: Gcmma(c, box),
+    "Newton-CG": lambda c, box: AugmentedLagrangian(NewtonCG(bounds=box), c),
+    "MMA": lambda c, box: MMA(c, box),
+    "GCMMA": lambda c, box: GCMMA(c, box),
 }
 EQUALITY = {
     f"{name}, equality": lambda c, box, inner=inner: AugmentedLagrangian(inner(bounds=box), equalities=c)
-    for name, inner in (("L-BFGS", Lbfgs), ("Newton-CG", NewtonCg))
+    for name, inner in (("L-BFGS", LBFGS), ("Newton-CG", NewtonCG))
 }
 ALGORITHMS = {**INEQUALITY, **EQUALITY}
 UNITS = [(1e6, 1.0, 1.0), (1e-12, 1.0, 1.0), (1.0, 1e-30, 1.0), (1.0, 1e30, 1.0), (1.0, 1.0, 1e-12)]
@@ -87,9 +91,9 @@ def test_a_design_with_an_offset_is_not_as_large_as_that(offset):
     f = ScalarFunction(lambda x: bowl(1.0)(x - offset).value, lambda x: bowl(1.0)(x - offset).gradient)
     constraints = LinearConstraint(DIFFERENCE, 0.0), LinearConstraint(np.array([1.0, 0.0]), offset + 1.5)
     for run, algorithm in (
-        (adjoint.minimize, AugmentedLagrangian(Lbfgs(), constraints)),
+        (adjoint.minimize, AugmentedLagrangian(LBFGS(), constraints)),
         (interop_minimize, SLSQP(constraints)),
-        (adjoint.minimize, Gcmma(constraints, Box(offset - 10.0, offset + 10.0))),
+        (adjoint.minimize, GCMMA(constraints, Box(offset - 10.0, offset + 10.0))),
     ):
         result = run(f, START + offset, algorithm)
         assert result.status is Status.STATIONARY
@@ -113,7 +117,7 @@ def test_published_optima_are_found_in_any_unit(number, units):
     )
     box = Box(np.asarray(program.bounds.lower) * D, np.asarray(program.bounds.upper) * D)
     start = np.asarray(program.start, dtype=float) * D
-    ours = AugmentedLagrangian(Lbfgs(bounds=box), constraints, equalities)
+    ours = AugmentedLagrangian(LBFGS(bounds=box), constraints, equalities)
     for result in (
         adjoint.minimize(scaled(program.f, F), start, ours),
         interop_minimize(scaled(program.f, F), start, SLSQP(constraints, equalities, box)),
@@ -263,7 +267,7 @@ def failure():
 
 def test_rounding_of_a_constraint_far_from_zero_is_no_wrong_gradient():
     c = function(lambda x: 1e12 + x[0] - x[1], lambda x: DIFFERENCE, 1e12)
-    adjoint.minimize(bowl(1.0), START, Gcmma((c,), Box(0.0, 10.0)), stop=Stopping(iterations=1))
+    adjoint.minimize(bowl(1.0), START, GCMMA((c,), Box(0.0, 10.0)), stop=Stopping(iterations=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +290,7 @@ class Ratios:
     def jvp(self, u, p, u_dot, p_dot):
         return self.values(u_dot, p_dot)
 
-    def second(self, u, p, weights, u_dot, p_dot):
+    def hvp(self, u, p, weights, u_dot, p_dot):
         return np.zeros_like(u), np.zeros_like(p)
 
 
@@ -295,7 +299,7 @@ def beam(unit):
     body = mbb(6, 3)
     body = replace(body, load=body.load * unit)
     smooth = density_filter(body.grid, 1.5)
-    return body, smooth, body.compliance(smooth >> adjoint.Simp(3.0))
+    return body, smooth, body.compliance(smooth >> adjoint.design.SIMP(3.0))
 
 
 def limits(unit):
@@ -318,11 +322,11 @@ def test_displacements_in_any_unit(kind):
         f, x, volume, alone, vector = limits(unit)
         box = Box(1e-3, 1.0)
         algorithm = {
-            "MMA": Mma((volume, alone), box, move=0.2),
-            "GCMMA": Gcmma((volume, alone), box),
-            "one": AugmentedLagrangian(Lbfgs(bounds=box), (volume, alone)),
-            "equality": AugmentedLagrangian(Lbfgs(bounds=box), (volume,), (alone,)),
-            "vector": AugmentedLagrangian(Lbfgs(bounds=box), (volume, vector)),
+            "MMA": MMA((volume, alone), box, move=0.2),
+            "GCMMA": GCMMA((volume, alone), box),
+            "one": AugmentedLagrangian(LBFGS(bounds=box), (volume, alone)),
+            "equality": AugmentedLagrangian(LBFGS(bounds=box), (volume,), (alone,)),
+            "vector": AugmentedLagrangian(LBFGS(bounds=box), (volume, vector)),
         }[kind]
         state = adjoint.minimize(f, x, algorithm, stop=Stopping(iterations=8)).state
         assert state.constraints.shape == state.scales.shape == (2,)
@@ -350,9 +354,9 @@ def test_scales_come_back_from_a_restart_file(name, tmp_path):
     stop, half = Stopping(iterations=9, stationarity=0.0), Stopping(iterations=4, stationarity=0.0)
     whole = adjoint.minimize(bowl(D), START * D, algorithm, stop=stop)
     file = tmp_path / "run.npz"
-    adjoint.minimize(bowl(D), START * D, algorithm, stop=half, checkpoint=file)
+    adjoint.minimize(bowl(D), START * D, algorithm, stop=half, restart=file)
     # The start of a resumed run does not matter, not to the scales either.
-    rest = adjoint.minimize(bowl(D), 7.0 * START[::-1] * D, algorithm, stop=stop, checkpoint=file, resume=True)
+    rest = adjoint.minimize(bowl(D), 7.0 * START[::-1] * D, algorithm, stop=stop, restart=file, resume=True)
     for field in ("x", "constraints", "multipliers", "scales"):
         assert getattr(rest.state, field).tobytes() == getattr(whole.state, field).tobytes()
     assert rest.best.scales.tobytes() == whole.state.scales.tobytes()
@@ -361,12 +365,12 @@ def test_scales_come_back_from_a_restart_file(name, tmp_path):
 def test_stages_have_scales_of_their_own():
     def build(settings):
         D = settings["unit"]
-        return bowl(D), Mma((LinearConstraint(DIFFERENCE, 0.0),), Box(0.0, 1e3))
+        return bowl(D), MMA((LinearConstraint(DIFFERENCE, 0.0),), Box(0.0, 1e3))
 
-    stages = [adjoint.Stage({"unit": unit}, until=Stopping(iterations=5)) for unit in (1.0, 0.25)]
-    continuation = adjoint.Continuation(build, stages)
+    stages = [adjoint.optimize.Stage({"unit": unit}, until=Stopping(iterations=5)) for unit in (1.0, 0.25)]
+    continuation = adjoint.optimize.Continuation(build, stages)
     states = []
-    adjoint.minimize(continuation.f, START, continuation, stop=Stopping(iterations=12), each=states.append)
+    adjoint.minimize(continuation.f, START, continuation, stop=Stopping(iterations=12), callback=states.append)
     firsts = [next(state for state in states if state.stage == stage) for stage in (0, 1)]
     for state in firsts:
         np.testing.assert_allclose(state.scales, np.abs(state.x).sum(), rtol=1e-12)
@@ -375,13 +379,13 @@ def test_stages_have_scales_of_their_own():
 def test_optimality_criteria_and_simpl_tell_their_scale():
     volume = LinearConstraint(np.array([2.0, 3.0]), 1.5)
     f = ScalarFunction(lambda x: float((1.0 / (0.1 + x)).sum()), lambda x: -1.0 / (0.1 + x) ** 2)
-    for algorithm in (adjoint.OptimalityCriteria(volume), adjoint.Simpl(volume)):
+    for algorithm in (adjoint.optimize.OptimalityCriteria(volume), adjoint.optimize.SiMPL(volume)):
         np.testing.assert_array_equal(algorithm.start(f, np.array([0.2, 0.3])).scales, [1.5])
 
 
 @pytest.mark.parametrize("name", INEQUALITY)
 def test_a_gradient_of_the_wrong_shape_or_nan_is_named(name):
-    for gradient, error in ((lambda x: np.ones(3), ValueError), (lambda x: np.nan * x, adjoint.NonFinite)):
+    for gradient, error in ((lambda x: np.ones(3), ValueError), (lambda x: np.nan * x, adjoint.errors.NonFinite)):
         c = function(lambda x: float(x[0]), gradient, 0.0)
         with pytest.raises(error, match="gradient"):
             adjoint.minimize(bowl(1.0), START, INEQUALITY[name]((c,), Box(0.0, 10.0)))

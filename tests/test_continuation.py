@@ -17,7 +17,7 @@ from problems.ignition import ignition
 
 def traced(problem, p, parameter=0, highest=4.0, **options):
     """The points of a branch until u reaches `highest`."""
-    points = adjoint.trace(problem, np.asarray(p, dtype=float), parameter, **options)
+    points = adjoint.continuation.trace(problem, np.asarray(p, dtype=float), parameter, **options)
     return list(takewhile(lambda point: point.u.max() < highest, points))
 
 
@@ -56,7 +56,7 @@ class GivenEnds:
 
 
 def given_ends(n):
-    ends = adjoint.AffineVector(np.zeros(2), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    ends = adjoint.matrices.AffineVector(np.zeros(2), np.array([[0.0, 1.0], [0.0, 1.0]]))
     given = adjoint.Dirichlet(np.array([0, n + 1]), ends)
     return adjoint.NonlinearProblem(GivenEnds(Bratu((n,))), np.zeros(n + 2), dirichlet=given)
 
@@ -77,7 +77,7 @@ every_branch = pytest.mark.parametrize("name", BRANCHES)
 def upper_point(name):
     """A point beyond the fold, on its way down."""
     problem, p, parameter = BRANCHES[name]
-    points = adjoint.trace(problem, p, parameter)
+    points = adjoint.continuation.trace(problem, p, parameter)
     for point in points:
         if point.turned:
             return next(islice(points, 4, None))
@@ -127,7 +127,7 @@ def test_tangent_is_the_derivative_by_the_arclength(name):
     problem, p, parameter = BRANCHES[name]
     errors = []
     for h in (0.02, 0.01):
-        before, point, after = islice(adjoint.trace(problem, p, parameter, step=h, longest=h), 3, 6)
+        before, point, after = islice(adjoint.continuation.trace(problem, p, parameter, step=h, longest=h), 3, 6)
         u_dot, value_dot = point.tangent
         assert np.mean(u_dot**2) + value_dot**2 == pytest.approx(1.0, rel=1e-12)
         du = (after.u - before.u) / (2.0 * h) - u_dot
@@ -140,7 +140,7 @@ def test_tangent_is_the_derivative_by_the_arclength(name):
 @pytest.mark.parametrize("decreasing", [False, True])
 def test_first_tangent_points_the_way_asked_for(name, decreasing):
     problem, p, parameter = BRANCHES[name]
-    first, second = islice(adjoint.trace(problem, p, parameter, decreasing=decreasing), 2)
+    first, second = islice(adjoint.continuation.trace(problem, p, parameter, decreasing=decreasing), 2)
     np.testing.assert_array_equal(first.u, problem.solve(p).u)
     assert (second.value < first.value) == (first.tangent[1] < 0.0) == decreasing
     assert first.arclength == 0.0
@@ -222,11 +222,11 @@ def test_scale_of_the_parameter_only_changes_its_unit():
 @pytest.mark.parametrize(
     "method",
     [
-        adjoint.Newton(chord=0.3),
-        adjoint.Newton(globalization=adjoint.LineSearch()),
-        adjoint.Newton(globalization=adjoint.FullSteps()),
-        adjoint.Newton(scale=np.linspace(0.5, 2.0, 15)),
-        adjoint.Newton(rtol=1e-4, gradient_rtol=0.5),
+        adjoint.newton.Newton(chord=0.3),
+        adjoint.newton.Newton(globalization=adjoint.newton.LineSearch()),
+        adjoint.newton.Newton(globalization=adjoint.newton.FullSteps()),
+        adjoint.newton.Newton(scale=np.linspace(0.5, 2.0, 15)),
+        adjoint.newton.Newton(rtol=1e-4, gradient_rtol=0.5),
     ],
     ids=["chord", "line search", "full steps", "scales", "loose"],
 )
@@ -238,15 +238,15 @@ def test_branch_is_traced_by_every_method(method):
 
 
 def test_branch_is_traced_whatever_the_problem_is_started_with():
-    points = traced(replace(bratu(15), start=adjoint.PseudoTransient(0.1)), [0.5], highest=2.0)
+    points = traced(replace(bratu(15), start=adjoint.newton.PseudoTransient(0.1)), [0.5], highest=2.0)
     np.testing.assert_allclose(points[-1].u, traced(bratu(15), [0.5], highest=2.0)[-1].u, rtol=1e-8)
 
 
 def test_bounds_end_the_branch_with_a_named_error():
     problem = replace(bratu(15), bounds=adjoint.Bounds(-1.0, 2.0))
     points = []
-    with pytest.raises(adjoint.NewtonStalled, match=r"cannot be traced beyond λ = 2\.9.*bounds"):
-        points.extend(adjoint.trace(problem, np.array([0.5]), 0))
+    with pytest.raises(adjoint.errors.NewtonStalled, match=r"cannot be traced beyond λ = 2\.9.*bounds"):
+        points.extend(adjoint.continuation.trace(problem, np.array([0.5]), 0))
     points = traced(problem, [0.5], highest=1.9)
     assert any(point.turned for point in points)
 
@@ -338,7 +338,7 @@ def test_state_that_is_no_solution_is_refused():
         problem.at(1.01 * u, p)
     with pytest.raises(ValueError, match="does not solve"):
         problem.at(u, 2.0 * p)
-    with pytest.raises(adjoint.NonFinite):
+    with pytest.raises(adjoint.errors.NonFinite):
         problem.at(np.full(15, np.nan), p)
 
 
@@ -351,7 +351,7 @@ def test_a_point_costs_at_most_four_factorizations_and_the_pattern_is_analysed_o
     problem, p, parameter = BRANCHES[name]
     for longest, most in ((0.05, 4), (np.inf, 12 * 4)):
         with adjoint.counting() as counts:
-            points = adjoint.trace(problem, p, parameter, step=0.05, longest=longest)
+            points = adjoint.continuation.trace(problem, p, parameter, step=0.05, longest=longest)
             next(points)
             first = counts.symbolic
             numbers = [counts.numeric]
@@ -365,7 +365,7 @@ def test_a_point_costs_at_most_four_factorizations_and_the_pattern_is_analysed_o
 
 
 def test_solution_of_a_point_costs_one_factorization_when_asked_for():
-    *_, point = islice(adjoint.trace(bratu(15), np.array([0.5]), 0), 4)
+    *_, point = islice(adjoint.continuation.trace(bratu(15), np.array([0.5]), 0), 4)
     with adjoint.counting() as counts:
         _ = point.value, point.u, point.tangent
         assert counts.numeric == 0
@@ -389,7 +389,7 @@ def test_load_steps_reach_what_a_single_solve_does_not():
     *small, full = loads(problem, (0.25, 0.5, 0.75, 1.0))
     with pytest.raises(adjoint.SolveError):
         problem.solve(full)
-    solutions = list(adjoint.follow(problem, [*small, full]))
+    solutions = list(adjoint.continuation.follow(problem, [*small, full]))
     assert len(solutions) == 4
     right = problem.residual.grid.boundary(0, 1)
     np.testing.assert_allclose(solutions[-1].u[2 * right], -2.0, rtol=1e-14)
@@ -398,21 +398,21 @@ def test_load_steps_reach_what_a_single_solve_does_not():
 
 
 def test_steps_that_fail_are_halved_and_only_the_given_parameters_yielded():
-    problem = replace(stretched_block(6, 3, stretch=-3.0), method=adjoint.Newton(max_iterations=6))
+    problem = replace(stretched_block(6, 3, stretch=-3.0), method=adjoint.newton.Newton(max_iterations=6))
     first, full = loads(problem, (0.02, 1.0))
     start = problem.solve(first)
     with pytest.raises(adjoint.SolveError):
         problem.solve(full, near=start)
-    solutions = list(adjoint.follow(problem, [first, full]))
+    solutions = list(adjoint.continuation.follow(problem, [first, full]))
     assert len(solutions) == 2
     np.testing.assert_array_equal(solutions[1].p, full)
-    fine = list(adjoint.follow(problem, loads(problem, np.linspace(0.02, 1.0, 20))))[-1]
+    fine = list(adjoint.continuation.follow(problem, loads(problem, np.linspace(0.02, 1.0, 20))))[-1]
     np.testing.assert_allclose(solutions[1].u, fine.u, atol=1e-9)
 
 
 def test_followed_solution_is_the_one_solved_for_where_both_exist():
     problem = bent_cantilever(8, 3)
-    *_, last = adjoint.follow(problem, loads(problem, (0.3, 0.7, 1.0)))
+    *_, last = adjoint.continuation.follow(problem, loads(problem, (0.3, 0.7, 1.0)))
     np.testing.assert_allclose(last.u, problem.solve(problem.residual.nominal).u, rtol=0, atol=1e-9)
     u_bar = np.ones(last.u.size)
     np.testing.assert_allclose(last.vjp(u_bar), problem.solve(last.p).vjp(u_bar), rtol=1e-7, atol=1e-9)
@@ -420,15 +420,15 @@ def test_followed_solution_is_the_one_solved_for_where_both_exist():
 
 def test_following_across_a_fold_is_a_named_error():
     with pytest.raises(adjoint.SolveError):
-        list(adjoint.follow(bratu(15), [np.array([value]) for value in (3.0, 3.4, 3.6)], shortest=0.1))
-    found = list(islice(adjoint.follow(bratu(15), [np.array([value]) for value in (3.0, 3.4, 3.6)]), 2))
+        list(adjoint.continuation.follow(bratu(15), [np.array([value]) for value in (3.0, 3.4, 3.6)], shortest=0.1))
+    found = list(islice(adjoint.continuation.follow(bratu(15), [np.array([value]) for value in (3.0, 3.4, 3.6)]), 2))
     assert [solution.p[0] for solution in found] == [3.0, 3.4]
 
 
 def test_followed_branch_of_conduction_keeps_its_parameters():
     problem = conduction(8, 5)
     p = problem.residual.nominal
-    found = list(adjoint.follow(problem, (p * factor for factor in (1.0, 0.5, 0.2))))
+    found = list(adjoint.continuation.follow(problem, (p * factor for factor in (1.0, 0.5, 0.2))))
     for solution, factor in zip(found, (1.0, 0.5, 0.2), strict=True):
         np.testing.assert_allclose(solution.u, problem.solve(factor * p).u, rtol=1e-9)
 
@@ -450,34 +450,34 @@ def test_followed_branch_of_conduction_keeps_its_parameters():
         ({"scale": np.inf}, ValueError, "scale=inf"),
         ({"p": np.ones(1) + 0j}, TypeError, "complex"),
         ({"p": np.ones((1, 1))}, ValueError, "shape"),
-        ({"p": np.array([np.nan])}, adjoint.NonFinite, r"p\[0\]"),
+        ({"p": np.array([np.nan])}, adjoint.errors.NonFinite, r"p\[0\]"),
     ],
 )
 def test_arguments_that_make_no_sense_are_named_at_once(options, error, message):
     arguments = {"p": np.ones(1), "parameter": 0, **options}
     with pytest.raises(error, match=message):
-        adjoint.trace(bratu(5), **arguments)
+        adjoint.continuation.trace(bratu(5), **arguments)
 
 
 def test_complex_states_are_refused():
     with pytest.raises(TypeError, match="complex"):
-        list(islice(adjoint.trace(replace(bratu(5), u0=np.zeros(5, complex)), np.ones(1), 0), 2))
+        list(islice(adjoint.continuation.trace(replace(bratu(5), u0=np.zeros(5, complex)), np.ones(1), 0), 2))
 
 
 @pytest.mark.parametrize("shortest", [0.0, -1.0, np.nan, 2.0])
 def test_shortest_step_must_be_a_fraction(shortest):
     with pytest.raises(ValueError, match="shortest="):
-        adjoint.follow(bratu(5), [np.ones(1)], shortest=shortest)
+        adjoint.continuation.follow(bratu(5), [np.ones(1)], shortest=shortest)
 
 
 def test_no_solution_to_start_from_is_the_error_of_solve():
     with pytest.raises(adjoint.SolveError) as caught:
-        next(adjoint.trace(bratu(15), np.array([4.0]), 0))
+        next(adjoint.continuation.trace(bratu(15), np.array([4.0]), 0))
     assert len(caught.value.history) >= 2
 
 
 def test_points_cannot_be_changed():
-    for point in islice(adjoint.trace(bratu(5), np.ones(1), 0), 2):
+    for point in islice(adjoint.continuation.trace(bratu(5), np.ones(1), 0), 2):
         assert not point.u.flags.writeable
         assert not point.p.flags.writeable
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.factor.counting import Counts, count_solve, phase
+from adjoint.factor.counts import Counts, count_solve, phase
 from problems.catalogue import CATALOGUE
 from problems.elasticity import mbb, two_load_cantilever
 from problems.grid import Grid
@@ -124,13 +124,13 @@ def test_vjp_of_a_block_is_one_solve():
 @pytest.mark.parametrize("factorize", [adjoint.cholesky, adjoint.factor.superlu_cholesky], ids=["best", "SuperLU"])
 def test_hundred_design_iterations_are_one_analysis_and_hundred_factorizations(factorize):
     body = mbb(12, 4)
-    density = adjoint.DensityFilter(body.grid.centres, 1.5)
+    density = adjoint.design.DensityFilter(body.grid.centres, 1.5)
     problem = adjoint.LinearProblem(body.K, body.load, factorize)
-    f = adjoint.Reduced(problem, adjoint.Compliance(body.load), density >> adjoint.Simp(3.0))
-    volume = adjoint.LinearConstraint.volume(density, np.ones(48), 0.5)
+    f = adjoint.Reduced(problem, adjoint.Compliance(body.load), density >> adjoint.design.SIMP(3.0))
+    volume = adjoint.optimize.LinearConstraint.volume(density, np.ones(48), 0.5)
     factorize.forget()
     with adjoint.counting() as counts:
-        for state in adjoint.descend(f, np.full(48, 0.5), adjoint.OptimalityCriteria(volume)):
+        for state in adjoint.descend(f, np.full(48, 0.5), adjoint.optimize.OptimalityCriteria(volume)):
             if state.iteration == 100:
                 break
     assert counts.symbolic == 1
@@ -150,7 +150,7 @@ def test_phases_exclude_each_other():
 
 def test_inner_phase_is_not_charged_to_the_outer_one(monkeypatch):
     clock = iter([0.0, 1.0, 3.0, 7.0])
-    monkeypatch.setattr(sys.modules["adjoint.factor.counting"], "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(sys.modules["adjoint.factor.counts"], "perf_counter", lambda: next(clock))
     with adjoint.counting() as counts, phase("outer"), phase("inner"):
         pass
     assert counts.seconds == {"outer": 1.0 + 4.0, "inner": 2.0}
@@ -169,7 +169,7 @@ def test_nested_counters_see_the_same_work_each():
 
 def test_counting_ends_with_an_error():
     factored = adjoint.lu(sparse.eye_array(2))
-    with adjoint.counting() as counts, pytest.raises(adjoint.NonFinite):
+    with adjoint.counting() as counts, pytest.raises(adjoint.errors.NonFinite):
         factored.solve(np.full(2, np.nan))
     count_solve(False, 1, Counts())
     assert counts.solves == 0

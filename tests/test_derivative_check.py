@@ -5,12 +5,14 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint import Box, ScalarFunction, Status, Stopping, WrongGradient
+from adjoint import Status, Stopping
+from adjoint.errors import WrongGradient
+from adjoint.optimize import Box, ScalarFunction
 from problems.elasticity import mbb
 
 
 def started(f, x, bounds=None, **settings):
-    algorithm = adjoint.Lbfgs(bounds=bounds or Box())
+    algorithm = adjoint.optimize.LBFGS(bounds=bounds or Box())
     with np.errstate(all="ignore"):  # The first step may be far too long.
         return adjoint.minimize(f, np.asarray(x, dtype=float), algorithm, stop=Stopping(iterations=1), **settings)
 
@@ -57,7 +59,7 @@ def test_a_spring_that_confuses_its_shares_stops_a_run():
     problem = adjoint.LinearProblem(Shared(), np.array([1.0, 2.0, 3.0]))
     f = adjoint.Reduced(problem, adjoint.LeastSquares(np.array([0.1, 0.2, 0.3])))
     with pytest.raises(WrongGradient):
-        adjoint.minimize(f, np.array([2.0, 5.0]), adjoint.Lbfgs())
+        adjoint.minimize(f, np.array([2.0, 5.0]), adjoint.optimize.LBFGS())
 
 
 def test_the_message_names_parameters_in_comparisons():
@@ -140,14 +142,14 @@ def test_a_function_that_is_steep_is_no_fault(steepness):
     assert started(f, [0.3, 0.5]).iterations <= 1
 
 
-@pytest.mark.parametrize("algorithm", [adjoint.Mma, adjoint.Gcmma])
+@pytest.mark.parametrize("algorithm", [adjoint.optimize.MMA, adjoint.optimize.GCMMA])
 @pytest.mark.parametrize("row", [[0.0, 6.0], [2.0, 6.06], [4.0, 3.0]])
 def test_constraints_are_looked_at_along_both_directions(algorithm, row):
     f = ScalarFunction(lambda x: float(((x - 2.0) ** 2).sum()), lambda x: 2.0 * (x - 2.0))
 
     def constrained(row):
         value = ScalarFunction(lambda x: float(x[0] ** 2 + 3.0 * x[1] ** 2), lambda x: np.array(row) * x)
-        c = adjoint.FunctionConstraint(value, 1.0)
+        c = adjoint.optimize.FunctionConstraint(value, 1.0)
         return algorithm((c,), Box(-3.0, 3.0))
 
     assert adjoint.minimize(f, np.array([0.4, 0.5]), constrained([2.0, 6.0])).success
@@ -160,10 +162,12 @@ def test_constraints_are_looked_at_along_both_directions(algorithm, row):
 @pytest.mark.parametrize("void", [range(5), range(0, 32, 5), range(3, 32, 7)])
 def test_voids_raise_no_false_alarm(void, penalty, minimum):
     """Densities at their lower bound of zero, where nearly nothing holds a part: f changes by decades within 10⁻³."""
-    f = mbb(8, 4).compliance(adjoint.Simp(penalty, minimum=minimum))
+    f = mbb(8, 4).compliance(adjoint.design.SIMP(penalty, minimum=minimum))
     start = np.full(32, 0.5)
     start[list(void)] = 0.0
-    algorithm = adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.full(32, 1.0 / 32.0), 0.4), bounds=Box(0.0, 1.0))
+    algorithm = adjoint.optimize.OptimalityCriteria(
+        adjoint.optimize.LinearConstraint(np.full(32, 1.0 / 32.0), 0.4), bounds=Box(0.0, 1.0)
+    )
     result = adjoint.minimize(f, start, algorithm, stop=Stopping(iterations=1))
     assert result.iterations == 1
 

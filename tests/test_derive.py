@@ -5,9 +5,10 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.derive import NotComplexSafe, SparsityError, complex_step, finite_difference
+from adjoint.derive import complex_step_residual, finite_difference_residual
+from adjoint.errors import NotComplexSafe, SparsityError
 
-MAKERS = {complex_step: 1e-13, finite_difference: 2e-9}
+MAKERS = {complex_step_residual: 1e-13, finite_difference_residual: 2e-9}
 SIZES = [1, 7, 51, 1000]
 
 
@@ -180,7 +181,7 @@ def setup(name, make, seed=0):
 
 def rounding(make, R, x):
     """Of derivatives by differences, (k,): that of R over the smallest step, 6e-5 of the size of each component."""
-    if make is complex_step:
+    if make is complex_step_residual:
         return np.zeros(x.size)
     return 8.0 * np.finfo(float).eps * np.abs(R).max() / (6e-5 * np.abs(x))
 
@@ -223,7 +224,7 @@ def test_products_are_those_by_hand_and_transposes(name, make):
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_jacobians_are_canonical_and_always_on_one_pattern(name):
-    _, residual, u, p = setup(name, complex_step)
+    _, residual, u, p = setup(name, complex_step_residual)
     first = residual.jacobian(u, p)
     assert isinstance(first, sparse.csc_array)
     assert first.dtype == np.float64
@@ -243,7 +244,7 @@ def test_a_jacobian_takes_one_evaluation_a_colour_and_one_more(name):
         count[0] += 1
         return problem.function(u, p)
 
-    residual = complex_step(counted, problem.n, problem.m)
+    residual = complex_step_residual(counted, problem.n, problem.m)
     u, p = problem.point(np.random.default_rng(0))
     residual.jacobian(u, p), residual.vjp(u, p, u)
     colours = (5, 6) if "diffusion" in name else (3, 2)
@@ -273,7 +274,7 @@ def test_derivatives_do_not_depend_on_units(make, scale):
     lam = np.ones(n)
     expected = np.append(u**3, 0.0) - np.append(0.0, lam)
     np.testing.assert_allclose(residual.vjp(u, p, lam), expected, rtol=MAKERS[make], atol=MAKERS[make])
-    tiny = 1e-250 if make is complex_step else scale
+    tiny = 1e-250 if make is complex_step_residual else scale
     np.testing.assert_allclose(residual.jvp(u, p, np.full(n + 1, tiny)) / tiny, u**3 - 1.0, atol=MAKERS[make])
 
 
@@ -298,12 +299,12 @@ def test_a_pattern_that_is_too_small_is_an_error_naming_the_entry(make, missing)
 def test_a_missing_entry_is_found_in_rows_of_any_size(size):
     n = 20
     weights = np.where(np.arange(n) == 7, size, 1.0)
-    residual = complex_step(lambda u, p: weights * (u**2 + np.roll(u, 3)), n, 0, u_pattern=sparse.eye_array(n))
+    residual = complex_step_residual(lambda u, p: weights * (u**2 + np.roll(u, 3)), n, 0, u_pattern=sparse.eye_array(n))
     with pytest.raises(SparsityError, match="u_pattern"):
         residual.jacobian(np.ones(n), np.empty(0))
     one_missing = sparse.lil_array(sparse.eye_array(n) + sparse.csc_array(np.roll(np.eye(n), 3, axis=0)))
     one_missing[7, 4] = 0.0
-    residual = complex_step(
+    residual = complex_step_residual(
         lambda u, p: weights * (u**2 + np.roll(u, 3)), n, 0, u_pattern=sparse.csc_array(one_missing)
     )
     with pytest.raises(SparsityError, match=r"entry \(7, 4\)"):
@@ -313,7 +314,7 @@ def test_a_missing_entry_is_found_in_rows_of_any_size(size):
 def test_a_parameter_pattern_that_is_too_small_is_an_error():
     problem = Diffusion(5, 4)
     u, p = problem.point(np.random.default_rng(0))
-    residual = complex_step(problem.function, 20, 21, p_pattern=sparse.eye_array(20, 21))
+    residual = complex_step_residual(problem.function, 20, 21, p_pattern=sparse.eye_array(20, 21))
     with pytest.raises(SparsityError, match="p_pattern lacks entry"):
         residual.vjp(u, p, u)
     residual.jacobian(u, p)
@@ -324,7 +325,7 @@ def test_a_pattern_that_is_too_large_does_no_harm(form):
     problem = Bratu(51)
     u, p = problem.point(np.random.default_rng(0))
     pattern = form(tridiagonal(51) @ tridiagonal(51))
-    J = complex_step(problem.function, 51, 2, u_pattern=pattern).jacobian(u, p)
+    J = complex_step_residual(problem.function, 51, 2, u_pattern=pattern).jacobian(u, p)
     assert_close(J.toarray(), problem.jacobian(u, p), 1e-13)
     assert J.nnz == pattern.nnz
     assert J.has_canonical_format
@@ -332,7 +333,7 @@ def test_a_pattern_that_is_too_large_does_no_harm(form):
 
 def test_zeros_stored_in_a_pattern_are_entries():
     pattern = sparse.coo_array((np.array([1.0, -1.0, 0.0]), (np.array([0, 0, 1]), np.array([0, 0, 1]))), shape=(2, 2))
-    J = complex_step(lambda u, p: u**2, 2, 0, u_pattern=pattern).jacobian(np.array([2.0, 3.0]), np.empty(0))
+    J = complex_step_residual(lambda u, p: u**2, 2, 0, u_pattern=pattern).jacobian(np.array([2.0, 3.0]), np.empty(0))
     np.testing.assert_array_equal(J.toarray(), [[4.0, 0.0], [0.0, 6.0]])
 
 
@@ -344,7 +345,7 @@ def test_rounding_is_no_missing_entry():
     def R(u, p):
         return (big * u + u**2) / 3.0 - big * (u / 3.0)
 
-    J = complex_step(R, n, 0, u_pattern=sparse.eye_array(n)).jacobian(np.zeros(n), np.empty(0))
+    J = complex_step_residual(R, n, 0, u_pattern=sparse.eye_array(n)).jacobian(np.zeros(n), np.empty(0))
     assert np.abs(J.data).max() < 1e-3
 
 
@@ -371,7 +372,7 @@ def test_a_missing_entry_is_found_beside_kinks(dry):
         return np.append(r[:-1], r[-1] + np.where(u[-2] > 1.0, u[-3], 0.0) * 0.1)
 
     u = np.append(np.zeros(dry), [0.5, 0.5, 0.5])
-    residual = complex_step(R, dry + 3, 1)
+    residual = complex_step_residual(R, dry + 3, 1)
     residual.jacobian(u, np.ones(1))
     u[-2] = 1.5
     np.testing.assert_allclose(residual.jacobian(u, np.ones(1)).toarray()[-1, -3:], [0.1, 0.0, 2.0])
@@ -379,14 +380,14 @@ def test_a_missing_entry_is_found_beside_kinks(dry):
 
 def test_ties_are_no_missing_entries():
     u = np.round(np.random.default_rng(0).uniform(0.0, 10.0, 200), 1)
-    J = complex_step(lambda u, p: np.sort(u) - p[0], 200, 1).jacobian(u, np.ones(1))
+    J = complex_step_residual(lambda u, p: np.sort(u) - p[0], 200, 1).jacobian(u, np.ones(1))
     assert np.all((J.data == 0.0) | (J.data == 1.0))
 
 
 @pytest.mark.parametrize("steep", [1e2, 1e3, 1e4])
 def test_differences_take_steps_small_enough_for_the_function(steep):
     u = np.array([0.3, 0.8, 1.2, 2.0, 0.5])
-    J = finite_difference(lambda u, p: np.sin(steep * u) - p[0], 5, 1).jacobian(u, np.ones(1))
+    J = finite_difference_residual(lambda u, p: np.sin(steep * u) - p[0], 5, 1).jacobian(u, np.ones(1))
     np.testing.assert_allclose(J.diagonal(), steep * np.cos(steep * u), rtol=1e-6)
 
 
@@ -402,7 +403,7 @@ def test_small_unknowns_beside_large_ones_have_their_own_steps(make):
 
 
 def test_huge_unknowns_do_not_overflow():
-    J = complex_step(lambda u, p: 3.0 * u - p[0], 5, 1).jacobian(np.full(5, 1e250), np.ones(1))
+    J = complex_step_residual(lambda u, p: 3.0 * u - p[0], 5, 1).jacobian(np.full(5, 1e250), np.ones(1))
     np.testing.assert_array_equal(J.diagonal(), 3.0)
 
 
@@ -417,7 +418,7 @@ BAD_PATTERNS = {
 def test_patterns_that_are_none_are_refused_at_once(name):
     pattern, error, message = BAD_PATTERNS[name]
     with pytest.raises(error, match=message):
-        complex_step(lambda u, p: u, 5, 0, u_pattern=pattern)
+        complex_step_residual(lambda u, p: u, 5, 0, u_pattern=pattern)
 
 
 def writes(u, p):
@@ -471,11 +472,11 @@ def test_what_is_returned_is_the_callers():
         buffer[:] = u * p[0]
         return buffer
 
-    residual = complex_step(R, 3, 1)
+    residual = complex_step_residual(R, 3, 1)
     first = residual.residual(np.ones(3), np.ones(1))
     residual.residual(2.0 * np.ones(3), np.ones(1))
     assert np.array_equal(first, np.ones(3))
-    same = complex_step(lambda u, p: u, 3, 0)
+    same = complex_step_residual(lambda u, p: u, 3, 0)
     u = np.ones(3)
     same.residual(u, np.empty(0))[0] = 5.0
     assert u[0] == 1.0
@@ -508,9 +509,9 @@ def test_wrong_arguments_are_named_errors(name, make):
 @pytest.mark.parametrize("sizes", [(0, 1), (2, -1), (2.5, 1), (True, 1)])
 def test_wrong_sizes_are_named_errors(sizes):
     with pytest.raises(ValueError, match=r"complex_step: got [nm] = .*expected an integer"):
-        complex_step(lambda u, p: u, *sizes)
+        complex_step_residual(lambda u, p: u, *sizes)
     with pytest.raises(TypeError, match="expected a function"):
-        complex_step(np.eye(3), 3, 1)
+        complex_step_residual(np.eye(3), 3, 1)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -520,18 +521,18 @@ def test_nan_of_the_residual_is_left_to_the_solver(make):
     u = np.array([1.0, -1.0, 2.0])
     assert np.array_equal(np.isnan(residual.residual(u, np.ones(3))), [False, True, False])
     for _ in range(2):  # Before and after the pattern is known.
-        with pytest.raises(adjoint.NonFinite, match=r"∂R/∂u: the residual is nan in row 1"):
+        with pytest.raises(adjoint.errors.NonFinite, match=r"∂R/∂u: the residual is nan in row 1"):
             residual.jacobian(u, np.ones(3))
         residual.jacobian(np.ones(3), np.ones(3))
 
 
 def test_derivatives_that_are_infinite_are_an_error():
-    residual = complex_step(lambda u, p: np.sqrt(u) - p, 4, 4)
+    residual = complex_step_residual(lambda u, p: np.sqrt(u) - p, 4, 4)
     u = np.array([1.0, 2.0, 0.0, 3.0])
-    with pytest.raises(adjoint.NonFinite, match=r"∂R/∂u: the derivative in row 2 is infinite"):
+    with pytest.raises(adjoint.errors.NonFinite, match=r"∂R/∂u: the derivative in row 2 is infinite"):
         residual.jacobian(u, np.ones(4))
-    with pytest.raises(adjoint.NonFinite, match=r"row 2 by component 2 is"):
-        finite_difference(lambda u, p: np.sqrt(u) - p, 4, 4).jacobian(u, np.ones(4))
+    with pytest.raises(adjoint.errors.NonFinite, match=r"row 2 by component 2 is"):
+        finite_difference_residual(lambda u, p: np.sqrt(u) - p, 4, 4).jacobian(u, np.ones(4))
 
 
 def test_nan_in_a_derivative_alone_names_the_entry():
@@ -541,9 +542,9 @@ def test_nan_in_a_derivative_alone_names_the_entry():
         with np.errstate(over="ignore", invalid="ignore"):
             return 1.0 / (1.0 + np.exp(1.0 / u)) - p
 
-    residual = complex_step(R, 4, 4)
+    residual = complex_step_residual(R, 4, 4)
     residual.jacobian(np.ones(4), np.ones(4))
-    with pytest.raises(adjoint.NonFinite, match=r"row 2 by component 2 is nan"):
+    with pytest.raises(adjoint.errors.NonFinite, match=r"row 2 by component 2 is nan"):
         residual.jacobian(np.array([1.0, 1.0, 1e-4, 1.0]), np.ones(4))
 
 
@@ -555,7 +556,7 @@ def test_a_function_that_remembers_is_found_out():
         return u * np.cos(calls[0])
 
     with pytest.raises(ValueError, match="depend on earlier calls"):
-        complex_step(R, 5, 0).jacobian(np.ones(5), np.empty(0))
+        complex_step_residual(R, 5, 0).jacobian(np.ones(5), np.empty(0))
 
 
 def test_a_function_that_keeps_a_complex_matrix_is_found_out():
@@ -567,7 +568,7 @@ def test_a_function_that_keeps_a_complex_matrix_is_found_out():
         return kept[1] @ u
 
     u, p = np.ones(3), np.arange(1.0, 4.0)
-    residual = complex_step(R, 3, 3)
+    residual = complex_step_residual(R, 3, 3)
     with pytest.raises(TypeError, match=r"earlier call with complex ones.*p.tobytes"):
         residual.vjp(u, p, u), residual.residual(u, p)
 
@@ -581,7 +582,7 @@ def test_arrays_given_are_not_written_to():
     problem = Diffusion(5, 4)
     u, p = problem.point(np.random.default_rng(0))
     kept = u.copy(), p.copy()
-    residual = complex_step(problem.function, 20, 21)
+    residual = complex_step_residual(problem.function, 20, 21)
     residual.jacobian(u, p).data[:] = 0.0
     residual.vjp(u, p, u), residual.jvp(u, p, p)
     assert np.array_equal(u, kept[0])

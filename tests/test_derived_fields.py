@@ -9,7 +9,8 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.derive import NotComplexSafe, SparsityError, complex_step_field, complex_step_integrand, from_jax_field
+from adjoint.derive import complex_step_field, complex_step_integrand, jax_field
+from adjoint.errors import NotComplexSafe, SparsityError
 
 STEP = 1e-100
 SIZES = [1, 2, 7, 40, 41, 90]
@@ -89,7 +90,7 @@ def derived(request):
     """A maker of fields, with the arrays that its functions compute in."""
     if request.param == "complex_step":
         return complex_step_field, np
-    return from_jax_field, request.getfixturevalue("jax").numpy
+    return jax_field, request.getfixturevalue("jax").numpy
 
 
 def dense(J):
@@ -389,10 +390,10 @@ def test_nan_in_a_derivative_is_an_error_and_in_a_value_is_none(derived, n):
     field.jacobian(0.0, u, p)
     if xp is not np:
         assert np.isnan(field(1.5, u, p)[0])
-    with pytest.raises(adjoint.NonFinite, match=f"{maker.__name__}, ∂f/∂u: .* row 0"):
+    with pytest.raises(adjoint.errors.NonFinite, match=f"{maker.__name__}, ∂f/∂u: .* row 0"):
         field.jacobian(1.0, u, p)
     if xp is np:
-        with np.errstate(invalid="ignore"), pytest.raises(adjoint.NonFinite, match="field is nan"):
+        with np.errstate(invalid="ignore"), pytest.raises(adjoint.errors.NonFinite, match="field is nan"):
             maker(lambda t, u, p: np.log(u + t), n, 1).jacobian(np.nan, u, p)
 
 
@@ -511,7 +512,7 @@ def test_what_is_wrong_with_an_integrand_is_named():
         complex_step_integrand(lambda t, u, p: u, 3, 1, weights=np.ones((1, 2, 3)))
     with pytest.raises(TypeError, match="got weights of dtype complex128"):
         complex_step_integrand(lambda t, u, p: u, 3, 1, weights=1j * np.ones(3))
-    with pytest.raises(adjoint.NonFinite, match="the weights hold nan or inf"):
+    with pytest.raises(adjoint.errors.NonFinite, match="the weights hold nan or inf"):
         complex_step_integrand(lambda t, u, p: u, 3, 1, weights=np.full(3, np.nan))
     with pytest.raises(TypeError, match="complex_step_integrand: got a float, expected a function"):
         complex_step_integrand(1.0, 3, 1)
@@ -525,7 +526,7 @@ def test_jax_compiles_once_for_all_times(jax, n):
         traced.append(t)
         return -p[0] * u * jax.numpy.cos(t)
 
-    field, u, p = from_jax_field(f, n, 1), np.ones(n), np.ones(1)
+    field, u, p = jax_field(f, n, 1), np.ones(n), np.ones(1)
     counts = []
     for t in (0.0, 0.5, 1, np.float64(2.0)):
         field(t, u, p)
@@ -538,23 +539,23 @@ def test_jax_compiles_once_for_all_times(jax, n):
 
 
 def test_jax_names_what_is_wrong(jax):
-    with pytest.raises(ValueError, match=r"from_jax_field: the field function returned shape \(2,\), expected \(3,\)"):
-        from_jax_field(lambda t, u, p: u[:2], 3, 1).vjp(0.0, np.ones(3), np.ones(1), np.ones(3))
-    field = from_jax_field(lambda t, u, p: u - jax.numpy.where(p > 0.0, jax.numpy.sqrt(p), 0.0), 2, 2)
-    with pytest.raises(adjoint.NonFinite, match=r"entry 0 of \(∂f/∂p\)ᵀ λ is nan.*jnp\.where"):
+    with pytest.raises(ValueError, match=r"jax_field: the field function returned shape \(2,\), expected \(3,\)"):
+        jax_field(lambda t, u, p: u[:2], 3, 1).vjp(0.0, np.ones(3), np.ones(1), np.ones(3))
+    field = jax_field(lambda t, u, p: u - jax.numpy.where(p > 0.0, jax.numpy.sqrt(p), 0.0), 2, 2)
+    with pytest.raises(adjoint.errors.NonFinite, match=r"entry 0 of \(∂f/∂p\)ᵀ λ is nan.*jnp\.where"):
         field.vjp(0.0, np.ones(2), np.zeros(2), np.ones(2))
 
 
 def test_jax_in_single_precision_is_named(jax):
     jax.config.update("jax_enable_x64", False)
-    with pytest.raises(RuntimeError, match="from_jax_field: JAX computes in float32"):
-        from_jax_field(raises, 1, 0)
+    with pytest.raises(RuntimeError, match="jax_field: JAX computes in float32"):
+        jax_field(raises, 1, 0)
 
 
 def test_a_missing_jax_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
-    with pytest.raises(adjoint.BackendMissing, match="from_jax_field needs JAX"):
-        from_jax_field(raises, 1, 0)
+    with pytest.raises(adjoint.errors.BackendMissing, match="jax_field needs JAX"):
+        jax_field(raises, 1, 0)
 
 
 def test_derivatives_that_underflow_with_the_step_are_no_lost_imaginary_parts():

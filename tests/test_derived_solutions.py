@@ -17,13 +17,13 @@ every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 
 
 @every_model
-@pytest.mark.parametrize("derive", [adjoint.complex_step, adjoint.finite_difference])
+@pytest.mark.parametrize("derive", [adjoint.complex_step_residual, adjoint.finite_difference_residual])
 def test_derived_solutions_are_those_of_hand_written_residuals(make, derive):
     problem, function = make()
     p = problem.residual.nominal * np.random.default_rng(0).uniform(0.9, 1.1, problem.residual.nominal.size)
     by_hand = problem.solve(p)
     derived = replace(problem, residual=derive(function, p.size, p.size)).solve(p)
-    tolerance = 1e-11 if derive is adjoint.complex_step else 1e-8
+    tolerance = 1e-11 if derive is adjoint.complex_step_residual else 1e-8
     w, v = np.random.default_rng(1).standard_normal((2, p.size))
     for ours, expected in (
         (derived.u, by_hand.u),
@@ -44,7 +44,7 @@ def test_sensitivity_is_formed_once_for_all_products_with_it(make):
         calls.append(None)
         return function(u, p)
 
-    solution = replace(problem, residual=adjoint.complex_step(counted, p.size, p.size)).solve(p)
+    solution = replace(problem, residual=adjoint.complex_step_residual(counted, p.size, p.size)).solve(p)
     w = np.random.default_rng(2).standard_normal((p.size, 5))
     solution.vjp(w[:, 0])
     before = len(calls)
@@ -58,7 +58,7 @@ def test_sensitivity_is_formed_once_for_all_products_with_it(make):
 def test_taylor_remainder_of_a_derived_problem_is_second_order(make):
     problem, function = make()
     p = problem.residual.nominal
-    derived = replace(problem, residual=adjoint.complex_step(function, p.size, p.size))
+    derived = replace(problem, residual=adjoint.complex_step_residual(function, p.size, p.size))
     f = adjoint.Reduced(derived, adjoint.LeastSquares(np.ones(p.size)))
     report = adjoint.check(f, p)
     assert report.ok, report.table()
@@ -75,8 +75,8 @@ def test_given_values_and_derived_residuals_go_together():
     n = 12
     rates = np.zeros((2, n))
     rates[1, -1] = 1.0
-    ends = adjoint.Dirichlet(np.array([0, n - 1]), adjoint.AffineVector(np.array([1.0, 0.0]), rates))
-    residual = adjoint.complex_step(rod, n, n)
+    ends = adjoint.Dirichlet(np.array([0, n - 1]), adjoint.matrices.AffineVector(np.array([1.0, 0.0]), rates))
+    residual = adjoint.complex_step_residual(rod, n, n)
     problem = adjoint.NonlinearProblem(residual, np.zeros(n), adjoint.cholesky, dirichlet=ends)
     f = adjoint.Reduced(problem, adjoint.LinearFunctional(np.linspace(0.5, 1.0, n)))
     p = np.append(np.linspace(1.0, 2.0, n - 1), 0.7)

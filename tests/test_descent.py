@@ -20,9 +20,9 @@ HESSIAN = ROOT.T @ np.diag(np.geomspace(1.0, 300.0, N)) @ ROOT
 M = 3.0 * np.eye(N) + sparse.diags_array([1.0, 1.0], offsets=[-1, 1], shape=(N, N)).toarray()
 LENGTHS = RNG.uniform(0.5, 20.0, N)
 INNER = {
-    "Euclidean": (adjoint.Euclidean(), np.eye(N)),
-    "weighted": (adjoint.Weighted(LENGTHS), np.diag(LENGTHS)),
-    "mass matrix": (adjoint.MassMatrix(sparse.csc_array(M)), M),
+    "Euclidean": (adjoint.optimize.Euclidean(), np.eye(N)),
+    "weighted": (adjoint.optimize.Weighted(LENGTHS), np.diag(LENGTHS)),
+    "mass matrix": (adjoint.optimize.MassMatrix(sparse.csc_array(M)), M),
 }
 every_product = pytest.mark.parametrize("name", INNER)
 
@@ -76,7 +76,7 @@ def test_steps_are_inverse_means_of_the_eigenvalues_in_the_inner_product(name):
     """1/α₁ = ⟨s, Hs⟩/⟨s, Ms⟩ and 1/α₂ = ⟨Hs, M⁻¹Hs⟩/⟨s, Hs⟩: of H v = λ M v."""
     inner, dense = INNER[name]
     eigenvalues = eigh(HESSIAN, dense, eigvals_only=True)
-    algorithm = adjoint.SteepestDescent(inner, steps=BarzilaiBorwein(threshold=0.0))
+    algorithm = adjoint.optimize.SteepestDescent(inner, steps=BarzilaiBorwein(threshold=0.0))
     run = states(quadratic(), np.zeros(N), algorithm, 12)
     for before, after in pairwise(run):
         s, y = after.x - before.x, after.gradient - before.gradient
@@ -94,8 +94,8 @@ def test_steps_in_an_inner_product_are_euclidean_ones_in_its_variables(name):
     inner, _ = INNER[name]
     root, f = inner.root, quadratic()
     in_z = Plain(lambda z: f.value(root.to_x(z)), lambda z: root.pull(f.slope(root.to_x(z))))
-    ours = states(f, np.zeros(N), adjoint.SteepestDescent(inner, first_step=1e-3), 12)
-    theirs = states(in_z, np.zeros(N), adjoint.SteepestDescent(first_step=1e-3), 12)
+    ours = states(f, np.zeros(N), adjoint.optimize.SteepestDescent(inner, first_step=1e-3), 12)
+    theirs = states(in_z, np.zeros(N), adjoint.optimize.SteepestDescent(first_step=1e-3), 12)
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(root.to_z(one.x), other.x, rtol=1e-6, atol=1e-9)
         assert one.stationarity == pytest.approx(other.stationarity, rel=1e-5)
@@ -106,7 +106,7 @@ def test_steps_in_an_inner_product_are_euclidean_ones_in_its_variables(name):
 def test_two_variables_converge_superlinearly(condition):
     """Barzilai & Borwein (1988), section 3: R-superlinear, where exact steps would contract by (κ−1)/(κ+1)."""
     f = quadratic(np.diag([1.0, condition]))
-    algorithm = adjoint.SteepestDescent(steps=BarzilaiBorwein(threshold=0.0))
+    algorithm = adjoint.optimize.SteepestDescent(steps=BarzilaiBorwein(threshold=0.0))
     run = states(f, np.zeros(2), algorithm, 30)
     assert min(state.stationarity for state in run) <= 1e-10 * run[0].stationarity
 
@@ -115,7 +115,7 @@ def test_short_steps_where_long_ones_leave_large_eigenvalues():
     """ABBmin: fewer iterations than with the long step alone, over quadratics of condition 10⁴."""
     totals = []
     for threshold in (0.0, BarzilaiBorwein().threshold):
-        algorithm = adjoint.SteepestDescent(steps=BarzilaiBorwein(threshold=threshold))
+        algorithm = adjoint.optimize.SteepestDescent(steps=BarzilaiBorwein(threshold=threshold))
         total = 0
         for seed in range(5):
             spectrum = 10.0 ** np.random.default_rng(seed).uniform(0.0, 4.0, 40)
@@ -140,9 +140,9 @@ def test_no_value_exceeds_the_largest_of_the_last_ones(history):
     result = adjoint.minimize(
         f,
         np.array([-1.2, 1.0]),
-        adjoint.SteepestDescent(history=history),
+        adjoint.optimize.SteepestDescent(history=history),
         stop=adjoint.Stopping(stationarity=1e-8),
-        each=lambda state: values.append(state.value),
+        callback=lambda state: values.append(state.value),
     )
     assert result.status is adjoint.Status.STATIONARY
     np.testing.assert_allclose(result.x, 1.0, rtol=1e-5)
@@ -153,7 +153,7 @@ def test_no_value_exceeds_the_largest_of_the_last_ones(history):
 
 def test_each_trial_is_evaluated_once_and_only_accepted_ones_pay_a_gradient():
     f = quadratic()
-    run = states(f, np.zeros(N), adjoint.SteepestDescent(history=1, first_step=1.0), 25)
+    run = states(f, np.zeros(N), adjoint.optimize.SteepestDescent(history=1, first_step=1.0), 25)
     assert len({x.tobytes() for x in f.evaluations}) == len(f.evaluations) == run[-1].evaluations
     assert [x.tobytes() for x in f.gradients] == [state.x.tobytes() for state in run]
     assert sum(len(state.rejected) for state in run) > 0
@@ -162,7 +162,7 @@ def test_each_trial_is_evaluated_once_and_only_accepted_ones_pay_a_gradient():
 def test_steps_grow_where_the_curvature_is_not_positive():
     """cos x falls from 0.1 to π, and is concave up to π/2."""
     f = Plain(lambda x: float(np.cos(x[0])), lambda x: -np.sin(x))
-    run = states(f, np.array([0.1]), adjoint.SteepestDescent(first_step=1.0), 40)
+    run = states(f, np.array([0.1]), adjoint.optimize.SteepestDescent(first_step=1.0), 40)
     first = run[1]
     assert first.x[0] < np.pi / 2
     assert first.memory["alpha"].item() == GROWTH * first.step
@@ -185,7 +185,9 @@ def test_falling_without_bound_overflows_nothing(value):
         return np.array([(value(x + h) - value(x - h)) / 2e-6 for h in 1e-6 * np.eye(2)])
 
     stop = adjoint.Stopping(iterations=300, stationarity=0.0)
-    result = adjoint.minimize(Plain(value, slope), np.ones(2), adjoint.SteepestDescent(), stop=stop, check=False)
+    result = adjoint.minimize(
+        Plain(value, slope), np.ones(2), adjoint.optimize.SteepestDescent(), stop=stop, check=False
+    )
     assert not result.success
     assert np.isfinite(result.x).all()
 
@@ -197,7 +199,7 @@ def test_trials_that_fail_or_are_nan_shorten_the_step():
         return float(x[0] - np.log(x[0])) if x[0] > 0.0 else np.nan
 
     f = Plain(value, lambda x: 1.0 - 1.0 / x)
-    run = states(f, np.array([3.0]), adjoint.SteepestDescent(first_step=50.0), 20)
+    run = states(f, np.array([3.0]), adjoint.optimize.SteepestDescent(first_step=50.0), 20)
     assert np.isnan(run[1].rejected).all()
     assert run[1].rejected.size >= 3
     assert run[-1].x[0] == pytest.approx(1.0, rel=1e-6)
@@ -206,11 +208,11 @@ def test_trials_that_fail_or_are_nan_shorten_the_step():
 def test_failures_at_every_trial_end_the_run_as_failed():
     def value(x):
         if x[0] != 1.0:
-            raise adjoint.SingularMatrix("as told")
+            raise adjoint.errors.SingularMatrix("as told")
         return 1.0
 
     f = Plain(value, lambda x: np.ones(1))
-    algorithm = adjoint.SteepestDescent(search=Backtracking(trials=5))
+    algorithm = adjoint.optimize.SteepestDescent(search=Backtracking(trials=5))
     result = adjoint.minimize(f, np.ones(1), algorithm, check=False)
     assert result.status is adjoint.Status.FAILED
     assert result.state.rejected.size == 5
@@ -220,7 +222,7 @@ def test_failures_at_every_trial_end_the_run_as_failed():
 def test_stuck_state_holds_the_values_of_its_trials():
     f = quadratic()
     uphill = Plain(f.value, lambda x: -f.slope(x))
-    algorithm = adjoint.SteepestDescent(search=Backtracking(trials=7))
+    algorithm = adjoint.optimize.SteepestDescent(search=Backtracking(trials=7))
     start, end = states(uphill, np.zeros(N), algorithm, 10)
     assert end.ending is adjoint.Status.STUCK
     assert end.rejected.tolist() == [f.value(x) for x in uphill.evaluations[1:]]
@@ -231,7 +233,7 @@ def test_stuck_state_holds_the_values_of_its_trials():
 
 def test_nothing_is_evaluated_where_the_gradient_is_zero():
     f = quadratic()
-    run = states(f, np.ones(N), adjoint.SteepestDescent(), 3)
+    run = states(f, np.ones(N), adjoint.optimize.SteepestDescent(), 3)
     assert [state.ending for state in run] == [None, adjoint.Status.STUCK]
     assert len(f.evaluations) == 1
 
@@ -243,8 +245,8 @@ def test_bounded_minimum_is_that_of_the_least_squares_problem(inner):
     exact = lsq_linear(A, b, (-0.1, 0.1), method="bvls", tol=1e-14).x
     assert np.sum(np.abs(exact) == 0.1) >= 2
     f = Plain(lambda x: 0.5 * float(np.sum((A @ x - b) ** 2)), lambda x: A.T @ (A @ x - b))
-    bounds = adjoint.Box(-0.1, 0.1)
-    algorithm = adjoint.SteepestDescent(INNER[inner][0], bounds)
+    bounds = adjoint.optimize.Box(-0.1, 0.1)
+    algorithm = adjoint.optimize.SteepestDescent(INNER[inner][0], bounds)
     result = adjoint.minimize(f, np.full(N, 0.05), algorithm, stop=adjoint.Stopping(stationarity=1e-9))
     assert result.status is adjoint.Status.STATIONARY
     np.testing.assert_allclose(result.x, exact, rtol=1e-7, atol=1e-12)
@@ -254,8 +256,8 @@ def test_bounded_minimum_is_that_of_the_least_squares_problem(inner):
 def test_variables_that_stay_at_a_bound_do_not_shorten_the_step():
     """f = ½((x₀ − 1)² + 10⁶ (x₁ − 1)²), x₁ ≤ 0: with x₁ at its bound only the curvature 1 counts, for one step."""
     f = quadratic(np.diag([1.0, 1e6]))
-    bounds = adjoint.Box(np.array([-9.0, -9.0]), np.array([9.0, 0.0]))
-    run = states(f, np.array([0.0, 0.0]), adjoint.SteepestDescent(bounds=bounds, first_step=1e-3), 4)
+    bounds = adjoint.optimize.Box(np.array([-9.0, -9.0]), np.array([9.0, 0.0]))
+    run = states(f, np.array([0.0, 0.0]), adjoint.optimize.SteepestDescent(bounds=bounds, first_step=1e-3), 4)
     assert run[1].memory["short"][-1] == pytest.approx(1.0)
     np.testing.assert_allclose(run[2].x, [1.0, 0.0])
 

@@ -14,25 +14,27 @@ VOLUMES = np.random.default_rng(0).uniform(0.5, 2.0, M)
 
 
 FILTERS = {
-    "density filter": adjoint.DensityFilter(GRID.centres, 0.6),
-    "density filter, volumes": adjoint.DensityFilter(GRID.centres, 0.6, VOLUMES),
-    "density filter in 3-D": adjoint.DensityFilter(np.random.default_rng(1).random((M, 3)), 0.4),
-    "convolution filter": adjoint.ConvolutionFilter((5, 3), (0.5, 0.2), 0.6),
+    "density filter": adjoint.design.DensityFilter(GRID.centres, 0.6),
+    "density filter, volumes": adjoint.design.DensityFilter(GRID.centres, 0.6, VOLUMES),
+    "density filter in 3-D": adjoint.design.DensityFilter(np.random.default_rng(1).random((M, 3)), 0.4),
+    "convolution filter": adjoint.design.ConvolutionFilter((5, 3), (0.5, 0.2), 0.6),
     "Helmholtz filter": helmholtz_filter(GRID, 0.6),
-    "two filters": adjoint.DensityFilter(GRID.centres, 0.6) >> helmholtz_filter(GRID, 0.3),
+    "two filters": adjoint.design.DensityFilter(GRID.centres, 0.6) >> helmholtz_filter(GRID, 0.3),
 }
 MAPS = FILTERS | {
-    "identity": adjoint.Identity(),
-    "SIMP": adjoint.Simp(3.0),
-    "SIMP, 1": adjoint.Simp(1.0, 1e-3, 7.0),
-    "SIMP, 2.5": adjoint.Simp(2.5, 1e-9, 2.1e11),
-    "RAMP": adjoint.Ramp(8.0, 0.1, 3.0),
-    "RAMP, 0": adjoint.Ramp(0.0),
-    "projection": adjoint.HeavisideProjection(8.0, 0.4),
-    "projection, weak": adjoint.HeavisideProjection(1e-6),
-    "projection at 0": adjoint.HeavisideProjection(4.0, 0.0),
-    "all of them": adjoint.DensityFilter(GRID.centres, 0.6) >> adjoint.HeavisideProjection(3.0) >> adjoint.Simp(3.0),
-    "identity first": adjoint.Identity() >> adjoint.Ramp(2.0) >> adjoint.Identity(),
+    "identity": adjoint.design.Identity(),
+    "SIMP": adjoint.design.SIMP(3.0),
+    "SIMP, 1": adjoint.design.SIMP(1.0, 1e-3, 7.0),
+    "SIMP, 2.5": adjoint.design.SIMP(2.5, 1e-9, 2.1e11),
+    "RAMP": adjoint.design.Ramp(8.0, 0.1, 3.0),
+    "RAMP, 0": adjoint.design.Ramp(0.0),
+    "projection": adjoint.design.HeavisideProjection(8.0, 0.4),
+    "projection, weak": adjoint.design.HeavisideProjection(1e-6),
+    "projection at 0": adjoint.design.HeavisideProjection(4.0, 0.0),
+    "all of them": adjoint.design.DensityFilter(GRID.centres, 0.6)
+    >> adjoint.design.HeavisideProjection(3.0)
+    >> adjoint.design.SIMP(3.0),
+    "identity first": adjoint.design.Identity() >> adjoint.design.Ramp(2.0) >> adjoint.design.Identity(),
 }
 every_map = pytest.mark.parametrize("phi", MAPS.values(), ids=MAPS)
 every_filter = pytest.mark.parametrize("phi", FILTERS.values(), ids=FILTERS)
@@ -101,16 +103,16 @@ def test_density_filter_is_the_published_average():
 
 
 def test_density_filter_within_a_neighbours_distance_is_the_identity():
-    phi = adjoint.DensityFilter(GRID.centres, 0.2)
+    phi = adjoint.design.DensityFilter(GRID.centres, 0.2)
     np.testing.assert_allclose(phi(design()), design(), rtol=1e-14)
 
 
 def test_filters_keep_a_void_from_becoming_negative():
     grid = Grid((40, 20), (1.0, 1.0))
     x = np.where(grid.centres[:, 0] < 10.0, np.random.default_rng(9).random(800), 0.0)
-    for phi in (adjoint.DensityFilter(grid.centres, 3.0), density_filter(grid, 3.0)):
+    for phi in (adjoint.design.DensityFilter(grid.centres, 3.0), density_filter(grid, 3.0)):
         assert phi(x).min() >= 0.0
-        assert np.isfinite((phi >> adjoint.Simp(2.5)).vjp(x, x)).all()
+        assert np.isfinite((phi >> adjoint.design.SIMP(2.5)).vjp(x, x)).all()
 
 
 @pytest.mark.parametrize("radius", [0.15, 0.2, 0.61, 5.0])
@@ -119,7 +121,7 @@ def test_convolution_filter_is_the_density_filter(radius, cells):
     spacing = (0.5, 0.2, 0.3)[: len(cells)]
     grid = Grid(cells, spacing)
     x = np.random.default_rng(7).random(int(np.prod(cells)))
-    dense, quick = adjoint.DensityFilter(grid.centres, radius), density_filter(grid, radius)
+    dense, quick = adjoint.design.DensityFilter(grid.centres, radius), density_filter(grid, radius)
     np.testing.assert_allclose(quick(x), dense(x), rtol=1e-12)
     np.testing.assert_allclose(quick.vjp(x, x), dense.vjp(x, x), rtol=1e-12)
 
@@ -139,7 +141,7 @@ def test_helmholtz_filter_reaches_as_far_as_the_density_filter():
     centre = 30 * 40 + 20
     x[centre] = 1.0
     reach = []
-    for phi in (adjoint.DensityFilter(grid.centres, 0.6), helmholtz_filter(grid, 0.6)):
+    for phi in (adjoint.design.DensityFilter(grid.centres, 0.6), helmholtz_filter(grid, 0.6)):
         w = phi(x)
         offset = grid.centres - grid.centres[centre]
         reach.append((w @ offset**2) / w.sum())
@@ -157,7 +159,7 @@ def test_helmholtz_filter_factors_once_for_good():
 
 def test_maps_compose_from_left_to_right_and_transpose_from_right_to_left():
     """PyTopo3D issue 31: the gradient was filtered before, not after, the interpolation's slope was applied."""
-    filtered, simp = FILTERS["density filter"], adjoint.Simp(3.0)
+    filtered, simp = FILTERS["density filter"], adjoint.design.SIMP(3.0)
     x, bar = design(), np.cos(np.arange(M))
     phi = filtered >> simp
     np.testing.assert_array_equal(phi(x), simp(filtered(x)))
@@ -166,7 +168,7 @@ def test_maps_compose_from_left_to_right_and_transpose_from_right_to_left():
     np.testing.assert_allclose(phi.vjp(x, bar), dense.T @ (slope * bar), rtol=1e-12, atol=1e-15)
     wrong = slope * (dense.T @ bar)
     assert np.abs(phi.vjp(x, bar) - wrong).max() > 0.01
-    np.testing.assert_array_equal((adjoint.Identity() >> phi >> adjoint.Identity())(x), phi(x))
+    np.testing.assert_array_equal((adjoint.design.Identity() >> phi >> adjoint.design.Identity())(x), phi(x))
 
 
 class Doubled:
@@ -193,7 +195,7 @@ def test_maps_compose_with_those_of_the_user_on_either_side(phi):
 
 def test_projection_runs_from_zero_to_one_and_its_slope_never_cancels():
     for beta in (0.1, 4.0, 64.0, 500.0):
-        phi = adjoint.HeavisideProjection(beta, 0.4)
+        phi = adjoint.design.HeavisideProjection(beta, 0.4)
         np.testing.assert_allclose(phi(np.array([0.0, 1.0])), [0.0, 1.0], atol=1e-15)
         slope = phi.vjp(np.linspace(0.0, 1.0, 21), np.ones(21))
         assert np.all(slope > 0.0)  # 1 − tanh² is exactly zero from β|x − η| = 19 on
@@ -201,39 +203,39 @@ def test_projection_runs_from_zero_to_one_and_its_slope_never_cancels():
 
 def test_interpolations_run_between_their_moduli():
     ends = np.array([0.0, 1.0])
-    for phi in (adjoint.Simp(3.0, 1e-3, 5.0), adjoint.Ramp(4.0, 1e-3, 5.0)):
+    for phi in (adjoint.design.SIMP(3.0, 1e-3, 5.0), adjoint.design.Ramp(4.0, 1e-3, 5.0)):
         np.testing.assert_allclose(phi(ends), [1e-3, 5.0], rtol=1e-15)
-    assert adjoint.Simp(3.0).vjp(np.zeros(1), np.ones(1)) == 0.0
-    assert adjoint.Ramp(4.0).vjp(np.zeros(1), np.ones(1)) == pytest.approx(0.2)
+    assert adjoint.design.SIMP(3.0).vjp(np.zeros(1), np.ones(1)) == 0.0
+    assert adjoint.design.Ramp(4.0).vjp(np.zeros(1), np.ones(1)) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: adjoint.DensityFilter(np.ones(4), 1.0)(np.ones(4)), "expected finite coordinates"),
-        (lambda: adjoint.DensityFilter(np.full((4, 2), np.nan), 1.0)(np.ones(4)), "expected finite coordinates"),
-        (lambda: adjoint.DensityFilter(GRID.centres, 0.0)(design()), "expected a positive length"),
-        (lambda: adjoint.DensityFilter(GRID.centres, np.nan)(design()), "expected a positive length"),
-        (lambda: adjoint.DensityFilter(GRID.centres, 1.0)(np.ones(4)), r"expected \(15,\)"),
-        (lambda: adjoint.DensityFilter(GRID.centres, 1.0, np.ones(4))(design()), r"expected \(15,\)"),
-        (lambda: adjoint.DensityFilter(GRID.centres, 1.0, np.zeros(M))(design()), "expected positive"),
-        (lambda: adjoint.ConvolutionFilter((5, 3), (0.5,), 0.6), "as many lengths as axes"),
-        (lambda: adjoint.ConvolutionFilter((5, 3), (0.5, 0.2), -1.0), "positive"),
-        (lambda: adjoint.ConvolutionFilter((5, 3), (0.5, np.nan), 1.0), "positive"),
-        (lambda: adjoint.ConvolutionFilter((5, 3), (0.5, 0.2), 0.6)(np.ones(4)), r"expected \(15,\)"),
+        (lambda: adjoint.design.DensityFilter(np.ones(4), 1.0)(np.ones(4)), "expected finite coordinates"),
+        (lambda: adjoint.design.DensityFilter(np.full((4, 2), np.nan), 1.0)(np.ones(4)), "expected finite coordinates"),
+        (lambda: adjoint.design.DensityFilter(GRID.centres, 0.0)(design()), "expected a positive length"),
+        (lambda: adjoint.design.DensityFilter(GRID.centres, np.nan)(design()), "expected a positive length"),
+        (lambda: adjoint.design.DensityFilter(GRID.centres, 1.0)(np.ones(4)), r"expected \(15,\)"),
+        (lambda: adjoint.design.DensityFilter(GRID.centres, 1.0, np.ones(4))(design()), r"expected \(15,\)"),
+        (lambda: adjoint.design.DensityFilter(GRID.centres, 1.0, np.zeros(M))(design()), "expected positive"),
+        (lambda: adjoint.design.ConvolutionFilter((5, 3), (0.5,), 0.6), "as many lengths as axes"),
+        (lambda: adjoint.design.ConvolutionFilter((5, 3), (0.5, 0.2), -1.0), "positive"),
+        (lambda: adjoint.design.ConvolutionFilter((5, 3), (0.5, np.nan), 1.0), "positive"),
+        (lambda: adjoint.design.ConvolutionFilter((5, 3), (0.5, 0.2), 0.6)(np.ones(4)), r"expected \(15,\)"),
         (lambda: FILTERS["Helmholtz filter"](np.ones(4)), r"expected \(15,\)"),
         (lambda: helmholtz_filter(GRID, -0.6), "expected a positive length"),
         (lambda: Grid((5,), (0.5,)), "expected two or three of each"),
         (lambda: Grid((5, 0), (0.5, 0.2)), "expected at least one cell"),
         (lambda: Grid((5, 3), (0.5, np.nan)), "lengths > 0"),
-        (lambda: adjoint.Simp(0.5), "penalty ≥ 1"),
-        (lambda: adjoint.Simp(np.inf), "penalty ≥ 1"),
-        (lambda: adjoint.Simp(3.0, 1.0, 0.5), "minimum < maximum"),
-        (lambda: adjoint.Simp(2.5)(np.array([0.5, -0.1])), "x ≥ 0 for the penalty 2.5"),
-        (lambda: adjoint.Ramp(-1.0), "curvature ≥ 0"),
-        (lambda: adjoint.HeavisideProjection(0.0), "beta > 0"),
-        (lambda: adjoint.HeavisideProjection(1.0, 1.5), "0 ≤ eta ≤ 1"),
-        (lambda: adjoint.LinearConstraint.volume(adjoint.Simp(3.0), np.ones(M), 0.5), "is not linear"),
+        (lambda: adjoint.design.SIMP(0.5), "penalty ≥ 1"),
+        (lambda: adjoint.design.SIMP(np.inf), "penalty ≥ 1"),
+        (lambda: adjoint.design.SIMP(3.0, 1.0, 0.5), "minimum < maximum"),
+        (lambda: adjoint.design.SIMP(2.5)(np.array([0.5, -0.1])), "x ≥ 0 for the penalty 2.5"),
+        (lambda: adjoint.design.Ramp(-1.0), "curvature ≥ 0"),
+        (lambda: adjoint.design.HeavisideProjection(0.0), "beta > 0"),
+        (lambda: adjoint.design.HeavisideProjection(1.0, 1.5), "0 ≤ eta ≤ 1"),
+        (lambda: adjoint.optimize.LinearConstraint.volume(adjoint.design.SIMP(3.0), np.ones(M), 0.5), "is not linear"),
     ],
 )
 def test_what_does_not_fit_is_named(make, message):
@@ -244,7 +246,7 @@ def test_what_does_not_fit_is_named(make, message):
 def test_filter_matrices_of_another_mesh_are_refused():
     phi = FILTERS["Helmholtz filter"]
     with pytest.raises(ValueError, match=r"expected T \(7, m\)"):
-        adjoint.HelmholtzFilter(sparse.eye_array(7), phi.T, phi.volumes)
+        adjoint.design.HelmholtzFilter(sparse.eye_array(7), phi.T, phi.volumes)
 
 
 def uneven_helmholtz(n=7):
@@ -257,7 +259,7 @@ def uneven_helmholtz(n=7):
         K[at] = K[at].toarray() + 0.4 / h[e] * np.array([[1.0, -1.0], [-1.0, 1.0]])
         K[at] = K[at].toarray() + h[e] / 6.0 * np.array([[2.0, 1.0], [1.0, 2.0]])
         T[[e, e + 1], [e, e]] = h[e] / 2.0
-    return adjoint.HelmholtzFilter(sparse.csc_array(K), sparse.csc_array(T), h)
+    return adjoint.design.HelmholtzFilter(sparse.csc_array(K), sparse.csc_array(T), h)
 
 
 def test_a_helmholtz_filter_of_unequal_volumes_has_the_right_transpose():

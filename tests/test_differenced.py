@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint import DifferencedHessian, ScalarFunction
+from adjoint.optimize import DifferencedHessian, ScalarFunction
 
 
 def rate(x):
@@ -109,11 +109,11 @@ def test_a_function_without_curvature_has_no_product():
 def test_a_failure_on_both_sides_is_what_f_raises():
     def value(x):
         if x[0] != 1.0:
-            raise adjoint.SingularMatrix("nothing holds it")
+            raise adjoint.errors.SingularMatrix("nothing holds it")
         return 1.0
 
     point = DifferencedHessian(ScalarFunction(value, lambda x: x))(np.ones(2))
-    with pytest.raises(adjoint.SingularMatrix, match="nothing holds it"):
+    with pytest.raises(adjoint.errors.SingularMatrix, match="nothing holds it"):
         point.hvp(np.ones(2))
     with pytest.raises(ValueError, match=r"hvp: got v of shape \(3,\), expected \(2,\)"):
         point.hvp(np.ones(3))

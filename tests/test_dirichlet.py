@@ -25,7 +25,7 @@ def matrix(complex):
 def values(complex=False):
     rng = np.random.default_rng(1)
     slope = rng.standard_normal((FIXED.size, M))
-    return adjoint.AffineVector(np.array([1.0, -2.0, 3.0]), slope + 1j * slope[::-1] if complex else slope)
+    return adjoint.matrices.AffineVector(np.array([1.0, -2.0, 3.0]), slope + 1j * slope[::-1] if complex else slope)
 
 
 def load(shape):
@@ -147,7 +147,7 @@ def test_pattern_of_the_free_block_is_analysed_once():
         ([0, 1], [0.0], ValueError, r"expected \(2,\)"),
         ([0, N], [0.0, 0.0], ValueError, f"unknown {N} is fixed, but there are only {N}"),
         (list(range(N)), [0.0] * N, ValueError, "at least one free"),
-        ([0, 1], [0.0, np.nan], adjoint.NonFinite, "nan"),
+        ([0, 1], [0.0, np.nan], adjoint.errors.NonFinite, "nan"),
     ],
 )
 def test_wrong_data_are_named(fixed, given, error, message):
@@ -160,7 +160,7 @@ def test_wrong_data_are_named(fixed, given, error, message):
 
 
 def test_values_that_would_be_broadcast_are_refused():
-    one = adjoint.AffineVector(np.ones(1), np.ones((1, M)))
+    one = adjoint.matrices.AffineVector(np.ones(1), np.ones((1, M)))
     with pytest.raises(ValueError, match=r"values\(p\) has shape \(1,\), expected \(3,\)"):
         adjoint.LinearProblem(matrix(False), load(N), dirichlet=adjoint.Dirichlet(FIXED, one)).solve(np.zeros(M))
 
@@ -197,7 +197,7 @@ class Listed:
 @every_g
 def test_rates_of_the_values_keep_their_fractions_and_their_imaginary_parts(complex_g):
     g, p_dot = values(complex_g), np.array([0.3, -0.7, 0.2])
-    b = adjoint.AffineVector(np.ones(N), np.zeros((N, M), dtype=int))
+    b = adjoint.matrices.AffineVector(np.ones(N), np.zeros((N, M), dtype=int))
     problem = adjoint.LinearProblem(Still(), Listed(b), dirichlet=adjoint.Dirichlet(FIXED, Listed(g)))
     solution = problem.solve(np.ones(M))
     exact = eliminated(Still()(p_dot).toarray(), np.zeros(N), g.slope @ p_dot)

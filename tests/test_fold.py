@@ -13,9 +13,9 @@ from problems.ignition import Ignition, ignition
 
 def fold_of(problem, p, parameter=0):
     """The fold of a branch, from the point where it turns."""
-    for point in adjoint.trace(problem, np.asarray(p, dtype=float), parameter):
+    for point in adjoint.continuation.trace(problem, np.asarray(p, dtype=float), parameter):
         if point.turned:
-            return adjoint.fold(problem, point.u, point.p, parameter)
+            return adjoint.continuation.fold(problem, point.u, point.p, parameter)
     raise AssertionError
 
 
@@ -110,7 +110,7 @@ def test_fold_on_the_square_is_the_published_one_after_richardson_extrapolation(
     for nx, ny in ((7, 5), (15, 11), (31, 23), (63, 47)):
         x, y = (np.sin(np.pi * np.arange(1, count + 1) / (count + 1)) for count in (nx, ny))
         start = 1.4 * np.outer(x, y).ravel()
-        values.append(adjoint.fold(bratu(nx, ny), start, np.array([7.0]), 0).value)
+        values.append(adjoint.continuation.fold(bratu(nx, ny), start, np.array([7.0]), 0).value)
     assert extrapolated(values) == pytest.approx(6.808124423, abs=2e-8)
 
 
@@ -136,7 +136,7 @@ def test_gradient_is_the_central_difference_of_folds(name):
     p_dot = fold.p * np.random.default_rng(1).uniform(-1.0, 1.0, p.size)
 
     def value(h):
-        return adjoint.fold(problem, fold.u, fold.p + h * p_dot, parameter).value
+        return adjoint.continuation.fold(problem, fold.u, fold.p + h * p_dot, parameter).value
 
     def central(h):
         return (value(h) - value(-h)) / (2.0 * h)
@@ -152,7 +152,11 @@ def test_taylor_remainder_of_the_fold_is_second_order(name):
     fold = fold_of(problem, p, parameter)
     p_dot = fold.p * np.random.default_rng(2).uniform(-1.0, 1.0, p.size)
     first, second = (
-        abs(adjoint.fold(problem, fold.u, fold.p + h * p_dot, 0).value - fold.value - h * fold.gradient @ p_dot)
+        abs(
+            adjoint.continuation.fold(problem, fold.u, fold.p + h * p_dot, 0).value
+            - fold.value
+            - h * fold.gradient @ p_dot
+        )
         for h in (2e-2, 1e-2)
     )
     assert np.log2(first / second) == pytest.approx(2.0, abs=0.1)
@@ -196,7 +200,7 @@ def test_normal_form_of_a_fold_is_found(centre, n):
     """λ_c = −q: where λ_c or u is zero, no relative tolerance must be waited for."""
     for q in (0.0, -2.0):
         problem = adjoint.NonlinearProblem(Normal(centre, n), np.zeros(n))
-        fold = adjoint.fold(problem, np.full(n, centre + 0.3), np.array([0.1 - q, q]), 0)
+        fold = adjoint.continuation.fold(problem, np.full(n, centre + 0.3), np.array([0.1 - q, q]), 0)
         assert fold.value == pytest.approx(-q, abs=1e-12)
         np.testing.assert_allclose(fold.u, centre, atol=1e-7)
         np.testing.assert_allclose(fold.gradient, [0.0, -1.0], atol=1e-12)
@@ -207,7 +211,7 @@ def test_normal_form_of_a_fold_is_found(centre, n):
 def test_perturbed_pitchfork_has_the_fold_of_the_closed_form(q):
     problem = adjoint.NonlinearProblem(Pitchfork(), np.zeros(2))
     u = (0.5 * q) ** (1.0 / 3.0)
-    fold = adjoint.fold(problem, np.array([1.2 * u, u * u]), np.array([2.5 * u * u, q]), 0)
+    fold = adjoint.continuation.fold(problem, np.array([1.2 * u, u * u]), np.array([2.5 * u * u, q]), 0)
     assert fold.value == pytest.approx(3.0 * u * u, rel=1e-11)
     assert fold.gradient[1] == pytest.approx(1.0 / u, rel=1e-9)  # dλ_c/dq
 
@@ -216,7 +220,7 @@ def test_perturbed_pitchfork_has_the_fold_of_the_closed_form(q):
 @pytest.mark.parametrize("height", [0.0, 0.5, 2.0])
 def test_fold_is_found_from_afar_on_every_mesh(n, height):
     x = np.arange(1, n + 1) / (n + 1)
-    fold = adjoint.fold(bratu(n), height * 4.0 * x * (1.0 - x), np.ones(1), 0)
+    fold = adjoint.continuation.fold(bratu(n), height * 4.0 * x * (1.0 - x), np.ones(1), 0)
     assert fold.value == pytest.approx(3.5138 - 1.83 / (n + 1) ** 2, rel=1e-3)
     assert fold.iterations <= 9
 
@@ -227,7 +231,7 @@ def test_fold_is_found_in_few_iterations_and_factorizations(name):
     fold = fold_of(problem, p, parameter)
     nearby = fold.p * np.linspace(0.99, 1.01, p.size)
     with adjoint.counting() as counts:
-        again = adjoint.fold(problem, 1.01 * fold.u, nearby, parameter)
+        again = adjoint.continuation.fold(problem, 1.01 * fold.u, nearby, parameter)
     assert again.iterations <= 6
     assert counts.numeric <= again.iterations + 6
     assert counts.symbolic <= 1
@@ -247,14 +251,14 @@ def test_fold_on_given_data_has_the_closed_form():
 
 def test_fold_is_not_found_from_far_away_and_the_history_tells():
     with pytest.raises(adjoint.SolveError) as caught:
-        adjoint.fold(bratu(15), np.full(15, 300.0), np.array([1e-3]), 0)
+        adjoint.continuation.fold(bratu(15), np.full(15, 300.0), np.array([1e-3]), 0)
     assert len(caught.value.history) >= 1
 
 
 def test_no_fold_is_a_named_error():
     problem = adjoint.NonlinearProblem(Straight(), np.zeros(2))
     with pytest.raises(adjoint.SolveError, match="fold"):
-        adjoint.fold(problem, np.ones(2), np.ones(1), 0)
+        adjoint.continuation.fold(problem, np.ones(2), np.ones(1), 0)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +267,7 @@ def test_no_fold_is_a_named_error():
 def test_branch_point_is_a_named_error(u, value):
     problem = adjoint.NonlinearProblem(Pitchfork(), np.zeros(2))
     with pytest.raises(adjoint.SolveError, match=r"branch|no fold was found"):
-        adjoint.fold(problem, np.array(u), np.array([value, 0.0]), 0)
+        adjoint.continuation.fold(problem, np.array(u), np.array([value, 0.0]), 0)
 
 
 @pytest.mark.parametrize(
@@ -274,24 +278,24 @@ def test_branch_point_is_a_named_error(u, value):
         ({"parameter": 0.5}, TypeError, "parameter|index|integer"),
         ({"u": np.zeros((5, 1))}, TypeError, r"\(5, 1\)"),
         ({"u": np.zeros(5, complex)}, TypeError, "complex"),
-        ({"u": np.full(5, np.nan)}, adjoint.NonFinite, r"u\[0\]"),
+        ({"u": np.full(5, np.nan)}, adjoint.errors.NonFinite, r"u\[0\]"),
         ({"u": np.array(["a"] * 5)}, TypeError, "expected real"),
         ({"p": np.ones(1) + 0j}, TypeError, "complex"),
-        ({"p": np.array([np.inf])}, adjoint.NonFinite, r"p\[0\]"),
+        ({"p": np.array([np.inf])}, adjoint.errors.NonFinite, r"p\[0\]"),
         ({"p": np.ones((1, 1))}, ValueError, "shape"),
     ],
 )
 def test_arguments_that_make_no_sense_are_named(arguments, error, message):
     given = {"u": np.ones(5), "p": np.ones(1), "parameter": 0, **arguments}
     with pytest.raises(error, match=message):
-        adjoint.fold(bratu(5), **given)
+        adjoint.continuation.fold(bratu(5), **given)
 
 
 def test_at_the_fold_the_solution_has_no_derivative_and_says_so():
     fold = fold_of(bratu(15), [1.0])
-    with pytest.raises(adjoint.SingularJacobian, match="fold"):
+    with pytest.raises(adjoint.errors.SingularJacobian, match="fold"):
         bratu(15).at(fold.u, fold.p).jvp(np.ones(1))
-    with pytest.raises(adjoint.SingularJacobian, match="fold"):
+    with pytest.raises(adjoint.errors.SingularJacobian, match="fold"):
         replace(bratu(15), u0=fold.u).solve(fold.p)
 
 
@@ -299,7 +303,7 @@ def test_fold_leaves_its_arguments_as_they_are_and_cannot_be_changed():
     u, p = np.full(15, 1.0), np.array([3.4])
     for v in (u, p):
         v.setflags(write=False)
-    fold = adjoint.fold(bratu(15), u, p, 0)
+    fold = adjoint.continuation.fold(bratu(15), u, p, 0)
     assert p[0] == 3.4
     assert not fold.u.flags.writeable
     assert not fold.p.flags.writeable

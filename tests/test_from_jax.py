@@ -8,7 +8,8 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.derive import SparsityError, complex_step, from_jax
+from adjoint.derive import complex_step_residual, jax_residual
+from adjoint.errors import SparsityError
 
 N = 14
 
@@ -39,7 +40,7 @@ def point():
 
 def test_derivatives_are_those_of_the_complex_step(jax):
     u, p = point()
-    ours, theirs = from_jax(bratu(jax.numpy), N, N + 1), complex_step(bratu(np), N, N + 1)
+    ours, theirs = jax_residual(bratu(jax.numpy), N, N + 1), complex_step_residual(bratu(np), N, N + 1)
     v, lam = np.cos(np.arange(N + 1.0)), np.sin(np.arange(float(N)))
     pairs = [
         (ours.residual(u, p), theirs.residual(u, p)),
@@ -58,34 +59,36 @@ def test_derivatives_are_those_of_the_complex_step(jax):
 
 def test_a_wrong_pattern_is_found(jax):
     u, p = point()
-    residual = from_jax(bratu(jax.numpy), N, N + 1, u_pattern=sparse.csc_array(sparse.eye_array(N)))
-    with pytest.raises(SparsityError, match=r"from_jax: u_pattern lacks entry \(\d+, \d+\)"):
+    residual = jax_residual(bratu(jax.numpy), N, N + 1, u_pattern=sparse.csc_array(sparse.eye_array(N)))
+    with pytest.raises(SparsityError, match=r"jax_residual: u_pattern lacks entry \(\d+, \d+\)"):
         residual.jacobian(u, p)
 
 
 def test_wrong_shapes_are_named(jax):
-    with pytest.raises(ValueError, match=r"from_jax: the residual function returned shape \(13,\), expected \(14,\)"):
-        from_jax(lambda u, p: u[1:], N, 0).jacobian(np.ones(N), np.empty(0))
+    with pytest.raises(
+        ValueError, match=r"jax_residual: the residual function returned shape \(13,\), expected \(14,\)"
+    ):
+        jax_residual(lambda u, p: u[1:], N, 0).jacobian(np.ones(N), np.empty(0))
     with pytest.raises(TypeError, match="got u of dtype complex128"):
-        from_jax(lambda u, p: u, N, 0).jacobian(1j * np.ones(N), np.empty(0))
+        jax_residual(lambda u, p: u, N, 0).jacobian(1j * np.ones(N), np.empty(0))
 
 
 def test_nan_in_a_derivative_is_an_error(jax):
     """√u at 0 in a branch that where discards: the reverse derivative is nan all the same."""
     jnp = jax.numpy
-    residual = from_jax(lambda u, p: u - jnp.where(p > 0.0, jnp.sqrt(p), 0.0), N, N)
-    with pytest.raises(adjoint.NonFinite, match=r"jnp\.where"):
+    residual = jax_residual(lambda u, p: u - jnp.where(p > 0.0, jnp.sqrt(p), 0.0), N, N)
+    with pytest.raises(adjoint.errors.NonFinite, match=r"jnp\.where"):
         residual.vjp(np.ones(N), np.zeros(N), np.ones(N))
 
 
 def test_functions_not_in_jax_numpy_are_an_error(jax):
     with pytest.raises(TypeError) as caught:
-        from_jax(lambda u, p: np.exp(u), N, 0).residual(np.ones(N), np.empty(0))
-    assert any("from_jax" in note for note in caught.value.__notes__)
+        jax_residual(lambda u, p: np.exp(u), N, 0).residual(np.ones(N), np.empty(0))
+    assert any("jax_residual" in note for note in caught.value.__notes__)
 
 
 def test_no_parameters_at_all(jax):
-    residual = from_jax(lambda u, p: u**2, N, 0)
+    residual = jax_residual(lambda u, p: u**2, N, 0)
     assert residual.vjp(np.ones(N), np.empty(0), np.ones(N)).shape == (0,)
     assert residual.parameter_jacobian(np.ones(N), np.empty(0)).shape == (N, 0)
 
@@ -93,13 +96,13 @@ def test_no_parameters_at_all(jax):
 def test_float32_is_refused(jax):
     jax.config.update("jax_enable_x64", False)
     with pytest.raises(RuntimeError, match=r'jax.config.update\("jax_enable_x64", True\)'):
-        from_jax(lambda u, p: u, N, 0)
+        jax_residual(lambda u, p: u, N, 0)
 
 
 def test_without_jax_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
-    with pytest.raises(adjoint.BackendMissing, match=r"pip install 'sparse-adjoint\[jax\]'"):
-        from_jax(lambda u, p: u, N, 0)
+    with pytest.raises(adjoint.errors.BackendMissing, match=r"pip install 'sparse-adjoint\[jax\]'"):
+        jax_residual(lambda u, p: u, N, 0)
 
 
 def test_jax_is_not_imported_before_it_is_asked_for():

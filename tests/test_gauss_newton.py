@@ -11,7 +11,7 @@ import adjoint
 from adjoint.optimize import Box, MassMatrix, Status, Stopping, Weighted, descend, minimize
 from adjoint.optimize.algorithms.gauss_newton import GaussNewton
 from adjoint.optimize.algorithms.levenberg_marquardt import FewParameters
-from adjoint.optimize.algorithms.newton_cg import NewtonCg
+from adjoint.optimize.algorithms.newton_cg import NewtonCG
 from adjoint.optimize.functions import DifferencedHessian
 from problems.thermography import Exponential, Thermography
 
@@ -150,7 +150,7 @@ def test_few_and_many_parameters_find_the_same(few, r, start):
 @pytest.mark.parametrize(("r", "start"), [(rosenbrock, (-1.2, 1.0)), (osborne, MINIMA["Osborne 1"][1])])
 def test_each_trial_is_solved_once_and_refused_ones_have_no_derivative(r, start, few):
     f, states = Fit(r), []
-    result = minimize(f, np.array(start), GaussNewton(few=few), stop=tight(), check=False, each=states.append)
+    result = minimize(f, np.array(start), GaussNewton(few=few), stop=tight(), check=False, callback=states.append)
     values, accepted = f.asked("value"), [state.x.tobytes() for state in states]
     assert len(values) == len(set(values)) == result.state.evaluations
     assert f.asked("gradient") == accepted
@@ -247,7 +247,7 @@ def test_trial_that_cannot_be_evaluated_shortens_the_step(few):
 
     states = []
     algorithm = GaussNewton(few=few, radius=50.0)
-    result = minimize(Fit(r), np.array([4.0]), algorithm, stop=tight(), check=False, each=states.append)
+    result = minimize(Fit(r), np.array([4.0]), algorithm, stop=tight(), check=False, callback=states.append)
     np.testing.assert_allclose(result.x, np.exp(-4.0), rtol=1e-6)
     assert np.isnan(states[1].rejected[0])
 
@@ -262,7 +262,7 @@ def test_large_residual_is_for_newton():
     """Brown and Dennis: Gauss–Newton converges linearly, Newton–CG on differences of gradients does not."""
     r, start, _ = MINIMA["Brown and Dennis"]
     linear = minimize(Fit(r), np.array(start), GaussNewton(), stop=tight(stationarity=1e-9))
-    newton = minimize(DifferencedHessian(Fit(r)), np.array(start), NewtonCg(), stop=tight(stationarity=1e-9))
+    newton = minimize(DifferencedHessian(Fit(r)), np.array(start), NewtonCG(), stop=tight(stationarity=1e-9))
     assert newton.status is Status.STATIONARY
     assert newton.value == pytest.approx(linear.value, rel=1e-9)
     assert newton.iterations < 0.2 * linear.iterations
@@ -272,10 +272,10 @@ def decay(weights):
     """u' = −p₁u, u(0) = p₂ at five times, through Outputs: the states and an integral that no one fits."""
     times = np.linspace(0.4, 2.0, 5)
     field = adjoint.complex_step_field(lambda t, u, p: -p[0] * u, 1, 2)
-    start = adjoint.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
-    problem = adjoint.OdeProblem(field, start, t=(0.0, 2.0), observe=times, rtol=1e-6, atol=1e-9)
+    start = adjoint.matrices.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
+    problem = adjoint.ODEProblem(field, start, t=(0.0, 2.0), observe=times, rtol=1e-6, atol=1e-9)
     data = 3.0 * np.exp(-0.7 * times)
-    return adjoint.Reduced(adjoint.Outputs(problem), adjoint.LeastSquares(data, weights=weights))
+    return adjoint.Reduced(adjoint.ode.Outputs(problem), adjoint.LeastSquares(data, weights=weights))
 
 
 @pytest.mark.parametrize("weights", [None, np.linspace(1.0, 5.0, 5)])

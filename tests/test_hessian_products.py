@@ -11,7 +11,7 @@ import adjoint
 from adjoint import protocols as second
 from adjoint._numerics import dot
 from adjoint.checks.gradient import extrapolated, order
-from adjoint.derive import with_second
+from adjoint.derive import with_hvp
 from problems.bratu import Bratu, plain_bratu
 from problems.catalogue import CATALOGUE
 from problems.elasticity import mbb
@@ -32,7 +32,7 @@ class TwiceSellar:
     def gradients(self, u, p):
         return self.first.gradients(u, p)
 
-    def second(self, u, p, u_dot, p_dot):
+    def hvp(self, u, p, u_dot, p_dot):
         return np.array([0.0, np.exp(-u[1]) * u_dot[1]]), np.array([0.0, 0.0, 2.0 * p_dot[2]])
 
 
@@ -47,7 +47,7 @@ def twice(f):
     """The case with second derivatives where the catalogue has none."""
     problem, objective = f.problem, f.objective
     if isinstance(problem, adjoint.NonlinearProblem):
-        problem = replace(problem, residual=with_second(problem.residual))
+        problem = replace(problem, residual=with_hvp(problem.residual))
     elif isinstance(problem.A, adjoint.Entries):
         problem = replace(problem, A=replace(problem.A, pullback_rate=bilinear_rate))
     return replace(f, problem=problem, objective=TwiceSellar() if isinstance(objective, SellarObjective) else objective)
@@ -71,7 +71,7 @@ class TwiceBratu:
     def jvp(self, u, p, p_dot):
         return self.inner.jvp(u, p, p_dot)
 
-    def second(self, u, p, lam, u_dot, p_dot):
+    def hvp(self, u, p, lam, u_dot, p_dot):
         e = np.exp(u) * lam
         p_part = -e * u_dot
         return -e * (p * u_dot + p_dot), p_part if p.size == u.size else p_part.sum(keepdims=True)
@@ -85,7 +85,9 @@ def load_case():
     eye = sparse.eye_array(n, format="csc")
     first = adjoint.Affine(4.0 * eye, [K, M])
     A = adjoint.Combination([(1.0, adjoint.Part(first, slice(0, 2))), (0.5, adjoint.Part(first, np.array([2, 0])))])
-    b = adjoint.PartVector(adjoint.AffineVector(np.ones(n), rng.standard_normal((n, 2))), np.array([1, 3]))
+    b = adjoint.matrices.PartVector(
+        adjoint.matrices.AffineVector(np.ones(n), rng.standard_normal((n, 2))), np.array([1, 3])
+    )
     objective = adjoint.Product(
         adjoint.Compliance(b), adjoint.LeastSquares(np.ones(n), weights=rng.uniform(1.0, 2.0, n))
     )
@@ -154,7 +156,7 @@ def test_product_factors_nothing_and_solves_twice(name):
             assert counts.solves <= 2
 
 
-@pytest.mark.parametrize("design", [adjoint.Identity(), adjoint.Simp(3.0)])
+@pytest.mark.parametrize("design", [adjoint.design.Identity(), adjoint.design.SIMP(3.0)])
 def test_compliance_needs_the_tangent_alone(design):
     """The second adjoint's right-hand side is that of the tangent: b and A are symmetric, λ = u, λ̇ = u̇."""
     body = mbb(6, 4)
@@ -204,10 +206,10 @@ def test_second_derivatives_agree_however_they_are_made(m):
     L = physics.laplacian.toarray()
     residuals = [
         TwiceBratu(physics),
-        with_second(physics),
-        adjoint.complex_step(plain_bratu(12), 12, m),
-        adjoint.from_jax(lambda u, p: L @ u - p * jax.numpy.exp(u), 12, m),
-        adjoint.finite_difference(plain_bratu(12), 12, m),
+        with_hvp(physics),
+        adjoint.complex_step_residual(plain_bratu(12), 12, m),
+        adjoint.jax_residual(lambda u, p: L @ u - p * jax.numpy.exp(u), 12, m),
+        adjoint.finite_difference_residual(plain_bratu(12), 12, m),
     ]
     f = [
         adjoint.Reduced(adjoint.NonlinearProblem(R, np.zeros(12)), adjoint.LeastSquares(np.ones(12))) for R in residuals
@@ -222,14 +224,14 @@ def test_second_derivatives_agree_however_they_are_made(m):
 def test_complex_steps_of_first_derivatives_are_exact(m):
     rng = np.random.default_rng(8)
     vectors = [rng.uniform(0.5, 2.0, k) for k in (12, m, 12, 12, m)]
-    pairs = zip(with_second(Bratu((12,))).second(*vectors), TwiceBratu(Bratu((12,))).second(*vectors), strict=True)
+    pairs = zip(with_hvp(Bratu((12,))).hvp(*vectors), TwiceBratu(Bratu((12,))).hvp(*vectors), strict=True)
     for stepped, exact in pairs:
         np.testing.assert_allclose(stepped, exact, rtol=1e-14)
 
 
 @pytest.mark.parametrize("m", [1, 12])
 def test_derived_residual_forms_no_factor_and_its_hessian_is_symmetric(m):
-    R = adjoint.complex_step(plain_bratu(4, 3), 12, m)
+    R = adjoint.complex_step_residual(plain_bratu(4, 3), 12, m)
     f = adjoint.Reduced(adjoint.NonlinearProblem(R, np.zeros(12)), adjoint.LeastSquares(np.linspace(-1.0, 1.0, 12)))
     point = f(np.linspace(1.0, 2.0, m))
     H = np.array([point.hvp(unit) for unit in np.eye(m)])
@@ -242,29 +244,29 @@ def test_derived_residual_has_second_derivatives_of_steep_functions():
     def residual(u, p):
         return np.array([p[0] - u[0] - 1e-3 * (np.exp(40.0 * u[0]) - 1.0) + u[1], u[1] - p[1] * u[0] ** 2])
 
-    R = adjoint.complex_step(residual, 2, 2)
+    R = adjoint.complex_step_residual(residual, 2, 2)
     u, p, lam = np.array([0.2, 0.3]), np.array([0.5, 2.0]), np.array([1.0, -2.0])
     u_dot, p_dot = np.array([0.1, -1.0]), np.array([2.0, 3.0])
-    u_part, p_part = R.second(u, p, lam, u_dot, p_dot)
+    u_part, p_part = R.hvp(u, p, lam, u_dot, p_dot)
     exact = -1.6 * np.exp(8.0) * 0.1 - 2.0 * (-2.0 * 3.0 * 0.2 - 2.0 * 2.0 * 0.1)
     np.testing.assert_allclose(u_part, [exact, 0.0], rtol=1e-10, atol=1e-9)
     np.testing.assert_allclose(p_part, [0.0, -2.0 * -2.0 * 0.2 * 0.1], rtol=1e-10, atol=1e-9)
-    np.testing.assert_array_equal(np.concatenate(R.second(u, p, lam, 0.0 * u, 0.0 * p)), 0.0)
+    np.testing.assert_array_equal(np.concatenate(R.hvp(u, p, lam, 0.0 * u, 0.0 * p)), 0.0)
 
 
 MAPS = {
-    "identity": adjoint.Identity(),
-    "filter": adjoint.DensityFilter(np.arange(9.0)[:, None], 2.5),
-    "convolution": adjoint.ConvolutionFilter((9,), (1.0,), 2.5),
-    "SIMP, 1": adjoint.Simp(1.0),
-    "SIMP, 2": adjoint.Simp(2.0),
-    "SIMP, 3.5": adjoint.Simp(3.5, 1e-3, 7.0),
-    "RAMP": adjoint.Ramp(8.0, 0.1, 3.0),
-    "projection": adjoint.HeavisideProjection(8.0, 0.4),
-    "all of them": adjoint.DensityFilter(np.arange(9.0)[:, None], 2.5)
-    >> adjoint.HeavisideProjection(3.0)
-    >> adjoint.Simp(3.0)
-    >> adjoint.Ramp(2.0),
+    "identity": adjoint.design.Identity(),
+    "filter": adjoint.design.DensityFilter(np.arange(9.0)[:, None], 2.5),
+    "convolution": adjoint.design.ConvolutionFilter((9,), (1.0,), 2.5),
+    "SIMP, 1": adjoint.design.SIMP(1.0),
+    "SIMP, 2": adjoint.design.SIMP(2.0),
+    "SIMP, 3.5": adjoint.design.SIMP(3.5, 1e-3, 7.0),
+    "RAMP": adjoint.design.Ramp(8.0, 0.1, 3.0),
+    "projection": adjoint.design.HeavisideProjection(8.0, 0.4),
+    "all of them": adjoint.design.DensityFilter(np.arange(9.0)[:, None], 2.5)
+    >> adjoint.design.HeavisideProjection(3.0)
+    >> adjoint.design.SIMP(3.0)
+    >> adjoint.design.Ramp(2.0),
 }
 
 
@@ -284,11 +286,11 @@ def test_second_of_a_map_is_the_derivative_of_its_vjp(phi, imaginary):
 
 def test_map_of_zero_density_has_a_second_derivative_or_is_named():
     x, ones = np.zeros(3), np.ones(3)
-    np.testing.assert_array_equal(adjoint.Simp(1.0).second(x, ones, ones), 0.0)
-    np.testing.assert_array_equal(adjoint.Simp(2.0, 0.0).second(x, ones, ones), 2.0)
+    np.testing.assert_array_equal(adjoint.design.SIMP(1.0).hvp(x, ones, ones), 0.0)
+    np.testing.assert_array_equal(adjoint.design.SIMP(2.0, 0.0).hvp(x, ones, ones), 2.0)
     body = mbb(3, 2)
-    with pytest.raises(adjoint.NonFinite, match=r"Hessian–vector product of Compliance is"):
-        body.compliance(adjoint.Simp(1.5))(np.zeros(6)).hvp(np.ones(6))
+    with pytest.raises(adjoint.errors.NonFinite, match=r"Hessian–vector product of Compliance is"):
+        body.compliance(adjoint.design.SIMP(1.5))(np.zeros(6)).hvp(np.ones(6))
 
 
 @every_case
@@ -321,7 +323,7 @@ def test_second_of_a_residual_is_the_derivative_of_its_transposes(name):
             lambda: adjoint.Reduced(
                 adjoint.NonlinearProblem(Bratu((4,)), np.zeros(4)), adjoint.LinearFunctional(np.ones(4))
             ),
-            r"Bratu has no method second\(u, p, lam, u_dot, p_dot\).*with_second\(residual\).*DifferencedHessian",
+            r"Bratu has no method second\(u, p, lam, u_dot, p_dot\).*with_hvp\(residual\).*DifferencedHessian",
         ),
         (
             lambda: adjoint.Reduced(adjoint.NonlinearProblem(TwiceBratu(Bratu((4,))), np.zeros(4)), Plain()),
@@ -329,7 +331,9 @@ def test_second_of_a_residual_is_the_derivative_of_its_transposes(name):
         ),
         (
             lambda: adjoint.Reduced(
-                adjoint.LinearProblem(sparse.eye_array(4), np.ones(4)), adjoint.Sum([Plain()]), adjoint.Identity()
+                adjoint.LinearProblem(sparse.eye_array(4), np.ones(4)),
+                adjoint.Sum([Plain()]),
+                adjoint.design.Identity(),
             ),
             "Plain has no method second",
         ),
@@ -353,7 +357,7 @@ def test_second_of_a_residual_is_the_derivative_of_its_transposes(name):
         ),
         (
             lambda: adjoint.Reduced(
-                adjoint.OdeProblem(
+                adjoint.ODEProblem(
                     adjoint.complex_step_field(lambda t, u, p: -p * u, 4, 4), np.ones(4), t=(0.0, 1.0), observe=[1.0]
                 ),
                 adjoint.LeastSquares(np.zeros((1, 4))),
@@ -420,8 +424,8 @@ class PlainVector:
 )
 def test_second_of_another_shape_is_named(part, message):
     class Wrong(TwiceBratu):
-        def second(self, u, p, lam, u_dot, p_dot):
-            parts = super().second(u, p, lam, u_dot, p_dot)
+        def hvp(self, u, p, lam, u_dot, p_dot):
+            parts = super().hvp(u, p, lam, u_dot, p_dot)
             return (parts[0][:1], parts[1]) if part == "u" else (parts[0], parts[1][:1])
 
     f = adjoint.Reduced(adjoint.NonlinearProblem(Wrong(Bratu((4,))), np.zeros(4)), adjoint.LinearFunctional(np.ones(4)))
@@ -433,7 +437,7 @@ def test_direction_of_another_shape_is_named():
     f, x = CATALOGUE["3-D cantilever"]()
     with pytest.raises(ValueError, match=r"hvp: got v of shape \(1,\), expected"):
         f(x).hvp(np.ones(1))
-    with pytest.raises(adjoint.NonFinite):
+    with pytest.raises(adjoint.errors.NonFinite):
         f(x).hvp(np.full(x.size, np.nan))
 
 
@@ -461,13 +465,15 @@ class Lossy:
     ("where", "safe"), [("none", True), ("conjugate", True), ("u", False), ("p", False), ("float", False)]
 )
 def test_complex_steps_of_first_derivatives_are_held_against_differences(where, safe):
-    problem = adjoint.NonlinearProblem(with_second(Lossy(where)), np.ones(3))
+    problem = adjoint.NonlinearProblem(with_hvp(Lossy(where)), np.ones(3))
     f = adjoint.Reduced(problem, adjoint.LinearFunctional(np.ones(3)))
     x = np.array([0.5, 1.0, 2.0])
     if safe:  # J = Σ x^⅔
         np.testing.assert_allclose(f(x).hvp(np.ones(3)), -2.0 / 9.0 * x ** (-4.0 / 3.0), rtol=1e-12)
     else:
-        with pytest.raises(adjoint.NotComplexSafe, match="with_second: the jacobian and vjp of Lossy lose imaginary"):
+        with pytest.raises(
+            adjoint.errors.NotComplexSafe, match="with_hvp: the jacobian and vjp of Lossy lose imaginary"
+        ):
             f(x).hvp(np.ones(3))
 
 
@@ -477,18 +483,18 @@ def test_first_derivatives_that_refuse_complex_numbers_are_named():
             return -2.0 * p.astype(float) * lam
 
     f = adjoint.Reduced(
-        adjoint.NonlinearProblem(with_second(Real("none")), np.ones(3)), adjoint.LinearFunctional(np.ones(3))
+        adjoint.NonlinearProblem(with_hvp(Real("none")), np.ones(3)), adjoint.LinearFunctional(np.ones(3))
     )
-    with pytest.raises(adjoint.NotComplexSafe, match="Real do not work with complex u and p"):
+    with pytest.raises(adjoint.errors.NotComplexSafe, match="Real do not work with complex u and p"):
         f(np.ones(3)).hvp(np.ones(3))
 
 
 def test_with_second_refuses_what_it_cannot_do():
-    with pytest.raises(TypeError, match="with_second: Plain has no method residual"):
-        with_second(Plain())
+    with pytest.raises(TypeError, match="with_hvp: Plain has no method residual"):
+        with_hvp(Plain())
     u = np.ones(4)
     with pytest.raises(TypeError, match="write second by hand"):
-        with_second(Bratu((4,))).second(u + 0j, u, u, u, u)
+        with_hvp(Bratu((4,))).hvp(u + 0j, u, u, u, u)
 
 
 def test_hessian_of_least_squares_is_that_of_its_residual():

@@ -23,16 +23,19 @@ def tridiagonal(n):
 
 
 INNER = {
-    "Euclidean": (adjoint.Euclidean(), 7),
-    "weighted": (adjoint.Weighted(RNG.uniform(0.1, 9.0, 7)), 7),
-    "tridiagonal": (adjoint.MassMatrix(tridiagonal(7)), 7),
-    "one variable": (adjoint.MassMatrix(sparse.csc_array([[2.25]])), 1),
-    "coo format": (adjoint.MassMatrix(tridiagonal(7).tocoo()), 7),
-    "mesh": (adjoint.MassMatrix(SMALL.mass), 30),
-    "Helmholtz": (adjoint.MassMatrix.helmholtz(SMALL.mass, SMALL.stiffness, 0.3), 30),
-    "graded mesh": (adjoint.MassMatrix(LARGE.mass), 61 * 41),
-    "Helmholtz on a graded mesh": (adjoint.MassMatrix.helmholtz(LARGE.mass, LARGE.stiffness, 0.1), 61 * 41),
-    "random": (adjoint.MassMatrix(sparse.csc_array(np.diag(RNG.uniform(20.0, 30.0, 20)) + np.ones((20, 20)))), 20),
+    "Euclidean": (adjoint.optimize.Euclidean(), 7),
+    "weighted": (adjoint.optimize.Weighted(RNG.uniform(0.1, 9.0, 7)), 7),
+    "tridiagonal": (adjoint.optimize.MassMatrix(tridiagonal(7)), 7),
+    "one variable": (adjoint.optimize.MassMatrix(sparse.csc_array([[2.25]])), 1),
+    "coo format": (adjoint.optimize.MassMatrix(tridiagonal(7).tocoo()), 7),
+    "mesh": (adjoint.optimize.MassMatrix(SMALL.mass), 30),
+    "Helmholtz": (adjoint.optimize.MassMatrix.helmholtz(SMALL.mass, SMALL.stiffness, 0.3), 30),
+    "graded mesh": (adjoint.optimize.MassMatrix(LARGE.mass), 61 * 41),
+    "Helmholtz on a graded mesh": (adjoint.optimize.MassMatrix.helmholtz(LARGE.mass, LARGE.stiffness, 0.1), 61 * 41),
+    "random": (
+        adjoint.optimize.MassMatrix(sparse.csc_array(np.diag(RNG.uniform(20.0, 30.0, 20)) + np.ones((20, 20)))),
+        20,
+    ),
 }
 every_product = pytest.mark.parametrize("name", INNER)
 
@@ -92,7 +95,7 @@ def test_nothing_handed_over_is_written_to(name):
 
 
 def test_boxes_stay_boxes_in_variables_of_a_diagonal_root():
-    root = adjoint.Weighted(np.array([4.0, 9.0])).root
+    root = adjoint.optimize.Weighted(np.array([4.0, 9.0])).root
     lower, upper = root.to_z(np.array([-np.inf, 1.0])), root.to_z(np.array([2.0, np.inf]))
     np.testing.assert_array_equal(np.stack([lower, upper]), [[-np.inf, 3.0], [4.0, np.inf]])
 
@@ -100,13 +103,13 @@ def test_boxes_stay_boxes_in_variables_of_a_diagonal_root():
 @pytest.mark.parametrize(
     ("matrix", "error", "message"),
     [
-        (np.diag([1.0, -1.0, 2.0]), adjoint.NotPositiveDefinite, "not positive definite"),
-        (np.array([[0.0, 1.0], [1.0, 0.0]]), adjoint.NotPositiveDefinite, "not positive definite"),
-        (np.array([[1.0, 1.0], [1.0, 1.0]]), adjoint.NotPositiveDefinite, "not positive definite"),
-        (np.array([[1.0, 2.0], [2.0, 1.0]]), adjoint.NotPositiveDefinite, "not positive definite"),
-        (np.array([[2.0, 1.0], [0.0, 2.0]]), adjoint.NotSymmetric, "not symmetric"),
-        (np.array([[np.nan, 0.0], [0.0, 1.0]]), adjoint.NonFinite, "nan"),
-        (np.diag([1.0, 0.0]), adjoint.SingularMatrix, "empty"),
+        (np.diag([1.0, -1.0, 2.0]), adjoint.errors.NotPositiveDefinite, "not positive definite"),
+        (np.array([[0.0, 1.0], [1.0, 0.0]]), adjoint.errors.NotPositiveDefinite, "not positive definite"),
+        (np.array([[1.0, 1.0], [1.0, 1.0]]), adjoint.errors.NotPositiveDefinite, "not positive definite"),
+        (np.array([[1.0, 2.0], [2.0, 1.0]]), adjoint.errors.NotPositiveDefinite, "not positive definite"),
+        (np.array([[2.0, 1.0], [0.0, 2.0]]), adjoint.errors.NotSymmetric, "not symmetric"),
+        (np.array([[np.nan, 0.0], [0.0, 1.0]]), adjoint.errors.NonFinite, "nan"),
+        (np.diag([1.0, 0.0]), adjoint.errors.SingularMatrix, "empty"),
         (np.ones((2, 3)), ValueError, "square"),
     ],
 )
@@ -118,7 +121,7 @@ def test_matrices_without_a_root_are_named(matrix, error, message):
 @pytest.mark.parametrize("case", [SMALL, LARGE], ids=["small", "large"])
 def test_stiffness_alone_has_no_root(case):
     """Constants are in its null space: the last pivot is rounding, of either sign."""
-    with pytest.raises((adjoint.NotPositiveDefinite, adjoint.SingularMatrix)):
+    with pytest.raises((adjoint.errors.NotPositiveDefinite, adjoint.errors.SingularMatrix)):
         FactorRoot.of(case.stiffness)
 
 
@@ -129,7 +132,7 @@ def test_helmholtz_direction_is_smooth_over_its_length():
     for wave in (1, 4, 9):
         k, length = wave * np.pi, 0.2
         wavy = np.cos(k * x)
-        inner = adjoint.MassMatrix.helmholtz(case.mass, case.stiffness, length)
+        inner = adjoint.optimize.MassMatrix.helmholtz(case.mass, case.stiffness, length)
         direction = inner.direction(case.mass @ wavy)
         expected = wavy / (1.0 + (length * k) ** 2)
         assert np.abs(direction - expected).max() <= (k / 128) ** 2 * np.abs(expected).max()
@@ -138,9 +141,9 @@ def test_helmholtz_direction_is_smooth_over_its_length():
 @pytest.mark.parametrize("length", [0.0, -1.0, np.nan, np.inf])
 def test_lengths_that_are_none_are_refused(length):
     with pytest.raises(ValueError, match="expected a positive length"):
-        adjoint.MassMatrix.helmholtz(SMALL.mass, SMALL.stiffness, length)
+        adjoint.optimize.MassMatrix.helmholtz(SMALL.mass, SMALL.stiffness, length)
 
 
 def test_matrices_of_two_meshes_are_refused():
     with pytest.raises(ValueError, match="expected one shape"):
-        adjoint.MassMatrix.helmholtz(SMALL.mass, LARGE.stiffness, 1.0)
+        adjoint.optimize.MassMatrix.helmholtz(SMALL.mass, LARGE.stiffness, 1.0)

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sparse
 
 from adjoint import SolveError
+from adjoint.errors import WrongGradient
 from adjoint.interop import minimize
 from adjoint.interop.scipy import LBFGSB, SLSQP, LeastSquares, TrustConstr
 from adjoint.optimize import (
@@ -20,7 +21,6 @@ from adjoint.optimize import (
     Status,
     Stopping,
     Weighted,
-    WrongGradient,
 )
 from tests.optimizers import N, Smooth
 
@@ -262,7 +262,7 @@ def test_budgets_and_interruptions_end_the_run(name):
         if state.iteration == 2:
             raise KeyboardInterrupt
 
-    result = minimize(Smooth(N), np.zeros(N), made(FREE, name), stop=STOP, each=each)
+    result = minimize(Smooth(N), np.zeros(N), made(FREE, name), stop=STOP, callback=each)
     assert result.status is Status.INTERRUPTED
 
 
@@ -271,7 +271,9 @@ def test_a_refused_step_of_a_trust_region_is_no_iterate(constraints):
     """SciPy reports the design after each trial, also where it has not changed: a change of zero is no convergence."""
     f, states = Rosenbrock(), []
     stop = Stopping(change=1e-8, iterations=400)
-    result = minimize(f, np.array([-1.2, 1.0]), TrustConstr(constraints), stop=stop, check=False, each=states.append)
+    result = minimize(
+        f, np.array([-1.2, 1.0]), TrustConstr(constraints), stop=stop, check=False, callback=states.append
+    )
     expected = [0.618795623, 0.381204377] if constraints else [1.0, 1.0]
     np.testing.assert_allclose(result.x, expected, atol=1e-3)
     assert all(state.change > 0.0 for state in states)

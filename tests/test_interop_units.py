@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint import Box, FunctionConstraint, LinearConstraint, ResidualFunction, ScalarFunction, Status, Stopping
+from adjoint import Status, Stopping
 from adjoint.interop import minimize
 from adjoint.interop.multipliers import lagrangian
 from adjoint.interop.scipy import LBFGSB, SLSQP, LeastSquares, TrustConstr
-from adjoint.optimize import Euclidean, Weighted
+from adjoint.optimize import (
+    Box,
+    Euclidean,
+    FunctionConstraint,
+    LinearConstraint,
+    ResidualFunction,
+    ScalarFunction,
+    Weighted,
+)
 from adjoint.optimize.constraint_values import excess
 from tests.test_constraint_units import DIFFERENCE, START, bowl
 from tests.test_interop_optimizers import ipopt_method, made, nlopt_method
@@ -163,7 +171,7 @@ def test_multipliers_do_not_come_from_constraints_that_bounds_hold():
     g, box = np.array([9.0, 6.0]), Box(-1.0, 1.0)
     for x0, told in ((0.3, True), (1e-7, False)):
         x = np.array([x0, 1.0])
-        point = adjoint.ScalarFunction(lambda x: 0.0, lambda x: g)(x)
+        point = adjoint.optimize.ScalarFunction(lambda x: 0.0, lambda x: g)(x)
         curve = tongue()[1]
         at = excess((curve,), point, np.ones(1))
         multipliers, slope = lagrangian(g, at, 0, x, box, Euclidean(), np.ones(2))
@@ -177,7 +185,7 @@ def test_what_a_multiplier_leaves_counts():
     f = ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
     states = []
     method = SLSQP((LinearConstraint(-np.ones(2), -1.0),))
-    minimize(f, np.array([0.5 + 2e-5, 0.5 + 2e-5]), method, each=states.append)
+    minimize(f, np.array([0.5 + 2e-5, 0.5 + 2e-5]), method, callback=states.append)
     first = states[0]  # Slack by 4e-5, with a multiplier of 1.
     expected = first.multipliers[0] * abs(first.constraints[0]) / np.linalg.norm(first.x)
     assert first.multipliers[0] == pytest.approx(1.0, abs=1e-4)
@@ -217,7 +225,10 @@ def test_a_vertex_is_a_solution(name):
         np.testing.assert_allclose(result.x, [0.0, 1.0, 1.0], atol=1e-4)
 
 
-@pytest.mark.parametrize("algorithm", [adjoint.Lbfgs, adjoint.Bfgs, adjoint.SteepestDescent, adjoint.NewtonCg])
+@pytest.mark.parametrize(
+    "algorithm",
+    [adjoint.optimize.LBFGS, adjoint.optimize.BFGS, adjoint.optimize.SteepestDescent, adjoint.optimize.NewtonCG],
+)
 @pytest.mark.parametrize("start", [(-1.2, 0.7), (0.0, 0.0)])
 def test_our_own_bounded_runs_have_no_unit_either(algorithm, start):
     """Which bounds the first step meets is asked in the unit of x; a start at zero has a size by f and the box."""

@@ -86,8 +86,8 @@ class RefilledVector:
 FACTORIZERS = {
     "lu": adjoint.lu,
     "superlu": adjoint.factor.superlu,
-    "gmres": adjoint.gmres(adjoint.jacobi(), rtol=1e-13, adjoint_rtol=1e-13),
-    "gmres, ilu": adjoint.gmres(adjoint.ilu(), rtol=1e-13, adjoint_rtol=1e-13),
+    "gmres": adjoint.gmres(adjoint.factor.jacobi(), rtol=1e-13, adjoint_rtol=1e-13),
+    "gmres, ilu": adjoint.gmres(adjoint.factor.ilu(), rtol=1e-13, adjoint_rtol=1e-13),
 }
 
 
@@ -152,14 +152,14 @@ def test_a_nonlinear_solution_outlives_refilled_jacobians(name):
 
 
 @pytest.mark.parametrize(
-    "method", [adjoint.ESDIRK4(), adjoint.Radau5(), adjoint.Tsit5()], ids=lambda m: type(m).__name__
+    "method", [adjoint.ode.ESDIRK4(), adjoint.ode.Radau5(), adjoint.ode.Tsit5()], ids=lambda m: type(m).__name__
 )
 def test_a_trajectory_outlives_a_refilled_mass_matrix(method):
     def field():
         return adjoint.complex_step_field(lambda t, u, p: -p[0] * u + p[1] + p[2] * t, n=N, m=M)
 
     def problem(mass):
-        return adjoint.OdeProblem(field(), np.ones(N), t=(0.0, 0.3), method=method, mass=mass, rtol=1e-4)
+        return adjoint.ODEProblem(field(), np.ones(N), t=(0.0, 0.3), method=method, mass=mass, rtol=1e-4)
 
     p, u_bar = np.array([0.3, -0.2, 0.5]), np.random.default_rng(3).standard_normal((1, N))
     refilled = Refilled()
@@ -233,8 +233,8 @@ class Squared:
 def test_a_map_that_fills_one_array_may_stand_in_a_composition_twice():
     square = Squared()
     x = np.array([0.5, 2.0, 3.0])
-    np.testing.assert_allclose(adjoint.Composed(square, square).vjp(x, np.ones(M)), 4.0 * x**3)
-    np.testing.assert_allclose(adjoint.Composed(square, square).jvp(x, np.ones(M)), 4.0 * x**3)
+    np.testing.assert_allclose(adjoint.design.Composed(square, square).vjp(x, np.ones(M)), 4.0 * x**3)
+    np.testing.assert_allclose(adjoint.design.Composed(square, square).jvp(x, np.ones(M)), 4.0 * x**3)
 
 
 def test_a_gradient_outlives_a_map_that_fills_one_array_and_cannot_be_written_to():
@@ -288,22 +288,26 @@ class RefillingFold(Fold):
 def test_a_fold_is_found_with_a_refilled_jacobian():
     u, p = np.array([0.2, 0.1]), np.array([0.7, 0.1])
     for physics in (Fold(), RefillingFold()):
-        found = adjoint.fold(adjoint.NonlinearProblem(physics, np.ones(2)), u, p, 0)
+        found = adjoint.continuation.fold(adjoint.NonlinearProblem(physics, np.ones(2)), u, p, 0)
         np.testing.assert_allclose(found.p[0], 0.9, rtol=1e-10)
         np.testing.assert_allclose(found.gradient[1], -1.0, rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["x", "gradient", "constraints", "multipliers"])
 def test_observers_are_shown_arrays_that_they_cannot_write_to(name):
-    f = adjoint.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
-    constraint = adjoint.LinearConstraint(np.ones(2), 10.0)
+    f = adjoint.optimize.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
+    constraint = adjoint.optimize.LinearConstraint(np.ones(2), 10.0)
 
     def observe(state):
         getattr(state, name)[...] = 7.0
 
     with pytest.raises(ValueError, match="read-only"):
-        adjoint.minimize(f, np.ones(2), adjoint.Mma((constraint,), bounds=adjoint.Box(-1.0, 2.0)), each=observe)
-    state = next(adjoint.descend(f, np.ones(2), adjoint.Mma((constraint,), bounds=adjoint.Box(-1.0, 2.0))))
+        adjoint.minimize(
+            f, np.ones(2), adjoint.optimize.MMA((constraint,), bounds=adjoint.optimize.Box(-1.0, 2.0)), callback=observe
+        )
+    state = next(
+        adjoint.descend(f, np.ones(2), adjoint.optimize.MMA((constraint,), bounds=adjoint.optimize.Box(-1.0, 2.0)))
+    )
     with pytest.raises(ValueError, match="read-only"):
         getattr(state, name)[...] = 7.0
 

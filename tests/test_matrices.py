@@ -68,14 +68,14 @@ MATRICES = {
     "part, slice": lambda: adjoint.Part(adjoint.Affine(random_matrix(9), [random_matrix(10)] * 2), slice(1, 3)),
 }
 VECTORS = {
-    "constant": lambda: adjoint.ConstantVector(np.arange(N) + 1j),
-    "affine": lambda: adjoint.AffineVector(np.arange(1.0, N + 1), np.random.default_rng(0).random((N, M))),
-    "affine, sparse complex": lambda: adjoint.AffineVector(np.ones(N), 1j * random_matrix(11)[:, :M]),
-    "part": lambda: adjoint.PartVector(
-        adjoint.AffineVector(np.ones(N), np.random.default_rng(1).random((N, 2))), np.array([3, 0])
+    "constant": lambda: adjoint.matrices.ConstantVector(np.arange(N) + 1j),
+    "affine": lambda: adjoint.matrices.AffineVector(np.arange(1.0, N + 1), np.random.default_rng(0).random((N, M))),
+    "affine, sparse complex": lambda: adjoint.matrices.AffineVector(np.ones(N), 1j * random_matrix(11)[:, :M]),
+    "part": lambda: adjoint.matrices.PartVector(
+        adjoint.matrices.AffineVector(np.ones(N), np.random.default_rng(1).random((N, 2))), np.array([3, 0])
     ),
-    "part, a parameter twice": lambda: adjoint.PartVector(
-        adjoint.AffineVector(np.ones(N), np.random.default_rng(1).random((N, 2))), np.array([2, 2])
+    "part, a parameter twice": lambda: adjoint.matrices.PartVector(
+        adjoint.matrices.AffineVector(np.ones(N), np.random.default_rng(1).random((N, 2))), np.array([2, 2])
     ),
 }
 every_matrix = pytest.mark.parametrize("make", MATRICES.values(), ids=MATRICES)
@@ -235,10 +235,18 @@ def test_threads_share_a_combination():
             ValueError,
             "all the same",
         ),
-        (lambda: adjoint.AffineVector(np.ones(3), np.ones((4, 2))), ValueError, r"expected \(n,\) and \(n, m\)"),
-        (lambda: adjoint.AffineVector(np.ones(3), np.ones((3, 2)))(np.ones(3)), ValueError, r"expected \(2,\)"),
-        (lambda: adjoint.ConstantVector(np.ones((2, 2, 2))), ValueError, r"expected \(n,\) or \(n, k\)"),
-        (lambda: adjoint.ConstantVector(np.array(["a"])), TypeError, "expected float64"),
+        (
+            lambda: adjoint.matrices.AffineVector(np.ones(3), np.ones((4, 2))),
+            ValueError,
+            r"expected \(n,\) and \(n, m\)",
+        ),
+        (
+            lambda: adjoint.matrices.AffineVector(np.ones(3), np.ones((3, 2)))(np.ones(3)),
+            ValueError,
+            r"expected \(2,\)",
+        ),
+        (lambda: adjoint.matrices.ConstantVector(np.ones((2, 2, 2))), ValueError, r"expected \(n,\) or \(n, k\)"),
+        (lambda: adjoint.matrices.ConstantVector(np.array(["a"])), TypeError, "expected float64"),
     ],
 )
 def test_what_does_not_fit_is_named(make, error, message):

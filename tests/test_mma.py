@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint.optimize import Box, Euclidean, FunctionConstraint, Gcmma, Mma, StateConstraint
+from adjoint.optimize import GCMMA, MMA, Box, Euclidean, FunctionConstraint, StateConstraint
 from adjoint.optimize.algorithms.mma.subproblem import (
     Approximation,
     Asymptotes,
@@ -22,14 +22,14 @@ from problems.filters import density_filter
 from problems.svanberg import Smooth, cantilever, eight_bar_truss, nonconvex, two_bar_truss
 from scripts.benchmarks import optimizer_overhead
 
-BOTH = pytest.mark.parametrize("method", [Mma, Gcmma])
+BOTH = pytest.mark.parametrize("method", [MMA, GCMMA])
 PROGRAMS = [cantilever(), two_bar_truss(), eight_bar_truss(), nonconvex(30, False), nonconvex(30, True)]
 
 
 def states_of(program, algorithm, **stopping):
     states = []
     stop = adjoint.Stopping(**{"iterations": 600, "stationarity": 1e-9, **stopping})
-    result = adjoint.minimize(program.f, program.start, algorithm, stop=stop, each=states.append)
+    result = adjoint.minimize(program.f, program.start, algorithm, stop=stop, callback=states.append)
     return result, states
 
 
@@ -58,7 +58,7 @@ def test_cantilever_has_its_multiplier_and_a_kkt_residual_of_rounding(method):
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 def test_gcmma_falls_in_every_step_and_stays_feasible(program):
-    _, states = states_of(program, Gcmma(program.constraints, program.bounds))
+    _, states = states_of(program, GCMMA(program.constraints, program.bounds))
     assert states[0].violation == 0.0
     assert max(state.violation for state in states) <= 1e-11
     for before, after in pairwise(states):
@@ -68,8 +68,8 @@ def test_gcmma_falls_in_every_step_and_stays_feasible(program):
 def density_beam(nelx, nely, radius):
     body = mbb(nelx, nely)
     smooth = density_filter(body.grid, radius)
-    volume = adjoint.LinearConstraint.volume(smooth, np.ones(nelx * nely), 0.5)
-    return body, smooth, body.compliance(smooth >> adjoint.Simp(3.0)), volume, np.full(nelx * nely, 0.5)
+    volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(nelx * nely), 0.5)
+    return body, smooth, body.compliance(smooth >> adjoint.design.SIMP(3.0)), volume, np.full(nelx * nely, 0.5)
 
 
 @pytest.mark.parametrize("move", [0.2, 0.5])
@@ -77,7 +77,7 @@ def test_published_beam_is_as_stiff_as_that_of_the_optimality_criteria(move):
     """CASES: 60 × 20, density filter of radius 2.4, by OC until no density changes by more than 0.01: 233.714573."""
     _, smooth, f, volume, x = density_beam(60, 20, 2.4)
     stop = adjoint.Stopping(iterations=200, change=0.01, stationarity=0.0)
-    result = adjoint.minimize(f, x, Mma((volume,), Box(0.0, 1.0), move=move), stop=stop)
+    result = adjoint.minimize(f, x, MMA((volume,), Box(0.0, 1.0), move=move), stop=stop)
     assert result.status is adjoint.Status.UNCHANGING
     assert result.value == pytest.approx(233.714573, rel=1e-3)
     assert result.value < 233.714573
@@ -90,7 +90,7 @@ def test_published_beam_is_as_stiff_as_that_of_the_optimality_criteria(move):
 def test_beams_of_other_shapes_are_as_stiff_as_those_of_the_optimality_criteria(method, nelx, nely):
     _, smooth, f, volume, x = density_beam(nelx, nely, 1.5)
     stop = adjoint.Stopping(iterations=300, change=0.01, stationarity=0.0)
-    reference = adjoint.minimize(f, x, adjoint.OptimalityCriteria(volume), stop=stop)
+    reference = adjoint.minimize(f, x, adjoint.optimize.OptimalityCriteria(volume), stop=stop)
     result = adjoint.minimize(f, x, method((volume,), Box(0.0, 1.0)), stop=stop)
     assert result.value < 1.001 * reference.value
     assert smooth(result.x).mean() <= 0.5 + 1e-6
@@ -98,11 +98,11 @@ def test_beams_of_other_shapes_are_as_stiff_as_those_of_the_optimality_criteria(
 
 def test_volume_of_a_projected_design_is_met():
     body = mbb(24, 8)
-    design = density_filter(body.grid, 1.8) >> adjoint.HeavisideProjection(4.0)
-    volume = adjoint.DesignConstraint.volume(design, np.ones(192), 0.4)
-    f = body.compliance(design >> adjoint.Simp(3.0))
+    design = density_filter(body.grid, 1.8) >> adjoint.design.HeavisideProjection(4.0)
+    volume = adjoint.optimize.DesignConstraint.volume(design, np.ones(192), 0.4)
+    f = body.compliance(design >> adjoint.design.SIMP(3.0))
     stop = adjoint.Stopping(iterations=60)
-    result = adjoint.minimize(f, np.full(192, 0.4), Mma((volume,), Box(0.0, 1.0), move=0.2), stop=stop)
+    result = adjoint.minimize(f, np.full(192, 0.4), MMA((volume,), Box(0.0, 1.0), move=0.2), stop=stop)
     assert design(result.state.x).mean() == pytest.approx(0.4, abs=1e-4)
     assert result.value < 0.5 * f(np.full(192, 0.4)).value
 
@@ -130,8 +130,8 @@ def test_constraints_of_the_state_share_one_solution_and_one_block_of_transposed
     i, j = np.argsort(np.abs(point.solution.u))[[-1, -5]]
     displacements = [Component(int(k), float(np.sign(point.solution.u[k]))) for k in (i, j)]
     constraints = tuple(StateConstraint(J, 0.6 * point.of(J).value) for J in (*displacements, f.objective))
-    volume = adjoint.Reduced(f.problem, Volume(), smooth >> adjoint.Simp(3.0))
-    algorithm = Mma(constraints, Box(1e-3, 1.0), move=0.3)
+    volume = adjoint.Reduced(f.problem, Volume(), smooth >> adjoint.design.SIMP(3.0))
+    algorithm = MMA(constraints, Box(1e-3, 1.0), move=0.3)
     state = algorithm.start(volume, x)
     for _ in range(60):
         with adjoint.counting() as counts:
@@ -186,7 +186,7 @@ def test_trials_are_evaluated_once_and_refused_ones_pay_no_gradient(method):
         state = algorithm.advance(f, state)
         refused += state.rejected.size
     assert state.evaluations == 31 + refused
-    assert (refused > 0) == (method is Gcmma)
+    assert (refused > 0) == (method is GCMMA)
     for each in (f, *c):
         assert len(each.evaluations) == 31 + refused
         assert len({x.tobytes() for x in each.evaluations}) == 31 + refused
@@ -341,7 +341,7 @@ def failing(f, allowed, error):
 def test_failed_solve_at_a_proposal_shortens_the_step(method):
     """No solution for a mean below 4.6, where the optimum is: the run comes near to it, or says that it cannot."""
     program = cantilever()
-    f = failing(program.f, lambda x: x.mean() > 4.6, adjoint.SingularMatrix("singular"))
+    f = failing(program.f, lambda x: x.mean() > 4.6, adjoint.errors.SingularMatrix("singular"))
     algorithm = method(program.constraints, program.bounds)
     states = [algorithm.start(f, program.start)]
     while states[-1].ending is None and len(states) < 200:
@@ -358,7 +358,7 @@ def test_solve_that_always_fails_ends_the_run(method):
     program = cantilever()
     algorithm = method(program.constraints, program.bounds)
     first = algorithm.start(program.f, program.start)
-    f = failing(program.f, lambda x: False, adjoint.SingularMatrix("singular"))
+    f = failing(program.f, lambda x: False, adjoint.errors.SingularMatrix("singular"))
     after = algorithm.advance(f, first)
     assert after.ending is adjoint.Status.FAILED
     assert np.isnan(after.rejected).all()
@@ -368,7 +368,7 @@ def test_solve_that_always_fails_ends_the_run(method):
 @BOTH
 def test_constraint_that_cannot_be_evaluated_is_a_failed_trial(method):
     program = cantilever()
-    c = failing(program.constraints[0].function, lambda x: x.min() > 3.0, adjoint.NonFinite("nan"))
+    c = failing(program.constraints[0].function, lambda x: x.min() > 3.0, adjoint.errors.NonFinite("nan"))
     algorithm = method((FunctionConstraint(c, 1.0),), program.bounds)
     state = algorithm.start(program.f, program.start)
     for _ in range(10):
@@ -415,7 +415,7 @@ def test_price_of_violation_below_the_multiplier_leaves_a_violation_and_no_succe
         ({"move": 0.0}, "0 < move"),
         ({"elastic": -1.0}, "c > 0"),
         ({"scale": np.nan}, "positive number or None"),
-        ({"inner": adjoint.MassMatrix(np.eye(2))}, "not diagonal"),
+        ({"inner": adjoint.optimize.MassMatrix(np.eye(2))}, "not diagonal"),
     ],
 )
 def test_settings_that_cannot_be_are_named(method, settings, message):
@@ -432,8 +432,8 @@ def test_asymptotes_that_cannot_be_are_named():
 def test_faults_of_constraints_are_named(method):
     program = cantilever()
     wrong = {
-        "the constraints are": (adjoint.NonFinite, Smooth(lambda x: np.nan, lambda x: x)),
-        "gradient of constraint 0": (adjoint.NonFinite, Smooth(lambda x: 0.0, lambda x: np.nan * x)),
+        "the constraints are": (adjoint.errors.NonFinite, Smooth(lambda x: np.nan, lambda x: x)),
+        "gradient of constraint 0": (adjoint.errors.NonFinite, Smooth(lambda x: 0.0, lambda x: np.nan * x)),
         r"shape \(3,\), the design \(5,\)": (ValueError, Smooth(lambda x: 0.0, lambda x: x[:3])),
     }
     for message, (error, c) in wrong.items():
@@ -564,6 +564,6 @@ def test_asymptotes_come_nearer_where_a_variable_oscillates():
 def test_overhead_is_measured(tmp_path):
     options = argparse.Namespace(small=True, out=str(tmp_path), iterations=2)
     results = optimizer_overhead.main(options)
-    assert set(results) == {"OptimalityCriteria", "Mma", "Gcmma"}
+    assert set(results) == {"OptimalityCriteria", "MMA", "GCMMA"}
     assert all(0.0 < result["share"] < 1.0 and result["factor"] > 0.0 for result in results.values())
     assert (tmp_path / "optimizer_overhead.json").stat().st_size > 100

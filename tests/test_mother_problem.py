@@ -60,12 +60,14 @@ def test_masses_sum_to_the_area_and_constants_have_no_stiffness():
 @every_mesh
 def test_optimum_is_stationary_and_what_descent_finds(name):
     case = at(name)
-    mass, start = adjoint.MassMatrix(case.mass), np.zeros(case.points.shape[1])
+    mass, start = adjoint.optimize.MassMatrix(case.mass), np.zeros(case.points.shape[1])
     exact = case.optimum()
     first = mass.dual_norm(case.f(start).gradient)
     # Rounding of two factorizations, of the optimum's and of f's: some 5e-12 of the first with OpenBLAS 0.3.21.
     assert mass.dual_norm(case.f(exact).gradient) <= 1e-10 * first
-    result = adjoint.minimize(case.f, start, adjoint.SteepestDescent(mass), stop=adjoint.Stopping(stationarity=1e-8))
+    result = adjoint.minimize(
+        case.f, start, adjoint.optimize.SteepestDescent(mass), stop=adjoint.Stopping(stationarity=1e-8)
+    )
     assert result.status is adjoint.Status.STATIONARY
     # ‖u − u*‖ ≤ ‖∇f‖/β: the Hessian is at least β in the inner product M.
     assert mass.norm(result.x - exact) <= 1e-8 * first / case.beta
@@ -95,8 +97,8 @@ def test_optimum_converges_with_the_square_of_the_mesh_size(power):
 @every_mesh
 @pytest.mark.parametrize("upper", [3.0, np.inf])
 def test_bounded_optimum_has_no_descent_left_and_projected_descent_finds_it(name, upper):
-    case = at(name, bounds=adjoint.Box(-2.0, upper))
-    lumped = adjoint.Weighted(case.areas)
+    case = at(name, bounds=adjoint.optimize.Box(-2.0, upper))
+    lumped = adjoint.optimize.Weighted(case.areas)
     exact = case.optimum()
     g = case.f(exact).gradient
     assert case.bounds.holds(exact)
@@ -104,7 +106,7 @@ def test_bounded_optimum_has_no_descent_left_and_projected_descent_finds_it(name
     start = np.zeros_like(exact)
     first = lumped.dual_norm(case.f(start).gradient)
     assert lumped.dual_norm(case.bounds.held(exact, g)) <= 1e-10 * first
-    algorithm = adjoint.SteepestDescent(lumped, case.bounds)
+    algorithm = adjoint.optimize.SteepestDescent(lumped, case.bounds)
     result = adjoint.minimize(case.f, start, algorithm, stop=adjoint.Stopping(stationarity=1e-8))
     assert result.status is adjoint.Status.STATIONARY
     np.testing.assert_allclose(result.x, exact, atol=1e-5 * np.abs(exact).max())
@@ -113,9 +115,9 @@ def test_bounded_optimum_has_no_descent_left_and_projected_descent_finds_it(name
 def iterations(inner, n, counted):
     """Until the dual norm in the mass matrix, whatever the inner product of the steps, fell to 10⁻⁶ of the first."""
     case = MotherProblem((graded(n, 2.0), graded(n, 1.0)))
-    mass, start = adjoint.MassMatrix(case.mass), np.zeros((n + 1) ** 2)
+    mass, start = adjoint.optimize.MassMatrix(case.mass), np.zeros((n + 1) ** 2)
     first = mass.dual_norm(case.f(start).gradient)
-    for state in adjoint.descend(case.f, start, adjoint.SteepestDescent(inner(case))):
+    for state in adjoint.descend(case.f, start, adjoint.optimize.SteepestDescent(inner(case))):
         assert state.ending is None
         if mass.dual_norm(state.gradient) <= 1e-6 * first:
             return state.iteration
@@ -123,13 +125,13 @@ def iterations(inner, n, counted):
 
 
 def test_iterations_are_constant_in_the_right_inner_product():
-    counts = [iterations(lambda case: adjoint.MassMatrix(case.mass), n, 30) for n in (16, 32, 64)]
+    counts = [iterations(lambda case: adjoint.optimize.MassMatrix(case.mass), n, 30) for n in (16, 32, 64)]
     assert max(counts) - min(counts) <= 1
 
 
 def test_iterations_grow_in_the_wrong_inner_product():
     """From one mesh to the next by a factor that depends on last bits, so two refinements are looked at together."""
-    counts = [iterations(lambda case: adjoint.Euclidean(), n, 400) for n in (8, 32)]
+    counts = [iterations(lambda case: adjoint.optimize.Euclidean(), n, 400) for n in (8, 32)]
     assert counts[1] >= 1.44 * counts[0]
 
 

@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint.factor import superlu
-from adjoint.steady.refinement import Nearby
+from adjoint.steady.refinement import RefinedInverse
 
 KINDS = ("N", "T", "H")
 
@@ -28,7 +28,7 @@ def turned(A, trans):
 
 
 def nearby(A, B, factorize=superlu):
-    return Nearby(A, factorize(B), factorize)
+    return RefinedInverse(A, factorize(B), factorize)
 
 
 @pytest.mark.parametrize("kind", [float, complex])
@@ -139,7 +139,7 @@ def test_singular_matrix_near_a_regular_one_is_refused(distance):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_right_hand_sides_that_are_not_finite_are_refused(bad):
-    with pytest.raises(adjoint.NonFinite):
+    with pytest.raises(adjoint.errors.NonFinite):
         nearby(*matrices(5, 10.0, 1e-3, 13)).solve(np.full(5, bad))
     with pytest.raises(ValueError, match="expected"):
         nearby(*matrices(5, 10.0, 1e-3, 13)).solve(np.ones(4))
@@ -154,7 +154,7 @@ def test_symmetric_factors_serve_a_symmetric_matrix_nearby_and_refuse_another():
         assert counts.numeric == 1
         np.testing.assert_allclose(A @ u, np.arange(12.0), atol=1e-13)
     skew = sparse.csc_array(A + sparse.diags_array(np.full(11, 2.0), offsets=1))
-    with pytest.raises(adjoint.NotSymmetric):
+    with pytest.raises(adjoint.errors.NotSymmetric):
         nearby(skew, B, adjoint.cholesky).solve(np.ones(12))
 
 
@@ -162,9 +162,10 @@ def test_symmetric_factors_serve_a_symmetric_matrix_nearby_and_refuse_another():
 def test_krylov_methods_iterate_with_the_matrix_itself(method):
     A = sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(40, 40)).tocsc()
     B = sparse.csc_array(A + 0.3 * sparse.eye_array(40))
-    factorize = {"gmres": adjoint.gmres(adjoint.ilu(), rtol=1e-12), "cg": adjoint.cg(adjoint.jacobi(), rtol=1e-12)}[
-        method
-    ]
+    factorize = {
+        "gmres": adjoint.gmres(adjoint.factor.ilu(), rtol=1e-12),
+        "cg": adjoint.cg(adjoint.factor.jacobi(), rtol=1e-12),
+    }[method]
     inverse, b = nearby(A, B, factorize), np.arange(40.0)
     with adjoint.counting() as counts:
         u = inverse.solve(b)
@@ -177,7 +178,7 @@ def test_krylov_methods_iterate_with_the_matrix_itself(method):
 def test_krylov_preconditioner_that_is_too_old_is_made_anew():
     A = sparse.csc_array(sparse.diags_array(np.logspace(0, 6, 30)))
     B = sparse.csc_array(sparse.diags_array(np.logspace(6, 0, 30)))
-    factorize = adjoint.gmres(adjoint.jacobi(), max_iterations=10)
+    factorize = adjoint.gmres(adjoint.factor.jacobi(), max_iterations=10)
     inverse = nearby(A, B, factorize)
     with adjoint.counting() as counts:
         np.testing.assert_allclose(A @ inverse.solve(np.ones(30)), np.ones(30), rtol=1e-9)

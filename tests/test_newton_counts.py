@@ -150,11 +150,11 @@ def test_physics_that_writes_to_the_adjoint_cannot_spoil_the_next_answer():
 
 
 ROUGH = {
-    "no polish": adjoint.Newton(rtol=0.3, gradient_rtol=0.9),
-    "rtol 1e-2": adjoint.Newton(rtol=1e-2),
-    "chord 0.9": adjoint.Newton(rtol=1e-3, chord=0.9),
-    "chord 0.5": adjoint.Newton(chord=0.5),
-    "line search": adjoint.Newton(rtol=1e-3, max_iterations=500, globalization=adjoint.LineSearch()),
+    "no polish": adjoint.newton.Newton(rtol=0.3, gradient_rtol=0.9),
+    "rtol 1e-2": adjoint.newton.Newton(rtol=1e-2),
+    "chord 0.9": adjoint.newton.Newton(rtol=1e-3, chord=0.9),
+    "chord 0.5": adjoint.newton.Newton(chord=0.5),
+    "line search": adjoint.newton.Newton(rtol=1e-3, max_iterations=500, globalization=adjoint.newton.LineSearch()),
 }
 
 
@@ -192,7 +192,7 @@ def test_refinement_gives_up_where_the_last_factors_are_too_old():
 @pytest.mark.parametrize("rtol", [1e-2, 1e-3])
 def test_last_jacobian_alone_would_have_given_a_wrong_gradient(rtol):
     """PITFALLS: Newton's last Jacobian reused for the adjoint."""
-    problem = watched(conduction(9, 4), method=adjoint.Newton(rtol=rtol, gradient_rtol=0.5))
+    problem = watched(conduction(9, 4), method=adjoint.newton.Newton(rtol=rtol, gradient_rtol=0.5))
     solution = problem.solve(problem.residual.inner.nominal)
     u_bar, u, p = weights(solution), solution.u, solution.p
     stale, current = problem.residual.jacobians[-1], problem.residual.jacobian(u, p)
@@ -206,16 +206,16 @@ def test_last_jacobian_alone_would_have_given_a_wrong_gradient(rtol):
 def test_chord_steps_save_factorizations_and_keep_the_answer(make):
     problem = make()
     p = problem.residual.nominal
-    full, chord = problem.solve(p), replace(problem, method=adjoint.Newton(chord=0.5)).solve(p)
+    full, chord = problem.solve(p), replace(problem, method=adjoint.newton.Newton(chord=0.5)).solve(p)
     assert chord.evidence.counts.numeric < full.evidence.counts.numeric
     np.testing.assert_allclose(chord.u, full.u, rtol=1e-9, atol=1e-9 * np.abs(full.u).max())
 
 
 KRYLOV = {
-    "gmres, ilu": lambda: adjoint.gmres(adjoint.ilu()),
-    "gmres, jacobi": lambda: adjoint.gmres(adjoint.jacobi()),
-    "cg, jacobi": lambda: adjoint.cg(adjoint.jacobi()),
-    "cg, amg": lambda: adjoint.cg(adjoint.amg()),
+    "gmres, ilu": lambda: adjoint.gmres(adjoint.factor.ilu()),
+    "gmres, jacobi": lambda: adjoint.gmres(adjoint.factor.jacobi()),
+    "cg, jacobi": lambda: adjoint.cg(adjoint.factor.jacobi()),
+    "cg, amg": lambda: adjoint.cg(adjoint.factor.amg()),
 }
 
 
@@ -223,7 +223,7 @@ KRYLOV = {
 def test_inexact_newton_needs_no_new_preconditioner_for_a_derivative(name):
     if "amg" in name:
         pytest.importorskip("pyamg")
-    inexact = adjoint.Newton(globalization=adjoint.LineSearch(), forcing=adjoint.EisenstatWalker())
+    inexact = adjoint.newton.Newton(globalization=adjoint.newton.LineSearch(), forcing=adjoint.newton.EisenstatWalker())
     direct = bratu(9, 12)
     krylov, p = replace(direct, factorize=KRYLOV[name]()), np.array([5.0])
     solution, tight, exact = replace(krylov, method=inexact).solve(p), krylov.solve(p), direct.solve(p)

@@ -63,10 +63,10 @@ def outside(u, p):
 
 
 LAMBDA = 3.506681116784881  # λ_c of Bratu (15,), of R = 0, (∂R/∂u) v = 0, cᵀv = 1 by dense Newton steps.
-newton, AT_ONE = adjoint.Newton, bratu(N).solve(ONE)
-diverged, stalled = adjoint.NewtonDiverged, adjoint.NewtonStalled
-singular, not_finite = adjoint.SingularJacobian, adjoint.NonFiniteResidual
-FULL = {"method": newton(globalization=adjoint.FullSteps())}
+newton, AT_ONE = adjoint.newton.Newton, bratu(N).solve(ONE)
+diverged, stalled = adjoint.errors.NewtonDiverged, adjoint.errors.NewtonStalled
+singular, not_finite = adjoint.errors.SingularJacobian, adjoint.errors.NonFiniteResidual
+FULL = {"method": newton(globalization=adjoint.newton.FullSteps())}
 UNSORTED = sparse.csc_array((np.ones(5), [1, 0, 1, 2, 3], [0, 2, 3, 4, 5]), shape=(N, N))
 SQUARE, SLOPE = (lambda u: u**2 - 1.0), (lambda u: 2.0 * u)
 BOUNDED = {"bounds": adjoint.Bounds(0.0, 9.0)}
@@ -91,7 +91,7 @@ RESIDUALS = {
 # name: (∂R/∂u, the error, its message)
 JACOBIANS = {
     "too small": (dense(np.eye(3)), ValueError, r"\(3, 3\), expected \(4, 4\)"),
-    "nan": (dense(np.diag([1.0, NAN, 1.0, 1.0])), adjoint.NonFinite, r"entry \(1, 1\) is nan"),
+    "nan": (dense(np.diag([1.0, NAN, 1.0, 1.0])), adjoint.errors.NonFinite, r"entry \(1, 1\) is nan"),
     "a list": ([[1.0]], TypeError, "expected a SciPy sparse matrix"),
     "nothing": (None, TypeError, "expected a SciPy sparse matrix"),
     "integers": (sparse.eye_array(N, dtype=int), TypeError, r"astype\(float\)"),
@@ -117,12 +117,16 @@ ROOTS = {
 }
 # name: (what is done, the error, its message)
 REFUSED = {
-    "at a fold": (lambda: bratu(15).solve(np.array([LAMBDA])), singular, "fold.*adjoint.trace"),
-    "past a fold": (lambda: bratu(15).solve(np.array([LAMBDA + 0.01])), stalled, "past a fold: adjoint.trace"),
-    "indefinite": (lambda: solved(-FOUR, factorize=adjoint.cholesky), adjoint.NotPositiveDefinite, "ldl or"),
+    "at a fold": (lambda: bratu(15).solve(np.array([LAMBDA])), singular, "fold.*adjoint.continuation.trace"),
+    "past a fold": (
+        lambda: bratu(15).solve(np.array([LAMBDA + 0.01])),
+        stalled,
+        "past a fold: adjoint.continuation.trace",
+    ),
+    "indefinite": (lambda: solved(-FOUR, factorize=adjoint.cholesky), adjoint.errors.NotPositiveDefinite, "ldl or"),
     "nonsymmetric": (
         lambda: solved(jacobian=lambda u, p: SKEW, factorize=adjoint.cholesky),
-        adjoint.NotSymmetric,
+        adjoint.errors.NotSymmetric,
         "adjoint.lu",
     ),
     "out of bounds": (lambda: solved(bounds=adjoint.Bounds(3.0, 4.0)), ValueError, r"= 2 is outside of .* \[3, 4\]"),
@@ -131,17 +135,17 @@ REFUSED = {
     "bounds of two lengths": (lambda: adjoint.Bounds(np.zeros(3), np.ones(2)), ValueError, "Bounds"),
     "bounds a pair": (lambda: solved(bounds=(0.0, 9.0)), TypeError, "adjoint.Bounds|Bounds"),
     "bounds of complex states": (lambda: solved(FOUR + 0j, bounds=adjoint.Bounds(0.0)), TypeError, "complex"),
-    "u0 nan": (lambda: problem(np.array([1.0, NAN])), adjoint.NonFinite, r"u0\[1\] is nan"),
-    "u0 a function to nan": (lambda: solved(lambda p: NAN * np.ones(N)), adjoint.NonFinite, r"u0\[0\] is nan"),
+    "u0 nan": (lambda: problem(np.array([1.0, NAN])), adjoint.errors.NonFinite, r"u0\[1\] is nan"),
+    "u0 a function to nan": (lambda: solved(lambda p: NAN * np.ones(N)), adjoint.errors.NonFinite, r"u0\[0\] is nan"),
     "u0 empty": (lambda: problem(np.zeros(0)), ValueError, "at least one unknown"),
     "u0 a word": (lambda: problem("zero"), TypeError, "u0 of dtype"),
-    "p nan": (lambda: problem().solve(np.array([NAN])), adjoint.NonFinite, r"p\[0\] is nan"),
+    "p nan": (lambda: problem().solve(np.array([NAN])), adjoint.errors.NonFinite, r"p\[0\] is nan"),
     "p a matrix": (lambda: problem().solve(np.ones((1, 1))), ValueError, r"expected a vector \(m,\)"),
     "p_dot too long": (lambda: solved().jvp(np.ones(2)), ValueError, r"p_dot of shape \(2,\), expected \(1,\)"),
     "u_bar too long": (lambda: solved().vjp(np.ones(5)), ValueError, r"u_bar of shape \(5,\), expected \(4,\)"),
-    "u_bar nan": (lambda: solved().vjp(np.full(N, NAN)), adjoint.NonFinite, "nan"),
+    "u_bar nan": (lambda: solved().vjp(np.full(N, NAN)), adjoint.errors.NonFinite, "nan"),
     "vjp too long": (lambda: solved(vjp=lambda u, p, lam: lam).vjp(FOUR), ValueError, r"\(4,\), expected \(1,\)"),
-    "vjp nan": (lambda: solved(vjp=lambda u, p, lam: NAN * p).vjp(FOUR), adjoint.NonFinite, "vjp"),
+    "vjp nan": (lambda: solved(vjp=lambda u, p, lam: NAN * p).vjp(FOUR), adjoint.errors.NonFinite, "vjp"),
     "jvp too short": (lambda: solved(jvp=lambda u, p, p_dot: p_dot).jvp(ONE), ValueError, r"\(1,\), expected \(4,\)"),
     "near a vector": (lambda: problem().solve(ONE, near=FOUR), TypeError, "near"),
     "near other parameters": (lambda: bratu(N).solve(FOUR, near=AT_ONE), ValueError, r"near.*expected p \(4,\)"),
@@ -151,18 +155,18 @@ REFUSED = {
     "a class": (lambda: adjoint.NonlinearProblem(Bratu, ONE), TypeError, "class"),
     "factorizer a word": (lambda: problem(factorize="lu"), TypeError, "adjoint.lu"),
     "method a word": (lambda: problem(method="newton"), TypeError, "Newton"),
-    "globalization a class": (lambda: newton(globalization=adjoint.LineSearch), TypeError, "LineSearch"),
+    "globalization a class": (lambda: newton(globalization=adjoint.newton.LineSearch), TypeError, "LineSearch"),
     "start a word": (lambda: problem(start="homotopy"), TypeError, "PseudoTransient"),
     "Dirichlet data a pair": (lambda: problem(dirichlet=([0], [0.0])), TypeError, "Dirichlet"),
-    "forcing lu": (lambda: problem(method=newton(forcing=adjoint.EisenstatWalker())), TypeError, "gmres"),
-    "forcing above one": (lambda: adjoint.EisenstatWalker(gamma=2.0), ValueError, "gamma"),
+    "forcing lu": (lambda: problem(method=newton(forcing=adjoint.newton.EisenstatWalker())), TypeError, "gmres"),
+    "forcing above one": (lambda: adjoint.newton.EisenstatWalker(gamma=2.0), ValueError, "gamma"),
     "no iterations": (lambda: newton(max_iterations=0), ValueError, "at least 1"),
     "chord one": (lambda: newton(chord=1.0), ValueError, "contraction"),
     "scale zero": (lambda: newton(scale=np.array([1.0, 0.0])), ValueError, "sizes > 0"),
     "scale too short": (lambda: solved(method=newton(scale=np.ones(3))), ValueError, "scale"),
     "scale a column": (lambda: solved(method=newton(scale=np.ones((N, 1)))), ValueError, "scale"),
-    "search without end": (lambda: adjoint.LineSearch(shortest=-1.0), ValueError, "LineSearch"),
-    "damping without end": (lambda: adjoint.AffineInvariant(shortest=0.0), ValueError, "AffineInvariant"),
+    "search without end": (lambda: adjoint.newton.LineSearch(shortest=-1.0), ValueError, "LineSearch"),
+    "damping without end": (lambda: adjoint.newton.AffineInvariant(shortest=0.0), ValueError, "AffineInvariant"),
 }
 
 
@@ -208,7 +212,9 @@ def test_solutions_close_to_a_fold_are_solutions(gap):
     assert sizes[0] == pytest.approx(sizes[1], rel=1e-2)
 
 
-@pytest.mark.parametrize("search", [adjoint.AffineInvariant(), adjoint.LineSearch(), adjoint.FullSteps()])
+@pytest.mark.parametrize(
+    "search", [adjoint.newton.AffineInvariant(), adjoint.newton.LineSearch(), adjoint.newton.FullSteps()]
+)
 @pytest.mark.parametrize("u0", [-5.0, -0.15, 0.0, 0.003, 0.1, 2.0, 15.0])
 @pytest.mark.parametrize("width", [0.7, 0.021])
 def test_exponentials_end_in_a_solution_or_a_named_error_without_warnings(width, u0, search):
@@ -222,7 +228,9 @@ def test_exponentials_end_in_a_solution_or_a_named_error_without_warnings(width,
     assert "Usual causes" in message or not message
 
 
-@pytest.mark.parametrize("search", [adjoint.AffineInvariant(), adjoint.LineSearch(), adjoint.FullSteps()])
+@pytest.mark.parametrize(
+    "search", [adjoint.newton.AffineInvariant(), adjoint.newton.LineSearch(), adjoint.newton.FullSteps()]
+)
 @pytest.mark.parametrize("chord", [0.0, 0.7])
 @pytest.mark.parametrize("lower", [0.9998581081046426, 0.999, 0.97, 0.6])
 def test_every_evaluation_is_within_the_bounds(chord, lower, search):

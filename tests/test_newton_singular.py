@@ -5,7 +5,7 @@ import pytest
 
 import adjoint
 
-STEPS = (adjoint.AffineInvariant(), adjoint.LineSearch(), adjoint.FullSteps())
+STEPS = (adjoint.newton.AffineInvariant(), adjoint.newton.LineSearch(), adjoint.newton.FullSteps())
 every_step = pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
 B = np.random.default_rng(0).standard_normal((4, 4)) + 4.0 * np.eye(4)
 EQUATIONS = {
@@ -36,8 +36,8 @@ class Complex:
 @pytest.mark.parametrize("n", [2, 5])
 def test_a_solution_of_zero_is_found_with_an_inexact_jacobian(step, n):
     """Each correction leaves 10⁻¹³ of the one before: no fraction of ‖u‖, down to where numbers end."""
-    residual = adjoint.finite_difference(lambda u, p: 2 * u - p, n=n, m=n)
-    solution = adjoint.NonlinearProblem(residual, np.ones(n), method=adjoint.Newton(globalization=step)).solve(
+    residual = adjoint.finite_difference_residual(lambda u, p: 2 * u - p, n=n, m=n)
+    solution = adjoint.NonlinearProblem(residual, np.ones(n), method=adjoint.newton.Newton(globalization=step)).solve(
         np.zeros(n)
     )
     assert np.abs(solution.u).max() <= 1e-30
@@ -50,8 +50,8 @@ def test_a_solution_of_zero_is_found_with_an_inexact_jacobian(step, n):
 @pytest.mark.parametrize("start", [0.4, 4e-9, 0.0])
 @pytest.mark.parametrize("equation", EQUATIONS)
 def test_derivatives_at_a_zero_solution(equation, start, chord, step):
-    method = adjoint.Newton(globalization=step, chord=chord)
-    for make in (adjoint.complex_step, adjoint.finite_difference):
+    method = adjoint.newton.Newton(globalization=step, chord=chord)
+    for make in (adjoint.complex_step_residual, adjoint.finite_difference_residual):
         residual = make(EQUATIONS[equation], n=4, m=4)
         solution = adjoint.NonlinearProblem(residual, np.full(4, start), method=method).solve(np.zeros(4))
         assert np.abs(solution.u).max() <= 1e-12 * start
@@ -60,7 +60,7 @@ def test_derivatives_at_a_zero_solution(equation, start, chord, step):
 
 @every_step
 def test_a_complex_solution_of_zero(step):
-    method = adjoint.Newton(globalization=step)
+    method = adjoint.newton.Newton(globalization=step)
     solution = adjoint.NonlinearProblem(Complex(), np.full(4, 0.1 + 0.2j), method=method).solve(np.zeros(4))
     assert np.abs(solution.u).max() <= 1e-12
     np.testing.assert_allclose(solution.jvp(np.ones(4)), np.linalg.solve(C, np.ones(4)), rtol=1e-10)
@@ -69,7 +69,9 @@ def test_a_complex_solution_of_zero(step):
 def test_small_solutions_are_still_found_to_their_own_size():
     """1e-20 from a start of 1: small, and not zero."""
     p = 1e-20 * np.array([1.0, -2.0, 3.0, 0.5])
-    solution = adjoint.NonlinearProblem(adjoint.complex_step(EQUATIONS["cubic"], n=4, m=4), np.ones(4)).solve(p)
+    solution = adjoint.NonlinearProblem(adjoint.complex_step_residual(EQUATIONS["cubic"], n=4, m=4), np.ones(4)).solve(
+        p
+    )
     np.testing.assert_allclose(solution.u, np.linalg.solve(B, p), rtol=1e-9)
 
 
@@ -84,19 +86,19 @@ def double_eigenvalue(split=0.0):
         return np.append((A + p[0] * D) @ u[:6] - u[6] * u[:6], u[:6] @ u[:6] - 1)
 
     start = np.append(Q[:, 1] + 1e-3 * np.random.default_rng(0).standard_normal(6), 2.0 - 1e-3 if split else 2.01)
-    return adjoint.complex_step(residual, n=7, m=1), start
+    return adjoint.complex_step_residual(residual, n=7, m=1), start
 
 
 @every_step
-@pytest.mark.parametrize("factorize", [adjoint.lu, adjoint.factor.superlu, adjoint.gmres(adjoint.ilu())])
+@pytest.mark.parametrize("factorize", [adjoint.lu, adjoint.factor.superlu, adjoint.gmres(adjoint.factor.ilu())])
 def test_a_double_eigenvalue_has_no_derivative(factorize, step):
     """Newton's method reaches it quickly, with Jacobians that are regular at every iterate."""
     residual, start = double_eigenvalue()
-    problem = adjoint.NonlinearProblem(residual, start, factorize, method=adjoint.Newton(globalization=step))
+    problem = adjoint.NonlinearProblem(residual, start, factorize, method=adjoint.newton.Newton(globalization=step))
     with pytest.raises(adjoint.SolveError) as caught:
         problem.solve(np.zeros(1)).vjp(np.eye(7)[6])
     if not isinstance(factorize, adjoint.factor.Krylov):
-        assert isinstance(caught.value, adjoint.SingularJacobian)
+        assert isinstance(caught.value, adjoint.errors.SingularJacobian)
         assert "at the solution is singular, and no derivative exists there" in str(caught.value)
 
 
@@ -109,7 +111,7 @@ def test_every_derivative_of_it_is_refused_again_and_again():
         lambda: solution.vjp(np.eye(7)[0]),
         lambda: solution.adjoint(np.eye(7)[6]),
     ):
-        with pytest.raises(adjoint.SingularJacobian):
+        with pytest.raises(adjoint.errors.SingularJacobian):
             derivative()
 
 
@@ -128,7 +130,7 @@ def test_implied_error_of_a_gradient_is_at_least_rounding_times_the_condition():
     C = np.diag([1.0, 1e-4, 1e-9]) + 1e-10 * np.random.default_rng(1).standard_normal((3, 3))
     C = np.linalg.qr(np.random.default_rng(2).standard_normal((3, 3)))[0] @ C
     solution = adjoint.NonlinearProblem(
-        adjoint.complex_step(lambda u, p: C @ u - p, n=3, m=3), np.zeros(3), adjoint.factor.superlu
+        adjoint.complex_step_residual(lambda u, p: C @ u - p, n=3, m=3), np.zeros(3), adjoint.factor.superlu
     ).solve(np.ones(3))
     solution.vjp(np.ones(3))
     evidence = solution.evidence
@@ -137,7 +139,7 @@ def test_implied_error_of_a_gradient_is_at_least_rounding_times_the_condition():
 
 
 def test_regular_jacobians_are_not_factored_again(monkeypatch):
-    residual = adjoint.complex_step(EQUATIONS["cubic"], n=4, m=4)
+    residual = adjoint.complex_step_residual(EQUATIONS["cubic"], n=4, m=4)
     solution = adjoint.NonlinearProblem(residual, np.ones(4)).solve(np.ones(4))
     with adjoint.counting() as counts:
         solution.vjp(np.ones(4))

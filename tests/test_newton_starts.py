@@ -81,7 +81,7 @@ def test_tangents_lead_where_the_solution_itself_is_outside_of_the_domain():
     p = problem.residual.nominal
     squeezed = np.append(p[:-1], -1.2)
     first = problem.solve(np.append(p[:-1], -0.3))
-    with pytest.raises(adjoint.NonFiniteResidual):
+    with pytest.raises(adjoint.errors.NonFiniteResidual):
         replace(problem, u0=first.u).solve(squeezed)
     solution = problem.solve(squeezed, near=first)
     assert solution.evidence.residual <= 1e-10
@@ -117,10 +117,10 @@ def test_starts_may_be_functions_of_the_parameters():
 def test_pseudo_transient_finds_steady_states_that_plain_newton_misses():
     """u + 2 sin 3u = 6 from 0: folds of R stop every damped iteration; u′ = −R(u) reverses at them all the same."""
     problem = adjoint.NonlinearProblem(wavy(), np.array([5.3]))
-    with pytest.raises((adjoint.NewtonStalled, adjoint.NewtonDiverged)) as stopped:
+    with pytest.raises((adjoint.errors.NewtonStalled, adjoint.errors.NewtonDiverged)) as stopped:
         problem.solve(np.array([8.5]))
     assert "PseudoTransient" in str(stopped.value)
-    solution = replace(problem, start=adjoint.PseudoTransient(0.05)).solve(np.array([8.5]))
+    solution = replace(problem, start=adjoint.newton.PseudoTransient(0.05)).solve(np.array([8.5]))
     assert solution.u + 2.0 * np.sin(3.0 * solution.u) == pytest.approx([8.5], rel=1e-12)
     assert solution.vjp(ONE)[0] == pytest.approx(1.0 / (1.0 + 6.0 * np.cos(3.0 * solution.u[0])), rel=1e-12)
 
@@ -130,7 +130,10 @@ def test_starts_change_the_way_and_not_the_solution(make):
     problem = make()
     p = problem.residual.nominal
     step, mass = (1e4, -1.0) if problem.u0.size == 2 else (1.0, 1.0)  # The circuit's R flows *into* its nodes, in A.
-    starts = [adjoint.PseudoTransient(step, mass=mass), adjoint.Homotopy(lambda p, s: p * (0.1 + 0.9 * s), steps=3)]
+    starts = [
+        adjoint.newton.PseudoTransient(step, mass=mass),
+        adjoint.newton.Homotopy(lambda p, s: p * (0.1 + 0.9 * s), steps=3),
+    ]
     plain = problem.solve(p)
     for start in starts:
         solution = replace(problem, start=start).solve(p)
@@ -160,13 +163,13 @@ def test_pseudo_transient_needs_one_analysis_even_with_entries_that_are_zero_at_
         adjoint.lu.forget()
         problem = adjoint.NonlinearProblem(Chain(), np.ones(6), dirichlet=dirichlet)
         with adjoint.counting() as counts:
-            replace(problem, start=adjoint.PseudoTransient(1.0)).solve(np.arange(6.0)).vjp(np.ones(6))
+            replace(problem, start=adjoint.newton.PseudoTransient(1.0)).solve(np.arange(6.0)).vjp(np.ones(6))
         assert counts.symbolic == 1
 
 
 def test_pseudo_transient_that_runs_away_says_so_and_ends():
     physics = Scalar(np.expm1, np.exp)
-    start = adjoint.PseudoTransient(0.1, mass=-1.0, max_steps=30)
+    start = adjoint.newton.PseudoTransient(0.1, mass=-1.0, max_steps=30)
     with pytest.raises(adjoint.SolveError, match=r"mass|singular") as caught:
         adjoint.NonlinearProblem(physics, ONE, start=start).solve(np.zeros(1))
     assert len(physics.states) <= 100
@@ -176,27 +179,27 @@ def test_pseudo_transient_that_runs_away_says_so_and_ends():
 def test_homotopy_reaches_loads_that_plain_newton_does_not():
     problem = stretched_block(8, 2)
     squeezed = np.append(problem.residual.nominal[:-1], -1.2)
-    with pytest.raises(adjoint.NonFiniteResidual):
+    with pytest.raises(adjoint.errors.NonFiniteResidual):
         problem.solve(squeezed)
 
     def loaded(p, s):
         return np.append(p[:-1], s * p[-1])
 
     for steps in (1, 3, 8):
-        solution = replace(problem, start=adjoint.Homotopy(loaded, steps=steps)).solve(squeezed)
+        solution = replace(problem, start=adjoint.newton.Homotopy(loaded, steps=steps)).solve(squeezed)
         np.testing.assert_allclose(solution.u[problem.dirichlet.fixed], problem.dirichlet.given(squeezed), atol=1e-15)
         assert solution.evidence.residual <= 1e-10
         assert solution.evidence.gradient_error <= 1e-10
 
 
 def test_homotopy_past_a_fold_ends_with_the_history_of_its_shortest_step():
-    start = adjoint.Homotopy(lambda p, s: s * p, steps=4, shortest=1e-2)
-    with pytest.raises((adjoint.NewtonStalled, adjoint.SingularJacobian)) as caught:
+    start = adjoint.newton.Homotopy(lambda p, s: s * p, steps=4, shortest=1e-2)
+    with pytest.raises((adjoint.errors.NewtonStalled, adjoint.errors.SingularJacobian)) as caught:
         replace(bratu(9), start=start).solve(np.array([4.0]))
     assert len(caught.value.history) >= 2
 
 
-@pytest.mark.parametrize("start", [adjoint.PseudoTransient(0.5), adjoint.Homotopy(lambda p, s: s * p)])
+@pytest.mark.parametrize("start", [adjoint.newton.PseudoTransient(0.5), adjoint.newton.Homotopy(lambda p, s: s * p)])
 def test_starts_respect_bounds(start):
     physics = Scalar(lambda u: np.sqrt(u) + u, lambda u: 0.5 / np.sqrt(u) + 1.0)
     problem = adjoint.NonlinearProblem(physics, np.array([50.0]), start=start, bounds=adjoint.Bounds(0.0, 60.0))
@@ -206,21 +209,25 @@ def test_starts_respect_bounds(start):
 
 
 BAD = {
-    "step zero": (lambda: adjoint.PseudoTransient(0.0), ValueError, "step > 0"),
-    "step nan": (lambda: adjoint.PseudoTransient(np.nan), ValueError, "step > 0"),
-    "until one": (lambda: adjoint.PseudoTransient(1.0, until=1.0), ValueError, "until"),
-    "no steps": (lambda: adjoint.PseudoTransient(1.0, max_steps=0), ValueError, "at least one"),
-    "mass too short": (lambda: started(adjoint.PseudoTransient(1.0, mass=np.ones(3))), ValueError, "mass"),
-    "mass nan": (lambda: adjoint.PseudoTransient(1.0, mass=np.nan), ValueError, "mass"),
-    "no path": (lambda: adjoint.Homotopy(0.5), TypeError, "path"),
-    "path without steps": (lambda: adjoint.Homotopy(lambda p, s: p, steps=0), ValueError, "steps=0"),
+    "step zero": (lambda: adjoint.newton.PseudoTransient(0.0), ValueError, "step > 0"),
+    "step nan": (lambda: adjoint.newton.PseudoTransient(np.nan), ValueError, "step > 0"),
+    "until one": (lambda: adjoint.newton.PseudoTransient(1.0, until=1.0), ValueError, "until"),
+    "no steps": (lambda: adjoint.newton.PseudoTransient(1.0, max_steps=0), ValueError, "at least one"),
+    "mass too short": (lambda: started(adjoint.newton.PseudoTransient(1.0, mass=np.ones(3))), ValueError, "mass"),
+    "mass nan": (lambda: adjoint.newton.PseudoTransient(1.0, mass=np.nan), ValueError, "mass"),
+    "no path": (lambda: adjoint.newton.Homotopy(0.5), TypeError, "path"),
+    "path without steps": (lambda: adjoint.newton.Homotopy(lambda p, s: p, steps=0), ValueError, "steps=0"),
     "path to another shape": (
-        lambda: started(adjoint.Homotopy(lambda p, s: ONE)),
+        lambda: started(adjoint.newton.Homotopy(lambda p, s: ONE)),
         ValueError,
         r"\(1,\), expected \(4,\)",
     ),
-    "path to nan": (lambda: started(adjoint.Homotopy(lambda p, s: np.nan * p)), adjoint.NonFinite, r"path\(p, s\)"),
-    "path to nothing": (lambda: started(adjoint.Homotopy(lambda p, s: None)), TypeError, r"path\(p, s\)"),
+    "path to nan": (
+        lambda: started(adjoint.newton.Homotopy(lambda p, s: np.nan * p)),
+        adjoint.errors.NonFinite,
+        r"path\(p, s\)",
+    ),
+    "path to nothing": (lambda: started(adjoint.newton.Homotopy(lambda p, s: None)), TypeError, r"path\(p, s\)"),
     "no solution": (lambda: bratu(4).at(np.ones(4), np.ones(4)), ValueError, "does not solve.*`solve`"),
 }
 

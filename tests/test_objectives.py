@@ -34,7 +34,7 @@ def objectives(shape, complex):
         "product of a sum": adjoint.Product(adjoint.Sum([functional, misfit]), adjoint.Product(misfit, functional)),
     }
     if len(shape) == 1:
-        load = adjoint.AffineVector(draw(6, N, complex), draw(7, (N, M), complex))
+        load = adjoint.matrices.AffineVector(draw(6, N, complex), draw(7, (N, M), complex))
         found["compliance of a load that depends on p"] = adjoint.Compliance(load)
     return found
 
@@ -81,7 +81,7 @@ def test_values_are_those_of_the_formulas():
 
 def test_gradient_of_a_sum_is_one_adjoint_solve():
     A = sparse.csc_array(np.diag(np.arange(1.0, N + 1)) + np.eye(N, k=1))
-    b = adjoint.AffineVector(np.ones(N), draw(0, (N, M)))
+    b = adjoint.matrices.AffineVector(np.ones(N), draw(0, (N, M)))
     J = [adjoint.LinearFunctional(draw(i, N)) for i in range(5)]
     f = adjoint.Reduced(adjoint.LinearProblem(A, b), adjoint.Sum(J, np.arange(5.0)))
     with adjoint.counting() as counts:
@@ -94,7 +94,7 @@ def test_gradient_of_a_sum_is_one_adjoint_solve():
 def test_explicit_derivative_reaches_the_gradient():
     """J = b(p)ᵀu with b = b₀ + Bp: both the load and what it does depend on p."""
     A = sparse.csc_array(np.diag(np.arange(1.0, N + 1)) + np.eye(N, k=1))
-    b = adjoint.AffineVector(draw(0, N), draw(1, (N, M)))
+    b = adjoint.matrices.AffineVector(draw(0, N), draw(1, (N, M)))
     f = adjoint.Reduced(adjoint.LinearProblem(A, b), adjoint.Compliance(b))
     p = draw(2, M)
     inverse = np.linalg.inv(A.toarray())

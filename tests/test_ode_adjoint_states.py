@@ -29,12 +29,12 @@ def reaction(method, rtol, **changes):
         "u0": np.array([1.0, 0.0, 0.0]),
         "t": (0.0, 50.0),
         "observe": np.array([40.0, 50.0]),
-        "integrand": adjoint.LinearIntegrand(np.array([0.0, 0.0, 1.0])),
+        "integrand": adjoint.ode.LinearIntegrand(np.array([0.0, 0.0, 1.0])),
         "method": METHODS[method],
         "rtol": rtol,
         "atol": 1e-2 * rtol * np.array([1.0, 1e-4, 1.0]),
     }
-    return adjoint.OdeProblem(**(options | changes)).solve(np.array([0.04, 1e4, 3e7]))
+    return adjoint.ODEProblem(**(options | changes)).solve(np.array([0.04, 1e4, 3e7]))
 
 
 def lam_at_40(trajectory):
@@ -69,7 +69,7 @@ def test_adjoint_state_of_an_explicit_method_at_the_edge_of_its_stability(method
     """u₁' = p (u₂ cos t − u₁), u₂' = −u₂: λ₁ = e^(−p (3 − t)) dies out, and λ₂ has all that it gave."""
     field = adjoint.complex_step_field(lambda t, u, p: np.array([p[0] * (np.cos(t) * u[1] - u[0]), -u[1]]), n=2, m=1)
     options = {"t": (0.0, 3.0), "observe": np.array([2.0, 3.0]), "atol": 1e-6, "method": METHODS[method]}
-    trajectory = adjoint.OdeProblem(field, np.ones(2), **options).solve(np.array([200.0]))
+    trajectory = adjoint.ODEProblem(field, np.ones(2), **options).solve(np.array([200.0]))
     lam = trajectory.adjoint(np.array([[0.0, 0.0], [1.0, 1.0]]))[np.flatnonzero(trajectory.grid == 2.0)[0]]
     gained = np.real(200.0 * np.exp(3j) * (1.0 - np.exp(-199.0 - 1j)) / (199.0 + 1j))
     np.testing.assert_allclose(lam, [0.0, np.exp(-1.0) * (1.0 + gained)], rtol=1e-4, atol=1e-12)
@@ -106,14 +106,14 @@ def test_adjoint_states_of_daes_of_all_sizes_are_those_of_radau(n, method, kind)
 
 
 @pytest.mark.parametrize(
-    "factorize", [adjoint.cholesky, adjoint.cg(adjoint.jacobi(), rtol=1e-12)], ids=["cholesky", "cg"]
+    "factorize", [adjoint.cholesky, adjoint.cg(adjoint.factor.jacobi(), rtol=1e-12)], ids=["cholesky", "cg"]
 )
 def test_adjoint_states_by_any_factorizer(factorize):
     """The complex matrices of collocation are not Hermitian where M and J are symmetric."""
     field = Linear.banded(90, 20.0, -45.0, 20.0)
     options = {"t": (0.0, 1.0), "rtol": 1e-5}
     lam = [
-        adjoint.OdeProblem(field, np.ones(90), factorize=f, **options).solve([0.7, 1.0]).adjoint(np.ones((1, 90)))
+        adjoint.ODEProblem(field, np.ones(90), factorize=f, **options).solve([0.7, 1.0]).adjoint(np.ones((1, 90)))
         for f in (factorize, adjoint.lu)
     ]
     np.testing.assert_allclose(lam[0], lam[1], rtol=1e-7, atol=1e-10)
@@ -125,7 +125,7 @@ def test_adjoint_states_of_a_complex_stiff_system(method):
     A = np.array([[-300.0 + 40.0j, 25.0], [3.0 - 1.0j, -1.0 + 2.0j]])
     field = Linear(A, np.zeros(2))
     options = {"t": (0.0, 1.0), "method": METHODS[method], "rtol": 1e-8, "atol": 1e-10}
-    trajectory = adjoint.OdeProblem(field, np.array([1.0 + 0.5j, 2.0]), **options).solve(np.array([1.0, 0.0]))
+    trajectory = adjoint.ODEProblem(field, np.array([1.0 + 0.5j, 2.0]), **options).solve(np.array([1.0, 0.0]))
     u_bar = np.array([[0.3 - 0.2j, 1.0 + 0.7j]])
     values, T = np.linalg.eig(A.conj().T)
     for k in (5, trajectory.grid.size // 2):

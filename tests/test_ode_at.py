@@ -24,10 +24,14 @@ def test_a_trajectory_at_other_times_is_what_dense_observation_sees(method, kind
     assert trajectory.at(np.zeros(0)).shape == (0, 4)
 
 
-@pytest.mark.parametrize("memory", [adjoint.States(), adjoint.Checkpoints(3), adjoint.Budget()], ids=repr)
+@pytest.mark.parametrize(
+    "memory",
+    [adjoint.checkpointing.States(), adjoint.checkpointing.Checkpoints(3), adjoint.checkpointing.Budget()],
+    ids=repr,
+)
 @pytest.mark.parametrize(("n", "method"), [(4, "DOP853"), (70, "ESDIRK4"), (4, "Radau5")])
 def test_other_times_are_the_same_bits_in_all_memories_and_leave_gradients_as_they_are(n, method, memory):
-    expected = weave(n, method, memory=adjoint.Everything()).solve(P)
+    expected = weave(n, method, memory=adjoint.checkpointing.Everything()).solve(P)
     trajectory = weave(n, method, memory=memory).solve(P)
     np.testing.assert_array_equal(trajectory.at(TIMES), expected.at(TIMES))
     np.testing.assert_array_equal(trajectory.at(0.2), expected.at(0.2))
@@ -36,7 +40,9 @@ def test_other_times_are_the_same_bits_in_all_memories_and_leave_gradients_as_th
 
 def test_dense_output_between_observations_is_as_exact_as_its_method():
     decay = adjoint.complex_step_field(lambda t, u, p: -p * u, n=1, m=1)
-    trajectory = adjoint.OdeProblem(decay, np.ones(1), (0.0, 3.0), method=adjoint.DOP853(), rtol=1e-9).solve(np.ones(1))
+    trajectory = adjoint.ODEProblem(decay, np.ones(1), (0.0, 3.0), method=adjoint.ode.DOP853(), rtol=1e-9).solve(
+        np.ones(1)
+    )
     times = np.linspace(0.0, 3.0, 50)
     np.testing.assert_allclose(trajectory.at(times)[:, 0], np.exp(-times), rtol=1e-7)
 

@@ -38,7 +38,7 @@ LANDINGS = {
 @adaptive
 def test_gradients_of_a_piecewise_constant_rate_are_those_of_the_closed_form(method, side, landing):
     p = np.array([1.0, -2.0, 0.5, 3.0])
-    trajectory = adjoint.OdeProblem(
+    trajectory = adjoint.ODEProblem(
         piecewise(side), np.zeros(1), (0.0, 4.0), method=METHODS[method], **LANDINGS[landing]
     ).solve(p)
     assert trajectory.u[-1, 0] == pytest.approx(p.sum(), abs=1e-12)
@@ -53,7 +53,7 @@ def test_gradients_of_a_piecewise_constant_rate_are_those_of_the_closed_form(met
 @pytest.mark.parametrize("method", ["BE", "CN", "theta"])
 def test_grids_see_each_piece_alone(method, side):
     """θ-methods are exact for constant rates; one that saw a neighbour's piece would not be."""
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         piecewise(side), np.zeros(1), (0.0, 4.0), method=FIXED[method], grid=np.arange(5.0), observe=KNOTS
     )
     p = np.array([1.0, -2.0, 0.5, 3.0])
@@ -72,12 +72,12 @@ def test_a_control_problem_with_a_constant_optimum_is_solved(method, start):
         return np.array([u[1], p[min(np.searchsorted(ends, t), 4)] - 0.1 * u[1]])
 
     field = adjoint.complex_step_field(cart, n=2, m=5)
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         field, np.zeros(2), (0.0, 1.0), breaks=ends[:-1], method=METHODS[method], rtol=1e-5, atol=1e-8
     )
     target = problem.solve(np.full(5, 2.0)).u[-1]
-    f = adjoint.Reduced(adjoint.Outputs(problem), adjoint.LeastSquares(target))
-    result = adjoint.minimize(f, np.full(5, start), adjoint.Lbfgs())
+    f = adjoint.Reduced(adjoint.ode.Outputs(problem), adjoint.LeastSquares(target))
+    result = adjoint.minimize(f, np.full(5, start), adjoint.optimize.LBFGS())
     assert result.status is adjoint.Status.STATIONARY
     assert result.value < 1e-10
 
@@ -137,7 +137,9 @@ def coupled_mass():
     return adjoint.Affine(base, [0.0 * base, 0.0 * base, sparse.csc_array(np.diag([0.1, 0.0, 0.2, 0.0]))])
 
 
-@pytest.mark.parametrize("memory", [adjoint.Everything(), adjoint.States(), adjoint.Checkpoints(2)])
+@pytest.mark.parametrize(
+    "memory", [adjoint.checkpointing.Everything(), adjoint.checkpointing.States(), adjoint.checkpointing.Checkpoints(2)]
+)
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("method", [*ADAPTIVE, "CN", "BE"])
 def test_jumps_of_fields_and_integrands_with_masses_are_those_of_complex_steps_through_the_replay(method, side, memory):
@@ -146,7 +148,7 @@ def test_jumps_of_fields_and_integrands_with_masses_are_those_of_complex_steps_t
         options["grid"] = np.linspace(0.0, 1.0, 11)
         options["breaks"] = options["grid"][4:5]
         options["observe"] = options["grid"][[2, 4, 10]]
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         Rod(side, options["breaks"][0]),
         np.linspace(0.5, 1.0, 4),
         (0.0, 1.0),
@@ -177,7 +179,7 @@ def test_values_behind_a_jump_do_not_depend_on_the_side(method, side):
     """Of the two conventions for f at the knot, the results agree to rounding of f a few ulps from the knot."""
     options = {"method": METHODS[method], "breaks": np.array([0.4]), "rtol": 1e-6, "atol": 1e-8}
     start, p = np.linspace(0.5, 1.0, 4), np.array([1.0, -2.0, 0.7])
-    one, other = (adjoint.OdeProblem(Rod(s), start, (0.0, 1.0), **options).solve(p).u for s in (side, "left"))
+    one, other = (adjoint.ODEProblem(Rod(s), start, (0.0, 1.0), **options).solve(p).u for s in (side, "left"))
     np.testing.assert_array_equal(one, other)
 
 
@@ -229,7 +231,7 @@ def circuit(method, n, side, drive, **options):
     if method in FIXED:
         options["grid"] = np.linspace(0.0, 1.0, 41)
     start = np.tile([0.3, 1.0 + 0.4 * 0.3], n // 2)
-    return adjoint.OdeProblem(Circuit(n, side), start, (0.0, 1.0), method=METHODS[method], **options), np.array(
+    return adjoint.ODEProblem(Circuit(n, side), start, (0.0, 1.0), method=METHODS[method], **options), np.array(
         [drive, 0.8, 0.4]
     )
 
@@ -262,18 +264,18 @@ def test_algebraic_unknowns_of_a_dae_begin_anew_behind_a_jump(method, n, side, d
     np.testing.assert_allclose(np.einsum("ki,kij->j", u_bar, trajectory.jvp(np.eye(3))), gradient, rtol=1e-10)
 
 
-@pytest.mark.parametrize("memory", [adjoint.States(), adjoint.Checkpoints(2)])
+@pytest.mark.parametrize("memory", [adjoint.checkpointing.States(), adjoint.checkpointing.Checkpoints(2)])
 @pytest.mark.parametrize("method", [*STIFF, "CN"])
 def test_memories_repeat_restarts_to_the_last_bit(method, memory):
     gradients = []
-    for kept in (adjoint.Everything(), memory):
+    for kept in (adjoint.checkpointing.Everything(), memory):
         problem, p = circuit(method, 80, "right", 2.0, memory=kept)
         gradients.append(problem.solve(p).vjp(np.ones((2, 80))))
     np.testing.assert_array_equal(*gradients)
 
 
 def test_restarts_of_a_large_dae_cost_no_factorization_in_derivatives():
-    problem, p = circuit("ESDIRK4", 80, "right", 2.0, memory=adjoint.Everything(), consistent=False)
+    problem, p = circuit("ESDIRK4", 80, "right", 2.0, memory=adjoint.checkpointing.Everything(), consistent=False)
     trajectory = problem.solve(p)
     with adjoint.counting() as counts:
         trajectory.vjp(np.ones((2, 80)))
@@ -292,9 +294,9 @@ def switched(t, u, p):
 
 def switching(method, **options):
     field = adjoint.complex_step_field(switched, n=1, m=3)
-    breaks = adjoint.AffineVector(np.zeros(1), np.array([[0.0, 0.0, 1.0]]))
+    breaks = adjoint.matrices.AffineVector(np.zeros(1), np.array([[0.0, 0.0, 1.0]]))
     options = {"breaks": breaks, "rtol": 1e-10, "atol": 1e-12} | options
-    return adjoint.OdeProblem(field, np.zeros(1), (0.0, 4.0), method=METHODS[method], **options)
+    return adjoint.ODEProblem(field, np.zeros(1), (0.0, 4.0), method=METHODS[method], **options)
 
 
 def switched_exactly(p, t=4.0):
@@ -339,12 +341,12 @@ def test_derivatives_by_breaks_are_those_of_replays_and_of_each_other(method, de
         options["grid"] = np.union1d(np.round(np.linspace(0.0, 3.0, 31), 10), [0.77, 2.0 * 0.77])
         if dense:  # Dense output has a kink from step to step: what is observed must not lie on it.
             options["observe"] = np.array([0.53, 1.93, 3.0])
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         adjoint.complex_step_field(field, n=2, m=3),
         np.array([0.2, 0.1]),
         (0.0, 3.0),
         method=METHODS[method],
-        breaks=adjoint.AffineVector(np.zeros(2), np.array([[0.0, 0.0, 2.0], [0.0, 0.0, 1.0]])),
+        breaks=adjoint.matrices.AffineVector(np.zeros(2), np.array([[0.0, 0.0, 2.0], [0.0, 0.0, 1.0]])),
         integrand=adjoint.complex_step_integrand(
             lambda t, u, p: np.array([u[0] ** 2 * np.cos(t) if t > p[2] else p[0] * u[1] ** 2]), n=2, m=3
         ),
@@ -368,12 +370,12 @@ def test_derivatives_by_breaks_are_those_of_replays_and_of_each_other(method, de
 
 
 def test_breaks_serve_check_outputs_copies_and_pickles():
-    problem = adjoint.Outputs(switching("ESDIRK4", observe=np.array([2.0, 4.0])))
+    problem = adjoint.ode.Outputs(switching("ESDIRK4", observe=np.array([2.0, 4.0])))
     f = adjoint.Reduced(problem, adjoint.LeastSquares(np.array([0.3, 1.0])))
     assert adjoint.check(f, SWITCH).ok
-    result = adjoint.minimize(f, SWITCH, adjoint.Lbfgs(), stop=adjoint.Stopping(iterations=5))
+    result = adjoint.minimize(f, SWITCH, adjoint.optimize.LBFGS(), stop=adjoint.Stopping(iterations=5))
     assert result.value < f(SWITCH).value
-    plain = adjoint.OdeProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=np.array([0.4]))
+    plain = adjoint.ODEProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=np.array([0.4]))
     plain = copy.copy(plain)
     plain.field.after = None  # A lambda, which has no pickle.
     restored = pickle.loads(pickle.dumps(plain))
@@ -392,7 +394,7 @@ def test_breaks_serve_check_outputs_copies_and_pickles():
     ],
 )
 def test_breaks_in_any_order_double_or_outside_are_landed_on_once(breaks, landings):
-    problem = adjoint.OdeProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=np.array(breaks), dense=True)
+    problem = adjoint.ODEProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=np.array(breaks), dense=True)
     trajectory = problem.solve([1.0, 2.0, 0.5])
     assert set(landings) <= set(trajectory.grid.tolist())
     by = trajectory.sensitivities(np.ones((1, 4)))
@@ -420,7 +422,7 @@ class Times:
 def pulse(observe=(4.0,), **options):
     """u' = [p₀ < t < p₁] − u."""
     field = adjoint.complex_step_field(lambda t, u, p: -u + float(p[0] < t < p[1]), n=1, m=2)
-    return adjoint.OdeProblem(
+    return adjoint.ODEProblem(
         field, np.zeros(1), (0.0, 4.0), breaks=Times(), observe=np.array(observe), rtol=1e-9, atol=1e-12, **options
     )
 
@@ -433,10 +435,10 @@ def test_breaks_that_pass_one_another_are_sorted_anew_and_named_where_they_meet(
     np.testing.assert_array_equal(pulse().solve(np.array([2.0, 1.0])).vjp(one), np.zeros(2))
     trajectory = pulse().solve(np.array([1.5, 1.5]))
     for derivative in (lambda: trajectory.vjp(one), lambda: trajectory.jvp(np.ones(2))):
-        with pytest.raises(adjoint.CoincidentBreaks, match=r"breaks\[0\] and breaks\[1\] are both 1.5"):
+        with pytest.raises(adjoint.errors.CoincidentBreaks, match=r"breaks\[0\] and breaks\[1\] are both 1.5"):
             derivative()
     trajectory = pulse().solve(np.array([0.0, 1.5]))
-    with pytest.raises(adjoint.CoincidentBreaks, match=r"breaks\[0\] = 0 is an end"):
+    with pytest.raises(adjoint.errors.CoincidentBreaks, match=r"breaks\[0\] = 0 is an end"):
         trajectory.vjp(one)
     # Outside of the interval there is no influence.
     np.testing.assert_allclose(pulse().solve(np.array([1.0, 9.0])).vjp(one), [-np.exp(-3.0), 0.0], rtol=1e-7)
@@ -466,7 +468,7 @@ def test_breaks_that_pass_one_another_are_sorted_anew_and_named_where_they_meet(
 )
 def test_what_are_no_breaks_is_named(breaks, error, match):
     with pytest.raises(error, match=match):
-        adjoint.OdeProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=breaks)
+        adjoint.ODEProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=breaks)
 
 
 @pytest.mark.parametrize(
@@ -479,7 +481,7 @@ def test_what_are_no_breaks_is_named(breaks, error, match):
     ],
 )
 def test_what_breaks_of_p_return_is_looked_at(f, error, match):
-    problem = adjoint.OdeProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=Times(f))
+    problem = adjoint.ODEProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=Times(f))
     with pytest.raises(error, match=match):
         problem.solve([0.1, 0.2, 0.3])
 
@@ -487,8 +489,8 @@ def test_what_breaks_of_p_return_is_looked_at(f, error, match):
 def test_with_a_grid_a_break_has_to_be_on_it():
     grid = np.linspace(0.0, 1.0, 8)
     with pytest.raises(ValueError, match=r"break 0.4.* is not on the grid"):
-        adjoint.OdeProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=np.array([0.4]), grid=grid)
-    problem = adjoint.OdeProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=Times(), grid=grid)
+        adjoint.ODEProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=np.array([0.4]), grid=grid)
+    problem = adjoint.ODEProblem(Rod("left"), np.ones(4), (0.0, 1.0), breaks=Times(), grid=grid)
     with pytest.raises(ValueError, match="is not on the grid"):
         problem.solve([0.4, 0.1, 0.2])
 
@@ -508,7 +510,11 @@ def test_a_landing_costs_one_evaluation_and_dense_output_none(method):
         jvp = staticmethod(lambda t, u, p, p_dot: -p_dot * u)
         __call__ = staticmethod(f)
 
-    options = {"method": METHODS[method], "control": adjoint.Control(first_step=0.125, max_step=0.125), "rtol": 1e-2}
+    options = {
+        "method": METHODS[method],
+        "control": adjoint.ode.StepControl(first_step=0.125, max_step=0.125),
+        "rtol": 1e-2,
+    }
     counts = {}
     for name, observe, dense in (
         ("end", [1.0], False),
@@ -516,7 +522,7 @@ def test_a_landing_costs_one_evaluation_and_dense_output_none(method):
         ("dense", [0.3, 1.0], True),
     ):
         calls.clear()
-        adjoint.OdeProblem(Counted(), np.ones(1), (0.0, 1.0), observe=np.array(observe), dense=dense, **options).solve(
+        adjoint.ODEProblem(Counted(), np.ones(1), (0.0, 1.0), observe=np.array(observe), dense=dense, **options).solve(
             [1.0]
         )
         counts[name] = len(calls)
@@ -534,7 +540,7 @@ TABLE = (np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0, 2.5]))
 def test_rates_in_time_are_those_of_the_side_of_the_step(method):
     """u' = a(t) from a table, J = u(2): dJ/dtf = a(2), dJ/dt0 = −a(0); a time that J does not see has no influence."""
     field = adjoint.complex_step_field(lambda t, u, p: p * adjoint.derive.safe.interp(t, *TABLE) + 0.0 * u, n=1, m=1)
-    problem = adjoint.OdeProblem(field, np.zeros(1), (0.0, 2.0), observe=TABLE[0][1:3], method=METHODS[method])
+    problem = adjoint.ODEProblem(field, np.zeros(1), (0.0, 2.0), observe=TABLE[0][1:3], method=METHODS[method])
     by = problem.solve(np.ones(1)).sensitivities(np.array([[0.0], [1.0]]))
     assert (by.t0, by.tf) == (pytest.approx(-1.0, abs=1e-9), pytest.approx(2.0, abs=1e-9))
     np.testing.assert_allclose(by.times, [0.0, 2.0], atol=1e-9)
@@ -544,7 +550,7 @@ def test_rates_in_time_are_those_of_the_side_of_the_step(method):
 def test_observations_at_a_break_move_alone(method):
     """u' = 1 before t = 1 and 3 behind, observed at 1, 2, named as a break: ∂u(1)/∂t₁ = 1, ∂u(2)/∂t₁ = 0."""
     field = adjoint.complex_step_field(lambda t, u, p: p * (3.0 if t >= 1.0 else 1.0) + 0.0 * u, n=1, m=1)
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         field, np.zeros(1), (0.0, 2.0), observe=np.array([1.0, 2.0]), breaks=np.array([1.0]), method=METHODS[method]
     )
     trajectory = problem.solve(np.ones(1))
@@ -566,10 +572,10 @@ RATES = {
 @pytest.mark.parametrize("method", ["ESDIRK4", "TRBDF2", "Tsit5", "DOP853"])
 def test_infinite_rates_in_time_are_named_where_a_stage_lies_there(method, rate):
     field = adjoint.complex_step_field(RATES[rate], n=1, m=1)
-    problem = adjoint.OdeProblem(field, np.ones(1), (0.0, 1.0), breaks=np.array([0.5]), method=METHODS[method])
+    problem = adjoint.ODEProblem(field, np.ones(1), (0.0, 1.0), breaks=np.array([0.5]), method=METHODS[method])
     trajectory = problem.solve(np.array([0.5]))
     one = np.ones((1, 1))
-    with pytest.raises(adjoint.NonFinite, match="∂f/∂t in component 0 at t = "):
+    with pytest.raises(adjoint.errors.NonFinite, match="∂f/∂t in component 0 at t = "):
         trajectory.sensitivities(one)
     by = trajectory.sensitivities(one, times=False)
     assert (by.t0, by.tf, by.times, by.breaks) == (None, None, None, None)
@@ -614,9 +620,9 @@ class OpeningRate(Opening):
 @pytest.mark.parametrize("integrand", [False, True])
 @pytest.mark.parametrize("method", ["ESDIRK4", "TRBDF2", "Tsit5", "DOP853"])
 def test_infinite_rates_at_moving_breaks_are_named_in_both_directions(method, integrand):
-    breaks = adjoint.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
+    breaks = adjoint.matrices.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
     field = adjoint.complex_step_field(lambda t, u, p: -p[0] * u, n=1, m=2) if integrand else Opening()
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         field,
         np.ones(1),
         (0.0, 2.0),
@@ -626,9 +632,9 @@ def test_infinite_rates_at_moving_breaks_are_named_in_both_directions(method, in
     )
     trajectory = problem.solve(np.array([1.0, 0.5]))
     what = "∂ℓ/∂t" if integrand else "∂f/∂t"
-    with pytest.raises(adjoint.NonFinite, match=f"{what} in component 0 at t = 0.5"):
+    with pytest.raises(adjoint.errors.NonFinite, match=f"{what} in component 0 at t = 0.5"):
         trajectory.vjp(np.ones((1, 1)), np.ones(int(integrand)))
-    with pytest.raises(adjoint.NonFinite, match=f"{what} in component 0 at t = 0.5"):
+    with pytest.raises(adjoint.errors.NonFinite, match=f"{what} in component 0 at t = 0.5"):
         trajectory.tangent(np.array([0.0, 1.0]))
     trajectory.tangent(np.array([1.0, 0.0]))  # The break stays.
 
@@ -641,10 +647,10 @@ def test_infinite_rates_at_times_that_stay_are_no_matter(method):
         return p[0] * np.sqrt(t) + np.sqrt(t - 0.5 if t > 0.5 else 0.5 - t) - u + (p[2] if t > p[1] else 0.0)
 
     field = adjoint.complex_step_field(f, n=1, m=3)
-    breaks = adjoint.AffineVector(np.zeros(1), np.array([[0.0, 1.0, 0.0]]))
+    breaks = adjoint.matrices.AffineVector(np.zeros(1), np.array([[0.0, 1.0, 0.0]]))
     options = {"breaks": breaks, "observe": np.array([0.5, 2.0]), "rtol": 1e-6, "atol": 1e-6}
     p, last = np.array([1.0, 0.7, 2.0]), np.array([[0.0], [1.0]])
-    trajectory = adjoint.OdeProblem(field, np.ones(1), (0.0, 2.0), method=METHODS[method], **options).solve(p)
+    trajectory = adjoint.ODEProblem(field, np.ones(1), (0.0, 2.0), method=METHODS[method], **options).solve(p)
     gradient = trajectory.vjp(last)
     np.testing.assert_allclose(trajectory.jvp(np.eye(3))[-1, 0], gradient, rtol=1e-11)
     h = 1e-5 * np.array([0.0, 1.0, 0.0])
@@ -667,7 +673,9 @@ SMOOTH = {
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
 def test_finite_rates_in_time_raise_no_alarm(rate, unit):
     field = adjoint.complex_step_field(lambda t, u, p: SMOOTH[rate](t / unit, u, p) / unit, n=1, m=1)
-    problem = adjoint.OdeProblem(field, np.ones(1), (0.0, unit), breaks=np.array([0.5 * unit]), method=adjoint.Tsit5())
+    problem = adjoint.ODEProblem(
+        field, np.ones(1), (0.0, unit), breaks=np.array([0.5 * unit]), method=adjoint.ode.Tsit5()
+    )
     by = problem.solve(np.array([0.5])).sensitivities(np.ones((1, 1)))
     assert np.isfinite([by.t0, by.tf, *by.times, *by.breaks]).all()
 
@@ -677,7 +685,7 @@ def test_no_time_derivative_is_evaluated_where_nobody_asks_for_one():
         def time_derivative(self, t, u, p):
             raise AssertionError("asked for")
 
-    problem = adjoint.OdeProblem(Refusing("left"), np.ones(4), (0.0, 1.0), breaks=np.array([0.4]))
+    problem = adjoint.ODEProblem(Refusing("left"), np.ones(4), (0.0, 1.0), breaks=np.array([0.4]))
     trajectory = problem.solve([1.0, 2.0, 0.5])
     trajectory.vjp(np.ones((1, 4)))
     trajectory.jvp(np.ones(3))
@@ -693,11 +701,11 @@ def test_no_time_derivative_is_evaluated_where_nobody_asks_for_one():
 def test_a_jump_that_no_step_ends_on_is_said_in_the_evidence(method):
     field = adjoint.complex_step_field(lambda t, u, p: -p[0] * u + (p[1] if t > 1.3 else 0.0), n=1, m=2)
     options = {"t": (0.0, 4.0), "method": METHODS[method]}
-    evidence = adjoint.OdeProblem(field, np.zeros(1), **options).solve([0.5, 2.0]).evidence
+    evidence = adjoint.ODEProblem(field, np.zeros(1), **options).solve([0.5, 2.0]).evidence
     assert len(evidence.notes) == 1
     assert "jump or to kink at t = 1.3" in evidence.notes[0]
     assert evidence.notes[0] in str(evidence)
-    named = adjoint.OdeProblem(field, np.zeros(1), breaks=np.array([1.3]), **options).solve([0.5, 2.0])
+    named = adjoint.ODEProblem(field, np.zeros(1), breaks=np.array([1.3]), **options).solve([0.5, 2.0])
     assert named.evidence.notes == ()
 
 
@@ -717,7 +725,7 @@ def test_parameters_on_which_no_step_depends_are_named_in_the_evidence(method):
 @pytest.mark.parametrize("method", ["Radau5", "Radau9"])
 def test_infinite_rates_that_no_stage_sees_are_said_in_the_evidence(method):
     field = adjoint.complex_step_field(RATES["root"], n=1, m=1)
-    trajectory = adjoint.OdeProblem(field, np.ones(1), (0.0, 1.0), method=METHODS[method]).solve([0.5])
+    trajectory = adjoint.ODEProblem(field, np.ones(1), (0.0, 1.0), method=METHODS[method]).solve([0.5])
     assert np.isfinite(trajectory.sensitivities(np.ones((1, 1))).t0)
     assert any("infinite at t = 0" in note for note in trajectory.evidence.notes)
 
@@ -727,9 +735,9 @@ def test_infinite_rates_that_no_stage_sees_are_said_in_the_evidence(method):
 def test_an_observation_at_a_break_that_moves_stays_where_it_is(method, dense):
     """u' = p₀ until the break p₁, then 0: seen at the break, from before it, u = p₀ t does not depend on p₁."""
     field = adjoint.complex_step_field(lambda t, u, p: (p[0] if t < p[1].real else 0.0) + 0.0 * u, n=1, m=2)
-    breaks = adjoint.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
+    breaks = adjoint.matrices.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
     observe = np.array([0.25, 0.5, 1.0])
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         field, np.zeros(1), (0.0, 1.0), observe=observe, breaks=breaks, dense=dense, method=METHODS[method]
     )
     trajectory = problem.solve(np.array([2.0, 0.5]))
@@ -746,7 +754,7 @@ def test_an_observation_at_a_break_that_moves_stays_where_it_is(method, dense):
 def test_a_late_zero_of_the_clock_does_not_make_the_first_step_too_small(method):
     """In ulps of 10¹⁵, to which steps are rounded, the whole interval is 5·10⁹ long."""
     field = adjoint.complex_step_field(lambda t, u, p: p[0] + 0.0 * u, n=1, m=1)
-    problem = adjoint.OdeProblem(field, np.zeros(1), (1e15, 1e15 + 6e8), atol=1e-9, method=METHODS[method])
+    problem = adjoint.ODEProblem(field, np.zeros(1), (1e15, 1e15 + 6e8), atol=1e-9, method=METHODS[method])
     trajectory = problem.solve(np.array([1e-3]))
     np.testing.assert_allclose(trajectory.vjp(np.ones((1, 1))), [6e8], rtol=1e-8)
 
@@ -755,6 +763,6 @@ def test_a_late_zero_of_the_clock_does_not_make_the_first_step_too_small(method)
 def test_rates_on_a_clock_with_a_far_zero_are_no_reason_to_doubt_the_field(t0):
     """u' = −u + cos(t − t₀): dJ/dt₀ and dJ/dt_f, on a Unix clock as well."""
     field = adjoint.complex_step_field(lambda t, u, p: -p * u + np.cos(t - t0), n=1, m=1)
-    by = adjoint.OdeProblem(field, np.ones(1), (t0, t0 + 2.0)).solve([1.0]).sensitivities(np.ones((1, 1)))
+    by = adjoint.ODEProblem(field, np.ones(1), (t0, t0 + 2.0)).solve([1.0]).sensitivities(np.ones((1, 1)))
     exact = 0.5 * (np.cos(2.0) + np.sin(2.0) + np.exp(-2.0))
     assert by.tf == pytest.approx(np.cos(2.0) - exact, rel=1e-4)

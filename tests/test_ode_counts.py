@@ -10,7 +10,7 @@ from ode_fields import FIXED, IMPLICIT, METHODS, STIFF, Linear, P, Weave, cotang
 
 import adjoint
 
-EVERYTHING = adjoint.Everything()
+EVERYTHING = adjoint.checkpointing.Everything()
 
 
 def work(f):
@@ -158,7 +158,7 @@ def test_constant_coefficients_and_equal_steps_need_one_factorization(method, n)
     """Or one for each step, of a small matrix: it costs less than the corrections that it saves."""
     field = Linear.banded(n, 0.8 * n, -2.0 * n, 1.2 * n)
     options = {"method": METHODS[method], "grid": np.linspace(0.0, 1.5, 101), "memory": EVERYTHING}
-    counts, trajectory = work(lambda: adjoint.OdeProblem(field, np.ones(n), (0.0, 1.5), **options).solve([0.1, 1.0]))
+    counts, trajectory = work(lambda: adjoint.ODEProblem(field, np.ones(n), (0.0, 1.5), **options).solve([0.1, 1.0]))
     assert counts.numeric == (matrices_of(method) if n > 64 else 100)
     assert trajectory.evidence.corrections <= 3 * 100 * METHODS[method].tableau.stages
     if n > 64:
@@ -171,7 +171,7 @@ def test_factors_live_on_over_adaptive_steps(method):
     """Of a linear problem: new ones only where the step changes."""
     field = Linear.banded(100, 80.0, -200.0, 120.0)
     options = {"method": METHODS[method], "rtol": 1e-6, "atol": 1e-8}
-    trajectory = adjoint.OdeProblem(field, np.ones(100), (0.0, 20.0), **options).solve([0.1, 1.0])
+    trajectory = adjoint.ODEProblem(field, np.ones(100), (0.0, 20.0), **options).solve([0.1, 1.0])
     steps = np.diff(trajectory.grid)
     changes = 1 + np.count_nonzero(np.abs(np.diff(steps)) > 1e-9 * steps[1:])
     assert trajectory.evidence.factorizations <= changes + trajectory.evidence.rejected + 1
@@ -181,7 +181,7 @@ def test_factors_live_on_over_adaptive_steps(method):
 @pytest.mark.parametrize("method", STIFF)
 def test_observation_times_cost_few_further_steps_and_factorizations(method):
     field = Linear.banded(100, 80.0, -200.0, 120.0)
-    problem = adjoint.OdeProblem(field, np.ones(100), (0.0, 20.0), method=METHODS[method], rtol=1e-5, atol=1e-7)
+    problem = adjoint.ODEProblem(field, np.ones(100), (0.0, 20.0), method=METHODS[method], rtol=1e-5, atol=1e-7)
     seen = replace(problem, observe=np.linspace(0.0, 20.0, 41)).solve([0.1, 1.0])
     alone = problem.solve([0.1, 1.0])
     assert seen.evidence.steps <= alone.evidence.steps + 60
@@ -191,7 +191,7 @@ def test_observation_times_cost_few_further_steps_and_factorizations(method):
 def test_one_analysis_serves_all_matrices_of_an_integration():
     field = Linear.banded(90, 0.3, -1.0, 0.4)
     adjoint.lu.forget()
-    counts, _ = work(lambda: adjoint.OdeProblem(field, np.ones(90), (0.0, 1.0), rtol=1e-8).solve([0.7, 1.1]))
+    counts, _ = work(lambda: adjoint.ODEProblem(field, np.ones(90), (0.0, 1.0), rtol=1e-8).solve([0.7, 1.1]))
     assert counts.symbolic == 1
 
 
@@ -214,12 +214,12 @@ STRAINED = Linear.banded(70, 3.0, -1.0, -3.0)
 def test_a_symmetric_factorizer_of_a_matrix_that_is_not_is_refused_or_harmless(method, factorize):
     """Never a wrong gradient, although Newton's method may converge with the factors of another matrix."""
     grid = np.linspace(0.0, 1.5, 16) if method in FIXED else None
-    problem = adjoint.OdeProblem(STRAINED, np.ones(70), (0.0, 1.5), method=METHODS[method], rtol=1e-4, grid=grid)
+    problem = adjoint.ODEProblem(STRAINED, np.ones(70), (0.0, 1.5), method=METHODS[method], rtol=1e-4, grid=grid)
     p, u_bar = np.array([1.0, 1.0]), np.random.default_rng(0).standard_normal((1, 70))
     try:
         trajectory = replace(problem, factorize=factorize).solve(p)
         g, u_dot = trajectory.vjp(u_bar), trajectory.jvp(p)
-    except adjoint.NotSymmetric:
+    except adjoint.errors.NotSymmetric:
         return
     right = replace(problem, grid=trajectory.grid).solve(p)
     np.testing.assert_allclose(g, right.vjp(u_bar), rtol=1e-9)
@@ -231,10 +231,15 @@ def test_other_factorizers_give_the_same_trajectory_and_gradient(method):
     symmetric = Linear.banded(70, 20.0, -45.0, 20.0)
     M = sparse.csc_array(mass("constant", 70) + mass("constant", 70).T)
     options = {"method": METHODS[method], "grid": np.linspace(0.0, 1.0, 9), "mass": M}
-    problem = adjoint.OdeProblem(symmetric, np.ones(70), (0.0, 1.0), **options)
+    problem = adjoint.ODEProblem(symmetric, np.ones(70), (0.0, 1.0), **options)
     p, u_bar = np.array([0.7, 1.0]), np.random.default_rng(0).standard_normal((1, 70))
     expected = problem.solve(p)
-    for factorize in (adjoint.cholesky, adjoint.ldl, adjoint.factor.superlu, adjoint.cg(adjoint.jacobi(), rtol=1e-13)):
+    for factorize in (
+        adjoint.cholesky,
+        adjoint.ldl,
+        adjoint.factor.superlu,
+        adjoint.cg(adjoint.factor.jacobi(), rtol=1e-13),
+    ):
         got = replace(problem, factorize=factorize).solve(p)
         np.testing.assert_allclose(got.u, expected.u, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(got.vjp(u_bar), expected.vjp(u_bar), rtol=1e-8)

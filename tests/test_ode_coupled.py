@@ -91,7 +91,7 @@ def test_symmetric_problems_may_be_stated_as_such(method, options):
     """Also where chords do not converge, and the matrix of all stages, which is not symmetric, is factored."""
     gradients = []
     for factorize in (adjoint.lu, adjoint.ldl):
-        problem = adjoint.OdeProblem(
+        problem = adjoint.ODEProblem(
             membrane(40.0),
             3.0 * np.sin(np.arange(400.0)),
             (0.0, 1.0),
@@ -114,7 +114,7 @@ def test_the_matrix_of_all_stages_is_factored_by_what_was_asked_for(method):
 
     options = {"method": METHODS[method], "factorize": factorize, "grid": np.linspace(0.0, 1.0, 4)}
     with adjoint.counting() as counts:
-        problem = adjoint.OdeProblem(membrane(40.0), 3.0 * np.sin(np.arange(400.0)), (0.0, 1.0), **options)
+        problem = adjoint.ODEProblem(membrane(40.0), 3.0 * np.sin(np.arange(400.0)), (0.0, 1.0), **options)
         trajectory = problem.solve(np.array([0.01, 20.0]))
         trajectory.vjp(np.ones_like(trajectory.u))
     assert counts.numeric == len(made)
@@ -129,13 +129,13 @@ def test_iterative_solvers_end_in_the_same_gradient_or_in_a_named_error_with_its
     options = {"method": METHODS[method], **options}
 
     def solved(factorize):
-        trajectory = adjoint.OdeProblem(membrane(4.0), u0, (0.0, 1.0), factorize=factorize, **options).solve(p)
+        trajectory = adjoint.ODEProblem(membrane(4.0), u0, (0.0, 1.0), factorize=factorize, **options).solve(p)
         return trajectory.vjp(np.ones_like(trajectory.u))
 
     expected = solved(adjoint.lu)
     try:
-        got = solved(adjoint.gmres(adjoint.ilu()))
-    except adjoint.StageFailure as error:
+        got = solved(adjoint.gmres(adjoint.factor.ilu()))
+    except adjoint.errors.StageFailure as error:
         reached = error.t
     else:
         reached = 1.0
@@ -152,7 +152,7 @@ def test_long_steps_of_a_grid_are_found_from_another_guess_where_the_first_is_to
         lambda t, u, p: np.array([[0.0], [(1.0 - u[0] ** 2) * u[1]]]),
     )
     options = {"method": METHODS[method], "grid": np.linspace(0.0, 10.0, steps + 1)}
-    trajectory = adjoint.OdeProblem(field, np.array([2.0, 0.0]), (0.0, 10.0), **options).solve([mu])
+    trajectory = adjoint.ODEProblem(field, np.array([2.0, 0.0]), (0.0, 10.0), **options).solve([mu])
     assert np.abs(trajectory.u).max() <= 30.0
     perturbed = trajectory.replay(np.array([mu + 1e-30j]))
     assert relative(trajectory.jvp([1.0]), perturbed.u.imag / 1e-30) <= 1e-8
@@ -166,7 +166,7 @@ def test_the_error_estimate_stays_where_the_field_has_values(method):
         lambda t, u, p: np.array([[-1e4]]),
     )
     options = {"method": METHODS[method], "rtol": 1e-7, "atol": 1e-7}
-    evidence = adjoint.OdeProblem(field, np.ones(1), (0.0, 10.0), **options).solve([1.0]).evidence
+    evidence = adjoint.ODEProblem(field, np.ones(1), (0.0, 10.0), **options).solve([1.0]).evidence
     assert evidence.rejected <= 2
 
 
@@ -183,14 +183,14 @@ def test_guesses_continue_polynomials_of_the_step_before(method):
 def test_linear_problems_take_two_corrections_a_step(method):
     field = Plain(lambda t, u, p: -u + np.sin(t), lambda t, u, p: -np.eye(2))
     options = {"method": METHODS[method], "grid": np.linspace(0.0, 1.0, 11)}
-    evidence = adjoint.OdeProblem(field, np.ones(2), (0.0, 1.0), **options).solve([1.0]).evidence
+    evidence = adjoint.ODEProblem(field, np.ones(2), (0.0, 1.0), **options).solve([1.0]).evidence
     assert evidence.corrections == 20
 
 
 @pytest.mark.parametrize(("method", "n", "most"), [("Radau9", 4, 0.3), ("ESDIRK4", 4, 0.75), ("ESDIRK4", 70, 0.75)])
 def test_states_repeat_less_than_the_steps_took(method, n, most):
     """Of ESDIRK4 three stages of five, or four; of small coupled systems the last step only."""
-    problem = weave(n, method, integrand=None, memory=adjoint.States(), rtol=1e-5, atol=1e-6)
+    problem = weave(n, method, integrand=None, memory=adjoint.checkpointing.States(), rtol=1e-5, atol=1e-6)
     trajectory = problem.solve(P)
     forward = trajectory.evidence.evaluations
     trajectory.vjp(cotangents(trajectory)[0])
@@ -199,10 +199,10 @@ def test_states_repeat_less_than_the_steps_took(method, n, most):
 
 @coupled
 def test_matrices_that_cannot_be_hermitian_are_refused_with_a_remedy(method):
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         membrane(1.0), np.ones(400), (0.0, 1.0), method=METHODS[method], factorize=adjoint.cholesky
     )
-    with pytest.raises(adjoint.NotSymmetric, match=r"complex lambda.*adjoint\.ldl.*adjoint\.ESDIRK5"):
+    with pytest.raises(adjoint.errors.NotSymmetric, match=r"complex lambda.*adjoint\.ldl.*adjoint\.ESDIRK5"):
         problem.solve(np.array([0.01, 20.0]))
 
 
@@ -212,7 +212,7 @@ def test_errors_within_the_tolerance_do_not_refuse_the_steps_that_follow(method,
     """Off a slow manifold by its last error, a step has a large f where it begins, whatever its length."""
     field = Plain(lambda t, u, p: -stiffness * (u - np.cos(t)) - np.sin(t), lambda t, u, p: np.array([[-stiffness]]))
     options = {"method": METHODS[method], "rtol": tolerance, "atol": tolerance}
-    evidence = adjoint.OdeProblem(field, np.ones(1), (0.0, 10.0), **options).solve([1.0]).evidence
+    evidence = adjoint.ODEProblem(field, np.ones(1), (0.0, 10.0), **options).solve([1.0]).evidence
     assert evidence.rejected <= 2
     assert evidence.steps <= 40
 
@@ -222,8 +222,13 @@ def test_a_singular_matrix_of_the_error_estimate_shortens_the_step(method):
     """Growth by 1/(hγ): M − hγJ is singular, that of all stages is not."""
     rate = 1.0 / (0.025 * METHODS[method].tableau.gamma)
     field = Plain(lambda t, u, p: rate * u, lambda t, u, p: np.array([[rate]]))
-    options = {"method": METHODS[method], "rtol": 1e-3, "atol": 1e-6, "control": adjoint.Control(first_step=0.025)}
-    trajectory = adjoint.OdeProblem(field, [1e-3], (0.0, 0.025), **options).solve([1.0])
+    options = {
+        "method": METHODS[method],
+        "rtol": 1e-3,
+        "atol": 1e-6,
+        "control": adjoint.ode.StepControl(first_step=0.025),
+    }
+    trajectory = adjoint.ODEProblem(field, [1e-3], (0.0, 0.025), **options).solve([1.0])
     assert trajectory.evidence.rejected >= 1
     assert trajectory.u[0, 0] == pytest.approx(1e-3 * np.exp(0.025 * rate), rel=1e-2)
 
@@ -236,10 +241,10 @@ def test_a_jacobian_that_becomes_singular_within_a_step_is_named(method, grid):
         lambda t, u, p: np.array([-u[0] - u[1], u[1] + u[0] ** 2 - 1.0]),
         lambda t, u, p: np.array([[-1.0, -1.0], [2.0 * u[0], 1.0] if t <= 0.5 else [0.0, 0.0]]),
     )
-    problem = adjoint.OdeProblem(
+    problem = adjoint.ODEProblem(
         field, [1.0, 0.0], (0.0, 1.0), method=METHODS[method], mass=np.diag([1.0, 0.0]), grid=grid
     )
-    with pytest.raises((adjoint.StageFailure, adjoint.StepTooSmall)) as caught:
+    with pytest.raises((adjoint.errors.StageFailure, adjoint.errors.StepTooSmall)) as caught:
         problem.solve([1.0])
     assert 0.2 <= caught.value.t <= 0.8
 
@@ -248,13 +253,13 @@ def test_a_jacobian_that_becomes_singular_within_a_step_is_named(method, grid):
 @coupled
 def test_jacobians_may_be_matrices_of_numpy(method):
     field = Plain(lambda t, u, p: -u, lambda t, u, p: np.asmatrix(-np.eye(2)))
-    trajectory = adjoint.OdeProblem(field, [1.0, 2.0], (0.0, 1.0), method=METHODS[method]).solve([1.0])
+    trajectory = adjoint.ODEProblem(field, [1.0, 2.0], (0.0, 1.0), method=METHODS[method]).solve([1.0])
     np.testing.assert_allclose(trajectory.u[0], np.array([1.0, 2.0]) * np.exp(-1.0), rtol=1e-5)
 
 
 @coupled
 def test_small_systems_keep_no_factors(method):
-    trajectory = weave(4, method, memory=adjoint.Everything()).solve(P)
+    trajectory = weave(4, method, memory=adjoint.checkpointing.Everything()).solve(P)
     stages = METHODS[method].tableau.stages
     states, records = 4 * (stages + 2), 4 * stages
     assert trajectory.evidence.storage.memory <= 8 * (states + records) * trajectory.evidence.steps
@@ -291,7 +296,7 @@ def test_blocks_of_objectives_are_those_of_each(method):
 
 def test_steps_follow_the_trend_of_their_errors_within_limits():
     """docs/math.md, eq. 90; a step whose stages are not found is halved, and does not grow right after."""
-    pace = Pace(adjoint.Control(), 6, True, 0.01)
+    pace = Pace(adjoint.ode.StepControl(), 6, True, 0.01)
     pace.segment(0.0, 1e6)
     h = pace.h
     pace.accept(0.01)
@@ -317,7 +322,7 @@ def test_an_error_estimate_that_cannot_be_solved_for_refuses_the_step(method, mo
     def stalling(*arguments):
         calls.append(1)
         if len(calls) == 3:
-            raise adjoint.KrylovStalled("no accuracy")
+            raise adjoint.errors.KrylovStalled("no accuracy")
         return filtered(*arguments)
 
     filtered = control._filtered

@@ -97,14 +97,14 @@ def reactor(method, t0=0.0, **changes):
     options = {"method": METHODS[method], "mass": PLAIN_MASS, "consistent": True, "rtol": 1e-7, "atol": 1e-9}
     options |= {"field": REACTOR, "u0": np.array([1.2, 0.0]), "t": (t0, 1.0)}
     options["grid"] = GRID if method in FIXED else None
-    return adjoint.OdeProblem(**(options | changes))
+    return adjoint.ODEProblem(**(options | changes))
 
 
 @implicit
 def test_eliminated_unknowns_leave_the_same_solution_and_gradient(method):
     """z(y, t, p) put into the differential equation gives the same y, with the same derivatives."""
     trajectory = reactor(method).solve(Q)
-    exact = adjoint.OdeProblem(eliminated(), [1.2], (0.0, 1.0), method=METHODS["DOP853"], rtol=1e-10, atol=1e-12).solve(
+    exact = adjoint.ODEProblem(eliminated(), [1.2], (0.0, 1.0), method=METHODS["DOP853"], rtol=1e-10, atol=1e-12).solve(
         Q
     )
     loose = {"BE": 2e-2, "theta": 1e-2, "CN": 1e-4, "TRBDF2": 1e-4}.get(method, 1e-6)
@@ -182,7 +182,7 @@ def test_far_guesses_of_algebraic_unknowns_lead_to_the_root(method, guess):
 
 def test_a_start_without_solution_is_named():
     impossible = Plain(lambda t, u, p: np.array([-u[0], u[1] ** 2 + 1.0]), lambda t, u, p: np.diag([-1.0, 2.0 * u[1]]))
-    with pytest.raises(adjoint.InconsistentStart, match="Reached t = 0 after 0 steps") as caught:
+    with pytest.raises(adjoint.errors.InconsistentStart, match="Reached t = 0 after 0 steps") as caught:
         reactor("ESDIRK4", field=impossible, u0=np.array([1.0, 0.7])).solve(Q)
     assert (caught.value.t, caught.value.steps) == (0.0, 0)
 
@@ -190,7 +190,7 @@ def test_a_start_without_solution_is_named():
 @implicit
 def test_an_inconsistent_start_is_refused_unless_asked_to_be_mended(method):
     problem = reactor(method, consistent=False)
-    with pytest.raises(adjoint.InconsistentStart, match=r"unknown 1 should change.*consistent=True") as caught:
+    with pytest.raises(adjoint.errors.InconsistentStart, match=r"unknown 1 should change.*consistent=True") as caught:
         problem.solve(Q)
     assert (caught.value.t, caught.value.steps) == (0.0, 0)
     near = replace(problem, u0=np.array([1.2, root(1.2, 0.0) + 1e-11]))
@@ -223,7 +223,7 @@ def test_higher_index_is_refused_by_name(method, field, consistent):
     """y' = z, 0 = y − sin t is of index 2."""
     u0 = np.zeros(3 if field is HIGHER_INDEX["the same equation twice"] else 2)
     M = np.diag([1.0, *np.zeros(u0.size - 1)])
-    with pytest.raises(adjoint.InconsistentStart, match="higher index") as caught:
+    with pytest.raises(adjoint.errors.InconsistentStart, match="higher index") as caught:
         reactor(method, field=field, u0=u0, mass=M, consistent=consistent).solve(Q)
     assert (caught.value.t, caught.value.steps) == (0.0, 0)
 
@@ -235,8 +235,10 @@ def test_an_index_that_rises_on_the_way_ends_with_the_time(method):
         lambda t, u, p: np.array([-1.0, (1.0 - t) * u[1] - u[0]]),
         lambda t, u, p: np.array([[0.0, 0.0], [-1.0, 1.0 - t]]),
     )
-    control = adjoint.Control(max_steps=2000)
-    with pytest.raises((adjoint.StepTooSmall, adjoint.StageFailure, adjoint.TooManySteps)) as caught:
+    control = adjoint.ode.StepControl(max_steps=2000)
+    with pytest.raises(
+        (adjoint.errors.StepTooSmall, adjoint.errors.StageFailure, adjoint.errors.TooManySteps)
+    ) as caught:
         reactor(method, field=rising, u0=np.array([3.0, 3.0]), t=(0.0, 2.0), control=control, rtol=1e-4).solve(Q)
     assert 0.9 <= caught.value.t <= 1.1
     assert caught.value.steps > 0
@@ -294,7 +296,7 @@ def test_purely_algebraic_systems_follow_their_roots(method):
     assert relative(gradient, 1.0 / (3.0 * expected**2 + 1.0)) <= 1e-11
 
 
-@pytest.mark.parametrize("method", [adjoint.Tsit5(), adjoint.ESDIRK4()], ids=repr)
+@pytest.mark.parametrize("method", [adjoint.ode.Tsit5(), adjoint.ode.ESDIRK4()], ids=repr)
 def test_a_large_coupled_mass_matrix_that_is_singular_is_refused_by_name(method):
     """M of more unknowns than are searched for null vectors: its solves are verified."""
     n, rng = 700, np.random.default_rng(0)
@@ -302,8 +304,8 @@ def test_a_large_coupled_mass_matrix_that_is_singular_is_refused_by_name(method)
     M = sparse.csc_array(ring.T @ sparse.diags_array(rng.uniform(0.5, 2.0, n)) @ ring)
     M.sum_duplicates()
     field = adjoint.complex_step_field(lambda t, u, p: 1.0 - p[0] * u, n=n, m=1)
-    with pytest.raises((adjoint.SingularMatrix, adjoint.InaccurateSolve)):
-        adjoint.OdeProblem(field, np.linspace(0.0, 1.0, n), (0.0, 1.0), mass=M, method=method).solve(np.ones(1))
+    with pytest.raises((adjoint.errors.SingularMatrix, adjoint.errors.InaccurateSolve)):
+        adjoint.ODEProblem(field, np.linspace(0.0, 1.0, n), (0.0, 1.0), mass=M, method=method).solve(np.ones(1))
 
 
 @implicit

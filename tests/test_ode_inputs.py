@@ -39,7 +39,7 @@ class CustomField(Custom):
 
 def problem(**changes):
     options = {"field": FIELD, "u0": U0, "t": (0.0, 1.0), "rtol": 1e-3, "atol": 1e-4} | changes
-    return adjoint.OdeProblem(**options)
+    return adjoint.ODEProblem(**options)
 
 
 def solve(**changes):
@@ -51,7 +51,7 @@ def field(**methods):
 
 
 def start(**methods):
-    return Custom(adjoint.AffineVector(U0, np.zeros((3, 5))), **methods)
+    return Custom(adjoint.matrices.AffineVector(U0, np.zeros((3, 5))), **methods)
 
 
 def matrix(**methods):
@@ -59,7 +59,7 @@ def matrix(**methods):
 
 
 def integrand(**methods):
-    return Custom(adjoint.LinearIntegrand(np.ones(3)), **methods)
+    return Custom(adjoint.ode.LinearIntegrand(np.ones(3)), **methods)
 
 
 def integral(**methods):
@@ -77,13 +77,17 @@ ARGUMENTS = {
     "u0 empty": (lambda: solve(u0=np.zeros(0)), ValueError, "shape"),
     "u0 a number": (lambda: problem(u0=1.0).solve(P), TypeError, "u0"),
     "u0 of truth values": (lambda: solve(u0=np.array([True, False, True])), TypeError, "bool"),
-    "u0 nan": (lambda: solve(u0=U0 * NAN), (ValueError, adjoint.NonFinite), r"u0\[0\] is nan"),
+    "u0 nan": (lambda: solve(u0=U0 * NAN), (ValueError, adjoint.errors.NonFinite), r"u0\[0\] is nan"),
     "u0 a plain function": (lambda: problem(u0=lambda p: U0).solve(P), TypeError, "u0"),
     "u0 of another size than f": (lambda: solve(u0=np.ones(4)), ValueError, "4"),
     "u0(p) with a short vjp": (lambda: solve(u0=start(vjp=lambda *_: np.ones(2))).vjp(ONES), ValueError, "vjp of u0"),
     "u0(p) with a short jvp": (lambda: solve(u0=start(jvp=lambda *_: np.ones(2))).jvp(P), ValueError, "jvp of u0"),
     "u0(p) with a jvp of one number": (lambda: solve(u0=start(jvp=lambda *_: 0.0)).jvp(P), ValueError, "jvp of u0"),
-    "u0(p) with a vjp of nan": (lambda: solve(u0=start(vjp=lambda *_: P * NAN)).vjp(ONES), adjoint.NonFinite, "nan"),
+    "u0(p) with a vjp of nan": (
+        lambda: solve(u0=start(vjp=lambda *_: P * NAN)).vjp(ONES),
+        adjoint.errors.NonFinite,
+        "nan",
+    ),
     "interval reversed": (lambda: problem(t=(1.0, 0.0)), ValueError, "t0 < tf"),
     "interval empty": (lambda: problem(t=(1.0, 1.0)), ValueError, "t0 < tf"),
     "interval nan": (lambda: problem(t=(0.0, NAN)), ValueError, "nan or inf"),
@@ -101,7 +105,7 @@ ARGUMENTS = {
     "grid of another interval": (lambda: problem(grid=[0.0, 0.5, 0.9]), ValueError, "exactly"),
     "grid nan": (lambda: problem(grid=[0.0, NAN, 1.0]), ValueError, "nan or inf"),
     "grid without the times": (lambda: problem(grid=[0.0, 0.5, 1.0], observe=[0.3]), ValueError, "not on the grid"),
-    "no grid": (lambda: problem(method=adjoint.BackwardEuler()), ValueError, "expected a grid"),
+    "no grid": (lambda: problem(method=adjoint.ode.BackwardEuler()), ValueError, "expected a grid"),
     "rtol zero": (lambda: problem(rtol=0.0), ValueError, r"rtol=0\.0"),
     "rtol nan": (lambda: problem(rtol=NAN), ValueError, "rtol=nan"),
     "rtol in words": (lambda: problem(rtol="1e-3"), (TypeError, ValueError), "rtol='1e-3'"),
@@ -109,21 +113,21 @@ ARGUMENTS = {
     "atol negative": (lambda: problem(atol=-1.0), ValueError, r"atol=-1\.0"),
     "atol nan": (lambda: problem(atol=NAN), ValueError, "atol=nan"),
     "atol of another size": (lambda: solve(atol=np.ones(4)), ValueError, r"atol of shape \(4,\)"),
-    "method a function": (lambda: problem(method=adjoint.ESDIRK4), TypeError, r"adjoint\.ESDIRK4\(\)"),
+    "method a function": (lambda: problem(method=adjoint.ode.ESDIRK4), TypeError, r"adjoint\.ESDIRK4\(\)"),
     "method a word": (lambda: problem(method="RK45"), TypeError, "RK45"),
-    "theta below a half": (lambda: adjoint.Theta(0.3), ValueError, r"theta=0\.3"),
-    "accuracy zero": (lambda: adjoint.ESDIRK4(accuracy=0.0), ValueError, r"accuracy=0\.0"),
-    "accuracy below rounding": (lambda: adjoint.ESDIRK4(accuracy=1e-30), ValueError, "accuracy=1e-30"),
-    "no first step": (lambda: adjoint.Control(first_step=0.0), ValueError, r"first_step=0\.0"),
-    "half a step": (lambda: adjoint.Control(max_steps=2.5), (TypeError, ValueError), r"max_steps=2\.5"),
-    "memory a class": (lambda: problem(memory=adjoint.Everything).solve(P), TypeError, "memory"),
+    "theta below a half": (lambda: adjoint.ode.Theta(0.3), ValueError, r"theta=0\.3"),
+    "accuracy zero": (lambda: adjoint.ode.ESDIRK4(accuracy=0.0), ValueError, r"accuracy=0\.0"),
+    "accuracy below rounding": (lambda: adjoint.ode.ESDIRK4(accuracy=1e-30), ValueError, "accuracy=1e-30"),
+    "no first step": (lambda: adjoint.ode.StepControl(first_step=0.0), ValueError, r"first_step=0\.0"),
+    "half a step": (lambda: adjoint.ode.StepControl(max_steps=2.5), (TypeError, ValueError), r"max_steps=2\.5"),
+    "memory a class": (lambda: problem(memory=adjoint.checkpointing.Everything).solve(P), TypeError, "memory"),
     "memory a word": (lambda: problem(memory="disk"), TypeError, "memory='disk'"),
-    "watch a number": (lambda: problem(watch=3), TypeError, "watch=3"),
+    "watch a number": (lambda: problem(callback=3), TypeError, "callback=3"),
     "factorize nothing": (lambda: problem(factorize=None), TypeError, "factorize=None"),
     "field a function": (lambda: problem(field=lambda t, u, p: u), TypeError, "complex_step_field"),
     "field a class": (lambda: problem(field=Weave), TypeError, "field"),
     "integrand a function": (lambda: problem(integrand=lambda t, u, p: u), TypeError, "complex_step_integrand"),
-    "p nan": (lambda: problem().solve(P * NAN), adjoint.NonFinite, r"p\[0\] is nan"),
+    "p nan": (lambda: problem().solve(P * NAN), adjoint.errors.NonFinite, r"p\[0\] is nan"),
     "p a matrix": (lambda: problem().solve(P[:, None]), ValueError, "expected a vector"),
     "p in words": (lambda: problem().solve(["a"]), TypeError, "dtype"),
 }
@@ -157,14 +161,14 @@ PHYSICS = {
     "mass of another size": (lambda: solve(mass=np.eye(2)), ValueError, r"\(2, 2\)"),
     "mass not square": (lambda: solve(mass=np.ones((3, 2))), ValueError, r"\(3, 2\)"),
     "mass of integers": (lambda: solve(mass=np.eye(3, dtype=int)), TypeError, "int64"),
-    "mass nan": (lambda: solve(mass=np.eye(3) * NAN), adjoint.NonFinite, "nan"),
+    "mass nan": (lambda: solve(mass=np.eye(3) * NAN), adjoint.errors.NonFinite, "nan"),
     "mass complex, u0 real": (lambda: solve(mass=np.eye(3) * (1.0 + 1j)), TypeError, "complex"),
     "mass a function": (lambda: solve(mass=lambda p: np.eye(3)), TypeError, "mass"),
     "M(p) with a vjp of one number": (lambda: solve(mass=matrix(vjp=lambda *_: 0.0)).vjp(ONES), ValueError, r"M\(p\)"),
     "M(p) with a short jvp": (lambda: solve(mass=matrix(jvp=lambda *_: np.ones(2))).jvp(P), ValueError, r"M\(p\)"),
     "integrand a number": (lambda: integral(__call__=lambda *_: 1.0), ValueError, "the integrand returned"),
     "integrand complex": (lambda: integral(__call__=lambda *_: np.array([1j])), TypeError, "integrand"),
-    "integrand nan": (lambda: integral(__call__=lambda *_: Q * NAN), adjoint.NonFiniteField, "integrand"),
+    "integrand nan": (lambda: integral(__call__=lambda *_: Q * NAN), adjoint.errors.NonFiniteField, "integrand"),
     "integrand that grows": (
         lambda: integral(__call__=lambda t, u, p: np.ones(1 + int(t > 0.3))),
         ValueError,
@@ -187,20 +191,20 @@ PHYSICS = {
     ),
     "integrand jvp long": (lambda: integral(jvp=lambda *_: np.ones(2)).jvp(P), ValueError, "integrand"),
     "integrand jvp a number": (lambda: integral(jvp=lambda *_: 0.0).jvp(P), ValueError, "integrand"),
-    "weights of another size": (lambda: solve(integrand=adjoint.LinearIntegrand(np.ones(4))), ValueError, "4"),
-    "weights complex": (lambda: adjoint.LinearIntegrand(np.ones(3) * 1j), ValueError, "real"),
+    "weights of another size": (lambda: solve(integrand=adjoint.ode.LinearIntegrand(np.ones(4))), ValueError, "4"),
+    "weights complex": (lambda: adjoint.ode.LinearIntegrand(np.ones(3) * 1j), ValueError, "real"),
 }
 DERIVATIVES = {
     "u_bar of one time": (lambda: solve().vjp(np.ones(3)), ValueError, r"u_bar of shape \(3,\)"),
     "u_bar of two times": (lambda: solve().vjp(np.ones((2, 3))), ValueError, "u_bar"),
-    "u_bar nan": (lambda: solve().vjp(ONES * NAN), (ValueError, adjoint.NonFinite), "u_bar"),
+    "u_bar nan": (lambda: solve().vjp(ONES * NAN), (ValueError, adjoint.errors.NonFinite), "u_bar"),
     "u_bar in words": (lambda: solve().vjp([["a", "b", "c"]]), TypeError, "u_bar|isfinite"),
     "q_bar without integrals": (lambda: solve().vjp(ONES, Q), ValueError, "q_bar"),
     "q_bar of another size": (lambda: integral().vjp(ONES, np.ones(2)), ValueError, r"q_bar of shape \(2,\)"),
     "q_bar of no block": (lambda: integral().vjp(np.ones((1, 3, 2)), Q), ValueError, "q_bar"),
     "q_bar complex": (lambda: integral().vjp(ONES, Q * 1j), (TypeError, ValueError), "q_bar"),
     "p_dot short": (lambda: solve().jvp(np.ones(4)), ValueError, r"p_dot of shape \(4,\)"),
-    "p_dot nan": (lambda: solve().jvp(P * NAN), (ValueError, adjoint.NonFinite), "p_dot"),
+    "p_dot nan": (lambda: solve().jvp(P * NAN), (ValueError, adjoint.errors.NonFinite), "p_dot"),
     "p_dot complex": (lambda: solve().jvp(P * 1j), (TypeError, ValueError), "p_dot"),
     "u0_dot long": (lambda: solve().tangent(u0_dot=np.ones(4)), ValueError, "u0_dot"),
     "u0_dot complex": (lambda: solve().tangent(u0_dot=np.ones(3) * 1j), (TypeError, ValueError), "u0_dot"),
@@ -248,7 +252,7 @@ def test_what_is_meant_is_accepted(method):
         got = weave(3, method, **(options | change)).solve(list(P))
         np.testing.assert_allclose(got.u, expected.u, rtol=1e-12)
         np.testing.assert_allclose(got.vjp(ONES.tolist()), expected.vjp(ONES), rtol=1e-10)
-    integers = adjoint.OdeProblem(DECAY, np.array([1, 5]), (0, 1), method=METHODS[method], grid=[0, 1]).solve([1])
+    integers = adjoint.ODEProblem(DECAY, np.array([1, 5]), (0, 1), method=METHODS[method], grid=[0, 1]).solve([1])
     assert integers.u.dtype == np.float64
     assert np.all(integers.u % 1.0 > 0.0)
 
@@ -311,19 +315,19 @@ FROM_ZERO = {
 
 @pytest.mark.parametrize("method", ["Tsit5", "Radau9"])
 def test_no_absolute_tolerance_for_an_unknown_that_is_zero_may_do(method):
-    trajectory = adjoint.OdeProblem(**FROM_ZERO, method=METHODS[method]).solve([2.0])
+    trajectory = adjoint.ODEProblem(**FROM_ZERO, method=METHODS[method]).solve([2.0])
     np.testing.assert_allclose(trajectory.u[0], [np.exp(-2.0), 1.0 - np.exp(-2.0)], rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["TRBDF2", "ESDIRK4", "ESDIRK5"])
 def test_no_absolute_tolerance_for_an_unknown_that_is_zero_is_named(method):
-    with pytest.raises(adjoint.StageFailure, match="atol = 0 for an unknown that is 0"):
-        adjoint.OdeProblem(**FROM_ZERO, method=METHODS[method]).solve([2.0])
+    with pytest.raises(adjoint.errors.StageFailure, match="atol = 0 for an unknown that is 0"):
+        adjoint.ODEProblem(**FROM_ZERO, method=METHODS[method]).solve([2.0])
 
 
 @pytest.mark.parametrize("times", ["no", None, 1, 0.0, []])
 def test_the_flag_of_sensitivities_is_a_flag(times):
-    trajectory = adjoint.OdeProblem(FIELD, U0, t=(0.0, 0.5)).solve(P)
+    trajectory = adjoint.ODEProblem(FIELD, U0, t=(0.0, 0.5)).solve(P)
     with pytest.raises(TypeError, match="sensitivities: got times="):
         trajectory.sensitivities(ONES, times=times)
     assert trajectory.sensitivities(ONES, times=np.False_).tf is None

@@ -15,7 +15,7 @@ RISE = adjoint.complex_step_field(lambda t, u, p: p * np.ones(1), n=1, m=1)
 
 def rising(integrand, method="ESDIRK4", **changes):
     options = {"u0": np.zeros(1), "t": (0.0, 2.0), "method": METHODS[method], "integrand": integrand}
-    return adjoint.OdeProblem(RISE, **(options | changes))
+    return adjoint.ODEProblem(RISE, **(options | changes))
 
 
 def of(f, n=1, m=1):
@@ -37,7 +37,7 @@ def test_gradient_of_a_kinked_integrand_is_right_to_the_tolerance(method):
     assert trajectory.integrals[0] == pytest.approx(F / p, rel=1e2 * rtol)
     gradient = trajectory.vjp(np.zeros((1, 1)), np.ones(1))[0]
     assert gradient == pytest.approx(2.0 * slope / p - F / p**2, rel=1e3 * rtol)
-    off = replace(trajectory.problem, control=adjoint.Control(integrals=False)).solve(np.array([1.1]))
+    off = replace(trajectory.problem, control=adjoint.ode.StepControl(integrals=False)).solve(np.array([1.1]))
     assert off.evidence.steps < trajectory.evidence.steps
     assert abs(off.integrals[0] * p / F - 1.0) > 1e-5
 
@@ -71,15 +71,15 @@ def test_integral_atol_is_added_and_checked():
     with pytest.raises(ValueError, match=r"integral_atol of shape \(2,\), expected a number or \(1,\)"):
         rising(of(above), integral_atol=np.ones(2)).solve(np.ones(1))
     with pytest.raises(TypeError, match="integrals"):
-        adjoint.Control(integrals=1)
+        adjoint.ode.StepControl(integrals=1)
 
 
 @pytest.mark.parametrize("method", STIFF)
 def test_what_a_method_damps_in_stiff_components_asks_for_no_steps(method):
     """A fast decay from off the slow manifold: the estimate of its integral is filtered as that of the state is."""
     field = adjoint.complex_step_field(lambda t, u, p: np.array([-p[0] * (u[0] - np.cos(t))]), n=1, m=1)
-    options = {"t": (0.0, 2.0), "method": METHODS[method], "integrand": adjoint.LinearIntegrand(np.ones(1))}
-    problem = adjoint.OdeProblem(field, np.array([0.5]), atol=1e-6, **options)
+    options = {"t": (0.0, 2.0), "method": METHODS[method], "integrand": adjoint.ode.LinearIntegrand(np.ones(1))}
+    problem = adjoint.ODEProblem(field, np.array([0.5]), atol=1e-6, **options)
     trajectory = problem.solve(np.array([1e5]))
     alone = replace(problem, integrand=None).solve(np.array([1e5]))
     assert trajectory.integrals[0] == pytest.approx(np.sin(2.0), rel=3e-5)
@@ -89,7 +89,7 @@ def test_what_a_method_damps_in_stiff_components_asks_for_no_steps(method):
 @pytest.mark.parametrize("method", ["Tsit5", "ESDIRK5", "Radau5"])
 def test_an_integrand_of_rounding_alone_does_not_stop_the_integration(method):
     turning = adjoint.complex_step_field(lambda t, u, p: p[0] * np.array([u[1], -u[0]]), n=2, m=1)
-    problem = adjoint.OdeProblem(turning, np.array([1.0, 0.0]), (0.0, 20.0), method=METHODS[method])
+    problem = adjoint.ODEProblem(turning, np.array([1.0, 0.0]), (0.0, 20.0), method=METHODS[method])
     alone = problem.solve(np.ones(1)).evidence.steps
     for rounding in (lambda t, u, p: np.cos(t) ** 2 + np.sin(t) ** 2 - 1.0, lambda t, u, p: 1e-20 * (u[0] - np.cos(t))):
         trajectory = replace(problem, integrand=of(rounding, 2)).solve(np.ones(1))
@@ -102,7 +102,7 @@ def test_few_evaluations_of_the_integrand_are_for_its_error(method):
     """At most three a step, of accepted and refused ones, on top of the quadrature's own."""
     calls = []
 
-    class Counted(adjoint.LinearIntegrand):
+    class Counted(adjoint.ode.LinearIntegrand):
         def __call__(self, t, u, p):
             calls.append(t)
             return super().__call__(t, u, p)
@@ -112,11 +112,11 @@ def test_few_evaluations_of_the_integrand_are_for_its_error(method):
     assert len(calls) <= (evidence.steps + evidence.rejected) * (stages + 3)
 
 
-@pytest.mark.parametrize("memory", [adjoint.States(), adjoint.Checkpoints(4)], ids=repr)
+@pytest.mark.parametrize("memory", [adjoint.checkpointing.States(), adjoint.checkpointing.Checkpoints(4)], ids=repr)
 @pytest.mark.parametrize("method", ["Tsit5", "ESDIRK4", "Radau5"])
 def test_steps_of_integrals_are_the_same_bits_in_all_memories(method, memory):
     problem = weave(4, method, integrand=of(lambda t, u, p: np.sin(40.0 * t) * u[0], 4, 5), rtol=1e-5)
-    expected, got = (replace(problem, memory=m).solve(P) for m in (adjoint.Everything(), memory))
+    expected, got = (replace(problem, memory=m).solve(P) for m in (adjoint.checkpointing.Everything(), memory))
     bars = cotangents(expected, 3)
     np.testing.assert_array_equal(got.vjp(*bars), expected.vjp(*bars))
     np.testing.assert_array_equal(got.integrals, expected.integrals)
@@ -129,7 +129,7 @@ def test_integrals_of_a_dae_are_controlled(method):
     field = adjoint.complex_step_field(lambda t, u, p: np.array([-u[0], u[1] - p[0] * u[0]]), n=2, m=1)
     integrand = of(lambda t, u, p: (u[1] * np.sin(30.0 * t)) ** 2, 2)
     options = {"t": (0.0, 2.0), "mass": np.diag([1.0, 0.0]), "integrand": integrand, "rtol": 1e-5}
-    problem = adjoint.OdeProblem(field, np.array([1.0, 1.0]), method=METHODS[method], consistent=True, **options)
+    problem = adjoint.ODEProblem(field, np.array([1.0, 1.0]), method=METHODS[method], consistent=True, **options)
     trajectory = problem.solve(np.ones(1))
     exact = (1.0 - np.exp(-4.0)) / 4.0 - 0.5 * np.real((1.0 - np.exp(-4.0 + 120.0j)) / (2.0 - 60.0j))
     assert trajectory.integrals[0] == pytest.approx(exact, rel=1e-3)

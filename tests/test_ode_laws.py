@@ -215,12 +215,12 @@ def test_derivative_jacobian_and_outputs_are_one_matrix():
     few = trajectory.jacobian(functionals)
     assert few.mode == "adjoint"
     np.testing.assert_allclose(few.matrix, functionals.reshape(16, 2).T @ matrix, atol=1e-12)
-    outputs = adjoint.Outputs(problem).solve(P)
+    outputs = adjoint.ode.Outputs(problem).solve(P)
     np.testing.assert_array_equal(outputs.u, np.append(trajectory.u.ravel(), trajectory.integrals))
     w = rng.standard_normal(18)
     assert outputs.vjp(w) @ D == pytest.approx(w @ outputs.jvp(D), rel=1e-12)
     np.testing.assert_allclose(outputs.jvp(np.eye(5))[:16], matrix, atol=1e-13)
-    report = adjoint.check(adjoint.Reduced(adjoint.Outputs(replace(problem, rtol=1e-10)), Sum()), P)
+    report = adjoint.check(adjoint.Reduced(adjoint.ode.Outputs(replace(problem, rtol=1e-10)), Sum()), P)
     assert report.ok, report.table()
 
 
@@ -236,7 +236,9 @@ class Sum:
 
 
 @pytest.mark.parametrize("n", [4, 70])
-@pytest.mark.parametrize("method", [adjoint.TRBDF2(1e-2), adjoint.ESDIRK4(1e-4), adjoint.ESDIRK5(1e-3)], ids=repr)
+@pytest.mark.parametrize(
+    "method", [adjoint.ode.TRBDF2(1e-2), adjoint.ode.ESDIRK4(1e-4), adjoint.ode.ESDIRK5(1e-3)], ids=repr
+)
 def test_stages_solved_loosely_leave_transposes_exact(method, n):
     trajectory = replace(weave(n, "ESDIRK4", "of p"), method=method).solve(P)
     u_bar, q_bar = cotangents(trajectory, 12)
@@ -249,11 +251,11 @@ def test_stages_solved_loosely_leave_transposes_exact(method, n):
 @every_method
 def test_a_single_unknown_and_no_parameters(method):
     options = {"method": METHODS[method], "grid": GRID if method in FIXED else None}
-    one = adjoint.OdeProblem(DECAY, [1], (0, 1), **options).solve([1.0])
+    one = adjoint.ODEProblem(DECAY, [1], (0, 1), **options).solve([1.0])
     assert (one.u.dtype, one.u.shape) == (np.float64, (1, 1))
     assert one.vjp([[1]])[0] == pytest.approx(one.jvp([1])[0, 0], rel=1e-12)
     constant = Plain(lambda t, u, p: -u, lambda t, u, p: -np.eye(1))
-    trajectory = adjoint.OdeProblem(constant, (1.0,), (0, 1), **options).solve(np.zeros(0))
+    trajectory = adjoint.ODEProblem(constant, (1.0,), (0, 1), **options).solve(np.zeros(0))
     s = trajectory.sensitivities(np.ones((1, 1)))
     assert s.p.shape == trajectory.replay(np.zeros(0)).p.shape == (0,)
     assert trajectory.accumulation(np.ones((1, 1))).shape == (trajectory.grid.size - 1, 0)
@@ -295,7 +297,7 @@ def test_a_field_may_be_real_where_it_begins(method, factor):
         lambda t, u, p: (factor if t > 0.0 else 0.0) * np.ones((2, 1)),
     )
     u0, grid = np.zeros(2, dtype=type(factor)), np.array([0.0, 0.5, 1.0])
-    trajectory = adjoint.OdeProblem(field, u0, (0.0, 1.0), method=METHODS[method], grid=grid).solve([1.0])
+    trajectory = adjoint.ODEProblem(field, u0, (0.0, 1.0), method=METHODS[method], grid=grid).solve([1.0])
     u_dot = trajectory.jvp([1.0])
     assert abs(u_dot[0, 0]) >= 0.7  # The first K₁ is zero.
     np.testing.assert_allclose(trajectory.u, u_dot, rtol=1e-14)

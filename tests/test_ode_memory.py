@@ -23,7 +23,7 @@ from ode_fields import (
 )
 
 import adjoint
-from adjoint.recurrence import minimal_advances
+from adjoint.checkpointing import minimal_advances
 from problems.oscillators import VanDerPol
 
 WIDTH = 8
@@ -31,14 +31,14 @@ WIDTH = 8
 
 
 MEMORIES = {  # Of a directory and the bytes of a state: u, u', and where the matrix was.
-    "states": lambda path, size: adjoint.States(),
-    "1 slot": lambda path, size: adjoint.Checkpoints(1),
-    "3 slots": lambda path, size: adjoint.Checkpoints(3),
-    "disk": lambda path, size: adjoint.Disk(path),
-    "2 slots on disk": lambda path, size: adjoint.Disk(path, slots=2),
-    "least budget": lambda path, size: adjoint.Budget(2 * size),
-    "budget for some records": lambda path, size: adjoint.Budget(15 * size),
-    "small budget and disk": lambda path, size: adjoint.Budget(5 * size, directory=path),
+    "states": lambda path, size: adjoint.checkpointing.States(),
+    "1 slot": lambda path, size: adjoint.checkpointing.Checkpoints(1),
+    "3 slots": lambda path, size: adjoint.checkpointing.Checkpoints(3),
+    "disk": lambda path, size: adjoint.checkpointing.Disk(path),
+    "2 slots on disk": lambda path, size: adjoint.checkpointing.Disk(path, slots=2),
+    "least budget": lambda path, size: adjoint.checkpointing.Budget(2 * size),
+    "budget for some records": lambda path, size: adjoint.checkpointing.Budget(15 * size),
+    "small budget and disk": lambda path, size: adjoint.checkpointing.Budget(5 * size, directory=path),
 }
 
 
@@ -67,11 +67,11 @@ CASES = [
 
 @pytest.mark.parametrize(("method", "kind", "dense", "names"), CASES)
 def test_all_memories_give_the_same_bits_in_every_sweep(method, kind, dense, names, tmp_path):
-    control = adjoint.Control(max_step=0.2)  # Many steps: matrices are kept over several of them.
+    control = adjoint.ode.StepControl(max_step=0.2)  # Many steps: matrices are kept over several of them.
     options = {"control": control, "rtol": 1e-3, "dense": dense}
     if method in FIXED and dense:
         options["grid"] = np.linspace(0.0, 1.0, 10)
-    expected = everything(weave(4, method, kind, memory=adjoint.Everything(), **options).solve(P))
+    expected = everything(weave(4, method, kind, memory=adjoint.checkpointing.Everything(), **options).solve(P))
     np.testing.assert_array_equal(expected[3], expected[4])
     for name in names:
         trajectory = weave(4, method, kind, memory=MEMORIES[name](tmp_path, 3 * 4 * WIDTH), **options).solve(P)
@@ -86,8 +86,8 @@ def test_all_memories_give_the_same_bits_in_every_sweep(method, kind, dense, nam
 def test_sparse_factors_found_again_give_the_same_bits(method, tmp_path):
     results = {}
     for name in ("everything", "states", *FEW):
-        memory = MEMORIES[name](tmp_path, 3 * 70 * WIDTH) if name in MEMORIES else adjoint.Everything()
-        trajectory = weave(70, method, "of p", memory=memory, control=adjoint.Control(max_step=0.2)).solve(P)
+        memory = MEMORIES[name](tmp_path, 3 * 70 * WIDTH) if name in MEMORIES else adjoint.checkpointing.Everything()
+        trajectory = weave(70, method, "of p", memory=memory, control=adjoint.ode.StepControl(max_step=0.2)).solve(P)
         u_bar, q_bar = cotangents(trajectory)
         results[name] = [trajectory.vjp(u_bar, q_bar), trajectory.jvp(P), trajectory.vjp(u_bar, q_bar)]
         for got, expected in zip(results[name], results["everything"], strict=True):
@@ -97,9 +97,14 @@ def test_sparse_factors_found_again_give_the_same_bits(method, tmp_path):
 def test_steps_that_take_newton_with_new_factors_at_each_iterate_are_repeated_to_the_last_bit(tmp_path):
     """Van der Pol over its jump on a given grid, where no step can be shortened."""
     physics, results, ones = VanDerPol(stiffness=200.0), [], np.ones((1, 2))
-    problem = adjoint.OdeProblem(physics, physics.initial, (0.0, 1.0))
+    problem = adjoint.ODEProblem(physics, physics.initial, (0.0, 1.0))
     problem = replace(problem, method=METHODS["BE"], grid=problem.solve(physics.nominal).grid)
-    for memory in (adjoint.Everything(), adjoint.States(), adjoint.Checkpoints(3), adjoint.Disk(tmp_path, 2)):
+    for memory in (
+        adjoint.checkpointing.Everything(),
+        adjoint.checkpointing.States(),
+        adjoint.checkpointing.Checkpoints(3),
+        adjoint.checkpointing.Disk(tmp_path, 2),
+    ):
         trajectory = replace(problem, memory=memory).solve(physics.nominal)
         assert trajectory.evidence.factorizations > trajectory.evidence.steps
         results.append([trajectory.vjp(ones), trajectory.jvp([1.0]), trajectory.vjp(ones)])
@@ -114,8 +119,8 @@ BUDGETS = [(4, "Tsit5", "identity"), (4, "ESDIRK4", "zero rows"), (4, "CN", "zer
 @pytest.mark.parametrize(("n", "method", "kind"), BUDGETS)
 def test_a_budget_is_kept(n, method, kind, states, tmp_path):
     for directory in (None, tmp_path):
-        memory = adjoint.Budget(states * 3 * n * WIDTH, directory=directory)
-        trajectory = weave(n, method, kind, memory=memory, control=adjoint.Control(max_step=0.09)).solve(P)
+        memory = adjoint.checkpointing.Budget(states * 3 * n * WIDTH, directory=directory)
+        trajectory = weave(n, method, kind, memory=memory, control=adjoint.ode.StepControl(max_step=0.09)).solve(P)
         assert trajectory.evidence.storage.memory <= memory.bytes
         trajectory.vjp(*cotangents(trajectory))
         assert trajectory.evidence.storage.memory <= memory.bytes
@@ -125,17 +130,17 @@ def test_a_budget_is_kept(n, method, kind, states, tmp_path):
 @pytest.mark.parametrize("slots", [1, 3, 10])
 def test_checkpoints_of_a_given_grid_repeat_as_few_steps_as_possible(slots):
     N = 100
-    options = {"grid": np.linspace(0.0, 1.0, N + 1), "memory": adjoint.Checkpoints(slots)}
-    trajectory = adjoint.OdeProblem(DECAY, np.ones(1), (0.0, 1.0), method=METHODS["Tsit5"], **options).solve([1.0])
+    options = {"grid": np.linspace(0.0, 1.0, N + 1), "memory": adjoint.checkpointing.Checkpoints(slots)}
+    trajectory = adjoint.ODEProblem(DECAY, np.ones(1), (0.0, 1.0), method=METHODS["Tsit5"], **options).solve([1.0])
     trajectory.vjp(np.ones((1, 1)))
     assert trajectory.evidence.repeated == minimal_advances(N, slots) - (N - 1)
     assert f"{slots} of {slots} checkpoints in memory" in str(trajectory.evidence)
 
 
 def test_checkpoints_of_an_unknown_number_of_steps_repeat_few_of_them():
-    control = adjoint.Control(first_step=1e-3, max_step=1e-3)
-    options = {"control": control, "memory": adjoint.Checkpoints(20), "method": METHODS["Tsit5"]}
-    trajectory = adjoint.OdeProblem(DECAY, np.ones(1), (0.0, 1.0), **options).solve([1.0])
+    control = adjoint.ode.StepControl(first_step=1e-3, max_step=1e-3)
+    options = {"control": control, "memory": adjoint.checkpointing.Checkpoints(20), "method": METHODS["Tsit5"]}
+    trajectory = adjoint.ODEProblem(DECAY, np.ones(1), (0.0, 1.0), **options).solve([1.0])
     trajectory.vjp(np.ones((1, 1)))
     N = trajectory.evidence.steps
     assert N == 1000
@@ -143,7 +148,9 @@ def test_checkpoints_of_an_unknown_number_of_steps_repeat_few_of_them():
 
 
 def test_memory_does_not_grow_with_the_number_of_sweeps():
-    trajectory = weave(4, "ESDIRK4", memory=adjoint.Checkpoints(3), control=adjoint.Control(max_step=0.06)).solve(P)
+    trajectory = weave(
+        4, "ESDIRK4", memory=adjoint.checkpointing.Checkpoints(3), control=adjoint.ode.StepControl(max_step=0.06)
+    ).solve(P)
     u_bar, q_bar = cotangents(trajectory)
     trajectory.vjp(u_bar, q_bar)
     used = trajectory.evidence.storage.memory
@@ -153,10 +160,12 @@ def test_memory_does_not_grow_with_the_number_of_sweeps():
     assert trajectory.evidence.storage.memory == used
 
 
-@pytest.mark.parametrize("memory", [adjoint.Everything(), adjoint.Checkpoints(3)], ids=["everything", "3 slots"])
+@pytest.mark.parametrize(
+    "memory", [adjoint.checkpointing.Everything(), adjoint.checkpointing.Checkpoints(3)], ids=["everything", "3 slots"]
+)
 def test_watch_sees_each_step_of_each_sweep_with_its_time(memory):
-    events, options = [], {"rtol": 1e-7, "atol": 1e-9, "control": adjoint.Control(first_step=1.0)}
-    problem = weave(4, "ESDIRK4", memory=memory, watch=events.append, **options)
+    events, options = [], {"rtol": 1e-7, "atol": 1e-9, "control": adjoint.ode.StepControl(first_step=1.0)}
+    problem = weave(4, "ESDIRK4", memory=memory, callback=events.append, **options)
     trajectory = problem.solve(P)
     trajectory.vjp(*cotangents(trajectory))
     trajectory.jvp(P)
@@ -177,7 +186,7 @@ def test_an_exception_of_the_watch_leaves_nothing_on_disk_and_a_sweep_that_can_b
         if armed and (event.kind, event.step) == armed[0]:
             raise KeyboardInterrupt
 
-    problem = weave(4, "ESDIRK4", memory=adjoint.Disk(tmp_path, slots=2), watch=watch, rtol=1e-5)
+    problem = weave(4, "ESDIRK4", memory=adjoint.checkpointing.Disk(tmp_path, slots=2), callback=watch, rtol=1e-5)
     trajectory = problem.solve(P)
     u_bar, q_bar = cotangents(trajectory)
     expected = trajectory.vjp(u_bar, q_bar)
@@ -197,7 +206,7 @@ def test_an_exception_of_the_watch_leaves_nothing_on_disk_and_a_sweep_that_can_b
 
 def test_what_is_given_may_change_afterwards():
     u0, p, observe, u_bar = start(4)(P), P.copy(), OBSERVED.copy(), np.random.default_rng(0).standard_normal((4, 4))
-    trajectory = weave(4, "ESDIRK4", u0=u0, observe=observe, memory=adjoint.Checkpoints(2)).solve(p)
+    trajectory = weave(4, "ESDIRK4", u0=u0, observe=observe, memory=adjoint.checkpointing.Checkpoints(2)).solve(p)
     q_bar, kept = np.array([1.0, -2.0]), u_bar.copy()
     expected, u = trajectory.vjp(u_bar, q_bar), trajectory.u.copy()
     for array in (u0, p, observe):

@@ -129,7 +129,7 @@ def prothero_robinson(stiffness):
 def test_stiffness_costs_neither_steps_nor_accuracy(method, stiffness):
     """Prothero & Robinson (1974)."""
     options = {"method": METHODS[method], "rtol": 1e-6, "atol": 1e-8}
-    trajectory = adjoint.OdeProblem(prothero_robinson(stiffness), np.zeros(1), (0.0, 2.0), **options).solve([1.5])
+    trajectory = adjoint.ODEProblem(prothero_robinson(stiffness), np.zeros(1), (0.0, 2.0), **options).solve([1.5])
     assert trajectory.u[0, 0] == pytest.approx(1.5 * np.sin(2.0), rel=1e-4)
     assert trajectory.vjp([[1.0]])[0] == pytest.approx(np.sin(2.0), rel=1e-4)
     assert trajectory.evidence.steps <= 400
@@ -147,8 +147,8 @@ def test_integrals_are_those_of_a_further_unknown(method):
         ),
     )
     options = {"t": (0.0, 1.5), "method": METHODS[method], "grid": grid(9)}
-    by_weights = adjoint.OdeProblem(small, START, integrand=moments, **options).solve(P)
-    together = adjoint.OdeProblem(larger, np.append(START, [0.0, 0.0]), **options).solve(P)
+    by_weights = adjoint.ODEProblem(small, START, integrand=moments, **options).solve(P)
+    together = adjoint.ODEProblem(larger, np.append(START, [0.0, 0.0]), **options).solve(P)
     np.testing.assert_allclose(together.u[0], np.append(by_weights.u[0], by_weights.integrals), rtol=1e-11)
 
 
@@ -170,17 +170,17 @@ def test_masses_change_nothing_but_the_form_of_the_equations():
 
 C = np.array([[1.0, -2.0, 0.5], [0.3, 0.0, -1.0]])
 INTEGRANDS = {
-    "linear": (adjoint.LinearIntegrand(C), lambda t, u: C @ u),
-    "linear, sparse": (adjoint.LinearIntegrand(sparse.csc_array(C)), lambda t, u: C @ u),
-    "linear, one row": (adjoint.LinearIntegrand(sparse.coo_array(C[:1])), lambda t, u: C[:1] @ u),
-    "linear, a vector": (adjoint.LinearIntegrand([1, -2, 0]), lambda t, u: np.array([u[0] - 2.0 * u[1]])),
-    "squares": (adjoint.SquaredIntegrand(), lambda t, u: np.array([0.5 * u @ u])),
+    "linear": (adjoint.ode.LinearIntegrand(C), lambda t, u: C @ u),
+    "linear, sparse": (adjoint.ode.LinearIntegrand(sparse.csc_array(C)), lambda t, u: C @ u),
+    "linear, one row": (adjoint.ode.LinearIntegrand(sparse.coo_array(C[:1])), lambda t, u: C[:1] @ u),
+    "linear, a vector": (adjoint.ode.LinearIntegrand([1, -2, 0]), lambda t, u: np.array([u[0] - 2.0 * u[1]])),
+    "squares": (adjoint.ode.SquaredIntegrand(), lambda t, u: np.array([0.5 * u @ u])),
     "weighted misfit": (
-        adjoint.SquaredIntegrand(np.array([1.0, 3.0, 0.2]), np.array([0.1, 0.2, -1.0])),
+        adjoint.ode.SquaredIntegrand(np.array([1.0, 3.0, 0.2]), np.array([0.1, 0.2, -1.0])),
         lambda t, u: np.array([0.5 * np.sum([1.0, 3.0, 0.2] * (u - [0.1, 0.2, -1.0]) ** 2)]),
     ),
     "misfit of a moving target": (
-        adjoint.SquaredIntegrand(None, lambda t: np.sin(t + np.arange(3)), lambda t: np.cos(t + np.arange(3))),
+        adjoint.ode.SquaredIntegrand(None, lambda t: np.sin(t + np.arange(3)), lambda t: np.cos(t + np.arange(3))),
         lambda t, u: np.array([0.5 * np.sum((u - np.sin(t + np.arange(3))) ** 2)]),
     ),
 }

@@ -14,7 +14,7 @@ from problems.oscillators import LotkaVolterra, Spiral, VanDerPol, lotka_volterr
 
 
 def tight(problem, rtol, atol):
-    return replace(problem, method=adjoint.ESDIRK5(), rtol=rtol, atol=atol)
+    return replace(problem, method=adjoint.ode.ESDIRK5(), rtol=rtol, atol=atol)
 
 
 def of_integral(trajectory):
@@ -42,7 +42,7 @@ def test_robertson_until_the_steady_state():
 def test_gradient_and_hessian_of_the_reaction_chain():
     """CVODES, cvsHessian_ASA_FSA; the Hessian by extrapolated differences of gradients over frozen steps."""
     p = ReactionChain().nominal
-    trajectory = replace(reaction_chain(), method=adjoint.DOP853(), rtol=1e-13, atol=1e-15).solve(p)
+    trajectory = replace(reaction_chain(), method=adjoint.ode.DOP853(), rtol=1e-13, atol=1e-15).solve(p)
     assert trajectory.integrals[0] == pytest.approx(0.5308785906295, rel=1e-12)
     np.testing.assert_allclose(of_integral(trajectory)[0], [-0.1283786546564, 0.0180367608548], rtol=1e-11)
 
@@ -67,7 +67,7 @@ def test_advection_diffusion_on_the_grid_of_cvodes():
     assert lam.sum() == pytest.approx(48.47123539978, rel=1e-11)
 
 
-@pytest.mark.parametrize("method", [adjoint.Tsit5(), adjoint.DOP853()], ids=["Tsit5", "DOP853"])
+@pytest.mark.parametrize("method", [adjoint.ode.Tsit5(), adjoint.ode.DOP853()], ids=["Tsit5", "DOP853"])
 def test_predators_and_prey(method):
     problem = replace(lotka_volterra(np.array([10.0])), method=method, rtol=1e-13, atol=1e-13)
     trajectory = problem.solve(LotkaVolterra().nominal)
@@ -84,15 +84,15 @@ def test_discrete_crank_nicolson_to_every_digit():
     ∂y/∂u₀₂ is what is left of numbers around 1: of its printed digits, 5.7498183451590e-6, the last four are their
     rounding. The value here is that of 50-digit decimal arithmetic.
     """
-    physics, method = VanDerPol(stiffness=1e5), adjoint.CrankNicolson(accuracy=1e-14)
+    physics, method = VanDerPol(stiffness=1e5), adjoint.ode.CrankNicolson(accuracy=1e-14)
     grid = np.arange(16) / 1000
-    problem = adjoint.OdeProblem(physics, physics.initial, t=(0.0, 0.015), method=method, grid=grid)
+    problem = adjoint.ODEProblem(physics, physics.initial, t=(0.0, 0.015), method=method, grid=grid)
     by_u0 = problem.solve(physics.nominal).sensitivities(np.eye(2)[None]).u0
     expected = [[1.0084443137539, 5.749818345851919e-6], [1.0312819065419, -0.8286916880152]]
     np.testing.assert_allclose(by_u0.T, expected, rtol=1e-13, atol=4 * np.finfo(float).eps)
 
 
-@pytest.mark.parametrize("method", [adjoint.DOP853(), adjoint.ESDIRK5()], ids=["DOP853", "ESDIRK5"])
+@pytest.mark.parametrize("method", [adjoint.ode.DOP853(), adjoint.ode.ESDIRK5()], ids=["DOP853", "ESDIRK5"])
 def test_spiral_seen_twice(method):
     problem = replace(spiral(np.array([1.0, 7.0])), method=method, rtol=1e-11, atol=1e-12)
     trajectory = problem.solve(Spiral().nominal)

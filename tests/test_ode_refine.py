@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.factor.counting import counting
+from adjoint.factor.counts import counting
 from adjoint.ode.stages.refinement import Recent, StageSolver
 from adjoint.ode.stages.stage_matrices import Algebra, SingleStage, add_product
 

@@ -109,7 +109,7 @@ def test_fit_that_is_given_too_few_trials_says_so():
 @pytest.fixture(scope="module")
 def small() -> tuple[Steering, adjoint.Reduced]:
     case = Steering((8, 6), 5, heaters=(3, 2))
-    return case, adjoint.Reduced(adjoint.Outputs(case.problem), case.objective)
+    return case, adjoint.Reduced(adjoint.ode.Outputs(case.problem), case.objective)
 
 
 def test_the_cost_of_powers_linear_between_knots_is_integrated_exactly(small):
@@ -154,29 +154,33 @@ def test_powers_stay_within_their_limits(small):
 # Progress and timelines
 
 
-def followed(trajectory: adjoint.Trajectory, memory, slots) -> tuple[list[adjoint.Event], list[tuple[str, float]]]:
+def followed(
+    trajectory: adjoint.ode.Trajectory, memory, slots
+) -> tuple[list[adjoint.checkpointing.SweepEvent], list[tuple[str, float]]]:
     """All events of both sweeps, and how far they were after each."""
     progress = SweepProgress(trajectory.problem.t, slots, tqdm(disable=True), None)
     events, seen = [], []
 
-    def watch(event: adjoint.Event) -> None:
+    def watch(event: adjoint.checkpointing.SweepEvent) -> None:
         progress.watch(event)
         events.append(event)
         seen.append((progress.sweep, progress.fraction))
 
-    again = replace(trajectory.problem, memory=memory, watch=watch).solve(trajectory.p)
+    again = replace(trajectory.problem, memory=memory, callback=watch).solve(trajectory.p)
     again.vjp(np.ones_like(again.u))
     again.jvp(np.ones_like(again.p))
     return events, seen
 
 
 @pytest.fixture(scope="module")
-def trajectory() -> adjoint.Trajectory:
+def trajectory() -> adjoint.ode.Trajectory:
     case = kinetics_fit.experiment()
     return case.problem.solve(np.exp(case.truth))
 
 
-@pytest.mark.parametrize(("memory", "slots"), [(adjoint.Everything(), None), (adjoint.Checkpoints(6), 6)])
+@pytest.mark.parametrize(
+    ("memory", "slots"), [(adjoint.checkpointing.Everything(), None), (adjoint.checkpointing.Checkpoints(6), 6)]
+)
 def test_progress_grows_from_0_to_1_in_each_sweep(trajectory, memory, slots):
     _, seen = followed(trajectory, memory, slots)
     for sweep, last in (("forward", 0.8), ("reverse", 1.0), ("tangent", 1.0)):
@@ -193,13 +197,13 @@ def test_time_left_of_sweeps_at_constant_speed_is_what_they_take(monkeypatch, ca
     progress = SweepProgress((0.0, 10.0), None, tqdm(disable=True), 0.0, printed=0.0)
     progress.name("gradient 1: ")
     for k in range(10):
-        progress.watch(adjoint.Event("forward", k, float(k)))
-        progress.watch(adjoint.Event("store", k, float(k)))
+        progress.watch(adjoint.checkpointing.SweepEvent("forward", k, float(k)))
+        progress.watch(adjoint.checkpointing.SweepEvent("store", k, float(k)))
         clock.now += 1.0
     lines = capsys.readouterr().out.splitlines()
     assert lines[4] == "gradient 1: forward sweep: 50%, 5 s left"
     for k in reversed(range(10)):
-        progress.watch(adjoint.Event("reverse", k, float(k)))
+        progress.watch(adjoint.checkpointing.SweepEvent("reverse", k, float(k)))
         clock.now += 1.0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "gradient 1: reverse sweep: 100%, 0 s left"
@@ -211,12 +215,12 @@ def test_terminals_get_a_bar_unless_quiet(quiet, expected, monkeypatch, capsys):
     with sweep_progress.sweep_progress((0.0, 1.0), None, quiet) as sweeps:
         sweeps.bar.mininterval = 0.0
         for t in (0.0, 0.25, 0.5):
-            sweeps.watch(adjoint.Event("forward", round(4 * t), t))
+            sweeps.watch(adjoint.checkpointing.SweepEvent("forward", round(4 * t), t))
     assert ("forward sweep  50 %" in capsys.readouterr().out) == expected
 
 
 def test_timeline_has_a_stroke_for_each_step_done(trajectory):
-    few = few_states(trajectory, np.ones_like(trajectory.u), None, adjoint.Checkpoints(5), 5, True)
+    few = few_states(trajectory, np.ones_like(trajectory.u), None, adjoint.checkpointing.Checkpoints(5), 5, True)
     N = trajectory.evidence.steps
     forward, repeated, reverse, kept = timeline("", few.events).curves
     assert [curve.x.size // 3 for curve in (forward, repeated, reverse)] == [N, few.evidence.repeated, N]

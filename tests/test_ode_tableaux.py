@@ -237,13 +237,13 @@ def test_a_method_of_ones_own_is_a_method_as_any_other():
     options = {"u0": np.array([1.0, 0.5]), "t": (0.0, 2.0), "method": adjoint.ode.Method(bogacki_shampine())}
     errors = []
     for n in (20, 40):
-        trajectory = adjoint.OdeProblem(decay, grid=np.linspace(0.0, 2.0, n + 1), **options).solve(np.ones(1))
+        trajectory = adjoint.ODEProblem(decay, grid=np.linspace(0.0, 2.0, n + 1), **options).solve(np.ones(1))
         exact = 0.5 * (np.cos(2.0) + np.sin(2.0)) + np.exp(-2.0) * (np.array([1.0, 0.5]) - 0.5)
         errors.append(np.abs(trajectory.u[0] - exact).max())
         u_bar = np.ones((1, 2))
         assert trajectory.vjp(u_bar)[0] == pytest.approx(trajectory.jvp(np.ones(1)).sum(), rel=1e-13)
     assert np.log2(errors[0] / errors[1]) == pytest.approx(3.0, abs=0.2)
-    adaptive = adjoint.OdeProblem(decay, rtol=1e-7, **options).solve(np.ones(1))
+    adaptive = adjoint.ODEProblem(decay, rtol=1e-7, **options).solve(np.ones(1))
     np.testing.assert_allclose(adaptive.u[0], exact, rtol=1e-5)
     assert "Bogacki-Shampine" in str(adaptive.evidence)
 

@@ -28,7 +28,7 @@ adaptive = pytest.mark.parametrize("method", ADAPTIVE)
 
 
 def decay(method, observe, t=(0.0, 1.0), **options):
-    return adjoint.OdeProblem(DECAY, np.ones(1), t, observe=observe, method=METHODS[method], **options).solve([1.0])
+    return adjoint.ODEProblem(DECAY, np.ones(1), t, observe=observe, method=METHODS[method], **options).solve([1.0])
 
 
 def difference(f):
@@ -93,7 +93,7 @@ def test_all_derivatives_of_a_linear_problem_are_those_of_its_closed_form(method
     times, C = np.array([0.9, 1.7]), np.array([[1.0, -2.0, 0.5], [0.3, 0.8, -1.0]])
     rtol, loose = (1e-6, 1e-3) if method == "TRBDF2" else (1e-9, 1e-6)
     options = {"method": METHODS[method], "observe": times, "dense": dense, "rtol": rtol, "atol": 1e-2 * rtol}
-    trajectory = adjoint.OdeProblem(field, u0, (t0, 2.0), **options).solve(p)
+    trajectory = adjoint.ODEProblem(field, u0, (t0, 2.0), **options).solve(p)
 
     def exact(t, t0=t0, u0=u0, p=p):
         E = expm(p[0] * A * (t - t0))
@@ -131,7 +131,7 @@ def test_two_thousand_steps_of_a_thousandth_are_two_thousand_steps():
     """ARKODE's adjoint example reversed 10 001 steps for an objective at step 10 000: a gradient wrong by 2 %."""
     # One addition after the other: from Python 3.12 on `sum` compensates for rounding.
     assert functools.reduce(operator.add, [1e-3] * 2000) < 2.0
-    control = adjoint.Control(first_step=1e-3, max_step=1e-3)
+    control = adjoint.ode.StepControl(first_step=1e-3, max_step=1e-3)
     trajectory = decay("Tsit5", np.array([0.3, 1.999, 2.0]), t=(0.0, 2.0), control=control)
     assert trajectory.evidence.steps == 2000
     assert (trajectory.grid[300], trajectory.grid[1999], trajectory.grid[-1]) == (0.3, 1.999, 2.0)
@@ -144,7 +144,7 @@ def test_two_thousand_steps_of_a_thousandth_are_two_thousand_steps():
 def test_intervals_of_any_size_and_place_are_integrated_to_their_ends(method, end):
     start = -1e3 if end < 0.0 else 0.0
     rate = Plain(lambda t, u, p: -p * u, lambda t, u, p: np.array([-p]), lambda t, u, p: -u[:, None])
-    problem = adjoint.OdeProblem(rate, np.ones(1), (start, end), method=METHODS[method], rtol=1e-6)
+    problem = adjoint.ODEProblem(rate, np.ones(1), (start, end), method=METHODS[method], rtol=1e-6)
     trajectory = problem.solve([1.0 / (end - start)])
     assert trajectory.grid[-1] == end
     assert trajectory.u[0, 0] == pytest.approx(np.exp(-1.0), rel=1e-4)

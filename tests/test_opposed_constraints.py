@@ -1,17 +1,17 @@
-"""Equalities stated as two opposite inequalities, and narrow intervals, by Mma and Gcmma."""
+"""Equalities stated as two opposite inequalities, and narrow intervals, by MMA and GCMMA."""
 
 import numpy as np
 import pytest
 
 import adjoint
 from adjoint.optimize import (
+    GCMMA,
+    LBFGS,
+    MMA,
     AugmentedLagrangian,
     Box,
     FunctionConstraint,
-    Gcmma,
-    Lbfgs,
     LinearConstraint,
-    Mma,
     ScalarFunction,
     Status,
     Stopping,
@@ -21,7 +21,7 @@ from adjoint.optimize.algorithms.mma.opposite_constraints import intervals, side
 from problems.elasticity import cantilever
 from problems.filters import density_filter
 
-BOTH = pytest.mark.parametrize("method", [Mma, Gcmma], ids=lambda each: each.__name__)
+BOTH = pytest.mark.parametrize("method", [MMA, GCMMA], ids=lambda each: each.__name__)
 N = 12
 W = 1.0 + np.arange(N)
 ONES = np.linspace(0.9, 1.1, N)
@@ -57,7 +57,7 @@ def test_two_opposite_inequalities_are_the_equality(name, start, method):
     x, box = np.full(N, start), Box(0.0, 1.0)
     result = minimize(f, x, method(constraints, box), stop=Stopping(iterations=100))
     equalities = (constraints[0], constraints[2]) if name == "two equalities" else constraints[:1]
-    reference = minimize(f, x, AugmentedLagrangian(Lbfgs(bounds=box), equalities=equalities))
+    reference = minimize(f, x, AugmentedLagrangian(LBFGS(bounds=box), equalities=equalities))
     assert result.status is Status.STATIONARY
     assert reference.success
     assert result.state.violation <= 1e-6
@@ -85,7 +85,7 @@ def test_a_volume_that_has_to_be_used_is_no_obstacle(method):
     """Compliance of a cantilever: as with the upper bound alone; 528 instead of 418 where both were approximated."""
     body = cantilever(16, 6)
     smooth = density_filter(body.grid, 1.5)
-    f = body.compliance(smooth >> adjoint.Simp(3.0, 1e-6))
+    f = body.compliance(smooth >> adjoint.design.SIMP(3.0, 1e-6))
     most = LinearConstraint.volume(smooth, np.ones(96), 0.4)
     least = LinearConstraint(-most.weights, -most.bound)
     stop = Stopping(iterations=150, change=0.01)

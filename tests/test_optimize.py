@@ -47,7 +47,7 @@ def test_monotone_descent_on_a_quadratic_contracts_as_steepest_descent_does():
     """Of condition κ: f contracts by 1 − κ⁻¹ or better each step, on the average; and with one value it never grows."""
     kappa = 20.0
     f = Quadratic(np.diag(np.linspace(1.0, kappa, 6)), np.arange(6.0))
-    algorithm = adjoint.SteepestDescent(history=1)
+    algorithm = adjoint.optimize.SteepestDescent(history=1)
     result = adjoint.minimize(f, np.zeros(6), algorithm)
     assert result.status is adjoint.Status.STATIONARY
     np.testing.assert_allclose(result.x, f.a, atol=1e-4)
@@ -59,8 +59,8 @@ def test_monotone_descent_on_a_quadratic_contracts_as_steepest_descent_does():
 def test_steepest_descent_in_the_right_inner_product_takes_one_step():
     """With M = H the direction is Newton's, and α = 1 its exact step."""
     H = np.diag([1.0, 100.0, 1e4])
-    for inner in (adjoint.Weighted(H.diagonal()), adjoint.MassMatrix(sparse.csc_array(H))):
-        algorithm = adjoint.SteepestDescent(inner, first_step=1.0)
+    for inner in (adjoint.optimize.Weighted(H.diagonal()), adjoint.optimize.MassMatrix(sparse.csc_array(H))):
+        algorithm = adjoint.optimize.SteepestDescent(inner, first_step=1.0)
         result = adjoint.minimize(Quadratic(H, np.ones(3)), np.zeros(3), algorithm)
         assert result.state.iteration == 1
         np.testing.assert_allclose(result.x, 1.0, rtol=1e-12)
@@ -68,7 +68,7 @@ def test_steepest_descent_in_the_right_inner_product_takes_one_step():
 
 def test_first_step_is_the_first_trial():
     f = Quadratic(np.eye(2), np.zeros(2))
-    states = adjoint.descend(f, np.ones(2), adjoint.SteepestDescent(first_step=0.25))
+    states = adjoint.descend(f, np.ones(2), adjoint.optimize.SteepestDescent(first_step=0.25))
     next(states)
     second = next(states)
     assert second.step == 0.25
@@ -84,9 +84,11 @@ def test_iterations_do_not_grow_with_the_mesh_in_its_own_inner_product():
         K = n * sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n))
         H = sparse.csc_array(K + M)
         f = Quadratic(H.toarray(), np.exp(np.arange(1, n + 1) / (n + 1)))
-        for name, inner in (("euclidean", adjoint.Euclidean()), ("H1", adjoint.MassMatrix(H))):
+        for name, inner in (("euclidean", adjoint.optimize.Euclidean()), ("H1", adjoint.optimize.MassMatrix(H))):
             stop = adjoint.Stopping(iterations=5000, stationarity=1e-6)
-            result = adjoint.minimize(f, np.zeros(n), adjoint.SteepestDescent(inner, first_step=0.7), stop=stop)
+            result = adjoint.minimize(
+                f, np.zeros(n), adjoint.optimize.SteepestDescent(inner, first_step=0.7), stop=stop
+            )
             assert result.status is adjoint.Status.STATIONARY
             iterations[name].append(result.state.iteration)
     assert max(iterations["H1"]) == min(iterations["H1"])
@@ -96,8 +98,8 @@ def test_iterations_do_not_grow_with_the_mesh_in_its_own_inner_product():
 @pytest.mark.parametrize("lower", [0.0, np.array([0.0, 0.5, -np.inf])])
 def test_bounded_descent_finds_the_projected_minimum(lower):
     f = Quadratic(np.diag([1.0, 3.0, 7.0]), np.array([-1.0, 0.3, 2.0]))
-    bounds = adjoint.Box(lower, 1.0)
-    result = adjoint.minimize(f, np.full(3, 0.9), adjoint.SteepestDescent(bounds=bounds))
+    bounds = adjoint.optimize.Box(lower, 1.0)
+    result = adjoint.minimize(f, np.full(3, 0.9), adjoint.optimize.SteepestDescent(bounds=bounds))
     np.testing.assert_allclose(result.x, bounds.clip(f.a), atol=1e-5)
     assert result.status is adjoint.Status.STATIONARY
     assert all(np.all(x == bounds.clip(x)) for x in f.gradients)
@@ -105,7 +107,7 @@ def test_bounded_descent_finds_the_projected_minimum(lower):
 
 def test_accepted_steps_satisfy_armijo_and_rejected_ones_pay_no_gradient():
     f = Quadratic(np.diag([1.0, 50.0]), np.zeros(2))
-    algorithm = adjoint.SteepestDescent(search=Backtracking(c1=0.3), first_step=10.0, history=2)
+    algorithm = adjoint.optimize.SteepestDescent(search=Backtracking(c1=0.3), first_step=10.0, history=2)
     states = adjoint.descend(f, np.array([1.0, 1.0]), algorithm)
     before = next(states)
     rejected, values = 0, [before.value]
@@ -128,8 +130,8 @@ def test_failed_solve_at_a_trial_point_shortens_the_step():
     start = np.array([1.5])
     slope = f(start).gradient[0]
     assert slope == pytest.approx(12.0)
-    algorithm = adjoint.SteepestDescent(first_step=0.5 / 12.0)
-    with pytest.raises(adjoint.SingularMatrix):
+    algorithm = adjoint.optimize.SteepestDescent(first_step=0.5 / 12.0)
+    with pytest.raises(adjoint.errors.SingularMatrix):
         f(np.array([2.0]))
     states = adjoint.descend(f.of(adjoint.Sum([f.objective], [-1.0])), start, algorithm)
     next(states)
@@ -141,15 +143,15 @@ def test_failed_solve_at_a_trial_point_shortens_the_step():
 @pytest.mark.parametrize("wrong", [-1.0, 2.0, 1.01, np.array([1.0, 1.0, 0.0, 1.0]), 0.0], ids=str)
 def test_wrong_gradient_is_refused_before_the_first_step(wrong):
     f = Quadratic(np.diag([1.0, 2.0, 3.0, 4.0]), np.zeros(4), factor=wrong)
-    with pytest.raises(adjoint.WrongGradient, match=r"the gradient gives .* adjoint\.check"):
-        adjoint.minimize(f, np.array([1.0, -2.0, 0.5, 3.0]), adjoint.SteepestDescent())
+    with pytest.raises(adjoint.errors.WrongGradient, match=r"the gradient gives .* adjoint\.check"):
+        adjoint.minimize(f, np.array([1.0, -2.0, 0.5, 3.0]), adjoint.optimize.SteepestDescent())
     assert len(f.gradients) == 1
 
 
 def test_unchecked_wrong_gradient_ends_stuck_and_not_converged():
     f = Quadratic(np.eye(3), np.zeros(3), factor=-1.0)
     stop = adjoint.Stopping(change=1e-3)
-    result = adjoint.minimize(f, np.ones(3), adjoint.SteepestDescent(), stop=stop, check=False)
+    result = adjoint.minimize(f, np.ones(3), adjoint.optimize.SteepestDescent(), stop=stop, check=False)
     assert result.status is adjoint.Status.STUCK
     assert "gradient is wrong" in result.status.value
     np.testing.assert_array_equal(result.x, 1.0)
@@ -157,7 +159,7 @@ def test_unchecked_wrong_gradient_ends_stuck_and_not_converged():
 
 def test_start_at_the_solution_is_stationary_at_once():
     f = Quadratic(np.eye(3), np.ones(3))
-    result = adjoint.minimize(f, np.ones(3), adjoint.SteepestDescent())
+    result = adjoint.minimize(f, np.ones(3), adjoint.optimize.SteepestDescent())
     assert (result.status, result.state.iteration, result.value) == (adjoint.Status.STATIONARY, 0, 0.0)
 
 
@@ -171,11 +173,11 @@ def test_objective_that_becomes_nan_is_named_at_the_start_and_backtracked_from_l
         def gradients(self, u, p):
             return 1.0 / u + 2.0 * u, np.zeros_like(p)
 
-    b = adjoint.AffineVector(np.zeros(1), np.eye(1))
+    b = adjoint.matrices.AffineVector(np.zeros(1), np.eye(1))
     f = adjoint.Reduced(adjoint.LinearProblem(sparse.eye_array(1), b), Log())
-    with pytest.raises(adjoint.NonFinite, match="Log is nan"):
-        adjoint.minimize(f, np.array([-1.0]), adjoint.SteepestDescent())
-    states = adjoint.descend(f, np.array([1.0]), adjoint.SteepestDescent(first_step=1.0))
+    with pytest.raises(adjoint.errors.NonFinite, match="Log is nan"):
+        adjoint.minimize(f, np.array([-1.0]), adjoint.optimize.SteepestDescent())
+    states = adjoint.descend(f, np.array([1.0]), adjoint.optimize.SteepestDescent(first_step=1.0))
     next(states)
     after = next(states)
     assert np.isnan(after.rejected[0])
@@ -188,7 +190,7 @@ def test_statuses_are_sentences():
 
 def test_budget_ends_a_run():
     f = Quadratic(np.diag([1.0, 1e4]), np.zeros(2))
-    result = adjoint.minimize(f, np.ones(2), adjoint.SteepestDescent(), stop=adjoint.Stopping(iterations=3))
+    result = adjoint.minimize(f, np.ones(2), adjoint.optimize.SteepestDescent(), stop=adjoint.Stopping(iterations=3))
     assert (result.status, result.iterations) == (adjoint.Status.ITERATIONS, 3)
 
 
@@ -206,7 +208,7 @@ def test_keyboard_interrupt_returns_the_last_state(where):
         if where == "each" and state.iteration == 2:
             raise KeyboardInterrupt
 
-    result = adjoint.minimize(f, np.ones(2), adjoint.SteepestDescent(), each=each)
+    result = adjoint.minimize(f, np.ones(2), adjoint.optimize.SteepestDescent(), callback=each)
     assert result.status is adjoint.Status.INTERRUPTED
     assert result.value == inner(result.x).value
     assert result.value < inner(np.ones(2)).value
@@ -215,32 +217,44 @@ def test_keyboard_interrupt_returns_the_last_state(where):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: adjoint.Box(1.0, 0.0), "exceeds"),
-        (lambda: adjoint.Box(np.nan, 0.0), "exceeds"),
-        (lambda: adjoint.Weighted(np.array([1.0, 0.0])), "positive"),
+        (lambda: adjoint.optimize.Box(1.0, 0.0), "exceeds"),
+        (lambda: adjoint.optimize.Box(np.nan, 0.0), "exceeds"),
+        (lambda: adjoint.optimize.Weighted(np.array([1.0, 0.0])), "positive"),
         (lambda: adjoint.Stopping(iterations=0), "at least one iteration"),
         (lambda: adjoint.Stopping(change=np.nan), "tolerances"),
         (lambda: Backtracking(c1=0.0), "0 < c1"),
         (lambda: Backtracking(trials=0), "at least one trial"),
-        (lambda: adjoint.SteepestDescent(first_step=-1.0), "positive number"),
-        (lambda: adjoint.SteepestDescent(history=0), "at least 1 value"),
+        (lambda: adjoint.optimize.SteepestDescent(first_step=-1.0), "positive number"),
+        (lambda: adjoint.optimize.SteepestDescent(history=0), "at least 1 value"),
         (
-            lambda: adjoint.SteepestDescent(adjoint.MassMatrix(sparse.eye_array(2)), adjoint.Box(0.0, 1.0)),
+            lambda: adjoint.optimize.SteepestDescent(
+                adjoint.optimize.MassMatrix(sparse.eye_array(2)), adjoint.optimize.Box(0.0, 1.0)
+            ),
             "a clip is no projection",
         ),
-        (lambda: adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.ones(2), 1.0), move=0.0), "move > 0"),
-        (lambda: adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.ones(2), -1.0)), "positive"),
-        (lambda: adjoint.DesignConstraint.volume(adjoint.Simp(), np.ones(3), 0.0), "0 < fraction"),
-        (lambda: adjoint.DesignConstraint.volume(adjoint.Simp(), -np.ones(3), 0.5), "v > 0"),
-        (lambda: adjoint.SteepestDescent(bounds=adjoint.Box(0.0, 1.0)).start(None, np.full(2, 2.0)), "clip it first"),
         (
-            lambda: adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.ones(2), 1.0)).start(None, np.full(2, 2.0)),
+            lambda: adjoint.optimize.OptimalityCriteria(adjoint.optimize.LinearConstraint(np.ones(2), 1.0), move=0.0),
+            "move > 0",
+        ),
+        (lambda: adjoint.optimize.OptimalityCriteria(adjoint.optimize.LinearConstraint(np.ones(2), -1.0)), "positive"),
+        (lambda: adjoint.optimize.DesignConstraint.volume(adjoint.design.SIMP(), np.ones(3), 0.0), "0 < fraction"),
+        (lambda: adjoint.optimize.DesignConstraint.volume(adjoint.design.SIMP(), -np.ones(3), 0.5), "v > 0"),
+        (
+            lambda: adjoint.optimize.SteepestDescent(bounds=adjoint.optimize.Box(0.0, 1.0)).start(
+                None, np.full(2, 2.0)
+            ),
             "clip it first",
         ),
         (
-            lambda: adjoint.OptimalityCriteria(adjoint.LinearConstraint(np.array([1.0, 0.0]), 1.0)).start(
-                Quadratic(np.eye(2), np.zeros(2)), np.full(2, 0.5)
+            lambda: adjoint.optimize.OptimalityCriteria(adjoint.optimize.LinearConstraint(np.ones(2), 1.0)).start(
+                None, np.full(2, 2.0)
             ),
+            "clip it first",
+        ),
+        (
+            lambda: adjoint.optimize.OptimalityCriteria(
+                adjoint.optimize.LinearConstraint(np.array([1.0, 0.0]), 1.0)
+            ).start(Quadratic(np.eye(2), np.zeros(2)), np.full(2, 0.5)),
             "positive one everywhere",
         ),
     ],

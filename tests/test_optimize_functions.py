@@ -27,10 +27,17 @@ def jacobian(x):
     return np.sqrt(2.0) * np.array([[-20.0 * x[0], 10.0], [-1.0, 0.0]])
 
 
-@pytest.mark.parametrize("algorithm", [adjoint.Lbfgs(), adjoint.Bfgs(), adjoint.NewtonCg(), adjoint.GaussNewton()])
+@pytest.mark.parametrize(
+    "algorithm",
+    [adjoint.optimize.LBFGS(), adjoint.optimize.BFGS(), adjoint.optimize.NewtonCG(), adjoint.optimize.GaussNewton()],
+)
 def test_plain_functions_are_minimized(algorithm):
-    squares = adjoint.ResidualFunction(residual, jacobian)
-    f = squares if isinstance(algorithm, adjoint.GaussNewton) else adjoint.ScalarFunction(rosenbrock, slope, product)
+    squares = adjoint.optimize.ResidualFunction(residual, jacobian)
+    f = (
+        squares
+        if isinstance(algorithm, adjoint.optimize.GaussNewton)
+        else adjoint.optimize.ScalarFunction(rosenbrock, slope, product)
+    )
     result = adjoint.minimize(f, np.array([-1.2, 1.0]), algorithm, stop=adjoint.Stopping(stationarity=1e-10))
     assert result.success
     np.testing.assert_allclose(result.x, 1.0, rtol=1e-6)
@@ -38,11 +45,16 @@ def test_plain_functions_are_minimized(algorithm):
 
 def test_both_are_the_same_function():
     x = np.array([0.3, -0.8])
-    a, b = adjoint.ScalarFunction(rosenbrock, slope)(x), adjoint.ResidualFunction(residual, jacobian)(x)
+    a, b = (
+        adjoint.optimize.ScalarFunction(rosenbrock, slope)(x),
+        adjoint.optimize.ResidualFunction(residual, jacobian)(x),
+    )
     assert a.value == pytest.approx(b.value, rel=1e-14)
     np.testing.assert_allclose(a.gradient, b.gradient, rtol=1e-13)
 
 
 def test_newton_without_products_says_what_is_missing():
     with pytest.raises(TypeError, match="got no product"):
-        adjoint.minimize(adjoint.ScalarFunction(rosenbrock, slope), np.array([-1.2, 1.0]), adjoint.NewtonCg())
+        adjoint.minimize(
+            adjoint.optimize.ScalarFunction(rosenbrock, slope), np.array([-1.2, 1.0]), adjoint.optimize.NewtonCG()
+        )

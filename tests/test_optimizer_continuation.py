@@ -10,8 +10,8 @@ import adjoint
 from adjoint.optimize import LinearConstraint, OptimalityCriteria, Status, SteepestDescent, Stopping, minimize
 from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
 from adjoint.optimize.algorithms.continuation import Continuation, Grayness, Stage
-from adjoint.optimize.algorithms.lbfgs import Lbfgs
-from adjoint.optimize.algorithms.simpl import Simpl
+from adjoint.optimize.algorithms.lbfgs import LBFGS
+from adjoint.optimize.algorithms.simpl import SiMPL
 from problems.elasticity import mbb
 from problems.filters import density_filter
 
@@ -23,14 +23,14 @@ HALF = np.full(48, 0.5)
 
 def penalized(settings):
     """The beam with SIMP's exponent as the setting, by SiMPL."""
-    return BODY.compliance(FILTER >> adjoint.Simp(settings["penalty"])), Simpl(VOLUME)
+    return BODY.compliance(FILTER >> adjoint.design.SIMP(settings["penalty"])), SiMPL(VOLUME)
 
 
 def projected(settings):
     """The beam with the steepness of a projection as the setting; f and the volume depend on it."""
-    design = FILTER >> adjoint.HeavisideProjection(settings["beta"])
-    volume = adjoint.DesignConstraint.volume(design, np.ones(48), 0.5)
-    return BODY.compliance(design >> adjoint.Simp(3.0)), Simpl(volume)
+    design = FILTER >> adjoint.design.HeavisideProjection(settings["beta"])
+    volume = adjoint.optimize.DesignConstraint.volume(design, np.ones(48), 0.5)
+    return BODY.compliance(design >> adjoint.design.SIMP(3.0)), SiMPL(volume)
 
 
 def criteria(settings):
@@ -40,7 +40,7 @@ def criteria(settings):
 
 def augmented(settings):
     """The beam by L-BFGS in an augmented Lagrangian: three states in one."""
-    return penalized(settings)[0], AugmentedLagrangian(Lbfgs(bounds=adjoint.Box(0.0, 1.0)), [VOLUME])
+    return penalized(settings)[0], AugmentedLagrangian(LBFGS(bounds=adjoint.optimize.Box(0.0, 1.0)), [VOLUME])
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Valley:
 
 def valley(settings):
     a = settings["a"]
-    return (lambda x: Valley(x, a)), Lbfgs()
+    return (lambda x: Valley(x, a)), LBFGS()
 
 
 def stages(name, values, **rules):
@@ -77,7 +77,7 @@ PENALTIES = stages("penalty", (1.0, 2.0, 3.0), until=Stopping(iterations=6))
 
 def run(continuation, x, stop, **options):
     states = []
-    result = minimize(continuation.f, x, continuation, stop=stop, each=states.append, **options)
+    result = minimize(continuation.f, x, continuation, stop=stop, callback=states.append, **options)
     return result, states
 
 
@@ -87,7 +87,7 @@ def test_stages_are_a_loop_of_runs_each_from_the_design_of_the_last():
     for count, stage in zip((6, 6, 6), PENALTIES, strict=True):
         f, algorithm = penalized(stage.settings)
         stop = Stopping(iterations=count, stationarity=0.0)
-        x = minimize(f, x, algorithm, stop=stop, check=False, each=by_hand.append).state.x
+        x = minimize(f, x, algorithm, stop=stop, check=False, callback=by_hand.append).state.x
     assert [state.iteration for state in states] == list(range(21))
     assert [state.stage for state in states] == [0] * 7 + [1] * 7 + [2] * 7
     assert [state.left for state in states] == [2] * 7 + [1] * 7 + [0] * 7
@@ -113,7 +113,7 @@ def test_projection_becomes_steep_at_the_volume_of_each_stage():
     for state in states:
         volume = projected(betas[state.stage].settings)[1].constraint
         assert volume.value(state.x) <= volume.bound * (1.0 + 1e-12)
-    density = FILTER >> adjoint.HeavisideProjection(16.0)
+    density = FILTER >> adjoint.design.HeavisideProjection(16.0)
     assert np.mean(4.0 * density(states[-1].x) * (1.0 - density(states[-1].x))) < 0.35
 
 
@@ -224,8 +224,8 @@ def test_resumed_from_any_state_it_goes_on_bit_for_bit(build):
 def test_resumed_from_a_file_it_ends_with_the_same_bytes(interruption, tmp_path):
     stop, file = Stopping(iterations=20, stationarity=0.0), tmp_path / "run.npz"
     whole, _ = run(Continuation(penalized, PENALTIES), HALF, stop)
-    run(Continuation(penalized, PENALTIES), HALF, replace(stop, iterations=interruption), checkpoint=file)
-    resumed, _ = run(Continuation(penalized, PENALTIES), HALF, stop, checkpoint=file, resume=True)
+    run(Continuation(penalized, PENALTIES), HALF, replace(stop, iterations=interruption), restart=file)
+    resumed, _ = run(Continuation(penalized, PENALTIES), HALF, stop, restart=file, resume=True)
     assert resumed.x.tobytes() == whole.x.tobytes()
     assert (resumed.state.stage, resumed.value, resumed.status) == (whole.state.stage, whole.value, whole.status)
 

@@ -16,7 +16,7 @@ def observed(name):
     case, accepted = CATALOGUE[name], []
     f = case.f()
     result = minimize(
-        f, case.start, case.algorithm, stop=STOP, check=False, each=lambda s: accepted.append(s.x.tobytes())
+        f, case.start, case.algorithm, stop=STOP, check=False, callback=lambda s: accepted.append(s.x.tobytes())
     )
     return f, accepted, result
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from adjoint import SingularMatrix
-from adjoint.optimize import AugmentedLagrangian, Box, Gcmma, Lbfgs, Mma, Simpl, Status, Stopping, minimize
+from adjoint.errors import SingularMatrix
+from adjoint.optimize import GCMMA, LBFGS, MMA, AugmentedLagrangian, Box, SiMPL, Status, Stopping, minimize
 from tests.optimizers import BOX, CATALOGUE, UNIT, VOLUME, Compliant, N, Smooth
 
 ALONE = sorted(name for name, case in CATALOGUE.items() if name != "continuation")
@@ -56,7 +56,7 @@ def test_every_refused_trial_is_counted_and_a_step_of_nothing_is_no_convergence(
 @pytest.mark.parametrize("scale", [1.0, 1e-8, 1e8])
 @pytest.mark.parametrize(
     "algorithm",
-    [Mma((VOLUME,), UNIT), Gcmma((VOLUME,), UNIT), AugmentedLagrangian(Lbfgs(bounds=UNIT), (VOLUME,)), Simpl(VOLUME)],
+    [MMA((VOLUME,), UNIT), GCMMA((VOLUME,), UNIT), AugmentedLagrangian(LBFGS(bounds=UNIT), (VOLUME,)), SiMPL(VOLUME)],
     ids=lambda algorithm: type(algorithm).__name__,
 )
 def test_runs_that_begin_with_a_solid_design_converge(algorithm, scale):
@@ -94,5 +94,5 @@ class ScaledPoint:
 def test_the_check_of_a_gradient_at_a_bound_evaluates_no_point_twice(bound):
     f = Smooth(N)
     box = Box(0.4, 0.7) if bound == "lower" else BOX
-    minimize(f, np.full(N, getattr(box, bound)), Lbfgs(bounds=box), stop=Stopping(iterations=1))
+    minimize(f, np.full(N, getattr(box, bound)), LBFGS(bounds=box), stop=Stopping(iterations=1))
     assert len(f.evaluations) == len(set(f.evaluations))

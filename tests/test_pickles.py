@@ -20,8 +20,8 @@ COPIES = {"pickle": lambda value: pickle.loads(pickle.dumps(value)), "deepcopy":
 FACTORIZERS = {
     name: value for name, value in vars(factor).items() if isinstance(value, factor.Direct | factor.Fastest)
 } | {
-    "cg": adjoint.cg(adjoint.jacobi(), rtol=1e-8),
-    "gmres": adjoint.gmres(adjoint.ilu(fill=5.0), restart=20),
+    "cg": adjoint.cg(adjoint.factor.jacobi(), rtol=1e-8),
+    "gmres": adjoint.gmres(adjoint.factor.ilu(fill=5.0), restart=20),
     "a factorizer of one's own": factor.Direct("mine", "none", factor.klu.analyse, factor.klu.missing),
 }
 
@@ -52,7 +52,7 @@ def test_a_copy_of_an_initial_value_problem_gives_the_same_numbers(name, how):
 @pytest.mark.parametrize("name", ODE_CATALOGUE)
 def test_every_initial_value_problem_has_a_pickle(name):
     problem, _ = ODE_CATALOGUE[name]()
-    assert isinstance(pickle.loads(pickle.dumps(problem)), adjoint.OdeProblem)
+    assert isinstance(pickle.loads(pickle.dumps(problem)), adjoint.ODEProblem)
 
 
 @pytest.mark.parametrize("how", COPIES)
@@ -140,21 +140,23 @@ def test_a_point_and_its_reduced_objective():
 
 
 def test_a_lambda_is_python_s_own_error():
-    problem = adjoint.NonlinearProblem(adjoint.complex_step(lambda u, p: u - p, n=1, m=1), np.zeros(1))
+    problem = adjoint.NonlinearProblem(adjoint.complex_step_residual(lambda u, p: u - p, n=1, m=1), np.zeros(1))
     with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
         pickle.dumps(problem)
 
 
 def test_the_result_of_a_run_comes_back_without_factors():
     f, x = CATALOGUE["MBB beam, density filter, SIMP"]()
-    result = adjoint.minimize(f, x, adjoint.Lbfgs(bounds=adjoint.Box(0.1, 1.0)), stop=adjoint.Stopping(iterations=3))
+    result = adjoint.minimize(
+        f, x, adjoint.optimize.LBFGS(bounds=adjoint.optimize.Box(0.1, 1.0)), stop=adjoint.Stopping(iterations=3)
+    )
     again = pickle.loads(pickle.dumps(result))
     np.testing.assert_array_equal(again.x, result.x)
     assert (again.status, again.best.point) == (result.status, None)
 
 
 def test_errors_keep_what_they_know():
-    problem = adjoint.NonlinearProblem(adjoint.finite_difference(no_root, n=1, m=1), np.ones(1))
+    problem = adjoint.NonlinearProblem(adjoint.finite_difference_residual(no_root, n=1, m=1), np.ones(1))
     with pytest.raises(adjoint.SolveError) as raised:
         problem.solve(np.ones(1))
     again = pickle.loads(pickle.dumps(raised.value))
@@ -195,7 +197,7 @@ def stiff(u, p):
 
 
 def test_a_jax_residual_has_a_pickle(doubles):
-    residual = adjoint.from_jax(stiff, n=2, m=2)
+    residual = adjoint.jax_residual(stiff, n=2, m=2)
     u, p = np.array([0.5, 0.7]), np.array([1.0, 2.0])
     J = residual.jacobian(u, p)
     for how in COPIES.values():
@@ -208,7 +210,7 @@ def forced(t, u, p):
 
 
 def test_a_jax_field_has_a_pickle(doubles):
-    field = adjoint.from_jax_field(forced, n=2, m=2)
+    field = adjoint.jax_field(forced, n=2, m=2)
     u, p = np.array([0.5, 0.7]), np.array([1.0, 2.0])
     for how in COPIES.values():
         np.testing.assert_array_equal(how(field).jacobian(0.1, u, p), field.jacobian(0.1, u, p))

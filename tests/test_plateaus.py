@@ -8,17 +8,17 @@ import adjoint
 import adjoint.interop
 from adjoint.interop.scipy import LBFGSB
 from adjoint.optimize import (
+    BFGS,
+    GCMMA,
+    LBFGS,
+    MMA,
     AugmentedLagrangian,
-    Bfgs,
     Box,
-    Gcmma,
-    Lbfgs,
     LinearConstraint,
-    Mma,
-    NewtonCg,
+    NewtonCG,
     OptimalityCriteria,
     ScalarFunction,
-    Simpl,
+    SiMPL,
     Status,
     SteepestDescent,
     Stopping,
@@ -45,23 +45,23 @@ def inverter(nelx, nely, spring, fraction):
     springs = sparse.csc_array((np.full(2, spring), (ends, ends)), shape=(free.size, free.size))
     K = adjoint.Combination([(1.0, adjoint.Elements(number[dofs], stiffness_matrix(grid))), (1.0, springs)])
     push, pull = np.eye(free.size)[ends]
-    smooth = adjoint.DensityFilter(grid.centres, 1.5)
+    smooth = adjoint.design.DensityFilter(grid.centres, 1.5)
     problem = adjoint.LinearProblem(K, push, adjoint.cholesky)
-    f = adjoint.Reduced(problem, adjoint.LinearFunctional(pull), smooth >> adjoint.Simp(3.0, 1e-9))
+    f = adjoint.Reduced(problem, adjoint.LinearFunctional(pull), smooth >> adjoint.design.SIMP(3.0, 1e-9))
     volume = LinearConstraint.volume(smooth, np.ones(nelx * nely), fraction)
     return f, volume, np.full(nelx * nely, fraction)
 
 
 ALGORITHMS = {
-    "MMA": lambda volume: Mma((volume,), UNIT),
-    "MMA, far": lambda volume: Mma((volume,), UNIT, move=1.0),
-    "MMA, near": lambda volume: Mma((volume,), UNIT, move=0.1),
-    "GCMMA": lambda volume: Gcmma((volume,), UNIT),
-    "SiMPL": lambda volume: Simpl(volume),
+    "MMA": lambda volume: MMA((volume,), UNIT),
+    "MMA, far": lambda volume: MMA((volume,), UNIT, move=1.0),
+    "MMA, near": lambda volume: MMA((volume,), UNIT, move=0.1),
+    "GCMMA": lambda volume: GCMMA((volume,), UNIT),
+    "SiMPL": lambda volume: SiMPL(volume),
     "OC": lambda volume: OptimalityCriteria(volume),
-    "augmented Lagrangian": lambda volume: AugmentedLagrangian(Lbfgs(bounds=UNIT), (volume,)),
-    "L-BFGS": lambda volume: Lbfgs(bounds=UNIT),
-    "Newton-CG": lambda volume: NewtonCg(bounds=UNIT),
+    "augmented Lagrangian": lambda volume: AugmentedLagrangian(LBFGS(bounds=UNIT), (volume,)),
+    "L-BFGS": lambda volume: LBFGS(bounds=UNIT),
+    "Newton-CG": lambda volume: NewtonCG(bounds=UNIT),
     "steepest descent": lambda volume: SteepestDescent(bounds=UNIT),
 }
 
@@ -91,19 +91,19 @@ def test_mma_with_its_defaults_finds_the_mechanism(unit):
     """Published shapes invert; 0.91 is what a run with a move limit of 0.1 finds."""
     f, volume, x = inverter(30, 15, 0.1, 0.3)
     scaled = f.of(adjoint.Sum([f.objective], [unit]))
-    result = minimize(scaled, x, Mma((volume,), UNIT), stop=Stopping(iterations=100))
+    result = minimize(scaled, x, MMA((volume,), UNIT), stop=Stopping(iterations=100))
     assert result.value <= -0.85 * unit
     assert result.state.violation <= 1e-6
 
 
 def test_a_run_resumed_on_a_plateau_ends_as_if_it_had_not_been_interrupted(tmp_path):
     f, volume, x = inverter(20, 10, 0.1, 0.25)
-    algorithm, file = Gcmma((volume,), UNIT), tmp_path / "run.npz"
+    algorithm, file = GCMMA((volume,), UNIT), tmp_path / "run.npz"
     whole = minimize(f, x, algorithm)
     assert whole.status is Status.PLATEAU
-    first = minimize(f, x, algorithm, stop=Stopping(iterations=whole.iterations - 5), checkpoint=file)
+    first = minimize(f, x, algorithm, stop=Stopping(iterations=whole.iterations - 5), restart=file)
     assert first.status is Status.ITERATIONS
-    second = minimize(f, x, algorithm, checkpoint=file, resume=True)
+    second = minimize(f, x, algorithm, restart=file, resume=True)
     assert (second.status, second.iterations) == (whole.status, whole.iterations)
     assert second.state.x.tobytes() == whole.state.x.tobytes()
 
@@ -143,17 +143,17 @@ MINIMA = {
 
 @pytest.mark.parametrize("offset", [0.0, 1e-3, -1e-3, 1.0, -1.0])
 @pytest.mark.parametrize(
-    "algorithm", [Lbfgs, Bfgs, SteepestDescent, NewtonCg, Mma, Gcmma], ids=lambda each: each.__name__
+    "algorithm", [LBFGS, BFGS, SteepestDescent, NewtonCG, MMA, GCMMA], ids=lambda each: each.__name__
 )
 @pytest.mark.parametrize("name", MINIMA)
 def test_a_true_minimum_is_found_where_f_has_fallen_by_decades(name, algorithm, offset):
     """Whatever its value is, positive, zero or negative; that of the function is taken off up to the offset."""
     g, start, least = MINIMA[name]
     f = ScalarFunction(lambda x: g(x).value - least + offset, lambda x: g(x).gradient)
-    if algorithm is NewtonCg:
-        f = adjoint.DifferencedHessian(f)
-    settings = {"constraints": (), "bounds": Box(-8.0, 8.0)} if algorithm in (Mma, Gcmma) else {}
-    if name.startswith("Powell") and algorithm in (Mma, Gcmma):
+    if algorithm is NewtonCG:
+        f = adjoint.optimize.DifferencedHessian(f)
+    settings = {"constraints": (), "bounds": Box(-8.0, 8.0)} if algorithm in (MMA, GCMMA) else {}
+    if name.startswith("Powell") and algorithm in (MMA, GCMMA):
         pytest.skip("a separable model of what is anything but")
     result = minimize(f, start, algorithm(**settings), stop=Stopping(iterations=600))
     reached = abs(g(result.state.x).value - least) / (g(start).value - least)
@@ -173,7 +173,7 @@ class Counted:
 
 def test_a_perfect_fit_costs_no_evaluation_for_the_doubt():
     f = Counted(MINIMA["perfect fit"][0])
-    result = minimize(f, 3.0 * A + 1.0, Lbfgs())
+    result = minimize(f, 3.0 * A + 1.0, LBFGS())
     assert result.status is Status.STATIONARY
     assert f.evaluations <= result.state.evaluations + 8  # four each to check the gradient, and to confirm
 
@@ -182,7 +182,7 @@ def test_soft_designs_are_not_left_before_they_are_stiff():
     """From a tenth of the density compliance falls by decades, its gradient too, before anything has been optimized."""
     body = mbb(30, 10)
     smooth = density_filter(body.grid, 1.5)
-    volume, f = LinearConstraint.volume(smooth, np.ones(300), 0.5), body.compliance(smooth >> adjoint.Simp(3.0))
-    result = minimize(f, np.full(300, 0.05), Simpl(volume), stop=Stopping(iterations=200))
+    volume, f = LinearConstraint.volume(smooth, np.ones(300), 0.5), body.compliance(smooth >> adjoint.design.SIMP(3.0))
+    result = minimize(f, np.full(300, 0.05), SiMPL(volume), stop=Stopping(iterations=200))
     assert result.success
     assert result.value <= 1.01 * 248.73  # from half of the density; 305.4 where a fall of the gradient was enough

@@ -40,7 +40,7 @@ def test_stiffness_matrix_is_the_printed_one():
 def test_one_analysis_of_the_uniform_and_the_solid_beam(factorize):
     body = mbb(NELX, NELY)
     problem = adjoint.LinearProblem(body.K, body.load, factorize)
-    f = adjoint.Reduced(problem, adjoint.Compliance(body.load), adjoint.Simp(3.0))
+    f = adjoint.Reduced(problem, adjoint.Compliance(body.load), adjoint.design.SIMP(3.0))
     half = f(np.full(NELX * NELY, 0.5))
     assert half.value == pytest.approx(1007.02210074, rel=1e-9)
     assert np.linalg.norm(half.gradient) == pytest.approx(335.011435, rel=1e-8)
@@ -54,14 +54,14 @@ def test_one_analysis_of_the_uniform_and_the_solid_beam(factorize):
 )
 def test_optimized_beam_and_its_iterations(sensitivities, compliance, printed, iterations):
     body = mbb(NELX, NELY)
-    average = adjoint.DensityFilter(body.grid.centres, RADIUS)
-    density = adjoint.Identity() if sensitivities else average
-    heuristic = adjoint.SensitivityFilter(average) if sensitivities else None
-    volume = adjoint.LinearConstraint.volume(density, np.ones(NELX * NELY), 0.5)
+    average = adjoint.design.DensityFilter(body.grid.centres, RADIUS)
+    density = adjoint.design.Identity() if sensitivities else average
+    heuristic = adjoint.optimize.SensitivityFilter(average) if sensitivities else None
+    volume = adjoint.optimize.LinearConstraint.volume(density, np.ones(NELX * NELY), 0.5)
     result = adjoint.minimize(
-        body.compliance(density >> adjoint.Simp(3.0)),
+        body.compliance(density >> adjoint.design.SIMP(3.0)),
         np.full(NELX * NELY, 0.5),
-        adjoint.OptimalityCriteria(volume, sensitivity_filter=heuristic),
+        adjoint.optimize.OptimalityCriteria(volume, sensitivity_filter=heuristic),
         stop=adjoint.Stopping(iterations=200, change=0.01, stationarity=0.0),
     )
     assert result.status is adjoint.Status.UNCHANGING

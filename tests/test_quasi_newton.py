@@ -11,12 +11,12 @@ import scipy.optimize
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.optimize.algorithms.bfgs import Bfgs, Product
-from adjoint.optimize.algorithms.lbfgs import Lbfgs, Pairs
+from adjoint.optimize.algorithms.bfgs import BFGS, Product
+from adjoint.optimize.algorithms.lbfgs import LBFGS, Pairs
 from adjoint.optimize.line_search.strong_wolfe import Sample, StrongWolfe
 from problems.more_garbow_hillstrom import PROBLEMS, Counted
 
-METHODS = pytest.mark.parametrize("method", [Bfgs, Lbfgs])
+METHODS = pytest.mark.parametrize("method", [BFGS, LBFGS])
 
 
 @dataclass(eq=False)
@@ -65,7 +65,7 @@ def tight(absolute=1e-8, iterations=500):
 
 def states_of(f, x, algorithm, stop=None):
     states = []
-    adjoint.minimize(f, x, algorithm, stop=stop or tight(), check=False, each=states.append)
+    adjoint.minimize(f, x, algorithm, stop=stop or tight(), check=False, callback=states.append)
     return states
 
 
@@ -198,14 +198,14 @@ def test_exact_searches_end_on_a_quadratic_after_as_many_steps_as_variables(meth
 
 def test_inverse_hessian_of_bfgs_becomes_that_of_the_quadratic():
     H = np.diag([1.0, 4.0, 9.0])
-    states = states_of(quadratic(H, np.ones(3)), np.array([3.0, -2.0, 1.0]), Bfgs(search=StrongWolfe(1e-9, 1e-8)))
+    states = states_of(quadratic(H, np.ones(3)), np.array([3.0, -2.0, 1.0]), BFGS(search=StrongWolfe(1e-9, 1e-8)))
     Z = states[3].memory["Z"]
     np.testing.assert_allclose(Z.T @ Z, np.linalg.inv(H), rtol=1e-5, atol=1e-5)
 
 
 def test_both_methods_agree_while_all_steps_are_remembered():
     """From the same initial matrix the two-loop recursion gives what the product form gives."""
-    rng, inner = np.random.default_rng(2), adjoint.Weighted(np.array([1.0, 2.0, 3.0, 5.0]))
+    rng, inner = np.random.default_rng(2), adjoint.optimize.Weighted(np.array([1.0, 2.0, 3.0, 5.0]))
     S, g = rng.standard_normal((6, 4)), rng.standard_normal(4)
     A = rng.standard_normal((4, 4))
     H = A @ A.T + np.eye(4)
@@ -221,7 +221,7 @@ def test_product_on_free_variables_minimizes_with_the_others_held():
     rng, free = np.random.default_rng(3), np.array([True, False, True, True, False])
     Z, g = rng.standard_normal((5, 5)), rng.standard_normal(5)
     B = np.linalg.inv(Z.T @ Z)
-    found = Product(Z, np.array(1.0), np.array(1)).reduced_times(g, free, adjoint.Euclidean())
+    found = Product(Z, np.array(1.0), np.array(1)).reduced_times(g, free, adjoint.optimize.Euclidean())
     np.testing.assert_allclose(found[free], np.linalg.solve(B[np.ix_(free, free)], g[free]), rtol=1e-9)
     np.testing.assert_array_equal(found[~free], 0.0)
 
@@ -261,7 +261,7 @@ def test_accepted_steps_satisfy_wolfe_and_refused_ones_pay_for_a_gradient_only_i
 def test_failed_solves_and_nan_are_steps_that_were_too_long(method):
     def value(x):
         if np.abs(x).max() > 1.5:
-            raise adjoint.SingularMatrix("too far")
+            raise adjoint.errors.SingularMatrix("too far")
         return float("nan") if np.abs(x).max() > 1.3 else float(np.sum(np.cosh(x - 0.5)))
 
     f = Recorded(value, lambda x: np.sinh(x - 0.5))
@@ -277,7 +277,7 @@ def test_a_function_that_fails_everywhere_else_ends_as_failed(method):
     def value(x):
         calls.append(x)
         if len(calls) > 1:
-            raise adjoint.SingularMatrix("again")
+            raise adjoint.errors.SingularMatrix("again")
         return 1.0
 
     result = adjoint.minimize(Recorded(value, lambda x: np.ones(2)), np.ones(2), method(), check=False)
@@ -298,7 +298,7 @@ def test_a_kink_ends_the_run_without_success_at_the_kink(method):
 @METHODS
 @pytest.mark.parametrize(
     ("gradient", "error"),
-    [(np.array([1.0 + 0.0j, 1.0]), TypeError), (np.ones(3), ValueError), ("nan", adjoint.NonFinite)],
+    [(np.array([1.0 + 0.0j, 1.0]), TypeError), (np.ones(3), ValueError), ("nan", adjoint.errors.NonFinite)],
 )
 def test_gradients_that_are_none_raise(method, gradient, error):
     g = np.array([1.0, np.nan]) if isinstance(gradient, str) else gradient
@@ -312,7 +312,7 @@ def test_nan_gradient_on_the_way_is_no_success(method):
     f = Recorded(lambda x: float(x @ x), lambda x: 2.0 * x if np.abs(x).max() > 0.5 else np.full(2, np.nan))
     result = adjoint.minimize(f, np.array([3.0, 2.0]), method(), check=False)
     assert result.status is adjoint.Status.FAILED
-    assert isinstance(result.cause, adjoint.NonFinite)
+    assert isinstance(result.cause, adjoint.errors.NonFinite)
 
 
 @METHODS
@@ -320,7 +320,7 @@ def test_a_direction_that_does_not_descend_starts_the_memory_again(method):
     f, algorithm = rosenbrock(), method()
     states = states_of(f, np.array([-1.2, 1.0]), algorithm)
     spoilt = dict(states[5].memory)
-    if method is Lbfgs:
+    if method is LBFGS:
         spoilt["Y"] = -spoilt["Y"]
         spoilt["products"] = -spoilt["products"]
     else:
@@ -328,12 +328,12 @@ def test_a_direction_that_does_not_descend_starts_the_memory_again(method):
     after = algorithm.advance(f, replace(states[5], memory=spoilt))
     assert after.ending is None
     assert after.value < states[5].value
-    assert (len(after.memory["S"]) if method is Lbfgs else after.memory["pairs"]) == 1
+    assert (len(after.memory["S"]) if method is LBFGS else after.memory["pairs"]) == 1
 
 
 @METHODS
 def test_states_resume_to_the_same_bits(method):
-    for algorithm in (method(), method(bounds=adjoint.Box(-2.0, np.array([0.9, 2.0, 0.7, 2.0])))):
+    for algorithm in (method(), method(bounds=adjoint.optimize.Box(-2.0, np.array([0.9, 2.0, 0.7, 2.0])))):
         whole = states_of(rosenbrock(), np.tile([-1.2, 1.0], 2), algorithm)
         for k in (0, 3, 10):
             memory = {name: array.copy() for name, array in whole[k].memory.items()}
@@ -385,7 +385,7 @@ def test_iterations_do_not_depend_on_the_mesh_in_its_inner_product(method):
             lambda u, H=H, a=a, n=n: float(0.5 * (u - a) @ (H @ (u - a)) + 2.5 * np.sum(u**4) / n),
             lambda u, H=H, a=a, n=n: H @ (u - a) + 10.0 * u**3 / n,
         )
-        for name, inner in (("H1", adjoint.MassMatrix(H)), ("euclidean", adjoint.Euclidean())):
+        for name, inner in (("H1", adjoint.optimize.MassMatrix(H)), ("euclidean", adjoint.optimize.Euclidean())):
             stop = adjoint.Stopping(stationarity=1e-6)
             result = adjoint.minimize(f, np.sin(3.0 * np.pi * x), method(inner=inner), stop=stop)
             assert result.success
@@ -395,7 +395,7 @@ def test_iterations_do_not_depend_on_the_mesh_in_its_inner_product(method):
 
 
 def test_lbfgs_remembers_no_more_than_its_memory():
-    states = states_of(rosenbrock(), np.tile([-1.2, 1.0], 5), Lbfgs(memory=3))
+    states = states_of(rosenbrock(), np.tile([-1.2, 1.0], 5), LBFGS(memory=3))
     assert {len(state.memory["S"]) for state in states} == {0, 1, 2, 3}
     np.testing.assert_array_equal(states[7].memory["S"][-1], states[7].x - states[6].x)
     np.testing.assert_array_equal(states[7].memory["Y"][0], states[5].gradient - states[4].gradient)
@@ -403,7 +403,7 @@ def test_lbfgs_remembers_no_more_than_its_memory():
 
 def test_a_hundred_thousand_variables():
     f = rosenbrock()
-    result = adjoint.minimize(f, np.tile([-1.2, 1.0], 50_000), Lbfgs(), stop=tight(1e-3), check=False)
+    result = adjoint.minimize(f, np.tile([-1.2, 1.0], 50_000), LBFGS(), stop=tight(1e-3), check=False)
     assert result.status is adjoint.Status.STATIONARY
     assert len(f.asked) < 80
     np.testing.assert_allclose(result.x, 1.0, atol=1e-3)
@@ -419,7 +419,7 @@ def test_bounded_quadratics_end_where_scipy_ends(method, seed):
     A = rng.standard_normal((m, m))
     H, b = A @ A.T / m + 0.1 * np.eye(m), rng.standard_normal(m)
     lower, upper = np.where(rng.random(m) < 0.2, -np.inf, -0.2), np.where(rng.random(m) < 0.2, np.inf, 0.3)
-    bounds, f = adjoint.Box(lower, upper), quadratic(H, b)
+    bounds, f = adjoint.optimize.Box(lower, upper), quadratic(H, b)
     result = adjoint.minimize(f, np.zeros(m), method(bounds=bounds), stop=tight(1e-9), check=False)
     options = {"ftol": 0.0, "gtol": 1e-11, "maxiter": 5000}
     pairs = list(zip(lower, upper, strict=True))
@@ -438,7 +438,7 @@ def test_active_set_of_ten_thousand_variables_is_found_in_finitely_many_steps():
     """To a projected gradient of 10⁻⁸; the set does not change in the second half of the run."""
     n = 10_000
     H, b = laplacian(n) + 0.1 * sparse.eye_array(n), np.random.default_rng(0).standard_normal(n)
-    algorithm = Lbfgs(bounds=adjoint.Box(-0.5, 0.5))
+    algorithm = LBFGS(bounds=adjoint.optimize.Box(-0.5, 0.5))
     stop = adjoint.Stopping(iterations=200, stationarity=0.0, projected=1e-8)
     states = states_of(quadratic(H.tocsr(), b), np.zeros(n), algorithm, stop)
     assert states[-1].projected < 1e-8
@@ -452,8 +452,8 @@ def test_bounded_rosenbrock_stops_at_its_bound(method):
     """With x₁ ≤ ½ the minimum is x = (½, ¼); with x₂ = 2 at its bound, 400 x₁³ − 798 x₁ = 2."""
     f = rosenbrock()
     for bounds, expected in (
-        (adjoint.Box(np.array([-2.0, -2.0]), np.array([0.5, 2.0])), [0.5, 0.25]),
-        (adjoint.Box(np.array([0.0, 2.0]), 5.0), [np.roots([400.0, 0.0, -798.0, -2.0]).real.max(), 2.0]),
+        (adjoint.optimize.Box(np.array([-2.0, -2.0]), np.array([0.5, 2.0])), [0.5, 0.25]),
+        (adjoint.optimize.Box(np.array([0.0, 2.0]), 5.0), [np.roots([400.0, 0.0, -798.0, -2.0]).real.max(), 2.0]),
     ):
         result = adjoint.minimize(f, bounds.clip(np.array([-1.2, 1.0])), method(bounds=bounds), stop=tight(1e-9))
         assert result.status is adjoint.Status.STATIONARY
@@ -467,9 +467,9 @@ def test_bounded_steps_in_other_units_are_the_same(method):
     A = rng.standard_normal((4, 4))
     H, b = A @ A.T + np.eye(4), rng.standard_normal(4)
     plain = states_of(
-        quadratic(H, b), np.full(4, 0.1), method(bounds=adjoint.Box(-0.3, 0.3), first_step=0.1), tight(1e-6)
+        quadratic(H, b), np.full(4, 0.1), method(bounds=adjoint.optimize.Box(-0.3, 0.3), first_step=0.1), tight(1e-6)
     )
-    bounds, inner = adjoint.Box(-0.3 / c, 0.3 / c), adjoint.Weighted(c * c)
+    bounds, inner = adjoint.optimize.Box(-0.3 / c, 0.3 / c), adjoint.optimize.Weighted(c * c)
     scaled = quadratic(H * np.outer(c, c), b * c)
     other = states_of(
         scaled,
@@ -485,14 +485,14 @@ def test_bounded_steps_in_other_units_are_the_same(method):
 @METHODS
 def test_settings_that_make_no_sense_are_refused(method):
     with pytest.raises(ValueError, match="MassMatrix"):
-        method(inner=adjoint.MassMatrix(sparse.csc_array(np.eye(2))), bounds=adjoint.Box(0.0, 1.0))
+        method(inner=adjoint.optimize.MassMatrix(sparse.csc_array(np.eye(2))), bounds=adjoint.optimize.Box(0.0, 1.0))
     for step in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="first_step"):
             method(first_step=step)
     with pytest.raises(ValueError, match="outside of the bounds"):
-        method(bounds=adjoint.Box(0.0, 1.0)).start(rosenbrock(), np.array([2.0, 0.5]))
+        method(bounds=adjoint.optimize.Box(0.0, 1.0)).start(rosenbrock(), np.array([2.0, 0.5]))
 
 
 def test_a_memory_of_no_pairs_is_refused():
     with pytest.raises(ValueError, match="memory"):
-        Lbfgs(memory=0)
+        LBFGS(memory=0)

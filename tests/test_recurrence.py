@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint.recurrence import (
-    Budget,
-    Checkpoints,
-    Disk,
-    Event,
-    Everything,
-    MemoryTooSmall,
-    RecurrenceProblem,
-    States,
-    StorageFailed,
-)
+from adjoint.checkpointing import Budget, Checkpoints, Disk, Everything, States, SweepEvent
+from adjoint.errors import MemoryTooSmall, StorageFailed
+from adjoint.recurrence import RecurrenceProblem
 
 N_STATE, STEPS = 5, 23
 STEP = 1e-30
@@ -51,8 +43,10 @@ class Waves:
 BASE = np.linspace(0.2, 0.9, N_STATE)
 SLOPE = 0.3 * np.random.default_rng(0).standard_normal((N_STATE, 3))
 P = np.array([0.7, 0.4, 0.9])
-REAL = RecurrenceProblem(Waves(), adjoint.AffineVector(BASE, SLOPE), STEPS, observe=(0, 4, 5, STEPS))
-COMPLEX = replace(REAL, step=Waves(c=0.3 + 0.4j), u0=adjoint.AffineVector(BASE * (1 + 0.3j), SLOPE * (1 - 0.5j)))
+REAL = RecurrenceProblem(Waves(), adjoint.matrices.AffineVector(BASE, SLOPE), STEPS, observe=(0, 4, 5, STEPS))
+COMPLEX = replace(
+    REAL, step=Waves(c=0.3 + 0.4j), u0=adjoint.matrices.AffineVector(BASE * (1 + 0.3j), SLOPE * (1 - 0.5j))
+)
 PROBLEMS = {
     "real": REAL,
     "complex states": COMPLEX,
@@ -208,10 +202,10 @@ def test_steps_that_reuse_their_arrays_and_starts_that_change_later_do_no_harm()
 
 def test_watch_sees_each_step_of_each_sweep():
     events = []
-    solution = replace(REAL, memory=Checkpoints(3), watch=events.append).solve(P)
+    solution = replace(REAL, memory=Checkpoints(3), callback=events.append).solve(P)
     solution.vjp(np.ones_like(solution.u))
     solution.jvp(P)
-    assert all(isinstance(event, Event) and np.isnan(event.t) for event in events)
+    assert all(isinstance(event, SweepEvent) and np.isnan(event.t) for event in events)
     steps = {kind: [event.step for event in events if event.kind == kind] for kind in {event.kind for event in events}}
     assert steps["forward"] == steps["tangent"] == list(range(STEPS)) == steps["reverse"][::-1]
     assert len(steps["advance"]) == solution.evidence.repeated
@@ -250,25 +244,25 @@ BAD = {
     "u0 a matrix": (lambda: replace(REAL, u0=np.eye(2)), ValueError, "expected a vector"),
     "u0 a function": (lambda: replace(REAL, u0=lambda p: p), TypeError, "has no vjp"),
     "empty u0": (lambda: replace(REAL, u0=np.zeros(0)), ValueError, "shape"),
-    "u0 nan": (lambda: replace(REAL, u0=BASE * np.nan).solve(P), adjoint.factor.NonFinite, "u0 is nan"),
+    "u0 nan": (lambda: replace(REAL, u0=BASE * np.nan).solve(P), adjoint.errors.NonFinite, "u0 is nan"),
     "memory class": (lambda: replace(REAL, memory=States), TypeError, "the class States"),
     "memory word": (lambda: replace(REAL, memory="disk"), TypeError, "a str"),
-    "watch": (lambda: replace(REAL, watch=3), TypeError, "a function of an Event"),
+    "callback": (lambda: replace(REAL, callback=3), TypeError, "a function of an SweepEvent"),
     "state of another shape": (
         lambda: stepping(__call__=lambda self, k, u, p: u[:2] if k == 9 else u).solve(P),
         ValueError,
         "after step 9 has shape",
     ),
     "state of words": (lambda: stepping(__call__=lambda *_: np.array(["a"] * 5)).solve(P), TypeError, "dtype"),
-    "nan midway": (lambda: stepping(__call__=blown_up).solve(P), adjoint.factor.NonFinite, "after step 7 is nan"),
-    "p nan": (lambda: REAL.solve(P * np.nan), adjoint.factor.NonFinite, "p\\[0\\] is nan"),
+    "nan midway": (lambda: stepping(__call__=blown_up).solve(P), adjoint.errors.NonFinite, "after step 7 is nan"),
+    "p nan": (lambda: REAL.solve(P * np.nan), adjoint.errors.NonFinite, "p\\[0\\] is nan"),
     "state written to": (
         lambda: stepping(__call__=lambda self, k, u, p: u.fill(0.0)).solve(P),
         ValueError,
         "read-only",
     ),
     "u_bar shape": (lambda: REAL.solve(P).vjp(np.ones(3)), ValueError, "u_bar of shape"),
-    "u_bar nan": (lambda: REAL.solve(P).vjp(np.full((4, 5), np.inf)), adjoint.factor.NonFinite, "u_bar"),
+    "u_bar nan": (lambda: REAL.solve(P).vjp(np.full((4, 5), np.inf)), adjoint.errors.NonFinite, "u_bar"),
     "p_dot shape": (lambda: REAL.solve(P).jvp(np.ones(4)), ValueError, "p_dot of shape"),
     "vjp without p_bar": (
         lambda: stepping(vjp=lambda self, k, u, p, lam: lam).solve(P).vjp(np.ones((4, 5))),

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.factor.counting import total
+from adjoint.factor.counts import total
 from adjoint.optimize import Result, State
 from adjoint.report import HistoryWriter, Recorder, environment, read_history
 from adjoint.report.settings import settings
@@ -63,8 +63,8 @@ def test_counts_are_those_of_the_run_alone_and_seconds_are_all_of_its_time(tmp_p
     recorder = Recorder(tmp_path / "history.jsonl")
     recorder.header("Chain", taylor=adjoint.check(f, x))
     stop = adjoint.Stopping(iterations=5, stationarity=0.0)
-    algorithm = adjoint.SteepestDescent(bounds=adjoint.Box(1.0, 1e3))
-    result = adjoint.minimize(f, x, algorithm, stop=stop, each=recorder)
+    algorithm = adjoint.optimize.SteepestDescent(bounds=adjoint.optimize.Box(1.0, 1e3))
+    result = adjoint.minimize(f, x, algorithm, stop=stop, callback=recorder)
     recorder.result(result)
     history = read_history(tmp_path / "history.jsonl")
     assert history.result["counts"]["numeric"] == result.progress.factorizations
@@ -79,7 +79,7 @@ def test_newton_steps_are_counted():
     def residual(u, p):
         return u * u - p
 
-    R = adjoint.complex_step(residual, n=2, m=2)
+    R = adjoint.complex_step_residual(residual, n=2, m=2)
     problem = adjoint.NonlinearProblem(R, np.full(2, 3.0), factorize=adjoint.lu)
     with adjoint.counting() as counts:
         solution = problem.solve(np.array([2.0, 5.0]))
@@ -98,7 +98,7 @@ def test_a_state_that_ends_the_run_adds_its_refused_trials_to_the_result(tmp_pat
     recorder(last := state(3))
     stuck = replace(last, rejected=np.array([4.0, np.nan]), ending=adjoint.Status.STUCK)
     recorder(stuck)
-    cause = adjoint.SingularMatrix("row 3")
+    cause = adjoint.errors.SingularMatrix("row 3")
     recorder.result(ended(stuck, adjoint.Status.FAILED, cause))
     history = read_history(tmp_path / "history.jsonl")
     assert history.numbers.tolist() == [3]
@@ -128,13 +128,13 @@ def test_two_runs_in_one_file_and_measures_in_place_of_fields_are_refused(tmp_pa
 # ---------------------------------------------------------------------------------------------- resumed
 
 
-def chain(path, stop, resume, each=()):
+def chain(path, stop, resume, callback=()):
     recorder = Recorder(path / "history.jsonl", resume=resume)
     recorder.header("Chain", algorithm="descent", stop=stop)
-    algorithm = adjoint.SteepestDescent(bounds=adjoint.Box(1.0, 1e3))
+    algorithm = adjoint.optimize.SteepestDescent(bounds=adjoint.optimize.Box(1.0, 1e3))
     f, x = spring(), np.linspace(1.1, 2.0, 8)
     result = adjoint.minimize(
-        f, x, algorithm, stop=stop, each=[recorder, *each], checkpoint=path / "state.npz", resume=resume
+        f, x, algorithm, stop=stop, callback=[recorder, *callback], restart=path / "state.npz", resume=resume
     )
     recorder.result(result)
     return read_history(path / "history.jsonl")
@@ -207,10 +207,10 @@ def test_a_torn_line_and_a_result_are_dropped_when_the_file_is_gone_on_with(tmp_
 
 def test_the_history_of_another_run_is_not_gone_on_with(tmp_path):
     path = tmp_path / "history.jsonl"
-    Recorder(path).header("Rod", algorithm=adjoint.SteepestDescent())
+    Recorder(path).header("Rod", algorithm=adjoint.optimize.SteepestDescent())
     other = Recorder(path, resume=True)
     with pytest.raises(ValueError, match=r"another run: its title is 'Rod', expected 'Beam'"):
-        other.header("Beam", algorithm=adjoint.SteepestDescent())
+        other.header("Beam", algorithm=adjoint.optimize.SteepestDescent())
     path.write_text("hello\n")
     with pytest.raises(ValueError, match="not JSON"):
         HistoryWriter(path, resume=True)
@@ -231,21 +231,25 @@ def test_a_history_of_an_earlier_version_is_gone_on_with(tmp_path):
 
 
 def test_settings_are_the_numbers_and_words_of_an_algorithm():
-    text = settings(adjoint.SteepestDescent(adjoint.Weighted(np.ones(3)), bounds=adjoint.Box(0.0, np.ones(3))))
+    text = settings(
+        adjoint.optimize.SteepestDescent(
+            adjoint.optimize.Weighted(np.ones(3)), bounds=adjoint.optimize.Box(0.0, np.ones(3))
+        )
+    )
     assert text.startswith("SteepestDescent(")
     assert "array" not in text
-    volume = adjoint.LinearConstraint(np.ones(3), 1.5)
-    text = settings(adjoint.Mma((volume, volume), adjoint.Box(0.0, 1.0), move=0.2))
+    volume = adjoint.optimize.LinearConstraint(np.ones(3), 1.5)
+    text = settings(adjoint.optimize.MMA((volume, volume), adjoint.optimize.Box(0.0, 1.0), move=0.2))
     assert "constraints=[LinearConstraint(bound=1.5), LinearConstraint(bound=1.5)]" in text
     assert "move=0.2" in text
-    nested = settings(adjoint.AugmentedLagrangian(adjoint.Lbfgs(memory=7), (volume,) * 10))
+    nested = settings(adjoint.optimize.AugmentedLagrangian(adjoint.optimize.LBFGS(memory=7), (volume,) * 10))
     assert "memory=7" in nested
     assert "2 more]" in nested
-    stages = [adjoint.Stage({"beta": beta}, adjoint.Stopping(iterations=30)) for beta in (1.0, 8.0)]
-    assert settings(adjoint.Continuation(lambda given: None, stages)) == (
+    stages = [adjoint.optimize.Stage({"beta": beta}, adjoint.Stopping(iterations=30)) for beta in (1.0, 8.0)]
+    assert settings(adjoint.optimize.Continuation(lambda given: None, stages)) == (
         "Continuation(stages=[Stage(settings={beta: 1}, until=Stopping(iterations=30)), "
         "Stage(settings={beta: 8}, until=Stopping(iterations=30))])"
     )
     assert settings("by hand") == "by hand"
-    assert settings(adjoint.Euclidean()) == "Euclidean()"
+    assert settings(adjoint.optimize.Euclidean()) == "Euclidean()"
     assert settings(sparse.eye_array(2).shape) == "(2, 2)"

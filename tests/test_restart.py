@@ -14,18 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adjoint.optimize import (
-    Box,
-    CheckpointError,
-    ResumedElsewhere,
-    State,
-    SteepestDescent,
-    Stopping,
-    descend,
-    minimize,
-    read_checkpoint,
-    write_checkpoint,
-)
+from adjoint.errors import RestartError, ResumedElsewhere
+from adjoint.optimize import Box, State, SteepestDescent, Stopping, descend, minimize, read_restart, write_restart
 from adjoint.optimize import restart as archive
 from adjoint.optimize.restart import fingerprint
 from tests.optimizers import CATALOGUE, N, Smooth
@@ -55,8 +45,8 @@ def same(a: State, b: State) -> bool:
 def test_a_resumed_run_ends_with_the_same_bytes(name, interruption, tmp_path):
     case, file = CATALOGUE[name], tmp_path / "run.npz"
     whole = minimize(case.f(), case.start, case.algorithm, stop=STOP)
-    minimize(case.f(), case.start, case.algorithm, stop=replace(STOP, iterations=interruption), checkpoint=file)
-    resumed = minimize(case.f(), case.start, case.algorithm, stop=STOP, checkpoint=file, resume=True)
+    minimize(case.f(), case.start, case.algorithm, stop=replace(STOP, iterations=interruption), restart=file)
+    resumed = minimize(case.f(), case.start, case.algorithm, stop=STOP, restart=file, resume=True)
     assert resumed.status is whole.status
     assert same(resumed.state, whole.state)
     assert same(resumed.best, whole.best)
@@ -65,14 +55,14 @@ def test_a_resumed_run_ends_with_the_same_bytes(name, interruption, tmp_path):
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_state_comes_back_from_its_file_without_loss(name, tmp_path):
     case, file = CATALOGUE[name], tmp_path / "run.npz"
-    result = minimize(case.f(), case.start, case.algorithm, stop=STOP, checkpoint=file)
-    assert same(read_checkpoint(file).state, result.state)
-    assert same(read_checkpoint(file).best, result.best)
+    result = minimize(case.f(), case.start, case.algorithm, stop=STOP, restart=file)
+    assert same(read_restart(file).state, result.state)
+    assert same(read_restart(file).best, result.best)
 
 
 def test_the_first_run_with_resume_begins(tmp_path):
     file = tmp_path / "deep" / "run.npz"
-    result = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, resume=True)
+    result = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file, resume=True)
     assert result.iterations == ITERATIONS
     assert file.exists()
 
@@ -85,17 +75,17 @@ def test_observers_see_every_iteration_once_over_an_interruption(tmp_path):
         if len(seen) == 4:
             raise KeyboardInterrupt
 
-    first = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, each=each)
+    first = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file, callback=each)
     assert first.iterations == 3
-    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, each=each, resume=True)
+    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file, callback=each, resume=True)
     # The file is written after the calls: the interrupted iteration is done, and seen, again.
     assert seen == [0, 1, 2, 3, *range(3, ITERATIONS + 1)]
 
 
 def test_resumption_goes_on_counting_work_and_time(tmp_path):
     file = tmp_path / "run.npz"
-    first = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=3), checkpoint=file)
-    later = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, resume=True)
+    first = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=3), restart=file)
+    later = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file, resume=True)
     assert later.progress.seconds > first.progress.seconds
     assert later.state.evaluations > first.state.evaluations
 
@@ -110,7 +100,7 @@ def killed(file: Path, case, seconds: float) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                minimize(case.f(), case.start, case.algorithm, stop=STOP, checkpoint=file, resume=True)
+                minimize(case.f(), case.start, case.algorithm, stop=STOP, restart=file, resume=True)
         finally:
             os._exit(0)
     timer = threading.Timer(seconds, os.kill, (child, signal.SIGKILL))
@@ -132,10 +122,10 @@ def test_runs_killed_at_random_moments_end_with_the_same_bytes(name, tmp_path):
     for _ in range(12):
         killed(file, case, float(rng.uniform(0.0, 0.02)))
         if file.exists():
-            at = read_checkpoint(file).state.iteration
+            at = read_restart(file).state.iteration
             assert at >= before
             before = at
-    resumed = minimize(case.f(), case.start, case.algorithm, stop=STOP, checkpoint=file, resume=True)
+    resumed = minimize(case.f(), case.start, case.algorithm, stop=STOP, restart=file, resume=True)
     assert same(resumed.state, whole.state)
     assert same(resumed.best, whole.best)
 
@@ -155,7 +145,7 @@ STEPS = [(Path, "open"), (os, "fsync"), (Path, "replace"), (archive, "_sync")]
 def test_a_write_that_fails_at_any_step_leaves_a_file_to_go_on_from(owner, step, later, tmp_path, monkeypatch):
     file, calls = tmp_path / "run.npz", [0]
     whole = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP)
-    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=2), checkpoint=file)
+    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=2), restart=file)
     real = getattr(owner, step)
 
     def sometimes(*arguments, **named):
@@ -164,9 +154,9 @@ def test_a_write_that_fails_at_any_step_leaves_a_file_to_go_on_from(owner, step,
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, step, sometimes)
-        with pytest.raises(CheckpointError, match="No space left"):
-            minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, resume=True)
-    resumed = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, resume=True)
+        with pytest.raises(RestartError, match="No space left"):
+            minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file, resume=True)
+    resumed = minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file, resume=True)
     assert same(resumed.state, whole.state)
 
 
@@ -187,7 +177,7 @@ def test_a_file_is_on_disk_before_it_is_renamed_and_its_name_after(tmp_path, mon
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", synced)
         patch.setattr(os, "replace", renamed)
-        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=2), checkpoint=file)
+        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=2), restart=file)
     size = file.stat().st_size
     assert [name for name, _ in events] == ["file", "rename", "directory"] * 3
     assert events[-3:] == [("file", size), ("rename", size), ("directory", 0)]
@@ -198,8 +188,8 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "require_file", lambda path: None)  # A device is refused before.
     part = tmp_path / "run.npz.part"
     part.symlink_to("/dev/full")
-    with pytest.raises(CheckpointError, match="No space left"):
-        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=tmp_path / "run.npz")
+    with pytest.raises(RestartError, match="No space left"):
+        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=tmp_path / "run.npz")
 
 
 # Damaged and hostile files
@@ -208,15 +198,15 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     file = tmp_path_factory.mktemp("good") / "run.npz"
-    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file)
+    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file)
     return file.read_bytes()
 
 
 def refused(data: bytes, tmp_path: Path) -> str:
     file = tmp_path / "run.npz"
     file.write_bytes(data)
-    with pytest.raises(CheckpointError) as refusal:
-        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, resume=True)
+    with pytest.raises(RestartError) as refusal:
+        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file, resume=True)
     assert file.read_bytes() == data
     return str(refusal.value)
 
@@ -359,14 +349,14 @@ def test_other_files_are_refused(data, tmp_path):
 
 def test_a_directory_in_place_of_the_file_is_refused(tmp_path):
     (tmp_path / "run.npz").mkdir()
-    with pytest.raises(CheckpointError, match="directory"):
-        minimize(Smooth(N), np.zeros(N), SteepestDescent(), checkpoint=tmp_path / "run.npz", resume=True)
+    with pytest.raises(RestartError, match="directory"):
+        minimize(Smooth(N), np.zeros(N), SteepestDescent(), restart=tmp_path / "run.npz", resume=True)
 
 
 @pytest.mark.parametrize("data", [None, npy(np.zeros(N + 3)), npy(np.zeros((N, 2)))], ids=["missing", "long", "wide"])
 def test_memory_that_is_not_the_algorithms_is_refused(data, tmp_path):
     case, file = CATALOGUE["optimality criteria"], tmp_path / "run.npz"
-    minimize(case.f(), case.start, case.algorithm, stop=replace(STOP, iterations=2), checkpoint=file)
+    minimize(case.f(), case.start, case.algorithm, stop=replace(STOP, iterations=2), restart=file)
 
     def edit(entries):
         entries.pop("state.memory.proposal.npy")
@@ -374,8 +364,8 @@ def test_memory_that_is_not_the_algorithms_is_refused(data, tmp_path):
             entries["state.memory.proposal.npy"] = data
 
     file.write_bytes(forged(file.read_bytes(), edit))
-    with pytest.raises(CheckpointError, match="not written by this algorithm"):
-        minimize(case.f(), case.start, case.algorithm, stop=STOP, checkpoint=file, resume=True)
+    with pytest.raises(RestartError, match="not written by this algorithm"):
+        minimize(case.f(), case.start, case.algorithm, stop=STOP, restart=file, resume=True)
 
 
 # Files of other runs
@@ -383,24 +373,24 @@ def test_memory_that_is_not_the_algorithms_is_refused(data, tmp_path):
 
 def test_another_algorithm_other_settings_and_another_design_are_refused(tmp_path):
     file = tmp_path / "run.npz"
-    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file)
+    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file)
     for algorithm, n in (
         (SteepestDescent(bounds=Box(0.0, 1.0)), N),
         (SteepestDescent(first_step=0.1), N),
         (SteepestDescent(), N + 1),
     ):
-        with pytest.raises(CheckpointError, match="of another run"):
-            minimize(Smooth(n), np.zeros(n), algorithm, stop=STOP, checkpoint=file, resume=True)
+        with pytest.raises(RestartError, match="of another run"):
+            minimize(Smooth(n), np.zeros(n), algorithm, stop=STOP, restart=file, resume=True)
 
 
 def test_other_numbers_of_threads_are_reported(tmp_path):
     file = tmp_path / "run.npz"
-    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=2), checkpoint=file)
-    saved = read_checkpoint(file)
+    minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=replace(STOP, iterations=2), restart=file)
+    saved = read_restart(file)
     assert saved.threads
-    write_checkpoint(file, replace(saved, threads={name: n + 1 for name, n in saved.threads.items()}))
+    write_restart(file, replace(saved, threads={name: n + 1 for name, n in saved.threads.items()}))
     with pytest.warns(ResumedElsewhere, match="threads have changed"):
-        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, checkpoint=file, resume=True)
+        minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file, resume=True)
 
 
 def test_resume_wants_a_path():

@@ -15,7 +15,7 @@ from problems.conduction import conduction
 class Thrifty:
     """A residual that returns one and the same vector, and one and the same matrix, each time filled anew."""
 
-    right: adjoint.Residual
+    right: adjoint.protocols.Residual
     kept: dict[str, Array] = field(default_factory=dict)
 
     def residual(self, u: Array, p: Array) -> Array:
@@ -37,7 +37,9 @@ class Thrifty:
 
 
 @pytest.mark.parametrize(
-    "method", [adjoint.Newton(), adjoint.Newton(chord=0.5), adjoint.Newton(rtol=1e-2)], ids=["tight", "chord", "loose"]
+    "method",
+    [adjoint.newton.Newton(), adjoint.newton.Newton(chord=0.5), adjoint.newton.Newton(rtol=1e-2)],
+    ids=["tight", "chord", "loose"],
 )
 def test_physics_may_reuse_its_arrays(method):
     """Nonsymmetric: a matrix overwritten after it was factored would verify the wrong system."""
@@ -51,14 +53,14 @@ def test_physics_may_reuse_its_arrays(method):
 
 
 def test_forcing_survives_residuals_that_explode():
-    forcing = adjoint.EisenstatWalker()
+    forcing = adjoint.newton.EisenstatWalker()
     assert forcing.tolerance((1e-200, 1e200), 0.5) == forcing.largest
     assert forcing.tolerance((0.0, 1.0), 0.5) == forcing.largest
     assert forcing.tolerance((1.0, 1e-3), 1e-3) == pytest.approx(0.9e-6)
 
 
 def test_problem_without_parameters_has_an_empty_gradient():
-    residual = adjoint.complex_step(lambda u, p: u**3 + u - np.arange(1.0, 5.0) + 0.1 * np.roll(u, 1), 4, 0)
+    residual = adjoint.complex_step_residual(lambda u, p: u**3 + u - np.arange(1.0, 5.0) + 0.1 * np.roll(u, 1), 4, 0)
     solution = adjoint.NonlinearProblem(residual, np.ones(4)).solve(np.zeros(0))
     assert np.abs(residual.residual(solution.u, solution.p)).max() <= 1e-13
     assert solution.vjp(np.ones(4)).shape == (0,)

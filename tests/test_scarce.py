@@ -17,9 +17,9 @@ from adjoint import cli, factor, report
 from adjoint.factor.backends import superlu
 from adjoint.optimize import Stopping
 from adjoint.optimize import restart as archive
-from adjoint.optimize.restart import read_checkpoint
+from adjoint.optimize.restart import read_restart
 
-BOWL = adjoint.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
+BOWL = adjoint.optimize.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
 
 
 @contextmanager
@@ -34,12 +34,14 @@ def disk_of(size):
 
 
 def run(x=(3.0, 4.0), **settings):
-    return adjoint.minimize(BOWL, np.array(x), adjoint.SteepestDescent(), stop=Stopping(iterations=3), **settings)
+    return adjoint.minimize(
+        BOWL, np.array(x), adjoint.optimize.SteepestDescent(), stop=Stopping(iterations=3), **settings
+    )
 
 
 def states(number=3):
     found = []
-    run(each=found.append)
+    run(callback=found.append)
     return found[:number]
 
 
@@ -56,15 +58,15 @@ def test_superlu_without_memory_is_a_named_solve_error(monkeypatch, error, facto
 
     monkeypatch.setattr(superlu, "splu", splu)
     factorize.forget()
-    with pytest.raises(adjoint.OutOfMemory, match=r"5x5 matrix: not enough memory.*Remedies"):
+    with pytest.raises(adjoint.errors.OutOfMemory, match=r"5x5 matrix: not enough memory.*Remedies"):
         factorize(sparse.csc_array(4.0 * np.eye(5)))
     with pytest.raises(MemoryError):
         factorize(sparse.csc_array(4.0 * np.eye(5)))
-    assert issubclass(adjoint.OutOfMemory, adjoint.SolveError)
+    assert issubclass(adjoint.errors.OutOfMemory, adjoint.SolveError)
 
 
 def test_a_singular_matrix_is_still_one():
-    with pytest.raises(adjoint.SingularMatrix):
+    with pytest.raises(adjoint.errors.SingularMatrix):
         factor.superlu(sparse.csc_array(np.ones((3, 3))))
 
 
@@ -82,14 +84,14 @@ def test_a_run_that_meets_it_at_a_trial_goes_on_or_returns_its_best_state(refuse
     A = adjoint.Affine(None, [sparse.csc_array(np.diag([1.0, 0.0])), sparse.csc_array(np.diag([0.0, 1.0]))])
     problem = adjoint.LinearProblem(A, np.ones(2), factorize=factor.superlu)
     f = adjoint.Reduced(problem, adjoint.LeastSquares(np.array([0.5, 0.25])))
-    result = adjoint.minimize(f, np.ones(2), adjoint.Lbfgs(bounds=adjoint.Box(0.1, 9.0)), check=False)
+    result = adjoint.minimize(f, np.ones(2), adjoint.optimize.LBFGS(bounds=adjoint.optimize.Box(0.1, 9.0)), check=False)
     if len(refused) == 1:
         assert result.success
         np.testing.assert_allclose(result.x, [2.0, 4.0], rtol=1e-3)
     else:
         np.testing.assert_array_equal(result.x, np.ones(2))
         assert not result.success
-        assert isinstance(result.cause, adjoint.OutOfMemory)
+        assert isinstance(result.cause, adjoint.errors.OutOfMemory)
 
 
 # Full disks.
@@ -145,12 +147,12 @@ def test_a_full_disk_leaves_the_old_report_whole(tmp_path):
 
 def test_a_full_disk_leaves_the_old_restart_file_whole(tmp_path):
     file = tmp_path / "run.npz"
-    run(checkpoint=file)
+    run(restart=file)
     before = file.read_bytes()
-    with disk_of(50), pytest.raises(adjoint.CheckpointError, match=r"run\.npz: cannot write"):
-        run(checkpoint=file)
+    with disk_of(50), pytest.raises(adjoint.errors.RestartError, match=r"run\.npz: cannot write"):
+        run(restart=file)
     assert (file.read_bytes(), sorted(tmp_path.iterdir())) == (before, [file])
-    read_checkpoint(file)
+    read_restart(file)
 
 
 # Paths that are no files.
@@ -182,9 +184,9 @@ SPECIAL = {
 }
 DESIGN = np.ones((2, 3))
 WRITERS = {
-    "restart file": (lambda path: run(checkpoint=path), "run"),
-    "restart file, resumed": (lambda path: run(checkpoint=path, resume=True), "run"),
-    "restart file, aside": (lambda path: run(checkpoint=path.with_name("run")), "run.part"),
+    "restart file": (lambda path: run(restart=path), "run"),
+    "restart file, resumed": (lambda path: run(restart=path, resume=True), "run"),
+    "restart file, aside": (lambda path: run(restart=path.with_name("run")), "run.part"),
     "archive, read": (archive.read, "run"),
     "history": (report.Recorder, "history.jsonl"),
     "history, resumed": (lambda path: report.Recorder(path, resume=True), "history.jsonl"),
@@ -202,7 +204,7 @@ def test_a_path_that_is_no_regular_file_is_refused(tmp_path, kind, writer):
     path = tmp_path / name
     make(path)
     mode = os.lstat(path).st_mode
-    with pytest.raises((adjoint.CheckpointError, ValueError), match=f"{name}.*({words}|not a regular file)"):
+    with pytest.raises((adjoint.errors.RestartError, ValueError), match=f"{name}.*({words}|not a regular file)"):
         write(path)
     assert os.lstat(path).st_mode == mode
 
@@ -292,20 +294,20 @@ def test_names_of_folders_are_escaped(tmp_path, capsys):
 # Unknowns far beyond the others.
 
 
-@pytest.mark.parametrize("make", [adjoint.Assembly, lambda dofs: adjoint.Elements(dofs, np.eye(2))])
+@pytest.mark.parametrize("make", [adjoint.matrices.Assembly, lambda dofs: adjoint.Elements(dofs, np.eye(2))])
 def test_an_unknown_far_beyond_the_others_is_refused_at_once(make):
     with pytest.raises(ValueError, match=r"dofs up to 1000000000, and only 10 different"):
         make(np.array([[0, 1], [2, 3], [4, 5], [6, 7], [8, 10**9]]))
     make(np.array([[0, 1], [2, 1_000_000]]))  # Gaps are allowed: other matrices may fill them.
     with pytest.raises(ValueError, match="dofs up to"):
-        adjoint.rigid_body_modes(np.ones((2, 2)), np.array([[0, 1], [2, 10**9]]))
+        adjoint.factor.rigid_body_modes(np.ones((2, 2)), np.array([[0, 1], [2, 10**9]]))
 
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_names_that_no_file_can_have_are_refused_by_name(tmp_path, resume):
-    with pytest.raises(adjoint.CheckpointError, match=r"nnn: cannot write a restart file"):
-        run(checkpoint=tmp_path / ("n" * 300), resume=resume)
-    with pytest.raises(ValueError, match=r"minimize: got checkpoint=.* with a zero byte"):
-        run(checkpoint=tmp_path / "a\0b", resume=resume)
+    with pytest.raises(adjoint.errors.RestartError, match=r"nnn: cannot write a restart file"):
+        run(restart=tmp_path / ("n" * 300), resume=resume)
+    with pytest.raises(ValueError, match=r"minimize: got restart=.* with a zero byte"):
+        run(restart=tmp_path / "a\0b", resume=resume)
     with pytest.raises(ValueError, match=r"Recorder: got file=.* with a zero byte"):
         report.Recorder(tmp_path / "a\0b", resume=resume)

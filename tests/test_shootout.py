@@ -12,7 +12,7 @@ def test_every_algorithm_is_compared(tmp_path, capsys):
     assert json.loads((tmp_path / "shootout.json").read_text()) == numbers
     assert (tmp_path / "shootout.png").stat().st_size > 10_000
     squares, programs, beams = (suite["costs"] for suite in numbers.values())
-    for name in ("Bfgs", "Lbfgs", "NewtonCg"):
+    for name in ("BFGS", "LBFGS", "NewtonCG"):
         assert all(row[name] is not None for row in squares.values())
-    assert all(row[name] is not None for row in programs.values() for name in ("Mma", "Gcmma", "AugmentedLagrangian"))
+    assert all(row[name] is not None for row in programs.values() for name in ("MMA", "GCMMA", "AugmentedLagrangian"))
     assert sum(cost is not None for row in beams.values() for cost in row.values()) >= 3

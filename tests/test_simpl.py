@@ -8,7 +8,7 @@ import pytest
 
 import adjoint
 from adjoint.optimize import LinearConstraint, Status, Stopping, minimize
-from adjoint.optimize.algorithms.simpl import LATENT, Simpl, logit, sigmoid
+from adjoint.optimize.algorithms.simpl import LATENT, SiMPL, logit, sigmoid
 from problems.elasticity import mbb
 from problems.filters import density_filter
 
@@ -19,9 +19,9 @@ def beam(nelx, nely, radius, *after):
     density = density_filter(body.grid, radius)
     for each in after:
         density = density >> each
-    f = body.compliance(density >> adjoint.Simp(3.0))
+    f = body.compliance(density >> adjoint.design.SIMP(3.0))
     if after:
-        volume = adjoint.DesignConstraint.volume(density, np.ones(nelx * nely), 0.5)
+        volume = adjoint.optimize.DesignConstraint.volume(density, np.ones(nelx * nely), 0.5)
     else:
         volume = LinearConstraint.volume(density, np.ones(nelx * nely), 0.5)
     return f, volume, np.full(nelx * nely, 0.5)
@@ -64,7 +64,7 @@ def test_published_beam_is_as_stiff_as_by_optimality_criteria_in_as_many_iterati
     """Andreassen et al. (2011): 233.71; 233.714573 after 144 iterations."""
     f, volume, x = beam(60, 20, 2.4)
     states = []
-    minimize(f, x, Simpl(volume), stop=Stopping(iterations=144), check=False, each=states.append)
+    minimize(f, x, SiMPL(volume), stop=Stopping(iterations=144), check=False, callback=states.append)
     assert states[-1].value <= 233.714573
     assert np.all(np.diff([state.value for state in states]) < 0.0)
 
@@ -72,7 +72,7 @@ def test_published_beam_is_as_stiff_as_by_optimality_criteria_in_as_many_iterati
 def test_iterates_are_monotone_within_their_bounds_and_at_the_volume():
     f, volume, x = beam(12, 4, 1.5)
     states = []
-    minimize(f, x, Simpl(volume), stop=Stopping(iterations=120), each=states.append)
+    minimize(f, x, SiMPL(volume), stop=Stopping(iterations=120), callback=states.append)
     assert len(states) == 121
     assert np.all(np.diff([state.value for state in states]) <= 1e-14 * states[0].value)
     assert all(0.0 <= state.x.min() <= state.x.max() <= 1.0 for state in states)
@@ -85,7 +85,7 @@ def test_known_optimum_and_multiplier_of_a_separable_problem():
     """x_i = √(w_i/λ) − s between the bounds, with λ such that the volume is met."""
     f = rods(40)
     volume = LinearConstraint(np.ones(40), 20.0)
-    result = minimize(f, np.full(40, 0.5), Simpl(volume), stop=Stopping(iterations=300, stationarity=1e-8))
+    result = minimize(f, np.full(40, 0.5), SiMPL(volume), stop=Stopping(iterations=300, stationarity=1e-8))
     assert result.status is Status.STATIONARY
     price = result.state.multipliers[0] / volume.bound
     expected = np.clip(np.sqrt(f.weights / price) - f.softness, 0.0, 1.0)
@@ -97,7 +97,7 @@ def test_known_optimum_and_multiplier_of_a_separable_problem():
 
 def test_volume_that_does_not_bind_has_no_price():
     f = replace(rods(10), sign=-1.0)
-    result = minimize(f, np.full(10, 0.4), Simpl(LinearConstraint(np.ones(10), 5.0)), stop=Stopping(stationarity=1e-10))
+    result = minimize(f, np.full(10, 0.4), SiMPL(LinearConstraint(np.ones(10), 5.0)), stop=Stopping(stationarity=1e-10))
     assert result.status is Status.STATIONARY
     np.testing.assert_allclose(result.x, 0.0, atol=1e-6)
     assert result.state.multipliers[0] == 0.0
@@ -112,9 +112,9 @@ def test_elements_that_are_split_change_nothing_in_the_inner_product_of_their_ar
     def states(copies):
         v = np.repeat(areas / copies, copies)
         f = Rods(np.repeat(weights, copies), v)
-        algorithm = Simpl(LinearConstraint(v, 0.4 * areas.sum()), adjoint.Weighted(v))
+        algorithm = SiMPL(LinearConstraint(v, 0.4 * areas.sum()), adjoint.optimize.Weighted(v))
         found = []
-        minimize(f, np.full(v.size, 0.4), algorithm, stop=Stopping(iterations=15), each=found.append)
+        minimize(f, np.full(v.size, 0.4), algorithm, stop=Stopping(iterations=15), callback=found.append)
         return found
 
     for coarse, fine in zip(states(1), states(2), strict=True):
@@ -125,17 +125,17 @@ def test_elements_that_are_split_change_nothing_in_the_inner_product_of_their_ar
 
 def test_start_above_the_volume_is_shifted_to_it():
     f, volume, x = beam(12, 4, 1.5)
-    state = Simpl(volume).start(f, x + 0.3)
+    state = SiMPL(volume).start(f, x + 0.3)
     assert volume.value(state.x) == pytest.approx(volume.bound, rel=1e-12)
     assert state.violation <= 1e-12
-    assert Simpl(volume).start(f, x).x.tobytes() == x.tobytes()
+    assert SiMPL(volume).start(f, x).x.tobytes() == x.tobytes()
 
 
 @pytest.mark.parametrize("beta", [2.0, 16.0])
 def test_volume_of_a_projected_design_is_met(beta):
-    f, volume, x = beam(12, 4, 1.5, adjoint.HeavisideProjection(beta))
+    f, volume, x = beam(12, 4, 1.5, adjoint.design.HeavisideProjection(beta))
     states = []
-    minimize(f, x, Simpl(volume), stop=Stopping(iterations=40), each=states.append)
+    minimize(f, x, SiMPL(volume), stop=Stopping(iterations=40), callback=states.append)
     assert all(volume.value(state.x) <= volume.bound * (1.0 + 1e-12) for state in states)
     assert np.all(np.diff([state.value for state in states]) <= 1e-14 * states[0].value)
     assert states[-1].value < 0.6 * states[0].value
@@ -153,7 +153,7 @@ def test_sigmoid_and_logit_are_inverse_without_overflow():
 def test_start_at_the_bounds_can_leave_them():
     f = rods(8)
     x = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-    result = minimize(f, x, Simpl(LinearConstraint(np.ones(8), 3.0)), stop=Stopping(iterations=200))
+    result = minimize(f, x, SiMPL(LinearConstraint(np.ones(8), 3.0)), stop=Stopping(iterations=200))
     assert result.status is Status.STATIONARY
     assert result.x[0] < 0.05
     assert result.x[-1] > 0.5
@@ -166,19 +166,19 @@ def test_trials_that_fail_shorten_the_step_and_a_run_without_any_ends():
     def fragile(y):
         calls.append(y)
         if len(calls) in (3, 4):
-            raise adjoint.SingularMatrix("trial")
+            raise adjoint.errors.SingularMatrix("trial")
         return f(y)
 
     states = []
-    minimize(fragile, x, Simpl(volume), stop=Stopping(iterations=5), check=False, each=states.append)
+    minimize(fragile, x, SiMPL(volume), stop=Stopping(iterations=5), check=False, callback=states.append)
     assert sum(np.isnan(state.rejected).sum() for state in states) == 2
 
     def broken(y):
         if y.tobytes() != x.tobytes():
-            raise adjoint.SingularMatrix("trial")
+            raise adjoint.errors.SingularMatrix("trial")
         return f(y)
 
-    result = minimize(broken, x, Simpl(volume), check=False)
+    result = minimize(broken, x, SiMPL(volume), check=False)
     assert result.status is Status.FAILED
     assert result.x.tobytes() == x.tobytes()
 
@@ -190,7 +190,7 @@ def test_a_wrong_gradient_is_no_success():
         point = f(x)
         return Wrong(x, point.value, -point.gradient)
 
-    result = minimize(uphill, np.full(6, 0.4), Simpl(LinearConstraint(np.arange(1.0, 7.0), 8.4)), check=False)
+    result = minimize(uphill, np.full(6, 0.4), SiMPL(LinearConstraint(np.arange(1.0, 7.0), 8.4)), check=False)
     assert result.status is Status.STUCK
 
 
@@ -203,8 +203,8 @@ class Wrong:
 
 def test_resumed_from_any_state_it_goes_on_bit_for_bit():
     f, volume, x = beam(12, 4, 1.5)
-    algorithm, states = Simpl(volume), []
-    minimize(f, x, algorithm, stop=Stopping(iterations=25), each=states.append)
+    algorithm, states = SiMPL(volume), []
+    minimize(f, x, algorithm, stop=Stopping(iterations=25), callback=states.append)
     for before, after in pairwise(states):
         memory = {name: array.copy() for name, array in before.memory.items()}
         again = algorithm.advance(f, replace(before, x=before.x.copy(), memory=memory, point=None))
@@ -218,12 +218,12 @@ def test_wrong_settings_are_named():
     volume = LinearConstraint(np.ones(3), 1.0)
     f = rods(3)
     with pytest.raises(ValueError, match="diagonal"):
-        Simpl(volume, adjoint.MassMatrix(adjoint.Elements(np.array([[0, 1]]), np.eye(2))(np.ones(1))))
+        SiMPL(volume, adjoint.optimize.MassMatrix(adjoint.Elements(np.array([[0, 1]]), np.eye(2))(np.ones(1))))
     with pytest.raises(ValueError, match="first_step=0"):
-        Simpl(volume, first_step=0.0)
+        SiMPL(volume, first_step=0.0)
     with pytest.raises(ValueError, match="bound of -1"):
-        Simpl(LinearConstraint(np.ones(3), -1.0))
+        SiMPL(LinearConstraint(np.ones(3), -1.0))
     with pytest.raises(ValueError, match="outside of the bounds"):
-        Simpl(volume).start(f, np.array([0.1, 0.1, 1.5]))
+        SiMPL(volume).start(f, np.array([0.1, 0.1, 1.5]))
     with pytest.raises(ValueError, match="non-negative"):
-        Simpl(LinearConstraint(np.array([1.0, -1.0, 1.0]), 1.0)).start(f, np.full(3, 0.3))
+        SiMPL(LinearConstraint(np.array([1.0, -1.0, 1.0]), 1.0)).start(f, np.full(3, 0.3))

@@ -15,8 +15,8 @@ def decay(n=N):
 
 
 def trajectory(memory, method=None, n=N, **settings):
-    problem = adjoint.OdeProblem(
-        decay(n), np.ones(n), t=(0.0, 1.0), method=method or adjoint.Tsit5(), memory=memory, rtol=1e-5, **settings
+    problem = adjoint.ODEProblem(
+        decay(n), np.ones(n), t=(0.0, 1.0), method=method or adjoint.ode.Tsit5(), memory=memory, rtol=1e-5, **settings
     )
     return problem.solve(np.linspace(0.5, 1.5, n))
 
@@ -60,23 +60,23 @@ def bits(path):
 
 
 def test_every_flipped_bit_of_a_stored_state_is_found(tmp_path):
-    solution = recurrence(adjoint.Disk(tmp_path))
+    solution = recurrence(adjoint.checkpointing.Disk(tmp_path))
     expected = solution.vjp(np.ones((1, N)))
     path = next(tmp_path.glob("*/4.npy"))
     whole = path.read_bytes()
     for name, damaged in bits(path):
         path.write_bytes(damaged)
-        with pytest.raises(adjoint.StorageFailed, match=r"4\.npy"):
+        with pytest.raises(adjoint.errors.StorageFailed, match=r"4\.npy"):
             pytest.fail(f"{name}: {solution.vjp(np.ones((1, N)))}")
     path.write_bytes(whole)
     np.testing.assert_array_equal(solution.vjp(np.ones((1, N))), expected)
 
 
 def test_a_damaged_header_of_a_trajectory_s_state_is_found(tmp_path):
-    kept = trajectory(adjoint.Disk(tmp_path))
+    kept = trajectory(adjoint.checkpointing.Disk(tmp_path))
     path = next(tmp_path.glob("*/1.npy"))
     path.write_bytes(path.read_bytes().replace(b"'<f8'", b"'>f8'", 1))
-    with pytest.raises(adjoint.StorageFailed, match="header has changed"):
+    with pytest.raises(adjoint.errors.StorageFailed, match="header has changed"):
         kept.vjp(np.ones((1, N)))
 
 
@@ -113,19 +113,19 @@ def at_once(work, number=4):
 
 
 MEMORIES = {
-    "checkpoints": lambda folder: adjoint.Checkpoints(4),
-    "one checkpoint": lambda folder: adjoint.Checkpoints(1),
-    "states": lambda folder: adjoint.States(),
-    "everything": lambda folder: adjoint.Everything(),
-    "disk": lambda folder: adjoint.Disk(folder),
-    "checkpoints on disk": lambda folder: adjoint.Disk(folder, slots=3),
-    "budget": lambda folder: adjoint.Budget(400),
+    "checkpoints": lambda folder: adjoint.checkpointing.Checkpoints(4),
+    "one checkpoint": lambda folder: adjoint.checkpointing.Checkpoints(1),
+    "states": lambda folder: adjoint.checkpointing.States(),
+    "everything": lambda folder: adjoint.checkpointing.Everything(),
+    "disk": lambda folder: adjoint.checkpointing.Disk(folder),
+    "checkpoints on disk": lambda folder: adjoint.checkpointing.Disk(folder, slots=3),
+    "budget": lambda folder: adjoint.checkpointing.Budget(400),
 }
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_threads_share_a_trajectory(memory, tmp_path):
-    shared, alone = trajectory(MEMORIES[memory](tmp_path)), trajectory(adjoint.Everything())
+    shared, alone = trajectory(MEMORIES[memory](tmp_path)), trajectory(adjoint.checkpointing.Everything())
     expected, tangent = alone.vjp(np.ones((1, N))), alone.jvp(np.ones(N))
     for _ in range(3):
         for g in at_once(lambda: shared.vjp(np.ones((1, N)))):
@@ -135,19 +135,19 @@ def test_threads_share_a_trajectory(memory, tmp_path):
     np.testing.assert_array_equal(shared.vjp(np.ones((1, N))), expected)
 
 
-@pytest.mark.parametrize("method", [adjoint.ESDIRK4(), adjoint.Radau5()], ids=["ESDIRK4", "Radau5"])
+@pytest.mark.parametrize("method", [adjoint.ode.ESDIRK4(), adjoint.ode.Radau5()], ids=["ESDIRK4", "Radau5"])
 @pytest.mark.parametrize("memory", ["checkpoints", "states"])
 def test_threads_share_a_trajectory_of_sparse_factors(memory, method, tmp_path):
     shared = trajectory(MEMORIES[memory](tmp_path), method, n=70)
-    expected = trajectory(adjoint.States(), method, n=70).vjp(np.ones((1, 70)))
+    expected = trajectory(adjoint.checkpointing.States(), method, n=70).vjp(np.ones((1, 70)))
     for g in at_once(lambda: shared.vjp(np.ones((1, 70))), 3):
         np.testing.assert_allclose(g, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_threads_share_the_solution_of_a_recurrence(memory, tmp_path):
-    shared = recurrence(MEMORIES[memory](tmp_path) if memory != "budget" else adjoint.Budget(100))
-    expected = recurrence(adjoint.Everything()).vjp(np.ones((1, N)))
+    shared = recurrence(MEMORIES[memory](tmp_path) if memory != "budget" else adjoint.checkpointing.Budget(100))
+    expected = recurrence(adjoint.checkpointing.Everything()).vjp(np.ones((1, N)))
     for _ in range(3):
         for g in at_once(lambda: shared.vjp(np.ones((1, N)))):
             np.testing.assert_array_equal(g, expected)
@@ -156,8 +156,8 @@ def test_threads_share_the_solution_of_a_recurrence(memory, tmp_path):
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_a_sweep_that_fails_leaves_the_others_what_they_need(memory, tmp_path):
     step = Product()
-    solution = recurrence(MEMORIES[memory](tmp_path) if memory != "budget" else adjoint.Budget(100), step)
-    expected = recurrence(adjoint.Everything()).vjp(np.ones((1, N)))
+    solution = recurrence(MEMORIES[memory](tmp_path) if memory != "budget" else adjoint.checkpointing.Budget(100), step)
+    expected = recurrence(adjoint.checkpointing.Everything()).vjp(np.ones((1, N)))
     step.fails = True
     with pytest.raises(ArithmeticError) as kept:  # Its traceback, and what it refers to, stays alive.
         solution.vjp(np.ones((1, N)))
@@ -173,9 +173,9 @@ def test_a_sweep_within_a_sweep_is_refused_by_name(nested):
             solution.vjp(np.ones((1, N)))
 
     solution = adjoint.RecurrenceProblem(
-        Product(), np.ones(N), steps=9, memory=adjoint.Checkpoints(2), watch=watch
+        Product(), np.ones(N), steps=9, memory=adjoint.checkpointing.Checkpoints(2), callback=watch
     ).solve(np.full(N, 0.3))
-    expected = recurrence(adjoint.Everything()).vjp(np.ones((1, N)))
+    expected = recurrence(adjoint.checkpointing.Everything()).vjp(np.ones((1, N)))
     if nested:
         with pytest.raises(adjoint.SolveError, match="within another"):
             solution.vjp(np.ones((1, N)))

@@ -13,19 +13,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
-from adjoint.factor import (
-    BackendMissing,
-    Direct,
-    NotPositiveDefinite,
-    NotSymmetric,
-    SingularMatrix,
-    SolveError,
-    cholmod,
-    counting,
-    klu,
-    lu,
-    umfpack,
-)
+from adjoint.errors import BackendMissing, NotPositiveDefinite, NotSymmetric, SingularMatrix, SolveError
+from adjoint.factor import Direct, cholmod, counting, klu, lu, umfpack
 from adjoint.factor.backends.suitesparse import since_0_5, translating
 
 ALL = [pytest.param(direct, id=direct.label.split()[-1]) for direct in (cholmod, umfpack, klu)]

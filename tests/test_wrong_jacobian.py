@@ -16,7 +16,7 @@ from problems.conduction import conduction
 class Mistaken:
     """A residual whose Jacobian has one entry that is too large."""
 
-    right: adjoint.Residual
+    right: adjoint.protocols.Residual
     factor: float
 
     def residual(self, u: Array, p: Array) -> Array:
@@ -35,12 +35,14 @@ class Mistaken:
 
 
 @pytest.mark.parametrize("make", [lambda: bratu(20, 13), lambda: conduction(12, 9)], ids=["Bratu", "conduction"])
-@pytest.mark.parametrize("globalization", [adjoint.AffineInvariant(), adjoint.LineSearch()], ids=lambda g: str(type(g)))
+@pytest.mark.parametrize(
+    "globalization", [adjoint.newton.AffineInvariant(), adjoint.newton.LineSearch()], ids=lambda g: str(type(g))
+)
 def test_linear_convergence_betrays_a_wrong_jacobian(make, globalization):
     problem = make()
-    method = adjoint.Newton(globalization=globalization)
+    method = adjoint.newton.Newton(globalization=globalization)
     wrong = replace(problem, residual=Mistaken(problem.residual, 1.1), method=method)
-    with pytest.raises(adjoint.WrongJacobian, match="check_residual") as caught:
+    with pytest.raises(adjoint.errors.WrongJacobian, match="check_residual") as caught:
         wrong.solve(problem.residual.nominal)
     assert len(caught.value.history) >= 4
     right = replace(problem, residual=Mistaken(problem.residual, 1.0), method=method)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Event:
+class SweepEvent:
     """One event, for progress bars and timelines.
 
     kind: "forward", a step was taken; "rejected", one was tried in vain; "store", the state before step `step` was

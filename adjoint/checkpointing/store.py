@@ -168,7 +168,7 @@ class Store(Generic[R]):
             return
         if self._sweeper == threading.get_ident():
             raise SolveError(
-                "a sweep through this solution was begun within another one (by a `watch`, or a function of the "
+                "a sweep through this solution was begun within another one (by a `callback`, or a function of the "
                 "problem). Expected one after the other where only checkpoints are kept; or memory=Everything()"
             )
         with self._lock:

@@ -328,7 +328,7 @@ def required(name: str, f: object, x: Array) -> Array:
         )
         raise TypeError(
             f"{name}: got {got} as f, expected a function of x that returns a Point, such as adjoint.Reduced(problem, "
-            f"objective) or adjoint.ScalarFunction(value, gradient): {name}(f, x)"
+            f"objective) or adjoint.optimize.ScalarFunction(value, gradient): {name}(f, x)"
         )
     x = as_parameters(x, "x")
     if x.size == 0:
@@ -341,7 +341,7 @@ def value_of(point: Evaluated) -> float:
     if not hasattr(point, "value"):
         raise TypeError(
             f"f returned a {type(point).__name__}, expected a Point with value and gradient: see "
-            "adjoint.ScalarFunction(value, gradient)"
+            "adjoint.optimize.ScalarFunction(value, gradient)"
         )
     value = np.asarray(point.value)
     if value.ndim != 0 or value.dtype.kind not in "fiu":

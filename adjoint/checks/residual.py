@@ -74,12 +74,12 @@ class ResidualReport:
 def check_residual(residual: Residual, u: Array, p: Array, *, seed: int = 0) -> ResidualReport:
     """Compare a residual's derivatives with differences of R at (u, p), along random directions.
 
-    residual: anything with the methods of `adjoint.Residual`; u: (n,), p: (m,), real, where R is smooth. If ∂R/∂u is
+    residual: anything with the methods of `adjoint.protocols.Residual`; u: (n,), p: (m,), real, where R is smooth. If ∂R/∂u is
     wrong, its worst row is looked into, and the entry named. Of up to 64 unknowns, or parameters, each is looked at by
     itself: next to a stiff term a weak one would not be seen. About 30 evaluations of R, and ten for each of these.
     Raises ValueError, TypeError for shapes and dtypes that do not fit (and for writing into u or p), NonFinite for nan.
     """
-    expected = "a residual, see adjoint.Residual; a plain function: adjoint.complex_step(function, n=…, m=…)"
+    expected = "a residual, see adjoint.protocols.Residual; a plain function: adjoint.complex_step_residual(function, n=…, m=…)"
     methods = ("residual", "jacobian", "vjp", "jvp")
     require_methods("check_residual", "residual", residual, methods, expected)
     require_integer("check_residual", "seed", seed, 0)

@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 from .._numerics import dot
 from .._validation import as_parameters, require_bool, require_kind, require_number
 from ..errors import NewtonStalled, SolveError
-from ..factor.counting import Counts, collecting
+from ..factor.counts import Counts, collecting
 from ..factor.csc import as_csc
 from ..factor.default import lu
 from ..newton.bounds import Bounds

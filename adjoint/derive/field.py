@@ -345,7 +345,7 @@ def complex_step_field(
     """∂f/∂u, ∂f/∂p and ∂f/∂t of a plain NumPy function f(t, u, p) by Im f(x + ihv)/h: exact to rounding.
 
     f: of t, u (n,) and p (m,), real or complex, returns (n,); continuous in the complex plane near the real line, as
-    for `complex_step`. That is examined thoroughly at the first point, and again at the 2nd, 4th, 8th, …
+    for `complex_step_residual`. That is examined thoroughly at the first point, and again at the 2nd, 4th, 8th, …
 
     ∂f/∂u is a dense array, by n evaluations, for up to 40 unknowns, and sparse for more, by colours: u_pattern (n, n)
     and p_pattern (n, m) are the entries that may be other than zero, detected at the first point if not given. A

@@ -51,8 +51,8 @@ def rate_along(f: Callable[[Array], Array], u: Array, p: Array, u_dot: Array, p_
 
 
 @dataclass(frozen=True, eq=False)
-class WithSecond:
-    """A residual with `second`, exact to rounding, by complex steps of its `jacobian` and `vjp`."""
+class WithHvp:
+    """A residual with `hvp`, exact to rounding, by complex steps of its `jacobian` and `vjp`."""
 
     inner: Residual
     _examined: list[tuple[Array, Array, float]] = field(default_factory=list)
@@ -73,14 +73,14 @@ class WithSecond:
         """(∂R/∂p) ṗ, (n,)."""
         return self.inner.jvp(u, p, p_dot)
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ): one complex Jacobian, one complex vjp.
 
         Before the first one at a point it is held against differences along a random direction: NotComplexSafe where
         they disagree. TypeError for complex u or p.
         """
         if any(a.dtype.kind == "c" for a in (u, p, lam, u_dot, p_dot)):
-            raise TypeError("with_second: got complex states or parameters, expected real ones: write second by hand")
+            raise TypeError("with_hvp: got complex states or parameters, expected real ones: write second by hand")
         sign = self._sign(u, p)
         u_part, p_part = self._stepped(u, p, lam, u_dot, p_dot)
         return u_part, sign * p_part
@@ -127,7 +127,7 @@ class WithSecond:
 
     def _unsafe(self, found: str) -> NotComplexSafe:
         return NotComplexSafe(
-            f"with_second: the jacobian and vjp of {type(self.inner).__name__} {found}. abs, norm, conj and float "
+            f"with_hvp: the jacobian and vjp of {type(self.inner).__name__} {found}. abs, norm, conj and float "
             "arrays written into are usual causes; or write second by hand"
         )
 
@@ -138,15 +138,15 @@ def _agree(stepped: Array, difference: Array) -> bool:
     return not np.any(np.abs(stepped - difference) > allowed)
 
 
-def with_second(residual: Residual) -> WithSecond:
+def with_hvp(residual: Residual) -> WithHvp:
     """The residual with second derivatives, for Hessian–vector products: by complex steps of `jacobian` and `vjp`.
 
     residual: written by hand, of real u and p, its `jacobian` and `vjp` continuous in the complex plane near the real
-    line (see `complex_step`). That is checked at each point where a product is asked for; NotComplexSafe is raised from
-    `second` otherwise. Residuals by `complex_step`, `finite_difference` and `from_jax` have second derivatives already.
+    line (see `complex_step_residual`). That is checked at each point where a product is asked for; NotComplexSafe is raised from
+    `hvp` otherwise. Residuals by `complex_step_residual`, `finite_difference_residual` and `jax_residual` have second derivatives already.
     Raises TypeError for what is no residual.
     """
     for method in ("residual", "jacobian", "vjp", "jvp"):
         if not callable(getattr(residual, method, None)):
-            raise TypeError(f"with_second: {type(residual).__name__} has no method {method}, expected a residual")
-    return WithSecond(residual)
+            raise TypeError(f"with_hvp: {type(residual).__name__} has no method {method}, expected a residual")
+    return WithHvp(residual)

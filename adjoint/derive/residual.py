@@ -1,4 +1,4 @@
-"""Residuals whose derivatives come from the function itself: `complex_step` and `finite_difference`."""
+"""Residuals whose derivatives come from the function itself: `complex_step_residual` and `finite_difference_residual`."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -69,7 +69,7 @@ class DerivedResidual:
         self._examine(u, p)
         return applied
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
         By differences of derivatives, six times both Jacobians, or some more: twelve digits for complex steps, seven
@@ -138,12 +138,12 @@ class AtPoint:
             return self.derived.jvp(u, p, p_dot)
         return np.asarray(self._sensitivity @ p_dot)
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """As that of the residual."""
-        return self.derived.second(u, p, lam, u_dot, p_dot)
+        return self.derived.hvp(u, p, lam, u_dot, p_dot)
 
 
-def complex_step(
+def complex_step_residual(
     residual: ResidualFunction,
     n: int,
     m: int,
@@ -166,7 +166,7 @@ def complex_step(
     return derived(function, ComplexStep(function), u_pattern, p_pattern)
 
 
-def finite_difference(
+def finite_difference_residual(
     residual: ResidualFunction,
     n: int,
     m: int,
@@ -178,7 +178,7 @@ def finite_difference(
 
     For checks, and for functions that cannot be complex; six evaluations a colour, more where the first steps are too
     long for R. Steps are relative, at most 1e-3 |p_j|: a parameter that is meant to be zero must be zero, not 1e-17.
-    Otherwise as `complex_step`.
+    Otherwise as `complex_step_residual`.
     """
     function = Function(residual, n, m, "finite_difference")
     return derived(function, CentralDifferences(function), u_pattern, p_pattern)

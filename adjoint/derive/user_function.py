@@ -170,7 +170,7 @@ FLOAT, COMPLEX = np.dtype(np.float64), np.dtype(np.complex128)
 
 RESIDUAL = Kind(
     *("residual", "Residual", "(u, p)", "R", ", one equation for each unknown"),
-    "adjoint.finite_difference needs real evaluations only",
+    "adjoint.finite_difference_residual needs real evaluations only",
 )
 
 

@@ -128,7 +128,7 @@ class JaxResidual:
         p_bar = np.array(self.pullback(*function.point(u, p), function.vector(lam, "lam", function.n)))
         if not finite_sum(p_bar) and not np.isfinite(p_bar).all():
             bad = int(np.flatnonzero(~np.isfinite(p_bar))[0])
-            raise NonFinite(f"from_jax: entry {bad} of (∂R/∂p)ᵀ λ is {p_bar[bad]}: outside of the domain of R, or nan "
+            raise NonFinite(f"jax_residual: entry {bad} of (∂R/∂p)ᵀ λ is {p_bar[bad]}: outside of the domain of R, or nan "
                             "in a branch that jnp.where discards (its derivative still counts)")  # fmt: skip
         return p_bar
 
@@ -136,18 +136,18 @@ class JaxResidual:
         """(∂R/∂p) ṗ, (n,), by jax.jvp; p_dot: (m,)."""
         return self.forward.jvp(u, p, p_dot)
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), by jax.jvp of jax.vjp: (n,) and (m,)."""
         function = self.forward.function
         vectors = ((lam, "lam", function.n), (u_dot, "u_dot", function.n), (p_dot, "p_dot", function.m))
         given = [function.vector(*vector) for vector in vectors]
         u_part, p_part = (np.array(part) for part in self.curvature(*function.point(u, p), *given))
         if not (np.isfinite(u_part).all() and np.isfinite(p_part).all()):
-            raise NonFinite("from_jax: the second derivative along (u_dot, p_dot) is nan: see vjp for usual causes")
+            raise NonFinite("jax_residual: the second derivative along (u_dot, p_dot) is nan: see vjp for usual causes")
         return u_part, p_part
 
 
-def from_jax(
+def jax_residual(
     residual: Callable[[Any, Any], Any],
     n: int,
     m: int,
@@ -157,11 +157,11 @@ def from_jax(
 ) -> JaxResidual:
     """∂R/∂u and ∂R/∂p of a function written in jax.numpy, by JAX's own derivatives; compiled once.
 
-    residual: R(u, p) of u (n,) and p (m,), returns (n,), traceable by jax.jit. Patterns as for `complex_step`.
+    residual: R(u, p) of u (n,) and p (m,), returns (n,), traceable by jax.jit. Patterns as for `complex_step_residual`.
     Raises BackendMissing without JAX, RuntimeError while it computes in float32.
     """
-    jax = jax_in_double_precision("from_jax")
-    function = Function(jax.jit(residual), n, m, "from_jax")
+    jax = jax_in_double_precision("jax_residual")
+    function = Function(jax.jit(residual), n, m, "jax_residual")
     rule = JaxDerivatives(
         function,
         jax.jit(lambda u, p, v: jax.jvp(lambda x: residual(x, p), (u,), (v,))[1]),
@@ -178,8 +178,8 @@ def from_jax(
 def _made_again(
     residual: Callable[[Any, Any], Any], n: int, m: int, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> JaxResidual:
-    """`from_jax`, for pickles."""
-    return from_jax(residual, n, m, u_pattern=u_pattern, p_pattern=p_pattern)
+    """`jax_residual`, for pickles."""
+    return jax_residual(residual, n, m, u_pattern=u_pattern, p_pattern=p_pattern)
 
 
 def jax_in_double_precision(maker: str) -> ModuleType:
@@ -281,7 +281,7 @@ class JaxField:
         return JaxSlice(self.function.user, lambda x: self.function(*point(x)), lambda x, v: along(*point(x), v), x)
 
 
-def from_jax_field(
+def jax_field(
     f: Callable[[Any, Any, Any], Any],
     n: int,
     m: int,
@@ -294,9 +294,9 @@ def from_jax_field(
     f: f(t, u, p) of t, u (n,) and p (m,), returns (n,), traceable by jax.jit. Patterns as for `complex_step_field`.
     Raises BackendMissing without JAX, RuntimeError while it computes in float32.
     """
-    jax = jax_in_double_precision("from_jax_field")
+    jax = jax_in_double_precision("jax_field")
     compiled = jax.jit(f)
-    user = UserFunction(lambda t, u, p: compiled(np.asarray(t), u, p), n, FIELD, "from_jax_field")
+    user = UserFunction(lambda t, u, p: compiled(np.asarray(t), u, p), n, FIELD, "jax_field")
     function = TimedFunction(user, n, m)
     by_u = JaxBlock(
         block_of(user, "u", n, u_pattern),
@@ -316,5 +316,5 @@ def from_jax_field(
 def _field_made_again(
     f: Callable[[Any, Any, Any], Any], n: int, m: int, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> JaxField:
-    """`from_jax_field`, for pickles."""
-    return from_jax_field(f, n, m, u_pattern=u_pattern, p_pattern=p_pattern)
+    """`jax_field`, for pickles."""
+    return jax_field(f, n, m, u_pattern=u_pattern, p_pattern=p_pattern)

@@ -83,7 +83,7 @@ class DensityFilter(Portable):
         """The average of ẋ, (m,)."""
         return self(x_dot)
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """Zero: the filter is linear."""
         return np.zeros_like(x)
 
@@ -156,7 +156,7 @@ class ConvolutionFilter(Portable):
         """The average of ẋ, (m,)."""
         return self(x_dot)
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """Zero: the filter is linear."""
         return np.zeros_like(x)
 
@@ -210,7 +210,7 @@ class HelmholtzFilter(Portable):
         """φ(ẋ): the filter is linear."""
         return self(x_dot)
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """Zero: the filter is linear."""
         return np.zeros_like(x)
 

@@ -13,7 +13,7 @@ from .maps import Composed, guarded
 
 @guarded
 @dataclass(frozen=True, eq=False)
-class Simp:
+class SIMP:
     """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math.md, eq. 17).
 
     penalty: p ≥ 1. minimum, maximum: E_min ≥ 0 (above 0 it keeps the stiffness matrix regular) and E₀ > E_min, Pa,
@@ -53,7 +53,7 @@ class Simp:
         self._require_base(x)
         return (self.maximum - self.minimum) * self.penalty * _power(x, self.penalty - 1.0) * x_dot
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """E''(x) ẋ p̄, (m,); conjugated for a complex x. Infinite at x = 0 for a penalty between 1 and 2."""
         self._require_base(x)
         q = self.penalty
@@ -106,7 +106,7 @@ class Ramp:
         q = self.curvature
         return (self.maximum - self.minimum) * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 2 * x_dot
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """E''(x) ẋ p̄, (m,); conjugated for a complex x."""
         q = self.curvature
         bend = 2.0 * q * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 3
@@ -158,7 +158,7 @@ class HeavisideProjection:
         decay = np.exp(2.0 * np.where(z.real < 0.0, z, -z))
         return np.asarray(4.0 * self.beta * decay / (1.0 + decay) ** 2 / self._range * x_dot)
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """−2β tanh β(x − η) times the first derivative, (m,); conjugated for a complex x."""
         bend = -2.0 * self.beta * np.tanh(self.beta * (x - self.eta)) * self.jvp(x, x_dot)
         return np.asarray(np.conj(bend) * p_bar)

@@ -71,7 +71,9 @@ class Composed(Portable):
 
     def __post_init__(self) -> None:
         for name, part in (("first", self.first), ("then", self.then)):
-            require_methods("Composed (>>)", name, part, ("__call__", "vjp"), "a design map, such as adjoint.Simp()")
+            require_methods(
+                "Composed (>>)", name, part, ("__call__", "vjp"), "a design map, such as adjoint.design.SIMP()"
+            )
 
     @cached_property
     def _stages(self) -> "list[DesignMap]":
@@ -102,8 +104,8 @@ class Composed(Portable):
             x_dot = stage.jvp(at, x_dot)
         return x_dot
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄, (m_x,), for two; raises TypeError for a map without `second`."""
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄, (m_x,), for two; raises TypeError for a map without `hvp`."""
         points, rates = self._points(x), [x_dot]
         for stage, at in zip(self._stages[:-1], points, strict=False):
             rates.append(np.array(stage.jvp(at, rates[-1])))
@@ -137,7 +139,7 @@ class Identity:
         """ẋ."""
         return x_dot
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """Zero."""
         return np.zeros_like(x)
 

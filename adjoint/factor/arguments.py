@@ -8,7 +8,7 @@ from .._validation import has, named, shown
 from .factorization import Factorization
 from .krylov import cg, gmres
 
-MAKERS = {cg: "adjoint.cg(adjoint.jacobi())", gmres: "adjoint.gmres(adjoint.ilu())"}
+MAKERS = {cg: "adjoint.cg(adjoint.factor.jacobi())", gmres: "adjoint.gmres(adjoint.factor.ilu())"}
 """Functions that return a factorizer, and are not factorizers themselves; with what was meant."""
 
 

@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..typing import Array
 from .backward_error import ACCEPT, REFINE, Symmetry, require_symmetric
-from .counting import Counts, collecting, count, phase
+from .counts import Counts, collecting, count, phase
 from .csc import SparseMatrix, as_csc, require_full_structure
 from .explanation import explained
 from .factorization import Accuracy, Factorization, Factors, Static

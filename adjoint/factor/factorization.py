@@ -26,7 +26,7 @@ from .backward_error import (
     require_symmetric,
     row_error,
 )
-from .counting import Counts, collecting, count, count_solve, phase
+from .counts import Counts, collecting, count, count_solve, phase
 from .csc import as_right_hand_side
 from .evidence import Evidence
 from .explanation import described

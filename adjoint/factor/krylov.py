@@ -16,7 +16,7 @@ from .._validation import has, named, require_integer, require_number
 from ..errors import KrylovStalled, SingularMatrix, SolveError, singular
 from ..typing import Array, Trans
 from .backward_error import Symmetry, absolute_sums, probe_vector, product, require_symmetric
-from .counting import Counts, collecting, count, phase
+from .counts import Counts, collecting, count, phase
 from .csc import SparseMatrix, as_csc
 from .explanation import EXPLAINED, explained
 from .factorization import Accuracy, Factorization, Log
@@ -135,8 +135,8 @@ class _Iterative:
             self.name,
             KrylovStalled(
                 f"{self.name}, trans={trans!r}: {iterations} iterations left a relative residual of {residual:.1e}, "
-                f"wanted is {rtol:.0e}. {self.method.remedy} {self.backend}; stronger are adjoint.amg (with the "
-                "near-nullspace, for elasticity) and adjoint.ilu; else more max_iterations, a tolerance that rounding "
+                f"wanted is {rtol:.0e}. {self.method.remedy} {self.backend}; stronger are adjoint.factor.amg (with the "
+                "near-nullspace, for elasticity) and adjoint.factor.ilu; else more max_iterations, a tolerance that rounding "
                 "allows, or a direct factorizer."
             ),
         )
@@ -265,7 +265,7 @@ class Krylov:
         if not has(approximation, "apply"):
             raise TypeError(
                 f"{self.label}: the preconditioner returned {named(approximation)}, expected an Approximation, with a "
-                "method apply(b, trans): see adjoint.jacobi()"
+                "method apply(b, trans): see adjoint.factor.jacobi()"
             )
         return self._iterating(A, approximation, counts)
 

@@ -36,8 +36,10 @@ Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation
 def require_preconditioner(who: str, preconditioner: object) -> None:
     """Raise TypeError unless the value makes a preconditioner from a matrix; `jacobi` for `jacobi()` does not."""
     if isinstance(preconditioner, type) or not callable(preconditioner):
-        raise TypeError(f"{who}: got preconditioner={shown(preconditioner)}, expected one such as adjoint.jacobi()")
-    makers = {jacobi: "adjoint.jacobi()", ilu: "adjoint.ilu()", amg: "adjoint.amg()"}
+        raise TypeError(
+            f"{who}: got preconditioner={shown(preconditioner)}, expected one such as adjoint.factor.jacobi()"
+        )
+    makers = {jacobi: "adjoint.factor.jacobi()", ilu: "adjoint.factor.ilu()", amg: "adjoint.factor.amg()"}
     meant = next((meant for maker, meant in makers.items() if maker is preconditioner), None)
     if meant is not None:
         raise TypeError(f"{who}: got preconditioner={meant[:-2]}, which makes preconditioners; expected {meant}")
@@ -66,7 +68,7 @@ class _Jacobi:
         if zeros.size:
             raise SolveError(
                 f"jacobi: the diagonal entry {zeros[0]} of the {A.shape[0]}x{A.shape[0]} matrix is zero "
-                f"({zeros.size} such). Use adjoint.ilu, or a direct factorizer: adjoint.lu, adjoint.ldl."
+                f"({zeros.size} such). Use adjoint.factor.ilu, or a direct factorizer: adjoint.lu, adjoint.ldl."
             )
         return _Diagonal("Jacobi", 1.0 / diagonal)
 

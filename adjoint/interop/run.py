@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import BackendMissing, NonFinite, SolveError
-from ..factor.counting import Counts, collecting
+from ..factor.counts import Counts, collecting
 from ..optimize.bounds import Box
 from ..optimize.constraint_values import Excess, scaled, told
 from ..optimize.constraints import Constraint
@@ -88,7 +88,7 @@ class Run:
     method: Method
     stop: Stopping
     check: bool
-    each: Sequence[Callable[[State], None]]
+    callback: Sequence[Callable[[State], None]]
     counts: Counts = field(default_factory=Counts)
     evaluations: int = 0
     requests: int = 0
@@ -260,7 +260,7 @@ class Run:
         self.state, self.accepted, self.requests = state, found.z, 0
         if self.best is None or self._rank(state) < self._rank(self.best):
             self.best = state
-        for observe in self.each:
+        for observe in self.callback:
             observe(shown_state(state))
         if status := self._judged(state, self.progress):
             raise Enough(self._confirmed(status, state, self.best, self.progress), None)

@@ -38,7 +38,7 @@ class Constant:
         """Zero, of u's shape."""
         return np.zeros_like(u)
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Zeros, of u's shape and (m,)."""
         return np.zeros_like(lam), np.zeros_like(p)
 
@@ -90,7 +90,7 @@ class Affine(Portable):
             sum((rate * (term @ u) for rate, term in zip(p_dot, self.terms, strict=True)), np.zeros(u.shape))
         )
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """(Σ_i ṗ_i A_i)ᴴ λ, of u's shape; zero, (m,)."""
         pairs = zip(np.conj(p_dot), self.terms, strict=True)
         applied = sum((rate * (term.T.conj() @ lam) for rate, term in pairs), np.zeros(lam.shape))

@@ -95,8 +95,8 @@ class Combination(Portable):
             require_methods("Combination", "terms", A, ("jvp",), "Matrix objects")
         return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self._pairs))
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """The terms' sums for conj(c_j) λ; raises TypeError for a term without `second`."""
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The terms' sums for conj(c_j) λ; raises TypeError for a term without `hvp`."""
         parts = [of_matrix(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
         return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(sum(p_part for _, p_part in parts))
 

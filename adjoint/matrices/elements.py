@@ -87,7 +87,7 @@ class Elements(Portable):
             applied.append(result[:-1])  # The last one collected what falls on fixed unknowns.
         return np.stack(applied, axis=-1).reshape(u.shape)
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Σ_e conj(ṡ_e) L_eᵀ K_eᴴ L_e λ, of u's shape; zero, (n_e,)."""
         transposed = Elements(self.dofs, np.conj(np.swapaxes(self.Ke, -1, -2)))
         return transposed.jvp(p, lam, np.conj(p_dot)), np.zeros_like(p)

@@ -71,7 +71,7 @@ class Entries:
         require_function("Entries", "pushforward", self.pushforward, "(p, p_dot) ↦ the rates of the entries")
         return np.asarray(self._entries(self.pushforward(p, p_dot), "pushforward") @ u)
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """((∂A/∂p ṗ)ᴴ λ, the pullback's rate), of u's shape and (m,); TypeError without `pullback_rate`."""
         if self.pullback_rate is None:
             raise TypeError(

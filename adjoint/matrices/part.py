@@ -37,7 +37,7 @@ class Part:
         """(∂A/∂p ṗ) u, of u's shape."""
         return self.of.jvp(_part(p, self.chosen), u, p_dot[self.chosen])
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """The second derivatives with respect to the chosen part; zero elsewhere."""
         u_part, p_part = of_matrix(self.of, p[self.chosen], u, lam, p_dot[self.chosen])
         return u_part, _spread(p, self.chosen, p_part)
@@ -66,7 +66,7 @@ class PartVector:
         """(∂b/∂p ṗ), of b's shape."""
         return self.of.jvp(_part(p, self.chosen), p_dot[self.chosen])
 
-    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+    def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """The second derivative with respect to the chosen part; zero elsewhere, (m,)."""
         return _spread(p, self.chosen, of_vector(self.of, p[self.chosen], lam, p_dot[self.chosen]))
 

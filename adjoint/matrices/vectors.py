@@ -36,7 +36,7 @@ class ConstantVector:
         """Zero, of b's shape."""
         return np.zeros_like(self.value)
 
-    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+    def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """Zero, (m,)."""
         return np.zeros_like(p)
 
@@ -71,6 +71,6 @@ class AffineVector:
         """B ṗ, (n,)."""
         return np.asarray(self.slope @ p_dot)
 
-    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+    def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """Zero, (m,)."""
         return np.zeros_like(p)

@@ -171,8 +171,8 @@ def _stalled(system: System, u: Array, du: Array, shortest: float) -> NewtonStal
         at_bound = f" The bounds leave no room: u[{i}] = {u[i]:g} is at one of them."
     message = (
         f"Newton stalled in step {system.history.steps + 1}: no factor of the correction down to {shortest:.0e} "
-        f"makes progress.{at_bound} Usual causes: no solution nearby (past a fold: adjoint.trace), a Jacobian that is "
+        f"makes progress.{at_bound} Usual causes: no solution nearby (past a fold: adjoint.continuation.trace), a Jacobian that is "
         "not the derivative (adjoint.check_residual tells), a kink in R; else another u0, or "
-        "start=adjoint.PseudoTransient(…)."
+        "start=adjoint.newton.PseudoTransient(…)."
     )
     return failure(NewtonStalled, message, system.history)

@@ -127,7 +127,7 @@ class Newton:
             if not 0.0 < value < 1.0:
                 raise ValueError(f"Newton: got {name}={value}, expected a relative tolerance between 0 and 1")
         if not isinstance(self.forcing, EisenstatWalker | None):
-            raise TypeError(f"Newton: got forcing={self.forcing!r}, expected adjoint.EisenstatWalker(…) or None")
+            raise TypeError(f"Newton: got forcing={self.forcing!r}, expected adjoint.newton.EisenstatWalker(…) or None")
         if not callable(getattr(self.globalization, "step", None)) or isinstance(self.globalization, type):
             raise TypeError(f"Newton: got globalization={self.globalization!r}, expected one such as AffineInvariant()")
         if not self.max_iterations >= 1:
@@ -274,8 +274,8 @@ class Newton:
             self._require_regular(system, now.last.du, now.peak)
         message = (
             f"Newton's method did not converge in {self.max_iterations} iterations. Usual causes: no solution for "
-            "these parameters (past a fold: adjoint.trace), a Jacobian that is not the derivative "
-            "(adjoint.check_residual tells), a start too far off (another u0, start=adjoint.PseudoTransient(…) or "
-            "adjoint.Homotopy(…)), unknowns in very different units (Newton(scale=…)); else more max_iterations."
+            "these parameters (past a fold: adjoint.continuation.trace), a Jacobian that is not the derivative "
+            "(adjoint.check_residual tells), a start too far off (another u0, start=adjoint.newton.PseudoTransient(…) or "
+            "adjoint.newton.Homotopy(…)), unknowns in very different units (Newton(scale=…)); else more max_iterations."
         )
         return failure(NewtonDiverged, message, system.history)

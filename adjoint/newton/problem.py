@@ -17,14 +17,14 @@ from .._validation import as_array, as_parameters, named, require_kind
 from ..derive.residual import DerivedResidual
 from ..errors import NonFinite, SingularMatrix
 from ..factor.arguments import require_factorizer
-from ..factor.counting import Counts, collecting
+from ..factor.counts import Counts, collecting
 from ..factor.default import lu
 from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
 from ..steady.dirichlet import Constrained, Dirichlet
-from ..steady.reuse import Remembering
+from ..steady.reuse import CachedAdjoint
 from ..steady.solution import SteadySolution
 from ..typing import Array, Trans
 from .bounds import Bounds
@@ -38,7 +38,7 @@ EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
-class AtSolution:
+class InverseAtSolution:
     """(∂R/∂u)⁻¹ at u with R(u, p) = 0.
 
     The Jacobian is assembled when a derivative is first asked for. Not Newton's last one: that belongs to the iterate
@@ -55,7 +55,7 @@ class AtSolution:
         return self.system.renewed(self.system.jacobian(self.outcome.u), self.outcome.at.inverse)
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k); see `Nearby.solve`. Raises SingularJacobian if ∂R/∂u is singular here."""
+        """The solution for b, (n,) or (n, k); see `RefinedInverse.solve`. Raises SingularJacobian if ∂R/∂u is singular here."""
         try:
             return self._refined.solve(b, trans)
         except SingularMatrix as error:
@@ -84,7 +84,7 @@ class Start(Protocol):
 class NonlinearProblem(Portable):
     """R(u, p) = 0, solved by Newton's method: the solution gives every derivative without a factorization more.
 
-    residual: R with its derivatives: a class of your own, or `complex_step(function, n, m)`. u0: (n,), or a function
+    residual: R with its derivatives: a class of your own, or `complex_step_residual(function, n, m)`. u0: (n,), or a function
     p ↦ u0, a first guess. factorize: what ∂R/∂u is stated to be: `lu` (anything), `cholesky`, `ldl`, a named backend,
     `cg(…)`, `gmres(…)`. dirichlet: unknowns whose values are given; their rows of R are not used. method: tolerances
     and globalization. start: `PseudoTransient(…)` or `Homotopy(…)`, for hard starts. bounds: within which u must stay.
@@ -104,12 +104,12 @@ class NonlinearProblem(Portable):
         if missing:
             raise TypeError(
                 f"NonlinearProblem: {type(self.residual).__name__} has no method {missing[0]}; expected a residual "
-                f"with {', '.join(_METHODS)}. A plain function: adjoint.complex_step(function, n=…, m=…)"
+                f"with {', '.join(_METHODS)}. A plain function: adjoint.complex_step_residual(function, n=…, m=…)"
             )
         for name, value, expected, fits in (
             ("residual", self.residual, "an object, not a class", not isinstance(self.residual, type)),
             ("dirichlet", self.dirichlet, "adjoint.Dirichlet(…)", isinstance(self.dirichlet, Dirichlet | None)),
-            ("method", self.method, "adjoint.Newton(…)", isinstance(self.method, Newton)),
+            ("method", self.method, "adjoint.newton.Newton(…)", isinstance(self.method, Newton)),
             ("start", self.start, "such as PseudoTransient(…)", self.start is None or _is_function(self.start)),
             ("bounds", self.bounds, "adjoint.Bounds(…)", isinstance(self.bounds, Bounds | None)),
         ):
@@ -170,7 +170,7 @@ class NonlinearProblem(Portable):
         u.setflags(write=False)  # Gradients come from it later.
         physics = self.residual.at(u, p) if isinstance(self.residual, DerivedResidual) else self.residual
         equation = physics if self.dirichlet is None else Constrained(physics, self.dirichlet)
-        return SteadySolution(u, p, equation, Remembering(AtSolution(system, outcome)), counts)
+        return SteadySolution(u, p, equation, CachedAdjoint(InverseAtSolution(system, outcome)), counts)
 
     def system(self, p: Array) -> System:
         """The equations for one p."""

@@ -105,7 +105,7 @@ class Homotopy:
 
     def __post_init__(self) -> None:
         require_settings(self)
-        require_kind("Homotopy", "method", self.method, Newton, "adjoint.Newton(…)")
+        require_kind("Homotopy", "method", self.method, Newton, "adjoint.newton.Newton(…)")
         if not callable(self.path):
             raise TypeError(f"Homotopy: got path={self.path!r}, expected a function (p, s) ↦ p_s")
         if not (self.steps >= 1 and 0.0 < self.shortest <= 1.0):

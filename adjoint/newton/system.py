@@ -9,13 +9,13 @@ import scipy.sparse as sparse
 from .._numerics import finite_sum, size_of
 from ..errors import InaccurateSolve, NonFiniteResidual, NotPositiveDefinite, SingularJacobian, SingularMatrix
 from ..factor.arguments import factored
-from ..factor.counting import phase
+from ..factor.counts import phase
 from ..factor.csc import as_csc, owned
 from ..factor.factorization import Factorization
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
 from ..steady.dirichlet import Bordered, Constrained, Dirichlet, within
-from ..steady.refinement import Nearby
+from ..steady.refinement import RefinedInverse
 from ..typing import Array
 from .bounds import Bounds
 from .history import History, failure
@@ -128,7 +128,7 @@ class System:
         """The error for a Jacobian that could not be factored."""
         message = (
             f"the Jacobian in Newton step {self.history.steps + 1} is singular: {error} In a nonlinear problem also: a "
-            "start where the derivative vanishes (choose another u0), or a fold (adjoint.trace goes around it)."
+            "start where the derivative vanishes (choose another u0), or a fold (adjoint.continuation.trace goes around it)."
         )
         return failure(SingularJacobian, message, self.history)
 
@@ -136,7 +136,7 @@ class System:
         """The error for a derivative at a solution whose Jacobian is singular."""
         message = (
             f"the Jacobian at the solution is singular, and no derivative exists there: {error} In a nonlinear problem "
-            "also: a fold or a branch point (adjoint.fold finds it, adjoint.trace goes around it), a double "
+            "also: a fold or a branch point (adjoint.continuation.fold finds it, adjoint.continuation.trace goes around it), a double "
             "eigenvalue, solutions that are not isolated."
         )
         return failure(SingularJacobian, message, self.history)
@@ -146,8 +146,8 @@ class System:
         message = (
             "the Jacobian is singular at the solution: Newton's corrections shrink only by a factor of "
             f"{self.history.ratios()[-1]:.2f} a step, where they should shrink quadratically. Usual causes: the "
-            "parameters are at a fold or a branch point (no derivative exists there; adjoint.fold finds it, "
-            "adjoint.trace goes around it), a double root; or the Jacobian is not the derivative "
+            "parameters are at a fold or a branch point (no derivative exists there; adjoint.continuation.fold finds it, "
+            "adjoint.continuation.trace goes around it), a double root; or the Jacobian is not the derivative "
             "(adjoint.check_residual tells)."
         )
         return failure(SingularJacobian, message, self.history)
@@ -160,7 +160,7 @@ class System:
         """The inverse of a Jacobian A, near the one that `stale` was made for, by its factors."""
         factors = stale.inner if isinstance(stale, Bordered) else stale
         assert isinstance(factors, Factorization)  # What `factored` returned.
-        return within(self.dirichlet, A, lambda free: Nearby(free, factors, self.factorize))
+        return within(self.dirichlet, A, lambda free: RefinedInverse(free, factors, self.factorize))
 
     def loosened(self, rtol: float) -> "System":
         """The same with Krylov solves to a tolerance of their own; as it is with a direct factorizer."""

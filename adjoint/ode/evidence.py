@@ -74,7 +74,7 @@ def by_counts(solution: Differentiable, of: Array | None, mode: str) -> Jacobian
 
 
 @dataclass(frozen=True, eq=False)
-class OdeEvidence:
+class ODEEvidence:
     """How a trajectory was found, derivatives included.
 
     method: its name; steps, rejected: accepted and rejected ones; evaluations: of f; jacobians: of ∂f/∂u;
@@ -105,10 +105,10 @@ class OdeEvidence:
         )
 
 
-def evidence_of(method: Method, sweeps: Sweeps) -> OdeEvidence:
+def evidence_of(method: Method, sweeps: Sweeps) -> ODEEvidence:
     """The evidence as it is now."""
     tally, course, store = sweeps.system.tally, sweeps.course, sweeps.store
-    return OdeEvidence(
+    return ODEEvidence(
         method.tableau.name,
         course.steps,
         course.rejected,

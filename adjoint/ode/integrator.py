@@ -28,7 +28,7 @@ from .stages.coupled_matrices import CoupledInverse, factored
 from .stages.coupled_stages import solved_step, step_equation
 from .stages.stage_matrices import Inverse
 from .stages.stages import SAFETY, UNKNOWN, Stages, solved_stages, values
-from .step_control.controller import Control, Pace, estimated_error, first_step
+from .step_control.controller import Pace, StepControl, estimated_error, first_step
 from .step_control.integral_errors import IntegralControl
 from .steps import Course, Rates, State, StepRecord, Taken, base_point, recorded, state_before
 
@@ -61,7 +61,7 @@ class March:
     tableau: Tableau
     start: Tableau | None
     restarts: Restarts
-    control: Control
+    control: StepControl
     keep: Callable[[int, State, StepRecord], None]
     visit: Visitor
     notify: Callable[[str, int, float], None]
@@ -244,7 +244,7 @@ class March:
     def _doubt(self) -> str:
         if self.integrals is not None and 2 * self.integrals.refused > self.course.rejected:
             return (
-                f"{self.integrals.refused} of these for the error of an integral: Control(integrals=False) leaves "
+                f"{self.integrals.refused} of these for the error of an integral: StepControl(integrals=False) leaves "
                 "integrals out, integral_atol says how exact they have to be."
             )
         if self.tableau.gamma == 0.0:

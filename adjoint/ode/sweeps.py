@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checkpointing.store import Store, sweeps_alone
 from ..errors import NonFinite, NonFiniteField, StorageFailed
-from ..factor.counting import settle
+from ..factor.counts import settle
 from ..typing import Array
 from .adjoint_states import with_slopes
 from .dense_output import extended_stages

@@ -19,7 +19,7 @@ from ..typing import Array
 from .adjoint_states import Collocation, collocated
 from .arguments import Bars, as_bars, as_direction, require_finite
 from .discontinuities.breaks import Breaks
-from .evidence import Jacobian, OdeEvidence, by_counts, evidence_of
+from .evidence import Jacobian, ODEEvidence, by_counts, evidence_of
 from .methods.method import Method
 from .stages.refinement import Recent
 from .step_control.absolute_tolerances import Watch, advice
@@ -28,7 +28,7 @@ from .sweeps import Sweeps
 
 
 class Replayable(Protocol):
-    """What a trajectory needs of the problem that it solves (`OdeProblem`)."""
+    """What a trajectory needs of the problem that it solves (`ODEProblem`)."""
 
     @property
     def t(self) -> tuple[float, float]:
@@ -428,6 +428,6 @@ class Trajectory(Local):
         return u if given.ndim else u[0]
 
     @property
-    def evidence(self) -> OdeEvidence:
+    def evidence(self) -> ODEEvidence:
         """Steps, work, and what was kept."""
         return evidence_of(self.problem.method, self.sweeps)

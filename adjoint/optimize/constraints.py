@@ -116,7 +116,7 @@ class LinearConstraint:
         for a φ that is not linear.
         """
         v = _volumes("LinearConstraint.volume", volumes, fraction)
-        expected = "a linear design map, such as adjoint.Identity() or a filter"
+        expected = "a linear design map, such as adjoint.design.Identity() or a filter"
         require_methods("LinearConstraint.volume", "linear", linear, ("__call__", "vjp"), expected)
         w = linear.vjp(np.zeros_like(v), v)
         gaps = (dot(w, v) - dot(v, linear(v)), dot(v, linear(0.0 * v)))  # zero for a linear φ
@@ -172,7 +172,7 @@ class DesignConstraint:
 
     def product(self, x: Array, v: Array) -> Array:
         """The Hessian of c times v, (m,); raises TypeError for a φ without second derivatives."""
-        if not callable(second := getattr(self.design, "second", None)):
+        if not callable(second := getattr(self.design, "hvp", None)):
             raise TypeError(
                 f"{type(self.design).__name__} has no method second(x, p_bar, x_dot), which a Hessian–vector product "
                 "needs: the derivative of x ↦ vjp(x, p̄) along ẋ, zeros for a linear map"
@@ -254,7 +254,7 @@ def _volumes(who: str, volumes: Array, fraction: float) -> Array:
 class VectorFunction(Protocol):
     """c(u, p), (k,), and the transpose of its derivatives; no (k, m) matrix anywhere.
 
-    For algorithms with Hessian–vector products, such as `NewtonCg`, two more methods: `jvp(u, p, u_dot, p_dot)`, the
+    For algorithms with Hessian–vector products, such as `NewtonCG`, two more methods: `jvp(u, p, u_dot, p_dot)`, the
     derivative of the values, (k,), and `second(u, p, weights, u_dot, p_dot)`, the derivative of what `vjp` returns.
     """
 
@@ -299,12 +299,12 @@ class Along:
         """(Σ w_i ∂c_i/∂u, Σ w_i ∂c_i/∂p)."""
         return self.function.vjp(u, p, self.weights)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """The derivative of these gradients along (u̇, ṗ); raises TypeError for a function without `second`."""
-        if not has(self.function, "second"):
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The derivative of these gradients along (u̇, ṗ); raises TypeError for a function without `hvp`."""
+        if not has(self.function, "hvp"):
             raise TypeError(
                 f"{type(self.function).__name__} has no method second(u, p, weights, u_dot, p_dot), which a "
                 "Hessian–vector product needs: the derivative of what vjp(u, p, weights) returns along (u̇, ṗ)"
             )
-        found: tuple[Array, Array] = getattr(self.function, "second")(u, p, self.weights, u_dot, p_dot)  # noqa: B009
+        found: tuple[Array, Array] = getattr(self.function, "hvp")(u, p, self.weights, u_dot, p_dot)  # noqa: B009
         return found

@@ -108,7 +108,7 @@ def _parts(v: Array, size: Array) -> Iterator[Array]:
 class DifferencedHessian:
     """f with points whose `hvp` is a difference of gradients: one more forward and adjoint solve for each product.
 
-    function: f. For `NewtonCg` where second derivatives are missing. Each variable is stepped by 3·10⁻⁸ of its own
+    function: f. For `NewtonCG` where second derivatives are missing. Each variable is stepped by 3·10⁻⁸ of its own
     size: variables whose sizes differ by more than a thousand take a solve for each size. A variable that is zero has
     the size of the others, at most 1. The points next to x may be beyond bounds by as much; a failed solve there is
     tried on the other side.
@@ -150,15 +150,17 @@ class ScalarPoint:
     def hvp(self, v: Array) -> Array:
         """(d²f/dx²) v, (m,); raises TypeError where the function was given none."""
         if self.product is None:
-            raise TypeError("ScalarFunction: got no product (x, v) -> H v; see also adjoint.DifferencedHessian")
+            raise TypeError(
+                "ScalarFunction: got no product (x, v) -> H v; see also adjoint.optimize.DifferencedHessian"
+            )
         return np.array(self.product(_read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
 class ScalarFunction:
-    """f from a function of x and its gradient: `minimize(ScalarFunction(value, gradient), x, Lbfgs())`.
+    """f from a function of x and its gradient: `minimize(ScalarFunction(value, gradient), x, LBFGS())`.
 
-    value: x (m,) ↦ f, a number; gradient: x ↦ df/dx, (m,); product: (x, v) ↦ (d²f/dx²) v, (m,), for `NewtonCg`. They
+    value: x (m,) ↦ f, a number; gradient: x ↦ df/dx, (m,); product: (x, v) ↦ (d²f/dx²) v, (m,), for `NewtonCG`. They
     get an x that cannot be written to. Where f is not defined value returns nan, or raises a `SolveError`: a step there
     is too long. Raises TypeError for what are no functions, and for a value that is no number.
     """

@@ -24,7 +24,7 @@ import scipy.sparse as sparse
 import threadpoolctl
 
 from .._files import irregular
-from ..errors import CheckpointError
+from ..errors import RestartError
 from ..typing import Array
 from .state import State
 from .status import Status
@@ -91,7 +91,7 @@ LONGEST = 200
 def write_archive(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write the arrays: to a file beside `path`, synced, then renamed over it, then the directory synced.
 
-    A process killed at any moment leaves the old file or the new one. Raises CheckpointError, and leaves the old one,
+    A process killed at any moment leaves the old file or the new one. Raises RestartError, and leaves the old one,
     where that fails; ValueError for objects.
     """
     data, part = _packed_arrays(arrays), path.with_name(path.name + ".part")
@@ -107,33 +107,33 @@ def write_archive(path: Path, arrays: Mapping[str, Array]) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise CheckpointError(
+        raise RestartError(
             f"{path}: cannot write a restart file ({error.strerror or error}); the last one, if there was any, is whole"
         ) from error
 
 
 def read_archive(path: Path) -> dict[str, Array]:
-    """The arrays that `write` wrote. Raises CheckpointError for anything else."""
+    """The arrays that `write` wrote. Raises RestartError for anything else."""
     require_file(path)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot read a restart file ({error.strerror or error})") from error
+        raise RestartError(f"{path}: cannot read a restart file ({error.strerror or error})") from error
     if data[-DIGEST:] != _digest(data[:-DIGEST]):
-        raise CheckpointError(
+        raise RestartError(
             f"{path}: not a restart file, or damaged: its checksum is not that of its {len(data)} bytes. "
             "Begin the run anew, with another path or without this file"
         )
     try:
         return _unpacked(data)
     except (ValueError, zipfile.BadZipFile, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
-        raise CheckpointError(f"{path}: not a restart file ({error})") from error
+        raise RestartError(f"{path}: not a restart file ({error})") from error
 
 
 def require_file(path: Path) -> None:
-    """Raise CheckpointError for a directory, a device, a pipe or a socket, over which no file may be renamed."""
+    """Raise RestartError for a directory, a device, a pipe or a socket, over which no file may be renamed."""
     if found := irregular(path):
-        raise CheckpointError(f"{path} is {found}, expected the path of a file, for restarts")
+        raise RestartError(f"{path} is {found}, expected the path of a file, for restarts")
 
 
 def _packed_arrays(arrays: Mapping[str, Array]) -> bytes:
@@ -213,7 +213,7 @@ def threads() -> dict[str, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class Restart:
     """What a run goes on from.
 
     state: the last one; best: see `Result`. fingerprint: of the algorithm and its settings. threads: of the libraries
@@ -228,34 +228,34 @@ class Checkpoint:
     read: bool = False
 
 
-def write_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
-    """Write the file: whole, or not at all. Raises CheckpointError where the disk does not let it."""
-    words = {"version": VERSION, "fingerprint": checkpoint.fingerprint, "threads": dict(checkpoint.threads)}
-    arrays = {"run": _text(json.dumps(words)), "progress": _numbers(checkpoint.progress)}
-    for name, state in (("state", checkpoint.state), ("best", checkpoint.best)):
+def write_restart(path: Path | str, restart: Restart) -> None:
+    """Write the file: whole, or not at all. Raises RestartError where the disk does not let it."""
+    words = {"version": VERSION, "fingerprint": restart.fingerprint, "threads": dict(restart.threads)}
+    arrays = {"run": _text(json.dumps(words)), "progress": _numbers(restart.progress)}
+    for name, state in (("state", restart.state), ("best", restart.best)):
         arrays |= {f"{name}.{key}": array for key, array in _packed(state).items()}
     write_archive(Path(path), arrays)
 
 
-def read_checkpoint(path: Path | str) -> Checkpoint:
-    """What `write_checkpoint` wrote; raises CheckpointError for anything else."""
+def read_restart(path: Path | str) -> Restart:
+    """What `write_restart` wrote; raises RestartError for anything else."""
     arrays = read_archive(Path(path))
     try:
-        return _checkpoint(arrays)
+        return _restart(arrays)
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a restart file of this library ({error!r})") from error
+        raise RestartError(f"{path}: not a restart file of this library ({error!r})") from error
 
 
-def require_run(path: Path, checkpoint: Checkpoint, fingerprint: str, x: Array) -> None:
-    """Raise CheckpointError unless the checkpoint is of this algorithm and of designs like x."""
-    if checkpoint.fingerprint != fingerprint:
-        raise CheckpointError(
-            f"{path}: the restart file of another run: got {checkpoint.fingerprint}, expected {fingerprint} (the "
+def require_run(path: Path, restart: Restart, fingerprint: str, x: Array) -> None:
+    """Raise RestartError unless the restart is of this algorithm and of designs like x."""
+    if restart.fingerprint != fingerprint:
+        raise RestartError(
+            f"{path}: the restart file of another run: got {restart.fingerprint}, expected {fingerprint} (the "
             "digits stand for the settings). Resume with the algorithm it was written by, or begin anew elsewhere"
         )
-    if checkpoint.state.x.shape != np.shape(x):
-        raise CheckpointError(
-            f"{path}: the restart file of another run: got designs of shape {checkpoint.state.x.shape}, expected "
+    if restart.state.x.shape != np.shape(x):
+        raise RestartError(
+            f"{path}: the restart file of another run: got designs of shape {restart.state.x.shape}, expected "
             f"{np.shape(x)}"
         )
 
@@ -271,7 +271,7 @@ def _packed(state: State) -> dict[str, Array]:
     return parts | {MEMORY + key: np.asarray(array) for key, array in state.memory.items()}
 
 
-def _checkpoint(arrays: Mapping[str, Array]) -> Checkpoint:
+def _restart(arrays: Mapping[str, Array]) -> Restart:
     fingerprint, numbers = _run(_string(arrays["run"]))
     first, measure, best, since, sized, stage, work, seconds, *doubts = _shaped(arrays["progress"], (10,)).tolist()
     progress = Progress(first, measure, best, int(since), sized, int(stage), int(work), seconds, *map(int, doubts))
@@ -282,7 +282,7 @@ def _checkpoint(arrays: Mapping[str, Array]) -> Checkpoint:
     known = {"run", "progress"} | {key for key in arrays if key.startswith(("state.", "best."))}
     if set(arrays) != known:
         raise ValueError(f"unknown entries {sorted(set(arrays) - known)}")
-    return Checkpoint(states[0], states[1], progress, fingerprint, numbers, read=True)
+    return Restart(states[0], states[1], progress, fingerprint, numbers, read=True)
 
 
 def _run(words: str) -> tuple[str, dict[str, int]]:

@@ -8,11 +8,11 @@ from operator import index
 import numpy as np
 
 from .._validation import as_array, as_parameters
-from ..checkpointing.events import Event
+from ..checkpointing.events import SweepEvent
 from ..checkpointing.policies import Budget, Memory
 from ..checkpointing.shelves import State
 from ..checkpointing.store import Notify, Record, Store
-from ..factor.counting import Counts, collecting, phase
+from ..factor.counts import Counts, collecting, phase
 from ..matrices.vectors import ConstantVector
 from ..protocols import Step, Vector
 from ..typing import Array
@@ -27,7 +27,7 @@ class RecurrenceProblem:
     step: Φ, see `Step`. u0: an array (n,), or a Vector p ↦ u₀ with its derivatives. steps: N ≥ 0. observe: the numbers
     in 0 … N of the states that objectives see, strictly increasing; None: the last one. memory: what is kept for the
     sweeps: `Everything()`, `States()`, `Checkpoints(slots)`, `Disk(directory)` or `Budget(bytes)`; all give the same
-    bits. watch: receives an `Event` for each step. Raises TypeError or ValueError for what cannot be.
+    bits. callback: receives a `SweepEvent` for each step. Raises TypeError or ValueError for what cannot be.
     """
 
     step: Step
@@ -35,13 +35,13 @@ class RecurrenceProblem:
     steps: int
     observe: Sequence[int] | Array | None = None
     memory: Memory = field(default_factory=Budget)
-    watch: Callable[[Event], None] | None = None
+    callback: Callable[[SweepEvent], None] | None = None
 
     def __post_init__(self) -> None:
         _require(self.step, ("__call__", "vjp", "jvp"), "step", "Φ with its derivatives")
-        _require(self.memory, ("open",), "memory", "one such as adjoint.Budget(bytes)")
-        if self.watch is not None:
-            _require(self.watch, ("__call__",), "watch", "a function of an Event")
+        _require(self.memory, ("open",), "memory", "one such as adjoint.checkpointing.Budget(bytes)")
+        if self.callback is not None:
+            _require(self.callback, ("__call__",), "callback", "a function of an SweepEvent")
         if callable(self.u0):
             _require(self.u0, ("vjp", "jvp"), "u0", "an array or a Vector p ↦ u₀ with its derivatives")
         else:
@@ -61,7 +61,7 @@ class RecurrenceProblem:
         p = as_parameters(p)
         p.setflags(write=False)  # The user's functions will see it.
         u0 = self.u0 if callable(self.u0) else _constant(self.u0)
-        chain, counts = Chain(self.step, u0, p, _notifier(self.watch)), Counts()
+        chain, counts = Chain(self.step, u0, p, _notifier(self.callback)), Counts()
         store: Store[Record] = self.memory.open(self.steps, chain.notify)
         observed = _observed(self.observe, self.steps)
         with collecting(counts), phase("solve"):
@@ -87,10 +87,10 @@ def _first_pass(chain: Chain, store: Store[Record], steps: int, observed: Array)
     return u
 
 
-def _notifier(watch: Callable[[Event], None] | None) -> Notify:
-    if watch is None:
+def _notifier(callback: Callable[[SweepEvent], None] | None) -> Notify:
+    if callback is None:
         return lambda kind, k: None
-    return lambda kind, k: watch(Event(kind, k, nan))
+    return lambda kind, k: callback(SweepEvent(kind, k, nan))
 
 
 def _constant(u0: Array) -> ConstantVector:

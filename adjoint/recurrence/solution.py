@@ -12,7 +12,7 @@ from .._validation import as_array, as_parameters
 from ..checkpointing.store import Record, Store, Usage, sweeps_alone
 from ..derivative import Derivative
 from ..errors import NonFinite
-from ..factor.counting import Counts, collecting, phase
+from ..factor.counts import Counts, collecting, phase
 from ..typing import Array
 from .step import Chain
 

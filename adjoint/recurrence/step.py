@@ -14,7 +14,7 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """u₀(p), and the steps from there. p: (m,), read-only; watch: told the kind and the number of each event."""
+    """u₀(p), and the steps from there. p: (m,), read-only; notify: told the kind and the number of each event."""
 
     step: Step
     u0: Vector

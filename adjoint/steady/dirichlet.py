@@ -159,11 +159,11 @@ class Constrained:
         lam[fixed] = 0.0
         return lam, reaction
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """The residual's, of the rows of the free unknowns, less that of g(p); raises TypeError without them."""
         lam, reaction = self._split(lam)
         u_part, p_part = of_residual(self.inner, u, p, lam, u_dot, p_dot)
-        return u_part, less("second", p_part, of_vector(self.dirichlet.given, p, reaction, p_dot))
+        return u_part, less("hvp", p_part, of_vector(self.dirichlet.given, p, reaction, p_dot))
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, of u's shape."""

@@ -13,7 +13,7 @@ import scipy.sparse as sparse
 
 from ..errors import KrylovStalled
 from ..factor.backward_error import ACCEPT, ACCEPT_ROW, absolute_sums, backward_error, probe_vector, product, row_error
-from ..factor.counting import phase
+from ..factor.counts import phase
 from ..factor.csc import as_right_hand_side
 from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
@@ -42,7 +42,7 @@ NOISE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Nearby:
+class RefinedInverse:
     """The inverse of A by iterative refinement with the factors of a matrix nearby (docs/math.md, eq. 37).
 
     A: (n, n); stale: the factors of the other matrix; factorize: what A is factored by where refinement would not

@@ -20,7 +20,7 @@ _TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True, eq=False)
-class Remembering:
+class CachedAdjoint:
     """An inverse that remembers its last adjoint solve: asked for λ, then for the gradient, it solves once."""
 
     inverse: Inverse
@@ -48,7 +48,7 @@ class Remembering:
 
 
 @dataclass(frozen=True, eq=False)
-class Recombining:
+class SpanReuse:
     """A factorization that remembers its first solve A u = b, and its last one of no more columns.
 
     Both are recombined for adjoint right-hand sides in the span of b where A is stated to be symmetric or Hermitian:

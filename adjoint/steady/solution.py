@@ -11,7 +11,7 @@ from .._pickling import Local
 from .._validation import as_array, as_cotangent, as_parameters
 from ..derivative import Derivative
 from ..errors import NonFinite
-from ..factor.counting import Counts, collecting, phase
+from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import as_right_hand_side
 from ..factor.evidence import Evidence
 from ..protocols import Inverse, Residual
@@ -97,11 +97,11 @@ class SteadySolution(Local):
             u_dot = self.inverse.solve(rhs.reshape(n, -1)).reshape(rhs.shape)
         return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
 
-    def second(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
+    def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
         """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū changes by ū̇ (docs/math.md, eqs. 70 and 71).
 
         lam: `adjoint(u_bar)`; u_dot: `jvp(p_dot)`; p_dot: (m,); u_bar_dot: of u's shape. One transposed solve. Raises
-        TypeError for a residual without `second`, NonFinite for nan and inf.
+        TypeError for a residual without `hvp`, NonFinite for nan and inf.
         """
         with collecting(self._counts), phase("gradient"):
             u_part, p_part = of_residual(self.residual, self.u, self.p, lam, u_dot, p_dot)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.recurrence import minimal_advances
+from adjoint.checkpointing import minimal_advances
 from adjoint.typing import Array
 
 STEPS, SLOTS, UNKNOWNS = 100_000, 20, 10_000
@@ -41,7 +41,7 @@ def peak() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def measured(steps: int, unknowns: int, memory: adjoint.Checkpoints) -> dict[str, float]:
+def measured(steps: int, unknowns: int, memory: adjoint.checkpointing.Checkpoints) -> dict[str, float]:
     """Solve, sweep once; the gradient against the exact one of the continuous problem, u₀/(1 + p t u₀)."""
     u0 = np.linspace(0.5, 1.5, unknowns)
     before, started = peak(), time.perf_counter()
@@ -67,7 +67,9 @@ def measured(steps: int, unknowns: int, memory: adjoint.Checkpoints) -> dict[str
 
 def main(out: Path, small: bool) -> dict[str, float]:
     """Measure, print, and write checkpoints.json."""
-    result = measured(2000 if small else STEPS, 100 if small else UNKNOWNS, adjoint.Checkpoints(8 if small else SLOTS))
+    result = measured(
+        2000 if small else STEPS, 100 if small else UNKNOWNS, adjoint.checkpointing.Checkpoints(8 if small else SLOTS)
+    )
     for name, value in result.items():
         print(f"{name:40s} {value:.6g}")
     out.mkdir(parents=True, exist_ok=True)

@@ -49,10 +49,10 @@ def measure(body: Elastic, rounds: int, peers: tuple[str, ...]) -> dict[str, flo
     elements = len(body.K.dofs)
     x = np.random.default_rng(0).uniform(0.3, 1.0, elements)
     smooth = density_filter(body.grid, FILTER_RADIUS)
-    f, filtered = body.compliance(adjoint.Simp(3.0)), body.compliance(smooth >> adjoint.Simp(3.0))
-    volume = adjoint.LinearConstraint.volume(smooth, np.ones(elements), 0.5)
-    states = adjoint.descend(filtered, np.full(elements, 0.5), adjoint.OptimalityCriteria(volume))
-    moduli = adjoint.Simp(3.0)(x)
+    f, filtered = body.compliance(adjoint.design.SIMP(3.0)), body.compliance(smooth >> adjoint.design.SIMP(3.0))
+    volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(elements), 0.5)
+    states = adjoint.descend(filtered, np.full(elements, 0.5), adjoint.optimize.OptimalityCriteria(volume))
+    moduli = adjoint.design.SIMP(3.0)(x)
 
     def gradient() -> Array:
         return f(x).gradient

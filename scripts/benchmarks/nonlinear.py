@@ -55,7 +55,7 @@ def measure(model: Model, rounds: int) -> Numbers:
     seconds = dict(zip(PARTS, np.median(runs, axis=0).tolist(), strict=True))
     result: Numbers = {"unknowns": float(n)} | {f"{part}, s": spent for part, spent in seconds.items()}
     result["gradient / value"] = float(np.median(runs[:-1, 1] / (0.5 * (runs[:-1, 0] + runs[1:, 0]))))
-    residual = adjoint.complex_step(model.plain, n, n)
+    residual = adjoint.complex_step_residual(model.plain, n, n)
     result["automatic: detection and colouring, s"] = preparation(residual, model)
     automatic = adjoint.Reduced(adjoint.NonlinearProblem(residual, model.u0), J)
     result["automatic: gradient differs by"] = difference(automatic(p).gradient, expected)
@@ -103,7 +103,7 @@ def compared(task: Callable[[], Array], other: Callable[[], Array], rounds: int)
     return np.asarray(np.median(ratios, axis=0))
 
 
-def preparation(residual: adjoint.Residual, model: Model) -> float:
+def preparation(residual: adjoint.protocols.Residual, model: Model) -> float:
     """Seconds that the first derivatives take longer than the second ones: patterns and colours, once for a model."""
     u, p = model.u0, model.p
     first, second = (timed(lambda: (residual.jacobian(u, p), residual.vjp(u, p, p))) for _ in range(2))

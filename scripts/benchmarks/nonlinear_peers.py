@@ -41,7 +41,7 @@ class Model:
     """
 
     k: int
-    physics: adjoint.Residual
+    physics: adjoint.protocols.Residual
     plain: Callable[[Array, Array], Array]
     traced: Callable[[], Callable]  # type: ignore[type-arg]
     u0: Array

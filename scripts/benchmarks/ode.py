@@ -81,7 +81,7 @@ def diagram(case: Case, cells: int, small: bool, rounds: int, interpreters: Inte
     best, anchor, rows = exact(case, 1e-8 if small else EXACT[case.name]), Anchor.of(case), []
     for name in METHODS[case.name]:
         for rtol in TOLERANCES[name][:1] if small else TOLERANCES[name]:
-            rows.append(own(name, ours(case, name, rtol, adjoint.Budget(BYTES)), anchor, rounds, best))
+            rows.append(own(name, ours(case, name, rtol, adjoint.checkpointing.Budget(BYTES)), anchor, rounds, best))
             report(case, rows[-1])
     for name, interpreter in interpreters.items():
         with Peer(interpreter, name, case.name, cells, PATIENCE) as peer:
@@ -137,7 +137,10 @@ def ratios(k: int, rounds: int) -> list[Row]:
     for method, rtol in RATIOS_OF.items():
         row: Row = {"library": f"ours, {method}", "rtol": rtol}
         row |= {"unknowns": float(case.u0.size), "parameters": float(case.p.size)}
-        for name, memory in {"everything": adjoint.Everything(), "states": adjoint.States()}.items():
+        for name, memory in {
+            "everything": adjoint.checkpointing.Everything(),
+            "states": adjoint.checkpointing.States(),
+        }.items():
             task = ours(case, method, rtol, memory)
             task()
             runs = [task() for _ in range(rounds)]

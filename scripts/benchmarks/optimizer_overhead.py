@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.optimize import Algorithm, Gcmma, Mma
+from adjoint.optimize import GCMMA, MMA, Algorithm
 from adjoint.typing import Array
 from problems.elasticity import mbb
 from problems.filters import density_filter
@@ -76,10 +76,14 @@ def main(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     nelx, nely = SMALL if options.small else MESH
     body = mbb(nelx, nely)
     smooth = density_filter(body.grid, FILTER_RADIUS)
-    f = body.compliance(smooth >> adjoint.Simp(3.0))
-    volume = adjoint.LinearConstraint.volume(smooth, np.ones(nelx * nely), 0.5)
-    box = adjoint.Box(0.0, 1.0)
-    algorithms: list[Algorithm] = [adjoint.OptimalityCriteria(volume), Mma((volume,), box), Gcmma((volume,), box)]
+    f = body.compliance(smooth >> adjoint.design.SIMP(3.0))
+    volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(nelx * nely), 0.5)
+    box = adjoint.optimize.Box(0.0, 1.0)
+    algorithms: list[Algorithm] = [
+        adjoint.optimize.OptimalityCriteria(volume),
+        MMA((volume,), box),
+        GCMMA((volume,), box),
+    ]
     f(np.full(nelx * nely, 0.5))  # The analysis and the filter's weights belong to no iteration.
     results = {type(each).__name__: measured(f, each, nelx * nely, options.iterations) for each in algorithms}
     for name, result in results.items():

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.optimize import Bfgs, Lbfgs
+from adjoint.optimize import BFGS, LBFGS
 from adjoint.typing import Array
 from problems.more_garbow_hillstrom import PROBLEMS, Counted, SumOfSquares
 from scripts.benchmarks.quasi_newton_scipy import scipy_bfgs, scipy_lbfgs
@@ -34,12 +34,12 @@ def ours(algorithm: adjoint.optimize.Algorithm, f: Counted) -> Array:
 
 
 SOLVERS: dict[str, Callable[[Counted], Array]] = {
-    "Bfgs": partial(ours, Bfgs()),
+    "BFGS": partial(ours, BFGS()),
     "SciPy BFGS": partial(scipy_bfgs, tolerance=TOLERANCE, iterations=ITERATIONS),
-    "Lbfgs": partial(ours, Lbfgs()),
+    "LBFGS": partial(ours, LBFGS()),
     "SciPy L-BFGS-B": partial(scipy_lbfgs, tolerance=TOLERANCE, iterations=ITERATIONS),
 }
-PAIRS = (("Bfgs", "SciPy BFGS"), ("Lbfgs", "SciPy L-BFGS-B"))
+PAIRS = (("BFGS", "SciPy BFGS"), ("LBFGS", "SciPy L-BFGS-B"))
 
 
 def measured(solve: Callable[[Counted], Array], problem: SumOfSquares) -> Run:

@@ -40,7 +40,7 @@ def traced(
     ours = callable(getattr(method, "advance", None))
     run = adjoint.minimize if ours else interop.minimize
     try:
-        status = run(f, x, method, stop=stop, check=False, each=each).status.value
+        status = run(f, x, method, stop=stop, check=False, callback=each).status.value
     except (adjoint.SolveError, ValueError) as error:
         status = f"Stopped: {error}"
     table = np.array(rows, dtype=float).reshape(-1, 4)

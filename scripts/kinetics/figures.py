@@ -29,7 +29,7 @@ class Story:
     case: Experiment
     path: list[Estimate]
     z: Array
-    events: list[adjoint.Event]
+    events: list[adjoint.checkpointing.SweepEvent]
 
 
 def fine(estimate: Estimate) -> tuple[Array, Array, Array]:

@@ -18,7 +18,7 @@ class Experiment:
     deviations of their noise, (s,).
     """
 
-    problem: adjoint.OdeProblem
+    problem: adjoint.ODEProblem
     truth: Array
     species: Array
     sigma: Array
@@ -43,7 +43,7 @@ class Estimate:
     x: Array
 
     @cached_property
-    def trajectory(self) -> adjoint.Trajectory:
+    def trajectory(self) -> adjoint.ode.Trajectory:
         """The solution of the problem."""
         return self.experiment.problem.solve(np.exp(self.x))
 

@@ -53,10 +53,10 @@ class Steering:
         return np.asarray(np.exp(-0.5 * ((distance - radius) / width) ** 2))
 
     @cached_property
-    def problem(self) -> adjoint.OdeProblem:
+    def problem(self) -> adjoint.ODEProblem:
         """Observed at the knots, where the powers have kinks: steps end there."""
         plate, knots = self.plate, self.plate.knots
-        return adjoint.OdeProblem(
+        return adjoint.ODEProblem(
             plate,
             self.ring(*WARM),
             t=(float(knots[0]), float(knots[-1])),
@@ -74,7 +74,7 @@ class Steering:
         return Tracking(self.plate.mass, self.ring(*RING), self.alpha)
 
     @cached_property
-    def mass(self) -> adjoint.Factorization:
+    def mass(self) -> adjoint.factor.Factorization:
         """The factors of M."""
         return adjoint.cholesky(self.plate.mass)
 

@@ -1,6 +1,6 @@
 """NumPy's functions for real numbers; for complex ones their derivatives along the imaginary part.
 
-f(x + iy) = f(x) + i f'(x) y to first order in y, which is all that a complex step asks for (`adjoint.complex_step`),
+f(x + iy) = f(x) + i f'(x) y to first order in y, which is all that a complex step asks for (`adjoint.complex_step_residual`),
 where NumPy's own are not differentiable (abs, sign, norm), or refuse complex numbers. For arrays and scalars alike.
 """
 

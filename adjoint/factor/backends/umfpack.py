@@ -14,7 +14,7 @@ import scipy.sparse as sparse
 
 from ...errors import singular
 from ...typing import Array, Trans
-from ..counting import count
+from ..counts import count
 from ..direct import Direct
 from ..forked import entering_threads
 from .suitesparse import IndexType, Solve, translating, unloadable, unwarned, version, with_indices

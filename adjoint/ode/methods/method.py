@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.integrate import DOP853 as _SciPyDOP853
+from scipy.integrate import DOP853 as _SciPyDOP853  # noqa: N811
 
 from ..._validation import require_number, require_settings
 from ...typing import Array

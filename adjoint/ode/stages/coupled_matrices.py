@@ -88,7 +88,7 @@ def _mode_inverse(algebra: Algebra, tableau: Tableau, J: sparse.csc_array, shift
         raise NotSymmetric(
             f"{tableau.name} factors the matrices M - h lambda J with complex lambda, which are not Hermitian. Use "
             "factorize=adjoint.ldl where M and J are symmetric, adjoint.lu where they are not, or a method whose "
-            "matrices are real, such as adjoint.ESDIRK5()."
+            "matrices are real, such as adjoint.ode.ESDIRK5()."
         ) from error
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from ..._numerics import SINGLE
-from ...factor.counting import count
+from ...factor.counts import count
 from ...typing import Array, Trans
 from .stage_matrices import Inverse, SparseInverse
 

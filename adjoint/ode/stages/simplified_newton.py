@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._numerics import rms
 from ...errors import KrylovStalled, NoConvergenceError, NonFinite, SingularMatrix
-from ...factor.counting import owed
+from ...factor.counts import owed
 from ...typing import Array
 from ..equations import System
 from .stage_matrices import DenseInverse, Inverse

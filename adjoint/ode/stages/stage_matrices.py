@@ -20,7 +20,7 @@ from scipy.sparse import _sparsetools as kernels
 from ...errors import SingularMatrix
 from ...factor.arguments import factored
 from ...factor.backward_error import require_symmetric
-from ...factor.counting import owed
+from ...factor.counts import owed
 from ...factor.csc import SparseMatrix
 from ...factor.factorization import Factorization
 from ...typing import Array, Trans

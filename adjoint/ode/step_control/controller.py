@@ -56,7 +56,7 @@ def first_step(system: System, tableau: Tableau, t: float, u: Array, k: Array | 
 
 
 @dataclass(frozen=True, eq=False)
-class Control:
+class StepControl:
     """How steps are chosen. Raises ValueError for what cannot be.
 
     first_step: None for an automatic one; max_step: not longer than this; both in units of t. max_steps: accepted ones
@@ -98,7 +98,7 @@ class Pace:
     `before`, None after a rejection.
     """
 
-    control: Control
+    control: StepControl
     order: int
     predictive: bool
     wanted: float

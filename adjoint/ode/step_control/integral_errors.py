@@ -143,7 +143,7 @@ class IntegralControl:
 
     def _atol(self, q: int) -> Array:
         if self.atol.ndim and self.atol.size != q:
-            raise ValueError(f"OdeProblem: got integral_atol of shape {self.atol.shape}, expected a number or ({q},)")
+            raise ValueError(f"ODEProblem: got integral_atol of shape {self.atol.shape}, expected a number or ({q},)")
         return self.atol
 
     def accept(self, step: Taken, rates: dict[int, Array]) -> None:

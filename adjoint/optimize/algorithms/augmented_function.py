@@ -90,7 +90,7 @@ class Term:
             raise TypeError(
                 f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has no hvp(v), the "
                 "product of its Hessian and v; expected one, as of adjoint.Reduced, ScalarFunction(value, gradient, "
-                "product) or adjoint.DifferencedHessian(c)"
+                "product) or adjoint.optimize.DifferencedHessian(c)"
             )
         return [w[0] * np.asarray(hvp(v))]
 
@@ -101,7 +101,7 @@ class Term:
             if not callable(jvp := getattr(constraint.function, "jvp", None)):
                 raise TypeError(
                     f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), which a product "
-                    "with the augmented Lagrangian's Hessian needs: the derivative of its values, (k,). Without: Lbfgs"
+                    "with the augmented Lagrangian's Hessian needs: the derivative of its values, (k,). Without: LBFGS"
                 )
             return np.asarray(jvp(point.solution.u, point.p, *along()))
         if isinstance(constraint, StateConstraint):
@@ -265,7 +265,7 @@ class AugmentedPoint:
         if not callable(getattr(self.at.point, "hvp", None)):
             raise TypeError(
                 f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; expected a point "
-                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.DifferencedHessian(f)"
+                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.optimize.DifferencedHessian(f)"
             )
         c = self.at.values
         return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)

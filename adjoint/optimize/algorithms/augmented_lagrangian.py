@@ -97,7 +97,7 @@ class AugmentedLagrangian:
     all constraints of the state, however many. The gradient of f itself, for the state, is another one at accepted
     designs; it is free where that of the objective is, as of compliances and of volumes.
 
-    algorithm: the inner one, takes f as any other, and keeps the bounds; Lbfgs is recommended. NewtonCg asks f and all
+    algorithm: the inner one, takes f as any other, and keeps the bounds; LBFGS is recommended. NewtonCG asks f and all
     constraints for Hessian–vector products; TypeError where one has none. constraints: c; equalities: h. penalty:
     the first ρ, None for one with which the violation at the start costs about |f|, at most 10 |f|. growth: of ρ.
     iterations: of the inner algorithm for one subproblem, at most.
@@ -123,7 +123,7 @@ class AugmentedLagrangian:
         require_settings(self)
         if not has(self.algorithm, "start", "advance"):
             raise TypeError(
-                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as Lbfgs()"
+                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as LBFGS()"
             )
         for constraints in (self.constraints, self.equalities):
             require_constraints("AugmentedLagrangian", constraints, (StateConstraints,))

@@ -19,11 +19,11 @@ from .quasi_newton import Setting, idle, stopped
 
 
 @dataclass(frozen=True, eq=False)
-class Bfgs:
+class BFGS:
     """x ← x − α H g, H = Z Zᵀ from √γ M⁻¹ᐟ² by every pair s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
 
     The m × m matrix Z is updated, not H: then H cannot lose its definiteness to rounding, whatever the scaling of f. It
-    takes 8 m² bytes in the state and O(m³) operations a step: for up to some hundred variables; `Lbfgs` for more.
+    takes 8 m² bytes in the state and O(m³) operations a step: for up to some hundred variables; `LBFGS` for more.
     γ = ⟨s, M s⟩ / ⟨y, s⟩ is set at the first pair. A pair without curvature changes nothing. Where H g is no descent
     direction, or no step along it is accepted, H starts again from M⁻¹.
 
@@ -52,7 +52,7 @@ class Bfgs:
 
     @property
     def _setting(self) -> Setting:
-        return Setting("Bfgs", self.inner, self.bounds, self.search, self.first_step)
+        return Setting("BFGS", self.inner, self.bounds, self.search, self.first_step)
 
     @property
     def constrained(self) -> tuple[()]:
@@ -61,7 +61,7 @@ class Bfgs:
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x, with H = M⁻¹: one evaluation, one gradient."""
-        point = first_point(f, x, self.bounds, "Bfgs")
+        point = first_point(f, x, self.bounds, "BFGS")
         return self._setting.state(point, None, Step(0.0, point, ()), self._first(point.x.size).arrays)
 
     def advance(self, f: Function, state: State) -> State:
@@ -147,6 +147,6 @@ def _solved(A: Array, b: Array) -> Array:
         return np.asarray(np.linalg.solve(A, b))
     except np.linalg.LinAlgError as error:
         raise SingularMatrix(
-            "Bfgs: the inverse Hessian has lost a direction to rounding. Usual cause: an objective with a kink at its "
+            "BFGS: the inverse Hessian has lost a direction to rounding. Usual cause: an objective with a kink at its "
             "minimum, towards which the steps become ever shorter"
         ) from error

@@ -31,12 +31,12 @@ class GaussNewton:
     Up to `few` parameters J is formed, by a block of m tangent or k transposed solves, whichever are fewer, and s is
     exact: (JᵀJ + μD²) s = −Jᵀr by singular values, with the μ ≥ 0 for which ‖Ds‖ ≤ Δ. D_jj is the largest ‖J e_j‖ so
     far: the units of the parameters make no difference. Beyond that, CG preconditioned by M⁻¹ with products JᵀJv, one
-    tangent and one transposed solve each, with ‖s‖_M ≤ Δ: as `NewtonCg`. Either way Δ follows from the ratio test, a
+    tangent and one transposed solve each, with ‖s‖_M ≤ Δ: as `NewtonCG`. Either way Δ follows from the ratio test, a
     refused or failed trial costs one evaluation and no derivative, and bounds are met face by face.
 
     radius: the first Δ; None: ‖Dx‖, or ten times as far as the model falls along −M⁻¹g. inner: M, in which
-    stationarity is measured too. exponent, accept, products: see `NewtonCg`. Convergence is quadratic where r vanishes
-    at the solution, linear where it does not, and may fail where r is large and curved: then `NewtonCg`.
+    stationarity is measured too. exponent, accept, products: see `NewtonCG`. Convergence is quadratic where r vanishes
+    at the solution, linear where it does not, and may fail where r is large and curved: then `NewtonCG`.
 
     Raises ValueError for other settings, for bounds with an M that is not diagonal, and from `start` for an x outside
     of the bounds and an f that is not ½‖r‖²; TypeError for points without residual. Moré (1978), Lecture Notes in

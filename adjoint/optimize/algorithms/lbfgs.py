@@ -87,7 +87,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class Lbfgs:
+class LBFGS:
     """x ← x − α H g, H from γ M⁻¹ by the last pairs s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
 
     The pairs know nothing of the inner product: s is a direction and y a derivative, ⟨y, s⟩ their plain pairing. M is
@@ -115,12 +115,12 @@ class Lbfgs:
     def __post_init__(self) -> None:
         require_settings(self)
         if not self.memory >= 1:
-            raise ValueError(f"Lbfgs: got memory={self.memory}, expected at least one pair")
+            raise ValueError(f"LBFGS: got memory={self.memory}, expected at least one pair")
         self._setting.check()
 
     @property
     def _setting(self) -> Setting:
-        return Setting("Lbfgs", self.inner, self.bounds, self.search, self.first_step)
+        return Setting("LBFGS", self.inner, self.bounds, self.search, self.first_step)
 
     @property
     def constrained(self) -> tuple[()]:
@@ -129,7 +129,7 @@ class Lbfgs:
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x, without pairs: one evaluation, one gradient."""
-        point = first_point(f, x, self.bounds, "Lbfgs")
+        point = first_point(f, x, self.bounds, "LBFGS")
         return self._setting.state(point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays)
 
     def advance(self, f: Function, state: State) -> State:

@@ -62,7 +62,7 @@ def logit(rho: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Simpl:
+class SiMPL:
     """ψ ← ψ − α M⁻¹∇f − μ M⁻¹∇c, ρ = 1/(1 + exp(−ψ)), with μ ≥ 0 such that c(ρ) ≤ bound.
 
     Mirror descent by the Fermi–Dirac entropy: the design, ρ, is between 0 and 1 by construction, and every trial
@@ -86,13 +86,13 @@ class Simpl:
 
     def __post_init__(self) -> None:
         require_settings(self)
-        require_design_constraint("Simpl", self.constraint)
-        require_geometry("Simpl", self.bounds, self.inner)
-        require_kind("Simpl", "the search", self.search, Backtracking)
+        require_design_constraint("SiMPL", self.constraint)
+        require_geometry("SiMPL", self.bounds, self.inner)
+        require_kind("SiMPL", "the search", self.search, Backtracking)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
-            raise ValueError(f"Simpl: got first_step={self.first_step}, expected a positive number or None")
+            raise ValueError(f"SiMPL: got first_step={self.first_step}, expected a positive number or None")
         if not self.inner.diagonal:
-            raise ValueError(f"Simpl: got the inner product {type(self.inner).__name__}, expected a diagonal one")
+            raise ValueError(f"SiMPL: got the inner product {type(self.inner).__name__}, expected a diagonal one")
 
     @property
     def bounds(self) -> Box:
@@ -111,7 +111,7 @@ class Simpl:
         if self.bounds.holds(x) and self.constraint.value(x) > self.constraint.bound * (1.0 + MET):
             psi = self._shifted(psi, self._shift(x))
             x = sigmoid(psi)
-        point = first_point(f, x, self.bounds, "Simpl")
+        point = first_point(f, x, self.bounds, "SiMPL")
         g = gradient_of(point)
         d = np.abs(self.inner.direction(g + self._multiplier(x, g) * self._slope(x)))
         largest = self.inner.largest(d)
@@ -162,7 +162,7 @@ class Simpl:
         slope = np.asarray(self.constraint.gradient(x))
         steepest = self.inner.largest(slope)
         if slope.shape != x.shape or not self.inner.largest(-slope) <= FLAT * steepest or not steepest > 0.0:
-            raise ValueError(f"Simpl: ∂c/∂ρ is {slope}, expected {x.shape}, non-negative, not all zero")
+            raise ValueError(f"SiMPL: ∂c/∂ρ is {slope}, expected {x.shape}, non-negative, not all zero")
         return np.where(slope <= FLAT * steepest, 0.0, slope)
 
     def _shift(self, x: Array) -> Array:
@@ -184,7 +184,7 @@ class Simpl:
         most = self.inner.largest(np.where(shift > 0.0, (psi + LATENT) / np.where(shift > 0.0, shift, 1.0), 0.0))
         if not excess(most) <= 0.0:
             raise ValueError(
-                f"Simpl: the constraint is above its bound by {excess(most):.6g} with all densities zero that it "
+                f"SiMPL: the constraint is above its bound by {excess(most):.6g} with all densities zero that it "
                 "depends on: no design meets it"
             )
         return latent(brentq(excess, 0.0, most, xtol=TINY, rtol=4.0 * EPS, maxiter=500))

@@ -21,7 +21,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from ....errors import SolveError, singular
 from ....typing import Array, Trans
 from ...backward_error import Symmetry, absolute_sums, probe_vector
-from ...counting import count, phase
+from ...counts import count, phase
 from ...csc import columns_of
 from ...direct import Direct
 from ...forked import entering_threads

@@ -1,4 +1,4 @@
-"""What Mma and Gcmma share: minimize f(x) + Σ_i (c y_i + ½ y_i²) subject to c_i(x) ≤ y_i, y ≥ 0, within bounds."""
+"""What MMA and GCMMA share: minimize f(x) + Σ_i (c y_i + ½ y_i²) subject to c_i(x) ≤ y_i, y ≥ 0, within bounds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ class Evaluated:
 class ElasticProblem:
     """The problem, how it is approximated, and the states of a run; name: of the algorithm, for messages.
 
-    Everything is a function of what its arguments say; the settings are those of `Mma`.
+    Everything is a function of what its arguments say; the settings are those of `MMA`.
     """
 
     name: str

@@ -50,14 +50,14 @@ ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
-class Gcmma:
+class GCMMA:
     """MMA with approximations that are conservative where they lead: g̃_i(x⁺) ≥ g_i(x⁺), i = 0 … k.
 
     g̃_i has a further term ρ_i Σ_j (x_j − x⁰_j)²/…, and ρ_i is raised and the subproblem solved again while g̃_i is below
     g_i at its solution. Such trials cost an evaluation of f and the constraints, no gradient; a failed solve is one. So
     f falls in every iteration, and a feasible design is followed by feasible ones; the design converges from any start.
 
-    The settings are those of `Mma`. Constraints that leave a narrow interval between them, or an equality, are met at
+    The settings are those of `MMA`. Constraints that leave a narrow interval between them, or an equality, are met at
     the end and not in each iteration: no approximation is on the safe side of both.
 
     Svanberg (2002), SIAM J. Optim. 12, 555; constants of Svanberg (2007), MMA and GCMMA: two methods for nonlinear
@@ -79,7 +79,7 @@ class Gcmma:
     @property
     def _problem(self) -> ElasticProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
-        return ElasticProblem("Gcmma", self.constraints, self.bounds, *settings)
+        return ElasticProblem("GCMMA", self.constraints, self.bounds, *settings)
 
     @property
     def constrained(self) -> Sequence[Constraint]:

@@ -38,12 +38,12 @@ COLLAPSES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Mma:
+class MMA:
     """x⁺ = argmin g̃_0(x) subject to g̃_i(x) ≤ 0, g̃_i(x) = r_i + Σ_j p_ij/(U_j − x_j) + q_ij/(x_j − L_j).
 
     The approximations have the values and slopes of the objective and the constraints at the design, and poles that
     come nearer for variables that oscillate; the subproblem is solved by its dual, of as many unknowns as there are
-    constraints. No line search, so f may rise: see `Gcmma`. Where a solve fails at the proposal, designs nearer to
+    constraints. No line search, so f may rise: see `GCMMA`. Where a solve fails at the proposal, designs nearer to
     the last one are tried, and its asymptotes come nearer. So it is where f and its gradient collapse for much less of
     a gain than the slope promised, as those of a structure that falls apart do. Two opposite inequalities that leave a
     narrow interval, or an equality, are taken one at a time, by their multipliers.
@@ -77,7 +77,7 @@ class Mma:
     @property
     def _problem(self) -> ElasticProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
-        return ElasticProblem("Mma", self.constraints, self.bounds, *settings)
+        return ElasticProblem("MMA", self.constraints, self.bounds, *settings)
 
     @property
     def constrained(self) -> Sequence[Constraint]:

@@ -138,7 +138,7 @@ def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
         raise _no_fold(norms)
     message = (
         f"no fold was found from λ = {p[parameter]:g} in {len(norms)} iterations. Start closer: from the point of "
-        "adjoint.trace that `turned`."
+        "adjoint.continuation.trace that `turned`."
     )
     raise failed(NewtonDiverged, message, norms)
 

@@ -19,7 +19,7 @@ def minimize(
     *,
     stop: Stopping | None = None,
     check: bool = True,
-    each: Callable[[State], None] | Sequence[Callable[[State], None]] = (),
+    callback: Callable[[State], None] | Sequence[Callable[[State], None]] = (),
 ) -> Result:
     """Run another package's optimizer from x: as `adjoint.minimize`, without restart files.
 
@@ -30,7 +30,7 @@ def minimize(
     diagonal: in its variables a box is no box. TypeError for an algorithm of ours, which `adjoint.minimize` runs.
     """
     _require_method(method)
-    require_bool("adjoint.interop.minimize", "check", check)
+    require_bool("adjoint.interop.minimization", "check", check)
     if not (method.bounds.everywhere or method.inner.diagonal):
         raise ValueError(
             f"{type(method).__name__}: got bounds with {type(method.inner).__name__}, whose M is not diagonal: in its "
@@ -40,9 +40,14 @@ def minimize(
     if x.dtype.kind == "c":
         raise TypeError(f"{type(method).__name__}: got x of dtype {x.dtype}, expected real numbers")
     method.bounds.require(x, type(method).__name__)
-    observers, rules = tuple(each) if isinstance(each, Sequence) else (each,), Stopping() if stop is None else stop
+    observers, rules = (
+        tuple(callback) if isinstance(callback, Sequence) else (callback,),
+        Stopping() if stop is None else stop,
+    )
     if not (isinstance(rules, Stopping) and all(map(callable, observers))):
-        raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
+        raise TypeError(
+            f"minimize: got stop={stop!r}, callback={callback!r}, expected a Stopping and functions of a state"
+        )
     return Run(f, x, method, rules, check, observers).result()
 
 
