@@ -46,6 +46,7 @@ from . import (
     recurrence,
     steady,
 )
+from .bounds import Bounds
 from .checks.field import check_field
 from .checks.gradient import check
 from .checks.hessian import check_hvp
@@ -63,7 +64,6 @@ from .matrices.combination import Combination
 from .matrices.elements import Elements
 from .matrices.entries import Entries
 from .matrices.part import Part
-from .newton.bounds import Bounds
 from .newton.problem import NonlinearProblem
 from .objectives import Compliance, LeastSquares, LinearFunctional, Product, Sum
 from .ode.problem import ODEProblem

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The optional methods of the protocols, called and checked: `hvp`, and the residual of a sum of squares."""
 
 import numpy as np
 

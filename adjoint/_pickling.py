@@ -1,4 +1,4 @@
-"""TODO"""
+"""Values that leave their process, and values that must not: pickles and deep copies of dataclasses."""
 
 import dataclasses
 from typing import NoReturn

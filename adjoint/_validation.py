@@ -6,7 +6,7 @@ What every map of p shares: validation of p, and the cotangent of a real or a co
 import dataclasses
 import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from operator import index
 from pathlib import Path
@@ -37,14 +37,19 @@ def shown(value: object) -> str:
 
 def has(value: object, *methods: str) -> bool:
     """Whether a value, no class, has these methods."""
-    return not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in methods)
+    return not isinstance(value, type) and not missing_methods(value, methods)
+
+
+def missing_methods(value: object, methods: Iterable[str]) -> list[str]:
+    """The methods, in their order, that the value does not have."""
+    return [method for method in methods if not callable(getattr(value, method, None))]
 
 
 def require_methods(who: str, name: str, value: object, methods: tuple[str, ...], expected: str) -> None:
     """Raise TypeError unless the value is an object with these methods. A class is refused: the commonest slip."""
     if isinstance(value, type):
         raise TypeError(f"{who}: got {name}={named(value)}, expected an object of it: {value.__name__}(…); {expected}")
-    missing = [method for method in methods if not callable(getattr(value, method, None))]
+    missing = missing_methods(value, methods)
     if missing:
         lacks = "cannot be called" if missing[0] == "__call__" else f"has no method {missing[0]}"
         raise TypeError(f"{who}: got {name}={named(value)}, which {lacks}; expected {expected}")
@@ -229,3 +234,16 @@ def cotangent(derivative: Array, p: Array) -> Array:
     A real p has a real gradient, Re(derivative); a complex one conj(derivative).
     """
     return derivative.conj() if p.dtype.kind == "c" else np.ascontiguousarray(derivative.real)
+
+
+def first_nonfinite(values: Array) -> tuple[int | tuple[int, ...], np.generic, int] | None:
+    """(index, entry, how many) of the first nan or inf in an array; None if all entries are finite.
+
+    The index of a vector is an integer, that of an array of more dimensions a tuple.
+    """
+    finite = np.isfinite(values)
+    if finite.all():
+        return None
+    first = np.unravel_index(int(np.argmin(finite)), finite.shape)
+    index = tuple(int(i) for i in first)
+    return index[0] if len(index) == 1 else index, values[first], int(finite.size - np.count_nonzero(finite))

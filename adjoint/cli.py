@@ -113,6 +113,7 @@ COMMANDS = {
 def main(arguments: Sequence[str]) -> int:
     """Run `python -m adjoint` with these arguments; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m adjoint", description="Adjoint gradients of sparse models.")
+    parser.add_argument("--version", action="version", version=doctor.installed("sparse-adjoint"))
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         command.arguments(subparsers.add_parser(name, help=command.summary, description=command.summary))

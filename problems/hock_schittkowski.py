@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from adjoint.optimize import Box
+from adjoint.optimize import Bounds
 from adjoint.typing import Array
 
 
@@ -53,7 +53,7 @@ class Program:
     multipliers: Array
     inequalities: tuple[Formula, ...] = ()
     equalities: tuple[Formula, ...] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 PROGRAMS = {
@@ -126,7 +126,7 @@ PROGRAMS = {
         solution=np.array([4.0 / 3.0, 7.0 / 9.0, 4.0 / 9.0]),
         multipliers=np.array([2.0 / 9.0]),
         inequalities=(Formula(lambda x: x[0] + x[1] + 2 * x[2] - 3, lambda x: [1, 1, 2]),),
-        bounds=Box(0.0, np.inf),
+        bounds=Bounds(0.0, np.inf),
     ),
     43: Program(
         f=Formula(
@@ -178,7 +178,7 @@ PROGRAMS = {
                 lambda x: [2 * x[0], 2 * x[1], 2 * x[2], 2 * x[3]],
             ),
         ),
-        bounds=Box(1.0, 5.0),
+        bounds=Bounds(1.0, 5.0),
     ),
     76: Program(
         f=Formula(
@@ -205,6 +205,6 @@ PROGRAMS = {
             Formula(lambda x: 3 * x[0] + x[1] + 2 * x[2] - x[3] - 4, lambda x: [3, 1, 2, -1]),
             Formula(lambda x: 1.5 - x[1] - 4 * x[2], lambda x: [0, -1, -4, 0]),
         ),
-        bounds=Box(0.0, np.inf),
+        bounds=Bounds(0.0, np.inf),
     ),
 }

@@ -83,7 +83,7 @@ class MotherProblem:
     beta: float = field(default=1e-3, kw_only=True)
     target: Callable[[Array, Array], Array] = field(default=wanted, kw_only=True)
     given: Callable[[Array, Array], Array] = field(default=rim, kw_only=True)
-    bounds: adjoint.optimize.Box = field(default_factory=adjoint.optimize.Box, kw_only=True)
+    bounds: adjoint.Bounds = field(default_factory=adjoint.Bounds, kw_only=True)
 
     def __post_init__(self) -> None:
         for line in self.lines:

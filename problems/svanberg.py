@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from adjoint.optimize import Box, FunctionConstraint
+from adjoint.optimize import Bounds, FunctionConstraint
 from adjoint.typing import Array
 
 
@@ -50,7 +50,7 @@ class Program:
     name: str
     f: Smooth
     constraints: tuple[FunctionConstraint, ...]
-    bounds: Box
+    bounds: Bounds
     start: Array
     optimum: float
     x: Array
@@ -68,7 +68,7 @@ def cantilever() -> Program:
     shape = a**0.25
     x = shape * (a / shape**3).sum() ** (1.0 / 3.0)
     return Program(
-        "cantilever", weight, (FunctionConstraint(tip, 1.0),), Box(1.0, 10.0), np.full(5, 5.0), c * float(x.sum()), x
+        "cantilever", weight, (FunctionConstraint(tip, 1.0),), Bounds(1.0, 10.0), np.full(5, 5.0), c * float(x.sum()), x
     )
 
 
@@ -99,7 +99,7 @@ def two_bar_truss() -> Program:
         "two-bar truss",
         weight,
         (FunctionConstraint(stress(1.0), 1.0), FunctionConstraint(stress(-1.0), 1.0)),
-        Box(np.array([0.2, 0.1]), np.array([4.0, 1.6])),
+        Bounds(np.array([0.2, 0.1]), np.array([4.0, 1.6])),
         np.array([1.5, 0.5]),
         area * float(np.hypot(1.0, half)),
         np.array([area, half]),
@@ -133,7 +133,7 @@ def eight_bar_truss() -> Program:
     constraints = tuple(FunctionConstraint(stress(bar, sign), 100.0) for bar in range(8) for sign in (1.0, -1.0))
     weight = Smooth(lambda x: density * (lengths @ x), lambda x: density * lengths)
     return Program(
-        "eight-bar truss", weight, constraints, Box(100.0, 1000.0), np.full(8, 600.0), 11.2287408808, np.zeros(0)
+        "eight-bar truss", weight, constraints, Bounds(100.0, 1000.0), np.full(8, 600.0), 11.2287408808, np.zeros(0)
     )
 
 
@@ -165,4 +165,4 @@ def nonconvex(n: int, reverse: bool) -> Program:
     constraints = tuple(FunctionConstraint(quadratic(A, -sign), -sign * 0.5 * n) for A in (P, Q))
     optimum = OPTIMA.get((n, reverse), np.nan)
     name = f"nonconvex, n = {n}{', reverse' if reverse else ''}"
-    return Program(name, quadratic(S, sign), constraints, Box(-1.0, 1.0), np.full(n, start), optimum, np.zeros(0))
+    return Program(name, quadratic(S, sign), constraints, Bounds(-1.0, 1.0), np.full(n, start), optimum, np.zeros(0))

@@ -8,7 +8,7 @@ import numpy as np
 
 from adjoint import SolveError
 from adjoint.errors import NonFinite, WrongGradient
-from adjoint.optimize import Box
+from adjoint.optimize import Bounds
 
 N = 4
 A = np.array([1.0, -0.5, 2.0, 0.25])
@@ -34,7 +34,7 @@ class Adversary:
     truth: Callable[[np.ndarray], np.ndarray]
     start: np.ndarray = field(default_factory=lambda: START.copy())
     size: np.ndarray = field(default_factory=lambda: np.ones(1))
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     refused: tuple[type[Exception], ...] = ()
     surely: bool = True
     squares: bool = True
@@ -182,7 +182,7 @@ LIARS = {
         "one component zero, of a variable that is all but zero at the start, in units that its bounds tell",
         scaled(np.array([0.0, 1.0, 1.0, 1.0])),
         start=np.array([1e-9, 1.0, 1.0, 1.0]),
-        bounds=Box(-5.0, 5.0),
+        bounds=Bounds(-5.0, 5.0),
         **UNSURE,
     ),
 }
@@ -411,7 +411,7 @@ def boxed(adversary: Adversary) -> Adversary:
     """The same, within a box around its start; for algorithms that need one."""
     lower = np.maximum(adversary.bounds.lower, adversary.start - WINDOW * adversary.size)
     upper = np.minimum(adversary.bounds.upper, adversary.start + WINDOW * adversary.size)
-    return replace(adversary, bounds=Box(lower, upper))
+    return replace(adversary, bounds=Bounds(lower, upper))
 
 
 def as_densities(adversary: Adversary) -> Adversary:
@@ -429,5 +429,5 @@ def as_densities(adversary: Adversary) -> Adversary:
         truth=lambda r: span * adversary.truth(low + span * r),
         start=(there.start - low) / span,
         size=np.ones(1),
-        bounds=Box(0.0, 1.0),
+        bounds=Bounds(0.0, 1.0),
     )

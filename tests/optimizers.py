@@ -12,7 +12,7 @@ from adjoint.optimize import (
     MMA,
     Algorithm,
     AugmentedLagrangian,
-    Box,
+    Bounds,
     Continuation,
     GaussNewton,
     LinearConstraint,
@@ -166,8 +166,8 @@ def densities(algorithm):
 
 VOLUME = LinearConstraint(np.ones(N), 0.4 * N)
 PLANE = LinearConstraint(np.ones(N), 1.0)
-BOX = Box(-0.5, 0.7)
-UNIT = Box(0.0, 1.0)
+BOX = Bounds(-0.5, 0.7)
+UNIT = Bounds(0.0, 1.0)
 WEIGHTED = Weighted(1.0 + np.arange(N))
 
 

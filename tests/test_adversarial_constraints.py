@@ -14,7 +14,7 @@ import adjoint.interop
 from adjoint import SolveError
 from adjoint.errors import WrongGradient
 from adjoint.interop.scipy import SLSQP, TrustConstr
-from adjoint.optimize import Box, FunctionConstraint, LinearConstraint, Status, Stopping, minimize
+from adjoint.optimize import Bounds, FunctionConstraint, LinearConstraint, Status, Stopping, minimize
 from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
 from adjoint.optimize.algorithms.lbfgs import LBFGS
 from adjoint.optimize.algorithms.mma.gcmma import GCMMA
@@ -24,7 +24,7 @@ from tests.test_adversaries import every_run_ends
 
 __all__ = ["every_run_ends"]
 
-BOX = Box(-10.0, 10.0)
+BOX = Bounds(-10.0, 10.0)
 STOP = Stopping(iterations=80)
 LIMIT = 5000
 
@@ -60,7 +60,7 @@ class Program:
     each: Callable
     feasible: bool = True
     equal: Callable = lambda: ()
-    bounds: Box = BOX
+    bounds: Bounds = BOX
     start: np.ndarray = field(default_factory=lambda: np.array([2.0, 1.0, -1.0, 0.5]))
     refused: tuple = ()
 
@@ -106,15 +106,15 @@ PROGRAMS = {
     "contradictory": Program("Σx ≤ −1, Σx ≥ 2", lambda: (same(BELOW), same(ABOVE)), feasible=False),
     "impossible": Program("‖x‖² ≤ −1", lambda: (constraint(ball, ball_slope, -1.0),), feasible=False),
     "impossible within bounds": Program(
-        "Σx ≤ −1 where x ≥ 0", lambda: (same(BELOW),), feasible=False, bounds=Box(0.0, 10.0), start=ONES
+        "Σx ≤ −1 where x ≥ 0", lambda: (same(BELOW),), feasible=False, bounds=Bounds(0.0, 10.0), start=ONES
     ),
     "flat and violated": Program(
         "violated by a constant", lambda: (constraint(lambda x, k: 1.0, lambda x, k: 0.0 * x, 0.0),), feasible=False
     ),
     "all fixed and violated": Program(
-        "bounds fix every variable", lambda: (same(BELOW),), feasible=False, bounds=Box(1.0, 1.0), start=ONES
+        "bounds fix every variable", lambda: (same(BELOW),), feasible=False, bounds=Bounds(1.0, 1.0), start=ONES
     ),
-    "all fixed": Program("bounds fix every variable", lambda: (same(ABOVE),), bounds=Box(1.0, 1.0), start=ONES),
+    "all fixed": Program("bounds fix every variable", lambda: (same(ABOVE),), bounds=Bounds(1.0, 1.0), start=ONES),
     "one point": Program("‖x‖² ≤ 0: its gradient vanishes there", lambda: (constraint(ball, ball_slope, 0.0),)),
     "redundant": Program("the same three times", lambda: (constraint(*UNIT), constraint(*UNIT), constraint(*UNIT))),
     "redundant, scaled": Program(

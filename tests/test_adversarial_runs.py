@@ -8,7 +8,7 @@ import pytest
 
 from adjoint import SolveError
 from adjoint.errors import WrongGradient
-from adjoint.optimize import Box, Status, SteepestDescent, Stopping, minimize, read_restart
+from adjoint.optimize import Bounds, Status, SteepestDescent, Stopping, minimize, read_restart
 from tests.adversaries import LIARS, START, A, Adversary, H, N, Telling, bowl, slope
 from tests.test_adversaries import CONTESTANTS, LIMIT, every_run_ends, run
 
@@ -289,14 +289,16 @@ def test_a_finished_run_resumed_is_finished_without_an_evaluation_more_than_its_
 @pytest.mark.parametrize("name", FREE)
 def test_an_empty_design_and_a_start_outside_of_the_bounds_are_value_errors(name):
     empty = replace(PLAIN, start=np.zeros(0), size=np.ones(0))
-    outside = replace(PLAIN, bounds=Box(-1.0, 0.0))
+    outside = replace(PLAIN, bounds=Bounds(-1.0, 0.0))
     contestant = CONTESTANTS[name]
     if contestant.make is None or importlib.util.find_spec(contestant.package) is None:
         pytest.skip("makes its own")
     for adversary in (empty, outside):
         with pytest.raises(ValueError, match=r"empty|outside"):
             contestant.run(
-                Telling(adversary, LIMIT), adversary.start, contestant.make(replace(adversary, bounds=Box(-1.0, 0.0)))
+                Telling(adversary, LIMIT),
+                adversary.start,
+                contestant.make(replace(adversary, bounds=Bounds(-1.0, 0.0))),
             )
 
 
@@ -305,7 +307,7 @@ def test_an_empty_design_and_a_start_outside_of_the_bounds_are_value_errors(name
 def test_variables_whose_bounds_agree_stay_and_the_others_find_their_minimum(name, fixed):
     lower, upper = START - 5.0, START + 5.0
     lower[fixed] = upper[fixed] = START[fixed]
-    adversary = replace(PLAIN, bounds=Box(lower, upper))
+    adversary = replace(PLAIN, bounds=Bounds(lower, upper))
     result = ended(name, Telling(adversary, LIMIT), adversary, Stopping(iterations=400))
     np.testing.assert_array_equal(result.x[fixed], START[fixed])
     free = [j for j in range(N) if j not in fixed]

@@ -111,7 +111,7 @@ def test_local_stresses_are_met_everywhere_by_one_transposed_solve_a_gradient():
     x = np.ones(96)
     first = f(x)
     limit = float(np.quantile(stress.values(first.solution.u, first.p), 0.8))
-    algorithm = AugmentedLagrangian(LBFGS(bounds=adjoint.optimize.Box(0.1, 10.0)), [StateConstraints(stress, limit)])
+    algorithm = AugmentedLagrangian(LBFGS(bounds=adjoint.Bounds(0.1, 10.0)), [StateConstraints(stress, limit)])
     with adjoint.counting() as counts:
         stop = Stopping(iterations=400, stationarity=1e-4, feasibility=1e-5)
         result = minimize(f, x, algorithm, stop=stop, check=False)

@@ -10,7 +10,7 @@ from adjoint import Status, Stopping
 from adjoint.optimize import (
     LBFGS,
     AugmentedLagrangian,
-    Box,
+    Bounds,
     DesignConstraint,
     FunctionConstraint,
     LinearConstraint,
@@ -97,7 +97,7 @@ def test_newton_and_lbfgs_end_at_the_same_beam():
     volume = LinearConstraint.volume(smooth, np.ones(M), 0.4)
     runs = []
     for inner in (NewtonCG, LBFGS):
-        algorithm = AugmentedLagrangian(inner(bounds=Box(1e-3, 1.0)), (), (volume,))
+        algorithm = AugmentedLagrangian(inner(bounds=Bounds(1e-3, 1.0)), (), (volume,))
         runs.append(adjoint.minimize(f, np.full(M, 0.4), algorithm, stop=Stopping(stationarity=1e-5)))
     assert all(run.status is Status.STATIONARY for run in runs)
     assert runs[0].value == pytest.approx(runs[1].value, rel=1e-4)
@@ -107,7 +107,7 @@ def test_newton_and_lbfgs_end_at_the_same_beam():
 def test_f_is_evaluated_once_a_trial():
     smooth, f, _ = mixed()
     volume = LinearConstraint.volume(smooth, np.ones(M), 0.4)
-    algorithm = AugmentedLagrangian(NewtonCG(bounds=Box(1e-3, 1.0)), (volume,))
+    algorithm = AugmentedLagrangian(NewtonCG(bounds=Bounds(1e-3, 1.0)), (volume,))
     with adjoint.counting() as counts:
         state = algorithm.start(f, np.full(M, 0.4))
         for _ in range(6):
@@ -155,7 +155,7 @@ def test_a_vector_of_constraints_without_them_is_named():
     ratios = Ratios(((1, 4),), 0.5)
     for names, missing in (((), "second"), (("second",), "jvp")):
         algorithm = AugmentedLagrangian(
-            NewtonCG(bounds=Box(1e-3, 1.0)), (), (StateConstraints(First(ratios, *names), 1.0),)
+            NewtonCG(bounds=Bounds(1e-3, 1.0)), (), (StateConstraints(First(ratios, *names), 1.0),)
         )
         with pytest.raises(TypeError, match=f"First has no method {missing}"):
             adjoint.minimize(f, np.full(M, 0.4), algorithm, stop=Stopping(iterations=3))

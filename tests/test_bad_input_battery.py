@@ -134,7 +134,7 @@ DOFS = np.array([[0, 1], [1, 2], [2, 3]])
 KE = np.array([[1.0, -1.0], [-1.0, 1.0]])
 SQUARE = adjoint.optimize.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
 LIMIT = adjoint.optimize.LinearConstraint(np.ones(M), 1.5)
-UNIT = adjoint.optimize.Box(0.1, 1.0)
+UNIT = adjoint.Bounds(0.1, 1.0)
 CENTRES = np.random.default_rng(0).random((M, 2))
 
 
@@ -906,8 +906,8 @@ entry(
 
 # Optimization.
 entry(
-    "Box",
-    adjoint.optimize.Box,
+    "Bounds",
+    adjoint.Bounds,
     {},
     {"lower": but(ARRAY, "a number", "nothing") | {"complex": 1j}, "upper": but(ARRAY, "a number", "nothing", "inf")},
 )
@@ -925,7 +925,7 @@ entry(
     | dict.fromkeys(("change", "stationarity", "absolute", "projected", "feasibility", "improvement"), POSITIVE),
 )
 ALGORITHM = {
-    "bounds": OBJECT | {"a class of them": adjoint.optimize.Box},
+    "bounds": OBJECT | {"a class of them": adjoint.Bounds},
     "inner": OBJECT | {"a class of them": adjoint.optimize.Euclidean},
 }
 SEARCH = {"search": OBJECT | {"a class of them": adjoint.optimize.StrongWolfe}, "first_step": but(POSITIVE, "None")}
@@ -1180,7 +1180,7 @@ entry(
     "LBFGS",
     "got x",
 )
-METHOD = {"bounds": OBJECT | {"a class of them": adjoint.optimize.Box}, "inner": OBJECT}
+METHOD = {"bounds": OBJECT | {"a class of them": adjoint.Bounds}, "inner": OBJECT}
 entry(
     "interop.LBFGSB",
     lambda **given: foreign(interop.LBFGSB(**given)),

@@ -6,7 +6,7 @@ import pytest
 import adjoint
 from adjoint import Status, Stopping
 from adjoint.errors import RestartError, WrongGradient
-from adjoint.optimize import Box, FunctionConstraint, ScalarFunction
+from adjoint.optimize import Bounds, FunctionConstraint, ScalarFunction
 
 SIZES = np.array([1e-9, 1e5])
 
@@ -58,13 +58,13 @@ def test_a_wrong_gradient_of_a_constraint_stops_before_the_first_step(gradient, 
     c = FunctionConstraint(ScalarFunction(ball, lambda x: np.array(gradient) * x), 1.0)
     f = ScalarFunction(lambda x: float(((x - 2.0) ** 2).sum()), lambda x: 2.0 * (x - 2.0))
     with pytest.raises(WrongGradient, match="constraint 0"):
-        adjoint.minimize(f, np.array([0.4, 0.4]), algorithm((c,), Box(-3.0, 3.0)))
+        adjoint.minimize(f, np.array([0.4, 0.4]), algorithm((c,), Bounds(-3.0, 3.0)))
 
 
 def test_a_right_gradient_of_a_constraint_is_let_pass():
     c = FunctionConstraint(ScalarFunction(ball, lambda x: np.array([2.0, 6.0]) * x), 1.0)
     f = ScalarFunction(lambda x: float(((x - 2.0) ** 2).sum()), lambda x: 2.0 * (x - 2.0))
-    result = adjoint.minimize(f, np.array([0.4, 0.4]), adjoint.optimize.MMA((c,), Box(-3.0, 3.0)))
+    result = adjoint.minimize(f, np.array([0.4, 0.4]), adjoint.optimize.MMA((c,), Bounds(-3.0, 3.0)))
     assert result.success
     assert ball(result.x) == pytest.approx(1.0, abs=1e-6)
 

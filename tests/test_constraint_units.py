@@ -15,7 +15,7 @@ from adjoint.optimize import (
     LBFGS,
     MMA,
     AugmentedLagrangian,
-    Box,
+    Bounds,
     Euclidean,
     FunctionConstraint,
     LinearConstraint,
@@ -68,7 +68,7 @@ UNITS += [(1e-9, 1e12, 1e12), (1e12, 1e-12, 1e-12)]
 
 def ordered(D, F, C, name):
     c = LinearConstraint(C / D * DIFFERENCE, 0.0)
-    algorithm = ALGORITHMS[name]((c,), Box(0.0, 10.0 * D))
+    algorithm = ALGORITHMS[name]((c,), Bounds(0.0, 10.0 * D))
     return adjoint.minimize(bowl(D, F), START * D, algorithm, stop=Stopping(iterations=300))
 
 
@@ -93,7 +93,7 @@ def test_a_design_with_an_offset_is_not_as_large_as_that(offset):
     for run, algorithm in (
         (adjoint.minimize, AugmentedLagrangian(LBFGS(), constraints)),
         (interop_minimize, SLSQP(constraints)),
-        (adjoint.minimize, GCMMA(constraints, Box(offset - 10.0, offset + 10.0))),
+        (adjoint.minimize, GCMMA(constraints, Bounds(offset - 10.0, offset + 10.0))),
     ):
         result = run(f, START + offset, algorithm)
         assert result.status is Status.STATIONARY
@@ -115,7 +115,7 @@ def test_published_optima_are_found_in_any_unit(number, units):
         [FunctionConstraint(scaled(c, C * 10.0**i), 0.0) for i, c in enumerate(some)]
         for some in (program.inequalities, program.equalities)
     )
-    box = Box(np.asarray(program.bounds.lower) * D, np.asarray(program.bounds.upper) * D)
+    box = Bounds(np.asarray(program.bounds.lower) * D, np.asarray(program.bounds.upper) * D)
     start = np.asarray(program.start, dtype=float) * D
     ours = AugmentedLagrangian(LBFGS(bounds=box), constraints, equalities)
     for result in (
@@ -164,7 +164,7 @@ CASES = {
 @pytest.mark.parametrize("D", [1e-9, 1e6])
 def test_constraints_of_small_units_are_met(case, name, D):
     each = CASES[case]
-    box = Box(each.lower * D, each.upper * D)
+    box = Bounds(each.lower * D, each.upper * D)
     algorithm = ALGORITHMS[name]((each.constraint(D),), box)
     result = adjoint.minimize(bowl(D), np.array(each.start) * D, algorithm, stop=Stopping(iterations=500))
     # The best bound on rounding of c = 10⁶ + x is 10⁻¹⁰: such a run may end without a claim.
@@ -177,7 +177,7 @@ def test_several_constraints_each_in_its_own_unit(name):
     """x₀ ≤ x₁ in units of 10⁻⁹, x₁ ≤ 1.5 in units of 10⁹."""
     for D in (1.0, 1e-6):
         c = (LinearConstraint(1e9 * DIFFERENCE, 0.0), LinearConstraint(np.array([0.0, 1e-9]), 1.5e-9 * D))
-        result = adjoint.minimize(bowl(D), START * D, INEQUALITY[name](c, Box(0.0, 10.0 * D)))
+        result = adjoint.minimize(bowl(D), START * D, INEQUALITY[name](c, Bounds(0.0, 10.0 * D)))
         assert result.status is Status.STATIONARY
         np.testing.assert_allclose(result.x / D, 1.5, atol=1e-4)
         np.testing.assert_allclose(
@@ -188,7 +188,7 @@ def test_several_constraints_each_in_its_own_unit(name):
 def found(constraints, x, bounds=None, inner=None, f=None):
     f = f or ScalarFunction(lambda x: 3.0 + x.sum(), np.ones_like)
     point = f(np.asarray(x, dtype=float))
-    return scaling(f, constraints, point, told(constraints, point), bounds or Box(), inner or Euclidean())
+    return scaling(f, constraints, point, told(constraints, point), bounds or Bounds(), inner or Euclidean())
 
 
 def test_a_bound_is_the_scale_where_c_varies_by_as_much():
@@ -216,12 +216,12 @@ def test_sizes_of_variables_that_are_zero():
     nothing = ScalarFunction(lambda x: 0.0, lambda x: np.zeros(3))
     # |f| / max|∂f/∂x|, within the distance of the bounds; that distance where f tells nothing, else 1.
     np.testing.assert_allclose(found(c, x).scales, [9.0])
-    np.testing.assert_allclose(found(c, x, Box(-1.0, 1.0)).scales, [6.0])
-    np.testing.assert_allclose(found(c, x, Box(-1e9, 1e9)).scales, [3 * 2e3])
-    np.testing.assert_allclose(found(c, x, Box(0.0, 7.0), f=nothing).scales, [21.0])
+    np.testing.assert_allclose(found(c, x, Bounds(-1.0, 1.0)).scales, [6.0])
+    np.testing.assert_allclose(found(c, x, Bounds(-1e9, 1e9)).scales, [3 * 2e3])
+    np.testing.assert_allclose(found(c, x, Bounds(0.0, 7.0), f=nothing).scales, [21.0])
     np.testing.assert_allclose(found(c, x, f=nothing).scales, [3.0])
     # A variable that is zero beside others does not count, unless c depends on none of these.
-    np.testing.assert_allclose(found(c, [0.0, 2.0, 4.0], Box(-1e9, 1e9)).scales, [6.0])
+    np.testing.assert_allclose(found(c, [0.0, 2.0, 4.0], Bounds(-1e9, 1e9)).scales, [6.0])
     first = (LinearConstraint(np.array([1.0, 0.0, 0.0]), 0.0),)
     np.testing.assert_allclose(found(first, [0.0, 2.0, 4.0]).scales, [3.0])
     # Where neither x nor f tells, constraints do: each by what it is away from its bound.
@@ -232,7 +232,7 @@ def test_sizes_of_variables_that_are_zero():
     np.testing.assert_allclose(found(c, x, inner=Weighted(np.array([1e18, 1e18, 1.0])), f=nothing).scales, [1.0 + 2e-9])
     units = Weighted(np.array([1e18, 1.0, 1.0]))  # The first is of the order of 10⁻⁹.
     np.testing.assert_allclose(found(first, [0.0, 2.0, 4.0], inner=units).scales, [3e-9])
-    assert found(c, np.ones(3), Box(1.0, 1.0)).length == 1.0
+    assert found(c, np.ones(3), Bounds(1.0, 1.0)).length == 1.0
 
 
 def test_gradients_are_asked_for_only_where_the_bound_is_no_obvious_scale():
@@ -251,14 +251,14 @@ def test_a_flat_constraint_is_evaluated_at_another_design_once():
         return float(x[0] * x[1])
 
     c = function(value, lambda x: x[::-1].copy(), 0.0)
-    result = found((c,), [0.0, 0.0], Box(0.0, 2e-6))
+    result = found((c,), [0.0, 0.0], Bounds(0.0, 2e-6))
     assert result.evaluations == 1
     assert len(asked) == 2
     np.testing.assert_allclose(result.scales, [asked[1][0] * asked[1][1]])
     assert 1e-12 < result.scales[0] < 4e-12
     # A solve that fails there is no error: nothing is known then.
     fails = FunctionConstraint(lambda x: c.function(x) if not x.any() else failure(), 0.0)
-    np.testing.assert_array_equal(found((fails,), [0.0, 0.0], Box(0.0, 2e-6)).scales, [1.0])
+    np.testing.assert_array_equal(found((fails,), [0.0, 0.0], Bounds(0.0, 2e-6)).scales, [1.0])
 
 
 def failure():
@@ -267,7 +267,7 @@ def failure():
 
 def test_rounding_of_a_constraint_far_from_zero_is_no_wrong_gradient():
     c = function(lambda x: 1e12 + x[0] - x[1], lambda x: DIFFERENCE, 1e12)
-    adjoint.minimize(bowl(1.0), START, GCMMA((c,), Box(0.0, 10.0)), stop=Stopping(iterations=1))
+    adjoint.minimize(bowl(1.0), START, GCMMA((c,), Bounds(0.0, 10.0)), stop=Stopping(iterations=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,7 +320,7 @@ def test_displacements_in_any_unit(kind):
     runs = []
     for unit in (1.0, 2.0**-40, 1e9):
         f, x, volume, alone, vector = limits(unit)
-        box = Box(1e-3, 1.0)
+        box = Bounds(1e-3, 1.0)
         algorithm = {
             "MMA": MMA((volume, alone), box, move=0.2),
             "GCMMA": GCMMA((volume, alone), box),
@@ -350,7 +350,7 @@ def test_a_vector_takes_the_sizes_of_its_constraints_from_tangents():
 def test_scales_come_back_from_a_restart_file(name, tmp_path):
     D = 1e-9
     c = (LinearConstraint(DIFFERENCE, 0.0), shifted(D))
-    algorithm = INEQUALITY[name](c, Box(0.0, 10.0 * D))
+    algorithm = INEQUALITY[name](c, Bounds(0.0, 10.0 * D))
     stop, half = Stopping(iterations=9, stationarity=0.0), Stopping(iterations=4, stationarity=0.0)
     whole = adjoint.minimize(bowl(D), START * D, algorithm, stop=stop)
     file = tmp_path / "run.npz"
@@ -365,7 +365,7 @@ def test_scales_come_back_from_a_restart_file(name, tmp_path):
 def test_stages_have_scales_of_their_own():
     def build(settings):
         D = settings["unit"]
-        return bowl(D), MMA((LinearConstraint(DIFFERENCE, 0.0),), Box(0.0, 1e3))
+        return bowl(D), MMA((LinearConstraint(DIFFERENCE, 0.0),), Bounds(0.0, 1e3))
 
     stages = [adjoint.optimize.Stage({"unit": unit}, until=Stopping(iterations=5)) for unit in (1.0, 0.25)]
     continuation = adjoint.optimize.Continuation(build, stages)
@@ -388,4 +388,4 @@ def test_a_gradient_of_the_wrong_shape_or_nan_is_named(name):
     for gradient, error in ((lambda x: np.ones(3), ValueError), (lambda x: np.nan * x, adjoint.errors.NonFinite)):
         c = function(lambda x: float(x[0]), gradient, 0.0)
         with pytest.raises(error, match="gradient"):
-            adjoint.minimize(bowl(1.0), START, INEQUALITY[name]((c,), Box(0.0, 10.0)))
+            adjoint.minimize(bowl(1.0), START, INEQUALITY[name]((c,), Bounds(0.0, 10.0)))

@@ -98,9 +98,9 @@ def test_criteria_with_growing_objective_go_as_low_as_they_may():
 @pytest.mark.parametrize(
     ("start", "bounds", "weights", "message"),
     [
-        (0.0, adjoint.optimize.Box(0.0, 1.0), np.ones(48), "the start is zero, and the update multiplies"),
-        (0.9, adjoint.optimize.Box(0.8, 1.0), np.ones(48), "no design meets it"),
-        (0.5, adjoint.optimize.Box(0.0, 1.0), np.ones(3), r"shape \(3,\), the design \(48,\)"),
+        (0.0, adjoint.Bounds(0.0, 1.0), np.ones(48), "the start is zero, and the update multiplies"),
+        (0.9, adjoint.Bounds(0.8, 1.0), np.ones(48), "no design meets it"),
+        (0.5, adjoint.Bounds(0.0, 1.0), np.ones(3), r"shape \(3,\), the design \(48,\)"),
     ],
 )
 def test_criteria_refuse_to_start_where_they_would_stand_still_and_seem_converged(start, bounds, weights, message):
@@ -128,7 +128,7 @@ def test_criteria_that_have_converged_have_met_the_volume(exponent, rules, unit,
     f, volume, best = heights(unit, force)
     rules = {"change": rules["change"] * unit, "stationarity": 0.0} if rules else {}
     algorithm = adjoint.optimize.OptimalityCriteria(
-        volume, move=0.2 * unit, exponent=exponent, bounds=adjoint.optimize.Box(0.01 * unit, 10.0 * unit)
+        volume, move=0.2 * unit, exponent=exponent, bounds=adjoint.Bounds(0.01 * unit, 10.0 * unit)
     )
     result = adjoint.minimize(f, np.full(50, 0.5 * unit), algorithm, stop=adjoint.Stopping(iterations=100, **rules))
     assert result.success
@@ -142,7 +142,7 @@ def test_criteria_that_begin_at_the_optimum_with_another_volume_mend_it(short):
     f, volume, best = heights(1.0, 1.0)
     worth = -f(np.ones(50)).gradient / 3.0
     x = worth**0.25 * volume.bound / (worth**0.25).sum() * (1.0 - short)
-    algorithm = adjoint.optimize.OptimalityCriteria(volume, exponent=0.25, bounds=adjoint.optimize.Box(0.01, 10.0))
+    algorithm = adjoint.optimize.OptimalityCriteria(volume, exponent=0.25, bounds=adjoint.Bounds(0.01, 10.0))
     result = adjoint.minimize(f, x, algorithm, stop=adjoint.Stopping(change=1e-3))
     assert result.success
     assert volume.value(result.x) == pytest.approx(volume.bound, rel=1e-8)

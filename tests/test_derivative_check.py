@@ -7,12 +7,12 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint import Status, Stopping
 from adjoint.errors import WrongGradient
-from adjoint.optimize import Box, ScalarFunction
+from adjoint.optimize import Bounds, ScalarFunction
 from problems.elasticity import mbb
 
 
 def started(f, x, bounds=None, **settings):
-    algorithm = adjoint.optimize.LBFGS(bounds=bounds or Box())
+    algorithm = adjoint.optimize.LBFGS(bounds=bounds or Bounds())
     with np.errstate(all="ignore"):  # The first step may be far too long.
         return adjoint.minimize(f, np.asarray(x, dtype=float), algorithm, stop=Stopping(iterations=1), **settings)
 
@@ -78,7 +78,7 @@ def test_the_message_names_parameters_in_comparisons():
 def test_a_derivative_that_is_wrong_where_a_variable_is_zero_stops_a_run(x, domain):
     x = np.array(x)
     size = np.where(x == 0.0, 1.0, x)
-    bounds = Box(0.0, np.inf) if domain == "bounds" else Box()
+    bounds = Bounds(0.0, np.inf) if domain == "bounds" else Bounds()
 
     def value(x):
         y = x / size
@@ -97,13 +97,13 @@ def test_a_derivative_that_is_wrong_where_a_variable_is_zero_stops_a_run(x, doma
 @pytest.mark.parametrize(
     ("x", "bounds"),
     [
-        ([0.0, 0.5, 1.0], Box(0.0, 1.0)),
-        ([0.0, 0.0, 0.0], Box(0.0, 1.0)),
-        ([1.0, 1.0, 1.0], Box(0.0, 1.0)),
-        ([1e-12, 1e-9, 1.0], Box(0.0, np.inf)),
-        ([1e-3, 1.0, 0.5], Box(1e-3, 1.0)),
-        ([0.5, 0.5, 0.5], Box(0.5, 0.5)),
-        ([0.0, 0.3, 1e12], Box(np.zeros(3), np.array([1e-12, 1.0, 1e12]))),
+        ([0.0, 0.5, 1.0], Bounds(0.0, 1.0)),
+        ([0.0, 0.0, 0.0], Bounds(0.0, 1.0)),
+        ([1.0, 1.0, 1.0], Bounds(0.0, 1.0)),
+        ([1e-12, 1e-9, 1.0], Bounds(0.0, np.inf)),
+        ([1e-3, 1.0, 0.5], Bounds(1e-3, 1.0)),
+        ([0.5, 0.5, 0.5], Bounds(0.5, 0.5)),
+        ([0.0, 0.3, 1e12], Bounds(np.zeros(3), np.array([1e-12, 1.0, 1e12]))),
     ],
 )
 def test_starts_at_bounds_raise_no_false_alarm(x, bounds):
@@ -150,7 +150,7 @@ def test_constraints_are_looked_at_along_both_directions(algorithm, row):
     def constrained(row):
         value = ScalarFunction(lambda x: float(x[0] ** 2 + 3.0 * x[1] ** 2), lambda x: np.array(row) * x)
         c = adjoint.optimize.FunctionConstraint(value, 1.0)
-        return algorithm((c,), Box(-3.0, 3.0))
+        return algorithm((c,), Bounds(-3.0, 3.0))
 
     assert adjoint.minimize(f, np.array([0.4, 0.5]), constrained([2.0, 6.0])).success
     with pytest.raises(WrongGradient, match="constraint 0"):
@@ -166,7 +166,7 @@ def test_voids_raise_no_false_alarm(void, penalty, minimum):
     start = np.full(32, 0.5)
     start[list(void)] = 0.0
     algorithm = adjoint.optimize.OptimalityCriteria(
-        adjoint.optimize.LinearConstraint(np.full(32, 1.0 / 32.0), 0.4), bounds=Box(0.0, 1.0)
+        adjoint.optimize.LinearConstraint(np.full(32, 1.0 / 32.0), 0.4), bounds=Bounds(0.0, 1.0)
     )
     result = adjoint.minimize(f, start, algorithm, stop=Stopping(iterations=1))
     assert result.iterations == 1

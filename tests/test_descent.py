@@ -245,7 +245,7 @@ def test_bounded_minimum_is_that_of_the_least_squares_problem(inner):
     exact = lsq_linear(A, b, (-0.1, 0.1), method="bvls", tol=1e-14).x
     assert np.sum(np.abs(exact) == 0.1) >= 2
     f = Plain(lambda x: 0.5 * float(np.sum((A @ x - b) ** 2)), lambda x: A.T @ (A @ x - b))
-    bounds = adjoint.optimize.Box(-0.1, 0.1)
+    bounds = adjoint.Bounds(-0.1, 0.1)
     algorithm = adjoint.optimize.SteepestDescent(INNER[inner][0], bounds)
     result = adjoint.minimize(f, np.full(N, 0.05), algorithm, stop=adjoint.Stopping(stationarity=1e-9))
     assert result.status is adjoint.Status.STATIONARY
@@ -256,7 +256,7 @@ def test_bounded_minimum_is_that_of_the_least_squares_problem(inner):
 def test_variables_that_stay_at_a_bound_do_not_shorten_the_step():
     """f = ½((x₀ − 1)² + 10⁶ (x₁ − 1)²), x₁ ≤ 0: with x₁ at its bound only the curvature 1 counts, for one step."""
     f = quadratic(np.diag([1.0, 1e6]))
-    bounds = adjoint.optimize.Box(np.array([-9.0, -9.0]), np.array([9.0, 0.0]))
+    bounds = adjoint.Bounds(np.array([-9.0, -9.0]), np.array([9.0, 0.0]))
     run = states(f, np.array([0.0, 0.0]), adjoint.optimize.SteepestDescent(bounds=bounds, first_step=1e-3), 4)
     assert run[1].memory["short"][-1] == pytest.approx(1.0)
     np.testing.assert_allclose(run[2].x, [1.0, 0.0])

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.steady.dirichlet import Bordered
+from adjoint.steady.dirichlet import DirichletInverse
 
 N, M = 9, 3
 FIXED = np.array([7, 0, 4])  # neither sorted nor contiguous
@@ -80,7 +80,7 @@ def test_bordered_inverse_is_that_of_the_dense_bordered_matrix(complex, trans, c
     bordered[FIXED] = np.eye(N)[FIXED]
     rng = np.random.default_rng(4)
     b = rng.standard_normal((N, *columns)) + 1j * rng.standard_normal((N, *columns))
-    inverse = Bordered.of(A, adjoint.Dirichlet(FIXED, np.zeros(3)), adjoint.factor.superlu)
+    inverse = DirichletInverse.of(A, adjoint.Dirichlet(FIXED, np.zeros(3)), adjoint.factor.superlu)
     transposed = {"N": bordered, "T": bordered.T, "H": bordered.conj().T}[trans]
     for rhs in (b, b.real):
         np.testing.assert_allclose(inverse.solve(rhs, trans), np.linalg.solve(transposed, rhs), rtol=1e-11, atol=1e-12)

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.optimize import Box, MassMatrix, Status, Stopping, Weighted, descend, minimize
+from adjoint.optimize import Bounds, MassMatrix, Status, Stopping, Weighted, descend, minimize
 from adjoint.optimize.algorithms.gauss_newton import GaussNewton
 from adjoint.optimize.algorithms.levenberg_marquardt import FewParameters
 from adjoint.optimize.algorithms.newton_cg import NewtonCG
@@ -187,7 +187,7 @@ def test_step_of_few_parameters_is_the_least_in_its_ball(radius, rank):
     rng = np.random.default_rng(rank)
     J = rng.standard_normal((9, rank)) @ rng.standard_normal((rank, 5))
     r, D = rng.standard_normal(9), rng.uniform(0.5, 2.0, 5)
-    model = FewParameters(Box(), np.zeros(5), r, J, D)
+    model = FewParameters(Bounds(), np.zeros(5), r, J, D)
     step = model.step(radius, 0.0)
     left = -(J.T @ (r + J @ step.s)) / D**2
     mu = (left @ step.s) / (step.s @ step.s)
@@ -205,7 +205,7 @@ def test_step_of_few_parameters_is_the_least_in_its_ball(radius, rank):
 def test_bounded_linear_fit_ends_where_the_optimality_conditions_hold(few, seed):
     rng = np.random.default_rng(seed)
     J, d = rng.standard_normal((20, 8)), 3.0 * rng.standard_normal(20)
-    bounds = Box(-rng.uniform(0.05, 0.5, 8), rng.uniform(0.05, 0.5, 8))
+    bounds = Bounds(-rng.uniform(0.05, 0.5, 8), rng.uniform(0.05, 0.5, 8))
     result = minimize(Fit(lambda x: J @ x - d), np.zeros(8), GaussNewton(bounds=bounds, few=few), stop=tight())
     assert result.status is Status.STATIONARY
     x, g = result.x, J.T @ (J @ result.x - d)
@@ -220,7 +220,7 @@ def test_bounded_linear_fit_ends_where_the_optimality_conditions_hold(few, seed)
 @pytest.mark.parametrize("few", [0, 100])
 def test_bounded_rosenbrock(few):
     f = Fit(rosenbrock)
-    bounds = Box(-2.0, 0.8)
+    bounds = Bounds(-2.0, 0.8)
     result = minimize(f, np.array([-1.2, 0.5]), GaussNewton(bounds=bounds, few=few), stop=tight(), check=False)
     np.testing.assert_allclose(result.x, [0.8, 0.64], rtol=1e-8)
     assert all(bounds.holds(np.frombuffer(x)) for x in f.asked("value"))
@@ -349,7 +349,7 @@ def test_blocks_are_the_columns_one_by_one():
         ({"radius": -1.0}, "positive"),
         ({"exponent": 2.0}, "0 < exponent"),
         ({"few": -1}, "few ≥ 0"),
-        ({"bounds": Box(0.0, 1.0), "inner": MassMatrix(sparse.eye_array(2, format="csc"))}, "diagonal"),
+        ({"bounds": Bounds(0.0, 1.0), "inner": MassMatrix(sparse.eye_array(2, format="csc"))}, "diagonal"),
     ],
 )
 def test_settings_that_cannot_be_are_named(settings, message):

@@ -13,6 +13,7 @@ LAYERS = [
     ["adjoint.typing", "adjoint.errors", "adjoint._files", "adjoint._pickling"],
     ["adjoint._numerics", "adjoint.derivative"],
     ["adjoint._validation"],
+    ["adjoint.bounds"],
     ["adjoint.checkpointing"],
     ["adjoint.factor"],
     ["adjoint.protocols"],

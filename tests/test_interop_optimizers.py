@@ -13,7 +13,7 @@ from adjoint.errors import WrongGradient
 from adjoint.interop import minimize
 from adjoint.interop.scipy import LBFGSB, SLSQP, LeastSquares, TrustConstr
 from adjoint.optimize import (
-    Box,
+    Bounds,
     Euclidean,
     FunctionConstraint,
     LinearConstraint,
@@ -81,7 +81,7 @@ def test_no_point_is_solved_twice(name):
 
 @pytest.mark.parametrize("name", [name for name in FREE if name != "NLopt L-BFGS"])
 def test_bounds_hold(name):
-    f, bounds = Smooth(N), Box(-0.5, 0.7)
+    f, bounds = Smooth(N), Bounds(-0.5, 0.7)
     result = minimize(f, np.zeros(N), made(FREE, name, bounds=bounds), stop=STOP)
     assert result.status is Status.STATIONARY
     assert bounds.holds(result.x)
@@ -110,7 +110,7 @@ def deflection(x):
 
 @pytest.mark.parametrize("name", CONSTRAINED)
 def test_svanbergs_beam(name):
-    method = made(CONSTRAINED, name, constraints=(FunctionConstraint(deflection, 1.0),), bounds=Box(1.0, 10.0))
+    method = made(CONSTRAINED, name, constraints=(FunctionConstraint(deflection, 1.0),), bounds=Bounds(1.0, 10.0))
     # NLopt tells no iterates, only evaluations: the last better one leaves a larger KKT residual.
     stop = Stopping(stationarity=1e-3 if name.startswith("NLopt") else 1e-6)
     result = minimize(Beam(), np.full(5, 5.0), method, stop=stop)
@@ -162,7 +162,7 @@ class Decay:
 
 
 @pytest.mark.parametrize("dense", [True, False])
-@pytest.mark.parametrize("bounds", [Box(), Box(0.0, np.array([10.0, 0.5]))], ids=["free", "bounded"])
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(0.0, np.array([10.0, 0.5]))], ids=["free", "bounded"])
 def test_least_squares(dense, bounds):
     result = minimize(Decay, np.array([1.0, 0.2]), LeastSquares(bounds=bounds, dense=dense), stop=STOP)
     exact = minimize(Decay, np.array([1.0, 0.2]), LBFGSB(bounds=bounds), stop=STOP)
@@ -204,7 +204,7 @@ def test_the_right_inner_product_makes_a_quadratic_round():
 
 def test_bounds_need_a_diagonal_inner_product():
     with pytest.raises(ValueError, match="a box is no box"):
-        minimize(Smooth(N), np.zeros(N), LBFGSB(bounds=Box(0.0, 1.0), inner=product("mass matrix")))
+        minimize(Smooth(N), np.zeros(N), LBFGSB(bounds=Bounds(0.0, 1.0), inner=product("mass matrix")))
 
 
 # Nothing is called a success that is none.
@@ -248,7 +248,7 @@ def test_a_wrong_gradient_stops_before_the_first_step(name):
 @pytest.mark.parametrize("name", CONSTRAINED)
 def test_constraints_that_cannot_be_met_are_no_success(name):
     below, above = LinearConstraint(np.ones(N), -1.0), LinearConstraint(-np.ones(N), -1.0)
-    method = made(CONSTRAINED, name, constraints=(below, above), bounds=Box(-5.0, 5.0))
+    method = made(CONSTRAINED, name, constraints=(below, above), bounds=Bounds(-5.0, 5.0))
     result = minimize(Smooth(N), np.zeros(N), method, stop=Stopping(iterations=200))
     assert not result.success
 

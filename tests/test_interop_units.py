@@ -9,7 +9,7 @@ from adjoint.interop import minimize
 from adjoint.interop.multipliers import lagrangian
 from adjoint.interop.scipy import LBFGSB, SLSQP, LeastSquares, TrustConstr
 from adjoint.optimize import (
-    Box,
+    Bounds,
     Euclidean,
     FunctionConstraint,
     LinearConstraint,
@@ -66,7 +66,7 @@ def test_no_unit_of_f_or_x_changes_the_run(name, kind):
     for F, D in [(1.0, 1.0), *UNITS]:
         settings = {
             "free": {},
-            "bounded": {"bounds": Box(-2.0 * D, 0.8 * D)},
+            "bounded": {"bounds": Bounds(-2.0 * D, 0.8 * D)},
             "inner product": {"inner": Weighted(np.array([1.0, 4.0]) / D**2)},
         }[kind]
         f = (misfit if name.startswith("least") else valley)(F, D)
@@ -96,7 +96,7 @@ def test_constraints_with_a_bound_of_zero_in_any_unit(name, equal):
             ScalarFunction(lambda x, s=C / D: s * float(x @ DIFFERENCE), lambda x, s=C / D: s * DIFFERENCE), 0.0
         )
         for c in (linear, told):
-            settings = {"equalities" if equal else "constraints": (c,), "bounds": Box(0.0, 10.0 * D)}
+            settings = {"equalities" if equal else "constraints": (c,), "bounds": Bounds(0.0, 10.0 * D)}
             result = minimize(bowl(D, F), START * D, made(CONSTRAINED, name, **settings))
             assert result.status is Status.STATIONARY
             np.testing.assert_allclose(result.x / D, 2.0, atol=1e-4)
@@ -113,7 +113,7 @@ def test_a_linear_constraint_costs_trust_constr_no_iterations(as_function):
     total = ScalarFunction(lambda x: float(x.sum()), np.ones_like)
     c = FunctionConstraint(total, V) if as_function else LinearConstraint(np.ones(m), V)
     start = np.linspace(0.5, 1.0, m) * V / m
-    result = minimize(f, start, TrustConstr((c,), bounds=Box(1e-3 * V / m, V)))
+    result = minimize(f, start, TrustConstr((c,), bounds=Bounds(1e-3 * V / m, V)))
     assert result.status is Status.STATIONARY
     assert result.iterations <= 30
     np.testing.assert_allclose(result.x, V / m, rtol=1e-4)
@@ -161,14 +161,14 @@ def test_no_success_where_only_a_multiplier_beyond_measure_holds_the_design(name
     f, curve = tongue()
     starts = [(0.99, -0.99), (0.5, 0.9), (1e-3, 1.0), (1e-5, 1.0), (1e-8, 1.0), (-0.5, 0.0)]
     for start in starts:
-        method = made(CONSTRAINED, name, equalities=(curve,), bounds=Box(-1.0, 1.0))
+        method = made(CONSTRAINED, name, equalities=(curve,), bounds=Bounds(-1.0, 1.0))
         result = minimize(f, np.array(start), method)
         if result.success:
             assert result.value == pytest.approx(1.5093, abs=1e-3)
 
 
 def test_multipliers_do_not_come_from_constraints_that_bounds_hold():
-    g, box = np.array([9.0, 6.0]), Box(-1.0, 1.0)
+    g, box = np.array([9.0, 6.0]), Bounds(-1.0, 1.0)
     for x0, told in ((0.3, True), (1e-7, False)):
         x = np.array([x0, 1.0])
         point = adjoint.optimize.ScalarFunction(lambda x: 0.0, lambda x: g)(x)
@@ -204,7 +204,7 @@ def test_multipliers_of_a_solution_are_found_wherever_its_variables_stand(seed):
     g = -multipliers @ G - where * rng.uniform(0.1, 3.0, m) / unit
     rows = [LinearConstraint(row, float(row @ x)) for row in G]
     at = excess(rows, ScalarFunction(lambda x: 0.0, lambda x: g)(x), np.ones(k))
-    box = Box(-unit, unit)
+    box = Bounds(-unit, unit)
     found, slope = lagrangian(g, at, 2, x, box, Euclidean(), np.full(m, unit))
     assert (found[:2] >= 0.0).all()
     assert np.linalg.norm(box.held(x, slope)) <= 1e-9 / unit
@@ -219,7 +219,7 @@ def test_a_vertex_is_a_solution(name):
             lambda x, s=unit: s * np.array([-1.0, -2.0, 0.2 * x[2]]),
         )
         c = LinearConstraint(np.array([1.0, 1.0, 0.0]), 1.0), LinearConstraint(unit * np.array([0.0, 1.0, -1.0]), 0.0)
-        method = made(CONSTRAINED, name, constraints=c, bounds=Box(0.0, 1.0))
+        method = made(CONSTRAINED, name, constraints=c, bounds=Bounds(0.0, 1.0))
         result = minimize(f, np.array([0.2, 0.3, 0.6]), method)
         assert result.status is Status.STATIONARY
         np.testing.assert_allclose(result.x, [0.0, 1.0, 1.0], atol=1e-4)
@@ -234,7 +234,7 @@ def test_our_own_bounded_runs_have_no_unit_either(algorithm, start):
     """Which bounds the first step meets is asked in the unit of x; a start at zero has a size by f and the box."""
     runs = []
     for F, D in [(1.0, 1.0), *UNITS]:
-        box = Box(-2.0 * D, 0.8 * D)
+        box = Bounds(-2.0 * D, 0.8 * D)
         result = adjoint.minimize(valley(F, D), np.array(start) * D, algorithm(bounds=box))
         assert result.status is Status.STATIONARY
         np.testing.assert_allclose(result.x / D, [0.8, 0.64], atol=2e-3)

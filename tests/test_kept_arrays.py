@@ -303,11 +303,9 @@ def test_observers_are_shown_arrays_that_they_cannot_write_to(name):
 
     with pytest.raises(ValueError, match="read-only"):
         adjoint.minimize(
-            f, np.ones(2), adjoint.optimize.MMA((constraint,), bounds=adjoint.optimize.Box(-1.0, 2.0)), callback=observe
+            f, np.ones(2), adjoint.optimize.MMA((constraint,), bounds=adjoint.Bounds(-1.0, 2.0)), callback=observe
         )
-    state = next(
-        adjoint.descend(f, np.ones(2), adjoint.optimize.MMA((constraint,), bounds=adjoint.optimize.Box(-1.0, 2.0)))
-    )
+    state = next(adjoint.descend(f, np.ones(2), adjoint.optimize.MMA((constraint,), bounds=adjoint.Bounds(-1.0, 2.0))))
     with pytest.raises(ValueError, match="read-only"):
         getattr(state, name)[...] = 7.0
 

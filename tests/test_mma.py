@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint.optimize import GCMMA, MMA, Box, Euclidean, FunctionConstraint, StateConstraint
+from adjoint.optimize import GCMMA, MMA, Bounds, Euclidean, FunctionConstraint, StateConstraint
 from adjoint.optimize.algorithms.mma.subproblem import (
     Approximation,
     Asymptotes,
@@ -77,7 +77,7 @@ def test_published_beam_is_as_stiff_as_that_of_the_optimality_criteria(move):
     """CASES: 60 × 20, density filter of radius 2.4, by OC until no density changes by more than 0.01: 233.714573."""
     _, smooth, f, volume, x = density_beam(60, 20, 2.4)
     stop = adjoint.Stopping(iterations=200, change=0.01, stationarity=0.0)
-    result = adjoint.minimize(f, x, MMA((volume,), Box(0.0, 1.0), move=move), stop=stop)
+    result = adjoint.minimize(f, x, MMA((volume,), Bounds(0.0, 1.0), move=move), stop=stop)
     assert result.status is adjoint.Status.UNCHANGING
     assert result.value == pytest.approx(233.714573, rel=1e-3)
     assert result.value < 233.714573
@@ -91,7 +91,7 @@ def test_beams_of_other_shapes_are_as_stiff_as_those_of_the_optimality_criteria(
     _, smooth, f, volume, x = density_beam(nelx, nely, 1.5)
     stop = adjoint.Stopping(iterations=300, change=0.01, stationarity=0.0)
     reference = adjoint.minimize(f, x, adjoint.optimize.OptimalityCriteria(volume), stop=stop)
-    result = adjoint.minimize(f, x, method((volume,), Box(0.0, 1.0)), stop=stop)
+    result = adjoint.minimize(f, x, method((volume,), Bounds(0.0, 1.0)), stop=stop)
     assert result.value < 1.001 * reference.value
     assert smooth(result.x).mean() <= 0.5 + 1e-6
 
@@ -102,7 +102,7 @@ def test_volume_of_a_projected_design_is_met():
     volume = adjoint.optimize.DesignConstraint.volume(design, np.ones(192), 0.4)
     f = body.compliance(design >> adjoint.design.SIMP(3.0))
     stop = adjoint.Stopping(iterations=60)
-    result = adjoint.minimize(f, np.full(192, 0.4), MMA((volume,), Box(0.0, 1.0), move=0.2), stop=stop)
+    result = adjoint.minimize(f, np.full(192, 0.4), MMA((volume,), Bounds(0.0, 1.0), move=0.2), stop=stop)
     assert design(result.state.x).mean() == pytest.approx(0.4, abs=1e-4)
     assert result.value < 0.5 * f(np.full(192, 0.4)).value
 
@@ -131,7 +131,7 @@ def test_constraints_of_the_state_share_one_solution_and_one_block_of_transposed
     displacements = [Component(int(k), float(np.sign(point.solution.u[k]))) for k in (i, j)]
     constraints = tuple(StateConstraint(J, 0.6 * point.of(J).value) for J in (*displacements, f.objective))
     volume = adjoint.Reduced(f.problem, Volume(), smooth >> adjoint.design.SIMP(3.0))
-    algorithm = MMA(constraints, Box(1e-3, 1.0), move=0.3)
+    algorithm = MMA(constraints, Bounds(1e-3, 1.0), move=0.3)
     state = algorithm.start(volume, x)
     for _ in range(60):
         with adjoint.counting() as counts:
@@ -213,7 +213,7 @@ def test_unit_of_the_objective_changes_nothing_but_the_multipliers(method):
 def test_bounds_alone_are_constraints_enough(method):
     a = np.array([-1.0, 0.3, 2.0, 0.5])
     f = Smooth(lambda x: 5.0 + ((x - a) ** 2).sum(), lambda x: 2.0 * (x - a))
-    bounds = Box(np.array([0.0, 0.0, 0.0, 0.7]), np.array([1.0, 1.0, 1.0, 0.7]))
+    bounds = Bounds(np.array([0.0, 0.0, 0.0, 0.7]), np.array([1.0, 1.0, 1.0, 0.7]))
     stop = adjoint.Stopping(absolute=1e-9, stationarity=0.0)
     result = adjoint.minimize(f, np.array([0.5, 0.5, 0.5, 0.7]), method((), bounds), stop=stop)
     np.testing.assert_allclose(result.x, [0.0, 0.3, 1.0, 0.7], atol=1e-9)
@@ -231,50 +231,50 @@ INTERIOR = {
     "x + exp(−10 x)": (
         one(lambda x: (x + np.exp(-10.0 * x)).sum(), lambda x: 1.0 - 10.0 * np.exp(-10.0 * x)),
         [10.0],
-        Box(-1.0, 20.0),
+        Bounds(-1.0, 20.0),
         [np.log(10.0) / 10.0],
     ),
     "from its steep side": (
         one(lambda x: (x + np.exp(-10.0 * x)).sum(), lambda x: 1.0 - 10.0 * np.exp(-10.0 * x)),
         [-0.5],
-        Box(-1.0, 20.0),
+        Bounds(-1.0, 20.0),
         [np.log(10.0) / 10.0],
     ),
     "parabola": (
         one(lambda x: 1.0 + ((x - 0.3) ** 2).sum(), lambda x: 2.0 * (x - 0.3)),
         [4.0],
-        Box(-10.0, 10.0),
+        Bounds(-10.0, 10.0),
         [0.3],
     ),
     "in a wide box": (
         one(lambda x: 1.0 + ((x - 0.3) ** 2).sum(), lambda x: 2.0 * (x - 0.3)),
         [4.0],
-        Box(-1e6, 1e6),
+        Bounds(-1e6, 1e6),
         [0.3],
     ),
     "in small units": (
         one(lambda x: 1e-12 * (1.0 + ((1e7 * x - 3.0) ** 2).sum()), lambda x: 2e-5 * (1e7 * x - 3.0)),
         [4e-6],
-        Box(-1e-5, 1e-5),
+        Bounds(-1e-5, 1e-5),
         [3e-7],
     ),
     "cosh": (
         one(lambda x: np.cosh(x - 1.0).sum(), lambda x: np.sinh(x - 1.0)),
         [5.0, -3.0],
-        Box(-10.0, 10.0),
+        Bounds(-10.0, 10.0),
         [1.0, 1.0],
     ),
-    "barrier": (one(lambda x: (x - np.log(x)).sum(), lambda x: 1.0 - 1.0 / x), [7.0], Box(1e-3, 10.0), [1.0]),
+    "barrier": (one(lambda x: (x - np.log(x)).sum(), lambda x: 1.0 - 1.0 / x), [7.0], Bounds(1e-3, 10.0), [1.0]),
     "root": (
         one(lambda x: np.sqrt(1.0 + (x - 2.0) ** 2).sum(), lambda x: (x - 2.0) / np.sqrt(1.0 + (x - 2.0) ** 2)),
         [8.0],
-        Box(-10.0, 10.0),
+        Bounds(-10.0, 10.0),
         [2.0],
     ),
     "very different curvatures": (
         one(lambda x: 10.0 + CURVATURES @ (x - PLACES) ** 2, lambda x: 2.0 * CURVATURES * (x - PLACES)),
         [2.0] * 40,
-        Box(-4.0, 4.0),
+        Bounds(-4.0, 4.0),
         PLACES,
     ),
 }
@@ -390,7 +390,7 @@ def test_contradicting_constraints_are_never_called_solved(method, start, change
     f = Smooth(lambda x: 3.0 + x @ x, lambda x: 2.0 * x)
     total = Smooth(lambda x: x.sum(), lambda x: np.ones(2))
     negative = Smooth(lambda x: -x.sum(), lambda x: -np.ones(2))
-    algorithm = method((FunctionConstraint(total, 0.5), FunctionConstraint(negative, -1.0)), Box(0.0, 1.0))
+    algorithm = method((FunctionConstraint(total, 0.5), FunctionConstraint(negative, -1.0)), Bounds(0.0, 1.0))
     stop = adjoint.Stopping(iterations=60, change=change)
     result = adjoint.minimize(f, np.array(start), algorithm, stop=stop)
     assert result.status is status
@@ -411,7 +411,7 @@ def test_price_of_violation_below_the_multiplier_leaves_a_violation_and_no_succe
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"bounds": Box(0.0)}, "infinite bounds"),
+        ({"bounds": Bounds(0.0)}, "infinite bounds"),
         ({"move": 0.0}, "0 < move"),
         ({"elastic": -1.0}, "c > 0"),
         ({"scale": np.nan}, "positive number or None"),
@@ -420,7 +420,7 @@ def test_price_of_violation_below_the_multiplier_leaves_a_violation_and_no_succe
 )
 def test_settings_that_cannot_be_are_named(method, settings, message):
     with pytest.raises(ValueError, match=message):
-        method(**{"constraints": (), "bounds": Box(0.0, 1.0), **settings})
+        method(**{"constraints": (), "bounds": Bounds(0.0, 1.0), **settings})
 
 
 def test_asymptotes_that_cannot_be_are_named():
@@ -468,7 +468,7 @@ def subproblem(rng, k, m, kind):
         slopes[1:], values = np.resize([[1.0], [-1.0]], (k, 1)) * rng.normal(size=m), np.ones(k + 1)
     elif kind == "flat":
         slopes[rng.integers(0, k + 1)] = 0.0
-    region = Region.around(x, width, np.ones(m), 0.5, Box(0.0, 1.0))
+    region = Region.around(x, width, np.ones(m), 0.5, Bounds(0.0, 1.0))
     approximation = Approximation.of(values, slopes, region, np.full(k + 1, 1e-5))
     return Subproblem(approximation, *region.relative, 1000.0, Euclidean())
 
@@ -535,7 +535,7 @@ def test_approximations_are_tangent_convex_and_that_of_the_papers():
     m = 6
     slopes, values, x, width = rng.normal(size=(2, m)), rng.normal(size=2), rng.uniform(size=m), np.full(m, 0.7)
     span, rho = np.full(m, 2.0), np.array([1e-5, 0.3])
-    region = Region.around(x, width, span, 0.5, Box(-1.0, 1.0))
+    region = Region.around(x, width, span, 0.5, Bounds(-1.0, 1.0))
     model = Approximation.of(values, slopes, region, rho)
     U, L = x + width, x - width
     p = (U - x) ** 2 * (1.001 * np.maximum(slopes, 0) + 0.001 * np.maximum(-slopes, 0) + rho[:, None] / span)

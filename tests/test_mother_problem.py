@@ -97,7 +97,7 @@ def test_optimum_converges_with_the_square_of_the_mesh_size(power):
 @every_mesh
 @pytest.mark.parametrize("upper", [3.0, np.inf])
 def test_bounded_optimum_has_no_descent_left_and_projected_descent_finds_it(name, upper):
-    case = at(name, bounds=adjoint.optimize.Box(-2.0, upper))
+    case = at(name, bounds=adjoint.Bounds(-2.0, upper))
     lumped = adjoint.optimize.Weighted(case.areas)
     exact = case.optimum()
     g = case.f(exact).gradient

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.optimize import Box, Euclidean, MassMatrix, Status, Stopping, Weighted, descend, minimize
+from adjoint.optimize import Bounds, Euclidean, MassMatrix, Status, Stopping, Weighted, descend, minimize
 from adjoint.optimize.algorithms.newton_cg import NewtonCG
 from adjoint.optimize.functions import DifferencedHessian
 from problems.elasticity import mbb
@@ -187,7 +187,7 @@ def test_bounded_quadratic_ends_where_the_optimality_conditions_hold(seed):
     n = 15
     root = rng.standard_normal((n, n))
     H, a = root @ root.T / n + 0.1 * np.eye(n), 2.0 * rng.standard_normal(n)
-    bounds = Box(rng.uniform(-1.0, -0.2, n), rng.uniform(0.2, 1.0, n))
+    bounds = Bounds(rng.uniform(-1.0, -0.2, n), rng.uniform(0.2, 1.0, n))
     f = quadratic(H, a)
     inner = Weighted(rng.uniform(0.1, 10.0, n))
     result = minimize(f, bounds.clip(np.zeros(n)), NewtonCG(inner, bounds), stop=tight(stationarity=1e-10))
@@ -205,26 +205,26 @@ def test_bounded_quadratic_ends_where_the_optimality_conditions_hold(seed):
 
 @pytest.mark.parametrize(("upper", "solution"), [((0.8, np.inf), (0.8, 0.64)), ((2.0, 0.5), (SIDE, 0.5))])
 def test_bounded_rosenbrock(upper, solution):
-    bounds = Box(np.array([-2.0, -2.0]), np.array(upper))
+    bounds = Bounds(np.array([-2.0, -2.0]), np.array(upper))
     result = minimize(rosenbrock(), np.array([-1.2, 0.4]), NewtonCG(bounds=bounds), stop=tight(stationarity=1e-10))
     assert result.status is Status.STATIONARY
     np.testing.assert_allclose(result.x, solution, rtol=1e-6)
 
 
 def test_start_at_a_bound_that_pushes_back_leaves_it():
-    bounds = Box(0.0, 5.0)
+    bounds = Bounds(0.0, 5.0)
     result = minimize(quadratic(np.diag([1.0, 9.0]), np.array([2.0, -1.0])), np.zeros(2), NewtonCG(bounds=bounds))
     np.testing.assert_allclose(result.x, [2.0, 0.0], atol=1e-6)
 
 
 def test_variables_whose_bounds_agree_stay():
-    bounds = Box(np.array([0.5, -9.0, -9.0]), np.array([0.5, 9.0, 9.0]))
+    bounds = Bounds(np.array([0.5, -9.0, -9.0]), np.array([0.5, 9.0, 9.0]))
     result = minimize(quadratic(np.eye(3) + 0.4, np.ones(3)), np.array([0.5, 0.0, 0.0]), NewtonCG(bounds=bounds))
     assert result.status is Status.STATIONARY
     assert result.x[0] == 0.5
 
 
-@pytest.mark.parametrize("bounds", [Box(), Box(0.3, 0.95)])
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(0.3, 0.95)])
 def test_resumed_run_has_the_same_bits(bounds):
     """The point is not in a file: what is evaluated again must lead to the same bytes."""
     f, start = problem()
@@ -275,7 +275,7 @@ def test_trial_costs_one_factorization_and_a_product_none():
         minimize(
             f,
             start,
-            NewtonCG(bounds=Box(0.1, 1.0), radius=0.5),
+            NewtonCG(bounds=Bounds(0.1, 1.0), radius=0.5),
             stop=Stopping(iterations=4),
             check=False,
             callback=states.append,
@@ -388,7 +388,7 @@ def test_difference_is_taken_on_the_side_where_f_is():
         ({"exponent": 0.0}, "0 < exponent"),
         ({"accept": 0.3}, "accept < ¼"),
         ({"products": 0}, "at least one product"),
-        ({"bounds": Box(0.0, 1.0), "inner": MassMatrix(sparse.eye_array(2, format="csc"))}, "diagonal"),
+        ({"bounds": Bounds(0.0, 1.0), "inner": MassMatrix(sparse.eye_array(2, format="csc"))}, "diagonal"),
     ],
 )
 def test_settings_that_cannot_be_are_named(settings, message):
@@ -406,7 +406,7 @@ def test_points_without_products_are_named_with_the_remedy():
     with pytest.raises(TypeError, match=r"Bare has no hvp.* adjoint\.DifferencedHessian\(f\)"):
         NewtonCG().start(Bare, np.zeros(2))
     with pytest.raises(ValueError, match="clip it first"):
-        NewtonCG(bounds=Box(1.0, 2.0)).start(rosenbrock(), np.zeros(2))
+        NewtonCG(bounds=Bounds(1.0, 2.0)).start(rosenbrock(), np.zeros(2))
 
 
 def test_products_that_cannot_be_are_named():

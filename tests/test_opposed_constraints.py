@@ -9,7 +9,7 @@ from adjoint.optimize import (
     LBFGS,
     MMA,
     AugmentedLagrangian,
-    Box,
+    Bounds,
     FunctionConstraint,
     LinearConstraint,
     ScalarFunction,
@@ -54,7 +54,7 @@ PROBLEMS = {
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_two_opposite_inequalities_are_the_equality(name, start, method):
     f, constraints = PROBLEMS[name]
-    x, box = np.full(N, start), Box(0.0, 1.0)
+    x, box = np.full(N, start), Bounds(0.0, 1.0)
     result = minimize(f, x, method(constraints, box), stop=Stopping(iterations=100))
     equalities = (constraints[0], constraints[2]) if name == "two equalities" else constraints[:1]
     reference = minimize(f, x, AugmentedLagrangian(LBFGS(bounds=box), equalities=equalities))
@@ -70,13 +70,13 @@ def test_two_opposite_inequalities_are_the_equality(name, start, method):
 def test_an_interval_of_any_width_is_kept(f, width, method):
     """The bowl's minimum is in the middle of its interval."""
     level = 0.2 * ONES.sum() + 0.5 * width if f is BOWL else 4.8
-    result = minimize(f, np.full(N, 0.4), method(pair(ONES, level, width=width), Box(0.0, 1.0)))
+    result = minimize(f, np.full(N, 0.4), method(pair(ONES, level, width=width), Bounds(0.0, 1.0)))
     assert result.status is Status.STATIONARY
     assert level - width - 1e-6 * level <= ONES @ result.x <= level + 1e-6 * level
     if f is BOWL:
         assert result.value == pytest.approx(1.0, abs=1e-9)
     else:
-        alone = minimize(f, np.full(N, 0.4), method(pair(ONES, level)[:1], Box(0.0, 1.0)))
+        alone = minimize(f, np.full(N, 0.4), method(pair(ONES, level)[:1], Bounds(0.0, 1.0)))
         assert result.value == pytest.approx(alone.value, rel=1e-6)
 
 
@@ -90,7 +90,7 @@ def test_a_volume_that_has_to_be_used_is_no_obstacle(method):
     least = LinearConstraint(-most.weights, -most.bound)
     stop = Stopping(iterations=150, change=0.01)
     alone, both = (
-        minimize(f, np.full(96, 0.4), method(constraints, Box(0.0, 1.0), move=0.2), stop=stop)
+        minimize(f, np.full(96, 0.4), method(constraints, Bounds(0.0, 1.0), move=0.2), stop=stop)
         for constraints in ((most,), (most, least))
     )
     assert both.status is Status.UNCHANGING
@@ -102,7 +102,7 @@ def test_a_volume_that_has_to_be_used_is_no_obstacle(method):
 @BOTH
 def test_opposite_constraints_that_contradict_each_other_stay_infeasible(method):
     constraints = (LinearConstraint(ONES, 3.0), LinearConstraint(-ONES, -3.3))
-    result = minimize(BOWL, np.full(N, 0.25), method(constraints, Box(0.0, 1.0)), stop=Stopping(iterations=60))
+    result = minimize(BOWL, np.full(N, 0.25), method(constraints, Bounds(0.0, 1.0)), stop=Stopping(iterations=60))
     assert not result.success
     assert result.state.violation > 1e-2
 

@@ -98,7 +98,7 @@ def test_iterations_do_not_grow_with_the_mesh_in_its_own_inner_product():
 @pytest.mark.parametrize("lower", [0.0, np.array([0.0, 0.5, -np.inf])])
 def test_bounded_descent_finds_the_projected_minimum(lower):
     f = Quadratic(np.diag([1.0, 3.0, 7.0]), np.array([-1.0, 0.3, 2.0]))
-    bounds = adjoint.optimize.Box(lower, 1.0)
+    bounds = adjoint.Bounds(lower, 1.0)
     result = adjoint.minimize(f, np.full(3, 0.9), adjoint.optimize.SteepestDescent(bounds=bounds))
     np.testing.assert_allclose(result.x, bounds.clip(f.a), atol=1e-5)
     assert result.status is adjoint.Status.STATIONARY
@@ -217,8 +217,8 @@ def test_keyboard_interrupt_returns_the_last_state(where):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: adjoint.optimize.Box(1.0, 0.0), "exceeds"),
-        (lambda: adjoint.optimize.Box(np.nan, 0.0), "exceeds"),
+        (lambda: adjoint.Bounds(1.0, 0.0), "exceeds"),
+        (lambda: adjoint.Bounds(np.nan, 0.0), "exceeds"),
         (lambda: adjoint.optimize.Weighted(np.array([1.0, 0.0])), "positive"),
         (lambda: adjoint.Stopping(iterations=0), "at least one iteration"),
         (lambda: adjoint.Stopping(change=np.nan), "tolerances"),
@@ -228,7 +228,7 @@ def test_keyboard_interrupt_returns_the_last_state(where):
         (lambda: adjoint.optimize.SteepestDescent(history=0), "at least 1 value"),
         (
             lambda: adjoint.optimize.SteepestDescent(
-                adjoint.optimize.MassMatrix(sparse.eye_array(2)), adjoint.optimize.Box(0.0, 1.0)
+                adjoint.optimize.MassMatrix(sparse.eye_array(2)), adjoint.Bounds(0.0, 1.0)
             ),
             "a clip is no projection",
         ),
@@ -240,9 +240,7 @@ def test_keyboard_interrupt_returns_the_last_state(where):
         (lambda: adjoint.optimize.DesignConstraint.volume(adjoint.design.SIMP(), np.ones(3), 0.0), "0 < fraction"),
         (lambda: adjoint.optimize.DesignConstraint.volume(adjoint.design.SIMP(), -np.ones(3), 0.5), "v > 0"),
         (
-            lambda: adjoint.optimize.SteepestDescent(bounds=adjoint.optimize.Box(0.0, 1.0)).start(
-                None, np.full(2, 2.0)
-            ),
+            lambda: adjoint.optimize.SteepestDescent(bounds=adjoint.Bounds(0.0, 1.0)).start(None, np.full(2, 2.0)),
             "clip it first",
         ),
         (

@@ -40,7 +40,7 @@ def criteria(settings):
 
 def augmented(settings):
     """The beam by L-BFGS in an augmented Lagrangian: three states in one."""
-    return penalized(settings)[0], AugmentedLagrangian(LBFGS(bounds=adjoint.optimize.Box(0.0, 1.0)), [VOLUME])
+    return penalized(settings)[0], AugmentedLagrangian(LBFGS(bounds=adjoint.Bounds(0.0, 1.0)), [VOLUME])
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adjoint.errors import SingularMatrix
-from adjoint.optimize import GCMMA, LBFGS, MMA, AugmentedLagrangian, Box, SiMPL, Status, Stopping, minimize
+from adjoint.optimize import GCMMA, LBFGS, MMA, AugmentedLagrangian, Bounds, SiMPL, Status, Stopping, minimize
 from tests.optimizers import BOX, CATALOGUE, UNIT, VOLUME, Compliant, N, Smooth
 
 ALONE = sorted(name for name, case in CATALOGUE.items() if name != "continuation")
@@ -93,6 +93,6 @@ class ScaledPoint:
 @pytest.mark.parametrize("bound", ["lower", "upper"])
 def test_the_check_of_a_gradient_at_a_bound_evaluates_no_point_twice(bound):
     f = Smooth(N)
-    box = Box(0.4, 0.7) if bound == "lower" else BOX
+    box = Bounds(0.4, 0.7) if bound == "lower" else BOX
     minimize(f, np.full(N, getattr(box, bound)), LBFGS(bounds=box), stop=Stopping(iterations=1))
     assert len(f.evaluations) == len(set(f.evaluations))

@@ -16,7 +16,7 @@ from adjoint.optimize import (
     MMA,
     AugmentedLagrangian,
     Backtracking,
-    Box,
+    Bounds,
     Continuation,
     DifferencedHessian,
     FunctionConstraint,
@@ -34,7 +34,7 @@ from adjoint.optimize import (
 )
 
 X = np.array([0.4, 0.3])
-UNIT = Box(0.0, 1.0)
+UNIT = Bounds(0.0, 1.0)
 
 
 def value(x):
@@ -80,17 +80,25 @@ def written_to(x):
 
 
 BOUNDS = [
-    (lambda: Box([(0.0, 1.0), (0.0, 1.0)]), ValueError, r"shapes \(2, 2\) and \(\), expected numbers or arrays"),
-    (lambda: Box(np.zeros(2), np.ones(3)), ValueError, r"shapes \(2,\) and \(3,\)"),
-    (lambda: Box(None, 1.0), TypeError, r"got None and 1.0, expected real numbers; -np.inf and np.inf"),
-    (lambda: Box(0.0, np.ones(3)).clip(X), ValueError, r"shape \(3,\), expected \(2,\)"),
-    (lambda: ran(LBFGS(bounds=Box(0.0, np.ones(3)))), ValueError, r"shape \(3,\), expected \(2,\)"),
-    (lambda: ran(LBFGS(bounds=Box(0.35, 1.0))), ValueError, r"x\[1\] is 0.3, expected 0.35 ≤ x\[1\].*bounds.clip\(x\)"),
-    (lambda: ran_elsewhere(LBFGSB(bounds=Box(0.35, 1.0))), ValueError, r"LBFGSB: .*x\[1\] is 0.3.*bounds.clip\(x\)"),
-    (lambda: ran_elsewhere(LBFGSB(bounds=[(0, 1)] * 2)), TypeError, "LBFGSB: got a list as bounds, expected a Box"),
-    (lambda: MMA((LINE,), (0, 1)), TypeError, "MMA: got a tuple as bounds, expected a Box"),
-    (lambda: MMA(UNIT, (LINE,)), TypeError, r"MMA: got a Box as constraints, expected a tuple of them, such as \(c,\)"),
-    (lambda: OptimalityCriteria(LINE, bounds=(0, 1)), TypeError, "got a tuple as bounds, expected a Box"),
+    (lambda: Bounds([(0.0, 1.0), (0.0, 1.0)]), ValueError, r"shapes \(2, 2\) and \(\), expected numbers or arrays"),
+    (lambda: Bounds(np.zeros(2), np.ones(3)), ValueError, r"shapes \(2,\) and \(3,\)"),
+    (lambda: Bounds(None, 1.0), TypeError, r"got None and 1.0, expected real numbers; -np.inf and np.inf"),
+    (lambda: Bounds(0.0, np.ones(3)).clip(X), ValueError, r"shape \(3,\), expected \(2,\)"),
+    (lambda: ran(LBFGS(bounds=Bounds(0.0, np.ones(3)))), ValueError, r"shape \(3,\), expected \(2,\)"),
+    (
+        lambda: ran(LBFGS(bounds=Bounds(0.35, 1.0))),
+        ValueError,
+        r"x\[1\] is 0.3, expected 0.35 ≤ x\[1\].*bounds.clip\(x\)",
+    ),
+    (lambda: ran_elsewhere(LBFGSB(bounds=Bounds(0.35, 1.0))), ValueError, r"LBFGSB: .*x\[1\] is 0.3.*bounds.clip\(x\)"),
+    (lambda: ran_elsewhere(LBFGSB(bounds=[(0, 1)] * 2)), TypeError, "LBFGSB: got a list as bounds, expected a Bounds"),
+    (lambda: MMA((LINE,), (0, 1)), TypeError, "MMA: got a tuple as bounds, expected a Bounds"),
+    (
+        lambda: MMA(UNIT, (LINE,)),
+        TypeError,
+        r"MMA: got a Bounds as constraints, expected a tuple of them, such as \(c,\)",
+    ),
+    (lambda: OptimalityCriteria(LINE, bounds=(0, 1)), TypeError, "got a tuple as bounds, expected a Bounds"),
     *(
         (lambda kind=kind: kind(bounds=[(-2, 0.5)] * 2), TypeError, f"{kind.__name__}: got a list as bounds, expected")
         for kind in (LBFGS, BFGS, SteepestDescent, NewtonCG, GaussNewton)

@@ -148,7 +148,7 @@ def test_a_lambda_is_python_s_own_error():
 def test_the_result_of_a_run_comes_back_without_factors():
     f, x = CATALOGUE["MBB beam, density filter, SIMP"]()
     result = adjoint.minimize(
-        f, x, adjoint.optimize.LBFGS(bounds=adjoint.optimize.Box(0.1, 1.0)), stop=adjoint.Stopping(iterations=3)
+        f, x, adjoint.optimize.LBFGS(bounds=adjoint.Bounds(0.1, 1.0)), stop=adjoint.Stopping(iterations=3)
     )
     again = pickle.loads(pickle.dumps(result))
     np.testing.assert_array_equal(again.x, result.x)

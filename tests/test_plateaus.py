@@ -13,7 +13,7 @@ from adjoint.optimize import (
     LBFGS,
     MMA,
     AugmentedLagrangian,
-    Box,
+    Bounds,
     LinearConstraint,
     NewtonCG,
     OptimalityCriteria,
@@ -28,7 +28,7 @@ from problems.elasticity import mbb, stiffness_matrix
 from problems.filters import density_filter
 from problems.grid import Grid
 
-UNIT = Box(0.0, 1.0)
+UNIT = Bounds(0.0, 1.0)
 
 
 def inverter(nelx, nely, spring, fraction):
@@ -152,7 +152,7 @@ def test_a_true_minimum_is_found_where_f_has_fallen_by_decades(name, algorithm, 
     f = ScalarFunction(lambda x: g(x).value - least + offset, lambda x: g(x).gradient)
     if algorithm is NewtonCG:
         f = adjoint.optimize.DifferencedHessian(f)
-    settings = {"constraints": (), "bounds": Box(-8.0, 8.0)} if algorithm in (MMA, GCMMA) else {}
+    settings = {"constraints": (), "bounds": Bounds(-8.0, 8.0)} if algorithm in (MMA, GCMMA) else {}
     if name.startswith("Powell") and algorithm in (MMA, GCMMA):
         pytest.skip("a separable model of what is anything but")
     result = minimize(f, start, algorithm(**settings), stop=Stopping(iterations=600))

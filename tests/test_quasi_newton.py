@@ -333,7 +333,7 @@ def test_a_direction_that_does_not_descend_starts_the_memory_again(method):
 
 @METHODS
 def test_states_resume_to_the_same_bits(method):
-    for algorithm in (method(), method(bounds=adjoint.optimize.Box(-2.0, np.array([0.9, 2.0, 0.7, 2.0])))):
+    for algorithm in (method(), method(bounds=adjoint.Bounds(-2.0, np.array([0.9, 2.0, 0.7, 2.0])))):
         whole = states_of(rosenbrock(), np.tile([-1.2, 1.0], 2), algorithm)
         for k in (0, 3, 10):
             memory = {name: array.copy() for name, array in whole[k].memory.items()}
@@ -419,7 +419,7 @@ def test_bounded_quadratics_end_where_scipy_ends(method, seed):
     A = rng.standard_normal((m, m))
     H, b = A @ A.T / m + 0.1 * np.eye(m), rng.standard_normal(m)
     lower, upper = np.where(rng.random(m) < 0.2, -np.inf, -0.2), np.where(rng.random(m) < 0.2, np.inf, 0.3)
-    bounds, f = adjoint.optimize.Box(lower, upper), quadratic(H, b)
+    bounds, f = adjoint.Bounds(lower, upper), quadratic(H, b)
     result = adjoint.minimize(f, np.zeros(m), method(bounds=bounds), stop=tight(1e-9), check=False)
     options = {"ftol": 0.0, "gtol": 1e-11, "maxiter": 5000}
     pairs = list(zip(lower, upper, strict=True))
@@ -438,7 +438,7 @@ def test_active_set_of_ten_thousand_variables_is_found_in_finitely_many_steps():
     """To a projected gradient of 10⁻⁸; the set does not change in the second half of the run."""
     n = 10_000
     H, b = laplacian(n) + 0.1 * sparse.eye_array(n), np.random.default_rng(0).standard_normal(n)
-    algorithm = LBFGS(bounds=adjoint.optimize.Box(-0.5, 0.5))
+    algorithm = LBFGS(bounds=adjoint.Bounds(-0.5, 0.5))
     stop = adjoint.Stopping(iterations=200, stationarity=0.0, projected=1e-8)
     states = states_of(quadratic(H.tocsr(), b), np.zeros(n), algorithm, stop)
     assert states[-1].projected < 1e-8
@@ -452,8 +452,8 @@ def test_bounded_rosenbrock_stops_at_its_bound(method):
     """With x₁ ≤ ½ the minimum is x = (½, ¼); with x₂ = 2 at its bound, 400 x₁³ − 798 x₁ = 2."""
     f = rosenbrock()
     for bounds, expected in (
-        (adjoint.optimize.Box(np.array([-2.0, -2.0]), np.array([0.5, 2.0])), [0.5, 0.25]),
-        (adjoint.optimize.Box(np.array([0.0, 2.0]), 5.0), [np.roots([400.0, 0.0, -798.0, -2.0]).real.max(), 2.0]),
+        (adjoint.Bounds(np.array([-2.0, -2.0]), np.array([0.5, 2.0])), [0.5, 0.25]),
+        (adjoint.Bounds(np.array([0.0, 2.0]), 5.0), [np.roots([400.0, 0.0, -798.0, -2.0]).real.max(), 2.0]),
     ):
         result = adjoint.minimize(f, bounds.clip(np.array([-1.2, 1.0])), method(bounds=bounds), stop=tight(1e-9))
         assert result.status is adjoint.Status.STATIONARY
@@ -467,9 +467,9 @@ def test_bounded_steps_in_other_units_are_the_same(method):
     A = rng.standard_normal((4, 4))
     H, b = A @ A.T + np.eye(4), rng.standard_normal(4)
     plain = states_of(
-        quadratic(H, b), np.full(4, 0.1), method(bounds=adjoint.optimize.Box(-0.3, 0.3), first_step=0.1), tight(1e-6)
+        quadratic(H, b), np.full(4, 0.1), method(bounds=adjoint.Bounds(-0.3, 0.3), first_step=0.1), tight(1e-6)
     )
-    bounds, inner = adjoint.optimize.Box(-0.3 / c, 0.3 / c), adjoint.optimize.Weighted(c * c)
+    bounds, inner = adjoint.Bounds(-0.3 / c, 0.3 / c), adjoint.optimize.Weighted(c * c)
     scaled = quadratic(H * np.outer(c, c), b * c)
     other = states_of(
         scaled,
@@ -485,12 +485,12 @@ def test_bounded_steps_in_other_units_are_the_same(method):
 @METHODS
 def test_settings_that_make_no_sense_are_refused(method):
     with pytest.raises(ValueError, match="MassMatrix"):
-        method(inner=adjoint.optimize.MassMatrix(sparse.csc_array(np.eye(2))), bounds=adjoint.optimize.Box(0.0, 1.0))
+        method(inner=adjoint.optimize.MassMatrix(sparse.csc_array(np.eye(2))), bounds=adjoint.Bounds(0.0, 1.0))
     for step in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="first_step"):
             method(first_step=step)
     with pytest.raises(ValueError, match="outside of the bounds"):
-        method(bounds=adjoint.optimize.Box(0.0, 1.0)).start(rosenbrock(), np.array([2.0, 0.5]))
+        method(bounds=adjoint.Bounds(0.0, 1.0)).start(rosenbrock(), np.array([2.0, 0.5]))
 
 
 def test_a_memory_of_no_pairs_is_refused():

@@ -63,7 +63,7 @@ def test_counts_are_those_of_the_run_alone_and_seconds_are_all_of_its_time(tmp_p
     recorder = Recorder(tmp_path / "history.jsonl")
     recorder.header("Chain", taylor=adjoint.check(f, x))
     stop = adjoint.Stopping(iterations=5, stationarity=0.0)
-    algorithm = adjoint.optimize.SteepestDescent(bounds=adjoint.optimize.Box(1.0, 1e3))
+    algorithm = adjoint.optimize.SteepestDescent(bounds=adjoint.Bounds(1.0, 1e3))
     result = adjoint.minimize(f, x, algorithm, stop=stop, callback=recorder)
     recorder.result(result)
     history = read_history(tmp_path / "history.jsonl")
@@ -131,7 +131,7 @@ def test_two_runs_in_one_file_and_measures_in_place_of_fields_are_refused(tmp_pa
 def chain(path, stop, resume, callback=()):
     recorder = Recorder(path / "history.jsonl", resume=resume)
     recorder.header("Chain", algorithm="descent", stop=stop)
-    algorithm = adjoint.optimize.SteepestDescent(bounds=adjoint.optimize.Box(1.0, 1e3))
+    algorithm = adjoint.optimize.SteepestDescent(bounds=adjoint.Bounds(1.0, 1e3))
     f, x = spring(), np.linspace(1.1, 2.0, 8)
     result = adjoint.minimize(
         f, x, algorithm, stop=stop, callback=[recorder, *callback], restart=path / "state.npz", resume=resume
@@ -232,14 +232,12 @@ def test_a_history_of_an_earlier_version_is_gone_on_with(tmp_path):
 
 def test_settings_are_the_numbers_and_words_of_an_algorithm():
     text = settings(
-        adjoint.optimize.SteepestDescent(
-            adjoint.optimize.Weighted(np.ones(3)), bounds=adjoint.optimize.Box(0.0, np.ones(3))
-        )
+        adjoint.optimize.SteepestDescent(adjoint.optimize.Weighted(np.ones(3)), bounds=adjoint.Bounds(0.0, np.ones(3)))
     )
     assert text.startswith("SteepestDescent(")
     assert "array" not in text
     volume = adjoint.optimize.LinearConstraint(np.ones(3), 1.5)
-    text = settings(adjoint.optimize.MMA((volume, volume), adjoint.optimize.Box(0.0, 1.0), move=0.2))
+    text = settings(adjoint.optimize.MMA((volume, volume), adjoint.Bounds(0.0, 1.0), move=0.2))
     assert "constraints=[LinearConstraint(bound=1.5), LinearConstraint(bound=1.5)]" in text
     assert "move=0.2" in text
     nested = settings(adjoint.optimize.AugmentedLagrangian(adjoint.optimize.LBFGS(memory=7), (volume,) * 10))

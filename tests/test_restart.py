@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from adjoint.errors import RestartError, ResumedElsewhere
-from adjoint.optimize import Box, State, SteepestDescent, Stopping, descend, minimize, read_restart, write_restart
+from adjoint.optimize import Bounds, State, SteepestDescent, Stopping, descend, minimize, read_restart, write_restart
 from adjoint.optimize import restart as archive
 from adjoint.optimize.restart import fingerprint
 from tests.optimizers import CATALOGUE, N, Smooth
@@ -375,7 +375,7 @@ def test_another_algorithm_other_settings_and_another_design_are_refused(tmp_pat
     file = tmp_path / "run.npz"
     minimize(Smooth(N), np.zeros(N), SteepestDescent(), stop=STOP, restart=file)
     for algorithm, n in (
-        (SteepestDescent(bounds=Box(0.0, 1.0)), N),
+        (SteepestDescent(bounds=Bounds(0.0, 1.0)), N),
         (SteepestDescent(first_step=0.1), N),
         (SteepestDescent(), N + 1),
     ):

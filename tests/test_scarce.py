@@ -84,7 +84,7 @@ def test_a_run_that_meets_it_at_a_trial_goes_on_or_returns_its_best_state(refuse
     A = adjoint.Affine(None, [sparse.csc_array(np.diag([1.0, 0.0])), sparse.csc_array(np.diag([0.0, 1.0]))])
     problem = adjoint.LinearProblem(A, np.ones(2), factorize=factor.superlu)
     f = adjoint.Reduced(problem, adjoint.LeastSquares(np.array([0.5, 0.25])))
-    result = adjoint.minimize(f, np.ones(2), adjoint.optimize.LBFGS(bounds=adjoint.optimize.Box(0.1, 9.0)), check=False)
+    result = adjoint.minimize(f, np.ones(2), adjoint.optimize.LBFGS(bounds=adjoint.Bounds(0.1, 9.0)), check=False)
     if len(refused) == 1:
         assert result.success
         np.testing.assert_allclose(result.x, [2.0, 4.0], rtol=1e-3)

@@ -9,11 +9,12 @@ import scipy.sparse as sparse
 
 from .._numerics import dot
 from .._validation import as_parameters, require_bool, require_kind, require_number
+from ..bounds import Bounds
 from ..errors import NewtonStalled, SolveError
 from ..factor.counts import Counts, collecting
 from ..factor.csc import as_csc
 from ..factor.default import lu
-from ..newton.bounds import Bounds
+from ..newton.bounds import longest
 from ..newton.problem import NonlinearProblem
 from ..protocols import Residual
 from ..steady.solution import SteadySolution
@@ -185,7 +186,7 @@ def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoin
     problem, (u_dot, value_dot) = point.problem, point.tangent
     row, corner = metric.dual(u_dot, value_dot)
     augmented = Augmented(problem.equation, point.p, point.parameter, row, corner)
-    if problem.bounds is not None and problem.bounds.longest(point.u, length * u_dot) < 1.0:
+    if problem.bounds is not None and longest(problem.bounds, point.u, length * u_dot) < 1.0:
         raise NewtonStalled("the tangent leaves the bounds")
     start = np.append(point.u + length * u_dot, point.value + length * value_dot)
     distance = np.array([dot(row, start[:-1]) + corner * start[-1]])

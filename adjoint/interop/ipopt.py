@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..optimize.bounds import Box
+from ..bounds import Bounds
 from ..optimize.constraints import Constraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..typing import Array
@@ -38,7 +38,7 @@ class Ipopt:
 
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
     tolerance: float = 1e-12
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..optimize.bounds import Box
+from ..bounds import Bounds
 from ..optimize.constraints import Constraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..optimize.settings import require_constraints
@@ -48,7 +48,7 @@ class NLopt:
     algorithm: int = nlopt.LD_MMA
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
 
     def __post_init__(self) -> None:

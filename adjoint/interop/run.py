@@ -16,9 +16,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ..bounds import Bounds
 from ..errors import BackendMissing, NonFinite, SolveError
 from ..factor.counts import Counts, collecting
-from ..optimize.bounds import Box
 from ..optimize.constraint_values import Excess, scaled, told
 from ..optimize.constraints import Constraint
 from ..optimize.inner_products import InnerProduct, Root
@@ -52,7 +52,7 @@ class Method(Protocol):
     """An optimizer of another package: a frozen dataclass of its settings."""
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """Of the design."""
 
     @property

@@ -9,7 +9,7 @@ import scipy.optimize
 from scipy.sparse.linalg import LinearOperator
 
 from .._validation import require_settings
-from ..optimize.bounds import Box
+from ..bounds import Bounds
 from ..optimize.constraints import Constraint, LinearConstraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..typing import Array
@@ -30,7 +30,7 @@ class LBFGSB:
     Byrd, Lu, Nocedal & Zhu (1995), SIAM J. Sci. Comput. 16, 1190.
     """
 
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
     memory: int = 10
 
@@ -67,7 +67,7 @@ class TrustConstr:
 
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
     hessian: bool = False
 
@@ -93,7 +93,7 @@ class SLSQP:
 
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
 
     def optimize(self, run: Run) -> bool:
@@ -113,7 +113,7 @@ class LeastSquares:
     Branch, Coleman & Li (1999), SIAM J. Sci. Comput. 21, 1.
     """
 
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
     dense: bool = True
 

@@ -9,6 +9,7 @@ from .._numerics import size_of
 from .._validation import require_settings
 from ..errors import NewtonStalled, NonFiniteResidual
 from ..typing import Array
+from .bounds import nearest
 from .history import failure
 from .system import Linearization, System, finite
 
@@ -167,7 +168,7 @@ def _stalled(system: System, u: Array, du: Array, shortest: float) -> NewtonStal
         return system.not_finite(r, ", for steps however short,")
     at_bound = ""
     if system.bounds is not None and system.longest(u, du) < 1.0:
-        i = system.bounds.nearest(u)
+        i = nearest(system.bounds, u)
         at_bound = f" The bounds leave no room: u[{i}] = {u[i]:g} is at one of them."
     message = (
         f"Newton stalled in step {system.history.steps + 1}: no factor of the correction down to {shortest:.0e} "

@@ -14,6 +14,7 @@ import scipy.sparse as sparse
 from .._numerics import size_of
 from .._pickling import Portable
 from .._validation import as_array, as_parameters, named, require_kind
+from ..bounds import Bounds
 from ..derive.residual import DerivedResidual
 from ..errors import NonFinite, SingularMatrix
 from ..factor.arguments import require_factorizer
@@ -27,7 +28,7 @@ from ..steady.dirichlet import Constrained, Dirichlet
 from ..steady.reuse import CachedAdjoint
 from ..steady.solution import SteadySolution
 from ..typing import Array, Trans
-from .bounds import Bounds
+from .bounds import require_interior, require_start
 from .convergence import Outcome, accepted
 from .history import History
 from .iteration import Newton
@@ -115,6 +116,8 @@ class NonlinearProblem(Portable):
         ):
             if not fits:
                 raise TypeError(f"NonlinearProblem: got {name}={value!r}, expected {expected}")
+        if self.bounds is not None:
+            require_interior(self.bounds)
         require_factorizer("NonlinearProblem", self.factorize)
         if isinstance(self.u0, type):
             raise TypeError(f"NonlinearProblem: got u0={named(self.u0)}, expected an array (n,) or a function of p")
@@ -161,7 +164,7 @@ class NonlinearProblem(Portable):
         with collecting(counts):
             system = self.system(p)
             if self.bounds is not None:
-                self.bounds.require(u)
+                require_start(self.bounds, u)
             outcome = accepted(system, u)
         return self._solution(system, outcome, p, counts)
 

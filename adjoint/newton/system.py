@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import finite_sum, size_of
+from ..bounds import Bounds
 from ..errors import InaccurateSolve, NonFiniteResidual, NotPositiveDefinite, SingularJacobian, SingularMatrix
 from ..factor.arguments import factored
 from ..factor.counts import phase
@@ -14,10 +15,10 @@ from ..factor.csc import as_csc, owned
 from ..factor.factorization import Factorization
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
-from ..steady.dirichlet import Bordered, Constrained, Dirichlet, within
+from ..steady.dirichlet import Constrained, Dirichlet, DirichletInverse, within
 from ..steady.refinement import RefinedInverse
 from ..typing import Array
-from .bounds import Bounds
+from .bounds import longest, require_start
 from .history import History, failure
 
 
@@ -158,7 +159,7 @@ class System:
 
     def renewed(self, A: sparse.csc_array, stale: Inverse) -> Inverse:
         """The inverse of a Jacobian A, near the one that `stale` was made for, by its factors."""
-        factors = stale.inner if isinstance(stale, Bordered) else stale
+        factors = stale.inner if isinstance(stale, DirichletInverse) else stale
         assert isinstance(factors, Factorization)  # What `factored` returned.
         return within(self.dirichlet, A, lambda free: RefinedInverse(free, factors, self.factorize))
 
@@ -179,12 +180,12 @@ class System:
             u = u.astype(np.result_type(u, g))
             u[self.dirichlet.fixed] = g
         if self.bounds is not None:
-            self.bounds.require(u)
+            require_start(self.bounds, u)
         return u
 
     def longest(self, u: Array, du: Array) -> float:
         """The largest factor ≤ 1 of a step that the bounds allow."""
-        return 1.0 if self.bounds is None else self.bounds.longest(u, du)
+        return 1.0 if self.bounds is None else longest(self.bounds, u, du)
 
 
 def finite(r: Array) -> bool:

@@ -12,7 +12,6 @@ from .algorithms.newton_cg import NewtonCG
 from .algorithms.optimality_criteria import OptimalityCriteria, SensitivityFilter
 from .algorithms.simpl import SiMPL
 from .algorithms.steepest_descent import BarzilaiBorwein, SteepestDescent
-from .bounds import Box
 from .constraints import (
     Constraint,
     DesignConstraint,
@@ -66,7 +65,6 @@ __all__ = [
     "Weighted",
     "MassMatrix",
     # Bounds and constraints
-    "Box",
     "Constraint",
     "LinearConstraint",
     "DesignConstraint",

@@ -13,10 +13,10 @@ from enum import Enum
 import numpy as np
 
 from .._numerics import dot
+from ..bounds import Bounds
 from ..errors import NonFinite, SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .constraints import Constraint
 from .state import State
 from .status import Status
@@ -89,7 +89,7 @@ def believed(
     progress: Progress,
     start: Array,
     constraints: Sequence[Constraint],
-    bounds: Box,
+    bounds: Bounds,
 ) -> tuple[Progress, Status | None]:
     """What a convergence is worth: the status itself, PLATEAU, or None where the run should go on; and the progress.
 
@@ -127,7 +127,7 @@ def judged(
     scale: float,
     start: Array,
     constraints: Sequence[Constraint],
-    bounds: Box,
+    bounds: Bounds,
     doubted: bool,
 ) -> Kind:
     """What kind of a point a state is at which f has collapsed.
@@ -172,7 +172,7 @@ def judged(
     return Kind.REGULAR if max(abs(rise), abs(after - before)) > CURVED * STEP**2 * scale else Kind.SMALL
 
 
-def _sizes(x: Array, start: Array, bounds: Box) -> Array:
+def _sizes(x: Array, start: Array, bounds: Bounds) -> Array:
     """|x_j|, a hundredth of the distance of its bounds at least, |x_j| at the start where they are infinite, (m,).
 
     Not at the start where there are bounds: at a density of 0 a part of the one at the start is far.

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..bounds import Bounds
 from ..errors import SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .constraint_values import Told, row, told
 from .constraints import Constraint, StateConstraints
 from .inner_products import InnerProduct
@@ -83,7 +83,7 @@ class Sizes:
     told: bool
 
     @classmethod
-    def of(cls, x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
+    def of(cls, x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> "Sizes":
         """At the start, x; value, g: f and its gradient there."""
         width, unit = _width(x, bounds), _unit(x, inner)
         known = np.minimum(np.abs(x), width)
@@ -96,7 +96,7 @@ class Sizes:
         length = _length(abs(value), g, unit, inner)
         return cls(known, _within(length, width, unit), length > 0.0)
 
-    def refined(self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
+    def refined(self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Bounds, inner: InnerProduct) -> "Sizes":
         """By what constraints are away from their bounds, and their gradients, where neither x nor f tells a size."""
         unit = _unit(x, inner)
         lengths = [length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0]
@@ -111,7 +111,7 @@ class Sizes:
         return rng.choice([-1.0, 1.0], (count, size.size)) * rng.uniform(0.5, 1.0, (count, size.size)) * size
 
 
-def _width(x: Array, bounds: Box) -> Array:
+def _width(x: Array, bounds: Bounds) -> Array:
     """The distance of the bounds, (m,)."""
     return np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
 
@@ -142,7 +142,7 @@ def _within(length: float, width: Array, unit: Array) -> Array:
     return np.where(bounded, width, 1.0 / unit)
 
 
-def reach(x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> float:
+def reach(x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> float:
     """The largest |x_j|; where all are zero the largest size that f and the bounds tell, 1 without bounds."""
     if (largest := inner.largest(np.abs(x))) > 0.0:
         return largest
@@ -155,7 +155,7 @@ def scaling(
     constraints: Sequence[Constraint | StateConstraints],
     point: Point,
     parts: tuple[Told, ...],
-    bounds: Box,
+    bounds: Bounds,
     inner: InnerProduct,
 ) -> Scaling:
     """Of the constraints, and of the design, at the start. parts: the constraints at the point.

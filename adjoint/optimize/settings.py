@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._validation import has, named
-from .bounds import Box
+from ..bounds import Bounds
 
 
 def require_function(name: str, role: str, function: object) -> None:
@@ -15,10 +15,10 @@ def require_function(name: str, role: str, function: object) -> None:
 
 
 def require_geometry(name: str, bounds: object, inner: object) -> None:
-    """Raise TypeError for bounds that are no Box, and for what is no inner product; name: of the algorithm."""
-    if not isinstance(bounds, Box):
+    """Raise TypeError for bounds that are no Bounds, and for what is no inner product; name: of the algorithm."""
+    if not isinstance(bounds, Bounds):
         raise TypeError(
-            f"{name}: got {named(bounds)} as bounds, expected a Box of numbers or arrays (m,), such as Box(0.0, 1.0)"
+            f"{name}: got {named(bounds)} as bounds, expected a Bounds of numbers or arrays (m,), such as Bounds(0.0, 1.0)"
         )
     if not has(inner, "direction", "pairing", "dual_norm"):
         raise TypeError(

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ..bounds import Bounds
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .constraints import Constraint
 from .inner_products import InnerProduct
 from .status import Status
@@ -68,7 +68,7 @@ class Algorithm(Protocol):
     """An algorithm: a frozen dataclass of its settings with these two functions."""
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """Of the design; every x that f is evaluated at is within."""
 
     @property

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Why a run ended."""
 
 from enum import Enum
 

@@ -5,10 +5,10 @@ from contextvars import ContextVar
 import numpy as np
 
 from .._validation import as_parameters, named
+from ..bounds import Bounds
 from ..errors import NonFinite, SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .status import Status
 
 REFUSED: ContextVar[SolveError | None] = ContextVar("REFUSED", default=None)
@@ -78,7 +78,7 @@ def given_up(rejected: Array, value: float) -> Status:
     return Status.FAILED if told.size and np.isnan(told[-1]) else Status.STUCK
 
 
-def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:
+def first_point(f: Function, x: Array, bounds: Bounds, name: str) -> Point:
     """f at the start; raises ValueError for an x outside of the bounds, NonFinite, and what f raises."""
     x = as_parameters(x, "x")
     if x.dtype.kind == "c":

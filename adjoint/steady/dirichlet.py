@@ -72,7 +72,7 @@ class Dirichlet(Portable):
 
 
 @dataclass(frozen=True, eq=False)
-class Bordered:
+class DirichletInverse:
     """The inverse of [[A_ff, A_fd], [0, I]], by a factorization of A_ff.
 
     A: (n, n), all of it; free, fixed: the unknowns of either kind; inner: the inverse of A_ff.
@@ -86,7 +86,7 @@ class Bordered:
     @classmethod
     def of(
         cls, A: sparse.csc_array, dirichlet: Dirichlet, factorize: Callable[[sparse.csc_array], Inverse]
-    ) -> "Bordered":
+    ) -> "DirichletInverse":
         """Factor the free block of A."""
         free = dirichlet.free(A.shape[0])
         return cls(A, free, dirichlet.fixed, factorize(sparse.csc_array(A[:, free][free])))
@@ -113,7 +113,7 @@ def within(
     dirichlet: Dirichlet | None, A: sparse.csc_array, factorize: Callable[[sparse.csc_array], Inverse]
 ) -> Inverse:
     """The inverse of A, or of A with unit rows for fixed unknowns, whose free block `factorize` is given."""
-    return factorize(A) if dirichlet is None else Bordered.of(A, dirichlet, factorize)
+    return factorize(A) if dirichlet is None else DirichletInverse.of(A, dirichlet, factorize)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """The 35 problems of Moré, Garbow & Hillstrom for unconstrained optimization, with their standard starts.
 
-Where the paper leaves m free: Gulf research 99, Box 10, Brown and Dennis 20, Biggs 13, linear functions 20. Where it
+Where the paper leaves m free: Gulf research 99, Bounds 10, Brown and Dennis 20, Biggs 13, linear functions 20. Where it
 leaves n free, n = 10 is taken, but for Watson's 6, extended Powell singular's 12 and Chebyquad's 8.
 
 Moré, Garbow & Hillstrom (1981), ACM Trans. Math. Softw. 7, 17, section 3.

@@ -78,7 +78,7 @@ def main(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     smooth = density_filter(body.grid, FILTER_RADIUS)
     f = body.compliance(smooth >> adjoint.design.SIMP(3.0))
     volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(nelx * nely), 0.5)
-    box = adjoint.optimize.Box(0.0, 1.0)
+    box = adjoint.Bounds(0.0, 1.0)
     algorithms: list[Algorithm] = [
         adjoint.optimize.OptimalityCriteria(volume),
         MMA((volume,), box),

@@ -121,7 +121,7 @@ class Beam:
     def algorithms(self) -> Mapping[str, object]:
         """Those for densities at a given volume."""
         volume = adjoint.optimize.LinearConstraint.volume(self.density, np.ones(self.nelx * self.nely), 0.5)
-        unit = adjoint.optimize.Box(0.0, 1.0)
+        unit = adjoint.Bounds(0.0, 1.0)
         return {
             "OptimalityCriteria": OptimalityCriteria(volume),
             "MMA": MMA((volume,), unit),

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..._numerics import dot
 from ..._validation import has, named, require_settings
+from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..constraint_values import told
 from ..constraints import Constraint, StateConstraints
 from ..inner_products import InnerProduct
@@ -138,7 +138,7 @@ class AugmentedLagrangian:
             )
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """Those of the inner algorithm."""
         return self.algorithm.bounds
 

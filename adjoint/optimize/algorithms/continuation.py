@@ -7,11 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from ..._validation import has, named, require_methods, require_settings
+from ...bounds import Bounds
 from ...design.maps import Identity
 from ...protocols import DesignMap
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..constraints import Constraint
 from ..inner_products import InnerProduct
 from ..settings import require_kind
@@ -141,7 +141,7 @@ class Continuation:
         return self._first[1].inner
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """Those of the first stage's algorithm."""
         return self._first[1].bounds
 

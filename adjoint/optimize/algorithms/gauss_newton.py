@@ -6,9 +6,9 @@ import numpy as np
 
 from ..._numerics import dot
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..settings import require_geometry
 from ..state import State
@@ -44,7 +44,7 @@ class GaussNewton:
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     radius: float | None = None
     few: int = 100
     exponent: float = 0.5

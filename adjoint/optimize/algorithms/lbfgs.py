@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.strong_wolfe import Step, StrongWolfe
 from ..state import State
@@ -108,7 +108,7 @@ class LBFGS:
 
     memory: int = 20
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     search: StrongWolfe = field(default_factory=StrongWolfe)
     first_step: float | None = None
 

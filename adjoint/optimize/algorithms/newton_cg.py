@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..settings import require_geometry
 from ..state import State
@@ -37,7 +37,7 @@ class NewtonCG:
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     radius: float | None = None
     exponent: float = 0.5
     accept: float = 1e-4

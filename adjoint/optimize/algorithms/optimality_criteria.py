@@ -12,10 +12,10 @@ from scipy.optimize import brentq
 
 from ..._numerics import dot
 from ..._validation import as_parameters, require_methods, require_settings
+from ...bounds import Bounds
 from ...protocols import DesignMap
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..constraints import Constraint, DesignOnly, OfDesign
 from ..inner_products import Euclidean
 from ..settings import require_design_constraint, require_geometry, require_kind
@@ -83,7 +83,7 @@ class OptimalityCriteria:
     constraint: DesignOnly
     move: float = 0.2
     exponent: float = 0.5
-    bounds: Box = field(default_factory=lambda: Box(0.0, 1.0))
+    bounds: Bounds = field(default_factory=lambda: Bounds(0.0, 1.0))
     sensitivity_filter: SensitivityFilter | None = None
     width: float = 1e-3
 

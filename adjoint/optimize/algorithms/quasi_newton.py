@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import InnerProduct
 from ..line_search.strong_wolfe import Sample, Step, StrongWolfe
 from ..scaling import reach
@@ -31,7 +31,7 @@ class Setting:
 
     name: str
     inner: InnerProduct
-    bounds: Box
+    bounds: Bounds
     search: StrongWolfe
     first_step: float | None
 

@@ -10,9 +10,9 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..._validation import as_parameters, require_settings
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..constraints import Constraint, DesignOnly, OfDesign
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.backtracking import Backtracking
@@ -95,9 +95,9 @@ class SiMPL:
             raise ValueError(f"SiMPL: got the inner product {type(self.inner).__name__}, expected a diagonal one")
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """0 ≤ ρ ≤ 1."""
-        return Box(0.0, 1.0)
+        return Bounds(0.0, 1.0)
 
     @property
     def constrained(self) -> tuple[Constraint, ...]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.backtracking import Backtracking, Trial
 from ..scaling import reach
@@ -86,7 +86,7 @@ class SteepestDescent:
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     search: Backtracking = field(default_factory=Backtracking)
     steps: BarzilaiBorwein = field(default_factory=BarzilaiBorwein)
     history: int = 10

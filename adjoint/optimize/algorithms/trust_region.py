@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import InnerProduct
 from ..state import State
 from ..trial import attempt, given_up, gradient_of
@@ -56,7 +56,7 @@ class TrustRegion:
     """
 
     inner: InnerProduct
-    bounds: Box
+    bounds: Bounds
     accept: float
     exponent: float
 

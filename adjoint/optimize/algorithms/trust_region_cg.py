@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...bounds import Bounds
 from ...errors import NonFinite
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import InnerProduct
 from .trust_region import Step
 
@@ -33,7 +33,7 @@ class Model:
     """q at x. gradient: g, (m,); hessian: v ↦ Hv, (m,); most: products with H of one run of conjugate gradients."""
 
     inner: InnerProduct
-    bounds: Box
+    bounds: Bounds
     x: Array
     gradient: Array
     hessian: Callable[[Array], Array]

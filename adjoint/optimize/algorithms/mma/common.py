@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ....bounds import Bounds
 from ....errors import NonFinite, SolveError
 from ....reduced import Function, Point
 from ....typing import Array
-from ...bounds import Box
 from ...constraint_values import Excess, excess, scaled, told
 from ...constraints import Constraint
 from ...inner_products import InnerProduct
@@ -104,7 +104,7 @@ class ElasticProblem:
 
     name: str
     constraints: tuple[Constraint, ...]
-    bounds: Box
+    bounds: Bounds
     move: float
     asymptotes: Asymptotes
     elastic: float

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...._validation import require_settings
+from ....bounds import Bounds
 from ....reduced import Function
 from ....typing import Array
-from ...bounds import Box
 from ...constraints import Constraint
 from ...inner_products import Euclidean, InnerProduct
 from ...state import State
@@ -65,7 +65,7 @@ class GCMMA:
     """
 
     constraints: tuple[Constraint, ...]
-    bounds: Box
+    bounds: Bounds
     move: float = 0.5
     asymptotes: Asymptotes = field(default_factory=Asymptotes)
     elastic: float = 1000.0

@@ -20,9 +20,9 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls
 
 from ...._validation import require_settings
+from ....bounds import Bounds
 from ....errors import SubproblemFailed
 from ....typing import Array
-from ...bounds import Box
 from ...inner_products import InnerProduct
 
 BOTH = 1e-3
@@ -90,7 +90,7 @@ class Region:
     span: Array
 
     @classmethod
-    def around(cls, x: Array, width: Array, span: Array, move: float, bounds: Box) -> "Region":
+    def around(cls, x: Array, width: Array, span: Array, move: float, bounds: Bounds) -> "Region":
         """Within the bounds, the poles and the move limit, relative to `span`."""
         reach = np.minimum((1.0 - NEAREST) * width, move * span)
         return cls(x, bounds.clip(x - reach), bounds.clip(x + reach), width, span)
