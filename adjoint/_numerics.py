@@ -4,7 +4,6 @@ import numpy as np
 
 from .typing import Array
 
-
 BLAS = 512
 """Unknowns up to which sums over stages use BLAS. Above, its threads would delay the threads of the solvers."""
 
@@ -19,7 +18,9 @@ def dot(a: Array, b: Array) -> float:
     spinning for a while after, in the way of the solvers' own (a factorization that follows took up to 1.8 times as
     long on two cores, measured).
     """
-    a = np.conj(a) if np.iscomplexobj(a) else a  # np.conj copies real arrays, at the price of the sum itself.
+    a = (
+        np.conj(a) if np.iscomplexobj(a) else a
+    )  # np.conj copies real arrays, at the price of the sum itself.
     return float(np.einsum("i,i->", np.ravel(a), np.ravel(b)).real)
 
 

@@ -13,7 +13,11 @@ class Portable:
 
     def __getstate__(self) -> dict[str, object]:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {field.name: getattr(self, field.name) for field in fields if not field.name.startswith("_")}
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields
+            if not field.name.startswith("_")
+        }
 
     def __setstate__(self, state: dict[str, object]) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]

@@ -29,7 +29,9 @@ def _fields(value: object) -> Iterator[str]:
 
 def _is_default(held: object, field: "dataclasses.Field[object]") -> bool:
     if field.default is not dataclasses.MISSING:
-        return held is field.default or (isinstance(held, int | float | str) and held == field.default)
+        return held is field.default or (
+            isinstance(held, int | float | str) and held == field.default
+        )
     if field.default_factory is not dataclasses.MISSING:
         made = field.default_factory()
         return type(held) is type(made) and repr(held) == repr(made)
@@ -40,7 +42,7 @@ def short(value: object) -> str:
     """A value in at most some 60 characters."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"array({value.shape}, {value.dtype})"
-    if sparse.issparse(value):
+    if isinstance(value, sparse.sparray | sparse.spmatrix):
         return f"{type(value).__name__}({value.shape}, nnz={value.nnz})"
     if isinstance(value, types.FunctionType | types.BuiltinFunctionType | types.MethodType | type):
         return value.__qualname__.replace("<locals>.", "")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._repr import short_repr
 from ._validation import as_array
 from .typing import Array
 
@@ -29,6 +30,8 @@ class Bounds:
     lower: float | Array = -np.inf
     upper: float | Array = np.inf
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         for name in ("lower", "upper"):
             if isinstance(getattr(self, name), list | tuple):  # Ragged ones make no array.
@@ -45,7 +48,9 @@ class Bounds:
                 "no bound"
             )
         if np.any(np.isposinf(self.lower)) or np.any(np.isneginf(self.upper)):
-            raise ValueError(f"Bounds: got lower={self.lower}, upper={self.upper}: nothing is between them")
+            raise ValueError(
+                f"Bounds: got lower={self.lower}, upper={self.upper}: nothing is between them"
+            )
         if not np.all(np.asarray(self.lower) <= np.asarray(self.upper)):
             raise ValueError(
                 f"Bounds: a lower bound exceeds its upper bound, or is nan: got {self.lower}, {self.upper}"

@@ -1,38 +1,38 @@
 """The errors and warnings that the library raises.
 
-    RuntimeError
-    ├── SolveError                   a solve failed, nothing was returned
-    │   ├── SingularMatrix           singular, exactly or to working precision
-    │   │   └── SingularJacobian     ∂R/∂u, in Newton's method
-    │   ├── NotPositiveDefinite      Cholesky met a pivot ≤ 0
-    │   ├── InaccurateSolve          the residual is too large, also after refinement
-    │   │   ├── NotSymmetric         the matrix is not symmetric as stated
-    │   │   └── KrylovStalled        an iterative solver did not reach its tolerance
-    │   ├── NonFinite                nan or inf in a matrix, a vector, a parameter (also a ValueError)
-    │   │   ├── NonFiniteResidual    … in R(u, p)
-    │   │   └── NonFiniteField       … in f(t, u, p), or in an integrand
-    │   ├── OutOfMemory              the factors do not fit (also a MemoryError)
-    │   ├── BackendMissing           a solver package is not installed (also an ImportError)
-    │   ├── ForkedProcess            factors of a parent process were used in its child
-    │   ├── NewtonDiverged           the maximum number of iterations was reached
-    │   ├── NewtonStalled            no step reduces the residual
-    │   ├── WrongJacobian            the Jacobian is not ∂R/∂u
-    │   ├── StepTooSmall             the step size fell below rounding
-    │   ├── TooManySteps             the maximum number of steps was reached
-    │   ├── StageFailure             the stage equations of a step cannot be solved
-    │   ├── InconsistentStart        the initial values of a DAE violate its equations
-    │   ├── CoincidentBreaks         two breaks coincide: no derivative with respect to them exists
-    │   ├── MemoryTooSmall           the memory budget does not hold two states
-    │   ├── StorageFailed            the disk did not store or return a state
-    │   └── SubproblemFailed         the subproblem of MMA was not solved to its tolerance
-    ├── WrongGradient                the gradient is not the derivative of f
-    └── RestartError                 a restart file is damaged, or of another run
-    ValueError
-    ├── SparsityError                ∂R/∂u or ∂R/∂p has entries outside of its pattern
-    └── NotComplexSafe               a function loses imaginary parts
-    UserWarning
-    ├── AbsoluteToleranceWarning     a component below its absolute tolerance matters to J
-    └── ResumedElsewhere             a run resumed with another number of threads
+RuntimeError
+├── SolveError                   a solve failed, nothing was returned
+│   ├── SingularMatrix           singular, exactly or to working precision
+│   │   └── SingularJacobian     ∂R/∂u, in Newton's method
+│   ├── NotPositiveDefinite      Cholesky met a pivot ≤ 0
+│   ├── InaccurateSolve          the residual is too large, also after refinement
+│   │   ├── NotSymmetric         the matrix is not symmetric as stated
+│   │   └── KrylovStalled        an iterative solver did not reach its tolerance
+│   ├── NonFinite                nan or inf in a matrix, a vector, a parameter (also a ValueError)
+│   │   ├── NonFiniteResidual    … in R(u, p)
+│   │   └── NonFiniteField       … in f(t, u, p), or in an integrand
+│   ├── OutOfMemory              the factors do not fit (also a MemoryError)
+│   ├── BackendMissing           a solver package is not installed (also an ImportError)
+│   ├── ForkedProcess            factors of a parent process were used in its child
+│   ├── NewtonDiverged           the maximum number of iterations was reached
+│   ├── NewtonStalled            no step reduces the residual
+│   ├── WrongJacobian            the Jacobian is not ∂R/∂u
+│   ├── StepTooSmall             the step size fell below rounding
+│   ├── TooManySteps             the maximum number of steps was reached
+│   ├── StageFailure             the stage equations of a step cannot be solved
+│   ├── InconsistentStart        the initial values of a DAE violate its equations
+│   ├── CoincidentBreaks         two breaks coincide: no derivative with respect to them exists
+│   ├── MemoryTooSmall           the memory budget does not hold two states
+│   ├── StorageFailed            the disk did not store or return a state
+│   └── SubproblemFailed         the subproblem of MMA was not solved to its tolerance
+├── WrongGradient                the gradient is not the derivative of f
+└── RestartError                 a restart file is damaged, or of another run
+ValueError
+├── SparsityError                ∂R/∂u or ∂R/∂p has entries outside of its pattern
+└── NotComplexSafe               a function loses imaginary parts
+UserWarning
+├── AbsoluteToleranceWarning     a component below its absolute tolerance matters to J
+└── ResumedElsewhere             a run resumed with another number of threads
 """
 
 from typing import TypeVar
@@ -315,11 +315,18 @@ class NoConvergenceError(Exception):
 
 
 IntegrationFailure = TypeVar(
-    "IntegrationFailure", StepTooSmall, TooManySteps, StageFailure, InconsistentStart, NonFiniteField
+    "IntegrationFailure",
+    StepTooSmall,
+    TooManySteps,
+    StageFailure,
+    InconsistentStart,
+    NonFiniteField,
 )
 
 
-def integration_failure(kind: type[IntegrationFailure], message: str, t: float, steps: int) -> IntegrationFailure:
+def integration_failure(
+    kind: type[IntegrationFailure], message: str, t: float, steps: int
+) -> IntegrationFailure:
     """The error, with the time and the number of steps in its message and as attributes."""
     error = kind(f"{message} Reached t = {t:.10g} after {steps} steps.")
     error.t, error.steps = t, steps

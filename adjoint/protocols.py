@@ -147,7 +147,9 @@ class Residual(Protocol):
 class ResidualWithHvp(Protocol):
     """A `Residual` with second derivatives (docs/math.md, eqs. 70 and 71)."""
 
-    def hvp(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(
+        self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᴴλ, (∂R/∂p)ᴴλ) along (u̇, ṗ), λ fixed: of u's shape, and (m,)."""
 
 

@@ -12,17 +12,17 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.typing import Array
 
-from .bratu import bratu
-from .circuit import diode_ladder
-from .conduction import conduction
-from .elasticity import cantilever, cantilever_3d, mbb, two_load_cantilever
 from .filters import helmholtz_filter
 from .grid import Grid
-from .helmholtz import helmholtz, receivers
-from .hyperelasticity import bent_cantilever, stretched_block
-from .radiation import radiating_plate
-from .sellar import SellarObjective, sellar
-from .transport import advection_diffusion
+from .steady.bratu import bratu
+from .steady.circuit import diode_ladder
+from .steady.conduction import conduction
+from .steady.elasticity import cantilever, cantilever_3d, mbb, two_load_cantilever
+from .steady.helmholtz import helmholtz, receivers
+from .steady.hyperelasticity import bent_cantilever, stretched_block
+from .steady.radiation import radiating_plate
+from .steady.sellar import SellarObjective, sellar
+from .steady.transport import advection_diffusion
 
 Case = tuple[adjoint.Reduced, Array]
 """A reduced objective and a design to look at it from."""
@@ -107,7 +107,9 @@ def _entries() -> Case:
 
     A = adjoint.Entries(pattern, values, pullback, pushforward)
     target = adjoint.LeastSquares(np.linspace(-1.0, 1.0, n))
-    return adjoint.Reduced(adjoint.LinearProblem(A, np.arange(1.0, n + 1)), target), _densities(2 * n)
+    return adjoint.Reduced(adjoint.LinearProblem(A, np.arange(1.0, n + 1)), target), _densities(
+        2 * n
+    )
 
 
 def _nonlinear(problem: adjoint.NonlinearProblem) -> Case:

@@ -16,7 +16,9 @@ class Branch:
     fold: adjoint.continuation.Fold
 
     @classmethod
-    def of(cls, problem: adjoint.NonlinearProblem, p: Array, highest: float, longest: float) -> "Branch":
+    def of(
+        cls, problem: adjoint.NonlinearProblem, p: Array, highest: float, longest: float
+    ) -> "Branch":
         """Traced until u reaches `highest`, in arc steps of at most `longest`."""
         points = adjoint.continuation.trace(problem, p, 0, step=0.5 * longest, longest=longest)
         drawn = list(takewhile(lambda point: point.u.max() < highest, points))

@@ -20,7 +20,12 @@ class FewStates:
 
 
 def few_states(
-    trajectory: adjoint.ode.Trajectory, u_bar: Array, q_bar: Array | None, memory: Memory, slots: int, quiet: bool
+    trajectory: adjoint.ode.Trajectory,
+    u_bar: Array,
+    q_bar: Array | None,
+    memory: Memory,
+    slots: int,
+    quiet: bool,
 ) -> FewStates:
     """Both sweeps over the steps of a trajectory once more, their number known now.
 
@@ -34,7 +39,10 @@ def few_states(
             sweeps.watch(event)
 
         everything = replace(
-            trajectory.problem, grid=trajectory.grid, memory=adjoint.checkpointing.Everything(), callback=None
+            trajectory.problem,
+            grid=trajectory.grid,
+            memory=adjoint.checkpointing.Everything(),
+            callback=None,
         )
         few = replace(everything, memory=memory, callback=watch).solve(trajectory.p)
         g = few.vjp(u_bar, q_bar)

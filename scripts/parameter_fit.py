@@ -18,8 +18,8 @@ import numpy as np
 import adjoint
 from adjoint.report import Curve, Graph, Map, Shades, write_sheet
 from adjoint.report.axes import BLUE, VERMILLION
-from problems.thermography import Exponential, Thermography
-from problems.variation import TotalVariation
+from problems.optimization.thermography import Exponential, Thermography
+from problems.optimization.variation import TotalVariation
 from scripts.gauss_newton import Iterate, fit
 from scripts.options import parsed
 from scripts.progress import progress
@@ -59,7 +59,9 @@ def main(options: argparse.Namespace) -> dict[str, float]:
     }
     draw(case, path, numbers["seconds"], Path(options.out) / "fit.png")
     Path(options.out, "fit.json").write_text(json.dumps(numbers, indent=2) + "\n")
-    print("\n".join(f"{name:32s} {value:.6g}" for name, value in numbers.items() if name != "history"))
+    print(
+        "\n".join(f"{name:32s} {value:.6g}" for name, value in numbers.items() if name != "history")
+    )
     return numbers
 
 
@@ -71,15 +73,32 @@ def draw(case: Thermography, path: list[Iterate], seconds: float, file: Path) ->
     centres = np.stack(case.centres, axis=1)[case.measured]
     misfit = case.observe @ last.solution.u - case.data
     work = np.array([each.counts.numeric for each in path])
-    ratios, falls = (np.array([getattr(each, name) for each in path]) for name in ("ratio", "gradient"))
+    ratios, falls = (
+        np.array([getattr(each, name) for each in path]) for name in ("ratio", "gradient")
+    )
     unit = "conductivity / heat capacity, m²/s"
     plots = [
         Map("Truth", true, size, unit, logarithmic=True, limits=limits),
         Map("Estimate", found, size, unit, logarithmic=True, limits=limits),
-        Map("Error", np.log(found / true), size, "ln (estimate / truth)", shades=Shades.DIVERGING, limits=(-1.0, 1.0)),
-        Map("Temperature and sensors", last.solution.u.reshape(shape), size, "u / K", points=centres),
         Map(
-            "Misfit at the sensors", true, size, "misfit / σ", shades=Shades.DIVERGING, points=centres, at_points=misfit
+            "Error",
+            np.log(found / true),
+            size,
+            "ln (estimate / truth)",
+            shades=Shades.DIVERGING,
+            limits=(-1.0, 1.0),
+        ),
+        Map(
+            "Temperature and sensors", last.solution.u.reshape(shape), size, "u / K", points=centres
+        ),
+        Map(
+            "Misfit at the sensors",
+            true,
+            size,
+            "misfit / σ",
+            shades=Shades.DIVERGING,
+            points=centres,
+            at_points=misfit,
         ),
         Graph(
             "Convergence",
@@ -102,8 +121,12 @@ def draw(case: Thermography, path: list[Iterate], seconds: float, file: Path) ->
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser("python -m scripts.parameter_fit", description=__doc__.splitlines()[0])
-    parser.add_argument("--noise", type=float, default=5e-3, help="standard deviation, K (default: 0.005)")
+    parser = argparse.ArgumentParser(
+        "python -m scripts.parameter_fit", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--noise", type=float, default=5e-3, help="standard deviation, K (default: 0.005)"
+    )
     parser.add_argument("--iterations", type=int, default=60, help="at most so many (default: 60)")
     parser.add_argument("--small", action="store_true", help="40 x 30 cells: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")

@@ -66,20 +66,29 @@ class SweepProgress:
 
     def _work(self, left: int) -> int:
         """Steps to be taken while the first `left` ones are reversed: each in reverse, and all that are repeated."""
-        return left if self.slots is None or left == 0 else left + minimal_advances(left, self.slots)
+        return (
+            left if self.slots is None or left == 0 else left + minimal_advances(left, self.slots)
+        )
 
     def _line(self) -> None:
         now = time.monotonic()
         if self.every is not None and now - self.printed >= self.every and self.fraction > 0.0:
             left = (now - self.started) * (1.0 / self.fraction - 1.0)
-            print(f"{self.label}{self.sweep} sweep: {self.fraction:.0%}, {left:.0f} s left", flush=True)
+            print(
+                f"{self.label}{self.sweep} sweep: {self.fraction:.0%}, {left:.0f} s left",
+                flush=True,
+            )
             self.printed = now
 
 
 @contextmanager
-def sweep_progress(span: tuple[float, float], slots: int | None, quiet: bool) -> Iterator[SweepProgress]:
+def sweep_progress(
+    span: tuple[float, float], slots: int | None, quiet: bool
+) -> Iterator[SweepProgress]:
     """Progress on this terminal, lines where there is none, nothing if `quiet`; see `SweepProgress`."""
     terminal = sys.stdout.isatty()
     hidden = quiet or not terminal
-    with tqdm(total=1.0, bar_format=BAR, disable=hidden, file=sys.stdout, smoothing=0.0, leave=False) as bar:
+    with tqdm(
+        total=1.0, bar_format=BAR, disable=hidden, file=sys.stdout, smoothing=0.0, leave=False
+    ) as bar:
         yield SweepProgress(span, slots, bar, None if quiet or terminal else LINE)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .._repr import short_repr
+
 
 @dataclass(frozen=True)
 class SweepEvent:
@@ -15,3 +17,5 @@ class SweepEvent:
     kind: str
     step: int
     t: float
+
+    __repr__ = short_repr

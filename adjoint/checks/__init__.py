@@ -6,11 +6,11 @@ from .hessian import check_hvp
 from .residual import ResidualReport, check_residual
 
 __all__ = [
+    "CheckReport",
+    "FieldReport",
+    "ResidualReport",
     "check",
+    "check_field",
     "check_hvp",
     "check_residual",
-    "check_field",
-    "CheckReport",
-    "ResidualReport",
-    "FieldReport",
 ]

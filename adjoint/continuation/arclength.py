@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import dot
+from .._repr import short_repr
 from .._validation import as_parameters, require_bool, require_kind, require_number
 from ..bounds import Bounds
 from ..errors import NewtonStalled, SolveError
@@ -49,6 +50,8 @@ class BranchPoint:
     arclength: float
     tangent: tuple[Array, float]
     turned: bool
+
+    __repr__ = short_repr
 
     @property
     def value(self) -> float:
@@ -151,11 +154,19 @@ def trace(
         raise ValueError(
             f"trace: got step={step}, longest={longest}, scale={scale}; expected 0 < step ≤ longest, scale > 0"
         )
-    return _points(problem, p, parameter, step, longest, Metric(problem.method.scale, scale), decreasing)
+    return _points(
+        problem, p, parameter, step, longest, Metric(problem.method.scale, scale), decreasing
+    )
 
 
 def _points(
-    problem: NonlinearProblem, p: Array, parameter: int, step: float, longest: float, metric: Metric, decreasing: bool
+    problem: NonlinearProblem,
+    p: Array,
+    parameter: int,
+    step: float,
+    longest: float,
+    metric: Metric,
+    decreasing: bool,
 ) -> Iterator[BranchPoint]:
     first = problem.solve(p)
     if first.u.dtype.kind == "c":
@@ -192,11 +203,15 @@ def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoin
     distance = np.array([dot(row, start[:-1]) + corner * start[-1]])
     scales = np.append(np.broadcast_to(problem.method.scale, point.u.shape), metric.parameter)
     method = replace(problem.method, max_iterations=8, forcing=None, scale=scales)
-    corrector = NonlinearProblem(augmented, start, lu, None, method, None, _widened(problem.bounds, point.u))
+    corrector = NonlinearProblem(
+        augmented, start, lu, None, method, None, _widened(problem.bounds, point.u)
+    )
     counts = Counts()
     with collecting(counts):
         solution = corrector.solve(distance)
-    ahead = solution.jvp(np.ones(1))  # d(u, λ)/ds, the tangent: it keeps the orientation, as ⟨t, ·⟩ = 1.
+    ahead = solution.jvp(
+        np.ones(1)
+    )  # d(u, λ)/ds, the tangent: it keeps the orientation, as ⟨t, ·⟩ = 1.
     tangent = metric.unit(ahead[:-1], float(ahead[-1]))
     new_row, new_corner = metric.dual(*tangent)
     cosine = dot(new_row, u_dot) + new_corner * value_dot

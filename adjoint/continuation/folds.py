@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import dot, size_of
+from .._repr import short_repr
 from .._validation import as_parameters, require_kind
 from ..errors import NewtonDiverged, NonFinite, SingularJacobian, SingularMatrix
 from ..factor.csc import as_csc, owned
@@ -56,6 +57,8 @@ class Fold:
     gradient: Array
     iterations: int
 
+    __repr__ = short_repr
+
     @property
     def value(self) -> float:
         """λ_c."""
@@ -96,7 +99,9 @@ def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
     require_kind("fold", "problem", problem, NonlinearProblem, "a NonlinearProblem")
     p, u = as_parameters(p), as_numbers(u)
     if p.dtype.kind == "c" or u.dtype.kind not in "fiu" or u.ndim != 1:
-        raise TypeError(f"fold: got u of {u.dtype}, shape {u.shape}, p of {p.dtype}; expected real ones, (n,) and (m,)")
+        raise TypeError(
+            f"fold: got u of {u.dtype}, shape {u.shape}, p of {p.dtype}; expected real ones, (n,) and (m,)"
+        )
     if not np.isfinite(u).all():
         raise NonFinite(f"fold: u[{np.flatnonzero(~np.isfinite(u))[0]}] is not finite")
     with np.errstate(all="ignore"):  # An iterate that overflows is an error with a name, below.
@@ -117,7 +122,9 @@ def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
     steps: list[float] = []
     reach_u, reach_value = size_of(u), abs(float(p[parameter]))
     for iteration in range(1, ITERATIONS + 1):
-        r = np.array(equation.residual(u, p))  # A copy: it may be written to by the next evaluation.
+        r = np.array(
+            equation.residual(u, p)
+        )  # A copy: it may be written to by the next evaluation.
         norms.append(size_of(r))
         if not np.isfinite(norms[-1]):
             break
@@ -134,7 +141,9 @@ def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
             return _found(equation, u, p, parameter, iteration, norms)
         if iteration > 3 and steps[-1] <= ROUNDING and stagnated(norms):
             return _found(equation, u, p, parameter, iteration, norms)
-    if len(steps) > 3 and all(0.4 < new / old < 0.9 for old, new in zip(steps[-4:], steps[-3:], strict=False)):
+    if len(steps) > 3 and all(
+        0.4 < new / old < 0.9 for old, new in zip(steps[-4:], steps[-3:], strict=False)
+    ):
         raise _no_fold(norms)
     message = (
         f"no fold was found from λ = {p[parameter]:g} in {len(norms)} iterations. Start closer: from the point of "
@@ -157,7 +166,9 @@ def _regular(J: sparse.csc_array, b: Array, c: Array, norms: list[float]) -> _Si
     try:
         return _Singularity.of(J, b, c)
     except SingularMatrix as error:
-        raise failed(SingularJacobian, f"the bordered Jacobian is singular, twice over. {error}", norms) from error
+        raise failed(
+            SingularJacobian, f"the bordered Jacobian is singular, twice over. {error}", norms
+        ) from error
 
 
 def _no_fold(norms: list[float]) -> SingularJacobian:
@@ -177,7 +188,13 @@ def failed(kind: type[Failure], message: str, norms: list[float]) -> Failure:
 
 
 def _correction(
-    equation: Residual, u: Array, p: Array, parameter: int, r: Array, at: _Singularity, norms: list[float]
+    equation: Residual,
+    u: Array,
+    p: Array,
+    parameter: int,
+    r: Array,
+    at: _Singularity,
+    norms: list[float],
 ) -> tuple[Array, float]:
     """Newton's (Δu, Δλ) for R = 0 and g = 0, by solves with the bordered factors alone."""
     e = unit(p.size, parameter)
@@ -204,7 +221,9 @@ def _copied(J: sparse.csc_array) -> sparse.csc_array:
     return owned(as_csc(J))
 
 
-def _found(equation: Residual, u: Array, p: Array, parameter: int, iterations: int, norms: list[float]) -> Fold:
+def _found(
+    equation: Residual, u: Array, p: Array, parameter: int, iterations: int, norms: list[float]
+) -> Fold:
     """The fold with its null vectors and dλ_c/dp = −ψᵀ∂R/∂p / ψᵀ∂R/∂λ."""
     J = as_csc(equation.jacobian(u, p))
     b = c = np.random.default_rng(u.size).standard_normal(u.size)

@@ -5,6 +5,7 @@ from functools import reduce
 
 import numpy as np
 
+from .._repr import short_repr
 from .._validation import require_settings
 from ..protocols import DesignMap
 from ..typing import Array
@@ -27,6 +28,8 @@ class SIMP:
     minimum: float = 1e-9
     maximum: float = 1.0
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (1.0 <= self.penalty < np.inf and 0.0 <= self.minimum < self.maximum):
@@ -37,7 +40,9 @@ class SIMP:
 
     def _require_base(self, x: Array) -> None:
         if self.penalty != int(self.penalty) and not np.all(x.real >= 0.0):
-            raise ValueError(f"Simp: a density is {x.real.min()}, expected x ≥ 0 for the penalty {self.penalty}")
+            raise ValueError(
+                f"Simp: a density is {x.real.min()}, expected x ≥ 0 for the penalty {self.penalty}"
+            )
 
     def __call__(self, x: Array) -> Array:
         """E(x), (m,)."""
@@ -61,7 +66,11 @@ class SIMP:
             return np.zeros_like(x)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(
-                (self.maximum - self.minimum) * q * (q - 1.0) * np.conj(_power(x, q - 2.0) * x_dot) * p_bar
+                (self.maximum - self.minimum)
+                * q
+                * (q - 1.0)
+                * np.conj(_power(x, q - 2.0) * x_dot)
+                * p_bar
             )
 
     def __rshift__(self, then: DesignMap) -> Composed:
@@ -84,6 +93,8 @@ class Ramp:
     curvature: float = 8.0
     minimum: float = 1e-9
     maximum: float = 1.0
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -132,6 +143,8 @@ class HeavisideProjection:
     beta: float
     eta: float = 0.5
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (0.0 < self.beta < np.inf and 0.0 <= self.eta <= 1.0):
@@ -145,7 +158,9 @@ class HeavisideProjection:
 
     def __call__(self, x: Array) -> Array:
         """The projected densities, (m,)."""
-        return np.asarray((np.tanh(self.beta * self.eta) + np.tanh(self.beta * (x - self.eta))) / self._range)
+        return np.asarray(
+            (np.tanh(self.beta * self.eta) + np.tanh(self.beta * (x - self.eta))) / self._range
+        )
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
         """β sech² β(x − η) p̄ / range, (m,); conjugated for a complex x."""

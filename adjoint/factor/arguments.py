@@ -15,13 +15,19 @@ MAKERS = {cg: "adjoint.cg(adjoint.factor.jacobi())", gmres: "adjoint.gmres(adjoi
 def require_factorizer(who: str, factorize: object, name: str = "factorize") -> None:
     """Raise TypeError unless the value is a factorizer: callable, not a class, not `cg` for `cg(…)`."""
     if isinstance(factorize, type) or not callable(factorize):
-        raise TypeError(f"{who}: got {name}={shown(factorize)}, expected a factorizer such as adjoint.lu")
+        raise TypeError(
+            f"{who}: got {name}={shown(factorize)}, expected a factorizer such as adjoint.lu"
+        )
     meant = next((meant for maker, meant in MAKERS.items() if maker is factorize), None)
     if meant is not None:
-        raise TypeError(f"{who}: got {name}={meant.split('(')[0]}, which makes factorizers; expected {name}={meant}")
+        raise TypeError(
+            f"{who}: got {name}={meant.split('(')[0]}, which makes factorizers; expected {name}={meant}"
+        )
 
 
-def factored(factorize: Callable[[sparse.csc_array], Factorization], A: sparse.csc_array) -> Factorization:
+def factored(
+    factorize: Callable[[sparse.csc_array], Factorization], A: sparse.csc_array
+) -> Factorization:
     """`factorize(A)`; raises TypeError unless that is a factorization."""
     made = factorize(A)
     if not has(made, "solve"):

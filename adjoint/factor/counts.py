@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from .._repr import short_repr
+
 
 @dataclass(eq=False)
 class Counts:
@@ -29,6 +31,8 @@ class Counts:
     krylov: int = 0
     newton: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
     def copy(self) -> "Counts":
         """These counts as they are now."""
@@ -97,7 +101,9 @@ def total() -> Counts:
     return _collecting()[0].copy()
 
 
-def count(*, symbolic: int = 0, numeric: int = 0, refinements: int = 0, krylov: int = 0, newton: int = 0) -> None:
+def count(
+    *, symbolic: int = 0, numeric: int = 0, refinements: int = 0, krylov: int = 0, newton: int = 0
+) -> None:
     """Add to every active counter."""
     with _lock:
         for counts in (*_active, *_collecting()):

@@ -55,7 +55,11 @@ class Ipopt:
             cl=np.concatenate([np.full(k, -INFINITE), np.zeros(equal)]),
             cu=np.zeros(k + equal),
         )
-        for name, value in (("print_level", 0), ("sb", "yes"), ("hessian_approximation", "limited-memory")):
+        for name, value in (
+            ("print_level", 0),
+            ("sb", "yes"),
+            ("hessian_approximation", "limited-memory"),
+        ):
             problem.add_option(name, value)
         problem.add_option("max_iter", ENDLESS)
         problem.add_option("tol", self.tolerance)

@@ -25,7 +25,13 @@ SETS = 20
 
 
 def lagrangian(
-    g: Array, found: Excess, inequalities: int, x: Array, bounds: Bounds, inner: InnerProduct, sizes: Array
+    g: Array,
+    found: Excess,
+    inequalities: int,
+    x: Array,
+    bounds: Bounds,
+    inner: InnerProduct,
+    sizes: Array,
 ) -> tuple[Array, Array]:
     """(λ, ∇f + Σ λ_i ∇c_i), λ of the least dual norm of what bounds do not hold; λ ≥ 0 for inequalities.
 
@@ -55,11 +61,19 @@ def lagrangian(
 def _moving(slope: Array, x: Array, bounds: Bounds, sizes: Array) -> Array:
     """Which variables are between their bounds, or would leave them for the inside, (m,) booleans."""
     near = NEAR * sizes
-    return np.asarray(((x > bounds.lower + near) | (slope < 0.0)) & ((x < bounds.upper - near) | (slope > 0.0)))
+    return np.asarray(
+        ((x > bounds.lower + near) | (slope < 0.0)) & ((x < bounds.upper - near) | (slope > 0.0))
+    )
 
 
 def _fitted(
-    g: Array, rows: Array, moving: Array, active: Array, inequalities: int, inner: InnerProduct, sizes: Array
+    g: Array,
+    rows: Array,
+    moving: Array,
+    active: Array,
+    inequalities: int,
+    inner: InnerProduct,
+    sizes: Array,
 ) -> Array:
     """λ, (k,), of the least dual norm of ∇L over the moving variables."""
     changes = np.abs(rows) * sizes

@@ -12,7 +12,9 @@ BACK = 0.9
 def require_interior(bounds: Bounds) -> None:
     """Raise ValueError unless lower < upper: a Newton step needs room."""
     if not np.all(np.asarray(bounds.lower) < np.asarray(bounds.upper)):
-        raise ValueError(f"Bounds: got lower={bounds.lower}, upper={bounds.upper}; expected lower < upper everywhere")
+        raise ValueError(
+            f"Bounds: got lower={bounds.lower}, upper={bounds.upper}; expected lower < upper everywhere"
+        )
 
 
 def require_start(bounds: Bounds, u: Array) -> None:
@@ -48,5 +50,7 @@ def nearest(bounds: Bounds, u: Array) -> int:
 def _expanded(bounds: Bounds, u: Array) -> tuple[Array, Array]:
     for name, bound in (("lower", bounds.lower), ("upper", bounds.upper)):
         if np.ndim(bound) and np.shape(bound) != u.shape:
-            raise ValueError(f"Bounds: got {name} of shape {np.shape(bound)}, expected a number or {u.shape}")
+            raise ValueError(
+                f"Bounds: got {name} of shape {np.shape(bound)}, expected a number or {u.shape}"
+            )
     return np.broadcast_to(bounds.lower, u.shape), np.broadcast_to(bounds.upper, u.shape)

@@ -7,8 +7,15 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import finite_sum, size_of
+from .._repr import short_repr
 from ..bounds import Bounds
-from ..errors import InaccurateSolve, NonFiniteResidual, NotPositiveDefinite, SingularJacobian, SingularMatrix
+from ..errors import (
+    InaccurateSolve,
+    NonFiniteResidual,
+    NotPositiveDefinite,
+    SingularJacobian,
+    SingularMatrix,
+)
 from ..factor.arguments import factored
 from ..factor.counts import phase
 from ..factor.csc import as_csc, owned
@@ -46,6 +53,8 @@ class System:
     scale: float | Array
     history: History
 
+    __repr__ = short_repr
+
     @property
     def equation(self) -> Residual:
         """R with the rows of Dirichlet data."""
@@ -60,12 +69,19 @@ class System:
         """R(u, p), (n,), maybe with nan or inf; raises ValueError or TypeError for what cannot be a residual."""
         u = u.view()
         u.setflags(write=False)
-        with phase("assembly"), np.errstate(all="ignore"):  # Trial steps may overflow; they are shortened then.
-            r = np.array(self.equation.residual(u, self.p))  # A copy: it may be written to by the next evaluation.
+        with (
+            phase("assembly"),
+            np.errstate(all="ignore"),
+        ):  # Trial steps may overflow; they are shortened then.
+            r = np.array(
+                self.equation.residual(u, self.p)
+            )  # A copy: it may be written to by the next evaluation.
         if r.dtype.kind not in "fciu":
             raise TypeError(f"the residual has dtype {r.dtype}, expected float64 or complex128")
         if r.shape != u.shape:
-            raise ValueError(f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown")
+            raise ValueError(
+                f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown"
+            )
         self._require_real("residual", r.dtype, u)
         return r
 
@@ -94,7 +110,9 @@ class System:
         if A.shape[0] != u.size:
             raise ValueError(f"the Jacobian has shape {A.shape}, expected ({u.size}, {u.size})")
         self._require_real("Jacobian", A.dtype, u)
-        return owned(A)  # Physics that fills one matrix again and again would change what has been factored.
+        return owned(
+            A
+        )  # Physics that fills one matrix again and again would change what has been factored.
 
     def _require_real(self, what: str, dtype: np.dtype[np.generic], u: Array) -> None:
         if dtype.kind == "c" and u.dtype.kind != "c":
@@ -106,11 +124,15 @@ class System:
     def factored(self, A: sparse.csc_array) -> Linearization:
         """∂R/∂u and its inverse; raises SingularJacobian, and what `factorize` raises."""
         try:
-            return Linearization(A, within(self.dirichlet, A, lambda free: factored(self.factorize, free)))
+            return Linearization(
+                A, within(self.dirichlet, A, lambda free: factored(self.factorize, free))
+            )
         except SingularMatrix as error:
             raise self.singular(error) from error
         except NotPositiveDefinite as error:
-            error.add_note(f"This was ∂R/∂u in Newton step {self.history.steps + 1}: adjoint.ldl or lu take any sign.")
+            error.add_note(
+                f"This was ∂R/∂u in Newton step {self.history.steps + 1}: adjoint.ldl or lu take any sign."
+            )
             raise
 
     def correction(self, at: Linearization, r: Array) -> Array:
@@ -122,7 +144,9 @@ class System:
         except InaccurateSolve as error:
             if self.history.linear:
                 raise self.degenerate() from error
-            error.add_note(f"This was ∂R/∂u in Newton step {self.history.steps + 1}.\n{self.history.table()}")
+            error.add_note(
+                f"This was ∂R/∂u in Newton step {self.history.steps + 1}.\n{self.history.table()}"
+            )
             raise
 
     def singular(self, error: SingularMatrix) -> SingularJacobian:
@@ -173,7 +197,9 @@ class System:
         """A copy of u to start from, with the given values of fixed unknowns; raises ValueError if out of bounds."""
         u = u.copy()
         if np.ndim(self.scale) and np.shape(self.scale) != u.shape:
-            raise ValueError(f"Newton: got scale of shape {np.shape(self.scale)}, expected a number or {u.shape}")
+            raise ValueError(
+                f"Newton: got scale of shape {np.shape(self.scale)}, expected a number or {u.shape}"
+            )
         if self.dirichlet is not None:
             self.dirichlet.free(u.size)
             g = self.dirichlet.at(self.p, u.shape)

@@ -2,7 +2,17 @@
 
 from .evidence import Jacobian, ODEEvidence
 from .integrands import LinearIntegrand, SquaredIntegrand
-from .methods.method import DOP853, ESDIRK4, ESDIRK5, TRBDF2, BackwardEuler, CrankNicolson, Method, Theta, Tsit5
+from .methods.method import (
+    DOP853,
+    ESDIRK4,
+    ESDIRK5,
+    TRBDF2,
+    BackwardEuler,
+    CrankNicolson,
+    Method,
+    Theta,
+    Tsit5,
+)
 from .methods.radau import Radau5, Radau9
 from .methods.tableau import Tableau, continuous, hermite
 from .outputs import Outputs

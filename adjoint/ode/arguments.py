@@ -17,7 +17,9 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     """The observation times, (K,), ascending in [t₀, t_f]; (t_f,) if none are given. Raises ValueError, TypeError."""
     interval = _as_times("t", t)
     if interval.shape != (2,) or not interval[0] < interval[1]:
-        raise ValueError(f"ODEProblem: got t={t!r}, expected (t0, tf) with t0 < tf: reverse time by t -> -t, f -> -f")
+        raise ValueError(
+            f"ODEProblem: got t={t!r}, expected (t0, tf) with t0 < tf: reverse time by t -> -t, f -> -f"
+        )
     if observe is None:
         return interval[1:]
     times = _as_times("observe", observe)
@@ -41,7 +43,9 @@ def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -
     """The grid, (N + 1,), ascending from t₀ to t_f, with the observation times on it. Raises ValueError, TypeError."""
     steps = _as_times("grid", grid)
     if steps.size < 2 or not np.all(np.diff(steps) > 0.0):
-        raise ValueError(f"ODEProblem: got a grid of {steps.size} times, expected at least two, that ascend strictly")
+        raise ValueError(
+            f"ODEProblem: got a grid of {steps.size} times, expected at least two, that ascend strictly"
+        )
     if steps[0] != t[0] or steps[-1] != t[1]:
         raise ValueError(
             f"ODEProblem: got a grid from {steps[0]:.17g} to {steps[-1]:.17g}, expected exactly {tuple(t)!r}"
@@ -55,7 +59,9 @@ def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -
     return steps
 
 
-def landings_of(t: Sequence[float], times: Array, dense: bool, breaks: Sequence[float]) -> list[float]:
+def landings_of(
+    t: Sequence[float], times: Array, dense: bool, breaks: Sequence[float]
+) -> list[float]:
     """The times that steps end on exactly, ascending: t₀, the observation times unless dense, breaks, t_f."""
     within = [] if dense else times.tolist()
     return sorted({float(t[0]), float(t[1]), *within, *breaks})
@@ -104,7 +110,9 @@ def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
     """
     if u_bar is None:
         if q_bar is None:
-            raise TypeError("got neither u_bar nor q_bar, expected the derivative of J with respect to one of them")
+            raise TypeError(
+                "got neither u_bar nor q_bar, expected the derivative of J with respect to one of them"
+            )
         q_bar = _numbers("q_bar", q_bar, "fiu")
         if q_bar.ndim not in (1, 2) or q_bar.shape[0] != q:
             raise ValueError(f"got q_bar of shape {q_bar.shape}, expected ({q},) or ({q}, j)")
@@ -120,8 +128,12 @@ def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
         return Bars(u_bar.reshape((*u.shape, j)), None, not tail)
     q_bar = _numbers("q_bar", q_bar, "fiu")
     if q_bar.shape != (q, *tail):
-        raise ValueError(f"got q_bar of shape {q_bar.shape}, expected {(q, *tail)}, as u_bar has {u_bar.shape}")
-    return Bars(u_bar.reshape((*u.shape, j)), q_bar.reshape(q, j).astype(float) if q else None, not tail)
+        raise ValueError(
+            f"got q_bar of shape {q_bar.shape}, expected {(q, *tail)}, as u_bar has {u_bar.shape}"
+        )
+    return Bars(
+        u_bar.reshape((*u.shape, j)), q_bar.reshape(q, j).astype(float) if q else None, not tail
+    )
 
 
 def as_direction(name: str, v: Array, size: int, is_complex: bool) -> Array:
@@ -144,7 +156,9 @@ def require_finite(what: str, v: Array) -> None:
 def _numbers(name: str, v: Array, kinds: str) -> Array:
     v = as_array("Trajectory", name, v)
     if v.dtype.kind not in kinds:
-        raise TypeError(f"got {name} of dtype {v.dtype}, expected {'complex128' if 'c' in kinds else 'float64'}")
+        raise TypeError(
+            f"got {name} of dtype {v.dtype}, expected {'complex128' if 'c' in kinds else 'float64'}"
+        )
     if not np.isfinite(v).all():
         raise ValueError(f"{name} holds nan or inf, expected finite numbers")
     return v

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._repr import short_repr
 from .._validation import require_kind
 from ..typing import Array
 from .problem import ODEProblem
@@ -44,6 +45,8 @@ class Outputs:
     """
 
     problem: ODEProblem
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_kind("Outputs", "problem", self.problem, ODEProblem, "an ODEProblem")

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_settings
 from ..checkpointing.events import SweepEvent
 from ..checkpointing.policies import Budget, Memory
@@ -78,6 +79,8 @@ class ODEProblem(Portable):
     callback: Callable[[SweepEvent], None] | None = None
     integral_atol: float | Array = 0.0
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         for given, names in ((self.field, _FIELD), (self.integrand, _INTEGRAND)):
@@ -91,10 +94,30 @@ class ODEProblem(Portable):
                     f"function: adjoint.complex_step_{what}(…)"
                 )
         for name, value, expected, fits in (
-            ("method", self.method, "one such as adjoint.ode.ESDIRK4()", isinstance(self.method, Method)),
-            ("control", self.control, "adjoint.ode.StepControl(…)", isinstance(self.control, StepControl)),
-            ("memory", self.memory, "adjoint.checkpointing.Budget(bytes) or another", _is_memory(self.memory)),
-            ("callback", self.callback, "a function of an event", self.callback is None or callable(self.callback)),
+            (
+                "method",
+                self.method,
+                "one such as adjoint.ode.ESDIRK4()",
+                isinstance(self.method, Method),
+            ),
+            (
+                "control",
+                self.control,
+                "adjoint.ode.StepControl(…)",
+                isinstance(self.control, StepControl),
+            ),
+            (
+                "memory",
+                self.memory,
+                "adjoint.checkpointing.Budget(bytes) or another",
+                _is_memory(self.memory),
+            ),
+            (
+                "callback",
+                self.callback,
+                "a function of an event",
+                self.callback is None or callable(self.callback),
+            ),
         ):
             if not fits:
                 raise TypeError(f"ODEProblem: got {name}={value!r}, expected {expected}")
@@ -105,15 +128,27 @@ class ODEProblem(Portable):
         if not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ValueError(f"ODEProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
         atol = as_array("ODEProblem", "atol", self.atol)
-        if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
-            raise ValueError(f"ODEProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
+        if (
+            atol.dtype.kind not in "fiu"
+            or atol.ndim > 1
+            or not np.all((atol >= 0.0) & (atol < np.inf))
+        ):
+            raise ValueError(
+                f"ODEProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0"
+            )
         limits = as_array("ODEProblem", "integral_atol", self.integral_atol)
-        if limits.dtype.kind not in "fiu" or limits.ndim > 1 or not np.all((limits >= 0.0) & (limits < np.inf)):
+        if (
+            limits.dtype.kind not in "fiu"
+            or limits.ndim > 1
+            or not np.all((limits >= 0.0) & (limits < np.inf))
+        ):
             raise ValueError(
                 f"ODEProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
             )
         if self.grid is None and not self.method.tableau.errors:
-            raise ValueError(f"ODEProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)")
+            raise ValueError(
+                f"ODEProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)"
+            )
         _ = self.times, self._steps_given, self.initial
         vector = self._breaks
         if isinstance(vector, ConstantVector) and self._steps_given is not None:
@@ -127,7 +162,9 @@ class ODEProblem(Portable):
 
     @cached_property
     def _steps_given(self) -> Array | None:
-        return None if self.grid is None else validated_grid(self.t, self.grid, self.times, self.dense)
+        return (
+            None if self.grid is None else validated_grid(self.t, self.grid, self.times, self.dense)
+        )
 
     @cached_property
     def _breaks(self) -> Vector | None:
@@ -142,7 +179,9 @@ class ODEProblem(Portable):
             if value.ndim != 1 or value.size == 0:
                 raise ValueError(f"ODEProblem: u0 has shape {value.shape}, expected a vector (n,)")
             return ConstantVector(value)
-        missing = [name for name in ("__call__", "vjp", "jvp") if not callable(getattr(u0, name, None))]
+        missing = [
+            name for name in ("__call__", "vjp", "jvp") if not callable(getattr(u0, name, None))
+        ]
         if missing or isinstance(u0, type):
             raise TypeError(
                 f"ODEProblem: got u0={u0!r}, expected an array (n,), or a Vector u0(p) with __call__, vjp and jvp, "
@@ -158,7 +197,9 @@ class ODEProblem(Portable):
         """
         return self._solved(as_parameters(p), None)
 
-    def replayed(self, p: Array, trajectory: Trajectory, landings: list[float] | None) -> Trajectory:
+    def replayed(
+        self, p: Array, trajectory: Trajectory, landings: list[float] | None
+    ) -> Trajectory:
         """The trajectory at another p on the steps of one computed before; see `Trajectory.replay`."""
         if landings is not None:
             moved = replace(trajectory.sweeps, course=trajectory.sweeps.course.moved(landings))
@@ -169,11 +210,16 @@ class ODEProblem(Portable):
         p.setflags(write=False)  # The user's functions see it.
         times = self.times if like is None else like.times
         start = self.t[0] if like is None else like.sweeps.course.landings[0]
-        given = np.asarray(self.initial(p))  # Once: it may be the end of another problem, that of which may be, too.
+        given = np.asarray(
+            self.initial(p)
+        )  # Once: it may be the end of another problem, that of which may be, too.
         system, nulls = self.system(p, given, like is not None)
         tableau, first = self.method.tableau, None
         if nulls is not None:
-            tableau, first = tableau.algebraic, self.method.start.algebraic if self.method.start else None
+            tableau, first = (
+                tableau.algebraic,
+                self.method.start.algebraic if self.method.start else None,
+            )
         landings = self.t if like is None else like.sweeps.course.landings
         breaks = Breaks.at(self._breaks, p, (float(landings[0]), float(landings[-1])))
         u0 = np.array(given, dtype=system.dtype)
@@ -186,17 +232,22 @@ class ODEProblem(Portable):
         end = float(self.t[1] if like is None else like.sweeps.course.landings[-1])
         largest = max(abs(float(start)), abs(end))
         opened = self._opened(like, breaks, largest)
-        beginning = begun(system, float(start), opened, u0, nulls, self.consistent, tableau.continues)
+        beginning = begun(
+            system, float(start), opened, u0, nulls, self.consistent, tableau.continues
+        )
         observer = Observer(system, times, self.dense, end)
         observer.begin(float(start), beginning.u)
         notify, course = _notifier(self.callback), Course()
         store: Store[StepRecord] = self.memory.open(
-            self._known_steps(like), lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan"))
+            self._known_steps(like),
+            lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan")),
         )
         first = first if tableau.continues else None
         u, k = beginning.u, beginning.k
         if tableau.coupled:
-            slope = k if nulls is not None else explicit_stage(system, system.mass_inverse, opened, u)
+            slope = (
+                k if nulls is not None else explicit_stage(system, system.mass_inverse, opened, u)
+            )
             k = np.tile(slope, (tableau.stages, 1)).astype(system.dtype)
         restarts = Restarts(system, nulls)
         march = March(
@@ -215,7 +266,9 @@ class ODEProblem(Portable):
             course,
         )
         if self.integrand is not None and self.control.integrals:
-            march.integrals = IntegralControl(system, np.asarray(self.integral_atol, dtype=float), float(start))
+            march.integrals = IntegralControl(
+                system, np.asarray(self.integral_atol, dtype=float), float(start)
+            )
         try:
             self._taken(march, like, breaks)
         finally:
@@ -232,7 +285,9 @@ class ODEProblem(Portable):
         if like is not None:
             return like.sweeps.course.first[0]
         if self._steps_given is not None:
-            return after(float(self.t[0]), float(self._steps_given[1] - self._steps_given[0]), largest)
+            return after(
+                float(self.t[0]), float(self._steps_given[1] - self._steps_given[0]), largest
+            )
         landings = landings_of(self.t, self.times, self.dense, breaks.landings)
         return after(landings[0], landings[1] - landings[0], largest)
 
@@ -249,7 +304,9 @@ class ODEProblem(Portable):
                 march.repeated(like.sweeps.course)
             elif self._steps_given is not None:
                 require_on_grid(breaks.landings, self._steps_given)
-                march.fixed(self._steps_given, landings_of(self.t, self.times, self.dense, breaks.landings))
+                march.fixed(
+                    self._steps_given, landings_of(self.t, self.times, self.dense, breaks.landings)
+                )
             else:
                 landings = landings_of(self.t, self.times, self.dense, breaks.landings)
                 march.adaptive(landings, self.control.first_step)
@@ -260,13 +317,17 @@ class ODEProblem(Portable):
         replay: whether a complex p is a perturbation of a real one.
         """
         if u0.dtype.kind not in "fciu" or u0.ndim != 1 or u0.size == 0:
-            raise ValueError(f"ODEProblem: u0 has shape {u0.shape}, dtype {u0.dtype}; expected a vector (n,)")
+            raise ValueError(
+                f"ODEProblem: u0 has shape {u0.shape}, dtype {u0.dtype}; expected a vector (n,)"
+            )
         if not np.isfinite(u0).all():
             bad = int(np.flatnonzero(~np.isfinite(u0))[0])
             raise ValueError(f"ODEProblem: u0[{bad}] is {u0[bad]}, expected finite numbers")
         n, mass = u0.size, as_mass(self.mass)
         if np.ndim(self.atol) == 1 and np.shape(self.atol) != (n,):
-            raise ValueError(f"ODEProblem: got atol of shape {np.shape(self.atol)}, expected a number or ({n},)")
+            raise ValueError(
+                f"ODEProblem: got atol of shape {np.shape(self.atol)}, expected a number or ({n},)"
+            )
         at = mass_at(mass, p, n)
         nulls = null_space(at.matrix)
         if nulls is not None and not constant_nulls(nulls, at.jvp, p):
@@ -276,13 +337,25 @@ class ODEProblem(Portable):
             )
         complex_state = u0.dtype.kind == "c" or p.dtype.kind == "c"
         dtype = np.dtype(np.complex128 if complex_state else np.float64)
-        algebra = Algebra(n, at.matrix, self.factorize, isinstance(self.factorize, Krylov), complex_state)
+        algebra = Algebra(
+            n, at.matrix, self.factorize, isinstance(self.factorize, Krylov), complex_state
+        )
         atol = np.maximum(np.asarray(self.atol, dtype=float), np.finfo(float).tiny)
         perturbed = replay and p.dtype.kind == "c"
         return (
             System(
-                *(self.field, self.integrand, p, n, dtype, at, algebra, self.rtol, atol, self.method.accuracy),
-                *(perturbed, replay or self.grid is not None),
+                self.field,
+                self.integrand,
+                p,
+                n,
+                dtype,
+                at,
+                algebra,
+                self.rtol,
+                atol,
+                self.method.accuracy,
+                perturbed,
+                replay or self.grid is not None,
             ),
             nulls,
         )

@@ -1,5 +1,6 @@
 """Optimization of `Reduced` and other functions f(x), with bounds and constraints."""
 
+from ..bounds import Bounds
 from .algorithms.augmented_lagrangian import AugmentedLagrangian
 from .algorithms.bfgs import BFGS
 from .algorithms.continuation import Continuation, Grayness, Stage
@@ -65,6 +66,7 @@ __all__ = [
     "Weighted",
     "MassMatrix",
     # Bounds and constraints
+    "Bounds",
     "Constraint",
     "LinearConstraint",
     "DesignConstraint",

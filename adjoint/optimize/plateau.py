@@ -143,11 +143,15 @@ def judged(
         return Kind.REGULAR
     x = state.x
     size = _sizes(x, start, bounds)
-    binding = [c for c, value in zip(constraints, state.constraints, strict=True) if value > -BINDING]
+    binding = [
+        c for c, value in zip(constraints, state.constraints, strict=True) if value > -BINDING
+    ]
     try:
         here = attempt(f, x) if binding else None
         rows = _rows(binding, here, x)
-        multipliers = _multipliers(state.gradient, rows, size, (x > bounds.lower) & (x < bounds.upper))
+        multipliers = _multipliers(
+            state.gradient, rows, size, (x > bounds.lower) & (x < bounds.upper)
+        )
         slope = state.gradient + multipliers @ rows
         room = np.where(slope > 0.0, x - bounds.lower, bounds.upper - x)
         steepness = float(np.abs(np.minimum(size, room) * slope).sum()) / abs(state.value)
@@ -164,12 +168,20 @@ def judged(
         return Kind.REGULAR
     largest = float(np.abs(slope).max()) or 1.0
     before, after = largest * dot(slope / largest, d), largest * dot(beyond / largest, d)
-    rise = float(there.value) - state.value + dot(multipliers, _values(binding, there) - _values(binding, here))
+    rise = (
+        float(there.value)
+        - state.value
+        + dot(multipliers, _values(binding, there) - _values(binding, here))
+    )
     negative = min(state.value, float(there.value)) < 0.0
     persists = after <= KEPT * before or rise <= FALLEN * before
     if persists and FLATTEST <= steepness <= (np.inf if negative else STEEPEST):
         return Kind.STEEP
-    return Kind.REGULAR if max(abs(rise), abs(after - before)) > CURVED * STEP**2 * scale else Kind.SMALL
+    return (
+        Kind.REGULAR
+        if max(abs(rise), abs(after - before)) > CURVED * STEP**2 * scale
+        else Kind.SMALL
+    )
 
 
 def _sizes(x: Array, start: Array, bounds: Bounds) -> Array:
@@ -202,7 +214,9 @@ def _multipliers(g: Array, rows: Array, size: Array, free: Array) -> Array:
     scales = np.abs(rows * weights).max(axis=1, initial=0.0)
     scales = np.where(scales > 0.0, scales, 1.0)
     largest = float(np.abs(g * weights).max(initial=0.0)) or 1.0
-    found = np.linalg.lstsq((rows * weights / scales[:, None]).T, -(g * weights) / largest, rcond=None)[0]
+    found = np.linalg.lstsq(
+        (rows * weights / scales[:, None]).T, -(g * weights) / largest, rcond=None
+    )[0]
     return np.asarray(largest * found / scales)
 
 

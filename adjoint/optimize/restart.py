@@ -24,6 +24,7 @@ import scipy.sparse as sparse
 import threadpoolctl
 
 from .._files import irregular
+from .._repr import short_repr
 from ..errors import RestartError
 from ..typing import Array
 from .state import State
@@ -51,7 +52,9 @@ def fingerprint(algorithm: object) -> str:
 
 def _pieces(value: object, depth: int) -> "list[bytes]":
     name = f"{type(value).__module__}.{type(value).__qualname__}"
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | Enum | np.generic):
+    if value is None or isinstance(
+        value, bool | int | float | complex | str | bytes | Enum | np.generic
+    ):
         return [name.encode(), repr(value).encode()]
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiubc":
@@ -59,7 +62,11 @@ def _pieces(value: object, depth: int) -> "list[bytes]":
         return [str((value.dtype, value.shape)).encode(), np.ascontiguousarray(value).tobytes()]
     if sparse.issparse(value):
         matrix = sparse.csc_array(value)
-        return [piece for part in (matrix.data, matrix.indices, matrix.indptr) for piece in _pieces(part, depth)]
+        return [
+            piece
+            for part in (matrix.data, matrix.indices, matrix.indptr)
+            for piece in _pieces(part, depth)
+        ]
     parts = _parts(value) if depth else ()
     return [name.encode(), *(piece for part in parts for piece in _pieces(part, depth - 1))]
 
@@ -71,7 +78,11 @@ def _parts(value: object) -> "tuple[object, ...]":
     if isinstance(value, list | tuple):
         return tuple(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return tuple((each.name, getattr(value, each.name)) for each in fields(value) if not each.name.startswith("_"))
+        return tuple(
+            (each.name, getattr(value, each.name))
+            for each in fields(value)
+            if not each.name.startswith("_")
+        )
     where = getattr(value, "__qualname__", None)  # A function, or a class.
     return () if where is None else (f"{getattr(value, '__module__', '')}.{where}",)
 
@@ -118,7 +129,9 @@ def read_archive(path: Path) -> dict[str, Array]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise RestartError(f"{path}: cannot read a restart file ({error.strerror or error})") from error
+        raise RestartError(
+            f"{path}: cannot read a restart file ({error.strerror or error})"
+        ) from error
     if data[-DIGEST:] != _digest(data[:-DIGEST]):
         raise RestartError(
             f"{path}: not a restart file, or damaged: its checksum is not that of its {len(data)} bytes. "
@@ -126,7 +139,14 @@ def read_archive(path: Path) -> dict[str, Array]:
         )
     try:
         return _unpacked(data)
-    except (ValueError, zipfile.BadZipFile, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
+    except (
+        ValueError,
+        zipfile.BadZipFile,
+        SyntaxError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise RestartError(f"{path}: not a restart file ({error})") from error
 
 
@@ -180,7 +200,11 @@ def _array(data: bytes) -> Array:
         raise ValueError(f"an array of dtype {dtype} and shape {shape}, expected numbers")
     if math.prod(shape) * dtype.itemsize != len(body):
         raise ValueError(f"{len(body)} bytes for an array of shape {shape} and dtype {dtype}")
-    return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if fortran else "C").copy(order="C")
+    return (
+        np.frombuffer(body, dtype=dtype)
+        .reshape(shape, order="F" if fortran else "C")
+        .copy(order="C")
+    )
 
 
 def _sync(directory: Path) -> None:
@@ -209,7 +233,9 @@ MEMORY = "memory."
 
 def threads() -> dict[str, int]:
     """The number of threads of each numerical library loaded."""
-    return {str(pool["prefix"]): int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()}
+    return {
+        str(pool["prefix"]): int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,10 +253,16 @@ class Restart:
     threads: Mapping[str, int] = field(default_factory=dict)
     read: bool = False
 
+    __repr__ = short_repr
+
 
 def write_restart(path: Path | str, restart: Restart) -> None:
     """Write the file: whole, or not at all. Raises RestartError where the disk does not let it."""
-    words = {"version": VERSION, "fingerprint": restart.fingerprint, "threads": dict(restart.threads)}
+    words = {
+        "version": VERSION,
+        "fingerprint": restart.fingerprint,
+        "threads": dict(restart.threads),
+    }
     arrays = {"run": _text(json.dumps(words)), "progress": _numbers(restart.progress)}
     for name, state in (("state", restart.state), ("best", restart.best)):
         arrays |= {f"{name}.{key}": array for key, array in _packed(state).items()}
@@ -273,8 +305,12 @@ def _packed(state: State) -> dict[str, Array]:
 
 def _restart(arrays: Mapping[str, Array]) -> Restart:
     fingerprint, numbers = _run(_string(arrays["run"]))
-    first, measure, best, since, sized, stage, work, seconds, *doubts = _shaped(arrays["progress"], (10,)).tolist()
-    progress = Progress(first, measure, best, int(since), sized, int(stage), int(work), seconds, *map(int, doubts))
+    first, measure, best, since, sized, stage, work, seconds, *doubts = _shaped(
+        arrays["progress"], (10,)
+    ).tolist()
+    progress = Progress(
+        first, measure, best, int(since), sized, int(stage), int(work), seconds, *map(int, doubts)
+    )
     states = [
         _state({key.removeprefix(name): a for key, a in arrays.items() if key.startswith(name)})
         for name in ("state.", "best.")
@@ -298,24 +334,54 @@ def _run(words: str) -> tuple[str, dict[str, int]]:
 
 def _state(arrays: Mapping[str, Array]) -> State:
     """The state of its arrays; raises KeyError, TypeError, ValueError where they make none."""
-    memory = {key.removeprefix(MEMORY): array for key, array in arrays.items() if key.startswith(MEMORY)}
-    unknown = {key for key in arrays if not key.startswith(MEMORY)} - {"integers", "numbers", "ending", *ARRAYS}
+    memory = {
+        key.removeprefix(MEMORY): array for key, array in arrays.items() if key.startswith(MEMORY)
+    }
+    unknown = {key for key in arrays if not key.startswith(MEMORY)} - {
+        "integers",
+        "numbers",
+        "ending",
+        *ARRAYS,
+    }
     if unknown:
         raise ValueError(f"unknown entries {sorted(unknown)}")
-    integers, numbers = _shaped(arrays["integers"], (len(INTEGERS),)), _shaped(arrays["numbers"], (len(NUMBERS),))
-    x, gradient, constraints, multipliers, scales, rejected = (_floats(arrays[name]) for name in ARRAYS)
+    integers, numbers = (
+        _shaped(arrays["integers"], (len(INTEGERS),)),
+        _shaped(arrays["numbers"], (len(NUMBERS),)),
+    )
+    x, gradient, constraints, multipliers, scales, rejected = (
+        _floats(arrays[name]) for name in ARRAYS
+    )
     if integers.dtype != np.int64 or not (integers >= 0).all():
         raise ValueError(f"iteration, evaluations, stage, stages left {integers}")
-    if gradient.shape != x.shape or not (x.size and np.isfinite(x).all() and np.isfinite(gradient).all()):
-        raise ValueError(f"a design of shape {x.shape} with a gradient of shape {gradient.shape}, finite or not")
+    if gradient.shape != x.shape or not (
+        x.size and np.isfinite(x).all() and np.isfinite(gradient).all()
+    ):
+        raise ValueError(
+            f"a design of shape {x.shape} with a gradient of shape {gradient.shape}, finite or not"
+        )
     if not np.isfinite(numbers[0]):
         raise ValueError(f"an objective of {numbers[0]}")
     ending = _string(arrays["ending"])
-    if scales.shape not in ((0,), constraints.shape) or not (np.isfinite(scales).all() and (scales > 0.0).all()):
+    if scales.shape not in ((0,), constraints.shape) or not (
+        np.isfinite(scales).all() and (scales > 0.0).all()
+    ):
         raise ValueError(f"{constraints.size} constraints with the scales {scales}")
-    bare = State(0, x, 0.0, gradient, 0.0, 0.0, constraints=constraints, multipliers=multipliers, scales=scales)
+    bare = State(
+        0,
+        x,
+        0.0,
+        gradient,
+        0.0,
+        0.0,
+        constraints=constraints,
+        multipliers=multipliers,
+        scales=scales,
+    )
     bare = replace(bare, rejected=rejected)
-    named = dict(zip(INTEGERS, integers.tolist(), strict=True)) | dict(zip(NUMBERS, numbers.tolist(), strict=True))
+    named = dict(zip(INTEGERS, integers.tolist(), strict=True)) | dict(
+        zip(NUMBERS, numbers.tolist(), strict=True)
+    )
     return replace(bare, memory=memory, ending=Status[ending] if ending else None, **named)
 
 
@@ -325,13 +391,17 @@ def _numbers(progress: Progress) -> Array:
 
 def _floats(array: Array) -> Array:
     if array.dtype != np.float64 or array.ndim != 1:
-        raise ValueError(f"an array of shape {array.shape} and dtype {array.dtype}, expected real vectors")
+        raise ValueError(
+            f"an array of shape {array.shape} and dtype {array.dtype}, expected real vectors"
+        )
     return array
 
 
 def _shaped(array: Array, shape: tuple[int, ...]) -> Array:
     if array.shape != shape or array.dtype.kind not in "if":
-        raise ValueError(f"an array of shape {array.shape} and dtype {array.dtype}, expected {shape}")
+        raise ValueError(
+            f"an array of shape {array.shape} and dtype {array.dtype}, expected {shape}"
+        )
     return array
 
 

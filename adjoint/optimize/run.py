@@ -18,7 +18,15 @@ from ..factor.counts import Counts, collecting
 from ..reduced import Function
 from ..typing import Array
 from .plateau import believed, faded
-from .restart import Restart, fingerprint, read_restart, require_file, require_run, threads, write_restart
+from .restart import (
+    Restart,
+    fingerprint,
+    read_restart,
+    require_file,
+    require_run,
+    threads,
+    write_restart,
+)
 from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
@@ -83,7 +91,13 @@ def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
 
     After a state with an `ending` the same one comes again and again.
     """
-    require_methods("descend", "algorithm", algorithm, ("start", "advance"), "one such as adjoint.optimize.LBFGS()")
+    require_methods(
+        "descend",
+        "algorithm",
+        algorithm,
+        ("start", "advance"),
+        "one such as adjoint.optimize.LBFGS()",
+    )
     return _descended(f, x, algorithm)
 
 
@@ -160,7 +174,9 @@ class _Run:
             if self.check:
                 require_derivative(self.f, state, self.algorithm.bounds, self.algorithm.constrained)
         progress = self.stop.begun(state, self._steepness(state), self._sized(state))
-        spent = replace(progress, factorizations=counts.numeric, seconds=time.perf_counter() - started)
+        spent = replace(
+            progress, factorizations=counts.numeric, seconds=time.perf_counter() - started
+        )
         at = Restart(state, _light(state), spent, fingerprint(self.algorithm), threads())
         self._note(at, observers)
         return at
@@ -168,8 +184,12 @@ class _Run:
     def resumed(self, x: Array) -> Restart | None:
         """What the file holds; None without a file. Raises ValueError without a path, RestartError."""
         if self.file is None:
-            raise ValueError("minimize: got resume=True without restart=, expected the path of the file")
-        if not os.path.exists(self.file):  # Without an error for what cannot be looked at: writing will tell.
+            raise ValueError(
+                "minimize: got resume=True without restart=, expected the path of the file"
+            )
+        if not os.path.exists(
+            self.file
+        ):  # Without an error for what cannot be looked at: writing will tell.
             return None
         at, here = read_restart(self.file), threads()
         require_run(self.file, at, fingerprint(self.algorithm), x)
@@ -177,10 +197,14 @@ class _Run:
             self._require_function(at.state)
         if at.state.ending is Status.FAILED:  # What failed may work by now.
             at = replace(at, state=replace(at.state, ending=None))
-        if other := {name: (n, here[name]) for name, n in at.threads.items() if here.get(name, n) != n}:
+        if other := {
+            name: (n, here[name]) for name, n in at.threads.items() if here.get(name, n) != n
+        }:
             changed = ", ".join(f"{name}: {was}, now {now}" for name, (was, now) in other.items())
             warnings.warn(
-                f"{self.file}: numbers of threads have changed ({changed}); last bits may differ", ResumedElsewhere, 4
+                f"{self.file}: numbers of threads have changed ({changed}); last bits may differ",
+                ResumedElsewhere,
+                4,
             )
         return at
 
@@ -215,9 +239,15 @@ class _Run:
             state = _stored(self._advanced(at))
         work = at.progress.factorizations + counts.numeric
         seconds = at.progress.seconds + time.perf_counter() - started
-        first = (self._steepness(state), self._sized(state)) if state.stage != at.state.stage else (np.inf, 0.0)
+        first = (
+            (self._steepness(state), self._sized(state))
+            if state.stage != at.state.stage
+            else (np.inf, 0.0)
+        )
         progress = self.stop.followed(at.progress, state, *first, work, seconds)
-        return replace(at, state=state, best=self._better(state, at.best), progress=progress, read=False)
+        return replace(
+            at, state=state, best=self._better(state, at.best), progress=progress, read=False
+        )
 
     def _steepness(self, state: State) -> float:
         """The dual norm of ∇f: all of it, for bounds that hold it at a start that is not feasible will not for long."""
@@ -262,7 +292,9 @@ class _Run:
             return replace(at, progress=faded(at.progress, state)), status
         if self.check:
             f, bounds = state.function or self.f, algorithm.bounds
-            progress, end = believed(status, f, state, at.progress, self.start, algorithm.constrained, bounds)
+            progress, end = believed(
+                status, f, state, at.progress, self.start, algorithm.constrained, bounds
+            )
             at = replace(at, progress=progress)
             if end is not status:
                 return at, end or self.stop.unconverged(state, progress)
@@ -281,7 +313,9 @@ def _prepare(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RestartError(f"{file}: cannot write a restart file there ({error.strerror or error})") from error
+        raise RestartError(
+            f"{file}: cannot write a restart file there ({error.strerror or error})"
+        ) from error
     require_file(file)
 
 

@@ -47,7 +47,9 @@ def require_constraints(name: str, constraints: object, vectors: tuple[type, ...
     name: of the algorithm. vectors: classes of constraints that it takes besides.
     """
     if not isinstance(constraints, Sequence):
-        raise TypeError(f"{name}: got {named(constraints)} as constraints, expected a tuple of them, such as (c,)")
+        raise TypeError(
+            f"{name}: got {named(constraints)} as constraints, expected a tuple of them, such as (c,)"
+        )
     for c in constraints:
         if isinstance(c, vectors):
             continue
@@ -67,12 +69,16 @@ def require_design_constraint(name: str, constraint: object) -> None:
             "LinearConstraint.volume(filter, volumes, fraction)"
         )
     if not _bound(name, constraint) > 0.0:
-        raise ValueError(f"{name}: got a bound of {_bound(name, constraint)}, expected a positive number")
+        raise ValueError(
+            f"{name}: got a bound of {_bound(name, constraint)}, expected a positive number"
+        )
 
 
 def _bound(name: str, constraint: object) -> float:
     bound = getattr(constraint, "bound", None)
     number = np.asarray(bound)
     if number.ndim or number.dtype.kind not in "fiu" or not np.isfinite(number):
-        raise ValueError(f"{name}: got {bound!r} as the bound of a constraint, expected a finite number")
+        raise ValueError(
+            f"{name}: got {bound!r} as the bound of a constraint, expected a finite number"
+        )
     return float(number)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .._repr import short_repr
 from ..bounds import Bounds
 from ..reduced import Function, Point
 from ..typing import Array
@@ -58,6 +59,8 @@ class State:
     ending: Status | None = None
     point: Point | None = None
     function: "Function | None" = None
+
+    __repr__ = short_repr
 
     def __getstate__(self) -> dict[str, object]:
         """As in files: without the point, which holds factors, and the function."""

@@ -28,7 +28,9 @@ def attempt(f: Function, x: Array) -> Point | None:
     if SHAPE.get() not in (None, x.shape):
         raise ValueError(f"a trial design of shape {x.shape}, expected {SHAPE.get()}")
     try:
-        point = f(np.array(x))  # A copy: what a function does to its argument must not move the algorithm.
+        point = f(
+            np.array(x)
+        )  # A copy: what a function does to its argument must not move the algorithm.
     except SolveError as error:
         REFUSED.set(error)
         return None
@@ -60,12 +62,18 @@ def gradient_of(point: Point) -> Array:
     """df/dx at a point, (m,); raises NonFinite, ValueError for another shape, TypeError for a complex one."""
     g = np.asarray(point.gradient)
     if g.dtype.kind not in "fiu":
-        raise TypeError(f"the gradient of the objective is of type {g.dtype}, expected real numbers")
+        raise TypeError(
+            f"the gradient of the objective is of type {g.dtype}, expected real numbers"
+        )
     if g.shape != point.x.shape:
-        raise ValueError(f"the gradient of the objective has shape {g.shape}, the design {point.x.shape}")
+        raise ValueError(
+            f"the gradient of the objective has shape {g.shape}, the design {point.x.shape}"
+        )
     if not np.isfinite(g).all():
         bad = np.flatnonzero(~np.isfinite(g))
-        raise NonFinite(f"the gradient of the objective is {g[bad[0]]} at component {bad[0]} ({bad.size} such)")
+        raise NonFinite(
+            f"the gradient of the objective is {g[bad[0]]} at component {bad[0]} ({bad.size} such)"
+        )
     return g.astype(float)  # A copy: the states of a run keep it.
 
 

@@ -7,6 +7,7 @@ from operator import index
 
 import numpy as np
 
+from .._repr import short_repr
 from .._validation import as_array, as_parameters
 from ..checkpointing.events import SweepEvent
 from ..checkpointing.policies import Budget, Memory
@@ -37,13 +38,19 @@ class RecurrenceProblem:
     memory: Memory = field(default_factory=Budget)
     callback: Callable[[SweepEvent], None] | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         _require(self.step, ("__call__", "vjp", "jvp"), "step", "Φ with its derivatives")
-        _require(self.memory, ("open",), "memory", "one such as adjoint.checkpointing.Budget(bytes)")
+        _require(
+            self.memory, ("open",), "memory", "one such as adjoint.checkpointing.Budget(bytes)"
+        )
         if self.callback is not None:
             _require(self.callback, ("__call__",), "callback", "a function of an SweepEvent")
         if callable(self.u0):
-            _require(self.u0, ("vjp", "jvp"), "u0", "an array or a Vector p ↦ u₀ with its derivatives")
+            _require(
+                self.u0, ("vjp", "jvp"), "u0", "an array or a Vector p ↦ u₀ with its derivatives"
+            )
         else:
             _constant(self.u0)
         if isinstance(self.steps, bool) or not _is_integer(self.steps):
@@ -97,7 +104,9 @@ def _constant(u0: Array) -> ConstantVector:
     """A copy of u0 as a Vector: a solution's sweeps must find it unchanged."""
     value = np.array(as_array("RecurrenceProblem", "u0", u0))
     if value.ndim != 1 or value.size == 0:
-        raise ValueError(f"RecurrenceProblem: got u0 of shape {value.shape}, expected a vector (n,)")
+        raise ValueError(
+            f"RecurrenceProblem: got u0 of shape {value.shape}, expected a vector (n,)"
+        )
     return ConstantVector(value)
 
 
@@ -107,9 +116,13 @@ def _observed(observe: Sequence[int] | Array | None, steps: int) -> Array:
         return np.array([steps])
     numbers = as_array("RecurrenceProblem", "observe", observe)
     if numbers.ndim != 1 or numbers.size == 0:
-        raise ValueError(f"RecurrenceProblem: got observe of shape {numbers.shape}, expected (K,), K ≥ 1")
+        raise ValueError(
+            f"RecurrenceProblem: got observe of shape {numbers.shape}, expected (K,), K ≥ 1"
+        )
     if numbers.dtype.kind not in "iu":
-        raise TypeError(f"RecurrenceProblem: got observe of dtype {numbers.dtype}, expected integers")
+        raise TypeError(
+            f"RecurrenceProblem: got observe of dtype {numbers.dtype}, expected integers"
+        )
     if numbers[0] < 0 or numbers[-1] > steps or not (np.diff(numbers) > 0).all():
         raise ValueError(
             f"RecurrenceProblem: got observe={numbers.tolist()}, expected strictly increasing numbers in 0 … {steps}"
@@ -128,6 +141,12 @@ def _is_integer(value: object) -> bool:
 def _require(value: object, methods: tuple[str, ...], name: str, expected: str) -> None:
     missing = [method for method in methods if not callable(getattr(value, method, None))]
     if missing or isinstance(value, type):
-        found = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
-        reason = "expected an object of it" if isinstance(value, type) else f"it has no {missing[0]}"
+        found = (
+            f"the class {value.__name__}"
+            if isinstance(value, type)
+            else f"a {type(value).__name__}"
+        )
+        reason = (
+            "expected an object of it" if isinstance(value, type) else f"it has no {missing[0]}"
+        )
         raise TypeError(f"RecurrenceProblem: got {name}: {found}, expected {expected}; {reason}")

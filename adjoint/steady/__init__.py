@@ -5,8 +5,8 @@ from .linear import LinearProblem, LinearResidual
 from .solution import SteadySolution
 
 __all__ = [
+    "Dirichlet",
     "LinearProblem",
     "LinearResidual",
-    "Dirichlet",
     "SteadySolution",
 ]

@@ -12,7 +12,11 @@ from adjoint.typing import Array
 from scripts.benchmarks.ode_cases import Case
 
 STIFF = {
-    **{"TR-BDF2": adjoint.ode.TRBDF2(), "ESDIRK4": adjoint.ode.ESDIRK4(), "ESDIRK5": adjoint.ode.ESDIRK5()},
+    **{
+        "TR-BDF2": adjoint.ode.TRBDF2(),
+        "ESDIRK4": adjoint.ode.ESDIRK4(),
+        "ESDIRK5": adjoint.ode.ESDIRK5(),
+    },
     **{"Radau5": adjoint.ode.Radau5(), "Radau9": adjoint.ode.Radau9()},
 }
 METHODS = {
@@ -34,7 +38,11 @@ TOLERANCES = {
     "Tsit5, dense output": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
     "DOP853": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11),
 }
-HEADLINE = {"Robertson": ("Radau9", 1e-3), "Lotka-Volterra": ("Tsit5", 1e-8), "Brusselator": ("ESDIRK5", 1e-5)}
+HEADLINE = {
+    "Robertson": ("Radau9", 1e-3),
+    "Lotka-Volterra": ("Tsit5", 1e-8),
+    "Brusselator": ("ESDIRK5", 1e-5),
+}
 """The run that all others of a case are timed against."""
 
 BYTES = 8 * 2**30
@@ -114,4 +122,6 @@ def exact(case: Case, rtol: float) -> Array:
     """dJ/dp to about rtol, (m,): by the method of highest order, except where more digits are known."""
     if case.name == "Robertson":
         return ROBERTSON
-    return ours(case, "ESDIRK5" if case.stiff else "DOP853", rtol, adjoint.checkpointing.Budget(BYTES))().gradient
+    return ours(
+        case, "ESDIRK5" if case.stiff else "DOP853", rtol, adjoint.checkpointing.Budget(BYTES)
+    )().gradient

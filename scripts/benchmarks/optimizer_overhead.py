@@ -21,8 +21,8 @@ import numpy as np
 import adjoint
 from adjoint.optimize import GCMMA, MMA, Algorithm
 from adjoint.typing import Array
-from problems.elasticity import mbb
 from problems.filters import density_filter
+from problems.steady.elasticity import mbb
 from scripts.options import parsed
 
 MESH, SMALL = (600, 200), (60, 20)
@@ -85,9 +85,15 @@ def main(options: argparse.Namespace) -> dict[str, dict[str, float]]:
         GCMMA((volume,), box),
     ]
     f(np.full(nelx * nely, 0.5))  # The analysis and the filter's weights belong to no iteration.
-    results = {type(each).__name__: measured(f, each, nelx * nely, options.iterations) for each in algorithms}
+    results = {
+        type(each).__name__: measured(f, each, nelx * nely, options.iterations)
+        for each in algorithms
+    }
     for name, result in results.items():
-        print(f"{name}, {nelx} x {nely}: " + ", ".join(f"{key} {value:.4g}" for key, value in result.items()))
+        print(
+            f"{name}, {nelx} x {nely}: "
+            + ", ".join(f"{key} {value:.4g}" for key, value in result.items())
+        )
         print(f"  the optimizer's share is {result['share']:.1%}, to be below {LIMIT:.0%}")
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -95,7 +101,9 @@ def main(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     return results
 
 
-def measured(f: adjoint.Reduced, algorithm: Algorithm, size: int, iterations: int) -> dict[str, float]:
+def measured(
+    f: adjoint.Reduced, algorithm: Algorithm, size: int, iterations: int
+) -> dict[str, float]:
     """Median seconds of an iteration, and of the optimizer in it; shares of the optimizer and of the phases."""
     timed = Timed(f)
     states: Iterator[adjoint.State] = adjoint.descend(timed, np.full(size, 0.5), algorithm)
@@ -116,6 +124,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         "python -m scripts.benchmarks.optimizer_overhead", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--iterations", type=int, default=20, help="of each algorithm (default: 20)")
+    parser.add_argument(
+        "--iterations", type=int, default=20, help="of each algorithm (default: 20)"
+    )
     parser.add_argument("--small", action="store_true", help="60 x 20 elements: seconds")
     main(parsed(parser, sys.argv[1:]))

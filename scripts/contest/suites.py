@@ -21,15 +21,19 @@ from adjoint.optimize import (
     Stopping,
 )
 from adjoint.typing import Array
-from problems.elasticity import mbb
 from problems.filters import density_filter
-from problems.more_garbow_hillstrom import PROBLEMS, Counted
-from problems.svanberg import Program, cantilever, eight_bar_truss, two_bar_truss
+from problems.optimization.more_garbow_hillstrom import PROBLEMS, Counted
+from problems.optimization.svanberg import Program, cantilever, eight_bar_truss, two_bar_truss
+from problems.steady.elasticity import mbb
 from scripts.contest.trace import Trace, traced
 
 STATIONARY = 1e-6  # ‖g‖₂ at which an unconstrained problem counts as solved
 ITERATIONS = 2000
-OPTIMAL, FEASIBLE, FEW = 1e-6, 1e-6, 500  # of f, relative, of constraints, and iterations: few variables
+OPTIMAL, FEASIBLE, FEW = (
+    1e-6,
+    1e-6,
+    500,
+)  # of f, relative, of constraints, and iterations: few variables
 NEAR, VOLUME = 1e-3, 1e-3  # of the best compliance found, and of the volume, relative
 RADIUS, DESIGNS = 0.04, 200  # of the filter, relative to the length; iterations
 
@@ -63,14 +67,27 @@ def unconstrained(numbers: Sequence[int], show: Callable[[str], None]) -> Suite:
     for number in numbers:
         problem = PROBLEMS[number - 1]
         show(problem.name)
-        costs[problem.name] = {name: _squares(problem, method, stop) for name, method in algorithms.items()}
-    return Suite("Sums of squares (Moré, Garbow & Hillstrom)", "values, gradients, 2 x Hessian products", costs, {})
+        costs[problem.name] = {
+            name: _squares(problem, method, stop) for name, method in algorithms.items()
+        }
+    return Suite(
+        "Sums of squares (Moré, Garbow & Hillstrom)",
+        "values, gradients, 2 x Hessian products",
+        costs,
+        {},
+    )
 
 
 def _squares(problem: object, method: object, stop: Stopping) -> float:
     f = Counted(problem)
     tally = f.tally
-    trace = traced(f, problem.start, method, stop, lambda: tally.evaluations + tally.gradients + 2 * tally.products)
+    trace = traced(
+        f,
+        problem.start,
+        method,
+        stop,
+        lambda: tally.evaluations + tally.gradients + 2 * tally.products,
+    )
     return trace.first(trace.gradient <= STATIONARY)
 
 
@@ -86,7 +103,9 @@ def constrained(programs: Sequence[Program], show: Callable[[str], None]) -> Sui
 _CONSTRAINED: Mapping[str, Callable[[Program], object]] = {
     "MMA": lambda program: MMA(program.constraints, program.bounds),
     "GCMMA": lambda program: GCMMA(program.constraints, program.bounds),
-    "AugmentedLagrangian": lambda program: AugmentedLagrangian(LBFGS(bounds=program.bounds), program.constraints),
+    "AugmentedLagrangian": lambda program: AugmentedLagrangian(
+        LBFGS(bounds=program.bounds), program.constraints
+    ),
     "SciPy SLSQP": lambda program: SLSQP(program.constraints, bounds=program.bounds),
     "SciPy trust-constr": lambda program: TrustConstr(program.constraints, bounds=program.bounds),
 }
@@ -120,7 +139,9 @@ class Beam:
     @cached_property
     def algorithms(self) -> Mapping[str, object]:
         """Those for densities at a given volume."""
-        volume = adjoint.optimize.LinearConstraint.volume(self.density, np.ones(self.nelx * self.nely), 0.5)
+        volume = adjoint.optimize.LinearConstraint.volume(
+            self.density, np.ones(self.nelx * self.nely), 0.5
+        )
         unit = adjoint.Bounds(0.0, 1.0)
         return {
             "OptimalityCriteria": OptimalityCriteria(volume),
@@ -138,7 +159,9 @@ class Beam:
             with adjoint.counting() as counts:
                 stop = Stopping(iterations=DESIGNS, stationarity=1e-8)
                 start = np.full(self.nelx * self.nely, 0.5)
-                found[name] = traced(f, start, algorithm, stop, lambda counts=counts: float(counts.numeric))
+                found[name] = traced(
+                    f, start, algorithm, stop, lambda counts=counts: float(counts.numeric)
+                )
         return found
 
 

@@ -29,7 +29,11 @@ class Trace:
 
 
 def traced(
-    f: Function, x: Array, method: Algorithm | interop.Method, stop: Stopping, cost: Callable[[], float]
+    f: Function,
+    x: Array,
+    method: Algorithm | interop.Method,
+    stop: Stopping,
+    cost: Callable[[], float],
 ) -> Trace:
     """Run one of our algorithms, or of another package's, from x; cost: what has been spent so far."""
     rows: list[tuple[float, float, float, float]] = []

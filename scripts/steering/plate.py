@@ -8,11 +8,14 @@ import numpy as np
 import adjoint
 from adjoint.typing import Array
 from problems.grid import Grid
-from problems.heat import HeatedPlate
+from problems.time.heat import HeatedPlate
 from scripts.steering.cost import Power, Tracking
 
 SIZE = np.array([1.0, 0.7])  # of the plate, m
-WARM, RING = (0.2, 0.35, 0.0, 0.1), (0.62, 0.35, 0.2, 0.07)  # first and last: centre, radius, width, m
+WARM, RING = (
+    (0.2, 0.35, 0.0, 0.1),
+    (0.62, 0.35, 0.2, 0.07),
+)  # first and last: centre, radius, width, m
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,9 @@ class Steering:
         shares = [(np.arange(k) + 0.5) / k for k in self.heaters]
         places = SIZE * np.stack(np.meshgrid(*shares, indexing="ij"), axis=2).reshape(-1, 2)
         grid = Grid(self.cells, tuple(SIZE / self.cells))
-        return HeatedPlate(grid, places, np.linspace(0.0, 4.0, self.knots), diffusivity=0.005, width=0.05)
+        return HeatedPlate(
+            grid, places, np.linspace(0.0, 4.0, self.knots), diffusivity=0.005, width=0.05
+        )
 
     @property
     def unknowns(self) -> int:

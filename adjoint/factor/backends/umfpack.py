@@ -90,7 +90,9 @@ class _Analysis:
             raise singular(name, "met a pivot that is exactly zero")
         rcond, n = factor.info.rcond, A.shape[0]
         solves: dict[Trans, Solve] = {
-            trans: unwarned(partial(factor.solve, trans=trans), UMFPACKSingularMatrixWarning, rcond, n)
+            trans: unwarned(
+                partial(factor.solve, trans=trans), UMFPACKSingularMatrixWarning, rcond, n
+            )
             for trans in ("N", "T", "H")
         }
         factors = _Factors(f"UMFPACK (scikit-sparse {version()})", factor, solves)
@@ -105,7 +107,9 @@ class _Analysis:
             return self.analyse(A)
 
     def _give_back(self, factor: _Factor) -> None:
-        if not self.idle:  # One is enough for designs in turn, and holds the numbers of its last matrix.
+        if (
+            not self.idle
+        ):  # One is enough for designs in turn, and holds the numbers of its last matrix.
             self.idle.append(factor)
 
 

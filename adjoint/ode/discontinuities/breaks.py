@@ -24,7 +24,9 @@ def as_breaks(breaks: object) -> Vector | None:
             raise TypeError(f"ODEProblem: got breaks of dtype {times.dtype}, expected real numbers")
         _validated(times, "breaks")
         return ConstantVector(times.astype(float))
-    missing = [name for name in ("__call__", "vjp", "jvp") if not callable(getattr(breaks, name, None))]
+    missing = [
+        name for name in ("__call__", "vjp", "jvp") if not callable(getattr(breaks, name, None))
+    ]
     if missing or isinstance(breaks, type):
         raise TypeError(
             f"ODEProblem: got breaks={breaks!r}, expected times, an array (B,), or a Vector of p with __call__, vjp "
@@ -124,6 +126,8 @@ class Breaks:
             for j, column in enumerate(p_dot.T):
                 along = np.asarray(self.vector.jvp(self.p, np.ascontiguousarray(column)))
                 if along.shape != self.times.shape:
-                    raise ValueError(f"the jvp of breaks returned shape {along.shape}, expected {self.times.shape}")
+                    raise ValueError(
+                        f"the jvp of breaks returned shape {along.shape}, expected {self.times.shape}"
+                    )
                 dots[:, j] = along.real
         return dots

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...errors import SingularMatrix
@@ -46,6 +47,8 @@ class BFGS:
     search: StrongWolfe = field(default_factory=StrongWolfe)
     first_step: float | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         self._setting.check()
@@ -62,7 +65,9 @@ class BFGS:
     def start(self, f: Function, x: Array) -> State:
         """The state at x, with H = M⁻¹: one evaluation, one gradient."""
         point = first_point(f, x, self.bounds, "BFGS")
-        return self._setting.state(point, None, Step(0.0, point, ()), self._first(point.x.size).arrays)
+        return self._setting.state(
+            point, None, Step(0.0, point, ()), self._first(point.x.size).arrays
+        )
 
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs."""
@@ -76,11 +81,15 @@ class BFGS:
         if step.point is None:
             return stopped(state, step.rejected)
         s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
-        return self._setting.state(step.point, state, step, product.with_pair(s, y, self.inner).arrays)
+        return self._setting.state(
+            step.point, state, step, product.with_pair(s, y, self.inner).arrays
+        )
 
     def _step(self, f: Function, state: State, product: "Product") -> Step:
         d = self._direction(state, product)
-        return self._setting.searched(f, state, d, 1.0 if product.pairs else self._setting.first_trial(state, d))
+        return self._setting.searched(
+            f, state, d, 1.0 if product.pairs else self._setting.first_trial(state, d)
+        )
 
     def _direction(self, state: State, product: "Product") -> Array:
         """−H g; with bounds, of the free variables, and the way to their bounds of the others."""
@@ -95,7 +104,9 @@ class BFGS:
     def _first(self, m: int) -> "Product":
         """M⁻¹ = Z Zᵀ, by Cholesky."""
         inverse = np.stack([self.inner.direction(unit) for unit in np.eye(m)])
-        return Product(np.ascontiguousarray(np.linalg.cholesky(inverse).T), np.array(1.0), np.array(0))
+        return Product(
+            np.ascontiguousarray(np.linalg.cholesky(inverse).T), np.array(1.0), np.array(0)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +150,9 @@ class Product:
         sigma = _solved(Z.T, s)
         v = sigma / math.hypot(*sigma) / math.sqrt(curvature) - inner.total(Z * y) / curvature
         gamma = inner.norm(s) ** 2 / curvature if first else self.gamma
-        return Product(Z + np.einsum("k,m->km", v, s), np.asarray(gamma), np.asarray(self.pairs + 1))
+        return Product(
+            Z + np.einsum("k,m->km", v, s), np.asarray(gamma), np.asarray(self.pairs + 1)
+        )
 
 
 def _solved(A: Array, b: Array) -> Array:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..._numerics import dot
+from ..._repr import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...reduced import Function, Point
@@ -51,18 +52,29 @@ class GaussNewton:
     accept: float = 1e-4
     products: int = 200
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         require_geometry("GaussNewton", self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
-            raise ValueError(f"GaussNewton: got radius={self.radius}, expected a positive number or None")
-        if not (0.0 < self.exponent <= 1.0 and 0.0 <= self.accept < 0.25 and self.products >= 1 and self.few >= 0):
+            raise ValueError(
+                f"GaussNewton: got radius={self.radius}, expected a positive number or None"
+            )
+        if not (
+            0.0 < self.exponent <= 1.0
+            and 0.0 <= self.accept < 0.25
+            and self.products >= 1
+            and self.few >= 0
+        ):
             raise ValueError(
                 f"GaussNewton: got exponent={self.exponent}, accept={self.accept}, products={self.products}, "
                 f"few={self.few}; expected 0 < exponent ≤ 1, 0 ≤ accept < ¼, at least one product, few ≥ 0"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
-            raise ValueError("GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped masses)")
+            raise ValueError(
+                "GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped masses)"
+            )
 
     @property
     def constrained(self) -> tuple[()]:
@@ -72,14 +84,19 @@ class GaussNewton:
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, one gradient."""
         point = first_point(f, x, self.bounds, "GaussNewton")
-        if not (callable(getattr(point, "jvp_residual", None)) and callable(getattr(point, "vjp_residual", None))):
+        if not (
+            callable(getattr(point, "jvp_residual", None))
+            and callable(getattr(point, "vjp_residual", None))
+        ):
             raise TypeError(
                 f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and vjp_residual; expected a point "
                 "with them, as those of Reduced(problem, LeastSquares(…)), or of ResidualFunction(residual, jacobian)"
             )
         r = point.residual
         if not abs(0.5 * dot(r, r) - point.value) <= SQUARES * abs(point.value):
-            raise ValueError(f"GaussNewton: f is {point.value}, and ½‖r‖² is {0.5 * dot(r, r)}; expected the same")
+            raise ValueError(
+                f"GaussNewton: f is {point.value}, and ½‖r‖² is {0.5 * dot(r, r)}; expected the same"
+            )
         return self._region.begun(point, self.radius)
 
     def advance(self, f: Function, state: State) -> State:
@@ -113,5 +130,7 @@ def _jacobian(point: Point) -> Array:
     J = point.jvp_residual(np.eye(m)) if m <= k else point.vjp_residual(np.eye(k)).T
     J = np.asarray(J)
     if J.shape != (k, m):
-        raise ValueError(f"GaussNewton: the derivative of the residual has shape {J.shape}, expected {(k, m)}")
+        raise ValueError(
+            f"GaussNewton: the derivative of the residual has shape {J.shape}, expected {(k, m)}"
+        )
     return J

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...reduced import Function
@@ -112,6 +113,8 @@ class LBFGS:
     search: StrongWolfe = field(default_factory=StrongWolfe)
     first_step: float | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not self.memory >= 1:
@@ -130,7 +133,9 @@ class LBFGS:
     def start(self, f: Function, x: Array) -> State:
         """The state at x, without pairs: one evaluation, one gradient."""
         point = first_point(f, x, self.bounds, "LBFGS")
-        return self._setting.state(point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays)
+        return self._setting.state(
+            point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays
+        )
 
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs."""
@@ -144,11 +149,15 @@ class LBFGS:
         if step.point is None:
             return stopped(state, step.rejected)
         s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
-        return self._setting.state(step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays)
+        return self._setting.state(
+            step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays
+        )
 
     def _step(self, f: Function, state: State, pairs: Pairs) -> Step:
         d = self._direction(state, pairs)
-        return self._setting.searched(f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d))
+        return self._setting.searched(
+            f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d)
+        )
 
     def _direction(self, state: State, pairs: Pairs) -> Array:
         """−H g; with bounds, of the free variables, and the way to their bounds of the others."""

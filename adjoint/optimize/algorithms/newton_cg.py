@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...reduced import Function
@@ -43,18 +44,24 @@ class NewtonCG:
     accept: float = 1e-4
     products: int = 200
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         require_geometry("NewtonCG", self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
-            raise ValueError(f"NewtonCG: got radius={self.radius}, expected a positive number or None")
+            raise ValueError(
+                f"NewtonCG: got radius={self.radius}, expected a positive number or None"
+            )
         if not (0.0 < self.exponent <= 1.0 and 0.0 <= self.accept < 0.25 and self.products >= 1):
             raise ValueError(
                 f"NewtonCG: got exponent={self.exponent}, accept={self.accept}, products={self.products}; expected "
                 "0 < exponent ≤ 1, 0 ≤ accept < ¼, at least one product"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
-            raise ValueError("NewtonCG: bounds ask for a diagonal inner product, such as Weighted(lumped masses)")
+            raise ValueError(
+                "NewtonCG: bounds ask for a diagonal inner product, such as Weighted(lumped masses)"
+            )
 
     @property
     def constrained(self) -> tuple[()]:

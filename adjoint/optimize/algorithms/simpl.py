@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import brentq
 
+from ..._repr import short_repr
 from ..._validation import as_parameters, require_settings
 from ...bounds import Bounds
 from ...reduced import Function, Point
@@ -84,15 +85,21 @@ class SiMPL:
     search: Backtracking = field(default_factory=Backtracking)
     first_step: float | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         require_design_constraint("SiMPL", self.constraint)
         require_geometry("SiMPL", self.bounds, self.inner)
         require_kind("SiMPL", "the search", self.search, Backtracking)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
-            raise ValueError(f"SiMPL: got first_step={self.first_step}, expected a positive number or None")
+            raise ValueError(
+                f"SiMPL: got first_step={self.first_step}, expected a positive number or None"
+            )
         if not self.inner.diagonal:
-            raise ValueError(f"SiMPL: got the inner product {type(self.inner).__name__}, expected a diagonal one")
+            raise ValueError(
+                f"SiMPL: got the inner product {type(self.inner).__name__}, expected a diagonal one"
+            )
 
     @property
     def bounds(self) -> Bounds:
@@ -133,9 +140,13 @@ class SiMPL:
         if trial.point is None:
             evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
             return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
-        return self._after(state, trial.point, self._shifted(psi - trial.alpha * d, shift), trial.alpha, rejected)
+        return self._after(
+            state, trial.point, self._shifted(psi - trial.alpha * d, shift), trial.alpha, rejected
+        )
 
-    def _after(self, before: State, point: Point, psi: Array, alpha: float, rejected: Array) -> State:
+    def _after(
+        self, before: State, point: Point, psi: Array, alpha: float, rejected: Array
+    ) -> State:
         """The state at the accepted point, and the α that the next search begins with."""
         g, step = gradient_of(point), point.x - before.x
         psi_step = self.inner.covector(psi - before.memory["psi"])
@@ -149,7 +160,9 @@ class SiMPL:
             evaluations=before.evaluations + rejected.size + 1,
         )
 
-    def _next_trial(self, last: float, psi_step: Array, step: Array, g_step: Array, g: Array) -> float:
+    def _next_trial(
+        self, last: float, psi_step: Array, step: Array, g_step: Array, g: Array
+    ) -> float:
         """|⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|; twice the last α where that is 0 or no number."""
         curvature = abs(self.inner.pairing(g_step, step))
         ratio = self.inner.pairing(psi_step, step) / curvature if curvature > 0.0 else 0.0
@@ -161,8 +174,14 @@ class SiMPL:
         """∂c/∂ρ, zero where it is rounding, (m,); raises ValueError for a negative one."""
         slope = np.asarray(self.constraint.gradient(x))
         steepest = self.inner.largest(slope)
-        if slope.shape != x.shape or not self.inner.largest(-slope) <= FLAT * steepest or not steepest > 0.0:
-            raise ValueError(f"SiMPL: ∂c/∂ρ is {slope}, expected {x.shape}, non-negative, not all zero")
+        if (
+            slope.shape != x.shape
+            or not self.inner.largest(-slope) <= FLAT * steepest
+            or not steepest > 0.0
+        ):
+            raise ValueError(
+                f"SiMPL: ∂c/∂ρ is {slope}, expected {x.shape}, non-negative, not all zero"
+            )
         return np.where(slope <= FLAT * steepest, 0.0, slope)
 
     def _shift(self, x: Array) -> Array:
@@ -181,7 +200,9 @@ class SiMPL:
         if excess(0.0) <= 0.0:
             return latent(0.0)
         # All densities that can be shifted are void there.
-        most = self.inner.largest(np.where(shift > 0.0, (psi + LATENT) / np.where(shift > 0.0, shift, 1.0), 0.0))
+        most = self.inner.largest(
+            np.where(shift > 0.0, (psi + LATENT) / np.where(shift > 0.0, shift, 1.0), 0.0)
+        )
         if not excess(most) <= 0.0:
             raise ValueError(
                 f"SiMPL: the constraint is above its bound by {excess(most):.6g} with all densities zero that it "
@@ -211,7 +232,9 @@ class SiMPL:
             value=point.value,
             gradient=g,
             stationarity=self.inner.dual_norm(residual),
-            projected=self.inner.largest(np.abs(self.bounds.clip(x - self.inner.direction(lagrangian)) - x)),
+            projected=self.inner.largest(
+                np.abs(self.bounds.clip(x - self.inner.direction(lagrangian)) - x)
+            ),
             constraints=np.array([excess]),
             multipliers=np.array([multiplier * bound]),
             scales=np.array([bound], dtype=float),

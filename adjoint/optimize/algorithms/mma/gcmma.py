@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...._repr import short_repr
 from ...._validation import require_settings
 from ....bounds import Bounds
 from ....reduced import Function
@@ -72,6 +73,8 @@ class GCMMA:
     scale: float | None = None
     inner: InnerProduct = field(default_factory=Euclidean)
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         self._problem.require_settings()
@@ -111,7 +114,9 @@ class GCMMA:
         evaluations = state.evaluations + len(rejected)
         return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
 
-    def _state(self, at: Evaluated, before: State | None, rejected: tuple[float, ...], curvature: Curvature) -> State:
+    def _state(
+        self, at: Evaluated, before: State | None, rejected: tuple[float, ...], curvature: Curvature
+    ) -> State:
         width = self._problem.width(at.point.x, before, 1.0)
         state = self._problem.state(at, before, np.array(rejected), width, curvature)
         return replace(state, memory={**state.memory, "slopes": at.slopes})
@@ -119,7 +124,9 @@ class GCMMA:
     def _first(self, values: Array, slopes: Array, span: Array) -> Array:
         """ρ at the start: a part of Σ_j |∂g_i/∂x_j| Δ_j / m."""
         changes = np.abs(slopes) * span
-        return np.maximum(LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes)))
+        return np.maximum(
+            LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes))
+        )
 
 
 def _eased(rho: Array) -> Curvature:
@@ -152,7 +159,11 @@ class Model:
             return np.full(len(self.values), np.inf)
         values = np.append(self.state.scale * at.point.value, at.constraints)
         s = (x - self.region.at) / self.region.width
-        gaps = values - self._approximation(rho).at(s, self.problem.inner) - ROUNDING * np.maximum(1.0, np.abs(values))
+        gaps = (
+            values
+            - self._approximation(rho).at(s, self.problem.inner)
+            - ROUNDING * np.maximum(1.0, np.abs(values))
+        )
         # Nothing is on the safe side of both ends of an interval that has no inside.
         for each in intervals(self.values[1:], self.slopes[1:], self.region.span):
             gaps[1 + np.array(each.members)] = -np.inf
@@ -161,11 +172,15 @@ class Model:
     def raised(self, gaps: Array, x: Array, rho: Array) -> Array:
         """min(10 ρ, 1.1 (ρ + gap/w)) where the gap is positive; w: how much of g̃ a ρ of 1 is."""
         s = (x - self.region.at) / self.region.width
-        w = self.problem.inner.pairing(self.region.width / self.region.span, 2.0 * s * s / (1.0 - s * s))
+        w = self.problem.inner.pairing(
+            self.region.width / self.region.span, 2.0 * s * s / (1.0 - s * s)
+        )
         enough = RAISED * (rho + np.maximum(0.0, gaps) / max(w, np.finfo(float).tiny))
         return np.where(gaps > 0.0, np.minimum(MOST_RAISED * np.minimum(rho, LARGEST), enough), rho)
 
     def proposal(self, rho: Array) -> Array:
         """The minimum of the approximations, (m,)."""
         start = self.state.multipliers * self.state.scale
-        return self.region.design(self.problem.solved(self._approximation(rho), self.region, start).s)
+        return self.region.design(
+            self.problem.solved(self._approximation(rho), self.region, start).s
+        )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...._repr import short_repr
 from ...._validation import require_settings
 from ....bounds import Bounds
 from ....reduced import Function
@@ -70,6 +71,8 @@ class MMA:
     scale: float | None = None
     inner: InnerProduct = field(default_factory=Euclidean)
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         self._problem.require_settings()
@@ -102,7 +105,9 @@ class MMA:
             rejected.append(np.nan if at is None else at.point.value)
             x = 0.5 * (state.x + x)
         evaluations = state.evaluations + NEARER
-        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=Status.FAILED)
+        return replace(
+            state, rejected=np.array(rejected), evaluations=evaluations, ending=Status.FAILED
+        )
 
     def _collapsed(self, before: State, at: Evaluated) -> bool:
         """Whether f and its slopes are a small part of what they were, for a small part of the gain they promised."""
