@@ -21,15 +21,17 @@ from ..errors import BackendMissing, NonFinite, SolveError
 from ..factor.counts import Counts, collecting
 from ..optimize.constraint_values import Excess, scaled, told
 from ..optimize.constraints import Constraint
-from ..optimize.inner_products import InnerProduct, Root
-from ..optimize.plateau import believed, faded
+from ..optimize.inner_products import InnerProduct
 from ..optimize.run import Result, shown_state
 from ..optimize.scaling import scaling
+from ..optimize.square_roots import Root
 from ..optimize.state import State
 from ..optimize.status import Status
 from ..optimize.stopping import Progress, Stopping
-from ..optimize.trial import attempt, first_point, gradient_of
-from ..optimize.verification import confirmed, require_derivative, sized_slope, unconfirmed
+from ..optimize.trial import first_point, gradient_of, tried
+from ..optimize.verification.convergence import confirmed, sized_slope, unconfirmed
+from ..optimize.verification.gradient_check import require_derivative
+from ..optimize.verification.plateau import believed, faded
 from ..reduced import Function, Point
 from ..typing import Array
 from .multipliers import lagrangian
@@ -161,8 +163,9 @@ class Run:
 
     def _evaluated(self, z: Array) -> Evaluated:
         """f and the constraints at another z."""
-        if (point := attempt(self.f, self.method.bounds.clip(self.root.to_x(z)))) is None:
-            raise Enough(Status.FAILED, None)
+        trial = tried(self.f, self.method.bounds.clip(self.root.to_x(z)))
+        if (point := trial.point) is None:
+            raise Enough(Status.FAILED, trial.failure)
         self.evaluations += 1
         return Evaluated(z, point, self._constrained(point) if self.number else None)
 

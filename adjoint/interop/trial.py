@@ -6,8 +6,8 @@ import numpy as np
 
 from ..errors import NonFinite, SolveError
 from ..optimize.constraint_values import Excess
-from ..optimize.inner_products import Root
 from ..optimize.scaling import Scaling
+from ..optimize.square_roots import Root
 from ..optimize.status import Status
 from ..reduced import Point
 from ..typing import Array

@@ -94,7 +94,9 @@ def stages(history: History) -> Array:
 def logarithmic(ax: Axes, shown: Array) -> None:
     """A logarithmic y axis over whole decades around the positive values, none of them on its ends."""
     ax.set_yscale("log")
-    ax.set_ylim(10.0 ** np.floor(np.log10(0.9 * shown.min())), 10.0 ** np.ceil(np.log10(1.1 * shown.max())))
+    ax.set_ylim(
+        10.0 ** np.floor(np.log10(0.9 * shown.min())), 10.0 ** np.ceil(np.log10(1.1 * shown.max()))
+    )
     ax.yaxis.set_major_locator(LogLocator(numticks=8))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
@@ -129,7 +131,11 @@ def absent(ax: Axes) -> None:
 
 def legend(ax: Axes, *others: Axes) -> None:
     """Name what was drawn, in rows of at most three above the frame, where no data are."""
-    pairs = [pair for each in (ax, *others) for pair in zip(*each.get_legend_handles_labels(), strict=True)]
+    pairs = [
+        pair
+        for each in (ax, *others)
+        for pair in zip(*each.get_legend_handles_labels(), strict=True)
+    ]
     if not pairs:
         absent(ax)
         return
@@ -139,7 +145,9 @@ def legend(ax: Axes, *others: Axes) -> None:
         labels,
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
-        bbox_transform=offset_copy(ax.transAxes, ax.get_figure(root=True), x=-OUTSIDE, units="inches"),
+        bbox_transform=offset_copy(
+            ax.transAxes, ax.get_figure(root=True), x=-OUTSIDE, units="inches"
+        ),
         ncols=4 if len(pairs) > 6 else 3,
         borderaxespad=0.6,
         columnspacing=1.2,

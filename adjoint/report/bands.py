@@ -22,5 +22,12 @@ class Band:
     def draw(self, ax: Axes) -> None:
         """The area, pale, behind the curves."""
         ax.fill_between(
-            self.x, self.low, self.high, color=self.color, alpha=SHADE, linewidth=0.0, label=self.label, zorder=1.2
+            self.x,
+            self.low,
+            self.high,
+            color=self.color,
+            alpha=SHADE,
+            linewidth=0.0,
+            label=self.label,
+            zorder=1.2,
         )

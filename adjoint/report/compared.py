@@ -24,7 +24,11 @@ TALLEST, MOST = 1.5, 6  # of the final designs: height; how many in a row
 def heading(runs: Sequence[Run]) -> str:
     """The title that the runs have in common, or that there are several."""
     titles = {title(run.history) for run in runs}
-    return f"{titles.pop()}: {len(runs)} runs" if len(titles) == 1 else f"Comparison of {len(runs)} runs"
+    return (
+        f"{titles.pop()}: {len(runs)} runs"
+        if len(titles) == 1
+        else f"Comparison of {len(runs)} runs"
+    )
 
 
 def comparison_figure(runs: Sequence[Run]) -> Figure:
@@ -35,7 +39,10 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
     drawn = [(run.name, in_order(run.designs)[-1]) for run in runs if run.designs]
     across = min(MOST, max(1, len(drawn)))
     width = (WIDTH - 2 * MARGIN + GAP) / across - GAP
-    tall = max((min(TALLEST, width * design.shape[0] / design.shape[1]) for _, (_, design) in drawn), default=0.0)
+    tall = max(
+        (min(TALLEST, width * design.shape[0] / design.shape[1]) for _, (_, design) in drawn),
+        default=0.0,
+    )
     cell = tall + CAPTION + GAP
     height = bottom + (0.4 + cell * -(-len(drawn) // across) if drawn else 0.0) + 0.1
     with look.drawing():
@@ -46,7 +53,9 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
             y = top + place * (ABOVE + ROW + BELOW)
             page.write(name, LEFT - 0.5, y + 0.1, font(10, "bold"))
             for column, panel in enumerate(panels):
-                panel.draw(page.frame(LEFT + column * (COLUMN + COLUMN_GAP), y + ABOVE, COLUMN, ROW))
+                panel.draw(
+                    page.frame(LEFT + column * (COLUMN + COLUMN_GAP), y + ABOVE, COLUMN, ROW)
+                )
         if drawn:
             page.write("Final designs", LEFT - 0.5, bottom + 0.12, font(10, "bold"))
         for place, (name, (iteration, design)) in enumerate(drawn):
@@ -61,7 +70,9 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
 
 def _table(page: Page, runs: Sequence[Run], top: float) -> None:
     """What `tables.runs` holds, its first line at `top`; the line of each run before its name."""
-    table = tables.runs(runs)  # Its last column, the verdict on the gradient, is on the page, and in each run's figure.
+    table = tables.runs(
+        runs
+    )  # Its last column, the verdict on the gradient, is on the page, and in each run's figure.
     for line, cells in enumerate([table.heads, *table.rows]):
         y = top + line * LINE
         if line:

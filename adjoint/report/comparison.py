@@ -18,7 +18,9 @@ COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look
 DASHED = ("-", "--", ":", "-.")  # where there are more runs than colours
 ROUNDING = 1e-12  # relative violation up to which a constraint is met to rounding
 FEASIBLE = 1e-6  # violation up to which a value counts as that of a design
-LOPSIDED = 12.0  # length of the longest run over that of the shortest from which an axis is logarithmic
+LOPSIDED = (
+    12.0  # length of the longest run over that of the shortest from which an axis is logarithmic
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,10 @@ def work(runs: Sequence[Run]) -> tuple[Measure, ...]:
 def comparison(runs: Sequence[Run]) -> list[tuple[str, list[Panel]]]:
     """Rows of panels under a title, one for each measure of work: objective, gap to the best, optimality, violation."""
     names = ", ".join(run.name for run in runs)
-    return [(row.title, [_panel(runs, row, along, names) for along in work(runs)]) for row in _rows(runs)]
+    return [
+        (row.title, [_panel(runs, row, along, names) for along in work(runs)])
+        for row in _rows(runs)
+    ]
 
 
 def _panel(runs: Sequence[Run], row: Row, along: Measure, names: str) -> Panel:
@@ -68,15 +73,28 @@ def _panel(runs: Sequence[Run], row: Row, along: Measure, names: str) -> Panel:
 
 def _rows(runs: Sequence[Run]) -> list[Row]:
     histories, best = [run.history for run in runs], best_value(runs)
-    rows = [Row("Objective", "objective", [history.series("objective") for history in histories], False)]
+    rows = [
+        Row("Objective", "objective", [history.series("objective") for history in histories], False)
+    ]
     if np.isfinite(best):
         gaps = [comparable(history) - best for history in histories]
-        rows.append(Row("Objective above the best one found", f"objective − {best:.7g}", gaps, True))
+        rows.append(
+            Row("Objective above the best one found", f"objective − {best:.7g}", gaps, True)
+        )
     words = "Optimality, each algorithm by its own measure: slopes compare, levels do not"
-    rows.append(Row(words, "KKT residual / first", [_relative(history) for history in histories], True))
+    rows.append(
+        Row(words, "KKT residual / first", [_relative(history) for history in histories], True)
+    )
     violations = [history.series("constraint_violation") for history in histories]
     if any((violation > ROUNDING).any() for violation in violations):
-        rows.append(Row("Feasibility; a triangle at the edge: none left", "violation of constraints", violations, True))
+        rows.append(
+            Row(
+                "Feasibility; a triangle at the edge: none left",
+                "violation of constraints",
+                violations,
+                True,
+            )
+        )
     return rows
 
 
@@ -85,7 +103,11 @@ def best_value(runs: Sequence[Run]) -> float:
     problems = [run.history.header.get("problem") or {} for run in runs]
     if len(runs) < 2 or any(problem != problems[0] for problem in problems):
         return np.nan
-    return float(np.nanmin([np.nan, *(value for run in runs for value in comparable(run.history))], initial=np.inf))
+    return float(
+        np.nanmin(
+            [np.nan, *(value for run in runs for value in comparable(run.history))], initial=np.inf
+        )
+    )
 
 
 def comparable(history: History) -> Array:
@@ -106,7 +128,10 @@ def _relative(history: History) -> Array:
 
     A violation is in the measures of some algorithms, with a large factor, and not in those of others.
     """
-    y, violated = history.series("kkt"), np.nan_to_num(history.series("constraint_violation")) > FEASIBLE
+    y, violated = (
+        history.series("kkt"),
+        np.nan_to_num(history.series("constraint_violation")) > FEASIBLE,
+    )
     known = [*y[(y > 0.0) & ~violated], *y[y > 0.0]]
     return y / known[0] if known else y
 
@@ -116,7 +141,9 @@ def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
     shown, ends = np.empty(0), np.empty(0)
     sunk: list[tuple[float, str]] = []
     found = np.concatenate([np.empty(0), *(y[np.isfinite(y)] for y in row.values)])
-    decades = row.decades or bool(found.size and found.min() > 0.0 and found.max() > WIDE_RANGE * found.min())
+    decades = row.decades or bool(
+        found.size and found.min() > 0.0 and found.max() > WIDE_RANGE * found.min()
+    )
     least = MOST_DECADES * found.max(initial=0.0) if decades else -np.inf
     for place, (run, values) in enumerate(zip(runs, row.values, strict=True)):
         x, y = along.of(run.history), np.where(values > least, values, np.nan)

@@ -59,7 +59,9 @@ def _largest(c: Array, multipliers: Array) -> list[int]:
 def _lines(ax: Axes, history: History, table: Array, named: Sequence[int]) -> None:
     others = [index for index in range(table.shape[1]) if index not in named]
     if others:
-        drawn = ax.plot(history.numbers, table[:, others], color=look.GRAY, linewidth=0.6, alpha=0.6, zorder=1.3)
+        drawn = ax.plot(
+            history.numbers, table[:, others], color=look.GRAY, linewidth=0.6, alpha=0.6, zorder=1.3
+        )
         drawn[0].set_label(f"{len(others)} more")
     for place, index in enumerate(named):
         if index < table.shape[1]:
@@ -69,7 +71,10 @@ def _lines(ax: Axes, history: History, table: Array, named: Sequence[int]) -> No
 
 def _dwarfed(table: Array) -> bool:
     """Whether values of the first quarter are so large that of the others nothing would be seen."""
-    first, later = (np.abs(rows[np.isfinite(rows)]).max(initial=0.0) for rows in np.split(table, [len(table) // 4]))
+    first, later = (
+        np.abs(rows[np.isfinite(rows)]).max(initial=0.0)
+        for rows in np.split(table, [len(table) // 4])
+    )
     return bool(first > DWARFED * later > 0.0)
 
 

@@ -18,14 +18,22 @@ from .viewer import viewer
 def details(run: Run, name: str, share: int) -> str:
     """All sections of a run; name: in ids; share: how many runs share the page."""
     history = run.history
-    numbers = [tables.first_and_last(history), tables.tolerances(history), tables.constraints(history)]
+    numbers = [
+        tables.first_and_last(history),
+        tables.tolerances(history),
+        tables.constraints(history),
+    ]
     return "".join(
         [
             markup.section("Convergence", drawings(panels(history), f"panel{name}-")),
             markup.section("Designs", viewer(in_order(run.designs), name, share)),
-            markup.section("Numbers", markup.tables(numbers) + markup.table(tables.iterations(history))),
+            markup.section(
+                "Numbers", markup.tables(numbers) + markup.table(tables.iterations(history))
+            ),
             markup.section("Work", markup.tables([tables.counts(history), tables.times(history)])),
-            markup.section("Gradient check", markup.verdict(history) + _gradient(run, f"gradient{name}-")),
+            markup.section(
+                "Gradient check", markup.verdict(history) + _gradient(run, f"gradient{name}-")
+            ),
             markup.section("Problem and environment", markup.tables(tables.settings(history))),
         ]
     )
@@ -35,7 +43,9 @@ def _gradient(run: Run, name: str) -> str:
     """The Taylor test, drawn beside its numbers."""
     drawn = gradient_panels(run.history)
     return (
-        f'<div class="tables">{drawings(drawn, name)}{markup.table(tables.taylor(run.history))}</div>' if drawn else ""
+        f'<div class="tables">{drawings(drawn, name)}{markup.table(tables.taylor(run.history))}</div>'
+        if drawn
+        else ""
     )
 
 
@@ -65,7 +75,9 @@ def key_numbers(run: Run) -> str:
         ("volume", brief(last.get("volume"))),
         ("grayness", brief(last.get("grayness"))),
     )
-    constrained = history.lists("constraints").size > 0 or np.nan_to_num(number(final(history, "constraint_violation")))
+    constrained = history.lists("constraints").size > 0 or np.nan_to_num(
+        number(final(history, "constraint_violation"))
+    )
     cells = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
         for name, value in pairs

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from ..factor.evidence import Evidence
-from ..optimize.restart import threads
+from ..optimize.restart.restart_file import threads
 
 PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
 

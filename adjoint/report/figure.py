@@ -38,15 +38,21 @@ class Page:
     figure: Figure
     height: float
 
-    def write(self, text: str, x: float, y: float, face: FontProperties, side: str = "left") -> None:
+    def write(
+        self, text: str, x: float, y: float, face: FontProperties, side: str = "left"
+    ) -> None:
         """Text whose upper corner on that side is at (x, y)."""
         place = (x / WIDTH, 1 - y / self.height)
-        self.figure.text(*place, text, fontproperties=face, ha=side, va="top", linespacing=1.15, parse_math=False)
+        self.figure.text(
+            *place, text, fontproperties=face, ha=side, va="top", linespacing=1.15, parse_math=False
+        )
 
     def line(self, text: str, x: float, y: float, face: FontProperties, side: str) -> None:
         """Text that stands on the line at y, its end on that side at x."""
         place = (x / WIDTH, 1 - y / self.height)
-        self.figure.text(*place, text, fontproperties=face, ha=side, va="baseline", parse_math=False)
+        self.figure.text(
+            *place, text, fontproperties=face, ha=side, va="baseline", parse_math=False
+        )
 
     def stroke(self, x: float, y: float, length: float, color: str, style: str) -> None:
         """A piece of a curve, as in a legend, from (x, y) to the right."""

@@ -31,7 +31,9 @@ class History:
 
     def parts(self, group: str, name: str) -> Array:
         """One entry of "counts" or "seconds" over the iterations, (n,); nan where it is missing."""
-        return np.array([number(entries(record, group).get(name)) for record in self.iterations], dtype=float)
+        return np.array(
+            [number(entries(record, group).get(name)) for record in self.iterations], dtype=float
+        )
 
     def lists(self, name: str) -> Array:
         """A field of lists over the iterations, (n, k), nan where they are shorter or missing."""
@@ -45,9 +47,14 @@ class History:
     def elapsed(self) -> Array:
         """Seconds from the start to each iteration, (n,), in all sessions; nan throughout where not recorded."""
         measured = self.series("elapsed")
-        if np.isfinite(measured).any() or not any(entries(record, "seconds") for record in self.iterations):
+        if np.isfinite(measured).any() or not any(
+            entries(record, "seconds") for record in self.iterations
+        ):
             return measured
-        spent = [np.nansum([number(s) for s in entries(record, "seconds").values()]) for record in self.iterations]
+        spent = [
+            np.nansum([number(s) for s in entries(record, "seconds").values()])
+            for record in self.iterations
+        ]
         return np.cumsum(spent)
 
 
@@ -64,14 +71,22 @@ def read_history(path: Path | str) -> History:
         raise ValueError(f"{path}, line 1: no header, {cause}; the run was killed before it began")
     records = [parse(line, f"{path}, line {row}") for row, line in enumerate(lines, start=1)]
     for row, record in enumerate(records, start=1):
-        expected = ("header",) if row == 1 else ("iteration", "result") if row == len(records) else ("iteration",)
+        expected = (
+            ("header",)
+            if row == 1
+            else ("iteration", "result")
+            if row == len(records)
+            else ("iteration",)
+        )
         if record["kind"] not in expected:
             raise ValueError(
                 f"{path}, line {row}: a record of kind {record['kind']!r}, expected {' or '.join(expected)}; "
                 "a history is one header, then iterations, then one result. Usual cause: two runs in one file"
             )
     ended = records[-1]["kind"] == "result"
-    history = History(records[0], records[1:-1] if ended else records[1:], records[-1] if ended else None)
+    history = History(
+        records[0], records[1:-1] if ended else records[1:], records[-1] if ended else None
+    )
     falls = np.flatnonzero(np.diff(history.numbers) <= 0)
     if falls.size:
         before, after = history.numbers[falls[0] : falls[0] + 2]

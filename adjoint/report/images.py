@@ -10,7 +10,9 @@ from .._files import whole
 from .._validation import as_array, as_path, require_integer
 from ..typing import Array
 
-SMALLEST_PICTURE = 800  # px, longer side of a written picture: a coarse design stays visible in a viewer
+SMALLEST_PICTURE = (
+    800  # px, longer side of a written picture: a coarse design stays visible in a viewer
+)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """What every PNG begins with."""
@@ -31,16 +33,24 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
             f"design_png: got a design of shape {np.shape(design)} and pixels={pixels}, a picture of more than "
             f"{LARGEST_PICTURE} pixels"
         )
-    gray = np.round(255 * (1 - checked(design))).astype(np.uint8).repeat(pixels, axis=0).repeat(pixels, axis=1)
+    gray = (
+        np.round(255 * (1 - checked(design)))
+        .astype(np.uint8)
+        .repeat(pixels, axis=0)
+        .repeat(pixels, axis=1)
+    )
     rows, columns = gray.shape
-    unfiltered = np.hstack([np.zeros((rows, 1), np.uint8), gray])  # each row begins with its filter type, 0
+    unfiltered = np.hstack(
+        [np.zeros((rows, 1), np.uint8), gray]
+    )  # each row begins with its filter type, 0
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)),
         (b"IDAT", zlib.compress(unfiltered.tobytes(), level=9)),
         (b"IEND", b""),
     ]
     return SIGNATURE + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
     )
 
 
@@ -59,7 +69,9 @@ def checked(design: Array) -> Array:
         raise TypeError(f"got a design of dtype {densities.dtype}, expected real densities")
     densities = densities.astype(float)
     if densities.ndim != 2 or densities.size == 0:
-        raise ValueError(f"got a design of shape {densities.shape}, expected (rows, columns), at least (1, 1)")
+        raise ValueError(
+            f"got a design of shape {densities.shape}, expected (rows, columns), at least (1, 1)"
+        )
     if not (densities.min() >= -1e-6 and densities.max() <= 1 + 1e-6):
         raise ValueError(
             f"got a design with values from {densities.min():.6g} to {densities.max():.6g}, expected [0, 1]; "

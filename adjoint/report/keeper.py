@@ -45,7 +45,9 @@ class DesignKeeper:
     def __post_init__(self) -> None:
         require_settings(self)
         as_path("DesignKeeper", "directory", self.directory)
-        require_function("DesignKeeper", "picture", self.picture, "a function of a state that returns a design")
+        require_function(
+            "DesignKeeper", "picture", self.picture, "a function of a state that returns a design"
+        )
         if not (self.most >= 1 and 1 / LONGEST <= self.aspect <= LONGEST):
             raise ValueError(
                 f"DesignKeeper: got most={self.most}, aspect={self.aspect}, expected at least 1, and an element's "
@@ -77,8 +79,14 @@ class DesignKeeper:
     def _proportioned(self, design: Array) -> Array:
         """The design, each element repeated as often as its proportions ask for."""
         long = Fraction(max(self.aspect, 1.0 / self.aspect)).limit_denominator(FINEST)
-        times = (long.denominator, long.numerator) if self.aspect >= 1.0 else (long.numerator, long.denominator)
-        return design.repeat(times[0], axis=0).repeat(times[1], axis=1) if design.ndim == 2 else design
+        times = (
+            (long.denominator, long.numerator)
+            if self.aspect >= 1.0
+            else (long.numerator, long.denominator)
+        )
+        return (
+            design.repeat(times[0], axis=0).repeat(times[1], axis=1) if design.ndim == 2 else design
+        )
 
 
 def stored(directory: Path | str) -> dict[int, Path]:
@@ -98,10 +106,14 @@ def _densities(path: Path) -> Array:
         head = file.read(24)
     size = struct.unpack(">II", head[16:]) if len(head) == 24 else (0, 0)
     if head[:8] == SIGNATURE and size[0] * size[1] > LARGEST_PICTURE:  # Before it is decoded.
-        raise ValueError(f"{path}: a picture of {size[0]} x {size[1]} pixels, expected at most {LARGEST_PICTURE}")
+        raise ValueError(
+            f"{path}: a picture of {size[0]} x {size[1]} pixels, expected at most {LARGEST_PICTURE}"
+        )
     try:
         gray = imread(path, format="png")
     except Exception as error:  # Whatever a decoder says of a file that somebody else has written.
-        raise ValueError(f"{path}: not a picture ({error}); remove it, the report is drawn without it") from error
+        raise ValueError(
+            f"{path}: not a picture ({error}); remove it, the report is drawn without it"
+        ) from error
     shade = gray if gray.ndim == 2 else gray[..., :3].mean(axis=2)
     return 1.0 - shade

@@ -14,7 +14,9 @@ def font(size: float, weight: str) -> FontProperties:
 def legible(text: str) -> str:
     """The text on one line; what the font cannot draw becomes "?"."""
     drawn = get_font(findfont(font(10, "normal")))
-    return "".join(char if drawn.get_char_index(ord(char)) else "?" for char in " ".join(text.split()))
+    return "".join(
+        char if drawn.get_char_index(ord(char)) else "?" for char in " ".join(text.split())
+    )
 
 
 def width(text: str, face: FontProperties) -> float:

@@ -42,7 +42,10 @@ def framed(of: Table, rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     kinds = [' class="words"' if column in of.words else "" for column in range(len(of.heads))]
-    heads = "".join(f'<th scope="col"{kind}>{escape(head)}</th>' for kind, head in zip(kinds, of.heads, strict=True))
+    heads = "".join(
+        f'<th scope="col"{kind}>{escape(head)}</th>'
+        for kind, head in zip(kinds, of.heads, strict=True)
+    )
     body = "".join(
         f'<tr><th scope="row">{first}</th>'
         + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], rest, strict=True))

@@ -46,7 +46,10 @@ def _several(runs: Sequence[Run], plots: Sequence[Panel]) -> tuple[str, str]:
     name = heading(runs)
     problems = [entries(run.history.header, "problem") for run in runs]
     same = facts(problems[0]) if all(problem == problems[0] for problem in problems) else ""
-    legend = "".join(f"<span>{_swatch(place, run.name)}{escape(run.name)}</span>" for place, run in enumerate(runs))
+    legend = "".join(
+        f"<span>{_swatch(place, run.name)}{escape(run.name)}</span>"
+        for place, run in enumerate(runs)
+    )
     rows = f'<p class="legend">{legend}</p>' + "".join(
         f"<h3>{escape(words)}</h3>\n{drawings(panels, f'compared{place}-')}"
         for place, (words, panels) in enumerate(comparison(runs))
@@ -56,9 +59,14 @@ def _several(runs: Sequence[Run], plots: Sequence[Panel]) -> tuple[str, str]:
         + markup.section("Comparison", rows)
         + _further(plots)
         + markup.section("Final designs", _designs(runs))
-        + markup.section("Each run", "".join(_run(run, place, len(runs)) for place, run in enumerate(runs)))
+        + markup.section(
+            "Each run", "".join(_run(run, place, len(runs)) for place, run in enumerate(runs))
+        )
     )
-    return name, f"<header>\n<h1>{escape(name)}</h1>\n<p>{escape(same)}</p>\n</header>\n<main>\n{content}</main>\n"
+    return (
+        name,
+        f"<header>\n<h1>{escape(name)}</h1>\n<p>{escape(same)}</p>\n</header>\n<main>\n{content}</main>\n",
+    )
 
 
 def _further(plots: Sequence[Panel]) -> str:

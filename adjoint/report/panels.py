@@ -15,7 +15,9 @@ from .record import entries, measured, numbers
 from .summary import badge, change, tolerance
 from .times import times
 
-WIDE_RANGE = 30.0  # ratio of the largest to the least objective from which a linear axis hides the end
+WIDE_RANGE = (
+    30.0  # ratio of the largest to the least objective from which a linear axis hides the end
+)
 STEPS = {
     "OptimalityCriteria": "move limit",
     **dict.fromkeys(("MMA", "GCMMA"), "asymptotes, over the bounds"),
@@ -131,7 +133,10 @@ def _decades(ax: Axes, history: History, names: tuple[str, ...]) -> None:
 
 def material(ax: Axes, history: History) -> None:
     """Volume and grayness as fractions, on an axis that begins at zero and holds one."""
-    for label, name, color in (("volume", "volume", look.BLUE), ("grayness", "grayness", look.ORANGE)):
+    for label, name, color in (
+        ("volume", "volume", look.BLUE),
+        ("grayness", "grayness", look.ORANGE),
+    ):
         look.line(ax, history.numbers, history.series(name), label, color)
     both = np.concatenate([history.series("volume"), history.series("grayness"), [0.0, 1.0]])
     ax.set_ylim(1.04 * np.nanmin(both), 1.04 * np.nanmax(both))
@@ -171,10 +176,21 @@ def measure(name: str, ax: Axes, history: History) -> None:
 
 def panels(history: History) -> list[Panel]:
     """How the run went, as far as it was recorded; objective, optimality, steps and times in any case."""
-    own = [name for name in dict.fromkeys(name for record in history.iterations for name in measured(record))]
+    own = [
+        name
+        for name in dict.fromkeys(
+            name for record in history.iterations for name in measured(record)
+        )
+    ]
     found = [
-        Panel("Objective", partial(objective, history=history), f"Objective {change(history, 'objective')}."),
-        Panel("Optimality and feasibility", partial(optimality, history=history), _described(history)),
+        Panel(
+            "Objective",
+            partial(objective, history=history),
+            f"Objective {change(history, 'objective')}.",
+        ),
+        Panel(
+            "Optimality and feasibility", partial(optimality, history=history), _described(history)
+        ),
         Panel(
             "Step and design change",
             partial(steps, history=history),
@@ -184,13 +200,17 @@ def panels(history: History) -> list[Panel]:
     if history.lists("constraints").size:
         number = history.lists("constraints").shape[1]
         text = f"{number} constraints, (c − bound)/scale, over the iterations, and their multipliers below."
-        found.append(Panel("Constraints and multipliers", partial(constraints, history=history), text))
+        found.append(
+            Panel("Constraints and multipliers", partial(constraints, history=history), text)
+        )
     if np.isfinite([history.series("volume"), history.series("grayness")]).any():
         text = f"Volume {change(history, 'volume')}, grayness {change(history, 'grayness')}."
         found.append(Panel("Volume and grayness", partial(material, history=history), text))
     for name in own[:MOST_MEASURES]:
         text = f"{name} {change(history, name)}."
-        found.append(Panel(name[:1].upper() + name[1:], partial(measure, name, history=history), text))
+        found.append(
+            Panel(name[:1].upper() + name[1:], partial(measure, name, history=history), text)
+        )
     text = "Times of each iteration, stacked by phase, and the cumulative number of factorizations."
     return [*found, Panel("Time per iteration by phase", partial(times, history=history), text)]
 

@@ -67,12 +67,16 @@ class Map:
         shown: ScalarMappable
         if self.at_points is None:
             extent = (0.0, self.size[0], 0.0, self.size[1])
-            shown = ax.imshow(self.values.T, origin="lower", extent=extent, aspect="auto", norm=norm, cmap=name)
+            shown = ax.imshow(
+                self.values.T, origin="lower", extent=extent, aspect="auto", norm=norm, cmap=name
+            )
             if self.points is not None:
                 ax.plot(*self.points.T, "o", color="white", markersize=1.3, markeredgewidth=0.0)
         else:
             x_at, y_at = self._places().T
-            shown = ax.scatter(x_at, y_at, s=9.0, c=self.at_points, linewidths=0.0, norm=norm, cmap=name)
+            shown = ax.scatter(
+                x_at, y_at, s=9.0, c=self.at_points, linewidths=0.0, norm=norm, cmap=name
+            )
         for axis, limit, letter in ((ax.xaxis, ax.set_xlim, "x"), (ax.yaxis, ax.set_ylim, "y")):
             limit(0.0, self.size[letter == "y"])
             axis.set_label_text(f"{letter} / {self.length}" if self.length else letter)

@@ -35,7 +35,9 @@ class ProgressLine:
     stream: TextIO | None = None
     quiet: bool = False
     clock: Callable[[], float] = time.monotonic
-    _recent: deque[tuple[float, State]] = field(default_factory=lambda: deque(maxlen=RECENT), init=False, repr=False)
+    _recent: deque[tuple[float, State]] = field(
+        default_factory=lambda: deque(maxlen=RECENT), init=False, repr=False
+    )
     _started: float = field(default=0.0, init=False, repr=False)
     _shown: float = field(default=-np.inf, init=False, repr=False)
     _first: tuple[int, float] = field(default=(-1, 0.0), init=False, repr=False)
@@ -48,7 +50,10 @@ class ProgressLine:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """End the line that was written over, or write one on the last state."""
         if self._pending and self._live:
@@ -85,7 +90,11 @@ class ProgressLine:
             *left,
             f"f = {state.value:.7g}",
             f"KKT {brief(state.stationarity)}",
-            *([f"violation {brief(state.violation)}"] if state.violation > self.stop.feasibility else []),
+            *(
+                [f"violation {brief(state.violation)}"]
+                if state.violation > self.stop.feasibility
+                else []
+            ),
             *([f"change {brief(state.change)}"] if np.isfinite(state.change) else []),
             *([f"stage {state.stage}"] if state.stage else []),
         ]
@@ -97,15 +106,25 @@ class ProgressLine:
         if state.iteration == before.iteration:
             return []
         each = (now - then) / (state.iteration - before.iteration)
-        most = min((self.stop.iterations - state.iteration) * each, self.stop.seconds - (now - self._started))
+        most = min(
+            (self.stop.iterations - state.iteration) * each,
+            self.stop.seconds - (now - self._started),
+        )
         about = self._iterations_left() * each
-        return [f"about {duration(about)} left" if about < most else f"at most {duration(max(most, 0.0))} left"]
+        return [
+            f"about {duration(about)} left"
+            if about < most
+            else f"at most {duration(max(most, 0.0))} left"
+        ]
 
     def _iterations_left(self) -> float:
         """Until the first measure falls below its tolerance, at the rate at which it fell lately; inf if it did not."""
         stop, states = self.stop, [state for _, state in self._recent]
         tolerances = (
-            ([state.stationarity for state in states], max(stop.stationarity * self._first[1], stop.absolute)),
+            (
+                [state.stationarity for state in states],
+                max(stop.stationarity * self._first[1], stop.absolute),
+            ),
             ([state.projected for state in states], stop.projected),
             ([state.change for state in states], stop.change),
         )
@@ -136,4 +155,6 @@ def _until(k: Array, values: Array, tolerance: float) -> float:
     slope, level = np.polyfit(x, y, 1)
     spread = float(np.sum((y - y.mean()) ** 2))
     straight = float(np.sum((y - level - slope * x) ** 2)) <= (1.0 - STRAIGHT) * spread
-    return max(0.0, float((np.log(tolerance) - level) / slope)) if slope < 0.0 and straight else np.inf
+    return (
+        max(0.0, float((np.log(tolerance) - level) / slope)) if slope < 0.0 and straight else np.inf
+    )

@@ -19,7 +19,10 @@ NUMBERS = (
     *("objective", "scaled", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
     *("constraint_violation", "grayness", "peak_rss_mb"),
 )
-INTEGERS, LISTS = ("iteration", "stage", "evaluations"), ("rejected", "constraints", "multipliers", "constraint_scales")
+INTEGERS, LISTS = (
+    ("iteration", "stage", "evaluations"),
+    ("rejected", "constraints", "multipliers", "constraint_scales"),
+)
 OTHERS = ("kind", "elapsed", "counts", "seconds")
 """What an iteration may hold; all other numbers in it are measures of the user's own."""
 
@@ -44,7 +47,9 @@ def entries(record: Record, name: str) -> Record:
 def numbers(record: Record, name: str) -> Array:
     """The list of numbers stored under `name`, null as nan; empty when it is null or missing."""
     stored = record.get(name)
-    return np.array([number(value) for value in stored] if isinstance(stored, list) else [], dtype=float)
+    return np.array(
+        [number(value) for value in stored] if isinstance(stored, list) else [], dtype=float
+    )
 
 
 def plain(value: object, name: str) -> Json:
@@ -66,7 +71,9 @@ def plain(value: object, name: str) -> Json:
         return plain(value.tolist(), name)
     if isinstance(value, list | tuple):
         return [plain(item, name) for item in value]
-    raise TypeError(f"{name} is of type {type(value).__name__}; expected numbers, strings, lists or mappings")
+    raise TypeError(
+        f"{name} is of type {type(value).__name__}; expected numbers, strings, lists or mappings"
+    )
 
 
 def parse(line: bytes, where: str) -> Record:
@@ -74,9 +81,13 @@ def parse(line: bytes, where: str) -> Record:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not JSON ({error}); expected a history, one JSON object a line") from error
+        raise ValueError(
+            f"{where}: not JSON ({error}); expected a history, one JSON object a line"
+        ) from error
     if not isinstance(record, dict) or record.get("kind") not in KINDS:
-        raise ValueError(f"{where}: not a record of a history; expected an object whose kind is one of {KINDS}")
+        raise ValueError(
+            f"{where}: not a record of a history; expected an object whose kind is one of {KINDS}"
+        )
     for field, (expected, fits) in _FIELDS[record["kind"]].items():
         value = record.get(field)
         if not fits(value) and (value is not None or field == "iteration"):
@@ -111,7 +122,9 @@ def _is_table(value: object) -> bool:
 
 
 def _is_taylor(value: object) -> bool:
-    if not isinstance(value, dict) or not (_is_numbers(value.get("steps")) and _is_numbers(value.get("orders"))):
+    if not isinstance(value, dict) or not (
+        _is_numbers(value.get("steps")) and _is_numbers(value.get("orders"))
+    ):
         return False
     rows = value.get("remainders")
     if not isinstance(rows, list) or len(rows) != len(value["orders"]):

@@ -148,7 +148,9 @@ class Recorder:
                 "objective": result.value,
                 "constraint_violation": found.violation,
                 "found": found.iteration,
-                "cause": None if result.cause is None else f"{type(result.cause).__name__}: {result.cause}",
+                "cause": None
+                if result.cause is None
+                else f"{type(result.cause).__name__}: {result.cause}",
                 "rejected": state.rejected if state.ending is not None else [],
                 "counts": self._counts(total()),
                 "seconds": session.elapsed + time.perf_counter() - session.started,
@@ -159,7 +161,11 @@ class Recorder:
         """A header, where there is none, and what earlier sessions have spent until this iteration."""
         session, writer = self._session, self.writer
         if not session.headed:
-            before = writer.header or {"kind": "header", "title": Path(writer.path).parent.name, "environment": here()}
+            before = writer.header or {
+                "kind": "header",
+                "title": Path(writer.path).parent.name,
+                "environment": here(),
+            }
             writer.begin({**before, "started": _now()})
         last = writer.rewind(iteration) or {}
         session.counts = {name: number(count) for name, count in entries(last, "counts").items()}
@@ -169,14 +175,18 @@ class Recorder:
         """Work in all sessions, by kind."""
         session = self._session
         return {
-            name: int(session.counts.get(name, 0.0)) + getattr(done, name) - getattr(session.first, name)
+            name: int(session.counts.get(name, 0.0))
+            + getattr(done, name)
+            - getattr(session.first, name)
             for name in COUNTS
         }
 
     def _measured(self, state: State, record: Mapping[str, object]) -> dict[str, float | None]:
         found = {} if self.measures is None else dict(self.measures(state))
         if clash := [name for name in found if name in record]:
-            raise ValueError(f"Recorder: got measures named {clash}, which are fields of the record; rename them")
+            raise ValueError(
+                f"Recorder: got measures named {clash}, which are fields of the record; rename them"
+            )
         return found
 
 

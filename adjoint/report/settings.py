@@ -13,7 +13,11 @@ def settings(of: object) -> str:
     """Such as "LBFGS(memory=20, search=StrongWolfe(c1=0.0001))": a dataclass with what is a number or a word in it."""
     if not is_dataclass(of):
         return str(of)
-    shown = [(field.name, _text(getattr(of, field.name))) for field in fields(of) if field.init and field.repr]
+    shown = [
+        (field.name, _text(getattr(of, field.name)))
+        for field in fields(of)
+        if field.init and field.repr
+    ]
     inside = ", ".join(f"{name}={text}" for name, text in shown if text)
     return f"{type(of).__name__}({inside})"
 
@@ -45,5 +49,7 @@ def _listed(texts: list[str]) -> str:
 def _asked(stop: Stopping) -> str:
     """The rules that are not the default ones."""
     asked = [(field.name, getattr(stop, field.name), field.default) for field in fields(stop)]
-    inside = ", ".join(f"{name}={_text(value)}" for name, value, default in asked if value != default)
+    inside = ", ".join(
+        f"{name}={_text(value)}" for name, value, default in asked if value != default
+    )
     return f"Stopping({inside})"

@@ -10,7 +10,11 @@ from .history import History
 from .record import Json, Record, entries, number, numbers
 
 MISSING = "\N{EN DASH}"
-STOPPING = {"change": "change", "projected_gradient": "projected", "constraint_violation": "feasibility"}
+STOPPING = {
+    "change": "change",
+    "projected_gradient": "projected",
+    "constraint_violation": "feasibility",
+}
 """The stopping rule for a series."""
 SPACE = "\N{NARROW NO-BREAK SPACE}"  # between groups of three digits, as SI writes numbers
 
@@ -56,7 +60,11 @@ def title(history: History) -> str:
 
 def run(history: History) -> dict[str, Json]:
     """What the header says of the run itself: algorithm, seed, start."""
-    return {name: history.header[name] for name in ("algorithm", "seed", "started") if name in history.header}
+    return {
+        name: history.header[name]
+        for name in ("algorithm", "seed", "started")
+        if name in history.header
+    }
 
 
 def facts(record: Record) -> str:
@@ -140,7 +148,9 @@ def outcome(history: History) -> str:
     cause = f" {history.result['cause']}" if history.result.get("cause") else ""
     iterations = f"{show(done(history))} iteration{'s'[: done(history) != 1]}"
     found = history.result.get("found")
-    elsewhere = isinstance(found, int) and bool(history.numbers.size) and found != history.numbers[-1]
+    elsewhere = (
+        isinstance(found, int) and bool(history.numbers.size) and found != history.numbers[-1]
+    )
     best = f" The best design is that of iteration {found}." if elsewhere else ""
     return f"{reason(history)} {iterations}{spent}{sessions}.{best}{cause}"
 
@@ -168,7 +178,11 @@ def badge(history: History) -> Badge:
         return Badge(Verdict.ABSENT, ("Recorder.header(taylor=adjoint.check(f, x)) records one",))
     orders = ", ".join(f"{order:.2f}" for order in numbers(taylor, "orders"))
     errors = (("relative error", "relative_error"), ("dot-product error", "dot_product_error"))
-    found = [f"{words} {number(taylor[name]):.1e}" for words, name in errors if taylor.get(name) is not None]
+    found = [
+        f"{words} {number(taylor[name]):.1e}"
+        for words, name in errors
+        if taylor.get(name) is not None
+    ]
     verdict = Verdict.PASSED if taylor.get("ok") is True else Verdict.FAILED
     return Badge(verdict, (f"orders {orders}", *found))
 

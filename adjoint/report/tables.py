@@ -28,7 +28,12 @@ from .summary import (
 
 ENDS = 5  # iterations shown at the beginning and at the end
 MOST_CONSTRAINTS = 30  # in their table
-BOUNDED = ("kkt", "projected_gradient", "change", "constraint_violation")  # what may have a tolerance
+BOUNDED = (
+    "kkt",
+    "projected_gradient",
+    "change",
+    "constraint_violation",
+)  # what may have a tolerance
 WORDS = {
     "scaled": "objective, scaled",
     "projected_gradient": "projected gradient",
@@ -87,29 +92,53 @@ def tolerances(history: History) -> Table:
 
 def constraints(history: History) -> Table:
     """Each constraint, (c − bound)/scale: its final value, its largest one, its multiplier, the scale in c's unit."""
-    c, multipliers, scales = (history.lists(name) for name in ("constraints", "multipliers", "constraint_scales"))
+    c, multipliers, scales = (
+        history.lists(name) for name in ("constraints", "multipliers", "constraint_scales")
+    )
     names = history.header.get("constraints")
     rows = []
     for index in range(min(c.shape[1], MOST_CONSTRAINTS)):
-        multiplier, scale = (table[-1, index] if index < table.shape[1] else np.nan for table in (multipliers, scales))
+        multiplier, scale = (
+            table[-1, index] if index < table.shape[1] else np.nan
+            for table in (multipliers, scales)
+        )
         largest = np.nanmax(c[:, index], initial=-np.inf)
         values = (c[-1, index], largest, multiplier, scale)
         rows.append((name_of(index, names), *(brief(float(value)) for value in values)))
     if c.shape[1] > MOST_CONSTRAINTS:
         rows.append((f"{c.shape[1] - MOST_CONSTRAINTS} more", *(MISSING,) * 4))
-    heads = ("", "final (c − bound)/scale (met where ≤ 0)", "largest", "multiplier", "scale, unit of c")
+    heads = (
+        "",
+        "final (c − bound)/scale (met where ≤ 0)",
+        "largest",
+        "multiplier",
+        "scale, unit of c",
+    )
     return Table("Constraints", heads, rows)
 
 
 def iterations(history: History) -> Table:
     """The first and the last iterations; a row of dots for those between."""
-    fields = ("constraint_violation", "projected_gradient", "kkt", "step", "change", "volume", "grayness")
+    fields = (
+        "constraint_violation",
+        "projected_gradient",
+        "kkt",
+        "step",
+        "change",
+        "volume",
+        "grayness",
+    )
     shown = [name for name in fields if np.isfinite(history.series(name)).any()]
     if not np.nan_to_num(history.series("step")).any():  # Not every algorithm has one.
         shown = [name for name in shown if name != "step"]
     short = {"constraint_violation": "violation", "kkt": "KKT", "change": "change"}
     staged = ("stage",) if np.nan_to_num(history.series("stage")).any() else ()
-    heads = ("iteration", *staged, "objective", *(short.get(name, WORDS.get(name, name)) for name in shown))
+    heads = (
+        "iteration",
+        *staged,
+        "objective",
+        *(short.get(name, WORDS.get(name, name)) for name in shown),
+    )
     rows = [
         (
             show(record["iteration"]),
@@ -126,7 +155,11 @@ def iterations(history: History) -> Table:
     heads = (*heads, "evaluations", "rejected", "factorizations", "time")
     if len(rows) > 2 * ENDS + 1:
         rows = [*rows[:ENDS], ("⋮",) * len(heads), *rows[-ENDS:]]
-    shown_of = "All iterations" if len(rows) == len(history.iterations) else f"First and last {ENDS} iterations"
+    shown_of = (
+        "All iterations"
+        if len(rows) == len(history.iterations)
+        else f"First and last {ENDS} iterations"
+    )
     return Table(shown_of, heads, rows)
 
 
@@ -135,7 +168,9 @@ def runs(several: Sequence[Run]) -> Table:
     reached = ("run", "algorithm", "objective", "violation", "KKT residual")
     spent = ("iterations", "evaluations", "factorizations", "time", "how it ended", "gradient test")
     rows = [_run(run) for run in several]
-    return Table("What each run reached, and what that took", (*reached, *spent), rows, words=(0, 1, 9, 10))
+    return Table(
+        "What each run reached, and what that took", (*reached, *spent), rows, words=(0, 1, 9, 10)
+    )
 
 
 def _run(run: Run) -> Sequence[str]:
@@ -169,7 +204,10 @@ def times(history: History) -> Table:
     spent = {phase: float(np.nansum(history.parts("seconds", phase))) for phase in PHASES}
     whole, most = sum(spent.values()), len(history.iterations)
     measured = [(phase, seconds) for phase, seconds in spent.items() if seconds > 0]
-    rows = [(phase, duration(s), duration(s / most), f"{100 * s / whole:.1f} %") for phase, s in measured]
+    rows = [
+        (phase, duration(s), duration(s / most), f"{100 * s / whole:.1f} %")
+        for phase, s in measured
+    ]
     if rows:
         rows.append(("all phases", duration(whole), duration(whole / most), "100 %"))
     elapsed = number(history.result.get("seconds")) if history.result else np.nan
@@ -188,7 +226,9 @@ def taylor(history: History) -> Table:
         remainder = numbers({"row": row}, "row")
         heads += [f"remainder {index + 1}", "order"]
         columns.append([f"{value:.3e}" for value in remainder])
-        columns.append([MISSING, *(_order(h[k : k + 2], remainder[k : k + 2]) for k in range(h.size - 1))])
+        columns.append(
+            [MISSING, *(_order(h[k : k + 2], remainder[k : k + 2]) for k in range(h.size - 1))]
+        )
     return Table("Taylor test", heads, list(zip(*columns, strict=True)))
 
 

@@ -29,7 +29,10 @@ def times(ax: Axes, history: History) -> None:
     starts = np.arange(0, x.size, width)
     edges = np.append(x[starts] - 0.5, x[-1:] + 0.5)
     spent = {
-        name: _means(np.sum([np.nan_to_num(history.parts("seconds", phase)) for phase in phases], axis=0), starts)
+        name: _means(
+            np.sum([np.nan_to_num(history.parts("seconds", phase)) for phase in phases], axis=0),
+            starts,
+        )
         for name, (phases, _) in DRAWN.items()
     }
     total = sum(spent.values(), np.zeros(starts.size))
@@ -38,11 +41,15 @@ def times(ax: Axes, history: History) -> None:
     for name, seconds in spent.items():
         if seconds.any():
             top = base + scale * seconds
-            ax.stairs(top, edges, baseline=base, fill=True, color=DRAWN[name][1], linewidth=0, label=name)
+            ax.stairs(
+                top, edges, baseline=base, fill=True, color=DRAWN[name][1], linewidth=0, label=name
+            )
             base = top
     if base.any():
         _limit(ax, base, edges, unit)
-    ax.set_ylabel(f"{unit} per iteration" if width == 1 else f"{unit} per iteration, mean over {width}")
+    ax.set_ylabel(
+        f"{unit} per iteration" if width == 1 else f"{unit} per iteration, mean over {width}"
+    )
     look.whole_numbers(ax, history)
     _factorizations(ax, history)
 

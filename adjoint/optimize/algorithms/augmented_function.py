@@ -1,10 +1,7 @@
-"""The augmented Lagrangian as a function of the design, by one transposed solve a gradient.
+"""The augmented Lagrangian as a function of the design: one transposed solve per gradient."""
 
-A state inside of another one's memory: of an algorithm that works for an algorithm.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
@@ -18,58 +15,7 @@ from ...reduced import Function, Point
 from ...typing import Array
 from ..constraint_values import Told, told
 from ..constraints import Along, Constraint, StateConstraint, StateConstraints
-from ..state import State
 from ..trial import gradient_of
-
-PREFIX, MEMORY = "inner.", "inner.memory."
-
-
-NUMBERS = (
-    "iteration",
-    "value",
-    "stationarity",
-    "projected",
-    "step",
-    "change",
-    "violation",
-    "scale",
-    "evaluations",
-    "stage",
-    "left",
-)
-
-
-ARRAYS = ("gradient", "constraints", "multipliers", "scales", "rejected")
-
-
-def packed(inner: State) -> dict[str, Array]:
-    """The state by name: all but its design, which is the outer one's, its ending and its point."""
-    fields = {PREFIX + name: np.asarray(getattr(inner, name)) for name in (*NUMBERS, *ARRAYS)}
-    return fields | {MEMORY + name: array for name, array in inner.memory.items()}
-
-
-def unpacked(memory: Mapping[str, Array], x: Array, point: Point | None) -> State:
-    """The state that was packed, at the design x."""
-    numbers = {name: memory[PREFIX + name].item() for name in NUMBERS}
-    gradient, constraints, multipliers, scales, rejected = (
-        memory[PREFIX + name] for name in ARRAYS
-    )
-    own = {
-        name.removeprefix(MEMORY): array
-        for name, array in memory.items()
-        if name.startswith(MEMORY)
-    }
-    return State(
-        x=x,
-        gradient=gradient,
-        constraints=constraints,
-        multipliers=multipliers,
-        scales=scales,
-        rejected=rejected,
-        memory=own,
-        point=point,
-        **numbers,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +210,7 @@ class AugmentedPoint:
 
     at: Measured
     penalized: Penalized
-    asked: "list[AugmentedPoint]"
+    owner: "Augmented"
 
     @property
     def x(self) -> Array:
@@ -279,7 +225,7 @@ class AugmentedPoint:
     @cached_property
     def gradient(self) -> Array:
         """∇f + Σ w ∇c, (m,)."""
-        self.asked.append(self)
+        self.owner.asked.append(self)
         return self.at.lagrangian(self.penalized.weights(self.at.values))
 
     def hvp(self, v: Array) -> Array:
@@ -296,7 +242,7 @@ class AugmentedPoint:
         return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Augmented:
     """x ↦ f(x) and the penalized constraints, for one step of an algorithm. scales: of the constraints, (k,)."""
 
@@ -304,7 +250,7 @@ class Augmented:
     constraints: tuple[Constraint | StateConstraints, ...]
     scales: Array
     penalized: Penalized
-    asked: list[AugmentedPoint]
+    asked: list[AugmentedPoint] = field(default_factory=list, init=False, repr=False)
 
     def __call__(self, x: Array) -> Point:
         """At x: one evaluation of f."""
@@ -313,7 +259,7 @@ class Augmented:
     def around(self, at: Measured) -> Point:
         """The same at a point where f is known."""
         # Algorithms ask a point for x, value and gradient; what else a `Point` has, this one has not.
-        return cast(Point, AugmentedPoint(at, self.penalized, self.asked))
+        return cast(Point, AugmentedPoint(at, self.penalized, self))
 
     def accepted(self, x: Array) -> Measured:
         """f and the constraints at x, whose gradient was asked for; evaluated again if it was not."""

@@ -14,6 +14,7 @@ from ...typing import Array
 from ..constraint_values import told
 from ..constraints import Constraint, StateConstraints
 from ..inner_products import InnerProduct
+from ..memory import Shape, packed, require_entries, require_packed, unpacked
 from ..scaling import scaling
 from ..settings import require_constraints
 from ..state import Algorithm, State
@@ -25,9 +26,7 @@ from .augmented_function import (
     Penalized,
     finite,
     measured,
-    packed,
     scaled,
-    unpacked,
 )
 
 SOLVED = 0.01
@@ -202,7 +201,7 @@ class AugmentedLagrangian:
             state.point is not None
         ):  # Of an inner algorithm that wants more than the gradient there.
             known = measured(self._all, state.point, state.scales)
-            around = Augmented(f, self._all, state.scales, subproblem.penalized, []).around(known)
+            around = Augmented(f, self._all, state.scales, subproblem.penalized).around(known)
             inner = replace(inner, point=around)
         evaluations, stopped = state.evaluations, state
         for _ in range(RESTARTS):
@@ -210,7 +209,7 @@ class AugmentedLagrangian:
                 # Nearly met, they have no multipliers: their gradients vanish, or depend on each other.
                 infeasible = state.violation > VIOLATED
                 return replace(stopped, ending=Status.INFEASIBLE if infeasible else Status.STUCK)
-            augmented = Augmented(f, self._all, state.scales, subproblem.penalized, [])
+            augmented = Augmented(f, self._all, state.scales, subproblem.penalized)
             after = self.algorithm.advance(augmented, inner)
             evaluations += after.evaluations - inner.evaluations
             if after.ending is None:
@@ -218,7 +217,11 @@ class AugmentedLagrangian:
                     f, state.iteration + 1, subproblem, after, augmented, evaluations
                 )
             stopped = replace(
-                state, rejected=after.rejected, evaluations=evaluations, ending=after.ending
+                state,
+                rejected=after.rejected,
+                evaluations=evaluations,
+                ending=after.ending,
+                failure=after.failure,
             )
             if after.ending is not Status.STUCK:
                 return stopped
@@ -229,6 +232,14 @@ class AugmentedLagrangian:
                 return stopped
             subproblem, inner = self._begun(f, at, following)
         return stopped
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has a subproblem, and a state of the inner algorithm."""
+        k = state.constraints.size
+        shapes: dict[str, Shape] = {"multipliers": (k,), "equal": (k,), "penalty": ()}
+        shapes |= {name: () for name in ("first", "measure", "target", "length")}
+        require_entries("AugmentedLagrangian", state.memory, shapes)
+        require_packed("AugmentedLagrangian", self.algorithm, state)
 
     def _accepted(
         self,
@@ -256,7 +267,7 @@ class AugmentedLagrangian:
         self, f: Function, at: Measured, subproblem: _Subproblem
     ) -> tuple[_Subproblem, State]:
         """The inner algorithm at the start of a subproblem, where f is known."""
-        augmented = Augmented(f, self._all, at.scales, subproblem.penalized, [])
+        augmented = Augmented(f, self._all, at.scales, subproblem.penalized)
         inner = self.algorithm.start(lambda _: augmented.around(at), at.point.x)
         return replace(
             subproblem, target=min(SOLVED * inner.stationarity, subproblem.target)

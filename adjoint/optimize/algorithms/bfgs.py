@@ -12,11 +12,13 @@ from ...errors import SingularMatrix
 from ...reduced import Function
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
-from ..line_search.strong_wolfe import Step, StrongWolfe
+from ..line_search.step import Step
+from ..line_search.strong_wolfe import StrongWolfe
+from ..memory import Shape, require_entries
 from ..state import State
 from ..trial import first_point, gradient_of
 from .lbfgs import curved
-from .quasi_newton import Setting, idle, stopped
+from .quasi_newton import GAINS, Setting, idle, stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,18 +74,24 @@ class BFGS:
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs."""
         if idle(state):
-            return stopped(state, ())
+            return stopped(state, None)
         product = Product(*(state.memory[name] for name in ("Z", "gamma", "pairs")))
         step = self._step(f, state, product)
         if step.point is None and product.pairs:
             product = self._first(state.x.size)
             step = step.then(self._step(f, state, product))
         if step.point is None:
-            return stopped(state, step.rejected)
+            return stopped(state, step)
         s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
         return self._setting.state(
             step.point, state, step, product.with_pair(s, y, self.inner).arrays
         )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has Z, γ and the number of pairs."""
+        m = state.x.size
+        shapes: dict[str, Shape] = {"Z": (m, m), "gamma": (), "pairs": (), **GAINS}
+        require_entries("BFGS", state.memory, shapes)
 
     def _step(self, f: Function, state: State, product: "Product") -> Step:
         d = self._direction(state, product)

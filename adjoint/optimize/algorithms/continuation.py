@@ -15,11 +15,11 @@ from ...reduced import Function
 from ...typing import Array
 from ..constraints import Constraint
 from ..inner_products import InnerProduct
+from ..memory import packed, require_entries, require_packed, unpacked
 from ..settings import require_kind
 from ..state import Algorithm, State
 from ..status import Status
 from ..stopping import Progress, Stopping
-from .augmented_function import packed, unpacked
 
 PROGRESS = ("first", "stationarity", "best", "since")
 """What a stage's rules remember, see `Progress`."""
@@ -106,7 +106,7 @@ class Stage:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Continuation:
     """x₀ → argmin f₁ → argmin f₂ → …: stages of penalty, projection or filter radius, as data.
 
@@ -125,6 +125,9 @@ class Continuation:
 
     build: Build
     stages: Sequence[Stage]
+    _latest: tuple[int, tuple[Function, Algorithm]] | None = field(
+        default=None, init=False, repr=False
+    )
 
     __repr__ = short_repr
 
@@ -150,10 +153,6 @@ class Continuation:
     @cached_property
     def _first(self) -> tuple[Function, Algorithm]:
         return self._built(0)
-
-    @cached_property
-    def _latest(self) -> dict[int, tuple[Function, Algorithm]]:
-        return {}
 
     @property
     def f(self) -> Function:
@@ -202,10 +201,22 @@ class Continuation:
             return self._next(state, inner, evaluations)
         if after.ending is not None:
             return replace(
-                state, rejected=after.rejected, evaluations=evaluations, ending=after.ending
+                state,
+                rejected=after.rejected,
+                evaluations=evaluations,
+                ending=after.ending,
+                failure=after.failure,
             )
         progress = stage.until.followed(progress, after, np.inf, 0.0, 0, 0.0)
         return self._state(after, state.iteration + 1, evaluations, state.stage, progress)
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the progress of its stage, and its algorithm's state."""
+        if not state.stage < len(self.stages):
+            raise ValueError(f"Continuation has {len(self.stages)} stages, the state {state.stage}")
+        shapes = {f"progress.{name}": () for name in PROGRESS}
+        require_entries("Continuation", state.memory, shapes)
+        require_packed("Continuation", self._of(state.stage)[1], state)
 
     def _next(self, state: State, before: State, evaluations: int) -> State:
         """The first state of the next stage."""
@@ -251,10 +262,9 @@ class Continuation:
         """f and the algorithm of a stage; those of one stage besides the first stay in memory."""
         if index == 0:
             return self._first
-        if index not in self._latest:
-            self._latest.clear()
-            self._latest[index] = self._built(index)
-        return self._latest[index]
+        if self._latest is None or self._latest[0] != index:
+            self._latest = (index, self._built(index))
+        return self._latest[1]
 
     def _built(self, index: int) -> tuple[Function, Algorithm]:
         """What `build` makes of a stage; raises TypeError for what is no f with an algorithm."""

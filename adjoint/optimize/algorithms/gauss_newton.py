@@ -11,11 +11,12 @@ from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
+from ..memory import Shape, require_entries
 from ..settings import require_geometry
 from ..state import State
 from ..trial import first_point
 from .levenberg_marquardt import FewParameters
-from .trust_region import TrustRegion
+from .trust_region import REGION, TrustRegion
 from .trust_region_cg import Model
 
 SQUARES = 1e-8
@@ -118,6 +119,12 @@ class GaussNewton:
         units = np.where(scale > 0.0, scale, 1.0)
         few = FewParameters(self.bounds, state.x, point.residual, J, units)
         return self._region.advanced(f, state, few, {"scale": scale})
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has Δ, and D after a step with few parameters."""
+        m = state.x.size
+        scale: dict[str, Shape] = {"scale": (m,)} if state.iteration and m <= self.few else {}
+        require_entries("GaussNewton", state.memory, REGION | scale)
 
     @property
     def _region(self) -> TrustRegion:

@@ -13,10 +13,12 @@ from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
-from ..line_search.strong_wolfe import Step, StrongWolfe
+from ..line_search.step import Step
+from ..line_search.strong_wolfe import StrongWolfe
+from ..memory import Shape, require_entries
 from ..state import State
 from ..trial import first_point, gradient_of
-from .quasi_newton import Setting, idle, stopped
+from .quasi_newton import GAINS, Setting, idle, stopped
 
 FLAT = 1e-14
 """A pair with ⟨y, s⟩ below this times ‖y‖‖s‖ has no curvature above rounding."""
@@ -140,18 +142,24 @@ class LBFGS:
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs."""
         if idle(state):
-            return stopped(state, ())
+            return stopped(state, None)
         pairs = Pairs(*(state.memory[name] for name in ("S", "Y", "products")))
         step = self._step(f, state, pairs)
         if step.point is None and pairs.count:
             pairs = Pairs.none(state.x.size)
             step = step.then(self._step(f, state, pairs))
         if step.point is None:
-            return stopped(state, step.rejected)
+            return stopped(state, step)
         s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
         return self._setting.state(
             step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays
         )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the pairs (s, y) of designs like x."""
+        m = state.x.size
+        shapes: dict[str, Shape] = {"S": ("pairs", m), "Y": ("pairs", m), "products": ("pairs",)}
+        require_entries("LBFGS", state.memory, shapes | GAINS)
 
     def _step(self, f: Function, state: State, pairs: Pairs) -> Step:
         d = self._direction(state, pairs)

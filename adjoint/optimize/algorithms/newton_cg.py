@@ -10,10 +10,11 @@ from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
+from ..memory import require_entries
 from ..settings import require_geometry
 from ..state import State
 from ..trial import first_point
-from .trust_region import TrustRegion
+from .trust_region import REGION, TrustRegion
 from .trust_region_cg import Model
 
 
@@ -83,6 +84,10 @@ class NewtonCG:
         point = self._region.point(f, state)
         model = Model(self.inner, self.bounds, state.x, state.gradient, point.hvp, self.products)
         return self._region.advanced(f, state, model, {})
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has Δ, the first stationarity and the count of products."""
+        require_entries("NewtonCG", state.memory, REGION)
 
     @property
     def _region(self) -> TrustRegion:

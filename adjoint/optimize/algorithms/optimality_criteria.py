@@ -19,10 +19,11 @@ from ...reduced import Function, Point
 from ...typing import Array
 from ..constraints import Constraint, DesignOnly, OfDesign
 from ..inner_products import Euclidean
+from ..memory import require_entries
 from ..settings import require_design_constraint, require_geometry, require_kind
 from ..state import State
 from ..status import Status
-from ..trial import attempt, first_point, gradient_of
+from ..trial import first_point, gradient_of, tried
 
 FLAT = 1e-10
 """Relative to its largest, a ∂c/∂x below this is rounding: of a steep projection, filtered. Such densities stay."""
@@ -145,15 +146,23 @@ class OptimalityCriteria:
         """The next iteration: the analysis at the last proposal, nearer where that fails, and its update."""
         x = state.memory["proposal"]
         for failures in range(NEARER):
-            if (point := attempt(f, x)) is not None:
+            trial = tried(f, x)
+            if trial.point is not None:
                 return self._state(
-                    point, state.iteration + 1, state.evaluations + failures + 1, failures
+                    trial.point, state.iteration + 1, state.evaluations + failures + 1, failures
                 )
             x = 0.5 * (state.x + x)
-        evaluations = state.evaluations + NEARER
         return replace(
-            state, rejected=np.full(NEARER, np.nan), evaluations=evaluations, ending=Status.FAILED
+            state,
+            rejected=np.full(NEARER, np.nan),
+            evaluations=state.evaluations + NEARER,
+            ending=Status.FAILED,
+            failure=trial.failure,
         )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the proposal, (m,)."""
+        require_entries("OptimalityCriteria", state.memory, {"proposal": (state.x.size,)})
 
     def _state(self, point: Point, iteration: int, evaluations: int, failures: int) -> State:
         x, g, bound = point.x, gradient_of(point), self.constraint.bound

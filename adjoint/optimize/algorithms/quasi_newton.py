@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...bounds import Bounds
+from ...errors import SolveError
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import InnerProduct
-from ..line_search.strong_wolfe import Sample, Step, StrongWolfe
+from ..line_search.step import Step
+from ..line_search.strong_wolfe import Sample, StrongWolfe
+from ..memory import Shape
 from ..scaling import reach
 from ..settings import require_geometry, require_kind
 from ..state import State
 from ..status import Status
-from ..trial import attempt, gradient_of
+from ..trial import gradient_of, tried
 
 IDLE = 10
 """Steps in a row without any gain that end a run; near a minimum the gradient does not fall with every step."""
@@ -23,6 +26,10 @@ IDLE = 10
 
 REACH = 0.5
 """The first trial of a run changes x by this part of its largest entry: the gradient has no length in units of x."""
+
+
+GAINS: dict[str, Shape] = {"least": (2,), "idle": ()}
+"""Names and shapes of the memory that `idle` reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +112,22 @@ class Setting:
     def _line(
         self, f: Function, state: State, d: Array, alpha: float, limits: tuple[float, float]
     ) -> Step:
-        return self.search(
-            lambda alpha: attempt(f, self.bounds.clip(state.x + alpha * d)),
+        failures: list[SolveError] = []
+
+        def phi(alpha: float) -> Point | None:
+            trial = tried(f, self.bounds.clip(state.x + alpha * d))
+            if trial.failure is not None:
+                failures.append(trial.failure)
+            return trial.point
+
+        step = self.search(
+            phi,
             lambda point: self.inner.pairing(gradient_of(point), d),
             Sample(0.0, state.value, self.inner.pairing(state.gradient, d)),
             alpha,
             limits,
         )
+        return replace(step, failure=failures[-1]) if failures else step
 
     def _arc(self, f: Function, state: State, d: Array, alpha: float) -> Step:
         """Along P(x + α d), from alpha downwards to f ≤ f(x) + c₁ g·(P(x + α d) − x); no trial pays for a gradient.
@@ -119,6 +135,7 @@ class Setting:
         Bertsekas (1982), section 2, with the parabola through a refused value instead of a fixed factor.
         """
         rejected: list[float] = []
+        failure: SolveError | None = None
         allowance = self.search.noise * abs(state.value)
         for _ in range(self.search.trials):
             x = self.bounds.clip(state.x + alpha * d)
@@ -128,7 +145,8 @@ class Setting:
             ):  # The way in goes uphill, or nowhere: no need to evaluate f to know.
                 alpha *= 0.1
                 continue
-            point = attempt(f, x)
+            trial = tried(f, x)
+            point, failure = trial.point, trial.failure or failure
             if (
                 point is not None
                 and point.value <= state.value + self.search.c1 * predicted + allowance
@@ -137,7 +155,7 @@ class Setting:
             rejected.append(math.nan if point is None else point.value)
             excess = rejected[-1] - state.value - predicted
             alpha *= min(max(-0.5 * predicted / excess, 0.2), 0.5) if excess > 0.0 else 0.1
-        return Step(0.0, None, tuple(rejected))
+        return Step(0.0, None, tuple(rejected), failure)
 
     def state(
         self, point: Point, before: State | None, step: Step, memory: Mapping[str, Array]
@@ -179,12 +197,17 @@ def idle(state: State) -> bool:
     return bool(state.memory["idle"] >= IDLE)
 
 
-def stopped(state: State, rejected: tuple[float, ...]) -> State:
-    """The same state, with why there is no step from it: every trial failed, or none decreased f."""
+def stopped(state: State, step: Step | None) -> State:
+    """The state with an ending: FAILED if every trial of the step failed, else STUCK.
+
+    step: a search without an accepted trial; None if no search was made.
+    """
+    rejected = () if step is None else step.rejected
     failed = len(rejected) > 0 and all(map(math.isnan, rejected))
     return replace(
         state,
         rejected=np.array(rejected),
         evaluations=state.evaluations + len(rejected),
+        failure=None if step is None else step.failure,
         ending=Status.FAILED if failed else Status.STUCK,
     )

@@ -17,6 +17,7 @@ from ...typing import Array
 from ..constraints import Constraint, DesignOnly, OfDesign
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.backtracking import Backtracking
+from ..memory import require_entries
 from ..settings import require_design_constraint, require_geometry, require_kind
 from ..state import State
 from ..trial import first_point, given_up, gradient_of
@@ -139,10 +140,20 @@ class SiMPL:
         rejected = np.array(trial.rejected)
         if trial.point is None:
             evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
-            return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
+            return replace(
+                state,
+                rejected=rejected,
+                evaluations=evaluations,
+                ending=ending,
+                failure=trial.failure,
+            )
         return self._after(
             state, trial.point, self._shifted(psi - trial.alpha * d, shift), trial.alpha, rejected
         )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has ψ, (m,), and α of the next trial."""
+        require_entries("SiMPL", state.memory, {"psi": (state.x.size,), "alpha": ()})
 
     def _after(
         self, before: State, point: Point, psi: Array, alpha: float, rejected: Array

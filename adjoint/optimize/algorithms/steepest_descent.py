@@ -14,7 +14,9 @@ from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
-from ..line_search.backtracking import Backtracking, Trial
+from ..line_search.backtracking import Backtracking
+from ..line_search.step import Step
+from ..memory import require_entries
 from ..scaling import reach
 from ..settings import require_geometry, require_kind
 from ..state import State
@@ -147,10 +149,25 @@ class SteepestDescent:
         rejected = np.array(trial.rejected)
         if trial.point is None:
             evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
-            return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
+            return replace(
+                state,
+                rejected=rejected,
+                evaluations=evaluations,
+                ending=ending,
+                failure=trial.failure,
+            )
         return self._after(state, trial, trial.point)
 
-    def _after(self, before: State, trial: Trial, point: Point) -> State:
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the last values, α, the short steps and M⁻¹ g."""
+        m = state.x.size
+        require_entries(
+            "SteepestDescent",
+            state.memory,
+            {"values": ("values",), "alpha": (), "short": ("short",), "direction": (m,)},
+        )
+
+    def _after(self, before: State, trial: Step, point: Point) -> State:
         """The state at the accepted point, and the next trial's α from the change of the gradient."""
         g = gradient_of(point)
         d = self.inner.direction(g)

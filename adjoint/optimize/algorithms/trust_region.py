@@ -7,11 +7,13 @@ from typing import Protocol
 import numpy as np
 
 from ...bounds import Bounds
+from ...errors import SolveError
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import InnerProduct
+from ..memory import Shape
 from ..state import State
-from ..trial import attempt, given_up, gradient_of
+from ..trial import given_up, gradient_of, tried
 
 TRIALS = 40
 """Of one iteration: each is a quarter as long as the last one, 40 leave nothing of a step."""
@@ -19,6 +21,10 @@ TRIALS = 40
 
 NOISE = 1e2 * float(np.finfo(float).eps)
 """Relative to f, what its rounding may be: smaller differences say nothing about a step, which is then accepted."""
+
+
+REGION: dict[str, Shape] = {"radius": (), "first": (), "products": ()}
+"""Names and shapes of the memory that a trust region reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +95,15 @@ class TrustRegion:
         if np.isnan(radius):
             radius, spent = model.first_radius()
         rejected: list[float] = []
+        failure: SolveError | None = None
         for _ in range(TRIALS):
             step = model.step(radius, self._tolerance(state))
             spent += step.products
             promised = model.predicted(step)
             if not promised > 0.0 or np.array_equal(step.y, state.x):
                 break
-            trial, length = attempt(f, step.y), model.length(step.s)
+            found, length = tried(f, step.y), model.length(step.s)
+            trial, failure = found.point, found.failure or failure
             # Where Δ cuts the step short, what is promised is small for that reason, and rounding is no excuse.
             noise = NOISE * abs(state.value) if length < 0.9 * radius else 0.0
             ratio = (
@@ -111,7 +119,11 @@ class TrustRegion:
             rejected.append(np.nan if trial is None else trial.value)
         refused, evaluations = np.array(rejected), state.evaluations + len(rejected)
         return replace(
-            state, rejected=refused, evaluations=evaluations, ending=given_up(refused, state.value)
+            state,
+            rejected=refused,
+            evaluations=evaluations,
+            ending=given_up(refused, state.value),
+            failure=failure,
         )
 
     def _tolerance(self, state: State) -> float:

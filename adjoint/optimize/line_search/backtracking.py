@@ -7,18 +7,11 @@ import numpy as np
 
 from ..._repr import short_repr
 from ..._validation import require_settings
-from ...reduced import Function, Point
+from ...errors import SolveError
+from ...reduced import Function
 from ...typing import Array
-from ..trial import attempt
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """The accepted step and its point, None if there is none; values (nan: a solve failed) rejected before it."""
-
-    alpha: float
-    point: Point | None
-    rejected: tuple[float, ...]
+from ..trial import tried
+from .step import Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +45,13 @@ class Backtracking:
         predicted: Callable[[Array], float],
         reference: float,
         alpha: float,
-    ) -> Trial:
+    ) -> Step:
         """The first acceptable step from α downwards.
 
         path: α ↦ x(α); predicted: x(α) ↦ g·(x(α) − x); where that is not negative the search ends: no step is left.
         """
         rejected: list[float] = []
+        failure: SolveError | None = None
         # Below this, differences of f are rounding: a step that long is as good as no step.
         noise = 4.0 * np.finfo(float).eps * abs(reference)
         for _ in range(self.trials):
@@ -65,9 +59,10 @@ class Backtracking:
             change = predicted(x)
             if not change < 0.0:
                 break
-            point = attempt(f, x)
+            trial = tried(f, x)
+            point, failure = trial.point, trial.failure or failure
             if point is not None and point.value <= reference + self.c1 * change + noise:
-                return Trial(alpha, point, tuple(rejected))
+                return Step(alpha, point, tuple(rejected))
             rejected.append(float("nan") if point is None else point.value)
             alpha *= self.shrink
-        return Trial(alpha, None, tuple(rejected))
+        return Step(alpha, None, tuple(rejected), failure)

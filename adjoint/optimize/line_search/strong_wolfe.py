@@ -1,28 +1,28 @@
-"""A line search for quasi-Newton methods: φ(α) = f(x + α d), the strong Wolfe conditions, gradients on demand."""
+"""The strong Wolfe line search."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..._repr import short_repr
 from ..._validation import require_settings
 from ...reduced import Point
+from .step import Step
+
+NEAREST, FARTHEST = 1.1, 9.0
+"""How much longer an extrapolated step is, at least and at most, in units of the last increment."""
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """How a search ended: α and its evaluated point, None if no trial decreased f enough.
+SHRINK = 0.66
+"""Two trials that leave more than this of the bracket are followed by its middle: Moré & Thuente, section 4."""
 
-    rejected: values of the other trials, nan for failed solves.
-    """
 
-    alpha: float
-    point: Point | None
-    rejected: tuple[float, ...]
+CLOSEST = 0.2
+"""Where in the bracket to go on at least, after a value too large: it tells of growth beyond a parabola's."""
 
-    def then(self, other: "Step") -> "Step":
-        """Another search's end, after this one came to nothing."""
-        return replace(other, rejected=self.rejected + other.rejected)
+
+FAILED = 0.1
+"""Where in the bracket to go on after a failed solve, of which nothing but its place is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,22 +122,6 @@ def ended(tried: Sequence[tuple[Sample, Point | None]], taken: int | None) -> St
         if taken is None
         else Step(tried[taken][0].alpha, tried[taken][1], rejected)
     )
-
-
-NEAREST, FARTHEST = 1.1, 9.0
-"""How much longer an extrapolated step is, at least and at most, in units of the last increment."""
-
-
-SHRINK = 0.66
-"""Two trials that leave more than this of the bracket are followed by its middle: Moré & Thuente, section 4."""
-
-
-CLOSEST = 0.2
-"""Where in the bracket to go on at least, after a value too large: it tells of growth beyond a parabola's."""
-
-
-FAILED = 0.1
-"""Where in the bracket to go on after a failed solve, of which nothing but its place is known."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,15 +8,16 @@ import numpy as np
 from ...._repr import short_repr
 from ...._validation import require_settings
 from ....bounds import Bounds
+from ....errors import SolveError
 from ....reduced import Function
 from ....typing import Array
 from ...constraints import Constraint
 from ...inner_products import Euclidean, InnerProduct
 from ...state import State
 from ...trial import given_up
-from .common import Curvature, ElasticProblem, Evaluated
+from .approximation import Approximation, Asymptotes, Region
+from .constrained_problem import ConstrainedProblem, Curvature, Evaluated
 from .opposite_constraints import intervals
-from .subproblem import Approximation, Asymptotes, Region
 
 SHARE = 0.1
 """ρ_i at the start, relative to the mean change of g_i by a variable: 2007, section 4."""
@@ -80,9 +81,9 @@ class GCMMA:
         self._problem.require_settings()
 
     @property
-    def _problem(self) -> ElasticProblem:
+    def _problem(self) -> ConstrainedProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
-        return ElasticProblem("GCMMA", self.constraints, self.bounds, *settings)
+        return ConstrainedProblem("GCMMA", self.constraints, self.bounds, *settings)
 
     @property
     def constrained(self) -> Sequence[Constraint]:
@@ -98,10 +99,12 @@ class GCMMA:
         if (reason := self._problem.stands(state)) is not None:
             return replace(state, ending=reason)
         rejected: list[float] = []
+        last: SolveError | None = None
         model = Model.of(state, self._problem)
         x, rho = state.memory["proposal"], state.memory["curvature"]
         for _ in range(TRIALS):
-            at = self._problem.attempt(f, x, state)
+            at, failure = self._problem.tried(f, x, state)
+            last = failure or last
             gaps = model.gaps(at, x, rho)
             if at is not None and np.all(gaps <= 0.0):
                 return self._state(at, state, tuple(rejected), _eased(rho))
@@ -111,8 +114,18 @@ class GCMMA:
             if not self._problem.differs(x, state.x):
                 break
         ending = given_up(np.array(rejected), state.value)
-        evaluations = state.evaluations + len(rejected)
-        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
+        return replace(
+            state,
+            rejected=np.array(rejected),
+            evaluations=state.evaluations + len(rejected),
+            ending=ending,
+            failure=last,
+        )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has what MMA remembers, and the constraints' gradients."""
+        m, k = state.x.size, len(self.constraints)
+        self._problem.require_memory(state, {"slopes": (k, m)})
 
     def _state(
         self, at: Evaluated, before: State | None, rejected: tuple[float, ...], curvature: Curvature
@@ -138,13 +151,13 @@ class Model:
     """The approximations at a state, for any ρ."""
 
     state: State
-    problem: ElasticProblem
+    problem: ConstrainedProblem
     region: Region
     values: Array
     slopes: Array
 
     @classmethod
-    def of(cls, state: State, problem: ElasticProblem) -> "Model":
+    def of(cls, state: State, problem: ConstrainedProblem) -> "Model":
         """As they were when the state was made, to the last bit."""
         slopes = np.concatenate([state.scale * state.gradient[None], state.memory["slopes"]])
         values = np.append(state.scale * state.value, state.constraints)

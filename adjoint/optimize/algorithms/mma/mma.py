@@ -8,6 +8,7 @@ import numpy as np
 from ...._repr import short_repr
 from ...._validation import require_settings
 from ....bounds import Bounds
+from ....errors import SolveError
 from ....reduced import Function
 from ....typing import Array
 from ...constraints import Constraint
@@ -15,8 +16,8 @@ from ...inner_products import Euclidean, InnerProduct
 from ...state import State
 from ...status import Status
 from ...trial import gradient_of
-from .common import ElasticProblem, Evaluated
-from .subproblem import Asymptotes
+from .approximation import Asymptotes
+from .constrained_problem import ConstrainedProblem, Evaluated
 
 CURVATURE = 1e-5
 """raa0: of each approximation, for variables that it does not depend on."""
@@ -78,9 +79,9 @@ class MMA:
         self._problem.require_settings()
 
     @property
-    def _problem(self) -> ElasticProblem:
+    def _problem(self) -> ConstrainedProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
-        return ElasticProblem("MMA", self.constraints, self.bounds, *settings)
+        return ConstrainedProblem("MMA", self.constraints, self.bounds, *settings)
 
     @property
     def constrained(self) -> Sequence[Constraint]:
@@ -98,16 +99,25 @@ class MMA:
             return replace(state, ending=reason)
         x = state.memory["proposal"]
         rejected: list[float] = []
+        last: SolveError | None = None
         for _ in range(NEARER):
-            at = self._problem.attempt(f, x, state)
+            at, failure = self._problem.tried(f, x, state)
             if at is not None and (len(rejected) >= COLLAPSES or not self._collapsed(state, at)):
                 return self._state(at, state, np.array(rejected))
+            last = failure or last
             rejected.append(np.nan if at is None else at.point.value)
             x = 0.5 * (state.x + x)
-        evaluations = state.evaluations + NEARER
         return replace(
-            state, rejected=np.array(rejected), evaluations=evaluations, ending=Status.FAILED
+            state,
+            rejected=np.array(rejected),
+            evaluations=state.evaluations + NEARER,
+            ending=Status.FAILED,
+            failure=last,
         )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the proposal, σ, the last change, ρ and the length."""
+        self._problem.require_memory(state, {})
 
     def _collapsed(self, before: State, at: Evaluated) -> bool:
         """Whether f and its slopes are a small part of what they were, for a small part of the gain they promised."""

@@ -13,13 +13,15 @@ from ....typing import Array
 from ...constraint_values import Excess, excess, scaled, told
 from ...constraints import Constraint
 from ...inner_products import InnerProduct
+from ...memory import Shape, require_entries
 from ...scaling import scaling
 from ...settings import require_constraints, require_geometry, require_kind
 from ...state import State
 from ...status import Status
-from ...trial import attempt, first_point, gradient_of
+from ...trial import first_point, gradient_of, tried
+from .approximation import Approximation, Asymptotes, Region
 from .opposite_constraints import Interval, intervals, sides
-from .subproblem import Approximation, Asymptotes, Region, Subproblem, maximized
+from .subproblem import Subproblem, maximized
 
 SIZES = (1.0, 100.0)
 """An objective of this size is not scaled: Svanberg (2007)."""
@@ -98,7 +100,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True, eq=False)
-class ElasticProblem:
+class ConstrainedProblem:
     """The problem, how it is approximated, and the states of a run; name: of the algorithm, for messages.
 
     Everything is a function of what its arguments say; the settings are those of `MMA`.
@@ -148,16 +150,35 @@ class ElasticProblem:
             point, scaled(parts, found.scales) if parts else None, found.length, found.evaluations
         )
 
-    def attempt(self, f: Function, x: Array, state: State) -> Evaluated | None:
-        """At a trial after the state; None where a solve failed, or a value is not finite."""
-        if (point := attempt(f, x)) is None:
-            return None
+    def tried(
+        self, f: Function, x: Array, state: State
+    ) -> tuple[Evaluated | None, SolveError | None]:
+        """f and the constraints at a trial after the state, or None and the error of a failed solve.
+
+        A value that is nan or inf counts as a failed solve.
+        """
+        trial = tried(f, x)
+        if trial.point is None:
+            return None, trial.failure
         try:
-            found = excess(self.constraints, point, state.scales) if self.constraints else None
-        except SolveError:
-            return None
-        at = Evaluated(point, found, state.memory["length"].item(), 0)
-        return at if np.isfinite(at.constraints).all() else None
+            found = (
+                excess(self.constraints, trial.point, state.scales) if self.constraints else None
+            )
+        except SolveError as error:
+            return None, error
+        at = Evaluated(trial.point, found, state.memory["length"].item(), 0)
+        if np.isfinite(at.constraints).all():
+            return at, None
+        return None, NonFinite(f"the constraints are {at.constraints} at a trial point")
+
+    def require_memory(self, state: State, further: dict[str, Shape]) -> None:
+        """Raise ValueError unless the state has what MMA remembers; further: what GCMMA remembers besides."""
+        m, k = state.x.size, len(self.constraints)
+        shapes: dict[str, Shape] = {name: (m,) for name in ("proposal", "width", "moved")}
+        shapes |= {"curvature": (k + 1,), "length": ()}
+        require_entries(self.name, state.memory, shapes | further)
+        if state.constraints.size != k:
+            raise ValueError(f"{self.name} has {k} constraints, the state {state.constraints.size}")
 
     @cached_property
     def span(self) -> Array:

@@ -12,17 +12,17 @@ from enum import Enum
 
 import numpy as np
 
-from .._numerics import dot
-from ..bounds import Bounds
-from ..errors import NonFinite, SolveError
-from ..reduced import Function, Point
-from ..typing import Array
-from .constraints import Constraint
-from .state import State
-from .status import Status
-from .stopping import Progress
-from .trial import attempt, gradient_of
-from .verification import sizes
+from ..._numerics import dot
+from ...bounds import Bounds
+from ...errors import NonFinite, SolveError
+from ...reduced import Function, Point
+from ...typing import Array
+from ..constraints import Constraint
+from ..state import State
+from ..status import Status
+from ..stopping import Progress
+from ..trial import attempt, gradient_of
+from .sampling import sizes
 
 COLLAPSED = 1e-2
 """Part of its first scale, of f or of what its variables' sizes change it by, below which f has collapsed."""
