@@ -1,4 +1,4 @@
-"""Objectives from plain Python functions, for optimizers: without a problem, a solve or an adjoint."""
+"""Objectives from plain Python functions: without a problem, a solve or an adjoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._numerics import dot
+from .._numerics import dot, read_only
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, named
 from ..typing import Array
@@ -23,7 +23,10 @@ Products = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class ScalarPoint:
-    """A plain function at x: the value at once, the gradient when first asked for."""
+    """A plain function at x: its value, and its gradient when first asked for.
+
+    derivative, product: see `ScalarFunction.gradient` and `ScalarFunction.product`.
+    """
 
     x: Array
     value: float
@@ -33,24 +36,46 @@ class ScalarPoint:
     @cached_property
     def gradient(self) -> Array:
         """df/dx, (m,)."""
-        return np.array(as_array("ScalarFunction", "gradient", self.derivative(_read_only(self.x))))
+        return np.array(as_array("ScalarFunction", "gradient", self.derivative(read_only(self.x))))
 
     def hvp(self, v: Array) -> Array:
-        """(d²f/dx²) v, (m,); raises TypeError where the function was given none."""
+        """(d²f/dx²) v, (m,); raise TypeError if the function has no `product`."""
         if self.product is None:
             raise TypeError(
-                "ScalarFunction: got no product (x, v) -> H v; see also adjoint.optimize.DifferencedHessian"
+                "ScalarFunction: got no product (x, v) -> H v; see also "
+                "adjoint.optimize.DifferencedHessian"
             )
-        return np.array(self.product(_read_only(self.x), v))
+        return np.array(self.product(read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
 class ScalarFunction:
-    """f from a function of x and its gradient: `minimize(ScalarFunction(value, gradient), x, LBFGS())`.
+    """f(x) and df/dx from two plain functions.
 
-    value: x (m,) ↦ f, a number; gradient: x ↦ df/dx, (m,); product: (x, v) ↦ (d²f/dx²) v, (m,), for `NewtonCG`. They
-    get an x that cannot be written to. Where f is not defined value returns nan, or raises a `SolveError`: a step there
-    is too long. Raises TypeError for what are no functions, and for a value that is no number.
+    The functions get a read-only x. If f is not defined at x, `value` returns nan or raises
+    a `SolveError`: an algorithm then takes a shorter step.
+
+    Parameters
+    ----------
+    value : callable
+        x, (m,) ↦ f, a real number.
+    gradient : callable
+        x, (m,) ↦ df/dx, (m,) array.
+    product : callable or None
+        (x, v) ↦ (d²f/dx²) v, (m,) array, which `NewtonCG` needs.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a function; when called, if `value` does not return a real
+        number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> f = ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
+    >>> f(np.array([1.0, 2.0])).gradient
+    array([2., 4.])
     """
 
     value: Values
@@ -68,18 +93,31 @@ class ScalarFunction:
     def of(
         function: Callable[[Array], tuple[float, Array]], product: Products | None = None
     ) -> "JointFunction":
-        """f from one function x ↦ (f, df/dx), called once a point, also where no gradient is asked for."""
+        """f from one function x ↦ (f, df/dx), which is called once per point.
+
+        Parameters
+        ----------
+        function : callable
+            x, (m,) ↦ (f, df/dx); called also if no gradient is asked for.
+        product : callable or None
+            (x, v) ↦ (d²f/dx²) v, (m,) array.
+
+        Returns
+        -------
+        JointFunction
+            A function for `minimize`, as `ScalarFunction` is.
+        """
         return JointFunction(function, product)
 
     def __call__(self, x: Array) -> ScalarPoint:
         """f at x."""
         x = as_parameters(x, "x")
-        return ScalarPoint(x, _number(self.value(_read_only(x))), self.gradient, self.product)
+        return ScalarPoint(x, _number(self.value(read_only(x))), self.gradient, self.product)
 
 
 @dataclass(frozen=True, eq=False)
 class JointFunction:
-    """What `ScalarFunction.of` returns. function: x (m,) ↦ (f, df/dx)."""
+    """f from one function x, (m,) ↦ (f, df/dx); made by `ScalarFunction.of`."""
 
     function: Callable[[Array], tuple[float, Array]]
     product: Products | None
@@ -89,12 +127,13 @@ class JointFunction:
         _require_product(self.product)
 
     def __call__(self, x: Array) -> ScalarPoint:
-        """f at x; raises TypeError where the function returns something else."""
+        """f at x; raise TypeError unless the function returns a pair of a number and a gradient."""
         x = as_parameters(x, "x")
-        both = self.function(_read_only(x))
+        both = self.function(read_only(x))
         if not (isinstance(both, tuple) and len(both) == 2):
             raise TypeError(
-                f"ScalarFunction.of: the function returned {named(both)}, expected the pair (f, gradient)"
+                f"ScalarFunction.of: the function returned {named(both)}, expected the pair "
+                "(f, gradient)"
             )
         g = np.array(both[1])
         return ScalarPoint(x, _number(both[0]), lambda _: g, self.product)
@@ -102,7 +141,7 @@ class JointFunction:
 
 @dataclass(frozen=True, eq=False)
 class ResidualPoint:
-    """A `ResidualFunction` at x."""
+    """½‖r‖² at x: the residual is known, dr/dx is computed when first asked for."""
 
     x: Array
     residual: Array
@@ -115,14 +154,15 @@ class ResidualPoint:
 
     @cached_property
     def jacobian(self) -> Array:
-        """dr/dx, (k, m); raises ValueError for another shape."""
+        """dr/dx, (k, m); raise ValueError if the function returned another shape."""
         J = np.array(
-            as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x)))
+            as_array("ResidualFunction", "jacobian", self.function.jacobian(read_only(self.x)))
         )
         expected = (self.residual.size, self.x.size)
         if J.shape != expected:
             raise ValueError(
-                f"ResidualFunction: jacobian returned an array of shape {J.shape}, expected {expected}"
+                f"ResidualFunction: jacobian returned an array of shape {J.shape}, "
+                f"expected {expected}"
             )
         return J
 
@@ -142,10 +182,23 @@ class ResidualPoint:
 
 @dataclass(frozen=True, eq=False)
 class ResidualFunction:
-    """f = ½‖r(x)‖² from a function of x and its derivative: `minimize(ResidualFunction(r, J), x, GaussNewton())`.
+    """f = ½‖r(x)‖² from r and dr/dx: `minimize(ResidualFunction(r, J), x, GaussNewton())`.
 
-    residual: x (m,) ↦ r, (k,), in units of its standard deviations; jacobian: x ↦ dr/dx, (k, m). They get an x that
-    cannot be written to. Raises TypeError for what are no functions, ValueError for other shapes.
+    The functions get a read-only x.
+
+    Parameters
+    ----------
+    residual : callable
+        x, (m,) ↦ r, (k,) array, in units of its standard deviations.
+    jacobian : callable
+        x, (m,) ↦ dr/dx, (k, m) array.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a function.
+    ValueError
+        When called, if r is not a vector, or if dr/dx does not have the shape (k, m).
     """
 
     residual: Vectors
@@ -161,7 +214,7 @@ class ResidualFunction:
         """f at x."""
         x = as_parameters(x, "x")
         r = as_array(
-            "ResidualFunction", "what residual returned", self.residual(_read_only(x))
+            "ResidualFunction", "what residual returned", self.residual(read_only(x))
         ).astype(float)
         if r.ndim != 1:
             raise ValueError(
@@ -170,18 +223,11 @@ class ResidualFunction:
         return ResidualPoint(x, r, self)
 
 
-def _read_only(x: Array) -> Array:
-    """x for a function of the user's, which would move the algorithm by writing to it."""
-    view = x.view()
-    view.flags.writeable = False
-    return view
-
-
 def _number(value: object) -> float:
     if isinstance(value, tuple | list):
         raise TypeError(
-            f"ScalarFunction: value returned {named(value)}, expected a number; ScalarFunction.of(f) takes a function "
-            "that returns (value, gradient)"
+            f"ScalarFunction: value returned {named(value)}, expected a number; "
+            "ScalarFunction.of(f) takes a function that returns (value, gradient)"
         )
     number = np.asarray(value)
     if number.ndim != 0 or number.dtype.kind not in "fiu":
@@ -195,5 +241,6 @@ def _number(value: object) -> float:
 def _require_product(product: object) -> None:
     if not (product is None or callable(product)):
         raise TypeError(
-            f"ScalarFunction: got {named(product)} as product, expected a function (x, v) -> H v, or None"
+            f"ScalarFunction: got {named(product)} as product, expected a function (x, v) -> H v, "
+            "or None"
         )

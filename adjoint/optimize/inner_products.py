@@ -21,50 +21,131 @@ from .square_roots import DiagonalRoot, FactorRoot, Root
 
 
 class InnerProduct(Protocol):
-    """⟨a, b⟩ = aᵀ M b on designs; the only place that sums over a design (docs/math.md, eq. 27).
+    """⟨a, b⟩ = aᵀ M b on designs (docs/math.md, eq. 27).
 
-    A design that is spread over processes needs another one, whose sums are over all of them, and nothing else.
+    An inner product is the only object that sums over a design. A design that is
+    distributed over processes needs an inner product whose sums run over all processes, and
+    nothing else.
     """
 
     @property
     def diagonal(self) -> bool:
-        """Whether M is diagonal: only then is the projection onto bounds a clip."""
+        """True if M is diagonal: only then does `Bounds.clip` project onto bounds."""
 
     def direction(self, g: Array) -> Array:
-        """M⁻¹ g: the direction of a derivative g, (m,)."""
+        """M⁻¹ g: the direction of a derivative.
+
+        Parameters
+        ----------
+        g : (m,) array
+            A derivative.
+
+        Returns
+        -------
+        (m,) array
+            The direction, in the units of the design.
+        """
 
     def pairing(self, g: Array, d: Array) -> float:
-        """g·d: a derivative applied to a direction; no M in it."""
+        """g·d: a derivative applied to a direction, without M.
+
+        Parameters
+        ----------
+        g : (m,) array
+            A derivative.
+        d : (m,) array
+            A direction.
+
+        Returns
+        -------
+        float
+            The change of f, to first order, along d.
+        """
 
     def covector(self, d: Array) -> Array:
-        """M d: the derivative whose direction is d, (m,)."""
+        """M d: the derivative whose direction is d.
+
+        Parameters
+        ----------
+        d : (m,) array
+            A direction.
+
+        Returns
+        -------
+        (m,) array
+            The derivative.
+        """
 
     def norm(self, d: Array) -> float:
-        """√(dᵀ M d) of a direction."""
+        """√(dᵀ M d): the norm of a direction.
+
+        Parameters
+        ----------
+        d : (m,) array
+            A direction.
+
+        Returns
+        -------
+        float
+            The norm.
+        """
 
     def dual_norm(self, g: Array) -> float:
-        """√(gᵀ M⁻¹ g) of a derivative."""
+        """√(gᵀ M⁻¹ g): the norm of a derivative.
+
+        Parameters
+        ----------
+        g : (m,) array
+            A derivative.
+
+        Returns
+        -------
+        float
+            The dual norm.
+        """
 
     def total(self, V: Array) -> Array:
-        """Σ_j V_ij, plain sums over the design, (k,); V: (k, m)."""
+        """Σ_j V_ij: plain sums over the design.
+
+        Parameters
+        ----------
+        V : (k, m) array
+            One row for each sum.
+
+        Returns
+        -------
+        (k,) array
+            The sums.
+        """
 
     def largest(self, v: Array) -> float:
-        """max_j v_j; -inf of an empty design."""
+        """max_j v_j.
+
+        Parameters
+        ----------
+        v : (m,) array
+            One number per design variable.
+
+        Returns
+        -------
+        float
+            The largest entry; -inf for an empty design.
+        """
 
     @property
     def root(self) -> Root:
-        """z = Rᵀ x with M = R Rᵀ: variables in which M is the identity, for foreign optimizers."""
+        """R with M = R Rᵀ: in the variables z = Rᵀ x, M is the identity."""
 
 
 @dataclass(frozen=True, eq=False)
 class Euclidean:
-    """M = 1: right for designs that are plain numbers of one unit, not values on a mesh."""
+    """M = 1: for designs that are plain numbers of one unit, not values on a mesh."""
 
     __repr__ = short_repr
 
     @property
     def diagonal(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def direction(self, g: Array) -> Array:
@@ -103,9 +184,19 @@ class Euclidean:
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """M = diag(w): units that differ, or lumped masses. weights: w, (m,), positive; ValueError for others.
+    """M = diag(w): for variables of different units, or for lumped masses on a mesh.
 
-    Designs of another shape are a ValueError, too.
+    Parameters
+    ----------
+    weights : (m,) array or float
+        w, positive; 1 / size² for variables of different sizes, or lumped masses.
+
+    Raises
+    ------
+    TypeError
+        If the weights are not real numbers.
+    ValueError
+        If a weight is not positive and finite; in methods, if the design has another shape.
     """
 
     weights: Array
@@ -116,7 +207,8 @@ class Weighted:
         weights = as_array("Weighted", "weights", self.weights)
         if weights.dtype.kind not in "fiu" or weights.ndim > 1:
             raise TypeError(
-                f"Weighted: got weights of dtype {weights.dtype}, shape {weights.shape}; expected real numbers, (m,)"
+                f"Weighted: got weights of dtype {weights.dtype}, shape {weights.shape}; expected "
+                "real numbers, (m,)"
             )
         bad = weights[~((weights > 0.0) & np.isfinite(weights))]
         if bad.size:
@@ -126,7 +218,7 @@ class Weighted:
 
     @property
     def diagonal(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def direction(self, g: Array) -> Array:
@@ -150,10 +242,11 @@ class Weighted:
         return math.sqrt(dot(g, g / self._of(g)))
 
     def _of(self, v: Array) -> Array:
-        """w, for a v of its shape."""
+        """w; raise ValueError unless w has the shape of v."""
         if np.shape(self.weights) not in ((), np.shape(v)):
             raise ValueError(
-                f"Weighted: got weights of shape {np.shape(self.weights)}, expected {np.shape(v)}, x's"
+                f"Weighted: got weights of shape {np.shape(self.weights)}, expected {np.shape(v)}, "
+                "the shape of x"
             )
         return self.weights
 
@@ -173,10 +266,28 @@ class Weighted:
 
 @dataclass(frozen=True, eq=False)
 class MassMatrix:
-    """M sparse, symmetric positive definite: a consistent mass matrix, or mass plus stiffness (`helmholtz`).
+    """M sparse and symmetric positive definite: a consistent mass matrix, or `helmholtz`.
 
-    With it the number of iterations does not grow as the mesh is refined: Schwedes, Ham, Funke & Piggott
-    (2017), Mesh Dependence in PDE-Constrained Optimisation. One factorization, by `factorize`, for good.
+    With a mass matrix the number of iterations does not grow as the mesh is refined. M is
+    factorized once, when first needed.
+
+    Parameters
+    ----------
+    M : (m, m) sparse matrix
+        For example ∫NᵀN over the mesh.
+    factorize : callable
+        Makes the factorization of M, `cholesky` by default.
+
+    Raises
+    ------
+    TypeError
+        If M is not a sparse matrix, or `factorize` is not a factorizer.
+    NotPositiveDefinite
+        When first used, if M is not positive definite.
+
+    References
+    ----------
+    Schwedes, Ham, Funke & Piggott (2017), Mesh Dependence in PDE-Constrained Optimisation.
     """
 
     M: SparseMatrix
@@ -190,11 +301,29 @@ class MassMatrix:
 
     @classmethod
     def helmholtz(cls, mass: SparseMatrix, stiffness: SparseMatrix, length: float) -> "MassMatrix":
-        """M + ℓ² K, the inner product of H¹: directions are smooth over ℓ, M⁻¹g solves d − ℓ²Δd = g.
+        """M + ℓ² K, the inner product of H¹: M⁻¹g solves d − ℓ²Δd = g, and d is smooth over ℓ.
 
-        mass: ∫NᵀN; stiffness: ∫∇Nᵀ∇N, of the same shape; length: ℓ, in the unit of the mesh. Raises ValueError for a
-        length that is not positive and finite, and for matrices of different shapes.
+        Parameters
+        ----------
+        mass : (m, m) sparse matrix
+            ∫NᵀN.
+        stiffness : (m, m) sparse matrix
+            ∫∇Nᵀ∇N.
+        length : float
+            ℓ, in the units of length of the mesh; positive.
 
+        Returns
+        -------
+        MassMatrix
+            The inner product.
+
+        Raises
+        ------
+        ValueError
+            If the length is not positive and finite, or if the shapes of the matrices differ.
+
+        References
+        ----------
         Neuberger (2010), Sobolev Gradients and Differential Equations, 2nd ed.
         """
         if not 0.0 < length < np.inf:
@@ -203,8 +332,8 @@ class MassMatrix:
             )
         if mass.shape != stiffness.shape:
             raise ValueError(
-                f"MassMatrix.helmholtz: got a mass matrix of shape {mass.shape} and a stiffness matrix of shape "
-                f"{stiffness.shape}, expected one shape"
+                f"MassMatrix.helmholtz: got a mass matrix of shape {mass.shape} and a stiffness "
+                f"matrix of shape {stiffness.shape}, expected equal shapes"
             )
         return cls(sparse.csc_array(mass + length**2 * stiffness))
 
@@ -214,7 +343,7 @@ class MassMatrix:
 
     @property
     def diagonal(self) -> bool:
-        """It is not taken to be."""
+        """False, also if M happens to be diagonal."""
         return False
 
     def direction(self, g: Array) -> Array:
@@ -247,7 +376,7 @@ class MassMatrix:
 
     @cached_property
     def root(self) -> FactorRoot:
-        """R = Pᵀ L, the Cholesky factor by SuperLU, once; raises what `FactorRoot.of` raises."""
+        """R = Pᵀ L: the Cholesky factor by SuperLU, computed once; see `FactorRoot.of`."""
         return FactorRoot.of(self.M)
 
 

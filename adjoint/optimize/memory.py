@@ -1,4 +1,4 @@
-"""The memory of an algorithm: arrays by name in a state, and the state of an inner algorithm in them."""
+"""The memory of an algorithm: named arrays in a state, a whole inner state among them."""
 
 from collections.abc import Mapping
 
@@ -37,7 +37,10 @@ ARRAYS = ("gradient", "constraints", "multipliers", "scales", "rejected")
 
 
 Shape = tuple[int | str, ...]
-"""A shape: an integer is a length; a word is any length, the same length wherever the word stands."""
+"""A shape: an integer is a length.
+
+a word is any length, the same length wherever the word stands.
+"""
 
 
 def require_memory(algorithm: object, state: State) -> None:
@@ -71,7 +74,10 @@ def require_entries(name: str, memory: Mapping[str, Array], shapes: Mapping[str,
 
 
 def require_packed(name: str, algorithm: object, state: State) -> None:
-    """Raise ValueError unless the memory holds a packed state of the inner algorithm; name: of the outer one."""
+    """Raise ValueError unless the memory holds a packed state of the inner algorithm.
+
+    name: of the outer one.
+    """
     shapes: dict[str, Shape] = {PREFIX + field: () for field in NUMBERS}
     shapes |= {PREFIX + field: (field,) for field in ARRAYS}
     shapes[PREFIX + "gradient"] = (state.x.size,)
@@ -80,7 +86,10 @@ def require_packed(name: str, algorithm: object, state: State) -> None:
 
 
 def packed(inner: State) -> dict[str, Array]:
-    """An inner state as named arrays, without x (which the outer state has), ending, failure and point."""
+    """An inner state as named arrays.
+
+    Left out: x, which the outer state has, ending, failure, point and function.
+    """
     fields = {PREFIX + name: np.asarray(getattr(inner, name)) for name in (*NUMBERS, *ARRAYS)}
     return fields | {MEMORY + name: array for name, array in inner.memory.items()}
 

@@ -1,4 +1,4 @@
-"""Running an algorithm: `minimize` ends by stopping rules, `descend` yields states without end."""
+"""Running an algorithm: `minimize` ends by stopping rules, `descend` does not end."""
 
 import os
 import time
@@ -35,8 +35,8 @@ class Result:
     Parameters
     ----------
     best : State
-        The best state of the last stage: the lowest value among states that meet the constraints, or
-        the least violation if no state meets them.
+        The best state of the last stage: the lowest value among states that meet the
+        constraints, or the least violation if no state meets them.
     state : State
         The last state, from which the run could go on.
     status : Status
@@ -95,51 +95,57 @@ def minimize(
 ) -> Result:
     """min f(x): run the algorithm from x until a stopping rule holds.
 
-    The algorithm makes one iteration after another. After each iteration `callback` is called, the
-    restart file is written, and the rules in `stop` decide whether the run ends. The design found is
-    `result.x`; `result.status` says in words why the run ended, and `result.success` is True only if
-    the run converged. Look at the status first: a run that ended by a budget, on a plateau or with a
-    wrong gradient also returns its best design.
+    The algorithm makes one iteration after another. After each iteration `callback` is
+    called, the restart file is written, and the rules in `stop` decide whether the run
+    ends. The design found is `result.x`; `result.status` says in words why the run ended,
+    and `result.success` is True only if the run converged. Look at the status first: a run
+    that ended by a budget, on a plateau or with a wrong gradient also returns its best
+    design.
 
     Parameters
     ----------
     f : callable
-        The objective: x ↦ a point with `x`, `value` and `gradient`. A `Reduced` is such a function;
-        `ScalarFunction(value, gradient)` makes one from plain functions. If f raises a `SolveError`,
-        or returns nan, at a trial design, the step was too long: the algorithm shortens it.
+        The objective: x ↦ a point with `x`, `value` and `gradient`. A `Reduced` is such a
+        function; `ScalarFunction(value, gradient)` makes one from plain functions. If f
+        raises a `SolveError`, or returns nan, at a trial design, the step was too long: the
+        algorithm shortens it.
     x : (m,) array
         The design at the start, within the bounds, in its own units.
     algorithm : Algorithm
-        The method with its settings, bounds and constraints: `LBFGS()` for smooth problems with
-        bounds at most; `NewtonCG()` if f has Hessian–vector products; `GaussNewton()` for sums of
-        squares; `OptimalityCriteria(volume)`, `SiMPL(volume)` or `MMA((c,), bounds)` for topology
-        optimization; `AugmentedLagrangian(LBFGS(), constraints)` for many constraints.
+        The method with its settings, bounds and constraints: `LBFGS()` for smooth problems
+        with bounds at most; `NewtonCG()` if f has Hessian–vector products; `GaussNewton()`
+        for sums of squares; `OptimalityCriteria(volume)`, `SiMPL(volume)` or `MMA((c,),
+        bounds)` for topology optimization; `AugmentedLagrangian(LBFGS(), constraints)` for
+        many constraints.
     stop : Stopping, optional
         Tolerances and budgets; `Stopping()` if it is None.
     check : bool
-        If True (the default), gradients are compared with differences of values. Before the first
-        step this costs up to four evaluations of f, and one more if there are constraints. A run that
-        would end as converged is checked once more, at a similar cost, and ends as INCONSISTENT, FLAT
-        or SADDLE if the differences contradict convergence.
+        If True (the default), gradients are compared with differences of values. Before the
+        first step this costs up to four evaluations of f, and one more if there are
+        constraints. A run that would end as converged is checked once more, at a similar
+        cost, and ends as INCONSISTENT, FLAT or SADDLE if the differences contradict
+        convergence.
     callback : callable or sequence of callables
         Called with every `State`, for example a `Recorder` of a report.
     restart : path, optional
         A file to which every state is written, after the calls of `callback`.
     resume : bool
-        If True and the restart file exists, go on from the state in the file: the run ends with the
-        same bits as a run that was never interrupted. x must have the size of the design in the file.
+        If True and the restart file exists, go on from the state in the file: the run ends
+        with the same bits as a run that was never interrupted. x must have the size of the
+        design in the file.
 
     Returns
     -------
     Result
         The best and the last state, the status and the work spent. Ctrl-C ends a run with
-        `Status.INTERRUPTED`; a failed solve that the algorithm cannot avoid, with `Status.FAILED`.
+        `Status.INTERRUPTED`; a failed solve that the algorithm cannot avoid, with
+        `Status.FAILED`.
 
     Raises
     ------
     WrongGradient
-        If `check` is True and the gradient of f, or of a constraint, differs from differences of
-        values by more than 1e-3, relatively.
+        If `check` is True and the gradient of f, or of a constraint, differs from
+        differences of values by more than 1e-3, relatively.
     RestartError
         If the restart file is damaged, is of another run, or cannot be written.
     SolveError
@@ -181,8 +187,8 @@ def minimize(
 def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
     """x₀, x₁, x₂, …: yield the states of the algorithm without end.
 
-    The caller decides when to stop, to log and to plot. After a state with an `ending` the iterator
-    yields this state again and again.
+    The caller decides when to stop, to log and to plot. After a state with an `ending` the
+    iterator yields this state again and again.
 
     Parameters
     ----------
@@ -234,7 +240,7 @@ def _descended(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A run of `minimize`: its arguments, and the steps of its loop as functions of a `Restart`."""
+    """A run of `minimize`: its arguments, and the steps of its loop."""
 
     f: Function
     algorithm: Algorithm
@@ -309,7 +315,7 @@ class _Run:
         return replace(at, state=state, best=self._better(state, at.best), progress=progress)
 
     def _steepness(self, state: State) -> float:
-        """The dual norm of the whole ∇f: bounds that hold x at an infeasible start will soon let go."""
+        """The dual norm of the whole ∇f: bounds that hold x at an infeasible start soon let go."""
         return self.algorithm.inner.dual_norm(state.gradient)
 
     def _sized(self, state: State) -> float:
@@ -359,7 +365,7 @@ class _Run:
 
 
 def shown_state(state: State) -> State:
-    """The state with read-only arrays: an observer cannot change what the algorithm goes on from."""
+    """The state with read-only arrays: an observer cannot change the run."""
     return replace(
         state,
         x=_view(state.x),
@@ -388,7 +394,7 @@ def _light(state: State) -> State:
 
 
 def _stored(state: State) -> State:
-    """The state as a file would return it: sums over rows and over columns may differ in last bits."""
+    """The state as a file returns it: sums over rows and columns may differ in last bits."""
     memory = {name: np.asarray(array, order="C") for name, array in state.memory.items()}
     return replace(state, value=float(state.value), memory=memory)
 

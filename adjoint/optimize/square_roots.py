@@ -1,4 +1,4 @@
-"""Square roots of inner products, M = R Rᵀ: the change of variables z = Rᵀ x."""
+"""Square roots of inner products, M = R Rᵀ, and the change of variables z = Rᵀ x."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,13 +15,15 @@ from ..factor.singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
 from ..typing import Array, Trans
 
 ACCURATE = 1e-12
-"""Backward error ‖R Rᵀ v − M v‖ / (‖M‖‖v‖) above which R is no root of M: a stable one leaves some 10⁻¹⁵."""
+"""Largest backward error ‖R Rᵀ v − M v‖ / (‖M‖‖v‖) of a root; a stable factorization has
+about 10⁻¹⁵."""
 
 
 class Root(Protocol):
-    """z = Rᵀ x with M = R Rᵀ: ‖z‖₂ = ‖x‖_M, and the derivative in z is R⁻¹ g (docs/math.md, eq. 27).
+    """z = Rᵀ x with M = R Rᵀ: then ‖z‖₂ = ‖x‖_M (docs/math.md, eq. 27).
 
-    For foreign optimizers, whose inner product is fixed: they get f(R⁻ᵀ z) and its derivative, never M⁻¹ g.
+    For the optimizers of other packages, whose inner product is fixed: they get f(R⁻ᵀ z)
+    and its derivative in z, R⁻¹ g, never M⁻¹ g.
     """
 
     def to_x(self, z: Array) -> Array:
@@ -36,7 +38,10 @@ class Root(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class DiagonalRoot:
-    """R = diag(r): a box in x is a box in z. entries: r, (m,), or one number for all; positive."""
+    """R = diag(r): bounds on x are bounds on z.
+
+    entries: r, (m,), or one number for all; positive.
+    """
 
     entries: Array | float
 
@@ -54,17 +59,18 @@ class DiagonalRoot:
 
 
 class _Solvable(Protocol):
-    """SciPy's SuperLU object, as far as it is used here."""
+    """The methods of SciPy's SuperLU object that are used here."""
 
     def solve(self, b: Array, trans: Literal["N", "T"] = "N") -> Array:
-        """The solution for b with the matrix or its transpose."""
+        """Solve A x = b or Aᵀ x = b."""
 
 
 @dataclass(frozen=True, eq=False)
 class FactorRoot:
-    """R = Pᵀ L: the Cholesky factor L of P M Pᵀ, P a fill-reducing order. A box in x is no box in z.
+    """R = Pᵀ L, with the Cholesky factor L of P M Pᵀ; bounds on x are not bounds on z.
 
-    lower: L, (m, m), lower triangular, sorted; order: q, with (P v)_i = v_{q_i}. Made by `of`.
+    P is a fill-reducing order. lower: L, (m, m), lower triangular, sorted; order: q, with
+    (P v)_i = v_{q_i}. Made by `FactorRoot.of`.
     """
 
     lower: sparse.csc_array
@@ -72,10 +78,12 @@ class FactorRoot:
 
     @classmethod
     def of(cls, M: SparseMatrix) -> "FactorRoot":
-        """The root of M, (m, m): one factorization by SuperLU, on the diagonal, P M Pᵀ = L₁ D L₁ᵀ = L Lᵀ.
+        """The root of M, (m, m), by one factorization P M Pᵀ = L₁ D L₁ᵀ = L Lᵀ of SuperLU.
 
-        Raises NotPositiveDefinite, NotSymmetric, SingularMatrix, InaccurateSolve where L Lᵀ is not M to 1e-12,
-        NonFinite; TypeError and ValueError for what is no square matrix.
+        Raise NotSymmetric or NotPositiveDefinite if M is not symmetric positive definite,
+        SingularMatrix if M is singular to working precision, InaccurateSolve if L Lᵀ differs
+        from P M Pᵀ by more than 1e-12, NonFinite if M has nan or inf, TypeError or ValueError
+        if M is not a square sparse matrix.
         """
         A = as_csc(M)
         require_full_structure(A)
@@ -100,8 +108,9 @@ class FactorRoot:
 
     @cached_property
     def _triangle(self) -> _Solvable:
-        # The LU factors of a lower triangle are itself and a diagonal: no fill, and solves as quick as SuperLU's own,
-        # four times quicker than spsolve_triangular, which looks its matrix over each time.
+        # The LU factors of a lower triangle are the triangle itself and a diagonal: without fill.
+        # Its solves are as quick as SuperLU's own, and four times quicker than
+        # spsolve_triangular, which examines its matrix each time.
         return splu(
             self.lower, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
         )
@@ -112,7 +121,7 @@ class FactorRoot:
         return x
 
     def _verify(self, A: sparse.csc_array, name: str) -> None:
-        """Raise unless R Rᵀ v = M v for a random v, and M⁻¹ of another is of a size to be trusted."""
+        """Raise unless R Rᵀ v = M v for a random v, and M is not singular to working precision."""
         v, sums = probe_vector(A.shape[0]), absolute_sums(A, "T")
         difference = self._ordered_back(self.lower @ self.to_z(v)) - A @ v
         error = float(np.abs(difference).max() / (sums.max() * np.abs(v).max()))
@@ -134,7 +143,10 @@ class FactorRoot:
 
 
 def _factored(A: sparse.csc_array, name: str) -> tuple[sparse.csc_array, Array]:
-    """L and q with (L Lᵀ)_ij = A_{q_i q_j}, from SuperLU's factors L₁ D L₁ᵀ; NotPositiveDefinite if there are none."""
+    """L and q with (L Lᵀ)_ij = A_{q_i q_j}, from SuperLU's factors L₁ D L₁ᵀ.
+
+    Raise NotPositiveDefinite if a pivot is not positive, or is taken off the diagonal.
+    """
     try:
         lu = splu(
             A, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
@@ -142,7 +154,7 @@ def _factored(A: sparse.csc_array, name: str) -> tuple[sparse.csc_array, Array]:
     except RuntimeError as error:  # A pivot that is exactly zero.
         raise _indefinite(name) from error
     pivots = lu.U.diagonal()
-    # One off the diagonal was taken because that on it was zero.
+    # SuperLU takes a pivot off the diagonal if the pivot on the diagonal is zero.
     if not (np.all(pivots > 0.0) and np.array_equal(lu.perm_r, lu.perm_c)):
         raise _indefinite(name)
     lower = sparse.csc_array(lu.L @ sparse.diags_array(np.sqrt(pivots)))
@@ -152,6 +164,6 @@ def _factored(A: sparse.csc_array, name: str) -> tuple[sparse.csc_array, Array]:
 
 def _indefinite(name: str) -> NotPositiveDefinite:
     return NotPositiveDefinite(
-        f"{name}: the matrix is not positive definite. Usual causes: a stiffness without a mass matrix, a node that no "
-        "element mentions, a wrong sign."
+        f"{name}: the matrix is not positive definite. Usual causes: a stiffness without a mass "
+        "matrix, a node that no element mentions, a wrong sign."
     )

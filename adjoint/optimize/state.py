@@ -1,4 +1,7 @@
-"""State: where a run stands, one frozen record for all algorithms; and the protocol of an algorithm."""
+"""State: where a run stands, one frozen record for all algorithms.
+
+And the protocol of an algorithm.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +23,8 @@ from .status import Status
 class State:
     """(x_k, f(x_k), ∇f(x_k)) and all that an algorithm needs to go on from iterate k.
 
-    A state goes to a restart file and back without loss of a bit, except `point`, `function` and
-    `failure`, which are not stored.
+    A state goes to a restart file and back without loss of a bit, except `point`,
+    `function` and `failure`, which are not stored.
 
     Parameters
     ----------
@@ -34,10 +37,12 @@ class State:
     gradient : (m,) array
         df/dx, the derivative (not the direction M⁻¹ df/dx).
     stationarity : float
-        Measure of optimality, zero at a solution: the dual norm of ∇f without the components that
-        bounds hold; with constraints, of the gradient of the Lagrangian (the KKT residual).
+        Measure of optimality, zero at a solution: the dual norm of ∇f without the
+        components that bounds hold; with constraints, of the gradient of the Lagrangian
+        (the KKT residual).
     projected : float
-        max|P(x − M⁻¹∇L) − x|: the measure of optimality as a change of the design, in units of x.
+        max|P(x − M⁻¹∇L) − x|: the measure of optimality as a change of the design, in units
+        of x.
     step : float
         Length of the last step, in the algorithm's own measure; 0 before the first step.
     change : float
@@ -49,10 +54,10 @@ class State:
     violation : float
         The largest scaled violation of a constraint, at least 0.
     scales : (k,) array
-        Scales of the constraints, positive, in the units of c, chosen at the start of a run: |bound|,
-        or the amount by which c varies if the bound is zero or far from the values of c. The product
-        `constraints * scales` is in the units of c. At an optimum df/dbound is
-        `-multipliers / scales`.
+        Scales of the constraints, positive, in the units of c, chosen at the start of a
+        run: |bound|, or the amount by which c varies if the bound is zero or far from the
+        values of c. The product `constraints * scales` is in the units of c. At an optimum
+        df/dbound is `-multipliers / scales`.
     scale : float
         Factor by which the algorithm multiplied f.
     rejected : (j,) array
@@ -62,19 +67,21 @@ class State:
     stage : int
         Index of the stage of a `Continuation`; 0 for other algorithms.
     left : int
-        Number of stages still to come. If it is positive no measure of convergence ends the run.
+        Number of stages still to come. If it is positive no measure of convergence ends the
+        run.
     memory : mapping of str to array
         Arrays of the algorithm itself, such as curvature pairs or asymptotes.
     ending : Status or None
         Why the algorithm cannot go on from this state; None if it can.
     point : Point or None
-        f at x, for algorithms that need more than its gradient. Not stored in files: f is evaluated
-        again after a restart.
+        f at x, for algorithms that need more than its gradient. Not stored in files: f is
+        evaluated again after a restart.
     function : callable or None
-        The objective of a stage, if it is not the objective of the run. Not stored in files.
+        The objective of a stage, if it is not the objective of the run. Not stored in
+        files.
     failure : SolveError or None
-        The last error at a trial of the last iteration, if the ending is `Status.FAILED`. Not stored
-        in files.
+        The last error at a trial of the last iteration, if the ending is `Status.FAILED`.
+        Not stored in files.
     """
 
     iteration: int
@@ -108,11 +115,12 @@ class State:
 
 
 class Algorithm(Protocol):
-    """x_k ↦ x_{k+1}: an algorithm is a frozen dataclass of its settings with `start` and `advance`.
+    """x_k ↦ x_{k+1}: a frozen dataclass of settings with the methods `start` and `advance`.
 
-    An algorithm may also have `require_memory(state)`, which raises ValueError unless the memory of a
-    state has the names and shapes that `advance` reads. `minimize` calls it for a state that comes from
-    a restart file. Without it only the checksum and the fingerprint of the file are compared.
+    An algorithm may also have `require_memory(state)`, which raises ValueError unless the
+    memory of a state has the names and shapes that `advance` reads. `minimize` calls it for
+    a state that comes from a restart file. Without it only the checksum and the fingerprint
+    of the file are compared.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""f at the start and at trial points: a failed solve at a trial point means that the step was too long."""
+"""f at the start and at trial points: a solve that fails at a trial means a step too long."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from ..typing import Array
 from .status import Status
 
 NEAR = 1e-10
-"""Largest relative difference of two values at which a trial has returned to where its search began."""
+"""Relative difference of two values up to which a trial has returned to its beginning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ def attempt(f: Function, x: Array) -> Point | None:
 def first_point(f: Function, x: Array, bounds: Bounds, name: str) -> Point:
     """f at the start x, (m,); name: of the algorithm, for messages.
 
-    Raise ValueError if x is outside of the bounds or empty, TypeError if x is not real or f is not a
-    function, NonFinite if f is not finite at x, and any error that f raises.
+    Raise ValueError if x is outside of the bounds or empty, TypeError if x is not real or f
+    is not a function, NonFinite if f is not finite at x, and any error that f raises.
     """
     x = as_parameters(x, "x")
     if x.dtype.kind == "c":
@@ -64,7 +64,10 @@ def first_point(f: Function, x: Array, bounds: Bounds, name: str) -> Point:
 
 
 def require_point(point: Point, what: str) -> Point:
-    """Return the point; raise TypeError unless it has x and value. what: the function that returned it."""
+    """Return the point; raise TypeError unless it has x and value.
+
+    what: the function that returned it.
+    """
     if not (hasattr(point, "x") and hasattr(point, "value")):
         raise TypeError(
             f"{what} returned {named(point)}, expected a Point (x, value, gradient): see "
@@ -74,7 +77,10 @@ def require_point(point: Point, what: str) -> Point:
 
 
 def value_of(point: Point) -> float:
-    """f at a point; raise TypeError unless the point has a value and the value is a real number."""
+    """f at a point.
+
+    Raise TypeError unless the point has a value and the value is a real number.
+    """
     value = np.asarray(require_point(point, "f").value)
     if value.ndim != 0 or value.dtype.kind not in "fiu":
         raise TypeError(f"the objective returned the value {point.value!r}, expected a real number")
@@ -84,8 +90,8 @@ def value_of(point: Point) -> float:
 def gradient_of(point: Point) -> Array:
     """df/dx at a point, (m,).
 
-    Raise NonFinite if an entry is nan or inf, ValueError if the shape is not that of x, TypeError if
-    the gradient is not real.
+    Raise NonFinite if an entry is nan or inf, ValueError if the shape is not that of x,
+    TypeError if the gradient is not real.
     """
     g = np.asarray(point.gradient)
     if g.dtype.kind not in "fiu":
@@ -105,10 +111,10 @@ def gradient_of(point: Point) -> Array:
 
 
 def given_up(rejected: Array, value: float) -> Status:
-    """The ending of a search without an accepted trial: FAILED if the last solves failed, else STUCK.
+    """The ending of a search without a step: FAILED if the last solves failed, else STUCK.
 
-    rejected: values of the trials, nan for failed solves; value: f where the search began. Trials that
-    have returned to this value are ignored.
+    rejected: values of the trials, nan for failed solves; value: f where the search began.
+    Trials that have returned to this value are ignored.
     """
     told = rejected[~(np.abs(rejected - value) <= NEAR * abs(value))]
     return Status.FAILED if told.size and np.isnan(told[-1]) else Status.STUCK

@@ -1,4 +1,4 @@
-"""Backtracking along a path x(α): the trials of a step, of which the first that is good enough is taken."""
+"""Backtracking: the first of ever shorter steps along a path x(α) that decreases f enough."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +16,32 @@ from .step import Step
 
 @dataclass(frozen=True, eq=False)
 class Backtracking:
-    """Shorten α by `shrink` until f(x(α)) ≤ reference + c₁ (predicted change) (docs/math.md, eq. 28).
+    """Shorten α until f(x(α)) ≤ reference + c₁ (predicted change) (docs/math.md, eq. 28).
 
-    At most `trials` evaluations, none of which pays for a gradient. A failed solve, or nan, means the step was too
-    long. The reference is f(x), the Armijo condition, or the largest of the last values: a nonmonotone search.
+    No trial pays for a gradient. A failed solve, or nan, means that the step was too long.
+    The reference is f(x) (the Armijo condition), or the largest of the last values (a
+    nonmonotone search).
 
-    Nocedal & Wright (2006), Numerical Optimization, algorithm 3.1; Grippo, Lampariello & Lucidi (1986), SIAM J. Numer.
-    Anal. 23, 707.
+    Parameters
+    ----------
+    c1 : float
+        c₁, between 0 and 1: the part of the predicted decrease that is required.
+    shrink : float
+        Factor on α after a refused trial, between 0 and 1.
+    trials : int
+        Largest number of evaluations of f in a search.
+
+    Raises
+    ------
+    TypeError
+        If a setting is not a number.
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Nocedal & Wright (2006), Numerical Optimization, algorithm 3.1. Grippo, Lampariello &
+    Lucidi (1986), SIAM J. Numer. Anal. 23, 707.
     """
 
     c1: float = 1e-4
@@ -48,11 +67,12 @@ class Backtracking:
     ) -> Step:
         """The first acceptable step from α downwards.
 
-        path: α ↦ x(α); predicted: x(α) ↦ g·(x(α) − x); where that is not negative the search ends: no step is left.
+        path: α ↦ x(α); predicted: x(α) ↦ g·(x(α) − x). If the predicted change is not negative
+        the search ends: there is no step.
         """
         rejected: list[float] = []
         failure: SolveError | None = None
-        # Below this, differences of f are rounding: a step that long is as good as no step.
+        # Smaller differences of f are rounding errors, and do not refuse a step.
         noise = 4.0 * np.finfo(float).eps * abs(reference)
         for _ in range(self.trials):
             x = path(alpha)

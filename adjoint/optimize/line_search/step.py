@@ -10,8 +10,8 @@ from ...reduced import Point
 class Step:
     """α and the evaluated point at α; the point is None if no trial decreased f enough.
 
-    rejected: values of f at the other trials, nan for failed solves. failure: why the last failed
-    trial failed, None if no trial failed.
+    rejected: values of f at the other trials, nan for failed solves. failure: why the last
+    failed trial failed, None if no trial failed.
     """
 
     alpha: float

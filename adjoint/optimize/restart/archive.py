@@ -1,7 +1,8 @@
-"""Named arrays in one `.npz` file that is whole or absent: SHA-256 of all bytes, written aside, renamed.
+"""Named arrays in one `.npz` file that is either whole or absent.
 
-`numpy.load` reads such a file too. `read_archive` is stricter: it compares the checksum, allocates
-no more than the file holds, and never unpickles.
+The file is written beside its place and renamed; it ends with the SHA-256 of all bytes
+before. `numpy.load` reads such a file too. `read_archive` is stricter: it compares the
+checksum, allocates no more than the file holds, and never unpickles.
 """
 
 import hashlib
@@ -24,20 +25,26 @@ KINDS = "fiubc"
 
 
 DIGEST = 64
-"""Number of hexadecimal digits of SHA-256; the comment at the end of the archive holds the digest
-of all bytes before the comment."""
+"""Number of hexadecimal digits of SHA-256.
+
+The comment at the end of the archive holds the digest
+of all bytes before the comment.
+"""
 
 
 LONGEST = 200
-"""Largest length of a `.npy` header, characters; headers of plain arrays have at most about 120."""
+"""Largest length of a `.npy` header, characters.
+
+Headers of plain arrays have at most about 120.
+"""
 
 
 def write_archive(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write the arrays to a file beside `path`, sync the file, rename it over `path`, sync the directory.
+    """Write the arrays to a file beside `path`, sync it, rename it, sync the directory.
 
-    A process that is killed at any moment leaves the old file or the new file, and the file is whole.
-    Raise RestartError if writing fails (the old file stays as it is), ValueError for arrays that do
-    not hold numbers.
+    A process that is killed at any moment leaves the old file or the new file, and the file
+    is whole. Raise RestartError if writing fails (the old file stays as it is), ValueError
+    for arrays that do not hold numbers.
     """
     data, part = _packed_arrays(arrays), path.with_name(path.name + ".part")
     for each in (path, part):
@@ -108,7 +115,10 @@ def _packed_arrays(arrays: Mapping[str, Array]) -> bytes:
 
 
 def _unpacked(data: bytes) -> dict[str, Array]:
-    """The arrays of an archive; ValueError for members that are compressed, repeated or not arrays."""
+    """The arrays of an archive.
+
+    ValueError for members that are compressed, repeated or not arrays.
+    """
     arrays = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist():
@@ -134,7 +144,8 @@ def _array(data: bytes) -> Array:
 def _require_announced(data: bytes) -> None:
     """Raise ValueError unless the header announces exactly the bytes that follow the header.
 
-    `np.load` allocates the announced size before it reads: a forged header could ask for terabytes.
+    `np.load` allocates the announced size before it reads: a forged header could ask for
+    terabytes.
     """
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):

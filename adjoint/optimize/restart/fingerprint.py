@@ -19,9 +19,9 @@ DIGITS = 12
 def fingerprint(algorithm: object) -> str:
     """The name of the algorithm's class, and the first digits of a digest of its settings.
 
-    Settings are the public fields of dataclasses, to any depth: numbers, arrays, matrices, and
-    functions by their names. Of any other object only the class counts, for the library does not
-    know what such an object holds.
+    Settings are the public fields of dataclasses, to any depth: numbers, arrays, matrices,
+    and functions by their names. Of any other object only the class counts, for the library
+    does not know what such an object holds.
     """
     digest = hashlib.sha256()
     for piece in _pieces(algorithm, DEEPEST):
@@ -52,7 +52,7 @@ def _pieces(value: object, depth: int) -> "list[bytes]":
 
 
 def _parts(value: object) -> "tuple[object, ...]":
-    """The parts of a value, in order: items, elements, public fields, or the name of a function."""
+    """The parts of a value in order: items, elements, public fields, or a function's name."""
     if isinstance(value, Mapping):
         return tuple(value.items())
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What a restart file holds: two states, the progress, the fingerprint, numbers of threads."""
+"""Content of a restart file: two states, progress, fingerprint, numbers of threads."""
 
 import json
 from collections.abc import Mapping
@@ -51,7 +51,8 @@ class Restart:
     fingerprint : str
         The name of the algorithm's class, and a digest of its settings.
     threads : mapping of str to int
-        The number of threads of each numerical library that was loaded, by the library's name.
+        The number of threads of each numerical library that was loaded, by the library's
+        name.
     """
 
     state: State
@@ -152,7 +153,10 @@ def _restart(arrays: Mapping[str, Array]) -> Restart:
 
 
 def _run(words: str) -> tuple[str, dict[str, int]]:
-    """The fingerprint and the numbers of threads; raise ValueError for another version, TypeError."""
+    """The fingerprint and the numbers of threads.
+
+    Raise ValueError for another version, TypeError.
+    """
     run = json.loads(words)
     if not isinstance(run, dict) or run.get("version") != VERSION:
         raise ValueError(f"another version than {VERSION}")
@@ -163,7 +167,10 @@ def _run(words: str) -> tuple[str, dict[str, int]]:
 
 
 def _state(arrays: Mapping[str, Array]) -> State:
-    """The state of these arrays; raise KeyError, TypeError or ValueError if the arrays do not fit."""
+    """The state of these arrays.
+
+    Raise KeyError, TypeError or ValueError if the arrays do not fit.
+    """
     memory = {
         key.removeprefix(MEMORY): array for key, array in arrays.items() if key.startswith(MEMORY)
     }
@@ -207,7 +214,7 @@ def _require_design(x: Array, gradient: Array) -> None:
 
 
 def _require_scales(constraints: Array, scales: Array) -> None:
-    """Raise ValueError unless the scales are positive, finite, and as many as the constraints, or absent."""
+    """Raise ValueError unless there are no scales, or positive ones, one per constraint."""
     sound = np.isfinite(scales).all() and (scales > 0.0).all()
     if scales.shape not in ((0,), constraints.shape) or not sound:
         raise ValueError(f"{constraints.size} constraints with the scales {scales}")

@@ -2,9 +2,11 @@
 
 A file is verified in this order, before f is asked for anything new:
 
-1. `archive.read_archive`: the checksum of all bytes, and the sizes that its arrays announce;
+1. `archive.read_archive`: the checksum of all bytes, and the sizes that its arrays
+announce;
 2. `restart_file.read_restart`: the names, shapes and numbers of a state;
-3. `require_run`: the algorithm and its settings, the size of the design, the algorithm's memory;
+3. `require_run`: the algorithm and its settings, the size of the design, the
+algorithm's memory;
 4. `require_same_objective`: f at the design of the file, by one evaluation.
 """
 
@@ -27,7 +29,10 @@ SAME = 1e-6
 
 
 def require_run(path: Path, restart: Restart, algorithm: object, x: Array) -> None:
-    """Raise RestartError unless the file is of this algorithm, with these settings, and of designs like x."""
+    """Raise RestartError unless the file is of this algorithm, settings and design size.
+
+    The algorithm also compares the names and shapes of its memory, see `State.memory`.
+    """
     expected = fingerprint(algorithm)
     if restart.fingerprint != expected:
         raise RestartError(
@@ -47,9 +52,10 @@ def require_run(path: Path, restart: Restart, algorithm: object, x: Array) -> No
 
 
 def require_same_objective(path: Path, f: Function, state: State) -> None:
-    """Raise RestartError unless f at the design of the file has the value that the file states.
+    """Raise RestartError unless f at the design of the file has the value in the file.
 
-    Stages after the first of a `Continuation` have an objective of their own, and are not compared.
+    Stages after the first of a `Continuation` have an objective of their own, and are not
+    compared.
     """
     point = None if state.stage else attempt(f, state.x)
     now, then = state.value if point is None else point.value, state.value
@@ -62,7 +68,7 @@ def require_same_objective(path: Path, f: Function, state: State) -> None:
 
 
 def warn_of_threads(path: Path, restart: Restart) -> None:
-    """Warn (ResumedElsewhere) if a numerical library has another number of threads than in the file."""
+    """Warn (ResumedElsewhere) if a library has another number of threads than in the file."""
     here = threads()
     changed = {name: n for name, n in restart.threads.items() if here.get(name, n) != n}
     if changed:

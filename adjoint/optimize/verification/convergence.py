@@ -1,4 +1,9 @@
-"""After a run."""
+"""After a run that would end as converged: is its last design a minimum?
+
+A gradient may be small because it is wrong, because f does not depend on the design, at
+a saddle point, or only relative to the gradient with respect to variables in another
+unit.
+"""
 
 import numpy as np
 
@@ -17,15 +22,17 @@ BINDING = 1e-3
 
 
 CLIMBED = 1e-2
-"""Part of what a run has gained by which it may end above its best state: not all algorithms descend in every step."""
+"""Part of the decrease of f so far by which a run may end above its best state: some
+algorithms do not decrease f in every step."""
 
 
 GAINED = 1e-6
-"""Part of what a run has gained that a slope left over may promise."""
+"""Part of the decrease of f so far that a remaining slope may promise."""
 
 
 UNEVEN = 1e-3
-"""Part of the first, and of what the run has gained, up to which a slope in the variables' own sizes is small."""
+"""Part of the first slope, and of the decrease of f so far, up to which a slope in the
+variables' own sizes is small."""
 
 
 def unconfirmed(
@@ -36,7 +43,11 @@ def unconfirmed(
     bounds: Bounds,
     inner: InnerProduct,
 ) -> Status:
-    """What convergence means, by what is known already: RISEN above the best state, UNEVEN, or the status itself."""
+    """The status of convergence by known values: RISEN, UNEVEN, or the status given.
+
+    RISEN: f is above the best state. UNEVEN: the gradient is small only relative to the
+    gradient with respect to variables of other sizes.
+    """
     gained = abs(progress.first - best.value)
     if (
         best.violation <= state.violation
@@ -53,17 +64,18 @@ def unconfirmed(
 
 
 def confirmed(status: Status, f: Function, state: State, first: float, bounds: Bounds) -> Status:
-    """What convergence means, by differences of f: the status itself, where they have nothing against it.
+    """The status of convergence by differences of f.
 
-    first: f at the start of the run. INCONSISTENT where the slope along a random direction is not g·v; FLAT where f is
-    the same to its last bits next to x as at the start; SADDLE where the gradient vanishes, no constraint binds, and f
-    is lower nearby. All but for rounding, for as much as its own extrapolation changes the slope, and for what would
-    gain a millionth of what the run has gained. Up to four evaluations of f, or of what the state says its f is by now;
-    two more where few variables look inconsistent.
+    INCONSISTENT: the slope along a random direction is not g·v. FLAT: f next to x equals f
+    at the start to its last bits. SADDLE: the gradient vanishes, no constraint binds, and f
+    is lower nearby. Otherwise the status given. Each comparison allows for rounding, for
+    the amount by which extrapolation changes a slope, and for a millionth of the decrease
+    of f so far. first: f at the start of the run. Costs up to four evaluations of f, or of
+    the objective that the state names; two more if few variables look inconsistent.
     """
     f = state.function or f
     along = directions(state.x, state.gradient, state.value, bounds)
-    # With few variables one step along each of two directions, for the price of two steps along one.
+    # Few variables: one step along each of two directions costs as much as two steps along one.
     sampled = [Samples.of(f, state.x, v, bounds, STEPS[: 3 - len(along)]) for v in along]
     values = np.concatenate([samples.values for samples in sampled])
     rounding = 4.0 * float(np.finfo(float).eps) * abs(state.value)
@@ -89,14 +101,17 @@ def confirmed(status: Status, f: Function, state: State, first: float, bounds: B
 
 
 def sized_slope(state: State, bounds: Bounds, inner: InnerProduct) -> float:
-    """Σ size_i |g_i|: what f would fall by if each variable changed by its own size, or as far as its bound."""
+    """Σ size_i |g_i|: the decrease of f, to first order, if each variable moves by its size.
+
+    A variable whose bound is nearer moves to its bound.
+    """
     x, g = state.x, state.gradient
     room = np.where(g > 0.0, x - bounds.lower, bounds.upper - x)
     return float(inner.total((np.minimum(sizes(x, bounds), room) * np.abs(g))[None, :])[0])
 
 
 def _consistent(samples: Samples, here: float, meant: float, allowed: float) -> bool:
-    """Whether the slope of f is what the gradient means, or nothing is known of it."""
+    """True if the slope of f is that of the gradient, or if the slope is not known."""
     slope, spread = samples.slope(samples.values, here)
     return (
         not abs(slope - meant)

@@ -1,4 +1,4 @@
-"""Before a run."""
+"""Before a run: are the gradients of f and of the constraints their derivatives?"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,29 +17,33 @@ from ..trial import attempt
 from .sampling import NOISE, STEPS, Samples, directions
 
 DIFFERENT = 1e-3
-"""Relative difference from which on a gradient is wrong."""
+"""Relative difference of two slopes above which a gradient is wrong."""
 
 
 NEARER = (1e-2, 1e-4, 1e-6, 1e-8)
-"""Factors on the steps before a gradient is called wrong: where f is very steep only the shortest are short enough."""
+"""Factors on the steps, tried before a gradient is called wrong: if f is very steep, only
+the shortest steps are short enough."""
 
 
 CLEARLY = 10.0
-"""Factor on the rounding of two slopes from which on they are different."""
+"""Factor on the rounding errors of two slopes above which the slopes are different."""
 
 
 JUMP = 3.0
-"""Factor on what extrapolation changes: where f jumps the slope doubles as the step is halved, and tells nothing."""
+"""Factor on the amount by which extrapolation changes a slope: if f jumps, the slope
+doubles as the step is halved, and says nothing about the gradient."""
 
 
 def require_derivative(
     f: Function, state: State, bounds: Bounds, constraints: Sequence[Constraint]
 ) -> None:
-    """Raise WrongGradient unless g·v agrees with extrapolated differences along a random v, for f and each constraint.
+    """Raise WrongGradient unless g·v agrees with differences along a random direction v.
 
-    Up to four evaluations of f, within the bounds, no gradient of it; with constraints one more of f, at x, and their
-    gradients there. With two to eight variables two of these along each of two directions, and two more along one
-    where they disagree. Where f cannot be evaluated next to x nothing is found out.
+    Verified are f and each constraint. The differences are extrapolated. They cost up to
+    four evaluations of f, within the bounds, and no gradient; with constraints, one more
+    evaluation of f, at x, and the constraints' gradients there. With two to eight variables
+    there are two evaluations along each of two directions, and two more along one of them
+    if slope and gradient disagree. If f cannot be evaluated next to x, nothing is verified.
     """
     along = directions(state.x, state.gradient, state.value, bounds)
     steps = STEPS[: 3 - len(along)]
@@ -48,7 +52,7 @@ def require_derivative(
         ray.require(_value, state.value, state.gradient, "the gradient")
     if not constraints or (here := state.point or attempt(f, state.x)) is None:
         return
-    # c itself, for its rounding is relative to c: beside a bound nearby that would not be seen.
+    # c, not c − bound: the rounding error is relative to c, and c − bound may be small.
     unscaled = np.ones(len(constraints))
 
     def told(point: Point) -> Array:
@@ -80,28 +84,31 @@ class _Ray:
 
     @property
     def points(self) -> Sequence[Point | None]:
-        """Where it was evaluated."""
+        """The points at which f was evaluated."""
         return self.samples.points
 
     def require(
         self, read: Callable[[Point], float], here: float, gradient: Array, what: str
     ) -> None:
-        """Raise WrongGradient unless what is read off the points has this gradient; here: at x."""
+        """Raise WrongGradient unless a quantity has this gradient.
+
+        read: the quantity at a point; here: the quantity at x; what: its name, for the message.
+        """
         self.require_known(_read(read, self.samples), read, here, gradient, what)
 
     def require_known(
         self, values: Array, read: Callable[[Point], float], here: float, gradient: Array, what: str
     ) -> None:
-        """The same for values that have been read off."""
+        """As `require`, for values at the points that are known already."""
         derivative = dot(gradient, self.v)
-        # Where the products cancel, differences are the rounding of what a zero value is the sum of.
+        # If the products g_j v_j cancel, differences are the rounding errors of large terms.
         floor = NOISE * float(np.abs(gradient * self.v).sum())
         difference, spread = self.samples.slope(values, here)
         spread += floor / self.samples.steps[-1]
         if _agree(difference, derivative, spread):
             return
         if self.samples.steps.size < STEPS.size:
-            # Only a shorter step tells an f that is steep from one whose gradient is wrong.
+            # Only a shorter step tells a steep f from a wrong gradient.
             finer = self.samples.finer(self.f, self.x, self.v, self.bounds)
             difference, spread = finer.slope(_read(read, finer), here)
             spread += floor / finer.steps[-1]
@@ -110,20 +117,22 @@ class _Ray:
             or self._agrees_nearer(read, here, derivative, difference)
         ):
             raise WrongGradient(
-                f"along a random direction {what} gives {derivative:.8e}, differences {difference:.8e}. Usual causes: "
-                "a vjp without its transpose or with a wrong sign, a missing ∂J/∂p, a parameter that appears in "
-                "comparisons only (a switching time, `if t > p[2]`), whose derivative is silently zero (breaks= of the "
-                "initial value problem), a function with kinks or noise. See adjoint.check(f, x).table(); check=False "
-                "goes on regardless."
+                f"along a random direction {what} gives {derivative:.8e}, differences "
+                f"{difference:.8e}. Usual causes: a vjp without its transpose or with a wrong sign, a "
+                "missing ∂J/∂p, a parameter that appears in comparisons only (a switching time, "
+                "`if t > p[2]`), whose derivative is silently zero (breaks= of the initial value "
+                "problem), a function with kinks or noise. See adjoint.check(f, x).table(); "
+                "check=False goes on regardless."
             )
 
     def _agrees_nearer(
         self, read: Callable[[Point], float], here: float, derivative: float, farther: float
     ) -> bool:
-        """Whether the slope of a shorter step agrees, and is not that of the usual step, by more than its rounding.
+        """True if a shorter step has the slope g·v, and another slope than the usual step.
 
-        Where nearly nothing holds a structure, at a density of zero, f changes by decades within the usual step. Of
-        an f that is smooth the slope stays what it is.
+        Next to a density of zero almost nothing holds a structure: f changes by decades within
+        the usual step, and only a shorter step sees the derivative. The slope of a smooth f
+        does not change with the step, so that a wrong gradient stays wrong.
         """
         for nearer in NEARER:
             samples = Samples.of(self.f, self.x, self.v, self.bounds, nearer * STEPS)
@@ -145,6 +154,6 @@ def _value(point: Point) -> float:
 
 
 def _agree(difference: float, derivative: float, spread: float) -> bool:
-    """Whether g·v is the slope, or nothing is known of that."""
+    """True if g·v is the slope, or if the slope is not known."""
     allowed = DIFFERENT * max(abs(difference), abs(derivative)) + spread
     return not np.isfinite(difference) or bool(abs(difference - derivative) <= allowed)

@@ -1,4 +1,4 @@
-"""Values of f next to a design."""
+"""Values of f next to a design, along random directions, and slopes from these values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,35 +12,41 @@ from ...typing import Array
 from ..trial import attempt
 
 STEPS = np.array([1e-3, 5e-4])
-"""Relative to the size of each variable; extrapolated, their difference is good to about 1e-9."""
+"""Steps h and h/2, relative to the size of each variable; their extrapolated difference is
+good to about 1e-9."""
 
 
 SHORTER = (1.0, 1e-2, 1e-4)
-"""What the steps are multiplied by, in turn, until f can be evaluated at all of the points."""
+"""Factors on the steps, tried in turn until f can be evaluated at all points."""
 
 
 LEAST = 1e-2
-"""Of the distance of its bounds, for the direction of a variable next to zero: its derivative may be wrong too."""
+"""Least size of a variable next to zero in a direction, relative to the distance of its
+bounds: the derivative with respect to such a variable may be wrong too."""
 
 
 FEW = 8
-"""Variables up to which f is sampled along a second direction: along one alone, few errors may cancel out."""
+"""Largest number of variables at which f is sampled along a second direction: along one
+direction a few errors may cancel."""
 
 
 WEAKEST = 1e-2
-"""Part of the largest |g_i| size_i below which no variable is weighted up in the second direction."""
+"""Part of the largest |g_i| size_i below which no variable gets a larger weight in the
+second direction."""
 
 
 NOISE = 1e3 * float(np.finfo(float).eps)
-"""Rounding of f, relative to it, that differences have to put up with."""
+"""Rounding error of f, relative to f, that differences have to tolerate."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """f along v: at ±h and ±h/2, or of one side at h, h/2, 2h and h where the other one is out of the bounds.
+    """f at points x + h v, at both sides of x or at one side.
 
-    Or where f cannot be evaluated on the other one. points: two for each step, None where f could not be evaluated;
-    steps: h, h/2, or h alone; negative for the side behind. known: f at all steps that were tried.
+    Central: at ±h and ±h/2. At one side, if the other side is outside of the bounds or f
+    cannot be evaluated there: at h, h/2, 2h and h. points: two for each step, None where f
+    could not be evaluated; steps: h and h/2, or h alone; negative steps are behind x.
+    known: f at all steps that were tried.
     """
 
     points: Sequence[Point | None]
@@ -50,11 +56,14 @@ class Samples:
 
     @classmethod
     def of(cls, f: Function, x: Array, v: Array, bounds: Bounds, lengths: Array) -> "Samples":
-        """Two evaluations for each length, nearer ones, or of one side, where f cannot be evaluated."""
+        """f at two points for each length.
+
+        Nearer points, or points at one side, if f cannot be evaluated.
+        """
         return cls._of(f, x, v, bounds, lengths, {})
 
     def finer(self, f: Function, x: Array, v: Array, bounds: Bounds) -> "Samples":
-        """With both steps."""
+        """The samples with both steps, h and h/2; values that are known are not computed again."""
         return self._of(f, x, v, bounds, STEPS, dict(self.known))
 
     @classmethod
@@ -75,7 +84,7 @@ class Samples:
             ):
                 if any(known.get(each, f) is None for each in h.tolist()):
                     continue
-                # Of one side, the longer step is twice the shorter one: they have a point in common.
+                # At one side the steps have a point in common: the longer is twice the shorter.
                 at = np.concatenate([h, -h if central else 2.0 * h]).tolist()
                 new = [each for each in dict.fromkeys(at) if each not in known]
                 known |= {each: attempt(f, bounds.clip(x + each * v)) for each in new}
@@ -86,20 +95,21 @@ class Samples:
 
     @property
     def values(self) -> Array:
-        """f, (4,) or (2,), nan where it could not be evaluated."""
+        """f at the points, (4,) or (2,); nan where f could not be evaluated."""
         return np.array([np.nan if point is None else float(point.value) for point in self.points])
 
     def slope(self, values: Array, here: float) -> tuple[float, float]:
-        """The derivative along v of what has these values at the points, and `here` at x; and how far it may be wrong.
+        """The derivative along v of a quantity, and a bound on its error.
 
-        By rounding, and by as much as its own extrapolation changes it.
+        values: the quantity at the points; here: the quantity at x. The bound is the rounding
+        error, plus the amount by which extrapolation changes the derivative.
         """
         k = self.steps.size
         noise = NOISE * float(np.abs(values).max()) / abs(self.steps[-1])
         if self.central:
             slopes = (values[:k] - values[k:]) / (2.0 * self.steps)
         else:
-            # 4 f(x+h) − f(x+2h) − 3 f(x) over 2h has an error of h².
+            # (4 f(x+h) − f(x+2h) − 3 f(x)) / 2h has an error of order h².
             slopes, noise = (
                 (4.0 * values[:k] - values[k:] - 3.0 * here) / (2.0 * self.steps),
                 10.0 * noise,
@@ -108,9 +118,10 @@ class Samples:
 
 
 def sizes(x: Array, bounds: Bounds) -> Array:
-    """|x_i|, a hundredth of the distance of its bounds at least; the middle of the others where x_i is zero, (m,).
+    """|x_j|, at least a hundredth of the distance of its bounds, (m,).
 
-    Not more where nothing is known of a variable but its value: units differ.
+    A variable that is zero gets the middle of the other sizes. Without bounds |x_j| is the
+    size, for nothing else is known of a variable, and units differ.
     """
     found = np.abs(x)
     found = np.where(found > 0.0, found, middle_of(found))
@@ -119,15 +130,19 @@ def sizes(x: Array, bounds: Bounds) -> Array:
 
 
 def direction(x: Array, bounds: Bounds) -> Array:
-    """±[½, 1] of the sizes, at random, into the box, (m,).
+    """±[½, 1] times the sizes, at random, pointing into the box, (m,).
 
-    Random in magnitude as well: along ±x the derivative of a homogeneous f is known, whatever the shares in it.
+    The magnitudes are random as well: along ±x the derivative of a homogeneous f is known
+    whatever the single derivatives are.
     """
     return _drawn(x, bounds, np.random.default_rng(0))
 
 
 def directions(x: Array, g: Array, value: float, bounds: Bounds) -> list[Array]:
-    """The direction; for few variables another one, far from it, in which all have about the same share of g·v."""
+    """The direction v; for few variables also a second direction, far from v.
+
+    Along the second direction all variables have about equal shares of g·v.
+    """
     v = direction(x, bounds)
     if not 1 < x.size <= FEW:
         return [v]
@@ -140,10 +155,10 @@ def directions(x: Array, g: Array, value: float, bounds: Bounds) -> list[Array]:
 
 
 def _drawn(x: Array, bounds: Bounds, rng: np.random.Generator) -> Array:
+    """A random direction; a variable at a bound, or at zero, moves inwards."""
     v = sizes(x, bounds) * rng.choice([-1.0, 1.0], x.size) * rng.uniform(0.5, 1.0, x.size)
-    v = np.where(
-        x == 0.0, np.abs(v), v
-    )  # Of a density that is zero only one side exists, stated as a bound or not.
-    # At a bound, inwards: what is found out there is worth as much.
+    # A density of zero has one side only, whether a bound says so or not.
+    v = np.where(x == 0.0, np.abs(v), v)
+    # At a bound, inwards: a difference at this side verifies the gradient as well.
     v = np.where(x + STEPS[0] * v > bounds.upper, -np.abs(v), v)
     return np.where(x + STEPS[0] * v < bounds.lower, np.abs(v), v)
