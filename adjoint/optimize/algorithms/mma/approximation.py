@@ -1,4 +1,9 @@
-"""Convex separable approximations."""
+"""Convex separable approximations with moving asymptotes, of f and of the constraints.
+
+Svanberg (1987), Int. J. Numer. Methods Eng. 24, 359; Svanberg (2002), SIAM J. Optim.
+12, 555; the constants are those of Svanberg (2007), MMA and GCMMA: two methods for
+nonlinear optimization, KTH Stockholm.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,23 +17,44 @@ from ....typing import Array
 from ...inner_products import InnerProduct
 
 BOTH = 1e-3
-"""Part of each slope that both poles get: strict convexity, 2007."""
+"""Part of each slope that both poles get, for strict convexity: Svanberg (2007)."""
 
 
 NEAREST = 0.1
-"""Part of the distance to its pole that no variable goes below in one iteration: albefa, 2007."""
+"""Least distance of a variable from its pole in an iteration, relative to the distance
+before: albefa of Svanberg (2007)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Asymptotes:
-    """σ ← γσ, the distance of the poles x ± σ: γ small for a variable that oscillates, large for one that goes on.
+    """σ ← γσ, the distance of the poles x ± σ: γ is small for a variable that oscillates.
 
-    initial: σ at the start; increase, decrease: γ; least, most: bounds on σ; those and `initial` relative to the
-    distance of the variable's bounds. With a `least` of 0.01, as published, a variable oscillates for ever about a
-    minimum that no constraint holds; elsewhere the two agree. The default is next to rounding: whatever it is, such a
-    variable ends that far from the minimum. Raises ValueError unless 0 < least ≤ initial ≤ most and
-    decrease ≤ 1 ≤ increase.
+    With a `least` of 0.01, as published, a variable oscillates for ever about a minimum
+    that no constraint holds. The default is next to rounding: such a variable ends at this
+    distance from the minimum, whatever the distance is. In other cases the two agree.
 
+    Parameters
+    ----------
+    initial : float
+        σ at the start, relative to the distance of the variable's bounds.
+    increase : float
+        γ for a variable that goes on in one direction, at least 1.
+    decrease : float
+        γ for a variable that oscillates, in (0, 1].
+    least : float
+        Least σ, relative to the distance of the variable's bounds.
+    most : float
+        Largest σ, relative to the distance of the variable's bounds.
+
+    Raises
+    ------
+    TypeError
+        If a setting is not a number.
+    ValueError
+        Unless 0 < least ≤ initial ≤ most and decrease ≤ 1 ≤ increase.
+
+    References
+    ----------
     Svanberg (2007), section 3.
     """
 
@@ -51,11 +77,39 @@ class Asymptotes:
             )
 
     def first(self, span: Array) -> Array:
-        """σ at the start, for the distances of the bounds."""
+        """σ at the start.
+
+        Parameters
+        ----------
+        span : (m,) array
+            The distances of the bounds, in units of x.
+
+        Returns
+        -------
+        (m,) array
+            σ, in units of x.
+        """
         return self.initial * span
 
     def moved(self, width: Array, change: Array, before: Array, span: Array) -> Array:
-        """The next σ, (m,), from the last two changes of the design."""
+        """The next σ, from the last two changes of the design.
+
+        Parameters
+        ----------
+        width : (m,) array
+            σ, in units of x.
+        change : (m,) array
+            The last change of the design.
+        before : (m,) array
+            The change before it.
+        span : (m,) array
+            The distances of the bounds, in units of x.
+
+        Returns
+        -------
+        (m,) array
+            The next σ, in units of x.
+        """
         went = np.sign(change * before)
         # 1 for 0, `increase` for 1, `decrease` for −1: without a mask, which takes longer on long arrays.
         mean, half = (
@@ -68,10 +122,10 @@ class Asymptotes:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """α ≤ x ≤ β around a design, x_j = at_j + σ_j s_j with |s_j| < 1.
+    """α ≤ x ≤ β around a design, with x_j = at_j + σ_j s_j and |s_j| < 1.
 
-    at, lower, upper, width: the design, α, β and σ, (m,); span: the distance of the bounds, 1 where they coincide, (m,)
-    or one number for all.
+    at, lower, upper, width: the design, α, β and σ, (m,); span: the distance of the bounds,
+    1 if they coincide, (m,) or one number for all.
     """
 
     at: Array
@@ -82,17 +136,17 @@ class Region:
 
     @classmethod
     def around(cls, x: Array, width: Array, span: Array, move: float, bounds: Bounds) -> "Region":
-        """Within the bounds, the poles and the move limit, relative to `span`."""
+        """The region within the bounds, the poles and the move limit (relative to `span`)."""
         reach = np.minimum((1.0 - NEAREST) * width, move * span)
         return cls(x, bounds.clip(x - reach), bounds.clip(x + reach), width, span)
 
     @cached_property
     def relative(self) -> tuple[Array, Array]:
-        """α and β as s, (m,) each."""
+        """α and β in terms of s, (m,) each."""
         return (self.lower - self.at) / self.width, (self.upper - self.at) / self.width
 
     def design(self, s: Array) -> Array:
-        """x of s; α and β are met to the last bit, for a variable has to be seen to stand at its bound."""
+        """x of s; α and β are met to the last bit: a variable must be seen to be at its bound."""
         lowest, highest = self.relative
         x = self.at + self.width * s
         np.copyto(x, self.lower, where=s <= lowest)
@@ -102,11 +156,12 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Approximation:
-    """g_i(s) = g_i(0) + Σ_j (e_ij 2s_j + h_ij 2s_j²) / (1 − s_j²), i = 0 … k: convex, tangent, poles at s = ±1.
+    """g_i(s) = g_i(0) + Σ_j (e_ij 2s_j + h_ij 2s_j²) / (1 − s_j²), i = 0 … k.
 
-    The sum of p_ij/(U_j − x_j) and q_ij/(x_j − L_j) of the papers, less its value at x, without cancellation:
-    p = σ(h + e), q = σ(h − e). values: g(0), (k+1,), the objective first; e: (k+1, m) half slopes; h: (k+1, m), above
-    |e|.
+    Convex and tangent to the function, with poles at s = ±1. This is the sum of p_ij/(U_j −
+    x_j) and q_ij/(x_j − L_j) of the papers less its value at x, without cancellation: p =
+    σ(h + e), q = σ(h − e). values: g(0), (k+1,), the objective first; e: half slopes, (k+1,
+    m); h: (k+1, m), above |e|.
     """
 
     values: Array
@@ -115,7 +170,10 @@ class Approximation:
 
     @classmethod
     def of(cls, values: Array, slopes: Array, region: Region, curvature: Array) -> "Approximation":
-        """From the values (k+1,) and slopes (k+1, m); curvature: ρ, (k+1,), positive: raa0."""
+        """The approximation with these values (k+1,) and slopes (k+1, m).
+
+        curvature: ρ, (k+1,), positive.
+        """
         e = 0.5 * region.width * slopes
         h = (1.0 + 2.0 * BOTH) * np.abs(e)
         relative = region.width / region.span
@@ -124,7 +182,7 @@ class Approximation:
         return cls(values, e, h)
 
     def only(self, rows: Array) -> "Approximation":
-        """Of these constraints, (j,) indices, and of the objective."""
+        """The objective and the constraints with the indices `rows`, (j,)."""
         kept = np.append(0, 1 + rows)
         return Approximation(self.values[kept], self.e[kept], self.h[kept])
 

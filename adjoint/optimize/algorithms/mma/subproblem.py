@@ -1,4 +1,14 @@
-"""The dual."""
+"""The convex separable problem of an MMA iteration, solved by its dual in the k multipliers.
+
+min g_0(s) + Σ_i (c y_i + ½ y_i²) subject to g_i(s) ≤ y_i, y_i ≥ 0, lower ≤ s ≤ upper,
+where the g_i are those of an `Approximation`. For multipliers λ the minimum of the
+Lagrangian has a closed form, s(λ) and y(λ) = max(0, λ − c). The dual ψ(λ) is concave;
+ψ' = g(s(λ)) − y(λ) is continuous, and ψ'' is a sum over the variables between their
+bounds.
+
+Svanberg (1987), Int. J. Numer. Methods Eng. 24, 359, section 4; Svanberg (2007),
+section 5.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,40 +23,45 @@ from ...inner_products import InnerProduct
 from .approximation import Approximation, paired
 
 TOLERANCE = 1e-13
-"""Largest violation and complementarity that is left, relative to the constraints' own sizes."""
+"""Largest violation and complementarity at a solution, relative to the sizes of the
+constraints."""
 
 
 ROUGH = 1e-9
-"""The same where rounding lets it fall no further."""
+"""The same tolerance if rounding keeps the residual from falling further."""
 
 
 ITERATIONS = 500
-"""Steps of Newton's method: about ten are enough, a hundred where constraints contradict each other."""
+"""Largest number of Newton steps: about ten are enough, a hundred if constraints
+contradict each other."""
 
 
 GROWTH = 10.0
-"""Largest factor by which a step, before its line search, lets a multiplier grow where ψ has no curvature."""
+"""Largest factor by which a step, before its line search, lets a multiplier grow if ψ has
+no curvature."""
 
 
 SMALLEST = 1e-3
-"""What a multiplier of zero counts as in that."""
+"""Value that a multiplier of zero counts as, for this growth."""
 
 
 FLATTER = 0.5
-"""A line search ends where the slope is below this part of the first one."""
+"""Part of the first slope below which a line search ends."""
 
 
 TRIALS = 60
-"""Of a line search; there the ends of its bracket are the same number."""
+"""Largest number of trials in a line search; after them the ends of its bracket are one
+number."""
 
 
 SINGULAR = 1e-13
-"""Added to the diagonal of the scaled Hessian: redundant constraints have no unique multipliers."""
+"""Added to the diagonal of the scaled Hessian: redundant constraints have no unique
+multipliers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subproblem:
-    """The approximation, and where: lower, upper: (m,), between −1 and 1; elastic: c > 0."""
+    """An approximation and its box. lower, upper: (m,), between −1 and 1; elastic: c > 0."""
 
     approximation: Approximation
     lower: Array
@@ -56,21 +71,21 @@ class Subproblem:
 
     @cached_property
     def sizes(self) -> Array:
-        """Of what the constraints are sums of, (k,), at least 1: residuals are relative to them."""
+        """The sizes of the terms of each constraint, (k,), at least 1, for relative residuals."""
         model = self.approximation
         return np.maximum(1.0, np.abs(model.values[1:]) + self.inner.total(model.h[1:]))
 
 
 @dataclass(frozen=True, eq=False)
 class DualPoint:
-    """s(λ) and ψ'(λ)."""
+    """s(λ) and ψ'(λ) at the multipliers λ, (k,)."""
 
     problem: Subproblem
     multipliers: Array
 
     @cached_property
     def _minimum(self) -> tuple[Array, Array, Array]:
-        """s(λ) before it is clipped and after, and √(h² − e²), (m,) each; e, h those of the Lagrangian."""
+        """s(λ) before clipping and after, and √(h² − e²), (m,) each; e, h: of the Lagrangian."""
         weights = np.concatenate([[1.0], self.multipliers])
         e = np.einsum("i,ij->j", weights, self.problem.approximation.e)
         h = np.einsum("i,ij->j", weights, self.problem.approximation.h)
@@ -109,13 +124,16 @@ class DualPoint:
 
     @cached_property
     def residual(self) -> float:
-        """The largest violation and complementarity, relative."""
+        """The largest violation and complementarity, relative to the sizes."""
         r, sizes = self.slope, self.problem.sizes + self.excess
         left = np.where(r > 0.0, r, -r * np.minimum(1.0, self.multipliers))
         return float((left / sizes).max(initial=0.0))
 
     def curvature(self) -> Array:
-        """−ψ''(λ), (k, k), positive semidefinite: Σ r_i r_k / (√(h² − e²) (1 − s²)²), r_i = e_i (1 + s²) + 2 h_i s."""
+        """−ψ''(λ), (k, k): Σ r_i r_k / (√(h² − e²) (1 − s²)²), r_i = e_i (1 + s²) + 2 h_i s.
+
+        Positive semidefinite; the sum is over the variables between their bounds.
+        """
         free, s, root = self._minimum
         model, inner, gap = self.problem.approximation, self.problem.inner, self._gap
         weight = root * gap
@@ -133,8 +151,9 @@ class DualPoint:
 def maximized(problem: Subproblem, start: Array) -> DualPoint:
     """The maximum of ψ over λ ≥ 0 by Newton's method; start: (k,), λ ≥ 0.
 
-    The step goes to the maximum over λ ≥ 0 of the quadratic model, then along it to where the slope has all but
-    vanished: slopes, not values, for ψ is known to fewer digits than they are. Raises SubproblemFailed.
+    A step goes to the maximum over λ ≥ 0 of the quadratic model, and along it to a point
+    where the slope has almost vanished. Slopes decide, not values, for the values of ψ have
+    fewer correct digits. Raise SubproblemFailed.
     """
     at, last = DualPoint(problem, start), np.inf
     for _ in range(ITERATIONS):
@@ -142,15 +161,17 @@ def maximized(problem: Subproblem, start: Array) -> DualPoint:
             return at
         at, last = _searched(at, _newton_step(at)), at.residual
     raise SubproblemFailed(
-        f"the dual of the MMA subproblem has a residual of {at.residual:.2e} after {ITERATIONS} Newton steps. Usual "
-        "causes: slopes of the constraints, or of the objective, that differ by more than 1e12; scale them"
+        f"the dual of the MMA subproblem has a residual of {at.residual:.2e} after {ITERATIONS} "
+        "Newton steps. Usual causes: slopes of the constraints, or of the objective, that differ by "
+        "more than 1e12; scale them"
     )
 
 
 def _newton_step(at: DualPoint) -> Array:
     """The maximum z ≥ 0 of r·(z − λ) − ½ (z − λ)ᵀ (N + δ) (z − λ), less λ.
 
-    δ limits the growth of λ where N is singular, and vanishes with the residual: the convergence stays superlinear.
+    δ limits the growth of λ if N is singular, and vanishes with the residual: the
+    convergence stays superlinear.
     """
     N, r, multipliers = at.curvature(), at.slope, at.multipliers
     N = N + np.diag(np.abs(r) / (GROWTH * (multipliers + SMALLEST)))
@@ -162,7 +183,7 @@ def _newton_step(at: DualPoint) -> Array:
 
 
 def _searched(at: DualPoint, d: Array) -> DualPoint:
-    """Where ψ along d has all but lost its slope, or λ meets zero."""
+    """The point along d at which ψ has almost lost its slope, or λ meets zero."""
     first = float(at.slope @ d)
     shrinking = d < 0.0
     longest = float((-at.multipliers[shrinking] / d[shrinking]).min(initial=np.inf))
@@ -179,7 +200,10 @@ def _searched(at: DualPoint, d: Array) -> DualPoint:
 
 
 def _between(low: tuple[float, float], high: tuple[float, float]) -> float:
-    """The next trial: the zero of the secant, or a geometric mean where the ends differ in order of magnitude."""
+    """The next trial: the zero of the secant.
+
+    a geometric mean if the ends differ in order of magnitude.
+    """
     if high[0] > 4.0 * low[0]:
         return max(0.1 * high[0], float(np.sqrt(low[0] * high[0])))
     secant = low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1])
