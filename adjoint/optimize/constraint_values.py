@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..reduced import Point
 from ..typing import Array
@@ -91,6 +92,14 @@ def row(part: Told, index: int, x: Array) -> Array:
     if not np.isfinite(g).all():
         raise NonFinite(f"the gradient of constraint {index} is not finite")
     return g
+
+
+def finite_rows(slopes: Array) -> Array:
+    """Return the gradients of constraints, (k, m); raise NonFinite if a gradient is not finite."""
+    if (bad := first_nonfinite(slopes)) is not None:
+        row = bad[0][0] if isinstance(bad[0], tuple) else bad[0]
+        raise NonFinite(f"the gradient of constraint {row} is not finite")
+    return slopes
 
 
 def _gradient(part: Told) -> Array:

@@ -347,7 +347,8 @@ class DesignConstraint:
         if not callable(second := getattr(self.design, "hvp", None)):
             raise TypeError(
                 f"{type(self.design).__name__} has no method hvp(x, p_bar, x_dot), which a "
-                "Hessian–vector product needs: the derivative of x ↦ vjp(x, p̄) along ẋ, zeros for a "
+                "Hessian–vector product needs: the derivative of x ↦ vjp(x, p̄) along ẋ, zeros for "
+                "a "
                 "linear map"
             )
         return np.asarray(second(x, self.weights, v))
@@ -431,14 +432,16 @@ def require_solution(point: Point) -> None:
     if not has(point, "of", "of_each"):
         raise TypeError(
             f"StateConstraint: f returns {named(point)}, which has no state, expected f to be a "
-            "Reduced; with another f: FunctionConstraint(Reduced(problem, objective, design), bound)"
+            "Reduced; with another f: FunctionConstraint(Reduced(problem, objective, design), "
+            "bound)"
         )
 
 
 def _require_weights(weights: Array, p: Array, name: str) -> None:
     if np.shape(weights) != np.shape(p):
         raise ValueError(
-            f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the shape of "
+            f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the shape "
+            "of "
             "the design"
         )
 
@@ -565,8 +568,10 @@ class Along:
         """
         if not has(self.function, "hvp"):
             raise TypeError(
-                f"{type(self.function).__name__} has no method hvp(u, p, weights, u_dot, p_dot), which "
-                "a Hessian–vector product needs: the derivative of the result of vjp(u, p, weights) "
+                f"{type(self.function).__name__} has no method hvp(u, p, weights, u_dot, p_dot), "
+                "which "
+                "a Hessian–vector product needs: the derivative of the result of vjp(u, p, "
+                "weights) "
                 "along (u̇, ṗ)"
             )
         found: tuple[Array, Array] = getattr(self.function, "hvp")(u, p, self.weights, u_dot, p_dot)  # noqa: B009

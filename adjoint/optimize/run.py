@@ -170,13 +170,15 @@ def minimize(
     observers = tuple(callback) if isinstance(callback, Sequence) else (callback,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(
-            f"minimize: got stop={stop!r}, callback={callback!r}, expected a Stopping and functions "
+            f"minimize: got stop={stop!r}, callback={callback!r}, expected a Stopping and "
+            "functions "
             "of a state"
         )
     if not has(algorithm, "start", "advance"):
         raise TypeError(
             f"minimize: got {named(algorithm)}, expected an algorithm such as "
-            "adjoint.optimize.LBFGS(); adjoint.interop.minimize runs the optimizers of other packages"
+            "adjoint.optimize.LBFGS(); adjoint.interop.minimize runs the optimizers of other "
+            "packages"
         )
     if run.file is not None:
         _prepare(run.file)

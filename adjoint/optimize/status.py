@@ -23,7 +23,8 @@ class Status(Enum):
         "kink, or its gradient is wrong."
     )
     FLAT = (
-        "Stopped: the gradient is zero at the start, and the objective does not depend on the design "
+        "Stopped: the gradient is zero at the start, and the objective does not depend on the "
+        "design "
         "there."
     )
     UNBOUNDED = (
@@ -35,14 +36,18 @@ class Status(Enum):
         "wrong."
     )
     UNEVEN = (
-        "Stopped: the gradient is small only relative to that of variables of other sizes; give each "
+        "Stopped: the gradient is small only relative to that of variables of other sizes; give "
+        "each "
         "variable its unit, by inner=Weighted(1 / size**2)."
     )
     RISEN = (
         "Stopped: the design no longer changes, and is worse than an earlier design: the objective "
         "rose on the way."
     )
-    SADDLE = "Stopped: the gradient vanishes, but the objective falls nearby: a saddle point, or a maximum."
+    SADDLE = (
+        "Stopped: the gradient vanishes, but the objective falls nearby: a saddle point, or a "
+        "maximum."
+    )
     PLATEAU = (
         "Stopped: on a plateau: the gradient is small because the whole objective is small, and "
         "relative to the objective the slope is as steep as before; a structure may have fallen "

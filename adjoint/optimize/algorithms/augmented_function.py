@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 
 from ..._numerics import dot
+from ..._validation import first_nonfinite
 from ...errors import NonFinite
 from ...objectives import Sum
 from ...protocols import Objective
@@ -56,7 +57,8 @@ class Term:
             return []
         if not callable(hvp := getattr(self.told.valued, "hvp", None)):
             raise TypeError(
-                f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has no "
+                f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has "
+                "no "
                 "hvp(v), the product of its Hessian and v; expected a point with hvp, as those of "
                 "adjoint.Reduced, ScalarFunction(value, gradient, product) or "
                 "adjoint.optimize.DifferencedHessian(c)"
@@ -73,7 +75,8 @@ class Term:
             if not callable(jvp := getattr(constraint.function, "jvp", None)):
                 raise TypeError(
                     f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), "
-                    "which a product with the augmented Lagrangian's Hessian needs: the derivative of "
+                    "which a product with the augmented Lagrangian's Hessian needs: the derivative "
+                    "of "
                     "its values, (k,). Without jvp: LBFGS"
                 )
             return np.asarray(jvp(point.solution.u, point.p, *along()))
@@ -156,9 +159,8 @@ def measured(
 def finite(parts: tuple[Told, ...]) -> tuple[Told, ...]:
     """Return the constraints; raise NonFinite if a value is nan or inf."""
     for part in parts:
-        if not np.isfinite(part.values).all():
-            value = part.values[~np.isfinite(part.values)][0]
-            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {value}")
+        if (bad := first_nonfinite(part.values)) is not None:
+            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {bad[1]}")
     return parts
 
 

@@ -171,7 +171,8 @@ class AugmentedLagrangian:
         require_settings(self)
         if not has(self.algorithm, "start", "advance"):
             raise TypeError(
-                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected "
+                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, "
+                "expected "
                 "one such as LBFGS()"
             )
         for constraints in (self.constraints, self.equalities):
@@ -265,7 +266,7 @@ class AugmentedLagrangian:
         return stopped
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has a subproblem, and a state of the inner algorithm."""
+        """Raise ValueError unless the state has a subproblem and an inner state."""
         k = state.constraints.size
         shapes: dict[str, Shape] = {"multipliers": (k,), "equal": (k,), "penalty": ()}
         shapes |= {name: () for name in ("first", "measure", "target", "length")}
@@ -283,10 +284,10 @@ class AugmentedLagrangian:
     ) -> State:
         """The state after an inner iteration, with the next subproblem if this one is solved."""
         at, solved = augmented.accepted(after.x), subproblem
-        beginning = after
+        following = after
         if after.stationarity <= subproblem.target or after.iteration >= self.iterations:
-            subproblem, beginning = self._begun(f, at, self._updated(subproblem, at))
-        memory = subproblem.remembered | packed(beginning)
+            subproblem, following = self._begun(f, at, self._updated(subproblem, at))
+        memory = subproblem.remembered | packed(following)
         return _state(at, solved, after, memory, iteration, evaluations)
 
     def _equal(self, at: Measured) -> Array:

@@ -125,7 +125,7 @@ class BFGS:
         x, g = state.x, state.gradient
         if self.bounds.everywhere:
             return -product.times(g, self.inner)
-        # Without pairs H is M⁻¹, whose unit is not that of the design: a first trial's length scales H.
+        # Without pairs H is M⁻¹, in another unit than the design: a first trial's length scales H.
         unit = 1.0 if product.pairs else self._setting.first_trial(state, self.inner.direction(g))
         free, to = self._setting.free(x, g, unit * float(product.gamma))
         return np.where(free, -unit * product.reduced_times(g, free, self.inner), to - x)

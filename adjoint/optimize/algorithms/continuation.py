@@ -110,12 +110,14 @@ class Stage:
     def __post_init__(self) -> None:
         if not isinstance(self.settings, Mapping):
             raise TypeError(
-                f'Stage: got {named(self.settings)} as settings, expected a dict, such as {{"beta": 1.0}}'
+                f"Stage: got {named(self.settings)} as settings, expected a dict, such as "
+                '{"beta": 1.0}'
             )
         require_kind("Stage", "until", self.until, Stopping)
         if not (self.rule is None or callable(self.rule)):
             raise TypeError(
-                f"Stage: got {named(self.rule)} as the rule, expected a function of a State, or None"
+                f"Stage: got {named(self.rule)} as the rule, expected a function of a State, or "
+                "None"
             )
         if isinstance(self.keep, str) or not isinstance(self.keep, Sequence):
             raise TypeError(
@@ -279,7 +281,7 @@ class Continuation:
         return self._state(after, state.iteration + 1, evaluations, state.stage, progress)
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has the progress of its stage, and its algorithm's state."""
+        """Raise ValueError unless the state has the progress and the inner state of its stage."""
         if not state.stage < len(self.stages):
             raise ValueError(f"Continuation has {len(self.stages)} stages, the state {state.stage}")
         shapes = {f"progress.{name}": () for name in PROGRESS}

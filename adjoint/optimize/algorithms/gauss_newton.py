@@ -104,7 +104,8 @@ class GaussNewton:
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError(
-                "GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped masses)"
+                "GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped "
+                "masses)"
             )
 
     @property
@@ -120,7 +121,8 @@ class GaussNewton:
             and callable(getattr(point, "vjp_residual", None))
         ):
             raise TypeError(
-                f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and vjp_residual; "
+                f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and "
+                "vjp_residual; "
                 "expected a point with these, such as the points of Reduced(problem, "
                 "LeastSquares(…)) or of ResidualFunction(residual, jacobian)"
             )

@@ -85,7 +85,8 @@ class NewtonCG:
         if not (0.0 < self.exponent <= 1.0 and 0.0 <= self.accept < 0.25 and self.products >= 1):
             raise ValueError(
                 f"NewtonCG: got exponent={self.exponent}, accept={self.accept}, "
-                f"products={self.products}; expected 0 < exponent ≤ 1, 0 ≤ accept < ¼, at least one "
+                f"products={self.products}; expected 0 < exponent ≤ 1, 0 ≤ accept < ¼, at least "
+                "one "
                 "product"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
@@ -103,7 +104,8 @@ class NewtonCG:
         point = first_point(f, x, self.bounds, "NewtonCG")
         if not callable(getattr(point, "hvp", None)):
             raise TypeError(
-                f"NewtonCG: {type(point).__name__} has no hvp(v), the product of the Hessian and v; "
+                f"NewtonCG: {type(point).__name__} has no hvp(v), the product of the Hessian and "
+                "v; "
                 "expected a point with hvp, such as the points of adjoint.Reduced. Without second "
                 "derivatives: adjoint.optimize.DifferencedHessian(f)"
             )
@@ -116,7 +118,7 @@ class NewtonCG:
         return self._region.advanced(f, state, model, {})
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has Δ, the first stationarity and the count of products."""
+        """Raise ValueError unless the state has Δ, the first stationarity, and the products."""
         require_entries("NewtonCG", state.memory, REGION)
 
     @property

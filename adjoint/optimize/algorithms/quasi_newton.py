@@ -58,7 +58,8 @@ class Setting:
         if not (self.inner.diagonal or self.bounds.everywhere):
             raise ValueError(
                 f"{self.name}: got bounds and the inner product {type(self.inner).__name__}, for "
-                "which the projection onto bounds is not a clip; expected a diagonal inner product, "
+                "which the projection onto bounds is not a clip; expected a diagonal inner "
+                "product, "
                 "such as Weighted of lumped masses"
             )
 

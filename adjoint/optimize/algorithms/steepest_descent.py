@@ -146,11 +146,13 @@ class SteepestDescent:
         require_kind("SteepestDescent", "the steps", self.steps, BarzilaiBorwein)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
             raise ValueError(
-                f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None"
+                f"SteepestDescent: got first_step={self.first_step}, expected a positive number or "
+                "None"
             )
         if not self.history >= 1:
             raise ValueError(
-                f"SteepestDescent: got history={self.history}, expected at least 1 value to compare "
+                f"SteepestDescent: got history={self.history}, expected at least 1 value to "
+                "compare "
                 "with"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..._validation import first_nonfinite
 from ...bounds import Bounds
 from ...errors import NonFinite
 from ...typing import Array
@@ -50,10 +51,10 @@ class Model:
         Hv = np.asarray(self.hessian(v))
         if Hv.shape != v.shape:
             raise ValueError(f"the hvp of the objective has shape {Hv.shape}, the design {v.shape}")
-        if not np.isfinite(Hv).all():
-            bad = np.flatnonzero(~np.isfinite(Hv))
+        if (bad := first_nonfinite(Hv)) is not None:
+            index, entry, count = bad
             raise NonFinite(
-                f"the hvp of the objective is {Hv[bad[0]]} at component {bad[0]} ({bad.size} such)"
+                f"the hvp of the objective is {entry} at component {index} ({count} such)"
             )
         return Hv
 

@@ -84,7 +84,8 @@ class StrongWolfe:
         require_settings(self)
         if not (0.0 < self.c1 < self.c2 < 1.0 and self.trials >= 1 and 0.0 <= self.noise < 1.0):
             raise ValueError(
-                f"StrongWolfe: got {self}, expected 0 < c1 < c2 < 1, at least one trial and 0 ≤ noise < 1"
+                f"StrongWolfe: got {self}, expected 0 < c1 < c2 < 1, at least one trial and 0 ≤ "
+                "noise < 1"
             )
 
     def __call__(

@@ -73,7 +73,8 @@ class Asymptotes:
             and 0.0 < self.decrease <= 1.0 <= self.increase < np.inf
         ):
             raise ValueError(
-                f"Asymptotes: got {self}, expected 0 < least ≤ initial ≤ most, 0 < decrease ≤ 1 ≤ increase"
+                f"Asymptotes: got {self}, expected 0 < least ≤ initial ≤ most, 0 < decrease ≤ 1 ≤ "
+                "increase"
             )
 
     def first(self, span: Array) -> Array:
@@ -111,7 +112,7 @@ class Asymptotes:
             The next σ, in units of x.
         """
         went = np.sign(change * before)
-        # 1 for 0, `increase` for 1, `decrease` for −1: without a mask, which takes longer on long arrays.
+        # 1 for 0, `increase` for 1, `decrease` for −1; masks of long arrays would be slower.
         mean, half = (
             0.5 * (self.increase + self.decrease) - 1.0,
             0.5 * (self.increase - self.decrease),

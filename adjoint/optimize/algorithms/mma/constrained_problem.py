@@ -16,7 +16,7 @@ from ....bounds import Bounds
 from ....errors import NonFinite, SolveError
 from ....reduced import Function, Point
 from ....typing import Array
-from ...constraint_values import Excess, excess, scaled, told
+from ...constraint_values import Excess, excess, finite_rows, scaled, told
 from ...constraints import Constraint
 from ...inner_products import InnerProduct
 from ...memory import Shape, require_entries
@@ -113,10 +113,7 @@ class Evaluated:
                 f"constraints have gradients of shape {slopes.shape[1:]}, the design "
                 f"{self.point.x.shape}"
             )
-        bad = np.flatnonzero(~np.isfinite(slopes).all(axis=1))
-        if bad.size:
-            raise NonFinite(f"the gradient of constraint {bad[0]} is not finite")
-        return slopes
+        return finite_rows(slopes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +141,14 @@ class ConstrainedProblem:
         require_kind(self.name, "the asymptotes", self.asymptotes, Asymptotes)
         if not (np.all(np.isfinite(self.bounds.lower)) and np.all(np.isfinite(self.bounds.upper))):
             raise ValueError(
-                f"{self.name}: got infinite bounds, expected finite bounds: asymptotes and moves are "
+                f"{self.name}: got infinite bounds, expected finite bounds: asymptotes and moves "
+                "are "
                 "parts of their distance. Use bounds that the solution will not meet"
             )
         if not (0.0 < self.move <= 1.0 and 0.0 < self.elastic < np.inf):
             raise ValueError(
-                f"{self.name}: got move={self.move}, elastic={self.elastic}; expected 0 < move ≤ 1, "
+                f"{self.name}: got move={self.move}, elastic={self.elastic}; expected 0 < move ≤ "
+                "1, "
                 "c > 0"
             )
         if not (self.scale is None or 0.0 < self.scale < np.inf):
@@ -180,7 +179,7 @@ class ConstrainedProblem:
     def tried(
         self, f: Function, x: Array, state: State
     ) -> tuple[Evaluated | None, SolveError | None]:
-        """f and the constraints at a trial after the state, or None and the error of a failed solve.
+        """f and the constraints at a trial; or None, and the error of a failed solve.
 
         A value that is nan or inf counts as a failed solve.
         """
@@ -199,7 +198,7 @@ class ConstrainedProblem:
         return None, NonFinite(f"the constraints are {at.constraints} at a trial point")
 
     def require_memory(self, state: State, further: dict[str, Shape]) -> None:
-        """Raise ValueError unless the state has what MMA remembers; further: what GCMMA remembers besides."""
+        """Raise ValueError unless the state has what MMA remembers, and `further` arrays."""
         m, k = state.x.size, len(self.constraints)
         shapes: dict[str, Shape] = {name: (m,) for name in ("proposal", "width", "moved")}
         shapes |= {"curvature": (k + 1,), "length": ()}
@@ -276,7 +275,7 @@ class ConstrainedProblem:
         width: Array,
         curvature: Curvature,
     ) -> State:
-        """The state at a design; the minimum of its approximation gives multipliers and proposal."""
+        """The state at a design; its approximation's minimum gives multipliers and proposal."""
         x, g = at.point.x, gradient_of(at.point)
         scale = before.scale if before else self.scaling(at.point.value, g)
         values, slopes = (

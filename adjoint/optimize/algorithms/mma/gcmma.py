@@ -153,7 +153,7 @@ class GCMMA:
         )
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has what MMA remembers, and the constraints' gradients."""
+        """Raise ValueError unless the state has what MMA remembers, and gradients."""
         m, k = state.x.size, len(self.constraints)
         self._problem.require_memory(state, {"slopes": (k, m)})
 

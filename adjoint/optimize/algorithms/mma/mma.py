@@ -151,7 +151,7 @@ class MMA:
         )
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has the proposal, σ, the last change, ρ and the length."""
+        """Raise ValueError unless the state has the proposal, σ, the last change and ρ."""
         self._problem.require_memory(state, {})
 
     def _collapsed(self, before: State, at: Evaluated) -> bool:

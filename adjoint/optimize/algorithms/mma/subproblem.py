@@ -162,7 +162,8 @@ def maximized(problem: Subproblem, start: Array) -> DualPoint:
         at, last = _searched(at, _newton_step(at)), at.residual
     raise SubproblemFailed(
         f"the dual of the MMA subproblem has a residual of {at.residual:.2e} after {ITERATIONS} "
-        "Newton steps. Usual causes: slopes of the constraints, or of the objective, that differ by "
+        "Newton steps. Usual causes: slopes of the constraints, or of the objective, that differ "
+        "by "
         "more than 1e12; scale them"
     )
 
