@@ -1,10 +1,13 @@
 """Types of the public interface."""
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+if TYPE_CHECKING:
+    Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+else:
+    Array = np.ndarray  # The plain class, so that signatures in `help` stay short.
 """An array, float64 or complex128; docstrings give its shape."""
 
 Trans: TypeAlias = Literal["N", "T", "H"]
