@@ -11,7 +11,7 @@ from .arrays import Array
 
 
 class Matrix(Protocol):
-    """A(p): (n, n) sparse, with the derivative of λᴴ A(p) u and its transpose (docs/math.md, eq. 5)."""
+    """A(p): (n, n) sparse, with the derivative of λᴴ A(p) u and its transpose (docs/math/steady.md, eq. 5)."""
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(p), a csc_array (n, n) in canonical format; p: (m,)."""
@@ -37,7 +37,7 @@ class Vector(Protocol):
 
 
 class Residual(Protocol):
-    """R(u, p) = 0: the physics, stateless (docs/math.md, eq. 1)."""
+    """R(u, p) = 0: the physics, stateless (docs/math/steady.md, eq. 1)."""
 
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), of u's shape."""

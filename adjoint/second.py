@@ -13,7 +13,7 @@ from .parameters import as_cotangent
 
 @runtime_checkable
 class TwiceResidual(Protocol):
-    """A `Residual` with second derivatives (docs/math.md, eqs. 70 and 71)."""
+    """A `Residual` with second derivatives (docs/math/optimization.md, eqs. 70 and 71)."""
 
     def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᴴλ, (∂R/∂p)ᴴλ) along (u̇, ṗ), λ fixed: of u's shape, and (m,)."""

@@ -19,7 +19,7 @@ class Squares(Protocol):
         """The derivative of r along (u̇, ṗ), (k,)."""
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """The transpose of that for w (k,): of u's shape, and (m,), in the sense of docs/math.md, eq. 6."""
+        """The transpose of that for w (k,): of u's shape, and (m,), in the sense of docs/math/steady.md, eq. 6."""
 
 
 def as_squares(objective: object) -> Squares:

@@ -1,4 +1,4 @@
-"""The reverse sweep of one step: the transposed stage equations (docs/math.md, eqs. 52–54)."""
+"""The reverse sweep of one step: the transposed stage equations (docs/math/time.md, eqs. 52–54)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

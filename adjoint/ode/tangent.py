@@ -1,4 +1,4 @@
-"""The tangent of one step: the stage equations, differentiated along directions (docs/math.md, eq. 50)."""
+"""The tangent of one step: the stage equations, differentiated along directions (docs/math/time.md, eq. 50)."""
 
 from dataclasses import dataclass
 

@@ -20,7 +20,9 @@ from .state import Function, State
 
 @dataclass(frozen=True, eq=False)
 class SteepestDescent:
-    """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough (docs/math.md, eq. 28).
+    """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough.
+
+    See docs/math/optimization.md, eq. 28.
 
     inner: M; P: the projection onto the bounds, a clip, for which M must be diagonal: ValueError if it is not. steps: α
     of the first trial of an iteration; search: shortens it until f is below the largest of its last values, so many as

@@ -18,7 +18,7 @@ from .roots import DiagonalRoot, FactorRoot, Root
 
 
 class InnerProduct(Protocol):
-    """⟨a, b⟩ = aᵀ M b on designs; the only place that sums over a design (docs/math.md, eq. 27).
+    """⟨a, b⟩ = aᵀ M b on designs; the only place that sums over a design (docs/math/optimization.md, eq. 27).
 
     A design that is spread over processes needs another one, whose sums are over all of them, and nothing else.
     """

@@ -20,7 +20,7 @@ ACCURATE = 1e-12
 
 
 class Root(Protocol):
-    """z = Rᵀ x with M = R Rᵀ: ‖z‖₂ = ‖x‖_M, and the derivative in z is R⁻¹ g (docs/math.md, eq. 27).
+    """z = Rᵀ x with M = R Rᵀ: ‖z‖₂ = ‖x‖_M, and the derivative in z is R⁻¹ g (docs/math/optimization.md, eq. 84).
 
     For foreign optimizers, whose inner product is fixed: they get f(R⁻ᵀ z) and its derivative, never M⁻¹ g.
     """
