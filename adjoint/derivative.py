@@ -11,7 +11,7 @@ from .typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """du/dp for states u of any shape, flattened in C order (docs/math.md, eq. 7).
+    """du/dp for states u of any shape, flattened in C order (docs/math/steady.md, eq. 7).
 
     u, p: the states and the parameters, for their shapes and kinds; jvp: (m, j) ↦ u's shape with an axis j more; vjp:
     the transpose of that, with the real part for real parameters.

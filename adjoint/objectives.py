@@ -125,7 +125,7 @@ class Compliance(Portable):
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math.md, eq. 13).
+    """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math/matrices_and_objectives.md, eq. 13).
 
     data: d, (q,) or (q, k). observe: C, (q, n), sparse or dense; None observes the state itself.
     weights: w ≥ 0, for example 1/σ² of each measurement; None for ones. Of data (q, k), which are load cases, or times

@@ -33,7 +33,7 @@ class DesignMap(Protocol):
 
 
 class Objective(Protocol):
-    """A real J(u, p), with dJ = Re(ūᴴ du) + Re(p̄ᴴ dp) (docs/math.md, eq. 6)."""
+    """A real J(u, p), with dJ = Re(ūᴴ du) + Re(p̄ᴴ dp) (docs/math/steady.md, eq. 6)."""
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p); u: (n,) or (n, k), p: (m,)."""
@@ -102,7 +102,10 @@ class Inverse(Protocol):
 
 
 class Matrix(Protocol):
-    """A(p): (n, n) sparse, with the derivative of λᴴ A(p) u and its transpose (docs/math.md, eq. 5)."""
+    """A(p): (n, n) sparse, with the derivative of λᴴ A(p) u and its transpose.
+
+    See docs/math/steady.md, eq. 5.
+    """
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(p), a csc_array (n, n) in canonical format; p: (m,)."""
@@ -128,7 +131,7 @@ class Vector(Protocol):
 
 
 class Residual(Protocol):
-    """R(u, p) = 0: the physics, stateless (docs/math.md, eq. 1)."""
+    """R(u, p) = 0: the physics, stateless (docs/math/steady.md, eq. 1)."""
 
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), of u's shape."""
@@ -145,7 +148,7 @@ class Residual(Protocol):
 
 @runtime_checkable
 class ResidualWithHvp(Protocol):
-    """A `Residual` with second derivatives (docs/math.md, eqs. 70 and 71)."""
+    """A `Residual` with second derivatives (docs/math/optimization.md, eqs. 70 and 71)."""
 
     def hvp(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
@@ -196,7 +199,8 @@ class Squares(Protocol):
         """The derivative of r along (u̇, ṗ), (k,)."""
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """The transpose of that for w (k,): of u's shape, and (m,), in the sense of docs/math.md, eq. 6."""
+        """The transpose of that for w (k,): of u's shape, and (m,), in the sense of
+        docs/math/steady.md, eq. 6."""
 
 
 class Field(Protocol):

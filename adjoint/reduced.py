@@ -1,4 +1,7 @@
-"""The reduced objective f(x) = J(u(φ(x)), φ(x)) at a point, with derivatives on demand (docs/math.md, eq. 14)."""
+"""The reduced objective f(x) = J(u(φ(x)), φ(x)) at a point, with derivatives on demand.
+
+See docs/math/matrices_and_objectives.md, eq. 14.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,7 +80,9 @@ class Point:
             )
 
     def hvp(self, v: Array) -> Array:
-        """The Hessian of f times v, (m_x,): two solves with the factors there are (docs/math.md, eqs. 69–72).
+        """The Hessian of f times v, (m_x,): two solves with the factors there are.
+
+        See docs/math/optimization.md, eqs. 69–72.
 
         v: (m_x,). One solve for the tangent, one transposed one for the rate of the adjoint state; besides those for
         the gradient, which is there after the first product. Raises TypeError where the physics, the objective or the

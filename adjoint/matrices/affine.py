@@ -48,7 +48,7 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class Affine(Portable):
-    """A(p) = A₀ + Σ_i p_i A_i (docs/math.md, eq. 11).
+    """A(p) = A₀ + Σ_i p_i A_i (docs/math/matrices_and_objectives.md, eq. 11).
 
     base: A₀, None for zero; terms: [A₁, …, A_m]; all sparse (n, n). The union of their patterns is made once.
     Raises ValueError where the shapes differ, or nothing is given, and from `__call__` where p has not m entries.

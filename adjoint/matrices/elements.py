@@ -20,7 +20,9 @@ PRODUCTS = 1 << 18
 
 @dataclass(frozen=True, eq=False)
 class Elements(Portable):
-    """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed (docs/math.md, eq. 9).
+    """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed.
+
+    See docs/math/matrices_and_objectives.md, eq. 9.
 
     dofs: (n_e, k) integers, the unknown that each local one is; −1 for a fixed one, which is dropped.
     Ke: (k, k), the same for all elements, or (n_e, k, k); real or complex, symmetric or not.

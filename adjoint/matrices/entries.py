@@ -61,7 +61,10 @@ class Entries:
         return self._entries(self.values(p), "values")
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """The pullback of data_bar_ij = λ_i conj(u_j), (m,) (docs/math.md, eq. 12)."""
+        """The pullback of data_bar_ij = λ_i conj(u_j), (m,).
+
+        See docs/math/matrices_and_objectives.md, eq. 12.
+        """
         return self._pulled_back("pullback", self.pullback(p, self._data_bar(u, lam)), p)
 
     def _data_bar(self, u: Array, lam: Array) -> Array:
