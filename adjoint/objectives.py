@@ -148,7 +148,7 @@ class Compliance(Portable):
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math.md, eq. 13).
+    """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math/matrices_and_objectives.md, eq. 13).
 
     Parameters
     ----------

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MATHEMATICS = sorted((ROOT / "docs" / "math").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *MATHEMATICS]
 MODULES = sorted((ROOT / "adjoint").rglob("*.py"))
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -17,12 +18,14 @@ CITED = re.compile(r"eqs?\.\s+(\d+)(?:\s*[–-]\s*(\d+))?((?:,\s*\d+|\s+and\s+\d
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
+def tags(page: Path) -> list[int]:
+    """The numbers of the equations that a page defines."""
+    return [int(number) for number in re.findall(r"\\tag\{(\d+)\}", page.read_text())]
+
+
 def equations() -> set[int]:
-    """The numbers that equations of math.md have."""
-    return {
-        int(number)
-        for number in re.findall(r"\\tag\{(\d+)\}", (ROOT / "docs" / "math.md").read_text())
-    }
+    """The numbers that equations of the mathematics have."""
+    return {number for page in MATHEMATICS for number in tags(page)}
 
 
 def cited(text: str) -> set[int]:
@@ -68,15 +71,17 @@ def test_snippets_run_and_print_what_they_quote(
             )
 
 
-def test_equations_are_numbered_in_order() -> None:
-    tags = re.findall(r"\\tag\{(\d+)\}", (ROOT / "docs" / "math.md").read_text())
-    assert tags == [str(number) for number in range(1, len(tags) + 1)]
+def test_equations_have_unique_and_complete_numbers_over_all_pages() -> None:
+    numbers = sorted(number for page in MATHEMATICS for number in tags(page))
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.relative_to(ROOT).as_posix())
-def test_equations_cited_by_docstrings_exist(module: Path) -> None:
-    citations = re.findall(r"docs/math\.md,\s+(eqs?\.[^)]*)", module.read_text())
-    assert cited(" ".join(citations)) <= equations()
+def test_equations_cited_by_docstrings_are_on_the_page_that_they_name(module: Path) -> None:
+    for name, citation in re.findall(
+        r"(docs/math[\w/]*\.md),\s+(eqs?\.[^);]*)", module.read_text()
+    ):
+        assert cited(citation) <= set(tags(ROOT / name)), f"{name} has no such equation: {citation}"
 
 
 @pages

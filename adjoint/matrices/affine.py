@@ -56,7 +56,7 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class Affine(Portable):
-    """A(p) = A₀ + Σ_i p_i A_i (docs/math.md, eq. 11).
+    """A(p) = A₀ + Σ_i p_i A_i (docs/math/matrices_and_objectives.md, eq. 11).
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def _same_pattern(A: sparse.csc_array, B: sparse.csc_array) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Combination(Portable):
-    """A(p) = Σ_j c_j A_j(p) (docs/math.md, eq. 11).
+    """A(p) = Σ_j c_j A_j(p) (docs/math/matrices_and_objectives.md, eq. 11).
 
     Parameters
     ----------

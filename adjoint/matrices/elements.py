@@ -20,7 +20,9 @@ PRODUCTS = 1 << 18
 
 @dataclass(frozen=True, eq=False)
 class Elements(Portable):
-    """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed (docs/math.md, eq. 9).
+    """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed.
+
+    See docs/math/matrices_and_objectives.md, eq. 9.
 
     The pattern and the place of every contribution are computed once. After that an assembly is one
     sparse product, and a gradient is one contraction over the elements.
