@@ -11,7 +11,9 @@ from .typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """du/dp of states u of any shape, as a matrix with one row per entry of u in C order (docs/math.md, eq. 7).
+    """du/dp of states u of any shape, as a matrix with one row per entry of u in C order.
+
+    See docs/math/steady.md, eq. 7.
 
     u, p: states and parameters; only their shapes and dtypes are used. jvp: maps (m, j) to u's
     shape with one more axis of length j. vjp: the transpose of jvp; its real part if p is real.

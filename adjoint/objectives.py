@@ -106,7 +106,7 @@ class Compliance(Portable):
     Notes
     -----
     If A is symmetric and b is the right-hand side of the problem, then λ = u: no adjoint solve is
-    needed (docs/math.md, eq. 8).
+    needed (docs/math/steady.md, eq. 8).
     """
 
     load: Array | Vector

@@ -30,7 +30,10 @@ from .typing import Array, Trans
 
 
 class Matrix(Protocol):
-    """A(p), sparse (n, n), with the derivative of λᴴ A(p) u with respect to p (docs/math.md, eq. 5)."""
+    """A(p), sparse (n, n), with the derivative of λᴴ A(p) u with respect to p.
+
+    See docs/math/steady.md, eq. 5.
+    """
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """Return A(p) as a csc_array (n, n) in canonical format."""
@@ -56,7 +59,7 @@ class Vector(Protocol):
 
 
 class Residual(Protocol):
-    """R(u, p) = 0, without a state of its own (docs/math.md, eq. 1)."""
+    """R(u, p) = 0, without a state of its own (docs/math/steady.md, eq. 1)."""
 
     def residual(self, u: Array, p: Array) -> Array:
         """Return R(u, p), of u's shape."""
@@ -89,7 +92,10 @@ class VectorWithHvp(Protocol):
 
 @runtime_checkable
 class ResidualWithHvp(Protocol):
-    """A `Residual` with second derivatives, for Hessian-vector products (docs/math.md, eqs. 70 and 71)."""
+    """A `Residual` with second derivatives, for Hessian-vector products.
+
+    See docs/math/optimization.md, eqs. 70 and 71.
+    """
 
     def hvp(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
@@ -157,7 +163,7 @@ class Step(Protocol):
 
 
 class Objective(Protocol):
-    """J(u, p), real, with dJ = Re(ūᴴ du) + Re(p̄ᴴ dp) (docs/math.md, eq. 6)."""
+    """J(u, p), real, with dJ = Re(ūᴴ du) + Re(p̄ᴴ dp) (docs/math/steady.md, eq. 6)."""
 
     def value(self, u: Array, p: Array) -> float:
         """Return J(u, p)."""

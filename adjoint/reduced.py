@@ -1,4 +1,7 @@
-"""The reduced objective f(x) = J(u(p), p) with p = φ(x), and its derivatives (docs/math.md, eq. 14)."""
+"""The reduced objective f(x) = J(u(p), p) with p = φ(x), and its derivatives.
+
+See docs/math/matrices_and_objectives.md, eq. 14.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -117,7 +120,9 @@ class Point:
             )
 
     def hvp(self, v: Array) -> Array:
-        """∇²f(x) v, by two solves with the factors of the forward solution (docs/math.md, eqs. 69–72).
+        """∇²f(x) v, by two solves with the factors of the forward solution.
+
+        See docs/math/optimization.md, eqs. 69–72.
 
         One solve gives the tangent u̇, one transposed solve the rate of the adjoint state. The first
         product also needs the solve of the gradient.

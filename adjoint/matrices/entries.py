@@ -74,7 +74,10 @@ class Entries:
         return self._entries(self.values(p), "values")
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Return pullback(p, data_bar), (m,), with data_bar_ij = λ_i conj(u_j) (docs/math.md, eq. 12)."""
+        """Return pullback(p, data_bar), (m,), with data_bar_ij = λ_i conj(u_j).
+
+        See docs/math/matrices_and_objectives.md, eq. 12.
+        """
         return self._pulled_back("pullback", self.pullback(p, self._data_bar(u, lam)), p)
 
     def _data_bar(self, u: Array, lam: Array) -> Array:
