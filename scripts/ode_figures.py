@@ -7,7 +7,7 @@ import numpy as np
 import adjoint
 from adjoint.arrays import Array
 from adjoint.report import Curve, Graph
-from adjoint.report.axes import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
+from adjoint.report.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
 
 TIME = "t / s"
 COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)

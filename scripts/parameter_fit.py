@@ -17,7 +17,7 @@ import numpy as np
 
 import adjoint
 from adjoint.report import Curve, Graph, Map, Shades, write_sheet
-from adjoint.report.axes import BLUE, VERMILLION
+from adjoint.report.figures.style import BLUE, VERMILLION
 from problems.thermography import Exponential, Thermography
 from problems.variation import TotalVariation
 from scripts.gauss_newton import Iterate, fit

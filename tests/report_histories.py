@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from adjoint.report.record import PHASES
+from adjoint.report.history import PHASES
 
 STEPS = [0.01 * 0.5**k for k in range(6)]
 TAYLOR = {

@@ -14,7 +14,7 @@ from tqdm import tqdm
 import adjoint
 from adjoint.recurrence.schedule import minimal_advances
 from adjoint.report import Band, Curve, Graph, Raster
-from adjoint.report.sheet import sheet
+from adjoint.report.figures.sheet import sheet
 from scripts import kinetics_fit, optimal_control, sweep_progress
 from scripts.few_states import few_states
 from scripts.kinetics.fitting import fit, stepped

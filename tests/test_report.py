@@ -23,9 +23,10 @@ from adjoint.report import (
     write_design,
     write_vti,
 )
-from adjoint.report.lettering import font, legible, width, wrap
-from adjoint.report.record import NUMBERS, PHASES
-from adjoint.report.strip import arrange, log_spaced
+from adjoint.report.designs import log_spaced
+from adjoint.report.figures.convergence import arrange
+from adjoint.report.figures.style import font, legible, width, wrap
+from adjoint.report.history import NUMBERS, PHASES
 from adjoint.report.summary import MISSING, brief, change, duration, outcome, show, tolerance
 
 

@@ -11,7 +11,7 @@ import adjoint
 from adjoint.factor.counting import total
 from adjoint.optimize import Result, State
 from adjoint.report import HistoryWriter, Recorder, environment, read_history
-from adjoint.report.settings import settings
+from adjoint.report.recorder import settings
 
 COUNTED = ("symbolic", "numeric", "solves", "transposed", "rhs", "refinements", "newton", "krylov")
 

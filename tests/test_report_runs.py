@@ -8,10 +8,9 @@ from report_histories import HEADER, RESULT, Page, designs, iteration, lines, st
 from adjoint import cli
 from adjoint.optimize import State
 from adjoint.report import DesignKeeper, Profile, Report, Run, convergence_report, performance_profile, read_run
-from adjoint.report.compared import comparison_figure
-from adjoint.report.comparison import best_value, comparable, comparison, work
+from adjoint.report.designs import read_designs, stored
+from adjoint.report.figures.comparison import best_value, comparable, comparison, comparison_figure, work
 from adjoint.report.history import History
-from adjoint.report.keeper import read_designs, stored
 from adjoint.report.runs import read_runs
 
 

@@ -1,20 +1,23 @@
 """Writing the history of a run while it goes on: values, counts and seconds of each iteration."""
 
+import os
+import platform
+import resource
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..arguments import as_path, require_bool, require_function
 from ..check import CheckReport
-from ..factor import Counts
+from ..factor import Counts, Evidence
 from ..factor.counting import phase, total
 from ..optimize import Algorithm, Result, State, Stopping
-from .environment import environment as here
-from .environment import peak_memory
-from .record import COUNTS, entries, number
-from .settings import settings
+from ..optimize.checkpoint import threads
+from .history import COUNTS, entries, number
 from .writer import HistoryWriter
 
 PHASE_OF = {"design": "filter"}
@@ -90,7 +93,7 @@ class Recorder:
                 "kind": "header",
                 "title": title,
                 "problem": dict(problem or {}),
-                "environment": dict(here() if environment is None else environment),
+                "environment": _given_or_here(environment),
                 "algorithm": settings(algorithm),
                 "started": _now(),
                 "constraints": list(constraints),
@@ -158,7 +161,11 @@ class Recorder:
         """A header, where there is none, and what earlier sessions have spent until this iteration."""
         session, writer = self._session, self.writer
         if not session.headed:
-            before = writer.header or {"kind": "header", "title": Path(writer.path).parent.name, "environment": here()}
+            before = writer.header or {
+                "kind": "header",
+                "title": Path(writer.path).parent.name,
+                "environment": environment(),
+            }
             writer.begin({**before, "started": _now()})
         last = writer.rewind(iteration) or {}
         session.counts = {name: number(count) for name, count in entries(last, "counts").items()}
@@ -218,5 +225,80 @@ def _tested(taylor: CheckReport) -> dict[str, object]:
     }
 
 
+def _given_or_here(given: Mapping[str, str] | None) -> dict[str, str]:
+    return environment() if given is None else dict(given)
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+MOST = 8
+"""Entries of a list, such as constraints or stages, that are shown."""
+
+
+def settings(of: object) -> str:
+    """Such as "Lbfgs(memory=20, search=StrongWolfe(c1=0.0001))": a dataclass with what is a number or a word in it."""
+    if not is_dataclass(of):
+        return str(of)
+    shown = [(field.name, _text(getattr(of, field.name))) for field in fields(of) if field.init and field.repr]
+    inside = ", ".join(f"{name}={text}" for name, text in shown if text)
+    return f"{type(of).__name__}({inside})"
+
+
+def _text(value: object) -> str:
+    """A setting; "" for arrays, functions and objects that hold nothing else."""
+    if isinstance(value, bool | int | str):
+        return repr(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Stopping):
+        return _asked(value)
+    if is_dataclass(value):
+        text = settings(value)
+        return "" if text.endswith("()") and fields(value) else text
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_text(each)}' for name, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return _listed([text for each in value if (text := _text(each))])
+    return ""
+
+
+def _listed(texts: list[str]) -> str:
+    """A list of settings, in brackets; "" for none."""
+    more = [f"{len(texts) - MOST} more"] if len(texts) > MOST else []
+    return f"[{', '.join([*texts[:MOST], *more])}]" if texts else ""
+
+
+def _asked(stop: Stopping) -> str:
+    """The rules that are not the default ones."""
+    asked = [(field.name, getattr(stop, field.name), field.default) for field in fields(stop)]
+    inside = ", ".join(f"{name}={_text(value)}" for name, value, default in asked if value != default)
+    return f"Stopping({inside})"
+
+
+PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
+
+
+def environment(evidence: Evidence | None = None) -> dict[str, str]:
+    """Name and value of what a result may depend on in its last digits, or in its seconds.
+
+    evidence: of a solve, which knows its solver and its threads; None: of no particular one.
+    """
+    entries = {} if evidence is None else {"solver": evidence.backend}
+    entries["python"] = platform.python_version()
+    for package in PACKAGES:
+        try:
+            entries[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    pools = threads() if evidence is None else evidence.threads
+    entries["threads"] = ", ".join(f"{library} {number}" for library, number in pools.items())
+    entries["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return entries
+
+
+def peak_memory() -> float:
+    """The largest resident size of this process so far, MB."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / (1024.0**2 if sys.platform == "darwin" else 1024.0)

@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 
 from ..arguments import as_path
 from ..files import whole
-from . import axes as look
-from .compared import comparison_figure
-from .figure import convergence_figure
-from .page import page
-from .panels import Panel
-from .plots import Plot
+from .figures import style as look
+from .figures.comparison import comparison_figure
+from .figures.convergence import convergence_figure
+from .figures.panels import Panel
+from .figures.plots import Plot
+from .figures.sheet import sheet
+from .html.page import page
+from .html.svg import FRAME
 from .runs import Run, read_runs
-from .sheet import sheet
-from .vector import FRAME
 
 DPI = 150
 FILES = ("report.html", "report.png", "report.pdf")

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..arguments import as_path
+from .designs import Designs, read_designs
 from .history import History, read_history
-from .keeper import read_designs
-from .strip import Designs
 
 HISTORY = "history.jsonl"
 

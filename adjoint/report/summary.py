@@ -1,13 +1,13 @@
 """What a history says, in words: numbers as text, the stop reason, the verdict on the gradient."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
-from .history import History
-from .record import Json, Record, entries, number, numbers
+from .history import History, Json, Record, entries, number, numbers
 
 MISSING = "\N{EN DASH}"
 STOPPING = {"change": "change", "projected_gradient": "projected", "constraint_violation": "feasibility"}
@@ -179,3 +179,9 @@ def change(history: History, name: str) -> str:
     if not finite.size:
         return "not recorded"
     return f"from {finite[0]:.4g} to {finite[-1]:.4g}" if finite.size > 1 else f"{finite[0]:.4g}"
+
+
+def name_of(index: int, names: Json) -> str:
+    """The constraint's name in the header, or its number."""
+    known: Sequence[Json] = names if isinstance(names, list) else ()
+    return str(known[index]) if index < len(known) else f"constraint {index + 1}"

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array
-from .constrained import name_of
-from .history import History
-from .record import COUNTS, NUMBERS, PHASES, Record, entries, measured, number, numbers
+from .history import COUNTS, NUMBERS, PHASES, History, Record, entries, measured, number, numbers
 from .runs import Run
 from .summary import (
     MISSING,
@@ -20,6 +18,7 @@ from .summary import (
     duration,
     final,
     final_seconds,
+    name_of,
     reason,
     run,
     show,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ..arguments import as_path
 from ..files import named, require_regular, whole
-from .history import read_history, whole_lines
-from .record import KINDS, Record, plain
+from .history import KINDS, Record, plain, read_history, whole_lines
 
 SAME = ("title", "problem", "algorithm")
 """What the headers of all sessions of a run have in common."""

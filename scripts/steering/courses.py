@@ -6,7 +6,7 @@ import numpy as np
 
 from adjoint.arrays import Array
 from adjoint.report import Curve, Graph, Plot, Raster, write_sheet
-from adjoint.report.axes import BLUE, GRAY, VERMILLION
+from adjoint.report.figures.style import BLUE, GRAY, VERMILLION
 from scripts.ode_figures import COLORS, TIME, accumulated, step_sizes, timeline
 from scripts.steering.fields import Story
 from scripts.steering.plate import Steering

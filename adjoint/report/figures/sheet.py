@@ -5,10 +5,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ..files import whole
-from . import axes as look
-from .lettering import font, wrap
+from ...files import whole
+from . import style as look
 from .plots import Plot
+from .style import font, wrap
 
 # All lengths in inches.
 MARGIN = 0.3

@@ -11,11 +11,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ..arrays import Array
-from . import axes as look
-from .bands import Band
-from .bars import BESIDE, colour_bar
+from ...arrays import Array
+from . import style as look
+from .style import BESIDE, colour_bar
 
+SHADE = 0.25  # opacity
 FEW = 1e3  # an axis up to so long, end over beginning, has numbers between the powers of ten
 
 
@@ -117,6 +117,23 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
+class Band:
+    """The area between low and high over x, (k,) each."""
+
+    x: Array
+    low: Array
+    high: Array
+    label: str
+    color: str
+
+    def draw(self, ax: Axes) -> None:
+        """The area, pale, behind the curves."""
+        ax.fill_between(
+            self.x, self.low, self.high, color=self.color, alpha=SHADE, linewidth=0.0, label=self.label, zorder=1.2
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Curves over a common axis.
 
@@ -173,3 +190,34 @@ class Graph:
         else:
             ax.xaxis.set_major_locator(LogLocator(numticks=8))
         ax.xaxis.set_minor_locator(NullLocator())
+
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """values: (k, rows), at x (k,) in each row, numbered from 1 upwards; label: of the colour bar.
+
+    limits: of the colours, None for ± the largest modulus.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    x: Array
+    values: Array
+    label: str
+    limits: tuple[float, float] | None = None
+
+    def draw(self, ax: Axes, room: tuple[float, float]) -> None:
+        """A strip of colours a row, each colour halfway to the next x, and the bar."""
+        largest = float(np.abs(self.values).max())
+        low, high = self.limits or (-largest, largest)
+        x, y, width, height = ax.get_position().bounds
+        inch = width / room[0]
+        ax.set_position((x, y, width - BESIDE * inch, height))
+        edges = np.concatenate([self.x[:1], 0.5 * (self.x[1:] + self.x[:-1]), self.x[-1:]])
+        rows = np.arange(self.values.shape[1] + 1) + 0.5
+        norm, name = Normalize(low, high), Shades.DIVERGING.value
+        shown = ax.pcolormesh(edges, rows, self.values.T, norm=norm, cmap=name, rasterized=True)
+        ax.set(xlabel=self.x_label, ylabel=self.y_label)
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 5, 10]))
+        colour_bar(ax, shown, self.label, False, inch)

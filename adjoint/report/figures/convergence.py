@@ -7,14 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
-from ..arrays import Array
-from . import axes as look
-from .history import History
-from .lettering import font, wrap
+from ...arrays import Array
+from ..designs import Designs, in_order, log_spaced
+from ..history import History, entries
+from ..summary import Verdict, badge, facts, outcome, run, show, title
+from . import style as look
 from .panels import Panel, gradient_panels, panels
-from .record import entries
-from .strip import CAPTION, Designs, Layout, arrange, in_order, log_spaced
-from .summary import Verdict, badge, facts, outcome, run, show, title
+from .style import font, wrap
 
 # All lengths in inches.
 WIDTH = 14.0
@@ -27,8 +26,34 @@ STRIP_HEIGHT = 3.25
 POINT = 1 / 72
 LEADING = 1.3  # line height over font size
 
+CAPTION = 0.22  # inches above each picture
+GAP = 0.12  # inches between pictures
+NARROWEST = 0.95  # inches a caption needs
+WIDEST = 5.0  # inches of a picture
+FEWEST, MOST = 6, 12  # designs, where there are so many
+
 COLORS = {Verdict.PASSED: look.GREEN, Verdict.FAILED: look.VERMILLION, Verdict.ABSENT: look.GRAY}
 SIGNS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.ABSENT: "?"}
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Pictures in rows and columns: the size of each and of its cell, all in inches."""
+
+    columns: int
+    rows: int
+    picture: tuple[float, float]
+    cell: tuple[float, float]
+
+    @property
+    def count(self) -> int:
+        """How many pictures there are."""
+        return self.rows * self.columns
+
+    @property
+    def height(self) -> float:
+        """The height of all rows, captions included."""
+        return self.rows * self.cell[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,3 +182,22 @@ def _strip(page: Page, designs: list[tuple[int, Array]], layout: Layout, top: fl
         x, y = MARGIN + column * layout.cell[0], top + 0.4 + row * layout.cell[1]
         page.write(f"iteration {show(iteration)}", x, y + 0.03, font(8, "normal"))
         page.picture(design, x, y + CAPTION, *layout.picture)
+
+
+def arrange(available: int, shape: tuple[int, int], room: tuple[float, float]) -> Layout:
+    """The full grid of pictures that covers the most paper: how many, in how many rows and columns.
+
+    available: the number of designs; shape: (rows, columns) of each; room: width and greatest height, inches.
+    """
+    aspect = shape[1] / shape[0]
+    layouts = []
+    for columns in range(1, min(available, MOST) + 1):
+        for rows in range(1, min(available, MOST) // columns + 1):
+            tallest = room[1] / rows - CAPTION - GAP
+            wide = min((room[0] + GAP) / columns - GAP, tallest * aspect, WIDEST)
+            cell = max(wide + GAP, NARROWEST)
+            enough = columns * rows >= min(available, FEWEST)
+            if enough and wide > 0 and columns * cell <= room[0] + GAP + 1e-9:
+                high = wide / aspect
+                layouts.append(Layout(columns, rows, (wide, high), (cell, high + CAPTION + GAP)))
+    return max(layouts, key=lambda layout: layout.count * layout.picture[0] ** 2)

@@ -5,17 +5,17 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-from . import markup, tables
-from .compared import heading
-from .comparison import comparison, look_of
+from .. import tables
+from ..designs import in_order
+from ..figures.comparison import comparison, heading, look_of
+from ..figures.panels import Panel
+from ..history import entries
+from ..runs import Run
+from ..summary import facts, outcome, title
+from . import markup
 from .details import details, drawings, key_numbers
-from .panels import Panel
-from .record import entries
-from .runs import Run
-from .strip import in_order
 from .stylesheet import SCRIPT, STYLE
-from .summary import facts, outcome, title
-from .vector import THEME
+from .svg import THEME
 
 HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii")
 POLICY = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{HASH}'"

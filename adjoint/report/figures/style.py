@@ -4,12 +4,15 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.style import context
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 
-from ..arrays import Array
-from .history import History
+from ...arrays import Array
+from ..history import History
 
 # Okabe & Ito (2008), Color Universal Design: told apart with every common colour blindness.
 BLUE, SKY, GREEN = "#0072b2", "#56b4e9", "#009e73"
@@ -147,3 +150,73 @@ def legend(ax: Axes, *others: Axes) -> None:
         handletextpad=0.5,
         labelspacing=0.25,
     )
+
+
+FAMILY = "DejaVu Sans"  # ships with matplotlib: the same figure on every machine
+
+
+def font(size: float, weight: str) -> FontProperties:
+    """The figure's font; size in points, weight "normal" or "bold"."""
+    return FontProperties(family=FAMILY, size=size, weight=weight)
+
+
+def legible(text: str) -> str:
+    """The text on one line; what the font cannot draw becomes "?"."""
+    drawn = get_font(findfont(font(10, "normal")))
+    return "".join(char if drawn.get_char_index(ord(char)) else "?" for char in " ".join(text.split()))
+
+
+def width(text: str, face: FontProperties) -> float:
+    """The width of a line of text, in points."""
+    extent, _, _ = text_to_path.get_text_width_height_descent(text, face, False)
+    return float(extent)
+
+
+def wrap(text: str, face: FontProperties, room: float, rows: int) -> str:
+    """The text broken into at most `rows` lines, none wider than `room` points; "…" ends what is cut off."""
+    lines: list[str] = []
+    rest = legible(text)
+    while rest:
+        cut = _fitting(rest, face, room)
+        if cut == len(rest):
+            return "\n".join([*lines, rest])
+        if len(lines) == rows - 1:
+            cut = _fitting(rest, face, room - width("…", face))
+            return "\n".join([*lines, rest[:cut].rstrip() + "…"])
+        space = rest.rfind(" ", 1, cut + 1)
+        cut = space if space > 0 else cut
+        lines.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return ""
+
+
+def _fitting(text: str, face: FontProperties, room: float) -> int:
+    """The number of leading characters, at least one, that fit into `room` points; by bisection."""
+    low, high = 1, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if width(text[:middle], face) <= room else (low, middle - 1)
+    return low
+
+
+BAR, GAP = 0.12, 0.1  # inches: width of the bar, its distance from the axes
+NUMBERS = 0.62  # inches kept free for its numbers and the unit
+BESIDE = GAP + BAR + NUMBERS
+
+
+def colour_bar(ax: Axes, shown: ScalarMappable, label: str, logarithmic: bool, inch: float) -> None:
+    """A bar as high as the axes, with few round numbers, and frames around both; inch: in units of the figure."""
+    x, y, width, height = ax.get_position().bounds
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # Axes of a sheet have one.
+    bar = figure.add_axes((x + width + GAP * inch, y, BAR * inch, height))
+    figure.colorbar(shown, cax=bar, label=label)
+    bar.minorticks_off()
+    if logarithmic:
+        bar.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        bar.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        bar.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    for frame in (ax, bar):
+        frame.grid(visible=False)
+        frame.spines[:].set_visible(True)

@@ -6,8 +6,8 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from . import axes as look
-from .panels import Panel
+from ..figures import style as look
+from ..figures.panels import Panel
 
 WIDTH, HEIGHT = 4.2, 2.95  # inches
 LEFT, RIGHT, BELOW, ABOVE = 0.65, 0.6, 0.45, 0.46  # inches around the frame; above it the legend

@@ -1,19 +1,17 @@
 """The panels of a convergence report: each draws one aspect of a history on given axes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from ..arrays import Array
-from . import axes as look
-from .constrained import constraints
-from .history import History
-from .record import entries, measured, numbers
-from .summary import badge, change, tolerance
-from .times import times
+from ...arrays import Array
+from ..history import History, entries, measured, numbers
+from ..summary import badge, change, name_of, tolerance
+from . import style as look
 
 WIDE_RANGE = 30.0  # ratio of the largest to the least objective from which a linear axis hides the end
 STEPS = {
@@ -208,3 +206,162 @@ def _described(history: History) -> str:
         f"Projected gradient {change(history, 'projected_gradient')}, KKT residual {change(history, 'kkt')}, "
         f"constraint violation {change(history, 'constraint_violation')}; logarithmic axis."
     )
+
+
+COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY)
+"""Of as many constraints as are told apart; all others are gray."""
+DWARFED = 8.0  # times all later values: a beginning that is cut
+SHARE, GAP = 0.47, 0.06  # of the panel's height: each of the two axes, and what is between them
+
+
+def constraints(ax: Axes, history: History) -> None:
+    """Values of the constraints over multipliers; those with the largest multipliers are named."""
+    c, multipliers = history.lists("constraints"), history.lists("multipliers")
+    left, bottom, width, height = ax.get_position().bounds
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # Axes of a report have one.
+    ax.set_position((left, bottom + (SHARE + GAP) * height, width, SHARE * height))
+    lower = figure.add_axes((left, bottom, width, SHARE * height))
+    named = _largest(c, multipliers)
+    _lines(ax, history, c, named)
+    _lines(lower, history, multipliers, named)
+    for axes, table, label in ((ax, c, "constraint"), (lower, multipliers, "multiplier")):
+        _limits(axes, table)
+        look.iterations_along(axes, history)
+        look.powers(axes, float(np.abs(_shown(table)).max(initial=0.0)), label, 4)
+    _feasible(ax)
+    if any(_dwarfed(table) for table in (c, multipliers)):
+        ax.plot([], [], " ", label="(beginning cut)")
+    ax.set_xlabel("")
+    ax.tick_params(labelbottom=False)
+    if not np.isfinite(multipliers).any():
+        look.absent(lower)
+    look.legend(ax)
+
+
+def _largest(c: Array, multipliers: Array) -> list[int]:
+    """The constraints that are named: those with the largest multipliers, then the largest values."""
+    sizes = np.zeros((2, c.shape[1]))
+    for row, table in enumerate((c, np.abs(multipliers))):
+        known = np.where(np.isfinite(table), table, -np.inf).max(axis=0, initial=-np.inf)
+        sizes[row, : known.size] = known[: c.shape[1]]
+    return sorted(np.lexsort(sizes)[::-1][: len(COLORS)].tolist())
+
+
+def _lines(ax: Axes, history: History, table: Array, named: Sequence[int]) -> None:
+    others = [index for index in range(table.shape[1]) if index not in named]
+    if others:
+        drawn = ax.plot(history.numbers, table[:, others], color=look.GRAY, linewidth=0.6, alpha=0.6, zorder=1.3)
+        drawn[0].set_label(f"{len(others)} more")
+    for place, index in enumerate(named):
+        if index < table.shape[1]:
+            label = name_of(index, history.header.get("constraints"))
+            look.line(ax, history.numbers, table[:, index], label, COLORS[place])
+
+
+def _dwarfed(table: Array) -> bool:
+    """Whether values of the first quarter are so large that of the others nothing would be seen."""
+    first, later = (np.abs(rows[np.isfinite(rows)]).max(initial=0.0) for rows in np.split(table, [len(table) // 4]))
+    return bool(first > DWARFED * later > 0.0)
+
+
+def _shown(table: Array) -> Array:
+    """The values that an axis has room for, (n,)."""
+    rows = table[len(table) // 4 :] if _dwarfed(table) else table
+    return rows[np.isfinite(rows)]
+
+
+def _limits(ax: Axes, table: Array) -> None:
+    """The axis holds zero, and what is shown."""
+    shown = _shown(table)
+    low, high = shown.min(initial=0.0), shown.max(initial=0.0)
+    span = (high - low) or 1.0
+    ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
+
+
+def _feasible(ax: Axes) -> None:
+    """What is violated is shaded."""
+    ax.axhspan(0.0, ax.get_ylim()[1], color=look.VERMILLION, alpha=0.12, linewidth=0.0, zorder=1.0)
+    ax.axhline(0.0, color=look.VERMILLION, linewidth=0.7, zorder=1.1)
+
+
+DRAWN = {
+    "assembly": (("assembly",), look.SKY),
+    "factor": (("analysis", "factor"), look.BLUE),
+    "solve": (("solve",), look.GREEN),
+    "gradient": (("gradient",), look.PURPLE),
+    "filter": (("filter",), look.ORANGE),
+    "optimizer": (("optimizer",), look.VERMILLION),
+    "output": (("output",), look.GRAY),
+}  # an analysis, once a run, is drawn with the factorizations: the tables tell them apart
+MOST_BARS = 150  # more iterations than this are averaged in groups
+OUTLIER = 4.0  # times the 95th percentile: a bar beyond is cut, and its value written
+FEWEST_BARS = 10  # from which a percentile means anything
+
+
+def times(ax: Axes, history: History) -> None:
+    """Seconds per iteration, stacked by phase, and the factorizations so far on the right-hand axis."""
+    x = history.numbers
+    width = max(1, -(-x.size // MOST_BARS))
+    starts = np.arange(0, x.size, width)
+    edges = np.append(x[starts] - 0.5, x[-1:] + 0.5)
+    spent = {
+        name: _means(np.sum([np.nan_to_num(history.parts("seconds", phase)) for phase in phases], axis=0), starts)
+        for name, (phases, _) in DRAWN.items()
+    }
+    total = sum(spent.values(), np.zeros(starts.size))
+    unit, scale = ("s", 1.0) if total.max(initial=0.0) >= 1 else ("ms", 1000.0)
+    base = np.zeros(starts.size)
+    for name, seconds in spent.items():
+        if seconds.any():
+            top = base + scale * seconds
+            ax.stairs(top, edges, baseline=base, fill=True, color=DRAWN[name][1], linewidth=0, label=name)
+            base = top
+    if base.any():
+        _limit(ax, base, edges, unit)
+    ax.set_ylabel(f"{unit} per iteration" if width == 1 else f"{unit} per iteration, mean over {width}")
+    look.whole_numbers(ax, history)
+    _factorizations(ax, history)
+
+
+def _means(seconds: Array, starts: Array) -> Array:
+    counts = np.diff(np.append(starts, seconds.size))
+    return np.add.reduceat(seconds, starts) / counts if starts.size else seconds
+
+
+def _limit(ax: Axes, total: Array, edges: Array, unit: str) -> None:
+    """The y axis from zero to the highest bar, or to the highest but a few that are cut and labelled."""
+    usual = np.quantile(total, 0.95, method="lower") if total.size >= FEWEST_BARS else np.inf
+    cut = np.flatnonzero(total > OUTLIER * usual) if usual > 0 else np.empty(0, dtype=int)
+    ax.set_ylim(0, 1.08 * (max(np.delete(total, cut)) if cut.size else total.max()))
+    if cut.size:
+        worst = cut[np.argmax(total[cut])]
+        first, last = round(edges[worst] + 0.5), round(edges[worst + 1] - 0.5)
+        where = f"iteration {first}" if first == last else f"iterations {first} to {last}"
+        others = f", {cut.size - 1} more cut" if cut.size > 1 else ""
+        late = worst > 0.5 * total.size
+        ax.annotate(
+            f"{where}: {total[worst]:.3g} {unit}{others}",
+            (0.5 * (edges[worst] + edges[worst + 1]), 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-8 if late else 8, -4),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            va="top",
+            bbox={"facecolor": look.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+        )
+
+
+def _factorizations(ax: Axes, history: History) -> None:
+    count = history.parts("counts", "numeric")
+    if not np.nan_to_num(count).any():
+        look.legend(ax)
+        return
+    twin = ax.twinx()
+    twin.grid(visible=False)
+    twin.spines["right"].set_visible(True)
+    look.line(twin, history.numbers, count, "factorizations", look.INK)
+    twin.set_ylim(0, 1.08 * max(1.0, np.nanmax(count)))
+    twin.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    twin.set_ylabel("factorizations so far")
+    look.legend(ax, twin)

@@ -5,13 +5,14 @@ from html import escape
 
 import numpy as np
 
-from . import markup, tables
-from .panels import Panel, gradient_panels, panels
-from .record import Record, number
-from .runs import Run
-from .strip import in_order
-from .summary import MISSING, brief, counted, done, duration, final, final_seconds, show
-from .vector import panel_svg
+from .. import tables
+from ..designs import in_order
+from ..figures.panels import Panel, gradient_panels, panels
+from ..history import Record, number
+from ..runs import Run
+from ..summary import MISSING, brief, counted, done, duration, final, final_seconds, show
+from . import markup
+from .svg import panel_svg
 from .viewer import viewer
 
 

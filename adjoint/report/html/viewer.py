@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array
+from ...arrays import Array
+from ..designs import log_spaced
+from ..summary import show
 from .markup import picture
-from .strip import log_spaced
-from .summary import show
 
 STRIP = 8  # designs on the page at a glance
 MOST_FRAMES, MOST_PIXELS = 120, 20_000_000  # designs behind the slider, and pixels of all of them

@@ -4,12 +4,12 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from ..arrays import Array
-from .figure import SIGNS
-from .history import History
-from .images import design_png
-from .summary import Verdict, badge
-from .tables import Table
+from ...arrays import Array
+from ..designs import design_png
+from ..figures.convergence import SIGNS
+from ..history import History
+from ..summary import Verdict, badge
+from ..tables import Table
 
 KINDS = {Verdict.PASSED: " passed", Verdict.FAILED: " failed", Verdict.ABSENT: ""}
 
