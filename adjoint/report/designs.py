@@ -16,6 +16,7 @@ from ..arrays import Array
 from ..factor.counting import phase
 from ..files import require_regular, whole
 from ..optimize import State
+from .history import History
 
 SMALLEST_PICTURE = 800  # px, longer side of a written picture: a coarse design stays visible in a viewer
 
@@ -88,6 +89,13 @@ def in_order(designs: Designs) -> list[tuple[int, Array]]:
     if len({design.shape for _, design in ordered}) > 1:
         raise ValueError("got designs of different shapes, expected one shape for all")
     return ordered
+
+
+def found_place(designs: Sequence[tuple[int, Array]], history: History) -> int:
+    """The position of the design that the run found; of the last one where that was not kept."""
+    found = history.result.get("found") if history.result else None
+    iterations = [iteration for iteration, _ in designs]
+    return iterations.index(found) if isinstance(found, int) and found in iterations else len(designs) - 1
 
 
 def log_spaced(iterations: Sequence[int], most: int) -> list[int]:

@@ -17,7 +17,7 @@ Record: TypeAlias = Mapping[str, Json]
 
 KINDS = ("header", "iteration", "result")
 COUNTS = ("symbolic", "numeric", "solves", "transposed", "rhs", "refinements", "newton", "krylov")
-PHASES = ("assembly", "analysis", "factor", "solve", "gradient", "filter", "optimizer", "output")
+PHASES = ("assembly", "analysis", "factor", "solve", "gradient", "filter", "model", "optimizer", "output")
 NUMBERS = (
     *("objective", "scaled", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
     *("constraint_violation", "grayness", "peak_rss_mb"),
@@ -139,7 +139,7 @@ _TAYLOR: _Field = ("steps, orders, and for each order the remainders, one a step
 _FIELDS: Mapping[str, Mapping[str, _Field]] = {
     "header": {
         **dict.fromkeys(("title", "algorithm", "started"), _STRING),
-        **dict.fromkeys(("problem", "environment"), _OBJECT),
+        **dict.fromkeys(("problem", "settings", "environment"), _OBJECT),
         **dict.fromkeys(("tolerances", "stopping"), _TABLE),
         "seed": _INTEGER,
         **dict.fromkeys(("resumed", "constraints"), ("a list of strings", _is_strings)),
@@ -155,7 +155,7 @@ _FIELDS: Mapping[str, Mapping[str, _Field]] = {
         **dict.fromkeys(("status", "cause"), _STRING),
         **dict.fromkeys(("iterations", "evaluations", "found"), _INTEGER),
         **dict.fromkeys(("objective", "constraint_violation", "seconds"), _NUMBER),
-        "counts": _TABLE,
+        **dict.fromkeys(("counts", "gradient_check"), _TABLE),
         "rejected": _NUMBERS,
         "success": ("true or false", lambda value: isinstance(value, bool)),
     },

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import resource
 import sys
 import time
@@ -9,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from math import isinf
 from pathlib import Path
 
 from ..arguments import as_path, require_bool, require_function
@@ -94,7 +97,8 @@ class Recorder:
                 "title": title,
                 "problem": dict(problem or {}),
                 "environment": _given_or_here(environment),
-                "algorithm": settings(algorithm),
+                "algorithm": algorithm if isinstance(algorithm, str) else type(algorithm).__name__,
+                "settings": settings(algorithm),
                 "started": _now(),
                 "constraints": list(constraints),
                 "stopping": {} if stop is None else asdict(stop),
@@ -152,6 +156,7 @@ class Recorder:
                 "found": found.iteration,
                 "cause": None if result.cause is None else f"{type(result.cause).__name__}: {result.cause}",
                 "rejected": state.rejected if state.ending is not None else [],
+                "gradient_check": _agreement(result),
                 "counts": self._counts(total()),
                 "seconds": session.elapsed + time.perf_counter() - session.started,
             }
@@ -229,6 +234,12 @@ def _given_or_here(given: Mapping[str, str] | None) -> dict[str, str]:
     return environment() if given is None else dict(given)
 
 
+def _agreement(result: Result) -> dict[str, float] | None:
+    """What `minimize` found when it compared the gradient with differences; None where it did not."""
+    check = getattr(result, "gradient_check", None)
+    return None if check is None else {"derivative": check.derivative, "difference": check.difference}
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -237,44 +248,50 @@ MOST = 8
 """Entries of a list, such as constraints or stages, that are shown."""
 
 
-def settings(of: object) -> str:
-    """Such as "Lbfgs(memory=20, search=StrongWolfe(c1=0.0001))": a dataclass with what is a number or a word in it."""
+def settings(of: object) -> dict[str, str]:
+    """The settings of an algorithm by name, in words: {"memory": "20", "search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
+
+    Only numbers, words, and dataclasses that hold some; {} for what is no dataclass.
+    """
     if not is_dataclass(of):
-        return str(of)
-    shown = [(field.name, _text(getattr(of, field.name))) for field in fields(of) if field.init and field.repr]
-    inside = ", ".join(f"{name}={text}" for name, text in shown if text)
-    return f"{type(of).__name__}({inside})"
+        return {}
+    shown = ((field.name, _text(getattr(of, field.name))) for field in fields(of) if field.init and field.repr)
+    return {name.replace("_", " "): text for name, text in shown if text}
 
 
 def _text(value: object) -> str:
-    """A setting; "" for arrays, functions and objects that hold nothing else."""
-    if isinstance(value, bool | int | str):
-        return repr(value)
+    """A setting in words; "" for arrays, functions and objects that hold nothing else."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:g}"
+        return "" if isinf(value) else f"{value:g}"  # No bound, no budget.
+    if isinstance(value, int | str):
+        return str(value)
     if isinstance(value, Stopping):
         return _asked(value)
     if is_dataclass(value):
-        text = settings(value)
-        return "" if text.endswith("()") and fields(value) else text
+        inside = ", ".join(f"{name} {text}" for name, text in settings(value).items())
+        name = type(value).__name__
+        return f"{name} ({inside})" if inside else "" if fields(value) else name
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{name}: {_text(each)}' for name, each in value.items())}}}"
+        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):
         return _listed([text for each in value if (text := _text(each))])
     return ""
 
 
 def _listed(texts: list[str]) -> str:
-    """A list of settings, in brackets; "" for none."""
-    more = [f"{len(texts) - MOST} more"] if len(texts) > MOST else []
-    return f"[{', '.join([*texts[:MOST], *more])}]" if texts else ""
+    """A list of settings, equal neighbours counted; "" for none."""
+    counted = [(text, len(list(same))) for text, same in groupby(texts)]
+    shown = [text if count == 1 else f"{count} × {text}" for text, count in counted[:MOST]]
+    more = sum(count for _, count in counted[MOST:])
+    return "; ".join([*shown, *([f"{more} more"] if more else [])])
 
 
 def _asked(stop: Stopping) -> str:
     """The rules that are not the default ones."""
     asked = [(field.name, getattr(stop, field.name), field.default) for field in fields(stop)]
-    inside = ", ".join(f"{name}={_text(value)}" for name, value, default in asked if value != default)
-    return f"Stopping({inside})"
+    return ", ".join(f"{name} {_text(value)}" for name, value, default in asked if value != default)
 
 
 PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
@@ -293,9 +310,15 @@ def environment(evidence: Evidence | None = None) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     pools = threads() if evidence is None else evidence.threads
-    entries["threads"] = ", ".join(f"{library} {number}" for library, number in pools.items())
+    entries["threads"] = ", ".join(f"{plain_library(library)} {number}" for library, number in pools.items())
     entries["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return entries
+
+
+def plain_library(file: str) -> str:
+    """The name of a shared library without what its file adds: libscipy_openblas64_-32a4b2a6.so as scipy_openblas64."""
+    found = re.match(r"(?:lib)?(\w+)", Path(file).name)
+    return found[1].rstrip("_") if found else file
 
 
 def peak_memory() -> float:

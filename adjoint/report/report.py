@@ -45,10 +45,12 @@ class Report:
     @property
     def figures(self) -> list[Figure]:
         """The run; of several runs their comparison, then each of them; then the further plots."""
+        if len(self.runs) == 1:
+            (run,) = self.runs
+            return [convergence_figure(run.history, run.designs, self.plots)]
         each = [convergence_figure(run.history, run.designs) for run in self.runs]
-        compared = [] if len(each) == 1 else [comparison_figure(self.runs)]
         further = [sheet("Further figures", "", self.plots, min(2, len(self.plots)), 5.5)] if self.plots else []
-        return [*compared, *each, *further]
+        return [comparison_figure(self.runs), *each, *further]
 
     def write(self, out: Path | str) -> list[Path]:
         """Write report.html, report.png (the first figure) and report.pdf (all, as vectors) into the directory."""

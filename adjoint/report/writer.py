@@ -11,7 +11,7 @@ from ..arguments import as_path
 from ..files import named, require_regular, whole
 from .history import KINDS, Record, plain, read_history, whole_lines
 
-SAME = ("title", "problem", "algorithm")
+SAME = ("title", "problem", "algorithm", "settings")
 """What the headers of all sessions of a run have in common."""
 
 
@@ -52,7 +52,7 @@ class HistoryWriter:
     def begin(self, header: Mapping[str, object]) -> None:
         """Write the header; over that of an earlier session, whose start is kept, this one's being added to "resumed".
 
-        Raises ValueError where title, problem or algorithm are not those of the earlier session.
+        Raises ValueError where title, problem, algorithm or its settings are not those of the earlier session.
         """
         record = plain(header, "record")
         assert isinstance(record, Mapping)  # As the header is one.
@@ -61,7 +61,7 @@ class HistoryWriter:
             self.append(header)
             return
         for name in SAME:
-            if record.get(name) != before.get(name):
+            if (record.get(name) or {}) != (before.get(name) or {}):
                 raise ValueError(
                     f"{self.path}: the history of another run: its {name} is {before.get(name)!r}, expected "
                     f"{record.get(name)!r}. Resume with the same one, or begin anew in another directory"

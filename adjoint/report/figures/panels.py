@@ -6,63 +6,91 @@ from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ...arrays import Array
-from ..history import History, entries, measured, numbers
-from ..summary import badge, change, name_of, tolerance
+from ..history import PHASES, History, entries, measured, numbers
+from ..summary import algorithm, badge, change, name_of, tolerance
 from . import style as look
 
 WIDE_RANGE = 30.0  # ratio of the largest to the least objective from which a linear axis hides the end
+FLAT, FEWEST = 0.05, 10  # share of an axis that the last quarter of f spans where it looks flat; iterations to say so
+ROUNDING = 1e-3  # of |f|: a whole run that changes f by less is drawn on an axis that shows how little that is
 STEPS = {
-    "OptimalityCriteria": "move limit",
-    **dict.fromkeys(("Mma", "Gcmma"), "asymptotes, over the bounds"),
-    **dict.fromkeys(("NewtonCg", "GaussNewton"), "length of the step"),
-    **dict.fromkeys(("SteepestDescent", "Bfgs", "Lbfgs", "Simpl"), "step over its direction"),
+    "optimalitycriteria": "move limit",
+    **dict.fromkeys(("mma", "gcmma"), "asymptotes"),
+    **dict.fromkeys(("newtoncg", "gaussnewton"), "length of the step"),
+    **dict.fromkeys(("steepestdescent", "bfgs", "lbfgs", "simpl"), "step length"),
 }
-"""What an algorithm calls a step."""
+"""What an algorithm, in lower case, calls a step; see `summary.TERMS`."""
 MOST_MEASURES = 4  # of the user's own that are drawn
 MOST_DECADES = 1e-14  # least value over the largest on an axis of residuals
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A title, the function that draws, and a sentence for those who cannot see it.
+    """A title, the function that draws, and a sentence for readers who cannot see the drawing.
 
-    legend: whether lines are named above the frame.
+    terms: the terms in the drawing that `summary.TERMS` explains; legend: True where lines are named above the frame.
     """
 
     title: str
     draw: Callable[[Axes], None]
     description: str
+    terms: Sequence[str] = ()
     legend: bool = True
 
 
 def objective(ax: Axes, history: History) -> None:
-    """Accepted objectives as a line, rejected trials as faint dots; those beyond the axis at its edge."""
-    x, y = history.numbers, history.series("objective")
+    """Accepted objectives as a line, rejected trials as faint dots; those beyond the axis at its edge.
+
+    Where the end of the line looks flat: f − f_min over decades, f_min the least accepted value.
+    """
+    least = above_least(history)
+    shift = least if np.isfinite(least) else 0.0
+    x, y = history.numbers, history.series("objective") - shift
+    y = np.where(y > 0.0, y, np.nan) if np.isfinite(least) else y
     look.line(ax, x, y, "accepted", look.BLUE)
     look.iterations_along(ax, history)
     ax.set_ylabel("objective")
     accepted = y[np.isfinite(y)]
     if accepted.size:
-        if accepted.min() > 0 and accepted.max() > WIDE_RANGE * accepted.min():
+        if np.isfinite(least):
+            look.logarithmic(ax, accepted)
+            ax.set_ylabel(f"objective − {shift:.7g}" if shift >= 0.0 else f"objective + {-shift:.7g}")
+        elif _over_decades(accepted):
             look.logarithmic(ax, accepted)
         else:
             look.linear(ax, accepted, "objective")
-        _rejected(ax, history)
+        _rejected(ax, history, shift)
     if look.stages(history).size:
         ax.plot([], [], linestyle=look.DASHES, color=look.GRAY, linewidth=0.9, label="new stage")
     look.legend(ax)
 
 
-def _rejected(ax: Axes, history: History) -> None:
-    """Rejected trials as dots; above the axis (a failed solve too) or below it, triangles at its edge."""
-    trials = [numbers(record, "rejected") for record in history.iterations]
+def above_least(history: History) -> float:
+    """f_min where f − f_min over decades shows what f itself hides: a flat end; nan where f is drawn as it is."""
+    y = history.series("objective")
+    y = y[np.isfinite(y)]
+    if look.stages(history).size or y.size < FEWEST:  # Values of different stages are of different functions.
+        return np.nan
+    drawn = np.log(y) if _over_decades(y) else y
+    flat = np.ptp(drawn[3 * y.size // 4 :]) <= FLAT * np.ptp(drawn)
+    return float(y.min()) if flat and np.ptp(y) > ROUNDING * np.abs(y).max() else np.nan
+
+
+def _over_decades(y: Array) -> bool:
+    """True for positive values whose end a linear axis would hide."""
+    return bool(y.min() > 0.0 and y.max() > WIDE_RANGE * y.min())
+
+
+def _rejected(ax: Axes, history: History, shift: float) -> None:
+    """Rejected trials minus `shift` as dots; triangles at the edge for values beyond the axis, failed solves above."""
+    trials = [numbers(record, "rejected") - shift for record in history.iterations]
     at = np.repeat(history.numbers, [trial.size for trial in trials])
     values = np.concatenate([np.empty(0), *trials])
     if history.result is not None and history.numbers.size:  # Those that ended the run.
-        last = numbers(history.result, "rejected")
+        last = numbers(history.result, "rejected") - shift
         at, values = np.append(at, np.full(last.size, history.numbers[-1])), np.append(values, last)
     low, high = ax.get_ylim()
     inside, below = (values >= low) & (values <= high), values < low
@@ -97,12 +125,16 @@ def steps(ax: Axes, history: History) -> None:
     _decades(ax, history, ("step", "change"))
     step = _positive(history, "step")
     if np.isfinite(step).any():
-        algorithm = str(history.header.get("algorithm") or "").split("(")[0]
-        look.dots(ax, history.numbers, step, STEPS.get(algorithm, "step"), look.ORANGE, ".")
+        look.dots(ax, history.numbers, step, step_name(history), look.ORANGE, ".")
     look.line(ax, history.numbers, _positive(history, "change"), "design change", look.BLUE)
     _tolerance(ax, history, "change", look.BLUE)
     look.iterations_along(ax, history)
     look.legend(ax)
+
+
+def step_name(history: History) -> str:
+    """What the run's algorithm calls a step."""
+    return STEPS.get(algorithm(history).lower(), "step")
 
 
 def _positive(history: History, name: str) -> Array:
@@ -115,7 +147,7 @@ def _tolerance(ax: Axes, history: History, name: str, color: str) -> None:
     """The tolerance on a series, where the run recorded both and the axis reaches it, as a dashed line."""
     asked = tolerance(history, name)
     if asked > ax.get_ylim()[0] and np.isfinite(history.series(name)).any():
-        ax.axhline(asked, color=color, linestyle="--", linewidth=1.0, label=f"tol. {asked:.3g}")
+        ax.axhline(asked, color=color, linestyle="--", linewidth=1.0, label=f"tolerance {asked:.3g}")
 
 
 def _decades(ax: Axes, history: History, names: tuple[str, ...]) -> None:
@@ -171,26 +203,52 @@ def panels(history: History) -> list[Panel]:
     """How the run went, as far as it was recorded; objective, optimality, steps and times in any case."""
     own = [name for name in dict.fromkeys(name for record in history.iterations for name in measured(record))]
     found = [
-        Panel("Objective", partial(objective, history=history), f"Objective {change(history, 'objective')}."),
-        Panel("Optimality and feasibility", partial(optimality, history=history), _described(history)),
-        Panel(
+        _panel("Objective", objective, history, f"Objective {change(history, 'objective')}.", *_rejections(history)),
+        _panel("Optimality and feasibility", optimality, history, _described(history), *_measures(history)),
+        _panel(
             "Step and design change",
-            partial(steps, history=history),
+            steps,
+            history,
             f"Step {change(history, 'step')}, design change {change(history, 'change')}; logarithmic axis.",
+            *((step_name(history),) if np.isfinite(_positive(history, "step")).any() else ()),
+            "design change",
         ),
     ]
     if history.lists("constraints").size:
         number = history.lists("constraints").shape[1]
         text = f"{number} constraints, (c − bound)/scale, over the iterations, and their multipliers below."
-        found.append(Panel("Constraints and multipliers", partial(constraints, history=history), text))
+        found.append(_panel("Constraints and multipliers", constraints, history, text, "constraint", "multiplier"))
     if np.isfinite([history.series("volume"), history.series("grayness")]).any():
         text = f"Volume {change(history, 'volume')}, grayness {change(history, 'grayness')}."
-        found.append(Panel("Volume and grayness", partial(material, history=history), text))
+        found.append(_panel("Volume and grayness", material, history, text, "volume", "grayness"))
     for name in own[:MOST_MEASURES]:
-        text = f"{name} {change(history, name)}."
-        found.append(Panel(name[:1].upper() + name[1:], partial(measure, name, history=history), text))
+        drawn = partial(measure, name)
+        found.append(_panel(name[:1].upper() + name[1:], drawn, history, f"{name} {change(history, name)}."))
     text = "Times of each iteration, stacked by phase, and the cumulative number of factorizations."
-    return [*found, Panel("Time per iteration by phase", partial(times, history=history), text)]
+    return [*found, _panel("Time per iteration by phase", times, history, text, *_phases(history))]
+
+
+def _panel(title: str, drawn: Callable[..., None], history: History, description: str, *terms: str) -> Panel:
+    return Panel(title, partial(drawn, history=history), description, terms)
+
+
+def _rejections(history: History) -> list[str]:
+    """The terms of the panel of the objective."""
+    least = np.isfinite(above_least(history))
+    rejected = any(numbers(each, "rejected").size for each in history.iterations)
+    return ["objective", *(["f − f_min"] if least else []), *(["rejected trial"] if rejected else [])]
+
+
+def _measures(history: History) -> list[str]:
+    """The measures of optimality that were recorded; "gap" where a logarithmic axis has no place for one of them."""
+    names = {"KKT residual": "kkt", "projected gradient": "projected_gradient", "violation": "constraint_violation"}
+    known = {words: history.series(name) for words, name in names.items() if np.isfinite(history.series(name)).any()}
+    return [*known, *(["gap"] if any((series == 0.0).any() for series in known.values()) else [])]
+
+
+def _phases(history: History) -> list[str]:
+    """The phases that took time."""
+    return [name for name in PHASES if np.nan_to_num(history.parts("seconds", name)).any()]
 
 
 def gradient_panels(history: History) -> list[Panel]:
@@ -198,7 +256,7 @@ def gradient_panels(history: History) -> list[Panel]:
     if not entries(history.header, "taylor"):
         return []
     text = f"Remainders over the step, {', '.join(badge(history).evidence)}."
-    return [Panel("Taylor test of the gradient", partial(taylor, history=history), text)]
+    return [_panel("Taylor test of the gradient", taylor, history, text, "Taylor test")]
 
 
 def _described(history: History) -> str:
@@ -211,17 +269,12 @@ def _described(history: History) -> str:
 COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY)
 """Of as many constraints as are told apart; all others are gray."""
 DWARFED = 8.0  # times all later values: a beginning that is cut
-SHARE, GAP = 0.47, 0.06  # of the panel's height: each of the two axes, and what is between them
 
 
 def constraints(ax: Axes, history: History) -> None:
     """Values of the constraints over multipliers; those with the largest multipliers are named."""
     c, multipliers = history.lists("constraints"), history.lists("multipliers")
-    left, bottom, width, height = ax.get_position().bounds
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # Axes of a report have one.
-    ax.set_position((left, bottom + (SHARE + GAP) * height, width, SHARE * height))
-    lower = figure.add_axes((left, bottom, width, SHARE * height))
+    lower = look.stacked(ax, 0.5 * (1.0 - look.BETWEEN))
     named = _largest(c, multipliers)
     _lines(ax, history, c, named)
     _lines(lower, history, multipliers, named)
@@ -292,16 +345,20 @@ DRAWN = {
     "gradient": (("gradient",), look.PURPLE),
     "filter": (("filter",), look.ORANGE),
     "optimizer": (("optimizer",), look.VERMILLION),
+    "model": (("model",), look.INK),
     "output": (("output",), look.GRAY),
 }  # an analysis, once a run, is drawn with the factorizations: the tables tell them apart
 MOST_BARS = 150  # more iterations than this are averaged in groups
 OUTLIER = 4.0  # times the 95th percentile: a bar beyond is cut, and its value written
 FEWEST_BARS = 10  # from which a percentile means anything
+THOUSANDS = 5000.0  # factorizations from which an axis counts them by the thousand
+UPPER = 0.62  # of the frame: the times, above the factorizations
 
 
 def times(ax: Axes, history: History) -> None:
-    """Seconds per iteration, stacked by phase, and the factorizations so far on the right-hand axis."""
+    """Seconds per iteration, stacked by phase, over the factorizations so far."""
     x = history.numbers
+    lower = look.stacked(ax, UPPER) if np.nan_to_num(history.parts("counts", "numeric")).any() else None
     width = max(1, -(-x.size // MOST_BARS))
     starts = np.arange(0, x.size, width)
     edges = np.append(x[starts] - 0.5, x[-1:] + 0.5)
@@ -319,9 +376,13 @@ def times(ax: Axes, history: History) -> None:
             base = top
     if base.any():
         _limit(ax, base, edges, unit)
-    ax.set_ylabel(f"{unit} per iteration" if width == 1 else f"{unit} per iteration, mean over {width}")
+    ax.set_ylabel(f"{unit} per iteration" if width == 1 else f"{unit}, mean over {width}")
     look.whole_numbers(ax, history)
-    _factorizations(ax, history)
+    if lower is not None:
+        _factorizations(lower, history)
+        ax.set_xlabel("")
+        ax.tick_params(labelbottom=False)
+    look.legend(ax)
 
 
 def _means(seconds: Array, starts: Array) -> Array:
@@ -353,15 +414,14 @@ def _limit(ax: Axes, total: Array, edges: Array, unit: str) -> None:
 
 
 def _factorizations(ax: Axes, history: History) -> None:
+    """The count so far, from zero on."""
     count = history.parts("counts", "numeric")
-    if not np.nan_to_num(count).any():
-        look.legend(ax)
-        return
-    twin = ax.twinx()
-    twin.grid(visible=False)
-    twin.spines["right"].set_visible(True)
-    look.line(twin, history.numbers, count, "factorizations", look.INK)
-    twin.set_ylim(0, 1.08 * max(1.0, np.nanmax(count)))
-    twin.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-    twin.set_ylabel("factorizations so far")
-    look.legend(ax, twin)
+    look.line(ax, history.numbers, count, "factorizations", look.INK)
+    most = max(1.0, np.nanmax(count))
+    ax.set_ylim(0, 1.08 * most)
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True, min_n_ticks=1))
+    unit, words = (1e3, "thousand factorizations so far") if most >= THOUSANDS else (1.0, "factorizations so far")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
+    # Inside, where a line that rises from zero leaves room: beside the axis the words are longer than it.
+    ax.text(0.015, 0.93, words, transform=ax.transAxes, ha="left", va="top")
+    look.whole_numbers(ax, history)

@@ -1,5 +1,6 @@
 """One panel's axes: colours, lines over iterations, limits, legends above the frame."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -18,6 +19,8 @@ from ..history import History
 BLUE, SKY, GREEN = "#0072b2", "#56b4e9", "#009e73"
 ORANGE, VERMILLION, PURPLE, GRAY = "#e69f00", "#d55e00", "#cc79a7", "#999999"
 INK, FAINT, PAPER = "#1f2328", "#d3d7dc", "#fffffe"  # text and frame; grid; background
+
+LEGEND = 8.0  # points of its letters
 
 STYLE: dict[str, object] = {
     "font.family": "DejaVu Sans",
@@ -38,13 +41,15 @@ STYLE: dict[str, object] = {
     "lines.linewidth": 1.4,
     "path.snap": False,  # a constant line stays straight
     "legend.frameon": False,
-    "legend.fontsize": 8.0,
+    "legend.fontsize": LEGEND,
     "svg.fonttype": "path",
     "svg.hashsalt": "adjoint.report",  # the same run gives the same file
 }
 DASHES = (0, (4, 3))  # of a line where a new stage begins
 MOST_MARKERS = 40  # iterations up to which each one gets a marker
 OUTSIDE = 0.4  # inches a legend begins to the left of the frame
+HANDLE, PAD, SPACE = 1.5, 0.5, 1.2  # a legend's lines, to the text, between columns; over the size of the letters
+BETWEEN = 0.06  # of the height of a frame, between two axes in it
 MANY = 200  # dots from which they are fainter
 
 
@@ -131,25 +136,53 @@ def absent(ax: Axes) -> None:
 
 
 def legend(ax: Axes, *others: Axes) -> None:
-    """Name what was drawn, in rows of at most three above the frame, where no data are."""
+    """Name what was drawn, in at most two rows above the frame, where no data are; long names are cut."""
     pairs = [pair for each in (ax, *others) for pair in zip(*each.get_legend_handles_labels(), strict=True)]
     if not pairs:
         absent(ax)
         return
     handles, labels = zip(*pairs, strict=True)
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # Axes of a report have one.
+    room = 72.0 * (ax.get_position().width * figure.get_size_inches()[0] + OUTSIDE)
+    columns, named = fitted([str(label) for label in labels], room)
     ax.legend(
         handles,
-        labels,
+        named,
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
-        bbox_transform=offset_copy(ax.transAxes, ax.get_figure(root=True), x=-OUTSIDE, units="inches"),
-        ncols=4 if len(pairs) > 6 else 3,
-        borderaxespad=0.6,
-        columnspacing=1.2,
-        handlelength=1.6,
-        handletextpad=0.5,
+        bbox_transform=offset_copy(ax.transAxes, figure, x=-OUTSIDE, units="inches"),
+        ncols=columns,
+        borderpad=0.0,
+        borderaxespad=0.7,
+        columnspacing=SPACE,
+        handlelength=HANDLE,
+        handletextpad=PAD,
         labelspacing=0.25,
     )
+
+
+def fitted(labels: Sequence[str], room: float) -> tuple[int, list[str]]:
+    """How many columns a legend has in so many points, and its labels, cut where two rows cannot hold them whole."""
+    face = font(LEGEND, "normal")
+    widths = [width(label, face) + LEGEND * (HANDLE + PAD) for label in labels]
+    for rows in (1, 2):
+        columns = -(-len(labels) // rows)
+        # As Matplotlib fills a legend: column by column, the first ones longer.
+        used = sum(max(part) for part in np.array_split(widths, columns)) + LEGEND * SPACE * (columns - 1)
+        if used <= room:
+            return columns, list(labels)
+    each = (room + LEGEND * SPACE) / columns - LEGEND * (SPACE + HANDLE + PAD)
+    return columns, [wrap(label, face, each, 1) for label in labels]
+
+
+def stacked(ax: Axes, share: float) -> Axes:
+    """Further axes under these, which keep this share of their height; both together fill the frame."""
+    left, bottom, across, height = ax.get_position().bounds
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # Axes of a report have one.
+    ax.set_position((left, bottom + (1.0 - share) * height, across, share * height))
+    return figure.add_axes((left, bottom, across, (1.0 - share - BETWEEN) * height))
 
 
 FAMILY = "DejaVu Sans"  # ships with matplotlib: the same figure on every machine

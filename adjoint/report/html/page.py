@@ -2,107 +2,211 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from ...arrays import Array
 from .. import tables
-from ..designs import in_order
+from ..designs import design_png, found_place, in_order, log_spaced
 from ..figures.comparison import comparison, heading, look_of
-from ..figures.panels import Panel
-from ..history import entries
+from ..figures.convergence import SIGNS
+from ..figures.panels import Panel, gradient_panels, panels
+from ..history import History, Record, entries, number
 from ..runs import Run
-from ..summary import facts, outcome, title
-from . import markup
-from .details import details, drawings, key_numbers
-from .stylesheet import SCRIPT, STYLE
-from .svg import THEME
+from ..summary import (
+    MISSING,
+    TERMS,
+    Verdict,
+    badge,
+    brief,
+    counted,
+    done,
+    doubt,
+    duration,
+    facts,
+    final,
+    final_seconds,
+    outcome,
+    show,
+    title,
+)
+from .svg import THEME, panel_svg
 
-HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii")
-POLICY = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{HASH}'"
-"""What a browser may do: show what is in the page, and run the one script that is ours."""
+HERE = Path(__file__).parent
+STRIP = 8  # designs on the page at a glance
+MOST_FRAMES, MOST_PIXELS = 120, 20_000_000  # designs behind the slider, and pixels of all of them
+COARSE = 400  # columns below which elements are drawn as squares
+KINDS = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.CHECKED: "passed", Verdict.ABSENT: ""}
+DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """The templates of the page; all text is escaped, a name that is not given is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
-    """The document. plots: further drawings, under the comparison."""
-    name, content = _one(runs[0], plots) if len(runs) == 1 else _several(runs, plots)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f"<title>{escape(name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{content}"
-        "<footer>Drawn from the history of the run by adjoint.report.</footer>\n"
-        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    """The document, which needs no other file.
+
+    plots: drawings of the user's own: part of the result of one run, under the comparison of several.
+    """
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    further = drawings(plots, "further-")
+    shared = {
+        # What a browser may do: show what is in the page, and run the one script that is ours.
+        "policy": (
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+            f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}'"
+        ),
+        "style": Markup(style),
+        "script": Markup(script),
+        "further": further,
+        "TERMS": TERMS,
+    }
+    if len(runs) == 1:
+        return templates().get_template("run.html").render(run=contents(runs[0], "", 1), **shared)
+    return templates().get_template("comparison.html").render(**_several(runs), **shared)
+
+
+def contents(run: Run, name: str, share: int) -> dict[str, object]:
+    """All that the page shows of a run. name: in ids; share: how many runs share the page."""
+    history, found = run.history, badge(run.history)
+    designs, place = in_order(run.designs), 0
+    if designs:
+        place = found_place(designs, history)
+    course, gradient = panels(history), gradient_panels(history)
+    return {
+        "name": run.name,
+        "title": title(history),
+        "outcome": outcome(history),
+        "doubt": doubt(history),
+        "badge": {
+            "kind": KINDS[found.verdict],
+            "words": f"{SIGNS[found.verdict]} {found.verdict.value}",
+            "evidence": found.evidence,
+        },
+        "key": key_numbers(history),
+        "viewer": viewer(designs, place, name, share) if designs else None,
+        "strip": strip(designs) if len(designs) > 1 else None,
+        "panels": drawings(course, f"panel{name}-"),
+        "numbers": [tables.first_and_last(history), tables.tolerances(history), tables.constraints(history)],
+        "iterations": tables.iterations(history),
+        "work": [tables.counts(history), tables.times(history)],
+        "taylor": {"panels": drawings(gradient, f"gradient{name}-"), "table": tables.taylor(history)}
+        if gradient
+        else None,
+        "settings": tables.settings(history),
+    }
+
+
+def key_numbers(history: History) -> list[tuple[str, str]]:
+    """What one wants to know first, in large type; what was not recorded is left out."""
+    last: Record = history.iterations[-1] if history.iterations else {}
+    pairs = (
+        ("objective", brief(final(history, "objective"))),
+        ("violation", brief(final(history, "constraint_violation"))),
+        ("volume", brief(last.get("volume"))),
+        ("grayness", brief(last.get("grayness"))),
+        ("KKT residual", brief(last.get("kkt"))),
+        ("design change", brief(last.get("change"))),
+        ("iterations", show(done(history))),
+        ("evaluations", show(final(history, "evaluations"))),
+        ("factorizations", show(counted(history, "numeric") or None)),
+        ("time", duration(final_seconds(history))),
     )
+    constrained = history.lists("constraints").size > 0 or np.nan_to_num(number(final(history, "constraint_violation")))
+    return [(name, value) for name, value in pairs if value != MISSING and (name != "violation" or constrained)]
 
 
-def _one(run: Run, plots: Sequence[Panel]) -> tuple[str, str]:
-    name = title(run.history)
-    header = f"<h1>{escape(name)}</h1>\n<p>{escape(outcome(run.history))}</p>\n{markup.verdict(run.history)}"
-    content = f"{details(run, '', 1)}{_further(plots)}"
-    return name, f"<header>\n{header}\n{key_numbers(run)}\n</header>\n<main>\n{content}</main>\n"
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A panel on the page. terms: those that are explained under it."""
+
+    title: str
+    svg: Markup
+    terms: Sequence[str]
 
 
-def _several(runs: Sequence[Run], plots: Sequence[Panel]) -> tuple[str, str]:
-    name = heading(runs)
+def drawings(drawn: Sequence[Panel], name: str) -> list[Drawing]:
+    """Panels as SVG; name: begins the ids in them."""
+    return [
+        Drawing(panel.title, Markup(panel_svg(panel, f"{name}{place}")), panel.terms)
+        for place, panel in enumerate(drawn)
+    ]
+
+
+def viewer(designs: Sequence[tuple[int, Array]], place: int, name: str, share: int) -> Mapping[str, object]:
+    """A slider over the designs, evenly thinned if there are too many; at first on the design at this place.
+
+    name: ends the ids, which must be the page's only ones; share: among how many runs the page's room is divided.
+    """
+    rows, columns = designs[0][1].shape
+    most = max(STRIP, min(MOST_FRAMES, MOST_PIXELS // (rows * columns * share)))
+    kept = np.linspace(0, len(designs) - 1, min(most, len(designs))).round().astype(int)
+    kept[np.argmin(np.abs(kept - place))] = place
+    kept = np.unique(kept)
+    return {
+        "name": name,
+        "frames": [[designs[k][0], picture(designs[k][1])] for k in kept],
+        "at": int(np.flatnonzero(kept == place)[0]),
+        "stored": len(designs),
+        "aspect": columns / rows,
+        "coarse": columns < COARSE,
+    }
+
+
+def strip(designs: Sequence[tuple[int, Array]]) -> Mapping[str, object]:
+    """A few designs at a glance."""
+    rows, columns = designs[0][1].shape
+    aspect = columns / rows
+    shown = [designs[place] for place in log_spaced([k for k, _ in designs], STRIP)]
+    return {
+        "pictures": [(show(iteration), picture(design)) for iteration, design in shown],
+        "coarse": columns < COARSE,
+        "widest": 18 * aspect,
+        "least": min(max(8.5 * aspect, 5), 17),
+    }
+
+
+def picture(design: Array) -> str:
+    """A design as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(design_png(design)).decode("ascii")
+
+
+def _several(runs: Sequence[Run]) -> dict[str, object]:
     problems = [entries(run.history.header, "problem") for run in runs]
-    same = facts(problems[0]) if all(problem == problems[0] for problem in problems) else ""
-    legend = "".join(f"<span>{_swatch(place, run.name)}{escape(run.name)}</span>" for place, run in enumerate(runs))
-    rows = f'<p class="legend">{legend}</p>' + "".join(
-        f"<h3>{escape(words)}</h3>\n{drawings(panels, f'compared{place}-')}"
-        for place, (words, panels) in enumerate(comparison(runs))
-    )
-    content = (
-        markup.section("Runs", _table(runs))
-        + markup.section("Comparison", rows)
-        + _further(plots)
-        + markup.section("Final designs", _designs(runs))
-        + markup.section("Each run", "".join(_run(run, place, len(runs)) for place, run in enumerate(runs)))
-    )
-    return name, f"<header>\n<h1>{escape(name)}</h1>\n<p>{escape(same)}</p>\n</header>\n<main>\n{content}</main>\n"
+    ends = [(run, in_order(run.designs)) for run in runs if run.designs]
+    return {
+        "title": heading(runs),
+        "problem": facts(problems[0]) if all(problem == problems[0] for problem in problems) else "",
+        "runs": [contents(run, str(place), len(runs)) for place, run in enumerate(runs)],
+        "swatches": [
+            {"color": THEME[color], "dashes": DASHES[style]} for color, style in map(look_of, range(len(runs)))
+        ],
+        "table": tables.runs(runs),
+        "rows": [
+            (words, drawings(drawn, f"compared{place}-")) for place, (words, drawn) in enumerate(comparison(runs))
+        ],
+        "designs": [
+            (run.name, *_found(designs, run.history), designs[0][1].shape[1] < COARSE) for run, designs in ends
+        ],
+    }
 
 
-def _further(plots: Sequence[Panel]) -> str:
-    return markup.section("Further figures", drawings(list(plots), "further-")) if plots else ""
-
-
-def _table(runs: Sequence[Run]) -> str:
-    """The runs, each with the colour of its lines, its name a link to its details."""
-    table = tables.runs(runs)
-    rows = []
-    for place, (run, row) in enumerate(zip(runs, table.rows, strict=True)):
-        first, *rest = (escape(cell) for cell in row)
-        rows.append([f'{_swatch(place, run.name)}<a href="#run{place}">{first}</a>', *rest])
-    return markup.framed(table, rows)
-
-
-def _swatch(place: int, name: str) -> str:
-    color, style = look_of(place)
-    dashes = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}[style]
-    line = f'fill="none" stroke="{THEME[color]}" stroke-width="3" stroke-dasharray="{dashes}"'
-    return (
-        f'<svg class="swatch" role="img" aria-label="line of {escape(name)}" viewBox="0 0 28 8">'
-        f'<path d="M0 4H28" {line}></path></svg>'
-    )
-
-
-def _designs(runs: Sequence[Run]) -> str:
-    figures = ""
-    for run in runs:
-        if run.designs:
-            iteration, design = in_order(run.designs)[-1]
-            caption = f"{escape(run.name)}, iteration {iteration}"
-            figures += (
-                f'<figure><img class="coarse" src="{markup.picture(design)}" '
-                f'alt="Final design of {escape(run.name)}"><figcaption>{caption}</figcaption></figure>'
-            )
-    return f'<div class="ends">{figures}</div>' if figures else ""
-
-
-def _run(run: Run, place: int, share: int) -> str:
-    """The details of a run, folded; a link to its name opens them."""
-    return (
-        f"<details>\n<summary>{_swatch(place, run.name)}<strong>{escape(run.name)}</strong> "
-        f"{escape(outcome(run.history))}</summary>\n"
-        f'<div class="run" id="run{place}"><h2>{escape(title(run.history))}</h2>\n{markup.verdict(run.history)}'
-        f"{key_numbers(run)}\n{details(run, str(place), share)}</div>\n</details>\n"
-    )
+def _found(designs: Sequence[tuple[int, Array]], history: History) -> tuple[str, str]:
+    """The iteration of the design that a run found, and its picture."""
+    iteration, design = designs[found_place(designs, history)]
+    return show(iteration), picture(design)
