@@ -11,11 +11,11 @@ from typing import TypeAlias
 import numpy as np
 from matplotlib.image import imread
 
-from ..arguments import as_array, as_path, require_function, require_integer, require_settings
-from ..arrays import Array
+from .._files import require_regular, whole
+from .._validation import as_array, as_path, require_function, require_integer, require_settings
 from ..factor.counting import phase
-from ..files import require_regular, whole
-from ..optimize import State
+from ..optimize.state import State
+from ..typing import Array
 from .history import History
 
 SMALLEST_PICTURE = 800  # px, longer side of a written picture: a coarse design stays visible in a viewer

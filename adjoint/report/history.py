@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..arguments import as_path
-from ..arrays import Array
+from .._validation import as_path
+from ..typing import Array
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 Record: TypeAlias = Mapping[str, Json]

@@ -14,12 +14,14 @@ from itertools import groupby
 from math import isinf
 from pathlib import Path
 
-from ..arguments import as_path, require_bool, require_function
-from ..check import CheckReport
-from ..factor import Counts, Evidence
-from ..factor.counting import phase, total
-from ..optimize import Algorithm, Result, State, Stopping
-from ..optimize.checkpoint import threads
+from .._validation import as_path, require_bool, require_function
+from ..checks.gradient import CheckReport
+from ..factor.counting import Counts, phase, total
+from ..factor.evidence import Evidence
+from ..optimize.restart import threads
+from ..optimize.run import Result
+from ..optimize.state import Algorithm, State
+from ..optimize.stopping import Stopping
 from .history import COUNTS, entries, number
 from .writer import HistoryWriter
 

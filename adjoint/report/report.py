@@ -9,8 +9,8 @@ from pathlib import Path
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-from ..arguments import as_path
-from ..files import whole
+from .._files import whole
+from .._validation import as_path
 from .figures import style as look
 from .figures.comparison import comparison_figure
 from .figures.convergence import convergence_figure

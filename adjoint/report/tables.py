@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array
+from ..typing import Array
 from .history import COUNTS, NUMBERS, PHASES, History, Json, Record, entries, measured, number, numbers
 from .runs import Run
 from .summary import (

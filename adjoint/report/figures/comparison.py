@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from ...arrays import Array
+from ...typing import Array
 from .. import tables
 from ..designs import in_order
 from ..history import History

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
-from ...arrays import Array
+from ...typing import Array
 from ..designs import Designs, found_place, in_order, log_spaced
 from ..history import History, entries
 from ..summary import Verdict, badge, doubt, facts, outcome, run, show, title

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ...arrays import Array
+from ...typing import Array
 from ..history import PHASES, History, entries, measured, numbers
 from ..summary import algorithm, badge, change, name_of, tolerance
 from . import style as look

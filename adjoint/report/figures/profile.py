@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ...arguments import as_array
-from ...arrays import Array
+from ..._validation import as_array
+from ...typing import Array
 from . import style as look
 from .comparison import look_of
 

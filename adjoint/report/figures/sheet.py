@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ...files import whole
+from ..._files import whole
 from . import style as look
 from .plots import Plot
 from .style import font, wrap

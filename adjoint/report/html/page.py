@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from ...arrays import Array
+from ...typing import Array
 from .. import tables
 from ..designs import design_png, found_place, in_order, log_spaced
 from ..figures.comparison import comparison, heading, look_of
