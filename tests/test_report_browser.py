@@ -85,7 +85,8 @@ def test_each_of_several_runs_has_its_own_slider_and_a_link_that_opens_it(opened
     page.evaluate(MOVE % (1, 3))
     assert [page.evaluate(STATE % place)[2] for place in range(2)] == ["iteration 20", "iteration 6"]
     page.evaluate("""document.querySelectorAll("table a")[1].click()""")
-    assert page.evaluate("""[...document.querySelectorAll("section details")].map((each) => each.open)""") == [False, True]
+    opened_ones = page.evaluate("""[...document.querySelectorAll("section details")].map((each) => each.open)""")
+    assert opened_ones == [False, True]
     assert page.faults == []
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from .._numerics import dot
 from .._validation import as_array, as_parameters, named
 from ..checks.gradient import sizes_of
+from ..factor.counting import phase
 from ..reduced import Function, Point
 from ..typing import Array
 from .settings import require_function
@@ -151,7 +152,8 @@ class ScalarPoint:
         """(d²f/dx²) v, (m,); raises TypeError where the function was given none."""
         if self.product is None:
             raise TypeError("ScalarFunction: got no product (x, v) -> H v; see also adjoint.DifferencedHessian")
-        return np.array(self.product(_read_only(self.x), v))
+        with phase("model"):
+            return np.array(self.product(_read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +222,8 @@ class ResidualPoint:
     @cached_property
     def jacobian(self) -> Array:
         """dr/dx, (k, m); raises ValueError for another shape."""
-        J = np.array(as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x))))
+        with phase("model"):
+            J = np.array(as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x))))
         expected = (self.residual.size, self.x.size)
         if J.shape != expected:
             raise ValueError(f"ResidualFunction: jacobian returned an array of shape {J.shape}, expected {expected}")

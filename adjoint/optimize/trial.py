@@ -6,6 +6,7 @@ import numpy as np
 
 from .._validation import as_parameters, named
 from ..errors import NonFinite, SolveError
+from ..factor.counting import phase
 from ..reduced import Function, Point
 from ..typing import Array
 from .bounds import Box
@@ -28,7 +29,8 @@ def attempt(f: Function, x: Array) -> Point | None:
     if SHAPE.get() not in (None, x.shape):
         raise ValueError(f"a trial design of shape {x.shape}, expected {SHAPE.get()}")
     try:
-        point = f(np.array(x))  # A copy: what a function does to its argument must not move the algorithm.
+        with phase("model"):
+            point = f(np.array(x))  # A copy: what a function does to its argument must not move the algorithm.
     except SolveError as error:
         REFUSED.set(error)
         return None
@@ -58,7 +60,8 @@ def value_of(point: Point) -> float:
 
 def gradient_of(point: Point) -> Array:
     """df/dx at a point, (m,); raises NonFinite, ValueError for another shape, TypeError for a complex one."""
-    g = np.asarray(point.gradient)
+    with phase("model"):
+        g = np.asarray(point.gradient)
     if g.dtype.kind not in "fiu":
         raise TypeError(f"the gradient of the objective is of type {g.dtype}, expected real numbers")
     if g.shape != point.x.shape:
@@ -90,7 +93,8 @@ def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:
         raise TypeError(
             f"{name}: got {named(f)} as f, expected a function of x, such as ScalarFunction(value, gradient)"
         )
-    point = f(x)
+    with phase("model"):
+        point = f(x)
     if not np.isfinite(value_of(point)):
         raise NonFinite(f"{name}: the objective is {point.value} at the start")
     return point

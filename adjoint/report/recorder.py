@@ -238,7 +238,7 @@ def _given_or_here(given: Mapping[str, str] | None) -> dict[str, str]:
 
 def _agreement(result: Result) -> dict[str, float] | None:
     """What `minimize` found when it compared the gradient with differences; None where it did not."""
-    check = getattr(result, "gradient_check", None)
+    check = result.gradient_check
     return None if check is None else {"derivative": check.derivative, "difference": check.difference}
 
 

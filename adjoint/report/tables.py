@@ -50,6 +50,20 @@ TESTED = {
 }
 
 
+RULES = {
+    "change": "design change below",
+    "stationarity": "KKT residual over its first value below",
+    "absolute": "KKT residual below",
+    "projected": "projected gradient below",
+    "feasibility": "constraint violation at most",
+    "stall": "iterations without improvement",
+    "iterations": "iterations at most",
+    "factorizations": "factorizations at most",
+    "seconds": "seconds at most",
+}
+"""The rules of `Stopping` in words."""
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A caption, the heads of the columns, and rows of text, each with its name in front.
@@ -199,11 +213,12 @@ def settings(history: History) -> tuple[Table, ...]:
     """The problem, the algorithm with its settings, and the environment it was solved in."""
     header = history.header
     named = {"algorithm": header["algorithm"]} if header.get("algorithm") else {}
-    asked = {name: value for name, value in entries(header, "stopping").items() if value is not None}
+    rules = entries(header, "stopping")
+    asked = {words: rules[name] for name, words in RULES.items() if number(rules.get(name)) > 0.0}
     return (
         _pairs("Problem", entries(header, "problem")),
         _pairs("Algorithm", {**named, **entries(header, "settings")}),
-        _pairs("Stopping rules", {name: value for name, value in asked.items() if value}),
+        _pairs("Stopping rules", asked),
         _pairs("Run and environment", {**run(history), **entries(header, "environment")}),
     )
 

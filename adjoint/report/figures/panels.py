@@ -344,8 +344,8 @@ DRAWN = {
     "solve": (("solve",), look.GREEN),
     "gradient": (("gradient",), look.PURPLE),
     "filter": (("filter",), look.ORANGE),
+    "model": (("model",), look.YELLOW),
     "optimizer": (("optimizer",), look.VERMILLION),
-    "model": (("model",), look.INK),
     "output": (("output",), look.GRAY),
 }  # an analysis, once a run, is drawn with the factorizations: the tables tell them apart
 MOST_BARS = 150  # more iterations than this are averaged in groups

@@ -17,7 +17,7 @@ from ..history import History
 
 # Okabe & Ito (2008), Color Universal Design: told apart with every common colour blindness.
 BLUE, SKY, GREEN = "#0072b2", "#56b4e9", "#009e73"
-ORANGE, VERMILLION, PURPLE, GRAY = "#e69f00", "#d55e00", "#cc79a7", "#999999"
+ORANGE, YELLOW, VERMILLION, PURPLE, GRAY = "#e69f00", "#f0e442", "#d55e00", "#cc79a7", "#999999"
 INK, FAINT, PAPER = "#1f2328", "#d3d7dc", "#fffffe"  # text and frame; grid; background
 
 LEGEND = 8.0  # points of its letters

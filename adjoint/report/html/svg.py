@@ -18,6 +18,7 @@ THEME = {
     look.SKY: "var(--sky)",
     look.GREEN: "var(--green)",
     look.ORANGE: "var(--orange)",
+    look.YELLOW: "var(--yellow)",
     look.VERMILLION: "var(--vermillion)",
     look.PURPLE: "var(--purple)",
     look.GRAY: "var(--gray)",
