@@ -6,8 +6,8 @@ import numpy as np
 
 import adjoint
 from adjoint.recurrence import Memory
+from adjoint.report import SweepProgress
 from adjoint.typing import Array
-from scripts.sweep_progress import sweep_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +27,11 @@ def few_states(
     slots: about how many states `memory` keeps, for the progress that is shown.
     """
     events: list[adjoint.Event] = []
-    with sweep_progress(trajectory.problem.t, slots, quiet) as sweeps:
+    with SweepProgress(trajectory.problem.t, slots, quiet=quiet) as sweeps:
 
         def watch(event: adjoint.Event) -> None:
             events.append(event)
-            sweeps.watch(event)
+            sweeps(event)
 
         everything = replace(trajectory.problem, grid=trajectory.grid, memory=adjoint.Everything(), watch=None)
         few = replace(everything, memory=memory, watch=watch).solve(trajectory.p)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .designs import DesignKeeper, design_png, read_designs, write_design
 from .history import History, read_history
-from .progress import ProgressLine
+from .progress import LoopProgress, ProgressLine, SweepProgress
 from .recorder import Recorder, environment
 from .runs import Run, read_run
 from .vti import write_vti
@@ -28,6 +28,7 @@ __all__ = [
     "Graph",
     "History",
     "HistoryWriter",
+    "LoopProgress",
     "Map",
     "Plot",
     "Profile",
@@ -37,6 +38,7 @@ __all__ = [
     "Report",
     "Run",
     "Shades",
+    "SweepProgress",
     "convergence_figure",
     "convergence_report",
     "design_png",

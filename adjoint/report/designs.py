@@ -1,15 +1,14 @@
 """The designs of a run on disk: one PNG each, thinned while the run goes on, read back for its report."""
 
 import struct
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from matplotlib.image import imread
 
 from .._files import require_regular, whole
 from .._validation import as_array, as_path, require_function, require_integer, require_settings
@@ -28,28 +27,38 @@ LARGEST_PICTURE = 100_000_000
 
 
 def design_png(design: Array, pixels: int = 1) -> bytes:
-    """A PNG file, 8-bit gray, 0 → white and 1 → black, `pixels`×`pixels` for each element.
+    """A PNG file, 8 bits a colour: 0 → white, 1 → black, `pixels` × `pixels` for each element.
 
-    design: (rows, columns), rows from top to bottom, values in [0, 1]. Raises ValueError otherwise.
-    PNG specification, third edition (W3C 2025), sections 5 and 11.2.
+    Parameters
+    ----------
+    design : (rows, columns) array
+        Densities in [0, 1], rows from top to bottom.
+    pixels : int
+        Pixels along the side of an element.
+
+    Returns
+    -------
+    bytes
+        The contents of the file.
+
+    Raises
+    ------
+    ValueError
+        For another shape, values outside [0, 1], or a picture of more than 10⁸ pixels.
     """
+    from matplotlib.image import imsave  # Here: matplotlib is imported when the first picture is written.
+
     require_integer("design_png", "pixels", pixels, 1)
-    if checked(design).size * pixels**2 > LARGEST_PICTURE:
+    densities = checked(design)
+    if densities.size * pixels**2 > LARGEST_PICTURE:
         raise ValueError(
             f"design_png: got a design of shape {np.shape(design)} and pixels={pixels}, a picture of more than "
             f"{LARGEST_PICTURE} pixels"
         )
-    gray = np.round(255 * (1 - checked(design))).astype(np.uint8).repeat(pixels, axis=0).repeat(pixels, axis=1)
-    rows, columns = gray.shape
-    unfiltered = np.hstack([np.zeros((rows, 1), np.uint8), gray])  # each row begins with its filter type, 0
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(unfiltered.tobytes(), level=9)),
-        (b"IEND", b""),
-    ]
-    return SIGNATURE + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
+    gray = np.round(255 * (1 - densities)).astype(np.uint8).repeat(pixels, axis=0).repeat(pixels, axis=1)
+    stream = BytesIO()
+    imsave(stream, np.repeat(gray[:, :, np.newaxis], 3, axis=2), format="png")
+    return stream.getvalue()
 
 
 def write_design(path: Path | str, design: Array) -> None:
@@ -189,6 +198,8 @@ def _densities(path: Path) -> Array:
     size = struct.unpack(">II", head[16:]) if len(head) == 24 else (0, 0)
     if head[:8] == SIGNATURE and size[0] * size[1] > LARGEST_PICTURE:  # Before it is decoded.
         raise ValueError(f"{path}: a picture of {size[0]} x {size[1]} pixels, expected at most {LARGEST_PICTURE}")
+    from matplotlib.image import imread
+
     try:
         gray = imread(path, format="png")
     except Exception as error:  # Whatever a decoder says of a file that somebody else has written.
