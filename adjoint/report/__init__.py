@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .designs import DesignKeeper, design_png, read_designs, write_design
 from .history import History, read_history
+from .meshes import MeshKeeper, write_vtu
 from .progress import LoopProgress, ProgressLine, SweepProgress
 from .recorder import Recorder, environment
 from .runs import Run, read_run
@@ -16,7 +17,7 @@ from .writer import HistoryWriter
 
 if TYPE_CHECKING:
     from .figures.convergence import convergence_figure
-    from .figures.plots import Band, Curve, Graph, Map, Plot, Raster, Shades
+    from .figures.plots import Band, Curve, Graph, Map, MeshMap, Plot, Raster, Shades
     from .figures.profile import Profile, performance_profile
     from .figures.sheet import write_sheet
     from .report import Report, convergence_report
@@ -30,6 +31,8 @@ __all__ = [
     "HistoryWriter",
     "LoopProgress",
     "Map",
+    "MeshKeeper",
+    "MeshMap",
     "Plot",
     "Profile",
     "ProgressLine",
@@ -50,10 +53,11 @@ __all__ = [
     "write_design",
     "write_sheet",
     "write_vti",
+    "write_vtu",
 ]
 
 _DRAWING = {
-    **dict.fromkeys(("Band", "Curve", "Graph", "Map", "Plot", "Raster", "Shades"), ".figures.plots"),
+    **dict.fromkeys(("Band", "Curve", "Graph", "Map", "MeshMap", "Plot", "Raster", "Shades"), ".figures.plots"),
     **dict.fromkeys(("Profile", "performance_profile"), ".figures.profile"),
     **dict.fromkeys(("Report", "convergence_report"), ".report"),
     "convergence_figure": ".figures.convergence",

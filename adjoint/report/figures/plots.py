@@ -8,10 +8,14 @@ from typing import Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.tri import Triangulation
 
+from ..._validation import as_reals
 from ...typing import Array
+from ..meshes import Mesh
 from . import style as look
 from .style import BESIDE, colour_bar
 
@@ -27,23 +31,67 @@ class Shades(Enum):
 
 
 class Plot(Protocol):
-    """A titled drawing in a frame."""
+    """A titled drawing in a frame: what `plots=` of a report and `write_sheet` take.
+
+    A plot of your own has these two members; `draw` gets axes of matplotlib and may do with them what it likes. It is
+    called once for each medium, with the same values.
+
+    Examples
+    --------
+    ::
+
+        @dataclass(frozen=True)
+        class Fit:
+            t: np.ndarray
+            data: np.ndarray
+            model: np.ndarray
+            title: str = "Fit"
+
+            def draw(self, ax, room):
+                ax.plot(self.t, self.data, "o", label="data")
+                ax.plot(self.t, self.model, label="model")
+                ax.set(xlabel="t / s", ylabel="y")
+                ax.legend()
+    """
 
     @property
     def title(self) -> str:
-        """Over the frame."""
+        """Words over the frame."""
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
-        """Draw in axes that fill a frame of this width and height, inches."""
+        """Draw in axes that fill a frame of this width and height, inches.
+
+        Axis labels stand outside of the frame, where about half an inch is kept free for them; a colour bar needs
+        room within, so that the axes have to become narrower.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
     """A field on a rectangle, one square of colour a cell, with its colour bar.
 
-    values: (nx, ny), x rightwards, y upwards; size: of the rectangle, in the unit `length`, "" for none; label: of the
-    colour bar; limits: of the colours, None for the extremes (symmetric about 0 where the shades diverge); logarithmic:
-    the colours; points: (q, 2), marked by dots; at_points: (q,), shown by their colours, with no field behind.
+    Parameters
+    ----------
+    title : str
+        Over the frame.
+    values : (nx, ny) array
+        x rightwards, y upwards.
+    size : (float, float)
+        Of the rectangle, in the unit `length`.
+    label : str
+        Of the colour bar, such as "u / K".
+    length : str
+        Unit along the axes; "" for none.
+    shades : Shades
+        Colours.
+    limits : (float, float), optional
+        Values of the first and the last colour; by default the extremes, symmetric about 0 where the shades diverge.
+    logarithmic : bool
+        Whether colours go with the logarithm.
+    points : (q, 2) array, optional
+        Places marked by dots.
+    at_points : (q,) array, optional
+        Values shown by the colours of these dots, with no field behind.
     """
 
     title: str
@@ -59,11 +107,9 @@ class Map:
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """The colours, the points, and a bar as high as the map."""
-        width, height = self._fitted(room[0] - BESIDE, room[1])
-        x, y, across, along = ax.get_position().bounds
-        inch, high = across / room[0], along / room[1] * height
-        ax.set_position((x, y, width * inch, high))
-        norm, name = self._norm(), self.shades.value
+        inch = _fit(ax, room, self.size)
+        colored = self.values if self.at_points is None else self.at_points
+        norm, name = _norm(colored, self.limits, self.shades, self.logarithmic), self.shades.value
         shown: ScalarMappable
         if self.at_points is None:
             extent = (0.0, self.size[0], 0.0, self.size[1])
@@ -73,10 +119,7 @@ class Map:
         else:
             x_at, y_at = self._places().T
             shown = ax.scatter(x_at, y_at, s=9.0, c=self.at_points, linewidths=0.0, norm=norm, cmap=name)
-        for axis, limit, letter in ((ax.xaxis, ax.set_xlim, "x"), (ax.yaxis, ax.set_ylim, "y")):
-            limit(0.0, self.size[letter == "y"])
-            axis.set_label_text(f"{letter} / {self.length}" if self.length else letter)
-            axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+        _lengths(ax, ((0.0, self.size[0]), (0.0, self.size[1])), self.length)
         colour_bar(ax, shown, self.label, self.logarithmic, inch)
 
     def _places(self) -> Array:
@@ -84,17 +127,84 @@ class Map:
             raise ValueError("Map: got at_points without points, expected both")
         return self.points
 
-    def _fitted(self, width: float, height: float) -> tuple[float, float]:
-        """The largest map of the true proportions in this room, inches."""
-        scale = min(width / self.size[0], height / self.size[1])
-        return scale * self.size[0], scale * self.size[1]
 
-    def _norm(self) -> Normalize:
-        colored = self.values if self.at_points is None else self.at_points
-        low, high = self.limits or (float(colored.min()), float(colored.max()))
-        if self.limits is None and self.shades is Shades.DIVERGING:
-            low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
-        return LogNorm(low, high) if self.logarithmic else Normalize(low, high)
+@dataclass(frozen=True, eq=False)
+class MeshMap:
+    """A field on a mesh in the plane, with its colour bar.
+
+    Parameters
+    ----------
+    title : str
+        Over the frame.
+    points : (n, 2) array
+        Coordinates, in the unit `length`.
+    cells : (k, 3) or (k, 4) array of integers
+        Corners of triangles or quadrilaterals, in order around them.
+    values : (k,) or (n,) array
+        One colour a cell, or values at the points, interpolated in between.
+    label : str
+        Of the colour bar, such as "u / K".
+    length, shades, limits, logarithmic
+        See `Map`.
+    """
+
+    title: str
+    points: Array
+    cells: Array
+    values: Array
+    label: str
+    length: str = "m"
+    shades: Shades = Shades.SEQUENTIAL
+    limits: tuple[float, float] | None = None
+    logarithmic: bool = False
+
+    def draw(self, ax: Axes, room: tuple[float, float]) -> None:
+        """The colours, and a bar as high as the mesh."""
+        mesh = Mesh.of("MeshMap", self.points, self.cells)
+        values = as_reals("MeshMap", "values", self.values, 1, "one number for each cell, or for each point")
+        low, high = mesh.points.min(axis=0), mesh.points.max(axis=0)
+        inch = _fit(ax, room, (high[0] - low[0], high[1] - low[1]))
+        norm, name = _norm(values, self.limits, self.shades, self.logarithmic), self.shades.value
+        shown: ScalarMappable
+        if values.size == len(mesh.points) != len(mesh.cells):
+            corners = mesh.cells if mesh.kind == "triangle" else mesh.cells[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
+            triangles = Triangulation(mesh.points[:, 0], mesh.points[:, 1], corners)
+            shown = ax.tripcolor(triangles, values, shading="gouraud", norm=norm, cmap=name, rasterized=True)
+        else:
+            cells = PolyCollection(
+                list(mesh.points[mesh.cells]), norm=norm, cmap=name, edgecolors="face", linewidths=0.2
+            )
+            cells.set(array=mesh.of_cells("MeshMap", values), rasterized=True)
+            ax.add_collection(cells)
+            shown = cells
+        _lengths(ax, ((low[0], high[0]), (low[1], high[1])), self.length)
+        colour_bar(ax, shown, self.label, self.logarithmic, inch)
+
+
+def _fit(ax: Axes, room: tuple[float, float], size: tuple[float, float]) -> float:
+    """Give axes the true proportions of a rectangle in their frame, a bar beside it; an inch in units of the figure."""
+    scale = min((room[0] - BESIDE) / size[0], room[1] / size[1])
+    x, y, across, along = ax.get_position().bounds
+    inch = across / room[0]
+    high = along / room[1] * scale * size[1]
+    ax.set_position((x, y + along - high, scale * size[0] * inch, high))  # At the top, under the title.
+    return float(inch)
+
+
+def _lengths(ax: Axes, limits: tuple[tuple[float, float], tuple[float, float]], length: str) -> None:
+    """The axes x and y, in a unit of length."""
+    ax.set(xlim=limits[0], ylim=limits[1])
+    for axis, letter in ((ax.xaxis, "x"), (ax.yaxis, "y")):
+        axis.set_label_text(f"{letter} / {length}" if length else letter)
+        axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+
+
+def _norm(values: Array, limits: tuple[float, float] | None, shades: Shades, logarithmic: bool) -> Normalize:
+    """Values to colours; symmetric about zero where the shades diverge."""
+    low, high = limits or (float(values.min()), float(values.max()))
+    if limits is None and shades is Shades.DIVERGING:
+        low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
+    return LogNorm(low, high) if logarithmic else Normalize(low, high)
 
 
 @dataclass(frozen=True, eq=False)
