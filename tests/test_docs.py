@@ -19,14 +19,19 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 def equations() -> set[int]:
     """The numbers that equations of math.md have."""
-    return {int(number) for number in re.findall(r"\\tag\{(\d+)\}", (ROOT / "docs" / "math.md").read_text())}
+    return {
+        int(number)
+        for number in re.findall(r"\\tag\{(\d+)\}", (ROOT / "docs" / "math.md").read_text())
+    }
 
 
 def cited(text: str) -> set[int]:
     """The equations that a text cites: "eq. 3", "eqs. 2–4", "eqs. 5, 7 and 9"."""
     numbers: set[int] = set()
     for first, last, others in CITED.findall(text):
-        numbers |= set(range(int(first), int(last or first) + 1)) | {int(n) for n in re.findall(r"\d+", others)}
+        numbers |= set(range(int(first), int(last or first) + 1)) | {
+            int(n) for n in re.findall(r"\d+", others)
+        }
     return numbers
 
 
@@ -45,7 +50,9 @@ def anchor(heading: str) -> str:
 
 
 @pages
-def test_snippets_run_and_print_what_they_quote(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_snippets_run_and_print_what_they_quote(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     namespace: dict[str, object] = {"__name__": page.stem}
     text = page.read_text()
     printed = ""
@@ -56,7 +63,9 @@ def test_snippets_run_and_print_what_they_quote(page: Path, capsys: pytest.Captu
             exec(compile("\n" * line + body, str(page), "exec"), namespace)
             printed = capsys.readouterr().out
         elif language == "text":
-            assert agree(printed, body), f"{page.name} quotes\n{body}\nbut its snippet prints\n{printed}"
+            assert agree(printed, body), (
+                f"{page.name} quotes\n{body}\nbut its snippet prints\n{printed}"
+            )
 
 
 def test_equations_are_numbered_in_order() -> None:
@@ -87,7 +96,9 @@ def test_links_resolve(page: Path) -> None:
         assert file.exists(), f"{page.name} links to {target}, which does not exist"
         if fragment:
             headings = re.findall(r"^#+ (.*)$", FENCE.sub("", file.read_text()), re.MULTILINE)
-            assert fragment in map(anchor, headings), f"{page.name} links to {target}: no such heading"
+            assert fragment in map(anchor, headings), (
+                f"{page.name} links to {target}: no such heading"
+            )
 
 
 @pages

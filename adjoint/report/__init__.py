@@ -57,7 +57,9 @@ __all__ = [
 ]
 
 _DRAWING = {
-    **dict.fromkeys(("Band", "Curve", "Graph", "Map", "MeshMap", "Plot", "Raster", "Shades"), ".figures.plots"),
+    **dict.fromkeys(
+        ("Band", "Curve", "Graph", "Map", "MeshMap", "Plot", "Raster", "Shades"), ".figures.plots"
+    ),
     **dict.fromkeys(("Profile", "performance_profile"), ".figures.profile"),
     **dict.fromkeys(("Report", "convergence_report"), ".report"),
     "convergence_figure": ".figures.convergence",

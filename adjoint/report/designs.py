@@ -12,12 +12,14 @@ import numpy as np
 
 from .._files import require_regular, whole
 from .._validation import as_array, as_path, require_function, require_integer, require_settings
-from ..factor.counting import phase
+from ..factor.counts import phase
 from ..optimize.state import State
 from ..typing import Array
 from .history import History
 
-SMALLEST_PICTURE = 800  # px, longer side of a written picture: a coarse design stays visible in a viewer
+SMALLEST_PICTURE = (
+    800  # px, longer side of a written picture: a coarse design stays visible in a viewer
+)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """What every PNG begins with."""
@@ -46,7 +48,9 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
     ValueError
         For another shape, values outside [0, 1], or a picture of more than 10⁸ pixels.
     """
-    from matplotlib.image import imsave  # Here: matplotlib is imported when the first picture is written.
+    from matplotlib.image import (
+        imsave,  # Here: matplotlib is imported when the first picture is written.
+    )
 
     require_integer("design_png", "pixels", pixels, 1)
     densities = checked(design)
@@ -55,7 +59,12 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
             f"design_png: got a design of shape {np.shape(design)} and pixels={pixels}, a picture of more than "
             f"{LARGEST_PICTURE} pixels"
         )
-    gray = np.round(255 * (1 - densities)).astype(np.uint8).repeat(pixels, axis=0).repeat(pixels, axis=1)
+    gray = (
+        np.round(255 * (1 - densities))
+        .astype(np.uint8)
+        .repeat(pixels, axis=0)
+        .repeat(pixels, axis=1)
+    )
     stream = BytesIO()
     imsave(stream, np.repeat(gray[:, :, np.newaxis], 3, axis=2), format="png")
     return stream.getvalue()
@@ -76,7 +85,9 @@ def checked(design: Array) -> Array:
         raise TypeError(f"got a design of dtype {densities.dtype}, expected real densities")
     densities = densities.astype(float)
     if densities.ndim != 2 or densities.size == 0:
-        raise ValueError(f"got a design of shape {densities.shape}, expected (rows, columns), at least (1, 1)")
+        raise ValueError(
+            f"got a design of shape {densities.shape}, expected (rows, columns), at least (1, 1)"
+        )
     if not (densities.min() >= -1e-6 and densities.max() <= 1 + 1e-6):
         raise ValueError(
             f"got a design with values from {densities.min():.6g} to {densities.max():.6g}, expected [0, 1]; "
@@ -104,7 +115,11 @@ def found_place(designs: Sequence[tuple[int, Array]], history: History) -> int:
     """The position of the design that the run found; of the last one where that was not kept."""
     found = history.result.get("found") if history.result else None
     iterations = [iteration for iteration, _ in designs]
-    return iterations.index(found) if isinstance(found, int) and found in iterations else len(designs) - 1
+    return (
+        iterations.index(found)
+        if isinstance(found, int) and found in iterations
+        else len(designs) - 1
+    )
 
 
 def log_spaced(iterations: Sequence[int], most: int) -> list[int]:
@@ -126,7 +141,7 @@ Picture = Callable[[State], Array]
 
 @dataclass(frozen=True, eq=False)
 class DesignKeeper:
-    """Keep the designs of a run, each in designs/<iteration>.png of its directory: `minimize(..., each=[keeper])`.
+    """Keep the designs of a run, each in designs/<iteration>.png of its directory: `minimize(..., callback=[keeper])`.
 
     Kept are the last one, those whose iteration is a power of two, and about `most` more, evenly spaced: every one
     at first, then every second, every fourth, … picture: state ↦ (rows, columns) densities in [0, 1], top row first.
@@ -144,7 +159,9 @@ class DesignKeeper:
     def __post_init__(self) -> None:
         require_settings(self)
         as_path("DesignKeeper", "directory", self.directory)
-        require_function("DesignKeeper", "picture", self.picture, "a function of a state that returns a design")
+        require_function(
+            "DesignKeeper", "picture", self.picture, "a function of a state that returns a design"
+        )
         if not (self.most >= 1 and 1 / LONGEST <= self.aspect <= LONGEST):
             raise ValueError(
                 f"DesignKeeper: got most={self.most}, aspect={self.aspect}, expected at least 1, and an element's "
@@ -176,8 +193,14 @@ class DesignKeeper:
     def _proportioned(self, design: Array) -> Array:
         """The design, each element repeated as often as its proportions ask for."""
         long = Fraction(max(self.aspect, 1.0 / self.aspect)).limit_denominator(FINEST)
-        times = (long.denominator, long.numerator) if self.aspect >= 1.0 else (long.numerator, long.denominator)
-        return design.repeat(times[0], axis=0).repeat(times[1], axis=1) if design.ndim == 2 else design
+        times = (
+            (long.denominator, long.numerator)
+            if self.aspect >= 1.0
+            else (long.numerator, long.denominator)
+        )
+        return (
+            design.repeat(times[0], axis=0).repeat(times[1], axis=1) if design.ndim == 2 else design
+        )
 
 
 def stored(directory: Path | str) -> dict[int, Path]:
@@ -197,12 +220,16 @@ def _densities(path: Path) -> Array:
         head = file.read(24)
     size = struct.unpack(">II", head[16:]) if len(head) == 24 else (0, 0)
     if head[:8] == SIGNATURE and size[0] * size[1] > LARGEST_PICTURE:  # Before it is decoded.
-        raise ValueError(f"{path}: a picture of {size[0]} x {size[1]} pixels, expected at most {LARGEST_PICTURE}")
+        raise ValueError(
+            f"{path}: a picture of {size[0]} x {size[1]} pixels, expected at most {LARGEST_PICTURE}"
+        )
     from matplotlib.image import imread
 
     try:
         gray = imread(path, format="png")
     except Exception as error:  # Whatever a decoder says of a file that somebody else has written.
-        raise ValueError(f"{path}: not a picture ({error}); remove it, the report is drawn without it") from error
+        raise ValueError(
+            f"{path}: not a picture ({error}); remove it, the report is drawn without it"
+        ) from error
     shade = gray if gray.ndim == 2 else gray[..., :3].mean(axis=2)
     return 1.0 - shade

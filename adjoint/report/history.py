@@ -17,12 +17,25 @@ Record: TypeAlias = Mapping[str, Json]
 
 KINDS = ("header", "iteration", "result")
 COUNTS = ("symbolic", "numeric", "solves", "transposed", "rhs", "refinements", "newton", "krylov")
-PHASES = ("assembly", "analysis", "factor", "solve", "gradient", "filter", "model", "optimizer", "output")
+PHASES = (
+    "assembly",
+    "analysis",
+    "factor",
+    "solve",
+    "gradient",
+    "filter",
+    "model",
+    "optimizer",
+    "output",
+)
 NUMBERS = (
     *("objective", "scaled", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
     *("constraint_violation", "grayness", "peak_rss_mb"),
 )
-INTEGERS, LISTS = ("iteration", "stage", "evaluations"), ("rejected", "constraints", "multipliers", "constraint_scales")
+INTEGERS, LISTS = (
+    ("iteration", "stage", "evaluations"),
+    ("rejected", "constraints", "multipliers", "constraint_scales"),
+)
 OTHERS = ("kind", "elapsed", "counts", "seconds")
 """What an iteration may hold; all other numbers in it are measures of the user's own."""
 
@@ -47,7 +60,9 @@ def entries(record: Record, name: str) -> Record:
 def numbers(record: Record, name: str) -> Array:
     """The list of numbers stored under `name`, null as nan; empty when it is null or missing."""
     stored = record.get(name)
-    return np.array([number(value) for value in stored] if isinstance(stored, list) else [], dtype=float)
+    return np.array(
+        [number(value) for value in stored] if isinstance(stored, list) else [], dtype=float
+    )
 
 
 def plain(value: object, name: str) -> Json:
@@ -69,7 +84,9 @@ def plain(value: object, name: str) -> Json:
         return plain(value.tolist(), name)
     if isinstance(value, list | tuple):
         return [plain(item, name) for item in value]
-    raise TypeError(f"{name} is of type {type(value).__name__}; expected numbers, strings, lists or mappings")
+    raise TypeError(
+        f"{name} is of type {type(value).__name__}; expected numbers, strings, lists or mappings"
+    )
 
 
 def parse(line: bytes, where: str) -> Record:
@@ -77,9 +94,13 @@ def parse(line: bytes, where: str) -> Record:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: not JSON ({error}); expected a history, one JSON object a line") from error
+        raise ValueError(
+            f"{where}: not JSON ({error}); expected a history, one JSON object a line"
+        ) from error
     if not isinstance(record, dict) or record.get("kind") not in KINDS:
-        raise ValueError(f"{where}: not a record of a history; expected an object whose kind is one of {KINDS}")
+        raise ValueError(
+            f"{where}: not a record of a history; expected an object whose kind is one of {KINDS}"
+        )
     for field, (expected, fits) in _FIELDS[record["kind"]].items():
         value = record.get(field)
         if not fits(value) and (value is not None or field == "iteration"):
@@ -114,7 +135,9 @@ def _is_table(value: object) -> bool:
 
 
 def _is_taylor(value: object) -> bool:
-    if not isinstance(value, dict) or not (_is_numbers(value.get("steps")) and _is_numbers(value.get("orders"))):
+    if not isinstance(value, dict) or not (
+        _is_numbers(value.get("steps")) and _is_numbers(value.get("orders"))
+    ):
         return False
     rows = value.get("remainders")
     if not isinstance(rows, list) or len(rows) != len(value["orders"]):
@@ -181,7 +204,9 @@ class History:
 
     def parts(self, group: str, name: str) -> Array:
         """One entry of "counts" or "seconds" over the iterations, (n,); nan where it is missing."""
-        return np.array([number(entries(record, group).get(name)) for record in self.iterations], dtype=float)
+        return np.array(
+            [number(entries(record, group).get(name)) for record in self.iterations], dtype=float
+        )
 
     def lists(self, name: str) -> Array:
         """A field of lists over the iterations, (n, k), nan where they are shorter or missing."""
@@ -195,9 +220,14 @@ class History:
     def elapsed(self) -> Array:
         """Seconds from the start to each iteration, (n,), in all sessions; nan throughout where not recorded."""
         measured = self.series("elapsed")
-        if np.isfinite(measured).any() or not any(entries(record, "seconds") for record in self.iterations):
+        if np.isfinite(measured).any() or not any(
+            entries(record, "seconds") for record in self.iterations
+        ):
             return measured
-        spent = [np.nansum([number(s) for s in entries(record, "seconds").values()]) for record in self.iterations]
+        spent = [
+            np.nansum([number(s) for s in entries(record, "seconds").values()])
+            for record in self.iterations
+        ]
         return np.cumsum(spent)
 
 
@@ -214,14 +244,22 @@ def read_history(path: Path | str) -> History:
         raise ValueError(f"{path}, line 1: no header, {cause}; the run was killed before it began")
     records = [parse(line, f"{path}, line {row}") for row, line in enumerate(lines, start=1)]
     for row, record in enumerate(records, start=1):
-        expected = ("header",) if row == 1 else ("iteration", "result") if row == len(records) else ("iteration",)
+        expected = (
+            ("header",)
+            if row == 1
+            else ("iteration", "result")
+            if row == len(records)
+            else ("iteration",)
+        )
         if record["kind"] not in expected:
             raise ValueError(
                 f"{path}, line {row}: a record of kind {record['kind']!r}, expected {' or '.join(expected)}; "
                 "a history is one header, then iterations, then one result. Usual cause: two runs in one file"
             )
     ended = records[-1]["kind"] == "result"
-    history = History(records[0], records[1:-1] if ended else records[1:], records[-1] if ended else None)
+    history = History(
+        records[0], records[1:-1] if ended else records[1:], records[-1] if ended else None
+    )
     falls = np.flatnonzero(np.diff(history.numbers) <= 0)
     if falls.size:
         before, after = history.numbers[falls[0] : falls[0] + 2]

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._files import whole
 from .._validation import as_array, as_path, as_reals, require_bool, require_function
-from ..factor.counting import phase
+from ..factor.counts import phase
 from ..optimize.state import State
 from ..typing import Array
 from .designs import DesignKeeper, stored
@@ -21,13 +21,26 @@ SOLID = 0.5  # density from which a cell in three dimensions is drawn
 LEAST = 0.02  # density below which a cell is never drawn
 DARK, LIT = 0.2, 0.65  # brightness of a solid face in the shade; what light adds
 OUTLINE = 0.72  # brightness of the outline of a mesh, or of the box around it
-KINDS = {(2, 3): "triangle", (3, 3): "triangle", (2, 4): "quad", (3, 4): "tetra", (3, 8): "hexahedron"}
+KINDS = {
+    (2, 3): "triangle",
+    (3, 3): "triangle",
+    (2, 4): "quad",
+    (3, 4): "tetra",
+    (3, 8): "hexahedron",
+}
 """What VTK calls a cell, by the dimension of space and its number of corners."""
 FACES: Mapping[str, tuple[tuple[int, ...], ...]] = {
     "triangle": ((0, 1, 2),),
     "quad": ((0, 1, 2, 3),),
     "tetra": ((0, 1, 2), (0, 1, 3), (1, 2, 3), (0, 2, 3)),
-    "hexahedron": ((0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7)),
+    "hexahedron": (
+        (0, 1, 2, 3),
+        (4, 5, 6, 7),
+        (0, 1, 5, 4),
+        (1, 2, 6, 5),
+        (2, 3, 7, 6),
+        (3, 0, 4, 7),
+    ),
 }
 
 Values = Callable[[State], Array]
@@ -47,8 +60,14 @@ class Mesh:
         coordinates = as_reals(who, "points", points, 2, "(points, 2) or (points, 3) coordinates")
         corners = as_array(who, "cells", cells)
         if corners.dtype.kind not in "iu":
-            raise TypeError(f"{who}: got cells of dtype {corners.dtype}, expected integers, the numbers of points")
-        if corners.ndim != 2 or not corners.size or (coordinates.shape[1], corners.shape[1]) not in KINDS:
+            raise TypeError(
+                f"{who}: got cells of dtype {corners.dtype}, expected integers, the numbers of points"
+            )
+        if (
+            corners.ndim != 2
+            or not corners.size
+            or (coordinates.shape[1], corners.shape[1]) not in KINDS
+        ):
             raise ValueError(
                 f"{who}: got points of shape {coordinates.shape} and cells of shape {corners.shape}, expected "
                 "triangles (k, 3) or quadrilaterals (k, 4) in the plane, triangles (k, 3), tetrahedra (k, 4) or "
@@ -83,14 +102,22 @@ class Mesh:
         chosen = np.flatnonzero(drawn)
         faces = np.concatenate([self.cells[chosen][:, corners] for corners in FACES[self.kind]])
         owners = np.tile(chosen, len(FACES[self.kind]))
-        _, first, counts = np.unique(np.sort(faces, axis=1), axis=0, return_index=True, return_counts=True)
-        alone = np.sort(first[counts == 1]) if self.kind in ("tetra", "hexahedron") else np.arange(len(faces))
+        _, first, counts = np.unique(
+            np.sort(faces, axis=1), axis=0, return_index=True, return_counts=True
+        )
+        alone = (
+            np.sort(first[counts == 1])
+            if self.kind in ("tetra", "hexahedron")
+            else np.arange(len(faces))
+        )
         return faces[alone], owners[alone]
 
     def boundary(self) -> Array:
         """The edges that only one cell of a mesh in the plane has, (e, 2) points."""
         edges = np.concatenate([self.cells[:, [i, i - 1]] for i in range(self.cells.shape[1])])
-        _, first, counts = np.unique(np.sort(edges, axis=1), axis=0, return_index=True, return_counts=True)
+        _, first, counts = np.unique(
+            np.sort(edges, axis=1), axis=0, return_index=True, return_counts=True
+        )
         return edges[first[counts == 1]]
 
 
@@ -104,7 +131,9 @@ def mesh_picture(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array
 
 def _in_plane(mesh: Mesh, density: Array) -> Array:
     """Each cell in its gray, and the outline."""
-    return _drawn(mesh.points, mesh.points[mesh.cells], 1.0 - density, mesh.points[mesh.boundary()], over=True)
+    return _drawn(
+        mesh.points, mesh.points[mesh.cells], 1.0 - density, mesh.points[mesh.boundary()], over=True
+    )
 
 
 def _in_space(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
@@ -114,7 +143,9 @@ def _in_space(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
     """
     azimuth, elevation = np.deg2rad(view)
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
-    eye = np.array([*(np.cos(elevation) * np.array([np.cos(azimuth), np.sin(azimuth)])), np.sin(elevation)])
+    eye = np.array(
+        [*(np.cos(elevation) * np.array([np.cos(azimuth), np.sin(azimuth)])), np.sin(elevation)]
+    )
     up = np.cross(eye, right)
     flat = np.stack([right, up], axis=1)
     faces, owners = mesh.surface(density >= max(LEAST, min(SOLID, 0.5 * float(density.max()))))
@@ -122,21 +153,30 @@ def _in_space(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(normal, axis=1)
     normal = normal / np.where(length > 0.0, length, 1.0)[:, None]
-    normal *= np.where(normal @ eye < 0.0, -1.0, 1.0)[:, None]  # What is seen of a face is its side to the eye.
+    normal *= np.where(normal @ eye < 0.0, -1.0, 1.0)[
+        :, None
+    ]  # What is seen of a face is its side to the eye.
     light = eye + 0.7 * up - 0.5 * right
     brightness = DARK + LIT * (0.5 + 0.5 * normal @ (light / np.linalg.norm(light)))
     gray = 1.0 - density[owners] * (1.0 - brightness)
     # The farthest first: what is nearer is drawn over it.
     order = np.argsort(corners.mean(axis=1) @ eye, kind="stable")
     box = _box(mesh.points)
-    return _drawn(box.reshape(-1, 3) @ flat, corners[order] @ flat, gray[order], box @ flat, over=False)
+    return _drawn(
+        box.reshape(-1, 3) @ flat, corners[order] @ flat, gray[order], box @ flat, over=False
+    )
 
 
 def _box(points: Array) -> Array:
     """The twelve edges of the box around the points, (12, 2, 3)."""
     low, high = points.min(axis=0), points.max(axis=0)
     corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    edges = [(a, b) for a in range(8) for b in range(a + 1, 8) if np.abs(corners[a] - corners[b]).sum() == 1]
+    edges = [
+        (a, b)
+        for a in range(8)
+        for b in range(a + 1, 8)
+        if np.abs(corners[a] - corners[b]).sum() == 1
+    ]
     return np.asarray(low + (high - low) * corners[np.array(edges)])
 
 
@@ -159,8 +199,14 @@ def _drawn(extent: Array, polygons: Array, gray: Array, lines: Array, over: bool
     ax.set_axis_off()
     # Without smoothed edges: between two cells they would leave a pale line.
     shade = np.repeat(gray[:, None], 3, axis=1)
-    ax.add_collection(PolyCollection(list(polygons), facecolors=shade, edgecolors="none", antialiaseds=False, zorder=1))
-    outline = LineCollection(list(lines), colors=str(OUTLINE), linewidths=FINER * 0.72, zorder=2 if over else 0)
+    ax.add_collection(
+        PolyCollection(
+            list(polygons), facecolors=shade, edgecolors="none", antialiaseds=False, zorder=1
+        )
+    )
+    outline = LineCollection(
+        list(lines), colors=str(OUTLINE), linewidths=FINER * 0.72, zorder=2 if over else 0
+    )
     ax.add_collection(outline)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
@@ -227,16 +273,22 @@ class MeshKeeper:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        require_function(name, "values", self.values, "a function of a state that returns a number for each cell")
+        require_function(
+            name, "values", self.values, "a function of a state that returns a number for each cell"
+        )
         require_bool(name, "vtu", self.vtu)
         for which, pair in (("limits", self.limits), ("view", self.view)):
             as_reals(name, which, np.asarray(pair), 1, "a pair of numbers")
         if not (len(self.limits) == len(self.view) == 2 and self.limits[0] < self.limits[1]):
-            raise ValueError(f"{name}: got limits={self.limits}, view={self.view}, expected low < high, and two angles")
+            raise ValueError(
+                f"{name}: got limits={self.limits}, view={self.view}, expected low < high, and two angles"
+            )
         object.__setattr__(self, "_mesh", Mesh.of(name, self.points, self.cells))
         if self.vtu:
             _meshio()
-        object.__setattr__(self, "_keeper", DesignKeeper(self.directory, self.picture, self.most, self.resume))
+        object.__setattr__(
+            self, "_keeper", DesignKeeper(self.directory, self.picture, self.most, self.resume)
+        )
         self._drop()
 
     def picture(self, state: State) -> Array:
@@ -300,7 +352,10 @@ def write_vtu(path: Path | str, points: Array, cells: Array, fields: Mapping[str
     flat = np.zeros((len(mesh.points), 3 - mesh.points.shape[1]))
     with whole(as_path("write_vtu", "path", path)) as aside:
         meshio.Mesh(
-            np.hstack([mesh.points, flat]), [(mesh.kind, mesh.cells)], point_data=of_points, cell_data=of_cells
+            np.hstack([mesh.points, flat]),
+            [(mesh.kind, mesh.cells)],
+            point_data=of_points,
+            cell_data=of_cells,
         ).write(aside, file_format="vtu")
 
 
@@ -309,6 +364,8 @@ def _meshio() -> ModuleType:
     try:
         import meshio
     except ImportError as error:
-        raise ImportError(f"VTU files need meshio: pip install 'sparse-adjoint[mesh]' ({error})") from error
+        raise ImportError(
+            f"VTU files need meshio: pip install 'sparse-adjoint[mesh]' ({error})"
+        ) from error
     module: ModuleType = meshio
     return module

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import numpy as np
 
-from ..checkpointing.events import Event
+from ..checkpointing.events import SweepEvent
 from ..checkpointing.schedules import minimal_advances
 from ..optimize.state import State
 from ..optimize.stopping import Stopping
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 RECENT, FEWEST = 30, 6  # iterations from which the rate of convergence is read; fewer say nothing
-STRAIGHT = 0.9  # share of the spread of log values that a line must explain before it is extrapolated
+STRAIGHT = (
+    0.9  # share of the spread of log values that a line must explain before it is extrapolated
+)
 LINE = 10.0  # seconds between lines where the output is a file
 REDRAWN = 0.1  # seconds between two states of a line on a terminal
 SWEEPS = {"forward": "forward", "rejected": "forward", "tangent": "tangent", "reverse": "reverse"}
@@ -60,7 +62,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Write the text that is still to be written, and end the line."""
         if self._pending:
@@ -89,7 +94,9 @@ class Progress:
             return
         fitting = text[: shutil.get_terminal_size().columns - 1]
         if self._bar is None:
-            from tqdm import tqdm  # Here: a run that is quiet, or writes to a file, does not need it.
+            from tqdm import (
+                tqdm,  # Here: a run that is quiet, or writes to a file, does not need it.
+            )
 
             # Without the thread that looks after bars that stand still: it would be there at every fork.
             line = type("Line", (tqdm,), {"monitor_interval": 0})
@@ -127,11 +134,13 @@ class ProgressLine(Progress):
     ::
 
         with ProgressLine(stop) as progress:
-            adjoint.minimize(f, x, algorithm, stop=stop, each=progress)
+            adjoint.minimize(f, x, algorithm, stop=stop, callback=progress)
     """
 
     stop: Stopping = field(default_factory=Stopping)
-    _recent: deque[tuple[float, State]] = field(default_factory=lambda: deque(maxlen=RECENT), init=False, repr=False)
+    _recent: deque[tuple[float, State]] = field(
+        default_factory=lambda: deque(maxlen=RECENT), init=False, repr=False
+    )
     _first: tuple[int, float] = field(default=(-1, 0.0), init=False, repr=False)
 
     def __call__(self, state: State) -> None:
@@ -151,7 +160,11 @@ class ProgressLine(Progress):
             *left,
             f"f = {state.value:.7g}",
             f"KKT {brief(state.stationarity)}",
-            *([f"violation {brief(state.violation)}"] if state.violation > self.stop.feasibility else []),
+            *(
+                [f"violation {brief(state.violation)}"]
+                if state.violation > self.stop.feasibility
+                else []
+            ),
             *([f"change {brief(state.change)}"] if np.isfinite(state.change) else []),
             *([f"stage {state.stage}"] if state.stage else []),
         ]
@@ -165,13 +178,20 @@ class ProgressLine(Progress):
         each = (now - then) / (state.iteration - before.iteration)
         most = min((self.stop.iterations - state.iteration) * each, self.stop.seconds - elapsed)
         about = self._iterations_left() * each
-        return [f"about {duration(about)} left" if about < most else f"at most {duration(max(most, 0.0))} left"]
+        return [
+            f"about {duration(about)} left"
+            if about < most
+            else f"at most {duration(max(most, 0.0))} left"
+        ]
 
     def _iterations_left(self) -> float:
         """Until the first measure falls below its tolerance, at the rate at which it fell lately; inf if it did not."""
         stop, states = self.stop, [state for _, state in self._recent]
         tolerances = (
-            ([state.stationarity for state in states], max(stop.stationarity * self._first[1], stop.absolute)),
+            (
+                [state.stationarity for state in states],
+                max(stop.stationarity * self._first[1], stop.absolute),
+            ),
             ([state.projected for state in states], stop.projected),
             ([state.change for state in states], stop.change),
         )
@@ -209,7 +229,7 @@ class SweepProgress(Progress):
     ::
 
         with SweepProgress((0.0, 1.0)) as progress:
-            solution = adjoint.OdeProblem(..., watch=progress).solve(p)
+            solution = adjoint.ODEProblem(..., callback=progress).solve(p)
     """
 
     span: tuple[float, float]
@@ -220,7 +240,7 @@ class SweepProgress(Progress):
     _steps: int = field(default=0, init=False, repr=False)
     _begun: float = field(default=0.0, init=False, repr=False)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: SweepEvent) -> None:
         """Show an event."""
         if event.kind not in SWEEPS:
             return
@@ -232,9 +252,13 @@ class SweepProgress(Progress):
         self.show(now, lambda elapsed: words + self._left(elapsed - self._begun), words)
 
     def _left(self, spent: float) -> str:
-        return f", {duration(spent * (1.0 / self.fraction - 1.0))} left" if self.fraction > 0.0 < spent else ""
+        return (
+            f", {duration(spent * (1.0 / self.fraction - 1.0))} left"
+            if self.fraction > 0.0 < spent
+            else ""
+        )
 
-    def _reached(self, event: Event) -> float:
+    def _reached(self, event: SweepEvent) -> float:
         """The share of the sweep that is done."""
         if event.kind in ("forward", "rejected"):
             self._steps = event.step + 1
@@ -245,7 +269,9 @@ class SweepProgress(Progress):
 
     def _work(self, left: int) -> int:
         """Steps to be taken while the first `left` ones are reversed: each in reverse, and all that are repeated."""
-        return left if self.slots is None or left == 0 else left + minimal_advances(left, self.slots)
+        return (
+            left if self.slots is None or left == 0 else left + minimal_advances(left, self.slots)
+        )
 
 
 @dataclass(eq=False)
@@ -290,4 +316,6 @@ def _until(k: Array, values: Array, tolerance: float) -> float:
     slope, level = np.polyfit(x, y, 1)
     spread = float(np.sum((y - y.mean()) ** 2))
     straight = float(np.sum((y - level - slope * x) ** 2)) <= (1.0 - STRAIGHT) * spread
-    return max(0.0, float((np.log(tolerance) - level) / slope)) if slope < 0.0 and straight else np.inf
+    return (
+        max(0.0, float((np.log(tolerance) - level) / slope)) if slope < 0.0 and straight else np.inf
+    )

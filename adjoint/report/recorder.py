@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .._validation import as_path, require_bool, require_function
 from ..checks.gradient import CheckReport
-from ..factor.counting import Counts, phase, total
+from ..factor.counts import Counts, phase, total
 from ..factor.evidence import Evidence
 from ..optimize.restart import threads
 from ..optimize.run import Result
@@ -52,7 +52,7 @@ class _Session:
 
 @dataclass(frozen=True, eq=False)
 class Recorder:
-    """One record for each state it is called with: `minimize(..., each=recorder)`, then `recorder.result(result)`.
+    """One record for each state it is called with: `minimize(..., callback=recorder)`, then `recorder.result(result)`.
 
     file: the path of the history. measures: numbers of your own in each record, such as "volume" and "grayness",
     fractions that have a panel. resume: go on with the history that is there, if there is one, as `minimize(...,
@@ -156,7 +156,9 @@ class Recorder:
                 "objective": result.value,
                 "constraint_violation": found.violation,
                 "found": found.iteration,
-                "cause": None if result.cause is None else f"{type(result.cause).__name__}: {result.cause}",
+                "cause": None
+                if result.cause is None
+                else f"{type(result.cause).__name__}: {result.cause}",
                 "rejected": state.rejected if state.ending is not None else [],
                 "gradient_check": _agreement(result),
                 "counts": self._counts(total()),
@@ -182,14 +184,18 @@ class Recorder:
         """Work in all sessions, by kind."""
         session = self._session
         return {
-            name: int(session.counts.get(name, 0.0)) + getattr(done, name) - getattr(session.first, name)
+            name: int(session.counts.get(name, 0.0))
+            + getattr(done, name)
+            - getattr(session.first, name)
             for name in COUNTS
         }
 
     def _measured(self, state: State, record: Mapping[str, object]) -> dict[str, float | None]:
         found = {} if self.measures is None else dict(self.measures(state))
         if clash := [name for name in found if name in record]:
-            raise ValueError(f"Recorder: got measures named {clash}, which are fields of the record; rename them")
+            raise ValueError(
+                f"Recorder: got measures named {clash}, which are fields of the record; rename them"
+            )
         return found
 
 
@@ -239,7 +245,9 @@ def _given_or_here(given: Mapping[str, str] | None) -> dict[str, str]:
 def _agreement(result: Result) -> dict[str, float] | None:
     """What `minimize` found when it compared the gradient with differences; None where it did not."""
     check = result.gradient_check
-    return None if check is None else {"derivative": check.derivative, "difference": check.difference}
+    return (
+        None if check is None else {"derivative": check.derivative, "difference": check.difference}
+    )
 
 
 def _now() -> str:
@@ -257,7 +265,11 @@ def settings(of: object) -> dict[str, str]:
     """
     if not is_dataclass(of):
         return {}
-    shown = ((field.name, _text(getattr(of, field.name))) for field in fields(of) if field.init and field.repr)
+    shown = (
+        (field.name, _text(getattr(of, field.name)))
+        for field in fields(of)
+        if field.init and field.repr
+    )
     return {name.replace("_", " "): text for name, text in shown if text}
 
 
@@ -312,7 +324,9 @@ def environment(evidence: Evidence | None = None) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     pools = threads() if evidence is None else evidence.threads
-    entries["threads"] = ", ".join(f"{plain_library(library)} {number}" for library, number in pools.items())
+    entries["threads"] = ", ".join(
+        f"{plain_library(library)} {number}" for library, number in pools.items()
+    )
     entries["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return entries
 

@@ -39,7 +39,10 @@ class Report:
     @property
     def page(self) -> str:
         """The HTML document, which needs no other file."""
-        further = [Panel(plot.title, partial(plot.draw, room=FRAME), f"{plot.title}.") for plot in self.plots]
+        further = [
+            Panel(plot.title, partial(plot.draw, room=FRAME), f"{plot.title}.")
+            for plot in self.plots
+        ]
         return page(self.runs, further)
 
     @property
@@ -49,7 +52,11 @@ class Report:
             (run,) = self.runs
             return [convergence_figure(run.history, run.designs, self.plots)]
         each = [convergence_figure(run.history, run.designs) for run in self.runs]
-        further = [sheet("Further figures", "", self.plots, min(2, len(self.plots)), 5.5)] if self.plots else []
+        further = (
+            [sheet("Further figures", "", self.plots, min(2, len(self.plots)), 5.5)]
+            if self.plots
+            else []
+        )
         return [comparison_figure(self.runs), *each, *further]
 
     def write(self, out: Path | str) -> list[Path]:
@@ -58,7 +65,12 @@ class Report:
         folder.mkdir(parents=True, exist_ok=True)
         html, png, pdf = (folder / name for name in FILES)
         page = self.page
-        with look.drawing(), whole(html) as a, whole(png) as b, whole(pdf) as c:  # All three, or the old ones.
+        with (
+            look.drawing(),
+            whole(html) as a,
+            whole(png) as b,
+            whole(pdf) as c,
+        ):  # All three, or the old ones.
             a.write_text(page, encoding="utf-8")
             figures = self.figures
             figures[0].savefig(b, dpi=DPI)
@@ -75,7 +87,9 @@ class Report:
         )
 
 
-def convergence_report(runs: Sequence[Run | Path | str], out: Path | str, plots: Sequence[Plot] = ()) -> list[Path]:
+def convergence_report(
+    runs: Sequence[Run | Path | str], out: Path | str, plots: Sequence[Plot] = ()
+) -> list[Path]:
     """Write report.html, report.png and report.pdf of runs, or of directories that hold them; the paths written.
 
     plots: see `Report`.
@@ -83,4 +97,6 @@ def convergence_report(runs: Sequence[Run | Path | str], out: Path | str, plots:
     """
     named = {place: each for place, each in enumerate(runs) if isinstance(each, Run)}
     read = iter(read_runs([each for each in runs if not isinstance(each, Run)]))
-    return Report([named[place] if place in named else next(read) for place in range(len(runs))], plots).write(out)
+    return Report(
+        [named[place] if place in named else next(read) for place in range(len(runs))], plots
+    ).write(out)

@@ -30,11 +30,15 @@ def read_run(directory: Path | str) -> Run:
     folder = as_path("read_run", "directory", directory).resolve()
     if not folder.is_dir():
         what = "a file" if folder.exists() else "not there"
-        raise ValueError(f"{directory}: {what}, expected the directory of a run, with {HISTORY} in it")
+        raise ValueError(
+            f"{directory}: {what}, expected the directory of a run, with {HISTORY} in it"
+        )
     if not (folder / HISTORY).is_file():
         inside = [path.parent.name for path in sorted(folder.glob(f"*/{HISTORY}"))]
         hint = f"; there is one in {', '.join(inside[:5])}" if inside else ""
-        raise ValueError(f"{directory}: no {HISTORY} in this directory, expected that of a run (Recorder){hint}")
+        raise ValueError(
+            f"{directory}: no {HISTORY} in this directory, expected that of a run (Recorder){hint}"
+        )
     return Run(folder.name, read_history(folder / HISTORY), read_designs(folder))
 
 

@@ -11,10 +11,17 @@ import numpy as np
 from .history import History, Json, Record, entries, number, numbers
 
 MISSING = "\N{EN DASH}"
-STOPPING = {"change": "change", "projected_gradient": "projected", "constraint_violation": "feasibility"}
+STOPPING = {
+    "change": "change",
+    "projected_gradient": "projected",
+    "constraint_violation": "feasibility",
+}
 """The stopping rule for a series."""
 SPACE = "\N{NARROW NO-BREAK SPACE}"  # between groups of three digits, as SI writes numbers
-FLAT, FEWEST = 2.0, 4  # factor by which a residual that is not flat falls in the second half; iterations to say so
+FLAT, FEWEST = (
+    2.0,
+    4,
+)  # factor by which a residual that is not flat falls in the second half; iterations to say so
 
 TERMS = {
     "objective": "f(x), the number that the run makes small.",
@@ -101,9 +108,18 @@ def run(history: History) -> dict[str, Json]:
     """What the header says of the run itself: its start, and the seed of the gradient's test."""
     header = history.header
     resumed = header.get("resumed")
-    times = {"started": [header.get("started")], "resumed": resumed if isinstance(resumed, list) else []}
-    known: dict[str, Json] = {name: [moment(each) for each in given if each] for name, given in times.items()}
-    return {name: value for name, value in {**known, "seed": header.get("seed")}.items() if value not in ([], None)}
+    times = {
+        "started": [header.get("started")],
+        "resumed": resumed if isinstance(resumed, list) else [],
+    }
+    known: dict[str, Json] = {
+        name: [moment(each) for each in given if each] for name, given in times.items()
+    }
+    return {
+        name: value
+        for name, value in {**known, "seed": header.get("seed")}.items()
+        if value not in ([], None)
+    }
 
 
 def moment(value: Json) -> str:
@@ -196,7 +212,9 @@ def outcome(history: History) -> str:
     cause = f" {history.result['cause']}" if history.result.get("cause") else ""
     iterations = f"{show(done(history))} iteration{'s'[: done(history) != 1]}"
     found = history.result.get("found")
-    elsewhere = isinstance(found, int) and bool(history.numbers.size) and found != history.numbers[-1]
+    elsewhere = (
+        isinstance(found, int) and bool(history.numbers.size) and found != history.numbers[-1]
+    )
     best = f" The best design is that of iteration {found}." if elsewhere else ""
     return f"{reason(history)} {iterations}{spent}{sessions}.{best}{cause}"
 
@@ -242,7 +260,11 @@ def badge(history: History) -> Badge:
         return _checked(entries(history.result or {}, "gradient_check"))
     orders = ", ".join(f"{order:.2f}" for order in numbers(taylor, "orders"))
     errors = (("relative error", "relative_error"), ("dot-product error", "dot_product_error"))
-    found = [f"{words} {number(taylor[name]):.1e}" for words, name in errors if taylor.get(name) is not None]
+    found = [
+        f"{words} {number(taylor[name]):.1e}"
+        for words, name in errors
+        if taylor.get(name) is not None
+    ]
     verdict = Verdict.PASSED if taylor.get("ok") is True else Verdict.FAILED
     return Badge(verdict, (f"orders {orders}", *found))
 
@@ -251,11 +273,18 @@ def _checked(check: Record) -> Badge:
     """The comparison that `minimize` makes before its first step."""
     slope, difference = number(check.get("derivative")), number(check.get("difference"))
     if not math.isfinite(slope + difference):
-        return Badge(Verdict.ABSENT, ("Record a test by Recorder.header(taylor=adjoint.check(f, x)).",))
+        return Badge(
+            Verdict.ABSENT, ("Record a test by Recorder.header(taylor=adjoint.check(f, x)).",)
+        )
     largest = max(abs(slope), abs(difference))
-    error = f"relative difference {abs(slope - difference) / largest:.1e}" if largest > 0.0 else "both are zero"
+    error = (
+        f"relative difference {abs(slope - difference) / largest:.1e}"
+        if largest > 0.0
+        else "both are zero"
+    )
     return Badge(
-        Verdict.CHECKED, (f"slope along a random direction {slope:.6g}, by differences {difference:.6g}", error)
+        Verdict.CHECKED,
+        (f"slope along a random direction {slope:.6g}, by differences {difference:.6g}", error),
     )
 
 

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..typing import Array
-from .history import COUNTS, NUMBERS, PHASES, History, Json, Record, entries, measured, number, numbers
+from .history import (
+    COUNTS,
+    NUMBERS,
+    PHASES,
+    History,
+    Json,
+    Record,
+    entries,
+    measured,
+    number,
+    numbers,
+)
 from .runs import Run
 from .summary import (
     MISSING,
@@ -27,7 +38,12 @@ from .summary import (
 
 ENDS = 5  # iterations shown at the beginning and at the end
 MOST_CONSTRAINTS = 30  # in their table
-BOUNDED = ("kkt", "projected_gradient", "change", "constraint_violation")  # what may have a tolerance
+BOUNDED = (
+    "kkt",
+    "projected_gradient",
+    "change",
+    "constraint_violation",
+)  # what may have a tolerance
 WORDS = {
     "scaled": "objective, scaled",
     "projected_gradient": "projected gradient",
@@ -84,7 +100,9 @@ def first_and_last(history: History) -> Table:
     unscaled = np.array_equal(history.series("scaled"), history.series("objective"))
     for name in (*NUMBERS, *own):
         known = history.series(name)[np.isfinite(history.series(name))]
-        idle = name == "constraint_violation" and not (known.any() or history.lists("constraints").size)
+        idle = name == "constraint_violation" and not (
+            known.any() or history.lists("constraints").size
+        )
         if known.size and not idle and not (name == "scaled" and unscaled):
             ends = (history.series(name)[0], history.series(name)[-1], known.min(), known.max())
             text = show if name in ("objective", "scaled") else brief
@@ -106,17 +124,28 @@ def tolerances(history: History) -> Table:
 
 def constraints(history: History) -> Table:
     """Each constraint, (c − bound)/scale: its final value, its largest one, its multiplier, the scale in c's unit."""
-    c, multipliers, scales = (history.lists(name) for name in ("constraints", "multipliers", "constraint_scales"))
+    c, multipliers, scales = (
+        history.lists(name) for name in ("constraints", "multipliers", "constraint_scales")
+    )
     names = history.header.get("constraints")
     rows = []
     for index in range(min(c.shape[1], MOST_CONSTRAINTS)):
-        multiplier, scale = (table[-1, index] if index < table.shape[1] else np.nan for table in (multipliers, scales))
+        multiplier, scale = (
+            table[-1, index] if index < table.shape[1] else np.nan
+            for table in (multipliers, scales)
+        )
         largest = np.nanmax(c[:, index], initial=-np.inf)
         values = (c[-1, index], largest, multiplier, scale)
         rows.append((name_of(index, names), *(brief(float(value)) for value in values)))
     if c.shape[1] > MOST_CONSTRAINTS:
         rows.append((f"{c.shape[1] - MOST_CONSTRAINTS} more", *(MISSING,) * 4))
-    heads = ("", "final (c − bound)/scale (met where ≤ 0)", "largest", "multiplier", "scale, unit of c")
+    heads = (
+        "",
+        "final (c − bound)/scale (met where ≤ 0)",
+        "largest",
+        "multiplier",
+        "scale, unit of c",
+    )
     return Table("Constraints", heads, rows)
 
 
@@ -124,26 +153,49 @@ def iterations(history: History) -> Table:
     """The first and the last iterations, a row of dots for those between; without columns that say nothing."""
     records = history.iterations
     own = {"constraint_violation": "violation", "kkt": "KKT residual", "change": "design change"}
-    fields = ("objective", "constraint_violation", "projected_gradient", "kkt", "step", "change", "volume", "grayness")
+    fields = (
+        "objective",
+        "constraint_violation",
+        "projected_gradient",
+        "kkt",
+        "step",
+        "change",
+        "volume",
+        "grayness",
+    )
     columns: dict[str, list[Json]] = {
         "iteration": [record["iteration"] for record in records],
         "stage": [record.get("stage") for record in records],
-        **{own.get(name, WORDS.get(name, name)): [record.get(name) for record in records] for name in fields},
+        **{
+            own.get(name, WORDS.get(name, name)): [record.get(name) for record in records]
+            for name in fields
+        },
         "evaluations": [record.get("evaluations") for record in records],
         "rejected": [numbers(record, "rejected").size for record in records],
         "factorizations": [entries(record, "counts").get("numeric") for record in records],
     }
-    idle = ("stage", "violation", "step", "rejected", "factorizations")  # Where they are zero throughout.
+    idle = (
+        "stage",
+        "violation",
+        "step",
+        "rejected",
+        "factorizations",
+    )  # Where they are zero throughout.
     texts = [
         (name, [(show if name == "objective" else brief)(value) for value in values])
         for name, values in columns.items()
         if any(value or (value is not None and name not in idle) for value in values)
     ]
     texts.append(("time", [duration(_total(record)) for record in records]))
-    heads, rows = [name for name, _ in texts], list(zip(*(column for _, column in texts), strict=True))
+    heads, rows = (
+        [name for name, _ in texts],
+        list(zip(*(column for _, column in texts), strict=True)),
+    )
     if len(rows) > 2 * ENDS + 1:
         rows = [*rows[:ENDS], ("⋮",) * len(heads), *rows[-ENDS:]]
-    shown_of = "All iterations" if len(rows) == len(records) else f"First and last {ENDS} iterations"
+    shown_of = (
+        "All iterations" if len(rows) == len(records) else f"First and last {ENDS} iterations"
+    )
     return Table(shown_of, heads, rows)
 
 
@@ -152,7 +204,9 @@ def runs(several: Sequence[Run]) -> Table:
     reached = ("run", "algorithm", "objective", "violation", "KKT residual")
     spent = ("iterations", "evaluations", "factorizations", "time", "how it ended", "gradient test")
     rows = [_run(run) for run in several]
-    return Table("What each run reached, and what that took", (*reached, *spent), rows, words=(0, 1, 9, 10))
+    return Table(
+        "What each run reached, and what that took", (*reached, *spent), rows, words=(0, 1, 9, 10)
+    )
 
 
 def _run(run: Run) -> Sequence[str]:
@@ -186,7 +240,10 @@ def times(history: History) -> Table:
     spent = {phase: float(np.nansum(history.parts("seconds", phase))) for phase in PHASES}
     whole, most = sum(spent.values()), len(history.iterations)
     measured = [(phase, seconds) for phase, seconds in spent.items() if seconds > 0]
-    rows = [(phase, duration(s), duration(s / most), f"{100 * s / whole:.1f} %") for phase, s in measured]
+    rows = [
+        (phase, duration(s), duration(s / most), f"{100 * s / whole:.1f} %")
+        for phase, s in measured
+    ]
     if rows:
         rows.append(("all phases", duration(whole), duration(whole / most), "100 %"))
     elapsed = number(history.result.get("seconds")) if history.result else np.nan
@@ -205,7 +262,9 @@ def taylor(history: History) -> Table:
         remainder = numbers({"row": row}, "row")
         heads += [f"remainder {index + 1}", "order"]
         columns.append([f"{value:.3e}" for value in remainder])
-        columns.append([MISSING, *(_order(h[k : k + 2], remainder[k : k + 2]) for k in range(h.size - 1))])
+        columns.append(
+            [MISSING, *(_order(h[k : k + 2], remainder[k : k + 2]) for k in range(h.size - 1))]
+        )
     return Table("Taylor test", heads, list(zip(*columns, strict=True)))
 
 
@@ -224,7 +283,12 @@ def settings(history: History) -> tuple[Table, ...]:
 
 
 def _pairs(caption: str, values: Record) -> Table:
-    return Table(caption, ("", "value"), [(name, show(value)) for name, value in values.items()], words=(0, 1))
+    return Table(
+        caption,
+        ("", "value"),
+        [(name, show(value)) for name, value in values.items()],
+        words=(0, 1),
+    )
 
 
 def _total(record: Record) -> float:

@@ -68,7 +68,11 @@ class HistoryWriter:
                 )
         resumed = before.get("resumed") or []
         assert isinstance(resumed, list)  # As it was parsed.
-        again = {**record, "started": before.get("started"), "resumed": [*resumed, record.get("started")]}
+        again = {
+            **record,
+            "started": before.get("started"),
+            "resumed": [*resumed, record.get("started")],
+        }
         self._rewrite([again, *self._past[1:]])
         self._past[0] = again
 
@@ -101,7 +105,9 @@ class HistoryWriter:
 
 def _line(record: Mapping[str, object]) -> str:
     if record.get("kind") not in KINDS:
-        raise ValueError(f"got a history record of kind {record.get('kind')!r}, expected one of {KINDS}")
+        raise ValueError(
+            f"got a history record of kind {record.get('kind')!r}, expected one of {KINDS}"
+        )
     return json.dumps(plain(record, "record"), allow_nan=False) + "\n"
 
 

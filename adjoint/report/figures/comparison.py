@@ -16,7 +16,19 @@ from ..history import History
 from ..runs import Run
 from ..summary import title
 from . import style as look
-from .convergence import BELOW, CAPTION, COLUMN, COLUMN_GAP, GAP, LEFT, MARGIN, POINT, ROW, WIDTH, Page
+from .convergence import (
+    BELOW,
+    CAPTION,
+    COLUMN,
+    COLUMN_GAP,
+    GAP,
+    LEFT,
+    MARGIN,
+    POINT,
+    ROW,
+    WIDTH,
+    Page,
+)
 from .panels import MOST_DECADES, WIDE_RANGE, Panel
 from .style import font, wrap
 
@@ -24,7 +36,9 @@ COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look
 DASHED = ("-", "--", ":", "-.")  # where there are more runs than colours
 ROUNDING = 1e-12  # relative violation up to which a constraint is met to rounding
 FEASIBLE = 1e-6  # violation up to which a value counts as that of a design
-LOPSIDED = 12.0  # length of the longest run over that of the shortest from which an axis is logarithmic
+LOPSIDED = (
+    12.0  # length of the longest run over that of the shortest from which an axis is logarithmic
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +78,10 @@ def work(runs: Sequence[Run]) -> tuple[Measure, ...]:
 def comparison(runs: Sequence[Run]) -> list[tuple[str, list[Panel]]]:
     """Rows of panels under a title, one for each measure of work: objective, gap to the best, optimality, violation."""
     names = ", ".join(run.name for run in runs)
-    return [(row.title, [_panel(runs, row, along, names) for along in work(runs)]) for row in _rows(runs)]
+    return [
+        (row.title, [_panel(runs, row, along, names) for along in work(runs)])
+        for row in _rows(runs)
+    ]
 
 
 def _panel(runs: Sequence[Run], row: Row, along: Measure, names: str) -> Panel:
@@ -74,15 +91,28 @@ def _panel(runs: Sequence[Run], row: Row, along: Measure, names: str) -> Panel:
 
 def _rows(runs: Sequence[Run]) -> list[Row]:
     histories, best = [run.history for run in runs], best_value(runs)
-    rows = [Row("Objective", "objective", [history.series("objective") for history in histories], False)]
+    rows = [
+        Row("Objective", "objective", [history.series("objective") for history in histories], False)
+    ]
     if np.isfinite(best):
         gaps = [comparable(history) - best for history in histories]
-        rows.append(Row("Objective above the best one found", f"objective − {best:.7g}", gaps, True))
+        rows.append(
+            Row("Objective above the best one found", f"objective − {best:.7g}", gaps, True)
+        )
     words = "Optimality, each algorithm by its own measure: slopes compare, levels do not"
-    rows.append(Row(words, "KKT residual / first", [_relative(history) for history in histories], True))
+    rows.append(
+        Row(words, "KKT residual / first", [_relative(history) for history in histories], True)
+    )
     violations = [history.series("constraint_violation") for history in histories]
     if any((violation > ROUNDING).any() for violation in violations):
-        rows.append(Row("Feasibility; a triangle at the edge: none left", "violation of constraints", violations, True))
+        rows.append(
+            Row(
+                "Feasibility; a triangle at the edge: none left",
+                "violation of constraints",
+                violations,
+                True,
+            )
+        )
     return rows
 
 
@@ -91,7 +121,11 @@ def best_value(runs: Sequence[Run]) -> float:
     problems = [run.history.header.get("problem") or {} for run in runs]
     if len(runs) < 2 or any(problem != problems[0] for problem in problems):
         return np.nan
-    return float(np.nanmin([np.nan, *(value for run in runs for value in comparable(run.history))], initial=np.inf))
+    return float(
+        np.nanmin(
+            [np.nan, *(value for run in runs for value in comparable(run.history))], initial=np.inf
+        )
+    )
 
 
 def comparable(history: History) -> Array:
@@ -112,7 +146,10 @@ def _relative(history: History) -> Array:
 
     A violation is in the measures of some algorithms, with a large factor, and not in those of others.
     """
-    y, violated = history.series("kkt"), np.nan_to_num(history.series("constraint_violation")) > FEASIBLE
+    y, violated = (
+        history.series("kkt"),
+        np.nan_to_num(history.series("constraint_violation")) > FEASIBLE,
+    )
     known = [*y[(y > 0.0) & ~violated], *y[y > 0.0]]
     return y / known[0] if known else y
 
@@ -122,7 +159,9 @@ def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
     shown, ends = np.empty(0), np.empty(0)
     sunk: list[tuple[float, str]] = []
     found = np.concatenate([np.empty(0), *(y[np.isfinite(y)] for y in row.values)])
-    decades = row.decades or bool(found.size and found.min() > 0.0 and found.max() > WIDE_RANGE * found.min())
+    decades = row.decades or bool(
+        found.size and found.min() > 0.0 and found.max() > WIDE_RANGE * found.min()
+    )
     least = MOST_DECADES * found.max(initial=0.0) if decades else -np.inf
     for place, (run, values) in enumerate(zip(runs, row.values, strict=True)):
         x, y = along.of(run.history), np.where(values > least, values, np.nan)
@@ -173,7 +212,11 @@ TALLEST, MOST = 1.5, 6  # of the final designs: height; how many in a row
 def heading(runs: Sequence[Run]) -> str:
     """The title that the runs have in common, or that there are several."""
     titles = {title(run.history) for run in runs}
-    return f"{titles.pop()}: {len(runs)} runs" if len(titles) == 1 else f"Comparison of {len(runs)} runs"
+    return (
+        f"{titles.pop()}: {len(runs)} runs"
+        if len(titles) == 1
+        else f"Comparison of {len(runs)} runs"
+    )
 
 
 def comparison_figure(runs: Sequence[Run]) -> Figure:
@@ -184,7 +227,10 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
     drawn = [(run.name, in_order(run.designs)[-1]) for run in runs if run.designs]
     across = min(MOST, max(1, len(drawn)))
     width = (WIDTH - 2 * MARGIN + GAP) / across - GAP
-    tall = max((min(TALLEST, width * design.shape[0] / design.shape[1]) for _, (_, design) in drawn), default=0.0)
+    tall = max(
+        (min(TALLEST, width * design.shape[0] / design.shape[1]) for _, (_, design) in drawn),
+        default=0.0,
+    )
     cell = tall + CAPTION + GAP
     height = bottom + (0.4 + cell * -(-len(drawn) // across) if drawn else 0.0) + 0.1
     with look.drawing():
@@ -195,7 +241,9 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
             y = top + place * (ABOVE + ROW + BELOW)
             page.write(name, LEFT - 0.5, y + 0.1, font(10, "bold"))
             for column, panel in enumerate(panels):
-                panel.draw(page.frame(LEFT + column * (COLUMN + COLUMN_GAP), y + ABOVE, COLUMN, ROW))
+                panel.draw(
+                    page.frame(LEFT + column * (COLUMN + COLUMN_GAP), y + ABOVE, COLUMN, ROW)
+                )
         if drawn:
             page.write("Final designs", LEFT - 0.5, bottom + 0.12, font(10, "bold"))
         for place, (name, (iteration, design)) in enumerate(drawn):
@@ -210,7 +258,9 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
 
 def _table(page: Page, runs: Sequence[Run], top: float) -> None:
     """What `tables.runs` holds, its first line at `top`; the line of each run before its name."""
-    table = tables.runs(runs)  # Its last column, the verdict on the gradient, is on the page, and in each run's figure.
+    table = tables.runs(
+        runs
+    )  # Its last column, the verdict on the gradient, is on the page, and in each run's figure.
     for line, cells in enumerate([table.heads, *table.rows]):
         y = top + line * LINE
         if line:

@@ -27,7 +27,11 @@ ABOVE, ROW, BELOW = 0.7, 2.3, 0.5  # title and legend over a frame; the frame; i
 BADGE = 3.6  # width kept free for the badge
 HEADING = 0.3  # height of the line over the designs
 RESULT = (6.0, 3.0)  # of the design found: width and height at most
-LEAST, CAPTIONED, BAND_GAP = 1.6, 2.4, 0.5  # height for the other designs; width of a caption; between the two
+LEAST, CAPTIONED, BAND_GAP = (
+    1.6,
+    2.4,
+    0.5,
+)  # height for the other designs; width of a caption; between the two
 POINT = 1 / 72
 LEADING = 1.3  # line height over font size
 
@@ -73,15 +77,21 @@ class Page:
     figure: Figure
     height: float
 
-    def write(self, text: str, x: float, y: float, face: FontProperties, side: str = "left") -> None:
+    def write(
+        self, text: str, x: float, y: float, face: FontProperties, side: str = "left"
+    ) -> None:
         """Text whose upper corner on that side is at (x, y)."""
         place = (x / WIDTH, 1 - y / self.height)
-        self.figure.text(*place, text, fontproperties=face, ha=side, va="top", linespacing=1.15, parse_math=False)
+        self.figure.text(
+            *place, text, fontproperties=face, ha=side, va="top", linespacing=1.15, parse_math=False
+        )
 
     def line(self, text: str, x: float, y: float, face: FontProperties, side: str) -> None:
         """Text that stands on the line at y, its end on that side at x."""
         place = (x / WIDTH, 1 - y / self.height)
-        self.figure.text(*place, text, fontproperties=face, ha=side, va="baseline", parse_math=False)
+        self.figure.text(
+            *place, text, fontproperties=face, ha=side, va="baseline", parse_math=False
+        )
 
     def stroke(self, x: float, y: float, length: float, color: str, style: str) -> None:
         """A piece of a curve, as in a legend, from (x, y) to the right."""
@@ -153,10 +163,17 @@ def _header(history: History) -> list[tuple[str, FontProperties, float]]:
     """The lines above the panels: wrapped text, its font, the height it takes."""
     room = (WIDTH - 2 * MARGIN - BADGE) / POINT
     small = font(8.5, "normal")
-    algorithm = {"algorithm": history.header.get("algorithm") or "", **entries(history.header, "settings")}
+    algorithm = {
+        "algorithm": history.header.get("algorithm") or "",
+        **entries(history.header, "settings"),
+    }
     blocks = [
         (title(history), font(15, "bold"), 2),
-        (" ".join(words for words in (outcome(history), doubt(history)) if words), font(10.5, "normal"), 3),
+        (
+            " ".join(words for words in (outcome(history), doubt(history)) if words),
+            font(10.5, "normal"),
+            3,
+        ),
         (facts(entries(history.header, "problem")), small, 2),
         (facts({name: value for name, value in algorithm.items() if value}), small, 2),
         (facts({**run(history), **entries(history.header, "environment")}), small, 2),
@@ -240,10 +257,14 @@ def _band(ordered: Sequence[tuple[int, Array]]) -> Band:
     return Band(alone.picture, arrange(len(ordered) - 1, (rows, columns), room))
 
 
-def _pictures(page: Page, designs: list[tuple[int, Array]], place: int, band: Band, top: float) -> None:
+def _pictures(
+    page: Page, designs: list[tuple[int, Array]], place: int, band: Band, top: float
+) -> None:
     """The design found, and log-spaced ones on the way to it, each under its iteration."""
     iteration, design = designs[place]
-    page.write(f"The design found, iteration {show(iteration)}", MARGIN, top + 0.1, font(10, "bold"))
+    page.write(
+        f"The design found, iteration {show(iteration)}", MARGIN, top + 0.1, font(10, "bold")
+    )
     page.picture(design, MARGIN, top + HEADING + CAPTION, *band.picture)
     if band.others is None:
         return

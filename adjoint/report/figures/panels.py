@@ -13,8 +13,13 @@ from ..history import PHASES, History, entries, measured, numbers
 from ..summary import algorithm, badge, change, name_of, tolerance
 from . import style as look
 
-WIDE_RANGE = 30.0  # ratio of the largest to the least objective from which a linear axis hides the end
-FLAT, FEWEST = 0.05, 10  # share of an axis that the last quarter of f spans where it looks flat; iterations to say so
+WIDE_RANGE = (
+    30.0  # ratio of the largest to the least objective from which a linear axis hides the end
+)
+FLAT, FEWEST = (
+    0.05,
+    10,
+)  # share of an axis that the last quarter of f spans where it looks flat; iterations to say so
 ROUNDING = 1e-3  # of |f|: a whole run that changes f by less is drawn on an axis that shows how little that is
 STEPS = {
     "optimalitycriteria": "move limit",
@@ -57,7 +62,9 @@ def objective(ax: Axes, history: History) -> None:
     if accepted.size:
         if np.isfinite(least):
             look.logarithmic(ax, accepted)
-            ax.set_ylabel(f"objective − {shift:.7g}" if shift >= 0.0 else f"objective + {-shift:.7g}")
+            ax.set_ylabel(
+                f"objective − {shift:.7g}" if shift >= 0.0 else f"objective + {-shift:.7g}"
+            )
         elif _over_decades(accepted):
             look.logarithmic(ax, accepted)
         else:
@@ -72,7 +79,9 @@ def above_least(history: History) -> float:
     """f_min where f − f_min over decades shows what f itself hides: a flat end; nan where f is drawn as it is."""
     y = history.series("objective")
     y = y[np.isfinite(y)]
-    if look.stages(history).size or y.size < FEWEST:  # Values of different stages are of different functions.
+    if (
+        look.stages(history).size or y.size < FEWEST
+    ):  # Values of different stages are of different functions.
         return np.nan
     drawn = np.log(y) if _over_decades(y) else y
     flat = np.ptp(drawn[3 * y.size // 4 :]) <= FLAT * np.ptp(drawn)
@@ -147,7 +156,9 @@ def _tolerance(ax: Axes, history: History, name: str, color: str) -> None:
     """The tolerance on a series, where the run recorded both and the axis reaches it, as a dashed line."""
     asked = tolerance(history, name)
     if asked > ax.get_ylim()[0] and np.isfinite(history.series(name)).any():
-        ax.axhline(asked, color=color, linestyle="--", linewidth=1.0, label=f"tolerance {asked:.3g}")
+        ax.axhline(
+            asked, color=color, linestyle="--", linewidth=1.0, label=f"tolerance {asked:.3g}"
+        )
 
 
 def _decades(ax: Axes, history: History, names: tuple[str, ...]) -> None:
@@ -161,7 +172,10 @@ def _decades(ax: Axes, history: History, names: tuple[str, ...]) -> None:
 
 def material(ax: Axes, history: History) -> None:
     """Volume and grayness as fractions, on an axis that begins at zero and holds one."""
-    for label, name, color in (("volume", "volume", look.BLUE), ("grayness", "grayness", look.ORANGE)):
+    for label, name, color in (
+        ("volume", "volume", look.BLUE),
+        ("grayness", "grayness", look.ORANGE),
+    ):
         look.line(ax, history.numbers, history.series(name), label, color)
     both = np.concatenate([history.series("volume"), history.series("grayness"), [0.0, 1.0]])
     ax.set_ylim(1.04 * np.nanmin(both), 1.04 * np.nanmax(both))
@@ -201,10 +215,27 @@ def measure(name: str, ax: Axes, history: History) -> None:
 
 def panels(history: History) -> list[Panel]:
     """How the run went, as far as it was recorded; objective, optimality, steps and times in any case."""
-    own = [name for name in dict.fromkeys(name for record in history.iterations for name in measured(record))]
+    own = [
+        name
+        for name in dict.fromkeys(
+            name for record in history.iterations for name in measured(record)
+        )
+    ]
     found = [
-        _panel("Objective", objective, history, f"Objective {change(history, 'objective')}.", *_rejections(history)),
-        _panel("Optimality and feasibility", optimality, history, _described(history), *_measures(history)),
+        _panel(
+            "Objective",
+            objective,
+            history,
+            f"Objective {change(history, 'objective')}.",
+            *_rejections(history),
+        ),
+        _panel(
+            "Optimality and feasibility",
+            optimality,
+            history,
+            _described(history),
+            *_measures(history),
+        ),
         _panel(
             "Step and design change",
             steps,
@@ -217,18 +248,31 @@ def panels(history: History) -> list[Panel]:
     if history.lists("constraints").size:
         number = history.lists("constraints").shape[1]
         text = f"{number} constraints, (c − bound)/scale, over the iterations, and their multipliers below."
-        found.append(_panel("Constraints and multipliers", constraints, history, text, "constraint", "multiplier"))
+        found.append(
+            _panel(
+                "Constraints and multipliers",
+                constraints,
+                history,
+                text,
+                "constraint",
+                "multiplier",
+            )
+        )
     if np.isfinite([history.series("volume"), history.series("grayness")]).any():
         text = f"Volume {change(history, 'volume')}, grayness {change(history, 'grayness')}."
         found.append(_panel("Volume and grayness", material, history, text, "volume", "grayness"))
     for name in own[:MOST_MEASURES]:
         drawn = partial(measure, name)
-        found.append(_panel(name[:1].upper() + name[1:], drawn, history, f"{name} {change(history, name)}."))
+        found.append(
+            _panel(name[:1].upper() + name[1:], drawn, history, f"{name} {change(history, name)}.")
+        )
     text = "Times of each iteration, stacked by phase, and the cumulative number of factorizations."
     return [*found, _panel("Time per iteration by phase", times, history, text, *_phases(history))]
 
 
-def _panel(title: str, drawn: Callable[..., None], history: History, description: str, *terms: str) -> Panel:
+def _panel(
+    title: str, drawn: Callable[..., None], history: History, description: str, *terms: str
+) -> Panel:
     return Panel(title, partial(drawn, history=history), description, terms)
 
 
@@ -236,13 +280,25 @@ def _rejections(history: History) -> list[str]:
     """The terms of the panel of the objective."""
     least = np.isfinite(above_least(history))
     rejected = any(numbers(each, "rejected").size for each in history.iterations)
-    return ["objective", *(["f − f_min"] if least else []), *(["rejected trial"] if rejected else [])]
+    return [
+        "objective",
+        *(["f − f_min"] if least else []),
+        *(["rejected trial"] if rejected else []),
+    ]
 
 
 def _measures(history: History) -> list[str]:
     """The measures of optimality that were recorded; "gap" where a logarithmic axis has no place for one of them."""
-    names = {"KKT residual": "kkt", "projected gradient": "projected_gradient", "violation": "constraint_violation"}
-    known = {words: history.series(name) for words, name in names.items() if np.isfinite(history.series(name)).any()}
+    names = {
+        "KKT residual": "kkt",
+        "projected gradient": "projected_gradient",
+        "violation": "constraint_violation",
+    }
+    known = {
+        words: history.series(name)
+        for words, name in names.items()
+        if np.isfinite(history.series(name)).any()
+    }
     return [*known, *(["gap"] if any((series == 0.0).any() for series in known.values()) else [])]
 
 
@@ -304,7 +360,9 @@ def _largest(c: Array, multipliers: Array) -> list[int]:
 def _lines(ax: Axes, history: History, table: Array, named: Sequence[int]) -> None:
     others = [index for index in range(table.shape[1]) if index not in named]
     if others:
-        drawn = ax.plot(history.numbers, table[:, others], color=look.GRAY, linewidth=0.6, alpha=0.6, zorder=1.3)
+        drawn = ax.plot(
+            history.numbers, table[:, others], color=look.GRAY, linewidth=0.6, alpha=0.6, zorder=1.3
+        )
         drawn[0].set_label(f"{len(others)} more")
     for place, index in enumerate(named):
         if index < table.shape[1]:
@@ -314,7 +372,10 @@ def _lines(ax: Axes, history: History, table: Array, named: Sequence[int]) -> No
 
 def _dwarfed(table: Array) -> bool:
     """Whether values of the first quarter are so large that of the others nothing would be seen."""
-    first, later = (np.abs(rows[np.isfinite(rows)]).max(initial=0.0) for rows in np.split(table, [len(table) // 4]))
+    first, later = (
+        np.abs(rows[np.isfinite(rows)]).max(initial=0.0)
+        for rows in np.split(table, [len(table) // 4])
+    )
     return bool(first > DWARFED * later > 0.0)
 
 
@@ -358,12 +419,17 @@ UPPER = 0.62  # of the frame: the times, above the factorizations
 def times(ax: Axes, history: History) -> None:
     """Seconds per iteration, stacked by phase, over the factorizations so far."""
     x = history.numbers
-    lower = look.stacked(ax, UPPER) if np.nan_to_num(history.parts("counts", "numeric")).any() else None
+    lower = (
+        look.stacked(ax, UPPER) if np.nan_to_num(history.parts("counts", "numeric")).any() else None
+    )
     width = max(1, -(-x.size // MOST_BARS))
     starts = np.arange(0, x.size, width)
     edges = np.append(x[starts] - 0.5, x[-1:] + 0.5)
     spent = {
-        name: _means(np.sum([np.nan_to_num(history.parts("seconds", phase)) for phase in phases], axis=0), starts)
+        name: _means(
+            np.sum([np.nan_to_num(history.parts("seconds", phase)) for phase in phases], axis=0),
+            starts,
+        )
         for name, (phases, _) in DRAWN.items()
     }
     total = sum(spent.values(), np.zeros(starts.size))
@@ -372,7 +438,9 @@ def times(ax: Axes, history: History) -> None:
     for name, seconds in spent.items():
         if seconds.any():
             top = base + scale * seconds
-            ax.stairs(top, edges, baseline=base, fill=True, color=DRAWN[name][1], linewidth=0, label=name)
+            ax.stairs(
+                top, edges, baseline=base, fill=True, color=DRAWN[name][1], linewidth=0, label=name
+            )
             base = top
     if base.any():
         _limit(ax, base, edges, unit)
@@ -420,7 +488,11 @@ def _factorizations(ax: Axes, history: History) -> None:
     most = max(1.0, np.nanmax(count))
     ax.set_ylim(0, 1.08 * most)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True, min_n_ticks=1))
-    unit, words = (1e3, "thousand factorizations so far") if most >= THOUSANDS else (1.0, "factorizations so far")
+    unit, words = (
+        (1e3, "thousand factorizations so far")
+        if most >= THOUSANDS
+        else (1.0, "factorizations so far")
+    )
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
     # Inside, where a line that rises from zero leaves room: beside the axis the words are longer than it.
     ax.text(0.015, 0.93, words, transform=ax.transAxes, ha="left", va="top")

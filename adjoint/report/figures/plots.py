@@ -113,12 +113,16 @@ class Map:
         shown: ScalarMappable
         if self.at_points is None:
             extent = (0.0, self.size[0], 0.0, self.size[1])
-            shown = ax.imshow(self.values.T, origin="lower", extent=extent, aspect="auto", norm=norm, cmap=name)
+            shown = ax.imshow(
+                self.values.T, origin="lower", extent=extent, aspect="auto", norm=norm, cmap=name
+            )
             if self.points is not None:
                 ax.plot(*self.points.T, "o", color="white", markersize=1.3, markeredgewidth=0.0)
         else:
             x_at, y_at = self._places().T
-            shown = ax.scatter(x_at, y_at, s=9.0, c=self.at_points, linewidths=0.0, norm=norm, cmap=name)
+            shown = ax.scatter(
+                x_at, y_at, s=9.0, c=self.at_points, linewidths=0.0, norm=norm, cmap=name
+            )
         _lengths(ax, ((0.0, self.size[0]), (0.0, self.size[1])), self.length)
         colour_bar(ax, shown, self.label, self.logarithmic, inch)
 
@@ -161,18 +165,30 @@ class MeshMap:
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """The colours, and a bar as high as the mesh."""
         mesh = Mesh.of("MeshMap", self.points, self.cells)
-        values = as_reals("MeshMap", "values", self.values, 1, "one number for each cell, or for each point")
+        values = as_reals(
+            "MeshMap", "values", self.values, 1, "one number for each cell, or for each point"
+        )
         low, high = mesh.points.min(axis=0), mesh.points.max(axis=0)
         inch = _fit(ax, room, (high[0] - low[0], high[1] - low[1]))
         norm, name = _norm(values, self.limits, self.shades, self.logarithmic), self.shades.value
         shown: ScalarMappable
         if values.size == len(mesh.points) != len(mesh.cells):
-            corners = mesh.cells if mesh.kind == "triangle" else mesh.cells[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
+            corners = (
+                mesh.cells
+                if mesh.kind == "triangle"
+                else mesh.cells[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
+            )
             triangles = Triangulation(mesh.points[:, 0], mesh.points[:, 1], corners)
-            shown = ax.tripcolor(triangles, values, shading="gouraud", norm=norm, cmap=name, rasterized=True)
+            shown = ax.tripcolor(
+                triangles, values, shading="gouraud", norm=norm, cmap=name, rasterized=True
+            )
         else:
             cells = PolyCollection(
-                list(mesh.points[mesh.cells]), norm=norm, cmap=name, edgecolors="face", linewidths=0.2
+                list(mesh.points[mesh.cells]),
+                norm=norm,
+                cmap=name,
+                edgecolors="face",
+                linewidths=0.2,
             )
             cells.set(array=mesh.of_cells("MeshMap", values), rasterized=True)
             ax.add_collection(cells)
@@ -187,11 +203,15 @@ def _fit(ax: Axes, room: tuple[float, float], size: tuple[float, float]) -> floa
     x, y, across, along = ax.get_position().bounds
     inch = across / room[0]
     high = along / room[1] * scale * size[1]
-    ax.set_position((x, y + along - high, scale * size[0] * inch, high))  # At the top, under the title.
+    ax.set_position(
+        (x, y + along - high, scale * size[0] * inch, high)
+    )  # At the top, under the title.
     return float(inch)
 
 
-def _lengths(ax: Axes, limits: tuple[tuple[float, float], tuple[float, float]], length: str) -> None:
+def _lengths(
+    ax: Axes, limits: tuple[tuple[float, float], tuple[float, float]], length: str
+) -> None:
     """The axes x and y, in a unit of length."""
     ax.set(xlim=limits[0], ylim=limits[1])
     for axis, letter in ((ax.xaxis, "x"), (ax.yaxis, "y")):
@@ -199,7 +219,9 @@ def _lengths(ax: Axes, limits: tuple[tuple[float, float], tuple[float, float]], 
         axis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
 
 
-def _norm(values: Array, limits: tuple[float, float] | None, shades: Shades, logarithmic: bool) -> Normalize:
+def _norm(
+    values: Array, limits: tuple[float, float] | None, shades: Shades, logarithmic: bool
+) -> Normalize:
     """Values to colours; symmetric about zero where the shades diverge."""
     low, high = limits or (float(values.min()), float(values.max()))
     if limits is None and shades is Shades.DIVERGING:
@@ -239,7 +261,14 @@ class Band:
     def draw(self, ax: Axes) -> None:
         """The area, pale, behind the curves."""
         ax.fill_between(
-            self.x, self.low, self.high, color=self.color, alpha=SHADE, linewidth=0.0, label=self.label, zorder=1.2
+            self.x,
+            self.low,
+            self.high,
+            color=self.color,
+            alpha=SHADE,
+            linewidth=0.0,
+            label=self.label,
+            zorder=1.2,
         )
 
 

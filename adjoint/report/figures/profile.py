@@ -35,10 +35,14 @@ def _ratios(costs: Array) -> Array:
     """c_sp / min_s c_sp, (solvers, problems); inf where a solver failed."""
     costs = as_array("performance_profile", "costs", costs).astype(float)
     if costs.ndim != 2 or costs.size == 0:
-        raise ValueError(f"performance_profile: got costs of shape {costs.shape}, expected (solvers, problems)")
+        raise ValueError(
+            f"performance_profile: got costs of shape {costs.shape}, expected (solvers, problems)"
+        )
     if not (costs > 0.0).all():
         bad = tuple(int(i) for i in np.argwhere(~(costs > 0.0))[0])
-        raise ValueError(f"performance_profile: got the cost {costs[bad]} at {bad}, expected positive numbers, or inf")
+        raise ValueError(
+            f"performance_profile: got the cost {costs[bad]} at {bad}, expected positive numbers, or inf"
+        )
     least = costs.min(axis=0)
     return np.where(np.isfinite(costs), costs / np.where(np.isfinite(least), least, 1.0), np.inf)
 
@@ -57,7 +61,9 @@ class Profile:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(_ratios(self.costs)):
-            raise ValueError(f"Profile: got {len(self.names)} names and {len(self.costs)} solvers, expected one each")
+            raise ValueError(
+                f"Profile: got {len(self.names)} names and {len(self.costs)} solvers, expected one each"
+            )
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """Steps that end at the share of problems that each one solves at all."""
@@ -67,7 +73,14 @@ class Profile:
             color, style = look_of(place)
             solved = int(np.isfinite(self.costs[place]).sum())
             label = f"{name} ({solved} of {self.costs.shape[1]})"
-            ax.step(np.append(tau, end), np.append(share, share[-1]), style, where="post", color=color, label=label)
+            ax.step(
+                np.append(tau, end),
+                np.append(share, share[-1]),
+                style,
+                where="post",
+                color=color,
+                label=label,
+            )
         ax.set_xscale("log")
         ax.set_xlim(1.0, end)
         ax.set_ylim(0.0, 1.03)

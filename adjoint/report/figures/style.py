@@ -48,7 +48,11 @@ STYLE: dict[str, object] = {
 DASHES = (0, (4, 3))  # of a line where a new stage begins
 MOST_MARKERS = 40  # iterations up to which each one gets a marker
 OUTSIDE = 0.4  # inches a legend begins to the left of the frame
-HANDLE, PAD, SPACE = 1.5, 0.5, 1.2  # a legend's lines, to the text, between columns; over the size of the letters
+HANDLE, PAD, SPACE = (
+    1.5,
+    0.5,
+    1.2,
+)  # a legend's lines, to the text, between columns; over the size of the letters
 BETWEEN = 0.06  # of the height of a frame, between two axes in it
 MANY = 200  # dots from which they are fainter
 
@@ -102,7 +106,9 @@ def stages(history: History) -> Array:
 def logarithmic(ax: Axes, shown: Array) -> None:
     """A logarithmic y axis over whole decades around the positive values, none of them on its ends."""
     ax.set_yscale("log")
-    ax.set_ylim(10.0 ** np.floor(np.log10(0.9 * shown.min())), 10.0 ** np.ceil(np.log10(1.1 * shown.max())))
+    ax.set_ylim(
+        10.0 ** np.floor(np.log10(0.9 * shown.min())), 10.0 ** np.ceil(np.log10(1.1 * shown.max()))
+    )
     ax.yaxis.set_major_locator(LogLocator(numticks=8))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
@@ -137,7 +143,11 @@ def absent(ax: Axes) -> None:
 
 def legend(ax: Axes, *others: Axes) -> None:
     """Name what was drawn, in at most two rows above the frame, where no data are; long names are cut."""
-    pairs = [pair for each in (ax, *others) for pair in zip(*each.get_legend_handles_labels(), strict=True)]
+    pairs = [
+        pair
+        for each in (ax, *others)
+        for pair in zip(*each.get_legend_handles_labels(), strict=True)
+    ]
     if not pairs:
         absent(ax)
         return
@@ -169,7 +179,9 @@ def fitted(labels: Sequence[str], room: float) -> tuple[int, list[str]]:
     for rows in (1, 2):
         columns = -(-len(labels) // rows)
         # As Matplotlib fills a legend: column by column, the first ones longer.
-        used = sum(max(part) for part in np.array_split(widths, columns)) + LEGEND * SPACE * (columns - 1)
+        used = sum(max(part) for part in np.array_split(widths, columns)) + LEGEND * SPACE * (
+            columns - 1
+        )
         if used <= room:
             return columns, list(labels)
     each = (room + LEGEND * SPACE) / columns - LEGEND * (SPACE + HANDLE + PAD)
@@ -196,7 +208,9 @@ def font(size: float, weight: str) -> FontProperties:
 def legible(text: str) -> str:
     """The text on one line; what the font cannot draw becomes "?"."""
     drawn = get_font(findfont(font(10, "normal")))
-    return "".join(char if drawn.get_char_index(ord(char)) else "?" for char in " ".join(text.split()))
+    return "".join(
+        char if drawn.get_char_index(ord(char)) else "?" for char in " ".join(text.split())
+    )
 
 
 def width(text: str, face: FontProperties) -> float:

@@ -42,7 +42,12 @@ HERE = Path(__file__).parent
 STRIP = 8  # designs on the page at a glance
 MOST_FRAMES, MOST_PIXELS = 120, 20_000_000  # designs behind the slider, and pixels of all of them
 COARSE = 400  # columns below which elements are drawn as squares
-KINDS = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.CHECKED: "passed", Verdict.ABSENT: ""}
+KINDS = {
+    Verdict.PASSED: "passed",
+    Verdict.FAILED: "failed",
+    Verdict.CHECKED: "passed",
+    Verdict.ABSENT: "",
+}
 DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
 
 
@@ -63,7 +68,9 @@ def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
 
     plots: drawings of the user's own: part of the result of one run, under the comparison of several.
     """
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    style, script = (
+        (HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
     further = drawings(plots, "further-")
     shared = {
         # What a browser may do: show what is in the page, and run the one script that is ours.
@@ -102,10 +109,17 @@ def contents(run: Run, name: str, share: int) -> dict[str, object]:
         "viewer": viewer(designs, place, name, share) if designs else None,
         "strip": strip(designs) if len(designs) > 1 else None,
         "panels": drawings(course, f"panel{name}-"),
-        "numbers": [tables.first_and_last(history), tables.tolerances(history), tables.constraints(history)],
+        "numbers": [
+            tables.first_and_last(history),
+            tables.tolerances(history),
+            tables.constraints(history),
+        ],
         "iterations": tables.iterations(history),
         "work": [tables.counts(history), tables.times(history)],
-        "taylor": {"panels": drawings(gradient, f"gradient{name}-"), "table": tables.taylor(history)}
+        "taylor": {
+            "panels": drawings(gradient, f"gradient{name}-"),
+            "table": tables.taylor(history),
+        }
         if gradient
         else None,
         "settings": tables.settings(history),
@@ -127,8 +141,14 @@ def key_numbers(history: History) -> list[tuple[str, str]]:
         ("factorizations", show(counted(history, "numeric") or None)),
         ("time", duration(final_seconds(history))),
     )
-    constrained = history.lists("constraints").size > 0 or np.nan_to_num(number(final(history, "constraint_violation")))
-    return [(name, value) for name, value in pairs if value != MISSING and (name != "violation" or constrained)]
+    constrained = history.lists("constraints").size > 0 or np.nan_to_num(
+        number(final(history, "constraint_violation"))
+    )
+    return [
+        (name, value)
+        for name, value in pairs
+        if value != MISSING and (name != "violation" or constrained)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +168,9 @@ def drawings(drawn: Sequence[Panel], name: str) -> list[Drawing]:
     ]
 
 
-def viewer(designs: Sequence[tuple[int, Array]], place: int, name: str, share: int) -> Mapping[str, object]:
+def viewer(
+    designs: Sequence[tuple[int, Array]], place: int, name: str, share: int
+) -> Mapping[str, object]:
     """A slider over the designs, evenly thinned if there are too many; at first on the design at this place.
 
     name: ends the ids, which must be the page's only ones; share: among how many runs the page's room is divided.
@@ -191,17 +213,22 @@ def _several(runs: Sequence[Run]) -> dict[str, object]:
     ends = [(run, in_order(run.designs)) for run in runs if run.designs]
     return {
         "title": heading(runs),
-        "problem": facts(problems[0]) if all(problem == problems[0] for problem in problems) else "",
+        "problem": facts(problems[0])
+        if all(problem == problems[0] for problem in problems)
+        else "",
         "runs": [contents(run, str(place), len(runs)) for place, run in enumerate(runs)],
         "swatches": [
-            {"color": THEME[color], "dashes": DASHES[style]} for color, style in map(look_of, range(len(runs)))
+            {"color": THEME[color], "dashes": DASHES[style]}
+            for color, style in map(look_of, range(len(runs)))
         ],
         "table": tables.runs(runs),
         "rows": [
-            (words, drawings(drawn, f"compared{place}-")) for place, (words, drawn) in enumerate(comparison(runs))
+            (words, drawings(drawn, f"compared{place}-"))
+            for place, (words, drawn) in enumerate(comparison(runs))
         ],
         "designs": [
-            (run.name, *_found(designs, run.history), designs[0][1].shape[1] < COARSE) for run, designs in ends
+            (run.name, *_found(designs, run.history), designs[0][1].shape[1] < COARSE)
+            for run, designs in ends
         ],
     }
 

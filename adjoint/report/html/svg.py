@@ -35,7 +35,12 @@ def panel_svg(panel: Panel, name: str) -> str:
     with look.drawing():
         figure = Figure(figsize=(WIDTH, height))
         figure.patch.set_visible(False)
-        frame = (LEFT / WIDTH, BELOW / height, 1 - (LEFT + RIGHT) / WIDTH, 1 - (BELOW + above) / height)
+        frame = (
+            LEFT / WIDTH,
+            BELOW / height,
+            1 - (LEFT + RIGHT) / WIDTH,
+            1 - (BELOW + above) / height,
+        )
         panel.draw(figure.add_axes(frame))
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
