@@ -71,7 +71,20 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
 
 
 def write_design(path: Path | str, design: Array) -> None:
-    """Write a design as PNG, each element a square of pixels, the longer side at least 800 px."""
+    """Write a design as PNG, each element a square of pixels, the longer side at least 800 px.
+
+    Parameters
+    ----------
+    path : path
+        Of the file.
+    design : (rows, columns) array
+        Densities in [0, 1], rows from top to bottom.
+
+    Raises
+    ------
+    ValueError
+        For other shapes or values.
+    """
     pixels = -(-SMALLEST_PICTURE // max(checked(design).shape))
     data = design_png(design, pixels)
     with whole(as_path("write_design", "path", path)) as aside:
@@ -141,13 +154,39 @@ Picture = Callable[[State], Array]
 
 @dataclass(frozen=True, eq=False)
 class DesignKeeper:
-    """Keep the designs of a run, each in designs/<iteration>.png of its directory: `minimize(..., callback=[keeper])`.
+    """Keep pictures of the designs of a run: `minimize(..., callback=[keeper])`.
 
-    Kept are the last one, those whose iteration is a power of two, and about `most` more, evenly spaced: every one
-    at first, then every second, every fourth, … picture: state ↦ (rows, columns) densities in [0, 1], top row first.
-    resume: go on with the designs that are there; those of iterations beyond the state that the run is resumed from are
-    dropped. Else all that are there are. aspect: width over height of an element, whose pixels are repeated so that the
-    picture has the proportions of the body, to a few percent. Raises ValueError for what is no design.
+    Each design is written to designs/<iteration>.png of the directory, where reports find
+    it. Kept are the last one, those whose iteration is a power of two, and about `most`
+    more, evenly spaced: every one at first, then every second, every fourth, and so on.
+    For meshes: `MeshKeeper`.
+
+    Parameters
+    ----------
+    directory : path
+        Of the run.
+    picture : callable
+        State ↦ (rows, columns) densities in [0, 1], top row first.
+    most : int
+        About how many designs are kept, besides those at powers of two.
+    resume : bool
+        Go on with the pictures that are there; those beyond the state that the run is
+        resumed from are dropped. Otherwise all that are there are dropped.
+    aspect : float
+        Width over height of an element. Its pixels are repeated so that the picture has
+        the proportions of the body, to a few percent.
+
+    Raises
+    ------
+    ValueError
+        For densities outside [0, 1], other shapes, `most` < 1 or an aspect beyond 20.
+
+    Examples
+    --------
+    ::
+
+        keeper = DesignKeeper("run", lambda state: smooth(state.x).reshape(nx, ny).T)
+        adjoint.minimize(f, x, algorithm, callback=[recorder, keeper])
     """
 
     directory: Path | str
@@ -210,7 +249,23 @@ def stored(directory: Path | str) -> dict[int, Path]:
 
 
 def read_designs(directory: Path | str) -> Designs:
-    """What `DesignKeeper` wrote, to 1/255, by iteration; nothing where there is none. Raises ValueError for no PNG."""
+    """The designs that a keeper wrote into a run's directory, to 1/255.
+
+    Parameters
+    ----------
+    directory : path
+        Of the run.
+
+    Returns
+    -------
+    list of (int, (rows, columns) array)
+        Iteration and densities in [0, 1], top row first; empty where none were kept.
+
+    Raises
+    ------
+    ValueError
+        For a file that is not a PNG.
+    """
     return [(iteration, _densities(path)) for iteration, path in stored(directory).items()]
 
 

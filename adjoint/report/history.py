@@ -187,7 +187,17 @@ _FIELDS: Mapping[str, Mapping[str, _Field]] = {
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """A header, the iteration records in order, and the result (None: still going, or killed)."""
+    """What a run recorded.
+
+    Attributes
+    ----------
+    header : mapping
+        Title, problem, algorithm, settings, environment, tolerances, Taylor test.
+    iterations : sequence of mappings
+        The record of each iteration, in order.
+    result : mapping, optional
+        How the run ended; None while it goes on, or if it was killed.
+    """
 
     header: Record
     iterations: Sequence[Record]
@@ -232,10 +242,21 @@ class History:
 
 
 def read_history(path: Path | str) -> History:
-    """Read what `HistoryWriter` wrote, of a run that has ended, is still going, or was killed.
+    """Read the history of a run that has ended, is still going, or was killed.
 
-    A torn last line is left out. Raises ValueError, naming the line and the cause, when the file is not
-    a history.
+    Parameters
+    ----------
+    path : path
+        The file that a `Recorder` writes. A last line that is incomplete is left out.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        If the file is not a history; the message names the line and the cause.
     """
     path = as_path("read_history", "path", path)
     lines = whole_lines(path)

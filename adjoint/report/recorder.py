@@ -52,16 +52,38 @@ class _Session:
 
 @dataclass(frozen=True, eq=False)
 class Recorder:
-    """One record for each state it is called with: `minimize(..., callback=recorder)`, then `recorder.result(result)`.
+    """Record the history of a run: `minimize(..., callback=recorder)`, then `recorder.result(result)`.
 
-    file: the path of the history. measures: numbers of your own in each record, such as "volume" and "grayness",
-    fractions that have a panel. resume: go on with the history that is there, if there is one, as `minimize(...,
-    resume=True)` does with the run: records of iterations beyond the state that the run is resumed from are dropped,
-    counts and seconds go on from the last one that is left. Without it the file is emptied. Raises ValueError for
-    what is no history.
+    Work is counted, and timed, from `header` on, in the thread that made the recorder;
+    without a header from when the recorder was made. The recorder remembers where counting
+    began, and the last record.
 
-    Work is counted, and timed, from `header` on (without one, from when the recorder was made), in the thread that
-    made the recorder.
+    Parameters
+    ----------
+    file : path
+        Of the history; emptied unless `resume`.
+    measures : callable, optional
+        State ↦ numbers of your own for each record, by name. "volume" and "grayness",
+        fractions, have a panel of the report; up to four others have one each.
+    resume : bool
+        Go on with the history in the file, if there is one, as `minimize(..., resume=True)`
+        does with the run: records beyond the state that the run is resumed from are
+        dropped, counts and seconds go on from the last one that is left.
+
+    Raises
+    ------
+    ValueError
+        With `resume`, for a file that is not a history.
+
+    Examples
+    --------
+    ::
+
+        recorder = Recorder("run/history.jsonl")
+        recorder.header("Beam", algorithm=algorithm, stop=stop)
+        result = adjoint.minimize(f, x, algorithm, stop=stop, callback=recorder)
+        recorder.result(result)
+        convergence_report(["run"], "run")
     """
 
     file: Path | str
@@ -88,10 +110,29 @@ class Recorder:
         constraints: Sequence[str] = (),
         taylor: CheckReport | None = None,
     ) -> None:
-        """Write the first line: what is solved, where, by what, when it ends, and how the gradient was checked.
+        """Write the first line of the history.
 
-        constraints: their names, in the order of the algorithm's.
-        Raises ValueError where the file goes on with another run (title, problem, algorithm).
+        Parameters
+        ----------
+        title : str
+            Of the report.
+        problem : mapping, optional
+            What is solved: names and numbers, words or lists of them.
+        environment : mapping of str to str, optional
+            By default that of `environment()`.
+        algorithm : Algorithm or str
+            Its name and settings are written.
+        stop : Stopping, optional
+            The rules by which the run ends.
+        constraints : sequence of str
+            Names of the constraints, in the algorithm's order.
+        taylor : CheckReport, optional
+            The result of `adjoint.check`.
+
+        Raises
+        ------
+        ValueError
+            If the file goes on with another run: another title, problem or algorithm.
         """
         self.writer.begin(
             {
@@ -115,8 +156,13 @@ class Recorder:
     def __call__(self, state: State) -> None:
         """Write the record of an iteration: the time since the last one is its time.
 
-        A state that ends its run is that of the record before, which stays. Raises ValueError for an iteration that
-        does not follow the last one, and for measures that are named as fields of the record.
+        A state that ends its run is that of the record before, which stays.
+
+        Raises
+        ------
+        ValueError
+            For an iteration that does not follow the last one, and for measures with the
+            name of a field of the record.
         """
         with phase("output"):
             session = self._session
@@ -312,9 +358,17 @@ PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "p
 
 
 def environment(evidence: Evidence | None = None) -> dict[str, str]:
-    """Name and value of what a result may depend on in its last digits, or in its seconds.
+    """Versions, threads and machine: what a result may depend on in its last digits, or in its seconds.
 
-    evidence: of a solve, which knows its solver and its threads; None: of no particular one.
+    Parameters
+    ----------
+    evidence : Evidence, optional
+        Of a solve, which knows its solver and its threads.
+
+    Returns
+    -------
+    dict of str to str
+        Names and values, for the header of a history.
     """
     entries = {} if evidence is None else {"solver": evidence.backend}
     entries["python"] = platform.python_version()

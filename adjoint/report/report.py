@@ -27,7 +27,28 @@ FILES = ("report.html", "report.png", "report.pdf")
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A report of these runs, one at least; a notebook shows its page. plots: further ones, such as a `Profile`."""
+    """The report of one run, or of several side by side; a notebook shows its page.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        At least one.
+    plots : sequence of Plot
+        Plots of your own, such as a fit or a field: for one run a part of its result, for
+        several under their comparison.
+
+    Raises
+    ------
+    ValueError
+        For no runs.
+
+    Examples
+    --------
+    ::
+
+        report = Report([read_run("run")], plots=[fit])
+        report.write("run")
+    """
 
     runs: Sequence[Run]
     plots: Sequence[Plot] = ()
@@ -60,7 +81,18 @@ class Report:
         return [comparison_figure(self.runs), *each, *further]
 
     def write(self, out: Path | str) -> list[Path]:
-        """Write report.html, report.png (the first figure) and report.pdf (all, as vectors) into the directory."""
+        """Write report.html, report.png (the first figure) and report.pdf (all, as vectors).
+
+        Parameters
+        ----------
+        out : path
+            The directory, which is made if it does not exist.
+
+        Returns
+        -------
+        list of Path
+            The three files. Where writing one fails all stay as they were.
+        """
         folder = as_path("Report.write", "out", out)
         folder.mkdir(parents=True, exist_ok=True)
         html, png, pdf = (folder / name for name in FILES)
@@ -90,10 +122,27 @@ class Report:
 def convergence_report(
     runs: Sequence[Run | Path | str], out: Path | str, plots: Sequence[Plot] = ()
 ) -> list[Path]:
-    """Write report.html, report.png and report.pdf of runs, or of directories that hold them; the paths written.
+    """Write report.html, report.png and report.pdf of runs.
 
-    plots: see `Report`.
-    Raises ValueError for no runs, for directories that hold none, and for designs that are none.
+    Parameters
+    ----------
+    runs : sequence of Run or path
+        Runs, or the directories that hold them.
+    out : path
+        Where to; made if it does not exist.
+    plots : sequence of Plot
+        See `Report`.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ValueError
+        For no runs, for directories without a run, and for designs of other shapes or
+        values.
     """
     named = {place: each for place, each in enumerate(runs) if isinstance(each, Run)}
     read = iter(read_runs([each for each in runs if not isinstance(each, Run)]))

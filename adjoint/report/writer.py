@@ -17,13 +17,25 @@ SAME = ("title", "problem", "algorithm", "settings")
 
 @dataclass(frozen=True, eq=False)
 class HistoryWriter:
-    """Append records to a JSON-lines file, which is created, or emptied, when the writer is made.
+    """Append records to a file of JSON lines, for optimizers that a `Recorder` does not know.
 
-    resume: go on with the history in the file, where there is one; its result, and a line that was torn, are dropped.
-    Raises ValueError for a file that is none.
+    The file is created, or emptied, when the writer is made. It is opened for each record
+    and closed again: a killed run loses at most the line that it was writing. Numbers that
+    are not finite become null; NumPy scalars and arrays become numbers and lists. The
+    writer remembers the records of earlier sessions.
 
-    The file is opened for each record and closed again: a killed run loses at most the line it was
-    writing. Numbers that are not finite become null; NumPy scalars and arrays become numbers and lists.
+    Parameters
+    ----------
+    path : path
+        Of the file.
+    resume : bool
+        Go on with the history in the file, if there is one; its result, and an incomplete
+        last line, are dropped.
+
+    Raises
+    ------
+    ValueError
+        With `resume`, for a file that is not a history.
     """
 
     path: Path | str

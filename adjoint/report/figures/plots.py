@@ -1,4 +1,4 @@
-"""What a sheet shows: fields as colours on a rectangle, and curves."""
+"""What sheets and reports show of a result: fields as colours, and curves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -231,7 +231,24 @@ def _norm(
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """y over x, (k,) each, as a line; dashed or marked by a symbol, such as "o" (with no line if `loose`)."""
+    """y over x, as a line of a `Graph`.
+
+    Parameters
+    ----------
+    x, y : (k,) arrays
+        Points of the curve, in order.
+    label : str
+        Its name over the frame.
+    color : str
+        Any colour of matplotlib; see `adjoint.report.figures.style` for colours that can
+        be told apart with every common colour blindness.
+    dashed : bool
+        Draw a dashed line.
+    marker : str
+        A symbol of matplotlib at the points, such as "o".
+    loose : bool
+        Draw the symbols alone.
+    """
 
     x: Array
     y: Array
@@ -250,7 +267,17 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """The area between low and high over x, (k,) each."""
+    """The area between two curves: where a quantity lies with some probability.
+
+    Parameters
+    ----------
+    x, low, high : (k,) arrays
+        The area is that between low and high over x.
+    label : str
+        Its name over the frame.
+    color : str
+        Any colour of matplotlib; it is drawn pale.
+    """
 
     x: Array
     low: Array
@@ -276,8 +303,24 @@ class Band:
 class Graph:
     """Curves over a common axis.
 
-    bands: behind them; notes: (x, y, text), each text beside its point, to the left of it where x is in the right half;
-    level: of a dotted line across, nan for none; low, high: limits of y where they are not the curves' own.
+    Parameters
+    ----------
+    title : str
+        Over the frame.
+    x, y : str
+        Labels of the axes, with units.
+    curves : sequence of Curve
+        At least one.
+    bands : sequence of Band
+        Areas behind the curves.
+    notes : sequence of (float, float, str)
+        Texts beside points (x, y), to the left of those in the right half.
+    logarithmic : (bool, bool)
+        Whether x and y go with the logarithm.
+    level : float
+        Of a dotted line across; nan for none.
+    low, high : float, optional
+        Limits of y where they are not those of the curves.
     """
 
     title: str
@@ -306,6 +349,10 @@ class Graph:
             look.logarithmic(ax, shown[shown > 0.0])
         ax.set(xlabel=self.x, ylabel=self.y)
         ax.set_ylim(self.low, self.high)
+        if not self.logarithmic[
+            1
+        ]:  # A power of ten stands in the label, not over the axis among the names.
+            look.powers(ax, max(map(abs, ax.get_ylim())), self.y, 6)
         left, right = ax.get_xlim()
         for x, y, text in self.notes:
             side = -1 if x > 0.5 * (left + right) else 1
@@ -333,9 +380,22 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """values: (k, rows), at x (k,) in each row, numbered from 1 upwards; label: of the colour bar.
+    """Values over two axes of different kinds as colours: a course over x in each row.
 
-    limits: of the colours, None for ± the largest modulus.
+    Parameters
+    ----------
+    title : str
+        Over the frame.
+    x_label, y_label : str
+        Labels of the axes.
+    x : (k,) array
+        Increasing; the rows are numbered from 1 upwards.
+    values : (k, rows) array
+        The colours.
+    label : str
+        Of the colour bar.
+    limits : (float, float), optional
+        Values of the first and the last colour; by default ± the largest modulus.
     """
 
     title: str

@@ -19,10 +19,26 @@ FEW = 50.0  # largest ratio up to which the axis has numbers between the powers 
 def performance_profile(costs: Array) -> tuple[Array, Array]:
     """ρ_s(τ) = |{p : c_sp ≤ τ min_s c_sp}| / |{p}|: the share of problems solved within τ times the least cost.
 
-    costs: (solvers, problems), positive; inf where a solver failed. Returns (τ, ρ): τ (k,), from 1 on, where one of
-    the curves steps; ρ (solvers, k). A problem that none has solved counts against all. Raises ValueError for costs
-    that are nan, or not positive, and for no solvers or problems.
+    Parameters
+    ----------
+    costs : (solvers, problems) array
+        Positive; inf where a solver failed. A problem that none has solved counts against
+        all.
 
+    Returns
+    -------
+    tau : (k,) array
+        From 1 on: where one of the curves steps.
+    rho : (solvers, k) array
+        The shares.
+
+    Raises
+    ------
+    ValueError
+        For costs that are nan or not positive, and for no solvers or problems.
+
+    References
+    ----------
     Dolan & Moré (2002), Math. Program. 91, 201, section 2.
     """
     ratios = _ratios(costs)
@@ -49,9 +65,23 @@ def _ratios(costs: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The curves ρ(τ) of several solvers: a `Plot`, for a sheet or among the further ones of a report.
+    """The performance profile of several solvers: a `Plot`, for a sheet or a report.
 
-    names: of the solvers; costs: (solvers, problems), inf where a solver failed; unit: what they count.
+    Parameters
+    ----------
+    title : str
+        Over the frame.
+    names : sequence of str
+        Of the solvers.
+    costs : (solvers, problems) array
+        Positive; inf where a solver failed.
+    unit : str
+        What the costs count.
+
+    Raises
+    ------
+    ValueError
+        For another number of names, and for costs that `performance_profile` refuses.
     """
 
     title: str

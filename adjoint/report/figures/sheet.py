@@ -66,7 +66,26 @@ def sheet(title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame:
 def write_sheet(
     path: Path | str, title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame: float
 ) -> None:
-    """Write the figure of `sheet` as PNG, or as PDF where the name ends so; its directory is made if there is none."""
+    """Write plots in rows under a heading, as PNG, or as PDF where the name ends so.
+
+    Parameters
+    ----------
+    path : path
+        Of the file; its directory is made if it does not exist.
+    title, subtitle : str
+        The heading, and a line with the main numbers.
+    plots : sequence of Plot
+        At least one.
+    columns : int
+        How many plots stand in a row.
+    frame : float
+        Width of the frame of a plot, inches.
+
+    Raises
+    ------
+    ValueError
+        For no plots or no columns.
+    """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with look.drawing():
         figure = sheet(title, subtitle, plots, columns, frame)
