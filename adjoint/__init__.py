@@ -1,178 +1,113 @@
 """Adjoint-method sensitivity analysis: exact gradients through sparse solves, for NumPy and SciPy models."""
 
-from .check import CheckReport, check
-from .check_field import FieldReport, check_field
-from .check_hvp import check_hvp
-from .check_residual import ResidualReport, check_residual
-from .combined import Product, Sum
-from .continuation import BranchPoint, Fold, fold, follow, trace
-from .derive import (
-    DerivedField,
-    DerivedIntegrand,
-    DerivedResidual,
-    JaxField,
-    JaxResidual,
-    NotComplexSafe,
-    SparsityError,
-    complex_step,
-    complex_step_field,
-    complex_step_integrand,
-    finite_difference,
-    from_jax,
-    from_jax_field,
-    with_second,
-)
-from .design import (
-    Composed,
-    ConvolutionFilter,
-    DensityFilter,
-    DesignMap,
-    HeavisideProjection,
-    HelmholtzFilter,
-    Identity,
-    Ramp,
-    Simp,
-)
-from .dirichlet import Dirichlet
-from .factor import (
+from .checkpointing.events import Event
+from .checkpointing.policies import Budget, Checkpoints, Disk, Everything, States
+from .checks.field import FieldReport, check_field
+from .checks.gradient import CheckReport, check
+from .checks.hessian import check_hvp
+from .checks.residual import ResidualReport, check_residual
+from .continuation.arclength import BranchPoint, trace
+from .continuation.fold import Fold, fold
+from .continuation.natural import follow
+from .derive.field import DerivedField, complex_step_field
+from .derive.hvp import with_second
+from .derive.integrand import DerivedIntegrand, complex_step_integrand
+from .derive.residual import DerivedResidual, complex_step, finite_difference
+from .derive.with_jax import JaxField, JaxResidual, from_jax, from_jax_field
+from .design.filters import ConvolutionFilter, DensityFilter, HelmholtzFilter
+from .design.interpolation import HeavisideProjection, Ramp, Simp
+from .design.maps import Composed, Identity
+from .errors import (
+    AbsoluteToleranceWarning,
     BackendMissing,
-    Counts,
-    Evidence,
-    Factorization,
+    CheckpointError,
+    CoincidentBreaks,
     ForkedProcess,
     InaccurateSolve,
+    InconsistentStart,
     KrylovStalled,
+    MemoryTooSmall,
+    NewtonDiverged,
+    NewtonStalled,
     NonFinite,
+    NonFiniteField,
+    NonFiniteResidual,
+    NotComplexSafe,
     NotPositiveDefinite,
     NotSymmetric,
     OutOfMemory,
+    ResumedElsewhere,
+    SingularJacobian,
     SingularMatrix,
     SolveError,
-    amg,
-    cg,
-    cholesky,
-    counting,
-    gmres,
-    ilu,
-    jacobi,
-    ldl,
-    lu,
-    rigid_body_modes,
-)
-from .linear import LinearProblem, LinearResidual
-from .matrices import (
-    Affine,
-    AffineVector,
-    Assembly,
-    Combination,
-    Constant,
-    ConstantVector,
-    Elements,
-    Entries,
-    Part,
-    PartVector,
-)
-from .newton import (
-    AffineInvariant,
-    Bounds,
-    EisenstatWalker,
-    FullSteps,
-    Homotopy,
-    LineSearch,
-    Newton,
-    NewtonDiverged,
-    NewtonStalled,
-    NonFiniteResidual,
-    NonlinearProblem,
-    PseudoTransient,
-    SingularJacobian,
-    WrongJacobian,
-)
-from .objectives import Compliance, LeastSquares, LinearFunctional, Objective
-from .ode import (
-    DOP853,
-    ESDIRK4,
-    ESDIRK5,
-    TRBDF2,
-    AbsoluteToleranceWarning,
-    BackwardEuler,
-    CoincidentBreaks,
-    Control,
-    CrankNicolson,
-    Field,
-    InconsistentStart,
-    Integrand,
-    Jacobian,
-    LinearIntegrand,
-    NonFiniteField,
-    OdeEvidence,
-    OdeProblem,
-    Outputs,
-    Radau5,
-    Radau9,
-    Sensitivities,
-    SquaredIntegrand,
+    SparsityError,
     StageFailure,
     StepTooSmall,
-    Theta,
+    StorageFailed,
     TooManySteps,
-    Trajectory,
-    Tsit5,
+    WrongGradient,
+    WrongJacobian,
 )
-from .optimize import (
-    Asymptotes,
-    AugmentedLagrangian,
-    Backtracking,
-    BarzilaiBorwein,
-    Bfgs,
-    Box,
-    CheckpointError,
-    Continuation,
+from .factor.counting import Counts, counting
+from .factor.default import cholesky, ldl, lu
+from .factor.evidence import Evidence
+from .factor.factorization import Factorization
+from .factor.krylov import cg, gmres
+from .factor.preconditioners import amg, ilu, jacobi, rigid_body_modes
+from .matrices.affine import Affine, Constant
+from .matrices.assembly import Assembly
+from .matrices.combination import Combination
+from .matrices.elements import Elements
+from .matrices.entries import Entries
+from .matrices.part import Part, PartVector
+from .matrices.vectors import AffineVector, ConstantVector
+from .newton.bounds import Bounds
+from .newton.globalization import AffineInvariant, FullSteps, LineSearch
+from .newton.iteration import EisenstatWalker, Newton
+from .newton.problem import NonlinearProblem
+from .newton.starts import Homotopy, PseudoTransient
+from .objectives import Compliance, LeastSquares, LinearFunctional, Product, Sum
+from .ode.evidence import Jacobian, OdeEvidence
+from .ode.integrands import LinearIntegrand, SquaredIntegrand
+from .ode.methods.method import DOP853, ESDIRK4, ESDIRK5, TRBDF2, BackwardEuler, CrankNicolson, Theta, Tsit5
+from .ode.methods.radau import Radau5, Radau9
+from .ode.outputs import Outputs
+from .ode.problem import OdeProblem
+from .ode.step_control.controller import Control
+from .ode.trajectory import Sensitivities, Trajectory
+from .optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
+from .optimize.algorithms.bfgs import Bfgs
+from .optimize.algorithms.continuation import Continuation, Grayness, Stage
+from .optimize.algorithms.gauss_newton import GaussNewton
+from .optimize.algorithms.lbfgs import Lbfgs
+from .optimize.algorithms.mma.gcmma import Gcmma
+from .optimize.algorithms.mma.mma import Mma
+from .optimize.algorithms.mma.subproblem import Asymptotes
+from .optimize.algorithms.newton_cg import NewtonCg
+from .optimize.algorithms.optimality_criteria import OptimalityCriteria, SensitivityFilter
+from .optimize.algorithms.simpl import Simpl
+from .optimize.algorithms.steepest_descent import BarzilaiBorwein, SteepestDescent
+from .optimize.bounds import Box
+from .optimize.constraints import (
     DesignConstraint,
-    DifferencedHessian,
-    Euclidean,
     FunctionConstraint,
-    GaussNewton,
-    Gcmma,
-    Grayness,
-    Lbfgs,
     LinearConstraint,
-    MassMatrix,
-    Mma,
-    NewtonCg,
-    OptimalityCriteria,
-    ResidualFunction,
-    Result,
-    ResumedElsewhere,
-    ScalarFunction,
-    SensitivityFilter,
-    Simpl,
-    Stage,
     StateConstraint,
     StateConstraints,
-    Status,
-    SteepestDescent,
-    Stopping,
-    StrongWolfe,
-    Weighted,
-    WrongGradient,
-    descend,
-    minimize,
 )
-from .recurrence import (
-    Budget,
-    Checkpoints,
-    Disk,
-    Event,
-    Everything,
-    MemoryTooSmall,
-    RecurrenceProblem,
-    States,
-    StorageFailed,
-)
+from .optimize.functions import DifferencedHessian, ResidualFunction, ScalarFunction
+from .optimize.inner_products import Euclidean, MassMatrix, Weighted
+from .optimize.line_search.backtracking import Backtracking
+from .optimize.line_search.strong_wolfe import StrongWolfe
+from .optimize.run import Result, descend, minimize
+from .optimize.status import Status
+from .optimize.stopping import Stopping
+from .protocols import DesignMap, Field, Integrand, Matrix, Objective, Residual, Vector
+from .recurrence.problem import RecurrenceProblem
 from .reduced import Point, Reduced
-from .residual import Matrix, Residual, Vector
-from .steady import SteadySolution
+from .steady.dirichlet import Dirichlet
+from .steady.linear import LinearProblem, LinearResidual
+from .steady.solution import SteadySolution
 
 __all__ = [
     "DOP853",

@@ -12,6 +12,7 @@ from . import doctor
 WIDTH = 96
 """Columns of what is printed, at most."""
 
+
 COMPARISON = "report"
 """The directory that a report of several runs goes to, where none is named."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from .arrays import Array
+from .typing import Array
 
 
 @dataclass(frozen=True, eq=False)

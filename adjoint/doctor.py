@@ -16,20 +16,25 @@ import numpy as np
 import scipy.sparse as sparse
 import threadpoolctl
 
-from .arrays import Array
-from .factor.backends import cholmod, klu, pardiso, superlu, umfpack
+from .errors import SolveError
+from .factor.backends import cholmod, klu, superlu, umfpack
+from .factor.backends.pardiso import factors
 from .factor.direct import Direct
-from .factor.errors import SolveError
 from .factor.krylov import cg
 from .factor.preconditioners import amg, missing_amg
+from .typing import Array
 
 GRID = 200
 """Points a side of the grid on which the solvers are timed: 40 000 unknowns, some tenths of a second."""
 
+
 AVX2_KERNELS = {"Haswell", "Zen", "Excavator", "SkylakeX", "Cooperlake", "SapphireRapids"}
 """The x86 kernels of OpenBLAS that use AVX2 or better; the others do at most half as much a cycle."""
 
+
 REFERENCE = "reference BLAS"
+
+
 BLAS_NAMES = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS", "flexiblas": "FlexiBLAS"}
 
 
@@ -57,7 +62,7 @@ def _multigrid(A: sparse.csc_array, b: Array) -> Array:
 CANDIDATES = {
     "SuperLU": _direct("scipy", superlu.cholesky),
     "CHOLMOD": _direct("scikit-sparse", cholmod.cholesky),
-    "Pardiso": _direct("pypardiso", pardiso.cholesky),
+    "Pardiso": _direct("pypardiso", factors.cholesky),
     "UMFPACK": _direct("scikit-sparse", umfpack.lu),
     "KLU": _direct("scikit-sparse", klu.lu),
     "AMG": Candidate("pyamg", missing_amg, _multigrid),

@@ -1,53 +1,20 @@
 """The reduced objective f(x) = J(u(φ(x)), φ(x)) at a point, with derivatives on demand (docs/math.md, eq. 14)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from .arguments import as_array, has, named
-from .arrays import Array, dot
-from .design import DesignMap, Identity
+from ._numerics import dot
+from ._optional_methods import as_squares, of_map, of_objective, residual_along, residual_back, residual_of
+from ._validation import as_array, as_cotangent, as_parameters, has, named
+from .design.maps import Identity
+from .errors import NonFinite
 from .factor.counting import phase
-from .factor.errors import NonFinite
-from .objectives import Objective, checked_gradients, require_objective
-from .parameters import as_cotangent, as_parameters
-from .second import of_map, of_objective
-from .squares import as_squares, residual_along, residual_back, residual_of
-
-
-class Solution(Protocol):
-    """What a problem's `solve` returns, as far as gradients need it."""
-
-    @property
-    def u(self) -> Array:
-        """The state."""
-
-    def vjp(self, u_bar: Array) -> Array:
-        """(du/dp)ᴴ ū, for one objective or a block of them."""
-
-    def jvp(self, p_dot: Array) -> Array:
-        """(du/dp) ṗ."""
-
-
-@runtime_checkable
-class TwiceSolution(Protocol):
-    """A solution that Hessian–vector products can be made of; that of a steady problem is one."""
-
-    def adjoint(self, u_bar: Array) -> Array:
-        """λ."""
-
-    def second(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
-        """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, while ū changes by ū̇."""
-
-
-class Problem(Protocol):
-    """Physics, and how to solve it."""
-
-    def solve(self, p: Array) -> Solution:
-        """The solution at p."""
+from .objectives import checked_gradients, require_objective
+from .protocols import DesignMap, Objective, Problem, Solution, TwiceSolution
+from .typing import Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -181,6 +148,10 @@ class Point:
             require_objective("Point.of_each", "objectives", objective)
         block = _Block(self.solution, self.p, tuple(objectives))
         return [_point(self.x, self.p, self.solution, J, self.design, block) for J in objectives]
+
+
+Function = Callable[[Array], Point]
+"""f: x ↦ the evaluated Point, its gradient on demand."""
 
 
 def _columns(block: Array, rows: int, name: str) -> Array:

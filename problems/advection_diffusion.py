@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 CAPACITORS = ((0, 1), (2, -1), (3, 4), (5, -1), (6, 7))
 """The two nodes that each capacitor joins; −1 is ground."""

@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import Array
-from adjoint.factor.matrix import columns_of
+from adjoint.factor.csc import columns_of
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.matrices.assembly import Assembly
+from adjoint.typing import Array
 
 Mean: TypeAlias = Callable[[Array, Array], tuple[Array, Array, Array]]
 """(a, b) ↦ a mean of the two, and its derivatives with respect to a and b."""

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 from .grid import Grid
 from .transport import diffusion_matrix, mass_matrix

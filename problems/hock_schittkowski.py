@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adjoint import Box
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.matrices.assembly import Assembly
+from adjoint.typing import Array
 
 from .grid import Grid, number_free
 

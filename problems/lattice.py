@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sparse
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import Array, dot
+from adjoint._numerics import dot
+from adjoint.typing import Array
 
 
 def wanted(x: Array, y: Array) -> Array:

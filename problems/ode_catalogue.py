@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 from .advection_diffusion import advection_diffusion_in_time
 from .akzo_nobel import akzo_nobel

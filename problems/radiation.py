@@ -8,8 +8,8 @@ import scipy.sparse as sparse
 from scipy.constants import Stefan_Boltzmann
 
 import adjoint
-from adjoint.arrays import Array
-from adjoint.factor.matrix import columns_of
+from adjoint.factor.csc import columns_of
+from adjoint.typing import Array
 
 from .grid import Grid
 from .transport import diffusion_matrix

@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import Array
-from adjoint.parameters import cotangent
+from adjoint._validation import cotangent
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

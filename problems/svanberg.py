@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from adjoint.arrays import Array
 from adjoint.optimize import Box, FunctionConstraint
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from adjoint.arrays import Array
 from adjoint.report import Curve, Graph, Map, Plot, write_sheet
 from adjoint.report.axes import BLUE, GRAY, GREEN, INK, ORANGE, VERMILLION
+from adjoint.typing import Array
 from scripts.branch import Branch
 
 LEVEL = 2.0  # λ of the states drawn

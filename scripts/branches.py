@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.bratu import bratu
 from problems.ignition import ignition
 from scripts.branch import Branch

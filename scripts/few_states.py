@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.recurrence import Memory
+from adjoint.typing import Array
 from scripts.sweep_progress import sweep_progress
 
 

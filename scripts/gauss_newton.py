@@ -9,7 +9,7 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.thermography import Thermography
 from problems.variation import TotalVariation
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
-from adjoint.arrays import Array
 from adjoint.report import Curve, Graph, Map, Shades, write_sheet
 from adjoint.report.axes import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+from adjoint.typing import Array
 from problems.mother_problem import MotherProblem
 from scripts.mesh_runs import EARLY, NAMES, RIGHT, TOLERANCE, WRONG, Run
 

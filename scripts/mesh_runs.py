@@ -8,9 +8,9 @@ import numpy as np
 
 import adjoint
 from adjoint import interop
-from adjoint.arrays import Array
 from adjoint.interop.scipy import LBFGSB
 from adjoint.optimize import Algorithm, Lbfgs, State
+from adjoint.typing import Array
 from problems.mother_problem import MotherProblem
 
 TOLERANCE, MOST = 1e-6, 2000

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.report import Curve, Graph
 from adjoint.report.axes import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
+from adjoint.typing import Array
 
 TIME = "t / s"
 COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)

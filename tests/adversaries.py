@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from adjoint import SolveError, WrongGradient
-from adjoint.factor.errors import NonFinite
+from adjoint.errors import NonFinite
 from adjoint.optimize import Box
 
 N = 4

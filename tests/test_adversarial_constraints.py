@@ -14,10 +14,10 @@ import adjoint.interop
 from adjoint import SolveError, WrongGradient
 from adjoint.interop.scipy import SLSQP, TrustConstr
 from adjoint.optimize import Box, FunctionConstraint, LinearConstraint, Status, Stopping, minimize
-from adjoint.optimize.augmented_lagrangian import AugmentedLagrangian
-from adjoint.optimize.gcmma import Gcmma
-from adjoint.optimize.lbfgs import Lbfgs
-from adjoint.optimize.mma import Mma
+from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
+from adjoint.optimize.algorithms.lbfgs import Lbfgs
+from adjoint.optimize.algorithms.mma.gcmma import Gcmma
+from adjoint.optimize.algorithms.mma.mma import Mma
 from tests.adversaries import Adversary, N, Telling, bowl, slope
 from tests.test_adversaries import every_run_ends
 

@@ -23,15 +23,15 @@ from adjoint.optimize import (
     Weighted,
     minimize,
 )
-from adjoint.optimize.augmented_lagrangian import AugmentedLagrangian
-from adjoint.optimize.bfgs import Bfgs
-from adjoint.optimize.continuation import Continuation, Stage
-from adjoint.optimize.gauss_newton import GaussNewton
-from adjoint.optimize.gcmma import Gcmma
-from adjoint.optimize.lbfgs import Lbfgs
-from adjoint.optimize.mma import Mma
-from adjoint.optimize.newton_cg import NewtonCg
-from adjoint.optimize.simpl import Simpl
+from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
+from adjoint.optimize.algorithms.bfgs import Bfgs
+from adjoint.optimize.algorithms.continuation import Continuation, Stage
+from adjoint.optimize.algorithms.gauss_newton import GaussNewton
+from adjoint.optimize.algorithms.lbfgs import Lbfgs
+from adjoint.optimize.algorithms.mma.gcmma import Gcmma
+from adjoint.optimize.algorithms.mma.mma import Mma
+from adjoint.optimize.algorithms.newton_cg import NewtonCg
+from adjoint.optimize.algorithms.simpl import Simpl
 from tests.adversaries import FREE, Adversary, Telling, as_densities, boxed
 
 SECONDS = 60

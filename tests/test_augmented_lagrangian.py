@@ -8,11 +8,10 @@ import pytest
 
 import adjoint
 from adjoint.optimize import FunctionConstraint, LinearConstraint, State, StateConstraint, Stopping, minimize
-from adjoint.optimize.augmented import Augmented, Penalized
-from adjoint.optimize.augmented_lagrangian import AugmentedLagrangian
-from adjoint.optimize.lbfgs import Lbfgs
-from adjoint.optimize.nested import ARRAYS, NUMBERS
-from adjoint.optimize.state_constraints import Along, StateConstraints
+from adjoint.optimize.algorithms.augmented_function import ARRAYS, NUMBERS, Augmented, Penalized
+from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
+from adjoint.optimize.algorithms.lbfgs import Lbfgs
+from adjoint.optimize.constraints import Along, StateConstraints
 from problems.elasticity import cantilever
 from problems.hock_schittkowski import PROGRAMS, Formula
 from problems.stress import Thickness, VonMises

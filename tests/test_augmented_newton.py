@@ -8,8 +8,8 @@ import pytest
 import adjoint
 from adjoint import Box, FunctionConstraint, LinearConstraint, NewtonCg, ScalarFunction, Status, Stopping
 from adjoint.optimize import AugmentedLagrangian, DesignConstraint, Lbfgs, StateConstraint
-from adjoint.optimize.augmented import Augmented, Penalized
-from adjoint.optimize.state_constraints import StateConstraints
+from adjoint.optimize.algorithms.augmented_function import Augmented, Penalized
+from adjoint.optimize.constraints import StateConstraints
 from problems.elasticity import mbb
 from problems.filters import density_filter
 from problems.hock_schittkowski import PROGRAMS

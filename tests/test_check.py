@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import dot
-from adjoint.check import extrapolated
+from adjoint._numerics import dot
+from adjoint.checks.gradient import extrapolated
 from problems.catalogue import CATALOGUE
 from problems.elasticity import mbb
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.check_residual import check_residual
+from adjoint.checks.residual import check_residual
 from adjoint.derive import complex_step, finite_difference
 
 N = 12

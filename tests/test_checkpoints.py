@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adjoint.checkpointing.schedules import minimal_advances, split
+from adjoint.checkpointing.store import Store
 from adjoint.recurrence import Budget, Checkpoints, Disk, Everything, MemoryTooSmall, States, StorageFailed
-from adjoint.recurrence.schedule import minimal_advances, split
-from adjoint.recurrence.storage import Store
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 4

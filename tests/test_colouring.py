@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
-from adjoint.derive import lattice
+from adjoint.derive import grid_colouring as lattice
 from adjoint.derive.colouring import colour_columns, greedy_colours, least_colours
-from adjoint.derive.lattice import lattice_colours, modular_colours
+from adjoint.derive.grid_colouring import lattice_colours, modular_colours
 
 
 def band(n):

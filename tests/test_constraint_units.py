@@ -21,9 +21,9 @@ from adjoint.optimize import (
     SteepestDescent,
     Weighted,
 )
-from adjoint.optimize.excess import told
+from adjoint.optimize.constraint_values import told
+from adjoint.optimize.constraints import StateConstraints
 from adjoint.optimize.scaling import scaling
-from adjoint.optimize.state_constraints import StateConstraints
 from problems.elasticity import mbb
 from problems.filters import density_filter
 from problems.hock_schittkowski import PROGRAMS

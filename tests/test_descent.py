@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear
 
 import adjoint
 from adjoint.optimize import Backtracking
-from adjoint.optimize.barzilai_borwein import FAR, GROWTH, LONGEST, BarzilaiBorwein
+from adjoint.optimize.algorithms.steepest_descent import FAR, GROWTH, LONGEST, BarzilaiBorwein
 
 N = 8
 RNG = np.random.default_rng(0)

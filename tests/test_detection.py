@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint.derive import complex_step, finite_difference
-from adjoint.derive.detection import detect, detect_by_derivatives
+from adjoint.derive.sparsity import detect, detect_by_derivatives
 
 N = 23
 

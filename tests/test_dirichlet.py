@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.dirichlet import Bordered
+from adjoint.steady.dirichlet import Bordered
 
 N, M = 9, 3
 FIXED = np.array([7, 0, 4])  # neither sorted nor contiguous

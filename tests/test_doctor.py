@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adjoint import cli, doctor
-from adjoint.factor.errors import SingularMatrix
+from adjoint.errors import SingularMatrix
 
 WHEEL = {
     "user_api": "blas",

@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint import factor
-from adjoint.factor import process
+from adjoint.factor import forked as process
 
 N = 8
 

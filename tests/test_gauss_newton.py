@@ -9,10 +9,10 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint.optimize import Box, MassMatrix, Status, Stopping, Weighted, descend, minimize
-from adjoint.optimize.differenced import DifferencedHessian
-from adjoint.optimize.few import FewParameters
-from adjoint.optimize.gauss_newton import GaussNewton
-from adjoint.optimize.newton_cg import NewtonCg
+from adjoint.optimize.algorithms.gauss_newton import GaussNewton
+from adjoint.optimize.algorithms.levenberg_marquardt import FewParameters
+from adjoint.optimize.algorithms.newton_cg import NewtonCg
+from adjoint.optimize.functions import DifferencedHessian
 from problems.thermography import Exponential, Thermography
 
 

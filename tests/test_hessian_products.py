@@ -8,9 +8,9 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint import second
-from adjoint.arrays import dot
-from adjoint.check import extrapolated, order
+from adjoint import protocols as second
+from adjoint._numerics import dot
+from adjoint.checks.gradient import extrapolated, order
 from adjoint.derive import with_second
 from problems.bratu import Bratu, plain_bratu
 from problems.catalogue import CATALOGUE

@@ -1,119 +1,44 @@
-"""Imports run one way (DESIGN, section 4): every `import` of the sources is parsed, and must be allowed here."""
+"""Imports run one way: every `import` of the sources is parsed, wherever it stands in its file."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
-COMMON = {"adjoint.arrays", "adjoint.arguments", "adjoint.files"}
-"""What every file may import: the types of arrays, the validation of arguments, files that are written whole."""
+# Each may import from those above it, and a package from itself. What stands in one row is independent.
+LAYERS = [
+    ["adjoint.typing", "adjoint.errors", "adjoint._files", "adjoint._pickling"],
+    ["adjoint._numerics", "adjoint.derivative"],
+    ["adjoint._validation"],
+    ["adjoint.checkpointing"],
+    ["adjoint.factor"],
+    ["adjoint.protocols"],
+    ["adjoint._optional_methods", "adjoint.derive"],
+    ["adjoint.design", "adjoint.matrices"],
+    ["adjoint.objectives", "adjoint.steady", "adjoint.recurrence", "adjoint.ode"],
+    ["adjoint.newton", "adjoint.reduced"],
+    ["adjoint.continuation", "adjoint.checks"],
+    ["adjoint.optimize"],
+    ["adjoint.interop", "adjoint.report", "adjoint.doctor"],
+    ["adjoint.cli"],
+    ["adjoint.__main__", "adjoint"],
+    ["problems"],
+    ["scripts"],
+]
+LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 
-# What a file or package of adjoint may import from the rest of it. The most specific row counts.
-ALLOWED = {
-    "adjoint.arrays": set(),
-    "adjoint.arguments": {"adjoint.arrays"},
-    "adjoint.files": set(),
-    "adjoint.factor": {"adjoint.arrays", "adjoint.factor"},
-    "adjoint.residual": {"adjoint.arrays"},
-    "adjoint.parameters": {"adjoint.arrays", "adjoint.factor"},
-    "adjoint.derivative": {"adjoint.arrays"},
-    "adjoint.second": {"adjoint.arrays", "adjoint.factor", "adjoint.parameters", "adjoint.residual"},
-    "adjoint.squares": {"adjoint.arrays", "adjoint.parameters"},
-    "adjoint.derive.second": {"adjoint.arrays", "adjoint.derive", "adjoint.residual"},
-    "adjoint.matrices": {
-        "adjoint.second",
-        *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
-    },
-    "adjoint.dirichlet": {
-        "adjoint.second",
-        *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters"),
-        *("adjoint.residual", "adjoint.span"),
-    },
-    "adjoint.span": {"adjoint.arrays", "adjoint.factor"},
-    "adjoint.steady": {
-        "adjoint.second",
-        *("adjoint.arrays", "adjoint.derivative", "adjoint.factor", "adjoint.parameters", "adjoint.residual"),
-        "adjoint.span",
-    },
-    "adjoint.linear": {
-        "adjoint.second",
-        *("adjoint.arrays", "adjoint.dirichlet", "adjoint.factor", "adjoint.matrices", "adjoint.parameters"),
-        *("adjoint.residual", "adjoint.span", "adjoint.steady"),
-    },
-    "adjoint.nearby": {"adjoint.arrays", "adjoint.factor"},
-    "adjoint.continuation": {
-        *("adjoint.arrays", "adjoint.continuation", "adjoint.factor", "adjoint.newton", "adjoint.parameters"),
-        *("adjoint.residual", "adjoint.steady"),
-    },
-    "adjoint.derive": {"adjoint.arrays", "adjoint.derive", "adjoint.factor"},
-    "adjoint.check_field": {"adjoint.arrays", "adjoint.check_residual", "adjoint.ode"},
-    "adjoint.check_residual": {
-        *("adjoint.arrays", "adjoint.check", "adjoint.derive", "adjoint.factor", "adjoint.parameters"),
-        *("adjoint.residual", "adjoint.residual_entries"),
-    },
-    "adjoint.residual_entries": {
-        *("adjoint.arrays", "adjoint.check", "adjoint.derive", "adjoint.factor", "adjoint.parameters"),
-        "adjoint.residual",
-    },
-    "adjoint.newton": {
-        "adjoint.second",
-        *(
-            "adjoint.arrays",
-            "adjoint.dirichlet",
-            "adjoint.factor",
-            "adjoint.nearby",
-            "adjoint.newton",
-            "adjoint.derive",
-        ),
-        *("adjoint.parameters", "adjoint.residual", "adjoint.span", "adjoint.steady"),
-    },
-    "adjoint.recurrence": {
-        *("adjoint.arrays", "adjoint.derivative", "adjoint.factor", "adjoint.matrices", "adjoint.parameters"),
-        *("adjoint.recurrence", "adjoint.residual"),
-    },
-    "adjoint.objectives": {
-        "adjoint.squares",
-        "adjoint.second",
-        *("adjoint.arrays", "adjoint.factor", "adjoint.matrices", "adjoint.parameters", "adjoint.residual"),
-    },
-    "adjoint.design": {"adjoint.second", "adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.parameters"},
-    "adjoint.combined": {
-        *("adjoint.arrays", "adjoint.objectives", "adjoint.parameters", "adjoint.second", "adjoint.squares"),
-    },
-    "adjoint.reduced": {
-        "adjoint.squares",
-        "adjoint.second",
-        *("adjoint.arrays", "adjoint.design", "adjoint.factor", "adjoint.objectives", "adjoint.parameters"),
-    },
-    "adjoint.ode": {
-        *("adjoint.arrays", "adjoint.derivative", "adjoint.factor", "adjoint.matrices", "adjoint.ode"),
-        "adjoint.parameters",
-        *("adjoint.recurrence", "adjoint.residual"),
-    },
-    "adjoint.check": {"adjoint.arrays", "adjoint.parameters", "adjoint.reduced"},
-    "adjoint.optimize": {
-        "adjoint.combined",
-        *("adjoint.arrays", "adjoint.check", "adjoint.design", "adjoint.factor", "adjoint.optimize"),
-        *("adjoint.objectives", "adjoint.parameters", "adjoint.reduced"),
-    },
-    "adjoint.interop": {
-        *("adjoint.arrays", "adjoint.factor", "adjoint.interop", "adjoint.optimize", "adjoint.parameters"),
-        "adjoint.reduced",
-    },
-    "adjoint": {"adjoint"},
-    "problems": {"adjoint", "problems"},
-    "scripts": {"adjoint", "problems", "scripts"},
-}
+# Packages besides the standard library, NumPy and SciPy, and the only places that may import them.
 THIRD_PARTY = {
-    "adjoint.report": {"numpy", "matplotlib"},
-    "adjoint.doctor": {"numpy", "scipy", "threadpoolctl"},
-    "adjoint.factor": {"numpy", "scipy", "threadpoolctl", "sksparse", "pypardiso", "pyamg"},
-    "adjoint.interop": {"numpy", "scipy", "nlopt", "cyipopt"},
-    "adjoint.optimize": {"numpy", "scipy", "threadpoolctl"},
-    "adjoint": {"numpy", "scipy"},
-    "problems": {"numpy", "scipy"},
+    "matplotlib": {"adjoint.report"},
+    "threadpoolctl": {"adjoint.doctor", "adjoint.factor", "adjoint.optimize"},
+    "sksparse": {"adjoint.factor"},
+    "pypardiso": {"adjoint.factor"},
+    "pyamg": {"adjoint.factor"},
+    "nlopt": {"adjoint.interop"},
+    "cyipopt": {"adjoint.interop"},
 }
 OURS = ("adjoint", "problems", "scripts", "tests")
 
@@ -124,7 +49,7 @@ def module_of(path):
 
 
 def imports(path):
-    """(line, absolute module name) of each import, wherever it stands in the file."""
+    """(line, absolute module name) of each import."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -133,12 +58,15 @@ def imports(path):
             above = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join([*above, *([node.module] if node.module else [])])
             # `from . import x` and `from adjoint import x` may name modules.
-            yield from ((node.lineno, f"{base}.{alias.name}" if base in OURS else base) for alias in node.names)
+            names = [f"{base}.{alias.name}" for alias in node.names]
+            yield from ((node.lineno, name if name in MODULES else base) for name in names)
 
 
-def row(table, module):
-    """The most specific row of a table for a module."""
-    return table[max((name for name in table if within(module, name)), key=len)]
+def layer(module):
+    """The row of a module: that of the most specific name in LAYERS."""
+    names = [name for name in LEVEL if module == name or (name != "adjoint" and within(module, name))]
+    assert names, f"{module} has no place in LAYERS"
+    return max(names, key=len)
 
 
 def within(module, package):
@@ -146,28 +74,35 @@ def within(module, package):
 
 
 SOURCES = sorted(path for package in ("adjoint", "problems", "scripts") for path in (ROOT / package).rglob("*.py"))
+MODULES = {module_of(path): path for path in SOURCES}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=module_of)
-def test_imports_run_one_way(path):
-    module = module_of(path)
-    allowed = row(ALLOWED, module)
-    for line, name in imports(path):
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_one_way(module):
+    here = layer(module)
+    for line, name in imports(MODULES[module]):
         if name.split(".")[0] in OURS:
-            permitted = any(
-                within(name, package) for package in (allowed | COMMON if module != "adjoint.arrays" else allowed)
+            there = layer(name)
+            assert here == there or LEVEL[there] < LEVEL[here], (
+                f"{module}, line {line}, imports {name}, which stands in no layer below it"
             )
-            assert permitted, f"{module}, line {line}, imports {name}; it may import only {sorted(allowed)}"
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if "scripts" not in p.parts], ids=module_of)
-def test_third_party_packages_stay_where_they_belong(path):
-    module = module_of(path)
-    known = {name for packages in THIRD_PARTY.values() for name in packages}
-    for line, name in imports(path):
-        top = name.split(".")[0]
-        if top in known | {"tqdm"}:
-            assert top in row(THIRD_PARTY, module), f"{module}, line {line}, imports {name}"
+def test_no_modules_import_each_other():
+    """Under `if TYPE_CHECKING:` and inside of functions neither; packages' `__init__` only export."""
+    packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+    graph = {
+        module: {name for _, name in imports(path) if name in MODULES and name not in packages}
+        for module, path in MODULES.items()
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # Raises CycleError, with the circle.
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not within(module, "scripts")])
+def test_third_party_packages_stay_where_they_belong(module):
+    for line, name in imports(MODULES[module]):
+        places = THIRD_PARTY.get(name.split(".")[0])
+        assert places is None or any(within(module, place) for place in places), f"{module}, line {line}: {name}"
 
 
 def test_library_knows_nothing_of_problems_and_scripts():
@@ -175,13 +110,11 @@ def test_library_knows_nothing_of_problems_and_scripts():
         assert not [name for _, name in imports(path) if name.split(".")[0] in ("problems", "scripts", "tests")]
 
 
-def test_rules_name_files_that_exist():
-    modules = {module_of(path) for path in SOURCES} | {"scripts"}
-    for table in (ALLOWED, THIRD_PARTY):
-        for name in table:
-            assert name in modules, f"{name} is in the rules but not in the sources"
+def test_rules_name_what_exists():
+    places = {place for places in THIRD_PARTY.values() for place in places}
+    assert {*LEVEL, *places} <= {*MODULES, "scripts"}
 
 
 def test_parser_sees_what_it_should():
-    found = {name for _, name in imports(ROOT / "adjoint" / "linear.py")}
-    assert {"adjoint.arrays", "adjoint.steady", "adjoint.factor", "numpy", "scipy.sparse"} <= found
+    found = {name for _, name in imports(ROOT / "adjoint" / "steady" / "linear.py")}
+    assert {"adjoint.typing", "adjoint.steady.solution", "numpy", "scipy.sparse"} <= found

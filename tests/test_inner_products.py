@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.optimize.roots import FactorRoot
+from adjoint.optimize.inner_products import FactorRoot
 from problems.mother_problem import MotherProblem, graded
 
 

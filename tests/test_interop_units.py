@@ -9,7 +9,7 @@ from adjoint.interop import minimize
 from adjoint.interop.multipliers import lagrangian
 from adjoint.interop.scipy import LBFGSB, SLSQP, LeastSquares, TrustConstr
 from adjoint.optimize import Euclidean, Weighted
-from adjoint.optimize.excess import excess
+from adjoint.optimize.constraint_values import excess
 from tests.test_constraint_units import DIFFERENCE, START, bowl
 from tests.test_interop_optimizers import ipopt_method, made, nlopt_method
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.factor.errors import NonFinite
+from adjoint.errors import NonFinite
 
 N, M = 7, 5
 

@@ -9,8 +9,14 @@ import pytest
 
 import adjoint
 from adjoint.optimize import Box, Euclidean, FunctionConstraint, Gcmma, Mma, StateConstraint
-from adjoint.optimize.approximation import Approximation, Asymptotes, Region
-from adjoint.optimize.dual import DualPoint, Subproblem, maximized
+from adjoint.optimize.algorithms.mma.subproblem import (
+    Approximation,
+    Asymptotes,
+    DualPoint,
+    Region,
+    Subproblem,
+    maximized,
+)
 from problems.elasticity import mbb
 from problems.filters import density_filter
 from problems.svanberg import Smooth, cantilever, eight_bar_truss, nonconvex, two_bar_truss

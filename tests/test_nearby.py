@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint.factor import superlu
-from adjoint.nearby import Nearby
+from adjoint.steady.refinement import Nearby
 
 KINDS = ("N", "T", "H")
 

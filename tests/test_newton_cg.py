@@ -9,8 +9,8 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint.optimize import Box, Euclidean, MassMatrix, Status, Stopping, Weighted, descend, minimize
-from adjoint.optimize.differenced import DifferencedHessian
-from adjoint.optimize.newton_cg import NewtonCg
+from adjoint.optimize.algorithms.newton_cg import NewtonCg
+from adjoint.optimize.functions import DifferencedHessian
 from problems.elasticity import mbb
 from problems.kinetics import ReactionChain, reaction_chain
 

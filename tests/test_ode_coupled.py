@@ -6,10 +6,10 @@ import scipy.sparse as sparse
 from ode_fields import METHODS, P, Plain, cotangents, relative, weave
 
 import adjoint
-from adjoint.ode import control
-from adjoint.ode.algebra import Algebra
-from adjoint.ode.control import Pace
-from adjoint.ode.coupled import CoupledStages, coupled_inverse
+from adjoint.ode.stages.coupled_matrices import CoupledStages, coupled_inverse
+from adjoint.ode.stages.stage_matrices import Algebra
+from adjoint.ode.step_control import controller as control
+from adjoint.ode.step_control.controller import Pace
 
 COUPLED = [name for name, method in METHODS.items() if method.tableau.coupled]
 N, H = 80, 0.3

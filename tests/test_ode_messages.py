@@ -9,7 +9,7 @@ import scipy.sparse as sparse
 from ode_fields import IMPLICIT, METHODS, STIFF, Plain, weave
 
 import adjoint
-from adjoint.ode.algebra import Algebra
+from adjoint.ode.stages.stage_matrices import Algebra
 
 
 def resting(t, u, p):

@@ -6,11 +6,8 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint.factor.counting import counting
-from adjoint.ode.algebra import Algebra
-from adjoint.ode.product import add_product
-from adjoint.ode.recent import Recent
-from adjoint.ode.refine import StageSolver
-from adjoint.ode.stage_matrix import SingleStage
+from adjoint.ode.stages.refinement import Recent, StageSolver
+from adjoint.ode.stages.stage_matrices import Algebra, SingleStage, add_product
 
 N = 100
 KINDS = (np.float64, np.complex128)

@@ -17,7 +17,7 @@ from adjoint.optimize import (
     Stopping,
     minimize,
 )
-from adjoint.optimize.opposed import intervals, sides
+from adjoint.optimize.algorithms.mma.opposite_constraints import intervals, sides
 from problems.elasticity import cantilever
 from problems.filters import density_filter
 

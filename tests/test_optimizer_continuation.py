@@ -8,10 +8,10 @@ import pytest
 
 import adjoint
 from adjoint.optimize import LinearConstraint, OptimalityCriteria, Status, SteepestDescent, Stopping, minimize
-from adjoint.optimize.augmented_lagrangian import AugmentedLagrangian
-from adjoint.optimize.continuation import Continuation, Grayness, Stage
-from adjoint.optimize.lbfgs import Lbfgs
-from adjoint.optimize.simpl import Simpl
+from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
+from adjoint.optimize.algorithms.continuation import Continuation, Grayness, Stage
+from adjoint.optimize.algorithms.lbfgs import Lbfgs
+from adjoint.optimize.algorithms.simpl import Simpl
 from problems.elasticity import mbb
 from problems.filters import density_filter
 

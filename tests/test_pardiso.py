@@ -11,7 +11,8 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint import factor
-from adjoint.factor.backends import mkl, pardiso
+from adjoint.factor.backends.pardiso import factors as pardiso
+from adjoint.factor.backends.pardiso import mkl
 from adjoint.factor.counting import counting
 
 LU, CHOLESKY, LDL = factor.pardiso, factor.pardiso_cholesky, factor.pardiso_ldl

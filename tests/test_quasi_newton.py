@@ -11,10 +11,9 @@ import scipy.optimize
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.optimize.bfgs import Bfgs, Product
-from adjoint.optimize.lbfgs import Lbfgs
-from adjoint.optimize.pairs import Pairs
-from adjoint.optimize.wolfe import Sample, StrongWolfe
+from adjoint.optimize.algorithms.bfgs import Bfgs, Product
+from adjoint.optimize.algorithms.lbfgs import Lbfgs, Pairs
+from adjoint.optimize.line_search.strong_wolfe import Sample, StrongWolfe
 from problems.more_garbow_hillstrom import PROBLEMS, Counted
 
 METHODS = pytest.mark.parametrize("method", [Bfgs, Lbfgs])

@@ -21,13 +21,13 @@ from adjoint.optimize import (
     State,
     SteepestDescent,
     Stopping,
-    archive,
     descend,
     minimize,
     read_checkpoint,
     write_checkpoint,
 )
-from adjoint.optimize.fingerprint import fingerprint
+from adjoint.optimize import restart as archive
+from adjoint.optimize.restart import fingerprint
 from tests.optimizers import CATALOGUE, N, Smooth
 
 ITERATIONS = 12

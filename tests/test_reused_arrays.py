@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.conduction import conduction
 
 

@@ -15,8 +15,9 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint import cli, factor, report
 from adjoint.factor.backends import superlu
-from adjoint.optimize import Stopping, archive
-from adjoint.optimize.checkpoint import read_checkpoint
+from adjoint.optimize import Stopping
+from adjoint.optimize import restart as archive
+from adjoint.optimize.restart import read_checkpoint
 
 BOWL = adjoint.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
 

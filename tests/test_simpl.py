@@ -8,7 +8,7 @@ import pytest
 
 import adjoint
 from adjoint.optimize import LinearConstraint, Status, Stopping, minimize
-from adjoint.optimize.simpl import LATENT, Simpl, logit, sigmoid
+from adjoint.optimize.algorithms.simpl import LATENT, Simpl, logit, sigmoid
 from problems.elasticity import mbb
 from problems.filters import density_filter
 

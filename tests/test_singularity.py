@@ -9,8 +9,9 @@ from singular_families import FAMILIES, canonical, chain, dressed, elastic_plate
 
 import adjoint
 from adjoint import factor
-from adjoint.factor import factorization, nullspace, singularity
-from adjoint.factor.accuracy import equilibrate
+from adjoint.factor import explanation as nullspace
+from adjoint.factor import factorization, singularity
+from adjoint.factor.backward_error import equilibrate
 
 BACKENDS = {
     "none": ("lu", "superlu", "pardiso", "umfpack", "klu"),

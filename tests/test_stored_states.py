@@ -84,7 +84,7 @@ def test_a_damaged_header_of_a_trajectory_s_state_is_found(tmp_path):
     "array", [np.zeros((2, 3)), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3) * 1j]
 )
 def test_states_come_back_from_files_as_they_were(tmp_path, array):
-    from adjoint.recurrence.disk import OnDisk
+    from adjoint.checkpointing.shelves import OnDisk
 
     shelf = OnDisk(tmp_path)
     shelf.put(0, (array, np.ones(2)))

@@ -7,22 +7,26 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import require_bool, require_kind, require_number
-from ..arrays import Array, dot
-from ..factor import Counts, SolveError, lu
-from ..factor.counting import collecting
-from ..factor.matrix import as_csc
-from ..newton import Bounds, NewtonStalled, NonlinearProblem
-from ..parameters import as_parameters
-from ..residual import Residual
-from ..steady import SteadySolution
+from .._numerics import dot
+from .._validation import as_parameters, require_bool, require_kind, require_number
+from ..errors import NewtonStalled, SolveError
+from ..factor.counting import Counts, collecting
+from ..factor.csc import as_csc
+from ..factor.default import lu
+from ..newton.bounds import Bounds
+from ..newton.problem import NonlinearProblem
+from ..protocols import Residual
+from ..steady.solution import SteadySolution
+from ..typing import Array
 from .bordered import as_index, bordered, unit
 
 TURN = 0.8
 """Cosine between two tangents below which a step is repeated at half its length: it may have left the branch."""
 
+
 ANGLE = 0.25
 """Between two tangents, radians, to which steps are fitted, and so refused ones avoided."""
+
 
 EASY = 3
 """Factorizations of a corrector after which the next step is as long; fewer make it longer, more make it shorter."""

@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import is_integer
-from ..arrays import Array
+from .._validation import is_integer
+from ..typing import Array
 
 
 def bordered(A: sparse.csc_array, column: Array, row: Array, corner: float) -> sparse.csc_array:

@@ -5,31 +5,36 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import require_kind
-from ..arrays import Array, dot
-from ..factor import Factorization, NonFinite, SingularMatrix, lu
-from ..factor.matrix import as_csc, owned
-from ..newton import NewtonDiverged, NonlinearProblem, SingularJacobian
-from ..newton.errors import Failure, failure
-from ..newton.history import History
-from ..newton.system import size_of
-from ..parameters import as_parameters
-from ..residual import Residual
+from .._numerics import dot, size_of
+from .._validation import as_parameters, require_kind
+from ..errors import NewtonDiverged, NonFinite, SingularJacobian, SingularMatrix
+from ..factor.csc import as_csc, owned
+from ..factor.default import lu
+from ..factor.factorization import Factorization
+from ..newton.history import Failure, History, failure
+from ..newton.problem import NonlinearProblem
+from ..protocols import Residual
+from ..typing import Array
 from .bordered import as_index, bordered, unit
 
 TOLERANCE = 1e-12
 """Relative size of the last correction: the next one would be of rounding size."""
 
+
 ITERATIONS = 25
+
 
 SWEEPS = 4
 """Of inverse iteration for the null vectors at the start, where the borders are random."""
 
+
 ROUNDING = 1e-8
 """Relative size of a correction at which one that leaves ‖R‖ as it is means rounding."""
 
+
 SLOPE = float(np.finfo(float).eps) ** (1 / 3)
 """Relative step of the central differences of Jacobians. They speed the iteration up; what it finds is exact."""
+
 
 TRANSVERSAL = 1e-8
 """|ψᵀ∂R/∂λ| relative to its terms below which λ does not unfold the singularity: a branch point."""

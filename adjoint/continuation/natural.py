@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from ..arguments import require_kind, require_number, shown
-from ..arrays import Array
-from ..factor import SolveError
-from ..newton import NonlinearProblem
-from ..parameters import as_parameters
-from ..steady import SteadySolution
+from .._validation import as_parameters, require_kind, require_number, shown
+from ..errors import SolveError
+from ..newton.problem import NonlinearProblem
+from ..steady.solution import SteadySolution
+from ..typing import Array
 
 
 def follow(

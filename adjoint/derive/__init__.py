@@ -1,13 +1,12 @@
 """Residuals, fields and integrands from plain functions: derivatives by complex steps, differences or JAX."""
 
-from . import safe
-from .derived import DerivedResidual, complex_step, finite_difference
-from .errors import NotComplexSafe, SparsityError
+from .differentiation import safe
+from ..errors import NotComplexSafe, SparsityError
 from .field import DerivedField, complex_step_field
+from .hvp import WithSecond, with_second
 from .integrand import DerivedIntegrand, complex_step_integrand
-from .jax_field import JaxField, from_jax_field
-from .second import WithSecond, with_second
-from .with_jax import JaxResidual, from_jax
+from .residual import DerivedResidual, complex_step, finite_difference
+from .with_jax import JaxField, JaxResidual, from_jax, from_jax_field
 
 __all__ = [
     "DerivedField",

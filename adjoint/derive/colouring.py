@@ -6,11 +6,12 @@ Curtis, Powell & Reid (1974), J. Inst. Math. Appl. 13, 117; Gebremedhin, Manne &
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
-from .lattice import lattice_colours, modular_colours
+from ..typing import Array
+from .grid_colouring import lattice_colours, modular_colours
 
 PASSES = 8
 """Rounds of iterated greedy colouring, while the number of colours is above its lower bound."""
+
 
 WORD = 62
 """Colours that fit into the bits of an int64: more are left as the first round found them."""

@@ -7,16 +7,16 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array
-from ..arrays import Array
-from ..factor.errors import NonFinite
-from ..factor.matrix import SparseMatrix
-from .field import DerivedField, derived_field
-from .timed import TimedFunction
+from .._validation import as_array
+from ..errors import NonFinite
+from ..factor.csc import SparseMatrix
+from ..typing import Array
+from .field import DerivedField, TimedFunction, derived_field
 from .user_function import INTEGRAND, UserFunction, read_only
 
 TermsFunction: TypeAlias = Callable[[float, Array, Array], Array]
 """terms(t, u, p): t, u (n,), p (m,), returns (k,)."""
+
 
 _MAKER = "complex_step_integrand"
 

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
-from ..factor.errors import NonFinite
-from .slices import Slice
+from ..errors import NonFinite
+from ..typing import Array
+from .differentiation.directional import Slice
 
 LOOKED_INTO = 4
 """Groups of suspicious rows, of smooth ones and of others, of which it is found out whether the pattern lacks entries;
 and rows of a group for which a column is looked for."""
 
+
 LOST = 1e-3
 """Relative disagreement that no rounding explains."""
+
 
 INFINITE = 1e25
 """Times R, a derivative that is none: the complex step of √x at 0 is some 1e50."""

@@ -8,12 +8,14 @@ import scipy.sparse as sparse
 from scipy.fft import irfftn, next_fast_len, rfftn
 from scipy.spatial import KDTree
 
-from ..arguments import as_reals, require_settings, shown
-from ..arrays import Array, Portable
-from ..factor import Factorization, cholesky
-from ..factor.matrix import SparseMatrix, as_csc
-from ..parameters import require_length
-from .maps import Composed, DesignMap, guarded
+from .._pickling import Portable
+from .._validation import as_reals, require_length, require_settings, shown
+from ..factor.csc import SparseMatrix, as_csc
+from ..factor.default import cholesky
+from ..factor.factorization import Factorization
+from ..protocols import DesignMap
+from ..typing import Array
+from .maps import Composed, guarded
 
 
 def cone_weights(centres: Array, radius: float) -> sparse.csr_array:

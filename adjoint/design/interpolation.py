@@ -5,9 +5,10 @@ from functools import reduce
 
 import numpy as np
 
-from ..arguments import require_settings
-from ..arrays import Array
-from .maps import Composed, DesignMap, guarded
+from .._validation import require_settings
+from ..protocols import DesignMap
+from ..typing import Array
+from .maps import Composed, guarded
 
 
 @guarded

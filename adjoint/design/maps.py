@@ -2,30 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from ..arguments import require_methods
-from ..arrays import Array, Portable
-from ..factor.errors import NonFinite
-from ..factor.matrix import finite_sum
-from ..parameters import as_parameters
-from ..second import of_map
-
-
-class DesignMap(Protocol):
-    """p = φ(x), with its derivative and the transpose of that."""
-
-    def __call__(self, x: Array) -> Array:
-        """p = φ(x); x: (m_x,), p: (m,)."""
-
-    def vjp(self, x: Array, p_bar: Array) -> Array:
-        """(∂φ/∂x)ᵀ p̄, (m_x,); the conjugate transpose for a complex x."""
-
-    def jvp(self, x: Array, x_dot: Array) -> Array:
-        """(∂φ/∂x) ẋ, (m,)."""
-
+from .._numerics import finite_sum
+from .._optional_methods import of_map
+from .._pickling import Portable
+from .._validation import as_parameters, require_methods
+from ..errors import NonFinite
+from ..protocols import DesignMap
+from ..typing import Array
 
 M = TypeVar("M", bound=DesignMap)
 

@@ -1,17 +1,6 @@
 """Factored matrices: one interface over the sparse solvers installed, with every solve verified."""
 
-from .backends.cholmod import cholesky as cholmod
-from .backends.klu import lu as klu
-from .backends.pardiso import cholesky as pardiso_cholesky
-from .backends.pardiso import ldl as pardiso_ldl
-from .backends.pardiso import lu as pardiso
-from .backends.superlu import cholesky as superlu_cholesky
-from .backends.superlu import ldl as superlu_ldl
-from .backends.superlu import lu as superlu
-from .backends.umfpack import lu as umfpack
-from .counting import Counts, counting
-from .direct import Direct, Fastest
-from .errors import (
+from ..errors import (
     BackendMissing,
     ForkedProcess,
     InaccurateSolve,
@@ -23,14 +12,22 @@ from .errors import (
     SingularMatrix,
     SolveError,
 )
+from .backends.cholmod import cholesky as cholmod
+from .backends.klu import lu as klu
+from .backends.pardiso.factors import cholesky as pardiso_cholesky
+from .backends.pardiso.factors import ldl as pardiso_ldl
+from .backends.pardiso.factors import lu as pardiso
+from .backends.superlu import cholesky as superlu_cholesky
+from .backends.superlu import ldl as superlu_ldl
+from .backends.superlu import lu as superlu
+from .backends.umfpack import lu as umfpack
+from .counting import Counts, counting
+from .default import cholesky, ldl, lu
+from .direct import Direct, Fastest
 from .evidence import Evidence
 from .factorization import Factorization
 from .krylov import Krylov, cg, gmres
 from .preconditioners import amg, ilu, jacobi, rigid_body_modes
-
-lu = Fastest("LU", (pardiso, umfpack, klu, superlu))
-cholesky = Fastest("Cholesky", (cholmod, pardiso_cholesky, superlu_cholesky))
-ldl = Fastest("LDL", (pardiso_ldl, superlu_ldl))
 
 __all__ = [
     "BackendMissing",

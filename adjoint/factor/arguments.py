@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import scipy.sparse as sparse
 
-from ..arguments import has, named, shown
+from .._validation import has, named, shown
 from .factorization import Factorization
 from .krylov import cg, gmres
 

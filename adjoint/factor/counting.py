@@ -46,7 +46,11 @@ class Counts:
 
 
 _active: list[Counts] = []
+
+
 _lock = threading.Lock()
+
+
 _of_thread = threading.local()
 
 

@@ -10,10 +10,7 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
-from .accuracy import ACCEPT, REFINE, Symmetry, require_symmetric
-from .counting import Counts, collecting, count, phase
-from .errors import (
+from ..errors import (
     BackendMissing,
     InaccurateSolve,
     NotPositiveDefinite,
@@ -22,13 +19,16 @@ from .errors import (
     SolveError,
     out_of_memory,
 )
+from ..typing import Array
+from .backward_error import ACCEPT, REFINE, Symmetry, require_symmetric
+from .counting import Counts, collecting, count, phase
+from .csc import SparseMatrix, as_csc, require_full_structure
 from .explanation import explained
-from .factorization import Factorization
-from .factors import Accuracy, Factors, Static
-from .matrix import SparseMatrix, as_csc, require_full_structure
+from .factorization import Accuracy, Factorization, Factors, Static
 
 REMEMBERED = 4
 """Patterns whose analysis a factorizer keeps: enough for two or three models used in turn."""
+
 
 CONFIRMED = 200_000
 """Unknowns up to which a matrix that looks singular is factored once more, with full pivoting: it may take a minute."""

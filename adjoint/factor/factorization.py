@@ -1,15 +1,21 @@
-"""A factored matrix, every solve of which is verified."""
+"""A factored matrix, every solve of which is verified.
+
+What a backend hands over, and how well its solutions must satisfy their systems.
+"""
 
 import os
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sparse
 import threadpoolctl
 from scipy.sparse.linalg import LinearOperator, gmres, onenormest
 
-from ..arrays import Array, Local, Trans
-from .accuracy import (
+from .._pickling import Local
+from ..errors import CAUSES, InaccurateSolve, NotSymmetric, SingularMatrix, SolveError, out_of_memory, singular
+from ..typing import Array, Trans
+from .backward_error import (
     ACCEPT_ROW,
     Symmetry,
     absolute_sums,
@@ -21,16 +27,65 @@ from .accuracy import (
     row_error,
 )
 from .counting import Counts, collecting, count, count_solve, phase
-from .errors import CAUSES, InaccurateSolve, NotSymmetric, SingularMatrix, SolveError, out_of_memory, singular
+from .csc import as_right_hand_side
 from .evidence import Evidence
-from .factors import Accuracy, Eliminating, Factors, Static
-from .matrix import as_right_hand_side
-from .nullspace import described
-from .process import same_process
+from .explanation import described
+from .forked import same_process
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
+
+
+class Factors(Protocol):
+    """What a backend makes: unverified triangular solves."""
+
+    @property
+    def backend(self) -> str:
+        """The package, its version and the variant, as evidence prints it."""
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """u with A u = b (or Aᵀ, Aᴴ); b: (n, k) of A's dtype, in Fortran order."""
+
+    def log_abs_det(self) -> float:
+        """log |det A|."""
+
+
+@runtime_checkable
+class Eliminating(Protocol):
+    """Factors whose substitutions can be had apart, for backends in which a further column of a solve is dear."""
+
+    def growth(self, s: Array, r: Array, trans: Trans) -> float:
+        """About a lower bound of the condition of D⁻¹A, by a part of a solve; r: random, (n, 1), s = D r.
+
+        Of L U: max |U⁻¹s|, for pivoting keeps L well-conditioned; of L D Lᴴ: from rᴴA⁻¹r.
+        """
+
+
+@runtime_checkable
+class Static(Protocol):
+    """Factors with pivots that were chosen in advance."""
+
+    @property
+    def doubt(self) -> float:
+        """The largest pivot over the largest entry of A, where pivots were replaced or have grown too much; else 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """Backward errors: above `refine` a solution is refined once, above `accept` it is refused.
+
+    rows: whether each row is looked at as well: not where an iteration stops by a norm. probe: whether the first
+    solve is followed by one with a random right-hand side, which finds matrices that are singular to working
+    precision, or not symmetric, even where b alone would not show it.
+    """
+
+    refine: float
+    accept: float
+    rows: bool
+    probe: bool
+
 
 ITERATIONS = 30
 """Of GMRES, where refinement fails: solves that are made before a matrix is refused."""
+
 
 TOGETHER = 20_000
 """Unknowns above which the probe is one more column of the first solve: that costs a third of a separate solve."""

@@ -12,45 +12,53 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import cg as scipy_cg
 from scipy.sparse.linalg import gmres as scipy_gmres
 
-from ..arguments import has, named, require_integer, require_number
-from ..arrays import Array, Trans
-from .accuracy import Symmetry, absolute_sums, probe_vector, product, require_symmetric
+from .._validation import has, named, require_integer, require_number
+from ..errors import KrylovStalled, SingularMatrix, SolveError, singular
+from ..typing import Array, Trans
+from .backward_error import Symmetry, absolute_sums, probe_vector, product, require_symmetric
 from .counting import Counts, collecting, count, phase
-from .errors import KrylovStalled, SingularMatrix, SolveError, singular
+from .csc import SparseMatrix, as_csc
 from .explanation import EXPLAINED, explained
-from .factorization import Factorization, Log
-from .factors import Accuracy
-from .matrix import SparseMatrix, as_csc
+from .factorization import Accuracy, Factorization, Log
 from .preconditioners import Approximation, Preconditioner, require_preconditioner
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
 
 Iteration = Callable[[LinearOperator, Array, LinearOperator, float], tuple[Array, int]]
 """(A, b, M, rtol) -> u, and the iterations spent; ‖b‖ = 1. Whether u is good is for the caller to see."""
 
+
 SLACK = 2.0
 """The iteration stops by a recursive residual; the true one, which decides, may be so much larger."""
 
+
 ROUNDING = 8.0 * float(np.finfo(float).eps)
 """Times |A||u|: the residual that the rounding errors of a few products leave."""
+
 
 LARGEST = 1e12
 """‖|A||u|‖ / ‖b‖ up to which that is allowed for: it is at most the condition of A, and beyond this one A counts as
 singular. A diverged iterate has any size, and then rounding of that size excuses nothing."""
 
+
 PROMISE = 1e-6
 """Relative tolerances up to which a solution is one to rely on: looser ones are steps of an outer iteration."""
+
 
 PROBED = 1e-2
 """Times 1/√n: relative residual of the probe. A slow mode is a share of some 1/√n in a random right-hand side."""
 
+
 ERROR = 1e-3
 """Relative error of a solution, along the slowest mode, up to which a small residual is believed; or HUNDRED · rtol."""
+
 
 HUNDRED = 100.0
 """Errors over residuals that a user who asks for loose tolerances is taken to know of."""
 
+
 MEAN = 0.25
 """Of the probe's right-hand side, each entry relative to its row of A."""
+
 
 CORRECTIONS = 4
 """Solves for what is left of the residual, where the error along the slowest mode is too large."""

@@ -11,11 +11,11 @@ import scipy
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spilu
 
-from ..arguments import as_array, as_reals, require_number, require_positive, shown
-from ..arrays import Array, Trans
-from .accuracy import Symmetry
-from .errors import BackendMissing, SolveError, out_of_memory, singular
-from .matrix import require_full_structure
+from .._validation import as_array, as_reals, require_number, require_positive, shown
+from ..errors import BackendMissing, SolveError, out_of_memory, singular
+from ..typing import Array, Trans
+from .backward_error import Symmetry
+from .csc import require_full_structure
 
 
 class Approximation(Protocol):

@@ -9,24 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array, Trans
-from .accuracy import equilibrate, probe_vector, product
+from ..typing import Array, Trans
+from .backward_error import equilibrate, probe_vector, product
 
 SUSPECT = 1e10
 """Condition as the probe sees it, from which the question is put. Of 10 000 exactly singular matrices factored in
 rounding none was below 3·10¹²; the probe of a null vector in one unknown may see half of it, not less."""
+
 
 SINGULAR = 1e14
 """‖v‖ / ‖Â v‖ from which a matrix is called singular: no scaling of rows and columns leaves more than two digits.
 Measured: singular matrices of ten families and all backends ≥ 8·10¹⁴; regular ones of the same up to their condition,
 which was up to 10¹²."""
 
+
 UNITS = 1e6
 """Condition of the equilibrated matrix, as its own probe sees it, below which A was suspect for its units alone.
 Factors of a matrix in rows of 10^±12 may be so inexact that a probe by them sees 8·10⁹ where A is singular."""
 
+
 VECTORS = 8
 """Null vectors that a message looks for: a body in space has six motions."""
+
 
 Solve = Callable[[Array, Trans], Array]
 """(b, trans) ↦ u for a block b (n, k), by factors, not verified."""

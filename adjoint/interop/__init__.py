@@ -6,7 +6,7 @@ from adjoint.interop.scipy import LBFGSB
 result = minimize(f, x, LBFGSB(bounds=Box(0.0, 1.0)))
 """
 
-from .foreign import minimize
-from .method import Method
+from .minimize import minimize
+from .run import Method
 
 __all__ = ["Method", "minimize"]

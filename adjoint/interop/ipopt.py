@@ -6,18 +6,21 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..arrays import Array
-from ..optimize import Box, Constraint, Euclidean, InnerProduct
-from .missing import missing
-from .run import Run
+from ..optimize.bounds import Box
+from ..optimize.constraints import Constraint
+from ..optimize.inner_products import Euclidean, InnerProduct
+from ..typing import Array
+from .run import Run, missing
 
 try:
     import cyipopt
 except ImportError as error:
     raise missing("ipopt", error) from error
 
+
 ENDLESS = 10**9
 """Iterations: `Stopping` counts them."""
+
 
 INFINITE = 2e19
 """What Ipopt takes for no bound."""

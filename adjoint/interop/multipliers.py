@@ -3,18 +3,22 @@
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from ..arrays import Array
-from ..optimize import Box, InnerProduct
-from ..optimize.excess import Excess
+from ..optimize.bounds import Box
+from ..optimize.constraint_values import Excess
+from ..optimize.inner_products import InnerProduct
+from ..typing import Array
 
 ACTIVE = 1e-4
 """Scaled distance from its bound within which an inequality may have a multiplier."""
 
+
 HELD = 1e-5
 """Share of what a constraint changes by that is left to the variables that may move, below which bounds hold it."""
 
+
 NEAR = 1e-3
 """Distance from its bound, in its size, within which a variable is held by it: interior points never stand there."""
+
 
 SETS = 20
 """Sets of moving variables tried: a few are enough, and the best one is kept."""

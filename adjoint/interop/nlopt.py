@@ -5,25 +5,30 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..arrays import Array
-from ..optimize import Box, Constraint, Euclidean, InnerProduct
+from ..optimize.bounds import Box
+from ..optimize.constraints import Constraint
+from ..optimize.inner_products import Euclidean, InnerProduct
 from ..optimize.settings import require_constraints
-from .missing import missing
-from .run import Run
+from ..typing import Array
+from .run import Run, missing
 
 try:
     import nlopt
 except ImportError as error:
     raise missing("nlopt", error) from error
 
+
 MET = 1e-9
 """Scaled violation of a constraint that NLopt puts up with; ours is `Stopping.feasibility`."""
+
 
 STALLED = 1e-15
 """Relative change of f or z below which NLopt ends by itself: only so that it ends."""
 
+
 INEQUALITIES = (nlopt.LD_MMA, nlopt.LD_CCSAQ)
 """Algorithms that take c ≤ bound, and no equalities: https://nlopt.readthedocs.io/en/latest/NLopt_Algorithms."""
+
 
 EQUALITIES = (nlopt.LD_SLSQP, nlopt.LD_AUGLAG, nlopt.LD_AUGLAG_EQ)
 """Algorithms that take both."""

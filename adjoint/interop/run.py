@@ -1,6 +1,10 @@
 """What an optimizer of another package sees: numbers z with x = L⁻ᵀz, M = L Lᵀ, and derivatives with respect to them.
 
 Never a gradient mapped by M⁻¹: its line searches and its curvature would be of no function at all.
+
+The error of a package that is not installed, for modules that cannot be used without it.
+
+What an optimizer of another package is: its settings, and how it is called.
 """
 
 import time
@@ -8,30 +12,68 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from ..arrays import Array
+from ..errors import BackendMissing, NonFinite, SolveError
 from ..factor.counting import Counts, collecting
-from ..factor.errors import NonFinite, SolveError
-from ..optimize import Result, State, Status, Stopping
-from ..optimize.confirmation import confirmed, sized_slope, unconfirmed
-from ..optimize.derivative_check import require_derivative
-from ..optimize.evaluation import attempt, first_point, gradient_of
-from ..optimize.excess import Excess, scaled, told
+from ..optimize.bounds import Box
+from ..optimize.constraint_values import Excess, scaled, told
+from ..optimize.constraints import Constraint
+from ..optimize.inner_products import InnerProduct, Root
 from ..optimize.plateau import believed, faded
-from ..optimize.roots import Root
-from ..optimize.run import shown_state
+from ..optimize.run import Result, shown_state
 from ..optimize.scaling import scaling
-from ..optimize.state import Function
-from ..optimize.stopping import Progress
-from ..reduced import Point
-from .method import Method
+from ..optimize.state import State
+from ..optimize.status import Status
+from ..optimize.stopping import Progress, Stopping
+from ..optimize.trial import attempt, first_point, gradient_of
+from ..optimize.verification import confirmed, require_derivative, sized_slope, unconfirmed
+from ..reduced import Function, Point
+from ..typing import Array
 from .multipliers import lagrangian
 from .trial import Beginning, Enough, Evaluated, Lengthened, finite
 
+REMEDIES = {
+    "nlopt": "NLopt is needed: pip install nlopt",
+    "ipopt": "Ipopt is needed, with cyipopt: apt-get install coinor-libipopt-dev pkg-config, pip install cyipopt",
+}
+
+
+def missing(module: str, error: ImportError) -> BackendMissing:
+    """The error for `import adjoint.interop.<module>`, an ImportError as well."""
+    return BackendMissing(
+        f"adjoint.interop.{module}: {REMEDIES[module]} ({error}). SciPy's optimizers are in adjoint.interop.scipy"
+    )
+
+
+class Method(Protocol):
+    """An optimizer of another package: a frozen dataclass of its settings."""
+
+    @property
+    def bounds(self) -> Box:
+        """Of the design."""
+
+    @property
+    def inner(self) -> InnerProduct:
+        """The one that is Euclidean in the variables z; diagonal where there are bounds."""
+
+    @property
+    def constraints(self) -> Sequence[Constraint]:
+        """c ≤ bound."""
+
+    @property
+    def equalities(self) -> Sequence[Constraint]:
+        """c = bound."""
+
+    def optimize(self, run: "Run") -> bool:
+        """Run from `run.start`, calling `run.accept` with each iterate; whether the package claims success."""
+
+
 LATEST = 3
 """Points remembered: optimizers ask for value, gradient and constraints apart, and report an iterate after others."""
+
 
 PATIENCE = 1000
 """Requests without a new iterate after which a run is stuck: some packages would go on for ever."""

@@ -8,13 +8,16 @@ import numpy as np
 import scipy.optimize
 from scipy.sparse.linalg import LinearOperator
 
-from ..arguments import require_settings
-from ..arrays import Array
-from ..optimize import Box, Constraint, Euclidean, InnerProduct, LinearConstraint
+from .._validation import require_settings
+from ..optimize.bounds import Box
+from ..optimize.constraints import Constraint, LinearConstraint
+from ..optimize.inner_products import Euclidean, InnerProduct
+from ..typing import Array
 from .run import Run
 
 ENDLESS = 10**9
 """Iterations and evaluations: `Stopping` counts them."""
+
 
 LEAST = 1e-100
 """A measure of optimality below which trust-constr ends by itself: of a barrier that is still there, so only zero."""

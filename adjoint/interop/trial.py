@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array
-from ..factor.errors import NonFinite, SolveError
-from ..optimize import Status
-from ..optimize.excess import Excess
-from ..optimize.roots import Root
+from ..errors import NonFinite, SolveError
+from ..optimize.constraint_values import Excess
+from ..optimize.inner_products import Root
 from ..optimize.scaling import Scaling
+from ..optimize.status import Status
 from ..reduced import Point
+from ..typing import Array
 
 LEAST = 1e-290
 """A slope below this is zero: its scale would overflow."""

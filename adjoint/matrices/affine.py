@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import shown
-from ..arrays import Array, Portable
-from ..factor.matrix import SparseMatrix, as_csc
-from ..parameters import cotangent, require_length
+from .._pickling import Portable
+from .._validation import cotangent, require_length, shown
+from ..factor.csc import SparseMatrix, as_csc
+from ..typing import Array
 from .patterns import on_pattern, union_of_patterns
 
 

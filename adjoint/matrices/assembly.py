@@ -6,8 +6,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array
-from ..arrays import Array, Portable
+from .._pickling import Portable
+from .._validation import as_array
+from ..typing import Array
 
 SPARSEST, AFFORDABLE = 100, 10_000_000
 """Unknowns may be numbered up to 100 times as high as there are unknowns that elements mention, and 10⁷ more: a few

@@ -7,11 +7,12 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import require_methods
-from ..arrays import Array, Portable
-from ..factor.matrix import SparseMatrix, as_csc, owned
-from ..residual import Matrix
-from ..second import of_matrix
+from .._optional_methods import of_matrix
+from .._pickling import Portable
+from .._validation import require_methods
+from ..factor.csc import SparseMatrix, as_csc, owned
+from ..protocols import Matrix
+from ..typing import Array
 from .affine import Constant
 from .patterns import places, union_of_patterns
 

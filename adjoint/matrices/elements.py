@@ -7,14 +7,14 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array
-from ..arrays import Array, Portable
-from ..factor.errors import NonFinite
-from ..parameters import cotangent, require_length
+from .._pickling import Portable
+from .._validation import as_array, cotangent, require_length
+from ..errors import NonFinite
+from ..typing import Array
 from .assembly import Assembly, as_dofs
 
 PRODUCTS = 1 << 18
-"""Multiplications of a block of elements: it stays in the cache, and OpenBLAS on one thread (`adjoint.arrays.dot`)."""
+"""Multiplications of a block of elements: it stays in the cache, and OpenBLAS on one thread (`adjoint._numerics.dot`)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array, require_function
-from ..arrays import Array
-from ..factor.errors import NonFinite
-from ..factor.matrix import SparseMatrix, as_csc, columns_of
-from ..parameters import cotangent
+from .._validation import as_array, cotangent, require_function
+from ..errors import NonFinite
+from ..factor.csc import SparseMatrix, as_csc, columns_of
+from ..typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array, require_methods
-from ..arrays import Array
-from ..parameters import as_cotangent
-from ..residual import Matrix, Vector
-from ..second import of_matrix, of_vector
+from .._optional_methods import of_matrix, of_vector
+from .._validation import as_array, as_cotangent, require_methods
+from ..protocols import Matrix, Vector
+from ..typing import Array
 
 
 @dataclass(frozen=True, eq=False)

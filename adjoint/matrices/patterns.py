@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
-from ..factor.matrix import columns_of
+from ..factor.csc import columns_of
+from ..typing import Array
 
 
 def union_of_patterns(matrices: Sequence[sparse.csc_array]) -> sparse.csc_array:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array
-from ..arrays import Array
-from ..factor.matrix import SparseMatrix
-from ..parameters import cotangent, require_length
+from .._validation import as_array, cotangent, require_length
+from ..factor.csc import SparseMatrix
+from ..typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,10 @@
 """Newton's method, and nonlinear problems with exact derivatives."""
 
+from ..errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian, WrongJacobian
 from .bounds import Bounds
-from .ending import Outcome
-from .errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian, WrongJacobian
-from .forcing import EisenstatWalker
+from .convergence import Outcome
 from .globalization import AffineInvariant, FullSteps, Globalization, LineSearch, Step
-from .iteration import Newton
+from .iteration import EisenstatWalker, Newton
 from .problem import NonlinearProblem, Start
 from .starts import Homotopy, PseudoTransient
 from .system import System

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arguments import as_array
-from ..arrays import Array
+from .._validation import as_array
+from ..typing import Array
 
 BACK = 0.9
 """Of the way to a bound that a step may go which would cross it: the fraction-to-the-boundary rule."""

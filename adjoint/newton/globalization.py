@@ -5,16 +5,20 @@ from typing import Protocol
 
 import numpy as np
 
-from ..arguments import require_settings
-from ..arrays import Array
-from .errors import NewtonStalled, NonFiniteResidual, failure
-from .system import Linearization, System, finite, size_of
+from .._numerics import size_of
+from .._validation import require_settings
+from ..errors import NewtonStalled, NonFiniteResidual
+from ..typing import Array
+from .history import failure
+from .system import Linearization, System, finite
 
 SHORTEST = 1e-8
 """Factor of a step below which Newton has stalled."""
 
+
 CUT = 0.1
 """A step is shortened to a tenth of itself at most: far outside, where exp overflows, no model of R holds."""
+
 
 FAR = 1e6
 """Growth of ‖R‖ beyond which its size says nothing about how far to go back, and its square may overflow."""

@@ -1,14 +1,12 @@
 """The course of a Newton iteration: ‖R‖, the size of each correction, and how much of it was taken."""
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from ..errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian, WrongJacobian
 from ..factor.counting import count
 
-SINGULAR = (0.4, 0.9)
-"""‖Δu_{k+1}‖/‖Δu_k‖ near a solution with a singular Jacobian: 1/2 at a fold, 2/3 at a cusp."""
-
-SHOWN = 8
-"""Iterates at the end of the history that a message shows."""
+Failure = TypeVar("Failure", NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +69,18 @@ class History:
             followed = f"  {size:10.3e}  {factor:7.1e}  {kind}" if kind else ""
             lines.append(f"{k:7d}  {norm:10.3e}{followed}")
         return "\n".join(lines)
+
+
+def failure(kind: type[Failure], message: str, history: History) -> Failure:
+    """The error, with the end of the history in its message and all of it as an attribute."""
+    error = kind(f"{message}\n{history.table()}" if history.norms else message)
+    error.history = history.norms
+    return error
+
+
+SINGULAR = (0.4, 0.9)
+"""‖Δu_{k+1}‖/‖Δu_k‖ near a solution with a singular Jacobian: 1/2 at a fold, 2/3 at a cusp."""
+
+
+SHOWN = 8
+"""Iterates at the end of the history that a message shows."""

@@ -1,37 +1,79 @@
-"""Newton's method: corrections, convergence, the accuracy that is left for a gradient."""
+"""Newton's method: corrections, convergence, the accuracy that is left for a gradient.
+
+How accurately an inexact Newton method solves for its corrections.
+"""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..arguments import as_array, require_settings
-from ..arrays import Array
+from .._numerics import size_of
+from .._validation import as_array, require_settings
+from ..errors import NewtonDiverged, NewtonStalled, WrongJacobian
 from ..factor.krylov import Krylov
-from .ending import Outcome, ended, outcome_of
-from .errors import NewtonDiverged, NewtonStalled, WrongJacobian, failure
-from .forcing import EisenstatWalker
+from ..typing import Array
+from .convergence import Outcome, ended, outcome_of
 from .globalization import AffineInvariant, Globalization, Step
-from .system import Linearization, System, finite, size_of
+from .history import failure
+from .system import Linearization, System, finite
+
+
+@dataclass(frozen=True, eq=False)
+class EisenstatWalker:
+    """η_k = γ (‖R_k‖ / ‖R_{k−1}‖)^α: Krylov solves are as accurate as the last step was successful.
+
+    gamma, alpha: γ ≤ 1 and 1 < α ≤ 2; largest: of η, and the first one. Superlinear convergence of order α.
+    Raises ValueError for others. Eisenstat & Walker (1996), SIAM J. Sci. Comput. 17, 16, choice 2.
+    """
+
+    gamma: float = 0.9
+    alpha: float = 2.0
+    largest: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        if not (0.0 < self.gamma <= 1.0 < self.alpha <= 2.0 and 0.0 < self.largest < 1.0):
+            raise ValueError(
+                f"EisenstatWalker: got gamma={self.gamma}, alpha={self.alpha}, largest={self.largest}; expected "
+                "0 < gamma ≤ 1, 1 < alpha ≤ 2, 0 < largest < 1"
+            )
+
+    def tolerance(self, norms: tuple[float, ...], last: float) -> float:
+        """η for the next correction; norms: ‖R‖ so far; last: η of the one before, 1 if there was none."""
+        if len(norms) < 2 or not norms[-2] > 0.0:
+            return self.largest
+        eta = self.gamma * min(norms[-1] / norms[-2], 1.0) ** self.alpha
+        kept = self.gamma * last**self.alpha
+        if kept > 0.1:  # One lucky step is no reason to solve to rounding.
+            eta = max(eta, kept)
+        return min(eta, self.largest)
+
 
 NEAR = 1e-7
 """Relative size of corrections below which convergence that is still linear means a singular Jacobian: at a fold they
 stagnate at √ε, and solutions nearby converge quadratically before that."""
 
+
 QUADRATIC = 1e-5
 """Relative size of corrections at which those of a right Jacobian shrink quadratically."""
+
 
 STEADY = 2.0
 """Between the largest and the smallest of three ratios of corrections that are called equal."""
 
+
 EXHAUSTED = 1e-10
 """Of the longest step, and of the largest ‖R‖: what rounding leaves of them where the solution itself is zero."""
+
 
 ZERO = 1e-30
 """Of the longest step: a correction that is zero, as it is where the solution is. Without a bound in the steps before,
 ‖Δu‖ would have to fall below any multiple of ‖u‖, down to where numbers end."""
 
+
 NOISY = 1e3
 """‖R‖ over its rounding error ε ‖|∂R/∂u| |u|‖ at which a stalled iteration has got as far as it can."""
+
 
 NOISE = 1e-4
 """Relative size of a correction that may be rounding, where the Jacobian is badly conditioned."""

@@ -1,4 +1,7 @@
-"""Nonlinear problems R(u, p) = 0."""
+"""Nonlinear problems R(u, p) = 0.
+
+The inverse of ∂R/∂u at the solution, by the factors with which Newton's method ended.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,24 +11,66 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array, named, require_kind
-from ..arrays import Array, Portable
-from ..derive import DerivedResidual
-from ..dirichlet import Constrained, Dirichlet
-from ..factor import Counts, Factorization, NonFinite, lu
+from .._numerics import size_of
+from .._pickling import Portable
+from .._validation import as_array, as_parameters, named, require_kind
+from ..derive.residual import DerivedResidual
+from ..errors import NonFinite, SingularMatrix
 from ..factor.arguments import require_factorizer
-from ..factor.counting import collecting
+from ..factor.counting import Counts, collecting
+from ..factor.default import lu
+from ..factor.evidence import Evidence
+from ..factor.factorization import Factorization
 from ..factor.krylov import Krylov
-from ..parameters import as_parameters
-from ..residual import Residual
-from ..span import Remembering
-from ..steady import SteadySolution
+from ..protocols import Inverse, Residual
+from ..steady.dirichlet import Constrained, Dirichlet
+from ..steady.reuse import Remembering
+from ..steady.solution import SteadySolution
+from ..typing import Array, Trans
 from .bounds import Bounds
-from .ending import Outcome, accepted
+from .convergence import Outcome, accepted
 from .history import History
-from .inverse import AtSolution
 from .iteration import Newton
-from .system import System, size_of
+from .system import System
+
+EPS = float(np.finfo(float).eps)
+"""Times the condition of ∂R/∂u: the relative error that rounding alone may leave in a gradient."""
+
+
+@dataclass(frozen=True, eq=False)
+class AtSolution:
+    """(∂R/∂u)⁻¹ at u with R(u, p) = 0.
+
+    The Jacobian is assembled when a derivative is first asked for. Not Newton's last one: that belongs to the iterate
+    before, and would leave an error of the last step's size in the gradient.
+    """
+
+    system: System
+    outcome: Outcome
+
+    @cached_property
+    def _refined(self) -> Inverse:
+        if self.outcome.current:
+            return self.outcome.at.inverse
+        return self.system.renewed(self.system.jacobian(self.outcome.u), self.outcome.at.inverse)
+
+    def solve(self, b: Array, trans: Trans = "N") -> Array:
+        """The solution for b, (n,) or (n, k); see `Nearby.solve`. Raises SingularJacobian if ∂R/∂u is singular here."""
+        try:
+            return self._refined.solve(b, trans)
+        except SingularMatrix as error:
+            raise self.system.singular_at_solution(error) from error
+
+    @property
+    def evidence(self) -> Evidence:
+        """Of the factors and of Newton's method."""
+        evidence = (self._refined if "_refined" in self.__dict__ else self.outcome.at.inverse).evidence
+        return replace(
+            evidence,
+            residual=self.outcome.residual,
+            gradient_error=float(np.fmax(self.outcome.gradient_error, EPS * evidence.condition)),
+            history=self.system.history.norms,
+        )
 
 
 class Start(Protocol):

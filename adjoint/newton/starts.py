@@ -6,15 +6,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array, require_kind, require_settings
-from ..arrays import Array
-from ..factor import SolveError
-from ..factor.matrix import columns_of
-from ..parameters import as_parameters
-from .errors import NewtonDiverged, failure
-from .history import History
+from .._numerics import size_of
+from .._validation import as_array, as_parameters, require_kind, require_settings
+from ..errors import NewtonDiverged, SolveError
+from ..factor.csc import columns_of
+from ..typing import Array
+from .history import History, failure
 from .iteration import Newton
-from .system import System, finite, size_of
+from .system import System, finite
 
 GROWTH = 10.0
 """By which a pseudo-time step grows at most, and ‖R‖ may."""

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array, dot
-from ..dirichlet import Bordered, Constrained, Dirichlet, within
-from ..factor import Factorization, InaccurateSolve, NotPositiveDefinite, SingularMatrix
+from .._numerics import finite_sum, size_of
+from ..errors import InaccurateSolve, NonFiniteResidual, NotPositiveDefinite, SingularJacobian, SingularMatrix
 from ..factor.arguments import factored
 from ..factor.counting import phase
+from ..factor.csc import as_csc, owned
+from ..factor.factorization import Factorization
 from ..factor.krylov import Krylov
-from ..factor.matrix import as_csc, finite_sum, owned
-from ..nearby import Nearby
-from ..residual import Residual
-from ..span import Inverse
+from ..protocols import Inverse, Residual
+from ..steady.dirichlet import Bordered, Constrained, Dirichlet, within
+from ..steady.refinement import Nearby
+from ..typing import Array
 from .bounds import Bounds
-from .errors import NonFiniteResidual, SingularJacobian, failure
-from .history import History
+from .history import History, failure
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,15 +185,6 @@ class System:
     def longest(self, u: Array, du: Array) -> float:
         """The largest factor ≤ 1 of a step that the bounds allow."""
         return 1.0 if self.bounds is None else self.bounds.longest(u, du)
-
-
-def size_of(r: Array) -> float:
-    """‖r‖₂, without overflow."""
-    largest = float(np.abs(r).max(initial=0.0))
-    if not 0.0 < largest < np.inf:
-        return largest
-    scaled = r / largest
-    return largest * float(np.sqrt(dot(scaled, scaled)))
 
 
 def finite(r: Array) -> bool:

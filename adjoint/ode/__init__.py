@@ -1,7 +1,6 @@
 """Initial value problems M u' = f(t, u, p): adaptive methods, and the exact adjoint of the steps that they take."""
 
-from .control import Control
-from .errors import (
+from ..errors import (
     AbsoluteToleranceWarning,
     CoincidentBreaks,
     InconsistentStart,
@@ -10,15 +9,15 @@ from .errors import (
     StepTooSmall,
     TooManySteps,
 )
-from .evidence import OdeEvidence
-from .field import Field, Integrand
+from ..protocols import Field, Integrand
+from .evidence import Jacobian, OdeEvidence
 from .integrands import LinearIntegrand, SquaredIntegrand
-from .jacobian import Jacobian
-from .methods import DOP853, ESDIRK4, ESDIRK5, TRBDF2, BackwardEuler, CrankNicolson, Method, Theta, Tsit5
+from .methods.method import DOP853, ESDIRK4, ESDIRK5, TRBDF2, BackwardEuler, CrankNicolson, Method, Theta, Tsit5
+from .methods.radau import Radau5, Radau9
+from .methods.tableau import Tableau, continuous, hermite
 from .outputs import Outputs
 from .problem import OdeProblem
-from .radau import Radau5, Radau9
-from .tableau import Tableau, continuous, hermite
+from .step_control.controller import Control
 from .trajectory import Sensitivities, Trajectory
 
 __all__ = [

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arrays import Array
-from ..factor import NotSymmetric, lu
-from .algebra import times
-from .coupled import CoupledInverse, coupled_inverse, stage_matrix
-from .knots import Interval
-from .nullspace import NullSpace
-from .observed import extended_stages
-from .radau import collocation
-from .recent import Recent
-from .reverse import Seed, Step
-from .system import System
-from .tableau import Tableau
+from ..errors import NotSymmetric
+from ..factor.default import lu
+from ..typing import Array
+from .dense_output import extended_stages
+from .discontinuities.knots import Interval
+from .equations import System
+from .initial_values import NullSpace
+from .methods.radau import collocation
+from .methods.tableau import Tableau
+from .stages.coupled_matrices import CoupledInverse, coupled_inverse, stage_matrix
+from .stages.refinement import Recent
+from .stages.stage_matrices import times
+from .step_derivatives import Seed, Step
 
 STAGES, STAGES_OF_MANY = 5, 3
 """Collocation points in a step, of order 9 and 5: of small systems, and of many unknowns, with fewer matrices."""

@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from ..arguments import as_array, as_reals, require_function
-from ..arrays import Array, Portable
-from ..factor.matrix import SparseMatrix
+from .._pickling import Portable
+from .._validation import as_array, as_reals, require_function
+from ..factor.csc import SparseMatrix
+from ..typing import Array
 
 
 @dataclass(frozen=True, eq=False)

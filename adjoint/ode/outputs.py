@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arguments import require_kind
-from ..arrays import Array
+from .._validation import require_kind
+from ..typing import Array
 from .problem import OdeProblem
 from .trajectory import Trajectory
 

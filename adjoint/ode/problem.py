@@ -7,36 +7,35 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arguments import as_array, require_settings
-from ..arrays import Array, Portable
-from ..factor import Factorization, lu
+from .._pickling import Portable
+from .._validation import as_array, as_parameters, require_settings
+from ..checkpointing.events import Event
+from ..checkpointing.policies import Budget, Memory
+from ..checkpointing.store import Store
 from ..factor.arguments import require_factorizer
 from ..factor.counting import settle
+from ..factor.csc import SparseMatrix
+from ..factor.default import lu
+from ..factor.factorization import Factorization
 from ..factor.krylov import Krylov
-from ..factor.matrix import SparseMatrix
-from ..matrices import ConstantVector
-from ..parameters import as_parameters
-from ..recurrence import Budget, Event, Memory
-from ..recurrence.storage import Store
-from ..residual import Matrix, Vector
-from .algebra import Algebra
-from .beginning import begun
-from .breaks import Breaks, as_breaks
-from .control import Control
-from .course import Course, StepRecord
-from .field import Field, Integrand
-from .integral_error import IntegralControl
-from .knots import after
-from .march import March
-from .mass import as_mass, mass_at
-from .methods import ESDIRK4, Method
-from .nullspace import NullSpace, constant_nulls, null_space
-from .observed import Observer
-from .restart import Restarts
-from .stages import explicit_stage
+from ..matrices.vectors import ConstantVector
+from ..protocols import Field, Integrand, Matrix, Vector
+from ..typing import Array
+from .arguments import landings_of, require_on_grid, validated_grid, validated_times
+from .dense_output import Observer
+from .discontinuities.breaks import Breaks, as_breaks
+from .discontinuities.knots import after
+from .discontinuities.restart import Restarts
+from .equations import System, as_mass, mass_at
+from .initial_values import NullSpace, begun, constant_nulls, null_space
+from .integrator import March
+from .methods.method import ESDIRK4, Method
+from .stages.stage_matrices import Algebra
+from .stages.stages import explicit_stage
+from .step_control.controller import Control
+from .step_control.integral_errors import IntegralControl
+from .steps import Course, StepRecord
 from .sweeps import Sweeps
-from .system import System
-from .times import landings_of, require_on_grid, validated_grid, validated_times
 from .trajectory import Trajectory
 
 
@@ -290,6 +289,8 @@ class OdeProblem(Portable):
 
 
 _FIELD = ("__call__", "jacobian", "vjp", "jvp")
+
+
 _INTEGRAND = ("__call__", "vjp", "jvp")
 
 

@@ -7,32 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
-from ..factor import NonFinite
+from ..checkpointing.store import Store, sweeps_alone
+from ..errors import NonFinite, NonFiniteField, StorageFailed
 from ..factor.counting import settle
-from ..recurrence import StorageFailed
-from ..recurrence.storage import Store, sweeps_alone
+from ..typing import Array
 from .adjoint_states import with_slopes
-from .algebra import Inverse, times
-from .beginning import Beginning
-from .coupled import CoupledInverse, factored
-from .course import Course, StepRecord, base_point, recorded
-from .edge import at_the_edge
-from .errors import NonFiniteField
-from .findings import Findings
-from .observed import extended_stages
-from .recent import Recent
-from .restart import Restarts
-from .reverse import Pulled, Seed, Step, inner, pulled
-from .stages import repeated_stages, values
-from .state import costliest
-from .step_equation import repeated_step, step_equation
-from .system import System
-from .tableau import handed
-from .tangent import Move, dense_tangent, pushed, value_tangent
+from .dense_output import extended_stages
+from .discontinuities.restart import Restarts
+from .equations import System
+from .failures import at_the_edge
+from .initial_values import Beginning
+from .methods.tableau import handed
+from .stages.coupled_matrices import CoupledInverse, factored
+from .stages.coupled_stages import repeated_step, step_equation
+from .stages.refinement import Recent
+from .stages.stage_matrices import Inverse, times
+from .stages.stages import repeated_stages, values
+from .step_control.absolute_tolerances import Findings
+from .step_derivatives import Move, Pulled, Seed, Step, dense_tangent, inner, pulled, pushed, value_tangent
+from .steps import Course, StepRecord, base_point, costliest, recorded
 
 Kept = tuple[int, tuple[Array, ...], StepRecord | None]
 """(k, the state before step k, its record or None)."""
+
 
 Progress = Callable[[str, int, float], None]
 """Told ("reverse" or "tangent", step, t) as sweeps go."""

@@ -4,29 +4,50 @@ import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arguments import as_array, as_reals, require_bool
-from ..arrays import Array, Local
+from .._pickling import Local
+from .._validation import as_array, as_cotangent, as_parameters, as_reals, require_bool
+from ..checkpointing.store import sweeps_alone
 from ..derivative import Derivative
-from ..parameters import as_cotangent, as_parameters
-from ..recurrence.storage import sweeps_alone
+from ..errors import AbsoluteToleranceWarning
+from ..protocols import Vector
+from ..typing import Array
 from .adjoint_states import Collocation, collocated
-from .breaks import Breaks
-from .cotangents import Bars, as_bars, as_direction, require_finite
-from .errors import AbsoluteToleranceWarning
-from .evidence import OdeEvidence, evidence_of
-from .findings import Watch, advice
-from .jacobian import Jacobian, by_counts
-from .recent import Recent
-from .reverse import Seed
+from .arguments import Bars, as_bars, as_direction, require_finite
+from .discontinuities.breaks import Breaks
+from .evidence import Jacobian, OdeEvidence, by_counts, evidence_of
+from .methods.method import Method
+from .stages.refinement import Recent
+from .step_control.absolute_tolerances import Watch, advice
+from .step_derivatives import Seed
 from .sweeps import Sweeps
 
-if TYPE_CHECKING:
-    from .problem import OdeProblem
+
+class Replayable(Protocol):
+    """What a trajectory needs of the problem that it solves (`OdeProblem`)."""
+
+    @property
+    def t(self) -> tuple[float, float]:
+        """(t₀, t_f)."""
+
+    @property
+    def dense(self) -> bool:
+        """Whether observations are interpolated."""
+
+    @property
+    def method(self) -> Method:
+        """The method of integration."""
+
+    @property
+    def initial(self) -> Vector:
+        """u₀(p)."""
+
+    def replayed(self, p: Array, trajectory: "Trajectory", landings: list[float] | None) -> "Trajectory":
+        """The trajectory at another p on the same steps, or on steps between other stop times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +79,7 @@ class Trajectory(Local):
     those of `replay`, at any tolerance (docs/math.md, section 14).
     """
 
-    problem: "OdeProblem"
+    problem: Replayable
     p: Array
     times: Array
     u: Array

@@ -1,33 +1,37 @@
 """Optimizers: one algorithm a file, each a frozen dataclass with `start` and `advance` on a frozen state."""
 
-from .approximation import Asymptotes
-from .archive import CheckpointError
-from .augmented_lagrangian import AugmentedLagrangian
-from .barzilai_borwein import BarzilaiBorwein
-from .bfgs import Bfgs
+from ..errors import CheckpointError, ResumedElsewhere, WrongGradient
+from .algorithms.augmented_lagrangian import AugmentedLagrangian
+from .algorithms.bfgs import Bfgs
+from .algorithms.continuation import Continuation, Grayness, Stage
+from .algorithms.gauss_newton import GaussNewton
+from .algorithms.lbfgs import Lbfgs
+from .algorithms.mma.gcmma import Gcmma
+from .algorithms.mma.mma import Mma
+from .algorithms.mma.subproblem import Asymptotes
+from .algorithms.newton_cg import NewtonCg
+from .algorithms.optimality_criteria import OptimalityCriteria, SensitivityFilter
+from .algorithms.simpl import Simpl
+from .algorithms.steepest_descent import BarzilaiBorwein, SteepestDescent
 from .bounds import Box
-from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, write_checkpoint
-from .constraints import Constraint, DesignConstraint, FunctionConstraint, LinearConstraint, StateConstraint
-from .continuation import Continuation, Grayness, Stage
-from .criteria import OptimalityCriteria, SensitivityFilter
-from .derivative_check import WrongGradient
-from .descent import SteepestDescent
-from .differenced import DifferencedHessian
-from .functions import ResidualFunction, ScalarFunction
-from .gauss_newton import GaussNewton
-from .gcmma import Gcmma
-from .inner import Euclidean, InnerProduct, MassMatrix, Weighted
-from .lbfgs import Lbfgs
-from .mma import Mma
-from .newton_cg import NewtonCg
-from .result import Result
-from .run import descend, minimize
-from .search import Backtracking
-from .simpl import Simpl
+from .constraints import (
+    Constraint,
+    DesignConstraint,
+    FunctionConstraint,
+    LinearConstraint,
+    StateConstraint,
+    StateConstraints,
+    VectorFunction,
+)
+from .functions import DifferencedHessian, ResidualFunction, ScalarFunction
+from .inner_products import Euclidean, InnerProduct, MassMatrix, Weighted
+from .line_search.backtracking import Backtracking
+from .line_search.strong_wolfe import StrongWolfe
+from .restart import Checkpoint, read_checkpoint, write_checkpoint
+from .run import Result, descend, minimize
 from .state import Algorithm, State
-from .state_constraints import StateConstraints, VectorFunction
-from .stopping import Progress, Status, Stopping
-from .wolfe import StrongWolfe
+from .status import Status
+from .stopping import Progress, Stopping
 
 __all__ = [
     "Algorithm",

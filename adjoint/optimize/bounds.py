@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arguments import as_array
-from ..arrays import Array
+from .._validation import as_array
+from ..typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,39 +12,49 @@ from enum import Enum
 
 import numpy as np
 
-from ..arrays import Array, dot
-from ..factor.errors import NonFinite, SolveError
-from ..reduced import Point
+from .._numerics import dot
+from ..errors import NonFinite, SolveError
+from ..reduced import Function, Point
+from ..typing import Array
 from .bounds import Box
 from .constraints import Constraint
-from .evaluation import attempt, gradient_of
-from .sampling import sizes
-from .state import Function, State
-from .stopping import Progress, Status
+from .state import State
+from .status import Status
+from .stopping import Progress
+from .trial import attempt, gradient_of
+from .verification import sizes
 
 COLLAPSED = 1e-2
 """Part of its first scale, of f or of what its variables' sizes change it by, below which f has collapsed."""
 
+
 FLATTEST = 0.1
 """Relative to f: what its variables' sizes change it by, to first order, on a plateau at least,"""
+
 
 STEEPEST = 30.0
 """and at most: where that is more, a small part of the sizes is enough to make f zero."""
 
+
 LEVEL = 1e-4
 """The same where f is stationary beside itself too."""
+
 
 STEP = 0.01
 """Part of the sizes, for the step over which the slope is compared."""
 
+
 KEPT = 0.1
 """Part of the slope that is left after that step, on a plateau at least; at a minimum it has turned round."""
+
 
 FALLEN = 0.5
 """Part of what the slope promises for that step, by which f falls on a plateau at least."""
 
+
 PATIENCE = 20
 """Iterations in succession on a plateau that a run goes on for: it falls to a minimum where f is an exponential."""
+
 
 BINDING = 1e-3
 """Scaled distance from its bound below which a constraint binds."""
@@ -52,6 +62,7 @@ BINDING = 1e-3
 
 CURVED = 1e-3
 """Of the first scale of f: what its curvature would change it by over the variables' sizes, at a regular minimum."""
+
 
 CALM = 8
 """Iterations in succession at which f is small but not steep, after which it is believed to be least there."""

@@ -1,4 +1,7 @@
-"""Running an algorithm: `descend` yields its states for ever, `minimize` is the loop with stopping rules."""
+"""Running an algorithm: `descend` yields its states for ever, `minimize` is the loop with stopping rules.
+
+How a run ended.
+"""
 
 import os
 import time
@@ -9,24 +12,67 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import as_path, has, named, require_bool, require_methods
-from ..arrays import Array
+from .._validation import as_parameters, as_path, has, named, require_bool, require_methods
+from ..errors import CheckpointError, ResumedElsewhere, SolveError
 from ..factor.counting import Counts, collecting
-from ..factor.errors import SolveError
-from ..parameters import as_parameters
-from .archive import CheckpointError, require_file
-from .checkpoint import Checkpoint, ResumedElsewhere, read_checkpoint, require_run, threads, write_checkpoint
-from .confirmation import confirmed, sized_slope, unconfirmed
-from .derivative_check import require_derivative
-from .evaluation import REFUSED, SHAPE, attempt
-from .fingerprint import fingerprint
+from ..reduced import Function
+from ..typing import Array
 from .plateau import believed, faded
-from .result import Result
-from .state import Algorithm, Function, State
-from .stopping import Status, Stopping
+from .restart import Checkpoint, fingerprint, read_checkpoint, require_file, require_run, threads, write_checkpoint
+from .state import Algorithm, State
+from .status import Status
+from .stopping import Progress, Stopping
+from .trial import REFUSED, SHAPE, attempt
+from .verification import confirmed, require_derivative, sized_slope, unconfirmed
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """How a run ended: its design, the best state, the last one, and why.
+
+    state: the last one, from which the run could go on. best: of its stage, the lowest value among states that meet the
+    constraints; the least violation where none does. status: why the run ended. cause: the error behind Status.FAILED,
+    None for others. progress: factorizations and seconds spent.
+    """
+
+    best: State
+    state: State
+    status: Status
+    cause: SolveError | None
+    progress: Progress
+
+    def __repr__(self) -> str:
+        return f"Result(value={self.value!r}, iterations={self.iterations}, {self.status.value!r})"
+
+    @property
+    def found(self) -> State:
+        """The state to take: the last one of a run that converged, for it is what converged; the best one of others."""
+        return self.state if self.success else self.best
+
+    @property
+    def x(self) -> Array:
+        """The design found, (m,)."""
+        return self.found.x
+
+    @property
+    def value(self) -> float:
+        """f(x)."""
+        return self.found.value
+
+    @property
+    def iterations(self) -> int:
+        """Iterations done."""
+        return self.state.iteration
+
+    @property
+    def success(self) -> bool:
+        """Whether the run converged."""
+        return self.status.success
+
 
 SAME = 1e-6
 """Relative difference of values up to which an objective is the one of a restart file."""
+
 
 Observer = Callable[[State], None]
 """Called with every accepted state: to log, to plot."""
@@ -243,7 +289,7 @@ def _ours(error: Exception) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     name = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__"))
-    return name.startswith((__package__, "adjoint.arrays"))
+    return name.startswith((__package__, "adjoint._numerics"))
 
 
 def _light(state: State) -> State:

@@ -12,37 +12,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array
-from ..factor.errors import SolveError
-from ..reduced import Point
+from ..errors import SolveError
+from ..reduced import Function, Point
+from ..typing import Array
 from .bounds import Box
-from .constraints import Constraint
-from .evaluation import attempt, gradient_of
-from .excess import Told, row, told
-from .inner import InnerProduct
-from .state import Function
-from .state_constraints import StateConstraints
+from .constraint_values import Told, row, told
+from .constraints import Constraint, StateConstraints
+from .inner_products import InnerProduct
+from .trial import attempt, gradient_of
 
 FAR = 30.0
 """Ratio of a bound to what c varies by, above which the bound does not tell the scale of c: c = 10⁶ + x ≤ 10⁶."""
 
+
 ROUNDED = 1e-9
 """A bound below this, relative to what c varies by, is zero but for rounding: c is not known to a millionth of it."""
+
 
 UNTOLD = 1e-12
 """A variable below this, relative to the distance of its bounds, is zero: its size is not known."""
 
+
 OFFSET = 1e3
 """Ratio of the length of a design to the change that alters f by |f|, from which on the design has an offset."""
+
 
 LEAST = 1e-4
 """The part of such a design that is taken for its size, at least: f may be small at the start by chance."""
 
+
 NARROWEST = 1e-6
 """Size of a variable whose start is zero, relative to the distance of its bounds, at least."""
 
+
 PROBES = 3
 """Random directions along which a vector of constraints is differenced."""
+
 
 STEP = 1e-4
 """Of these differences, relative to the sizes: two digits of a scale are plenty."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arguments import has, named
+from .._validation import has, named
 from .bounds import Box
 
 

@@ -1,19 +1,17 @@
 """Where a run stands: one frozen record for all algorithms, and what an algorithm is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from ..arrays import Array
-from ..reduced import Point
+from ..reduced import Function, Point
+from ..typing import Array
 from .bounds import Box
-from .inner import InnerProduct
-from .stopping import Status
-
-if TYPE_CHECKING:
-    from .constraints import Constraint
+from .constraints import Constraint
+from .inner_products import InnerProduct
+from .status import Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +62,6 @@ class State:
     def __getstate__(self) -> dict[str, object]:
         """As in files: without the point, which holds factors, and the function."""
         return {**self.__dict__, "point": None, "function": None}
-
-
-Function = Callable[[Array], Point]
-"""f: x ↦ the evaluated Point, its gradient on demand."""
 
 
 class Algorithm(Protocol):

@@ -7,20 +7,17 @@ from operator import index
 
 import numpy as np
 
-from ..arguments import as_array
-from ..arrays import Array
-from ..factor import Counts
-from ..factor.counting import collecting, phase
-from ..matrices import ConstantVector
-from ..parameters import as_parameters
-from ..residual import Vector
-from .chain import Chain, Step
-from .events import Event
-from .memory import Budget, Memory
-from .records import Record
-from .shelf import State
+from .._validation import as_array, as_parameters
+from ..checkpointing.events import Event
+from ..checkpointing.policies import Budget, Memory
+from ..checkpointing.shelves import State
+from ..checkpointing.store import Notify, Record, Store
+from ..factor.counting import Counts, collecting, phase
+from ..matrices.vectors import ConstantVector
+from ..protocols import Step, Vector
+from ..typing import Array
 from .solution import RecurrenceSolution
-from .storage import Notify, Store
+from .step import Chain
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from ..arguments import as_array
-from ..arrays import Array, Local
+from .._pickling import Local
+from .._validation import as_array, as_parameters
+from ..checkpointing.store import Record, Store, Usage, sweeps_alone
 from ..derivative import Derivative
-from ..factor import Counts, NonFinite
-from ..factor.counting import collecting, phase
-from ..parameters import as_parameters
-from .chain import Chain
-from .records import Record
-from .storage import Store, Usage, sweeps_alone
+from ..errors import NonFinite
+from ..factor.counting import Counts, collecting, phase
+from ..typing import Array
+from .step import Chain
 
 
 @dataclass(frozen=True, eq=False)

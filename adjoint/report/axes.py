@@ -8,7 +8,7 @@ from matplotlib.style import context
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 
-from ..arrays import Array
+from ..typing import Array
 from .history import History
 
 # Okabe & Ito (2008), Color Universal Design: told apart with every common colour blindness.

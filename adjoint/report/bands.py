@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from ..arrays import Array
+from ..typing import Array
 
 SHADE = 0.25  # opacity
 

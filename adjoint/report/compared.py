@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from . import axes as look
-from . import tables
+from ..report import axes as look
+from ..report import tables
 from .comparison import comparison, look_of
 from .figure import BELOW, COLUMN, COLUMN_GAP, LEFT, MARGIN, POINT, ROW, WIDTH, Page
 from .lettering import font, wrap

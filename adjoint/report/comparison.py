@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from ..arrays import Array
-from . import axes as look
+from ..report import axes as look
+from ..typing import Array
 from .history import History
 from .panels import MOST_DECADES, WIDE_RANGE, Panel
 from .runs import Run

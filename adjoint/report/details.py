@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from . import markup, tables
+from ..report import markup, tables
 from .panels import Panel, gradient_panels, panels
 from .record import Record, number
 from .runs import Run

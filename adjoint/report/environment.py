@@ -6,8 +6,8 @@ import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from ..factor import Evidence
-from ..optimize.checkpoint import threads
+from ..factor.evidence import Evidence
+from ..optimize.restart import threads
 
 PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
 

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
-from ..arrays import Array
-from . import axes as look
+from ..report import axes as look
+from ..typing import Array
 from .history import History
 from .lettering import font, wrap
 from .panels import Panel, gradient_panels, panels

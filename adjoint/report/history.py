@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import as_path
-from ..arrays import Array
+from .._validation import as_path
+from ..typing import Array
 from .record import Record, entries, number, numbers, parse
 
 

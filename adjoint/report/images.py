@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import as_array, as_path, require_integer
-from ..arrays import Array
-from ..files import whole
+from .._files import whole
+from .._validation import as_array, as_path, require_integer
+from ..typing import Array
 
 SMALLEST_PICTURE = 800  # px, longer side of a written picture: a coarse design stays visible in a viewer
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.image import imread
 
-from ..arguments import as_path, require_function, require_settings
-from ..arrays import Array
+from .._files import require_regular, whole
+from .._validation import as_path, require_function, require_settings
 from ..factor.counting import phase
-from ..files import require_regular, whole
-from ..optimize import State
+from ..optimize.state import State
+from ..typing import Array
 from .images import LARGEST_PICTURE, SIGNATURE, design_png
 from .strip import Designs
 

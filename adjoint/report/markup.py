@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from ..arrays import Array
+from ..typing import Array
 from .figure import SIGNS
 from .history import History
 from .images import design_png

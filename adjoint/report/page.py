@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-from . import markup, tables
+from ..report import markup, tables
 from .compared import heading
 from .comparison import comparison, look_of
 from .details import details, drawings, key_numbers

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..arrays import Array
-from . import axes as look
+from ..report import axes as look
+from ..typing import Array
 from .constrained import constraints
 from .history import History
 from .record import entries, measured, numbers

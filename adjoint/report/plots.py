@@ -11,8 +11,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ..arrays import Array
-from . import axes as look
+from ..report import axes as look
+from ..typing import Array
 from .bands import Band
 from .bars import BESIDE, colour_bar
 

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ..arguments import as_array
-from ..arrays import Array
-from . import axes as look
+from .._validation import as_array
+from ..report import axes as look
+from ..typing import Array
 from .comparison import look_of
 
 LEAST = 2.0  # ratio that the axis reaches at least

@@ -11,8 +11,9 @@ from typing import TextIO
 
 import numpy as np
 
-from ..arrays import Array
-from ..optimize import State, Stopping
+from ..optimize.state import State
+from ..optimize.stopping import Stopping
+from ..typing import Array
 from .summary import brief, duration
 
 RECENT, FEWEST = 30, 6  # iterations that the rate of convergence is read off; fewer say nothing

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
-from ..arrays import Array
+from ..typing import Array
 from .bars import BESIDE, colour_bar
 from .plots import Shades
 

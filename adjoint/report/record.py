@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..arrays import Array
+from ..typing import Array
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 Record: TypeAlias = Mapping[str, Json]

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..arguments import as_path, require_bool, require_function
-from ..check import CheckReport
-from ..factor import Counts
-from ..factor.counting import phase, total
-from ..optimize import Algorithm, Result, State, Stopping
+from .._validation import as_path, require_bool, require_function
+from ..checks.gradient import CheckReport
+from ..factor.counting import Counts, phase, total
+from ..optimize.run import Result
+from ..optimize.state import Algorithm, State
+from ..optimize.stopping import Stopping
 from .environment import environment as here
 from .environment import peak_memory
 from .record import COUNTS, entries, number

@@ -9,9 +9,9 @@ from pathlib import Path
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-from ..arguments import as_path
-from ..files import whole
-from . import axes as look
+from .._files import whole
+from .._validation import as_path
+from ..report import axes as look
 from .compared import comparison_figure
 from .figure import convergence_figure
 from .page import page

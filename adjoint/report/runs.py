@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..arguments import as_path
+from .._validation import as_path
 from .history import History, read_history
 from .keeper import read_designs
 from .strip import Designs

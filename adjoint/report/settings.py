@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
-from ..optimize import Stopping
+from ..optimize.stopping import Stopping
 
 MOST = 8
 """Entries of a list, such as constraints or stages, that are shown."""

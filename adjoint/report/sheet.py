@@ -5,8 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ..files import whole
-from . import axes as look
+from .._files import whole
+from ..report import axes as look
 from .lettering import font, wrap
 from .plots import Plot
 

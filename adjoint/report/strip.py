@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..arrays import Array
+from ..typing import Array
 from .images import checked
 
 Designs: TypeAlias = Sequence[tuple[int, Array]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array
+from ..typing import Array
 from .constrained import name_of
 from .history import History
 from .record import COUNTS, NUMBERS, PHASES, Record, entries, measured, number, numbers

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..arrays import Array
-from . import axes as look
+from ..report import axes as look
+from ..typing import Array
 from .history import History
 
 DRAWN = {

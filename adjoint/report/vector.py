@@ -6,7 +6,7 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from . import axes as look
+from ..report import axes as look
 from .panels import Panel
 
 WIDTH, HEIGHT = 4.2, 2.95  # inches

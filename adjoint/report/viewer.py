@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array
+from ..typing import Array
 from .markup import picture
 from .strip import log_spaced
 from .summary import show

@@ -8,8 +8,8 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from ..arrays import Array
-from ..files import whole
+from .._files import whole
+from ..typing import Array
 
 TYPES = {"f4": "Float32", "f8": "Float64", "i4": "Int32", "i8": "Int64", "u1": "UInt8"}
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..arguments import as_path
-from ..files import named, require_regular, whole
+from .._files import named, require_regular, whole
+from .._validation import as_path
 from .history import read_history, whole_lines
 from .record import KINDS, Record, plain
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 from .problem import SumOfSquares
 

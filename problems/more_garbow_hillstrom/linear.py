@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 from .problem import SumOfSquares
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 
 STEP = 1e-30
 """Of the complex step: far below the rounding of any x, so that nothing but rounding is lost."""

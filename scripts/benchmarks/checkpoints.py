@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.recurrence import minimal_advances
+from adjoint.typing import Array
 
 STEPS, SLOTS, UNKNOWNS = 100_000, 20, 10_000
 

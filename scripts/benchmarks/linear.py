@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.elasticity import Elastic, mbb
 from problems.filters import density_filter
 from scripts.benchmarks.peers import PEERS

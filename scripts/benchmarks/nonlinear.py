@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from scripts.benchmarks.linear import timed
 from scripts.benchmarks.nonlinear_peers import MODELS, PEERS, Model, clocked
 

@@ -14,7 +14,7 @@ from scipy.optimize import newton_krylov
 from scipy.sparse.linalg import LinearOperator, splu
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.bratu import Bratu, plain_bratu
 from problems.conduction import Conduction, plain_conduction
 from scripts.benchmarks.linear import timed

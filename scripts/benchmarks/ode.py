@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from scripts.benchmarks.ode_anchor import Anchor
 from scripts.benchmarks.ode_cases import Case, Unsuited, brusselator, lotka_volterra, robertson
 from scripts.benchmarks.ode_figures import Row, work_precision

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.brusselator import Brusselator
 from problems.kinetics import Robertson
 from problems.lattice import Lattice

@@ -3,7 +3,7 @@
 import numpy as np
 import pydiffsol as ds
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.brusselator import Brusselator
 from problems.kinetics import Robertson
 from scripts.benchmarks.ode_cases import Case

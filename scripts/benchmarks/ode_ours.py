@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
-from adjoint.ode.methods import Method
-from adjoint.recurrence.memory import Memory
+from adjoint.checkpointing.policies import Memory
+from adjoint.ode.methods.method import Method
+from adjoint.typing import Array
 from scripts.benchmarks.ode_cases import Case
 
 STIFF = {

@@ -19,7 +19,7 @@ from typing import TextIO
 
 import numpy as np
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from scripts.benchmarks.ode_cases import Case, case
 
 MEMORY = 16 * 2**30  # bytes a process may hold

@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 from scipy.interpolate import CubicHermiteSpline
 from sksundae.cvode import CVODE
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from scripts.benchmarks.ode_cases import Case
 from scripts.benchmarks.ode_peers import Prepared
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csc_array
 from sundials4py import core, cvodes
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from scripts.benchmarks.ode_cases import Case
 from scripts.benchmarks.ode_peers import Prepared
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.optimize import Algorithm, Gcmma, Mma
+from adjoint.typing import Array
 from problems.elasticity import mbb
 from problems.filters import density_filter
 from scripts.options import parsed

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spsolve
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.elasticity import Elastic
 
 Evaluation = Callable[[Array], tuple[float, Array]]

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.optimize import Bfgs, Lbfgs
+from adjoint.typing import Array
 from problems.more_garbow_hillstrom import PROBLEMS, Counted, SumOfSquares
 from scripts.benchmarks.quasi_newton_scipy import scipy_bfgs, scipy_lbfgs
 

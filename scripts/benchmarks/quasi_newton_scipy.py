@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.more_garbow_hillstrom import Counted, Evaluation
 
 

@@ -7,7 +7,6 @@ from functools import cached_property
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.interop.scipy import LBFGSB, SLSQP, TrustConstr
 from adjoint.optimize import (
     AugmentedLagrangian,
@@ -21,6 +20,7 @@ from adjoint.optimize import (
     SteepestDescent,
     Stopping,
 )
+from adjoint.typing import Array
 from problems.elasticity import mbb
 from problems.filters import density_filter
 from problems.more_garbow_hillstrom import PROBLEMS, Counted

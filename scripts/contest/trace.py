@@ -7,9 +7,9 @@ import numpy as np
 
 import adjoint
 from adjoint import interop
-from adjoint.arrays import Array
 from adjoint.optimize import Algorithm, State, Stopping
-from adjoint.optimize.state import Function
+from adjoint.reduced import Function
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.special import ndtr
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.report import Band, Curve, Graph, Plot, write_sheet
 from adjoint.report.axes import BLUE, GRAY, INK, VERMILLION
+from adjoint.typing import Array
 from scripts.kinetics.fitting import WIDE
 from scripts.kinetics.rates import Estimate, Experiment
 from scripts.ode_figures import COLORS, TIME, accumulated, step_sizes, timeline

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from scripts.kinetics.rates import Estimate, Experiment
 from scripts.progress import progress
 

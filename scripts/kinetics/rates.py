@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
-from adjoint.ode.jacobian import Jacobian
+from adjoint.ode.evidence import Jacobian
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

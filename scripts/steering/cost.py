@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adjoint.arrays import Array
-from adjoint.factor.matrix import SparseMatrix
+from adjoint.factor.csc import SparseMatrix
+from adjoint.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

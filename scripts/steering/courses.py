@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from adjoint.arrays import Array
 from adjoint.report import Curve, Graph, Plot, Raster, write_sheet
 from adjoint.report.axes import BLUE, GRAY, VERMILLION
+from adjoint.typing import Array
 from scripts.ode_figures import COLORS, TIME, accumulated, step_sizes, timeline
 from scripts.steering.fields import Story
 from scripts.steering.plate import Steering

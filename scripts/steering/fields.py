@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
 from adjoint.report import Map, Plot, Shades, write_sheet
+from adjoint.typing import Array
 from scripts.few_states import FewStates
 from scripts.steering.optimum import Optimum
 from scripts.steering.plate import SIZE, Steering

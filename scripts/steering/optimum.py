@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from scripts.steering.plate import Steering
 
 FLAT = 1e-3  # the end: projected gradient over the first one

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 import adjoint
-from adjoint.arrays import Array
+from adjoint.typing import Array
 from problems.grid import Grid
 from problems.heat import HeatedPlate
 from scripts.steering.cost import Power, Tracking

@@ -14,20 +14,11 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
-from ...arrays import Array, Trans
+from ...errors import NotPositiveDefinite, singular
+from ...typing import Array, Trans
 from ..direct import Analysis, Direct
-from ..errors import NotPositiveDefinite, singular
-from ..process import entering_threads
-from .suitesparse import (
-    IndexType,
-    Solve,
-    since_0_5,
-    translating,
-    unloadable,
-    unwarned,
-    version,
-    with_indices,
-)
+from ..forked import entering_threads
+from .suitesparse import IndexType, Solve, since_0_5, translating, unloadable, unwarned, version, with_indices
 
 
 @cache

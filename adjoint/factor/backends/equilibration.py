@@ -5,14 +5,16 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
-from ...arrays import Array
-from ..accuracy import Symmetry, equilibrate
+from ...typing import Array
+from ..backward_error import Symmetry, equilibrate
 
 UNEVEN = 1e3
 """Row sums (or column sums) of |A| further apart than this are equilibrated."""
 
+
 FAINT = 1e-6
 """Row sums of |A| below this are brought to 1 as well: MKL takes pivots below 10⁻¹³ for zero, whatever ‖A‖ is."""
+
 
 Scaling: TypeAlias = tuple[Array | None, Array | None]
 """Factors of the rows and of the columns, (n,) each; None for ones."""

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
-from ...arrays import Array, Trans
+from ...errors import singular
+from ...typing import Array, Trans
 from ..direct import Direct
-from ..errors import singular
 from .suitesparse import IndexType, Solve, translating, unloadable, unwarned, version, with_indices
 from .umfpack import REMEDY_0_5
 

@@ -1,7 +1,6 @@
 """What the backends of scikit-sparse share: which version is there, and how it takes and refuses a matrix."""
 
 import copy
-import importlib
 import importlib.metadata
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,11 +11,12 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
-from ...arrays import Array
-from ..errors import SolveError
+from ...errors import SolveError
+from ...typing import Array
 
 IndexType: TypeAlias = np.dtype[np.signedinteger]
 """int32 or int64: scikit-sparse analyses and factors for one of them."""
+
 
 Solve: TypeAlias = Callable[[Array], Array]
 """b ↦ A⁻¹ b, or A⁻ᵀ b; b: (n, k)."""

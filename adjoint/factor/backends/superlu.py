@@ -11,11 +11,11 @@ import scipy
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spilu, splu
 
-from ...arrays import Array, Trans
-from ..accuracy import Symmetry, require_symmetric
+from ...errors import NotPositiveDefinite, out_of_memory, singular
+from ...typing import Array, Trans
+from ..backward_error import Symmetry, require_symmetric
+from ..csc import columns_of
 from ..direct import Direct
-from ..errors import NotPositiveDefinite, out_of_memory, singular
-from ..matrix import columns_of
 from .equilibration import Scaling, equilibration
 
 
@@ -45,6 +45,13 @@ class _Permutation:
 
     def apply(self, A: sparse.csc_array) -> sparse.csc_array:
         return sparse.csc_array((A.data[self.gather], self.indices, self.indptr), shape=A.shape)
+
+
+def _available() -> str:
+    return ""
+
+
+lu = Direct("LU by SuperLU", "none", lambda A: _Analysis("none", definite=False), _available)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +169,7 @@ def _require_positive_pivots(lu, name: str) -> None:  # type: ignore[no-untyped-
         )
 
 
-def _available() -> str:
-    return ""
-
-
-lu = Direct("LU by SuperLU", "none", lambda A: _Analysis("none", definite=False), _available)
 cholesky = Direct("Cholesky by SuperLU", "hermitian", lambda A: _Analysis("hermitian", definite=True), _available)
+
+
 ldl = Direct("LDL by SuperLU", "symmetric", lambda A: _Analysis("symmetric", definite=False), _available)

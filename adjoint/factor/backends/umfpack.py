@@ -12,11 +12,11 @@ from typing import Protocol
 
 import scipy.sparse as sparse
 
-from ...arrays import Array, Trans
+from ...errors import singular
+from ...typing import Array, Trans
 from ..counting import count
 from ..direct import Direct
-from ..errors import singular
-from ..process import entering_threads
+from ..forked import entering_threads
 from .suitesparse import IndexType, Solve, translating, unloadable, unwarned, version, with_indices
 
 REMEDY_0_5 = (

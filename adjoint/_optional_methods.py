@@ -1,0 +1,98 @@
+"""TODO"""
+
+import numpy as np
+
+from ._validation import as_cotangent
+from .protocols import Squares, TwiceMap, TwiceMatrix, TwiceObjective, TwiceResidual, TwiceVector
+from .typing import Array
+
+
+def of_residual(residual: object, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    """What a residual's `second` returns, of the shapes of u and p; raises TypeError where it has none."""
+    if not isinstance(residual, TwiceResidual):
+        raise _missing(residual, "(u, p, lam, u_dot, p_dot)", "(u, p) ↦ ((∂R/∂u)ᴴλ, (∂R/∂p)ᴴλ) along (u̇, ṗ)", STEPPED)
+    return _pair(residual, residual.second(u, p, lam, u_dot, p_dot), u, p)
+
+
+def of_matrix(matrix: object, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    """What a matrix's `second` returns, of the shapes of u and p; raises TypeError where it has none."""
+    if not isinstance(matrix, TwiceMatrix):
+        raise _missing(matrix, "(p, u, lam, p_dot)", "p ↦ (A(p)ᴴλ, vjp(p, u, λ)) along ṗ", "")
+    return _pair(matrix, matrix.second(p, u, lam, p_dot), u, p)
+
+
+def of_vector(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:
+    """What a vector's `second` returns, (m,); raises TypeError where it has none."""
+    if not isinstance(vector, TwiceVector):
+        raise _missing(vector, "(p, lam, p_dot)", "p ↦ vjp(p, λ) along ṗ", "")
+    return as_cotangent(vector.second(p, lam, p_dot), p, f"the second of {type(vector).__name__}")
+
+
+def of_objective(objective: object, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    """What an objective's `second` returns, of the shapes of u and p; raises TypeError where it has none."""
+    if not isinstance(objective, TwiceObjective):
+        raise _missing(objective, "(u, p, u_dot, p_dot)", "(u, p) ↦ (ū, p̄), its gradients, along (u̇, ṗ)", "")
+    return _pair(objective, objective.second(u, p, u_dot, p_dot), u, p)
+
+
+def of_map(design: object, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    """What a design map's `second` returns, (m_x,); raises TypeError where it has none."""
+    if not isinstance(design, TwiceMap):
+        raise _missing(design, "(x, p_bar, x_dot)", "x ↦ vjp(x, p̄) along ẋ: zeros for a linear map", "")
+    return as_cotangent(design.second(x, p_bar, x_dot), x, f"the second of {type(design).__name__}")
+
+
+STEPPED = "; or adjoint.with_second(residual), which takes complex steps of the first derivatives"
+
+
+def _missing(thing: object, arguments: str, meaning: str, otherwise: str) -> TypeError:
+    return TypeError(
+        f"{type(thing).__name__} has no method second{arguments}, which a Hessian–vector product needs. Expected the "
+        f"derivative of {meaning}{otherwise}. Without any: adjoint.DifferencedHessian(f)"
+    )
+
+
+def _pair(thing: object, returned: tuple[Array, Array], u: Array, p: Array) -> tuple[Array, Array]:
+    u_part, p_part = returned
+    name = f"the second of {type(thing).__name__}"
+    if np.shape(u_part) != u.shape:
+        raise ValueError(f"{name} returned for u an array of shape {np.shape(u_part)}, expected {u.shape}")
+    return np.array(u_part), as_cotangent(p_part, p, f"{name} returned for p an array, which")
+
+
+def as_squares(objective: object) -> Squares:
+    """The objective, if it is one; raises TypeError otherwise."""
+    if not isinstance(objective, Squares):
+        raise TypeError(
+            f"{type(objective).__name__} is no sum of squares: it has no residual(u, p), residual_jvp(u, p, u_dot, "
+            "p_dot) and residual_vjp(u, p, w). Expected LeastSquares, or a Sum of such with weights ≥ 0"
+        )
+    return objective
+
+
+def residual_of(squares: Squares, u: Array, p: Array) -> Array:
+    """r, (k,), float64; raises TypeError for what is not real, ValueError for what is no vector."""
+    r = np.asarray(squares.residual(u, p))
+    if r.dtype.kind not in "fiu" or r.ndim != 1:
+        raise TypeError(
+            f"{type(squares).__name__}: residual returned {r.dtype}, shape {r.shape}; expected a real vector (k,): of "
+            "complex numbers the real and the imaginary parts"
+        )
+    return r.astype(float)
+
+
+def residual_along(squares: Squares, u: Array, p: Array, rates: tuple[Array, Array], k: int) -> Array:
+    """The derivative of r along rates = (u̇, ṗ), (k,); raises ValueError for another shape."""
+    r_dot = np.asarray(squares.residual_jvp(u, p, *rates))
+    if r_dot.shape != (k,):
+        raise ValueError(f"{type(squares).__name__}: residual_jvp returned shape {r_dot.shape}, expected ({k},)")
+    return r_dot
+
+
+def residual_back(squares: Squares, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
+    """(ū, p̄) of w, of the shapes of u and p; raises ValueError for others."""
+    u_bar, p_bar = squares.residual_vjp(u, p, w)
+    name = f"{type(squares).__name__}: residual_vjp returned"
+    if np.shape(u_bar) != u.shape:
+        raise ValueError(f"{name} u_bar of shape {np.shape(u_bar)}, expected {u.shape}")
+    return np.array(u_bar), as_cotangent(p_bar, p, f"{name} p_bar, which")

@@ -1,0 +1,231 @@
+"""What users hand over, looked at where they do: every slip is told there, with the names of class and argument.
+
+What every map of p shares: validation of p, and the cotangent of a real or a complex parameter.
+"""
+
+import dataclasses
+import os
+import types
+from collections.abc import Callable
+from numbers import Real
+from operator import index
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from ._numerics import finite_sum
+from .errors import NonFinite
+from .typing import Array
+
+
+def named(value: object) -> str:
+    """What a message calls a value of the wrong kind: its type, with an article."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__} itself"
+    name = "array" if isinstance(value, np.ndarray) else type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def shown(value: object) -> str:
+    """A value as messages repeat it: short ones as they are, others by their kind."""
+    words = repr(value) if isinstance(value, str | bytes | int | float | complex | None) else ""
+    return words if 0 < len(words) <= 60 else named(value)
+
+
+def has(value: object, *methods: str) -> bool:
+    """Whether a value, no class, has these methods."""
+    return not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in methods)
+
+
+def require_methods(who: str, name: str, value: object, methods: tuple[str, ...], expected: str) -> None:
+    """Raise TypeError unless the value is an object with these methods. A class is refused: the commonest slip."""
+    if isinstance(value, type):
+        raise TypeError(f"{who}: got {name}={named(value)}, expected an object of it: {value.__name__}(…); {expected}")
+    missing = [method for method in methods if not callable(getattr(value, method, None))]
+    if missing:
+        lacks = "cannot be called" if missing[0] == "__call__" else f"has no method {missing[0]}"
+        raise TypeError(f"{who}: got {name}={named(value)}, which {lacks}; expected {expected}")
+
+
+def require_kind(who: str, name: str, value: object, kind: type | types.UnionType, expected: str) -> None:
+    """Raise TypeError unless the value is of this kind."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected {expected}")
+
+
+def require_function(who: str, name: str, value: object, expected: str) -> None:
+    """Raise TypeError unless the value can be called."""
+    if not callable(value):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected {expected}")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a real number, of Python, NumPy or JAX, no bool; nan and inf are some."""
+    if isinstance(value, Real):
+        return not isinstance(value, bool)
+    # Arrays of no dimension, also those of JAX.
+    return hasattr(value, "__array__") and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
+
+
+def is_integer(value: object) -> bool:
+    """Whether a value is an integer: Python's or NumPy's, no bool."""
+    if isinstance(value, bool | np.bool_):
+        return False
+    try:
+        index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return True
+
+
+def require_number(who: str, name: str, value: object) -> None:
+    """Raise TypeError unless the value is a real number, ValueError for nan."""
+    if not is_number(value):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected a real number")
+    if value != value:
+        raise ValueError(f"{who}: got {name}=nan, expected a number")
+
+
+def require_positive(who: str, name: str, value: object) -> None:
+    """Raise TypeError or ValueError unless the value is a positive and finite number."""
+    require_number(who, name, value)
+    if not 0.0 < value < np.inf:  # type: ignore[operator]
+        raise ValueError(f"{who}: got {name}={value}, expected a positive and finite number")
+
+
+def require_integer(who: str, name: str, value: object, least: int) -> None:
+    """Raise TypeError unless the value is an integer, ValueError if it is below `least`."""
+    if not is_integer(value):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected an integer")
+    if index(value) < least:  # type: ignore[arg-type]
+        raise ValueError(f"{who}: got {name}={shown(value)}, expected an integer ≥ {least}")
+
+
+def require_bool(who: str, name: str, value: object) -> None:
+    """Raise TypeError for what is neither True nor False: a word such as "no" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected True or False")
+
+
+def as_array(who: str, name: str, value: object) -> Array:
+    """The value as an array of numbers of any kind; raises TypeError for words, objects and ragged lists."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"{who}: {name} makes no array ({error})") from error
+    if array.dtype.kind not in "fciub":
+        raise TypeError(
+            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or complex128: real numbers, "
+            "or complex ones"
+        )
+    return array
+
+
+def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Array:
+    """The value as a float64 array of `ndim` dimensions; raises TypeError, ValueError for other shapes, nan and inf."""
+    array = as_array(who, name, value)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{who}: got {name} of dtype {array.dtype}, expected real numbers, {expected}")
+    if array.ndim != ndim or array.size == 0:
+        raise ValueError(f"{who}: got {name} of shape {array.shape}, expected {expected}")
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)][0]
+        raise ValueError(f"{who}: {name} holds {bad}, expected {expected}, all of them finite")
+    return array.astype(np.float64)
+
+
+def as_path(who: str, name: str, value: object) -> Path:
+    """The value as a path; raises TypeError for what is no string and no path, ValueError for a zero byte in it."""
+    if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected a path")
+    if "\0" in os.fsdecode(value):
+        raise ValueError(f"{who}: got {name}={os.fsdecode(value)!r} with a zero byte, expected the path of a file")
+    return Path(value)
+
+
+def require_settings(settings: object) -> None:
+    """Raise TypeError unless the numbers, integers and flags of a dataclass are of their kind.
+
+    By its annotations: float, int, bool, and each of them or None. Ranges, and nan, are looked at by the class itself,
+    which may then compare without a thought for words and arrays.
+    """
+    who = type(settings).__name__
+    for field in dataclasses.fields(settings):  # type: ignore[arg-type]
+        value, kind = getattr(settings, field.name), field.type
+        if isinstance(kind, types.UnionType):
+            if value is None and type(None) in get_args(kind):
+                continue
+            kinds = [each for each in get_args(kind) if each is not type(None)]
+            kind = kinds[0] if len(kinds) == 1 else None
+        if isinstance(kind, type) and kind in REQUIRES:
+            REQUIRES[kind](who, field.name, value)
+
+
+def _require_real(who: str, name: str, value: object) -> None:
+    if not is_number(value):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected a real number")
+
+
+def _require_whole(who: str, name: str, value: object) -> None:
+    if not is_integer(value):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected an integer")
+
+
+REQUIRES: dict[type, Callable[[str, str, object], None]] = {
+    float: _require_real,
+    int: _require_whole,
+    bool: require_bool,
+}
+"""What is required of a field of each type."""
+
+
+def as_parameters(p: Array, name: str = "p") -> Array:
+    """A copy of p as a float64 or complex128 vector (m,): derivatives asked for later must find it unchanged.
+
+    Raises TypeError for what are no numbers, ValueError for what is no vector, NonFinite for nan and inf.
+    """
+    try:
+        p = np.asarray(p)
+    except (ValueError, TypeError) as error:
+        raise TypeError(f"got {name} that makes no array ({error}), expected a vector of numbers") from error
+    if p.dtype.kind not in "fciu":
+        raise TypeError(f"got {name} of dtype {p.dtype}, expected float64 or complex128")
+    if p.ndim != 1:
+        raise ValueError(f"got {name} of shape {p.shape}, expected a vector (m,): np.ravel({name})")
+    p = p.astype(np.complex128 if p.dtype.kind == "c" else np.float64)
+    if not finite_sum(p) and not np.isfinite(p).all():
+        bad = np.flatnonzero(~np.isfinite(p))
+        raise NonFinite(f"{name}[{bad[0]}] is {p[bad[0]]} ({bad.size} such), expected finite numbers")
+    return p
+
+
+def require_length(p: Array, m: int, what: str) -> None:
+    """Raise ValueError unless p has m entries."""
+    if p.shape != (m,):
+        raise ValueError(f"{what}: got parameters of shape {p.shape}, expected ({m},)")
+
+
+def as_cotangent(g: Array, p: Array, what: str) -> Array:
+    """What a user's class returned as a gradient, of p's shape and kind: Re(gᴴ ṗ) of a real p has no use for Im(g).
+
+    p: (m,), float64 or complex128. what: who returned it. The result is a copy: a user's object may return the same
+    array each time. Raises ValueError for another shape, which NumPy would broadcast without a word, TypeError for
+    what are no numbers.
+    """
+    g = np.asarray(g)
+    if g.shape != p.shape:
+        raise ValueError(f"{what} has shape {g.shape}, expected {p.shape}; np.zeros_like(p) where p plays no part")
+    if g.dtype.kind not in "fciu":
+        raise TypeError(f"{what} has dtype {g.dtype}, expected float64 or complex128")
+    return (g if p.dtype.kind == "c" else g.real).astype(p.dtype)
+
+
+def cotangent(derivative: Array, p: Array) -> Array:
+    """g with dJ = Re(gᴴ dp), from the complex-linear form dJ = Re(Σ derivative_i dp_i).
+
+    A real p has a real gradient, Re(derivative); a complex one conj(derivative).
+    """
+    return derivative.conj() if p.dtype.kind == "c" else np.ascontiguousarray(derivative.real)

@@ -1,0 +1,1 @@
+"""Runge–Kutta methods as data: tableaux, and the methods made of them."""

@@ -1,0 +1,301 @@
+"""The matrices M − hγ ∂f/∂u of implicit stages: dense by LAPACK for small systems, sparse by a factorizer.
+
+Solutions are not verified here: the stage equations, and refinement in the reverse sweep, verify themselves.
+
+Products with a sparse matrix, added to what there is: a third of what `@` takes for a few thousand unknowns.
+
+The matrix of one stage, M − hγ J.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.linalg import lapack
+from scipy.sparse import _sparsetools as kernels
+
+from ...errors import SingularMatrix
+from ...factor.arguments import factored
+from ...factor.backward_error import require_symmetric
+from ...factor.counting import owed
+from ...factor.csc import SparseMatrix
+from ...factor.factorization import Factorization
+from ...typing import Array, Trans
+
+
+def product(A: Array | sparse.csc_array, w: Array, trans: Trans) -> Array:
+    """A w, or Aᴴ w; w: (n,) or (n, j)."""
+    if isinstance(A, np.ndarray):
+        return times(A, w, trans)
+    if w.ndim == 2 and w.shape[1] == 1:
+        return add_product(A, w[:, 0], trans, np.zeros_like(w[:, 0]))[:, None]
+    return add_product(A, w, trans, np.zeros_like(w))
+
+
+def add_product(A: sparse.csc_array, v: Array, trans: Trans, y: Array) -> Array:
+    """y + A v, or y + Aᴴ v, in y, which is C-ordered; v: (n,) or (n, j)."""
+    if v.ndim > 1 or not A.dtype == v.dtype == y.dtype:
+        y += times(A, v, trans)
+        return y
+    data = A.data if trans == "N" or A.dtype.kind != "c" else A.data.conj()
+    multiply = kernels.csc_matvec if trans == "N" else kernels.csr_matvec  # The columns of A are the rows of Aᵀ.
+    multiply(*A.shape, A.indptr, A.indices, data, v, y)
+    return y
+
+
+class Inverse(Protocol):
+    """A factored matrix of one step."""
+
+    @property
+    def nbytes(self) -> int:
+        """What the factors take, about."""
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """The solution for b, (n,) or (n, j)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Union:
+    """The pattern of M − hγ J for one pattern of J, and where the entries of both are in it."""
+
+    indices: Array
+    indptr: Array
+    mass: Array
+    places: Array
+    of_jacobian: tuple[Array, Array]
+
+    @classmethod
+    def of(cls, J: sparse.csc_array, M: sparse.csc_array) -> "Union":
+        """The union of two canonical patterns."""
+        n = J.shape[0]
+        ones = [sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in (J, M)]
+        union = sparse.csc_array(ones[0] + ones[1])
+        union.sort_indices()
+        keys = np.repeat(np.arange(n, dtype=np.int64), np.diff(union.indptr)) * n + union.indices
+        places = [
+            np.searchsorted(keys, np.repeat(np.arange(n, dtype=np.int64), np.diff(A.indptr)) * n + A.indices)
+            for A in (J, M)
+        ]
+        mass = np.zeros(union.nnz, dtype=M.dtype)
+        mass[places[1]] = M.data
+        return cls(union.indices, union.indptr, mass, places[0], (J.indices.copy(), J.indptr.copy()))
+
+    def serves(self, J: sparse.csc_array) -> bool:
+        """Whether J has the pattern this was made for."""
+        indices, indptr = self.of_jacobian
+        return (
+            indices.size == J.indices.size and np.array_equal(indptr, J.indptr) and np.array_equal(indices, J.indices)
+        )
+
+    def combined(self, J: sparse.csc_array, hg: complex) -> sparse.csc_array:
+        """M − hγ J."""
+        data = self.mass.astype(np.result_type(self.mass, J.data, hg))
+        data[self.places] -= hg * J.data
+        A = sparse.csc_array((data, self.indices, self.indptr), shape=J.shape)
+        A.has_canonical_format = True
+        return A
+
+
+@dataclass(frozen=True, eq=False)
+class Algebra:
+    """M, dense or sparse by the number of unknowns, and the factors of M − hγ J.
+
+    mass: (n, n), dense for small systems, csc_array for others; None: the identity. factorize: for sparse ones,
+    iterative: whether it is a Krylov method. is_complex: whether states are.
+    """
+
+    n: int
+    mass: Array | sparse.csc_array | None
+    factorize: Callable[[SparseMatrix], Factorization]
+    iterative: bool
+    is_complex: bool
+    _unions: list[Union] = field(default_factory=list)
+
+    @property
+    def dense(self) -> bool:
+        """Whether matrices are dense arrays."""
+        return self.n <= SMALL
+
+    def jacobian(self, J: Array | SparseMatrix) -> Array | sparse.csc_array:
+        """What the user's `jacobian` returned, dense or csc; raises TypeError or ValueError."""
+        if not (isinstance(J, np.ndarray) or sparse.issparse(J)):
+            raise TypeError(f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an array")
+        if J.dtype.kind not in "fiu" and not (J.dtype.kind == "c" and self.is_complex):
+            raise TypeError(f"the jacobian of the field has dtype {J.dtype}, expected float64 for real u and p")
+        if J.shape != (self.n, self.n):
+            raise ValueError(f"the jacobian of the field has shape {J.shape}, expected {(self.n, self.n)}")
+        if self.dense:
+            return np.asarray(J if isinstance(J, np.ndarray) else J.toarray())  # np.matrix is an array as well.
+        if isinstance(J, sparse.csc_array) and J.has_canonical_format:
+            return J
+        J = sparse.csc_array(J, copy=True)  # The user's arrays are not sorted in place.
+        J.sum_duplicates()
+        return J
+
+    def inverse(self, J: Array | sparse.csc_array, hg: float) -> Inverse:
+        """The factors of M − hγ J; raises SingularMatrix, NonFinite."""
+        if isinstance(J, np.ndarray):
+            A = np.multiply(J, -hg, order="C")  # Whatever order the user's has.
+            if self.mass is None:
+                A.reshape(-1)[:: self.n + 1] += 1.0
+            else:
+                A = np.add(A, self.mass, order="C")
+            return dense_inverse(A, "M - h gamma J")
+        return self.sparse_inverse(J, hg)
+
+    def sparse_inverse(self, J: sparse.csc_array, hg: complex) -> "SparseInverse":
+        """The same for a sparse J; raises NotSymmetric as well, if the factorizer states what J is not."""
+        return self.factored(self.combined(J, hg))
+
+    def factored(self, A: sparse.csc_array) -> "SparseInverse":
+        """The factors of a sparse matrix of stages; raises SingularMatrix, NonFinite, NotSymmetric."""
+        return self._sparse(A, self.iterative, _STAGE)
+
+    def _sparse(self, A: sparse.csc_array, careful: bool, singular: str) -> "SparseInverse":
+        try:
+            factorization = factored(self.factorize, A)
+        except SingularMatrix:  # Whose causes are those of a body that nothing holds.
+            raise SingularMatrix(f"{singular} ({A.shape[0]}x{A.shape[0]})") from None
+        # Newton's method would converge with the factors of another matrix too, only not a transposed solve.
+        require_symmetric(A, factorization.symmetry, factorization.name)
+        return SparseInverse(factorization, careful)
+
+    def combined(self, J: sparse.csc_array, hg: complex) -> sparse.csc_array:
+        """M − hγ J, canonical, on the union of both patterns."""
+        if not (self._unions and self._unions[0].serves(J)):
+            M = self.mass if self.mass is not None else sparse.csc_array(sparse.eye_array(self.n, format="csc"))
+            self._unions[:] = [Union.of(J, sparse.csc_array(M))]
+        return self._unions[0].combined(J, hg)
+
+    def mass_inverse(self) -> Inverse | None:
+        """The factors of M, None for the identity; raises SingularMatrix."""
+        if self.mass is None:
+            return None
+        if isinstance(self.mass, np.ndarray):
+            return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
+        return self._sparse(self.mass, True, _MASS)  # No iteration follows that would find out.
+
+
+@dataclass(frozen=True, eq=False)
+class SingleStage:
+    """M − hγ J: algebra: M and how to factor; J: (n, n) at the stage; hg: hγ."""
+
+    algebra: Algebra
+    J: Array | sparse.csc_array
+    hg: float
+
+    @property
+    def dense(self) -> bool:
+        """Whether J is an array."""
+        return isinstance(self.J, np.ndarray)
+
+    def product(self, v: Array, trans: Trans) -> Array:
+        """(M − hγ J) v, or (M − hγ J)ᴴ v; v: (n,) or (n, j)."""
+        assert not isinstance(self.J, np.ndarray)
+        M = self.algebra.mass
+        Mv = v.copy() if M is None else add_product(M, v, trans, np.zeros_like(v))
+        return add_product(self.J, -self.hg * v, trans, Mv)
+
+    def inverse(self) -> Inverse:
+        """Factors; raises SingularMatrix, NonFinite."""
+        return self.algebra.inverse(self.J, self.hg)
+
+
+SMALL = 64
+"""Unknowns up to which matrices are dense: LAPACK's 0.5 µs to solve for three unknowns are SuperLU's for none."""
+
+
+_STAGE = (
+    "the matrix M - h gamma J of a step is singular. Usual causes: a DAE of higher index, an unknown that no equation "
+    "determines, a wrong jacobian"
+)
+
+
+_MASS = (
+    "the mass matrix is singular. Usual causes: an algebraic equation; with rows and columns of zeros an implicit "
+    "method takes the problem as a DAE"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseInverse:
+    """LU factors of the transpose: a C-ordered matrix is a Fortran-ordered one of it, and needs no copy."""
+
+    factors: Array
+    pivots: Array
+    getrs: Callable[..., tuple[Array, int]]
+
+    @property
+    def nbytes(self) -> int:
+        """8 n² or 16 n²."""
+        return self.factors.nbytes
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """A⁻¹ b, A⁻ᵀ b or A⁻ᴴ b."""
+        work, getrs, factors, pivots = owed.work, self.getrs, self.factors, self.pivots
+        work[0] += 1
+        work[1] += trans != "N"
+        work[2] += 1 if b.ndim == 1 else b.shape[1]
+        transposed = int(trans == "N")  # Of the factors, which are those of the transpose.
+        if factors.dtype.kind == "f":
+            if b.dtype.kind != "c":
+                return getrs(factors, pivots, b, transposed)[0]
+            parts = (getrs(factors, pivots, np.array(part), transposed)[0] for part in (b.real, b.imag))
+            return next(parts) + 1j * next(parts)
+        if trans == "H":
+            return getrs(factors, pivots, b.conj(), transposed)[0].conj()
+        return getrs(factors, pivots, b, transposed)[0]
+
+
+def dense_inverse(A: Array, what: str) -> DenseInverse:
+    """The LU factors of A (n, n), C-ordered, which is overwritten. Raises SingularMatrix."""
+    owed.work[3] += 1
+    if A.dtype.kind == "c":
+        factors, pivots, info = lapack.zgetrf(A.T, overwrite_a=1)
+        getrs = lapack.zgetrs
+    else:
+        factors, pivots, info = lapack.dgetrf(A.T, overwrite_a=1)
+        getrs = lapack.dgetrs
+    if info:
+        raise SingularMatrix(f"{what} ({A.shape[0]}x{A.shape[0]}) is singular: pivot {info - 1} is zero")
+    return DenseInverse(factors, pivots, getrs)
+
+
+@dataclass(frozen=True, eq=False)
+class SparseInverse:
+    """Sparse factors. careful: whether each solve is verified: those of Krylov methods, and of M alone."""
+
+    factorization: Factorization
+    careful: bool
+
+    @cached_property
+    def nbytes(self) -> int:
+        """An estimate: nested dissection of a grid in the plane leaves some 8 n log₂ n entries in L and U."""
+        n = self.factorization.A.shape[0]
+        return int(12 * max(2 * self.factorization.A.nnz, 8 * n * np.log2(max(n, 2))))
+
+    def solve(self, b: Array, trans: Trans) -> Array:
+        """A⁻¹ b, A⁻ᵀ b or A⁻ᴴ b."""
+        if self.careful:
+            return self.verified(b, trans)
+        return self.factorization.unverified(b, trans)
+
+    def verified(self, b: Array, trans: Trans) -> Array:
+        """The same, with its backward error; raises InaccurateSolve, NotSymmetric."""
+        return self.factorization.solve(b, trans)
+
+
+def times(A: Array | sparse.csc_array | None, v: Array, trans: Trans) -> Array:
+    """A v, or Aᴴ v; v: (n,) or (n, j); A: None for the identity."""
+    if A is None:
+        return v
+    if isinstance(A, np.ndarray) and A.dtype.kind != "c":  # Few unknowns: `@` takes twice as long.
+        return (A if trans == "N" else A.T).dot(v)
+    if trans == "N":
+        return np.asarray(A @ v)
+    if A.dtype.kind == "c":
+        return np.asarray((A.T @ v.conj()).conj())
+    return np.asarray(A.T @ v)

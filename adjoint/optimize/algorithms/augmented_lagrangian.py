@@ -1,0 +1,264 @@
+"""The augmented Lagrangian: many constraints, by an algorithm that knows only bounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..._numerics import dot
+from ..._validation import has, named, require_settings
+from ...reduced import Function
+from ...typing import Array
+from ..bounds import Box
+from ..constraint_values import told
+from ..constraints import Constraint, StateConstraints
+from ..inner_products import InnerProduct
+from ..scaling import scaling
+from ..settings import require_constraints
+from ..state import Algorithm, State
+from ..status import Status
+from ..trial import first_point, gradient_of
+from .augmented_function import Augmented, Measured, Penalized, finite, measured, packed, scaled, unpacked
+
+SOLVED = 0.01
+"""A subproblem is solved when its measure of optimality is so much of that at its beginning, and at most the last's."""
+
+
+DECREASE = 0.25
+"""From one subproblem to the next violation and complementarity have to fall by this, or the penalty grows."""
+
+
+MET = 1e-10
+"""Constraints met as closely, relative to their scale, never make the penalty grow: the rest is rounding."""
+
+
+STEEPEST = 1e10
+"""Growth of the penalty after which no more is expected of a larger one."""
+
+
+VIOLATED = 1e-6
+"""Constraints violated by more, relative to their scale, after that, are infeasible."""
+
+
+LARGEST = 1e20
+"""Multipliers stay within ±this, times the first penalty: the safeguard of the convergence proof."""
+
+
+RESTARTS = 12
+"""Subproblems begun at one design before an inner algorithm that cannot move is believed."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Subproblem:
+    """What the augmented function of now depends on, and when it will be solved.
+
+    first: the penalty at the start of the run; measure: violation and complementarity after the last subproblem;
+    target: the inner stationarity to be reached; length: of the design at the start, see `Scaling`.
+    """
+
+    penalized: Penalized
+    first: float
+    measure: float
+    target: float
+    length: float
+
+    @classmethod
+    def of(cls, state: State) -> "_Subproblem":
+        """The one that a state remembers."""
+        memory = state.memory
+        penalized = Penalized(memory["multipliers"], memory["penalty"].item(), memory["equal"])
+        return cls(penalized, *(memory[name].item() for name in ("first", "measure", "target", "length")))
+
+    @property
+    def remembered(self) -> dict[str, Array]:
+        """For a state's memory."""
+        numbers = {"first": self.first, "measure": self.measure, "target": self.target, "length": self.length}
+        penalized = {"multipliers": self.penalized.multipliers, "equal": self.penalized.equal}
+        return (
+            penalized
+            | {name: np.asarray(value) for name, value in numbers.items()}
+            | {"penalty": np.asarray(self.penalized.penalty)}
+        )
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the penalty has grown beyond its limit."""
+        return self.penalized.penalty > STEEPEST * self.first
+
+
+@dataclass(frozen=True, eq=False)
+class AugmentedLagrangian:
+    """min f + Σ (w² − λ²)/2ρ step by step, w = max(0, λ + ρc) or λ + ρh; when solved, λ ← w.
+
+    For c ≤ bound and h = bound, scaled by what they vary by, see `State.scales`. Each iteration is one of the inner
+    algorithm on this function. Where its stationarity has fallen to a hundredth, or after `iterations`, λ becomes
+    w, and ρ grows by `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter; then the inner algorithm
+    begins anew, without what it remembered. A gradient of the augmented function is one transposed solve for f and
+    all constraints of the state, however many. The gradient of f itself, for the state, is another one at accepted
+    designs; it is free where that of the objective is, as of compliances and of volumes.
+
+    algorithm: the inner one, takes f as any other, and keeps the bounds; Lbfgs is recommended. NewtonCg asks f and all
+    constraints for Hessian–vector products; TypeError where one has none. constraints: c; equalities: h. penalty:
+    the first ρ, None for one with which the violation at the start costs about |f|, at most 10 |f|. growth: of ρ.
+    iterations: of the inner algorithm for one subproblem, at most.
+
+    State: value and gradient are those of f; multipliers the first-order estimates; stationarity the larger of the
+    inner algorithm's measure of ∇f + Σ λ∇c and of max|λc| over the length of the design at the start; `rejected`
+    and `step` are the inner algorithm's. Ends as INFEASIBLE where ρ has grown by 10¹⁰ in vain, as STUCK if the
+    constraints are met to 10⁻⁶ then: they have no multipliers. Raises ValueError without constraints, and for
+    settings out of range.
+
+    Birgin & Martínez (2014), Practical Augmented Lagrangian Methods for Constrained Optimization, alg. 4.1; Nocedal &
+    Wright (2006), section 17.4.
+    """
+
+    algorithm: Algorithm
+    constraints: Sequence[Constraint | StateConstraints] = ()
+    equalities: Sequence[Constraint | StateConstraints] = ()
+    penalty: float | None = None
+    growth: float = 10.0
+    iterations: int = 100
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        if not has(self.algorithm, "start", "advance"):
+            raise TypeError(
+                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as Lbfgs()"
+            )
+        for constraints in (self.constraints, self.equalities):
+            require_constraints("AugmentedLagrangian", constraints, (StateConstraints,))
+        if not self._all:
+            raise ValueError("AugmentedLagrangian: got no constraints; use the inner algorithm itself")
+        if not (self.penalty is None or 0.0 < self.penalty < np.inf):
+            raise ValueError(f"AugmentedLagrangian: got penalty={self.penalty}, expected a positive number or None")
+        if not (1.0 < self.growth < np.inf and self.iterations >= 1):
+            raise ValueError(
+                f"AugmentedLagrangian: got growth={self.growth}, iterations={self.iterations}; expected growth > 1 and "
+                "at least one iteration"
+            )
+
+    @property
+    def bounds(self) -> Box:
+        """Those of the inner algorithm."""
+        return self.algorithm.bounds
+
+    @property
+    def inner(self) -> InnerProduct:
+        """That of the inner algorithm."""
+        return self.algorithm.inner
+
+    @property
+    def _all(self) -> tuple[Constraint | StateConstraints, ...]:
+        return (*self.constraints, *self.equalities)
+
+    @property
+    def constrained(self) -> Sequence[Constraint]:
+        """Those that are no vectors."""
+        return [c for c in self._all if not isinstance(c, StateConstraints)]
+
+    def start(self, f: Function, x: Array) -> State:
+        """The state at x: one evaluation, the gradients of f and of the augmented function."""
+        point = first_point(f, x, self.bounds, "AugmentedLagrangian")
+        parts = finite(told(self._all, point))
+        found = scaling(f, self._all, point, parts, self.bounds, self.inner)
+        at = scaled(parts, point, found.scales)
+        equal = self._equal(at)
+        rho = self.penalty or _first_penalty(at, equal, self.inner, found.sizes)
+        unsolved = _Subproblem(Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf, found.length)
+        subproblem, inner = self._begun(f, at, unsolved)
+        return _state(at, subproblem, inner, subproblem.remembered | packed(inner), 0, 1 + found.evaluations)
+
+    def advance(self, f: Function, state: State) -> State:
+        """One iteration of the inner algorithm; then new multipliers, if the subproblem is solved."""
+        subproblem, inner = _Subproblem.of(state), unpacked(state.memory, state.x, None)
+        if state.point is not None:  # Of an inner algorithm that wants more than the gradient there.
+            known = measured(self._all, state.point, state.scales)
+            around = Augmented(f, self._all, state.scales, subproblem.penalized, []).around(known)
+            inner = replace(inner, point=around)
+        evaluations, stopped = state.evaluations, state
+        for _ in range(RESTARTS):
+            if subproblem.hopeless:
+                # Nearly met, they have no multipliers: their gradients vanish, or depend on each other.
+                infeasible = state.violation > VIOLATED
+                return replace(stopped, ending=Status.INFEASIBLE if infeasible else Status.STUCK)
+            augmented = Augmented(f, self._all, state.scales, subproblem.penalized, [])
+            after = self.algorithm.advance(augmented, inner)
+            evaluations += after.evaluations - inner.evaluations
+            if after.ending is None:
+                return self._accepted(f, state.iteration + 1, subproblem, after, augmented, evaluations)
+            stopped = replace(state, rejected=after.rejected, evaluations=evaluations, ending=after.ending)
+            if after.ending is not Status.STUCK:
+                return stopped
+            at, evaluations = augmented.accepted(state.x), evaluations + 1
+            stopped = replace(stopped, evaluations=evaluations)
+            following = self._updated(subproblem, at)
+            if following.penalized.agrees(subproblem.penalized):
+                return stopped
+            subproblem, inner = self._begun(f, at, following)
+        return stopped
+
+    def _accepted(
+        self, f: Function, iteration: int, subproblem: _Subproblem, after: State, augmented: Augmented, evaluations: int
+    ) -> State:
+        """The state after an inner iteration, of the next subproblem if this one is solved."""
+        at, solved = augmented.accepted(after.x), subproblem
+        beginning = after
+        if after.stationarity <= subproblem.target or after.iteration >= self.iterations:
+            subproblem, beginning = self._begun(f, at, self._updated(subproblem, at))
+        memory = subproblem.remembered | packed(beginning)
+        return _state(at, solved, after, memory, iteration, evaluations)
+
+    def _equal(self, at: Measured) -> Array:
+        """Which of the constraints are equalities, (k,)."""
+        kinds = [index >= len(self.constraints) for index in range(len(at.terms))]
+        return np.repeat(kinds, [term.values.size for term in at.terms])
+
+    def _begun(self, f: Function, at: Measured, subproblem: _Subproblem) -> tuple[_Subproblem, State]:
+        """The inner algorithm at the start of a subproblem, where f is known."""
+        augmented = Augmented(f, self._all, at.scales, subproblem.penalized, [])
+        inner = self.algorithm.start(lambda _: augmented.around(at), at.point.x)
+        return replace(subproblem, target=min(SOLVED * inner.stationarity, subproblem.target)), inner
+
+    def _updated(self, subproblem: _Subproblem, at: Measured) -> _Subproblem:
+        """λ ← w, and a larger ρ if the constraints are not met much better than before."""
+        old = subproblem.penalized
+        measure = old.measure(at.values)
+        grows = measure > max(DECREASE * subproblem.measure, MET)
+        most = LARGEST * subproblem.first
+        lam = np.clip(old.weights(at.values), -most, most)
+        penalty = old.penalty * (self.growth if grows else 1.0)
+        return replace(subproblem, penalized=Penalized(lam, penalty, old.equal), measure=measure)
+
+
+def _first_penalty(at: Measured, equal: Array, inner: InnerProduct, sizes: Array) -> float:
+    """ρ = 2 |f| / ‖c₊‖², between 10⁻⁶ |f| and 10 |f|: the violation then costs |f|.
+
+    |f| is at least max|x_i ∂f/∂x_i|, for f may be zero by chance; sizes: in the place of x where that is zero.
+    """
+    violated = np.where(equal, at.values, np.maximum(at.values, 0.0))
+    g = gradient_of(at.point)
+    size = max(abs(at.point.value), inner.largest(np.abs(at.point.x * g))) or inner.largest(sizes * np.abs(g)) or 1.0
+    return size * float(np.clip(2.0 / max(dot(violated, violated), 1e-60), 1e-6, 10.0))
+
+
+def _state(
+    at: Measured, subproblem: _Subproblem, inner: State, memory: dict[str, Array], iteration: int, evaluations: int
+) -> State:
+    """The state of f, where the inner algorithm stands at `inner`, with the subproblem that it works on."""
+    penalized = subproblem.penalized
+    multipliers = penalized.weights(at.values)
+    violations = np.where(penalized.equal, np.abs(at.values), at.values)
+    return replace(
+        inner,
+        iteration=iteration,
+        value=at.point.value,
+        gradient=gradient_of(at.point),
+        stationarity=max(inner.stationarity, float(np.abs(multipliers * at.values).max()) / subproblem.length),
+        constraints=at.values,
+        scales=at.scales,
+        multipliers=multipliers,
+        violation=float(violations.max(initial=0.0)),
+        evaluations=evaluations,
+        memory=memory,
+        point=None if inner.point is None else at.point,
+    )

@@ -1,0 +1,164 @@
+"""L-BFGS: x ← x − α H g, H the inverse Hessian that the last few steps stand for; projected where there are bounds.
+
+Curvature pairs (s, y) of the last steps, and the inverse Hessian they stand for, applied to a derivative.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..._validation import require_settings
+from ...reduced import Function
+from ...typing import Array
+from ..bounds import Box
+from ..inner_products import Euclidean, InnerProduct
+from ..line_search.strong_wolfe import Step, StrongWolfe
+from ..state import State
+from ..trial import first_point, gradient_of
+from .quasi_newton import Setting, idle, stopped
+
+FLAT = 1e-14
+"""A pair with ⟨y, s⟩ below this times ‖y‖‖s‖ has no curvature above rounding."""
+
+
+def curved(s: Array, y: Array, inner: InnerProduct) -> bool:
+    """Whether ⟨y, s⟩ is positive, by more than rounding."""
+    return 0.0 < FLAT * inner.norm(s) * inner.dual_norm(y) < inner.pairing(y, s)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """S: (k, m) design changes, Y: (k, m) the gradients' changes, the oldest first; products: (k,) ⟨y, s⟩ > 0."""
+
+    S: Array
+    Y: Array
+    products: Array
+
+    @classmethod
+    def none(cls, m: int) -> "Pairs":
+        """No pairs, of m variables."""
+        return cls(np.zeros((0, m)), np.zeros((0, m)), np.zeros(0))
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """As a state remembers them."""
+        return {"S": self.S, "Y": self.Y, "products": self.products}
+
+    @property
+    def count(self) -> int:
+        """k."""
+        return len(self.products)
+
+    def with_pair(self, s: Array, y: Array, memory: int, inner: InnerProduct) -> "Pairs":
+        """With one more, `memory` at most; the same where the pair has no curvature."""
+        if not curved(s, y, inner):
+            return self
+        last = slice(max(self.count + 1 - memory, 0), None)
+        products = np.append(self.products[last], inner.pairing(y, s))
+        return Pairs(np.vstack([self.S[last], s]), np.vstack([self.Y[last], y]), products)
+
+    def of_free(self, free: Array, inner: InnerProduct) -> "Pairs":
+        """The pairs' parts on the free variables, (m,) booleans, zero elsewhere, without those of no curvature."""
+        S, Y = np.where(free, self.S, 0.0), np.where(free, self.Y, 0.0)
+        products = inner.total(Y * S)
+        kept = products > FLAT * np.sqrt(inner.total(S * S) * inner.total(Y * Y))
+        return Pairs(S[kept], Y[kept], products[kept])
+
+    def scale(self, inner: InnerProduct) -> float:
+        """γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩ of the last pair: γ M⁻¹ is the inverse Hessian's size along it. 1 without pairs."""
+        if not self.count:
+            return 1.0
+        y = self.Y[-1]
+        return float(self.products[-1]) / inner.pairing(y, inner.direction(y))
+
+    def inverse_times(self, g: Array, gamma: float, inner: InnerProduct) -> Array:
+        """H g, (m,), by the two-loop recursion from the initial matrix γ M⁻¹, the only place that M is in.
+
+        Nocedal & Wright (2006), algorithm 7.4.
+        """
+        q, weights = g.copy(), np.zeros(self.count)
+        for k in reversed(range(self.count)):
+            weights[k] = inner.pairing(q, self.S[k]) / self.products[k]
+            q -= weights[k] * self.Y[k]
+        r = gamma * inner.direction(q)
+        for k in range(self.count):
+            r += (weights[k] - inner.pairing(self.Y[k], r) / self.products[k]) * self.S[k]
+        return r
+
+
+@dataclass(frozen=True, eq=False)
+class Lbfgs:
+    """x ← x − α H g, H from γ M⁻¹ by the last pairs s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
+
+    The pairs know nothing of the inner product: s is a direction and y a derivative, ⟨y, s⟩ their plain pairing. M is
+    in the initial matrix only, with γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩. A pair without curvature is not kept. Where H g is no
+    descent direction, or no step along it is accepted, the pairs are dropped and the step is along −M⁻¹ g.
+
+    With bounds, variables that −γ M⁻¹ g would carry to a bound, or holds there, take that step; the others that of the
+    pairs' parts on them. The search is strong Wolfe up to the first bound met, or Armijo along the projected arc if a
+    full step meets one.
+
+    memory: pairs kept. inner: ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal (ValueError). search: the line search.
+    first_step: α of the first trial along −M⁻¹ g; None for one that changes x by half its largest entry; if x is
+    zero half of what f and the bounds tell of its size, 0.5 without bounds.
+
+    Nocedal & Wright (2006), algorithm 7.5; Liu & Nocedal (1989), Math. Program. 45, 503; bounds: Bertsekas (1982), SIAM
+    J. Control Optim. 20, 221, and Kim, Sra & Dhillon (2010), SIAM J. Sci. Comput. 32, 3548.
+    """
+
+    memory: int = 20
+    inner: InnerProduct = field(default_factory=Euclidean)
+    bounds: Box = field(default_factory=Box)
+    search: StrongWolfe = field(default_factory=StrongWolfe)
+    first_step: float | None = None
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        if not self.memory >= 1:
+            raise ValueError(f"Lbfgs: got memory={self.memory}, expected at least one pair")
+        self._setting.check()
+
+    @property
+    def _setting(self) -> Setting:
+        return Setting("Lbfgs", self.inner, self.bounds, self.search, self.first_step)
+
+    @property
+    def constrained(self) -> tuple[()]:
+        """None."""
+        return ()
+
+    def start(self, f: Function, x: Array) -> State:
+        """The state at x, without pairs: one evaluation, one gradient."""
+        point = first_point(f, x, self.bounds, "Lbfgs")
+        return self._setting.state(point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays)
+
+    def advance(self, f: Function, state: State) -> State:
+        """One step: as many evaluations as the search needs."""
+        if idle(state):
+            return stopped(state, ())
+        pairs = Pairs(*(state.memory[name] for name in ("S", "Y", "products")))
+        step = self._step(f, state, pairs)
+        if step.point is None and pairs.count:
+            pairs = Pairs.none(state.x.size)
+            step = step.then(self._step(f, state, pairs))
+        if step.point is None:
+            return stopped(state, step.rejected)
+        s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
+        return self._setting.state(step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays)
+
+    def _step(self, f: Function, state: State, pairs: Pairs) -> Step:
+        d = self._direction(state, pairs)
+        return self._setting.searched(f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d))
+
+    def _direction(self, state: State, pairs: Pairs) -> Array:
+        """−H g; with bounds, of the free variables, and the way to their bounds of the others."""
+        x, g, gamma = state.x, state.gradient, pairs.scale(self.inner)
+        if self.bounds.everywhere:
+            return -pairs.inverse_times(g, gamma, self.inner)
+        if not pairs.count:
+            gamma = self._setting.first_trial(state, self.inner.direction(g))
+        free, to = self._setting.free(x, g, gamma)
+        pairs = pairs.of_free(free, self.inner)
+        gamma = pairs.scale(self.inner) if pairs.count else gamma
+        d = -pairs.inverse_times(np.where(free, g, 0.0), gamma, self.inner)
+        return np.where(free, d, to - x)

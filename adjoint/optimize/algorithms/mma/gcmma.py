@@ -1,0 +1,171 @@
+"""Globally convergent MMA (GCMMA): conservative approximations, a monotone objective, feasible designs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ...._validation import require_settings
+from ....reduced import Function
+from ....typing import Array
+from ...bounds import Box
+from ...constraints import Constraint
+from ...inner_products import Euclidean, InnerProduct
+from ...state import State
+from ...trial import given_up
+from .common import Curvature, ElasticProblem, Evaluated
+from .opposite_constraints import intervals
+from .subproblem import Approximation, Asymptotes, Region
+
+SHARE = 0.1
+"""ρ_i at the start, relative to the mean change of g_i by a variable: 2007, section 4."""
+
+
+EASED = 0.5
+"""What is left of ρ in the next iteration: with the 0.1 of 2002 a fifth more trials are refused and evaluated."""
+
+
+LEAST = 1e-6
+"""The least ρ."""
+
+
+RAISED = 1.1
+"""A ρ_i that was too small becomes so much more than what would have sufficed,"""
+
+
+MOST_RAISED = 10.0
+"""and at most so many times itself: 2002."""
+
+
+LARGEST = 1e100
+"""ρ, of functions that no approximation is ever above."""
+
+
+TRIALS = 40
+"""Of an iteration: the last ones move variables by their rounding."""
+
+
+ROUNDING = 1e-14
+"""By which, relative, an approximation may be below what it approximates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gcmma:
+    """MMA with approximations that are conservative where they lead: g̃_i(x⁺) ≥ g_i(x⁺), i = 0 … k.
+
+    g̃_i has a further term ρ_i Σ_j (x_j − x⁰_j)²/…, and ρ_i is raised and the subproblem solved again while g̃_i is below
+    g_i at its solution. Such trials cost an evaluation of f and the constraints, no gradient; a failed solve is one. So
+    f falls in every iteration, and a feasible design is followed by feasible ones; the design converges from any start.
+
+    The settings are those of `Mma`. Constraints that leave a narrow interval between them, or an equality, are met at
+    the end and not in each iteration: no approximation is on the safe side of both.
+
+    Svanberg (2002), SIAM J. Optim. 12, 555; constants of Svanberg (2007), MMA and GCMMA: two methods for nonlinear
+    optimization, KTH Stockholm, section 4.
+    """
+
+    constraints: tuple[Constraint, ...]
+    bounds: Box
+    move: float = 0.5
+    asymptotes: Asymptotes = field(default_factory=Asymptotes)
+    elastic: float = 1000.0
+    scale: float | None = None
+    inner: InnerProduct = field(default_factory=Euclidean)
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        self._problem.require_settings()
+
+    @property
+    def _problem(self) -> ElasticProblem:
+        settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
+        return ElasticProblem("Gcmma", self.constraints, self.bounds, *settings)
+
+    @property
+    def constrained(self) -> Sequence[Constraint]:
+        """All of them."""
+        return self.constraints
+
+    def start(self, f: Function, x: Array) -> State:
+        """The state at x, and the proposal that follows from it: one evaluation, one gradient of f and each c."""
+        return self._state(self._problem.first(f, x), None, (), self._first)
+
+    def advance(self, f: Function, state: State) -> State:
+        """The state at the first conservative solution: as many evaluations as that takes, one gradient."""
+        if (reason := self._problem.stands(state)) is not None:
+            return replace(state, ending=reason)
+        rejected: list[float] = []
+        model = Model.of(state, self._problem)
+        x, rho = state.memory["proposal"], state.memory["curvature"]
+        for _ in range(TRIALS):
+            at = self._problem.attempt(f, x, state)
+            gaps = model.gaps(at, x, rho)
+            if at is not None and np.all(gaps <= 0.0):
+                return self._state(at, state, tuple(rejected), _eased(rho))
+            rejected.append(np.nan if at is None else at.point.value)
+            rho = model.raised(gaps, x, rho)
+            x = model.proposal(rho)
+            if not self._problem.differs(x, state.x):
+                break
+        ending = given_up(np.array(rejected), state.value)
+        evaluations = state.evaluations + len(rejected)
+        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
+
+    def _state(self, at: Evaluated, before: State | None, rejected: tuple[float, ...], curvature: Curvature) -> State:
+        width = self._problem.width(at.point.x, before, 1.0)
+        state = self._problem.state(at, before, np.array(rejected), width, curvature)
+        return replace(state, memory={**state.memory, "slopes": at.slopes})
+
+    def _first(self, values: Array, slopes: Array, span: Array) -> Array:
+        """ρ at the start: a part of Σ_j |∂g_i/∂x_j| Δ_j / m."""
+        changes = np.abs(slopes) * span
+        return np.maximum(LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes)))
+
+
+def _eased(rho: Array) -> Curvature:
+    return lambda values, slopes, span: np.maximum(LEAST, EASED * rho)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The approximations at a state, for any ρ."""
+
+    state: State
+    problem: ElasticProblem
+    region: Region
+    values: Array
+    slopes: Array
+
+    @classmethod
+    def of(cls, state: State, problem: ElasticProblem) -> "Model":
+        """As they were when the state was made, to the last bit."""
+        slopes = np.concatenate([state.scale * state.gradient[None], state.memory["slopes"]])
+        values = np.append(state.scale * state.value, state.constraints)
+        return cls(state, problem, problem.region(state.x, state.memory["width"]), values, slopes)
+
+    def _approximation(self, rho: Array) -> Approximation:
+        return Approximation.of(self.values, self.slopes, self.region, rho)
+
+    def gaps(self, at: Evaluated | None, x: Array, rho: Array) -> Array:
+        """g_i − g̃_i at a trial, less what rounding explains, (k+1,); inf where there is no value."""
+        if at is None:
+            return np.full(len(self.values), np.inf)
+        values = np.append(self.state.scale * at.point.value, at.constraints)
+        s = (x - self.region.at) / self.region.width
+        gaps = values - self._approximation(rho).at(s, self.problem.inner) - ROUNDING * np.maximum(1.0, np.abs(values))
+        # Nothing is on the safe side of both ends of an interval that has no inside.
+        for each in intervals(self.values[1:], self.slopes[1:], self.region.span):
+            gaps[1 + np.array(each.members)] = -np.inf
+        return gaps
+
+    def raised(self, gaps: Array, x: Array, rho: Array) -> Array:
+        """min(10 ρ, 1.1 (ρ + gap/w)) where the gap is positive; w: how much of g̃ a ρ of 1 is."""
+        s = (x - self.region.at) / self.region.width
+        w = self.problem.inner.pairing(self.region.width / self.region.span, 2.0 * s * s / (1.0 - s * s))
+        enough = RAISED * (rho + np.maximum(0.0, gaps) / max(w, np.finfo(float).tiny))
+        return np.where(gaps > 0.0, np.minimum(MOST_RAISED * np.minimum(rho, LARGEST), enough), rho)
+
+    def proposal(self, rho: Array) -> Array:
+        """The minimum of the approximations, (m,)."""
+        start = self.state.multipliers * self.state.scale
+        return self.region.design(self.problem.solved(self._approximation(rho), self.region, start).s)

@@ -1,0 +1,185 @@
+"""Steepest descent, x ← P(x − α M⁻¹ g), with Barzilai–Borwein steps and a nonmonotone search.
+
+Barzilai–Borwein steps: the curvature along the last step is the scale of the next one.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..._validation import require_settings
+from ...reduced import Function, Point
+from ...typing import Array
+from ..bounds import Box
+from ..inner_products import Euclidean, InnerProduct
+from ..line_search.backtracking import Backtracking, Trial
+from ..scaling import reach
+from ..settings import require_geometry, require_kind
+from ..state import State
+from ..trial import first_point, given_up, gradient_of
+
+GROWTH = 2.0
+"""Of α where the curvature along the last step is not positive, and tells no length."""
+
+
+FAR = 1e5
+"""Factor by which α may differ from the last one; on a quadratic it does so by as much as its condition."""
+
+
+LONGEST = 1e100
+"""Of a step: far beyond any that is meant, and still no overflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class BarzilaiBorwein:
+    """α₁ = ⟨s, Ms⟩/⟨s, y⟩, or the least recent α₂ = ⟨s, y⟩/⟨y, M⁻¹y⟩ if much shorter.
+
+    s = x_k − x_{k−1}, y = g_k − g_{k−1}. 1/α₁ ≤ 1/α₂ are means of the Hessian's eigenvalues in the inner product M.
+    Short steps remove what belongs to large eigenvalues, and leave a gradient for which long ones are right (ABBmin).
+
+    See docs/math.md, eq. 75. threshold: α₂/α₁ below which the least α₂ is taken, 0 (never) to 1 (always); recent: from
+    how many steps. Raises ValueError for others.
+
+    Barzilai & Borwein (1988), IMA J. Numer. Anal. 8, 141; Frassoldati, Zanghirati & Zanni (2008), J. Ind. Manag. Optim.
+    4, 299, section 3: the defaults are theirs.
+    """
+
+    threshold: float = 0.8
+    recent: int = 9
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        if not (0.0 <= self.threshold <= 1.0 and self.recent >= 1):
+            raise ValueError(f"BarzilaiBorwein: got {self}, expected a threshold from 0 to 1 and recent ≥ 1")
+
+    def __call__(self, ss: float, sy: float, yy: float, last: float, short: Array) -> tuple[float, Array]:
+        """The next α, and the recent α₂ with that of this step.
+
+        ss, sy, yy: ⟨s, Ms⟩, ⟨s, y⟩, ⟨y, M⁻¹y⟩ of a step of α = last; short: the α₂ before it, the latest last.
+        """
+        if not (sy > 0.0 and yy > 0.0):
+            return min(GROWTH * last, LONGEST), short
+        long, brief = ss / sy, sy / yy
+        recent = np.append(short, brief)[-self.recent :]
+        alpha = float(recent.min()) if brief < self.threshold * long else long
+        return min(max(alpha, last / FAR), last * FAR, LONGEST), recent
+
+
+@dataclass(frozen=True, eq=False)
+class SteepestDescent:
+    """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough (docs/math.md, eq. 28).
+
+    inner: M; P: the projection onto the bounds, a clip, for which M must be diagonal: ValueError if it is not. steps: α
+    of the first trial of an iteration; search: shortens it until f is below the largest of its last values, so many as
+    `history` says (1: f decreases in every step). first_step: α of the very first trial, None for one that changes x by
+    a tenth of its largest entry; if x is zero, of what f and the bounds tell of its size, or of 1 without bounds. A
+    failed solve at a trial shortens the step; where all fail the state ends with Status.FAILED, where none is good
+    enough with Status.STUCK.
+
+    One evaluation for each trial, one gradient and one M⁻¹ for each iteration. memory: the last values, the next α, the
+    recent short steps, and M⁻¹ g. Raises ValueError from `start` for an x outside of the bounds.
+
+    Raydan (1997), SIAM J. Optim. 7, 26; with bounds Birgin, Martínez & Raydan (2000), SIAM J. Optim. 10, 1196,
+    algorithm 2.1 (SPG1): the spectral projected gradient method. Where x stays at a bound, y does not count in α₂:
+    Crisci, Ruggiero & Zanni (2019), Appl. Math. Comput. 356, 312.
+    """
+
+    inner: InnerProduct = field(default_factory=Euclidean)
+    bounds: Box = field(default_factory=Box)
+    search: Backtracking = field(default_factory=Backtracking)
+    steps: BarzilaiBorwein = field(default_factory=BarzilaiBorwein)
+    history: int = 10
+    first_step: float | None = None
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+        require_geometry("SteepestDescent", self.bounds, self.inner)
+        require_kind("SteepestDescent", "the search", self.search, Backtracking)
+        require_kind("SteepestDescent", "the steps", self.steps, BarzilaiBorwein)
+        if not (self.first_step is None or 0.0 < self.first_step < np.inf):
+            raise ValueError(f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None")
+        if not self.history >= 1:
+            raise ValueError(f"SteepestDescent: got history={self.history}, expected at least 1 value to compare with")
+        if not (self.bounds.everywhere or self.inner.diagonal):
+            raise ValueError(
+                "SteepestDescent: got bounds and an inner product that is not diagonal, for which a clip is no "
+                "projection; expected one that is, such as Weighted(lumped masses)"
+            )
+
+    @property
+    def constrained(self) -> tuple[()]:
+        """None."""
+        return ()
+
+    def start(self, f: Function, x: Array) -> State:
+        """The state at x: one evaluation, one gradient."""
+        point = first_point(f, x, self.bounds, "SteepestDescent")
+        g = gradient_of(point)
+        d = self.inner.direction(g)
+        state = self._at(point, g, d)
+        memory = {"values": np.array([point.value]), "alpha": np.array(self._first_trial(state, d))}
+        return replace(state, memory={**memory, "short": np.zeros(0), "direction": d})
+
+    def advance(self, f: Function, state: State) -> State:
+        """One step: as many evaluations as the search needs, one gradient."""
+        x, d = state.x, state.memory["direction"]
+        trial = self.search(
+            f,
+            lambda alpha: self.bounds.clip(x - alpha * d),
+            lambda there: self.inner.pairing(state.gradient, there - x),
+            float(state.memory["values"].max()),
+            float(state.memory["alpha"]),
+        )
+        rejected = np.array(trial.rejected)
+        if trial.point is None:
+            evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
+            return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
+        return self._after(state, trial, trial.point)
+
+    def _after(self, before: State, trial: Trial, point: Point) -> State:
+        """The state at the accepted point, and the next trial's α from the change of the gradient."""
+        g = gradient_of(point)
+        d = self.inner.direction(g)
+        products = self._products(before, point.x - before.x, g, d)
+        alpha, short = self.steps(*products, trial.alpha, before.memory["short"])
+        values = np.append(before.memory["values"], point.value)[-self.history :]
+        return replace(
+            self._at(point, g, d),
+            iteration=before.iteration + 1,
+            step=trial.alpha,
+            change=self.inner.largest(np.abs(point.x - before.x)),
+            rejected=np.array(trial.rejected),
+            evaluations=before.evaluations + len(trial.rejected) + 1,
+            memory={"values": values, "alpha": np.array(alpha), "short": short, "direction": d},
+        )
+
+    def _products(self, before: State, s: Array, g: Array, d: Array) -> tuple[float, float, float]:
+        """⟨s, Ms⟩, ⟨s, y⟩ and ⟨y, M⁻¹y⟩ of the last step."""
+        y = g - before.gradient
+        sy = self.inner.pairing(y, s)
+        if self.bounds.everywhere:
+            yy = self.inner.pairing(y, d - before.memory["direction"])
+        else:
+            yy = self.inner.dual_norm(np.where(s == 0.0, 0.0, y)) ** 2
+        return self.inner.norm(s) ** 2, sy, yy
+
+    def _first_trial(self, state: State, d: Array) -> float:
+        if self.first_step is not None:
+            return self.first_step
+        largest = self.inner.largest(np.abs(d))
+        size = reach(state.x, state.value, state.gradient, self.bounds, self.inner)
+        return 0.1 * size / largest if largest > 0.0 else 1.0
+
+    def _at(self, point: Point, g: Array, d: Array) -> State:
+        """A first state at the point; d: M⁻¹ g."""
+        x = point.x
+        free = self.bounds.everywhere
+        return State(
+            iteration=0,
+            x=x,
+            value=point.value,
+            gradient=g,
+            stationarity=math.sqrt(self.inner.pairing(g, d)) if free else self.inner.dual_norm(self.bounds.held(x, g)),
+            projected=self.inner.largest(np.abs(self.bounds.clip(x - d) - x)),
+        )

@@ -1,0 +1,164 @@
+"""The quadratic model of f in a trust region, q(s) = g·s + ½ s·Hs with ‖s‖_M ≤ Δ, made small by conjugate gradients."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import NonFinite
+from ...typing import Array
+from ..bounds import Box
+from ..inner_products import InnerProduct
+from .trust_region import Step
+
+SUFFICIENT = 1e-2
+"""Of the decrease that the slope promises, what a projected step has to keep: μ₀ of Lin & Moré (1999)."""
+
+
+FACES = 20
+"""Faces of the box searched in one step."""
+
+
+FIRST = 10.0
+"""The first radius, in lengths of a step to the model's minimum along its gradient."""
+
+
+HALVINGS = 30
+"""Of a projected step, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """q at x. gradient: g, (m,); hessian: v ↦ Hv, (m,); most: products with H of one run of conjugate gradients."""
+
+    inner: InnerProduct
+    bounds: Box
+    x: Array
+    gradient: Array
+    hessian: Callable[[Array], Array]
+    most: int
+
+    def times(self, v: Array) -> Array:
+        """Hv, (m,); raises ValueError for another shape, NonFinite."""
+        Hv = np.asarray(self.hessian(v))
+        if Hv.shape != v.shape:
+            raise ValueError(f"the hvp of the objective has shape {Hv.shape}, the design {v.shape}")
+        if not np.isfinite(Hv).all():
+            bad = np.flatnonzero(~np.isfinite(Hv))
+            raise NonFinite(f"the hvp of the objective is {Hv[bad[0]]} at component {bad[0]} ({bad.size} such)")
+        return Hv
+
+    def predicted(self, step: Step) -> float:
+        """−q(s), positive for a step that promises something."""
+        return -self.inner.pairing(self.gradient + 0.5 * step.Hs, step.s)
+
+    def length(self, s: Array) -> float:
+        """‖s‖_M."""
+        return self.inner.norm(s)
+
+    def first_radius(self) -> tuple[float, int]:
+        """Ten times as far as q falls along −M⁻¹g, without what bounds hold; ‖x‖_M if it falls for ever; and 1."""
+        d = -self.inner.direction(self.bounds.held(self.x, self.gradient))
+        curvature, slope = self.inner.pairing(self.times(d), d), self.inner.pairing(self.gradient, d)
+        if curvature > 0.0:
+            return FIRST * (-slope / curvature) * self.inner.norm(d), 1
+        return self.inner.norm(self.x) or self.inner.norm(d), 1
+
+    def step(self, radius: float, tolerance: float) -> Step:
+        """s with ‖s‖_M ≤ Δ that makes q small; where it can, until ‖∇q‖ ≤ tolerance, in the dual norm."""
+        if self.bounds.everywhere:
+            zero, free = np.zeros_like(self.x), np.ones(self.x.shape, dtype=bool)
+            start = Step(self.x, zero, zero, 0)
+            d, Hd, products = self._conjugate_gradients(start, free, radius, tolerance)
+            return Step(self.x + d, d, Hd, products)
+        return self._within_faces(radius, tolerance)
+
+    def _conjugate_gradients(
+        self, start: Step, free: Array, radius: float, tolerance: float
+    ) -> tuple[Array, Array, int]:
+        """d, Hd and the products with H: from s on over the free variables, up to ‖s + d‖ = Δ.
+
+        Steihaug (1983), SIAM J. Numer. Anal. 20, 626; Nocedal & Wright (2006), algorithm 7.2, preconditioned by M⁻¹.
+        """
+        inner, d, Hd = self.inner, np.zeros_like(self.x), np.zeros_like(self.x)
+        r = np.where(free, self.gradient + start.Hs, 0.0)
+        z = inner.direction(r)
+        p, rz = -z, inner.pairing(r, z)
+        for product in range(self.most):
+            if not math.sqrt(max(rz, 0.0)) > tolerance:
+                return d, Hd, product
+            Hp = self.times(p)
+            curvature = inner.pairing(Hp, p)
+            alpha = rz / curvature if curvature > 0.0 else np.inf
+            if not alpha < (longest := _to_boundary(inner, start.s + d, p, radius)):
+                return d + longest * p, Hd + longest * Hp, product + 1
+            d, Hd = d + alpha * p, Hd + alpha * Hp
+            r = r + alpha * np.where(free, Hp, 0.0)
+            z, before = inner.direction(r), rz
+            rz = inner.pairing(r, z)
+            p = rz / before * p - z
+        return d, Hd, self.most
+
+    def _within_faces(self, radius: float, tolerance: float) -> Step:
+        """From the Cauchy point on by conjugate gradients over the variables between their bounds, face after face.
+
+        Lin & Moré (1999), SIAM J. Optim. 9, 1100, algorithm 5.1, M diagonal.
+        """
+        step = self._cauchy_point(radius)
+        for _ in range(FACES):
+            free = (step.y > self.bounds.lower) & (step.y < self.bounds.upper)
+            left = np.where(free, self.gradient + step.Hs, 0.0)
+            if not self.inner.dual_norm(left) > tolerance or self.inner.norm(step.s) > 0.99 * radius:
+                break
+            d, Hd, products = self._conjugate_gradients(step, free, radius, tolerance)
+            before, step = step, self._projected(step, d, Hd)
+            step = Step(step.y, step.s, step.Hs, step.products + products)
+            if np.array_equal(before.y + d, step.y):  # No further bound was met.
+                break
+        return step
+
+    def _cauchy_point(self, radius: float) -> Step:
+        """P(x − t M⁻¹g) with t of about the least q, at most as long as Δ."""
+        zero = np.zeros_like(self.x)
+        d = -self.inner.direction(self.bounds.held(self.x, self.gradient))
+        if not (length := self.inner.norm(d)) > 0.0:
+            return Step(self.x, zero, zero, 0)
+        Hd = self.times(d)
+        curvature, slope = self.inner.pairing(Hd, d), self.inner.pairing(self.gradient, d)
+        t = min(-slope / curvature if curvature > 0.0 else np.inf, radius / length)
+        step = self._projected(Step(self.x, zero, zero, 0), t * d, t * Hd)
+        return Step(step.y, step.s, step.Hs, step.products + 1)
+
+    def _projected(self, step: Step, d: Array, Hd: Array) -> Step:
+        """P(y + αd) with α = 1, ½, …, the first that decreases q enough; down to the first bound met, at most."""
+        slope, alpha, products = self.gradient + step.Hs, 1.0, step.products
+        first = self._first_bound(step.y, d)
+        for _ in range(HALVINGS):
+            if alpha <= first:
+                break
+            y = self.bounds.clip(step.y + alpha * d)
+            w = y - step.y
+            Hw, products = self.times(w), products + 1
+            promised = self.inner.pairing(slope, w)
+            if promised + 0.5 * self.inner.pairing(Hw, w) <= SUFFICIENT * min(promised, 0.0) and promised < 0.0:
+                return Step(y, y - self.x, step.Hs + Hw, products)
+            alpha = max(0.5 * alpha, first)
+        alpha = min(1.0, first)
+        y = self.bounds.clip(step.y + alpha * d)
+        return Step(y, y - self.x, step.Hs + alpha * Hd, products)
+
+    def _first_bound(self, y: Array, d: Array) -> float:
+        """The α ≤ inf at which y + αd meets its first bound."""
+        room = np.where(d > 0.0, self.bounds.upper - y, y - self.bounds.lower)
+        with np.errstate(over="ignore"):
+            reach = np.divide(room, np.abs(d), out=np.full_like(y, np.inf), where=d != 0.0)
+        return -self.inner.largest(-reach)
+
+
+def _to_boundary(inner: InnerProduct, s: Array, p: Array, radius: float) -> float:
+    """τ ≥ 0 with ‖s + τp‖_M = Δ; ‖s‖_M ≤ Δ."""
+    a, b = inner.norm(p) ** 2, inner.pairing(inner.covector(p), s)
+    c = max(radius**2 - inner.norm(s) ** 2, 0.0)
+    root = math.sqrt(b * b + a * c)
+    return c / (b + root) if b > 0.0 else (root - b) / a

@@ -1,0 +1,1 @@
+"""Line searches: callables on a scalar function φ(α)."""

@@ -1,0 +1,185 @@
+"""Dirichlet data: unknowns whose values are given, zero or not, constant or depending on p.
+
+With the unknowns in the order (free, fixed) the residual is R = (A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its
+Jacobian [[A_ff, A_fd], [0, I]]: only A_ff is factored, and stays symmetric where A is (docs/math.md, eq. 10).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+from .._optional_methods import of_residual, of_vector
+from .._pickling import Portable
+from .._validation import as_array, require_methods
+from ..factor.backward_error import product
+from ..factor.csc import as_right_hand_side
+from ..factor.evidence import Evidence
+from ..matrices.vectors import ConstantVector
+from ..protocols import Inverse, Residual, Vector
+from ..typing import Array, Trans
+
+
+@dataclass(frozen=True, eq=False)
+class Dirichlet(Portable):
+    """Which unknowns are given, and their values g.
+
+    fixed: distinct indices, (d,). values: g, an array (d,), or a Vector p ↦ g(p); one column serves all load
+    cases. Raises TypeError for a `fixed` that is no vector of integers, ValueError for one that is empty, or holds
+    repeated or negative ones, and for an array of values of another shape.
+    """
+
+    fixed: Array
+    values: Array | Vector
+
+    def __post_init__(self) -> None:
+        fixed = np.array(as_array("Dirichlet", "fixed", self.fixed))  # A copy: solutions refer to it.
+        if fixed.size == 0:
+            raise ValueError("Dirichlet: no unknown is fixed; leave `dirichlet` out")
+        if fixed.dtype.kind not in "iu" or fixed.ndim != 1:
+            raise TypeError(f"Dirichlet: got fixed of dtype {fixed.dtype}, shape {fixed.shape}; expected indices (d,)")
+        if fixed.min() < 0 or np.unique(fixed).size < fixed.size:
+            raise ValueError("Dirichlet: fixed holds negative or repeated indices, expected each unknown once")
+        object.__setattr__(self, "fixed", fixed)
+        if callable(self.values):
+            require_methods("Dirichlet", "values", self.values, ("__call__", "vjp"), "an array (d,) or a Vector g(p)")
+        elif as_array("Dirichlet", "values", self.values).shape != fixed.shape:
+            raise ValueError(f"Dirichlet: got values of shape {np.shape(self.values)}, expected {fixed.shape}")
+
+    @cached_property
+    def given(self) -> Vector:
+        """g as a Vector."""
+        return self.values if callable(self.values) else ConstantVector(self.values)
+
+    def free(self, n: int) -> Array:
+        """The unknowns that are not fixed, (n − d,); raises ValueError if `fixed` exceeds n or leaves none."""
+        if self.fixed.max() >= n:
+            raise ValueError(f"Dirichlet: unknown {self.fixed.max()} is fixed, but there are only {n}")
+        if self.fixed.size == n:
+            raise ValueError(f"Dirichlet: all {n} unknowns are fixed, expected at least one free")
+        return np.setdiff1d(np.arange(n), self.fixed)
+
+    def at(self, p: Array, shape: tuple[int, ...]) -> Array:
+        """g(p) for a state of the given shape: (d,), or (d, k); raises ValueError where g(p) is not (d,)."""
+        g = np.asarray(self.given(p))
+        if g.shape != self.fixed.shape:
+            raise ValueError(
+                f"Dirichlet: values(p) has shape {g.shape}, expected {self.fixed.shape}: one for each unknown"
+            )
+        return g if len(shape) == 1 else np.repeat(g[:, None], shape[1], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Bordered:
+    """The inverse of [[A_ff, A_fd], [0, I]], by a factorization of A_ff.
+
+    A: (n, n), all of it; free, fixed: the unknowns of either kind; inner: the inverse of A_ff.
+    """
+
+    A: sparse.csc_array
+    free: Array
+    fixed: Array
+    inner: Inverse
+
+    @classmethod
+    def of(
+        cls, A: sparse.csc_array, dirichlet: Dirichlet, factorize: Callable[[sparse.csc_array], Inverse]
+    ) -> "Bordered":
+        """Factor the free block of A."""
+        free = dirichlet.free(A.shape[0])
+        return cls(A, free, dirichlet.fixed, factorize(sparse.csc_array(A[:, free][free])))
+
+    @property
+    def evidence(self) -> Evidence:
+        """That of the free block."""
+        return self.inner.evidence
+
+    def solve(self, b: Array, trans: Trans = "N") -> Array:
+        """The solution for b, (n,) or (n, k), with the matrix, its transpose or its conjugate transpose."""
+        b = as_right_hand_side(b, self.A.shape[0])
+        u = np.zeros(b.shape, dtype=np.result_type(b.dtype, self.A.dtype))
+        if trans == "N":
+            u[self.fixed] = b[self.fixed]
+            u[self.free] = self.inner.solve(b[self.free] - (self.A @ u)[self.free])
+        else:
+            u[self.free] = self.inner.solve(b[self.free], trans)
+            u[self.fixed] = b[self.fixed] - product(self.A, u, trans)[self.fixed]
+        return u
+
+
+def within(
+    dirichlet: Dirichlet | None, A: sparse.csc_array, factorize: Callable[[sparse.csc_array], Inverse]
+) -> Inverse:
+    """The inverse of A, or of A with unit rows for fixed unknowns, whose free block `factorize` is given."""
+    return factorize(A) if dirichlet is None else Bordered.of(A, dirichlet, factorize)
+
+
+@dataclass(frozen=True, eq=False)
+class Constrained:
+    """The given residual in the rows of the free unknowns, u − g(p) in those of the fixed ones.
+
+    residual: of all unknowns; its rows for fixed unknowns are not used. See docs/math.md, eq. 10.
+    """
+
+    inner: Residual
+    dirichlet: Dirichlet
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """R(u, p), of u's shape."""
+        fixed = self.dirichlet.fixed
+        g = u[fixed] - self.dirichlet.at(p, u.shape)
+        r = np.asarray(self.inner.residual(u, p))
+        if r.shape != u.shape:  # Its rows are about to be written by number.
+            raise ValueError(f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown")
+        if r.dtype.kind not in "fciu":
+            raise TypeError(f"the residual has dtype {r.dtype}, expected float64 or complex128")
+        r = r.astype(np.result_type(r, g))  # A copy: what the user's class returned is his.
+        r[fixed] = g
+        return r
+
+    def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
+        """∂R/∂u, (n, n), with unit rows for the fixed unknowns."""
+        A = self.inner.jacobian(u, p)
+        kept = np.ones(A.shape[0])
+        kept[self.dirichlet.fixed] = 0.0
+        return sparse.csc_array(sparse.diags_array(kept) @ A + sparse.diags_array(1.0 - kept))
+
+    def vjp(self, u: Array, p: Array, lam: Array) -> Array:
+        """(∂R/∂p)ᴴ λ, (m,)."""
+        lam, reaction = self._split(lam)
+        return less("vjp", self.inner.vjp(u, p, lam), self.dirichlet.given.vjp(p, reaction))
+
+    def _split(self, lam: Array) -> tuple[Array, Array]:
+        """λ with zeros at the fixed unknowns, and what it is there, (d,), summed over the load cases."""
+        fixed = self.dirichlet.fixed
+        reaction = lam[fixed].reshape(fixed.size, -1).sum(axis=1)
+        lam = lam.copy()
+        lam[fixed] = 0.0
+        return lam, reaction
+
+    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The residual's, of the rows of the free unknowns, less that of g(p); raises TypeError without them."""
+        lam, reaction = self._split(lam)
+        u_part, p_part = of_residual(self.inner, u, p, lam, u_dot, p_dot)
+        return u_part, less("second", p_part, of_vector(self.dirichlet.given, p, reaction, p_dot))
+
+    def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
+        """(∂R/∂p) ṗ, of u's shape."""
+        fixed = self.dirichlet.fixed
+        r = np.asarray(self.inner.jvp(u, p, p_dot))
+        if r.shape != u.shape:  # Its rows are about to be written by number.
+            raise ValueError(f"the jvp of the residual (of A or b) has shape {r.shape}, expected {u.shape}")
+        rates = less("jvp", np.zeros(fixed.size), self.dirichlet.given.jvp(p, p_dot))
+        r = r.astype(np.result_type(r, rates))  # A and b may have real rates, or integer zeros.
+        r[fixed] = rates if u.ndim == 1 else rates[:, None]
+        return r
+
+
+def less(method: str, first: Array, second: Array) -> Array:
+    """first − second, of one shape: NumPy would broadcast a derivative of another one without a word."""
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape:
+        raise ValueError(f"the {method} of A, b and Dirichlet values differ in shape: {first.shape}, {second.shape}")
+    return np.asarray(first - second)

@@ -1,0 +1,117 @@
+"""Linear problems A(p) u = b(p), with Dirichlet data or without."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+from .._optional_methods import of_matrix, of_vector
+from .._pickling import Portable
+from .._validation import as_array, as_parameters, require_kind, require_methods
+from ..factor.arguments import factored, require_factorizer
+from ..factor.counting import Counts, collecting, phase
+from ..factor.csc import SparseMatrix, as_csc, as_right_hand_side, owned
+from ..factor.default import lu
+from ..factor.factorization import Factorization
+from ..matrices.affine import Constant
+from ..matrices.vectors import ConstantVector
+from ..protocols import Matrix, Residual, Vector
+from ..typing import Array
+from .dirichlet import Constrained, Dirichlet, less, within
+from .reuse import Recombining, Remembering
+from .solution import SteadySolution
+
+
+@dataclass(frozen=True, eq=False)
+class LinearResidual:
+    """R(u, p) = A(p) u − b(p) (docs/math.md, eq. 5)."""
+
+    A: Matrix
+    b: Vector
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """R(u, p), of u's shape."""
+        return np.asarray(self.A(p) @ u - self.b(p))
+
+    def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
+        """∂R/∂u = A(p), (n, n)."""
+        return self.A(p)
+
+    def vjp(self, u: Array, p: Array, lam: Array) -> Array:
+        """(∂R/∂p)ᴴ λ, (m,)."""
+        return less("vjp", self.A.vjp(p, u, lam), self.b.vjp(p, lam))
+
+    def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
+        """(∂R/∂p) ṗ, of u's shape."""
+        for name, given in (("A", self.A), ("b", self.b)):
+            require_methods("jvp", name, given, ("jvp",), "its derivative along p_dot")
+        return less("jvp", self.A.jvp(p, u, p_dot), self.b.jvp(p, p_dot))
+
+    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """(Ȧᴴ λ, A.vjp(p, u̇, λ) + the rates of A.vjp and −b.vjp along ṗ); raises TypeError where A or b lack them."""
+        u_part, A_part = of_matrix(self.A, p, u, lam, p_dot)
+        return u_part, less("second", self.A.vjp(p, u_dot, lam) + A_part, of_vector(self.b, p, lam, p_dot))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProblem(Portable):
+    """A(p) u = b(p): one factorization gives u, and with it every derivative.
+
+    A: a Matrix, or a sparse matrix that does not depend on p. b: a Vector, or an array (n,), or (n, k) for k
+    load cases. factorize: what A is stated to be: `lu` (anything), `cholesky` (positive definite), `ldl`
+    (symmetric), a named backend, `cg(...)`, `gmres(...)`. dirichlet: unknowns whose values are given; A, b
+    and u keep their full size n, the rows of A and b at fixed unknowns are not used.
+    """
+
+    A: Matrix | SparseMatrix
+    b: Vector | Array
+    factorize: Callable[[sparse.csc_array], Factorization] = lu
+    dirichlet: Dirichlet | None = None
+
+    def __post_init__(self) -> None:
+        if not sparse.issparse(self.A):
+            expected = "a Matrix or a sparse matrix; a dense A: scipy.sparse.csc_array(A)"
+            require_methods("LinearProblem", "A", self.A, ("__call__", "vjp"), expected)
+        if not isinstance(self.b, np.ndarray | list):
+            expected = "a Vector or an array (n,)"
+            require_methods("LinearProblem", "b", self.b, ("__call__", "vjp"), expected)
+        else:
+            as_array("LinearProblem", "b", self.b)
+        require_factorizer("LinearProblem", self.factorize)
+        require_kind("LinearProblem", "dirichlet", self.dirichlet, Dirichlet | None, "adjoint.Dirichlet(…)")
+        _ = self._equation
+
+    @cached_property
+    def _equation(self) -> LinearResidual:
+        A = self.A if callable(self.A) else Constant(self.A)
+        b = ConstantVector(np.asarray(self.b)) if isinstance(self.b, np.ndarray | list) else self.b
+        return LinearResidual(A, b)
+
+    @cached_property
+    def residual(self) -> Residual:
+        """R(u, p) of this problem, Dirichlet rows included."""
+        return self._equation if self.dirichlet is None else Constrained(self._equation, self.dirichlet)
+
+    def solve(self, p: Array) -> SteadySolution:
+        """u with A(p) u = b(p), ready for derivatives; p: (m,).
+
+        One factorization, one solve. Raises the errors of `factorize` and of `Factorization.solve`, ValueError or
+        TypeError where A(p), b(p) or p have the wrong shape or type, NonFinite where they hold nan or inf.
+        """
+        p = as_parameters(p)
+        p.setflags(write=False)  # The user's functions will see it.
+        counts = Counts()
+        with collecting(counts):
+            with phase("assembly"):
+                A = owned(as_csc(self._equation.A(p)))
+                rhs = as_right_hand_side(self._equation.b(p), A.shape[0])
+            inverse = within(self.dirichlet, A, lambda free: Remembering(Recombining(factored(self.factorize, free))))
+            if self.dirichlet is not None:
+                g = self.dirichlet.at(p, rhs.shape)
+                rhs = rhs.astype(np.result_type(rhs, g))
+                rhs[self.dirichlet.fixed] = g
+            u = inverse.solve(rhs)
+            u.setflags(write=False)  # Gradients come from it later; and it is remembered.
+        return SteadySolution(u, p, self.residual, inverse, counts)
