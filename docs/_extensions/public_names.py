@@ -1,0 +1,135 @@
+"""The API reference: a block of public names becomes a table of first lines, and the full entry of each name.
+
+A page of `docs/api/` lists its names in blocks, one name a line, with a text where the object has no docstring:
+
+    ```public
+    adjoint.Affine
+    adjoint.lu: LU factors of any square matrix.
+    ```
+
+`tests/test_docs.py` reads the same blocks: what packages export, and what the pages list, are the same names.
+"""
+
+import enum
+import importlib
+import inspect
+import re
+
+from docutils.nodes import Element
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.ext.autodoc.mock import mock
+from sphinx.util.nodes import make_refnode
+
+BLOCK = re.compile(r"^```public\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ARRAY = re.compile(r"~?(numpy\.)?ndarray\[(~?(typing\.)?Any|tuple\[~?(typing\.)?Any, \.\.\.\]), .*?dtype\[.*?\]\]")
+FACTORY = re.compile(r"<factory>|<function (?:\w+\.)*(\w+) at 0x[0-9a-f]+>")
+
+
+def entries(block: str) -> list[tuple[str, str]]:
+    """(name, text) for each line of a block."""
+    return [(name, text.strip()) for name, _, text in (line.partition(":") for line in block.splitlines() if line)]
+
+
+def resolved(name: str) -> object:
+    """The object of a dotted name."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, attribute = name.rpartition(".")
+        return getattr(importlib.import_module(module), attribute)
+
+
+def escaped(text: str) -> str:
+    """Plain text as reStructuredText: what stands in backticks stays, | * and a last _ are taken literally."""
+    pieces = re.split(r"(``.*?``|`[^`]*`)", text)
+    pieces[::2] = [re.sub(r"([|*\\])|_(?!\w)", lambda found: "\\" + found[0], piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def summary(name: str, text: str) -> str:
+    """The text given, or the first line of the docstring."""
+    return text or (inspect.getdoc(resolved(name)) or "").partition("\n")[0]
+
+
+def entry(name: str, text: str) -> str:
+    """The directive that documents an object."""
+    found = resolved(name)
+    if inspect.ismodule(found):
+        return f".. automodule:: {name}\n   :members:\n   :member-order: bysource\n"
+    if isinstance(found, type) and issubclass(found, BaseException):
+        return f".. autoexception:: {name}\n"
+    if isinstance(found, enum.EnumMeta):
+        return f".. autoclass:: {name}\n   :members:\n   :undoc-members:\n   :member-order: bysource\n   :no-index-entry:\n"
+    if isinstance(found, type):
+        call = "   :special-members: __call__\n" if "__call__" in vars(found) else ""
+        return f".. autoclass:: {name}\n   :members:\n   :member-order: bysource\n{call}"
+    if inspect.isfunction(found):
+        return f".. autofunction:: {name}\n"
+    return f".. py:data:: {name}\n\n   {escaped(text)}\n"
+
+
+def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Blocks of names as reStructuredText."""
+
+    def expanded(block: re.Match[str]) -> str:
+        names = entries(block[1])
+        rows = [f"   * - :py:obj:`~{name}`\n     - {escaped(summary(name, text))}\n" for name, text in names]
+        table = ".. list-table::\n   :class: names\n   :widths: 30 70\n\n" + "".join(rows)
+        return "\n".join(["```{eval-rst}", table, *(entry(name, text) for name, text in names), "```"])
+
+    with mock(app.config.autodoc_mock_imports):
+        source[0] = BLOCK.sub(expanded, source[0])
+
+
+def read_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Docstrings are plain text, with names in backticks, and NumPy sections."""
+    lines[:] = [line if line.lstrip().startswith(">>>") else escaped(line) for line in lines]
+
+
+def read_signature(
+    app: Sphinx, what: str, name: str, obj: object, options: object, arguments: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Short types and defaults; no arguments of classes that nobody calls."""
+    uncalled = getattr(obj, "_is_protocol", False) or isinstance(obj, enum.EnumMeta)
+    if arguments is None or (isinstance(obj, type) and (uncalled or issubclass(obj, BaseException))):
+        return None, None
+    arguments = FACTORY.sub(lambda found: found[1] or "…", ARRAY.sub("Array", arguments))
+    return arguments, returned and ARRAY.sub("Array", returned)
+
+
+def refer(app: Sphinx, env: BuildEnvironment, node: Element, text: Element) -> Element | None:
+    """A link for a name in backticks, or in a signature, by its last part: `Reduced`, `Point.hvp`."""
+    if node.get("refdomain") != "py":
+        return None
+    target = str(node["reftarget"]).partition("(")[0]
+    tail = target.rpartition(".")[2] if target.startswith("adjoint.") else target
+    name = _ENDINGS.get(tail)
+    if name is None:
+        return None
+    place = env.domains["py"].objects[name]
+    return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, text, name)
+
+
+_ENDINGS: dict[str, str] = {}
+"""The documented name that ends so, after any dot: the shortest of several; methods with their class only."""
+
+
+def collect(app: Sphinx, env: BuildEnvironment) -> None:
+    """Once all pages are read: what names in backticks may stand for."""
+    objects = env.domains["py"].objects
+    for name in sorted(objects, key=lambda name: name.count(".")):
+        parts = name.split(".")
+        member = objects[name].objtype in ("method", "property", "attribute")
+        for start in range(len(parts) - member):
+            _ENDINGS.setdefault(".".join(parts[start:]), name)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect."""
+    app.connect("source-read", read_page)
+    app.connect("autodoc-process-docstring", read_docstring, priority=400)
+    app.connect("autodoc-process-signature", read_signature)
+    app.connect("env-check-consistency", collect)
+    app.connect("missing-reference", refer)
+    return {"parallel_read_safe": True}
