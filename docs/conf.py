@@ -14,10 +14,10 @@ version = release = installed("sparse-adjoint")
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "citations",
+    "mathml",
     "public_names",
 ]
 exclude_patterns = ["_build", "results"]
@@ -25,6 +25,8 @@ exclude_patterns = ["_build", "results"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]
+
+html_math_renderer = "mathml"
 
 default_role = "py:obj"
 autodoc_mock_imports = ["nlopt", "cyipopt"]

@@ -15,6 +15,7 @@ import importlib
 import inspect
 import re
 
+from docutils import nodes
 from docutils.nodes import Element
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -23,7 +24,11 @@ from sphinx.util.nodes import make_refnode
 
 BLOCK = re.compile(r"^```public\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ARRAY = re.compile(r"~?(numpy\.)?ndarray\[(~?(typing\.)?Any|tuple\[~?(typing\.)?Any, \.\.\.\]), .*?dtype\[.*?\]\]")
-FACTORY = re.compile(r"<factory>|<function (?:\w+\.)*(\w+) at 0x[0-9a-f]+>")
+FACTORY = re.compile(r"<factory>|<function (?:\w+\.)*(\w+) at 0x[0-9a-f]+>|<[A-Za-z][^<>]* object at 0x[0-9a-f]+>")
+PRIVATE = re.compile(r", _\w+: .*(?=\)$)")
+
+WITHOUT_LINKS = ("changelog",)
+"""Pages that name things of the past."""
 
 
 def entries(block: str) -> list[tuple[str, str]]:
@@ -94,8 +99,8 @@ def read_signature(
     uncalled = getattr(obj, "_is_protocol", False) or isinstance(obj, enum.EnumMeta)
     if arguments is None or (isinstance(obj, type) and (uncalled or issubclass(obj, BaseException))):
         return None, None
-    arguments = FACTORY.sub(lambda found: found[1] or "…", ARRAY.sub("Array", arguments))
-    return arguments, returned and ARRAY.sub("Array", returned)
+    arguments = FACTORY.sub(lambda found: found[1] or "...", ARRAY.sub("Array", arguments))
+    return PRIVATE.sub("", arguments), returned and ARRAY.sub("Array", returned)
 
 
 def refer(app: Sphinx, env: BuildEnvironment, node: Element, text: Element) -> Element | None:
@@ -125,6 +130,23 @@ def collect(app: Sphinx, env: BuildEnvironment) -> None:
             _ENDINGS.setdefault(".".join(parts[start:]), name)
 
 
+def link_names(app: Sphinx, tree: nodes.document, docname: str) -> None:
+    """Names in backticks on pages are links to their entries, as those in docstrings are."""
+    if docname in WITHOUT_LINKS:
+        return
+    for literal in list(tree.findall(nodes.literal)):
+        name = _ENDINGS.get(literal.astext().partition("(")[0].removeprefix("adjoint."))
+        within = literal.parent
+        while within is not None and not isinstance(within, nodes.reference | nodes.title):
+            within = within.parent
+        if name is None or within is not None:
+            continue
+        place = app.env.domains["py"].objects[name]
+        link = make_refnode(app.builder, docname, place.docname, place.node_id, [], name)
+        literal.replace_self(link)
+        link += literal
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect."""
     app.connect("source-read", read_page)
@@ -132,4 +154,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", read_signature)
     app.connect("env-check-consistency", collect)
     app.connect("missing-reference", refer)
+    app.connect("doctree-resolved", link_names)
     return {"parallel_read_safe": True}
