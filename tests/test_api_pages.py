@@ -1,6 +1,7 @@
-"""The reference has every public name once: what packages export, and what the pages of docs/api/ list, are the same.
+"""The reference has every public name once: packages export what the pages of docs/api/ list.
 
-docs/api/index.md has the table of packages, and the pages list their names in blocks that begin with ```public.
+docs/api/index.md has the table of packages; the other pages list names in blocks that begin with
+```public.
 """
 
 import enum
@@ -11,8 +12,9 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
-import adjoint
 import pytest
+
+import adjoint
 
 API = Path(__file__).parents[1] / "docs" / "api"
 BLOCK = re.compile(r"^```public\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -26,7 +28,7 @@ def listed() -> list[str]:
 
 
 def exported(package: str) -> dict[str, object]:
-    """What a package exports; of a module without `__all__`, the classes and functions that it defines."""
+    """What a package exports; without `__all__`, the classes and functions that a module defines."""
     module = importlib.import_module(package)
     names = getattr(module, "__all__", None)
     if names is None:
@@ -79,7 +81,10 @@ def test_every_name_in_the_reference_is_exported_and_stands_there_once() -> None
 
 
 def test_every_package_with_exports_is_in_the_table() -> None:
-    names = ["adjoint", *(each.name for each in pkgutil.walk_packages(adjoint.__path__, "adjoint.") if each.ispkg)]
+    names = [
+        "adjoint",
+        *(each.name for each in pkgutil.walk_packages(adjoint.__path__, "adjoint.") if each.ispkg),
+    ]
     assert {name for name in names if hasattr(importlib.import_module(name), "__all__")} <= set(PACKAGES)
 
 
@@ -91,4 +96,4 @@ def test_every_public_name_is_documented() -> None:
             continue
         value = resolved(name)
         own = isinstance(value, type | enum.EnumMeta | ModuleType) or hasattr(value, "__code__")
-        assert (value.__doc__ if own else f"{name}: " in texts), f"{name} has no docstring, and no text in docs/api/"
+        assert value.__doc__ if own else f"{name}: " in texts, f"{name} has no docstring, and no text in docs/api/"

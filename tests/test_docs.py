@@ -1,6 +1,6 @@
-"""The pages are true: their snippets run, print what they quote, and what is cited and linked exists.
+"""The pages are true: snippets run, print what they quote, and what is cited and linked exists.
 
-Each page is a program of its own: its snippets run in order, in a namespace that no other page has seen.
+Each page is a program of its own: its snippets run in order, in a namespace that is theirs alone.
 """
 
 import math
@@ -66,7 +66,7 @@ def cited(text: str) -> set[int]:
 
 
 def agree(printed: str, quoted: str) -> bool:
-    """The same words, and numbers that differ by 1 in 1000 or 1e-6 at most: backends round differently."""
+    """The same words, and numbers equal to 1 in 1000 or 1e-6: backends round differently."""
     words = [" ".join(NUMBER.sub("#", text).split()) for text in (printed, quoted)]
     numbers = [[float(number) for number in NUMBER.findall(text)] for text in (printed, quoted)]
     return words[0] == words[1] and all(

@@ -1,7 +1,7 @@
-"""Citations of equations become links: "eq. 3" on a page, and "docs/math.md, eq. 3" in a docstring.
+"""Citations of equations become links: "eq. 3" on a page, "docs/math.md, eq. 3" in a docstring.
 
-Equations are numbered by hand, `\\tag{3}`, on the pages of the mathematics. Pages are Markdown that GitHub shows as well,
-so neither the equations nor their citations carry any markup; both get it here, when Sphinx reads them.
+Equations are numbered by hand, `\\tag{3}`, on the pages of the mathematics. GitHub shows the same
+pages, so neither equations nor citations carry markup of Sphinx; they get it here, when they are read.
 """
 
 import re
@@ -45,12 +45,12 @@ def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def read_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Docstrings: links at the citations that name the mathematics (others are of papers and books)."""
-    text = "\n".join(lines)
-    cite = (
-        lambda found: "the mathematics, " + linked(found[2], lambda number: f":ref:`{number} <equation-{number}>`")
-    )
-    lines[:] = IN_DOCSTRING.sub(cite, text).split("\n")
+    """Docstrings: links at citations of the mathematics (others are of papers and books)."""
+
+    def cite(found: re.Match[str]) -> str:
+        return "the mathematics, " + linked(found[2], lambda number: f":ref:`{number} <equation-{number}>`")
+
+    lines[:] = IN_DOCSTRING.sub(cite, "\n".join(lines)).split("\n")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -1,6 +1,7 @@
 """Formulas as MathML, which browsers draw by themselves: no script, no network.
 
-docutils converts TeX; what it does not know is rewritten first. An equation's number, `\\tag{3}`, stands on its right.
+docutils converts TeX; what it does not know is rewritten first. The number of an equation, `\\tag{3}`,
+stands on its right.
 """
 
 import re

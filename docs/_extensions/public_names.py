@@ -1,13 +1,14 @@
-"""The API reference: a block of public names becomes a table of first lines, and the full entry of each name.
+"""The API reference: a block of names becomes a table of first lines, and the entry of each name.
 
-A page of `docs/api/` lists its names in blocks, one name a line, with a text where the object has no docstring:
+A page of `docs/api/` lists its names in blocks, one name a line; an object without a docstring has a
+text there:
 
     ```public
     adjoint.Affine
     adjoint.lu: LU factors of any square matrix.
     ```
 
-`tests/test_docs.py` reads the same blocks: what packages export, and what the pages list, are the same names.
+`tests/test_api_pages.py` compares the same blocks with what packages export.
 """
 
 import enum
@@ -17,14 +18,19 @@ import re
 
 from docutils import nodes
 from docutils.nodes import Element
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.ext.autodoc.mock import mock
+from sphinx.util.inspect import object_description
 from sphinx.util.nodes import make_refnode
+
+import adjoint
 
 BLOCK = re.compile(r"^```public\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ARRAY = re.compile(r"~?(numpy\.)?ndarray\[(~?(typing\.)?Any|tuple\[~?(typing\.)?Any, \.\.\.\]), .*?dtype\[.*?\]\]")
-FACTORY = re.compile(r"<factory>|<function (?:\w+\.)*(\w+) at 0x[0-9a-f]+>|<[A-Za-z][^<>]* object at 0x[0-9a-f]+>")
+LONG = 40
+"""Characters of a default from which on it is left out of a signature."""
 PRIVATE = re.compile(r", _\w+: .*(?=\)$)")
 
 WITHOUT_LINKS = ("changelog",)
@@ -46,7 +52,7 @@ def resolved(name: str) -> object:
 
 
 def escaped(text: str) -> str:
-    """Plain text as reStructuredText: what stands in backticks stays, | * and a last _ are taken literally."""
+    """Plain text as reStructuredText: | * and a last _ are literal, what is in backticks stays."""
     pieces = re.split(r"(``.*?``|`[^`]*`)", text)
     pieces[::2] = [re.sub(r"([|*\\])|_(?!\w)", lambda found: "\\" + found[0], piece) for piece in pieces[::2]]
     return "".join(pieces)
@@ -65,7 +71,7 @@ def entry(name: str, text: str) -> str:
     if isinstance(found, type) and issubclass(found, BaseException):
         return f".. autoexception:: {name}\n"
     if isinstance(found, enum.EnumMeta):
-        return f".. autoclass:: {name}\n   :members:\n   :undoc-members:\n   :member-order: bysource\n   :no-index-entry:\n"
+        return f".. autoclass:: {name}\n   :members:\n   :undoc-members:\n   :member-order: bysource\n"
     if isinstance(found, type):
         call = "   :special-members: __call__\n" if "__call__" in vars(found) else ""
         return f".. autoclass:: {name}\n   :members:\n   :member-order: bysource\n{call}"
@@ -93,14 +99,39 @@ def read_docstring(app: Sphinx, what: str, name: str, obj: object, options: obje
 
 
 def read_signature(
-    app: Sphinx, what: str, name: str, obj: object, options: object, arguments: str | None, returned: str | None
+    app: Sphinx,
+    what: str,
+    name: str,
+    obj: object,
+    options: object,
+    arguments: str | None,
+    returned: str | None,
 ) -> tuple[str | None, str | None]:
     """Short types and defaults; no arguments of classes that nobody calls."""
     uncalled = getattr(obj, "_is_protocol", False) or isinstance(obj, enum.EnumMeta)
     if arguments is None or (isinstance(obj, type) and (uncalled or issubclass(obj, BaseException))):
         return None, None
-    arguments = FACTORY.sub(lambda found: found[1] or "...", ARRAY.sub("Array", arguments))
+    for parameter in inspect.signature(obj).parameters.values():  # type: ignore[arg-type]
+        if parameter.default is not parameter.empty:
+            shown = object_description(parameter.default)
+            arguments = arguments.replace(f" = {shown}", f" = {default(parameter.default, shown)}")
+    arguments = ARRAY.sub("Array", arguments)
     return PRIVATE.sub("", arguments), returned and ARRAY.sub("Array", returned)
+
+
+def default(value: object, shown: str) -> str:
+    """A default in a signature: a public name, a short repr, or three dots."""
+    names = [f"adjoint.{name}" for name, other in vars(adjoint).items() if other is value and callable(value)]
+    return names[0] if names else shown if len(shown) < LONG and "<" not in shown else "..."
+
+
+def shorten_types(app: Sphinx, tree: nodes.document) -> None:
+    """Types of properties, which are in no signature."""
+    for annotation in tree.findall(addnodes.desc_annotation):
+        if "ndarray" in annotation.astext():
+            short = ARRAY.sub("Array", annotation.astext())
+            annotation.clear()
+            annotation += nodes.Text(short)
 
 
 def refer(app: Sphinx, env: BuildEnvironment, node: Element, text: Element) -> Element | None:
@@ -152,6 +183,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", read_docstring, priority=400)
     app.connect("autodoc-process-signature", read_signature)
+    app.connect("doctree-read", shorten_types)
     app.connect("env-check-consistency", collect)
     app.connect("missing-reference", refer)
     app.connect("doctree-resolved", link_names)
