@@ -24,7 +24,11 @@ def irregular(path: Path) -> str:
         mode = os.stat(path).st_mode
     except OSError:  # Nothing is there, or it cannot be looked at: writing will tell.
         return ""
-    return "" if stat.S_ISREG(mode) else next((name for is_kind, name in KINDS.items() if is_kind(mode)), "no file")
+    return (
+        ""
+        if stat.S_ISREG(mode)
+        else next((name for is_kind, name in KINDS.items() if is_kind(mode)), "no file")
+    )
 
 
 def require_regular(path: Path) -> None:
@@ -40,7 +44,9 @@ def whole(path: Path) -> Iterator[Path]:
     Raises ValueError for a path of no regular file, OSError with the name of the file where the disk is full.
     """
     require_regular(path)
-    aside = path.with_name(f"{path.name}.part{path.suffix}")  # With the suffix, which tells Matplotlib the format.
+    aside = path.with_name(
+        f"{path.name}.part{path.suffix}"
+    )  # With the suffix, which tells Matplotlib the format.
     require_regular(aside)
     try:
         yield aside
@@ -55,4 +61,8 @@ def whole(path: Path) -> Iterator[Path]:
 
 def named(error: OSError, path: Path) -> OSError:
     """The error with the name of the file: that of a write has none."""
-    return type(error)(error.errno, f"{error.strerror or error}; the last file, if there was any, is whole", str(path))
+    return type(error)(
+        error.errno,
+        f"{error.strerror or error}; the last file, if there was any, is whole",
+        str(path),
+    )

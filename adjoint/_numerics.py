@@ -1,8 +1,14 @@
-"""TODO"""
+"""Sums, norms and scalar products whose bits do not depend on the number of BLAS threads; read-only views."""
 
 import numpy as np
 
 from .typing import Array
+
+BLAS = 512
+"""Unknowns up to which sums over stages use BLAS. Above, its threads would delay the threads of the solvers."""
+
+SINGLE = 8192
+"""Entries up to which a scalar product uses BLAS, which then takes one thread (OpenBLAS: up to 10 000)."""
 
 
 def dot(a: Array, b: Array) -> float:
@@ -12,7 +18,9 @@ def dot(a: Array, b: Array) -> float:
     spinning for a while after, in the way of the solvers' own (a factorization that follows took up to 1.8 times as
     long on two cores, measured).
     """
-    a = np.conj(a) if np.iscomplexobj(a) else a  # np.conj copies real arrays, at the price of the sum itself.
+    a = (
+        np.conj(a) if np.iscomplexobj(a) else a
+    )  # np.conj copies real arrays, at the price of the sum itself.
     return float(np.einsum("i,i->", np.ravel(a), np.ravel(b)).real)
 
 
@@ -31,17 +39,26 @@ def size_of(r: Array) -> float:
     return largest * float(np.sqrt(dot(scaled, scaled)))
 
 
-BLAS = 512
-"""Unknowns up to which sums over stages go through BLAS: beyond, its threads would stand in the solvers' way."""
-
-
-SINGLE = 8192
-"""Entries up to which the product of two vectors does: one thread takes it (OpenBLAS: up to 10 000)."""
-
-
 def rms(v: Array) -> float:
     """√(Σ |v_i|² / n), nan for nan; without BLAS for long v."""
     if v.dtype.kind == "c":
         v = np.abs(v)
     square = v.dot(v) if v.size <= SINGLE else np.einsum("i,i->", v, v)
     return float(square / v.size) ** 0.5
+
+
+def column_dots(v: Array, w: Array) -> Array:
+    """vᴴ w of each column, (k,), for v, w (n, k). Without BLAS, see `dot`."""
+    return np.asarray(np.einsum("ij,ij->j", v.conj(), w))
+
+
+def column_maxima(v: Array) -> Array:
+    """max |v_i| of each column, (k,), for v (n, k); 0 for n = 0."""
+    return np.asarray(np.abs(v).max(axis=0, initial=0.0))
+
+
+def read_only(x: Array) -> Array:
+    """A view of x that cannot be written to, for functions of the user."""
+    view = x[:]  # Half the time of x.view().
+    view.setflags(write=False)
+    return view

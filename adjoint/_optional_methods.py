@@ -1,62 +1,86 @@
-"""TODO"""
+"""The optional methods of the protocols, called and checked: `hvp`, and the residual of a sum of squares."""
 
 import numpy as np
 
 from ._validation import as_cotangent
-from .protocols import Squares, TwiceMap, TwiceMatrix, TwiceObjective, TwiceResidual, TwiceVector
+from .protocols import (
+    DesignMapWithHvp,
+    MatrixWithHvp,
+    ObjectiveWithHvp,
+    ResidualWithHvp,
+    Squares,
+    VectorWithHvp,
+)
 from .typing import Array
 
 
-def of_residual(residual: object, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-    """What a residual's `second` returns, of the shapes of u and p; raises TypeError where it has none."""
-    if not isinstance(residual, TwiceResidual):
-        raise _missing(residual, "(u, p, lam, u_dot, p_dot)", "(u, p) ↦ ((∂R/∂u)ᴴλ, (∂R/∂p)ᴴλ) along (u̇, ṗ)", STEPPED)
-    return _pair(residual, residual.second(u, p, lam, u_dot, p_dot), u, p)
+def of_residual(
+    residual: object, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+) -> tuple[Array, Array]:
+    """What a residual's `hvp` returns, of the shapes of u and p; raises TypeError where it has none."""
+    if not isinstance(residual, ResidualWithHvp):
+        raise _missing(
+            residual,
+            "(u, p, lam, u_dot, p_dot)",
+            "(u, p) ↦ ((∂R/∂u)ᴴλ, (∂R/∂p)ᴴλ) along (u̇, ṗ)",
+            STEPPED,
+        )
+    return _pair(residual, residual.hvp(u, p, lam, u_dot, p_dot), u, p)
 
 
 def of_matrix(matrix: object, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-    """What a matrix's `second` returns, of the shapes of u and p; raises TypeError where it has none."""
-    if not isinstance(matrix, TwiceMatrix):
+    """What a matrix's `hvp` returns, of the shapes of u and p; raises TypeError where it has none."""
+    if not isinstance(matrix, MatrixWithHvp):
         raise _missing(matrix, "(p, u, lam, p_dot)", "p ↦ (A(p)ᴴλ, vjp(p, u, λ)) along ṗ", "")
-    return _pair(matrix, matrix.second(p, u, lam, p_dot), u, p)
+    return _pair(matrix, matrix.hvp(p, u, lam, p_dot), u, p)
 
 
 def of_vector(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:
-    """What a vector's `second` returns, (m,); raises TypeError where it has none."""
-    if not isinstance(vector, TwiceVector):
+    """What a vector's `hvp` returns, (m,); raises TypeError where it has none."""
+    if not isinstance(vector, VectorWithHvp):
         raise _missing(vector, "(p, lam, p_dot)", "p ↦ vjp(p, λ) along ṗ", "")
-    return as_cotangent(vector.second(p, lam, p_dot), p, f"the second of {type(vector).__name__}")
+    return as_cotangent(vector.hvp(p, lam, p_dot), p, f"the hvp of {type(vector).__name__}")
 
 
-def of_objective(objective: object, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-    """What an objective's `second` returns, of the shapes of u and p; raises TypeError where it has none."""
-    if not isinstance(objective, TwiceObjective):
-        raise _missing(objective, "(u, p, u_dot, p_dot)", "(u, p) ↦ (ū, p̄), its gradients, along (u̇, ṗ)", "")
-    return _pair(objective, objective.second(u, p, u_dot, p_dot), u, p)
+def of_objective(
+    objective: object, u: Array, p: Array, u_dot: Array, p_dot: Array
+) -> tuple[Array, Array]:
+    """What an objective's `hvp` returns, of the shapes of u and p; raises TypeError where it has none."""
+    if not isinstance(objective, ObjectiveWithHvp):
+        raise _missing(
+            objective, "(u, p, u_dot, p_dot)", "(u, p) ↦ (ū, p̄), its gradients, along (u̇, ṗ)", ""
+        )
+    return _pair(objective, objective.hvp(u, p, u_dot, p_dot), u, p)
 
 
 def of_map(design: object, x: Array, p_bar: Array, x_dot: Array) -> Array:
-    """What a design map's `second` returns, (m_x,); raises TypeError where it has none."""
-    if not isinstance(design, TwiceMap):
-        raise _missing(design, "(x, p_bar, x_dot)", "x ↦ vjp(x, p̄) along ẋ: zeros for a linear map", "")
-    return as_cotangent(design.second(x, p_bar, x_dot), x, f"the second of {type(design).__name__}")
+    """What a design map's `hvp` returns, (m_x,); raises TypeError where it has none."""
+    if not isinstance(design, DesignMapWithHvp):
+        raise _missing(
+            design, "(x, p_bar, x_dot)", "x ↦ vjp(x, p̄) along ẋ: zeros for a linear map", ""
+        )
+    return as_cotangent(design.hvp(x, p_bar, x_dot), x, f"the hvp of {type(design).__name__}")
 
 
-STEPPED = "; or adjoint.with_second(residual), which takes complex steps of the first derivatives"
+STEPPED = (
+    "; or adjoint.derive.with_hvp(residual), which takes complex steps of the first derivatives"
+)
 
 
 def _missing(thing: object, arguments: str, meaning: str, otherwise: str) -> TypeError:
     return TypeError(
-        f"{type(thing).__name__} has no method second{arguments}, which a Hessian–vector product needs. Expected the "
-        f"derivative of {meaning}{otherwise}. Without any: adjoint.DifferencedHessian(f)"
+        f"{type(thing).__name__} has no method hvp{arguments}, which a Hessian–vector product needs. Expected the "
+        f"derivative of {meaning}{otherwise}. Without any: adjoint.optimize.DifferencedHessian(f)"
     )
 
 
 def _pair(thing: object, returned: tuple[Array, Array], u: Array, p: Array) -> tuple[Array, Array]:
     u_part, p_part = returned
-    name = f"the second of {type(thing).__name__}"
+    name = f"the hvp of {type(thing).__name__}"
     if np.shape(u_part) != u.shape:
-        raise ValueError(f"{name} returned for u an array of shape {np.shape(u_part)}, expected {u.shape}")
+        raise ValueError(
+            f"{name} returned for u an array of shape {np.shape(u_part)}, expected {u.shape}"
+        )
     return np.array(u_part), as_cotangent(p_part, p, f"{name} returned for p an array, which")
 
 
@@ -81,11 +105,15 @@ def residual_of(squares: Squares, u: Array, p: Array) -> Array:
     return r.astype(float)
 
 
-def residual_along(squares: Squares, u: Array, p: Array, rates: tuple[Array, Array], k: int) -> Array:
+def residual_along(
+    squares: Squares, u: Array, p: Array, rates: tuple[Array, Array], k: int
+) -> Array:
     """The derivative of r along rates = (u̇, ṗ), (k,); raises ValueError for another shape."""
     r_dot = np.asarray(squares.residual_jvp(u, p, *rates))
     if r_dot.shape != (k,):
-        raise ValueError(f"{type(squares).__name__}: residual_jvp returned shape {r_dot.shape}, expected ({k},)")
+        raise ValueError(
+            f"{type(squares).__name__}: residual_jvp returned shape {r_dot.shape}, expected ({k},)"
+        )
     return r_dot
 
 

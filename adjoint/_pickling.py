@@ -1,4 +1,4 @@
-"""TODO"""
+"""Values that leave their process, and values that must not: pickles and deep copies of dataclasses."""
 
 import dataclasses
 from typing import NoReturn
@@ -13,7 +13,11 @@ class Portable:
 
     def __getstate__(self) -> dict[str, object]:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {field.name: getattr(self, field.name) for field in fields if not field.name.startswith("_")}
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields
+            if not field.name.startswith("_")
+        }
 
     def __setstate__(self, state: dict[str, object]) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ What every map of p shares: validation of p, and the cotangent of a real or a co
 import dataclasses
 import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from operator import index
 from pathlib import Path
@@ -37,20 +37,31 @@ def shown(value: object) -> str:
 
 def has(value: object, *methods: str) -> bool:
     """Whether a value, no class, has these methods."""
-    return not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in methods)
+    return not isinstance(value, type) and not missing_methods(value, methods)
 
 
-def require_methods(who: str, name: str, value: object, methods: tuple[str, ...], expected: str) -> None:
+def missing_methods(value: object, methods: Iterable[str]) -> list[str]:
+    """The methods, in their order, that the value does not have."""
+    return [method for method in methods if not callable(getattr(value, method, None))]
+
+
+def require_methods(
+    who: str, name: str, value: object, methods: tuple[str, ...], expected: str
+) -> None:
     """Raise TypeError unless the value is an object with these methods. A class is refused: the commonest slip."""
     if isinstance(value, type):
-        raise TypeError(f"{who}: got {name}={named(value)}, expected an object of it: {value.__name__}(…); {expected}")
-    missing = [method for method in methods if not callable(getattr(value, method, None))]
+        raise TypeError(
+            f"{who}: got {name}={named(value)}, expected an object of it: {value.__name__}(…); {expected}"
+        )
+    missing = missing_methods(value, methods)
     if missing:
         lacks = "cannot be called" if missing[0] == "__call__" else f"has no method {missing[0]}"
         raise TypeError(f"{who}: got {name}={named(value)}, which {lacks}; expected {expected}")
 
 
-def require_kind(who: str, name: str, value: object, kind: type | types.UnionType, expected: str) -> None:
+def require_kind(
+    who: str, name: str, value: object, kind: type | types.UnionType, expected: str
+) -> None:
     """Raise TypeError unless the value is of this kind."""
     if not isinstance(value, kind):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected {expected}")
@@ -67,7 +78,11 @@ def is_number(value: object) -> bool:
     if isinstance(value, Real):
         return not isinstance(value, bool)
     # Arrays of no dimension, also those of JAX.
-    return hasattr(value, "__array__") and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
+    return (
+        hasattr(value, "__array__")
+        and np.ndim(value) == 0
+        and np.asarray(value).dtype.kind in "fiu"
+    )
 
 
 def is_integer(value: object) -> bool:
@@ -128,7 +143,9 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
     """The value as a float64 array of `ndim` dimensions; raises TypeError, ValueError for other shapes, nan and inf."""
     array = as_array(who, name, value)
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"{who}: got {name} of dtype {array.dtype}, expected real numbers, {expected}")
+        raise TypeError(
+            f"{who}: got {name} of dtype {array.dtype}, expected real numbers, {expected}"
+        )
     if array.ndim != ndim or array.size == 0:
         raise ValueError(f"{who}: got {name} of shape {array.shape}, expected {expected}")
     if not np.isfinite(array).all():
@@ -142,7 +159,9 @@ def as_path(who: str, name: str, value: object) -> Path:
     if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected a path")
     if "\0" in os.fsdecode(value):
-        raise ValueError(f"{who}: got {name}={os.fsdecode(value)!r} with a zero byte, expected the path of a file")
+        raise ValueError(
+            f"{who}: got {name}={os.fsdecode(value)!r} with a zero byte, expected the path of a file"
+        )
     return Path(value)
 
 
@@ -190,7 +209,9 @@ def as_parameters(p: Array, name: str = "p") -> Array:
     try:
         p = np.asarray(p)
     except (ValueError, TypeError) as error:
-        raise TypeError(f"got {name} that makes no array ({error}), expected a vector of numbers") from error
+        raise TypeError(
+            f"got {name} that makes no array ({error}), expected a vector of numbers"
+        ) from error
     if p.dtype.kind not in "fciu":
         raise TypeError(f"got {name} of dtype {p.dtype}, expected float64 or complex128")
     if p.ndim != 1:
@@ -198,7 +219,9 @@ def as_parameters(p: Array, name: str = "p") -> Array:
     p = p.astype(np.complex128 if p.dtype.kind == "c" else np.float64)
     if not finite_sum(p) and not np.isfinite(p).all():
         bad = np.flatnonzero(~np.isfinite(p))
-        raise NonFinite(f"{name}[{bad[0]}] is {p[bad[0]]} ({bad.size} such), expected finite numbers")
+        raise NonFinite(
+            f"{name}[{bad[0]}] is {p[bad[0]]} ({bad.size} such), expected finite numbers"
+        )
     return p
 
 
@@ -217,7 +240,9 @@ def as_cotangent(g: Array, p: Array, what: str) -> Array:
     """
     g = np.asarray(g)
     if g.shape != p.shape:
-        raise ValueError(f"{what} has shape {g.shape}, expected {p.shape}; np.zeros_like(p) where p plays no part")
+        raise ValueError(
+            f"{what} has shape {g.shape}, expected {p.shape}; np.zeros_like(p) where p plays no part"
+        )
     if g.dtype.kind not in "fciu":
         raise TypeError(f"{what} has dtype {g.dtype}, expected float64 or complex128")
     return (g if p.dtype.kind == "c" else g.real).astype(p.dtype)
@@ -229,3 +254,20 @@ def cotangent(derivative: Array, p: Array) -> Array:
     A real p has a real gradient, Re(derivative); a complex one conj(derivative).
     """
     return derivative.conj() if p.dtype.kind == "c" else np.ascontiguousarray(derivative.real)
+
+
+def first_nonfinite(values: Array) -> tuple[int | tuple[int, ...], np.generic, int] | None:
+    """(index, entry, how many) of the first nan or inf in an array; None if all entries are finite.
+
+    The index of a vector is an integer, that of an array of more dimensions a tuple.
+    """
+    finite = np.isfinite(values)
+    if finite.all():
+        return None
+    first = np.unravel_index(int(np.argmin(finite)), finite.shape)
+    index = tuple(int(i) for i in first)
+    return (
+        index[0] if len(index) == 1 else index,
+        values[first],
+        int(finite.size - np.count_nonzero(finite)),
+    )

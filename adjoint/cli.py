@@ -36,7 +36,12 @@ def table(solvers: Sequence[doctor.Solver]) -> str:
     ]
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3].rjust(7)])
+        "  ".join(
+            [
+                *(cell.ljust(width) for cell, width in zip(row, widths, strict=False)),
+                row[3].rjust(7),
+            ]
+        )
         for row in [header, *rows]
     )
 
@@ -73,12 +78,18 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="directory of a run, with its history.jsonl")
-    parser.add_argument("--out", metavar="DIR", help=f"where to (default: the run's own; of several, {COMPARISON}/)")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="directory of a run, with its history.jsonl"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help=f"where to (default: the run's own; of several, {COMPARISON}/)"
+    )
 
 
 def _report(options: argparse.Namespace) -> int:
-    from .report import convergence_report  # Here, since matplotlib takes longer to load than all the rest.
+    from .report import (
+        convergence_report,  # Here, since matplotlib takes longer to load than all the rest.
+    )
 
     out = options.out or (options.runs[0] if len(options.runs) == 1 else COMPARISON)
     try:
@@ -86,8 +97,13 @@ def _report(options: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         print(f"report: {printable(str(error))}", file=sys.stderr)
         return 1
-    except Exception as error:  # A folder may hold anything, and whoever reads the terminal has not written it.
-        print(f"report: cannot draw it ({type(error).__name__}: {printable(str(error))})", file=sys.stderr)
+    except (
+        Exception
+    ) as error:  # A folder may hold anything, and whoever reads the terminal has not written it.
+        print(
+            f"report: cannot draw it ({type(error).__name__}: {printable(str(error))})",
+            file=sys.stderr,
+        )
         return 1
     print("\n".join(printable(str(path)) for path in written))
     return 0
@@ -96,7 +112,8 @@ def _report(options: argparse.Namespace) -> int:
 def printable(text: str) -> str:
     """The text without control characters: a name in a file must not move the cursor, or recolour the terminal."""
     return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
     )
 
 
@@ -105,16 +122,27 @@ def _no_arguments(_: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "doctor": Command("which solvers and which BLAS are used here, and what would mend them", _no_arguments, _doctor),
-    "report": Command("the convergence report of a run, or of several runs compared", _report_arguments, _report),
+    "doctor": Command(
+        "which solvers and which BLAS are used here, and what would mend them",
+        _no_arguments,
+        _doctor,
+    ),
+    "report": Command(
+        "the convergence report of a run, or of several runs compared", _report_arguments, _report
+    ),
 }
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run `python -m adjoint` with these arguments; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m adjoint", description="Adjoint gradients of sparse models.")
+    parser = argparse.ArgumentParser(
+        prog="python -m adjoint", description="Adjoint gradients of sparse models."
+    )
+    parser.add_argument("--version", action="version", version=doctor.installed("sparse-adjoint"))
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        command.arguments(subparsers.add_parser(name, help=command.summary, description=command.summary))
+        command.arguments(
+            subparsers.add_parser(name, help=command.summary, description=command.summary)
+        )
     parsed = parser.parse_args(arguments)
     return COMMANDS[parsed.command].run(parsed)

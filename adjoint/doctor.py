@@ -124,7 +124,9 @@ def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[st
     ]
     # The reference BLAS has no threads to control, so threadpoolctl does not know it. Debian keeps it in a
     # folder blas/; the libblas.so.3 of another folder (openblas-pthread/) hands over to one of those above.
-    reference = [path for path in libraries if re.search(r"/(blas|lib|lib64)/lib(ref)?blas\.so", path)]
+    reference = [
+        path for path in libraries if re.search(r"/(blas|lib|lib64)/lib(ref)?blas\.so", path)
+    ]
     return found + [Blas(REFERENCE, "", 1, path) for path in reference]
 
 

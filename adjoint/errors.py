@@ -1,46 +1,81 @@
-"""What can go wrong in a solve, each with its usual causes.
+"""The errors and warnings that the library raises.
 
-What can go wrong in keeping the states of a recurrence for its reverse sweep.
-
-What can be wrong with a residual function, or with what was said about it.
-
-What can go wrong in Newton's method; each error carries the history of ‖R‖, and shows its end.
-
-What can go wrong in an integration; each error says how far it came: t, the time, and steps, their number.
+RuntimeError
+├── SolveError                   a solve failed, nothing was returned
+│   ├── SingularMatrix           singular, exactly or to working precision
+│   │   └── SingularJacobian     ∂R/∂u, in Newton's method
+│   ├── NotPositiveDefinite      Cholesky met a pivot ≤ 0
+│   ├── InaccurateSolve          the residual is too large, also after refinement
+│   │   ├── NotSymmetric         the matrix is not symmetric as stated
+│   │   └── KrylovStalled        an iterative solver did not reach its tolerance
+│   ├── NonFinite                nan or inf in a matrix, a vector, a parameter (also a ValueError)
+│   │   ├── NonFiniteResidual    … in R(u, p)
+│   │   └── NonFiniteField       … in f(t, u, p), or in an integrand
+│   ├── OutOfMemory              the factors do not fit (also a MemoryError)
+│   ├── BackendMissing           a solver package is not installed (also an ImportError)
+│   ├── ForkedProcess            factors of a parent process were used in its child
+│   ├── NewtonDiverged           the maximum number of iterations was reached
+│   ├── NewtonStalled            no step reduces the residual
+│   ├── WrongJacobian            the Jacobian is not ∂R/∂u
+│   ├── StepTooSmall             the step size fell below rounding
+│   ├── TooManySteps             the maximum number of steps was reached
+│   ├── StageFailure             the stage equations of a step cannot be solved
+│   ├── InconsistentStart        the initial values of a DAE violate its equations
+│   ├── CoincidentBreaks         two breaks coincide: no derivative with respect to them exists
+│   ├── MemoryTooSmall           the memory budget does not hold two states
+│   ├── StorageFailed            the disk did not store or return a state
+│   └── SubproblemFailed         the subproblem of MMA was not solved to its tolerance
+├── WrongGradient                the gradient is not the derivative of f
+└── RestartError                 a restart file is damaged, or of another run
+ValueError
+├── SparsityError                ∂R/∂u or ∂R/∂p has entries outside of its pattern
+└── NotComplexSafe               a function loses imaginary parts
+UserWarning
+├── AbsoluteToleranceWarning     a component below its absolute tolerance matters to J
+└── ResumedElsewhere             a run resumed with another number of threads
 """
 
 from typing import TypeVar
 
-
-class NoConvergenceError(Exception):
-    """Newton's method does not converge within one step: which has to be shorter, or its matrix newer.
-
-    nonfinite: whether the first correction already was nan or inf.
-    """
-
-    def __init__(self, nonfinite: bool) -> None:
-        super().__init__("no convergence")
-        self.nonfinite = nonfinite
-
-
-class CheckpointError(RuntimeError):
-    """A restart file is damaged, of another run, or cannot be written; the message says which, and what to do."""
-
-
-class ResumedElsewhere(UserWarning):
-    """A run goes on with other numbers of threads than it began with: its last bits may differ."""
-
-
-class WrongGradient(RuntimeError):
-    """The gradient of the objective, or of a constraint, is not its derivative: nothing was optimized."""
+__all__ = [
+    "AbsoluteToleranceWarning",
+    "BackendMissing",
+    "CoincidentBreaks",
+    "ForkedProcess",
+    "InaccurateSolve",
+    "InconsistentStart",
+    "KrylovStalled",
+    "MemoryTooSmall",
+    "NewtonDiverged",
+    "NewtonStalled",
+    "NonFinite",
+    "NonFiniteField",
+    "NonFiniteResidual",
+    "NotComplexSafe",
+    "NotPositiveDefinite",
+    "NotSymmetric",
+    "OutOfMemory",
+    "RestartError",
+    "ResumedElsewhere",
+    "SingularJacobian",
+    "SingularMatrix",
+    "SolveError",
+    "SparsityError",
+    "StageFailure",
+    "StepTooSmall",
+    "StorageFailed",
+    "SubproblemFailed",
+    "TooManySteps",
+    "WrongGradient",
+    "WrongJacobian",
+]
 
 
 class SolveError(RuntimeError):
     """A solve failed; nothing was returned. The subclass says why."""
 
 
-class SubproblemFailed(SolveError):
-    """The separable problem of an MMA iteration was not solved to its tolerance."""
+# Linear solves ------------------------------------------------------------------------------------
 
 
 class SingularMatrix(SolveError):
@@ -56,38 +91,38 @@ class InaccurateSolve(SolveError):
 
 
 class NotSymmetric(InaccurateSolve):
-    """A matrix stated to be symmetric (Hermitian) is not: the factors belong to another matrix."""
+    """A matrix that was stated to be symmetric (or Hermitian) is not symmetric."""
 
 
 class KrylovStalled(InaccurateSolve):
-    """An iterative solver used up its iterations without reaching its tolerance."""
+    """An iterative solver reached its maximum number of iterations before its tolerance."""
 
 
 class NonFinite(SolveError, ValueError):
-    """A matrix, a right-hand side or a parameter holds nan or inf."""
+    """A matrix, a right-hand side or a parameter contains nan or inf."""
 
 
 class BackendMissing(SolveError, ImportError):
-    """A solver package that was asked for by name is not installed, or does not load."""
+    """A solver package that was asked for by name is not installed, or cannot be loaded."""
 
 
 class OutOfMemory(SolveError, MemoryError):
-    """There is not enough memory for the factors."""
+    """The factors do not fit into memory."""
 
 
 class ForkedProcess(SolveError):
-    """Factors, or threads, of the parent process were about to be used in a forked child."""
+    """Factors or threads of the parent process were about to be used in a forked child process."""
 
 
 CAUSES = (
     "Usual causes: a missing boundary condition (the body can move freely), an element with zero stiffness, an unknown "
     "that no equation mentions, or two equations that are the same."
 )
-"""Why a matrix is singular, where nothing is known of its null vectors."""
+"""Why a matrix is singular, if its null vectors are not known."""
 
 
 def singular(what: str, found: str, causes: str = CAUSES) -> SingularMatrix:
-    """The error for a singular matrix; what: "LU of a 882x882 matrix", found: what was met, and where."""
+    """The error for a singular matrix; what: "LU of a 882x882 matrix"; found: what was met, and where."""
     return SingularMatrix(f"{what} {found}. {causes}")
 
 
@@ -95,20 +130,114 @@ def out_of_memory(what: str, error: Exception) -> OutOfMemory:
     """The error for factors that do not fit; what: "LU of a 882x882 matrix"."""
     return OutOfMemory(
         f"{what}: not enough memory for the factors ({str(error) or type(error).__name__}). Remedies: adjoint.cholesky "
-        "or adjoint.ldl where A is symmetric (half the memory), an iterative solver (adjoint.cg(adjoint.amg()), "
-        "adjoint.gmres(adjoint.ilu())), fewer processes at once, a coarser model."
+        "or adjoint.ldl where A is symmetric (half the memory), an iterative solver "
+        "(adjoint.cg(adjoint.factor.amg()), adjoint.gmres(adjoint.factor.ilu())), fewer processes at once, a coarser "
+        "model."
     )
 
 
+# Newton's method ----------------------------------------------------------------------------------
+
+
+class NewtonDiverged(SolveError):
+    """Newton's method reached its maximum number of iterations before its tolerance.
+
+    Attributes
+    ----------
+    history : tuple of float
+        ‖R‖ at the iterates.
+    """
+
+    history: tuple[float, ...] = ()
+
+
+class NewtonStalled(SolveError):
+    """No step along the Newton correction, however short, reduces the residual.
+
+    Attributes
+    ----------
+    history : tuple of float
+        ‖R‖ at the iterates.
+    """
+
+    history: tuple[float, ...] = ()
+
+
+class SingularJacobian(SingularMatrix):
+    """∂R/∂u is singular, at an iterate or at the solution.
+
+    Attributes
+    ----------
+    history : tuple of float
+        ‖R‖ at the iterates.
+    """
+
+    history: tuple[float, ...] = ()
+
+
+class WrongJacobian(SolveError):
+    """The Jacobian is not ∂R/∂u: a solution was found, but its gradients would be wrong.
+
+    Attributes
+    ----------
+    history : tuple of float
+        ‖R‖ at the iterates.
+    """
+
+    history: tuple[float, ...] = ()
+
+
+class NonFiniteResidual(NonFinite):
+    """R(u, p) contains nan or inf.
+
+    Attributes
+    ----------
+    history : tuple of float
+        ‖R‖ at the iterates before.
+    """
+
+    history: tuple[float, ...] = ()
+
+
+# Residuals and fields from plain functions --------------------------------------------------------
+
+
+class SparsityError(ValueError):
+    """∂R/∂u or ∂R/∂p has entries outside of the pattern: coloured differences would misplace them."""
+
+
+class NotComplexSafe(ValueError):
+    """A function loses imaginary parts: its complex step is not its derivative."""
+
+
+# States kept for reverse sweeps -------------------------------------------------------------------
+
+
 class MemoryTooSmall(SolveError):
-    """The budget does not hold two states. t: the time reached (nan: there is none); steps: taken so far."""
+    """The memory budget does not hold two states.
+
+    Attributes
+    ----------
+    t : float
+        The time reached; nan for recurrences, which have no time.
+    steps : int
+        The number of steps taken.
+    """
 
     t: float = float("nan")
     steps: int = 0
 
 
 class StorageFailed(SolveError):
-    """The disk did not take or return a state. t: the time reached (nan: there is none); steps: taken so far."""
+    """The disk did not store or return a state.
+
+    Attributes
+    ----------
+    t : float
+        The time reached; nan for recurrences, which have no time.
+    steps : int
+        The number of steps taken.
+    """
 
     t: float = float("nan")
     steps: int = 0
@@ -121,94 +250,136 @@ def storage_failed(message: str, k: int) -> StorageFailed:
     return error
 
 
-class SparsityError(ValueError):
-    """∂R/∂u or ∂R/∂p has entries outside of its pattern: by colours they would end up in wrong places."""
-
-
-class NotComplexSafe(ValueError):
-    """A residual function loses imaginary parts on the way: its complex step is not its derivative."""
-
-
-class NewtonDiverged(SolveError):
-    """Newton's method used up its iterations without reaching its tolerance. history: ‖R‖ at the iterates."""
-
-    history: tuple[float, ...] = ()
-
-
-class NewtonStalled(SolveError):
-    """No step along the Newton correction, however short, makes progress. history: ‖R‖ at the iterates."""
-
-    history: tuple[float, ...] = ()
-
-
-class SingularJacobian(SingularMatrix):
-    """∂R/∂u is singular, at an iterate or at the solution. history: ‖R‖ at the iterates."""
-
-    history: tuple[float, ...] = ()
-
-
-class WrongJacobian(SolveError):
-    """The Jacobian is not ∂R/∂u: a solution was found, but gradients would be wrong. history: ‖R‖ at the iterates."""
-
-    history: tuple[float, ...] = ()
-
-
-class NonFiniteResidual(NonFinite):
-    """R(u, p) holds nan or inf. history: ‖R‖ at the iterates before."""
-
-    history: tuple[float, ...] = ()
+# Initial value problems ---------------------------------------------------------------------------
 
 
 class StepTooSmall(SolveError):
-    """Steps cannot be made small enough: a singularity, a discontinuity, tolerances below rounding."""
+    """The step size fell below rounding: a singularity, a discontinuity, or too tight tolerances.
+
+    Attributes
+    ----------
+    t : float
+        The time reached.
+    steps : int
+        The number of steps taken.
+    """
 
     t: float = float("nan")
     steps: int = 0
 
 
 class TooManySteps(SolveError):
-    """The number of steps allowed was used up before the end."""
+    """The maximum number of steps was reached before the end of the interval.
+
+    Attributes
+    ----------
+    t : float
+        The time reached.
+    steps : int
+        The number of steps taken.
+    """
 
     t: float = float("nan")
     steps: int = 0
 
 
 class StageFailure(SolveError):
-    """The stage equations of a step cannot be solved, on a given grid or at the smallest step."""
+    """The stage equations of a step cannot be solved, on a given grid or at the smallest step.
+
+    Attributes
+    ----------
+    t : float
+        The time reached.
+    steps : int
+        The number of steps taken.
+    """
 
     t: float = float("nan")
     steps: int = 0
 
 
 class InconsistentStart(SolveError):
-    """The initial values do not satisfy the algebraic equations of a DAE, or cannot be made to."""
+    """The initial values violate the algebraic equations of a DAE, and no consistent ones were found.
+
+    Attributes
+    ----------
+    t : float
+        The time reached.
+    steps : int
+        The number of steps taken.
+    """
 
     t: float = float("nan")
     steps: int = 0
 
 
 class CoincidentBreaks(SolveError):
-    """Two breaks that depend on p coincide, or one is an end of the interval: there is no derivative."""
+    """Two breaks that depend on p coincide, or a break is an end of the interval: J has no derivative."""
 
 
 class NonFiniteField(NonFinite):
-    """f(t, u, p), or the integrand, is nan or inf where the solution goes."""
+    """f(t, u, p), or the integrand, is nan or inf along the solution.
+
+    Attributes
+    ----------
+    t : float
+        The time reached.
+    steps : int
+        The number of steps taken.
+    """
 
     t: float = float("nan")
     steps: int = 0
 
 
 class AbsoluteToleranceWarning(UserWarning):
-    """A component of the state matters to J where it is below its absolute tolerance: J may be wrong by a factor."""
+    """A component of the state is below its absolute tolerance but matters to J: J may be wrong by a factor."""
+
+
+class NoConvergenceError(Exception):
+    """Internal: a Newton iteration within a step does not converge; the step is repeated, shorter or newly factored.
+
+    nonfinite: True if the first correction is nan or inf.
+    """
+
+    def __init__(self, nonfinite: bool) -> None:
+        super().__init__("no convergence")
+        self.nonfinite = nonfinite
 
 
 IntegrationFailure = TypeVar(
-    "IntegrationFailure", StepTooSmall, TooManySteps, StageFailure, InconsistentStart, NonFiniteField
+    "IntegrationFailure",
+    StepTooSmall,
+    TooManySteps,
+    StageFailure,
+    InconsistentStart,
+    NonFiniteField,
 )
 
 
-def integration_failure(kind: type[IntegrationFailure], message: str, t: float, steps: int) -> IntegrationFailure:
-    """The error, with what was reached in its message and as attributes."""
+def integration_failure(
+    kind: type[IntegrationFailure], message: str, t: float, steps: int
+) -> IntegrationFailure:
+    """The error, with the time and the number of steps in its message and as attributes."""
     error = kind(f"{message} Reached t = {t:.10g} after {steps} steps.")
     error.t, error.steps = t, steps
     return error
+
+
+# Optimization -------------------------------------------------------------------------------------
+
+
+class WrongGradient(RuntimeError):
+    """The gradient of the objective, or of a constraint, is not its derivative: nothing was optimized."""
+
+
+class RestartError(RuntimeError):
+    """A restart file is damaged, belongs to another run, or cannot be written; the message gives a remedy."""
+
+
+class ResumedElsewhere(UserWarning):
+    """A resumed run has another number of threads than before: its last bits may differ."""
+
+
+class SubproblemFailed(SolveError):
+    """The separable subproblem of an MMA iteration was not solved to its tolerance."""

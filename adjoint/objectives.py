@@ -14,6 +14,7 @@ import scipy.sparse as sparse
 from ._numerics import dot
 from ._optional_methods import as_squares, of_objective, of_vector, residual_back, residual_of
 from ._pickling import Portable
+from ._repr import short_repr
 from ._validation import as_array, as_cotangent, has, named, require_methods
 from .factor.csc import SparseMatrix
 from .matrices.vectors import ConstantVector
@@ -35,13 +36,17 @@ def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, 
     u_bar, p_bar = objective.gradients(u, p)
     name = type(objective).__name__
     if np.shape(u_bar) != u.shape:
-        raise ValueError(f"{name}: gradients returned u_bar of shape {np.shape(u_bar)}, expected {u.shape}")
+        raise ValueError(
+            f"{name}: gradients returned u_bar of shape {np.shape(u_bar)}, expected {u.shape}"
+        )
     return np.array(u_bar), as_cotangent(p_bar, p, f"{name}: gradients returned p_bar, which")
 
 
 def _require_finite(who: str, name: str, values: Array) -> None:
     if not np.isfinite(values).all():
-        raise ValueError(f"{who}: {name} holds {values[~np.isfinite(values)][0]}, expected finite numbers")
+        raise ValueError(
+            f"{who}: {name} holds {values[~np.isfinite(values)][0]}, expected finite numbers"
+        )
 
 
 def _require_shape(what: str, got: tuple[int, ...], u: Array) -> None:
@@ -55,6 +60,8 @@ class LinearFunctional:
 
     c: Array
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         _require_finite("LinearFunctional", "c", as_array("LinearFunctional", "c", self.c))
 
@@ -67,7 +74,7 @@ class LinearFunctional:
         """(c, 0)."""
         return np.asarray(self.c), np.zeros_like(p)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """Zeros."""
         return np.zeros_like(u), np.zeros_like(p)
 
@@ -81,15 +88,23 @@ class Compliance(Portable):
 
     load: Array | Vector
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if isinstance(self.load, np.ndarray | list):
             _require_finite("Compliance", "load", as_array("Compliance", "load", self.load))
             return
-        require_methods("Compliance", "load", self.load, ("__call__", "vjp"), "an array, or the Vector b(p)")
+        require_methods(
+            "Compliance", "load", self.load, ("__call__", "vjp"), "an array, or the Vector b(p)"
+        )
 
     @cached_property
     def _load(self) -> Vector:
-        return ConstantVector(np.asarray(self.load)) if isinstance(self.load, np.ndarray | list) else self.load
+        return (
+            ConstantVector(np.asarray(self.load))
+            if isinstance(self.load, np.ndarray | list)
+            else self.load
+        )
 
     def value(self, u: Array, p: Array) -> float:
         """J(u, p)."""
@@ -101,9 +116,11 @@ class Compliance(Portable):
         """(b, (∂b/∂p)ᴴ u)."""
         return self._load(p), self._load.vjp(p, u)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """(ḃ, (∂b/∂p)ᴴ u̇ + the rate of (∂b/∂p)ᴴ u along ṗ); raises TypeError for a load without `second`."""
-        return self._load.jvp(p, p_dot), self._load.vjp(p, u_dot) + of_vector(self._load, p, u, p_dot)
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """(ḃ, (∂b/∂p)ᴴ u̇ + the rate of (∂b/∂p)ᴴ u along ṗ); raises TypeError for a load without `hvp`."""
+        return self._load.jvp(p, p_dot), self._load.vjp(p, u_dot) + of_vector(
+            self._load, p, u, p_dot
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,29 +138,51 @@ class LeastSquares:
     observe: SparseMatrix | Array | None = None
     weights: Array | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         data = as_array("LeastSquares", "data", self.data)
         if self.observe is not None and not sparse.issparse(self.observe):
             C = as_array("LeastSquares", "observe", self.observe)
             if C.ndim != 2 or data.ndim == 0 or C.shape[0] != data.shape[0]:
-                raise ValueError(f"LeastSquares: got observe of shape {C.shape}, expected (q, n), data {data.shape}")
+                raise ValueError(
+                    f"LeastSquares: got observe of shape {C.shape}, expected (q, n), data {data.shape}"
+                )
             _require_finite("LeastSquares", "observe", C)
         if not np.isfinite(data).all():
-            raise ValueError("LeastSquares: data hold nan or inf; leave missing measurements out of `observe`")
+            raise ValueError(
+                "LeastSquares: data hold nan or inf; leave missing measurements out of `observe`"
+            )
         if self.weights is not None:
             weights = as_array("LeastSquares", "weights", self.weights)
-            if weights.ndim == 1 and data.ndim == 2 and data.shape[0] == data.shape[1] == weights.size:
+            if (
+                weights.ndim == 1
+                and data.ndim == 2
+                and data.shape[0] == data.shape[1] == weights.size
+            ):
                 raise ValueError(
                     f"LeastSquares: weights of shape {weights.shape} may belong to the rows or to the columns of data "
                     f"of shape {data.shape}: expected weights[:, None] for rows, weights[None, :] for columns"
                 )
             fits = weights.shape == data.shape[:1] or (
                 0 < weights.ndim <= data.ndim
-                and all(a in (1, b) for a, b in zip(weights.shape[::-1], data.shape[::-1], strict=False))
+                and all(
+                    a in (1, b) for a, b in zip(weights.shape[::-1], data.shape[::-1], strict=False)
+                )
             )
-            if weights.dtype.kind not in "fiu" or not fits or not np.all((weights >= 0.0) & (weights < np.inf)):
-                shapes = f"{data.shape[:1]}" if data.ndim < 2 else f"{data.shape[:1]}, {data.shape[1:]} or {data.shape}"
-                raise ValueError(f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, all ≥ 0")
+            if (
+                weights.dtype.kind not in "fiu"
+                or not fits
+                or not np.all((weights >= 0.0) & (weights < np.inf))
+            ):
+                shapes = (
+                    f"{data.shape[:1]}"
+                    if data.ndim < 2
+                    else f"{data.shape[:1]}, {data.shape[1:]} or {data.shape}"
+                )
+                raise ValueError(
+                    f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, all ≥ 0"
+                )
 
     @cached_property
     def _scale(self) -> Array:
@@ -159,7 +198,9 @@ class LeastSquares:
     def _seen(self, u: Array) -> Array:
         seen = u if self.observe is None else np.asarray(self.observe @ u)
         if seen.shape != np.shape(self.data):
-            raise ValueError(f"LeastSquares: C u has shape {seen.shape}, the data {np.shape(self.data)}")
+            raise ValueError(
+                f"LeastSquares: C u has shape {seen.shape}, the data {np.shape(self.data)}"
+            )
         return seen
 
     def _weighted(self, seen: Array, power: float) -> Array:
@@ -178,7 +219,7 @@ class LeastSquares:
     def _pulled_back(self, weighted: Array) -> Array:
         return weighted if self.observe is None else np.asarray(self.observe.T.conj() @ weighted)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """(Cᴴ w C u̇, 0)."""
         return self._pulled_back(self._weighted(self._seen(u_dot), 1.0)), np.zeros_like(p)
 
@@ -199,7 +240,10 @@ class LeastSquares:
     def _parts(self, seen: Array, u: Array) -> Array:
         """√w times it, as real numbers: as many whether a rate happens to be real or not."""
         rooted = self._weighted(seen, 0.5).ravel()
-        kinds = [a.dtype.kind for a in (u, np.asarray(self.data), u if self.observe is None else self.observe)]
+        kinds = [
+            a.dtype.kind
+            for a in (u, np.asarray(self.data), u if self.observe is None else self.observe)
+        ]
         return np.concatenate([rooted.real, rooted.imag]) if "c" in kinds else rooted
 
 
@@ -213,14 +257,22 @@ class Sum:
     terms: Sequence[Objective]
     weights: Sequence[float] | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if not isinstance(self.terms, list | tuple):
             raise TypeError(
                 f"Sum: got terms={named(self.terms)}, expected a list of objectives: Sum((J1, J2), (1.0, 2.0))"
             )
-        weights = [1.0] * len(self.terms) if self.weights is None else as_array("Sum", "weights", self.weights)
+        weights = (
+            [1.0] * len(self.terms)
+            if self.weights is None
+            else as_array("Sum", "weights", self.weights)
+        )
         if np.ndim(weights) != 1:
-            raise ValueError(f"Sum: got weights of shape {np.shape(weights)}, expected as many as terms")
+            raise ValueError(
+                f"Sum: got weights of shape {np.shape(weights)}, expected as many as terms"
+            )
         if len(weights) != len(self.terms) or not self.terms:
             raise ValueError(
                 f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many, at least one"
@@ -248,7 +300,7 @@ class Sum:
         u_bar = sum(w * part for w, part, _ in parts)
         return np.asarray(u_bar), np.asarray(sum(w * part for w, _, part in parts))
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """The weighted sums of the terms' second derivatives; raises TypeError for a term without them."""
         parts = [(w, *of_objective(J, u, p, u_dot, p_dot)) for w, J in self._weighted]
         u_part = sum(w * part for w, part, _ in parts)
@@ -258,7 +310,9 @@ class Sum:
     def _squares(self) -> list[tuple[float, Squares]]:
         """(√w_i, J_i); raises TypeError where a term is no sum of squares, ValueError for w_i < 0."""
         if not all(w >= 0.0 for w, _ in self._weighted):
-            raise ValueError(f"Sum: got weights {self.weights}, expected weights ≥ 0 of a sum of squares")
+            raise ValueError(
+                f"Sum: got weights {self.weights}, expected weights ≥ 0 of a sum of squares"
+            )
         return [(math.sqrt(w), as_squares(J)) for w, J in self._weighted]
 
     def residual(self, u: Array, p: Array) -> Array:
@@ -267,14 +321,18 @@ class Sum:
 
     def residual_jvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """The derivative of that along (u̇, ṗ), (k,)."""
-        return np.concatenate([root * np.asarray(J.residual_jvp(u, p, u_dot, p_dot)) for root, J in self._squares])
+        return np.concatenate(
+            [root * np.asarray(J.residual_jvp(u, p, u_dot, p_dot)) for root, J in self._squares]
+        )
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
         """The sums of the terms' (ū, p̄) for their parts of w (k,)."""
         ends = np.cumsum([residual_of(J, u, p).size for _, J in self._squares])
         shares = zip(self._squares, np.split(w, ends[:-1]), strict=True)
         parts = [residual_back(J, u, p, root * share) for (root, J), share in shares]
-        return np.asarray(sum(u_bar for u_bar, _ in parts)), np.asarray(sum(p_bar for _, p_bar in parts))
+        return np.asarray(sum(u_bar for u_bar, _ in parts)), np.asarray(
+            sum(p_bar for _, p_bar in parts)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,6 +341,8 @@ class Product:
 
     first: Objective
     other: Objective
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         for name, objective in (("first", self.first), ("other", self.other)):
@@ -300,10 +360,10 @@ class Product:
         """J₂ (ū₁, p̄₁) + J₁ (ū₂, p̄₂)."""
         return self._sum(u, p).gradients(u, p)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """J₂ times the rates of (ū₁, p̄₁), J̇₂ (ū₁, p̄₁), and the same with 1 and 2 exchanged."""
         gradients = [checked_gradients(J, u, p) for J in (self.other, self.first)]
         rates = [dot(u_bar, u_dot) + dot(p_bar, p_dot) for u_bar, p_bar in gradients]
-        u_part, p_part = self._sum(u, p).second(u, p, u_dot, p_dot)
+        u_part, p_part = self._sum(u, p).hvp(u, p, u_dot, p_dot)
         u_more, p_more = Sum((self.first, self.other), rates).gradients(u, p)
         return u_part + u_more, p_part + p_more

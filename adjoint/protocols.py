@@ -1,4 +1,4 @@
-"""Second derivatives, which a Hessian–vector product needs and a gradient does not: `second`, an optional method.
+"""Second derivatives, which a Hessian–vector product needs and a gradient does not: `hvp`, an optional method.
 
 Every one of these is the derivative of what `vjp` or `gradients` returns, along given rates, cotangents held fixed.
 
@@ -17,6 +17,28 @@ import scipy.sparse as sparse
 
 from .factor.evidence import Evidence
 from .typing import Array, Trans
+
+__all__ = [
+    "DesignMap",
+    "DesignMapWithHvp",
+    "Field",
+    "Integrand",
+    "Inverse",
+    "Matrix",
+    "MatrixWithHvp",
+    "Objective",
+    "ObjectiveWithHvp",
+    "Problem",
+    "Residual",
+    "ResidualWithHvp",
+    "Solution",
+    "SolutionWithHvp",
+    "Squares",
+    "Step",
+    "TimeDerivative",
+    "Vector",
+    "VectorWithHvp",
+]
 
 
 class DesignMap(Protocol):
@@ -73,13 +95,13 @@ class Solution(Protocol):
 
 
 @runtime_checkable
-class TwiceSolution(Protocol):
+class SolutionWithHvp(Protocol):
     """A solution that Hessian–vector products can be made of; that of a steady problem is one."""
 
     def adjoint(self, u_bar: Array) -> Array:
         """λ."""
 
-    def second(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
+    def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
         """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, while ū changes by ū̇."""
 
 
@@ -144,42 +166,44 @@ class Residual(Protocol):
 
 
 @runtime_checkable
-class TwiceResidual(Protocol):
+class ResidualWithHvp(Protocol):
     """A `Residual` with second derivatives (docs/math.md, eqs. 70 and 71)."""
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(
+        self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᴴλ, (∂R/∂p)ᴴλ) along (u̇, ṗ), λ fixed: of u's shape, and (m,)."""
 
 
 @runtime_checkable
-class TwiceMatrix(Protocol):
+class MatrixWithHvp(Protocol):
     """A `Matrix` with second derivatives."""
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """((∂A/∂p ṗ)ᴴ λ, the derivative of p ↦ vjp(p, u, λ) along ṗ): of u's shape, and (m,)."""
 
 
 @runtime_checkable
-class TwiceVector(Protocol):
+class VectorWithHvp(Protocol):
     """A `Vector` with second derivatives."""
 
-    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+    def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """The derivative of p ↦ vjp(p, λ) along ṗ, (m,)."""
 
 
 @runtime_checkable
-class TwiceObjective(Protocol):
+class ObjectiveWithHvp(Protocol):
     """An `Objective` with second derivatives."""
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ (ū, p̄) along (u̇, ṗ): of u's shape, and (m,)."""
 
 
 @runtime_checkable
-class TwiceMap(Protocol):
+class DesignMapWithHvp(Protocol):
     """A `DesignMap` with second derivatives."""
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """The derivative of x ↦ vjp(x, p̄) along ẋ, (m_x,)."""
 
 

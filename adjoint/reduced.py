@@ -7,13 +7,21 @@ from functools import cached_property
 import numpy as np
 
 from ._numerics import dot
-from ._optional_methods import as_squares, of_map, of_objective, residual_along, residual_back, residual_of
+from ._optional_methods import (
+    as_squares,
+    of_map,
+    of_objective,
+    residual_along,
+    residual_back,
+    residual_of,
+)
+from ._repr import short_repr
 from ._validation import as_array, as_cotangent, as_parameters, has, named
 from .design.maps import Identity
 from .errors import NonFinite
-from .factor.counting import phase
+from .factor.counts import phase
 from .objectives import checked_gradients, require_objective
-from .protocols import DesignMap, Objective, Problem, Solution, TwiceSolution
+from .protocols import DesignMap, Objective, Problem, Solution, SolutionWithHvp
 from .typing import Array
 
 
@@ -51,7 +59,9 @@ class Point:
         """df/dp, (m,)."""
         u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
         self._require_finite(p_bar, "derivative by p")
-        through_u = self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
+        through_u = (
+            self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
+        )
         return through_u + p_bar
 
     def _pulled_back(self, p_bar: Array) -> Array:
@@ -71,7 +81,7 @@ class Point:
 
         v: (m_x,). One solve for the tangent, one transposed one for the rate of the adjoint state; besides those for
         the gradient, which is there after the first product. Raises TypeError where the physics, the objective or the
-        design map has no `second`, ValueError for a v of another shape.
+        design map has no `hvp`, ValueError for a v of another shape.
         """
         v = as_parameters(v, "v")
         if v.shape != self.x.shape:
@@ -81,18 +91,18 @@ class Point:
             p_dot = np.asarray(self.design.jvp(self.x, v))
         u_dot = self.solution.jvp(p_dot)
         u_bar_dot, p_bar_dot = of_objective(self.objective, self.solution.u, self.p, u_dot, p_dot)
-        rate = solution.second(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
+        rate = solution.hvp(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
         with phase("design"):
             Hv = self._pulled_back(rate) + of_map(self.design, self.x, by_p, v)
         self._require_finite(Hv, "Hessian–vector product")
         return Hv
 
     @property
-    def _twice(self) -> TwiceSolution:
-        if not isinstance(self.solution, TwiceSolution):
+    def _twice(self) -> SolutionWithHvp:
+        if not isinstance(self.solution, SolutionWithHvp):
             raise TypeError(
                 f"hvp: {type(self.solution).__name__} has no second derivatives: steady problems have. Expected "
-                "methods adjoint and second, or adjoint.DifferencedHessian(f) in place of f"
+                "methods adjoint and second, or adjoint.optimize.DifferencedHessian(f) in place of f"
             )
         return self.solution
 
@@ -120,19 +130,29 @@ class Point:
         """(dr/dx) v, (k,), by one tangent solve; for a block v (m_x, j) all at once, (k, j)."""
         squares, u, k = as_squares(self.objective), self.solution.u, self.residual.size
         with phase("design"):
-            p_dot = np.stack([self.design.jvp(self.x, column) for column in _columns(v, self.x.size, "v").T], axis=-1)
+            p_dot = np.stack(
+                [self.design.jvp(self.x, column) for column in _columns(v, self.x.size, "v").T],
+                axis=-1,
+            )
         u_dot = self.solution.jvp(p_dot)
-        rates = [residual_along(squares, u, self.p, (u_dot[..., j], p_dot[:, j]), k) for j in range(p_dot.shape[1])]
+        rates = [
+            residual_along(squares, u, self.p, (u_dot[..., j], p_dot[:, j]), k)
+            for j in range(p_dot.shape[1])
+        ]
         return np.stack(rates, axis=-1).reshape(k, *np.shape(v)[1:])
 
     def vjp_residual(self, w: Array) -> Array:
         """(dr/dx)ᵀ w, (m_x,), by one transposed solve; for a block w (k, j) all at once, (m_x, j)."""
         squares, u = as_squares(self.objective), self.solution.u
         columns = _columns(w, self.residual.size, "w").T
-        bars = [residual_back(squares, u, self.p, np.ascontiguousarray(column)) for column in columns]
+        bars = [
+            residual_back(squares, u, self.p, np.ascontiguousarray(column)) for column in columns
+        ]
         through_u = self.solution.vjp(np.stack([u_bar for u_bar, _ in bars], axis=-1))
         with phase("design"):
-            parts = [self._pulled_back(through_u[:, j] + p_bar) for j, (_, p_bar) in enumerate(bars)]
+            parts = [
+                self._pulled_back(through_u[:, j] + p_bar) for j, (_, p_bar) in enumerate(bars)
+            ]
         return np.stack(parts, axis=-1).reshape(self.x.size, *np.shape(w)[1:])
 
     def of(self, objective: Objective) -> "Point":
@@ -143,7 +163,9 @@ class Point:
     def of_each(self, objectives: Sequence[Objective]) -> "list[Point]":
         """Several objectives at the same solution; one block solve serves all their gradients."""
         if not isinstance(objectives, list | tuple):
-            raise TypeError(f"Point.of_each: got objectives={named(objectives)}, expected a list of objectives")
+            raise TypeError(
+                f"Point.of_each: got objectives={named(objectives)}, expected a list of objectives"
+            )
         for objective in objectives:
             require_objective("Point.of_each", "objectives", objective)
         block = _Block(self.solution, self.p, tuple(objectives))
@@ -158,7 +180,9 @@ def _columns(block: Array, rows: int, name: str) -> Array:
     """A vector or a block as columns, (rows, j); raises ValueError for another shape."""
     block = as_array("Point", name, block)
     if not np.isfinite(block).all():
-        raise NonFinite(f"got {name} with {block[~np.isfinite(block)][0]} in an entry, expected finite numbers")
+        raise NonFinite(
+            f"got {name} with {block[~np.isfinite(block)][0]} in an entry, expected finite numbers"
+        )
     if block.ndim not in (1, 2) or block.shape[0] != rows or block.size == 0:
         raise ValueError(f"got {name} of shape {block.shape}, expected ({rows},) or ({rows}, j)")
     return block.reshape(rows, -1)
@@ -175,7 +199,9 @@ class _Block:
     @cached_property
     def _columns(self) -> Array:
         u = self.solution.u
-        return self.solution.vjp(np.stack([checked_gradients(J, u, self.p)[0] for J in self.objectives], axis=-1))
+        return self.solution.vjp(
+            np.stack([checked_gradients(J, u, self.p)[0] for J in self.objectives], axis=-1)
+        )
 
     def column(self, objective: Objective) -> Array:
         """(du/dp)ᴴ ∂J/∂u of one of the objectives, (m,)."""
@@ -184,11 +210,18 @@ class _Block:
 
 
 def _point(
-    x: Array, p: Array, solution: Solution, objective: Objective, design: DesignMap, block: _Block | None
+    x: Array,
+    p: Array,
+    solution: Solution,
+    objective: Objective,
+    design: DesignMap,
+    block: _Block | None,
 ) -> Point:
     value = objective.value(solution.u, p)
     if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "fiu":
-        raise TypeError(f"{type(objective).__name__}: value returned {value!r}, expected a real number")
+        raise TypeError(
+            f"{type(objective).__name__}: value returned {value!r}, expected a real number"
+        )
     if not np.isfinite(value):
         raise NonFinite(
             f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt outside of its domain"
@@ -206,6 +239,8 @@ class Reduced:
     problem: Problem
     objective: Objective
     design: DesignMap = field(default_factory=Identity)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         for name, argument, methods in (

@@ -12,17 +12,17 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.typing import Array
 
-from .bratu import bratu
-from .circuit import diode_ladder
-from .conduction import conduction
-from .elasticity import cantilever, cantilever_3d, mbb, two_load_cantilever
 from .filters import helmholtz_filter
 from .grid import Grid
-from .helmholtz import helmholtz, receivers
-from .hyperelasticity import bent_cantilever, stretched_block
-from .radiation import radiating_plate
-from .sellar import SellarObjective, sellar
-from .transport import advection_diffusion
+from .steady.bratu import bratu
+from .steady.circuit import diode_ladder
+from .steady.conduction import conduction
+from .steady.elasticity import cantilever, cantilever_3d, mbb, two_load_cantilever
+from .steady.helmholtz import helmholtz, receivers
+from .steady.hyperelasticity import bent_cantilever, stretched_block
+from .steady.radiation import radiating_plate
+from .steady.sellar import SellarObjective, sellar
+from .steady.transport import advection_diffusion
 
 Case = tuple[adjoint.Reduced, Array]
 """A reduced objective and a design to look at it from."""
@@ -34,13 +34,15 @@ def _densities(m: int) -> Array:
 
 def _mbb() -> Case:
     body = mbb(9, 4)
-    return body.compliance(adjoint.DensityFilter(body.grid.centres, 1.6) >> adjoint.Simp(3.0)), _densities(36)
+    return body.compliance(
+        adjoint.design.DensityFilter(body.grid.centres, 1.6) >> adjoint.design.SIMP(3.0)
+    ), _densities(36)
 
 
 def _cantilever() -> Case:
     body = cantilever(7, 5)
     smooth = helmholtz_filter(body.grid, radius=1.5)
-    design = smooth >> adjoint.HeavisideProjection(2.0, 0.4) >> adjoint.Ramp(5.0)
+    design = smooth >> adjoint.design.HeavisideProjection(2.0, 0.4) >> adjoint.design.Ramp(5.0)
     return body.compliance(design), _densities(35)
 
 
@@ -49,11 +51,11 @@ def _two_loads() -> Case:
     work = adjoint.Compliance(body.load)
     tip = adjoint.LinearFunctional(np.roll(body.load, 3, axis=0))
     objective = adjoint.Sum([adjoint.Product(work, tip), work], [0.01, 1.0])
-    return adjoint.Reduced(body.problem, objective, adjoint.Simp(2.5)), _densities(24)
+    return adjoint.Reduced(body.problem, objective, adjoint.design.SIMP(2.5)), _densities(24)
 
 
 def _box() -> Case:
-    return cantilever_3d(4, 2, 3).compliance(adjoint.Simp(3.0)), _densities(24)
+    return cantilever_3d(4, 2, 3).compliance(adjoint.design.SIMP(3.0)), _densities(24)
 
 
 def _transport() -> Case:
@@ -83,7 +85,7 @@ def _random_affine() -> Case:
         return sparse.csc_array(real + 1j * imaginary + shift * sparse.eye_array(n))
 
     A = adjoint.Affine(matrix(6.0), [matrix(0.0) for _ in range(m)])
-    b = adjoint.AffineVector(rng.standard_normal(n) + 1j, rng.standard_normal((n, m)))
+    b = adjoint.matrices.AffineVector(rng.standard_normal(n) + 1j, rng.standard_normal((n, m)))
     problem = adjoint.LinearProblem(A, b)
     return adjoint.Reduced(problem, adjoint.Compliance(b)), rng.uniform(0.5, 1.0, m)
 
@@ -105,7 +107,9 @@ def _entries() -> Case:
 
     A = adjoint.Entries(pattern, values, pullback, pushforward)
     target = adjoint.LeastSquares(np.linspace(-1.0, 1.0, n))
-    return adjoint.Reduced(adjoint.LinearProblem(A, np.arange(1.0, n + 1)), target), _densities(2 * n)
+    return adjoint.Reduced(adjoint.LinearProblem(A, np.arange(1.0, n + 1)), target), _densities(
+        2 * n
+    )
 
 
 def _nonlinear(problem: adjoint.NonlinearProblem) -> Case:

@@ -6,17 +6,21 @@ import scipy.sparse as sparse
 import adjoint
 
 from .grid import Grid
-from .transport import diffusion_matrix, mass_matrix
+from .steady.transport import diffusion_matrix, mass_matrix
 
 
-def density_filter(grid: Grid, radius: float) -> adjoint.ConvolutionFilter:
+def density_filter(grid: Grid, radius: float) -> adjoint.design.ConvolutionFilter:
     """The density filter with cone weights; radius: in units of the grid's spacing."""
-    order = (0, 1) if grid.dimension == 2 else (2, 0, 1)  # The axes in which the elements are numbered, slowest first.
-    shape, spacing = (tuple(values[axis] for axis in order) for values in (grid.cells, grid.spacing))
-    return adjoint.ConvolutionFilter(shape, spacing, radius)
+    order = (
+        (0, 1) if grid.dimension == 2 else (2, 0, 1)
+    )  # The axes in which the elements are numbered, slowest first.
+    shape, spacing = (
+        tuple(values[axis] for axis in order) for values in (grid.cells, grid.spacing)
+    )
+    return adjoint.design.ConvolutionFilter(shape, spacing, radius)
 
 
-def helmholtz_filter(grid: Grid, radius: float) -> adjoint.HelmholtzFilter:
+def helmholtz_filter(grid: Grid, radius: float) -> adjoint.design.HelmholtzFilter:
     """The filter that compares with a density filter of the given radius, in units of the grid's spacing.
 
     Raises ValueError for a radius that is not positive.
@@ -31,5 +35,7 @@ def helmholtz_filter(grid: Grid, radius: float) -> adjoint.HelmholtzFilter:
     K = adjoint.Elements(grid.elements, Ke)(np.ones(elements))
     columns = np.repeat(np.arange(elements), corners)
     averages = np.full(elements * corners, grid.volume / corners)
-    T = sparse.coo_array((averages, (grid.elements.ravel(), columns)), shape=(len(grid.nodes), elements))
-    return adjoint.HelmholtzFilter(K, sparse.csc_array(T), np.full(elements, grid.volume))
+    T = sparse.coo_array(
+        (averages, (grid.elements.ravel(), columns)), shape=(len(grid.nodes), elements)
+    )
+    return adjoint.design.HelmholtzFilter(K, sparse.csc_array(T), np.full(elements, grid.volume))

@@ -22,9 +22,13 @@ class Grid:
 
     def __post_init__(self) -> None:
         if len(self.cells) not in (2, 3) or len(self.spacing) != len(self.cells):
-            raise ValueError(f"got cells {self.cells}, spacing {self.spacing}; expected two or three of each")
+            raise ValueError(
+                f"got cells {self.cells}, spacing {self.spacing}; expected two or three of each"
+            )
         if min(self.cells) < 1 or not all(h > 0.0 for h in self.spacing):
-            raise ValueError(f"got cells {self.cells}, spacing {self.spacing}; expected at least one cell, lengths > 0")
+            raise ValueError(
+                f"got cells {self.cells}, spacing {self.spacing}; expected at least one cell, lengths > 0"
+            )
 
     @classmethod
     def unit(cls, *cells: int) -> "Grid":
@@ -70,16 +74,29 @@ class Grid:
     def elements(self) -> Array:
         """Nodes of the elements, (elements, 4 or 8): counterclockwise from the lower left, back layer first."""
         n = self.node_numbers
-        corners = [(0, 1), (1, 1), (1, 0), (0, 0)]  # (x, y downwards) of lower left, lower right, upper right, …
+        corners = [
+            (0, 1),
+            (1, 1),
+            (1, 0),
+            (0, 0),
+        ]  # (x, y downwards) of lower left, lower right, upper right, …
         nx, ny = self.cells[:2]
-        layers = [()] if self.dimension == 2 else [(slice(0, self.cells[2]),), (slice(1, self.cells[2] + 1),)]
-        columns = [n[(slice(i, i + nx), slice(j, j + ny), *layer)] for layer in layers for i, j in corners]
+        layers = (
+            [()]
+            if self.dimension == 2
+            else [(slice(0, self.cells[2]),), (slice(1, self.cells[2] + 1),)]
+        )
+        columns = [
+            n[(slice(i, i + nx), slice(j, j + ny), *layer)] for layer in layers for i, j in corners
+        ]
         order = np.argsort(self._numbers(self.cells).ravel())
         return np.stack([column.ravel()[order] for column in columns], axis=1)
 
     def dofs(self, components: int) -> Array:
         """Unknowns of the elements, (elements, corners · components): node · components + component."""
-        return (self.elements[:, :, None] * components + np.arange(components)).reshape(len(self.elements), -1)
+        return (self.elements[:, :, None] * components + np.arange(components)).reshape(
+            len(self.elements), -1
+        )
 
     def boundary(self, axis: int, end: int) -> Array:
         """The nodes of a face: axis 0 (x), 1 (y) or 2 (z); end 0 the low, 1 the high coordinate."""

@@ -12,23 +12,25 @@ class Branch:
     """A problem with λ = p[0], the points of its branch from λ = p[0] on, and its fold."""
 
     problem: adjoint.NonlinearProblem
-    points: list[adjoint.BranchPoint]
-    fold: adjoint.Fold
+    points: list[adjoint.continuation.BranchPoint]
+    fold: adjoint.continuation.Fold
 
     @classmethod
-    def of(cls, problem: adjoint.NonlinearProblem, p: Array, highest: float, longest: float) -> "Branch":
+    def of(
+        cls, problem: adjoint.NonlinearProblem, p: Array, highest: float, longest: float
+    ) -> "Branch":
         """Traced until u reaches `highest`, in arc steps of at most `longest`."""
-        points = adjoint.trace(problem, p, 0, step=0.5 * longest, longest=longest)
+        points = adjoint.continuation.trace(problem, p, 0, step=0.5 * longest, longest=longest)
         drawn = list(takewhile(lambda point: point.u.max() < highest, points))
         near = next(point for point in drawn if point.turned)
-        return cls(problem, drawn, adjoint.fold(problem, near.u, near.p, 0))
+        return cls(problem, drawn, adjoint.continuation.fold(problem, near.u, near.p, 0))
 
-    def arms(self) -> list[list[adjoint.BranchPoint]]:
+    def arms(self) -> list[list[adjoint.continuation.BranchPoint]]:
         """The points before the fold, and those beyond it."""
         turn = next(i for i, point in enumerate(self.points) if point.turned)
         return [self.points[:turn], self.points[turn:]]
 
-    def states(self, value: float) -> list[adjoint.SteadySolution]:
+    def states(self, value: float) -> list[adjoint.steady.SteadySolution]:
         """The solutions on both arms for λ = value."""
         p = self.fold.p.copy()
         p[0] = value

@@ -41,20 +41,45 @@ def draw_line(branch: Branch, mean: Array, h: Array, table: list[Array], file: P
     """The branch over the closed form, dJ/dλ along it, states, and the error of λ_c; table: of Richardson."""
     fold, n = branch.fold, mean.size
     theta = np.linspace(0.3, 18.7, 200)  # Mohsen (2014): λ = ½θ²/cosh²(¼θ), u(½) = 2 ln cosh(¼θ)
-    exact = Curve(0.5 * (theta / np.cosh(0.25 * theta)) ** 2, 2.0 * np.log(np.cosh(0.25 * theta)), "closed form", GRAY)
+    exact = Curve(
+        0.5 * (theta / np.cosh(0.25 * theta)) ** 2,
+        2.0 * np.log(np.cosh(0.25 * theta)),
+        "closed form",
+        GRAY,
+    )
     shown = branch.points[:: len(branch.points) // 30]
     traced = Curve(
-        *np.array([(point.value, point.u.max()) for point in shown]).T, "traced", BLUE, marker="o", loose=True
+        *np.array([(point.value, point.u.max()) for point in shown]).T,
+        "traced",
+        BLUE,
+        marker="o",
+        loose=True,
     )
-    turn = Curve(np.array([fold.value]), np.array([fold.u.max()]), "fold", VERMILLION, marker="D", loose=True)
+    turn = Curve(
+        np.array([fold.value]), np.array([fold.u.max()]), "fold", VERMILLION, marker="D", loose=True
+    )
     x = np.arange(n + 2) / (n + 1)
     lower, upper = (np.pad(state.u, 1) for state in branch.states(LEVEL))
     errors = [np.abs(column - EXACT) for column in table[:3]]
     names, colors = (r"$\lambda_c(h)$", "extrapolated once", "twice"), (BLUE, ORANGE, GREEN)
     limit = table[-1][0]
     plots: list[Plot] = [
-        Graph("Branch", LAMBDA, HIGHEST, [exact, traced, turn], notes=[(fold.value, fold.u.max(), r"$\lambda_c$  ")]),
-        Graph("Sensitivity of J = ∫u", LAMBDA, "dJ/dλ", slopes(branch, mean), low=-STEEPEST, high=STEEPEST, level=0.0),
+        Graph(
+            "Branch",
+            LAMBDA,
+            HIGHEST,
+            [exact, traced, turn],
+            notes=[(fold.value, fold.u.max(), r"$\lambda_c$  ")],
+        ),
+        Graph(
+            "Sensitivity of J = ∫u",
+            LAMBDA,
+            "dJ/dλ",
+            slopes(branch, mean),
+            low=-STEEPEST,
+            high=STEEPEST,
+            level=0.0,
+        ),
         Graph(
             f"States for λ = {LEVEL:g}, and at the fold",
             "x",
@@ -93,13 +118,18 @@ def draw_square(branches: list[Branch], points: tuple[int, int], file: Path) -> 
             LAMBDA,
             HIGHEST,
             arcs(rest, BLUE, "at rest") + arcs(flow, VERMILLION, "in a flow"),
-            notes=[(each.fold.value, each.fold.u.max(), f"  {each.fold.value:.3f}") for each in branches],
+            notes=[
+                (each.fold.value, each.fold.u.max(), f"  {each.fold.value:.3f}")
+                for each in branches
+            ],
         ),
         Map(f"At rest, λ = {LEVEL:g}, lower arm", lower, side, unit, length=""),
         Map(f"At rest, λ = {LEVEL:g}, upper arm", upper, side, unit, length=""),
         Map("In the flow, at the fold", flow.fold.u.reshape(points), side, unit, length=""),
         Map(r"At rest: effect of reactivity on $\lambda_c$", densities[0], side, fall, length=""),
-        Map(r"In the flow: effect of reactivity on $\lambda_c$", densities[1], side, fall, length=""),
+        Map(
+            r"In the flow: effect of reactivity on $\lambda_c$", densities[1], side, fall, length=""
+        ),
     ]
     subtitle = (
         f"{points[0]} × {points[1]} points, $\\lambda_c$ = {rest.fold.value:.5f} at rest, {flow.fold.value:.5f} in a "

@@ -16,8 +16,8 @@ import numpy as np
 
 import adjoint
 from adjoint.typing import Array
-from problems.bratu import bratu
-from problems.ignition import ignition
+from problems.steady.bratu import bratu
+from problems.steady.ignition import ignition
 from scripts.branch import Branch
 from scripts.branch_figures import draw_line, draw_square
 from scripts.options import parsed
@@ -27,7 +27,14 @@ SMALL_MESHES, SMALL_SQUARE = (15, 31, 63, 127), (23, 15)
 COARSE, FINE = 0.2, 0.05  # longest arc steps of a branch; of the one that is drawn
 HIGHEST = (8.0, 5.5)  # u up to which branches are traced, on the line and on the square
 FLOW = 20.0  # Péclet number
-NAMES = ("lambda_c", "u_max", "J(1) below", "dJ/dlambda(1) below", "J(1) above", "dJ/dlambda(1) above")
+NAMES = (
+    "lambda_c",
+    "u_max",
+    "J(1) below",
+    "dJ/dlambda(1) below",
+    "J(1) above",
+    "dJ/dlambda(1) above",
+)
 
 
 def extrapolated(values: Array) -> list[Array]:
@@ -43,7 +50,9 @@ def line(meshes: tuple[int, ...], out: Path) -> dict[str, object]:
     """Trace the branch on the line, draw it, and extrapolate λ_c, J and dJ/dλ; returns the numbers."""
     rows = []
     for n in meshes:
-        found = Branch.of(bratu(n), np.full(1, 0.1), HIGHEST[0], FINE if n == meshes[-1] else COARSE)
+        found = Branch.of(
+            bratu(n), np.full(1, 0.1), HIGHEST[0], FINE if n == meshes[-1] else COARSE
+        )
         mean = np.full(n, 1.0 / (n + 1))  # J = ∫u
         at_one = [(mean @ state.u, *state.vjp(mean)) for state in found.states(1.0)]
         rows.append([found.fold.value, found.fold.u.max(), *np.ravel(at_one)])
@@ -60,13 +69,16 @@ def square(points: tuple[int, int], out: Path) -> dict[str, object]:
     """Trace the branches on the square, at rest and in a flow, and draw them with dλ_c/ds; returns the numbers."""
     problems = [ignition(*points, velocity=(speed, 0.0)) for speed in (0.0, FLOW)]
     branches = [
-        Branch.of(problem, np.append(0.1, np.ones(problem.u0.size)), HIGHEST[1], COARSE) for problem in problems
+        Branch.of(problem, np.append(0.1, np.ones(problem.u0.size)), HIGHEST[1], COARSE)
+        for problem in problems
     ]
     draw_square(branches, points, out / "square.png")
     return {
         "points": points,
         "lambda_c at rest, in the flow": [each.fold.value for each in branches],
-        "sum of dlambda_c/ds, to be -lambda_c": [float(each.fold.gradient.sum()) for each in branches],
+        "sum of dlambda_c/ds, to be -lambda_c": [
+            float(each.fold.gradient.sum()) for each in branches
+        ],
         "iterations to the folds": [each.fold.iterations for each in branches],
     }
 
@@ -85,7 +97,9 @@ def main(options: argparse.Namespace) -> dict[str, dict[str, object]]:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser("python -m scripts.branches", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m scripts.branches", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--small", action="store_true", help="coarse meshes: seconds")
     return parsed(parser, arguments)
 

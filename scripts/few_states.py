@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import adjoint
-from adjoint.recurrence import Memory
+from adjoint.checkpointing import Memory
 from adjoint.typing import Array
 from scripts.sweep_progress import sweep_progress
 
@@ -14,27 +14,37 @@ from scripts.sweep_progress import sweep_progress
 class FewStates:
     """events: of both sweeps; evidence: after them; same: whether the gradient has the same bits."""
 
-    events: list[adjoint.Event]
-    evidence: adjoint.ode.OdeEvidence
+    events: list[adjoint.checkpointing.SweepEvent]
+    evidence: adjoint.ode.ODEEvidence
     same: bool
 
 
 def few_states(
-    trajectory: adjoint.Trajectory, u_bar: Array, q_bar: Array | None, memory: Memory, slots: int, quiet: bool
+    trajectory: adjoint.ode.Trajectory,
+    u_bar: Array,
+    q_bar: Array | None,
+    memory: Memory,
+    slots: int,
+    quiet: bool,
 ) -> FewStates:
     """Both sweeps over the steps of a trajectory once more, their number known now.
 
     slots: about how many states `memory` keeps, for the progress that is shown.
     """
-    events: list[adjoint.Event] = []
+    events: list[adjoint.checkpointing.SweepEvent] = []
     with sweep_progress(trajectory.problem.t, slots, quiet) as sweeps:
 
-        def watch(event: adjoint.Event) -> None:
+        def watch(event: adjoint.checkpointing.SweepEvent) -> None:
             events.append(event)
             sweeps.watch(event)
 
-        everything = replace(trajectory.problem, grid=trajectory.grid, memory=adjoint.Everything(), watch=None)
-        few = replace(everything, memory=memory, watch=watch).solve(trajectory.p)
+        everything = replace(
+            trajectory.problem,
+            grid=trajectory.grid,
+            memory=adjoint.checkpointing.Everything(),
+            callback=None,
+        )
+        few = replace(everything, memory=memory, callback=watch).solve(trajectory.p)
         g = few.vjp(u_bar, q_bar)
     same = bool(np.array_equal(g, everything.solve(trajectory.p).vjp(u_bar, q_bar)))
     return FewStates(events, few.evidence, same)

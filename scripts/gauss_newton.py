@@ -10,12 +10,18 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
 
 import adjoint
 from adjoint.typing import Array
-from problems.thermography import Thermography
-from problems.variation import TotalVariation
+from problems.optimization.thermography import Thermography
+from problems.optimization.variation import TotalVariation
 
 ALPHA = 100.0  # the first weight
-EXPONENT, MOST = -2.0, 2.0  # α ← α ratio^EXPONENT, by a factor of MOST at most: the misfit grows about as α^¼
-FLAT, CLOSE = 1e-3, 0.01  # the end: of the gradient, relative to the first; of the misfit, relative to the noise
+EXPONENT, MOST = (
+    -2.0,
+    2.0,
+)  # α ← α ratio^EXPONENT, by a factor of MOST at most: the misfit grows about as α^¼
+FLAT, CLOSE = (
+    1e-3,
+    0.01,
+)  # the end: of the gradient, relative to the first; of the misfit, relative to the noise
 INNER = 0.1  # relative residual of the conjugate gradients in a step: far from the end, more would be wasted
 LONGEST = 300  # iterations of them
 
@@ -25,14 +31,16 @@ class Iterate:
     """x, and the solution there; ratio: misfit / noise; gradient: its norm; alpha: α; counts: of all work so far."""
 
     x: Array
-    solution: adjoint.SteadySolution
+    solution: adjoint.steady.SteadySolution
     ratio: float
     gradient: float
     alpha: float
-    counts: adjoint.Counts
+    counts: adjoint.factor.Counts
 
 
-def fit(case: Thermography, prior: TotalVariation, most: int, show: Callable[[int, str], None]) -> list[Iterate]:
+def fit(
+    case: Thermography, prior: TotalVariation, most: int, show: Callable[[int, str], None]
+) -> list[Iterate]:
     """Minimize ½‖C u(eˣ) − d‖² + α TV(x) from x = 0 by (DᵀD + αL) Δx = −g, D = d(C u)/dx; returns the path.
 
     Each step solves its system by conjugate gradients preconditioned with αL, with products with D and Dᵀ alone: two
@@ -53,7 +61,11 @@ def fit(case: Thermography, prior: TotalVariation, most: int, show: Callable[[in
             smooth = adjoint.cholesky(L)
             D = C @ solution.derivative @ aslinearoperator(sparse.diags_array(solution.p))
             g = D.T @ r + alpha * (L @ x)
-            path.append(Iterate(x, solution, ratio, float(np.sqrt(g @ smooth.solve(g))), alpha, counts.copy()))
+            path.append(
+                Iterate(
+                    x, solution, ratio, float(np.sqrt(g @ smooth.solve(g))), alpha, counts.copy()
+                )
+            )
             fall = path[-1].gradient / path[0].gradient
             show(iteration, f"misfit / noise {ratio:.4f}, gradient {fall:.1e} of the first")
             if fall <= FLAT and abs(ratio - 1.0) <= CLOSE:
@@ -68,6 +80,6 @@ def fit(case: Thermography, prior: TotalVariation, most: int, show: Callable[[in
     )
 
 
-def _divided(factors: adjoint.Factorization, alpha: float, v: Array) -> Array:
+def _divided(factors: adjoint.factor.Factorization, alpha: float, v: Array) -> Array:
     """(αL)⁻¹ v."""
     return factors.solve(v) / alpha

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import chi2
 
 import adjoint
-from problems.kinetics import Robertson
+from problems.time.kinetics import Robertson
 from scripts.few_states import few_states
 from scripts.kinetics.figures import Story, draw
 from scripts.kinetics.fitting import TRIALS, WIDE, coverage, fit, stepped
@@ -36,8 +36,14 @@ FITS, FEW = 100, 10  # fits to further noise
 def experiment() -> Experiment:
     """Robertson's reaction and its measurements."""
     physics = Robertson()
-    problem = adjoint.OdeProblem(
-        physics, physics.initial, t=(0.0, TIMES[-1]), observe=TIMES, rtol=RTOL, atol=ATOL, memory=adjoint.Everything()
+    problem = adjoint.ODEProblem(
+        physics,
+        physics.initial,
+        t=(0.0, TIMES[-1]),
+        observe=TIMES,
+        rtol=RTOL,
+        atol=ATOL,
+        memory=adjoint.checkpointing.Everything(),
     )
     return Experiment(problem, np.log(physics.nominal), SPECIES, SIGMA)
 
@@ -50,15 +56,26 @@ def main(options: argparse.Namespace) -> dict[str, object]:
     seconds, (first, last) = time.perf_counter() - start, (path[0], path[-1])
     error = stepped(last, np.random.default_rng(0).standard_normal(last.x.size))
     if not error <= 1e-9:
-        raise adjoint.WrongGradient(f"the Jacobian differs from complex steps by {error:.1e}, expected rounding")
+        raise adjoint.errors.WrongGradient(
+            f"the Jacobian differs from complex steps by {error:.1e}, expected rounding"
+        )
     z, inside = coverage(case, FEW if options.small else FITS, options.quiet)
-    few = few_states(first.trajectory, first.u_bar, None, adjoint.Checkpoints(SLOTS), SLOTS, options.quiet)
+    few = few_states(
+        first.trajectory,
+        first.u_bar,
+        None,
+        adjoint.checkpointing.Checkpoints(SLOTS),
+        SLOTS,
+        options.quiet,
+    )
     numbers: dict[str, object] = {
         "truth": Robertson().nominal.tolist(),
         "first guess": first.trajectory.p.tolist(),
         "estimate": last.trajectory.p.tolist(),
         "relative standard deviation": np.sqrt(np.diag(last.covariance)).tolist(),
-        "error / standard deviation": ((last.x - case.truth) / np.sqrt(np.diag(last.covariance))).tolist(),
+        "error / standard deviation": (
+            (last.x - case.truth) / np.sqrt(np.diag(last.covariance))
+        ).tolist(),
         "chi2 at the first guess": first.chi2,
         "chi2": last.chi2,
         "degrees of freedom": last.freedom,
@@ -85,8 +102,14 @@ def main(options: argparse.Namespace) -> dict[str, object]:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser("python -m scripts.kinetics_fit", description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help=f"{FEW} fits to further noise in place of {FITS}: seconds")
+    parser = argparse.ArgumentParser(
+        "python -m scripts.kinetics_fit", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--small",
+        action="store_true",
+        help=f"{FEW} fits to further noise in place of {FITS}: seconds",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
     return parsed(parser, arguments)
 
@@ -94,5 +117,5 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main(parse(sys.argv[1:]))
-    except (ValueError, OSError, adjoint.SolveError, adjoint.WrongGradient) as error:
+    except (ValueError, OSError, adjoint.SolveError, adjoint.errors.WrongGradient) as error:
         sys.exit(f"kinetics_fit: {error}")

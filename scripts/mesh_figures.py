@@ -9,7 +9,7 @@ from scipy.interpolate import RegularGridInterpolator
 from adjoint.report import Curve, Graph, Map, Shades, write_sheet
 from adjoint.report.axes import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from adjoint.typing import Array
-from problems.mother_problem import MotherProblem
+from problems.optimization.mother_problem import MotherProblem
 from scripts.mesh_runs import EARLY, NAMES, RIGHT, TOLERANCE, WRONG, Run
 
 LOOKS = ((BLUE, "o"), (SKY, "s"), (GREEN, "^"), (VERMILLION, "o"), (ORANGE, "s"))
@@ -28,21 +28,42 @@ def draw(runs: Sequence[Run], file: Path) -> None:
             f"Iterations until the gradient has fallen to {TOLERANCE:g}",
             "cells along a side, n",
             "iterations",
-            [_counts(_of(runs, name), name, color, marker) for name, (color, marker) in zip(NAMES, LOOKS, strict=True)],
+            [
+                _counts(_of(runs, name), name, color, marker)
+                for name, (color, marker) in zip(NAMES, LOOKS, strict=True)
+            ],
             logarithmic=(True, True),
         ),
         _falls(f"Steepest descent, {RIGHT}", right),
         _falls(f"Steepest descent, {WRONG}", wrong),
-        Map(f"State at the optimum, n = {last.n}", _even(last.case, state), (1.0, 1.0), "v", length=""),
+        Map(
+            f"State at the optimum, n = {last.n}",
+            _even(last.case, state),
+            (1.0, 1.0),
+            "v",
+            length="",
+        ),
         _control(f"Optimal control, n = {last.n}", last.case, last.control, largest),
-        _control(f"Control after {EARLY} iterations, {WRONG}, n = {lost.n}", lost.case, lost.early, largest),
+        _control(
+            f"Control after {EARLY} iterations, {WRONG}, n = {lost.n}",
+            lost.case,
+            lost.early,
+            largest,
+        ),
     ]
     subtitle = (
         f"Steepest descent with Barzilai–Borwein steps: {right[0].iterations} … {last.iterations} iterations for n = "
         f"{right[0].n} … {last.n} in the product of the mass matrix, {wrong[0].iterations} … {lost.iterations} for n = "
         f"{wrong[0].n} … {lost.n} in the Euclidean one"
     )
-    write_sheet(file, "The mother problem on graded meshes: iterations over mesh size", subtitle, plots, 3, 4.0)
+    write_sheet(
+        file,
+        "The mother problem on graded meshes: iterations over mesh size",
+        subtitle,
+        plots,
+        3,
+        4.0,
+    )
 
 
 def _of(runs: Sequence[Run], name: str) -> list[Run]:
@@ -62,7 +83,9 @@ def _falls(title: str, runs: Sequence[Run]) -> Graph:
         Curve(np.arange(len(run.falls)), run.falls, f"n = {run.n}", color)
         for run, color in zip(runs, SHADES, strict=False)
     ]
-    return Graph(title, "iteration", "gradient / first", curves, logarithmic=(False, True), level=TOLERANCE)
+    return Graph(
+        title, "iteration", "gradient / first", curves, logarithmic=(False, True), level=TOLERANCE
+    )
 
 
 def _control(title: str, case: MotherProblem, control: Array, largest: float) -> Map:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from problems.mother_problem import MotherProblem, graded
+from problems.optimization.mother_problem import MotherProblem, graded
 from scripts.mesh_figures import draw
 from scripts.mesh_runs import NAMES, TOLERANCE, Run, all_runs
 from scripts.options import parsed
@@ -46,7 +46,9 @@ def main(options: argparse.Namespace) -> dict[str, object]:
         "tolerance": TOLERANCE,
         "narrowest over widest cell": [float(_ratio(graded(n, POWER))) for n in sizes],
         "iterations": iterations,
-        "most less least iterations": {name: max(counts) - min(counts) for name, counts in iterations.items()},
+        "most less least iterations": {
+            name: max(counts) - min(counts) for name, counts in iterations.items()
+        },
         "evaluations": table(lambda run: run.evaluations),
         "seconds": table(lambda run: run.seconds),
         "last gradient over first": table(lambda run: float(run.falls[-1])),
@@ -65,7 +67,9 @@ def _ratio(lines: np.ndarray) -> float:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser("python -m scripts.mesh_independence", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m scripts.mesh_independence", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--small", action="store_true", help=f"n to {SMALL}: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
     return parsed(parser, arguments)

@@ -27,34 +27,55 @@ from scripts.steering.plate import Steering
 from scripts.sweep_progress import sweep_progress
 
 CELLS, KNOTS, SMALL = (100, 70), 17, ((20, 14), 9)
-BUDGET, SLOTS = 150, 8  # bytes for each unknown in the run with few states: about so many states besides the newest
+BUDGET, SLOTS = (
+    150,
+    8,
+)  # bytes for each unknown in the run with few states: about so many states besides the newest
 FIRST = 0.1  # powers where the gradient is checked, K/s
 
 
 def main(options: argparse.Namespace) -> dict[str, object]:
     """Steer, draw, and write the numbers; returns them."""
     case = Steering(*(SMALL if options.small else (CELLS, KNOTS)))
-    f = adjoint.Reduced(adjoint.Outputs(case.problem), case.objective)
+    f = adjoint.Reduced(adjoint.ode.Outputs(case.problem), case.objective)
     rest = f(np.zeros(case.controls))
-    steady = replace(case.problem, grid=rest.solution.trajectory.grid)  # f over the same steps has no noise.
-    check = adjoint.check(replace(f, problem=adjoint.Outputs(steady)), np.full(case.controls, FIRST))
+    steady = replace(
+        case.problem, grid=rest.solution.trajectory.grid
+    )  # f over the same steps has no noise.
+    check = adjoint.check(
+        replace(f, problem=adjoint.ode.Outputs(steady)), np.full(case.controls, FIRST)
+    )
     print(check.table(), flush=True)
     if not check.ok:
-        raise adjoint.WrongGradient(check.table())
+        raise adjoint.errors.WrongGradient(check.table())
     start = time.perf_counter()
     with sweep_progress(case.problem.t, None, options.quiet) as sweeps:
-        watched = replace(f, problem=adjoint.Outputs(replace(case.problem, watch=sweeps.watch)))
+        watched = replace(
+            f, problem=adjoint.ode.Outputs(replace(case.problem, callback=sweeps.watch))
+        )
         found = optimum(case, watched, rest.x, sweeps.name)
     seconds, best = time.perf_counter() - start, found.point
-    trajectory, y_bar = best.solution.trajectory, case.objective.gradients(best.solution.u, best.p)[0]
+    trajectory, y_bar = (
+        best.solution.trajectory,
+        case.objective.gradients(best.solution.u, best.p)[0],
+    )
     u_bar, q_bar = case.cotangents(y_bar)
-    few = few_states(trajectory, u_bar, q_bar, adjoint.Budget(BUDGET * case.unknowns), SLOTS, options.quiet)
+    few = few_states(
+        trajectory,
+        u_bar,
+        q_bar,
+        adjoint.checkpointing.Budget(BUDGET * case.unknowns),
+        SLOTS,
+        options.quiet,
+    )
     numbers: dict[str, object] = {
         "unknowns": case.unknowns,
         "controls": case.controls,
         "J without heating": rest.value,
         "J": best.value,
-        "misfit without heating / norm of the target": case.distance(rest.solution.trajectory.u[-1]),
+        "misfit without heating / norm of the target": case.distance(
+            rest.solution.trajectory.u[-1]
+        ),
         "misfit / norm of the target": case.distance(trajectory.u[-1]),
         "powers at a limit": int(np.sum(np.abs(best.x) >= case.limit)),
         "projected gradient / first": found.fall,
@@ -84,7 +105,9 @@ def main(options: argparse.Namespace) -> dict[str, object]:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser("python -m scripts.optimal_control", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m scripts.optimal_control", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--small", action="store_true", help="20 x 14 cells, 9 knots: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
     return parsed(parser, arguments)
@@ -93,5 +116,5 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main(parse(sys.argv[1:]))
-    except (ValueError, OSError, adjoint.SolveError, adjoint.WrongGradient) as error:
+    except (ValueError, OSError, adjoint.SolveError, adjoint.errors.WrongGradient) as error:
         sys.exit(f"optimal_control: {error}")

@@ -18,8 +18,8 @@ import numpy as np
 import adjoint
 from adjoint.report import Curve, Graph, Map, Shades, write_sheet
 from adjoint.report.axes import BLUE, VERMILLION
-from problems.thermography import Exponential, Thermography
-from problems.variation import TotalVariation
+from problems.optimization.thermography import Exponential, Thermography
+from problems.optimization.variation import TotalVariation
 from scripts.gauss_newton import Iterate, fit
 from scripts.options import parsed
 from scripts.progress import progress
@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> dict[str, float]:
     f = adjoint.Reduced(case.problem, adjoint.LeastSquares(case.data, case.observe), Exponential())
     report = adjoint.check(f, 0.5 * case.truth)
     if not report.ok:
-        raise adjoint.WrongGradient(report.table())
+        raise adjoint.errors.WrongGradient(report.table())
     start = time.perf_counter()
     with progress(options.iterations + 1, options.quiet) as show:
         path = fit(case, prior, options.iterations, show)
@@ -59,7 +59,9 @@ def main(options: argparse.Namespace) -> dict[str, float]:
     }
     draw(case, path, numbers["seconds"], Path(options.out) / "fit.png")
     Path(options.out, "fit.json").write_text(json.dumps(numbers, indent=2) + "\n")
-    print("\n".join(f"{name:32s} {value:.6g}" for name, value in numbers.items() if name != "history"))
+    print(
+        "\n".join(f"{name:32s} {value:.6g}" for name, value in numbers.items() if name != "history")
+    )
     return numbers
 
 
@@ -71,15 +73,32 @@ def draw(case: Thermography, path: list[Iterate], seconds: float, file: Path) ->
     centres = np.stack(case.centres, axis=1)[case.measured]
     misfit = case.observe @ last.solution.u - case.data
     work = np.array([each.counts.numeric for each in path])
-    ratios, falls = (np.array([getattr(each, name) for each in path]) for name in ("ratio", "gradient"))
+    ratios, falls = (
+        np.array([getattr(each, name) for each in path]) for name in ("ratio", "gradient")
+    )
     unit = "conductivity / heat capacity, m²/s"
     plots = [
         Map("Truth", true, size, unit, logarithmic=True, limits=limits),
         Map("Estimate", found, size, unit, logarithmic=True, limits=limits),
-        Map("Error", np.log(found / true), size, "ln (estimate / truth)", shades=Shades.DIVERGING, limits=(-1.0, 1.0)),
-        Map("Temperature and sensors", last.solution.u.reshape(shape), size, "u / K", points=centres),
         Map(
-            "Misfit at the sensors", true, size, "misfit / σ", shades=Shades.DIVERGING, points=centres, at_points=misfit
+            "Error",
+            np.log(found / true),
+            size,
+            "ln (estimate / truth)",
+            shades=Shades.DIVERGING,
+            limits=(-1.0, 1.0),
+        ),
+        Map(
+            "Temperature and sensors", last.solution.u.reshape(shape), size, "u / K", points=centres
+        ),
+        Map(
+            "Misfit at the sensors",
+            true,
+            size,
+            "misfit / σ",
+            shades=Shades.DIVERGING,
+            points=centres,
+            at_points=misfit,
         ),
         Graph(
             "Convergence",
@@ -102,8 +121,12 @@ def draw(case: Thermography, path: list[Iterate], seconds: float, file: Path) ->
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser("python -m scripts.parameter_fit", description=__doc__.splitlines()[0])
-    parser.add_argument("--noise", type=float, default=5e-3, help="standard deviation, K (default: 0.005)")
+    parser = argparse.ArgumentParser(
+        "python -m scripts.parameter_fit", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--noise", type=float, default=5e-3, help="standard deviation, K (default: 0.005)"
+    )
     parser.add_argument("--iterations", type=int, default=60, help="at most so many (default: 60)")
     parser.add_argument("--small", action="store_true", help="40 x 30 cells: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
@@ -113,5 +136,5 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main(parse(sys.argv[1:]))
-    except (ValueError, OSError, adjoint.SolveError, adjoint.WrongGradient) as error:
+    except (ValueError, OSError, adjoint.SolveError, adjoint.errors.WrongGradient) as error:
         sys.exit(f"parameter_fit: {error}")

@@ -14,7 +14,9 @@ BAR = "iteration {n} of at most {total} [{elapsed}, at most {remaining} left, {r
 def progress(total: int, quiet: bool) -> Iterator[Callable[[int, str], None]]:
     """Yield a function of the iteration's number and a text, to be called once an iteration; total: at most so many."""
     terminal = sys.stdout.isatty()
-    with tqdm(total=total, unit="it", bar_format=BAR, disable=quiet or not terminal, file=sys.stdout) as bar:
+    with tqdm(
+        total=total, unit="it", bar_format=BAR, disable=quiet or not terminal, file=sys.stdout
+    ) as bar:
 
         def show(iteration: int, text: str) -> None:
             bar.set_postfix_str(text, refresh=False)

@@ -67,9 +67,15 @@ def table(suite: Suite) -> str:
         for problem, row in suite.costs.items()
     ]
     solved = [sum(np.isfinite(row[name]) for row in suite.costs.values()) for name in names]
-    rows = [("", *names), *rows, ("solved", *(f"{count} of {len(suite.costs)}" for count in solved))]
+    rows = [
+        ("", *names),
+        *rows,
+        ("solved", *(f"{count} of {len(suite.costs)}" for count in solved)),
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
     return "\n".join([f"{suite.title}: {suite.unit}", *lines])
 
 
@@ -81,7 +87,10 @@ def draw(suites: Sequence[Suite], seconds: float, file: Path) -> None:
         costs = np.array([[row[name] for row in suite.costs.values()] for name in names])
         profiles.append(Profile(suite.title, names, costs, suite.unit))
     largest, runs = list(suites[-1].traces.items())[-1]
-    values = {name: np.where(trace.violation <= VOLUME, trace.value, np.inf) for name, trace in runs.items()}
+    values = {
+        name: np.where(trace.violation <= VOLUME, trace.value, np.inf)
+        for name, trace in runs.items()
+    }
     best = min(float(value.min()) for value in values.values())
     curves = [
         Curve(trace.cost, np.minimum.accumulate(values[name]) / best - 1.0, name, colour)
@@ -99,14 +108,23 @@ def draw(suites: Sequence[Suite], seconds: float, file: Path) -> None:
     )
     problems = sum(len(suite.costs) for suite in suites)
     write_sheet(
-        file, "Optimizers compared", f"{problems} problems, {seconds:.0f} s in all", [*profiles, excess], 2, 5.6
+        file,
+        "Optimizers compared",
+        f"{problems} problems, {seconds:.0f} s in all",
+        [*profiles, excess],
+        2,
+        5.6,
     )
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser("python -m scripts.shootout", description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="a few problems, a small beam: seconds")
+    parser = argparse.ArgumentParser(
+        "python -m scripts.shootout", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="a few problems, a small beam: seconds"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the tables")
     return parsed(parser, arguments)
 

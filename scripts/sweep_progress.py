@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from adjoint import Event
+from adjoint.checkpointing import SweepEvent
 from adjoint.checkpointing.schedules import minimal_advances
 
 LINE = 10.0  # seconds from one line to the next, where the output is no terminal
@@ -19,7 +19,7 @@ SWEEPS = {"forward": "forward", "rejected": "forward", "tangent": "tangent", "re
 
 @dataclass(eq=False)
 class SweepProgress:
-    """Follows the events of initial value problems over `span`: give `watch` to them.
+    """Follows the events of initial value problems over `span`: give `callback` to them.
 
     A forward sweep is as far as the time it has reached. A reverse sweep is measured by the steps that are left, those
     included that must be repeated to get from `slots` checkpoints to the others (None: all states are kept).
@@ -41,7 +41,7 @@ class SweepProgress:
         """Show this in front from now on."""
         self.label = label
 
-    def watch(self, event: Event) -> None:
+    def watch(self, event: SweepEvent) -> None:
         """Take one event."""
         if event.kind not in SWEEPS:
             return
@@ -55,7 +55,7 @@ class SweepProgress:
         self.fraction = fraction
         self._line()
 
-    def _reached(self, event: Event) -> float:
+    def _reached(self, event: SweepEvent) -> float:
         """The share of the sweep that is done."""
         if event.kind in ("forward", "rejected"):
             self.steps = event.step + 1
@@ -66,20 +66,29 @@ class SweepProgress:
 
     def _work(self, left: int) -> int:
         """Steps to be taken while the first `left` ones are reversed: each in reverse, and all that are repeated."""
-        return left if self.slots is None or left == 0 else left + minimal_advances(left, self.slots)
+        return (
+            left if self.slots is None or left == 0 else left + minimal_advances(left, self.slots)
+        )
 
     def _line(self) -> None:
         now = time.monotonic()
         if self.every is not None and now - self.printed >= self.every and self.fraction > 0.0:
             left = (now - self.started) * (1.0 / self.fraction - 1.0)
-            print(f"{self.label}{self.sweep} sweep: {self.fraction:.0%}, {left:.0f} s left", flush=True)
+            print(
+                f"{self.label}{self.sweep} sweep: {self.fraction:.0%}, {left:.0f} s left",
+                flush=True,
+            )
             self.printed = now
 
 
 @contextmanager
-def sweep_progress(span: tuple[float, float], slots: int | None, quiet: bool) -> Iterator[SweepProgress]:
+def sweep_progress(
+    span: tuple[float, float], slots: int | None, quiet: bool
+) -> Iterator[SweepProgress]:
     """Progress on this terminal, lines where there is none, nothing if `quiet`; see `SweepProgress`."""
     terminal = sys.stdout.isatty()
     hidden = quiet or not terminal
-    with tqdm(total=1.0, bar_format=BAR, disable=hidden, file=sys.stdout, smoothing=0.0, leave=False) as bar:
+    with tqdm(
+        total=1.0, bar_format=BAR, disable=hidden, file=sys.stdout, smoothing=0.0, leave=False
+    ) as bar:
         yield SweepProgress(span, slots, bar, None if quiet or terminal else LINE)

@@ -25,12 +25,15 @@ from adjoint.report import (
     write_design,
     write_vti,
 )
-from problems.elasticity import mbb
 from problems.filters import density_filter, helmholtz_filter
 from problems.grid import Grid
+from problems.steady.elasticity import mbb
 from scripts.options import parsed
 
-RADIUS, CHANGE = 0.04, 0.01  # of the filter, relative to the width; of the densities, at which the run ends
+RADIUS, CHANGE = (
+    0.04,
+    0.01,
+)  # of the filter, relative to the width; of the densities, at which the run ends
 FILTERS, SMALL = ("density", "sensitivity", "helmholtz"), (60, 20)
 
 
@@ -41,15 +44,18 @@ def main(options: argparse.Namespace) -> adjoint.Result:
     radius = RADIUS * nelx if options.radius is None else options.radius
     body = mbb(nelx, nely)
     smooth, heuristic = filters(body.grid, options.filter, radius)
-    f = body.compliance(adjoint.Composed(smooth, adjoint.Simp(options.penalty)))
-    volume = adjoint.LinearConstraint.volume(smooth, np.ones(elements), options.volume)
-    algorithm = adjoint.OptimalityCriteria(volume, sensitivity_filter=heuristic)
+    f = body.compliance(adjoint.design.Composed(smooth, adjoint.design.SIMP(options.penalty)))
+    volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(elements), options.volume)
+    algorithm = adjoint.optimize.OptimalityCriteria(volume, sensitivity_filter=heuristic)
     stop = adjoint.Stopping(iterations=options.iterations, change=CHANGE, stationarity=0.0)
     start = np.full(elements, options.volume)
 
     def measures(state: State) -> dict[str, float | None]:
         density = smooth(state.x)
-        return {"volume": float(density.mean()), "grayness": float(4.0 * np.mean(density * (1.0 - density)))}
+        return {
+            "volume": float(density.mean()),
+            "grayness": float(4.0 * np.mean(density * (1.0 - density))),
+        }
 
     def picture(state: State) -> np.ndarray:
         return np.clip(smooth(state.x), 0.0, 1.0).reshape(nelx, nely).T
@@ -74,32 +80,50 @@ def main(options: argparse.Namespace) -> adjoint.Result:
     keeper = DesignKeeper(out, picture)
     with ProgressLine(stop, quiet=options.quiet) as progress:
         each = (recorder, keeper, progress)
-        result = adjoint.minimize(f, start, algorithm, stop=stop, check=False, each=each)
+        result = adjoint.minimize(f, start, algorithm, stop=stop, check=False, callback=each)
     recorder.result(result)
     write_design(out / "design.png", picture(result.found))
     write_vti(out / "design.vti", {"density": picture(result.found)}, body.grid.spacing, (0.0, 0.0))
     convergence_report([out], out)
-    print(f"compliance {result.value:.6f} after {result.iterations} iterations. {result.status.value}")
+    print(
+        f"compliance {result.value:.6f} after {result.iterations} iterations. {result.status.value}"
+    )
     return result
 
 
-def filters(grid: Grid, name: str, radius: float) -> tuple[adjoint.DesignMap, adjoint.SensitivityFilter | None]:
+def filters(
+    grid: Grid, name: str, radius: float
+) -> tuple[adjoint.protocols.DesignMap, adjoint.optimize.SensitivityFilter | None]:
     """The filter of the densities, and the heuristic of the sensitivities, for one of FILTERS."""
     if name == "sensitivity":
-        return adjoint.Identity(), adjoint.SensitivityFilter(density_filter(grid, radius))
+        return adjoint.design.Identity(), adjoint.optimize.SensitivityFilter(
+            density_filter(grid, radius)
+        )
     return (density_filter if name == "density" else helmholtz_filter)(grid, radius), None
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser("python -m scripts.topology", description=__doc__.splitlines()[0])
-    parser.add_argument("--nelx", type=int, default=300, help="elements along the beam (default: 300)")
-    parser.add_argument("--nely", type=int, default=100, help="elements over its height (default: 100)")
+    parser = argparse.ArgumentParser(
+        "python -m scripts.topology", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--nelx", type=int, default=300, help="elements along the beam (default: 300)"
+    )
+    parser.add_argument(
+        "--nely", type=int, default=100, help="elements over its height (default: 100)"
+    )
     parser.add_argument("--filter", choices=FILTERS, default="density", help="default: density")
-    parser.add_argument("--radius", type=float, help="of the filter, in elements (default: 0.04 nelx)")
-    parser.add_argument("--volume", type=float, default=0.5, help="solid fraction of the area (default: 0.5)")
+    parser.add_argument(
+        "--radius", type=float, help="of the filter, in elements (default: 0.04 nelx)"
+    )
+    parser.add_argument(
+        "--volume", type=float, default=0.5, help="solid fraction of the area (default: 0.5)"
+    )
     parser.add_argument("--penalty", type=float, default=3.0, help="SIMP exponent (default: 3)")
-    parser.add_argument("--iterations", type=int, default=300, help="at most so many (default: 300)")
+    parser.add_argument(
+        "--iterations", type=int, default=300, help="at most so many (default: 300)"
+    )
     parser.add_argument("--small", action="store_true", help="the published 60 x 20 mesh: seconds")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
     options = parsed(parser, arguments)

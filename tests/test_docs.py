@@ -61,7 +61,9 @@ def cited(text: str) -> set[int]:
     """The equations that a text cites: "eq. 3", "eqs. 2–4", "eqs. 5, 7 and 9"."""
     numbers: set[int] = set()
     for first, last, others in CITED.findall(text):
-        numbers |= set(range(int(first), int(last or first) + 1)) | {int(n) for n in re.findall(r"\d+", others)}
+        numbers |= set(range(int(first), int(last or first) + 1)) | {
+            int(n) for n in re.findall(r"\d+", others)
+        }
     return numbers
 
 
@@ -94,7 +96,9 @@ def test_snippets_run_and_print_what_they_quote(
             exec(compile("\n" * line + body, str(page), "exec"), namespace)
             printed = capsys.readouterr().out
         else:
-            assert agree(printed, body), f"{page.name} quotes\n{body}\nbut its snippet prints\n{printed}"
+            assert agree(printed, body), (
+                f"{page.name} quotes\n{body}\nbut its snippet prints\n{printed}"
+            )
 
 
 @pytest.mark.parametrize("page", GUIDE, ids=name)
@@ -106,7 +110,9 @@ def test_a_guide_page_begins_with_what_it_gives_and_an_example(page: Path) -> No
 
 
 def test_the_guide_lists_its_pages() -> None:
-    listed = re.findall(r"^\| \[[^]]*\]\((\w+\.md)\)", (DOCS / "guide" / "index.md").read_text(), re.MULTILINE)
+    listed = re.findall(
+        r"^\| \[[^]]*\]\((\w+\.md)\)", (DOCS / "guide" / "index.md").read_text(), re.MULTILINE
+    )
     assert sorted(listed) == sorted(page.name for page in GUIDE)
     assert len(GUIDE) == 12
 
@@ -139,7 +145,9 @@ def test_links_resolve(page: Path) -> None:
         assert file.exists(), f"{name(page)} links to {target}, which does not exist"
         if fragment:
             headings = re.findall(r"^#+ (.*)$", FENCE.sub("", file.read_text()), re.MULTILINE)
-            assert fragment in map(anchor, headings), f"{name(page)} links to {target}: no such heading"
+            assert fragment in map(anchor, headings), (
+                f"{name(page)} links to {target}: no such heading"
+            )
 
 
 @pages

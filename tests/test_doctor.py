@@ -24,8 +24,16 @@ DEBIAN = WHEEL | {
     "num_threads": 1,
     "filepath": "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblasp-r0.3.21.so",
 }
-INTEL = WHEEL | {"internal_api": "mkl", "version": "2026.2-Product", "filepath": "/project/.venv/lib/libmkl_rt.so.3"}
-GOMP = {"user_api": "openmp", "internal_api": "openmp", "filepath": "/usr/lib/x86_64-linux-gnu/libgomp.so.1"}
+INTEL = WHEEL | {
+    "internal_api": "mkl",
+    "version": "2026.2-Product",
+    "filepath": "/project/.venv/lib/libmkl_rt.so.3",
+}
+GOMP = {
+    "user_api": "openmp",
+    "internal_api": "openmp",
+    "filepath": "/usr/lib/x86_64-linux-gnu/libgomp.so.1",
+}
 REFERENCE = "/usr/lib/x86_64-linux-gnu/blas/libblas.so.3.11.0"
 HANDS_OVER = "/usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3"
 
@@ -93,7 +101,10 @@ def test_each_solver_is_given_the_blas_it_calls(pools, libraries, superlu, cholm
 
 
 def test_pardiso_calls_mkl():
-    assert str(doctor.blas_of("Pardiso", doctor.blas_in_memory([WHEEL, INTEL], []))) == "MKL 2026.2 (2 threads)"
+    assert (
+        str(doctor.blas_of("Pardiso", doctor.blas_in_memory([WHEEL, INTEL], [])))
+        == "MKL 2026.2 (2 threads)"
+    )
     assert doctor.blas_of("Pardiso", doctor.blas_in_memory([WHEEL], [])) is None
 
 
@@ -106,7 +117,10 @@ def test_pardiso_is_as_good_where_cholmod_is_missing():
     missing = dataclasses.replace(CHOLMOD, fault="No module named 'sksparse'")
     mkl = doctor.Blas("MKL 2026.2", "", 2, INTEL["filepath"])
     tried = [SUPERLU, missing, doctor.Solver("Pardiso", "pypardiso 0.4.7", mkl, 0.1, "")]
-    assert doctor.verdict(tried, avx2=True) == "good. Cholesky runs on Pardiso with MKL 2026.2 (2 threads)."
+    assert (
+        doctor.verdict(tried, avx2=True)
+        == "good. Cholesky runs on Pardiso with MKL 2026.2 (2 threads)."
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +137,11 @@ def test_pardiso_is_as_good_where_cholmod_is_missing():
             "apt-get install libopenblas0-pthread",
         ),
         (cholmod_on(kernels="Prescott"), "AVX2", "export OPENBLAS_CORETYPE=Haswell"),
-        (dataclasses.replace(CHOLMOD, seconds=1.5), "BLAS threads", "export OPENBLAS_NUM_THREADS=1"),
+        (
+            dataclasses.replace(CHOLMOD, seconds=1.5),
+            "BLAS threads",
+            "export OPENBLAS_NUM_THREADS=1",
+        ),
     ],
     ids=["no CHOLMOD", "reference BLAS", "old kernels", "contended"],
 )
@@ -146,7 +164,9 @@ def test_solver_that_is_missing_is_not_tried():
     def never(A, b):
         raise AssertionError
 
-    seconds, fault = doctor.attempt(doctor.Candidate("pyamg", lambda: "pip install pyamg", never), 5)
+    seconds, fault = doctor.attempt(
+        doctor.Candidate("pyamg", lambda: "pip install pyamg", never), 5
+    )
     assert math.isnan(seconds)
     assert fault == "pip install pyamg"
 
@@ -172,7 +192,9 @@ def test_solver_that_fails_is_not_called_working():
 
 
 def test_missing_solvers_are_listed_with_their_reason(capsys):
-    missing = dataclasses.replace(CHOLMOD, blas=None, seconds=math.nan, fault="No module named 'sksparse'.")
+    missing = dataclasses.replace(
+        CHOLMOD, blas=None, seconds=math.nan, fault="No module named 'sksparse'."
+    )
     printed = cli.diagnosis(["here"], [SUPERLU, missing], "good.")
     assert "CHOLMOD: No module named 'sksparse'." in printed
     assert "0.500" in printed

@@ -10,9 +10,10 @@ ROOT = Path(__file__).parent.parent
 
 # Each may import from those above it, and a package from itself. What stands in one row is independent.
 LAYERS = [
-    ["adjoint.typing", "adjoint.errors", "adjoint._files", "adjoint._pickling"],
+    ["adjoint.typing", "adjoint.errors", "adjoint._files", "adjoint._pickling", "adjoint._repr"],
     ["adjoint._numerics", "adjoint.derivative"],
     ["adjoint._validation"],
+    ["adjoint.bounds"],
     ["adjoint.checkpointing"],
     ["adjoint.factor"],
     ["adjoint.protocols"],
@@ -64,7 +65,9 @@ def imports(path):
 
 def layer(module):
     """The row of a module: that of the most specific name in LAYERS."""
-    names = [name for name in LEVEL if module == name or (name != "adjoint" and within(module, name))]
+    names = [
+        name for name in LEVEL if module == name or (name != "adjoint" and within(module, name))
+    ]
     assert names, f"{module} has no place in LAYERS"
     return max(names, key=len)
 
@@ -73,7 +76,11 @@ def within(module, package):
     return module == package or module.startswith(package + ".")
 
 
-SOURCES = sorted(path for package in ("adjoint", "problems", "scripts") for path in (ROOT / package).rglob("*.py"))
+SOURCES = sorted(
+    path
+    for package in ("adjoint", "problems", "scripts")
+    for path in (ROOT / package).rglob("*.py")
+)
 MODULES = {module_of(path): path for path in SOURCES}
 
 
@@ -102,12 +109,18 @@ def test_no_modules_import_each_other():
 def test_third_party_packages_stay_where_they_belong(module):
     for line, name in imports(MODULES[module]):
         places = THIRD_PARTY.get(name.split(".")[0])
-        assert places is None or any(within(module, place) for place in places), f"{module}, line {line}: {name}"
+        assert places is None or any(within(module, place) for place in places), (
+            f"{module}, line {line}: {name}"
+        )
 
 
 def test_library_knows_nothing_of_problems_and_scripts():
     for path in (ROOT / "adjoint").rglob("*.py"):
-        assert not [name for _, name in imports(path) if name.split(".")[0] in ("problems", "scripts", "tests")]
+        assert not [
+            name
+            for _, name in imports(path)
+            if name.split(".")[0] in ("problems", "scripts", "tests")
+        ]
 
 
 def test_rules_name_what_exists():

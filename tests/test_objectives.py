@@ -26,15 +26,19 @@ def objectives(shape, complex):
         "compliance": adjoint.Compliance(draw(4, shape, complex)),
         "misfit": misfit,
         "misfit, dense observation": adjoint.LeastSquares(data, observe.toarray()),
-        "misfit of the state, weighted": adjoint.LeastSquares(draw(5, shape), weights=np.linspace(1.0, 2.0, N)),
+        "misfit of the state, weighted": adjoint.LeastSquares(
+            draw(5, shape), weights=np.linspace(1.0, 2.0, N)
+        ),
         "sum": adjoint.Sum([functional, misfit, functional], [2.0, -0.5, 0.1]),
         "sum without weights": adjoint.Sum((functional, misfit)),
         "product": adjoint.Product(functional, misfit),
         "square": adjoint.Product(misfit, misfit),
-        "product of a sum": adjoint.Product(adjoint.Sum([functional, misfit]), adjoint.Product(misfit, functional)),
+        "product of a sum": adjoint.Product(
+            adjoint.Sum([functional, misfit]), adjoint.Product(misfit, functional)
+        ),
     }
     if len(shape) == 1:
-        load = adjoint.AffineVector(draw(6, N, complex), draw(7, (N, M), complex))
+        load = adjoint.matrices.AffineVector(draw(6, N, complex), draw(7, (N, M), complex))
         found["compliance of a load that depends on p"] = adjoint.Compliance(load)
     return found
 
@@ -56,7 +60,8 @@ def test_gradients_are_the_derivative_of_the_value(J, shape, complex):
     assert p_bar.shape == (M,)
     h = 1e-3
     differences = [
-        (J.value(u + s * u_dot, p + s * p_dot) - J.value(u - s * u_dot, p - s * p_dot)) / (2 * s) for s in (h, h / 2)
+        (J.value(u + s * u_dot, p + s * p_dot) - J.value(u - s * u_dot, p - s * p_dot)) / (2 * s)
+        for s in (h, h / 2)
     ]
     exact = (4 * differences[1] - differences[0]) / 3  # a polynomial of degree 5 at most
     assert np.vdot(u_bar, u_dot).real + p_bar @ p_dot == pytest.approx(exact, rel=1e-8)
@@ -72,8 +77,15 @@ def test_explicit_part_is_the_derivative_in_p_alone(J, shape, complex):
 
 def test_values_are_those_of_the_formulas():
     u, p = draw(1, N, True), np.zeros(M)
-    c, C, d, w = draw(2, N, True), draw(3, (Q, N), True), draw(4, Q, True), np.array([1.0, 2.0, 3.0])
-    assert adjoint.LinearFunctional(c).value(u, p) == pytest.approx(float(np.sum(c.conj() * u).real))
+    c, C, d, w = (
+        draw(2, N, True),
+        draw(3, (Q, N), True),
+        draw(4, Q, True),
+        np.array([1.0, 2.0, 3.0]),
+    )
+    assert adjoint.LinearFunctional(c).value(u, p) == pytest.approx(
+        float(np.sum(c.conj() * u).real)
+    )
     assert adjoint.Compliance(c).value(u, p) == pytest.approx(float(np.sum(c.conj() * u).real))
     misfit = 0.5 * sum(w * np.abs(C @ u - d) ** 2)
     assert adjoint.LeastSquares(d, C, w).value(u, p) == pytest.approx(misfit)
@@ -81,7 +93,7 @@ def test_values_are_those_of_the_formulas():
 
 def test_gradient_of_a_sum_is_one_adjoint_solve():
     A = sparse.csc_array(np.diag(np.arange(1.0, N + 1)) + np.eye(N, k=1))
-    b = adjoint.AffineVector(np.ones(N), draw(0, (N, M)))
+    b = adjoint.matrices.AffineVector(np.ones(N), draw(0, (N, M)))
     J = [adjoint.LinearFunctional(draw(i, N)) for i in range(5)]
     f = adjoint.Reduced(adjoint.LinearProblem(A, b), adjoint.Sum(J, np.arange(5.0)))
     with adjoint.counting() as counts:
@@ -94,7 +106,7 @@ def test_gradient_of_a_sum_is_one_adjoint_solve():
 def test_explicit_derivative_reaches_the_gradient():
     """J = b(p)ᵀu with b = b₀ + Bp: both the load and what it does depend on p."""
     A = sparse.csc_array(np.diag(np.arange(1.0, N + 1)) + np.eye(N, k=1))
-    b = adjoint.AffineVector(draw(0, N), draw(1, (N, M)))
+    b = adjoint.matrices.AffineVector(draw(0, N), draw(1, (N, M)))
     f = adjoint.Reduced(adjoint.LinearProblem(A, b), adjoint.Compliance(b))
     p = draw(2, M)
     inverse = np.linalg.inv(A.toarray())
@@ -126,7 +138,9 @@ class Halved:
 
 
 def test_gradients_of_real_parameters_are_real_and_double_whatever_the_users_classes_return():
-    f = adjoint.Reduced(adjoint.LinearProblem(Loose(), draw(0, N)), adjoint.LeastSquares(draw(1, N)), Halved())
+    f = adjoint.Reduced(
+        adjoint.LinearProblem(Loose(), draw(0, N)), adjoint.LeastSquares(draw(1, N)), Halved()
+    )
     point = f(draw(2, M))
     assert point.gradient.dtype == np.float64
     assert point.p.dtype == np.float64
@@ -137,14 +151,26 @@ def test_gradients_of_real_parameters_are_real_and_double_whatever_the_users_cla
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda u, p: adjoint.LinearFunctional(np.ones(5)).value(u, p), r"got shape \(5,\), but the state has"),
-        (lambda u, p: adjoint.Compliance(np.ones((N, 2))).value(u, p), r"got shape \(6, 2\), but the state has"),
-        (lambda u, p: adjoint.LeastSquares(np.ones(5)).value(u, p), r"C u has shape \(6,\), the data \(5,\)"),
+        (
+            lambda u, p: adjoint.LinearFunctional(np.ones(5)).value(u, p),
+            r"got shape \(5,\), but the state has",
+        ),
+        (
+            lambda u, p: adjoint.Compliance(np.ones((N, 2))).value(u, p),
+            r"got shape \(6, 2\), but the state has",
+        ),
+        (
+            lambda u, p: adjoint.LeastSquares(np.ones(5)).value(u, p),
+            r"C u has shape \(6,\), the data \(5,\)",
+        ),
         (lambda u, p: adjoint.LeastSquares([1.0, np.nan]), "leave missing measurements out"),
         (lambda u, p: adjoint.LeastSquares(np.ones(2), weights=np.ones(3)), r"expected \(2,\)"),
         (lambda u, p: adjoint.LeastSquares(np.ones(2), weights=np.array([1.0, -1.0])), "all ≥ 0"),
         (lambda u, p: adjoint.Sum([]), "at least one"),
-        (lambda u, p: adjoint.Sum([adjoint.LinearFunctional(u)], [1.0, 2.0]), "1 terms and 2 weights"),
+        (
+            lambda u, p: adjoint.Sum([adjoint.LinearFunctional(u)], [1.0, 2.0]),
+            "1 terms and 2 weights",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(make, message):

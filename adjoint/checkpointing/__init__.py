@@ -1,8 +1,21 @@
 """Which states a reverse sweep finds in memory or on disk, and which it computes again (docs/math.md, section 13)."""
 
-from .events import Event
+from .events import SweepEvent
 from .policies import Budget, Checkpoints, Disk, Everything, Memory, States
 from .schedules import minimal_advances
 from .store import Usage
 
-__all__ = ["Budget", "Checkpoints", "Disk", "Event", "Everything", "Memory", "States", "Usage", "minimal_advances"]
+__all__ = [
+    # Policies
+    "Everything",
+    "States",
+    "Checkpoints",
+    "Budget",
+    "Disk",
+    "Memory",
+    # Costs
+    "Usage",
+    "minimal_advances",
+    # What happens, as it happens
+    "SweepEvent",
+]

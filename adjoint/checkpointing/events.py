@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from .._repr import short_repr
+
 
 @dataclass(frozen=True)
-class Event:
+class SweepEvent:
     """One event, for progress bars and timelines.
 
     kind: "forward", a step was taken; "rejected", one was tried in vain; "store", the state before step `step` was
@@ -15,3 +17,5 @@ class Event:
     kind: str
     step: int
     t: float
+
+    __repr__ = short_repr

@@ -6,6 +6,7 @@ from math import inf
 from operator import index
 from typing import Protocol
 
+from .._repr import short_repr
 from .schedules import Fitting, Offline, Online, Plan, Whole
 from .shelves import InMemory, OnDisk, Shelf, Spilling, require_directory
 from .store import Notify, R, Store
@@ -22,6 +23,8 @@ class Memory(Protocol):
 class Everything:
     """All states, and the records of all steps (stages and factors): the fastest sweeps."""
 
+    __repr__ = short_repr
+
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
         """An empty store; see `Memory`."""
         return Store(Whole(), InMemory(), inf, notify)
@@ -30,6 +33,8 @@ class Everything:
 @dataclass(frozen=True)
 class States:
     """All states: each step, or what the states do not hold of it, is repeated once in a sweep."""
+
+    __repr__ = short_repr
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
         """An empty store; see `Memory`."""
@@ -45,6 +50,8 @@ class Checkpoints:
     """
 
     slots: int
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         _require_positive("Checkpoints", "slots", self.slots)
@@ -65,6 +72,8 @@ class Disk:
 
     directory: str | os.PathLike[str]
     slots: int | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.slots is not None:
@@ -88,6 +97,8 @@ class Budget:
 
     bytes: int = 2 * 2**30
     directory: str | os.PathLike[str] | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         _require_positive("Budget", "bytes", self.bytes)

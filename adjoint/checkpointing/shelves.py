@@ -157,12 +157,18 @@ class _Layout:
 
     @classmethod
     def of(cls, array: Array) -> "_Layout":
-        return cls(array.dtype, array.shape, array.flags.f_contiguous and not array.flags.c_contiguous)
+        return cls(
+            array.dtype, array.shape, array.flags.f_contiguous and not array.flags.c_contiguous
+        )
 
     def header(self) -> bytes:
         """The bytes before those of the numbers."""
         buffer = io.BytesIO()
-        said = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": self.fortran, "shape": self.shape}
+        said = {
+            "descr": np.lib.format.dtype_to_descr(self.dtype),
+            "fortran_order": self.fortran,
+            "shape": self.shape,
+        }
         np.lib.format.write_array_header_1_0(buffer, said)
         return buffer.getvalue()
 

@@ -168,7 +168,7 @@ class Store(Generic[R]):
             return
         if self._sweeper == threading.get_ident():
             raise SolveError(
-                "a sweep through this solution was begun within another one (by a `watch`, or a function of the "
+                "a sweep through this solution was begun within another one (by a `callback`, or a function of the "
                 "problem). Expected one after the other where only checkpoints are kept; or memory=Everything()"
             )
         with self._lock:
@@ -291,7 +291,9 @@ class Store(Generic[R]):
         return where >= 0 and self._kept[where] == k
 
     def _fetched(self, k: int) -> State:
-        return self._newest if k == self._steps - 1 and self._newest is not None else self.shelf.get(k)
+        return (
+            self._newest if k == self._steps - 1 and self._newest is not None else self.shelf.get(k)
+        )
 
     def _shelve(self, k: int, state: State) -> None:
         self.shelf.put(k, state)

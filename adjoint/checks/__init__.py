@@ -5,4 +5,12 @@ from .gradient import CheckReport, check
 from .hessian import check_hvp
 from .residual import ResidualReport, check_residual
 
-__all__ = ["CheckReport", "FieldReport", "ResidualReport", "check", "check_field", "check_hvp", "check_residual"]
+__all__ = [
+    "CheckReport",
+    "FieldReport",
+    "ResidualReport",
+    "check",
+    "check_field",
+    "check_hvp",
+    "check_residual",
+]

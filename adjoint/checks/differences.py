@@ -52,9 +52,15 @@ class Worst:
     def __str__(self) -> str:
         if not self.error > TOLERANCE:
             return f"{self.error:.1e}"
-        place = f"row {self.row}, column {self.column}" if self.column >= 0 else f"row {self.row}, along v"
+        place = (
+            f"row {self.row}, column {self.column}"
+            if self.column >= 0
+            else f"row {self.row}, along v"
+        )
         absent = "" if self.stored else ", MISSING from the pattern"
-        return f"{self.error:.1e} in {place}: {self.given:.9g}, expected {self.expected:.9g}{absent}"
+        return (
+            f"{self.error:.1e} in {place}: {self.given:.9g}, expected {self.expected:.9g}{absent}"
+        )
 
 
 def state_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Array) -> Worst:
@@ -76,12 +82,20 @@ def state_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Array) 
     if outside.any() and along(outside)[0][worst.row] != 0.0:
         candidates = [(_responsible(along, outside, worst.row), 0.0)]
     else:
-        candidates = list(zip(row.col[:EXAMINED].tolist(), row.data[:EXAMINED].tolist(), strict=True))
+        candidates = list(
+            zip(row.col[:EXAMINED].tolist(), row.data[:EXAMINED].tolist(), strict=True)
+        )
     entries = []
     for j, given in candidates:
         expected = float(along(np.where(np.arange(v.size) == j, v, 0.0))[0][worst.row] / v[j])
-        entries.append(replace(worst, column=j, stored=j in row.col, given=given, expected=expected))
-    return max(entries, key=lambda entry: abs((entry.given - entry.expected) * v[entry.column]), default=worst)
+        entries.append(
+            replace(worst, column=j, stored=j in row.col, given=given, expected=expected)
+        )
+    return max(
+        entries,
+        key=lambda entry: abs((entry.given - entry.expected) * v[entry.column]),
+        default=worst,
+    )
 
 
 def _responsible(along: Callable[[Array], tuple[Array, Array, Array]], v: Array, row: int) -> int:
@@ -94,7 +108,9 @@ def _responsible(along: Callable[[Array], tuple[Array, Array, Array]], v: Array,
     return int(columns[0])
 
 
-def parameter_error(residual: Residual, R: Function, J: sparse.csc_array, u: Array, p: Array, w: Array) -> Worst:
+def parameter_error(
+    residual: Residual, R: Function, J: sparse.csc_array, u: Array, p: Array, w: Array
+) -> Worst:
     """(∂R/∂p) w by jvp against differences; few parameters one by one."""
 
     def along(direction: Array) -> tuple[Array, Array, Array]:
@@ -102,13 +118,19 @@ def parameter_error(residual: Residual, R: Function, J: sparse.csc_array, u: Arr
 
     given = _pushed(residual, u, p, w)
     worst = _worst(given, along(w), np.abs(given))
-    columns = (_pushed(residual, u, p, alone) for alone in np.diag(w)) if w.size <= EXAMINED else iter(())
-    return max(worst, _by_columns(columns, along, w, _terms(R(u, p), J, u)), key=lambda found: found.error)
+    columns = (
+        (_pushed(residual, u, p, alone) for alone in np.diag(w)) if w.size <= EXAMINED else iter(())
+    )
+    return max(
+        worst, _by_columns(columns, along, w, _terms(R(u, p), J, u)), key=lambda found: found.error
+    )
 
 
 def _pushed(residual: Residual, u: Array, p: Array, w: Array) -> Array:
     """A copy of (∂R/∂p) w as the residual has it, checked: a residual may fill one array anew."""
-    given = as_cotangent(residual.jvp(read_only(u), read_only(p), read_only(w)), u, "jvp(u, p, p_dot)")
+    given = as_cotangent(
+        residual.jvp(read_only(u), read_only(p), read_only(w)), u, "jvp(u, p, p_dot)"
+    )
     return finite(given.copy(), "jvp(u, p, p_dot)")
 
 
@@ -118,7 +140,10 @@ def _terms(value: Array, J: sparse.csc_array, u: Array) -> Array:
 
 
 def _by_columns(
-    columns: Iterator[Array], along: Callable[[Array], tuple[Array, Array, Array]], v: Array, terms: Array
+    columns: Iterator[Array],
+    along: Callable[[Array], tuple[Array, Array, Array]],
+    v: Array,
+    terms: Array,
 ) -> Worst:
     """The worst of few columns, each compared by itself: next to a stiff term a weak one would be no part of its row.
 
@@ -132,10 +157,18 @@ def _by_columns(
             continue
         expected, uncertain, close = along(np.where(np.arange(v.size) == j, v, 0.0))
         # A tiny step says nothing about what is smaller than its rounding.
-        close = np.where(np.abs(expected) > 10.0 * np.finfo(float).eps / CLOSE * terms, close, expected)
-        found = _worst(given, (expected, np.maximum(uncertain, ROUNDING / RESOLVED * terms), close), np.abs(given))
+        close = np.where(
+            np.abs(expected) > 10.0 * np.finfo(float).eps / CLOSE * terms, close, expected
+        )
+        found = _worst(
+            given,
+            (expected, np.maximum(uncertain, ROUNDING / RESOLVED * terms), close),
+            np.abs(given),
+        )
         if found.error > worst.error:
-            worst = Worst(found.error, found.row, j, True, found.given / v[j], found.expected / v[j])
+            worst = Worst(
+                found.error, found.row, j, True, found.given / v[j], found.expected / v[j]
+            )
     return worst
 
 
@@ -163,18 +196,27 @@ def _differences(f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array
     return finite(value, "residual, within 1e-3 of (u, p),"), uncertain, difference(f, x, v, CLOSE)
 
 
-def transpose_error(residual: Residual, u: Array, p: Array, w: Array, rng: np.random.Generator) -> float:
+def transpose_error(
+    residual: Residual, u: Array, p: Array, w: Array, rng: np.random.Generator
+) -> float:
     """|⟨R_p w, λ⟩ − ⟨w, R_pᵀ λ⟩| / (‖R_p w‖‖λ‖ + ‖w‖‖R_pᵀ λ‖) for a random λ; of few parameters the worst of each."""
     lam, forward = rng.standard_normal(u.size), _pushed(residual, u, p, w)
     if (length := float(np.linalg.norm(forward))) > 0.0:
         # At a right angle, as random vectors of many components nearly are, a wrong factor would not be seen.
         lam += forward * (float(np.linalg.norm(lam)) / length)
-    back = as_cotangent(residual.vjp(read_only(u), read_only(p), read_only(lam)), p, "vjp(u, p, lam)").copy()
+    back = as_cotangent(
+        residual.vjp(read_only(u), read_only(p), read_only(lam)), p, "vjp(u, p, lam)"
+    ).copy()
     finite(back, "vjp(u, p, lam)")
-    size = float(np.linalg.norm(forward) * np.linalg.norm(lam) + np.linalg.norm(w) * np.linalg.norm(back))
+    size = float(
+        np.linalg.norm(forward) * np.linalg.norm(lam) + np.linalg.norm(w) * np.linalg.norm(back)
+    )
     errors = [abs(dot(lam, forward) - dot(back, w)) / max(size, TINY)]
     for k in range(p.size if p.size <= EXAMINED else 0):
-        column, share = _pushed(residual, u, p, np.where(np.arange(p.size) == k, w, 0.0)), float(back[k] * w[k])
+        column, share = (
+            _pushed(residual, u, p, np.where(np.arange(p.size) == k, w, 0.0)),
+            float(back[k] * w[k]),
+        )
         size = dot(np.abs(lam), np.abs(column)) + abs(share)
         errors.append(abs(dot(lam, column) - share) / max(size, TINY))
     return max(errors)
@@ -184,7 +226,9 @@ def finite(values: Array, what: str) -> Array:
     """The values, if they are finite; raises NonFinite, naming the first that is not."""
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
-        raise NonFinite(f"check_residual: {what} has {values[bad[0]]} in entry {bad[0]} ({bad.size} such)")
+        raise NonFinite(
+            f"check_residual: {what} has {values[bad[0]]} in entry {bad[0]} ({bad.size} such)"
+        )
     return values
 
 

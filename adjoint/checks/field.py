@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .._repr import short_repr
 from .._validation import require_methods, require_number
 from ..ode.equations import Mass, MassAt, as_mass, mass_at
 from ..protocols import Field, TimeDerivative
@@ -37,6 +38,8 @@ class FieldReport:
     mass: ResidualReport | None = None
     independent: tuple[int, ...] = ()
 
+    __repr__ = short_repr
+
     @property
     def ok(self) -> bool:
         """Whether all derivatives agree, to what `ResidualReport.ok` asks for."""
@@ -58,7 +61,9 @@ class FieldReport:
             ]
         if self.independent:
             lines.append(self._independent)
-        verdict = "the field is right" if self.ok else "THE FIELD IS WRONG (or it is not smooth here)"
+        verdict = (
+            "the field is right" if self.ok else "THE FIELD IS WRONG (or it is not smooth here)"
+        )
         return "\n".join([*lines, verdict])
 
     @property
@@ -89,12 +94,20 @@ def check_field(
     four Jacobians; see `check_residual`, and for what is raised.
     """
     if np.ndim(t) != 0:
-        raise TypeError(f"check_field: got t of shape {np.shape(t)}, expected a number: check_field(field, t, u, p)")
+        raise TypeError(
+            f"check_field: got t of shape {np.shape(t)}, expected a number: check_field(field, t, u, p)"
+        )
     require_number("check_field", "t", t)
     if not np.isfinite(t):
         raise ValueError(f"check_field: got t={t}, expected a finite number")
     methods = ("__call__", "jacobian", "vjp", "jvp")
-    require_methods("check_field", "field", field, methods, "a field; a plain function: adjoint.complex_step_field(…)")
+    require_methods(
+        "check_field",
+        "field",
+        field,
+        methods,
+        "a field; a plain function: adjoint.complex_step_field(…)",
+    )
     at, M = float(t), as_mass(mass)
     state = check_residual(_AtTime(field, at), u, p, seed=seed)
     u, p = np.asarray(u, dtype=float), np.asarray(p, dtype=float)
@@ -102,14 +115,19 @@ def check_field(
     if isinstance(field, TimeDerivative):
         time = check_residual(_OverTime(field, p), u, np.array([at]), seed=seed)
     varies = mass_at(M, p, u.size).jvp is not None
-    of_mass = check_residual(_Mass(lambda q: mass_at(M, q, u.size)), u, p, seed=seed) if varies else None
+    of_mass = (
+        check_residual(_Mass(lambda q: mass_at(M, q, u.size)), u, p, seed=seed) if varies else None
+    )
     return FieldReport(state, time, of_mass, _independent(field, at, u, p, seed))
 
 
 def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple[int, ...]:
     """The indices k for which vjp is zero, and f the same to its last bit where p_k is a little larger or smaller."""
     rng = np.random.default_rng(seed)
-    share = sum((np.abs(field.vjp(t, u, p, rng.standard_normal(u.size))) for _ in range(2)), np.zeros(p.size))
+    share = sum(
+        (np.abs(field.vjp(t, u, p, rng.standard_normal(u.size))) for _ in range(2)),
+        np.zeros(p.size),
+    )
     candidates, here = np.flatnonzero(share == 0.0), np.array(field(t, u, p))
 
     def same(moved: Array) -> bool:
@@ -120,7 +138,11 @@ def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple
     if not candidates.size:
         return ()
     with np.errstate(all="ignore"):
-        found = candidates if same(candidates) else [k for k in candidates[:EXAMINED] if same(np.array([k]))]
+        found = (
+            candidates
+            if same(candidates)
+            else [k for k in candidates[:EXAMINED] if same(np.array([k]))]
+        )
     return tuple(int(k) for k in found)
 
 
@@ -199,4 +221,6 @@ def _stored(J: sparse.csc_array | Array) -> sparse.csc_array:
         return J if isinstance(J, np.ndarray) else sparse.csc_array(J)
     rows, columns = J.shape
     indices = np.tile(np.arange(rows, dtype=np.int32), columns)
-    return sparse.csc_array((J.ravel(order="F"), indices, np.arange(columns + 1, dtype=np.int32) * rows), shape=J.shape)
+    return sparse.csc_array(
+        (J.ravel(order="F"), indices, np.arange(columns + 1, dtype=np.int32) * rows), shape=J.shape
+    )

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from .._numerics import dot
+from .._repr import short_repr
 from .._validation import as_cotangent, as_parameters, require_integer, require_positive
 from ..protocols import Problem
 from ..reduced import Point, Reduced
@@ -116,7 +117,9 @@ class Slope:
     product: str = "g.v"
 
     def __str__(self) -> str:
-        nothing = f"; {self.product.replace('.', '·')} is zero, nothing was tested" if self.zero else ""
+        nothing = (
+            f"; {self.product.replace('.', '·')} is zero, nothing was tested" if self.zero else ""
+        )
         return f"{self.what}: {self.product} {self.derivative:.6e}, relative error {self.relative_error:.1e}{nothing}"
 
 
@@ -147,6 +150,8 @@ class CheckReport:
     unmoved: int = 0
     linearity_error: float | None = None
     labels: "Labels | None" = None
+
+    __repr__ = short_repr
 
     @property
     def ok(self) -> bool:
@@ -229,7 +234,12 @@ class Labels:
 
 
 GRADIENT = Labels(
-    *("gradient", "|f(x+hv) - f(x)|", "... - h g.v", "g.v        ", "<Dv,w> - <v,D'w>", "of ||Dv|| ||w||"),
+    "gradient",
+    "|f(x+hv) - f(x)|",
+    "... - h g.v",
+    "g.v        ",
+    "<Dv,w> - <v,D'w>",
+    "of ||Dv|| ||w||",
     nothing="; g·v is zero, nothing was tested",
     causes=CAUSES,
     consistent=TRANSPOSED,
@@ -270,13 +280,17 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     require_positive("check", "step", step)
     x = required("check", f, x)
     if not step < 1.0:
-        raise ValueError(f"check: got step={step!r}, expected a number between 0 and 1: a relative change of x")
+        raise ValueError(
+            f"check: got step={step!r}, expected a number between 0 and 1: a relative change of x"
+        )
     rng = np.random.default_rng(seed)
     point = f(x)
     here, g = value_of(point), gradient_of(point, x)
     v = random_direction(x, rng)
     rounding = RESOLVED * NOISE * abs(here) / (step * 0.5 ** (FEWER - 1)) / TOLERANCE
-    w = balanced(sizes_of(x), g, v, [random_direction(x, rng) for _ in range(CANDIDATES)], WEAKEST, rounding)
+    w = balanced(
+        sizes_of(x), g, v, [random_direction(x, rng) for _ in range(CANDIDATES)], WEAKEST, rounding
+    )
     dot_product_error = _dot_product_error(point, [v] if x.size == 1 else [v, w], rng)
     f = started(f, point)
     unseen = _unseen(x, g, here)
@@ -290,7 +304,10 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     if x.any() and unseen.any():
         zeros, unmoved = along.zeros(v, np.flatnonzero(unseen), HALVINGS)
         slopes += zeros
-    elif not (x.any() or (slope.relative_error <= TOLERANCE and order(shown[1], first.noise, 2.0) >= SECOND_ORDER)):
+    elif not (
+        x.any()
+        or (slope.relative_error <= TOLERANCE and order(shown[1], first.noise, 2.0) >= SECOND_ORDER)
+    ):
         # In parts, to one side, or at a kink, it may be right.
         zeros, unmoved = along.zeros(v, np.arange(x.size), HALVINGS)
         slopes = zeros or slopes
@@ -328,7 +345,7 @@ def required(name: str, f: object, x: Array) -> Array:
         )
         raise TypeError(
             f"{name}: got {got} as f, expected a function of x that returns a Point, such as adjoint.Reduced(problem, "
-            f"objective) or adjoint.ScalarFunction(value, gradient): {name}(f, x)"
+            f"objective) or adjoint.optimize.ScalarFunction(value, gradient): {name}(f, x)"
         )
     x = as_parameters(x, "x")
     if x.size == 0:
@@ -341,7 +358,7 @@ def value_of(point: Evaluated) -> float:
     if not hasattr(point, "value"):
         raise TypeError(
             f"f returned a {type(point).__name__}, expected a Point with value and gradient: see "
-            "adjoint.ScalarFunction(value, gradient)"
+            "adjoint.optimize.ScalarFunction(value, gradient)"
         )
     value = np.asarray(point.value)
     if value.ndim != 0 or value.dtype.kind not in "fiu":
@@ -352,7 +369,9 @@ def value_of(point: Evaluated) -> float:
 def gradient_of(point: Evaluated, x: Array) -> Array:
     """A copy of df/dx, (m,); raises TypeError if the point has no gradient or a complex one, ValueError, NonFinite."""
     if not isinstance(point, Gradient):
-        raise TypeError(f"f returned a {type(point).__name__} without a gradient, expected a Point with one")
+        raise TypeError(
+            f"f returned a {type(point).__name__} without a gradient, expected a Point with one"
+        )
     g = np.asarray(point.gradient)
     if g.dtype.kind == "c" and x.dtype.kind != "c":
         raise TypeError(f"the gradient is of dtype {g.dtype}, expected real numbers, as those of x")
@@ -399,7 +418,9 @@ def _unseen(x: Array, g: Array, here: float) -> Array:
     return np.asarray((size == 0.0) | tiny)
 
 
-def balanced(size: Array, g: Array, v: Array, candidates: Sequence[Array], weakest: float, rounding: float) -> Array:
+def balanced(
+    size: Array, g: Array, v: Array, candidates: Sequence[Array], weakest: float, rounding: float
+) -> Array:
     """Another direction, in which all components have about the same share of g·v: of the candidates that far from v.
 
     Next to a parameter with a large effect a wrong derivative with respect to one with a small effect is not seen.
@@ -446,7 +467,11 @@ class _Line:
         for values, finite in zip((self.forward, self.backward), self.sides, strict=True):
             if finite:
                 slopes = np.abs(values - self.here) / self.steps
-                if slopes[-1] > (1.0 + UNSETTLED) * slopes[-2] > (1.0 + UNSETTLED) ** 2 * slopes[-3]:
+                if (
+                    slopes[-1]
+                    > (1.0 + UNSETTLED) * slopes[-2]
+                    > (1.0 + UNSETTLED) ** 2 * slopes[-3]
+                ):
                     return True
         return False
 
@@ -470,9 +495,15 @@ class _Line:
             return 0.0
         gaps = self.forward - self.here if ahead else self.backward - self.here
         odd = ahead and behind
-        values, powers = ((self.forward - self.backward) / 2.0, [1, 3, 5]) if odd else (gaps, [1, 2, 3, 4][: count - 1])
+        values, powers = (
+            ((self.forward - self.backward) / 2.0, [1, 3, 5])
+            if odd
+            else (gaps, [1, 2, 3, 4][: count - 1])
+        )
         V = (self.steps[-count:] / self.steps[-count])[:, None] ** np.array(powers)
-        return 2.0 * float(np.abs(values[-count:] - V @ np.linalg.lstsq(V, values[-count:])[0]).max())
+        return 2.0 * float(
+            np.abs(values[-count:] - V @ np.linalg.lstsq(V, values[-count:])[0]).max()
+        )
 
     def difference(self) -> tuple[float, float]:
         """The derivative of f along v and its change by the last extrapolation: central where both sides are known."""
@@ -524,7 +555,11 @@ class _Along:
         """The slope along another direction, without the components that are zero; none where f cannot be evaluated."""
         v = np.where(self.x == 0.0, 0.0, v)
         line = self._shortened(v, FEWER, True)
-        return [self._granted(what, line, dot(self.g, v), *line.difference())] if any(line.sides) else []
+        return (
+            [self._granted(what, line, dot(self.g, v), *line.difference())]
+            if any(line.sides)
+            else []
+        )
 
     def zeros(self, v: Array, indices: Array, halvings: int) -> tuple[list[Slope], int]:
         """Slopes along components that are zero, together or in parts, and how many of them cannot be moved."""
@@ -537,7 +572,9 @@ class _Along:
         if indices.size == 1 or halvings == 0:
             return [], indices.size
         parts = [self.zeros(v, half, halvings - 1) for half in np.array_split(indices, 2)]
-        return [slope for slopes, _ in parts for slope in slopes], sum(unmoved for _, unmoved in parts)
+        return [slope for slopes, _ in parts for slope in slopes], sum(
+            unmoved for _, unmoved in parts
+        )
 
     def _from_zero(self, what: str, v: Array) -> Slope | None:
         """The slope along v, in units that make it visible.
@@ -582,7 +619,10 @@ class _Along:
             line = self._line(v, nearer * self.step * 0.5 ** np.arange(FEWER))
             if any(line.sides):
                 found = self._beside_zero(what, line, dot(self.g, v))
-                another = TOLERANCE * max(abs(found.difference), abs(farther)) + RESOLVED**2 * found.uncertain
+                another = (
+                    TOLERANCE * max(abs(found.difference), abs(farther))
+                    + RESOLVED**2 * found.uncertain
+                )
                 if found.relative_error <= TOLERANCE and abs(found.difference - farther) > another:
                     return found
         return None
@@ -607,7 +647,9 @@ class _Along:
         error = abs(derivative - difference) / scale
         return Slope(what, derivative, difference, uncertain, float(error), bool(size <= uncertain))
 
-    def _granted(self, what: str, line: _Line, derivative: float, difference: float, change: float) -> Slope:
+    def _granted(
+        self, what: str, line: _Line, derivative: float, difference: float, change: float
+    ) -> Slope:
         """The slope along a further direction, beside a difference that is granted its own uncertainty.
 
         Along these f may change by little more than by its rounding, and by what an iteration leaves of a solution.
@@ -628,7 +670,9 @@ class _Along:
         values = np.full(steps.size, np.nan)
         for i, h in enumerate(steps):
             try:
-                with np.errstate(all="ignore"):  # A logarithm beyond its domain is looked for in what comes back.
+                with np.errstate(
+                    all="ignore"
+                ):  # A logarithm beyond its domain is looked for in what comes back.
                     values[i] = value_of(self.f(self.x + h * v))
             except FAILED as error:
                 return values, error
@@ -671,7 +715,11 @@ def order(remainders: Array, noise: float, exact: float) -> float:
     if not np.isfinite(remainders).all():
         return float("nan")
     above = remainders > noise
-    slopes = [np.log2(a / b) for a, b, real in zip(remainders, remainders[1:], above[1:], strict=False) if real]
+    slopes = [
+        np.log2(a / b)
+        for a, b, real in zip(remainders, remainders[1:], above[1:], strict=False)
+        if real
+    ]
     return float(np.median(slopes)) if slopes else exact
 
 
@@ -746,16 +794,24 @@ def _derivative(point: object) -> _Derivative | None:
     """D of a point's state, or of its residual; None for points that have neither."""
     if isinstance(point, _Steady):
         solution, design, x = point.solution, point.design, point.x
-        if isinstance(solution, _Products) and isinstance(design, _Products) and hasattr(solution, "u"):
+        if (
+            isinstance(solution, _Products)
+            and isinstance(design, _Products)
+            and hasattr(solution, "u")
+        ):
             jvp, vjp, inner, outer = solution.jvp, solution.vjp, design.jvp, design.vjp
-            return _Derivative(np.asarray(solution.u), lambda v: jvp(inner(x, v)), lambda w: outer(x, vjp(w)))
+            return _Derivative(
+                np.asarray(solution.u), lambda v: jvp(inner(x, v)), lambda w: outer(x, vjp(w))
+            )
         return None
     if isinstance(point, _SumOfSquares):
         return _Derivative(np.asarray(point.residual), point.jvp_residual, point.vjp_residual)
     return None
 
 
-def _dot_product_error(point: object, directions: Sequence[Array], rng: np.random.Generator) -> float | None:
+def _dot_product_error(
+    point: object, directions: Sequence[Array], rng: np.random.Generator
+) -> float | None:
     """The largest |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) of these v and random w; None where the point has no D."""
     D = _derivative(point)
     return None if D is None else _worst([_transposed(D, v, rng) for v in directions])
@@ -778,7 +834,9 @@ def _transposed(D: _Derivative, v: Array, rng: np.random.Generator) -> float:
         # Both sides once more, in other units: what is linear changes by its rounding, however ill-conditioned.
         rounding = 0.0
         for factor in (3.0, 0.7):
-            ahead = float(np.linalg.norm(D.forward(factor * v) / factor - Dv)) * float(np.linalg.norm(w))
+            ahead = float(np.linalg.norm(D.forward(factor * v) / factor - Dv)) * float(
+                np.linalg.norm(w)
+            )
             rounding += ahead + dot(np.abs(D.back(factor * w) / factor - Dw), np.abs(v))
         if rounding <= LINEAR * float(np.linalg.norm(D.u)) * float(np.linalg.norm(w)):
             size = max(size, RESOLVED * rounding / TRANSPOSED)

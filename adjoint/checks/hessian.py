@@ -37,8 +37,13 @@ FIRST_STEP = 2e-2
 
 
 HESSIAN = Labels(
-    *("Hessian product", "|f(x+hv) - f(x) - h g.v|", "... - h^2/2 v.Hv", "w.Hv       ", "<Hv,w> - <v,Hw>"),
-    *("of the terms", "; w·Hv is zero, nothing was tested"),
+    "Hessian product",
+    "|f(x+hv) - f(x) - h g.v|",
+    "... - h^2/2 v.Hv",
+    "w.Hv       ",
+    "<Hv,w> - <v,Hw>",
+    "of the terms",
+    "; w·Hv is zero, nothing was tested",
     causes="Usual causes: a `second` that lacks a term or a conjugate; a gradient that is itself wrong: adjoint.check",
     # Far above rounding: an hvp may itself be made of differences, to eight digits.
     consistent=TOLERANCE,
@@ -140,7 +145,9 @@ def _is_defined(f: Function, x: Array, step: Array) -> bool:
 
 def _product(point: Twice, x: Array, v: Array) -> Array:
     """A copy of H v, (m,); raises ValueError for another shape, NonFinite for nan."""
-    return as_parameters(as_cotangent(point.hvp(v.copy()), x, "the Hessian–vector product"), "the hvp")
+    return as_parameters(
+        as_cotangent(point.hvp(v.copy()), x, "the Hessian–vector product"), "the hvp"
+    )
 
 
 def _limit(differences: Array, w: Array) -> tuple[float, float]:
@@ -171,7 +178,9 @@ def _weighted(Hv: Array, differences: Array, g: Array, w: Array, steps: Array) -
     size = max(abs(derivative), abs(difference))
     error = _relative(max(abs(derivative - difference) - RESOLVED * uncertain, 0.0), size)
     error = error if np.isfinite(difference) else float("nan")
-    return Slope("second w", derivative, difference, uncertain, error, bool(size <= uncertain), "w.Hv")
+    return Slope(
+        "second w", derivative, difference, uncertain, error, bool(size <= uncertain), "w.Hv"
+    )
 
 
 def _linearity(Hv: Array, Hw: Array, both: Array, size: Array) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .._repr import short_repr
 from .._validation import as_array, require_integer, require_methods
 from ..derive.differentiation.finite_differences import FLOOR, sizes
 from ..derive.user_function import Function
@@ -45,6 +46,8 @@ class ResidualReport:
     constant: bool
     seed: int
 
+    __repr__ = short_repr
+
     @property
     def ok(self) -> bool:
         """Whether derivatives agree to 1e-5, the transposes to 1e-8, and the pattern is canonical and constant."""
@@ -59,14 +62,20 @@ class ResidualReport:
         rows = zip(self.steps, self.first, self.second, strict=True)
         lines += [f"{h:10.2e}    {first:16.6e}  {second:12.4e}" for h, first, second in rows]
         form = "canonical" if self.canonical else "NOT CANONICAL: call sum_duplicates()"
-        pattern = "constant" if self.constant else "NOT CONSTANT: it differs at a point nearby; store zeros as well"
+        pattern = (
+            "constant"
+            if self.constant
+            else "NOT CONSTANT: it differs at a point nearby; store zeros as well"
+        )
         lines += [
             f"orders    {self.orders[0]:.2f} (expected 1), {self.orders[1]:.2f} (expected 2)",
             f"jacobian  relative error {self.jacobian}",
             f"jvp       relative error {self.jvp}",
             f"<R_p w,lam> - <w,R_p'lam>  {self.dot_product_error:.1e} of the norms",
             f"pattern   {self.entries} entries, {self.zeros} of them zero here; {form}; {pattern}",
-            "the residual is right" if self.ok else "THE RESIDUAL IS WRONG (or it is not smooth here)",
+            "the residual is right"
+            if self.ok
+            else "THE RESIDUAL IS WRONG (or it is not smooth here)",
         ]
         return "\n".join(lines)
 
@@ -74,12 +83,12 @@ class ResidualReport:
 def check_residual(residual: Residual, u: Array, p: Array, *, seed: int = 0) -> ResidualReport:
     """Compare a residual's derivatives with differences of R at (u, p), along random directions.
 
-    residual: anything with the methods of `adjoint.Residual`; u: (n,), p: (m,), real, where R is smooth. If ∂R/∂u is
+    residual: anything with the methods of `adjoint.protocols.Residual`; u: (n,), p: (m,), real, where R is smooth. If ∂R/∂u is
     wrong, its worst row is looked into, and the entry named. Of up to 64 unknowns, or parameters, each is looked at by
     itself: next to a stiff term a weak one would not be seen. About 30 evaluations of R, and ten for each of these.
     Raises ValueError, TypeError for shapes and dtypes that do not fit (and for writing into u or p), NonFinite for nan.
     """
-    expected = "a residual, see adjoint.Residual; a plain function: adjoint.complex_step(function, n=…, m=…)"
+    expected = "a residual, see adjoint.protocols.Residual; a plain function: adjoint.complex_step_residual(function, n=…, m=…)"
     methods = ("residual", "jacobian", "vjp", "jvp")
     require_methods("check_residual", "residual", residual, methods, expected)
     require_integer("check_residual", "seed", seed, 0)
@@ -88,11 +97,16 @@ def check_residual(residual: Residual, u: Array, p: Array, *, seed: int = 0) -> 
     u, p = R.point(u, p)
     rng = np.random.default_rng(seed)
     v, w = _direction(u, rng), _direction(p, rng)
-    near = np.sign(v) * np.minimum(np.abs(v), sizes(u, 0.0))  # Steps of this size need be small for R.
+    near = np.sign(v) * np.minimum(
+        np.abs(v), sizes(u, 0.0)
+    )  # Steps of this size need be small for R.
     base = finite(R(u, p), "residual(u, p)")
     J = _jacobian(residual, u, p)
     canonical = _canonical(J)  # Now: SciPy sorts in passing.
-    steps, noise = FIRST_STEP * 0.5 ** np.arange(STEPS), 1e3 * np.finfo(float).eps * float(np.linalg.norm(base))
+    steps, noise = (
+        FIRST_STEP * 0.5 ** np.arange(STEPS),
+        1e3 * np.finfo(float).eps * float(np.linalg.norm(base)),
+    )
     change = np.stack([R(u + h * near, p) - base for h in steps])
     first = np.linalg.norm(change, axis=1)
     second = np.linalg.norm(change - steps[:, None] * (J @ near), axis=1)

@@ -1,7 +1,13 @@
-"""Solutions as functions of one parameter: through folds, and the folds themselves."""
+"""Branches of solutions of R(u, p) = 0 as a parameter changes, and their folds."""
 
 from .arclength import BranchPoint, trace
-from .fold import Fold, fold
+from .folds import Fold, fold
 from .natural import follow
 
-__all__ = ["BranchPoint", "Fold", "fold", "follow", "trace"]
+__all__ = [
+    "BranchPoint",
+    "Fold",
+    "fold",
+    "follow",
+    "trace",
+]

@@ -8,12 +8,14 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import dot
+from .._repr import short_repr
 from .._validation import as_parameters, require_bool, require_kind, require_number
+from ..bounds import Bounds
 from ..errors import NewtonStalled, SolveError
-from ..factor.counting import Counts, collecting
+from ..factor.counts import Counts, collecting
 from ..factor.csc import as_csc
 from ..factor.default import lu
-from ..newton.bounds import Bounds
+from ..newton.bounds import longest
 from ..newton.problem import NonlinearProblem
 from ..protocols import Residual
 from ..steady.solution import SteadySolution
@@ -48,6 +50,8 @@ class BranchPoint:
     arclength: float
     tangent: tuple[Array, float]
     turned: bool
+
+    __repr__ = short_repr
 
     @property
     def value(self) -> float:
@@ -150,11 +154,19 @@ def trace(
         raise ValueError(
             f"trace: got step={step}, longest={longest}, scale={scale}; expected 0 < step ≤ longest, scale > 0"
         )
-    return _points(problem, p, parameter, step, longest, Metric(problem.method.scale, scale), decreasing)
+    return _points(
+        problem, p, parameter, step, longest, Metric(problem.method.scale, scale), decreasing
+    )
 
 
 def _points(
-    problem: NonlinearProblem, p: Array, parameter: int, step: float, longest: float, metric: Metric, decreasing: bool
+    problem: NonlinearProblem,
+    p: Array,
+    parameter: int,
+    step: float,
+    longest: float,
+    metric: Metric,
+    decreasing: bool,
 ) -> Iterator[BranchPoint]:
     first = problem.solve(p)
     if first.u.dtype.kind == "c":
@@ -185,17 +197,21 @@ def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoin
     problem, (u_dot, value_dot) = point.problem, point.tangent
     row, corner = metric.dual(u_dot, value_dot)
     augmented = Augmented(problem.equation, point.p, point.parameter, row, corner)
-    if problem.bounds is not None and problem.bounds.longest(point.u, length * u_dot) < 1.0:
+    if problem.bounds is not None and longest(problem.bounds, point.u, length * u_dot) < 1.0:
         raise NewtonStalled("the tangent leaves the bounds")
     start = np.append(point.u + length * u_dot, point.value + length * value_dot)
     distance = np.array([dot(row, start[:-1]) + corner * start[-1]])
     scales = np.append(np.broadcast_to(problem.method.scale, point.u.shape), metric.parameter)
     method = replace(problem.method, max_iterations=8, forcing=None, scale=scales)
-    corrector = NonlinearProblem(augmented, start, lu, None, method, None, _widened(problem.bounds, point.u))
+    corrector = NonlinearProblem(
+        augmented, start, lu, None, method, None, _widened(problem.bounds, point.u)
+    )
     counts = Counts()
     with collecting(counts):
         solution = corrector.solve(distance)
-    ahead = solution.jvp(np.ones(1))  # d(u, λ)/ds, the tangent: it keeps the orientation, as ⟨t, ·⟩ = 1.
+    ahead = solution.jvp(
+        np.ones(1)
+    )  # d(u, λ)/ds, the tangent: it keeps the orientation, as ⟨t, ·⟩ = 1.
     tangent = metric.unit(ahead[:-1], float(ahead[-1]))
     new_row, new_corner = metric.dual(*tangent)
     cosine = dot(new_row, u_dot) + new_corner * value_dot

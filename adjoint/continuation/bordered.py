@@ -25,7 +25,9 @@ def as_index(parameter: int, m: int, who: str) -> int:
     if not is_integer(parameter):
         raise TypeError(f"{who}: got parameter={parameter!r}, expected the index of a parameter")
     if not 0 <= parameter < m:
-        raise ValueError(f"{who}: got parameter={parameter}, expected the index of one of {m} parameters")
+        raise ValueError(
+            f"{who}: got parameter={parameter}, expected the index of one of {m} parameters"
+        )
     return int(parameter)
 
 

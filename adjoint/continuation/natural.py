@@ -21,13 +21,17 @@ def follow(
     require_kind("follow", "problem", problem, NonlinearProblem, "a NonlinearProblem")
     require_number("follow", "shortest", shortest)
     if not isinstance(parameters, Iterable) or isinstance(parameters, str):
-        raise TypeError(f"follow: got parameters={shown(parameters)}, expected a sequence of vectors p, (m,) each")
+        raise TypeError(
+            f"follow: got parameters={shown(parameters)}, expected a sequence of vectors p, (m,) each"
+        )
     if not 0.0 < shortest <= 1.0:
         raise ValueError(f"follow: got shortest={shortest}, expected a fraction of a step, 0 … 1")
     return _solutions(problem, parameters, shortest)
 
 
-def _solutions(problem: NonlinearProblem, parameters: Iterable[Array], shortest: float) -> Iterator[SteadySolution]:
+def _solutions(
+    problem: NonlinearProblem, parameters: Iterable[Array], shortest: float
+) -> Iterator[SteadySolution]:
     last: SteadySolution | None = None
     for p in parameters:
         p = as_parameters(p, "one of the parameters p")
@@ -35,7 +39,9 @@ def _solutions(problem: NonlinearProblem, parameters: Iterable[Array], shortest:
         yield last
 
 
-def _reached(problem: NonlinearProblem, last: SteadySolution, p: Array, shortest: float) -> SteadySolution:
+def _reached(
+    problem: NonlinearProblem, last: SteadySolution, p: Array, shortest: float
+) -> SteadySolution:
     """The solution for p, by as many steps from the last one as it takes."""
     origin, done, step = last.p, 0.0, 1.0
     while done < 1.0:

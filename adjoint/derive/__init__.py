@@ -1,28 +1,29 @@
-"""Residuals, fields and integrands from plain functions: derivatives by complex steps, differences or JAX."""
+"""Residuals, fields and integrands from plain functions: derivatives by complex steps, finite differences or JAX."""
 
 from .differentiation import safe
-from ..errors import NotComplexSafe, SparsityError
 from .field import DerivedField, complex_step_field
-from .hvp import WithSecond, with_second
+from .hvp import WithHvp, with_hvp
 from .integrand import DerivedIntegrand, complex_step_integrand
-from .residual import DerivedResidual, complex_step, finite_difference
-from .with_jax import JaxField, JaxResidual, from_jax, from_jax_field
+from .residual import DerivedResidual, complex_step_residual, finite_difference_residual
+from .with_jax import JaxField, JaxResidual, jax_field, jax_residual
 
 __all__ = [
-    "DerivedField",
-    "DerivedIntegrand",
-    "DerivedResidual",
-    "JaxField",
-    "JaxResidual",
-    "NotComplexSafe",
-    "SparsityError",
-    "WithSecond",
-    "complex_step",
-    "complex_step_field",
-    "complex_step_integrand",
-    "finite_difference",
-    "from_jax",
-    "from_jax_field",
+    # Functions that are safe for complex steps
     "safe",
-    "with_second",
+    # Residuals
+    "complex_step_residual",
+    "finite_difference_residual",
+    "jax_residual",
+    "with_hvp",
+    "DerivedResidual",
+    "JaxResidual",
+    "WithHvp",
+    # Fields
+    "complex_step_field",
+    "jax_field",
+    "DerivedField",
+    "JaxField",
+    # Integrands
+    "complex_step_integrand",
+    "DerivedIntegrand",
 ]

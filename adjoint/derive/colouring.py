@@ -63,7 +63,11 @@ def greedy_colours(pattern: sparse.csc_array, passes: int) -> Array:
         if not bound < count <= WORD:
             break
         members = np.bincount(colours[colours >= 0], minlength=count)
-        order = (np.arange(count)[::-1], np.argsort(members, kind="stable"), rng.permutation(count))[sweep % 3]
+        order = (
+            np.arange(count)[::-1],
+            np.argsort(members, kind="stable"),
+            rng.permutation(count),
+        )[sweep % 3]
         colours = _first_fit_again(pattern, colours, order)
     return colours
 

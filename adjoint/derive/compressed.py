@@ -36,9 +36,13 @@ class Compressed:
         of_entry = np.repeat(self.colours, np.diff(self.pattern.indptr))
         count = int(self.colours.max(initial=-1)) + 1
         # 16 bits where they do: NumPy sorts those by radix, in linear time.
-        order = np.argsort(of_entry.astype(np.int16 if count < 1 << 15 else np.int64), kind="stable")
+        order = np.argsort(
+            of_entry.astype(np.int16 if count < 1 << 15 else np.int64), kind="stable"
+        )
         ends = np.cumsum(np.bincount(of_entry, minlength=count))[:-1]
-        rows = self.pattern.indices[order].astype(np.intp)  # What NumPy would make of them each time.
+        rows = self.pattern.indices[order].astype(
+            np.intp
+        )  # What NumPy would make of them each time.
         return list(zip(np.split(order, ends), np.split(rows, ends), strict=True))
 
     def jacobian(self, at: Slice) -> sparse.csc_array:
@@ -48,7 +52,9 @@ class Compressed:
             data[places] = at.along(sizes * (self.colours == colour)).take(rows)
         if not np.all(sizes == 1.0):
             data /= np.repeat(sizes, np.diff(self.pattern.indptr))
-        J = sparse.csc_array((data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape)
+        J = sparse.csc_array(
+            (data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape
+        )
         J.has_canonical_format = True  # As the pattern was made; finding out costs a pass.
         return J
 
@@ -145,7 +151,9 @@ class Block:
         )
 
 
-def as_pattern(pattern: sparse.sparray | sparse.spmatrix, shape: tuple[int, int], what: str) -> sparse.csc_array:
+def as_pattern(
+    pattern: sparse.sparray | sparse.spmatrix, shape: tuple[int, int], what: str
+) -> sparse.csc_array:
     """A matrix of ones on the stored entries, zeros included; canonical. Raises TypeError or ValueError."""
     if not sparse.issparse(pattern):
         raise TypeError(

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
+from .._repr import short_repr
 from ..errors import NonFinite, NotComplexSafe
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -64,7 +65,9 @@ class TimedFunction:
             returned = self.user.function(t, read_only(u), read_only(p))
         except Exception as error:
             self.user.raise_for(error)
-        return self.user.value(returned, u.dtype is FLOAT and p.dtype is FLOAT and not isinstance(t, complex))
+        return self.user.value(
+            returned, u.dtype is FLOAT and p.dtype is FLOAT and not isinstance(t, complex)
+        )
 
     def _time(self, t: float) -> float:
         if t.__class__ is float:
@@ -254,7 +257,9 @@ class SparseBlock:
         return finite(point.along(v), f"({self.block.name}) v", self.block.maker)
 
 
-def timed_block(user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None) -> TimedBlock:
+def timed_block(
+    user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None
+) -> TimedBlock:
     """∂f/∂x, dense or sparse; x: "u" or "p". Raises TypeError or ValueError for a pattern that is none."""
     block = block_of(user, x, columns, pattern)
     dense = user.rows <= SMALL and columns <= SMALL
@@ -264,7 +269,11 @@ def timed_block(user: UserFunction, x: str, columns: int, pattern: SparseMatrix 
 def block_of(user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None) -> Block:
     """∂f/∂x by colours, (rows, columns); pattern: as given to the public functions."""
     argument = f"{x}_pattern"
-    given = None if pattern is None else as_pattern(pattern, (user.rows, columns), f"{user.maker}: {argument}")
+    given = (
+        None
+        if pattern is None
+        else as_pattern(pattern, (user.rows, columns), f"{user.maker}: {argument}")
+    )
     return Block(f"∂{user.kind.symbol}/∂{x}", argument, user.maker, columns, given)
 
 
@@ -295,6 +304,8 @@ class DerivedField:
     by_u: TimedBlock
     by_p: TimedBlock
     _by_t: Examination = field(default_factory=Examination)
+
+    __repr__ = short_repr
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """f, (r,), as the function has it, nan included; u: (n,), p: (m,), real or complex."""
@@ -340,19 +351,26 @@ class DerivedField:
 
 
 def complex_step_field(
-    f: FieldFunction, n: int, m: int, *, u_pattern: SparseMatrix | None = None, p_pattern: SparseMatrix | None = None
+    f: FieldFunction,
+    n: int,
+    m: int,
+    *,
+    u_pattern: SparseMatrix | None = None,
+    p_pattern: SparseMatrix | None = None,
 ) -> DerivedField:
     """∂f/∂u, ∂f/∂p and ∂f/∂t of a plain NumPy function f(t, u, p) by Im f(x + ihv)/h: exact to rounding.
 
     f: of t, u (n,) and p (m,), real or complex, returns (n,); continuous in the complex plane near the real line, as
-    for `complex_step`. That is examined thoroughly at the first point, and again at the 2nd, 4th, 8th, …
+    for `complex_step_residual`. That is examined thoroughly at the first point, and again at the 2nd, 4th, 8th, …
 
     ∂f/∂u is a dense array, by n evaluations, for up to 40 unknowns, and sparse for more, by colours: u_pattern (n, n)
     and p_pattern (n, m) are the entries that may be other than zero, detected at the first point if not given. A
     detected pattern grows where a later point needs it; one that is given and too small raises SparsityError.
     ∂f/∂p is sparse where there are more than 40 unknowns or parameters.
     """
-    return derived_field(TimedFunction(UserFunction(f, n, FIELD, "complex_step_field"), n, m), u_pattern, p_pattern)
+    return derived_field(
+        TimedFunction(UserFunction(f, n, FIELD, "complex_step_field"), n, m), u_pattern, p_pattern
+    )
 
 
 def derived_field(

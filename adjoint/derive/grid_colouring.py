@@ -149,4 +149,7 @@ def _multipliers(gaps: Array, q: int) -> Array | None:
 def _separates(rows: sparse.csr_array, colours: Array, bound: int) -> bool:
     """Whether no two columns of a row have the same colour."""
     of_entry = colours[rows.indices]
-    return not any(np.any(of_entry[a] == of_entry[b]) for a, b in (_apart(rows, lag) for lag in range(1, bound)))
+    return not any(
+        np.any(of_entry[a] == of_entry[b])
+        for a, b in (_apart(rows, lag) for lag in range(1, bound))
+    )

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
+from .._repr import short_repr
 from .._validation import as_array
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
@@ -33,6 +34,8 @@ class DerivedIntegrand:
     m: int
     weights: Array | sparse.csr_array | None
     _field: list[DerivedField] = field(default_factory=list)
+
+    __repr__ = short_repr
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """ℓ, (q,); u: (n,), p: (m,), real or complex."""
@@ -62,7 +65,9 @@ class DerivedIntegrand:
         """The terms with their derivatives; without weights the first point tells how many there are."""
         if not self._field:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
-            function = TimedFunction(UserFunction(self.terms, rows, INTEGRAND, _MAKER), self.n, self.m)
+            function = TimedFunction(
+                UserFunction(self.terms, rows, INTEGRAND, _MAKER), self.n, self.m
+            )
             function(t, u, p)  # What is wrong with it is told before it is believed.
             self._field.append(derived_field(function, None, None))
         return self._field[0]
@@ -93,7 +98,11 @@ def _count(terms: TermsFunction, t: float, u: Array, p: Array) -> int:
 
 def _as_weights(weights: Array | SparseMatrix) -> Array | sparse.csr_array:
     """W as float64, (q, k)."""
-    W = sparse.csr_array(weights) if sparse.issparse(weights) else np.array(as_array(_MAKER, "weights", weights))
+    W = (
+        sparse.csr_array(weights)
+        if sparse.issparse(weights)
+        else np.array(as_array(_MAKER, "weights", weights))
+    )
     if W.dtype.kind not in "fiu":
         raise TypeError(f"{_MAKER}: got weights of dtype {W.dtype}, expected float64")
     if W.ndim not in (1, 2) or 0 in W.shape:

@@ -1,4 +1,4 @@
-"""Residuals whose derivatives come from the function itself: `complex_step` and `finite_difference`."""
+"""Residuals whose derivatives come from the function itself: `complex_step_residual` and `finite_difference_residual`."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .._repr import short_repr
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -26,6 +27,8 @@ class DerivedResidual:
     by_u: Block
     by_p: Block
     _examined: list[tuple[Array, Array]] = field(default_factory=list)
+
+    __repr__ = short_repr
 
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), (n,), as the function has it, nan included; u: (n,), p: (m,)."""
@@ -65,11 +68,15 @@ class DerivedResidual:
         applied = point.along(p_dot)
         if not np.isfinite(applied).all():
             row = int(np.flatnonzero(~np.isfinite(applied))[0])
-            raise NonFinite(f"{self.function.maker}: the derivative along p_dot is {applied[row]} in row {row}")
+            raise NonFinite(
+                f"{self.function.maker}: the derivative along p_dot is {applied[row]} in row {row}"
+            )
         self._examine(u, p)
         return applied
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(
+        self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
         By differences of derivatives, six times both Jacobians, or some more: twelve digits for complex steps, seven
@@ -83,10 +90,15 @@ class DerivedResidual:
             by_u, by_p = self.rule.in_u(x[:n], x[n:]), self.rule.in_p(x[:n], x[n:])
             return np.concatenate([self.by_u.at(by_u).T @ lam, self.by_p.at(by_p).T @ lam])
 
-        u_dot, p_dot = self.function.vector(u_dot, "u_dot", n), self.function.vector(p_dot, "p_dot", m)
+        u_dot, p_dot = (
+            self.function.vector(u_dot, "u_dot", n),
+            self.function.vector(p_dot, "p_dot", m),
+        )
         parts = rate_along(pulled_back, u, p, u_dot, p_dot)
         if not all(np.isfinite(part).all() for part in parts):
-            raise NonFinite(f"{self.function.maker}: the second derivative along (u_dot, p_dot) is nan")
+            raise NonFinite(
+                f"{self.function.maker}: the second derivative along (u_dot, p_dot) is nan"
+            )
         return parts
 
     def at(self, u: Array, p: Array) -> "AtPoint":
@@ -138,12 +150,14 @@ class AtPoint:
             return self.derived.jvp(u, p, p_dot)
         return np.asarray(self._sensitivity @ p_dot)
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(
+        self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
         """As that of the residual."""
-        return self.derived.second(u, p, lam, u_dot, p_dot)
+        return self.derived.hvp(u, p, lam, u_dot, p_dot)
 
 
-def complex_step(
+def complex_step_residual(
     residual: ResidualFunction,
     n: int,
     m: int,
@@ -162,11 +176,11 @@ def complex_step(
     that depends on all unknowns costs one for each of them: sums taken step by step, as unknowns, cost few.
     Its methods raise SparsityError, NotComplexSafe, NonFinite (nan in a derivative), TypeError and ValueError.
     """
-    function = Function(residual, n, m, "complex_step")
+    function = Function(residual, n, m, "complex_step_residual")
     return derived(function, ComplexStep(function), u_pattern, p_pattern)
 
 
-def finite_difference(
+def finite_difference_residual(
     residual: ResidualFunction,
     n: int,
     m: int,
@@ -178,7 +192,7 @@ def finite_difference(
 
     For checks, and for functions that cannot be complex; six evaluations a colour, more where the first steps are too
     long for R. Steps are relative, at most 1e-3 |p_j|: a parameter that is meant to be zero must be zero, not 1e-17.
-    Otherwise as `complex_step`.
+    Otherwise as `complex_step_residual`.
     """
-    function = Function(residual, n, m, "finite_difference")
+    function = Function(residual, n, m, "finite_difference_residual")
     return derived(function, CentralDifferences(function), u_pattern, p_pattern)

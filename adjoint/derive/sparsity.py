@@ -47,18 +47,25 @@ def detect(at: Slice) -> sparse.csc_array:
     base = at.value(at.x)
     if not np.isfinite(base).all():
         row = int(np.flatnonzero(~np.isfinite(base))[0])
-        raise NonFinite(f"the {at.what} is {base[row]} in row {row}: no derivatives there, it is outside of its domain")
+        raise NonFinite(
+            f"the {at.what} is {base[row]} in row {row}: no derivatives there, it is outside of its domain"
+        )
     if not at.x.size:
         return sparse.csc_array((base.size, 0))
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _refined(
-                _by_nan(at), base.size, at.x.size, lambda pattern, size: _require_derivatives(at, pattern, size)
+                _by_nan(at),
+                base.size,
+                at.x.size,
+                lambda pattern, size: _require_derivatives(at, pattern, size),
             )
     except SparsityError:
         raise
-    except Exception:  # Whatever the function raises on nan: it is the user's, and need not expect any.
+    except (
+        Exception
+    ):  # Whatever the function raises on nan: it is the user's, and need not expect any.
         return detect_by_derivatives(at)
 
 
@@ -68,7 +75,9 @@ def detect_by_derivatives(at: Slice) -> sparse.csc_array:
     Along random directions, in which no two entries of a row cancel.
     """
     points = [at, *nearby(at, sizes(at.x, 0.0))]
-    return _refined(_by_derivatives(points), at.value(at.x).size, at.x.size, lambda pattern, size: None)
+    return _refined(
+        _by_derivatives(points), at.value(at.x).size, at.x.size, lambda pattern, size: None
+    )
 
 
 def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> None:
@@ -76,7 +85,9 @@ def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> Non
     if pattern.shape[1] < GROUPS or pattern.nnz < DENSE * pattern.shape[0] * pattern.shape[1]:
         return
     group = int(np.argmax(np.diff(pattern.indptr)))
-    seen = _by_derivatives([at, *nearby(at, sizes(at.x, 0.0))])(np.arange(at.x.size) // size == group)
+    seen = _by_derivatives([at, *nearby(at, sizes(at.x, 0.0))])(
+        np.arange(at.x.size) // size == group
+    )
     if np.count_nonzero(seen) < 0.5 * np.diff(pattern.indptr)[group]:
         raise ArithmeticError("nan is not handed on as derivatives are")
 
@@ -94,12 +105,16 @@ def _by_derivatives(points: Sequence[Slice]) -> Probe:
 
     def probe(columns: Array) -> Array:
         # Other than zero, nan included.
-        return np.logical_or.reduce([~(at.along(np.where(columns, v, 0.0)) == 0.0) for at in points])
+        return np.logical_or.reduce(
+            [~(at.along(np.where(columns, v, 0.0)) == 0.0) for at in points]
+        )
 
     return probe
 
 
-def _refined(probe: Probe, rows: int, columns: int, check: Callable[[sparse.csc_array, int], None]) -> sparse.csc_array:
+def _refined(
+    probe: Probe, rows: int, columns: int, check: Callable[[sparse.csc_array, int], None]
+) -> sparse.csc_array:
     """The pattern (rows, columns), from that of one group of all columns, its four parts, and so on.
 
     check: called with each pattern of groups, and their size. Raises SparsityError for more than `LARGEST` entries.
@@ -142,6 +157,8 @@ def _divided(probe: Probe, pattern: sparse.csc_array, size: int, columns: int) -
                 found_rows.append(rows[hit])
                 found_parts.append(CHILDREN * groups[hit] + child)
     i, j = np.concatenate(found_rows), np.concatenate(found_parts)
-    finer = sparse.csc_array((np.ones(i.size), (i, j)), shape=(pattern.shape[0], -(-columns // part)))
+    finer = sparse.csc_array(
+        (np.ones(i.size), (i, j)), shape=(pattern.shape[0], -(-columns // part))
+    )
     finer.sort_indices()
     return finer

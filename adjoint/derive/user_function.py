@@ -49,7 +49,9 @@ class UserFunction:
 
     def vector(self, x: Array, name: str, size: int) -> Array:
         """x as float64, (size,); raises TypeError for what is not real, ValueError for another shape."""
-        if x.__class__ is np.ndarray and x.dtype is FLOAT and x.shape == (size,):  # In the hot path of small fields.
+        if (
+            x.__class__ is np.ndarray and x.dtype is FLOAT and x.shape == (size,)
+        ):  # In the hot path of small fields.
             return x
         x = np.asarray(x)
         if x.dtype.kind == "c":
@@ -73,7 +75,11 @@ class UserFunction:
 
     def value(self, returned: Array, real: bool) -> Array:
         """What the function returned for real or complex arguments: an array of its own, if it reuses a buffer."""
-        if returned.__class__ is np.ndarray and returned.dtype is FLOAT and returned.shape == (self.rows,):
+        if (
+            returned.__class__ is np.ndarray
+            and returned.dtype is FLOAT
+            and returned.shape == (self.rows,)
+        ):
             return returned.copy()
         R = self.values(returned)
         if real and R.dtype.kind == "c":
@@ -169,19 +175,31 @@ FLOAT, COMPLEX = np.dtype(np.float64), np.dtype(np.complex128)
 
 
 RESIDUAL = Kind(
-    *("residual", "Residual", "(u, p)", "R", ", one equation for each unknown"),
-    "adjoint.finite_difference needs real evaluations only",
+    "residual",
+    "Residual",
+    "(u, p)",
+    "R",
+    ", one equation for each unknown",
+    "adjoint.finite_difference_residual needs real evaluations only",
 )
 
 
 FIELD = Kind(
-    *("field", "Field", "(t, u, p)", "f", ", the rate of each unknown"),
+    "field",
+    "Field",
+    "(t, u, p)",
+    "f",
+    ", the rate of each unknown",
     "or write a Field, with its derivatives, by hand",
 )
 
 
 INTEGRAND = Kind(
-    *("integrand", "Integrand", "(t, u, p)", "terms", ", as many terms as before, or as W has columns"),
+    "integrand",
+    "Integrand",
+    "(t, u, p)",
+    "terms",
+    ", as many terms as before, or as W has columns",
     "or write an Integrand, with its derivatives, by hand",
 )
 

@@ -53,11 +53,15 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
         beyond = at.along(outside)[group]
         for row in group[beyond != 0.0][:LOOKED_INTO]:
             column, derivative = _first_column(at, outside, row)
-            if derivative != 0.0:  # It is where R jumps or has a kink at x, and its derivatives do not add up.
+            if (
+                derivative != 0.0
+            ):  # It is where R jumps or has a kink at x, and its derivatives do not add up.
                 back = at.along(np.where(np.arange(v.size) == column, -v, 0.0))[row] / v[column]
                 kink = not abs(back + derivative) <= LOST * abs(derivative)
                 return [Missing(int(row), column, derivative, kink, rows.size)]
-    if rows.size and ratios[0] > LOST:  # Also where v crosses a kink at x: either side's derivative is as good.
+    if (
+        rows.size and ratios[0] > LOST
+    ):  # Also where v crosses a kink at x: either side's derivative is as good.
         _require_function(at, v, rows[0], found[rows[0]])
     return []
 
@@ -74,7 +78,9 @@ def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
     return [part[i::LOOKED_INTO] for part in parts for i in range(min(LOOKED_INTO, part.size))]
 
 
-def closer(J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array) -> sparse.csc_array:
+def closer(
+    J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array
+) -> sparse.csc_array:
     """J with the rows of another on its pattern, where that one fits the derivative along v, and J does not."""
     gap = np.abs(along - J @ v)
     better = (gap > LOST * np.abs(along)) & (np.abs(along - other @ v) < LOST * gap)
@@ -98,10 +104,14 @@ def require_bounded(derivatives: Array, values: Array, rows: Array) -> None:
     """Raise NonFinite for derivatives, along directions of the size of x, that are far too large for R's values."""
     infinite = rows[np.abs(derivatives) > INFINITE * (1.0 + np.abs(values))]
     if infinite.size:
-        raise NonFinite(f"the derivative in row {infinite[0]} is infinite, or as good as: a root or a power at zero?")
+        raise NonFinite(
+            f"the derivative in row {infinite[0]} is infinite, or as good as: a root or a power at zero?"
+        )
 
 
-def _suspicious(J: sparse.csc_array, tolerance: float, v: Array, found: Array, expected: Array) -> tuple[Array, Array]:
+def _suspicious(
+    J: sparse.csc_array, tolerance: float, v: Array, found: Array, expected: Array
+) -> tuple[Array, Array]:
     """The rows that disagree, the worst first, and |found − expected| / Σ_j |J_ij| |v_j|."""
     gap = np.abs(found - expected)
     rows = np.flatnonzero(~(gap <= tolerance * np.abs(found)))
@@ -137,9 +147,13 @@ def require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
     row = int(J.indices[bad[0]]) if bad.size else int(broken[0])
     R = at.value(at.x)[row]
     if not np.isfinite(R):
-        raise NonFinite(f"the {at.what} is {R} in row {row}: no derivatives there, it is outside of its domain")
+        raise NonFinite(
+            f"the {at.what} is {R} in row {row}: no derivatives there, it is outside of its domain"
+        )
     if not bad.size:
-        raise NonFinite(f"a derivative in row {row} is {found[row]}, where the {at.what} is {R:.6g}")
+        raise NonFinite(
+            f"a derivative in row {row} is {found[row]}, where the {at.what} is {R:.6g}"
+        )
     column = int(np.searchsorted(J.indptr, bad[0], side="right")) - 1
     raise NonFinite(
         f"the derivative of row {row} by component {column} is {J.data[bad[0]]} ({bad.size} such), where the {at.what} "

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import finite_sum
+from .._repr import short_repr
 from ..errors import BackendMissing, NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -85,11 +86,21 @@ class JaxDerivatives:
 
     def in_u(self, u: Array, p: Array) -> JaxSlice:
         """u ↦ R(u, p)."""
-        return JaxSlice(self.function.user, lambda x: self.function(x, p), lambda x, v: self.in_u_direction(x, p, v), u)
+        return JaxSlice(
+            self.function.user,
+            lambda x: self.function(x, p),
+            lambda x, v: self.in_u_direction(x, p, v),
+            u,
+        )
 
     def in_p(self, u: Array, p: Array) -> JaxSlice:
         """p ↦ R(u, p)."""
-        return JaxSlice(self.function.user, lambda x: self.function(u, x), lambda x, v: self.in_p_direction(u, x, v), p)
+        return JaxSlice(
+            self.function.user,
+            lambda x: self.function(u, x),
+            lambda x, v: self.in_p_direction(u, x, v),
+            p,
+        )
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
         """Nothing to look for."""
@@ -103,10 +114,14 @@ class JaxResidual:
     pullback: Pushforward
     curvature: Curvature
 
+    __repr__ = short_repr
+
     def __reduce__(self) -> tuple[Callable[..., "JaxResidual"], tuple[object, ...]]:
         """By the function and the patterns given: it is compiled again."""
         made = self.forward
-        function: Any = made.function.residual  # Compiled: what it was compiled from is an attribute of it.
+        function: Any = (
+            made.function.residual
+        )  # Compiled: what it was compiled from is an attribute of it.
         patterns = (made.by_u.given, made.by_p.given)
         return _made_again, (function.__wrapped__, made.function.n, made.function.m, *patterns)
 
@@ -125,10 +140,12 @@ class JaxResidual:
     def vjp(self, u: Array, p: Array, lam: Array) -> Array:
         """(∂R/∂p)ᵀ λ, (m,), by jax.vjp: some evaluations, however many parameters; lam: (n,)."""
         function = self.forward.function
-        p_bar = np.array(self.pullback(*function.point(u, p), function.vector(lam, "lam", function.n)))
+        p_bar = np.array(
+            self.pullback(*function.point(u, p), function.vector(lam, "lam", function.n))
+        )
         if not finite_sum(p_bar) and not np.isfinite(p_bar).all():
             bad = int(np.flatnonzero(~np.isfinite(p_bar))[0])
-            raise NonFinite(f"from_jax: entry {bad} of (∂R/∂p)ᵀ λ is {p_bar[bad]}: outside of the domain of R, or nan "
+            raise NonFinite(f"jax_residual: entry {bad} of (∂R/∂p)ᵀ λ is {p_bar[bad]}: outside of the domain of R, or nan "
                             "in a branch that jnp.where discards (its derivative still counts)")  # fmt: skip
         return p_bar
 
@@ -136,18 +153,26 @@ class JaxResidual:
         """(∂R/∂p) ṗ, (n,), by jax.jvp; p_dot: (m,)."""
         return self.forward.jvp(u, p, p_dot)
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(
+        self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), by jax.jvp of jax.vjp: (n,) and (m,)."""
         function = self.forward.function
-        vectors = ((lam, "lam", function.n), (u_dot, "u_dot", function.n), (p_dot, "p_dot", function.m))
+        vectors = (
+            (lam, "lam", function.n),
+            (u_dot, "u_dot", function.n),
+            (p_dot, "p_dot", function.m),
+        )
         given = [function.vector(*vector) for vector in vectors]
         u_part, p_part = (np.array(part) for part in self.curvature(*function.point(u, p), *given))
         if not (np.isfinite(u_part).all() and np.isfinite(p_part).all()):
-            raise NonFinite("from_jax: the second derivative along (u_dot, p_dot) is nan: see vjp for usual causes")
+            raise NonFinite(
+                "jax_residual: the second derivative along (u_dot, p_dot) is nan: see vjp for usual causes"
+            )
         return u_part, p_part
 
 
-def from_jax(
+def jax_residual(
     residual: Callable[[Any, Any], Any],
     n: int,
     m: int,
@@ -157,11 +182,11 @@ def from_jax(
 ) -> JaxResidual:
     """∂R/∂u and ∂R/∂p of a function written in jax.numpy, by JAX's own derivatives; compiled once.
 
-    residual: R(u, p) of u (n,) and p (m,), returns (n,), traceable by jax.jit. Patterns as for `complex_step`.
+    residual: R(u, p) of u (n,) and p (m,), returns (n,), traceable by jax.jit. Patterns as for `complex_step_residual`.
     Raises BackendMissing without JAX, RuntimeError while it computes in float32.
     """
-    jax = jax_in_double_precision("from_jax")
-    function = Function(jax.jit(residual), n, m, "from_jax")
+    jax = jax_in_double_precision("jax_residual")
+    function = Function(jax.jit(residual), n, m, "jax_residual")
     rule = JaxDerivatives(
         function,
         jax.jit(lambda u, p, v: jax.jvp(lambda x: residual(x, p), (u,), (v,))[1]),
@@ -176,10 +201,14 @@ def from_jax(
 
 
 def _made_again(
-    residual: Callable[[Any, Any], Any], n: int, m: int, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
+    residual: Callable[[Any, Any], Any],
+    n: int,
+    m: int,
+    u_pattern: SparseMatrix | None,
+    p_pattern: SparseMatrix | None,
 ) -> JaxResidual:
-    """`from_jax`, for pickles."""
-    return from_jax(residual, n, m, u_pattern=u_pattern, p_pattern=p_pattern)
+    """`jax_residual`, for pickles."""
+    return jax_residual(residual, n, m, u_pattern=u_pattern, p_pattern=p_pattern)
 
 
 def jax_in_double_precision(maker: str) -> ModuleType:
@@ -187,7 +216,9 @@ def jax_in_double_precision(maker: str) -> ModuleType:
     try:
         jax = importlib.import_module("jax")
     except ImportError as error:
-        raise BackendMissing(f"{maker} needs JAX ({error}): pip install 'sparse-adjoint[jax]'") from error
+        raise BackendMissing(
+            f"{maker} needs JAX ({error}): pip install 'sparse-adjoint[jax]'"
+        ) from error
     if not jax.config.jax_enable_x64:
         raise RuntimeError(
             f"{maker}: JAX computes in float32 unless told otherwise, too coarse for Newton's method and gradients. "
@@ -234,9 +265,15 @@ class JaxField:
     """The function itself, for pickles."""
     _called: list[bool] = field(default_factory=list)
 
+    __repr__ = short_repr
+
     def __reduce__(self) -> tuple[Callable[..., "JaxField"], tuple[object, ...]]:
         """By the function and the patterns given: it is compiled again."""
-        n, m, patterns = self.function.n, self.function.m, (self.by_u.block.given, self.by_p.block.given)
+        n, m, patterns = (
+            self.function.n,
+            self.function.m,
+            (self.by_u.block.given, self.by_p.block.given),
+        )
         return _field_made_again, (self.source, n, m, *patterns)
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
@@ -262,7 +299,9 @@ class JaxField:
     def jvp(self, t: float, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂f/∂p) ṗ, (n,), by jax.jvp; p_dot: (m,)."""
         user = self.function.user
-        applied = self.by_p.along(*self._point(t, u, p), user.vector(p_dot, "p_dot", self.function.m))
+        applied = self.by_p.along(
+            *self._point(t, u, p), user.vector(p_dot, "p_dot", self.function.m)
+        )
         return finite(np.array(applied), "(∂f/∂p) ṗ", user.maker)
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
@@ -277,11 +316,18 @@ class JaxField:
             self._called.append(True)
         return np.float64(t), u, p
 
-    def _slice(self, x: Array, point: Callable[[Array], tuple[float, Array, Array]], along: Compiled) -> JaxSlice:
-        return JaxSlice(self.function.user, lambda x: self.function(*point(x)), lambda x, v: along(*point(x), v), x)
+    def _slice(
+        self, x: Array, point: Callable[[Array], tuple[float, Array, Array]], along: Compiled
+    ) -> JaxSlice:
+        return JaxSlice(
+            self.function.user,
+            lambda x: self.function(*point(x)),
+            lambda x, v: along(*point(x), v),
+            x,
+        )
 
 
-def from_jax_field(
+def jax_field(
     f: Callable[[Any, Any, Any], Any],
     n: int,
     m: int,
@@ -294,9 +340,9 @@ def from_jax_field(
     f: f(t, u, p) of t, u (n,) and p (m,), returns (n,), traceable by jax.jit. Patterns as for `complex_step_field`.
     Raises BackendMissing without JAX, RuntimeError while it computes in float32.
     """
-    jax = jax_in_double_precision("from_jax_field")
+    jax = jax_in_double_precision("jax_field")
     compiled = jax.jit(f)
-    user = UserFunction(lambda t, u, p: compiled(np.asarray(t), u, p), n, FIELD, "from_jax_field")
+    user = UserFunction(lambda t, u, p: compiled(np.asarray(t), u, p), n, FIELD, "jax_field")
     function = TimedFunction(user, n, m)
     by_u = JaxBlock(
         block_of(user, "u", n, u_pattern),
@@ -314,7 +360,11 @@ def from_jax_field(
 
 
 def _field_made_again(
-    f: Callable[[Any, Any, Any], Any], n: int, m: int, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
+    f: Callable[[Any, Any, Any], Any],
+    n: int,
+    m: int,
+    u_pattern: SparseMatrix | None,
+    p_pattern: SparseMatrix | None,
 ) -> JaxField:
-    """`from_jax_field`, for pickles."""
-    return from_jax_field(f, n, m, u_pattern=u_pattern, p_pattern=p_pattern)
+    """`jax_field`, for pickles."""
+    return jax_field(f, n, m, u_pattern=u_pattern, p_pattern=p_pattern)

@@ -1,18 +1,19 @@
-"""Maps from design variables to physical parameters, p = φ(x), each with its derivative and transpose."""
+"""Design maps: what lies between the design x of an optimizer and the parameters p of a model; `>>` composes them."""
 
-from ..protocols import DesignMap
 from .filters import ConvolutionFilter, DensityFilter, HelmholtzFilter
-from .interpolation import HeavisideProjection, Ramp, Simp
+from .interpolation import SIMP, HeavisideProjection, Ramp
 from .maps import Composed, Identity
 
 __all__ = [
-    "Composed",
+    # Filters
     "ConvolutionFilter",
     "DensityFilter",
-    "DesignMap",
-    "HeavisideProjection",
     "HelmholtzFilter",
-    "Identity",
+    # Interpolations and projections
+    "SIMP",
     "Ramp",
-    "Simp",
+    "HeavisideProjection",
+    # Composition
+    "Composed",
+    "Identity",
 ]

@@ -9,6 +9,7 @@ from scipy.fft import irfftn, next_fast_len, rfftn
 from scipy.spatial import KDTree
 
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_reals, require_length, require_settings, shown
 from ..factor.csc import SparseMatrix, as_csc
 from ..factor.default import cholesky
@@ -51,6 +52,8 @@ class DensityFilter(Portable):
     radius: float
     volumes: Array | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
 
@@ -83,7 +86,7 @@ class DensityFilter(Portable):
         """The average of ẋ, (m,)."""
         return self(x_dot)
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """Zero: the filter is linear."""
         return np.zeros_like(x)
 
@@ -107,10 +110,20 @@ class ConvolutionFilter(Portable):
     spacing: tuple[float, ...]
     radius: float
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
-        shape = as_reals("ConvolutionFilter", "shape", self.shape, 1, "the densities' shape, such as (60, 20)")
-        spacing = as_reals("ConvolutionFilter", "spacing", self.spacing, 1, "positive edge lengths, such as (1.0, 1.0)")
+        shape = as_reals(
+            "ConvolutionFilter", "shape", self.shape, 1, "the densities' shape, such as (60, 20)"
+        )
+        spacing = as_reals(
+            "ConvolutionFilter",
+            "spacing",
+            self.spacing,
+            1,
+            "positive edge lengths, such as (1.0, 1.0)",
+        )
         valid = shape.shape == spacing.shape and np.all(shape >= 1) and np.all(spacing > 0.0)
         if not np.all(shape == np.round(shape)):
             raise ValueError(f"ConvolutionFilter: got shape={self.shape}, expected integers")
@@ -123,17 +136,28 @@ class ConvolutionFilter(Portable):
     @cached_property
     def _transform(self) -> tuple[tuple[int, ...], Array, Array]:
         """The padded shape, the transform of the cone, and Σ_j H_ij."""
-        reach = [min(int(np.ceil(self.radius / h)), n) for h, n in zip(self.spacing, self.shape, strict=True)]
-        padded = tuple(next_fast_len(n + k, real=True) for n, k in zip(self.shape, reach, strict=True))
+        reach = [
+            min(int(np.ceil(self.radius / h)), n)
+            for h, n in zip(self.spacing, self.shape, strict=True)
+        ]
+        padded = tuple(
+            next_fast_len(n + k, real=True) for n, k in zip(self.shape, reach, strict=True)
+        )
         # Offsets as a cyclic convolution sees them: 0, 1, …, −2, −1.
-        offsets = [h * np.fft.fftfreq(n, 1.0 / n) for h, n in zip(self.spacing, padded, strict=True)]
-        distance = np.sqrt(sum(axis**2 for axis in np.meshgrid(*offsets, indexing="ij", sparse=True)))
+        offsets = [
+            h * np.fft.fftfreq(n, 1.0 / n) for h, n in zip(self.spacing, padded, strict=True)
+        ]
+        distance = np.sqrt(
+            sum(axis**2 for axis in np.meshgrid(*offsets, indexing="ij", sparse=True))
+        )
         cone = rfftn(np.maximum(0.0, self.radius - distance))
         return padded, cone, self._convolved(np.ones(self.shape), padded, cone)
 
     def _convolved(self, x: Array, padded: tuple[int, ...], cone: Array) -> Array:
         if x.dtype.kind == "c":
-            return self._convolved(x.real, padded, cone) + 1j * self._convolved(x.imag, padded, cone)
+            return self._convolved(x.real, padded, cone) + 1j * self._convolved(
+                x.imag, padded, cone
+            )
         inside = tuple(slice(0, n) for n in self.shape)
         return np.asarray(irfftn(rfftn(x, padded) * cone, padded)[inside])
 
@@ -156,7 +180,7 @@ class ConvolutionFilter(Portable):
         """The average of ẋ, (m,)."""
         return self(x_dot)
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """Zero: the filter is linear."""
         return np.zeros_like(x)
 
@@ -183,10 +207,17 @@ class HelmholtzFilter(Portable):
     T: SparseMatrix
     volumes: Array
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
-        K, v = as_csc(self.K, "HelmholtzFilter: K: "), as_reals("HelmholtzFilter", "volumes", self.volumes, 1, "(m,)")
+        K, v = (
+            as_csc(self.K, "HelmholtzFilter: K: "),
+            as_reals("HelmholtzFilter", "volumes", self.volumes, 1, "(m,)"),
+        )
         if not sparse.issparse(self.T):
-            raise TypeError(f"HelmholtzFilter: got T={shown(self.T)}, expected a sparse matrix (n, m)")
+            raise TypeError(
+                f"HelmholtzFilter: got T={shown(self.T)}, expected a sparse matrix (n, m)"
+            )
         if self.T.shape != (K.shape[0], v.size) or not np.all(v > 0.0):
             raise ValueError(
                 f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} from {v.min()} on; expected T "
@@ -210,7 +241,7 @@ class HelmholtzFilter(Portable):
         """φ(ẋ): the filter is linear."""
         return self(x_dot)
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """Zero: the filter is linear."""
         return np.zeros_like(x)
 

@@ -5,6 +5,7 @@ from functools import reduce
 
 import numpy as np
 
+from .._repr import short_repr
 from .._validation import require_settings
 from ..protocols import DesignMap
 from ..typing import Array
@@ -13,7 +14,7 @@ from .maps import Composed, guarded
 
 @guarded
 @dataclass(frozen=True, eq=False)
-class Simp:
+class SIMP:
     """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math.md, eq. 17).
 
     penalty: p ≥ 1. minimum, maximum: E_min ≥ 0 (above 0 it keeps the stiffness matrix regular) and E₀ > E_min, Pa,
@@ -27,6 +28,8 @@ class Simp:
     minimum: float = 1e-9
     maximum: float = 1.0
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (1.0 <= self.penalty < np.inf and 0.0 <= self.minimum < self.maximum):
@@ -37,7 +40,9 @@ class Simp:
 
     def _require_base(self, x: Array) -> None:
         if self.penalty != int(self.penalty) and not np.all(x.real >= 0.0):
-            raise ValueError(f"Simp: a density is {x.real.min()}, expected x ≥ 0 for the penalty {self.penalty}")
+            raise ValueError(
+                f"Simp: a density is {x.real.min()}, expected x ≥ 0 for the penalty {self.penalty}"
+            )
 
     def __call__(self, x: Array) -> Array:
         """E(x), (m,)."""
@@ -53,7 +58,7 @@ class Simp:
         self._require_base(x)
         return (self.maximum - self.minimum) * self.penalty * _power(x, self.penalty - 1.0) * x_dot
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """E''(x) ẋ p̄, (m,); conjugated for a complex x. Infinite at x = 0 for a penalty between 1 and 2."""
         self._require_base(x)
         q = self.penalty
@@ -61,7 +66,11 @@ class Simp:
             return np.zeros_like(x)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(
-                (self.maximum - self.minimum) * q * (q - 1.0) * np.conj(_power(x, q - 2.0) * x_dot) * p_bar
+                (self.maximum - self.minimum)
+                * q
+                * (q - 1.0)
+                * np.conj(_power(x, q - 2.0) * x_dot)
+                * p_bar
             )
 
     def __rshift__(self, then: DesignMap) -> Composed:
@@ -85,6 +94,8 @@ class Ramp:
     minimum: float = 1e-9
     maximum: float = 1.0
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (self.curvature >= 0.0 and 0.0 <= self.minimum < self.maximum):
@@ -106,7 +117,7 @@ class Ramp:
         q = self.curvature
         return (self.maximum - self.minimum) * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 2 * x_dot
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """E''(x) ẋ p̄, (m,); conjugated for a complex x."""
         q = self.curvature
         bend = 2.0 * q * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 3
@@ -132,6 +143,8 @@ class HeavisideProjection:
     beta: float
     eta: float = 0.5
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (0.0 < self.beta < np.inf and 0.0 <= self.eta <= 1.0):
@@ -145,7 +158,9 @@ class HeavisideProjection:
 
     def __call__(self, x: Array) -> Array:
         """The projected densities, (m,)."""
-        return np.asarray((np.tanh(self.beta * self.eta) + np.tanh(self.beta * (x - self.eta))) / self._range)
+        return np.asarray(
+            (np.tanh(self.beta * self.eta) + np.tanh(self.beta * (x - self.eta))) / self._range
+        )
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
         """β sech² β(x − η) p̄ / range, (m,); conjugated for a complex x."""
@@ -158,7 +173,7 @@ class HeavisideProjection:
         decay = np.exp(2.0 * np.where(z.real < 0.0, z, -z))
         return np.asarray(4.0 * self.beta * decay / (1.0 + decay) ** 2 / self._range * x_dot)
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """−2β tanh β(x − η) times the first derivative, (m,); conjugated for a complex x."""
         bend = -2.0 * self.beta * np.tanh(self.beta * (x - self.eta)) * self.jvp(x, x_dot)
         return np.asarray(np.conj(bend) * p_bar)

@@ -9,6 +9,7 @@ import numpy as np
 from .._numerics import finite_sum
 from .._optional_methods import of_map
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_parameters, require_methods
 from ..errors import NonFinite
 from ..protocols import DesignMap
@@ -35,14 +36,23 @@ def guarded(kind: type[M]) -> type[M]:
         return finite_values(who, "jvp", push(self, *_pair(who, x, x_dot, "x_dot")))
 
     apply, pull, push = kind.__call__, kind.vjp, kind.jvp
-    for name, method, plain in (("__call__", point, apply), ("vjp", pulled_back, pull), ("jvp", pushed_forward, push)):
+    for name, method, plain in (
+        ("__call__", point, apply),
+        ("vjp", pulled_back, pull),
+        ("jvp", pushed_forward, push),
+    ):
         setattr(kind, name, wraps(plain)(method))
     return kind
 
 
 def _vector(who: str, name: str, v: Array) -> Array:
     """v as float64 or complex128, (m,), finite; not copied where it is that already: maps do not write to it."""
-    if isinstance(v, np.ndarray) and v.dtype in (np.float64, np.complex128) and v.ndim == 1 and finite_sum(v):
+    if (
+        isinstance(v, np.ndarray)
+        and v.dtype in (np.float64, np.complex128)
+        and v.ndim == 1
+        and finite_sum(v)
+    ):
         return v
     return as_parameters(v, f"{name} of {who}")
 
@@ -58,7 +68,9 @@ def finite_values(who: str, what: str, values: Array) -> Array:
     """The values, if they are finite; raises NonFinite."""
     if not (finite_sum(values) or np.isfinite(values).all()):
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise NonFinite(f"{who}: the {what} is {values[bad]} in component {bad}: a design far outside of [0, 1]")
+        raise NonFinite(
+            f"{who}: the {what} is {values[bad]} in component {bad}: a design far outside of [0, 1]"
+        )
     return values
 
 
@@ -69,21 +81,35 @@ class Composed(Portable):
     first: DesignMap
     then: DesignMap
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         for name, part in (("first", self.first), ("then", self.then)):
-            require_methods("Composed (>>)", name, part, ("__call__", "vjp"), "a design map, such as adjoint.Simp()")
+            require_methods(
+                "Composed (>>)",
+                name,
+                part,
+                ("__call__", "vjp"),
+                "a design map, such as adjoint.design.SIMP()",
+            )
 
     @cached_property
     def _stages(self) -> "list[DesignMap]":
         """The maps that it is made of, none of them composed, in order: each is applied once, a filter may be dear."""
         parts = (self.first, self.then)
-        return [stage for part in parts for stage in (part._stages if isinstance(part, Composed) else [part])]
+        return [
+            stage
+            for part in parts
+            for stage in (part._stages if isinstance(part, Composed) else [part])
+        ]
 
     def _points(self, x: Array) -> list[Array]:
         """What each stage is applied to."""
         points = [x]
         for stage in self._stages[:-1]:
-            points.append(np.array(stage(points[-1])))  # A copy: a map may stand in it twice, and return one array.
+            points.append(
+                np.array(stage(points[-1]))
+            )  # A copy: a map may stand in it twice, and return one array.
         return points
 
     def __call__(self, x: Array) -> Array:
@@ -102,15 +128,17 @@ class Composed(Portable):
             x_dot = stage.jvp(at, x_dot)
         return x_dot
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄, (m_x,), for two; raises TypeError for a map without `second`."""
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+        """φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄, (m_x,), for two; raises TypeError for a map without `hvp`."""
         points, rates = self._points(x), [x_dot]
         for stage, at in zip(self._stages[:-1], points, strict=False):
             rates.append(np.array(stage.jvp(at, rates[-1])))
         change = of_map(self._stages[-1], points[-1], p_bar, rates[-1])
         for k in reversed(range(len(points) - 1)):
             p_bar = self._stages[k + 1].vjp(points[k + 1], p_bar)
-            change = of_map(self._stages[k], points[k], p_bar, rates[k]) + self._stages[k].vjp(points[k], change)
+            change = of_map(self._stages[k], points[k], p_bar, rates[k]) + self._stages[k].vjp(
+                points[k], change
+            )
         return change
 
     def __rshift__(self, then: DesignMap) -> "Composed":
@@ -125,6 +153,8 @@ class Composed(Portable):
 class Identity:
     """φ(x) = x."""
 
+    __repr__ = short_repr
+
     def __call__(self, x: Array) -> Array:
         """x."""
         return x
@@ -137,7 +167,7 @@ class Identity:
         """ẋ."""
         return x_dot
 
-    def second(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
+    def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
         """Zero."""
         return np.zeros_like(x)
 

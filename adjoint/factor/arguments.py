@@ -8,20 +8,26 @@ from .._validation import has, named, shown
 from .factorization import Factorization
 from .krylov import cg, gmres
 
-MAKERS = {cg: "adjoint.cg(adjoint.jacobi())", gmres: "adjoint.gmres(adjoint.ilu())"}
+MAKERS = {cg: "adjoint.cg(adjoint.factor.jacobi())", gmres: "adjoint.gmres(adjoint.factor.ilu())"}
 """Functions that return a factorizer, and are not factorizers themselves; with what was meant."""
 
 
 def require_factorizer(who: str, factorize: object, name: str = "factorize") -> None:
     """Raise TypeError unless the value is a factorizer: callable, not a class, not `cg` for `cg(…)`."""
     if isinstance(factorize, type) or not callable(factorize):
-        raise TypeError(f"{who}: got {name}={shown(factorize)}, expected a factorizer such as adjoint.lu")
+        raise TypeError(
+            f"{who}: got {name}={shown(factorize)}, expected a factorizer such as adjoint.lu"
+        )
     meant = next((meant for maker, meant in MAKERS.items() if maker is factorize), None)
     if meant is not None:
-        raise TypeError(f"{who}: got {name}={meant.split('(')[0]}, which makes factorizers; expected {name}={meant}")
+        raise TypeError(
+            f"{who}: got {name}={meant.split('(')[0]}, which makes factorizers; expected {name}={meant}"
+        )
 
 
-def factored(factorize: Callable[[sparse.csc_array], Factorization], A: sparse.csc_array) -> Factorization:
+def factored(
+    factorize: Callable[[sparse.csc_array], Factorization], A: sparse.csc_array
+) -> Factorization:
     """`factorize(A)`; raises TypeError unless that is a factorization."""
     made = factorize(A)
     if not has(made, "solve"):

@@ -43,7 +43,9 @@ def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
     """A u, Aᵀ u or Aᴴ u, for u (n,) or (n, k)."""
     if u.ndim == 2:
         v = np.empty(u.shape, dtype=np.result_type(A.dtype, u.dtype), order="F")
-        for j in range(u.shape[1]):  # Contiguous columns: quicker than one product with rows of a few.
+        for j in range(
+            u.shape[1]
+        ):  # Contiguous columns: quicker than one product with rows of a few.
             v[:, j] = product(A, u[:, j], trans)
         return v
     if trans == "N":
@@ -59,9 +61,13 @@ def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
         magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
         return magnitude @ np.ones(A.shape[1])
     sums = np.empty(A.shape[1])
-    for first in range(0, A.shape[1], BLOCK):  # In pieces that stay in the cache: a third of the time.
+    for first in range(
+        0, A.shape[1], BLOCK
+    ):  # In pieces that stay in the cache: a third of the time.
         ends = A.indptr[first : first + BLOCK + 1]
-        sums[first : first + BLOCK] = np.add.reduceat(np.abs(A.data[ends[0] : ends[-1]]), ends[:-1] - ends[0])
+        sums[first : first + BLOCK] = np.add.reduceat(
+            np.abs(A.data[ends[0] : ends[-1]]), ends[:-1] - ends[0]
+        )
     return sums
 
 

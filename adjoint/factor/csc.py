@@ -37,7 +37,11 @@ def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
             "A.sum_duplicates(), which sorts, and adds entries given twice (products of SciPy matrices come unsorted)"
         )
     dtype = np.complex128 if A.dtype.kind == "c" else np.float64
-    csc = A if isinstance(A, sparse.csc_array) and A.dtype == dtype else sparse.csc_array(A, dtype=dtype)
+    csc = (
+        A
+        if isinstance(A, sparse.csc_array) and A.dtype == dtype
+        else sparse.csc_array(A, dtype=dtype)
+    )
     csc.has_canonical_format = True  # As was just found out, or made so: nobody need look again.
     # |Σ a| is finite unless an entry is not, or the sum overflows: only then is every entry looked at.
     if not finite_sum(csc.data):
@@ -74,11 +78,15 @@ def columns_of(A: sparse.csc_array) -> Array:
 def require_full_structure(A: sparse.csc_array) -> None:
     """Raise SingularMatrix if a row or a column of A holds no entry at all."""
     n = A.shape[0]
-    for name, sizes in (("column", np.diff(A.indptr)), ("row", np.bincount(A.indices, minlength=n))):
+    for name, sizes in (
+        ("column", np.diff(A.indptr)),
+        ("row", np.bincount(A.indices, minlength=n)),
+    ):
         empty = np.flatnonzero(sizes == 0)
         if empty.size:
             raise singular(
-                f"the {n}x{n} matrix", f"is structurally singular: {name} {empty[0]} is empty ({empty.size} such)"
+                f"the {n}x{n} matrix",
+                f"is structurally singular: {name} {empty[0]} is empty ({empty.size} such)",
             )
 
 

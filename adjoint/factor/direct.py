@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
+from .._repr import short_repr
 from ..errors import (
     BackendMissing,
     InaccurateSolve,
@@ -21,7 +22,7 @@ from ..errors import (
 )
 from ..typing import Array
 from .backward_error import ACCEPT, REFINE, Symmetry, require_symmetric
-from .counting import Counts, collecting, count, phase
+from .counts import Counts, collecting, count, phase
 from .csc import SparseMatrix, as_csc, require_full_structure
 from .explanation import explained
 from .factorization import Accuracy, Factorization, Factors, Static
@@ -78,6 +79,8 @@ class Direct:
     _memory: list[_Remembered] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    __repr__ = short_repr
+
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
         """Factor A: (n, n), sparse or dense, float64 or complex128.
 
@@ -99,7 +102,9 @@ class Direct:
             with phase("factor"):
                 count(numeric=1)
                 factors = self._factors(known.analysis, A, name, explain)
-        return Factorization(A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, True), name, counts)
+        return Factorization(
+            A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, True), name, counts
+        )
 
     def _analysed(self, A: sparse.csc_array, name: str) -> _Remembered:
         try:
@@ -109,7 +114,9 @@ class Direct:
         except MemoryError as error:
             raise out_of_memory(name, error) from error
 
-    def _factors(self, analysis: Analysis, A: sparse.csc_array, name: str, explain: bool) -> Factors:
+    def _factors(
+        self, analysis: Analysis, A: sparse.csc_array, name: str, explain: bool
+    ) -> Factors:
         try:
             return analysis.factor(A, name)
         except OutOfMemory:
@@ -157,6 +164,8 @@ class Fastest:
 
     label: str
     candidates: tuple[Direct, ...]
+
+    __repr__ = short_repr
 
     @property
     def choice(self) -> Direct:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .counting import Counts
+from .counts import Counts
 
 
 @dataclass(frozen=True, eq=False)

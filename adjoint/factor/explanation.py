@@ -50,7 +50,11 @@ def described(A: sparse.csc_array, basis: Array) -> str:
             "of a body that can be shifted): give one value as boundary data, or connect the part to a support."
         )
     who = _named(involved, A.shape[0])
-    count = f"{k if k < VECTORS else f'At least {k}'} independent vectors v with A v = 0 were found; " if k > 1 else ""
+    count = (
+        f"{k if k < VECTORS else f'At least {k}'} independent vectors v with A v = 0 were found; "
+        if k > 1
+        else ""
+    )
     if not A.diagonal()[involved].any():
         return (
             f"{count}A v = 0 for a v in {who}, all of which have zeros on the diagonal, as multipliers have. Usual "
@@ -127,13 +131,17 @@ def explained(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
         )
     if not condition >= SINGULAR:
         return error
-    found = f"is singular to working precision (condition at least {condition:.1e}, 1/eps is 4.5e+15)"
+    found = (
+        f"is singular to working precision (condition at least {condition:.1e}, 1/eps is 4.5e+15)"
+    )
     return singular(name, found, described(A, basis) or CAUSES)
 
 
 def _shifted_inverse(A: sparse.csc_array, r: Array, c: Array) -> Solve | None:
     """Solves with A + SHIFT R⁻¹ C⁻¹, by SuperLU; None where that is singular as well."""
-    scaled = sparse.csc_array(sparse.diags_array(r) @ A @ sparse.diags_array(c) + SHIFT * sparse.eye_array(A.shape[0]))
+    scaled = sparse.csc_array(
+        sparse.diags_array(r) @ A @ sparse.diags_array(c) + SHIFT * sparse.eye_array(A.shape[0])
+    )
     try:
         lu = splu(scaled)
     except (RuntimeError, MemoryError):  # The error that was met says more.

@@ -13,7 +13,15 @@ import threadpoolctl
 from scipy.sparse.linalg import LinearOperator, gmres, onenormest
 
 from .._pickling import Local
-from ..errors import CAUSES, InaccurateSolve, NotSymmetric, SingularMatrix, SolveError, out_of_memory, singular
+from ..errors import (
+    CAUSES,
+    InaccurateSolve,
+    NotSymmetric,
+    SingularMatrix,
+    SolveError,
+    out_of_memory,
+    singular,
+)
 from ..typing import Array, Trans
 from .backward_error import (
     ACCEPT_ROW,
@@ -26,7 +34,7 @@ from .backward_error import (
     require_symmetric,
     row_error,
 )
-from .counting import Counts, collecting, count, count_solve, phase
+from .counts import Counts, collecting, count, count_solve, phase
 from .csc import as_right_hand_side
 from .evidence import Evidence
 from .explanation import described
@@ -178,7 +186,12 @@ class Factorization(Local):
 
     def _verified(self, b: Array, trans: Trans) -> Array:
         probe = self.accuracy.probe and not self._log.probed
-        if probe and b.shape[0] > TOGETHER and isinstance(self.factors, Eliminating) and not self._doubtful:
+        if (
+            probe
+            and b.shape[0] > TOGETHER
+            and isinstance(self.factors, Eliminating)
+            and not self._doubtful
+        ):
             self._require_growth(trans)
             probe = False
         s = (probe_vector(b.shape[0]) * self._sums(trans))[:, None] if probe else b[:, :0]
@@ -248,7 +261,9 @@ class Factorization(Local):
             if not right.any():
                 columns.append(v)
                 continue
-            better, _ = gmres(A, right, x0=v, M=M, rtol=1e-14, atol=0.0, restart=min(n, ITERATIONS), maxiter=2)
+            better, _ = gmres(
+                A, right, x0=v, M=M, rtol=1e-14, atol=0.0, restart=min(n, ITERATIONS), maxiter=2
+            )
             columns.append(better)
         return np.stack(columns, axis=1)
 
@@ -258,15 +273,21 @@ class Factorization(Local):
         self._require_regular(w)
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
-        if self.symmetry != "none":  # Asymmetry of soft rows beside stiff ones hardly shows in the error of a solve.
+        if (
+            self.symmetry != "none"
+        ):  # Asymmetry of soft rows beside stiff ones hardly shows in the error of a solve.
             sums = self._sums(trans)
-            if not nearly_symmetric(self.A, self.symmetry, sums, s[:, 0] / np.where(sums > 0.0, sums, 1.0)):
+            if not nearly_symmetric(
+                self.A, self.symmetry, sums, s[:, 0] / np.where(sums > 0.0, sums, 1.0)
+            ):
                 require_symmetric(self.A, self.symmetry, self.name)
         self._log.probed = True
 
     def _require_regular(self, w: Array) -> None:
         """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe, (n, 1)."""
-        self._require_condition(float(np.abs(w).max()))  # A lower bound, of D⁻¹A, D the sums of its rows.
+        self._require_condition(
+            float(np.abs(w).max())
+        )  # A lower bound, of D⁻¹A, D the sums of its rows.
 
     def _require_condition(self, condition: float) -> None:
         """The same from a lower bound of the condition; pivots of 10⁻¹¹ that were put in hide any above 10¹⁰."""
@@ -284,7 +305,9 @@ class Factorization(Local):
             k = b.shape[1]
             u = self._raw(np.hstack([b.real, b.imag]), trans)
             return u[:, :k] + 1j * u[:, k:]
-        with np.errstate(all="ignore"):  # An overflow here becomes nan, which the backward error refuses.
+        with np.errstate(
+            all="ignore"
+        ):  # An overflow here becomes nan, which the backward error refuses.
             try:
                 return self.factors.solve(np.asfortranarray(b, dtype=self.A.dtype), trans)
             except MemoryError as error:

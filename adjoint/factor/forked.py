@@ -26,11 +26,15 @@ def entering_threads(what: str) -> None:
     Raises ForkedProcess where an ancestor already did before the fork.
     """
     if _Threads.owner not in (0, os.getpid()):
-        raise ForkedProcess(f"{what} in process {os.getpid()}, forked from {_Threads.owner}. {_REMEDY}")
+        raise ForkedProcess(
+            f"{what} in process {os.getpid()}, forked from {_Threads.owner}. {_REMEDY}"
+        )
     _Threads.owner = os.getpid()
 
 
 def same_process(owner: int) -> None:
     """Raise ForkedProcess unless `owner`, the process that made the factors, is this one."""
     if owner != os.getpid():
-        raise ForkedProcess(f"factors of process {owner} used in its child {os.getpid()}. {_REMEDY}")
+        raise ForkedProcess(
+            f"factors of process {owner} used in its child {os.getpid()}. {_REMEDY}"
+        )

@@ -12,11 +12,12 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import cg as scipy_cg
 from scipy.sparse.linalg import gmres as scipy_gmres
 
+from .._repr import short_repr
 from .._validation import has, named, require_integer, require_number
 from ..errors import KrylovStalled, SingularMatrix, SolveError, singular
 from ..typing import Array, Trans
 from .backward_error import Symmetry, absolute_sums, probe_vector, product, require_symmetric
-from .counting import Counts, collecting, count, phase
+from .counts import Counts, collecting, count, phase
 from .csc import SparseMatrix, as_csc
 from .explanation import EXPLAINED, explained
 from .factorization import Accuracy, Factorization, Log
@@ -108,15 +109,23 @@ class _Iterative:
         solution: Array = u * scale
         return solution
 
-    def _iterated(self, b: Array, trans: Trans, rtol: float, h: Array | None = None) -> tuple[Array, int]:
+    def _iterated(
+        self, b: Array, trans: Trans, rtol: float, h: Array | None = None
+    ) -> tuple[Array, int]:
         """u with ‖b − A u‖ ≤ rtol, as far as the iteration knows, and its iterations; ‖b‖ = 1.
 
         h: (n,), for the system (H A H) u = b, H = diag(h), by the same preconditioner.
         """
         scale, unscale = (1.0, 1.0) if h is None else (h, 1.0 / h)
         shape, dtype = self.A.shape, self.A.dtype
-        A = LinearOperator(shape, dtype=dtype, matvec=lambda u: scale * product(self.A, scale * u, trans))
-        M = LinearOperator(shape, dtype=dtype, matvec=lambda r: unscale * self.approximation.apply(unscale * r, trans))
+        A = LinearOperator(
+            shape, dtype=dtype, matvec=lambda u: scale * product(self.A, scale * u, trans)
+        )
+        M = LinearOperator(
+            shape,
+            dtype=dtype,
+            matvec=lambda r: unscale * self.approximation.apply(unscale * r, trans),
+        )
         u, iterations = self.method.iteration(A, b, M, rtol)
         count(krylov=iterations)
         return u, iterations
@@ -126,7 +135,9 @@ class _Iterative:
 
         For ‖|A||u|‖ ≤ κ ‖b‖, κ = ‖|A⁻¹||A|‖, it is bounded by that of the worst matrix that is not singular.
         """
-        return ROUNDING * min(float(np.linalg.norm(product(abs(self.A), np.abs(u), trans))), LARGEST)
+        return ROUNDING * min(
+            float(np.linalg.norm(product(abs(self.A), np.abs(u), trans))), LARGEST
+        )
 
     def _stalled(self, iterations: int, residual: float, rtol: float, trans: Trans) -> SolveError:
         require_symmetric(self.A, self.method.symmetry, self.name)
@@ -135,8 +146,8 @@ class _Iterative:
             self.name,
             KrylovStalled(
                 f"{self.name}, trans={trans!r}: {iterations} iterations left a relative residual of {residual:.1e}, "
-                f"wanted is {rtol:.0e}. {self.method.remedy} {self.backend}; stronger are adjoint.amg (with the "
-                "near-nullspace, for elasticity) and adjoint.ilu; else more max_iterations, a tolerance that rounding "
+                f"wanted is {rtol:.0e}. {self.method.remedy} {self.backend}; stronger are adjoint.factor.amg (with the "
+                "near-nullspace, for elasticity) and adjoint.factor.ilu; else more max_iterations, a tolerance that rounding "
                 "allows, or a direct factorizer."
             ),
         )
@@ -232,7 +243,9 @@ class _Iterative:
         return np.column_stack([self._iterated(column, trans, PROBED)[0] for column in b.T])
 
     def log_abs_det(self) -> float:
-        raise SolveError(f"{self.name}: an iteration has no determinant. Use adjoint.cholesky, ldl or lu for logdet().")
+        raise SolveError(
+            f"{self.name}: an iteration has no determinant. Use adjoint.cholesky, ldl or lu for logdet()."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +265,8 @@ class Krylov:
     adjoint_rtol: float
     remedy: str
 
+    __repr__ = short_repr
+
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
         """Make A's preconditioner: (n, n), sparse or dense, float64 or complex128.
 
@@ -265,7 +280,7 @@ class Krylov:
         if not has(approximation, "apply"):
             raise TypeError(
                 f"{self.label}: the preconditioner returned {named(approximation)}, expected an Approximation, with a "
-                "method apply(b, trans): see adjoint.jacobi()"
+                "method apply(b, trans): see adjoint.factor.jacobi()"
             )
         return self._iterating(A, approximation, counts)
 
@@ -278,7 +293,9 @@ class Krylov:
             raise TypeError(f"got {made}, expected a factorization made by {self.label}")
         return self._iterating(as_csc(A), made.factors.approximation, Counts())
 
-    def _iterating(self, A: sparse.csc_array, approximation: Approximation, counts: Counts) -> Factorization:
+    def _iterating(
+        self, A: sparse.csc_array, approximation: Approximation, counts: Counts
+    ) -> Factorization:
         n = A.shape[0]
         name = f"{self.label} for a {n}x{n} matrix"
         # The 2-norms of the residuals are verified; in the ∞-norm they may be √n further apart.
@@ -295,10 +312,18 @@ class _ConjugateGradients:
 
     max_iterations: int
 
-    def __call__(self, A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
+    def __call__(
+        self, A: LinearOperator, b: Array, M: LinearOperator, tolerance: float
+    ) -> tuple[Array, int]:
         steps: list[None] = []
         u, _ = scipy_cg(
-            A, b, rtol=tolerance, atol=0.0, maxiter=self.max_iterations, M=M, callback=lambda u: steps.append(None)
+            A,
+            b,
+            rtol=tolerance,
+            atol=0.0,
+            maxiter=self.max_iterations,
+            M=M,
+            callback=lambda u: steps.append(None),
         )
         return u, len(steps)
 
@@ -310,7 +335,9 @@ class _MinimalResiduals:
     max_iterations: int
     restart: int
 
-    def __call__(self, A: LinearOperator, b: Array, M: LinearOperator, tolerance: float) -> tuple[Array, int]:
+    def __call__(
+        self, A: LinearOperator, b: Array, M: LinearOperator, tolerance: float
+    ) -> tuple[Array, int]:
         steps: list[None] = []
         u, _ = scipy_gmres(
             A,
@@ -330,7 +357,9 @@ def _require_tolerances(who: str, rtol: float, adjoint_rtol: float, max_iteratio
     for name, tolerance in (("rtol", rtol), ("adjoint_rtol", adjoint_rtol)):
         require_number(who, name, tolerance)
         if not 0.0 < tolerance < 1.0:
-            raise ValueError(f"{who}: got {name}={tolerance}, expected a relative tolerance between 0 and 1")
+            raise ValueError(
+                f"{who}: got {name}={tolerance}, expected a relative tolerance between 0 and 1"
+            )
     require_integer(who, "max_iterations", max_iterations, 1)
 
 
@@ -349,7 +378,15 @@ def cg(
     _require_tolerances("cg", rtol, adjoint_rtol, max_iterations)
     require_preconditioner("cg", preconditioner)
     remedy = "Usual causes: A is not positive definite (use adjoint.gmres, ldl), or the preconditioner is too weak:"
-    return Krylov("CG", "hermitian", _ConjugateGradients(max_iterations), preconditioner, rtol, adjoint_rtol, remedy)
+    return Krylov(
+        "CG",
+        "hermitian",
+        _ConjugateGradients(max_iterations),
+        preconditioner,
+        rtol,
+        adjoint_rtol,
+        remedy,
+    )
 
 
 def gmres(

@@ -36,11 +36,19 @@ Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation
 def require_preconditioner(who: str, preconditioner: object) -> None:
     """Raise TypeError unless the value makes a preconditioner from a matrix; `jacobi` for `jacobi()` does not."""
     if isinstance(preconditioner, type) or not callable(preconditioner):
-        raise TypeError(f"{who}: got preconditioner={shown(preconditioner)}, expected one such as adjoint.jacobi()")
-    makers = {jacobi: "adjoint.jacobi()", ilu: "adjoint.ilu()", amg: "adjoint.amg()"}
+        raise TypeError(
+            f"{who}: got preconditioner={shown(preconditioner)}, expected one such as adjoint.factor.jacobi()"
+        )
+    makers = {
+        jacobi: "adjoint.factor.jacobi()",
+        ilu: "adjoint.factor.ilu()",
+        amg: "adjoint.factor.amg()",
+    }
     meant = next((meant for maker, meant in makers.items() if maker is preconditioner), None)
     if meant is not None:
-        raise TypeError(f"{who}: got preconditioner={meant[:-2]}, which makes preconditioners; expected {meant}")
+        raise TypeError(
+            f"{who}: got preconditioner={meant[:-2]}, which makes preconditioners; expected {meant}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +74,7 @@ class _Jacobi:
         if zeros.size:
             raise SolveError(
                 f"jacobi: the diagonal entry {zeros[0]} of the {A.shape[0]}x{A.shape[0]} matrix is zero "
-                f"({zeros.size} such). Use adjoint.ilu, or a direct factorizer: adjoint.lu, adjoint.ldl."
+                f"({zeros.size} such). Use adjoint.factor.ilu, or a direct factorizer: adjoint.lu, adjoint.ldl."
             )
         return _Diagonal("Jacobi", 1.0 / diagonal)
 
@@ -90,7 +98,9 @@ def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
     require_number("ilu", "drop_tolerance", drop_tolerance)
     require_positive("ilu", "fill", fill)
     if not 0.0 <= drop_tolerance <= 1.0:
-        raise ValueError(f"ilu: got drop_tolerance={drop_tolerance}, expected a fraction between 0 and 1")
+        raise ValueError(
+            f"ilu: got drop_tolerance={drop_tolerance}, expected a fraction between 0 and 1"
+        )
     return _IncompleteLU(drop_tolerance, fill)
 
 
@@ -101,7 +111,9 @@ class _IncompleteLU:
 
     def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         require_full_structure(A)
-        narrow = sparse.csc_array((A.data, A.indices.astype(np.intc), A.indptr.astype(np.intc)), shape=A.shape)
+        narrow = sparse.csc_array(
+            (A.data, A.indices.astype(np.intc), A.indptr.astype(np.intc)), shape=A.shape
+        )
         try:
             lu = spilu(narrow, drop_tol=self.drop_tolerance, fill_factor=self.fill)
         except MemoryError as error:
@@ -109,7 +121,9 @@ class _IncompleteLU:
         except RuntimeError as error:
             if "memory" in str(error).lower():
                 raise out_of_memory(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", error) from error
-            raise singular(f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", f"met a zero pivot ({error})") from error
+            raise singular(
+                f"ilu of a {A.shape[0]}x{A.shape[0]} matrix", f"met a zero pivot ({error})"
+            ) from error
         return _Incomplete(f"incomplete LU (SciPy {scipy.__version__})", lu)
 
 
@@ -215,7 +229,10 @@ class _Aggregation:
         rows = sparse.csr_array(A)
         hermitian = symmetry == "hermitian"
         hierarchy = pyamg.smoothed_aggregation_solver(
-            sparse.csr_matrix((rows.data, rows.indices.astype(np.intc), rows.indptr.astype(np.intc)), shape=A.shape),
+            sparse.csr_matrix(
+                (rows.data, rows.indices.astype(np.intc), rows.indptr.astype(np.intc)),
+                shape=A.shape,
+            ),
             B=modes.astype(A.dtype),
             symmetry="hermitian" if hermitian else "nonsymmetric",
             strength=("symmetric", {"theta": self.threshold}),
@@ -226,7 +243,10 @@ class _Aggregation:
             max_coarse=COARSEST,
         )
         *fine, last = hierarchy.levels
-        levels = [_Level(*(sparse.csr_array(matrix) for matrix in (level.A, level.P, level.R))) for level in fine]
+        levels = [
+            _Level(*(sparse.csr_array(matrix) for matrix in (level.A, level.P, level.R)))
+            for level in fine
+        ]
         version = importlib.metadata.version("pyamg")
         backend = f"smoothed aggregation (pyamg {version}, {len(hierarchy.levels)} levels)"
         return _Multigrid(backend, levels, np.linalg.pinv(last.A.toarray()), hermitian)
@@ -238,15 +258,27 @@ def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
     coordinates: (nodes, d) with d = 2 or 3, m; about their mean, for conditioning. dofs: (nodes, d) numbers of the
     unknowns, −1 for a fixed one, which is left out, as in `Elements`; node by node if not given.
     """
-    coordinates = as_reals("rigid_body_modes", "coordinates", coordinates, 2, "(nodes, 2) or (nodes, 3)")
+    coordinates = as_reals(
+        "rigid_body_modes", "coordinates", coordinates, 2, "(nodes, 2) or (nodes, 3)"
+    )
     if coordinates.ndim != 2 or coordinates.shape[1] not in (2, 3):
-        raise ValueError(f"got coordinates of shape {coordinates.shape}, expected (nodes, 2) or (nodes, 3)")
+        raise ValueError(
+            f"got coordinates of shape {coordinates.shape}, expected (nodes, 2) or (nodes, 3)"
+        )
     nodes, d = coordinates.shape
-    dofs = np.arange(nodes * d).reshape(nodes, d) if dofs is None else as_array("rigid_body_modes", "dofs", dofs)
+    dofs = (
+        np.arange(nodes * d).reshape(nodes, d)
+        if dofs is None
+        else as_array("rigid_body_modes", "dofs", dofs)
+    )
     if dofs.dtype.kind not in "iu":
-        raise TypeError(f"rigid_body_modes: got dofs of dtype {dofs.dtype}, expected integers, (nodes, d)")
+        raise TypeError(
+            f"rigid_body_modes: got dofs of dtype {dofs.dtype}, expected integers, (nodes, d)"
+        )
     if dofs.shape != (nodes, d):
-        raise ValueError(f"got dofs of shape {dofs.shape}, expected that of the coordinates, {(nodes, d)}")
+        raise ValueError(
+            f"got dofs of shape {dofs.shape}, expected that of the coordinates, {(nodes, d)}"
+        )
     if dofs.max(initial=0) >= 100 * (dofs.size + 1000):
         raise ValueError(
             f"rigid_body_modes: got dofs up to {dofs.max()}, expected numbers of some {dofs.size} unknowns"

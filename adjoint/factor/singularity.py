@@ -68,7 +68,9 @@ class Equilibrated:
     def transposed(self) -> "Equilibrated":
         """Âᴴ by the same factors."""
         A = sparse.csc_array(self.A.conj().T)
-        return Equilibrated(A, lambda b, trans: self.solve(b, "H" if trans == "N" else "N"), self.c, self.r)
+        return Equilibrated(
+            A, lambda b, trans: self.solve(b, "H" if trans == "N" else "N"), self.c, self.r
+        )
 
     def inverse(self, b: Array) -> Array:
         """Â⁻¹ b, (n, k), to a common factor: each column has the size 1."""

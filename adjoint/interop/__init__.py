@@ -1,12 +1,9 @@
-"""Other packages' optimizers on our objectives, behind the same `Result`: one module a package.
+"""Optimizers of SciPy, NLopt and Ipopt, with the same bounds, constraints, stopping rules and reports."""
 
-from adjoint.interop import minimize
-from adjoint.interop.scipy import LBFGSB
-
-result = minimize(f, x, LBFGSB(bounds=Box(0.0, 1.0)))
-"""
-
-from .minimize import minimize
+from .minimization import minimize
 from .run import Method
 
-__all__ = ["Method", "minimize"]
+__all__ = [
+    "Method",
+    "minimize",
+]

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..optimize.bounds import Box
+from ..bounds import Bounds
 from ..optimize.constraints import Constraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..typing import Array
@@ -38,7 +38,7 @@ class Ipopt:
 
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
     tolerance: float = 1e-12
 
@@ -55,7 +55,11 @@ class Ipopt:
             cl=np.concatenate([np.full(k, -INFINITE), np.zeros(equal)]),
             cu=np.zeros(k + equal),
         )
-        for name, value in (("print_level", 0), ("sb", "yes"), ("hessian_approximation", "limited-memory")):
+        for name, value in (
+            ("print_level", 0),
+            ("sb", "yes"),
+            ("hessian_approximation", "limited-memory"),
+        ):
             problem.add_option(name, value)
         problem.add_option("max_iter", ENDLESS)
         problem.add_option("tol", self.tolerance)

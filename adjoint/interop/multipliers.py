@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from ..optimize.bounds import Box
+from ..bounds import Bounds
 from ..optimize.constraint_values import Excess
 from ..optimize.inner_products import InnerProduct
 from ..typing import Array
@@ -25,7 +25,13 @@ SETS = 20
 
 
 def lagrangian(
-    g: Array, found: Excess, inequalities: int, x: Array, bounds: Box, inner: InnerProduct, sizes: Array
+    g: Array,
+    found: Excess,
+    inequalities: int,
+    x: Array,
+    bounds: Bounds,
+    inner: InnerProduct,
+    sizes: Array,
 ) -> tuple[Array, Array]:
     """(λ, ∇f + Σ λ_i ∇c_i), λ of the least dual norm of what bounds do not hold; λ ≥ 0 for inequalities.
 
@@ -52,14 +58,22 @@ def lagrangian(
     return best, g + np.einsum("i,ij->j", best, found.gradients)
 
 
-def _moving(slope: Array, x: Array, bounds: Box, sizes: Array) -> Array:
+def _moving(slope: Array, x: Array, bounds: Bounds, sizes: Array) -> Array:
     """Which variables are between their bounds, or would leave them for the inside, (m,) booleans."""
     near = NEAR * sizes
-    return np.asarray(((x > bounds.lower + near) | (slope < 0.0)) & ((x < bounds.upper - near) | (slope > 0.0)))
+    return np.asarray(
+        ((x > bounds.lower + near) | (slope < 0.0)) & ((x < bounds.upper - near) | (slope > 0.0))
+    )
 
 
 def _fitted(
-    g: Array, rows: Array, moving: Array, active: Array, inequalities: int, inner: InnerProduct, sizes: Array
+    g: Array,
+    rows: Array,
+    moving: Array,
+    active: Array,
+    inequalities: int,
+    inner: InnerProduct,
+    sizes: Array,
 ) -> Array:
     """λ, (k,), of the least dual norm of ∇L over the moving variables."""
     changes = np.abs(rows) * sizes

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..optimize.bounds import Box
+from .._repr import short_repr
+from ..bounds import Bounds
 from ..optimize.constraints import Constraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..optimize.settings import require_constraints
@@ -48,8 +49,10 @@ class NLopt:
     algorithm: int = nlopt.LD_MMA
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, int):
@@ -58,13 +61,19 @@ class NLopt:
             )
         name = nlopt.algorithm_name(self.algorithm)
         if "local, derivative" not in name.lower().replace("(", "").replace("-based", ""):
-            raise ValueError(f"NLopt: got {name}, expected a local algorithm that uses gradients, such as nlopt.LD_MMA")
+            raise ValueError(
+                f"NLopt: got {name}, expected a local algorithm that uses gradients, such as nlopt.LD_MMA"
+            )
         for constraints in (self.constraints, self.equalities):
             require_constraints("NLopt", constraints, ())
         if self.constraints and self.algorithm not in (*INEQUALITIES, *EQUALITIES):
-            raise ValueError(f"NLopt: got constraints, expected none: {name} takes none; nlopt.LD_MMA and LD_SLSQP do")
+            raise ValueError(
+                f"NLopt: got constraints, expected none: {name} takes none; nlopt.LD_MMA and LD_SLSQP do"
+            )
         if self.equalities and self.algorithm not in EQUALITIES:
-            raise ValueError(f"NLopt: got equalities, expected none: {name} takes none; nlopt.LD_SLSQP does")
+            raise ValueError(
+                f"NLopt: got equalities, expected none: {name} takes none; nlopt.LD_SLSQP does"
+            )
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether NLopt claims success."""
@@ -77,9 +86,13 @@ class NLopt:
         optimizer.set_min_objective(guarded(_objective(run)))
         k, equal = len(self.constraints), len(self.equalities)
         if k:
-            optimizer.add_inequality_mconstraint(guarded(_constraints(run, slice(0, k))), np.full(k, MET))
+            optimizer.add_inequality_mconstraint(
+                guarded(_constraints(run, slice(0, k))), np.full(k, MET)
+            )
         if equal:
-            optimizer.add_equality_mconstraint(guarded(_constraints(run, slice(k, k + equal))), np.full(equal, MET))
+            optimizer.add_equality_mconstraint(
+                guarded(_constraints(run, slice(k, k + equal))), np.full(equal, MET)
+            )
         optimizer.set_ftol_rel(STALLED)
         optimizer.set_xtol_rel(STALLED)
         try:

@@ -16,9 +16,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ..bounds import Bounds
 from ..errors import BackendMissing, NonFinite, SolveError
-from ..factor.counting import Counts, collecting
-from ..optimize.bounds import Box
+from ..factor.counts import Counts, collecting
 from ..optimize.constraint_values import Excess, scaled, told
 from ..optimize.constraints import Constraint
 from ..optimize.inner_products import InnerProduct, Root
@@ -52,7 +52,7 @@ class Method(Protocol):
     """An optimizer of another package: a frozen dataclass of its settings."""
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """Of the design."""
 
     @property
@@ -88,7 +88,7 @@ class Run:
     method: Method
     stop: Stopping
     check: bool
-    each: Sequence[Callable[[State], None]]
+    callback: Sequence[Callable[[State], None]]
     counts: Counts = field(default_factory=Counts)
     evaluations: int = 0
     requests: int = 0
@@ -107,7 +107,9 @@ class Run:
         parts = told(both, point)
         for part in parts:
             if not np.isfinite(part.values).all():
-                raise NonFinite(f"{type(method).__name__}: a constraint is not finite: {part.values[0]}")
+                raise NonFinite(
+                    f"{type(method).__name__}: a constraint is not finite: {part.values[0]}"
+                )
         found = scaling(self.f, both, point, parts, method.bounds, method.inner)
         self.evaluations += 1 + found.evaluations
         z = Lengthened(method.inner.root, found.length).to_z(self.x)
@@ -134,9 +136,12 @@ class Run:
         """The bounds of z, (m,) each."""
         bounds = self.method.bounds
         lower, upper = (
-            np.array(np.broadcast_to(side, self.x.shape), dtype=float) for side in (bounds.lower, bounds.upper)
+            np.array(np.broadcast_to(side, self.x.shape), dtype=float)
+            for side in (bounds.lower, bounds.upper)
         )
-        return (lower, upper) if bounds.everywhere else (self.root.to_z(lower), self.root.to_z(upper))
+        return (
+            (lower, upper) if bounds.everywhere else (self.root.to_z(lower), self.root.to_z(upper))
+        )
 
     def at(self, z: Array) -> Evaluated:
         """f and the constraints at z: evaluated once. Raises Enough where that fails: others cannot go around it."""
@@ -167,7 +172,9 @@ class Run:
             parts = told((*self.method.constraints, *self.method.equalities), point)
             found = scaled(parts, self.beginning.found.scales)
             if not np.isfinite(found.values).all():
-                raise NonFinite(f"{type(self.method).__name__}: a constraint is not finite: {found.values}")
+                raise NonFinite(
+                    f"{type(self.method).__name__}: a constraint is not finite: {found.values}"
+                )
         except SolveError as error:
             raise Enough(Status.FAILED, error) from error
         return found
@@ -222,7 +229,9 @@ class Run:
 
     def _violation(self, found: Evaluated) -> float:
         values, k = self._excesses(found), len(self.method.constraints)
-        return float(max(np.maximum(values[:k], 0.0).max(initial=0.0), np.abs(values[k:]).max(initial=0.0)))
+        return float(
+            max(np.maximum(values[:k], 0.0).max(initial=0.0), np.abs(values[k:]).max(initial=0.0))
+        )
 
     def _excesses(self, found: Evaluated) -> Array:
         return np.zeros(0) if found.excess is None else found.excess.values
@@ -249,10 +258,15 @@ class Run:
         if before is None:
             if self.check:
                 require_derivative(
-                    self.f, state, self.method.bounds, (*self.method.constraints, *self.method.equalities)
+                    self.f,
+                    state,
+                    self.method.bounds,
+                    (*self.method.constraints, *self.method.equalities),
                 )
             inner, bounds = self.method.inner, self.method.bounds
-            begun = stop.begun(state, inner.dual_norm(state.gradient), sized_slope(state, bounds, inner))
+            begun = stop.begun(
+                state, inner.dual_norm(state.gradient), sized_slope(state, bounds, inner)
+            )
             self.progress = replace(begun, factorizations=work, seconds=seconds)
         else:
             assert self.progress is not None
@@ -260,7 +274,7 @@ class Run:
         self.state, self.accepted, self.requests = state, found.z, 0
         if self.best is None or self._rank(state) < self._rank(self.best):
             self.best = state
-        for observe in self.each:
+        for observe in self.callback:
             observe(shown_state(state))
         if status := self._judged(state, self.progress):
             raise Enough(self._confirmed(status, state, self.best, self.progress), None)
@@ -272,7 +286,9 @@ class Run:
             self.progress = faded(progress, state)
             return status
         constraints = (*method.constraints, *method.equalities)
-        self.progress, end = believed(status, self.f, state, progress, self.x, constraints, method.bounds)
+        self.progress, end = believed(
+            status, self.f, state, progress, self.x, constraints, method.bounds
+        )
         return end or self.stop.unconverged(state, self.progress)
 
     def _confirmed(self, status: Status, state: State, best: State, progress: Progress) -> Status:
@@ -295,19 +311,26 @@ class Run:
         if found.excess is not None:
             finite(found.excess.gradients)
             sizes = self.beginning.found.sizes
-            multipliers, slope = lagrangian(g, found.excess, count, x, method.bounds, method.inner, sizes)
+            multipliers, slope = lagrangian(
+                g, found.excess, count, x, method.bounds, method.inner, sizes
+            )
         # P(x − t M⁻¹∇L) − x over t, in M's norm the dual one of ∇L: interior points approach bounds and never stand at
         # them. With t the steps are no longer than the design, whatever its unit, and that of f. Not by the difference
         # of designs, in which small steps would vanish.
         t = self.scale * self.beginning.found.length**2
-        d, lower, upper = method.inner.direction(slope), method.bounds.lower - x, method.bounds.upper - x
+        d, lower, upper = (
+            method.inner.direction(slope),
+            method.bounds.lower - x,
+            method.bounds.upper - x,
+        )
         return State(
             iteration=0 if before is None else before.iteration + 1,
             x=x,
             value=float(point.value),
             gradient=g,
             stationarity=max(
-                method.inner.norm(np.clip(-t * d, lower, upper)) / t, self._left(multipliers, values, violation)
+                method.inner.norm(np.clip(-t * d, lower, upper)) / t,
+                self._left(multipliers, values, violation),
             ),
             projected=method.inner.largest(np.abs(np.clip(-d, lower, upper))),
             change=np.inf if before is None else method.inner.largest(np.abs(x - before.x)),
@@ -335,7 +358,13 @@ class Run:
                 status, cause = enough.status, enough.cause
             except KeyboardInterrupt:
                 status = Status.INTERRUPTED
-        if self.state is None or self.best is None or self.progress is None:  # Interrupted before the first state.
+        if (
+            self.state is None or self.best is None or self.progress is None
+        ):  # Interrupted before the first state.
             raise KeyboardInterrupt
-        spent = replace(self.progress, factorizations=self.counts.numeric, seconds=time.perf_counter() - self.started)
+        spent = replace(
+            self.progress,
+            factorizations=self.counts.numeric,
+            seconds=time.perf_counter() - self.started,
+        )
         return Result(self.best, self.state, status, cause, spent)

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.optimize
 from scipy.sparse.linalg import LinearOperator
 
+from .._repr import short_repr
 from .._validation import require_settings
-from ..optimize.bounds import Box
+from ..bounds import Bounds
 from ..optimize.constraints import Constraint, LinearConstraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..typing import Array
@@ -30,9 +31,11 @@ class LBFGSB:
     Byrd, Lu, Nocedal & Zhu (1995), SIAM J. Sci. Comput. 16, 1190.
     """
 
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
     memory: int = 10
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -51,7 +54,14 @@ class LBFGSB:
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""
-        options = {"maxcor": self.memory, "maxiter": ENDLESS, "maxfun": ENDLESS, "ftol": 0.0, "gtol": 0.0, "maxls": 40}
+        options = {
+            "maxcor": self.memory,
+            "maxiter": ENDLESS,
+            "maxfun": ENDLESS,
+            "ftol": 0.0,
+            "gtol": 0.0,
+            "maxls": 40,
+        }
         return _minimized(run, "L-BFGS-B", {}, options, ())
 
 
@@ -67,9 +77,11 @@ class TrustConstr:
 
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
     hessian: bool = False
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -77,13 +89,17 @@ class TrustConstr:
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""
         if len(self.equalities) > run.start.size:
-            raise ValueError(f"TrustConstr: got {len(self.equalities)} equalities of {run.start.size} variables")
+            raise ValueError(
+                f"TrustConstr: got {len(self.equalities)} equalities of {run.start.size} variables"
+            )
         options = {"maxiter": ENDLESS, "gtol": LEAST, "xtol": 1e-14, "barrier_tol": 1e-14}
         second = {"hessp": run.product} if self.hessian else {"hess": _Curvature()}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # What is linear has no curvature: its approximation is zero at the start, and stays so.
             warnings.filterwarnings("ignore", message="delta_grad == 0.0")
-            warnings.filterwarnings("ignore", message="Singular Jacobian matrix")  # It goes on by other factors.
+            warnings.filterwarnings(
+                "ignore", message="Singular Jacobian matrix"
+            )  # It goes on by other factors.
             return _minimized(run, "trust-constr", second, options, _split(run))
 
 
@@ -93,14 +109,24 @@ class SLSQP:
 
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
+
+    __repr__ = short_repr
 
     def optimize(self, run: Run) -> bool:
         """From `run.start`; whether SciPy claims success."""
         k = len(self.constraints)
-        met = {"type": "ineq", "fun": lambda z: -run.excesses(z)[:k], "jac": lambda z: -run.slopes(z)[:k]}
-        equal = {"type": "eq", "fun": lambda z: run.excesses(z)[k:], "jac": lambda z: run.slopes(z)[k:]}
+        met = {
+            "type": "ineq",
+            "fun": lambda z: -run.excesses(z)[:k],
+            "jac": lambda z: -run.slopes(z)[:k],
+        }
+        equal = {
+            "type": "eq",
+            "fun": lambda z: run.excesses(z)[k:],
+            "jac": lambda z: run.slopes(z)[k:],
+        }
         both = (*((met,) if k else ()), *((equal,) if self.equalities else ()))
         return _minimized(run, "SLSQP", {}, {"maxiter": ENDLESS, "ftol": 1e-16}, both)
 
@@ -113,9 +139,11 @@ class LeastSquares:
     Branch, Coleman & Li (1999), SIAM J. Sci. Comput. 21, 1.
     """
 
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     inner: InnerProduct = field(default_factory=Euclidean)
     dense: bool = True
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -177,8 +205,12 @@ def _jacobian(run: Run, some: _Free, dense: bool) -> Callable[[Array], Array | L
         point, root, unit = run.at(some.all(y)).point, run.root, np.sqrt(run.scale)
         return LinearOperator(
             (point.residual.size, np.size(y)),
-            matvec=lambda v: run.guarded(lambda: unit * point.jvp_residual(root.to_x(some.change(v)))),
-            rmatvec=lambda w: run.guarded(lambda: unit * root.pull(point.vjp_residual(np.ravel(w))))[some.free],
+            matvec=lambda v: run.guarded(
+                lambda: unit * point.jvp_residual(root.to_x(some.change(v)))
+            ),
+            rmatvec=lambda w: run.guarded(
+                lambda: unit * root.pull(point.vjp_residual(np.ravel(w)))
+            )[some.free],
             dtype=float,
         )
 
@@ -240,13 +272,20 @@ def _split(run: Run) -> list[object]:
     found: list[object] = []
     if linear.any():
         # (wᵀx − bound)/scale, without its constant.
-        bounds = np.array([each.bound for each in both], dtype=float)[linear] / run.beginning.found.scales[linear]
+        bounds = (
+            np.array([each.bound for each in both], dtype=float)[linear]
+            / run.beginning.found.scales[linear]
+        )
         rows = run.slopes(run.start)[linear]
         found.append(scipy.optimize.LinearConstraint(rows, lower[linear] + bounds, bounds))
     if not linear.all():
         some = ~linear
         curved = scipy.optimize.NonlinearConstraint(
-            lambda z: run.excesses(z)[some], lower[some], 0.0, jac=lambda z: run.slopes(z)[some], hess=_Curvature()
+            lambda z: run.excesses(z)[some],
+            lower[some],
+            0.0,
+            jac=lambda z: run.slopes(z)[some],
+            hess=_Curvature(),
         )
         found.append(curved)
     return found

@@ -1,4 +1,4 @@
-"""A(p) and b(p): sparse matrices and right-hand sides that depend on parameters."""
+"""Matrices A(p) and vectors b(p) with their derivatives."""
 
 from .affine import Affine, Constant
 from .assembly import Assembly
@@ -9,14 +9,16 @@ from .part import Part, PartVector
 from .vectors import AffineVector, ConstantVector
 
 __all__ = [
+    # Matrices
     "Affine",
-    "AffineVector",
     "Assembly",
     "Combination",
     "Constant",
-    "ConstantVector",
     "Elements",
     "Entries",
     "Part",
+    # Vectors
+    "AffineVector",
+    "ConstantVector",
     "PartVector",
 ]

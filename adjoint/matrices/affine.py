@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import cotangent, require_length, shown
 from ..factor.csc import SparseMatrix, as_csc
 from ..typing import Array
@@ -22,6 +23,8 @@ class Constant:
     """
 
     value: SparseMatrix
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", as_csc(self.value, "Constant: "))
@@ -38,7 +41,7 @@ class Constant:
         """Zero, of u's shape."""
         return np.zeros_like(u)
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Zeros, of u's shape and (m,)."""
         return np.zeros_like(lam), np.zeros_like(p)
 
@@ -54,13 +57,23 @@ class Affine(Portable):
     base: SparseMatrix | None
     terms: Sequence[SparseMatrix]
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if not isinstance(self.terms, list | tuple):
-            raise TypeError(f"Affine: got terms={shown(self.terms)}, expected a list of matrices: [A1, A2]")
+            raise TypeError(
+                f"Affine: got terms={shown(self.terms)}, expected a list of matrices: [A1, A2]"
+            )
         if self.base is None and not self.terms:
             raise ValueError("Affine: got neither a base nor terms, expected at least one of them")
-        object.__setattr__(self, "terms", tuple(as_csc(term, "Affine: terms: ") for term in self.terms))
-        base = sparse.csc_array(self.terms[0].shape) if self.base is None else as_csc(self.base, "Affine: base: ")
+        object.__setattr__(
+            self, "terms", tuple(as_csc(term, "Affine: terms: ") for term in self.terms)
+        )
+        base = (
+            sparse.csc_array(self.terms[0].shape)
+            if self.base is None
+            else as_csc(self.base, "Affine: base: ")
+        )
         object.__setattr__(self, "base", base)
         shapes = [matrix.shape for matrix in (self.base, *self.terms)]
         if len(set(shapes)) > 1:
@@ -77,20 +90,27 @@ class Affine(Portable):
         """A(p), (n, n), on the union pattern."""
         require_length(p, len(self.terms), "Affine")
         union, base, columns = self._spread
-        return sparse.csc_array((base + columns @ p, union.indices, union.indptr), shape=union.shape)
+        return sparse.csc_array(
+            (base + columns @ p, union.indices, union.indptr), shape=union.shape
+        )
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
         """g_i = λᴴ A_i u, (m,)."""
-        return cotangent(np.array([np.sum(lam.conj() * (term @ u)) for term in self.terms], dtype=complex), p)
+        return cotangent(
+            np.array([np.sum(lam.conj() * (term @ u)) for term in self.terms], dtype=complex), p
+        )
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """(Σ_i ṗ_i A_i) u, of u's shape."""
         require_length(p_dot, len(self.terms), "Affine")
         return np.asarray(
-            sum((rate * (term @ u) for rate, term in zip(p_dot, self.terms, strict=True)), np.zeros(u.shape))
+            sum(
+                (rate * (term @ u) for rate, term in zip(p_dot, self.terms, strict=True)),
+                np.zeros(u.shape),
+            )
         )
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """(Σ_i ṗ_i A_i)ᴴ λ, of u's shape; zero, (m,)."""
         pairs = zip(np.conj(p_dot), self.terms, strict=True)
         applied = sum((rate * (term.T.conj() @ lam) for rate, term in pairs), np.zeros(lam.shape))

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_array
 from ..typing import Array
 
@@ -28,6 +29,8 @@ class Assembly(Portable):
 
     dofs: Array
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dofs", as_dofs(self.dofs, "Assembly"))
 
@@ -48,10 +51,14 @@ class Assembly(Portable):
         key = key[order]
         first = np.flatnonzero(np.diff(key, prepend=-1))
         starts = np.append(first, key.size)
-        scatter = sparse.csr_array((np.ones(key.size), kept[order], starts), shape=(first.size, count * k * k))
+        scatter = sparse.csr_array(
+            (np.ones(key.size), kept[order], starts), shape=(first.size, count * k * k)
+        )
         entry_columns, entry_rows = np.divmod(key[first], self.n)
         indptr = np.searchsorted(entry_columns, np.arange(self.n + 1))
-        pattern = sparse.csc_array((np.ones(first.size), entry_rows, indptr), shape=(self.n, self.n))
+        pattern = sparse.csc_array(
+            (np.ones(first.size), entry_rows, indptr), shape=(self.n, self.n)
+        )
         return scatter, pattern
 
     @property
@@ -61,8 +68,12 @@ class Assembly(Portable):
 
     def on_pattern(self, data: Array) -> sparse.csc_array:
         """The matrix with these entries, (nnz,), in the order of the pattern's data."""
-        A = sparse.csc_array((data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape)
-        A.has_canonical_format = True  # Known from the construction; finding out costs a pass over A.
+        A = sparse.csc_array(
+            (data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape
+        )
+        A.has_canonical_format = (
+            True  # Known from the construction; finding out costs a pass over A.
+        )
         return A
 
     def matrix(self, Ke: Array) -> sparse.csc_array:
@@ -92,9 +103,13 @@ def as_dofs(dofs: Array, what: str) -> Array:
     """The unknowns of the elements of `what`, (n_e, k), as intp; raises TypeError or ValueError for other arrays."""
     dofs = as_array(what, "dofs", dofs)
     if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
-        raise TypeError(f"{what}: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)")
+        raise TypeError(
+            f"{what}: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)"
+        )
     if dofs.min() < -1 or dofs.max() < 0:
-        raise ValueError(f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed")
+        raise ValueError(
+            f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed"
+        )
     used = np.unique(dofs[dofs >= 0])
     if used[-1] >= SPARSEST * used.size + AFFORDABLE:
         raise ValueError(

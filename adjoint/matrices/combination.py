@@ -9,6 +9,7 @@ import scipy.sparse as sparse
 
 from .._optional_methods import of_matrix
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import require_methods
 from ..factor.csc import SparseMatrix, as_csc, owned
 from ..protocols import Matrix
@@ -57,14 +58,26 @@ class Combination(Portable):
     terms: Sequence[tuple[complex, Matrix | SparseMatrix]]
     _memory: _Union = field(default_factory=_Union, init=False)
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
-        if not isinstance(self.terms, list | tuple) or not self.terms or not all(map(_is_pair, self.terms)):
-            raise ValueError("Combination: terms: expected a list of pairs, [(1.0, K), (-omega**2, M)]")
+        if (
+            not isinstance(self.terms, list | tuple)
+            or not self.terms
+            or not all(map(_is_pair, self.terms))
+        ):
+            raise ValueError(
+                "Combination: terms: expected a list of pairs, [(1.0, K), (-omega**2, M)]"
+            )
         for c, A in self.terms:
             if not np.isfinite(c):
-                raise ValueError(f"Combination: terms: got a coefficient of {c}, expected finite numbers")
+                raise ValueError(
+                    f"Combination: terms: got a coefficient of {c}, expected finite numbers"
+                )
             if not sparse.issparse(A):
-                require_methods("Combination", "terms", A, ("__call__",), "Matrix objects or sparse matrices")
+                require_methods(
+                    "Combination", "terms", A, ("__call__",), "Matrix objects or sparse matrices"
+                )
 
     @cached_property
     def _pairs(self) -> list[tuple[complex, Matrix]]:
@@ -72,13 +85,19 @@ class Combination(Portable):
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(p), (n, n), on the union of the patterns."""
-        matrices = [owned(as_csc(A(p))) for _, A in self._pairs]  # Terms may share the arrays that they fill.
+        matrices = [
+            owned(as_csc(A(p))) for _, A in self._pairs
+        ]  # Terms may share the arrays that they fill.
         if len({A.shape for A in matrices}) != 1:
-            raise ValueError(f"Combination: got shapes {[A.shape for A in matrices]}, expected all the same")
+            raise ValueError(
+                f"Combination: got shapes {[A.shape for A in matrices]}, expected all the same"
+            )
         known = self._memory.of(matrices)
         union = known.union
         coefficients = [c for c, _ in self._pairs]
-        data = np.zeros(union.nnz, dtype=np.result_type(*coefficients, *(A.dtype for A in matrices), float))
+        data = np.zeros(
+            union.nnz, dtype=np.result_type(*coefficients, *(A.dtype for A in matrices), float)
+        )
         for c, A, slots in zip(coefficients, matrices, known.slots, strict=True):
             data[slots] += c * A.data
         return sparse.csc_array((data, union.indices, union.indptr), shape=union.shape)
@@ -95,10 +114,12 @@ class Combination(Portable):
             require_methods("Combination", "terms", A, ("jvp",), "Matrix objects")
         return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self._pairs))
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """The terms' sums for conj(c_j) λ; raises TypeError for a term without `second`."""
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The terms' sums for conj(c_j) λ; raises TypeError for a term without `hvp`."""
         parts = [of_matrix(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
-        return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(sum(p_part for _, p_part in parts))
+        return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(
+            sum(p_part for _, p_part in parts)
+        )
 
 
 def _is_pair(term: object) -> bool:

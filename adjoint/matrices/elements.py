@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_array, cotangent, require_length
 from ..errors import NonFinite
 from ..typing import Array
@@ -32,6 +33,8 @@ class Elements(Portable):
     dofs: Array
     Ke: Array
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         dofs, Ke = as_dofs(self.dofs, "Elements"), as_array("Elements", "Ke", self.Ke)
         count, k = dofs.shape
@@ -40,7 +43,9 @@ class Elements(Portable):
                 f"Elements: got Ke of {Ke.dtype}, shape {Ke.shape}; expected ({k}, {k}) or ({count}, {k}, {k})"
             )
         if not np.isfinite(Ke).all():
-            raise NonFinite("Elements: Ke holds nan or inf; a degenerate element, or a missing material constant")
+            raise NonFinite(
+                "Elements: Ke holds nan or inf; a degenerate element, or a missing material constant"
+            )
         object.__setattr__(self, "dofs", dofs)
         object.__setattr__(self, "Ke", Ke.astype(complex if Ke.dtype.kind == "c" else float))
 
@@ -55,7 +60,9 @@ class Elements(Portable):
         count, k = self.dofs.shape
         ones, pattern = Assembly(self.dofs).scatter
         values = np.broadcast_to(self.Ke, (count, k, k)).reshape(-1)[ones.indices]
-        scatter = sparse.csr_array((values, ones.indices // (k * k), ones.indptr), shape=(pattern.nnz, count))
+        scatter = sparse.csr_array(
+            (values, ones.indices // (k * k), ones.indptr), shape=(pattern.nnz, count)
+        )
         return scatter, pattern
 
     def __call__(self, p: Array) -> sparse.csc_array:
@@ -63,7 +70,9 @@ class Elements(Portable):
         require_length(p, len(self.dofs), "Elements")
         scatter, pattern = self.scatter
         A = sparse.csc_array((scatter @ p, pattern.indices, pattern.indptr), shape=pattern.shape)
-        A.has_canonical_format = True  # Known from the construction; finding out costs a pass over A.
+        A.has_canonical_format = (
+            True  # Known from the construction; finding out costs a pass over A.
+        )
         return A
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
@@ -87,7 +96,7 @@ class Elements(Portable):
             applied.append(result[:-1])  # The last one collected what falls on fixed unknowns.
         return np.stack(applied, axis=-1).reshape(u.shape)
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Σ_e conj(ṡ_e) L_eᵀ K_eᴴ L_e λ, of u's shape; zero, (n_e,)."""
         transposed = Elements(self.dofs, np.conj(np.swapaxes(self.Ke, -1, -2)))
         return transposed.jvp(p, lam, np.conj(p_dot)), np.zeros_like(p)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .._repr import short_repr
 from .._validation import as_array, cotangent, require_function
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix, as_csc, columns_of
@@ -31,19 +32,29 @@ class Entries:
     pushforward: Callable[[Array, Array], Array]
     pullback_rate: Callable[[Array, Array, Array], Array] | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "pattern", as_csc(self.pattern, "Entries: pattern: "))
         for name in ("values", "pullback", "pushforward", "pullback_rate"):
             if name in ("values", "pullback") or getattr(self, name) is not None:
-                require_function("Entries", name, getattr(self, name), "a function of p: see the docstring")
+                require_function(
+                    "Entries", name, getattr(self, name), "a function of p: see the docstring"
+                )
 
     def _entries(self, data: Array, what: str) -> sparse.csc_array:
         data = as_array("Entries", what, data)
         if np.shape(data) != (self.pattern.nnz,):
-            raise ValueError(f"Entries: {what} returned shape {np.shape(data)}, expected ({self.pattern.nnz},)")
+            raise ValueError(
+                f"Entries: {what} returned shape {np.shape(data)}, expected ({self.pattern.nnz},)"
+            )
         if not np.isfinite(data).all():
-            raise NonFinite(f"Entries: {what} returned nan or inf at entry {np.flatnonzero(~np.isfinite(data))[0]}")
-        return sparse.csc_array((data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape)
+            raise NonFinite(
+                f"Entries: {what} returned nan or inf at entry {np.flatnonzero(~np.isfinite(data))[0]}"
+            )
+        return sparse.csc_array(
+            (data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape
+        )
 
     def __call__(self, p: Array) -> sparse.csc_array:
         """A(p), (n, n)."""
@@ -68,10 +79,12 @@ class Entries:
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """(∂A/∂p ṗ) u, of u's shape."""
-        require_function("Entries", "pushforward", self.pushforward, "(p, p_dot) ↦ the rates of the entries")
+        require_function(
+            "Entries", "pushforward", self.pushforward, "(p, p_dot) ↦ the rates of the entries"
+        )
         return np.asarray(self._entries(self.pushforward(p, p_dot), "pushforward") @ u)
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """((∂A/∂p ṗ)ᴴ λ, the pullback's rate), of u's shape and (m,); TypeError without `pullback_rate`."""
         if self.pullback_rate is None:
             raise TypeError(

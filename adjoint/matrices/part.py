@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._optional_methods import of_matrix, of_vector
+from .._repr import short_repr
 from .._validation import as_array, as_cotangent, require_methods
 from ..protocols import Matrix, Vector
 from ..typing import Array
@@ -20,6 +21,8 @@ class Part:
 
     of: Matrix
     chosen: slice | Array
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_methods("Part", "of", self.of, ("__call__", "vjp"), "a Matrix")
@@ -37,7 +40,7 @@ class Part:
         """(∂A/∂p ṗ) u, of u's shape."""
         return self.of.jvp(_part(p, self.chosen), u, p_dot[self.chosen])
 
-    def second(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """The second derivatives with respect to the chosen part; zero elsewhere."""
         u_part, p_part = of_matrix(self.of, p[self.chosen], u, lam, p_dot[self.chosen])
         return u_part, _spread(p, self.chosen, p_part)
@@ -49,6 +52,8 @@ class PartVector:
 
     of: Vector
     chosen: slice | Array
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_methods("PartVector", "of", self.of, ("__call__", "vjp"), "a Vector")
@@ -66,7 +71,7 @@ class PartVector:
         """(∂b/∂p ṗ), of b's shape."""
         return self.of.jvp(_part(p, self.chosen), p_dot[self.chosen])
 
-    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+    def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """The second derivative with respect to the chosen part; zero elsewhere, (m,)."""
         return _spread(p, self.chosen, of_vector(self.of, p[self.chosen], lam, p_dot[self.chosen]))
 
@@ -100,5 +105,7 @@ def _spread(p: Array, chosen: slice | Array, g: Array) -> Array:
     """The transpose of p ↦ p[chosen]."""
     spread = np.zeros_like(p)
     g = as_cotangent(g, p[chosen], "the vjp of a Part")
-    np.add.at(spread, np.arange(p.size)[chosen], g)  # Not spread[chosen] = g: an index may be chosen twice.
+    np.add.at(
+        spread, np.arange(p.size)[chosen], g
+    )  # Not spread[chosen] = g: an index may be chosen twice.
     return spread

@@ -11,7 +11,9 @@ from ..typing import Array
 
 def union_of_patterns(matrices: Sequence[sparse.csc_array]) -> sparse.csc_array:
     """A matrix of ones on the union of the patterns; stored zeros count as entries."""
-    ones = [sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in matrices]
+    ones = [
+        sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in matrices
+    ]
     union = sparse.csc_array(sum(ones[1:], ones[0]))
     union.sort_indices()
     return union

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .._repr import short_repr
 from .._validation import as_array, cotangent, require_length
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -16,13 +17,17 @@ class ConstantVector:
 
     value: Array
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         b = as_array("ConstantVector", "value", self.value)
         if b.dtype.kind not in "fciu":
             raise TypeError(f"got a vector of dtype {b.dtype}, expected float64 or complex128")
         if b.ndim not in (1, 2) or b.shape[0] == 0:
             raise ValueError(f"got a vector of shape {b.shape}, expected (n,) or (n, k)")
-        object.__setattr__(self, "value", b.astype(complex if b.dtype.kind == "c" else float, copy=False))
+        object.__setattr__(
+            self, "value", b.astype(complex if b.dtype.kind == "c" else float, copy=False)
+        )
 
     def __call__(self, p: Array) -> Array:
         """b."""
@@ -36,7 +41,7 @@ class ConstantVector:
         """Zero, of b's shape."""
         return np.zeros_like(self.value)
 
-    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+    def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """Zero, (m,)."""
         return np.zeros_like(p)
 
@@ -47,6 +52,8 @@ class AffineVector:
 
     base: Array
     slope: SparseMatrix | Array
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", as_array("AffineVector", "base", self.base))
@@ -71,6 +78,6 @@ class AffineVector:
         """B ṗ, (n,)."""
         return np.asarray(self.slope @ p_dot)
 
-    def second(self, p: Array, lam: Array, p_dot: Array) -> Array:
+    def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """Zero, (m,)."""
         return np.zeros_like(p)

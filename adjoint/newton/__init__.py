@@ -1,7 +1,5 @@
-"""Newton's method, and nonlinear problems with exact derivatives."""
+"""Nonlinear problems R(u, p) = 0 by Newton's method."""
 
-from ..errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian, WrongJacobian
-from .bounds import Bounds
 from .convergence import Outcome
 from .globalization import AffineInvariant, FullSteps, Globalization, LineSearch, Step
 from .iteration import EisenstatWalker, Newton
@@ -10,23 +8,21 @@ from .starts import Homotopy, PseudoTransient
 from .system import System
 
 __all__ = [
-    "AffineInvariant",
-    "Bounds",
-    "EisenstatWalker",
-    "FullSteps",
-    "Globalization",
-    "Homotopy",
-    "LineSearch",
-    "Newton",
-    "NewtonDiverged",
-    "NewtonStalled",
-    "NonFiniteResidual",
+    # The problem
     "NonlinearProblem",
-    "Outcome",
-    "PseudoTransient",
-    "SingularJacobian",
-    "Start",
-    "Step",
     "System",
-    "WrongJacobian",
+    # The iteration
+    "Newton",
+    "EisenstatWalker",
+    "Outcome",
+    # Globalizations
+    "Globalization",
+    "LineSearch",
+    "AffineInvariant",
+    "FullSteps",
+    "Step",
+    # Starts
+    "Start",
+    "Homotopy",
+    "PseudoTransient",
 ]

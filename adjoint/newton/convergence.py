@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._numerics import size_of
+from .._repr import short_repr
 from ..typing import Array
 from .system import Linearization, System
 
@@ -47,6 +48,8 @@ class Outcome:
     gradient_error: float
     current: bool
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Ending:
@@ -86,7 +89,9 @@ def ended(
     return Ending(u, new, outcome)
 
 
-def _corrected(system: System, at: Linearization, u: Array, delta: Array, kind: str) -> tuple[Array, Array, Array]:
+def _corrected(
+    system: System, at: Linearization, u: Array, delta: Array, kind: str
+) -> tuple[Array, Array, Array]:
     """u + delta, R there, and the next correction."""
     factor = system.longest(u, delta)
     system.history.step(system.norm(delta), factor, kind)
@@ -97,7 +102,13 @@ def _corrected(system: System, at: Linearization, u: Array, delta: Array, kind: 
 
 
 def outcome_of(
-    system: System, at: Linearization, u: Array, r: Array, left: float, curvature: float, current: bool
+    system: System,
+    at: Linearization,
+    u: Array,
+    r: Array,
+    left: float,
+    curvature: float,
+    current: bool,
 ) -> Outcome:
     """u as the solution, with ‖u − u*‖ ≈ left and what that implies; curvature: ω."""
     # A solution that is zero to rounding has the size of what it came from.

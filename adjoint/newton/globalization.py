@@ -6,9 +6,11 @@ from typing import Protocol
 import numpy as np
 
 from .._numerics import size_of
+from .._repr import short_repr
 from .._validation import require_settings
 from ..errors import NewtonStalled, NonFiniteResidual
 from ..typing import Array
+from .bounds import nearest
 from .history import failure
 from .system import Linearization, System, finite
 
@@ -37,11 +39,15 @@ class Step:
     factor: float
     simplified: Array | None
 
+    __repr__ = short_repr
+
 
 class Globalization(Protocol):
     """Chooses a step from a Newton correction; a trust region fits as well, with du its own."""
 
-    def step(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
+    def step(
+        self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
+    ) -> Step:
         """A step that makes progress; last: the one before. Raises NewtonStalled, NonFiniteResidual."""
 
 
@@ -49,7 +55,11 @@ class Globalization(Protocol):
 class FullSteps:
     """u ← u + Δu: Newton's method as it is, for starts that are known to be good."""
 
-    def step(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
+    __repr__ = short_repr
+
+    def step(
+        self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
+    ) -> Step:
         """The whole step, or as much of it as bounds allow."""
         factor = system.longest(u, du)
         v = u + factor * du
@@ -76,11 +86,15 @@ class AffineInvariant:
 
     shortest: float = SHORTEST
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         _require_fraction("AffineInvariant", "shortest", self.shortest)
 
-    def step(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
+    def step(
+        self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
+    ) -> Step:
         """The first trial, from the prediction on, that contracts."""
         size = system.norm(du)
         longest = system.longest(u, du)
@@ -127,12 +141,16 @@ class LineSearch:
     c1: float = 1e-4
     shortest: float = SHORTEST
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         _require_fraction("LineSearch", "c1", self.c1)
         _require_fraction("LineSearch", "shortest", self.shortest)
 
-    def step(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
+    def step(
+        self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
+    ) -> Step:
         """The first trial, from the full step on, with a smaller residual."""
         norm = size_of(r)
         factor = system.longest(u, du)
@@ -161,18 +179,20 @@ def _halved(factor: float) -> float:
     return 0.5 * factor if factor > CUT else CUT * factor
 
 
-def _stalled(system: System, u: Array, du: Array, shortest: float) -> NewtonStalled | NonFiniteResidual:
+def _stalled(
+    system: System, u: Array, du: Array, shortest: float
+) -> NewtonStalled | NonFiniteResidual:
     r = system.residual(u + min(shortest, system.longest(u, du)) * du)
     if not finite(r):
         return system.not_finite(r, ", for steps however short,")
     at_bound = ""
     if system.bounds is not None and system.longest(u, du) < 1.0:
-        i = system.bounds.nearest(u)
+        i = nearest(system.bounds, u)
         at_bound = f" The bounds leave no room: u[{i}] = {u[i]:g} is at one of them."
     message = (
         f"Newton stalled in step {system.history.steps + 1}: no factor of the correction down to {shortest:.0e} "
-        f"makes progress.{at_bound} Usual causes: no solution nearby (past a fold: adjoint.trace), a Jacobian that is "
+        f"makes progress.{at_bound} Usual causes: no solution nearby (past a fold: adjoint.continuation.trace), a Jacobian that is "
         "not the derivative (adjoint.check_residual tells), a kink in R; else another u0, or "
-        "start=adjoint.PseudoTransient(…)."
+        "start=adjoint.newton.PseudoTransient(…)."
     )
     return failure(NewtonStalled, message, system.history)

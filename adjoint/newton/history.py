@@ -3,10 +3,18 @@
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..errors import NewtonDiverged, NewtonStalled, NonFiniteResidual, SingularJacobian, WrongJacobian
-from ..factor.counting import count
+from ..errors import (
+    NewtonDiverged,
+    NewtonStalled,
+    NonFiniteResidual,
+    SingularJacobian,
+    WrongJacobian,
+)
+from ..factor.counts import count
 
-Failure = TypeVar("Failure", NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual)
+Failure = TypeVar(
+    "Failure", NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +63,9 @@ class History:
     def ratios(self) -> list[float]:
         """‖Δu_{k+1}‖ / ‖Δu_k‖ of full Newton steps that follow each other, up to the last; [] after any other."""
         found: list[float] = []
-        for (size, factor, kind), (later, later_factor, later_kind) in zip(self._steps, self._steps[1:], strict=False):
+        for (size, factor, kind), (later, later_factor, later_kind) in zip(
+            self._steps, self._steps[1:], strict=False
+        ):
             full = factor == later_factor == 1.0 and kind == later_kind == "Newton" and size > 0.0
             found = [*found, later / size] if full else []
         return found
@@ -65,7 +75,9 @@ class History:
         lines = ["iterate         ‖R‖        ‖Δu‖   factor"]
         first = max(0, len(self._norms) - SHOWN)
         for k, norm in enumerate(self._norms[first:], start=first):
-            size, factor, kind = self._steps[k] if k < len(self._steps) else (float("nan"), float("nan"), "")
+            size, factor, kind = (
+                self._steps[k] if k < len(self._steps) else (float("nan"), float("nan"), "")
+            )
             followed = f"  {size:10.3e}  {factor:7.1e}  {kind}" if kind else ""
             lines.append(f"{k:7d}  {norm:10.3e}{followed}")
         return "\n".join(lines)

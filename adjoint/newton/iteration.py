@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .._numerics import size_of
+from .._repr import short_repr
 from .._validation import as_array, require_settings
 from ..errors import NewtonDiverged, NewtonStalled, WrongJacobian
 from ..factor.krylov import Krylov
@@ -29,6 +30,8 @@ class EisenstatWalker:
     gamma: float = 0.9
     alpha: float = 2.0
     largest: float = 0.5
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -121,19 +124,33 @@ class Newton:
     forcing: EisenstatWalker | None = None
     scale: float | Array = 1.0
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         for name, value in (("rtol", self.rtol), ("gradient_rtol", self.gradient_rtol)):
             if not 0.0 < value < 1.0:
-                raise ValueError(f"Newton: got {name}={value}, expected a relative tolerance between 0 and 1")
+                raise ValueError(
+                    f"Newton: got {name}={value}, expected a relative tolerance between 0 and 1"
+                )
         if not isinstance(self.forcing, EisenstatWalker | None):
-            raise TypeError(f"Newton: got forcing={self.forcing!r}, expected adjoint.EisenstatWalker(…) or None")
-        if not callable(getattr(self.globalization, "step", None)) or isinstance(self.globalization, type):
-            raise TypeError(f"Newton: got globalization={self.globalization!r}, expected one such as AffineInvariant()")
+            raise TypeError(
+                f"Newton: got forcing={self.forcing!r}, expected adjoint.newton.EisenstatWalker(…) or None"
+            )
+        if not callable(getattr(self.globalization, "step", None)) or isinstance(
+            self.globalization, type
+        ):
+            raise TypeError(
+                f"Newton: got globalization={self.globalization!r}, expected one such as AffineInvariant()"
+            )
         if not self.max_iterations >= 1:
-            raise ValueError(f"Newton: got max_iterations={self.max_iterations}, expected at least 1")
+            raise ValueError(
+                f"Newton: got max_iterations={self.max_iterations}, expected at least 1"
+            )
         if not 0.0 <= self.chord < 1.0:
-            raise ValueError(f"Newton: got chord={self.chord}, expected a contraction of at least 0, below 1")
+            raise ValueError(
+                f"Newton: got chord={self.chord}, expected a contraction of at least 0, below 1"
+            )
         scale = as_array("Newton", "scale", self.scale)
         if not (scale.dtype.kind in "fiu" and np.all((scale > 0.0) & (scale < np.inf))):
             raise ValueError(f"Newton: got scale={self.scale}, expected typical sizes > 0")
@@ -160,15 +177,26 @@ class Newton:
             if now.at is None or now.delta is None:
                 continue
             tolerances = (self.rtol, self.gradient_rtol)
-            end = ended(solver, now.at, now.u, now.r, now.delta, now.curvature, tolerances, now.peak)
+            end = ended(
+                solver, now.at, now.u, now.r, now.delta, now.curvature, tolerances, now.peak
+            )
             if end.outcome is not None:
                 return end.outcome
             # Unknowns in small units have not converged: from here on each is measured in its own size.
             now = now.moved(end.u, end.r) if resized else now.moved(now.u, now.r)
-            system, resized = replace(system, scale=np.where(now.peak > 0.0, now.peak, system.scale)), True
+            system, resized = (
+                replace(system, scale=np.where(now.peak > 0.0, now.peak, system.scale)),
+                True,
+            )
             system.history.remeasure()
-        if now.at is not None and now.last is not None and self._exhausted(system, now.u, now.r, now.at, now.last.du):
-            return outcome_of(system, now.at, now.u, now.r, system.norm(now.last.du), now.curvature, False)
+        if (
+            now.at is not None
+            and now.last is not None
+            and self._exhausted(system, now.u, now.r, now.at, now.last.du)
+        ):
+            return outcome_of(
+                system, now.at, now.u, now.r, system.norm(now.last.du), now.curvature, False
+            )
         raise self._diverged(system, now)
 
     def _step(self, system: System, now: "_Progress", most: int) -> "_Progress":
@@ -184,7 +212,9 @@ class Newton:
         except NewtonStalled:
             if system.history.linear or not self._exhausted(system, u, r, at, du):
                 raise
-            return replace(now, outcome=outcome_of(system, at, u, r, system.norm(du), curvature, True))
+            return replace(
+                now, outcome=outcome_of(system, at, u, r, system.norm(du), curvature, True)
+            )
         u, r, delta = last.u, last.r, last.simplified
         if delta is not None and last.factor == 1.0:
             size = system.norm(du)
@@ -194,7 +224,9 @@ class Newton:
         krylov = isinstance(system.factorize, Krylov)  # Whose corrections are only so accurate.
         if ending and not krylov and system.norm(du) <= QUADRATIC * system.norm(u):
             self._require_derivative(system)
-        kept = last if u is last.u else None  # A step predicts the next one, unless chords came between.
+        kept = (
+            last if u is last.u else None
+        )  # A step predicts the next one, unless chords came between.
         peak = np.maximum(now.peak, np.abs(u))
         return _Progress(u, r, peak, at, delta if ending else None, curvature, kept)
 
@@ -203,7 +235,9 @@ class Newton:
         size = system.norm(delta)
         return size <= self.rtol * system.norm(u) or size <= ZERO * system.history.longest
 
-    def _advance(self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None) -> Step:
+    def _advance(
+        self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
+    ) -> Step:
         """A globalized step, its simplified correction included wherever it may decide on convergence."""
         step = self.globalization.step(system, u, r, at, du, last)
         system.history.step(system.norm(du), step.factor, "Newton")
@@ -229,7 +263,11 @@ class Newton:
         distance: of u from the iterate that was factored.
         """
         contraction = 0.5 * curvature * distance
-        while self.chord >= contraction > 0.0 and system.history.steps < most and not self._small(system, delta, u):
+        while (
+            self.chord >= contraction > 0.0
+            and system.history.steps < most
+            and not self._small(system, delta, u)
+        ):
             size, v = system.norm(delta), u + delta
             if system.longest(u, delta) < 1.0:
                 break
@@ -274,8 +312,8 @@ class Newton:
             self._require_regular(system, now.last.du, now.peak)
         message = (
             f"Newton's method did not converge in {self.max_iterations} iterations. Usual causes: no solution for "
-            "these parameters (past a fold: adjoint.trace), a Jacobian that is not the derivative "
-            "(adjoint.check_residual tells), a start too far off (another u0, start=adjoint.PseudoTransient(…) or "
-            "adjoint.Homotopy(…)), unknowns in very different units (Newton(scale=…)); else more max_iterations."
+            "these parameters (past a fold: adjoint.continuation.trace), a Jacobian that is not the derivative "
+            "(adjoint.check_residual tells), a start too far off (another u0, start=adjoint.newton.PseudoTransient(…) or "
+            "adjoint.newton.Homotopy(…)), unknowns in very different units (Newton(scale=…)); else more max_iterations."
         )
         return failure(NewtonDiverged, message, system.history)

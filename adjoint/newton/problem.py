@@ -13,21 +13,23 @@ import scipy.sparse as sparse
 
 from .._numerics import size_of
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_array, as_parameters, named, require_kind
+from ..bounds import Bounds
 from ..derive.residual import DerivedResidual
 from ..errors import NonFinite, SingularMatrix
 from ..factor.arguments import require_factorizer
-from ..factor.counting import Counts, collecting
+from ..factor.counts import Counts, collecting
 from ..factor.default import lu
 from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
 from ..steady.dirichlet import Constrained, Dirichlet
-from ..steady.reuse import Remembering
+from ..steady.reuse import CachedAdjoint
 from ..steady.solution import SteadySolution
 from ..typing import Array, Trans
-from .bounds import Bounds
+from .bounds import require_interior, require_start
 from .convergence import Outcome, accepted
 from .history import History
 from .iteration import Newton
@@ -38,7 +40,7 @@ EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
-class AtSolution:
+class InverseAtSolution:
     """(∂R/∂u)⁻¹ at u with R(u, p) = 0.
 
     The Jacobian is assembled when a derivative is first asked for. Not Newton's last one: that belongs to the iterate
@@ -55,7 +57,7 @@ class AtSolution:
         return self.system.renewed(self.system.jacobian(self.outcome.u), self.outcome.at.inverse)
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k); see `Nearby.solve`. Raises SingularJacobian if ∂R/∂u is singular here."""
+        """The solution for b, (n,) or (n, k); see `RefinedInverse.solve`. Raises SingularJacobian if ∂R/∂u is singular here."""
         try:
             return self._refined.solve(b, trans)
         except SingularMatrix as error:
@@ -64,7 +66,9 @@ class AtSolution:
     @property
     def evidence(self) -> Evidence:
         """Of the factors and of Newton's method."""
-        evidence = (self._refined if "_refined" in self.__dict__ else self.outcome.at.inverse).evidence
+        evidence = (
+            self._refined if "_refined" in self.__dict__ else self.outcome.at.inverse
+        ).evidence
         return replace(
             evidence,
             residual=self.outcome.residual,
@@ -84,7 +88,7 @@ class Start(Protocol):
 class NonlinearProblem(Portable):
     """R(u, p) = 0, solved by Newton's method: the solution gives every derivative without a factorization more.
 
-    residual: R with its derivatives: a class of your own, or `complex_step(function, n, m)`. u0: (n,), or a function
+    residual: R with its derivatives: a class of your own, or `complex_step_residual(function, n, m)`. u0: (n,), or a function
     p ↦ u0, a first guess. factorize: what ∂R/∂u is stated to be: `lu` (anything), `cholesky`, `ldl`, a named backend,
     `cg(…)`, `gmres(…)`. dirichlet: unknowns whose values are given; their rows of R are not used. method: tolerances
     and globalization. start: `PseudoTransient(…)` or `Homotopy(…)`, for hard starts. bounds: within which u must stay.
@@ -99,34 +103,59 @@ class NonlinearProblem(Portable):
     start: Start | None = None
     bounds: Bounds | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         missing = [name for name in _METHODS if not callable(getattr(self.residual, name, None))]
         if missing:
             raise TypeError(
                 f"NonlinearProblem: {type(self.residual).__name__} has no method {missing[0]}; expected a residual "
-                f"with {', '.join(_METHODS)}. A plain function: adjoint.complex_step(function, n=…, m=…)"
+                f"with {', '.join(_METHODS)}. A plain function: adjoint.complex_step_residual(function, n=…, m=…)"
             )
         for name, value, expected, fits in (
-            ("residual", self.residual, "an object, not a class", not isinstance(self.residual, type)),
-            ("dirichlet", self.dirichlet, "adjoint.Dirichlet(…)", isinstance(self.dirichlet, Dirichlet | None)),
-            ("method", self.method, "adjoint.Newton(…)", isinstance(self.method, Newton)),
-            ("start", self.start, "such as PseudoTransient(…)", self.start is None or _is_function(self.start)),
+            (
+                "residual",
+                self.residual,
+                "an object, not a class",
+                not isinstance(self.residual, type),
+            ),
+            (
+                "dirichlet",
+                self.dirichlet,
+                "adjoint.Dirichlet(…)",
+                isinstance(self.dirichlet, Dirichlet | None),
+            ),
+            ("method", self.method, "adjoint.newton.Newton(…)", isinstance(self.method, Newton)),
+            (
+                "start",
+                self.start,
+                "such as PseudoTransient(…)",
+                self.start is None or _is_function(self.start),
+            ),
             ("bounds", self.bounds, "adjoint.Bounds(…)", isinstance(self.bounds, Bounds | None)),
         ):
             if not fits:
                 raise TypeError(f"NonlinearProblem: got {name}={value!r}, expected {expected}")
+        if self.bounds is not None:
+            require_interior(self.bounds)
         require_factorizer("NonlinearProblem", self.factorize)
         if isinstance(self.u0, type):
-            raise TypeError(f"NonlinearProblem: got u0={named(self.u0)}, expected an array (n,) or a function of p")
+            raise TypeError(
+                f"NonlinearProblem: got u0={named(self.u0)}, expected an array (n,) or a function of p"
+            )
         if self.method.forcing is not None and not isinstance(self.factorize, Krylov):
-            raise TypeError("NonlinearProblem: forcing is for Krylov solves: factorize=adjoint.gmres(…) or cg(…)")
+            raise TypeError(
+                "NonlinearProblem: forcing is for Krylov solves: factorize=adjoint.gmres(…) or cg(…)"
+            )
         if not callable(self.u0):
             _as_state(self.u0)
 
     @cached_property
     def equation(self) -> Residual:
         """R(u, p) with the rows of Dirichlet data."""
-        return self.residual if self.dirichlet is None else Constrained(self.residual, self.dirichlet)
+        return (
+            self.residual if self.dirichlet is None else Constrained(self.residual, self.dirichlet)
+        )
 
     def solve(self, p: Array, near: SteadySolution | None = None) -> SteadySolution:
         """u with R(u, p) = 0, ready for derivatives; p: (m,).
@@ -161,24 +190,40 @@ class NonlinearProblem(Portable):
         with collecting(counts):
             system = self.system(p)
             if self.bounds is not None:
-                self.bounds.require(u)
+                require_start(self.bounds, u)
             outcome = accepted(system, u)
         return self._solution(system, outcome, p, counts)
 
-    def _solution(self, system: System, outcome: Outcome, p: Array, counts: Counts) -> SteadySolution:
+    def _solution(
+        self, system: System, outcome: Outcome, p: Array, counts: Counts
+    ) -> SteadySolution:
         u = outcome.u
         u.setflags(write=False)  # Gradients come from it later.
-        physics = self.residual.at(u, p) if isinstance(self.residual, DerivedResidual) else self.residual
+        physics = (
+            self.residual.at(u, p) if isinstance(self.residual, DerivedResidual) else self.residual
+        )
         equation = physics if self.dirichlet is None else Constrained(physics, self.dirichlet)
-        return SteadySolution(u, p, equation, Remembering(AtSolution(system, outcome)), counts)
+        return SteadySolution(
+            u, p, equation, CachedAdjoint(InverseAtSolution(system, outcome)), counts
+        )
 
     def system(self, p: Array) -> System:
         """The equations for one p."""
-        return System(self.residual, self.dirichlet, p, self.factorize, self.bounds, self.method.scale, History())
+        return System(
+            self.residual,
+            self.dirichlet,
+            p,
+            self.factorize,
+            self.bounds,
+            self.method.scale,
+            History(),
+        )
 
     def near(self, solution: SteadySolution) -> "NonlinearProblem":
         """The same problem, started from a solution."""
-        require_kind("near", "solution", solution, SteadySolution, "a solution; a start of your own is u0")
+        require_kind(
+            "near", "solution", solution, SteadySolution, "a solution; a start of your own is u0"
+        )
         return replace(self, u0=solution.u, start=None)
 
 
@@ -196,7 +241,9 @@ def _as_state(u: Array) -> Array:
     if u.dtype.kind not in "fciu":
         raise TypeError(f"got u0 of dtype {u.dtype}, expected float64 or complex128")
     if u.ndim != 1 or u.size == 0:
-        raise ValueError(f"got u0 of shape {u.shape}, expected a vector (n,) with at least one unknown")
+        raise ValueError(
+            f"got u0 of shape {u.shape}, expected a vector (n,) with at least one unknown"
+        )
     if not np.isfinite(u).all():
         bad = np.flatnonzero(~np.isfinite(u))
         raise NonFinite(f"u0[{bad[0]}] is {u[bad[0]]} ({bad.size} such), expected finite numbers")
@@ -206,7 +253,9 @@ def _as_state(u: Array) -> Array:
 def _followed(system: System, near: SteadySolution) -> Array:
     """The start from a nearby solution: along its tangent, or the solution itself if ‖R‖ is smaller there."""
     if not isinstance(near, SteadySolution):
-        raise TypeError(f"near: got a {type(near).__name__}, expected a solution; a start of your own is u0")
+        raise TypeError(
+            f"near: got a {type(near).__name__}, expected a solution; a start of your own is u0"
+        )
     if near.p.shape != system.p.shape or near.u.ndim != 1:
         raise ValueError(
             f"near: got a solution with p {near.p.shape} and u {near.u.shape}, expected p {system.p.shape} and u (n,)"

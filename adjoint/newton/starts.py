@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import size_of
+from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_kind, require_settings
 from ..errors import NewtonDiverged, SolveError
 from ..factor.csc import columns_of
@@ -35,6 +36,8 @@ class PseudoTransient:
     until: float = 1e-3
     max_steps: int = 200
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (0.0 < self.step < np.inf and 0.0 < self.until < 1.0 and self.max_steps >= 1):
@@ -44,7 +47,9 @@ class PseudoTransient:
             )
         mass = as_array("PseudoTransient", "mass", self.mass)
         if mass.dtype.kind not in "fiu" or not np.isfinite(mass).all() or not mass.any():
-            raise ValueError(f"PseudoTransient: got mass={self.mass}, expected finite numbers, not all zero")
+            raise ValueError(
+                f"PseudoTransient: got mass={self.mass}, expected finite numbers, not all zero"
+            )
 
     def __call__(self, system: System, u: Array) -> Array:
         """A state with ‖R‖ ≤ until ‖R(u)‖."""
@@ -103,13 +108,17 @@ class Homotopy:
     shortest: float = 1e-4
     method: Newton = field(default_factory=lambda: Newton(rtol=1e-4, gradient_rtol=0.5))
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
-        require_kind("Homotopy", "method", self.method, Newton, "adjoint.Newton(…)")
+        require_kind("Homotopy", "method", self.method, Newton, "adjoint.newton.Newton(…)")
         if not callable(self.path):
             raise TypeError(f"Homotopy: got path={self.path!r}, expected a function (p, s) ↦ p_s")
         if not (self.steps >= 1 and 0.0 < self.shortest <= 1.0):
-            raise ValueError(f"Homotopy: got steps={self.steps}, shortest={self.shortest}; expected ≥ 1, and 0 … 1")
+            raise ValueError(
+                f"Homotopy: got steps={self.steps}, shortest={self.shortest}; expected ≥ 1, and 0 … 1"
+            )
 
     def __call__(self, system: System, u: Array) -> Array:
         """The solution at s = 1, as accurate as `method` makes it."""
@@ -119,9 +128,13 @@ class Homotopy:
             ds = 1.0 - s if s + 1.5 * ds > 1.0 else ds
             p = as_parameters(self.path(system.p, s + ds), "path(p, s)")
             if p.shape != system.p.shape:
-                raise ValueError(f"Homotopy: path(p, s) has shape {p.shape}, expected {system.p.shape}")
+                raise ValueError(
+                    f"Homotopy: path(p, s) has shape {p.shape}, expected {system.p.shape}"
+                )
             stage = replace(system, p=p, history=History())
-            start = u if before is None else u + (u - before[1]) * ds / (s - before[0])  # along the secant
+            start = (
+                u if before is None else u + (u - before[1]) * ds / (s - before[0])
+            )  # along the secant
             try:
                 found = self.method.solve(stage, self._inside(stage, u, start)).u
             except SolveError:

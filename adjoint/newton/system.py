@@ -7,17 +7,25 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import finite_sum, size_of
-from ..errors import InaccurateSolve, NonFiniteResidual, NotPositiveDefinite, SingularJacobian, SingularMatrix
+from .._repr import short_repr
+from ..bounds import Bounds
+from ..errors import (
+    InaccurateSolve,
+    NonFiniteResidual,
+    NotPositiveDefinite,
+    SingularJacobian,
+    SingularMatrix,
+)
 from ..factor.arguments import factored
-from ..factor.counting import phase
+from ..factor.counts import phase
 from ..factor.csc import as_csc, owned
 from ..factor.factorization import Factorization
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
-from ..steady.dirichlet import Bordered, Constrained, Dirichlet, within
-from ..steady.refinement import Nearby
+from ..steady.dirichlet import Constrained, Dirichlet, DirichletInverse, within
+from ..steady.refinement import RefinedInverse
 from ..typing import Array
-from .bounds import Bounds
+from .bounds import longest, require_start
 from .history import History, failure
 
 
@@ -45,6 +53,8 @@ class System:
     scale: float | Array
     history: History
 
+    __repr__ = short_repr
+
     @property
     def equation(self) -> Residual:
         """R with the rows of Dirichlet data."""
@@ -59,12 +69,19 @@ class System:
         """R(u, p), (n,), maybe with nan or inf; raises ValueError or TypeError for what cannot be a residual."""
         u = u.view()
         u.setflags(write=False)
-        with phase("assembly"), np.errstate(all="ignore"):  # Trial steps may overflow; they are shortened then.
-            r = np.array(self.equation.residual(u, self.p))  # A copy: it may be written to by the next evaluation.
+        with (
+            phase("assembly"),
+            np.errstate(all="ignore"),
+        ):  # Trial steps may overflow; they are shortened then.
+            r = np.array(
+                self.equation.residual(u, self.p)
+            )  # A copy: it may be written to by the next evaluation.
         if r.dtype.kind not in "fciu":
             raise TypeError(f"the residual has dtype {r.dtype}, expected float64 or complex128")
         if r.shape != u.shape:
-            raise ValueError(f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown")
+            raise ValueError(
+                f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown"
+            )
         self._require_real("residual", r.dtype, u)
         return r
 
@@ -93,7 +110,9 @@ class System:
         if A.shape[0] != u.size:
             raise ValueError(f"the Jacobian has shape {A.shape}, expected ({u.size}, {u.size})")
         self._require_real("Jacobian", A.dtype, u)
-        return owned(A)  # Physics that fills one matrix again and again would change what has been factored.
+        return owned(
+            A
+        )  # Physics that fills one matrix again and again would change what has been factored.
 
     def _require_real(self, what: str, dtype: np.dtype[np.generic], u: Array) -> None:
         if dtype.kind == "c" and u.dtype.kind != "c":
@@ -105,11 +124,15 @@ class System:
     def factored(self, A: sparse.csc_array) -> Linearization:
         """∂R/∂u and its inverse; raises SingularJacobian, and what `factorize` raises."""
         try:
-            return Linearization(A, within(self.dirichlet, A, lambda free: factored(self.factorize, free)))
+            return Linearization(
+                A, within(self.dirichlet, A, lambda free: factored(self.factorize, free))
+            )
         except SingularMatrix as error:
             raise self.singular(error) from error
         except NotPositiveDefinite as error:
-            error.add_note(f"This was ∂R/∂u in Newton step {self.history.steps + 1}: adjoint.ldl or lu take any sign.")
+            error.add_note(
+                f"This was ∂R/∂u in Newton step {self.history.steps + 1}: adjoint.ldl or lu take any sign."
+            )
             raise
 
     def correction(self, at: Linearization, r: Array) -> Array:
@@ -121,14 +144,16 @@ class System:
         except InaccurateSolve as error:
             if self.history.linear:
                 raise self.degenerate() from error
-            error.add_note(f"This was ∂R/∂u in Newton step {self.history.steps + 1}.\n{self.history.table()}")
+            error.add_note(
+                f"This was ∂R/∂u in Newton step {self.history.steps + 1}.\n{self.history.table()}"
+            )
             raise
 
     def singular(self, error: SingularMatrix) -> SingularJacobian:
         """The error for a Jacobian that could not be factored."""
         message = (
             f"the Jacobian in Newton step {self.history.steps + 1} is singular: {error} In a nonlinear problem also: a "
-            "start where the derivative vanishes (choose another u0), or a fold (adjoint.trace goes around it)."
+            "start where the derivative vanishes (choose another u0), or a fold (adjoint.continuation.trace goes around it)."
         )
         return failure(SingularJacobian, message, self.history)
 
@@ -136,7 +161,7 @@ class System:
         """The error for a derivative at a solution whose Jacobian is singular."""
         message = (
             f"the Jacobian at the solution is singular, and no derivative exists there: {error} In a nonlinear problem "
-            "also: a fold or a branch point (adjoint.fold finds it, adjoint.trace goes around it), a double "
+            "also: a fold or a branch point (adjoint.continuation.fold finds it, adjoint.continuation.trace goes around it), a double "
             "eigenvalue, solutions that are not isolated."
         )
         return failure(SingularJacobian, message, self.history)
@@ -146,8 +171,8 @@ class System:
         message = (
             "the Jacobian is singular at the solution: Newton's corrections shrink only by a factor of "
             f"{self.history.ratios()[-1]:.2f} a step, where they should shrink quadratically. Usual causes: the "
-            "parameters are at a fold or a branch point (no derivative exists there; adjoint.fold finds it, "
-            "adjoint.trace goes around it), a double root; or the Jacobian is not the derivative "
+            "parameters are at a fold or a branch point (no derivative exists there; adjoint.continuation.fold finds it, "
+            "adjoint.continuation.trace goes around it), a double root; or the Jacobian is not the derivative "
             "(adjoint.check_residual tells)."
         )
         return failure(SingularJacobian, message, self.history)
@@ -158,9 +183,9 @@ class System:
 
     def renewed(self, A: sparse.csc_array, stale: Inverse) -> Inverse:
         """The inverse of a Jacobian A, near the one that `stale` was made for, by its factors."""
-        factors = stale.inner if isinstance(stale, Bordered) else stale
+        factors = stale.inner if isinstance(stale, DirichletInverse) else stale
         assert isinstance(factors, Factorization)  # What `factored` returned.
-        return within(self.dirichlet, A, lambda free: Nearby(free, factors, self.factorize))
+        return within(self.dirichlet, A, lambda free: RefinedInverse(free, factors, self.factorize))
 
     def loosened(self, rtol: float) -> "System":
         """The same with Krylov solves to a tolerance of their own; as it is with a direct factorizer."""
@@ -172,19 +197,21 @@ class System:
         """A copy of u to start from, with the given values of fixed unknowns; raises ValueError if out of bounds."""
         u = u.copy()
         if np.ndim(self.scale) and np.shape(self.scale) != u.shape:
-            raise ValueError(f"Newton: got scale of shape {np.shape(self.scale)}, expected a number or {u.shape}")
+            raise ValueError(
+                f"Newton: got scale of shape {np.shape(self.scale)}, expected a number or {u.shape}"
+            )
         if self.dirichlet is not None:
             self.dirichlet.free(u.size)
             g = self.dirichlet.at(self.p, u.shape)
             u = u.astype(np.result_type(u, g))
             u[self.dirichlet.fixed] = g
         if self.bounds is not None:
-            self.bounds.require(u)
+            require_start(self.bounds, u)
         return u
 
     def longest(self, u: Array, du: Array) -> float:
         """The largest factor ≤ 1 of a step that the bounds allow."""
-        return 1.0 if self.bounds is None else self.bounds.longest(u, du)
+        return 1.0 if self.bounds is None else longest(self.bounds, u, du)
 
 
 def finite(r: Array) -> bool:

@@ -1,56 +1,51 @@
-"""Initial value problems M u' = f(t, u, p): adaptive methods, and the exact adjoint of the steps that they take."""
+"""Initial value problems M(p) u' = f(t, u, p), also differential-algebraic ones, and the exact derivatives of the steps computed."""
 
-from ..errors import (
-    AbsoluteToleranceWarning,
-    CoincidentBreaks,
-    InconsistentStart,
-    NonFiniteField,
-    StageFailure,
-    StepTooSmall,
-    TooManySteps,
-)
-from ..protocols import Field, Integrand
-from .evidence import Jacobian, OdeEvidence
+from .evidence import Jacobian, ODEEvidence
 from .integrands import LinearIntegrand, SquaredIntegrand
-from .methods.method import DOP853, ESDIRK4, ESDIRK5, TRBDF2, BackwardEuler, CrankNicolson, Method, Theta, Tsit5
+from .methods.method import (
+    DOP853,
+    ESDIRK4,
+    ESDIRK5,
+    TRBDF2,
+    BackwardEuler,
+    CrankNicolson,
+    Method,
+    Theta,
+    Tsit5,
+)
 from .methods.radau import Radau5, Radau9
 from .methods.tableau import Tableau, continuous, hermite
 from .outputs import Outputs
-from .problem import OdeProblem
-from .step_control.controller import Control
+from .problem import ODEProblem
+from .step_control.controller import StepControl
 from .trajectory import Sensitivities, Trajectory
 
 __all__ = [
+    # The problem
+    "ODEProblem",
+    "StepControl",
+    "Outputs",
+    "LinearIntegrand",
+    "SquaredIntegrand",
+    # Methods
+    "Tsit5",
     "DOP853",
+    "TRBDF2",
     "ESDIRK4",
     "ESDIRK5",
-    "TRBDF2",
-    "AbsoluteToleranceWarning",
-    "BackwardEuler",
-    "CoincidentBreaks",
-    "Control",
-    "CrankNicolson",
-    "Field",
-    "InconsistentStart",
-    "Integrand",
-    "Jacobian",
-    "LinearIntegrand",
-    "Method",
-    "NonFiniteField",
-    "OdeEvidence",
-    "OdeProblem",
-    "Outputs",
     "Radau5",
     "Radau9",
-    "Sensitivities",
-    "SquaredIntegrand",
-    "StageFailure",
-    "StepTooSmall",
-    "Tableau",
+    "BackwardEuler",
+    "CrankNicolson",
     "Theta",
-    "TooManySteps",
+    # The solution
     "Trajectory",
-    "Tsit5",
+    "Sensitivities",
+    "Jacobian",
+    "ODEEvidence",
+    # A method of your own
+    "Method",
+    "Tableau",
     "continuous",
     "hermite",
 ]

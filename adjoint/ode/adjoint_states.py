@@ -92,14 +92,20 @@ class Collocation:
                 return coupled_inverse(self.system.nearby, points, J, hg)
             except NotSymmetric:
                 self.general = True
-        return coupled_inverse(dataclasses.replace(self.system.nearby, factorize=lu, iterative=False), points, J, hg)
+        return coupled_inverse(
+            dataclasses.replace(self.system.nearby, factorize=lu, iterative=False), points, J, hg
+        )
 
-    def _integrals(self, points: Tableau, at: Interval, Y: Array, q_bar: Array, Y_bar: Array) -> None:
+    def _integrals(
+        self, points: Tableau, at: Interval, Y: Array, q_bar: Array, Y_bar: Array
+    ) -> None:
         """Add h b_i (∂ℓ/∂u)ᴴ q̄ to Ȳ."""
         times = points.times(at)
         for i, weight, _ in points.quadrature:
             for j, q in enumerate((at.h * weight * q_bar).T):
-                Y_bar[i, :, j] += self.system.integrand_cotangents(times[i], Y[i], np.ascontiguousarray(q))[0]
+                Y_bar[i, :, j] += self.system.integrand_cotangents(
+                    times[i], Y[i], np.ascontiguousarray(q)
+                )[0]
 
     def consistent(self, t: float, u: Array, lam: Array) -> Array:
         """λ of states whose algebraic unknowns follow the others: λ + Jᴴ w with Mᴴ w = 0, its part along N is zero."""
@@ -108,7 +114,9 @@ class Collocation:
         return lam + with_slopes(self.system, self.nulls, t, u, lam, np.zeros_like(lam))
 
 
-def with_slopes(system: System, nulls: NullSpace, t: float, u: Array, lam: Array, kappa: Array) -> Array:
+def with_slopes(
+    system: System, nulls: NullSpace, t: float, u: Array, lam: Array, kappa: Array
+) -> Array:
     """Jᴴ w of (M + J N Nᴴ)ᴴ w = κ − N Nᴴ λ, (n, j): docs/math.md, eq. 55 for a singular M."""
     J = system.jacobian(t, u)
     along = nulls.N @ nulls.N.conj().T

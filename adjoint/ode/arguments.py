@@ -17,7 +17,9 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     """The observation times, (K,), ascending in [t₀, t_f]; (t_f,) if none are given. Raises ValueError, TypeError."""
     interval = _as_times("t", t)
     if interval.shape != (2,) or not interval[0] < interval[1]:
-        raise ValueError(f"OdeProblem: got t={t!r}, expected (t0, tf) with t0 < tf: reverse time by t -> -t, f -> -f")
+        raise ValueError(
+            f"ODEProblem: got t={t!r}, expected (t0, tf) with t0 < tf: reverse time by t -> -t, f -> -f"
+        )
     if observe is None:
         return interval[1:]
     times = _as_times("observe", observe)
@@ -26,12 +28,12 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     if not np.all(np.diff(times) > 0.0):
         k = int(np.flatnonzero(~(np.diff(times) > 0.0))[0])
         raise ValueError(
-            f"OdeProblem: observe[{k + 1}] = {times[k + 1]:.17g} is not after observe[{k}] = {times[k]:.17g}; expected "
+            f"ODEProblem: observe[{k + 1}] = {times[k + 1]:.17g} is not after observe[{k}] = {times[k]:.17g}; expected "
             "times that ascend strictly: np.unique(times) sorts them, and takes each once"
         )
     if times[0] < interval[0] or times[-1] > interval[1]:
         raise ValueError(
-            f"OdeProblem: got observation times from {times[0]:.17g} to {times[-1]:.17g}, expected them "
+            f"ODEProblem: got observation times from {times[0]:.17g} to {times[-1]:.17g}, expected them "
             f"within {tuple(t)!r}"
         )
     return times
@@ -41,21 +43,25 @@ def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -
     """The grid, (N + 1,), ascending from t₀ to t_f, with the observation times on it. Raises ValueError, TypeError."""
     steps = _as_times("grid", grid)
     if steps.size < 2 or not np.all(np.diff(steps) > 0.0):
-        raise ValueError(f"OdeProblem: got a grid of {steps.size} times, expected at least two, that ascend strictly")
+        raise ValueError(
+            f"ODEProblem: got a grid of {steps.size} times, expected at least two, that ascend strictly"
+        )
     if steps[0] != t[0] or steps[-1] != t[1]:
         raise ValueError(
-            f"OdeProblem: got a grid from {steps[0]:.17g} to {steps[-1]:.17g}, expected exactly {tuple(t)!r}"
+            f"ODEProblem: got a grid from {steps[0]:.17g} to {steps[-1]:.17g}, expected exactly {tuple(t)!r}"
         )
     off = times[~np.isin(times, steps)]
     if off.size and not dense:
         raise ValueError(
-            f"OdeProblem: the observation time {off[0]:.17g} is not on the grid ({off.size} such); take it from the "
+            f"ODEProblem: the observation time {off[0]:.17g} is not on the grid ({off.size} such); take it from the "
             "grid itself, grid[k], or observe by dense output: dense=True"
         )
     return steps
 
 
-def landings_of(t: Sequence[float], times: Array, dense: bool, breaks: Sequence[float]) -> list[float]:
+def landings_of(
+    t: Sequence[float], times: Array, dense: bool, breaks: Sequence[float]
+) -> list[float]:
     """The times that steps end on exactly, ascending: t₀, the observation times unless dense, breaks, t_f."""
     within = [] if dense else times.tolist()
     return sorted({float(t[0]), float(t[1]), *within, *breaks})
@@ -67,19 +73,19 @@ def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
     off = [time for time in breaks if time not in on_grid]
     if off:
         raise ValueError(
-            f"OdeProblem: the break {off[0]:.17g} is not on the grid ({len(off)} such): a step must end there; "
+            f"ODEProblem: the break {off[0]:.17g} is not on the grid ({len(off)} such): a step must end there; "
             "np.union1d(grid, breaks) has it"
         )
 
 
 def _as_times(name: str, given: object) -> Array:
-    times = as_array("OdeProblem", name, given)
+    times = as_array("ODEProblem", name, given)
     if times.dtype.kind not in "fiu":
-        raise TypeError(f"OdeProblem: got {name} of dtype {times.dtype}, expected real numbers")
+        raise TypeError(f"ODEProblem: got {name} of dtype {times.dtype}, expected real numbers")
     if times.ndim != 1:
-        raise ValueError(f"OdeProblem: got {name} of shape {times.shape}, expected a vector")
+        raise ValueError(f"ODEProblem: got {name} of shape {times.shape}, expected a vector")
     if not np.isfinite(times).all():
-        raise ValueError(f"OdeProblem: {name} holds nan or inf, expected finite numbers")
+        raise ValueError(f"ODEProblem: {name} holds nan or inf, expected finite numbers")
     return times.astype(float)
 
 
@@ -104,7 +110,9 @@ def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
     """
     if u_bar is None:
         if q_bar is None:
-            raise TypeError("got neither u_bar nor q_bar, expected the derivative of J with respect to one of them")
+            raise TypeError(
+                "got neither u_bar nor q_bar, expected the derivative of J with respect to one of them"
+            )
         q_bar = _numbers("q_bar", q_bar, "fiu")
         if q_bar.ndim not in (1, 2) or q_bar.shape[0] != q:
             raise ValueError(f"got q_bar of shape {q_bar.shape}, expected ({q},) or ({q}, j)")
@@ -120,8 +128,12 @@ def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
         return Bars(u_bar.reshape((*u.shape, j)), None, not tail)
     q_bar = _numbers("q_bar", q_bar, "fiu")
     if q_bar.shape != (q, *tail):
-        raise ValueError(f"got q_bar of shape {q_bar.shape}, expected {(q, *tail)}, as u_bar has {u_bar.shape}")
-    return Bars(u_bar.reshape((*u.shape, j)), q_bar.reshape(q, j).astype(float) if q else None, not tail)
+        raise ValueError(
+            f"got q_bar of shape {q_bar.shape}, expected {(q, *tail)}, as u_bar has {u_bar.shape}"
+        )
+    return Bars(
+        u_bar.reshape((*u.shape, j)), q_bar.reshape(q, j).astype(float) if q else None, not tail
+    )
 
 
 def as_direction(name: str, v: Array, size: int, is_complex: bool) -> Array:
@@ -144,7 +156,9 @@ def require_finite(what: str, v: Array) -> None:
 def _numbers(name: str, v: Array, kinds: str) -> Array:
     v = as_array("Trajectory", name, v)
     if v.dtype.kind not in kinds:
-        raise TypeError(f"got {name} of dtype {v.dtype}, expected {'complex128' if 'c' in kinds else 'float64'}")
+        raise TypeError(
+            f"got {name} of dtype {v.dtype}, expected {'complex128' if 'c' in kinds else 'float64'}"
+        )
     if not np.isfinite(v).all():
         raise ValueError(f"{name} holds nan or inf, expected finite numbers")
     return v

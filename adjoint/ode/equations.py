@@ -72,7 +72,11 @@ class System:
         """f(t, u, p), (n,), as the field has it, nan included."""
         self.tally.evaluations += 1
         f = self.field(t, u, self.p)
-        return f if f.__class__ is np.ndarray and f.shape == self.shape and f.dtype == self.dtype else self.checked(f)
+        return (
+            f
+            if f.__class__ is np.ndarray and f.shape == self.shape and f.dtype == self.dtype
+            else self.checked(f)
+        )
 
     def checked(self, f: Array) -> Array:
         """What the field returned, as an array (n,) of numbers; raises TypeError or ValueError if it is none."""
@@ -80,7 +84,9 @@ class System:
         if f.dtype.kind not in "fciu":
             raise TypeError(f"the field returned dtype {f.dtype}, expected float64 (n,)")
         if f.shape != (self.n,):
-            raise ValueError(f"the field returned shape {f.shape}, expected ({self.n},), as u0 has {self.n} entries")
+            raise ValueError(
+                f"the field returned shape {f.shape}, expected ({self.n},), as u0 has {self.n} entries"
+            )
         if f.dtype.kind == "c" and self.dtype.kind != "c":
             raise TypeError(
                 f"the field returned {f.dtype} for real u and p, expected float64. Complex states: give a complex u0"
@@ -98,9 +104,13 @@ class System:
             f = self.field(seen, shown, self.p)
         except Exception as error:
             if not isinstance(error, ValueError) or "read-only" not in str(error):
-                error.add_note(f"Raised for field(t, u, p) at t = {t:.6g}, with u {u.shape} and p {self.p.shape}.")
+                error.add_note(
+                    f"Raised for field(t, u, p) at t = {t:.6g}, with u {u.shape} and p {self.p.shape}."
+                )
                 raise
-            raise ValueError(f"the field writes into u ({error}). It belongs to the solver: u = u.copy()") from error
+            raise ValueError(
+                f"the field writes into u ({error}). It belongs to the solver: u = u.copy()"
+            ) from error
         f = self.checked(f)
         if not np.isfinite(f).all():
             bad = int(np.flatnonzero(~np.isfinite(f))[0])
@@ -136,7 +146,9 @@ class System:
         if not self.perturbed:
             return self.algebra
         mass = self.algebra.mass
-        return dataclasses.replace(self.algebra, mass=None if mass is None else mass.real, is_complex=False, _unions=[])
+        return dataclasses.replace(
+            self.algebra, mass=None if mass is None else mass.real, is_complex=False, _unions=[]
+        )
 
     def weights(self, u: Array) -> Array:
         """1 / (atol + rtol |u|), (n,)."""
@@ -146,7 +158,9 @@ class System:
         """Σ_j weights_j K_j; weights: (s,) or (r, s); K: (s, n) or (s, n, j)."""
         if K.ndim == 2 and self.n <= BLAS:
             return weights.dot(K)
-        return np.asarray(np.einsum("...j,j...->...", weights, K) if weights.ndim == 1 else _products(weights, K))
+        return np.asarray(
+            np.einsum("...j,j...->...", weights, K) if weights.ndim == 1 else _products(weights, K)
+        )
 
     def integrand_rate(self, t: float, u: Array, q: int | None, steps: int) -> Array:
         """ℓ(t, u, p), (q,); q: as before, None the first time. Raises TypeError, ValueError, NonFiniteField."""
@@ -154,14 +168,21 @@ class System:
         rate = np.array(self.integrand(t, u, self.p))  # A copy: those of several stages are kept.
         if rate.ndim != 1 or rate.dtype.kind not in "fciu" or (q is not None and rate.size != q):
             expected = "a vector (q,)" if q is None else f"({q},), as before"
-            raise ValueError(f"the integrand returned shape {rate.shape}, dtype {rate.dtype}; expected {expected}")
+            raise ValueError(
+                f"the integrand returned shape {rate.shape}, dtype {rate.dtype}; expected {expected}"
+            )
         if rate.dtype.kind == "c" and not self.perturbed:
-            raise TypeError(f"the integrand returned {rate.dtype}, expected float64: integrals are real")
+            raise TypeError(
+                f"the integrand returned {rate.dtype}, expected float64: integrals are real"
+            )
         # For the few numbers that it mostly is, NumPy's question takes longer than the integrand.
         few = rate.size <= 8 and rate.dtype.kind != "c"
         if not (all(map(math.isfinite, rate.tolist())) if few else np.isfinite(rate).all()):
             raise integration_failure(
-                NonFiniteField, f"The integrand is {rate[~np.isfinite(rate)][0]} at t = {t:.6g}.", t, steps
+                NonFiniteField,
+                f"The integrand is {rate[~np.isfinite(rate)][0]} at t = {t:.6g}.",
+                t,
+                steps,
             )
         return rate
 
@@ -215,7 +236,9 @@ def _cotangent(system: System, t: float, Y: Array, K: Array | None, w: Array) ->
     if mass.vjp is not None and K is not None:
         through_mass = np.asarray(mass.vjp(K, w))
         if through_mass.shape != p.shape:
-            raise ValueError(f"the vjp of M(p) returned shape {through_mass.shape}, expected {p.shape}")
+            raise ValueError(
+                f"the vjp of M(p) returned shape {through_mass.shape}, expected {p.shape}"
+            )
         g = g - through_mass
     return g if p.dtype.kind == "c" else g.real
 
@@ -228,11 +251,15 @@ def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_do
         column = np.ascontiguousarray(p_dot[:, j])
         rate = np.asarray(system.field.jvp(t, Y, system.p, column))
         if rate.shape != Y.shape:
-            raise ValueError(f"the jvp of the field returned shape {rate.shape}, expected {Y.shape}")
+            raise ValueError(
+                f"the jvp of the field returned shape {rate.shape}, expected {Y.shape}"
+            )
         if mass.jvp is not None and K is not None:
             through_mass = np.asarray(mass.jvp(K, column))
             if through_mass.shape != Y.shape:
-                raise ValueError(f"the jvp of M(p) returned shape {through_mass.shape}, expected {Y.shape}")
+                raise ValueError(
+                    f"the jvp of M(p) returned shape {through_mass.shape}, expected {Y.shape}"
+                )
             rate = rate - through_mass
         rates[:, j] = rate
     return rates
@@ -248,7 +275,9 @@ def as_mass(mass: Mass) -> Matrix | None:
         return None
     if isinstance(mass, np.ndarray) or sparse.issparse(mass):
         return Constant(as_csc(mass))
-    missing = [name for name in ("__call__", "vjp", "jvp") if not callable(getattr(mass, name, None))]
+    missing = [
+        name for name in ("__call__", "vjp", "jvp") if not callable(getattr(mass, name, None))
+    ]
     if missing or isinstance(mass, type):
         raise TypeError(
             f"mass: got {mass!r}, expected a sparse matrix (n, n), or an object with __call__(p), vjp(p, u, lam) and "
@@ -263,11 +292,15 @@ def mass_at(mass: Matrix | None, p: Array, n: int) -> MassAt:
         return MassAt(None, None, None)
     M = as_csc(mass(p))
     if M.shape != (n, n):
-        raise ValueError(f"mass: got a matrix of shape {M.shape}, expected ({n}, {n}), as u0 has {n} entries")
+        raise ValueError(
+            f"mass: got a matrix of shape {M.shape}, expected ({n}, {n}), as u0 has {n} entries"
+        )
     matrix = np.ascontiguousarray(M.toarray()) if n <= SMALL else owned(M)
     if isinstance(mass, Constant):
         return MassAt(matrix, None, None)
-    return MassAt(matrix, lambda u, lam: mass.vjp(p, u, lam), lambda u, p_dot: mass.jvp(p, u, p_dot))
+    return MassAt(
+        matrix, lambda u, lam: mass.vjp(p, u, lam), lambda u, p_dot: mass.jvp(p, u, p_dot)
+    )
 
 
 def _products(weights: Array, K: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .._repr import short_repr
 from .._validation import as_array
 from ..checkpointing.store import Usage
 from ..typing import Array
@@ -45,6 +46,8 @@ class Jacobian:
     mode: str
     reason: str
 
+    __repr__ = short_repr
+
 
 def by_counts(solution: Differentiable, of: Array | None, mode: str) -> Jacobian:
     """d(outputs)/dp; of: (K, n, j), the functionals Re Σ ū u that are the outputs, None for all of u (real u only).
@@ -56,13 +59,19 @@ def by_counts(solution: Differentiable, of: Array | None, mode: str) -> Jacobian
         raise ValueError(f"jacobian: got mode={mode!r}, expected one of {MODES}")
     m, shape = solution.p.size, solution.u.shape
     if of is not None and (np.ndim(of) != 3 or np.shape(of)[:2] != shape):
-        raise ValueError(f"jacobian: got functionals of shape {np.shape(of)}, expected {(*shape, 'j')}")
+        raise ValueError(
+            f"jacobian: got functionals of shape {np.shape(of)}, expected {(*shape, 'j')}"
+        )
     if of is None and solution.u.dtype.kind == "c":
-        raise ValueError("jacobian: a complex state has no real Jacobian; give functionals, of=(K, n, j)")
+        raise ValueError(
+            "jacobian: a complex state has no real Jacobian; give functionals, of=(K, n, j)"
+        )
     outputs = solution.u.size if of is None else np.shape(of)[2]
     chosen = mode if mode != "auto" else ("tangent" if m <= outputs else "adjoint")
     reason = f"{m} parameters, {outputs} outputs: " + (
-        f"asked for {mode}" if mode != "auto" else f"{min(m, outputs)} columns by {chosen}, {max(m, outputs)} otherwise"
+        f"asked for {mode}"
+        if mode != "auto"
+        else f"{min(m, outputs)} columns by {chosen}, {max(m, outputs)} otherwise"
     )
     if chosen == "tangent":
         u_dot = solution.jvp(np.eye(m)).reshape(solution.u.size, m)
@@ -74,7 +83,7 @@ def by_counts(solution: Differentiable, of: Array | None, mode: str) -> Jacobian
 
 
 @dataclass(frozen=True, eq=False)
-class OdeEvidence:
+class ODEEvidence:
     """How a trajectory was found, derivatives included.
 
     method: its name; steps, rejected: accepted and rejected ones; evaluations: of f; jacobians: of ∂f/∂u;
@@ -101,14 +110,15 @@ class OdeEvidence:
             f"{self.method}: {self.steps} steps, {self.rejected} rejected\n"
             f"{self.evaluations} evaluations of f, {self.jacobians} of its jacobian, {self.factorizations} "
             f"factorizations, {self.corrections} Newton corrections\n"
-            f"kept: {self.storage}; {self.repeated} steps repeated" + "".join(f"\n{note}" for note in self.notes)
+            f"kept: {self.storage}; {self.repeated} steps repeated"
+            + "".join(f"\n{note}" for note in self.notes)
         )
 
 
-def evidence_of(method: Method, sweeps: Sweeps) -> OdeEvidence:
+def evidence_of(method: Method, sweeps: Sweeps) -> ODEEvidence:
     """The evidence as it is now."""
     tally, course, store = sweeps.system.tally, sweeps.course, sweeps.store
-    return OdeEvidence(
+    return ODEEvidence(
         method.tableau.name,
         course.steps,
         course.rejected,

@@ -25,7 +25,12 @@ SEARCHED = 200
 
 
 def at_the_edge(
-    system: System, times: list[float], Y: Array, interval: tuple[float, float], number: int, what: str
+    system: System,
+    times: list[float],
+    Y: Array,
+    interval: tuple[float, float],
+    number: int,
+    what: str,
 ) -> NonFiniteField:
     """The error for derivatives that are not finite, of a step over an interval; what: is not, in words.
 
@@ -105,9 +110,15 @@ def explained(system: System, last: Refusal | None, t: float, h: float, steps: i
         return error
     finite_jacobian = _finite_jacobian(system, last)
     with np.errstate(all="ignore"):
-        rates = [system.rate(time, last.u) for time in (last.t, last.t + 0.5 * last.h, last.t + last.h)]
+        rates = [
+            system.rate(time, last.u) for time in (last.t, last.t + 0.5 * last.h, last.t + last.h)
+        ]
     nonfinite = isinstance(last.cause, NoConvergenceError) and last.cause.nonfinite
-    if last.error is not None or not all(np.isfinite(f).all() for f in rates) or (nonfinite and finite_jacobian):
+    if (
+        last.error is not None
+        or not all(np.isfinite(f).all() for f in rates)
+        or (nonfinite and finite_jacobian)
+    ):
         return integration_failure(
             NonFiniteField, f"The field is nan or inf after any step, one of {h:.3g} too.", t, steps
         )

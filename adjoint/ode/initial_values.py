@@ -13,7 +13,13 @@ import scipy.sparse as sparse
 from scipy.sparse.csgraph import connected_components
 
 from .._numerics import rms
-from ..errors import InconsistentStart, NonFinite, NonFiniteField, SingularMatrix, integration_failure
+from ..errors import (
+    InconsistentStart,
+    NonFinite,
+    NonFiniteField,
+    SingularMatrix,
+    integration_failure,
+)
 from ..factor.default import lu
 from ..factor.factorization import Factorization
 from ..typing import Array, Trans
@@ -94,7 +100,9 @@ def _blocks(A: sparse.csc_array) -> list[tuple[Array, Array]]:
 
 
 def _units(n: int, places: Array) -> sparse.csc_array:
-    return sparse.csc_array((np.ones(places.size), (places, np.arange(places.size))), shape=(n, places.size))
+    return sparse.csc_array(
+        (np.ones(places.size), (places, np.arange(places.size))), shape=(n, places.size)
+    )
 
 
 def _embedded(n: int, places: Array, vectors: Array) -> sparse.csc_array:
@@ -151,7 +159,9 @@ class Beginning:
 
     def _at_the_edge(self, what: str, error: NonFinite) -> NonFiniteField:
         """The error that names the time and the component where derivatives are not finite."""
-        return at_the_edge(self.system, [self.t], self.u[None], (self.t, self.t), 0, f"{what} ({error})")
+        return at_the_edge(
+            self.system, [self.t], self.u[None], (self.t, self.t), 0, f"{what} ({error})"
+        )
 
     def _pulled(self, u_bar: Array, k_bar: Array, span: float | None) -> Cotangents:
         system, t, u = self.system, self.t, self.u
@@ -182,7 +192,9 @@ class Beginning:
         size = np.maximum(np.abs(system.rate(t, u)), np.abs(self.k))
         return rate_at(lambda t: system.time_derivative(t, u), t, span, size, "f")
 
-    def push(self, u0_dot: Array, p_dot: Array, t_dot: Array | None, span: float) -> tuple[Array, Array]:
+    def push(
+        self, u0_dot: Array, p_dot: Array, t_dot: Array | None, span: float
+    ) -> tuple[Array, Array]:
         """(u̇, k̇), (n, j) each, from u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero; span: the length of the step."""
         try:
             return self._pushed(u0_dot, p_dot, t_dot, span)
@@ -191,7 +203,9 @@ class Beginning:
         except NonFinite as error:
             raise self._at_the_edge("The tangent sweep fails", error) from error
 
-    def _pushed(self, u0_dot: Array, p_dot: Array, t_dot: Array | None, span: float) -> tuple[Array, Array]:
+    def _pushed(
+        self, u0_dot: Array, p_dot: Array, t_dot: Array | None, span: float
+    ) -> tuple[Array, Array]:
         system, t, u = self.system, self.t, self.u
         moving: Array | float = 0.0
         if t_dot is not None and t_dot.any() and (self.derived or self.moved):
@@ -215,7 +229,9 @@ class Beginning:
         if self.near is None:
             return self._factored
         nulls, scale = self._nulls, self.system.atol + self.system.rtol * np.abs(self.u)
-        matrix = ConstraintMatrix(sparse.csc_array(nulls.Z.conj().T @ sparse.csc_array(J) @ nulls.N))
+        matrix = ConstraintMatrix(
+            sparse.csc_array(nulls.Z.conj().T @ sparse.csc_array(J) @ nulls.N)
+        )
         sizes = np.asarray(np.abs(nulls.N).T @ scale)
         return StageSolver(matrix, NearConstraints(nulls, *self.near), sizes, Recent(), [])
 
@@ -278,7 +294,13 @@ class NearConstraints:
 
 
 def begun(
-    system: System, t: float, seen: float, u0: Array, nulls: NullSpace | None, consistent: bool, derived: bool
+    system: System,
+    t: float,
+    seen: float,
+    u0: Array,
+    nulls: NullSpace | None,
+    consistent: bool,
+    derived: bool,
 ) -> Beginning:
     """The beginning at (t, u₀); seen: t⁺; consistent: solve for algebraic unknowns; derived: whether K₁ is needed.
 
@@ -286,23 +308,31 @@ def begun(
     """
     f = system.first_rate(t, seen, u0)
     if u0.dtype.kind == "c" and not system.perturbed:
-        system.jacobian(seen, u0)  # Derived fields refuse complex states: here, not after the solve.
+        system.jacobian(
+            seen, u0
+        )  # Derived fields refuse complex states: here, not after the solve.
     if nulls is None:
         k = np.zeros(system.n, dtype=system.dtype)
         if derived:
             k = f if system.mass_inverse is None else system.mass_inverse.solve(f, "N")
-        return Beginning(system, seen, u0, k, None, False, derived, system.mass_inverse if derived else None)
+        return Beginning(
+            system, seen, u0, k, None, False, derived, system.mass_inverse if derived else None
+        )
     u = consistent_unknowns(system, (t, 0), seen, u0, nulls) if consistent else u0
     if not consistent:
         _require_consistent(system, (t, 0), seen, u0, f, nulls)
-    return Beginning(system, seen, u, np.zeros(system.n, dtype=system.dtype), nulls, consistent, False, None)
+    return Beginning(
+        system, seen, u, np.zeros(system.n, dtype=system.dtype), nulls, consistent, False, None
+    )
 
 
 Reached: TypeAlias = tuple[float, int]
 """(t, number of steps) that an error names."""
 
 
-def _algebraic(system: System, reached: Reached, J: Array | sparse.csc_array, nulls: NullSpace) -> Factorization:
+def _algebraic(
+    system: System, reached: Reached, J: Array | sparse.csc_array, nulls: NullSpace
+) -> Factorization:
     """The factors of Zᴴ ∂f/∂u N; raises InconsistentStart where it is singular."""
     A = sparse.csc_array(nulls.Z.conj().T @ sparse.csc_array(J) @ nulls.N)
     A.sum_duplicates()
@@ -334,7 +364,9 @@ def _undetermined(A: sparse.csc_array, nulls: NullSpace) -> str:
     return ""
 
 
-def consistent_unknowns(system: System, reached: Reached, t: float, u: Array, nulls: NullSpace) -> Array:
+def consistent_unknowns(
+    system: System, reached: Reached, t: float, u: Array, nulls: NullSpace
+) -> Array:
     """u + N z with Zᴴ f(t, u + N z, p) = 0: Newton's method, halving steps that do not reduce the corrections.
 
     Raises InconsistentStart with what was reached.
@@ -354,11 +386,17 @@ def consistent_unknowns(system: System, reached: Reached, t: float, u: Array, nu
         else:
             if size <= 1e-3:  # Rounding.
                 break
-            raise integration_failure(InconsistentStart, f"{_UNSOLVED}: no step reduces the corrections.", *reached)
+            raise integration_failure(
+                InconsistentStart, f"{_UNSOLVED}: no step reduces the corrections.", *reached
+            )
         u = u + factor * d
     else:
-        raise integration_failure(InconsistentStart, f"{_UNSOLVED}: {ITERATIONS} steps did not suffice.", *reached)
-    for _ in range(4 if system.perturbed else 1):  # The imaginary part of a complex step converges linearly.
+        raise integration_failure(
+            InconsistentStart, f"{_UNSOLVED}: {ITERATIONS} steps did not suffice.", *reached
+        )
+    for _ in range(
+        4 if system.perturbed else 1
+    ):  # The imaginary part of a complex step converges linearly.
         u = u + _constraint_correction(system, t, u, nulls, inverse)
     return u
 
@@ -366,13 +404,17 @@ def consistent_unknowns(system: System, reached: Reached, t: float, u: Array, nu
 _UNSOLVED = "No consistent initial values found near u0"
 
 
-def _constraint_correction(system: System, t: float, u: Array, nulls: NullSpace, inverse: Factorization) -> Array:
+def _constraint_correction(
+    system: System, t: float, u: Array, nulls: NullSpace, inverse: Factorization
+) -> Array:
     """−N (Zᴴ ∂f/∂u N)⁻¹ Zᴴ f, (n,); nan where f is."""
     f = np.asarray(nulls.Z.conj().T @ system.rate(t, u))
     return -(nulls.N @ inverse.solve(f)) if np.isfinite(f).all() else np.full(u.shape, np.nan)
 
 
-def _require_consistent(system: System, reached: Reached, t: float, u: Array, f: Array, nulls: NullSpace) -> None:
+def _require_consistent(
+    system: System, reached: Reached, t: float, u: Array, f: Array, nulls: NullSpace
+) -> None:
     inverse = _algebraic(system, reached, system.jacobian(t, u), nulls)
     d = -(nulls.N @ inverse.solve(np.asarray(nulls.Z.conj().T @ f)))
     size = rms(d * system.weights(u))

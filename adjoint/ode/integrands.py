@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_array, as_reals, require_function
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -19,9 +20,13 @@ class LinearIntegrand(Portable):
 
     C: Array | SparseMatrix
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         C = self.C if sparse.issparse(self.C) else as_array("LinearIntegrand", "C", self.C)
-        finite = sparse.issparse(C) or (C.size > 0 and C.dtype.kind in "fiu" and np.isfinite(C).all())
+        finite = sparse.issparse(C) or (
+            C.size > 0 and C.dtype.kind in "fiu" and np.isfinite(C).all()
+        )
         if C.ndim not in (1, 2) or C.dtype.kind not in "fiu" or not finite:
             raise ValueError(
                 f"LinearIntegrand: got C of shape {C.shape}, dtype {C.dtype}; expected real and finite, (n,) or (q, n)"
@@ -29,7 +34,11 @@ class LinearIntegrand(Portable):
 
     @cached_property
     def _rows(self) -> Array | SparseMatrix:
-        return sparse.csr_array(self.C) if sparse.issparse(self.C) else np.atleast_2d(np.asarray(self.C, dtype=float))
+        return (
+            sparse.csr_array(self.C)
+            if sparse.issparse(self.C)
+            else np.atleast_2d(np.asarray(self.C, dtype=float))
+        )
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """C u, (q,)."""
@@ -62,9 +71,13 @@ class SquaredIntegrand:
     target: Array | Callable[[float], Array] | None = None
     slope: Callable[[float], Array] | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         for name, given in (("weights", self.weights), ("target", self.target)):
-            if given is not None and not (name == "target" and callable(given) and not isinstance(given, type)):
+            if given is not None and not (
+                name == "target" and callable(given) and not isinstance(given, type)
+            ):
                 as_reals("SquaredIntegrand", name, given, 1, "a vector (n,)")
         if self.slope is not None:
             require_function("SquaredIntegrand", "slope", self.slope, "a function of t")
@@ -73,8 +86,12 @@ class SquaredIntegrand:
         """u − d, and w (u − d)."""
         d = self.target(t) if callable(self.target) else self.target
         misfit = u if d is None else u - d
-        if misfit.shape != u.shape or (self.weights is not None and np.shape(self.weights) != u.shape):
-            raise ValueError(f"SquaredIntegrand: weights and target do not fit a state of shape {u.shape}")
+        if misfit.shape != u.shape or (
+            self.weights is not None and np.shape(self.weights) != u.shape
+        ):
+            raise ValueError(
+                f"SquaredIntegrand: weights and target do not fit a state of shape {u.shape}"
+            )
         return misfit, misfit if self.weights is None else self.weights * misfit
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
@@ -95,5 +112,7 @@ class SquaredIntegrand:
         if not callable(self.target):
             return np.zeros(1)
         if self.slope is None:
-            raise TypeError("SquaredIntegrand: derivatives with respect to times need the slope of the target")
+            raise TypeError(
+                "SquaredIntegrand: derivatives with respect to times need the slope of the target"
+            )
         return -np.array([np.einsum("i,i->", self._misfit(t, u)[1], self.slope(t))])

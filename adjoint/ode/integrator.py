@@ -28,7 +28,7 @@ from .stages.coupled_matrices import CoupledInverse, factored
 from .stages.coupled_stages import solved_step, step_equation
 from .stages.stage_matrices import Inverse
 from .stages.stages import SAFETY, UNKNOWN, Stages, solved_stages, values
-from .step_control.controller import Control, Pace, estimated_error, first_step
+from .step_control.controller import Pace, StepControl, estimated_error, first_step
 from .step_control.integral_errors import IntegralControl
 from .steps import Course, Rates, State, StepRecord, Taken, base_point, recorded, state_before
 
@@ -61,7 +61,7 @@ class March:
     tableau: Tableau
     start: Tableau | None
     restarts: Restarts
-    control: Control
+    control: StepControl
     keep: Callable[[int, State, StepRecord], None]
     visit: Visitor
     notify: Callable[[str, int, float], None]
@@ -98,9 +98,13 @@ class March:
         require_resolution(self.system, self.u, landings[0])
         span = landings[-1] - landings[0]
         slope = self.k if self.k.ndim == 1 else self.k[-1]
-        known = None if self.start is not None or (self.tableau.coupled and not slope.any()) else slope
+        known = (
+            None if self.start is not None or (self.tableau.coupled and not slope.any()) else slope
+        )
         shortest = min(FIRST * np.finfo(float).eps * abs(landings[0]), span)
-        wanted = first or max(first_step(self.system, self.tableau, landings[0], self.u, known, span), shortest)
+        wanted = first or max(
+            first_step(self.system, self.tableau, landings[0], self.u, known, span), shortest
+        )
         pace = Pace(self.control, self.tableau.error_order, self.tableau.coupled, wanted)
         self._land(landings[0])
         for a, b in pairwise(landings):
@@ -121,7 +125,9 @@ class March:
         for t, end in zip(times.tolist(), times[1:].tolist(), strict=False):
             if self.course.steps:
                 self._restart(t, end)
-            self._given(Interval(t, end - t, end, self._first(t), before(end, end - t, self.largest)))
+            self._given(
+                Interval(t, end - t, end, self._first(t), before(end, end - t, self.largest))
+            )
             if end in marks:
                 self._land(end)
             self.course.knots.add(self.course.steps)
@@ -179,7 +185,10 @@ class March:
         Y = values(self.system, self.step, h, self.u, stages.K)
         if not np.isfinite(Y[-1]).all():
             raise integration_failure(
-                NonFiniteField, "The solution is no longer finite on the given grid.", t, self.course.steps
+                NonFiniteField,
+                "The solution is no longer finite on the given grid.",
+                t,
+                self.course.steps,
             )
         self._accept(step, stages, Y, float("nan"), None)
         self.course.refused.append(0)
@@ -195,7 +204,9 @@ class March:
             return
         Y = values(self.system, self.step, h, self.u, stages.K)
         try:
-            local = estimated_error(self.system, self.step, step.first, h, self.u, Y[-1], stages.K, self.inverse)
+            local = estimated_error(
+                self.system, self.step, step.first, h, self.u, Y[-1], stages.K, self.inverse
+            )
         except (NonFinite, KrylovStalled) as cause:
             self.cause = cause
             self._unsolved(pace, t, h)
@@ -244,7 +255,7 @@ class March:
     def _doubt(self) -> str:
         if self.integrals is not None and 2 * self.integrals.refused > self.course.rejected:
             return (
-                f"{self.integrals.refused} of these for the error of an integral: Control(integrals=False) leaves "
+                f"{self.integrals.refused} of these for the error of an integral: StepControl(integrals=False) leaves "
                 "integrals out, integral_atol says how exact they have to be."
             )
         if self.tableau.gamma == 0.0:
@@ -256,7 +267,9 @@ class March:
         tableau = self.step
         if tableau.gamma == 0.0:
             self.inverse = self.system.mass_inverse
-            return solved_stages(self.system, tableau, step, self.u, self.k, self.inverse, 0.0, True)
+            return solved_stages(
+                self.system, tableau, step, self.u, self.k, self.inverse, 0.0, True
+            )
         hg = step.h * tableau.gamma
         if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
             return self._renewed(step, hg)
@@ -271,7 +284,9 @@ class March:
         if not tableau.coupled or inverse is None:
             return solved_stages(system, tableau, step, self.u, self.k, inverse, known, fresh)
         last = self.course.h[-1] if self.course.h else step.h
-        return solved_step(step_equation(system, tableau, step, self.u, self.k, last), inverse, fresh)
+        return solved_step(
+            step_equation(system, tableau, step, self.u, self.k, last), inverse, fresh
+        )
 
     def _renewed(self, step: Interval, hg: float) -> Stages | None:
         base_t, base_u = base_point(self.step, step.first, self.u, self.k, hg)
@@ -293,7 +308,9 @@ class March:
             self.stale, self.cause = True, error
             return None
 
-    def _accept(self, step: Interval, stages: Stages, Y: Array, error: float, rates: Rates | None) -> None:
+    def _accept(
+        self, step: Interval, stages: Stages, Y: Array, error: float, rates: Rates | None
+    ) -> None:
         k, course, tableau = self.course.steps, self.course, self.step
         base = self.base if tableau.gamma else k
         course.t.append(step.t)

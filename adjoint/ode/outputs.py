@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._repr import short_repr
 from .._validation import require_kind
 from ..typing import Array
-from .problem import OdeProblem
+from .problem import ODEProblem
 from .trajectory import Trajectory
 
 
@@ -43,10 +44,12 @@ class Outputs:
     For `Reduced(Outputs(problem), J)`, J(y, p) of y = (u(t₁), …, u(t_K), ∫ℓ dt), (K·n + q,).
     """
 
-    problem: OdeProblem
+    problem: ODEProblem
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        require_kind("Outputs", "problem", self.problem, OdeProblem, "an OdeProblem")
+        require_kind("Outputs", "problem", self.problem, ODEProblem, "an ODEProblem")
 
     def solve(self, p: Array) -> OutputsAt:
         """y at p (m,); raises what the problem raises."""

@@ -8,12 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_settings
-from ..checkpointing.events import Event
+from ..checkpointing.events import SweepEvent
 from ..checkpointing.policies import Budget, Memory
 from ..checkpointing.store import Store
 from ..factor.arguments import require_factorizer
-from ..factor.counting import settle
+from ..factor.counts import settle
 from ..factor.csc import SparseMatrix
 from ..factor.default import lu
 from ..factor.factorization import Factorization
@@ -32,7 +33,7 @@ from .integrator import March
 from .methods.method import ESDIRK4, Method
 from .stages.stage_matrices import Algebra
 from .stages.stages import explicit_stage
-from .step_control.controller import Control
+from .step_control.controller import StepControl
 from .step_control.integral_errors import IntegralControl
 from .steps import Course, StepRecord
 from .sweeps import Sweeps
@@ -40,7 +41,7 @@ from .trajectory import Trajectory
 
 
 @dataclass(frozen=True, eq=False)
-class OdeProblem(Portable):
+class ODEProblem(Portable):
     """M u' = f(t, u, p), u(t₀) = u₀(p), from t₀ to t_f: the trajectory gives every derivative of what was computed.
 
     field: f with its derivatives, a class of your own or `complex_step_field(f, n, m)`. u0: (n,), or a Vector u₀(p).
@@ -54,8 +55,8 @@ class OdeProblem(Portable):
     dense: observe by dense output, not by steps that end there. consistent: the algebraic unknowns of u₀ are a guess,
     to be solved for.
     factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. control: how steps are
-    chosen, `Control(max_steps=…)`. watch: told what happens, as it happens. integral_atol: a number or (q,): the local
-    error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless `Control(integrals=False)`.
+    chosen, `StepControl(max_steps=…)`. callback: told what happens, as it happens. integral_atol: a number or (q,): the local
+    error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless `StepControl(integrals=False)`.
     Raises TypeError or ValueError for arguments of the wrong kind, shape or range.
     """
 
@@ -73,10 +74,12 @@ class OdeProblem(Portable):
     consistent: bool = False
     factorize: Callable[[SparseMatrix], Factorization] = lu
     memory: Memory = dataclasses.field(default_factory=Budget)
-    control: Control = dataclasses.field(default_factory=Control)
+    control: StepControl = dataclasses.field(default_factory=StepControl)
     breaks: Array | Vector | None = None
-    watch: Callable[[Event], None] | None = None
+    callback: Callable[[SweepEvent], None] | None = None
     integral_atol: float | Array = 0.0
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -87,33 +90,65 @@ class OdeProblem(Portable):
             if missing or isinstance(given, type):
                 what = "field" if names is _FIELD else "integrand"
                 raise TypeError(
-                    f"OdeProblem: got {what}={given!r}, expected an object with {', '.join(names)}. From a plain "
+                    f"ODEProblem: got {what}={given!r}, expected an object with {', '.join(names)}. From a plain "
                     f"function: adjoint.complex_step_{what}(…)"
                 )
         for name, value, expected, fits in (
-            ("method", self.method, "one such as adjoint.ESDIRK4()", isinstance(self.method, Method)),
-            ("control", self.control, "adjoint.Control(…)", isinstance(self.control, Control)),
-            ("memory", self.memory, "adjoint.Budget(bytes) or another", _is_memory(self.memory)),
-            ("watch", self.watch, "a function of an event", self.watch is None or callable(self.watch)),
+            (
+                "method",
+                self.method,
+                "one such as adjoint.ode.ESDIRK4()",
+                isinstance(self.method, Method),
+            ),
+            (
+                "control",
+                self.control,
+                "adjoint.ode.StepControl(…)",
+                isinstance(self.control, StepControl),
+            ),
+            (
+                "memory",
+                self.memory,
+                "adjoint.checkpointing.Budget(bytes) or another",
+                _is_memory(self.memory),
+            ),
+            (
+                "callback",
+                self.callback,
+                "a function of an event",
+                self.callback is None or callable(self.callback),
+            ),
         ):
             if not fits:
-                raise TypeError(f"OdeProblem: got {name}={value!r}, expected {expected}")
-        require_factorizer("OdeProblem", self.factorize)
+                raise TypeError(f"ODEProblem: got {name}={value!r}, expected {expected}")
+        require_factorizer("ODEProblem", self.factorize)
         self._validate_numbers()
 
     def _validate_numbers(self) -> None:
         if not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
-            raise ValueError(f"OdeProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
-        atol = as_array("OdeProblem", "atol", self.atol)
-        if atol.dtype.kind not in "fiu" or atol.ndim > 1 or not np.all((atol >= 0.0) & (atol < np.inf)):
-            raise ValueError(f"OdeProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0")
-        limits = as_array("OdeProblem", "integral_atol", self.integral_atol)
-        if limits.dtype.kind not in "fiu" or limits.ndim > 1 or not np.all((limits >= 0.0) & (limits < np.inf)):
+            raise ValueError(f"ODEProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
+        atol = as_array("ODEProblem", "atol", self.atol)
+        if (
+            atol.dtype.kind not in "fiu"
+            or atol.ndim > 1
+            or not np.all((atol >= 0.0) & (atol < np.inf))
+        ):
             raise ValueError(
-                f"OdeProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
+                f"ODEProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0"
+            )
+        limits = as_array("ODEProblem", "integral_atol", self.integral_atol)
+        if (
+            limits.dtype.kind not in "fiu"
+            or limits.ndim > 1
+            or not np.all((limits >= 0.0) & (limits < np.inf))
+        ):
+            raise ValueError(
+                f"ODEProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
             )
         if self.grid is None and not self.method.tableau.errors:
-            raise ValueError(f"OdeProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)")
+            raise ValueError(
+                f"ODEProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)"
+            )
         _ = self.times, self._steps_given, self.initial
         vector = self._breaks
         if isinstance(vector, ConstantVector) and self._steps_given is not None:
@@ -127,7 +162,9 @@ class OdeProblem(Portable):
 
     @cached_property
     def _steps_given(self) -> Array | None:
-        return None if self.grid is None else validated_grid(self.t, self.grid, self.times, self.dense)
+        return (
+            None if self.grid is None else validated_grid(self.t, self.grid, self.times, self.dense)
+        )
 
     @cached_property
     def _breaks(self) -> Vector | None:
@@ -138,15 +175,17 @@ class OdeProblem(Portable):
         """u₀(p)."""
         u0 = self.u0
         if isinstance(u0, np.ndarray | list | tuple):
-            value = as_array("OdeProblem", "u0", u0)
+            value = as_array("ODEProblem", "u0", u0)
             if value.ndim != 1 or value.size == 0:
-                raise ValueError(f"OdeProblem: u0 has shape {value.shape}, expected a vector (n,)")
+                raise ValueError(f"ODEProblem: u0 has shape {value.shape}, expected a vector (n,)")
             return ConstantVector(value)
-        missing = [name for name in ("__call__", "vjp", "jvp") if not callable(getattr(u0, name, None))]
+        missing = [
+            name for name in ("__call__", "vjp", "jvp") if not callable(getattr(u0, name, None))
+        ]
         if missing or isinstance(u0, type):
             raise TypeError(
-                f"OdeProblem: got u0={u0!r}, expected an array (n,), or a Vector u0(p) with __call__, vjp and jvp, "
-                "such as adjoint.AffineVector(…)"
+                f"ODEProblem: got u0={u0!r}, expected an array (n,), or a Vector u0(p) with __call__, vjp and jvp, "
+                "such as adjoint.matrices.AffineVector(…)"
             )
         return u0
 
@@ -158,7 +197,9 @@ class OdeProblem(Portable):
         """
         return self._solved(as_parameters(p), None)
 
-    def replayed(self, p: Array, trajectory: Trajectory, landings: list[float] | None) -> Trajectory:
+    def replayed(
+        self, p: Array, trajectory: Trajectory, landings: list[float] | None
+    ) -> Trajectory:
         """The trajectory at another p on the steps of one computed before; see `Trajectory.replay`."""
         if landings is not None:
             moved = replace(trajectory.sweeps, course=trajectory.sweeps.course.moved(landings))
@@ -169,34 +210,44 @@ class OdeProblem(Portable):
         p.setflags(write=False)  # The user's functions see it.
         times = self.times if like is None else like.times
         start = self.t[0] if like is None else like.sweeps.course.landings[0]
-        given = np.asarray(self.initial(p))  # Once: it may be the end of another problem, that of which may be, too.
+        given = np.asarray(
+            self.initial(p)
+        )  # Once: it may be the end of another problem, that of which may be, too.
         system, nulls = self.system(p, given, like is not None)
         tableau, first = self.method.tableau, None
         if nulls is not None:
-            tableau, first = tableau.algebraic, self.method.start.algebraic if self.method.start else None
+            tableau, first = (
+                tableau.algebraic,
+                self.method.start.algebraic if self.method.start else None,
+            )
         landings = self.t if like is None else like.sweeps.course.landings
         breaks = Breaks.at(self._breaks, p, (float(landings[0]), float(landings[-1])))
         u0 = np.array(given, dtype=system.dtype)
         u0.setflags(write=False)
         if nulls is not None and tableau.gamma == 0.0:
             raise ValueError(
-                f"OdeProblem: the mass matrix is singular, a DAE, for which {tableau.name} is explicit; expected an "
-                "implicit method, such as adjoint.ESDIRK4()"
+                f"ODEProblem: the mass matrix is singular, a DAE, for which {tableau.name} is explicit; expected an "
+                "implicit method, such as adjoint.ode.ESDIRK4()"
             )
         end = float(self.t[1] if like is None else like.sweeps.course.landings[-1])
         largest = max(abs(float(start)), abs(end))
         opened = self._opened(like, breaks, largest)
-        beginning = begun(system, float(start), opened, u0, nulls, self.consistent, tableau.continues)
+        beginning = begun(
+            system, float(start), opened, u0, nulls, self.consistent, tableau.continues
+        )
         observer = Observer(system, times, self.dense, end)
         observer.begin(float(start), beginning.u)
-        notify, course = _notifier(self.watch), Course()
+        notify, course = _notifier(self.callback), Course()
         store: Store[StepRecord] = self.memory.open(
-            self._known_steps(like), lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan"))
+            self._known_steps(like),
+            lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan")),
         )
         first = first if tableau.continues else None
         u, k = beginning.u, beginning.k
         if tableau.coupled:
-            slope = k if nulls is not None else explicit_stage(system, system.mass_inverse, opened, u)
+            slope = (
+                k if nulls is not None else explicit_stage(system, system.mass_inverse, opened, u)
+            )
             k = np.tile(slope, (tableau.stages, 1)).astype(system.dtype)
         restarts = Restarts(system, nulls)
         march = March(
@@ -215,7 +266,9 @@ class OdeProblem(Portable):
             course,
         )
         if self.integrand is not None and self.control.integrals:
-            march.integrals = IntegralControl(system, np.asarray(self.integral_atol, dtype=float), float(start))
+            march.integrals = IntegralControl(
+                system, np.asarray(self.integral_atol, dtype=float), float(start)
+            )
         try:
             self._taken(march, like, breaks)
         finally:
@@ -232,7 +285,9 @@ class OdeProblem(Portable):
         if like is not None:
             return like.sweeps.course.first[0]
         if self._steps_given is not None:
-            return after(float(self.t[0]), float(self._steps_given[1] - self._steps_given[0]), largest)
+            return after(
+                float(self.t[0]), float(self._steps_given[1] - self._steps_given[0]), largest
+            )
         landings = landings_of(self.t, self.times, self.dense, breaks.landings)
         return after(landings[0], landings[1] - landings[0], largest)
 
@@ -249,7 +304,9 @@ class OdeProblem(Portable):
                 march.repeated(like.sweeps.course)
             elif self._steps_given is not None:
                 require_on_grid(breaks.landings, self._steps_given)
-                march.fixed(self._steps_given, landings_of(self.t, self.times, self.dense, breaks.landings))
+                march.fixed(
+                    self._steps_given, landings_of(self.t, self.times, self.dense, breaks.landings)
+                )
             else:
                 landings = landings_of(self.t, self.times, self.dense, breaks.landings)
                 march.adaptive(landings, self.control.first_step)
@@ -260,29 +317,45 @@ class OdeProblem(Portable):
         replay: whether a complex p is a perturbation of a real one.
         """
         if u0.dtype.kind not in "fciu" or u0.ndim != 1 or u0.size == 0:
-            raise ValueError(f"OdeProblem: u0 has shape {u0.shape}, dtype {u0.dtype}; expected a vector (n,)")
+            raise ValueError(
+                f"ODEProblem: u0 has shape {u0.shape}, dtype {u0.dtype}; expected a vector (n,)"
+            )
         if not np.isfinite(u0).all():
             bad = int(np.flatnonzero(~np.isfinite(u0))[0])
-            raise ValueError(f"OdeProblem: u0[{bad}] is {u0[bad]}, expected finite numbers")
+            raise ValueError(f"ODEProblem: u0[{bad}] is {u0[bad]}, expected finite numbers")
         n, mass = u0.size, as_mass(self.mass)
         if np.ndim(self.atol) == 1 and np.shape(self.atol) != (n,):
-            raise ValueError(f"OdeProblem: got atol of shape {np.shape(self.atol)}, expected a number or ({n},)")
+            raise ValueError(
+                f"ODEProblem: got atol of shape {np.shape(self.atol)}, expected a number or ({n},)"
+            )
         at = mass_at(mass, p, n)
         nulls = null_space(at.matrix)
         if nulls is not None and not constant_nulls(nulls, at.jvp, p):
             raise ValueError(
-                "OdeProblem: M(p) is singular, and which equations and unknowns are algebraic depends on p. Expected "
+                "ODEProblem: M(p) is singular, and which equations and unknowns are algebraic depends on p. Expected "
                 "the same null spaces for all p, such as rows and columns of zeros."
             )
         complex_state = u0.dtype.kind == "c" or p.dtype.kind == "c"
         dtype = np.dtype(np.complex128 if complex_state else np.float64)
-        algebra = Algebra(n, at.matrix, self.factorize, isinstance(self.factorize, Krylov), complex_state)
+        algebra = Algebra(
+            n, at.matrix, self.factorize, isinstance(self.factorize, Krylov), complex_state
+        )
         atol = np.maximum(np.asarray(self.atol, dtype=float), np.finfo(float).tiny)
         perturbed = replay and p.dtype.kind == "c"
         return (
             System(
-                *(self.field, self.integrand, p, n, dtype, at, algebra, self.rtol, atol, self.method.accuracy),
-                *(perturbed, replay or self.grid is not None),
+                self.field,
+                self.integrand,
+                p,
+                n,
+                dtype,
+                at,
+                algebra,
+                self.rtol,
+                atol,
+                self.method.accuracy,
+                perturbed,
+                replay or self.grid is not None,
             ),
             nulls,
         )
@@ -298,7 +371,7 @@ def _is_memory(memory: object) -> bool:
     return callable(getattr(memory, "open", None)) and not isinstance(memory, type)
 
 
-def _notifier(watch: Callable[[Event], None] | None) -> Callable[[str, int, float], None]:
-    if watch is None:
+def _notifier(callback: Callable[[SweepEvent], None] | None) -> Callable[[str, int, float], None]:
+    if callback is None:
         return lambda kind, step, t: None
-    return lambda kind, step, t: watch(Event(kind, step, t))
+    return lambda kind, step, t: callback(SweepEvent(kind, step, t))

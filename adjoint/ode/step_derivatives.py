@@ -94,11 +94,17 @@ class Step:
         if A.dense:
             return A.inverse().solve(b, trans)
         assert self.inverse is not None
-        scale = self.scale if b.shape[0] == self.u.size else np.concatenate([self.scale] * (b.shape[0] // self.u.size))
+        scale = (
+            self.scale
+            if b.shape[0] == self.u.size
+            else np.concatenate([self.scale] * (b.shape[0] // self.u.size))
+        )
         return StageSolver(A, self.inverse, scale, self.recent, self.sizes).solve(b, trans)
 
 
-def pulled(step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: Sequence[Seed], timed: bool) -> Pulled:
+def pulled(
+    step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: Sequence[Seed], timed: bool
+) -> Pulled:
     """The cotangents before a step from those after it, u_bar, k_bar: (n, j), and of the integrals, (q, j).
 
     timed: whether t and h are wanted.
@@ -118,7 +124,10 @@ def pulled(step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: S
             slope = inner(seed.u_bar, system.combined(tableau.slopes(seed.theta), step.K))
             observed[number] = slope
             t_bar -= slope
-            h_bar += inner(seed.u_bar, system.combined(tableau.weights(seed.theta), step.K)) - seed.theta * slope
+            h_bar += (
+                inner(seed.u_bar, system.combined(tableau.weights(seed.theta), step.K))
+                - seed.theta * slope
+            )
     if q_bar is not None:
         _integrals(step, Y, q_bar, Y_bar, p_bar, (t_bar, h_bar) if timed else None)
     V_bar, W, through_p = _stages(step, Y, Y_bar, K_bar)
@@ -131,11 +140,22 @@ def pulled(step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: S
             h_bar += tableau.c[i] * rate + inner(V_bar[i], system.combined(tableau.A[i], step.K))
     before = start + V_bar.sum(axis=0)
     if not tableau.continues:
-        return Pulled(before, np.zeros(start.shape, dtype=start.dtype), p_bar, t_bar, h_bar, observed)
-    return Pulled(before + Y_bar[0], K_bar[0] + _later(h * tableau.A[1:, 0], V_bar[1:]), p_bar, t_bar, h_bar, observed)
+        return Pulled(
+            before, np.zeros(start.shape, dtype=start.dtype), p_bar, t_bar, h_bar, observed
+        )
+    return Pulled(
+        before + Y_bar[0],
+        K_bar[0] + _later(h * tableau.A[1:, 0], V_bar[1:]),
+        p_bar,
+        t_bar,
+        h_bar,
+        observed,
+    )
 
 
-def _stages(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, list[tuple[int, Array]], Array]:
+def _stages(
+    step: Step, Y: Array, Y_bar: Array, K_bar: Array
+) -> tuple[Array, list[tuple[int, Array]], Array]:
     """V̄ (s, n, j) of the stages, [(i, w)] of those that are not the last one of the step before, and p̄ (m, j)."""
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
@@ -147,14 +167,18 @@ def _stages(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, li
     hA, at = step.h * step.tableau.A, step.times
     for i in reversed(range(int(step.tableau.continues), shape[0])):
         t = at[i]
-        w, Jw = _stage(step, t, Y[i], hA[i, i], K_bar[i] + _later(hA[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i])
+        w, Jw = _stage(
+            step, t, Y[i], hA[i, i], K_bar[i] + _later(hA[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i]
+        )
         np.add(Y_bar[i], Jw, out=V_bar[i])
         p_bar += parameter_cotangents(system, t, Y[i], step.K[i], w)
         W.append((i, w.reshape(shape[1:])))
     return V_bar.reshape(shape), W, p_bar.reshape(-1, shape[2])
 
 
-def _coupled(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, list[tuple[int, Array]], Array]:
+def _coupled(
+    step: Step, Y: Array, Y_bar: Array, K_bar: Array
+) -> tuple[Array, list[tuple[int, Array]], Array]:
     """As `_stages`, where they depend on each other."""
     system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
     A = stage_matrix(system, step.tableau, step.interval, Y)
@@ -166,7 +190,9 @@ def _coupled(step: Step, Y: Array, Y_bar: Array, K_bar: Array) -> tuple[Array, l
     return Y_bar + A.slopes(W), list(enumerate(W)), p_bar.reshape(-1, j)
 
 
-def _stage(step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array) -> tuple[Array, Array]:
+def _stage(
+    step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
+) -> tuple[Array, Array]:
     """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; (n,) or (n, j)."""
     system = step.system
     J = system.jacobian(t, Y)
@@ -178,7 +204,12 @@ def _stage(step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
 
 
 def _integrals(
-    step: Step, Y: Array, q_bar: Array, Y_bar: Array, p_bar: Array, times_bar: tuple[Array, Array] | None
+    step: Step,
+    Y: Array,
+    q_bar: Array,
+    Y_bar: Array,
+    p_bar: Array,
+    times_bar: tuple[Array, Array] | None,
 ) -> None:
     """Add what h Σ b_i ℓ(t_i, Y_i, p) contributes."""
     system, tableau = step.system, step.tableau
@@ -198,7 +229,9 @@ def _integrals(
             times_bar[1][:] += c * rate + weight * (q_bar.T @ value)
 
 
-def time_rate(step: Step, i: int, Y: Array, rate: Callable[[float, Array], Array], size: Array, what: str) -> Array:
+def time_rate(
+    step: Step, i: int, Y: Array, rate: Callable[[float, Array], Array], size: Array, what: str
+) -> Array:
     """∂f/∂t or ∂ℓ/∂t at stage i, from the side of the step; raises NonFinite where it is infinite at a knot.
 
     It may be infinite at a knot that stays where it is: zeros then, for a stage at a knot moves with it alone.
@@ -244,7 +277,9 @@ def pushed(
     Y = system.combined(h * A, step.K) + step.u
     if tableau.coupled:
         K_dot = _coupled_tangent(step, Y, u_dot, p_dot, move)
-        return K_dot, _integral_tangents(step, Y, u_dot, K_dot, p_dot, integrals, move) if integrals else None
+        return K_dot, _integral_tangents(
+            step, Y, u_dot, K_dot, p_dot, integrals, move
+        ) if integrals else None
     K_dot = np.zeros((A.shape[0], *u_dot.shape), dtype=np.result_type(system.dtype, p_dot))
     if tableau.continues:
         K_dot[0] = k_dot
@@ -253,18 +288,24 @@ def pushed(
         V_dot = u_dot + _sum(h * A[i, :i], K_dot[:i]) + _stretched(step, i, move)
         J = system.jacobian(ti, Y[i])
         rate = (
-            times(J, V_dot, "N") + parameter_tangents(system, ti, Y[i], step.K[i], p_dot) + _shifted(step, i, Y, move)
+            times(J, V_dot, "N")
+            + parameter_tangents(system, ti, Y[i], step.K[i], p_dot)
+            + _shifted(step, i, Y, move)
         )
         if hg == 0.0:
             K_dot[i] = rate if step.inverse is None else step.inverse.solve(rate, "N")
         else:
             K_dot[i] = step.solved(SingleStage(system.algebra, J, hg), rate, "N")
-    return K_dot, _integral_tangents(step, Y, u_dot, K_dot, p_dot, integrals, move) if integrals else None
+    return K_dot, _integral_tangents(
+        step, Y, u_dot, K_dot, p_dot, integrals, move
+    ) if integrals else None
 
 
 def value_tangent(step: Step, i: int, K_dot: Array, move: Move | None) -> Array:
     """What stage i's value changes by, beside u̇, (n, j)."""
-    return _sum(step.h * step.tableau.A[i], K_dot[: step.tableau.A.shape[1]]) + _stretched(step, i, move)
+    return _sum(step.h * step.tableau.A[i], K_dot[: step.tableau.A.shape[1]]) + _stretched(
+        step, i, move
+    )
 
 
 def dense_tangent(step: Step, theta: float, K_dot: Array, move: Move | None) -> Array:
@@ -274,12 +315,20 @@ def dense_tangent(step: Step, theta: float, K_dot: Array, move: Move | None) -> 
         return change
     stretched = step.system.combined(step.tableau.weights(theta), step.K)
     slope = step.system.combined(step.tableau.slopes(theta), step.K)
-    return change + np.multiply.outer(stretched, move.h) - np.multiply.outer(slope, move.t + theta * move.h)
+    return (
+        change
+        + np.multiply.outer(stretched, move.h)
+        - np.multiply.outer(slope, move.t + theta * move.h)
+    )
 
 
 def _stretched(step: Step, i: int, move: Move | None) -> Array | float:
     """ḣ Σ_j a_ij K_j."""
-    return 0.0 if move is None else np.multiply.outer(step.system.combined(step.tableau.A[i], step.K), move.h)
+    return (
+        0.0
+        if move is None
+        else np.multiply.outer(step.system.combined(step.tableau.A[i], step.K), move.h)
+    )
 
 
 def _shifted(step: Step, i: int, Y: Array, move: Move | None) -> Array | float:
@@ -305,7 +354,13 @@ def _coupled_tangent(step: Step, Y: Array, u_dot: Array, p_dot: Array, move: Mov
 
 
 def _integral_tangents(
-    step: Step, Y: Array, u_dot: Array, K_dot: Array, p_dot: Array, integrals: int, move: Move | None
+    step: Step,
+    Y: Array,
+    u_dot: Array,
+    K_dot: Array,
+    p_dot: Array,
+    integrals: int,
+    move: Move | None,
 ) -> Array:
     system, tableau, h = step.system, step.tableau, step.h
     assert system.integrand is not None
@@ -315,15 +370,22 @@ def _integral_tangents(
             continue
         Y_dot = u_dot + value_tangent(step, i, K_dot, move)
         for j in range(u_dot.shape[1]):
-            rate = np.asarray(system.integrand.jvp(step.times[i], Y[i], system.p, Y_dot[:, j], p_dot[:, j]))
+            rate = np.asarray(
+                system.integrand.jvp(step.times[i], Y[i], system.p, Y_dot[:, j], p_dot[:, j])
+            )
             if rate.shape != (integrals,):
-                raise ValueError(f"the jvp of the integrand returned shape {rate.shape}, expected ({integrals},)")
+                raise ValueError(
+                    f"the jvp of the integrand returned shape {rate.shape}, expected ({integrals},)"
+                )
             q_dot[:, j] += h * tableau.b[i] * rate
         if move is not None:
             value = np.array(system.integrand(step.times[i], Y[i], system.p))
-            slope = h * time_rate(step, i, Y[i], system.integrand_time_derivative, np.abs(value), "ℓ")
+            slope = h * time_rate(
+                step, i, Y[i], system.integrand_time_derivative, np.abs(value), "ℓ"
+            )
             q_dot += tableau.b[i] * (
-                np.multiply.outer(value, move.h) + np.multiply.outer(slope, move.t + tableau.c[i] * move.h)
+                np.multiply.outer(value, move.h)
+                + np.multiply.outer(slope, move.t + tableau.c[i] * move.h)
             )
     return q_dot
 

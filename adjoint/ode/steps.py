@@ -122,10 +122,20 @@ class Course:
         return Course(
             t,
             h,
-            *(self.tableau, self.base, self.base_t, self.base_hg, self.iterations, self.error),
+            self.tableau,
+            self.base,
+            self.base_t,
+            self.base_hg,
+            self.iterations,
+            self.error,
             list(landings),
             self.landed,
-            *(self.rejected, first_times, final, self.knots, self.restarts, self.refused),
+            self.rejected,
+            first_times,
+            final,
+            self.knots,
+            self.restarts,
+            self.refused,
         )
 
 
@@ -196,7 +206,13 @@ repeating the step before, have no third array then.
 
 
 def state_before(
-    tableau: Tableau, stages: Stages, u: Array, k: Array, base_u: Array | None, own: bool, dense: bool
+    tableau: Tableau,
+    stages: Stages,
+    u: Array,
+    k: Array,
+    base_u: Array | None,
+    own: bool,
+    dense: bool,
 ) -> State:
     """The state before a step that was just taken; k: K₁, or K; own: whether its matrix was made for it."""
     if base_u is None or (tableau.coupled and dense):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checkpointing.store import Store, sweeps_alone
 from ..errors import NonFinite, NonFiniteField, StorageFailed
-from ..factor.counting import settle
+from ..factor.counts import settle
 from ..typing import Array
 from .adjoint_states import with_slopes
 from .dense_output import extended_stages
@@ -24,7 +24,17 @@ from .stages.refinement import Recent
 from .stages.stage_matrices import Inverse, times
 from .stages.stages import repeated_stages, values
 from .step_control.absolute_tolerances import Findings
-from .step_derivatives import Move, Pulled, Seed, Step, dense_tangent, inner, pulled, pushed, value_tangent
+from .step_derivatives import (
+    Move,
+    Pulled,
+    Seed,
+    Step,
+    dense_tangent,
+    inner,
+    pulled,
+    pushed,
+    value_tangent,
+)
 from .steps import Course, StepRecord, base_point, costliest, recorded
 
 Kept = tuple[int, tuple[Array, ...], StepRecord | None]
@@ -88,7 +98,9 @@ class Sweeps:
             return (u, last, self._base_u(k, state, k1)), record
         return (u, last), record
 
-    def _restart(self, k: int, state: tuple[Array, ...], record: StepRecord | None) -> Beginning | None:
+    def _restart(
+        self, k: int, state: tuple[Array, ...], record: StepRecord | None
+    ) -> Beginning | None:
         """What step k begins with at a knot; None where it goes on from the step before. record: None if not kept."""
         course = self.course
         if k not in course.restarts:
@@ -113,7 +125,9 @@ class Sweeps:
         restart = self._restart(k, state, None)
         return state[1] if restart is None else restart.k
 
-    def _record(self, k: int, state: tuple[Array, ...], k1: Array, last: Array | None) -> StepRecord:
+    def _record(
+        self, k: int, state: tuple[Array, ...], k1: Array, last: Array | None
+    ) -> StepRecord:
         """The stages of step k once more; last: the last of them, or all, None if it is not known."""
         course, tableau = self.course, self.course.tableau[k]
         dense = self.system.algebra.dense
@@ -123,7 +137,9 @@ class Sweeps:
         step, u = course.interval(k), state[0]
         if tableau.coupled and inverse is not None:
             if last is None:
-                equation = step_equation(self.system, tableau, step, u, k1, course.h[k - 1] if k else step.h)
+                equation = step_equation(
+                    self.system, tableau, step, u, k1, course.h[k - 1] if k else step.h
+                )
                 last = repeated_step(equation, inverse, iterations)
             return recorded(last, inverse, tableau, dense)
         known = {} if last is None else {tableau.stages - 1: last}
@@ -170,13 +186,18 @@ class Sweeps:
             finally:
                 settle()
 
-    def backward(self, u_bar: Array, q_bar: Array | None, timed: bool, still: Container[int] = ()) -> Iterator[Share]:
+    def backward(
+        self, u_bar: Array, q_bar: Array | None, timed: bool, still: Container[int] = ()
+    ) -> Iterator[Share]:
         """The shares of the steps, from the last one to the first; u_bar: (K, n, j), q_bar: (q, j).
 
         still: the numbers of steps before knots that nothing moves.
         """
         n, j = u_bar.shape[1:]
-        lam, kappa = np.zeros((n, j), dtype=self.system.dtype), np.zeros((n, j), dtype=self.system.dtype)
+        lam, kappa = (
+            np.zeros((n, j), dtype=self.system.dtype),
+            np.zeros((n, j), dtype=self.system.dtype),
+        )
         landed, seeds = self.seeds(u_bar)
         recent, last = Recent(), None
         if j == 0:  # A block without objectives: solvers need not see it.
@@ -188,25 +209,37 @@ class Sweeps:
             restart = self._restart(k, state, record)
             if record is None:
                 record = self._record(k, state, state[1] if restart is None else restart.k, last)
-            last = state[1]  # The last stage of step k − 1, or all: they need not be solved for again.
+            last = state[
+                1
+            ]  # The last stage of step k − 1, or all: they need not be solved for again.
             step = self._step(k, state, record, bool(found), recent, (k in still, k + 1 in still))
             try:
                 back = pulled(step, lam, kappa, q_bar, found, timed)
             except NonFiniteField:  # It has its time and its causes.
                 raise
             except NonFinite as error:
-                raise self.at_the_edge(k, state[0], record.K, f"The reverse sweep fails ({error})") from error
+                raise self.at_the_edge(
+                    k, state[0], record.K, f"The reverse sweep fails ({error})"
+                ) from error
             observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
             if timed:
                 slope = step.K[step.tableau.last]
                 observed += [(place, inner(u_bar[place], slope)) for place in landed.get(k + 1, [])]
             moved = timed and k not in still
-            infinite = [step.interval.t] if moved and k in self.course.knots and step.begins_unseen() else []
+            infinite = (
+                [step.interval.t]
+                if moved and k in self.course.knots and step.begins_unseen()
+                else []
+            )
             # Values of stages do not depend on the algebraic unknowns before them: only K₁ and dense output do.
             if restart is not None and (restart.derived or found):
-                bars = self._near(restart, k, record).pull(back.u, back.k, step.h if moved else None)
+                bars = self._near(restart, k, record).pull(
+                    back.u, back.k, step.h if moved else None
+                )
                 none = np.zeros(back.k.shape, dtype=back.k.dtype)
-                back = Pulled(bars.u0, none, back.p + bars.p, back.t + bars.t, back.h, back.observed)
+                back = Pulled(
+                    bars.u0, none, back.p + bars.p, back.t + bars.t, back.h, back.observed
+                )
             lam, kappa = back.u, back.k
             self.notify("reverse", k, self.course.t[k])
             yield Share(k, state[0], lam, kappa, back.p, back.t, back.h, observed, infinite)
@@ -217,7 +250,11 @@ class Sweeps:
         last = None
         try:
             for k, state, record in self._dated(self.store.backward(self.advance)):
-                record = self._record(k, state, self._first_stage(k, state), last) if record is None else record
+                record = (
+                    self._record(k, state, self._first_stage(k, state), last)
+                    if record is None
+                    else record
+                )
                 last = state[1]
                 yield k, state[0], record.K
         finally:
@@ -227,7 +264,11 @@ class Sweeps:
         """(k, u, K) of the steps, from the first one to the last."""
         try:
             for k, state, record in self._dated(self.store.forward(self.advance)):
-                record = self._record(k, state, self._first_stage(k, state), None) if record is None else record
+                record = (
+                    self._record(k, state, self._first_stage(k, state), None)
+                    if record is None
+                    else record
+                )
                 yield k, state[0], record.K
         finally:
             self._latest.clear()
@@ -281,7 +322,11 @@ class Sweeps:
         """The error for the last step whose share is not finite, None if all are; for a gradient that is not."""
         bad = None
         for share in self.backward(u_bar, q_bar, False):
-            if not (np.isfinite(share.u).all() and np.isfinite(share.K1).all() and np.isfinite(share.p).all()):
+            if not (
+                np.isfinite(share.u).all()
+                and np.isfinite(share.K1).all()
+                and np.isfinite(share.p).all()
+            ):
                 bad = share.k
                 break
         if bad is None:
@@ -314,7 +359,9 @@ class Sweeps:
         """
         u_dot, k_dot = self.beginning.push(u0_dot, p_dot, None, self.course.h[0])
         moves = None if landings_dot is None else self.course.pushed_forward(landings_dot)
-        landing = {} if landings_dot is None else dict(zip(self.course.landed, landings_dot, strict=True))
+        landing = (
+            {} if landings_dot is None else dict(zip(self.course.landed, landings_dot, strict=True))
+        )
         still = {k for k, dot in landing.items() if not dot.any()}
         kind: np.dtype[Any] = np.result_type(self.system.dtype, u_dot)
         observed = np.zeros((len(self.places), *u_dot.shape), dtype=kind)
@@ -331,14 +378,18 @@ class Sweeps:
                 record = self._record(k, state, state[1] if restart is None else restart.k, None)
             if restart is not None and (restart.derived or inside):
                 at_knot = None if move is None else move.t
-                u_dot, k_dot = self._near(restart, k, record).push(u_dot, p_dot, at_knot, self.course.h[k])
+                u_dot, k_dot = self._near(restart, k, record).push(
+                    u_dot, p_dot, at_knot, self.course.h[k]
+                )
             step = self._step(k, state, record, bool(inside), recent, (k in still, k + 1 in still))
             try:
                 K_dot, share = pushed(step, u_dot, k_dot, p_dot, integrals, move)
             except NonFiniteField:
                 raise
             except NonFinite as error:
-                raise self.at_the_edge(k, state[0], record.K, f"The tangent sweep fails ({error})") from error
+                raise self.at_the_edge(
+                    k, state[0], record.K, f"The tangent sweep fails ({error})"
+                ) from error
             q_dot = share if q_dot is None or share is None else q_dot + share
             for place, theta in inside:
                 observed[place] = u_dot + dense_tangent(step, theta, K_dot, move)
@@ -349,7 +400,9 @@ class Sweeps:
                 if theta is None:
                     # What is observed stays where it is, when the break that the step ends on moves on.
                     stays = landing.get(k + 1)
-                    observed[place] = u_dot if stays is None else u_dot - np.multiply.outer(step.K[last], stays)
+                    observed[place] = (
+                        u_dot if stays is None else u_dot - np.multiply.outer(step.K[last], stays)
+                    )
             self.notify("tangent", k, self.course.t[k])
         self._latest.clear()
         return observed, q_dot
@@ -385,4 +438,13 @@ class Sweeps:
         if dense and tableau.extended is not tableau:
             K = extended_stages(self.system, tableau, course.interval(k), state[0], K)
             tableau = tableau.extended
-        return Step(self.system, tableau, course.interval(k), state[0], K, record.inverse, recent, still=still)
+        return Step(
+            self.system,
+            tableau,
+            course.interval(k),
+            state[0],
+            K,
+            record.inverse,
+            recent,
+            still=still,
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .._pickling import Local
+from .._repr import short_repr
 from .._validation import as_array, as_cotangent, as_parameters, as_reals, require_bool
 from ..checkpointing.store import sweeps_alone
 from ..derivative import Derivative
@@ -19,7 +20,7 @@ from ..typing import Array
 from .adjoint_states import Collocation, collocated
 from .arguments import Bars, as_bars, as_direction, require_finite
 from .discontinuities.breaks import Breaks
-from .evidence import Jacobian, OdeEvidence, by_counts, evidence_of
+from .evidence import Jacobian, ODEEvidence, by_counts, evidence_of
 from .methods.method import Method
 from .stages.refinement import Recent
 from .step_control.absolute_tolerances import Watch, advice
@@ -28,7 +29,7 @@ from .sweeps import Sweeps
 
 
 class Replayable(Protocol):
-    """What a trajectory needs of the problem that it solves (`OdeProblem`)."""
+    """What a trajectory needs of the problem that it solves (`ODEProblem`)."""
 
     @property
     def t(self) -> tuple[float, float]:
@@ -46,7 +47,9 @@ class Replayable(Protocol):
     def initial(self) -> Vector:
         """u₀(p)."""
 
-    def replayed(self, p: Array, trajectory: "Trajectory", landings: list[float] | None) -> "Trajectory":
+    def replayed(
+        self, p: Array, trajectory: "Trajectory", landings: list[float] | None
+    ) -> "Trajectory":
         """The trajectory at another p on the same steps, or on steps between other stop times."""
 
 
@@ -69,6 +72,8 @@ class Sensitivities:
     tf: Array | None
     times: Array | None
     breaks: Array | None
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,7 +124,9 @@ class Trajectory(Local):
         require_bool("sensitivities", "times", times)
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         with np.errstate(all="ignore"):  # What is not finite is refused, by name.
-            p_bar, u0_bar, landings, inside = self._swept(bars, self._follow_breaks() or times, times)
+            p_bar, u0_bar, landings, inside = self._swept(
+                bars, self._follow_breaks() or times, times
+            )
         if not times:
             return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), None, None, None, None)
         breaks = self._break_bars(landings, inside)
@@ -127,11 +134,16 @@ class Trajectory(Local):
         course, fixed = self.sweeps.course, set(self.breaks.landings)
         positions = {t: i for i, t in enumerate(course.landings) if t not in fixed}
         of_times = np.array(
-            [landings[positions[t]] if t in positions else inside[place] for place, t in enumerate(self.times.tolist())]
+            [
+                landings[positions[t]] if t in positions else inside[place]
+                for place, t in enumerate(self.times.tolist())
+            ]
         ).reshape(inside.shape)
         t0_bar, tf_bar = (bars.shaped(landing[None])[0] for landing in (landings[0], landings[-1]))
         of_p, of_u0 = bars.shaped(p_bar), bars.shaped(u0_bar)
-        return Sensitivities(of_p, of_u0, t0_bar, tf_bar, bars.shaped(of_times), bars.shaped(breaks))
+        return Sensitivities(
+            of_p, of_u0, t0_bar, tf_bar, bars.shaped(of_times), bars.shaped(breaks)
+        )
 
     def _follow_breaks(self) -> bool:
         """Whether breaks move with p; raises CoincidentBreaks where derivatives do not exist."""
@@ -154,7 +166,9 @@ class Trajectory(Local):
         positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
         places = zip(self.times.tolist(), self.sweeps.places, strict=True)
         observed = {t: place for place, (t, (_, theta)) in enumerate(places) if theta is None}
-        for b, (time, within) in enumerate(zip(self.breaks.times.tolist(), self.breaks.inside, strict=True)):
+        for b, (time, within) in enumerate(
+            zip(self.breaks.times.tolist(), self.breaks.inside, strict=True)
+        ):
             if within:
                 bars[b] = landings[positions[time]]
                 if time in observed:
@@ -247,14 +261,23 @@ class Trajectory(Local):
         if bars.u.shape[2]:
             with np.errstate(all="ignore"):
                 collocation = Collocation(sweeps.system, sweeps.beginning.nulls, Recent())
-                for k, places in landed.items():  # Of consistent states, just before the time of the observation.
+                for (
+                    k,
+                    places,
+                ) in (
+                    landed.items()
+                ):  # Of consistent states, just before the time of the observation.
                     if k and lam[k].any():
-                        lam[k] = collocation.consistent(sweeps.course.final[k - 1], self.u[places[0]], lam[k])
+                        lam[k] = collocation.consistent(
+                            sweeps.course.final[k - 1], self.u[places[0]], lam[k]
+                        )
                 self._adjoint(lam, bars, seeds, collocation)
         require_finite("The adjoint state", lam)
         return lam[..., 0] if bars.single else lam
 
-    def _adjoint(self, lam: Array, bars: Bars, seeds: dict[int, list[Seed]], collocation: Collocation) -> None:
+    def _adjoint(
+        self, lam: Array, bars: Bars, seeds: dict[int, list[Seed]], collocation: Collocation
+    ) -> None:
         """Complete lam (N + 1, n, j), which holds what is observed at the steps."""
         sweeps, course = self.sweeps, self.sweeps.course
         along = collocated(course.tableau[-1], sweeps.system.algebra.dense)
@@ -269,7 +292,9 @@ class Trajectory(Local):
             if k == 0:
                 break
             at = course.interval(k)
-            before = collocation.pulled(course.tableau[k], at, u, K, lam[k + 1], bars.q, seeds.get(k, []))
+            before = collocation.pulled(
+                course.tableau[k], at, u, K, lam[k + 1], bars.q, seeds.get(k, [])
+            )
             lam[k] += collocation.consistent(at.first, u, before)
 
     @sweeps_alone
@@ -284,7 +309,9 @@ class Trajectory(Local):
             for share in sweeps.backward(bars.u, bars.q, False):
                 shares[share.k] = share.p
                 if share.k == 0:  # K₁ of the first step depends on p as well.
-                    shares[0] += sweeps.beginning.pull(share.u + sweeps.at_start(bars.u), share.K1, None).p
+                    shares[0] += sweeps.beginning.pull(
+                        share.u + sweeps.at_start(bars.u), share.K1, None
+                    ).p
         require_finite("The gradient", shares)
         return shares[..., 0] if bars.single else shares
 
@@ -292,17 +319,23 @@ class Trajectory(Local):
         """(du/dp) ṗ at the observation times: (K, n) for ṗ (m,), (K, n, j) for ṗ (m, j): one tangent sweep."""
         return self.tangent(p_dot)[0]
 
-    def tangent(self, p_dot: Array | None = None, u0_dot: Array | None = None) -> tuple[Array, Array]:
+    def tangent(
+        self, p_dot: Array | None = None, u0_dot: Array | None = None
+    ) -> tuple[Array, Array]:
         """(u̇ (K, n), q̇ (q,)) along ṗ (m,) and u̇₀ (n,), zero where not given; with one axis more for blocks (…, j).
 
         u̇₀ adds to what u₀(p) changes by along ṗ. Raises ValueError for other shapes.
         """
         m, n = self.p.size, self.u.shape[1]
         p_dot = None if p_dot is None else as_direction("p_dot", p_dot, m, self.p.dtype.kind == "c")
-        u0_dot = None if u0_dot is None else as_direction("u0_dot", u0_dot, n, self.u.dtype.kind == "c")
+        u0_dot = (
+            None if u0_dot is None else as_direction("u0_dot", u0_dot, n, self.u.dtype.kind == "c")
+        )
         given = [v for v in (p_dot, u0_dot) if v is not None]
         if not given or len({v.shape[1:] for v in given}) > 1:
-            raise ValueError(f"tangent: got directions of shapes {[v.shape for v in given]}, expected as many of each")
+            raise ValueError(
+                f"tangent: got directions of shapes {[v.shape for v in given]}, expected as many of each"
+            )
         tail = given[0].shape[1:]
         j = tail[0] if tail else 1
         P = np.zeros((m, j)) if p_dot is None else p_dot.reshape(m, j)
@@ -328,7 +361,9 @@ class Trajectory(Local):
             return None
         positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
         landings_dot = np.zeros((len(positions), p_dot.shape[1]))
-        for b, (time, dot) in enumerate(zip(self.breaks.times.tolist(), self.breaks.push(p_dot), strict=True)):
+        for b, (time, dot) in enumerate(
+            zip(self.breaks.times.tolist(), self.breaks.push(p_dot), strict=True)
+        ):
             if self.breaks.inside[b]:
                 landings_dot[positions[time]] = dot
         return landings_dot
@@ -346,7 +381,9 @@ class Trajectory(Local):
         """du/dp as a SciPy LinearOperator (K·n, m): `@` is the jvp, `.T @` the vjp; u is flattened in C order."""
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
-    def replay(self, p: Array, t: tuple[float, float] | None = None, observe: Array | None = None) -> "Trajectory":
+    def replay(
+        self, p: Array, t: tuple[float, float] | None = None, observe: Array | None = None
+    ) -> "Trajectory":
         """The trajectory at another p over the same steps: what the derivatives here are those of, at any tolerance.
 
         t, observe: other times, as many as before; breaks that depend on p move with it; steps keep their proportions
@@ -366,9 +403,13 @@ class Trajectory(Local):
         if t is None and observe is None and p.dtype == self.p.dtype and np.array_equal(p, self.p):
             return self
         if t is not None or observe is not None or self.breaks.moving:
-            breaks = self._moved_breaks(p, self.breaks.interval if t is None else (float(t[0]), float(t[1])))
+            breaks = self._moved_breaks(
+                p, self.breaks.interval if t is None else (float(t[0]), float(t[1]))
+            )
             landings = self._moved(
-                self.problem.t if t is None else t, self.times if observe is None else observe, breaks
+                self.problem.t if t is None else t,
+                self.times if observe is None else observe,
+                breaks,
             )
             times = self.times if observe is None else np.asarray(observe, dtype=float)
             if observe is None and t is not None:  # What is observed at an end moves with it.
@@ -381,11 +422,17 @@ class Trajectory(Local):
         """Where each break that is landed on moves to; raises ValueError where frozen steps cannot follow."""
         new = Breaks.at(self.breaks.vector, p, interval)
         if not np.array_equal(new.inside, self.breaks.inside):
-            raise ValueError("replay: a break leaves or enters the interval of integration; solve at this p instead")
+            raise ValueError(
+                "replay: a break leaves or enters the interval of integration; solve at this p instead"
+            )
         moves: dict[float, float] = {}
-        for old, time in zip(self.breaks.times[new.inside].tolist(), new.times[new.inside].tolist(), strict=True):
+        for old, time in zip(
+            self.breaks.times[new.inside].tolist(), new.times[new.inside].tolist(), strict=True
+        ):
             if moves.setdefault(old, time) != time:
-                raise ValueError(f"replay: breaks that were both {old:.10g} move apart; solve at this p instead")
+                raise ValueError(
+                    f"replay: breaks that were both {old:.10g} move apart; solve at this p instead"
+                )
             if time != old and old in self.times and not self.problem.dense:
                 raise ValueError(
                     f"replay: the break at {old:.10g} moves, and the observation at that time stays; solve at this p "
@@ -393,10 +440,17 @@ class Trajectory(Local):
                 )
         return moves
 
-    def _moved(self, t: tuple[float, float], observe: Array, breaks: dict[float, float]) -> list[float]:
+    def _moved(
+        self, t: tuple[float, float], observe: Array, breaks: dict[float, float]
+    ) -> list[float]:
         if len(observe) != self.times.size:
-            raise ValueError(f"replay: got {len(observe)} observation times, expected {self.times.size}")
-        new = dict(zip(self.times.tolist(), np.asarray(observe, dtype=float).tolist(), strict=True)) | breaks
+            raise ValueError(
+                f"replay: got {len(observe)} observation times, expected {self.times.size}"
+            )
+        new = (
+            dict(zip(self.times.tolist(), np.asarray(observe, dtype=float).tolist(), strict=True))
+            | breaks
+        )
         old = self.sweeps.course.landings
         moved = [new.get(time, time) for time in old]
         moved[0] = t[0] if t[0] != old[0] else moved[0]
@@ -428,6 +482,6 @@ class Trajectory(Local):
         return u if given.ndim else u[0]
 
     @property
-    def evidence(self) -> OdeEvidence:
+    def evidence(self) -> ODEEvidence:
         """Steps, work, and what was kept."""
         return evidence_of(self.problem.method, self.sweeps)

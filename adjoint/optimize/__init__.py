@@ -1,19 +1,18 @@
-"""Optimizers: one algorithm a file, each a frozen dataclass with `start` and `advance` on a frozen state."""
+"""Optimization of `Reduced` and other functions f(x), with bounds and constraints."""
 
-from ..errors import CheckpointError, ResumedElsewhere, WrongGradient
+from ..bounds import Bounds
 from .algorithms.augmented_lagrangian import AugmentedLagrangian
-from .algorithms.bfgs import Bfgs
+from .algorithms.bfgs import BFGS
 from .algorithms.continuation import Continuation, Grayness, Stage
 from .algorithms.gauss_newton import GaussNewton
-from .algorithms.lbfgs import Lbfgs
-from .algorithms.mma.gcmma import Gcmma
-from .algorithms.mma.mma import Mma
+from .algorithms.lbfgs import LBFGS
+from .algorithms.mma.gcmma import GCMMA
+from .algorithms.mma.mma import MMA
 from .algorithms.mma.subproblem import Asymptotes
-from .algorithms.newton_cg import NewtonCg
+from .algorithms.newton_cg import NewtonCG
 from .algorithms.optimality_criteria import OptimalityCriteria, SensitivityFilter
-from .algorithms.simpl import Simpl
+from .algorithms.simpl import SiMPL
 from .algorithms.steepest_descent import BarzilaiBorwein, SteepestDescent
-from .bounds import Box
 from .constraints import (
     Constraint,
     DesignConstraint,
@@ -27,58 +26,63 @@ from .functions import DifferencedHessian, ResidualFunction, ScalarFunction
 from .inner_products import Euclidean, InnerProduct, MassMatrix, Weighted
 from .line_search.backtracking import Backtracking
 from .line_search.strong_wolfe import StrongWolfe
-from .restart import Checkpoint, read_checkpoint, write_checkpoint
+from .restart import Restart, read_restart, write_restart
 from .run import Result, descend, minimize
 from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
 
 __all__ = [
-    "Algorithm",
-    "Asymptotes",
-    "AugmentedLagrangian",
-    "Backtracking",
-    "BarzilaiBorwein",
-    "Bfgs",
-    "Box",
-    "Checkpoint",
-    "CheckpointError",
-    "Constraint",
-    "Continuation",
-    "DesignConstraint",
-    "DifferencedHessian",
-    "Euclidean",
-    "FunctionConstraint",
-    "GaussNewton",
-    "Gcmma",
-    "Grayness",
-    "InnerProduct",
-    "Lbfgs",
-    "LinearConstraint",
-    "MassMatrix",
-    "Mma",
-    "NewtonCg",
-    "OptimalityCriteria",
-    "Progress",
-    "ResidualFunction",
+    # Runs
+    "minimize",
+    "descend",
     "Result",
-    "ResumedElsewhere",
-    "ScalarFunction",
+    "Status",
+    "Stopping",
+    "Progress",
+    # Algorithms
+    "SteepestDescent",
+    "BarzilaiBorwein",
+    "BFGS",
+    "LBFGS",
+    "NewtonCG",
+    "GaussNewton",
+    "OptimalityCriteria",
     "SensitivityFilter",
-    "Simpl",
+    "MMA",
+    "GCMMA",
+    "Asymptotes",
+    "SiMPL",
+    "AugmentedLagrangian",
+    "Continuation",
     "Stage",
-    "State",
+    "Grayness",
+    # Line searches
+    "Backtracking",
+    "StrongWolfe",
+    # Inner products
+    "InnerProduct",
+    "Euclidean",
+    "Weighted",
+    "MassMatrix",
+    # Bounds and constraints
+    "Bounds",
+    "Constraint",
+    "LinearConstraint",
+    "DesignConstraint",
+    "FunctionConstraint",
     "StateConstraint",
     "StateConstraints",
-    "Status",
-    "SteepestDescent",
-    "Stopping",
-    "StrongWolfe",
     "VectorFunction",
-    "Weighted",
-    "WrongGradient",
-    "descend",
-    "minimize",
-    "read_checkpoint",
-    "write_checkpoint",
+    # Functions that are no `Reduced`
+    "ScalarFunction",
+    "ResidualFunction",
+    "DifferencedHessian",
+    # An algorithm of your own
+    "Algorithm",
+    "State",
+    # Restart files
+    "Restart",
+    "read_restart",
+    "write_restart",
 ]

@@ -84,7 +84,12 @@ def _gradient(part: Told) -> Array:
 
 
 def _single(constraint: Constraint, valued: Valued) -> Told:
-    return Told(constraint, np.array([valued.value], dtype=float), np.array([constraint.bound], dtype=float), valued)
+    return Told(
+        constraint,
+        np.array([valued.value], dtype=float),
+        np.array([constraint.bound], dtype=float),
+        valued,
+    )
 
 
 def _vector(constraint: StateConstraints, point: Point) -> Told:

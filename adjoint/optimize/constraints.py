@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from .._numerics import dot
+from .._repr import short_repr
 from .._validation import as_array, as_reals, has, named, require_methods, require_number
 from ..protocols import DesignMap, Objective
 from ..reduced import Function, Point, Reduced
@@ -105,6 +106,8 @@ class LinearConstraint:
     weights: Array
     bound: float
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         _numbers("LinearConstraint", self.weights)
 
@@ -116,12 +119,14 @@ class LinearConstraint:
         for a φ that is not linear.
         """
         v = _volumes("LinearConstraint.volume", volumes, fraction)
-        expected = "a linear design map, such as adjoint.Identity() or a filter"
+        expected = "a linear design map, such as adjoint.design.Identity() or a filter"
         require_methods("LinearConstraint.volume", "linear", linear, ("__call__", "vjp"), expected)
         w = linear.vjp(np.zeros_like(v), v)
         gaps = (dot(w, v) - dot(v, linear(v)), dot(v, linear(0.0 * v)))  # zero for a linear φ
         if not max(map(abs, gaps)) <= 1e-8 * dot(v, v):
-            raise ValueError(f"LinearConstraint: {type(linear).__name__} is not linear; use DesignConstraint.volume")
+            raise ValueError(
+                f"LinearConstraint: {type(linear).__name__} is not linear; use DesignConstraint.volume"
+            )
         return cls(w, fraction * float(v.sum()))
 
     def value(self, x: Array) -> float:
@@ -150,8 +155,12 @@ class DesignConstraint:
     weights: Array
     bound: float
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
-        require_methods("DesignConstraint", "design", self.design, ("__call__", "vjp"), "a design map")
+        require_methods(
+            "DesignConstraint", "design", self.design, ("__call__", "vjp"), "a design map"
+        )
         _numbers("DesignConstraint", self.weights)
 
     @classmethod
@@ -172,9 +181,9 @@ class DesignConstraint:
 
     def product(self, x: Array, v: Array) -> Array:
         """The Hessian of c times v, (m,); raises TypeError for a φ without second derivatives."""
-        if not callable(second := getattr(self.design, "second", None)):
+        if not callable(second := getattr(self.design, "hvp", None)):
             raise TypeError(
-                f"{type(self.design).__name__} has no method second(x, p_bar, x_dot), which a Hessian–vector product "
+                f"{type(self.design).__name__} has no method hvp(x, p_bar, x_dot), which a Hessian–vector product "
                 "needs: the derivative of x ↦ vjp(x, p̄) along ẋ, zeros for a linear map"
             )
         return np.asarray(second(x, self.weights, v))
@@ -193,6 +202,8 @@ class StateConstraint:
 
     objective: Objective
     bound: float
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_objective("StateConstraint", self.objective)
@@ -213,10 +224,14 @@ class FunctionConstraint:
     function: Function
     bound: float
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_function("FunctionConstraint", "function", self.function)
         if isinstance(self.function, type) and issubclass(self.function, Reduced):
-            raise TypeError("FunctionConstraint: got function=Reduced, the class itself, expected Reduced(…)")
+            raise TypeError(
+                "FunctionConstraint: got function=Reduced, the class itself, expected Reduced(…)"
+            )
 
     def at(self, point: Point) -> Point:
         """c at the point's design."""
@@ -234,7 +249,9 @@ def require_solution(point: Point) -> None:
 
 def _require_weights(weights: Array, p: Array, name: str) -> None:
     if np.shape(weights) != np.shape(p):
-        raise ValueError(f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the design's")
+        raise ValueError(
+            f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the design's"
+        )
 
 
 def _numbers(who: str, weights: Array) -> None:
@@ -247,14 +264,16 @@ def _volumes(who: str, volumes: Array, fraction: float) -> Array:
     v = as_reals(who, "volumes", volumes, 1, "(m,)")
     require_number(who, "fraction", fraction)
     if not (np.all(v > 0.0) and 0.0 < fraction <= 1.0):
-        raise ValueError(f"{who}: got volumes from {v.min()} on, fraction={fraction}; expected v > 0, 0 < fraction ≤ 1")
+        raise ValueError(
+            f"{who}: got volumes from {v.min()} on, fraction={fraction}; expected v > 0, 0 < fraction ≤ 1"
+        )
     return v
 
 
 class VectorFunction(Protocol):
     """c(u, p), (k,), and the transpose of its derivatives; no (k, m) matrix anywhere.
 
-    For algorithms with Hessian–vector products, such as `NewtonCg`, two more methods: `jvp(u, p, u_dot, p_dot)`, the
+    For algorithms with Hessian–vector products, such as `NewtonCG`, two more methods: `jvp(u, p, u_dot, p_dot)`, the
     derivative of the values, (k,), and `second(u, p, weights, u_dot, p_dot)`, the derivative of what `vjp` returns.
     """
 
@@ -276,12 +295,16 @@ class StateConstraints:
     function: VectorFunction
     bounds: float | Array
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         expected = "an object with values(u, p) -> (k,) and vjp(u, p, weights)"
         require_methods("StateConstraints", "function", self.function, ("values", "vjp"), expected)
         bounds = as_array("StateConstraints", "bounds", self.bounds)
         if bounds.dtype.kind not in "fiu" or bounds.ndim > 1 or np.isnan(bounds).any():
-            raise ValueError(f"StateConstraints: got bounds={self.bounds}, expected a number or a vector (k,)")
+            raise ValueError(
+                f"StateConstraints: got bounds={self.bounds}, expected a number or a vector (k,)"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,12 +322,12 @@ class Along:
         """(Σ w_i ∂c_i/∂u, Σ w_i ∂c_i/∂p)."""
         return self.function.vjp(u, p, self.weights)
 
-    def second(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """The derivative of these gradients along (u̇, ṗ); raises TypeError for a function without `second`."""
-        if not has(self.function, "second"):
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """The derivative of these gradients along (u̇, ṗ); raises TypeError for a function without `hvp`."""
+        if not has(self.function, "hvp"):
             raise TypeError(
-                f"{type(self.function).__name__} has no method second(u, p, weights, u_dot, p_dot), which a "
+                f"{type(self.function).__name__} has no method hvp(u, p, weights, u_dot, p_dot), which a "
                 "Hessian–vector product needs: the derivative of what vjp(u, p, weights) returns along (u̇, ṗ)"
             )
-        found: tuple[Array, Array] = getattr(self.function, "second")(u, p, self.weights, u_dot, p_dot)  # noqa: B009
+        found: tuple[Array, Array] = getattr(self.function, "hvp")(u, p, self.weights, u_dot, p_dot)  # noqa: B009
         return found

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from .._numerics import dot
+from .._repr import short_repr
 from .._validation import as_array, as_parameters, named
 from ..checks.gradient import sizes_of
 from ..reduced import Function, Point
@@ -61,7 +62,9 @@ class DifferencedPoint:
         if v.shape != self.x.shape:
             raise ValueError(f"hvp: got v of shape {v.shape}, expected {self.x.shape}")
         size = sizes_of(self.x)
-        return np.asarray(sum((self._part(part, size) for part in _parts(v, size)), np.zeros(v.size)))
+        return np.asarray(
+            sum((self._part(part, size) for part in _parts(v, size)), np.zeros(v.size))
+        )
 
     def _part(self, v: Array, size: Array) -> Array:
         """H v for variables of one size; with longer steps, up to those for the largest one, where nothing is seen.
@@ -73,7 +76,9 @@ class DifferencedPoint:
         longest = STEP * max(1.0, float(size.max())) / float(np.abs(v).max())
         found = self._change(v, step)
         if found is None:
-            return (gradient_of(self.function(self.x + step * v)) - self.gradient) / step  # Raises what f raises.
+            return (
+                gradient_of(self.function(self.x + step * v)) - self.gradient
+            ) / step  # Raises what f raises.
         while not np.any(np.abs(found) > SEEN * np.abs(self.gradient)) and step * APART <= longest:
             if (longer := self._change(v, step * APART)) is None:
                 break
@@ -108,7 +113,7 @@ def _parts(v: Array, size: Array) -> Iterator[Array]:
 class DifferencedHessian:
     """f with points whose `hvp` is a difference of gradients: one more forward and adjoint solve for each product.
 
-    function: f. For `NewtonCg` where second derivatives are missing. Each variable is stepped by 3·10⁻⁸ of its own
+    function: f. For `NewtonCG` where second derivatives are missing. Each variable is stepped by 3·10⁻⁸ of its own
     size: variables whose sizes differ by more than a thousand take a solve for each size. A variable that is zero has
     the size of the others, at most 1. The points next to x may be beyond bounds by as much; a failed solve there is
     tried on the other side.
@@ -116,12 +121,16 @@ class DifferencedHessian:
 
     function: Callable[[Array], Point]
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_function("DifferencedHessian", "function", self.function)
 
     def __call__(self, x: Array) -> DifferencedPoint:
         """f at x; raises what f raises."""
-        return DifferencedPoint(self.function, require_point(self.function(x), "the function of a DifferencedHessian"))
+        return DifferencedPoint(
+            self.function, require_point(self.function(x), "the function of a DifferencedHessian")
+        )
 
 
 Values = Callable[[Array], float]
@@ -150,15 +159,17 @@ class ScalarPoint:
     def hvp(self, v: Array) -> Array:
         """(d²f/dx²) v, (m,); raises TypeError where the function was given none."""
         if self.product is None:
-            raise TypeError("ScalarFunction: got no product (x, v) -> H v; see also adjoint.DifferencedHessian")
+            raise TypeError(
+                "ScalarFunction: got no product (x, v) -> H v; see also adjoint.optimize.DifferencedHessian"
+            )
         return np.array(self.product(_read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
 class ScalarFunction:
-    """f from a function of x and its gradient: `minimize(ScalarFunction(value, gradient), x, Lbfgs())`.
+    """f from a function of x and its gradient: `minimize(ScalarFunction(value, gradient), x, LBFGS())`.
 
-    value: x (m,) ↦ f, a number; gradient: x ↦ df/dx, (m,); product: (x, v) ↦ (d²f/dx²) v, (m,), for `NewtonCg`. They
+    value: x (m,) ↦ f, a number; gradient: x ↦ df/dx, (m,); product: (x, v) ↦ (d²f/dx²) v, (m,), for `NewtonCG`. They
     get an x that cannot be written to. Where f is not defined value returns nan, or raises a `SolveError`: a step there
     is too long. Raises TypeError for what are no functions, and for a value that is no number.
     """
@@ -167,13 +178,17 @@ class ScalarFunction:
     gradient: Vectors
     product: Products | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_function("ScalarFunction", "value", self.value)
         require_function("ScalarFunction", "gradient", self.gradient)
         _require_product(self.product)
 
     @staticmethod
-    def of(function: Callable[[Array], tuple[float, Array]], product: Products | None = None) -> "JointFunction":
+    def of(
+        function: Callable[[Array], tuple[float, Array]], product: Products | None = None
+    ) -> "JointFunction":
         """f from one function x ↦ (f, df/dx), called once a point, also where no gradient is asked for."""
         return JointFunction(function, product)
 
@@ -199,7 +214,9 @@ class JointFunction:
         x = as_parameters(x, "x")
         both = self.function(_read_only(x))
         if not (isinstance(both, tuple) and len(both) == 2):
-            raise TypeError(f"ScalarFunction.of: the function returned {named(both)}, expected the pair (f, gradient)")
+            raise TypeError(
+                f"ScalarFunction.of: the function returned {named(both)}, expected the pair (f, gradient)"
+            )
         g = np.array(both[1])
         return ScalarPoint(x, _number(both[0]), lambda _: g, self.product)
 
@@ -220,10 +237,14 @@ class ResidualPoint:
     @cached_property
     def jacobian(self) -> Array:
         """dr/dx, (k, m); raises ValueError for another shape."""
-        J = np.array(as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x))))
+        J = np.array(
+            as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x)))
+        )
         expected = (self.residual.size, self.x.size)
         if J.shape != expected:
-            raise ValueError(f"ResidualFunction: jacobian returned an array of shape {J.shape}, expected {expected}")
+            raise ValueError(
+                f"ResidualFunction: jacobian returned an array of shape {J.shape}, expected {expected}"
+            )
         return J
 
     @cached_property
@@ -251,6 +272,8 @@ class ResidualFunction:
     residual: Vectors
     jacobian: Vectors
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_function("ResidualFunction", "residual", self.residual)
         require_function("ResidualFunction", "jacobian", self.jacobian)
@@ -258,9 +281,13 @@ class ResidualFunction:
     def __call__(self, x: Array) -> ResidualPoint:
         """f at x."""
         x = as_parameters(x, "x")
-        r = as_array("ResidualFunction", "what residual returned", self.residual(_read_only(x))).astype(float)
+        r = as_array(
+            "ResidualFunction", "what residual returned", self.residual(_read_only(x))
+        ).astype(float)
         if r.ndim != 1:
-            raise ValueError(f"ResidualFunction: residual returned an array of shape {r.shape}, expected (k,)")
+            raise ValueError(
+                f"ResidualFunction: residual returned an array of shape {r.shape}, expected (k,)"
+            )
         return ResidualPoint(x, r, self)
 
 
@@ -280,10 +307,14 @@ def _number(value: object) -> float:
     number = np.asarray(value)
     if number.ndim != 0 or number.dtype.kind not in "fiu":
         shape = f" of shape {number.shape}" if number.ndim else ""
-        raise TypeError(f"ScalarFunction: value returned {named(value)}{shape}, expected a real number")
+        raise TypeError(
+            f"ScalarFunction: value returned {named(value)}{shape}, expected a real number"
+        )
     return float(number)
 
 
 def _require_product(product: object) -> None:
     if not (product is None or callable(product)):
-        raise TypeError(f"ScalarFunction: got {named(product)} as product, expected a function (x, v) -> H v, or None")
+        raise TypeError(
+            f"ScalarFunction: got {named(product)} as product, expected a function (x, v) -> H v, or None"
+        )

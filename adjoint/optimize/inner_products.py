@@ -14,6 +14,7 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import splu
 
 from .._numerics import dot
+from .._repr import short_repr
 from .._validation import as_array
 from ..errors import InaccurateSolve, NotPositiveDefinite, singular
 from ..factor.arguments import factored, require_factorizer
@@ -112,7 +113,9 @@ class FactorRoot:
     def _triangle(self) -> _Solvable:
         # The LU factors of a lower triangle are itself and a diagonal: no fill, and solves as quick as SuperLU's own,
         # four times quicker than spsolve_triangular, which looks its matrix over each time.
-        return splu(self.lower, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        return splu(
+            self.lower, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
 
     def _ordered_back(self, v: Array) -> Array:
         x = np.empty_like(v)
@@ -125,12 +128,16 @@ class FactorRoot:
         difference = self._ordered_back(self.lower @ self.to_z(v)) - A @ v
         error = float(np.abs(difference).max() / (sums.max() * np.abs(v).max()))
         if not error <= ACCURATE:
-            raise InaccurateSolve(f"{name}: R Rᵀ differs from M by {error:.1e}, expected rounding, {ACCURATE:.0e}")
+            raise InaccurateSolve(
+                f"{name}: R Rᵀ differs from M by {error:.1e}, expected rounding, {ACCURATE:.0e}"
+            )
         condition = float(np.abs(self.to_x(self.pull(v * sums))).max())
         if not condition < SUSPECT:
             condition = condition_seen(Equilibrated.of(A, self._inverse))
         if not condition < SINGULAR:
-            raise singular(name, f"is that of a singular matrix (condition at least {condition:.1e})")
+            raise singular(
+                name, f"is that of a singular matrix (condition at least {condition:.1e})"
+            )
 
     def _inverse(self, b: Array, trans: Trans) -> Array:
         """M⁻¹ b for columns b, (n, k); M is symmetric."""
@@ -140,7 +147,9 @@ class FactorRoot:
 def _factored(A: sparse.csc_array, name: str) -> tuple[sparse.csc_array, Array]:
     """L and q with (L Lᵀ)_ij = A_{q_i q_j}, from SuperLU's factors L₁ D L₁ᵀ; NotPositiveDefinite if there are none."""
     try:
-        lu = splu(A, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        lu = splu(
+            A, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
     except RuntimeError as error:  # A pivot that is exactly zero.
         raise _indefinite(name) from error
     pivots = lu.U.diagonal()
@@ -207,6 +216,8 @@ def _largest(v: Array) -> float:
 class Euclidean:
     """M = 1: right for designs that are plain numbers of one unit, not values on a mesh."""
 
+    __repr__ = short_repr
+
     @property
     def diagonal(self) -> bool:
         """It is."""
@@ -255,6 +266,8 @@ class Weighted:
 
     weights: Array
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         weights = as_array("Weighted", "weights", self.weights)
         if weights.dtype.kind not in "fiu" or weights.ndim > 1:
@@ -263,7 +276,9 @@ class Weighted:
             )
         bad = weights[~((weights > 0.0) & np.isfinite(weights))]
         if bad.size:
-            raise ValueError(f"Weighted: got a weight of {bad[0]}, expected positive and finite ones")
+            raise ValueError(
+                f"Weighted: got a weight of {bad[0]}, expected positive and finite ones"
+            )
 
     @property
     def diagonal(self) -> bool:
@@ -293,7 +308,9 @@ class Weighted:
     def _of(self, v: Array) -> Array:
         """w, for a v of its shape."""
         if np.shape(self.weights) not in ((), np.shape(v)):
-            raise ValueError(f"Weighted: got weights of shape {np.shape(self.weights)}, expected {np.shape(v)}, x's")
+            raise ValueError(
+                f"Weighted: got weights of shape {np.shape(self.weights)}, expected {np.shape(v)}, x's"
+            )
         return self.weights
 
     def total(self, V: Array) -> Array:
@@ -321,6 +338,8 @@ class MassMatrix:
     M: SparseMatrix
     factorize: Callable[[sparse.csc_array], Factorization] = cholesky
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         as_csc(self.M, "MassMatrix: M: ")
         require_factorizer("MassMatrix", self.factorize)
@@ -335,7 +354,9 @@ class MassMatrix:
         Neuberger (2010), Sobolev Gradients and Differential Equations, 2nd ed.
         """
         if not 0.0 < length < np.inf:
-            raise ValueError(f"MassMatrix.helmholtz: got length={length}, expected a positive length")
+            raise ValueError(
+                f"MassMatrix.helmholtz: got length={length}, expected a positive length"
+            )
         if mass.shape != stiffness.shape:
             raise ValueError(
                 f"MassMatrix.helmholtz: got a mass matrix of shape {mass.shape} and a stiffness matrix of shape "

@@ -13,10 +13,10 @@ from enum import Enum
 import numpy as np
 
 from .._numerics import dot
+from ..bounds import Bounds
 from ..errors import NonFinite, SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .constraints import Constraint
 from .state import State
 from .status import Status
@@ -89,7 +89,7 @@ def believed(
     progress: Progress,
     start: Array,
     constraints: Sequence[Constraint],
-    bounds: Box,
+    bounds: Bounds,
 ) -> tuple[Progress, Status | None]:
     """What a convergence is worth: the status itself, PLATEAU, or None where the run should go on; and the progress.
 
@@ -127,7 +127,7 @@ def judged(
     scale: float,
     start: Array,
     constraints: Sequence[Constraint],
-    bounds: Box,
+    bounds: Bounds,
     doubted: bool,
 ) -> Kind:
     """What kind of a point a state is at which f has collapsed.
@@ -143,11 +143,15 @@ def judged(
         return Kind.REGULAR
     x = state.x
     size = _sizes(x, start, bounds)
-    binding = [c for c, value in zip(constraints, state.constraints, strict=True) if value > -BINDING]
+    binding = [
+        c for c, value in zip(constraints, state.constraints, strict=True) if value > -BINDING
+    ]
     try:
         here = attempt(f, x) if binding else None
         rows = _rows(binding, here, x)
-        multipliers = _multipliers(state.gradient, rows, size, (x > bounds.lower) & (x < bounds.upper))
+        multipliers = _multipliers(
+            state.gradient, rows, size, (x > bounds.lower) & (x < bounds.upper)
+        )
         slope = state.gradient + multipliers @ rows
         room = np.where(slope > 0.0, x - bounds.lower, bounds.upper - x)
         steepness = float(np.abs(np.minimum(size, room) * slope).sum()) / abs(state.value)
@@ -164,15 +168,23 @@ def judged(
         return Kind.REGULAR
     largest = float(np.abs(slope).max()) or 1.0
     before, after = largest * dot(slope / largest, d), largest * dot(beyond / largest, d)
-    rise = float(there.value) - state.value + dot(multipliers, _values(binding, there) - _values(binding, here))
+    rise = (
+        float(there.value)
+        - state.value
+        + dot(multipliers, _values(binding, there) - _values(binding, here))
+    )
     negative = min(state.value, float(there.value)) < 0.0
     persists = after <= KEPT * before or rise <= FALLEN * before
     if persists and FLATTEST <= steepness <= (np.inf if negative else STEEPEST):
         return Kind.STEEP
-    return Kind.REGULAR if max(abs(rise), abs(after - before)) > CURVED * STEP**2 * scale else Kind.SMALL
+    return (
+        Kind.REGULAR
+        if max(abs(rise), abs(after - before)) > CURVED * STEP**2 * scale
+        else Kind.SMALL
+    )
 
 
-def _sizes(x: Array, start: Array, bounds: Box) -> Array:
+def _sizes(x: Array, start: Array, bounds: Bounds) -> Array:
     """|x_j|, a hundredth of the distance of its bounds at least, |x_j| at the start where they are infinite, (m,).
 
     Not at the start where there are bounds: at a density of 0 a part of the one at the start is far.
@@ -202,7 +214,9 @@ def _multipliers(g: Array, rows: Array, size: Array, free: Array) -> Array:
     scales = np.abs(rows * weights).max(axis=1, initial=0.0)
     scales = np.where(scales > 0.0, scales, 1.0)
     largest = float(np.abs(g * weights).max(initial=0.0)) or 1.0
-    found = np.linalg.lstsq((rows * weights / scales[:, None]).T, -(g * weights) / largest, rcond=None)[0]
+    found = np.linalg.lstsq(
+        (rows * weights / scales[:, None]).T, -(g * weights) / largest, rcond=None
+    )[0]
     return np.asarray(largest * found / scales)
 
 

@@ -24,7 +24,8 @@ import scipy.sparse as sparse
 import threadpoolctl
 
 from .._files import irregular
-from ..errors import CheckpointError
+from .._repr import short_repr
+from ..errors import RestartError
 from ..typing import Array
 from .state import State
 from .status import Status
@@ -51,7 +52,9 @@ def fingerprint(algorithm: object) -> str:
 
 def _pieces(value: object, depth: int) -> "list[bytes]":
     name = f"{type(value).__module__}.{type(value).__qualname__}"
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | Enum | np.generic):
+    if value is None or isinstance(
+        value, bool | int | float | complex | str | bytes | Enum | np.generic
+    ):
         return [name.encode(), repr(value).encode()]
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiubc":
@@ -59,7 +62,11 @@ def _pieces(value: object, depth: int) -> "list[bytes]":
         return [str((value.dtype, value.shape)).encode(), np.ascontiguousarray(value).tobytes()]
     if sparse.issparse(value):
         matrix = sparse.csc_array(value)
-        return [piece for part in (matrix.data, matrix.indices, matrix.indptr) for piece in _pieces(part, depth)]
+        return [
+            piece
+            for part in (matrix.data, matrix.indices, matrix.indptr)
+            for piece in _pieces(part, depth)
+        ]
     parts = _parts(value) if depth else ()
     return [name.encode(), *(piece for part in parts for piece in _pieces(part, depth - 1))]
 
@@ -71,7 +78,11 @@ def _parts(value: object) -> "tuple[object, ...]":
     if isinstance(value, list | tuple):
         return tuple(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return tuple((each.name, getattr(value, each.name)) for each in fields(value) if not each.name.startswith("_"))
+        return tuple(
+            (each.name, getattr(value, each.name))
+            for each in fields(value)
+            if not each.name.startswith("_")
+        )
     where = getattr(value, "__qualname__", None)  # A function, or a class.
     return () if where is None else (f"{getattr(value, '__module__', '')}.{where}",)
 
@@ -91,7 +102,7 @@ LONGEST = 200
 def write_archive(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write the arrays: to a file beside `path`, synced, then renamed over it, then the directory synced.
 
-    A process killed at any moment leaves the old file or the new one. Raises CheckpointError, and leaves the old one,
+    A process killed at any moment leaves the old file or the new one. Raises RestartError, and leaves the old one,
     where that fails; ValueError for objects.
     """
     data, part = _packed_arrays(arrays), path.with_name(path.name + ".part")
@@ -107,33 +118,42 @@ def write_archive(path: Path, arrays: Mapping[str, Array]) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise CheckpointError(
+        raise RestartError(
             f"{path}: cannot write a restart file ({error.strerror or error}); the last one, if there was any, is whole"
         ) from error
 
 
 def read_archive(path: Path) -> dict[str, Array]:
-    """The arrays that `write` wrote. Raises CheckpointError for anything else."""
+    """The arrays that `write` wrote. Raises RestartError for anything else."""
     require_file(path)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot read a restart file ({error.strerror or error})") from error
+        raise RestartError(
+            f"{path}: cannot read a restart file ({error.strerror or error})"
+        ) from error
     if data[-DIGEST:] != _digest(data[:-DIGEST]):
-        raise CheckpointError(
+        raise RestartError(
             f"{path}: not a restart file, or damaged: its checksum is not that of its {len(data)} bytes. "
             "Begin the run anew, with another path or without this file"
         )
     try:
         return _unpacked(data)
-    except (ValueError, zipfile.BadZipFile, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
-        raise CheckpointError(f"{path}: not a restart file ({error})") from error
+    except (
+        ValueError,
+        zipfile.BadZipFile,
+        SyntaxError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
+        raise RestartError(f"{path}: not a restart file ({error})") from error
 
 
 def require_file(path: Path) -> None:
-    """Raise CheckpointError for a directory, a device, a pipe or a socket, over which no file may be renamed."""
+    """Raise RestartError for a directory, a device, a pipe or a socket, over which no file may be renamed."""
     if found := irregular(path):
-        raise CheckpointError(f"{path} is {found}, expected the path of a file, for restarts")
+        raise RestartError(f"{path} is {found}, expected the path of a file, for restarts")
 
 
 def _packed_arrays(arrays: Mapping[str, Array]) -> bytes:
@@ -180,7 +200,11 @@ def _array(data: bytes) -> Array:
         raise ValueError(f"an array of dtype {dtype} and shape {shape}, expected numbers")
     if math.prod(shape) * dtype.itemsize != len(body):
         raise ValueError(f"{len(body)} bytes for an array of shape {shape} and dtype {dtype}")
-    return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if fortran else "C").copy(order="C")
+    return (
+        np.frombuffer(body, dtype=dtype)
+        .reshape(shape, order="F" if fortran else "C")
+        .copy(order="C")
+    )
 
 
 def _sync(directory: Path) -> None:
@@ -209,11 +233,13 @@ MEMORY = "memory."
 
 def threads() -> dict[str, int]:
     """The number of threads of each numerical library loaded."""
-    return {str(pool["prefix"]): int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()}
+    return {
+        str(pool["prefix"]): int(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()
+    }
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class Restart:
     """What a run goes on from.
 
     state: the last one; best: see `Result`. fingerprint: of the algorithm and its settings. threads: of the libraries
@@ -227,35 +253,41 @@ class Checkpoint:
     threads: Mapping[str, int] = field(default_factory=dict)
     read: bool = False
 
+    __repr__ = short_repr
 
-def write_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
-    """Write the file: whole, or not at all. Raises CheckpointError where the disk does not let it."""
-    words = {"version": VERSION, "fingerprint": checkpoint.fingerprint, "threads": dict(checkpoint.threads)}
-    arrays = {"run": _text(json.dumps(words)), "progress": _numbers(checkpoint.progress)}
-    for name, state in (("state", checkpoint.state), ("best", checkpoint.best)):
+
+def write_restart(path: Path | str, restart: Restart) -> None:
+    """Write the file: whole, or not at all. Raises RestartError where the disk does not let it."""
+    words = {
+        "version": VERSION,
+        "fingerprint": restart.fingerprint,
+        "threads": dict(restart.threads),
+    }
+    arrays = {"run": _text(json.dumps(words)), "progress": _numbers(restart.progress)}
+    for name, state in (("state", restart.state), ("best", restart.best)):
         arrays |= {f"{name}.{key}": array for key, array in _packed(state).items()}
     write_archive(Path(path), arrays)
 
 
-def read_checkpoint(path: Path | str) -> Checkpoint:
-    """What `write_checkpoint` wrote; raises CheckpointError for anything else."""
+def read_restart(path: Path | str) -> Restart:
+    """What `write_restart` wrote; raises RestartError for anything else."""
     arrays = read_archive(Path(path))
     try:
-        return _checkpoint(arrays)
+        return _restart(arrays)
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a restart file of this library ({error!r})") from error
+        raise RestartError(f"{path}: not a restart file of this library ({error!r})") from error
 
 
-def require_run(path: Path, checkpoint: Checkpoint, fingerprint: str, x: Array) -> None:
-    """Raise CheckpointError unless the checkpoint is of this algorithm and of designs like x."""
-    if checkpoint.fingerprint != fingerprint:
-        raise CheckpointError(
-            f"{path}: the restart file of another run: got {checkpoint.fingerprint}, expected {fingerprint} (the "
+def require_run(path: Path, restart: Restart, fingerprint: str, x: Array) -> None:
+    """Raise RestartError unless the restart is of this algorithm and of designs like x."""
+    if restart.fingerprint != fingerprint:
+        raise RestartError(
+            f"{path}: the restart file of another run: got {restart.fingerprint}, expected {fingerprint} (the "
             "digits stand for the settings). Resume with the algorithm it was written by, or begin anew elsewhere"
         )
-    if checkpoint.state.x.shape != np.shape(x):
-        raise CheckpointError(
-            f"{path}: the restart file of another run: got designs of shape {checkpoint.state.x.shape}, expected "
+    if restart.state.x.shape != np.shape(x):
+        raise RestartError(
+            f"{path}: the restart file of another run: got designs of shape {restart.state.x.shape}, expected "
             f"{np.shape(x)}"
         )
 
@@ -271,10 +303,14 @@ def _packed(state: State) -> dict[str, Array]:
     return parts | {MEMORY + key: np.asarray(array) for key, array in state.memory.items()}
 
 
-def _checkpoint(arrays: Mapping[str, Array]) -> Checkpoint:
+def _restart(arrays: Mapping[str, Array]) -> Restart:
     fingerprint, numbers = _run(_string(arrays["run"]))
-    first, measure, best, since, sized, stage, work, seconds, *doubts = _shaped(arrays["progress"], (10,)).tolist()
-    progress = Progress(first, measure, best, int(since), sized, int(stage), int(work), seconds, *map(int, doubts))
+    first, measure, best, since, sized, stage, work, seconds, *doubts = _shaped(
+        arrays["progress"], (10,)
+    ).tolist()
+    progress = Progress(
+        first, measure, best, int(since), sized, int(stage), int(work), seconds, *map(int, doubts)
+    )
     states = [
         _state({key.removeprefix(name): a for key, a in arrays.items() if key.startswith(name)})
         for name in ("state.", "best.")
@@ -282,7 +318,7 @@ def _checkpoint(arrays: Mapping[str, Array]) -> Checkpoint:
     known = {"run", "progress"} | {key for key in arrays if key.startswith(("state.", "best."))}
     if set(arrays) != known:
         raise ValueError(f"unknown entries {sorted(set(arrays) - known)}")
-    return Checkpoint(states[0], states[1], progress, fingerprint, numbers, read=True)
+    return Restart(states[0], states[1], progress, fingerprint, numbers, read=True)
 
 
 def _run(words: str) -> tuple[str, dict[str, int]]:
@@ -298,24 +334,54 @@ def _run(words: str) -> tuple[str, dict[str, int]]:
 
 def _state(arrays: Mapping[str, Array]) -> State:
     """The state of its arrays; raises KeyError, TypeError, ValueError where they make none."""
-    memory = {key.removeprefix(MEMORY): array for key, array in arrays.items() if key.startswith(MEMORY)}
-    unknown = {key for key in arrays if not key.startswith(MEMORY)} - {"integers", "numbers", "ending", *ARRAYS}
+    memory = {
+        key.removeprefix(MEMORY): array for key, array in arrays.items() if key.startswith(MEMORY)
+    }
+    unknown = {key for key in arrays if not key.startswith(MEMORY)} - {
+        "integers",
+        "numbers",
+        "ending",
+        *ARRAYS,
+    }
     if unknown:
         raise ValueError(f"unknown entries {sorted(unknown)}")
-    integers, numbers = _shaped(arrays["integers"], (len(INTEGERS),)), _shaped(arrays["numbers"], (len(NUMBERS),))
-    x, gradient, constraints, multipliers, scales, rejected = (_floats(arrays[name]) for name in ARRAYS)
+    integers, numbers = (
+        _shaped(arrays["integers"], (len(INTEGERS),)),
+        _shaped(arrays["numbers"], (len(NUMBERS),)),
+    )
+    x, gradient, constraints, multipliers, scales, rejected = (
+        _floats(arrays[name]) for name in ARRAYS
+    )
     if integers.dtype != np.int64 or not (integers >= 0).all():
         raise ValueError(f"iteration, evaluations, stage, stages left {integers}")
-    if gradient.shape != x.shape or not (x.size and np.isfinite(x).all() and np.isfinite(gradient).all()):
-        raise ValueError(f"a design of shape {x.shape} with a gradient of shape {gradient.shape}, finite or not")
+    if gradient.shape != x.shape or not (
+        x.size and np.isfinite(x).all() and np.isfinite(gradient).all()
+    ):
+        raise ValueError(
+            f"a design of shape {x.shape} with a gradient of shape {gradient.shape}, finite or not"
+        )
     if not np.isfinite(numbers[0]):
         raise ValueError(f"an objective of {numbers[0]}")
     ending = _string(arrays["ending"])
-    if scales.shape not in ((0,), constraints.shape) or not (np.isfinite(scales).all() and (scales > 0.0).all()):
+    if scales.shape not in ((0,), constraints.shape) or not (
+        np.isfinite(scales).all() and (scales > 0.0).all()
+    ):
         raise ValueError(f"{constraints.size} constraints with the scales {scales}")
-    bare = State(0, x, 0.0, gradient, 0.0, 0.0, constraints=constraints, multipliers=multipliers, scales=scales)
+    bare = State(
+        0,
+        x,
+        0.0,
+        gradient,
+        0.0,
+        0.0,
+        constraints=constraints,
+        multipliers=multipliers,
+        scales=scales,
+    )
     bare = replace(bare, rejected=rejected)
-    named = dict(zip(INTEGERS, integers.tolist(), strict=True)) | dict(zip(NUMBERS, numbers.tolist(), strict=True))
+    named = dict(zip(INTEGERS, integers.tolist(), strict=True)) | dict(
+        zip(NUMBERS, numbers.tolist(), strict=True)
+    )
     return replace(bare, memory=memory, ending=Status[ending] if ending else None, **named)
 
 
@@ -325,13 +391,17 @@ def _numbers(progress: Progress) -> Array:
 
 def _floats(array: Array) -> Array:
     if array.dtype != np.float64 or array.ndim != 1:
-        raise ValueError(f"an array of shape {array.shape} and dtype {array.dtype}, expected real vectors")
+        raise ValueError(
+            f"an array of shape {array.shape} and dtype {array.dtype}, expected real vectors"
+        )
     return array
 
 
 def _shaped(array: Array, shape: tuple[int, ...]) -> Array:
     if array.shape != shape or array.dtype.kind not in "if":
-        raise ValueError(f"an array of shape {array.shape} and dtype {array.dtype}, expected {shape}")
+        raise ValueError(
+            f"an array of shape {array.shape} and dtype {array.dtype}, expected {shape}"
+        )
     return array
 
 

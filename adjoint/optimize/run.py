@@ -13,12 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from .._validation import as_parameters, as_path, has, named, require_bool, require_methods
-from ..errors import CheckpointError, ResumedElsewhere, SolveError
-from ..factor.counting import Counts, collecting
+from ..errors import RestartError, ResumedElsewhere, SolveError
+from ..factor.counts import Counts, collecting
 from ..reduced import Function
 from ..typing import Array
 from .plateau import believed, faded
-from .restart import Checkpoint, fingerprint, read_checkpoint, require_file, require_run, threads, write_checkpoint
+from .restart import (
+    Restart,
+    fingerprint,
+    read_restart,
+    require_file,
+    require_run,
+    threads,
+    write_restart,
+)
 from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
@@ -83,7 +91,13 @@ def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
 
     After a state with an `ending` the same one comes again and again.
     """
-    require_methods("descend", "algorithm", algorithm, ("start", "advance"), "one such as adjoint.Lbfgs()")
+    require_methods(
+        "descend",
+        "algorithm",
+        algorithm,
+        ("start", "advance"),
+        "one such as adjoint.optimize.LBFGS()",
+    )
     return _descended(f, x, algorithm)
 
 
@@ -102,8 +116,8 @@ def minimize(
     *,
     stop: Stopping | None = None,
     check: bool = True,
-    each: Observer | Sequence[Observer] = (),
-    checkpoint: Path | str | None = None,
+    callback: Observer | Sequence[Observer] = (),
+    restart: Path | str | None = None,
     resume: bool = False,
 ) -> Result:
     """Run the algorithm from x until a stopping rule holds; the best state is returned.
@@ -112,26 +126,28 @@ def minimize(
     four evaluations of f, one more with constraints); raises WrongGradient where they differ by more than 1e-3. Once
     more where the run would end as converged: Status.INCONSISTENT, FLAT or SADDLE where differences say otherwise.
     UNEVEN, where the gradient is small only beside that of variables in other units, and RISEN, above the best state,
-    take no evaluation. each: called with every state.
+    take no evaluation. callback: called with every state.
 
-    checkpoint: a file to which every state is written, after the calls of `each`; resume: go on from the one it holds,
+    restart: a file to which every state is written, after the calls of `callback`; resume: go on from the one it holds,
     where there is one: to the same bits as a run that was never interrupted; x has to be of its size, and f, unless
     check is False, what it was. KeyboardInterrupt ends the run with Status.INTERRUPTED, a failed solve that the
-    algorithm cannot do without with Status.FAILED. Raises what f raises at the start, CheckpointError for a file that
+    algorithm cannot do without with Status.FAILED. Raises what f raises at the start, RestartError for a file that
     cannot be gone on from.
     """
-    file = None if checkpoint is None else as_path("minimize", "checkpoint", checkpoint)
+    file = None if restart is None else as_path("minimize", "restart", restart)
     for name, flag in (("check", check), ("resume", resume)):
         require_bool("minimize", name, flag)
     start = as_parameters(x, "x")
     run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, start)
-    observers = tuple(each) if isinstance(each, Sequence) else (each,)
+    observers = tuple(callback) if isinstance(callback, Sequence) else (callback,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
-        raise TypeError(f"minimize: got stop={stop!r}, each={each!r}, expected a Stopping and functions of a state")
+        raise TypeError(
+            f"minimize: got stop={stop!r}, callback={callback!r}, expected a Stopping and functions of a state"
+        )
     if not has(algorithm, "start", "advance"):
         raise TypeError(
-            f"minimize: got {named(algorithm)}, expected an algorithm such as adjoint.Lbfgs(); those of other packages "
-            "run by adjoint.interop.minimize"
+            f"minimize: got {named(algorithm)}, expected an algorithm such as adjoint.optimize.LBFGS(); those of other packages "
+            "run by adjoint.interop.minimization"
         )
     if run.file is not None:
         _prepare(run.file)
@@ -150,7 +166,7 @@ class _Run:
     file: Path | None
     start: Array
 
-    def begun(self, x: Array, observers: Sequence[Observer]) -> Checkpoint:
+    def begun(self, x: Array, observers: Sequence[Observer]) -> Restart:
         """The first state, observed and saved."""
         counts, started = Counts(), time.perf_counter()
         with collecting(counts):
@@ -158,41 +174,51 @@ class _Run:
             if self.check:
                 require_derivative(self.f, state, self.algorithm.bounds, self.algorithm.constrained)
         progress = self.stop.begun(state, self._steepness(state), self._sized(state))
-        spent = replace(progress, factorizations=counts.numeric, seconds=time.perf_counter() - started)
-        at = Checkpoint(state, _light(state), spent, fingerprint(self.algorithm), threads())
+        spent = replace(
+            progress, factorizations=counts.numeric, seconds=time.perf_counter() - started
+        )
+        at = Restart(state, _light(state), spent, fingerprint(self.algorithm), threads())
         self._note(at, observers)
         return at
 
-    def resumed(self, x: Array) -> Checkpoint | None:
-        """What the file holds; None without a file. Raises ValueError without a path, CheckpointError."""
+    def resumed(self, x: Array) -> Restart | None:
+        """What the file holds; None without a file. Raises ValueError without a path, RestartError."""
         if self.file is None:
-            raise ValueError("minimize: got resume=True without a checkpoint, expected the path of the file")
-        if not os.path.exists(self.file):  # Without an error for what cannot be looked at: writing will tell.
+            raise ValueError(
+                "minimize: got resume=True without restart=, expected the path of the file"
+            )
+        if not os.path.exists(
+            self.file
+        ):  # Without an error for what cannot be looked at: writing will tell.
             return None
-        at, here = read_checkpoint(self.file), threads()
+        at, here = read_restart(self.file), threads()
         require_run(self.file, at, fingerprint(self.algorithm), x)
         if self.check:
             self._require_function(at.state)
         if at.state.ending is Status.FAILED:  # What failed may work by now.
             at = replace(at, state=replace(at.state, ending=None))
-        if other := {name: (n, here[name]) for name, n in at.threads.items() if here.get(name, n) != n}:
+        if other := {
+            name: (n, here[name]) for name, n in at.threads.items() if here.get(name, n) != n
+        }:
             changed = ", ".join(f"{name}: {was}, now {now}" for name, (was, now) in other.items())
             warnings.warn(
-                f"{self.file}: numbers of threads have changed ({changed}); last bits may differ", ResumedElsewhere, 4
+                f"{self.file}: numbers of threads have changed ({changed}); last bits may differ",
+                ResumedElsewhere,
+                4,
             )
         return at
 
     def _require_function(self, state: State) -> None:
-        """Raise CheckpointError where f at the file's design is not what the file says; not in later stages."""
+        """Raise RestartError where f at the file's design is not what the file says; not in later stages."""
         point = None if state.stage else attempt(self.f, state.x)
         now, then = state.value if point is None else point.value, state.value
         if not abs(now - then) <= SAME * max(abs(now), abs(then)):
-            raise CheckpointError(
+            raise RestartError(
                 f"{self.file}: the restart file of another objective: at its design that was {then:.8g}, and is "
                 f"{now:.8g}. Begin anew with another path; check=False goes on regardless"
             )
 
-    def finished(self, at: Checkpoint, observers: Sequence[Observer]) -> Result:
+    def finished(self, at: Restart, observers: Sequence[Observer]) -> Result:
         """Go on to the end."""
         try:
             while True:
@@ -207,15 +233,21 @@ class _Run:
         except SolveError as error:
             return Result(at.best, at.state, Status.FAILED, error, at.progress)
 
-    def _next(self, at: Checkpoint) -> Checkpoint:
+    def _next(self, at: Restart) -> Restart:
         counts, started = Counts(), time.perf_counter()
         with collecting(counts):
             state = _stored(self._advanced(at))
         work = at.progress.factorizations + counts.numeric
         seconds = at.progress.seconds + time.perf_counter() - started
-        first = (self._steepness(state), self._sized(state)) if state.stage != at.state.stage else (np.inf, 0.0)
+        first = (
+            (self._steepness(state), self._sized(state))
+            if state.stage != at.state.stage
+            else (np.inf, 0.0)
+        )
         progress = self.stop.followed(at.progress, state, *first, work, seconds)
-        return replace(at, state=state, best=self._better(state, at.best), progress=progress, read=False)
+        return replace(
+            at, state=state, best=self._better(state, at.best), progress=progress, read=False
+        )
 
     def _steepness(self, state: State) -> float:
         """The dual norm of ∇f: all of it, for bounds that hold it at a start that is not feasible will not for long."""
@@ -224,26 +256,26 @@ class _Run:
     def _sized(self, state: State) -> float:
         return sized_slope(state, self.algorithm.bounds, self.algorithm.inner)
 
-    def _advanced(self, at: Checkpoint) -> State:
+    def _advanced(self, at: Restart) -> State:
         token = SHAPE.set(at.state.x.shape if at.read else None)
         try:
             return self.algorithm.advance(self.f, at.state)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             if not at.read or isinstance(error, SolveError) or not _ours(error):
                 raise
-            raise CheckpointError(
+            raise RestartError(
                 f"{self.file}: the first iteration after it stopped with {error!r}: not written by this algorithm"
             ) from error
         finally:
             SHAPE.reset(token)
 
-    def _note(self, at: Checkpoint, observers: Sequence[Observer]) -> None:
+    def _note(self, at: Restart, observers: Sequence[Observer]) -> None:
         if at.state.ending is None or at.state.iteration == 0:
             shown = shown_state(at.state)
             for observe in observers:
                 observe(shown)
         if self.file is not None:
-            write_checkpoint(self.file, at)
+            write_restart(self.file, at)
 
     def _better(self, state: State, best: State) -> State:
         """The better of two states; values of different stages are not compared."""
@@ -253,20 +285,22 @@ class _Run:
         measures = [(max(each.violation, allowed), each.value) for each in (state, best)]
         return _light(state) if measures[0] < measures[1] else best
 
-    def _judged(self, at: Checkpoint) -> tuple[Checkpoint, Status | None]:
+    def _judged(self, at: Restart) -> tuple[Restart, Status | None]:
         """Why to stop, if at all. Where f has collapsed the run goes on for a while: a minimum may be behind it."""
         status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
         if status is None or not status.success:
             return replace(at, progress=faded(at.progress, state)), status
         if self.check:
             f, bounds = state.function or self.f, algorithm.bounds
-            progress, end = believed(status, f, state, at.progress, self.start, algorithm.constrained, bounds)
+            progress, end = believed(
+                status, f, state, at.progress, self.start, algorithm.constrained, bounds
+            )
             at = replace(at, progress=progress)
             if end is not status:
                 return at, end or self.stop.unconverged(state, progress)
         return at, self._confirmed(status, at)
 
-    def _confirmed(self, status: Status, at: Checkpoint) -> Status:
+    def _confirmed(self, status: Status, at: Restart) -> Status:
         bounds, inner = self.algorithm.bounds, self.algorithm.inner
         status = unconfirmed(status, at.state, at.best, at.progress, bounds, inner)
         if not (self.check and status.success):
@@ -275,11 +309,13 @@ class _Run:
 
 
 def _prepare(file: Path) -> None:
-    """Make the directory of a restart file; raises CheckpointError where there can be none."""
+    """Make the directory of a restart file; raises RestartError where there can be none."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CheckpointError(f"{file}: cannot write a restart file there ({error.strerror or error})") from error
+        raise RestartError(
+            f"{file}: cannot write a restart file there ({error.strerror or error})"
+        ) from error
     require_file(file)
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..bounds import Bounds
 from ..errors import SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .constraint_values import Told, row, told
 from .constraints import Constraint, StateConstraints
 from .inner_products import InnerProduct
@@ -83,7 +83,7 @@ class Sizes:
     told: bool
 
     @classmethod
-    def of(cls, x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
+    def of(cls, x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> "Sizes":
         """At the start, x; value, g: f and its gradient there."""
         width, unit = _width(x, bounds), _unit(x, inner)
         known = np.minimum(np.abs(x), width)
@@ -96,10 +96,14 @@ class Sizes:
         length = _length(abs(value), g, unit, inner)
         return cls(known, _within(length, width, unit), length > 0.0)
 
-    def refined(self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Box, inner: InnerProduct) -> "Sizes":
+    def refined(
+        self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Bounds, inner: InnerProduct
+    ) -> "Sizes":
         """By what constraints are away from their bounds, and their gradients, where neither x nor f tells a size."""
         unit = _unit(x, inner)
-        lengths = [length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0]
+        lengths = [
+            length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0
+        ]
         if self.told or not lengths:
             return self
         return Sizes(self.known, _within(float(np.median(lengths)), _width(x, bounds), unit), True)
@@ -108,10 +112,14 @@ class Sizes:
         """± the sizes, with random signs and magnitudes, (count, m)."""
         rng = np.random.default_rng(0)
         size = self.known if self.known.any() else self.guessed
-        return rng.choice([-1.0, 1.0], (count, size.size)) * rng.uniform(0.5, 1.0, (count, size.size)) * size
+        return (
+            rng.choice([-1.0, 1.0], (count, size.size))
+            * rng.uniform(0.5, 1.0, (count, size.size))
+            * size
+        )
 
 
-def _width(x: Array, bounds: Box) -> Array:
+def _width(x: Array, bounds: Bounds) -> Array:
     """The distance of the bounds, (m,)."""
     return np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
 
@@ -138,15 +146,19 @@ def _within(length: float, width: Array, unit: Array) -> Array:
     """Sizes, (m,), of a length, within the distance of the bounds; of that, or 1, where the length is 0."""
     bounded = np.isfinite(width)
     if length > 0.0:
-        return np.minimum(np.maximum(length / unit, np.where(bounded, NARROWEST * width, 0.0)), width)
+        return np.minimum(
+            np.maximum(length / unit, np.where(bounded, NARROWEST * width, 0.0)), width
+        )
     return np.where(bounded, width, 1.0 / unit)
 
 
-def reach(x: Array, value: float, g: Array, bounds: Box, inner: InnerProduct) -> float:
+def reach(x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> float:
     """The largest |x_j|; where all are zero the largest size that f and the bounds tell, 1 without bounds."""
     if (largest := inner.largest(np.abs(x))) > 0.0:
         return largest
-    sizes = np.where(np.isfinite(_width(x, bounds)), Sizes.of(x, value, g, bounds, inner).guessed, 0.0)
+    sizes = np.where(
+        np.isfinite(_width(x, bounds)), Sizes.of(x, value, g, bounds, inner).guessed, 0.0
+    )
     return inner.largest(sizes) or 1.0
 
 
@@ -155,7 +167,7 @@ def scaling(
     constraints: Sequence[Constraint | StateConstraints],
     point: Point,
     parts: tuple[Told, ...],
-    bounds: Box,
+    bounds: Bounds,
     inner: InnerProduct,
 ) -> Scaling:
     """Of the constraints, and of the design, at the start. parts: the constraints at the point.
@@ -166,10 +178,15 @@ def scaling(
     sizes = Sizes.of(point.x, float(point.value), gradient_of(point), bounds, inner)
     if not parts:
         return Scaling(np.zeros(0), sizes.guessed, _positive(inner.norm(sizes.guessed)), 0)
-    values, limits = np.concatenate([part.values for part in parts]), np.concatenate([part.bounds for part in parts])
+    values, limits = (
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.bounds for part in parts]),
+    )
     varies, size = np.abs(values - limits), np.abs(limits)
     # Within what c − bound is already: no gradient is needed to see that.
-    unclear = (size > FAR * varies) | (size <= np.sqrt(ROUNDED) * np.maximum(np.abs(values), varies))
+    unclear = (size > FAR * varies) | (
+        size <= np.sqrt(ROUNDED) * np.maximum(np.abs(values), varies)
+    )
     ends = np.cumsum([part.values.size for part in parts])[:-1]
     asked = [
         (part, found, None if part.valued is None else row(part, index, point.x))
@@ -178,14 +195,21 @@ def scaling(
         )
         if some.any()
     ]
-    sizes = sizes.refined([(float(found[0]), g) for _, found, g in asked if g is not None], point.x, bounds, inner)
+    sizes = sizes.refined(
+        [(float(found[0]), g) for _, found, g in asked if g is not None], point.x, bounds, inner
+    )
     for part, found, g in asked:  # `found` is a view of `varies`.
         slopes = _probed(part, point, sizes) if g is None else _sized(g, sizes, inner)
         np.maximum(found, slopes, out=found)
     evaluations = 0
     if np.any(unclear & ((varies == 0.0) | (size > FAR * varies))):
-        evaluations, there = 1, _values(f, constraints, bounds.clip(point.x + sizes.directions(1)[0]), values)
-        varies = np.where(unclear & np.isfinite(there), np.maximum(varies, np.abs(there - values)), varies)
+        evaluations, there = (
+            1,
+            _values(f, constraints, bounds.clip(point.x + sizes.directions(1)[0]), values),
+        )
+        varies = np.where(
+            unclear & np.isfinite(there), np.maximum(varies, np.abs(there - values)), varies
+        )
     own = (size > ROUNDED * varies) & ((size <= FAR * varies) | (varies == 0.0))
     scales = np.where(own, size, varies)
     scales = np.where(scales > 0.0, scales, 1.0)
@@ -199,7 +223,9 @@ def _positive(length: float) -> float:
 
 def _sized(g: Array, sizes: Sizes, inner: InnerProduct) -> Array:
     """Σ_j size_j |∂c/∂x_j|, (1,): of the sizes known, or, where that is zero, of all."""
-    changes = [float(inner.total((size * np.abs(g))[None])[0]) for size in (sizes.known, sizes.guessed)]
+    changes = [
+        float(inner.total((size * np.abs(g))[None])[0]) for size in (sizes.known, sizes.guessed)
+    ]
     return np.array([changes[0] or changes[1]])
 
 
@@ -213,13 +239,16 @@ def _probed(part: Told, point: Point, sizes: Sizes) -> Array:
         p_dot = np.asarray(point.design.jvp(point.x, v))
         u, p = STEP * np.asarray(point.solution.jvp(p_dot)), STEP * p_dot
         ahead, behind = (
-            np.asarray(function.values(point.solution.u + sign * u, point.p + sign * p)) for sign in (1, -1)
+            np.asarray(function.values(point.solution.u + sign * u, point.p + sign * p))
+            for sign in (1, -1)
         )
         found = np.fmax(found, np.abs(ahead - behind) / (2.0 * STEP))
     return np.where(np.isfinite(found), found, 0.0)
 
 
-def _values(f: Function, constraints: Sequence[Constraint | StateConstraints], x: Array, otherwise: Array) -> Array:
+def _values(
+    f: Function, constraints: Sequence[Constraint | StateConstraints], x: Array, otherwise: Array
+) -> Array:
     """The constraints at another design, (k,); `otherwise` where a solve fails there."""
     if (there := attempt(f, x)) is None:
         return otherwise

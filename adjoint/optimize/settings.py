@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._validation import has, named
-from .bounds import Box
+from ..bounds import Bounds
 
 
 def require_function(name: str, role: str, function: object) -> None:
@@ -15,10 +15,10 @@ def require_function(name: str, role: str, function: object) -> None:
 
 
 def require_geometry(name: str, bounds: object, inner: object) -> None:
-    """Raise TypeError for bounds that are no Box, and for what is no inner product; name: of the algorithm."""
-    if not isinstance(bounds, Box):
+    """Raise TypeError for bounds that are no Bounds, and for what is no inner product; name: of the algorithm."""
+    if not isinstance(bounds, Bounds):
         raise TypeError(
-            f"{name}: got {named(bounds)} as bounds, expected a Box of numbers or arrays (m,), such as Box(0.0, 1.0)"
+            f"{name}: got {named(bounds)} as bounds, expected a Bounds of numbers or arrays (m,), such as Bounds(0.0, 1.0)"
         )
     if not has(inner, "direction", "pairing", "dual_norm"):
         raise TypeError(
@@ -47,7 +47,9 @@ def require_constraints(name: str, constraints: object, vectors: tuple[type, ...
     name: of the algorithm. vectors: classes of constraints that it takes besides.
     """
     if not isinstance(constraints, Sequence):
-        raise TypeError(f"{name}: got {named(constraints)} as constraints, expected a tuple of them, such as (c,)")
+        raise TypeError(
+            f"{name}: got {named(constraints)} as constraints, expected a tuple of them, such as (c,)"
+        )
     for c in constraints:
         if isinstance(c, vectors):
             continue
@@ -67,12 +69,16 @@ def require_design_constraint(name: str, constraint: object) -> None:
             "LinearConstraint.volume(filter, volumes, fraction)"
         )
     if not _bound(name, constraint) > 0.0:
-        raise ValueError(f"{name}: got a bound of {_bound(name, constraint)}, expected a positive number")
+        raise ValueError(
+            f"{name}: got a bound of {_bound(name, constraint)}, expected a positive number"
+        )
 
 
 def _bound(name: str, constraint: object) -> float:
     bound = getattr(constraint, "bound", None)
     number = np.asarray(bound)
     if number.ndim or number.dtype.kind not in "fiu" or not np.isfinite(number):
-        raise ValueError(f"{name}: got {bound!r} as the bound of a constraint, expected a finite number")
+        raise ValueError(
+            f"{name}: got {bound!r} as the bound of a constraint, expected a finite number"
+        )
     return float(number)

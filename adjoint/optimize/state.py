@@ -6,9 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
+from .._repr import short_repr
+from ..bounds import Bounds
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .constraints import Constraint
 from .inner_products import InnerProduct
 from .status import Status
@@ -59,6 +60,8 @@ class State:
     point: Point | None = None
     function: "Function | None" = None
 
+    __repr__ = short_repr
+
     def __getstate__(self) -> dict[str, object]:
         """As in files: without the point, which holds factors, and the function."""
         return {**self.__dict__, "point": None, "function": None}
@@ -68,7 +71,7 @@ class Algorithm(Protocol):
     """An algorithm: a frozen dataclass of its settings with these two functions."""
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """Of the design; every x that f is evaluated at is within."""
 
     @property

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Why a run ended."""
 
 from enum import Enum
 
@@ -8,15 +8,17 @@ class Status(Enum):
 
     STATIONARY = "Converged: the optimality measure fell below its tolerance."
     UNCHANGING = "Converged: the largest design change of an iteration fell below its tolerance."
-    STALLED = "Stopped: the objective has stalled, it no longer improves by as much as was asked for."
+    STALLED = (
+        "Stopped: the objective has stalled, it no longer improves by as much as was asked for."
+    )
     ITERATIONS = "Stopped: the budget of iterations is used up."
     FACTORIZATIONS = "Stopped: the budget of factorizations is used up."
     SECONDS = "Stopped: the budget of time is used up."
-    STUCK = (
-        "Stopped: no trial step decreases the objective; it is flat to rounding, has a kink, or its gradient is wrong."
-    )
+    STUCK = "Stopped: no trial step decreases the objective; it is flat to rounding, has a kink, or its gradient is wrong."
     FLAT = "Stopped: the gradient is zero at the start, and the objective does not depend on the design there."
-    UNBOUNDED = "Stopped: the objective falls without bound; a bound or a regularization is missing."
+    UNBOUNDED = (
+        "Stopped: the objective falls without bound; a bound or a regularization is missing."
+    )
     INFEASIBLE = "Stopped: the design no longer changes, and the constraints are still violated."
     INCONSISTENT = "Stopped: where the gradient vanishes, differences of the objective do not: the gradient is wrong."
     UNEVEN = (

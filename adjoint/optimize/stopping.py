@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._repr import short_repr
 from .._validation import require_settings
 from .state import State
 from .status import Status
@@ -31,6 +32,8 @@ class Progress:
     steep: int = 0
     calm: int = 0
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Stopping:
@@ -56,12 +59,26 @@ class Stopping:
     seconds: float = np.inf
     floor: float = -1e60
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
-        tolerances = (self.change, self.stationarity, self.absolute, self.projected, self.feasibility, self.improvement)
-        sound = all(0.0 <= tolerance < np.inf for tolerance in tolerances) and -np.inf <= self.floor < np.inf
+        tolerances = (
+            self.change,
+            self.stationarity,
+            self.absolute,
+            self.projected,
+            self.feasibility,
+            self.improvement,
+        )
+        sound = (
+            all(0.0 <= tolerance < np.inf for tolerance in tolerances)
+            and -np.inf <= self.floor < np.inf
+        )
         if not (self.iterations >= 1 and sound and self.stall >= 0):
-            raise ValueError(f"Stopping: got {self}, expected at least one iteration, finite tolerances ≥ 0")
+            raise ValueError(
+                f"Stopping: got {self}, expected at least one iteration, finite tolerances ≥ 0"
+            )
         if not (self.factorizations > 0.0 and self.seconds > 0.0):
             raise ValueError(f"Stopping: got {self}, expected positive budgets")
 
@@ -73,10 +90,18 @@ class Stopping:
         """
         unlimited = first.violation <= self.feasibility or steepness == 0.0
         measure = first.stationarity if unlimited else min(first.stationarity, steepness)
-        return Progress(first.value, measure, first.value, first.iteration, sized, first.stage, 0, 0.0)
+        return Progress(
+            first.value, measure, first.value, first.iteration, sized, first.stage, 0, 0.0
+        )
 
     def followed(
-        self, progress: Progress, state: "State", steepness: float, sized: float, factorizations: int, seconds: float
+        self,
+        progress: Progress,
+        state: "State",
+        steepness: float,
+        sized: float,
+        factorizations: int,
+        seconds: float,
     ) -> Progress:
         """The same after another state, and after so much work in all."""
         if state.stage != progress.stage:  # Another objective, and another measure.
@@ -85,7 +110,9 @@ class Stopping:
         best, since = progress.best, progress.since
         if state.value < best - self.improvement * abs(best):
             best, since = state.value, state.iteration
-        return replace(progress, best=best, since=since, factorizations=factorizations, seconds=seconds)
+        return replace(
+            progress, best=best, since=since, factorizations=factorizations, seconds=seconds
+        )
 
     def reason(self, state: "State", progress: Progress) -> Status | None:
         """Why to stop at this state; None to go on."""
@@ -106,7 +133,12 @@ class Stopping:
 
     def _converged(self, state: "State", progress: Progress) -> Status | None:
         feasible = state.violation <= self.feasibility
-        small = 0.0 <= state.stationarity <= max(self.stationarity * progress.stationarity, self.absolute) < np.inf
+        small = (
+            0.0
+            <= state.stationarity
+            <= max(self.stationarity * progress.stationarity, self.absolute)
+            < np.inf
+        )
         small = small and max(self.stationarity, self.absolute) > 0.0
         if feasible and (small or state.projected < self.projected):
             return Status.STATIONARY

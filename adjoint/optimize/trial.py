@@ -5,10 +5,10 @@ from contextvars import ContextVar
 import numpy as np
 
 from .._validation import as_parameters, named
+from ..bounds import Bounds
 from ..errors import NonFinite, SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .status import Status
 
 REFUSED: ContextVar[SolveError | None] = ContextVar("REFUSED", default=None)
@@ -28,7 +28,9 @@ def attempt(f: Function, x: Array) -> Point | None:
     if SHAPE.get() not in (None, x.shape):
         raise ValueError(f"a trial design of shape {x.shape}, expected {SHAPE.get()}")
     try:
-        point = f(np.array(x))  # A copy: what a function does to its argument must not move the algorithm.
+        point = f(
+            np.array(x)
+        )  # A copy: what a function does to its argument must not move the algorithm.
     except SolveError as error:
         REFUSED.set(error)
         return None
@@ -60,12 +62,18 @@ def gradient_of(point: Point) -> Array:
     """df/dx at a point, (m,); raises NonFinite, ValueError for another shape, TypeError for a complex one."""
     g = np.asarray(point.gradient)
     if g.dtype.kind not in "fiu":
-        raise TypeError(f"the gradient of the objective is of type {g.dtype}, expected real numbers")
+        raise TypeError(
+            f"the gradient of the objective is of type {g.dtype}, expected real numbers"
+        )
     if g.shape != point.x.shape:
-        raise ValueError(f"the gradient of the objective has shape {g.shape}, the design {point.x.shape}")
+        raise ValueError(
+            f"the gradient of the objective has shape {g.shape}, the design {point.x.shape}"
+        )
     if not np.isfinite(g).all():
         bad = np.flatnonzero(~np.isfinite(g))
-        raise NonFinite(f"the gradient of the objective is {g[bad[0]]} at component {bad[0]} ({bad.size} such)")
+        raise NonFinite(
+            f"the gradient of the objective is {g[bad[0]]} at component {bad[0]} ({bad.size} such)"
+        )
     return g.astype(float)  # A copy: the states of a run keep it.
 
 
@@ -78,7 +86,7 @@ def given_up(rejected: Array, value: float) -> Status:
     return Status.FAILED if told.size and np.isnan(told[-1]) else Status.STUCK
 
 
-def first_point(f: Function, x: Array, bounds: Box, name: str) -> Point:
+def first_point(f: Function, x: Array, bounds: Bounds, name: str) -> Point:
     """f at the start; raises ValueError for an x outside of the bounds, NonFinite, and what f raises."""
     x = as_parameters(x, "x")
     if x.dtype.kind == "c":

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._numerics import dot
+from ..bounds import Bounds
 from ..checks.gradient import CANDIDATES, balanced, extrapolated, middle_of
 from ..errors import WrongGradient
 from ..reduced import Function, Point
 from ..typing import Array
-from .bounds import Box
 from .constraint_values import excess
 from .constraints import Constraint
 from .inner_products import InnerProduct
@@ -48,7 +48,7 @@ NOISE = 1e3 * float(np.finfo(float).eps)
 """Rounding of f, relative to it, that differences have to put up with."""
 
 
-def sizes(x: Array, bounds: Box) -> Array:
+def sizes(x: Array, bounds: Bounds) -> Array:
     """|x_i|, a hundredth of the distance of its bounds at least; the middle of the others where x_i is zero, (m,).
 
     Not more where nothing is known of a variable but its value: units differ.
@@ -59,7 +59,7 @@ def sizes(x: Array, bounds: Box) -> Array:
     return np.where(np.isfinite(width), np.clip(found, LEAST * width, width), found)
 
 
-def direction(x: Array, bounds: Box) -> Array:
+def direction(x: Array, bounds: Bounds) -> Array:
     """±[½, 1] of the sizes, at random, into the box, (m,).
 
     Random in magnitude as well: along ±x the derivative of a homogeneous f is known, whatever the shares in it.
@@ -67,19 +67,24 @@ def direction(x: Array, bounds: Box) -> Array:
     return _drawn(x, bounds, np.random.default_rng(0))
 
 
-def directions(x: Array, g: Array, value: float, bounds: Box) -> list[Array]:
+def directions(x: Array, g: Array, value: float, bounds: Bounds) -> list[Array]:
     """The direction; for few variables another one, far from it, in which all have about the same share of g·v."""
     v = direction(x, bounds)
     if not 1 < x.size <= FEW:
         return [v]
     rng = np.random.default_rng(1)
     candidates = [_drawn(x, bounds, rng) for _ in range(CANDIDATES)]
-    return [v, balanced(sizes(x, bounds), g, v, candidates, WEAKEST, 1e3 * NOISE * abs(value) / STEPS[-1])]
+    return [
+        v,
+        balanced(sizes(x, bounds), g, v, candidates, WEAKEST, 1e3 * NOISE * abs(value) / STEPS[-1]),
+    ]
 
 
-def _drawn(x: Array, bounds: Box, rng: np.random.Generator) -> Array:
+def _drawn(x: Array, bounds: Bounds, rng: np.random.Generator) -> Array:
     v = sizes(x, bounds) * rng.choice([-1.0, 1.0], x.size) * rng.uniform(0.5, 1.0, x.size)
-    v = np.where(x == 0.0, np.abs(v), v)  # Of a density that is zero only one side exists, stated as a bound or not.
+    v = np.where(
+        x == 0.0, np.abs(v), v
+    )  # Of a density that is zero only one side exists, stated as a bound or not.
     # At a bound, inwards: what is found out there is worth as much.
     v = np.where(x + STEPS[0] * v > bounds.upper, -np.abs(v), v)
     return np.where(x + STEPS[0] * v < bounds.lower, np.abs(v), v)
@@ -99,22 +104,30 @@ class Samples:
     known: Mapping[float, Point | None]
 
     @classmethod
-    def of(cls, f: Function, x: Array, v: Array, bounds: Box, lengths: Array) -> "Samples":
+    def of(cls, f: Function, x: Array, v: Array, bounds: Bounds, lengths: Array) -> "Samples":
         """Two evaluations for each length, nearer ones, or of one side, where f cannot be evaluated."""
         return cls._of(f, x, v, bounds, lengths, {})
 
-    def finer(self, f: Function, x: Array, v: Array, bounds: Box) -> "Samples":
+    def finer(self, f: Function, x: Array, v: Array, bounds: Bounds) -> "Samples":
         """With both steps."""
         return self._of(f, x, v, bounds, STEPS, dict(self.known))
 
     @classmethod
     def _of(
-        cls, f: Function, x: Array, v: Array, bounds: Box, lengths: Array, known: dict[float, Point | None]
+        cls,
+        f: Function,
+        x: Array,
+        v: Array,
+        bounds: Bounds,
+        lengths: Array,
+        known: dict[float, Point | None],
     ) -> "Samples":
         both = bounds.holds(x - STEPS[0] * v)
         for shorter in SHORTER:
             steps = shorter * lengths
-            for central, h in ((True, steps), (False, steps), (False, -steps)) if both else ((False, steps),):
+            for central, h in (
+                ((True, steps), (False, steps), (False, -steps)) if both else ((False, steps),)
+            ):
                 if any(known.get(each, f) is None for each in h.tolist()):
                     continue
                 # Of one side, the longer step is twice the shorter one: they have a point in common.
@@ -142,7 +155,10 @@ class Samples:
             slopes = (values[:k] - values[k:]) / (2.0 * self.steps)
         else:
             # 4 f(x+h) − f(x+2h) − 3 f(x) over 2h has an error of h².
-            slopes, noise = (4.0 * values[:k] - values[k:] - 3.0 * here) / (2.0 * self.steps), 10.0 * noise
+            slopes, noise = (
+                (4.0 * values[:k] - values[k:] - 3.0 * here) / (2.0 * self.steps),
+                10.0 * noise,
+            )
         return extrapolated(slopes), noise + float(abs(slopes[-1] - slopes[0]))
 
 
@@ -162,7 +178,9 @@ JUMP = 3.0
 """Factor on what extrapolation changes: where f jumps the slope doubles as the step is halved, and tells nothing."""
 
 
-def require_derivative(f: Function, state: State, bounds: Box, constraints: Sequence[Constraint]) -> None:
+def require_derivative(
+    f: Function, state: State, bounds: Bounds, constraints: Sequence[Constraint]
+) -> None:
     """Raise WrongGradient unless g·v agrees with extrapolated differences along a random v, for f and each constraint.
 
     Up to four evaluations of f, within the bounds, no gradient of it; with constraints one more of f, at x, and their
@@ -191,7 +209,9 @@ def require_derivative(f: Function, state: State, bounds: Box, constraints: Sequ
 
         for ray, known in zip(rays, near, strict=True):
             values = np.array([np.nan if each is None else each[i] for each in known])
-            ray.require_known(values, read, float(part.values[0]), row, f"the gradient of constraint {i}")
+            ray.require_known(
+                values, read, float(part.values[0]), row, f"the gradient of constraint {i}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +221,7 @@ class _Ray:
     f: Function
     x: Array
     v: Array
-    bounds: Box
+    bounds: Bounds
     samples: Samples
 
     @property
@@ -209,7 +229,9 @@ class _Ray:
         """Where it was evaluated."""
         return self.samples.points
 
-    def require(self, read: Callable[[Point], float], here: float, gradient: Array, what: str) -> None:
+    def require(
+        self, read: Callable[[Point], float], here: float, gradient: Array, what: str
+    ) -> None:
         """Raise WrongGradient unless what is read off the points has this gradient; here: at x."""
         self.require_known(_read(read, self.samples), read, here, gradient, what)
 
@@ -230,7 +252,8 @@ class _Ray:
             difference, spread = finer.slope(_read(read, finer), here)
             spread += floor / finer.steps[-1]
         if not (
-            _agree(difference, derivative, JUMP * spread) or self._agrees_nearer(read, here, derivative, difference)
+            _agree(difference, derivative, JUMP * spread)
+            or self._agrees_nearer(read, here, derivative, difference)
         ):
             raise WrongGradient(
                 f"along a random direction {what} gives {derivative:.8e}, differences {difference:.8e}. Usual causes: "
@@ -240,7 +263,9 @@ class _Ray:
                 "goes on regardless."
             )
 
-    def _agrees_nearer(self, read: Callable[[Point], float], here: float, derivative: float, farther: float) -> bool:
+    def _agrees_nearer(
+        self, read: Callable[[Point], float], here: float, derivative: float, farther: float
+    ) -> bool:
         """Whether the slope of a shorter step agrees, and is not that of the usual step, by more than its rounding.
 
         Where nearly nothing holds a structure, at a density of zero, f changes by decades within the usual step. Of
@@ -287,7 +312,7 @@ UNEVEN = 1e-3
 """Part of the first, and of what the run has gained, up to which a slope in the variables' own sizes is small."""
 
 
-def sized_slope(state: State, bounds: Box, inner: InnerProduct) -> float:
+def sized_slope(state: State, bounds: Bounds, inner: InnerProduct) -> float:
     """Σ size_i |g_i|: what f would fall by if each variable changed by its own size, or as far as its bound."""
     x, g = state.x, state.gradient
     room = np.where(g > 0.0, x - bounds.lower, bounds.upper - x)
@@ -295,20 +320,30 @@ def sized_slope(state: State, bounds: Box, inner: InnerProduct) -> float:
 
 
 def unconfirmed(
-    status: Status, state: State, best: State, progress: Progress, bounds: Box, inner: InnerProduct
+    status: Status,
+    state: State,
+    best: State,
+    progress: Progress,
+    bounds: Bounds,
+    inner: InnerProduct,
 ) -> Status:
     """What convergence means, by what is known already: RISEN above the best state, UNEVEN, or the status itself."""
     gained = abs(progress.first - best.value)
-    if best.violation <= state.violation and state.value > best.value + CLIMBED * gained + GAINED * abs(best.value):
+    if (
+        best.violation <= state.violation
+        and state.value > best.value + CLIMBED * gained + GAINED * abs(best.value)
+    ):
         return Status.RISEN
     if status is not Status.STATIONARY or _binds(state):
         return status
     slope = sized_slope(state, bounds, inner)
-    enough = UNEVEN * abs(progress.first - state.value) + NOISE * max(abs(progress.first), abs(state.value))
+    enough = UNEVEN * abs(progress.first - state.value) + NOISE * max(
+        abs(progress.first), abs(state.value)
+    )
     return Status.UNEVEN if slope > UNEVEN * progress.sized and slope > enough else status
 
 
-def confirmed(status: Status, f: Function, state: State, first: float, bounds: Box) -> Status:
+def confirmed(status: Status, f: Function, state: State, first: float, bounds: Bounds) -> Status:
     """What convergence means, by differences of f: the status itself, where they have nothing against it.
 
     first: f at the start of the run. INCONSISTENT where the slope along a random direction is not g·v; FLAT where f is
@@ -337,13 +372,20 @@ def confirmed(status: Status, f: Function, state: State, first: float, bounds: B
         return status
     lowest = float(np.fmin.reduce(values, initial=np.inf))
     steepest = max(abs(slope) for slope in meant)
-    return Status.SADDLE if lowest < state.value - 4.0 * STEPS[0] * steepest - allowed - rounding else status
+    return (
+        Status.SADDLE
+        if lowest < state.value - 4.0 * STEPS[0] * steepest - allowed - rounding
+        else status
+    )
 
 
 def _consistent(samples: Samples, here: float, meant: float, allowed: float) -> bool:
     """Whether the slope of f is what the gradient means, or nothing is known of it."""
     slope, spread = samples.slope(samples.values, here)
-    return not abs(slope - meant) > spread + DIFFERENT * max(abs(slope), abs(meant)) + allowed / STEPS[-1]
+    return (
+        not abs(slope - meant)
+        > spread + DIFFERENT * max(abs(slope), abs(meant)) + allowed / STEPS[-1]
+    )
 
 
 def _binds(state: State) -> bool:

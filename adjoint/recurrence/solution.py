@@ -8,11 +8,12 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .._pickling import Local
+from .._repr import short_repr
 from .._validation import as_array, as_parameters
 from ..checkpointing.store import Record, Store, Usage, sweeps_alone
 from ..derivative import Derivative
 from ..errors import NonFinite
-from ..factor.counting import Counts, collecting, phase
+from ..factor.counts import Counts, collecting, phase
 from ..typing import Array
 from .step import Chain
 
@@ -23,6 +24,8 @@ class Sensitivities:
 
     p: Array
     u0: Array
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +118,17 @@ class RecurrenceSolution(Local):
     def evidence(self) -> RecurrenceEvidence:
         """What was kept, and the work so far."""
         store = self._store
-        return RecurrenceEvidence(self.steps, self.u.shape[1], store.used, store.executed, self._counts.copy())
+        return RecurrenceEvidence(
+            self.steps, self.u.shape[1], store.used, store.executed, self._counts.copy()
+        )
 
     def _objectives(self, u_bar: Array) -> Array:
         """ū as (j, K, n), of the states' kind: Re(ūᴴ u̇) of real states has no use for Im(ū)."""
         u_bar = as_array("vjp", "u_bar", u_bar)
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
-            raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more")
+            raise ValueError(
+                f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more"
+            )
         if u_bar.dtype.kind not in "fciu":
             raise TypeError(f"got u_bar of dtype {u_bar.dtype}, expected float64 or complex128")
         if not np.isfinite(u_bar).all():
@@ -144,7 +151,9 @@ class RecurrenceSolution(Local):
 
         def arrive(k: int) -> None:
             if k in rows:
-                lam[:] = [column + u_bar for column, u_bar in zip(lam, blocks[:, rows[k]], strict=True)]
+                lam[:] = [
+                    column + u_bar for column, u_bar in zip(lam, blocks[:, rows[k]], strict=True)
+                ]
             keep(lam)
 
         with collecting(self._counts), phase("gradient"):
@@ -168,7 +177,10 @@ class RecurrenceSolution(Local):
             if 0 in wanted:
                 seen.append(np.stack(u_dot, axis=-1))
             for k, (u,), _ in self._store.forward(chain.advance):
-                u_dot = [chain.pushed_forward(k, u, *pair) for pair in zip(u_dot, directions, strict=True)]
+                u_dot = [
+                    chain.pushed_forward(k, u, *pair)
+                    for pair in zip(u_dot, directions, strict=True)
+                ]
                 chain.notify("tangent", k)
                 if k + 1 in wanted:
                     seen.append(np.stack(u_dot, axis=-1))

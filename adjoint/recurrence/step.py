@@ -14,7 +14,7 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """u₀(p), and the steps from there. p: (m,), read-only; watch: told the kind and the number of each event."""
+    """u₀(p), and the steps from there. p: (m,), read-only; notify: told the kind and the number of each event."""
 
     step: Step
     u0: Vector
@@ -25,33 +25,48 @@ class Chain:
         """u₀(p), (n,). Raises TypeError, ValueError or NonFinite for what is no state."""
         value = np.asarray(self.u0(self.p))
         if value.ndim != 1 or value.size == 0:
-            raise ValueError(f"got u0 of shape {value.shape}, expected a vector (n,) with at least one unknown")
+            raise ValueError(
+                f"got u0 of shape {value.shape}, expected a vector (n,) with at least one unknown"
+            )
         return _checked(value, value.shape, "u0")
 
     def advance(self, k: int, state: State) -> tuple[State, None]:
         """The state after step k + 1; k: that of the state before it."""
         (u,) = state
-        return (_checked(self.step(k + 1, u, self.p), u.shape, f"the state after step {k + 1}"),), None
+        return (
+            _checked(self.step(k + 1, u, self.p), u.shape, f"the state after step {k + 1}"),
+        ), None
 
     def pulled_back(self, k: int, u: Array, lam: Array) -> tuple[Array, Array]:
         """((∂Φ/∂u)ᴴ λ, (∂Φ/∂p)ᴴ λ) of step k + 1, from the state u before it."""
         lam.setflags(write=False)
         both = self.step.vjp(k + 1, u, self.p, lam)
         if not isinstance(both, tuple) or len(both) != 2:
-            raise TypeError(f"the vjp of step {k + 1} returned a {type(both).__name__}, expected (u_bar, p_bar)")
+            raise TypeError(
+                f"the vjp of step {k + 1} returned a {type(both).__name__}, expected (u_bar, p_bar)"
+            )
         u_bar = _checked(both[0], u.shape, f"u_bar of the vjp of step {k + 1}")
         p_bar = _checked(both[1], self.p.shape, f"p_bar of the vjp of step {k + 1}")
-        return u_bar if u.dtype.kind == "c" else u_bar.real, p_bar if self.p.dtype.kind == "c" else p_bar.real
+        return (
+            u_bar if u.dtype.kind == "c" else u_bar.real,
+            p_bar if self.p.dtype.kind == "c" else p_bar.real,
+        )
 
     def pushed_forward(self, k: int, u: Array, u_dot: Array, p_dot: Array) -> Array:
         """(∂Φ/∂u) u̇ + (∂Φ/∂p) ṗ of step k + 1, from the state u before it."""
         u_dot.setflags(write=False)
-        return _checked(self.step.jvp(k + 1, u, self.p, u_dot, p_dot), u.shape, f"the jvp of step {k + 1}")
+        return _checked(
+            self.step.jvp(k + 1, u, self.p, u_dot, p_dot), u.shape, f"the jvp of step {k + 1}"
+        )
 
     def start_pulled_back(self, lam: Array) -> Array:
         """(∂u₀/∂p)ᴴ λ, (m,)."""
         lam.setflags(write=False)
-        return as_cotangent(_checked(self.u0.vjp(self.p, lam), self.p.shape, "the vjp of u0"), self.p, "the vjp of u0")
+        return as_cotangent(
+            _checked(self.u0.vjp(self.p, lam), self.p.shape, "the vjp of u0"),
+            self.p,
+            "the vjp of u0",
+        )
 
     def start_pushed_forward(self, p_dot: Array, n: int) -> Array:
         """(∂u₀/∂p) ṗ, (n,)."""

@@ -11,7 +11,7 @@ from matplotlib.image import imread
 
 from .._files import require_regular, whole
 from .._validation import as_path, require_function, require_settings
-from ..factor.counting import phase
+from ..factor.counts import phase
 from ..optimize.state import State
 from ..typing import Array
 from .images import LARGEST_PICTURE, SIGNATURE, design_png
@@ -27,7 +27,7 @@ Picture = Callable[[State], Array]
 
 @dataclass(frozen=True, eq=False)
 class DesignKeeper:
-    """Keep the designs of a run, each in designs/<iteration>.png of its directory: `minimize(..., each=[keeper])`.
+    """Keep the designs of a run, each in designs/<iteration>.png of its directory: `minimize(..., callback=[keeper])`.
 
     Kept are the last one, those whose iteration is a power of two, and about `most` more, evenly spaced: every one
     at first, then every second, every fourth, … picture: state ↦ (rows, columns) densities in [0, 1], top row first.

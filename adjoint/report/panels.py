@@ -18,9 +18,9 @@ from .times import times
 WIDE_RANGE = 30.0  # ratio of the largest to the least objective from which a linear axis hides the end
 STEPS = {
     "OptimalityCriteria": "move limit",
-    **dict.fromkeys(("Mma", "Gcmma"), "asymptotes, over the bounds"),
-    **dict.fromkeys(("NewtonCg", "GaussNewton"), "length of the step"),
-    **dict.fromkeys(("SteepestDescent", "Bfgs", "Lbfgs", "Simpl"), "step over its direction"),
+    **dict.fromkeys(("MMA", "GCMMA"), "asymptotes, over the bounds"),
+    **dict.fromkeys(("NewtonCG", "GaussNewton"), "length of the step"),
+    **dict.fromkeys(("SteepestDescent", "BFGS", "LBFGS", "SiMPL"), "step over its direction"),
 }
 """What an algorithm calls a step."""
 MOST_MEASURES = 4  # of the user's own that are drawn

@@ -23,7 +23,7 @@ LINE = 10.0  # seconds from one line to the next, where the output is no termina
 
 @dataclass(eq=False)
 class ProgressLine:
-    """A line on each iterate: `with ProgressLine(stop) as progress: minimize(..., stop=stop, each=progress)`.
+    """A line on each iterate: `with ProgressLine(stop) as progress: minimize(..., stop=stop, callback=progress)`.
 
     On a terminal, and in a notebook, the line is written over; elsewhere one is written every ten seconds. Time left:
     "at most" by the budgets of `stop`; "about" where the recent rate of convergence, if it lasts, ends the run earlier.

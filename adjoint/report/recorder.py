@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .._validation import as_path, require_bool, require_function
 from ..checks.gradient import CheckReport
-from ..factor.counting import Counts, phase, total
+from ..factor.counts import Counts, phase, total
 from ..optimize.run import Result
 from ..optimize.state import Algorithm, State
 from ..optimize.stopping import Stopping
@@ -45,7 +45,7 @@ class _Session:
 
 @dataclass(frozen=True, eq=False)
 class Recorder:
-    """One record for each state it is called with: `minimize(..., each=recorder)`, then `recorder.result(result)`.
+    """One record for each state it is called with: `minimize(..., callback=recorder)`, then `recorder.result(result)`.
 
     file: the path of the history. measures: numbers of your own in each record, such as "volume" and "grayness",
     fractions that have a panel. resume: go on with the history that is there, if there is one, as `minimize(...,

@@ -10,7 +10,7 @@ MOST = 8
 
 
 def settings(of: object) -> str:
-    """Such as "Lbfgs(memory=20, search=StrongWolfe(c1=0.0001))": a dataclass with what is a number or a word in it."""
+    """Such as "LBFGS(memory=20, search=StrongWolfe(c1=0.0001))": a dataclass with what is a number or a word in it."""
     if not is_dataclass(of):
         return str(of)
     shown = [(field.name, _text(getattr(of, field.name))) for field in fields(of) if field.init and field.repr]

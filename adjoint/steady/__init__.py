@@ -1,7 +1,12 @@
-"""Steady problems, linear and as solved by others: A(p) u = b(p), its solution, Dirichlet data, reuse of solves."""
+"""Linear problems A(p) u = b(p), Dirichlet data, and solutions of steady problems in general."""
 
 from .dirichlet import Dirichlet
 from .linear import LinearProblem, LinearResidual
 from .solution import SteadySolution
 
-__all__ = ["Dirichlet", "LinearProblem", "LinearResidual", "SteadySolution"]
+__all__ = [
+    "Dirichlet",
+    "LinearProblem",
+    "LinearResidual",
+    "SteadySolution",
+]

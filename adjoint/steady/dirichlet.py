@@ -13,6 +13,7 @@ import scipy.sparse as sparse
 
 from .._optional_methods import of_residual, of_vector
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_array, require_methods
 from ..factor.backward_error import product
 from ..factor.csc import as_right_hand_side
@@ -34,19 +35,35 @@ class Dirichlet(Portable):
     fixed: Array
     values: Array | Vector
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
-        fixed = np.array(as_array("Dirichlet", "fixed", self.fixed))  # A copy: solutions refer to it.
+        fixed = np.array(
+            as_array("Dirichlet", "fixed", self.fixed)
+        )  # A copy: solutions refer to it.
         if fixed.size == 0:
             raise ValueError("Dirichlet: no unknown is fixed; leave `dirichlet` out")
         if fixed.dtype.kind not in "iu" or fixed.ndim != 1:
-            raise TypeError(f"Dirichlet: got fixed of dtype {fixed.dtype}, shape {fixed.shape}; expected indices (d,)")
+            raise TypeError(
+                f"Dirichlet: got fixed of dtype {fixed.dtype}, shape {fixed.shape}; expected indices (d,)"
+            )
         if fixed.min() < 0 or np.unique(fixed).size < fixed.size:
-            raise ValueError("Dirichlet: fixed holds negative or repeated indices, expected each unknown once")
+            raise ValueError(
+                "Dirichlet: fixed holds negative or repeated indices, expected each unknown once"
+            )
         object.__setattr__(self, "fixed", fixed)
         if callable(self.values):
-            require_methods("Dirichlet", "values", self.values, ("__call__", "vjp"), "an array (d,) or a Vector g(p)")
+            require_methods(
+                "Dirichlet",
+                "values",
+                self.values,
+                ("__call__", "vjp"),
+                "an array (d,) or a Vector g(p)",
+            )
         elif as_array("Dirichlet", "values", self.values).shape != fixed.shape:
-            raise ValueError(f"Dirichlet: got values of shape {np.shape(self.values)}, expected {fixed.shape}")
+            raise ValueError(
+                f"Dirichlet: got values of shape {np.shape(self.values)}, expected {fixed.shape}"
+            )
 
     @cached_property
     def given(self) -> Vector:
@@ -56,7 +73,9 @@ class Dirichlet(Portable):
     def free(self, n: int) -> Array:
         """The unknowns that are not fixed, (n − d,); raises ValueError if `fixed` exceeds n or leaves none."""
         if self.fixed.max() >= n:
-            raise ValueError(f"Dirichlet: unknown {self.fixed.max()} is fixed, but there are only {n}")
+            raise ValueError(
+                f"Dirichlet: unknown {self.fixed.max()} is fixed, but there are only {n}"
+            )
         if self.fixed.size == n:
             raise ValueError(f"Dirichlet: all {n} unknowns are fixed, expected at least one free")
         return np.setdiff1d(np.arange(n), self.fixed)
@@ -72,7 +91,7 @@ class Dirichlet(Portable):
 
 
 @dataclass(frozen=True, eq=False)
-class Bordered:
+class DirichletInverse:
     """The inverse of [[A_ff, A_fd], [0, I]], by a factorization of A_ff.
 
     A: (n, n), all of it; free, fixed: the unknowns of either kind; inner: the inverse of A_ff.
@@ -85,8 +104,11 @@ class Bordered:
 
     @classmethod
     def of(
-        cls, A: sparse.csc_array, dirichlet: Dirichlet, factorize: Callable[[sparse.csc_array], Inverse]
-    ) -> "Bordered":
+        cls,
+        A: sparse.csc_array,
+        dirichlet: Dirichlet,
+        factorize: Callable[[sparse.csc_array], Inverse],
+    ) -> "DirichletInverse":
         """Factor the free block of A."""
         free = dirichlet.free(A.shape[0])
         return cls(A, free, dirichlet.fixed, factorize(sparse.csc_array(A[:, free][free])))
@@ -110,10 +132,12 @@ class Bordered:
 
 
 def within(
-    dirichlet: Dirichlet | None, A: sparse.csc_array, factorize: Callable[[sparse.csc_array], Inverse]
+    dirichlet: Dirichlet | None,
+    A: sparse.csc_array,
+    factorize: Callable[[sparse.csc_array], Inverse],
 ) -> Inverse:
     """The inverse of A, or of A with unit rows for fixed unknowns, whose free block `factorize` is given."""
-    return factorize(A) if dirichlet is None else Bordered.of(A, dirichlet, factorize)
+    return factorize(A) if dirichlet is None else DirichletInverse.of(A, dirichlet, factorize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +156,9 @@ class Constrained:
         g = u[fixed] - self.dirichlet.at(p, u.shape)
         r = np.asarray(self.inner.residual(u, p))
         if r.shape != u.shape:  # Its rows are about to be written by number.
-            raise ValueError(f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown")
+            raise ValueError(
+                f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown"
+            )
         if r.dtype.kind not in "fciu":
             raise TypeError(f"the residual has dtype {r.dtype}, expected float64 or complex128")
         r = r.astype(np.result_type(r, g))  # A copy: what the user's class returned is his.
@@ -159,18 +185,22 @@ class Constrained:
         lam[fixed] = 0.0
         return lam, reaction
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(
+        self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
         """The residual's, of the rows of the free unknowns, less that of g(p); raises TypeError without them."""
         lam, reaction = self._split(lam)
         u_part, p_part = of_residual(self.inner, u, p, lam, u_dot, p_dot)
-        return u_part, less("second", p_part, of_vector(self.dirichlet.given, p, reaction, p_dot))
+        return u_part, less("hvp", p_part, of_vector(self.dirichlet.given, p, reaction, p_dot))
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, of u's shape."""
         fixed = self.dirichlet.fixed
         r = np.asarray(self.inner.jvp(u, p, p_dot))
         if r.shape != u.shape:  # Its rows are about to be written by number.
-            raise ValueError(f"the jvp of the residual (of A or b) has shape {r.shape}, expected {u.shape}")
+            raise ValueError(
+                f"the jvp of the residual (of A or b) has shape {r.shape}, expected {u.shape}"
+            )
         rates = less("jvp", np.zeros(fixed.size), self.dirichlet.given.jvp(p, p_dot))
         r = r.astype(np.result_type(r, rates))  # A and b may have real rates, or integer zeros.
         r[fixed] = rates if u.ndim == 1 else rates[:, None]
@@ -181,5 +211,7 @@ def less(method: str, first: Array, second: Array) -> Array:
     """first − second, of one shape: NumPy would broadcast a derivative of another one without a word."""
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
-        raise ValueError(f"the {method} of A, b and Dirichlet values differ in shape: {first.shape}, {second.shape}")
+        raise ValueError(
+            f"the {method} of A, b and Dirichlet values differ in shape: {first.shape}, {second.shape}"
+        )
     return np.asarray(first - second)

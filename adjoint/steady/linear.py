@@ -9,9 +9,10 @@ import scipy.sparse as sparse
 
 from .._optional_methods import of_matrix, of_vector
 from .._pickling import Portable
+from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_kind, require_methods
 from ..factor.arguments import factored, require_factorizer
-from ..factor.counting import Counts, collecting, phase
+from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import SparseMatrix, as_csc, as_right_hand_side, owned
 from ..factor.default import lu
 from ..factor.factorization import Factorization
@@ -20,7 +21,7 @@ from ..matrices.vectors import ConstantVector
 from ..protocols import Matrix, Residual, Vector
 from ..typing import Array
 from .dirichlet import Constrained, Dirichlet, less, within
-from .reuse import Recombining, Remembering
+from .reuse import CachedAdjoint, SpanReuse
 from .solution import SteadySolution
 
 
@@ -30,6 +31,8 @@ class LinearResidual:
 
     A: Matrix
     b: Vector
+
+    __repr__ = short_repr
 
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), of u's shape."""
@@ -49,10 +52,14 @@ class LinearResidual:
             require_methods("jvp", name, given, ("jvp",), "its derivative along p_dot")
         return less("jvp", self.A.jvp(p, u, p_dot), self.b.jvp(p, p_dot))
 
-    def second(self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+    def hvp(
+        self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
         """(Ȧᴴ λ, A.vjp(p, u̇, λ) + the rates of A.vjp and −b.vjp along ṗ); raises TypeError where A or b lack them."""
         u_part, A_part = of_matrix(self.A, p, u, lam, p_dot)
-        return u_part, less("second", self.A.vjp(p, u_dot, lam) + A_part, of_vector(self.b, p, lam, p_dot))
+        return u_part, less(
+            "hvp", self.A.vjp(p, u_dot, lam) + A_part, of_vector(self.b, p, lam, p_dot)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +77,8 @@ class LinearProblem(Portable):
     factorize: Callable[[sparse.csc_array], Factorization] = lu
     dirichlet: Dirichlet | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if not sparse.issparse(self.A):
             expected = "a Matrix or a sparse matrix; a dense A: scipy.sparse.csc_array(A)"
@@ -80,7 +89,9 @@ class LinearProblem(Portable):
         else:
             as_array("LinearProblem", "b", self.b)
         require_factorizer("LinearProblem", self.factorize)
-        require_kind("LinearProblem", "dirichlet", self.dirichlet, Dirichlet | None, "adjoint.Dirichlet(…)")
+        require_kind(
+            "LinearProblem", "dirichlet", self.dirichlet, Dirichlet | None, "adjoint.Dirichlet(…)"
+        )
         _ = self._equation
 
     @cached_property
@@ -92,7 +103,11 @@ class LinearProblem(Portable):
     @cached_property
     def residual(self) -> Residual:
         """R(u, p) of this problem, Dirichlet rows included."""
-        return self._equation if self.dirichlet is None else Constrained(self._equation, self.dirichlet)
+        return (
+            self._equation
+            if self.dirichlet is None
+            else Constrained(self._equation, self.dirichlet)
+        )
 
     def solve(self, p: Array) -> SteadySolution:
         """u with A(p) u = b(p), ready for derivatives; p: (m,).
@@ -107,7 +122,11 @@ class LinearProblem(Portable):
             with phase("assembly"):
                 A = owned(as_csc(self._equation.A(p)))
                 rhs = as_right_hand_side(self._equation.b(p), A.shape[0])
-            inverse = within(self.dirichlet, A, lambda free: Remembering(Recombining(factored(self.factorize, free))))
+            inverse = within(
+                self.dirichlet,
+                A,
+                lambda free: CachedAdjoint(SpanReuse(factored(self.factorize, free))),
+            )
             if self.dirichlet is not None:
                 g = self.dirichlet.at(p, rhs.shape)
                 rhs = rhs.astype(np.result_type(rhs, g))

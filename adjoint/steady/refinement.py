@@ -12,8 +12,16 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..errors import KrylovStalled
-from ..factor.backward_error import ACCEPT, ACCEPT_ROW, absolute_sums, backward_error, probe_vector, product, row_error
-from ..factor.counting import phase
+from ..factor.backward_error import (
+    ACCEPT,
+    ACCEPT_ROW,
+    absolute_sums,
+    backward_error,
+    probe_vector,
+    product,
+    row_error,
+)
+from ..factor.counts import phase
 from ..factor.csc import as_right_hand_side
 from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
@@ -42,7 +50,7 @@ NOISE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Nearby:
+class RefinedInverse:
     """The inverse of A by iterative refinement with the factors of a matrix nearby (docs/math.md, eq. 37).
 
     A: (n, n); stale: the factors of the other matrix; factorize: what A is factored by where refinement would not
@@ -61,7 +69,12 @@ class Nearby:
         if self._own:
             return self._own[0].evidence
         forward, adjoint = (self._errors.get(trans, float("nan")) for trans in ("N", "H"))
-        return replace(self.stale.evidence, nonzeros=self.A.nnz, backward_error=forward, adjoint_backward_error=adjoint)
+        return replace(
+            self.stale.evidence,
+            nonzeros=self.A.nnz,
+            backward_error=forward,
+            adjoint_backward_error=adjoint,
+        )
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
         """The solution for b, (n,) or (n, k), with A, its transpose or its conjugate transpose.
@@ -76,7 +89,9 @@ class Nearby:
             else:
                 with phase("solve"):
                     u = self._refined(columns, trans)
-                    if u is not None and not self._regular:  # Asked now: the first solve has probed the factors.
+                    if (
+                        u is not None and not self._regular
+                    ):  # Asked now: the first solve has probed the factors.
                         u = None
             if u is not None:
                 return u.reshape(b.shape)

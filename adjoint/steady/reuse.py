@@ -20,7 +20,7 @@ _TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True, eq=False)
-class Remembering:
+class CachedAdjoint:
     """An inverse that remembers its last adjoint solve: asked for λ, then for the gradient, it solves once."""
 
     inverse: Inverse
@@ -48,7 +48,7 @@ class Remembering:
 
 
 @dataclass(frozen=True, eq=False)
-class Recombining:
+class SpanReuse:
     """A factorization that remembers its first solve A u = b, and its last one of no more columns.
 
     Both are recombined for adjoint right-hand sides in the span of b where A is stated to be symmetric or Hermitian:
@@ -67,8 +67,12 @@ class Recombining:
         """The solution for b, (n,) or (n, k); see `Factorization.solve`."""
         if trans == "N":
             u = self.factorization.solve(b)
-            if not self._forward or (self.factorization.symmetry != "none" and b.size <= self._forward[0][0].size):
-                self._forward[1:] = [(b.copy(), u)]  # The first goes to the beginning of an empty list.
+            if not self._forward or (
+                self.factorization.symmetry != "none" and b.size <= self._forward[0][0].size
+            ):
+                self._forward[1:] = [
+                    (b.copy(), u)
+                ]  # The first goes to the beginning of an empty list.
             return u
         if trans == "T":
             return self.solve(b.conj(), "H").conj()
@@ -92,7 +96,11 @@ class Recombining:
             return None
         lam = _times(u, c)
         # A probed factorization has shown that A u = b, and that A is as stated; any other is asked once more.
-        return lam if self.factorization.probed or self.factorization.accepts(lam, u_bar, "H") else None
+        return (
+            lam
+            if self.factorization.probed or self.factorization.accepts(lam, u_bar, "H")
+            else None
+        )
 
 
 def _coefficients(b: Array, u_bar: Array) -> Array | None:

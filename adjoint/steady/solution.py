@@ -11,7 +11,7 @@ from .._pickling import Local
 from .._validation import as_array, as_cotangent, as_parameters
 from ..derivative import Derivative
 from ..errors import NonFinite
-from ..factor.counting import Counts, collecting, phase
+from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import as_right_hand_side
 from ..factor.evidence import Evidence
 from ..protocols import Inverse, Residual
@@ -42,14 +42,20 @@ class SteadySolution(Local):
         A ū in the span of the right-hand sides of a problem stated to be symmetric costs no solve.
         Raises ValueError for another shape, NonFinite for nan and inf.
         """
-        return self._adjoint(u_bar).copy()  # The caller may write to his: the one remembered serves vjp again.
+        return self._adjoint(
+            u_bar
+        ).copy()  # The caller may write to his: the one remembered serves vjp again.
 
     def _adjoint(self, u_bar: Array) -> Array:
         u_bar = as_array("vjp", "u_bar", u_bar)
         if not (finite_sum(u_bar) or np.isfinite(u_bar).all()):
-            raise NonFinite(f"an entry of u_bar is {u_bar[~np.isfinite(u_bar)][0]}, expected finite numbers")
+            raise NonFinite(
+                f"an entry of u_bar is {u_bar[~np.isfinite(u_bar)][0]}, expected finite numbers"
+            )
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
-            raise ValueError(f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more")
+            raise ValueError(
+                f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more"
+            )
         n = self.u.shape[0]
         with collecting(self._counts):
             lam = self.inverse.solve(as_right_hand_side(u_bar.reshape(n, -1), n), "H")
@@ -66,7 +72,9 @@ class SteadySolution(Local):
 
     def _pulled_back(self, lam: Array) -> Array:
         """−(∂R/∂p)ᴴ λ, (m,)."""
-        g = as_cotangent(self.residual.vjp(self.u, self.p, lam), self.p, "the vjp of the residual (of A or b)")
+        g = as_cotangent(
+            self.residual.vjp(self.u, self.p, lam), self.p, "the vjp of the residual (of A or b)"
+        )
         if not finite_sum(g) and not np.isfinite(g).all():
             bad = np.flatnonzero(~np.isfinite(g))
             raise NonFinite(
@@ -78,7 +86,9 @@ class SteadySolution(Local):
         """−(∂R/∂p) ṗ, of u's shape."""
         r = np.asarray(self.residual.jvp(self.u, self.p, as_parameters(p_dot, "p_dot")))
         if r.shape != self.u.shape:  # NumPy would broadcast it without a word.
-            raise ValueError(f"the jvp of the residual (of A or b) has shape {r.shape}, expected {self.u.shape}")
+            raise ValueError(
+                f"the jvp of the residual (of A or b) has shape {r.shape}, expected {self.u.shape}"
+            )
         return -r
 
     def jvp(self, p_dot: Array) -> Array:
@@ -97,11 +107,11 @@ class SteadySolution(Local):
             u_dot = self.inverse.solve(rhs.reshape(n, -1)).reshape(rhs.shape)
         return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
 
-    def second(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
+    def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
         """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū changes by ū̇ (docs/math.md, eqs. 70 and 71).
 
         lam: `adjoint(u_bar)`; u_dot: `jvp(p_dot)`; p_dot: (m,); u_bar_dot: of u's shape. One transposed solve. Raises
-        TypeError for a residual without `second`, NonFinite for nan and inf.
+        TypeError for a residual without `hvp`, NonFinite for nan and inf.
         """
         with collecting(self._counts), phase("gradient"):
             u_part, p_part = of_residual(self.residual, self.u, self.p, lam, u_dot, p_dot)

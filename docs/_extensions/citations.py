@@ -21,7 +21,9 @@ SITE_ONLY = ("changelog",)
 
 def linked(text: str, link: Callable[[str], str]) -> str:
     """The text with each number of its citations made a link."""
-    return CITATION.sub(lambda citation: re.sub(r"\d+", lambda number: link(number[0]), citation[0]), text)
+    return CITATION.sub(
+        lambda citation: re.sub(r"\d+", lambda number: link(number[0]), citation[0]), text
+    )
 
 
 def labelled(text: str) -> str:
@@ -40,15 +42,22 @@ def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
     if TAG.search(source[0]):
         source[0] = labelled(source[0])
     pieces = CODE.split(source[0])
-    pieces[::2] = [linked(piece, lambda number: f"{{ref}}`{number} <equation-{number}>`") for piece in pieces[::2]]
+    pieces[::2] = [
+        linked(piece, lambda number: f"{{ref}}`{number} <equation-{number}>`")
+        for piece in pieces[::2]
+    ]
     source[0] = "".join(pieces)
 
 
-def read_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def read_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """Docstrings: links at citations of the mathematics (others are of papers and books)."""
 
     def cite(found: re.Match[str]) -> str:
-        return "the mathematics, " + linked(found[2], lambda number: f":ref:`{number} <equation-{number}>`")
+        return "the mathematics, " + linked(
+            found[2], lambda number: f":ref:`{number} <equation-{number}>`"
+        )
 
     lines[:] = IN_DOCSTRING.sub(cite, "\n".join(lines)).split("\n")
 

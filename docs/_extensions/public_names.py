@@ -28,7 +28,9 @@ from sphinx.util.nodes import make_refnode
 import adjoint
 
 BLOCK = re.compile(r"^```public\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-ARRAY = re.compile(r"~?(numpy\.)?ndarray\[(~?(typing\.)?Any|tuple\[~?(typing\.)?Any, \.\.\.\]), .*?dtype\[.*?\]\]")
+ARRAY = re.compile(
+    r"~?(numpy\.)?ndarray\[(~?(typing\.)?Any|tuple\[~?(typing\.)?Any, \.\.\.\]), .*?dtype\[.*?\]\]"
+)
 LONG = 40
 """Characters of a default from which on it is left out of a signature."""
 PRIVATE = re.compile(r", _\w+: .*(?=\)$)")
@@ -39,7 +41,10 @@ WITHOUT_LINKS = ("changelog",)
 
 def entries(block: str) -> list[tuple[str, str]]:
     """(name, text) for each line of a block."""
-    return [(name, text.strip()) for name, _, text in (line.partition(":") for line in block.splitlines() if line)]
+    return [
+        (name, text.strip())
+        for name, _, text in (line.partition(":") for line in block.splitlines() if line)
+    ]
 
 
 def resolved(name: str) -> object:
@@ -54,7 +59,9 @@ def resolved(name: str) -> object:
 def escaped(text: str) -> str:
     """Plain text as reStructuredText: | * and a last _ are literal, what is in backticks stays."""
     pieces = re.split(r"(``.*?``|`[^`]*`)", text)
-    pieces[::2] = [re.sub(r"([|*\\])|_(?!\w)", lambda found: "\\" + found[0], piece) for piece in pieces[::2]]
+    pieces[::2] = [
+        re.sub(r"([|*\\])|_(?!\w)", lambda found: "\\" + found[0], piece) for piece in pieces[::2]
+    ]
     return "".join(pieces)
 
 
@@ -71,7 +78,9 @@ def entry(name: str, text: str) -> str:
     if isinstance(found, type) and issubclass(found, BaseException):
         return f".. autoexception:: {name}\n"
     if isinstance(found, enum.EnumMeta):
-        return f".. autoclass:: {name}\n   :members:\n   :undoc-members:\n   :member-order: bysource\n"
+        return (
+            f".. autoclass:: {name}\n   :members:\n   :undoc-members:\n   :member-order: bysource\n"
+        )
     if isinstance(found, type):
         call = "   :special-members: __call__\n" if "__call__" in vars(found) else ""
         return f".. autoclass:: {name}\n   :members:\n   :member-order: bysource\n{call}"
@@ -85,15 +94,22 @@ def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
 
     def expanded(block: re.Match[str]) -> str:
         names = entries(block[1])
-        rows = [f"   * - :py:obj:`~{name}`\n     - {escaped(summary(name, text))}\n" for name, text in names]
+        rows = [
+            f"   * - :py:obj:`~{name}`\n     - {escaped(summary(name, text))}\n"
+            for name, text in names
+        ]
         table = ".. list-table::\n   :class: names\n   :widths: 30 70\n\n" + "".join(rows)
-        return "\n".join(["```{eval-rst}", table, *(entry(name, text) for name, text in names), "```"])
+        return "\n".join(
+            ["```{eval-rst}", table, *(entry(name, text) for name, text in names), "```"]
+        )
 
     with mock(app.config.autodoc_mock_imports):
         source[0] = BLOCK.sub(expanded, source[0])
 
 
-def read_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def read_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """Docstrings are plain text, with names in backticks, and NumPy sections."""
     lines[:] = [line if line.lstrip().startswith(">>>") else escaped(line) for line in lines]
 
@@ -109,7 +125,9 @@ def read_signature(
 ) -> tuple[str | None, str | None]:
     """Short types and defaults; no arguments of classes that nobody calls."""
     uncalled = getattr(obj, "_is_protocol", False) or isinstance(obj, enum.EnumMeta)
-    if arguments is None or (isinstance(obj, type) and (uncalled or issubclass(obj, BaseException))):
+    if arguments is None or (
+        isinstance(obj, type) and (uncalled or issubclass(obj, BaseException))
+    ):
         return None, None
     for parameter in inspect.signature(obj).parameters.values():  # type: ignore[arg-type]
         if parameter.default is not parameter.empty:
@@ -121,7 +139,11 @@ def read_signature(
 
 def default(value: object, shown: str) -> str:
     """A default in a signature: a public name, a short repr, or three dots."""
-    names = [f"adjoint.{name}" for name, other in vars(adjoint).items() if other is value and callable(value)]
+    names = [
+        f"adjoint.{name}"
+        for name, other in vars(adjoint).items()
+        if other is value and callable(value)
+    ]
     return names[0] if names else shown if len(shown) < LONG and "<" not in shown else "..."
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.recurrence import minimal_advances
+from adjoint.checkpointing import minimal_advances
 from adjoint.typing import Array
 
 STEPS, SLOTS, UNKNOWNS = 100_000, 20, 10_000
@@ -29,7 +29,9 @@ class Decay:
 
     def vjp(self, k: int, u: Array, p: Array, lam: Array) -> tuple[Array, Array]:
         """((∂Φ/∂u)ᵀ λ, (∂Φ/∂p)ᵀ λ)."""
-        return lam - 2.0 * self.h * p[0] * u * lam, np.array([-self.h * np.einsum("i,i,i->", u, u, lam)])
+        return lam - 2.0 * self.h * p[0] * u * lam, np.array(
+            [-self.h * np.einsum("i,i,i->", u, u, lam)]
+        )
 
     def jvp(self, k: int, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """(∂Φ/∂u) u̇ + (∂Φ/∂p) ṗ."""
@@ -41,7 +43,9 @@ def peak() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def measured(steps: int, unknowns: int, memory: adjoint.Checkpoints) -> dict[str, float]:
+def measured(
+    steps: int, unknowns: int, memory: adjoint.checkpointing.Checkpoints
+) -> dict[str, float]:
     """Solve, sweep once; the gradient against the exact one of the continuous problem, u₀/(1 + p t u₀)."""
     u0 = np.linspace(0.5, 1.5, unknowns)
     before, started = peak(), time.perf_counter()
@@ -67,7 +71,11 @@ def measured(steps: int, unknowns: int, memory: adjoint.Checkpoints) -> dict[str
 
 def main(out: Path, small: bool) -> dict[str, float]:
     """Measure, print, and write checkpoints.json."""
-    result = measured(2000 if small else STEPS, 100 if small else UNKNOWNS, adjoint.Checkpoints(8 if small else SLOTS))
+    result = measured(
+        2000 if small else STEPS,
+        100 if small else UNKNOWNS,
+        adjoint.checkpointing.Checkpoints(8 if small else SLOTS),
+    )
     for name, value in result.items():
         print(f"{name:40s} {value:.6g}")
     out.mkdir(parents=True, exist_ok=True)
@@ -77,7 +85,9 @@ def main(out: Path, small: bool) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("out/checkpoints"), help="where checkpoints.json goes")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/checkpoints"), help="where checkpoints.json goes"
+    )
     parser.add_argument("--small", action="store_true", help="2000 steps")
     options = parser.parse_args()
     main(options.out, options.small)

@@ -20,8 +20,8 @@ import numpy as np
 
 import adjoint
 from adjoint.typing import Array
-from problems.elasticity import Elastic, mbb
 from problems.filters import density_filter
+from problems.steady.elasticity import Elastic, mbb
 from scripts.benchmarks.peers import PEERS
 
 MESHES = {"300x100": (300, 100), "600x200": (600, 200)}
@@ -38,7 +38,9 @@ def main(out: Path, small: bool, rounds: int) -> dict[str, object]:
         results[name] = measure(mbb(nelx, nely), rounds, tuple(names))
         print(name)
         for key, value in results[name].items():
-            print(f"  {key:42s} {value:.4g}" if isinstance(value, float) else f"  {key:42s} {value}")
+            print(
+                f"  {key:42s} {value:.4g}" if isinstance(value, float) else f"  {key:42s} {value}"
+            )
     out.mkdir(parents=True, exist_ok=True)
     (out / "linear.json").write_text(json.dumps(results, indent=2) + "\n")
     return results
@@ -49,10 +51,15 @@ def measure(body: Elastic, rounds: int, peers: tuple[str, ...]) -> dict[str, flo
     elements = len(body.K.dofs)
     x = np.random.default_rng(0).uniform(0.3, 1.0, elements)
     smooth = density_filter(body.grid, FILTER_RADIUS)
-    f, filtered = body.compliance(adjoint.Simp(3.0)), body.compliance(smooth >> adjoint.Simp(3.0))
-    volume = adjoint.LinearConstraint.volume(smooth, np.ones(elements), 0.5)
-    states = adjoint.descend(filtered, np.full(elements, 0.5), adjoint.OptimalityCriteria(volume))
-    moduli = adjoint.Simp(3.0)(x)
+    f, filtered = (
+        body.compliance(adjoint.design.SIMP(3.0)),
+        body.compliance(smooth >> adjoint.design.SIMP(3.0)),
+    )
+    volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(elements), 0.5)
+    states = adjoint.descend(
+        filtered, np.full(elements, 0.5), adjoint.optimize.OptimalityCriteria(volume)
+    )
+    moduli = adjoint.design.SIMP(3.0)(x)
 
     def gradient() -> Array:
         return f(x).gradient
@@ -67,7 +74,9 @@ def measure(body: Elastic, rounds: int, peers: tuple[str, ...]) -> dict[str, flo
         ratio, seconds = compared(task, lambda: limit(body, moduli), rounds)
         result[f"{name} / limit"] = ratio
         result["limit, s"] = seconds
-    result["gradient memory / nnz(K) doubles"] = gradient_memory(f, x) / (8.0 * body.K.scatter[1].nnz)
+    result["gradient memory / nnz(K) doubles"] = gradient_memory(f, x) / (
+        8.0 * body.K.scatter[1].nnz
+    )
     expected = gradient()
     for name in peers:
         try:
@@ -81,7 +90,9 @@ def measure(body: Elastic, rounds: int, peers: tuple[str, ...]) -> dict[str, flo
     return result
 
 
-def compared(task: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[float, float]:
+def compared(
+    task: Callable[[], object], other: Callable[[], object], rounds: int
+) -> tuple[float, float]:
     """The median ratio of the task to the runs of `other` before and after it, and the median seconds of `other`."""
     task()
     others, ratios = [timed(other), timed(other)][1:], []
@@ -120,10 +131,14 @@ def gradient_memory(f: adjoint.Reduced, x: Array) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m scripts.benchmarks.linear", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m scripts.benchmarks.linear", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--out", type=Path, required=True, help="directory for linear.json")
     parser.add_argument("--small", action="store_true", help="one small mesh: seconds")
-    parser.add_argument("--rounds", type=int, default=7, help="measurements of each ratio (default: 7)")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="measurements of each ratio (default: 7)"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # the peers' own, about conversions of sparse matrices
     main(options.out, options.small, 2 if options.small else options.rounds)

@@ -38,7 +38,12 @@ def main(out: Path, small: bool, rounds: int) -> dict[str, dict[str, Numbers]]:
             sizes[f"{k}x{k}"] = measure(make(k), rounds)
             print(f"{name}, {k}x{k}")
             for key, value in sizes[f"{k}x{k}"].items():
-                print(f"  {key:58s} {value:.4g}" if isinstance(value, float) else f"  {key:58s} {value}", flush=True)
+                print(
+                    f"  {key:58s} {value:.4g}"
+                    if isinstance(value, float)
+                    else f"  {key:58s} {value}",
+                    flush=True,
+                )
         sizes["exponents"] = exponents(list(sizes.values()))
         print(f"{name}: seconds grow as n to the power", sizes["exponents"])
         (out / "nonlinear.json").write_text(json.dumps(results, indent=2) + "\n")
@@ -53,14 +58,21 @@ def measure(model: Model, rounds: int) -> Numbers:
     expected = f(p).gradient
     runs = np.array([stages(f, p) for _ in range(rounds + 1)])
     seconds = dict(zip(PARTS, np.median(runs, axis=0).tolist(), strict=True))
-    result: Numbers = {"unknowns": float(n)} | {f"{part}, s": spent for part, spent in seconds.items()}
-    result["gradient / value"] = float(np.median(runs[:-1, 1] / (0.5 * (runs[:-1, 0] + runs[1:, 0]))))
-    residual = adjoint.complex_step(model.plain, n, n)
+    result: Numbers = {"unknowns": float(n)} | {
+        f"{part}, s": spent for part, spent in seconds.items()
+    }
+    result["gradient / value"] = float(
+        np.median(runs[:-1, 1] / (0.5 * (runs[:-1, 0] + runs[1:, 0])))
+    )
+    residual = adjoint.complex_step_residual(model.plain, n, n)
     result["automatic: detection and colouring, s"] = preparation(residual, model)
     automatic = adjoint.Reduced(adjoint.NonlinearProblem(residual, model.u0), J)
     result["automatic: gradient differs by"] = difference(automatic(p).gradient, expected)
     ratios = compared(partial(stages, automatic, p), partial(stages, f, p), rounds)
-    result |= {f"automatic / by hand, {part}": float(ratio) for part, ratio in zip(PARTS, ratios, strict=True)}
+    result |= {
+        f"automatic / by hand, {part}": float(ratio)
+        for part, ratio in zip(PARTS, ratios, strict=True)
+    }
     return result | peers(model, f, expected, rounds)
 
 
@@ -103,10 +115,12 @@ def compared(task: Callable[[], Array], other: Callable[[], Array], rounds: int)
     return np.asarray(np.median(ratios, axis=0))
 
 
-def preparation(residual: adjoint.Residual, model: Model) -> float:
+def preparation(residual: adjoint.protocols.Residual, model: Model) -> float:
     """Seconds that the first derivatives take longer than the second ones: patterns and colours, once for a model."""
     u, p = model.u0, model.p
-    first, second = (timed(lambda: (residual.jacobian(u, p), residual.vjp(u, p, p))) for _ in range(2))
+    first, second = (
+        timed(lambda: (residual.jacobian(u, p), residual.vjp(u, p, p))) for _ in range(2)
+    )
     return first - second
 
 
@@ -118,14 +132,21 @@ def difference(gradient: Array, expected: Array) -> float:
 def exponents(sizes: list[Numbers]) -> Numbers:
     """α of seconds ∝ n^α, by least squares of the logarithms."""
     n = np.log([size["unknowns"] for size in sizes])
-    return {part: round(float(np.polyfit(n, np.log([s[f"{part}, s"] for s in sizes]), 1)[0]), 2) for part in PARTS}
+    return {
+        part: round(float(np.polyfit(n, np.log([s[f"{part}, s"] for s in sizes]), 1)[0]), 2)
+        for part in PARTS
+    }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m scripts.benchmarks.nonlinear", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m scripts.benchmarks.nonlinear", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--out", type=Path, required=True, help="directory for nonlinear.json")
     parser.add_argument("--small", action="store_true", help="two small grids: seconds")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each ratio (default: 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measurements of each ratio (default: 5)"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # the peers' own
     main(options.out, options.small, 2 if options.small else options.rounds)

@@ -15,8 +15,8 @@ from scipy.sparse.linalg import LinearOperator, splu
 
 import adjoint
 from adjoint.typing import Array
-from problems.bratu import Bratu, plain_bratu
-from problems.conduction import Conduction, plain_conduction
+from problems.steady.bratu import Bratu, plain_bratu
+from problems.steady.conduction import Conduction, plain_conduction
 from scripts.benchmarks.linear import timed
 
 Run = Callable[[Array], tuple[float, Array, Array]]
@@ -28,7 +28,9 @@ ATOL = 1e-8  # of R, for optimistix: above its rounding on the finest grid
 BRATU = (4.0, 6.0)  # λ of a cell; the fold of equal ones is at 6.808
 CONDUCTIVITY = (0.5, 1.5)  # m²/s
 DIFFERENCE = 1e-3  # of a parameter
-PROBED = 5  # parameters for which differences are taken; the seconds for the others are extrapolated
+PROBED = (
+    5  # parameters for which differences are taken; the seconds for the others are extrapolated
+)
 
 factor = partial(splu, permc_spec="MMD_AT_PLUS_A")  # half the fill of the default ordering here
 
@@ -41,7 +43,7 @@ class Model:
     """
 
     k: int
-    physics: adjoint.Residual
+    physics: adjoint.protocols.Residual
     plain: Callable[[Array, Array], Array]
     traced: Callable[[], Callable]  # type: ignore[type-arg]
     u0: Array
@@ -135,14 +137,18 @@ def openmdao_direct(model: Model) -> Run:
 
     physics, stencil = model.physics, model.physics.jacobian(model.u0, model.p)
     columns = np.repeat(np.arange(model.p.size), np.diff(stencil.indptr))
-    colour = np.add.outer(np.arange(model.k), 2 * np.arange(model.k)).ravel() % 5  # No two share a neighbour.
+    colour = (
+        np.add.outer(np.arange(model.k), 2 * np.arange(model.k)).ravel() % 5
+    )  # No two share a neighbour.
 
     class Equation(om.ImplicitComponent):  # type: ignore[misc]
         def setup(self) -> None:
             self.add_input("p", val=model.p)
             self.add_output("u", val=model.u0)
             self.declare_partials("u", ["u", "p"], rows=stencil.indices, cols=columns)
-            self.nonlinear_solver = om.NewtonSolver(solve_subsystems=False, rtol=RTOL, atol=0.0, maxiter=50, iprint=-1)
+            self.nonlinear_solver = om.NewtonSolver(
+                solve_subsystems=False, rtol=RTOL, atol=0.0, maxiter=50, iprint=-1
+            )
             self.linear_solver = om.DirectSolver(assemble_jac=True)
 
         def apply_nonlinear(self, inputs, outputs, residuals):  # type: ignore[no-untyped-def]
@@ -175,7 +181,9 @@ def openmdao_direct(model: Model) -> Run:
         network.set_val("p", p)
         network.set_val("u", model.u0)
         network.run_model()
-        return float(network.get_val("J")[0]), network.compute_totals("J", "p", return_format="array")[0].copy()
+        return float(network.get_val("J")[0]), network.compute_totals(
+            "J", "p", return_format="array"
+        )[0].copy()
 
     return whole(evaluate)
 
@@ -204,7 +212,10 @@ def _optimistix(model: Model, linear) -> Run:  # type: ignore[no-untyped-def]
     rule = optimistix.ImplicitAdjoint(linear)
 
     def objective(p, u0):  # type: ignore[no-untyped-def]
-        return 0.5 * jnp.mean(optimistix.root_find(residual, method, u0, args=p, adjoint=rule, max_steps=50).value ** 2)
+        return 0.5 * jnp.mean(
+            optimistix.root_find(residual, method, u0, args=p, adjoint=rule, max_steps=50).value
+            ** 2
+        )
 
     both = jax.jit(jax.value_and_grad(objective))
 
@@ -223,7 +234,9 @@ def scipy_differences(model: Model) -> Run:
         return newton_krylov(lambda v: model.plain(v, p), u, f_tol=tolerance, inner_M=M)
 
     def solved(p: Array) -> tuple[Array, LinearOperator]:
-        M = LinearOperator((p.size, p.size), matvec=factor(model.physics.jacobian(model.u0, p)).solve)
+        M = LinearOperator(
+            (p.size, p.size), matvec=factor(model.physics.jacobian(model.u0, p)).solve
+        )
         return solve(p, model.u0, M), M
 
     def slope(p: Array, u: Array, M: LinearOperator, cell: int) -> float:

@@ -42,7 +42,9 @@ def main(out: Path, small: bool, rounds: int, given: list[str]) -> dict[str, obj
     out.mkdir(parents=True, exist_ok=True)
     interpreters = found(given)
     results: dict[str, object] = {"not installed": sorted(set(PEERS) - set(interpreters))}
-    results["Brusselator: adjoint / forward"] = {k: ratios(k, 3 * rounds) for k in ((8,) if small else RATIOS)}
+    results["Brusselator: adjoint / forward"] = {
+        k: ratios(k, 3 * rounds) for k in ((8,) if small else RATIOS)
+    }
     save(out, results)
     side = 8 if small else CELLS
     for case, cells in ((robertson(), 0), (lotka_volterra(), 0), (brusselator(side), side)):
@@ -67,21 +69,35 @@ def found(given: list[str]) -> Interpreters:
     """For each library, the first interpreter that has it."""
     have: Interpreters = {}
     for interpreter in given:
-        question = "import sys, importlib.util as i; print(*[bool(i.find_spec(p)) for p in sys.argv[1:]])"
+        question = (
+            "import sys, importlib.util as i; print(*[bool(i.find_spec(p)) for p in sys.argv[1:]])"
+        )
         packages = [package for package, _ in PEERS.values()]
-        words = subprocess.run([interpreter, "-c", question, *packages], capture_output=True, text=True, check=True)
+        words = subprocess.run(
+            [interpreter, "-c", question, *packages], capture_output=True, text=True, check=True
+        )
         for name, word in zip(PEERS, words.stdout.split(), strict=True):
             if word == "True":
                 have.setdefault(name, interpreter)
     return have
 
 
-def diagram(case: Case, cells: int, small: bool, rounds: int, interpreters: Interpreters) -> list[Row]:
+def diagram(
+    case: Case, cells: int, small: bool, rounds: int, interpreters: Interpreters
+) -> list[Row]:
     """All libraries at all tolerances."""
     best, anchor, rows = exact(case, 1e-8 if small else EXACT[case.name]), Anchor.of(case), []
     for name in METHODS[case.name]:
         for rtol in TOLERANCES[name][:1] if small else TOLERANCES[name]:
-            rows.append(own(name, ours(case, name, rtol, adjoint.Budget(BYTES)), anchor, rounds, best))
+            rows.append(
+                own(
+                    name,
+                    ours(case, name, rtol, adjoint.checkpointing.Budget(BYTES)),
+                    anchor,
+                    rounds,
+                    best,
+                )
+            )
             report(case, rows[-1])
     for name, interpreter in interpreters.items():
         with Peer(interpreter, name, case.name, cells, PATIENCE) as peer:
@@ -95,7 +111,9 @@ def diagram(case: Case, cells: int, small: bool, rounds: int, interpreters: Inte
 
 def report(case: Case, row: Row) -> None:
     """One line on the screen."""
-    numbers = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else v for k, v in row.items() if k != "library")
+    numbers = ", ".join(
+        f"{k} {v:.3g}" if isinstance(v, float) else v for k, v in row.items() if k != "library"
+    )
     print(f"{case.name} ({case.u0.size}), {row['library']}: {numbers}", flush=True)
 
 
@@ -103,7 +121,12 @@ def own(name: str, task: Ours, anchor: Anchor, rounds: int, best: Array) -> Row:
     """A row for a run of ours."""
     first = task()
     seconds, over = anchor.compared(lambda: task().seconds, first.seconds, rounds)
-    row: Row = {"library": f"ours, {name}", "rtol": task.rtol, "seconds": seconds, "over ours": over}
+    row: Row = {
+        "library": f"ours, {name}",
+        "rtol": task.rtol,
+        "seconds": seconds,
+        "over ours": over,
+    }
     return row | {"steps": first.steps, "error": task.case.error(first.gradient, best)}
 
 
@@ -137,11 +160,16 @@ def ratios(k: int, rounds: int) -> list[Row]:
     for method, rtol in RATIOS_OF.items():
         row: Row = {"library": f"ours, {method}", "rtol": rtol}
         row |= {"unknowns": float(case.u0.size), "parameters": float(case.p.size)}
-        for name, memory in {"everything": adjoint.Everything(), "states": adjoint.States()}.items():
+        for name, memory in {
+            "everything": adjoint.checkpointing.Everything(),
+            "states": adjoint.checkpointing.States(),
+        }.items():
             task = ours(case, method, rtol, memory)
             task()
             runs = [task() for _ in range(rounds)]
-            row[f"{name}: adjoint / forward"] = float(np.median([run.reverse / run.forward for run in runs]))
+            row[f"{name}: adjoint / forward"] = float(
+                np.median([run.reverse / run.forward for run in runs])
+            )
             row[f"{name}: forward, s"] = float(np.median([run.forward for run in runs]))
             row[f"{name}: adjoint, s"] = float(np.median([run.reverse for run in runs]))
         report(case, row)
@@ -165,12 +193,24 @@ def size(k: int, rounds: int, left: Interpreters) -> list[Row]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m scripts.benchmarks.ode", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="directory for ode.json and the figures")
-    parser.add_argument("--small", action="store_true", help="few tolerances, a small grid: seconds")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each ratio (default: 5)")
+    parser = argparse.ArgumentParser(
+        "python -m scripts.benchmarks.ode", description=__doc__.splitlines()[0]
+    )
     parser.add_argument(
-        "--peers", action="append", default=[], metavar="PYTHON", help="interpreter with other libraries"
+        "--out", type=Path, required=True, help="directory for ode.json and the figures"
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="few tolerances, a small grid: seconds"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measurements of each ratio (default: 5)"
+    )
+    parser.add_argument(
+        "--peers",
+        action="append",
+        default=[],
+        metavar="PYTHON",
+        help="interpreter with other libraries",
     )
     options = parser.parse_args()
     main(options.out, options.small, 1 if options.small else options.rounds, options.peers)

@@ -31,7 +31,9 @@ class Anchor:
         self.times.append(self.run().seconds)
         return self.times[-1]
 
-    def compared(self, task: Callable[[], float], before: float, rounds: int) -> tuple[float, float]:
+    def compared(
+        self, task: Callable[[], float], before: float, rounds: int
+    ) -> tuple[float, float]:
         """(Seconds of a task, ratio to the anchor): medians. before: seconds it has just taken; all if it is slow."""
         usual = float(np.median(self.times))
         if before > SLOW:

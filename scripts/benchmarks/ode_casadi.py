@@ -4,8 +4,8 @@ import casadi as ca
 import numpy as np
 import scipy.sparse as sparse
 
-from problems.brusselator import Brusselator
-from problems.kinetics import Robertson
+from problems.time.brusselator import Brusselator
+from problems.time.kinetics import Robertson
 from scripts.benchmarks.ode_cases import Case
 from scripts.benchmarks.ode_peers import Prepared
 
@@ -30,7 +30,9 @@ def prepare(case: Case, rtol: float) -> Prepared:
     if not case.observed:
         equations["quad"] = ca.dot(ca.DM(case.c), u)
     grid = case.times if case.observed else [case.tf]
-    integrate = ca.integrator("integrate", "cvodes", equations, 0.0, [float(t) for t in grid], options)
+    integrate = ca.integrator(
+        "integrate", "cvodes", equations, 0.0, [float(t) for t in grid], options
+    )
     P = ca.MX.sym("p", case.p.size)
     path = integrate(x0=ca.DM(case.u0), p=P)
     J = 0.5 * case.w * ca.sumsqr(path["xf"] - ca.DM(case.data.T)) if case.observed else path["qf"]
@@ -41,7 +43,9 @@ def prepare(case: Case, rtol: float) -> Prepared:
         J, slope = both(case.p)
         return float(J), np.asarray(slope).ravel()
 
-    return Prepared(lambda: float(value(case.p)), gradient, lambda w: np.asarray(at(w, case.p)).ravel())
+    return Prepared(
+        lambda: float(value(case.p)), gradient, lambda w: np.asarray(at(w, case.p)).ravel()
+    )
 
 
 def field(case: Case, u: ca.SX, p: ca.SX) -> ca.SX:

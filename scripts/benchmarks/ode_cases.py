@@ -7,10 +7,10 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from adjoint.typing import Array
-from problems.brusselator import Brusselator
-from problems.kinetics import Robertson
-from problems.lattice import Lattice
-from problems.oscillators import LotkaVolterra
+from problems.time.brusselator import Brusselator
+from problems.time.kinetics import Robertson
+from problems.time.lattice import Lattice
+from problems.time.oscillators import LotkaVolterra
 
 ROBERTSON_TF = 4e7  # s; next to the steady state
 TIMES = np.linspace(0.0, 10.0, 101)  # of Lotka–Volterra's observations
@@ -56,7 +56,11 @@ class Case:
 
     def error(self, g: Array, exact: Array) -> float:
         """The largest relative error of a gradient, diffusivities and feed of the Brusselator each by its own norm."""
-        blocks = [slice(0, 2), slice(2, None)] if g.size > 10 else [slice(i, i + 1) for i in range(g.size)]
+        blocks = (
+            [slice(0, 2), slice(2, None)]
+            if g.size > 10
+            else [slice(i, i + 1) for i in range(g.size)]
+        )
         return max(float(np.abs(g[b] - exact[b]).max() / np.abs(exact[b]).max()) for b in blocks)
 
     @property
@@ -80,7 +84,15 @@ def robertson() -> Case:
     """Robertson's reaction, J = ∫ y₃ dt: three unknowns, three parameters, eleven decades of time."""
     nothing = np.zeros((0, 3))
     return Case(
-        "Robertson", Robertson(), ROBERTSON_TF, np.array([0.0, 0.0, 1.0]), np.zeros(0), nothing, 0.0, 1e-4, True
+        "Robertson",
+        Robertson(),
+        ROBERTSON_TF,
+        np.array([0.0, 0.0, 1.0]),
+        np.zeros(0),
+        nothing,
+        0.0,
+        1e-4,
+        True,
     )
 
 
@@ -88,7 +100,9 @@ def lotka_volterra() -> Case:
     """Prey and predators, J = ½ Σ|u(t_i) − d_i|² at 101 times: four rates fitted to noisy observations."""
     physics = LotkaVolterra()
     exact = np.array([1.4, 1.1, 2.8, 1.0])
-    path = solve_ivp(lambda t, u: physics(t, u, exact), (0.0, 10.0), physics.initial, "DOP853", TIMES, rtol=1e-10)
+    path = solve_ivp(
+        lambda t, u: physics(t, u, exact), (0.0, 10.0), physics.initial, "DOP853", TIMES, rtol=1e-10
+    )
     data = path.y.T * (1.0 + NOISE * np.random.default_rng(0).standard_normal((TIMES.size, 2)))
     return Case("Lotka-Volterra", physics, 10.0, np.zeros(2), TIMES, data, 1.0, 1.0, False)
 
@@ -97,7 +111,17 @@ def brusselator(k: int) -> Case:
     """The Brusselator on k × k closed cells, J = ½ mean |u(tf)|²: 2k² unknowns, k² + 2 parameters."""
     physics = Brusselator(Lattice((k, k), size=(1.0, 1.0), periodic=False))
     tf, n = BRUSSELATOR_TF, 2 * k * k
-    return Case("Brusselator", physics, tf, np.zeros(n), np.array([tf]), np.zeros((1, n)), 1.0 / n, 1e-2, True)
+    return Case(
+        "Brusselator",
+        physics,
+        tf,
+        np.zeros(n),
+        np.array([tf]),
+        np.zeros((1, n)),
+        1.0 / n,
+        1e-2,
+        True,
+    )
 
 
 def case(name: str, size: int) -> Case:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from problems.brusselator import Brusselator
-from problems.kinetics import Robertson
+from problems.time.brusselator import Brusselator
+from problems.time.kinetics import Robertson
 from scripts.benchmarks.ode_cases import Case
 from scripts.benchmarks.ode_peers import Prepared
 
@@ -32,7 +32,9 @@ def forward(case: Case, rtol: float) -> Prepared:
     return prepared(case, rtol, diffrax.ForwardMode(), derivative)
 
 
-def prepared(case: Case, rtol: float, rule: diffrax.AbstractAdjoint, derivative: Callable) -> Prepared:  # type: ignore[type-arg]
+def prepared(
+    case: Case, rtol: float, rule: diffrax.AbstractAdjoint, derivative: Callable
+) -> Prepared:  # type: ignore[type-arg]
     """The compiled value and derivative."""
     f, p = traced(case), jnp.asarray(case.p)
     n, integrals = case.u0.size, int(not case.observed)
@@ -45,7 +47,9 @@ def prepared(case: Case, rtol: float, rule: diffrax.AbstractAdjoint, derivative:
     # Of its documented settings for stiff problems; without them it rejects nearly every second step.
     gains = {"pcoeff": 0.3, "icoeff": 0.4} if case.stiff else {}
     control = diffrax.PIDController(rtol=rtol, atol=case.atol(rtol), **gains)
-    wanted = diffrax.SaveAt(ts=jnp.asarray(case.times)) if case.observed else diffrax.SaveAt(t1=True)
+    wanted = (
+        diffrax.SaveAt(ts=jnp.asarray(case.times)) if case.observed else diffrax.SaveAt(t1=True)
+    )
 
     def objective(p):  # type: ignore[no-untyped-def]
         path = diffrax.diffeqsolve(
@@ -94,7 +98,10 @@ def brusselator(physics: Brusselator) -> Callable:  # type: ignore[type-arg]
 
     def f(u, p):  # type: ignore[no-untyped-def]
         W = u.reshape(nx, ny, 2)
-        X, Y = jnp.pad(W, ((1, 1), (0, 0), (0, 0)), "edge"), jnp.pad(W, ((0, 0), (1, 1), (0, 0)), "edge")
+        X, Y = (
+            jnp.pad(W, ((1, 1), (0, 0), (0, 0)), "edge"),
+            jnp.pad(W, ((0, 0), (1, 1), (0, 0)), "edge"),
+        )
         spread = (X[2:] - 2.0 * W + X[:-2]) / dx**2 + (Y[:, 2:] - 2.0 * W + Y[:, :-2]) / dy**2
         first, second, b = W[..., 0], W[..., 1], p[2:].reshape(nx, ny)
         converted = first * (first * second - A)

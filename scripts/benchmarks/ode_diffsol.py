@@ -4,8 +4,8 @@ import numpy as np
 import pydiffsol as ds
 
 from adjoint.typing import Array
-from problems.brusselator import Brusselator
-from problems.kinetics import Robertson
+from problems.time.brusselator import Brusselator
+from problems.time.kinetics import Robertson
 from scripts.benchmarks.ode_cases import Case
 from scripts.benchmarks.ode_peers import Prepared
 
@@ -30,17 +30,24 @@ def prepare(case: Case, rtol: float) -> Prepared:
     """
     code = text(case)
     large = isinstance(case.physics, Brusselator)
-    matrices, method = ds.faer_sparse if large else ds.nalgebra_dense, ds.bdf if case.stiff else ds.tsit45
+    matrices, method = (
+        ds.faer_sparse if large else ds.nalgebra_dense,
+        ds.bdf if case.stiff else ds.tsit45,
+    )
     problem = ds.Ode(code, matrix_type=matrices, linear_solver=ds.lu, ode_solver=method)
     problem.rtol, problem.atol = rtol, case.atol(rtol)
     problem.sens_rtol = problem.out_rtol = problem.param_rtol = rtol
     problem.sens_atol = problem.out_atol = problem.param_atol = case.atol(rtol)
 
-    order = np.arange(case.u0.size).reshape(-1, 2 if large else 1).T.ravel()  # its unknowns among ours
+    order = (
+        np.arange(case.u0.size).reshape(-1, 2 if large else 1).T.ravel()
+    )  # its unknowns among ours
 
     def value() -> float:
         if case.observed:
-            return case.objective(problem.solve_dense(case.p, case.times).ys.T[:, np.argsort(order)])[0]
+            return case.objective(
+                problem.solve_dense(case.p, case.times).ys.T[:, np.argsort(order)]
+            )[0]
         problem.integrate_out = True
         return float(problem.solve(case.p, case.tf).ys[0, -1])
 
@@ -51,10 +58,14 @@ def prepare(case: Case, rtol: float) -> Prepared:
             return float(J[0]), np.asarray(slope).ravel()
         path, checkpoints = problem.solve_adjoint_fwd(case.p, case.times)
         J, u_bar = case.objective(path.ys.T[:, np.argsort(order)])
-        slope = problem.solve_adjoint_bkwd(path, checkpoints, np.ascontiguousarray(u_bar[:, order].T))
+        slope = problem.solve_adjoint_bkwd(
+            path, checkpoints, np.ascontiguousarray(u_bar[:, order].T)
+        )
         return J, np.asarray(slope).ravel()
 
-    return Prepared(value, gradient, lambda u: np.asarray(problem.rhs(case.p, 0.0, u[order]))[np.argsort(order)])
+    return Prepared(
+        value, gradient, lambda u: np.asarray(problem.rhs(case.p, 0.0, u[order]))[np.argsort(order)]
+    )
 
 
 def text(case: Case) -> str:
@@ -70,7 +81,10 @@ def brusselator(physics: Brusselator) -> str:
     L, cells = physics.lattice.laplacian.tocoo(), physics.lattice.count
     triplets = sorted(zip(_listed(L.row), _listed(L.col), _listed(L.data), strict=True))
     entries = ", ".join(f"({i},{j}): {v!r}" for i, j, v in triplets)
-    first, second = (", ".join(f"({i}): {v!r}" for i, v in enumerate(_listed(physics.initial[k::2]))) for k in (0, 1))
+    first, second = (
+        ", ".join(f"({i}): {v!r}" for i, v in enumerate(_listed(physics.initial[k::2])))
+        for k in (0, 1)
+    )
     feed = f"(2:{2 + cells}): b = 1"
     return f"""
 in_i {{ a = 0.1, c = 0.1, {feed} }}

@@ -30,9 +30,16 @@ def work_precision(path: Path, title: str, subtitle: str, rows: list[Row]) -> No
     curves, ours = [], iter(OURS)
     for name in dict.fromkeys(str(row["library"]) for row in known):
         seconds, errors = (
-            np.array([float(r[key]) for r in known if r["library"] == name]) for key in ("seconds", "error")
+            np.array([float(r[key]) for r in known if r["library"] == name])
+            for key in ("seconds", "error")
         )
         color, marker = THEIRS.get(name) or next(ours)
         curves.append(Curve(seconds, errors, name, color, dashed=name in THEIRS, marker=marker))
-    graph = Graph("", "value and gradient / s", "relative error of the gradient", curves, logarithmic=(True, True))
+    graph = Graph(
+        "",
+        "value and gradient / s",
+        "relative error of the gradient",
+        curves,
+        logarithmic=(True, True),
+    )
     write_sheet(path, title, subtitle, [graph], columns=1, frame=WIDTH)

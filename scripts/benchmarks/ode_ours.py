@@ -12,12 +12,20 @@ from adjoint.typing import Array
 from scripts.benchmarks.ode_cases import Case
 
 STIFF = {
-    **{"TR-BDF2": adjoint.TRBDF2(), "ESDIRK4": adjoint.ESDIRK4(), "ESDIRK5": adjoint.ESDIRK5()},
-    **{"Radau5": adjoint.Radau5(), "Radau9": adjoint.Radau9()},
+    **{
+        "TR-BDF2": adjoint.ode.TRBDF2(),
+        "ESDIRK4": adjoint.ode.ESDIRK4(),
+        "ESDIRK5": adjoint.ode.ESDIRK5(),
+    },
+    **{"Radau5": adjoint.ode.Radau5(), "Radau9": adjoint.ode.Radau9()},
 }
 METHODS = {
     "Robertson": STIFF,
-    "Lotka-Volterra": {"Tsit5": adjoint.Tsit5(), "Tsit5, dense output": adjoint.Tsit5(), "DOP853": adjoint.DOP853()},
+    "Lotka-Volterra": {
+        "Tsit5": adjoint.ode.Tsit5(),
+        "Tsit5, dense output": adjoint.ode.Tsit5(),
+        "DOP853": adjoint.ode.DOP853(),
+    },
     "Brusselator": STIFF,
 }
 TOLERANCES = {
@@ -30,7 +38,11 @@ TOLERANCES = {
     "Tsit5, dense output": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
     "DOP853": (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11),
 }
-HEADLINE = {"Robertson": ("Radau9", 1e-3), "Lotka-Volterra": ("Tsit5", 1e-8), "Brusselator": ("ESDIRK5", 1e-5)}
+HEADLINE = {
+    "Robertson": ("Radau9", 1e-3),
+    "Lotka-Volterra": ("Tsit5", 1e-8),
+    "Brusselator": ("ESDIRK5", 1e-5),
+}
 """The run that all others of a case are timed against."""
 
 BYTES = 8 * 2**30
@@ -71,8 +83,8 @@ class Ours:
     def __call__(self) -> Run:
         """One trajectory and one gradient."""
         case, n = self.case, self.case.u0.size
-        integral = None if case.observed else adjoint.LinearIntegrand(case.c)
-        problem = adjoint.OdeProblem(
+        integral = None if case.observed else adjoint.ode.LinearIntegrand(case.c)
+        problem = adjoint.ODEProblem(
             case.physics,
             case.u0,
             t=(0.0, case.tf),
@@ -103,11 +115,13 @@ def ours(case: Case, name: str, rtol: float, memory: Memory) -> Ours:
 
 def headline(case: Case) -> Ours:
     """The run that others are timed against."""
-    return ours(case, *HEADLINE[case.name], adjoint.Budget(BYTES))
+    return ours(case, *HEADLINE[case.name], adjoint.checkpointing.Budget(BYTES))
 
 
 def exact(case: Case, rtol: float) -> Array:
     """dJ/dp to about rtol, (m,): by the method of highest order, except where more digits are known."""
     if case.name == "Robertson":
         return ROBERTSON
-    return ours(case, "ESDIRK5" if case.stiff else "DOP853", rtol, adjoint.Budget(BYTES))().gradient
+    return ours(
+        case, "ESDIRK5" if case.stiff else "DOP853", rtol, adjoint.checkpointing.Budget(BYTES)
+    )().gradient

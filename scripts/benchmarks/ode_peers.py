@@ -52,7 +52,9 @@ class Prepared:
 def serve(peer: str, name: str, size: int, answers: TextIO) -> None:
     """Answer commands until the input ends."""
     module, function = PEERS[peer][1].split(".")
-    make: Callable[[Case, float], Prepared] = getattr(import_module(f"scripts.benchmarks.{module}"), function)
+    make: Callable[[Case, float], Prepared] = getattr(
+        import_module(f"scripts.benchmarks.{module}"), function
+    )
     problem, ready = case(name, size), None
     for line in sys.stdin:
         command, *rest = line.split()
@@ -73,7 +75,10 @@ def serve(peer: str, name: str, size: int, answers: TextIO) -> None:
 def described(answer: float | tuple[float, Array]) -> dict[str, object]:
     """J, and the gradient if there is one."""
     if isinstance(answer, tuple):
-        return {"value": float(answer[0]), "gradient": np.asarray(answer[1], float).ravel().tolist()}
+        return {
+            "value": float(answer[0]),
+            "gradient": np.asarray(answer[1], float).ravel().tolist(),
+        }
     return {"value": float(answer)}
 
 

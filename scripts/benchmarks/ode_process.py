@@ -28,7 +28,14 @@ class Peer:
     over: str = field(default="", init=False)
 
     def __enter__(self) -> "Peer":
-        command = [self.interpreter, "-m", "scripts.benchmarks.ode_peers", self.name, self.case, str(self.size)]
+        command = [
+            self.interpreter,
+            "-m",
+            "scripts.benchmarks.ode_peers",
+            self.name,
+            self.case,
+            str(self.size),
+        ]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

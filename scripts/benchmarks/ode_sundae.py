@@ -81,7 +81,9 @@ def _adjoint(case: Case, rtol: float):  # type: ignore[no-untyped-def]
     """One observation, at tf: λ' = −Jᵀλ backwards from it, dJ/dp = ∫ (∂f/∂p)ᵀ λ dt."""
     physics, p, tf = case.physics, case.p, case.tf
     J = physics.jacobian(0.0, case.u0, p)
-    order = sparse.csc_array((np.arange(J.nnz), J.indices, J.indptr), J.shape).T.tocsc().data  # J's entries for Jᵀ
+    order = (
+        sparse.csc_array((np.arange(J.nnz), J.indices, J.indptr), J.shape).T.tocsc().data
+    )  # J's entries for Jᵀ
     pattern = sparse.csc_array((np.ones(J.nnz), J.indices, J.indptr), J.shape)
 
     def jacobian(t: float, u: Array, f: Array, out: Array) -> None:
@@ -114,7 +116,9 @@ def _adjoint(case: Case, rtol: float):  # type: ignore[no-untyped-def]
 
         objective, u_bar = case.objective(steps.y[-1:])
         scaled = u_bar[0] / np.abs(u_bar).max()  # The tolerances are meant for numbers of size one.
-        back = solver(case, rtol, backwards, linsolver="sparse", sparsity=pattern.T.tocsc(), jacfn=transposed)
+        back = solver(
+            case, rtol, backwards, linsolver="sparse", sparsity=pattern.T.tocsc(), jacfn=transposed
+        )
         lam = back.solve(np.array([0.0, tf]), scaled)
         if not lam.success:
             raise RuntimeError(lam.message)

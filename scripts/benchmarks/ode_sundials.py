@@ -48,7 +48,10 @@ class Linear:
         width = int(np.abs(J.indices - columns).max())
         self.matrix = core.SUNBandMatrix(n, width, width, context)
         self.solver = core.SUNLinSol_Band(y, self.matrix, context)
-        stride, stored = core.SUNBandMatrix_LDim(self.matrix), core.SUNBandMatrix_StoredUpperBandwidth(self.matrix)
+        stride, stored = (
+            core.SUNBandMatrix_LDim(self.matrix),
+            core.SUNBandMatrix_StoredUpperBandwidth(self.matrix),
+        )
         self.places = columns * stride + stored + J.indices - columns
         self.transposed = J.indices * stride + stored + columns - J.indices
 
@@ -89,7 +92,9 @@ class Session:
 
     def value(self) -> float:
         """J."""
-        return self.forwards(lambda t: call(cvodes.CVode(self.memory, t, self.u, cvodes.CV_NORMAL)))[0]
+        return self.forwards(
+            lambda t: call(cvodes.CVode(self.memory, t, self.u, cvodes.CV_NORMAL))
+        )[0]
 
     def forwards(self, advance) -> tuple[float, Array]:  # type: ignore[no-untyped-def]
         """J, and its derivative with respect to the states at the times."""
@@ -110,9 +115,13 @@ class Session:
         J, u_bar = self.forwards(lambda t: call(cvodes.CVodeF(memory, t, self.u, cvodes.CV_NORMAL)))
         times = case.times if case.observed else np.array([case.tf])
         lam, g = self.vector(np.zeros(case.u0.size)), self.vector(np.zeros(case.p.size))
-        which = self.backward_problem(lam, g, float(times[-1]), float(np.abs(u_bar).max()) if case.observed else 1.0)
+        which = self.backward_problem(
+            lam, g, float(times[-1]), float(np.abs(u_bar).max()) if case.observed else 1.0
+        )
         total = np.zeros(case.p.size)
-        for low, high, jump in zip(np.append(0.0, times)[-2::-1], times[::-1], u_bar[::-1], strict=True):
+        for low, high, jump in zip(
+            np.append(0.0, times)[-2::-1], times[::-1], u_bar[::-1], strict=True
+        ):
             core.N_VGetArrayPointer(lam)[:] += jump
             core.N_VGetArrayPointer(g)[:] = 0.0
             if high > low:
@@ -132,7 +141,11 @@ class Session:
         call(cvodes.CVodeSStolerancesB(memory, which, self.rtol, self.atol * size))
         call(cvodes.CVodeSetMaxNumStepsB(memory, which, MAX_STEPS))
         self.linear_back = Linear(self.case, lam, self.context)
-        call(cvodes.CVodeSetLinearSolverB(memory, which, self.linear_back.solver, self.linear_back.matrix))
+        call(
+            cvodes.CVodeSetLinearSolverB(
+                memory, which, self.linear_back.solver, self.linear_back.matrix
+            )
+        )
         call(cvodes.CVodeSetJacFnB(memory, which, self.jacobian_back))
         call(cvodes.CVodeQuadInitB(memory, which, self.quadrature_back, g))
         call(cvodes.CVodeSetQuadErrConB(memory, which, 1))
@@ -141,12 +154,16 @@ class Session:
 
     def rhs(self, t, u, out, _) -> int:  # type: ignore[no-untyped-def]
         """f."""
-        core.N_VGetArrayPointer(out)[:] = self.case.physics(t, core.N_VGetArrayPointer(u), self.case.p)
+        core.N_VGetArrayPointer(out)[:] = self.case.physics(
+            t, core.N_VGetArrayPointer(u), self.case.p
+        )
         return 0
 
     def jacobian(self, t, u, fu, matrix, *_) -> int:  # type: ignore[no-untyped-def]
         """∂f/∂u."""
-        self.linear.fill(matrix, self.case.physics.jacobian(t, core.N_VGetArrayPointer(u), self.case.p), False)
+        self.linear.fill(
+            matrix, self.case.physics.jacobian(t, core.N_VGetArrayPointer(u), self.case.p), False
+        )
         return 0
 
     def quadrature(self, t, u, out, _) -> int:  # type: ignore[no-untyped-def]
@@ -162,7 +179,9 @@ class Session:
 
     def jacobian_back(self, t, u, lam, f, matrix, *_) -> int:  # type: ignore[no-untyped-def]
         """−Jᵀ."""
-        self.linear.fill(matrix, self.case.physics.jacobian(t, core.N_VGetArrayPointer(u), self.case.p), True)
+        self.linear.fill(
+            matrix, self.case.physics.jacobian(t, core.N_VGetArrayPointer(u), self.case.p), True
+        )
         return 0
 
     def quadrature_back(self, t, u, lam, out, _) -> int:  # type: ignore[no-untyped-def]

@@ -17,7 +17,9 @@ class Field(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, t: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         """f, (2,)."""
-        return torch.stack([(self.p[0] - self.p[1] * u[1]) * u[0], (self.p[3] * u[0] - self.p[2]) * u[1]])
+        return torch.stack(
+            [(self.p[0] - self.p[1] * u[1]) * u[0], (self.p[3] * u[0] - self.p[2]) * u[1]]
+        )
 
 
 def backprop(case: Case, rtol: float) -> Prepared:
@@ -51,4 +53,6 @@ def prepared(case: Case, rtol: float, solve) -> Prepared:  # type: ignore[no-unt
         J.backward()
         return J.item(), f.p.grad.numpy().copy()
 
-    return Prepared(value, gradient, lambda u: f(torch.tensor(0.0), torch.tensor(u)).detach().numpy())
+    return Prepared(
+        value, gradient, lambda u: f(torch.tensor(0.0), torch.tensor(u)).detach().numpy()
+    )

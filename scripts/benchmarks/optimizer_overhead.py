@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.optimize import Algorithm, Gcmma, Mma
+from adjoint.optimize import GCMMA, MMA, Algorithm
 from adjoint.typing import Array
-from problems.elasticity import mbb
 from problems.filters import density_filter
+from problems.steady.elasticity import mbb
 from scripts.options import parsed
 
 MESH, SMALL = (600, 200), (60, 20)
@@ -76,14 +76,24 @@ def main(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     nelx, nely = SMALL if options.small else MESH
     body = mbb(nelx, nely)
     smooth = density_filter(body.grid, FILTER_RADIUS)
-    f = body.compliance(smooth >> adjoint.Simp(3.0))
-    volume = adjoint.LinearConstraint.volume(smooth, np.ones(nelx * nely), 0.5)
-    box = adjoint.Box(0.0, 1.0)
-    algorithms: list[Algorithm] = [adjoint.OptimalityCriteria(volume), Mma((volume,), box), Gcmma((volume,), box)]
+    f = body.compliance(smooth >> adjoint.design.SIMP(3.0))
+    volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(nelx * nely), 0.5)
+    box = adjoint.Bounds(0.0, 1.0)
+    algorithms: list[Algorithm] = [
+        adjoint.optimize.OptimalityCriteria(volume),
+        MMA((volume,), box),
+        GCMMA((volume,), box),
+    ]
     f(np.full(nelx * nely, 0.5))  # The analysis and the filter's weights belong to no iteration.
-    results = {type(each).__name__: measured(f, each, nelx * nely, options.iterations) for each in algorithms}
+    results = {
+        type(each).__name__: measured(f, each, nelx * nely, options.iterations)
+        for each in algorithms
+    }
     for name, result in results.items():
-        print(f"{name}, {nelx} x {nely}: " + ", ".join(f"{key} {value:.4g}" for key, value in result.items()))
+        print(
+            f"{name}, {nelx} x {nely}: "
+            + ", ".join(f"{key} {value:.4g}" for key, value in result.items())
+        )
         print(f"  the optimizer's share is {result['share']:.1%}, to be below {LIMIT:.0%}")
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -91,7 +101,9 @@ def main(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     return results
 
 
-def measured(f: adjoint.Reduced, algorithm: Algorithm, size: int, iterations: int) -> dict[str, float]:
+def measured(
+    f: adjoint.Reduced, algorithm: Algorithm, size: int, iterations: int
+) -> dict[str, float]:
     """Median seconds of an iteration, and of the optimizer in it; shares of the optimizer and of the phases."""
     timed = Timed(f)
     states: Iterator[adjoint.State] = adjoint.descend(timed, np.full(size, 0.5), algorithm)
@@ -112,6 +124,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         "python -m scripts.benchmarks.optimizer_overhead", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--iterations", type=int, default=20, help="of each algorithm (default: 20)")
+    parser.add_argument(
+        "--iterations", type=int, default=20, help="of each algorithm (default: 20)"
+    )
     parser.add_argument("--small", action="store_true", help="60 x 20 elements: seconds")
     main(parsed(parser, sys.argv[1:]))

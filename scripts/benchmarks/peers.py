@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import spsolve
 
 from adjoint.typing import Array
-from problems.elasticity import Elastic
+from problems.steady.elasticity import Elastic
 
 Evaluation = Callable[[Array], tuple[float, Array]]
 
@@ -58,7 +58,9 @@ def jax_spsolve(body: Elastic) -> Evaluation:
     def compliance(x, slots, elements, values, indices, indptr, load):  # type: ignore[no-untyped-def]
         s = MINIMUM + (1.0 - MINIMUM) * x**3
         data = jnp.zeros(pattern.nnz).at[slots].add(values * s[elements])
-        return load @ jax_solve(data, indices, indptr, load)  # K is symmetric: its csc arrays are its csr arrays
+        return load @ jax_solve(
+            data, indices, indptr, load
+        )  # K is symmetric: its csc arrays are its csr arrays
 
     both = jax.jit(jax.value_and_grad(compliance))
 
@@ -87,7 +89,9 @@ def pymoto_cholmod(body: Elastic) -> Evaluation:
         s = pymoto.MathExpression(f"{MINIMUM} + {1.0 - MINIMUM} * inp0^3")(x)
         K = pymoto.AssembleStiffness(domain, bc=fixed, plane="stress")(s)
         solver = pymoto.solvers.SolverSparseCholeskyScikit()
-        u = pymoto.LinSolve(symmetric=True, positive_definite=True, solver=solver)(K, pymoto.Signal("f", force))
+        u = pymoto.LinSolve(symmetric=True, positive_definite=True, solver=solver)(
+            K, pymoto.Signal("f", force)
+        )
         c = pymoto.EinSum("i,i->")(u, pymoto.Signal("g", force))
 
     def evaluate(densities: Array) -> tuple[float, Array]:

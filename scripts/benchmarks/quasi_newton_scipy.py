@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from adjoint.typing import Array
-from problems.more_garbow_hillstrom import Counted, Evaluation
+from problems.optimization.more_garbow_hillstrom import Counted, Evaluation
 
 
 class Last:
@@ -37,7 +37,9 @@ def scipy_bfgs(f: Counted, tolerance: float, iterations: int) -> Array:
     """Where BFGS ends, (n,)."""
     last, options = Last(f, tolerance), {"gtol": tolerance, "norm": 2, "maxiter": iterations}
     with np.errstate(all="ignore"):  # its own arithmetic, where f overflows
-        return minimize(last.value, f.problem.start, jac=last.gradient, method="BFGS", options=options).x
+        return minimize(
+            last.value, f.problem.start, jac=last.gradient, method="BFGS", options=options
+        ).x
 
 
 def scipy_lbfgs(f: Counted, tolerance: float, iterations: int) -> Array:

@@ -9,27 +9,31 @@ import numpy as np
 import adjoint
 from adjoint.interop.scipy import LBFGSB, SLSQP, TrustConstr
 from adjoint.optimize import (
+    BFGS,
+    GCMMA,
+    LBFGS,
+    MMA,
     AugmentedLagrangian,
-    Bfgs,
-    Gcmma,
-    Lbfgs,
-    Mma,
-    NewtonCg,
+    NewtonCG,
     OptimalityCriteria,
-    Simpl,
+    SiMPL,
     SteepestDescent,
     Stopping,
 )
 from adjoint.typing import Array
-from problems.elasticity import mbb
 from problems.filters import density_filter
-from problems.more_garbow_hillstrom import PROBLEMS, Counted
-from problems.svanberg import Program, cantilever, eight_bar_truss, two_bar_truss
+from problems.optimization.more_garbow_hillstrom import PROBLEMS, Counted
+from problems.optimization.svanberg import Program, cantilever, eight_bar_truss, two_bar_truss
+from problems.steady.elasticity import mbb
 from scripts.contest.trace import Trace, traced
 
 STATIONARY = 1e-6  # ‖g‖₂ at which an unconstrained problem counts as solved
 ITERATIONS = 2000
-OPTIMAL, FEASIBLE, FEW = 1e-6, 1e-6, 500  # of f, relative, of constraints, and iterations: few variables
+OPTIMAL, FEASIBLE, FEW = (
+    1e-6,
+    1e-6,
+    500,
+)  # of f, relative, of constraints, and iterations: few variables
 NEAR, VOLUME = 1e-3, 1e-3  # of the best compliance found, and of the volume, relative
 RADIUS, DESIGNS = 0.04, 200  # of the filter, relative to the length; iterations
 
@@ -53,9 +57,9 @@ def unconstrained(numbers: Sequence[int], show: Callable[[str], None]) -> Suite:
     """Moré, Garbow & Hillstrom: cost in values of f, gradients, and twice the Hessian products."""
     algorithms = {
         "SteepestDescent": SteepestDescent(),
-        "Bfgs": Bfgs(),
-        "Lbfgs": Lbfgs(),
-        "NewtonCg": NewtonCg(),
+        "BFGS": BFGS(),
+        "LBFGS": LBFGS(),
+        "NewtonCG": NewtonCG(),
         "SciPy L-BFGS-B": LBFGSB(),
     }
     stop = Stopping(iterations=ITERATIONS, stationarity=0.0, absolute=STATIONARY)
@@ -63,14 +67,27 @@ def unconstrained(numbers: Sequence[int], show: Callable[[str], None]) -> Suite:
     for number in numbers:
         problem = PROBLEMS[number - 1]
         show(problem.name)
-        costs[problem.name] = {name: _squares(problem, method, stop) for name, method in algorithms.items()}
-    return Suite("Sums of squares (Moré, Garbow & Hillstrom)", "values, gradients, 2 x Hessian products", costs, {})
+        costs[problem.name] = {
+            name: _squares(problem, method, stop) for name, method in algorithms.items()
+        }
+    return Suite(
+        "Sums of squares (Moré, Garbow & Hillstrom)",
+        "values, gradients, 2 x Hessian products",
+        costs,
+        {},
+    )
 
 
 def _squares(problem: object, method: object, stop: Stopping) -> float:
     f = Counted(problem)
     tally = f.tally
-    trace = traced(f, problem.start, method, stop, lambda: tally.evaluations + tally.gradients + 2 * tally.products)
+    trace = traced(
+        f,
+        problem.start,
+        method,
+        stop,
+        lambda: tally.evaluations + tally.gradients + 2 * tally.products,
+    )
     return trace.first(trace.gradient <= STATIONARY)
 
 
@@ -84,9 +101,11 @@ def constrained(programs: Sequence[Program], show: Callable[[str], None]) -> Sui
 
 
 _CONSTRAINED: Mapping[str, Callable[[Program], object]] = {
-    "Mma": lambda program: Mma(program.constraints, program.bounds),
-    "Gcmma": lambda program: Gcmma(program.constraints, program.bounds),
-    "AugmentedLagrangian": lambda program: AugmentedLagrangian(Lbfgs(bounds=program.bounds), program.constraints),
+    "MMA": lambda program: MMA(program.constraints, program.bounds),
+    "GCMMA": lambda program: GCMMA(program.constraints, program.bounds),
+    "AugmentedLagrangian": lambda program: AugmentedLagrangian(
+        LBFGS(bounds=program.bounds), program.constraints
+    ),
     "SciPy SLSQP": lambda program: SLSQP(program.constraints, bounds=program.bounds),
     "SciPy trust-constr": lambda program: TrustConstr(program.constraints, bounds=program.bounds),
 }
@@ -113,32 +132,36 @@ class Beam:
     nely: int
 
     @cached_property
-    def density(self) -> adjoint.DesignMap:
+    def density(self) -> adjoint.protocols.DesignMap:
         """The filter."""
         return density_filter(mbb(self.nelx, self.nely).grid, max(1.5, RADIUS * self.nelx))
 
     @cached_property
     def algorithms(self) -> Mapping[str, object]:
         """Those for densities at a given volume."""
-        volume = adjoint.LinearConstraint.volume(self.density, np.ones(self.nelx * self.nely), 0.5)
-        unit = adjoint.Box(0.0, 1.0)
+        volume = adjoint.optimize.LinearConstraint.volume(
+            self.density, np.ones(self.nelx * self.nely), 0.5
+        )
+        unit = adjoint.Bounds(0.0, 1.0)
         return {
             "OptimalityCriteria": OptimalityCriteria(volume),
-            "Mma": Mma((volume,), unit),
-            "Gcmma": Gcmma((volume,), unit),
-            "Simpl": Simpl(volume),
-            "AugmentedLagrangian": AugmentedLagrangian(Lbfgs(bounds=unit), (volume,)),
+            "MMA": MMA((volume,), unit),
+            "GCMMA": GCMMA((volume,), unit),
+            "SiMPL": SiMPL(volume),
+            "AugmentedLagrangian": AugmentedLagrangian(LBFGS(bounds=unit), (volume,)),
         }
 
     def traces(self) -> dict[str, Trace]:
         """All algorithms, cost in factorizations."""
         found = {}
         for name, algorithm in self.algorithms.items():
-            f = mbb(self.nelx, self.nely).compliance(self.density >> adjoint.Simp(3.0))
+            f = mbb(self.nelx, self.nely).compliance(self.density >> adjoint.design.SIMP(3.0))
             with adjoint.counting() as counts:
                 stop = Stopping(iterations=DESIGNS, stationarity=1e-8)
                 start = np.full(self.nelx * self.nely, 0.5)
-                found[name] = traced(f, start, algorithm, stop, lambda counts=counts: float(counts.numeric))
+                found[name] = traced(
+                    f, start, algorithm, stop, lambda counts=counts: float(counts.numeric)
+                )
         return found
 
 

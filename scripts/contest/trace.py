@@ -29,7 +29,11 @@ class Trace:
 
 
 def traced(
-    f: Function, x: Array, method: Algorithm | interop.Method, stop: Stopping, cost: Callable[[], float]
+    f: Function,
+    x: Array,
+    method: Algorithm | interop.Method,
+    stop: Stopping,
+    cost: Callable[[], float],
 ) -> Trace:
     """Run one of our algorithms, or of another package's, from x; cost: what has been spent so far."""
     rows: list[tuple[float, float, float, float]] = []
@@ -40,7 +44,7 @@ def traced(
     ours = callable(getattr(method, "advance", None))
     run = adjoint.minimize if ours else interop.minimize
     try:
-        status = run(f, x, method, stop=stop, check=False, each=each).status.value
+        status = run(f, x, method, stop=stop, check=False, callback=each).status.value
     except (adjoint.SolveError, ValueError) as error:
         status = f"Stopped: {error}"
     table = np.array(rows, dtype=float).reshape(-1, 4)

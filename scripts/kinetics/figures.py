@@ -29,7 +29,7 @@ class Story:
     case: Experiment
     path: list[Estimate]
     z: Array
-    events: list[adjoint.Event]
+    events: list[adjoint.checkpointing.SweepEvent]
 
 
 def fine(estimate: Estimate) -> tuple[Array, Array, Array]:
@@ -41,18 +41,26 @@ def fine(estimate: Estimate) -> tuple[Array, Array, Array]:
     return times, trajectory.u, np.sqrt(np.sum(u_dot**2, axis=2))
 
 
-def concentrations(story: Story, title: str, species: tuple[int, ...], unit: str, scale: float) -> Graph:
+def concentrations(
+    story: Story, title: str, species: tuple[int, ...], unit: str, scale: float
+) -> Graph:
     """Data, estimate with its band, truth, first guess."""
     first, last, case = story.path[0], story.path[-1], story.case
     t, u, spread = fine(last)
-    begun, exact = (replace(case.problem, observe=t).solve(np.exp(x)).u for x in (first.x, case.truth))
+    begun, exact = (
+        replace(case.problem, observe=t).solve(np.exp(x)).u for x in (first.x, case.truth)
+    )
     curves, bands = [], []
     for i, color in zip(species, (BLUE, VERMILLION), strict=False):
         low, high = u[:, i] - WIDE * spread[:, i], u[:, i] + WIDE * spread[:, i]
         bands.append(Band(t, scale * low, scale * high, f"{NAMES[i]}: 95 % band", color))
         curves.append(Curve(t, scale * u[:, i], f"{NAMES[i]} fitted", color))
         for data in scale * last.data[:, case.species == i].T:
-            curves.append(Curve(case.problem.times, data, f"{NAMES[i]} measured", color, marker=".", loose=True))
+            curves.append(
+                Curve(
+                    case.problem.times, data, f"{NAMES[i]} measured", color, marker=".", loose=True
+                )
+            )
         only = i == species[-1]  # of the legend
         curves.append(Curve(t, scale * begun[:, i], "first guess" if only else "_", GRAY))
         curves.append(Curve(t, scale * exact[:, i], "truth" if only else "_", INK, dashed=True))
@@ -64,8 +72,18 @@ def adjoints(estimate: Estimate) -> Graph:
     grid = estimate.trajectory.grid
     lam = estimate.trajectory.adjoint(estimate.u_bar)
     u = replace(estimate.experiment.problem, grid=grid, observe=grid).solve(estimate.trajectory.p).u
-    curves = [Curve(grid[1:], (lam * u)[1:, i], f"λ{name[1]} {name}", COLORS[i]) for i, name in enumerate(NAMES)]
-    return Graph("Adjoint λ(t) at the first guess", TIME, "d(½χ²) / d ln y(t)", curves, logarithmic=ALONG, level=0.0)
+    curves = [
+        Curve(grid[1:], (lam * u)[1:, i], f"λ{name[1]} {name}", COLORS[i])
+        for i, name in enumerate(NAMES)
+    ]
+    return Graph(
+        "Adjoint λ(t) at the first guess",
+        TIME,
+        "d(½χ²) / d ln y(t)",
+        curves,
+        logarithmic=ALONG,
+        level=0.0,
+    )
 
 
 def accumulation(estimate: Estimate, where: str) -> Graph:
@@ -85,7 +103,9 @@ def convergence(path: list[Estimate]) -> Graph:
         Curve(steps, excess, "what a step would take off", VERMILLION, marker="o"),
     ]
     title = "Convergence (dotted: degrees of freedom)"
-    return Graph(title, "step of the fit", "χ²", curves, logarithmic=(False, True), level=path[-1].freedom)
+    return Graph(
+        title, "step of the fit", "χ²", curves, logarithmic=(False, True), level=path[-1].freedom
+    )
 
 
 def draw(story: Story, file: Path) -> None:
@@ -93,9 +113,18 @@ def draw(story: Story, file: Path) -> None:
     path, first, last = story.path, story.path[0], story.path[-1]
     ranks = (np.arange(story.z.shape[0]) + 0.5) / story.z.shape[0]
     normal = np.linspace(-3.0, 3.0, POINTS)
-    errors = [Curve(np.sort(z), ranks, name, color) for z, name, color in zip(story.z.T, RATES, COLORS, strict=False)]
+    errors = [
+        Curve(np.sort(z), ranks, name, color)
+        for z, name, color in zip(story.z.T, RATES, COLORS, strict=False)
+    ]
     plots: list[Plot] = [
-        concentrations(story, "Measured y₁, and y₃, which is not measured", (0, 2), "concentration / (mol/L)", 1.0),
+        concentrations(
+            story,
+            "Measured y₁, and y₃, which is not measured",
+            (0, 2),
+            "concentration / (mol/L)",
+            1.0,
+        ),
         concentrations(story, "The intermediate y₂", (1,), "10⁵ · concentration / (mol/L)", 1e5),
         convergence(path),
         adjoints(first),
@@ -116,4 +145,11 @@ def draw(story: Story, file: Path) -> None:
         f"Jacobian by {last.jacobian.mode}s; {100 * held:.1f} % of the 95 % intervals of {len(story.z)} further fits "
         "hold the truth"
     )
-    write_sheet(file, "Rate constants of Robertson's reaction from noisy concentrations", subtitle, plots, 3, 4.0)
+    write_sheet(
+        file,
+        "Rate constants of Robertson's reaction from noisy concentrations",
+        subtitle,
+        plots,
+        3,
+        4.0,
+    )

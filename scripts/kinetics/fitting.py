@@ -10,12 +10,18 @@ from scripts.kinetics.rates import Estimate, Experiment
 from scripts.progress import progress
 
 CLOSE = 1e-5  # the end: what a Gauss–Newton step would still take off χ², whose own spread is √(2 · measurements)
-FIRST, LESS, MORE = 1e-2, 0.1, 4.0  # damping: the first one; its factors after steps that were accepted and refused
+FIRST, LESS, MORE = (
+    1e-2,
+    0.1,
+    4.0,
+)  # damping: the first one; its factors after steps that were accepted and refused
 TRIALS = 40  # of a fit, at most
 WIDE = 1.96  # standard deviations on either side that hold 95 %
 
 
-def fit(experiment: Experiment, data: Array, x: Array, most: int, show: Callable[[int, str], None]) -> list[Estimate]:
+def fit(
+    experiment: Experiment, data: Array, x: Array, most: int, show: Callable[[int, str], None]
+) -> list[Estimate]:
     """Minimize χ² from x by (DᵀD + μ diag DᵀD) Δx = −Dᵀr; returns the path, refused trials left out.
 
     most: trials; show: called with the number of each and a text. Raises adjoint.SolveError if they do not suffice.
@@ -29,7 +35,9 @@ def fit(experiment: Experiment, data: Array, x: Array, most: int, show: Callable
         if last.excess <= CLOSE:
             return path
         A = last.D.T @ last.D
-        new = Estimate(experiment, data, last.x - np.linalg.solve(A + mu * np.diag(np.diag(A)), last.gradient))
+        new = Estimate(
+            experiment, data, last.x - np.linalg.solve(A + mu * np.diag(np.diag(A)), last.gradient)
+        )
         better = new.chi2 < last.chi2
         mu *= LESS if better else MORE
         path += [new] if better else []
@@ -50,7 +58,9 @@ def coverage(case: Experiment, fits: int, quiet: bool) -> tuple[Array, float]:
     errors, inside = [], []
     with progress(fits, quiet) as show:
         for number in range(1, fits + 1):
-            last = fit(case, case.measured(number), case.truth, TRIALS, lambda trial, text: None)[-1]
+            last = fit(case, case.measured(number), case.truth, TRIALS, lambda trial, text: None)[
+                -1
+            ]
             errors.append((last.x - case.truth) / np.sqrt(np.diag(last.covariance)))
             inside.append(np.abs(last.trajectory.u - case.exact) <= WIDE * last.spread)
             show(number, f"χ² {last.chi2:.1f}")

@@ -18,7 +18,7 @@ class Experiment:
     deviations of their noise, (s,).
     """
 
-    problem: adjoint.OdeProblem
+    problem: adjoint.ODEProblem
     truth: Array
     species: Array
     sigma: Array
@@ -43,14 +43,16 @@ class Estimate:
     x: Array
 
     @cached_property
-    def trajectory(self) -> adjoint.Trajectory:
+    def trajectory(self) -> adjoint.ode.Trajectory:
         """The solution of the problem."""
         return self.experiment.problem.solve(np.exp(self.x))
 
     @cached_property
     def residual(self) -> Array:
         """r, (K, s), in units of the noise."""
-        return np.asarray((self.trajectory.u[:, self.experiment.species] - self.data) / self.experiment.sigma)
+        return np.asarray(
+            (self.trajectory.u[:, self.experiment.species] - self.data) / self.experiment.sigma
+        )
 
     @property
     def chi2(self) -> float:
@@ -77,7 +79,9 @@ class Estimate:
     @cached_property
     def sensitivity(self) -> Array:
         """du/dx, (K, n, m): x are the logarithms of p."""
-        return np.asarray(self.jacobian.matrix.reshape(*self.trajectory.u.shape, -1) * self.trajectory.p)
+        return np.asarray(
+            self.jacobian.matrix.reshape(*self.trajectory.u.shape, -1) * self.trajectory.p
+        )
 
     @cached_property
     def D(self) -> Array:
@@ -103,4 +107,6 @@ class Estimate:
     @property
     def spread(self) -> Array:
         """The standard deviations of all concentrations, (K, n), to first order."""
-        return np.sqrt(np.einsum("kni,ij,knj->kn", self.sensitivity, self.covariance, self.sensitivity))
+        return np.sqrt(
+            np.einsum("kni,ij,knj->kn", self.sensitivity, self.covariance, self.sensitivity)
+        )

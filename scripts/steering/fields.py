@@ -23,7 +23,7 @@ class Story:
     rest: adjoint.Point
     found: Optimum
     few: FewStates
-    check: adjoint.CheckReport
+    check: adjoint.checks.CheckReport
 
     def adjoints(self, point: adjoint.Point) -> tuple[Array, Array]:
         """(t, λ) at the steps, (N + 1,) and (N + 1, n)."""

@@ -40,7 +40,9 @@ def optimum(case: Steering, f: adjoint.Reduced, x: Array, show: Callable[[str], 
         return point.value, point.gradient
 
     options = {"maxcor": KEPT, "maxiter": MOST, "ftol": 0.0, "gtol": FLAT * first}
-    result = minimize(value, x, jac=True, method="L-BFGS-B", bounds=[(-limit, limit)] * x.size, options=options)
+    result = minimize(
+        value, x, jac=True, method="L-BFGS-B", bounds=[(-limit, limit)] * x.size, options=options
+    )
     last = _projected(best, limit)
     if not last <= FLAT * first:
         raise adjoint.SolveError(

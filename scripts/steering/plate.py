@@ -8,11 +8,14 @@ import numpy as np
 import adjoint
 from adjoint.typing import Array
 from problems.grid import Grid
-from problems.heat import HeatedPlate
+from problems.time.heat import HeatedPlate
 from scripts.steering.cost import Power, Tracking
 
 SIZE = np.array([1.0, 0.7])  # of the plate, m
-WARM, RING = (0.2, 0.35, 0.0, 0.1), (0.62, 0.35, 0.2, 0.07)  # first and last: centre, radius, width, m
+WARM, RING = (
+    (0.2, 0.35, 0.0, 0.1),
+    (0.62, 0.35, 0.2, 0.07),
+)  # first and last: centre, radius, width, m
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,9 @@ class Steering:
         shares = [(np.arange(k) + 0.5) / k for k in self.heaters]
         places = SIZE * np.stack(np.meshgrid(*shares, indexing="ij"), axis=2).reshape(-1, 2)
         grid = Grid(self.cells, tuple(SIZE / self.cells))
-        return HeatedPlate(grid, places, np.linspace(0.0, 4.0, self.knots), diffusivity=0.005, width=0.05)
+        return HeatedPlate(
+            grid, places, np.linspace(0.0, 4.0, self.knots), diffusivity=0.005, width=0.05
+        )
 
     @property
     def unknowns(self) -> int:
@@ -53,10 +58,10 @@ class Steering:
         return np.asarray(np.exp(-0.5 * ((distance - radius) / width) ** 2))
 
     @cached_property
-    def problem(self) -> adjoint.OdeProblem:
+    def problem(self) -> adjoint.ODEProblem:
         """Observed at the knots, where the powers have kinks: steps end there."""
         plate, knots = self.plate, self.plate.knots
-        return adjoint.OdeProblem(
+        return adjoint.ODEProblem(
             plate,
             self.ring(*WARM),
             t=(float(knots[0]), float(knots[-1])),
@@ -74,7 +79,7 @@ class Steering:
         return Tracking(self.plate.mass, self.ring(*RING), self.alpha)
 
     @cached_property
-    def mass(self) -> adjoint.Factorization:
+    def mass(self) -> adjoint.factor.Factorization:
         """The factors of M."""
         return adjoint.cholesky(self.plate.mass)
 

@@ -37,19 +37,31 @@ REMEDIES = {
     "clip": f"{_ORDERED}: adjoint.derive.safe.clip",
     **dict.fromkeys(("max", "min", "amax", "amin", "fmax", "fmin", "sort", "sorted"), _ORDERED),
     **dict.fromkeys(("conj", "conjugate", "vdot"), "conjugates: leave it out, use np.dot"),
-    **dict.fromkeys(("real", "imag", "real_if_close", "angle"), "drops a part of the number: leave it out"),
-    **dict.fromkeys(("float", "int", "float64", "asfarray"), "drops the imaginary part: leave it out"),
-    **dict.fromkeys(("astype", "asarray", "array", "ascontiguousarray"), "drops it if the dtype is float"),
-    **dict.fromkeys(("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like"), _BUFFER),
+    **dict.fromkeys(
+        ("real", "imag", "real_if_close", "angle"), "drops a part of the number: leave it out"
+    ),
+    **dict.fromkeys(
+        ("float", "int", "float64", "asfarray"), "drops the imaginary part: leave it out"
+    ),
+    **dict.fromkeys(
+        ("astype", "asarray", "array", "ascontiguousarray"), "drops it if the dtype is float"
+    ),
+    **dict.fromkeys(
+        ("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like"), _BUFFER
+    ),
     **{
         name: f"{_REFUSES}: adjoint.derive.safe.{name}"
         for name in ("arctan2", "cbrt", "hypot", "floor", "heaviside", "interp", "logaddexp")
     },
     **dict.fromkeys(("ceil", "rint", "round", "trunc", "mod", "fmod", "remainder"), _REFUSES),
     **dict.fromkeys(("percentile", "quantile", "rfft"), _REFUSES),
-    **dict.fromkeys(("std", "var", "cov", "eigh", "eigvalsh", "cholesky"), "conjugates: write it out by products"),
     **dict.fromkeys(
-        ("fft", "ifft", "fftconvolve"), "mixes real and imaginary parts, whose rounding hides the small one"
+        ("std", "var", "cov", "eigh", "eigvalsh", "cholesky"),
+        "conjugates: write it out by products",
+    ),
+    **dict.fromkeys(
+        ("fft", "ifft", "fftconvolve"),
+        "mixes real and imaginary parts, whose rounding hides the small one",
     ),
     "expit": f"{_REFUSES}: 1 / (1 + np.exp(-x))",
 }
@@ -79,8 +91,12 @@ def suspects(function: Callable[..., Array], arguments: str, found: str) -> str:
     refused = re.search(r"ufunc '(\w+)'", found)
     names = sorted(_names(function))
     known = [(line, name) for line, name in names if refused and name == refused[1]]
-    known = known or [(line, name) for line, name in names if name in REMEDIES or name.startswith("math.")]
-    lines = list(dict.fromkeys(f"line {line}, {name} {_remedy(name, arguments)}" for line, name in known))
+    known = known or [
+        (line, name) for line, name in names if name in REMEDIES or name.startswith("math.")
+    ]
+    lines = list(
+        dict.fromkeys(f"line {line}, {name} {_remedy(name, arguments)}" for line, name in known)
+    )
     if not lines:
         return f"Usual causes, in the function or in what it calls: {GENERAL}."
     more = f"; and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
@@ -100,7 +116,11 @@ def _names(function: Callable[..., Array]) -> Iterator[tuple[int, str]]:
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (TypeError, OSError, SyntaxError):  # No function; no file; or a lambda within an expression.
+    except (
+        TypeError,
+        OSError,
+        SyntaxError,
+    ):  # No function; no file; or a lambda within an expression.
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
@@ -156,7 +176,9 @@ def continued(owner: UserFunction, function: Callable[[Array], Array], z: Array)
         ) from error
 
 
-def doubtful(function: Callable[[Array], Array], x: Array, v: Array, derivative: Array, terms: Array) -> Array:
+def doubtful(
+    function: Callable[[Array], Array], x: Array, v: Array, derivative: Array, terms: Array
+) -> Array:
     """The rows in which a single difference along v, in two evaluations, is not `derivative`: no proof, but cheap.
 
     v, terms: as for `disagreement`, which is to be asked next.
@@ -183,7 +205,12 @@ def disagreement(
         try:
             value, error = differences(function, x, v, LEVELS)
             scale = np.maximum(np.abs(derivative), np.abs(value))
-            allowed = AGREEMENT * scale + MARGIN * error + _NOISE * (np.abs(function(x)) + terms) + VANISHING
+            allowed = (
+                AGREEMENT * scale
+                + MARGIN * error
+                + _NOISE * (np.abs(function(x)) + terms)
+                + VANISHING
+            )
             wrong = ~(np.abs(value - derivative) <= allowed) & np.isfinite(value)
             if wrong.any():
                 again = difference(function, x, v, TINY)

@@ -71,7 +71,9 @@ class ComplexSlice:
         derivative, is_complex = self._step(v, longest)
         if not is_complex:  # R does not depend on x, or has lost its imaginary part.
             reach = v / float((np.abs(v) / self.scale).max())
-            rows, difference = disagreement(self.function, self.x, reach, derivative, np.abs(derivative))
+            rows, difference = disagreement(
+                self.function, self.x, reach, derivative, np.abs(derivative)
+            )
             if rows.size:
                 raise self._unsafe(rows, derivative, difference)
         return derivative
@@ -176,6 +178,9 @@ class ComplexStep:
         """Raise NotComplexSafe where imaginary parts are lost here, if not at the first point: in another branch."""
         scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
         both = ComplexSlice(
-            self.function.user, lambda x: self.function(x[: u.size], x[u.size :]), np.concatenate([u, p]), scale
+            self.function.user,
+            lambda x: self.function(x[: u.size], x[u.size :]),
+            np.concatenate([u, p]),
+            scale,
         )
         both.examine_here(self._direction, terms)

@@ -1,6 +1,6 @@
 """NumPy's functions for real numbers; for complex ones their derivatives along the imaginary part.
 
-f(x + iy) = f(x) + i f'(x) y to first order in y, which is all that a complex step asks for (`adjoint.complex_step`),
+f(x + iy) = f(x) + i f'(x) y to first order in y, which is all that a complex step asks for (`adjoint.complex_step_residual`),
 where NumPy's own are not differentiable (abs, sign, norm), or refuse complex numbers. For arrays and scalars alike.
 """
 
@@ -59,7 +59,11 @@ def clip(x: Value, lower: Value, upper: Value) -> Array:
 def norm(x: Array, axis: int | None = None) -> Array:
     """√(Σ x²), of all entries or along an axis: the Euclidean norm."""
     x = np.asarray(x)
-    return np.sqrt(np.sum(x * x, axis=axis)) if _complex(x) else np.asarray(np.linalg.norm(x, axis=axis))[()]
+    return (
+        np.sqrt(np.sum(x * x, axis=axis))
+        if _complex(x)
+        else np.asarray(np.linalg.norm(x, axis=axis))[()]
+    )
 
 
 def hypot(x: Value, y: Value) -> Array:
@@ -107,7 +111,10 @@ def interp(x: Value, xp: Array, fp: Array) -> Array:
     if not _complex(x):
         return value
     slopes = np.concatenate([[0.0], np.diff(fp.real) / np.diff(xp), [0.0]])
-    return value + _joined(np.zeros(x.shape), x.imag) * slopes[np.searchsorted(xp, x.real, side="right")]
+    return (
+        value
+        + _joined(np.zeros(x.shape), x.imag) * slopes[np.searchsorted(xp, x.real, side="right")]
+    )
 
 
 def _complex(*values: Array) -> bool:
@@ -129,4 +136,6 @@ def _constant(function: Callable[[Array], Array], x: Value) -> Array:
 
 def _ratio(x: Array, r: Array) -> Array:
     """x / r, and 0 where r is."""
-    return np.divide(x, r, out=np.zeros(np.broadcast_shapes(np.shape(x), np.shape(r))), where=np.asarray(r) > 0.0)
+    return np.divide(
+        x, r, out=np.zeros(np.broadcast_shapes(np.shape(x), np.shape(r))), where=np.asarray(r) > 0.0
+    )

@@ -18,7 +18,16 @@ from ...errors import NotPositiveDefinite, singular
 from ...typing import Array, Trans
 from ..direct import Analysis, Direct
 from ..forked import entering_threads
-from .suitesparse import IndexType, Solve, since_0_5, translating, unloadable, unwarned, version, with_indices
+from .suitesparse import (
+    IndexType,
+    Solve,
+    since_0_5,
+    translating,
+    unloadable,
+    unwarned,
+    version,
+    with_indices,
+)
 
 
 @cache

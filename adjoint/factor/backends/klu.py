@@ -87,7 +87,9 @@ class _Analysis:
             factor,
             unwarned(factor.solve, KLUSingularMatrixWarning, rcond, n),
             # It solves x A = b, for x and b of shape (k, n), without conjugation.
-            unwarned(lambda b: factor.solve(b.T, transpose=True).T, KLUSingularMatrixWarning, rcond, n),
+            unwarned(
+                lambda b: factor.solve(b.T, transpose=True).T, KLUSingularMatrixWarning, rcond, n
+            ),
         )
 
 

@@ -35,13 +35,17 @@ class _Permutation:
     @classmethod
     def of(cls, A: sparse.csc_array, q: Array, symmetric: bool) -> "_Permutation":
         # Numbered from 1: a stored 0 would not survive every SciPy indexing routine.
-        places = sparse.csc_array((np.arange(1.0, A.nnz + 1), A.indices, A.indptr), shape=A.shape)[:, q]
+        places = sparse.csc_array((np.arange(1.0, A.nnz + 1), A.indices, A.indptr), shape=A.shape)[
+            :, q
+        ]
         if symmetric:
             places = places[q]
         places = sparse.csc_array(places)
         places.sort_indices()
         gather = places.data.astype(np.int64) - 1
-        return cls(q, symmetric, gather, places.indices.astype(np.intc), places.indptr.astype(np.intc))
+        return cls(
+            q, symmetric, gather, places.indices.astype(np.intc), places.indptr.astype(np.intc)
+        )
 
     def apply(self, A: sparse.csc_array) -> sparse.csc_array:
         return sparse.csc_array((A.data[self.gather], self.indices, self.indptr), shape=A.shape)
@@ -108,7 +112,9 @@ class _Analysis:
             known = self.order.permutation or (self._ordered(A) if self.definite else None)
             if known is None:
                 known = _Permutation.of(A, np.arange(A.shape[0]), self.definite)
-                lu = self._splu(known.apply(A), "MMD_AT_PLUS_A" if self.definite else "COLAMD", name)
+                lu = self._splu(
+                    known.apply(A), "MMD_AT_PLUS_A" if self.definite else "COLAMD", name
+                )
                 self.order.permutation = _Permutation.of(A, np.argsort(lu.perm_c), self.definite)
             else:
                 lu = self._splu(known.apply(A), "NATURAL", name)
@@ -124,7 +130,9 @@ class _Analysis:
         r, c = (None, None) if self.definite else equilibration(A, self.symmetry)
         if r is None or c is None:
             return A, (None, None)
-        return sparse.csc_array((A.data * r[A.indices] * c[columns_of(A)], A.indices, A.indptr), shape=A.shape), (r, c)
+        return sparse.csc_array(
+            (A.data * r[A.indices] * c[columns_of(A)], A.indices, A.indptr), shape=A.shape
+        ), (r, c)
 
     def _ordered(self, A: sparse.csc_array) -> _Permutation | None:
         """The order for A + Aᵀ, from an incomplete factorization that drops all it can; None where that fails.
@@ -150,7 +158,12 @@ class _Analysis:
         options = {"SymmetricMode": True} if self.definite else {}
         try:
             # In symmetric mode the pivots stay on the diagonal: their signs are those of the eigenvalues.
-            return splu(A, permc_spec=order, diag_pivot_thresh=0.0 if self.definite else None, options=options)
+            return splu(
+                A,
+                permc_spec=order,
+                diag_pivot_thresh=0.0 if self.definite else None,
+                options=options,
+            )
         except RuntimeError as error:
             if "memory" in str(error).lower() or "malloc" in str(error).lower():
                 raise out_of_memory(name, error) from error
@@ -169,7 +182,11 @@ def _require_positive_pivots(lu, name: str) -> None:  # type: ignore[no-untyped-
         )
 
 
-cholesky = Direct("Cholesky by SuperLU", "hermitian", lambda A: _Analysis("hermitian", definite=True), _available)
+cholesky = Direct(
+    "Cholesky by SuperLU", "hermitian", lambda A: _Analysis("hermitian", definite=True), _available
+)
 
 
-ldl = Direct("LDL by SuperLU", "symmetric", lambda A: _Analysis("symmetric", definite=False), _available)
+ldl = Direct(
+    "LDL by SuperLU", "symmetric", lambda A: _Analysis("symmetric", definite=False), _available
+)

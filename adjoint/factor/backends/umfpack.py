@@ -14,7 +14,7 @@ import scipy.sparse as sparse
 
 from ...errors import singular
 from ...typing import Array, Trans
-from ..counting import count
+from ..counts import count
 from ..direct import Direct
 from ..forked import entering_threads
 from .suitesparse import IndexType, Solve, translating, unloadable, unwarned, version, with_indices
@@ -90,7 +90,9 @@ class _Analysis:
             raise singular(name, "met a pivot that is exactly zero")
         rcond, n = factor.info.rcond, A.shape[0]
         solves: dict[Trans, Solve] = {
-            trans: unwarned(partial(factor.solve, trans=trans), UMFPACKSingularMatrixWarning, rcond, n)
+            trans: unwarned(
+                partial(factor.solve, trans=trans), UMFPACKSingularMatrixWarning, rcond, n
+            )
             for trans in ("N", "T", "H")
         }
         factors = _Factors(f"UMFPACK (scikit-sparse {version()})", factor, solves)
@@ -105,7 +107,9 @@ class _Analysis:
             return self.analyse(A)
 
     def _give_back(self, factor: _Factor) -> None:
-        if not self.idle:  # One is enough for designs in turn, and holds the numbers of its last matrix.
+        if (
+            not self.idle
+        ):  # One is enough for designs in turn, and holds the numbers of its last matrix.
             self.idle.append(factor)
 
 

@@ -17,28 +17,30 @@ def as_breaks(breaks: object) -> Vector | None:
     if breaks is None:
         return None
     if isinstance(breaks, np.ndarray | list | tuple):
-        times = as_array("OdeProblem", "breaks", breaks)
+        times = as_array("ODEProblem", "breaks", breaks)
         if times.size == 0:
             return None
         if times.dtype.kind not in "fiu":
-            raise TypeError(f"OdeProblem: got breaks of dtype {times.dtype}, expected real numbers")
+            raise TypeError(f"ODEProblem: got breaks of dtype {times.dtype}, expected real numbers")
         _validated(times, "breaks")
         return ConstantVector(times.astype(float))
-    missing = [name for name in ("__call__", "vjp", "jvp") if not callable(getattr(breaks, name, None))]
+    missing = [
+        name for name in ("__call__", "vjp", "jvp") if not callable(getattr(breaks, name, None))
+    ]
     if missing or isinstance(breaks, type):
         raise TypeError(
-            f"OdeProblem: got breaks={breaks!r}, expected times, an array (B,), or a Vector of p with __call__, vjp "
-            "and jvp, such as adjoint.AffineVector(…)"
+            f"ODEProblem: got breaks={breaks!r}, expected times, an array (B,), or a Vector of p with __call__, vjp "
+            "and jvp, such as adjoint.matrices.AffineVector(…)"
         )
     return breaks  # type: ignore[return-value]
 
 
 def _validated(times: Array, what: str) -> None:
     if times.ndim != 1:
-        raise ValueError(f"OdeProblem: got {what} of shape {times.shape}, expected a vector (B,)")
+        raise ValueError(f"ODEProblem: got {what} of shape {times.shape}, expected a vector (B,)")
     if not np.isfinite(times).all():
         bad = int(np.flatnonzero(~np.isfinite(times))[0])
-        raise ValueError(f"OdeProblem: {what}[{bad}] is {times[bad]}, expected finite times")
+        raise ValueError(f"ODEProblem: {what}[{bad}] is {times[bad]}, expected finite times")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ class Breaks:
             times = times.real
         if times.dtype.kind not in "fiu":
             raise TypeError(
-                f"OdeProblem: breaks(p) has dtype {times.dtype}, expected real times; complex steps through switching "
+                f"ODEProblem: breaks(p) has dtype {times.dtype}, expected real times; complex steps through switching "
                 "times are not possible, real differences of `replay` are"
             )
         _validated(times, "breaks(p)")
@@ -124,6 +126,8 @@ class Breaks:
             for j, column in enumerate(p_dot.T):
                 along = np.asarray(self.vector.jvp(self.p, np.ascontiguousarray(column)))
                 if along.shape != self.times.shape:
-                    raise ValueError(f"the jvp of breaks returned shape {along.shape}, expected {self.times.shape}")
+                    raise ValueError(
+                        f"the jvp of breaks returned shape {along.shape}, expected {self.times.shape}"
+                    )
                 dots[:, j] = along.real
         return dots

@@ -44,4 +44,6 @@ def before(t: float, room: float, largest: float) -> float:
 
 
 def _distance(t: float, room: float, largest: float) -> float:
-    return min(max(0.5 * ULPS * EPS * abs(t), min(ULPS * EPS * largest, NEARBY * room)), 0.25 * room)
+    return min(
+        max(0.5 * ULPS * EPS * abs(t), min(ULPS * EPS * largest, NEARBY * room)), 0.25 * room
+    )

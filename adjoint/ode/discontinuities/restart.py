@@ -38,7 +38,9 @@ class Restarts:
         """Whether steps by this method begin with anything but u."""
         return tableau.continues or self.nulls is not None
 
-    def inconsistent(self, t: float, u: Array, inverse: Inverse | None, hg: float) -> tuple[bool, Array]:
+    def inconsistent(
+        self, t: float, u: Array, inverse: Inverse | None, hg: float
+    ) -> tuple[bool, Array]:
         """Whether the algebraic unknowns have to be solved for at t, and f(t, u).
 
         inverse: the factors of M − hγ ∂f/∂u nearby, whose solution for hγ Z Zᴴ f is nearly what they are off by.
@@ -50,7 +52,9 @@ class Restarts:
             return True, f
         single = inverse.single if isinstance(inverse, CoupledInverse) else inverse
         Z, N = self.nulls.Z, self.nulls.N
-        off = np.asarray(N @ (N.conj().T @ single.solve(hg * np.asarray(Z @ (Z.conj().T @ f)), "N")))
+        off = np.asarray(
+            N @ (N.conj().T @ single.solve(hg * np.asarray(Z @ (Z.conj().T @ f)), "N"))
+        )
         return not rms(off * self.system.weights(u)) <= CONSISTENT * enough(self.system), f
 
     def solved(self, t: float, u: Array, steps: int) -> Array:
@@ -58,7 +62,9 @@ class Restarts:
         assert self.nulls is not None
         return consistent_unknowns(self.system, (t, steps), t, u, self.nulls)
 
-    def first_stage(self, t: float, u: Array, k: Array, tableau: Tableau, f: Array | None, steps: int) -> Array:
+    def first_stage(
+        self, t: float, u: Array, k: Array, tableau: Tableau, f: Array | None, steps: int
+    ) -> Array:
         """K₁ at (t, u), u being consistent; k: the last stage before; f: f(t, u), if known. Of coupled stages k itself.
 
         Of the algebraic components of K₁, on which no stage value depends, those of k are kept: good first guesses.
@@ -71,10 +77,17 @@ class Restarts:
         if not math.isfinite(rms(f)) and not np.isfinite(f).all():
             bad = int(np.flatnonzero(~np.isfinite(f))[0])
             raise integration_failure(
-                NonFiniteField, f"The field is {f[bad]} in component {bad} just behind a knot.", t, steps
+                NonFiniteField,
+                f"The field is {f[bad]} in component {bad} just behind a knot.",
+                t,
+                steps,
             )
         rates = self._rates
-        K = np.array(f, dtype=system.dtype) if rates is None else rates.solve(np.array(f, dtype=system.dtype), "N")
+        K = (
+            np.array(f, dtype=system.dtype)
+            if rates is None
+            else rates.solve(np.array(f, dtype=system.dtype), "N")
+        )
         if nulls is not None:
             K = K + nulls.N @ (nulls.N.conj().T @ (k - K))
         return K
@@ -93,7 +106,9 @@ class Restarts:
             return system.mass_inverse
         M, bordering = system.mass.matrix, self.nulls.Z @ self.nulls.N.conj().T
         if isinstance(M, np.ndarray):
-            dense = np.ascontiguousarray(M + float(np.abs(M).max(initial=0.0) or 1.0) * bordering.toarray())
+            dense = np.ascontiguousarray(
+                M + float(np.abs(M).max(initial=0.0) or 1.0) * bordering.toarray()
+            )
             return dense_inverse(dense.astype(system.dtype), "M + Z N'")
         A = sparse.csc_array(M + float(np.abs(M.data).max(initial=0.0) or 1.0) * bordering)  # type: ignore[union-attr]
         A.sum_duplicates()

@@ -19,7 +19,9 @@ SMALL = 1e-4
 """Part of the rate of change over the step below which a rate with respect to t is not looked at."""
 
 
-def rate_at(rate: Callable[[float], Array], t: float, inwards: float, size: Array, what: str) -> Array:
+def rate_at(
+    rate: Callable[[float], Array], t: float, inwards: float, size: Array, what: str
+) -> Array:
     """∂f/∂t at a time t just beside a knot, from `rate`; raises NonFiniteField where it is infinite at the knot.
 
     inwards: the length of the step on that side, below zero where the step ends at t. size: of f in the step.
@@ -43,4 +45,6 @@ def rate_at(rate: Callable[[float], Array], t: float, inwards: float, size: Arra
 def singular(found: Array, probe: Array, length: float, size: Array) -> Array:
     """Whether a rate decays steeply from the knot, by components."""
     change, found = np.abs(found - probe), np.abs(found)
-    return np.asarray((change > STEADY * found) & (found > np.abs(probe)) & (found * length > SMALL * size))
+    return np.asarray(
+        (change > STEADY * found) & (found > np.abs(probe)) & (found * length > SMALL * size)
+    )

@@ -41,7 +41,9 @@ def collocation(stages: int) -> Tableau:
     # The slope Σ_q x_q θᑫ meets the K_i, V x = K: b_i(θ) = Σ_q (V⁻¹)_qi θᑫ⁺¹/(q + 1).
     dense = np.linalg.inv(V).T / np.arange(1.0, stages + 1.0)
     order = 2 * stages - 1
-    without = Tableau(f"Radau{order}", order, _integrated(c), (), stages + 1, dense, np.zeros((0, stages)))
+    without = Tableau(
+        f"Radau{order}", order, _integrated(c), (), stages + 1, dense, np.zeros((0, stages))
+    )
     errors = np.linalg.solve(V.T, -without.gamma * np.eye(stages)[0])
     return replace(without, errors=(errors,))
 

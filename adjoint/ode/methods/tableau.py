@@ -65,7 +65,9 @@ class Tableau:
     def __post_init__(self) -> None:
         A, s = np.asarray(self.A), np.shape(self.A)[0] if np.ndim(self.A) else 0
         if A.shape != (s, s) or s == 0 or A.dtype.kind != "f" or not np.isfinite(A).all():
-            raise ValueError(f"Tableau: got A of shape {A.shape}, dtype {A.dtype}; expected finite floats (s, s)")
+            raise ValueError(
+                f"Tableau: got A of shape {A.shape}, dtype {A.dtype}; expected finite floats (s, s)"
+            )
         if not abs(A[self.last].sum() - 1.0) <= CONSISTENT:
             raise ValueError(
                 f"Tableau: the last row of A sums up to {A[self.last].sum():.6g}, expected the weights b, whose sum is "
@@ -82,7 +84,9 @@ class Tableau:
         weights = np.sum(self.dense, axis=1)
         weights[:s] -= A[self.last]
         if not np.abs(weights).max() <= CONSISTENT:
-            raise ValueError("Tableau: dense does not end at the new state: expected Σ_j dense_ij = b_i")
+            raise ValueError(
+                "Tableau: dense does not end at the new state: expected Σ_j dense_ij = b_i"
+            )
         if self.ends is None:
             self._require_errors(s)
 
@@ -130,12 +134,18 @@ class Tableau:
     def times(self, step: Interval) -> list[float]:
         """The times at which the stages of a step see f: t + c_i h, and its own side of a knot at either end."""
         t, h, first, final = step.t, step.h, step.first, step.final
-        return [t + c * h if 0.0 != c != 1.0 else (first if c == 0.0 else final) for c in self._nodes]
+        return [
+            t + c * h if 0.0 != c != 1.0 else (first if c == 0.0 else final) for c in self._nodes
+        ]
 
     @cached_property
     def gamma(self) -> float:
         """The diagonal entry of the implicit stages, 0 without any; the real eigenvalue of coupled ones."""
-        return float(self._spectrum[0][0].real) if self.coupled else float(self.A[self.last, self.last])
+        return (
+            float(self._spectrum[0][0].real)
+            if self.coupled
+            else float(self.A[self.last, self.last])
+        )
 
     @cached_property
     def coupled(self) -> bool:
@@ -224,7 +234,9 @@ class Tableau:
         P, c = np.zeros(self.A.shape), self.c
         for i in range(1, self.stages):
             degree = min(PREDICTED, np.unique(np.round(c[:i], 12)).size - 1)
-            P[i, :i] = np.linalg.pinv(np.vander(c[:i], degree + 1, increasing=True)).T @ c[i] ** np.arange(degree + 1)
+            P[i, :i] = np.linalg.pinv(np.vander(c[:i], degree + 1, increasing=True)).T @ c[
+                i
+            ] ** np.arange(degree + 1)
         return P
 
     def extrapolation(self, ratio: float) -> Array:
@@ -237,7 +249,9 @@ class Tableau:
     @cached_property
     def _fit(self) -> Array:
         """The coefficients of the polynomial, (d + 1, s)."""
-        return np.linalg.pinv(np.vander(self.c, min(self.stages, EXTRAPOLATED + 1), increasing=True))
+        return np.linalg.pinv(
+            np.vander(self.c, min(self.stages, EXTRAPOLATED + 1), increasing=True)
+        )
 
 
 CONSISTENT = 1e-8
@@ -268,13 +282,19 @@ def continuous(A: Array) -> Array:
     s, c = A.shape[0], A.sum(axis=1)
     degree = 4 if s >= 6 else 3
     rows = [np.ones(s), c, c**2] + ([c**3, A @ c**2] if degree == 4 else [])
-    of_power = [(0, 1.0), (1, 0.5), (2, 1.0 / 3.0)] + ([(3, 0.25), (3, 1.0 / 12.0)] if degree == 4 else [])
+    of_power = [(0, 1.0), (1, 0.5), (2, 1.0 / 3.0)] + (
+        [(3, 0.25), (3, 1.0 / 12.0)] if degree == 4 else []
+    )
     equations, rhs = [], []
     for power in range(degree):
         for row, (at, value) in zip(rows, of_power, strict=True):
             equations.append(np.kron(row, np.eye(degree)[power]))
             rhs.append(value if at == power else 0.0)
-    ends = ((np.eye(degree)[0], np.eye(s)[0]), (np.ones(degree), A[-1]), (np.arange(1.0, degree + 1), np.eye(s)[-1]))
+    ends = (
+        (np.eye(degree)[0], np.eye(s)[0]),
+        (np.ones(degree), A[-1]),
+        (np.arange(1.0, degree + 1), np.eye(s)[-1]),
+    )
     for powers, weights in ends:
         for i in range(s):
             equations.append(np.kron(np.eye(s)[i], powers))
@@ -291,7 +311,13 @@ def collocated(A: Array) -> Array:
     with fewer stages, or of order 1, as many of those and of Σ l_i a_ij c_j = θ²/2 are met as can be. l(1) = e_s.
     """
     s, c = A.shape[0], A.sum(axis=1)
-    conditions = [(c, 0, 1.0), (c**2, 1, 1.0), (A @ c, 1, 0.5), (c**3, 2, 1.0), (A @ c**2, 2, 1.0 / 3.0)]
+    conditions = [
+        (c, 0, 1.0),
+        (c**2, 1, 1.0),
+        (A @ c, 1, 0.5),
+        (c**3, 2, 1.0),
+        (A @ c**2, 2, 1.0 / 3.0),
+    ]
     degree = min(3, np.unique(np.round(c[c > 0.0], 12)).size)
     equations, rhs = [], []
     for row, at, value in conditions:

@@ -57,9 +57,13 @@ def stage_matrix(system: System, tableau: Tableau, step: Interval, Y: Array) -> 
     """The matrix of all stages with the ∂f/∂u of each, copies of them: the field may use the same arrays again."""
     times, h = tableau.times(step), step.h
     if not system.algebra.dense:
-        sparse_ones = [sparse.csc_array(system.jacobian(ti, y)).copy() for ti, y in zip(times, Y, strict=True)]
+        sparse_ones = [
+            sparse.csc_array(system.jacobian(ti, y)).copy() for ti, y in zip(times, Y, strict=True)
+        ]
         return CoupledStages(system.algebra, h * tableau.A, sparse_ones)
-    J = np.empty((len(times), system.n, system.n), dtype=np.float64 if system.perturbed else system.dtype)
+    J = np.empty(
+        (len(times), system.n, system.n), dtype=np.float64 if system.perturbed else system.dtype
+    )
     for i, ti in enumerate(times):
         J[i] = system.jacobian(ti, Y[i])
     return CoupledStages(system.algebra, h * tableau.A, J)
@@ -75,10 +79,14 @@ def coupled_inverse(algebra: Algebra, tableau: Tableau, J: Jacobian, hg: float) 
         Mode(pair, _mode_inverse(algebra, tableau, J, h * pair.value))
         for pair in tableau.eigenpairs(algebra.is_complex)
     )
-    return CoupledInverse(TransformedInverse(tableau.stages, not algebra.is_complex, modes), lambda: modes[0].inverse)
+    return CoupledInverse(
+        TransformedInverse(tableau.stages, not algebra.is_complex, modes), lambda: modes[0].inverse
+    )
 
 
-def _mode_inverse(algebra: Algebra, tableau: Tableau, J: sparse.csc_array, shift: complex) -> SparseInverse:
+def _mode_inverse(
+    algebra: Algebra, tableau: Tableau, J: sparse.csc_array, shift: complex
+) -> SparseInverse:
     """The factors of M − hλ J for one eigenvalue; raises NotSymmetric that names the remedy for a complex one."""
     try:
         return algebra.sparse_inverse(J, shift)
@@ -88,7 +96,7 @@ def _mode_inverse(algebra: Algebra, tableau: Tableau, J: sparse.csc_array, shift
         raise NotSymmetric(
             f"{tableau.name} factors the matrices M - h lambda J with complex lambda, which are not Hermitian. Use "
             "factorize=adjoint.ldl where M and J are symmetric, adjoint.lu where they are not, or a method whose "
-            "matrices are real, such as adjoint.ESDIRK5()."
+            "matrices are real, such as adjoint.ode.ESDIRK5()."
         ) from error
 
 
@@ -114,7 +122,10 @@ class TransformedInverse:
     @property
     def nbytes(self) -> int:
         """An estimate; entries of complex factors are twice as large."""
-        return sum(mode.inverse.nbytes * (2 if mode.pair.row.dtype.kind == "c" else 1) for mode in self.modes)
+        return sum(
+            mode.inverse.nbytes * (2 if mode.pair.row.dtype.kind == "c" else 1)
+            for mode in self.modes
+        )
 
     def solve(self, b: Array, trans: Trans) -> Array:
         """The solution for b, (s·n,) or (s·n, j)."""
@@ -155,7 +166,9 @@ class CoupledStages:
         y = V.copy() if M is None else np.stack([product(M, Vi, trans) for Vi in V])
         if trans == "N":
             # Σ_j a_ij v_j is what stage i's value changes by.
-            for yi, Ji, change in zip(y, self.J, np.einsum("ij,j...->i...", self.A, V), strict=True):
+            for yi, Ji, change in zip(
+                y, self.J, np.einsum("ij,j...->i...", self.A, V), strict=True
+            ):
                 yi -= product(Ji, change, "N")
         else:
             y -= np.einsum("ji,j...->i...", self.A, self.slopes(V))
@@ -179,7 +192,9 @@ class CoupledStages:
 
     def _assembled(self) -> sparse.csc_array:
         M, n = self.algebra.mass, self.algebra.n
-        single: SparseMatrix = sparse.eye_array(n, format="csc") if M is None else sparse.csc_array(M)
+        single: SparseMatrix = (
+            sparse.eye_array(n, format="csc") if M is None else sparse.csc_array(M)
+        )
         rows = [
             [single - a * Ji if i == j else -a * Ji for j, a in enumerate(row)]
             for i, (row, Ji) in enumerate(zip(self.A, self.J, strict=True))

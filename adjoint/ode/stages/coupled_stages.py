@@ -56,14 +56,22 @@ class StepEquation:
         """K ↦ B⁻¹ (f(Y_i) − M K_i), B ≈ I ⊗ M − h A ⊗ ∂f/∂u."""
         system, M, u, tableau = self.system, self.system.mass.matrix, self.V, self.tableau
         hA, nodes = self.hg * tableau.A, tableau.times(self.step)
-        field, p, tally, shape, kind = system.field, system.p, system.tally, system.shape, system.dtype
+        field, p, tally, shape, kind = (
+            system.field,
+            system.p,
+            system.tally,
+            system.shape,
+            system.dtype,
+        )
 
         def correction(K: Array) -> Array:
             stages = K.reshape(len(nodes), -1)
             r = np.empty(stages.shape, dtype=kind)
             tally.evaluations += len(nodes)
             for i, Y in enumerate(system.combined(hA, stages) + u):
-                f = field(nodes[i], Y, p)  # Not `system.rate`: for few unknowns the call takes as long as f.
+                f = field(
+                    nodes[i], Y, p
+                )  # Not `system.rate`: for few unknowns the call takes as long as f.
                 if f.__class__ is not np.ndarray or f.shape != shape or f.dtype != kind:
                     f = system.checked(f)
                 r[i] = f
@@ -80,7 +88,9 @@ class StepEquation:
         return stage_matrix(system, tableau, self.step, Y).inverse()
 
 
-def step_equation(system: System, tableau: Tableau, step: Interval, u: Array, K: Array, before: float) -> StepEquation:
+def step_equation(
+    system: System, tableau: Tableau, step: Interval, u: Array, K: Array, before: float
+) -> StepEquation:
     """The equations of a step from u; K: (s, n), the stages of the step before, over `before`.
 
     Guessed by a polynomial in time through those, or near them where they are many.
@@ -106,7 +116,9 @@ def solved_step(equation: StepEquation, inverse: Inverse, fresh: bool) -> Stages
     return Stages(K.reshape(-1, system.n), iterations, rate, rate)
 
 
-def _found(equation: StepEquation, inverse: Inverse, fresh: bool) -> tuple[Array, tuple[int, int], float]:
+def _found(
+    equation: StepEquation, inverse: Inverse, fresh: bool
+) -> tuple[Array, tuple[int, int], float]:
     """(K, corrections by these factors and by renewed ones, contraction)."""
     system, w = equation.system, equation.weights
     if not system.algebra.dense:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from ..._numerics import SINGLE
-from ...factor.counting import count
+from ...factor.counts import count
 from ...typing import Array, Trans
 from .stage_matrices import Inverse, SparseInverse
 
@@ -54,13 +54,17 @@ class Pairs:
 
     def solution(self, overlap: Array) -> Array:
         """Σ c_i w_i with Σ c_i b_i closest to a b with these products, (n,)."""
-        solve = lapack.zgesv if self.gram.dtype.kind == "c" else lapack.dgesv  # Of eight unknowns: SciPy's take longer.
+        solve = (
+            lapack.zgesv if self.gram.dtype.kind == "c" else lapack.dgesv
+        )  # Of eight unknowns: SciPy's take longer.
         c = solve(self.gram, overlap)[2]
         return np.asarray(np.einsum("i,in->n", c, self.solutions))
 
     def remember(self, b: Array, overlap: Array, w: Array) -> None:
         """Take b, with its products, and w in, for the oldest of RECENT."""
-        size = math.sqrt(np.vecdot(b, b).real if b.size <= SINGLE else np.einsum("n,n->", b.conj(), b).real)
+        size = math.sqrt(
+            np.vecdot(b, b).real if b.size <= SINGLE else np.einsum("n,n->", b.conj(), b).real
+        )
         if not 0.0 < size < math.inf:
             return
         place = self.number % RECENT
@@ -158,7 +162,11 @@ class StageSolver:
         """
         single = b.ndim == 1 or b.shape[1] == 1
         columns = b.reshape(-1) if single else b
-        guess = self.recent.guess(columns, lambda v: self.A.product(v, trans)) if single else _nothing(columns)
+        guess = (
+            self.recent.guess(columns, lambda v: self.A.product(v, trans))
+            if single
+            else _nothing(columns)
+        )
         refined = self._refined(guess, trans, self.near)
         w = self._factored(guess, columns, trans) if refined is None else refined
         if single:
@@ -183,7 +191,9 @@ class StageSolver:
         for left in reversed(range(SWEEPS)):
             q = near.solve(self.A.product(d, trans), trans)
             q *= scale
-            if before is not None:  # B⁻¹A is close to the identity: one direction to be orthogonal to is enough.
+            if (
+                before is not None
+            ):  # B⁻¹A is close to the identity: one direction to be orthogonal to is enough.
                 direction, image, norm = before
                 component = _dots(image, q) / norm
                 d -= component * direction

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._numerics import rms
 from ...errors import KrylovStalled, NoConvergenceError, NonFinite, SingularMatrix
-from ...factor.counting import owed
+from ...factor.counts import owed
 from ...typing import Array
 from ..equations import System
 from .stage_matrices import DenseInverse, Inverse
@@ -67,7 +67,13 @@ class Stage:
     def _small(self, inverse: DenseInverse) -> Callable[[Array], Array]:
         """The same for few unknowns: without calls that take longer than what they do."""
         system, t, V, hg, M = self.system, self.t, self.V, self.hg, self.system.mass.matrix
-        field, p, tally, shape, kind = system.field, system.p, system.tally, system.shape, system.dtype
+        field, p, tally, shape, kind = (
+            system.field,
+            system.p,
+            system.tally,
+            system.shape,
+            system.dtype,
+        )
         getrs, factors, pivots, work = inverse.getrs, inverse.factors, inverse.pivots, owed.work
 
         def correction(K: Array) -> Array:
@@ -127,13 +133,23 @@ def corrected(correction: Callable[[Array], Array], K: Array) -> Array:
         raise NoConvergenceError(False) from error
 
 
-def chord(stage: Equation, inverse: Inverse, w: Array, known: float, fresh: bool) -> tuple[Array, int, float]:
+def chord(
+    stage: Equation, inverse: Inverse, w: Array, known: float, fresh: bool
+) -> tuple[Array, int, float]:
     """(K, corrections, contraction) by factors nearby.
 
     w: what turns a change of K into units of the tolerances. known: the contraction, before it is measured. fresh:
     whether the factors were made for this step.
     """
-    system, K, last, rate, measured, best, idle = stage.system, stage.guess, 0.0, known, 0.0, np.inf, 0
+    system, K, last, rate, measured, best, idle = (
+        stage.system,
+        stage.guess,
+        0.0,
+        known,
+        0.0,
+        np.inf,
+        0,
+    )
     accurate = enough(system)
     most = PERSISTENT if system.given else ITERATIONS
     correction = stage.corrections(inverse)

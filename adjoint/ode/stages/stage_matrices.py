@@ -20,7 +20,7 @@ from scipy.sparse import _sparsetools as kernels
 from ...errors import SingularMatrix
 from ...factor.arguments import factored
 from ...factor.backward_error import require_symmetric
-from ...factor.counting import owed
+from ...factor.counts import owed
 from ...factor.csc import SparseMatrix
 from ...factor.factorization import Factorization
 from ...typing import Array, Trans
@@ -41,7 +41,9 @@ def add_product(A: sparse.csc_array, v: Array, trans: Trans, y: Array) -> Array:
         y += times(A, v, trans)
         return y
     data = A.data if trans == "N" or A.dtype.kind != "c" else A.data.conj()
-    multiply = kernels.csc_matvec if trans == "N" else kernels.csr_matvec  # The columns of A are the rows of Aᵀ.
+    multiply = (
+        kernels.csc_matvec if trans == "N" else kernels.csr_matvec
+    )  # The columns of A are the rows of Aᵀ.
     multiply(*A.shape, A.indptr, A.indices, data, v, y)
     return y
 
@@ -71,23 +73,31 @@ class Union:
     def of(cls, J: sparse.csc_array, M: sparse.csc_array) -> "Union":
         """The union of two canonical patterns."""
         n = J.shape[0]
-        ones = [sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in (J, M)]
+        ones = [
+            sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in (J, M)
+        ]
         union = sparse.csc_array(ones[0] + ones[1])
         union.sort_indices()
         keys = np.repeat(np.arange(n, dtype=np.int64), np.diff(union.indptr)) * n + union.indices
         places = [
-            np.searchsorted(keys, np.repeat(np.arange(n, dtype=np.int64), np.diff(A.indptr)) * n + A.indices)
+            np.searchsorted(
+                keys, np.repeat(np.arange(n, dtype=np.int64), np.diff(A.indptr)) * n + A.indices
+            )
             for A in (J, M)
         ]
         mass = np.zeros(union.nnz, dtype=M.dtype)
         mass[places[1]] = M.data
-        return cls(union.indices, union.indptr, mass, places[0], (J.indices.copy(), J.indptr.copy()))
+        return cls(
+            union.indices, union.indptr, mass, places[0], (J.indices.copy(), J.indptr.copy())
+        )
 
     def serves(self, J: sparse.csc_array) -> bool:
         """Whether J has the pattern this was made for."""
         indices, indptr = self.of_jacobian
         return (
-            indices.size == J.indices.size and np.array_equal(indptr, J.indptr) and np.array_equal(indices, J.indices)
+            indices.size == J.indices.size
+            and np.array_equal(indptr, J.indptr)
+            and np.array_equal(indices, J.indices)
         )
 
     def combined(self, J: sparse.csc_array, hg: complex) -> sparse.csc_array:
@@ -122,13 +132,21 @@ class Algebra:
     def jacobian(self, J: Array | SparseMatrix) -> Array | sparse.csc_array:
         """What the user's `jacobian` returned, dense or csc; raises TypeError or ValueError."""
         if not (isinstance(J, np.ndarray) or sparse.issparse(J)):
-            raise TypeError(f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an array")
+            raise TypeError(
+                f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an array"
+            )
         if J.dtype.kind not in "fiu" and not (J.dtype.kind == "c" and self.is_complex):
-            raise TypeError(f"the jacobian of the field has dtype {J.dtype}, expected float64 for real u and p")
+            raise TypeError(
+                f"the jacobian of the field has dtype {J.dtype}, expected float64 for real u and p"
+            )
         if J.shape != (self.n, self.n):
-            raise ValueError(f"the jacobian of the field has shape {J.shape}, expected {(self.n, self.n)}")
+            raise ValueError(
+                f"the jacobian of the field has shape {J.shape}, expected {(self.n, self.n)}"
+            )
         if self.dense:
-            return np.asarray(J if isinstance(J, np.ndarray) else J.toarray())  # np.matrix is an array as well.
+            return np.asarray(
+                J if isinstance(J, np.ndarray) else J.toarray()
+            )  # np.matrix is an array as well.
         if isinstance(J, sparse.csc_array) and J.has_canonical_format:
             return J
         J = sparse.csc_array(J, copy=True)  # The user's arrays are not sorted in place.
@@ -166,7 +184,11 @@ class Algebra:
     def combined(self, J: sparse.csc_array, hg: complex) -> sparse.csc_array:
         """M − hγ J, canonical, on the union of both patterns."""
         if not (self._unions and self._unions[0].serves(J)):
-            M = self.mass if self.mass is not None else sparse.csc_array(sparse.eye_array(self.n, format="csc"))
+            M = (
+                self.mass
+                if self.mass is not None
+                else sparse.csc_array(sparse.eye_array(self.n, format="csc"))
+            )
             self._unions[:] = [Union.of(J, sparse.csc_array(M))]
         return self._unions[0].combined(J, hg)
 
@@ -243,7 +265,9 @@ class DenseInverse:
         if factors.dtype.kind == "f":
             if b.dtype.kind != "c":
                 return getrs(factors, pivots, b, transposed)[0]
-            parts = (getrs(factors, pivots, np.array(part), transposed)[0] for part in (b.real, b.imag))
+            parts = (
+                getrs(factors, pivots, np.array(part), transposed)[0] for part in (b.real, b.imag)
+            )
             return next(parts) + 1j * next(parts)
         if trans == "H":
             return getrs(factors, pivots, b.conj(), transposed)[0].conj()
@@ -260,7 +284,9 @@ def dense_inverse(A: Array, what: str) -> DenseInverse:
         factors, pivots, info = lapack.dgetrf(A.T, overwrite_a=1)
         getrs = lapack.dgetrs
     if info:
-        raise SingularMatrix(f"{what} ({A.shape[0]}x{A.shape[0]}) is singular: pivot {info - 1} is zero")
+        raise SingularMatrix(
+            f"{what} ({A.shape[0]}x{A.shape[0]}) is singular: pivot {info - 1} is zero"
+        )
     return DenseInverse(factors, pivots, getrs)
 
 

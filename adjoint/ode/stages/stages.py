@@ -61,7 +61,9 @@ def solved_stages(
         stage = Stage(system, ti, V, hg, _guess(system, tableau, i, K))
         try:
             # The last stage, mostly the farthest from where the matrix was made, is measured in every step.
-            K[i], iterations[i], rate = chord(stage, inverse, w, UNKNOWN if i == tableau.last else known, fresh)
+            K[i], iterations[i], rate = chord(
+                stage, inverse, w, UNKNOWN if i == tableau.last else known, fresh
+            )
         except NoConvergenceError:
             if not system.given:
                 raise
@@ -124,4 +126,8 @@ def _begun(system: System, tableau: Tableau, k: Array) -> Array:
 
 
 def _guess(system: System, tableau: Tableau, i: int, K: Array) -> Array:
-    return system.combined(tableau.predictor[i, :i], K[:i]) if i else np.zeros(system.n, dtype=system.dtype)
+    return (
+        system.combined(tableau.predictor[i, :i], K[:i])
+        if i
+        else np.zeros(system.n, dtype=system.dtype)
+    )

@@ -122,7 +122,13 @@ class Watch:
         atol = np.broadcast_to(self.system.atol, self.effect.shape)
         found = np.flatnonzero(self.effect > MATTERS * total)
         return tuple(
-            Hidden(int(i), float(self.t[i]), float(self.size[i]), float(atol[i]), float(self.effect[i] / total))
+            Hidden(
+                int(i),
+                float(self.t[i]),
+                float(self.size[i]),
+                float(atol[i]),
+                float(self.effect[i] / total),
+            )
             for i in found
             if total > 0.0
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._numerics import rms
+from ..._repr import short_repr
 from ..._validation import require_settings
 from ...typing import Array
 from ..equations import System
@@ -33,7 +34,9 @@ UNSOLVED, UNSOLVED_TOGETHER = 0.25, 0.5
 """The factors for a step whose stages were not found; of coupled ones, whose steps are long."""
 
 
-def first_step(system: System, tableau: Tableau, t: float, u: Array, k: Array | None, span: float) -> float:
+def first_step(
+    system: System, tableau: Tableau, t: float, u: Array, k: Array | None, span: float
+) -> float:
     """A first step from the sizes of u, u' and u'': Hairer, Nørsett & Wanner (1993), section II.4.
 
     k: u' where it begins, None if it is not known: then a small part of the span.
@@ -51,12 +54,16 @@ def first_step(system: System, tableau: Tableau, t: float, u: Array, k: Array | 
     if not math.isfinite(curvature):
         return 0.01 * h
     steepest = max(slope, curvature)
-    smooth = max(1e-6 * span, 1e-3 * h) if steepest <= 1e-15 else (0.01 / steepest) ** (1.0 / tableau.error_order)
+    smooth = (
+        max(1e-6 * span, 1e-3 * h)
+        if steepest <= 1e-15
+        else (0.01 / steepest) ** (1.0 / tableau.error_order)
+    )
     return min(100.0 * h, smooth, span)
 
 
 @dataclass(frozen=True, eq=False)
-class Control:
+class StepControl:
     """How steps are chosen. Raises ValueError for what cannot be.
 
     first_step: None for an automatic one; max_step: not longer than this; both in units of t. max_steps: accepted ones
@@ -74,10 +81,16 @@ class Control:
     refresh: float = 0.02
     integrals: bool = True
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         for name, value, fits in (
-            ("first_step", self.first_step, self.first_step is None or 0.0 < self.first_step < math.inf),
+            (
+                "first_step",
+                self.first_step,
+                self.first_step is None or 0.0 < self.first_step < math.inf,
+            ),
             ("max_step", self.max_step, self.max_step > 0.0),
             ("max_steps", self.max_steps, isinstance(self.max_steps, int) and self.max_steps >= 1),
             ("safety", self.safety, 0.0 < self.safety < 1.0),
@@ -98,7 +111,7 @@ class Pace:
     `before`, None after a rejection.
     """
 
-    control: Control
+    control: StepControl
     order: int
     predictive: bool
     wanted: float
@@ -117,7 +130,9 @@ class Pace:
 
     def _number(self, t: float) -> int:
         """How many steps from t to b are none longer than wanted."""
-        return max(1, math.ceil((self.b - t) / min(self.wanted, self.control.max_step) * (1.0 - 1e-10)))
+        return max(
+            1, math.ceil((self.b - t) / min(self.wanted, self.control.max_step) * (1.0 - 1e-10))
+        )
 
     @property
     def h(self) -> float:
@@ -179,7 +194,14 @@ class Pace:
 
 
 def estimated_error(
-    system: System, tableau: Tableau, t: float, h: float, u: Array, new: Array, K: Array, inverse: Inverse | None
+    system: System,
+    tableau: Tableau,
+    t: float,
+    h: float,
+    u: Array,
+    new: Array,
+    K: Array,
+    inverse: Inverse | None,
 ) -> LocalError:
     """The local error in units of the tolerances, by the embedded formulas; nan if anything is.
 
@@ -199,10 +221,14 @@ def estimated_error(
     if len(sizes) == 1:
         return LocalError(sizes[0], filtered, u)
     fifth, third = sizes  # Hairer, Nørsett & Wanner (1993), section II.10.
-    return LocalError(fifth**2 / math.sqrt(fifth**2 + 0.01 * third**2) if fifth != 0.0 else 0.0, None, u)
+    return LocalError(
+        fifth**2 / math.sqrt(fifth**2 + 0.01 * third**2) if fifth != 0.0 else 0.0, None, u
+    )
 
 
-def _filtered(system: System, inverse: Inverse, t: float, hg: float, u: Array, e: Array, w: Array) -> LocalError:
+def _filtered(
+    system: System, inverse: Inverse, t: float, hg: float, u: Array, e: Array, w: Array
+) -> LocalError:
     """The local error of coupled stages, from e = M Σ h e_i K_i: B⁻¹ (e + hγ f(t, u)), docs/math.md, eq. 89.
 
     Where u is off a slow manifold, by no more than the tolerance, f is large, and B⁻¹ makes of hγ f that distance,

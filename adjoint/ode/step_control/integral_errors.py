@@ -87,7 +87,9 @@ class IntegralControl:
         assert self.system.integrand is not None
         return np.array(self.system.integrand(t, u, self.system.p))
 
-    def error(self, step: Taken, rates: dict[int, Array], local: LocalError, rejections: int) -> float:
+    def error(
+        self, step: Taken, rates: dict[int, Array], local: LocalError, rejections: int
+    ) -> float:
         """The largest error of an integral, in units of its tolerance; 0 where it cannot be told, or helped."""
         t, h, final = step.step.t, step.step.h, step.step.final
         seen = np.array(list(rates.values()))
@@ -114,7 +116,9 @@ class IntegralControl:
                 self.longest, self.range = h, _range(rates)
         return size
 
-    def _estimates(self, step: Taken, rates: dict[int, Array], seen: Array, local: LocalError) -> Array:
+    def _estimates(
+        self, step: Taken, rates: dict[int, Array], seen: Array, local: LocalError
+    ) -> Array:
         """h Σ e_i ℓ_i of each embedded formula, filtered as the error of u is, (1 or 2, q); seen: ℓ, (stages, q).
 
         With q' = ℓ the matrix B has the further row (−hγ ∂ℓ/∂u, 1). So hγ ∂ℓ/∂u times the filtered error of u is added,
@@ -131,7 +135,9 @@ class IntegralControl:
             change = self._tried(first, u + local.filtered) - here
         else:
             at_base = np.zeros(1)
-            change = self._tried(final, step.Y[tableau.last] + local.filtered) - self._last(step, rates)
+            change = self._tried(final, step.Y[tableau.last] + local.filtered) - self._last(
+                step, rates
+            )
         if not np.isfinite(change).all():  # Outside of the domain of ℓ.
             change = np.zeros(1)
         return np.asarray(errors + h * tableau.gamma * (at_base + change))
@@ -143,7 +149,9 @@ class IntegralControl:
 
     def _atol(self, q: int) -> Array:
         if self.atol.ndim and self.atol.size != q:
-            raise ValueError(f"OdeProblem: got integral_atol of shape {self.atol.shape}, expected a number or ({q},)")
+            raise ValueError(
+                f"ODEProblem: got integral_atol of shape {self.atol.shape}, expected a number or ({q},)"
+            )
         return self.atol
 
     def accept(self, step: Taken, rates: dict[int, Array]) -> None:
@@ -155,7 +163,9 @@ class IntegralControl:
             self.range, self.suspicion = None, 0
         elif step.step.h <= SHORTER * self.longest:
             spread = _range(rates)
-            self.suspicion = max(0, self.suspicion + (1 if np.any(spread >= 0.25 * self.range) else -1))
+            self.suspicion = max(
+                0, self.suspicion + (1 if np.any(spread >= 0.25 * self.range) else -1)
+            )
             if self.suspicion >= SUSPICIOUS:
                 self.noise, self.suspicion, self.range = np.maximum(spread, self.range), 0, None
 
@@ -178,4 +188,6 @@ def _size(errors: Array, allowed: Array) -> float:
     size = float(ratio.max(initial=0.0))
     if math.isfinite(size):
         return size
-    return float(np.where(np.isfinite(ratio), ratio, 0.0).max(initial=0.0))  # What cannot be told asks for nothing.
+    return float(
+        np.where(np.isfinite(ratio), ratio, 0.0).max(initial=0.0)
+    )  # What cannot be told asks for nothing.

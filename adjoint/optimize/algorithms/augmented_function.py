@@ -25,8 +25,17 @@ PREFIX, MEMORY = "inner.", "inner.memory."
 
 
 NUMBERS = (
-    *("iteration", "value", "stationarity", "projected", "step", "change", "violation", "scale", "evaluations"),
-    *("stage", "left"),
+    "iteration",
+    "value",
+    "stationarity",
+    "projected",
+    "step",
+    "change",
+    "violation",
+    "scale",
+    "evaluations",
+    "stage",
+    "left",
 )
 
 
@@ -42,8 +51,14 @@ def packed(inner: State) -> dict[str, Array]:
 def unpacked(memory: Mapping[str, Array], x: Array, point: Point | None) -> State:
     """The state that was packed, at the design x."""
     numbers = {name: memory[PREFIX + name].item() for name in NUMBERS}
-    gradient, constraints, multipliers, scales, rejected = (memory[PREFIX + name] for name in ARRAYS)
-    own = {name.removeprefix(MEMORY): array for name, array in memory.items() if name.startswith(MEMORY)}
+    gradient, constraints, multipliers, scales, rejected = (
+        memory[PREFIX + name] for name in ARRAYS
+    )
+    own = {
+        name.removeprefix(MEMORY): array
+        for name, array in memory.items()
+        if name.startswith(MEMORY)
+    }
     return State(
         x=x,
         gradient=gradient,
@@ -73,7 +88,11 @@ class Term:
         constraint = self.told.constraint
         if isinstance(constraint, StateConstraints):
             return [Along(constraint.function, w)]
-        return [Sum([constraint.objective], [float(w[0])])] if isinstance(constraint, StateConstraint) else []
+        return (
+            [Sum([constraint.objective], [float(w[0])])]
+            if isinstance(constraint, StateConstraint)
+            else []
+        )
 
     def gradients(self, w: Array) -> list[Array]:
         """w ∇c of a constraint on the design alone."""
@@ -90,7 +109,7 @@ class Term:
             raise TypeError(
                 f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has no hvp(v), the "
                 "product of its Hessian and v; expected one, as of adjoint.Reduced, ScalarFunction(value, gradient, "
-                "product) or adjoint.DifferencedHessian(c)"
+                "product) or adjoint.optimize.DifferencedHessian(c)"
             )
         return [w[0] * np.asarray(hvp(v))]
 
@@ -101,7 +120,7 @@ class Term:
             if not callable(jvp := getattr(constraint.function, "jvp", None)):
                 raise TypeError(
                     f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), which a product "
-                    "with the augmented Lagrangian's Hessian needs: the derivative of its values, (k,). Without: Lbfgs"
+                    "with the augmented Lagrangian's Hessian needs: the derivative of its values, (k,). Without: LBFGS"
                 )
             return np.asarray(jvp(point.solution.u, point.p, *along()))
         if isinstance(constraint, StateConstraint):
@@ -173,7 +192,9 @@ class Measured:
         return self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
 
 
-def measured(constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array) -> Measured:
+def measured(
+    constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array
+) -> Measured:
     """The constraints at a point. Raises NonFinite; ValueError for shapes that do not fit."""
     return scaled(finite(told(constraints, point)), point, scales)
 
@@ -191,7 +212,9 @@ def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
     """The constraints that are known at a point, in the scales of a run, (k,)."""
     ends = np.cumsum([part.values.size for part in parts])[:-1]
     pairs = zip(parts, np.split(scales, ends), strict=True)
-    return Measured(point, tuple(Term(part, (part.values - part.bounds) / each, each) for part, each in pairs))
+    return Measured(
+        point, tuple(Term(part, (part.values - part.bounds) / each, each) for part, each in pairs)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +245,9 @@ class Penalized:
     def agrees(self, other: "Penalized") -> bool:
         """Whether the other is the same to rounding."""
         change = np.abs(self.multipliers - other.multipliers).max()
-        return self.penalty == other.penalty and bool(change <= 1e-12 * np.abs(other.multipliers).max())
+        return self.penalty == other.penalty and bool(
+            change <= 1e-12 * np.abs(other.multipliers).max()
+        )
 
     def measure(self, c: Array) -> float:
         """max |c| of equalities, |max(c, −λ/ρ)| of inequalities; zero at a solution."""
@@ -265,7 +290,7 @@ class AugmentedPoint:
         if not callable(getattr(self.at.point, "hvp", None)):
             raise TypeError(
                 f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; expected a point "
-                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.DifferencedHessian(f)"
+                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.optimize.DifferencedHessian(f)"
             )
         c = self.at.values
         return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)
@@ -292,5 +317,7 @@ class Augmented:
 
     def accepted(self, x: Array) -> Measured:
         """f and the constraints at x, whose gradient was asked for; evaluated again if it was not."""
-        known = next((point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None)
+        known = next(
+            (point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None
+        )
         return known or measured(self.constraints, self.f(x), self.scales)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..._numerics import dot
+from ..._repr import short_repr
 from ..._validation import has, named, require_settings
+from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..constraint_values import told
 from ..constraints import Constraint, StateConstraints
 from ..inner_products import InnerProduct
@@ -18,7 +19,16 @@ from ..settings import require_constraints
 from ..state import Algorithm, State
 from ..status import Status
 from ..trial import first_point, gradient_of
-from .augmented_function import Augmented, Measured, Penalized, finite, measured, packed, scaled, unpacked
+from .augmented_function import (
+    Augmented,
+    Measured,
+    Penalized,
+    finite,
+    measured,
+    packed,
+    scaled,
+    unpacked,
+)
 
 SOLVED = 0.01
 """A subproblem is solved when its measure of optimality is so much of that at its beginning, and at most the last's."""
@@ -67,12 +77,19 @@ class _Subproblem:
         """The one that a state remembers."""
         memory = state.memory
         penalized = Penalized(memory["multipliers"], memory["penalty"].item(), memory["equal"])
-        return cls(penalized, *(memory[name].item() for name in ("first", "measure", "target", "length")))
+        return cls(
+            penalized, *(memory[name].item() for name in ("first", "measure", "target", "length"))
+        )
 
     @property
     def remembered(self) -> dict[str, Array]:
         """For a state's memory."""
-        numbers = {"first": self.first, "measure": self.measure, "target": self.target, "length": self.length}
+        numbers = {
+            "first": self.first,
+            "measure": self.measure,
+            "target": self.target,
+            "length": self.length,
+        }
         penalized = {"multipliers": self.penalized.multipliers, "equal": self.penalized.equal}
         return (
             penalized
@@ -97,7 +114,7 @@ class AugmentedLagrangian:
     all constraints of the state, however many. The gradient of f itself, for the state, is another one at accepted
     designs; it is free where that of the objective is, as of compliances and of volumes.
 
-    algorithm: the inner one, takes f as any other, and keeps the bounds; Lbfgs is recommended. NewtonCg asks f and all
+    algorithm: the inner one, takes f as any other, and keeps the bounds; LBFGS is recommended. NewtonCG asks f and all
     constraints for Hessian–vector products; TypeError where one has none. constraints: c; equalities: h. penalty:
     the first ρ, None for one with which the violation at the start costs about |f|, at most 10 |f|. growth: of ρ.
     iterations: of the inner algorithm for one subproblem, at most.
@@ -119,18 +136,24 @@ class AugmentedLagrangian:
     growth: float = 10.0
     iterations: int = 100
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not has(self.algorithm, "start", "advance"):
             raise TypeError(
-                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as Lbfgs()"
+                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as LBFGS()"
             )
         for constraints in (self.constraints, self.equalities):
             require_constraints("AugmentedLagrangian", constraints, (StateConstraints,))
         if not self._all:
-            raise ValueError("AugmentedLagrangian: got no constraints; use the inner algorithm itself")
+            raise ValueError(
+                "AugmentedLagrangian: got no constraints; use the inner algorithm itself"
+            )
         if not (self.penalty is None or 0.0 < self.penalty < np.inf):
-            raise ValueError(f"AugmentedLagrangian: got penalty={self.penalty}, expected a positive number or None")
+            raise ValueError(
+                f"AugmentedLagrangian: got penalty={self.penalty}, expected a positive number or None"
+            )
         if not (1.0 < self.growth < np.inf and self.iterations >= 1):
             raise ValueError(
                 f"AugmentedLagrangian: got growth={self.growth}, iterations={self.iterations}; expected growth > 1 and "
@@ -138,7 +161,7 @@ class AugmentedLagrangian:
             )
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """Those of the inner algorithm."""
         return self.algorithm.bounds
 
@@ -164,14 +187,20 @@ class AugmentedLagrangian:
         at = scaled(parts, point, found.scales)
         equal = self._equal(at)
         rho = self.penalty or _first_penalty(at, equal, self.inner, found.sizes)
-        unsolved = _Subproblem(Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf, found.length)
+        unsolved = _Subproblem(
+            Penalized(np.zeros(equal.size), rho, equal), rho, np.inf, np.inf, found.length
+        )
         subproblem, inner = self._begun(f, at, unsolved)
-        return _state(at, subproblem, inner, subproblem.remembered | packed(inner), 0, 1 + found.evaluations)
+        return _state(
+            at, subproblem, inner, subproblem.remembered | packed(inner), 0, 1 + found.evaluations
+        )
 
     def advance(self, f: Function, state: State) -> State:
         """One iteration of the inner algorithm; then new multipliers, if the subproblem is solved."""
         subproblem, inner = _Subproblem.of(state), unpacked(state.memory, state.x, None)
-        if state.point is not None:  # Of an inner algorithm that wants more than the gradient there.
+        if (
+            state.point is not None
+        ):  # Of an inner algorithm that wants more than the gradient there.
             known = measured(self._all, state.point, state.scales)
             around = Augmented(f, self._all, state.scales, subproblem.penalized, []).around(known)
             inner = replace(inner, point=around)
@@ -185,8 +214,12 @@ class AugmentedLagrangian:
             after = self.algorithm.advance(augmented, inner)
             evaluations += after.evaluations - inner.evaluations
             if after.ending is None:
-                return self._accepted(f, state.iteration + 1, subproblem, after, augmented, evaluations)
-            stopped = replace(state, rejected=after.rejected, evaluations=evaluations, ending=after.ending)
+                return self._accepted(
+                    f, state.iteration + 1, subproblem, after, augmented, evaluations
+                )
+            stopped = replace(
+                state, rejected=after.rejected, evaluations=evaluations, ending=after.ending
+            )
             if after.ending is not Status.STUCK:
                 return stopped
             at, evaluations = augmented.accepted(state.x), evaluations + 1
@@ -198,7 +231,13 @@ class AugmentedLagrangian:
         return stopped
 
     def _accepted(
-        self, f: Function, iteration: int, subproblem: _Subproblem, after: State, augmented: Augmented, evaluations: int
+        self,
+        f: Function,
+        iteration: int,
+        subproblem: _Subproblem,
+        after: State,
+        augmented: Augmented,
+        evaluations: int,
     ) -> State:
         """The state after an inner iteration, of the next subproblem if this one is solved."""
         at, solved = augmented.accepted(after.x), subproblem
@@ -213,11 +252,15 @@ class AugmentedLagrangian:
         kinds = [index >= len(self.constraints) for index in range(len(at.terms))]
         return np.repeat(kinds, [term.values.size for term in at.terms])
 
-    def _begun(self, f: Function, at: Measured, subproblem: _Subproblem) -> tuple[_Subproblem, State]:
+    def _begun(
+        self, f: Function, at: Measured, subproblem: _Subproblem
+    ) -> tuple[_Subproblem, State]:
         """The inner algorithm at the start of a subproblem, where f is known."""
         augmented = Augmented(f, self._all, at.scales, subproblem.penalized, [])
         inner = self.algorithm.start(lambda _: augmented.around(at), at.point.x)
-        return replace(subproblem, target=min(SOLVED * inner.stationarity, subproblem.target)), inner
+        return replace(
+            subproblem, target=min(SOLVED * inner.stationarity, subproblem.target)
+        ), inner
 
     def _updated(self, subproblem: _Subproblem, at: Measured) -> _Subproblem:
         """λ ← w, and a larger ρ if the constraints are not met much better than before."""
@@ -237,12 +280,21 @@ def _first_penalty(at: Measured, equal: Array, inner: InnerProduct, sizes: Array
     """
     violated = np.where(equal, at.values, np.maximum(at.values, 0.0))
     g = gradient_of(at.point)
-    size = max(abs(at.point.value), inner.largest(np.abs(at.point.x * g))) or inner.largest(sizes * np.abs(g)) or 1.0
+    size = (
+        max(abs(at.point.value), inner.largest(np.abs(at.point.x * g)))
+        or inner.largest(sizes * np.abs(g))
+        or 1.0
+    )
     return size * float(np.clip(2.0 / max(dot(violated, violated), 1e-60), 1e-6, 10.0))
 
 
 def _state(
-    at: Measured, subproblem: _Subproblem, inner: State, memory: dict[str, Array], iteration: int, evaluations: int
+    at: Measured,
+    subproblem: _Subproblem,
+    inner: State,
+    memory: dict[str, Array],
+    iteration: int,
+    evaluations: int,
 ) -> State:
     """The state of f, where the inner algorithm stands at `inner`, with the subproblem that it works on."""
     penalized = subproblem.penalized
@@ -253,7 +305,9 @@ def _state(
         iteration=iteration,
         value=at.point.value,
         gradient=gradient_of(at.point),
-        stationarity=max(inner.stationarity, float(np.abs(multipliers * at.values).max()) / subproblem.length),
+        stationarity=max(
+            inner.stationarity, float(np.abs(multipliers * at.values).max()) / subproblem.length
+        ),
         constraints=at.values,
         scales=at.scales,
         multipliers=multipliers,

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...errors import SingularMatrix
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.strong_wolfe import Step, StrongWolfe
 from ..state import State
@@ -19,11 +20,11 @@ from .quasi_newton import Setting, idle, stopped
 
 
 @dataclass(frozen=True, eq=False)
-class Bfgs:
+class BFGS:
     """x ← x − α H g, H = Z Zᵀ from √γ M⁻¹ᐟ² by every pair s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
 
     The m × m matrix Z is updated, not H: then H cannot lose its definiteness to rounding, whatever the scaling of f. It
-    takes 8 m² bytes in the state and O(m³) operations a step: for up to some hundred variables; `Lbfgs` for more.
+    takes 8 m² bytes in the state and O(m³) operations a step: for up to some hundred variables; `LBFGS` for more.
     γ = ⟨s, M s⟩ / ⟨y, s⟩ is set at the first pair. A pair without curvature changes nothing. Where H g is no descent
     direction, or no step along it is accepted, H starts again from M⁻¹.
 
@@ -42,9 +43,11 @@ class Bfgs:
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     search: StrongWolfe = field(default_factory=StrongWolfe)
     first_step: float | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -52,7 +55,7 @@ class Bfgs:
 
     @property
     def _setting(self) -> Setting:
-        return Setting("Bfgs", self.inner, self.bounds, self.search, self.first_step)
+        return Setting("BFGS", self.inner, self.bounds, self.search, self.first_step)
 
     @property
     def constrained(self) -> tuple[()]:
@@ -61,8 +64,10 @@ class Bfgs:
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x, with H = M⁻¹: one evaluation, one gradient."""
-        point = first_point(f, x, self.bounds, "Bfgs")
-        return self._setting.state(point, None, Step(0.0, point, ()), self._first(point.x.size).arrays)
+        point = first_point(f, x, self.bounds, "BFGS")
+        return self._setting.state(
+            point, None, Step(0.0, point, ()), self._first(point.x.size).arrays
+        )
 
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs."""
@@ -76,11 +81,15 @@ class Bfgs:
         if step.point is None:
             return stopped(state, step.rejected)
         s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
-        return self._setting.state(step.point, state, step, product.with_pair(s, y, self.inner).arrays)
+        return self._setting.state(
+            step.point, state, step, product.with_pair(s, y, self.inner).arrays
+        )
 
     def _step(self, f: Function, state: State, product: "Product") -> Step:
         d = self._direction(state, product)
-        return self._setting.searched(f, state, d, 1.0 if product.pairs else self._setting.first_trial(state, d))
+        return self._setting.searched(
+            f, state, d, 1.0 if product.pairs else self._setting.first_trial(state, d)
+        )
 
     def _direction(self, state: State, product: "Product") -> Array:
         """−H g; with bounds, of the free variables, and the way to their bounds of the others."""
@@ -95,7 +104,9 @@ class Bfgs:
     def _first(self, m: int) -> "Product":
         """M⁻¹ = Z Zᵀ, by Cholesky."""
         inverse = np.stack([self.inner.direction(unit) for unit in np.eye(m)])
-        return Product(np.ascontiguousarray(np.linalg.cholesky(inverse).T), np.array(1.0), np.array(0))
+        return Product(
+            np.ascontiguousarray(np.linalg.cholesky(inverse).T), np.array(1.0), np.array(0)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +150,9 @@ class Product:
         sigma = _solved(Z.T, s)
         v = sigma / math.hypot(*sigma) / math.sqrt(curvature) - inner.total(Z * y) / curvature
         gamma = inner.norm(s) ** 2 / curvature if first else self.gamma
-        return Product(Z + np.einsum("k,m->km", v, s), np.asarray(gamma), np.asarray(self.pairs + 1))
+        return Product(
+            Z + np.einsum("k,m->km", v, s), np.asarray(gamma), np.asarray(self.pairs + 1)
+        )
 
 
 def _solved(A: Array, b: Array) -> Array:
@@ -147,6 +160,6 @@ def _solved(A: Array, b: Array) -> Array:
         return np.asarray(np.linalg.solve(A, b))
     except np.linalg.LinAlgError as error:
         raise SingularMatrix(
-            "Bfgs: the inverse Hessian has lost a direction to rounding. Usual cause: an objective with a kink at its "
+            "BFGS: the inverse Hessian has lost a direction to rounding. Usual cause: an objective with a kink at its "
             "minimum, towards which the steps become ever shorter"
         ) from error

@@ -6,12 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import has, named, require_methods, require_settings
+from ...bounds import Bounds
 from ...design.maps import Identity
 from ...protocols import DesignMap
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..constraints import Constraint
 from ..inner_products import InnerProduct
 from ..settings import require_kind
@@ -42,11 +43,17 @@ class Grayness:
     tolerance: float
     density: DesignMap = field(default_factory=Identity)
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
-        require_methods("Grayness", "density", self.density, ("__call__",), "a design map to densities")
+        require_methods(
+            "Grayness", "density", self.density, ("__call__",), "a design map to densities"
+        )
         if not 0.0 <= self.tolerance < 1.0:
-            raise ValueError(f"Grayness: got tolerance={self.tolerance}, expected a number in [0, 1)")
+            raise ValueError(
+                f"Grayness: got tolerance={self.tolerance}, expected a number in [0, 1)"
+            )
 
     def __call__(self, state: State) -> bool:
         """Whether it is."""
@@ -69,22 +76,34 @@ class Stage:
     rule: Rule | None = None
     keep: Sequence[str] = ()
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if not isinstance(self.settings, Mapping):
-            raise TypeError(f'Stage: got {named(self.settings)} as settings, expected a dict, such as {{"beta": 1.0}}')
+            raise TypeError(
+                f'Stage: got {named(self.settings)} as settings, expected a dict, such as {{"beta": 1.0}}'
+            )
         require_kind("Stage", "until", self.until, Stopping)
         if not (self.rule is None or callable(self.rule)):
-            raise TypeError(f"Stage: got {named(self.rule)} as the rule, expected a function of a State, or None")
+            raise TypeError(
+                f"Stage: got {named(self.rule)} as the rule, expected a function of a State, or None"
+            )
         if isinstance(self.keep, str) or not isinstance(self.keep, Sequence):
-            raise TypeError(f"Stage: got keep={self.keep!r}, expected a tuple of names, such as ({self.keep!r},)")
+            raise TypeError(
+                f"Stage: got keep={self.keep!r}, expected a tuple of names, such as ({self.keep!r},)"
+            )
         if np.isfinite(self.until.factorizations) or np.isfinite(self.until.seconds):
-            raise ValueError("Stage: got a budget of factorizations or seconds; a stage has one of iterations only")
+            raise ValueError(
+                "Stage: got a budget of factorizations or seconds; a stage has one of iterations only"
+            )
 
     def done(self, state: State, progress: Progress) -> bool:
         """Whether the next stage begins after this state, of this stage's own algorithm."""
         if state.iteration == 0:
             return False
-        return self.until.reason(state, progress) is not None or (self.rule is not None and self.rule(state))
+        return self.until.reason(state, progress) is not None or (
+            self.rule is not None and self.rule(state)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +126,8 @@ class Continuation:
     build: Build
     stages: Sequence[Stage]
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if not callable(self.build):
             raise TypeError(
@@ -114,7 +135,11 @@ class Continuation:
                 "returns (f, algorithm)"
             )
         several = isinstance(self.stages, Sequence)
-        if wrong := [each for each in self.stages if not isinstance(each, Stage)] if several else [self.stages]:
+        if (
+            wrong := [each for each in self.stages if not isinstance(each, Stage)]
+            if several
+            else [self.stages]
+        ):
             raise TypeError(
                 f"Continuation: got {named(wrong[0])} for stages, expected a tuple of them, such as "
                 '(Stage({"beta": 1.0}), Stage({"beta": 8.0}))'
@@ -141,7 +166,7 @@ class Continuation:
         return self._first[1].inner
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """Those of the first stage's algorithm."""
         return self._first[1].bounds
 
@@ -176,7 +201,9 @@ class Continuation:
         if after.ending is Status.STUCK and state.left:
             return self._next(state, inner, evaluations)
         if after.ending is not None:
-            return replace(state, rejected=after.rejected, evaluations=evaluations, ending=after.ending)
+            return replace(
+                state, rejected=after.rejected, evaluations=evaluations, ending=after.ending
+            )
         progress = stage.until.followed(progress, after, np.inf, 0.0, 0, 0.0)
         return self._state(after, state.iteration + 1, evaluations, state.stage, progress)
 
@@ -187,7 +214,9 @@ class Continuation:
         f, algorithm = self._of(index)
         inner = algorithm.start(f, algorithm.bounds.clip(state.x))
         if missing := [name for name in stage.keep if name not in before.memory]:
-            raise ValueError(f"Stage {index}: got keep={missing}, expected names out of {sorted(before.memory)}")
+            raise ValueError(
+                f"Stage {index}: got keep={missing}, expected names out of {sorted(before.memory)}"
+            )
         kept = {name: before.memory[name] for name in stage.keep}
         inner = replace(inner, memory={**inner.memory, **kept})
         evaluations += inner.evaluations
@@ -199,7 +228,9 @@ class Continuation:
             stage.until.begun(inner, self._steepness(inner, algorithm), 0.0),
         )
 
-    def _state(self, inner: State, iteration: int, evaluations: int, index: int, progress: Progress) -> State:
+    def _state(
+        self, inner: State, iteration: int, evaluations: int, index: int, progress: Progress
+    ) -> State:
         remembered = {f"progress.{name}": np.asarray(getattr(progress, name)) for name in PROGRESS}
         return replace(
             inner,
@@ -231,15 +262,21 @@ class Continuation:
         pair = built if isinstance(built, tuple) and len(built) == 2 else None
         if pair is None or not (callable(pair[0]) and has(pair[1], "start", "advance")):
             got = named(built) if pair is None else f"{named(pair[0])} and {named(pair[1])}"
-            raise TypeError(f"Continuation: build returned {got}, expected the pair (f, algorithm) of a stage")
+            raise TypeError(
+                f"Continuation: build returned {got}, expected the pair (f, algorithm) of a stage"
+            )
         return built
 
     def _require(self, f: Function) -> None:
         if f is not self.f:
-            raise ValueError("Continuation: got another f; its own, `continuation.f`, is what it begins with")
+            raise ValueError(
+                "Continuation: got another f; its own, `continuation.f`, is what it begins with"
+            )
 
 
 def _progress(state: State) -> Progress:
     """Of the state's stage."""
-    first, stationarity, best, since = (state.memory[f"progress.{name}"].item() for name in PROGRESS)
+    first, stationarity, best, since = (
+        state.memory[f"progress.{name}"].item() for name in PROGRESS
+    )
     return Progress(first, stationarity, best, since, 0.0, 0, 0, 0.0)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..._numerics import dot
+from ..._repr import short_repr
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..settings import require_geometry
 from ..state import State
@@ -31,12 +32,12 @@ class GaussNewton:
     Up to `few` parameters J is formed, by a block of m tangent or k transposed solves, whichever are fewer, and s is
     exact: (JᵀJ + μD²) s = −Jᵀr by singular values, with the μ ≥ 0 for which ‖Ds‖ ≤ Δ. D_jj is the largest ‖J e_j‖ so
     far: the units of the parameters make no difference. Beyond that, CG preconditioned by M⁻¹ with products JᵀJv, one
-    tangent and one transposed solve each, with ‖s‖_M ≤ Δ: as `NewtonCg`. Either way Δ follows from the ratio test, a
+    tangent and one transposed solve each, with ‖s‖_M ≤ Δ: as `NewtonCG`. Either way Δ follows from the ratio test, a
     refused or failed trial costs one evaluation and no derivative, and bounds are met face by face.
 
     radius: the first Δ; None: ‖Dx‖, or ten times as far as the model falls along −M⁻¹g. inner: M, in which
-    stationarity is measured too. exponent, accept, products: see `NewtonCg`. Convergence is quadratic where r vanishes
-    at the solution, linear where it does not, and may fail where r is large and curved: then `NewtonCg`.
+    stationarity is measured too. exponent, accept, products: see `NewtonCG`. Convergence is quadratic where r vanishes
+    at the solution, linear where it does not, and may fail where r is large and curved: then `NewtonCG`.
 
     Raises ValueError for other settings, for bounds with an M that is not diagonal, and from `start` for an x outside
     of the bounds and an f that is not ½‖r‖²; TypeError for points without residual. Moré (1978), Lecture Notes in
@@ -44,25 +45,36 @@ class GaussNewton:
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     radius: float | None = None
     few: int = 100
     exponent: float = 0.5
     accept: float = 1e-4
     products: int = 200
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         require_geometry("GaussNewton", self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
-            raise ValueError(f"GaussNewton: got radius={self.radius}, expected a positive number or None")
-        if not (0.0 < self.exponent <= 1.0 and 0.0 <= self.accept < 0.25 and self.products >= 1 and self.few >= 0):
+            raise ValueError(
+                f"GaussNewton: got radius={self.radius}, expected a positive number or None"
+            )
+        if not (
+            0.0 < self.exponent <= 1.0
+            and 0.0 <= self.accept < 0.25
+            and self.products >= 1
+            and self.few >= 0
+        ):
             raise ValueError(
                 f"GaussNewton: got exponent={self.exponent}, accept={self.accept}, products={self.products}, "
                 f"few={self.few}; expected 0 < exponent ≤ 1, 0 ≤ accept < ¼, at least one product, few ≥ 0"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
-            raise ValueError("GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped masses)")
+            raise ValueError(
+                "GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped masses)"
+            )
 
     @property
     def constrained(self) -> tuple[()]:
@@ -72,14 +84,19 @@ class GaussNewton:
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, one gradient."""
         point = first_point(f, x, self.bounds, "GaussNewton")
-        if not (callable(getattr(point, "jvp_residual", None)) and callable(getattr(point, "vjp_residual", None))):
+        if not (
+            callable(getattr(point, "jvp_residual", None))
+            and callable(getattr(point, "vjp_residual", None))
+        ):
             raise TypeError(
                 f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and vjp_residual; expected a point "
                 "with them, as those of Reduced(problem, LeastSquares(…)), or of ResidualFunction(residual, jacobian)"
             )
         r = point.residual
         if not abs(0.5 * dot(r, r) - point.value) <= SQUARES * abs(point.value):
-            raise ValueError(f"GaussNewton: f is {point.value}, and ½‖r‖² is {0.5 * dot(r, r)}; expected the same")
+            raise ValueError(
+                f"GaussNewton: f is {point.value}, and ½‖r‖² is {0.5 * dot(r, r)}; expected the same"
+            )
         return self._region.begun(point, self.radius)
 
     def advance(self, f: Function, state: State) -> State:
@@ -113,5 +130,7 @@ def _jacobian(point: Point) -> Array:
     J = point.jvp_residual(np.eye(m)) if m <= k else point.vjp_residual(np.eye(k)).T
     J = np.asarray(J)
     if J.shape != (k, m):
-        raise ValueError(f"GaussNewton: the derivative of the residual has shape {J.shape}, expected {(k, m)}")
+        raise ValueError(
+            f"GaussNewton: the derivative of the residual has shape {J.shape}, expected {(k, m)}"
+        )
     return J

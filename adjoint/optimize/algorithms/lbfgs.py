@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.strong_wolfe import Step, StrongWolfe
 from ..state import State
@@ -87,7 +88,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class Lbfgs:
+class LBFGS:
     """x ← x − α H g, H from γ M⁻¹ by the last pairs s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
 
     The pairs know nothing of the inner product: s is a direction and y a derivative, ⟨y, s⟩ their plain pairing. M is
@@ -108,19 +109,21 @@ class Lbfgs:
 
     memory: int = 20
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     search: StrongWolfe = field(default_factory=StrongWolfe)
     first_step: float | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
         if not self.memory >= 1:
-            raise ValueError(f"Lbfgs: got memory={self.memory}, expected at least one pair")
+            raise ValueError(f"LBFGS: got memory={self.memory}, expected at least one pair")
         self._setting.check()
 
     @property
     def _setting(self) -> Setting:
-        return Setting("Lbfgs", self.inner, self.bounds, self.search, self.first_step)
+        return Setting("LBFGS", self.inner, self.bounds, self.search, self.first_step)
 
     @property
     def constrained(self) -> tuple[()]:
@@ -129,8 +132,10 @@ class Lbfgs:
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x, without pairs: one evaluation, one gradient."""
-        point = first_point(f, x, self.bounds, "Lbfgs")
-        return self._setting.state(point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays)
+        point = first_point(f, x, self.bounds, "LBFGS")
+        return self._setting.state(
+            point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays
+        )
 
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs."""
@@ -144,11 +149,15 @@ class Lbfgs:
         if step.point is None:
             return stopped(state, step.rejected)
         s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
-        return self._setting.state(step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays)
+        return self._setting.state(
+            step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays
+        )
 
     def _step(self, f: Function, state: State, pairs: Pairs) -> Step:
         d = self._direction(state, pairs)
-        return self._setting.searched(f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d))
+        return self._setting.searched(
+            f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d)
+        )
 
     def _direction(self, state: State, pairs: Pairs) -> Array:
         """−H g; with bounds, of the free variables, and the way to their bounds of the others."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._numerics import dot
+from ...bounds import Bounds
 from ...typing import Array
-from ..bounds import Box
 from .trust_region import Step
 
 CLOSE = 0.1
@@ -25,7 +25,7 @@ SHORTER = 40
 class FewParameters:
     """q(s) = r·Js + ½‖Js‖² within bounds. residual: r, (k,); J: (k, m); scale: D, (m,), positive."""
 
-    bounds: Box
+    bounds: Bounds
     x: Array
     residual: Array
     J: Array

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..settings import require_geometry
 from ..state import State
@@ -17,7 +18,7 @@ from .trust_region_cg import Model
 
 
 @dataclass(frozen=True, eq=False)
-class NewtonCg:
+class NewtonCG:
     """x ← x + s, s = argmin g·s + ½ s·Hs over ‖s‖_M ≤ Δ, about, by CG with products point.hvp(v) alone.
 
     CG ends at ‖g + Hs‖ ≤ η‖g‖, η = min(½, (‖g‖/‖g₀‖)^exponent): convergence of order 1 + exponent; at Δ; along a
@@ -37,24 +38,30 @@ class NewtonCg:
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     radius: float | None = None
     exponent: float = 0.5
     accept: float = 1e-4
     products: int = 200
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
-        require_geometry("NewtonCg", self.bounds, self.inner)
+        require_geometry("NewtonCG", self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
-            raise ValueError(f"NewtonCg: got radius={self.radius}, expected a positive number or None")
+            raise ValueError(
+                f"NewtonCG: got radius={self.radius}, expected a positive number or None"
+            )
         if not (0.0 < self.exponent <= 1.0 and 0.0 <= self.accept < 0.25 and self.products >= 1):
             raise ValueError(
-                f"NewtonCg: got exponent={self.exponent}, accept={self.accept}, products={self.products}; expected "
+                f"NewtonCG: got exponent={self.exponent}, accept={self.accept}, products={self.products}; expected "
                 "0 < exponent ≤ 1, 0 ≤ accept < ¼, at least one product"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
-            raise ValueError("NewtonCg: bounds ask for a diagonal inner product, such as Weighted(lumped masses)")
+            raise ValueError(
+                "NewtonCG: bounds ask for a diagonal inner product, such as Weighted(lumped masses)"
+            )
 
     @property
     def constrained(self) -> tuple[()]:
@@ -63,11 +70,11 @@ class NewtonCg:
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, one gradient."""
-        point = first_point(f, x, self.bounds, "NewtonCg")
+        point = first_point(f, x, self.bounds, "NewtonCG")
         if not callable(getattr(point, "hvp", None)):
             raise TypeError(
-                f"NewtonCg: {type(point).__name__} has no hvp(v), the product of the Hessian and v; expected a point "
-                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.DifferencedHessian(f)"
+                f"NewtonCG: {type(point).__name__} has no hvp(v), the product of the Hessian and v; expected a point "
+                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.optimize.DifferencedHessian(f)"
             )
         return self._region.begun(point, self.radius)
 

@@ -11,11 +11,12 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..._numerics import dot
+from ..._repr import short_repr
 from ..._validation import as_parameters, require_methods, require_settings
+from ...bounds import Bounds
 from ...protocols import DesignMap
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..constraints import Constraint, DesignOnly, OfDesign
 from ..inner_products import Euclidean
 from ..settings import require_design_constraint, require_geometry, require_kind
@@ -56,8 +57,12 @@ class SensitivityFilter:
 
     average: DesignMap
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
-        require_methods("SensitivityFilter", "average", self.average, ("__call__",), "a DensityFilter(…)")
+        require_methods(
+            "SensitivityFilter", "average", self.average, ("__call__",), "a DensityFilter(…)"
+        )
 
     def __call__(self, x: Array, g: Array) -> Array:
         """g̃, (m,)."""
@@ -83,9 +88,11 @@ class OptimalityCriteria:
     constraint: DesignOnly
     move: float = 0.2
     exponent: float = 0.5
-    bounds: Box = field(default_factory=lambda: Box(0.0, 1.0))
+    bounds: Bounds = field(default_factory=lambda: Bounds(0.0, 1.0))
     sensitivity_filter: SensitivityFilter | None = None
     width: float = 1e-3
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -97,7 +104,12 @@ class OptimalityCriteria:
         require_design_constraint("OptimalityCriteria", self.constraint)
         require_geometry("OptimalityCriteria", self.bounds, self.inner)
         if self.sensitivity_filter is not None:
-            require_kind("OptimalityCriteria", "the sensitivity filter", self.sensitivity_filter, SensitivityFilter)
+            require_kind(
+                "OptimalityCriteria",
+                "the sensitivity filter",
+                self.sensitivity_filter,
+                SensitivityFilter,
+            )
 
     @property
     def inner(self) -> Euclidean:
@@ -113,9 +125,13 @@ class OptimalityCriteria:
         """The first iteration: the analysis at x and its update; x: (m,), within the bounds."""
         x = as_parameters(x, "x")
         if x.size and not x.any():
-            raise ValueError("OptimalityCriteria: the start is zero, and the update multiplies; start at the fraction")
+            raise ValueError(
+                "OptimalityCriteria: the start is zero, and the update multiplies; start at the fraction"
+            )
         if np.shape(slope := self.constraint.gradient(x)) != x.shape:
-            raise ValueError(f"OptimalityCriteria: ∂c/∂x has shape {np.shape(slope)}, the design {x.shape}")
+            raise ValueError(
+                f"OptimalityCriteria: ∂c/∂x has shape {np.shape(slope)}, the design {x.shape}"
+            )
         lowest = np.broadcast_to(np.asarray(self.bounds.lower, dtype=float), x.shape)
         least = self.constraint.value(lowest) if np.isfinite(lowest).all() else 0.0
         if least > self.constraint.bound * (1.0 + self.width):
@@ -130,16 +146,22 @@ class OptimalityCriteria:
         x = state.memory["proposal"]
         for failures in range(NEARER):
             if (point := attempt(f, x)) is not None:
-                return self._state(point, state.iteration + 1, state.evaluations + failures + 1, failures)
+                return self._state(
+                    point, state.iteration + 1, state.evaluations + failures + 1, failures
+                )
             x = 0.5 * (state.x + x)
         evaluations = state.evaluations + NEARER
-        return replace(state, rejected=np.full(NEARER, np.nan), evaluations=evaluations, ending=Status.FAILED)
+        return replace(
+            state, rejected=np.full(NEARER, np.nan), evaluations=evaluations, ending=Status.FAILED
+        )
 
     def _state(self, point: Point, iteration: int, evaluations: int, failures: int) -> State:
         x, g, bound = point.x, gradient_of(point), self.constraint.bound
         slope = self.constraint.gradient(x)
         flat = slope <= FLAT * slope.max()
-        if not np.all(slope >= -FLAT * slope.max()) or np.any(np.abs(g[flat]) > 1e3 * FLAT * np.abs(g).max()):
+        if not np.all(slope >= -FLAT * slope.max()) or np.any(
+            np.abs(g[flat]) > 1e3 * FLAT * np.abs(g).max()
+        ):
             raise ValueError(
                 f"OptimalityCriteria: ∂c/∂x is {slope.min()} somewhere, expected a positive one everywhere"
             )
@@ -165,7 +187,9 @@ class OptimalityCriteria:
             memory={"proposal": proposal},
         )
 
-    def _update(self, x: Array, g: Array, slope: Array, excess: float) -> tuple[float, Array, float]:
+    def _update(
+        self, x: Array, g: Array, slope: Array, excess: float
+    ) -> tuple[float, Array, float]:
         """λ, the design that it gives, and the violation at x; excess: of the constraint at x, relative to its bound.
 
         λ by bisection to `width`, and to the volume itself where the design has settled.
@@ -186,13 +210,22 @@ class OptimalityCriteria:
         settled = change <= max(SETTLED * self.move, MISSED * abs(excess) * float(np.abs(x).max()))
         if not (settled and lower > 0.0 and over(lower) > 0.0 >= over(upper)):
             return middle, proposal, rough  # On the way, or the constraint does not bind.
-        met = float(np.exp(brentq(lambda log: over(float(np.exp(log))), np.log(lower), np.log(upper), xtol=1e-15)))
+        met = float(
+            np.exp(
+                brentq(
+                    lambda log: over(float(np.exp(log))), np.log(lower), np.log(upper), xtol=1e-15
+                )
+            )
+        )
         missed = abs(excess) > MET >= abs(over(met))
         return met, design(met), abs(excess) if missed else rough
 
     def _bisected(self, over: Callable[[float], float]) -> tuple[float, float, float]:
         """λ's interval and the last middle of the bisection for the sign of a decreasing function of λ."""
-        lower, upper = 0.0, 1e9  # As published; a λ above is met by widening, for objectives in small units.
+        lower, upper = (
+            0.0,
+            1e9,
+        )  # As published; a λ above is met by widening, for objectives in small units.
         while over(upper) > 0.0 and upper < 1e60:
             lower, upper = upper, 1e3 * upper
         middle = upper
@@ -221,7 +254,11 @@ class OptimalityCriteria:
         else:  # Any λ between what the empty and what the full elements ask for; -g/slope is their worth.
             worth = -g / np.maximum(slope, FLAT * slope.max())
             full = x >= self.bounds.upper
-            multiplier = max(0.0, 0.5 * (worth[full].min(initial=worth.max()) + worth[~full].max(initial=worth.min())))
+            multiplier = max(
+                0.0,
+                0.5
+                * (worth[full].min(initial=worth.max()) + worth[~full].max(initial=worth.min())),
+            )
         lagrangian = g + (multiplier if excess > -met else 0.0) * slope
         projected = float(np.abs(self.bounds.clip(x - lagrangian / scale) - x).max())
         residual = float(np.abs(self.bounds.held(x, lagrangian)).max()) / scale

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import InnerProduct
 from ..line_search.strong_wolfe import Sample, Step, StrongWolfe
 from ..scaling import reach
@@ -31,7 +31,7 @@ class Setting:
 
     name: str
     inner: InnerProduct
-    bounds: Box
+    bounds: Bounds
     search: StrongWolfe
     first_step: float | None
 
@@ -40,7 +40,9 @@ class Setting:
         require_geometry(self.name, self.bounds, self.inner)
         require_kind(self.name, "the search", self.search, StrongWolfe)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
-            raise ValueError(f"{self.name}: got first_step={self.first_step}, expected a positive number or None")
+            raise ValueError(
+                f"{self.name}: got first_step={self.first_step}, expected a positive number or None"
+            )
         if not (self.inner.diagonal or self.bounds.everywhere):
             raise ValueError(
                 f"{self.name}: got bounds and the inner product {type(self.inner).__name__}, in which the projection "
@@ -83,16 +85,26 @@ class Setting:
         """α below which x + α d is x, to rounding; at which it meets the first bound, and the last one."""
         moving = d != 0.0
         sizes = np.where(moving, np.abs(d), 1.0)
-        shortest = 0.5 * float(np.finfo(float).eps) * self._least(np.where(moving, np.abs(x) / sizes, np.inf))
+        shortest = (
+            0.5
+            * float(np.finfo(float).eps)
+            * self._least(np.where(moving, np.abs(x) / sizes, np.inf))
+        )
         if self.bounds.everywhere:
             return shortest, np.inf, np.inf
         room = np.where(d > 0.0, self.bounds.upper - x, x - self.bounds.lower) / sizes
-        return shortest, self._least(np.where(moving, room, np.inf)), self.inner.largest(np.where(moving, room, 0.0))
+        return (
+            shortest,
+            self._least(np.where(moving, room, np.inf)),
+            self.inner.largest(np.where(moving, room, 0.0)),
+        )
 
     def _least(self, v: Array) -> float:
         return -self.inner.largest(-v)
 
-    def _line(self, f: Function, state: State, d: Array, alpha: float, limits: tuple[float, float]) -> Step:
+    def _line(
+        self, f: Function, state: State, d: Array, alpha: float, limits: tuple[float, float]
+    ) -> Step:
         return self.search(
             lambda alpha: attempt(f, self.bounds.clip(state.x + alpha * d)),
             lambda point: self.inner.pairing(gradient_of(point), d),
@@ -111,18 +123,25 @@ class Setting:
         for _ in range(self.search.trials):
             x = self.bounds.clip(state.x + alpha * d)
             predicted = self.inner.pairing(state.gradient, x - state.x)
-            if not predicted < 0.0:  # The way in goes uphill, or nowhere: no need to evaluate f to know.
+            if (
+                not predicted < 0.0
+            ):  # The way in goes uphill, or nowhere: no need to evaluate f to know.
                 alpha *= 0.1
                 continue
             point = attempt(f, x)
-            if point is not None and point.value <= state.value + self.search.c1 * predicted + allowance:
+            if (
+                point is not None
+                and point.value <= state.value + self.search.c1 * predicted + allowance
+            ):
                 return Step(alpha, point, tuple(rejected))
             rejected.append(math.nan if point is None else point.value)
             excess = rejected[-1] - state.value - predicted
             alpha *= min(max(-0.5 * predicted / excess, 0.2), 0.5) if excess > 0.0 else 0.1
         return Step(0.0, None, tuple(rejected))
 
-    def state(self, point: Point, before: State | None, step: Step, memory: Mapping[str, Array]) -> State:
+    def state(
+        self, point: Point, before: State | None, step: Step, memory: Mapping[str, Array]
+    ) -> State:
         """The state at an accepted point."""
         x, g = point.x, gradient_of(point)
         held = self.bounds.held(x, g)
@@ -149,7 +168,10 @@ def _gains(before: State | None, value: float, stationarity: float) -> dict[str,
     if before is None:
         return {"least": now, "idle": np.array(0)}
     least = before.memory["least"]
-    return {"least": np.minimum(least, now), "idle": np.array(0 if (now < least).any() else before.memory["idle"] + 1)}
+    return {
+        "least": np.minimum(least, now),
+        "idle": np.array(0 if (now < least).any() else before.memory["idle"] + 1),
+    }
 
 
 def idle(state: State) -> bool:

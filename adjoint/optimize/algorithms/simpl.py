@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import brentq
 
+from ..._repr import short_repr
 from ..._validation import as_parameters, require_settings
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..constraints import Constraint, DesignOnly, OfDesign
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.backtracking import Backtracking
@@ -62,7 +63,7 @@ def logit(rho: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Simpl:
+class SiMPL:
     """ψ ← ψ − α M⁻¹∇f − μ M⁻¹∇c, ρ = 1/(1 + exp(−ψ)), with μ ≥ 0 such that c(ρ) ≤ bound.
 
     Mirror descent by the Fermi–Dirac entropy: the design, ρ, is between 0 and 1 by construction, and every trial
@@ -84,20 +85,26 @@ class Simpl:
     search: Backtracking = field(default_factory=Backtracking)
     first_step: float | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
-        require_design_constraint("Simpl", self.constraint)
-        require_geometry("Simpl", self.bounds, self.inner)
-        require_kind("Simpl", "the search", self.search, Backtracking)
+        require_design_constraint("SiMPL", self.constraint)
+        require_geometry("SiMPL", self.bounds, self.inner)
+        require_kind("SiMPL", "the search", self.search, Backtracking)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
-            raise ValueError(f"Simpl: got first_step={self.first_step}, expected a positive number or None")
+            raise ValueError(
+                f"SiMPL: got first_step={self.first_step}, expected a positive number or None"
+            )
         if not self.inner.diagonal:
-            raise ValueError(f"Simpl: got the inner product {type(self.inner).__name__}, expected a diagonal one")
+            raise ValueError(
+                f"SiMPL: got the inner product {type(self.inner).__name__}, expected a diagonal one"
+            )
 
     @property
-    def bounds(self) -> Box:
+    def bounds(self) -> Bounds:
         """0 ≤ ρ ≤ 1."""
-        return Box(0.0, 1.0)
+        return Bounds(0.0, 1.0)
 
     @property
     def constrained(self) -> tuple[Constraint, ...]:
@@ -111,7 +118,7 @@ class Simpl:
         if self.bounds.holds(x) and self.constraint.value(x) > self.constraint.bound * (1.0 + MET):
             psi = self._shifted(psi, self._shift(x))
             x = sigmoid(psi)
-        point = first_point(f, x, self.bounds, "Simpl")
+        point = first_point(f, x, self.bounds, "SiMPL")
         g = gradient_of(point)
         d = np.abs(self.inner.direction(g + self._multiplier(x, g) * self._slope(x)))
         largest = self.inner.largest(d)
@@ -133,9 +140,13 @@ class Simpl:
         if trial.point is None:
             evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
             return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
-        return self._after(state, trial.point, self._shifted(psi - trial.alpha * d, shift), trial.alpha, rejected)
+        return self._after(
+            state, trial.point, self._shifted(psi - trial.alpha * d, shift), trial.alpha, rejected
+        )
 
-    def _after(self, before: State, point: Point, psi: Array, alpha: float, rejected: Array) -> State:
+    def _after(
+        self, before: State, point: Point, psi: Array, alpha: float, rejected: Array
+    ) -> State:
         """The state at the accepted point, and the α that the next search begins with."""
         g, step = gradient_of(point), point.x - before.x
         psi_step = self.inner.covector(psi - before.memory["psi"])
@@ -149,7 +160,9 @@ class Simpl:
             evaluations=before.evaluations + rejected.size + 1,
         )
 
-    def _next_trial(self, last: float, psi_step: Array, step: Array, g_step: Array, g: Array) -> float:
+    def _next_trial(
+        self, last: float, psi_step: Array, step: Array, g_step: Array, g: Array
+    ) -> float:
         """|⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|; twice the last α where that is 0 or no number."""
         curvature = abs(self.inner.pairing(g_step, step))
         ratio = self.inner.pairing(psi_step, step) / curvature if curvature > 0.0 else 0.0
@@ -161,8 +174,14 @@ class Simpl:
         """∂c/∂ρ, zero where it is rounding, (m,); raises ValueError for a negative one."""
         slope = np.asarray(self.constraint.gradient(x))
         steepest = self.inner.largest(slope)
-        if slope.shape != x.shape or not self.inner.largest(-slope) <= FLAT * steepest or not steepest > 0.0:
-            raise ValueError(f"Simpl: ∂c/∂ρ is {slope}, expected {x.shape}, non-negative, not all zero")
+        if (
+            slope.shape != x.shape
+            or not self.inner.largest(-slope) <= FLAT * steepest
+            or not steepest > 0.0
+        ):
+            raise ValueError(
+                f"SiMPL: ∂c/∂ρ is {slope}, expected {x.shape}, non-negative, not all zero"
+            )
         return np.where(slope <= FLAT * steepest, 0.0, slope)
 
     def _shift(self, x: Array) -> Array:
@@ -181,10 +200,12 @@ class Simpl:
         if excess(0.0) <= 0.0:
             return latent(0.0)
         # All densities that can be shifted are void there.
-        most = self.inner.largest(np.where(shift > 0.0, (psi + LATENT) / np.where(shift > 0.0, shift, 1.0), 0.0))
+        most = self.inner.largest(
+            np.where(shift > 0.0, (psi + LATENT) / np.where(shift > 0.0, shift, 1.0), 0.0)
+        )
         if not excess(most) <= 0.0:
             raise ValueError(
-                f"Simpl: the constraint is above its bound by {excess(most):.6g} with all densities zero that it "
+                f"SiMPL: the constraint is above its bound by {excess(most):.6g} with all densities zero that it "
                 "depends on: no design meets it"
             )
         return latent(brentq(excess, 0.0, most, xtol=TINY, rtol=4.0 * EPS, maxiter=500))
@@ -211,7 +232,9 @@ class Simpl:
             value=point.value,
             gradient=g,
             stationarity=self.inner.dual_norm(residual),
-            projected=self.inner.largest(np.abs(self.bounds.clip(x - self.inner.direction(lagrangian)) - x)),
+            projected=self.inner.largest(
+                np.abs(self.bounds.clip(x - self.inner.direction(lagrangian)) - x)
+            ),
             constraints=np.array([excess]),
             multipliers=np.array([multiplier * bound]),
             scales=np.array([bound], dtype=float),

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import require_settings
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.backtracking import Backtracking, Trial
 from ..scaling import reach
@@ -48,12 +49,18 @@ class BarzilaiBorwein:
     threshold: float = 0.8
     recent: int = 9
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (0.0 <= self.threshold <= 1.0 and self.recent >= 1):
-            raise ValueError(f"BarzilaiBorwein: got {self}, expected a threshold from 0 to 1 and recent ≥ 1")
+            raise ValueError(
+                f"BarzilaiBorwein: got {self}, expected a threshold from 0 to 1 and recent ≥ 1"
+            )
 
-    def __call__(self, ss: float, sy: float, yy: float, last: float, short: Array) -> tuple[float, Array]:
+    def __call__(
+        self, ss: float, sy: float, yy: float, last: float, short: Array
+    ) -> tuple[float, Array]:
         """The next α, and the recent α₂ with that of this step.
 
         ss, sy, yy: ⟨s, Ms⟩, ⟨s, y⟩, ⟨y, M⁻¹y⟩ of a step of α = last; short: the α₂ before it, the latest last.
@@ -86,11 +93,13 @@ class SteepestDescent:
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
-    bounds: Box = field(default_factory=Box)
+    bounds: Bounds = field(default_factory=Bounds)
     search: Backtracking = field(default_factory=Backtracking)
     steps: BarzilaiBorwein = field(default_factory=BarzilaiBorwein)
     history: int = 10
     first_step: float | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -98,9 +107,13 @@ class SteepestDescent:
         require_kind("SteepestDescent", "the search", self.search, Backtracking)
         require_kind("SteepestDescent", "the steps", self.steps, BarzilaiBorwein)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
-            raise ValueError(f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None")
+            raise ValueError(
+                f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None"
+            )
         if not self.history >= 1:
-            raise ValueError(f"SteepestDescent: got history={self.history}, expected at least 1 value to compare with")
+            raise ValueError(
+                f"SteepestDescent: got history={self.history}, expected at least 1 value to compare with"
+            )
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError(
                 "SteepestDescent: got bounds and an inner product that is not diagonal, for which a clip is no "
@@ -180,6 +193,8 @@ class SteepestDescent:
             x=x,
             value=point.value,
             gradient=g,
-            stationarity=math.sqrt(self.inner.pairing(g, d)) if free else self.inner.dual_norm(self.bounds.held(x, g)),
+            stationarity=math.sqrt(self.inner.pairing(g, d))
+            if free
+            else self.inner.dual_norm(self.bounds.held(x, g)),
             projected=self.inner.largest(np.abs(self.bounds.clip(x - d) - x)),
         )

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import InnerProduct
 from ..state import State
 from ..trial import attempt, given_up, gradient_of
@@ -56,13 +56,15 @@ class TrustRegion:
     """
 
     inner: InnerProduct
-    bounds: Box
+    bounds: Bounds
     accept: float
     exponent: float
 
     def begun(self, point: Point, radius: float | None) -> State:
         """The first state, at the point; radius: nan in the memory where it is None, for `first_radius`."""
-        state = self.measured(State(0, point.x, float(point.value), gradient_of(point), 0.0, 0.0, point=point))
+        state = self.measured(
+            State(0, point.x, float(point.value), gradient_of(point), 0.0, 0.0, point=point)
+        )
         unknown = np.nan if radius is None else radius
         memory = {"radius": unknown, "first": state.stationarity, "products": 0.0}
         return replace(state, memory={name: np.array(value) for name, value in memory.items()})
@@ -76,7 +78,9 @@ class TrustRegion:
         gradient_of(point)
         return point
 
-    def advanced(self, f: Function, state: State, model: Subproblem, memory: Mapping[str, Array]) -> State:
+    def advanced(
+        self, f: Function, state: State, model: Subproblem, memory: Mapping[str, Array]
+    ) -> State:
         """The state after the first step that is accepted: an evaluation a trial, one gradient.
 
         memory: what the state is to keep besides the radius and the count of products.
@@ -94,7 +98,11 @@ class TrustRegion:
             trial, length = attempt(f, step.y), model.length(step.s)
             # Where Δ cuts the step short, what is promised is small for that reason, and rounding is no excuse.
             noise = NOISE * abs(state.value) if length < 0.9 * radius else 0.0
-            ratio = -np.inf if trial is None else (state.value - trial.value + noise) / (promised + noise)
+            ratio = (
+                -np.inf
+                if trial is None
+                else (state.value - trial.value + noise) / (promised + noise)
+            )
             radius = _adapted(radius, length, ratio)
             if trial is not None and ratio > self.accept:
                 kept = {**state.memory, **memory, "radius": np.array(radius)}
@@ -102,7 +110,9 @@ class TrustRegion:
                 return self._accepted(state, trial, step, length, rejected, kept)
             rejected.append(np.nan if trial is None else trial.value)
         refused, evaluations = np.array(rejected), state.evaluations + len(rejected)
-        return replace(state, rejected=refused, evaluations=evaluations, ending=given_up(refused, state.value))
+        return replace(
+            state, rejected=refused, evaluations=evaluations, ending=given_up(refused, state.value)
+        )
 
     def _tolerance(self, state: State) -> float:
         """‖∇q‖ at which iterations end: min(½, (‖g‖/‖g₀‖)^exponent) ‖g‖, without what bounds hold."""
@@ -138,7 +148,9 @@ class TrustRegion:
         """The same with its measures of optimality."""
         x, g = state.x, state.gradient
         projected = self.inner.largest(np.abs(self.bounds.clip(x - self.inner.direction(g)) - x))
-        return replace(state, stationarity=self.inner.dual_norm(self.bounds.held(x, g)), projected=projected)
+        return replace(
+            state, stationarity=self.inner.dual_norm(self.bounds.held(x, g)), projected=projected
+        )
 
 
 def _adapted(radius: float, length: float, ratio: float) -> float:

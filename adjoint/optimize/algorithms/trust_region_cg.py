@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...bounds import Bounds
 from ...errors import NonFinite
 from ...typing import Array
-from ..bounds import Box
 from ..inner_products import InnerProduct
 from .trust_region import Step
 
@@ -33,7 +33,7 @@ class Model:
     """q at x. gradient: g, (m,); hessian: v ↦ Hv, (m,); most: products with H of one run of conjugate gradients."""
 
     inner: InnerProduct
-    bounds: Box
+    bounds: Bounds
     x: Array
     gradient: Array
     hessian: Callable[[Array], Array]
@@ -46,7 +46,9 @@ class Model:
             raise ValueError(f"the hvp of the objective has shape {Hv.shape}, the design {v.shape}")
         if not np.isfinite(Hv).all():
             bad = np.flatnonzero(~np.isfinite(Hv))
-            raise NonFinite(f"the hvp of the objective is {Hv[bad[0]]} at component {bad[0]} ({bad.size} such)")
+            raise NonFinite(
+                f"the hvp of the objective is {Hv[bad[0]]} at component {bad[0]} ({bad.size} such)"
+            )
         return Hv
 
     def predicted(self, step: Step) -> float:
@@ -60,7 +62,10 @@ class Model:
     def first_radius(self) -> tuple[float, int]:
         """Ten times as far as q falls along −M⁻¹g, without what bounds hold; ‖x‖_M if it falls for ever; and 1."""
         d = -self.inner.direction(self.bounds.held(self.x, self.gradient))
-        curvature, slope = self.inner.pairing(self.times(d), d), self.inner.pairing(self.gradient, d)
+        curvature, slope = (
+            self.inner.pairing(self.times(d), d),
+            self.inner.pairing(self.gradient, d),
+        )
         if curvature > 0.0:
             return FIRST * (-slope / curvature) * self.inner.norm(d), 1
         return self.inner.norm(self.x) or self.inner.norm(d), 1
@@ -109,7 +114,10 @@ class Model:
         for _ in range(FACES):
             free = (step.y > self.bounds.lower) & (step.y < self.bounds.upper)
             left = np.where(free, self.gradient + step.Hs, 0.0)
-            if not self.inner.dual_norm(left) > tolerance or self.inner.norm(step.s) > 0.99 * radius:
+            if (
+                not self.inner.dual_norm(left) > tolerance
+                or self.inner.norm(step.s) > 0.99 * radius
+            ):
                 break
             d, Hd, products = self._conjugate_gradients(step, free, radius, tolerance)
             before, step = step, self._projected(step, d, Hd)
@@ -141,7 +149,10 @@ class Model:
             w = y - step.y
             Hw, products = self.times(w), products + 1
             promised = self.inner.pairing(slope, w)
-            if promised + 0.5 * self.inner.pairing(Hw, w) <= SUFFICIENT * min(promised, 0.0) and promised < 0.0:
+            if (
+                promised + 0.5 * self.inner.pairing(Hw, w) <= SUFFICIENT * min(promised, 0.0)
+                and promised < 0.0
+            ):
                 return Step(y, y - self.x, step.Hs + Hw, products)
             alpha = max(0.5 * alpha, first)
         alpha = min(1.0, first)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..._repr import short_repr
 from ..._validation import require_settings
 from ...reduced import Function, Point
 from ...typing import Array
@@ -35,10 +36,14 @@ class Backtracking:
     shrink: float = 0.5
     trials: int = 40
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (0.0 < self.c1 < 1.0 and 0.0 < self.shrink < 1.0 and self.trials >= 1):
-            raise ValueError(f"Backtracking: got {self}, expected 0 < c1, shrink < 1 and at least one trial")
+            raise ValueError(
+                f"Backtracking: got {self}, expected 0 < c1, shrink < 1 and at least one trial"
+            )
 
     def __call__(
         self,

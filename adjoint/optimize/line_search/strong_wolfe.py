@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ..._repr import short_repr
 from ..._validation import require_settings
 from ...reduced import Point
 
@@ -55,10 +56,14 @@ class StrongWolfe:
     trials: int = 20
     noise: float = 1e-12
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (0.0 < self.c1 < self.c2 < 1.0 and self.trials >= 1 and 0.0 <= self.noise < 1.0):
-            raise ValueError(f"StrongWolfe: got {self}, expected 0 < c1 < c2 < 1, at least one trial and 0 ≤ noise < 1")
+            raise ValueError(
+                f"StrongWolfe: got {self}, expected 0 < c1 < c2 < 1, at least one trial and 0 ≤ noise < 1"
+            )
 
     def __call__(
         self,
@@ -81,16 +86,25 @@ class StrongWolfe:
             point = phi(alpha)
             sample = self._sample(point, alpha, slope, start, allowance)
             tried.append((sample, point))
-            if abs(sample.slope) <= -self.c2 * start.slope or (alpha >= limits[1] and sample.slope < 0.0):
+            if abs(sample.slope) <= -self.c2 * start.slope or (
+                alpha >= limits[1] and sample.slope < 0.0
+            ):
                 return ended(tried, len(tried) - 1)
             bracket = bracket.with_trial(sample)
             alpha = min(bracket.trial(), limits[1])
         allowed = [k for k in range(len(tried)) if not math.isnan(tried[k][0].slope)]
         lowest = min(allowed, key=lambda k: tried[k][0].value, default=None)
-        return ended(tried, None if lowest is None or tried[lowest][0].value >= start.value else lowest)
+        return ended(
+            tried, None if lowest is None or tried[lowest][0].value >= start.value else lowest
+        )
 
     def _sample(
-        self, point: Point | None, alpha: float, slope: Callable[[Point], float], start: Sample, allowance: float
+        self,
+        point: Point | None,
+        alpha: float,
+        slope: Callable[[Point], float],
+        start: Sample,
+        allowance: float,
     ) -> Sample:
         if point is None:
             return Sample(alpha, math.inf, math.nan)
@@ -103,7 +117,11 @@ def ended(tried: Sequence[tuple[Sample, Point | None]], taken: int | None) -> St
     """The step of the trial that is taken, and the values of the others."""
     values = [math.nan if point is None else sample.value for sample, point in tried]
     rejected = tuple(value for k, value in enumerate(values) if k != taken)
-    return Step(0.0, None, rejected) if taken is None else Step(tried[taken][0].alpha, tried[taken][1], rejected)
+    return (
+        Step(0.0, None, rejected)
+        if taken is None
+        else Step(tried[taken][0].alpha, tried[taken][1], rejected)
+    )
 
 
 NEAREST, FARTHEST = 1.1, 9.0

@@ -21,7 +21,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from ....errors import SolveError, singular
 from ....typing import Array, Trans
 from ...backward_error import Symmetry, absolute_sums, probe_vector
-from ...counting import count, phase
+from ...counts import count, phase
 from ...csc import columns_of
 from ...direct import Direct
 from ...forked import entering_threads
@@ -79,7 +79,11 @@ class _Layout:
             )
         nothing = np.empty(0, dtype=np.int64)
         if mtype in (11, 13):
-            return cls(Pattern(mtype, A.indptr.astype(np.int32), A.indices.astype(np.int32)), slice(None), nothing)
+            return cls(
+                Pattern(mtype, A.indptr.astype(np.int32), A.indices.astype(np.int32)),
+                slice(None),
+                nothing,
+            )
         columns = columns_of(A)
         gather = np.flatnonzero(A.indices >= columns)
         rows, columns = A.indices[gather], columns[gather]
@@ -181,7 +185,9 @@ class _Factors:
         return max(shown, float(np.abs(w * z).max()) * largest)
 
     def _part(self, phase: int, form: int, b: Array) -> Array:
-        return self.handle.part(phase, self.slot, form, self.values, np.asfortranarray(b, dtype=self.dtype))
+        return self.handle.part(
+            phase, self.slot, form, self.values, np.asfortranarray(b, dtype=self.dtype)
+        )
 
     def pivots(self) -> Array:
         return np.abs(self.handle.diagonal(self.slot, self.dtype))
@@ -237,10 +243,14 @@ class _Analysis:
 
     def match(self, values: Array, name: str) -> _Matched:
         """Reorder, match (unless definite) and analyse; raises SolveError."""
-        handle, error = Handle.analysed(self.layout.pattern, parameters(self.symmetry, self.layout.pattern.n), values)
+        handle, error = Handle.analysed(
+            self.layout.pattern, parameters(self.symmetry, self.layout.pattern.n), values
+        )
         if error:
             # MKL's matching fails on matrices that fall into blocks of two, and says that memory is short.
-            handle, error = Handle.analysed(self.layout.pattern, parameters("hermitian", self.layout.pattern.n), values)
+            handle, error = Handle.analysed(
+                self.layout.pattern, parameters("hermitian", self.layout.pattern.n), values
+            )
         if error:
             raise failure(error, self.layout.pattern.mtype, 0, name)
         self.matched = _Matched(handle)
@@ -297,13 +307,27 @@ class _Analysis:
         if error:
             return None
         try:
-            return _factored(handle, handle.reserve(), A, factors.values, factors.scaling, factors.name, scaled=True)
+            return _factored(
+                handle,
+                handle.reserve(),
+                A,
+                factors.values,
+                factors.scaling,
+                factors.name,
+                scaled=True,
+            )
         except SolveError:
             return None
 
 
 def _factored(
-    handle: Handle, slot: int, A: sparse.csc_array, values: Array, scaling: Scaling, name: str, scaled: bool = False
+    handle: Handle,
+    slot: int,
+    A: sparse.csc_array,
+    values: Array,
+    scaling: Scaling,
+    name: str,
+    scaled: bool = False,
 ) -> _Factors:
     perturbed = handle.factor(slot, values, name)
     return _Factors(library().name, name, handle, slot, perturbed, values, scaling, A.dtype, scaled)
@@ -318,7 +342,9 @@ def _missed(A: sparse.csc_array, factors: _Factors) -> tuple[float, float]:
     b = norm * np.random.default_rng(A.shape[0]).standard_normal((A.shape[0], 1))
     with np.errstate(all="ignore"):
         u = factors.solve(b.astype(A.dtype), "N")
-        return float(np.abs(b - A @ u).max() / np.abs(b).max()), float(np.abs(u).max() if norm > 0.0 else np.inf)
+        return float(np.abs(b - A @ u).max() / np.abs(b).max()), float(
+            np.abs(u).max() if norm > 0.0 else np.inf
+        )
 
 
 def _shown_regular(A: sparse.csc_array, factors: _Factors) -> bool:
@@ -331,10 +357,20 @@ def _shown_regular(A: sparse.csc_array, factors: _Factors) -> bool:
         return False
     operator = LinearOperator(A.shape, dtype=A.dtype, matvec=lambda v: (A @ v.ravel()) / sums)
     inverse = LinearOperator(
-        A.shape, dtype=A.dtype, matvec=lambda v: factors.solve((v.ravel() * sums)[:, None].astype(A.dtype), "N")[:, 0]
+        A.shape,
+        dtype=A.dtype,
+        matvec=lambda v: factors.solve((v.ravel() * sums)[:, None].astype(A.dtype), "N")[:, 0],
     )
     with np.errstate(all="ignore"):
-        u, _ = gmres(operator, r, M=inverse, rtol=0.1 * MET, atol=0.0, restart=min(r.size, ITERATIONS), maxiter=2)
+        u, _ = gmres(
+            operator,
+            r,
+            M=inverse,
+            rtol=0.1 * MET,
+            atol=0.0,
+            restart=min(r.size, ITERATIONS),
+            maxiter=2,
+        )
         return bool(np.linalg.norm(operator @ u - r) <= MET * np.linalg.norm(r))
 
 
@@ -352,7 +388,9 @@ def parameters(symmetry: Symmetry, n: int) -> Array:
     return iparm
 
 
-def analyser(symmetry: Symmetry, real: int, complex: int) -> Callable[[sparse.csc_array], _Analysis]:
+def analyser(
+    symmetry: Symmetry, real: int, complex: int
+) -> Callable[[sparse.csc_array], _Analysis]:
     """The function that analyses a pattern for matrices of types `real` or `complex` (MKL's mtype)."""
 
     def analyse(A: sparse.csc_array) -> _Analysis:

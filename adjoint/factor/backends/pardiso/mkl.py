@@ -113,7 +113,14 @@ class Pattern:
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:
         """What all calls have in common: made once, for it takes a tenth of a small solve to make."""
-        return _int(SLOTS), _int(self.mtype), _int(self.n), _address(self.indptr), _address(self.indices), _int(0)
+        return (
+            _int(SLOTS),
+            _int(self.mtype),
+            _int(self.n),
+            _address(self.indptr),
+            _address(self.indices),
+            _int(0),
+        )
 
     def run(
         self, pt: Array, phase: int, slot: int, iparm: Array, a: Array | None, b: Array | None
@@ -209,7 +216,11 @@ class Handle:
         pivots, entries = np.empty(self.pattern.n, dtype), np.empty(self.pattern.n, dtype)
         with self.lock:
             library().getdiag(
-                _pointer(self.pt), _pointer(pivots), _pointer(entries), _int(slot), ctypes.byref(ctypes.c_int32(0))
+                _pointer(self.pt),
+                _pointer(pivots),
+                _pointer(entries),
+                _int(slot),
+                ctypes.byref(ctypes.c_int32(0)),
             )
         return pivots
 
@@ -247,4 +258,6 @@ def failure(error: int, mtype: int, equation: int, name: str) -> SolveError:
         )
     if error in _ZERO_PIVOT:
         return singular(name, f"met a pivot that is exactly zero (Pardiso's error {error})")
-    return SolveError(f"{name}: Pardiso stopped with error {error}: {CAUSES.get(error, 'unknown to this adapter')}.")
+    return SolveError(
+        f"{name}: Pardiso stopped with error {error}: {CAUSES.get(error, 'unknown to this adapter')}."
+    )

@@ -1,4 +1,4 @@
-"""What Mma and Gcmma share: minimize f(x) + Σ_i (c y_i + ½ y_i²) subject to c_i(x) ≤ y_i, y ≥ 0, within bounds."""
+"""What MMA and GCMMA share: minimize f(x) + Σ_i (c y_i + ½ y_i²) subject to c_i(x) ≤ y_i, y ≥ 0, within bounds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ....bounds import Bounds
 from ....errors import NonFinite, SolveError
 from ....reduced import Function, Point
 from ....typing import Array
-from ...bounds import Box
 from ...constraint_values import Excess, excess, scaled, told
 from ...constraints import Constraint
 from ...inner_products import InnerProduct
@@ -88,7 +88,9 @@ class Evaluated:
             return np.zeros((0, self.point.x.size))
         slopes = self.excess.gradients
         if slopes.shape[1:] != self.point.x.shape:
-            raise ValueError(f"constraints have gradients of shape {slopes.shape[1:]}, the design {self.point.x.shape}")
+            raise ValueError(
+                f"constraints have gradients of shape {slopes.shape[1:]}, the design {self.point.x.shape}"
+            )
         bad = np.flatnonzero(~np.isfinite(slopes).all(axis=1))
         if bad.size:
             raise NonFinite(f"the gradient of constraint {bad[0]} is not finite")
@@ -99,12 +101,12 @@ class Evaluated:
 class ElasticProblem:
     """The problem, how it is approximated, and the states of a run; name: of the algorithm, for messages.
 
-    Everything is a function of what its arguments say; the settings are those of `Mma`.
+    Everything is a function of what its arguments say; the settings are those of `MMA`.
     """
 
     name: str
     constraints: tuple[Constraint, ...]
-    bounds: Box
+    bounds: Bounds
     move: float
     asymptotes: Asymptotes
     elastic: float
@@ -122,11 +124,17 @@ class ElasticProblem:
                 "distance. Use bounds that the solution will not meet"
             )
         if not (0.0 < self.move <= 1.0 and 0.0 < self.elastic < np.inf):
-            raise ValueError(f"{self.name}: got move={self.move}, elastic={self.elastic}; expected 0 < move ≤ 1, c > 0")
+            raise ValueError(
+                f"{self.name}: got move={self.move}, elastic={self.elastic}; expected 0 < move ≤ 1, c > 0"
+            )
         if not (self.scale is None or 0.0 < self.scale < np.inf):
-            raise ValueError(f"{self.name}: got scale={self.scale}, expected a positive number or None")
+            raise ValueError(
+                f"{self.name}: got scale={self.scale}, expected a positive number or None"
+            )
         if not self.inner.diagonal:
-            raise ValueError(f"{self.name}: the inner product is not diagonal, and the approximations are separable")
+            raise ValueError(
+                f"{self.name}: the inner product is not diagonal, and the approximations are separable"
+            )
 
     def first(self, f: Function, x: Array) -> Evaluated:
         """At the start; raises ValueError for an x outside of the bounds, NonFinite, and what f raises."""
@@ -136,7 +144,9 @@ class ElasticProblem:
         if not np.isfinite(values).all():
             raise NonFinite(f"{self.name}: the constraints are {values} at the start")
         found = scaling(f, self.constraints, point, parts, self.bounds, self.inner)
-        return Evaluated(point, scaled(parts, found.scales) if parts else None, found.length, found.evaluations)
+        return Evaluated(
+            point, scaled(parts, found.scales) if parts else None, found.length, found.evaluations
+        )
 
     def attempt(self, f: Function, x: Array, state: State) -> Evaluated | None:
         """At a trial after the state; None where a solve failed, or a value is not finite."""
@@ -160,7 +170,9 @@ class ElasticProblem:
         if before is None:
             return np.zeros_like(x) + self.asymptotes.first(self.span)
         width = before.memory["width"]
-        return self.asymptotes.moved(nearer * width, x - before.x, before.memory["moved"], self.span)
+        return self.asymptotes.moved(
+            nearer * width, x - before.x, before.memory["moved"], self.span
+        )
 
     def region(self, x: Array, width: Array) -> Region:
         """Where the next design is looked for."""
@@ -178,10 +190,14 @@ class ElasticProblem:
 
         Of narrow intervals one side is left out: the one of the smaller multiplier, unless the design would cross it.
         """
-        found = intervals(approximation.values[1:], 2.0 * approximation.e[1:] / region.width, region.span)
+        found = intervals(
+            approximation.values[1:], 2.0 * approximation.e[1:] / region.width, region.span
+        )
         idle = sides(found, start)
         for _ in range(SWAPS if found else 0):
-            at = self._maximized(approximation, region, start, sorted(i for side in idle for i in side))
+            at = self._maximized(
+                approximation, region, start, sorted(i for side in idle for i in side)
+            )
             values = approximation.at(at.s, self.inner)[1:]
             swapped = [_swapped(each, side, values) for each, side in zip(found, idle, strict=True)]
             if swapped == idle:
@@ -189,7 +205,9 @@ class ElasticProblem:
             idle = swapped
         return self._maximized(approximation, region, start, [])
 
-    def _maximized(self, approximation: Approximation, region: Region, start: Array, idle: list[int]) -> Minimum:
+    def _maximized(
+        self, approximation: Approximation, region: Region, start: Array, idle: list[int]
+    ) -> Minimum:
         kept = np.delete(np.arange(start.size), idle)
         problem = Subproblem(approximation.only(kept), *region.relative, self.elastic, self.inner)
         at = maximized(problem, start[kept])
@@ -197,15 +215,29 @@ class ElasticProblem:
         multipliers[kept] = at.multipliers
         return Minimum(at.s, multipliers)
 
-    def state(self, at: Evaluated, before: State | None, rejected: Array, width: Array, curvature: Curvature) -> State:
+    def state(
+        self,
+        at: Evaluated,
+        before: State | None,
+        rejected: Array,
+        width: Array,
+        curvature: Curvature,
+    ) -> State:
         """The state at a design; its multipliers are those of its approximation's minimum, the next proposal."""
         x, g = at.point.x, gradient_of(at.point)
         scale = before.scale if before else self.scaling(at.point.value, g)
-        values, slopes = np.append(scale * at.point.value, at.constraints), np.concatenate([scale * g[None], at.slopes])
+        values, slopes = (
+            np.append(scale * at.point.value, at.constraints),
+            np.concatenate([scale * g[None], at.slopes]),
+        )
         region = self.region(x, width)
         rho = curvature(values, slopes, region.span)
         approximation = Approximation.of(values, slopes, region, rho)
-        solved = self.solved(approximation, region, before.multipliers * scale if before else np.ones(len(slopes) - 1))
+        solved = self.solved(
+            approximation,
+            region,
+            before.multipliers * scale if before else np.ones(len(slopes) - 1),
+        )
         stationarity, projected = self.optimality(at, g, solved.multipliers, scale)
         moved = x - before.x if before else np.zeros_like(x)
         return State(
@@ -225,12 +257,19 @@ class ElasticProblem:
             rejected=rejected,
             evaluations=(before.evaluations + rejected.size if before else at.further) + 1,
             memory={
-                **{"proposal": region.design(solved.s), "width": width, "moved": moved, "curvature": rho},
+                **{
+                    "proposal": region.design(solved.s),
+                    "width": width,
+                    "moved": moved,
+                    "curvature": rho,
+                },
                 "length": np.asarray(at.length),
             },
         )
 
-    def optimality(self, at: Evaluated, g: Array, multipliers: Array, scale: float) -> tuple[float, float]:
+    def optimality(
+        self, at: Evaluated, g: Array, multipliers: Array, scale: float
+    ) -> tuple[float, float]:
         """The KKT residual, and the Lagrangian's projected gradient. scale: of f.
 
         What the multipliers and the violation leave of f, |λ c| and c, is divided by the length: a slope, as ∇L is.
@@ -238,7 +277,9 @@ class ElasticProblem:
         x, c = at.point.x, at.constraints
         lagrangian = g + np.einsum("i,ij->j", multipliers / scale, at.slopes)
         others = max(float(np.abs(multipliers * c).max(initial=0.0)), float(c.max(initial=0.0)))
-        stationarity = max(self.inner.dual_norm(self.bounds.held(x, lagrangian)), others / (scale * at.length))
+        stationarity = max(
+            self.inner.dual_norm(self.bounds.held(x, lagrangian)), others / (scale * at.length)
+        )
         step = self.bounds.clip(x - self.inner.direction(lagrangian)) - x
         return stationarity, self.inner.largest(np.abs(step))
 
@@ -258,4 +299,6 @@ class ElasticProblem:
 def _swapped(interval: Interval, idle: tuple[int, ...], values: Array) -> tuple[int, ...]:
     """The side to leave out next time: the other one where this one is crossed and that one is not at work."""
     other = interval.above if idle == interval.below else interval.below
-    return other if values[list(idle)].max() > SLACK and values[list(other)].max() < -SLACK else idle
+    return (
+        other if values[list(idle)].max() > SLACK and values[list(other)].max() < -SLACK else idle
+    )

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...._repr import short_repr
 from ...._validation import require_settings
+from ....bounds import Bounds
 from ....reduced import Function
 from ....typing import Array
-from ...bounds import Box
 from ...constraints import Constraint
 from ...inner_products import Euclidean, InnerProduct
 from ...state import State
@@ -50,14 +51,14 @@ ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
-class Gcmma:
+class GCMMA:
     """MMA with approximations that are conservative where they lead: g̃_i(x⁺) ≥ g_i(x⁺), i = 0 … k.
 
     g̃_i has a further term ρ_i Σ_j (x_j − x⁰_j)²/…, and ρ_i is raised and the subproblem solved again while g̃_i is below
     g_i at its solution. Such trials cost an evaluation of f and the constraints, no gradient; a failed solve is one. So
     f falls in every iteration, and a feasible design is followed by feasible ones; the design converges from any start.
 
-    The settings are those of `Mma`. Constraints that leave a narrow interval between them, or an equality, are met at
+    The settings are those of `MMA`. Constraints that leave a narrow interval between them, or an equality, are met at
     the end and not in each iteration: no approximation is on the safe side of both.
 
     Svanberg (2002), SIAM J. Optim. 12, 555; constants of Svanberg (2007), MMA and GCMMA: two methods for nonlinear
@@ -65,12 +66,14 @@ class Gcmma:
     """
 
     constraints: tuple[Constraint, ...]
-    bounds: Box
+    bounds: Bounds
     move: float = 0.5
     asymptotes: Asymptotes = field(default_factory=Asymptotes)
     elastic: float = 1000.0
     scale: float | None = None
     inner: InnerProduct = field(default_factory=Euclidean)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -79,7 +82,7 @@ class Gcmma:
     @property
     def _problem(self) -> ElasticProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
-        return ElasticProblem("Gcmma", self.constraints, self.bounds, *settings)
+        return ElasticProblem("GCMMA", self.constraints, self.bounds, *settings)
 
     @property
     def constrained(self) -> Sequence[Constraint]:
@@ -111,7 +114,9 @@ class Gcmma:
         evaluations = state.evaluations + len(rejected)
         return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
 
-    def _state(self, at: Evaluated, before: State | None, rejected: tuple[float, ...], curvature: Curvature) -> State:
+    def _state(
+        self, at: Evaluated, before: State | None, rejected: tuple[float, ...], curvature: Curvature
+    ) -> State:
         width = self._problem.width(at.point.x, before, 1.0)
         state = self._problem.state(at, before, np.array(rejected), width, curvature)
         return replace(state, memory={**state.memory, "slopes": at.slopes})
@@ -119,7 +124,9 @@ class Gcmma:
     def _first(self, values: Array, slopes: Array, span: Array) -> Array:
         """ρ at the start: a part of Σ_j |∂g_i/∂x_j| Δ_j / m."""
         changes = np.abs(slopes) * span
-        return np.maximum(LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes)))
+        return np.maximum(
+            LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes))
+        )
 
 
 def _eased(rho: Array) -> Curvature:
@@ -152,7 +159,11 @@ class Model:
             return np.full(len(self.values), np.inf)
         values = np.append(self.state.scale * at.point.value, at.constraints)
         s = (x - self.region.at) / self.region.width
-        gaps = values - self._approximation(rho).at(s, self.problem.inner) - ROUNDING * np.maximum(1.0, np.abs(values))
+        gaps = (
+            values
+            - self._approximation(rho).at(s, self.problem.inner)
+            - ROUNDING * np.maximum(1.0, np.abs(values))
+        )
         # Nothing is on the safe side of both ends of an interval that has no inside.
         for each in intervals(self.values[1:], self.slopes[1:], self.region.span):
             gaps[1 + np.array(each.members)] = -np.inf
@@ -161,11 +172,15 @@ class Model:
     def raised(self, gaps: Array, x: Array, rho: Array) -> Array:
         """min(10 ρ, 1.1 (ρ + gap/w)) where the gap is positive; w: how much of g̃ a ρ of 1 is."""
         s = (x - self.region.at) / self.region.width
-        w = self.problem.inner.pairing(self.region.width / self.region.span, 2.0 * s * s / (1.0 - s * s))
+        w = self.problem.inner.pairing(
+            self.region.width / self.region.span, 2.0 * s * s / (1.0 - s * s)
+        )
         enough = RAISED * (rho + np.maximum(0.0, gaps) / max(w, np.finfo(float).tiny))
         return np.where(gaps > 0.0, np.minimum(MOST_RAISED * np.minimum(rho, LARGEST), enough), rho)
 
     def proposal(self, rho: Array) -> Array:
         """The minimum of the approximations, (m,)."""
         start = self.state.multipliers * self.state.scale
-        return self.region.design(self.problem.solved(self._approximation(rho), self.region, start).s)
+        return self.region.design(
+            self.problem.solved(self._approximation(rho), self.region, start).s
+        )

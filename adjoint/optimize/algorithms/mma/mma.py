@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...._repr import short_repr
 from ...._validation import require_settings
+from ....bounds import Bounds
 from ....reduced import Function
 from ....typing import Array
-from ...bounds import Box
 from ...constraints import Constraint
 from ...inner_products import Euclidean, InnerProduct
 from ...state import State
@@ -38,12 +39,12 @@ COLLAPSES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Mma:
+class MMA:
     """x⁺ = argmin g̃_0(x) subject to g̃_i(x) ≤ 0, g̃_i(x) = r_i + Σ_j p_ij/(U_j − x_j) + q_ij/(x_j − L_j).
 
     The approximations have the values and slopes of the objective and the constraints at the design, and poles that
     come nearer for variables that oscillate; the subproblem is solved by its dual, of as many unknowns as there are
-    constraints. No line search, so f may rise: see `Gcmma`. Where a solve fails at the proposal, designs nearer to
+    constraints. No line search, so f may rise: see `GCMMA`. Where a solve fails at the proposal, designs nearer to
     the last one are tried, and its asymptotes come nearer. So it is where f and its gradient collapse for much less of
     a gain than the slope promised, as those of a structure that falls apart do. Two opposite inequalities that leave a
     narrow interval, or an equality, are taken one at a time, by their multipliers.
@@ -63,12 +64,14 @@ class Mma:
     """
 
     constraints: tuple[Constraint, ...]
-    bounds: Box
+    bounds: Bounds
     move: float = 0.5
     asymptotes: Asymptotes = field(default_factory=Asymptotes)
     elastic: float = 1000.0
     scale: float | None = None
     inner: InnerProduct = field(default_factory=Euclidean)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
@@ -77,7 +80,7 @@ class Mma:
     @property
     def _problem(self) -> ElasticProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
-        return ElasticProblem("Mma", self.constraints, self.bounds, *settings)
+        return ElasticProblem("MMA", self.constraints, self.bounds, *settings)
 
     @property
     def constrained(self) -> Sequence[Constraint]:
@@ -102,7 +105,9 @@ class Mma:
             rejected.append(np.nan if at is None else at.point.value)
             x = 0.5 * (state.x + x)
         evaluations = state.evaluations + NEARER
-        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=Status.FAILED)
+        return replace(
+            state, rejected=np.array(rejected), evaluations=evaluations, ending=Status.FAILED
+        )
 
     def _collapsed(self, before: State, at: Evaluated) -> bool:
         """Whether f and its slopes are a small part of what they were, for a small part of the gain they promised."""

@@ -47,13 +47,24 @@ def intervals(values: Array, slopes: Array, span: Array) -> list[Interval]:
         return []
     rows = slopes * span
     sizes = np.abs(rows).sum(axis=1)
-    rows, levels = rows / np.where(sizes > 0.0, sizes, 1.0)[:, None], values / np.where(sizes > 0.0, sizes, 1.0)
+    rows, levels = (
+        rows / np.where(sizes > 0.0, sizes, 1.0)[:, None],
+        values / np.where(sizes > 0.0, sizes, 1.0),
+    )
     found, seen = [], set(np.flatnonzero(sizes == 0.0).tolist())
     for i in range(len(values)):
         if i in seen:
             continue
-        above = [j for j in range(i, len(values)) if j not in seen and np.abs(rows[j] - rows[i]).sum() <= PARALLEL]
-        below = [j for j in range(i, len(values)) if j not in seen and np.abs(rows[j] + rows[i]).sum() <= PARALLEL]
+        above = [
+            j
+            for j in range(i, len(values))
+            if j not in seen and np.abs(rows[j] - rows[i]).sum() <= PARALLEL
+        ]
+        below = [
+            j
+            for j in range(i, len(values))
+            if j not in seen and np.abs(rows[j] + rows[i]).sum() <= PARALLEL
+        ]
         seen.update(above)
         seen.update(below)
         # c ≤ 0 and −c ≤ w: the levels add up to −w.
@@ -65,6 +76,8 @@ def intervals(values: Array, slopes: Array, span: Array) -> list[Interval]:
 def sides(found: Sequence[Interval], multipliers: Array) -> list[tuple[int, ...]]:
     """Of each interval the constraints that are not at work, by their multipliers."""
     return [
-        each.below if multipliers[list(each.above)].max() >= multipliers[list(each.below)].max() else each.above
+        each.below
+        if multipliers[list(each.above)].max() >= multipliers[list(each.below)].max()
+        else each.above
         for each in found
     ]

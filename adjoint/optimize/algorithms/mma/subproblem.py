@@ -19,10 +19,11 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls
 
+from ...._repr import short_repr
 from ...._validation import require_settings
+from ....bounds import Bounds
 from ....errors import SubproblemFailed
 from ....typing import Array
-from ...bounds import Box
 from ...inner_products import InnerProduct
 
 BOTH = 1e-3
@@ -52,6 +53,8 @@ class Asymptotes:
     least: float = 1e-12
     most: float = 10.0
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         if not (
@@ -70,7 +73,10 @@ class Asymptotes:
         """The next σ, (m,), from the last two changes of the design."""
         went = np.sign(change * before)
         # 1 for 0, `increase` for 1, `decrease` for −1: without a mask, which takes longer on long arrays.
-        mean, half = 0.5 * (self.increase + self.decrease) - 1.0, 0.5 * (self.increase - self.decrease)
+        mean, half = (
+            0.5 * (self.increase + self.decrease) - 1.0,
+            0.5 * (self.increase - self.decrease),
+        )
         factor = 1.0 + went * (half + mean * went)
         return np.clip(factor * width, self.least * span, self.most * span)
 
@@ -90,7 +96,7 @@ class Region:
     span: Array
 
     @classmethod
-    def around(cls, x: Array, width: Array, span: Array, move: float, bounds: Box) -> "Region":
+    def around(cls, x: Array, width: Array, span: Array, move: float, bounds: Bounds) -> "Region":
         """Within the bounds, the poles and the move limit, relative to `span`."""
         reach = np.minimum((1.0 - NEAREST) * width, move * span)
         return cls(x, bounds.clip(x - reach), bounds.clip(x + reach), width, span)

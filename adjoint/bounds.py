@@ -1,0 +1,98 @@
+"""Bounds on the variables of an optimizer, or on the state of a Newton iteration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._repr import short_repr
+from ._validation import as_array
+from .typing import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """lower ≤ x ≤ upper.
+
+    Parameters
+    ----------
+    lower, upper : float or (m,) array
+        The bounds, in the units of x; -inf and inf (the defaults) where x is not bounded. A design
+        may have equal bounds, which hold a variable fixed; a Newton iteration needs lower < upper.
+
+    Raises
+    ------
+    TypeError
+        If the bounds are not real numbers.
+    ValueError
+        If a lower bound exceeds its upper bound, if a bound is nan, or if the shapes differ.
+    """
+
+    lower: float | Array = -np.inf
+    upper: float | Array = np.inf
+
+    __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        for name in ("lower", "upper"):
+            if isinstance(getattr(self, name), list | tuple):  # Ragged ones make no array.
+                as_array("Bounds", name, getattr(self, name))
+        shapes = {np.shape(side) for side in (self.lower, self.upper)} - {()}
+        if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+            raise ValueError(
+                f"Bounds: got bounds of shapes {np.shape(self.lower)} and {np.shape(self.upper)}, expected numbers or "
+                "arrays (m,): Bounds(lower, upper)"
+            )
+        if any(np.asarray(side).dtype.kind not in "fiu" for side in (self.lower, self.upper)):
+            raise TypeError(
+                f"Bounds: got {self.lower!r} and {self.upper!r}, expected real numbers; -np.inf and np.inf where there is "
+                "no bound"
+            )
+        if np.any(np.isposinf(self.lower)) or np.any(np.isneginf(self.upper)):
+            raise ValueError(
+                f"Bounds: got lower={self.lower}, upper={self.upper}: nothing is between them"
+            )
+        if not np.all(np.asarray(self.lower) <= np.asarray(self.upper)):
+            raise ValueError(
+                f"Bounds: a lower bound exceeds its upper bound, or is nan: got {self.lower}, {self.upper}"
+            )
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether nothing is bounded."""
+        return bool(np.all(np.isneginf(self.lower)) and np.all(np.isposinf(self.upper)))
+
+    def clip(self, x: Array) -> Array:
+        """The nearest point within the bounds (in any diagonal inner product); raises ValueError for an x of another shape."""
+        self._require_shape(x)
+        return np.clip(x, self.lower, self.upper)
+
+    def holds(self, x: Array) -> bool:
+        """Whether x is within the bounds; raises ValueError for an x of another shape."""
+        self._require_shape(x)
+        return bool(np.all((x >= self.lower) & (x <= self.upper)))
+
+    def require(self, x: Array, name: str) -> None:
+        """Raise ValueError for a start outside of the bounds; name: of the algorithm."""
+        if self.holds(x):
+            return
+        i = int(np.flatnonzero(~((x >= self.lower) & (x <= self.upper)))[0])
+        lower, upper = (np.broadcast_to(side, x.shape)[i] for side in (self.lower, self.upper))
+        raise ValueError(
+            f"{name}: the start is outside of the bounds: x[{i}] is {x[i]}, expected {lower} ≤ x[{i}] ≤ {upper}; "
+            "clip it first: bounds.clip(x)"
+        )
+
+    def _require_shape(self, x: Array) -> None:
+        for side in (self.lower, self.upper):
+            if np.shape(side) not in ((), np.shape(x)):
+                raise ValueError(
+                    f"Bounds: got bounds of shape {np.shape(side)}, expected {np.shape(x)}, x's, or numbers"
+                )
+
+    def blocked(self, x: Array, g: Array) -> Array:
+        """Where −g points out of the bounds, at a bound that x has reached, (m,) booleans."""
+        return np.asarray(((x <= self.lower) & (g > 0.0)) | ((x >= self.upper) & (g < 0.0)))
+
+    def held(self, x: Array, g: Array) -> Array:
+        """g without the components that push against a bound x stands at: zero at a stationary point."""
+        return np.where(self.blocked(x, g), 0.0, g)

@@ -1,0 +1,1 @@
+"""Problems of optimization: published tests, inverse problems, optimal control."""

@@ -1,0 +1,202 @@
+"""The mother problem of PDE-constrained optimization: the source that bends a membrane to a wanted shape."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+import adjoint
+from adjoint._numerics import dot
+from adjoint.typing import Array
+
+
+def wanted(x: Array, y: Array) -> Array:
+    """A step from 0 to 1 + x cos(πy) in a layer at x = 1/2, some 0.1 wide; no symmetry."""
+    return 0.5 * (1.0 + np.tanh(20.0 * (x - 0.5))) * (1.0 + np.cos(np.pi * y) * x)
+
+
+def rim(x: Array, y: Array) -> Array:
+    """The height of the boundary, x (1 + y) / 2."""
+    return 0.5 * x * (1.0 + y)
+
+
+def graded(n: int, power: float) -> Array:
+    """Lines ½ + ½ sign(t) |t|^power of n intervals, t = −1 … 1, (n + 1,): where power > 1 closest in the middle."""
+    t = np.linspace(-1.0, 1.0, n + 1)
+    return 0.5 + 0.5 * np.sign(t) * np.abs(t) ** power
+
+
+def _interval(lines: Array) -> tuple[sparse.csc_array, sparse.csc_array]:
+    """∫NᵀN and ∫N'ᵀN' of the linear elements between the lines."""
+    h = np.diff(lines)
+    sums, inverse = np.convolve(h, [1.0, 1.0]), 1.0 / h
+    mass = sparse.diags_array([h / 6.0, sums / 3.0, h / 6.0], offsets=[-1, 0, 1])
+    stiffness = sparse.diags_array(
+        [-inverse, np.convolve(inverse, [1.0, 1.0]), -inverse], offsets=[-1, 0, 1]
+    )
+    return sparse.csc_array(mass), sparse.csc_array(stiffness)
+
+
+@dataclass(frozen=True, eq=False)
+class Tracking:
+    """J = ½ (v − v_d)ᵀ M (v − v_d) + ½ β pᵀ M p; v: the state u with its boundary values; u: v within, (n_f,).
+
+    p: the control, (n,); M: (n, n); free: the nodes within; boundary: v of all nodes where u is 0; target: v_d, (n,).
+    """
+
+    M: sparse.csc_array
+    free: Array
+    boundary: Array
+    target: Array
+    beta: float
+
+    def _misfit(self, u: Array) -> Array:
+        v = self.boundary - self.target
+        v[self.free] += u
+        return v
+
+    def value(self, u: Array, p: Array) -> float:
+        """J."""
+        misfit = self._misfit(u)
+        return 0.5 * dot(misfit, self.M @ misfit) + 0.5 * self.beta * dot(p, self.M @ p)
+
+    def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
+        """(M (v − v_d) within, β M p)."""
+        return (self.M @ self._misfit(u))[self.free], self.beta * (self.M @ p)
+
+
+@dataclass(frozen=True, eq=False)
+class MotherProblem:
+    """min ½‖v − v_d‖² + ½β‖u‖² over u subject to −Δv = u in the unit square, v = g on its boundary, and to bounds on u.
+
+    Bilinear elements on the rectangles between grid lines, ‖u‖² = uᵀMu with their mass matrix M. u: (n,), one value a
+    node, those of one x next to each other. The gradient is M (βu + λ), −Δλ = v − v_d: steps in the inner product M are
+    those of the problem without a mesh, whose condition is 1 + 1/(4π⁴β); in any other the mesh is part of the problem.
+
+    lines: x and y of the grid lines, each from 0 to 1, increasing: ValueError for others; beta: β; target: v_d(x, y);
+    given: g(x, y); bounds: of u.
+
+    Tröltzsch (2010), Optimal Control of Partial Differential Equations, chapter 2.
+    """
+
+    lines: tuple[Array, Array]
+    beta: float = field(default=1e-3, kw_only=True)
+    target: Callable[[Array, Array], Array] = field(default=wanted, kw_only=True)
+    given: Callable[[Array, Array], Array] = field(default=rim, kw_only=True)
+    bounds: adjoint.Bounds = field(default_factory=adjoint.Bounds, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for line in self.lines:
+            if not (
+                len(line) >= 3
+                and line[0] == 0.0
+                and line[-1] == 1.0
+                and np.all(np.diff(line) > 0.0)
+            ):
+                raise ValueError(
+                    f"MotherProblem: got grid lines {line}, expected at least 3, increasing from 0 to 1"
+                )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Nodes along x and along y."""
+        return len(self.lines[0]), len(self.lines[1])
+
+    @cached_property
+    def points(self) -> Array:
+        """x and y of the nodes, (2, n)."""
+        return np.stack([axis.ravel() for axis in np.meshgrid(*self.lines, indexing="ij")])
+
+    @cached_property
+    def mass(self) -> sparse.csc_array:
+        """M = ∫NᵀN, (n, n)."""
+        (Mx, _), (My, _) = (_interval(line) for line in self.lines)
+        return sparse.csc_array(sparse.kron(Mx, My))
+
+    @cached_property
+    def stiffness(self) -> sparse.csc_array:
+        """K = ∫∇Nᵀ∇N, (n, n)."""
+        (Mx, Kx), (My, Ky) = (_interval(line) for line in self.lines)
+        return sparse.csc_array(sparse.kron(Kx, My) + sparse.kron(Mx, Ky))
+
+    @cached_property
+    def areas(self) -> Array:
+        """The lumped masses, (n,): each node's share of the square."""
+        return self.mass.sum(axis=0)
+
+    @cached_property
+    def free(self) -> Array:
+        """The nodes that are not on the boundary, (n_f,)."""
+        return np.arange(self.points.shape[1]).reshape(self.shape)[1:-1, 1:-1].ravel()
+
+    @cached_property
+    def boundary(self) -> Array:
+        """g on the boundary, 0 within, (n,)."""
+        values = self.given(*self.points)
+        values[self.free] = 0.0
+        return values
+
+    @cached_property
+    def objective(self) -> Tracking:
+        """J."""
+        return Tracking(self.mass, self.free, self.boundary, self.target(*self.points), self.beta)
+
+    @cached_property
+    def f(self) -> adjoint.Reduced:
+        """u ↦ J: a solve with K for the value, another for the gradient; K is factored once."""
+        within = self.stiffness[:, self.free][self.free]
+        load = adjoint.matrices.AffineVector(
+            -(self.stiffness @ self.boundary)[self.free], self.mass.tocsr()[self.free]
+        )
+        factored = adjoint.cholesky(within)
+        # K does not depend on u.
+        return adjoint.Reduced(
+            adjoint.LinearProblem(within, load, lambda _: factored), self.objective
+        )
+
+    def field(self, state: Array) -> Array:
+        """v on all nodes, (nx, ny), from the state within."""
+        v = self.boundary.copy()
+        v[self.free] = state
+        return v.reshape(self.shape)
+
+    def optimum(self) -> Array:
+        """The minimizer u, (n,), of the KKT system; with bounds by active sets, a system for each.
+
+        Raises RuntimeError where the sets do not settle.
+
+        Bergounioux, Ito & Kunisch (1999), SIAM J. Control Optim. 37, 1176.
+        """
+        n, inner = self.points.shape[1], self.free.size
+        load, within = self.mass[self.free], self.stiffness[:, self.free][self.free]
+        observed = self.mass[:, self.free][self.free]
+        H = sparse.csc_array(
+            sparse.block_array(
+                [
+                    [self.beta * self.mass, None, load.T],
+                    [None, observed, -within],
+                    [load, -within, None],
+                ]
+            )
+        )
+        misfit = self.mass @ (self.objective.target - self.boundary)
+        rhs = np.concatenate(
+            [np.zeros(n), misfit[self.free], (self.stiffness @ self.boundary)[self.free]]
+        )
+        lower, upper = (
+            np.broadcast_to(bound, n) for bound in (self.bounds.lower, self.bounds.upper)
+        )
+        low, high = np.zeros((2, n), dtype=bool)
+        for _ in range(50):
+            w = np.zeros(n + 2 * inner)
+            w[:n] = np.where(low, lower, np.where(high, upper, 0.0))
+            solved = np.concatenate([~(low | high), np.ones(2 * inner, dtype=bool)])
+            w[solved] = adjoint.lu(H[:, solved][solved]).solve((rhs - H @ w)[solved])
+            multiplier = (rhs - H @ w)[:n] / (self.beta * self.areas)
+            now = (w[:n] + multiplier < lower, w[:n] + multiplier > upper)
+            if np.array_equal(now[0], low) and np.array_equal(now[1], high):
+                return w[:n]
+            low, high = now
+        raise RuntimeError("MotherProblem: the active sets did not settle in 50 iterations")

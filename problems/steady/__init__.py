@@ -1,0 +1,1 @@
+"""Steady physics, linear and nonlinear, and its discretizations."""

@@ -1,0 +1,101 @@
+"""Steady heat conduction in a plate that radiates from both of its faces."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.constants import Stefan_Boltzmann
+
+import adjoint
+from adjoint.factor.csc import columns_of
+from adjoint.typing import Array
+
+from ..grid import Grid
+from .transport import diffusion_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class RadiatingPlate:
+    """R(T, p) = ∫ k∇N·∇T + N (2εσ (T⁴ − T_env⁴) / t − q), bilinear elements, radiation and source lumped.
+
+    T: temperatures of all nodes, (n,), K. p = (k, ε) of each element, (2 n_e,): conductivity, W/(m K), and
+    emissivity. R: W/m. No flux passes the edges, where no temperature is given.
+
+    grid: lengths in m; thickness: t, m; surroundings: T_env, K; source: q, W/m³.
+
+    Incropera et al. (2007), Fundamentals of Heat and Mass Transfer, section 3.6.
+    """
+
+    grid: Grid
+    thickness: float = field(default=2e-3, kw_only=True)
+    surroundings: float = field(default=293.15, kw_only=True)
+    source: float = field(default=1e6, kw_only=True)
+
+    @property
+    def nominal(self) -> Array:
+        """50 W/(m K) and an emissivity of 0.8 in every element, (2 n_e,)."""
+        return np.repeat([50.0, 0.8], len(self.grid.elements))
+
+    @cached_property
+    def conduction(self) -> adjoint.Elements:
+        """K(k)."""
+        return adjoint.Elements(self.grid.elements, diffusion_matrix(self.grid))
+
+    @cached_property
+    def emission(self) -> adjoint.Elements:
+        """M(ε): the lumped area of each node, weighted by emissivity, on the pattern of K(k)."""
+        corners = self.grid.elements.shape[1]
+        return adjoint.Elements(self.grid.elements, self.grid.volume / corners * np.eye(corners))
+
+    @cached_property
+    def load(self) -> Array:
+        """∫ N q, (n,), W/m."""
+        return self.source * self.emission(np.ones(len(self.grid.elements))).diagonal()
+
+    def _radiated(self, T: Array) -> Array:
+        """2σ (T⁴ − T_env⁴) / t, W/m³, of a black plate."""
+        return 2.0 * Stefan_Boltzmann / self.thickness * (T**4 - self.surroundings**4)
+
+    def residual(self, u: Array, p: Array) -> Array:
+        """R(T, p), (n,)."""
+        k, emissivity = np.split(p, 2)
+        return self.conduction(k) @ u + self.emission(emissivity) @ self._radiated(u) - self.load
+
+    def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
+        """K(k) + M(ε) diag(8σT³/t), (n, n): symmetric, positive definite where all T > 0."""
+        k, emissivity = np.split(p, 2)
+        K, M = self.conduction(k), self.emission(emissivity)
+        slope = 8.0 * Stefan_Boltzmann / self.thickness * u**3
+        return sparse.csc_array(
+            (K.data + M.data * slope[columns_of(M)], K.indices, K.indptr), shape=K.shape
+        )
+
+    def vjp(self, u: Array, p: Array, lam: Array) -> Array:
+        """(∂R/∂p)ᴴ λ, (2 n_e,)."""
+        k, emissivity = np.split(p, 2)
+        return np.concatenate(
+            [self.conduction.vjp(k, u, lam), self.emission.vjp(emissivity, self._radiated(u), lam)]
+        )
+
+    def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
+        """(∂R/∂p) ṗ, (n,)."""
+        (k, emissivity), (k_dot, emissivity_dot) = np.split(p, 2), np.split(p_dot, 2)
+        emitted = self.emission.jvp(emissivity, self._radiated(u), emissivity_dot)
+        return self.conduction.jvp(k, u, k_dot) + emitted
+
+
+def radiating_plate(
+    nelx: int, nely: int, hot: tuple[float, float] = (700.0, 900.0)
+) -> adjoint.NonlinearProblem:
+    """A plate of 0.2 m × 0.1 m, its left side held at temperatures from hot[0], K, at the bottom to hot[1] at the top.
+
+    (nelx + 1)(nely + 1) unknowns; starts at the highest temperature, from where Newton's method descends.
+    """
+    grid = Grid((nelx, nely), (0.2 / nelx, 0.1 / nely))
+    left = grid.boundary(0, 0)
+    given = np.interp(grid.nodes[left, 1], (0.0, 0.1), hot)
+    start = np.full(len(grid.nodes), max(hot))
+    return adjoint.NonlinearProblem(
+        RadiatingPlate(grid), start, adjoint.cholesky, adjoint.Dirichlet(left, given)
+    )

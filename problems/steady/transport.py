@@ -1,0 +1,56 @@
+"""Advection, diffusion and reaction on a rectangle: nonsymmetric, with boundary values that are not zero."""
+
+import numpy as np
+
+import adjoint
+from adjoint.typing import Array
+
+from ..grid import Grid
+
+
+def diffusion_matrix(grid: Grid) -> Array:
+    """∫∇Nᵀ∇N over an element, (corners, corners)."""
+    weights, _, gradients = grid.shape_functions()
+    return np.einsum("q,qid,qjd->ij", weights, gradients, gradients)
+
+
+def advection_matrix(grid: Grid, velocity: Array) -> Array:
+    """∫Nᵀ(β·∇N) over an element, (corners, corners); velocity: β, (dimension,), m/s."""
+    weights, N, gradients = grid.shape_functions()
+    return np.einsum("q,qi,qjd,d->ij", weights, N, gradients, velocity)
+
+
+def mass_matrix(grid: Grid) -> Array:
+    """∫NᵀN over an element, (corners, corners)."""
+    weights, N, _ = grid.shape_functions()
+    return np.einsum("q,qi,qj->ij", weights, N, N)
+
+
+def advection_diffusion(
+    grid: Grid, velocity: tuple[float, float], reaction: float
+) -> adjoint.LinearProblem:
+    """−∇·(κ∇u) + β·∇u + σu = 1, with κ (m²/s) of each element as the parameters.
+
+    velocity: β, m/s; reaction: σ, 1/s. u = 1 + y on the left face, u = κ̄ on the right one, κ̄ the mean of the
+    parameters (boundary data that depend on p); no flux through the others. Galerkin: keep |β| h / κ below 2.
+    """
+    elements = len(grid.elements)
+    transport = advection_matrix(grid, np.asarray(velocity, dtype=float)) + reaction * mass_matrix(
+        grid
+    )
+    fixed_part = adjoint.Elements(grid.elements, transport)(np.ones(elements))
+    A = adjoint.Combination(
+        [
+            (1.0, adjoint.Elements(grid.elements, diffusion_matrix(grid))),
+            (1.0, adjoint.Constant(fixed_part)),
+        ]
+    )
+    corners = grid.elements.shape[1]
+    source = np.bincount(grid.elements.ravel(), minlength=len(grid.nodes)) * grid.volume / corners
+    left, right = grid.boundary(0, 0), grid.boundary(0, 1)
+    base = np.concatenate([1.0 + grid.nodes[left, 1], np.zeros(right.size)])
+    mean = np.zeros((base.size, elements))
+    mean[left.size :] = 1.0 / elements
+    values = adjoint.matrices.AffineVector(base, mean)
+    given = adjoint.Dirichlet(np.concatenate([left, right]), values)
+    return adjoint.LinearProblem(A, source, adjoint.lu, given)

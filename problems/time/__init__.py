@@ -1,0 +1,1 @@
+"""Initial value problems: ordinary differential equations, DAEs, PDEs in time."""

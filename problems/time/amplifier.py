@@ -1,0 +1,187 @@
+"""A transistor amplifier of two stages: a DAE of index 1 whose mass matrix is singular without a row of zeros."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sparse
+
+import adjoint
+from adjoint.typing import Array
+
+CAPACITORS = ((0, 1), (2, -1), (3, 4), (5, -1), (6, 7))
+"""The two nodes that each capacitor joins; −1 is ground."""
+
+ROWS = np.array([0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7])
+COLUMNS = np.array([0, 1, 2, 1, 2, 1, 2, 3, 4, 5, 4, 5, 4, 5, 6, 7])
+"""The entries of ∂f/∂u that are not zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Amplifier:
+    """M(C) u' = f(t, u, R): Kirchhoff's current law at eight nodes, M of rank 5 for five capacitors.
+
+    f = (−U_e/R₀ + u₁/R₀, −U_b/R₂ + u₂(1/R₁ + 1/R₂) + (1−α)g₁, −g₁ + u₃/R₃, (u₄ − U_b)/R₄ + αg₁,
+    −U_b/R₆ + u₅(1/R₅ + 1/R₆) + (1−α)g₂, −g₂ + u₆/R₇, (u₇ − U_b)/R₈ + αg₂, u₈/R₉), g₁ = β(exp((u₂−u₃)/U_F) − 1) and
+    g₂ the same of u₅ − u₆; U_e(t) = amplitude · sin(2π frequency t).
+
+    u: voltages of the nodes, (8,), V; t: s; p = (R₀, …, R₉, C₁, …, C₅), (15,), Ω and F. Capacitors between nodes 1
+    and 2, 4 and 5, 7 and 8 put [−C, C; C, −C] into M, those to ground −C. f: A. An exponential that overflows makes f
+    infinite.
+
+    supply: U_b, V; thermal: U_F, V; gain: α; saturation: β, A; amplitude: V; frequency: Hz.
+
+    Hairer & Wanner (1996), Solving Ordinary Differential Equations II, chapter VI, and Lioen & de Swart (1999), Test
+    Set for Initial Value Problem Solvers, CWI, transistor amplifier.
+    """
+
+    supply: float = field(default=6.0, kw_only=True)
+    thermal: float = field(default=0.026, kw_only=True)
+    gain: float = field(default=0.99, kw_only=True)
+    saturation: float = field(default=1e-6, kw_only=True)
+    amplitude: float = field(default=0.1, kw_only=True)
+    frequency: float = field(default=100.0, kw_only=True)
+
+    @property
+    def nominal(self) -> Array:
+        """R₀ = 1 kΩ, R₁ … R₉ = 9 kΩ, C_k = k µF, (15,)."""
+        return np.concatenate([[1e3], np.full(9, 9e3), np.arange(1.0, 6.0) * 1e-6])
+
+    @property
+    def initial(self) -> "Rest":
+        """u0(p)."""
+        return Rest(self.supply)
+
+    @cached_property
+    def mass(self) -> adjoint.Part:
+        """M(C), (8, 8), F."""
+        terms = []
+        for nodes in CAPACITORS:
+            charge = np.zeros(8)
+            charge[[node for node in nodes if node >= 0]] = (1.0, -1.0)[: 2 - nodes.count(-1)]
+            terms.append(sparse.csc_array(-np.outer(charge, charge)))
+        return adjoint.Part(adjoint.Affine(None, terms), slice(10, None))
+
+    def _growth(self, u: list[complex]) -> tuple[complex, complex]:
+        """g₁ + β and g₂ + β, A; u: (8,)."""
+        _, u2, u3, _, u5, u6, _, _ = u
+        with np.errstate(over="ignore", invalid="ignore"):
+            first, second = np.exp(np.array([u2 - u3, u5 - u6]) / self.thermal).tolist()
+        return self.saturation * first, self.saturation * second
+
+    def _signal(self, t: float) -> float:
+        """U_e, V."""
+        return self.amplitude * np.sin(2.0 * np.pi * self.frequency * t)
+
+    def __call__(self, t: float, u: Array, p: Array) -> Array:
+        """f, (8,)."""
+        u1, u2, u3, u4, u5, u6, u7, u8 = values = u.tolist()
+        R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 = p[:10].tolist()
+        g1, g2 = (growth - self.saturation for growth in self._growth(values))
+        alpha, supply = self.gain, self.supply
+        return np.array(
+            [
+                (u1 - self._signal(t)) / R0,
+                (u2 - supply) / R2 + u2 / R1 + (1.0 - alpha) * g1,
+                u3 / R3 - g1,
+                (u4 - supply) / R4 + alpha * g1,
+                (u5 - supply) / R6 + u5 / R5 + (1.0 - alpha) * g2,
+                u6 / R7 - g2,
+                (u7 - supply) / R8 + alpha * g2,
+                u8 / R9,
+            ]
+        )
+
+    def jacobian(self, t: float, u: Array, p: Array) -> Array:
+        """∂f/∂u, (8, 8), S."""
+        G0, G1, G2, G3, G4, G5, G6, G7, G8, G9 = (1.0 / p[:10]).tolist()
+        s1, s2 = (growth / self.thermal for growth in self._growth(u.tolist()))
+        alpha, rest1, rest2 = self.gain, (1.0 - self.gain) * s1, (1.0 - self.gain) * s2
+        J = np.zeros((8, 8), dtype=np.result_type(u, p))
+        J[ROWS, COLUMNS] = [
+            G0,
+            G1 + G2 + rest1,
+            -rest1,
+            -s1,
+            G3 + s1,
+            alpha * s1,
+            -alpha * s1,
+            G4,
+            G5 + G6 + rest2,
+            -rest2,
+            -s2,
+            G7 + s2,
+            alpha * s2,
+            -alpha * s2,
+            G8,
+            G9,
+        ]
+        return J
+
+    def _drops(self, t: float, u: Array) -> tuple[Array, Array]:
+        """The node whose equation each resistor is in, and the voltage along it, (10,)."""
+        u1, u2, u3, u4, u5, u6, u7, u8 = u
+        b = self.supply
+        drops = [u1 - self._signal(t), u2, u2 - b, u3, u4 - b, u5, u5 - b, u6, u7 - b, u8]
+        return np.array([0, 1, 1, 2, 3, 4, 4, 5, 6, 7]), np.array(drops)
+
+    def vjp(self, t: float, u: Array, p: Array, lam: Array) -> Array:
+        """(∂f/∂p)ᴴ λ, (15,): zero for the capacitances."""
+        nodes, drops = self._drops(t, u)
+        g = np.zeros(15, dtype=np.result_type(u, p, lam))
+        g[:10] = -(drops / p[:10] ** 2).conj() * lam[nodes]
+        return g
+
+    def jvp(self, t: float, u: Array, p: Array, p_dot: Array) -> Array:
+        """(∂f/∂p) ṗ, (8,)."""
+        nodes, drops = self._drops(t, u)
+        r = np.zeros(8, dtype=np.result_type(u, p, p_dot))
+        np.add.at(r, nodes, -drops / p[:10] ** 2 * p_dot[:10])
+        return r
+
+    def time_derivative(self, t: float, u: Array, p: Array) -> Array:
+        """∂f/∂t, (8,)."""
+        omega = 2.0 * np.pi * self.frequency
+        r = np.zeros(8, dtype=np.result_type(u, p))
+        r[0] = -self.amplitude * omega * np.cos(omega * t) / p[0]
+        return r
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """u0(p) = U_b (0, s₁, s₁, 1, s₂, s₂, 1, 0), s₁ = R₁/(R₁ + R₂), s₂ = R₅/(R₅ + R₆): no signal, consistent.
+
+    supply: U_b, V. p: those of `Amplifier`, (15,).
+    """
+
+    supply: float
+
+    def __call__(self, p: Array) -> Array:
+        """u0, (8,), V."""
+        s1, s2 = p[1] / (p[1] + p[2]), p[5] / (p[5] + p[6])
+        return self.supply * np.array([0.0, s1, s1, 1.0, s2, s2, 1.0, 0.0])
+
+    def _slopes(self, p: Array) -> Array:
+        """The derivatives of u₂ = u₃ by R₁, R₂ and of u₅ = u₆ by R₅, R₆, (4,), V/Ω."""
+        R1, R2, R5, R6 = p[[1, 2, 5, 6]]
+        first, second = self.supply / (R1 + R2) ** 2, self.supply / (R5 + R6) ** 2
+        return np.array([R2 * first, -R1 * first, R6 * second, -R5 * second])
+
+    def vjp(self, p: Array, lam: Array) -> Array:
+        """(∂u0/∂p)ᴴ λ, (15,)."""
+        g = np.zeros(15, dtype=np.result_type(p, lam))
+        g[[1, 2, 5, 6]] = self._slopes(p).conj() * np.repeat([lam[1] + lam[2], lam[4] + lam[5]], 2)
+        return g
+
+    def jvp(self, p: Array, p_dot: Array) -> Array:
+        """(∂u0/∂p) ṗ, (8,)."""
+        a, b, c, d = self._slopes(p) * p_dot[[1, 2, 5, 6]]
+        return np.array([0.0, a + b, a + b, 0.0, c + d, c + d, 0.0, 0.0])
+
+
+def amplifier(tf: float) -> adjoint.ODEProblem:
+    """The amplifier from rest on (0, tf), s; the test set's tf is 0.2, twenty periods of the signal."""
+    physics = Amplifier()
+    return adjoint.ODEProblem(
+        physics, physics.initial, t=(0.0, tf), mass=physics.mass, rtol=1e-6, atol=1e-9
+    )

@@ -1,0 +1,63 @@
+"""Every script runs with --small and its headline number agrees with the published one."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adjoint.report import read_history
+from scripts import topology
+from scripts.benchmarks import linear
+
+
+@pytest.mark.parametrize(
+    ("choice", "compliance", "iterations"),
+    [("density", 233.714573, 144), ("sensitivity", 216.813663, 106)],
+)
+def test_topology_reaches_the_published_compliance(
+    tmp_path: Path, choice: str, compliance: float, iterations: int
+) -> None:
+    # CASES: Andreassen et al. (2011), 60 x 20, radius 2.4; published 233.71 and 216.81.
+    result = topology.main(
+        topology.parse(["--small", "--quiet", "--filter", choice, "--out", str(tmp_path)])
+    )
+    assert result.value == pytest.approx(compliance, rel=1e-7)
+    assert result.state.iteration == iterations
+
+
+def test_topology_writes_its_report_and_designs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "--nelx",
+        "18",
+        "--nely",
+        "6",
+        "--filter",
+        "helmholtz",
+        "--radius",
+        "1.8",
+        "--iterations",
+        "50",
+    ]
+    result = topology.main(topology.parse([*arguments, "--out", str(tmp_path)]))
+    assert "iteration 50 of at most 50" in capsys.readouterr().out
+    history = read_history(tmp_path / "history.jsonl")
+    assert [record["iteration"] for record in history.iterations] == list(range(1, 51))
+    assert history.iterations[-1]["objective"] == result.value
+    assert history.parts("counts", "numeric")[-1] == 50
+    assert history.parts("counts", "transposed")[-1] == 50  # of the filter, none of the beam
+    assert history.header["taylor"]["ok"]
+    for name in ("report.html", "report.png", "design.png"):
+        assert (tmp_path / name).stat().st_size > 100
+    assert ElementTree.parse(tmp_path / "design.vti").getroot().get("type") == "ImageData"
+
+
+def test_linear_benchmark_agrees_with_its_peers(tmp_path: Path) -> None:
+    linear.main(tmp_path, small=True, rounds=1)
+    ratios = json.loads((tmp_path / "linear.json").read_text())["60x20"]
+    assert ratios["SciPy spsolve: gradient differs by"] < 1e-9
+    assert np.isfinite(ratios["value and gradient / limit"])
+    assert ratios["gradient memory / nnz(K) doubles"] < 3.0
