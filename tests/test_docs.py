@@ -41,12 +41,6 @@ GUIDE = [page for page in PROGRAMS if page.parent == DOCS / "guide"]
 pages = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
-def mathematics() -> list[Path]:
-    """The pages with numbered equations, in the order of their equations."""
-    numbered = {page: tags(page.read_text()) for page in PAGES}
-    return sorted((page for page in PAGES if numbered[page]), key=lambda page: numbered[page][0])
-
-
 def tags(text: str) -> list[int]:
     """The numbers of the equations that a text defines."""
     return [int(number) for number in re.findall(r"\\tag\{(\d+)\}", text)]
@@ -54,7 +48,7 @@ def tags(text: str) -> list[int]:
 
 def equations() -> set[int]:
     """The numbers that equations of the mathematics have."""
-    return {number for page in mathematics() for number in tags(page.read_text())}
+    return {number for page in PAGES for number in tags(page.read_text())}
 
 
 def cited(text: str) -> set[int]:
@@ -117,15 +111,24 @@ def test_the_guide_lists_its_pages() -> None:
     assert len(GUIDE) == 12
 
 
-def test_equations_are_numbered_in_order() -> None:
-    numbers = [number for page in mathematics() for number in tags(page.read_text())]
+def test_equations_have_each_number_once() -> None:
+    numbers = sorted(number for page in PAGES for number in tags(page.read_text()))
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if tags(page.read_text())], ids=name)
+def test_equations_of_a_page_are_numbered_in_order(page: Path) -> None:
+    numbers = tags(page.read_text())
+    assert numbers == sorted(numbers)
+
+
 @pytest.mark.parametrize("module", MODULES, ids=name)
-def test_equations_cited_by_docstrings_exist(module: Path) -> None:
-    citations = re.findall(r"docs/math[\w./]*,\s+(eqs?\.[^)]*)", module.read_text())
-    assert cited(" ".join(citations)) <= equations()
+def test_equations_cited_by_docstrings_are_on_the_page_that_they_name(module: Path) -> None:
+    for page, citation in re.findall(
+        r"(docs/math[\w/]*\.md),\s+(eqs?\.[^);]*)", module.read_text()
+    ):
+        absent = cited(citation) - set(tags((ROOT / page).read_text()))
+        assert not absent, f"{page} has no such equation: {citation}"
 
 
 @pages
