@@ -40,7 +40,9 @@ def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
 @guarded
 @dataclass(frozen=True, eq=False)
 class DensityFilter(Portable):
-    """p_i = Σ_j H_ij v_j x_j / Σ_j H_ij v_j with H_ij = max(0, r − |c_i − c_j|) (docs/math.md, eq. 15).
+    """p_i = Σ_j H_ij v_j x_j / Σ_j H_ij v_j with H_ij = max(0, r − |c_i − c_j|).
+
+    See docs/math/matrices_and_objectives.md, eq. 15.
 
     centres: (m, d) of the elements; radius: r, in the unit of the centres; at most a neighbour's distance
     leaves x as it is. volumes: v, (m,), None for equal ones. Memory: 12 bytes for each pair of neighbours.
@@ -194,7 +196,9 @@ class ConvolutionFilter(Portable):
 @guarded
 @dataclass(frozen=True, eq=False)
 class HelmholtzFilter(Portable):
-    """p = v⁻¹ Tᵀ K⁻¹ T x, where K discretizes −R²∇² + 1 with natural boundary conditions (docs/math.md, eq. 16).
+    """p = v⁻¹ Tᵀ K⁻¹ T x, where K discretizes −R²∇² + 1 with natural boundary conditions.
+
+    See docs/math/matrices_and_objectives.md, eq. 16.
 
     K: (n, n), symmetric positive definite, stiffness R²∫∇Nᵀ∇N plus mass ∫NᵀN. T: (n, m), T_ie = ∫_e N_i, from
     elements to nodes. volumes: v, (m,). R = r / (2√3) compares with a DensityFilter of radius r. One

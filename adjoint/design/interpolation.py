@@ -15,7 +15,7 @@ from .maps import Composed, guarded
 @guarded
 @dataclass(frozen=True, eq=False)
 class SIMP:
-    """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math.md, eq. 17).
+    """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math/matrices_and_objectives.md, eq. 17).
 
     penalty: p ≥ 1. minimum, maximum: E_min ≥ 0 (above 0 it keeps the stiffness matrix regular) and E₀ > E_min, Pa,
     or 1 where the element matrix holds the modulus. Raises ValueError for others, and, with a penalty that is no
@@ -83,7 +83,9 @@ class SIMP:
 @guarded
 @dataclass(frozen=True, eq=False)
 class Ramp:
-    """E(x) = E_min + x / (1 + q (1 − x)) (E₀ − E_min) (docs/math.md, eq. 17); unlike SIMP, of nonzero slope at x = 0.
+    """E(x) = E_min + x / (1 + q (1 − x)) (E₀ − E_min); unlike SIMP, of nonzero slope at x = 0.
+
+    See docs/math/matrices_and_objectives.md, eq. 17.
 
     curvature: q ≥ 0. minimum, maximum: E_min ≥ 0 and E₀ > E_min, Pa. Raises ValueError for others.
 
@@ -133,7 +135,9 @@ class Ramp:
 @guarded
 @dataclass(frozen=True, eq=False)
 class HeavisideProjection:
-    """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above (docs/math.md, eq. 18).
+    """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above.
+
+    See docs/math/matrices_and_objectives.md, eq. 18.
 
     beta: steepness, > 0 (small: the identity). eta: threshold, 0 ≤ η ≤ 1. Raises ValueError for others.
 
