@@ -42,6 +42,39 @@ reached.
 
 from typing import TypeVar
 
+__all__ = [
+    "AbsoluteToleranceWarning",
+    "BackendMissing",
+    "CoincidentBreaks",
+    "ForkedProcess",
+    "InaccurateSolve",
+    "InconsistentStart",
+    "KrylovStalled",
+    "MemoryTooSmall",
+    "NewtonDiverged",
+    "NewtonStalled",
+    "NonFinite",
+    "NonFiniteField",
+    "NonFiniteResidual",
+    "NotComplexSafe",
+    "NotPositiveDefinite",
+    "NotSymmetric",
+    "OutOfMemory",
+    "RestartError",
+    "ResumedElsewhere",
+    "SingularJacobian",
+    "SingularMatrix",
+    "SolveError",
+    "SparsityError",
+    "StageFailure",
+    "StepTooSmall",
+    "StorageFailed",
+    "SubproblemFailed",
+    "TooManySteps",
+    "WrongGradient",
+    "WrongJacobian",
+]
+
 
 class SolveError(RuntimeError):
     """A solve failed; nothing was returned. The subclass says why."""

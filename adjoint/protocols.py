@@ -26,6 +26,28 @@ import scipy.sparse as sparse
 from .factor.evidence import Evidence
 from .typing import Array, Trans
 
+__all__ = [
+    "DesignMap",
+    "DesignMapWithHvp",
+    "Field",
+    "Integrand",
+    "Inverse",
+    "Matrix",
+    "MatrixWithHvp",
+    "Objective",
+    "ObjectiveWithHvp",
+    "Problem",
+    "Residual",
+    "ResidualWithHvp",
+    "Solution",
+    "SolutionWithHvp",
+    "Squares",
+    "Step",
+    "TimeDerivative",
+    "Vector",
+    "VectorWithHvp",
+]
+
 # Physics ------------------------------------------------------------------------------------------
 
 
