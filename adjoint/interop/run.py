@@ -28,7 +28,7 @@ from ..optimize.status import Status
 from ..optimize.stopping import Progress, Stopping
 from ..optimize.trial import first_point, gradient_of, tried
 from ..optimize.verification.convergence import confirmed, sized_slope, unconfirmed
-from ..optimize.verification.gradient_check import require_derivative
+from ..optimize.verification.gradient_check import GradientCheck, require_derivative
 from ..optimize.verification.plateau import believed, faded
 from ..reduced import Function, Point
 from ..typing import Array
@@ -120,6 +120,7 @@ class Run:
     state: State | None = None
     accepted: Array | None = None
     best: State | None = None
+    gradient_check: GradientCheck | None = None
     progress: Progress | None = None
 
     @cached_property
@@ -281,7 +282,7 @@ class Run:
         work, seconds = self.counts.numeric, time.perf_counter() - self.started
         if before is None:
             if self.check:
-                require_derivative(
+                self.gradient_check = require_derivative(
                     self.f,
                     state,
                     self.method.bounds,
@@ -391,4 +392,4 @@ class Run:
             factorizations=self.counts.numeric,
             seconds=time.perf_counter() - self.started,
         )
-        return Result(self.best, self.state, status, cause, spent)
+        return Result(self.best, self.state, status, cause, spent, self.gradient_check)

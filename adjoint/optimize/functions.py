@@ -9,6 +9,7 @@ import numpy as np
 from .._numerics import dot, read_only
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, named
+from ..factor.counts import phase
 from ..typing import Array
 from .settings import require_function
 
@@ -45,7 +46,8 @@ class ScalarPoint:
                 "ScalarFunction: got no product (x, v) -> H v; see also "
                 "adjoint.optimize.DifferencedHessian"
             )
-        return np.array(self.product(read_only(self.x), v))
+        with phase("model"):
+            return np.array(self.product(read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +157,10 @@ class ResidualPoint:
     @cached_property
     def jacobian(self) -> Array:
         """dr/dx, (k, m); raise ValueError if the function returned another shape."""
-        J = np.array(
-            as_array("ResidualFunction", "jacobian", self.function.jacobian(read_only(self.x)))
-        )
+        with phase("model"):
+            J = np.array(
+                as_array("ResidualFunction", "jacobian", self.function.jacobian(read_only(self.x)))
+            )
         expected = (self.residual.size, self.x.size)
         if J.shape != expected:
             raise ValueError(

@@ -21,7 +21,7 @@ from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
 from .verification.convergence import confirmed, sized_slope, unconfirmed
-from .verification.gradient_check import require_derivative
+from .verification.gradient_check import GradientCheck, require_derivative
 from .verification.plateau import believed, faded
 
 Observer = Callable[[State], None]
@@ -45,6 +45,9 @@ class Result:
         The error behind `Status.FAILED`; None for other endings.
     progress : Progress
         Work and time spent: `progress.factorizations`, `progress.seconds`.
+    gradient_check : GradientCheck or None
+        The comparison of the gradient with differences before the first step; None without a check,
+        and for a run that was resumed.
     """
 
     best: State
@@ -52,6 +55,7 @@ class Result:
     status: Status
     cause: SolveError | None
     progress: Progress
+    gradient_check: GradientCheck | None = None
 
     def __repr__(self) -> str:
         return f"Result(value={self.value!r}, iterations={self.iterations}, {self.status.value!r})"
@@ -157,7 +161,7 @@ def minimize(
     --------
     >>> import numpy as np
     >>> from adjoint.optimize import LBFGS, ScalarFunction, minimize
-    >>> f = ScalarFunction(lambda x: float(np.sum((x - 1.0) ** 4)), lambda x: 4.0 * (x - 1.0) ** 3)
+    >>> f = ScalarFunction(lambda x: np.sum((x - 1.0) ** 4), lambda x: 4.0 * (x - 1.0) ** 3)
     >>> result = minimize(f, np.zeros(3), LBFGS())
     >>> print(result.success, np.round(result.x, 1))
     True [1. 1. 1.]
@@ -182,8 +186,10 @@ def minimize(
         )
     if run.file is not None:
         _prepare(run.file)
-    at = run.resumed(x) if resume else None
-    return run.finished(at or run.begun(x, observers), observers)
+    at, found = (run.resumed(x) if resume else None), None
+    if at is None:
+        at, found = run.begun(x, observers)
+    return replace(run.finished(at, observers), gradient_check=found)
 
 
 def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
@@ -251,20 +257,24 @@ class _Run:
     file: Path | None
     start: Array
 
-    def begun(self, x: Array, observers: Sequence[Observer]) -> Restart:
-        """The first state, checked, observed and saved."""
-        counts, started = Counts(), time.perf_counter()
+    def begun(
+        self, x: Array, observers: Sequence[Observer]
+    ) -> tuple[Restart, GradientCheck | None]:
+        """The first state, checked, observed and saved; and the check of its gradient."""
+        counts, started, found = Counts(), time.perf_counter(), None
         with collecting(counts):
             state = _stored(self.algorithm.start(self.f, x))
             if self.check:
-                require_derivative(self.f, state, self.algorithm.bounds, self.algorithm.constrained)
+                found = require_derivative(
+                    self.f, state, self.algorithm.bounds, self.algorithm.constrained
+                )
         progress = self.stop.begun(state, self._steepness(state), self._sized(state))
         spent = replace(
             progress, factorizations=counts.numeric, seconds=time.perf_counter() - started
         )
         at = Restart(state, _light(state), spent, fingerprint(self.algorithm), threads())
         self._note(at, observers)
-        return at
+        return at, found
 
     def resumed(self, x: Array) -> Restart | None:
         """The content of the restart file, verified; None if the file does not exist.

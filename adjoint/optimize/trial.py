@@ -7,6 +7,7 @@ import numpy as np
 from .._validation import as_parameters, first_nonfinite, named
 from ..bounds import Bounds
 from ..errors import NonFinite, SolveError
+from ..factor.counts import phase
 from ..reduced import Function, Point
 from ..typing import Array
 from .status import Status
@@ -26,8 +27,9 @@ class Trial:
 def tried(f: Function, x: Array) -> Trial:
     """f(x); a solve that fails, or a value of nan or inf, is kept as the trial's failure."""
     try:
-        # f gets a copy: a function that writes to its argument must not move the algorithm.
-        point = f(np.array(x))
+        with phase("model"):
+            # f gets a copy: a function that writes to its argument must not move the algorithm.
+            point = f(np.array(x))
     except SolveError as error:
         return Trial(None, error)
     if np.isfinite(value := value_of(point)):
@@ -57,7 +59,8 @@ def first_point(f: Function, x: Array, bounds: Bounds, name: str) -> Point:
             f"{name}: got {named(f)} as f, expected a function of x, such as "
             "ScalarFunction(value, gradient)"
         )
-    point = f(x)
+    with phase("model"):
+        point = f(x)
     if not np.isfinite(value_of(point)):
         raise NonFinite(f"{name}: the objective is {point.value} at the start")
     return point
@@ -93,7 +96,8 @@ def gradient_of(point: Point) -> Array:
     Raise NonFinite if an entry is nan or inf, ValueError if the shape is not that of x,
     TypeError if the gradient is not real.
     """
-    g = np.asarray(point.gradient)
+    with phase("model"):
+        g = np.asarray(point.gradient)
     if g.dtype.kind not in "fiu":
         raise TypeError(
             f"the gradient of the objective is of type {g.dtype}, expected real numbers"

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..typing import Array
-from .constrained import name_of
-from .history import History
-from .record import COUNTS, NUMBERS, PHASES, Record, entries, measured, number, numbers
+from .history import (
+    COUNTS,
+    NUMBERS,
+    PHASES,
+    History,
+    Json,
+    Record,
+    entries,
+    measured,
+    number,
+    numbers,
+)
 from .runs import Run
 from .summary import (
     MISSING,
@@ -20,6 +29,7 @@ from .summary import (
     duration,
     final,
     final_seconds,
+    name_of,
     reason,
     run,
     show,
@@ -48,7 +58,26 @@ WORDS = {
     "newton": "Newton iterations",
     "krylov": "Krylov iterations",
 }
-TESTED = {Verdict.PASSED: "passed", Verdict.FAILED: "FAILED", Verdict.ABSENT: MISSING}
+TESTED = {
+    Verdict.PASSED: "passed",
+    Verdict.FAILED: "FAILED",
+    Verdict.CHECKED: "differences agree",
+    Verdict.ABSENT: MISSING,
+}
+
+
+RULES = {
+    "change": "design change below",
+    "stationarity": "KKT residual over its first value below",
+    "absolute": "KKT residual below",
+    "projected": "projected gradient below",
+    "feasibility": "constraint violation at most",
+    "stall": "iterations without improvement",
+    "iterations": "iterations at most",
+    "factorizations": "factorizations at most",
+    "seconds": "seconds at most",
+}
+"""The rules of `Stopping` in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +100,10 @@ def first_and_last(history: History) -> Table:
     unscaled = np.array_equal(history.series("scaled"), history.series("objective"))
     for name in (*NUMBERS, *own):
         known = history.series(name)[np.isfinite(history.series(name))]
-        if known.size and not (name == "scaled" and unscaled):
+        idle = name == "constraint_violation" and not (
+            known.any() or history.lists("constraints").size
+        )
+        if known.size and not idle and not (name == "scaled" and unscaled):
             ends = (history.series(name)[0], history.series(name)[-1], known.min(), known.max())
             text = show if name in ("objective", "scaled") else brief
             rows.append((WORDS.get(name, name), *(text(float(value)) for value in ends)))
@@ -118,8 +150,11 @@ def constraints(history: History) -> Table:
 
 
 def iterations(history: History) -> Table:
-    """The first and the last iterations; a row of dots for those between."""
+    """The first and the last iterations, a row of dots for those between; without columns that say nothing."""
+    records = history.iterations
+    own = {"constraint_violation": "violation", "kkt": "KKT residual", "change": "design change"}
     fields = (
+        "objective",
         "constraint_violation",
         "projected_gradient",
         "kkt",
@@ -128,37 +163,38 @@ def iterations(history: History) -> Table:
         "volume",
         "grayness",
     )
-    shown = [name for name in fields if np.isfinite(history.series(name)).any()]
-    if not np.nan_to_num(history.series("step")).any():  # Not every algorithm has one.
-        shown = [name for name in shown if name != "step"]
-    short = {"constraint_violation": "violation", "kkt": "KKT", "change": "change"}
-    staged = ("stage",) if np.nan_to_num(history.series("stage")).any() else ()
-    heads = (
-        "iteration",
-        *staged,
-        "objective",
-        *(short.get(name, WORDS.get(name, name)) for name in shown),
-    )
-    rows = [
-        (
-            show(record["iteration"]),
-            *(show(record.get(name)) for name in staged),
-            show(record.get("objective")),
-            *(brief(record.get(name)) for name in shown),
-            show(record.get("evaluations")),
-            show(numbers(record, "rejected").size),
-            show(entries(record, "counts").get("numeric")),
-            duration(_total(record)),
-        )
-        for record in history.iterations
+    columns: dict[str, list[Json]] = {
+        "iteration": [record["iteration"] for record in records],
+        "stage": [record.get("stage") for record in records],
+        **{
+            own.get(name, WORDS.get(name, name)): [record.get(name) for record in records]
+            for name in fields
+        },
+        "evaluations": [record.get("evaluations") for record in records],
+        "rejected": [numbers(record, "rejected").size for record in records],
+        "factorizations": [entries(record, "counts").get("numeric") for record in records],
+    }
+    idle = (
+        "stage",
+        "violation",
+        "step",
+        "rejected",
+        "factorizations",
+    )  # Where they are zero throughout.
+    texts = [
+        (name, [(show if name == "objective" else brief)(value) for value in values])
+        for name, values in columns.items()
+        if any(value or (value is not None and name not in idle) for value in values)
     ]
-    heads = (*heads, "evaluations", "rejected", "factorizations", "time")
+    texts.append(("time", [duration(_total(record)) for record in records]))
+    heads, rows = (
+        [name for name, _ in texts],
+        list(zip(*(column for _, column in texts), strict=True)),
+    )
     if len(rows) > 2 * ENDS + 1:
         rows = [*rows[:ENDS], ("⋮",) * len(heads), *rows[-ENDS:]]
     shown_of = (
-        "All iterations"
-        if len(rows) == len(history.iterations)
-        else f"First and last {ENDS} iterations"
+        "All iterations" if len(rows) == len(records) else f"First and last {ENDS} iterations"
     )
     return Table(shown_of, heads, rows)
 
@@ -194,7 +230,7 @@ def counts(history: History) -> Table:
     rows = [
         (WORDS.get(name, name), show(total), show(round(total / most, 3)))
         for name, total in totals.items()
-        if total is not None and (total or name in ("numeric", "solves", "transposed"))
+        if total or (total is not None and totals["solves"] and name in ("numeric", "transposed"))
     ]
     return Table("Linear algebra", ("", "total", "per iteration"), rows)
 
@@ -232,15 +268,27 @@ def taylor(history: History) -> Table:
     return Table("Taylor test", heads, list(zip(*columns, strict=True)))
 
 
-def settings(history: History) -> tuple[Table, Table]:
-    """The problem, and the environment it was solved in."""
-    problem = entries(history.header, "problem")
-    environment = {**run(history), **entries(history.header, "environment")}
-    return _pairs("Problem", problem), _pairs("Run and environment", environment)
+def settings(history: History) -> tuple[Table, ...]:
+    """The problem, the algorithm with its settings, and the environment it was solved in."""
+    header = history.header
+    named = {"algorithm": header["algorithm"]} if header.get("algorithm") else {}
+    rules = entries(header, "stopping")
+    asked = {words: rules[name] for name, words in RULES.items() if number(rules.get(name)) > 0.0}
+    return (
+        _pairs("Problem", entries(header, "problem")),
+        _pairs("Algorithm", {**named, **entries(header, "settings")}),
+        _pairs("Stopping rules", asked),
+        _pairs("Run and environment", {**run(history), **entries(header, "environment")}),
+    )
 
 
 def _pairs(caption: str, values: Record) -> Table:
-    return Table(caption, ("", "value"), [(name, show(value)) for name, value in values.items()])
+    return Table(
+        caption,
+        ("", "value"),
+        [(name, show(value)) for name, value in values.items()],
+        words=(0, 1),
+    )
 
 
 def _total(record: Record) -> float:

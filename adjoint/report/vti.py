@@ -17,15 +17,33 @@ TYPES = {"f4": "Float32", "f8": "Float64", "i4": "Int32", "i8": "Int64", "u1": "
 def write_vti(
     path: Path | str, fields: Mapping[str, Array], spacing: Sequence[float], origin: Sequence[float]
 ) -> None:
-    """Write one value per cell and field; the picture seen along −z equals the one design_png makes.
+    """Write fields on a regular grid, one value a cell, as VTK ImageData (.vti), for ParaView.
 
-    fields: all (rows, columns), or all (layers, rows, columns): columns along +x, rows from top to bottom
-    (along −y), layers along +z. spacing: the size of a cell in x, y (and z); origin: the corner of the
-    grid with the least x, y (and z), both in the order x, y, z. A 2-D grid is one layer at z = 0.
-    Cell (i, j, k), with y upward, holds field[k, rows − 1 − j, i]; in the file x runs fastest.
+    The picture seen along −z is that of `design_png`. Cell (i, j, k), with y upward, holds
+    field[k, rows − 1 − j, i].
 
-    Raises ValueError for no fields, shapes that differ, or a spacing or an origin of another length or value.
-    VTK file formats, "XML file formats", ImageData; inline base64, each block with its length as UInt64.
+    Parameters
+    ----------
+    path : path
+        Of the file.
+    fields : mapping of str to (rows, columns) or (layers, rows, columns) array
+        Columns along +x, rows from top to bottom (along −y), layers along +z; all of one
+        shape. A field without layers is one layer at z = 0.
+    spacing : (2,) or (3,) floats
+        Size of a cell in x, y (and z).
+    origin : (2,) or (3,) floats
+        Corner of the grid with the least x, y (and z).
+
+    Raises
+    ------
+    ValueError
+        For no fields, shapes that differ, complex values, or a spacing or an origin of
+        another length.
+
+    References
+    ----------
+    VTK file formats, "XML file formats", ImageData: inline base64, each block with its
+    length as UInt64.
     """
     shapes = {np.shape(field) for field in fields.values()}
     if len(shapes) != 1:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...bounds import Bounds
 from ...errors import SolveError
+from ...factor.counts import phase
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import InnerProduct
@@ -87,7 +88,8 @@ class TrustRegion:
         """f at the state's x; evaluated again if the state comes from a file."""
         if state.point is not None:
             return state.point
-        point = f(state.x)
+        with phase("model"):
+            point = f(state.x)
         # The gradient first, as in the interrupted run: the last bits of a solve may depend on the
         # solves before it.
         gradient_of(point)

@@ -34,9 +34,20 @@ JUMP = 3.0
 doubles as the step is halved, and says nothing about the gradient."""
 
 
+@dataclass(frozen=True)
+class GradientCheck:
+    """A slope of f at the start of a run, along a random direction v.
+
+    derivative: g·v by the gradient; difference: g·v by extrapolated differences of f.
+    """
+
+    derivative: float
+    difference: float
+
+
 def require_derivative(
     f: Function, state: State, bounds: Bounds, constraints: Sequence[Constraint]
-) -> None:
+) -> GradientCheck | None:
     """Raise WrongGradient unless g·v agrees with differences along a random direction v.
 
     Verified are f and each constraint. The differences are extrapolated. They cost up to
@@ -48,10 +59,11 @@ def require_derivative(
     along = directions(state.x, state.gradient, state.value, bounds)
     steps = STEPS[: 3 - len(along)]
     rays = [_Ray(f, state.x, v, bounds, Samples.of(f, state.x, v, bounds, steps)) for v in along]
-    for ray in rays:
-        ray.require(_value, state.value, state.gradient, "the gradient")
+    slopes = [ray.require(_value, state.value, state.gradient, "the gradient") for ray in rays]
+    known = bool(rays) and np.isfinite(slopes[0])
+    found = GradientCheck(dot(state.gradient, along[0]), slopes[0]) if known else None
     if not constraints or (here := state.point or attempt(f, state.x)) is None:
-        return
+        return found
     # c, not c − bound: the rounding error is relative to c, and c − bound may be small.
     unscaled = np.ones(len(constraints))
 
@@ -70,6 +82,7 @@ def require_derivative(
             ray.require_known(
                 values, read, float(part.values[0]), row, f"the gradient of constraint {i}"
             )
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,16 +102,16 @@ class _Ray:
 
     def require(
         self, read: Callable[[Point], float], here: float, gradient: Array, what: str
-    ) -> None:
-        """Raise WrongGradient unless a quantity has this gradient.
+    ) -> float:
+        """Raise WrongGradient unless a quantity has this gradient; return its slope along v.
 
         read: the quantity at a point; here: the quantity at x; what: its name, for the message.
         """
-        self.require_known(_read(read, self.samples), read, here, gradient, what)
+        return self.require_known(_read(read, self.samples), read, here, gradient, what)
 
     def require_known(
         self, values: Array, read: Callable[[Point], float], here: float, gradient: Array, what: str
-    ) -> None:
+    ) -> float:
         """As `require`, for values at the points that are known already."""
         derivative = dot(gradient, self.v)
         # If the products g_j v_j cancel, differences are the rounding errors of large terms.
@@ -106,16 +119,16 @@ class _Ray:
         difference, spread = self.samples.slope(values, here)
         spread += floor / self.samples.steps[-1]
         if _agree(difference, derivative, spread):
-            return
+            return difference
         if self.samples.steps.size < STEPS.size:
             # Only a shorter step tells a steep f from a wrong gradient.
             finer = self.samples.finer(self.f, self.x, self.v, self.bounds)
             difference, spread = finer.slope(_read(read, finer), here)
             spread += floor / finer.steps[-1]
-        if not (
-            _agree(difference, derivative, JUMP * spread)
-            or self._agrees_nearer(read, here, derivative, difference)
-        ):
+        if _agree(difference, derivative, JUMP * spread):
+            return difference
+        nearer = self._nearer(read, here, derivative, difference)
+        if nearer is None:
             raise WrongGradient(
                 f"along a random direction {what} gives {derivative:.8e}, differences "
                 f"{difference:.8e}. Usual causes: a vjp without its transpose or with a wrong "
@@ -125,11 +138,12 @@ class _Ray:
                 "problem), a function with kinks or noise. See adjoint.check(f, x).table(); "
                 "check=False goes on regardless."
             )
+        return nearer
 
-    def _agrees_nearer(
+    def _nearer(
         self, read: Callable[[Point], float], here: float, derivative: float, farther: float
-    ) -> bool:
-        """True if a shorter step has the slope g·v, and another slope than the usual step.
+    ) -> float | None:
+        """The slope by a shorter step if it is g·v, and differs from that of the usual step.
 
         Next to a density of zero almost nothing holds a structure: f changes by decades within
         the usual step, and only a shorter step sees the derivative. The slope of a smooth f
@@ -139,11 +153,11 @@ class _Ray:
             samples = Samples.of(self.f, self.x, self.v, self.bounds, nearer * STEPS)
             difference, spread = samples.slope(_read(read, samples), here)
             if not np.isfinite(difference):
-                return False
+                return None
             another = DIFFERENT * max(abs(difference), abs(farther)) + CLEARLY * spread
             if _agree(difference, derivative, spread) and abs(difference - farther) > another:
-                return True
-        return False
+                return difference
+        return None
 
 
 def _read(read: Callable[[Point], float], samples: Samples) -> Array:
