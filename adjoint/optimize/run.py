@@ -46,8 +46,8 @@ class Result:
     progress : Progress
         Work and time spent: `progress.factorizations`, `progress.seconds`.
     gradient_check : GradientCheck or None
-        The comparison of the gradient with differences before the first step; None without a check,
-        and for a run that was resumed.
+        The comparison of the gradient with differences before the first step; None without
+        a check, and for a run that was resumed.
     """
 
     best: State

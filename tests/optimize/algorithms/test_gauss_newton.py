@@ -421,9 +421,9 @@ def test_settings_that_cannot_be_are_named(settings, message):
 
 def test_functions_that_are_no_sums_of_squares_are_named():
     f, x = decay(None), np.ones(2)
-    with pytest.raises(TypeError, match="LinearFunctional is no sum of squares"):
+    with pytest.raises(TypeError, match="LinearFunctional is not a sum of squares"):
         GaussNewton().start(f.of(adjoint.LinearFunctional(np.ones(5))), x)
-    with pytest.raises(TypeError, match="LinearFunctional is no sum of squares"):
+    with pytest.raises(TypeError, match="LinearFunctional is not a sum of squares"):
         GaussNewton().start(
             f.of(adjoint.Sum([f.objective, adjoint.LinearFunctional(np.ones(5))])), x
         )
@@ -449,7 +449,7 @@ def test_functions_that_are_no_sums_of_squares_are_named():
 @pytest.mark.parametrize(
     ("method", "returned", "error", "message"),
     [
-        ("residual", 1j * np.ones(3), TypeError, "complex128.* real and the imaginary parts"),
+        ("residual", 1j * np.ones(3), TypeError, "complex128.* real and imaginary parts"),
         ("residual", np.ones((3, 1)), TypeError, r"shape \(3, 1\); expected a real vector"),
         (
             "residual_jvp",
