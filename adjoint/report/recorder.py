@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .._validation import as_path, require_bool, require_function
-from ..checks.gradient import CheckReport
+from ..checks.report import CheckReport
 from ..factor.counts import Counts, phase, total
 from ..optimize.run import Result
 from ..optimize.state import Algorithm, State

@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint._numerics import dot
-from adjoint.checks.gradient import extrapolated
+from adjoint.checks.extrapolation import extrapolated
 from problems.catalogue import CATALOGUE
 from problems.steady.elasticity import mbb
 

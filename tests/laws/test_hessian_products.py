@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint._numerics import dot
 from adjoint._optional_methods import of_map, of_residual
-from adjoint.checks.gradient import extrapolated, order
+from adjoint.checks.extrapolation import extrapolated, order
 from adjoint.derive import with_hvp
 from problems.catalogue import CATALOGUE
 from problems.steady.bratu import Bratu, plain_bratu
