@@ -542,7 +542,7 @@ def test_with_second_refuses_what_it_cannot_do():
     with pytest.raises(TypeError, match="with_hvp: Plain has no method residual"):
         with_hvp(Plain())
     u = np.ones(4)
-    with pytest.raises(TypeError, match="write second by hand"):
+    with pytest.raises(TypeError, match="write hvp by hand"):
         with_hvp(Bratu((4,))).hvp(u + 0j, u, u, u, u)
 
 

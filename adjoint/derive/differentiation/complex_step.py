@@ -1,6 +1,7 @@
-"""The complex step: Im R(x + ihv)/h, the derivative to rounding, from functions that let imaginary parts through.
+"""The complex step Im R(x + ihv)/h: the derivative of R along v, exact to rounding.
 
-Squire & Trapp (1998), SIAM Rev. 40, 110; Martins, Sturdza & Alonso (2003), ACM Trans. Math. Softw. 29, 245.
+Squire & Trapp (1998), SIAM Rev. 40, 110; Martins, Sturdza & Alonso (2003), ACM Trans. Math. Softw.
+29, 245.
 """
 
 import math
@@ -17,19 +18,22 @@ from .directional import nearby, random_signs
 from .finite_differences import FLOOR, sizes
 
 EXPONENT = -332
-"""h = 2⁻³³² ≈ 1e-100: small beside everything, a parameter of 1e-15 too, and h² beside that; a power of two, so that
-multiplying and dividing by it is exact."""
+"""h = 2⁻³³² ≈ 1e-100.
+
+h is small relative to every parameter, also to 1e-15, and h² relative to h. A power of two, so that
+products and quotients with h are exact.
+"""
 
 
 MODERATE = 600
-"""Binary exponents of directions up to which the step, and one over it, are normal numbers."""
+"""Binary exponent of directions up to which the step and its reciprocal are normal numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComplexSlice:
-    """x ↦ R, its derivatives by complex steps.
+    """x ↦ R, with derivatives by complex steps.
 
-    owner: the function that R is made of; scale: the `sizes` of x, (k,), for differences to hold them against.
+    owner: the function from which R is made; scale: (k,), the `sizes` of x for differences.
     """
 
     owner: UserFunction
@@ -38,16 +42,16 @@ class ComplexSlice:
     scale: Array
 
     tolerance = 1e-10
-    """Relative error from which on a derivative is suspicious: far above rounding, far below any mistake."""
+    """Relative error above which a derivative is suspicious: above rounding, below any mistake."""
 
     @property
     def what(self) -> str:
-        """What the function is called in messages."""
+        """The name of the function in messages."""
         return self.owner.kind.name
 
     @property
     def sizes(self) -> Array:
-        """Ones: the step is infinitesimal, whatever it is measured in."""
+        """Ones, (k,): the step is infinitesimal in any unit."""
         return np.ones(self.x.size)
 
     def value(self, x: Array) -> Array:
@@ -56,20 +60,23 @@ class ComplexSlice:
 
     @property
     def finer(self) -> "list[ComplexSlice]":
-        """None: derivatives do not depend on steps."""
+        """An empty list: derivatives do not depend on steps."""
         return []
 
     def moved(self, x: Array) -> "ComplexSlice":
-        """The same at another x."""
+        """The same function at another x."""
         return replace(self, x=x)
 
     def along(self, v: Array) -> Array:
-        """d/dt R(x + t v), (n,): one evaluation. Raises NotComplexSafe where R refuses or drops imaginary parts."""
+        """d/dt R(x + t v) at t = 0, (n,), by one evaluation.
+
+        Raises NotComplexSafe if R refuses complex numbers or drops imaginary parts.
+        """
         longest = float(np.abs(v).max(initial=0.0))
         if longest == 0.0:
             return np.zeros(self.owner.rows)
         derivative, is_complex = self._step(v, longest)
-        if not is_complex:  # R does not depend on x, or has lost its imaginary part.
+        if not is_complex:  # R either does not depend on x or has lost its imaginary part.
             reach = v / float((np.abs(v) / self.scale).max())
             rows, difference = disagreement(
                 self.function, self.x, reach, derivative, np.abs(derivative)
@@ -79,11 +86,11 @@ class ComplexSlice:
         return derivative
 
     def examine(self) -> None:
-        """Raise NotComplexSafe where complex steps and differences disagree along a direction.
+        """Raise NotComplexSafe if complex steps and differences disagree along a direction.
 
-        Of random signs, in which nothing cancels; of one sign, in which diffusion does, and leaves what is small
-        beside it. At points near x, where symmetric starts have no kinks, and in each of them: one may lie beside
-        another kink.
+        Two directions: with random signs, in which no terms cancel; with one sign, in which diffusion
+        cancels and small terms remain. The points are near x, where a symmetric state has no kinks. The two
+        must disagree at all of these points, since one of them may lie next to another kink.
         """
         terms = np.zeros(self.owner.rows)
         points = nearby(self, self.scale) or [self]
@@ -99,11 +106,12 @@ class ComplexSlice:
             terms = np.maximum(terms, np.abs(derivative))
 
     def examine_here(self, direction: Array, terms: Array) -> None:
-        """The same at x itself, in one complex and two real evaluations where nothing is wrong.
+        """Raise NotComplexSafe if complex steps and differences disagree at x itself.
 
-        Something is if all rounds confirm it: a single difference, extrapolated ones, and those at most points near x,
-        where what was a kink at x is none. direction: in units of x, (k,); components that are zero stay: they have
-        no size. terms: see `Rule`.
+        Cost: one complex and two real evaluations if there is no fault. A fault must be confirmed by a
+        single difference, by extrapolated differences, and by differences at most points near x, where a
+        kink of x is absent. direction: (k,), relative to x; components that are zero stay, since they
+        have no size. terms: see `Rule.examine`.
         """
         v = np.where(self.x == 0.0, 0.0, self.scale * direction)
         longest = float(np.abs(v).max(initial=0.0))
@@ -114,7 +122,7 @@ class ComplexSlice:
             self._confirm(v, derivative, terms)
 
     def _confirm(self, v: Array, derivative: Array, terms: Array) -> None:
-        """Raise NotComplexSafe if a row disagrees with its derivative along v at x, and at two points near it."""
+        """Raise NotComplexSafe if a row disagrees with its derivative along v at x and at two points near."""
         rows, difference = disagreement(self.function, self.x, v, derivative, terms)
         times = np.zeros(self.owner.rows, dtype=int)
         points = nearby(self, self.scale) if rows.size else []
@@ -128,13 +136,13 @@ class ComplexSlice:
             raise self._unsafe(rows, derivative, difference)
 
     def _disagreement(self, v: Array, terms: Array) -> tuple[Array, Array, Array]:
-        """Rows that disagree, as `disagreement` finds them along v, and both derivatives, (n,)."""
+        """The rows that disagree, the derivative by a complex step, and the derivative by differences."""
         derivative, _ = self._step(v, float(np.abs(v).max()))
         rows, difference = disagreement(self.function, self.x, v, derivative, terms)
         return rows, derivative, difference
 
     def _step(self, v: Array, longest: float) -> tuple[Array, bool]:
-        """Im R(x + ihv)/h, and whether R was complex at all; longest: max |v_j|, which h is divided by."""
+        """Im R(x + ihv)/h, and True if R was complex; longest: max |v_j|, by which h is divided."""
         exponent = math.frexp(longest)[1]
         z = np.empty(self.x.size, dtype=np.complex128)
         z.real = self.x
@@ -158,7 +166,7 @@ class ComplexSlice:
 
 @dataclass(frozen=True, eq=False)
 class ComplexStep:
-    """Derivatives exact to rounding, one complex evaluation each."""
+    """Directional derivatives exact to rounding, by one complex evaluation each."""
 
     function: Function
 
@@ -175,7 +183,7 @@ class ComplexStep:
         return ComplexSlice(self.function.user, lambda x: self.function(u, x), p, sizes(p, 0.0))
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
-        """Raise NotComplexSafe where imaginary parts are lost here, if not at the first point: in another branch."""
+        """Raise NotComplexSafe if imaginary parts are lost at (u, p), as in a branch not taken before."""
         scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
         both = ComplexSlice(
             self.function.user,
