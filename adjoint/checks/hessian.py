@@ -119,8 +119,7 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
     if not isinstance(point, PointWithHvp):
         raise TypeError(
             f"check_hvp: {type(point).__name__} has no method hvp(v), expected points with one, as "
-            "those of "
-            "adjoint.Reduced or of ScalarFunction(value, gradient, product)"
+            "those of adjoint.Reduced or of ScalarFunction(value, gradient, product)"
         )
     v, w = random_direction(x, rng), random_direction(x, rng)
     f = started(f, point)

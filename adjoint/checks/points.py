@@ -53,8 +53,8 @@ def required(name: str, f: object, x: Array) -> Array:
         )
         raise TypeError(
             f"{name}: got {got} as f, expected a function of x that returns a Point, such as "
-            "adjoint.Reduced(problem, "
-            f"objective) or adjoint.optimize.ScalarFunction(value, gradient): {name}(f, x)"
+            "adjoint.Reduced(problem, objective) or adjoint.optimize.ScalarFunction(value, "
+            f"gradient): {name}(f, x)"
         )
     x = as_parameters(x, "x")
     if x.size == 0:

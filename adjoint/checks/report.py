@@ -182,8 +182,8 @@ class Slope:
         wrong = not self.relative_error <= TOLERANCE
         by_differences = f"difference {self.difference:.6e}, " if wrong else ""
         return (
-            f"{self.what}: {self.product} {self.derivative:.6e}, "
-            f"{by_differences}relative error {self.relative_error:.1e}{nothing}"
+            f"{self.what}: {self.product} {self.derivative:.6e}, {by_differences}relative error "
+            f"{self.relative_error:.1e}{nothing}"
         )
 
 

@@ -18,7 +18,7 @@ from .verification import Missing, closer, missing_entries
 
 @dataclass(frozen=True, eq=False)
 class Compressed:
-    """A pattern (n, k), canonical, with the colours of its columns and the places of its entries.
+    """A canonical pattern (n, k), with the colours of its columns.
 
     Colours and places are computed once, when first used.
     """
@@ -69,9 +69,10 @@ class Compressed:
 class Block:
     """∂R/∂x, (n, k), at any point, where x is u or p.
 
-    name: "∂R/∂u", argument: "u_pattern", maker: the public function, for messages. given: the user's
-    pattern, or None. The block remembers its pattern with its colours (detected at the first point if
-    not given, and enlarged if a later point needs more entries), and the latest derivative.
+    name: "∂R/∂u", argument: "u_pattern", maker: the public function, for messages.
+    given: the user's pattern, or None. The block remembers its pattern with its colours
+    (detected at the first point if not given, and enlarged if a later point needs more
+    entries), and the latest derivative.
     """
 
     name: str
@@ -88,10 +89,10 @@ class Block:
         return random_signs(self.columns, 3)
 
     def at(self, point: Slice) -> sparse.csc_array:
-        """∂R/∂x at a point, canonical: one derivative per colour, and one that verifies the pattern.
+        """∂R/∂x at a point, canonical: one derivative per colour, and one for verification.
 
-        Raises SparsityError if the pattern given lacks entries, NonFinite if R or a derivative is nan or
-        inf, and at the first point what `Slice.examine` raises.
+        Raises SparsityError if the pattern given lacks entries, NonFinite if R or a
+        derivative is nan or inf, and at the first point what `Slice.examine` raises.
         """
         try:
             J = self._verified(point)
@@ -101,7 +102,7 @@ class Block:
         return J
 
     def terms(self, x: Array) -> Array:
-        """Σ_j |∂R_i/∂x_j| |x_j|, (n,), by the latest derivative, at any point; 0 before the first."""
+        """Σ_j |∂R_i/∂x_j| |x_j|, (n,), by the latest derivative; 0 before the first."""
         return np.asarray(0.0 if self._latest is None else abs(self._latest) @ np.abs(x))
 
     def _verified(self, point: Slice) -> sparse.csc_array:
@@ -120,7 +121,7 @@ class Block:
         return J
 
     def _explored(self, compressed: Compressed, point: Slice) -> Compressed:
-        """The pattern, enlarged by branches that R takes near the point but not at it, as at u = 0."""
+        """The pattern, enlarged by the branches that R takes near the point, but not at it."""
         for near in nearby(point, sizes(point.x, 0.0))[:1]:
             with suppress(NonFinite):  # R is finite near the point; its derivatives need not be.
                 if self._evaluated(compressed, near)[1]:
@@ -141,22 +142,27 @@ class Block:
     ) -> tuple[sparse.csc_array, list[Missing]]:
         """∂R/∂x on a pattern, and the entries that the pattern lacks."""
         J = compressed.jacobian(point)
-        # The direction is in the sizes of x, so that no term of a row hides another by its unit.
+        # The direction is in the sizes of x, so that no term of a row hides another by
+        # its unit.
         v = self._direction * sizes(point.x, 0.0)
         for finer in point.finer:
             J = closer(J, compressed.jacobian(finer), point.along(v), v)
         return J, missing_entries(J, point, v) if self.columns else []
 
     def _wrong_pattern(self, missing: Missing) -> SparsityError:
-        entry = f"entry ({missing.row}, {missing.column}), where {self.name} is {missing.derivative:.6g}"
+        entry = (
+            f"entry ({missing.row}, {missing.column}), where {self.name} is "
+            f"{missing.derivative:.6g}"
+        )
         if self.given is None:
             return SparsityError(
-                f"{self.maker}: the pattern of {self.name} found by detection lacks {entry}. The function depends on "
-                f"more than its arguments, or on its earlier calls; if not so, give {self.argument}."
+                f"{self.maker}: the pattern of {self.name} found by detection lacks {entry}. The "
+                "function depends on more than its arguments, or on its earlier calls; if not so, "
+                f"give {self.argument}."
             )
         return SparsityError(
-            f"{self.maker}: {self.argument} lacks {entry}; {missing.rows} rows disagree. Add what is missing (too "
-            "large a pattern does no harm), or give none: then it is detected."
+            f"{self.maker}: {self.argument} lacks {entry}; {missing.rows} rows disagree. Add what "
+            "is missing (too large a pattern does no harm), or give none: then it is detected."
         )
 
 
@@ -165,11 +171,13 @@ def as_pattern(
 ) -> sparse.csc_array:
     """Ones on the stored entries of a matrix, zeros included; canonical.
 
-    Raises TypeError if the pattern is not a sparse matrix, ValueError if its shape is wrong.
+    Raises TypeError if the pattern is not a sparse matrix, ValueError if its shape is
+    wrong.
     """
     if not sparse.issparse(pattern):
         raise TypeError(
-            f"{what}: got a {type(pattern).__name__}, expected a SciPy sparse matrix: scipy.sparse.csc_array(…)"
+            f"{what}: got a {type(pattern).__name__}, expected a SciPy sparse matrix: "
+            "scipy.sparse.csc_array(…)"
         )
     if pattern.shape != shape:
         raise ValueError(f"{what}: got shape {pattern.shape}, expected {shape}")

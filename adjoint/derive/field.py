@@ -33,18 +33,19 @@ def complex_step_field(
     Parameters
     ----------
     f : callable
-        f(t, u, p) ↦ (n,) array, for t, u (n,) and p (m,), real or complex. The function must be
-        continuous in the complex plane near the real line, see `complex_step_residual`.
+        f(t, u, p) ↦ (n,) array, for t, u (n,) and p (m,), real or complex. The function
+        must be continuous in the complex plane near the real line, see
+        `complex_step_residual`.
     n : int
         Number of unknowns u.
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂f/∂u that may be nonzero. By default they are detected at the
-        first point. Used for more than 40 unknowns.
+        Stored entries are those of ∂f/∂u that may be nonzero. By default they are
+        detected at the first point. Used for more than 40 unknowns.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂f/∂p that may be nonzero. By default they are detected. Used for
-        more than 40 unknowns or parameters.
+        Stored entries are those of ∂f/∂p that may be nonzero. By default they are
+        detected. Used for more than 40 unknowns or parameters.
 
     Returns
     -------
@@ -60,12 +61,13 @@ def complex_step_field(
 
     Notes
     -----
-    For up to 40 unknowns ∂f/∂u is a dense array, by n evaluations of f. For more it is sparse, by
-    one evaluation per colour, and one that verifies the pattern. A detected pattern grows if a later
-    point needs more entries; if a pattern that was given lacks entries, SparsityError is raised.
+    For up to 40 unknowns ∂f/∂u is a dense array, by n evaluations of f. For more it is
+    sparse, by one evaluation per colour, and one that verifies the pattern. A detected
+    pattern grows if a later point needs more entries; if a pattern that was given lacks
+    entries, SparsityError is raised.
 
-    Complex steps are compared with differences at the first point, and again at the 2nd, 4th, 8th, …
-    point: NotComplexSafe is raised if f loses imaginary parts.
+    Complex steps are compared with differences at the first point, and again at the
+    2nd, 4th, 8th, … point: NotComplexSafe is raised if f loses imaginary parts.
 
     Examples
     --------
@@ -73,7 +75,9 @@ def complex_step_field(
 
     >>> import numpy as np
     >>> import adjoint
-    >>> f = adjoint.complex_step_field(lambda t, u, p: p[0] * u * (1.0 - u / p[1]), n=1, m=2)
+    >>> def growth(t, u, p):
+    ...     return p[0] * u * (1.0 - u / p[1])
+    >>> f = adjoint.complex_step_field(growth, n=1, m=2)
     >>> f.jacobian(0.0, np.array([1.0]), np.array([2.0, 10.0])).round(12)
     array([[1.6]])
     """
@@ -120,14 +124,15 @@ class DerivedField:
     __repr__ = short_repr
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
-        """f(t, u, p), (r,), with nan if the function returns nan; u: (n,), p: (m,), real or complex."""
+        """f(t, u, p), (r,), nan if the function returns nan; u: (n,), p: (m,), real or complex."""
         return self.function(t, u, p)
 
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array | Array:
         """∂f/∂u, (r, n): a dense array, or a canonical csc_array.
 
-        The pattern of a csc_array stays the same, unless a later point enlarges a detected pattern. Cost:
-        one evaluation per column if dense; one per colour, and one that verifies them, if sparse.
+        The pattern of a csc_array stays the same, unless a later point enlarges a
+        detected pattern. Cost: one evaluation per column if dense; one per colour, and
+        one that verifies them, if sparse.
         """
         return self.by_u.at(self.function.in_u(*self.function.point(t, u, p)))
 
@@ -190,8 +195,8 @@ class DerivedField:
             return finite(point.along(np.ones(1)), f"∂{user.kind.symbol}/∂t", user.maker)
         except NotComplexSafe as error:
             raise NotComplexSafe(
-                f"{error} Here t is complex, and u and p are real: only derivatives with respect to times need "
-                f"∂{user.kind.symbol}/∂t."
+                f"{error} Here t is complex, and u and p are real: only derivatives with respect "
+                f"to times need ∂{user.kind.symbol}/∂t."
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Right-hand sides written in jax.numpy: ∂f/∂u by forward mode, (∂f/∂p)ᵀ λ by reverse mode."""
+"""Right-hand sides in jax.numpy: ∂f/∂u by forward mode, (∂f/∂p)ᵀ λ by reverse mode."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from .user_function import FIELD, UserFunction
 from .verification import require_finite
 
 Compiled: TypeAlias = Callable[..., Array]
-"""(t, u, p, …) ↦ a derivative, in some cases along a direction; compiled at the first call."""
+"""(t, u, p, …) ↦ a derivative, or a derivative along a direction; compiled."""
 
 
 def jax_field(
@@ -35,18 +35,18 @@ def jax_field(
     Parameters
     ----------
     f : callable
-        f(t, u, p) ↦ (n,) array, for t, u (n,) and p (m,). The function must be traceable by jax.jit,
-        by which it is compiled once.
+        f(t, u, p) ↦ (n,) array, for t, u (n,) and p (m,). The function must be
+        traceable by jax.jit, by which it is compiled once.
     n : int
         Number of unknowns u.
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂f/∂u that may be nonzero. By default they are detected at the
-        first point. Used for more than 40 unknowns.
+        Stored entries are those of ∂f/∂u that may be nonzero. By default they are
+        detected at the first point. Used for more than 40 unknowns.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂f/∂p that may be nonzero. By default they are detected. Used for
-        more than 40 unknowns or parameters.
+        Stored entries are those of ∂f/∂p that may be nonzero. By default they are
+        detected. Used for more than 40 unknowns or parameters.
 
     Returns
     -------
@@ -58,7 +58,8 @@ def jax_field(
     BackendMissing
         If JAX is not installed: ``pip install 'sparse-adjoint[jax]'``.
     RuntimeError
-        If JAX computes in float32: call ``jax.config.update("jax_enable_x64", True)`` first.
+        If JAX computes in float32: call ``jax.config.update("jax_enable_x64", True)``
+        first.
     TypeError
         If f is not callable, or if a pattern is not a SciPy sparse matrix.
     ValueError
@@ -66,9 +67,9 @@ def jax_field(
 
     Examples
     --------
-    >>> import jax, jax.numpy as jnp                                       # doctest: +SKIP
+    >>> import jax, jax.numpy as jnp  # doctest: +SKIP
     >>> import adjoint
-    >>> jax.config.update("jax_enable_x64", True)                          # doctest: +SKIP
+    >>> jax.config.update("jax_enable_x64", True)  # doctest: +SKIP
     >>> f = adjoint.jax_field(lambda t, u, p: -p[0] * jnp.sin(u), n=1, m=1)  # doctest: +SKIP
     """
     jax = jax_in_double_precision("jax_field")
@@ -94,8 +95,9 @@ def jax_field(
 class JaxField:
     """f(t, u, p), (n,), from a function in jax.numpy, with all derivatives by JAX.
 
-    `jax_field` returns such fields. The class has all methods of `adjoint.protocols.Field`, and raises
-    the errors of `DerivedField`. It remembers that the function was called once with all checks.
+    `jax_field` returns such fields. The class has all methods of
+    `adjoint.protocols.Field`, and raises the errors of `DerivedField`. It remembers
+    that the function was called once with all checks.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
 """Perfect colourings of stencils on grids: (x + a y + b z) mod q.
 
-A stencil of q points that tiles the grid by a lattice needs q colours: five for the 5-point star,
-by (x + 2y) mod 5; seven for the 7-point star. The grid is found from the distances between the
-columns of a row. Goldfarb & Toint (1984), Optimal estimation of Jacobian and Hessian matrices that
-arise in finite difference calculations, Math. Comp. 43, 69.
+A stencil of q points that tiles the grid by a lattice needs q colours: five for the
+5-point star, by (x + 2y) mod 5; seven for the 7-point star. The grid is found from the
+distances between the columns of a row. Goldfarb & Toint (1984), Optimal estimation of
+Jacobian and Hessian matrices that arise in finite difference calculations, Math. Comp.
+43, 69.
 """
 
 from itertools import product
@@ -14,7 +15,7 @@ import scipy.sparse as sparse
 from ..typing import Array
 
 SAMPLE = 2048
-"""Number of rows in which a lattice is searched; a lattice that is found is tried on all rows."""
+"""Number of rows in which a lattice is searched; the lattice is verified on all rows."""
 
 
 DISTANCES = 160
@@ -43,7 +44,9 @@ Pairs of columns, and multipliers, grow like the square of this number.
 
 
 SPARE = 1
-"""Number of colours above the lower bound that a lattice may use before greedy colouring is tried.
+"""Number of colours above the lower bound that a lattice may use.
+
+If a lattice needs more colours, greedy colouring is tried.
 """
 
 
@@ -58,10 +61,11 @@ Strides = tuple[int, ...]
 
 
 def lattice_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
-    """Colours (columns,) as in `colour_columns`, at most bound + 1; None if no lattice has them.
+    """At most bound + 1 colours (columns,) as in `colour_columns`, or None if no lattice fits.
 
-    Column numbers are read as coordinates (j mod s₁, ⌊j/s₁⌋ mod s₂/s₁, …), with strides s found among
-    the distances between columns that share a row. The result is verified on every row.
+    Column numbers are read as coordinates (j mod s₁, ⌊j/s₁⌋ mod s₂/s₁, …), with strides
+    s found among the distances between columns that share a row. The result is verified
+    on every row.
     """
     if not 1 < bound <= FULLEST:
         return None
@@ -88,8 +92,9 @@ def lattice_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
 def modular_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
     """Colours j mod q, with the least q ≤ `LOOSE` · bound that separates the columns, or None.
 
-    No distance between columns that share a row may be a multiple of q. This takes a few passes over
-    the entries; first fit in plain Python takes seconds per million columns.
+    No distance between columns that share a row may be a multiple of q. This takes a
+    few passes over the entries; first fit in plain Python takes seconds per million
+    columns.
     """
     if not bound <= FULLEST:
         return None

@@ -20,7 +20,8 @@ from .differentiation.finite_differences import FLOOR, MOST, differences, sizes
 H = 2.0**-332
 """Complex step, about 1e-100.
 
-The square of this number is lost in any sum, so that the step has no error except rounding.
+The square of this number is lost in any sum, so that the step has no error except
+rounding.
 """
 
 
@@ -44,8 +45,9 @@ def rate_along(
 ) -> tuple[Array, Array]:
     """d/dt f(u + t u̇, p + t ṗ) in two parts, (n,) and (m,), by central differences.
 
-    f maps (n + m,) to (n + m,). The differences are extrapolated: about twelve digits if f is exact
-    to rounding. The result is nan if f has no finite values next to the point.
+    f maps (n + m,) to (n + m,). The differences are extrapolated: about twelve digits
+    if f is exact to rounding. The result is nan if f has no finite values next to the
+    point.
     """
     x, v = np.concatenate([u, p]), np.concatenate([u_dot, p_dot])
     scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
@@ -65,8 +67,9 @@ def rate_along(
 class WithHvp:
     """A hand-written residual with `hvp`, by complex steps of its `jacobian` and `vjp`.
 
-    `with_hvp` returns such residuals. The class has all methods of `adjoint.protocols.Residual`. It
-    remembers the latest point at which `jacobian` and `vjp` passed an examination.
+    `with_hvp` returns such residuals. The class has all methods of
+    `adjoint.protocols.Residual`. It remembers the latest point at which `jacobian` and
+    `vjp` passed an examination.
 
     Parameters
     ----------
@@ -100,9 +103,10 @@ class WithHvp:
     ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
-        Cost: one complex Jacobian and one complex vjp. Before the first product at a point, the
-        derivative along a random direction is compared with differences; NotComplexSafe is raised if
-        the two disagree. Raises TypeError if u, p or a direction is complex.
+        Cost: one complex Jacobian and one complex vjp. Before the first product at a
+        point, the derivative along a random direction is compared with differences;
+        NotComplexSafe is raised if the two disagree. Raises TypeError if u, p or a
+        direction is complex.
         """
         if any(a.dtype.kind == "c" for a in (u, p, lam, u_dot, p_dot)):
             raise TypeError(
@@ -164,8 +168,8 @@ class WithHvp:
 
     def _unsafe(self, found: str) -> NotComplexSafe:
         return NotComplexSafe(
-            f"with_hvp: the jacobian and vjp of {type(self.inner).__name__} {found}. Usual causes: abs, "
-            "norm, conj, and values written into float arrays. Or write hvp by hand"
+            f"with_hvp: the jacobian and vjp of {type(self.inner).__name__} {found}. Usual causes: "
+            "abs, norm, conj, and values written into float arrays. Or write hvp by hand"
         )
 
 
@@ -181,8 +185,9 @@ def with_hvp(residual: Residual) -> WithHvp:
     Parameters
     ----------
     residual : Residual
-        Object with `residual`, `jacobian`, `vjp` and `jvp` for real u and p. `jacobian` and `vjp`
-        must also work for complex arguments near the real line, see `complex_step_residual`.
+        Object with `residual`, `jacobian`, `vjp` and `jvp` for real u and p. `jacobian`
+        and `vjp` must also work for complex arguments near the real line, see
+        `complex_step_residual`.
 
     Returns
     -------
@@ -196,9 +201,9 @@ def with_hvp(residual: Residual) -> WithHvp:
 
     Notes
     -----
-    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts; that is tested at each
-    point. Residuals by `complex_step_residual`, `finite_difference_residual` and `jax_residual`
-    have second derivatives already.
+    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts; that is
+    tested at each point. Residuals by `complex_step_residual`,
+    `finite_difference_residual` and `jax_residual` have second derivatives already.
 
     Examples
     --------

@@ -29,8 +29,9 @@ class DerivedIntegrand:
     """ℓ(t, u, p) = W terms(t, u, p), (q,), from a function of the terms.
 
     `complex_step_integrand` returns such integrands. The class has all methods of
-    `adjoint.protocols.Integrand`, and raises the errors of `DerivedField`. It remembers the terms
-    with their derivatives from the first evaluation on, which tells their number k.
+    `adjoint.protocols.Integrand`, and raises the errors of `DerivedField`. It remembers
+    the terms with their derivatives from the first evaluation on, which tells their
+    number k.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ class DerivedIntegrand:
         return terms if self.weights is None else np.asarray(self.weights.dot(terms))
 
     def _derived(self, t: float, u: Array, p: Array) -> DerivedField:
-        """The terms with their derivatives; without weights their number is found at the first point."""
+        """The terms with their derivatives; the first point tells their number."""
         if self._field is None:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
             function = TimedFunction(
@@ -103,8 +104,8 @@ def complex_step_integrand(
     m : int
         Number of parameters p.
     weights : (k,) or (q, k) array or sparse matrix, optional
-        W: (k,) for one integral, (q, k) for q integrals. By default the terms themselves are the
-        integrands.
+        W: (k,) for one integral, (q, k) for q integrals. By default the terms
+        themselves are the integrands.
 
     Returns
     -------
@@ -116,15 +117,16 @@ def complex_step_integrand(
     TypeError
         If `terms` is not callable, or if the weights are not real numbers.
     ValueError
-        If n or m is not an integer (n ≥ 1, m ≥ 0), or if the weights have another shape.
+        If n or m is not an integer (n ≥ 1, m ≥ 0), or if the weights have another
+        shape.
     NonFinite
         If the weights hold nan or inf.
 
     Notes
     -----
-    For many unknowns, let `terms` return one term per cell, each of few unknowns, and let the weights
-    sum them: a derivative then takes a few evaluations. If `terms` itself sums over all unknowns, a
-    derivative takes n evaluations.
+    For many unknowns, let `terms` return one term per cell, each of few unknowns, and
+    let the weights sum them: a derivative then takes a few evaluations. If `terms`
+    itself sums over all unknowns, a derivative takes n evaluations.
 
     Examples
     --------
@@ -132,7 +134,9 @@ def complex_step_integrand(
 
     >>> import numpy as np
     >>> import adjoint
-    >>> energy = adjoint.complex_step_integrand(lambda t, u, p: u**2, n=2, m=1, weights=np.ones(2))
+    >>> energy = adjoint.complex_step_integrand(
+    ...     lambda t, u, p: u**2, n=2, m=1, weights=np.ones(2)
+    ... )
     >>> energy(0.0, np.array([3.0, 4.0]), np.zeros(1))
     array([25.])
     """
@@ -151,7 +155,8 @@ def _count(terms: TermsFunction, t: float, u: Array, p: Array) -> int:
 def _as_weights(weights: Array | SparseMatrix) -> Array | sparse.csr_array:
     """W as float64, (q, k).
 
-    Raises TypeError if W is not real, ValueError if its shape is wrong, NonFinite for nan or inf.
+    Raises TypeError if W is not real, ValueError if its shape is wrong, NonFinite for
+    nan or inf.
     """
     W = (
         sparse.csr_array(weights)

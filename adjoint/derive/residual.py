@@ -22,9 +22,10 @@ from .user_function import Function, ResidualFunction
 class DerivedResidual:
     """R(u, p) from a function, with ∂R/∂u and ∂R/∂p by coloured directional derivatives.
 
-    `complex_step_residual` and `finite_difference_residual` return such residuals. The class has all
-    methods of `adjoint.protocols.Residual`, and `hvp`. It remembers the patterns of both derivatives
-    (in its blocks), and the latest point at which the derivatives passed an examination.
+    `complex_step_residual` and `finite_difference_residual` return such residuals. The
+    class has all methods of `adjoint.protocols.Residual`, and `hvp`. It remembers the
+    patterns of both derivatives (in its blocks), and the latest point at which the
+    derivatives passed an examination.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ class DerivedResidual:
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
         """∂R/∂u, (n, n), canonical: one derivative per colour, and one that verifies the pattern.
 
-        Raises SparsityError if a pattern that was given lacks entries, NotComplexSafe if R loses
-        imaginary parts, NonFinite if R or a derivative is nan or inf.
+        Raises SparsityError if a pattern that was given lacks entries, NotComplexSafe
+        if R loses imaginary parts, NonFinite if R or a derivative is nan or inf.
         """
         return self.by_u.at(self.rule.in_u(*self.function.point(u, p)))
 
@@ -121,9 +122,10 @@ class DerivedResidual:
     ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
-        Differences of first derivatives: both Jacobians six times or a little more often. Accurate to
-        about twelve digits with complex steps, seven with finite differences. Raises what the Jacobians
-        raise, and NonFinite if they are nan next to the point.
+        Differences of first derivatives: both Jacobians six times or a little more
+        often. Accurate to about twelve digits with complex steps, seven with finite
+        differences. Raises what the Jacobians raise, and NonFinite if they are nan next
+        to the point.
         """
         u, p = self.function.point(u, p)
         n, m = self.function.n, self.function.m
@@ -178,8 +180,8 @@ def derived(
 class AtPoint:
     """A derived residual that remembers ∂R/∂p at (u, p) from the first vjp on.
 
-    Several objectives, and Gauss–Newton products, then share one ∂R/∂p. The stored matrix is used
-    if u and p are the very arrays given here.
+    Several objectives, and Gauss–Newton products, then share one ∂R/∂p. The stored
+    matrix is used if u and p are the very arrays given here.
     """
 
     derived: DerivedResidual
@@ -230,18 +232,20 @@ def complex_step_residual(
     Parameters
     ----------
     residual : callable
-        R(u, p) ↦ (n,) array, for u (n,) and p (m,), real or complex. The function must be
-        continuous in the complex plane near the real line: +, ×, exp, powers, @, np.where and
-        comparisons are; abs, norm and conj are not, and `adjoint.derive.safe` has replacements.
+        R(u, p) ↦ (n,) array, for u (n,) and p (m,), real or complex. The function must
+        be continuous in the complex plane near the real line: +, ×, exp, powers, @,
+        np.where and comparisons are; abs, norm and conj are not, and
+        `adjoint.derive.safe` has replacements.
     n : int
         Number of unknowns u and of equations.
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂R/∂u that may be nonzero. By default they are detected at the
-        first point.
+        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
+        detected at the first point.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂R/∂p that may be nonzero. By default they are detected.
+        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
+        detected.
 
     Returns
     -------
@@ -257,18 +261,19 @@ def complex_step_residual(
 
     Notes
     -----
-    The methods of the result raise NotComplexSafe if R loses imaginary parts (tested before the
-    first derivative, and at each point of a gradient), SparsityError if a pattern that was given
-    lacks entries, and NonFinite if a derivative is nan or inf.
+    The methods of the result raise NotComplexSafe if R loses imaginary parts (tested
+    before the first derivative, and at each point of a gradient), SparsityError if a
+    pattern that was given lacks entries, and NonFinite if a derivative is nan or inf.
 
-    *Cost.* A Jacobian takes one complex evaluation of R per colour (5 colours on a 5-point grid),
-    and one that verifies the pattern. A row that depends on all unknowns needs n evaluations. If
-    such a row is a sum, introduce its partial sums as unknowns: then few colours are enough.
+    *Cost.* A Jacobian takes one complex evaluation of R per colour (5 colours on a
+    5-point grid), and one that verifies the pattern. A row that depends on all unknowns
+    needs n evaluations. If such a row is a sum, introduce its partial sums as unknowns:
+    then few colours are enough.
 
     References
     ----------
-    Squire & Trapp (1998), SIAM Rev. 40, 110; Curtis, Powell & Reid (1974), J. Inst. Math. Appl. 13,
-    117.
+    Squire & Trapp (1998), SIAM Rev. 40, 110; Curtis, Powell & Reid (1974), J. Inst.
+    Math. Appl. 13, 117.
 
     Examples
     --------
@@ -298,8 +303,8 @@ def finite_difference_residual(
 ) -> DerivedResidual:
     """∂R/∂u and ∂R/∂p of any smooth function by extrapolated central differences.
 
-    About ten digits, from real evaluations of R alone: for functions that cannot take complex
-    numbers, and for comparisons.
+    About ten digits, from real evaluations of R alone: for functions that cannot take
+    complex numbers, and for comparisons.
 
     Parameters
     ----------
@@ -310,10 +315,11 @@ def finite_difference_residual(
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂R/∂u that may be nonzero. By default they are detected at the
-        first point.
+        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
+        detected at the first point.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂R/∂p that may be nonzero. By default they are detected.
+        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
+        detected.
 
     Returns
     -------
@@ -329,11 +335,11 @@ def finite_difference_residual(
 
     Notes
     -----
-    *Steps* are at most 1e-3 |p_j|. So a parameter that is meant to be zero must be exactly zero,
-    and not 1e-17.
+    *Steps* are at most 1e-3 |p_j|. So a parameter that is meant to be zero must be
+    exactly zero, and not 1e-17.
 
-    *Cost.* A Jacobian takes six evaluations of R per colour, and more if the first steps are too
-    long for R.
+    *Cost.* A Jacobian takes six evaluations of R per colour, and more if the first
+    steps are too long for R.
 
     Examples
     --------

@@ -34,17 +34,18 @@ def jax_residual(
     Parameters
     ----------
     residual : callable
-        R(u, p) ↦ (n,) array, for u (n,) and p (m,). The function must be traceable by jax.jit, by
-        which it is compiled once.
+        R(u, p) ↦ (n,) array, for u (n,) and p (m,). The function must be traceable by
+        jax.jit, by which it is compiled once.
     n : int
         Number of unknowns u and of equations.
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂R/∂u that may be nonzero. By default they are detected at the
-        first point.
+        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
+        detected at the first point.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂R/∂p that may be nonzero. By default they are detected.
+        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
+        detected.
 
     Returns
     -------
@@ -56,7 +57,8 @@ def jax_residual(
     BackendMissing
         If JAX is not installed: ``pip install 'sparse-adjoint[jax]'``.
     RuntimeError
-        If JAX computes in float32: call ``jax.config.update("jax_enable_x64", True)`` first.
+        If JAX computes in float32: call ``jax.config.update("jax_enable_x64", True)``
+        first.
     TypeError
         If `residual` is not callable, or if a pattern is not a SciPy sparse matrix.
     ValueError
@@ -64,16 +66,16 @@ def jax_residual(
 
     Notes
     -----
-    *Cost.* ∂R/∂u takes one jax.jvp per colour, and one that verifies the pattern. (∂R/∂p)ᵀ λ takes
-    one jax.vjp, however many parameters there are.
+    *Cost.* ∂R/∂u takes one jax.jvp per colour, and one that verifies the pattern.
+    (∂R/∂p)ᵀ λ takes one jax.vjp, however many parameters there are.
 
     Examples
     --------
-    >>> import jax, jax.numpy as jnp, numpy as np                          # doctest: +SKIP
+    >>> import jax, jax.numpy as jnp, numpy as np  # doctest: +SKIP
     >>> import adjoint
-    >>> jax.config.update("jax_enable_x64", True)                          # doctest: +SKIP
+    >>> jax.config.update("jax_enable_x64", True)  # doctest: +SKIP
     >>> root = adjoint.jax_residual(lambda u, p: jnp.exp(u) - p, n=2, m=2)  # doctest: +SKIP
-    >>> adjoint.check_residual(root, np.zeros(2), np.ones(2)).ok           # doctest: +SKIP
+    >>> adjoint.check_residual(root, np.zeros(2), np.ones(2)).ok  # doctest: +SKIP
     True
     """
     jax = jax_in_double_precision("jax_residual")
@@ -95,8 +97,8 @@ def jax_residual(
 class JaxResidual:
     """R(u, p) from a function in jax.numpy, with all derivatives by JAX.
 
-    `jax_residual` returns such residuals. The class has all methods of `adjoint.protocols.Residual`,
-    and `hvp`.
+    `jax_residual` returns such residuals. The class has all methods of
+    `adjoint.protocols.Residual`, and `hvp`.
 
     Parameters
     ----------
@@ -158,8 +160,8 @@ class JaxResidual:
         if not finite_sum(p_bar) and (bad := first_nonfinite(p_bar)) is not None:
             index, entry, _ = bad
             raise NonFinite(
-                f"jax_residual: entry {index} of (∂R/∂p)ᵀ λ is {entry}: outside of the domain of R, "
-                "or nan in a branch that jnp.where discards (its derivative still counts)"
+                f"jax_residual: entry {index} of (∂R/∂p)ᵀ λ is {entry}: outside of the domain of "
+                "R, or nan in a branch that jnp.where discards (its derivative still counts)"
             )
         return p_bar
 

@@ -1,4 +1,4 @@
-"""Detection of sparsity patterns by nan, sent through the function in many columns at a time."""
+"""Detection of sparsity patterns: nan is sent through many columns at a time."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -45,19 +45,19 @@ PASSES = 2
 
 
 def detect(at: Slice) -> sparse.csc_array:
-    """Ones on the entries that ∂R/∂x may have, (n, k), in about 30 evaluations per level of log₄ k.
+    """Ones on the entries that ∂R/∂x may have, (n, k), by about 30 log₄ k evaluations.
 
-    nan passes through any arithmetic: 0·nan is nan, and so x² has an entry at zero, where its
-    derivative is zero. If the function raises on nan, `detect_by_derivatives` is used. A product A @ u
-    with a dense matrix A has all entries, also where A is zero. Raises NonFinite if R(x) is not
-    finite.
+    nan passes through any arithmetic: 0·nan is nan, and so x² has an entry at zero,
+    where its derivative is zero. If the function raises on nan, `detect_by_derivatives`
+    is used. A product A @ u with a dense matrix A has all entries, also where A is
+    zero. Raises NonFinite if R(x) is not finite.
     """
     base = at.value(at.x)
     if (bad := first_nonfinite(base)) is not None:
         row, entry, _ = bad
         raise NonFinite(
-            f"the {at.what} is {entry} in row {row}: the point is outside of its domain, and there are no "
-            "derivatives"
+            f"the {at.what} is {entry} in row {row}: the point is outside of its domain, and there "
+            "are no derivatives"
         )
     if not at.x.size:
         return sparse.csc_array((base.size, 0))
@@ -88,7 +88,7 @@ def detect_by_derivatives(at: Slice) -> sparse.csc_array:
 
 
 def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> None:
-    """Raise ArithmeticError if a pattern by nan is nearly full, but most entries are no derivatives.
+    """Raise ArithmeticError if a pattern by nan is nearly full, but ∂R/∂x is not.
 
     pattern: of groups of `size` columns.
     """
@@ -125,10 +125,10 @@ def _by_derivatives(points: Sequence[Slice]) -> Probe:
 def _refined(
     probe: Probe, rows: int, columns: int, check: Callable[[sparse.csc_array, int], None]
 ) -> sparse.csc_array:
-    """The pattern (rows, columns), from one group of all columns, its four parts, their parts, …
+    """The pattern (rows, columns), from one group of all columns, its parts, their parts, …
 
-    check: called with each pattern of groups and their size. Raises SparsityError for more than
-    `LARGEST` entries.
+    check: called with each pattern of groups and their size. Raises SparsityError for
+    more than `LARGEST` entries.
     """
     size = 1
     while size < columns:
@@ -139,17 +139,19 @@ def _refined(
         size //= CHILDREN
         if pattern.nnz > LARGEST:
             raise SparsityError(
-                f"more than {pattern.nnz} entries in a derivative ({rows}, {columns}): nearly every row depends on "
-                "every column. If that is not so, give its pattern; if it is, write the Residual by hand."
+                f"more than {pattern.nnz} entries in a derivative ({rows}, {columns}): nearly "
+                "every row depends on every column. If that is not so, give its pattern; if it is, "
+                "write the Residual by hand."
             )
         check(pattern, size)
     return sparse.csc_array(pattern) if pattern.nnz else sparse.csc_array((rows, columns))
 
 
 def _divided(probe: Probe, pattern: sparse.csc_array, size: int, columns: int) -> sparse.csc_array:
-    """The pattern of parts of groups, (rows, parts); pattern: (rows, groups) of `size` columns each.
+    """The pattern of the parts of groups, (rows, parts); pattern: of the groups.
 
-    Groups that share no row are probed together: a row then tells to which group the part belongs.
+    Groups that share no row are probed together: a row then tells to which group the
+    part belongs.
     """
     colours = greedy_colours(pattern, PASSES)
     part = size // CHILDREN

@@ -20,10 +20,10 @@ from .user_function import COMPLEX, UserFunction
 from .verification import require_bounded, require_finite
 
 SMALL = 40
-"""Number of rows and columns up to which a derivative is a dense array, one evaluation per column.
+"""Number of rows and columns up to which a derivative is a dense array.
 
-To assemble and verify a coloured Jacobian takes the time of about 40 evaluations, even if it
-has few colours.
+A dense array takes one evaluation per column. To assemble and verify a coloured
+Jacobian takes the time of about 40 evaluations, even if it has few colours.
 """
 
 STEP = 2.0**EXPONENT
@@ -73,8 +73,8 @@ class DenseBlock:
     def at(self, local: LocalFunction) -> Array:
         """∂f/∂x at a point, (rows, k).
 
-        Raises NotComplexSafe if f loses imaginary parts, NonFinite if a derivative is nan or infinite,
-        and what `UserFunction` raises.
+        Raises NotComplexSafe if f loses imaginary parts, NonFinite if a derivative is
+        nan or infinite, and what `UserFunction` raises.
         """
         if not self.columns:
             return np.zeros((self.user.rows, 0))
@@ -118,11 +118,12 @@ class DenseBlock:
             raise NonFinite(f"{self.user.maker}, {self.name}: {error}") from None
 
     def _quickly(self, local: LocalFunction, points: Array) -> Array | None:
-        """Im f / h at each of the points x + ihv, (rows, points), by the user's function without checks.
+        """Im f / h at the points x + ihv, (rows, points), by the function without checks.
 
-        Returns None if the function raises, or if a result is not a complex array (rows,): then the
-        function is evaluated with all checks. The guards of `ComplexSlice` against warnings take longer
-        than a small field. Each point is an array of its own, since a function may keep its arguments.
+        Returns None if the function raises, or if a result is not a complex array
+        (rows,): then the function is evaluated with all checks. The guards of
+        `ComplexSlice` against warnings take longer than a small field. Each point is an
+        array of its own, since a function may keep its arguments.
         """
         rows, function, j = self.user.rows, local.function, 0
         derivatives = np.empty((rows, len(points)))
@@ -147,7 +148,8 @@ class DenseBlock:
     def _carefully(self, local: LocalFunction) -> Array:
         """Im f / h for each column, (rows, k), by the function with all checks.
 
-        A function that returns real numbers either does not depend on x or loses imaginary parts.
+        A function that returns real numbers either does not depend on x or loses
+        imaginary parts.
         """
         point = local.slice()
         if not point.along(self._direction).any():
@@ -157,7 +159,7 @@ class DenseBlock:
 
 @dataclass(frozen=True, eq=False)
 class SparseBlock:
-    """∂f/∂x, (rows, k), by colours, always on the same pattern; the pattern may grow, see `Block`."""
+    """∂f/∂x, (rows, k), by colours, on a pattern that may grow: see `Block`."""
 
     block: Block
 
@@ -187,7 +189,8 @@ def timed_block(
 ) -> TimedBlock:
     """∂f/∂x, dense or sparse; x: "u" or "p", columns: the size of x.
 
-    Raises TypeError if the pattern is not a sparse matrix, ValueError if its shape is wrong.
+    Raises TypeError if the pattern is not a sparse matrix, ValueError if its shape is
+    wrong.
     """
     block = block_of(user, x, columns, pattern)
     dense = user.rows <= SMALL and columns <= SMALL
@@ -210,7 +213,8 @@ def finite(derivative: Array, name: str, maker: str) -> Array:
     if not derivative.dot(derivative) < np.inf and (bad := first_nonfinite(derivative)) is not None:
         row, entry, _ = bad
         raise NonFinite(
-            f"{maker}: entry {row} of {name} is {entry}. Usual causes: a point outside of the domain of the "
-            "function, a root or a power at zero; by JAX also nan in a branch that jnp.where discards."
+            f"{maker}: entry {row} of {name} is {entry}. Usual causes: a point outside of the "
+            "domain of the function, a root or a power at zero; by JAX also nan in a branch that "
+            "jnp.where discards."
         )
     return derivative

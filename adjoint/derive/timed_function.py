@@ -24,7 +24,8 @@ Differences, with steps 2⁻²³ of the size, then have steps of √ulp(t).
 class TimedFunction:
     """f: ℝ × ℝⁿ × ℝᵐ → ℝʳ, or its continuation to complex arguments.
 
-    u and p are handed over read-only. Raises ValueError unless n ≥ 1 and m ≥ 0 are integers.
+    u and p are handed over read-only. Raises ValueError unless n ≥ 1 and m ≥ 0 are
+    integers.
     """
 
     user: UserFunction
@@ -44,7 +45,8 @@ class TimedFunction:
 
     def __call__(self, t: complex, u: Array, p: Array) -> Array:
         """f, (r,), of real or complex arguments; a new array. Raises as `Function` does."""
-        # NumPy's complex numbers have an order, Python's do not: f may compare t with other times.
+        # NumPy's complex numbers have an order, Python's do not: f may compare t with
+        # other times.
         t = np.complex128(t) if isinstance(t, complex) else self._time(t)
         u, p = self.user.numbers(u, "u", self.n), self.user.numbers(p, "p", self.m)
         try:
@@ -85,7 +87,8 @@ class TimedFunction:
         x = np.array([t])
         size = sizes(x, 0.0)
         if t:
-            # A clock may have a far zero: then |t| does not tell how fast f changes. Differences need some ulps of t.
+            # A clock may have a far zero: then |t| does not tell how fast f changes.
+            # Differences need some ulps of t.
             size = np.minimum(size, CLOCK * math.sqrt(math.ulp(t)))
         return ComplexSlice(self.user, lambda x: self(x[0], u, p), x, size)
 
@@ -93,8 +96,9 @@ class TimedFunction:
 class LocalFunction(NamedTuple):
     """x ↦ f at a point x, where x is u or p and the other arguments are fixed.
 
-    function: the user's own, unchecked; slice: makes the checked function with its derivatives,
-    which takes longer. A tuple, since a dataclass takes a third of the time of a small field to make.
+    function: the user's own, unchecked; slice: makes the checked function with its
+    derivatives, which takes longer. A tuple, since a dataclass takes a third of the
+    time of a small field to make.
     """
 
     x: Array

@@ -18,9 +18,9 @@ ResidualFunction: TypeAlias = Callable[[Array, Array], Array]
 class Kind:
     """Words of messages for one kind of function.
 
-    name: "residual"; protocol: the class to write by hand instead; arguments: "(u, p)"; symbol: "R";
-    row: the meaning of each component; remedy: an alternative for a function that loses imaginary
-    parts.
+    name: "residual"; protocol: the class to write by hand instead; arguments: "(u, p)";
+    symbol: "R"; row: the meaning of each component; remedy: an alternative for a
+    function that loses imaginary parts.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class UserFunction:
-    """A function that returns (rows,); maker: the public function that received it, for messages."""
+    """A function that returns (rows,); maker: the public function that received it."""
 
     function: Callable[..., Array]
     rows: int
@@ -43,13 +43,15 @@ class UserFunction:
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise TypeError(
-                f"{self.maker}: got a {type(self.function).__name__}, expected a function of {self.kind.arguments}"
+                f"{self.maker}: got a {type(self.function).__name__}, expected a function of "
+                f"{self.kind.arguments}"
             )
 
     def vector(self, x: Array, name: str, size: int) -> Array:
         """x as float64, (size,).
 
-        Raises TypeError if x is complex or not numeric, ValueError if its shape is wrong.
+        Raises TypeError if x is complex or not numeric, ValueError if its shape is
+        wrong.
         """
         # The common case first: fields of few unknowns are called many times.
         if x.__class__ is np.ndarray and x.dtype is FLOAT and x.shape == (size,):
@@ -57,9 +59,9 @@ class UserFunction:
         x = np.asarray(x)
         if x.dtype.kind == "c":
             raise TypeError(
-                f"{self.maker}: got {name} of dtype {x.dtype}, expected float64: derivatives are taken along the "
-                "real line. Split complex unknowns into real and imaginary parts, or write the "
-                f"{self.kind.protocol} by hand."
+                f"{self.maker}: got {name} of dtype {x.dtype}, expected float64: derivatives are "
+                "taken along the real line. Split complex unknowns into real and imaginary parts, "
+                f"or write the {self.kind.protocol} by hand."
             )
         return self.numbers(x, name, size).astype(FLOAT, copy=False)
 
@@ -78,10 +80,10 @@ class UserFunction:
         return x.astype(COMPLEX if x.dtype.kind == "c" else FLOAT, copy=False)
 
     def value(self, returned: Array, real: bool) -> Array:
-        """The result of the function, (rows,), as a new array; real: True if all arguments were real.
+        """The result of the function as a new array, (rows,); real: all arguments were real.
 
-        A copy, since the function may reuse a buffer. Raises TypeError if a result is complex for real
-        arguments, and what `values` raises.
+        A copy, since the function may reuse a buffer. Raises TypeError if a result is
+        complex for real arguments, and what `values` raises.
         """
         if (
             returned.__class__ is np.ndarray
@@ -92,36 +94,36 @@ class UserFunction:
         R = self.values(returned)
         if real and R.dtype.kind == "c":
             raise TypeError(
-                f"{self.maker}: the {self.kind.name} function returned {R.dtype} for real u and p, expected float64. "
-                "Does it keep something of an earlier call with complex ones, a matrix or a buffer? Keep it by "
-                "p.tobytes()."
+                f"{self.maker}: the {self.kind.name} function returned {R.dtype} for real u and p, "
+                "expected float64. Does it keep something of an earlier call with complex ones, a "
+                "matrix or a buffer? Keep it by p.tobytes()."
             )
         return R.astype(COMPLEX if R.dtype.kind == "c" else FLOAT)
 
     def values(self, returned: Array) -> Array:
         """The result of the function as an array of numbers, (rows,).
 
-        Raises TypeError if the result is not an array of float64 or complex128, ValueError if its shape
-        is wrong.
+        Raises TypeError if the result is not an array of float64 or complex128,
+        ValueError if its shape is wrong.
         """
         name = f"{self.maker}: the {self.kind.name} function"
         if isinstance(returned, np.ma.MaskedArray):
             raise TypeError(
-                f"{name} returned a masked array, whose mask would be lost; expected float64: np.ma.filled("
-                f"{self.kind.symbol}, value)"
+                f"{name} returned a masked array, whose mask would be lost; expected float64: "
+                f"np.ma.filled({self.kind.symbol}, value)"
             )
         try:
             R = np.asarray(returned)
         except ValueError as error:  # The result is a list of parts of different lengths.
             raise TypeError(
-                f"{name} returned a {type(returned).__name__} that is no array ({error}); expected float64 "
-                f"({self.rows},): np.concatenate of its parts"
+                f"{name} returned a {type(returned).__name__} that is no array ({error}); expected "
+                f"float64 ({self.rows},): np.concatenate of its parts"
             ) from error
         if R.dtype.kind not in "iu" and R.dtype not in (FLOAT, COMPLEX):
             raise TypeError(
-                f"{name} returned a {type(returned).__name__} of dtype {R.dtype}, shape {R.shape}; expected an array, "
-                f"float64 ({self.rows},). float32 comes from an array of that type, object from a sparse matrix, or "
-                "from a function that does not return."
+                f"{name} returned a {type(returned).__name__} of dtype {R.dtype}, shape {R.shape}; "
+                f"expected an array, float64 ({self.rows},). float32 comes from an array of that "
+                "type, object from a sparse matrix, or from a function that does not return."
             )
         if R.shape != (self.rows,):
             remedy = f": np.ravel({self.kind.symbol})" if R.size == self.rows else self.kind.row
@@ -135,8 +137,8 @@ class UserFunction:
         """
         if isinstance(error, ValueError) and "read-only" in str(error):
             raise ValueError(
-                f"{self.maker}: the {self.kind.name} function writes into u or p ({error}). They belong to the caller: "
-                "copy first, u = u.copy()"
+                f"{self.maker}: the {self.kind.name} function writes into u or p ({error}). They "
+                "belong to the caller: copy first, u = u.copy()"
             ) from error
         error.add_note(f"Raised by the {self.kind.name} function given to adjoint.{self.maker}.")
         raise error from None
@@ -146,9 +148,9 @@ class UserFunction:
 class Function:
     """R: ℝⁿ × ℝᵐ → ℝⁿ, or its continuation to complex arguments.
 
-    residual: the user's function; it receives read-only arrays, so that writing into them raises.
-    maker: the public function that received it, for messages. Raises ValueError unless n ≥ 1 and
-    m ≥ 0 are integers.
+    residual: the user's function; it receives read-only arrays, so that writing into
+    them raises. maker: the public function that received it, for messages. Raises
+    ValueError unless n ≥ 1 and m ≥ 0 are integers.
     """
 
     residual: ResidualFunction
@@ -169,7 +171,8 @@ class Function:
     def vector(self, x: Array, name: str, size: int) -> Array:
         """x as float64, (size,).
 
-        Raises TypeError if x is complex or not numeric, ValueError if its shape is wrong.
+        Raises TypeError if x is complex or not numeric, ValueError if its shape is
+        wrong.
         """
         return self.user.vector(x, name, size)
 
@@ -180,8 +183,9 @@ class Function:
     def __call__(self, u: Array, p: Array) -> Array:
         """R(u, p), (n,), a new array, complex if u or p is complex and R depends on them.
 
-        Raises ValueError if the result has the wrong shape, or if the function writes into u or p;
-        TypeError if the result has another dtype. Errors of the function itself get a note.
+        Raises ValueError if the result has the wrong shape, or if the function writes
+        into u or p; TypeError if the result has another dtype. Errors of the function
+        itself get a note.
         """
         try:
             returned = self.residual(read_only(u), read_only(p))

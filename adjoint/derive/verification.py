@@ -10,7 +10,7 @@ from ..typing import Array
 from .differentiation.directional import Slice
 
 LOOKED_INTO = 4
-"""Number of groups of suspicious rows, smooth and others, that are searched for missing entries.
+"""Number of groups of suspicious rows that are searched for missing entries.
 
 Also the number of rows of a group for which a column is searched.
 """
@@ -31,8 +31,8 @@ The complex step of √x at 0 is about 1e50.
 class Missing:
     """An entry that a pattern lacks: a row of R changes with a column.
 
-    kink: True if the two sides differ; at a tie of np.sort no pattern has all entries. rows: the
-    number of rows that disagree.
+    kink: True if the two sides differ; at a tie of np.sort no pattern has all entries.
+    rows: the number of rows that disagree.
     """
 
     row: int
@@ -45,10 +45,11 @@ class Missing:
 def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
     """At most one entry that the pattern of J lacks; J: ∂R/∂x by colours, v: (k,), random.
 
-    A row in which J v and the derivative along v differ is only suspicious: rounding looks the same
-    if terms cancel. The test is the derivative along v without the columns of the row, which is zero
-    if and only if no entry is missing. Raises NonFinite for a derivative that is nan or infinite,
-    ValueError if R is not a function of x alone.
+    A row in which J v and the derivative along v differ is only suspicious: rounding
+    looks the same if terms cancel. The test is the derivative along v without the
+    columns of the row, which is zero if and only if no entry is missing. Raises
+    NonFinite for a derivative that is nan or infinite, ValueError if R is not a
+    function of x alone.
     """
     found, expected = at.along(v), J @ v
     require_finite(J, found, at)
@@ -60,12 +61,14 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
         beyond = at.along(outside)[group]
         for row in group[beyond != 0.0][:LOOKED_INTO]:
             column, derivative = _first_column(at, outside, row)
-            # The derivative is zero if R jumps or has a kink at x: derivatives then do not add up.
+            # The derivative is zero if R jumps or has a kink at x: derivatives then do
+            # not add up.
             if derivative != 0.0:
                 back = at.along(np.where(np.arange(v.size) == column, -v, 0.0))[row] / v[column]
                 kink = not abs(back + derivative) <= LOST * abs(derivative)
                 return [Missing(int(row), column, derivative, kink, rows.size)]
-    # A kink of R at x also leads here; the derivatives of the two sides are equally good.
+    # A kink of R at x also leads here; the derivatives of the two sides are equally
+    # good.
     if rows.size and ratios[0] > LOST:
         _require_function(at, v, rows[0], found[rows[0]])
     return []
@@ -74,8 +77,8 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
 def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
     """Suspicious rows in few groups, smooth rows first; neighbours are in different groups.
 
-    A kink at x does not make a smooth row suspicious. Rows at a kink, whose derivatives along v and −v
-    are not opposite, may be many, and the same at every point.
+    A kink at x does not make a smooth row suspicious. Rows at a kink, whose derivatives
+    along v and −v are not opposite, may be many, and the same at every point.
     """
     if rows.size <= LOOKED_INTO:
         return [rows[i : i + 1] for i in range(rows.size)]
@@ -99,7 +102,7 @@ def closer(
 
 
 def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
-    """Raise NonFinite if a derivative is infinite, ValueError if it changes when evaluated again."""
+    """Raise NonFinite for an infinite derivative, ValueError if a second evaluation differs."""
     require_bounded(np.array([derivative]), at.value(at.x)[[row]], np.array([row]))
     again = float(at.along(v)[row])
     if not abs(again - derivative) <= LOST * abs(derivative):
@@ -111,11 +114,15 @@ def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
 
 
 def require_bounded(derivatives: Array, values: Array, rows: Array) -> None:
-    """Raise NonFinite if derivatives, along directions of the size of x, are huge relative to R."""
+    """Raise NonFinite if derivatives, along directions of the size of x, are infinite.
+
+    Infinite means: larger than `INFINITE` times 1 + |R|.
+    """
     infinite = rows[np.abs(derivatives) > INFINITE * (1.0 + np.abs(values))]
     if infinite.size:
         raise NonFinite(
-            f"the derivative in row {infinite[0]} is infinite or overflows: a root or a power at zero?"
+            f"the derivative in row {infinite[0]} is infinite or overflows: a root or a power at "
+            "zero?"
         )
 
 
@@ -136,7 +143,7 @@ def _suspicious(
 
 
 def _first_column(at: Slice, v: Array, row: int) -> tuple[int, float]:
-    """The first column with v ≠ 0 that a row depends on, and the derivative there; by bisection."""
+    """The first column with v ≠ 0 on which a row depends, and the derivative; by bisection."""
     columns = np.flatnonzero(v)
     while columns.size > 1:
         half = columns[: columns.size // 2]
@@ -158,8 +165,8 @@ def require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
     R = at.value(at.x)[row]
     if not np.isfinite(R):
         raise NonFinite(
-            f"the {at.what} is {R} in row {row}: the point is outside of its domain, and there are no "
-            "derivatives"
+            f"the {at.what} is {R} in row {row}: the point is outside of its domain, and there are "
+            "no derivatives"
         )
     if not bad.size:
         raise NonFinite(
@@ -167,7 +174,8 @@ def require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
         )
     column = int(np.searchsorted(J.indptr, bad[0], side="right")) - 1
     raise NonFinite(
-        f"the derivative of row {row} by component {column} is {J.data[bad[0]]} ({bad.size} such), where the {at.what} "
-        f"is {R:.6g}. Usual causes: a root, a power or a logarithm at zero, 0·inf in a branch that np.where discards; "
-        "with finite differences, a step that leaves the domain."
+        f"the derivative of row {row} by component {column} is {J.data[bad[0]]} ({bad.size} such), "
+        f"where the {at.what} is {R:.6g}. Usual causes: a root, a power or a logarithm at zero, "
+        "0·inf in a branch that np.where discards; with finite differences, a step that leaves the "
+        "domain."
     )

@@ -1,4 +1,4 @@
-"""Automatic differentiation by JAX, which is imported here only, and not before it is used."""
+"""Automatic differentiation by JAX, which is imported here only, and when it is used."""
 
 import importlib
 from collections.abc import Callable
@@ -55,7 +55,7 @@ class JaxSlice:
     x: Array
 
     tolerance = 1e-10
-    """Relative error above which a derivative is suspicious; derivatives are exact to rounding."""
+    """Relative error above which a derivative is suspicious: far above rounding."""
 
     @property
     def what(self) -> str:
@@ -91,7 +91,8 @@ class JaxSlice:
 def jax_in_double_precision(maker: str) -> ModuleType:
     """The module jax.
 
-    Raises BackendMissing if JAX is not installed, RuntimeError if JAX computes in float32.
+    Raises BackendMissing if JAX is not installed, RuntimeError if JAX computes in
+    float32.
     """
     try:
         jax = importlib.import_module("jax")
@@ -101,7 +102,8 @@ def jax_in_double_precision(maker: str) -> ModuleType:
         ) from error
     if not jax.config.jax_enable_x64:
         raise RuntimeError(
-            f"{maker}: JAX computes in float32 unless told otherwise, too coarse for Newton's method and gradients. "
+            f"{maker}: JAX computes in float32 unless told otherwise, too coarse for Newton's "
+            "method and gradients. "
             'Call jax.config.update("jax_enable_x64", True) before the first JAX array is made.'
         )
     return jax

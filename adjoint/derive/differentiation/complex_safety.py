@@ -19,7 +19,9 @@ The limit is small, since the part that is lost may be small relative to stiff t
 """
 
 MARGIN = 10.0
-"""Safety factor on the error estimate of a difference; kinks within the steps enlarge the estimate.
+"""Safety factor on the error estimate of a difference.
+
+Kinks within the steps enlarge the estimate.
 """
 
 _NOISE = 1e2 * float(np.finfo(float).eps) / (STEP * RATIO ** (1 - LEVELS))
@@ -47,8 +49,8 @@ An error that was rounding with these steps is far larger with this step.
 def continued(owner: UserFunction, function: Callable[[Array], Array], z: Array) -> Array:
     """R at a complex argument, (n,).
 
-    Raises NotComplexSafe if R accepts the real part of the argument, but not the argument itself, or
-    if NumPy warns that an imaginary part was discarded.
+    Raises NotComplexSafe if R accepts the real part of the argument, but not the
+    argument itself, or if NumPy warns that an imaginary part was discarded.
     """
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -66,7 +68,8 @@ def doubtful(
 ) -> Array:
     """The rows in which a single difference along v, in two evaluations, is not `derivative`.
 
-    This is a cheap test and no proof; `disagreement` is the test to apply next. v, terms: as there.
+    This is a cheap test and no proof; `disagreement` is the test to apply next. v,
+    terms: as there.
     """
     with np.errstate(all="ignore"):
         try:
@@ -80,12 +83,13 @@ def doubtful(
 def disagreement(
     function: Callable[[Array], Array], x: Array, v: Array, derivative: Array, terms: Array
 ) -> tuple[Array, Array]:
-    """The rows in which differences along v are certain and differ from `derivative`; the differences.
+    """Rows in which a certain difference along v is not `derivative`; the differences.
 
-    v: (k,), of the size of x; terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| as far as it is known. Rows whose
-    differences are nan, since x + v leaves the domain, are not returned; no rows are returned if the
-    function raises. A part that is lost is lost with all steps, while the effects of rounding, and of
-    tables with many short pieces, change with the step.
+    v: (k,), of the size of x; terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| as far as it is known.
+    Rows whose differences are nan, since x + v leaves the domain, are not returned; no
+    rows are returned if the function raises. A part that is lost is lost with all
+    steps, while the effects of rounding, and of tables with many short pieces, change
+    with the step.
     """
     with np.errstate(all="ignore"):
         try:
@@ -110,6 +114,6 @@ def not_complex_safe(owner: UserFunction, found: str) -> NotComplexSafe:
     """The error; found: the fault, as the rest of a sentence that begins with the function."""
     return NotComplexSafe(
         f"{owner.maker}: the {owner.kind.name} function {found}. "
-        f"{suspects(owner.function, owner.kind.arguments, found)} adjoint.derive.safe has replacements that are the "
-        f"same for real numbers; {owner.kind.remedy}."
+        f"{suspects(owner.function, owner.kind.arguments, found)} adjoint.derive.safe has "
+        f"replacements that are the same for real numbers; {owner.kind.remedy}."
     )

@@ -1,7 +1,7 @@
 """The complex step Im R(x + ihv)/h: the derivative of R along v, exact to rounding.
 
-Squire & Trapp (1998), SIAM Rev. 40, 110; Martins, Sturdza & Alonso (2003), ACM Trans. Math. Softw.
-29, 245.
+Squire & Trapp (1998), SIAM Rev. 40, 110; Martins, Sturdza & Alonso (2003), ACM Trans.
+Math. Softw. 29, 245.
 """
 
 import math
@@ -20,20 +20,21 @@ from .finite_differences import FLOOR, sizes
 EXPONENT = -332
 """h = 2⁻³³² ≈ 1e-100.
 
-h is small relative to every parameter, also to 1e-15, and h² relative to h. A power of two, so that
-products and quotients with h are exact.
+h is small relative to every parameter, also to 1e-15, and h² relative to h. A power of
+two, so that products and quotients with h are exact.
 """
 
 
 MODERATE = 600
-"""Binary exponent of directions up to which the step and its reciprocal are normal numbers."""
+"""Binary exponent of directions up to which the step and 1/step are normal numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComplexSlice:
     """x ↦ R, with derivatives by complex steps.
 
-    owner: the function from which R is made; scale: (k,), the `sizes` of x for differences.
+    owner: the function from which R is made; scale: (k,), the `sizes` of x for
+    differences.
     """
 
     owner: UserFunction
@@ -42,7 +43,7 @@ class ComplexSlice:
     scale: Array
 
     tolerance = 1e-10
-    """Relative error above which a derivative is suspicious: above rounding, below any mistake."""
+    """Relative error above which a derivative is suspicious: far above rounding."""
 
     @property
     def what(self) -> str:
@@ -88,9 +89,10 @@ class ComplexSlice:
     def examine(self) -> None:
         """Raise NotComplexSafe if complex steps and differences disagree along a direction.
 
-        Two directions: with random signs, in which no terms cancel; with one sign, in which diffusion
-        cancels and small terms remain. The points are near x, where a symmetric state has no kinks. The two
-        must disagree at all of these points, since one of them may lie next to another kink.
+        Two directions: with random signs, in which no terms cancel; with one sign, in
+        which diffusion cancels and small terms remain. The points are near x, where a
+        symmetric state has no kinks. The two must disagree at all of these points,
+        since one of them may lie next to another kink.
         """
         terms = np.zeros(self.owner.rows)
         points = nearby(self, self.scale) or [self]
@@ -108,10 +110,11 @@ class ComplexSlice:
     def examine_here(self, direction: Array, terms: Array) -> None:
         """Raise NotComplexSafe if complex steps and differences disagree at x itself.
 
-        Cost: one complex and two real evaluations if there is no fault. A fault must be confirmed by a
-        single difference, by extrapolated differences, and by differences at most points near x, where a
-        kink of x is absent. direction: (k,), relative to x; components that are zero stay, since they
-        have no size. terms: see `Rule.examine`.
+        Cost: one complex and two real evaluations if there is no fault. A fault must be
+        confirmed by a single difference, by extrapolated differences, and by
+        differences at most points near x, where a kink of x is absent. direction: (k,),
+        relative to x; components that are zero stay, since they have no size. terms:
+        see `Rule.examine`.
         """
         v = np.where(self.x == 0.0, 0.0, self.scale * direction)
         longest = float(np.abs(v).max(initial=0.0))
@@ -122,7 +125,7 @@ class ComplexSlice:
             self._confirm(v, derivative, terms)
 
     def _confirm(self, v: Array, derivative: Array, terms: Array) -> None:
-        """Raise NotComplexSafe if a row disagrees with its derivative along v at x and at two points near."""
+        """Raise NotComplexSafe if a row is wrong along v at x and at two points near x."""
         rows, difference = disagreement(self.function, self.x, v, derivative, terms)
         times = np.zeros(self.owner.rows, dtype=int)
         points = nearby(self, self.scale) if rows.size else []
@@ -136,7 +139,7 @@ class ComplexSlice:
             raise self._unsafe(rows, derivative, difference)
 
     def _disagreement(self, v: Array, terms: Array) -> tuple[Array, Array, Array]:
-        """The rows that disagree, the derivative by a complex step, and the derivative by differences."""
+        """The rows that disagree, and the derivatives by a complex step and by differences."""
         derivative, _ = self._step(v, float(np.abs(v).max()))
         rows, difference = disagreement(self.function, self.x, v, derivative, terms)
         return rows, derivative, difference
@@ -159,8 +162,9 @@ class ComplexSlice:
         row = rows[0]
         return not_complex_safe(
             self.owner,
-            f"loses imaginary parts: in row {row} ({rows.size} such) the derivative along a random direction is "
-            f"{derivative[row]:.12g} by a complex step, {difference[row]:.12g} by differences",
+            f"loses imaginary parts: in row {row} ({rows.size} such) the derivative along a random "
+            f"direction is {derivative[row]:.12g} by a complex step, {difference[row]:.12g} by "
+            "differences",
         )
 
 
@@ -183,7 +187,7 @@ class ComplexStep:
         return ComplexSlice(self.function.user, lambda x: self.function(u, x), p, sizes(p, 0.0))
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
-        """Raise NotComplexSafe if imaginary parts are lost at (u, p), as in a branch not taken before."""
+        """Raise NotComplexSafe if R loses imaginary parts at (u, p), in a new branch."""
         scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
         both = ComplexSlice(
             self.function.user,

@@ -23,7 +23,7 @@ class Slice(Protocol):
 
     @property
     def sizes(self) -> Array:
-        """The unit of each component, (k,): directions in these units have well-resolved derivatives."""
+        """The unit of each component, (k,), in which directions are resolved best."""
 
     @property
     def tolerance(self) -> float:
@@ -43,12 +43,12 @@ class Slice(Protocol):
         """The same function at another x."""
 
     def examine(self) -> None:
-        """Raise if derivatives of this function cannot be trusted; called once, before the first."""
+        """Raise if derivatives of this function cannot be trusted; called before the first."""
 
 
 @dataclass(eq=False)
 class Examination:
-    """The examination of one function's derivatives, at some of the points where they are used.
+    """The examination of one function's derivatives, at some of the points of their use.
 
     It remembers if the first examination was passed, and the number of calls of `due`.
     """
@@ -67,10 +67,10 @@ class Examination:
     def due(self) -> bool:
         """True if this point is to be examined: the 1st, 2nd, 4th, 8th, … point.
 
-        A branch that loses imaginary parts may be taken at any later time. But a field needs derivatives
-        at each stage of each step, and an examination costs as much as the derivatives of a small field:
-        by this rule a million stages cause twenty examinations. Until the first examination is passed,
-        every point is examined.
+        A branch that loses imaginary parts may be taken at any later time. But a field
+        needs derivatives at each stage of each step, and an examination costs as much
+        as the derivatives of a small field: by this rule a million stages cause twenty
+        examinations. Until the first examination is passed, every point is examined.
         """
         self._calls += 1
         return self._calls & (self._calls - 1) == 0 or not self._passed
@@ -97,10 +97,10 @@ class Rule(Protocol):
         """p ↦ R(u, p)."""
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
-        """Raise if derivatives at (u, p) cannot be trusted; called for each gradient, so it must be cheap.
+        """Raise if derivatives at (u, p) cannot be trusted; called once per gradient.
 
-        terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| over x = (u, p), as far as it is known: if the terms of a row
-        cancel, R is rounding.
+        terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| over x = (u, p), as far as it is known: if
+        the terms of a row cancel, R is rounding.
         """
 
 
@@ -113,8 +113,9 @@ def random_signs(columns: int, seed: int) -> Array:
 def nearby(at: S, size: Array) -> list[S]:
     """Up to three points near x, where R takes other branches and has no accidental zeros.
 
-    size: (k,), of the components, which are moved up or down at random, all up, and all down: one of
-    these points stays within most domains. Points at which R is not finite or raises are left out.
+    size: (k,), of the components, which are moved up or down at random, all up, and all
+    down: one of these points stays within most domains. Points at which R is not finite
+    or raises are left out.
     """
     rng = np.random.default_rng(1)
     points = []

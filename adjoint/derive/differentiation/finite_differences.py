@@ -22,14 +22,13 @@ It is large enough for the shortest step to resolve steep functions, exp(u/0.026
 LEVELS = 3
 """Number of steps.
 
-The error is then of sixth order, and the shortest step (6e-5) costs four to five digits to
-rounding.
+The error is then of sixth order, and the shortest step (6e-5) costs four to five digits
+to rounding.
 """
 
 
 MOST = 10
-"""Greatest number of steps, if three are too long for the unit of x; the last is 4e-9 of its size.
-"""
+"""Greatest number of steps, for x in any unit; the last is 4e-9 times the size of x."""
 
 
 COARSE = 1e-3
@@ -50,17 +49,18 @@ Such an unknown, often a zero by symmetry, does not give a scale.
 def differences(f: Callable[[Array], Array], x: Array, v: Array, most: int) -> tuple[Array, Array]:
     """d/dt f(x + t v) at t = 0, and an estimate of its error; (n,) each, nan where f is nan.
 
-    v: of the size of x, so that a step of 1e-3 v is small. Of the entries of each Richardson table the
-    entry that changed least is taken: Ridders (1982), Adv. Eng. Softw. 4, 75. Three steps take six
-    evaluations; components that are found too coarsely get more steps, two evaluations each, up to
-    `most`.
+    v: of the size of x, so that a step of 1e-3 v is small. Of the entries of each
+    Richardson table the entry that changed least is taken: Ridders (1982), Adv. Eng.
+    Softw. 4, 75. Three steps take six evaluations; components that are found too
+    coarsely get more steps, two evaluations each, up to `most`.
     """
     best, error, row, limit = np.empty(0), np.empty(0), list[Array](), np.ones(1)
     for level in range(most):
         if level >= LEVELS:
             if level == LEVELS and np.any(error > COARSE * np.abs(best)):
                 rounding = 1e2 * np.finfo(float).eps * np.abs(f(x)) / (STEP * RATIO ** (1 - LEVELS))
-                # From now on only a far smaller change is an improvement: others are rounding.
+                # From now on only a far smaller change is an improvement: others are
+                # rounding.
                 limit = np.where(error > COARSE * np.abs(best) + rounding, 1e-2, 0.0)
             elif level == LEVELS:
                 break
@@ -84,10 +84,10 @@ def difference(f: Callable[[Array], Array], x: Array, v: Array, t: float) -> Arr
 
 
 def sizes(x: Array, floor: float) -> Array:
-    """Size of each component, (k,): |x_j|, at least `floor` times the largest; 1 if all are zero.
+    """Size of each component, (k,): |x_j|, at least `floor` times the largest; 1 for x = 0.
 
-    A component that is exactly zero has no size, and gets 1e-3 times the largest. If floor is 0, that
-    is at most 1, since the largest component may have another unit.
+    A component that is exactly zero has no size, and gets 1e-3 times the largest. If
+    floor is 0, that is at most 1, since the largest component may have another unit.
     """
     size = np.abs(x)
     largest = float(size.max(initial=0.0))
@@ -133,7 +133,7 @@ class CentralSlice:
 
     @property
     def finer(self) -> "list[CentralSlice]":
-        """The same function with shorter steps for unknowns far smaller than others; [] if there are none.
+        """The same function with shorter steps for small unknowns; [] if x has none.
 
         Such unknowns may be rounding, or not.
         """

@@ -1,9 +1,9 @@
-"""NumPy functions that keep imaginary parts: f(x + iy) = f(x) + i f'(x) y to first order in y.
+"""NumPy functions that keep imaginary parts: f(x + iy) = f(x) + i f'(x) y + O(y²).
 
-A complex step (`adjoint.complex_step_residual`) needs no more than this expansion. NumPy's own
-functions are either not differentiable in the complex plane (abs, sign, norm), or refuse complex
-numbers (arctan2, interp, …). For real arguments the functions here return what NumPy returns. All
-take arrays and scalars.
+A complex step (`adjoint.complex_step_residual`) needs no more than this expansion.
+NumPy's own functions are either not differentiable in the complex plane (abs, sign,
+norm), or refuse complex numbers (arctan2, interp, …). For real arguments the functions
+here return what NumPy returns. All take arrays and scalars.
 
 >>> import numpy as np
 >>> from adjoint.derive import safe
@@ -133,7 +133,7 @@ def _complex(*values: Array) -> bool:
 
 
 def _joined(real: Array, imag: Array) -> Array:
-    """real + i·imag, made by parts: i times an infinite imaginary part would have a nan as its real part."""
+    """real + i·imag, set part by part: the product i·inf has nan as its real part."""
     z = np.empty(np.shape(real), dtype=np.complex128)
     z.real, z.imag = real, imag
     return z[()]

@@ -13,7 +13,7 @@ _ORDERED = "orders complex numbers in its own way or refuses them"
 _REFUSES = "refuses complex numbers"
 
 _BUFFER = "makes a real array, into which complex values do not fit: dtype=np.result_type"
-"""The remedy ends in the arguments of the function; t is one of them for a function of time."""
+"""This remedy is followed by the arguments of the function, such as "(t, u, p)"."""
 
 REMEDIES = {
     **dict.fromkeys(("abs", "absolute", "fabs"), "is the modulus: adjoint.derive.safe.absolute"),
@@ -55,8 +55,8 @@ REMEDIES = {
 """The effect of common operations on complex numbers, and what to write instead."""
 
 GENERAL = (
-    "abs, sign, np.linalg.norm, max, sort, conj, .real, float(), astype(float), the functions of math (math.sin for "
-    "np.sin), and assignment into np.zeros(n), which is real"
+    "abs, sign, np.linalg.norm, max, sort, conj, .real, float(), astype(float), the functions of "
+    "math (math.sin for np.sin), and assignment into np.zeros(n), which is real"
 )
 """Operations that lose imaginary parts, named if the source shows none."""
 
@@ -69,9 +69,10 @@ _HARMLESS_WITHOUT_DTYPE = ("asarray", "array", "ascontiguousarray")
 def suspects(function: Callable[..., Array], arguments: str, found: str) -> str:
     """A sentence that names the operations in the function's source that lose imaginary parts.
 
-    arguments: of the function, such as "(u, p)". found: the error; if it names a NumPy function that
-    refused complex numbers, only that function is named. If the source cannot be read or shows no
-    such operation, the common operations are named. Functions that it calls are not read.
+    arguments: of the function, such as "(u, p)". found: the error; if it names a NumPy
+    function that refused complex numbers, only that function is named. If the source
+    cannot be read or shows no such operation, the common operations are named.
+    Functions that it calls are not read.
     """
     refused = re.search(r"ufunc '(\w+)'", found)
     names = sorted(_names(function))
@@ -101,7 +102,8 @@ def _names(function: Callable[..., Array]) -> Iterator[tuple[int, str]]:
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    # Errors of an object that is no function, of a missing file, of a lambda within an expression.
+    # Errors of an object that is no function, of a missing file, of a lambda within an
+    # expression.
     except (TypeError, OSError, SyntaxError):
         return
     for node in ast.walk(tree):
