@@ -37,9 +37,10 @@ ROUNDING = 1e3 * float(np.finfo(float).eps) / 1e-3
 class Worst:
     """The largest error of a derivative against differences of R, relative to its row.
 
-    error: relative to the terms of the row; row, column: of the entry, column −1 if no
-    single column was found; stored: True if the pattern has the entry; given, expected:
-    the two numbers of that entry, or of the whole row along the direction.
+    error: divided by the terms of the row; row, column: position of the wrong entry,
+    column −1 if no single column was found; stored: True if the pattern has the entry;
+    given, expected: the two numbers of the entry, or of the whole row along the
+    direction.
     """
 
     error: float
@@ -71,6 +72,7 @@ def state_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Array) 
     """
 
     def along(direction: Array) -> tuple[Array, Array, Array]:
+        """The derivative of R in u along a direction, by differences."""
         return _differences(lambda x: R(x, p), u, direction)
 
     worst = _worst(J @ v, along(v), abs(J) @ np.abs(v))
@@ -121,6 +123,7 @@ def parameter_error(
     """
 
     def along(direction: Array) -> tuple[Array, Array, Array]:
+        """The derivative of R in p along a direction, by differences."""
         return _differences(lambda x: R(u, x), p, direction)
 
     given = _pushed(residual, u, p, w)

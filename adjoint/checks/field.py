@@ -87,6 +87,7 @@ class FieldReport:
 
     @property
     def _independent(self) -> str:
+        """The sentence about parameters on which f does not depend."""
         names = ", ".join(f"p[{k}]" for k in self.independent[:NAMED])
         more = f" and {len(self.independent) - NAMED} more" if len(self.independent) > NAMED else ""
         return (
@@ -188,7 +189,7 @@ def check_field(
 
 
 def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple[int, ...]:
-    """The indices k with a zero vjp for which f keeps its bits when p_k changes a little."""
+    """The indices k of a zero vjp for which f keeps all its bits if p_k changes a little."""
     rng = np.random.default_rng(seed)
     share = sum(
         (np.abs(field.vjp(t, u, p, rng.standard_normal(u.size))) for _ in range(2)),
@@ -197,6 +198,7 @@ def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple
     candidates, here = np.flatnonzero(share == 0.0), np.array(field(t, u, p))
 
     def same(moved: Array) -> bool:
+        """True if f keeps all its bits if the parameters of these indices change a little."""
         change = np.zeros(p.size)
         change[moved] = CHANGE * np.where(p[moved] == 0.0, 1.0, p[moved])
         return all(np.array_equal(field(t, u, p + sign * change), here) for sign in (1.0, -1.0))
@@ -277,6 +279,7 @@ class _OverTime:
         return self._rate(u, t) * t_dot[0]
 
     def _rate(self, u: Array, t: Array) -> Array:
+        """∂f/∂t, (n,)."""
         assert isinstance(self.field, TimeDerivative)
         return np.asarray(self.field.time_derivative(float(t[0]), u, self.p))
 

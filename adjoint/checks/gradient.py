@@ -19,7 +19,7 @@ HALVINGS = 4
 
 
 def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckReport:
-    """Test that |f(x + h v) − f(x) − h g·v| is O(h²): is g the gradient of f at x?
+    """Taylor test of a gradient g: |f(x + h v) − f(x) − h g·v| must be O(h²).
 
     The directions v are random. Besides the order of the remainder, g·v is compared
     with the extrapolated central difference of f, and the tangents and adjoints of the

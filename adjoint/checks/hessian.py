@@ -52,7 +52,7 @@ class PointWithHvp(Protocol):
 
 
 def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
-    """Test that |f(x+hv) − f(x) − h g·v − ½h² v·Hv| is O(h³): is H the Hessian of f at x?
+    """Taylor test of Hv: |f(x + h v) − f(x) − h g·v − ½h² v·Hv| must be O(h³).
 
     Three properties are measured for random directions v and w: the order of this
     remainder, and w·Hv against the extrapolated central difference of w·∇f along v; the
@@ -188,7 +188,7 @@ def _limit(differences: Array, w: Array) -> tuple[float, float]:
 
 
 def _slope(Hv: Array, difference: tuple[float, float], g: Array, w: Array, steps: Array) -> Slope:
-    """w·Hv compared with the difference of w·∇f; the rounding of its terms is no error."""
+    """w·Hv compared with the difference of w·∇f; a gap within its rounding is not counted."""
     derivative, uncertain = dot(Hv, w), NOISE * _terms(g, w) / float(steps[-1])
     size = max(abs(derivative), abs(difference[0]))
     error = _relative(abs(derivative - difference[0]), max(size, uncertain / TOLERANCE))
@@ -209,8 +209,8 @@ def _even(x: Array, g: Array, Hv: Array, v: Array, steps: Array, rng: np.random.
 def _weighted(Hv: Array, differences: Array, g: Array, w: Array, steps: Array) -> Slope:
     """w·Hv for a balanced w, compared with the difference of w·∇f.
 
-    The rounding of the difference and its last change are no error, since terms may
-    cancel.
+    A gap within the rounding of the difference and its last change is not counted,
+    since terms may cancel.
     """
     derivative, (difference, change) = dot(Hv, w), _limit(differences, w)
     uncertain = NOISE * _terms(g, w) / float(steps[-1]) + change
@@ -234,4 +234,5 @@ def _terms(a: Array, b: Array) -> float:
 
 
 def _relative(error: float, size: float) -> float:
+    """error / size, and 0 if both are 0."""
     return float(error / max(size, TINY))

@@ -27,8 +27,8 @@ FAILED = (RuntimeError, ValueError, ArithmeticError)
 class Line:
     """f(x + h v) and f(x − h v) for the steps h, (k,) each; centre: f(x).
 
-    Values are nan from the first step on at which f cannot be evaluated; error: what f
-    raised there.
+    Values are nan from the first step on at which f cannot be evaluated. error: the
+    error that f raised there, or None.
     """
 
     steps: Array
@@ -84,8 +84,8 @@ class Line:
     def _scatter(self, count: int) -> float:
         """Twice the largest distance of the last `count` values from a fitted polynomial.
 
-        The polynomial is odd in h if both sides are known, and has fewer coefficients
-        than values.
+        The polynomial has fewer coefficients than there are values. It is odd in h if
+        both sides are known.
         """
         ahead, behind = self.sides
         if not (ahead or behind):
@@ -131,7 +131,8 @@ def evaluated(f: Checked, x: Array, value: float, v: Array, steps: Array) -> Lin
 def _values(f: Checked, x: Array, v: Array, steps: Array) -> tuple[Array, Exception | None]:
     """f(x + h v), (k,), and the error that f raised, or None.
 
-    Values are nan from the first step on, the longest, at which f cannot be evaluated.
+    The longest step comes first. Values are nan from the first step on at which f
+    cannot be evaluated.
     """
     values = np.full(steps.size, np.nan)
     for i, h in enumerate(steps):

@@ -100,6 +100,7 @@ class CheckReport:
 
     @property
     def _right(self) -> bool:
+        """True if the derivative is right along all directions that were tested."""
         labels = self._labels
         # The order alone does not decide: if f is nearly linear, the remainder is the
         # error of the solves, which has no order; near an inflection the order is
@@ -141,10 +142,12 @@ class CheckReport:
 
     @property
     def _first_error(self) -> float:
+        """Relative error along the first direction."""
         return self.slopes[0].relative_error if self.slopes else self.relative_error
 
     @property
     def _verdict(self) -> str:
+        """The last lines of the table."""
         what = self._labels.what
         if not self._right and not (self.unmoved and not np.isfinite(self.relative_error)):
             return f"THE {what.upper()} IS WRONG (or f is not smooth here)\n{self._labels.causes}"
@@ -189,7 +192,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Labels:
-    """Words of a report for one kind of derivative; consistent: limit of its identity's error."""
+    """Words of a report for one kind of derivative; consistent: the limit of the identity's error."""
 
     what: str
     first: str
