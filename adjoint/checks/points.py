@@ -96,7 +96,7 @@ class _Restarted(Protocol):
     """A problem whose iteration can start from a known solution."""
 
     def near(self, solution: object) -> Problem:
-        """The same problem, started from a solution."""
+        """This problem, started from a solution."""
 
 
 def started(f: Checked, point: Evaluated) -> Checked:

@@ -192,7 +192,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Labels:
-    """Words of a report for one kind of derivative; consistent: the limit of the identity's error."""
+    """Words of a report for one kind of derivative; consistent: limit of the identity."""
 
     what: str
     first: str

@@ -22,7 +22,10 @@ SHORTER = (1.0, 1e-3)
 """Factors on the steps, tried in turn until f can be evaluated on one side at least."""
 
 NEARER = (1e-2, 1e-4, 1e-6, 1e-8)
-"""Factors on the steps next to zero, where f may be steep, before a gradient is wrong."""
+"""Factors on the steps next to zero, tried before a gradient is called wrong.
+
+f may be steep there.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +73,11 @@ class Slopes:
         )
 
     def zeros(self, v: Array, indices: Array, halvings: int) -> tuple[list[Slope], int]:
-        """Slopes along components that are zero, and the number of these that cannot be moved.
+        """Slopes along components that are zero, and the number of components that cannot be moved.
 
-        indices: of these components. All are moved together; if f cannot be evaluated
-        there, the components are divided into halves, `halvings` times at most.
+        indices: positions of the components. All of them are moved together. If f
+        cannot be evaluated there, they are divided into halves, `halvings` times at
+        most.
         """
         noun = "component that is" if indices.size == 1 else "components that are"
         unit = np.zeros_like(v)
@@ -156,12 +160,11 @@ class Slopes:
         return found
 
     def _slope(self, what: str, line: Line, derivative: float) -> Slope:
-        """The slope along the first direction; differences below rounding are no error."""
+        """The slope along the first direction; a gap within rounding is not counted."""
         difference = line.difference()[0]
         uncertain = line.rounding + RESOLVED * line.jitter / float(line.steps[-1])
         size = max(abs(derivative), abs(difference))
-        # The second term: at a stationary point differences are rounding throughout,
-        # and no error.
+        # The second term: at a stationary point the gap is rounding throughout.
         scale = max(size, uncertain / TOLERANCE, TINY)
         error = abs(derivative - difference) / scale
         return Slope(what, derivative, difference, uncertain, float(error), bool(size <= uncertain))
@@ -169,10 +172,11 @@ class Slopes:
     def _granted(
         self, what: str, line: Line, derivative: float, difference: float, change: float
     ) -> Slope:
-        """The slope along a further direction; the uncertainty of the difference is no error.
+        """The slope along a further direction; a gap within the uncertainty is not counted.
 
         Along further directions f may change by little more than its rounding and than
-        the error of an iteration. change: of the difference, by the last extrapolation.
+        the error of an iteration. change: the change of the difference by the last
+        extrapolation.
         """
         uncertain = max(line.rounding + change, self.scatter / float(line.steps[-1]))
         size = max(abs(derivative), abs(difference))
@@ -181,6 +185,7 @@ class Slopes:
         return Slope(what, derivative, difference, uncertain, float(error), bool(size <= uncertain))
 
     def _line(self, v: Array, steps: Array) -> Line:
+        """f along x ± h v for the steps h, (k,)."""
         return evaluated(self.f, self.x, self.value, v, steps)
 
 

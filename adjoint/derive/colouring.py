@@ -44,6 +44,7 @@ def least_colours(pattern: sparse.csc_array) -> int:
 
 
 def _colours_of_short(pattern: sparse.csc_array) -> Array:
+    """A colouring of columns that have at most half of the rows."""
     bound = least_colours(pattern)
     filled = np.flatnonzero(np.diff(pattern.indptr))
     if bound == filled.size:

@@ -198,6 +198,7 @@ class JaxField:
     def _slice(
         self, x: Array, point: Callable[[Array], tuple[float, Array, Array]], along: Compiled
     ) -> JaxSlice:
+        """x ↦ f, where x is u or p; point: x ↦ (t, u, p)."""
         return JaxSlice(
             self.function.user,
             lambda x: self.function(*point(x)),

@@ -117,11 +117,13 @@ class WithHvp:
         return u_part, sign * p_part
 
     def _pulled_back(self, u: Array, p: Array, lam: Array) -> Array:
+        """((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) as one vector, (n + m,)."""
         return np.concatenate([self.inner.jacobian(u, p).T @ lam, self.inner.vjp(u, p, lam)])
 
     def _stepped(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
+        """The derivative of `_pulled_back` along (u̇, ṗ) by a complex step, (n,) and (m,)."""
         longest = max(float(np.abs(u_dot).max(initial=0.0)), float(np.abs(p_dot).max(initial=0.0)))
         if longest == 0.0:
             return np.zeros(u.shape), np.zeros(p.shape)
@@ -147,6 +149,7 @@ class WithHvp:
         return sign
 
     def _examine(self, u: Array, p: Array) -> float:
+        """The sign of `_sign`; raises NotComplexSafe if complex steps and differences disagree."""
         lam, u_dot = random_signs(u.size, 0), sizes(u, FLOOR) * random_signs(u.size, 1)
         # Parameters that are zero have no size, and stay.
         p_dot = np.where(p == 0.0, 0.0, np.abs(p)) * random_signs(p.size, 2)

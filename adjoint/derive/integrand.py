@@ -30,8 +30,8 @@ class DerivedIntegrand:
 
     `complex_step_integrand` returns such integrands. The class has all methods of
     `adjoint.protocols.Integrand`, and raises the errors of `DerivedField`. It remembers
-    the terms with their derivatives from the first evaluation on, which tells their
-    number k.
+    the terms with their derivatives from the first evaluation on, when their number k
+    is known.
 
     Parameters
     ----------
@@ -75,10 +75,11 @@ class DerivedIntegrand:
         return self._weighted(self._derived(t, u, p).time_derivative(t, u, p))
 
     def _weighted(self, terms: Array) -> Array:
+        """W times the terms, (q,)."""
         return terms if self.weights is None else np.asarray(self.weights.dot(terms))
 
     def _derived(self, t: float, u: Array, p: Array) -> DerivedField:
-        """The terms with their derivatives; the first point tells their number."""
+        """The terms with their derivatives; their number k is found at the first point."""
         if self._field is None:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
             function = TimedFunction(

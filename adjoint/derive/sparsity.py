@@ -90,7 +90,7 @@ def detect_by_derivatives(at: Slice) -> sparse.csc_array:
 def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> None:
     """Raise ArithmeticError if a pattern by nan is nearly full, but ∂R/∂x is not.
 
-    pattern: of groups of `size` columns.
+    pattern: the pattern of groups of `size` columns.
     """
     if pattern.shape[1] < GROUPS or pattern.nnz < DENSE * pattern.shape[0] * pattern.shape[1]:
         return
@@ -103,6 +103,8 @@ def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> Non
 
 
 def _by_nan(at: Slice) -> Probe:
+    """Rows that become nan if columns are set to nan."""
+
     def probe(columns: Array) -> Array:
         return np.isnan(at.value(np.where(columns, np.nan, at.x)))
 
@@ -110,6 +112,7 @@ def _by_nan(at: Slice) -> Probe:
 
 
 def _by_derivatives(points: Sequence[Slice]) -> Probe:
+    """Rows with a nonzero derivative along random directions of the columns, at any of the points."""
     rng = np.random.default_rng(2)
     v = rng.uniform(0.5, 1.0, points[0].x.size) * points[0].sizes
 
@@ -148,10 +151,10 @@ def _refined(
 
 
 def _divided(probe: Probe, pattern: sparse.csc_array, size: int, columns: int) -> sparse.csc_array:
-    """The pattern of the parts of groups, (rows, parts); pattern: of the groups.
+    """The pattern of the parts of groups, (rows, parts); pattern: the pattern of the groups.
 
-    Groups that share no row are probed together: a row then tells to which group the
-    part belongs.
+    Groups that share no row are probed together: the row shows to which group a part
+    belongs.
     """
     colours = greedy_colours(pattern, PASSES)
     part = size // CHILDREN

@@ -99,6 +99,7 @@ class DenseBlock:
         return finite(derivative, f"({self.name}) v", self.user.maker)
 
     def _matrix(self, local: LocalFunction) -> Array:
+        """∂f/∂x, (rows, k), finite."""
         points = self._steps.copy()
         points.real = local.x
         J = self._quickly(local, points)
@@ -110,6 +111,7 @@ class DenseBlock:
         return J
 
     def _require_finite(self, point: ComplexSlice, J: Array) -> None:
+        """Raise NonFinite if an entry of J is nan or infinite."""
         try:
             require_finite(sparse.csc_array(J), J.sum(axis=1), point)
             largest = (np.abs(J) * sizes(point.x, 0.0)).max(axis=1)
@@ -122,8 +124,8 @@ class DenseBlock:
 
         Returns None if the function raises, or if a result is not a complex array
         (rows,): then the function is evaluated with all checks. The guards of
-        `ComplexSlice` against warnings take longer than a small field. Each point is an
-        array of its own, since a function may keep its arguments.
+        `ComplexSlice` against warnings take longer than a small field. Each point is a
+        new array, since a function may keep its arguments.
         """
         rows, function, j = self.user.rows, local.function, 0
         derivatives = np.empty((rows, len(points)))
@@ -143,6 +145,7 @@ class DenseBlock:
         return derivatives
 
     def _examine_here(self, local: LocalFunction, J: Array) -> None:
+        """Raise NotComplexSafe if f loses imaginary parts at this point."""
         local.slice().examine_here(self._direction, abs(J) @ np.abs(local.x))
 
     def _carefully(self, local: LocalFunction) -> Array:

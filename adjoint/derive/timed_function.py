@@ -58,6 +58,7 @@ class TimedFunction:
         )
 
     def _time(self, t: float) -> float:
+        """t as a float; raises TypeError if t is not a real number."""
         if t.__class__ is float:
             return t
         if np.shape(t) != () or np.asarray(t).dtype.kind not in "fiu":
@@ -96,8 +97,8 @@ class TimedFunction:
 class LocalFunction(NamedTuple):
     """x ↦ f at a point x, where x is u or p and the other arguments are fixed.
 
-    function: the user's own, unchecked; slice: makes the checked function with its
-    derivatives, which takes longer. A tuple, since a dataclass takes a third of the
+    function: the user's function without checks; slice: makes the function with checks
+    and derivatives, which takes longer. A named tuple: a dataclass takes a third of the
     time of a small field to make.
     """
 

@@ -46,10 +46,10 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
     """At most one entry that the pattern of J lacks; J: ∂R/∂x by colours, v: (k,), random.
 
     A row in which J v and the derivative along v differ is only suspicious: rounding
-    looks the same if terms cancel. The test is the derivative along v without the
-    columns of the row, which is zero if and only if no entry is missing. Raises
-    NonFinite for a derivative that is nan or infinite, ValueError if R is not a
-    function of x alone.
+    looks the same if terms cancel. The test is another derivative, along v with the
+    columns of the row set to zero: this derivative is zero if and only if no entry is
+    missing. Raises NonFinite if a derivative is nan or infinite, ValueError if R is not
+    a function of x alone.
     """
     found, expected = at.along(v), J @ v
     require_finite(J, found, at)
@@ -90,7 +90,7 @@ def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
 def closer(
     J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array
 ) -> sparse.csc_array:
-    """J, with the rows of another Jacobian where only that one fits the derivative along v.
+    """J, with the rows of `other` that fit the derivative along v where J does not.
 
     Both have the same pattern.
     """

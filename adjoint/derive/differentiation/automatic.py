@@ -81,7 +81,7 @@ class JaxSlice:
         return []
 
     def moved(self, x: Array) -> "JaxSlice":
-        """The same function at another x."""
+        """This function at another x."""
         return replace(self, x=x)
 
     def examine(self) -> None:

@@ -68,8 +68,8 @@ def doubtful(
 ) -> Array:
     """The rows in which a single difference along v, in two evaluations, is not `derivative`.
 
-    This is a cheap test and no proof; `disagreement` is the test to apply next. v,
-    terms: as there.
+    This test is cheap and proves nothing; `disagreement` is the test to apply next. The
+    meaning of v and terms is explained there.
     """
     with np.errstate(all="ignore"):
         try:
@@ -85,11 +85,11 @@ def disagreement(
 ) -> tuple[Array, Array]:
     """Rows in which a certain difference along v is not `derivative`; the differences.
 
-    v: (k,), of the size of x; terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| as far as it is known.
-    Rows whose differences are nan, since x + v leaves the domain, are not returned; no
-    rows are returned if the function raises. A part that is lost is lost with all
-    steps, while the effects of rounding, and of tables with many short pieces, change
-    with the step.
+    v: (k,), a direction of the size of x; terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| as far as
+    it is known. Rows whose differences are nan, since x + v leaves the domain, are not
+    returned; no rows are returned if the function raises. A part that is lost is lost
+    with all steps, while the effects of rounding, and of tables with many short pieces,
+    change with the step.
     """
     with np.errstate(all="ignore"):
         try:

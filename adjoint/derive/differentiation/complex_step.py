@@ -65,7 +65,7 @@ class ComplexSlice:
         return []
 
     def moved(self, x: Array) -> "ComplexSlice":
-        """The same function at another x."""
+        """This function at another x."""
         return replace(self, x=x)
 
     def along(self, v: Array) -> Array:
@@ -89,10 +89,11 @@ class ComplexSlice:
     def examine(self) -> None:
         """Raise NotComplexSafe if complex steps and differences disagree along a direction.
 
-        Two directions: with random signs, in which no terms cancel; with one sign, in
-        which diffusion cancels and small terms remain. The points are near x, where a
-        symmetric state has no kinks. The two must disagree at all of these points,
-        since one of them may lie next to another kink.
+        Two directions are tested. One has random signs, so that no terms cancel. The
+        other has one sign: diffusion cancels along it, and small terms remain. The test
+        is made at points near x, since a symmetric state may have a kink at x. A row is
+        wrong if it disagrees at all of these points: a single point may lie next to
+        another kink.
         """
         terms = np.zeros(self.owner.rows)
         points = nearby(self, self.scale) or [self]
@@ -110,9 +111,9 @@ class ComplexSlice:
     def examine_here(self, direction: Array, terms: Array) -> None:
         """Raise NotComplexSafe if complex steps and differences disagree at x itself.
 
-        Cost: one complex and two real evaluations if there is no fault. A fault must be
-        confirmed by a single difference, by extrapolated differences, and by
-        differences at most points near x, where a kink of x is absent. direction: (k,),
+        If all is well, the test costs one complex and two real evaluations. A fault
+        must be confirmed by a single difference, by extrapolated differences, and by
+        differences at most points near x, where R has no kink. direction: (k,),
         relative to x; components that are zero stay, since they have no size. terms:
         see `Rule.examine`.
         """
@@ -159,6 +160,7 @@ class ComplexSlice:
         return np.ldexp(R.imag * 2.0**-EXPONENT, exponent), R.dtype.kind == "c"
 
     def _unsafe(self, rows: Array, derivative: Array, difference: Array) -> Exception:
+        """The error for these rows; derivative by a complex step, difference by differences, (n,)."""
         row = rows[0]
         return not_complex_safe(
             self.owner,

@@ -37,10 +37,10 @@ class Slice(Protocol):
 
     @property
     def finer(self: S) -> list[S]:
-        """The same function with other steps, tried if derivatives do not add up."""
+        """This function with other steps, tried if derivatives do not add up."""
 
     def moved(self: S, x: Array) -> S:
-        """The same function at another x."""
+        """This function at another x."""
 
     def examine(self) -> None:
         """Raise if derivatives of this function cannot be trusted; called before the first."""
@@ -50,7 +50,8 @@ class Slice(Protocol):
 class Examination:
     """The examination of one function's derivatives, at some of the points of their use.
 
-    It remembers if the first examination was passed, and the number of calls of `due`.
+    The object remembers if the first examination was passed, and the number of calls of
+    `due`.
     """
 
     _passed: bool = field(default=False, init=False, repr=False)
@@ -113,9 +114,9 @@ def random_signs(columns: int, seed: int) -> Array:
 def nearby(at: S, size: Array) -> list[S]:
     """Up to three points near x, where R takes other branches and has no accidental zeros.
 
-    size: (k,), of the components, which are moved up or down at random, all up, and all
-    down: one of these points stays within most domains. Points at which R is not finite
-    or raises are left out.
+    size: (k,), the sizes of the components. All components are moved up, all are moved
+    down, or each at random: one of these three points stays within most domains. Points
+    at which R is not finite or raises are left out.
     """
     rng = np.random.default_rng(1)
     points = []

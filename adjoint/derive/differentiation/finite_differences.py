@@ -49,10 +49,10 @@ Such an unknown, often a zero by symmetry, does not give a scale.
 def differences(f: Callable[[Array], Array], x: Array, v: Array, most: int) -> tuple[Array, Array]:
     """d/dt f(x + t v) at t = 0, and an estimate of its error; (n,) each, nan where f is nan.
 
-    v: of the size of x, so that a step of 1e-3 v is small. Of the entries of each
-    Richardson table the entry that changed least is taken: Ridders (1982), Adv. Eng.
-    Softw. 4, 75. Three steps take six evaluations; components that are found too
-    coarsely get more steps, two evaluations each, up to `most`.
+    v: a direction of the size of x, so that a step of 1e-3 v is small. The result is
+    the entry of the Richardson table that changed least, for each component: Ridders
+    (1982), Adv. Eng. Softw. 4, 75. Three steps take six evaluations. Components that
+    are found too coarsely get more steps, `most` at most, of two evaluations each.
     """
     best, error, row, limit = np.empty(0), np.empty(0), list[Array](), np.ones(1)
     for level in range(most):
@@ -133,15 +133,15 @@ class CentralSlice:
 
     @property
     def finer(self) -> "list[CentralSlice]":
-        """The same function with shorter steps for small unknowns; [] if x has none.
+        """This function with shorter steps for small unknowns; [] if x has none.
 
-        Such unknowns may be rounding, or not.
+        Small unknowns may be rounding, or quantities of another unit.
         """
         own = replace(self, floor=0.0)
         return [] if np.all(own.sizes >= self.sizes) else [own]
 
     def moved(self, x: Array) -> "CentralSlice":
-        """The same function at another x."""
+        """This function at another x."""
         return replace(self, x=x)
 
 
@@ -156,7 +156,7 @@ class CentralDifferences:
         return CentralSlice(lambda x: self.function(x, p), u, FLOOR)
 
     def in_p(self, u: Array, p: Array) -> CentralSlice:
-        """p ↦ R(u, p); a parameter of 1e-15 next to 1e4 is no rounding, since units differ."""
+        """p ↦ R(u, p); parameters differ in their units, and 1e-15 next to 1e4 may be meant."""
         return CentralSlice(lambda x: self.function(u, x), p, 0.0)
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:

@@ -69,10 +69,10 @@ _HARMLESS_WITHOUT_DTYPE = ("asarray", "array", "ascontiguousarray")
 def suspects(function: Callable[..., Array], arguments: str, found: str) -> str:
     """A sentence that names the operations in the function's source that lose imaginary parts.
 
-    arguments: of the function, such as "(u, p)". found: the error; if it names a NumPy
-    function that refused complex numbers, only that function is named. If the source
-    cannot be read or shows no such operation, the common operations are named.
-    Functions that it calls are not read.
+    arguments: the arguments of the function, such as "(u, p)". found: the error; if it
+    names a NumPy function that refused complex numbers, only that function is named. If
+    the source cannot be read or shows no such operation, the common operations are
+    named. Functions that it calls are not read.
     """
     refused = re.search(r"ufunc '(\w+)'", found)
     names = sorted(_names(function))
@@ -90,6 +90,7 @@ def suspects(function: Callable[..., Array], arguments: str, found: str) -> str:
 
 
 def _remedy(name: str, arguments: str) -> str:
+    """What the operation does to a complex number, or what to write instead."""
     if REMEDIES.get(name) == _BUFFER:
         return _BUFFER + arguments
     if name.startswith("math."):
