@@ -76,8 +76,8 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
 
     References
     ----------
-    docs/math.md, eqs. 24–26; Farrell, Ham, Funke & Rognes (2013), SIAM J. Sci. Comput.
-    35, C369, section 6.
+    docs/math/verification.md, eqs. 24–26; Farrell, Ham, Funke & Rognes (2013), SIAM J.
+    Sci. Comput. 35, C369, section 6.
 
     Examples
     --------

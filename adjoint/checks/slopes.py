@@ -73,7 +73,7 @@ class Slopes:
         )
 
     def zeros(self, v: Array, indices: Array, halvings: int) -> tuple[list[Slope], int]:
-        """Slopes along components that are zero, and the number of components that cannot be moved.
+        """Slopes along components that are zero, and the number that cannot be moved.
 
         indices: positions of the components. All of them are moved together. If f
         cannot be evaluated there, they are divided into halves, `halvings` times at

@@ -106,7 +106,7 @@ class Block:
         return np.asarray(0.0 if self._latest is None else abs(self._latest) @ np.abs(x))
 
     def _verified(self, point: Slice) -> sparse.csc_array:
-        """∂R/∂x on the pattern, which is detected at the first point and enlarged if entries are missing."""
+        """∂R/∂x on the pattern, which is detected first and enlarged if entries are missing."""
         self.examination.first(point)
         compressed = self._compressed
         if compressed is None:
@@ -130,7 +130,7 @@ class Block:
         return compressed
 
     def _grown(self, compressed: Compressed, point: Slice) -> Compressed:
-        """The union of the pattern with all entries found at a point; the block remembers the union.
+        """The union of the pattern with all entries found at a point, for this block to keep.
 
         The point takes a branch not taken before, or R does not pass nan on.
         """

@@ -112,7 +112,7 @@ def _by_nan(at: Slice) -> Probe:
 
 
 def _by_derivatives(points: Sequence[Slice]) -> Probe:
-    """Rows with a nonzero derivative along random directions of the columns, at any of the points."""
+    """Rows with a nonzero derivative along random directions, at any of the points."""
     rng = np.random.default_rng(2)
     v = rng.uniform(0.5, 1.0, points[0].x.size) * points[0].sizes
 

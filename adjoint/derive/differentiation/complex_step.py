@@ -160,7 +160,7 @@ class ComplexSlice:
         return np.ldexp(R.imag * 2.0**-EXPONENT, exponent), R.dtype.kind == "c"
 
     def _unsafe(self, rows: Array, derivative: Array, difference: Array) -> Exception:
-        """The error for these rows; derivative by a complex step, difference by differences, (n,)."""
+        """The error for these rows; derivative: by a complex step, difference: by differences."""
         row = rows[0]
         return not_complex_safe(
             self.owner,
