@@ -54,9 +54,10 @@ from .checks.gradient import check
 from .checks.hessian import check_hvp
 from .checks.residual import check_residual
 from .derive.field import complex_step_field
+from .derive.field_with_jax import jax_field
 from .derive.integrand import complex_step_integrand
 from .derive.residual import complex_step_residual, finite_difference_residual
-from .derive.with_jax import jax_field, jax_residual
+from .derive.residual_with_jax import jax_residual
 from .errors import SolveError
 from .factor.counts import counting
 from .factor.default import cholesky, ldl, lu

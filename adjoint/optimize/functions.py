@@ -12,7 +12,7 @@ import numpy as np
 from .._numerics import dot
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, named
-from ..checks.gradient import sizes_of
+from ..checks.directions import sizes_of
 from ..factor.counts import phase
 from ..reduced import Function, Point
 from ..typing import Array

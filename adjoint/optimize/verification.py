@@ -12,7 +12,8 @@ import numpy as np
 
 from .._numerics import dot
 from ..bounds import Bounds
-from ..checks.gradient import CANDIDATES, balanced, extrapolated, middle_of
+from ..checks.directions import CANDIDATES, balanced, middle_of
+from ..checks.extrapolation import extrapolated
 from ..errors import WrongGradient
 from ..reduced import Function, Point
 from ..typing import Array

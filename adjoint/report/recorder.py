@@ -15,7 +15,7 @@ from math import isinf
 from pathlib import Path
 
 from .._validation import as_path, require_bool, require_function
-from ..checks.gradient import CheckReport
+from ..checks.report import CheckReport
 from ..factor.counts import Counts, phase, total
 from ..factor.evidence import Evidence
 from ..optimize.restart import threads
