@@ -9,8 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from adjoint.checkpointing import SweepEvent
-from adjoint.checkpointing.schedules import minimal_advances
+from adjoint.checkpointing import SweepEvent, minimal_advances
 
 LINE = 10.0  # seconds from one line to the next, where the output is no terminal
 BAR = "{desc} {percentage:3.0f} % |{bar:30}| [{elapsed}, {remaining} left]"

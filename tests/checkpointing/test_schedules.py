@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from adjoint.checkpointing import Budget, Checkpoints, Disk, Everything, States
-from adjoint.checkpointing.schedules import minimal_advances, split
+from adjoint.checkpointing.binomial import minimal_advances, split
 from adjoint.checkpointing.store import Store
 from adjoint.errors import MemoryTooSmall, StorageFailed
 

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tqdm import tqdm
 
 import adjoint
-from adjoint.checkpointing.schedules import minimal_advances
+from adjoint.checkpointing import minimal_advances
 from adjoint.report import Band, Curve, Graph, Raster
 from adjoint.report.sheet import sheet
 from scripts import kinetics_fit, optimal_control, sweep_progress
