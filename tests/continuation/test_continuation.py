@@ -533,7 +533,7 @@ def test_augmented_equation_has_its_derivatives():
     physics = ignition(4, 3, velocity=(4.0, -3.0)).residual
     rng = np.random.default_rng(3)
     u, p, row = rng.random(12), rng.uniform(0.5, 1.5, 13), rng.standard_normal(12)
-    augmented = arclength.Augmented(physics, p, 3, row, 0.7)
+    augmented = arclength.AugmentedResidual(physics, p, 3, row, 0.7)
     v, s = np.append(u, 1.1), np.array([0.2])
     A = augmented.jacobian(v, s)
     assert A.has_canonical_format
