@@ -1,6 +1,6 @@
 """States that a reverse sweep keeps, in memory or on disk, and states that it computes again.
 
-See docs/math.md, section 13.
+See docs/math/time.md, section 13.
 """
 
 from .binomial import minimal_advances

@@ -217,7 +217,7 @@ class RecurrenceSolution(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator (K·n, m) (docs/math.md, eq. 7).
+        """du/dp as a SciPy LinearOperator (K·n, m) (docs/math/steady.md, eq. 7).
 
         `@` is the jvp, `.T @` (`.H @`) the vjp. The states are flattened in C order. A
         block product is one sweep.
