@@ -1,4 +1,4 @@
-"""States that a reverse sweep keeps, in memory or on disk, and states that it computes again.
+"""States kept for sweeps, in memory or on disk, and states that are computed again.
 
 See docs/math/time.md, section 13.
 """

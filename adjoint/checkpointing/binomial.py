@@ -44,7 +44,7 @@ def split(length: int, slots: int) -> int:
     """m with t(l, s) = m + t(m, s) + t(l − m, s − 1): the steps to the next checkpoint.
 
     length: l ≥ 1, the steps to be reversed; slots: s ≥ 1, including the slot of the first
-    state. For s = 1 the result is l − 1. The smallest optimal m is returned, because it
+    state. The result is l − 1 if s = 1. The smallest optimal m is returned, because it
     mostly writes the fewest checkpoints. Griewank & Walther (2000), section 3.
     """
     if length <= 1:

@@ -22,7 +22,7 @@ from .storage import State, state_bytes
 class DiskStorage:
     """A file `k.npy` for each state, in a new directory `path` inside `directory`.
 
-    The arrays of a state stand in its file one after the other. The object remembers the
+    The file holds the arrays of the state in their order. The object remembers the
     size, check sum and headers of each file, and finds every damaged bit by them. The
     directory is removed by `close`, with the last reference to the object, or at exit.
     """
@@ -89,7 +89,7 @@ class DiskStorage:
 
 @dataclass(frozen=True)
 class _Header:
-    """The header of an array in a file, known without the file: its header may be damaged."""
+    """The header that an array must have in its file. A different header means damage."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]

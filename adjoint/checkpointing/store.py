@@ -56,7 +56,8 @@ class Usage:
     Parameters
     ----------
     kept : str
-        Description of what is kept, such as "everything" or "4 of 5 checkpoints in memory".
+        Description of the states and records kept, such as "everything" or "4 of 5
+        checkpoints in memory".
     memory : int
         The most bytes in memory so far.
     disk : int
@@ -83,7 +84,7 @@ class Store(Generic[R]):
     The caller first puts the state of each step k = 0, 1, …, then calls `finish`. After
     that the caller may sweep any number of times, within `sweeping`, and may leave a sweep
     before its end. Arrays of states are made read-only. The object remembers the states,
-    the records and the bytes used; with checkpoints each sweep changes which states it holds.
+    the records and the bytes used. With checkpoints, each sweep changes the states held.
     """
 
     schedule: Schedule
@@ -109,7 +110,7 @@ class Store(Generic[R]):
     def sweeping(self) -> Iterator[None]:
         """Hold the store for one sweep; sweeps of other threads wait until it has ended.
 
-        A sweep with checkpoints uses them up and places new ones. If all states are kept,
+        A sweep uses checkpoints up and places new checkpoints. If all states are kept,
         sweeps change nothing, and no thread waits. Raise SolveError for a sweep within a
         sweep of the same thread, begun by a function of the user that the outer sweep calls.
         """
@@ -194,7 +195,7 @@ class Store(Generic[R]):
 
     @property
     def used(self) -> Usage:
-        """Description of what is kept, and the most bytes used so far."""
+        """Description of the states and records kept, and the most bytes used so far."""
         where = "on disk" if self._disk else "in memory"
         if self.schedule.slots is not None:
             kept = f"{self._checkpoints} of {self.schedule.slots} checkpoints {where}"

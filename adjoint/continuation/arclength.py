@@ -159,9 +159,9 @@ def trace(
     """Trace the branch of solutions R(u, p) = 0 through the solution at p, λ = p[parameter].
 
     A generator without end: the caller stops it. Each point is a predictor along the
-    tangent and a corrector by Newton's method across it, which costs 2 to 4 factorizations
-    of the bordered Jacobian, (n + 1, n + 1), by `lu`. Lengths are measured by the root mean
-    square of u / problem.method.scale, and by λ / scale.
+    tangent and a corrector by Newton's method across the tangent. A point costs 2 to 4
+    factorizations of the bordered Jacobian, (n + 1, n + 1), by `lu`. Lengths are measured by
+    the root mean square of u / problem.method.scale, and by λ / scale.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def trace(
     parameter : int
         The index of λ in p.
     step : float
-        The first step length. It is adapted later, down to 10⁻⁶ of the first length.
+        The first step length. Later lengths are adapted, and are at least 10⁻⁶ of the first.
     longest : float
         The maximum step length.
     scale : float

@@ -28,8 +28,8 @@ ITERATIONS = 25
 """Maximum number of Newton iterations."""
 
 SWEEPS = 4
-"""Steps of inverse iteration for the null vectors in the first iteration, which starts from
-random borders."""
+"""Steps of inverse iteration for the null vectors in the first iteration. Its borders are
+random."""
 
 ROUNDING = 1e-8
 """Size of a correction, relative to the iterates, that may be rounding error if ‖R‖ no
@@ -83,13 +83,13 @@ class Fold:
 def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
     """Find the fold near (u, λ), λ = p[parameter], with dλ_c/dp.
 
-    Newton's method for R(u, p) = 0, g(u, p) = 0, where g = 0 means that ∂R/∂u is singular.
-    Takes 3 to 6 iterations, each with one bordered factorization and five Jacobians.
+    Newton's method for R(u, p) = 0, g(u, p) = 0; g = 0 means that ∂R/∂u is singular. Takes
+    3 to 6 iterations, each with one bordered factorization and five Jacobians.
 
     Parameters
     ----------
     problem : NonlinearProblem
-        The equations. Its method, start and bounds are not used.
+        The equations. The method, start and bounds of the problem are not used.
     u : (n,) array
         A state near the fold: `BranchPoint.u` of a point that `turned`, or `Fold.u` for
         similar parameters.
@@ -146,9 +146,9 @@ def _as_numbers(u: Array) -> Array:
 
 
 def _iterate(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
-    """Newton's method. Its corrections are always full steps, by block elimination.
+    """Newton's method for (u, λ), with full steps by block elimination.
 
-    Hence this is a loop of its own, not `newton.Newton`, which factors ∂R/∂u.
+    `newton.Newton` does not apply here: it factors ∂R/∂u, which is singular at the fold.
     """
     b = c = np.random.default_rng(u.size).standard_normal(u.size)
     history = History()
@@ -186,7 +186,7 @@ def _iterate(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
 
 
 def _size(J: sparse.csc_array) -> float:
-    """The typical size of a row of J, as the size of the borders, for a well scaled matrix."""
+    """The typical size of a row of J. Borders of this size keep the matrix well scaled."""
     return size_of(J.data) / float(np.sqrt(J.shape[0])) or 1.0
 
 

@@ -21,14 +21,14 @@ LARGEST_ROUNDING = 1e4 * float(np.finfo(float).eps)
 below this limit that corrections no longer reduce has converged."""
 
 FALLING = 0.5
-"""Ratio of |R_i| after a correction to |R_i| before it, up to which row i still converges."""
+"""Largest ratio of |R_i| after and before a correction at which row i still converges."""
 
 VANISHED = 1e-14
-"""Lower limit of ‖u‖ in relative errors, relative to the largest correction. Without a limit
-a solution that is zero to rounding would have no relative accuracy."""
+"""Lower limit of ‖u‖ in relative errors, relative to the largest correction. A solution
+that is zero to rounding has the size of the corrections that led to the solution."""
 
 SOLVED = 1e-4
-"""Largest Newton correction, relative to ‖u‖, at which a given state counts as a solution."""
+"""Largest Newton correction, relative to ‖u‖, at which a given state is a solution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class FinalCorrection:
-    """u and R after a correction that may be the last; outcome: None if a row has not converged."""
+    """u and R after a possibly last correction; outcome: None if a row has not converged."""
 
     u: Array
     r: Array

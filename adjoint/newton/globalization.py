@@ -18,8 +18,8 @@ SHORTEST = 1e-8
 """Default factor α of a step below which Newton's method has stalled."""
 
 CUT = 0.1
-"""Smallest ratio of a trial factor to the factor before it. Larger cuts have no basis: far
-away, where exp overflows, no model of R holds."""
+"""Smallest ratio of a trial factor to the factor before. A model of R that asks for a
+larger cut is not reliable: far from the iterate exp may overflow."""
 
 LARGEST_GROWTH = 1e6
 """Limit of ‖R_new‖/‖R‖ in the interpolation. Beyond it the ratio carries no information
@@ -56,7 +56,7 @@ class Step:
 class Globalization(Protocol):
     """Chooses a step from a Newton correction.
 
-    A trust-region method fits as well: its `Step.du` then is its own correction.
+    A trust-region method fits as well: `Step.du` then is the trust-region correction.
     """
 
     def step(

@@ -1,4 +1,4 @@
-"""The history of a Newton iteration: ‖R‖, the sizes of corrections, and the factors taken."""
+"""The history of a Newton iteration: ‖R‖, sizes of corrections, and factors taken."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ SINGULAR = (0.4, 0.9)
 a fold and 2/3 at a cusp."""
 
 SHOWN = 8
-"""Number of iterates, the last ones, in the table of an error message."""
+"""Number of last iterates in the table of an error message."""
 
 
 @dataclass(eq=False)
@@ -23,6 +23,9 @@ class History:
     _steps: list[tuple[float, float, str]] = field(default_factory=list)
     _comparable: int = 0
     """Index of the first step whose ‖Δu‖ is measured in the present scale."""
+
+    def __repr__(self) -> str:
+        return f"History({len(self._norms)} iterates, {self.steps} steps)"
 
     def add_iterate(self, norm: float) -> None:
         """Add ‖R‖ of an iterate."""

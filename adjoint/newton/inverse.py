@@ -22,8 +22,8 @@ class InverseAtSolution:
     """(∂R/∂u)⁻¹ at u with R(u, p) = 0.
 
     The Jacobian at u is assembled for the first derivative, and the object remembers its
-    inverse. Newton's last Jacobian will not do: it belongs to the iterate before, and would
-    leave an error of the size of the last step in the gradient.
+    inverse. Newton's last Jacobian is not used, because that Jacobian belongs to the iterate
+    before, and would leave an error of the size of the last step in the gradient.
     """
 
     system: System

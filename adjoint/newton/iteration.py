@@ -1,4 +1,4 @@
-"""Newton's method: corrections, convergence, and what ends an iteration."""
+"""Newton's method: corrections, chord steps, and the end of an iteration."""
 
 from dataclasses import dataclass, field, replace
 
@@ -34,8 +34,8 @@ EXHAUSTED = 1e-10
 solution itself is zero."""
 
 ZERO = 1e-30
-"""Size of corrections, relative to the largest correction, that counts as zero. Without this
-limit ‖Δu‖ ≤ rtol ‖u‖ could not be met if the solution is zero, except by underflow."""
+"""Size of corrections, relative to the largest correction, that counts as zero. Without
+this limit, a zero solution would satisfy ‖Δu‖ ≤ rtol ‖u‖ only after an underflow."""
 
 NOISY = 1e3
 """Ratio of ‖R‖ to its rounding error ε ‖|∂R/∂u| |u|‖, up to which a stalled iteration has
@@ -72,9 +72,9 @@ class _Iterate:
 class Newton:
     """Newton's method for R(u, p) = 0: J Δu = −R, u ← u + αΔu, with J = ∂R/∂u.
 
-    See docs/math/newton_and_branches.md, eqs. 33–35. Convergence is decided by the next
-    correction, which the last factors give, and this correction is added. All sizes are
-    root mean squares of u / scale.
+    See docs/math/newton_and_branches.md, eqs. 33–35. The last factors give the
+    next correction. If that correction is small, it is added, and the iteration ends.
+    All sizes are root mean squares of u / scale.
 
     Parameters
     ----------
@@ -188,8 +188,8 @@ class Newton:
             )
             if final.outcome is not None:
                 return final.outcome
-            # Unknowns in small units have not converged. From here on the scale of each
-            # unknown is the largest value that it had.
+            # Unknowns in small units have not converged. The scale of each unknown becomes
+            # the largest absolute value of that unknown so far.
             now = now.moved(final.u, final.r) if rescaled else now.moved(now.u, now.r)
             scale = np.where(now.peak > 0.0, now.peak, system.scale)
             system, rescaled = replace(system, scale=scale), True
@@ -230,7 +230,7 @@ class Newton:
         krylov = isinstance(system.factorize, Krylov)  # Its corrections are inaccurate.
         if converged and not krylov and system.norm(du) <= QUADRATIC * system.norm(u):
             self._require_derivative(system)
-        # A step predicts the next one only if no chord step came in between.
+        # A step predicts the next step only if no chord step came in between.
         predictor = last if u is last.u else None
         peak = np.maximum(now.peak, np.abs(u))
         return _Iterate(u, r, peak, at, delta if converged else None, curvature, predictor)

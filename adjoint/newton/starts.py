@@ -31,9 +31,9 @@ GROWTH = 10.0
 class PseudoTransient:
     """Follow M u′ = −R(u) to its steady state by (M/δ + J) Δu = −R.
 
-    The pseudo-time step δ grows as ‖R‖ falls: switched evolution relaxation. It is made
-    shorter if ‖R‖ grows by more than a factor of 10. Newton's method then starts from the
-    last state. Pass an instance as `NonlinearProblem(..., start=...)`.
+    The pseudo-time step δ grows as ‖R‖ falls: switched evolution relaxation. δ is
+    divided by 10 if ‖R‖ grows by more than a factor of 10. Newton's method then starts from
+    the last state. Pass an instance as `NonlinearProblem(..., start=...)`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class PseudoTransient:
         The diagonal of M, in units of R times pseudo-time divided by units of u. Negative
         entries if u′ = +R is the stable direction.
     until : float
-        ‖R‖ at which Newton's method takes over, relative to ‖R‖ at the start, between 0 and 1.
+        ‖R‖ at which Newton's method takes over, relative to ‖R‖ at the start; 0 < until < 1.
     max_steps : int
         Maximum number of steps, hence of factorizations.
 
@@ -119,7 +119,7 @@ class PseudoTransient:
 
 
 def _shifted(A: sparse.csc_array, d: Array) -> sparse.csc_array:
-    """A + diag(d) on the union of both patterns. SciPy's sum would drop entries that are zero."""
+    """A + diag(d) on the union of both patterns; SciPy's sum would drop zero entries."""
     diagonal = np.arange(d.size)
     rows, columns = np.concatenate([A.indices, diagonal]), np.concatenate([columns_of(A), diagonal])
     shifted = sparse.csc_array((np.concatenate([A.data, d]), (rows, columns)), shape=A.shape)
@@ -128,7 +128,7 @@ def _shifted(A: sparse.csc_array, d: Array) -> sparse.csc_array:
 
 
 def _coarse_newton() -> Newton:
-    """Newton's method for states on the way, which need not be accurate."""
+    """Return Newton's method for intermediate states, with coarse tolerances."""
     return Newton(rtol=1e-4, gradient_rtol=0.5)
 
 

@@ -43,13 +43,13 @@ class System:
     physics : Residual
         R without the rows of Dirichlet data.
     dirichlet : Dirichlet or None
-        The unknowns with given values, if any.
+        The unknowns with given values; None if all unknowns are free.
     p : (m,) array
         The parameters, read-only.
     factorize : callable
         The factorizer of ∂R/∂u.
     bounds : Bounds or None
-        The bounds of u, if any.
+        The bounds of u; None if u is not bounded.
     scale : float or (n,) array
         Typical sizes of the unknowns, in the units of u.
     history : History
@@ -98,7 +98,7 @@ class System:
         Returns
         -------
         (n,) array
-            A copy of what the user's residual returns.
+            A copy of R(u, p).
 
         Raises
         ------
@@ -156,7 +156,7 @@ class System:
         Returns
         -------
         (n, n) csc_array
-            A copy of what the user's residual returns.
+            A copy of ∂R/∂u.
 
         Raises
         ------

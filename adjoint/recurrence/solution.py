@@ -78,8 +78,9 @@ class RecurrenceSolution(Local):
     `RecurrenceProblem.solve` makes it. A derivative is one sweep through the steps, forward
     or backward, for any number of directions or objectives. A sweep computes states that
     were not kept again, bit for bit. Several threads may use the solution at once; if only
-    checkpoints are kept, their sweeps wait for each other. The solution refers to stored
-    states in memory or on disk, which sweeps change; it cannot be pickled.
+    checkpoints are kept, their sweeps wait for each other. Sweeps change
+    the stored states, in memory or on disk, that the solution refers to. A pickle or a deep
+    copy raises TypeError.
 
     Parameters
     ----------
