@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import adjoint
-from adjoint.checkpointing.disk import DiskStorage
 
 N = 3
 
@@ -89,17 +88,6 @@ def test_a_damaged_header_of_a_trajectory_s_state_is_found(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"'<f8'", b"'>f8'", 1))
     with pytest.raises(adjoint.errors.StorageFailed, match="header has changed"):
         kept.vjp(np.ones((1, N)))
-
-
-@pytest.mark.parametrize(
-    "array", [np.zeros((2, 3)), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3) * 1j]
-)
-def test_states_come_back_from_files_as_they_were(tmp_path, array):
-    storage = DiskStorage(tmp_path)
-    storage.put(0, (array, np.ones(2)))
-    back, _ = storage.get(0)
-    np.testing.assert_array_equal(back, array)
-    assert (back.dtype, back.flags.f_contiguous) == (array.dtype, array.flags.f_contiguous)
 
 
 def at_once(work, number=4):
