@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import numpy as np
 
-from ..checkpointing.events import SweepEvent
-from ..checkpointing.schedules import minimal_advances
+from ..checkpointing.binomial import minimal_advances
+from ..checkpointing.store import SweepEvent
 from ..optimize.state import State
 from ..optimize.stopping import Stopping
 from ..typing import Array
