@@ -14,6 +14,7 @@ from scipy.linalg import lapack
 
 from ..._numerics import SINGLE
 from ...factor.counts import count
+from ...factor.gcr import ConjugateResiduals
 from ...typing import Array, Trans
 from .stage_matrices import Inverse, SparseInverse
 
@@ -181,31 +182,24 @@ class StageSolver:
         return inverse.verified(b, trans) if refined is None else refined
 
     def _refined(self, guess: Guess, trans: Trans, near: Inverse) -> Array | None:
+        """w by sweeps from a guess; None if SWEEPS are too few. near: the factors of B."""
         scale = 1.0 / self.scale if trans == "N" else self.scale
         scale = scale if guess.w.ndim == 1 else scale[:, None]
         w, d = guess.w, near.solve(guess.residual, trans)
         residual = scale * d
         size, solution = _norms(residual), _norms(scale * (w + d))
         reached = REACHED * reduce(np.maximum, self.sizes, solution)
-        before: tuple[Array, Array, Array] | None = None
+        # B⁻¹A is close to the identity: orthogonality to the last image is enough.
+        gcr = ConjugateResiduals(_dots, kept=1, normalize=False)
         for left in reversed(range(SWEEPS)):
             q = near.solve(self.A.product(d, trans), trans)
             q *= scale
-            if (
-                before is not None
-            ):  # B⁻¹A is close to the identity: one direction to be orthogonal to is enough.
-                direction, image, norm = before
-                component = _dots(image, q) / norm
-                d -= component * direction
-                q -= component * image
-            norm = _positive(_dots(q, q).real)
-            before = d, q, norm
-            step = _dots(q, residual) / norm
-            w = w + step * d
-            residual -= step * q
+            alpha, d, q = gcr.step(d, q, residual)
+            w = w + alpha * d
+            residual -= alpha * q
             last, size, d = size, _norms(residual), residual / scale
             rate = size / _positive(last)
-            # The residual itself is one more correction, which leaves an error of rate · size.
+            # The residual is one more correction; after it the error is rate · size.
             if ((size * rate <= reached) | ((size <= NOISE * solution) & (rate > 0.5))).all():
                 count(refinements=SWEEPS - left)
                 self.sizes.append(solution)
