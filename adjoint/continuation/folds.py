@@ -10,8 +10,8 @@ from .._repr import short_repr
 from .._validation import as_parameters, require_kind
 from ..errors import NewtonDiverged, NonFinite, SingularJacobian, SingularMatrix
 from ..factor.csc import as_csc, owned
-from ..factor.default import lu
 from ..factor.factorization import Factorization
+from ..factor.factorizers import lu
 from ..newton.history import Failure, History, failure
 from ..newton.problem import NonlinearProblem
 from ..protocols import Residual

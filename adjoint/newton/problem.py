@@ -18,11 +18,10 @@ from .._validation import as_array, as_parameters, named, require_kind
 from ..bounds import Bounds
 from ..derive.residual import DerivedResidual
 from ..errors import NonFinite, SingularMatrix
-from ..factor.arguments import require_factorizer
 from ..factor.counts import Counts, collecting
-from ..factor.default import lu
 from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
+from ..factor.factorizers import lu, require_factorizer
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
 from ..steady.dirichlet import Constrained, Dirichlet

@@ -16,10 +16,10 @@ from ..errors import (
     SingularJacobian,
     SingularMatrix,
 )
-from ..factor.arguments import factored
 from ..factor.counts import phase
 from ..factor.csc import as_csc, owned
 from ..factor.factorization import Factorization
+from ..factor.factorizers import factored
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
 from ..steady.dirichlet import Constrained, Dirichlet, DirichletInverse, within

@@ -11,11 +11,10 @@ from .._optional_methods import of_matrix, of_vector
 from .._pickling import Portable
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_kind, require_methods
-from ..factor.arguments import factored, require_factorizer
 from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import SparseMatrix, as_csc, as_right_hand_side, owned
-from ..factor.default import lu
 from ..factor.factorization import Factorization
+from ..factor.factorizers import factored, lu, require_factorizer
 from ..matrices.affine import Constant
 from ..matrices.vectors import ConstantVector
 from ..protocols import Matrix, Residual, Vector

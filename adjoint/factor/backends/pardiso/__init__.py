@@ -1,1 +1,1 @@
-"""Pardiso of Intel MKL: the calls of the library, and the factorizers made of them."""
+"""Pardiso of Intel's MKL: `factorizers` is the entry; no other module imports `factors` or `mkl`."""
