@@ -1,16 +1,18 @@
 """Factorizers of sparse matrices: A ↦ solves with A, Aᵀ and Aᴴ, each solution verified.
 
-A factorizer states what A is: `lu` (regular), `cholesky` (symmetric positive definite), `ldl`
-(symmetric), `cg(…)` or `gmres(…)`. `f = lu(A)` is a `Factorization`; `f.solve(b)` and
-`f.solve(b, "H")` solve A u = b and Aᴴ λ = b, and check the backward error. `lu`, `cholesky` and
-`ldl` use the fastest backend that is installed; the other factorizers name their backend.
+A factorizer states what A is: `lu` (regular), `cholesky` (symmetric positive definite),
+`ldl` (symmetric), `cg(…)` or `gmres(…)`. `f = lu(A)` is a `Factorization`; `f.solve(b)`
+and `f.solve(b, "H")` solve A u = b and Aᴴ λ = b, and check the backward error. `lu`,
+`cholesky` and `ldl` use the fastest backend that is installed; the other factorizers
+name their backend.
 
 A factorizer of your own must provide one of these:
 
 direct     analyse(A) ↦ `Analysis`; Analysis.factor(A, name) ↦ `Factors`;
-           Factors.solve(b, trans) ↦ u. `Direct(label, symmetry, analyse, missing)` makes a
-           factorizer of them.
-iterative  preconditioner(A, symmetry) ↦ `Approximation`; Approximation.apply(b, trans) ↦ M b.
+           Factors.solve(b, trans) ↦ u. `Direct(label, symmetry, analyse, missing)`
+           makes a factorizer of them.
+iterative  preconditioner(A, symmetry) ↦ `Approximation`;
+           Approximation.apply(b, trans) ↦ M b.
            `cg(preconditioner)` and `gmres(preconditioner)` are factorizers.
 
 `protocols.py` has these protocols, with all arguments and errors.

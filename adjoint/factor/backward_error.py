@@ -1,6 +1,7 @@
 """How well a computed u satisfies its system: backward errors, probe vectors, symmetry.
 
-N. J. Higham (2002), Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 7.1, 12.1, 15.
+N. J. Higham (2002), Accuracy and Stability of Numerical Algorithms, 2nd ed., sections
+7.1, 12.1, 15.
 """
 
 from dataclasses import dataclass
@@ -14,24 +15,28 @@ from ..errors import NotSymmetric
 from ..typing import Array, Trans
 
 Symmetry: TypeAlias = Literal["none", "symmetric", "hermitian"]
-"""The symmetry that the user stated: none, A = Aᵀ, or A = Aᴴ (equivalent for a real A)."""
+"""The symmetry that the user stated: none, A = Aᵀ, or A = Aᴴ (equivalent for a real
+A)."""
 
 REFINE = 1e-13
-"""Backward error above which a solution is refined once. A stable factorization stays below 10⁻¹⁵,
-approximately."""
+"""Backward error above which a solution is refined once. A stable factorization stays
+below 10⁻¹⁵, approximately."""
 
 ACCEPT = 1e-10
-"""Backward error above which a refined solution is refused: the factors are wrong, not only rounded."""
+"""Backward error above which a refined solution is refused: the factors are wrong, not
+only rounded."""
 
 ACCEPT_ROW = 1e-7
-"""Backward error of a single row above which a refined solution is refused. Static pivoting leaves
-about 10⁻⁹, after refinement, in the rows of void elements."""
+"""Backward error of a single row above which a refined solution is refused. Static
+pivoting leaves about 10⁻⁹, after refinement, in the rows of void elements."""
 
 BLOCK = 4096
-"""Number of columns whose entries are summed at once: these entries stay in the cache."""
+"""Number of columns whose entries are summed at once: these entries stay in the
+cache."""
 
 SWEEPS = 10
-"""Maximum number of iterations of equilibration. Each halves the logarithms of the sums."""
+"""Maximum number of iterations of equilibration. Each halves the logarithms of the
+sums."""
 
 EVEN = 1.5
 """Equilibration ends when all sums lie between 1/EVEN and EVEN."""
@@ -39,11 +44,12 @@ EVEN = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """Backward errors above which a solution is refined once (`refine`), or refused (`accept`).
+    """Backward errors above which a solution is refined (`refine`) or refused (`accept`).
 
-    rows: True checks each row as well; False for iterations, which stop by a norm. probe: True
-    adds to the first solve a solve with a random right-hand side. That solve finds matrices
-    that are singular to working precision or not symmetric, even if b alone would not show it.
+    rows: True checks each row as well; False for iterations, which stop by a norm.
+    probe: True adds to the first solve a solve with a random right-hand side. That
+    solve finds matrices that are singular to working precision or not symmetric, even
+    if b alone would not show it.
     """
 
     refine: float
@@ -83,11 +89,11 @@ def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
 def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Array]:
     """r and c, (n,) each, such that all row and column sums of r_i |a_ij| c_j are about 1.
 
-    magnitude: |a_ij|; rows and columns of zeros are not scaled. symmetric: True if |a_ij| is
-    symmetric; then r and c are the same array.
+    magnitude: |a_ij|; rows and columns of zeros are not scaled. symmetric: True if
+    |a_ij| is symmetric; then r and c are the same array.
 
-    Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM J.
-    Matrix Anal. Appl. 35, 931.
+    Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM
+    J. Matrix Anal. Appl. 35, 931.
     """
     r = c = np.ones(magnitude.shape[0])
     transpose = magnitude if symmetric else magnitude.T
@@ -109,10 +115,12 @@ def _even(sums: Array) -> bool:
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
     """max over the columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm (docs/math.md, eq. 19).
 
-    residual, u, b: (n, k). norm: ‖A‖. Returns nan if an argument holds nan, and 0 for b = u = 0.
+    residual, u, b: (n, k). norm: ‖A‖. Returns nan if an argument holds nan, and 0 for b
+    = u = 0.
     """
     with np.errstate(all="ignore"):
-        # All terms are divided by ‖A‖: ‖A‖‖u‖ may overflow, and then any error would pass.
+        # All terms are divided by ‖A‖: ‖A‖‖u‖ may overflow, and then any error would
+        # pass.
         scale = column_maxima(u) + column_maxima(b) / norm
         error = column_maxima(residual) / norm / np.where(scale == 0.0, 1.0, scale)
     return float(np.max(error, initial=0.0))
@@ -121,9 +129,10 @@ def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
 def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
     """max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), ‖u‖ in the ∞-norm (docs/math.md, eq. 20).
 
-    residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if an argument holds nan. The
-    result is at least the normwise error. A penalty of 10²⁰ on one diagonal entry makes the
-    normwise error blind to all other rows; the rowwise error still sees them.
+    residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if an argument holds
+    nan. The result is at least the normwise error. A penalty of 10²⁰ on one diagonal
+    entry makes the normwise error blind to all other rows; the rowwise error still sees
+    them.
     """
     with np.errstate(all="ignore"):
         relative, sizes = np.abs(residual) / sums[:, None], column_maxima(u)
@@ -136,19 +145,21 @@ def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, that reveal null vectors (docs/math.md, eq. 22)."""
-    # Signs alone would not do: their sum is often exactly zero, so that s is orthogonal to a
-    # constant null vector. Small entries would not do: a null vector may consist of one unknown.
+    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1 (docs/math.md, eq. 22)."""
+    # Signs alone would not do: their sum is often exactly zero, so that s is orthogonal
+    # to a constant null vector. Small entries would not do: a null vector may consist
+    # of one unknown.
     s = np.random.default_rng(n).uniform(-1.0, 1.0, n)
     return np.asarray(np.copysign(0.5 + 0.5 * np.abs(s), s))
 
 
 def nearly_symmetric(A: sparse.csc_array, symmetry: Symmetry, sums: Array, r: Array) -> bool:
-    """True if xᵀA y = yᵀA x (Hermitian: its conjugate), up to rounding, for two random vectors.
+    """True if xᵀA y = yᵀA x (or its conjugate) up to rounding for two random vectors.
 
-    sums: Σ_j |a_ij|, (n,). r: random, (n,); x is made of r, y of r in reverse order. Both are
-    divided by the roots of the sums, so that each entry of A is measured relative to its row and
-    column. The cost is two products with A; `require_symmetric` has to sort a transpose.
+    sums: Σ_j |a_ij|, (n,). r: random, (n,); x is made of r, y of r in reverse order.
+    Both are divided by the roots of the sums, so that each entry of A is measured
+    relative to its row and column. The cost is two products with A; `require_symmetric`
+    has to sort a transpose.
     """
     if symmetry == "none":
         return True
@@ -162,20 +173,21 @@ def nearly_symmetric(A: sparse.csc_array, symmetry: Symmetry, sums: Array, r: Ar
 def require_symmetric(A: sparse.csc_array, symmetry: Symmetry, name: str) -> None:
     """Raise NotSymmetric unless A is symmetric, or Hermitian, as stated.
 
-    |a_ij − a_ji| may be ACCEPT times the smaller one of the sums of |a_ij| over rows i and j.
+    |a_ij − a_ji| may be ACCEPT times the smaller one of the sums of |a_ij| over rows i
+    and j.
     """
     if symmetry == "none":
         return
     transpose = A.conj().T if symmetry == "hermitian" else A.T
     difference = sparse.coo_array(A - transpose)
     sums = np.maximum(abs(A).sum(axis=0), np.finfo(float).tiny)
-    # Not relative to the largest entry of A: with a penalty of 10²⁰ on the diagonal every matrix
-    # would be symmetric.
+    # Not relative to the largest entry of A: with a penalty of 10²⁰ on the diagonal
+    # every matrix would be symmetric.
     scale = np.minimum(sums[difference.row], sums[difference.col])
     gap = float(np.max(np.abs(difference.data) / scale, initial=0.0))
     if not gap <= ACCEPT:
         raise NotSymmetric(
-            f"{name}: the matrix is not {symmetry} (max|a_ij - a_ji| = {gap:.1e} of its row), so the "
-            "factors belong to another matrix. Use adjoint.lu, or mend the assembly (boundary "
-            "conditions put into rows but not into columns, a convection term)."
+            f"{name}: the matrix is not {symmetry} (max|a_ij - a_ji| = {gap:.1e} of its row), so "
+            "the factors belong to another matrix. Use adjoint.lu, or mend the assembly "
+            "(boundary conditions put into rows but not into columns, a convection term)."
         )

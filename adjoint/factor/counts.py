@@ -1,4 +1,4 @@
-"""Count factorizations, solves and iterations, and measure the time of phases, for all backends."""
+"""Count factorizations, solves and iterations of all backends; time their phases."""
 
 import threading
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ class Counts:
     numeric : int
         Factorizations of a matrix; for `cg` and `gmres`: preconditioners made.
     solves : int
-        Calls of `Factorization.solve`, and solves with dense matrices of small initial value
-        problems.
+        Calls of `Factorization.solve`, and solves with dense matrices of small initial
+        value problems.
     transposed : int
         Solves with Aᵀ or Aᴴ; they are part of `solves`.
     rhs : int
@@ -31,10 +31,11 @@ class Counts:
     krylov : int
         Iterations of `cg` and `gmres`, over all columns.
     newton : int
-        Steps of Newton's method, including simplified steps and the search for a first iterate.
+        Steps of Newton's method, including simplified steps and the search for a first
+        iterate.
     seconds : dict of str to float
-        Wall time by phase, s: assembly, analysis, factor, solve, gradient, design, and output (of
-        a report). Each moment belongs to one phase only.
+        Wall time by phase, s: assembly, analysis, factor, solve, gradient, design, and
+        output (of a report). Each moment belongs to one phase only.
     """
 
     symbolic: int = 0
@@ -107,7 +108,7 @@ def counting() -> Iterator[Counts]:
 
 @contextmanager
 def collecting(counts: Counts) -> Iterator[None]:
-    """Add the work of this thread inside the `with` block to `counts`, once if blocks are nested."""
+    """Add the work of this thread in the `with` block to `counts`, once if nested."""
     settle()
     outer = _collecting()
     _of_thread.collecting = outer if any(counts is other for other in outer) else (*outer, counts)
@@ -158,7 +159,7 @@ def count_solve(transposed: bool, rhs: int, own: Counts) -> None:
 
 
 class _Owed(threading.local):
-    """Work of this thread with small dense matrices that has not been added to the counters yet.
+    """Work of this thread with small dense matrices that is not counted yet.
 
     Such work is faster than the lock of the counters. work: [solves, transposed solves,
     right-hand sides, factorizations]. Solvers add to the entries of this list.

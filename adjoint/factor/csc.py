@@ -1,4 +1,4 @@
-"""Check what users pass in, and convert it: matrices to csc_array, right-hand sides to arrays.
+"""Check and convert the matrices and right-hand sides that users pass in.
 
 Everything behind this module works with float64 and complex128.
 """
@@ -17,13 +17,14 @@ SparseMatrix: TypeAlias = sparse.sparray | sparse.spmatrix
 
 
 def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
-    """A as a csc_array of float64 or complex128; no copy is made if A is such an array already.
+    """A as a csc_array of float64 or complex128; no copy of such an array is made.
 
-    A: square, (n, n), sparse in any format, or dense; float32 and complex64 are widened.
-    what: the beginning of error messages, for example "LinearProblem: A: ".
+    A: square, (n, n), sparse in any format, or dense; float32 and complex64 are
+    widened. what: the beginning of error messages, for example "LinearProblem: A: ".
 
-    Raises TypeError unless A is a matrix of floating-point numbers; ValueError unless A is
-    square, not empty, and free of unsorted and repeated entries; NonFinite for nan and inf.
+    Raises TypeError unless A is a matrix of floating-point numbers; ValueError unless A
+    is square, not empty, and free of unsorted and repeated entries; NonFinite for nan
+    and inf.
     """
     if not (isinstance(A, np.ndarray) or sparse.issparse(A)):
         raise TypeError(f"{what}got {shown(A)}, expected a SciPy sparse matrix or a NumPy array")
@@ -33,14 +34,14 @@ def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
         raise ValueError(f"{what}got an empty matrix (0, 0), expected at least one unknown")
     if A.dtype.kind not in "fc" or A.dtype.itemsize > (8 if A.dtype.kind == "f" else 16):
         raise TypeError(
-            f"{what}got a matrix of dtype {A.dtype}, expected float64 or complex128: convert with "
-            "A.astype(float), and check whether integers were meant"
+            f"{what}got a matrix of dtype {A.dtype}, expected float64 or complex128: convert "
+            "with A.astype(float), and check whether integers were meant"
         )
     if not isinstance(A, np.ndarray) and A.format in ("csc", "csr") and not A.has_canonical_format:
         raise ValueError(
-            f"{what}got a {A.format} matrix with unsorted or repeated entries, expected canonical "
-            "format: call A.sum_duplicates(), which sorts the entries and adds repeated ones "
-            "(products of SciPy matrices are not sorted)"
+            f"{what}got a {A.format} matrix with unsorted or repeated entries, expected "
+            "canonical format: call A.sum_duplicates(), which sorts the entries and adds "
+            "repeated ones (products of SciPy matrices are not sorted)"
         )
     dtype = np.complex128 if A.dtype.kind == "c" else np.float64
     csc = (
@@ -49,7 +50,8 @@ def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
         else sparse.csc_array(A, dtype=dtype)
     )
     csc.has_canonical_format = True  # Known by now: SciPy need not check it again.
-    # Σ a is finite unless an entry is not finite or the sum overflows. Only then look at entries.
+    # Σ a is finite unless an entry is not finite or the sum overflows. Only then look
+    # at entries.
     if not finite_sum(csc.data):
         _require_finite(csc)
     return csc
@@ -58,8 +60,9 @@ def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
 def owned(A: sparse.csc_array) -> sparse.csc_array:
     """A copy of A in canonical format, in arrays that no object of the user can write to.
 
-    A solution uses its matrix in later solves. By then the user's function may have filled
-    its arrays for another p. The copy takes 1/1000 of the time of a factorization.
+    A solution uses its matrix in later solves. By then the user's function may have
+    filled its arrays for another p. The copy takes 1/1000 of the time of a
+    factorization.
     """
     copied = sparse.csc_array((A.data.copy(), A.indices.copy(), A.indptr.copy()), shape=A.shape)
     copied.has_canonical_format = True
@@ -100,8 +103,8 @@ def require_full_structure(A: sparse.csc_array) -> None:
 def as_right_hand_side(b: Array, n: int) -> Array:
     """b as an array of float64 or complex128, (n,) or (n, k).
 
-    Raises TypeError unless b holds numbers, ValueError if the shape of b is wrong, NonFinite
-    for nan and inf.
+    Raises TypeError unless b holds numbers, ValueError if the shape of b is wrong,
+    NonFinite for nan and inf.
     """
     b = as_array("solve", "a right-hand side", b)
     if b.dtype.kind not in "fciub":

@@ -13,22 +13,23 @@ from .backward_error import equilibrate
 from .singularity import SINGULAR, VECTORS, Equilibrated, Solve, null_vectors
 
 DIAGNOSED = 20_000
-"""Number of unknowns up to which a matrix that could not be factored is diagnosed: the diagnosis
-takes another factorization."""
+"""Number of unknowns up to which a matrix that could not be factored is diagnosed: the
+diagnosis takes another factorization."""
 
 REGULAR = 1e12
 """Condition up to which a matrix is certainly regular."""
 
 SHIFT = 4.0 * float(np.finfo(float).eps)
-"""Number added to the diagonal of the equilibrated matrix. A singular matrix then has factors, and
-keeps its null vectors."""
+"""Number added to the diagonal of the equilibrated matrix. A singular matrix then has
+factors, and keeps its null vectors."""
 
 NEGLIGIBLE = 1e-6
-"""Size, relative to the largest entry of a null vector, below which an entry counts as zero."""
+"""Size, relative to the largest entry of a null vector, below which an entry counts as
+zero."""
 
 LEVEL = 1e-2
-"""Difference, relative to the largest entry of a null vector, below which two entries count as
-equal. Conductivities that differ by 10¹² leave this much rounding error."""
+"""Difference, relative to the largest entry of a null vector, below which two entries
+count as equal. Conductivities that differ by 10¹² leave this much rounding error."""
 
 NAMED = 3
 """Number of unknowns of a set that a message names."""
@@ -38,11 +39,11 @@ RIGID = {3: "the plane", 6: "space"}
 
 
 def diagnose(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
-    """Return SingularMatrix, with its cause, if A is singular to working precision; else `error`.
+    """Return SingularMatrix with its cause if A is singular; else return `error`.
 
-    error: the error of the factorization called `name`. A Cholesky factorization of a singular
-    matrix may report a negative pivot: where exact arithmetic has 0, rounding leaves ±10⁻¹⁶ of
-    the diagonal.
+    error: the error of the factorization called `name`. A Cholesky factorization of a
+    singular matrix may report a negative pivot: where exact arithmetic has 0, rounding
+    leaves ±10⁻¹⁶ of the diagonal.
     """
     if A.shape[0] > DIAGNOSED:
         return error
@@ -56,9 +57,9 @@ def diagnose(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
         basis, condition = null_vectors(matrix)
     if condition < REGULAR and isinstance(error, SingularMatrix):
         return InaccurateSolve(
-            f"{name}: pivots that were fixed in advance cancel, though the matrix is regular. Use "
-            "adjoint.lu or adjoint.ldl, which then go on with SuperLU: it chooses each pivot as it "
-            "goes."
+            f"{name}: pivots that were fixed in advance cancel, though the matrix is regular. "
+            "Use adjoint.lu or adjoint.ldl, which then go on with SuperLU: it chooses each pivot "
+            "as it goes."
         )
     if not condition >= SINGULAR:
         return error
@@ -103,9 +104,9 @@ def describe(A: sparse.csc_array, basis: Array) -> str:
         more = f"; and {len(sets) - NAMED} such sets more" if len(sets) > NAMED else ""
         return (
             f"The solution is known only up to a constant that may be added to {shifted}{more}. "
-            "Usual causes: nothing fixes the level (of a temperature or potential of an insulated "
-            "body, of the pressure in a closed vessel, of a body that can be shifted): give one "
-            "value as boundary data, or connect the part to a support."
+            "Usual causes: nothing fixes the level (of a temperature or potential of an "
+            "insulated body, of the pressure in a closed vessel, of a body that can be shifted): "
+            "give one value as boundary data, or connect the part to a support."
         )
     who = _named(involved, A.shape[0])
     count = (
@@ -116,24 +117,24 @@ def describe(A: sparse.csc_array, basis: Array) -> str:
     if not A.diagonal()[involved].any():
         return (
             f"{count}A v = 0 for a v in {who}, all of which have zeros on the diagonal, as "
-            "multipliers have. Usual causes: constraints that depend on each other (one constraint "
-            "given twice, or one that follows from others)."
+            "multipliers have. Usual causes: constraints that depend on each other (one "
+            "constraint given twice, or one that follows from others)."
         )
     if k in RIGID:
         return (
             f"{k} independent motions need no force, as many as the rigid motions of {RIGID[k]}: "
-            "nothing holds the body. Usual causes: a missing boundary condition, a part that is not "
-            "connected to the supports."
+            "nothing holds the body. Usual causes: a missing boundary condition, a part that is "
+            "not connected to the supports."
         )
     return (
-        f"{count}A v = 0 for a v in {who}. Usual causes: a missing boundary condition (the body can "
-        "turn, or a part of the body is a mechanism), an element with zero stiffness, two equations "
-        "that are the same."
+        f"{count}A v = 0 for a v in {who}. Usual causes: a missing boundary condition (the body "
+        "can turn, or a part of the body is a mechanism), an element with zero stiffness, two "
+        "equations that are the same."
     )
 
 
 def _constants(basis: Array) -> list[Array]:
-    """k sets of unknowns whose indicator vectors span the null space; [] if there are no such sets.
+    """k sets of unknowns whose indicator vectors span the null space; [] if none exist.
 
     If there are, the rows of the basis take only k different values besides 0.
     """

@@ -1,4 +1,4 @@
-"""Direct factorizers: one symbolic analysis per sparsity pattern, one factorization per matrix."""
+"""Direct factorizers: one analysis per sparsity pattern, one factorization per matrix."""
 
 import importlib
 import sys
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
 from ..errors import (
     BackendMissing,
     InaccurateSolve,
@@ -28,11 +27,12 @@ from .factorization import Factorization, doubt_of
 from .protocols import Analysis, Factors
 
 REMEMBERED = 4
-"""Number of patterns whose analysis a factorizer keeps: enough for a few models used in turn."""
+"""Number of patterns whose analysis a factorizer keeps: enough for a few models used in
+turn."""
 
 CONFIRMED = 200_000
-"""Number of unknowns up to which a matrix that looks singular is factored again, with full pivoting.
-At this size the second factorization may take a minute."""
+"""Number of unknowns up to which a matrix that looks singular is factored again, with
+full pivoting. At this size the second factorization may take a minute."""
 
 LOST = 1e14
 """Growth of pivots above which no digits are left."""
@@ -42,9 +42,9 @@ LOST = 1e14
 class Direct:
     """A direct factorizer: `Direct(...)(A)` factors A.
 
-    A `Direct` has a memory: it keeps the symbolic analyses of the last 4 sparsity patterns, so that
-    a further matrix with one of these patterns needs only its numerical factorization. `forget`
-    drops the analyses; pickles do not contain them.
+    A `Direct` has a memory: it keeps the symbolic analyses of the last 4 sparsity
+    patterns, so that a further matrix with one of these patterns needs only its
+    numerical factorization. `forget` drops the analyses; pickles do not contain them.
 
     Parameters
     ----------
@@ -65,14 +65,16 @@ class Direct:
     _memory: "list[_AnalysedPattern]" = field(default_factory=list, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return f"Direct({self.label})"
 
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
         """Factor A: (n, n), sparse or dense, float64 or complex128.
 
-        Raises SingularMatrix, NotPositiveDefinite or InaccurateSolve if A has no such factors;
-        OutOfMemory, BackendMissing or ForkedProcess if the backend cannot be used; NonFinite for
-        nan and inf; TypeError and ValueError unless A is a square matrix of floating-point numbers.
+        Raises SingularMatrix, NotPositiveDefinite or InaccurateSolve if A has no such
+        factors; OutOfMemory, BackendMissing or ForkedProcess if the backend cannot be
+        used; NonFinite for nan and inf; TypeError and ValueError unless A is a square
+        matrix of floating-point numbers.
         """
         return self.factored(A, explain=True)
 
@@ -130,8 +132,8 @@ class Direct:
             raise out_of_memory(name, error) from error
         except (NotPositiveDefinite, SingularMatrix) as error:
             if isinstance(error, NotPositiveDefinite):
-                # All backends raise the same error for the same matrix: NotSymmetric or SingularMatrix
-                # say more about it than NotPositiveDefinite.
+                # All backends raise the same error for the same matrix: NotSymmetric or
+                # SingularMatrix say more about it than NotPositiveDefinite.
                 require_symmetric(A, self.symmetry, name)
             _raise_explained(A, name, error, explain)
             raise
@@ -188,14 +190,16 @@ class Fastest:
     label : str
         Kind of factorization, for messages: "LU".
     candidates : tuple of Direct
-        Factorizers, the fastest one first. The last one must always be installed (SuperLU). It
-        chooses each pivot as it goes, and factors again what the others refuse.
+        Factorizers, the fastest one first. The last one must always be installed
+        (SuperLU). It chooses each pivot as it goes, and factors again what the others
+        refuse.
     """
 
     label: str
     candidates: tuple[Direct, ...]
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return f"Fastest({self.label})"
 
     @property
     def choice(self) -> Direct:
@@ -205,10 +209,10 @@ class Fastest:
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
         """Factor A by `choice`, and by the last candidate if that fails; see `Direct.__call__`.
 
-        Up to 200 000 unknowns the last candidate factors a matrix that looks singular to `choice`:
-        pivots that are fixed in advance may cancel in a regular matrix (networks of ±1). It also
-        factors a matrix whose pivots were replaced, or have grown too much, if a solve with a
-        random right-hand side fails.
+        Up to 200 000 unknowns the last candidate factors a matrix that looks singular
+        to `choice`: pivots that are fixed in advance may cancel in a regular matrix
+        (networks of ±1). It also factors a matrix whose pivots were replaced, or have
+        grown too much, if a solve with a random right-hand side fails.
         """
         direct, careful = self.choice, self.candidates[-1]
         try:
@@ -258,7 +262,7 @@ class _AnalysedPattern:
 
 
 def _by_name(factorizer: object) -> tuple[Callable[..., object], tuple[object, ...]] | None:
-    """(function, arguments) with which a pickle finds a factorizer of this package; None for others."""
+    """How a pickle finds a factorizer of this package: (function, arguments), or None."""
     names = [name for name, value in vars(sys.modules[__package__]).items() if value is factorizer]
     return (_named, (names[0],)) if names else None
 
@@ -275,6 +279,6 @@ def _raise_explained(A: sparse.csc_array, name: str, error: SolveError, explain:
         if told is not error:
             raise told from error
     finally:
-        # Otherwise this frame and the error would keep each other, and the factors, alive until
-        # the next garbage collection.
+        # Otherwise this frame and the error would keep each other, and the factors,
+        # alive until the next garbage collection.
         del told

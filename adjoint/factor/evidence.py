@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import threadpoolctl
 
+from .._repr import short_repr
 from ..typing import Array
 from .counts import Counts
 
@@ -25,9 +26,9 @@ class Evidence:
     adjoint_backward_error : float
         Largest backward error of the solves with Aᵀ or Aᴴ; nan before the first solve.
     condition : float
-        Lower bound of the condition number, from one random right-hand side. If that value is
-        suspiciously large: a bound for the equilibrated matrix, from a few more solves. nan if
-        the factors have not been probed.
+        Lower bound of the condition number, from one random right-hand side. If that
+        value is suspiciously large: a bound for the equilibrated matrix, from a few
+        more solves. nan if the factors have not been probed.
     counts : Counts
         Numbers of factorizations, solves and iterations, and seconds by phase.
     threads : dict of str to int
@@ -35,8 +36,8 @@ class Evidence:
     residual : float
         ‖R(u, p)‖ of a nonlinear problem; nan for a linear one.
     gradient_error : float
-        Relative error of a gradient that this residual and rounding imply; nan for a linear
-        problem.
+        Relative error of a gradient that this residual and rounding imply; nan for a
+        linear problem.
     history : tuple of float
         ‖R‖ at Newton's iterates; empty for a linear problem.
     """
@@ -53,6 +54,8 @@ class Evidence:
     gradient_error: float = float("nan")
     history: tuple[float, ...] = ()
 
+    __repr__ = short_repr
+
     def __str__(self) -> str:
         c = self.counts
         threads = ", ".join(f"{name} {number}" for name, number in self.threads.items())
@@ -64,11 +67,11 @@ class Evidence:
         return (
             f"{self.backend}: {self.unknowns} unknowns, {self.nonzeros} nonzeros, "
             f"condition at least {self.condition:.1e}\n"
-            f"backward error {self.backward_error:.1e}, adjoint {self.adjoint_backward_error:.1e}\n"
-            f"{newton if self.history else ''}"
+            f"backward error {self.backward_error:.1e}, adjoint "
+            f"{self.adjoint_backward_error:.1e}\n{newton if self.history else ''}"
             f"{c.symbolic} analyses, {c.numeric} factorizations, {c.solves} solves "
-            f"({c.transposed} transposed, {c.rhs} right-hand sides), {c.refinements} refinements, "
-            f"{c.krylov} Krylov iterations\n"
+            f"({c.transposed} transposed, {c.rhs} right-hand sides), {c.refinements} "
+            f"refinements, {c.krylov} Krylov iterations\n"
             f"seconds: {seconds}; threads: {threads}"
         )
 
@@ -77,9 +80,9 @@ class Evidence:
 class Log:
     """The memory of one factorization: what its solves have shown so far.
 
-    backward_error, adjoint_backward_error, condition: as in `Evidence`. sums: Σ_j |a_ij| of the
-    rows of A and of Aᵀ, (n,), once computed. probed: True after a solve with a random
-    right-hand side has shown that the factors belong to A.
+    backward_error, adjoint_backward_error, condition: as in `Evidence`. sums: Σ_j
+    |a_ij| of the rows of A and of Aᵀ, (n,), once computed. probed: True after a solve
+    with a random right-hand side has shown that the factors belong to A.
     """
 
     backward_error: float = float("nan")

@@ -1,4 +1,4 @@
-"""A factored matrix A: solves with A, Aᵀ and Aᴴ, each solution verified by its backward error."""
+"""A factored matrix: solves with A, Aᵀ and Aᴴ, verified by their backward errors."""
 
 import os
 from collections.abc import Callable
@@ -44,19 +44,20 @@ ITERATIONS = 30
 """Length of a cycle of GMRES, which runs if refinement fails. Two cycles are made."""
 
 TOGETHER = 20_000
-"""Number of unknowns above which the probe is one more column of the first solve. The additional
-column costs 1/3 of a separate solve."""
+"""Number of unknowns above which the probe is one more column of the first solve. The
+additional column costs 1/3 of a separate solve."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Factorization(Local):
     """A factored matrix: solves A u = b, Aᵀ u = b and Aᴴ u = b, and verifies each solution.
 
-    `lu`, `cholesky`, `ldl`, `cg`, `gmres` and the other factorizers return such objects.
+    `lu`, `cholesky`, `ldl`, `cg`, `gmres` and the other factorizers return such
+    objects.
 
-    A factorization has a memory: the backward errors and the condition that its solves have shown,
-    for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which grow with each solve. It lives in
-    one process: it has no pickle.
+    A factorization has a memory: the backward errors and the condition that its solves
+    have shown, for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which grow with
+    each solve. It lives in one process: it has no pickle.
 
     Parameters
     ----------
@@ -91,8 +92,9 @@ class Factorization(Local):
     def solve(self, b: Array, trans: Trans = "N") -> Array:
         """Solve A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H").
 
-        The backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed, of the whole and of each row. If it
-        is large, one step of refinement follows (docs/math.md, eqs. 19–22).
+        The backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed, of the whole and of
+        each row. If it is large, one step of refinement follows (docs/math.md, eqs.
+        19–22).
 
         Parameters
         ----------
@@ -171,8 +173,9 @@ class Factorization(Local):
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
         """Return True if u solves A u = b as accurately as `solve` demands.
 
-        This is for solutions found in another way, for example as combinations of earlier
-        solutions. The backward error of an accepted solution counts in `evidence`.
+        This is for solutions found in another way, for example as combinations of
+        earlier solutions. The backward error of an accepted solution counts in
+        `evidence`.
 
         Parameters
         ----------
@@ -220,7 +223,8 @@ class Factorization(Local):
     def _require_growth(self, trans: Trans) -> None:
         """Probe the factors by a part of a solve.
 
-        Raises SingularMatrix if A is singular, NotSymmetric if A is not symmetric as stated.
+        Raises SingularMatrix if A is singular, NotSymmetric if A is not symmetric as
+        stated.
         """
         assert isinstance(self.factors, ConditionEstimate)
         r, sums = probe_vector(self.A.shape[0]), self._sums(trans)
@@ -232,12 +236,12 @@ class Factorization(Local):
         self._log.probed = True
 
     def _with_probe(self, b: Array, s: Array, trans: Trans) -> tuple[Array, Array]:
-        """Solutions for b, and for the probe s, (n, 1), without refinement. s: (n, 0) for no probe."""
+        """Unrefined solutions for b and for the probe s, (n, 1); s is (n, 0) for no probe."""
         if s.shape[1] and s.shape[0] > TOGETHER:
             both = self._raw(np.hstack([b, s]), trans)
             return both[:, :-1], both[:, -1:]
-        # Two solves, because blocks of different sizes have different rounding errors: the bits of u
-        # must not depend on whether a small matrix is probed.
+        # Two solves, because blocks of different sizes have different rounding errors:
+        # the bits of u must not depend on whether a small matrix is probed.
         return self._raw(b, trans), self._raw(s, trans) if s.shape[1] else s
 
     def _refined(self, u: Array, b: Array, trans: Trans) -> tuple[Array, float, float, bool]:
@@ -248,7 +252,8 @@ class Factorization(Local):
             return u, error, worst, False
         u = u + self._raw(residual, trans)
         error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
-        # Refinement may have corrected the effect of asymmetry: u is right, the statement is wrong.
+        # Refinement may have corrected the effect of asymmetry: u is right, the
+        # statement is wrong.
         require_symmetric(self.A, self.symmetry, self.name)
         accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
         if not accepted and np.isfinite(error) and self._doubtful:
@@ -258,14 +263,14 @@ class Factorization(Local):
 
     @property
     def _doubtful(self) -> bool:
-        """True if pivots were replaced or have grown: the factors may be those of another matrix."""
+        """True if pivots were replaced or have grown: the factors may not be those of A."""
         return doubt_of(self.factors) != 0.0
 
     def _iterated(self, u: Array, b: Array, trans: Trans) -> Array:
         """u after GMRES, preconditioned by the factors, column by column.
 
-        If k pivots were replaced, the factors are those of A plus a matrix of rank k. GMRES then
-        converges in about k iterations, even if refinement diverges.
+        If k pivots were replaced, the factors are those of A plus a matrix of rank k.
+        GMRES then converges in about k iterations, even if refinement diverges.
         """
         n, kind = self.A.shape[0], np.result_type(self.A.dtype, b.dtype)
         A, M = (
@@ -286,14 +291,16 @@ class Factorization(Local):
     def _probe(self, s: Array, w: Array, trans: Trans) -> None:
         """Raise SingularMatrix if w, the solution for the random s, is too large; both (n, 1).
 
-        Raises NotSymmetric if A is not symmetric as stated, InaccurateSolve if w is inaccurate.
+        Raises NotSymmetric if A is not symmetric as stated, InaccurateSolve if w is
+        inaccurate.
         """
         w, error, worst, _ = self._refined(w, s, trans)
         self._require_regular(w)
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
         if self.symmetry != "none":
-            # The error of a solve hardly shows asymmetry in soft rows next to stiff rows.
+            # The error of a solve hardly shows asymmetry in soft rows next to stiff
+            # rows.
             sums = self._sums(trans)
             if not nearly_symmetric(
                 self.A, self.symmetry, sums, s[:, 0] / np.where(sums > 0.0, sums, 1.0)
@@ -304,16 +311,16 @@ class Factorization(Local):
     def _require_regular(self, w: Array) -> None:
         """Raise SingularMatrix if A is singular to working precision.
 
-        w: the solution of the probe, (n, 1). max |w_i| is a lower bound of the condition of D⁻¹A,
-        where D holds the sums of the rows of |A|.
+        w: the solution of the probe, (n, 1). max |w_i| is a lower bound of the
+        condition of D⁻¹A, where D holds the sums of the rows of |A|.
         """
         self._require_condition(float(np.abs(w).max()))
 
     def _require_condition(self, condition: float) -> None:
         """Raise SingularMatrix if A is singular; condition: a lower bound, which decides first.
 
-        The bound is not trusted if pivots were replaced: new pivots of 10⁻¹¹ hide conditions above
-        10¹⁰.
+        The bound is not trusted if pivots were replaced: new pivots of 10⁻¹¹ hide
+        conditions above 10¹⁰.
         """
         if not condition < SUSPECT or self._doubtful:
             matrix = Equilibrated.of(self.A, self._raw)
@@ -376,17 +383,17 @@ class Factorization(Local):
             except SingularMatrix as error_of_matrix:
                 return error_of_matrix
         return InaccurateSolve(
-            f"{self.name}: a solve with trans={trans!r} has a backward error of {error:.1e} after "
-            f"refinement, accepted is {self.accuracy.accept:.0e}. Usual causes: entries that overflow "
-            "or cancel, rows scaled many orders of magnitude apart, or pivoting too weak for an "
-            "indefinite matrix: the most careful backend is adjoint.factor.superlu."
+            f"{self.name}: a solve with trans={trans!r} has a backward error of {error:.1e} "
+            f"after refinement, accepted is {self.accuracy.accept:.0e}. Usual causes: entries "
+            "that overflow or cancel, rows scaled many orders of magnitude apart, or pivoting "
+            "too weak for an indefinite matrix: the most careful backend is adjoint.factor.superlu."
         )
 
     def logdet(self) -> float:
         """Return log |det A|, from the factors.
 
-        The factors are probed first: the factors of a singular matrix would give about −36, the
-        logarithm of the rounding error in the pivot that should be zero.
+        The factors are probed first: the factors of a singular matrix would give about
+        −36, the logarithm of the rounding error in the pivot that should be zero.
 
         Returns
         -------
@@ -426,7 +433,8 @@ class Factorization(Local):
         Returns
         -------
         float
-            A lower bound, which is almost always larger than 1/3 of the condition number.
+            A lower bound, which is almost always larger than 1/3 of the condition
+            number.
 
         References
         ----------
@@ -464,7 +472,8 @@ class Factorization(Local):
 
 
 Factorizer: TypeAlias = Callable[[sparse.csc_array], Factorization]
-"""A ↦ its factorization; `lu` is an example. `protocols.py` says what a new one must provide."""
+"""A ↦ its factorization; `lu` is an example. `protocols.py` says what a new one must
+provide."""
 
 
 def doubt_of(factors: Factors) -> float:

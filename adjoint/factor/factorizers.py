@@ -28,7 +28,8 @@ cholesky = Fastest("Cholesky", (cholmod, pardiso_cholesky, superlu_cholesky))
 ldl = Fastest("LDL", (pardiso_ldl, superlu_ldl))
 
 MAKERS = {cg: "adjoint.cg(adjoint.factor.jacobi())", gmres: "adjoint.gmres(adjoint.factor.ilu())"}
-"""Functions that return a factorizer but are not factorizers, and the call that was meant."""
+"""Functions that return a factorizer but are not factorizers, and the call that was
+meant."""
 
 
 def require_factorizer(who: str, factorize: object, name: str = "factorize") -> None:

@@ -1,8 +1,8 @@
 """Refuse factors and OpenMP threads in forked child processes, where solvers would hang.
 
-A child process made by `fork` inherits the locks of its parent's thread pools, but not the
-threads. The next parallel region waits for threads that do not exist (13 of 13 runs with
-CHOLMOD, measured).
+A child process made by `fork` inherits the locks of its parent's thread pools, but not
+the threads. The next parallel region waits for threads that do not exist (13 of 13 runs
+with CHOLMOD, measured).
 """
 
 import os

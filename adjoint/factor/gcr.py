@@ -1,7 +1,7 @@
-"""Generalized conjugate residuals: iterative refinement with the factors of a nearby matrix.
+"""Generalized conjugate residuals, for refinement with factors of a nearby matrix.
 
-`steady/refinement.py` and `ode/stages/refinement.py` share this kernel. Their scalar products, the number
-of directions they keep, and their stopping tests differ.
+`steady/refinement.py` and `ode/stages/refinement.py` share this kernel. Their scalar
+products, the number of directions they keep, and their stopping tests differ.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ class ConjugateResiduals:
     An object has a memory: it remembers the last directions, their images, and the
     squares of the lengths of these images. It is made for one right-hand side.
 
-    dot: (v, w) ↦ vᴴ w, column by column. kept: number of directions that are remembered.
-    normalize: divide d and its image by the length of the image. This costs two more
-    operations with vectors.
+    dot: (v, w) ↦ vᴴ w, column by column. kept: number of directions that are
+    remembered. normalize: divide d and its image by the length of the image. This costs
+    two more operations with vectors.
 
     Eisenstat, Elman & Schultz (1983), SIAM J. Numer. Anal. 20, 345, section 2.
     """

@@ -1,9 +1,10 @@
-"""Krylov factorizers: `cg(amg())(A)` solves like `cholesky(A)`, but iterates, to a relative tolerance.
+"""`cg` and `gmres`: factorizers that make a preconditioner and iterate to a tolerance.
 
-The loops are SciPy's. `krylov_solves.py` verifies the solutions.
+`cg(amg())(A)` is used like `cholesky(A)`. The loops are SciPy's; `krylov_solves.py`
+verifies the solutions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sparse
@@ -28,9 +29,9 @@ from .protocols import Approximation, Preconditioner
 class Krylov:
     """A factorizer without factors: `Krylov(...)(A)` makes the preconditioner, solves iterate.
 
-    `cg` and `gmres` make these objects. Each column of a right-hand side is iterated until
-    ‖b − Au‖₂ ≤ rtol ‖b‖₂. The true residual decides; it may be larger by a factor of 2, or as
-    large as rounding errors are.
+    `cg` and `gmres` make these objects. Each column of a right-hand side is iterated
+    until ‖b − Au‖₂ ≤ rtol ‖b‖₂. The true residual decides; it may be larger by a factor
+    of 2, or as large as rounding errors are.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class Krylov:
     preconditioner: Preconditioner
     rtol: float
     adjoint_rtol: float
-    remedy: str
+    remedy: str = field(repr=False)
 
     __repr__ = short_repr
 
@@ -107,7 +108,8 @@ class Krylov:
     ) -> Factorization:
         n = A.shape[0]
         name = f"{self.label} for a {n}x{n} matrix"
-        # The 2-norms of the residuals are verified; ratios of ∞-norms may be larger by √n.
+        # The 2-norms of the residuals are verified; ratios of ∞-norms may be larger by
+        # √n.
         worst = SLACK * max(self.rtol, self.adjoint_rtol) * np.sqrt(n)
         accuracy = Accuracy(worst, worst, rows=False, probe=False)
         log = Log()
@@ -127,8 +129,8 @@ def cg(
     Parameters
     ----------
     preconditioner : callable
-        `amg(...)` for elliptic problems, `jacobi()`, or a function (A, symmetry) ↦ `Approximation`
-        that is symmetric (Hermitian) positive definite.
+        `amg(...)` for elliptic problems, `jacobi()`, or a function (A, symmetry) ↦
+        `Approximation` that is symmetric (Hermitian) positive definite.
     rtol : float
         Relative tolerance of solves with A.
     adjoint_rtol : float
@@ -151,8 +153,8 @@ def cg(
     _require_tolerances("cg", rtol, adjoint_rtol, max_iterations)
     require_preconditioner("cg", preconditioner)
     remedy = (
-        "Usual causes: A is not positive definite (use adjoint.gmres, ldl), or the preconditioner is "
-        "too weak:"
+        "Usual causes: A is not positive definite (use adjoint.gmres, ldl), or the "
+        "preconditioner is too weak:"
     )
     return Krylov(
         "CG",
@@ -182,8 +184,8 @@ def gmres(
     rtol : float
         Relative tolerance of solves with A.
     adjoint_rtol : float
-        Relative tolerance of transposed solves, and so of gradients. These solves use the
-        transposed preconditioner.
+        Relative tolerance of transposed solves, and so of gradients. These solves use
+        the transposed preconditioner.
     max_iterations : int
         Maximum number of iterations for a column of a right-hand side.
     restart : int
@@ -205,8 +207,8 @@ def gmres(
     require_preconditioner("gmres", preconditioner)
     require_integer("gmres", "restart", restart, 1)
     remedy = (
-        f"Usual causes: restart={restart} is too short, A is close to singular, or the preconditioner "
-        "is too weak:"
+        f"Usual causes: restart={restart} is too short, A is close to singular, or the "
+        "preconditioner is too weak:"
     )
     iteration = _MinimalResiduals(max_iterations, restart)
     return Krylov("GMRES", "none", iteration, preconditioner, rtol, adjoint_rtol, remedy)

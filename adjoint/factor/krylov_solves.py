@@ -1,6 +1,7 @@
-"""Solves by `cg` and `gmres`, verified: the true residual, and the error that a small residual hides.
+"""Verified solves by `cg` and `gmres`: true residuals, and errors that they hide.
 
-Saad (2003), Iterative Methods for Sparse Linear Systems, 2nd ed., sections 6.5, 6.7 and 9.2.
+Saad (2003), Iterative Methods for Sparse Linear Systems, 2nd ed., sections 6.5, 6.7 and
+9.2.
 """
 
 from collections.abc import Callable
@@ -21,41 +22,45 @@ from .protocols import Approximation
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
 
 Iteration: TypeAlias = Callable[[LinearOperator, Array, LinearOperator, float], tuple[Array, int]]
-"""(A, b, M, rtol) ↦ u and the number of iterations, for ‖b‖ = 1. The caller verifies u."""
+"""(A, b, M, rtol) ↦ u and the number of iterations, for ‖b‖ = 1. The caller verifies
+u."""
 
 SLACK = 2.0
-"""Allowed ratio of the true residual to the tolerance. The iteration stops by a residual computed
-by recursion; the true residual decides."""
+"""Allowed ratio of the true residual to the tolerance. The iteration stops by a
+residual computed by recursion; the true residual decides."""
 
 ROUNDING = 8.0 * float(np.finfo(float).eps)
 """Residual, relative to |A||u|, that the rounding errors of a few products leave."""
 
 LARGEST = 1e12
-"""‖|A||u|‖ / ‖b‖ up to which rounding is allowed for. This ratio is at most the condition of A, and
-above 10¹² A counts as singular. Without the limit a diverged iterate, which may have any size,
-would be accepted because of its own rounding errors."""
+"""‖|A||u|‖ / ‖b‖ up to which rounding is allowed for. This ratio is at most the
+condition of A, and above 10¹² A counts as singular. Without the limit a diverged
+iterate, which may have any size, would be accepted because of its own rounding
+errors."""
 
 PROMISE = 1e-6
-"""Relative tolerance up to which the error of a solution is estimated. Larger tolerances are meant
-for steps of an outer iteration."""
+"""Relative tolerance up to which the error of a solution is estimated. Larger
+tolerances are meant for steps of an outer iteration."""
 
 PROBED = 1e-2
-"""Relative residual of the probe, times √n: in a random right-hand side the share of a slow mode is
-about 1/√n."""
+"""Relative residual of the probe, times √n: in a random right-hand side the share of a
+slow mode is about 1/√n."""
 
 ERROR = 1e-3
-"""Relative error of a solution along the slowest mode up to which the solution is accepted, or
-HUNDRED · rtol if that is larger."""
+"""Relative error of a solution along the slowest mode up to which the solution is
+accepted, or HUNDRED · rtol if that is larger."""
 
 HUNDRED = 100.0
-"""Ratio of error to residual that a user who chooses a loose tolerance is assumed to know of."""
+"""Ratio of error to residual that a user who chooses a loose tolerance is assumed to
+know of."""
 
 MEAN = 0.25
-"""Number added to each entry of the probe's right-hand side, so that its mean is not zero."""
+"""Number added to each entry of the probe's right-hand side, so that its mean is not
+zero."""
 
 CORRECTIONS = 4
-"""Maximum number of solves for the remaining residual, if the error along the slowest mode is too
-large."""
+"""Maximum number of solves for the remaining residual, if the error along the slowest
+mode is too large."""
 
 
 class Method(Protocol):
@@ -79,8 +84,9 @@ class Method(Protocol):
 class IterativeSolves:
     """`Factors` without factors: iterations with A, preconditioned by M ≈ A⁻¹.
 
-    An object has a memory: the slowest modes of A ("N") and of Aᴴ ("H"), (n,) each, once a random
-    right-hand side has shown them. The condition that it showed is written to `log`.
+    An object has a memory: the slowest modes of A ("N") and of Aᴴ ("H"), (n,) each,
+    once a random right-hand side has shown them. The condition that it showed is
+    written to `log`.
     """
 
     A: sparse.csc_array
@@ -121,8 +127,8 @@ class IterativeSolves:
     ) -> tuple[Array, int]:
         """u with ‖b − A u‖ ≤ rtol, as far as the iteration knows, and the number of iterations.
 
-        b: (n,), ‖b‖ = 1. h: (n,); if given, the system is (H A H) u = b, H = diag(h), and the
-        preconditioner is scaled accordingly.
+        b: (n,), ‖b‖ = 1. h: (n,); if given, the system is (H A H) u = b, H = diag(h),
+        and the preconditioner is scaled accordingly.
         """
         scale, unscale = (1.0, 1.0) if h is None else (h, 1.0 / h)
         shape, dtype = self.A.shape, self.A.dtype
@@ -141,8 +147,8 @@ class IterativeSolves:
     def _rounding(self, u: Array, trans: Trans) -> float:
         """The part of ‖b − Au‖₂, ‖b‖ = 1, that is due to rounding: no method gets below it.
 
-        ‖|A||u|‖ ≤ κ ‖b‖ with κ = ‖|A⁻¹||A|‖. The result is therefore limited by its value for the
-        largest κ of a matrix that does not count as singular.
+        ‖|A||u|‖ ≤ κ ‖b‖ with κ = ‖|A⁻¹||A|‖. The result is therefore limited by its
+        value for the largest κ of a matrix that does not count as singular.
         """
         return ROUNDING * min(
             float(np.linalg.norm(product(abs(self.A), np.abs(u), trans))), LARGEST
@@ -154,22 +160,24 @@ class IterativeSolves:
             self.A,
             self.name,
             KrylovStalled(
-                f"{self.name}, trans={trans!r}: {iterations} iterations left a relative residual of "
-                f"{residual:.1e}, wanted is {rtol:.0e}. {self.method.remedy} {self.backend}; stronger "
-                "are adjoint.factor.amg (with the near-nullspace, for elasticity) and "
-                "adjoint.factor.ilu; else more max_iterations, a tolerance that rounding allows, or "
-                "a direct factorizer."
+                f"{self.name}, trans={trans!r}: {iterations} iterations left a relative residual "
+                f"of {residual:.1e}, wanted is {rtol:.0e}. {self.method.remedy} {self.backend}; "
+                "stronger are adjoint.factor.amg (with the near-nullspace, for elasticity) and "
+                "adjoint.factor.ilu; else more max_iterations, a tolerance that rounding allows, "
+                "or a direct factorizer."
             ),
         )
 
     def _trusted(self, b: Array, u: Array, r: Array, trans: Trans, rtol: float) -> Array:
         """u, corrected if its residual r hides a large error.
 
-        The error is small if ‖A⁻¹‖ ‖r‖ is small, because ‖u − A⁻¹b‖ ≤ ‖A⁻¹‖ ‖r‖. Otherwise the error
-        along the slowest mode v, A v ≈ 0, is estimated (docs/math.md, eq. 22a). If the estimate is
-        large, A d = r is solved and d is added: in r the share of v is not small.
+        The error is small if ‖A⁻¹‖ ‖r‖ is small, because ‖u − A⁻¹b‖ ≤ ‖A⁻¹‖ ‖r‖.
+        Otherwise the error along the slowest mode v, A v ≈ 0, is estimated
+        (docs/math.md, eq. 22a). If the estimate is large, A d = r is solved and d is
+        added: in r the share of v is not small.
 
-        Raises SingularMatrix if A is singular, KrylovStalled if CORRECTIONS do not suffice.
+        Raises SingularMatrix if A is singular, KrylovStalled if CORRECTIONS do not
+        suffice.
         """
         v = self._slowest(trans, rtol)
         allowed = max(ERROR, HUNDRED * rtol)
@@ -188,15 +196,16 @@ class IterativeSolves:
             u = u + left * d
             r = b - product(self.A, u, trans)
         raise KrylovStalled(
-            f"{self.name}, trans={trans!r}: a relative residual of {float(np.linalg.norm(r)):.1e} "
-            f"leaves a relative error of about {error:.0e} in the solution, because the condition is "
-            f"at least {self.log.condition:.0e}. Usual causes: a part that hangs on the rest by much "
-            "weaker couplings (an island in a medium 10¹⁰ times less conducting), a support that is "
-            "too soft. Use a direct factorizer (adjoint.cholesky, ldl, lu), or couplings of one size."
+            f"{self.name}, trans={trans!r}: a relative residual of "
+            f"{float(np.linalg.norm(r)):.1e} leaves a relative error of about {error:.0e} in the "
+            f"solution, because the condition is at least {self.log.condition:.0e}. Usual "
+            "causes: a part that hangs on the rest by much weaker couplings (an island in a "
+            "medium 10¹⁰ times less conducting), a support that is too soft. Use a direct "
+            "factorizer (adjoint.cholesky, ldl, lu), or couplings of one size."
         )
 
     def _slowest(self, trans: Trans, rtol: float) -> Array:
-        """v, max |v_i| = 1, with the smallest A v ("N") or Aᴴ v ("H") that a probe shows; remembered."""
+        """The slowest mode v of A ("N") or Aᴴ ("H"), max |v_i| = 1; remembered."""
         known = self._slowest_modes
         key: Trans = "N" if self.method.symmetry == "hermitian" else trans
         if key not in known:
@@ -204,10 +213,10 @@ class IterativeSolves:
         return known[key]
 
     def _probe(self, trans: Trans, rtol: float) -> Array:
-        """The solution for a random right-hand side, max |w_i| = 1; raises SingularMatrix if A is singular.
+        """The solution for a random right-hand side, max |w_i| = 1, for a regular A.
 
-        Rows and columns are scaled by the roots of the row sums, because norms of residuals are
-        blind to rows in small units.
+        Rows and columns are scaled by the roots of the row sums, because norms of
+        residuals are blind to rows in small units.
         """
         n = self.A.shape[0]
         h = 1.0 / np.sqrt(absolute_sums(self.A, trans))
@@ -229,8 +238,8 @@ class IterativeSolves:
     def _require_regular(self, r: Array | None, trans: Trans) -> None:
         """Raise SingularMatrix if A is singular.
 
-        r: the residual of the probe, (n,), if the probe did not converge. A residual that no
-        iteration reduces is a null vector of the adjoint matrix.
+        r: the residual of the probe, (n,), if the probe did not converge. A residual
+        that no iteration reduces is a null vector of the adjoint matrix.
         """
         if self.A.shape[0] <= DIAGNOSED:
             self._raise_if_singular()

@@ -9,6 +9,7 @@ import scipy
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spilu
 
+from .._repr import short_repr
 from .._validation import as_array, as_reals, require_number, require_positive, shown
 from ..errors import BackendMissing, SolveError, out_of_memory, singular
 from ..typing import Array, Trans
@@ -17,8 +18,8 @@ from .csc import require_full_structure
 from .protocols import Approximation, Preconditioner
 
 COARSEST = 300
-"""Number of unknowns below which a level is solved by a dense pseudo-inverse, which also solves
-singular systems."""
+"""Number of unknowns below which a level is solved by a dense pseudo-inverse, which
+also solves singular systems."""
 
 
 def jacobi() -> Preconditioner:
@@ -39,8 +40,8 @@ class _Jacobi:
         zeros = np.flatnonzero(diagonal == 0.0)
         if zeros.size:
             raise SolveError(
-                f"jacobi: the diagonal entry {zeros[0]} of the {A.shape[0]}x{A.shape[0]} matrix is "
-                f"zero ({zeros.size} such). Use adjoint.factor.ilu, or a direct factorizer: "
+                f"jacobi: the diagonal entry {zeros[0]} of the {A.shape[0]}x{A.shape[0]} matrix "
+                f"is zero ({zeros.size} such). Use adjoint.factor.ilu, or a direct factorizer: "
                 "adjoint.lu, adjoint.ldl."
             )
         return _Diagonal("Jacobi", 1.0 / diagonal)
@@ -63,16 +64,16 @@ def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
     Parameters
     ----------
     drop_tolerance : float
-        Entries of the factors below this number, relative to the size of their column, are
-        dropped.
+        Entries of the factors below this number, relative to the size of their column,
+        are dropped.
     fill : float
         Maximum number of entries of the factors divided by the number of entries of A.
 
     Returns
     -------
     Preconditioner
-        For `gmres`. It raises SingularMatrix if a pivot is zero, OutOfMemory if the factors do
-        not fit into memory.
+        For `gmres`. It raises SingularMatrix if a pivot is zero, OutOfMemory if the
+        factors do not fit into memory.
 
     Raises
     ------
@@ -83,8 +84,8 @@ def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
 
     References
     ----------
-    Li & Shao (2011), A supernodal approach to incomplete LU factorization with partial pivoting,
-    ACM Trans. Math. Softw. 37, 43.
+    Li & Shao (2011), A supernodal approach to incomplete LU factorization with partial
+    pivoting, ACM Trans. Math. Softw. 37, 43.
     """
     require_number("ilu", "drop_tolerance", drop_tolerance)
     require_positive("ilu", "fill", fill)
@@ -135,16 +136,17 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
     Parameters
     ----------
     near_nullspace : (n, k) array, optional
-        Columns v with A v ≈ 0 away from the boundary. The default is a constant. For elasticity
-        use `rigid_body_modes`.
+        Columns v with A v ≈ 0 away from the boundary. The default is a constant. For
+        elasticity use `rigid_body_modes`.
     threshold : float
-        Strength of connection: i and j are coupled if |a_ij| ≥ threshold · √(a_ii a_jj). About
-        0.08 for strong anisotropy.
+        Strength of connection: i and j are coupled if |a_ij| ≥ threshold · √(a_ii
+        a_jj). About 0.08 for strong anisotropy.
 
     Returns
     -------
     Preconditioner
-        For `cg` and `gmres`. It raises ValueError if near_nullspace does not fit the matrix.
+        For `cg` and `gmres`. It raises ValueError if near_nullspace does not fit the
+        matrix.
 
     Raises
     ------
@@ -157,13 +159,13 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
 
     References
     ----------
-    Vaněk, Mandel & Brezina (1996), Algebraic multigrid by smoothed aggregation for second and
-    fourth order elliptic problems, Computing 56, 179.
+    Vaněk, Mandel & Brezina (1996), Algebraic multigrid by smoothed aggregation for
+    second and fourth order elliptic problems, Computing 56, 179.
 
     Notes
     -----
-    Results are reproducible: prolongators are damped by row sums, not by the random estimates of
-    spectral radii that pyamg uses by default.
+    Results are reproducible: prolongators are damped by row sums, not by the random
+    estimates of spectral radii that pyamg uses by default.
     """
     if reason := missing_amg():
         raise BackendMissing(f"amg: {reason}")
@@ -183,8 +185,8 @@ def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
     coordinates : (nodes, d) array
         Coordinates of the nodes, d = 2 or 3, in m. Rotations are about their mean.
     dofs : (nodes, d) array of integers, optional
-        Numbers of the unknowns; −1 for a fixed displacement, as in `Elements`. The default
-        numbers the unknowns node by node.
+        Numbers of the unknowns; −1 for a fixed displacement, as in `Elements`. The
+        default numbers the unknowns node by node.
 
     Returns
     -------
@@ -241,6 +243,8 @@ class _Aggregation:
     near_nullspace: Array | None
     threshold: float
 
+    __repr__ = short_repr
+
     def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         import pyamg
 
@@ -277,7 +281,7 @@ class _Aggregation:
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """One level of a hierarchy: A, prolongation P, and restriction R to the next coarser level."""
+    """One level: A, prolongation P and restriction R from and to the next coarser level."""
 
     A: sparse.csr_array
     P: sparse.csr_array
@@ -290,9 +294,9 @@ class _Level:
 def _cycle(levels: list[_Level], coarsest: Array, b: Array) -> Array:
     """One V-cycle from u = 0, with one forward and one backward Gauss-Seidel sweep.
 
-    The forward sweep comes before the coarse correction, the backward sweep after it. Applied to
-    the transposed levels the cycle is the exact transpose, because the transpose of a forward
-    sweep with A is a backward sweep with Aᵀ.
+    The forward sweep comes before the coarse correction, the backward sweep after it.
+    Applied to the transposed levels the cycle is the exact transpose, because the
+    transpose of a forward sweep with A is a backward sweep with Aᵀ.
     """
     from pyamg.relaxation.relaxation import gauss_seidel
 

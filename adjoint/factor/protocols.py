@@ -1,7 +1,8 @@
 """What a factorizer must provide.
 
-A factorizer is a callable A ↦ `Factorization`: `lu`, `cholesky`, `ldl`, `cg(…)`, `gmres(…)`,
-or one of your own. It is made of parts, which need no base class, only these methods:
+A factorizer is a callable A ↦ `Factorization`: `lu`, `cholesky`, `ldl`, `cg(…)`,
+`gmres(…)`, or one of your own. It is made of parts, which need no base class, only
+these methods:
 
 direct     `Direct(label, symmetry, analyse, missing)`, with
                analyse(A)            ↦ `Analysis`, once for each sparsity pattern
@@ -13,8 +14,8 @@ iterative  `cg(preconditioner)` or `gmres(preconditioner)`, with
                preconditioner(A, symmetry) ↦ `Approximation`
                Approximation.apply(b)      ↦ M b, Mᵀ b or Mᴴ b with M ≈ A⁻¹
 
-Verification, refinement, counts and messages are the business of `Factorization`, not of these
-parts. `backends/superlu.py` is the shortest complete example.
+Verification, refinement, counts and messages are the business of `Factorization`, not
+of these parts. `backends/superlu.py` is the shortest complete example.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from .backward_error import Symmetry
 
 
 class Analysis(Protocol):
-    """Symbolic analysis of one sparsity pattern, by a backend; several threads may use it at once."""
+    """Symbolic analysis of one sparsity pattern. Several threads may use it at once."""
 
     def factor(self, A: sparse.csc_array, name: str) -> "Factors":
         """Factor A.
@@ -84,7 +85,7 @@ class Factors(Protocol):
 
 @runtime_checkable
 class StaticPivoting(Protocol):
-    """Optional part of `Factors`: the pivots were chosen in advance, and may have to be doubted."""
+    """Optional part of `Factors`: the pivots were chosen in advance."""
 
     @property
     def doubt(self) -> float:
@@ -150,4 +151,5 @@ class Approximation(Protocol):
 
 
 Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation]
-"""(A, symmetry) ↦ M ≈ A⁻¹. `cg` calls it with symmetry="hermitian", `gmres` with "none"."""
+"""(A, symmetry) ↦ M ≈ A⁻¹. `cg` calls it with symmetry="hermitian", `gmres` with
+"none"."""

@@ -1,7 +1,8 @@
 """Decide whether a matrix is singular to working precision (docs/math.md, eq. 23).
 
-The decision is made for the equilibrated matrix Â = R A C: a choice of units for equations and
-unknowns does not make a matrix singular. It is made only if the cheap probe raises a suspicion.
+The decision is made for the equilibrated matrix Â = R A C: a choice of units for
+equations and unknowns does not make a matrix singular. It is made only if the cheap
+probe raises a suspicion.
 """
 
 from collections.abc import Callable
@@ -14,21 +15,24 @@ from ..typing import Array, Trans
 from .backward_error import equilibrate, probe_vector, product
 
 SUSPECT = 1e10
-"""Condition, as seen by the probe, from which a matrix is suspected to be singular. The smallest
-value of 10 000 exactly singular matrices, factored with rounding, was 3·10¹². A probe may
-underestimate by a factor of 2 if the null vector consists of one unknown, not by more."""
+"""Condition, as seen by the probe, from which a matrix is suspected to be singular. The
+smallest value of 10 000 exactly singular matrices, factored with rounding, was 3·10¹².
+A probe may underestimate by a factor of 2 if the null vector consists of one unknown,
+not by more."""
 
 SINGULAR = 1e14
-"""‖v‖ / ‖Â v‖ from which a matrix is singular: no scaling of rows and columns leaves more than two
-digits. Measured: ≥ 8·10¹⁴ for singular matrices of ten families with all backends; for regular
-matrices of these families at most their condition, up to 10¹²."""
+"""‖v‖ / ‖Â v‖ from which a matrix is singular: no scaling of rows and columns leaves
+more than two digits. Measured: ≥ 8·10¹⁴ for singular matrices of ten families with all
+backends; for regular matrices of these families at most their condition, up to 10¹²."""
 
 UNITS = 1e6
-"""Condition of Â, as seen by its own probe, below which A was suspect only for its units. Factors
-of a matrix with rows of size 10^±12 may be so inexact that a probe sees 8·10⁹ for a singular A."""
+"""Condition of Â, as seen by its own probe, below which A was suspect only for its
+units. Factors of a matrix with rows of size 10^±12 may be so inexact that a probe sees
+8·10⁹ for a singular A."""
 
 VECTORS = 8
-"""Number of null vectors that a message looks for: a body in space has six rigid motions."""
+"""Number of null vectors that a message looks for: a body in space has six rigid
+motions."""
 
 Solve = Callable[[Array, Trans], Array]
 """(b, trans) ↦ u for a block b (n, k), by factors, not verified."""
@@ -79,7 +83,7 @@ class Equilibrated:
         return _normalized(self.solve(_normalized(b / self.c[:, None]), "H") / self.r[:, None])
 
     def polished(self, v: Array) -> Array:
-        """(I − M Â) v, normalized, M ≈ Â⁻¹: keeps a null vector, and removes its rounding errors."""
+        """(I − M Â) v, normalized, M ≈ Â⁻¹. Rounding errors of a null vector v vanish."""
         image = self.times(v)
         return _normalized(v - self.solve(image / self.r[:, None], "N") / self.c[:, None])
 
@@ -99,10 +103,10 @@ def _normalized(v: Array) -> Array:
 def condition_seen(matrix: Equilibrated) -> float:
     """A lower bound of ‖Â⁻¹‖₂ ≈ κ₂(Â): max 1/‖Â v‖₂ over two unit vectors v.
 
-    The bound is sharp if A is close to singular. The vectors come from inverse iteration with a
-    random right-hand side: one solve if A was suspect only for its units, else four. The solves
-    need no verification, because every v gives a lower bound. Returns inf if Â v = 0, or if a
-    solution is not finite.
+    The bound is sharp if A is close to singular. The vectors come from inverse
+    iteration with a random right-hand side: one solve if A was suspect only for its
+    units, else four. The solves need no verification, because every v gives a lower
+    bound. Returns inf if Â v = 0, or if a solution is not finite.
     """
     b = probe_vector(matrix.r.size)[:, None]
     with np.errstate(all="ignore"):
@@ -118,10 +122,11 @@ def condition_seen(matrix: Equilibrated) -> float:
 
 
 def null_vectors(matrix: Equilibrated) -> tuple[Array, float]:
-    """Null vectors of A to working precision, (n, k), k ≤ VECTORS, and a lower bound of ‖Â⁻¹‖₂.
+    """Null vectors of A, (n, k), k ≤ VECTORS, and a lower bound of ‖Â⁻¹‖₂.
 
-    The vectors are in the units of the unknowns, and come from subspace iteration; k = 0 if the
-    iteration fails. The cost does not matter: null vectors are for error messages.
+    The vectors are in the units of the unknowns, and come from subspace iteration; k =
+    0 if the iteration fails. The cost does not matter: null vectors are for error
+    messages.
     """
     n = matrix.A.shape[0]
     block = np.random.default_rng(n).uniform(-1.0, 1.0, (n, min(n, VECTORS)))

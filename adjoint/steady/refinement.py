@@ -1,8 +1,8 @@
-"""A⁻¹ by the factors of a nearby matrix, refined until solutions are as accurate as by the factors of A.
+"""A⁻¹ by iterative refinement with the factors of a nearby matrix.
 
-Newton's method ends with the factors of ∂R/∂u at an earlier iterate. The distance from that
-matrix to ∂R/∂u at the solution is proportional to the length of the last Newton step, so that
-two or three sweeps of refinement replace a factorization.
+Newton's method ends with the factors of ∂R/∂u at an earlier iterate. The distance from
+that matrix to ∂R/∂u at the solution is proportional to the length of the last Newton
+step, so that two or three sweeps of refinement replace a factorization.
 """
 
 from collections.abc import Callable
@@ -33,33 +33,36 @@ from ..factor.singularity import SUSPECT
 from ..typing import Array, Trans
 
 REACHED = 1e-14
-"""Relative error of the solution, predicted from the last correction, at which the sweeps end."""
+"""Relative error of the solution, predicted from the last correction, at which the
+sweeps end."""
 
 SMALL = 100.0 * float(np.finfo(float).eps)
-"""Componentwise backward error at which the sweeps end: 100 eps (Higham 2002, section 12.2)."""
+"""Componentwise backward error at which the sweeps end: 100 eps (Higham 2002, section
+12.2)."""
 
 SWEEPS = 10
-"""Maximum number of sweeps, the initial solve included. In 2-D a sweep costs about 1/20 of a
-factorization."""
+"""Maximum number of sweeps, the initial solve included. In 2-D a sweep costs about 1/20
+of a factorization."""
 
 UNDERESTIMATED = 2.0
-"""Times √n: factor by which the condition seen by one random right-hand side may be too small."""
+"""Times √n: factor by which the condition seen by one random right-hand side may be too
+small."""
 
 NOISE = 1e-6
-"""Size of a correction, relative to the solution, below which a correction that no longer
-shrinks is rounding error."""
+"""Size of a correction, relative to the solution, below which a correction that no
+longer shrinks is rounding error."""
 
 
 @dataclass(eq=False)
 class RefinedInverse:
     """A⁻¹ by iterative refinement with the factors of a nearby matrix (docs/math.md, eq. 37).
 
-    A: (n, n). stale: factors of the nearby matrix. factorize: factorizer for A, called if
-    refinement does not converge. Krylov methods iterate with A itself, and use the
+    A: (n, n). stale: factors of the nearby matrix. factorize: factorizer for A, called
+    if refinement does not converge. Krylov methods iterate with A itself, and use the
     preconditioner of `stale`.
 
-    An object has a memory: the factors of A, once they were needed (all later solves use
-    these factors), and the largest backward errors so far.
+    An object has a memory: the factors of A, once they were needed (all later solves
+    use these factors), and the largest backward errors so far.
     """
 
     A: sparse.csc_array
@@ -106,9 +109,9 @@ class RefinedInverse:
     def _regular(self) -> bool:
         """True if A is certainly regular; if False, A is factored, and its factors are probed.
 
-        A is regular if A − B is small compared with 1/cond(B). A is also regular if refinement
-        solves a system with a random right-hand side, and the solution is not large
-        (docs/math.md, eq. 22).
+        A is regular if A − B is small compared with 1/cond(B). A is also regular if
+        refinement solves a system with a random right-hand side, and the solution is
+        not large (docs/math.md, eq. 22).
         """
         sums = absolute_sums(self.A, "N")
         change = float(np.max(abs(self.A - self.stale.A).sum(axis=1) / sums))
@@ -135,8 +138,9 @@ class RefinedInverse:
     def _refined(self, b: Array, trans: Trans) -> Array | None:
         """u by sweeps along B⁻¹(b − A u), B the nearby matrix; None if SWEEPS are too few.
 
-        Each sweep minimizes the residual along all directions so far. Each row of the residual
-        is weighted by the reciprocal of (|A||d| + |b|), d the initial solution.
+        Each sweep minimizes the residual along all directions so far. Each row of the
+        residual is weighted by the reciprocal of (|A||d| + |b|), d the initial
+        solution.
         """
         u, residual, size = np.zeros_like(b), b, np.full(b.shape[1], np.inf)
         gcr = ConjugateResiduals(column_dots, kept=SWEEPS, normalize=True)

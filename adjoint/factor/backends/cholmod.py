@@ -1,8 +1,9 @@
-"""CHOLMOD, through scikit-sparse 0.4.16 or 0.5: supernodal or simplicial Cholesky factorization.
+"""CHOLMOD, through scikit-sparse 0.4.16 or 0.5: sparse Cholesky factorization.
 
-CHOLMOD chooses the variant that needs less work.
+CHOLMOD chooses a supernodal or a simplicial factorization, whichever needs less work.
 
-Chen, Davis, Hager & Rajamanickam (2008), Algorithm 887: CHOLMOD, ACM Trans. Math. Softw. 35, 22.
+Chen, Davis, Hager & Rajamanickam (2008), Algorithm 887: CHOLMOD, ACM Trans. Math.
+Softw. 35, 22.
 """
 
 import re
@@ -77,9 +78,9 @@ class _Factor04(Protocol):
 class _Analysis04:
     """CHOLMOD's symbolic factor, whose structure is copied for each matrix.
 
-    An object has a memory: it keeps one factor that is not in use any more (`idle`), for the next
-    matrix to write into. To get memory from the system takes 1/10 of the time of a large
-    factorization (measured at 240 000 unknowns).
+    An object has a memory: it keeps one factor that is not in use any more (`idle`),
+    for the next matrix to write into. To get memory from the system takes 1/10 of the
+    time of a large factorization (measured at 240 000 unknowns).
     """
 
     symbolic: _Factor04
@@ -98,8 +99,8 @@ class _Analysis04:
                 factor = self._factor(A)
             except CholmodNotPositiveDefiniteError as error:
                 raise _indefinite(name, self.symbolic.P(), error.column) from error
-            # A simplicial factor is L D Lᴴ, and version 0.4 accepts any signs in D. In a supernodal
-            # factor D is 1.
+            # A simplicial factor is L D Lᴴ, and version 0.4 accepts any signs in D. In
+            # a supernodal factor D is 1.
             inverse = factor.solve_D(np.ones(A.shape[0], A.dtype)).real
         if not inverse.min() > 0.0:
             raise _indefinite(name, factor.P(), int(np.argmin(inverse > 0.0)))
@@ -164,9 +165,9 @@ def _column(message: str) -> int | None:
 def _indefinite(name: str, order: Array, column: int | None) -> NotPositiveDefinite:
     where = "" if column is None or column >= order.size else f" at unknown {order[column]}"
     return NotPositiveDefinite(
-        f"{name} met a pivot that is not positive{where}. Usual causes: an indefinite problem (saddle "
-        "point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary condition, a negative "
-        "stiffness."
+        f"{name} met a pivot that is not positive{where}. Usual causes: an indefinite problem "
+        "(saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary condition, "
+        "a negative stiffness."
     )
 
 

@@ -1,4 +1,4 @@
-"""Scale rows and columns to sums of about 1, for backends whose own scaling cannot be used."""
+"""Scale rows and columns to sums of about 1, for backends that do not scale."""
 
 from typing import TypeAlias
 
@@ -9,11 +9,12 @@ from ...typing import Array
 from ..backward_error import Symmetry, equilibrate
 
 UNEVEN = 1e3
-"""Ratio of the largest to the smallest row sum (or column sum) of |A| above which A is scaled."""
+"""Ratio of the largest to the smallest row sum (or column sum) of |A| above which A is
+scaled."""
 
 FAINT = 1e-6
-"""Row sum of |A| below which A is scaled even if all sums are equal: Pardiso takes pivots below
-10⁻¹³ for zero, whatever ‖A‖ is."""
+"""Row sum of |A| below which A is scaled even if all sums are equal: Pardiso takes
+pivots below 10⁻¹³ for zero, whatever ‖A‖ is."""
 
 
 Scaling: TypeAlias = tuple[Array | None, Array | None]

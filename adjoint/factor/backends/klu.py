@@ -1,4 +1,6 @@
-"""KLU, through scikit-sparse 0.5: sequential LU of a block triangular form, R P A Q = L U + F, for circuits.
+"""KLU, through scikit-sparse 0.5: R P A Q = L U + F, sequential, for circuits.
+
+L U are the diagonal blocks of a block triangular form, F are its other blocks.
 
 Davis & Palamadai Natarajan (2010), Algorithm 907: KLU, ACM Trans. Math. Softw. 37, 36.
 """
@@ -65,8 +67,8 @@ class _Factors:
 class _Analysis:
     """KLU's analysis, copied for every matrix.
 
-    In a copy, `factorize` chooses pivots. In an object that already holds numbers it would keep the
-    pivots of the last matrix, even if they are small in the new matrix.
+    In a copy, `factorize` chooses pivots. In an object that already holds numbers it
+    would keep the pivots of the last matrix, even if they are small in the new matrix.
     """
 
     symbolic: _Factor

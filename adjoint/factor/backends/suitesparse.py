@@ -1,4 +1,4 @@
-"""Common parts of the backends of scikit-sparse: version, index types, errors and warnings."""
+"""Common parts of the backends of scikit-sparse: version, indices, errors, warnings."""
 
 import copy
 import importlib.metadata
@@ -59,18 +59,19 @@ def translating(error_class: type[Exception], what: str) -> Iterator[None]:
     except error_class as error:
         raise SolveError(
             f"{what} failed: {error}. Usual causes: too little memory for the factors (use an "
-            "iterative solver), or factors of more than 2^31 entries (give A.indices and A.indptr "
-            "the dtype int64)."
+            "iterative solver), or factors of more than 2^31 entries (give A.indices and "
+            "A.indptr the dtype int64)."
         ) from error
 
 
 def unwarned(solve: Solve, category: type[Warning], rcond: float, n: int) -> Solve:
     """`solve` without the warnings of scikit-sparse 0.5 about small pivots.
 
-    rcond: smallest pivot divided by the largest. n: number of unknowns. The warnings are not
-    needed: the backward error shows whether a solution is good, and the probe whether A is
-    singular. Badly scaled rows have small pivots, too. The filters of `warnings` belong to all
-    threads, and are changed only if a warning is to be expected.
+    rcond: smallest pivot divided by the largest. n: number of unknowns. The warnings
+    are not needed: the backward error shows whether a solution is good, and the probe
+    whether A is singular. Badly scaled rows have small pivots, too. The filters of
+    `warnings` belong to all threads, and are changed only if a warning is to be
+    expected.
     """
     if rcond >= n * np.finfo(float).eps:
         return solve

@@ -23,8 +23,8 @@ from .equilibration import Scaling, equilibration
 class _Permutation:
     """A fill-reducing order q of the columns of A, and of the rows if `symmetric`.
 
-    gather: indices into A.data of the entries of the permuted matrix. indices, indptr: the
-    pattern of the permuted matrix.
+    gather: indices into A.data of the entries of the permuted matrix. indices, indptr:
+    the pattern of the permuted matrix.
     """
 
     q: Array
@@ -83,9 +83,10 @@ class _Factors:
 
 @dataclass(eq=False)
 class _Analysis:
-    """The column order for a pattern. SuperLU returns an order only with a first factorization.
+    """The column order for a pattern, which SuperLU returns with a first factorization.
 
-    An object has a memory: the order that the first factorization found, for later ones.
+    An object has a memory: the order that the first factorization found, for later
+    ones.
     """
 
     symmetry: Symmetry
@@ -95,7 +96,8 @@ class _Analysis:
 
     def factor(self, A: sparse.csc_array, name: str) -> _Factors:
         if self.symmetry != "none":
-            # SuperLU would solve a nonsymmetric system as well, but other backends could not.
+            # SuperLU would solve a nonsymmetric system as well, but other backends
+            # could not.
             require_symmetric(A, self.symmetry, name)
         A, scaling = self._scaled(A)
         with self._lock:
@@ -113,10 +115,10 @@ class _Analysis:
         return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known, scaling)
 
     def _scaled(self, A: sparse.csc_array) -> tuple[sparse.csc_array, Scaling]:
-        """R A C, R and C: without scaling, threshold pivoting mistakes small units for large pivots.
+        """R A C, R and C: threshold pivoting would mistake large units for large pivots.
 
-        A definite matrix needs no scaling: its pivots stay on the diagonal, and symmetric scaling
-        does not change rounding errors.
+        A definite matrix needs no scaling: its pivots stay on the diagonal, and
+        symmetric scaling does not change rounding errors.
         """
         r, c = (None, None) if self.definite else equilibration(A, self.symmetry)
         if r is None or c is None:
@@ -126,11 +128,11 @@ class _Analysis:
         ), (r, c)
 
     def _ordered(self, A: sparse.csc_array) -> _Permutation | None:
-        """The order for A + Aᵀ, by an incomplete factorization that drops all entries; None if it fails.
+        """The order for A + Aᵀ, by an incomplete factorization; None if this fails.
 
-        In symmetric mode the elimination order of a first factorization differs from that of later
-        factorizations in the order found: the last bits of solutions would depend on history.
-        (With COLAMD the orders are equal.)
+        In symmetric mode the elimination order of a first factorization differs from
+        that of later factorizations in the order found: the last bits of solutions
+        would depend on history. (With COLAMD the orders are equal.)
         """
         try:
             symbolic = spilu(
@@ -149,7 +151,8 @@ class _Analysis:
     def _splu(self, A: sparse.csc_array, order: str, name: str):  # type: ignore[no-untyped-def]
         options = {"SymmetricMode": True} if self.definite else {}
         try:
-            # In symmetric mode pivots stay on the diagonal; their signs are those of the eigenvalues.
+            # In symmetric mode pivots stay on the diagonal; their signs are those of
+            # the eigenvalues.
             return splu(
                 A,
                 permc_spec=order,
@@ -163,14 +166,14 @@ class _Analysis:
 
 
 def _require_positive_pivots(lu, name: str) -> None:  # type: ignore[no-untyped-def]
-    """Raise NotPositiveDefinite unless the pivots stayed on the diagonal and are positive (Sylvester)."""
+    """Raise NotPositiveDefinite unless all pivots are positive and on the diagonal."""
     pivots = lu.U.diagonal()
     bad = np.flatnonzero(~(pivots.real > 0.0))
     if bad.size or not np.array_equal(lu.perm_r, lu.perm_c):
         raise NotPositiveDefinite(
-            f"{name} met {bad.size or 'off-diagonal'} pivot(s) that are not positive. Usual causes: an "
-            "indefinite problem (saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing "
-            "boundary condition, a negative stiffness."
+            f"{name} met {bad.size or 'off-diagonal'} pivot(s) that are not positive. Usual "
+            "causes: an indefinite problem (saddle point, Helmholtz: use adjoint.ldl or "
+            "adjoint.lu), a missing boundary condition, a negative stiffness."
         )
 
 

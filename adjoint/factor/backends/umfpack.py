@@ -20,8 +20,8 @@ from ..fork_safety import entering_threads
 from .suitesparse import IndexType, Solve, translating, unloadable, unwarned, version, with_indices
 
 REMEDY_0_5 = (
-    "It needs scikit-sparse >= 0.5 on SuiteSparse >= 7.4 (Debian 13, Ubuntu 24.04 or later): apt-get "
-    "install g++ python3-dev libsuitesparse-dev libopenblas0-pthread, then pip install "
+    "It needs scikit-sparse >= 0.5 on SuiteSparse >= 7.4 (Debian 13, Ubuntu 24.04 or later): "
+    "apt-get install g++ python3-dev libsuitesparse-dev libopenblas0-pthread, then pip install "
     "'scikit-sparse>=0.5,<0.6'; or conda install -c conda-forge 'scikit-sparse>=0.5'."
 )
 
@@ -64,12 +64,13 @@ class _Factors:
 
 @dataclass(eq=False)
 class _Analysis:
-    """Makes UMFFactor objects, one for each factorization in use, because they also hold the numbers.
+    """Makes a UMFFactor object, analysis and numbers, for each factorization in use.
 
-    An object has a memory: it keeps one UMFFactor that is not in use any more (`idle`), with its
-    analysis, for the next matrix. UMFFactor.copy() cannot be used instead: copies share one record
-    of the last pivots, so that after a singular matrix all other factors would refuse to solve.
-    The method also copies the numbers, and fails if there are none.
+    An object has a memory: it keeps one UMFFactor that is not in use any more (`idle`),
+    with its analysis, for the next matrix. UMFFactor.copy() cannot be used instead:
+    copies share one record of the last pivots, so that after a singular matrix all
+    other factors would refuse to solve. The method also copies the numbers, and fails
+    if there are none.
     """
 
     analyse: Callable[[sparse.csc_array], _Factor]
@@ -108,7 +109,8 @@ class _Analysis:
             return self.analyse(A)
 
     def _give_back(self, factor: _Factor) -> None:
-        # One object is enough for designs in turn. More would waste memory: each holds numbers.
+        # One object is enough for designs in turn. More would waste memory: each holds
+        # numbers.
         if not self.idle:
             self.idle.append(factor)
 

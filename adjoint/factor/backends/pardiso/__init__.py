@@ -1,1 +1,1 @@
-"""Pardiso of Intel's MKL: `factorizers` is the entry; no other module imports `factors` or `mkl`."""
+"""Pardiso of Intel's MKL. The entry is `factorizers`; `factors` and `mkl` are private."""

@@ -1,17 +1,19 @@
-"""`lu`, `cholesky` and `ldl` by Pardiso of Intel's MKL: on all cores, with static pivoting.
+"""`lu`, `cholesky` and `ldl` by Pardiso of MKL: on all cores, with static pivoting.
 
-Factorizations are supernodal, and preceded by a matching of rows and columns with large entries.
+Factorizations are supernodal, and preceded by a matching of rows and columns with large
+entries.
 
-Schenk & Gärtner (2004), Solving unsymmetric sparse systems of linear equations with PARDISO, Future
-Gener. Comput. Syst. 20, 475; (2006), On fast factorization pivoting methods for symmetric
-indefinite systems, ETNA 23, 158.
+Schenk & Gärtner (2004), Solving unsymmetric sparse systems of linear equations with
+PARDISO, Future Gener. Comput. Syst. 20, 475; (2006), On fast factorization pivoting
+methods for symmetric indefinite systems, ETNA 23, 158.
 
-The parameters of `parameters` were found by experiment. Without matching (iparm 13), a third of the
-pivots of random unsymmetric matrices are perturbed, and solutions become nan. With a matching, 2×2
-pivots (iparm 21) left errors of 10⁻², 1×1 pivots errors of 10⁻¹³. MKL's own scaling (iparm 11)
-would hide the determinant; therefore badly scaled matrices are equilibrated here. MKL's scaling is
-used only if neither the factors without it, nor GMRES with these factors, solve a random system.
-Then log |det A| is not available.
+The parameters of `parameters` were found by experiment. Without matching (iparm 13), a
+third of the pivots of random unsymmetric matrices are perturbed, and solutions become
+nan. With a matching, 2×2 pivots (iparm 21) left errors of 10⁻², 1×1 pivots errors of
+10⁻¹³. MKL's own scaling (iparm 11) would hide the determinant; therefore badly scaled
+matrices are equilibrated here. MKL's scaling is used only if neither the factors
+without it, nor GMRES with these factors, solve a random system. Then log |det A| is not
+available.
 """
 
 from collections.abc import Callable
@@ -33,28 +35,30 @@ from .factors import GROWTH, Layout, PardisoFactors, factored
 from .mkl import Handle, failure, missing
 
 SMALL = 50_000
-"""Number of unknowns of an unsymmetric matrix up to which minimum degree is used. For 2·32² to
-2·128² unknowns of two reacting species the time of solves was 0.65 to 0.8, that of factorizations
-0.8 to 1.2, relative to nested dissection."""
+"""Number of unknowns of an unsymmetric matrix up to which minimum degree is used. For
+2·32² to 2·128² unknowns of two reacting species the time of solves was 0.65 to 0.8,
+that of factorizations 0.8 to 1.2, relative to nested dissection."""
 
 MISSED = 1e-2
-"""Residual, relative to ‖b‖, above which the error after refinement cannot be rounding."""
+"""Residual, relative to ‖b‖, above which the error after refinement cannot be
+rounding."""
 
 MET = 1e-6
-"""Residual, relative to a random right-hand side r, that shows that a matrix is regular. The residual
-for a singular matrix is below MET with a probability of about 10⁻⁶ √n. Regular matrices with units
-of 10^±6 reach 10⁻⁷."""
+"""Residual, relative to a random right-hand side r, that shows that a matrix is
+regular. The residual for a singular matrix is below MET with a probability of about
+10⁻⁶ √n. Regular matrices with units of 10^±6 reach 10⁻⁷."""
 
 ITERATIONS = 30
-"""Length of a cycle of GMRES. Two cycles are made before a matrix with replaced pivots is refused."""
+"""Length of a cycle of GMRES. Two cycles are made before a matrix with replaced pivots
+is refused."""
 
 
 def parameters(symmetry: Symmetry, n: int) -> Array:
     """Pardiso's iparm, (64,), for n unknowns. iparm[i] is called iparm(i + 1) in MKL's manual."""
     iparm = np.zeros(64, dtype=np.int32)
     iparm[0] = 1  # no defaults
-    # Minimum degree leaves fewer entries in the factors of small grids, nested dissection (METIS) in
-    # the factors of large grids.
+    # Minimum degree leaves fewer entries in the factors of small grids, nested
+    # dissection (METIS) in the factors of large grids.
     iparm[1] = 0 if symmetry == "none" and n <= SMALL else 2
     iparm[9] = 13 if symmetry == "none" else 11  # perturb pivots below 10⁻¹³ ‖A‖, or 10⁻¹¹ ‖A‖
     iparm[12] = symmetry != "hermitian"  # with a matching
@@ -68,15 +72,15 @@ def parameters(symmetry: Symmetry, n: int) -> Array:
 class _Matched:
     """A handle whose matching of rows and columns was made for the values of one matrix.
 
-    An object has a memory: the number of perturbed pivots and the growth max |pivot| / max |a_ij| of
-    the first factorization, with which later factorizations are compared.
+    An object has a memory: the number of perturbed pivots and the growth max |pivot| /
+    max |a_ij| of the first factorization, with which later factorizations are compared.
     """
 
     handle: Handle
     _first: tuple[int, float] | None = field(default=None, init=False)
 
     def suits(self, perturbed: int, growth: float) -> bool:
-        """True if a factorization is about as good as the first one, and so the matching suits it."""
+        """True if a factorization is about as good as the first: the matching suits it."""
         if self._first is None:
             self._first = perturbed, growth
         return perturbed <= 2 * self._first[0] and growth <= max(GROWTH, 10 * self._first[1])
@@ -86,8 +90,8 @@ class _Matched:
 class _Analysis:
     """The analysis of one pattern, for matrices with different values.
 
-    An object has a memory: the handle that was matched last. It is replaced if its matching does not
-    suit the values of a later matrix.
+    An object has a memory: the handle that was matched last. It is replaced if its
+    matching does not suit the values of a later matrix.
     """
 
     layout: Layout
@@ -108,8 +112,8 @@ class _Analysis:
             self.layout.pattern, parameters(self.symmetry, self.layout.pattern.n), values
         )
         if error:
-            # The matching of MKL fails for matrices of 2×2 blocks, with an error about memory. This
-            # is an analysis without matching.
+            # The matching of MKL fails for matrices of 2×2 blocks, with an error about
+            # memory. This is an analysis without matching.
             handle, error = Handle.analysed(
                 self.layout.pattern, parameters("hermitian", self.layout.pattern.n), values
             )
@@ -128,7 +132,8 @@ class _Analysis:
             if self.symmetry == "hermitian" or matched.suits(factors.perturbed, factors.grown):
                 return self._trusted(A, factors)
             del factors
-        # The matching does not suit these values, or all slots of the handle are in use.
+        # The matching does not suit these values, or all slots of the handle are in
+        # use.
         with phase("analysis"):
             count(symbolic=1)
             matched = self.match(values, name)
@@ -139,9 +144,9 @@ class _Analysis:
     def _trusted(self, A: sparse.csc_array, factors: PardisoFactors) -> PardisoFactors:
         """The factors, or more careful factors if these do not solve a random system.
 
-        Refinement corrects the effect of perturbed pivots unless they were zero up to rounding. The
-        more careful factors are used only if they show that A is regular. Raises SingularMatrix if
-        neither solve the system and pivots were replaced.
+        Refinement corrects the effect of perturbed pivots unless they were zero up to
+        rounding. The more careful factors are used only if they show that A is regular.
+        Raises SingularMatrix if neither solve the system and pivots were replaced.
         """
         if factors.doubt == 0.0:
             return factors
@@ -154,16 +159,17 @@ class _Analysis:
         if factors.perturbed and not size <= GROWTH:
             raise singular(
                 factors.name,
-                f"met {factors.perturbed} pivot(s) that are zero up to rounding: it is singular, or "
-                "too nearly so",
+                f"met {factors.perturbed} pivot(s) that are zero up to rounding: it is singular, "
+                "or too nearly so",
             )
         return factors
 
     def _careful(self, A: sparse.csc_array, factors: PardisoFactors) -> PardisoFactors | None:
         """Factors with nested dissection, MKL's scaling and larger replacements of pivots.
 
-        Returns None if Pardiso fails. These factors solved all of five flows in cavities (pressure fixed) that the
-        first factors did not solve (‖MA − I‖ up to 10²³).
+        Returns None if Pardiso fails. These factors solved all of five flows in
+        cavities (pressure fixed) that the first factors did not solve (‖MA − I‖ up to
+        10²³).
         """
         with phase("analysis"):
             count(symbolic=1)
@@ -189,8 +195,8 @@ class _Analysis:
 def _missed(A: sparse.csc_array, factors: PardisoFactors) -> tuple[float, float]:
     """‖b − Au‖/‖b‖ for a random b, and ‖u‖ ‖A‖ / ‖b‖, u by the factors.
 
-    A backward error would not show the failure: replaced pivots may make u so large that the
-    backward error is small.
+    A backward error would not show the failure: replaced pivots may make u so large
+    that the backward error is small.
     """
     norm = float(np.abs(A).sum(axis=1).max())
     b = norm * np.random.default_rng(A.shape[0]).standard_normal((A.shape[0], 1))
@@ -202,10 +208,10 @@ def _missed(A: sparse.csc_array, factors: PardisoFactors) -> tuple[float, float]
 
 
 def _shown_regular(A: sparse.csc_array, factors: PardisoFactors) -> bool:
-    """True if GMRES, preconditioned by the factors, solves D⁻¹A u = r to MET ‖r‖ for a random r.
+    """True if GMRES with the factors solves D⁻¹A u = r to MET ‖r‖ for a random r.
 
-    D holds the sums of the rows of |A|. If A is singular, yᴴD⁻¹A = 0, each residual is at least
-    |yᴴr|/‖y‖₂, which is not small for a random r.
+    D holds the sums of the rows of |A|. If A is singular, yᴴD⁻¹A = 0, each residual is
+    at least |yᴴr|/‖y‖₂, which is not small for a random r.
     """
     sums, r = absolute_sums(A, "N"), probe_vector(A.shape[0])
     if not sums.min() > 0.0:
@@ -232,7 +238,7 @@ def _shown_regular(A: sparse.csc_array, factors: PardisoFactors) -> bool:
 def analyser(
     symmetry: Symmetry, real: int, complex: int
 ) -> Callable[[sparse.csc_array], _Analysis]:
-    """The function A ↦ analysis of its pattern; real, complex: MKL's `mtype` for such matrices."""
+    """Return A ↦ analysis of its pattern. real, complex: MKL's `mtype` of the matrices."""
 
     def analyse(A: sparse.csc_array) -> _Analysis:
         name = f"Pardiso's analysis of a {A.shape[0]}x{A.shape[1]} matrix"

@@ -1,4 +1,4 @@
-"""Factors of one matrix in a slot of a handle of Pardiso: solves, pivots, a bound of the condition."""
+"""Factors of one matrix by Pardiso: solves, pivots, a bound of the condition."""
 
 import weakref
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ LIMIT = np.iinfo(np.int32).max
 """Number of entries that the 32-bit integers of Pardiso can number."""
 
 GROWTH = 1e6
-"""max |pivot| / max |a_ij| above which too many digits are lost: the matching of rows and columns was
-made for other values."""
+"""max |pivot| / max |a_ij| above which too many digits are lost: the matching of rows
+and columns was made for other values."""
 
 SLIGHT = 1e-8
-"""Smallest pivot of a symmetric matrix, relative to the largest entry, below which a forward
-substitution with a random vector is made as well."""
+"""Smallest pivot of a symmetric matrix, relative to the largest entry, below which a
+forward substitution with a random vector is made as well."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Which entries of A.data Pardiso needs: all (CSC of A is CSR of Aᵀ), or the lower triangle.
+    """The entries of A.data for Pardiso: all, read as CSR of Aᵀ, or the lower triangle.
 
-    gather: indices into A.data. absent: indices of diagonal entries that Pardiso needs and A does
-    not store.
+    gather: indices into A.data. absent: indices of diagonal entries that Pardiso needs
+    and A does not store.
     """
 
     pattern: Pattern
@@ -75,9 +75,10 @@ class Layout:
 class PardisoFactors:
     """The factors of R A C in one slot of a handle. The slot is freed with this object.
 
-    perturbed: number of pivots that were replaced. values: entries of R A C, needed by MKL for
-    refinement if pivots were replaced. (For n = 1 MKL reads them always, and crashes without.)
-    scaled: True if MKL has scaled R A C again, so that the pivots are those of another matrix.
+    perturbed: number of pivots that were replaced. values: entries of R A C, needed by
+    MKL for refinement if pivots were replaced. (For n = 1 MKL reads them always, and
+    crashes without.) scaled: True if MKL has scaled R A C again, so that the pivots are
+    those of another matrix.
     """
 
     backend: str
@@ -107,7 +108,7 @@ class PardisoFactors:
 
     @property
     def doubt(self) -> float:
-        """See `StaticPivoting`; 0 for definite matrices, inf if pivots cannot be compared with A."""
+        """See `StaticPivoting`; 0 for definite matrices, inf if MKL has scaled A."""
         if self.handle.pattern.mtype in (2, 4):
             return 0.0
         if self.scaled:
@@ -126,20 +127,20 @@ class PardisoFactors:
 
     @cached_property
     def _range(self) -> tuple[float, float, float]:
-        """max |a_ij| of R A C, smallest and largest |pivot|; computed once, after the factorization."""
+        """max |a_ij| of R A C, smallest and largest |pivot|; computed once."""
         pivots = self.pivots()
         return float(np.abs(self.values).max()), float(pivots.min()), float(pivots.max())
 
     def growth(self, s: Array, r: Array, trans: Trans) -> float:
-        """See `ConditionEstimate`. Solves with two columns take up to five times as long as with one.
+        """See `ConditionEstimate`. A second column makes a solve up to five times as long.
 
-        In 2-D a solve takes 1/6 of the time of a symmetric factorization. Therefore the pivots alone
-        decide if they are large enough.
+        In 2-D a solve takes 1/6 of the time of a symmetric factorization. Therefore the
+        pivots alone decide if they are large enough.
         """
         largest, least, most = self._range
-        # A random vector may miss a loose part; the pivot of the loose part, zero up to rounding, or
-        # replaced, is always visible. If pivots have grown, small ones are compared with the largest
-        # pivot, because they have lost as many digits.
+        # A random vector may miss a loose part; the pivot of the loose part, zero up to
+        # rounding, or replaced, is always visible. If pivots have grown, small ones are
+        # compared with the largest pivot, because they have lost as many digits.
         shown = max(largest, most) / least if least > 0.0 else np.inf
         if self.handle.pattern.mtype in (11, 13):
             before = self.scaling[0] if trans == "N" else self.scaling[1]
@@ -147,10 +148,12 @@ class PardisoFactors:
             phase, form = (331, 2) if trans == "N" else (333, 0)
             w = self._part(phase, form, s if before is None else s * before[:, None])
             return max(shown, float(np.abs(w).max()))
-        # A pivot of a singular matrix is zero up to rounding, and rounding grows with the pivots.
+        # A pivot of a singular matrix is zero up to rounding, and rounding grows with
+        # the pivots.
         if not self.perturbed and shown <= 1.0 / SLIGHT and most <= GROWTH * largest:
             return shown
-        # The largest term, because a mean over all unknowns would hide a small loose part.
+        # The largest term, because a mean over all unknowns would hide a small loose
+        # part.
         w = self._part(331, 0, r)
         z = self._part(332, 0, w)
         return max(shown, float(np.abs(w * z).max()) * largest)
@@ -167,15 +170,15 @@ class PardisoFactors:
     def log_abs_det(self) -> float:
         if self.scaled:
             raise SolveError(
-                f"{self.name}: log|det A| is not known, because MKL had to scale A and does not return "
-                "the factors of the scaling (solutions are refined and verified all the same). Use "
-                "adjoint.factor.superlu or superlu_ldl: they pivot fully."
+                f"{self.name}: log|det A| is not known, because MKL had to scale A and does not "
+                "return the factors of the scaling (solutions are refined and verified all the "
+                "same). Use adjoint.factor.superlu or superlu_ldl: they pivot fully."
             )
         if self.perturbed:
             raise SolveError(
-                f"{self.name}: log|det A| is not known, because Pardiso perturbed {self.perturbed} pivots "
-                "(solutions are refined and verified all the same). Use adjoint.factor.superlu or "
-                "superlu_ldl: they pivot fully."
+                f"{self.name}: log|det A| is not known, because Pardiso perturbed {self.perturbed} "
+                "pivots (solutions are refined and verified all the same). Use "
+                "adjoint.factor.superlu or superlu_ldl: they pivot fully."
             )
         scaling = sum(float(np.log(s).sum()) for s in self.scaling if s is not None)
         return float(np.log(self.pivots()).sum()) - scaling

@@ -1,7 +1,8 @@
-"""The binding to Pardiso of MKL by ctypes: one analysis of a pattern, many factorizations at a time.
+"""The binding to Pardiso by ctypes: one analysis of a pattern, many factorizations.
 
-A handle is MKL's memory for one analysis. Each of its slots (MKL: `mnum`, at most `maxfct`) holds one
-factorization, and is filled, used and freed separately. pypardiso only finds and loads the library.
+A handle is MKL's memory for one analysis. Each of its slots (MKL: `mnum`, at most
+`maxfct`) holds one factorization, and is filled, used and freed separately. pypardiso
+only finds and loads the library.
 """
 
 import ctypes
@@ -61,7 +62,8 @@ class Library:
 def library() -> Library:
     """Load mkl_rt.
 
-    Raises ImportError or OSError if it cannot be loaded, or if it runs with 64-bit integers.
+    Raises ImportError or OSError if it cannot be loaded, or if it runs with 64-bit
+    integers.
     """
     from pypardiso import PyPardisoSolver
 
@@ -71,8 +73,8 @@ def library() -> Library:
     text = ctypes.create_string_buffer(256)
     mkl["mkl_get_version_string"](text, 256)
     version = re.search(rb"Version (\d[\d.]*)", text.value)
-    # mkl["name"] makes a new function object. The object mkl.name is shared with pypardiso, which
-    # sets its argument types.
+    # mkl["name"] makes a new function object. The object mkl.name is shared with
+    # pypardiso, which sets its argument types.
     functions = mkl["pardiso"], mkl["pardiso_getdiag"], mkl["mkl_get_max_threads"]
     functions[0].argtypes = [ctypes.c_void_p] * ARGUMENTS
     return Library(*functions, version=version[1].decode() if version else "of unknown version")
@@ -102,7 +104,7 @@ def _int(value: int) -> "ctypes._CArgObject":
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """A CSR pattern for Pardiso: sorted, int32, numbers from 0; a triangle if `mtype` is symmetric."""
+    """A CSR pattern for Pardiso: sorted, int32, from 0; a triangle for symmetric `mtype`."""
 
     mtype: int
     indptr: Array
@@ -153,14 +155,14 @@ class Handle:
 
     iparm: the 64 parameters of Pardiso after the analysis. pt: MKL's pointers.
 
-    A handle has a memory: which slots are in use (`live`), which are `free`, and which of the free
-    slots still hold factors (`stale`). `dead` holds slots whose factors were deleted. Deletion may
-    happen in a garbage collection while the lock is held; therefore the next holder of the lock
-    moves dead slots to `free` and `stale`.
+    A handle has a memory: which slots are in use (`live`), which are `free`, and which
+    of the free slots still hold factors (`stale`). `dead` holds slots whose factors
+    were deleted. Deletion may happen in a garbage collection while the lock is held;
+    therefore the next holder of the lock moves dead slots to `free` and `stale`.
 
-    The next factorization overwrites a free slot. Stale factors are freed only if no factors are in
-    use: if one slot is freed while others are in use, `pardiso_getdiag` of MKL 2026.2 crashes (18 of
-    18 runs). Solves do not crash (10 584 correct solves).
+    The next factorization overwrites a free slot. Stale factors are freed only if no
+    factors are in use: if one slot is freed while others are in use, `pardiso_getdiag`
+    of MKL 2026.2 crashes (18 of 18 runs). Solves do not crash (10 584 correct solves).
     """
 
     pattern: Pattern
@@ -203,15 +205,16 @@ class Handle:
     def solve(self, slot: int, form: int, refinements: int, a: Array, b: Array) -> Array:
         """Solve with the factors in a slot.
 
-        form: 0 for the stored CSR matrix, 1 for its conjugate transpose, 2 for its transpose.
+        form: 0 for the stored CSR matrix, 1 for its conjugate transpose, 2 for its
+        transpose.
         """
         return self._run(33, slot, form, refinements, a, b)
 
     def part(self, phase: int, slot: int, form: int, a: Array, b: Array) -> Array:
         """The result of a part of a solve, permuted.
 
-        phase: 331 for the forward substitution, 332 for the solve with D, 333 for the backward
-        substitution.
+        phase: 331 for the forward substitution, 332 for the solve with D, 333 for the
+        backward substitution.
         """
         return self._run(phase, slot, form, 0, a, b)
 
@@ -226,7 +229,7 @@ class Handle:
         return x
 
     def diagonal(self, slot: int, dtype: "np.dtype[np.generic]") -> Array:
-        """The pivots up to signs: D of L D Lᵀ, the diagonal of U, or the squares of that of L Lᴴ."""
+        """The pivots up to signs: D of L D Lᵀ, diagonal of U, or squares of the diagonal of L."""
         pivots, entries = np.empty(self.pattern.n, dtype), np.empty(self.pattern.n, dtype)
         with self.lock:
             library().getdiag(
@@ -271,8 +274,8 @@ def failure(error: int, mtype: int, equation: int, name: str) -> SolveError:
     if error == _NOT_DEFINITE and mtype in (2, 4):
         return NotPositiveDefinite(
             f"{name} met a pivot that is not positive at equation {equation}. Usual causes: an "
-            "indefinite problem (saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing "
-            "boundary condition, a negative stiffness."
+            "indefinite problem (saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a "
+            "missing boundary condition, a negative stiffness."
         )
     if error in _ZERO_PIVOT:
         return singular(name, f"met a pivot that is exactly zero (Pardiso's error {error})")
