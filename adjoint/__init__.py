@@ -60,7 +60,7 @@ from .derive.residual import complex_step_residual, finite_difference_residual
 from .derive.residual_with_jax import jax_residual
 from .errors import SolveError
 from .factor.counts import counting
-from .factor.default import cholesky, ldl, lu
+from .factor.factorizers import cholesky, ldl, lu
 from .factor.krylov import cg, gmres
 from .matrices.affine import Affine, Constant
 from .matrices.combination import Combination

@@ -18,7 +18,7 @@ import threadpoolctl
 
 from .errors import SolveError
 from .factor.backends import cholmod, klu, superlu, umfpack
-from .factor.backends.pardiso import factors
+from .factor.backends.pardiso import factorizers as pardiso
 from .factor.direct import Direct
 from .factor.krylov import cg
 from .factor.preconditioners import amg, missing_amg
@@ -69,7 +69,7 @@ def _multigrid(A: sparse.csc_array, b: Array) -> Array:
 CANDIDATES = {
     "SuperLU": _direct("scipy", superlu.cholesky),
     "CHOLMOD": _direct("scikit-sparse", cholmod.cholesky),
-    "Pardiso": _direct("pypardiso", factors.cholesky),
+    "Pardiso": _direct("pypardiso", pardiso.cholesky),
     "UMFPACK": _direct("scikit-sparse", umfpack.lu),
     "KLU": _direct("scikit-sparse", klu.lu),
     "AMG": Candidate("pyamg", missing_amg, _multigrid),

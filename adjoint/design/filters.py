@@ -12,8 +12,8 @@ from .._pickling import Portable
 from .._repr import short_repr
 from .._validation import as_reals, require_length, require_settings, shown
 from ..factor.csc import SparseMatrix, as_csc
-from ..factor.default import cholesky
 from ..factor.factorization import Factorization
+from ..factor.factorizers import cholesky
 from ..protocols import DesignMap
 from ..typing import Array
 from .maps import Composed, guarded

@@ -17,11 +17,10 @@ from .._numerics import dot
 from .._repr import short_repr
 from .._validation import as_array
 from ..errors import InaccurateSolve, NotPositiveDefinite, singular
-from ..factor.arguments import factored, require_factorizer
 from ..factor.backward_error import absolute_sums, probe_vector, require_symmetric
 from ..factor.csc import SparseMatrix, as_csc, require_full_structure
-from ..factor.default import cholesky
 from ..factor.factorization import Factorization
+from ..factor.factorizers import cholesky, factored, require_factorizer
 from ..factor.singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
 from ..typing import Array, Trans
 
