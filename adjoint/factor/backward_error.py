@@ -95,7 +95,9 @@ def _even(sums: Array) -> bool:
 
 
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
-    """max over columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm (docs/math.md, eq. 19).
+    """max over columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm.
+
+    See docs/math/verification.md, eq. 19.
 
     residual, u, b: (n, k). norm: ‖A‖. Returns nan if any of them holds nan; 0 for 0 = 0.
     """
@@ -107,7 +109,9 @@ def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
 
 
 def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
-    """max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), ‖u‖ in the ∞-norm (docs/math.md, eq. 20).
+    """max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), ‖u‖ in the ∞-norm.
+
+    See docs/math/verification.md, eq. 20.
 
     At least the normwise error. residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if any of them holds
     nan. A penalty of 10²⁰ on one diagonal entry blinds the normwise error, not this one.
@@ -127,7 +131,10 @@ def _norms(v: Array) -> Array:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, to look for near-null vectors with (docs/math.md, eq. 22)."""
+    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, to look for near-null vectors with.
+
+    See docs/math/verification.md, eq. 22.
+    """
     # Not signs alone: their sum is often exactly zero, and then orthogonal to a constant null vector. Not small ones
     # either: a null vector may be that of one unknown.
     s = np.random.default_rng(n).uniform(-1.0, 1.0, n)

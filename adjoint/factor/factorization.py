@@ -138,10 +138,11 @@ class Factorization(Local):
         """u with A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H"), of b's shape.
 
         b: (n,) or (n, k), real or complex, whatever A is. The result is complex if A or b is. The normwise backward
-        error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed; one step of refinement follows if it is large (docs/math.md,
-        eqs. 19–22). Raises InaccurateSolve if it stays large, NotSymmetric if that is because A is not as stated,
-        SingularMatrix if A is singular to working precision, NonFinite, ValueError or TypeError for a b that cannot
-        be, ForkedProcess in a forked child.
+        error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed; one step of refinement follows if it is large
+        (docs/math/verification.md, eqs. 19–22). Raises InaccurateSolve if it stays large,
+        NotSymmetric if that is because A is not as stated, SingularMatrix if A is singular to
+        working precision, NonFinite, ValueError or TypeError for a b that cannot be, ForkedProcess
+        in a forked child.
         """
         same_process(self._process)
         if not isinstance(trans, str) or trans not in ("N", "T", "H"):
@@ -382,7 +383,8 @@ class Factorization(Local):
     def condition(self) -> float:
         """An estimate of the condition number ‖A‖₁‖A⁻¹‖₁, mostly exact to a factor of 3; about 5 solves.
 
-        Higham & Tisseur (2000), SIAM J. Matrix Anal. Appl. 21, 1185, algorithm 2.4; docs/math.md, eq. 23.
+        Higham & Tisseur (2000), SIAM J. Matrix Anal. Appl. 21, 1185, algorithm 2.4;
+        docs/math/verification.md, eq. 23.
         """
         n = self.A.shape[0]
         inverse = LinearOperator(

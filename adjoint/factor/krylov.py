@@ -156,8 +156,9 @@ class _Iterative:
         """u, corrected where its residual r hides an error; raises SingularMatrix, KrylovStalled.
 
         A small residual is a small error unless A is ill-conditioned: ‖u − A⁻¹b‖ ≤ ‖A⁻¹‖ ‖r‖. Where that is not small
-        enough, the error is estimated along the slowest mode v, for A v ≈ 0 (docs/math.md, eq. 22a). If it is large,
-        A d = r is solved: there that mode is not small beside others.
+        enough, the error is estimated along the slowest mode v, for A v ≈ 0
+        (docs/math/verification.md, eq. 22b). If it is large, A d = r is solved: there that mode is
+        not small beside others.
         """
         v = self._slowest(trans, rtol)
         allowed = max(ERROR, HUNDRED * rtol)

@@ -1,4 +1,6 @@
-"""Whether a matrix is singular to working precision, asked where the cheap probe is in doubt (docs/math.md, eq. 23).
+"""Whether a matrix is singular to working precision, asked where the cheap probe is in doubt.
+
+See docs/math/verification.md, eq. 22a.
 
 The question is put to the equilibrated matrix Â = R A C: units of equations and unknowns are not singular.
 """

@@ -1,7 +1,8 @@
 """Dirichlet data: unknowns whose values are given, zero or not, constant or depending on p.
 
 With the unknowns in the order (free, fixed) the residual is R = (A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its
-Jacobian [[A_ff, A_fd], [0, I]]: only A_ff is factored, and stays symmetric where A is (docs/math.md, eq. 10).
+Jacobian [[A_ff, A_fd], [0, I]]: only A_ff is factored, and stays symmetric where A is
+(docs/math/matrices_and_objectives.md, eq. 10).
 """
 
 from collections.abc import Callable
@@ -144,7 +145,8 @@ def within(
 class Constrained:
     """The given residual in the rows of the free unknowns, u − g(p) in those of the fixed ones.
 
-    residual: of all unknowns; its rows for fixed unknowns are not used. See docs/math.md, eq. 10.
+    residual: of all unknowns; its rows for fixed unknowns are not used. See
+    docs/math/matrices_and_objectives.md, eq. 10.
     """
 
     inner: Residual

@@ -51,7 +51,9 @@ NOISE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class RefinedInverse:
-    """The inverse of A by iterative refinement with the factors of a matrix nearby (docs/math.md, eq. 37).
+    """The inverse of A by iterative refinement with the factors of a matrix nearby.
+
+    See docs/math/newton_and_branches.md, eq. 37.
 
     A: (n, n); stale: the factors of the other matrix; factorize: what A is factored by where refinement would not
     converge, once and for all later solves. Krylov methods iterate with A itself, preconditioned as `stale` was.
@@ -103,7 +105,7 @@ class RefinedInverse:
         """Whether A is regular beyond doubt; if not, A is factored, and the probe of its factors decides.
 
         A is regular if A − B is small beside what the condition of B allows, or if a random right-hand side is solved
-        for by refinement, and the solution is not large (docs/math.md, eq. 22).
+        for by refinement, and the solution is not large (docs/math/verification.md, eq. 22).
         """
         sums = absolute_sums(self.A, "N")
         change = float(np.max(abs(self.A - self.stale.A).sum(axis=1) / sums))

@@ -1,6 +1,7 @@
 """Right-hand sides already solved for, and those that they span: their solutions cost no solve.
 
-For a compliance J = bᵀu of a symmetric problem ∂J/∂u = b, so that λ = u (docs/math.md, eq. 8).
+For a compliance J = bᵀu of a symmetric problem ∂J/∂u = b, so that λ = u (docs/math/steady.md,
+eq. 8).
 """
 
 from dataclasses import dataclass, field

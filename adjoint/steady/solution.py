@@ -20,7 +20,9 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SteadySolution(Local):
-    """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator (docs/math.md, eqs. 2–4).
+    """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator.
+
+    See docs/math/steady.md, eqs. 2–4.
 
     u: (n,), or (n, k) for k load cases; p: (m,); inverse: that of ∂R/∂u. Made by a problem's `solve`.
     Everything here costs solves with the factors of the forward solution, never a factorization.
@@ -108,7 +110,9 @@ class SteadySolution(Local):
         return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
 
     def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
-        """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū changes by ū̇ (docs/math.md, eqs. 70 and 71).
+        """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū changes by ū̇.
+
+        See docs/math/optimization.md, eqs. 70 and 71.
 
         lam: `adjoint(u_bar)`; u_dot: `jvp(p_dot)`; p_dot: (m,); u_bar_dot: of u's shape. One transposed solve. Raises
         TypeError for a residual without `hvp`, NonFinite for nan and inf.
@@ -124,7 +128,9 @@ class SteadySolution(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator (n·k, m): `@` is the jvp, `.T @` (`.H @`) the vjp (docs/math.md, eq. 7).
+        """du/dp as a SciPy LinearOperator (n·k, m): `@` is the jvp, `.T @` (`.H @`) the vjp.
+
+        See docs/math/steady.md, eq. 7.
 
         The state is flattened in C order. Block products are block solves. Of a complex state with real
         parameters it is the complex matrix ∂u_i/∂p_j. Works with lsqr, svds, …
