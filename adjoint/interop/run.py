@@ -28,7 +28,7 @@ from ..optimize.status import Status
 from ..optimize.stopping import Progress, Stopping
 from ..optimize.trial import first_point, gradient_of, tried
 from ..optimize.verification.convergence import confirmed, sized_slope, unconfirmed
-from ..optimize.verification.gradient_check import require_derivative
+from ..optimize.verification.gradient_check import GradientCheck, require_derivative
 from ..optimize.verification.plateau import believed, faded
 from ..reduced import Function, Point
 from ..typing import Array
