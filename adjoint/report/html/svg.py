@@ -6,18 +6,19 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from ..report import axes as look
-from .panels import Panel
+from ..figures import style as look
+from ..figures.panels import Panel
 
 WIDTH, HEIGHT = 4.2, 2.95  # inches
-LEFT, RIGHT, BELOW, ABOVE = 0.65, 0.6, 0.45, 0.46  # inches around the frame; above it the legend
-BARE = 0.15  # the same where there is none, and no axis on the right
+LEFT, RIGHT, BELOW, ABOVE = 0.66, 0.14, 0.45, 0.46  # inches around the frame; above it the legend
+BARE = 0.15  # above it where there is none
 FRAME = (WIDTH - LEFT - RIGHT, HEIGHT - BELOW - ABOVE)
 THEME = {
     look.BLUE: "var(--blue)",
     look.SKY: "var(--sky)",
     look.GREEN: "var(--green)",
     look.ORANGE: "var(--orange)",
+    look.YELLOW: "var(--yellow)",
     look.VERMILLION: "var(--vermillion)",
     look.PURPLE: "var(--purple)",
     look.GRAY: "var(--gray)",
@@ -29,12 +30,17 @@ THEME = {
 
 def panel_svg(panel: Panel, name: str) -> str:
     """An <svg> element with a description; name: begins its ids, which must be the page's only ones."""
-    above, right = (ABOVE, RIGHT) if panel.legend else (BARE, BARE)
+    above = ABOVE if panel.legend else BARE
     height = HEIGHT - ABOVE + above
     with look.drawing():
         figure = Figure(figsize=(WIDTH, height))
         figure.patch.set_visible(False)
-        frame = (LEFT / WIDTH, BELOW / height, 1 - (LEFT + right) / WIDTH, 1 - (BELOW + above) / height)
+        frame = (
+            LEFT / WIDTH,
+            BELOW / height,
+            1 - (LEFT + RIGHT) / WIDTH,
+            1 - (BELOW + above) / height,
+        )
         panel.draw(figure.add_axes(frame))
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})

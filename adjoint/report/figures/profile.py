@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from .._validation import as_array
-from ..report import axes as look
-from ..typing import Array
+from ..._validation import as_array
+from ...typing import Array
+from . import style as look
 from .comparison import look_of
 
 LEAST = 2.0  # ratio that the axis reaches at least
@@ -19,10 +19,26 @@ FEW = 50.0  # largest ratio up to which the axis has numbers between the powers 
 def performance_profile(costs: Array) -> tuple[Array, Array]:
     """ρ_s(τ) = |{p : c_sp ≤ τ min_s c_sp}| / |{p}|: the share of problems solved within τ times the least cost.
 
-    costs: (solvers, problems), positive; inf where a solver failed. Returns (τ, ρ): τ (k,), from 1 on, where one of
-    the curves steps; ρ (solvers, k). A problem that none has solved counts against all. Raises ValueError for costs
-    that are nan, or not positive, and for no solvers or problems.
+    Parameters
+    ----------
+    costs : (solvers, problems) array
+        Positive; inf where a solver failed. A problem that none has solved counts against
+        all.
 
+    Returns
+    -------
+    tau : (k,) array
+        From 1 on: where one of the curves steps.
+    rho : (solvers, k) array
+        The shares.
+
+    Raises
+    ------
+    ValueError
+        For costs that are nan or not positive, and for no solvers or problems.
+
+    References
+    ----------
     Dolan & Moré (2002), Math. Program. 91, 201, section 2.
     """
     ratios = _ratios(costs)
@@ -35,19 +51,37 @@ def _ratios(costs: Array) -> Array:
     """c_sp / min_s c_sp, (solvers, problems); inf where a solver failed."""
     costs = as_array("performance_profile", "costs", costs).astype(float)
     if costs.ndim != 2 or costs.size == 0:
-        raise ValueError(f"performance_profile: got costs of shape {costs.shape}, expected (solvers, problems)")
+        raise ValueError(
+            f"performance_profile: got costs of shape {costs.shape}, expected (solvers, problems)"
+        )
     if not (costs > 0.0).all():
         bad = tuple(int(i) for i in np.argwhere(~(costs > 0.0))[0])
-        raise ValueError(f"performance_profile: got the cost {costs[bad]} at {bad}, expected positive numbers, or inf")
+        raise ValueError(
+            f"performance_profile: got the cost {costs[bad]} at {bad}, expected positive numbers, or inf"
+        )
     least = costs.min(axis=0)
     return np.where(np.isfinite(costs), costs / np.where(np.isfinite(least), least, 1.0), np.inf)
 
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The curves ρ(τ) of several solvers: a `Plot`, for a sheet or among the further ones of a report.
+    """The performance profile of several solvers: a `Plot`, for a sheet or a report.
 
-    names: of the solvers; costs: (solvers, problems), inf where a solver failed; unit: what they count.
+    Parameters
+    ----------
+    title : str
+        Over the frame.
+    names : sequence of str
+        Of the solvers.
+    costs : (solvers, problems) array
+        Positive; inf where a solver failed.
+    unit : str
+        What the costs count.
+
+    Raises
+    ------
+    ValueError
+        For another number of names, and for costs that `performance_profile` refuses.
     """
 
     title: str
@@ -57,7 +91,9 @@ class Profile:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(_ratios(self.costs)):
-            raise ValueError(f"Profile: got {len(self.names)} names and {len(self.costs)} solvers, expected one each")
+            raise ValueError(
+                f"Profile: got {len(self.names)} names and {len(self.costs)} solvers, expected one each"
+            )
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """Steps that end at the share of problems that each one solves at all."""
@@ -67,7 +103,14 @@ class Profile:
             color, style = look_of(place)
             solved = int(np.isfinite(self.costs[place]).sum())
             label = f"{name} ({solved} of {self.costs.shape[1]})"
-            ax.step(np.append(tau, end), np.append(share, share[-1]), style, where="post", color=color, label=label)
+            ax.step(
+                np.append(tau, end),
+                np.append(share, share[-1]),
+                style,
+                where="post",
+                color=color,
+                label=label,
+            )
         ax.set_xscale("log")
         ax.set_xlim(1.0, end)
         ax.set_ylim(0.0, 1.03)
