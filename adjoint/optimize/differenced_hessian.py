@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .._repr import short_repr
-from ..checks.gradient import sizes_of
+from ..checks.directions import sizes_of
 from ..reduced import Function, Point
 from ..typing import Array
 from .settings import require_function

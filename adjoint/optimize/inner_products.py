@@ -12,10 +12,9 @@ import scipy.sparse as sparse
 from .._numerics import dot
 from .._repr import short_repr
 from .._validation import as_array
-from ..factor.arguments import factored, require_factorizer
 from ..factor.csc import SparseMatrix, as_csc
-from ..factor.default import cholesky
 from ..factor.factorization import Factorization
+from ..factor.factorizers import cholesky, factored, require_factorizer
 from ..typing import Array
 from .square_roots import DiagonalRoot, FactorRoot, Root
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...bounds import Bounds
-from ...checks.gradient import CANDIDATES, balanced, extrapolated, middle_of
+from ...checks.directions import CANDIDATES, balanced, middle_of
+from ...checks.extrapolation import extrapolated
 from ...reduced import Function, Point
 from ...typing import Array
 from ..trial import attempt
