@@ -45,12 +45,14 @@ REMEDIES = {
 """How to install the package of each module."""
 
 
-def missing(module: str, error: ImportError) -> BackendMissing:
-    """The error of `import adjoint.interop.<module>` without its package; also an ImportError."""
-    return BackendMissing(
-        f"adjoint.interop.{module}: {REMEDIES[module]} ({error}). SciPy's optimizers are in "
-        "adjoint.interop.scipy"
-    )
+LATEST = 3
+"""Number of points remembered: optimizers ask for value, gradient and constraints one by
+one, and report an iterate after others."""
+
+
+PATIENCE = 1000
+"""Number of requests without a new iterate after which a run is stuck: some packages would
+not end."""
 
 
 class Method(Protocol):
@@ -85,16 +87,6 @@ class Method(Protocol):
         bool
             True if the package claims success.
         """
-
-
-LATEST = 3
-"""Number of points remembered: optimizers ask for value, gradient and constraints one by
-one, and report an iterate after others."""
-
-
-PATIENCE = 1000
-"""Number of requests without a new iterate after which a run is stuck: some packages would
-not end."""
 
 
 @dataclass(eq=False)
@@ -393,3 +385,11 @@ class Run:
             seconds=time.perf_counter() - self.started,
         )
         return Result(self.best, self.state, status, cause, spent, self.gradient_check)
+
+
+def missing(module: str, error: ImportError) -> BackendMissing:
+    """The error of `import adjoint.interop.<module>` without its package; also an ImportError."""
+    return BackendMissing(
+        f"adjoint.interop.{module}: {REMEDIES[module]} ({error}). SciPy's optimizers are in "
+        "adjoint.interop.scipy"
+    )

@@ -76,6 +76,74 @@ class Scaling:
     evaluations: int
 
 
+def scaling(
+    f: Function,
+    constraints: Sequence[Constraint | StateConstraints],
+    point: Point,
+    parts: tuple[Told, ...],
+    bounds: Bounds,
+    inner: InnerProduct,
+) -> Scaling:
+    """The scales of the constraints and of the design at the start.
+
+    parts: the constraints at the point.
+
+    Gradients are computed for constraints whose bound is not obviously a scale. If c does
+    not seem to vary, or varies far less than its bound, f is evaluated at one more design.
+    Raise ValueError for gradients of a wrong shape, NonFinite for gradients with nan or
+    inf.
+    """
+    sizes = Sizes.of(point.x, float(point.value), gradient_of(point), bounds, inner)
+    if not parts:
+        return Scaling(np.zeros(0), sizes.guessed, _positive(inner.norm(sizes.guessed)), 0)
+    values, limits = (
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.bounds for part in parts]),
+    )
+    varies, size = np.abs(values - limits), np.abs(limits)
+    # Elsewhere |bound| is comparable with |c − bound|, and no gradient is needed.
+    unclear = (size > FAR * varies) | (
+        size <= np.sqrt(ROUNDED) * np.maximum(np.abs(values), varies)
+    )
+    ends = np.cumsum([part.values.size for part in parts])[:-1]
+    asked = [
+        (part, found, None if part.valued is None else row(part, index, point.x))
+        for index, (part, some, found) in enumerate(
+            zip(parts, np.split(unclear, ends), np.split(varies, ends), strict=True)
+        )
+        if some.any()
+    ]
+    sizes = sizes.refined(
+        [(float(found[0]), g) for _, found, g in asked if g is not None], point.x, bounds, inner
+    )
+    for part, found, g in asked:  # `found` is a view of `varies`.
+        slopes = _probed(part, point, sizes) if g is None else _sized(g, sizes, inner)
+        np.maximum(found, slopes, out=found)
+    evaluations = 0
+    if np.any(unclear & ((varies == 0.0) | (size > FAR * varies))):
+        evaluations, there = (
+            1,
+            _values(f, constraints, bounds.clip(point.x + sizes.directions(1)[0]), values),
+        )
+        varies = np.where(
+            unclear & np.isfinite(there), np.maximum(varies, np.abs(there - values)), varies
+        )
+    own = (size > ROUNDED * varies) & ((size <= FAR * varies) | (varies == 0.0))
+    scales = np.where(own, size, varies)
+    scales = np.where(scales > 0.0, scales, 1.0)
+    return Scaling(scales, sizes.guessed, _positive(inner.norm(sizes.guessed)), evaluations)
+
+
+def reach(x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> float:
+    """The largest |x_j|; if all are zero, the largest size that f and the bounds give, or 1."""
+    if (largest := inner.largest(np.abs(x))) > 0.0:
+        return largest
+    sizes = np.where(
+        np.isfinite(_width(x, bounds)), Sizes.of(x, value, g, bounds, inner).guessed, 0.0
+    )
+    return inner.largest(sizes) or 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class Sizes:
     """Sizes of the variables: known, |x_j| or 0 if x_j is zero, (m,).
@@ -172,74 +240,6 @@ def _within(length: float, width: Array, unit: Array) -> Array:
             np.maximum(length / unit, np.where(bounded, NARROWEST * width, 0.0)), width
         )
     return np.where(bounded, width, 1.0 / unit)
-
-
-def reach(x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> float:
-    """The largest |x_j|; if all are zero, the largest size that f and the bounds give, or 1."""
-    if (largest := inner.largest(np.abs(x))) > 0.0:
-        return largest
-    sizes = np.where(
-        np.isfinite(_width(x, bounds)), Sizes.of(x, value, g, bounds, inner).guessed, 0.0
-    )
-    return inner.largest(sizes) or 1.0
-
-
-def scaling(
-    f: Function,
-    constraints: Sequence[Constraint | StateConstraints],
-    point: Point,
-    parts: tuple[Told, ...],
-    bounds: Bounds,
-    inner: InnerProduct,
-) -> Scaling:
-    """The scales of the constraints and of the design at the start.
-
-    parts: the constraints at the point.
-
-    Gradients are computed for constraints whose bound is not obviously a scale. If c does
-    not seem to vary, or varies far less than its bound, f is evaluated at one more design.
-    Raise ValueError for gradients of a wrong shape, NonFinite for gradients with nan or
-    inf.
-    """
-    sizes = Sizes.of(point.x, float(point.value), gradient_of(point), bounds, inner)
-    if not parts:
-        return Scaling(np.zeros(0), sizes.guessed, _positive(inner.norm(sizes.guessed)), 0)
-    values, limits = (
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.bounds for part in parts]),
-    )
-    varies, size = np.abs(values - limits), np.abs(limits)
-    # Elsewhere |bound| is comparable with |c − bound|, and no gradient is needed.
-    unclear = (size > FAR * varies) | (
-        size <= np.sqrt(ROUNDED) * np.maximum(np.abs(values), varies)
-    )
-    ends = np.cumsum([part.values.size for part in parts])[:-1]
-    asked = [
-        (part, found, None if part.valued is None else row(part, index, point.x))
-        for index, (part, some, found) in enumerate(
-            zip(parts, np.split(unclear, ends), np.split(varies, ends), strict=True)
-        )
-        if some.any()
-    ]
-    sizes = sizes.refined(
-        [(float(found[0]), g) for _, found, g in asked if g is not None], point.x, bounds, inner
-    )
-    for part, found, g in asked:  # `found` is a view of `varies`.
-        slopes = _probed(part, point, sizes) if g is None else _sized(g, sizes, inner)
-        np.maximum(found, slopes, out=found)
-    evaluations = 0
-    if np.any(unclear & ((varies == 0.0) | (size > FAR * varies))):
-        evaluations, there = (
-            1,
-            _values(f, constraints, bounds.clip(point.x + sizes.directions(1)[0]), values),
-        )
-        varies = np.where(
-            unclear & np.isfinite(there), np.maximum(varies, np.abs(there - values)), varies
-        )
-    own = (size > ROUNDED * varies) & ((size <= FAR * varies) | (varies == 0.0))
-    scales = np.where(own, size, varies)
-    scales = np.where(scales > 0.0, scales, 1.0)
-    return Scaling(scales, sizes.guessed, _positive(inner.norm(sizes.guessed)), evaluations)
 
 
 def _positive(length: float) -> float:

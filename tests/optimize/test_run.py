@@ -252,7 +252,7 @@ def test_keyboard_interrupt_returns_the_last_state(where):
             lambda: adjoint.optimize.SteepestDescent(
                 adjoint.optimize.MassMatrix(sparse.eye_array(2)), adjoint.Bounds(0.0, 1.0)
             ),
-            "a clip is no projection",
+            "projection onto bounds is not a clip",
         ),
         (
             lambda: adjoint.optimize.OptimalityCriteria(
@@ -294,7 +294,7 @@ def test_keyboard_interrupt_returns_the_last_state(where):
             lambda: adjoint.optimize.OptimalityCriteria(
                 adjoint.optimize.LinearConstraint(np.array([1.0, 0.0]), 1.0)
             ).start(Quadratic(np.eye(2), np.zeros(2)), np.full(2, 0.5)),
-            "positive one everywhere",
+            "positive entries everywhere",
         ),
     ],
 )

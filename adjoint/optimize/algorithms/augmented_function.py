@@ -20,6 +20,181 @@ from ..trial import gradient_of
 
 
 @dataclass(frozen=True, eq=False)
+class Penalized:
+    """Σ (w_i² − λ_i²) / 2ρ, with w = λ + ρ c for equalities and max(0, λ + ρ c) for inequalities.
+
+    The function of Powell, Hestenes and Rockafellar. multipliers: λ, (k,); penalty: ρ;
+    equal: (k,) booleans.
+    """
+
+    multipliers: Array
+    penalty: float
+    equal: Array
+
+    def weights(self, c: Array) -> Array:
+        """w, (k,): the derivative with respect to c, and a first-order estimate of λ."""
+        shifted = self.multipliers + self.penalty * c
+        return np.where(self.equal, shifted, np.maximum(shifted, 0.0))
+
+    def stiffness(self, c: Array) -> Array:
+        """dw/dc, (k,): ρ, or 0 for inequalities with w = 0."""
+        return np.where(self.equal | (self.weights(c) > 0.0), self.penalty, 0.0)
+
+    def value(self, c: Array) -> float:
+        """The sum, in the units of f."""
+        w = self.weights(c)
+        return dot(w - self.multipliers, w + self.multipliers) / (2.0 * self.penalty)
+
+    def agrees(self, other: "Penalized") -> bool:
+        """True if the other function is equal to rounding."""
+        change = np.abs(self.multipliers - other.multipliers).max()
+        return self.penalty == other.penalty and bool(
+            change <= 1e-12 * np.abs(other.multipliers).max()
+        )
+
+    def measure(self, c: Array) -> float:
+        """The largest |c| of equalities and |max(c, −λ/ρ)| of inequalities; zero at a solution."""
+        either = np.where(self.equal, c, np.maximum(c, -self.multipliers / self.penalty))
+        return float(np.abs(either).max(initial=0.0))
+
+
+@dataclass(eq=False)
+class Augmented:
+    """x ↦ f(x) plus the penalized constraints, for one step of an inner algorithm.
+
+    scales: of the constraints, (k,). It remembers, in `asked`, its points whose gradient
+    was asked for: the accepted point is one of them, so that f is not evaluated again
+    there.
+    """
+
+    f: Function
+    constraints: tuple[Constraint | StateConstraints, ...]
+    scales: Array
+    penalized: Penalized
+    asked: "list[AugmentedPoint]" = field(default_factory=list, init=False, repr=False)
+
+    def __call__(self, x: Array) -> Point:
+        """The point at x: one evaluation of f."""
+        return self.around(measured(self.constraints, self.f(x), self.scales))
+
+    def around(self, at: "Measured") -> Point:
+        """The point at a design where f and the constraints are known."""
+        # Algorithms read x, value and gradient of a point; the rest of a `Point` is missing here.
+        return cast(Point, AugmentedPoint(at, self.penalized, self))
+
+    def accepted(self, x: Array) -> "Measured":
+        """f and the constraints at x; evaluated again if the gradient at x was not asked for."""
+        known = next(
+            (point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None
+        )
+        return known or measured(self.constraints, self.f(x), self.scales)
+
+
+@dataclass(frozen=True, eq=False)
+class AugmentedPoint:
+    """f and the penalized constraints at x; the gradient is computed when first asked for.
+
+    owner: the function of which this is a point. It is told when the gradient is asked for.
+    """
+
+    at: "Measured"
+    penalized: Penalized
+    owner: "Augmented"
+
+    @property
+    def x(self) -> Array:
+        """The design, (m,)."""
+        return self.at.point.x
+
+    @cached_property
+    def value(self) -> float:
+        """f plus the penalized constraints."""
+        return self.at.point.value + self.penalized.value(self.at.values)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """∇f + Σ w ∇c, (m,)."""
+        self.owner.asked.append(self)
+        return self.at.lagrangian(self.penalized.weights(self.at.values))
+
+    def hvp(self, v: Array) -> Array:
+        """(∇²f + Σ w ∇²c + ρ Σ ∇c ∇cᵀ) v, (m,); the last sum is over constraints with w ≠ 0.
+
+        At the kink w = 0 this is the derivative from one side. Raise TypeError if f or a
+        constraint has no Hessian–vector products.
+        """
+        if not callable(getattr(self.at.point, "hvp", None)):
+            raise TypeError(
+                f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; "
+                "expected a point with hvp, such as the points of adjoint.Reduced. Without second "
+                "derivatives: adjoint.optimize.DifferencedHessian(f)"
+            )
+        c = self.at.values
+        return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """f and all constraints at a point, in order."""
+
+    point: Point
+    terms: "tuple[Term, ...]"
+
+    @cached_property
+    def values(self) -> Array:
+        """The excess of all constraints, (k,)."""
+        return np.concatenate([term.values for term in self.terms])
+
+    @property
+    def scales(self) -> Array:
+        """The scales of all constraints, (k,)."""
+        return np.concatenate([term.scales for term in self.terms])
+
+    def lagrangian(self, weights: Array) -> Array:
+        """∇f + Σ w_i ∇c_i, (m,); weights: (k,).
+
+        One transposed solve for f and all constraints of the state. Gradients of other
+        constraints are computed only if their weights are not zero.
+        """
+        pushing = self._of(weights)
+        others = [g for term, w in pushing for g in term.gradients(w)]
+        return sum(others, gradient_of(self._together(pushing)))
+
+    def product(self, weights: Array, stiffness: Array, v: Array) -> Array:
+        """(∇²f + Σ w_i ∇²c_i + Σ ρ_i ∇c_i ∇c_iᵀ) v, (m,); stiffness: ρ, (k,).
+
+        The first two sums cost two solves, as any Hessian–vector product. If a constraint of
+        the state has ρ > 0, the last sum costs two more: one tangent and one transposed solve.
+        """
+        pushing, stiff = self._of(weights), self._of(stiffness)
+        found = np.asarray(self._together(pushing).hvp(v))
+        found = sum((Hv for term, w in pushing for Hv in term.products(w, v)), found)
+        directions: list[tuple[Array, Array]] = []
+
+        def along() -> tuple[Array, Array]:
+            if not directions:
+                p_dot = np.asarray(self.point.design.jvp(self.point.x, v))
+                directions.append((self.point.solution.jvp(p_dot), p_dot))
+            return directions[0]
+
+        pulls = [(term, w * term.rates(self.point, v, along) / term.scales) for term, w in stiff]
+        found = sum((g for term, w in pulls for g in term.gradients(w)), found)
+        objectives = [J for term, w in pulls for J in term.objectives(w)]
+        return found + gradient_of(self.point.of(Sum(objectives))) if objectives else found
+
+    def _of(self, weights: Array) -> "list[tuple[Term, Array]]":
+        """The terms with non-zero weights, and these weights divided by the scales."""
+        ends = np.cumsum([term.values.size for term in self.terms])[:-1]
+        pairs = zip(self.terms, np.split(weights, ends), strict=True)
+        return [(term, part / term.scales) for term, part in pairs if part.any()]
+
+    def _together(self, pushing: "Sequence[tuple[Term, Array]]") -> Point:
+        """f and the weighted constraints of the state as one objective at the known solution."""
+        objectives = [J for term, w in pushing for J in term.objectives(w)]
+        return self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
+
+
+@dataclass(frozen=True, eq=False)
 class Term:
     """(c − bound) / scale at a point, of one constraint or of one vector of constraints.
 
@@ -88,80 +263,11 @@ class Term:
         return np.array([dot(np.asarray(valued.gradient, dtype=float), x_dot)])
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """f and all constraints at a point, in order."""
-
-    point: Point
-    terms: tuple[Term, ...]
-
-    @cached_property
-    def values(self) -> Array:
-        """The excess of all constraints, (k,)."""
-        return np.concatenate([term.values for term in self.terms])
-
-    @property
-    def scales(self) -> Array:
-        """The scales of all constraints, (k,)."""
-        return np.concatenate([term.scales for term in self.terms])
-
-    def lagrangian(self, weights: Array) -> Array:
-        """∇f + Σ w_i ∇c_i, (m,); weights: (k,).
-
-        One transposed solve for f and all constraints of the state. Gradients of other
-        constraints are computed only if their weights are not zero.
-        """
-        pushing = self._of(weights)
-        others = [g for term, w in pushing for g in term.gradients(w)]
-        return sum(others, gradient_of(self._together(pushing)))
-
-    def product(self, weights: Array, stiffness: Array, v: Array) -> Array:
-        """(∇²f + Σ w_i ∇²c_i + Σ ρ_i ∇c_i ∇c_iᵀ) v, (m,); stiffness: ρ, (k,).
-
-        The first two sums cost two solves, as any Hessian–vector product. If a constraint of
-        the state has ρ > 0, the last sum costs two more: one tangent and one transposed solve.
-        """
-        pushing, stiff = self._of(weights), self._of(stiffness)
-        found = np.asarray(self._together(pushing).hvp(v))
-        found = sum((Hv for term, w in pushing for Hv in term.products(w, v)), found)
-        directions: list[tuple[Array, Array]] = []
-
-        def along() -> tuple[Array, Array]:
-            if not directions:
-                p_dot = np.asarray(self.point.design.jvp(self.point.x, v))
-                directions.append((self.point.solution.jvp(p_dot), p_dot))
-            return directions[0]
-
-        pulls = [(term, w * term.rates(self.point, v, along) / term.scales) for term, w in stiff]
-        found = sum((g for term, w in pulls for g in term.gradients(w)), found)
-        objectives = [J for term, w in pulls for J in term.objectives(w)]
-        return found + gradient_of(self.point.of(Sum(objectives))) if objectives else found
-
-    def _of(self, weights: Array) -> list[tuple[Term, Array]]:
-        """The terms with non-zero weights, and these weights divided by the scales."""
-        ends = np.cumsum([term.values.size for term in self.terms])[:-1]
-        pairs = zip(self.terms, np.split(weights, ends), strict=True)
-        return [(term, part / term.scales) for term, part in pairs if part.any()]
-
-    def _together(self, pushing: Sequence[tuple[Term, Array]]) -> Point:
-        """f and the weighted constraints of the state as one objective at the known solution."""
-        objectives = [J for term, w in pushing for J in term.objectives(w)]
-        return self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
-
-
 def measured(
     constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array
 ) -> Measured:
     """The constraints at a point. Raise NonFinite, and ValueError for shapes that do not fit."""
     return scaled(finite(told(constraints, point)), point, scales)
-
-
-def finite(parts: tuple[Told, ...]) -> tuple[Told, ...]:
-    """Return the constraints; raise NonFinite if a value is nan or inf."""
-    for part in parts:
-        if (bad := first_nonfinite(part.values)) is not None:
-            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {bad[1]}")
-    return parts
 
 
 def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
@@ -173,115 +279,9 @@ def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Penalized:
-    """Σ (w_i² − λ_i²) / 2ρ, with w = λ + ρ c for equalities and max(0, λ + ρ c) for inequalities.
-
-    The function of Powell, Hestenes and Rockafellar. multipliers: λ, (k,); penalty: ρ;
-    equal: (k,) booleans.
-    """
-
-    multipliers: Array
-    penalty: float
-    equal: Array
-
-    def weights(self, c: Array) -> Array:
-        """w, (k,): the derivative with respect to c, and a first-order estimate of λ."""
-        shifted = self.multipliers + self.penalty * c
-        return np.where(self.equal, shifted, np.maximum(shifted, 0.0))
-
-    def stiffness(self, c: Array) -> Array:
-        """dw/dc, (k,): ρ, or 0 for inequalities with w = 0."""
-        return np.where(self.equal | (self.weights(c) > 0.0), self.penalty, 0.0)
-
-    def value(self, c: Array) -> float:
-        """The sum, in the units of f."""
-        w = self.weights(c)
-        return dot(w - self.multipliers, w + self.multipliers) / (2.0 * self.penalty)
-
-    def agrees(self, other: "Penalized") -> bool:
-        """True if the other function is equal to rounding."""
-        change = np.abs(self.multipliers - other.multipliers).max()
-        return self.penalty == other.penalty and bool(
-            change <= 1e-12 * np.abs(other.multipliers).max()
-        )
-
-    def measure(self, c: Array) -> float:
-        """The largest |c| of equalities and |max(c, −λ/ρ)| of inequalities; zero at a solution."""
-        either = np.where(self.equal, c, np.maximum(c, -self.multipliers / self.penalty))
-        return float(np.abs(either).max(initial=0.0))
-
-
-@dataclass(frozen=True, eq=False)
-class AugmentedPoint:
-    """f and the penalized constraints at x; the gradient is computed when first asked for.
-
-    owner: the function of which this is a point. It is told when the gradient is asked for.
-    """
-
-    at: Measured
-    penalized: Penalized
-    owner: "Augmented"
-
-    @property
-    def x(self) -> Array:
-        """The design, (m,)."""
-        return self.at.point.x
-
-    @cached_property
-    def value(self) -> float:
-        """f plus the penalized constraints."""
-        return self.at.point.value + self.penalized.value(self.at.values)
-
-    @cached_property
-    def gradient(self) -> Array:
-        """∇f + Σ w ∇c, (m,)."""
-        self.owner.asked.append(self)
-        return self.at.lagrangian(self.penalized.weights(self.at.values))
-
-    def hvp(self, v: Array) -> Array:
-        """(∇²f + Σ w ∇²c + ρ Σ ∇c ∇cᵀ) v, (m,); the last sum is over constraints with w ≠ 0.
-
-        At the kink w = 0 this is the derivative from one side. Raise TypeError if f or a
-        constraint has no Hessian–vector products.
-        """
-        if not callable(getattr(self.at.point, "hvp", None)):
-            raise TypeError(
-                f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; "
-                "expected a point with hvp, such as the points of adjoint.Reduced. Without second "
-                "derivatives: adjoint.optimize.DifferencedHessian(f)"
-            )
-        c = self.at.values
-        return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)
-
-
-@dataclass(eq=False)
-class Augmented:
-    """x ↦ f(x) plus the penalized constraints, for one step of an inner algorithm.
-
-    scales: of the constraints, (k,). It remembers, in `asked`, its points whose gradient
-    was asked for: the accepted point is one of them, so that f is not evaluated again
-    there.
-    """
-
-    f: Function
-    constraints: tuple[Constraint | StateConstraints, ...]
-    scales: Array
-    penalized: Penalized
-    asked: list[AugmentedPoint] = field(default_factory=list, init=False, repr=False)
-
-    def __call__(self, x: Array) -> Point:
-        """The point at x: one evaluation of f."""
-        return self.around(measured(self.constraints, self.f(x), self.scales))
-
-    def around(self, at: Measured) -> Point:
-        """The point at a design where f and the constraints are known."""
-        # Algorithms read x, value and gradient of a point; the rest of a `Point` is missing here.
-        return cast(Point, AugmentedPoint(at, self.penalized, self))
-
-    def accepted(self, x: Array) -> Measured:
-        """f and the constraints at x; evaluated again if the gradient at x was not asked for."""
-        known = next(
-            (point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None
-        )
-        return known or measured(self.constraints, self.f(x), self.scales)
+def finite(parts: tuple[Told, ...]) -> tuple[Told, ...]:
+    """Return the constraints; raise NonFinite if a value is nan or inf."""
+    for part in parts:
+        if (bad := first_nonfinite(part.values)) is not None:
+            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {bad[1]}")
+    return parts
