@@ -36,7 +36,9 @@ def beam():
 
 
 def mixed():
-    """A beam with constraints of all kinds: of the state alone and as a vector, of the design, of another model."""
+    """A beam with constraints of all kinds: of the state alone and as a vector, of the design, of
+    another model.
+    """
     smooth, f = beam()
     n = f(np.full(M, 0.5)).solution.u.size
     constraints = (
