@@ -19,7 +19,7 @@ from ..bounds import Bounds
 from ..errors import SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .constraint_values import Told, row, told
+from .constraint_values import ConstraintValue, row, values_at
 from .constraints import Constraint, StateConstraints
 from .inner_products import InnerProduct
 from .trial import attempt, gradient_of
@@ -80,7 +80,7 @@ def scaling(
     f: Function,
     constraints: Sequence[Constraint | StateConstraints],
     point: Point,
-    parts: tuple[Told, ...],
+    parts: tuple[ConstraintValue, ...],
     bounds: Bounds,
     inner: InnerProduct,
 ) -> Scaling:
@@ -156,12 +156,12 @@ class Sizes:
     Without f and constraints to tell, the size is the distance of the bounds, or 1 in the
     inner product. No size exceeds the distance of the bounds. If f changes by |f| over far
     less than a thousandth of x, then x has an offset, as coordinates on a map have, and a
-    part of x is its size. told: True if x or f gives a size.
+    part of x is its size. certain: True if x or f gives a size.
     """
 
     known: Array
     guessed: Array
-    told: bool
+    certain: bool
 
     @classmethod
     def of(cls, x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> "Sizes":
@@ -188,7 +188,7 @@ class Sizes:
         lengths = [
             length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0
         ]
-        if self.told or not lengths:
+        if self.certain or not lengths:
             return self
         return Sizes(self.known, _within(float(np.median(lengths)), _width(x, bounds), unit), True)
 
@@ -255,7 +255,7 @@ def _sized(g: Array, sizes: Sizes, inner: InnerProduct) -> Array:
     return np.array([changes[0] or changes[1]])
 
 
-def _probed(part: Told, point: Point, sizes: Sizes) -> Array:
+def _probed(part: ConstraintValue, point: Point, sizes: Sizes) -> Array:
     """The largest change of a vector of constraints along random directions, (k,).
 
     Each direction costs a tangent solve.
@@ -282,6 +282,6 @@ def _values(
     if (there := attempt(f, x)) is None:
         return otherwise
     try:
-        return np.concatenate([part.values for part in told(constraints, there)])
+        return np.concatenate([part.values for part in values_at(constraints, there)])
     except SolveError:
         return otherwise

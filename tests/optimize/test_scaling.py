@@ -25,7 +25,7 @@ from adjoint.optimize import (
     SteepestDescent,
     Weighted,
 )
-from adjoint.optimize.constraint_values import told
+from adjoint.optimize.constraint_values import values_at
 from adjoint.optimize.constraints import StateConstraints
 from adjoint.optimize.scaling import scaling
 from problems.filters import density_filter
@@ -216,7 +216,12 @@ def found(constraints, x, bounds=None, inner=None, f=None):
     f = f or ScalarFunction(lambda x: 3.0 + x.sum(), np.ones_like)
     point = f(np.asarray(x, dtype=float))
     return scaling(
-        f, constraints, point, told(constraints, point), bounds or Bounds(), inner or Euclidean()
+        f,
+        constraints,
+        point,
+        values_at(constraints, point),
+        bounds or Bounds(),
+        inner or Euclidean(),
     )
 
 

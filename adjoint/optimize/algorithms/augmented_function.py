@@ -14,7 +14,7 @@ from ...objectives import Sum
 from ...protocols import Objective
 from ...reduced import Function, Point
 from ...typing import Array
-from ..constraint_values import Told, told
+from ..constraint_values import ConstraintValue, values_at
 from ..constraints import Along, Constraint, StateConstraint, StateConstraints
 from ..trial import gradient_of
 
@@ -94,7 +94,7 @@ class Augmented:
 class AugmentedPoint:
     """f and the penalized constraints at x; the gradient is computed when first asked for.
 
-    owner: the function of which this is a point. It is told when the gradient is asked for.
+    owner: the function of which this is a point. It is informed when the gradient is asked for.
     """
 
     at: "Measured"
@@ -198,16 +198,16 @@ class Measured:
 class Term:
     """(c − bound) / scale at a point, of one constraint or of one vector of constraints.
 
-    told: c; values: the excess, (k,); scales: (k,).
+    c: value of the constraint; values: the excess, (k,); scales: (k,).
     """
 
-    told: Told
+    c: ConstraintValue
     values: Array
     scales: Array
 
     def objectives(self, w: Array) -> list[Objective]:
         """[Σ w_i c_i as an objective J(u, p)]; [] if c does not depend on the state."""
-        constraint = self.told.constraint
+        constraint = self.c.constraint
         if isinstance(constraint, StateConstraints):
             return [Along(constraint.function, w)]
         return (
@@ -218,9 +218,9 @@ class Term:
 
     def gradients(self, w: Array) -> list[Array]:
         """[w ∇c] of a constraint on the design alone; [] if the constraint depends on the state."""
-        if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
+        if self.c.valued is None or isinstance(self.c.constraint, StateConstraint):
             return []
-        slope = np.asarray(self.told.valued.gradient, dtype=float)
+        slope = np.asarray(self.c.valued.gradient, dtype=float)
         return [w[0] * slope]
 
     def products(self, w: Array, v: Array) -> list[Array]:
@@ -228,11 +228,11 @@ class Term:
 
         Raise TypeError if it has no second derivative.
         """
-        if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
+        if self.c.valued is None or isinstance(self.c.constraint, StateConstraint):
             return []
-        if not callable(hvp := getattr(self.told.valued, "hvp", None)):
+        if not callable(hvp := getattr(self.c.valued, "hvp", None)):
             raise TypeError(
-                f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has "
+                f"{type(self.c.valued).__name__} of a {type(self.c.constraint).__name__} has "
                 "no "
                 "hvp(v), the product of its Hessian and v; expected a point with hvp, as those of "
                 "adjoint.Reduced, ScalarFunction(value, gradient, product) or "
@@ -245,7 +245,7 @@ class Term:
 
         along: computes (u̇, ṗ), for constraints of the state.
         """
-        constraint, valued = self.told.constraint, self.told.valued
+        constraint, valued = self.c.constraint, self.c.valued
         if isinstance(constraint, StateConstraints):
             if not callable(jvp := getattr(constraint.function, "jvp", None)):
                 raise TypeError(
@@ -267,10 +267,10 @@ def measured(
     constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array
 ) -> Measured:
     """The constraints at a point. Raise NonFinite, and ValueError for shapes that do not fit."""
-    return scaled(finite(told(constraints, point)), point, scales)
+    return scaled(finite(values_at(constraints, point)), point, scales)
 
 
-def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
+def scaled(parts: tuple[ConstraintValue, ...], point: Point, scales: Array) -> Measured:
     """The constraints at a point from known values; scales: of the run, (k,)."""
     ends = np.cumsum([part.values.size for part in parts])[:-1]
     pairs = zip(parts, np.split(scales, ends), strict=True)
@@ -279,7 +279,7 @@ def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
     )
 
 
-def finite(parts: tuple[Told, ...]) -> tuple[Told, ...]:
+def finite(parts: tuple[ConstraintValue, ...]) -> tuple[ConstraintValue, ...]:
     """Return the constraints; raise NonFinite if a value is nan or inf."""
     for part in parts:
         if (bad := first_nonfinite(part.values)) is not None:

@@ -11,7 +11,7 @@ from ..._validation import has, named, require_settings
 from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..constraint_values import told
+from ..constraint_values import values_at
 from ..constraints import Constraint, StateConstraints
 from ..inner_products import InnerProduct
 from ..memory import Shape, packed, require_entries, require_packed, unpacked
@@ -168,7 +168,7 @@ class AugmentedLagrangian:
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, the gradients of f and of the augmented function."""
         point = first_point(f, x, self.bounds, "AugmentedLagrangian")
-        parts = finite(told(self._all, point))
+        parts = finite(values_at(self._all, point))
         found = scaling(f, self._all, point, parts, self.bounds, self.inner)
         at = scaled(parts, point, found.scales)
         equal = self._equal(at)

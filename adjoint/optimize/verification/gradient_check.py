@@ -70,15 +70,15 @@ def require_derivative(
     # c, not c − bound: the rounding error is relative to c, and c − bound may be small.
     unscaled = np.ones(len(constraints))
 
-    def told(point: Point) -> Array:
+    def values_at(point: Point) -> Array:
         return np.concatenate([part.values for part in excess(constraints, point, unscaled).parts])
 
-    near = [[None if point is None else told(point) for point in ray.points] for ray in rays]
+    near = [[None if point is None else values_at(point) for point in ray.points] for ray in rays]
     at = excess(constraints, here, unscaled)
     for i, (part, row) in enumerate(zip(at.parts, at.gradients, strict=True)):
 
         def read(point: Point, i: int = i) -> float:
-            return float(told(point)[i])
+            return float(values_at(point)[i])
 
         for ray, known in zip(rays, near, strict=True):
             values = np.array([np.nan if each is None else each[i] for each in known])
