@@ -163,8 +163,7 @@ def maximized(problem: Subproblem, start: Array) -> DualPoint:
     raise SubproblemFailed(
         f"the dual of the MMA subproblem has a residual of {at.residual:.2e} after {ITERATIONS} "
         "Newton steps. Usual causes: slopes of the constraints, or of the objective, that differ "
-        "by "
-        "more than 1e12; scale them"
+        "by more than 1e12; scale them"
     )
 
 
