@@ -449,7 +449,7 @@ def _require_weights(weights: Array, p: Array, name: str) -> None:
 def _numbers(who: str, weights: Array) -> None:
     """Raise TypeError or ValueError unless the weights are a vector of finite numbers.
 
-    it may be empty.
+    The vector may be empty.
     """
     if as_array(who, "weights", weights).shape != (0,):
         as_reals(who, "weights", weights, 1, "(m,)")
