@@ -18,7 +18,7 @@ from ..bounds import Bounds
 from ..errors import BackendMissing, NonFinite, SolveError
 from ..factor.counts import Counts, collecting
 from ..optimize.constraint_values import Excess, finite_rows, scaled, values_at
-from ..optimize.constraints import Constraint
+from ..optimize.constraints.constraint import Constraint
 from ..optimize.inner_products import InnerProduct
 from ..optimize.run import Result, shown_state
 from ..optimize.scaling import scaling

@@ -13,15 +13,9 @@ from .algorithms.newton_cg import NewtonCG
 from .algorithms.optimality_criteria import OptimalityCriteria, SensitivityFilter
 from .algorithms.simpl import SiMPL
 from .algorithms.steepest_descent import BarzilaiBorwein, SteepestDescent
-from .constraints import (
-    Constraint,
-    DesignConstraint,
-    FunctionConstraint,
-    LinearConstraint,
-    StateConstraint,
-    StateConstraints,
-    VectorFunction,
-)
+from .constraints.constraint import Constraint, FunctionConstraint
+from .constraints.design_constraints import DesignConstraint, LinearConstraint
+from .constraints.state_constraints import StateConstraint, StateConstraints, VectorFunction
 from .differenced_hessian import DifferencedHessian
 from .functions import ResidualFunction, ScalarFunction
 from .inner_products import Euclidean, InnerProduct, MassMatrix, Weighted

@@ -14,7 +14,8 @@ from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..reduced import Point
 from ..typing import Array
-from .constraints import Constraint, StateConstraint, StateConstraints, Valued, require_solution
+from .constraints.constraint import Constraint, Valued
+from .constraints.state_constraints import StateConstraint, StateConstraints, require_solution
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,8 @@ from ..errors import SolveError
 from ..reduced import Function, Point
 from ..typing import Array
 from .constraint_values import ConstraintValue, row, values_at
-from .constraints import Constraint, StateConstraints
+from .constraints.constraint import Constraint
+from .constraints.state_constraints import StateConstraints
 from .inner_products import InnerProduct
 from .trial import attempt, gradient_of
 

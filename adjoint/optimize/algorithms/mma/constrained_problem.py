@@ -17,7 +17,7 @@ from ....errors import NonFinite, SolveError
 from ....reduced import Function, Point
 from ....typing import Array
 from ...constraint_values import Excess, excess, finite_rows, scaled, values_at
-from ...constraints import Constraint
+from ...constraints.constraint import Constraint
 from ...inner_products import InnerProduct
 from ...memory import Shape, require_entries
 from ...scaling import scaling

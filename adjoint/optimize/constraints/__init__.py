@@ -1,0 +1,8 @@
+"""Constraints: c ≤ bound or c = bound.
+
+constraint           the protocol `Constraint`; `FunctionConstraint` for any function of the design
+design_constraints   `LinearConstraint` and `DesignConstraint`, both with `volume`
+state_constraints    `StateConstraint`, and `StateConstraints` for a vector such as local stresses
+
+An algorithm gets all values and gradients at a point from `adjoint.optimize.constraint_values`.
+"""
