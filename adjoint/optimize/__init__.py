@@ -22,7 +22,8 @@ from .inner_products import Euclidean, InnerProduct, MassMatrix, Weighted
 from .line_search.backtracking import Backtracking
 from .line_search.strong_wolfe import StrongWolfe
 from .restart.restart_file import Restart, read_restart, write_restart
-from .run import Result, descend, minimize
+from .result import Result
+from .run import descend, minimize
 from .state import Algorithm, AlgorithmWithMemoryCheck, State
 from .status import Status
 from .stopping import Progress, Stopping

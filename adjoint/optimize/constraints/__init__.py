@@ -3,6 +3,5 @@
 constraint           the protocol `Constraint`; `FunctionConstraint` for any function of the design
 design_constraints   `LinearConstraint` and `DesignConstraint`, both with `volume`
 state_constraints    `StateConstraint`, and `StateConstraints` for a vector such as local stresses
-
-An algorithm gets all values and gradients at a point from `adjoint.optimize.constraint_values`.
+values               values and gradients of all constraints at a point, as algorithms see them
 """
