@@ -46,8 +46,8 @@ class Result:
     progress : Progress
         Work and time spent: `progress.factorizations`, `progress.seconds`.
     gradient_check : GradientCheck or None
-        The slope of f by its gradient and by differences, before the first step; None if it was
-        not compared, and for a resumed run.
+        The comparison of the gradient with differences before the first step; None without a check,
+        and for a run that was resumed.
     """
 
     best: State
@@ -161,7 +161,7 @@ def minimize(
     --------
     >>> import numpy as np
     >>> from adjoint.optimize import LBFGS, ScalarFunction, minimize
-    >>> f = ScalarFunction(lambda x: float(np.sum((x - 1.0) ** 4)), lambda x: 4.0 * (x - 1.0) ** 3)
+    >>> f = ScalarFunction(lambda x: np.sum((x - 1.0) ** 4), lambda x: 4.0 * (x - 1.0) ** 3)
     >>> result = minimize(f, np.zeros(3), LBFGS())
     >>> print(result.success, np.round(result.x, 1))
     True [1. 1. 1.]
@@ -186,10 +186,10 @@ def minimize(
         )
     if run.file is not None:
         _prepare(run.file)
-    at, check_found = (run.resumed(x) if resume else None), None
+    at, found = (run.resumed(x) if resume else None), None
     if at is None:
-        at, check_found = run.begun(x, observers)
-    return replace(run.finished(at, observers), gradient_check=check_found)
+        at, found = run.begun(x, observers)
+    return replace(run.finished(at, observers), gradient_check=found)
 
 
 def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
@@ -260,7 +260,7 @@ class _Run:
     def begun(
         self, x: Array, observers: Sequence[Observer]
     ) -> tuple[Restart, GradientCheck | None]:
-        """The first state, observed and saved, and the check of its gradient."""
+        """The first state, checked, observed and saved; and the check of its gradient."""
         counts, started, found = Counts(), time.perf_counter(), None
         with collecting(counts):
             state = _stored(self.algorithm.start(self.f, x))

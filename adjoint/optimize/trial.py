@@ -27,8 +27,8 @@ class Trial:
 def tried(f: Function, x: Array) -> Trial:
     """f(x); a solve that fails, or a value of nan or inf, is kept as the trial's failure."""
     try:
-        # f gets a copy: a function that writes to its argument must not move the algorithm.
         with phase("model"):
+            # f gets a copy: a function that writes to its argument must not move the algorithm.
             point = f(np.array(x))
     except SolveError as error:
         return Trial(None, error)

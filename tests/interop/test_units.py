@@ -19,7 +19,7 @@ from adjoint.optimize import (
 )
 from adjoint.optimize.constraint_values import excess
 from tests.interop.test_optimizers import ipopt_method, made, nlopt_method
-from tests.optimize.test_constraint_units import DIFFERENCE, START, bowl
+from tests.optimize.test_scaling import DIFFERENCE, START, bowl
 
 UNITS = [(1e-30, 1.0), (1e30, 1.0), (1.0, 1e-9), (1.0, 1e9), (1e12, 1e-12), (1e-12, 1e12)]
 FREE = {

@@ -36,9 +36,9 @@ doubles as the step is halved, and says nothing about the gradient."""
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The slope of f at the start of a run, along a random direction v, computed twice.
+    """A slope of f at the start of a run, along a random direction v.
 
-    derivative: g·v by the gradient. difference: the slope by extrapolated differences of f.
+    derivative: g·v by the gradient; difference: g·v by extrapolated differences of f.
     """
 
     derivative: float
@@ -50,14 +50,11 @@ def require_derivative(
 ) -> GradientCheck | None:
     """Raise WrongGradient unless g·v agrees with differences along a random direction v.
 
-    Return the two slopes of f along the first direction; None if f cannot be evaluated next
-    to x, so that nothing is verified.
-
     Verified are f and each constraint. The differences are extrapolated. They cost up to
     four evaluations of f, within the bounds, and no gradient; with constraints, one more
     evaluation of f, at x, and the constraints' gradients there. With two to eight variables
     there are two evaluations along each of two directions, and two more along one of them
-    if slope and gradient disagree.
+    if slope and gradient disagree. If f cannot be evaluated next to x, nothing is verified.
     """
     along = directions(state.x, state.gradient, state.value, bounds)
     steps = STEPS[: 3 - len(along)]
@@ -106,9 +103,7 @@ class _Ray:
     def require(
         self, read: Callable[[Point], float], here: float, gradient: Array, what: str
     ) -> float:
-        """The slope of a quantity by differences; nan if the slope is not known.
-
-        Raise WrongGradient unless the quantity has this gradient.
+        """Raise WrongGradient unless a quantity has this gradient; return its slope along v.
 
         read: the quantity at a point; here: the quantity at x; what: its name, for the message.
         """
@@ -143,13 +138,12 @@ class _Ray:
                 "problem), a function with kinks or noise. See adjoint.check(f, x).table(); "
                 "check=False goes on regardless."
             )
-
         return nearer
 
     def _nearer(
         self, read: Callable[[Point], float], here: float, derivative: float, farther: float
     ) -> float | None:
-        """The slope of a shorter step, if it is g·v and differs from that of the usual step.
+        """The slope by a shorter step if it is g·v, and differs from that of the usual step.
 
         Next to a density of zero almost nothing holds a structure: f changes by decades within
         the usual step, and only a shorter step sees the derivative. The slope of a smooth f

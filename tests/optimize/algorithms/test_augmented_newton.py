@@ -23,8 +23,8 @@ from adjoint.optimize.constraints import StateConstraints
 from problems.filters import density_filter
 from problems.optimization.hock_schittkowski import PROGRAMS
 from problems.steady.elasticity import mbb
-from tests.optimize.test_augmented_lagrangian import EXACT
-from tests.optimize.test_constraint_units import Ratios
+from tests.optimize.algorithms.test_augmented_lagrangian import EXACT
+from tests.optimize.test_scaling import Ratios
 
 M = 18
 
