@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and paths where no file can be."""
+"""Files that are written completely or not at all; checks of paths."""
 
 import os
 import stat
@@ -16,13 +16,14 @@ KINDS = {
 
 
 def irregular(path: Path) -> str:
-    """What stands at a path, if it is not a regular file; "" for a regular file, or if the path does not exist.
+    """The kind of a path that is not a regular file; "" for a regular file or a missing one.
 
-    A file renamed over a device would replace it; a named pipe would be waited for.
+    Renaming a file over a device would replace the device; opening a named pipe would
+    block.
     """
     try:
         mode = os.stat(path).st_mode
-    except OSError:  # Nothing is there, or it cannot be looked at: writing will tell.
+    except OSError:  # The path does not exist, or may not be read: writing to it raises the error.
         return ""
     return (
         ""
@@ -32,21 +33,21 @@ def irregular(path: Path) -> str:
 
 
 def require_regular(path: Path) -> None:
-    """Raise ValueError where a path is a directory, a device, a pipe or a socket."""
+    """Raise ValueError if a path is a directory, a device, a pipe or a socket."""
     if found := irregular(path):
         raise ValueError(f"{path} is {found}, expected the path of a regular file")
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed over it at the end, removed where that failed.
+    """A temporary path beside `path`, renamed to `path` at the end, removed if the block raises.
 
-    Raises ValueError for a path of no regular file, OSError with the name of the file where the disk is full.
+    Raise ValueError if `path` is not a regular file, and OSError with the name of the
+    file, for example if the disk is full.
     """
     require_regular(path)
-    aside = path.with_name(
-        f"{path.name}.part{path.suffix}"
-    )  # With the suffix, which tells Matplotlib the format.
+    # The suffix stays at the end: Matplotlib takes the format from it.
+    aside = path.with_name(f"{path.name}.part{path.suffix}")
     require_regular(aside)
     try:
         yield aside
@@ -60,9 +61,9 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def named(error: OSError, path: Path) -> OSError:
-    """The error with the name of the file: that of a write has none."""
+    """The error with the name of the file, which the error of a write lacks."""
     return type(error)(
         error.errno,
-        f"{error.strerror or error}; the last file, if there was any, is whole",
+        f"{error.strerror or error}; a file written there before is unchanged",
         str(path),
     )

@@ -1,31 +1,31 @@
-"""Sums, norms and scalar products whose bits do not depend on the number of BLAS threads; read-only views."""
+"""Sums and norms whose bits do not depend on the number of BLAS threads; read-only views."""
 
 import numpy as np
 
 from .typing import Array
 
 BLAS = 512
-"""Unknowns up to which sums over stages use BLAS. Above, its threads would delay the threads of the solvers."""
+"""Largest number of unknowns for sums over stages by BLAS; its threads would delay the solvers'."""
 
 SINGLE = 8192
-"""Entries up to which a scalar product uses BLAS, which then takes one thread (OpenBLAS: up to 10 000)."""
+"""Largest vector whose scalar product is taken by BLAS: on one thread (OpenBLAS: up to 10 000)."""
 
 
 def dot(a: Array, b: Array) -> float:
-    """Re(aᴴ b), summed over all entries; a and b of one shape.
+    """Re(aᴴ b), summed over all entries, for a and b of equal shape.
 
-    Not by BLAS: its sums change in their last bits with the number of threads, and threads that NumPy wakes keep
-    spinning for a while after, in the way of the solvers' own (a factorization that follows took up to 1.8 times as
-    long on two cores, measured).
+    BLAS is not used: the last bits of its sums depend on the number of threads, and its
+    threads keep spinning afterwards and delay the solver's (a factorization took up to
+    1.8 times as long on two cores).
     """
     a = (
         np.conj(a) if np.iscomplexobj(a) else a
-    )  # np.conj copies real arrays, at the price of the sum itself.
+    )  # np.conj copies real arrays, which takes as long as the sum.
     return float(np.einsum("i,i->", np.ravel(a), np.ravel(b)).real)
 
 
 def finite_sum(v: Array) -> bool:
-    """Whether Σ v is finite; if so, every entry is."""
+    """True if Σ v is finite, which implies that every entry is finite."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(v.sum()))
 
@@ -40,7 +40,7 @@ def size_of(r: Array) -> float:
 
 
 def rms(v: Array) -> float:
-    """√(Σ |v_i|² / n), nan for nan; without BLAS for long v."""
+    """√(Σ |v_i|² / n); nan if v contains nan. Long v are summed without BLAS."""
     if v.dtype.kind == "c":
         v = np.abs(v)
     square = v.dot(v) if v.size <= SINGLE else np.einsum("i,i->", v, v)

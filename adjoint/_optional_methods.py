@@ -1,4 +1,4 @@
-"""The optional methods of the protocols, called and checked: `hvp`, and the residual of a sum of squares."""
+"""Checked calls of the optional methods of protocols: `hvp`, and the methods of `Squares`."""
 
 import numpy as np
 
@@ -17,26 +17,32 @@ from .typing import Array
 def of_residual(
     residual: object, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
-    """What a residual's `hvp` returns, of the shapes of u and p; raises TypeError where it has none."""
+    """`residual.hvp`, its results checked for the shapes of u and p.
+
+    Raise TypeError if it has no hvp.
+    """
     if not isinstance(residual, ResidualWithHvp):
         raise _missing(
             residual,
             "(u, p, lam, u_dot, p_dot)",
             "(u, p) ↦ ((∂R/∂u)ᴴλ, (∂R/∂p)ᴴλ) along (u̇, ṗ)",
-            STEPPED,
+            WITH_HVP,
         )
     return _pair(residual, residual.hvp(u, p, lam, u_dot, p_dot), u, p)
 
 
 def of_matrix(matrix: object, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-    """What a matrix's `hvp` returns, of the shapes of u and p; raises TypeError where it has none."""
+    """`matrix.hvp`, its results checked for the shapes of u and p.
+
+    Raise TypeError if it has no hvp.
+    """
     if not isinstance(matrix, MatrixWithHvp):
         raise _missing(matrix, "(p, u, lam, p_dot)", "p ↦ (A(p)ᴴλ, vjp(p, u, λ)) along ṗ", "")
     return _pair(matrix, matrix.hvp(p, u, lam, p_dot), u, p)
 
 
 def of_vector(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:
-    """What a vector's `hvp` returns, (m,); raises TypeError where it has none."""
+    """`vector.hvp`, its result checked for the shape (m,); raise TypeError if it has no hvp."""
     if not isinstance(vector, VectorWithHvp):
         raise _missing(vector, "(p, lam, p_dot)", "p ↦ vjp(p, λ) along ṗ", "")
     return as_cotangent(vector.hvp(p, lam, p_dot), p, f"the hvp of {type(vector).__name__}")
@@ -45,7 +51,10 @@ def of_vector(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:
 def of_objective(
     objective: object, u: Array, p: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
-    """What an objective's `hvp` returns, of the shapes of u and p; raises TypeError where it has none."""
+    """`objective.hvp`, its results checked for the shapes of u and p.
+
+    Raise TypeError if it has no hvp.
+    """
     if not isinstance(objective, ObjectiveWithHvp):
         raise _missing(
             objective, "(u, p, u_dot, p_dot)", "(u, p) ↦ (ū, p̄), its gradients, along (u̇, ṗ)", ""
@@ -54,7 +63,7 @@ def of_objective(
 
 
 def of_map(design: object, x: Array, p_bar: Array, x_dot: Array) -> Array:
-    """What a design map's `hvp` returns, (m_x,); raises TypeError where it has none."""
+    """`design.hvp`, its result checked for the shape (m_x,); raise TypeError if it has no hvp."""
     if not isinstance(design, DesignMapWithHvp):
         raise _missing(
             design, "(x, p_bar, x_dot)", "x ↦ vjp(x, p̄) along ẋ: zeros for a linear map", ""
@@ -62,15 +71,16 @@ def of_map(design: object, x: Array, p_bar: Array, x_dot: Array) -> Array:
     return as_cotangent(design.hvp(x, p_bar, x_dot), x, f"the hvp of {type(design).__name__}")
 
 
-STEPPED = (
+WITH_HVP = (
     "; or adjoint.derive.with_hvp(residual), which takes complex steps of the first derivatives"
 )
 
 
 def _missing(thing: object, arguments: str, meaning: str, otherwise: str) -> TypeError:
     return TypeError(
-        f"{type(thing).__name__} has no method hvp{arguments}, which a Hessian–vector product needs. Expected the "
-        f"derivative of {meaning}{otherwise}. Without any: adjoint.optimize.DifferencedHessian(f)"
+        f"{type(thing).__name__} has no method hvp{arguments}, which a Hessian–vector product "
+        "needs. Expected the "
+        f"derivative of {meaning}{otherwise}. Without hvp: adjoint.optimize.DifferencedHessian(f)"
     )
 
 
@@ -85,22 +95,25 @@ def _pair(thing: object, returned: tuple[Array, Array], u: Array, p: Array) -> t
 
 
 def as_squares(objective: object) -> Squares:
-    """The objective, if it is one; raises TypeError otherwise."""
+    """The objective as `Squares`; raise TypeError if it is not a sum of squares."""
     if not isinstance(objective, Squares):
         raise TypeError(
-            f"{type(objective).__name__} is no sum of squares: it has no residual(u, p), residual_jvp(u, p, u_dot, "
-            "p_dot) and residual_vjp(u, p, w). Expected LeastSquares, or a Sum of such with weights ≥ 0"
+            f"{type(objective).__name__} is not a sum of squares: it has no residual(u, p), "
+            "residual_jvp(u, p, u_dot, "
+            "p_dot) and residual_vjp(u, p, w). Expected LeastSquares, or a Sum of such with "
+            "weights ≥ 0"
         )
     return objective
 
 
 def residual_of(squares: Squares, u: Array, p: Array) -> Array:
-    """r, (k,), float64; raises TypeError for what is not real, ValueError for what is no vector."""
+    """r(u, p), (k,), as float64; raise TypeError if r is complex or not a vector."""
     r = np.asarray(squares.residual(u, p))
     if r.dtype.kind not in "fiu" or r.ndim != 1:
         raise TypeError(
-            f"{type(squares).__name__}: residual returned {r.dtype}, shape {r.shape}; expected a real vector (k,): of "
-            "complex numbers the real and the imaginary parts"
+            f"{type(squares).__name__}: residual returned {r.dtype}, shape {r.shape}; expected a "
+            "real vector (k,); stack "
+            "the real and imaginary parts of complex numbers"
         )
     return r.astype(float)
 
@@ -108,7 +121,7 @@ def residual_of(squares: Squares, u: Array, p: Array) -> Array:
 def residual_along(
     squares: Squares, u: Array, p: Array, rates: tuple[Array, Array], k: int
 ) -> Array:
-    """The derivative of r along rates = (u̇, ṗ), (k,); raises ValueError for another shape."""
+    """The derivative of r along rates = (u̇, ṗ), (k,); raise ValueError if its shape differs."""
     r_dot = np.asarray(squares.residual_jvp(u, p, *rates))
     if r_dot.shape != (k,):
         raise ValueError(
@@ -118,7 +131,7 @@ def residual_along(
 
 
 def residual_back(squares: Squares, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-    """(ū, p̄) of w, of the shapes of u and p; raises ValueError for others."""
+    """(ū, p̄) of w, of the shapes of u and p; raise ValueError if the shapes differ."""
     u_bar, p_bar = squares.residual_vjp(u, p, w)
     name = f"{type(squares).__name__}: residual_vjp returned"
     if np.shape(u_bar) != u.shape:

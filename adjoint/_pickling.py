@@ -1,14 +1,14 @@
-"""Values that leave their process, and values that must not: pickles and deep copies of dataclasses."""
+"""Pickles and deep copies of problems, and their refusal by solutions."""
 
 import dataclasses
 from typing import NoReturn
 
 
 class Portable:
-    """A dataclass whose pickles and deep copies hold its public fields alone.
+    """A dataclass whose pickles and deep copies contain its public fields only.
 
-    What it remembers besides (patterns, factors, analyses) is made again where it is needed, so that problems go to
-    other processes, and stay small on the way. Fields with a leading underscore begin anew.
+    Cached patterns, factors and analyses are left out: the copy computes them when it
+    needs them. Fields with a leading underscore get their default values.
     """
 
     def __getstate__(self) -> dict[str, object]:
@@ -28,13 +28,14 @@ class Portable:
 
 
 class Local:
-    """A value that lives in one process: it holds factors, or files. Pickles and deep copies are refused by name."""
+    """A value with factors or files of this process: pickling and deep copying raise TypeError."""
 
     portable = "the problem and the parameters, and solve there"
-    """What to send to another process instead."""
+    """What the message advises to send to another process."""
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} holds factors or stored states of this process: it has no pickle and no deep copy. "
-            f"Pickle {self.portable}; or its arrays alone"
+            f"{type(self).__name__} holds factors or stored states of this process: it cannot be "
+            "pickled or deep-copied. "
+            f"Pickle {self.portable}; or pickle its arrays"
         )

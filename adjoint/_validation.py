@@ -1,6 +1,7 @@
-"""What users hand over, looked at where they do: every slip is told there, with the names of class and argument.
+"""Validation of arguments: each wrong one is an error with the names of the class and the argument.
 
-What every map of p shares: validation of p, and the cotangent of a real or a complex parameter.
+`who` is the class or function that is called, `name` the argument, `value` what was
+given.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from .typing import Array
 
 
 def named(value: object) -> str:
-    """What a message calls a value of the wrong kind: its type, with an article."""
+    """The type of a value with an article, for messages: "a list", "the class Foo itself"."""
     if value is None:
         return "None"
     if isinstance(value, type):
@@ -30,28 +31,32 @@ def named(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as messages repeat it: short ones as they are, others by their kind."""
+    """A value for messages: its repr if that is short, its type otherwise."""
     words = repr(value) if isinstance(value, str | bytes | int | float | complex | None) else ""
     return words if 0 < len(words) <= 60 else named(value)
 
 
 def has(value: object, *methods: str) -> bool:
-    """Whether a value, no class, has these methods."""
+    """True if the value is an object (not a class) with all of these methods."""
     return not isinstance(value, type) and not missing_methods(value, methods)
 
 
 def missing_methods(value: object, methods: Iterable[str]) -> list[str]:
-    """The methods, in their order, that the value does not have."""
+    """The methods that the value lacks, in the given order."""
     return [method for method in methods if not callable(getattr(value, method, None))]
 
 
 def require_methods(
     who: str, name: str, value: object, methods: tuple[str, ...], expected: str
 ) -> None:
-    """Raise TypeError unless the value is an object with these methods. A class is refused: the commonest slip."""
+    """Raise TypeError unless the value is an object with these methods.
+
+    A class is refused, too: `Homotopy` for `Homotopy(...)` is a common slip.
+    """
     if isinstance(value, type):
         raise TypeError(
-            f"{who}: got {name}={named(value)}, expected an object of it: {value.__name__}(…); {expected}"
+            f"{who}: got {name}={named(value)}, expected an object of it: {value.__name__}(…); "
+            f"{expected}"
         )
     missing = missing_methods(value, methods)
     if missing:
@@ -62,22 +67,22 @@ def require_methods(
 def require_kind(
     who: str, name: str, value: object, kind: type | types.UnionType, expected: str
 ) -> None:
-    """Raise TypeError unless the value is of this kind."""
+    """Raise TypeError unless isinstance(value, kind)."""
     if not isinstance(value, kind):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected {expected}")
 
 
 def require_function(who: str, name: str, value: object, expected: str) -> None:
-    """Raise TypeError unless the value can be called."""
+    """Raise TypeError unless the value is callable."""
     if not callable(value):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected {expected}")
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number, of Python, NumPy or JAX, no bool; nan and inf are some."""
+    """True for a real number of Python, NumPy or JAX, also nan and inf; False for a bool."""
     if isinstance(value, Real):
         return not isinstance(value, bool)
-    # Arrays of no dimension, also those of JAX.
+    # Arrays with no dimension, also those of JAX.
     return (
         hasattr(value, "__array__")
         and np.ndim(value) == 0
@@ -86,7 +91,7 @@ def is_number(value: object) -> bool:
 
 
 def is_integer(value: object) -> bool:
-    """Whether a value is an integer: Python's or NumPy's, no bool."""
+    """True for an integer of Python or NumPy; False for a bool."""
     if isinstance(value, bool | np.bool_):
         return False
     try:
@@ -97,7 +102,7 @@ def is_integer(value: object) -> bool:
 
 
 def require_number(who: str, name: str, value: object) -> None:
-    """Raise TypeError unless the value is a real number, ValueError for nan."""
+    """Raise TypeError unless the value is a real number, ValueError if it is nan."""
     if not is_number(value):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected a real number")
     if value != value:
@@ -105,14 +110,14 @@ def require_number(who: str, name: str, value: object) -> None:
 
 
 def require_positive(who: str, name: str, value: object) -> None:
-    """Raise TypeError or ValueError unless the value is a positive and finite number."""
+    """Raise TypeError unless the value is a real number, ValueError unless 0 < value < inf."""
     require_number(who, name, value)
     if not 0.0 < value < np.inf:  # type: ignore[operator]
         raise ValueError(f"{who}: got {name}={value}, expected a positive and finite number")
 
 
 def require_integer(who: str, name: str, value: object, least: int) -> None:
-    """Raise TypeError unless the value is an integer, ValueError if it is below `least`."""
+    """Raise TypeError unless the value is an integer, ValueError unless value ≥ least."""
     if not is_integer(value):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected an integer")
     if index(value) < least:  # type: ignore[arg-type]
@@ -120,27 +125,31 @@ def require_integer(who: str, name: str, value: object, least: int) -> None:
 
 
 def require_bool(who: str, name: str, value: object) -> None:
-    """Raise TypeError for what is neither True nor False: a word such as "no" would count as true."""
+    """Raise TypeError unless the value is True or False; the string "no" would count as true."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected True or False")
 
 
 def as_array(who: str, name: str, value: object) -> Array:
-    """The value as an array of numbers of any kind; raises TypeError for words, objects and ragged lists."""
+    """The value as an array of numbers; raise TypeError for strings, objects and ragged lists."""
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
-        raise TypeError(f"{who}: {name} makes no array ({error})") from error
+        raise TypeError(f"{who}: {name} cannot be made an array ({error})") from error
     if array.dtype.kind not in "fciub":
         raise TypeError(
-            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or complex128: real numbers, "
-            "or complex ones"
+            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or "
+            "complex128: real or complex numbers"
         )
     return array
 
 
 def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Array:
-    """The value as a float64 array of `ndim` dimensions; raises TypeError, ValueError for other shapes, nan and inf."""
+    """The value as a float64 array of `ndim` dimensions.
+
+    Raise TypeError unless its entries are real numbers, ValueError for another number
+    of dimensions, an empty array, nan and inf.
+    """
     array = as_array(who, name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(
@@ -148,28 +157,31 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
         )
     if array.ndim != ndim or array.size == 0:
         raise ValueError(f"{who}: got {name} of shape {array.shape}, expected {expected}")
-    if not np.isfinite(array).all():
-        bad = array[~np.isfinite(array)][0]
-        raise ValueError(f"{who}: {name} holds {bad}, expected {expected}, all of them finite")
+    if bad := first_nonfinite(array):
+        raise ValueError(f"{who}: {name} holds {bad[1]}, expected {expected}, all of them finite")
     return array.astype(np.float64)
 
 
 def as_path(who: str, name: str, value: object) -> Path:
-    """The value as a path; raises TypeError for what is no string and no path, ValueError for a zero byte in it."""
+    """The value as a Path.
+
+    Raise TypeError unless it is a str or a path, ValueError for a zero byte.
+    """
     if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected a path")
     if "\0" in os.fsdecode(value):
         raise ValueError(
-            f"{who}: got {name}={os.fsdecode(value)!r} with a zero byte, expected the path of a file"
+            f"{who}: got {name}={os.fsdecode(value)!r} with a zero byte, expected the path of a "
+            "file"
         )
     return Path(value)
 
 
 def require_settings(settings: object) -> None:
-    """Raise TypeError unless the numbers, integers and flags of a dataclass are of their kind.
+    """Raise TypeError unless fields annotated float, int or bool have such values.
 
-    By its annotations: float, int, bool, and each of them or None. Ranges, and nan, are looked at by the class itself,
-    which may then compare without a thought for words and arrays.
+    Fields annotated `float | None` and the like may be None. The class itself checks
+    ranges and nan; after this call its comparisons cannot meet strings or arrays.
     """
     who = type(settings).__name__
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
@@ -198,30 +210,28 @@ REQUIRES: dict[type, Callable[[str, str, object], None]] = {
     int: _require_whole,
     bool: require_bool,
 }
-"""What is required of a field of each type."""
+"""The check for each annotated type."""
 
 
 def as_parameters(p: Array, name: str = "p") -> Array:
-    """A copy of p as a float64 or complex128 vector (m,): derivatives asked for later must find it unchanged.
+    """A copy of p as a float64 or complex128 vector (m,); later derivatives need it unchanged.
 
-    Raises TypeError for what are no numbers, ValueError for what is no vector, NonFinite for nan and inf.
+    Raise TypeError unless p holds numbers, ValueError unless p is a vector, NonFinite
+    for nan and inf.
     """
     try:
         p = np.asarray(p)
     except (ValueError, TypeError) as error:
         raise TypeError(
-            f"got {name} that makes no array ({error}), expected a vector of numbers"
+            f"got {name} that cannot be made an array ({error}), expected a vector of numbers"
         ) from error
     if p.dtype.kind not in "fciu":
         raise TypeError(f"got {name} of dtype {p.dtype}, expected float64 or complex128")
     if p.ndim != 1:
         raise ValueError(f"got {name} of shape {p.shape}, expected a vector (m,): np.ravel({name})")
     p = p.astype(np.complex128 if p.dtype.kind == "c" else np.float64)
-    if not finite_sum(p) and not np.isfinite(p).all():
-        bad = np.flatnonzero(~np.isfinite(p))
-        raise NonFinite(
-            f"{name}[{bad[0]}] is {p[bad[0]]} ({bad.size} such), expected finite numbers"
-        )
+    if not finite_sum(p) and (bad := first_nonfinite(p)):
+        raise NonFinite(f"{name}[{bad[0]}] is {bad[1]} ({bad[2]} such), expected finite numbers")
     return p
 
 
@@ -232,16 +242,18 @@ def require_length(p: Array, m: int, what: str) -> None:
 
 
 def as_cotangent(g: Array, p: Array, what: str) -> Array:
-    """What a user's class returned as a gradient, of p's shape and kind: Re(gᴴ ṗ) of a real p has no use for Im(g).
+    """A copy of a gradient g that a user's class returned, with p's shape and dtype.
 
-    p: (m,), float64 or complex128. what: who returned it. The result is a copy: a user's object may return the same
-    array each time. Raises ValueError for another shape, which NumPy would broadcast without a word, TypeError for
-    what are no numbers.
+    The imaginary part is dropped if p is real, since dJ = Re(gᴴ dp). what: the source
+    of g, for messages. The result is a copy because a user's object may return the same
+    array each time. Raise ValueError for another shape, which NumPy would broadcast,
+    and TypeError unless g holds numbers.
     """
     g = np.asarray(g)
     if g.shape != p.shape:
         raise ValueError(
-            f"{what} has shape {g.shape}, expected {p.shape}; np.zeros_like(p) where p plays no part"
+            f"{what} has shape {g.shape}, expected {p.shape}; return np.zeros_like(p) if J does "
+            "not depend on p"
         )
     if g.dtype.kind not in "fciu":
         raise TypeError(f"{what} has dtype {g.dtype}, expected float64 or complex128")

@@ -11,10 +11,13 @@ from .typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """du/dp for states u of any shape, flattened in C order (docs/math.md, eq. 7).
+    """du/dp of states u of any shape, as a matrix with one row per entry of u in C order.
 
-    u, p: the states and the parameters, for their shapes and kinds; jvp: (m, j) ↦ u's shape with an axis j more; vjp:
-    the transpose of that, with the real part for real parameters.
+    See docs/math/steady.md, eq. 7.
+
+    u, p: states and parameters; only their shapes and dtypes are used. jvp: maps (m, j)
+    to u's shape with one more axis of length j. vjp: the transpose of jvp; its real
+    part if p is real.
     """
 
     u: Array
@@ -24,7 +27,10 @@ class Derivative:
 
     @property
     def operator(self) -> LinearOperator:
-        """As a SciPy LinearOperator: `@` is the jvp, `.T @` (`.H @`) the vjp; the complex matrix where u is complex."""
+        """A SciPy LinearOperator: `D @ v` is the jvp, `D.H @ w` the vjp.
+
+        Complex if u is complex.
+        """
         return LinearOperator(
             (self.u.size, self.p.size),
             matvec=lambda v: self._forward(v.reshape(-1, 1))[:, 0],
@@ -38,7 +44,7 @@ class Derivative:
         """(du/dp) V, (rows, j)."""
         j = V.shape[1]
         if V.dtype.kind == "c" and self.p.dtype.kind == "f":
-            # Steps with real parameters may only take real directions.
+            # The steps of a solve with real parameters take real directions only.
             both = self._forward(np.hstack([V.real, V.imag]))
             return both[:, :j] + 1j * both[:, j:]
         return self.jvp(V).reshape(self.u.size, j)
@@ -47,7 +53,8 @@ class Derivative:
         """(du/dp)ᴴ W, (m, j)."""
         j = W.shape[1]
         if self.p.dtype.kind == "f" and (self.u.dtype.kind == "c" or W.dtype.kind == "c"):
-            # The vjp is the real part of Dᴴw; the imaginary part of Dᴴw is the real part of Dᴴ(−i w).
+            # The vjp is the real part of Dᴴw; the imaginary part of Dᴴw is the real part of
+            # Dᴴ(−i w).
             both = self._pulled_back(np.hstack([W, -1j * W]))
             return both[:, :j] + 1j * both[:, j:]
         return self._pulled_back(W)

@@ -1,6 +1,6 @@
-"""Objectives J(u, p): compliance, linear functionals and least squares.
+"""Objectives J(u, p): linear functionals, compliance, least squares, and their sums and products.
 
-Objectives made of others: sums, one adjoint solve for all of them, and products.
+A sum or a product needs one adjoint solve, whatever the number of its terms.
 """
 
 import math
@@ -15,7 +15,7 @@ from ._numerics import dot
 from ._optional_methods import as_squares, of_objective, of_vector, residual_back, residual_of
 from ._pickling import Portable
 from ._repr import short_repr
-from ._validation import as_array, as_cotangent, has, named, require_methods
+from ._validation import as_array, as_cotangent, first_nonfinite, has, named, require_methods
 from .factor.csc import SparseMatrix
 from .matrices.vectors import ConstantVector
 from .protocols import Objective, Squares, Vector
@@ -29,9 +29,10 @@ def require_objective(who: str, name: str, objective: object) -> None:
 
 
 def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, Array]:
-    """(ū, p̄) of any objective as arrays of the shapes of u and p, copies: an objective may fill its own ones again.
+    """Copies of (ū, p̄) of an objective, which may reuse its own arrays.
 
-    Raises ValueError or TypeError for other shapes and types.
+    Raise ValueError unless the copies have the shapes of u and p, TypeError unless they
+    hold numbers.
     """
     u_bar, p_bar = objective.gradients(u, p)
     name = type(objective).__name__
@@ -43,10 +44,8 @@ def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, 
 
 
 def _require_finite(who: str, name: str, values: Array) -> None:
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{who}: {name} holds {values[~np.isfinite(values)][0]}, expected finite numbers"
-        )
+    if bad := first_nonfinite(values):
+        raise ValueError(f"{who}: {name} holds {bad[1]}, expected finite numbers")
 
 
 def _require_shape(what: str, got: tuple[int, ...], u: Array) -> None:
@@ -56,7 +55,18 @@ def _require_shape(what: str, got: tuple[int, ...], u: Array) -> None:
 
 @dataclass(frozen=True, eq=False)
 class LinearFunctional:
-    """J = Re(cᴴ u). c: of the state's shape, (n,) or (n, k)."""
+    """J = Re(cᴴ u).
+
+    Parameters
+    ----------
+    c : (n,) or (n, k) array
+        The weights of the entries of the state, in units of J per unit of u.
+
+    Raises
+    ------
+    ValueError
+        If c is not finite; from `value`, if the shapes of c and u differ.
+    """
 
     c: Array
 
@@ -66,24 +76,39 @@ class LinearFunctional:
         _require_finite("LinearFunctional", "c", as_array("LinearFunctional", "c", self.c))
 
     def value(self, u: Array, p: Array) -> float:
-        """J(u, p)."""
+        """Return J(u, p)."""
         _require_shape("LinearFunctional", np.shape(self.c), u)
         return dot(np.asarray(self.c), u)
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """(c, 0)."""
+        """Return (c, 0)."""
         return np.asarray(self.c), np.zeros_like(p)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Zeros."""
+        """Return zeros."""
         return np.zeros_like(u), np.zeros_like(p)
 
 
 @dataclass(frozen=True, eq=False)
 class Compliance(Portable):
-    """J = Re(bᴴ u), the work of the load b on the displacements it causes, summed over the load cases.
+    """J = Re(bᴴ u): the work of the load b on the displacements u, summed over load cases.
 
-    load: an array of the state's shape, or the Vector b(p) of the problem, whose derivative is then included.
+    Parameters
+    ----------
+    load : (n,) or (n, k) array, or Vector
+        b, an array of the state's shape, or the Vector b(p) of the problem. The
+        derivative of b(p) is
+        part of the gradient.
+
+    Raises
+    ------
+    ValueError
+        If the load is not finite; from `value`, if the shapes of b and u differ.
+
+    Notes
+    -----
+    If A is symmetric and b is the right-hand side of the problem, then λ = u: no
+    adjoint solve is needed (docs/math/steady.md, eq. 8).
     """
 
     load: Array | Vector
@@ -107,17 +132,20 @@ class Compliance(Portable):
         )
 
     def value(self, u: Array, p: Array) -> float:
-        """J(u, p)."""
+        """Return J(u, p)."""
         b = np.asarray(self._load(p))
         _require_shape("Compliance", b.shape, u)
         return dot(b, u)
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """(b, (∂b/∂p)ᴴ u)."""
+        """Return (b, (∂b/∂p)ᴴ u)."""
         return self._load(p), self._load.vjp(p, u)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """(ḃ, (∂b/∂p)ᴴ u̇ + the rate of (∂b/∂p)ᴴ u along ṗ); raises TypeError for a load without `hvp`."""
+        """Return (ḃ, (∂b/∂p)ᴴ u̇ + d/dt (∂b/∂p)ᴴ u along ṗ).
+
+        Raise TypeError if the load has no `hvp`.
+        """
         return self._load.jvp(p, p_dot), self._load.vjp(p, u_dot) + of_vector(
             self._load, p, u, p_dot
         )
@@ -125,13 +153,24 @@ class Compliance(Portable):
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math.md, eq. 13).
+    """J = ½ Σ_i w_i |(C u − d)_i|² (docs/math/matrices_and_objectives.md, eq. 13).
 
-    data: d, (q,) or (q, k). observe: C, (q, n), sparse or dense; None observes the state itself.
-    weights: w ≥ 0, for example 1/σ² of each measurement; None for ones. Of data (q, k), which are load cases, or times
-    and unknowns of a trajectory, weights are (q,) for rows, (k,) for columns (the unknowns of a trajectory), or one for
-    each, (q, k); where q = k, say which by (q, 1) or (1, k). Raises ValueError for data that are not finite, and for
-    weights of another shape or sign.
+    Parameters
+    ----------
+    data : (q,) or (q, k) array
+        d, in the units of C u. Columns are load cases; for a trajectory rows are times
+        and columns are unknowns.
+    observe : (q, n) sparse matrix or array, optional
+        C. By default the state itself is observed.
+    weights : array, optional
+        w ≥ 0, for example 1/σ² of each measurement; 1 by default. Data (q, k) take
+        weights (q,), one
+        per row; (k,), one per column; or (q, k). If q = k, use (q, 1) or (1, k).
+
+    Raises
+    ------
+    ValueError
+        If data or C are not finite, or if weights are negative or have another shape.
     """
 
     data: Array
@@ -146,12 +185,14 @@ class LeastSquares:
             C = as_array("LeastSquares", "observe", self.observe)
             if C.ndim != 2 or data.ndim == 0 or C.shape[0] != data.shape[0]:
                 raise ValueError(
-                    f"LeastSquares: got observe of shape {C.shape}, expected (q, n), data {data.shape}"
+                    f"LeastSquares: got observe of shape {C.shape}, expected (q, n), data "
+                    f"{data.shape}"
                 )
             _require_finite("LeastSquares", "observe", C)
         if not np.isfinite(data).all():
             raise ValueError(
-                "LeastSquares: data hold nan or inf; leave missing measurements out of `observe`"
+                "LeastSquares: data contain nan or inf; leave missing measurements out, by the "
+                "rows of `observe`"
             )
         if self.weights is not None:
             weights = as_array("LeastSquares", "weights", self.weights)
@@ -161,8 +202,10 @@ class LeastSquares:
                 and data.shape[0] == data.shape[1] == weights.size
             ):
                 raise ValueError(
-                    f"LeastSquares: weights of shape {weights.shape} may belong to the rows or to the columns of data "
-                    f"of shape {data.shape}: expected weights[:, None] for rows, weights[None, :] for columns"
+                    f"LeastSquares: weights of shape {weights.shape} may belong to the rows or to "
+                    "the columns of data "
+                    f"of shape {data.shape}: expected weights[:, None] for rows, weights[None, :] "
+                    "for columns"
                 )
             fits = weights.shape == data.shape[:1] or (
                 0 < weights.ndim <= data.ndim
@@ -181,12 +224,13 @@ class LeastSquares:
                     else f"{data.shape[:1]}, {data.shape[1:]} or {data.shape}"
                 )
                 raise ValueError(
-                    f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, all ≥ 0"
+                    f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, all ≥ "
+                    "0"
                 )
 
     @cached_property
     def _scale(self) -> Array:
-        """w, such that it broadcasts against the data."""
+        """w, in a shape that broadcasts against the data."""
         weights, data = np.asarray(self.weights), np.asarray(self.data)
         rows = weights.ndim == 1 and data.ndim == 2 and weights.size == data.shape[0]
         return weights[:, None] if rows else weights
@@ -204,41 +248,41 @@ class LeastSquares:
         return seen
 
     def _weighted(self, seen: Array, power: float) -> Array:
-        """w, or √w for the power ½, times it."""
+        """w^power times C u or C u − d."""
         return seen if self.weights is None else self._scale**power * seen
 
     def value(self, u: Array, p: Array) -> float:
-        """J(u, p)."""
+        """Return J(u, p)."""
         misfit = self._misfit(u)
         return 0.5 * dot(misfit, self._weighted(misfit, 1.0))
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """(Cᴴ w (C u − d), 0)."""
+        """Return (Cᴴ w (C u − d), 0)."""
         return self._pulled_back(self._weighted(self._misfit(u), 1.0)), np.zeros_like(p)
 
     def _pulled_back(self, weighted: Array) -> Array:
         return weighted if self.observe is None else np.asarray(self.observe.T.conj() @ weighted)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """(Cᴴ w C u̇, 0)."""
+        """Return (Cᴴ w C u̇, 0)."""
         return self._pulled_back(self._weighted(self._seen(u_dot), 1.0)), np.zeros_like(p)
 
     def residual(self, u: Array, p: Array) -> Array:
-        """r with J = ½‖r‖²: √w (C u − d), its imaginary part after the real one, (k,)."""
+        """Return r = √w (C u − d), (k,), with J = ½‖r‖²: the real part, then the imaginary part."""
         return self._parts(self._misfit(u), u)
 
     def residual_jvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
-        """√w C u̇, in two parts likewise, (k,)."""
+        """Return √w C u̇, (k,): the real part, then the imaginary part."""
         return self._parts(self._seen(u_dot), u)
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """(Cᴴ √w w, 0), w (k,) one complex number of its two parts."""
+        """Return (Cᴴ √w ω, 0), where ω is w (k,) with its halves as real and imaginary part."""
         parts = w.reshape((-1, *np.shape(self.data)))
         whole = parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
         return self._pulled_back(self._weighted(whole, 0.5)), np.zeros_like(p)
 
     def _parts(self, seen: Array, u: Array) -> Array:
-        """√w times it, as real numbers: as many whether a rate happens to be real or not."""
+        """√w times C u or C u − d as (k,) real numbers; k is the same if a rate is real."""
         rooted = self._weighted(seen, 0.5).ravel()
         kinds = [
             a.dtype.kind
@@ -249,9 +293,21 @@ class LeastSquares:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """J = Σ_i w_i J_i: one adjoint solve for all of them. weights: w, None for ones.
+    """J = Σ_i w_i J_i, with one adjoint solve for all terms.
 
-    Raises ValueError without terms, or with another number of weights; TypeError for terms that are no objectives.
+    Parameters
+    ----------
+    terms : list of Objective
+        J_i.
+    weights : list of float, optional
+        w_i; 1 by default.
+
+    Raises
+    ------
+    TypeError
+        If a term is not an objective.
+    ValueError
+        If there are no terms, or if the numbers of terms and weights differ.
     """
 
     terms: Sequence[Objective]
@@ -262,7 +318,8 @@ class Sum:
     def __post_init__(self) -> None:
         if not isinstance(self.terms, list | tuple):
             raise TypeError(
-                f"Sum: got terms={named(self.terms)}, expected a list of objectives: Sum((J1, J2), (1.0, 2.0))"
+                f"Sum: got terms={named(self.terms)}, expected a list of objectives: Sum((J1, J2), "
+                "(1.0, 2.0))"
             )
         weights = (
             [1.0] * len(self.terms)
@@ -275,7 +332,9 @@ class Sum:
             )
         if len(weights) != len(self.terms) or not self.terms:
             raise ValueError(
-                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many, at least one"
+                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many "
+                "weights as "
+                "terms, and at least one term"
             )
         if wrong := [term for term in self.terms if not has(term, "value")]:
             raise TypeError(
@@ -291,24 +350,30 @@ class Sum:
         return list(zip(weights, self.terms, strict=True))
 
     def value(self, u: Array, p: Array) -> float:
-        """J(u, p)."""
+        """Return J(u, p)."""
         return sum(w * J.value(u, p) for w, J in self._weighted)
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """The weighted sums of the terms' (ū, p̄)."""
+        """Return Σ_i w_i (ū_i, p̄_i)."""
         parts = [(w, *checked_gradients(J, u, p)) for w, J in self._weighted]
         u_bar = sum(w * part for w, part, _ in parts)
         return np.asarray(u_bar), np.asarray(sum(w * part for w, _, part in parts))
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """The weighted sums of the terms' second derivatives; raises TypeError for a term without them."""
+        """Return the weighted sum of the terms' second derivatives.
+
+        Raise TypeError if a term has no `hvp`.
+        """
         parts = [(w, *of_objective(J, u, p, u_dot, p_dot)) for w, J in self._weighted]
         u_part = sum(w * part for w, part, _ in parts)
         return np.asarray(u_part), np.asarray(sum(w * part for w, _, part in parts))
 
     @property
     def _squares(self) -> list[tuple[float, Squares]]:
-        """(√w_i, J_i); raises TypeError where a term is no sum of squares, ValueError for w_i < 0."""
+        """[(√w_i, J_i)].
+
+        Raise TypeError unless each J_i is a sum of squares, ValueError if w_i < 0.
+        """
         if not all(w >= 0.0 for w, _ in self._weighted):
             raise ValueError(
                 f"Sum: got weights {self.weights}, expected weights ≥ 0 of a sum of squares"
@@ -316,17 +381,20 @@ class Sum:
         return [(math.sqrt(w), as_squares(J)) for w, J in self._weighted]
 
     def residual(self, u: Array, p: Array) -> Array:
-        """The residuals of the terms, √w_i r_i, one after the other, (k,); raises TypeError where one has none."""
+        """Return the residuals √w_i r_i one after another, (k,).
+
+        Raise TypeError if a term has no residual.
+        """
         return np.concatenate([root * residual_of(J, u, p) for root, J in self._squares])
 
     def residual_jvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
-        """The derivative of that along (u̇, ṗ), (k,)."""
+        """Return the derivative of `residual` along (u̇, ṗ), (k,)."""
         return np.concatenate(
             [root * np.asarray(J.residual_jvp(u, p, u_dot, p_dot)) for root, J in self._squares]
         )
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """The sums of the terms' (ū, p̄) for their parts of w (k,)."""
+        """Return Σ_i (ū_i, p̄_i), each term for its part of w (k,)."""
         ends = np.cumsum([residual_of(J, u, p).size for _, J in self._squares])
         shares = zip(self._squares, np.split(w, ends[:-1]), strict=True)
         parts = [residual_back(J, u, p, root * share) for (root, J), share in shares]
@@ -337,7 +405,18 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """J = J₁ J₂: one adjoint solve for both."""
+    """J = J₁ J₂, with one adjoint solve for both factors.
+
+    Parameters
+    ----------
+    first, other : Objective
+        J₁ and J₂.
+
+    Raises
+    ------
+    TypeError
+        If a factor is not an objective.
+    """
 
     first: Objective
     other: Objective
@@ -349,19 +428,19 @@ class Product:
             require_objective("Product", name, objective)
 
     def value(self, u: Array, p: Array) -> float:
-        """J(u, p)."""
+        """Return J(u, p)."""
         return self.first.value(u, p) * self.other.value(u, p)
 
     def _sum(self, u: Array, p: Array) -> Sum:
-        """J₂ · first + J₁ · other, with the values at (u, p) for weights: of the same gradients."""
+        """J₂(u, p) · first + J₁(u, p) · other, with the gradients of the product at (u, p)."""
         return Sum((self.first, self.other), (self.other.value(u, p), self.first.value(u, p)))
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """J₂ (ū₁, p̄₁) + J₁ (ū₂, p̄₂)."""
+        """Return J₂ (ū₁, p̄₁) + J₁ (ū₂, p̄₂)."""
         return self._sum(u, p).gradients(u, p)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """J₂ times the rates of (ū₁, p̄₁), J̇₂ (ū₁, p̄₁), and the same with 1 and 2 exchanged."""
+        """Return J₂ d(ū₁, p̄₁) + J̇₂ (ū₁, p̄₁), plus the same terms with 1 and 2 exchanged."""
         gradients = [checked_gradients(J, u, p) for J in (self.other, self.first)]
         rates = [dot(u_bar, u_dot) + dot(p_bar, p_dot) for u_bar, p_bar in gradients]
         u_part, p_part = self._sum(u, p).hvp(u, p, u_dot, p_dot)

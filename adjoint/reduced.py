@@ -1,4 +1,7 @@
-"""The reduced objective f(x) = J(u(φ(x)), φ(x)) at a point, with derivatives on demand (docs/math.md, eq. 14)."""
+"""The reduced objective f(x) = J(u(p), p) with p = φ(x), and its derivatives.
+
+See docs/math/matrices_and_objectives.md, eq. 14.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +19,14 @@ from ._optional_methods import (
     residual_of,
 )
 from ._repr import short_repr
-from ._validation import as_array, as_cotangent, as_parameters, has, named
+from ._validation import (
+    as_array,
+    as_cotangent,
+    as_parameters,
+    first_nonfinite,
+    missing_methods,
+    named,
+)
 from .design.maps import Identity
 from .errors import NonFinite
 from .factor.counts import phase
@@ -25,12 +35,35 @@ from .protocols import DesignMap, Objective, Problem, Solution, SolutionWithHvp
 from .typing import Array
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class Point:
-    """f at x: the value at once, the gradient when first asked for.
+    """f at one x: its value, and its derivatives, which are computed when they are first used.
 
-    x: (m_x,) design; p: (m,) = φ(x); solution: of the problem at p; objective, design: J and φ; value: f(x). The
-    gradient is the derivative (a dual vector): an `InnerProduct` makes a direction from it.
+    A Point remembers the gradient, df/dp, λ and the residual once they are computed.
+
+    Attributes
+    ----------
+    x : (m_x,) array
+        The design.
+    p : (m,) array
+        The parameters, φ(x).
+    solution : Solution
+        The solution of the problem at p.
+    objective : Objective
+        J.
+    design : DesignMap
+        φ.
+    value : float
+        f(x).
+    gradient : (m_x,) array
+        df/dx, by at most one transposed solve.
+    residual : (k,) array
+        r with f = ½‖r‖², if J is a sum of squares.
+
+    Notes
+    -----
+    The gradient is the derivative, a dual vector; an `InnerProduct` turns it into a
+    direction.
     """
 
     x: Array
@@ -40,25 +73,36 @@ class Point:
     design: DesignMap
     value: float
     _block: "_Block | None" = None
+    _gradient: Array | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
-        gradient = "known" if "gradient" in self.__dict__ else "not computed"
-        return f"Point(value={self.value!r}, x: {self.x.shape}, gradient {gradient})"
+        known = "not computed" if self._gradient is None else "known"
+        return f"Point(value={self.value!r}, x: {self.x.shape}, gradient {known})"
 
-    @cached_property
+    @property
     def gradient(self) -> Array:
-        """df/dx, (m_x,): at most one transposed solve with the factors of the forward solution."""
-        with phase("design"):
-            g = self._pulled_back(self._by_p)
-        self._require_finite(g, "gradient")
-        g.setflags(write=False)  # It is remembered.
-        return g
+        """df/dx, (m_x,), by at most one transposed solve with the factors of the forward solution.
+
+        Raises
+        ------
+        NonFinite
+            If the gradient contains nan or inf.
+        SolveError
+            If the transposed solve fails.
+        """
+        if self._gradient is None:
+            with phase("design"):
+                g = self._pulled_back(self._by_p)
+            self._require_finite(g, "gradient")
+            g.setflags(write=False)  # The point remembers it.
+            self._gradient = g
+        return self._gradient
 
     @cached_property
     def _by_p(self) -> Array:
         """df/dp, (m,)."""
         u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
-        self._require_finite(p_bar, "derivative by p")
+        self._require_finite(p_bar, "derivative with respect to p")
         through_u = (
             self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
         )
@@ -70,18 +114,37 @@ class Point:
         return as_cotangent(g, self.x, f"the vjp of the design map {type(self.design).__name__}")
 
     def _require_finite(self, g: Array, what: str) -> None:
-        if not np.isfinite(g).all():
+        if bad := first_nonfinite(g):
             raise NonFinite(
-                f"the {what} of {type(self.objective).__name__} is {g[~np.isfinite(g)][0]} at component "
-                f"{np.flatnonzero(~np.isfinite(g))[0]}. Usual causes: sqrt or log of zero in an objective or a map"
+                f"the {what} of {type(self.objective).__name__} is {bad[1]} at component {bad[0]}. "
+                "Usual causes: sqrt or log of zero in an objective or a map"
             )
 
     def hvp(self, v: Array) -> Array:
-        """The Hessian of f times v, (m_x,): two solves with the factors there are (docs/math.md, eqs. 69–72).
+        """∇²f(x) v, by two solves with the factors of the forward solution.
 
-        v: (m_x,). One solve for the tangent, one transposed one for the rate of the adjoint state; besides those for
-        the gradient, which is there after the first product. Raises TypeError where the physics, the objective or the
-        design map has no `hvp`, ValueError for a v of another shape.
+        See docs/math/optimization.md, eqs. 69–72.
+
+        One solve gives the tangent u̇, one transposed solve the rate of the adjoint
+        state. The first
+        product also needs the solve of the gradient.
+
+        Parameters
+        ----------
+        v : (m_x,) array
+            The direction.
+
+        Returns
+        -------
+        (m_x,) array
+            The Hessian times v.
+
+        Raises
+        ------
+        TypeError
+            If the physics, the objective or the design map has no method `hvp`.
+        ValueError
+            If v has another shape than x.
         """
         v = as_parameters(v, "v")
         if v.shape != self.x.shape:
@@ -101,18 +164,36 @@ class Point:
     def _twice(self) -> SolutionWithHvp:
         if not isinstance(self.solution, SolutionWithHvp):
             raise TypeError(
-                f"hvp: {type(self.solution).__name__} has no second derivatives: steady problems have. Expected "
-                "methods adjoint and second, or adjoint.optimize.DifferencedHessian(f) in place of f"
+                f"hvp: {type(self.solution).__name__} has no second derivatives; solutions of "
+                "steady problems "
+                "have. Expected methods adjoint and hvp, or adjoint.optimize.DifferencedHessian(f) "
+                "instead of f"
             )
         return self.solution
 
     @cached_property
     def _lam(self) -> Array:
-        """λ, of u's shape: no solve after the gradient's."""
+        """λ, of u's shape. No further solve is needed after that of the gradient."""
         return self._twice.adjoint(checked_gradients(self.objective, self.solution.u, self.p)[0])
 
     def jvp(self, x_dot: Array) -> float:
-        """The derivative of f along ẋ, by one tangent solve: not cheaper than the gradient, a check of it."""
+        """df/dx ẋ by one tangent solve, for checks: the gradient costs no more.
+
+        Parameters
+        ----------
+        x_dot : (m_x,) array
+            The direction.
+
+        Returns
+        -------
+        float
+            The derivative of f along x_dot.
+
+        Raises
+        ------
+        ValueError
+            If x_dot has another shape than x.
+        """
         x_dot = as_parameters(x_dot, "x_dot")
         if x_dot.shape != self.x.shape:
             raise ValueError(f"jvp: got x_dot of shape {x_dot.shape}, expected {self.x.shape}")
@@ -123,11 +204,27 @@ class Point:
 
     @cached_property
     def residual(self) -> Array:
-        """r with f = ½‖r‖², (k,); raises TypeError for an objective that is no sum of squares."""
+        """r with f = ½‖r‖², (k,); raise TypeError unless the objective is a sum of squares."""
         return residual_of(as_squares(self.objective), self.solution.u, self.p)
 
     def jvp_residual(self, v: Array) -> Array:
-        """(dr/dx) v, (k,), by one tangent solve; for a block v (m_x, j) all at once, (k, j)."""
+        """dr/dx v by one tangent solve.
+
+        Parameters
+        ----------
+        v : (m_x,) or (m_x, j) array
+            One direction, or a block of j directions.
+
+        Returns
+        -------
+        (k,) or (k, j) array
+            The derivative of the residual along each direction.
+
+        Raises
+        ------
+        TypeError
+            If the objective is not a sum of squares.
+        """
         squares, u, k = as_squares(self.objective), self.solution.u, self.residual.size
         with phase("design"):
             p_dot = np.stack(
@@ -142,7 +239,23 @@ class Point:
         return np.stack(rates, axis=-1).reshape(k, *np.shape(v)[1:])
 
     def vjp_residual(self, w: Array) -> Array:
-        """(dr/dx)ᵀ w, (m_x,), by one transposed solve; for a block w (k, j) all at once, (m_x, j)."""
+        """(dr/dx)ᵀ w by one transposed solve.
+
+        Parameters
+        ----------
+        w : (k,) or (k, j) array
+            One cotangent, or a block of j cotangents.
+
+        Returns
+        -------
+        (m_x,) or (m_x, j) array
+            The transpose of `jvp_residual`, applied to each column.
+
+        Raises
+        ------
+        TypeError
+            If the objective is not a sum of squares.
+        """
         squares, u = as_squares(self.objective), self.solution.u
         columns = _columns(w, self.residual.size, "w").T
         bars = [
@@ -156,12 +269,34 @@ class Point:
         return np.stack(parts, axis=-1).reshape(self.x.size, *np.shape(w)[1:])
 
     def of(self, objective: Objective) -> "Point":
-        """Another objective at the same solution: no new forward solve."""
+        """The point of another objective at the same solution, without a forward solve.
+
+        Parameters
+        ----------
+        objective : Objective
+            J of the new point.
+
+        Returns
+        -------
+        Point
+            The new point.
+        """
         require_objective("Point.of", "objective", objective)
         return _point(self.x, self.p, self.solution, objective, self.design, None)
 
     def of_each(self, objectives: Sequence[Objective]) -> "list[Point]":
-        """Several objectives at the same solution; one block solve serves all their gradients."""
+        """The points of several objectives; one block solve gives all their gradients.
+
+        Parameters
+        ----------
+        objectives : list of Objective
+            J of each new point.
+
+        Returns
+        -------
+        list of Point
+            One point per objective.
+        """
         if not isinstance(objectives, list | tuple):
             raise TypeError(
                 f"Point.of_each: got objectives={named(objectives)}, expected a list of objectives"
@@ -173,16 +308,14 @@ class Point:
 
 
 Function = Callable[[Array], Point]
-"""f: x ↦ the evaluated Point, its gradient on demand."""
+"""f: maps x to the evaluated Point."""
 
 
 def _columns(block: Array, rows: int, name: str) -> Array:
-    """A vector or a block as columns, (rows, j); raises ValueError for another shape."""
+    """A vector or a block as columns, (rows, j); raise ValueError for another shape."""
     block = as_array("Point", name, block)
-    if not np.isfinite(block).all():
-        raise NonFinite(
-            f"got {name} with {block[~np.isfinite(block)][0]} in an entry, expected finite numbers"
-        )
+    if bad := first_nonfinite(block):
+        raise NonFinite(f"got {name} with {bad[1]} in an entry, expected finite numbers")
     if block.ndim not in (1, 2) or block.shape[0] != rows or block.size == 0:
         raise ValueError(f"got {name} of shape {block.shape}, expected ({rows},) or ({rows}, j)")
     return block.reshape(rows, -1)
@@ -190,7 +323,7 @@ def _columns(block: Array, rows: int, name: str) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Several objectives whose adjoints are solved for together, when the first of them is asked for."""
+    """Objectives whose adjoint states are computed by one block solve, at their first use."""
 
     solution: Solution
     p: Array
@@ -204,7 +337,7 @@ class _Block:
         )
 
     def column(self, objective: Objective) -> Array:
-        """(du/dp)ᴴ ∂J/∂u of one of the objectives, (m,)."""
+        """(du/dp)ᴴ ∂J/∂u of one objective of the block, (m,)."""
         position = next(i for i, J in enumerate(self.objectives) if J is objective)
         return np.ascontiguousarray(self._columns[:, position])
 
@@ -224,16 +357,41 @@ def _point(
         )
     if not np.isfinite(value):
         raise NonFinite(
-            f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt outside of its domain"
+            f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt "
+            "outside of its domain"
         )
     return Point(x, p, solution, objective, design, float(value), block)
 
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """f(x) = J(u(p), p) with p = φ(x) and u(p) the solution of the problem.
+    """f(x) = J(u(p), p), where p = φ(x) and u(p) is the solution of the problem.
 
-    problem: has `solve(p)`; objective: J; design: φ, the identity unless given.
+    Calling f(x) solves the problem and returns a `Point`.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model, with a method `solve(p)`.
+    objective : Objective
+        J.
+    design : DesignMap, optional
+        φ; the identity by default.
+
+    Raises
+    ------
+    TypeError
+        If an argument lacks a method of its protocol.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sparse, adjoint
+    >>> A = adjoint.Affine(sparse.eye_array(3), [sparse.diags_array([1.0, 2.0, 3.0])])
+    >>> problem = adjoint.LinearProblem(A, np.ones(3), adjoint.lu)
+    >>> f = adjoint.Reduced(problem, adjoint.LinearFunctional(np.ones(3)))
+    >>> point = f(np.array([1.0]))
+    >>> round(point.value, 4), point.gradient.round(4)
+    (1.0833, array([-0.6597]))
     """
 
     problem: Problem
@@ -248,25 +406,44 @@ class Reduced:
             ("objective", self.objective, ("value", "gradients")),
             ("design", self.design, ("__call__", "vjp")),
         ):
-            missing = [method for method in methods if not has(argument, method)]
+            missing = (
+                list(methods) if isinstance(argument, type) else missing_methods(argument, methods)
+            )
             if missing:
                 found = named(argument) if isinstance(argument, type) else type(argument).__name__
                 raise TypeError(
-                    f"Reduced: {name}: {found} has no method {missing[0]}; expected a problem, an objective and a "
+                    f"Reduced: {name}: {found} has no method {missing[0]}; expected a problem, an "
+                    "objective and a "
                     "design map, in this order"
                 )
 
     def __call__(self, x: Array) -> Point:
-        """f at x: one solution of the problem, no gradient yet; x: (m_x,).
+        """Solve the problem at φ(x) and return f at x, as a Point; x: (m_x,).
 
-        Raises what the design map, the problem and the objective raise; NonFinite for nan and inf.
+        Raises
+        ------
+        SolveError
+            If the solve fails. Errors of the design map and of the objective are passed on.
+        NonFinite
+            If x, p or f(x) is nan or inf.
         """
         x = as_parameters(x, "x")
-        x.setflags(write=False)  # The user's functions will see it, and the gradient is that at x.
+        x.setflags(write=False)  # The user's functions get x, and the gradient belongs to this x.
         with phase("design"):
             p = as_parameters(self.design(x), "the design map's p")
         return _point(x, p, self.problem.solve(p), self.objective, self.design, None)
 
     def of(self, objective: Objective) -> "Reduced":
-        """The same problem and design with another objective."""
+        """The same problem and design map with another objective.
+
+        Parameters
+        ----------
+        objective : Objective
+            J of the new function.
+
+        Returns
+        -------
+        Reduced
+            The new function.
+        """
         return replace(self, objective=objective)

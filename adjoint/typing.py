@@ -1,12 +1,14 @@
-"""The array types of the public interface, and what values share that hold arrays: sums, and pickles."""
+"""Types of the public interface."""
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-"""A real (float64) or complex (complex128) array; the docstring of its user gives the shape."""
-
+if TYPE_CHECKING:
+    Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+else:
+    Array = np.ndarray  # The plain class, so that signatures in `help` stay short.
+"""An array, float64 or complex128; docstrings give its shape."""
 
 Trans: TypeAlias = Literal["N", "T", "H"]
-"""Which system is solved: A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H")."""
+"""The system that is solved: A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H")."""

@@ -6,8 +6,8 @@ import numpy as np
 
 import adjoint
 from adjoint.checkpointing import Memory
+from adjoint.report import SweepProgress
 from adjoint.typing import Array
-from scripts.sweep_progress import sweep_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +32,11 @@ def few_states(
     slots: about how many states `memory` keeps, for the progress that is shown.
     """
     events: list[adjoint.checkpointing.SweepEvent] = []
-    with sweep_progress(trajectory.problem.t, slots, quiet) as sweeps:
+    with SweepProgress(trajectory.problem.t, slots, quiet=quiet) as sweeps:
 
         def watch(event: adjoint.checkpointing.SweepEvent) -> None:
             events.append(event)
-            sweeps.watch(event)
+            sweeps(event)
 
         everything = replace(
             trajectory.problem,

@@ -17,13 +17,13 @@ import numpy as np
 from scipy.stats import chi2
 
 import adjoint
+from adjoint.report import LoopProgress
 from problems.time.kinetics import Robertson
 from scripts.few_states import few_states
 from scripts.kinetics.figures import Story, draw
 from scripts.kinetics.fitting import TRIALS, WIDE, coverage, fit, stepped
 from scripts.kinetics.rates import Experiment
 from scripts.options import parsed
-from scripts.progress import progress
 
 TIMES = np.geomspace(1e-4, 1e5, 40)  # s
 SPECIES, SIGMA = np.array([0, 1]), np.array([0.04, 3e-6])  # measured: y₁ and y₂, mol/L
@@ -51,7 +51,7 @@ def experiment() -> Experiment:
 def main(options: argparse.Namespace) -> dict[str, object]:
     """Fit, repeat with other noise, draw, and write the numbers; returns them."""
     case, start = experiment(), time.perf_counter()
-    with progress(TRIALS, options.quiet) as show:
+    with LoopProgress(TRIALS, quiet=options.quiet) as show:
         path = fit(case, case.measured(0), case.truth + GUESS, TRIALS, show)
     seconds, (first, last) = time.perf_counter() - start, (path[0], path[-1])
     error = stepped(last, np.random.default_rng(0).standard_normal(last.x.size))

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from adjoint.report import LoopProgress
 from problems.optimization.mother_problem import MotherProblem, graded
 from scripts.mesh_figures import draw
 from scripts.mesh_runs import NAMES, TOLERANCE, Run, all_runs
 from scripts.options import parsed
-from scripts.progress import progress
 
 SIZES, SMALL = (16, 32, 64, 128, 256, 512), 64
 POWER = 2.0  # of the grading: the narrowest cells are 2/n as wide as the mean
@@ -29,7 +29,7 @@ def main(options: argparse.Namespace) -> dict[str, object]:
     """Run every algorithm on every mesh, draw, and write the numbers; returns them."""
     sizes = [n for n in SIZES if n <= (SMALL if options.small else SIZES[-1])]
     runs: list[Run] = []
-    with progress(len(NAMES) * len(sizes), options.quiet) as show:  # At most: see FINEST.
+    with LoopProgress(len(NAMES) * len(sizes), quiet=options.quiet) as show:  # At most: see FINEST.
         for n in sizes:
             case = MotherProblem((graded(n, POWER), graded(n, POWER)))
             for run in all_runs(case):

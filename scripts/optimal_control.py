@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
+from adjoint.report import SweepProgress
 from scripts.few_states import few_states
 from scripts.options import parsed
 from scripts.steering.courses import draw_course
 from scripts.steering.fields import Story, draw_fields
 from scripts.steering.optimum import optimum
 from scripts.steering.plate import Steering
-from scripts.sweep_progress import sweep_progress
 
 CELLS, KNOTS, SMALL = (100, 70), 17, ((20, 14), 9)
 BUDGET, SLOTS = (
@@ -49,11 +49,13 @@ def main(options: argparse.Namespace) -> dict[str, object]:
     if not check.ok:
         raise adjoint.errors.WrongGradient(check.table())
     start = time.perf_counter()
-    with sweep_progress(case.problem.t, None, options.quiet) as sweeps:
-        watched = replace(
-            f, problem=adjoint.ode.Outputs(replace(case.problem, callback=sweeps.watch))
-        )
-        found = optimum(case, watched, rest.x, sweeps.name)
+    with SweepProgress(case.problem.t, quiet=options.quiet) as sweeps:
+        watched = replace(f, problem=adjoint.ode.Outputs(replace(case.problem, callback=sweeps)))
+
+        def name(label: str) -> None:
+            sweeps.label = label
+
+        found = optimum(case, watched, rest.x, name)
     seconds, best = time.perf_counter() - start, found.point
     trajectory, y_bar = (
         best.solution.trajectory,

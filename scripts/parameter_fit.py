@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.report import Curve, Graph, Map, Shades, write_sheet
-from adjoint.report.axes import BLUE, VERMILLION
+from adjoint.report import Curve, Graph, LoopProgress, Map, Shades, write_sheet
+from adjoint.report.figures.style import BLUE, VERMILLION
 from problems.optimization.thermography import Exponential, Thermography
 from problems.optimization.variation import TotalVariation
 from scripts.gauss_newton import Iterate, fit
 from scripts.options import parsed
-from scripts.progress import progress
 
 CELLS, SENSORS, SMALL = (120, 90), (40, 30), ((40, 30), (20, 15))
 CORNER, ANCHOR = 0.1, 1e-3  # of the total variation: 1/m, and 1
@@ -38,7 +37,7 @@ def main(options: argparse.Namespace) -> dict[str, float]:
     if not report.ok:
         raise adjoint.errors.WrongGradient(report.table())
     start = time.perf_counter()
-    with progress(options.iterations + 1, options.quiet) as show:
+    with LoopProgress(options.iterations + 1, quiet=options.quiet) as show:
         path = fit(case, prior, options.iterations, show)
     last, error = path[-1], path[-1].x - case.truth
     numbers = {

@@ -19,7 +19,7 @@ import numpy as np
 
 import adjoint
 from adjoint.report import Curve, Graph, Profile, write_sheet
-from adjoint.report.axes import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from adjoint.report.figures.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from scripts.contest.suites import PROGRAMS, VOLUME, Suite, compliance, constrained, unconstrained
 from scripts.options import parsed
 

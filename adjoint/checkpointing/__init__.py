@@ -1,4 +1,7 @@
-"""Which states a reverse sweep finds in memory or on disk, and which it computes again (docs/math.md, section 13)."""
+"""Which states a reverse sweep finds in memory or on disk, and which it computes again.
+
+See docs/math/time.md, section 13.
+"""
 
 from .events import SweepEvent
 from .policies import Budget, Checkpoints, Disk, Everything, Memory, States

@@ -274,7 +274,8 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     13 solutions of the problem, 8 more with several parameters, and about 8 more where components are zero. Raises
     TypeError or ValueError for wrong arguments, before f is evaluated; what f raises.
 
-    See docs/math.md, eqs. 24–26; Farrell, Ham, Funke & Rognes (2013), SIAM J. Sci. Comput. 35, C369, section 6.
+    See docs/math/verification.md, eqs. 24–26; Farrell, Ham, Funke & Rognes (2013), SIAM J. Sci.
+    Comput. 35, C369, section 6.
     """
     require_integer("check", "seed", seed, 0)
     require_positive("check", "step", step)

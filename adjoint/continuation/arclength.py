@@ -86,7 +86,8 @@ class Metric:
 class Augmented:
     """(R(u, p + (λ − p_i) e_i), ⟨t, (u, λ)⟩ − s) for the state (u, λ), (n + 1,); its parameter is s, (1,).
 
-    The last row is a hyperplane across the branch (docs/math.md, eq. 41). row, corner: the dual of t.
+    The last row is a hyperplane across the branch (docs/math/newton_and_branches.md, eq. 41). row,
+    corner: the dual of t.
     """
 
     equation: Residual
@@ -140,7 +141,7 @@ def trace(
     arguments that make no sense, NewtonStalled when the step becomes too short, and what `problem.solve` raises.
 
     Keller (1977), in Applications of Bifurcation Theory, 359; Allgower & Georg (2003), Introduction to Numerical
-    Continuation Methods, chapter 10. See docs/math.md, eqs. 40 and 41.
+    Continuation Methods, chapter 10. See docs/math/newton_and_branches.md, eqs. 40 and 41.
     """
     require_kind("trace", "problem", problem, NonlinearProblem, "a NonlinearProblem")
     for name, value in (("step", step), ("longest", longest), ("scale", scale)):

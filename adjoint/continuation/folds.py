@@ -94,7 +94,7 @@ def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
     for arguments that make no sense, NewtonDiverged if there is no fold nearby, SingularJacobian at a branch point.
 
     Griewank & Reddien (1984), IMA J. Numer. Anal. 4, 295; Govaerts (2000), Numerical Methods for Bifurcations of
-    Dynamical Equilibria, section 4.1. See docs/math.md, eqs. 42–44.
+    Dynamical Equilibria, section 4.1. See docs/math/newton_and_branches.md, eqs. 42–44.
     """
     require_kind("fold", "problem", problem, NonlinearProblem, "a NonlinearProblem")
     p, u = as_parameters(p), as_numbers(u)

@@ -113,7 +113,9 @@ def _even(sums: Array) -> bool:
 
 
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
-    """max over the columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm (docs/math.md, eq. 19).
+    """max over the columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm.
+
+    See docs/math/verification.md, eq. 19.
 
     residual, u, b: (n, k). norm: ‖A‖. Returns nan if an argument holds nan, and 0 for b
     = u = 0.
@@ -127,7 +129,9 @@ def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
 
 
 def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
-    """max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), ‖u‖ in the ∞-norm (docs/math.md, eq. 20).
+    """max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), ‖u‖ in the ∞-norm.
+
+    See docs/math/verification.md, eq. 20.
 
     residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if an argument holds
     nan. The result is at least the normwise error. A penalty of 10²⁰ on one diagonal
@@ -145,7 +149,10 @@ def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1 (docs/math.md, eq. 22)."""
+    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, for probes.
+
+    See docs/math/verification.md, eq. 22.
+    """
     # Signs alone would not do: their sum is often exactly zero, so that s is orthogonal
     # to a constant null vector. Small entries would not do: a null vector may consist
     # of one unknown.

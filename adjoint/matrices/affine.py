@@ -19,7 +19,15 @@ from .patterns import on_pattern, union_of_patterns
 class Constant:
     """A(p) = A: a matrix that does not depend on p.
 
-    value: (n, n), sparse. Raises what `adjoint.lu` raises for what is no square matrix of floats.
+    Parameters
+    ----------
+    value : (n, n) sparse matrix
+        A.
+
+    Raises
+    ------
+    TypeError, ValueError, NonFinite
+        If the value is not a square sparse matrix of finite numbers.
     """
 
     value: SparseMatrix
@@ -30,28 +38,47 @@ class Constant:
         object.__setattr__(self, "value", as_csc(self.value, "Constant: "))
 
     def __call__(self, p: Array) -> sparse.csc_array:
-        """A."""
+        """Return A."""
         return self.value
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Zero, (m,)."""
+        """Return zeros, (m,)."""
         return np.zeros_like(p)
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
-        """Zero, of u's shape."""
+        """Return zeros, of u's shape."""
         return np.zeros_like(u)
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Zeros, of u's shape and (m,)."""
+        """Return zeros, of u's shape and (m,)."""
         return np.zeros_like(lam), np.zeros_like(p)
 
 
 @dataclass(frozen=True, eq=False)
 class Affine(Portable):
-    """A(p) = A₀ + Σ_i p_i A_i (docs/math.md, eq. 11).
+    """A(p) = A₀ + Σ_i p_i A_i (docs/math/matrices_and_objectives.md, eq. 11).
 
-    base: A₀, None for zero; terms: [A₁, …, A_m]; all sparse (n, n). The union of their patterns is made once.
-    Raises ValueError where the shapes differ, or nothing is given, and from `__call__` where p has not m entries.
+    Parameters
+    ----------
+    base : (n, n) sparse matrix or None
+        A₀; None for zero.
+    terms : list of (n, n) sparse matrices
+        A₁, …, A_m, in units of A per unit of p_i.
+
+    Raises
+    ------
+    TypeError
+        If terms is not a list of matrices.
+    ValueError
+        If the shapes differ, or if there is no matrix; from a call, if p does not have
+        m entries.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sparse, adjoint
+    >>> A = adjoint.Affine(None, [sparse.eye_array(2), sparse.diags_array([1.0, 2.0])])
+    >>> A(np.array([1.0, 10.0])).diagonal()
+    array([11., 21.])
     """
 
     base: SparseMatrix | None
@@ -77,17 +104,17 @@ class Affine(Portable):
         object.__setattr__(self, "base", base)
         shapes = [matrix.shape for matrix in (self.base, *self.terms)]
         if len(set(shapes)) > 1:
-            raise ValueError(f"Affine: got matrices of shapes {shapes}, expected all the same")
+            raise ValueError(f"Affine: got matrices of shapes {shapes}, expected equal shapes")
 
     @cached_property
     def _spread(self) -> tuple[sparse.csc_array, Array, Array]:
-        """The union pattern, the entries of A₀ on it (nnz,), and those of all A_i as columns (nnz, m)."""
+        """The union of the patterns, and on it the entries of A₀ (nnz,) and of all A_i (nnz, m)."""
         union = union_of_patterns([self.base, *self.terms])
         columns = [on_pattern(term, union) for term in self.terms]
         return union, on_pattern(self.base, union), np.array(columns).reshape(-1, union.nnz).T
 
     def __call__(self, p: Array) -> sparse.csc_array:
-        """A(p), (n, n), on the union pattern."""
+        """Return A(p), (n, n), on the union of the patterns."""
         require_length(p, len(self.terms), "Affine")
         union, base, columns = self._spread
         return sparse.csc_array(
@@ -95,13 +122,13 @@ class Affine(Portable):
         )
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """g_i = λᴴ A_i u, (m,)."""
+        """Return g_i = λᴴ A_i u, (m,)."""
         return cotangent(
             np.array([np.sum(lam.conj() * (term @ u)) for term in self.terms], dtype=complex), p
         )
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
-        """(Σ_i ṗ_i A_i) u, of u's shape."""
+        """Return Σ_i ṗ_i A_i u, of u's shape."""
         require_length(p_dot, len(self.terms), "Affine")
         return np.asarray(
             sum(
@@ -111,7 +138,7 @@ class Affine(Portable):
         )
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """(Σ_i ṗ_i A_i)ᴴ λ, of u's shape; zero, (m,)."""
+        """Return (Σ_i ṗ_i A_i)ᴴ λ, of u's shape, and zeros, (m,)."""
         pairs = zip(np.conj(p_dot), self.terms, strict=True)
         applied = sum((rate * (term.T.conj() @ lam) for rate, term in pairs), np.zeros(lam.shape))
         return np.asarray(applied), np.zeros_like(p)

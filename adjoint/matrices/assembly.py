@@ -1,4 +1,4 @@
-"""Element vectors and matrices that change with the state: f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e."""
+"""Assembly of element vectors and matrices: f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,19 +12,34 @@ from .._validation import as_array
 from ..typing import Array
 
 SPARSEST, AFFORDABLE = 100, 10_000_000
-"""Unknowns may be numbered up to 100 times as high as there are unknowns that elements mention, and 10⁷ more: a few
-springs in a large model mention few. A number that is far beyond these is a slip, and would take gigabytes."""
+"""Largest unknown allowed: 100 times the number of different unknowns, plus 10⁷. A few springs in a
+large model mention few unknowns; a number far above is a mistake, and would need
+gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Assembly(Portable):
-    """f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e: where every entry of f_e and K_e goes, found once.
+    """f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e, for element vectors and matrices that change.
 
-    dofs: (n_e, k) integers, the unknown that each local one is; −1 for a fixed one, which is dropped. f is (n,),
-    A (n, n) with n = dofs.max() + 1. Elements may be those of a mesh, the faces of finite volumes, the branches of
-    a network. An assembly is one sparse product; real or complex.
+    The places of all entries are computed once; after that an assembly is one sparse
+    product, real or complex. Elements may be those of a mesh, faces of finite volumes,
+    or branches of a network.
 
-    Raises ValueError or TypeError for dofs that are no such numbers, and for arrays of another shape.
+    Parameters
+    ----------
+    dofs : (n_e, k) array of int
+        Global numbers of the k local unknowns of each element; −1 for a fixed unknown,
+        which is left
+        out. f is (n,) and A is (n, n), with n = dofs.max() + 1.
+
+    Raises
+    ------
+    TypeError
+        If dofs is not an array (n_e, k) of integers.
+    ValueError
+        If a number is below −1 or far above the number of unknowns; from the methods,
+        if an array has
+        another shape.
     """
 
     dofs: Array
@@ -41,7 +56,10 @@ class Assembly(Portable):
 
     @cached_property
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
-        """S of ones with A.data = S K, K all entries of all K_e, and a matrix of ones on the pattern of A, (n, n)."""
+        """(S, pattern): A.data = S K for all entries K of all K_e.
+
+        A matrix of ones on A's pattern.
+        """
         count, k = self.dofs.shape
         rows = np.broadcast_to(self.dofs[:, :, None], (count, k, k))
         columns = np.broadcast_to(self.dofs[:, None, :], (count, k, k))
@@ -67,54 +85,102 @@ class Assembly(Portable):
         return self.scatter[1]
 
     def on_pattern(self, data: Array) -> sparse.csc_array:
-        """The matrix with these entries, (nnz,), in the order of the pattern's data."""
+        """The matrix with given entries.
+
+        Parameters
+        ----------
+        data : (nnz,) array
+            The entries, in the order of `pattern.data`.
+
+        Returns
+        -------
+        (n, n) csc_array
+            The matrix, on `pattern`.
+        """
         A = sparse.csc_array(
             (data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape
         )
-        A.has_canonical_format = (
-            True  # Known from the construction; finding out costs a pass over A.
-        )
+        A.has_canonical_format = True  # By construction; a test would cost a pass over A.
         return A
 
     def matrix(self, Ke: Array) -> sparse.csc_array:
-        """Σ_e L_eᵀ K_e L_e, (n, n), always on the same pattern; Ke: (n_e, k, k)."""
+        """Σ_e L_eᵀ K_e L_e, always on the same pattern.
+
+        Parameters
+        ----------
+        Ke : (n_e, k, k) array
+            The element matrices.
+
+        Returns
+        -------
+        (n, n) csc_array
+            The assembled matrix.
+        """
         _require("Ke", Ke, (*self.dofs.shape, self.dofs.shape[1]))
         return self.on_pattern(self.scatter[0] @ Ke.ravel())
 
     def vector(self, fe: Array) -> Array:
-        """Σ_e L_eᵀ f_e, (n,); fe: (n_e, k)."""
+        """Σ_e L_eᵀ f_e.
+
+        Parameters
+        ----------
+        fe : (n_e, k) array
+            The element vectors.
+
+        Returns
+        -------
+        (n,) array
+            The assembled vector.
+        """
         _require("fe", fe, self.dofs.shape)
         return np.asarray(self._sum @ fe.ravel())
 
     def gather(self, u: Array) -> Array:
-        """L_e u of every element, (n_e, k), with zeros for fixed unknowns; u: (n,)."""
+        """L_e u of every element.
+
+        Parameters
+        ----------
+        u : (n,) array
+            A vector of unknowns.
+
+        Returns
+        -------
+        (n_e, k) array
+            The unknowns of each element; zero for fixed unknowns.
+        """
         _require("u", u, (self.n,))
         return np.asarray(np.append(u, 0.0)[self.dofs])
 
     @cached_property
     def _sum(self) -> sparse.csr_array:
-        """S of ones with f = S (all entries of all f_e), (n, n_e · k)."""
+        """S with f = S · (all entries of all f_e), (n, n_e k)."""
         kept = np.flatnonzero(self.dofs >= 0)
         places = (self.dofs.ravel()[kept], kept)
         return sparse.csr_array((np.ones(kept.size), places), shape=(self.n, self.dofs.size))
 
 
 def as_dofs(dofs: Array, what: str) -> Array:
-    """The unknowns of the elements of `what`, (n_e, k), as intp; raises TypeError or ValueError for other arrays."""
+    """dofs as an intp array (n_e, k).
+
+    Raise TypeError or ValueError unless dofs are valid numbers.
+    """
     dofs = as_array(what, "dofs", dofs)
     if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
         raise TypeError(
-            f"{what}: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)"
+            f"{what}: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, "
+            "k)"
         )
     if dofs.min() < -1 or dofs.max() < 0:
         raise ValueError(
-            f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed"
+            f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for "
+            "fixed"
         )
     used = np.unique(dofs[dofs >= 0])
     if used[-1] >= SPARSEST * used.size + AFFORDABLE:
         raise ValueError(
-            f"{what}: got dofs up to {used[-1]}, and only {used.size} different ones below; expected unknowns numbered "
-            "from 0 on, with few gaps: np.unique(dofs, return_inverse=True) numbers them anew"
+            f"{what}: got dofs up to {used[-1]}, but only {used.size} different numbers; expected "
+            "unknowns numbered "
+            "from 0 on, with few gaps: np.unique(dofs, return_inverse=True) renumbers them"
         )
     return dofs.astype(np.intp)
 

@@ -20,7 +20,7 @@ from .patterns import places, union_of_patterns
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """The terms' patterns, their union, and where each term's entries stand in it."""
+    """The patterns of the terms, their union, and the place of each term's entries in the union."""
 
     patterns: list[sparse.csc_array]
     union: sparse.csc_array
@@ -29,17 +29,17 @@ class _Known:
 
 @dataclass(eq=False)
 class _Union:
-    """The union of the patterns that the terms had last."""
+    """Remembers the patterns of the terms at the last call, and their union."""
 
     known: _Known | None = None
 
     def of(self, terms: list[sparse.csc_array]) -> _Known:
-        """The union pattern; found anew only where a term's pattern is another than last time."""
+        """The union of the patterns; computed again only if the pattern of a term has changed."""
         known = self.known
         if known is None or not all(map(_same_pattern, known.patterns, terms)):
             union = union_of_patterns(terms)
             known = _Known(terms, union, [places(term, union) for term in terms])
-            self.known = known  # All at once: other threads may be reading.
+            self.known = known  # One assignment: other threads may be reading.
         return known
 
 
@@ -49,10 +49,20 @@ def _same_pattern(A: sparse.csc_array, B: sparse.csc_array) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Combination(Portable):
-    """A(p) = Σ_j c_j A_j(p) (docs/math.md, eq. 11).
+    """A(p) = Σ_j c_j A_j(p) (docs/math/matrices_and_objectives.md, eq. 11).
 
-    terms: pairs (c_j, A_j), c_j a real or complex number, A_j a Matrix or a constant sparse matrix; all A_j of one
-    shape, of the same p. Raises ValueError where they are no pairs, and from `__call__` where the shapes differ.
+    Parameters
+    ----------
+    terms : list of (number, Matrix or sparse matrix)
+        Pairs (c_j, A_j): c_j real or complex, A_j a Matrix of p or a constant sparse
+        matrix, all of one shape (n, n).
+
+    Raises
+    ------
+    TypeError
+        If an A_j is neither a Matrix nor a sparse matrix.
+    ValueError
+        If the terms are not pairs; from a call, if the shapes differ.
     """
 
     terms: Sequence[tuple[complex, Matrix | SparseMatrix]]
@@ -84,13 +94,12 @@ class Combination(Portable):
         return [(c, A if callable(A) else Constant(A)) for c, A in self.terms]
 
     def __call__(self, p: Array) -> sparse.csc_array:
-        """A(p), (n, n), on the union of the patterns."""
-        matrices = [
-            owned(as_csc(A(p))) for _, A in self._pairs
-        ]  # Terms may share the arrays that they fill.
+        """Return A(p), (n, n), on the union of the patterns."""
+        # Copies: terms may return the same arrays.
+        matrices = [owned(as_csc(A(p))) for _, A in self._pairs]
         if len({A.shape for A in matrices}) != 1:
             raise ValueError(
-                f"Combination: got shapes {[A.shape for A in matrices]}, expected all the same"
+                f"Combination: got shapes {[A.shape for A in matrices]}, expected equal shapes"
             )
         known = self._memory.of(matrices)
         union = known.union
@@ -103,19 +112,22 @@ class Combination(Portable):
         return sparse.csc_array((data, union.indices, union.indptr), shape=union.shape)
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Σ_j of the terms' derivatives of λᴴ c_j A_j(p) u, (m,)."""
+        """Return the derivative of Σ_j λᴴ c_j A_j(p) u with respect to p, (m,)."""
         for _, A in self._pairs:
             require_methods("Combination", "terms", A, ("vjp",), "Matrix objects")
         return np.asarray(sum(A.vjp(p, u, np.conj(c) * lam) for c, A in self._pairs))
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
-        """Σ_j c_j (∂A_j/∂p ṗ) u, of u's shape."""
+        """Return Σ_j c_j (∂A_j/∂p ṗ) u, of u's shape."""
         for _, A in self._pairs:
             require_methods("Combination", "terms", A, ("jvp",), "Matrix objects")
         return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self._pairs))
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """The terms' sums for conj(c_j) λ; raises TypeError for a term without `hvp`."""
+        """Return the sum of the terms' `hvp` for conj(c_j) λ.
+
+        Raise TypeError if a term has no `hvp`.
+        """
         parts = [of_matrix(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
         return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(
             sum(p_part for _, p_part in parts)
@@ -123,7 +135,7 @@ class Combination(Portable):
 
 
 def _is_pair(term: object) -> bool:
-    """Whether a term is (c, A) with a number c."""
+    """True if a term is a pair (c, A) with a number c."""
     if not (isinstance(term, tuple) and len(term) == 2) or isinstance(term[0], bool | str | bytes):
         return False
     return isinstance(term[0], int | float | complex | np.number)

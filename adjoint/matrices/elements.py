@@ -1,4 +1,4 @@
-"""Matrices assembled element by element, with one parameter an element: A(s) = Σ_e s_e L_eᵀ K_e L_e."""
+"""Matrices assembled from elements, with one parameter per element: A(s) = Σ_e s_e L_eᵀ K_e L_e."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,19 +15,40 @@ from ..typing import Array
 from .assembly import Assembly, as_dofs
 
 PRODUCTS = 1 << 18
-"""Multiplications of a block of elements: it stays in the cache, and OpenBLAS on one thread (`adjoint._numerics.dot`)."""
+"""Multiplications per block of elements: a block fits the cache and one BLAS thread."""
 
 
 @dataclass(frozen=True, eq=False)
 class Elements(Portable):
-    """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed (docs/math.md, eq. 9).
+    """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed.
 
-    dofs: (n_e, k) integers, the unknown that each local one is; −1 for a fixed one, which is dropped.
-    Ke: (k, k), the same for all elements, or (n_e, k, k); real or complex, symmetric or not.
-    A is (n, n) with n = dofs.max() + 1; s: (n_e,). The pattern and the place of every contribution are found
-    once; an assembly is then one sparse product, a gradient one contraction over the elements.
+    See docs/math/matrices_and_objectives.md, eq. 9.
 
-    Raises ValueError or TypeError for dofs and Ke that do not fit, NonFinite for a Ke with nan or inf.
+    The pattern and the place of every contribution are computed once. After that an
+    assembly is one sparse product, and a gradient is one contraction over the elements.
+
+    Parameters
+    ----------
+    dofs : (n_e, k) array of int
+        Global numbers of the k local unknowns of each element; −1 for a fixed unknown,
+        which is left
+        out. A is (n, n), with n = dofs.max() + 1.
+    Ke : (k, k) or (n_e, k, k) array
+        The element matrix of all elements, or one per element; real or complex,
+        symmetric or not.
+
+    Raises
+    ------
+    TypeError
+        If dofs is not an array (n_e, k) of integers.
+    ValueError
+        If Ke has another shape, or if a number in dofs is out of range.
+    NonFinite
+        If Ke contains nan or inf.
+
+    Notes
+    -----
+    The parameters are the element factors s, (n_e,): densities, conductivities, or moduli.
     """
 
     dofs: Array
@@ -40,11 +61,13 @@ class Elements(Portable):
         count, k = dofs.shape
         if Ke.shape not in ((k, k), (count, k, k)) or Ke.dtype.kind not in "fciu":
             raise ValueError(
-                f"Elements: got Ke of {Ke.dtype}, shape {Ke.shape}; expected ({k}, {k}) or ({count}, {k}, {k})"
+                f"Elements: got Ke of {Ke.dtype}, shape {Ke.shape}; expected ({k}, {k}) or "
+                f"({count}, {k}, {k})"
             )
         if not np.isfinite(Ke).all():
             raise NonFinite(
-                "Elements: Ke holds nan or inf; a degenerate element, or a missing material constant"
+                "Elements: Ke contains nan or inf. Usual causes: a degenerate element, a missing "
+                "material constant"
             )
         object.__setattr__(self, "dofs", dofs)
         object.__setattr__(self, "Ke", Ke.astype(complex if Ke.dtype.kind == "c" else float))
@@ -56,7 +79,7 @@ class Elements(Portable):
 
     @cached_property
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
-        """S with A.data = S s, (nnz, n_e), and a matrix of ones on the pattern of A, (n, n)."""
+        """(S, pattern): A.data = S s, S (nnz, n_e); a matrix of ones on A's pattern."""
         count, k = self.dofs.shape
         ones, pattern = Assembly(self.dofs).scatter
         values = np.broadcast_to(self.Ke, (count, k, k)).reshape(-1)[ones.indices]
@@ -66,17 +89,15 @@ class Elements(Portable):
         return scatter, pattern
 
     def __call__(self, p: Array) -> sparse.csc_array:
-        """A(s), (n, n), always on the same pattern; p: the element factors s, (n_e,)."""
+        """Return A(s), (n, n), always on the same pattern; p: the element factors s, (n_e,)."""
         require_length(p, len(self.dofs), "Elements")
         scatter, pattern = self.scatter
         A = sparse.csc_array((scatter @ p, pattern.indices, pattern.indptr), shape=pattern.shape)
-        A.has_canonical_format = (
-            True  # Known from the construction; finding out costs a pass over A.
-        )
+        A.has_canonical_format = True  # By construction; a test would cost a pass over A.
         return A
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """g_e = λ_eᴴ K_e u_e, (n_e,)."""
+        """Return g_e = λ_eᴴ K_e u_e, (n_e,)."""
         dtype = np.result_type(u.dtype, lam.dtype, self.Ke.dtype)
         derivative = np.zeros(len(self.dofs), dtype=dtype)
         for v, w in zip(_extended_columns(u), _extended_columns(lam), strict=True):
@@ -86,23 +107,23 @@ class Elements(Portable):
         return cotangent(derivative, p)
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
-        """Σ_e ṡ_e L_eᵀ K_e L_e u, of u's shape."""
+        """Return Σ_e ṡ_e L_eᵀ K_e L_e u, of u's shape."""
         require_length(p_dot, len(self.dofs), "Elements")
         applied = []
         for v in _extended_columns(u):
             result = np.zeros(self.n + 1, dtype=np.result_type(u.dtype, p_dot.dtype, self.Ke.dtype))
             for block in self._blocks():
                 np.add.at(result, self.dofs[block], p_dot[block, None] * self._forces(v, block))
-            applied.append(result[:-1])  # The last one collected what falls on fixed unknowns.
+            applied.append(result[:-1])  # The last entry sums the contributions to fixed unknowns.
         return np.stack(applied, axis=-1).reshape(u.shape)
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Σ_e conj(ṡ_e) L_eᵀ K_eᴴ L_e λ, of u's shape; zero, (n_e,)."""
+        """Return Σ_e conj(ṡ_e) L_eᵀ K_eᴴ L_e λ, of u's shape, and zeros, (n_e,)."""
         transposed = Elements(self.dofs, np.conj(np.swapaxes(self.Ke, -1, -2)))
         return transposed.jvp(p, lam, np.conj(p_dot)), np.zeros_like(p)
 
     def _forces(self, v: Array, block: slice) -> Array:
-        """K_e u_e for the elements of a block, (elements, k)."""
+        """K_e u_e of the elements of a block, (elements, k)."""
         gathered = v[self.dofs[block]]
         if self.Ke.ndim == 2:
             return np.asarray(gathered @ self.Ke.T)
@@ -115,6 +136,6 @@ class Elements(Portable):
 
 
 def _extended_columns(u: Array) -> Iterator[Array]:
-    """Each column of u with a zero at its end, where the index −1 of a fixed unknown finds it."""
+    """Each column of u with a zero appended: the index −1 of a fixed unknown points to the zero."""
     for column in u.reshape(u.shape[0], -1).T:
         yield np.append(column, 0.0)

@@ -1,4 +1,4 @@
-"""Any matrix on a fixed pattern, from a function that computes its entries."""
+"""Matrices on a fixed pattern, from a function that computes their entries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._repr import short_repr
-from .._validation import as_array, cotangent, require_function
+from .._validation import as_array, cotangent, first_nonfinite, require_function
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix, as_csc, columns_of
 from ..typing import Array
@@ -15,15 +15,31 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """A(p) with A.data = values(p) on a fixed sparsity pattern.
+    """A(p) with A.data = values(p), on a fixed sparsity pattern.
 
-    pattern: (n, n), sparse, in canonical format once converted to csc; its values do not matter, and entries
-    stored as zero belong to it. values: p ↦ (nnz,), in the order of the csc pattern's data.
-    pullback: (p, data_bar) ↦ (∂values/∂p)ᴴ data_bar, (m,). pushforward: (p, p_dot) ↦ (∂values/∂p) ṗ, (nnz,).
-    pullback_rate: (p, data_bar, p_dot) ↦ the derivative of p ↦ pullback(p, data_bar) along ṗ, (m,); Hessian–vector
-    products alone need it, and raise TypeError without it.
+    Parameters
+    ----------
+    pattern : (n, n) sparse matrix
+        The pattern. Its values are not used; stored zeros belong to the pattern.
+    values : callable
+        values(p), (nnz,): the entries, in the order of `csc_array(pattern).data`.
+    pullback : callable
+        pullback(p, data_bar) = (∂values/∂p)ᴴ data_bar, (m,).
+    pushforward : callable
+        pushforward(p, p_dot) = ∂values/∂p ṗ, (nnz,).
+    pullback_rate : callable, optional
+        pullback_rate(p, data_bar, p_dot), the derivative of p ↦ pullback(p, data_bar)
+        along ṗ, (m,).
+        Only Hessian-vector products need it.
 
-    Raises ValueError where values or pullback return another shape, NonFinite where values returns nan.
+    Raises
+    ------
+    TypeError
+        If a function is not callable; from `hvp`, if there is no pullback_rate.
+    ValueError
+        From the methods, if a function returns another shape.
+    NonFinite
+        From the methods, if a function returns nan or inf.
     """
 
     pattern: SparseMatrix
@@ -48,20 +64,21 @@ class Entries:
             raise ValueError(
                 f"Entries: {what} returned shape {np.shape(data)}, expected ({self.pattern.nnz},)"
             )
-        if not np.isfinite(data).all():
-            raise NonFinite(
-                f"Entries: {what} returned nan or inf at entry {np.flatnonzero(~np.isfinite(data))[0]}"
-            )
+        if bad := first_nonfinite(data):
+            raise NonFinite(f"Entries: {what} returned nan or inf at entry {bad[0]}")
         return sparse.csc_array(
             (data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape
         )
 
     def __call__(self, p: Array) -> sparse.csc_array:
-        """A(p), (n, n)."""
+        """Return A(p), (n, n)."""
         return self._entries(self.values(p), "values")
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """The pullback of data_bar_ij = λ_i conj(u_j), (m,) (docs/math.md, eq. 12)."""
+        """Return pullback(p, data_bar), (m,), with data_bar_ij = λ_i conj(u_j).
+
+        See docs/math/matrices_and_objectives.md, eq. 12.
+        """
         return self._pulled_back("pullback", self.pullback(p, self._data_bar(u, lam)), p)
 
     def _data_bar(self, u: Array, lam: Array) -> Array:
@@ -78,18 +95,19 @@ class Entries:
         return cotangent(g.conj(), p)
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
-        """(∂A/∂p ṗ) u, of u's shape."""
+        """Return (∂A/∂p ṗ) u, of u's shape."""
         require_function(
             "Entries", "pushforward", self.pushforward, "(p, p_dot) ↦ the rates of the entries"
         )
         return np.asarray(self._entries(self.pushforward(p, p_dot), "pushforward") @ u)
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """((∂A/∂p ṗ)ᴴ λ, the pullback's rate), of u's shape and (m,); TypeError without `pullback_rate`."""
+        """Return (∂A/∂p ṗ)ᴴ λ, of u's shape, and the rate of the pullback, (m,)."""
         if self.pullback_rate is None:
             raise TypeError(
-                "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the derivative of "
-                "p ↦ pullback(p, data_bar) along p_dot; zeros where values is linear"
+                "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the "
+                "derivative of "
+                "p ↦ pullback(p, data_bar) along p_dot; zeros if values is linear"
             )
         A_dot = self._entries(self.pushforward(p, p_dot), "pushforward")
         rate = self.pullback_rate(p, self._data_bar(u, lam), p_dot)

@@ -1,4 +1,4 @@
-"""Matrices and vectors that depend on a part of the parameters only."""
+"""Matrices and vectors that depend on some of the parameters."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,21 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A(p) = of(p[chosen]), for parameters that are not all the matrix's.
+    """A(p) = of(p[chosen]): a matrix that depends on some of the parameters.
 
-    of: a Matrix; chosen: a slice, or an array of indices into p.
+    Parameters
+    ----------
+    of : Matrix
+        The matrix as a function of the chosen parameters.
+    chosen : slice, or (k,) array of int or bool
+        Which entries of p the matrix depends on.
+
+    Raises
+    ------
+    TypeError
+        If `of` is not a Matrix, or if `chosen` is neither a slice nor an array of indices.
+    ValueError
+        From the methods, if `chosen` is out of range for p.
     """
 
     of: Matrix
@@ -29,26 +41,41 @@ class Part:
         _require_indices("Part", self.chosen)
 
     def __call__(self, p: Array) -> sparse.csc_array:
-        """A(p), (n, n)."""
+        """Return A(p), (n, n)."""
         return self.of(_part(p, self.chosen))
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """The derivative with respect to the chosen part; zero elsewhere, (m,)."""
+        """Return the derivative, (m,): zero for parameters that are not chosen."""
         return _spread(p, self.chosen, self.of.vjp(_part(p, self.chosen), u, lam))
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
-        """(∂A/∂p ṗ) u, of u's shape."""
+        """Return (∂A/∂p ṗ) u, of u's shape."""
         return self.of.jvp(_part(p, self.chosen), u, p_dot[self.chosen])
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """The second derivatives with respect to the chosen part; zero elsewhere."""
+        """Return the second derivatives: zero for parameters that are not chosen."""
         u_part, p_part = of_matrix(self.of, p[self.chosen], u, lam, p_dot[self.chosen])
         return u_part, _spread(p, self.chosen, p_part)
 
 
 @dataclass(frozen=True, eq=False)
 class PartVector:
-    """b(p) = of(p[chosen]). of: a Vector; chosen: a slice, or an array of indices into p."""
+    """b(p) = of(p[chosen]): a vector that depends on some of the parameters.
+
+    Parameters
+    ----------
+    of : Vector
+        The vector as a function of the chosen parameters.
+    chosen : slice, or (k,) array of int or bool
+        Which entries of p the vector depends on.
+
+    Raises
+    ------
+    TypeError
+        If `of` is not a Vector, or if `chosen` is neither a slice nor an array of indices.
+    ValueError
+        From the methods, if `chosen` is out of range for p.
+    """
 
     of: Vector
     chosen: slice | Array
@@ -60,35 +87,39 @@ class PartVector:
         _require_indices("PartVector", self.chosen)
 
     def __call__(self, p: Array) -> Array:
-        """b(p), (n,) or (n, k)."""
+        """Return b(p), (n,) or (n, k)."""
         return self.of(_part(p, self.chosen))
 
     def vjp(self, p: Array, lam: Array) -> Array:
-        """The derivative with respect to the chosen part; zero elsewhere, (m,)."""
+        """Return the derivative, (m,): zero for parameters that are not chosen."""
         return _spread(p, self.chosen, self.of.vjp(_part(p, self.chosen), lam))
 
     def jvp(self, p: Array, p_dot: Array) -> Array:
-        """(∂b/∂p ṗ), of b's shape."""
+        """Return ∂b/∂p ṗ, of b's shape."""
         return self.of.jvp(_part(p, self.chosen), p_dot[self.chosen])
 
     def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
-        """The second derivative with respect to the chosen part; zero elsewhere, (m,)."""
+        """Return the second derivative, (m,): zero for parameters that are not chosen."""
         return _spread(p, self.chosen, of_vector(self.of, p[self.chosen], lam, p_dot[self.chosen]))
 
 
 def _require_indices(who: str, chosen: object) -> None:
-    """Raise TypeError for what is neither a slice nor a vector of indices (or of flags)."""
+    """Raise TypeError unless `chosen` is a slice or a vector of integers or booleans."""
     if isinstance(chosen, slice):
         return
     indices = as_array(who, "chosen", chosen)
     if indices.ndim != 1 or indices.dtype.kind not in "iub":
         raise TypeError(
-            f"{who}: got chosen of dtype {indices.dtype}, shape {indices.shape}; expected a slice, or indices (k,)"
+            f"{who}: got chosen of dtype {indices.dtype}, shape {indices.shape}; expected a slice, "
+            "or indices (k,)"
         )
 
 
 def _part(p: Array, chosen: slice | Array) -> Array:
-    """p[chosen]; raises ValueError where that goes beyond p: a slice would be cut without a word."""
+    """p[chosen].
+
+    Raise ValueError if `chosen` is out of range (NumPy would shorten a slice silently).
+    """
     m = p.size
     if isinstance(chosen, slice):
         beyond = max(chosen.start or 0, chosen.stop or 0) > m
@@ -105,7 +136,6 @@ def _spread(p: Array, chosen: slice | Array, g: Array) -> Array:
     """The transpose of p ↦ p[chosen]."""
     spread = np.zeros_like(p)
     g = as_cotangent(g, p[chosen], "the vjp of a Part")
-    np.add.at(
-        spread, np.arange(p.size)[chosen], g
-    )  # Not spread[chosen] = g: an index may be chosen twice.
+    # Not spread[chosen] = g: an index may be chosen twice.
+    np.add.at(spread, np.arange(p.size)[chosen], g)
     return spread

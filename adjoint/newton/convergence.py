@@ -38,7 +38,8 @@ class Outcome:
     """u with R(u, p) = 0, and what it took.
 
     at: ∂R/∂u at the iterate before the last, or, if `current`, at u; residual: ‖R(u, p)‖₂; error: of u, relative, the
-    size of the next correction; gradient_error: what that implies in a gradient (docs/math.md, eq. 36).
+    size of the next correction; gradient_error: what that implies in a gradient
+    (docs/math/newton_and_branches.md, eq. 36).
     """
 
     u: Array

@@ -78,8 +78,8 @@ class AffineInvariant:
     """Damping that does not see how the equations are scaled: the *correction* must shrink, not the residual.
 
     A step α is taken if ‖Δ̄‖ ≤ (1 − α/4) ‖Δu‖, Δ̄ = −J(u)⁻¹R(u + αΔu); α is predicted from the step before, and
-    corrected, by estimates of the Lipschitz constant ω of J⁻¹J′ (docs/math.md, eqs. 34 and 35). One solve a trial.
-    shortest: α below which Newton has stalled.
+    corrected, by estimates of the Lipschitz constant ω of J⁻¹J′ (docs/math/newton_and_branches.md,
+    eqs. 34 and 35). One solve a trial. shortest: α below which Newton has stalled.
 
     Deuflhard (2011), Newton Methods for Nonlinear Problems, section 3.3.3, algorithm NLEQ-ERR.
     """

@@ -106,7 +106,9 @@ class _Progress:
 
 @dataclass(frozen=True, eq=False)
 class Newton:
-    """Newton's method for R(u, p) = 0: J Δu = −R, u ← u + αΔu (docs/math.md, eqs. 33–35).
+    """Newton's method for R(u, p) = 0: J Δu = −R, u ← u + αΔu.
+
+    See docs/math/newton_and_branches.md, eqs. 33–35.
 
     rtol: of u; ends when the next correction, by the last factors, is below rtol ‖u‖, and adds it. gradient_rtol: if
     the error left in u implies more in a gradient, one such correction more is added. globalization: chooses α. chord:

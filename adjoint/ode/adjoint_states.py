@@ -1,4 +1,6 @@
-"""λ(t) at the steps: the adjoint of the states, by collocation along the trajectory (docs/math.md, section 15).
+"""λ(t) at the steps: the adjoint of the states, by collocation along the trajectory.
+
+See docs/math/time.md, section 15.
 
 The transposed steps themselves are no picture of it where stiff components meet a first stage that is explicit.
 """
@@ -117,7 +119,7 @@ class Collocation:
 def with_slopes(
     system: System, nulls: NullSpace, t: float, u: Array, lam: Array, kappa: Array
 ) -> Array:
-    """Jᴴ w of (M + J N Nᴴ)ᴴ w = κ − N Nᴴ λ, (n, j): docs/math.md, eq. 55 for a singular M."""
+    """Jᴴ w of (M + J N Nᴴ)ᴴ w = κ − N Nᴴ λ, (n, j): docs/math/time.md, eq. 55 for a singular M."""
     J = system.jacobian(t, u)
     along = nulls.N @ nulls.N.conj().T
     A = sparse.csc_array(sparse.csc_array(system.mass.matrix) + sparse.csc_array(J) @ along)

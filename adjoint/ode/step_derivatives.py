@@ -1,6 +1,7 @@
-"""The reverse sweep of one step: the transposed stage equations (docs/math.md, eqs. 52–54).
+"""The reverse sweep of one step: the transposed stage equations (docs/math/time.md, eqs. 52–54).
 
-The tangent of one step: the stage equations, differentiated along directions (docs/math.md, eq. 50).
+The tangent of one step: the stage equations, differentiated along directions (docs/math/time.md,
+eq. 50).
 """
 
 from collections.abc import Callable, Sequence

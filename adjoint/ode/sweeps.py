@@ -296,7 +296,8 @@ class Sweeps:
         return u
 
     def total(self, share: Share) -> Array:
-        """∂J/∂u where a step begins, K₁ included, (n, j), without what is observed there: docs/math.md, eq. 55.
+        """∂J/∂u where a step begins, K₁ included, (n, j), without what is observed there:
+        docs/math/time.md, eq. 55.
 
         Of a DAE that of consistent states: its algebraic unknowns follow the others.
         """

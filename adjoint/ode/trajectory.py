@@ -81,7 +81,7 @@ class Trajectory(Local):
     """u at the observation times, and the exact derivative of the steps that computed it.
 
     times: (K,); u: (K, n); integrals: (q,), ∫ℓ dt; p: (m,); u0: (n,) as given. Step sizes are frozen: derivatives are
-    those of `replay`, at any tolerance (docs/math.md, section 14).
+    those of `replay`, at any tolerance (docs/math/time.md, section 14).
     """
 
     problem: Replayable
@@ -251,7 +251,7 @@ class Trajectory(Local):
         would be another number in stiff components, because the first stage of a step is explicit. That derivative,
         which includes K₁ = M⁻¹f(t_k, u_k), is returned for Radau methods, which have no such stage, for θ-methods, and
         for explicit methods beyond 64 unknowns. For a DAE only consistent states are moved: algebraic unknowns follow
-        the others, and their λ_k is zero (docs/math.md, sections 15 and 16).
+        the others, and their λ_k is zero (docs/math/time.md, sections 15 and 16).
         """
         bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
         lam = np.zeros((sweeps.course.steps + 1, *bars.u.shape[1:]), dtype=self.u.dtype)

@@ -29,7 +29,9 @@ ACCURATE = 1e-12
 
 
 class Root(Protocol):
-    """z = Rᵀ x with M = R Rᵀ: ‖z‖₂ = ‖x‖_M, and the derivative in z is R⁻¹ g (docs/math.md, eq. 27).
+    """z = Rᵀ x with M = R Rᵀ: ‖z‖₂ = ‖x‖_M, and the derivative in z is R⁻¹ g.
+
+    See docs/math/optimization.md, eq. 84.
 
     For foreign optimizers, whose inner product is fixed: they get f(R⁻ᵀ z) and its derivative, never M⁻¹ g.
     """
@@ -168,7 +170,9 @@ def _indefinite(name: str) -> NotPositiveDefinite:
 
 
 class InnerProduct(Protocol):
-    """⟨a, b⟩ = aᵀ M b on designs; the only place that sums over a design (docs/math.md, eq. 27).
+    """⟨a, b⟩ = aᵀ M b on designs; the only place that sums over a design.
+
+    See docs/math/optimization.md, eq. 27.
 
     A design that is spread over processes needs another one, whose sums are over all of them, and nothing else.
     """

@@ -4,7 +4,8 @@ The scale of a constraint is |bound|, where that is as large as what c varies by
 
     v = max( Σ_j size_j |∂c/∂x_j| , |c − bound| ) at the start,   size_j = |x_j|.
 
-Feasibility, complementarity and multipliers are relative to it (docs/math.md, eq. 83a).
+Feasibility, complementarity and multipliers are relative to it (docs/math/optimization.md,
+eq. 83a).
 """
 
 from collections.abc import Sequence

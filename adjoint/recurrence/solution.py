@@ -108,7 +108,9 @@ class RecurrenceSolution(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator (K·n, m): `@` is the jvp, `.T @` (`.H @`) the vjp (docs/math.md, eq. 7).
+        """du/dp as a SciPy LinearOperator (K·n, m): `@` is the jvp, `.T @` (`.H @`) the vjp.
+
+        See docs/math/steady.md, eq. 7.
 
         The states are flattened in C order. A block product is one sweep.
         """

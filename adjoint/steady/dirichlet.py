@@ -1,8 +1,9 @@
 """Dirichlet data: unknowns with given values g(p).
 
-With the unknowns in the order (free, fixed) the residual of a linear problem is
-R = (A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its Jacobian is [[A_ff, A_fd], [0, I]].
-Only A_ff is factored; it is symmetric if A is symmetric (docs/math.md, eq. 10).
+With the unknowns in the order (free, fixed) the residual of a linear problem is R =
+(A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its Jacobian is [[A_ff, A_fd], [0, I]].
+Only A_ff is factored; it is symmetric if A is symmetric
+(docs/math/matrices_and_objectives.md, eq. 10).
 """
 
 from collections.abc import Callable
@@ -196,9 +197,10 @@ def within(
 
 @dataclass(frozen=True, eq=False)
 class Constrained:
-    """R(u, p) for the free unknowns, u − g(p) for the fixed unknowns (docs/math.md, eq. 10).
+    """R(u, p) for the free unknowns, u − g(p) for the fixed unknowns.
 
-    inner: R(u, p) for all unknowns. Its rows for the fixed unknowns are not used.
+    See docs/math/matrices_and_objectives.md, eq. 10. inner: R(u, p) for all unknowns.
+    Its rows for the fixed unknowns are not used.
     """
 
     inner: Residual

@@ -25,7 +25,7 @@ from .solution import SteadySolution
 
 @dataclass(frozen=True, eq=False)
 class LinearResidual:
-    """R(u, p) = A(p) u − b(p) (docs/math.md, eq. 5).
+    """R(u, p) = A(p) u − b(p) (docs/math/steady.md, eq. 5).
 
     It implements `adjoint.protocols.Residual`.
 

@@ -55,11 +55,11 @@ longer shrinks is rounding error."""
 
 @dataclass(eq=False)
 class RefinedInverse:
-    """A⁻¹ by iterative refinement with the factors of a nearby matrix (docs/math.md, eq. 37).
+    """A⁻¹ by iterative refinement with the factors of a nearby matrix.
 
-    A: (n, n). stale: factors of the nearby matrix. factorize: factorizer for A, called
-    if refinement does not converge. Krylov methods iterate with A itself, and use the
-    preconditioner of `stale`.
+    See docs/math/newton_and_branches.md, eq. 37. A: (n, n). stale: factors of the
+    nearby matrix. factorize: factorizer for A, called if refinement does not converge.
+    Krylov methods iterate with A itself, and use the preconditioner of `stale`.
 
     An object has a memory: the factors of A, once they were needed (all later solves
     use these factors), and the largest backward errors so far.
@@ -111,7 +111,7 @@ class RefinedInverse:
 
         A is regular if A − B is small compared with 1/cond(B). A is also regular if
         refinement solves a system with a random right-hand side, and the solution is
-        not large (docs/math.md, eq. 22).
+        not large (docs/math/verification.md, eq. 22).
         """
         sums = absolute_sums(self.A, "N")
         change = float(np.max(abs(self.A - self.stale.A).sum(axis=1) / sums))

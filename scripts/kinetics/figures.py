@@ -8,7 +8,7 @@ from scipy.special import ndtr
 
 import adjoint
 from adjoint.report import Band, Curve, Graph, Plot, write_sheet
-from adjoint.report.axes import BLUE, GRAY, INK, VERMILLION
+from adjoint.report.figures.style import BLUE, GRAY, INK, VERMILLION
 from adjoint.typing import Array
 from scripts.kinetics.fitting import WIDE
 from scripts.kinetics.rates import Estimate, Experiment

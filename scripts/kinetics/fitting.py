@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 import adjoint
+from adjoint.report import LoopProgress
 from adjoint.typing import Array
 from scripts.kinetics.rates import Estimate, Experiment
-from scripts.progress import progress
 
 CLOSE = 1e-5  # the end: what a Gauss–Newton step would still take off χ², whose own spread is √(2 · measurements)
 FIRST, LESS, MORE = (
@@ -56,7 +56,7 @@ def stepped(estimate: Estimate, v: Array) -> float:
 def coverage(case: Experiment, fits: int, quiet: bool) -> tuple[Array, float]:
     """(errors of x in units of their σ, (fits, m); the share of the true concentrations inside of the bands)."""
     errors, inside = [], []
-    with progress(fits, quiet) as show:
+    with LoopProgress(fits, quiet=quiet) as show:
         for number in range(1, fits + 1):
             last = fit(case, case.measured(number), case.truth, TRIALS, lambda trial, text: None)[
                 -1

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import adjoint
 from adjoint.report import Curve, Graph, Map, Shades, write_sheet
-from adjoint.report.sheet import sheet
+from adjoint.report.figures.sheet import sheet
 from problems.optimization.thermography import Exponential, Thermography
 from problems.optimization.variation import TotalVariation
 from scripts import branches, parameter_fit

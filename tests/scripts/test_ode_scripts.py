@@ -4,25 +4,22 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tqdm import tqdm
 
 import adjoint
 from adjoint.checkpointing.schedules import minimal_advances
 from adjoint.report import Band, Curve, Graph, Raster
-from adjoint.report.sheet import sheet
-from scripts import kinetics_fit, optimal_control, sweep_progress
+from adjoint.report.figures.sheet import sheet
+from scripts import kinetics_fit, optimal_control
 from scripts.few_states import few_states
 from scripts.kinetics.fitting import fit, stepped
 from scripts.kinetics.rates import Estimate
 from scripts.ode_figures import accumulated, step_sizes, timeline
 from scripts.steering.optimum import optimum
 from scripts.steering.plate import Steering
-from scripts.sweep_progress import SweepProgress
 
 
 def is_png(path: Path) -> bool:
@@ -157,73 +154,13 @@ def test_powers_stay_within_their_limits(small):
     assert found.fall <= 1e-3
 
 
-# Progress and timelines
-
-
-def followed(
-    trajectory: adjoint.ode.Trajectory, memory, slots
-) -> tuple[list[adjoint.checkpointing.SweepEvent], list[tuple[str, float]]]:
-    """All events of both sweeps, and how far they were after each."""
-    progress = SweepProgress(trajectory.problem.t, slots, tqdm(disable=True), None)
-    events, seen = [], []
-
-    def watch(event: adjoint.checkpointing.SweepEvent) -> None:
-        progress.watch(event)
-        events.append(event)
-        seen.append((progress.sweep, progress.fraction))
-
-    again = replace(trajectory.problem, memory=memory, callback=watch).solve(trajectory.p)
-    again.vjp(np.ones_like(again.u))
-    again.jvp(np.ones_like(again.p))
-    return events, seen
+# Timelines
 
 
 @pytest.fixture(scope="module")
 def trajectory() -> adjoint.ode.Trajectory:
     case = kinetics_fit.experiment()
     return case.problem.solve(np.exp(case.truth))
-
-
-@pytest.mark.parametrize(
-    ("memory", "slots"),
-    [(adjoint.checkpointing.Everything(), None), (adjoint.checkpointing.Checkpoints(6), 6)],
-)
-def test_progress_grows_from_0_to_1_in_each_sweep(trajectory, memory, slots):
-    _, seen = followed(trajectory, memory, slots)
-    for sweep, last in (("forward", 0.8), ("reverse", 1.0), ("tangent", 1.0)):
-        fractions = np.array([fraction for name, fraction in seen if name == sweep])
-        assert fractions[0] <= 0.1
-        assert np.all(np.diff(fractions) >= 0.0)
-        assert last <= fractions[-1] <= 1.0
-
-
-def test_time_left_of_sweeps_at_constant_speed_is_what_they_take(monkeypatch, capsys):
-    """One step a second, all states kept: n steps before the end n seconds are left."""
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(sweep_progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    progress = SweepProgress((0.0, 10.0), None, tqdm(disable=True), 0.0, printed=0.0)
-    progress.name("gradient 1: ")
-    for k in range(10):
-        progress.watch(adjoint.checkpointing.SweepEvent("forward", k, float(k)))
-        progress.watch(adjoint.checkpointing.SweepEvent("store", k, float(k)))
-        clock.now += 1.0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[4] == "gradient 1: forward sweep: 50%, 5 s left"
-    for k in reversed(range(10)):
-        progress.watch(adjoint.checkpointing.SweepEvent("reverse", k, float(k)))
-        clock.now += 1.0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "gradient 1: reverse sweep: 100%, 0 s left"
-
-
-@pytest.mark.parametrize(("quiet", "expected"), [(True, False), (False, True)])
-def test_terminals_get_a_bar_unless_quiet(quiet, expected, monkeypatch, capsys):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    with sweep_progress.sweep_progress((0.0, 1.0), None, quiet) as sweeps:
-        sweeps.bar.mininterval = 0.0
-        for t in (0.0, 0.25, 0.5):
-            sweeps.watch(adjoint.checkpointing.SweepEvent("forward", round(4 * t), t))
-    assert ("forward sweep  50 %" in capsys.readouterr().out) == expected
 
 
 def test_timeline_has_a_stroke_for_each_step_done(trajectory):

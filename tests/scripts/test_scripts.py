@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adjoint.optimize import Status
 from adjoint.report import read_history
 from scripts import topology
 from scripts.benchmarks import linear
@@ -20,11 +21,35 @@ def test_topology_reaches_the_published_compliance(
     tmp_path: Path, choice: str, compliance: float, iterations: int
 ) -> None:
     # CASES: Andreassen et al. (2011), 60 x 20, radius 2.4; published 233.71 and 216.81.
-    result = topology.main(
-        topology.parse(["--small", "--quiet", "--filter", choice, "--out", str(tmp_path)])
-    )
+    published = ["--small", "--quiet", "--algorithm", "oc", "--projection", "0", "--filter", choice]
+    result = topology.main(topology.parse([*published, "--out", str(tmp_path)]))
     assert result.value == pytest.approx(compliance, rel=1e-7)
     assert result.state.iteration == iterations
+
+
+def test_quickstart_converges_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = topology.main(topology.parse(["--small", "--out", str(tmp_path)]))
+    assert result.status is Status.STATIONARY
+    assert result.iterations < 100
+    assert result.value == pytest.approx(196.4917, rel=1e-3)
+    history = read_history(tmp_path / "history.jsonl")
+    values, kkt = ([record[name] for record in history.iterations] for name in ("objective", "kkt"))
+    assert np.all(np.diff(values) < 0.0)  # SiMPL decreases f in each iteration.
+    assert kkt[-1] <= topology.KKT * kkt[0]
+    assert history.iterations[-1]["volume"] == pytest.approx(0.5, abs=1e-9)
+    assert history.iterations[-1]["grayness"] < 0.2
+    for said in (capsys.readouterr().out, (tmp_path / "report.html").read_text()):
+        assert "Converged: the optimality measure fell below its tolerance." in said
+
+
+def test_the_sensitivity_filter_needs_optimality_criteria(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        topology.parse(["--filter", "sensitivity", "--out", str(tmp_path)])
+    assert "--algorithm oc --projection 0" in capsys.readouterr().err
 
 
 def test_topology_writes_its_report_and_designs(
@@ -42,6 +67,7 @@ def test_topology_writes_its_report_and_designs(
         "--iterations",
         "50",
     ]
+    arguments += ["--algorithm", "oc", "--projection", "0"]
     result = topology.main(topology.parse([*arguments, "--out", str(tmp_path)]))
     assert "iteration 50 of at most 50" in capsys.readouterr().out
     history = read_history(tmp_path / "history.jsonl")

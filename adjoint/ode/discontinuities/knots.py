@@ -1,4 +1,7 @@
-"""Knots: times at which f may jump. Steps end and begin there, and each sees f on its own side (docs/math.md, 15)."""
+"""Knots: times at which f may jump. Steps end and begin there, and each sees f on its own side.
+
+See docs/math/time.md, section 17.
+"""
 
 import math
 import sys

@@ -25,7 +25,9 @@ class Eigenpair:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tableau:
-    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, and u' = Y_s (docs/math.md, eq. 49).
+    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, and u' = Y_s.
+
+    See docs/math/time.md, eq. 49.
 
     The coefficients of a Runge–Kutta method; `Method(Tableau(...))` is then a method as any other. The last stage is
     the new state: where a method is not stated so, a stage with the weights b as its row is added.

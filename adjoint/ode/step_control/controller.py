@@ -229,7 +229,8 @@ def estimated_error(
 def _filtered(
     system: System, inverse: Inverse, t: float, hg: float, u: Array, e: Array, w: Array
 ) -> LocalError:
-    """The local error of coupled stages, from e = M Σ h e_i K_i: B⁻¹ (e + hγ f(t, u)), docs/math.md, eq. 89.
+    """The local error of coupled stages, from e = M Σ h e_i K_i: B⁻¹ (e + hγ f(t, u)),
+    docs/math/time.md, eq. 89.
 
     Where u is off a slow manifold, by no more than the tolerance, f is large, and B⁻¹ makes of hγ f that distance,
     whatever h is. It is damped by filtering once more: Hairer & Wanner (1996), eq. IV.8.20.

@@ -1,4 +1,7 @@
-"""The local errors of ∫ℓ dt in a step, in units of their tolerances (docs/math.md, section 19)."""
+"""The local errors of ∫ℓ dt in a step, in units of their tolerances.
+
+See docs/math/time.md, section 19.
+"""
 
 import dataclasses
 import math

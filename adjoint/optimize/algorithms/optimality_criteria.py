@@ -47,7 +47,9 @@ NEARER = 8
 
 @dataclass(frozen=True, eq=False)
 class SensitivityFilter:
-    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³ (docs/math.md, eq. 30).
+    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³.
+
+    See docs/math/optimization.md, eq. 30.
 
     A heuristic that replaces the gradient inside of OC, not the derivative of anything: so it is an option of OC
     and no DesignMap. average: v ↦ Σ_j H_ij v_j / Σ_j H_ij: a `DensityFilter` or a `ConvolutionFilter`.
@@ -71,7 +73,9 @@ class SensitivityFilter:
 
 @dataclass(frozen=True, eq=False)
 class OptimalityCriteria:
-    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds, λ by bisection (docs/math.md, eq. 29).
+    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds, λ by bisection.
+
+    See docs/math/optimization.md, eq. 29.
 
     An iteration is an analysis and the update that follows from it: the start is the first, and a state's `change` that
     of the update, to memory["proposal"]. The optimality measures are relative to max|g|.
@@ -239,7 +243,7 @@ class OptimalityCriteria:
         return lower, middle, upper
 
     def _optimality(self, x: Array, g: Array, slope: Array) -> tuple[float, float]:
-        """KKT residual and projected gradient (docs/math.md, eqs. 31 and 32).
+        """KKT residual and projected gradient (docs/math/optimization.md, eqs. 31 and 32).
 
         λ ≥ 0 by least squares over the densities between their bounds; 0 where the constraint does not bind. Where
         it is violated, both are at least the violation, relative to the bound.

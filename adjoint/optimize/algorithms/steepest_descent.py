@@ -39,8 +39,8 @@ class BarzilaiBorwein:
     s = x_k − x_{k−1}, y = g_k − g_{k−1}. 1/α₁ ≤ 1/α₂ are means of the Hessian's eigenvalues in the inner product M.
     Short steps remove what belongs to large eigenvalues, and leave a gradient for which long ones are right (ABBmin).
 
-    See docs/math.md, eq. 75. threshold: α₂/α₁ below which the least α₂ is taken, 0 (never) to 1 (always); recent: from
-    how many steps. Raises ValueError for others.
+    See docs/math/optimization.md, eq. 75. threshold: α₂/α₁ below which the least α₂ is taken, 0
+    (never) to 1 (always); recent: from how many steps. Raises ValueError for others.
 
     Barzilai & Borwein (1988), IMA J. Numer. Anal. 8, 141; Frassoldati, Zanghirati & Zanni (2008), J. Ind. Manag. Optim.
     4, 299, section 3: the defaults are theirs.
@@ -75,7 +75,9 @@ class BarzilaiBorwein:
 
 @dataclass(frozen=True, eq=False)
 class SteepestDescent:
-    """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough (docs/math.md, eq. 28).
+    """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough.
+
+    See docs/math/optimization.md, eq. 28.
 
     inner: M; P: the projection onto the bounds, a clip, for which M must be diagonal: ValueError if it is not. steps: α
     of the first trial of an iteration; search: shortens it until f is below the largest of its last values, so many as

@@ -23,7 +23,9 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Backtracking:
-    """Shorten α by `shrink` until f(x(α)) ≤ reference + c₁ (predicted change) (docs/math.md, eq. 28).
+    """Shorten α by `shrink` until f(x(α)) ≤ reference + c₁ (predicted change).
+
+    See docs/math/optimization.md, eq. 28.
 
     At most `trials` evaluations, none of which pays for a gradient. A failed solve, or nan, means the step was too
     long. The reference is f(x), the Armijo condition, or the largest of the last values: a nonmonotone search.
