@@ -149,7 +149,10 @@ def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1 (docs/math/verification.md, eq. 22)."""
+    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, for probes.
+
+    See docs/math/verification.md, eq. 22.
+    """
     # Signs alone would not do: their sum is often exactly zero, so that s is orthogonal
     # to a constant null vector. Small entries would not do: a null vector may consist
     # of one unknown.

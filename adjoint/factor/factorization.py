@@ -1,9 +1,8 @@
 """A factored matrix: solves with A, Aᵀ and Aᴴ, verified by their backward errors."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sparse
@@ -93,8 +92,8 @@ class Factorization(Local):
         """Solve A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H").
 
         The backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed, of the whole and of
-        each row. If it is large, one step of refinement follows (docs/math/verification.md, eqs.
-        19–22).
+        each row. If it is large, one step of refinement follows
+        (docs/math/verification.md, eqs. 19–22).
 
         Parameters
         ----------
@@ -473,9 +472,14 @@ class Factorization(Local):
         )
 
 
-Factorizer: TypeAlias = Callable[[sparse.csc_array], Factorization]
-"""A ↦ its factorization; `lu` is an example. `protocols.py` says what a new one must
-provide."""
+class Factorizer(Protocol):
+    """A ↦ its factorization; `lu` is an example.
+
+    `adjoint/factor/protocols.py` says what a factorizer of your own must provide.
+    """
+
+    def __call__(self, A: sparse.csc_array, /) -> Factorization:
+        """Factor A: (n, n), in canonical format. Raises SolveError if this is not possible."""
 
 
 def doubt_of(factors: Factors) -> float:

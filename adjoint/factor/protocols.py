@@ -18,8 +18,7 @@ Verification, refinement, counts and messages are the business of `Factorization
 of these parts. `backends/superlu.py` is the shortest complete example.
 """
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import scipy.sparse as sparse
 
@@ -150,6 +149,8 @@ class Approximation(Protocol):
         """
 
 
-Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation]
-"""(A, symmetry) ↦ M ≈ A⁻¹. `cg` calls it with symmetry="hermitian", `gmres` with
-"none"."""
+class Preconditioner(Protocol):
+    """(A, symmetry) ↦ M ≈ A⁻¹; `jacobi()` is an example. A function may be one, too."""
+
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry, /) -> Approximation:
+        """Make M for A, (n, n). symmetry: "hermitian" for `cg`, "none" for `gmres`."""

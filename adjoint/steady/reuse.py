@@ -1,7 +1,7 @@
 """Reuse solutions: adjoint states that are cached, or combinations of solutions.
 
-For a compliance J = bᵀu of a symmetric problem ∂J/∂u = b, so that λ = u (docs/math/steady.md,
-eq. 8).
+For a compliance J = bᵀu of a symmetric problem ∂J/∂u = b, so that λ = u
+(docs/math/steady.md, eq. 8).
 """
 
 from dataclasses import dataclass, field
