@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
+from .._repr import short
 from ..errors import NotComplexSafe
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -119,9 +119,11 @@ class DerivedField:
     function: TimedFunction
     by_u: TimedBlock
     by_p: TimedBlock
-    _by_t: Examination = field(default_factory=Examination)
+    _by_t: Examination = field(default_factory=Examination, init=False, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        f = self.function
+        return f"{f.user.maker}({short(f.user.function)}, n={f.n}, m={f.m})"
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """f(t, u, p), (r,), nan if the function returns nan; u: (n,), p: (m,), real or complex."""

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
+from .._repr import short
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -124,7 +124,9 @@ class JaxField:
     """The function before compilation, for pickles."""
     _called: bool = field(default=False, init=False, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        f = self.function
+        return f"{f.user.maker}({short(self.source)}, n={f.n}, m={f.m})"
 
     def __reduce__(self) -> tuple[Callable[..., "JaxField"], tuple[object, ...]]:
         """Pickles hold the function and the given patterns; the function is compiled again."""
