@@ -1,4 +1,4 @@
-"""States on disk: bits come back, damage and full disks are errors with a remedy, files are removed."""
+"""States on disk: unchanged bits, named errors for damage and full disks, removed files."""
 
 import errno
 import gc
