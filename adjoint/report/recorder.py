@@ -52,7 +52,7 @@ class _Session:
     headed: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Recorder:
     """Record the history of a run, called with each of its states.
 
@@ -102,7 +102,7 @@ class Recorder:
         if self.measures is not None:
             require_function("Recorder", "measures", self.measures, "a function of a state")
         require_bool("Recorder", "resume", self.resume)
-        object.__setattr__(self, "writer", HistoryWriter(self.file, self.resume))
+        self.writer = HistoryWriter(self.file, self.resume)
 
     def header(
         self,
@@ -212,7 +212,7 @@ class Recorder:
                 if result.cause is None
                 else f"{type(result.cause).__name__}: {result.cause}",
                 "rejected": state.rejected if state.ending is not None else [],
-                "gradient_check": _agreement(result),
+                "gradient_check": _agreement(result) or self.writer.ended.get("gradient_check"),
                 "counts": self._counts(total()),
                 "seconds": session.elapsed + time.perf_counter() - session.started,
             }

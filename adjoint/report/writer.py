@@ -16,7 +16,7 @@ SAME = ("title", "problem", "algorithm", "settings")
 """What the headers of all sessions of a run have in common."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class HistoryWriter:
     """Append records to a history, for optimizers that a `Recorder` does not know.
 
@@ -42,6 +42,7 @@ class HistoryWriter:
     path: Path | str
     resume: bool = False
     _past: list[Record] = field(default_factory=list, init=False, repr=False)
+    _ended: Record = field(default_factory=dict, init=False, repr=False)
 
     __repr__ = short_repr
 
@@ -50,11 +51,12 @@ class HistoryWriter:
         given = as_path("HistoryWriter", "path", self.path)
         require_regular(given)
         path = given.resolve()
-        object.__setattr__(self, "path", path)
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.resume and path.exists() and whole_lines(path):
             history = read_history(path)
             self._past.extend([history.header, *history.iterations])
+            self._ended = history.result or {}
             self._rewrite(self._past)
         else:
             path.write_bytes(b"")
@@ -63,6 +65,11 @@ class HistoryWriter:
     def header(self) -> Record | None:
         """The first line of the history gone on with; None in a new one."""
         return self._past[0] if self._past else None
+
+    @property
+    def ended(self) -> Record:
+        """The result that was dropped from a history gone on with; empty without one."""
+        return self._ended
 
     def begin(self, header: Mapping[str, object]) -> None:
         """Write the header, over that of an earlier session, whose start is kept.

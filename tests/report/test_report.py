@@ -787,7 +787,7 @@ def test_a_run_whose_design_settled_while_its_residual_was_flat_says_so(written)
 
 def test_without_a_taylor_test_the_check_of_minimize_is_told(written):
     header = {name: value for name, value in HEADER.items() if name != "taylor"}
-    assert badge(written(header, RESULT)).verdict.value == "Gradient not checked"
+    assert badge(written(header, RESULT)).verdict.value == "No gradient test recorded"
     checked = RESULT | {"gradient_check": {"derivative": 2.0, "difference": 2.00001}}
     found = badge(written(header, checked))
     assert found.verdict.value == "Gradient agrees with differences"
