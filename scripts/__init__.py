@@ -1,1 +1,1 @@
-"""Runnable examples: `python -m scripts.NAME --help`, from the repository root."""
+"""Examples (`scripts.examples`) and benchmarks (`scripts.benchmarks`), run from the root of the repository."""

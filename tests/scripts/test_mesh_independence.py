@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import mesh_independence
-from scripts.mesh_runs import NAMES, TOLERANCE
+from scripts.examples.mesh_independence.runs import NAMES, TOLERANCE
 
 
 def test_iterations_are_constant_in_the_right_product_only(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripts.benchmarks import linear, nonlinear
-from scripts.benchmarks.nonlinear_peers import MODELS, PEERS, Model
+from scripts.benchmarks.steady.nonlinear_peers import MODELS, PEERS, Model
 
 PACKAGES = {
     "OpenMDAO": "openmdao",

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from scripts.benchmarks import ode, ode_tables
-from scripts.benchmarks.ode_cases import Case, brusselator, lotka_volterra, robertson
-from scripts.benchmarks.ode_ours import METHODS, ROBERTSON, exact, headline
-from scripts.benchmarks.ode_peers import PEERS, difference
-from scripts.benchmarks.ode_process import Peer
+from scripts.benchmarks.ode.cases import Case, brusselator, lotka_volterra, robertson
+from scripts.benchmarks.ode.ours import METHODS, ROBERTSON, exact, headline
+from scripts.benchmarks.ode.peers import PEERS, difference
+from scripts.benchmarks.ode.process import Peer
 
 CASES = [robertson(), lotka_volterra(), brusselator(4)]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -16,13 +16,13 @@ from adjoint.checkpointing.schedules import minimal_advances
 from adjoint.report import Band, Curve, Graph, Raster
 from adjoint.report.sheet import sheet
 from scripts import kinetics_fit, optimal_control, sweep_progress
-from scripts.few_states import few_states
-from scripts.kinetics.fitting import fit, stepped
-from scripts.kinetics.rates import Estimate
-from scripts.ode_figures import accumulated, step_sizes, timeline
-from scripts.steering.optimum import optimum
-from scripts.steering.plate import Steering
-from scripts.sweep_progress import SweepProgress
+from scripts.examples.common.checkpointing import few_states
+from scripts.examples.kinetics_fit.levenberg_marquardt import fit, stepped
+from scripts.examples.kinetics_fit.experiment import Estimate
+from scripts.examples.common.trajectory_plots import accumulated, step_sizes, timeline
+from scripts.examples.optimal_control.optimum import optimum
+from scripts.examples.optimal_control.plate import Steering
+from scripts.examples.common.sweep_progress import SweepProgress
 
 
 def is_png(path: Path) -> bool:
@@ -144,7 +144,7 @@ def test_powers_within_limits_are_those_that_lambda_asks_for(small):
 
 def test_no_optimum_is_an_error(small, monkeypatch):
     case, f = small
-    monkeypatch.setattr("scripts.steering.optimum.MOST", 1)
+    monkeypatch.setattr("scripts.examples.optimal_control.optimum.MOST", 1)
     with pytest.raises(adjoint.SolveError, match="no optimum in 1 iterations"):
         optimum(case, f, np.zeros(case.controls), lambda text: None)
 
