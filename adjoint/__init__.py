@@ -1,7 +1,8 @@
 """Exact gradients through the solutions of sparse models, by the adjoint method.
 
-A model is a problem that is solved for u at parameters p, and an objective J(u, p); `Reduced`
-makes of them f(p) = J(u(p), p), with its gradient at the price of one transposed solve:
+A model is a problem that is solved for u at parameters p, and an objective J(u, p);
+`Reduced` makes of them f(p) = J(u(p), p), with its gradient at the price of one
+transposed solve:
 
 >>> import adjoint, numpy as np, scipy.sparse as sparse
 >>> n = 100
@@ -18,16 +19,17 @@ Here are the names that most programs need; the rest is in namespaces.
 
 problems    LinearProblem, NonlinearProblem, ODEProblem, RecurrenceProblem, Dirichlet
 matrices    Affine, Elements, Entries, Combination, Constant, Part; adjoint.matrices
-objectives  Compliance, LeastSquares, LinearFunctional, Sum, Product
-plain code  complex_step_residual, complex_step_field, jax_residual, …; adjoint.derive
-solvers     lu, cholesky, ldl, cg, gmres; adjoint.factor, adjoint.newton, adjoint.ode
-checks      check, check_hvp, check_residual, check_field
-optimizers  minimize, descend, Stopping, Bounds; adjoint.optimize, adjoint.interop
-also        adjoint.design (filters, projections), adjoint.continuation (branches, folds),
+objectives  Compliance, LeastSquares, LinearFunctional, Sum, Product plain code
+complex_step_residual, complex_step_field, jax_residual, …; adjoint.derive solvers
+lu, cholesky, ldl, cg, gmres; adjoint.factor, adjoint.newton, adjoint.ode checks
+check, check_hvp, check_residual, check_field optimizers  minimize, descend, Stopping,
+Bounds; adjoint.optimize, adjoint.interop also        adjoint.design (filters,
+projections), adjoint.continuation (branches, folds),
             adjoint.checkpointing (memory of sweeps), adjoint.report (pages and figures),
             adjoint.protocols (what you may write yourself), adjoint.errors (what may be raised)
 
-`python -m adjoint doctor` says which solvers are installed. Eqs. are those of docs/math.
+`python -m adjoint doctor` says which solvers are installed. Eqs. are those of
+docs/math.
 """
 
 from . import (

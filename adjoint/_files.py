@@ -16,9 +16,10 @@ KINDS = {
 
 
 def irregular(path: Path) -> str:
-    """The kind of a path that is not a regular file, "" for a regular file or a path that does not exist.
+    """The kind of a path that is not a regular file; "" for a regular file or a missing one.
 
-    Renaming a file over a device would replace the device; opening a named pipe would block.
+    Renaming a file over a device would replace the device; opening a named pipe would
+    block.
     """
     try:
         mode = os.stat(path).st_mode
@@ -41,8 +42,8 @@ def require_regular(path: Path) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to `path` at the end, removed if the block raises.
 
-    Raise ValueError if `path` is not a regular file, and OSError with the name of the file, for
-    example if the disk is full.
+    Raise ValueError if `path` is not a regular file, and OSError with the name of the
+    file, for example if the disk is full.
     """
     require_regular(path)
     # The suffix stays at the end: Matplotlib takes the format from it.

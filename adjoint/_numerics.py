@@ -14,9 +14,9 @@ SINGLE = 8192
 def dot(a: Array, b: Array) -> float:
     """Re(aᴴ b), summed over all entries, for a and b of equal shape.
 
-    BLAS is not used: the last bits of its sums depend on the number of threads, and its threads keep
-    spinning afterwards and delay the solver's (a factorization took up to 1.8 times as long on two
-    cores).
+    BLAS is not used: the last bits of its sums depend on the number of threads, and its
+    threads keep spinning afterwards and delay the solver's (a factorization took up to
+    1.8 times as long on two cores).
     """
     a = (
         np.conj(a) if np.iscomplexobj(a) else a

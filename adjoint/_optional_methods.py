@@ -1,4 +1,4 @@
-"""Calls of the optional methods of protocols, `hvp` and those of `Squares`, with their results checked."""
+"""Checked calls of the optional methods of protocols: `hvp`, and the methods of `Squares`."""
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from .typing import Array
 def of_residual(
     residual: object, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
-    """`residual.hvp`, its results checked for the shapes of u and p; raise TypeError if it has no hvp."""
+    """`residual.hvp`, its results checked for the shapes of u and p.
+
+    Raise TypeError if it has no hvp.
+    """
     if not isinstance(residual, ResidualWithHvp):
         raise _missing(
             residual,
@@ -29,7 +32,10 @@ def of_residual(
 
 
 def of_matrix(matrix: object, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-    """`matrix.hvp`, its results checked for the shapes of u and p; raise TypeError if it has no hvp."""
+    """`matrix.hvp`, its results checked for the shapes of u and p.
+
+    Raise TypeError if it has no hvp.
+    """
     if not isinstance(matrix, MatrixWithHvp):
         raise _missing(matrix, "(p, u, lam, p_dot)", "p ↦ (A(p)ᴴλ, vjp(p, u, λ)) along ṗ", "")
     return _pair(matrix, matrix.hvp(p, u, lam, p_dot), u, p)
@@ -45,7 +51,10 @@ def of_vector(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:
 def of_objective(
     objective: object, u: Array, p: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
-    """`objective.hvp`, its results checked for the shapes of u and p; raise TypeError if it has no hvp."""
+    """`objective.hvp`, its results checked for the shapes of u and p.
+
+    Raise TypeError if it has no hvp.
+    """
     if not isinstance(objective, ObjectiveWithHvp):
         raise _missing(
             objective, "(u, p, u_dot, p_dot)", "(u, p) ↦ (ū, p̄), its gradients, along (u̇, ṗ)", ""
@@ -69,7 +78,8 @@ WITH_HVP = (
 
 def _missing(thing: object, arguments: str, meaning: str, otherwise: str) -> TypeError:
     return TypeError(
-        f"{type(thing).__name__} has no method hvp{arguments}, which a Hessian–vector product needs. Expected the "
+        f"{type(thing).__name__} has no method hvp{arguments}, which a Hessian–vector product "
+        "needs. Expected the "
         f"derivative of {meaning}{otherwise}. Without hvp: adjoint.optimize.DifferencedHessian(f)"
     )
 
@@ -88,8 +98,10 @@ def as_squares(objective: object) -> Squares:
     """The objective as `Squares`; raise TypeError if it is not a sum of squares."""
     if not isinstance(objective, Squares):
         raise TypeError(
-            f"{type(objective).__name__} is not a sum of squares: it has no residual(u, p), residual_jvp(u, p, u_dot, "
-            "p_dot) and residual_vjp(u, p, w). Expected LeastSquares, or a Sum of such with weights ≥ 0"
+            f"{type(objective).__name__} is not a sum of squares: it has no residual(u, p), "
+            "residual_jvp(u, p, u_dot, "
+            "p_dot) and residual_vjp(u, p, w). Expected LeastSquares, or a Sum of such with "
+            "weights ≥ 0"
         )
     return objective
 
@@ -99,7 +111,8 @@ def residual_of(squares: Squares, u: Array, p: Array) -> Array:
     r = np.asarray(squares.residual(u, p))
     if r.dtype.kind not in "fiu" or r.ndim != 1:
         raise TypeError(
-            f"{type(squares).__name__}: residual returned {r.dtype}, shape {r.shape}; expected a real vector (k,); stack "
+            f"{type(squares).__name__}: residual returned {r.dtype}, shape {r.shape}; expected a "
+            "real vector (k,); stack "
             "the real and imaginary parts of complex numbers"
         )
     return r.astype(float)

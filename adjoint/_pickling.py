@@ -1,4 +1,4 @@
-"""Pickles and deep copies: of problems, which go to other processes, and of solutions, which do not."""
+"""Pickles and deep copies of problems, and their refusal by solutions."""
 
 import dataclasses
 from typing import NoReturn
@@ -7,8 +7,8 @@ from typing import NoReturn
 class Portable:
     """A dataclass whose pickles and deep copies contain its public fields only.
 
-    Cached patterns, factors and analyses are left out: the copy computes them when it needs them.
-    Fields with a leading underscore get their default values.
+    Cached patterns, factors and analyses are left out: the copy computes them when it
+    needs them. Fields with a leading underscore get their default values.
     """
 
     def __getstate__(self) -> dict[str, object]:
@@ -35,6 +35,7 @@ class Local:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} holds factors or stored states of this process: it cannot be pickled or deep-copied. "
+            f"{type(self).__name__} holds factors or stored states of this process: it cannot be "
+            "pickled or deep-copied. "
             f"Pickle {self.portable}; or pickle its arrays"
         )

@@ -1,4 +1,4 @@
-"""Short reprs: `LBFGS(memory=20)` instead of all fields, whole arrays and addresses of functions."""
+"""Short reprs, without fields at their defaults, whole arrays and function addresses."""
 
 import dataclasses
 import types
@@ -12,9 +12,10 @@ LONGEST = 60
 
 
 def short_repr(self: object) -> str:
-    """`Name(field=value, …)` of a dataclass, without private fields and without fields at their default.
+    """`Name(field=value, …)` of a dataclass: its public fields that differ from their defaults.
 
-    Arrays are shown by shape, functions by name. Use: `__repr__ = short_repr` in the class.
+    Arrays are shown by shape, functions by name. Use: `__repr__ = short_repr` in the
+    class.
     """
     return f"{type(self).__name__}({', '.join(_fields(self))})"
 

@@ -1,6 +1,7 @@
 """Validation of arguments: each wrong one is an error with the names of the class and the argument.
 
-`who` is the class or function that is called, `name` the argument, `value` what was given.
+`who` is the class or function that is called, `name` the argument, `value` what was
+given.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from .typing import Array
 
 
 def named(value: object) -> str:
-    """The type of a value with an article, for messages: "a list", "an array", "the class Foo itself"."""
+    """The type of a value with an article, for messages: "a list", "the class Foo itself"."""
     if value is None:
         return "None"
     if isinstance(value, type):
@@ -124,7 +125,7 @@ def require_integer(who: str, name: str, value: object, least: int) -> None:
 
 
 def require_bool(who: str, name: str, value: object) -> None:
-    """Raise TypeError unless the value is True or False: a string such as "no" would count as true."""
+    """Raise TypeError unless the value is True or False; the string "no" would count as true."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected True or False")
 
@@ -146,8 +147,8 @@ def as_array(who: str, name: str, value: object) -> Array:
 def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Array:
     """The value as a float64 array of `ndim` dimensions.
 
-    Raise TypeError unless its entries are real numbers, ValueError for another number of dimensions,
-    an empty array, nan and inf.
+    Raise TypeError unless its entries are real numbers, ValueError for another number
+    of dimensions, an empty array, nan and inf.
     """
     array = as_array(who, name, value)
     if array.dtype.kind not in "fiu":
@@ -162,21 +163,25 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
 
 
 def as_path(who: str, name: str, value: object) -> Path:
-    """The value as a Path; raise TypeError unless it is a str or a path, ValueError for a zero byte."""
+    """The value as a Path.
+
+    Raise TypeError unless it is a str or a path, ValueError for a zero byte.
+    """
     if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected a path")
     if "\0" in os.fsdecode(value):
         raise ValueError(
-            f"{who}: got {name}={os.fsdecode(value)!r} with a zero byte, expected the path of a file"
+            f"{who}: got {name}={os.fsdecode(value)!r} with a zero byte, expected the path of a "
+            "file"
         )
     return Path(value)
 
 
 def require_settings(settings: object) -> None:
-    """Raise TypeError unless the fields of a dataclass annotated float, int or bool have such values.
+    """Raise TypeError unless fields annotated float, int or bool have such values.
 
-    Fields annotated `float | None` and the like may be None. The class itself checks ranges and nan;
-    after this call its comparisons cannot meet strings or arrays.
+    Fields annotated `float | None` and the like may be None. The class itself checks
+    ranges and nan; after this call its comparisons cannot meet strings or arrays.
     """
     who = type(settings).__name__
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
@@ -211,7 +216,8 @@ REQUIRES: dict[type, Callable[[str, str, object], None]] = {
 def as_parameters(p: Array, name: str = "p") -> Array:
     """A copy of p as a float64 or complex128 vector (m,); later derivatives need it unchanged.
 
-    Raise TypeError unless p holds numbers, ValueError unless p is a vector, NonFinite for nan and inf.
+    Raise TypeError unless p holds numbers, ValueError unless p is a vector, NonFinite
+    for nan and inf.
     """
     try:
         p = np.asarray(p)
@@ -238,14 +244,16 @@ def require_length(p: Array, m: int, what: str) -> None:
 def as_cotangent(g: Array, p: Array, what: str) -> Array:
     """A copy of a gradient g that a user's class returned, with p's shape and dtype.
 
-    The imaginary part is dropped if p is real, since dJ = Re(gᴴ dp). what: the source of g, for
-    messages. The result is a copy because a user's object may return the same array each time.
-    Raise ValueError for another shape, which NumPy would broadcast, and TypeError unless g holds numbers.
+    The imaginary part is dropped if p is real, since dJ = Re(gᴴ dp). what: the source
+    of g, for messages. The result is a copy because a user's object may return the same
+    array each time. Raise ValueError for another shape, which NumPy would broadcast,
+    and TypeError unless g holds numbers.
     """
     g = np.asarray(g)
     if g.shape != p.shape:
         raise ValueError(
-            f"{what} has shape {g.shape}, expected {p.shape}; return np.zeros_like(p) if J does not depend on p"
+            f"{what} has shape {g.shape}, expected {p.shape}; return np.zeros_like(p) if J does "
+            "not depend on p"
         )
     if g.dtype.kind not in "fciu":
         raise TypeError(f"{what} has dtype {g.dtype}, expected float64 or complex128")

@@ -19,7 +19,10 @@ COMPARISON = "report"
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand. arguments: adds its options to a parser; run: does it, and returns the exit code."""
+    """A subcommand. arguments: adds its options to a parser.
+
+    run: does it, and returns the exit code.
+    """
 
     summary: str
     arguments: Callable[[argparse.ArgumentParser], None]
@@ -62,7 +65,8 @@ def diagnosis(environment: Sequence[str], solvers: Sequence[doctor.Solver], verd
         for part in (
             "\n".join(environment),
             table(solvers),
-            f"seconds: analyse, factor and solve the Laplacian of {doctor.GRID} x {doctor.GRID} points, once",
+            f"seconds: analyse, factor and solve the Laplacian of {doctor.GRID} x {doctor.GRID} "
+            "points, once",
             "\n".join(["Not working here, and why:", *missing]) if missing else "",
             _paragraph(f"Verdict: {verdict}", 4),
         )
@@ -110,7 +114,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def printable(text: str) -> str:
-    """The text without control characters: a name in a file must not move the cursor, or recolour the terminal."""
+    """The text with control characters escaped, which could move the cursor of the terminal."""
     return "".join(
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
         for char in text

@@ -15,8 +15,9 @@ class Derivative:
 
     See docs/math/steady.md, eq. 7.
 
-    u, p: states and parameters; only their shapes and dtypes are used. jvp: maps (m, j) to u's
-    shape with one more axis of length j. vjp: the transpose of jvp; its real part if p is real.
+    u, p: states and parameters; only their shapes and dtypes are used. jvp: maps (m, j)
+    to u's shape with one more axis of length j. vjp: the transpose of jvp; its real
+    part if p is real.
     """
 
     u: Array
@@ -26,7 +27,10 @@ class Derivative:
 
     @property
     def operator(self) -> LinearOperator:
-        """A SciPy LinearOperator: `D @ v` is the jvp, `D.H @ w` the vjp; complex if u is complex."""
+        """A SciPy LinearOperator: `D @ v` is the jvp, `D.H @ w` the vjp.
+
+        Complex if u is complex.
+        """
         return LinearOperator(
             (self.u.size, self.p.size),
             matvec=lambda v: self._forward(v.reshape(-1, 1))[:, 0],
@@ -49,7 +53,8 @@ class Derivative:
         """(du/dp)ᴴ W, (m, j)."""
         j = W.shape[1]
         if self.p.dtype.kind == "f" and (self.u.dtype.kind == "c" or W.dtype.kind == "c"):
-            # The vjp is the real part of Dᴴw; the imaginary part of Dᴴw is the real part of Dᴴ(−i w).
+            # The vjp is the real part of Dᴴw; the imaginary part of Dᴴw is the real part of
+            # Dᴴ(−i w).
             both = self._pulled_back(np.hstack([W, -1j * W]))
             return both[:, :j] + 1j * both[:, j:]
         return self._pulled_back(W)

@@ -1,4 +1,4 @@
-"""What this machine solves with: the packages, the BLAS each one calls, how fast it is, and what to mend."""
+"""The solvers of this machine: packages, their BLAS, their speed, and what to improve."""
 
 import ctypes
 import math
@@ -25,11 +25,14 @@ from .factor.preconditioners import amg, missing_amg
 from .typing import Array
 
 GRID = 200
-"""Points a side of the grid on which the solvers are timed: 40 000 unknowns, some tenths of a second."""
+"""Points per side of the grid on which solvers are timed: 40 000 unknowns, some 0.1 s."""
 
 
 AVX2_KERNELS = {"Haswell", "Zen", "Excavator", "SkylakeX", "Cooperlake", "SapphireRapids"}
-"""The x86 kernels of OpenBLAS that use AVX2 or better; the others do at most half as much a cycle."""
+"""The x86 kernels of OpenBLAS that use AVX2 or better.
+
+The others do at most half as much a cycle.
+"""
 
 
 REFERENCE = "reference BLAS"
@@ -40,7 +43,10 @@ BLAS_NAMES = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS", "flexiblas":
 
 @dataclass(frozen=True)
 class Candidate:
-    """A solver to try. missing: why it cannot run, or ""; solve: u with A u = b, analysis included."""
+    """A solver to try. missing: why it cannot run, or "".
+
+    solve: u with A u = b, analysis included.
+    """
 
     distribution: str
     missing: Callable[[], str]
@@ -71,7 +77,10 @@ CANDIDATES = {
 
 @dataclass(frozen=True)
 class Blas:
-    """A BLAS in memory. kernels: the processor that OpenBLAS took this one for, "" for another BLAS."""
+    """A BLAS in memory.
+
+    kernels: the processor that OpenBLAS took this one for, "" for another BLAS.
+    """
 
     name: str
     kernels: str
@@ -85,7 +94,10 @@ class Blas:
 
 @dataclass(frozen=True)
 class Solver:
-    """A solver tried. seconds: to analyse, factor and solve (nan: not timed); fault: why it fails, or ""."""
+    """A solver tried. seconds: to analyse, factor and solve (nan: not timed).
+
+    fault: why it fails, or "".
+    """
 
     name: str
     package: str
@@ -95,7 +107,7 @@ class Solver:
 
 
 def laplacian(points: int) -> sparse.csc_array:
-    """−Δ by five-point differences on a square of points × points, zero outside: (points², points²)."""
+    """−Δ by five-point differences on points × points, zero outside, (points², points²)."""
     ones = np.ones(points)
     line = sparse.diags_array([-ones[1:], 2.0 * ones, -ones[1:]], offsets=[-1, 0, 1])
     eye = sparse.eye_array(points)
@@ -122,8 +134,9 @@ def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[st
         for pool in pools
         if pool["user_api"] == "blas"
     ]
-    # The reference BLAS has no threads to control, so threadpoolctl does not know it. Debian keeps it in a
-    # folder blas/; the libblas.so.3 of another folder (openblas-pthread/) hands over to one of those above.
+    # The reference BLAS has no threads to control, so threadpoolctl does not know it.
+    # Debian keeps it in a folder blas/; the libblas.so.3 of another folder
+    # (openblas-pthread/) hands over to one of those above.
     reference = [
         path for path in libraries if re.search(r"/(blas|lib|lib64)/lib(ref)?blas\.so", path)
     ]
@@ -163,7 +176,7 @@ def installed(distribution: str) -> str:
 
 
 def attempt(candidate: Candidate, points: int) -> tuple[float, str]:
-    """Seconds to solve −Δu = 1, the better of two tries (nan: it failed), and why it failed, or ""."""
+    """(seconds to solve −Δu = 1, the better of two tries, or nan; the error, or "")."""
     if reason := candidate.missing():
         return math.nan, reason
     tries = []
@@ -227,18 +240,22 @@ def findings(tried: Iterable[Solver], avx2: bool) -> list[str]:
     blas = cholesky.blas
     if blas is not None and blas.name == REFERENCE:
         found.append(
-            "CHOLMOD runs on the reference BLAS, 4 to 10 times slower on large problems than on OpenBLAS. "
+            "CHOLMOD runs on the reference BLAS, 4 to 10 times slower on large problems than on "
+            "OpenBLAS. "
             "Remedy: apt-get install libopenblas0-pthread."
         )
     if blas is not None and avx2 and blas.kernels and blas.kernels not in AVX2_KERNELS:
         found.append(
-            f"The {blas.name} that CHOLMOD calls takes this processor for a {blas.kernels} and leaves its "
+            f"The {blas.name} that CHOLMOD calls takes this processor for a {blas.kernels} and "
+            "leaves its "
             "AVX2 units idle. Remedy: export OPENBLAS_CORETYPE=Haswell."
         )
     if "SuperLU" in working and cholesky.seconds > 2.0 * working["SuperLU"].seconds:
         found.append(
-            "CHOLMOD took longer than SuperLU, which is no match for it. Usual cause: BLAS threads waiting for cores "
-            "that other programs hold. Remedy: try again on an idle machine, or export OPENBLAS_NUM_THREADS=1."
+            "CHOLMOD took longer than SuperLU, which is no match for it. Usual cause: BLAS threads "
+            "waiting for cores "
+            "that other programs hold. Remedy: try again on an idle machine, or export "
+            "OPENBLAS_NUM_THREADS=1."
         )
     return found
 

@@ -1,41 +1,79 @@
 """The errors and warnings that the library raises.
 
-RuntimeError
-├── SolveError                   a solve failed, nothing was returned
-│   ├── SingularMatrix           singular, exactly or to working precision
-│   │   └── SingularJacobian     ∂R/∂u, in Newton's method
-│   ├── NotPositiveDefinite      Cholesky met a pivot ≤ 0
-│   ├── InaccurateSolve          the residual is too large, also after refinement
-│   │   ├── NotSymmetric         the matrix is not symmetric as stated
-│   │   └── KrylovStalled        an iterative solver did not reach its tolerance
-│   ├── NonFinite                nan or inf in a matrix, a vector, a parameter (also a ValueError)
-│   │   ├── NonFiniteResidual    … in R(u, p)
-│   │   └── NonFiniteField       … in f(t, u, p), or in an integrand
-│   ├── OutOfMemory              the factors do not fit (also a MemoryError)
-│   ├── BackendMissing           a solver package is not installed (also an ImportError)
-│   ├── ForkedProcess            factors of a parent process were used in its child
-│   ├── NewtonDiverged           the maximum number of iterations was reached
-│   ├── NewtonStalled            no step reduces the residual
-│   ├── WrongJacobian            the Jacobian is not ∂R/∂u
-│   ├── StepTooSmall             the step size fell below rounding
-│   ├── TooManySteps             the maximum number of steps was reached
-│   ├── StageFailure             the stage equations of a step cannot be solved
-│   ├── InconsistentStart        the initial values of a DAE violate its equations
-│   ├── CoincidentBreaks         two breaks coincide: no derivative with respect to them exists
-│   ├── MemoryTooSmall           the memory budget does not hold two states
-│   ├── StorageFailed            the disk did not store or return a state
-│   └── SubproblemFailed         the subproblem of MMA was not solved to its tolerance
-├── WrongGradient                the gradient is not the derivative of f
-└── RestartError                 a restart file is damaged, or of another run
-ValueError
-├── SparsityError                ∂R/∂u or ∂R/∂p has entries outside of its pattern
-└── NotComplexSafe               a function loses imaginary parts
-UserWarning
-├── AbsoluteToleranceWarning     a component below its absolute tolerance matters to J
-└── ResumedElsewhere             a run resumed with another number of threads
+The tree of the classes, with the reason of each:
+
+    RuntimeError
+    ├── SolveError                   a solve failed, nothing was returned
+    │   ├── SingularMatrix           singular, exactly or to working precision
+    │   │   └── SingularJacobian     ∂R/∂u, in Newton's method
+    │   ├── NotPositiveDefinite      Cholesky met a pivot ≤ 0
+    │   ├── InaccurateSolve          the residual is too large, also after refinement
+    │   │   ├── NotSymmetric         the matrix is not symmetric as stated
+    │   │   └── KrylovStalled        an iterative solver did not reach its tolerance
+    │   ├── NonFinite                nan or inf in a matrix or vector (also a ValueError)
+    │   │   ├── NonFiniteResidual    … in R(u, p)
+    │   │   └── NonFiniteField       … in f(t, u, p), or in an integrand
+    │   ├── OutOfMemory              the factors do not fit (also a MemoryError)
+    │   ├── BackendMissing           a solver package is not installed (also an ImportError)
+    │   ├── ForkedProcess            factors of a parent process were used in its child
+    │   ├── NewtonDiverged           the maximum number of iterations was reached
+    │   ├── NewtonStalled            no step reduces the residual
+    │   ├── WrongJacobian            the Jacobian is not ∂R/∂u
+    │   ├── StepTooSmall             the step size fell below rounding
+    │   ├── TooManySteps             the maximum number of steps was reached
+    │   ├── StageFailure             the stage equations of a step cannot be solved
+    │   ├── InconsistentStart        the initial values of a DAE violate its equations
+    │   ├── CoincidentBreaks         two breaks coincide: J has no derivative
+    │   ├── MemoryTooSmall           the memory budget does not hold two states
+    │   ├── StorageFailed            the disk did not store or return a state
+    │   └── SubproblemFailed         the subproblem of MMA was not solved to its tolerance
+    ├── WrongGradient                the gradient is not the derivative of f
+    └── RestartError                 a restart file is damaged, or of another run
+    ValueError
+    ├── SparsityError                ∂R/∂u or ∂R/∂p has entries outside of its pattern
+    └── NotComplexSafe               a function loses imaginary parts
+    UserWarning
+    ├── AbsoluteToleranceWarning     a component below its absolute tolerance matters to J
+    └── ResumedElsewhere             a run resumed with another number of threads
+
+Errors of Newton's method carry the history of ‖R‖, errors of an integration the time
+reached.
 """
 
 from typing import TypeVar
+
+__all__ = [
+    "AbsoluteToleranceWarning",
+    "BackendMissing",
+    "CoincidentBreaks",
+    "ForkedProcess",
+    "InaccurateSolve",
+    "InconsistentStart",
+    "KrylovStalled",
+    "MemoryTooSmall",
+    "NewtonDiverged",
+    "NewtonStalled",
+    "NonFinite",
+    "NonFiniteField",
+    "NonFiniteResidual",
+    "NotComplexSafe",
+    "NotPositiveDefinite",
+    "NotSymmetric",
+    "OutOfMemory",
+    "RestartError",
+    "ResumedElsewhere",
+    "SingularJacobian",
+    "SingularMatrix",
+    "SolveError",
+    "SparsityError",
+    "StageFailure",
+    "StepTooSmall",
+    "StorageFailed",
+    "SubproblemFailed",
+    "TooManySteps",
+    "WrongGradient",
+    "WrongJacobian",
+]
 
 
 class SolveError(RuntimeError):
@@ -82,23 +120,29 @@ class ForkedProcess(SolveError):
 
 
 CAUSES = (
-    "Usual causes: a missing boundary condition (the body can move freely), an element with zero stiffness, an unknown "
+    "Usual causes: a missing boundary condition (the body can move freely), an element with zero "
+    "stiffness, an unknown "
     "that no equation mentions, or two equations that are the same."
 )
 """Why a matrix is singular, if its null vectors are not known."""
 
 
 def singular(what: str, found: str, causes: str = CAUSES) -> SingularMatrix:
-    """The error for a singular matrix; what: "LU of a 882x882 matrix"; found: what was met, and where."""
+    """The error for a singular matrix; what: "LU of a 882x882 matrix".
+
+    found: what was met, and where.
+    """
     return SingularMatrix(f"{what} {found}. {causes}")
 
 
 def out_of_memory(what: str, error: Exception) -> OutOfMemory:
     """The error for factors that do not fit; what: "LU of a 882x882 matrix"."""
     return OutOfMemory(
-        f"{what}: not enough memory for the factors ({str(error) or type(error).__name__}). Remedies: adjoint.cholesky "
+        f"{what}: not enough memory for the factors ({str(error) or type(error).__name__}). "
+        "Remedies: adjoint.cholesky "
         "or adjoint.ldl where A is symmetric (half the memory), an iterative solver "
-        "(adjoint.cg(adjoint.factor.amg()), adjoint.gmres(adjoint.factor.ilu())), fewer processes at once, a coarser "
+        "(adjoint.cg(adjoint.factor.amg()), adjoint.gmres(adjoint.factor.ilu())), fewer processes "
+        "at once, a coarser "
         "model."
     )
 
@@ -170,7 +214,7 @@ class NonFiniteResidual(NonFinite):
 
 
 class SparsityError(ValueError):
-    """∂R/∂u or ∂R/∂p has entries outside of the pattern: coloured differences would misplace them."""
+    """∂R/∂u or ∂R/∂p has entries outside of the pattern; colouring would misplace them."""
 
 
 class NotComplexSafe(ValueError):
@@ -266,7 +310,7 @@ class StageFailure(SolveError):
 
 
 class InconsistentStart(SolveError):
-    """The initial values violate the algebraic equations of a DAE, and no consistent ones were found.
+    """The initial values violate the algebraic equations of a DAE.
 
     Attributes
     ----------
@@ -281,7 +325,7 @@ class InconsistentStart(SolveError):
 
 
 class CoincidentBreaks(SolveError):
-    """Two breaks that depend on p coincide, or a break is an end of the interval: J has no derivative."""
+    """Two breaks that depend on p coincide, or one is an end: J has no derivative."""
 
 
 class NonFiniteField(NonFinite):
@@ -300,11 +344,11 @@ class NonFiniteField(NonFinite):
 
 
 class AbsoluteToleranceWarning(UserWarning):
-    """A component of the state is below its absolute tolerance but matters to J: J may be wrong by a factor."""
+    """A component below its absolute tolerance matters to J: J may be wrong by a factor."""
 
 
 class NoConvergenceError(Exception):
-    """Internal: a Newton iteration within a step does not converge; the step is repeated, shorter or newly factored.
+    """Internal: the Newton iteration of a step does not converge, and the step is repeated.
 
     nonfinite: True if the first correction is nan or inf.
     """
@@ -337,11 +381,14 @@ def integration_failure(
 
 
 class WrongGradient(RuntimeError):
-    """The gradient of the objective, or of a constraint, is not its derivative: nothing was optimized."""
+    """The gradient of f or of a constraint is not its derivative; nothing was optimized."""
 
 
 class RestartError(RuntimeError):
-    """A restart file is damaged, belongs to another run, or cannot be written; the message gives a remedy."""
+    """A restart file is damaged, belongs to another run, or cannot be written.
+
+    The message gives a remedy.
+    """
 
 
 class ResumedElsewhere(UserWarning):

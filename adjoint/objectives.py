@@ -31,7 +31,8 @@ def require_objective(who: str, name: str, objective: object) -> None:
 def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, Array]:
     """Copies of (ū, p̄) of an objective, which may reuse its own arrays.
 
-    Raise ValueError unless the copies have the shapes of u and p, TypeError unless they hold numbers.
+    Raise ValueError unless the copies have the shapes of u and p, TypeError unless they
+    hold numbers.
     """
     u_bar, p_bar = objective.gradients(u, p)
     name = type(objective).__name__
@@ -95,7 +96,8 @@ class Compliance(Portable):
     Parameters
     ----------
     load : (n,) or (n, k) array, or Vector
-        b, an array of the state's shape, or the Vector b(p) of the problem. The derivative of b(p) is
+        b, an array of the state's shape, or the Vector b(p) of the problem. The
+        derivative of b(p) is
         part of the gradient.
 
     Raises
@@ -105,8 +107,8 @@ class Compliance(Portable):
 
     Notes
     -----
-    If A is symmetric and b is the right-hand side of the problem, then λ = u: no adjoint solve is
-    needed (docs/math/steady.md, eq. 8).
+    If A is symmetric and b is the right-hand side of the problem, then λ = u: no
+    adjoint solve is needed (docs/math/steady.md, eq. 8).
     """
 
     load: Array | Vector
@@ -140,7 +142,10 @@ class Compliance(Portable):
         return self._load(p), self._load.vjp(p, u)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return (ḃ, (∂b/∂p)ᴴ u̇ + d/dt (∂b/∂p)ᴴ u along ṗ); raise TypeError if the load has no `hvp`."""
+        """Return (ḃ, (∂b/∂p)ᴴ u̇ + d/dt (∂b/∂p)ᴴ u along ṗ).
+
+        Raise TypeError if the load has no `hvp`.
+        """
         return self._load.jvp(p, p_dot), self._load.vjp(p, u_dot) + of_vector(
             self._load, p, u, p_dot
         )
@@ -153,12 +158,13 @@ class LeastSquares:
     Parameters
     ----------
     data : (q,) or (q, k) array
-        d, in the units of C u. Columns are load cases; for a trajectory rows are times and columns
-        are unknowns.
+        d, in the units of C u. Columns are load cases; for a trajectory rows are times
+        and columns are unknowns.
     observe : (q, n) sparse matrix or array, optional
         C. By default the state itself is observed.
     weights : array, optional
-        w ≥ 0, for example 1/σ² of each measurement; 1 by default. Data (q, k) take weights (q,), one
+        w ≥ 0, for example 1/σ² of each measurement; 1 by default. Data (q, k) take
+        weights (q,), one
         per row; (k,), one per column; or (q, k). If q = k, use (q, 1) or (1, k).
 
     Raises
@@ -179,12 +185,14 @@ class LeastSquares:
             C = as_array("LeastSquares", "observe", self.observe)
             if C.ndim != 2 or data.ndim == 0 or C.shape[0] != data.shape[0]:
                 raise ValueError(
-                    f"LeastSquares: got observe of shape {C.shape}, expected (q, n), data {data.shape}"
+                    f"LeastSquares: got observe of shape {C.shape}, expected (q, n), data "
+                    f"{data.shape}"
                 )
             _require_finite("LeastSquares", "observe", C)
         if not np.isfinite(data).all():
             raise ValueError(
-                "LeastSquares: data contain nan or inf; leave missing measurements out, by the rows of `observe`"
+                "LeastSquares: data contain nan or inf; leave missing measurements out, by the "
+                "rows of `observe`"
             )
         if self.weights is not None:
             weights = as_array("LeastSquares", "weights", self.weights)
@@ -194,8 +202,10 @@ class LeastSquares:
                 and data.shape[0] == data.shape[1] == weights.size
             ):
                 raise ValueError(
-                    f"LeastSquares: weights of shape {weights.shape} may belong to the rows or to the columns of data "
-                    f"of shape {data.shape}: expected weights[:, None] for rows, weights[None, :] for columns"
+                    f"LeastSquares: weights of shape {weights.shape} may belong to the rows or to "
+                    "the columns of data "
+                    f"of shape {data.shape}: expected weights[:, None] for rows, weights[None, :] "
+                    "for columns"
                 )
             fits = weights.shape == data.shape[:1] or (
                 0 < weights.ndim <= data.ndim
@@ -214,7 +224,8 @@ class LeastSquares:
                     else f"{data.shape[:1]}, {data.shape[1:]} or {data.shape}"
                 )
                 raise ValueError(
-                    f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, all ≥ 0"
+                    f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, all ≥ "
+                    "0"
                 )
 
     @cached_property
@@ -265,13 +276,13 @@ class LeastSquares:
         return self._parts(self._seen(u_dot), u)
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """Return (Cᴴ √w ω, 0), where ω is w (k,), its two halves joined as real and imaginary part."""
+        """Return (Cᴴ √w ω, 0), where ω is w (k,) with its halves as real and imaginary part."""
         parts = w.reshape((-1, *np.shape(self.data)))
         whole = parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
         return self._pulled_back(self._weighted(whole, 0.5)), np.zeros_like(p)
 
     def _parts(self, seen: Array, u: Array) -> Array:
-        """√w times C u or C u − d as real numbers, always (k,) of them, also if a rate is real by chance."""
+        """√w times C u or C u − d as (k,) real numbers; k is the same if a rate is real."""
         rooted = self._weighted(seen, 0.5).ravel()
         kinds = [
             a.dtype.kind
@@ -307,7 +318,8 @@ class Sum:
     def __post_init__(self) -> None:
         if not isinstance(self.terms, list | tuple):
             raise TypeError(
-                f"Sum: got terms={named(self.terms)}, expected a list of objectives: Sum((J1, J2), (1.0, 2.0))"
+                f"Sum: got terms={named(self.terms)}, expected a list of objectives: Sum((J1, J2), "
+                "(1.0, 2.0))"
             )
         weights = (
             [1.0] * len(self.terms)
@@ -320,7 +332,8 @@ class Sum:
             )
         if len(weights) != len(self.terms) or not self.terms:
             raise ValueError(
-                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many weights as "
+                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many "
+                "weights as "
                 "terms, and at least one term"
             )
         if wrong := [term for term in self.terms if not has(term, "value")]:
@@ -347,14 +360,20 @@ class Sum:
         return np.asarray(u_bar), np.asarray(sum(w * part for w, _, part in parts))
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return the weighted sum of the terms' second derivatives; raise TypeError if a term has no `hvp`."""
+        """Return the weighted sum of the terms' second derivatives.
+
+        Raise TypeError if a term has no `hvp`.
+        """
         parts = [(w, *of_objective(J, u, p, u_dot, p_dot)) for w, J in self._weighted]
         u_part = sum(w * part for w, part, _ in parts)
         return np.asarray(u_part), np.asarray(sum(w * part for w, _, part in parts))
 
     @property
     def _squares(self) -> list[tuple[float, Squares]]:
-        """[(√w_i, J_i)]; raise TypeError unless each J_i is a sum of squares, ValueError if w_i < 0."""
+        """[(√w_i, J_i)].
+
+        Raise TypeError unless each J_i is a sum of squares, ValueError if w_i < 0.
+        """
         if not all(w >= 0.0 for w, _ in self._weighted):
             raise ValueError(
                 f"Sum: got weights {self.weights}, expected weights ≥ 0 of a sum of squares"
@@ -362,7 +381,10 @@ class Sum:
         return [(math.sqrt(w), as_squares(J)) for w, J in self._weighted]
 
     def residual(self, u: Array, p: Array) -> Array:
-        """Return the residuals √w_i r_i one after another, (k,); raise TypeError if a term has no residual."""
+        """Return the residuals √w_i r_i one after another, (k,).
+
+        Raise TypeError if a term has no residual.
+        """
         return np.concatenate([root * residual_of(J, u, p) for root, J in self._squares])
 
     def residual_jvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
@@ -410,7 +432,7 @@ class Product:
         return self.first.value(u, p) * self.other.value(u, p)
 
     def _sum(self, u: Array, p: Array) -> Sum:
-        """J₂(u, p) · first + J₁(u, p) · other: a sum with the gradients of the product at (u, p)."""
+        """J₂(u, p) · first + J₁(u, p) · other, with the gradients of the product at (u, p)."""
         return Sum((self.first, self.other), (self.other.value(u, p), self.first.value(u, p)))
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
@@ -418,7 +440,7 @@ class Product:
         return self._sum(u, p).gradients(u, p)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return J₂ times the rate of (ū₁, p̄₁), plus J̇₂ (ū₁, p̄₁), plus these with 1 and 2 exchanged."""
+        """Return J₂ d(ū₁, p̄₁) + J̇₂ (ū₁, p̄₁), plus the same terms with 1 and 2 exchanged."""
         gradients = [checked_gradients(J, u, p) for J in (self.other, self.first)]
         rates = [dot(u_bar, u_dot) + dot(p_bar, p_dot) for u_bar, p_bar in gradients]
         u_part, p_part = self._sum(u, p).hvp(u, p, u_dot, p_dot)

@@ -1,22 +1,22 @@
 """The protocols: classes that a user may write.
 
-A class needs the methods of its protocol; it does not need to inherit from anything. Each protocol
-has a value and two derivatives: `jvp`, along a given rate, and `vjp`, the transpose of `jvp`.
+A class needs the methods of its protocol; it does not need to inherit from anything.
+Each protocol has a value and two derivatives: `jvp`, along a given rate, and `vjp`, the
+transpose of `jvp`.
 
-====================  =================================  =========================================
-physics               `Matrix`, `Vector`, `Residual`     A(p), b(p), R(u, p)
-physics in time       `Field`, `Integrand`, `Step`       f(t, u, p), ℓ(t, u, p), u_k = Φ_k(u_{k−1}, p)
-what is optimized     `Objective`, `DesignMap`           J(u, p), p = φ(x)
-what is solved        `Problem`, `Solution`, `Inverse`   p ↦ u(p), u with its derivatives, J⁻¹
-====================  =================================  =========================================
+    physics             Matrix A(p), Vector b(p), Residual R(u, p)
+    physics in time     Field f(t, u, p), Integrand ℓ(t, u, p), Step Φ_k(u, p)
+    what is optimized   Objective J(u, p), DesignMap φ(x)
+    what is solved      Problem p ↦ u(p), Solution u with du/dp, Inverse A⁻¹
 
-Hessian-vector products need one more method, `hvp`: the protocols `…WithHvp`. The method `hvp` is
-the directional derivative of what `vjp` (or `gradients`) returns, with the cotangents held fixed.
-Gauss-Newton needs the residual of a sum of squares: `Squares`.
+Hessian-vector products need one more method, `hvp`: the protocols `…WithHvp`. The
+method `hvp` is the directional derivative of what `vjp` (or `gradients`) returns, with
+the cotangents held fixed. Gauss-Newton needs the residual of a sum of squares:
+`Squares`.
 
-Symbols: u, a state (n,) or (n, k) for k right-hand sides; p, parameters (m,); λ (`lam`), an adjoint
-state of u's shape; `_dot`, a rate; `_bar`, a cotangent. For complex p a gradient g means
-dJ = Re(gᴴ dp). Arguments must not be written to.
+Symbols: u, a state (n,) or (n, k) for k right-hand sides; p, parameters (m,); λ
+(`lam`), an adjoint state of u's shape; `_dot`, a rate; `_bar`, a cotangent. For complex
+p a gradient g means dJ = Re(gᴴ dp). Arguments must not be written to.
 """
 
 from typing import Protocol, runtime_checkable
@@ -25,6 +25,28 @@ import scipy.sparse as sparse
 
 from .factor.evidence import Evidence
 from .typing import Array, Trans
+
+__all__ = [
+    "DesignMap",
+    "DesignMapWithHvp",
+    "Field",
+    "Integrand",
+    "Inverse",
+    "Matrix",
+    "MatrixWithHvp",
+    "Objective",
+    "ObjectiveWithHvp",
+    "Problem",
+    "Residual",
+    "ResidualWithHvp",
+    "Solution",
+    "SolutionWithHvp",
+    "Squares",
+    "Step",
+    "TimeDerivative",
+    "Vector",
+    "VectorWithHvp",
+]
 
 # Physics ------------------------------------------------------------------------------------------
 
@@ -39,7 +61,7 @@ class Matrix(Protocol):
         """Return A(p) as a csc_array (n, n) in canonical format."""
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Return g (m,) with Re(gᴴ ṗ) = Re(λᴴ (∂A/∂p ṗ) u) for all ṗ, summed over columns of u, λ."""
+        """Return g (m,): Re(gᴴ ṗ) = Re(λᴴ (∂A/∂p ṗ) u), summed over the columns of u and λ."""
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
         """Return (∂A/∂p ṗ) u, of u's shape."""
@@ -100,14 +122,17 @@ class ResidualWithHvp(Protocol):
     def hvp(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
-        """Return the derivative of (u, p) ↦ ((∂R/∂u)ᴴ λ, (∂R/∂p)ᴴ λ) along (u̇, ṗ): (u's shape, (m,))."""
+        """Return the derivative of ((∂R/∂u)ᴴ λ, (∂R/∂p)ᴴ λ) along (u̇, ṗ): (u's shape, (m,))."""
 
 
 # Physics in time ----------------------------------------------------------------------------------
 
 
 class Field(Protocol):
-    """f(t, u, p) of M u' = f(t, u, p). Derivatives with respect to times need `TimeDerivative`, too."""
+    """f(t, u, p) of M u' = f(t, u, p).
+
+    Derivatives with respect to times need `TimeDerivative`, too.
+    """
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """Return f, (n,), for u (n,)."""
@@ -146,7 +171,8 @@ class TimeDerivative(Protocol):
 class Step(Protocol):
     """Φ_k of a recurrence u_k = Φ_k(u_{k−1}, p), k = 1 … N.
 
-    Equal arguments must give equal bits: a reverse sweep repeats steps whose states were not kept.
+    Equal arguments must give equal bits: a reverse sweep repeats steps whose states
+    were not kept.
     """
 
     def __call__(self, k: int, u: Array, p: Array) -> Array:

@@ -62,7 +62,8 @@ class Point:
 
     Notes
     -----
-    The gradient is the derivative, a dual vector; an `InnerProduct` turns it into a direction.
+    The gradient is the derivative, a dual vector; an `InnerProduct` turns it into a
+    direction.
     """
 
     x: Array
@@ -124,7 +125,8 @@ class Point:
 
         See docs/math/optimization.md, eqs. 69–72.
 
-        One solve gives the tangent u̇, one transposed solve the rate of the adjoint state. The first
+        One solve gives the tangent u̇, one transposed solve the rate of the adjoint
+        state. The first
         product also needs the solve of the gradient.
 
         Parameters
@@ -162,8 +164,10 @@ class Point:
     def _twice(self) -> SolutionWithHvp:
         if not isinstance(self.solution, SolutionWithHvp):
             raise TypeError(
-                f"hvp: {type(self.solution).__name__} has no second derivatives; solutions of steady problems "
-                "have. Expected methods adjoint and hvp, or adjoint.optimize.DifferencedHessian(f) instead of f"
+                f"hvp: {type(self.solution).__name__} has no second derivatives; solutions of "
+                "steady problems "
+                "have. Expected methods adjoint and hvp, or adjoint.optimize.DifferencedHessian(f) "
+                "instead of f"
             )
         return self.solution
 
@@ -281,7 +285,7 @@ class Point:
         return _point(self.x, self.p, self.solution, objective, self.design, None)
 
     def of_each(self, objectives: Sequence[Objective]) -> "list[Point]":
-        """The points of several objectives at the same solution; one block solve gives all gradients.
+        """The points of several objectives; one block solve gives all their gradients.
 
         Parameters
         ----------
@@ -319,7 +323,7 @@ def _columns(block: Array, rows: int, name: str) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Objectives whose adjoint states are computed by one block solve, at the first use of one of them."""
+    """Objectives whose adjoint states are computed by one block solve, at their first use."""
 
     solution: Solution
     p: Array
@@ -353,7 +357,8 @@ def _point(
         )
     if not np.isfinite(value):
         raise NonFinite(
-            f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt outside of its domain"
+            f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt "
+            "outside of its domain"
         )
     return Point(x, p, solution, objective, design, float(value), block)
 
@@ -407,7 +412,8 @@ class Reduced:
             if missing:
                 found = named(argument) if isinstance(argument, type) else type(argument).__name__
                 raise TypeError(
-                    f"Reduced: {name}: {found} has no method {missing[0]}; expected a problem, an objective and a "
+                    f"Reduced: {name}: {found} has no method {missing[0]}; expected a problem, an "
+                    "objective and a "
                     "design map, in this order"
                 )
 

@@ -1,31 +1,54 @@
-"""The pages are true: their snippets run, print what they quote, and what is cited and linked exists."""
+"""The pages are true: snippets run, print what they quote, and what is cited and linked exists.
+
+Each page is a program of its own: its snippets run in order, in a namespace that is theirs alone.
+"""
 
 import math
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MATHEMATICS = sorted((ROOT / "docs" / "math").glob("*.md"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *MATHEMATICS]
+DOCS = ROOT / "docs"
+BUILT = DOCS / "_build"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted(page for page in DOCS.rglob("*.md") if BUILT not in page.parents),
+    *sorted((ROOT / ".github").rglob("*.md")),
+]
 MODULES = sorted((ROOT / "adjoint").rglob("*.py"))
 
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(```+)([^\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
 CITED = re.compile(r"eqs?\.\s+(\d+)(?:\s*[–-]\s*(\d+))?((?:,\s*\d+|\s+and\s+\d+)*)")
+PARAGRAPH = re.compile(r"\n\s*\n")
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+def name(page: Path) -> str:
+    """The path from the root of the repository, as the id of a test."""
+    return page.relative_to(ROOT).as_posix()
 
 
-def tags(page: Path) -> list[int]:
-    """The numbers of the equations that a page defines."""
-    return [int(number) for number in re.findall(r"\\tag\{(\d+)\}", page.read_text())]
+def fences(page: Path, *languages: str) -> list[re.Match[str]]:
+    """The code blocks of a page in these languages."""
+    return [fence for fence in FENCE.finditer(page.read_text()) if fence.group(2) in languages]
+
+
+PROGRAMS = [page for page in PAGES if fences(page, "python")]
+GUIDE = [page for page in PROGRAMS if page.parent == DOCS / "guide"]
+pages = pytest.mark.parametrize("page", PAGES, ids=name)
+
+
+def tags(text: str) -> list[int]:
+    """The numbers of the equations that a text defines."""
+    return [int(number) for number in re.findall(r"\\tag\{(\d+)\}", text)]
 
 
 def equations() -> set[int]:
     """The numbers that equations of the mathematics have."""
-    return {number for page in MATHEMATICS for number in tags(page)}
+    return {number for page in PAGES for number in tags(page.read_text())}
 
 
 def cited(text: str) -> set[int]:
@@ -39,7 +62,7 @@ def cited(text: str) -> set[int]:
 
 
 def agree(printed: str, quoted: str) -> bool:
-    """The same words, and numbers that differ by 1 in 1000 or 1e-6 at most: backends round differently."""
+    """The same words, and numbers equal to 1 in 1000 or 1e-6: backends round differently."""
     words = [" ".join(NUMBER.sub("#", text).split()) for text in (printed, quoted)]
     numbers = [[float(number) for number in NUMBER.findall(text)] for text in (printed, quoted)]
     return words[0] == words[1] and all(
@@ -52,36 +75,60 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
-@pages
+@pytest.mark.parametrize("page", PROGRAMS, ids=name)
 def test_snippets_run_and_print_what_they_quote(
-    page: Path, capsys: pytest.CaptureFixture[str]
+    page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     namespace: dict[str, object] = {"__name__": page.stem}
     text = page.read_text()
     printed = ""
-    for fence in FENCE.finditer(text):
-        language, body = fence.groups()
+    for fence in fences(page, "python", "text"):
+        language, body = fence.group(2, 3)
         if language == "python":
-            line = text.count("\n", 0, fence.start(2))
+            line = text.count("\n", 0, fence.start(3))
             exec(compile("\n" * line + body, str(page), "exec"), namespace)
             printed = capsys.readouterr().out
-        elif language == "text":
+        else:
             assert agree(printed, body), (
                 f"{page.name} quotes\n{body}\nbut its snippet prints\n{printed}"
             )
 
 
-def test_equations_have_unique_and_complete_numbers_over_all_pages() -> None:
-    numbers = sorted(number for page in MATHEMATICS for number in tags(page))
+@pytest.mark.parametrize("page", GUIDE, ids=name)
+def test_a_guide_page_begins_with_what_it_gives_and_an_example(page: Path) -> None:
+    title, first, example, *_ = PARAGRAPH.split(page.read_text(), maxsplit=3)
+    assert title.startswith("# ")
+    assert first.startswith("This page shows how to")
+    assert example.startswith("```python\n")
+
+
+def test_the_guide_lists_its_pages() -> None:
+    listed = re.findall(
+        r"^\| \[[^]]*\]\((\w+\.md)\)", (DOCS / "guide" / "index.md").read_text(), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(page.name for page in GUIDE)
+    assert len(GUIDE) == 12
+
+
+def test_equations_have_each_number_once() -> None:
+    numbers = sorted(number for page in PAGES for number in tags(page.read_text()))
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", [page for page in PAGES if tags(page.read_text())], ids=name)
+def test_equations_of_a_page_are_numbered_in_order(page: Path) -> None:
+    numbers = tags(page.read_text())
+    assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
 def test_equations_cited_by_docstrings_are_on_the_page_that_they_name(module: Path) -> None:
-    for name, citation in re.findall(
+    for page, citation in re.findall(
         r"(docs/math[\w/]*\.md),\s+(eqs?\.[^);]*)", module.read_text()
     ):
-        assert cited(citation) <= set(tags(ROOT / name)), f"{name} has no such equation: {citation}"
+        absent = cited(citation) - set(tags((ROOT / page).read_text()))
+        assert not absent, f"{page} has no such equation: {citation}"
 
 
 @pages
@@ -98,11 +145,11 @@ def test_links_resolve(page: Path) -> None:
             continue
         path, _, fragment = target.partition("#")
         file = page.parent / path if path else page
-        assert file.exists(), f"{page.name} links to {target}, which does not exist"
+        assert file.exists(), f"{name(page)} links to {target}, which does not exist"
         if fragment:
             headings = re.findall(r"^#+ (.*)$", FENCE.sub("", file.read_text()), re.MULTILINE)
             assert fragment in map(anchor, headings), (
-                f"{page.name} links to {target}: no such heading"
+                f"{name(page)} links to {target}: no such heading"
             )
 
 

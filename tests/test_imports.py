@@ -34,6 +34,9 @@ LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 # Packages besides the standard library, NumPy and SciPy, and the only places that may import them.
 THIRD_PARTY = {
     "matplotlib": {"adjoint.report"},
+    "jinja2": {"adjoint.report"},
+    "tqdm": {"adjoint.report"},
+    "meshio": {"adjoint.report"},
     "threadpoolctl": {"adjoint.doctor", "adjoint.factor", "adjoint.optimize"},
     "sksparse": {"adjoint.factor"},
     "pypardiso": {"adjoint.factor"},

@@ -1,4 +1,7 @@
-"""Design maps: what lies between the design x of an optimizer and the parameters p of a model; `>>` composes them."""
+"""Design maps: what lies between the design x of an optimizer and the parameters p of a model.
+
+`>>` composes them.
+"""
 
 from .filters import ConvolutionFilter, DensityFilter, HelmholtzFilter
 from .interpolation import SIMP, HeavisideProjection, Ramp

@@ -20,9 +20,10 @@ from .maps import Composed, guarded
 
 
 def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
-    """H_ij = max(0, r − |c_i − c_j|), (m, m). centres: (m, d); radius: r > 0, in the same unit of length.
+    """H_ij = max(0, r − |c_i − c_j|), (m, m), of centres c (m, d) and a radius r > 0.
 
-    Raises ValueError for centres that are not finite coordinates, and for another radius.
+    Raise ValueError unless the centres are finite and the radius is positive and
+    finite.
     """
     centres = as_reals("DensityFilter", "centres", centres, 2, "finite coordinates (m, d)")
     if not 0.0 < radius < np.inf:
@@ -44,10 +45,30 @@ class DensityFilter(Portable):
 
     See docs/math/matrices_and_objectives.md, eq. 15.
 
-    centres: (m, d) of the elements; radius: r, in the unit of the centres; at most a neighbour's distance
-    leaves x as it is. volumes: v, (m,), None for equal ones. Memory: 12 bytes for each pair of neighbours.
+    Parameters
+    ----------
+    centres : (m, d) array
+        Centres c of the elements.
+    radius : float
+        r, in the unit of the centres. A radius up to the distance of neighbours does
+        not filter.
+    volumes : (m,) array, optional
+        v; equal volumes by default.
 
-    Bruns & Tortorelli (2001), Comput. Methods Appl. Mech. Eng. 190, 3443; Bourdin (2001).
+    Raises
+    ------
+    TypeError, ValueError
+        If the radius or a volume is not positive and finite, or if shapes differ; the
+        arrays are checked at the first use.
+
+    Notes
+    -----
+    The weights take 12 bytes per pair of neighbours; `ConvolutionFilter` needs no weights.
+
+    References
+    ----------
+    Bruns & Tortorelli (2001), Comput. Methods Appl. Mech. Eng. 190, 3443.
+    Bourdin (2001), Int. J. Numer. Meth. Eng. 50, 2143.
     """
 
     centres: Array
@@ -61,35 +82,35 @@ class DensityFilter(Portable):
 
     @cached_property
     def _cone(self) -> tuple[sparse.csr_array, Array, Array]:
-        """H, (m, m), symmetric; v; and Σ_j H_ij v_j, (m,)."""
+        """H (m, m), symmetric; v (m,); Σ_j H_ij v_j (m,)."""
         H = cone_weights(self.centres, self.radius)
         v = (
             np.ones(H.shape[0])
             if self.volumes is None
-            else as_reals("DensityFilter", "volumes", self.volumes, 1, "positive ones (m,)")
+            else as_reals("DensityFilter", "volumes", self.volumes, 1, "positive numbers (m,)")
         )
         require_length(v, H.shape[0], "DensityFilter volumes")
         if not np.all(v > 0.0):
-            raise ValueError(f"DensityFilter: got a volume of {v.min()}, expected positive ones")
+            raise ValueError(f"DensityFilter: got a volume of {v.min()}, expected positive volumes")
         return H, v, H @ v
 
     def __call__(self, x: Array) -> Array:
-        """The filtered design, (m,)."""
+        """Return the filtered design, (m,)."""
         H, v, total = self._cone
         require_length(x, v.size, "DensityFilter")
         return np.asarray(H @ (v * x)) / total
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """The transposed average of p̄, (m,)."""
+        """Return the transpose of the average, applied to p̄, (m,)."""
         H, v, total = self._cone
         return v * np.asarray(H @ (p_bar / total))
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """The average of ẋ, (m,)."""
+        """Return the average of ẋ, (m,)."""
         return self(x_dot)
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """Zero: the filter is linear."""
+        """Return zeros: the filter is linear."""
         return np.zeros_like(x)
 
     def __rshift__(self, then: DesignMap) -> Composed:
@@ -102,10 +123,24 @@ class DensityFilter(Portable):
 @guarded
 @dataclass(frozen=True, eq=False)
 class ConvolutionFilter(Portable):
-    """The density filter of a regular grid, by fast Fourier transforms: its cost does not grow with the radius.
+    """The density filter of a regular grid by Fourier transforms, at a cost independent of r.
 
-    shape: of the densities as an array in C order, m = Π shape; spacing: edge lengths along its axes; radius: r, in
-    their unit. Agrees with `DensityFilter` for equal volumes, to rounding.
+    Equal to `DensityFilter` with equal volumes, up to rounding.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the densities as an array in C order; m is the product of the shape.
+    spacing : tuple of float
+        Edge lengths of an element along the axes.
+    radius : float
+        r, in the unit of the spacing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the lengths are not positive and finite, or if there are not as many lengths
+        as axes.
     """
 
     shape: tuple[int, ...]
@@ -131,13 +166,14 @@ class ConvolutionFilter(Portable):
             raise ValueError(f"ConvolutionFilter: got shape={self.shape}, expected integers")
         if not (valid and 0.0 < self.radius < np.inf):
             raise ValueError(
-                f"ConvolutionFilter: got shape {self.shape}, spacing {self.spacing}, radius {self.radius}; expected "
-                "as many lengths as axes, and all of them positive"
+                f"ConvolutionFilter: got shape {self.shape}, spacing {self.spacing}, radius "
+                f"{self.radius}; expected "
+                "as many lengths as axes, all positive"
             )
 
     @cached_property
     def _transform(self) -> tuple[tuple[int, ...], Array, Array]:
-        """The padded shape, the transform of the cone, and Σ_j H_ij."""
+        """The padded shape, the Fourier transform of the cone, and Σ_j H_ij."""
         reach = [
             min(int(np.ceil(self.radius / h)), n)
             for h, n in zip(self.spacing, self.shape, strict=True)
@@ -145,7 +181,7 @@ class ConvolutionFilter(Portable):
         padded = tuple(
             next_fast_len(n + k, real=True) for n, k in zip(self.shape, reach, strict=True)
         )
-        # Offsets as a cyclic convolution sees them: 0, 1, …, −2, −1.
+        # Offsets in the order of a cyclic convolution: 0, 1, …, −2, −1.
         offsets = [
             h * np.fft.fftfreq(n, 1.0 / n) for h, n in zip(self.spacing, padded, strict=True)
         ]
@@ -164,26 +200,26 @@ class ConvolutionFilter(Portable):
         return np.asarray(irfftn(rfftn(x, padded) * cone, padded)[inside])
 
     def __call__(self, x: Array) -> Array:
-        """The filtered design, (m,)."""
+        """Return the filtered design, (m,)."""
         require_length(x, int(np.prod(self.shape)), "ConvolutionFilter")
         if x.dtype.kind == "c":
             return self(x.real) + 1j * self(x.imag)
         padded, cone, total = self._transform
         average = (self._convolved(x.reshape(self.shape), padded, cone) / total).ravel()
-        # Rounding would make a void −10⁻¹⁷, of which Simp takes no fractional power.
+        # Rounding may give −10⁻¹⁷ for a void, and SIMP cannot take a fractional power of it.
         return np.clip(average, x.min(), x.max())
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """The transposed average of p̄, (m,)."""
+        """Return the transpose of the average, applied to p̄, (m,)."""
         padded, cone, total = self._transform
         return self._convolved(p_bar.reshape(self.shape) / total, padded, cone).ravel()
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """The average of ẋ, (m,)."""
+        """Return the average of ẋ, (m,)."""
         return self(x_dot)
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """Zero: the filter is linear."""
+        """Return zeros: the filter is linear."""
         return np.zeros_like(x)
 
     def __rshift__(self, then: DesignMap) -> Composed:
@@ -198,13 +234,30 @@ class ConvolutionFilter(Portable):
 class HelmholtzFilter(Portable):
     """p = v⁻¹ Tᵀ K⁻¹ T x, where K discretizes −R²∇² + 1 with natural boundary conditions.
 
-    See docs/math/matrices_and_objectives.md, eq. 16.
+    The filter is one factorization at the first use, and one solve per application. A
+    constant design stays constant. R = r / (2√3) compares with a `DensityFilter` of
+    radius r.
 
-    K: (n, n), symmetric positive definite, stiffness R²∫∇Nᵀ∇N plus mass ∫NᵀN. T: (n, m), T_ie = ∫_e N_i, from
-    elements to nodes. volumes: v, (m,). R = r / (2√3) compares with a DensityFilter of radius r. One
-    factorization for good, one solve for each application; a constant design stays as it is.
+    Parameters
+    ----------
+    K : (n, n) sparse matrix
+        Stiffness R² ∫ ∇Nᵀ ∇N plus mass ∫ NᵀN: symmetric positive definite.
+    T : (n, m) sparse matrix
+        T_ie = ∫_e N_i, from elements to nodes.
+    volumes : (m,) array
+        v, the volumes of the elements.
 
+    Raises
+    ------
+    TypeError
+        If K or T is not a sparse matrix.
+    ValueError
+        If the shapes do not match, or if a volume is not positive.
+
+    References
+    ----------
     Lazarov & Sigmund (2011), Int. J. Numer. Methods Eng. 86, 765.
+    docs/math/matrices_and_objectives.md, eq. 16.
     """
 
     K: SparseMatrix
@@ -224,7 +277,8 @@ class HelmholtzFilter(Portable):
             )
         if self.T.shape != (K.shape[0], v.size) or not np.all(v > 0.0):
             raise ValueError(
-                f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} from {v.min()} on; expected T "
+                f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} from "
+                f"{v.min()} on; expected T "
                 f"({K.shape[0]}, m), as K has rows, and v ({self.T.shape[1]},), all positive"
             )
 
@@ -233,7 +287,7 @@ class HelmholtzFilter(Portable):
         return cholesky(self.K)
 
     def __call__(self, x: Array) -> Array:
-        """The filtered design, (m,)."""
+        """Return the filtered design, (m,)."""
         require_length(x, self.T.shape[1], "HelmholtzFilter")
         return np.asarray(self.T.T @ self._inverse.solve(self.T @ x)) / self.volumes
 
@@ -246,7 +300,7 @@ class HelmholtzFilter(Portable):
         return self(x_dot)
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """Zero: the filter is linear."""
+        """Return zeros: the filter is linear."""
         return np.zeros_like(x)
 
     def __rshift__(self, then: DesignMap) -> Composed:

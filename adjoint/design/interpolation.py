@@ -1,4 +1,4 @@
-"""Pointwise maps of densities: SIMP and RAMP interpolation, and the smoothed Heaviside projection."""
+"""Pointwise maps of densities: SIMP and RAMP, and the smoothed Heaviside projection."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -17,10 +17,23 @@ from .maps import Composed, guarded
 class SIMP:
     """E(x) = E_min + xᵖ (E₀ − E_min) (docs/math/matrices_and_objectives.md, eq. 17).
 
-    penalty: p ≥ 1. minimum, maximum: E_min ≥ 0 (above 0 it keeps the stiffness matrix regular) and E₀ > E_min, Pa,
-    or 1 where the element matrix holds the modulus. Raises ValueError for others, and, with a penalty that is no
-    integer, for x < 0.
+    Parameters
+    ----------
+    penalty : float
+        p ≥ 1.
+    minimum : float
+        E_min ≥ 0, in Pa. A value above 0 keeps the stiffness matrix regular.
+    maximum : float
+        E₀ > E_min, in Pa; 1 if the element matrices contain the modulus.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range; from a call, if x < 0 and the penalty is not an
+        integer.
+
+    References
+    ----------
     Sigmund (2007), Struct. Multidiscip. Optim. 33, 401, eq. 2.
     """
 
@@ -34,32 +47,33 @@ class SIMP:
         require_settings(self)
         if not (1.0 <= self.penalty < np.inf and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
-                f"Simp: got penalty={self.penalty}, minimum={self.minimum}, maximum={self.maximum}; "
+                f"SIMP: got penalty={self.penalty}, minimum={self.minimum}, "
+                f"maximum={self.maximum}; "
                 "expected penalty ≥ 1 and 0 ≤ minimum < maximum"
             )
 
     def _require_base(self, x: Array) -> None:
         if self.penalty != int(self.penalty) and not np.all(x.real >= 0.0):
             raise ValueError(
-                f"Simp: a density is {x.real.min()}, expected x ≥ 0 for the penalty {self.penalty}"
+                f"SIMP: a density is {x.real.min()}, expected x ≥ 0 for the penalty {self.penalty}"
             )
 
     def __call__(self, x: Array) -> Array:
-        """E(x), (m,)."""
+        """Return E(x), (m,)."""
         self._require_base(x)
         return self.minimum + (self.maximum - self.minimum) * _power(x, self.penalty)
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """E'(x) p̄, (m,); conjugated for a complex x."""
+        """Return E'(x) p̄, (m,); with the conjugate of E'(x) if x is complex."""
         return self.jvp(x.conj(), p_bar)
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """E'(x) ẋ, (m,)."""
+        """Return E'(x) ẋ, (m,)."""
         self._require_base(x)
         return (self.maximum - self.minimum) * self.penalty * _power(x, self.penalty - 1.0) * x_dot
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """E''(x) ẋ p̄, (m,); conjugated for a complex x. Infinite at x = 0 for a penalty between 1 and 2."""
+        """Return E''(x) ẋ p̄, (m,); infinite at x = 0 if 1 < penalty < 2."""
         self._require_base(x)
         q = self.penalty
         if q == 1.0:
@@ -87,9 +101,24 @@ class Ramp:
 
     See docs/math/matrices_and_objectives.md, eq. 17.
 
-    curvature: q ≥ 0. minimum, maximum: E_min ≥ 0 and E₀ > E_min, Pa. Raises ValueError for others.
+    Parameters
+    ----------
+    curvature : float
+        q ≥ 0.
+    minimum : float
+        E_min ≥ 0, in Pa.
+    maximum : float
+        E₀ > E_min, in Pa.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    References
+    ----------
     Stolpe & Svanberg (2001), Struct. Multidiscip. Optim. 22, 116.
+    docs/math/matrices_and_objectives.md, eq. 17.
     """
 
     curvature: float = 8.0
@@ -102,25 +131,26 @@ class Ramp:
         require_settings(self)
         if not (self.curvature >= 0.0 and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
-                f"Ramp: got curvature={self.curvature}, minimum={self.minimum}, maximum={self.maximum}; "
+                f"Ramp: got curvature={self.curvature}, minimum={self.minimum}, "
+                f"maximum={self.maximum}; "
                 "expected curvature ≥ 0 and 0 ≤ minimum < maximum"
             )
 
     def __call__(self, x: Array) -> Array:
-        """E(x), (m,)."""
+        """Return E(x), (m,)."""
         return self.minimum + (self.maximum - self.minimum) * x / (1.0 + self.curvature * (1.0 - x))
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """E'(x) p̄, (m,); conjugated for a complex x."""
+        """Return E'(x) p̄, (m,); with the conjugate of E'(x) if x is complex."""
         return self.jvp(x.conj(), p_bar)
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """E'(x) ẋ, (m,)."""
+        """Return E'(x) ẋ, (m,)."""
         q = self.curvature
         return (self.maximum - self.minimum) * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 2 * x_dot
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """E''(x) ẋ p̄, (m,); conjugated for a complex x."""
+        """Return E''(x) ẋ p̄, (m,)."""
         q = self.curvature
         bend = 2.0 * q * (1.0 + q) / (1.0 + q * (1.0 - x)) ** 3
         return np.asarray((self.maximum - self.minimum) * np.conj(bend * x_dot) * p_bar)
@@ -135,13 +165,25 @@ class Ramp:
 @guarded
 @dataclass(frozen=True, eq=False)
 class HeavisideProjection:
-    """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)): towards 0 below η and 1 above.
+    """x ↦ (tanh βη + tanh β(x − η)) / (tanh βη + tanh β(1 − η)).
 
-    See docs/math/matrices_and_objectives.md, eq. 18.
+    Parameters
+    ----------
+    beta : float
+        Steepness β > 0; for β → 0 the projection is the identity.
+    eta : float
+        Threshold 0 ≤ η ≤ 1: densities below η are projected towards 0, densities above
+        towards 1.
 
-    beta: steepness, > 0 (small: the identity). eta: threshold, 0 ≤ η ≤ 1. Raises ValueError for others.
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
 
+    References
+    ----------
     Wang, Lazarov & Sigmund (2011), Struct. Multidiscip. Optim. 43, 767, eq. 9.
+    docs/math/matrices_and_objectives.md, eq. 18.
     """
 
     beta: float
@@ -153,7 +195,8 @@ class HeavisideProjection:
         require_settings(self)
         if not (0.0 < self.beta < np.inf and 0.0 <= self.eta <= 1.0):
             raise ValueError(
-                f"HeavisideProjection: got beta={self.beta}, eta={self.eta}; expected beta > 0, 0 ≤ eta ≤ 1"
+                f"HeavisideProjection: got beta={self.beta}, eta={self.eta}; expected beta > 0, 0 "
+                "≤ eta ≤ 1"
             )
 
     @property
@@ -161,24 +204,25 @@ class HeavisideProjection:
         return float(np.tanh(self.beta * self.eta) + np.tanh(self.beta * (1.0 - self.eta)))
 
     def __call__(self, x: Array) -> Array:
-        """The projected densities, (m,)."""
+        """Return the projected densities, (m,)."""
         return np.asarray(
             (np.tanh(self.beta * self.eta) + np.tanh(self.beta * (x - self.eta))) / self._range
         )
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """β sech² β(x − η) p̄ / range, (m,); conjugated for a complex x."""
+        """Return β sech² β(x − η) p̄ / range, (m,)."""
         return self.jvp(x.conj(), p_bar)
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """β sech² β(x − η) ẋ / range, (m,)."""
-        # Not 1 − tanh², which is exactly 0 from β |x − η| ≈ 19 on: OC divides two such slopes.
+        """Return β sech² β(x − η) ẋ / range, (m,)."""
+        # Not 1 − tanh², which is exactly 0 for β |x − η| > 19: optimality criteria divide
+        # two such slopes.
         z = self.beta * (x - self.eta)
         decay = np.exp(2.0 * np.where(z.real < 0.0, z, -z))
         return np.asarray(4.0 * self.beta * decay / (1.0 + decay) ** 2 / self._range * x_dot)
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """−2β tanh β(x − η) times the first derivative, (m,); conjugated for a complex x."""
+        """Return −2β tanh β(x − η) times the first derivative times ẋ p̄, (m,)."""
         bend = -2.0 * self.beta * np.tanh(self.beta * (x - self.eta)) * self.jvp(x, x_dot)
         return np.asarray(np.conj(bend) * p_bar)
 
@@ -190,7 +234,7 @@ class HeavisideProjection:
 
 
 def _power(x: Array, exponent: float) -> Array:
-    """x to the exponent; small whole ones by multiplication, twenty times as quick."""
+    """x to the exponent; exponents 1 to 4 by multiplication, which is 20 times as fast."""
     if exponent in (1.0, 2.0, 3.0, 4.0):
         return reduce(np.multiply, [x] * int(exponent))
     return x**exponent

@@ -1,4 +1,4 @@
-"""The protocol of a design map, and the composition of two."""
+"""The composition of design maps, the identity, and the checks that all maps share."""
 
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -10,7 +10,7 @@ from .._numerics import finite_sum
 from .._optional_methods import of_map
 from .._pickling import Portable
 from .._repr import short_repr
-from .._validation import as_parameters, require_methods
+from .._validation import as_parameters, first_nonfinite, require_methods
 from ..errors import NonFinite
 from ..protocols import DesignMap
 from ..typing import Array
@@ -19,10 +19,10 @@ M = TypeVar("M", bound=DesignMap)
 
 
 def guarded(kind: type[M]) -> type[M]:
-    """A class of maps m ↦ m whose methods look at what they are given, and at what they return.
+    """Class decorator of maps from (m,) to (m,): check the arguments and results of methods.
 
-    Used alone, or in a composition, a map answers with finite numbers, or with an error that names it: of arguments of
-    other shapes NumPy would make something by broadcasting, and of nan another nan.
+    Every result is finite, or an error names the map. Without the checks NumPy would
+    broadcast arguments of another shape, and nan would pass through.
     """
     who = kind.__name__
 
@@ -46,7 +46,10 @@ def guarded(kind: type[M]) -> type[M]:
 
 
 def _vector(who: str, name: str, v: Array) -> Array:
-    """v as float64 or complex128, (m,), finite; not copied where it is that already: maps do not write to it."""
+    """v as a finite float64 or complex128 vector.
+
+    V itself if possible, since maps do not write to it.
+    """
     if (
         isinstance(v, np.ndarray)
         and v.dtype in (np.float64, np.complex128)
@@ -65,18 +68,28 @@ def _pair(who: str, x: Array, v: Array, name: str) -> tuple[Array, Array]:
 
 
 def finite_values(who: str, what: str, values: Array) -> Array:
-    """The values, if they are finite; raises NonFinite."""
-    if not (finite_sum(values) or np.isfinite(values).all()):
-        bad = int(np.flatnonzero(~np.isfinite(values))[0])
+    """The values; raise NonFinite unless all are finite."""
+    if not finite_sum(values) and (bad := first_nonfinite(values)):
         raise NonFinite(
-            f"{who}: the {what} is {values[bad]} in component {bad}: a design far outside of [0, 1]"
+            f"{who}: the {what} is {bad[1]} in component {bad[0]}: a design far outside of [0, 1]"
         )
     return values
 
 
 @dataclass(frozen=True, eq=False)
 class Composed(Portable):
-    """φ(x) = then(first(x)), written `first >> then`."""
+    """φ(x) = then(first(x)), written `first >> then`.
+
+    Parameters
+    ----------
+    first, then : DesignMap
+        The map that is applied first, and the map of its result.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a design map.
+    """
 
     first: DesignMap
     then: DesignMap
@@ -95,7 +108,7 @@ class Composed(Portable):
 
     @cached_property
     def _stages(self) -> "list[DesignMap]":
-        """The maps that it is made of, none of them composed, in order: each is applied once, a filter may be dear."""
+        """The maps in order, compositions flattened: a costly map is applied once."""
         parts = (self.first, self.then)
         return [
             stage
@@ -104,32 +117,34 @@ class Composed(Portable):
         ]
 
     def _points(self, x: Array) -> list[Array]:
-        """What each stage is applied to."""
+        """The argument of each map."""
         points = [x]
         for stage in self._stages[:-1]:
-            points.append(
-                np.array(stage(points[-1]))
-            )  # A copy: a map may stand in it twice, and return one array.
+            # A copy: a map may occur twice, and return the same array.
+            points.append(np.array(stage(points[-1])))
         return points
 
     def __call__(self, x: Array) -> Array:
-        """φ(x)."""
+        """Return φ(x)."""
         return self.then(self.first(x))
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """(∂φ/∂x)ᵀ p̄: the transposes in reverse order."""
+        """Return (∂φ/∂x)ᵀ p̄: the transposes in reverse order."""
         for stage, at in zip(reversed(self._stages), reversed(self._points(x)), strict=True):
             p_bar = stage.vjp(at, p_bar)
         return p_bar
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """(∂φ/∂x) ẋ."""
+        """Return ∂φ/∂x ẋ."""
         for stage, at in zip(self._stages, self._points(x), strict=True):
             x_dot = stage.jvp(at, x_dot)
         return x_dot
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄, (m_x,), for two; raises TypeError for a map without `hvp`."""
+        """Return φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄ (two maps).
+
+        Raise TypeError if one has no `hvp`.
+        """
         points, rates = self._points(x), [x_dot]
         for stage, at in zip(self._stages[:-1], points, strict=False):
             rates.append(np.array(stage.jvp(at, rates[-1])))
@@ -156,19 +171,19 @@ class Identity:
     __repr__ = short_repr
 
     def __call__(self, x: Array) -> Array:
-        """x."""
+        """Return x."""
         return x
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """p̄."""
+        """Return p̄."""
         return p_bar
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """ẋ."""
+        """Return ẋ."""
         return x_dot
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """Zero."""
+        """Return zeros."""
         return np.zeros_like(x)
 
     def __rshift__(self, then: DesignMap) -> Composed:

@@ -18,8 +18,8 @@ class Counts:
     problems, of which `transposed` with Aᵀ or Aᴴ; rhs: the columns they had; refinements: further sweeps that iterative
     refinement needed; krylov: iterations of `cg` and `gmres`, over all columns; newton: steps of `Newton`, chords and
     those of its starts included.
-    seconds: wall time by phase (assembly, analysis, factor, solve, gradient, design; output, of a report's records),
-    s; phases exclude each other.
+    seconds: wall time by phase (assembly, analysis, factor, solve, gradient, design; model: the rest of an
+    optimizer's evaluations of f; output: a report's records), s; phases exclude each other.
     """
 
     symbolic: int = 0

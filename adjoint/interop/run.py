@@ -29,7 +29,13 @@ from ..optimize.state import State
 from ..optimize.status import Status
 from ..optimize.stopping import Progress, Stopping
 from ..optimize.trial import attempt, first_point, gradient_of
-from ..optimize.verification import confirmed, require_derivative, sized_slope, unconfirmed
+from ..optimize.verification import (
+    GradientCheck,
+    confirmed,
+    require_derivative,
+    sized_slope,
+    unconfirmed,
+)
 from ..reduced import Function, Point
 from ..typing import Array
 from .multipliers import lagrangian
@@ -97,6 +103,7 @@ class Run:
     state: State | None = None
     accepted: Array | None = None
     best: State | None = None
+    gradient_check: GradientCheck | None = None
     progress: Progress | None = None
 
     @cached_property
@@ -257,7 +264,7 @@ class Run:
         work, seconds = self.counts.numeric, time.perf_counter() - self.started
         if before is None:
             if self.check:
-                require_derivative(
+                self.gradient_check = require_derivative(
                     self.f,
                     state,
                     self.method.bounds,
@@ -367,4 +374,4 @@ class Run:
             factorizations=self.counts.numeric,
             seconds=time.perf_counter() - self.started,
         )
-        return Result(self.best, self.state, status, cause, spent)
+        return Result(self.best, self.state, status, cause, spent, self.gradient_check)

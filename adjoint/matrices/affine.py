@@ -70,7 +70,8 @@ class Affine(Portable):
     TypeError
         If terms is not a list of matrices.
     ValueError
-        If the shapes differ, or if there is no matrix; from a call, if p does not have m entries.
+        If the shapes differ, or if there is no matrix; from a call, if p does not have
+        m entries.
 
     Examples
     --------

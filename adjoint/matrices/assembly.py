@@ -1,4 +1,4 @@
-"""Element vectors and matrices that change with the state: f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e."""
+"""Assembly of element vectors and matrices: f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,20 +13,23 @@ from ..typing import Array
 
 SPARSEST, AFFORDABLE = 100, 10_000_000
 """Largest unknown allowed: 100 times the number of different unknowns, plus 10⁷. A few springs in a
-large model mention few unknowns; a number far above is a mistake, and would need gigabytes."""
+large model mention few unknowns; a number far above is a mistake, and would need
+gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Assembly(Portable):
     """f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e, for element vectors and matrices that change.
 
-    The places of all entries are computed once; after that an assembly is one sparse product, real or
-    complex. Elements may be those of a mesh, faces of finite volumes, or branches of a network.
+    The places of all entries are computed once; after that an assembly is one sparse
+    product, real or complex. Elements may be those of a mesh, faces of finite volumes,
+    or branches of a network.
 
     Parameters
     ----------
     dofs : (n_e, k) array of int
-        Global numbers of the k local unknowns of each element; −1 for a fixed unknown, which is left
+        Global numbers of the k local unknowns of each element; −1 for a fixed unknown,
+        which is left
         out. f is (n,) and A is (n, n), with n = dofs.max() + 1.
 
     Raises
@@ -34,7 +37,8 @@ class Assembly(Portable):
     TypeError
         If dofs is not an array (n_e, k) of integers.
     ValueError
-        If a number is below −1 or far above the number of unknowns; from the methods, if an array has
+        If a number is below −1 or far above the number of unknowns; from the methods,
+        if an array has
         another shape.
     """
 
@@ -52,7 +56,10 @@ class Assembly(Portable):
 
     @cached_property
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
-        """(S, pattern): A.data = S K for all entries K of all K_e; a matrix of ones on A's pattern."""
+        """(S, pattern): A.data = S K for all entries K of all K_e.
+
+        A matrix of ones on A's pattern.
+        """
         count, k = self.dofs.shape
         rows = np.broadcast_to(self.dofs[:, :, None], (count, k, k))
         columns = np.broadcast_to(self.dofs[:, None, :], (count, k, k))
@@ -153,20 +160,26 @@ class Assembly(Portable):
 
 
 def as_dofs(dofs: Array, what: str) -> Array:
-    """dofs as an intp array (n_e, k); raise TypeError or ValueError unless dofs are valid numbers."""
+    """dofs as an intp array (n_e, k).
+
+    Raise TypeError or ValueError unless dofs are valid numbers.
+    """
     dofs = as_array(what, "dofs", dofs)
     if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
         raise TypeError(
-            f"{what}: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, k)"
+            f"{what}: got dofs of dtype {dofs.dtype}, shape {dofs.shape}; expected integers (n_e, "
+            "k)"
         )
     if dofs.min() < -1 or dofs.max() < 0:
         raise ValueError(
-            f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for fixed"
+            f"{what}: got dofs from {dofs.min()} to {dofs.max()}, expected numbers ≥ 0, or −1 for "
+            "fixed"
         )
     used = np.unique(dofs[dofs >= 0])
     if used[-1] >= SPARSEST * used.size + AFFORDABLE:
         raise ValueError(
-            f"{what}: got dofs up to {used[-1]}, but only {used.size} different numbers; expected unknowns numbered "
+            f"{what}: got dofs up to {used[-1]}, but only {used.size} different numbers; expected "
+            "unknowns numbered "
             "from 0 on, with few gaps: np.unique(dofs, return_inverse=True) renumbers them"
         )
     return dofs.astype(np.intp)

@@ -54,8 +54,8 @@ class Combination(Portable):
     Parameters
     ----------
     terms : list of (number, Matrix or sparse matrix)
-        Pairs (c_j, A_j): c_j real or complex, A_j a Matrix of p or a constant sparse matrix, all of
-        one shape (n, n).
+        Pairs (c_j, A_j): c_j real or complex, A_j a Matrix of p or a constant sparse
+        matrix, all of one shape (n, n).
 
     Raises
     ------
@@ -124,7 +124,10 @@ class Combination(Portable):
         return np.asarray(sum(c * A.jvp(p, u, p_dot) for c, A in self._pairs))
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return the sum of the terms' `hvp` for conj(c_j) λ; raise TypeError if a term has no `hvp`."""
+        """Return the sum of the terms' `hvp` for conj(c_j) λ.
+
+        Raise TypeError if a term has no `hvp`.
+        """
         parts = [of_matrix(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
         return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(
             sum(p_part for _, p_part in parts)

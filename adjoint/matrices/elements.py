@@ -15,7 +15,7 @@ from ..typing import Array
 from .assembly import Assembly, as_dofs
 
 PRODUCTS = 1 << 18
-"""Multiplications per block of elements: a block fits the cache, and OpenBLAS uses one thread for it."""
+"""Multiplications per block of elements: a block fits the cache and one BLAS thread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,16 +24,18 @@ class Elements(Portable):
 
     See docs/math/matrices_and_objectives.md, eq. 9.
 
-    The pattern and the place of every contribution are computed once. After that an assembly is one
-    sparse product, and a gradient is one contraction over the elements.
+    The pattern and the place of every contribution are computed once. After that an
+    assembly is one sparse product, and a gradient is one contraction over the elements.
 
     Parameters
     ----------
     dofs : (n_e, k) array of int
-        Global numbers of the k local unknowns of each element; −1 for a fixed unknown, which is left
+        Global numbers of the k local unknowns of each element; −1 for a fixed unknown,
+        which is left
         out. A is (n, n), with n = dofs.max() + 1.
     Ke : (k, k) or (n_e, k, k) array
-        The element matrix of all elements, or one per element; real or complex, symmetric or not.
+        The element matrix of all elements, or one per element; real or complex,
+        symmetric or not.
 
     Raises
     ------
@@ -59,11 +61,13 @@ class Elements(Portable):
         count, k = dofs.shape
         if Ke.shape not in ((k, k), (count, k, k)) or Ke.dtype.kind not in "fciu":
             raise ValueError(
-                f"Elements: got Ke of {Ke.dtype}, shape {Ke.shape}; expected ({k}, {k}) or ({count}, {k}, {k})"
+                f"Elements: got Ke of {Ke.dtype}, shape {Ke.shape}; expected ({k}, {k}) or "
+                f"({count}, {k}, {k})"
             )
         if not np.isfinite(Ke).all():
             raise NonFinite(
-                "Elements: Ke contains nan or inf. Usual causes: a degenerate element, a missing material constant"
+                "Elements: Ke contains nan or inf. Usual causes: a degenerate element, a missing "
+                "material constant"
             )
         object.__setattr__(self, "dofs", dofs)
         object.__setattr__(self, "Ke", Ke.astype(complex if Ke.dtype.kind == "c" else float))

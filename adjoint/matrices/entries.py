@@ -28,7 +28,8 @@ class Entries:
     pushforward : callable
         pushforward(p, p_dot) = ∂values/∂p ṗ, (nnz,).
     pullback_rate : callable, optional
-        pullback_rate(p, data_bar, p_dot), the derivative of p ↦ pullback(p, data_bar) along ṗ, (m,).
+        pullback_rate(p, data_bar, p_dot), the derivative of p ↦ pullback(p, data_bar)
+        along ṗ, (m,).
         Only Hessian-vector products need it.
 
     Raises
@@ -104,7 +105,8 @@ class Entries:
         """Return (∂A/∂p ṗ)ᴴ λ, of u's shape, and the rate of the pullback, (m,)."""
         if self.pullback_rate is None:
             raise TypeError(
-                "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the derivative of "
+                "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the "
+                "derivative of "
                 "p ↦ pullback(p, data_bar) along p_dot; zeros if values is linear"
             )
         A_dot = self._entries(self.pushforward(p, p_dot), "pushforward")

@@ -110,12 +110,16 @@ def _require_indices(who: str, chosen: object) -> None:
     indices = as_array(who, "chosen", chosen)
     if indices.ndim != 1 or indices.dtype.kind not in "iub":
         raise TypeError(
-            f"{who}: got chosen of dtype {indices.dtype}, shape {indices.shape}; expected a slice, or indices (k,)"
+            f"{who}: got chosen of dtype {indices.dtype}, shape {indices.shape}; expected a slice, "
+            "or indices (k,)"
         )
 
 
 def _part(p: Array, chosen: slice | Array) -> Array:
-    """p[chosen]; raise ValueError if `chosen` is out of range (NumPy would shorten a slice silently)."""
+    """p[chosen].
+
+    Raise ValueError if `chosen` is out of range (NumPy would shorten a slice silently).
+    """
     m = p.size
     if isinstance(chosen, slice):
         beyond = max(chosen.start or 0, chosen.stop or 0) > m

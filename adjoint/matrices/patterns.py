@@ -1,4 +1,4 @@
-"""Sparsity patterns: their union, and where the entries of one stand in another."""
+"""Sparsity patterns: their union, and the places of the entries of one pattern in another."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from ..typing import Array
 
 
 def union_of_patterns(matrices: Sequence[sparse.csc_array]) -> sparse.csc_array:
-    """A matrix of ones on the union of the patterns; stored zeros count as entries."""
+    """A matrix of ones on the union of the patterns; stored zeros are entries."""
     ones = [
         sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in matrices
     ]
@@ -20,17 +20,23 @@ def union_of_patterns(matrices: Sequence[sparse.csc_array]) -> sparse.csc_array:
 
 
 def places(A: sparse.csc_array, union: sparse.csc_array) -> Array:
-    """Where each entry of A stands in `union`.data, (nnz of A,); `union` holds A's pattern."""
+    """The index in `union.data` of each entry of A, (nnz of A,).
+
+    `union` contains the pattern of A.
+    """
     return np.searchsorted(_keys(union), _keys(A))
 
 
 def on_pattern(A: sparse.csc_array, union: sparse.csc_array) -> Array:
-    """The entries of A on the pattern of `union`, (nnz of the union,); zero where A has none."""
+    """The entries of A on the pattern of `union`, (nnz of the union,).
+
+    Zero where A has no entry.
+    """
     data = np.zeros(union.nnz, dtype=A.dtype)
     data[places(A, union)] = A.data
     return data
 
 
 def _keys(A: sparse.csc_array) -> Array:
-    """One number an entry of a canonical csc matrix, increasing: column · n + row."""
+    """column · n + row of each entry of a canonical csc matrix, increasing."""
     return columns_of(A).astype(np.int64) * A.shape[0] + A.indices

@@ -13,7 +13,18 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False)
 class ConstantVector:
-    """b(p) = b. value: (n,), or (n, k) for k load cases."""
+    """b(p) = b: a vector that does not depend on p.
+
+    Parameters
+    ----------
+    value : (n,) or (n, k) array
+        b; columns are load cases.
+
+    Raises
+    ------
+    TypeError, ValueError, NonFinite
+        If the value is not an array (n,) or (n, k) of finite numbers.
+    """
 
     value: Array
 
@@ -30,25 +41,38 @@ class ConstantVector:
         )
 
     def __call__(self, p: Array) -> Array:
-        """b."""
+        """Return b."""
         return self.value
 
     def vjp(self, p: Array, lam: Array) -> Array:
-        """Zero, (m,)."""
+        """Return zeros, (m,)."""
         return np.zeros_like(p)
 
     def jvp(self, p: Array, p_dot: Array) -> Array:
-        """Zero, of b's shape."""
+        """Return zeros, of b's shape."""
         return np.zeros_like(self.value)
 
     def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
-        """Zero, (m,)."""
+        """Return zeros, (m,)."""
         return np.zeros_like(p)
 
 
 @dataclass(frozen=True, eq=False)
 class AffineVector:
-    """b(p) = b₀ + B p. base: b₀, (n,); slope: B, (n, m), sparse or dense."""
+    """b(p) = b₀ + B p.
+
+    Parameters
+    ----------
+    base : (n,) array
+        b₀.
+    slope : (n, m) sparse matrix or array
+        B, in units of b per unit of p.
+
+    Raises
+    ------
+    TypeError, ValueError, NonFinite
+        If the arrays have other shapes, or contain anything but finite numbers.
+    """
 
     base: Array
     slope: SparseMatrix | Array
@@ -61,23 +85,24 @@ class AffineVector:
             object.__setattr__(self, "slope", as_array("AffineVector", "slope", self.slope))
         if np.ndim(self.base) != 1 or self.slope.ndim != 2 or self.slope.shape[0] != len(self.base):
             raise ValueError(
-                f"AffineVector: got b₀ of shape {np.shape(self.base)} and B of shape {self.slope.shape}, "
+                f"AffineVector: got b₀ of shape {np.shape(self.base)} and B of shape "
+                f"{self.slope.shape}, "
                 "expected (n,) and (n, m)"
             )
 
     def __call__(self, p: Array) -> Array:
-        """b(p), (n,)."""
+        """Return b(p), (n,)."""
         require_length(p, self.slope.shape[1], "AffineVector")
         return np.asarray(self.base + self.slope @ p)
 
     def vjp(self, p: Array, lam: Array) -> Array:
-        """Bᴴ λ, (m,)."""
+        """Return Bᴴ λ, (m,)."""
         return cotangent(np.asarray(self.slope.T @ lam.conj()), p)
 
     def jvp(self, p: Array, p_dot: Array) -> Array:
-        """B ṗ, (n,)."""
+        """Return B ṗ, (n,)."""
         return np.asarray(self.slope @ p_dot)
 
     def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
-        """Zero, (m,)."""
+        """Return zeros, (m,)."""
         return np.zeros_like(p)

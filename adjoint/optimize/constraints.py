@@ -12,6 +12,7 @@ import numpy as np
 from .._numerics import dot
 from .._repr import short_repr
 from .._validation import as_array, as_reals, has, named, require_methods, require_number
+from ..factor.counts import phase
 from ..protocols import DesignMap, Objective
 from ..reduced import Function, Point, Reduced
 from ..typing import Array
@@ -235,7 +236,8 @@ class FunctionConstraint:
 
     def at(self, point: Point) -> Point:
         """c at the point's design."""
-        return require_point(self.function(point.x), "the function of a FunctionConstraint")
+        with phase("model"):
+            return require_point(self.function(point.x), "the function of a FunctionConstraint")
 
 
 def require_solution(point: Point) -> None:

@@ -13,6 +13,7 @@ from .._numerics import dot
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, named
 from ..checks.gradient import sizes_of
+from ..factor.counts import phase
 from ..reduced import Function, Point
 from ..typing import Array
 from .settings import require_function
@@ -162,7 +163,8 @@ class ScalarPoint:
             raise TypeError(
                 "ScalarFunction: got no product (x, v) -> H v; see also adjoint.optimize.DifferencedHessian"
             )
-        return np.array(self.product(_read_only(self.x), v))
+        with phase("model"):
+            return np.array(self.product(_read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,9 +239,10 @@ class ResidualPoint:
     @cached_property
     def jacobian(self) -> Array:
         """dr/dx, (k, m); raises ValueError for another shape."""
-        J = np.array(
-            as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x)))
-        )
+        with phase("model"):
+            J = np.array(
+                as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x)))
+            )
         expected = (self.residual.size, self.x.size)
         if J.shape != expected:
             raise ValueError(

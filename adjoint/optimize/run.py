@@ -31,7 +31,7 @@ from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
 from .trial import REFUSED, SHAPE, attempt
-from .verification import confirmed, require_derivative, sized_slope, unconfirmed
+from .verification import GradientCheck, confirmed, require_derivative, sized_slope, unconfirmed
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,8 @@ class Result:
 
     state: the last one, from which the run could go on. best: of its stage, the lowest value among states that meet the
     constraints; the least violation where none does. status: why the run ended. cause: the error behind Status.FAILED,
-    None for others. progress: factorizations and seconds spent.
+    None for others. progress: factorizations and seconds spent. gradient_check: the comparison before the first step;
+    None without one, and for a run that was resumed.
     """
 
     best: State
@@ -48,6 +49,7 @@ class Result:
     status: Status
     cause: SolveError | None
     progress: Progress
+    gradient_check: GradientCheck | None = None
 
     def __repr__(self) -> str:
         return f"Result(value={self.value!r}, iterations={self.iterations}, {self.status.value!r})"
@@ -151,8 +153,10 @@ def minimize(
         )
     if run.file is not None:
         _prepare(run.file)
-    at = run.resumed(x) if resume else None
-    return run.finished(at or run.begun(x, observers), observers)
+    at, found = (run.resumed(x) if resume else None), None
+    if at is None:
+        at, found = run.begun(x, observers)
+    return replace(run.finished(at, observers), gradient_check=found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,20 +170,24 @@ class _Run:
     file: Path | None
     start: Array
 
-    def begun(self, x: Array, observers: Sequence[Observer]) -> Restart:
-        """The first state, observed and saved."""
-        counts, started = Counts(), time.perf_counter()
+    def begun(
+        self, x: Array, observers: Sequence[Observer]
+    ) -> tuple[Restart, GradientCheck | None]:
+        """The first state, observed and saved, and the check of its gradient."""
+        counts, started, found = Counts(), time.perf_counter(), None
         with collecting(counts):
             state = _stored(self.algorithm.start(self.f, x))
             if self.check:
-                require_derivative(self.f, state, self.algorithm.bounds, self.algorithm.constrained)
+                found = require_derivative(
+                    self.f, state, self.algorithm.bounds, self.algorithm.constrained
+                )
         progress = self.stop.begun(state, self._steepness(state), self._sized(state))
         spent = replace(
             progress, factorizations=counts.numeric, seconds=time.perf_counter() - started
         )
         at = Restart(state, _light(state), spent, fingerprint(self.algorithm), threads())
         self._note(at, observers)
-        return at
+        return at, found
 
     def resumed(self, x: Array) -> Restart | None:
         """What the file holds; None without a file. Raises ValueError without a path, RestartError."""

@@ -7,6 +7,7 @@ import numpy as np
 from .._validation import as_parameters, named
 from ..bounds import Bounds
 from ..errors import NonFinite, SolveError
+from ..factor.counts import phase
 from ..reduced import Function, Point
 from ..typing import Array
 from .status import Status
@@ -28,9 +29,9 @@ def attempt(f: Function, x: Array) -> Point | None:
     if SHAPE.get() not in (None, x.shape):
         raise ValueError(f"a trial design of shape {x.shape}, expected {SHAPE.get()}")
     try:
-        point = f(
-            np.array(x)
-        )  # A copy: what a function does to its argument must not move the algorithm.
+        with phase("model"):
+            # A copy: what a function does to its argument must not move the algorithm.
+            point = f(np.array(x))
     except SolveError as error:
         REFUSED.set(error)
         return None
@@ -60,7 +61,8 @@ def value_of(point: Point) -> float:
 
 def gradient_of(point: Point) -> Array:
     """df/dx at a point, (m,); raises NonFinite, ValueError for another shape, TypeError for a complex one."""
-    g = np.asarray(point.gradient)
+    with phase("model"):
+        g = np.asarray(point.gradient)
     if g.dtype.kind not in "fiu":
         raise TypeError(
             f"the gradient of the objective is of type {g.dtype}, expected real numbers"
@@ -98,7 +100,8 @@ def first_point(f: Function, x: Array, bounds: Bounds, name: str) -> Point:
         raise TypeError(
             f"{name}: got {named(f)} as f, expected a function of x, such as ScalarFunction(value, gradient)"
         )
-    point = f(x)
+    with phase("model"):
+        point = f(x)
     if not np.isfinite(value_of(point)):
         raise NonFinite(f"{name}: the objective is {point.value} at the start")
     return point

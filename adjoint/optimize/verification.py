@@ -178,22 +178,35 @@ JUMP = 3.0
 """Factor on what extrapolation changes: where f jumps the slope doubles as the step is halved, and tells nothing."""
 
 
+@dataclass(frozen=True)
+class GradientCheck:
+    """A slope of f at the start of a run, along a random direction v.
+
+    derivative: g·v by the gradient; difference: by extrapolated differences of f.
+    """
+
+    derivative: float
+    difference: float
+
+
 def require_derivative(
     f: Function, state: State, bounds: Bounds, constraints: Sequence[Constraint]
-) -> None:
+) -> GradientCheck | None:
     """Raise WrongGradient unless g·v agrees with extrapolated differences along a random v, for f and each constraint.
 
     Up to four evaluations of f, within the bounds, no gradient of it; with constraints one more of f, at x, and their
     gradients there. With two to eight variables two of these along each of two directions, and two more along one
-    where they disagree. Where f cannot be evaluated next to x nothing is found out.
+    where they disagree. Returns what agreed, for f along the first direction; None where f cannot be evaluated next
+    to x, and nothing is found out.
     """
     along = directions(state.x, state.gradient, state.value, bounds)
     steps = STEPS[: 3 - len(along)]
     rays = [_Ray(f, state.x, v, bounds, Samples.of(f, state.x, v, bounds, steps)) for v in along]
-    for ray in rays:
-        ray.require(_value, state.value, state.gradient, "the gradient")
+    slopes = [ray.require(_value, state.value, state.gradient, "the gradient") for ray in rays]
+    known = bool(rays) and np.isfinite(slopes[0])
+    found = GradientCheck(dot(state.gradient, along[0]), slopes[0]) if known else None
     if not constraints or (here := state.point or attempt(f, state.x)) is None:
-        return
+        return found
     # c itself, for its rounding is relative to c: beside a bound nearby that would not be seen.
     unscaled = np.ones(len(constraints))
 
@@ -212,6 +225,7 @@ def require_derivative(
             ray.require_known(
                 values, read, float(part.values[0]), row, f"the gradient of constraint {i}"
             )
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,13 +245,16 @@ class _Ray:
 
     def require(
         self, read: Callable[[Point], float], here: float, gradient: Array, what: str
-    ) -> None:
-        """Raise WrongGradient unless what is read off the points has this gradient; here: at x."""
-        self.require_known(_read(read, self.samples), read, here, gradient, what)
+    ) -> float:
+        """The slope by differences, nan where nothing is known of it; here: at x.
+
+        Raises WrongGradient unless what is read off the points has this gradient.
+        """
+        return self.require_known(_read(read, self.samples), read, here, gradient, what)
 
     def require_known(
         self, values: Array, read: Callable[[Point], float], here: float, gradient: Array, what: str
-    ) -> None:
+    ) -> float:
         """The same for values that have been read off."""
         derivative = dot(gradient, self.v)
         # Where the products cancel, differences are the rounding of what a zero value is the sum of.
@@ -245,16 +262,16 @@ class _Ray:
         difference, spread = self.samples.slope(values, here)
         spread += floor / self.samples.steps[-1]
         if _agree(difference, derivative, spread):
-            return
+            return difference
         if self.samples.steps.size < STEPS.size:
             # Only a shorter step tells an f that is steep from one whose gradient is wrong.
             finer = self.samples.finer(self.f, self.x, self.v, self.bounds)
             difference, spread = finer.slope(_read(read, finer), here)
             spread += floor / finer.steps[-1]
-        if not (
-            _agree(difference, derivative, JUMP * spread)
-            or self._agrees_nearer(read, here, derivative, difference)
-        ):
+        if _agree(difference, derivative, JUMP * spread):
+            return difference
+        nearer = self._nearer(read, here, derivative, difference)
+        if nearer is None:
             raise WrongGradient(
                 f"along a random direction {what} gives {derivative:.8e}, differences {difference:.8e}. Usual causes: "
                 "a vjp without its transpose or with a wrong sign, a missing ∂J/∂p, a parameter that appears in "
@@ -262,11 +279,12 @@ class _Ray:
                 "initial value problem), a function with kinks or noise. See adjoint.check(f, x).table(); check=False "
                 "goes on regardless."
             )
+        return nearer
 
-    def _agrees_nearer(
+    def _nearer(
         self, read: Callable[[Point], float], here: float, derivative: float, farther: float
-    ) -> bool:
-        """Whether the slope of a shorter step agrees, and is not that of the usual step, by more than its rounding.
+    ) -> float | None:
+        """The slope by a shorter step, if it agrees and is not that of the usual step, by more than its rounding.
 
         Where nearly nothing holds a structure, at a density of zero, f changes by decades within the usual step. Of
         an f that is smooth the slope stays what it is.
@@ -275,11 +293,11 @@ class _Ray:
             samples = Samples.of(self.f, self.x, self.v, self.bounds, nearer * STEPS)
             difference, spread = samples.slope(_read(read, samples), here)
             if not np.isfinite(difference):
-                return False
+                return None
             another = DIFFERENT * max(abs(difference), abs(farther)) + CLEARLY * spread
             if _agree(difference, derivative, spread) and abs(difference - farther) > another:
-                return True
-        return False
+                return difference
+        return None
 
 
 def _read(read: Callable[[Point], float], samples: Samples) -> Array:

@@ -1,21 +1,26 @@
-"""Convergence reports: the history of a run, its figure, its page, its designs as PNG and VTK; sheets of plots."""
+"""Convergence reports: the history of a run, its designs, its figure and its page; sheets of plots.
 
-from .bands import Band
-from .environment import environment
-from .figure import convergence_figure
+What draws is loaded when it is first asked for: matplotlib and Jinja2 take longer to import than the rest of `adjoint`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .designs import DesignKeeper, design_png, read_designs, write_design
 from .history import History, read_history
-from .images import design_png, write_design
-from .keeper import DesignKeeper, read_designs
-from .plots import Curve, Graph, Map, Plot, Shades
-from .profile import Profile, performance_profile
-from .progress import ProgressLine
-from .raster import Raster
-from .recorder import Recorder
-from .report import Report, convergence_report
+from .meshes import MeshKeeper, write_vtu
+from .progress import LoopProgress, ProgressLine, SweepProgress
+from .recorder import Recorder, environment
 from .runs import Run, read_run
-from .sheet import write_sheet
 from .vti import write_vti
 from .writer import HistoryWriter
+
+if TYPE_CHECKING:
+    from .figures.convergence import convergence_figure
+    from .figures.plots import Band, Curve, Graph, Map, MeshMap, Plot, Raster, Shades
+    from .figures.profile import Profile, performance_profile
+    from .figures.sheet import write_sheet
+    from .report import Report, convergence_report
 
 __all__ = [
     "Band",
@@ -24,7 +29,10 @@ __all__ = [
     "Graph",
     "History",
     "HistoryWriter",
+    "LoopProgress",
     "Map",
+    "MeshKeeper",
+    "MeshMap",
     "Plot",
     "Profile",
     "ProgressLine",
@@ -33,6 +41,7 @@ __all__ = [
     "Report",
     "Run",
     "Shades",
+    "SweepProgress",
     "convergence_figure",
     "convergence_report",
     "design_png",
@@ -44,4 +53,26 @@ __all__ = [
     "write_design",
     "write_sheet",
     "write_vti",
+    "write_vtu",
 ]
+
+_DRAWING = {
+    **dict.fromkeys(
+        ("Band", "Curve", "Graph", "Map", "MeshMap", "Plot", "Raster", "Shades"), ".figures.plots"
+    ),
+    **dict.fromkeys(("Profile", "performance_profile"), ".figures.profile"),
+    **dict.fromkeys(("Report", "convergence_report"), ".report"),
+    "convergence_figure": ".figures.convergence",
+    "write_sheet": ".figures.sheet",
+}
+"""The module, imported on first use, of each name that needs matplotlib or Jinja2."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _DRAWING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_DRAWING[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

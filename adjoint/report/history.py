@@ -1,20 +1,203 @@
 """The history of a run, read from JSON lines: one header, one record per iteration, one result."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from .._validation import as_path
 from ..typing import Array
-from .record import Record, entries, number, numbers, parse
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+Record: TypeAlias = Mapping[str, Json]
+
+KINDS = ("header", "iteration", "result")
+COUNTS = ("symbolic", "numeric", "solves", "transposed", "rhs", "refinements", "newton", "krylov")
+PHASES = (
+    "assembly",
+    "analysis",
+    "factor",
+    "solve",
+    "gradient",
+    "filter",
+    "model",
+    "optimizer",
+    "output",
+)
+NUMBERS = (
+    *("objective", "scaled", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
+    *("constraint_violation", "grayness", "peak_rss_mb"),
+)
+INTEGERS, LISTS = (
+    ("iteration", "stage", "evaluations"),
+    ("rejected", "constraints", "multipliers", "constraint_scales"),
+)
+OTHERS = ("kind", "elapsed", "counts", "seconds")
+"""What an iteration may hold; all other numbers in it are measures of the user's own."""
+
+
+LARGEST = 2**53
+"""Integers from here on do not occur in a history: floating-point numbers do not hold them all."""
+
+
+def number(value: Json) -> float:
+    """The finite number stored, nan for anything else."""
+    if not isinstance(value, int | float) or (isinstance(value, int) and abs(value) >= LARGEST):
+        return math.nan
+    return float(value) if math.isfinite(value) else math.nan
+
+
+def entries(record: Record, name: str) -> Record:
+    """The object stored under `name`; an empty one when it is null or missing."""
+    value = record.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def numbers(record: Record, name: str) -> Array:
+    """The list of numbers stored under `name`, null as nan; empty when it is null or missing."""
+    stored = record.get(name)
+    return np.array(
+        [number(value) for value in stored] if isinstance(stored, list) else [], dtype=float
+    )
+
+
+def plain(value: object, name: str) -> Json:
+    """The JSON value that stands for `value`: NumPy types as numbers and lists, non-finite as null.
+
+    name: where the value stands in its record, for the TypeError raised when JSON cannot hold it.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{name}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist(), name)
+    if isinstance(value, list | tuple):
+        return [plain(item, name) for item in value]
+    raise TypeError(
+        f"{name} is of type {type(value).__name__}; expected numbers, strings, lists or mappings"
+    )
+
+
+def parse(line: bytes, where: str) -> Record:
+    """The record in one line. Raises ValueError, beginning with `where`, when it is none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{where}: not JSON ({error}); expected a history, one JSON object a line"
+        ) from error
+    if not isinstance(record, dict) or record.get("kind") not in KINDS:
+        raise ValueError(
+            f"{where}: not a record of a history; expected an object whose kind is one of {KINDS}"
+        )
+    for field, (expected, fits) in _FIELDS[record["kind"]].items():
+        value = record.get(field)
+        if not fits(value) and (value is not None or field == "iteration"):
+            raise ValueError(f"{where}: {field} is {short(value)}; expected {expected}")
+    return record
+
+
+def short(value: object) -> str:
+    """A value of a file as a message repeats it: at most a line of it."""
+    words = repr(value)
+    return words if len(words) <= 200 else f"{words[:200]}…"
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, float) or _is_integer(value)
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(_is_number(item) for item in value)
+
+
+def _is_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_number(item) for item in value.values())
+
+
+def _is_taylor(value: object) -> bool:
+    if not isinstance(value, dict) or not (
+        _is_numbers(value.get("steps")) and _is_numbers(value.get("orders"))
+    ):
+        return False
+    rows = value.get("remainders")
+    if not isinstance(rows, list) or len(rows) != len(value["orders"]):
+        return False
+    return all(_is_numbers(row) and len(row) == len(value["steps"]) for row in rows)
+
+
+def measured(record: Record) -> list[str]:
+    """The names of the numbers in an iteration that are none of ours."""
+    known = {*NUMBERS, *INTEGERS, *LISTS, *OTHERS}
+    return [name for name, value in record.items() if name not in known and _is_number(value)]
+
+
+_Field: TypeAlias = tuple[str, Callable[[object], bool]]
+_STRING: _Field = ("a string", lambda value: isinstance(value, str))
+_INTEGER: _Field = ("an integer", _is_integer)
+_NUMBER: _Field = ("a number", _is_number)
+_NUMBERS: _Field = ("a list of numbers", _is_numbers)
+_OBJECT: _Field = ("an object", lambda value: isinstance(value, dict))
+_TABLE: _Field = ("an object of numbers", _is_table)
+_TAYLOR: _Field = ("steps, orders, and for each order the remainders, one a step", _is_taylor)
+_FIELDS: Mapping[str, Mapping[str, _Field]] = {
+    "header": {
+        **dict.fromkeys(("title", "algorithm", "started"), _STRING),
+        **dict.fromkeys(("problem", "settings", "environment"), _OBJECT),
+        **dict.fromkeys(("tolerances", "stopping"), _TABLE),
+        "seed": _INTEGER,
+        **dict.fromkeys(("resumed", "constraints"), ("a list of strings", _is_strings)),
+        "taylor": _TAYLOR,
+    },
+    "iteration": {
+        **dict.fromkeys((*NUMBERS, "elapsed"), _NUMBER),
+        **dict.fromkeys(("counts", "seconds"), _TABLE),
+        **dict.fromkeys(INTEGERS, _INTEGER),
+        **dict.fromkeys(LISTS, _NUMBERS),
+    },
+    "result": {
+        **dict.fromkeys(("status", "cause"), _STRING),
+        **dict.fromkeys(("iterations", "evaluations", "found"), _INTEGER),
+        **dict.fromkeys(("objective", "constraint_violation", "seconds"), _NUMBER),
+        **dict.fromkeys(("counts", "gradient_check"), _TABLE),
+        "rejected": _NUMBERS,
+        "success": ("true or false", lambda value: isinstance(value, bool)),
+    },
+}
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """A header, the iteration records in order, and the result (None: still going, or killed)."""
+    """What a run recorded.
+
+    Attributes
+    ----------
+    header : mapping
+        Title, problem, algorithm, settings, environment, tolerances, Taylor test.
+    iterations : sequence of mappings
+        The record of each iteration, in order.
+    result : mapping, optional
+        How the run ended; None while it goes on, or if it was killed.
+    """
 
     header: Record
     iterations: Sequence[Record]
@@ -31,7 +214,9 @@ class History:
 
     def parts(self, group: str, name: str) -> Array:
         """One entry of "counts" or "seconds" over the iterations, (n,); nan where it is missing."""
-        return np.array([number(entries(record, group).get(name)) for record in self.iterations], dtype=float)
+        return np.array(
+            [number(entries(record, group).get(name)) for record in self.iterations], dtype=float
+        )
 
     def lists(self, name: str) -> Array:
         """A field of lists over the iterations, (n, k), nan where they are shorter or missing."""
@@ -45,17 +230,33 @@ class History:
     def elapsed(self) -> Array:
         """Seconds from the start to each iteration, (n,), in all sessions; nan throughout where not recorded."""
         measured = self.series("elapsed")
-        if np.isfinite(measured).any() or not any(entries(record, "seconds") for record in self.iterations):
+        if np.isfinite(measured).any() or not any(
+            entries(record, "seconds") for record in self.iterations
+        ):
             return measured
-        spent = [np.nansum([number(s) for s in entries(record, "seconds").values()]) for record in self.iterations]
+        spent = [
+            np.nansum([number(s) for s in entries(record, "seconds").values()])
+            for record in self.iterations
+        ]
         return np.cumsum(spent)
 
 
 def read_history(path: Path | str) -> History:
-    """Read what `HistoryWriter` wrote, of a run that has ended, is still going, or was killed.
+    """Read the history of a run that has ended, is still going, or was killed.
 
-    A torn last line is left out. Raises ValueError, naming the line and the cause, when the file is not
-    a history.
+    Parameters
+    ----------
+    path : path
+        The file that a `Recorder` writes. A last line that is incomplete is left out.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        If the file is not a history; the message names the line and the cause.
     """
     path = as_path("read_history", "path", path)
     lines = whole_lines(path)
@@ -64,14 +265,22 @@ def read_history(path: Path | str) -> History:
         raise ValueError(f"{path}, line 1: no header, {cause}; the run was killed before it began")
     records = [parse(line, f"{path}, line {row}") for row, line in enumerate(lines, start=1)]
     for row, record in enumerate(records, start=1):
-        expected = ("header",) if row == 1 else ("iteration", "result") if row == len(records) else ("iteration",)
+        expected = (
+            ("header",)
+            if row == 1
+            else ("iteration", "result")
+            if row == len(records)
+            else ("iteration",)
+        )
         if record["kind"] not in expected:
             raise ValueError(
                 f"{path}, line {row}: a record of kind {record['kind']!r}, expected {' or '.join(expected)}; "
                 "a history is one header, then iterations, then one result. Usual cause: two runs in one file"
             )
     ended = records[-1]["kind"] == "result"
-    history = History(records[0], records[1:-1] if ended else records[1:], records[-1] if ended else None)
+    history = History(
+        records[0], records[1:-1] if ended else records[1:], records[-1] if ended else None
+    )
     falls = np.flatnonzero(np.diff(history.numbers) <= 0)
     if falls.size:
         before, after = history.numbers[falls[0] : falls[0] + 2]

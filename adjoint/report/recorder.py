@@ -1,21 +1,28 @@
 """Writing the history of a run while it goes on: values, counts and seconds of each iteration."""
 
+import os
+import platform
+import re
+import resource
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from math import isinf
 from pathlib import Path
 
 from .._validation import as_path, require_bool, require_function
 from ..checks.gradient import CheckReport
 from ..factor.counts import Counts, phase, total
+from ..factor.evidence import Evidence
+from ..optimize.restart import threads
 from ..optimize.run import Result
 from ..optimize.state import Algorithm, State
 from ..optimize.stopping import Stopping
-from .environment import environment as here
-from .environment import peak_memory
-from .record import COUNTS, entries, number
-from .settings import settings
+from .history import COUNTS, entries, number
 from .writer import HistoryWriter
 
 PHASE_OF = {"design": "filter"}
@@ -45,16 +52,38 @@ class _Session:
 
 @dataclass(frozen=True, eq=False)
 class Recorder:
-    """One record for each state it is called with: `minimize(..., callback=recorder)`, then `recorder.result(result)`.
+    """Record the history of a run: `minimize(..., callback=recorder)`, then `recorder.result(result)`.
 
-    file: the path of the history. measures: numbers of your own in each record, such as "volume" and "grayness",
-    fractions that have a panel. resume: go on with the history that is there, if there is one, as `minimize(...,
-    resume=True)` does with the run: records of iterations beyond the state that the run is resumed from are dropped,
-    counts and seconds go on from the last one that is left. Without it the file is emptied. Raises ValueError for
-    what is no history.
+    Work is counted, and timed, from `header` on, in the thread that made the recorder;
+    without a header from when the recorder was made. The recorder remembers where counting
+    began, and the last record.
 
-    Work is counted, and timed, from `header` on (without one, from when the recorder was made), in the thread that
-    made the recorder.
+    Parameters
+    ----------
+    file : path
+        Of the history; emptied unless `resume`.
+    measures : callable, optional
+        State ↦ numbers of your own for each record, by name. "volume" and "grayness",
+        fractions, have a panel of the report; up to four others have one each.
+    resume : bool
+        Go on with the history in the file, if there is one, as `minimize(..., resume=True)`
+        does with the run: records beyond the state that the run is resumed from are
+        dropped, counts and seconds go on from the last one that is left.
+
+    Raises
+    ------
+    ValueError
+        With `resume`, for a file that is not a history.
+
+    Examples
+    --------
+    ::
+
+        recorder = Recorder("run/history.jsonl")
+        recorder.header("Beam", algorithm=algorithm, stop=stop)
+        result = adjoint.minimize(f, x, algorithm, stop=stop, callback=recorder)
+        recorder.result(result)
+        convergence_report(["run"], "run")
     """
 
     file: Path | str
@@ -81,18 +110,38 @@ class Recorder:
         constraints: Sequence[str] = (),
         taylor: CheckReport | None = None,
     ) -> None:
-        """Write the first line: what is solved, where, by what, when it ends, and how the gradient was checked.
+        """Write the first line of the history.
 
-        constraints: their names, in the order of the algorithm's.
-        Raises ValueError where the file goes on with another run (title, problem, algorithm).
+        Parameters
+        ----------
+        title : str
+            Of the report.
+        problem : mapping, optional
+            What is solved: names and numbers, words or lists of them.
+        environment : mapping of str to str, optional
+            By default that of `environment()`.
+        algorithm : Algorithm or str
+            Its name and settings are written.
+        stop : Stopping, optional
+            The rules by which the run ends.
+        constraints : sequence of str
+            Names of the constraints, in the algorithm's order.
+        taylor : CheckReport, optional
+            The result of `adjoint.check`.
+
+        Raises
+        ------
+        ValueError
+            If the file goes on with another run: another title, problem or algorithm.
         """
         self.writer.begin(
             {
                 "kind": "header",
                 "title": title,
                 "problem": dict(problem or {}),
-                "environment": dict(here() if environment is None else environment),
-                "algorithm": settings(algorithm),
+                "environment": _given_or_here(environment),
+                "algorithm": algorithm if isinstance(algorithm, str) else type(algorithm).__name__,
+                "settings": settings(algorithm),
                 "started": _now(),
                 "constraints": list(constraints),
                 "stopping": {} if stop is None else asdict(stop),
@@ -107,8 +156,13 @@ class Recorder:
     def __call__(self, state: State) -> None:
         """Write the record of an iteration: the time since the last one is its time.
 
-        A state that ends its run is that of the record before, which stays. Raises ValueError for an iteration that
-        does not follow the last one, and for measures that are named as fields of the record.
+        A state that ends its run is that of the record before, which stays.
+
+        Raises
+        ------
+        ValueError
+            For an iteration that does not follow the last one, and for measures with the
+            name of a field of the record.
         """
         with phase("output"):
             session = self._session
@@ -148,8 +202,11 @@ class Recorder:
                 "objective": result.value,
                 "constraint_violation": found.violation,
                 "found": found.iteration,
-                "cause": None if result.cause is None else f"{type(result.cause).__name__}: {result.cause}",
+                "cause": None
+                if result.cause is None
+                else f"{type(result.cause).__name__}: {result.cause}",
                 "rejected": state.rejected if state.ending is not None else [],
+                "gradient_check": _agreement(result),
                 "counts": self._counts(total()),
                 "seconds": session.elapsed + time.perf_counter() - session.started,
             }
@@ -159,7 +216,11 @@ class Recorder:
         """A header, where there is none, and what earlier sessions have spent until this iteration."""
         session, writer = self._session, self.writer
         if not session.headed:
-            before = writer.header or {"kind": "header", "title": Path(writer.path).parent.name, "environment": here()}
+            before = writer.header or {
+                "kind": "header",
+                "title": Path(writer.path).parent.name,
+                "environment": environment(),
+            }
             writer.begin({**before, "started": _now()})
         last = writer.rewind(iteration) or {}
         session.counts = {name: number(count) for name, count in entries(last, "counts").items()}
@@ -169,14 +230,18 @@ class Recorder:
         """Work in all sessions, by kind."""
         session = self._session
         return {
-            name: int(session.counts.get(name, 0.0)) + getattr(done, name) - getattr(session.first, name)
+            name: int(session.counts.get(name, 0.0))
+            + getattr(done, name)
+            - getattr(session.first, name)
             for name in COUNTS
         }
 
     def _measured(self, state: State, record: Mapping[str, object]) -> dict[str, float | None]:
         found = {} if self.measures is None else dict(self.measures(state))
         if clash := [name for name in found if name in record]:
-            raise ValueError(f"Recorder: got measures named {clash}, which are fields of the record; rename them")
+            raise ValueError(
+                f"Recorder: got measures named {clash}, which are fields of the record; rename them"
+            )
         return found
 
 
@@ -219,5 +284,114 @@ def _tested(taylor: CheckReport) -> dict[str, object]:
     }
 
 
+def _given_or_here(given: Mapping[str, str] | None) -> dict[str, str]:
+    return environment() if given is None else dict(given)
+
+
+def _agreement(result: Result) -> dict[str, float] | None:
+    """What `minimize` found when it compared the gradient with differences; None where it did not."""
+    check = result.gradient_check
+    return (
+        None if check is None else {"derivative": check.derivative, "difference": check.difference}
+    )
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+MOST = 8
+"""Entries of a list, such as constraints or stages, that are shown."""
+
+
+def settings(of: object) -> dict[str, str]:
+    """The settings of an algorithm by name, in words: {"memory": "20", "search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
+
+    Only numbers, words, and dataclasses that hold some; {} for what is no dataclass.
+    """
+    if not is_dataclass(of):
+        return {}
+    shown = (
+        (field.name, _text(getattr(of, field.name)))
+        for field in fields(of)
+        if field.init and field.repr
+    )
+    return {name.replace("_", " "): text for name, text in shown if text}
+
+
+def _text(value: object) -> str:
+    """A setting in words; "" for arrays, functions and objects that hold nothing else."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "" if isinf(value) else f"{value:g}"  # No bound, no budget.
+    if isinstance(value, int | str):
+        return str(value)
+    if isinstance(value, Stopping):
+        return _asked(value)
+    if is_dataclass(value):
+        inside = ", ".join(f"{name} {text}" for name, text in settings(value).items())
+        name = type(value).__name__
+        return f"{name} ({inside})" if inside else "" if fields(value) else name
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return _listed([text for each in value if (text := _text(each))])
+    return ""
+
+
+def _listed(texts: list[str]) -> str:
+    """A list of settings, equal neighbours counted; "" for none."""
+    counted = [(text, len(list(same))) for text, same in groupby(texts)]
+    shown = [text if count == 1 else f"{count} × {text}" for text, count in counted[:MOST]]
+    more = sum(count for _, count in counted[MOST:])
+    return "; ".join([*shown, *([f"{more} more"] if more else [])])
+
+
+def _asked(stop: Stopping) -> str:
+    """The rules that are not the default ones."""
+    asked = [(field.name, getattr(stop, field.name), field.default) for field in fields(stop)]
+    return ", ".join(f"{name} {_text(value)}" for name, value, default in asked if value != default)
+
+
+PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
+
+
+def environment(evidence: Evidence | None = None) -> dict[str, str]:
+    """Versions, threads and machine: what a result may depend on in its last digits, or in its seconds.
+
+    Parameters
+    ----------
+    evidence : Evidence, optional
+        Of a solve, which knows its solver and its threads.
+
+    Returns
+    -------
+    dict of str to str
+        Names and values, for the header of a history.
+    """
+    entries = {} if evidence is None else {"solver": evidence.backend}
+    entries["python"] = platform.python_version()
+    for package in PACKAGES:
+        try:
+            entries[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    pools = threads() if evidence is None else evidence.threads
+    entries["threads"] = ", ".join(
+        f"{plain_library(library)} {number}" for library, number in pools.items()
+    )
+    entries["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return entries
+
+
+def plain_library(file: str) -> str:
+    """The name of a shared library without what its file adds: libscipy_openblas64_-32a4b2a6.so as scipy_openblas64."""
+    found = re.match(r"(?:lib)?(\w+)", Path(file).name)
+    return found[1].rstrip("_") if found else file
+
+
+def peak_memory() -> float:
+    """The largest resident size of this process so far, MB."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / (1024.0**2 if sys.platform == "darwin" else 1024.0)

@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 
 from .._files import whole
 from .._validation import as_path
-from ..report import axes as look
-from .compared import comparison_figure
-from .figure import convergence_figure
-from .page import page
-from .panels import Panel
-from .plots import Plot
+from .figures import style as look
+from .figures.comparison import comparison_figure
+from .figures.convergence import convergence_figure
+from .figures.panels import Panel
+from .figures.plots import Plot
+from .figures.sheet import sheet
+from .html.page import page
+from .html.svg import FRAME
 from .runs import Run, read_runs
-from .sheet import sheet
-from .vector import FRAME
 
 DPI = 150
 FILES = ("report.html", "report.png", "report.pdf")
@@ -27,7 +27,28 @@ FILES = ("report.html", "report.png", "report.pdf")
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A report of these runs, one at least; a notebook shows its page. plots: further ones, such as a `Profile`."""
+    """The report of one run, or of several side by side; a notebook shows its page.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        At least one.
+    plots : sequence of Plot
+        Plots of your own, such as a fit or a field: for one run a part of its result, for
+        several under their comparison.
+
+    Raises
+    ------
+    ValueError
+        For no runs.
+
+    Examples
+    --------
+    ::
+
+        report = Report([read_run("run")], plots=[fit])
+        report.write("run")
+    """
 
     runs: Sequence[Run]
     plots: Sequence[Plot] = ()
@@ -39,24 +60,49 @@ class Report:
     @property
     def page(self) -> str:
         """The HTML document, which needs no other file."""
-        further = [Panel(plot.title, partial(plot.draw, room=FRAME), f"{plot.title}.") for plot in self.plots]
+        further = [
+            Panel(plot.title, partial(plot.draw, room=FRAME), f"{plot.title}.")
+            for plot in self.plots
+        ]
         return page(self.runs, further)
 
     @property
     def figures(self) -> list[Figure]:
         """The run; of several runs their comparison, then each of them; then the further plots."""
+        if len(self.runs) == 1:
+            (run,) = self.runs
+            return [convergence_figure(run.history, run.designs, self.plots)]
         each = [convergence_figure(run.history, run.designs) for run in self.runs]
-        compared = [] if len(each) == 1 else [comparison_figure(self.runs)]
-        further = [sheet("Further figures", "", self.plots, min(2, len(self.plots)), 5.5)] if self.plots else []
-        return [*compared, *each, *further]
+        further = (
+            [sheet("Further figures", "", self.plots, min(2, len(self.plots)), 5.5)]
+            if self.plots
+            else []
+        )
+        return [comparison_figure(self.runs), *each, *further]
 
     def write(self, out: Path | str) -> list[Path]:
-        """Write report.html, report.png (the first figure) and report.pdf (all, as vectors) into the directory."""
+        """Write report.html, report.png (the first figure) and report.pdf (all, as vectors).
+
+        Parameters
+        ----------
+        out : path
+            The directory, which is made if it does not exist.
+
+        Returns
+        -------
+        list of Path
+            The three files. Where writing one fails all stay as they were.
+        """
         folder = as_path("Report.write", "out", out)
         folder.mkdir(parents=True, exist_ok=True)
         html, png, pdf = (folder / name for name in FILES)
         page = self.page
-        with look.drawing(), whole(html) as a, whole(png) as b, whole(pdf) as c:  # All three, or the old ones.
+        with (
+            look.drawing(),
+            whole(html) as a,
+            whole(png) as b,
+            whole(pdf) as c,
+        ):  # All three, or the old ones.
             a.write_text(page, encoding="utf-8")
             figures = self.figures
             figures[0].savefig(b, dpi=DPI)
@@ -73,12 +119,33 @@ class Report:
         )
 
 
-def convergence_report(runs: Sequence[Run | Path | str], out: Path | str, plots: Sequence[Plot] = ()) -> list[Path]:
-    """Write report.html, report.png and report.pdf of runs, or of directories that hold them; the paths written.
+def convergence_report(
+    runs: Sequence[Run | Path | str], out: Path | str, plots: Sequence[Plot] = ()
+) -> list[Path]:
+    """Write report.html, report.png and report.pdf of runs.
 
-    plots: see `Report`.
-    Raises ValueError for no runs, for directories that hold none, and for designs that are none.
+    Parameters
+    ----------
+    runs : sequence of Run or path
+        Runs, or the directories that hold them.
+    out : path
+        Where to; made if it does not exist.
+    plots : sequence of Plot
+        See `Report`.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ValueError
+        For no runs, for directories without a run, and for designs of other shapes or
+        values.
     """
     named = {place: each for place, each in enumerate(runs) if isinstance(each, Run)}
     read = iter(read_runs([each for each in runs if not isinstance(each, Run)]))
-    return Report([named[place] if place in named else next(read) for place in range(len(runs))], plots).write(out)
+    return Report(
+        [named[place] if place in named else next(read) for place in range(len(runs))], plots
+    ).write(out)

@@ -6,17 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._validation import as_path
+from .designs import Designs, read_designs
 from .history import History, read_history
-from .keeper import read_designs
-from .strip import Designs
 
 HISTORY = "history.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run and what it is called among others. designs: pairs of iteration and (rows, columns) densities in [0, 1],
-    top row first; may be empty."""
+    """A run, as `Report` draws it.
+
+    Parameters
+    ----------
+    name : str
+        What the run is called among others.
+    history : History
+        From `read_history`.
+    designs : sequence of (int, (rows, columns) array)
+        Iteration and densities in [0, 1], top row first; may be empty.
+    """
 
     name: str
     history: History
@@ -24,18 +32,35 @@ class Run:
 
 
 def read_run(directory: Path | str) -> Run:
-    """The run in a directory, by whose name it goes.
+    """The run in a directory, named after it.
 
-    Raises ValueError for what is no directory with a history, and for a history or a design that cannot be read.
+    Parameters
+    ----------
+    directory : path
+        Holds history.jsonl and, where designs were kept, designs/.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        For a directory without a history, and for a history or a design that cannot be
+        read.
     """
     folder = as_path("read_run", "directory", directory).resolve()
     if not folder.is_dir():
         what = "a file" if folder.exists() else "not there"
-        raise ValueError(f"{directory}: {what}, expected the directory of a run, with {HISTORY} in it")
+        raise ValueError(
+            f"{directory}: {what}, expected the directory of a run, with {HISTORY} in it"
+        )
     if not (folder / HISTORY).is_file():
         inside = [path.parent.name for path in sorted(folder.glob(f"*/{HISTORY}"))]
         hint = f"; there is one in {', '.join(inside[:5])}" if inside else ""
-        raise ValueError(f"{directory}: no {HISTORY} in this directory, expected that of a run (Recorder){hint}")
+        raise ValueError(
+            f"{directory}: no {HISTORY} in this directory, expected that of a run (Recorder){hint}"
+        )
     return Run(folder.name, read_history(folder / HISTORY), read_designs(folder))
 
 

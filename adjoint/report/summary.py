@@ -1,18 +1,63 @@
 """What a history says, in words: numbers as text, the stop reason, the verdict on the gradient."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 import numpy as np
 
-from .history import History
-from .record import Json, Record, entries, number, numbers
+from .history import History, Json, Record, entries, number, numbers
 
 MISSING = "\N{EN DASH}"
-STOPPING = {"change": "change", "projected_gradient": "projected", "constraint_violation": "feasibility"}
+STOPPING = {
+    "change": "change",
+    "projected_gradient": "projected",
+    "constraint_violation": "feasibility",
+}
 """The stopping rule for a series."""
 SPACE = "\N{NARROW NO-BREAK SPACE}"  # between groups of three digits, as SI writes numbers
+FLAT, FEWEST = (
+    2.0,
+    4,
+)  # factor by which a residual that is not flat falls in the second half; iterations to say so
+
+TERMS = {
+    "objective": "f(x), the number that the run makes small.",
+    "f − f_min": "The objective minus its least value in the run: the end of a run whose objective looks flat.",
+    "rejected trial": "A design that was evaluated and not accepted; at the edge of the axis if it is beyond.",
+    "KKT residual": "Size of the gradient of the Lagrangian, without what bounds hold back; zero at an optimum.",
+    "projected gradient": "Largest change of the design by a gradient step that the bounds cut; zero at an optimum.",
+    "violation": "How far the worst constraint exceeds its bound, relative to its scale; zero where all are met.",
+    "gap": "A line is interrupted where its value is zero to rounding: a logarithmic axis has no zero.",
+    "tolerance": "The run has converged where a measure is below the dashed line of its colour.",
+    "design change": "Largest change of a design variable in one iteration, max|Δx|.",
+    "step": "Length of the step, in the algorithm's own measure.",
+    "step length": "Factor on the search direction that the line search accepted.",
+    "length of the step": "Norm of the change of the design.",
+    "move limit": "Largest change of a variable that the algorithm allows in one iteration.",
+    "asymptotes": "Mean distance of MMA's asymptotes from the design, over the width of the bounds; small is cautious.",
+    "constraint": "(c − bound)/scale: met where it is ≤ 0, violated in the shaded part.",
+    "multiplier": "How much the objective would fall for each unit by which the scaled constraint is relaxed.",
+    "volume": "Mean density of the design.",
+    "grayness": "Zero for a design of solid and void alone; one where all densities are ½.",
+    "iterations": "Designs that the algorithm accepted after the first one.",
+    "evaluations": "Values of the objective that were computed, rejected trials included.",
+    "factorizations": "Numeric factorizations of matrices: most of the cost of sparse direct solvers.",
+    "time": "Wall time of the whole run.",
+    "assembly": "Matrices and right-hand sides from their parameters.",
+    "analysis": "Ordering and symbolic analysis of sparsity patterns.",
+    "factor": "Numeric factorization (in the figure with its analysis).",
+    "solve": "Solves with the factors, forward and adjoint.",
+    "gradient": "Derivatives of the model times the adjoint solution.",
+    "filter": "The design map: from design variables to parameters of the model, and back.",
+    "model": "Evaluations of the objective beyond the phases above: plain functions, time stepping.",
+    "optimizer": "The algorithm itself.",
+    "output": "Records of the history, and pictures of designs.",
+    "Taylor test": "Halving the step h must halve f(x + hv) − f(x), and quarter what is left of it without h g·v.",
+}
+"""What the terms of a report mean, in a line each."""
 
 
 def show(value: Json) -> str:
@@ -54,9 +99,36 @@ def title(history: History) -> str:
     return str(history.header.get("title") or "Untitled run")
 
 
+def algorithm(history: History) -> str:
+    """The name of the run's algorithm; "" where none was recorded."""
+    return str(history.header.get("algorithm") or "").split("(")[0]
+
+
 def run(history: History) -> dict[str, Json]:
-    """What the header says of the run itself: algorithm, seed, start."""
-    return {name: history.header[name] for name in ("algorithm", "seed", "started") if name in history.header}
+    """What the header says of the run itself: its start, and the seed of the gradient's test."""
+    header = history.header
+    resumed = header.get("resumed")
+    times = {
+        "started": [header.get("started")],
+        "resumed": resumed if isinstance(resumed, list) else [],
+    }
+    known: dict[str, Json] = {
+        name: [moment(each) for each in given if each] for name, given in times.items()
+    }
+    return {
+        name: value
+        for name, value in {**known, "seed": header.get("seed")}.items()
+        if value not in ([], None)
+    }
+
+
+def moment(value: Json) -> str:
+    """A time in ISO 8601 as a reader writes it: 2025-11-21 22:14:03 UTC."""
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return show(value)
+    return f"{at:%Y-%m-%d %H:%M:%S} {at.tzname() or ''}".rstrip()
 
 
 def facts(record: Record) -> str:
@@ -140,17 +212,37 @@ def outcome(history: History) -> str:
     cause = f" {history.result['cause']}" if history.result.get("cause") else ""
     iterations = f"{show(done(history))} iteration{'s'[: done(history) != 1]}"
     found = history.result.get("found")
-    elsewhere = isinstance(found, int) and bool(history.numbers.size) and found != history.numbers[-1]
+    elsewhere = (
+        isinstance(found, int) and bool(history.numbers.size) and found != history.numbers[-1]
+    )
     best = f" The best design is that of iteration {found}." if elsewhere else ""
     return f"{reason(history)} {iterations}{spent}{sessions}.{best}{cause}"
 
 
+def doubt(history: History) -> str:
+    """A sentence where a run ended because the design settled, although its KKT residual is flat; "" otherwise."""
+    change, kkt = (history.series(name) for name in ("change", "kkt"))
+    stage = history.series("stage")
+    kkt = kkt[np.equal(stage, stage[-1:]) | np.isnan(stage)]
+    converged = history.result is not None and history.result.get("success") is True
+    if not (converged and kkt.size >= FEWEST and change[-1] <= tolerance(history, "change")):
+        return ""
+    if kkt[-1] <= tolerance(history, "kkt") or not kkt[-1] * FLAT > kkt[kkt.size // 2]:
+        return ""
+    return (
+        f"The design settled, but the KKT residual is flat: {brief(float(kkt[kkt.size // 2]))} halfway, "
+        f"{brief(float(kkt[-1]))} at the end. By this measure of optimality the run has not converged; a smaller "
+        "tolerance on the design change would let it go on."
+    )
+
+
 class Verdict(Enum):
-    """The outcome of the Taylor test in a history; `minimize` compares the gradient with differences in any case."""
+    """How the gradient was tested, and the outcome."""
 
     PASSED = "Taylor test passed"
     FAILED = "Taylor test FAILED"
-    ABSENT = "no Taylor test recorded"
+    CHECKED = "Gradient agrees with differences"
+    ABSENT = "Gradient not checked"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,15 +254,38 @@ class Badge:
 
 
 def badge(history: History) -> Badge:
-    """The Taylor test in the header: its verdict and its orders and errors."""
+    """The Taylor test in the header, with its orders and errors; without one the check of `minimize` in the result."""
     taylor = entries(history.header, "taylor")
     if not taylor:
-        return Badge(Verdict.ABSENT, ("Recorder.header(taylor=adjoint.check(f, x)) records one",))
+        return _checked(entries(history.result or {}, "gradient_check"))
     orders = ", ".join(f"{order:.2f}" for order in numbers(taylor, "orders"))
     errors = (("relative error", "relative_error"), ("dot-product error", "dot_product_error"))
-    found = [f"{words} {number(taylor[name]):.1e}" for words, name in errors if taylor.get(name) is not None]
+    found = [
+        f"{words} {number(taylor[name]):.1e}"
+        for words, name in errors
+        if taylor.get(name) is not None
+    ]
     verdict = Verdict.PASSED if taylor.get("ok") is True else Verdict.FAILED
     return Badge(verdict, (f"orders {orders}", *found))
+
+
+def _checked(check: Record) -> Badge:
+    """The comparison that `minimize` makes before its first step."""
+    slope, difference = number(check.get("derivative")), number(check.get("difference"))
+    if not math.isfinite(slope + difference):
+        return Badge(
+            Verdict.ABSENT, ("Record a test by Recorder.header(taylor=adjoint.check(f, x)).",)
+        )
+    largest = max(abs(slope), abs(difference))
+    error = (
+        f"relative difference {abs(slope - difference) / largest:.1e}"
+        if largest > 0.0
+        else "both are zero"
+    )
+    return Badge(
+        Verdict.CHECKED,
+        (f"slope along a random direction {slope:.6g}, by differences {difference:.6g}", error),
+    )
 
 
 def change(history: History, name: str) -> str:
@@ -179,3 +294,9 @@ def change(history: History, name: str) -> str:
     if not finite.size:
         return "not recorded"
     return f"from {finite[0]:.4g} to {finite[-1]:.4g}" if finite.size > 1 else f"{finite[0]:.4g}"
+
+
+def name_of(index: int, names: Json) -> str:
+    """The constraint's name in the header, or its number."""
+    known: Sequence[Json] = names if isinstance(names, list) else ()
+    return str(known[index]) if index < len(known) else f"constraint {index + 1}"

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..typing import Array
-from .constrained import name_of
-from .history import History
-from .record import COUNTS, NUMBERS, PHASES, Record, entries, measured, number, numbers
+from .history import (
+    COUNTS,
+    NUMBERS,
+    PHASES,
+    History,
+    Json,
+    Record,
+    entries,
+    measured,
+    number,
+    numbers,
+)
 from .runs import Run
 from .summary import (
     MISSING,
@@ -20,6 +29,7 @@ from .summary import (
     duration,
     final,
     final_seconds,
+    name_of,
     reason,
     run,
     show,
@@ -28,7 +38,12 @@ from .summary import (
 
 ENDS = 5  # iterations shown at the beginning and at the end
 MOST_CONSTRAINTS = 30  # in their table
-BOUNDED = ("kkt", "projected_gradient", "change", "constraint_violation")  # what may have a tolerance
+BOUNDED = (
+    "kkt",
+    "projected_gradient",
+    "change",
+    "constraint_violation",
+)  # what may have a tolerance
 WORDS = {
     "scaled": "objective, scaled",
     "projected_gradient": "projected gradient",
@@ -43,7 +58,26 @@ WORDS = {
     "newton": "Newton iterations",
     "krylov": "Krylov iterations",
 }
-TESTED = {Verdict.PASSED: "passed", Verdict.FAILED: "FAILED", Verdict.ABSENT: MISSING}
+TESTED = {
+    Verdict.PASSED: "passed",
+    Verdict.FAILED: "FAILED",
+    Verdict.CHECKED: "differences agree",
+    Verdict.ABSENT: MISSING,
+}
+
+
+RULES = {
+    "change": "design change below",
+    "stationarity": "KKT residual over its first value below",
+    "absolute": "KKT residual below",
+    "projected": "projected gradient below",
+    "feasibility": "constraint violation at most",
+    "stall": "iterations without improvement",
+    "iterations": "iterations at most",
+    "factorizations": "factorizations at most",
+    "seconds": "seconds at most",
+}
+"""The rules of `Stopping` in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +100,10 @@ def first_and_last(history: History) -> Table:
     unscaled = np.array_equal(history.series("scaled"), history.series("objective"))
     for name in (*NUMBERS, *own):
         known = history.series(name)[np.isfinite(history.series(name))]
-        if known.size and not (name == "scaled" and unscaled):
+        idle = name == "constraint_violation" and not (
+            known.any() or history.lists("constraints").size
+        )
+        if known.size and not idle and not (name == "scaled" and unscaled):
             ends = (history.series(name)[0], history.series(name)[-1], known.min(), known.max())
             text = show if name in ("objective", "scaled") else brief
             rows.append((WORDS.get(name, name), *(text(float(value)) for value in ends)))
@@ -87,46 +124,78 @@ def tolerances(history: History) -> Table:
 
 def constraints(history: History) -> Table:
     """Each constraint, (c − bound)/scale: its final value, its largest one, its multiplier, the scale in c's unit."""
-    c, multipliers, scales = (history.lists(name) for name in ("constraints", "multipliers", "constraint_scales"))
+    c, multipliers, scales = (
+        history.lists(name) for name in ("constraints", "multipliers", "constraint_scales")
+    )
     names = history.header.get("constraints")
     rows = []
     for index in range(min(c.shape[1], MOST_CONSTRAINTS)):
-        multiplier, scale = (table[-1, index] if index < table.shape[1] else np.nan for table in (multipliers, scales))
+        multiplier, scale = (
+            table[-1, index] if index < table.shape[1] else np.nan
+            for table in (multipliers, scales)
+        )
         largest = np.nanmax(c[:, index], initial=-np.inf)
         values = (c[-1, index], largest, multiplier, scale)
         rows.append((name_of(index, names), *(brief(float(value)) for value in values)))
     if c.shape[1] > MOST_CONSTRAINTS:
         rows.append((f"{c.shape[1] - MOST_CONSTRAINTS} more", *(MISSING,) * 4))
-    heads = ("", "final (c − bound)/scale (met where ≤ 0)", "largest", "multiplier", "scale, unit of c")
+    heads = (
+        "",
+        "final (c − bound)/scale (met where ≤ 0)",
+        "largest",
+        "multiplier",
+        "scale, unit of c",
+    )
     return Table("Constraints", heads, rows)
 
 
 def iterations(history: History) -> Table:
-    """The first and the last iterations; a row of dots for those between."""
-    fields = ("constraint_violation", "projected_gradient", "kkt", "step", "change", "volume", "grayness")
-    shown = [name for name in fields if np.isfinite(history.series(name)).any()]
-    if not np.nan_to_num(history.series("step")).any():  # Not every algorithm has one.
-        shown = [name for name in shown if name != "step"]
-    short = {"constraint_violation": "violation", "kkt": "KKT", "change": "change"}
-    staged = ("stage",) if np.nan_to_num(history.series("stage")).any() else ()
-    heads = ("iteration", *staged, "objective", *(short.get(name, WORDS.get(name, name)) for name in shown))
-    rows = [
-        (
-            show(record["iteration"]),
-            *(show(record.get(name)) for name in staged),
-            show(record.get("objective")),
-            *(brief(record.get(name)) for name in shown),
-            show(record.get("evaluations")),
-            show(numbers(record, "rejected").size),
-            show(entries(record, "counts").get("numeric")),
-            duration(_total(record)),
-        )
-        for record in history.iterations
+    """The first and the last iterations, a row of dots for those between; without columns that say nothing."""
+    records = history.iterations
+    own = {"constraint_violation": "violation", "kkt": "KKT residual", "change": "design change"}
+    fields = (
+        "objective",
+        "constraint_violation",
+        "projected_gradient",
+        "kkt",
+        "step",
+        "change",
+        "volume",
+        "grayness",
+    )
+    columns: dict[str, list[Json]] = {
+        "iteration": [record["iteration"] for record in records],
+        "stage": [record.get("stage") for record in records],
+        **{
+            own.get(name, WORDS.get(name, name)): [record.get(name) for record in records]
+            for name in fields
+        },
+        "evaluations": [record.get("evaluations") for record in records],
+        "rejected": [numbers(record, "rejected").size for record in records],
+        "factorizations": [entries(record, "counts").get("numeric") for record in records],
+    }
+    idle = (
+        "stage",
+        "violation",
+        "step",
+        "rejected",
+        "factorizations",
+    )  # Where they are zero throughout.
+    texts = [
+        (name, [(show if name == "objective" else brief)(value) for value in values])
+        for name, values in columns.items()
+        if any(value or (value is not None and name not in idle) for value in values)
     ]
-    heads = (*heads, "evaluations", "rejected", "factorizations", "time")
+    texts.append(("time", [duration(_total(record)) for record in records]))
+    heads, rows = (
+        [name for name, _ in texts],
+        list(zip(*(column for _, column in texts), strict=True)),
+    )
     if len(rows) > 2 * ENDS + 1:
         rows = [*rows[:ENDS], ("⋮",) * len(heads), *rows[-ENDS:]]
-    shown_of = "All iterations" if len(rows) == len(history.iterations) else f"First and last {ENDS} iterations"
+    shown_of = (
+        "All iterations" if len(rows) == len(records) else f"First and last {ENDS} iterations"
+    )
     return Table(shown_of, heads, rows)
 
 
@@ -135,7 +204,9 @@ def runs(several: Sequence[Run]) -> Table:
     reached = ("run", "algorithm", "objective", "violation", "KKT residual")
     spent = ("iterations", "evaluations", "factorizations", "time", "how it ended", "gradient test")
     rows = [_run(run) for run in several]
-    return Table("What each run reached, and what that took", (*reached, *spent), rows, words=(0, 1, 9, 10))
+    return Table(
+        "What each run reached, and what that took", (*reached, *spent), rows, words=(0, 1, 9, 10)
+    )
 
 
 def _run(run: Run) -> Sequence[str]:
@@ -159,7 +230,7 @@ def counts(history: History) -> Table:
     rows = [
         (WORDS.get(name, name), show(total), show(round(total / most, 3)))
         for name, total in totals.items()
-        if total is not None and (total or name in ("numeric", "solves", "transposed"))
+        if total or (total is not None and totals["solves"] and name in ("numeric", "transposed"))
     ]
     return Table("Linear algebra", ("", "total", "per iteration"), rows)
 
@@ -169,7 +240,10 @@ def times(history: History) -> Table:
     spent = {phase: float(np.nansum(history.parts("seconds", phase))) for phase in PHASES}
     whole, most = sum(spent.values()), len(history.iterations)
     measured = [(phase, seconds) for phase, seconds in spent.items() if seconds > 0]
-    rows = [(phase, duration(s), duration(s / most), f"{100 * s / whole:.1f} %") for phase, s in measured]
+    rows = [
+        (phase, duration(s), duration(s / most), f"{100 * s / whole:.1f} %")
+        for phase, s in measured
+    ]
     if rows:
         rows.append(("all phases", duration(whole), duration(whole / most), "100 %"))
     elapsed = number(history.result.get("seconds")) if history.result else np.nan
@@ -188,19 +262,33 @@ def taylor(history: History) -> Table:
         remainder = numbers({"row": row}, "row")
         heads += [f"remainder {index + 1}", "order"]
         columns.append([f"{value:.3e}" for value in remainder])
-        columns.append([MISSING, *(_order(h[k : k + 2], remainder[k : k + 2]) for k in range(h.size - 1))])
+        columns.append(
+            [MISSING, *(_order(h[k : k + 2], remainder[k : k + 2]) for k in range(h.size - 1))]
+        )
     return Table("Taylor test", heads, list(zip(*columns, strict=True)))
 
 
-def settings(history: History) -> tuple[Table, Table]:
-    """The problem, and the environment it was solved in."""
-    problem = entries(history.header, "problem")
-    environment = {**run(history), **entries(history.header, "environment")}
-    return _pairs("Problem", problem), _pairs("Run and environment", environment)
+def settings(history: History) -> tuple[Table, ...]:
+    """The problem, the algorithm with its settings, and the environment it was solved in."""
+    header = history.header
+    named = {"algorithm": header["algorithm"]} if header.get("algorithm") else {}
+    rules = entries(header, "stopping")
+    asked = {words: rules[name] for name, words in RULES.items() if number(rules.get(name)) > 0.0}
+    return (
+        _pairs("Problem", entries(header, "problem")),
+        _pairs("Algorithm", {**named, **entries(header, "settings")}),
+        _pairs("Stopping rules", asked),
+        _pairs("Run and environment", {**run(history), **entries(header, "environment")}),
+    )
 
 
 def _pairs(caption: str, values: Record) -> Table:
-    return Table(caption, ("", "value"), [(name, show(value)) for name, value in values.items()])
+    return Table(
+        caption,
+        ("", "value"),
+        [(name, show(value)) for name, value in values.items()],
+        words=(0, 1),
+    )
 
 
 def _total(record: Record) -> float:

@@ -14,30 +14,58 @@ from ..typing import Array
 TYPES = {"f4": "Float32", "f8": "Float64", "i4": "Int32", "i8": "Int64", "u1": "UInt8"}
 
 
-def write_vti(path: Path | str, fields: Mapping[str, Array], spacing: Sequence[float], origin: Sequence[float]) -> None:
-    """Write one value per cell and field; the picture seen along −z equals the one design_png makes.
+def write_vti(
+    path: Path | str, fields: Mapping[str, Array], spacing: Sequence[float], origin: Sequence[float]
+) -> None:
+    """Write fields on a regular grid, one value a cell, as VTK ImageData (.vti), for ParaView.
 
-    fields: all (rows, columns), or all (layers, rows, columns): columns along +x, rows from top to bottom
-    (along −y), layers along +z. spacing: the size of a cell in x, y (and z); origin: the corner of the
-    grid with the least x, y (and z), both in the order x, y, z. A 2-D grid is one layer at z = 0.
-    Cell (i, j, k), with y upward, holds field[k, rows − 1 − j, i]; in the file x runs fastest.
+    The picture seen along −z is that of `design_png`. Cell (i, j, k), with y upward, holds
+    field[k, rows − 1 − j, i].
 
-    Raises ValueError for no fields, shapes that differ, or a spacing or an origin of another length or value.
-    VTK file formats, "XML file formats", ImageData; inline base64, each block with its length as UInt64.
+    Parameters
+    ----------
+    path : path
+        Of the file.
+    fields : mapping of str to (rows, columns) or (layers, rows, columns) array
+        Columns along +x, rows from top to bottom (along −y), layers along +z; all of one
+        shape. A field without layers is one layer at z = 0.
+    spacing : (2,) or (3,) floats
+        Size of a cell in x, y (and z).
+    origin : (2,) or (3,) floats
+        Corner of the grid with the least x, y (and z).
+
+    Raises
+    ------
+    ValueError
+        For no fields, shapes that differ, complex values, or a spacing or an origin of
+        another length.
+
+    References
+    ----------
+    VTK file formats, "XML file formats", ImageData: inline base64, each block with its
+    length as UInt64.
     """
     shapes = {np.shape(field) for field in fields.values()}
     if len(shapes) != 1:
-        raise ValueError(f"got fields of shapes {sorted(shapes)}, expected at least one field and one shape")
+        raise ValueError(
+            f"got fields of shapes {sorted(shapes)}, expected at least one field and one shape"
+        )
     (shape,) = shapes
     if len(shape) not in (2, 3) or 0 in shape:
-        raise ValueError(f"got fields of shape {shape}, expected (rows, columns) or (layers, rows, columns)")
+        raise ValueError(
+            f"got fields of shape {shape}, expected (rows, columns) or (layers, rows, columns)"
+        )
     steps, corner = (np.asarray(values, dtype=float) for values in (spacing, origin))
     if steps.shape != (len(shape),) or not (np.all(np.isfinite(steps)) and np.all(steps > 0)):
         raise ValueError(f"got spacing {spacing}, expected {len(shape)} positive cell sizes")
     if corner.shape != (len(shape),) or not np.all(np.isfinite(corner)):
         raise ValueError(f"got origin {origin}, expected {len(shape)} coordinates")
     cells = (*reversed(shape), 1)[:3]
-    extent = " ".join(f"0 {count}" for count in cells) if len(shape) == 3 else f"0 {cells[0]} 0 {cells[1]} 0 0"
+    extent = (
+        " ".join(f"0 {count}" for count in cells)
+        if len(shape) == 3
+        else f"0 {cells[0]} 0 {cells[1]} 0 0"
+    )
     places = [*corner, 0.0][:3], [*steps, 1.0][:3]
     start, size = (" ".join(repr(float(value)) for value in row) for row in places)
     arrays = "\n".join(_data_array(name, np.asarray(field)) for name, field in fields.items())
@@ -57,7 +85,9 @@ def _data_array(name: str, field: Array) -> str:
     stored = field.astype(np.uint8) if field.dtype == bool else field
     kind = TYPES.get(stored.dtype.str[1:])
     if kind is None:
-        raise ValueError(f"field {name!r} is of type {field.dtype}, expected real numbers of type {', '.join(TYPES)}")
+        raise ValueError(
+            f"field {name!r} is of type {field.dtype}, expected real numbers of type {', '.join(TYPES)}"
+        )
     upward = np.flip(stored, axis=-2)  # VTK's y runs upward, rows run downward
     data = np.ascontiguousarray(upward, dtype=stored.dtype.newbyteorder("<")).tobytes()
     block = base64.b64encode(struct.pack("<Q", len(data)) + data).decode("ascii")

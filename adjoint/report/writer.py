@@ -9,22 +9,33 @@ from pathlib import Path
 
 from .._files import named, require_regular, whole
 from .._validation import as_path
-from .history import read_history, whole_lines
-from .record import KINDS, Record, plain
+from .history import KINDS, Record, plain, read_history, whole_lines
 
-SAME = ("title", "problem", "algorithm")
+SAME = ("title", "problem", "algorithm", "settings")
 """What the headers of all sessions of a run have in common."""
 
 
 @dataclass(frozen=True, eq=False)
 class HistoryWriter:
-    """Append records to a JSON-lines file, which is created, or emptied, when the writer is made.
+    """Append records to a file of JSON lines, for optimizers that a `Recorder` does not know.
 
-    resume: go on with the history in the file, where there is one; its result, and a line that was torn, are dropped.
-    Raises ValueError for a file that is none.
+    The file is created, or emptied, when the writer is made. It is opened for each record
+    and closed again: a killed run loses at most the line that it was writing. Numbers that
+    are not finite become null; NumPy scalars and arrays become numbers and lists. The
+    writer remembers the records of earlier sessions.
 
-    The file is opened for each record and closed again: a killed run loses at most the line it was
-    writing. Numbers that are not finite become null; NumPy scalars and arrays become numbers and lists.
+    Parameters
+    ----------
+    path : path
+        Of the file.
+    resume : bool
+        Go on with the history in the file, if there is one; its result, and an incomplete
+        last line, are dropped.
+
+    Raises
+    ------
+    ValueError
+        With `resume`, for a file that is not a history.
     """
 
     path: Path | str
@@ -53,7 +64,7 @@ class HistoryWriter:
     def begin(self, header: Mapping[str, object]) -> None:
         """Write the header; over that of an earlier session, whose start is kept, this one's being added to "resumed".
 
-        Raises ValueError where title, problem or algorithm are not those of the earlier session.
+        Raises ValueError where title, problem, algorithm or its settings are not those of the earlier session.
         """
         record = plain(header, "record")
         assert isinstance(record, Mapping)  # As the header is one.
@@ -62,14 +73,18 @@ class HistoryWriter:
             self.append(header)
             return
         for name in SAME:
-            if record.get(name) != before.get(name):
+            if (record.get(name) or {}) != (before.get(name) or {}):
                 raise ValueError(
                     f"{self.path}: the history of another run: its {name} is {before.get(name)!r}, expected "
                     f"{record.get(name)!r}. Resume with the same one, or begin anew in another directory"
                 )
         resumed = before.get("resumed") or []
         assert isinstance(resumed, list)  # As it was parsed.
-        again = {**record, "started": before.get("started"), "resumed": [*resumed, record.get("started")]}
+        again = {
+            **record,
+            "started": before.get("started"),
+            "resumed": [*resumed, record.get("started")],
+        }
         self._rewrite([again, *self._past[1:]])
         self._past[0] = again
 
@@ -102,7 +117,9 @@ class HistoryWriter:
 
 def _line(record: Mapping[str, object]) -> str:
     if record.get("kind") not in KINDS:
-        raise ValueError(f"got a history record of kind {record.get('kind')!r}, expected one of {KINDS}")
+        raise ValueError(
+            f"got a history record of kind {record.get('kind')!r}, expected one of {KINDS}"
+        )
     return json.dumps(plain(record, "record"), allow_nan=False) + "\n"
 
 

@@ -172,7 +172,7 @@ def test_a_vector_of_constraints_without_them_is_named():
                 setattr(self, name, getattr(whole, name))
 
     ratios = Ratios(((1, 4),), 0.5)
-    for names, missing in (((), "second"), (("second",), "jvp")):
+    for names, missing in (((), "hvp"), (("hvp",), "jvp")):
         algorithm = AugmentedLagrangian(
             NewtonCG(bounds=Bounds(1e-3, 1.0)), (), (StateConstraints(First(ratios, *names), 1.0),)
         )

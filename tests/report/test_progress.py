@@ -1,13 +1,14 @@
 """Laws of the progress line: one line that is written over, or lines now and then; the time left is a bound."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import adjoint
 from adjoint.optimize import State
-from adjoint.report import ProgressLine
+from adjoint.report import LoopProgress, ProgressLine, SweepProgress
 
 
 class Terminal(io.StringIO):
@@ -32,7 +33,7 @@ def state(k, **fields):
 
 
 def shown(states, stop, stream, step=2.0):
-    with ProgressLine(stop, stream, clock=Clock(step)) as line:
+    with ProgressLine(stop, stream=stream, clock=Clock(step)) as line:
         for each in states:
             line(each)
     return stream.getvalue()
@@ -45,9 +46,11 @@ def test_a_terminal_shows_one_line_that_fits(monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     text = shown([state(k) for k in range(4)], STOP, Terminal())
     assert text.endswith("\n")
-    drawn = text[:-1].split("\r")[1:]
-    assert len(drawn) == 4
-    assert {len(line) for line in drawn} == {49}
+    drawn = list(dict.fromkeys(line.rstrip("\n") for line in text.split("\r")[1:]))
+    assert [line.split(",")[0] for line in drawn if line] == [
+        f"iteration {k} of at most 100" for k in range(4)
+    ]
+    assert max(map(len, drawn)) == 49
     assert drawn[-1].startswith("iteration 3 of at most 100, at most 3 min 14 s le")
 
 
@@ -92,7 +95,7 @@ def test_the_rate_of_an_earlier_stage_is_forgotten():
 
 def test_quiet_says_nothing():
     stream = io.StringIO()
-    with ProgressLine(STOP, stream, quiet=True) as line:
+    with ProgressLine(STOP, stream=stream, quiet=True) as line:
         line(state(0))
     assert stream.getvalue() == ""
 
@@ -104,3 +107,69 @@ def test_the_standard_output_is_the_one_at_the_time(capsys):
         "iteration 3 of at most 100, f = 2, KKT 1, violation 0.5, change 0.5"
         in capsys.readouterr().out
     )
+
+
+def test_a_fast_run_redraws_its_line_ten_times_a_second_and_shows_its_last_state():
+    text = shown([state(k) for k in range(100)], STOP, Terminal(), step=0.004)
+    assert text.count("iteration ") <= 11
+    assert "iteration 99 of" in text.split("\r")[-1]
+
+
+# ---------------------------------------------------------------------------------------------- sweeps
+
+
+def decay(t, u, p):
+    return -p * u
+
+
+DECAY = adjoint.ODEProblem(
+    adjoint.complex_step_field(decay, n=1, m=1), np.ones(1), t=(0.0, 3.0), rtol=1e-6
+)
+
+
+@pytest.mark.parametrize(
+    ("memory", "slots"),
+    [(adjoint.checkpointing.Everything(), None), (adjoint.checkpointing.Checkpoints(6), 6)],
+)
+def test_progress_grows_from_0_to_1_in_each_sweep(memory, slots):
+    progress, seen = SweepProgress(DECAY.t, slots, quiet=True), []
+
+    def watch(event):
+        progress(event)
+        seen.append((progress.sweep, progress.fraction))
+
+    solution = replace(DECAY, memory=memory, callback=watch).solve(np.ones(1))
+    solution.vjp(np.ones_like(solution.u))
+    solution.jvp(np.ones(1))
+    for sweep, last in (("forward", 0.6), ("reverse", 1.0), ("tangent", 1.0)):
+        fractions = np.array([fraction for name, fraction in seen if name == sweep])
+        assert fractions[0] <= 0.1
+        assert np.all(np.diff(fractions) >= 0.0)
+        assert last <= fractions[-1] <= 1.0
+
+
+def test_time_left_of_sweeps_at_constant_speed_is_what_they_take():
+    """One step in ten seconds, all states kept: n steps before the end ten n seconds are left."""
+    stream, now = io.StringIO(), [0.0]
+    with SweepProgress(
+        (0.0, 10.0), label="gradient 1: ", stream=stream, clock=lambda: now[0]
+    ) as progress:
+        for k in range(10):
+            progress(adjoint.checkpointing.SweepEvent("forward", k, float(k)))
+            progress(adjoint.checkpointing.SweepEvent("store", k, float(k)))
+            now[0] += 10.0
+        for k in reversed(range(10)):
+            progress(adjoint.checkpointing.SweepEvent("reverse", k, float(k)))
+            now[0] += 10.0
+    lines = stream.getvalue().splitlines()
+    assert lines[5] == "gradient 1: forward sweep, 50 %, 50 s left"
+    assert lines[-1] == "gradient 1: reverse sweep, 100 %, 0 ms left"
+
+
+def test_loops_say_how_many_of_their_passes_are_done():
+    stream = Terminal()
+    with LoopProgress(4, stream=stream, clock=Clock(2.0)) as progress:
+        for k in (1, 2, 3, 4):
+            progress(k, f"error {k}")
+    assert "2 of at most 4, at most 4 s left: error 2" in stream.getvalue()
+    assert stream.getvalue().split("\r")[-1].startswith("4 of at most 4: error 4")

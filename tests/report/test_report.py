@@ -2,14 +2,18 @@
 
 import json
 import math
+import os
 import re
-import zlib
+import subprocess
+import sys
 from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from adjoint.report import (
     HistoryWriter,
@@ -22,9 +26,10 @@ from adjoint.report import (
     write_design,
     write_vti,
 )
-from adjoint.report.lettering import font, legible, width, wrap
-from adjoint.report.record import NUMBERS, PHASES
-from adjoint.report.strip import arrange, log_spaced
+from adjoint.report.designs import log_spaced
+from adjoint.report.figures.convergence import arrange
+from adjoint.report.figures.style import font, legible, width, wrap
+from adjoint.report.history import NUMBERS, PHASES
 from adjoint.report.summary import MISSING, brief, change, duration, outcome, show, tolerance
 from tests.fixtures.histories import (
     HEADER,
@@ -252,7 +257,7 @@ def test_tables_show_ends_means_and_shares(written):
         history
     ).rows  # Of 3 iterations, as the result says.
     shares = {row[0]: row[3] for row in tables.times(history).rows}
-    assert shares["factor"] == "12.5 %"
+    assert shares["factor"] == f"{100 / len(PHASES):.1f} %"
     assert shares["whole run"] == MISSING
     assert [(row[0], row[3]) for row in tables.tolerances(history).rows] == [
         ("KKT residual", "no"),
@@ -276,16 +281,11 @@ def test_the_taylor_table_holds_the_order_of_each_pair_of_remainders(written):
 
 def test_a_png_decodes_to_the_design_with_solid_black():
     design = np.array([[0.0, 1.0, 0.5], [1.0, 0.2, -1e-9]])
-    picture = design_png(design, 2)
-    columns, rows = np.frombuffer(picture[16:24], ">u4")
-    size = int.from_bytes(picture[33:37], "big")
-    pixels = np.frombuffer(zlib.decompress(picture[41 : 41 + size]), np.uint8).reshape(
-        rows, columns + 1
-    )
-    assert picture[37:41] == b"IDAT"
-    assert not pixels[:, 0].any()
-    assert pixels[::2, 1::2].tolist() == [[255, 0, 128], [0, 204, 255]]
-    assert np.array_equal(pixels[::2], pixels[1::2])
+    pixels = imread(BytesIO(design_png(design, 2)), format="png")[..., :3]
+    assert pixels.shape == (4, 6, 3)
+    np.testing.assert_allclose(255 * pixels[::2, ::2, 0], [[255, 0, 128], [0, 204, 255]], rtol=1e-6)
+    assert np.array_equal(pixels[::2, ::2], pixels[1::2, 1::2])
+    assert (pixels == pixels[..., :1]).all()
 
 
 def test_a_written_design_is_visible_however_coarse(tmp_path):
@@ -643,3 +643,50 @@ def test_the_same_run_gives_the_same_page(written, tmp_path):
         report(history, designs([0]), tmp_path / name)
     for name in ("report.html", "report.png", "report.pdf"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+# ---------------------------------------------------------------------------------------------- imports
+
+RECORDED = """
+import sys
+
+LATER = ("matplotlib", "jinja2", "tqdm", "meshio")
+import adjoint
+import adjoint.report
+import numpy as np
+
+assert not {*LATER} & {*sys.modules}, "by the import"
+from adjoint.report import ProgressLine, Recorder, read_run
+
+f = adjoint.optimize.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
+recorder, stop = Recorder("run/history.jsonl"), adjoint.Stopping(iterations=9)
+recorder.header("Sphere", stop=stop)
+with ProgressLine(stop) as progress:
+    result = adjoint.minimize(f, np.ones(3), adjoint.optimize.LBFGS(), stop=stop, callback=[recorder, progress])
+recorder.result(result)
+run = read_run("run")
+assert not {*LATER} & {*sys.modules}, "by a run"
+from adjoint.report import Report
+
+Report([run]).write("run")
+assert {"matplotlib", "jinja2"} <= {*sys.modules}
+assert "tqdm" not in sys.modules  # No terminal here.
+assert {"Report", "Curve"} <= {*dir(adjoint.report)}
+"""
+
+
+def test_what_draws_is_imported_when_it_draws(tmp_path):
+
+    done = subprocess.run(
+        [sys.executable, "-c", RECORDED],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=with_path(),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def with_path():
+    """The environment of a process that finds what this one finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -15,10 +15,15 @@ from adjoint.report import (
     performance_profile,
     read_run,
 )
-from adjoint.report.compared import comparison_figure
-from adjoint.report.comparison import best_value, comparable, comparison, work
-from adjoint.report.history import History
-from adjoint.report.keeper import read_designs, stored
+from adjoint.report.designs import read_designs, stored
+from adjoint.report.figures.comparison import (
+    best_value,
+    comparable,
+    comparison,
+    comparison_figure,
+    work,
+)
+from adjoint.report.history import PHASES, History
 from adjoint.report.runs import read_runs
 from tests.fixtures.histories import HEADER, RESULT, Page, designs, iteration, lines, stay_apart
 
@@ -160,7 +165,7 @@ def test_runs_are_measured_in_factorizations_or_in_evaluations_where_nothing_is_
     first, seconds, _ = work([factored, free])
     assert first.name == "factorizations"
     np.testing.assert_array_equal(first.of(factored.history), [1, 2])
-    np.testing.assert_allclose(seconds.of(factored.history), [0.08, 0.16])
+    np.testing.assert_allclose(seconds.of(factored.history), np.array([0.01, 0.02]) * len(PHASES))
     first, *_ = work([free])
     np.testing.assert_array_equal(first.of(free.history), [3, 4])
 
@@ -247,7 +252,7 @@ def test_the_page_of_several_runs_is_well_formed_and_links_each_to_its_details(t
             ), tag
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     assert links == [f"#run{place}" for place in range(len(RUNS[several]))]
-    assert [tag for tag, _ in page.tags].count("details") == len(links)
+    assert [tag for tag, _ in page.tags].count("details") == len(links) + 1  # And the terms.
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own():
@@ -257,8 +262,10 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own():
     assert (tag, others) == ("iframe", [])
     assert attributes["srcdoc"] == report.page
     assert attributes["sandbox"] == "allow-scripts"
-    assert "Further figures" in report.page
-    assert len(report.figures) == 2
+    assert report.page.index("Suite") < report.page.index("How the run got there")
+    (figure,) = report.figures
+    assert "Suite" in [text.get_text() for text in figure.texts]
+    assert "Further figures" in Report(RUNS["alike"], [profile()]).page
     with pytest.raises(ValueError, match="no runs"):
         Report([])
 

@@ -2,7 +2,7 @@
 
 import json
 
-from scripts.benchmarks import checkpoints
+from scripts.benchmarks.ode import checkpoints
 
 
 def test_small_run_repeats_as_few_steps_as_the_closed_form_says(tmp_path, capsys):

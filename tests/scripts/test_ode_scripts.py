@@ -4,25 +4,23 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tqdm import tqdm
 
 import adjoint
 from adjoint.checkpointing.schedules import minimal_advances
 from adjoint.report import Band, Curve, Graph, Raster
-from adjoint.report.sheet import sheet
-from scripts import kinetics_fit, optimal_control, sweep_progress
-from scripts.examples.common.checkpointing import few_states
-from scripts.examples.kinetics_fit.levenberg_marquardt import fit, stepped
-from scripts.examples.kinetics_fit.experiment import Estimate
+from adjoint.report.figures.sheet import sheet
+from scripts.examples.common.checkpointing import checkpointed_gradient
 from scripts.examples.common.trajectory_plots import accumulated, step_sizes, timeline
-from scripts.examples.optimal_control.optimum import optimum
+from scripts.examples.kinetics_fit import __main__ as kinetics_fit
+from scripts.examples.kinetics_fit.experiment import Estimate
+from scripts.examples.kinetics_fit.levenberg_marquardt import complex_step_error, fit
+from scripts.examples.optimal_control import __main__ as optimal_control
+from scripts.examples.optimal_control.lbfgsb import optimum
 from scripts.examples.optimal_control.plate import Steering
-from scripts.examples.common.sweep_progress import SweepProgress
 
 
 def is_png(path: Path) -> bool:
@@ -30,9 +28,7 @@ def is_png(path: Path) -> bool:
 
 
 def test_kinetics_fit_finds_rates_that_the_bands_hold(tmp_path: Path, capsys) -> None:
-    numbers = kinetics_fit.main(
-        kinetics_fit.parse(["--small", "--quiet", "--out", str(tmp_path / "new")])
-    )
+    numbers = kinetics_fit.main(tmp_path / "new", small=True, quiet=True)
     assert numbers["jacobian"].startswith("tangent (3 parameters")
     assert numbers["jacobian against complex steps"] <= 1e-11
     assert 0.001 <= numbers["probability of a larger chi2"] <= 0.999
@@ -51,9 +47,7 @@ def test_kinetics_fit_finds_rates_that_the_bands_hold(tmp_path: Path, capsys) ->
 
 
 def test_optimal_control_steers_the_plate_to_its_target(tmp_path: Path, capsys) -> None:
-    numbers = optimal_control.main(
-        optimal_control.parse(["--small", "--quiet", "--out", str(tmp_path / "new")])
-    )
+    numbers = optimal_control.main(tmp_path / "new", small=True, quiet=True)
     assert numbers["misfit without heating / norm of the target"] >= 0.9
     assert numbers["misfit / norm of the target"] <= 0.1
     assert numbers["powers at a limit"] > 0
@@ -65,11 +59,13 @@ def test_optimal_control_steers_the_plate_to_its_target(tmp_path: Path, capsys) 
     assert numbers["bytes with few states kept"] <= optimal_control.BUDGET * numbers["unknowns"]
     assert json.loads((tmp_path / "new" / "control.json").read_text()) == numbers
     assert is_png(tmp_path / "new" / "fields.png")
-    assert is_png(tmp_path / "new" / "course.png")
+    assert is_png(tmp_path / "new" / "time_series.png")
     assert "the gradient is right" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("script", [kinetics_fit, optimal_control])
+@pytest.mark.parametrize(
+    "script", [kinetics_fit, optimal_control], ids=["kinetics_fit", "optimal_control"]
+)
 def test_scripts_ask_for_a_directory(script, capsys) -> None:
     for arguments in ([], ["--out", ""]):
         with pytest.raises(SystemExit):
@@ -90,7 +86,7 @@ def test_fit_ends_where_no_step_takes_anything_off_chi2():
         for sign in (1.0, -1.0):
             aside = Estimate(case, data, last.x + sign * 1e-2 * v)
             assert aside.chi2 > last.chi2
-    assert stepped(last, np.array([1.0, -1.0, 0.5])) <= 1e-11
+    assert complex_step_error(last, np.array([1.0, -1.0, 0.5])) <= 1e-11
 
 
 def test_gauss_newton_covariance_is_the_curvature_of_chi2():
@@ -136,7 +132,7 @@ def test_powers_within_limits_are_those_that_lambda_asks_for(small):
     found = optimum(case, f, np.zeros(case.controls), lambda text: None)
     trajectory = found.point.solution.trajectory
     y_bar = case.objective.gradients(found.point.solution.u, found.point.p)[0]
-    asked = case.asked(trajectory.adjoint(*case.cotangents(y_bar)))
+    asked = case.stationary_powers(trajectory.adjoint(*case.cotangents(y_bar)))
     s = np.stack([case.plate.power(t, found.point.p) for t in trajectory.grid])
     gap = np.trapezoid(s - asked, trajectory.grid, axis=0)
     assert np.all(np.abs(gap) <= 0.02 * np.trapezoid(np.abs(s), trajectory.grid, axis=0))
@@ -144,7 +140,7 @@ def test_powers_within_limits_are_those_that_lambda_asks_for(small):
 
 def test_no_optimum_is_an_error(small, monkeypatch):
     case, f = small
-    monkeypatch.setattr("scripts.examples.optimal_control.optimum.MOST", 1)
+    monkeypatch.setattr("scripts.examples.optimal_control.lbfgsb.ITERATIONS", 1)
     with pytest.raises(adjoint.SolveError, match="no optimum in 1 iterations"):
         optimum(case, f, np.zeros(case.controls), lambda text: None)
 
@@ -157,25 +153,7 @@ def test_powers_stay_within_their_limits(small):
     assert found.fall <= 1e-3
 
 
-# Progress and timelines
-
-
-def followed(
-    trajectory: adjoint.ode.Trajectory, memory, slots
-) -> tuple[list[adjoint.checkpointing.SweepEvent], list[tuple[str, float]]]:
-    """All events of both sweeps, and how far they were after each."""
-    progress = SweepProgress(trajectory.problem.t, slots, tqdm(disable=True), None)
-    events, seen = [], []
-
-    def watch(event: adjoint.checkpointing.SweepEvent) -> None:
-        progress.watch(event)
-        events.append(event)
-        seen.append((progress.sweep, progress.fraction))
-
-    again = replace(trajectory.problem, memory=memory, callback=watch).solve(trajectory.p)
-    again.vjp(np.ones_like(again.u))
-    again.jvp(np.ones_like(again.p))
-    return events, seen
+# Timelines
 
 
 @pytest.fixture(scope="module")
@@ -184,50 +162,8 @@ def trajectory() -> adjoint.ode.Trajectory:
     return case.problem.solve(np.exp(case.truth))
 
 
-@pytest.mark.parametrize(
-    ("memory", "slots"),
-    [(adjoint.checkpointing.Everything(), None), (adjoint.checkpointing.Checkpoints(6), 6)],
-)
-def test_progress_grows_from_0_to_1_in_each_sweep(trajectory, memory, slots):
-    _, seen = followed(trajectory, memory, slots)
-    for sweep, last in (("forward", 0.8), ("reverse", 1.0), ("tangent", 1.0)):
-        fractions = np.array([fraction for name, fraction in seen if name == sweep])
-        assert fractions[0] <= 0.1
-        assert np.all(np.diff(fractions) >= 0.0)
-        assert last <= fractions[-1] <= 1.0
-
-
-def test_time_left_of_sweeps_at_constant_speed_is_what_they_take(monkeypatch, capsys):
-    """One step a second, all states kept: n steps before the end n seconds are left."""
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(sweep_progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    progress = SweepProgress((0.0, 10.0), None, tqdm(disable=True), 0.0, printed=0.0)
-    progress.name("gradient 1: ")
-    for k in range(10):
-        progress.watch(adjoint.checkpointing.SweepEvent("forward", k, float(k)))
-        progress.watch(adjoint.checkpointing.SweepEvent("store", k, float(k)))
-        clock.now += 1.0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[4] == "gradient 1: forward sweep: 50%, 5 s left"
-    for k in reversed(range(10)):
-        progress.watch(adjoint.checkpointing.SweepEvent("reverse", k, float(k)))
-        clock.now += 1.0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "gradient 1: reverse sweep: 100%, 0 s left"
-
-
-@pytest.mark.parametrize(("quiet", "expected"), [(True, False), (False, True)])
-def test_terminals_get_a_bar_unless_quiet(quiet, expected, monkeypatch, capsys):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    with sweep_progress.sweep_progress((0.0, 1.0), None, quiet) as sweeps:
-        sweeps.bar.mininterval = 0.0
-        for t in (0.0, 0.25, 0.5):
-            sweeps.watch(adjoint.checkpointing.SweepEvent("forward", round(4 * t), t))
-    assert ("forward sweep  50 %" in capsys.readouterr().out) == expected
-
-
 def test_timeline_has_a_stroke_for_each_step_done(trajectory):
-    few = few_states(
+    few = checkpointed_gradient(
         trajectory, np.ones_like(trajectory.u), None, adjoint.checkpointing.Checkpoints(5), 5, True
     )
     N = trajectory.evidence.steps
@@ -237,7 +173,7 @@ def test_timeline_has_a_stroke_for_each_step_done(trajectory):
         few.evidence.repeated,
         N,
     ]
-    assert few.same
+    assert few.same_bits
     begun = np.sort(np.concatenate([curve.x[::3] for curve in (forward, repeated, reverse)]))
     np.testing.assert_array_equal(begun, np.arange(2 * N + few.evidence.repeated))
     assert reverse.y[-2] == 0.0

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from ...bounds import Bounds
+from ...factor.counts import phase
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import InnerProduct
@@ -73,7 +74,8 @@ class TrustRegion:
         """f at the state's x; evaluated again, with its gradient, where the state is from a file."""
         if state.point is not None:
             return state.point
-        point = f(state.x)
+        with phase("model"):
+            point = f(state.x)
         # Asked for first, as it was before: what later solves return may depend on those before, in their last bits.
         gradient_of(point)
         return point

@@ -19,7 +19,7 @@ from scripts.benchmarks.ode.anchor import Anchor
 from scripts.benchmarks.ode.cases import Case, Unsuited, brusselator, lotka_volterra, robertson
 from scripts.benchmarks.ode.figures import Row, work_precision
 from scripts.benchmarks.ode.ours import BYTES, METHODS, TOLERANCES, Ours, exact, ours
-from scripts.benchmarks.ode.peers import PEERS
+from scripts.benchmarks.ode.peers.libraries import PEERS
 from scripts.benchmarks.ode.process import Peer, spent
 
 CELLS = 32  # a side, in the work–precision diagram

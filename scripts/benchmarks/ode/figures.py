@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from adjoint.report import axes as look
-from adjoint.report.plots import Curve, Graph
-from adjoint.report.sheet import write_sheet
+from adjoint.report.figures import style as look
+from adjoint.report.figures.plots import Curve, Graph
+from adjoint.report.figures.sheet import write_sheet
 
 OURS = ((look.BLUE, "o"), (look.SKY, "o"), (look.GREEN, "o"), (look.BLUE, "v"), (look.GREEN, "v"))
 THEIRS = {

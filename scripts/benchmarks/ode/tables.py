@@ -1,4 +1,4 @@
-"""The tables of docs/results/ode/README.md, from the numbers of a run.
+"""The tables of docs/performance/time.md, from the numbers of a run.
 
 python -m scripts.benchmarks.ode.tables out/ode/ode.json
 """

@@ -1,15 +1,15 @@
-"""What optimizers take of a design iteration, beyond the objective, its gradient and the filter.
+"""The time that optimizers take in a design iteration, besides the objective and its gradient.
 
     python -m scripts.benchmarks.optimizers.overhead --out out/benchmarks
 
-Compliance of the half MBB beam under one volume constraint, density filter, SIMP. The objective and its gradient are
-timed from within; what is left of an iteration is the optimizer's. The medians over the iterations go to
-optimizer_overhead.json, with the phases of `adjoint.counting` as shares of the whole run.
+Compliance of the half MBB beam with one volume constraint, density filter and SIMP. The
+objective and its gradient measure their own time; the remainder of an iteration is the time of
+the optimizer. The medians over the iterations go to optimizer_overhead.json, with the phases of
+`adjoint.counting` as fractions of the whole run.
 """
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.optimize import GCMMA, MMA, Algorithm
+from adjoint.optimize import GCMMA, MMA, Algorithm, OptimalityCriteria
 from adjoint.typing import Array
 from problems.filters import density_filter
 from problems.steady.elasticity import mbb
-from scripts.examples.common.options import parsed
 
-MESH, SMALL = (600, 200), (60, 20)
+MESH, SMALL_MESH = (600, 200), (60, 20)
 FILTER_RADIUS = 6.0  # elements
-LIMIT = 0.05  # of the iteration: the shares are to stay below it
+ITERATIONS = 20  # iterations of each algorithm
+LIMIT = 0.05  # fraction of the iteration that an optimizer may take
 
 
 @dataclass(eq=False)
 class Timed:
-    """f, and the seconds spent in it and in its gradients so far."""
+    """f, which remembers the seconds spent in f and its gradients so far."""
 
     f: adjoint.Reduced
     seconds: float = 0.0
@@ -47,7 +47,7 @@ class Timed:
 
 @dataclass(frozen=True, eq=False)
 class TimedPoint:
-    """As much of a point as these optimizers ask for."""
+    """The attributes of a point that these optimizers use."""
 
     of: Timed
     point: adjoint.Point
@@ -71,31 +71,27 @@ class TimedPoint:
         return gradient
 
 
-def main(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Measure all algorithms; returns seconds and shares by algorithm, which are written as well."""
-    nelx, nely = SMALL if options.small else MESH
+def main(out: Path, small: bool, iterations: int = ITERATIONS) -> dict[str, dict[str, float]]:
+    """Measure all algorithms; returns and writes seconds and fractions for each algorithm."""
+    nelx, nely = SMALL_MESH if small else MESH
     body = mbb(nelx, nely)
     smooth = density_filter(body.grid, FILTER_RADIUS)
     f = body.compliance(smooth >> adjoint.design.SIMP(3.0))
     volume = adjoint.optimize.LinearConstraint.volume(smooth, np.ones(nelx * nely), 0.5)
-    box = adjoint.Bounds(0.0, 1.0)
+    unit = adjoint.Bounds(0.0, 1.0)
     algorithms: list[Algorithm] = [
-        adjoint.optimize.OptimalityCriteria(volume),
-        MMA((volume,), box),
-        GCMMA((volume,), box),
+        OptimalityCriteria(volume),
+        MMA((volume,), unit),
+        GCMMA((volume,), unit),
     ]
-    f(np.full(nelx * nely, 0.5))  # The analysis and the filter's weights belong to no iteration.
+    f(np.full(nelx * nely, 0.5))  # The analysis and the weights of the filter are not timed.
     results = {
-        type(each).__name__: measured(f, each, nelx * nely, options.iterations)
-        for each in algorithms
+        type(each).__name__: measured(f, each, nelx * nely, iterations) for each in algorithms
     }
     for name, result in results.items():
-        print(
-            f"{name}, {nelx} x {nely}: "
-            + ", ".join(f"{key} {value:.4g}" for key, value in result.items())
-        )
-        print(f"  the optimizer's share is {result['share']:.1%}, to be below {LIMIT:.0%}")
-    out = Path(options.out)
+        numbers = ", ".join(f"{key} {value:.4g}" for key, value in result.items())
+        print(f"{name}, {nelx} x {nely}: {numbers}")
+        print(f"  the optimizer takes {result['share']:.1%}, expected less than {LIMIT:.0%}")
     out.mkdir(parents=True, exist_ok=True)
     (out / "optimizer_overhead.json").write_text(json.dumps(results, indent=2) + "\n")
     return results
@@ -104,7 +100,7 @@ def main(options: argparse.Namespace) -> dict[str, dict[str, float]]:
 def measured(
     f: adjoint.Reduced, algorithm: Algorithm, size: int, iterations: int
 ) -> dict[str, float]:
-    """Median seconds of an iteration, and of the optimizer in it; shares of the optimizer and of the phases."""
+    """Return median seconds of an iteration and of the optimizer, and fractions of the time."""
     timed = Timed(f)
     states: Iterator[adjoint.State] = adjoint.descend(timed, np.full(size, 0.5), algorithm)
     whole, own = [], []
@@ -114,7 +110,7 @@ def measured(
             next(states)
             whole.append(time.perf_counter() - started)
             own.append(whole[-1] - (timed.seconds - inside))
-    shares = [mine / all_of_it for mine, all_of_it in zip(own, whole, strict=True)]
+    shares = [optimizer / iteration for optimizer, iteration in zip(own, whole, strict=True)]
     result = {"iteration, s": float(np.median(whole)), "optimizer, s": float(np.median(own))}
     phases = {name: seconds / sum(whole) for name, seconds in sorted(counts.seconds.items())}
     return {**result, "share": float(np.median(shares)), "largest share": max(shares), **phases}
@@ -125,7 +121,13 @@ if __name__ == "__main__":
         "python -m scripts.benchmarks.optimizers.overhead", description=__doc__.splitlines()[0]
     )
     parser.add_argument(
-        "--iterations", type=int, default=20, help="of each algorithm (default: 20)"
+        "--out", type=Path, required=True, help="directory for optimizer_overhead.json"
     )
     parser.add_argument("--small", action="store_true", help="60 x 20 elements: seconds")
-    main(parsed(parser, sys.argv[1:]))
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=ITERATIONS,
+        help=f"iterations of each algorithm (default: {ITERATIONS})",
+    )
+    main(**vars(parser.parse_args()))

@@ -9,7 +9,6 @@ are medians over the rounds. Peers that are not installed (pymoto, jax) are left
 
 import argparse
 import json
-import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from adjoint.typing import Array
 from problems.filters import density_filter
 from problems.steady.elasticity import Elastic, mbb
 from scripts.benchmarks.steady.linear_peers import PEERS
+from scripts.benchmarks.timing import timed
 
 MESHES = {"300x100": (300, 100), "600x200": (600, 200)}
 SMALL = {"60x20": (60, 20)}
@@ -108,14 +108,6 @@ def limit(body: Elastic, moduli: Array) -> Array:
     A = body.K(moduli)
     factors = adjoint.cholesky.choice.analysis_of(A).factor(A, "limit")
     return factors.solve(np.asfortranarray(body.load[:, None]), "N")
-
-
-def timed(task: Callable[[], object]) -> float:
-    """Seconds of wall time, after a pause in which the threads of whatever ran before come to rest."""
-    time.sleep(0.1)
-    start = time.perf_counter()
-    task()
-    return time.perf_counter() - start
 
 
 def gradient_memory(f: adjoint.Reduced, x: Array) -> float:

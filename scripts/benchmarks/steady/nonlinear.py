@@ -17,8 +17,8 @@ import numpy as np
 
 import adjoint
 from adjoint.typing import Array
-from scripts.benchmarks.steady.linear import timed
-from scripts.benchmarks.steady.nonlinear_peers import MODELS, PEERS, Model, clocked
+from scripts.benchmarks.steady.nonlinear_peers import MODELS, PEERS, Model
+from scripts.benchmarks.timing import clocked, timed
 
 SIDES = (100, 316, 632)  # cells: 10⁴, 10⁵ and 4·10⁵ unknowns
 SMALL = (8, 12)

@@ -7,7 +7,6 @@ returns a `Run`. SciPy, OpenMDAO and ours call the same hand-written derivatives
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from scipy.optimize import newton_krylov
@@ -17,11 +16,10 @@ import adjoint
 from adjoint.typing import Array
 from problems.steady.bratu import Bratu, plain_bratu
 from problems.steady.conduction import Conduction, plain_conduction
-from scripts.benchmarks.steady.linear import timed
+from scripts.benchmarks.timing import clocked
 
 Run = Callable[[Array], tuple[float, Array, Array]]
 """p ↦ (seconds of J and dJ/dp, the cells for which it was computed, dJ/dp there)."""
-Result = TypeVar("Result")
 
 RTOL = 1e-10  # of R against its start, or of the last step against u: whichever a method looks at
 ATOL = 1e-8  # of R, for optimistix: above its rounding on the finest grid
@@ -97,12 +95,6 @@ def _traced_conduction(physics: Conduction) -> Callable:  # type: ignore[type-ar
         return (R + jnp.pad(first, ((0, 0), (0, 1))) + jnp.pad(second, ((0, 0), (1, 0)))).ravel()
 
     return residual
-
-
-def clocked(task: Callable[[], Result]) -> tuple[float, Result]:
-    """Seconds, and what the task returns."""
-    results: list[Result] = []
-    return timed(lambda: results.append(task())), results[0]
 
 
 def whole(evaluate: Callable[[Array], tuple[float, Array]]) -> Run:

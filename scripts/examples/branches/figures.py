@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from adjoint.report import Curve, Graph, Map, Plot, write_sheet
-from adjoint.report.axes import BLUE, GRAY, GREEN, INK, ORANGE, VERMILLION
+from adjoint.report.figures.style import BLUE, GRAY, GREEN, INK, ORANGE, VERMILLION
 from adjoint.typing import Array
 from scripts.examples.branches.branch import Branch
 

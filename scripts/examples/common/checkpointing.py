@@ -6,8 +6,8 @@ import numpy as np
 
 import adjoint
 from adjoint.checkpointing import Memory
+from adjoint.report import SweepProgress
 from adjoint.typing import Array
-from scripts.examples.common.sweep_progress import sweep_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +37,11 @@ def checkpointed_gradient(
     approximate number of states that `memory` stores, for the progress display.
     """
     events: list[adjoint.checkpointing.SweepEvent] = []
-    with sweep_progress(trajectory.problem.t, slots, quiet) as sweeps:
+    with SweepProgress(trajectory.problem.t, slots, quiet=quiet) as sweeps:
 
         def record(event: adjoint.checkpointing.SweepEvent) -> None:
             events.append(event)
-            sweeps.watch(event)
+            sweeps(event)
 
         everything = replace(
             trajectory.problem,

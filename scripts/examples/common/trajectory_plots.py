@@ -6,7 +6,7 @@ import numpy as np
 
 import adjoint
 from adjoint.report import Curve, Graph
-from adjoint.report.axes import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
+from adjoint.report.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
 from adjoint.typing import Array
 
 TIME = "t / s"

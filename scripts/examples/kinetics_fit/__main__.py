@@ -18,10 +18,10 @@ import numpy as np
 from scipy.stats import chi2
 
 import adjoint
+from adjoint.report import LoopProgress
 from problems.time.kinetics import Robertson
 from scripts.examples.common import options
 from scripts.examples.common.checkpointing import checkpointed_gradient
-from scripts.examples.common.progress import progress
 from scripts.examples.kinetics_fit.experiment import Experiment
 from scripts.examples.kinetics_fit.figures import Results, draw
 from scripts.examples.kinetics_fit.levenberg_marquardt import (
@@ -56,7 +56,7 @@ LARGEST_ERROR = 1e-9
 def main(out: Path, small: bool, *, quiet: bool = False) -> dict[str, object]:
     """Fit, repeat the fit with other noise, draw, and write the numbers; returns the numbers."""
     case, start = experiment(), time.perf_counter()
-    with progress(TRIALS, quiet) as show:
+    with LoopProgress(TRIALS, quiet=quiet) as show:
         path = fit(case, case.measured(0), case.truth + GUESS, TRIALS, show)
     seconds, (first, last) = time.perf_counter() - start, (path[0], path[-1])
 
@@ -67,9 +67,7 @@ def main(out: Path, small: bool, *, quiet: bool = False) -> dict[str, object]:
         )
     z, inside = coverage(case, SMALL_FITS if small else FITS, quiet)
     memory = adjoint.checkpointing.Checkpoints(CHECKPOINTS)
-    few = checkpointed_gradient(
-        first.trajectory, first.u_bar, None, memory, CHECKPOINTS, quiet
-    )
+    few = checkpointed_gradient(first.trajectory, first.u_bar, None, memory, CHECKPOINTS, quiet)
 
     deviations = np.sqrt(np.diag(last.covariance))
     numbers: dict[str, object] = {

@@ -8,7 +8,7 @@ from scipy.special import ndtr
 
 import adjoint
 from adjoint.report import Band, Curve, Graph, Plot, write_sheet
-from adjoint.report.axes import BLUE, GRAY, INK, VERMILLION
+from adjoint.report.figures.style import BLUE, GRAY, INK, VERMILLION
 from adjoint.typing import Array
 from scripts.examples.common.trajectory_plots import (
     COLORS,
@@ -88,9 +88,7 @@ def concentrations(
             curves.append(Curve(times, data, name, color, marker=".", loose=True))
         labelled = i == species[-1]  # One entry of the legend for all species.
         curves.append(Curve(t, scale * guess[:, i], "first guess" if labelled else "_", GRAY))
-        curves.append(
-            Curve(t, scale * exact[:, i], "truth" if labelled else "_", INK, dashed=True)
-        )
+        curves.append(Curve(t, scale * exact[:, i], "truth" if labelled else "_", INK, dashed=True))
     return Graph(title, TIME, label, curves, bands=bands, logarithmic=LOGARITHMIC)
 
 
@@ -117,9 +115,7 @@ def convergence(path: list[Estimate]) -> Graph:
         Curve(steps, excess, "predicted decrease", VERMILLION, marker="o"),
     ]
     title, freedom = "Convergence (dotted: degrees of freedom)", path[-1].freedom
-    return Graph(
-        title, "step of the fit", "χ²", curves, logarithmic=(False, True), level=freedom
-    )
+    return Graph(title, "step of the fit", "χ²", curves, logarithmic=(False, True), level=freedom)
 
 
 def adjoints(estimate: Estimate) -> Graph:

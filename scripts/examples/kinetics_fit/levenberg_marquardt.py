@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 import adjoint
+from adjoint.report import LoopProgress
 from adjoint.typing import Array
-from scripts.examples.common.progress import progress
 from scripts.examples.kinetics_fit.experiment import Estimate, Experiment
 
 CONVERGED = 1e-5
@@ -65,7 +65,7 @@ def coverage(case: Experiment, fits: int, quiet: bool) -> tuple[Array, float]:
     true concentrations inside the 95 % bands.
     """
     errors, inside = [], []
-    with progress(fits, quiet) as show:
+    with LoopProgress(fits, quiet=quiet) as show:
         for seed in range(1, fits + 1):
             path = fit(case, case.measured(seed), case.truth, TRIALS, lambda trial, text: None)
             last = path[-1]

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from adjoint.report import LoopProgress
 from problems.optimization.mother_problem import MotherProblem, graded
 from scripts.examples.common import options
-from scripts.examples.common.progress import progress
 from scripts.examples.mesh_independence.figures import draw
 from scripts.examples.mesh_independence.runs import NAMES, TOLERANCE, Run, all_runs
 
@@ -34,7 +34,7 @@ def main(out: Path, small: bool, *, quiet: bool = False) -> dict[str, object]:
     """Run every algorithm on every mesh, draw, and write the numbers; returns the numbers."""
     sizes = SMALL_SIZES if small else SIZES
     runs: list[Run] = []
-    with progress(len(NAMES) * len(sizes), quiet) as show:
+    with LoopProgress(len(NAMES) * len(sizes), quiet=quiet) as show:
         for n in sizes:
             case = MotherProblem((graded(n, POWER), graded(n, POWER)))
             for run in all_runs(case):

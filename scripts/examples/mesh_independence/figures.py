@@ -7,7 +7,7 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
 from adjoint.report import Curve, Graph, Map, Shades, write_sheet
-from adjoint.report.axes import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+from adjoint.report.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from adjoint.typing import Array
 from problems.optimization.mother_problem import MotherProblem
 from scripts.examples.mesh_independence.runs import EARLY, NAMES, RIGHT, TOLERANCE, WRONG, Run

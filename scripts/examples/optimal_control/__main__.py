@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
+from adjoint.report import SweepProgress
 from scripts.examples.common import options
 from scripts.examples.common.checkpointing import checkpointed_gradient
-from scripts.examples.common.sweep_progress import sweep_progress
 from scripts.examples.optimal_control.figures import Results, draw_fields
 from scripts.examples.optimal_control.lbfgsb import Optimum, optimum
 from scripts.examples.optimal_control.plate import Steering
@@ -90,9 +90,7 @@ def main(out: Path, small: bool, *, quiet: bool = False) -> dict[str, object]:
     return numbers
 
 
-def checked(
-    case: Steering, f: adjoint.Reduced, rest: adjoint.Point
-) -> adjoint.checks.CheckReport:
+def checked(case: Steering, f: adjoint.Reduced, rest: adjoint.Point) -> adjoint.checks.CheckReport:
     """Check the gradient by a Taylor test; raise WrongGradient if it fails.
 
     The check repeats the time steps of `rest`: with adaptive steps f is not smooth.
@@ -108,11 +106,13 @@ def checked(
 
 def optimized(case: Steering, f: adjoint.Reduced, rest: adjoint.Point, quiet: bool) -> Optimum:
     """Return the optimal powers, from powers of zero, and show the progress of the sweeps."""
-    with sweep_progress(case.problem.t, None, quiet) as sweeps:
-        shown = replace(case.problem, callback=sweeps.watch)
-        return optimum(
-            case, replace(f, problem=adjoint.ode.Outputs(shown)), rest.x, sweeps.name
-        )
+    with SweepProgress(case.problem.t, quiet=quiet) as sweeps:
+
+        def label(text: str) -> None:
+            sweeps.label = text
+
+        outputs = adjoint.ode.Outputs(replace(case.problem, callback=sweeps))
+        return optimum(case, replace(f, problem=outputs), rest.x, label)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from adjoint.report import Curve, Graph, Plot, Raster, write_sheet
-from adjoint.report.axes import BLUE, GRAY, VERMILLION
+from adjoint.report.figures.style import BLUE, GRAY, VERMILLION
 from adjoint.typing import Array
 from scripts.examples.common.trajectory_plots import (
     COLORS,

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
+from adjoint.report import LoopProgress
 from problems.optimization.thermography import Exponential, Thermography
 from problems.optimization.variation import TotalVariation
 from scripts.examples.common import options
-from scripts.examples.common.progress import progress
 from scripts.examples.parameter_fit.figures import draw
 from scripts.examples.parameter_fit.gauss_newton import fit
 
@@ -54,7 +54,7 @@ def main(
         raise adjoint.errors.WrongGradient(check.table())
 
     start = time.perf_counter()
-    with progress(iterations + 1, quiet) as show:
+    with LoopProgress(iterations + 1, quiet=quiet) as show:
         path = fit(case, prior, iterations, show)
     last, error = path[-1], path[-1].x - case.truth
     numbers = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from adjoint.report import Curve, Graph, Map, Shades, write_sheet
-from adjoint.report.axes import BLUE, VERMILLION
+from adjoint.report.figures.style import BLUE, VERMILLION
 from problems.optimization.thermography import Thermography
 from scripts.examples.parameter_fit.gauss_newton import Iterate
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from adjoint.report import Curve, Graph, Profile, write_sheet
-from adjoint.report.axes import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from adjoint.report.figures.style import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from scripts.examples.shootout.suites import VOLUME, Suite
 from scripts.examples.shootout.trace import Trace
 

@@ -7,7 +7,7 @@ import scipy.sparse as sparse
 from problems.time.brusselator import Brusselator
 from problems.time.kinetics import Robertson
 from scripts.benchmarks.ode.cases import Case
-from scripts.benchmarks.ode.peers import Prepared
+from scripts.benchmarks.ode.peers.libraries import Prepared
 
 MAX_STEPS = 100_000
 LARGE = 100  # unknowns; with many, MUMPS is the quickest of its solvers, 5 times as fast as CSparse

@@ -10,7 +10,7 @@ import numpy as np
 from problems.time.brusselator import Brusselator
 from problems.time.kinetics import Robertson
 from scripts.benchmarks.ode.cases import Case
-from scripts.benchmarks.ode.peers import Prepared
+from scripts.benchmarks.ode.peers.libraries import Prepared
 
 jax.config.update("jax_enable_x64", True)
 

@@ -7,7 +7,7 @@ from adjoint.typing import Array
 from problems.time.brusselator import Brusselator
 from problems.time.kinetics import Robertson
 from scripts.benchmarks.ode.cases import Case
-from scripts.benchmarks.ode.peers import Prepared
+from scripts.benchmarks.ode.peers.libraries import Prepared
 
 ROBERTSON = """
 in_i { p = 0.04, q = 1e4, r = 3e7 }

@@ -13,7 +13,7 @@ from sksundae.cvode import CVODE
 
 from adjoint.typing import Array
 from scripts.benchmarks.ode.cases import Case
-from scripts.benchmarks.ode.peers import Prepared
+from scripts.benchmarks.ode.peers.libraries import Prepared
 
 MAX_STEPS = 100_000
 GAUSS = np.polynomial.legendre.leggauss(3)

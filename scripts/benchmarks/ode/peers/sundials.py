@@ -6,7 +6,7 @@ from sundials4py import core, cvodes
 
 from adjoint.typing import Array
 from scripts.benchmarks.ode.cases import Case
-from scripts.benchmarks.ode.peers import Prepared
+from scripts.benchmarks.ode.peers.libraries import Prepared
 
 MAX_STEPS = 100_000
 BETWEEN = 200  # steps from one checkpoint to the next

@@ -5,7 +5,7 @@ import torch
 from torchdiffeq import odeint, odeint_adjoint
 
 from scripts.benchmarks.ode.cases import Case, Unsuited
-from scripts.benchmarks.ode.peers import Prepared
+from scripts.benchmarks.ode.peers.libraries import Prepared
 
 
 class Field(torch.nn.Module):  # type: ignore[misc]

@@ -1,0 +1,94 @@
+"""A figure of several plots under one heading: what a script shows of its results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ..._files import whole
+from . import style as look
+from .plots import Plot
+from .style import font, wrap
+
+# All lengths in inches.
+MARGIN = 0.3
+LEFT, HEIGHT, GAP = 0.85, 2.4, 0.75  # to the first frame; a frame; from one frame to the next
+ABOVE, BELOW = 0.68, 0.52  # title and legend over a frame; its labels under it
+HEADING, SUBTITLE = 0.34, 0.26  # heights of the lines of the heading
+POINT = 1 / 72
+DPI = 150
+
+
+def sheet(title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame: float) -> Figure:
+    """The plots in rows of so many columns, under a title and a line with the main numbers.
+
+    frame: the width of each plot's frame, inches. Raises ValueError for no plots or no columns.
+    """
+    if not plots or columns < 1:
+        raise ValueError(
+            f"sheet: got {len(plots)} plots in {columns} columns, expected at least one of each"
+        )
+    rows = -(-len(plots) // columns)
+    width = LEFT + columns * frame + (columns - 1) * GAP + MARGIN
+    top = MARGIN + HEADING + SUBTITLE
+    height = top + rows * (ABOVE + HEIGHT + BELOW) + 0.5 * MARGIN
+    with look.drawing():
+        figure = Figure(figsize=(width, height), facecolor=look.PAPER)
+        room = (width - 2 * MARGIN) / POINT
+        for text, size, weight, y in (
+            (title, 14, "bold", MARGIN),
+            (subtitle, 9.5, "normal", MARGIN + HEADING),
+        ):
+            face = font(size, weight)
+            figure.text(
+                MARGIN / width,
+                1 - y / height,
+                wrap(text, face, room, 1),
+                fontproperties=face,
+                va="top",
+            )
+        for place, plot in enumerate(plots):
+            row, column = divmod(place, columns)
+            x, y = LEFT + column * (frame + GAP), top + row * (ABOVE + HEIGHT + BELOW)
+            figure.text(
+                (x - 0.4) / width,
+                1 - (y + 0.1) / height,
+                plot.title,
+                fontproperties=font(10, "bold"),
+                va="top",
+            )
+            bottom = 1 - (y + ABOVE + HEIGHT) / height
+            ax = figure.add_axes((x / width, bottom, frame / width, HEIGHT / height))
+            plot.draw(ax, (frame, HEIGHT))
+    return figure
+
+
+def write_sheet(
+    path: Path | str, title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame: float
+) -> None:
+    """Write plots in rows under a heading, as PNG, or as PDF where the name ends so.
+
+    Parameters
+    ----------
+    path : path
+        Of the file; its directory is made if it does not exist.
+    title, subtitle : str
+        The heading, and a line with the main numbers.
+    plots : sequence of Plot
+        At least one.
+    columns : int
+        How many plots stand in a row.
+    frame : float
+        Width of the frame of a plot, inches.
+
+    Raises
+    ------
+    ValueError
+        For no plots or no columns.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with look.drawing():
+        figure = sheet(title, subtitle, plots, columns, frame)
+        undated = {"CreationDate": None} if Path(path).suffix == ".pdf" else {}
+        with whole(Path(path)) as aside:
+            figure.savefig(aside, dpi=DPI, metadata=undated)

@@ -1,0 +1,239 @@
+"""The convergence report as one self-contained HTML page: of one run, or of several side by side."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from ...typing import Array
+from .. import tables
+from ..designs import design_png, found_place, in_order, log_spaced
+from ..figures.comparison import comparison, heading, look_of
+from ..figures.convergence import SIGNS
+from ..figures.panels import Panel, gradient_panels, panels
+from ..history import History, Record, entries, number
+from ..runs import Run
+from ..summary import (
+    MISSING,
+    TERMS,
+    Verdict,
+    badge,
+    brief,
+    counted,
+    done,
+    doubt,
+    duration,
+    facts,
+    final,
+    final_seconds,
+    outcome,
+    show,
+    title,
+)
+from .svg import THEME, panel_svg
+
+HERE = Path(__file__).parent
+STRIP = 8  # designs on the page at a glance
+MOST_FRAMES, MOST_PIXELS = 120, 20_000_000  # designs behind the slider, and pixels of all of them
+COARSE = 400  # columns below which elements are drawn as squares
+KINDS = {
+    Verdict.PASSED: "passed",
+    Verdict.FAILED: "failed",
+    Verdict.CHECKED: "passed",
+    Verdict.ABSENT: "",
+}
+DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """The templates of the page; all text is escaped, a name that is not given is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
+    """The document, which needs no other file.
+
+    plots: drawings of the user's own: part of the result of one run, under the comparison of several.
+    """
+    style, script = (
+        (HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
+    further = drawings(plots, "further-")
+    shared = {
+        # What a browser may do: show what is in the page, and run the one script that is ours.
+        "policy": (
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+            f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}'"
+        ),
+        "style": Markup(style),
+        "script": Markup(script),
+        "further": further,
+        "TERMS": TERMS,
+    }
+    if len(runs) == 1:
+        return templates().get_template("run.html").render(run=contents(runs[0], "", 1), **shared)
+    return templates().get_template("comparison.html").render(**_several(runs), **shared)
+
+
+def contents(run: Run, name: str, share: int) -> dict[str, object]:
+    """All that the page shows of a run. name: in ids; share: how many runs share the page."""
+    history, found = run.history, badge(run.history)
+    designs, place = in_order(run.designs), 0
+    if designs:
+        place = found_place(designs, history)
+    course, gradient = panels(history), gradient_panels(history)
+    return {
+        "name": run.name,
+        "title": title(history),
+        "outcome": outcome(history),
+        "doubt": doubt(history),
+        "badge": {
+            "kind": KINDS[found.verdict],
+            "words": f"{SIGNS[found.verdict]} {found.verdict.value}",
+            "evidence": found.evidence,
+        },
+        "key": key_numbers(history),
+        "viewer": viewer(designs, place, name, share) if designs else None,
+        "strip": strip(designs) if len(designs) > 1 else None,
+        "panels": drawings(course, f"panel{name}-"),
+        "numbers": [
+            tables.first_and_last(history),
+            tables.tolerances(history),
+            tables.constraints(history),
+        ],
+        "iterations": tables.iterations(history),
+        "work": [tables.counts(history), tables.times(history)],
+        "taylor": {
+            "panels": drawings(gradient, f"gradient{name}-"),
+            "table": tables.taylor(history),
+        }
+        if gradient
+        else None,
+        "settings": tables.settings(history),
+    }
+
+
+def key_numbers(history: History) -> list[tuple[str, str]]:
+    """What one wants to know first, in large type; what was not recorded is left out."""
+    last: Record = history.iterations[-1] if history.iterations else {}
+    pairs = (
+        ("objective", brief(final(history, "objective"))),
+        ("violation", brief(final(history, "constraint_violation"))),
+        ("volume", brief(last.get("volume"))),
+        ("grayness", brief(last.get("grayness"))),
+        ("KKT residual", brief(last.get("kkt"))),
+        ("design change", brief(last.get("change"))),
+        ("iterations", show(done(history))),
+        ("evaluations", show(final(history, "evaluations"))),
+        ("factorizations", show(counted(history, "numeric") or None)),
+        ("time", duration(final_seconds(history))),
+    )
+    constrained = history.lists("constraints").size > 0 or np.nan_to_num(
+        number(final(history, "constraint_violation"))
+    )
+    return [
+        (name, value)
+        for name, value in pairs
+        if value != MISSING and (name != "violation" or constrained)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A panel on the page. terms: those that are explained under it."""
+
+    title: str
+    svg: Markup
+    terms: Sequence[str]
+
+
+def drawings(drawn: Sequence[Panel], name: str) -> list[Drawing]:
+    """Panels as SVG; name: begins the ids in them."""
+    return [
+        Drawing(panel.title, Markup(panel_svg(panel, f"{name}{place}")), panel.terms)
+        for place, panel in enumerate(drawn)
+    ]
+
+
+def viewer(
+    designs: Sequence[tuple[int, Array]], place: int, name: str, share: int
+) -> Mapping[str, object]:
+    """A slider over the designs, evenly thinned if there are too many; at first on the design at this place.
+
+    name: ends the ids, which must be the page's only ones; share: among how many runs the page's room is divided.
+    """
+    rows, columns = designs[0][1].shape
+    most = max(STRIP, min(MOST_FRAMES, MOST_PIXELS // (rows * columns * share)))
+    kept = np.linspace(0, len(designs) - 1, min(most, len(designs))).round().astype(int)
+    kept[np.argmin(np.abs(kept - place))] = place
+    kept = np.unique(kept)
+    return {
+        "name": name,
+        "frames": [[designs[k][0], picture(designs[k][1])] for k in kept],
+        "at": int(np.flatnonzero(kept == place)[0]),
+        "stored": len(designs),
+        "aspect": columns / rows,
+        "coarse": columns < COARSE,
+    }
+
+
+def strip(designs: Sequence[tuple[int, Array]]) -> Mapping[str, object]:
+    """A few designs at a glance."""
+    rows, columns = designs[0][1].shape
+    aspect = columns / rows
+    shown = [designs[place] for place in log_spaced([k for k, _ in designs], STRIP)]
+    return {
+        "pictures": [(show(iteration), picture(design)) for iteration, design in shown],
+        "coarse": columns < COARSE,
+        "widest": 18 * aspect,
+        "least": min(max(8.5 * aspect, 5), 17),
+    }
+
+
+def picture(design: Array) -> str:
+    """A design as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(design_png(design)).decode("ascii")
+
+
+def _several(runs: Sequence[Run]) -> dict[str, object]:
+    problems = [entries(run.history.header, "problem") for run in runs]
+    ends = [(run, in_order(run.designs)) for run in runs if run.designs]
+    return {
+        "title": heading(runs),
+        "problem": facts(problems[0])
+        if all(problem == problems[0] for problem in problems)
+        else "",
+        "runs": [contents(run, str(place), len(runs)) for place, run in enumerate(runs)],
+        "swatches": [
+            {"color": THEME[color], "dashes": DASHES[style]}
+            for color, style in map(look_of, range(len(runs)))
+        ],
+        "table": tables.runs(runs),
+        "rows": [
+            (words, drawings(drawn, f"compared{place}-"))
+            for place, (words, drawn) in enumerate(comparison(runs))
+        ],
+        "designs": [
+            (run.name, *_found(designs, run.history), designs[0][1].shape[1] < COARSE)
+            for run, designs in ends
+        ],
+    }
+
+
+def _found(designs: Sequence[tuple[int, Array]], history: History) -> tuple[str, str]:
+    """The iteration of the design that a run found, and its picture."""
+    iteration, design = designs[found_place(designs, history)]
+    return show(iteration), picture(design)
