@@ -12,8 +12,8 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.typing import Array
 
-from .filters import helmholtz_filter
-from .grid import Grid
+from .finite_elements.filters import helmholtz_filter
+from .finite_elements.grid import Grid
 from .steady.bratu import bratu
 from .steady.circuit import diode_ladder
 from .steady.conduction import conduction

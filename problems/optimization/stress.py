@@ -7,7 +7,7 @@ import numpy as np
 
 from adjoint.typing import Array
 
-from ..grid import Grid
+from ..finite_elements.grid import Grid
 from ..steady.elasticity import Elastic
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import adjoint
 from adjoint.typing import Array
 
-from ..grid import Grid, number_free
+from ..finite_elements.grid import Grid, number_free
 
 
 def stiffness_matrix(grid: Grid, poisson: float = 0.3) -> Array:

@@ -5,8 +5,8 @@ import numpy as np
 import adjoint
 from adjoint.typing import Array
 
-from ..grid import Grid
-from .transport import diffusion_matrix, mass_matrix
+from ..finite_elements.element_matrices import diffusion_matrix, mass_matrix
+from ..finite_elements.grid import Grid
 
 
 def helmholtz(grid: Grid, omega: float, layer: int) -> adjoint.LinearProblem:

@@ -10,7 +10,7 @@ import adjoint
 from adjoint.matrices.assembly import Assembly
 from adjoint.typing import Array
 
-from ..grid import Grid, number_free
+from ..finite_elements.grid import Grid, number_free
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import adjoint
 from adjoint.factor.csc import columns_of
 from adjoint.typing import Array
 
-from ..grid import Grid
-from .transport import diffusion_matrix
+from ..finite_elements.element_matrices import diffusion_matrix
+from ..finite_elements.grid import Grid
 
 
 @dataclass(frozen=True, eq=False)

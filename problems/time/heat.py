@@ -9,8 +9,8 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.typing import Array
 
-from ..grid import Grid
-from ..steady.transport import diffusion_matrix, mass_matrix
+from ..finite_elements.element_matrices import diffusion_matrix, mass_matrix
+from ..finite_elements.grid import Grid
 
 
 def _shares(grid: Grid, places: Array, width: float) -> Array:

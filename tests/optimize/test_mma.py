@@ -17,7 +17,7 @@ from adjoint.optimize.algorithms.mma.subproblem import (
     Subproblem,
     maximized,
 )
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.optimization.svanberg import (
     Smooth,
     cantilever,

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from problems.grid import Grid
+from problems.finite_elements.grid import Grid
 from problems.steady.bratu import Bratu, bratu, plain_bratu
 from problems.steady.circuit import DiodeCircuit, DiodeLadder, diode_circuit, diode_ladder
 from problems.steady.conduction import Conduction, conduction, harmonic, plain_conduction, upwind

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.special import ellipk
 
-from problems.grid import Grid
+from problems.finite_elements.grid import Grid
 from problems.time.advection_diffusion import AdvectionDiffusion
 from problems.time.akzo_nobel import AkzoNobel
 from problems.time.amplifier import Amplifier

@@ -108,7 +108,7 @@ def _gulf_jacobian(x: Array) -> Array:
 
 
 def _box(x: Array) -> Array:
-    """e^(−t_i x₁) − e^(−t_i x₂) − x₃(e^−t_i − e^(−10t_i)), i = 1, …, 10. Bounds (1966), Comput. J. 9, 67."""
+    """e^(−t_i x₁) − e^(−t_i x₂) − x₃(e^−t_i − e^(−10t_i)), i = 1, …, 10. Box (1966), Comput. J. 9, 67."""
     x1, x2, x3 = x
     return np.exp(-BOX_T * x1) - np.exp(-BOX_T * x2) - x3 * (np.exp(-BOX_T) - np.exp(-10.0 * BOX_T))
 
@@ -136,6 +136,6 @@ PROBLEMS = (
     SumOfSquares(10, "Meyer", np.array([0.02, 4000.0, 250.0]), _meyer, _meyer_jacobian, (87.9458,)),
     SumOfSquares(11, "Gulf research", np.array([5.0, 2.5, 0.15]), _gulf, _gulf_jacobian, (0.0,)),
     SumOfSquares(
-        12, "Bounds three-dimensional", np.array([0.0, 10.0, 20.0]), _box, _box_jacobian, (0.0,)
+        12, "Box three-dimensional", np.array([0.0, 10.0, 20.0]), _box, _box_jacobian, (0.0,)
     ),
 )

@@ -21,7 +21,7 @@ import numpy as np
 import adjoint
 from adjoint.optimize import GCMMA, MMA, Algorithm, OptimalityCriteria
 from adjoint.typing import Array
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.steady.elasticity import mbb
 
 MESH, SMALL_MESH = (600, 200), (60, 20)

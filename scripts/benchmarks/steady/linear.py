@@ -19,7 +19,7 @@ import numpy as np
 
 import adjoint
 from adjoint.typing import Array
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.steady.elasticity import Elastic, mbb
 from scripts.benchmarks.steady.linear_peers import PEERS
 from scripts.benchmarks.timing import timed

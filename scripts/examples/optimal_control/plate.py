@@ -7,7 +7,7 @@ import numpy as np
 
 import adjoint
 from adjoint.typing import Array
-from problems.grid import Grid
+from problems.finite_elements.grid import Grid
 from problems.time.heat import HeatedPlate
 from scripts.examples.optimal_control.objective import Power, Tracking
 

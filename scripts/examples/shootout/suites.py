@@ -21,7 +21,7 @@ from adjoint.optimize import (
     Stopping,
 )
 from adjoint.typing import Array
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.optimization.more_garbow_hillstrom import PROBLEMS, Counted
 from problems.optimization.svanberg import Program, cantilever, eight_bar_truss, two_bar_truss
 from problems.steady.elasticity import mbb

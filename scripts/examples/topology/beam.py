@@ -7,7 +7,7 @@ import numpy as np
 
 import adjoint
 from adjoint.typing import Array
-from problems.filters import density_filter, helmholtz_filter
+from problems.finite_elements.filters import density_filter, helmholtz_filter
 from problems.steady.elasticity import Elastic, mbb
 
 FILTERS = ("density", "sensitivity", "helmholtz")

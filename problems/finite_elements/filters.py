@@ -5,8 +5,8 @@ import scipy.sparse as sparse
 
 import adjoint
 
+from .element_matrices import diffusion_matrix, mass_matrix
 from .grid import Grid
-from .steady.transport import diffusion_matrix, mass_matrix
 
 
 def density_filter(grid: Grid, radius: float) -> adjoint.design.ConvolutionFilter:
