@@ -1,4 +1,4 @@
-"""Filters of a structured grid."""
+"""Filters of the densities on a structured grid."""
 
 import numpy as np
 import scipy.sparse as sparse
@@ -10,7 +10,20 @@ from .grid import Grid
 
 
 def density_filter(grid: Grid, radius: float) -> adjoint.design.ConvolutionFilter:
-    """The density filter with cone weights; radius: in units of the grid's spacing."""
+    """Make the density filter with cone weights.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the densities.
+    radius : float
+        Radius of the filter, in units of the grid's spacing.
+
+    Returns
+    -------
+    ConvolutionFilter
+        The map from design variables to filtered densities, (elements,) to (elements,).
+    """
     order = (
         (0, 1) if grid.dimension == 2 else (2, 0, 1)
     )  # The axes in which the elements are numbered, slowest first.
@@ -21,12 +34,30 @@ def density_filter(grid: Grid, radius: float) -> adjoint.design.ConvolutionFilte
 
 
 def helmholtz_filter(grid: Grid, radius: float) -> adjoint.design.HelmholtzFilter:
-    """The filter that compares with a density filter of the given radius, in units of the grid's spacing.
+    """Make the filter ρ − R²∇²ρ = x that compares with a density filter of the given radius.
 
-    Raises ValueError for a radius that is not positive.
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the densities.
+    radius : float
+        Radius r of the density filter, in units of the grid's spacing; R = r / (2√3).
+        With a radius below two elements densities may overshoot, to slightly less than
+        0 or more than 1.
 
-    Lazarov & Sigmund (2011), Int. J. Numer. Methods Eng. 86, 765, eqs. 9 and 17: R = r / (2√3). Below a
-    radius of two elements densities may overshoot, to slightly less than 0 or more than 1.
+    Returns
+    -------
+    HelmholtzFilter
+        The map from design variables to filtered densities, (elements,) to (elements,).
+
+    Raises
+    ------
+    ValueError
+        If the radius is not positive and finite.
+
+    References
+    ----------
+    Lazarov & Sigmund (2011), Int. J. Numer. Methods Eng. 86, 765, eqs. 9 and 17.
     """
     if not 0.0 < radius < np.inf:
         raise ValueError(f"got a filter radius of {radius}, expected a positive length")

@@ -1,4 +1,4 @@
-"""Structured grids of rectangles and boxes: numbering, coordinates, element matrices."""
+"""Structured grids of rectangles and boxes: numbering, coordinates, shape functions."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +12,20 @@ from adjoint.typing import Array
 class Grid:
     """A grid of rectangles (nx, ny) or boxes (nx, ny, nz).
 
-    cells: the number of elements in each direction; spacing: their edge lengths, one for each direction.
-    Nodes and elements are numbered down the columns, top-left first: y runs fastest, downwards, then x, then z
-    (Andreassen et al. 2011, section 2.2). Raises ValueError for a direction without cells or length.
+    Nodes and elements are numbered down the columns, from the top left: y runs fastest,
+    downwards, then x, then z (Andreassen et al. 2011, section 2.2).
+
+    Parameters
+    ----------
+    cells : tuple of 2 or 3 int
+        Number of elements in each direction.
+    spacing : tuple of 2 or 3 float
+        Edge lengths of an element, in any unit of length.
+
+    Raises
+    ------
+    ValueError
+        If a direction has no cells or no length.
     """
 
     cells: tuple[int, ...]
@@ -27,21 +38,22 @@ class Grid:
             )
         if min(self.cells) < 1 or not all(h > 0.0 for h in self.spacing):
             raise ValueError(
-                f"got cells {self.cells}, spacing {self.spacing}; expected at least one cell, lengths > 0"
+                f"got cells {self.cells}, spacing {self.spacing}; "
+                "expected at least one cell, lengths > 0"
             )
 
     @classmethod
     def unit(cls, *cells: int) -> "Grid":
-        """Cells that are unit squares or cubes."""
+        """Make a grid of unit squares or cubes."""
         return cls(cells, (1.0,) * len(cells))
 
     @property
     def dimension(self) -> int:
-        """2 or 3."""
+        """The dimension, 2 or 3."""
         return len(self.cells)
 
     def _numbers(self, counts: tuple[int, ...]) -> Array:
-        """Numbers indexed [x, y (downwards)] or [x, y, z]."""
+        """Numbers indexed by [x, y (downwards)] or [x, y (downwards), z]."""
         if self.dimension == 2:
             return np.arange(counts[0] * counts[1]).reshape(counts)
         nx, ny, nz = counts
@@ -49,7 +61,7 @@ class Grid:
 
     @cached_property
     def node_numbers(self) -> Array:
-        """Node numbers, (nx + 1, ny + 1[, nz + 1]); the second index counts downwards from the top."""
+        """Node numbers, (nx + 1, ny + 1[, nz + 1]); the second index counts downwards."""
         return self._numbers(tuple(n + 1 for n in self.cells))
 
     @cached_property
@@ -72,7 +84,10 @@ class Grid:
 
     @cached_property
     def elements(self) -> Array:
-        """Nodes of the elements, (elements, 4 or 8): counterclockwise from the lower left, back layer first."""
+        """Nodes of the elements, (elements, 4 or 8).
+
+        Counterclockwise from the lower left corner, the back layer first.
+        """
         n = self.node_numbers
         corners = [
             (0, 1),
@@ -93,23 +108,26 @@ class Grid:
         return np.stack([column.ravel()[order] for column in columns], axis=1)
 
     def dofs(self, components: int) -> Array:
-        """Unknowns of the elements, (elements, corners · components): node · components + component."""
+        """Unknowns node · components + component, (elements, corners · components)."""
         return (self.elements[:, :, None] * components + np.arange(components)).reshape(
             len(self.elements), -1
         )
 
     def boundary(self, axis: int, end: int) -> Array:
-        """The nodes of a face: axis 0 (x), 1 (y) or 2 (z); end 0 the low, 1 the high coordinate."""
+        """Return the nodes of a face: axis 0 (x), 1 (y) or 2 (z); end 0 (low) or 1 (high)."""
         take = -1 if bool(end) != (axis == 1) else 0  # y counts downwards
         return np.sort(self.node_numbers.take(take, axis=axis).ravel())
 
     @property
     def volume(self) -> float:
-        """The volume (area) of an element."""
+        """The volume of an element, or its area."""
         return float(np.prod(self.spacing))
 
     def shape_functions(self) -> tuple[Array, Array, Array]:
-        """Gauss weights times volume (q,), N (q, corners) and ∇N (q, corners, dimension), two points a direction."""
+        """Return the Gauss weights times volume, N and ∇N at two points per direction.
+
+        The shapes are (q,), (q, corners) and (q, corners, dimension).
+        """
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=float)
         if self.dimension == 3:
             corners = np.vstack([np.column_stack([corners, np.full(4, z)]) for z in (-1.0, 1.0)])
@@ -124,9 +142,10 @@ class Grid:
 
 
 def number_free(dofs: Array, fixed: Array, n: int) -> tuple[Array, Array]:
-    """Renumber the unknowns that are not fixed: (dofs with −1 for fixed ones, the free unknowns).
+    """Renumber the unknowns that are not fixed.
 
-    dofs: (n_e, k) in 0 … n − 1; fixed: unknowns that are zero.
+    dofs: (n_e, k), unknowns 0 … n − 1 of the elements; fixed: unknowns that are zero.
+    Returns the new dofs, with −1 for fixed unknowns, and the free unknowns.
     """
     free = np.setdiff1d(np.arange(n), fixed)
     number = np.full(n, -1)

@@ -26,9 +26,8 @@ ATOL = 1e-8  # of R, for optimistix: above its rounding on the finest grid
 BRATU = (4.0, 6.0)  # λ of a cell; the fold of equal ones is at 6.808
 CONDUCTIVITY = (0.5, 1.5)  # m²/s
 DIFFERENCE = 1e-3  # of a parameter
-PROBED = (
-    5  # parameters for which differences are taken; the seconds for the others are extrapolated
-)
+# Parameters for which differences are taken; the seconds for the others are extrapolated
+PROBED = 5
 
 factor = partial(splu, permc_spec="MMD_AT_PLUS_A")  # half the fill of the default ordering here
 
