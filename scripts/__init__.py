@@ -1,1 +1,1 @@
-"""Examples (`scripts.examples`) and benchmarks (`scripts.benchmarks`), run from the root of the repository."""
+"""Examples and benchmarks, run by `python -m` from the root of the repository."""

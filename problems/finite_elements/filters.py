@@ -24,9 +24,8 @@ def density_filter(grid: Grid, radius: float) -> adjoint.design.ConvolutionFilte
     ConvolutionFilter
         The map from design variables to filtered densities, (elements,) to (elements,).
     """
-    order = (
-        (0, 1) if grid.dimension == 2 else (2, 0, 1)
-    )  # The axes in which the elements are numbered, slowest first.
+    # The axes along which the elements are numbered, the slowest first.
+    order = (0, 1) if grid.dimension == 2 else (2, 0, 1)
     shape, spacing = (
         tuple(values[axis] for axis in order) for values in (grid.cells, grid.spacing)
     )

@@ -152,17 +152,13 @@ def eight_bar_truss() -> Program:
     ground = [(-250, -250, 0), (-250, 250, 0), (250, 250, 0), (250, -250, 0)]
     ground += [(-375, 0, 0), (0, -375, 0), (375, 0, 0), (0, 375, 0)]
     bars = np.array(ground) - np.array([0.0, 0.0, 375.0])  # mm
-    lengths, load, density = (
-        np.linalg.norm(bars, axis=1),
-        np.array([40e3, 20e3, 200e3]),
-        7.8e-6,
-    )  # mm, N, kg/mm³
+    lengths = np.linalg.norm(bars, axis=1)  # mm
+    load, density = np.array([40e3, 20e3, 200e3]), 7.8e-6  # N, kg/mm³
     directions = bars / lengths[:, None]
 
     def stiffness(x: Array) -> Array:
-        return (
-            directions.T * (x / lengths)
-        ) @ directions  # Young's modulus is 1: stresses do not depend on it
+        # Young's modulus is 1: the stresses do not depend on it.
+        return (directions.T * (x / lengths)) @ directions
 
     def stresses(x: Array) -> Array:
         return directions @ np.linalg.solve(stiffness(x), load) / lengths

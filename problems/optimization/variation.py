@@ -55,15 +55,12 @@ class TotalVariation:
         L m is the derivative of the total variation at m.
         """
         slopes = self.gradient @ m
-        halves = 0.5 * abs(
-            self.gradient.sign()
-        )  # The mean of the two cells of a face, and transposed.
+        # Mean over the two cells of a face; transposed, half the sum over the faces of a cell.
+        halves = 0.5 * abs(self.gradient.sign())
         steepness = np.sqrt(halves.T @ slopes**2 + self.corner**2)
         weights = 1.0 / (halves @ steepness)
         area = self.spacing[0] * self.spacing[1]
-        L = self.gradient.T @ sparse.diags_array(
-            weights
-        ) @ self.gradient + self.anchor * sparse.eye_array(m.size)
-        L = sparse.csc_array(area * L)
+        stiffness = self.gradient.T @ sparse.diags_array(weights) @ self.gradient
+        L = sparse.csc_array(area * (stiffness + self.anchor * sparse.eye_array(m.size)))
         L.sum_duplicates()
         return L

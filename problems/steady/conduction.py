@@ -208,7 +208,7 @@ class Conduction:
         return self.faces.matrix(Ke)
 
     def _sensitivity(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """Derivatives of the flux through each face with respect to both parameters, K, (faces,)."""
+        """∂(flux to the left) / ∂p of the two cells of each face, K, (faces,) each."""
         conductance, _, _ = self.geometry
         states, shapes, kappas = self._laws(u, p)
         low, high = self._across(states)

@@ -64,9 +64,8 @@ class Brusselator:
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array:
         """∂f/∂u, (n, n): six entries a row, not symmetric."""
         first, second = u[0::2], u[1::2]
-        blocks = np.empty(
-            (4, first.size), dtype=u.dtype
-        )  # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
+        # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
+        blocks = np.empty((4, first.size), dtype=u.dtype)
         slope, square = blocks[0], blocks[2]
         np.multiply(first, second, out=slope)
         slope *= 2.0

@@ -57,9 +57,8 @@ class GrayScott:
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array:
         """∂f/∂u, (n, n): six entries a row, not symmetric."""
         first, second, feed = u[0::2], u[1::2], p[3:]
-        blocks = np.empty(
-            (4, first.size), dtype=np.result_type(u, p)
-        )  # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
+        # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
+        blocks = np.empty((4, first.size), dtype=np.result_type(u, p))
         np.multiply(second, second, out=blocks[1])
         np.subtract(-feed, blocks[1], out=blocks[0])
         blocks[3] = first * second

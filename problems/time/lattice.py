@@ -149,9 +149,8 @@ class Lattice:
         data[places[0]] = blocks[0] + rates[0] * diagonal
         data[places[1:3]] = blocks[1:3]
         data[places[3]] = blocks[3] + rates[1] * diagonal
-        A = copy(
-            laplacian
-        )  # The same pattern, known to be canonical: SciPy's constructor would look at all of it.
+        # A copy keeps has_canonical_format; SciPy's constructor would read the whole pattern.
+        A = copy(laplacian)
         A.data = data
         return A
 

@@ -1,1 +1,1 @@
-"""Benchmarks, as ratios within one run: the machines are shared, so that absolute seconds mean little."""
+"""Benchmarks, as ratios within one run: on shared machines seconds alone mean little."""

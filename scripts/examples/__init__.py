@@ -1,1 +1,1 @@
-"""Examples, run in full: `python -m scripts.examples.NAME --help`, from the root of the repository."""
+"""Examples: `python -m scripts.examples.NAME --help`, from the root of the repository."""

@@ -13,7 +13,7 @@ from problems.optimization.more_garbow_hillstrom import (
     equations,
     linear,
 )
-from scripts.benchmarks import quasi_newton
+from scripts.benchmarks.optimizers import quasi_newton
 
 OTHER_SIZES = (
     any_dimension.watson(9),

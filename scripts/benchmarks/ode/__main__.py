@@ -1,9 +1,11 @@
-"""Gradients of initial value problems: their error against their time, ours and elsewhere.
+"""Gradients of initial value problems: error over time, ours and of other libraries.
 
     python -m scripts.benchmarks.ode --out out/ode --peers PYTHON --peers ANOTHER_PYTHON
 
-Other libraries run in processes of their own, under the interpreters given, whichever of them has the library. Each run
-stands between two of one run of ours, on the same cores; seconds are the median ratio to those, times their median.
+Each other library runs in a process of its own, under the first of the given
+interpreters that has the library. Each of its runs is timed between two runs of one run
+of ours, on the same cores. The seconds are the median ratio times the median seconds of
+our run.
 """
 
 import argparse
@@ -22,15 +24,17 @@ from scripts.benchmarks.ode.ours import BYTES, METHODS, TOLERANCES, Ours, exact,
 from scripts.benchmarks.ode.peers.libraries import PEERS
 from scripts.benchmarks.ode.process import Peer, spent
 
-CELLS = 32  # a side, in the work–precision diagram
+CELLS = 32  # cells along a side in the work–precision diagram
 SIDES = (8, 16, 32, 64, 128)
 RATIOS = (32, 64, 128)
 PEER_TOLERANCES = (1e-4, 1e-6, 1e-8, 1e-10)
 RATIOS_OF = {"TR-BDF2": 1e-4, "ESDIRK4": 1e-4, "ESDIRK5": 1e-5}
-"""Methods whose sweeps are compared, and at which rtol."""
+"""Methods whose reverse sweep is compared with the forward sweep, and their rtol."""
 NEEDED = {"diffrax, reverse": 1e-4, "diffrax, forward mode": 1e-4}
-"""What gives an error of about 10⁻⁶ in the gradient of the Brusselator; all others are BDF, which needs 10⁻⁸."""
-PATIENCE = 60.0  # seconds for one answer of another library
+"""rtol for an error of about 10⁻⁶ in the gradient of the Brusselator; 1e-8 for the other
+libraries, which use BDF.
+"""
+PATIENCE = 60.0  # maximum seconds for one answer of another library
 EXACT = {"Robertson": 0.0, "Lotka-Volterra": 1e-13, "Brusselator": 1e-10}
 TARGET = 1e-6  # the error at which times are compared
 
@@ -38,7 +42,10 @@ Interpreters = dict[str, str]
 
 
 def main(out: Path, small: bool, rounds: int, given: list[str]) -> dict[str, object]:
-    """Measure everything; returns the numbers, which are written to ode.json as well, with a figure for each case."""
+    """Measure everything; returns and writes the numbers, and a figure per case.
+
+    given: interpreters that may have other libraries.
+    """
     out.mkdir(parents=True, exist_ok=True)
     interpreters = found(given)
     results: dict[str, object] = {"not installed": sorted(set(PEERS) - set(interpreters))}
@@ -52,7 +59,10 @@ def main(out: Path, small: bool, rounds: int, given: list[str]) -> dict[str, obj
         results[case.name] = rows
         results[f"{case.name}: error below {TARGET:g}"] = quickest(rows)
         save(out, results)
-        subtitle = f"{case.u0.size} unknowns, {case.p.size} parameters; value and gradient, compilation not counted"
+        subtitle = (
+            f"{case.u0.size} unknowns, {case.p.size} parameters; "
+            "value and gradient, compilation not counted"
+        )
         work_precision(out / f"{case.name.lower()}.png", case.name, subtitle, rows)
     for k in (8,) if small else SIDES:
         results[f"Brusselator: {k}x{k}"] = size(k, rounds, interpreters)
@@ -61,12 +71,12 @@ def main(out: Path, small: bool, rounds: int, given: list[str]) -> dict[str, obj
 
 
 def save(out: Path, results: dict[str, object]) -> None:
-    """Write what there is so far."""
+    """Write the numbers so far."""
     (out / "ode.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
 def found(given: list[str]) -> Interpreters:
-    """For each library, the first interpreter that has it."""
+    """Return the first interpreter that has each library."""
     have: Interpreters = {}
     for interpreter in given:
         question = (
@@ -85,7 +95,10 @@ def found(given: list[str]) -> Interpreters:
 def diagram(
     case: Case, cells: int, small: bool, rounds: int, interpreters: Interpreters
 ) -> list[Row]:
-    """All libraries at all tolerances."""
+    """Run all libraries on a case at all tolerances.
+
+    cells: along a side, for the Brusselator.
+    """
     best, anchor, rows = exact(case, 1e-8 if small else EXACT[case.name]), Anchor.of(case), []
     for name in METHODS[case.name]:
         for rtol in TOLERANCES[name][:1] if small else TOLERANCES[name]:
@@ -110,7 +123,7 @@ def diagram(
 
 
 def report(case: Case, row: Row) -> None:
-    """One line on the screen."""
+    """Print a row."""
     numbers = ", ".join(
         f"{k} {v:.3g}" if isinstance(v, float) else v for k, v in row.items() if k != "library"
     )
@@ -118,7 +131,7 @@ def report(case: Case, row: Row) -> None:
 
 
 def own(name: str, task: Ours, anchor: Anchor, rounds: int, best: Array) -> Row:
-    """A row for a run of ours."""
+    """Return the row of a run of ours."""
     first = task()
     seconds, over = anchor.compared(lambda: task().seconds, first.seconds, rounds)
     row: Row = {
@@ -131,7 +144,10 @@ def own(name: str, task: Ours, anchor: Anchor, rounds: int, best: Array) -> Row:
 
 
 def theirs(peer: Peer, case: Case, rtol: float, anchor: Anchor, rounds: int, best: Array) -> Row:
-    """A row for a run elsewhere: `first, s` has the compilation in it, `value, s` is without the gradient."""
+    """Return the row of a run of another library.
+
+    `first, s` includes compilation; `value, s` is without the gradient.
+    """
     row: Row = {"library": peer.name, "rtol": rtol}
     first, again = peer.ask(f"prepare {rtol!r}"), peer.ask("gradient")
     for answer in (first, again):
@@ -145,7 +161,7 @@ def theirs(peer: Peer, case: Case, rtol: float, anchor: Anchor, rounds: int, bes
 
 
 def quickest(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """For each library its quickest run whose error is below the target."""
+    """Return the quickest run of each library with an error below TARGET."""
     best: dict[str, dict[str, float]] = {}
     for row in sorted((row for row in rows if "error" in row), key=lambda row: row["seconds"]):
         if float(row["error"]) <= TARGET:
@@ -155,7 +171,10 @@ def quickest(rows: list[Row]) -> dict[str, dict[str, float]]:
 
 
 def ratios(k: int, rounds: int) -> list[Row]:
-    """Adjoint over forward time with everything kept, and with states alone: medians, and the seconds of both."""
+    """Return reverse over forward seconds with everything stored, and with states alone.
+
+    rounds: measurements, of which the rows hold the medians.
+    """
     case, rows = brusselator(k), []
     for method, rtol in RATIOS_OF.items():
         row: Row = {"library": f"ours, {method}", "rtol": rtol}
@@ -178,7 +197,10 @@ def ratios(k: int, rounds: int) -> list[Row]:
 
 
 def size(k: int, rounds: int, left: Interpreters) -> list[Row]:
-    """Every library that is left on k × k cells at about one accuracy; one that fails is taken out of them."""
+    """Run every library of `left` on k × k cells at about one accuracy.
+
+    A library that fails is removed from `left`.
+    """
     case = brusselator(k)
     anchor, best = Anchor.of(case), exact(case, 1e-8)
     rows = [own("ESDIRK5", anchor.run, anchor, rounds, best)]

@@ -1,4 +1,4 @@
-"""One run of ours that all others are timed against: what else runs on the machine slows both."""
+"""One run of ours against which all other runs are timed: other work slows both."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,33 +8,37 @@ import numpy as np
 from scripts.benchmarks.ode.cases import Case
 from scripts.benchmarks.ode.ours import Ours, headline
 
-SLOW = 5.0  # seconds; what takes longer is measured once
-SPENT = 20.0  # seconds for the rounds of one ratio
+SLOW = 5.0  # seconds; a longer task is measured once
+SPENT = 20.0  # maximum seconds for the rounds of one ratio
 
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """The run of a case, and how many seconds it took each time."""
+    """The anchor run of a case, which remembers the seconds of each repetition."""
 
     run: Ours
     times: list[float]
 
     @classmethod
     def of(cls, case: Case) -> "Anchor":
-        """The headline run, twice: the first time has what is done once in it."""
+        """Make the anchor of a case, after one run that does all one-time work."""
         run = headline(case)
         run()
         return cls(run, [run().seconds])
 
     def __call__(self) -> float:
-        """Seconds of one more run."""
+        """Repeat the run, and return its seconds."""
         self.times.append(self.run().seconds)
         return self.times[-1]
 
     def compared(
         self, task: Callable[[], float], before: float, rounds: int
     ) -> tuple[float, float]:
-        """(Seconds of a task, ratio to the anchor): medians. before: seconds it has just taken; all if it is slow."""
+        """Return the seconds of a task and their ratio to the anchor, as medians.
+
+        before: seconds that the task has just taken. A task that took more than SLOW is
+        not repeated.
+        """
         usual = float(np.median(self.times))
         if before > SLOW:
             return before, before / usual

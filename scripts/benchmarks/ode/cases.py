@@ -1,4 +1,4 @@
-"""The initial value problems that are timed; every library solves the same equations for the same gradient."""
+"""The initial value problems of the benchmark, with the same equations for every library."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,15 +19,15 @@ BRUSSELATOR_TF = 1.0
 
 
 class Unsuited(Exception):
-    """A library has no method for a case."""
+    """The library has no method for the case."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """J = c·∫u dt + ½ w Σ_k |u(t_k) − d_k|² along u' = f(t, u, p) on (0, tf), with dJ/dp wanted.
+    """J = c·∫u dt + ½ w Σ_k |u(t_k) − d_k|² along u' = f(t, u, p) on (0, tf), and dJ/dp.
 
-    physics: f and its derivatives by hand; c: (n,); times: (K,); data: d, (K, n); ratio: of the absolute to the
-    relative tolerance, everywhere the same; stiff: what decides between the explicit and the implicit methods.
+    physics: f with its derivatives. c: (n,). times: t_k, (K,). data: d, (K, n). ratio:
+    absolute tolerance divided by relative tolerance. stiff: True for implicit methods.
     """
 
     name: str
@@ -51,11 +51,15 @@ class Case:
         return self.physics.nominal
 
     def atol(self, rtol: float) -> float:
-        """The absolute tolerance that goes with a relative one."""
+        """Return the absolute tolerance for a relative tolerance."""
         return self.ratio * rtol
 
     def error(self, g: Array, exact: Array) -> float:
-        """The largest relative error of a gradient, diffusivities and feed of the Brusselator each by its own norm."""
+        """Return the largest relative error of a component of the gradient.
+
+        For the Brusselator, the errors of diffusivities and feeds are relative to the
+        largest component of their kind.
+        """
         blocks = (
             [slice(0, 2), slice(2, None)]
             if g.size > 10
@@ -65,23 +69,26 @@ class Case:
 
     @property
     def observed(self) -> bool:
-        """Whether J looks at the state at `times`; otherwise it is the integral alone."""
+        """True if J depends on the states at `times`, False if J is the integral alone."""
         return self.w > 0.0
 
     @cached_property
     def probe(self) -> tuple[Array, Array]:
-        """A random state, and f there: other implementations of f are compared with it, (n,) each."""
+        """A random state u and f(0, u, p), (n,) each, to compare implementations of f."""
         u = np.random.default_rng(0).uniform(0.1, 2.0, self.u0.size)
         return u, self.physics(0.0, u, self.p)
 
     def objective(self, states: Array) -> tuple[float, Array]:
-        """½ w Σ_k |u_k − d_k|² and its derivative, (K, n), of the states at `times`, (K, n)."""
+        """Return ½ w Σ_k |u_k − d_k|² and its derivative, (K, n).
+
+        states: at `times`, (K, n).
+        """
         misfit = states - self.data
         return 0.5 * self.w * float(np.vdot(misfit, misfit)), self.w * misfit
 
 
 def robertson() -> Case:
-    """Robertson's reaction, J = ∫ y₃ dt: three unknowns, three parameters, eleven decades of time."""
+    """Robertson's reaction, J = ∫ y₃ dt: three unknowns, eleven decades of time."""
     nothing = np.zeros((0, 3))
     return Case(
         "Robertson",
@@ -97,7 +104,7 @@ def robertson() -> Case:
 
 
 def lotka_volterra() -> Case:
-    """Prey and predators, J = ½ Σ|u(t_i) − d_i|² at 101 times: four rates fitted to noisy observations."""
+    """Prey and predators, J = ½ Σ|u(t_i) − d_i|² at 101 times, with noisy observations."""
     physics = LotkaVolterra()
     exact = np.array([1.4, 1.1, 2.8, 1.0])
     path = solve_ivp(
@@ -108,7 +115,7 @@ def lotka_volterra() -> Case:
 
 
 def brusselator(k: int) -> Case:
-    """The Brusselator on k × k closed cells, J = ½ mean |u(tf)|²: 2k² unknowns, k² + 2 parameters."""
+    """The Brusselator on k × k closed cells, J = ½ mean |u(tf)|²: 2k² unknowns."""
     physics = Brusselator(Lattice((k, k), size=(1.0, 1.0), periodic=False))
     tf, n = BRUSSELATOR_TF, 2 * k * k
     return Case(
@@ -125,7 +132,7 @@ def brusselator(k: int) -> Case:
 
 
 def case(name: str, size: int) -> Case:
-    """By name; size: cells along a side, for the Brusselator."""
+    """Return a case by its name; size: cells along a side, for the Brusselator."""
     if name == "Brusselator":
         return brusselator(size)
     return robertson() if name == "Robertson" else lotka_volterra()

@@ -1,6 +1,8 @@
-"""A reverse sweep of 100 000 steps from 20 checkpoints: repeated steps against the closed form, memory measured.
+"""A reverse sweep of 100 000 steps from 20 checkpoints: repeated steps, and memory.
 
 python -m scripts.benchmarks.ode.checkpoints [--out DIR] [--small]
+
+The repeated steps are compared with the closed form.
 """
 
 import argparse
@@ -39,14 +41,17 @@ class Decay:
 
 
 def peak() -> int:
-    """The most memory this process has had so far, bytes."""
+    """Return the peak memory of this process so far, bytes."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def measured(
     steps: int, unknowns: int, memory: adjoint.checkpointing.Checkpoints
 ) -> dict[str, float]:
-    """Solve, sweep once; the gradient against the exact one of the continuous problem, u₀/(1 + p t u₀)."""
+    """Solve, sweep back once, and compare with the gradient of the continuous problem.
+
+    The continuous solution is u₀/(1 + p t u₀).
+    """
     u0 = np.linspace(0.5, 1.5, unknowns)
     before, started = peak(), time.perf_counter()
     solution = adjoint.RecurrenceProblem(Decay(), u0, steps, memory=memory).solve(np.array([0.7]))

@@ -1,4 +1,4 @@
-"""Work–precision diagrams: the error of a gradient over the seconds it took."""
+"""Work–precision diagrams: error of a gradient over its seconds."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ Row = dict[str, float | str]
 
 
 def work_precision(path: Path, title: str, subtitle: str, rows: list[Row]) -> None:
-    """One curve for each library: ours solid, others dashed."""
+    """Draw one curve per library: ours solid, others dashed."""
     known = [row for row in rows if "error" in row]
     curves, ours = [], iter(OURS)
     for name in dict.fromkeys(str(row["library"]) for row in known):

@@ -1,4 +1,4 @@
-"""Our gradients of the cases: which methods, at which tolerances, and what a run of them gives."""
+"""Our gradients of the cases: methods, tolerances, and runs."""
 
 import time
 from dataclasses import dataclass
@@ -43,18 +43,18 @@ HEADLINE = {
     "Lotka-Volterra": ("Tsit5", 1e-8),
     "Brusselator": ("ESDIRK5", 1e-5),
 }
-"""The run that all others of a case are timed against."""
+"""Method and rtol of the run against which all other runs of a case are timed."""
 
 BYTES = 8 * 2**30
-"""Of the budget, so that all is kept."""
+"""Memory budget, large enough to store everything."""
 
 ROBERTSON = np.array([7.68377326601e5, -3.06892091999, 5.11488997881e-4])
-"""dG/dp to twelve digits, by several methods in extended precision."""
+"""dG/dp to twelve digits, from several methods in extended precision."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Seconds of the trajectory, and of the gradient after it; J, and dJ/dp."""
+    """Seconds of trajectory and gradient, J, dJ/dp and the number of steps."""
 
     forward: float
     reverse: float
@@ -64,14 +64,16 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Of both."""
+        """Seconds of trajectory and gradient together."""
         return self.forward + self.reverse
 
 
 @dataclass(frozen=True, eq=False)
 class Ours:
-    """A case by one method at one tolerance; memory: what is kept of the trajectory;
-    dense: whether the observations are interpolated, instead of being steps.
+    """A case, by one method at one tolerance.
+
+    memory: policy for the stages and states of the trajectory. dense: True if
+    observations are interpolated between steps, False if steps end at the observations.
     """
 
     case: Case
@@ -81,7 +83,7 @@ class Ours:
     dense: bool
 
     def __call__(self) -> Run:
-        """One trajectory and one gradient."""
+        """Compute one trajectory and one gradient."""
         case, n = self.case, self.case.u0.size
         integral = None if case.observed else adjoint.ode.LinearIntegrand(case.c)
         problem = adjoint.ODEProblem(
@@ -109,17 +111,20 @@ class Ours:
 
 
 def ours(case: Case, name: str, rtol: float, memory: Memory) -> Ours:
-    """A case by a method of this name."""
+    """Return a case by the method of this name."""
     return Ours(case, METHODS[case.name][name], rtol, memory, dense=name.endswith("dense output"))
 
 
 def headline(case: Case) -> Ours:
-    """The run that others are timed against."""
+    """Return the run against which other runs are timed."""
     return ours(case, *HEADLINE[case.name], adjoint.checkpointing.Budget(BYTES))
 
 
 def exact(case: Case, rtol: float) -> Array:
-    """dJ/dp to about rtol, (m,): by the method of highest order, except where more digits are known."""
+    """Return dJ/dp to about rtol, (m,), by our method of highest order.
+
+    For Robertson's reaction more digits are known.
+    """
     if case.name == "Robertson":
         return ROBERTSON
     return ours(

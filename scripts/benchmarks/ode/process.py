@@ -1,4 +1,4 @@
-"""A library in a process of its own, with another interpreter if need be: asked line by line, ended when too slow."""
+"""A library in a process of its own, ended if an answer takes too long."""
 
 import json
 import os
@@ -14,10 +14,10 @@ Answer = dict[str, float | str | list[float]]
 
 @dataclass(eq=False)
 class Peer:
-    """One library, one case: `ask` sends a command and waits for the answer.
+    """One library and one case in a process: `ask` sends a command and waits for the answer.
 
-    interpreter: of the environment that has the library. A process that has been ended stays so: its later answers
-    are "failed" with the reason.
+    interpreter: of the environment that has the library; patience: maximum seconds for
+    an answer. After the process has ended, every answer is "failed" with the reason.
     """
 
     interpreter: str
@@ -52,7 +52,7 @@ class Peer:
         self.process.communicate()
 
     def ask(self, command: str) -> Answer:
-        """Its answer, or {"failed": why}."""
+        """Return the answer to a command, or {"failed": reason}."""
         if self.over:
             return {"failed": self.over}
         assert self.process.stdin is not None
@@ -78,5 +78,5 @@ class Peer:
 
 
 def spent(answer: Answer) -> float:
-    """Its seconds; nan for a failure."""
+    """Return the seconds of an answer, nan for a failure."""
     return float(answer.get("seconds", "nan"))  # type: ignore[arg-type]

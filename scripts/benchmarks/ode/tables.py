@@ -13,14 +13,13 @@ CASES = ("Robertson", "Lotka-Volterra", "Brusselator")
 
 
 def main(path: Path) -> str:
-    """All tables, as Markdown."""
+    """Return all tables as Markdown."""
     results = json.loads(path.read_text())
     parts = []
     for name in CASES:
         key = next(key for key in results if key.startswith(f"{name}: error"))
-        parts.append(
-            f"## {name}\n\nQuickest run with an{key.removeprefix(f'{name}:')}:\n\n{quickest(results[key])}"
-        )
+        bound = key.removeprefix(f"{name}:")
+        parts.append(f"## {name}\n\nQuickest run with an{bound}:\n\n{quickest(results[key])}")
     parts.append(f"## Adjoint / forward\n\n{ratios(results['Brusselator: adjoint / forward'])}")
     sides = {key.removeprefix("Brusselator: "): rows for key, rows in results.items()}
     parts.append(
@@ -30,12 +29,12 @@ def main(path: Path) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
 def quickest(best: dict[str, Row]) -> str:
-    """One line for each library, the quickest first."""
+    """Return one line per library, the quickest first."""
     keys = ("rtol", "seconds", "over ours", "first, s", "error")
     head = ["", "rtol", "s", "/ ours", "first call, s", "error"]
     return table(
@@ -44,7 +43,7 @@ def quickest(best: dict[str, Row]) -> str:
 
 
 def ratios(measured: dict[str, list[Row]]) -> str:
-    """One line for each grid and method."""
+    """Return one line per grid and method."""
     keys = [key for key in next(iter(measured.values()))[0] if key != "library"]
     rows = [
         [f"{k}x{k}, {row['library']}", *(_number(row[key]) for key in keys)]
@@ -55,7 +54,7 @@ def ratios(measured: dict[str, list[Row]]) -> str:
 
 
 def by_size(sizes: dict[str, list[Row]]) -> str:
-    """Seconds (and error) of each library on each grid, or why there are none."""
+    """Return seconds and error of each library on each grid, or the reason of a failure."""
     names = dict.fromkeys(str(row["library"]) for rows in sizes.values() for row in rows)
     return table(
         ["", *sizes], [[name, *(_cell(rows, name) for rows in sizes.values())] for name in names]

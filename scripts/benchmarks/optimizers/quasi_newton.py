@@ -1,9 +1,10 @@
-"""BFGS and L-BFGS, ours and SciPy's, on the 35 problems of Moré, Garbow & Hillstrom from the standard starts.
+"""BFGS and L-BFGS, ours and SciPy's, on the 35 problems of Moré, Garbow & Hillstrom.
 
     python -m scripts.benchmarks.optimizers.quasi_newton --out out/benchmarks
 
-A run ends where ‖g‖₂ ≤ 10⁻⁶, which alone counts as solved, or when its algorithm gives up; settings are otherwise the
-defaults. What is counted are values of f. Totals and the mean ratio are of the problems that both of a pair solve.
+A problem is solved if ‖g‖₂ ≤ 10⁻⁶ at the end. A run ends at ‖g‖₂ ≤ 10⁻⁶ or if its
+algorithm fails; other settings have their defaults. The cost is the number of values of
+f. Totals and mean ratios are over the problems that both algorithms of a pair solve.
 """
 
 import argparse
@@ -21,14 +22,14 @@ from problems.optimization.more_garbow_hillstrom import PROBLEMS, Counted, SumOf
 from scripts.benchmarks.optimizers.quasi_newton_scipy import scipy_bfgs, scipy_lbfgs
 
 TOLERANCE = 1e-6  # of ‖g‖₂
-ITERATIONS = 2000  # of ours and SciPy's: the longest run that solves a problem takes a third
+ITERATIONS = 2000  # maximum: the longest run that solves a problem takes a third
 SMALL = (1, 5, 7, 14, 21)  # the paper's numbers
 
 Run = dict[str, float | bool]
 
 
 def ours(algorithm: adjoint.optimize.Algorithm, f: Counted) -> Array:
-    """Where one of ours ends, (n,)."""
+    """Return the end of a run of ours, (n,)."""
     stop = adjoint.Stopping(iterations=ITERATIONS, stationarity=0.0, absolute=TOLERANCE)
     return adjoint.minimize(f, f.problem.start, algorithm, stop=stop, check=False).x
 
@@ -43,7 +44,7 @@ PAIRS = (("BFGS", "SciPy BFGS"), ("LBFGS", "SciPy L-BFGS-B"))
 
 
 def measured(solve: Callable[[Counted], Array], problem: SumOfSquares) -> Run:
-    """One run: whether it solved the problem, what it counted, where it ended."""
+    """Run one algorithm: solved or not, counts, end of the run."""
     f = Counted(problem)
     point = problem(solve(f))
     norm = float(np.linalg.norm(point.gradient))
@@ -52,7 +53,7 @@ def measured(solve: Callable[[Counted], Array], problem: SumOfSquares) -> Run:
 
 
 def compared(ours: list[Run], other: list[Run]) -> dict[str, float]:
-    """Evaluations of ours over those of the other, on the problems that both solve."""
+    """Return evaluations of ours relative to the other, on the problems that both solve."""
     both = [
         pair for pair in zip(ours, other, strict=True) if pair[0]["solved"] and pair[1]["solved"]
     ]
@@ -70,7 +71,7 @@ def compared(ours: list[Run], other: list[Run]) -> dict[str, float]:
 def table(
     problems: list[SumOfSquares], runs: dict[str, list[Run]], ratios: dict[str, dict[str, float]]
 ) -> str:
-    """The runs as text: evaluations, in brackets where the problem is not solved."""
+    """Return the evaluations as text, in parentheses if the problem is not solved."""
     lines = [f"{'values of f until |g| <= 1e-6':34s}" + "".join(f"{name:>16s}" for name in runs)]
     for k, problem in enumerate(problems):
         cells = [
@@ -89,7 +90,7 @@ def table(
 
 
 def main(out: Path, small: bool) -> dict[str, dict[str, float]]:
-    """Run all; the ratios of each pair, which are written with the runs to quasi_newton.json and .txt."""
+    """Run all; returns the ratio of each pair, and writes quasi_newton.json and .txt."""
     problems = [problem for problem in PROBLEMS if not small or problem.number in SMALL]
     runs = {
         name: [measured(solve, problem) for problem in problems] for name, solve in SOLVERS.items()

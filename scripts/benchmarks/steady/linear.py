@@ -1,10 +1,11 @@
-"""What a gradient costs beyond one assembly, factorization and solve; and what it costs elsewhere.
+"""The cost of a gradient beyond one assembly, factorization and solve; and elsewhere.
 
     python -m scripts.benchmarks.steady.linear --out out/benchmarks
 
-The limit is measured in the same process: assemble K once, factor it once with the same backend and the same
-analysis, solve once, nothing verified. Each run of a task stands between two of what it is compared to; the ratios
-are medians over the rounds. Peers that are not installed (pymoto, jax) are left out, and said so.
+The limit is measured in the same process: assemble K, factor it with the same backend
+and the same analysis, solve once, without verification. Each run of a task stands
+between two runs of the limit; the ratios are medians over the rounds. Other libraries
+that are not installed (pymoto, jax) are left out, and the results say so.
 """
 
 import argparse
@@ -31,7 +32,7 @@ PEERS_AT_600 = ("pyMOTO (CHOLMOD)",)  # the others take minutes there
 
 
 def main(out: Path, small: bool, rounds: int) -> dict[str, object]:
-    """Measure all meshes; returns the ratios, which are written to linear.json as well."""
+    """Measure all meshes; returns and writes the ratios."""
     results: dict[str, object] = {}
     for name, (nelx, nely) in (SMALL if small else MESHES).items():
         names = PEERS if nelx <= 300 else PEERS_AT_600
@@ -47,7 +48,7 @@ def main(out: Path, small: bool, rounds: int) -> dict[str, object]:
 
 
 def measure(body: Elastic, rounds: int, peers: tuple[str, ...]) -> dict[str, float | str]:
-    """Ratios to the limit, then of the peers to `value and gradient`, for one body."""
+    """Return ratios to the limit, and ratios of other libraries to our value and gradient."""
     elements = len(body.K.dofs)
     x = np.random.default_rng(0).uniform(0.3, 1.0, elements)
     smooth = density_filter(body.grid, FILTER_RADIUS)
@@ -93,7 +94,10 @@ def measure(body: Elastic, rounds: int, peers: tuple[str, ...]) -> dict[str, flo
 def compared(
     task: Callable[[], object], other: Callable[[], object], rounds: int
 ) -> tuple[float, float]:
-    """The median ratio of the task to the runs of `other` before and after it, and the median seconds of `other`."""
+    """Return the median ratio of a task to the runs of `other` around it.
+
+    The second result is the median of the seconds of `other`.
+    """
     task()
     others, ratios = [timed(other), timed(other)][1:], []
     for _ in range(rounds):
@@ -104,14 +108,14 @@ def compared(
 
 
 def limit(body: Elastic, moduli: Array) -> Array:
-    """Assemble, factor, solve: the backend's own calls with nothing around them."""
+    """Assemble, factor and solve by calls of the backend alone."""
     A = body.K(moduli)
     factors = adjoint.cholesky.choice.analysis_of(A).factor(A, "limit")
     return factors.solve(np.asfortranarray(body.load[:, None]), "N")
 
 
 def gradient_memory(f: adjoint.Reduced, x: Array) -> float:
-    """Bytes allocated at the peak while the gradient is computed, beyond what the solved point holds."""
+    """Return the peak bytes of a gradient, beyond the memory of the solved point."""
     point = f(x)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

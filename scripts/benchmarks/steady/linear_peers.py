@@ -1,7 +1,7 @@
-"""Compliance and its gradient as users of other libraries would write them; each is optional.
+"""The compliance and its gradient as users of other libraries write them; each is optional.
 
-Every function takes an `Elastic` body with one load case and returns x ↦ (c, dc/dx) for SIMP with penalty 3, in
-the body's element order.
+A maker takes a body and returns x ↦ (compliance, gradient). It raises ImportError if
+its library is not installed.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def modulus(x: Array) -> Array:
 
 
 def scipy_spsolve(body: Elastic) -> Evaluation:
-    """The 88-line code's way in SciPy: assemble from triplets, solve by spsolve, self-adjoint gradient."""
+    """The 88-line code in SciPy: triplets, spsolve, self-adjoint gradient."""
     dofs, Ke = body.K.dofs, body.K.Ke
     k = dofs.shape[1]
     rows, columns = np.repeat(dofs, k, axis=1).ravel(), np.tile(dofs, (1, k)).ravel()
@@ -43,7 +43,7 @@ def scipy_spsolve(body: Elastic) -> Evaluation:
 
 
 def jax_spsolve(body: Elastic) -> Evaluation:
-    """jax.value_and_grad through jax.experimental.sparse.linalg.spsolve, in double precision, compiled."""
+    """jax.value_and_grad through jax.experimental.sparse.linalg.spsolve, double precision, compiled."""
     import jax
     import jax.numpy as jnp
     from jax.experimental.sparse.linalg import spsolve as jax_solve
@@ -58,9 +58,8 @@ def jax_spsolve(body: Elastic) -> Evaluation:
     def compliance(x, slots, elements, values, indices, indptr, load):  # type: ignore[no-untyped-def]
         s = MINIMUM + (1.0 - MINIMUM) * x**3
         data = jnp.zeros(pattern.nnz).at[slots].add(values * s[elements])
-        return load @ jax_solve(
-            data, indices, indptr, load
-        )  # K is symmetric: its csc arrays are its csr arrays
+        # K is symmetric: its csc arrays are its csr arrays.
+        return load @ jax_solve(data, indices, indptr, load)
 
     both = jax.jit(jax.value_and_grad(compliance))
 
@@ -72,7 +71,10 @@ def jax_spsolve(body: Elastic) -> Evaluation:
 
 
 def pymoto_cholmod(body: Elastic) -> Evaluation:
-    """pyMOTO's network of modules, with its CHOLMOD solver and its linear-dependency-aware wrapper."""
+    """pyMOTO's network of modules, with its CHOLMOD solver.
+
+    pyMOTO's wrapper of the solver recognizes linearly dependent right-hand sides.
+    """
     import pymoto
 
     nelx, nely = body.grid.cells

@@ -1,9 +1,10 @@
-"""What a gradient costs beyond Newton's method, by hand and automatically; and what it costs elsewhere.
+"""The cost of a gradient beyond Newton's method, by hand and automatically; and elsewhere.
 
     python -m scripts.benchmarks.steady.nonlinear --out out/benchmarks
 
-All in one process. Each run of a task stands between two of what it is compared to; ratios are medians over the rounds.
-Peers that are not installed (openmdao, optimistix) are left out, and said so.
+All runs are in one process. Each run of a task stands between two runs of what it is
+compared with; ratios are medians over the rounds. Other libraries that are not
+installed (openmdao, optimistix) are left out, and the results say so.
 """
 
 import argparse
@@ -22,14 +23,14 @@ from scripts.benchmarks.timing import clocked, timed
 
 SIDES = (100, 316, 632)  # cells: 10⁴, 10⁵ and 4·10⁵ unknowns
 SMALL = (8, 12)
-PATIENCE = 10.0  # seconds; what takes longer is measured once
+PATIENCE = 10.0  # seconds; a longer run is measured once
 PARTS = ("value", "gradient", "both")
 
 Numbers = dict[str, float | str]
 
 
 def main(out: Path, small: bool, rounds: int) -> dict[str, dict[str, Numbers]]:
-    """Measure all models on all grids; returns the numbers, which are written to nonlinear.json as well."""
+    """Measure all models on all grids; returns and writes the numbers."""
     results: dict[str, dict[str, Numbers]] = {}
     out.mkdir(parents=True, exist_ok=True)
     for name, make in MODELS.items():
@@ -51,7 +52,7 @@ def main(out: Path, small: bool, rounds: int) -> dict[str, dict[str, Numbers]]:
 
 
 def measure(model: Model, rounds: int) -> Numbers:
-    """Gradient to value, automatic derivatives to those by hand, peers to ours, for one model."""
+    """Return gradient / value, automatic / by hand and other libraries / ours, for one model."""
     n, p = model.p.size, model.p
     J = adjoint.LeastSquares(np.zeros(n), weights=np.full(n, 1.0 / n))
     f = adjoint.Reduced(adjoint.NonlinearProblem(model.physics, model.u0), J)
@@ -77,7 +78,7 @@ def measure(model: Model, rounds: int) -> Numbers:
 
 
 def peers(model: Model, f: adjoint.Reduced, expected: Array, rounds: int) -> Numbers:
-    """Seconds of value and gradient elsewhere over ours, and how far the gradients are apart."""
+    """Return ratios of other libraries to ours, and the difference of the gradients."""
     result: Numbers = {}
     for name, (make, most) in PEERS.items():
         try:
@@ -99,14 +100,17 @@ def peers(model: Model, f: adjoint.Reduced, expected: Array, rounds: int) -> Num
 
 
 def stages(f: adjoint.Reduced, p: Array) -> Array:
-    """Seconds of the value, of the gradient after it, and of both, (3,)."""
+    """Return the seconds of the value, of the gradient after it, and of both, (3,)."""
     value, point = clocked(partial(f, p))
     gradient, _ = clocked(lambda: point.gradient)
     return np.array([value, gradient, value + gradient])
 
 
 def compared(task: Callable[[], Array], other: Callable[[], Array], rounds: int) -> Array:
-    """The median ratio of the seconds of a task to those of `other` before and after it; both have run before."""
+    """Return the median ratio of a task to the runs of `other` around it.
+
+    Both have run before. They return their seconds.
+    """
     others, ratios = [other()], []
     for _ in range(rounds):
         seconds = task()
@@ -116,7 +120,7 @@ def compared(task: Callable[[], Array], other: Callable[[], Array], rounds: int)
 
 
 def preparation(residual: adjoint.protocols.Residual, model: Model) -> float:
-    """Seconds that the first derivatives take longer than the second ones: patterns and colours, once for a model."""
+    """Return the seconds for patterns and colours: first derivatives minus second derivatives."""
     u, p = model.u0, model.p
     first, second = (
         timed(lambda: (residual.jacobian(u, p), residual.vjp(u, p, p))) for _ in range(2)
@@ -130,7 +134,7 @@ def difference(gradient: Array, expected: Array) -> float:
 
 
 def exponents(sizes: list[Numbers]) -> Numbers:
-    """α of seconds ∝ n^α, by least squares of the logarithms."""
+    """Return α of seconds ∝ n^α, by least squares of the logarithms."""
     n = np.log([size["unknowns"] for size in sizes])
     return {
         part: round(float(np.polyfit(n, np.log([s[f"{part}, s"] for s in sizes]), 1)[0]), 2)

@@ -1,7 +1,8 @@
-"""The gradient of a nonlinear model as users of other libraries would write it; each is optional.
+"""The gradient of a nonlinear model as users of other libraries write it; each is optional.
 
-J = ½ mean u², with R(u, p) = 0 on a rectangle of cells and a parameter in each. Every maker takes a `Model` and
-returns a `Run`. SciPy, OpenMDAO and ours call the same hand-written derivatives; JAX has the residual in jax.numpy.
+J = ½ mean u², with R(u, p) = 0 on k × k cells and a parameter per cell. Every maker
+takes a `Model` and returns a `Run`. SciPy, OpenMDAO and ours call the same hand-written
+derivatives; JAX has the residual in jax.numpy.
 """
 
 from collections.abc import Callable
@@ -21,22 +22,22 @@ from scripts.benchmarks.timing import clocked
 Run = Callable[[Array], tuple[float, Array, Array]]
 """p ↦ (seconds of J and dJ/dp, the cells for which it was computed, dJ/dp there)."""
 
-RTOL = 1e-10  # of R against its start, or of the last step against u: whichever a method looks at
-ATOL = 1e-8  # of R, for optimistix: above its rounding on the finest grid
-BRATU = (4.0, 6.0)  # λ of a cell; the fold of equal ones is at 6.808
+RTOL = 1e-10  # of R relative to its start, or of the last step relative to u, by method
+ATOL = 1e-8  # of R, for optimistix: above the rounding of R on the finest grid
+BRATU = (4.0, 6.0)  # λ of a cell; with one λ for all cells the fold is at 6.808
 CONDUCTIVITY = (0.5, 1.5)  # m²/s
-DIFFERENCE = 1e-3  # of a parameter
-# Parameters for which differences are taken; the seconds for the others are extrapolated
-PROBED = 5
+DIFFERENCE = 1e-3  # step of a parameter
+PROBED = 5  # parameters with differences; the seconds of the others are extrapolated
 
 factor = partial(splu, permc_spec="MMD_AT_PLUS_A")  # half the fill of the default ordering here
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """R(u, p) = 0 on k × k cells, three times over: with derivatives, as a plain function, and for JAX.
+    """R(u, p) = 0 on k × k cells in three forms.
 
-    physics: with derivatives by hand; plain: for NumPy; traced: makes R for jax.numpy, which it imports; u0, p: (k²,).
+    physics: with derivatives by hand. plain: a function for NumPy. traced: imports JAX,
+    and makes a function for jax.numpy. u0, p: (k²,).
     """
 
     k: int
@@ -97,7 +98,7 @@ def _traced_conduction(physics: Conduction) -> Callable:  # type: ignore[type-ar
 
 
 def whole(evaluate: Callable[[Array], tuple[float, Array]]) -> Run:
-    """The run of p ↦ (J, dJ/dp)."""
+    """Make the run of p ↦ (J, dJ/dp)."""
 
     def run(p: Array) -> tuple[float, Array, Array]:
         seconds, (_, gradient) = clocked(lambda: evaluate(p))
@@ -107,7 +108,7 @@ def whole(evaluate: Callable[[Array], tuple[float, Array]]) -> Run:
 
 
 def scipy_splu(model: Model) -> Run:
-    """Newton's method with SciPy's SuperLU, and the adjoint method, both by hand: what an expert writes in an hour."""
+    """Newton's method with SciPy's SuperLU, and the adjoint method, both by hand."""
     physics = model.physics
 
     def evaluate(p: Array) -> tuple[float, Array]:
@@ -123,14 +124,13 @@ def scipy_splu(model: Model) -> Run:
 
 
 def openmdao_direct(model: Model) -> Run:
-    """OpenMDAO's ImplicitComponent with sparse partials, NewtonSolver and DirectSolver; reverse mode."""
+    """OpenMDAO: ImplicitComponent, sparse partials, NewtonSolver, DirectSolver, reverse mode."""
     import openmdao.api as om
 
     physics, stencil = model.physics, model.physics.jacobian(model.u0, model.p)
     columns = np.repeat(np.arange(model.p.size), np.diff(stencil.indptr))
-    colour = (
-        np.add.outer(np.arange(model.k), 2 * np.arange(model.k)).ravel() % 5
-    )  # No two share a neighbour.
+    # Two cells of one colour have no common neighbour.
+    colour = np.add.outer(np.arange(model.k), 2 * np.arange(model.k)).ravel() % 5
 
     class Equation(om.ImplicitComponent):  # type: ignore[misc]
         def setup(self) -> None:
@@ -180,14 +180,14 @@ def openmdao_direct(model: Model) -> Run:
 
 
 def optimistix_dense(model: Model) -> Run:
-    """optimistix's Newton method and implicit differentiation as they come: LU of dense Jacobians."""
+    """optimistix's Newton method and implicit derivative as they are: LU of dense Jacobians."""
     import lineax
 
     return _optimistix(model, lineax.AutoLinearSolver(well_posed=True))
 
 
 def optimistix_bicgstab(model: Model) -> Run:
-    """The same with lineax's BiCGStab, matrix-free, not preconditioned: several times as fast as its GMRES here."""
+    """As `optimistix_dense`, with lineax's BiCGStab, matrix-free, faster than its GMRES here."""
     import lineax
 
     return _optimistix(model, lineax.BiCGStab(rtol=1e-9, atol=1e-12))
@@ -214,9 +214,11 @@ def _optimistix(model: Model, linear) -> Run:  # type: ignore[no-untyped-def]
 
 
 def scipy_differences(model: Model) -> Run:
-    """SciPy's newton_krylov, and differences of J, one solution for each parameter: most of them extrapolated.
+    """SciPy's newton_krylov, and differences of J: one solution per parameter.
 
-    Two favours: LU factors of the hand-written ∂R/∂u at u0 precondition, found once; differences start from u(p).
+    Most seconds are extrapolated from PROBED parameters. Two advantages are granted: LU
+    factors of the hand-written ∂R/∂u at u0, computed once, precondition; differences
+    start from u(p).
     """
     cells = np.linspace(0, model.p.size, PROBED, endpoint=False).astype(int) + model.k // 2
     tolerance = RTOL * np.abs(model.plain(model.u0, model.p)).max()
@@ -251,4 +253,6 @@ PEERS: dict[str, tuple[Callable[[Model], Run], int]] = {
     "optimistix, dense": (optimistix_dense, 10_000),
     "SciPy newton_krylov, differences": (scipy_differences, 400_000),
 }
-"""With the most unknowns at which each is measured: beyond them a run takes minutes, or more memory than there is."""
+"""Maker, and the largest number of unknowns that is measured: beyond it a run takes minutes,
+or too much memory.
+"""

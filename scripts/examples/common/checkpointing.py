@@ -1,4 +1,4 @@
-"""The gradient of a trajectory from few stored states, compared with the gradient from all of them."""
+"""The gradient of a trajectory from few stored states and from all states."""
 
 from dataclasses import dataclass, replace
 

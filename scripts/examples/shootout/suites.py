@@ -136,7 +136,7 @@ def _program(program: Program, make: Callable[[Program], object]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Beam:
-    """Half an MBB beam of nelx × nely elements: density filter, SIMP with exponent 3, half volume."""
+    """Half an MBB beam of nelx × nely elements, with a density filter and SIMP of exponent 3."""
 
     nelx: int
     nely: int

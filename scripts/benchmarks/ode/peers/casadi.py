@@ -1,4 +1,7 @@
-"""CasADi: CVODES of SUNDIALS with its continuous adjoint, derivatives of f by CasADi, sparse LU by CSparse or MUMPS."""
+"""CasADi: CVODES of SUNDIALS with its continuous adjoint.
+
+CasADi differentiates f; CSparse or MUMPS factors the sparse matrices.
+"""
 
 import casadi as ca
 import numpy as np
@@ -10,11 +13,11 @@ from scripts.benchmarks.ode.cases import Case
 from scripts.benchmarks.ode.peers.libraries import Prepared
 
 MAX_STEPS = 100_000
-LARGE = 100  # unknowns; with many, MUMPS is the quickest of its solvers, 5 times as fast as CSparse
+LARGE = 100  # unknowns from which MUMPS is used: it is then up to 5 times as fast as CSparse
 
 
 def prepare(case: Case, rtol: float) -> Prepared:
-    """BDF where the case is stiff, Adams otherwise."""
+    """BDF for stiff cases, Adams for the others."""
     u, p = ca.SX.sym("u", case.u0.size), ca.SX.sym("p", case.p.size)
     f = field(case, u, p)
     options = {

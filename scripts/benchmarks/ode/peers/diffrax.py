@@ -14,16 +14,16 @@ from scripts.benchmarks.ode.peers.libraries import Prepared
 
 jax.config.update("jax_enable_x64", True)
 
-MAX_STEPS = 4096  # memory and recomputation of its checkpoints grow with it
+MAX_STEPS = 4096  # memory and recomputation grow with this number
 
 
 def reverse(case: Case, rtol: float) -> Prepared:
-    """RecursiveCheckpointAdjoint, the default: the discrete adjoint."""
+    """By RecursiveCheckpointAdjoint, the default: the discrete adjoint."""
     return prepared(case, rtol, diffrax.RecursiveCheckpointAdjoint(), jax.value_and_grad)
 
 
 def forward(case: Case, rtol: float) -> Prepared:
-    """ForwardMode and jacfwd: the tangents of all parameters at once."""
+    """By ForwardMode and jacfwd: tangents of all parameters at once."""
 
     def derivative(objective: Callable) -> Callable:  # type: ignore[type-arg]
         slope = jax.jacfwd(lambda p: (objective(p),) * 2, has_aux=True)
@@ -35,7 +35,7 @@ def forward(case: Case, rtol: float) -> Prepared:
 def prepared(
     case: Case, rtol: float, rule: diffrax.AbstractAdjoint, derivative: Callable
 ) -> Prepared:  # type: ignore[type-arg]
-    """The compiled value and derivative."""
+    """Compile value and derivative."""
     f, p = traced(case), jnp.asarray(case.p)
     n, integrals = case.u0.size, int(not case.observed)
     start, data = jnp.append(case.u0, np.zeros(integrals)), jnp.asarray(case.data)
@@ -44,7 +44,7 @@ def prepared(
         return jnp.append(f(u[:n], p), jnp.asarray(case.c) @ u[:n]) if integrals else f(u, p)
 
     solver = diffrax.Kvaerno5() if case.stiff else diffrax.Tsit5()
-    # Of its documented settings for stiff problems; without them it rejects nearly every second step.
+    # Settings documented for stiff problems; with the defaults every second step is rejected.
     gains = {"pcoeff": 0.3, "icoeff": 0.4} if case.stiff else {}
     control = diffrax.PIDController(rtol=rtol, atol=case.atol(rtol), **gains)
     wanted = (
@@ -93,7 +93,7 @@ def traced(case: Case) -> Callable:  # type: ignore[type-arg]
 
 
 def brusselator(physics: Brusselator) -> Callable:  # type: ignore[type-arg]
-    """f of the closed lattice: nothing passes the sides, so that the cells next to them are their own neighbours."""
+    """f on the closed lattice: a cell at a side is its own neighbour, so that nothing passes."""
     (nx, ny), (dx, dy), A = physics.lattice.cells, physics.lattice.spacing, physics.conversion
 
     def f(u, p):  # type: ignore[no-untyped-def]

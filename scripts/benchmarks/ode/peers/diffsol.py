@@ -1,4 +1,7 @@
-"""pydiffsol: the Rust library diffsol; f is written in its language DiffSL, and compiled when the problem is made."""
+"""pydiffsol: the Rust library diffsol.
+
+f is written in the language DiffSL and compiled when the problem is made.
+"""
 
 import numpy as np
 import pydiffsol as ds
@@ -24,9 +27,10 @@ out_i { x, y }
 
 
 def prepare(case: Case, rtol: float) -> Prepared:
-    """Continuous adjoint of an integral, discrete adjoint of observations; sparse LU for the Brusselator.
+    """Continuous adjoint of an integral, discrete adjoint of observations.
 
-    Not KLU: together with BDF it ends the process.
+    The Brusselator uses a sparse LU factorization of faer; KLU with BDF ends the
+    process.
     """
     code = text(case)
     large = isinstance(case.physics, Brusselator)
@@ -39,9 +43,8 @@ def prepare(case: Case, rtol: float) -> Prepared:
     problem.sens_rtol = problem.out_rtol = problem.param_rtol = rtol
     problem.sens_atol = problem.out_atol = problem.param_atol = case.atol(rtol)
 
-    order = (
-        np.arange(case.u0.size).reshape(-1, 2 if large else 1).T.ravel()
-    )  # its unknowns among ours
+    # The unknowns of pydiffsol, as indices of ours.
+    order = np.arange(case.u0.size).reshape(-1, 2 if large else 1).T.ravel()
 
     def value() -> float:
         if case.observed:

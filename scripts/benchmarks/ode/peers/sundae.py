@@ -1,7 +1,9 @@
-"""scikit-sundae: SUNDIALS' CVODE, which has no derivatives; what a user can build around it.
+"""scikit-sundae: SUNDIALS' CVODE, which has no derivatives, and what a user can add to it.
 
-Few parameters: forward sensitivities as further unknowns. Many: the adjoint equation as a second problem, with the
-state interpolated between the steps and dJ/dp by Gauss's quadrature; SuperLU_MT with the sparse Jacobian by hand.
+For few parameters, forward sensitivities as further unknowns. For many parameters, the
+adjoint equation as a second problem, with the state interpolated between the steps and
+dJ/dp by Gauss quadrature. SuperLU_MT factors the sparse Jacobian, which is written by
+hand.
 """
 
 from collections.abc import Callable
@@ -20,14 +22,14 @@ GAUSS = np.polynomial.legendre.leggauss(3)
 
 
 def prepare(case: Case, rtol: float) -> Prepared:
-    """By the number of parameters."""
+    """Choose sensitivities or the adjoint equation by the number of parameters."""
     make = _adjoint if case.p.size > 10 else _sensitivities
     value, gradient = make(case, rtol)
     return Prepared(value, gradient, lambda u: case.physics(0.0, u, case.p))
 
 
 def solver(case: Case, rtol: float, f: Callable, **linear: object) -> CVODE:  # type: ignore[type-arg]
-    """CVODE, BDF where the case is stiff."""
+    """Make CVODE with BDF for stiff cases, with Adams for the others."""
 
     def rhs(t: float, u: Array, out: Array) -> None:
         out[:] = f(t, u)
@@ -81,9 +83,8 @@ def _adjoint(case: Case, rtol: float):  # type: ignore[no-untyped-def]
     """One observation, at tf: λ' = −Jᵀλ backwards from it, dJ/dp = ∫ (∂f/∂p)ᵀ λ dt."""
     physics, p, tf = case.physics, case.p, case.tf
     J = physics.jacobian(0.0, case.u0, p)
-    order = (
-        sparse.csc_array((np.arange(J.nnz), J.indices, J.indptr), J.shape).T.tocsc().data
-    )  # J's entries for Jᵀ
+    # Positions of the entries of Jᵀ in the data of J.
+    order = sparse.csc_array((np.arange(J.nnz), J.indices, J.indptr), J.shape).T.tocsc().data
     pattern = sparse.csc_array((np.ones(J.nnz), J.indices, J.indptr), J.shape)
 
     def jacobian(t: float, u: Array, f: Array, out: Array) -> None:

@@ -1,4 +1,7 @@
-"""sundials4py, SUNDIALS' own binding: CVODES with its continuous adjoint; dense or banded LU, derivatives by hand."""
+"""sundials4py, SUNDIALS' own binding: CVODES with its continuous adjoint.
+
+LU factorizations are dense or banded; the derivatives are written by hand.
+"""
 
 import numpy as np
 from scipy.sparse import csc_array
@@ -14,7 +17,7 @@ DENSE = 50  # unknowns
 
 
 def call(answer):  # type: ignore[no-untyped-def]
-    """What a function returns besides its flag; RuntimeError for a flag of failure."""
+    """Return the results of a function without its flag; raise RuntimeError if it failed."""
     flag, *rest = answer if isinstance(answer, tuple) else (answer,)
     if flag < 0:
         raise RuntimeError(f"flag {flag}")
@@ -22,7 +25,7 @@ def call(answer):  # type: ignore[no-untyped-def]
 
 
 def prepare(case: Case, rtol: float) -> Prepared:
-    """A session for each evaluation."""
+    """Make a new session for each evaluation."""
 
     def value() -> float:
         return Session(case, rtol).value()
@@ -34,7 +37,7 @@ def prepare(case: Case, rtol: float) -> Prepared:
 
 
 class Linear:
-    """A matrix and its LU, dense or banded, filled from J or Jᵀ."""
+    """A matrix and its LU factors, dense or banded, filled from J or −Jᵀ."""
 
     def __init__(self, case: Case, y, context) -> None:  # type: ignore[no-untyped-def]
         n = case.u0.size
@@ -65,7 +68,7 @@ class Linear:
 
 
 class Session:
-    """One integration forwards, and one backwards."""
+    """One forward and one backward integration."""
 
     def __init__(self, case: Case, rtol: float) -> None:
         self.case, self.rtol, self.atol = case, rtol, case.atol(rtol)
@@ -85,7 +88,7 @@ class Session:
             call(cvodes.CVodeSetQuadErrCon(memory, 0))
 
     def vector(self, values: Array):  # type: ignore[no-untyped-def]
-        """A copy of the values as SUNDIALS' vector."""
+        """Return a copy of the values as a vector of SUNDIALS."""
         v = core.N_VNew_Serial(values.size, self.context)
         core.N_VGetArrayPointer(v)[:] = values
         return v
@@ -97,7 +100,7 @@ class Session:
         )[0]
 
     def forwards(self, advance) -> tuple[float, Array]:  # type: ignore[no-untyped-def]
-        """J, and its derivative with respect to the states at the times."""
+        """Return J and its derivative with respect to the observed states."""
         states = []
         for t in self.case.times if self.case.observed else [self.case.tf]:
             if t > 0.0:
@@ -109,7 +112,10 @@ class Session:
         return float(core.N_VGetArrayPointer(self.integral)[0]), np.zeros((1, self.case.u0.size))
 
     def gradient(self) -> tuple[float, Array]:
-        """Forwards with checkpoints; backwards from one observation to the one before, λ jumping at each."""
+        """Integrate forwards with checkpoints, then backwards from observation to observation.
+
+        λ jumps at each observation.
+        """
         case, memory = self.case, self.memory
         call(cvodes.CVodeAdjInit(memory, BETWEEN, cvodes.CV_HERMITE))
         J, u_bar = self.forwards(lambda t: call(cvodes.CVodeF(memory, t, self.u, cvodes.CV_NORMAL)))
@@ -134,7 +140,10 @@ class Session:
         return J, total
 
     def backward_problem(self, lam, g, tf: float, size: float) -> int:  # type: ignore[no-untyped-def]
-        """The adjoint equation; its absolute tolerance is that of u, times the size of λ."""
+        """Make the adjoint equation; returns its index.
+
+        Its absolute tolerance is that of u times `size`, the size of λ.
+        """
         memory = self.memory
         which = call(cvodes.CVodeCreateB(memory, self.lmm))
         call(cvodes.CVodeInitB(memory, which, self.rhs_back, tf, lam))
@@ -185,7 +194,7 @@ class Session:
         return 0
 
     def quadrature_back(self, t, u, lam, out, _) -> int:  # type: ignore[no-untyped-def]
-        """−(∂f/∂p)ᵀλ: its integral backwards is dJ/dp."""
+        """−(∂f/∂p)ᵀλ, whose backward integral is dJ/dp."""
         u, lam = core.N_VGetArrayPointer(u), core.N_VGetArrayPointer(lam)
         core.N_VGetArrayPointer(out)[:] = -self.case.physics.vjp(t, u, self.case.p, lam)
         return 0

@@ -33,7 +33,7 @@ def continuous(case: Case, rtol: float) -> Prepared:
 
 
 def prepared(case: Case, rtol: float, solve) -> Prepared:  # type: ignore[no-untyped-def]
-    """Value and gradient by one of the two."""
+    """Make value and gradient by `solve`, which is odeint or odeint_adjoint."""
     if case.name != "Lotka-Volterra":
         raise Unsuited("explicit methods only, of which a stiff problem takes millions of steps")
     f, u0, data = Field(case.p), torch.tensor(case.u0), torch.tensor(case.data)
