@@ -1,4 +1,4 @@
-"""The problems of Moré, Garbow & Hillstrom: exact derivatives, published values at the starts and at the minima."""
+"""The problems of Moré, Garbow & Hillstrom: exact derivatives, published values."""
 
 import json
 

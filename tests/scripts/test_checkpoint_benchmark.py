@@ -1,4 +1,4 @@
-"""The script that measures a long sweep from few checkpoints runs, and its counts are those of the closed form."""
+"""The benchmark of checkpoints runs, and its counts agree with the closed form."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The study of iterations over mesh size: constant in the right inner product, growing in the wrong one."""
+"""Iterations over mesh size: constant in the right inner product, growing in the wrong one."""
 
 import json
 from itertools import pairwise

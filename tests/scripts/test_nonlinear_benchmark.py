@@ -1,4 +1,4 @@
-"""The benchmark of nonlinear problems: its peers solve the same equations, and what is not installed is left out."""
+"""The benchmark of nonlinear problems: all libraries solve the same equations."""
 
 import importlib.util
 import json

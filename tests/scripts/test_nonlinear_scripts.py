@@ -1,4 +1,4 @@
-"""Every script of nonlinear problems runs with --small, and its headline numbers agree with what is known."""
+"""Examples of nonlinear problems run with --small, with the known numbers."""
 
 import json
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_scripts_ask_for_a_directory(script, capsys) -> None:
         assert "--out" in capsys.readouterr().err
 
 
-# What the scripts are made of
+# Parts of the examples
 
 
 def test_total_variation_form_is_the_derivative_of_its_frozen_quadratic_and_definite():
@@ -96,7 +96,7 @@ def test_total_variation_form_is_the_derivative_of_its_frozen_quadratic_and_defi
 
 @pytest.mark.parametrize("slope", [0.5, 20.0])
 def test_total_variation_of_a_steep_ramp_is_its_rise(slope):
-    """∫|∇m| over the unit square, where the slope is far above the corner: mᵀ L m is the slope itself."""
+    """mᵀ L m = ∫|∇m| over the unit square if the slope is far above the corner."""
     prior = TotalVariation((40, 30), (1 / 40, 1 / 30), 1e-6, 1e-12)
     x = np.repeat((np.arange(40) + 0.5) / 40, 30)
     m = slope * x

@@ -1,4 +1,4 @@
-"""The benchmark of initial value problems: its libraries solve the same equations, and slow ones are ended."""
+"""The benchmark of initial value problems: equal equations, and an end for slow libraries."""
 
 import json
 import sys

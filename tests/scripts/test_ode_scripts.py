@@ -1,4 +1,4 @@
-"""Every script of initial value problems runs with --small, its headline numbers hold, and what it is made of works."""
+"""Examples of initial value problems run with --small, and their parts work."""
 
 import json
 from dataclasses import replace
@@ -125,7 +125,10 @@ def test_the_cost_of_powers_linear_between_knots_is_integrated_exactly(small):
 
 
 def test_powers_within_limits_are_those_that_lambda_asks_for(small):
-    """Where no limit holds, s + BᵀM⁻¹λ/α vanishes against the hat functions of the knots: here against their sum."""
+    """Without active limits, s + BᵀM⁻¹λ/α is orthogonal to the hat functions of the knots.
+
+    The test takes the sum of the hat functions.
+    """
     case, f = small
     case = replace(case, limit=50.0, alpha=1e-2)
     f = f.of(case.objective)
@@ -184,7 +187,7 @@ def test_accumulation_ends_at_the_gradient(trajectory):
     u_bar = np.ones_like(trajectory.u)
     shares = trajectory.accumulation(u_bar)
     plot = accumulated("", "", trajectory, {"p1": shares[:, 0], "p2": shares[:, 1]}, True)
-    # The sum of all concentrations is constant: what is left of the gradient is rounding of the shares.
+    # The sum of all concentrations is constant: the gradient is rounding of the shares.
     rounding = 1e-12 * np.abs(shares).max(axis=0)[:2] + 1e-24
     off = [curve.y[-1] for curve in plot.curves] - trajectory.vjp(u_bar)[:2]
     assert np.all(np.abs(off) <= rounding)

@@ -1,4 +1,4 @@
-"""The script that compares all optimizers: it runs, and what it writes agrees with what it prints."""
+"""The comparison of all optimizers runs, and writes what it prints."""
 
 import json
 

@@ -43,7 +43,7 @@ def scipy_spsolve(body: Elastic) -> Evaluation:
 
 
 def jax_spsolve(body: Elastic) -> Evaluation:
-    """jax.value_and_grad through jax.experimental.sparse.linalg.spsolve, double precision, compiled."""
+    """jax.value_and_grad of JAX's experimental sparse spsolve, double precision, compiled."""
     import jax
     import jax.numpy as jnp
     from jax.experimental.sparse.linalg import spsolve as jax_solve
