@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.factor.counts import Counts, count_solve, phase
 from problems.catalogue import CATALOGUE
-from problems.grid import Grid
+from problems.finite_elements.grid import Grid
 from problems.steady.elasticity import mbb, two_load_cantilever
 from problems.steady.transport import advection_diffusion
 

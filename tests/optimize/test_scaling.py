@@ -28,7 +28,7 @@ from adjoint.optimize import (
 from adjoint.optimize.constraint_values import told
 from adjoint.optimize.constraints import StateConstraints
 from adjoint.optimize.scaling import scaling
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.optimization.hock_schittkowski import PROGRAMS
 from problems.steady.elasticity import mbb
 
