@@ -194,7 +194,13 @@ class Recorder:
             session.last, session.done, session.written = now, done, state.iteration
 
     def result(self, result: Result) -> None:
-        """Write the last line: how the run ended."""
+        """Write the last line: how the run ended.
+
+        Parameters
+        ----------
+        result : Result
+            What `minimize` returned.
+        """
         session, found, state = self._session, result.found, result.state
         if session.written is None:
             self._begin(result.iterations + 1)
