@@ -10,14 +10,12 @@ import numpy as np
 from .._pickling import Portable
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_settings
-from ..checkpointing.events import SweepEvent
 from ..checkpointing.policies import Budget, Memory
-from ..checkpointing.store import Store
-from ..factor.arguments import require_factorizer
+from ..checkpointing.store import Store, SweepEvent
 from ..factor.counts import settle
 from ..factor.csc import SparseMatrix
-from ..factor.default import lu
 from ..factor.factorization import Factorization
+from ..factor.factorizers import lu, require_factorizer
 from ..factor.krylov import Krylov
 from ..matrices.vectors import ConstantVector
 from ..protocols import Field, Integrand, Matrix, Vector

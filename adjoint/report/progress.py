@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 import numpy as np
 
 from .._repr import short_repr
+from ..checkpointing.binomial import minimal_advances
 from ..checkpointing.events import SweepEvent
-from ..checkpointing.schedules import minimal_advances
 from ..optimize.state import State
 from ..optimize.stopping import Stopping
 from ..typing import Array

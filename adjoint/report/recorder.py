@@ -16,10 +16,10 @@ from pathlib import Path
 
 from .._repr import short_repr
 from .._validation import as_path, require_bool, require_function
-from ..checks.gradient import CheckReport
+from ..checks.report import CheckReport
 from ..factor.counts import Counts, phase, total
 from ..factor.evidence import Evidence
-from ..optimize.restart import threads
+from ..optimize.restart.restart_file import threads
 from ..optimize.run import Result
 from ..optimize.state import Algorithm, State
 from ..optimize.stopping import Stopping
