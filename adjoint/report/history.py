@@ -94,7 +94,7 @@ def plain(value: object, name: str) -> Json:
 def parse(line: bytes, where: str) -> Record:
     """The record in one line.
 
-    Raises ValueError, beginning with `where`, when it is none.
+    Raises ValueError, beginning with `where`, for a line that is not a record.
     """
     try:
         record = json.loads(line)
@@ -151,7 +151,7 @@ def _is_taylor(value: object) -> bool:
 
 
 def measured(record: Record) -> list[str]:
-    """The names of the numbers in an iteration that are none of ours."""
+    """The names of the numbers that the user added to the record of an iteration."""
     known = {*NUMBERS, *INTEGERS, *LISTS, *OTHERS}
     return [name for name, value in record.items() if name not in known and _is_number(value)]
 

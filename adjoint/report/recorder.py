@@ -137,7 +137,7 @@ class Recorder:
         Raises
         ------
         ValueError
-            If the file goes on with another run: another title, problem or algorithm.
+            If the file holds another run: another title, problem, algorithm or settings.
         """
         self.writer.begin(
             {
@@ -319,7 +319,7 @@ MOST = 8
 def settings(of: object) -> dict[str, str]:
     """Settings of an algorithm in words: {"search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
 
-    Only numbers, words, and dataclasses that hold some; {} for what is no dataclass.
+    Numbers, words, and dataclasses of them; {} for an algorithm that is not a dataclass.
     """
     if not is_dataclass(of):
         return {}

@@ -63,12 +63,12 @@ class HistoryWriter:
 
     @property
     def header(self) -> Record | None:
-        """The first line of the history gone on with; None in a new one."""
+        """The header of the history that is resumed; None in a new history."""
         return self._past[0] if self._past else None
 
     @property
     def ended(self) -> Record:
-        """The result that was dropped from a history gone on with; empty without one."""
+        """The result that was dropped from the history that is resumed; empty without one."""
         return self._ended
 
     def begin(self, header: Mapping[str, object]) -> None:
