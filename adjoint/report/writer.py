@@ -63,19 +63,27 @@ class HistoryWriter:
 
     @property
     def header(self) -> Record | None:
-        """The first line of the history gone on with; None in a new one."""
+        """The header of the history that is resumed; None in a new history."""
         return self._past[0] if self._past else None
 
     @property
     def ended(self) -> Record:
-        """The result that was dropped from a history gone on with; empty without one."""
+        """The result that was dropped from the history that is resumed; empty without one."""
         return self._ended
 
     def begin(self, header: Mapping[str, object]) -> None:
         """Write the header, over that of an earlier session, whose start is kept.
 
-        Raises ValueError where title, problem, algorithm or its settings are not those
-        of the earlier session.
+        Parameters
+        ----------
+        header : mapping
+            The record of kind "header"; its start is added to the list "resumed".
+
+        Raises
+        ------
+        ValueError
+            If title, problem, algorithm or its settings are not those of the earlier
+            session.
         """
         record = plain(header, "record")
         assert isinstance(record, Mapping)  # As the header is one.
@@ -102,7 +110,18 @@ class HistoryWriter:
         self._past[0] = again
 
     def rewind(self, iteration: int) -> Record | None:
-        """Drop earlier records from this iteration on; returns the last one left, or None."""
+        """Drop the records of earlier sessions from an iteration on.
+
+        Parameters
+        ----------
+        iteration : int
+            The first one that is dropped.
+
+        Returns
+        -------
+        mapping or None
+            The last record that is left.
+        """
         kept = [record for record in self._past[1:] if _number(record) < iteration]
         if len(kept) < len(self._past) - 1:
             self._rewrite([self._past[0], *kept])
@@ -112,7 +131,17 @@ class HistoryWriter:
     def append(self, record: Mapping[str, object]) -> None:
         """Write one record.
 
-        Raises ValueError for an unknown kind, TypeError for what JSON cannot hold.
+        Parameters
+        ----------
+        record : mapping
+            Of kind "header", "iteration" or "result".
+
+        Raises
+        ------
+        ValueError
+            For another kind.
+        TypeError
+            For values that JSON cannot hold.
         """
         line, path = _line(record), Path(self.path)
         require_regular(path)

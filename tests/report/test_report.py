@@ -633,6 +633,13 @@ def test_a_beginning_that_dwarfs_all_later_constraints_is_cut(written):
     assert "(beginning cut)" not in [text.get_text() for text in panel.get_legend().get_texts()]
 
 
+def test_a_constraint_that_is_met_to_rounding_looks_so(written):
+    records = [iteration(k, constraints=[2e-16 * (-1) ** k], multipliers=[1.0]) for k in range(9)]
+    figure = convergence_figure(written(HEADER, *records), [])
+    (panel,) = [axes for axes in figure.axes if axes.get_ylabel().startswith("constraint")]
+    assert panel.get_ylim()[1] > 1e-9
+
+
 def test_drawing_leaves_the_users_settings_alone(written):
     import matplotlib
 

@@ -340,6 +340,7 @@ def _described(history: History) -> str:
 
 COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY)
 """Of as many constraints as are told apart; all others are gray."""
+TINY = 1e-9  # scaled constraint that is met to rounding
 DWARFED = 8.0  # times all later values: a beginning that is cut
 
 
@@ -350,10 +351,13 @@ def constraints(ax: Axes, history: History) -> None:
     named = _largest(c, multipliers)
     _lines(ax, history, c, named)
     _lines(lower, history, multipliers, named)
-    for axes, table, label in ((ax, c, "constraint"), (lower, multipliers, "multiplier")):
-        _limits(axes, table)
+    # A constraint that is met to rounding looks so; of others that little is not seen.
+    rounding = TINY if np.abs(_shown(c)).max(initial=0.0) < TINY else 0.0
+    drawn = ((ax, c, "constraint", rounding), (lower, multipliers, "multiplier", 0.0))
+    for axes, table, label, least in drawn:
+        largest = _limits(axes, table, least)
         look.iterations_along(axes, history)
-        look.powers(axes, float(np.abs(_shown(table)).max(initial=0.0)), label, 4)
+        look.powers(axes, largest, label, 4)
     _feasible(ax)
     if any(_dwarfed(table) for table in (c, multipliers)):
         ax.plot([], [], " ", label="(beginning cut)")
@@ -401,12 +405,13 @@ def _shown(table: Array) -> Array:
     return rows[np.isfinite(rows)]
 
 
-def _limits(ax: Axes, table: Array) -> None:
-    """The axis holds zero, and what is shown."""
-    shown = _shown(table)
+def _limits(ax: Axes, table: Array, least: float) -> float:
+    """Let the axis hold zero, what is shown, and ± `least`; returns its largest modulus."""
+    shown = np.append(_shown(table), [-least, least])
     low, high = shown.min(initial=0.0), shown.max(initial=0.0)
     span = (high - low) or 1.0
     ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
+    return float(np.abs(shown).max(initial=0.0))
 
 
 def _feasible(ax: Axes) -> None:
