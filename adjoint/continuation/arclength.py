@@ -20,7 +20,7 @@ from ..newton.problem import NonlinearProblem
 from ..protocols import Residual
 from ..steady.solution import SteadySolution
 from ..typing import Array
-from .bordered import bordered, parameter_index, unit_vector
+from .bordered import bordered_matrix, parameter_index, unit_vector
 
 LEAST_COSINE = 0.8
 """Smallest cosine of the angle between consecutive tangents. A step that turns further is
@@ -135,7 +135,7 @@ class AugmentedResidual:
         """[[∂R/∂u, ∂R/∂λ], [row, corner]], (n + 1, n + 1)."""
         u, q = v[:-1], self.parameters(float(v[-1]))
         column = self.equation.jvp(u, q, unit_vector(q.size, self.parameter))
-        return bordered(as_csc(self.equation.jacobian(u, q)), column, self.row, self.corner)
+        return bordered_matrix(as_csc(self.equation.jacobian(u, q)), column, self.row, self.corner)
 
     def vjp(self, v: Array, p: Array, lam: Array) -> Array:
         """−lam[n], (1,)."""
