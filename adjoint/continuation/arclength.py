@@ -208,7 +208,7 @@ def trace(
     require_bool("trace", "decreasing", decreasing)
     p = as_parameters(p)
     if p.dtype.kind == "c":
-        raise TypeError("trace: got complex parameters; a branch is a curve in real ones")
+        raise TypeError("trace: got complex parameters; a branch is a curve in real parameters")
     parameter = parameter_index(parameter, p.size, "trace")
     if not (0.0 < step <= longest and step < np.inf and 0.0 < scale < np.inf):
         raise ValueError(
