@@ -14,7 +14,7 @@ from ..bounds import Bounds
 from ..errors import NewtonStalled, SolveError
 from ..factor.counts import Counts, collecting
 from ..factor.csc import as_csc
-from ..factor.default import lu
+from ..factor.factorizers import lu
 from ..newton.bounds import longest_factor
 from ..newton.problem import NonlinearProblem
 from ..protocols import Residual

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._validation import is_integer
-from ..factor.default import lu
 from ..factor.factorization import Factorization
+from ..factor.factorizers import lu
 from ..typing import Array
 
 

@@ -1,46 +1,85 @@
-"""Factored matrices: one interface over the sparse solvers installed, with every solve verified."""
+"""Factorizers of sparse matrices: A ↦ solves with A, Aᵀ and Aᴴ, each solution verified.
+
+A factorizer states what A is: `lu` (regular), `cholesky` (symmetric positive definite),
+`ldl` (symmetric), `cg(…)` or `gmres(…)`. `f = lu(A)` is a `Factorization`; `f.solve(b)`
+and `f.solve(b, "H")` solve A u = b and Aᴴ λ = b, and check the backward error. `lu`,
+`cholesky` and `ldl` use the fastest backend that is installed; the other factorizers
+name their backend.
+
+A factorizer of your own must provide one of these:
+
+direct     analyse(A) ↦ `Analysis`; Analysis.factor(A, name) ↦ `Factors`;
+           Factors.solve(b, trans) ↦ u. `Direct(label, symmetry, analyse, missing)`
+           makes a factorizer of them.
+iterative  preconditioner(A, symmetry) ↦ `Approximation`;
+           Approximation.apply(b, trans) ↦ M b.
+           `cg(preconditioner)` and `gmres(preconditioner)` are factorizers.
+
+`protocols.py` has these protocols, with all arguments and errors.
+"""
 
 from .backends.cholmod import cholesky as cholmod
 from .backends.klu import lu as klu
-from .backends.pardiso.factors import cholesky as pardiso_cholesky
-from .backends.pardiso.factors import ldl as pardiso_ldl
-from .backends.pardiso.factors import lu as pardiso
+from .backends.pardiso.factorizers import cholesky as pardiso_cholesky
+from .backends.pardiso.factorizers import ldl as pardiso_ldl
+from .backends.pardiso.factorizers import lu as pardiso
 from .backends.superlu import cholesky as superlu_cholesky
 from .backends.superlu import ldl as superlu_ldl
 from .backends.superlu import lu as superlu
 from .backends.umfpack import lu as umfpack
 from .counts import Counts, counting
-from .default import cholesky, ldl, lu
 from .direct import Direct, Fastest
 from .evidence import Evidence
-from .factorization import Factorization
+from .factorization import Factorization, Factorizer
+from .factorizers import cholesky, ldl, lu
 from .krylov import Krylov, cg, gmres
 from .preconditioners import amg, ilu, jacobi, rigid_body_modes
+from .protocols import (
+    Analysis,
+    Approximation,
+    ConditionEstimate,
+    Factors,
+    Preconditioner,
+    StaticPivoting,
+)
 
 __all__ = [
-    "Counts",
-    "Direct",
-    "Evidence",
-    "Factorization",
-    "Fastest",
-    "Krylov",
-    "amg",
-    "cg",
-    "cholesky",
-    "cholmod",
-    "counting",
-    "gmres",
-    "ilu",
-    "jacobi",
-    "klu",
-    "ldl",
+    # Direct factorizers: the fastest backend that is installed
     "lu",
-    "pardiso",
-    "pardiso_cholesky",
-    "pardiso_ldl",
-    "rigid_body_modes",
+    "cholesky",
+    "ldl",
+    # Direct factorizers of one backend
     "superlu",
     "superlu_cholesky",
     "superlu_ldl",
+    "cholmod",
+    "pardiso",
+    "pardiso_cholesky",
+    "pardiso_ldl",
     "umfpack",
+    "klu",
+    # Iterative factorizers, and their preconditioners
+    "cg",
+    "gmres",
+    "jacobi",
+    "ilu",
+    "amg",
+    "rigid_body_modes",
+    # What a factorizer returns
+    "Factorization",
+    "Evidence",
+    # Counts of work
+    "Counts",
+    "counting",
+    # A factorizer of your own: its parts, and the classes that use them
+    "Factorizer",
+    "Direct",
+    "Fastest",
+    "Krylov",
+    "Analysis",
+    "Factors",
+    "StaticPivoting",
+    "ConditionEstimate",
+    "Approximation",
+    "Preconditioner",
 ]

@@ -1,51 +1,68 @@
-"""How well a computed u satisfies its system: backward error and a probe of the condition.
+"""How well a computed u satisfies its system: backward errors, probe vectors, symmetry.
 
-N. J. Higham (2002), Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 7.1, 12.1 and 15.
+N. J. Higham (2002), Accuracy and Stability of Numerical Algorithms, 2nd ed., sections
+7.1, 12.1, 15.
 """
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 import scipy.sparse as sparse
 
+from .._numerics import column_maxima
 from ..errors import NotSymmetric
 from ..typing import Array, Trans
 
 Symmetry: TypeAlias = Literal["none", "symmetric", "hermitian"]
-"""What the user stated: nothing, A = Aᵀ or A = Aᴴ (for a real matrix the last two are the same)."""
-
+"""The symmetry that the user stated: none, A = Aᵀ, or A = Aᴴ (equivalent for a real
+A)."""
 
 REFINE = 1e-13
-"""A backward error above this is refined once: a stable factorization stays below some 10⁻¹⁵."""
-
+"""Backward error above which a solution is refined once. A stable factorization stays
+below 10⁻¹⁵, approximately."""
 
 ACCEPT = 1e-10
-"""A backward error above this, after refinement, is no solution: wrong factors, not rounding."""
-
+"""Backward error above which a refined solution is refused: the factors are wrong, not
+only rounded."""
 
 ACCEPT_ROW = 1e-7
-"""The same for one row at a time: static pivoting leaves some 10⁻⁹ in the rows of void elements, refined."""
-
+"""Backward error of a single row above which a refined solution is refused. Static
+pivoting leaves about 10⁻⁹, after refinement, in the rows of void elements."""
 
 BLOCK = 4096
-"""Columns handled at a time."""
-
+"""Number of columns whose entries are summed at once: these entries stay in the
+cache."""
 
 SWEEPS = 10
-"""Iterations of equilibration, at most: each halves the logarithm of the unevenness."""
-
+"""Maximum number of iterations of equilibration. Each halves the logarithms of the
+sums."""
 
 EVEN = 1.5
-"""Sums between 1/EVEN and EVEN are even enough."""
+"""Equilibration ends when all sums lie between 1/EVEN and EVEN."""
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """Backward errors above which a solution is refined (`refine`) or refused (`accept`).
+
+    rows: True checks each row as well; False for iterations, which stop by a norm.
+    probe: True adds to the first solve a solve with a random right-hand side. That
+    solve finds matrices that are singular to working precision or not symmetric, even
+    if b alone would not show it.
+    """
+
+    refine: float
+    accept: float
+    rows: bool
+    probe: bool
 
 
 def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
     """A u, Aᵀ u or Aᴴ u, for u (n,) or (n, k)."""
     if u.ndim == 2:
         v = np.empty(u.shape, dtype=np.result_type(A.dtype, u.dtype), order="F")
-        for j in range(
-            u.shape[1]
-        ):  # Contiguous columns: quicker than one product with rows of a few.
+        for j in range(u.shape[1]):  # Faster than one product with short rows of u.
             v[:, j] = product(A, u[:, j], trans)
         return v
     if trans == "N":
@@ -56,14 +73,12 @@ def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
 
 
 def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
-    """Σ_j |a_ij| for each row i of A ("N") or of Aᵀ, Aᴴ, (n,); A has no empty column."""
+    """Σ_j |a_ij| for each row i of A ("N") or of Aᵀ ("T", "H"), (n,); A has no empty column."""
     if trans == "N":
         magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
         return magnitude @ np.ones(A.shape[1])
     sums = np.empty(A.shape[1])
-    for first in range(
-        0, A.shape[1], BLOCK
-    ):  # In pieces that stay in the cache: a third of the time.
+    for first in range(0, A.shape[1], BLOCK):  # By blocks: a third of the time.
         ends = A.indptr[first : first + BLOCK + 1]
         sums[first : first + BLOCK] = np.add.reduceat(
             np.abs(A.data[ends[0] : ends[-1]]), ends[:-1] - ends[0]
@@ -72,10 +87,13 @@ def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
 
 
 def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Array]:
-    """r, c, (n,) each, with which the sums of r_i |a_ij| c_j over rows and columns are about 1; r is c if `symmetric`.
+    """r and c, (n,) each, such that all row and column sums of r_i |a_ij| c_j are about 1.
 
-    magnitude: |a_ij|; rows and columns of zeros are left as they are.
-    Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM J. Matrix Anal. Appl. 35, 931.
+    magnitude: |a_ij|; rows and columns of zeros are not scaled. symmetric: True if
+    |a_ij| is symmetric; then r and c are the same array.
+
+    Knight, Ruiz & Uçar (2014), A symmetry preserving algorithm for matrix scaling, SIAM
+    J. Matrix Anal. Appl. 35, 931.
     """
     r = c = np.ones(magnitude.shape[0])
     transpose = magnitude if symmetric else magnitude.T
@@ -90,21 +108,23 @@ def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Ar
 
 
 def _even(sums: Array) -> bool:
-    """Whether no scaled sum is off by more than a factor of EVEN."""
+    """True if all scaled sums lie between 1/EVEN and EVEN."""
     return bool(sums.max() <= EVEN and sums.min() * EVEN >= 1.0)
 
 
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
-    """max over columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm.
+    """max over the columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm.
 
     See docs/math/verification.md, eq. 19.
 
-    residual, u, b: (n, k). norm: ‖A‖. Returns nan if any of them holds nan; 0 for 0 = 0.
+    residual, u, b: (n, k). norm: ‖A‖. Returns nan if an argument holds nan, and 0 for b
+    = u = 0.
     """
     with np.errstate(all="ignore"):
-        # Divided by ‖A‖ throughout, for ‖A‖‖u‖ may overflow, and then any error would pass.
-        scale = _norms(u) + _norms(b) / norm
-        error = _norms(residual) / norm / np.where(scale == 0.0, 1.0, scale)
+        # All terms are divided by ‖A‖: ‖A‖‖u‖ may overflow, and then any error would
+        # pass.
+        scale = column_maxima(u) + column_maxima(b) / norm
+        error = column_maxima(residual) / norm / np.where(scale == 0.0, 1.0, scale)
     return float(np.max(error, initial=0.0))
 
 
@@ -113,40 +133,37 @@ def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
 
     See docs/math/verification.md, eq. 20.
 
-    At least the normwise error. residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if any of them holds
-    nan. A penalty of 10²⁰ on one diagonal entry blinds the normwise error, not this one.
+    residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if an argument holds
+    nan. The result is at least the normwise error. A penalty of 10²⁰ on one diagonal
+    entry makes the normwise error blind to all other rows; the rowwise error still sees
+    them.
     """
     with np.errstate(all="ignore"):
-        relative, sizes = np.abs(residual) / sums[:, None], _norms(u)
-        bound = float(np.max(_norms(relative) / sizes, initial=0.0))
+        relative, sizes = np.abs(residual) / sums[:, None], column_maxima(u)
+        bound = float(np.max(column_maxima(relative) / sizes, initial=0.0))
         if bound <= ACCEPT_ROW:
-            return bound  # Without b it is larger, and costs half as much.
+            return bound  # Without b the error is larger, and costs half as much.
         scale = sizes + np.abs(b) / sums[:, None]
         error = relative / np.where(scale == 0.0, 1.0, scale)
     return float(np.max(error, initial=0.0))
 
 
-def _norms(v: Array) -> Array:
-    return np.abs(v).max(axis=0, initial=0.0)
-
-
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, to look for near-null vectors with.
-
-    See docs/math/verification.md, eq. 22.
-    """
-    # Not signs alone: their sum is often exactly zero, and then orthogonal to a constant null vector. Not small ones
-    # either: a null vector may be that of one unknown.
+    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1 (docs/math/verification.md, eq. 22)."""
+    # Signs alone would not do: their sum is often exactly zero, so that s is orthogonal
+    # to a constant null vector. Small entries would not do: a null vector may consist
+    # of one unknown.
     s = np.random.default_rng(n).uniform(-1.0, 1.0, n)
     return np.asarray(np.copysign(0.5 + 0.5 * np.abs(s), s))
 
 
 def nearly_symmetric(A: sparse.csc_array, symmetry: Symmetry, sums: Array, r: Array) -> bool:
-    """Whether xᴴA y = (yᴴA x)* (x*ᵀA y = y*ᵀA x* where A is to be equal to Aᵀ) for random x and y, but for rounding.
+    """True if xᵀA y = yᵀA x (or its conjugate) up to rounding for two random vectors.
 
-    sums: of |a_ij|, (n,). r: random, (n,), taken once more from its end. x and y are scaled by the roots of the sums:
-    each entry counts by what it is in its row and column. It takes two products with A; `require_symmetric` sorts a
-    transpose.
+    sums: Σ_j |a_ij|, (n,). r: random, (n,); x is made of r, y of r in reverse order.
+    Both are divided by the roots of the sums, so that each entry of A is measured
+    relative to its row and column. The cost is two products with A; `require_symmetric`
+    has to sort a transpose.
     """
     if symmetry == "none":
         return True
@@ -158,18 +175,23 @@ def nearly_symmetric(A: sparse.csc_array, symmetry: Symmetry, sums: Array, r: Ar
 
 
 def require_symmetric(A: sparse.csc_array, symmetry: Symmetry, name: str) -> None:
-    """Raise NotSymmetric unless A is as stated, to ACCEPT relative to the sums of |a_ij| over row i and row j."""
+    """Raise NotSymmetric unless A is symmetric, or Hermitian, as stated.
+
+    |a_ij − a_ji| may be ACCEPT times the smaller one of the sums of |a_ij| over rows i
+    and j.
+    """
     if symmetry == "none":
         return
     transpose = A.conj().T if symmetry == "hermitian" else A.T
     difference = sparse.coo_array(A - transpose)
     sums = np.maximum(abs(A).sum(axis=0), np.finfo(float).tiny)
-    # Not relative to the largest entry of A: a penalty of 10²⁰ on the diagonal would make everything symmetric.
+    # Not relative to the largest entry of A: with a penalty of 10²⁰ on the diagonal
+    # every matrix would be symmetric.
     scale = np.minimum(sums[difference.row], sums[difference.col])
     gap = float(np.max(np.abs(difference.data) / scale, initial=0.0))
     if not gap <= ACCEPT:
         raise NotSymmetric(
-            f"{name}: the matrix is not {symmetry} (max|a_ij - a_ji| = {gap:.1e} of its row), so the factors belong "
-            "to another matrix. Use adjoint.lu, or mend the assembly (boundary conditions put into rows but not "
-            "into columns, a convection term)."
+            f"{name}: the matrix is not {symmetry} (max|a_ij - a_ji| = {gap:.1e} of its row), so "
+            "the factors belong to another matrix. Use adjoint.lu, or mend the assembly "
+            "(boundary conditions put into rows but not into columns, a convection term)."
         )

@@ -1,4 +1,4 @@
-"""Count factorizations and solves, and time the phases they belong to, over all backends."""
+"""Count factorizations, solves and iterations of all backends; time their phases."""
 
 import threading
 from collections.abc import Iterator
@@ -11,15 +11,31 @@ from .._repr import short_repr
 
 @dataclass(eq=False)
 class Counts:
-    """Work done while counting was on.
+    """Numbers of factorizations, solves and iterations, and seconds by phase.
 
-    symbolic: analyses of a sparsity pattern; numeric: factorizations of a matrix (or set-ups of a
-    preconditioner); solves: calls of `Factorization.solve`, and solves with the dense matrices of small initial value
-    problems, of which `transposed` with Aᵀ or Aᴴ; rhs: the columns they had; refinements: further sweeps that iterative
-    refinement needed; krylov: iterations of `cg` and `gmres`, over all columns; newton: steps of `Newton`, chords and
-    those of its starts included.
-    seconds: wall time by phase (assembly, analysis, factor, solve, gradient, design; model: the rest of an
-    optimizer's evaluations of f; output: a report's records), s; phases exclude each other.
+    Attributes
+    ----------
+    symbolic : int
+        Symbolic analyses of a sparsity pattern.
+    numeric : int
+        Factorizations of a matrix; for `cg` and `gmres`: preconditioners made.
+    solves : int
+        Calls of `Factorization.solve`, and solves with dense matrices of small initial
+        value problems.
+    transposed : int
+        Solves with Aᵀ or Aᴴ; they are part of `solves`.
+    rhs : int
+        Columns of all right-hand sides.
+    refinements : int
+        Sweeps of iterative refinement.
+    krylov : int
+        Iterations of `cg` and `gmres`, over all columns.
+    newton : int
+        Steps of Newton's method, including simplified steps and the search for a first
+        iterate.
+    seconds : dict of str to float
+        Wall time by phase, s: assembly, analysis, factor, solve, gradient, design, and
+        output (of a report). Each moment belongs to one phase only.
     """
 
     symbolic: int = 0
@@ -35,7 +51,13 @@ class Counts:
     __repr__ = short_repr
 
     def copy(self) -> "Counts":
-        """These counts as they are now."""
+        """Return a copy, which later work does not change.
+
+        Returns
+        -------
+        Counts
+            The counts as they are now.
+        """
         return Counts(
             self.symbolic,
             self.numeric,
@@ -49,18 +71,28 @@ class Counts:
         )
 
 
-_active: list[Counts] = []
-
-
+_active: list[Counts] = []  # The counters of all `counting` blocks, of every thread.
 _lock = threading.Lock()
-
-
-_of_thread = threading.local()
+_of_thread = threading.local()  # collecting, stack, since: see `collecting` and `phase`.
 
 
 @contextmanager
 def counting() -> Iterator[Counts]:
-    """Count all work done inside the `with` block, by every backend and every thread."""
+    """Count all work inside the `with` block, of every backend and every thread.
+
+    Yields
+    ------
+    Counts
+        The counts, which grow while the block runs.
+
+    Examples
+    --------
+    >>> import adjoint, numpy as np
+    >>> with adjoint.counting() as counts:
+    ...     u = adjoint.lu(np.eye(3)).solve(np.ones(3))
+    >>> counts.numeric, counts.solves
+    (1, 1)
+    """
     counts = Counts()
     settle()
     with _lock:
@@ -70,13 +102,13 @@ def counting() -> Iterator[Counts]:
     finally:
         settle()
         with _lock:
-            # Not list.remove: it compares by ==, and two collectors are never the same one.
+            # Compared by identity: list.remove would compare by ==.
             _active[:] = [other for other in _active if other is not counts]
 
 
 @contextmanager
 def collecting(counts: Counts) -> Iterator[None]:
-    """Add the work that this thread does inside the `with` block to `counts`; once, however deeply nested."""
+    """Add the work of this thread in the `with` block to `counts`, once if nested."""
     settle()
     outer = _collecting()
     _of_thread.collecting = outer if any(counts is other for other in outer) else (*outer, counts)
@@ -88,7 +120,7 @@ def collecting(counts: Counts) -> Iterator[None]:
 
 
 def _collecting() -> tuple[Counts, ...]:
-    """The collectors of this thread; the first of them, there from the beginning, holds all that it has done."""
+    """The counters of this thread; the first one counts all work of the thread."""
     found: tuple[Counts, ...] = getattr(_of_thread, "collecting", ())
     if not found:
         found = _of_thread.collecting = (Counts(),)
@@ -96,7 +128,7 @@ def _collecting() -> tuple[Counts, ...]:
 
 
 def total() -> Counts:
-    """All that this thread has done so far."""
+    """A copy of the counts of all work of this thread so far."""
     settle()
     return _collecting()[0].copy()
 
@@ -115,7 +147,7 @@ def count(
 
 
 def count_solve(transposed: bool, rhs: int, own: Counts) -> None:
-    """Add one solve with `rhs` right-hand sides to every active counter and to `own`, once."""
+    """Add one solve with `rhs` right-hand sides to every active counter, and to `own` once."""
     collecting = _collecting()
     if not any(own is other for other in collecting):
         collecting = (*collecting, own)
@@ -127,9 +159,10 @@ def count_solve(transposed: bool, rhs: int, own: Counts) -> None:
 
 
 class _Owed(threading.local):
-    """What this thread did with small dense matrices, still to be counted: a lock takes longer than that.
+    """Work of this thread with small dense matrices that is not counted yet.
 
-    work: [solves, transposed ones, right-hand sides, factorizations]; a list, for whoever works adds to it.
+    Such work is faster than the lock of the counters. work: [solves, transposed solves,
+    right-hand sides, factorizations]. Solvers add to the entries of this list.
     """
 
     def __init__(self) -> None:
@@ -140,7 +173,7 @@ owed = _Owed()
 
 
 def settle() -> None:
-    """Add the work with small dense matrices that this thread still owes to every active counter."""
+    """Add the work in `owed` to every active counter, and set it to zero."""
     work = owed.work
     if not any(work):
         return
@@ -155,7 +188,10 @@ def settle() -> None:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Charge the wall time of the `with` block to `name`; an inner phase is not charged to the outer one."""
+    """Add the wall time of the `with` block to phase `name`.
+
+    The time of an inner phase is not added to the outer phase.
+    """
     stack: list[str] = getattr(_of_thread, "stack", [])
     _of_thread.stack = stack
     now = perf_counter()

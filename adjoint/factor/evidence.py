@@ -1,21 +1,45 @@
-"""What a solve can show for itself."""
+"""Evidence of a solution: backward errors, condition, counts of work, threads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import threadpoolctl
+
+from .._repr import short_repr
+from ..typing import Array
 from .counts import Counts
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """How a solution was found, and how well it satisfies its equations.
+    """How a solution was found, and how well the solution satisfies its equations.
 
-    backend: which package factored; unknowns, nonzeros: n and nnz of the matrix; backward_error and
-    adjoint_backward_error: the worst of the solves with A and with Aᵀ or Aᴴ (nan: there was none);
-    condition: a lower bound of the condition number, from one random right-hand side, or, where that is in doubt,
-    of the equilibrated matrix, from a few solves more (nan: not probed);
-    counts: work by kind, with seconds by phase; threads: of each thread pool loaded, by library.
-    Of a nonlinear solution (nan and empty otherwise): residual: ‖R(u, p)‖; gradient_error: the relative error that
-    what is left of it, and rounding, imply in a gradient; history: ‖R‖ at the iterates.
+    Attributes
+    ----------
+    backend : str
+        The package that factored the matrix, with its version.
+    unknowns : int
+        n, the number of rows of the matrix.
+    nonzeros : int
+        Number of stored entries of the matrix.
+    backward_error : float
+        Largest backward error of the solves with A; nan before the first solve.
+    adjoint_backward_error : float
+        Largest backward error of the solves with Aᵀ or Aᴴ; nan before the first solve.
+    condition : float
+        Lower bound of the condition number, from one random right-hand side. If that
+        value is suspiciously large: a bound for the equilibrated matrix, from a few
+        more solves. nan if the factors have not been probed.
+    counts : Counts
+        Numbers of factorizations, solves and iterations, and seconds by phase.
+    threads : dict of str to int
+        Number of threads of each thread pool that is loaded, by library.
+    residual : float
+        ‖R(u, p)‖ of a nonlinear problem; nan for a linear one.
+    gradient_error : float
+        Relative error of a gradient that this residual and rounding imply; nan for a
+        linear problem.
+    history : tuple of float
+        ‖R‖ at Newton's iterates; empty for a linear problem.
     """
 
     backend: str
@@ -30,6 +54,8 @@ class Evidence:
     gradient_error: float = float("nan")
     history: tuple[float, ...] = ()
 
+    __repr__ = short_repr
+
     def __str__(self) -> str:
         c = self.counts
         threads = ", ".join(f"{name} {number}" for name, number in self.threads.items())
@@ -41,9 +67,34 @@ class Evidence:
         return (
             f"{self.backend}: {self.unknowns} unknowns, {self.nonzeros} nonzeros, "
             f"condition at least {self.condition:.1e}\n"
-            f"backward error {self.backward_error:.1e}, adjoint {self.adjoint_backward_error:.1e}\n"
-            f"{newton if self.history else ''}"
-            f"{c.symbolic} analyses, {c.numeric} factorizations, {c.solves} solves ({c.transposed} transposed, "
-            f"{c.rhs} right-hand sides), {c.refinements} refinements, {c.krylov} Krylov iterations\n"
+            f"backward error {self.backward_error:.1e}, adjoint "
+            f"{self.adjoint_backward_error:.1e}\n{newton if self.history else ''}"
+            f"{c.symbolic} analyses, {c.numeric} factorizations, {c.solves} solves "
+            f"({c.transposed} transposed, {c.rhs} right-hand sides), {c.refinements} "
+            f"refinements, {c.krylov} Krylov iterations\n"
             f"seconds: {seconds}; threads: {threads}"
         )
+
+
+@dataclass(eq=False)
+class Log:
+    """The memory of one factorization: what its solves have shown so far.
+
+    backward_error, adjoint_backward_error, condition: as in `Evidence`. sums: Σ_j
+    |a_ij| of the rows of A and of Aᵀ, (n,), once computed. probed: True after a solve
+    with a random right-hand side has shown that the factors belong to A.
+    """
+
+    backward_error: float = float("nan")
+    adjoint_backward_error: float = float("nan")
+    condition: float = float("nan")
+    sums: dict[str, Array] = field(default_factory=dict)
+    probed: bool = False
+
+
+def threads_in_use() -> dict[str, int]:
+    """Number of threads of each thread pool that is loaded, by the file name of its library."""
+    return {
+        str(pool["filepath"]).rsplit("/", 1)[-1]: int(pool["num_threads"])
+        for pool in threadpoolctl.threadpool_info()
+    }

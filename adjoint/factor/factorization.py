@@ -1,15 +1,12 @@
-"""A factored matrix, every solve of which is verified.
-
-What a backend hands over, and how well its solutions must satisfy their systems.
-"""
+"""A factored matrix: solves with A, Aᵀ and Aᴴ, verified by their backward errors."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sparse
-import threadpoolctl
 from scipy.sparse.linalg import LinearOperator, gmres, onenormest
 
 from .._pickling import Local
@@ -25,6 +22,7 @@ from ..errors import (
 from ..typing import Array, Trans
 from .backward_error import (
     ACCEPT_ROW,
+    Accuracy,
     Symmetry,
     absolute_sums,
     backward_error,
@@ -36,88 +34,45 @@ from .backward_error import (
 )
 from .counts import Counts, collecting, count, count_solve, phase
 from .csc import as_right_hand_side
-from .evidence import Evidence
-from .explanation import described
-from .forked import same_process
+from .diagnosis import describe
+from .evidence import Evidence, Log, threads_in_use
+from .fork_safety import same_process
+from .protocols import ConditionEstimate, Factors, StaticPivoting
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
 
-
-class Factors(Protocol):
-    """What a backend makes: unverified triangular solves."""
-
-    @property
-    def backend(self) -> str:
-        """The package, its version and the variant, as evidence prints it."""
-
-    def solve(self, b: Array, trans: Trans) -> Array:
-        """u with A u = b (or Aᵀ, Aᴴ); b: (n, k) of A's dtype, in Fortran order."""
-
-    def log_abs_det(self) -> float:
-        """log |det A|."""
-
-
-@runtime_checkable
-class Eliminating(Protocol):
-    """Factors whose substitutions can be had apart, for backends in which a further column of a solve is dear."""
-
-    def growth(self, s: Array, r: Array, trans: Trans) -> float:
-        """About a lower bound of the condition of D⁻¹A, by a part of a solve; r: random, (n, 1), s = D r.
-
-        Of L U: max |U⁻¹s|, for pivoting keeps L well-conditioned; of L D Lᴴ: from rᴴA⁻¹r.
-        """
-
-
-@runtime_checkable
-class Static(Protocol):
-    """Factors with pivots that were chosen in advance."""
-
-    @property
-    def doubt(self) -> float:
-        """The largest pivot over the largest entry of A, where pivots were replaced or have grown too much; else 0."""
-
-
-@dataclass(frozen=True, eq=False)
-class Accuracy:
-    """Backward errors: above `refine` a solution is refined once, above `accept` it is refused.
-
-    rows: whether each row is looked at as well: not where an iteration stops by a norm. probe: whether the first
-    solve is followed by one with a random right-hand side, which finds matrices that are singular to working
-    precision, or not symmetric, even where b alone would not show it.
-    """
-
-    refine: float
-    accept: float
-    rows: bool
-    probe: bool
-
-
 ITERATIONS = 30
-"""Of GMRES, where refinement fails: solves that are made before a matrix is refused."""
-
+"""Length of a cycle of GMRES, which runs if refinement fails. Two cycles are made."""
 
 TOGETHER = 20_000
-"""Unknowns above which the probe is one more column of the first solve: that costs a third of a separate solve."""
-
-
-@dataclass(eq=False)
-class Log:
-    """What the solves of one factorization have shown so far."""
-
-    backward_error: float = float("nan")
-    adjoint_backward_error: float = float("nan")
-    condition: float = float("nan")
-    sums: dict[str, Array] = field(default_factory=dict)
-    probed: bool = False
+"""Number of unknowns above which the probe is one more column of the first solve. The
+additional column costs 1/3 of a separate solve."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Factorization(Local):
-    """A factored matrix: A u = b, Aᵀ u = b and Aᴴ u = b, each solution verified by its backward error.
+    """A factored matrix: solves A u = b, Aᵀ u = b and Aᴴ u = b, and verifies each solution.
 
-    A: (n, n) csc_array, as it was factored; not to be written to. factors: the backend's. symmetry: as
-    stated by the factorizer that was called. accuracy: above which backward errors a solution is refined, and
-    refused. name: for messages. counts: of its own work, going on with each solve. Made by `lu`, `cholesky`, `ldl`,
-    `cg`, `gmres`, …
+    `lu`, `cholesky`, `ldl`, `cg`, `gmres` and the other factorizers return such
+    objects.
+
+    A factorization has a memory: the backward errors and the condition that its solves
+    have shown, for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which grow with
+    each solve. It lives in one process: it has no pickle.
+
+    Parameters
+    ----------
+    A : (n, n) csc_array
+        The matrix that was factored. Nobody may write to it.
+    factors : Factors
+        The factors, by a backend.
+    symmetry : {"none", "symmetric", "hermitian"}
+        The symmetry of A that the factorizer assumes.
+    accuracy : Accuracy
+        Backward errors above which a solution is refined, or refused.
+    name : str
+        Name for messages: "LU by SuperLU of a 9x9 matrix".
+    counts : Counts
+        The work for this factorization and its solves.
     """
 
     portable = "the matrix and the factorizer, and factor there"
@@ -129,20 +84,42 @@ class Factorization(Local):
     name: str
     counts: Counts
     _log: Log = field(default_factory=Log)
-    _process: int = field(default_factory=os.getpid)
+    _process: int = field(default_factory=os.getpid, init=False)
 
     def __repr__(self) -> str:
         return f"Factorization({self.name})"
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """u with A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H"), of b's shape.
+        """Solve A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H").
 
-        b: (n,) or (n, k), real or complex, whatever A is. The result is complex if A or b is. The normwise backward
-        error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed; one step of refinement follows if it is large
-        (docs/math/verification.md, eqs. 19–22). Raises InaccurateSolve if it stays large,
-        NotSymmetric if that is because A is not as stated, SingularMatrix if A is singular to
-        working precision, NonFinite, ValueError or TypeError for a b that cannot be, ForkedProcess
-        in a forked child.
+        The backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed, of the whole and of
+        each row. If it is large, one step of refinement follows (docs/math/verification.md, eqs.
+        19–22).
+
+        Parameters
+        ----------
+        b : (n,) or (n, k) array
+            Right-hand sides, real or complex.
+        trans : {"N", "T", "H"}
+            The system to solve.
+
+        Returns
+        -------
+        (n,) or (n, k) array
+            The solution u, complex if A or b is complex.
+
+        Raises
+        ------
+        InaccurateSolve
+            If the backward error is large after refinement.
+        NotSymmetric
+            If the cause is that A does not have the stated symmetry.
+        SingularMatrix
+            If A is singular to working precision.
+        NonFinite, ValueError, TypeError
+            If b contains nan or inf, has the wrong shape, or does not hold numbers.
+        ForkedProcess
+            If this process is a fork of the process that made the factors.
         """
         same_process(self._process)
         if not isinstance(trans, str) or trans not in ("N", "T", "H"):
@@ -156,7 +133,25 @@ class Factorization(Local):
             return self._verified(columns, trans).reshape(b.shape)
 
     def unverified(self, b: Array, trans: Trans = "N") -> Array:
-        """The same without a check, for iterations that verify what they find; b: (n,) or (n, k), finite."""
+        """Solve as `solve` does, without a check, for iterations that verify their results.
+
+        Parameters
+        ----------
+        b : (n,) or (n, k) array
+            Right-hand sides, without nan and inf.
+        trans : {"N", "T", "H"}
+            The system to solve.
+
+        Returns
+        -------
+        (n,) or (n, k) array
+            The solution u.
+
+        Raises
+        ------
+        ForkedProcess
+            If this process is a fork of the process that made the factors.
+        """
         same_process(self._process)
         columns = b.reshape(b.shape[0], -1)
         count_solve(trans != "N", columns.shape[1], self.counts)
@@ -164,18 +159,37 @@ class Factorization(Local):
 
     @property
     def probed(self) -> bool:
-        """Whether a random right-hand side has shown that the factors are A's, and so that A is as stated."""
+        """True if a random right-hand side has shown that the factors belong to A.
+
+        Then A also has the stated symmetry.
+        """
         return self._log.probed
 
     @property
     def condition_bound(self) -> float:
-        """A lower bound of the condition, from the probe after the first solve; nan before. `evidence.condition`."""
+        """Lower bound of the condition number, as in `evidence`; nan before the first solve."""
         return self._log.condition
 
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
-        """Whether u solves A u = b (Aᵀ, Aᴴ) as well as `solve` demands; if so, it is noted in `evidence`.
+        """Return True if u solves A u = b as accurately as `solve` demands.
 
-        u, b: (n,) or (n, k). For solutions found in another way, such as by recombining earlier ones.
+        This is for solutions found in another way, for example as combinations of
+        earlier solutions. The backward error of an accepted solution counts in
+        `evidence`.
+
+        Parameters
+        ----------
+        u : (n,) or (n, k) array
+            Approximate solutions.
+        b : (n,) or (n, k) array
+            Right-hand sides.
+        trans : {"N", "T", "H"}
+            The system that u should solve.
+
+        Returns
+        -------
+        bool
+            True if the backward errors are small enough.
         """
         with collecting(self.counts), phase("solve"):
             u, b = (v.reshape(v.shape[0], -1) for v in (u, b))
@@ -190,7 +204,7 @@ class Factorization(Local):
         if (
             probe
             and b.shape[0] > TOGETHER
-            and isinstance(self.factors, Eliminating)
+            and isinstance(self.factors, ConditionEstimate)
             and not self._doubtful
         ):
             self._require_growth(trans)
@@ -207,8 +221,12 @@ class Factorization(Local):
         return u
 
     def _require_growth(self, trans: Trans) -> None:
-        """The probe by a part of a solve. Raises SingularMatrix, NotSymmetric."""
-        assert isinstance(self.factors, Eliminating)
+        """Probe the factors by a part of a solve.
+
+        Raises SingularMatrix if A is singular, NotSymmetric if A is not symmetric as
+        stated.
+        """
+        assert isinstance(self.factors, ConditionEstimate)
         r, sums = probe_vector(self.A.shape[0]), self._sums(trans)
         with np.errstate(all="ignore"):
             condition = self.factors.growth((r * sums)[:, None], r[:, None], trans)
@@ -218,22 +236,24 @@ class Factorization(Local):
         self._log.probed = True
 
     def _with_probe(self, b: Array, s: Array, trans: Trans) -> tuple[Array, Array]:
-        """Unrefined solutions for b and for the probe s, (n, 1), or (n, 0) without a probe."""
+        """Unrefined solutions for b and for the probe s, (n, 1); s is (n, 0) for no probe."""
         if s.shape[1] and s.shape[0] > TOGETHER:
             both = self._raw(np.hstack([b, s]), trans)
             return both[:, :-1], both[:, -1:]
-        # Blocks of other sizes round otherwise: the bits of u do not depend on whether a small matrix is probed.
+        # Two solves, because blocks of different sizes have different rounding errors:
+        # the bits of u must not depend on whether a small matrix is probed.
         return self._raw(b, trans), self._raw(s, trans) if s.shape[1] else s
 
     def _refined(self, u: Array, b: Array, trans: Trans) -> tuple[Array, float, float, bool]:
-        """u as it came from the factors, refined if need be, its backward errors, normwise and rowwise, and whether."""
+        """Return (u, normwise and rowwise backward error, True if u was refined)."""
         residual = b - product(self.A, u, trans)
         error, worst = self._errors(residual, u, b, trans)
         if (error <= self.accuracy.refine and worst <= ACCEPT_ROW) or not np.isfinite(error):
             return u, error, worst, False
         u = u + self._raw(residual, trans)
         error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
-        # What refinement mends may be asymmetry: then the answer is right, and what was stated is not.
+        # Refinement may have corrected the effect of asymmetry: u is right, the
+        # statement is wrong.
         require_symmetric(self.A, self.symmetry, self.name)
         accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
         if not accepted and np.isfinite(error) and self._doubtful:
@@ -243,14 +263,14 @@ class Factorization(Local):
 
     @property
     def _doubtful(self) -> bool:
-        """Whether the factors may be those of another matrix, for pivots were replaced or have grown too much."""
-        return isinstance(self.factors, Static) and self.factors.doubt != 0.0
+        """True if pivots were replaced or have grown: the factors may not be those of A."""
+        return doubt_of(self.factors) != 0.0
 
     def _iterated(self, u: Array, b: Array, trans: Trans) -> Array:
-        """u after GMRES with the factors as the preconditioner, column by column.
+        """u after GMRES, preconditioned by the factors, column by column.
 
-        Factors with pivots chosen in advance are those of A up to the few pivots that were replaced: a matrix of low
-        rank, which as many iterations see through, where refinement does not converge.
+        If k pivots were replaced, the factors are those of A plus a matrix of rank k.
+        GMRES then converges in about k iterations, even if refinement diverges.
         """
         n, kind = self.A.shape[0], np.result_type(self.A.dtype, b.dtype)
         A, M = (
@@ -269,14 +289,18 @@ class Factorization(Local):
         return np.stack(columns, axis=1)
 
     def _probe(self, s: Array, w: Array, trans: Trans) -> None:
-        """SingularMatrix if w, the solution for a random right-hand side s, is too large, or none; both (n, 1)."""
+        """Raise SingularMatrix if w, the solution for the random s, is too large; both (n, 1).
+
+        Raises NotSymmetric if A is not symmetric as stated, InaccurateSolve if w is
+        inaccurate.
+        """
         w, error, worst, _ = self._refined(w, s, trans)
         self._require_regular(w)
         if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
             raise self._refusal(max(error, worst), trans)
-        if (
-            self.symmetry != "none"
-        ):  # Asymmetry of soft rows beside stiff ones hardly shows in the error of a solve.
+        if self.symmetry != "none":
+            # The error of a solve hardly shows asymmetry in soft rows next to stiff
+            # rows.
             sums = self._sums(trans)
             if not nearly_symmetric(
                 self.A, self.symmetry, sums, s[:, 0] / np.where(sums > 0.0, sums, 1.0)
@@ -285,13 +309,19 @@ class Factorization(Local):
         self._log.probed = True
 
     def _require_regular(self, w: Array) -> None:
-        """Raise SingularMatrix if A is singular to working precision; w: the solution of the probe, (n, 1)."""
-        self._require_condition(
-            float(np.abs(w).max())
-        )  # A lower bound, of D⁻¹A, D the sums of its rows.
+        """Raise SingularMatrix if A is singular to working precision.
+
+        w: the solution of the probe, (n, 1). max |w_i| is a lower bound of the
+        condition of D⁻¹A, where D holds the sums of the rows of |A|.
+        """
+        self._require_condition(float(np.abs(w).max()))
 
     def _require_condition(self, condition: float) -> None:
-        """The same from a lower bound of the condition; pivots of 10⁻¹¹ that were put in hide any above 10¹⁰."""
+        """Raise SingularMatrix if A is singular; condition: a lower bound, which decides first.
+
+        The bound is not trusted if pivots were replaced: new pivots of 10⁻¹¹ hide
+        conditions above 10¹⁰.
+        """
         if not condition < SUSPECT or self._doubtful:
             matrix = Equilibrated.of(self.A, self._raw)
             condition = condition_seen(matrix)
@@ -302,20 +332,18 @@ class Factorization(Local):
 
     def _raw(self, b: Array, trans: Trans) -> Array:
         if b.dtype.kind == "c" and self.A.dtype.kind == "f":
-            # A real matrix acts on real and imaginary parts apart: one block solve, no complex factors.
+            # Real and imaginary parts are two columns of one real solve.
             k = b.shape[1]
             u = self._raw(np.hstack([b.real, b.imag]), trans)
             return u[:, :k] + 1j * u[:, k:]
-        with np.errstate(
-            all="ignore"
-        ):  # An overflow here becomes nan, which the backward error refuses.
+        with np.errstate(all="ignore"):  # The backward error refuses inf and nan.
             try:
                 return self.factors.solve(np.asfortranarray(b, dtype=self.A.dtype), trans)
             except MemoryError as error:
                 raise out_of_memory(f"a solve with {self.name}", error) from error
 
     def _sums(self, trans: Trans) -> Array:
-        # Those of the columns serve for a matrix that was stated to be symmetric: they cost less.
+        # For symmetric matrices the sums of columns are used, because they cost less.
         key: Trans = "N" if trans == "N" and self.symmetry == "none" else "T"
         if key not in self._log.sums:
             self._log.sums[key] = absolute_sums(self.A, key)
@@ -336,11 +364,14 @@ class Factorization(Local):
 
     def _singular(self, matrix: Equilibrated) -> SolveError:
         condition = f"condition at least {self._log.condition:.1e}, 1/eps is 4.5e+15"
-        causes = described(self.A, null_vectors(matrix)[0]) or CAUSES
+        causes = describe(self.A, null_vectors(matrix)[0]) or CAUSES
         return singular(self.name, f"is singular to working precision ({condition})", causes)
 
     def _refusal(self, error: float, trans: Trans) -> SolveError:
-        """Why a solution was refused: asymmetry first, for it makes everything else meaningless."""
+        """The error for a refused solution: NotSymmetric, SingularMatrix or InaccurateSolve.
+
+        Asymmetry is looked for first, because it makes all other findings meaningless.
+        """
         try:
             require_symmetric(self.A, self.symmetry, self.name)
         except NotSymmetric as asymmetry:
@@ -352,27 +383,43 @@ class Factorization(Local):
             except SingularMatrix as error_of_matrix:
                 return error_of_matrix
         return InaccurateSolve(
-            f"{self.name}: a solve with trans={trans!r} has a backward error of {error:.1e} after refinement, "
-            f"accepted is {self.accuracy.accept:.0e}. Usual causes: entries that overflow or cancel, rows scaled "
-            "many orders of magnitude apart, or pivoting too weak for an indefinite matrix: the most careful is "
-            "adjoint.factor.superlu."
+            f"{self.name}: a solve with trans={trans!r} has a backward error of {error:.1e} "
+            f"after refinement, accepted is {self.accuracy.accept:.0e}. Usual causes: entries "
+            "that overflow or cancel, rows scaled many orders of magnitude apart, or pivoting "
+            "too weak for an indefinite matrix: the most careful backend is adjoint.factor.superlu."
         )
 
     def logdet(self) -> float:
-        """log |det A|, from the factors; raises ForkedProcess, NotSymmetric and SingularMatrix as `solve` does.
+        """Return log |det A|, from the factors.
 
-        Of a singular matrix the factors give some −36: the rounding of the pivot that should be zero.
+        The factors are probed first: the factors of a singular matrix would give about
+        −36, the logarithm of the rounding error in the pivot that should be zero.
+
+        Returns
+        -------
+        float
+            log |det A|.
+
+        Raises
+        ------
+        SingularMatrix, NotSymmetric, ForkedProcess
+            As `solve` does.
+        SolveError
+            If the factors do not know the determinant.
         """
         self.examine()
         return self.factors.log_abs_det()
 
     def examine(self) -> None:
-        """Probe the factors now, and not with the first solve: one solve with a random right-hand side.
+        """Probe the factors now, by a solve with a random right-hand side, instead of later.
 
-        Raises SingularMatrix, NotSymmetric, InaccurateSolve, ForkedProcess.
+        Raises
+        ------
+        SingularMatrix, NotSymmetric, InaccurateSolve, ForkedProcess
+            As the first `solve` does.
         """
         same_process(self._process)
-        if self._log.probed:  # A solve has shown that the factors are A's.
+        if self._log.probed:
             return
         require_symmetric(self.A, self.symmetry, self.name)
         if self.accuracy.probe:
@@ -381,10 +428,20 @@ class Factorization(Local):
                 self._probe(s, self._raw(s, "N"), "N")
 
     def condition(self) -> float:
-        """An estimate of the condition number ‖A‖₁‖A⁻¹‖₁, mostly exact to a factor of 3; about 5 solves.
+        """Estimate the condition number ‖A‖₁‖A⁻¹‖₁ by about 5 solves.
 
-        Higham & Tisseur (2000), SIAM J. Matrix Anal. Appl. 21, 1185, algorithm 2.4;
-        docs/math/verification.md, eq. 23.
+        See docs/math/verification.md, eq. 23.
+
+        Returns
+        -------
+        float
+            A lower bound, which is almost always larger than 1/3 of the condition
+            number.
+
+        References
+        ----------
+        Higham & Tisseur (2000), A block algorithm for matrix 1-norm estimation, SIAM J. Matrix
+        Anal. Appl. 21, 1185, algorithm 2.4.
         """
         n = self.A.shape[0]
         inverse = LinearOperator(
@@ -396,13 +453,13 @@ class Factorization(Local):
             rmatmat=lambda b: self.solve(b, "H"),
         )
         columns = float(absolute_sums(self.A, "T").max())
-        if n <= 4:  # onenormest's block iteration wants more columns than that.
+        if n <= 4:  # The block iteration of onenormest needs more than 4 columns.
             return columns * float(np.abs(self.solve(np.eye(n))).sum(axis=0).max())
         return columns * float(onenormest(inverse))
 
     @property
     def evidence(self) -> Evidence:
-        """What was factored, by whom, and the backward errors so far."""
+        """The backend, the size of A, the backward errors so far, and the work so far."""
         log = self._log
         return Evidence(
             backend=self.factors.backend,
@@ -412,8 +469,15 @@ class Factorization(Local):
             adjoint_backward_error=log.adjoint_backward_error,
             condition=log.condition,
             counts=self.counts.copy(),
-            threads={
-                str(pool["filepath"]).rsplit("/", 1)[-1]: int(pool["num_threads"])
-                for pool in threadpoolctl.threadpool_info()
-            },
+            threads=threads_in_use(),
         )
+
+
+Factorizer: TypeAlias = Callable[[sparse.csc_array], Factorization]
+"""A ↦ its factorization; `lu` is an example. `protocols.py` says what a new one must
+provide."""
+
+
+def doubt_of(factors: Factors) -> float:
+    """The doubt in factors with static pivoting; 0 for other factors."""
+    return factors.doubt if isinstance(factors, StaticPivoting) else 0.0

@@ -1,54 +1,50 @@
-"""Approximate inverses for `cg` and `gmres`: Jacobi, incomplete LU, algebraic multigrid; each with its transpose."""
+"""M ≈ A⁻¹ and Mᵀ for `cg` and `gmres`: Jacobi, incomplete LU, algebraic multigrid."""
 
 import importlib.metadata
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 import scipy
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spilu
 
+from .._repr import short_repr
 from .._validation import as_array, as_reals, require_number, require_positive, shown
 from ..errors import BackendMissing, SolveError, out_of_memory, singular
 from ..typing import Array, Trans
 from .backward_error import Symmetry
 from .csc import require_full_structure
+from .protocols import Approximation, Preconditioner
+
+COARSEST = 300
+"""Number of unknowns below which a level is solved by a dense pseudo-inverse, which
+also solves singular systems."""
 
 
-class Approximation(Protocol):
-    """M ≈ A⁻¹, made from one matrix."""
+def jacobi() -> Preconditioner:
+    """M = diag(A)⁻¹, for mass matrices and diagonally dominant systems.
 
-    @property
-    def backend(self) -> str:
-        """What it is, for evidence."""
-
-    def apply(self, b: Array, trans: Trans) -> Array:
-        """M b, Mᵀ b or Mᴴ b; b: (n,). The transposes are exact: ⟨M b, c⟩ = ⟨b, Mᵀ c⟩ to rounding."""
-
-
-Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation]
-"""Makes M from a matrix that was stated to be "hermitian" (by `cg`) or "none" (by `gmres`)."""
+    Returns
+    -------
+    Preconditioner
+        For `cg` and `gmres`. It raises SolveError if a diagonal entry is zero.
+    """
+    return _Jacobi()
 
 
-def require_preconditioner(who: str, preconditioner: object) -> None:
-    """Raise TypeError unless the value makes a preconditioner from a matrix; `jacobi` for `jacobi()` does not."""
-    if isinstance(preconditioner, type) or not callable(preconditioner):
-        raise TypeError(
-            f"{who}: got preconditioner={shown(preconditioner)}, expected one such as adjoint.factor.jacobi()"
-        )
-    makers = {
-        jacobi: "adjoint.factor.jacobi()",
-        ilu: "adjoint.factor.ilu()",
-        amg: "adjoint.factor.amg()",
-    }
-    meant = next((meant for maker, meant in makers.items() if maker is preconditioner), None)
-    if meant is not None:
-        raise TypeError(
-            f"{who}: got preconditioner={meant[:-2]}, which makes preconditioners; expected {meant}"
-        )
+@dataclass(frozen=True)
+class _Jacobi:
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
+        diagonal = A.diagonal()
+        zeros = np.flatnonzero(diagonal == 0.0)
+        if zeros.size:
+            raise SolveError(
+                f"jacobi: the diagonal entry {zeros[0]} of the {A.shape[0]}x{A.shape[0]} matrix "
+                f"is zero ({zeros.size} such). Use adjoint.factor.ilu, or a direct factorizer: "
+                "adjoint.lu, adjoint.ldl."
+            )
+        return _Diagonal("Jacobi", 1.0 / diagonal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,41 +56,37 @@ class _Diagonal:
         return (self.inverse.conj() if trans == "H" else self.inverse) * b
 
 
-def jacobi() -> Preconditioner:
-    """M = diag(A)⁻¹: free, and right for mass matrices and diagonally dominant systems."""
-
-    return _Jacobi()
-
-
-@dataclass(frozen=True)
-class _Jacobi:
-    def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
-        diagonal = A.diagonal()
-        zeros = np.flatnonzero(diagonal == 0.0)
-        if zeros.size:
-            raise SolveError(
-                f"jacobi: the diagonal entry {zeros[0]} of the {A.shape[0]}x{A.shape[0]} matrix is zero "
-                f"({zeros.size} such). Use adjoint.factor.ilu, or a direct factorizer: adjoint.lu, adjoint.ldl."
-            )
-        return _Diagonal("Jacobi", 1.0 / diagonal)
-
-
-@dataclass(frozen=True, eq=False)
-class _Incomplete:
-    backend: str
-    lu: object
-
-    def apply(self, b: Array, trans: Trans) -> Array:
-        return np.asarray(self.lu.solve(b, trans))  # type: ignore[attr-defined]
-
-
 def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
-    """M = (L̃ Ũ)⁻¹, incomplete factors by SciPy's SuperLU; for `gmres`, being no symmetric matrix.
+    """M = (L̃ Ũ)⁻¹ by incomplete LU factors; for `gmres`, because M is not symmetric.
 
-    drop_tolerance: entries below it, relative to their column, are dropped; fill: at most so many times the
-    entries of A are kept. Li & Shao (2011), ACM Trans. Math. Softw. 37, 43.
+    The factors are computed by SciPy's SuperLU.
+
+    Parameters
+    ----------
+    drop_tolerance : float
+        Entries of the factors below this number, relative to the size of their column,
+        are dropped.
+    fill : float
+        Maximum number of entries of the factors divided by the number of entries of A.
+
+    Returns
+    -------
+    Preconditioner
+        For `gmres`. It raises SingularMatrix if a pivot is zero, OutOfMemory if the
+        factors do not fit into memory.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a number.
+    ValueError
+        Unless 0 ≤ drop_tolerance ≤ 1 and fill > 0.
+
+    References
+    ----------
+    Li & Shao (2011), A supernodal approach to incomplete LU factorization with partial
+    pivoting, ACM Trans. Math. Softw. 37, 43.
     """
-
     require_number("ilu", "drop_tolerance", drop_tolerance)
     require_positive("ilu", "fill", fill)
     if not 0.0 <= drop_tolerance <= 1.0:
@@ -127,84 +119,56 @@ class _IncompleteLU:
         return _Incomplete(f"incomplete LU (SciPy {scipy.__version__})", lu)
 
 
-@cache
-def missing_amg() -> str:
-    """Why pyamg cannot be used here; "" if it can."""
-    try:
-        import pyamg  # noqa: F401
-    except ImportError as error:
-        return f"pyamg does not load ({error}): pip install pyamg."
-    return ""
-
-
 @dataclass(frozen=True, eq=False)
-class _Level:
-    """A and its transfer operators, prolongation P and restriction R to the next coarser level; csr."""
-
-    A: sparse.csr_array
-    P: sparse.csr_array
-    R: sparse.csr_array
-
-    def transposed(self) -> "_Level":
-        return _Level(*(sparse.csr_array(matrix.T) for matrix in (self.A, self.R, self.P)))
-
-
-def _cycle(levels: list[_Level], coarsest: Array, b: Array) -> Array:
-    """One V-cycle from zero: a Gauss-Seidel sweep forward before and one backward after the coarse correction.
-
-    Over the transposed levels it is the exact transpose: forward on A, transposed, is backward on Aᵀ.
-    """
-    from pyamg.relaxation.relaxation import gauss_seidel
-
-    if not levels:
-        return coarsest @ b
-    fine, u = levels[0], np.zeros_like(b)
-    gauss_seidel(fine.A, u, b, sweep="forward")
-    u += fine.P @ _cycle(levels[1:], coarsest, fine.R @ (b - fine.A @ u))
-    gauss_seidel(fine.A, u, b, sweep="backward")
-    return u
-
-
-@dataclass(frozen=True, eq=False)
-class _Multigrid:
-    """The V-cycle of a hierarchy; that of the transposed levels is made when first asked for."""
-
+class _Incomplete:
     backend: str
-    levels: list[_Level]
-    coarsest: Array
-    hermitian: bool
-    _transposed: list[_Level] = field(default_factory=list)
+    lu: object
 
     def apply(self, b: Array, trans: Trans) -> Array:
-        b = np.ascontiguousarray(b, dtype=self.coarsest.dtype)
-        if trans == "N" or (trans == "H" and self.hermitian):
-            return _cycle(self.levels, self.coarsest, b)
-        if trans == "H":
-            return self.apply(b.conj(), "T").conj()
-        if self.hermitian:  # Mᵀ is the conjugate of M.
-            return _cycle(self.levels, self.coarsest, b.conj()).conj()
-        if len(self._transposed) < len(self.levels):
-            self._transposed[:] = [level.transposed() for level in self.levels]
-        return _cycle(self._transposed, np.ascontiguousarray(self.coarsest.T), b)
-
-
-COARSEST = 300
-"""Unknowns below which a level is solved by a dense pseudo-inverse (a singular one is no error)."""
+        return np.asarray(self.lu.solve(b, trans))  # type: ignore[attr-defined]
 
 
 def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Preconditioner:
-    """M = one V-cycle of smoothed aggregation (pyamg): iterations hardly grow with n, for elliptic problems.
+    """M = one V-cycle of algebraic multigrid by smoothed aggregation, for elliptic problems.
 
-    near_nullspace: (n, k), columns v with A v ≈ 0 away from the boundary; the constant if none is given, for
-    elasticity `rigid_body_modes`. threshold: |a_ij| below threshold·√(a_ii a_jj) is no coupling; 0.08 or so for
-    strong anisotropy. Reproducible: prolongators are damped by row sums, not by pyamg's random spectral radii.
-    Raises BackendMissing without pyamg, ValueError if near_nullspace does not fit the matrix.
+    The number of iterations hardly depends on n. The hierarchy is made by pyamg.
 
-    Vaněk, Mandel & Brezina (1996), Algebraic multigrid by smoothed aggregation, Computing 56, 179.
+    Parameters
+    ----------
+    near_nullspace : (n, k) array, optional
+        Columns v with A v ≈ 0 away from the boundary. The default is a constant. For
+        elasticity use `rigid_body_modes`.
+    threshold : float
+        Strength of connection: i and j are coupled if |a_ij| ≥ threshold · √(a_ii
+        a_jj). About 0.08 for strong anisotropy.
+
+    Returns
+    -------
+    Preconditioner
+        For `cg` and `gmres`. It raises ValueError if near_nullspace does not fit the
+        matrix.
+
+    Raises
+    ------
+    BackendMissing
+        If pyamg is not installed.
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        Unless 0 ≤ threshold < 1.
+
+    References
+    ----------
+    Vaněk, Mandel & Brezina (1996), Algebraic multigrid by smoothed aggregation for
+    second and fourth order elliptic problems, Computing 56, 179.
+
+    Notes
+    -----
+    Results are reproducible: prolongators are damped by row sums, not by the random
+    estimates of spectral radii that pyamg uses by default.
     """
     if reason := missing_amg():
         raise BackendMissing(f"amg: {reason}")
-
     require_number("amg", "threshold", threshold)
     if not 0.0 <= threshold < 1.0:
         raise ValueError(f"amg: got threshold={threshold}, expected a fraction: 0 ≤ threshold < 1")
@@ -213,10 +177,73 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
     return _Aggregation(near_nullspace, threshold)
 
 
+def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
+    """Translations and infinitesimal rotations of a body: (n, 3) in 2-D, (n, 6) in 3-D.
+
+    Parameters
+    ----------
+    coordinates : (nodes, d) array
+        Coordinates of the nodes, d = 2 or 3, in m. Rotations are about their mean.
+    dofs : (nodes, d) array of integers, optional
+        Numbers of the unknowns; −1 for a fixed displacement, as in `Elements`. The
+        default numbers the unknowns node by node.
+
+    Returns
+    -------
+    (n, 3) or (n, 6) array
+        The modes, for `amg`.
+
+    Raises
+    ------
+    TypeError
+        If the arguments are not arrays of numbers, or of integers.
+    ValueError
+        If a shape is wrong, or a number in `dofs` is far too large.
+    """
+    coordinates = as_reals(
+        "rigid_body_modes", "coordinates", coordinates, 2, "(nodes, 2) or (nodes, 3)"
+    )
+    if coordinates.ndim != 2 or coordinates.shape[1] not in (2, 3):
+        raise ValueError(
+            f"got coordinates of shape {coordinates.shape}, expected (nodes, 2) or (nodes, 3)"
+        )
+    nodes, d = coordinates.shape
+    dofs = (
+        np.arange(nodes * d).reshape(nodes, d)
+        if dofs is None
+        else as_array("rigid_body_modes", "dofs", dofs)
+    )
+    if dofs.dtype.kind not in "iu":
+        raise TypeError(
+            f"rigid_body_modes: got dofs of dtype {dofs.dtype}, expected integers, (nodes, d)"
+        )
+    if dofs.shape != (nodes, d):
+        raise ValueError(
+            f"got dofs of shape {dofs.shape}, expected that of the coordinates, {(nodes, d)}"
+        )
+    if dofs.max(initial=0) >= 100 * (dofs.size + 1000):
+        raise ValueError(
+            f"rigid_body_modes: got dofs up to {dofs.max()}, expected numbers of about {dofs.size} "
+            "unknowns"
+        )
+    x = coordinates - coordinates.mean(axis=0)
+    planes = [(0, 1)] if d == 2 else [(0, 1), (1, 2), (2, 0)]
+    modes = np.zeros((nodes, d, d + len(planes)))
+    modes[:, np.arange(d), np.arange(d)] = 1.0
+    for k, (i, j) in enumerate(planes, start=d):
+        modes[:, i, k], modes[:, j, k] = -x[:, j], x[:, i]
+    free = dofs >= 0
+    numbered = np.zeros((int(dofs.max(initial=-1)) + 1, modes.shape[2]))
+    numbered[dofs[free]] = modes[free]
+    return numbered
+
+
 @dataclass(frozen=True, eq=False)
 class _Aggregation:
     near_nullspace: Array | None
     threshold: float
+
+    __repr__ = short_repr
 
     def __call__(self, A: sparse.csc_array, symmetry: Symmetry) -> Approximation:
         import pyamg
@@ -252,44 +279,87 @@ class _Aggregation:
         return _Multigrid(backend, levels, np.linalg.pinv(last.A.toarray()), hermitian)
 
 
-def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
-    """The translations and infinitesimal rotations of a body, (n, 3) in 2-D or (n, 6) in 3-D.
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """One level: A, prolongation P and restriction R from and to the next coarser level."""
 
-    coordinates: (nodes, d) with d = 2 or 3, m; about their mean, for conditioning. dofs: (nodes, d) numbers of the
-    unknowns, −1 for a fixed one, which is left out, as in `Elements`; node by node if not given.
+    A: sparse.csr_array
+    P: sparse.csr_array
+    R: sparse.csr_array
+
+    def transposed(self) -> "_Level":
+        return _Level(*(sparse.csr_array(matrix.T) for matrix in (self.A, self.R, self.P)))
+
+
+def _cycle(levels: list[_Level], coarsest: Array, b: Array) -> Array:
+    """One V-cycle from u = 0, with one forward and one backward Gauss-Seidel sweep.
+
+    The forward sweep comes before the coarse correction, the backward sweep after it.
+    Applied to the transposed levels the cycle is the exact transpose, because the
+    transpose of a forward sweep with A is a backward sweep with Aᵀ.
     """
-    coordinates = as_reals(
-        "rigid_body_modes", "coordinates", coordinates, 2, "(nodes, 2) or (nodes, 3)"
-    )
-    if coordinates.ndim != 2 or coordinates.shape[1] not in (2, 3):
-        raise ValueError(
-            f"got coordinates of shape {coordinates.shape}, expected (nodes, 2) or (nodes, 3)"
-        )
-    nodes, d = coordinates.shape
-    dofs = (
-        np.arange(nodes * d).reshape(nodes, d)
-        if dofs is None
-        else as_array("rigid_body_modes", "dofs", dofs)
-    )
-    if dofs.dtype.kind not in "iu":
+    from pyamg.relaxation.relaxation import gauss_seidel
+
+    if not levels:
+        return coarsest @ b
+    fine, u = levels[0], np.zeros_like(b)
+    gauss_seidel(fine.A, u, b, sweep="forward")
+    u += fine.P @ _cycle(levels[1:], coarsest, fine.R @ (b - fine.A @ u))
+    gauss_seidel(fine.A, u, b, sweep="backward")
+    return u
+
+
+@dataclass(frozen=True, eq=False)
+class _Multigrid:
+    """M = one V-cycle of a hierarchy of levels."""
+
+    backend: str
+    levels: list[_Level]
+    coarsest: Array
+    hermitian: bool
+
+    @cached_property
+    def _transposed(self) -> list[_Level]:
+        return [level.transposed() for level in self.levels]
+
+    def apply(self, b: Array, trans: Trans) -> Array:
+        b = np.ascontiguousarray(b, dtype=self.coarsest.dtype)
+        if trans == "N" or (trans == "H" and self.hermitian):
+            return _cycle(self.levels, self.coarsest, b)
+        if trans == "H":
+            return self.apply(b.conj(), "T").conj()
+        if self.hermitian:  # Mᵀ is the conjugate of M.
+            return _cycle(self.levels, self.coarsest, b.conj()).conj()
+        return _cycle(self._transposed, np.ascontiguousarray(self.coarsest.T), b)
+
+
+def require_preconditioner(who: str, preconditioner: object) -> None:
+    """Raise TypeError unless the value makes a preconditioner from a matrix.
+
+    `jacobi` instead of `jacobi()` is a common slip.
+    """
+    if isinstance(preconditioner, type) or not callable(preconditioner):
         raise TypeError(
-            f"rigid_body_modes: got dofs of dtype {dofs.dtype}, expected integers, (nodes, d)"
+            f"{who}: got preconditioner={shown(preconditioner)}, expected one such as "
+            "adjoint.factor.jacobi()"
         )
-    if dofs.shape != (nodes, d):
-        raise ValueError(
-            f"got dofs of shape {dofs.shape}, expected that of the coordinates, {(nodes, d)}"
+    makers = {
+        jacobi: "adjoint.factor.jacobi()",
+        ilu: "adjoint.factor.ilu()",
+        amg: "adjoint.factor.amg()",
+    }
+    meant = next((meant for maker, meant in makers.items() if maker is preconditioner), None)
+    if meant is not None:
+        raise TypeError(
+            f"{who}: got preconditioner={meant[:-2]}, which makes preconditioners; expected {meant}"
         )
-    if dofs.max(initial=0) >= 100 * (dofs.size + 1000):
-        raise ValueError(
-            f"rigid_body_modes: got dofs up to {dofs.max()}, expected numbers of some {dofs.size} unknowns"
-        )
-    x = coordinates - coordinates.mean(axis=0)
-    planes = [(0, 1)] if d == 2 else [(0, 1), (1, 2), (2, 0)]
-    modes = np.zeros((nodes, d, d + len(planes)))
-    modes[:, np.arange(d), np.arange(d)] = 1.0
-    for k, (i, j) in enumerate(planes, start=d):
-        modes[:, i, k], modes[:, j, k] = -x[:, j], x[:, i]
-    free = dofs >= 0
-    numbered = np.zeros((int(dofs.max(initial=-1)) + 1, modes.shape[2]))
-    numbered[dofs[free]] = modes[free]
-    return numbered
+
+
+@cache
+def missing_amg() -> str:
+    """The reason why pyamg cannot be used; "" if it can be used."""
+    try:
+        import pyamg  # noqa: F401
+    except ImportError as error:
+        return f"pyamg does not load ({error}): pip install pyamg."
+    return ""

@@ -1,8 +1,8 @@
-"""Whether a matrix is singular to working precision, asked where the cheap probe is in doubt.
+"""Decide whether a matrix is singular to working precision (docs/math/verification.md, eq. 23).
 
-See docs/math/verification.md, eq. 22a.
-
-The question is put to the equilibrated matrix Â = R A C: units of equations and unknowns are not singular.
+The decision is made for the equilibrated matrix Â = R A C: a choice of units for
+equations and unknowns does not make a matrix singular. It is made only if the cheap
+probe raises a suspicion.
 """
 
 from collections.abc import Callable
@@ -15,24 +15,24 @@ from ..typing import Array, Trans
 from .backward_error import equilibrate, probe_vector, product
 
 SUSPECT = 1e10
-"""Condition as the probe sees it, from which the question is put. Of 10 000 exactly singular matrices factored in
-rounding none was below 3·10¹²; the probe of a null vector in one unknown may see half of it, not less."""
-
+"""Condition, as seen by the probe, from which a matrix is suspected to be singular. The
+smallest value of 10 000 exactly singular matrices, factored with rounding, was 3·10¹².
+A probe may underestimate by a factor of 2 if the null vector consists of one unknown,
+not by more."""
 
 SINGULAR = 1e14
-"""‖v‖ / ‖Â v‖ from which a matrix is called singular: no scaling of rows and columns leaves more than two digits.
-Measured: singular matrices of ten families and all backends ≥ 8·10¹⁴; regular ones of the same up to their condition,
-which was up to 10¹²."""
-
+"""‖v‖ / ‖Â v‖ from which a matrix is singular: no scaling of rows and columns leaves
+more than two digits. Measured: ≥ 8·10¹⁴ for singular matrices of ten families with all
+backends; for regular matrices of these families at most their condition, up to 10¹²."""
 
 UNITS = 1e6
-"""Condition of the equilibrated matrix, as its own probe sees it, below which A was suspect for its units alone.
-Factors of a matrix in rows of 10^±12 may be so inexact that a probe by them sees 8·10⁹ where A is singular."""
-
+"""Condition of Â, as seen by its own probe, below which A was suspect only for its
+units. Factors of a matrix with rows of size 10^±12 may be so inexact that a probe sees
+8·10⁹ for a singular A."""
 
 VECTORS = 8
-"""Null vectors that a message looks for: a body in space has six motions."""
-
+"""Number of null vectors that a message looks for: a body in space has six rigid
+motions."""
 
 Solve = Callable[[Array, Trans], Array]
 """(b, trans) ↦ u for a block b (n, k), by factors, not verified."""
@@ -40,7 +40,7 @@ Solve = Callable[[Array, Trans], Array]
 
 @dataclass(frozen=True, eq=False)
 class Equilibrated:
-    """Â = R A C by the factors of A: products and solves. r, c: (n,), the diagonals of R and C."""
+    """Â = R A C: products, and solves with the factors of A. r, c: (n,), diagonals of R and C."""
 
     A: sparse.csc_array
     solve: Solve
@@ -49,7 +49,7 @@ class Equilibrated:
 
     @classmethod
     def of(cls, A: sparse.csc_array, solve: Solve) -> "Equilibrated":
-        """Â for A, equilibrated; where the magnitudes |a_ij| are symmetric, r = c."""
+        """Equilibrate A; r = c if |a_ij| is symmetric."""
         magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
         r, c = equilibrate(magnitude, symmetric=False)
         return cls(A, solve, r, c)
@@ -68,28 +68,31 @@ class Equilibrated:
         return 1.0 / image if image > 0.0 else np.inf
 
     def transposed(self) -> "Equilibrated":
-        """Âᴴ by the same factors."""
+        """Âᴴ, with the same factors."""
         A = sparse.csc_array(self.A.conj().T)
         return Equilibrated(
             A, lambda b, trans: self.solve(b, "H" if trans == "N" else "N"), self.c, self.r
         )
 
     def inverse(self, b: Array) -> Array:
-        """Â⁻¹ b, (n, k), to a common factor: each column has the size 1."""
+        """Â⁻¹ b, (n, k); each column is normalized."""
         return _normalized(self.solve(_normalized(b / self.r[:, None]), "N") / self.c[:, None])
 
     def adjoint_inverse(self, b: Array) -> Array:
-        """Â⁻ᴴ b, (n, k), to a common factor."""
+        """Â⁻ᴴ b, (n, k); each column is normalized."""
         return _normalized(self.solve(_normalized(b / self.c[:, None]), "H") / self.r[:, None])
 
     def polished(self, v: Array) -> Array:
-        """(I − M Â) v, M ≈ Â⁻¹ by the factors: a null vector stays, whatever rounding has added to it goes."""
+        """(I − M Â) v, normalized, M ≈ Â⁻¹. Rounding errors of a null vector v vanish."""
         image = self.times(v)
         return _normalized(v - self.solve(image / self.r[:, None], "N") / self.c[:, None])
 
 
 def _normalized(v: Array) -> Array:
-    """Each column divided by its 2-norm, without overflow; a column of zeros, nan or inf as it is."""
+    """v with each column divided by its 2-norm, without overflow.
+
+    Columns of zeros, and columns with nan or inf, are not divided.
+    """
     largest = np.abs(v).max(axis=0)
     usable = (largest > 0.0) & (largest < np.inf)
     v = v / np.where(usable, largest, 1.0)
@@ -98,10 +101,12 @@ def _normalized(v: Array) -> Array:
 
 
 def condition_seen(matrix: Equilibrated) -> float:
-    """A lower bound of ‖Â⁻¹‖₂ ≈ κ₂(Â), nearly reached if A is close to singular: max 1/‖Â v‖₂ over two unit vectors v.
+    """A lower bound of ‖Â⁻¹‖₂ ≈ κ₂(Â): max 1/‖Â v‖₂ over two unit vectors v.
 
-    Inverse iteration from a random right-hand side: one solve by the factors if units alone made A suspect, else four;
-    none is verified, for the bound holds whatever they return. inf for Â v = 0, and where solutions are not finite.
+    The bound is sharp if A is close to singular. The vectors come from inverse
+    iteration with a random right-hand side: one solve if A was suspect only for its
+    units, else four. The solves need no verification, because every v gives a lower
+    bound. Returns inf if Â v = 0, or if a solution is not finite.
     """
     b = probe_vector(matrix.r.size)[:, None]
     with np.errstate(all="ignore"):
@@ -117,9 +122,11 @@ def condition_seen(matrix: Equilibrated) -> float:
 
 
 def null_vectors(matrix: Equilibrated) -> tuple[Array, float]:
-    """A basis of what A maps to zero, to working precision, (n, k), k ≤ VECTORS, and a lower bound of ‖Â⁻¹‖₂.
+    """Null vectors of A, (n, k), k ≤ VECTORS, and a lower bound of ‖Â⁻¹‖₂.
 
-    In the units of the unknowns. Subspace iteration, for messages: its cost is of no account. k = 0 where it fails.
+    The vectors are in the units of the unknowns, and come from subspace iteration; k =
+    0 if the iteration fails. The cost does not matter: null vectors are for error
+    messages.
     """
     n = matrix.A.shape[0]
     block = np.random.default_rng(n).uniform(-1.0, 1.0, (n, min(n, VECTORS)))

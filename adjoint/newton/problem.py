@@ -22,10 +22,9 @@ from .._validation import (
 from ..bounds import Bounds
 from ..derive.residual import DerivedResidual
 from ..errors import NonFinite
-from ..factor.arguments import require_factorizer
 from ..factor.counts import Counts, collecting
-from ..factor.default import lu
 from ..factor.factorization import Factorization
+from ..factor.factorizers import lu, require_factorizer
 from ..factor.krylov import Krylov
 from ..protocols import Residual
 from ..steady.dirichlet import Constrained, Dirichlet

@@ -10,10 +10,10 @@ from .._numerics import finite_sum, size_of
 from .._repr import short_repr
 from ..bounds import Bounds
 from ..errors import InaccurateSolve, NotPositiveDefinite, SingularMatrix
-from ..factor.arguments import factored
 from ..factor.counts import phase
 from ..factor.csc import as_csc, owned
 from ..factor.factorization import Factorization
+from ..factor.factorizers import factored
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
 from ..steady.dirichlet import Constrained, Dirichlet, DirichletInverse, within

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..errors import NotSymmetric
-from ..factor.default import lu
+from ..factor.factorizers import lu
 from ..typing import Array
 from .dense_output import extended_stages
 from .discontinuities.knots import Interval

@@ -20,8 +20,8 @@ from ..errors import (
     SingularMatrix,
     integration_failure,
 )
-from ..factor.default import lu
 from ..factor.factorization import Factorization
+from ..factor.factorizers import lu
 from ..typing import Array, Trans
 from .discontinuities.time_rates import rate_at
 from .equations import System, parameter_cotangents, parameter_tangents

@@ -12,11 +12,10 @@ from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_settings
 from ..checkpointing.policies import Budget, Memory
 from ..checkpointing.store import Store, SweepEvent
-from ..factor.arguments import require_factorizer
 from ..factor.counts import settle
 from ..factor.csc import SparseMatrix
-from ..factor.default import lu
 from ..factor.factorization import Factorization
+from ..factor.factorizers import lu, require_factorizer
 from ..factor.krylov import Krylov
 from ..matrices.vectors import ConstantVector
 from ..protocols import Field, Integrand, Matrix, Vector

@@ -1,12 +1,18 @@
-"""Linear problems A(p) u = b(p), Dirichlet data, and solutions of steady problems in general."""
+"""Steady problems R(u, p) = 0: linear problems A(p) u = b(p), Dirichlet data, solutions.
+
+`adjoint.newton` has nonlinear problems; their solutions are of the same class.
+"""
 
 from .dirichlet import Dirichlet
 from .linear import LinearProblem, LinearResidual
 from .solution import SteadySolution
 
 __all__ = [
-    "Dirichlet",
+    # Problems
     "LinearProblem",
-    "LinearResidual",
+    "Dirichlet",
+    # Solutions
     "SteadySolution",
+    # R(u, p) = A(p) u − b(p), for a NonlinearProblem
+    "LinearResidual",
 ]

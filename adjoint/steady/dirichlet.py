@@ -1,8 +1,9 @@
-"""Dirichlet data: unknowns whose values are given, zero or not, constant or depending on p.
+"""Dirichlet data: unknowns with given values g(p).
 
-With the unknowns in the order (free, fixed) the residual is R = (A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its
-Jacobian [[A_ff, A_fd], [0, I]]: only A_ff is factored, and stays symmetric where A is
-(docs/math/matrices_and_objectives.md, eq. 10).
+With the unknowns in the order (free, fixed) the residual of a linear problem is
+R = (A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its Jacobian is [[A_ff, A_fd], [0, I]].
+Only A_ff is factored; it is symmetric if A is symmetric (docs/math/matrices_and_objectives.md,
+eq. 10).
 """
 
 from collections.abc import Callable
@@ -26,11 +27,22 @@ from ..typing import Array, Trans
 
 @dataclass(frozen=True, eq=False)
 class Dirichlet(Portable):
-    """Which unknowns are given, and their values g.
+    """u_i = g_i(p) for the unknowns i in `fixed`.
 
-    fixed: distinct indices, (d,). values: g, an array (d,), or a Vector p ↦ g(p); one column serves all load
-    cases. Raises TypeError for a `fixed` that is no vector of integers, ValueError for one that is empty, or holds
-    repeated or negative ones, and for an array of values of another shape.
+    Parameters
+    ----------
+    fixed : (d,) array of integers
+        Indices of the fixed unknowns, each index once.
+    values : (d,) array, or Vector
+        g, in the units of u; or p ↦ g(p). The values are those of every load case.
+
+    Raises
+    ------
+    TypeError
+        Unless `fixed` is a vector of integers.
+    ValueError
+        If `fixed` is empty, or holds repeated or negative indices; if an array of
+        values does not have the shape of `fixed`.
     """
 
     fixed: Array
@@ -39,14 +51,14 @@ class Dirichlet(Portable):
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        fixed = np.array(
-            as_array("Dirichlet", "fixed", self.fixed)
-        )  # A copy: solutions refer to it.
+        # A copy, because solutions refer to the array.
+        fixed = np.array(as_array("Dirichlet", "fixed", self.fixed))
         if fixed.size == 0:
             raise ValueError("Dirichlet: no unknown is fixed; leave `dirichlet` out")
         if fixed.dtype.kind not in "iu" or fixed.ndim != 1:
             raise TypeError(
-                f"Dirichlet: got fixed of dtype {fixed.dtype}, shape {fixed.shape}; expected indices (d,)"
+                f"Dirichlet: got fixed of dtype {fixed.dtype}, shape {fixed.shape}; "
+                "expected indices (d,)"
             )
         if fixed.min() < 0 or np.unique(fixed).size < fixed.size:
             raise ValueError(
@@ -72,7 +84,23 @@ class Dirichlet(Portable):
         return self.values if callable(self.values) else ConstantVector(self.values)
 
     def free(self, n: int) -> Array:
-        """The unknowns that are not fixed, (n − d,); raises ValueError if `fixed` exceeds n or leaves none."""
+        """Return the indices of the free unknowns.
+
+        Parameters
+        ----------
+        n : int
+            Number of all unknowns.
+
+        Returns
+        -------
+        (n − d,) array of integers
+            The indices that are not in `fixed`, in ascending order.
+
+        Raises
+        ------
+        ValueError
+            If an index in `fixed` is n or larger, or if no unknown is free.
+        """
         if self.fixed.max() >= n:
             raise ValueError(
                 f"Dirichlet: unknown {self.fixed.max()} is fixed, but there are only {n}"
@@ -82,11 +110,30 @@ class Dirichlet(Portable):
         return np.setdiff1d(np.arange(n), self.fixed)
 
     def at(self, p: Array, shape: tuple[int, ...]) -> Array:
-        """g(p) for a state of the given shape: (d,), or (d, k); raises ValueError where g(p) is not (d,)."""
+        """Return g(p) for a state of a given shape.
+
+        Parameters
+        ----------
+        p : (m,) array
+            Parameters.
+        shape : tuple of int
+            The shape of the state: (n,) or (n, k).
+
+        Returns
+        -------
+        (d,) or (d, k) array
+            g(p), repeated for k load cases.
+
+        Raises
+        ------
+        ValueError
+            If g(p) does not have the shape (d,).
+        """
         g = np.asarray(self.given(p))
         if g.shape != self.fixed.shape:
             raise ValueError(
-                f"Dirichlet: values(p) has shape {g.shape}, expected {self.fixed.shape}: one for each unknown"
+                f"Dirichlet: values(p) has shape {g.shape}, expected {self.fixed.shape}: "
+                "one value for each fixed unknown"
             )
         return g if len(shape) == 1 else np.repeat(g[:, None], shape[1], axis=1)
 
@@ -95,7 +142,8 @@ class Dirichlet(Portable):
 class DirichletInverse:
     """The inverse of [[A_ff, A_fd], [0, I]], by a factorization of A_ff.
 
-    A: (n, n), all of it; free, fixed: the unknowns of either kind; inner: the inverse of A_ff.
+    A: the whole matrix, (n, n). free, fixed: indices of the free and of the fixed
+    unknowns. inner: the inverse of A_ff.
     """
 
     A: sparse.csc_array
@@ -116,11 +164,14 @@ class DirichletInverse:
 
     @property
     def evidence(self) -> Evidence:
-        """That of the free block."""
+        """The evidence of the factorization of A_ff."""
         return self.inner.evidence
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k), with the matrix, its transpose or its conjugate transpose."""
+        """Solve with the matrix ("N"), its transpose ("T") or conjugate transpose ("H").
+
+        b: (n,) or (n, k).
+        """
         b = as_right_hand_side(b, self.A.shape[0])
         u = np.zeros(b.shape, dtype=np.result_type(b.dtype, self.A.dtype))
         if trans == "N":
@@ -137,16 +188,20 @@ def within(
     A: sparse.csc_array,
     factorize: Callable[[sparse.csc_array], Inverse],
 ) -> Inverse:
-    """The inverse of A, or of A with unit rows for fixed unknowns, whose free block `factorize` is given."""
+    """The inverse of A; if there are Dirichlet data, of A with unit rows for fixed unknowns.
+
+    factorize: called with A, or with the block of the free unknowns.
+    """
     return factorize(A) if dirichlet is None else DirichletInverse.of(A, dirichlet, factorize)
 
 
 @dataclass(frozen=True, eq=False)
 class Constrained:
-    """The given residual in the rows of the free unknowns, u − g(p) in those of the fixed ones.
+    """R(u, p) for the free unknowns, u − g(p) for the fixed unknowns.
 
-    residual: of all unknowns; its rows for fixed unknowns are not used. See
-    docs/math/matrices_and_objectives.md, eq. 10.
+    See docs/math/matrices_and_objectives.md, eq. 10.
+
+    inner: R(u, p) for all unknowns. Its rows for the fixed unknowns are not used.
     """
 
     inner: Residual
@@ -157,13 +212,14 @@ class Constrained:
         fixed = self.dirichlet.fixed
         g = u[fixed] - self.dirichlet.at(p, u.shape)
         r = np.asarray(self.inner.residual(u, p))
-        if r.shape != u.shape:  # Its rows are about to be written by number.
+        if r.shape != u.shape:
             raise ValueError(
-                f"the residual has shape {r.shape}, expected {u.shape}, one equation for each unknown"
+                f"the residual has shape {r.shape}, expected {u.shape}, one equation for each "
+                "unknown"
             )
         if r.dtype.kind not in "fciu":
             raise TypeError(f"the residual has dtype {r.dtype}, expected float64 or complex128")
-        r = r.astype(np.result_type(r, g))  # A copy: what the user's class returned is his.
+        r = r.astype(np.result_type(r, g))  # A copy: the user's class may reuse its array.
         r[fixed] = g
         return r
 
@@ -180,7 +236,7 @@ class Constrained:
         return less("vjp", self.inner.vjp(u, p, lam), self.dirichlet.given.vjp(p, reaction))
 
     def _split(self, lam: Array) -> tuple[Array, Array]:
-        """λ with zeros at the fixed unknowns, and what it is there, (d,), summed over the load cases."""
+        """λ with zeros for the fixed unknowns; and λ at the fixed unknowns, (d,), summed over k."""
         fixed = self.dirichlet.fixed
         reaction = lam[fixed].reshape(fixed.size, -1).sum(axis=1)
         lam = lam.copy()
@@ -190,7 +246,10 @@ class Constrained:
     def hvp(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
-        """The residual's, of the rows of the free unknowns, less that of g(p); raises TypeError without them."""
+        """The `hvp` of R for the rows of the free unknowns, minus the `hvp` of g(p).
+
+        Raises TypeError if R or g has no `hvp`.
+        """
         lam, reaction = self._split(lam)
         u_part, p_part = of_residual(self.inner, u, p, lam, u_dot, p_dot)
         return u_part, less("hvp", p_part, of_vector(self.dirichlet.given, p, reaction, p_dot))
@@ -199,7 +258,7 @@ class Constrained:
         """(∂R/∂p) ṗ, of u's shape."""
         fixed = self.dirichlet.fixed
         r = np.asarray(self.inner.jvp(u, p, p_dot))
-        if r.shape != u.shape:  # Its rows are about to be written by number.
+        if r.shape != u.shape:
             raise ValueError(
                 f"the jvp of the residual (of A or b) has shape {r.shape}, expected {u.shape}"
             )
@@ -210,10 +269,11 @@ class Constrained:
 
 
 def less(method: str, first: Array, second: Array) -> Array:
-    """first − second, of one shape: NumPy would broadcast a derivative of another one without a word."""
+    """first − second; raises ValueError for different shapes, which NumPy would broadcast."""
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
         raise ValueError(
-            f"the {method} of A, b and Dirichlet values differ in shape: {first.shape}, {second.shape}"
+            f"the {method} of A, b and Dirichlet values differ in shape: {first.shape}, "
+            f"{second.shape}"
         )
     return np.asarray(first - second)

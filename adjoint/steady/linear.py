@@ -1,6 +1,5 @@
-"""Linear problems A(p) u = b(p), with Dirichlet data or without."""
+"""Linear problems A(p) u = b(p), with or without Dirichlet data."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,11 +10,10 @@ from .._optional_methods import of_matrix, of_vector
 from .._pickling import Portable
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_kind, require_methods
-from ..factor.arguments import factored, require_factorizer
 from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import SparseMatrix, as_csc, as_right_hand_side, owned
-from ..factor.default import lu
-from ..factor.factorization import Factorization
+from ..factor.factorization import Factorizer
+from ..factor.factorizers import factored, lu, require_factorizer
 from ..matrices.affine import Constant
 from ..matrices.vectors import ConstantVector
 from ..protocols import Matrix, Residual, Vector
@@ -27,7 +25,17 @@ from .solution import SteadySolution
 
 @dataclass(frozen=True, eq=False)
 class LinearResidual:
-    """R(u, p) = A(p) u − b(p) (docs/math/steady.md, eq. 5)."""
+    """R(u, p) = A(p) u − b(p) (docs/math/steady.md, eq. 5).
+
+    It implements `adjoint.protocols.Residual`.
+
+    Parameters
+    ----------
+    A : Matrix
+        A(p), (n, n), with its derivatives.
+    b : Vector
+        b(p), (n,) or (n, k), with its derivatives.
+    """
 
     A: Matrix
     b: Vector
@@ -55,7 +63,10 @@ class LinearResidual:
     def hvp(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
-        """(Ȧᴴ λ, A.vjp(p, u̇, λ) + the rates of A.vjp and −b.vjp along ṗ); raises TypeError where A or b lack them."""
+        """(Ȧᴴ λ, A.vjp(p, u̇, λ) + rates of A.vjp and −b.vjp along ṗ): of u's shape, and (m,).
+
+        Raises TypeError if A or b has no `hvp`.
+        """
         u_part, A_part = of_matrix(self.A, p, u, lam, p_dot)
         return u_part, less(
             "hvp", self.A.vjp(p, u_dot, lam) + A_part, of_vector(self.b, p, lam, p_dot)
@@ -64,17 +75,31 @@ class LinearResidual:
 
 @dataclass(frozen=True, eq=False)
 class LinearProblem(Portable):
-    """A(p) u = b(p): one factorization gives u, and with it every derivative.
+    """A(p) u = b(p): one factorization gives u and all its derivatives.
 
-    A: a Matrix, or a sparse matrix that does not depend on p. b: a Vector, or an array (n,), or (n, k) for k
-    load cases. factorize: what A is stated to be: `lu` (anything), `cholesky` (positive definite), `ldl`
-    (symmetric), a named backend, `cg(...)`, `gmres(...)`. dirichlet: unknowns whose values are given; A, b
-    and u keep their full size n, the rows of A and b at fixed unknowns are not used.
+    Parameters
+    ----------
+    A : Matrix, or (n, n) sparse matrix
+        A(p), or a matrix that does not depend on p.
+    b : Vector, or (n,) or (n, k) array
+        b(p), or an array that does not depend on p; k columns are k load cases.
+    factorize : callable
+        The factorizer, which also states what A is: `lu` (regular), `cholesky`
+        (symmetric positive definite), `ldl` (symmetric), a factorizer of one backend,
+        `cg(...)` or `gmres(...)`.
+    dirichlet : Dirichlet, optional
+        Unknowns with given values. A, b and u keep their size n; the rows of A and b
+        for these unknowns are not used.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type, or lacks a method.
     """
 
     A: Matrix | SparseMatrix
     b: Vector | Array
-    factorize: Callable[[sparse.csc_array], Factorization] = lu
+    factorize: Factorizer = lu
     dirichlet: Dirichlet | None = None
 
     __repr__ = short_repr
@@ -102,7 +127,7 @@ class LinearProblem(Portable):
 
     @cached_property
     def residual(self) -> Residual:
-        """R(u, p) of this problem, Dirichlet rows included."""
+        """R(u, p) of this problem, with rows u − g(p) for Dirichlet data."""
         return (
             self._equation
             if self.dirichlet is None
@@ -110,13 +135,29 @@ class LinearProblem(Portable):
         )
 
     def solve(self, p: Array) -> SteadySolution:
-        """u with A(p) u = b(p), ready for derivatives; p: (m,).
+        """Solve A(p) u = b(p) for u, by one factorization and one solve.
 
-        One factorization, one solve. Raises the errors of `factorize` and of `Factorization.solve`, ValueError or
-        TypeError where A(p), b(p) or p have the wrong shape or type, NonFinite where they hold nan or inf.
+        Parameters
+        ----------
+        p : (m,) array
+            Parameters.
+
+        Returns
+        -------
+        SteadySolution
+            u, and the derivatives of p ↦ u.
+
+        Raises
+        ------
+        SolveError
+            As `factorize` and `Factorization.solve` do.
+        NonFinite
+            If A(p), b(p) or p contains nan or inf.
+        ValueError, TypeError
+            If A(p), b(p) or p has the wrong shape or type.
         """
         p = as_parameters(p)
-        p.setflags(write=False)  # The user's functions will see it.
+        p.setflags(write=False)  # The user's functions will see p.
         counts = Counts()
         with collecting(counts):
             with phase("assembly"):
@@ -132,5 +173,5 @@ class LinearProblem(Portable):
                 rhs = rhs.astype(np.result_type(rhs, g))
                 rhs[self.dirichlet.fixed] = g
             u = inverse.solve(rhs)
-            u.setflags(write=False)  # Gradients come from it later; and it is remembered.
+            u.setflags(write=False)  # Later gradients use u, and SpanReuse remembers u.
         return SteadySolution(u, p, self.residual, inverse, counts)

@@ -1,7 +1,8 @@
-"""The inverse of a matrix by the factors of another one nearby: refined until they are as good as its own.
+"""A⁻¹ by iterative refinement with the factors of a nearby matrix.
 
-A Newton iteration ends with the factors of an iterate before the last. ∂R/∂u at the solution differs from that
-matrix by as little as the last step was long, so that two or three sweeps replace a factorization.
+Newton's method ends with the factors of ∂R/∂u at an earlier iterate. The distance from
+that matrix to ∂R/∂u at the solution is proportional to the length of the last Newton
+step, so that two or three sweeps of refinement replace a factorization.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .._numerics import column_dots, column_maxima
 from ..errors import KrylovStalled
 from ..factor.backward_error import (
     ACCEPT,
@@ -25,51 +27,57 @@ from ..factor.counts import phase
 from ..factor.csc import as_right_hand_side
 from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
+from ..factor.gcr import ConjugateResiduals
 from ..factor.krylov import Krylov
 from ..factor.singularity import SUSPECT
 from ..typing import Array, Trans
 
 REACHED = 1e-14
-"""Relative error of the solution, as predicted from the last correction, at which the sweeps end."""
-
+"""Relative error of the solution, predicted from the last correction, at which the
+sweeps end."""
 
 SMALL = 100.0 * float(np.finfo(float).eps)
-"""Componentwise backward error, above rounding by little, at which the sweeps end (Higham 2002, section 12.2)."""
-
+"""Componentwise backward error at which the sweeps end: 100 eps (Higham 2002, section
+12.2)."""
 
 SWEEPS = 10
-"""At most so many, the first solve included; in two dimensions one costs a twentieth of a factorization."""
-
+"""Maximum number of sweeps, the initial solve included. In 2-D a sweep costs about 1/20
+of a factorization."""
 
 UNDERESTIMATED = 2.0
-"""Times √n: by which factor a probe, one random right-hand side, may see too small a condition."""
-
+"""Times √n: factor by which the condition seen by one random right-hand side may be too
+small."""
 
 NOISE = 1e-6
-"""Size of a correction, relative to the solution, below which one that no longer shrinks is rounding."""
+"""Size of a correction, relative to the solution, below which a correction that no
+longer shrinks is rounding error."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class RefinedInverse:
-    """The inverse of A by iterative refinement with the factors of a matrix nearby.
+    """A⁻¹ by iterative refinement with the factors of a nearby matrix.
 
     See docs/math/newton_and_branches.md, eq. 37.
 
-    A: (n, n); stale: the factors of the other matrix; factorize: what A is factored by where refinement would not
-    converge, once and for all later solves. Krylov methods iterate with A itself, preconditioned as `stale` was.
+    A: (n, n). stale: factors of the nearby matrix. factorize: factorizer for A, called
+    if refinement does not converge. Krylov methods iterate with A itself, and use the
+    preconditioner of `stale`.
+
+    An object has a memory: the factors of A, once they were needed (all later solves
+    use these factors), and the largest backward errors so far.
     """
 
     A: sparse.csc_array
     stale: Factorization
     factorize: Callable[[sparse.csc_array], Factorization]
-    _own: list[Factorization] = field(default_factory=list)
-    _errors: dict[Trans, float] = field(default_factory=dict)
+    _exact: Factorization | None = field(default=None, init=False, repr=False)
+    _errors: dict[Trans, float] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def evidence(self) -> Evidence:
-        """That of the factors used, with the backward errors for A."""
-        if self._own:
-            return self._own[0].evidence
+        """The evidence of the factors in use, with the backward errors of solves with A."""
+        if self._exact is not None:
+            return self._exact.evidence
         forward, adjoint = (self._errors.get(trans, float("nan")) for trans in ("N", "H"))
         return replace(
             self.stale.evidence,
@@ -79,11 +87,11 @@ class RefinedInverse:
         )
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k), with A, its transpose or its conjugate transpose.
+        """Solve A u = b, Aᵀ u = b or Aᴴ u = b; b and u: (n,) or (n, k).
 
-        Raises what `factorize` and `Factorization.solve` raise.
+        Raises the errors of `factorize` and of `Factorization.solve`.
         """
-        if not self._own:
+        if self._exact is None:
             b = as_right_hand_side(b, self.A.shape[0])
             columns = b.reshape(b.shape[0], -1)
             if isinstance(self.factorize, Krylov):
@@ -91,21 +99,21 @@ class RefinedInverse:
             else:
                 with phase("solve"):
                     u = self._refined(columns, trans)
-                    if (
-                        u is not None and not self._regular
-                    ):  # Asked now: the first solve has probed the factors.
+                    # After the first solve: that solve has probed the factors of B.
+                    if u is not None and not self._regular:
                         u = None
             if u is not None:
                 return u.reshape(b.shape)
-            self._own.append(self.factorize(self.A))
-        return self._own[0].solve(b, trans)
+            self._exact = self.factorize(self.A)
+        return self._exact.solve(b, trans)
 
     @cached_property
     def _regular(self) -> bool:
-        """Whether A is regular beyond doubt; if not, A is factored, and the probe of its factors decides.
+        """True if A is certainly regular; if False, A is factored, and its factors are probed.
 
-        A is regular if A − B is small beside what the condition of B allows, or if a random right-hand side is solved
-        for by refinement, and the solution is not large (docs/math/verification.md, eq. 22).
+        A is regular if A − B is small compared with 1/cond(B). A is also regular if
+        refinement solves a system with a random right-hand side, and the solution is
+        not large (docs/math/verification.md, eq. 22).
         """
         sums = absolute_sums(self.A, "N")
         change = float(np.max(abs(self.A - self.stale.A).sum(axis=1) / sums))
@@ -115,56 +123,55 @@ class RefinedInverse:
         return w is not None and bool(np.abs(w).max() < SUSPECT)
 
     @cached_property
-    def _moved(self) -> Factorization:
+    def _krylov(self) -> Factorization:
         assert isinstance(self.factorize, Krylov)
         return self.factorize.nearby(self.A, self.stale)
 
     def _iterated(self, b: Array, trans: Trans) -> Array | None:
+        """u by a Krylov method with the preconditioner of B; None if the method stalls."""
         try:
-            u = self._moved.solve(b, trans)
-        except KrylovStalled:  # The preconditioner is too old.
+            u = self._krylov.solve(b, trans)
+        except KrylovStalled:  # B is too far from A.
             return None
-        self._note(self._moved.evidence.backward_error, "N")
-        self._note(self._moved.evidence.adjoint_backward_error, "H")
+        self._note(self._krylov.evidence.backward_error, "N")
+        self._note(self._krylov.evidence.adjoint_backward_error, "H")
         return u
 
     def _refined(self, b: Array, trans: Trans) -> Array | None:
-        """u by sweeps along B⁻¹(b − A u), B the matrix nearby; None where too many would be needed.
+        """u by sweeps along B⁻¹(b − A u), B the nearby matrix; None if SWEEPS are too few.
 
-        Each takes the step that, with all those before, makes the residual smallest (generalized conjugate residuals),
-        each row measured in its own size.
+        Each sweep minimizes the residual along all directions so far. Each row of the
+        residual is weighted by the reciprocal of (|A||d| + |b|), d the initial
+        solution.
         """
         u, residual, size = np.zeros_like(b), b, np.full(b.shape[1], np.inf)
+        gcr = ConjugateResiduals(column_dots, kept=SWEEPS, normalize=True)
         weights, error = np.ones(b.shape), np.inf
-        directions: list[tuple[Array, Array]] = []
         for left in reversed(range(SWEEPS)):
+            first = left == SWEEPS - 1
             d = self.stale.solve(residual, trans)
             q = product(self.A, d, trans)
-            if not directions:
+            if first:
                 weights = 1.0 / _nonzero(product(abs(self.A), np.abs(d), trans) + np.abs(b))
-            q = q * weights
-            for known, image in directions:
-                component = _dots(image, q)
-                d, q = d - component * known, q - component * image
-            length = _nonzero(np.sqrt(_dots(q, q).real))
-            d, q = d / length, q / length
-            directions.append((d, q))
-            step = _dots(q, residual * weights) * d
+            alpha, d, _ = gcr.step(d, q * weights, residual * weights)
+            step = alpha * d
             u = u + step
             residual = b - product(self.A, u, trans)
-            last, size, reached = size, _norms(step), _nonzero(_norms(u))
+            last, size, reached = size, column_maxima(step), _nonzero(column_maxima(u))
             before, error = error, float(np.max(np.abs(residual) * weights, initial=0.0))
-            shrinking = np.max(size / _nonzero(last), initial=0.0)  # As this step, so the next one.
-            if len(directions) > 1 and np.all(shrinking * size <= REACHED * reached):
+            # The next step is expected to be smaller by the same factor.
+            rate = np.max(size / _nonzero(last), initial=0.0)
+            if not first and np.all(rate * size <= REACHED * reached):
                 if error <= SMALL or error > 0.5 * before:
                     break
-            elif len(directions) > 1 and not np.all(shrinking**left * size <= REACHED * reached):
+            elif not first and not np.all(rate**left * size <= REACHED * reached):
                 if error <= SMALL and np.all(size <= NOISE * reached):
                     break
                 return None
         return u if self._accepts(residual, u, b, trans) else None
 
     def _accepts(self, residual: Array, u: Array, b: Array, trans: Trans) -> bool:
+        """True if the backward errors of u are as small as `Factorization.solve` demands."""
         sums = absolute_sums(self.A, trans)
         error = backward_error(residual, u, b, float(sums.max()))
         if not (error <= ACCEPT and row_error(residual, u, b, sums) <= ACCEPT_ROW):
@@ -176,14 +183,6 @@ class RefinedInverse:
         self._errors[trans] = float(np.fmax(self._errors.get(trans, float("nan")), error))
 
 
-def _dots(v: Array, w: Array) -> Array:
-    """vᴴ w for each column; without BLAS (see `adjoint._numerics.dot`)."""
-    return np.asarray(np.einsum("ij,ij->j", v.conj(), w))
-
-
 def _nonzero(v: Array) -> Array:
+    """v, with 1 instead of 0."""
     return np.where(v == 0.0, 1.0, v)
-
-
-def _norms(v: Array) -> Array:
-    return np.abs(v).max(axis=0, initial=0.0)

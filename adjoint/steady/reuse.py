@@ -1,4 +1,4 @@
-"""Right-hand sides already solved for, and those that they span: their solutions cost no solve.
+"""Reuse solutions: adjoint states that are cached, or combinations of solutions.
 
 For a compliance J = bᵀu of a symmetric problem ∂J/∂u = b, so that λ = u (docs/math/steady.md,
 eq. 8).
@@ -8,72 +8,82 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._numerics import column_maxima
 from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
 from ..protocols import Inverse
 from ..typing import Array, Trans
 
 SPANNED = 1e-14
-"""Relative distance of a right-hand side to the span, above which it is solved for: some ulps of a sum."""
-
+"""Relative distance of a right-hand side to the span of earlier ones up to which it
+counts as a combination: a few rounding errors of a sum."""
 
 _TINY = float(np.finfo(float).tiny)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class CachedAdjoint:
-    """An inverse that remembers its last adjoint solve: asked for λ, then for the gradient, it solves once."""
+    """An inverse with a memory of one adjoint solve: λ, and then the gradient, cost one solve.
+
+    It remembers the right-hand side and the solution of its last solve with Aᴴ. Threads
+    may share it: they may solve once more than necessary, but never get a wrong λ.
+    """
 
     inverse: Inverse
-    _adjoint: list[tuple[Array, Array]] = field(default_factory=list)
+    _last: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
 
     @property
     def evidence(self) -> Evidence:
-        """That of the inverse."""
+        """The evidence of the inverse."""
         return self.inverse.evidence
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k); see `Factorization.solve`."""
+        """Solve with A ("N"), Aᵀ ("T") or Aᴴ ("H"); b: (n,) or (n, k)."""
         if trans == "N":
             return self.inverse.solve(b)
         if trans == "T":
             return self.solve(b.conj(), "H").conj()
-        for known, lam in self._adjoint:
-            if np.array_equal(known, b):
-                return lam
+        last = self._last
+        if last is not None and np.array_equal(last[0], b):
+            return last[1]
         lam = self.inverse.solve(b, "H")
-        lam.setflags(write=False)  # The physics' vjp sees it.
-        # One block only: the next objective mostly asks for another, and each holds two full vectors.
-        self._adjoint[:] = [(b.copy(), lam)]
+        lam.setflags(write=False)  # The user's vjp sees λ.
+        # One solve only: another objective mostly needs another λ, and each takes two
+        # vectors.
+        self._last = (b.copy(), lam)
         return lam
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class SpanReuse:
-    """A factorization that remembers its first solve A u = b, and its last one of no more columns.
+    """A factorization with a memory of two solves, which it combines for adjoint solves.
 
-    Both are recombined for adjoint right-hand sides in the span of b where A is stated to be symmetric or Hermitian:
-    the last one is the tangent, whose right-hand side the second adjoint of a compliance has as well.
+    It remembers b and u of its first solve A u = b. If A is stated to be symmetric, it
+    also remembers the last solve with at most as many columns. An adjoint solve whose
+    right-hand side lies in the span of a remembered b is a combination of the columns
+    of u.
+
+    The first solve is that of the state. The last one is that of a tangent, whose
+    right-hand side is also the right-hand side of the second adjoint of a compliance.
     """
 
     factorization: Factorization
-    _forward: list[tuple[Array, Array]] = field(default_factory=list)
+    _first: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
+    _last: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
 
     @property
     def evidence(self) -> Evidence:
-        """That of the factorization."""
+        """The evidence of the factorization."""
         return self.factorization.evidence
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k); see `Factorization.solve`."""
+        """Solve with A ("N"), Aᵀ ("T") or Aᴴ ("H"); b: (n,) or (n, k)."""
         if trans == "N":
             u = self.factorization.solve(b)
-            if not self._forward or (
-                self.factorization.symmetry != "none" and b.size <= self._forward[0][0].size
-            ):
-                self._forward[1:] = [
-                    (b.copy(), u)
-                ]  # The first goes to the beginning of an empty list.
+            if self._first is None:
+                self._first = (b.copy(), u)
+            elif self.factorization.symmetry != "none" and b.size <= self._first[0].size:
+                self._last = (b.copy(), u)
             return u
         if trans == "T":
             return self.solve(b.conj(), "H").conj()
@@ -81,22 +91,26 @@ class SpanReuse:
         return self.factorization.solve(b, "H") if recombined is None else recombined
 
     def _recombined(self, u_bar: Array) -> Array | None:
-        """λ = u c for ū = b c, if A is stated to be symmetric and c exists; None otherwise."""
-        known = self._forward if self.factorization.symmetry != "none" else []
-        found = (self._combined(b, u, u_bar) for b, u in known)
-        return next((lam for lam in found if lam is not None), None)
+        """λ as a combination of remembered solutions; None if this is not possible."""
+        if self.factorization.symmetry == "none":
+            return None
+        for known in (self._first, self._last):
+            if known is not None and (lam := self._combined(*known, u_bar)) is not None:
+                return lam
+        return None
 
     def _combined(self, b: Array, u: Array, u_bar: Array) -> Array | None:
-        """λ = u c for ū = b c, or None."""
+        """λ = u c if ū = b c for some c; otherwise None."""
         n = u_bar.shape[0]
         b, u = b.reshape(n, -1), u.reshape(n, -1)
-        if self.factorization.symmetry == "symmetric":  # Aᴴ is the conjugate of A
+        if self.factorization.symmetry == "symmetric":  # Aᴴ is the conjugate of A.
             b, u = b.conj(), u.conj()
         c = _coefficients(b, u_bar)
         if c is None:
             return None
         lam = _times(u, c)
-        # A probed factorization has shown that A u = b, and that A is as stated; any other is asked once more.
+        # If the factorization was probed, A u = b and A is as stated. Otherwise λ is
+        # verified.
         return (
             lam
             if self.factorization.probed or self.factorization.accepts(lam, u_bar, "H")
@@ -105,9 +119,9 @@ class SpanReuse:
 
 
 def _coefficients(b: Array, u_bar: Array) -> Array | None:
-    """c, (k, j), with ū = b c to rounding; None if there is none. b: (n, k), ū: (n, j)."""
-    size, height = np.maximum(_largest(b), _TINY), np.maximum(_largest(u_bar), _TINY)
-    # Divided, for the squares in the Gram matrix overflow for loads above 10¹⁵⁴.
+    """c, (k, j), with ū = b c up to rounding, for b (n, k) and ū (n, j); None if no c exists."""
+    size, height = np.maximum(column_maxima(b), _TINY), np.maximum(column_maxima(u_bar), _TINY)
+    # Divided first: squares in the Gram matrix would overflow for loads above 10¹⁵⁴.
     columns, wanted = b / size, u_bar / height
     if b.shape[1] == 1:
         dual = columns.conj()
@@ -115,13 +129,9 @@ def _coefficients(b: Array, u_bar: Array) -> Array | None:
     else:
         c = np.linalg.lstsq(columns.conj().T @ columns, columns.conj().T @ wanted)[0]
     c = c * height / size[:, None]
-    return c if np.all(_largest(u_bar - _times(b, c)) <= SPANNED * height) else None
+    return c if np.all(column_maxima(u_bar - _times(b, c)) <= SPANNED * height) else None
 
 
 def _times(b: Array, c: Array) -> Array:
-    """b c; without BLAS where b is one column (see `adjoint._numerics.dot`)."""
+    """b c; without BLAS if b is one column (see `adjoint._numerics.dot`)."""
     return b * c if b.shape[1] == 1 else np.asarray(b @ c)
-
-
-def _largest(v: Array) -> Array:
-    return np.abs(v).max(axis=0)

@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator
 from .._numerics import finite_sum
 from .._optional_methods import of_residual
 from .._pickling import Local
-from .._validation import as_array, as_cotangent, as_parameters
+from .._validation import as_array, as_cotangent, as_parameters, first_nonfinite
 from ..derivative import Derivative
 from ..errors import NonFinite
 from ..factor.counts import Counts, collecting, phase
@@ -20,12 +20,22 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SteadySolution(Local):
-    """u with R(u, p) = 0, and the derivative of p ↦ u as a linear operator.
+    """u with R(u, p) = 0, and the derivative of p ↦ u (docs/math/steady.md, eqs. 2–4).
 
-    See docs/math/steady.md, eqs. 2–4.
+    The method `solve` of a problem returns it. Each derivative costs solves with the
+    factors of the forward solution, never a factorization. A solution has no pickle,
+    because it holds factors.
 
-    u: (n,), or (n, k) for k load cases; p: (m,); inverse: that of ∂R/∂u. Made by a problem's `solve`.
-    Everything here costs solves with the factors of the forward solution, never a factorization.
+    Parameters
+    ----------
+    u : (n,) or (n, k) array
+        The state; k columns are k load cases.
+    p : (m,) array
+        The parameters.
+    residual : Residual
+        R(u, p).
+    inverse : Inverse
+        (∂R/∂u)⁻¹ at (u, p).
     """
 
     u: Array
@@ -38,22 +48,36 @@ class SteadySolution(Local):
         return f"SteadySolution(u: {self.u.dtype} {self.u.shape}, p: {self.p.dtype} {self.p.shape})"
 
     def adjoint(self, u_bar: Array) -> Array:
-        """λ with (∂R/∂u)ᴴ λ = ū, of ū's shape.
+        """Solve (∂R/∂u)ᴴ λ = ū for λ.
 
-        u_bar: of u's shape, or with one axis more for several objectives: one block solve for all of them.
-        A ū in the span of the right-hand sides of a problem stated to be symmetric costs no solve.
-        Raises ValueError for another shape, NonFinite for nan and inf.
+        If A is stated to be symmetric and ū lies in the span of the right-hand sides of
+        the problem, λ costs no solve.
+
+        Parameters
+        ----------
+        u_bar : (n,) or (n, k) array, or with a last axis of length j
+            ū, of u's shape; with one more axis for j objectives, which are solved
+            together.
+
+        Returns
+        -------
+        array
+            λ, of ū's shape.
+
+        Raises
+        ------
+        ValueError
+            If ū has the wrong shape.
+        NonFinite
+            If ū contains nan or inf.
         """
-        return self._adjoint(
-            u_bar
-        ).copy()  # The caller may write to his: the one remembered serves vjp again.
+        # Return a copy: the caller may modify it, and `vjp` reuses the cached λ.
+        return self._adjoint(u_bar).copy()
 
     def _adjoint(self, u_bar: Array) -> Array:
         u_bar = as_array("vjp", "u_bar", u_bar)
-        if not (finite_sum(u_bar) or np.isfinite(u_bar).all()):
-            raise NonFinite(
-                f"an entry of u_bar is {u_bar[~np.isfinite(u_bar)][0]}, expected finite numbers"
-            )
+        if not finite_sum(u_bar) and (found := first_nonfinite(u_bar)) is not None:
+            raise NonFinite(f"an entry of u_bar is {found[1]}, expected finite numbers")
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
             raise ValueError(
                 f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more"
@@ -64,7 +88,23 @@ class SteadySolution(Local):
         return lam.reshape(u_bar.shape)
 
     def vjp(self, u_bar: Array) -> Array:
-        """(du/dp)ᴴ ū: (m,), or (m, j) for ū with j objectives along its last axis; see `adjoint`."""
+        """Return (du/dp)ᴴ ū, by one adjoint solve.
+
+        Parameters
+        ----------
+        u_bar : array
+            ū, of u's shape; with one more axis for j objectives. See `adjoint`.
+
+        Returns
+        -------
+        (m,) or (m, j) array
+            The derivative with respect to p.
+
+        Raises
+        ------
+        ValueError, NonFinite
+            As `adjoint` does.
+        """
         lam = self._adjoint(u_bar)
         with collecting(self._counts), phase("gradient"):
             if lam.shape == self.u.shape:
@@ -77,26 +117,42 @@ class SteadySolution(Local):
         g = as_cotangent(
             self.residual.vjp(self.u, self.p, lam), self.p, "the vjp of the residual (of A or b)"
         )
-        if not finite_sum(g) and not np.isfinite(g).all():
-            bad = np.flatnonzero(~np.isfinite(g))
+        if not finite_sum(g) and (found := first_nonfinite(g)) is not None:
+            place, entry, number = found
             raise NonFinite(
-                f"the vjp of the residual (of A or b) is {g[bad[0]]} at component {bad[0]} ({bad.size} such)"
+                f"the vjp of the residual (of A or b) is {entry} at component {place} "
+                f"({number} such)"
             )
         return -g
 
     def _pushed_forward(self, p_dot: Array) -> Array:
         """−(∂R/∂p) ṗ, of u's shape."""
         r = np.asarray(self.residual.jvp(self.u, self.p, as_parameters(p_dot, "p_dot")))
-        if r.shape != self.u.shape:  # NumPy would broadcast it without a word.
+        if r.shape != self.u.shape:  # NumPy would broadcast r silently.
             raise ValueError(
                 f"the jvp of the residual (of A or b) has shape {r.shape}, expected {self.u.shape}"
             )
         return -r
 
     def jvp(self, p_dot: Array) -> Array:
-        """(du/dp) ṗ: of u's shape for ṗ (m,), with one axis more for ṗ (m, j): one block solve.
+        """Return (du/dp) ṗ, by one solve.
 
-        Raises ValueError for another shape, NonFinite for nan and inf.
+        Parameters
+        ----------
+        p_dot : (m,) or (m, j) array
+            Direction, or j directions, which are solved together.
+
+        Returns
+        -------
+        array
+            The derivative of u, of u's shape; with one more axis for (m, j).
+
+        Raises
+        ------
+        ValueError
+            If ṗ has the wrong shape.
+        NonFinite
+            If ṗ contains nan or inf.
         """
         p_dot = as_array("jvp", "p_dot", p_dot)
         m, n = self.p.size, self.u.shape[0]
@@ -110,34 +166,56 @@ class SteadySolution(Local):
         return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
 
     def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
-        """The derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū changes by ū̇.
+        """Return the rate of p ↦ (du/dp)ᴴ ū along ṗ, ū changing by ū̇.
 
-        See docs/math/optimization.md, eqs. 70 and 71.
+        See docs/math/optimization.md, eqs. 70, 71.
 
-        lam: `adjoint(u_bar)`; u_dot: `jvp(p_dot)`; p_dot: (m,); u_bar_dot: of u's shape. One transposed solve. Raises
-        TypeError for a residual without `hvp`, NonFinite for nan and inf.
+        The cost is one transposed solve.
+
+        Parameters
+        ----------
+        lam : array
+            λ = `adjoint(u_bar)`, of u's shape.
+        u_dot : array
+            u̇ = `jvp(p_dot)`, of u's shape.
+        p_dot : (m,) array
+            ṗ.
+        u_bar_dot : array
+            ū̇, of u's shape.
+
+        Returns
+        -------
+        (m,) array
+            The Hessian-vector product of p ↦ Re(ūᴴ u).
+
+        Raises
+        ------
+        TypeError
+            If the residual has no `hvp`.
+        NonFinite
+            If a result contains nan or inf.
         """
         with collecting(self._counts), phase("gradient"):
             u_part, p_part = of_residual(self.residual, self.u, self.p, lam, u_dot, p_dot)
         rhs = np.asarray(u_bar_dot - u_part)
         with collecting(self._counts):
-            # Not by `adjoint`: what that remembers is the adjoint state itself, for the next product.
+            # Not by `adjoint`: the cache keeps λ, which the next product needs again.
             lam_dot = self.inverse.solve(rhs.reshape(rhs.shape[0], -1), "H").reshape(rhs.shape)
         with collecting(self._counts), phase("gradient"):
             return self._pulled_back(lam_dot) - p_part
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator (n·k, m): `@` is the jvp, `.T @` (`.H @`) the vjp.
+        """du/dp as a SciPy LinearOperator, (n·k, m) (docs/math/steady.md, eq. 7).
 
-        See docs/math/steady.md, eq. 7.
-
-        The state is flattened in C order. Block products are block solves. Of a complex state with real
-        parameters it is the complex matrix ∂u_i/∂p_j. Works with lsqr, svds, …
+        `@` is the jvp, `.T @` and `.H @` are the vjp. The state is flattened in C
+        order. Products with several columns solve all columns together. For a complex
+        state and real parameters the operator is the complex matrix ∂u_i/∂p_j. lsqr,
+        svds, … accept it.
         """
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     @property
     def evidence(self) -> Evidence:
-        """Backward errors of the solves so far, the counts and seconds of all work for this solution."""
+        """Backward errors of the solves so far; counts and seconds of all work."""
         return replace(self.inverse.evidence, counts=self._counts.copy())

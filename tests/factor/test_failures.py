@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint import factor
-from adjoint.factor import forked as process
+from adjoint.factor import fork_safety
 
 N = 8
 
@@ -146,10 +146,10 @@ def test_factorizer_that_fails_on_its_kth_call_ends_a_run_with_its_name():
 
 def test_processes_are_told_apart_by_their_number(monkeypatch):
     with pytest.raises(adjoint.errors.ForkedProcess, match="spawn"):
-        process.same_process(os.getpid() + 1)
-    monkeypatch.setattr(process._Threads, "owner", os.getpid() + 1)
+        fork_safety.same_process(os.getpid() + 1)
+    monkeypatch.setattr(fork_safety._Threads, "owner", os.getpid() + 1)
     with pytest.raises(adjoint.errors.ForkedProcess, match="something threaded in process"):
-        process.entering_threads("something threaded")
+        fork_safety.entering_threads("something threaded")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

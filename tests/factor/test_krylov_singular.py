@@ -41,8 +41,8 @@ def test_singular_systems_are_refused_consistent_or_not(solver, sink):
 @every
 def test_large_singular_systems_are_refused_without_a_direct_factorization(solver, monkeypatch):
     """Beyond a size, the iteration itself has to show it."""
-    monkeypatch.setattr("adjoint.factor.krylov.EXPLAINED", 0)
-    monkeypatch.setattr("adjoint.factor.explanation.EXPLAINED", 0)
+    monkeypatch.setattr("adjoint.factor.krylov_solves.DIAGNOSED", 0)
+    monkeypatch.setattr("adjoint.factor.diagnosis.DIAGNOSED", 0)
     A = insulated()(np.random.default_rng(0).uniform(0.5, 2.0, N - 1))
     for sink in (0.9, 1.0):
         with pytest.raises(adjoint.errors.SolveError):

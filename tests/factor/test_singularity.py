@@ -8,8 +8,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint import factor
-from adjoint.factor import explanation as nullspace
-from adjoint.factor import factorization, singularity
+from adjoint.factor import diagnosis, factorization, singularity
 from adjoint.factor.backward_error import equilibrate
 from tests.fixtures.matrices import FAMILIES, canonical, chain, dressed, elastic_plate, network
 
@@ -214,7 +213,7 @@ def test_message_of_a_stored_row_of_zeros_names_the_row():
 
 
 def test_nothing_is_said_where_nothing_is_found():
-    assert nullspace.described(sparse.eye_array(3), np.zeros((3, 0))) == ""
+    assert diagnosis.describe(sparse.eye_array(3), np.zeros((3, 0))) == ""
 
 
 def test_null_vectors_span_the_null_space():

@@ -1,1 +1,1 @@
-"""One file per solver package; each makes `Direct` factorizers from it."""
+"""One module for each solver package. Each module makes `Direct` factorizers."""

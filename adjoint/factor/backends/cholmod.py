@@ -1,6 +1,9 @@
-"""CHOLMOD, through scikit-sparse 0.4.16 or 0.5: supernodal or simplicial Cholesky, whichever does less work.
+"""CHOLMOD, through scikit-sparse 0.4.16 or 0.5: sparse Cholesky factorization.
 
-Chen, Davis, Hager & Rajamanickam (2008), Algorithm 887: CHOLMOD, ACM Trans. Math. Softw. 35, 22.
+CHOLMOD chooses a supernodal or a simplicial factorization, whichever needs less work.
+
+Chen, Davis, Hager & Rajamanickam (2008), Algorithm 887: CHOLMOD, ACM Trans. Math.
+Softw. 35, 22.
 """
 
 import re
@@ -16,8 +19,9 @@ import scipy.sparse as sparse
 
 from ...errors import NotPositiveDefinite, singular
 from ...typing import Array, Trans
-from ..direct import Analysis, Direct
-from ..forked import entering_threads
+from ..direct import Direct
+from ..fork_safety import entering_threads
+from ..protocols import Analysis
 from .suitesparse import (
     IndexType,
     Solve,
@@ -32,7 +36,7 @@ from .suitesparse import (
 
 @cache
 def missing() -> str:
-    """Why CHOLMOD cannot be used here; "" if it can."""
+    """The reason why CHOLMOD cannot be used; "" if it can be used."""
     return unloadable(
         "cholmod",
         "On Debian or Ubuntu: apt-get install libsuitesparse-dev libopenblas0-pthread, then "
@@ -42,7 +46,7 @@ def missing() -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """P A Pᵀ = L Lᴴ; forward: solves with A; logdet: log det A; both by scikit-sparse."""
+    """P A Pᵀ = L Lᴴ. forward: b ↦ A⁻¹ b, logdet: () ↦ log det A, by scikit-sparse."""
 
     backend: str
     forward: Solve
@@ -51,7 +55,7 @@ class _Factors:
 
     def solve(self, b: Array, trans: Trans) -> Array:
         entering_threads("CHOLMOD solve")
-        if trans == "T" and self.complex:  # Aᵀ is the conjugate of A
+        if trans == "T" and self.complex:  # Aᵀ is the conjugate of A.
             return np.conj(self.forward(b.conj()))
         return self.forward(b)
 
@@ -60,7 +64,7 @@ class _Factors:
 
 
 class _Factor04(Protocol):
-    """sksparse.cholmod.Factor of 0.4."""
+    """Protocol for `sksparse.cholmod.Factor` of version 0.4."""
 
     def cholesky(self, A: sparse.csc_array) -> "_Factor04": ...
     def cholesky_inplace(self, A: sparse.csc_array) -> None: ...
@@ -70,12 +74,13 @@ class _Factor04(Protocol):
     def P(self) -> Array: ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Analysis04:
-    """CHOLMOD's symbolic factor, copied (not the numbers, only the structure) for a matrix.
+    """CHOLMOD's symbolic factor, whose structure is copied for each matrix.
 
-    idle: the last factor to die, whose memory the next matrix takes over: a tenth of the time of a large
-    factorization goes into getting its memory from the system (measured at 240 000 unknowns).
+    An object has a memory: it keeps one factor that is not in use any more (`idle`),
+    for the next matrix to write into. To get memory from the system takes 1/10 of the
+    time of a large factorization (measured at 240 000 unknowns).
     """
 
     symbolic: _Factor04
@@ -88,13 +93,14 @@ class _Analysis04:
 
         entering_threads(name)
         A = with_indices(A, self.index)
-        # The copies share one CHOLMOD workspace.
+        # A lock, because copies share one workspace of CHOLMOD.
         with self.lock, translating(CholmodError, name):
             try:
                 factor = self._factor(A)
             except CholmodNotPositiveDefiniteError as error:
                 raise _indefinite(name, self.symbolic.P(), error.column) from error
-            # A simplicial factor is L D Lᴴ, which 0.4 accepts with any signs; D is 1 in a supernodal one.
+            # A simplicial factor is L D Lᴴ, and version 0.4 accepts any signs in D. In
+            # a supernodal factor D is 1.
             inverse = factor.solve_D(np.ones(A.shape[0], A.dtype)).real
         if not inverse.min() > 0.0:
             raise _indefinite(name, factor.P(), int(np.argmin(inverse > 0.0)))
@@ -116,7 +122,7 @@ class _Analysis04:
 
 
 class _Factor05(Protocol):
-    """sksparse.cholmod.CholeskyFactor of 0.5."""
+    """Protocol for `sksparse.cholmod.CholeskyFactor` of version 0.5."""
 
     perm: Array
     rcond: float
@@ -129,7 +135,7 @@ class _Factor05(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Analysis05:
-    """CHOLMOD's symbolic factor, copied for every matrix: `factorize` works in place."""
+    """CHOLMOD's symbolic factor, copied for each matrix, because `factorize` works in place."""
 
     symbolic: _Factor05
     index: IndexType
@@ -144,14 +150,14 @@ class _Analysis05:
                 factor.factorize(with_indices(A, self.index))
             except CholmodNotPositiveDefiniteError as error:
                 raise _indefinite(name, factor.perm, _column(str(error))) from error
-        if factor.rcond == 0.0:  # `solve` would refuse.
+        if factor.rcond == 0.0:  # `solve` would raise an error.
             raise singular(name, "has pivots more than 300 orders of magnitude apart")
         solve = unwarned(factor.solve, CholmodWarning, factor.rcond, A.shape[0])
         return _Factors(_backend(), solve, factor.logdet, A.dtype.kind == "c")
 
 
 def _column(message: str) -> int | None:
-    """The column that 0.5 tells only in its message."""
+    """The number of a column in an error message of version 0.5."""
     found = re.search(r"column (\d+)", message)
     return int(found[1]) if found else None
 
@@ -159,8 +165,9 @@ def _column(message: str) -> int | None:
 def _indefinite(name: str, order: Array, column: int | None) -> NotPositiveDefinite:
     where = "" if column is None or column >= order.size else f" at unknown {order[column]}"
     return NotPositiveDefinite(
-        f"{name} met a pivot that is not positive{where}. Usual causes: an indefinite problem (saddle point, "
-        "Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary condition, a negative stiffness."
+        f"{name} met a pivot that is not positive{where}. Usual causes: an indefinite problem "
+        "(saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary condition, "
+        "a negative stiffness."
     )
 
 

@@ -1,4 +1,4 @@
-"""Scaling rows and columns of a matrix to sums of about 1, before a backend whose own scaling does not serve."""
+"""Scale rows and columns to sums of about 1, for backends that do not scale."""
 
 from typing import TypeAlias
 
@@ -9,11 +9,12 @@ from ...typing import Array
 from ..backward_error import Symmetry, equilibrate
 
 UNEVEN = 1e3
-"""Row sums (or column sums) of |A| further apart than this are equilibrated."""
-
+"""Ratio of the largest to the smallest row sum (or column sum) of |A| above which A is
+scaled."""
 
 FAINT = 1e-6
-"""Row sums of |A| below this are brought to 1 as well: MKL takes pivots below 10⁻¹³ for zero, whatever ‖A‖ is."""
+"""Row sum of |A| below which A is scaled even if all sums are equal: Pardiso takes
+pivots below 10⁻¹³ for zero, whatever ‖A‖ is."""
 
 
 Scaling: TypeAlias = tuple[Array | None, Array | None]
@@ -21,10 +22,13 @@ Scaling: TypeAlias = tuple[Array | None, Array | None]
 
 
 def equilibration(A: sparse.csc_array, symmetry: Symmetry) -> Scaling:
-    """r, c, powers of 2, so that the sums of r_i |a_ij| c_j are about 1; None if those of |A| are of one size."""
+    """Powers of 2, r and c, such that the sums of r_i |a_ij| c_j are about 1.
+
+    Returns (None, None) if A needs no scaling, or cannot be scaled.
+    """
     magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
     ones = np.ones(A.shape[0])
-    with np.errstate(all="ignore"):  # Not scaled: stored rows of zeros, and sums that overflow.
+    with np.errstate(all="ignore"):  # Rows of stored zeros, and sums that overflow, are not scaled.
         rows, columns = magnitude @ ones, ones if symmetry == "symmetric" else magnitude.T @ ones
         uneven = rows.max() > UNEVEN * rows.min() or columns.max() > UNEVEN * columns.min()
         if not (uneven or rows.max() < FAINT) or not (rows.min() > 0.0 and columns.min() > 0.0):

@@ -1,4 +1,6 @@
-"""KLU, through scikit-sparse 0.5: sequential LU of a block triangular form, R P A Q = L U + F, for circuits.
+"""KLU, through scikit-sparse 0.5: R P A Q = L U + F, sequential, for circuits.
+
+L U are the diagonal blocks of a block triangular form, F are its other blocks.
 
 Davis & Palamadai Natarajan (2010), Algorithm 907: KLU, ACM Trans. Math. Softw. 37, 36.
 """
@@ -20,7 +22,7 @@ from .umfpack import REMEDY_0_5
 
 @cache
 def missing() -> str:
-    """Why KLU cannot be used here; "" if it can."""
+    """The reason why KLU cannot be used; "" if it can be used."""
     return unloadable("klu", REMEDY_0_5)
 
 
@@ -29,7 +31,7 @@ class _Info(Protocol):
 
 
 class _Factor(Protocol):
-    """sksparse.klu.KLUFactor."""
+    """Protocol for `sksparse.klu.KLUFactor`."""
 
     info: _Info
     U: sparse.csc_array
@@ -42,7 +44,7 @@ class _Factor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """R P A Q = L U + F; forward, transposed: solve with A and Aᵀ."""
+    """R P A Q = L U + F. forward, transposed: functions b ↦ u for A and Aᵀ."""
 
     backend: str
     factor: _Factor
@@ -57,7 +59,7 @@ class _Factors:
         return self.transposed(b.conj()).conj()
 
     def log_abs_det(self) -> float:
-        factor = self.factor.copy()  # Once asked for, L, U and F stay with their object.
+        factor = self.factor.copy()  # Otherwise self.factor would keep L, U and F in memory.
         return float(np.log(np.abs(factor.U.diagonal())).sum() - np.log(factor.rscale).sum())
 
 
@@ -65,8 +67,8 @@ class _Factors:
 class _Analysis:
     """KLU's analysis, copied for every matrix.
 
-    `factorize` of a factor that already holds numbers would keep the pivots of the last matrix, however small
-    they are in this one; in a fresh copy it chooses new ones.
+    In a copy, `factorize` chooses pivots. In an object that already holds numbers it
+    would keep the pivots of the last matrix, even if they are small in the new matrix.
     """
 
     symbolic: _Factor
@@ -86,7 +88,7 @@ class _Analysis:
             f"KLU (scikit-sparse {version()})",
             factor,
             unwarned(factor.solve, KLUSingularMatrixWarning, rcond, n),
-            # It solves x A = b, for x and b of shape (k, n), without conjugation.
+            # KLU solves x A = b, x and b of shape (k, n), without conjugation.
             unwarned(
                 lambda b: factor.solve(b.T, transpose=True).T, KLUSingularMatrixWarning, rcond, n
             ),

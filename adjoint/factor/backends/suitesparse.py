@@ -1,4 +1,4 @@
-"""What the backends of scikit-sparse share: which version is there, and how it takes and refuses a matrix."""
+"""Common parts of the backends of scikit-sparse: version, indices, errors, warnings."""
 
 import copy
 import importlib.metadata
@@ -15,15 +15,14 @@ from ...errors import SolveError
 from ...typing import Array
 
 IndexType: TypeAlias = np.dtype[np.signedinteger]
-"""int32 or int64: scikit-sparse analyses and factors for one of them."""
-
+"""int32 or int64: an analysis by scikit-sparse fixes the type of the indices."""
 
 Solve: TypeAlias = Callable[[Array], Array]
 """b ↦ A⁻¹ b, or A⁻ᵀ b; b: (n, k)."""
 
 
 def unloadable(module: str, remedy: str) -> str:
-    """Why `sksparse.<module>` does not load, and the remedy; "" if it loads."""
+    """The reason why `sksparse.<module>` cannot be imported, and the remedy; "" if it can."""
     try:
         importlib.import_module(f"sksparse.{module}")
     except ImportError as error:
@@ -33,19 +32,19 @@ def unloadable(module: str, remedy: str) -> str:
 
 @cache
 def version() -> str:
-    """Of scikit-sparse: its modules do not tell."""
+    """The version of scikit-sparse, whose modules have no `__version__`."""
     return importlib.metadata.version("scikit-sparse")
 
 
 def since_0_5() -> bool:
-    """Whether scikit-sparse has the interface of 0.5 (CholeskyFactor, KLU, UMFPACK)."""
+    """True if scikit-sparse has the interface of 0.5 (CholeskyFactor, KLU, UMFPACK)."""
     major, minor = version().split(".")[:2]
     return (int(major), int(minor)) >= (0, 5)
 
 
 def with_indices(A: sparse.csc_array, index: IndexType) -> sparse.csc_array:
-    """A with indices of the analysis' type, in an object of its own: scikit-sparse sets flags in it."""
-    # Not csc_array((data, indices, indptr)): where the values fit, that makes int32 of int64.
+    """A with indices of type `index`, in a new object, because scikit-sparse sets flags in A."""
+    # csc_array((data, indices, indptr)) would convert int64 to int32 if the values fit.
     A = copy.copy(A)
     A.indices = A.indices.astype(index, copy=False)
     A.indptr = A.indptr.astype(index, copy=False)
@@ -54,22 +53,25 @@ def with_indices(A: sparse.csc_array, index: IndexType) -> sparse.csc_array:
 
 @contextmanager
 def translating(error_class: type[Exception], what: str) -> Iterator[None]:
-    """Turn the package's errors, other than those caught within, into SolveError."""
+    """Raise SolveError instead of the package's own error `error_class`."""
     try:
         yield
     except error_class as error:
         raise SolveError(
-            f"{what} failed: {error}. Usual causes: too little memory for the factors (use an iterative "
-            "solver), or factors of more than 2^31 entries (give A.indices and A.indptr the dtype int64)."
+            f"{what} failed: {error}. Usual causes: too little memory for the factors (use an "
+            "iterative solver), or factors of more than 2^31 entries (give A.indices and "
+            "A.indptr the dtype int64)."
         ) from error
 
 
 def unwarned(solve: Solve, category: type[Warning], rcond: float, n: int) -> Solve:
-    """`solve`, silent where 0.5 would warn of a small pivot; n: unknowns, rcond: min/max of the pivots.
+    """`solve` without the warnings of scikit-sparse 0.5 about small pivots.
 
-    Whether the solution is good the backward error tells, and the probe whether A is singular: rows scaled
-    far apart have small pivots too. The filters of `warnings` belong to all threads: they are left alone
-    where there is nothing to silence.
+    rcond: smallest pivot divided by the largest. n: number of unknowns. The warnings
+    are not needed: the backward error shows whether a solution is good, and the probe
+    whether A is singular. Badly scaled rows have small pivots, too. The filters of
+    `warnings` belong to all threads, and are changed only if a warning is to be
+    expected.
     """
     if rcond >= n * np.finfo(float).eps:
         return solve

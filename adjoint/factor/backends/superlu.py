@@ -1,4 +1,4 @@
-"""SuperLU, which comes with SciPy: always there, sequential, pivots rows by threshold.
+"""SuperLU, a part of SciPy: always installed, sequential, with threshold pivoting of rows.
 
 Li (2005), An overview of SuperLU, ACM Trans. Math. Softw. 31, 302.
 """
@@ -21,9 +21,10 @@ from .equilibration import Scaling, equilibration
 
 @dataclass(frozen=True, eq=False)
 class _Permutation:
-    """A fill-reducing order found once: A with columns (and rows, if symmetric) taken in order q.
+    """A fill-reducing order q of the columns of A, and of the rows if `symmetric`.
 
-    gather: places of the permuted matrix's entries in A.data; indices, indptr: its pattern.
+    gather: indices into A.data of the entries of the permuted matrix. indices, indptr:
+    the pattern of the permuted matrix.
     """
 
     q: Array
@@ -34,7 +35,7 @@ class _Permutation:
 
     @classmethod
     def of(cls, A: sparse.csc_array, q: Array, symmetric: bool) -> "_Permutation":
-        # Numbered from 1: a stored 0 would not survive every SciPy indexing routine.
+        # Numbers from 1, because some indexing routines of SciPy drop a stored 0.
         places = sparse.csc_array((np.arange(1.0, A.nnz + 1), A.indices, A.indptr), shape=A.shape)[
             :, q
         ]
@@ -51,16 +52,9 @@ class _Permutation:
         return sparse.csc_array((A.data[self.gather], self.indices, self.indptr), shape=A.shape)
 
 
-def _available() -> str:
-    return ""
-
-
-lu = Direct("LU by SuperLU", "none", lambda A: _Analysis("none", definite=False), _available)
-
-
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """P_r (R A C) P_c = L U of the permuted matrix, from SciPy's SuperLU object; scaling: R and C."""
+    """P_r (R A C) P_c = L U, by SciPy's SuperLU object `lu`. scaling: R and C."""
 
     backend: str
     lu: object
@@ -88,34 +82,32 @@ class _Factors:
 
 
 @dataclass(eq=False)
-class _Order:
-    """The column order, which SciPy's SuperLU only tells after a first factorization."""
-
-    permutation: _Permutation | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass(frozen=True, eq=False)
 class _Analysis:
-    """Remembers the order of the first factorization, which the later ones then need not find again."""
+    """The column order for a pattern, which SuperLU returns with a first factorization.
+
+    An object has a memory: the order that the first factorization found, for later
+    ones.
+    """
 
     symmetry: Symmetry
     definite: bool
-    order: _Order = field(default_factory=_Order)
+    _order: _Permutation | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def factor(self, A: sparse.csc_array, name: str) -> _Factors:
         if self.symmetry != "none":
-            # SuperLU would solve a nonsymmetric system all the same; other backends could not.
+            # SuperLU would solve a nonsymmetric system as well, but other backends
+            # could not.
             require_symmetric(A, self.symmetry, name)
         A, scaling = self._scaled(A)
-        with self.order.lock:
-            known = self.order.permutation or (self._ordered(A) if self.definite else None)
+        with self._lock:
+            known = self._order or (self._ordered(A) if self.definite else None)
             if known is None:
                 known = _Permutation.of(A, np.arange(A.shape[0]), self.definite)
                 lu = self._splu(
                     known.apply(A), "MMD_AT_PLUS_A" if self.definite else "COLAMD", name
                 )
-                self.order.permutation = _Permutation.of(A, np.argsort(lu.perm_c), self.definite)
+                self._order = _Permutation.of(A, np.argsort(lu.perm_c), self.definite)
             else:
                 lu = self._splu(known.apply(A), "NATURAL", name)
         if self.definite:
@@ -123,9 +115,10 @@ class _Analysis:
         return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known, scaling)
 
     def _scaled(self, A: sparse.csc_array) -> tuple[sparse.csc_array, Scaling]:
-        """R A C, and R and C: rows of one size, without which threshold pivoting takes large units for large pivots.
+        """R A C, R and C: threshold pivoting would mistake large units for large pivots.
 
-        A definite matrix needs none: its pivots stay on the diagonal, and rounding does not see symmetric scaling.
+        A definite matrix needs no scaling: its pivots stay on the diagonal, and
+        symmetric scaling does not change rounding errors.
         """
         r, c = (None, None) if self.definite else equilibration(A, self.symmetry)
         if r is None or c is None:
@@ -135,10 +128,11 @@ class _Analysis:
         ), (r, c)
 
     def _ordered(self, A: sparse.csc_array) -> _Permutation | None:
-        """The order for A + Aᵀ, from an incomplete factorization that drops all it can; None where that fails.
+        """The order for A + Aᵀ, by an incomplete factorization; None if this fails.
 
-        In symmetric mode a first factorization has another elimination order than later ones in the order it
-        found: the same matrix would give other last bits. (COLAMD's order stays as it is.)
+        In symmetric mode the elimination order of a first factorization differs from
+        that of later factorizations in the order found: the last bits of solutions
+        would depend on history. (With COLAMD the orders are equal.)
         """
         try:
             symbolic = spilu(
@@ -151,13 +145,14 @@ class _Analysis:
             )
         except RuntimeError:
             return None
-        self.order.permutation = _Permutation.of(A, np.argsort(symbolic.perm_c), symmetric=True)
-        return self.order.permutation
+        self._order = _Permutation.of(A, np.argsort(symbolic.perm_c), symmetric=True)
+        return self._order
 
     def _splu(self, A: sparse.csc_array, order: str, name: str):  # type: ignore[no-untyped-def]
         options = {"SymmetricMode": True} if self.definite else {}
         try:
-            # In symmetric mode the pivots stay on the diagonal: their signs are those of the eigenvalues.
+            # In symmetric mode pivots stay on the diagonal; their signs are those of
+            # the eigenvalues.
             return splu(
                 A,
                 permc_spec=order,
@@ -171,15 +166,23 @@ class _Analysis:
 
 
 def _require_positive_pivots(lu, name: str) -> None:  # type: ignore[no-untyped-def]
-    """Raise NotPositiveDefinite unless the pivots stayed on the diagonal and are positive (Sylvester)."""
+    """Raise NotPositiveDefinite unless all pivots are positive and on the diagonal."""
     pivots = lu.U.diagonal()
     bad = np.flatnonzero(~(pivots.real > 0.0))
     if bad.size or not np.array_equal(lu.perm_r, lu.perm_c):
         raise NotPositiveDefinite(
-            f"{name} met {bad.size or 'off-diagonal'} pivot(s) that are not positive. Usual causes: an indefinite "
-            "problem (saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary condition, "
-            "a negative stiffness."
+            f"{name} met {bad.size or 'off-diagonal'} pivot(s) that are not positive. Usual "
+            "causes: an indefinite problem (saddle point, Helmholtz: use adjoint.ldl or "
+            "adjoint.lu), a missing boundary condition, a negative stiffness."
         )
+
+
+def _available() -> str:
+    """The reason why SuperLU cannot be used: "", because it always can."""
+    return ""
+
+
+lu = Direct("LU by SuperLU", "none", lambda A: _Analysis("none", definite=False), _available)
 
 
 cholesky = Direct(

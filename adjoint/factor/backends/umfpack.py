@@ -16,19 +16,19 @@ from ...errors import singular
 from ...typing import Array, Trans
 from ..counts import count
 from ..direct import Direct
-from ..forked import entering_threads
+from ..fork_safety import entering_threads
 from .suitesparse import IndexType, Solve, translating, unloadable, unwarned, version, with_indices
 
 REMEDY_0_5 = (
-    "It needs scikit-sparse >= 0.5 on SuiteSparse >= 7.4 (Debian 13, Ubuntu 24.04 or later): apt-get install "
-    "g++ python3-dev libsuitesparse-dev libopenblas0-pthread, then pip install 'scikit-sparse>=0.5,<0.6'; or "
-    "conda install -c conda-forge 'scikit-sparse>=0.5'."
+    "It needs scikit-sparse >= 0.5 on SuiteSparse >= 7.4 (Debian 13, Ubuntu 24.04 or later): "
+    "apt-get install g++ python3-dev libsuitesparse-dev libopenblas0-pthread, then pip install "
+    "'scikit-sparse>=0.5,<0.6'; or conda install -c conda-forge 'scikit-sparse>=0.5'."
 )
 
 
 @cache
 def missing() -> str:
-    """Why UMFPACK cannot be used here; "" if it can."""
+    """The reason why UMFPACK cannot be used; "" if it can be used."""
     return unloadable("umfpack", REMEDY_0_5)
 
 
@@ -37,7 +37,7 @@ class _Info(Protocol):
 
 
 class _Factor(Protocol):
-    """sksparse.umfpack.UMFFactor."""
+    """Protocol for `sksparse.umfpack.UMFFactor`."""
 
     info: _Info
 
@@ -48,7 +48,7 @@ class _Factor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """P R A Q = L U; solves: with A, Aᵀ and Aᴴ."""
+    """P R A Q = L U. solves: functions b ↦ u for A, Aᵀ and Aᴴ."""
 
     backend: str
     factor: _Factor
@@ -62,13 +62,15 @@ class _Factors:
         return float(self.factor.slogdet()[1])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Analysis:
-    """One UMFFactor for each factorization alive, with its own analysis; the last one to die is used again.
+    """Makes a UMFFactor object, analysis and numbers, for each factorization in use.
 
-    UMFPACK keeps analysis and numbers in one object. Not UMFFactor.copy(): its copies share one record of the
-    last pivots, so a singular matrix would make the factors of all others refuse to solve; it copies the
-    numbers too, and fails where there are none.
+    An object has a memory: it keeps one UMFFactor that is not in use any more (`idle`),
+    with its analysis, for the next matrix. UMFFactor.copy() cannot be used instead:
+    copies share one record of the last pivots, so that after a singular matrix all
+    other factors would refuse to solve. The method also copies the numbers, and fails
+    if there are none.
     """
 
     analyse: Callable[[sparse.csc_array], _Factor]
@@ -107,9 +109,9 @@ class _Analysis:
             return self.analyse(A)
 
     def _give_back(self, factor: _Factor) -> None:
-        if (
-            not self.idle
-        ):  # One is enough for designs in turn, and holds the numbers of its last matrix.
+        # One object is enough for designs in turn. More would waste memory: each holds
+        # numbers.
+        if not self.idle:
             self.idle.append(factor)
 
 
@@ -117,7 +119,7 @@ def _symbolic(A: sparse.csc_array) -> _Factor:
     from sksparse.umfpack import UMFControl, UMFFactor
 
     control = UMFControl()
-    control.ir_steps = 0  # Factorization.solve refines, where it helps.
+    control.ir_steps = 0  # Factorization.solve refines if necessary.
     factor: _Factor = UMFFactor(A, control)
     return factor
 

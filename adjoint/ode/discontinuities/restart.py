@@ -9,7 +9,7 @@ import scipy.sparse as sparse
 
 from ..._numerics import rms
 from ...errors import NonFiniteField, integration_failure
-from ...factor.default import lu
+from ...factor.factorizers import lu
 from ...typing import Array
 from ..equations import System
 from ..initial_values import Beginning, NullSpace, consistent_unknowns

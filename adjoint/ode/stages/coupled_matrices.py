@@ -13,7 +13,7 @@ import scipy.sparse as sparse
 
 from ...errors import NotSymmetric
 from ...factor.csc import SparseMatrix
-from ...factor.default import lu
+from ...factor.factorizers import lu
 from ...typing import Array, Trans
 from ..discontinuities.knots import Interval
 from ..equations import System

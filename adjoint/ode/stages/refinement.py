@@ -1,6 +1,8 @@
-"""Solutions with M − hγ J at a stage by the factors of the step: a few sweeps instead of a factorization.
+"""Solves with M − hγ J: a guess from recent solutions, refined by nearby factors.
 
-Guesses of solutions with matrices that change little, from those that were found last.
+The nearby factors are those of the step. A few sweeps of generalized conjugate
+residuals replace a factorization. Guesses are good because matrices change little from
+stage to stage.
 """
 
 import math
@@ -14,27 +16,42 @@ from scipy.linalg import lapack
 
 from ..._numerics import SINGLE
 from ...factor.counts import count
+from ...factor.gcr import ConjugateResiduals
 from ...typing import Array, Trans
 from .stage_matrices import Inverse, SparseInverse
 
 RECENT = 8
-"""Solutions that the next one is guessed from: of the stages of a step or two, or of as many steps if coupled."""
-
+"""Number of solutions from which the next solution is guessed: those of the stages of
+one or two steps, or of 8 steps if the stages are coupled."""
 
 LEVELS = 2
-"""Guesses: of the solution, and of the error of that guess. A third one saved less than it cost (5 % of the sweeps)."""
-
+"""Number of guesses: the first is for the solution, the second for the error of the
+first. A third guess saved 5 % of the sweeps, less than it cost."""
 
 RIDGE = 1e-12
-"""What right-hand sides of length 1 are taken to be rounded by, squared: they may all but depend on each
-other. So their products are never a singular matrix."""
+"""Number added to the diagonal of the Gram matrix of right-hand sides of length 1. The
+Gram matrix is then regular even if the right-hand sides are almost linearly
+dependent."""
+
+REACHED = 2e-13
+"""Relative error of a solution, predicted from the last correction, at which the sweeps
+end."""
+
+SWEEPS = 14
+"""Maximum number of sweeps. A factorization costs as much as about 20 sweeps."""
+
+NOISE = 1e-9
+"""Size of a correction, relative to the solution, below which a correction that no
+longer shrinks is rounding error."""
 
 
 @dataclass(eq=False)
 class Pairs:
-    """Right-hand sides (RECENT, n) of length 1, each with its solution: the next is close to a combination of them.
+    """A memory of the last RECENT right-hand sides, of length 1, and their solutions.
 
-    gram: of the right-hand sides, the identity where there are none yet.
+    rhs, solutions: (RECENT, n). gram: Gram matrix of the right-hand sides, (RECENT,
+    RECENT); rows that are not in use yet are those of the identity. number: of pairs so
+    far.
     """
 
     rhs: Array = field(default_factory=lambda: np.zeros((0, 0)))
@@ -43,7 +60,7 @@ class Pairs:
     number: int = 0
 
     def overlap(self, b: Array) -> Array:
-        """The products of the right-hand sides with b, (RECENT,)."""
+        """Scalar products b_iᴴ b of the remembered right-hand sides with b, (RECENT,)."""
         if self.number == 0:
             self.rhs, self.solutions = np.zeros((2, RECENT, b.size), dtype=b.dtype)
             self.gram = np.eye(RECENT, dtype=b.dtype)
@@ -53,15 +70,14 @@ class Pairs:
         return np.asarray(np.einsum("in,n->i", rhs, b))
 
     def solution(self, overlap: Array) -> Array:
-        """Σ c_i w_i with Σ c_i b_i closest to a b with these products, (n,)."""
-        solve = (
-            lapack.zgesv if self.gram.dtype.kind == "c" else lapack.dgesv
-        )  # Of eight unknowns: SciPy's take longer.
+        """Σ c_i w_i, (n,), where Σ c_i b_i is closest to b; overlap: b_iᴴ b."""
+        # LAPACK directly: for 8 unknowns the checks of scipy.linalg.solve take longer.
+        solve = lapack.zgesv if self.gram.dtype.kind == "c" else lapack.dgesv
         c = solve(self.gram, overlap)[2]
         return np.asarray(np.einsum("i,in->n", c, self.solutions))
 
     def remember(self, b: Array, overlap: Array, w: Array) -> None:
-        """Take b, with its products, and w in, for the oldest of RECENT."""
+        """Replace the oldest pair by b and w; overlap: b_iᴴ b of the other pairs."""
         size = math.sqrt(
             np.vecdot(b, b).real if b.size <= SINGLE else np.einsum("n,n->", b.conj(), b).real
         )
@@ -78,7 +94,11 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """w, (n,), and residual: b − A w; errors: (b − A w', its products, w') for the guesses w' before it, 0 first."""
+    """A guess w, (n,), of A⁻¹ b, and its residual b − A w.
+
+    errors: for each level, (residual, its overlap, guess) before the level; the first
+    guess is 0.
+    """
 
     w: Array
     residual: Array
@@ -87,13 +107,17 @@ class Guess:
 
 @dataclass(frozen=True, eq=False)
 class Recent:
-    """What was solved for last; levels: the solutions, and then the errors of guesses, which are solutions as well:
-    of A e = b − A w. They change as smoothly from one to the next as the solutions do."""
+    """A memory of recent solves, from which solutions are guessed.
+
+    levels[0] remembers solutions. levels[1] remembers errors of guesses: these are
+    solutions of A e = b − A w, and change from stage to stage as smoothly as the
+    solutions do.
+    """
 
     levels: tuple[Pairs, ...] = field(default_factory=lambda: tuple(Pairs() for _ in range(LEVELS)))
 
     def guess(self, b: Array, apply: Callable[[Array], Array]) -> Guess:
-        """A guess of the w with A w = b, (n,); apply: v ↦ A v."""
+        """A guess of A⁻¹ b, (n,); apply: v ↦ A v."""
         w, residual = np.zeros_like(b), b
         errors = []
         for pairs in self.levels:
@@ -105,47 +129,36 @@ class Recent:
         return Guess(w, residual, errors)
 
     def remember(self, guess: Guess, w: Array) -> None:
-        """Take in what turned out to be the solution for a guess."""
+        """Remember w, the solution that was found from a guess."""
         for pairs, (residual, overlap, before) in zip(self.levels, guess.errors, strict=True):
             pairs.remember(residual, overlap, w - before)
 
 
-REACHED = 2e-13
-"""Relative error of a solution, as predicted from the last correction, at which the sweeps end."""
-
-
-SWEEPS = 14
-"""Corrections at most; a factorization costs as much as about twenty."""
-
-
-NOISE = 1e-9
-"""Relative size below which a correction that no longer shrinks is rounding."""
-
-
 class StageMatrix(Protocol):
-    """A = M − hγ J, J at one stage; or all of a step at once, in one vector, where each stage depends on each.
+    """A = M − hγ J of one stage, or the matrix of all stages of a step if they are coupled.
 
-    dense: whether it is factored for each solution, for little.
+    dense: True if A is so small that it is factored for each solve.
     """
 
     @property
     def dense(self) -> bool: ...
 
     def product(self, v: Array, trans: Trans) -> Array:
-        """A v, or Aᴴ v; v: (n,) or (n, j)."""
+        """A v ("N") or Aᴴ v ("H"); v: (n,) or (n, j)."""
 
     def inverse(self) -> Inverse:
-        """The factors of A itself."""
+        """Factor A."""
 
 
 @dataclass(frozen=True, eq=False)
 class StageSolver:
-    """Solves with the matrix A of a stage, in either direction.
+    """Solves with the matrix A of a stage, or with Aᴴ.
 
-    near: the factors of a matrix nearby. scale: (n,), the size of each unknown: what corrections
-    are measured in (the reciprocal of it for the adjoint). recent: what was solved for at the stages before, in the
-    same direction; sizes: of the solutions at those of the same step, which end up in the same sums: solutions are as
-    accurate as the largest of them asks for.
+    near: the factors of a nearby matrix B. scale: (n,), the size of each unknown.
+    Corrections are divided by `scale`, those of adjoint solves are multiplied by it.
+    recent: the memory of earlier solves in the same direction. sizes: the norms of the
+    solutions of this step so far, a list that `solve` extends. All solutions of a step
+    enter the same sums; therefore errors are measured relative to the largest solution.
     """
 
     A: StageMatrix
@@ -155,17 +168,17 @@ class StageSolver:
     sizes: list[Array]
 
     def solve(self, b: Array, trans: Trans) -> Array:
-        """w with A w = b, or Aᴴ w = b; b: (n,) or (n, j).
+        """Solve A w = b ("N") or Aᴴ w = b ("H"); b: (n,) or (n, j).
 
-        By generalized conjugate residuals on B⁻¹A w = B⁻¹b, B the matrix nearby (Eisenstat, Elman & Schultz 1983); A is
-        factored where that does not converge.
+        Generalized conjugate residuals solve B⁻¹A w = B⁻¹b (Eisenstat, Elman & Schultz
+        1983). If they do not converge, A is factored.
         """
         single = b.ndim == 1 or b.shape[1] == 1
         columns = b.reshape(-1) if single else b
         guess = (
             self.recent.guess(columns, lambda v: self.A.product(v, trans))
             if single
-            else _nothing(columns)
+            else _zero(columns)
         )
         refined = self._refined(guess, trans, self.near)
         w = self._factored(guess, columns, trans) if refined is None else refined
@@ -174,38 +187,31 @@ class StageSolver:
         return w.reshape(b.shape)
 
     def _factored(self, guess: Guess, b: Array, trans: Trans) -> Array:
-        """By factors of its own; each solution is verified, should refinement not converge even then."""
+        """w by the factors of A: refined, or verified if refinement does not converge."""
         inverse = self.A.inverse()
         assert isinstance(inverse, SparseInverse)
         refined = self._refined(guess, trans, inverse)
         return inverse.verified(b, trans) if refined is None else refined
 
     def _refined(self, guess: Guess, trans: Trans, near: Inverse) -> Array | None:
+        """w by sweeps from a guess; None if SWEEPS are too few. near: the factors of B."""
         scale = 1.0 / self.scale if trans == "N" else self.scale
         scale = scale if guess.w.ndim == 1 else scale[:, None]
         w, d = guess.w, near.solve(guess.residual, trans)
         residual = scale * d
         size, solution = _norms(residual), _norms(scale * (w + d))
         reached = REACHED * reduce(np.maximum, self.sizes, solution)
-        before: tuple[Array, Array, Array] | None = None
+        # B⁻¹A is close to the identity: orthogonality to the last image is enough.
+        gcr = ConjugateResiduals(_dots, kept=1, normalize=False)
         for left in reversed(range(SWEEPS)):
             q = near.solve(self.A.product(d, trans), trans)
             q *= scale
-            if (
-                before is not None
-            ):  # B⁻¹A is close to the identity: one direction to be orthogonal to is enough.
-                direction, image, norm = before
-                component = _dots(image, q) / norm
-                d -= component * direction
-                q -= component * image
-            norm = _positive(_dots(q, q).real)
-            before = d, q, norm
-            step = _dots(q, residual) / norm
-            w = w + step * d
-            residual -= step * q
+            alpha, d, q = gcr.step(d, q, residual)
+            w = w + alpha * d
+            residual -= alpha * q
             last, size, d = size, _norms(residual), residual / scale
             rate = size / _positive(last)
-            # The residual itself is one more correction, which leaves an error of rate · size.
+            # The residual is one more correction; after it the error is rate · size.
             if ((size * rate <= reached) | ((size <= NOISE * solution) & (rate > 0.5))).all():
                 count(refinements=SWEEPS - left)
                 self.sizes.append(solution)
@@ -215,25 +221,30 @@ class StageSolver:
         return None
 
 
-def _nothing(b: Array) -> Guess:
+def _zero(b: Array) -> Guess:
+    """The guess 0."""
     return Guess(np.zeros_like(b), b, [])
 
 
 def _dots(v: Array, w: Array) -> Array:
-    """vᴴ w, for each column; without the threads of BLAS (see `adjoint._numerics.dot`)."""
+    """vᴴ w of each column. Short vectors use BLAS (see `adjoint._numerics.dot`).
+
+    Not `column_dots`: the sums of BLAS have other last bits.
+    """
     if v.ndim == 1 and v.size <= SINGLE:
         products: Array = np.vecdot(v, w)
         return products
     v = v.conj() if v.dtype.kind == "c" else v
     dots: Array = np.einsum("i,i->" if v.ndim == 1 else "ij,ij->j", v, w)
-    return dots  # A NumPy scalar for vectors: arithmetic of 0-d arrays takes ten times as long.
+    return dots  # For vectors a NumPy scalar: 0-d arrays are ten times slower.
 
 
 def _norms(v: Array) -> Array:
+    """‖v‖₂ of each column."""
     norms: Array = np.sqrt(_dots(v, v).real)
     return norms
 
 
 def _positive(v: Array) -> Array:
-    """v ≥ 0, with 1 for 0."""
+    """v ≥ 0, with 1 instead of 0."""
     return v + (v <= 0.0)

@@ -18,11 +18,11 @@ from scipy.linalg import lapack
 from scipy.sparse import _sparsetools as kernels
 
 from ...errors import SingularMatrix
-from ...factor.arguments import factored
 from ...factor.backward_error import require_symmetric
 from ...factor.counts import owed
 from ...factor.csc import SparseMatrix
 from ...factor.factorization import Factorization
+from ...factor.factorizers import factored
 from ...typing import Array, Trans
 
 

@@ -11,8 +11,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint import factor
-from adjoint.factor.backends.pardiso import factors as pardiso
-from adjoint.factor.backends.pardiso import mkl
+from adjoint.factor.backends.pardiso import factorizers, factors, mkl
 from adjoint.factor.counts import counting
 
 LU, CHOLESKY, LDL = factor.pardiso, factor.pardiso_cholesky, factor.pardiso_ldl
@@ -253,8 +252,8 @@ def test_determinants_survive_the_death_of_earlier_factors(factorizer, A):
     first, second = factorizer(A), factorizer(A * 2.0)
     del first
     gc.collect()
-    for factors, scale in ((second, 2.0), (factorizer(A * 3.0), 3.0)):
-        assert abs(factors.logdet() - expected - A.shape[0] * np.log(scale)) <= 1e-9
+    for other, scale in ((second, 2.0), (factorizer(A * 3.0), 3.0)):
+        assert abs(other.logdet() - expected - A.shape[0] * np.log(scale)) <= 1e-9
 
 
 def test_factors_outlive_their_analysis():
@@ -302,12 +301,12 @@ def test_values_that_defeat_the_old_matching_are_analysed_anew():
 
 def test_badly_scaled_matrices_are_equilibrated_and_others_left_alone():
     A = unsymmetric(100, float)
-    assert pardiso.equilibration(A, "none") == (None, None)
+    assert factorizers.equilibration(A, "none") == (None, None)
     for symmetric, B in (
         (False, badly_scaled(A, symmetric=False)),
         (True, badly_scaled(saddle(90), symmetric=True)),
     ):
-        r, c = pardiso.equilibration(B, "symmetric" if symmetric else "none")
+        r, c = factorizers.equilibration(B, "symmetric" if symmetric else "none")
         sums = np.abs(sparse.diags_array(r) @ B @ sparse.diags_array(c)).sum(axis=0)
         assert sums.max() / sums.min() < 1e2
         assert np.array_equal(np.exp2(np.round(np.log2(r))), r)
@@ -315,7 +314,7 @@ def test_badly_scaled_matrices_are_equilibrated_and_others_left_alone():
     zero_row = sparse.csc_array(
         (np.array([0.0, 0.0, 1.0]), np.array([0, 0, 1]), np.array([0, 1, 3])), shape=(2, 2)
     )
-    assert pardiso.equilibration(zero_row, "none") == (None, None)
+    assert factorizers.equilibration(zero_row, "none") == (None, None)
 
 
 SINGULAR = {
@@ -395,7 +394,7 @@ def test_errors_of_every_phase_are_raised(monkeypatch, phase):
 
 
 def test_too_many_entries_are_refused(monkeypatch):
-    monkeypatch.setattr(pardiso, "LIMIT", 20)
+    monkeypatch.setattr(factors, "LIMIT", 20)
     LU.forget()
     with pytest.raises(adjoint.errors.SolveError, match="32-bit"):
         LU(unsymmetric(15, float))

@@ -1,1 +1,1 @@
-"""Pardiso of Intel MKL: the calls of the library, and the factorizers made of them."""
+"""Pardiso of Intel's MKL. The entry is `factorizers`; `factors` and `mkl` are private."""

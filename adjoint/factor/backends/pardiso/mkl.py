@@ -1,7 +1,8 @@
-"""MKL's Pardiso through ctypes: one analysis of a pattern, many factorizations of it alive at once.
+"""The binding to Pardiso by ctypes: one analysis of a pattern, many factorizations.
 
-A handle is MKL's memory for one analysis; its slots (`mnum` of at most `maxfct`) hold one factorization
-each, filled, used and freed apart. pypardiso is asked for one thing only: to find and load the library.
+A handle is MKL's memory for one analysis. Each of its slots (MKL: `mnum`, at most
+`maxfct`) holds one factorization, and is filled, used and freed separately. pypardiso
+only finds and loads the library.
 """
 
 import ctypes
@@ -18,15 +19,13 @@ import numpy as np
 
 from ....errors import NotPositiveDefinite, SolveError, singular
 from ....typing import Array
-from ...forked import entering_threads
+from ...fork_safety import entering_threads
 
 ARGUMENTS = 16
-"""Of `pardiso`, pointers all of them."""
-
+"""Number of arguments of the function `pardiso`. All of them are pointers."""
 
 SLOTS = 1024
-"""Factorizations one handle can hold; an empty slot costs 8 bytes."""
-
+"""Number of factorizations that one handle can hold. An empty slot takes 8 bytes."""
 
 CAUSES = {
     -1: "its input is inconsistent (a fault of this adapter: please report it)",
@@ -38,14 +37,14 @@ CAUSES = {
     -13: "interrupted from outside",
     -15: "an internal error of the two-level factorization",
 }
-
+"""Error number of `pardiso` ↦ words."""
 
 _NOT_DEFINITE, _ZERO_PIVOT = -4, (-4, -7)
 
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """The functions of mkl_rt that are used."""
+    """The functions of the library mkl_rt, and its version."""
 
     pardiso: "ctypes._NamedFuncPointer"
     getdiag: "ctypes._NamedFuncPointer"
@@ -54,14 +53,18 @@ class Library:
 
     @property
     def name(self) -> str:
-        """Package, version and threads in use."""
+        """Package, version and number of threads."""
         threads = int(self.max_threads())
         return f"Pardiso (MKL {self.version}, {threads} thread{'s' if threads > 1 else ''})"
 
 
 @cache
 def library() -> Library:
-    """mkl_rt, loaded; raises ImportError or OSError where it cannot be, or runs with 64-bit integers."""
+    """Load mkl_rt.
+
+    Raises ImportError or OSError if it cannot be loaded, or if it runs with 64-bit
+    integers.
+    """
     from pypardiso import PyPardisoSolver
 
     mkl = PyPardisoSolver().libmkl
@@ -70,7 +73,8 @@ def library() -> Library:
     text = ctypes.create_string_buffer(256)
     mkl["mkl_get_version_string"](text, 256)
     version = re.search(rb"Version (\d[\d.]*)", text.value)
-    # Functions got by [] are this module's own: pypardiso sets argument types on those got by name.
+    # mkl["name"] makes a new function object. The object mkl.name is shared with
+    # pypardiso, which sets its argument types.
     functions = mkl["pardiso"], mkl["pardiso_getdiag"], mkl["mkl_get_max_threads"]
     functions[0].argtypes = [ctypes.c_void_p] * ARGUMENTS
     return Library(*functions, version=version[1].decode() if version else "of unknown version")
@@ -78,7 +82,7 @@ def library() -> Library:
 
 @cache
 def missing() -> str:
-    """Why Pardiso cannot be used here; "" if it can."""
+    """The reason why Pardiso cannot be used; "" if it can be used."""
     try:
         library()
     except (ImportError, OSError) as error:
@@ -100,7 +104,7 @@ def _int(value: int) -> "ctypes._CArgObject":
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """A CSR pattern from 0, as Pardiso reads it: sorted, int32, one triangle if `mtype` is symmetric."""
+    """A CSR pattern for Pardiso: sorted, int32, from 0; a triangle for symmetric `mtype`."""
 
     mtype: int
     indptr: Array
@@ -108,11 +112,12 @@ class Pattern:
 
     @property
     def n(self) -> int:
+        """Number of unknowns."""
         return self.indptr.size - 1
 
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:
-        """What all calls have in common: made once, for it takes a tenth of a small solve to make."""
+        """Arguments of all calls. To make them takes 1/10 of the time of a small solve."""
         return (
             _int(SLOTS),
             _int(self.mtype),
@@ -125,7 +130,7 @@ class Pattern:
     def run(
         self, pt: Array, phase: int, slot: int, iparm: Array, a: Array | None, b: Array | None
     ) -> tuple[Array, int]:
-        """One call of `pardiso`; returns the solution (empty without b) and the error number."""
+        """Call `pardiso`; return the solution (empty if b is None) and the error number."""
         x = np.empty(0) if b is None else np.empty_like(b, order="F")
         slots, mtype, n, indptr, indices, silent = self._fixed
         error = ctypes.c_int32(0)
@@ -144,16 +149,20 @@ class Pattern:
         return x, error.value
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Handle:
-    """MKL's memory for the analysis of one pattern, freed when the last of its factors is gone.
+    """MKL's memory for the analysis of one pattern. It is freed with the last of its factors.
 
-    iparm: Pardiso's 64 parameters as the analysis left them. dead: slots whose factors are gone, not yet taken
-    back: whoever holds the lock next does that, for a garbage collection may strike while it is held.
+    iparm: the 64 parameters of Pardiso after the analysis. pt: MKL's pointers.
 
-    A slot taken back is overwritten by the next factorization; its memory is freed when no factors are alive at
-    all. Not sooner: after a single slot was freed beside living ones, MKL 2026.2's `pardiso_getdiag` crashes (18 of
-    18 runs); solves do not (10 584 of them right).
+    A handle has a memory: which slots are in use (`live`), which are `free`, and which
+    of the free slots still hold factors (`stale`). `dead` holds slots whose factors
+    were deleted. Deletion may happen in a garbage collection while the lock is held;
+    therefore the next holder of the lock moves dead slots to `free` and `stale`.
+
+    The next factorization overwrites a free slot. Stale factors are freed only if no
+    factors are in use: if one slot is freed while others are in use, `pardiso_getdiag`
+    of MKL 2026.2 crashes (18 of 18 runs). Solves do not crash (10 584 correct solves).
     """
 
     pattern: Pattern
@@ -174,7 +183,7 @@ class Handle:
         return handle, pattern.run(handle.pt, 11, 1, handle.iparm, a, None)[1]
 
     def reserve(self) -> int:
-        """A free slot, now taken; 0 if none is left."""
+        """Reserve a free slot and return its number; return 0 if no slot is free."""
         with self.lock:
             self._sweep()
             slot = self.free.pop() if self.free else 0
@@ -194,11 +203,19 @@ class Handle:
         return int(iparm[13])
 
     def solve(self, slot: int, form: int, refinements: int, a: Array, b: Array) -> Array:
-        """x from a slot's factors; form: 0 for the stored CSR matrix, 1 its conjugate transpose, 2 its transpose."""
+        """Solve with the factors in a slot.
+
+        form: 0 for the stored CSR matrix, 1 for its conjugate transpose, 2 for its
+        transpose.
+        """
         return self._run(33, slot, form, refinements, a, b)
 
     def part(self, phase: int, slot: int, form: int, a: Array, b: Array) -> Array:
-        """What a part of a solve makes of b, permuted; 331: the forward substitution, 332 that with D, 333 the last."""
+        """The result of a part of a solve, permuted.
+
+        phase: 331 for the forward substitution, 332 for the solve with D, 333 for the
+        backward substitution.
+        """
         return self._run(phase, slot, form, 0, a, b)
 
     def _run(self, phase: int, slot: int, form: int, refinements: int, a: Array, b: Array) -> Array:
@@ -212,7 +229,7 @@ class Handle:
         return x
 
     def diagonal(self, slot: int, dtype: "np.dtype[np.generic]") -> Array:
-        """The pivots: D of L D Lᵀ, the squares of a Cholesky diagonal, or the diagonal of U; up to their signs."""
+        """The pivots up to signs: D of L D Lᵀ, diagonal of U, or squares of the diagonal of L."""
         pivots, entries = np.empty(self.pattern.n, dtype), np.empty(self.pattern.n, dtype)
         with self.lock:
             library().getdiag(
@@ -225,7 +242,7 @@ class Handle:
         return pivots
 
     def drop(self, slot: int) -> None:
-        """Take a slot back, now or when the lock is next held."""
+        """Return a slot, now or when the lock is held next."""
         self.dead.append(slot)
         if self.lock.acquire(blocking=False):
             try:
@@ -234,6 +251,7 @@ class Handle:
                 self.lock.release()
 
     def _sweep(self) -> None:
+        """Move dead slots to the free ones, and free stale factors if no factors are in use."""
         while self.dead:
             slot = self.dead.popleft()
             self.live.discard(slot)
@@ -244,20 +262,24 @@ class Handle:
 
 
 def _release(pt: Array, pattern: Pattern, owner: int) -> None:
-    if owner == os.getpid():  # A forked child's MKL has lost its threads.
+    if owner == os.getpid():  # In a forked child MKL has lost its threads.
         pattern.run(pt, -1, 1, np.zeros(64, dtype=np.int32), None, None)
 
 
 def failure(error: int, mtype: int, equation: int, name: str) -> SolveError:
-    """Pardiso's error number in words; equation: iparm(30), where a Cholesky pivot was not positive."""
+    """The SolveError for an error number of Pardiso.
+
+    equation: iparm(30), the row in which a Cholesky pivot was not positive.
+    """
     if error == _NOT_DEFINITE and mtype in (2, 4):
         return NotPositiveDefinite(
-            f"{name} met a pivot that is not positive at equation {equation}. Usual causes: an indefinite problem "
-            "(saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a missing boundary condition, a negative "
-            "stiffness."
+            f"{name} met a pivot that is not positive at equation {equation}. Usual causes: an "
+            "indefinite problem (saddle point, Helmholtz: use adjoint.ldl or adjoint.lu), a "
+            "missing boundary condition, a negative stiffness."
         )
     if error in _ZERO_PIVOT:
         return singular(name, f"met a pivot that is exactly zero (Pardiso's error {error})")
     return SolveError(
-        f"{name}: Pardiso stopped with error {error}: {CAUSES.get(error, 'unknown to this adapter')}."
+        f"{name}: Pardiso stopped with error {error}: "
+        f"{CAUSES.get(error, 'unknown to this adapter')}."
     )

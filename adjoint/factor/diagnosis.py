@@ -1,0 +1,159 @@
+"""Diagnose a singular matrix: what its null vectors say about the model, in words.
+
+The results are error messages. Time does not matter here, up to DIAGNOSED unknowns.
+"""
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.sparse.linalg import splu
+
+from ..errors import CAUSES, InaccurateSolve, SingularMatrix, SolveError, singular
+from ..typing import Array, Trans
+from .backward_error import equilibrate
+from .singularity import SINGULAR, VECTORS, Equilibrated, Solve, null_vectors
+
+DIAGNOSED = 20_000
+"""Number of unknowns up to which a matrix that could not be factored is diagnosed: the
+diagnosis takes another factorization."""
+
+REGULAR = 1e12
+"""Condition up to which a matrix is certainly regular."""
+
+SHIFT = 4.0 * float(np.finfo(float).eps)
+"""Number added to the diagonal of the equilibrated matrix. A singular matrix then has
+factors, and keeps its null vectors."""
+
+NEGLIGIBLE = 1e-6
+"""Size, relative to the largest entry of a null vector, below which an entry counts as
+zero."""
+
+LEVEL = 1e-2
+"""Difference, relative to the largest entry of a null vector, below which two entries
+count as equal. Conductivities that differ by 10¹² leave this much rounding error."""
+
+NAMED = 3
+"""Number of unknowns of a set that a message names."""
+
+RIGID = {3: "the plane", 6: "space"}
+"""Dimension of the null space of a free elastic body ↦ where the body lives."""
+
+
+def diagnose(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
+    """Return SingularMatrix with its cause if A is singular; else return `error`.
+
+    error: the error of the factorization called `name`. A Cholesky factorization of a
+    singular matrix may report a negative pivot: where exact arithmetic has 0, rounding
+    leaves ±10⁻¹⁶ of the diagonal.
+    """
+    if A.shape[0] > DIAGNOSED:
+        return error
+    magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
+    with np.errstate(all="ignore"):
+        r, c = equilibrate(magnitude, symmetric=False)
+        solve = _shifted_inverse(A, r, c)
+        if solve is None:
+            return error
+        matrix = Equilibrated(A, solve, r, c)
+        basis, condition = null_vectors(matrix)
+    if condition < REGULAR and isinstance(error, SingularMatrix):
+        return InaccurateSolve(
+            f"{name}: pivots that were fixed in advance cancel, though the matrix is regular. "
+            "Use adjoint.lu or adjoint.ldl, which then go on with SuperLU: it chooses each pivot "
+            "as it goes."
+        )
+    if not condition >= SINGULAR:
+        return error
+    found = (
+        f"is singular to working precision (condition at least {condition:.1e}, 1/eps is 4.5e+15)"
+    )
+    return singular(name, found, describe(A, basis) or CAUSES)
+
+
+def _shifted_inverse(A: sparse.csc_array, r: Array, c: Array) -> Solve | None:
+    """Solves with A + SHIFT R⁻¹ C⁻¹, by SuperLU; None if this matrix is singular as well."""
+    scaled = sparse.csc_array(
+        sparse.diags_array(r) @ A @ sparse.diags_array(c) + SHIFT * sparse.eye_array(A.shape[0])
+    )
+    try:
+        lu = splu(scaled)
+    except (RuntimeError, MemoryError):  # The error of the factorization says more.
+        return None
+
+    def solve(b: Array, trans: Trans) -> Array:
+        before, after = (r, c) if trans == "N" else (c, r)
+        return np.asarray(after[:, None] * lu.solve((before[:, None] * b).astype(A.dtype), trans))
+
+    return solve
+
+
+def describe(A: sparse.csc_array, basis: Array) -> str:
+    """Sentences about the solutions of A v = 0 and their usual causes; "" for k = 0.
+
+    basis: (n, k), from `null_vectors`.
+    """
+    k = basis.shape[1]
+    if k == 0:
+        return ""
+    sets = _constants(basis)
+    involved = np.flatnonzero(np.abs(basis).max(axis=1) > NEGLIGIBLE * np.abs(basis).max())
+    empty = np.flatnonzero((abs(A) @ np.ones(A.shape[0])) * (abs(A).T @ np.ones(A.shape[0])) == 0.0)
+    if empty.size:
+        return f"Rows or columns of zeros belong to {_named(empty, A.shape[0])}. {CAUSES}"
+    if sets:
+        shifted = "; ".join(_named(unknowns, A.shape[0]) for unknowns in sets[:NAMED])
+        more = f"; and {len(sets) - NAMED} such sets more" if len(sets) > NAMED else ""
+        return (
+            f"The solution is known only up to a constant that may be added to {shifted}{more}. "
+            "Usual causes: nothing fixes the level (of a temperature or potential of an "
+            "insulated body, of the pressure in a closed vessel, of a body that can be shifted): "
+            "give one value as boundary data, or connect the part to a support."
+        )
+    who = _named(involved, A.shape[0])
+    count = (
+        f"{k if k < VECTORS else f'At least {k}'} independent vectors v with A v = 0 were found; "
+        if k > 1
+        else ""
+    )
+    if not A.diagonal()[involved].any():
+        return (
+            f"{count}A v = 0 for a v in {who}, all of which have zeros on the diagonal, as "
+            "multipliers have. Usual causes: constraints that depend on each other (one "
+            "constraint given twice, or one that follows from others)."
+        )
+    if k in RIGID:
+        return (
+            f"{k} independent motions need no force, as many as the rigid motions of {RIGID[k]}: "
+            "nothing holds the body. Usual causes: a missing boundary condition, a part that is "
+            "not connected to the supports."
+        )
+    return (
+        f"{count}A v = 0 for a v in {who}. Usual causes: a missing boundary condition (the body "
+        "can turn, or a part of the body is a mechanism), an element with zero stiffness, two "
+        "equations that are the same."
+    )
+
+
+def _constants(basis: Array) -> list[Array]:
+    """k sets of unknowns whose indicator vectors span the null space; [] if none exist.
+
+    If there are, the rows of the basis take only k different values besides 0.
+    """
+    k = basis.shape[1]
+    rows = basis / np.abs(basis).max()
+    left, sets = np.flatnonzero(np.abs(rows).max(axis=1) > NEGLIGIBLE), []
+    while left.size:
+        same = np.abs(rows[left] - rows[left[0]]).max(axis=1) <= LEVEL
+        sets.append(left[same])
+        left = left[~same]
+        if len(sets) > k:
+            return []
+    # A set of one unknown is an unknown without stiffness, not a level.
+    return sets if len(sets) == k and all(unknowns.size > 1 for unknowns in sets) else []
+
+
+def _named(unknowns: Array, n: int) -> str:
+    """Words for a set of unknowns: "40 of 80 unknowns (1, 3, 5, …)"."""
+    if unknowns.size == n:
+        return f"all {n} unknowns"
+    first = ", ".join(str(i) for i in unknowns[:NAMED])
+    return f"{unknowns.size} of {n} unknowns ({first}{', …' if unknowns.size > NAMED else ''})"
