@@ -14,7 +14,7 @@ import pytest
 from adjoint.checkpointing import Budget, Disk
 from adjoint.checkpointing.disk import DiskStorage
 from adjoint.errors import StorageFailed
-from tests.fixtures.chains import Counter
+from tests.checkpointing.test_policies import Counter
 
 ROOT = Path(__file__).parents[2]
 
