@@ -2,8 +2,10 @@
 
 import gc
 import multiprocessing
+import re
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -487,3 +489,12 @@ def test_regular_network_whose_fixed_pivots_cancel_is_factored_all_the_same(node
     b = np.ones(A.shape[0])
     u = adjoint.lu(A).solve(b)
     assert np.abs(A @ u - b).max() <= 1e-12 * abs(A).sum(axis=1).max() * np.abs(u).max()
+
+
+def test_no_module_outside_imports_the_binding():
+    """`factorizers` is the entry; `factors` and `mkl` are private to the package."""
+    root = Path(adjoint.__file__).parent
+    inside = root / "factor" / "backends" / "pardiso"
+    private = re.compile(r"pardiso(\.| import )(mkl|factors)\b|import pypardiso|from pypardiso")
+    for path in root.rglob("*.py"):
+        assert path.parent == inside or not private.search(path.read_text(encoding="utf-8")), path
