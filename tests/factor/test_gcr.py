@@ -1,4 +1,4 @@
-"""Generalized conjugate residuals: steps minimize the residual along all directions that are kept."""
+"""Generalized conjugate residuals: steps minimize the residual along all kept directions."""
 
 import numpy as np
 import pytest
