@@ -20,11 +20,11 @@ Here are the names that most programs need; the rest is in namespaces.
 problems    LinearProblem, NonlinearProblem, ODEProblem, RecurrenceProblem, Dirichlet
 matrices    Affine, Elements, Entries, Combination, Constant, Part; adjoint.matrices
 objectives  Compliance, LeastSquares, LinearFunctional, Sum, Product plain code
-complex_step_residual, complex_step_field, jax_residual, …; adjoint.derive solvers
-lu, cholesky, ldl, cg, gmres; adjoint.factor, adjoint.newton, adjoint.ode checks
-check, check_hvp, check_residual, check_field optimizers  minimize, descend, Stopping,
-Bounds; adjoint.optimize, adjoint.interop also        adjoint.design (filters,
-projections), adjoint.continuation (branches, folds),
+complex_step_residual, complex_step_field, jax_residual, …; adjoint.derive solvers lu,
+cholesky, ldl, cg, gmres; adjoint.factor, adjoint.newton, adjoint.ode checks check,
+check_hvp, check_residual, check_field optimizers  minimize, descend, Stopping, Bounds;
+adjoint.optimize, adjoint.interop also        adjoint.design (filters, projections),
+adjoint.continuation (branches, folds),
             adjoint.checkpointing (memory of sweeps), adjoint.report (pages and figures),
             adjoint.protocols (what you may write yourself), adjoint.errors (what may be raised)
 
@@ -54,9 +54,10 @@ from .checks.gradient import check
 from .checks.hessian import check_hvp
 from .checks.residual import check_residual
 from .derive.field import complex_step_field
+from .derive.field_with_jax import jax_field
 from .derive.integrand import complex_step_integrand
 from .derive.residual import complex_step_residual, finite_difference_residual
-from .derive.with_jax import jax_field, jax_residual
+from .derive.residual_with_jax import jax_residual
 from .errors import SolveError
 from .factor.counts import counting
 from .factor.factorizers import cholesky, ldl, lu

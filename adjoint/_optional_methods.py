@@ -79,8 +79,8 @@ WITH_HVP = (
 def _missing(thing: object, arguments: str, meaning: str, otherwise: str) -> TypeError:
     return TypeError(
         f"{type(thing).__name__} has no method hvp{arguments}, which a Hessian–vector product "
-        "needs. Expected the "
-        f"derivative of {meaning}{otherwise}. Without hvp: adjoint.optimize.DifferencedHessian(f)"
+        f"needs. Expected the derivative of {meaning}{otherwise}. Without hvp: "
+        "adjoint.optimize.DifferencedHessian(f)"
     )
 
 
@@ -99,9 +99,8 @@ def as_squares(objective: object) -> Squares:
     if not isinstance(objective, Squares):
         raise TypeError(
             f"{type(objective).__name__} is not a sum of squares: it has no residual(u, p), "
-            "residual_jvp(u, p, u_dot, "
-            "p_dot) and residual_vjp(u, p, w). Expected LeastSquares, or a Sum of such with "
-            "weights ≥ 0"
+            "residual_jvp(u, p, u_dot, p_dot) and residual_vjp(u, p, w). Expected LeastSquares, "
+            "or a Sum of such with weights ≥ 0"
         )
     return objective
 
@@ -112,8 +111,7 @@ def residual_of(squares: Squares, u: Array, p: Array) -> Array:
     if r.dtype.kind not in "fiu" or r.ndim != 1:
         raise TypeError(
             f"{type(squares).__name__}: residual returned {r.dtype}, shape {r.shape}; expected a "
-            "real vector (k,); stack "
-            "the real and imaginary parts of complex numbers"
+            "real vector (k,); stack the real and imaginary parts of complex numbers"
         )
     return r.astype(float)
 

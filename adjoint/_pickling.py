@@ -36,6 +36,5 @@ class Local:
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} holds factors or stored states of this process: it cannot be "
-            "pickled or deep-copied. "
-            f"Pickle {self.portable}; or pickle its arrays"
+            f"pickled or deep-copied. Pickle {self.portable}; or pickle its arrays"
         )

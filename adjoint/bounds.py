@@ -42,14 +42,12 @@ class Bounds:
         if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
             raise ValueError(
                 f"Bounds: got bounds of shapes {np.shape(self.lower)} and {np.shape(self.upper)}, "
-                "expected numbers or "
-                "arrays (m,): Bounds(lower, upper)"
+                "expected numbers or arrays (m,): Bounds(lower, upper)"
             )
         if any(np.asarray(side).dtype.kind not in "fiu" for side in (self.lower, self.upper)):
             raise TypeError(
                 f"Bounds: got {self.lower!r} and {self.upper!r}, expected real numbers; -np.inf "
-                "and np.inf where there is "
-                "no bound"
+                "and np.inf where there is no bound"
             )
         if np.any(np.isposinf(self.lower)) or np.any(np.isneginf(self.upper)):
             raise ValueError(
@@ -129,8 +127,7 @@ class Bounds:
         lower, upper = (np.broadcast_to(side, x.shape)[i] for side in (self.lower, self.upper))
         raise ValueError(
             f"{name}: the start is outside of the bounds: x[{i}] is {x[i]}, expected {lower} ≤ "
-            f"x[{i}] ≤ {upper}; "
-            "clip it first: bounds.clip(x)"
+            f"x[{i}] ≤ {upper}; clip it first: bounds.clip(x)"
         )
 
     def _require_shape(self, x: Array) -> None:

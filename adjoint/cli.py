@@ -1,4 +1,4 @@
-"""The command line, `python -m adjoint COMMAND`: one entry of `COMMANDS` for each."""
+"""The command line, `python -m adjoint COMMAND`, with one entry of `COMMANDS` per command."""
 
 import argparse
 import math
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from . import doctor
 
 WIDTH = 96
-"""Columns of what is printed, at most."""
+"""Largest number of columns printed."""
 
 
 COMPARISON = "report"
-"""The directory that a report of several runs goes to, where none is named."""
+"""The default directory of a report of several runs."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Command:
 
 
 def table(solvers: Sequence[doctor.Solver]) -> str:
-    """One line for each solver that works: package, BLAS, seconds."""
+    """One line per working solver: package, BLAS, seconds."""
     header = ("solver", "package", "BLAS it calls", "seconds")
     rows = [
         (one.name, one.package, "-" if one.blas is None else str(one.blas), _seconds(one.seconds))
@@ -58,7 +58,7 @@ def _paragraph(text: str, indent: int) -> str:
 
 
 def diagnosis(environment: Sequence[str], solvers: Sequence[doctor.Solver], verdict: str) -> str:
-    """What `doctor` prints: where, which solvers, which are missing and why, and the verdict."""
+    """The output of `doctor`: machine, solvers, missing solvers with reasons, verdict."""
     missing = [_paragraph(f"{one.name}: {one.fault}", 4) for one in solvers if one.fault]
     return "\n\n".join(
         part
@@ -138,7 +138,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `python -m adjoint` with these arguments; returns the exit code."""
+    """Run `python -m adjoint` with these arguments; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m adjoint", description="Adjoint gradients of sparse models."
     )

@@ -29,9 +29,9 @@ GRID = 200
 
 
 AVX2_KERNELS = {"Haswell", "Zen", "Excavator", "SkylakeX", "Cooperlake", "SapphireRapids"}
-"""The x86 kernels of OpenBLAS that use AVX2 or better.
+"""Kernels of OpenBLAS for x86 processors that use AVX2 or better.
 
-The others do at most half as much a cycle.
+Other kernels do at most half the work per cycle.
 """
 
 
@@ -43,9 +43,10 @@ BLAS_NAMES = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS", "flexiblas":
 
 @dataclass(frozen=True)
 class Candidate:
-    """A solver to try. missing: why it cannot run, or "".
+    """A solver to try.
 
-    solve: u with A u = b, analysis included.
+    missing: returns the reason why the solver cannot run, or "". solve: returns u with
+    A u = b.
     """
 
     distribution: str
@@ -79,7 +80,7 @@ CANDIDATES = {
 class Blas:
     """A BLAS in memory.
 
-    kernels: the processor that OpenBLAS took this one for, "" for another BLAS.
+    kernels: the processor that OpenBLAS has detected, "" for another BLAS.
     """
 
     name: str
@@ -94,9 +95,9 @@ class Blas:
 
 @dataclass(frozen=True)
 class Solver:
-    """A solver tried. seconds: to analyse, factor and solve (nan: not timed).
+    """The result of a try.
 
-    fault: why it fails, or "".
+    seconds: time to analyse, factor and solve (nan: not timed). fault: the error, or "".
     """
 
     name: str
@@ -115,14 +116,14 @@ def laplacian(points: int) -> sparse.csc_array:
 
 
 def shared_libraries() -> list[str]:
-    """The shared libraries in this process, by path (Linux tells; elsewhere none)."""
+    """The paths of the shared libraries in this process; [] except on Linux."""
     maps = Path("/proc/self/maps")
     lines = maps.read_text().splitlines() if maps.exists() else []
     return sorted({line.split(maxsplit=5)[5] for line in lines if "/" in line and ".so" in line})
 
 
 def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[str]) -> list[Blas]:
-    """Each BLAS in this process; pools: those that threadpoolctl knows, libraries: by path."""
+    """Each BLAS in this process; pools: of threadpoolctl; libraries: paths of shared libraries."""
     found = [
         Blas(
             f"{BLAS_NAMES.get(str(pool['internal_api']), pool['internal_api'])} "
@@ -144,7 +145,7 @@ def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[st
 
 
 def blas_of(name: str, found: Iterable[Blas]) -> Blas | None:
-    """The BLAS that a solver calls: SciPy's own for SuperLU, MKL for Pardiso, else the system's."""
+    """The BLAS of a solver: SciPy's for SuperLU, MKL for Pardiso, the system's for the others."""
     found = list(found)
     system = [blas for blas in found if not re.search(r"\.libs/|mkl_rt", blas.path)]
     bundled = [blas for blas in found if "/scipy.libs/" in blas.path]
@@ -158,7 +159,7 @@ def blas_of(name: str, found: Iterable[Blas]) -> Blas | None:
 
 
 def suitesparse_version(libraries: Iterable[str]) -> str:
-    """The version of the SuiteSparse in this process, as it tells itself; "" if there is none."""
+    """The version of the SuiteSparse in this process; "" without SuiteSparse."""
     for path in libraries:
         if "/libsuitesparseconfig" in path:
             numbers = (ctypes.c_int * 3)()
@@ -168,7 +169,7 @@ def suitesparse_version(libraries: Iterable[str]) -> str:
 
 
 def installed(distribution: str) -> str:
-    """The distribution with its version."""
+    """Name and version of a distribution."""
     try:
         return f"{distribution} {version(distribution)}"
     except PackageNotFoundError:
@@ -181,7 +182,7 @@ def attempt(candidate: Candidate, points: int) -> tuple[float, str]:
         return math.nan, reason
     tries = []
     try:
-        for size in (5, points, points):  # The first loads libraries and starts threads.
+        for size in (5, points, points):  # The first try loads libraries and starts threads.
             A = laplacian(size)
             started = time.perf_counter()
             candidate.solve(A, np.ones(A.shape[0]))
@@ -207,7 +208,7 @@ def solvers(points: int) -> list[Solver]:
 
 
 def environment() -> list[str]:
-    """The versions that matter, and the machine, in a few lines."""
+    """Versions, processor and memory, in three lines."""
     cores = f"{os.cpu_count()} cores"
     if sys.platform == "linux":
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
@@ -220,13 +221,13 @@ def environment() -> list[str]:
 
 
 def processor_has_avx2() -> bool:
-    """Whether this is an x86 processor with AVX2 (Linux tells; elsewhere no)."""
+    """True for an x86 processor with AVX2; False except on Linux."""
     cpuinfo = Path("/proc/cpuinfo")
     return platform.machine() == "x86_64" and cpuinfo.exists() and " avx2 " in cpuinfo.read_text()
 
 
 def findings(tried: Iterable[Solver], avx2: bool) -> list[str]:
-    """What slows this machine down, each with its remedy; avx2: whether the processor has AVX2."""
+    """Causes of slow solves on this machine, each with its remedy; avx2: the processor has AVX2."""
     working = {one.name: one for one in tried if not one.fault}
     cholesky = working.get("CHOLMOD")
     if cholesky is None:
@@ -234,28 +235,25 @@ def findings(tried: Iterable[Solver], avx2: bool) -> list[str]:
             return []
         return [
             "Cholesky runs on SuperLU, several times slower than on CHOLMOD. Remedy: "
-            "./scripts/setup.sh with root rights, or what is said of CHOLMOD above."
+            "./scripts/setup.sh with root rights, or the remedy given for CHOLMOD above."
         ]
     found = []
     blas = cholesky.blas
     if blas is not None and blas.name == REFERENCE:
         found.append(
             "CHOLMOD runs on the reference BLAS, 4 to 10 times slower on large problems than on "
-            "OpenBLAS. "
-            "Remedy: apt-get install libopenblas0-pthread."
+            "OpenBLAS. Remedy: apt-get install libopenblas0-pthread."
         )
     if blas is not None and avx2 and blas.kernels and blas.kernels not in AVX2_KERNELS:
         found.append(
             f"The {blas.name} that CHOLMOD calls takes this processor for a {blas.kernels} and "
-            "leaves its "
-            "AVX2 units idle. Remedy: export OPENBLAS_CORETYPE=Haswell."
+            "leaves its AVX2 units idle. Remedy: export OPENBLAS_CORETYPE=Haswell."
         )
     if "SuperLU" in working and cholesky.seconds > 2.0 * working["SuperLU"].seconds:
         found.append(
-            "CHOLMOD took longer than SuperLU, which is no match for it. Usual cause: BLAS threads "
-            "waiting for cores "
-            "that other programs hold. Remedy: try again on an idle machine, or export "
-            "OPENBLAS_NUM_THREADS=1."
+            "CHOLMOD took longer than SuperLU, although it should be faster. Usual cause: BLAS "
+            "threads waiting for cores that other programs hold. Remedy: try again on an idle "
+            "machine, or export OPENBLAS_NUM_THREADS=1."
         )
     return found
 

@@ -121,8 +121,7 @@ class ForkedProcess(SolveError):
 
 CAUSES = (
     "Usual causes: a missing boundary condition (the body can move freely), an element with zero "
-    "stiffness, an unknown "
-    "that no equation mentions, or two equations that are the same."
+    "stiffness, an unknown that no equation mentions, or two equations that are the same."
 )
 """Why a matrix is singular, if its null vectors are not known."""
 
@@ -139,11 +138,9 @@ def out_of_memory(what: str, error: Exception) -> OutOfMemory:
     """The error for factors that do not fit; what: "LU of a 882x882 matrix"."""
     return OutOfMemory(
         f"{what}: not enough memory for the factors ({str(error) or type(error).__name__}). "
-        "Remedies: adjoint.cholesky "
-        "or adjoint.ldl where A is symmetric (half the memory), an iterative solver "
-        "(adjoint.cg(adjoint.factor.amg()), adjoint.gmres(adjoint.factor.ilu())), fewer processes "
-        "at once, a coarser "
-        "model."
+        "Remedies: adjoint.cholesky or adjoint.ldl where A is symmetric (half the memory), an "
+        "iterative solver (adjoint.cg(adjoint.factor.amg()), "
+        "adjoint.gmres(adjoint.factor.ilu())), fewer processes at once, a coarser model."
     )
 
 

@@ -203,9 +203,8 @@ class LeastSquares:
             ):
                 raise ValueError(
                     f"LeastSquares: weights of shape {weights.shape} may belong to the rows or to "
-                    "the columns of data "
-                    f"of shape {data.shape}: expected weights[:, None] for rows, weights[None, :] "
-                    "for columns"
+                    f"the columns of data of shape {data.shape}: expected weights[:, None] for "
+                    "rows, weights[None, :] for columns"
                 )
             fits = weights.shape == data.shape[:1] or (
                 0 < weights.ndim <= data.ndim
@@ -333,8 +332,7 @@ class Sum:
         if len(weights) != len(self.terms) or not self.terms:
             raise ValueError(
                 f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many "
-                "weights as "
-                "terms, and at least one term"
+                "weights as terms, and at least one term"
             )
         if wrong := [term for term in self.terms if not has(term, "value")]:
             raise TypeError(

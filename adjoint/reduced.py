@@ -165,9 +165,8 @@ class Point:
         if not isinstance(self.solution, SolutionWithHvp):
             raise TypeError(
                 f"hvp: {type(self.solution).__name__} has no second derivatives; solutions of "
-                "steady problems "
-                "have. Expected methods adjoint and hvp, or adjoint.optimize.DifferencedHessian(f) "
-                "instead of f"
+                "steady problems have. Expected methods adjoint and hvp, or "
+                "adjoint.optimize.DifferencedHessian(f) instead of f"
             )
         return self.solution
 
@@ -413,8 +412,7 @@ class Reduced:
                 found = named(argument) if isinstance(argument, type) else type(argument).__name__
                 raise TypeError(
                     f"Reduced: {name}: {found} has no method {missing[0]}; expected a problem, an "
-                    "objective and a "
-                    "design map, in this order"
+                    "objective and a design map, in this order"
                 )
 
     def __call__(self, x: Array) -> Point:

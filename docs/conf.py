@@ -31,16 +31,20 @@ html_math_renderer = "mathml"
 default_role = "py:obj"
 autodoc_mock_imports = ["nlopt", "cyipopt"]
 autodoc_typehints_format = "short"
-python_maximum_signature_line_length = 88
+python_maximum_signature_line_length = 100
 toc_object_entries_show_parents = "hide"
 napoleon_google_docstring = False
+# Types are shapes in words, "(n,) array", not names to look up.
+napoleon_use_param = False
+napoleon_use_rtype = False
+napoleon_custom_sections = [("Attributes", "params_style")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sparse-adjoint"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
-html_sidebars = {"index": [], "changelog": [], "design": []}
+html_sidebars = {page: [] for page in ("index", "changelog", "design", "release")}
 html_theme_options = {
     "header_links_before_dropdown": 8,
     "navbar_align": "left",

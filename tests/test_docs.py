@@ -166,3 +166,11 @@ def test_numbers_are_compared_with_a_tolerance() -> None:
 
 def test_ranges_of_equations_are_understood() -> None:
     assert cited("see eqs. 2–4, eq. 7 and eqs. 9, 11 and 12") == {2, 3, 4, 7, 9, 11, 12}
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    versions = [
+        re.findall(r"^version\W+([\d.]+)", (ROOT / file).read_text(), re.MULTILINE)
+        for file in ("pyproject.toml", "CITATION.cff")
+    ]
+    assert versions[0] == versions[1]

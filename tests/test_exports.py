@@ -29,7 +29,9 @@ NAMESPACES = [
     "adjoint.report",
     "adjoint.steady",
 ]
-FLAT = [name for name in adjoint.__all__ if not isinstance(getattr(adjoint, name), types.ModuleType)]
+FLAT = [
+    name for name in adjoint.__all__ if not isinstance(getattr(adjoint, name), types.ModuleType)
+]
 OPTIONAL = {"adjoint.interop.ipopt", "adjoint.interop.nlopt"}
 
 

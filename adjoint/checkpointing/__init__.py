@@ -1,12 +1,11 @@
-"""Which states a reverse sweep finds in memory or on disk, and which it computes again.
+"""States kept for sweeps, in memory or on disk, and states that are computed again.
 
 See docs/math/time.md, section 13.
 """
 
-from .events import SweepEvent
+from .binomial import minimal_advances
 from .policies import Budget, Checkpoints, Disk, Everything, Memory, States
-from .schedules import minimal_advances
-from .store import Usage
+from .store import SweepEvent, Usage
 
 __all__ = [
     # Policies
@@ -19,6 +18,6 @@ __all__ = [
     # Costs
     "Usage",
     "minimal_advances",
-    # What happens, as it happens
+    # Progress of a solve or a sweep
     "SweepEvent",
 ]

@@ -1,52 +1,111 @@
-"""What of a chain of steps is kept for the sweeps through it."""
+"""Memory policies: what a solution keeps of its steps for reverse and forward sweeps."""
 
 import os
 from dataclasses import dataclass
 from math import inf
-from operator import index
 from typing import Protocol
 
 from .._repr import short_repr
-from .schedules import Fitting, Offline, Online, Plan, Whole
-from .shelves import InMemory, OnDisk, Shelf, Spilling, require_directory
-from .store import Notify, R, Store
+from .._validation import require_integer
+from .disk import DiskStorage, require_directory
+from .records import R
+from .schedules import AllStates, BudgetSchedule, OfflineSchedule, OnlineSchedule, Schedule
+from .storage import MemoryStorage, SpillingStorage
+from .store import Notify, Store
 
 
 class Memory(Protocol):
-    """What is kept."""
+    """A memory policy: opens the store that keeps states and records of one solution.
+
+    All policies give the same bits; they differ in memory, disk space and repeated steps.
+    """
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
-        """An empty store for a chain of `steps` steps; None where their number is not known."""
+        """Return an empty store.
+
+        Parameters
+        ----------
+        steps : int or None
+            The number of steps of the chain; None if unknown.
+        notify : callable
+            Receives ("store", k) when the state before step k is stored, and
+            ("advance", k) when step k is repeated.
+
+        Returns
+        -------
+        Store
+            The store, before its first step.
+        """
 
 
 @dataclass(frozen=True)
 class Everything:
-    """All states, and the records of all steps (stages and factors): the fastest sweeps."""
+    """Keep all states and all records of steps (stages and factors): the fastest sweeps."""
 
     __repr__ = short_repr
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
-        """An empty store; see `Memory`."""
-        return Store(Whole(), InMemory(), inf, notify)
+        """Return an empty store that keeps all states and all records.
+
+        Parameters
+        ----------
+        steps, notify : see `Memory.open`
+            The number of steps, and the function to notify.
+
+        Returns
+        -------
+        Store
+            The store, before its first step.
+        """
+        return Store(AllStates(), MemoryStorage(), inf, notify)
 
 
 @dataclass(frozen=True)
 class States:
-    """All states: each step, or what the states do not hold of it, is repeated once in a sweep."""
+    """Keep all states, but no records: a sweep computes stages and factors once more."""
 
     __repr__ = short_repr
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
-        """An empty store; see `Memory`."""
-        return Store(Whole(), InMemory(), None, notify)
+        """Return an empty store that keeps all states.
+
+        Parameters
+        ----------
+        steps, notify : see `Memory.open`
+            The number of steps, and the function to notify.
+
+        Returns
+        -------
+        Store
+            The store, before its first step.
+        """
+        return Store(AllStates(), MemoryStorage(), None, notify)
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The states at `slots` checkpoints, and the newest one; the others are computed again.
+    """Keep the states at `slots` checkpoints and the newest state; repeat other steps.
 
-    Griewank & Walther (2000) where the number of steps is known, Wang, Moin & Iaccarino (2009) where it is not.
-    Raises TypeError or ValueError unless slots ≥ 1.
+    The schedule of Griewank & Walther is used if the number of steps is known, the
+    schedule of Wang, Moin & Iaccarino otherwise. `minimal_advances` gives the cost.
+
+    Parameters
+    ----------
+    slots : int
+        The number of checkpoints, including the initial state; at least 1. The memory is
+        (slots + 1) times the bytes of a state.
+
+    Raises
+    ------
+    TypeError
+        If slots is not an integer.
+    ValueError
+        If slots < 1.
+
+    References
+    ----------
+    Griewank & Walther (2000), ACM TOMS 26, 19.
+    Wang, Moin & Iaccarino (2009), SIAM J. Sci. Comput. 31, 2549.
     """
 
     slots: int
@@ -54,20 +113,44 @@ class Checkpoints:
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        _require_positive("Checkpoints", "slots", self.slots)
+        require_integer("Checkpoints", "slots", self.slots, 1)
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
-        """An empty store; see `Memory`."""
-        return Store(_thinning(steps, self.slots), InMemory(), None, notify)
+        """Return an empty store that keeps checkpoints in memory.
+
+        Parameters
+        ----------
+        steps, notify : see `Memory.open`
+            The number of steps, and the function to notify.
+
+        Returns
+        -------
+        Store
+            The store, before its first step.
+        """
+        return Store(_checkpointing(steps, self.slots), MemoryStorage(), None, notify)
 
 
 @dataclass(frozen=True)
 class Disk:
-    """All states, or those at `slots` checkpoints, in npy files.
+    """Keep all states, or the states at `slots` checkpoints, in npy files.
 
-    directory: an existing one; the files go into a temporary directory inside of it, which is removed with the
-    solution, or at exit. Raises TypeError or ValueError unless slots ≥ 1, StorageFailed if the directory does not
-    exist or cannot be written to.
+    Parameters
+    ----------
+    directory : str or path
+        An existing directory. The files go into a temporary directory inside it, which is
+        removed together with the solution, or at exit.
+    slots : int or None
+        The number of checkpoints, at least 1; None (the default): all states are kept.
+
+    Raises
+    ------
+    TypeError
+        If directory is not a path, or slots is not an integer.
+    ValueError
+        If slots < 1.
+    StorageFailed
+        If the directory does not exist, or is not writable.
     """
 
     directory: str | os.PathLike[str]
@@ -77,22 +160,50 @@ class Disk:
 
     def __post_init__(self) -> None:
         if self.slots is not None:
-            _require_positive("Disk", "slots", self.slots)
+            require_integer("Disk", "slots", self.slots, 1)
         require_directory(self.directory)
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
-        """An empty store; see `Memory`."""
-        plan = Whole() if self.slots is None else _thinning(steps, self.slots)
-        return Store(plan, OnDisk(self.directory), None, notify)
+        """Return an empty store that keeps states on disk.
+
+        Parameters
+        ----------
+        steps, notify : see `Memory.open`
+            The number of steps, and the function to notify.
+
+        Returns
+        -------
+        Store
+            The store, before its first step.
+        """
+        schedule = AllStates() if self.slots is None else _checkpointing(steps, self.slots)
+        return Store(schedule, DiskStorage(self.directory), None, notify)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """As much as fits into `bytes` of memory: everything, or states and the latest records, or checkpoints.
+    """Keep as much as fits into `bytes` bytes of memory.
 
-    directory: where further states go (all of them, in npy files) once the states alone exceed the budget; None:
-    states are thinned out to checkpoints instead. The states that a sweep is working on, two at most, come on top.
-    Raises TypeError or ValueError unless bytes ≥ 1, StorageFailed if the directory cannot be written to.
+    Everything is kept if it fits; otherwise all states and the latest records; otherwise
+    checkpoints, as many as fit. A sweep needs memory for up to two states more.
+
+    Parameters
+    ----------
+    bytes : int
+        The memory for states and records, in bytes; default 2 GiB.
+    directory : str or path or None
+        An existing directory for npy files. States that do not fit into memory are written
+        there, and no step is repeated to recover a state. None (the default): checkpoints
+        are kept instead.
+
+    Raises
+    ------
+    TypeError
+        If bytes is not an integer, or directory is not a path.
+    ValueError
+        If bytes < 1.
+    StorageFailed
+        If the directory does not exist, or is not writable.
     """
 
     bytes: int = 2 * 2**30
@@ -101,26 +212,29 @@ class Budget:
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        _require_positive("Budget", "bytes", self.bytes)
+        require_integer("Budget", "bytes", self.bytes, 1)
         if self.directory is not None:
             require_directory(self.directory)
 
     def open(self, steps: int | None, notify: Notify) -> Store[R]:
-        """An empty store; see `Memory`."""
+        """Return an empty store that keeps as much as fits.
+
+        Parameters
+        ----------
+        steps, notify : see `Memory.open`
+            The number of steps, and the function to notify.
+
+        Returns
+        -------
+        Store
+            The store, before its first step. The solve raises MemoryTooSmall if the budget
+            does not hold two states.
+        """
         if self.directory is None:
-            return Store(Fitting(self.bytes, steps), InMemory(), self.bytes, notify)
-        shelf: Shelf = Spilling(InMemory(), OnDisk(self.directory), self.bytes)
-        return Store(Whole(), shelf, self.bytes, notify)
+            return Store(BudgetSchedule(self.bytes, steps), MemoryStorage(), self.bytes, notify)
+        storage = SpillingStorage(MemoryStorage(), DiskStorage(self.directory), self.bytes)
+        return Store(AllStates(), storage, self.bytes, notify)
 
 
-def _thinning(steps: int | None, slots: int) -> Plan:
-    return Online(slots) if steps is None else Offline(steps, slots)
-
-
-def _require_positive(what: str, name: str, value: int) -> None:
-    try:
-        number = index(value)
-    except TypeError:
-        raise TypeError(f"{what}: got {name}={value!r}, expected an integer") from None
-    if number < 1 or isinstance(value, bool):
-        raise ValueError(f"{what}: got {name}={value!r}, expected at least 1")
+def _checkpointing(steps: int | None, slots: int) -> Schedule:
+    return OnlineSchedule(slots) if steps is None else OfflineSchedule(steps, slots)

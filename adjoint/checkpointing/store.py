@@ -1,122 +1,68 @@
-"""The states of a chain of steps, for sweeps through them in both directions.
-
-Records of steps, as many of the latest as fit into some bytes.
-"""
+"""The states of a chain of steps, for forward and reverse sweeps through the steps."""
 
 import threading
 from bisect import bisect_right, insort
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
+from .._repr import short_repr
 from ..errors import SolveError
-from .schedules import Plan, split
-from .shelves import Shelf, State, state_bytes
-
-
-class Record(Protocol):
-    """What a step leaves for its own reversal: stages, factors."""
-
-    @property
-    def parts(self) -> Sequence[tuple[object, int]]:
-        """Objects that it holds, each with its bytes; several records may hold the same object."""
-
-
-R = TypeVar("R", bound=Record)
-
-
-@dataclass(eq=False)
-class Records(Generic[R]):
-    """Records by step; an object that several of them hold counts once."""
-
-    nbytes: int = 0
-    dropped: int = 0
-    """How many had to go."""
-    _records: dict[int, R] = field(default_factory=dict)
-    _order: deque[tuple[int, list[tuple[int, int]]]] = field(default_factory=deque)
-    """The steps, oldest first, each with the identities and bytes of its parts."""
-    _holders: dict[int, int] = field(default_factory=dict)
-    """How many records hold the object of this identity: it lives as long as one does."""
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def get(self, k: int) -> R | None:
-        """The record of step k, or None."""
-        return self._records.get(k)
-
-    def put(self, k: int, record: R) -> None:
-        """Keep the record of step k."""
-        parts = [(id(part), size) for part, size in record.parts]
-        self._records[k] = record
-        self._order.append((k, parts))
-        for part, size in parts:
-            holders = self._holders.get(part, 0)
-            self._holders[part] = holders + 1
-            self.nbytes += 0 if holders else size
-
-    def fit(self, nbytes: float) -> None:
-        """Drop the oldest records until the rest takes no more than nbytes."""
-        while self._order and self.nbytes > nbytes:
-            k, parts = self._order.popleft()
-            del self._records[k]
-            self.dropped += 1
-            for part, size in parts:
-                self._release(part, size)
-
-    def clear(self) -> None:
-        """Drop all of them."""
-        self.fit(-1)
-
-    def _release(self, part: int, size: int) -> None:
-        self._holders[part] -= 1
-        if not self._holders[part]:
-            del self._holders[part]
-            self.nbytes -= size
-
+from .binomial import split
+from .records import R, Records
+from .schedules import Schedule
+from .storage import State, Storage, state_bytes
 
 Advance: TypeAlias = Callable[[int, State], tuple[State, R | None]]
-"""(k, state before step k) ↦ (state after it, record of it or None): repeats the step bit for bit."""
+"""(k, state before step k) ↦ (state after step k, record of step k or None).
 
+Repeats step k bit for bit.
+"""
 
 Notify: TypeAlias = Callable[[str, int], None]
-"""Told ("store", k) when the state before step k is kept, ("advance", k) when step k is repeated."""
+"""Receives ("store", k) when the state before step k is stored, and ("advance", k) when
+step k is repeated."""
 
 
-class Sweeping(Protocol):
-    """What is swept through: a trajectory, the solution of a recurrence."""
+@dataclass(frozen=True)
+class SweepEvent:
+    """An event of a solve or of a sweep, for progress bars and timelines.
 
-    @property
-    def alone(self) -> AbstractContextManager[None]:
-        """`Store.sweeping` of its store."""
+    Parameters
+    ----------
+    kind : str
+        "forward": a step was taken. "rejected": a step was tried and rejected. "store":
+        the state before step `step` was stored. "advance": a step was repeated for a sweep.
+        "reverse", "tangent": a reverse or a forward sweep has passed a step.
+    step : int
+        k = 0 … N − 1, the number of the step from state k to state k + 1.
+    t : float
+        The time before the step, in the units of the problem's times; nan for recurrences.
+    """
 
+    kind: str
+    step: int
+    t: float
 
-S = TypeVar("S", bound=Sweeping)
-
-
-P = ParamSpec("P")
-
-
-T = TypeVar("T")
-
-
-def sweeps_alone(sweep: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """A method that sweeps through stored states, one at a time where sweeps change what is stored."""
-
-    @wraps(sweep)
-    def swept(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with self.alone:
-            return sweep(self, *args, **kwargs)
-
-    return swept
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a store keeps, in words, and the most bytes that it took in memory and on disk."""
+    """The memory and disk space that the states and records of a solution take.
+
+    Parameters
+    ----------
+    kept : str
+        Description of the states and records kept, such as "everything" or "4 of 5
+        checkpoints in memory".
+    memory : int
+        The most bytes in memory so far.
+    disk : int
+        The most bytes on disk so far.
+    """
 
     kept: str
     memory: int
@@ -129,47 +75,53 @@ class Usage:
 
 @dataclass(eq=False)
 class Store(Generic[R]):
-    """States before the steps, and records of steps, as a plan and a shelf have it.
+    """States before the steps, and records of steps, for sweeps in both directions.
 
-    plan: which states to keep; shelf: where; allowed: the bytes for states and records together, None where no
-    records are kept, inf for all of them. The caller puts the steps k = 0, 1, … as it takes them and then says how
-    many there were; after that it may sweep as often as it likes, within `sweeping`, and leave a sweep midway.
-    Arrays of states are made read-only.
+    schedule: decides which states are kept; storage: holds these states; allowed: bytes
+    for states and records together, inf for all records, None to keep no record;
+    executed: number of steps repeated so far.
+
+    The caller first puts the state of each step k = 0, 1, …, then calls `finish`. After
+    that the caller may sweep any number of times, within `sweeping`, and may leave a sweep
+    before its end. Arrays of states are made read-only. The object remembers the states,
+    the records and the bytes used. With checkpoints, each sweep changes the states held.
     """
 
-    plan: Plan
-    shelf: Shelf
+    schedule: Schedule
+    storage: Storage
     allowed: float | None
     notify: Notify
     executed: int = 0
-    """Steps repeated so far."""
     _steps: int = 0
     _kept: list[int] = field(default_factory=list)
-    """The steps whose states are on the shelf, ascending."""
+    """The steps whose states are in `storage`, ascending."""
     _newest: State | None = None
-    """The state before the last step, outside of the slots, until it is used."""
+    """The state before the last step, which takes no slot, until a sweep uses the state."""
     _records: Records[R] = field(default_factory=Records)
     _checkpoints: int = 0
+    """The most states in `storage` so far."""
     _memory: int = 0
     _disk: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sweeper: int | None = None
-    """The thread that sweeps."""
+    """Identity of the thread that sweeps at present."""
 
     @contextmanager
     def sweeping(self) -> Iterator[None]:
-        """Around a sweep: others wait until it has ended, for it uses checkpoints up, and places new ones.
+        """Hold the store for one sweep; sweeps of other threads wait until it has ended.
 
-        Where all states are kept sweeps change nothing, and nobody waits. Raises SolveError for a sweep within a sweep,
-        from a function of the user's that the outer one calls.
+        A sweep uses checkpoints up and places new checkpoints. If all states are kept,
+        sweeps change nothing, and no thread waits. Raise SolveError for a sweep within a
+        sweep of the same thread, begun by a function of the user that the outer sweep calls.
         """
-        if self.plan.slots is None:
+        if self.schedule.slots is None:
             yield
             return
         if self._sweeper == threading.get_ident():
             raise SolveError(
-                "a sweep through this solution was begun within another one (by a `callback`, or a function of the "
-                "problem). Expected one after the other where only checkpoints are kept; or memory=Everything()"
+                "a sweep through this solution was begun within another sweep (by a `callback`, or "
+                "a function of the problem). Expected one sweep after the other if only "
+                "checkpoints are kept; or memory=Everything()"
             )
         with self._lock:
             self._sweeper = threading.get_ident()
@@ -179,10 +131,10 @@ class Store(Generic[R]):
                 self._sweeper = None
 
     def put(self, k: int, state: State, record: R | None) -> None:
-        """Take the state before step k of the first pass, and the record of step k.
+        """Store the state before step k of the first pass, and the record of step k.
 
-        Raises MemoryTooSmall for a budget that does not hold two states, StorageFailed for a disk that does not take
-        one.
+        Raise MemoryTooSmall if the budget does not hold two states, StorageFailed if the
+        disk does not store a state.
         """
         _freeze(state)
         self._thin(k, state_bytes(state))
@@ -192,37 +144,39 @@ class Store(Generic[R]):
         self._account()
 
     def _thin(self, k: int, nbytes: int) -> None:
-        """Shelve the state before step k − 1, unless the plan gives it up, and drop those that it does."""
-        released = self.plan.released(k, nbytes)
+        """Drop the states that the schedule releases; store state k − 1 unless released."""
+        released = self.schedule.released(k, nbytes)
         for j in released:
             if j != k - 1:
                 self._drop(j)
         if self._newest is not None and k - 1 not in released:
-            self._shelve(k - 1, self._newest)
+            self._keep(k - 1, self._newest)
 
     def finish(self, steps: int) -> None:
-        """End the first pass, of so many steps."""
+        """End the first pass, which had `steps` steps."""
         self._steps = steps
-        # The state before step 0 is never used up, even where it is the newest one.
-        if self._newest is not None and (self.plan.slots is None or steps == 1):
-            self._shelve(steps - 1, self._newest)
+        # The state before step 0 is never used up, even if it is the newest state.
+        if self._newest is not None and (self.schedule.slots is None or steps == 1):
+            self._keep(steps - 1, self._newest)
             self._newest = None
         self._account()
 
     def backward(self, advance: Advance[R]) -> Iterator[tuple[int, State, R | None]]:
-        """(k, state before step k, record of step k if kept) for k = N − 1, …, 0.
+        """Yield (k, state before step k, record of step k or None) for k = N − 1, …, 0.
 
-        Where only checkpoints are kept, the first sweep after a first pass with N known takes the fewest repetitions
-        possible, minimal_advances(N, slots) − (N − 1). It uses the checkpoints up: later ones start from what is left.
+        If only checkpoints are kept and N was known, the first sweep takes the fewest
+        repeated steps possible, minimal_advances(N, slots) − (N − 1). The sweep uses the
+        checkpoints up; later sweeps start from the checkpoints that remain.
         """
         for k in range(self._steps - 1, -1, -1):
             yield k, self._reached(k, advance), self._records.get(k)
 
     def forward(self, advance: Advance[R]) -> Iterator[tuple[int, State, R | None]]:
-        """(k, state before step k, record of step k if at hand) for k = 0, …, N − 1.
+        """Yield (k, state before step k, record of step k or None) for k = 0, …, N − 1.
 
-        No step is repeated more than once: where the next state is not kept, step k is repeated before it is
-        handed out, with the record that this gives. Otherwise the caller repeats what it needs.
+        No step is repeated twice. If the state after step k is not kept, step k is repeated
+        before the pair is yielded, with the record of the repetition. Otherwise the caller
+        repeats a step without a record itself.
         """
         following: State | None = None
         for k in range(self._steps):
@@ -233,47 +187,50 @@ class Store(Generic[R]):
             yield k, state, record
 
     def close(self) -> None:
-        """Give everything up: memory, and files."""
+        """Remove all states and records, and all files."""
         self._kept.clear()
         self._records.clear()
         self._newest = None
-        self.shelf.close()
+        self.storage.close()
 
     @property
     def used(self) -> Usage:
-        """What is kept, and the most bytes that it took so far."""
+        """Description of the states and records kept, and the most bytes used so far."""
         where = "on disk" if self._disk else "in memory"
-        if self.plan.slots is not None:
-            kept = f"{self._checkpoints} of {self.plan.slots} checkpoints {where}"
+        if self.schedule.slots is not None:
+            kept = f"{self._checkpoints} of {self.schedule.slots} checkpoints {where}"
         elif len(self._records) and not self._records.dropped:
             kept = "everything"
         elif len(self._records):
             kept = f"states, and records of the last {len(self._records)} steps"
-        elif self._disk and self.shelf.memory:
+        elif self._disk and self.storage.memory:
             kept = "states, first in memory, then on disk"
         else:
             kept = f"states {where}"
         return Usage(kept, self._memory, self._disk)
 
     def _reached(self, k: int, advance: Advance[R]) -> State:
-        """The state before step k, from the last checkpoint before it; new ones are placed on the way there."""
-        if self.plan.slots is None:
-            return self.shelf.get(k)
+        """Return the state before step k, computed from the last checkpoint before it.
+
+        New checkpoints are placed on the way, in free slots.
+        """
+        if self.schedule.slots is None:
+            return self.storage.get(k)
         if k == self._steps - 1 and self._newest is not None:
             state, self._newest = self._newest, None
             return state
         at = self._kept[bisect_right(self._kept, k) - 1]
-        state = self.shelf.get(at)
+        state = self.storage.get(at)
         if 0 < at == k:
             self._drop(k)
         while at < k:
-            free = self.plan.slots - len(self._kept)
+            free = self.schedule.slots - len(self._kept)
             ahead = at + split(k - at + 1, free + 1) if free > 0 else k
             for j in range(at, ahead):
                 state, _ = self._advanced(j, state, advance)
             at = ahead
             if at < k:
-                self._shelve(at, state)
+                self._keep(at, state)
                 self._account()
         return state
 
@@ -291,31 +248,55 @@ class Store(Generic[R]):
         return where >= 0 and self._kept[where] == k
 
     def _fetched(self, k: int) -> State:
-        return (
-            self._newest if k == self._steps - 1 and self._newest is not None else self.shelf.get(k)
-        )
+        if k == self._steps - 1 and self._newest is not None:
+            return self._newest
+        return self.storage.get(k)
 
-    def _shelve(self, k: int, state: State) -> None:
-        self.shelf.put(k, state)
+    def _keep(self, k: int, state: State) -> None:
+        self.storage.put(k, state)
         insort(self._kept, k)
         self._checkpoints = max(self._checkpoints, len(self._kept))
         self.notify("store", k)
 
     def _drop(self, k: int) -> None:
         del self._kept[bisect_right(self._kept, k) - 1]
-        self.shelf.drop(k)
+        self.storage.drop(k)
 
     def _account(self) -> None:
-        """Let records go for which there is no room; note the most bytes that were used."""
-        states = self.shelf.memory + (0 if self._newest is None else state_bytes(self._newest))
-        if self.plan.slots is not None:
+        """Drop records that do not fit; update the most bytes used."""
+        states = self.storage.memory + (0 if self._newest is None else state_bytes(self._newest))
+        if self.schedule.slots is not None:
             self._records.clear()
         elif self.allowed is not None:
             self._records.fit(self.allowed - states)
         self._memory = max(self._memory, states + self._records.nbytes)
-        self._disk = max(self._disk, self.shelf.disk)
+        self._disk = max(self._disk, self.storage.disk)
 
 
 def _freeze(state: State) -> None:
     for array in state:
         array.setflags(write=False)
+
+
+class Sweeping(Protocol):
+    """An object with stored states to sweep through, such as a trajectory."""
+
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """`Store.sweeping` of its store."""
+
+
+S = TypeVar("S", bound=Sweeping)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def sweeps_alone(sweep: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Decorate a method that sweeps through stored states: the method runs in `alone`."""
+
+    @wraps(sweep)
+    def swept(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.alone:
+            return sweep(self, *args, **kwargs)
+
+    return swept

@@ -1,4 +1,4 @@
-"""The derivatives of a residual against differences of it, along random directions and by columns."""
+"""Errors of ∂R/∂u and ∂R/∂p against differences of R, along directions and by columns."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -6,40 +6,41 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sparse
 
-from .._numerics import dot
-from .._validation import as_cotangent
+from .._numerics import dot, read_only
+from .._validation import as_cotangent, first_nonfinite
 from ..derive.differentiation.finite_differences import MOST, difference, differences
 from ..derive.user_function import Function
 from ..errors import NonFinite
 from ..protocols import Residual
 from ..typing import Array
-from .gradient import TOLERANCE
-
-RESOLVED = 10.0
-"""Times its own estimate, the error that a difference is granted."""
-
+from .tolerances import RESOLVED, TINY, TOLERANCE
 
 CLOSE = 2.0**-30
-"""A step, 1e-9: of unknowns far smaller than others, that are taken to be as large as 1e-5 of those, too."""
+"""A tiny step, about 1e-9, for unknowns far smaller than the size they are taken to have.
+
+An unknown below 1e-5 of the largest one is taken to have that size.
+"""
 
 
 EXAMINED = 64
-"""Unknowns, or parameters, up to which each column is compared by itself; entries of a wrong row that are."""
+"""Number of unknowns (or parameters) up to which each column is compared by itself.
+
+Also the number of entries of a wrong row that are compared.
+"""
 
 
 ROUNDING = 1e3 * float(np.finfo(float).eps) / 1e-3
-"""What differences of the terms of a row are rounded by, at most, relative to these."""
-
-
-TINY = float(np.finfo(float).tiny)
+"""Rounding error of a difference, at most, relative to the terms of its row."""
 
 
 @dataclass(frozen=True, eq=False)
 class Worst:
-    """Where a derivative is farthest from differences of R, relative to the terms of its row.
+    """The largest error of a derivative against differences of R, relative to its row.
 
-    error: relative; row; column: −1 where none was singled out; stored: whether the pattern has that entry; given,
-    expected: the two numbers there, or of the whole row along the direction.
+    error: divided by the terms of the row; row, column: position of the wrong entry,
+    column −1 if no single column was found; stored: True if the pattern has the entry;
+    given, expected: the two numbers of the entry, or of the whole row along the
+    direction.
     """
 
     error: float
@@ -64,9 +65,14 @@ class Worst:
 
 
 def state_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Array) -> Worst:
-    """J v against differences; where they disagree, the entry of the worst row that does. Few columns one by one."""
+    """The largest error of J v against differences of R; J: ∂R/∂u, (n, n), v: (n,).
+
+    If a row is wrong, its entries are compared one by one, and the worst entry is
+    returned. With few unknowns all columns are compared one by one.
+    """
 
     def along(direction: Array) -> tuple[Array, Array, Array]:
+        """The derivative of R in u along a direction, by differences."""
         return _differences(lambda x: R(x, p), u, direction)
 
     worst = _worst(J @ v, along(v), abs(J) @ np.abs(v))
@@ -99,7 +105,7 @@ def state_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Array) 
 
 
 def _responsible(along: Callable[[Array], tuple[Array, Array, Array]], v: Array, row: int) -> int:
-    """The first column, of those where v ≠ 0, that a row depends on; by bisection."""
+    """The first column j with v_j ≠ 0 that a row of R depends on, by bisection."""
     columns = np.flatnonzero(v)
     while columns.size > 1:
         half, rest = np.array_split(columns, 2)
@@ -111,9 +117,13 @@ def _responsible(along: Callable[[Array], tuple[Array, Array, Array]], v: Array,
 def parameter_error(
     residual: Residual, R: Function, J: sparse.csc_array, u: Array, p: Array, w: Array
 ) -> Worst:
-    """(∂R/∂p) w by jvp against differences; few parameters one by one."""
+    """The largest error of (∂R/∂p) w, by jvp, against differences; w: (m,).
+
+    With few parameters all columns are compared one by one.
+    """
 
     def along(direction: Array) -> tuple[Array, Array, Array]:
+        """The derivative of R in p along a direction, by differences."""
         return _differences(lambda x: R(u, x), p, direction)
 
     given = _pushed(residual, u, p, w)
@@ -127,7 +137,7 @@ def parameter_error(
 
 
 def _pushed(residual: Residual, u: Array, p: Array, w: Array) -> Array:
-    """A copy of (∂R/∂p) w as the residual has it, checked: a residual may fill one array anew."""
+    """A copy of (∂R/∂p) w, (n,), by jvp; a residual may reuse one array."""
     given = as_cotangent(
         residual.jvp(read_only(u), read_only(p), read_only(w)), u, "jvp(u, p, p_dot)"
     )
@@ -135,7 +145,7 @@ def _pushed(residual: Residual, u: Array, p: Array, w: Array) -> Array:
 
 
 def _terms(value: Array, J: sparse.csc_array, u: Array) -> Array:
-    """The size of the terms of each row of R, about, (n,)."""
+    """Approximate size of the terms of each row of R, |R| + |J| |u|, (n,)."""
     return np.asarray(np.abs(value) + abs(J) @ np.abs(u))
 
 
@@ -145,9 +155,11 @@ def _by_columns(
     v: Array,
     terms: Array,
 ) -> Worst:
-    """The worst of few columns, each compared by itself: next to a stiff term a weak one would be no part of its row.
+    """The worst of few columns, each compared by itself.
 
-    columns: times v_j. terms: of each row, whose rounding is in all differences.
+    Along a random direction a stiff term of a row would hide the error of a weak term.
+    columns: the columns times v_j; terms: (n,), the size of each row's terms, whose
+    rounding error all differences have.
     """
     worst = Worst(0.0, 0, -1, True, 0.0, 0.0)
     if v.size > EXAMINED:
@@ -156,7 +168,7 @@ def _by_columns(
         if v[j] == 0.0:
             continue
         expected, uncertain, close = along(np.where(np.arange(v.size) == j, v, 0.0))
-        # A tiny step says nothing about what is smaller than its rounding.
+        # A difference by a tiny step is used only if it is larger than its rounding.
         close = np.where(
             np.abs(expected) > 10.0 * np.finfo(float).eps / CLOSE * terms, close, expected
         )
@@ -173,11 +185,12 @@ def _by_columns(
 
 
 def _worst(given: Array, differences: tuple[Array, Array, Array], terms: Array) -> Worst:
-    """The row that is farthest from its difference; terms: Σ_j |J_ij v_j| of each row."""
+    """The row with the largest error; terms: (n,), Σ_j |J_ij v_j|."""
     expected, uncertain, close = differences
-    # The last term: differences that are rounding throughout are no error.
+    # The last term: a difference that is rounding throughout is no error.
     scale = np.maximum(np.maximum(terms, np.abs(expected)), RESOLVED * uncertain / TOLERANCE)
-    # Steps of 1e-3 may be far too long for unknowns in small units: a wrong derivative is wrong at tiny ones as well.
+    # Steps of 1e-3 may be far too long for unknowns in small units. A wrong derivative
+    # is wrong by tiny steps as well.
     gap = np.minimum(np.abs(given - expected), np.abs(given - close))
     errors = gap / np.maximum(scale, TINY)
     row = int(np.argmax(errors))
@@ -185,9 +198,10 @@ def _worst(given: Array, differences: tuple[Array, Array, Array], terms: Array) 
 
 
 def _differences(f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array, Array, Array]:
-    """The derivative of f along v, its uncertainty, and another one by a tiny step, (n,) each.
+    """The derivative of f along v, its uncertainty, and the difference by a tiny step.
 
-    f(x) is known to be finite, but x may be at an end.
+    All three are (n,). f(x) is finite; if f is not finite next to x, NonFinite is
+    raised.
     """
     if not v.any():
         zero = np.zeros_like(f(x))
@@ -199,10 +213,15 @@ def _differences(f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array
 def transpose_error(
     residual: Residual, u: Array, p: Array, w: Array, rng: np.random.Generator
 ) -> float:
-    """|⟨R_p w, λ⟩ − ⟨w, R_pᵀ λ⟩| / (‖R_p w‖‖λ‖ + ‖w‖‖R_pᵀ λ‖) for a random λ; of few parameters the worst of each."""
+    """|⟨R_p w, λ⟩ − ⟨w, R_pᵀ λ⟩| / (‖R_p w‖‖λ‖ + ‖w‖‖R_pᵀ λ‖) for a random λ.
+
+    With few parameters each column is tested as well, and the largest error is
+    returned.
+    """
     lam, forward = rng.standard_normal(u.size), _pushed(residual, u, p, w)
     if (length := float(np.linalg.norm(forward))) > 0.0:
-        # At a right angle, as random vectors of many components nearly are, a wrong factor would not be seen.
+        # Random vectors of many components are nearly orthogonal: without this term a
+        # wrong factor would not be seen.
         lam += forward * (float(np.linalg.norm(lam)) / length)
     back = as_cotangent(
         residual.vjp(read_only(u), read_only(p), read_only(lam)), p, "vjp(u, p, lam)"
@@ -223,16 +242,8 @@ def transpose_error(
 
 
 def finite(values: Array, what: str) -> Array:
-    """The values, if they are finite; raises NonFinite, naming the first that is not."""
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise NonFinite(
-            f"check_residual: {what} has {values[bad[0]]} in entry {bad[0]} ({bad.size} such)"
-        )
+    """The values, if all are finite; raises NonFinite, with the first nan or inf, if not."""
+    if (bad := first_nonfinite(values)) is not None:
+        index, entry, count = bad
+        raise NonFinite(f"check_residual: {what} has {entry} in entry {index} ({count} such)")
     return values
-
-
-def read_only(x: Array) -> Array:
-    view = x.view()
-    view.flags.writeable = False
-    return view

@@ -1,4 +1,4 @@
-"""Are a field's derivatives its derivatives? For right-hand sides of initial value problems written by hand."""
+"""Are the derivatives of a field right? For hand-written right-hand sides of ODEs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
 from .._validation import require_methods, require_number
 from ..ode.equations import Mass, MassAt, as_mass, mass_at
 from ..protocols import Field, TimeDerivative
@@ -14,23 +13,35 @@ from ..typing import Array
 from .residual import ResidualReport, check_residual
 
 CHANGE = 1e-3
-"""Relative change of a parameter by which it is found out whether f depends on it."""
+"""Relative change of a parameter that shows whether f depends on the parameter."""
 
 
 EXAMINED = 64
-"""Parameters that are changed one by one, where f depends on some of those whose derivative is zero."""
+"""Number of parameters that are changed one by one, if f depends on some with a zero vjp."""
 
 
 NAMED = 8
-"""Parameters that a table names."""
+"""Number of parameters that the table names."""
 
 
 @dataclass(frozen=True, eq=False)
 class FieldReport:
-    """What `check_field` measured of a field, and of its mass matrix.
+    """Measured errors of ∂f/∂u, ∂f/∂p and ∂f/∂t of a field f, and of its mass matrix M(p).
 
-    state: of ∂f/∂u and ∂f/∂p; time: of ∂f/∂t, None for a field without it; mass: of M(p) u, None for a constant M;
-    independent: the indices of the parameters on which f does not depend at this point.
+    `check_field` returns this report. ``print(report)`` shows the numbers and the
+    verdict.
+
+    Parameters
+    ----------
+    state : ResidualReport
+        Errors of ∂f/∂u and ∂f/∂p at the time t.
+    time : ResidualReport or None
+        Errors of ∂f/∂t; None if the field has no `time_derivative`.
+    mass : ResidualReport or None
+        Errors of the products of M(p) u; None (default) if M does not depend on p.
+    independent : tuple of int
+        Indices k of the parameters p_k on which f does not depend at this point;
+        default ().
     """
 
     state: ResidualReport
@@ -38,15 +49,23 @@ class FieldReport:
     mass: ResidualReport | None = None
     independent: tuple[int, ...] = ()
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        return (
+            f"FieldReport(ok={self.ok}, jacobian={self.state.jacobian.error:.1e}, "
+            f"jvp={self.state.jvp.error:.1e}, independent={self.independent})"
+        )
+
+    def __str__(self) -> str:
+        """The table, so that ``print(report)`` shows the numbers."""
+        return self.table()
 
     @property
     def ok(self) -> bool:
-        """Whether all derivatives agree, to what `ResidualReport.ok` asks for."""
+        """True if all derivatives are right: see `ResidualReport.ok` for the limits."""
         return all(report is None or report.ok for report in (self.state, self.time, self.mass))
 
     def table(self) -> str:
-        """The measured numbers, for a terminal."""
+        """Return the measured numbers and the verdict as lines of text, for a terminal."""
         lines = self.state.table().replace("R(", "f(").replace("R_p", "f_p").split("\n")[:-1]
         time = (
             "not provided (no derivatives with respect to times)"
@@ -68,12 +87,14 @@ class FieldReport:
 
     @property
     def _independent(self) -> str:
+        """The sentence about parameters on which f does not depend."""
         names = ", ".join(f"p[{k}]" for k in self.independent[:NAMED])
         more = f" and {len(self.independent) - NAMED} more" if len(self.independent) > NAMED else ""
         return (
-            f"f does not depend on {names}{more} at this point: the derivative there is zero. A likely cause: a "
-            f"parameter that appears\nin comparisons only (a switching time, `if t > p[{self.independent[0]}]`), whose "
-            "derivative is silently zero everywhere: breaks= of the\ninitial value problem"
+            f"f does not depend on {names}{more} at this point: the derivative there is zero. If\n"
+            f"p[{self.independent[0]}] appears in comparisons only (a switching time, "
+            f"`if t > p[{self.independent[0]}]`), the derivative is silently\n"
+            "zero everywhere; give the switching time to breaks= of the initial value problem"
         )
 
 
@@ -86,16 +107,62 @@ def check_field(
     mass: Mass = None,
     seed: int = 0,
 ) -> FieldReport:
-    """Compare the jacobian, jvp, vjp and time_derivative of a field with differences of f at (t, u, p).
+    """Compare ∂f/∂u, ∂f/∂p and ∂f/∂t of a hand-written field f(t, u, p) with differences.
 
-    u: (n,), p: (m,), real, where f is smooth, also a little before t. mass: M or M(p) as the initial value problem has
-    it, whose jvp and vjp are compared with differences of M(p) u. A wrong jacobian costs steps, and is in every
-    gradient. The report names the parameters on which f does not depend at this point. About 60 evaluations of f and
-    four Jacobians; see `check_residual`, and for what is raised.
+    Parameters
+    ----------
+    field : Field
+        Object with the methods ``__call__``, `jacobian`, `vjp` and `jvp` of
+        `adjoint.protocols.Field`, and `time_derivative` if there are derivatives with
+        respect to times.
+    t : float
+        Time at which the derivatives are checked, in the units of the problem.
+    u : (n,) array
+        State, real. f must be smooth at (t, u, p), and also a little before t.
+    p : (m,) array
+        Parameters, real.
+    mass : matrix or Matrix, optional
+        M or M(p) of the initial value problem M u' = f. For M(p) the products of `jvp`
+        and `vjp` are compared with differences of M(p) u.
+    seed : int
+        Seed of the random directions; default 0.
+
+    Returns
+    -------
+    FieldReport
+        Measured numbers: ``report.ok`` is True if all derivatives are right, and
+        ``print(report)`` shows a table with the verdict. The table names parameters on
+        which f does not depend here.
+
+    Raises
+    ------
+    TypeError
+        If a method is missing, or if t, u, p or a result is not real.
+    ValueError
+        If t is not finite, if u, p or a result has the wrong shape, or if `seed` is
+        negative.
+    NonFinite
+        If f or a derivative holds nan or inf at (t, u, p) or next to it.
+
+    Notes
+    -----
+    A wrong Jacobian does not only cost steps: it enters every gradient.
+
+    Cost: about 60 evaluations of f and four Jacobians; more for few unknowns or
+    parameters, see `check_residual`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import adjoint
+    >>> decay = adjoint.complex_step_field(lambda t, u, p: -p[0] * u, n=2, m=1)
+    >>> adjoint.check_field(decay, 0.0, np.array([1.0, 2.0]), np.array([0.5])).ok
+    True
     """
     if np.ndim(t) != 0:
         raise TypeError(
-            f"check_field: got t of shape {np.shape(t)}, expected a number: check_field(field, t, u, p)"
+            f"check_field: got t of shape {np.shape(t)}, expected a number: check_field(field, t, "
+            "u, p)"
         )
     require_number("check_field", "t", t)
     if not np.isfinite(t):
@@ -122,7 +189,7 @@ def check_field(
 
 
 def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple[int, ...]:
-    """The indices k for which vjp is zero, and f the same to its last bit where p_k is a little larger or smaller."""
+    """The indices k of a zero vjp for which f keeps all its bits if p_k changes a little."""
     rng = np.random.default_rng(seed)
     share = sum(
         (np.abs(field.vjp(t, u, p, rng.standard_normal(u.size))) for _ in range(2)),
@@ -131,6 +198,7 @@ def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple
     candidates, here = np.flatnonzero(share == 0.0), np.array(field(t, u, p))
 
     def same(moved: Array) -> bool:
+        """True if f keeps all its bits if the parameters of these indices change a little."""
         change = np.zeros(p.size)
         change[moved] = CHANGE * np.where(p[moved] == 0.0, 1.0, p[moved])
         return all(np.array_equal(field(t, u, p + sign * change), here) for sign in (1.0, -1.0))
@@ -148,7 +216,7 @@ def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple
 
 @dataclass(frozen=True, eq=False)
 class _Mass:
-    """M(p) u as a residual of (u, p); at: p ↦ M(p), which varies."""
+    """M(p) u as a residual of (u, p); at: p ↦ M(p)."""
 
     at: Callable[[Array], MassAt]
 
@@ -173,7 +241,7 @@ class _Mass:
 
 @dataclass(frozen=True, eq=False)
 class _AtTime:
-    """f(t, ·, ·) as a residual of (u, p)."""
+    """f(t, ·, ·) at a fixed t as a residual of (u, p)."""
 
     field: Field
     t: float
@@ -193,7 +261,7 @@ class _AtTime:
 
 @dataclass(frozen=True, eq=False)
 class _OverTime:
-    """f(·, ·, p) as a residual of (u, (t,))."""
+    """f(·, ·, p) at a fixed p as a residual of (u, (t,))."""
 
     field: Field
     p: Array
@@ -211,12 +279,13 @@ class _OverTime:
         return self._rate(u, t) * t_dot[0]
 
     def _rate(self, u: Array, t: Array) -> Array:
+        """∂f/∂t, (n,)."""
         assert isinstance(self.field, TimeDerivative)
         return np.asarray(self.field.time_derivative(float(t[0]), u, self.p))
 
 
 def _stored(J: sparse.csc_array | Array) -> sparse.csc_array:
-    """A dense Jacobian with all of its entries stored, zeros too; a sparse one as it is."""
+    """The Jacobian as a csc_array; a dense Jacobian is stored in full, with its zeros."""
     if not isinstance(J, np.ndarray) or J.ndim != 2:
         return J if isinstance(J, np.ndarray) else sparse.csc_array(J)
     rows, columns = J.shape

@@ -1,7 +1,6 @@
-"""Is the Hessian–vector product the derivative of the gradient? Taylor remainders of order 3, symmetry, linearity."""
+"""Is the Hessian–vector product right? Taylor remainders of order 3, symmetry, linearity."""
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -9,32 +8,17 @@ from .._numerics import dot
 from .._validation import as_cotangent, as_parameters, require_integer
 from ..errors import SolveError
 from ..typing import Array
-from .gradient import (
-    CANDIDATES,
-    NOISE,
-    RESOLVED,
-    STEPS,
-    TINY,
-    TOLERANCE,
-    WEAKEST,
-    CheckReport,
-    Evaluated,
-    Labels,
-    Slope,
-    balanced,
-    gradient_of,
-    limit,
-    order,
-    random_direction,
-    required,
-    sizes_of,
-    started,
-    value_of,
-)
+from .directions import CANDIDATES, WEAKEST, balanced, random_direction, sizes_of
+from .extrapolation import limit, order
+from .points import Checked, gradient_of, required, started, value_of
+from .report import CheckReport, Labels, Slope
+from .tolerances import NOISE, RESOLVED, STEPS, TINY, TOLERANCE
 
 FIRST_STEP = 2e-2
-"""The largest step, relative to each x_i: remainders of order 3 meet rounding after few halvings."""
+"""The longest step, relative to each x_i.
 
+A remainder of order 3 meets rounding after few halvings.
+"""
 
 HESSIAN = Labels(
     "Hessian product",
@@ -44,15 +28,16 @@ HESSIAN = Labels(
     "<Hv,w> - <v,Hw>",
     "of the terms",
     "; w·Hv is zero, nothing was tested",
-    causes="Usual causes: a `second` that lacks a term or a conjugate; a gradient that is itself wrong: adjoint.check",
+    causes="Usual causes: an `hvp` that lacks a term or a conjugate; a gradient that is itself "
+    "wrong: adjoint.check",
     # Far above rounding: an hvp may itself be made of differences, to eight digits.
     consistent=TOLERANCE,
 )
 
 
 @runtime_checkable
-class Twice(Protocol):
-    """A point with Hessian–vector products."""
+class PointWithHvp(Protocol):
+    """A point x of f with f(x), df/dx and Hessian–vector products."""
 
     @property
     def value(self) -> float:
@@ -66,32 +51,75 @@ class Twice(Protocol):
         """(d²f/dx²) v, (m,)."""
 
 
-Function: TypeAlias = Callable[[Array], Evaluated]
-"""f: whatever maps x to a point; its points need an `hvp`."""
+def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
+    """Taylor test of Hv: |f(x + h v) − f(x) − h g·v − ½h² v·Hv| must be O(h³).
 
+    Three properties are measured for random directions v and w: the order of this
+    remainder, and w·Hv against the extrapolated central difference of w·∇f along v; the
+    symmetry ⟨Hv, w⟩ = ⟨v, Hw⟩; the linearity H(2v − w) = 2Hv − Hw. A second w weights
+    up the components that have little effect on w·Hv.
 
-def check_hvp(f: Function, x: Array, *, seed: int = 0) -> CheckReport:
-    """Compare f's Hessian–vector product at x with its values and gradients along a random direction v.
+    Parameters
+    ----------
+    f : callable
+        x ↦ point with `value`, `gradient` and ``hvp(v)``: an `adjoint.Reduced` of a
+        problem with second derivatives, an `adjoint.optimize.ScalarFunction` with a
+        product, or a `DifferencedHessian`. The gradient is taken to be right: test it
+        first by `check`.
+    x : (m,) array
+        Point at which the product is checked, float64 or complex128.
+    seed : int
+        Seed of the random directions; default 0.
 
-    Three properties of the Hessian H: the Taylor remainder |f(x+hv) − f(x) − h g·v − ½h² v·Hv| is of order 3, and
-    w·Hv is the extrapolated central difference of w·∇f along v; ⟨Hv, w⟩ = ⟨v, Hw⟩; H(2v − w) = 2Hv − Hw. Symmetry alone
-    would not do: a Hessian may be symmetric and wrong. A second w weights up the components that have little effect on
-    w·Hv. The gradient is taken to be right: see `check`.
+    Returns
+    -------
+    CheckReport
+        Measured numbers: ``report.ok`` is True if the product is right, and
+        ``print(report)`` shows a table with the verdict.
 
-    f: a function whose points have `hvp`, such as a `Reduced` of a steady problem, a `ScalarFunction` with a product,
-    or a `DifferencedHessian`. x: (m,). Components that are zero are moved as well, by the size of the others, or by 1;
-    where f cannot be evaluated there the report counts them, and is not ok. 13 solutions of the problem with gradients,
-    and three Hessian–vector products. Raises TypeError for points without `hvp`, ValueError; what f raises.
+    Raises
+    ------
+    TypeError
+        If f is not callable, or if its points have no `hvp`, no gradient or no real
+        value.
+    ValueError
+        If x is empty or not a vector, if Hv has another shape than x, or if `seed` is
+        negative.
+    NonFinite
+        If x, the gradient or a product holds nan or inf.
+
+    Notes
+    -----
+    Errors that f raises at x are passed on.
+
+    Symmetry alone would not be enough: a Hessian may be symmetric and wrong.
+
+    Components of x that are zero are moved as well, by the median size of the other
+    components or by 1. If f cannot be evaluated there, the report counts these
+    components and its `ok` is False.
+
+    Cost: 13 evaluations of f with gradients, and three products.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import adjoint
+    >>> from adjoint.optimize import ScalarFunction
+    >>> f = ScalarFunction(
+    ...     lambda x: np.sum(x**4), lambda x: 4.0 * x**3, lambda x, v: 12.0 * x**2 * v
+    ... )
+    >>> adjoint.check_hvp(f, np.array([1.0, 2.0])).ok
+    True
     """
     require_integer("check_hvp", "seed", seed, 0)
     x = required("check_hvp", f, x)
     rng = np.random.default_rng(seed)
     point = f(x)
     value, g = value_of(point), gradient_of(point, x)
-    if not isinstance(point, Twice):
+    if not isinstance(point, PointWithHvp):
         raise TypeError(
-            f"check_hvp: {type(point).__name__} has no method hvp(v), expected points with one, as those of "
-            "adjoint.Reduced or of ScalarFunction(value, gradient, product)"
+            f"check_hvp: {type(point).__name__} has no method hvp(v), expected points with one, as "
+            "those of adjoint.Reduced or of ScalarFunction(value, gradient, product)"
         )
     v, w = random_direction(x, rng), random_direction(x, rng)
     f = started(f, point)
@@ -130,8 +158,8 @@ def check_hvp(f: Function, x: Array, *, seed: int = 0) -> CheckReport:
     )
 
 
-def _is_defined(f: Function, x: Array, step: Array) -> bool:
-    """Whether f can be evaluated at both ends of the longest step."""
+def _is_defined(f: Checked, x: Array, step: Array) -> bool:
+    """True if f can be evaluated at both ends of the longest step."""
     for sign in (1.0, -1.0):
         try:
             with np.errstate(all="ignore"):
@@ -143,20 +171,24 @@ def _is_defined(f: Function, x: Array, step: Array) -> bool:
     return True
 
 
-def _product(point: Twice, x: Array, v: Array) -> Array:
-    """A copy of H v, (m,); raises ValueError for another shape, NonFinite for nan."""
+def _product(point: PointWithHvp, x: Array, v: Array) -> Array:
+    """A copy of H v, (m,).
+
+    Raises ValueError if the product has another shape than x, NonFinite if an entry is
+    nan or inf.
+    """
     return as_parameters(
         as_cotangent(point.hvp(v.copy()), x, "the Hessian–vector product"), "the hvp"
     )
 
 
 def _limit(differences: Array, w: Array) -> tuple[float, float]:
-    """The extrapolated w·d of differences d (k, m) of ∇f, and its last change."""
+    """The limit of w·d for differences d of ∇f, (k, m), and the change by the last step."""
     return limit(np.array([dot(each, w) for each in differences]), 4.0)
 
 
 def _slope(Hv: Array, difference: tuple[float, float], g: Array, w: Array, steps: Array) -> Slope:
-    """w·Hv beside the difference of w·∇f, whose terms' rounding it is granted."""
+    """w·Hv compared with the difference of w·∇f; a gap within its rounding is not counted."""
     derivative, uncertain = dot(Hv, w), NOISE * _terms(g, w) / float(steps[-1])
     size = max(abs(derivative), abs(difference[0]))
     error = _relative(abs(derivative - difference[0]), max(size, uncertain / TOLERANCE))
@@ -164,7 +196,10 @@ def _slope(Hv: Array, difference: tuple[float, float], g: Array, w: Array, steps
 
 
 def _even(x: Array, g: Array, Hv: Array, v: Array, steps: Array, rng: np.random.Generator) -> Array:
-    """A w of which all components have about the same share of w·Hv, as far as the rounding of ∇f lets them, (m,)."""
+    """A direction w, (m,), of which all components have about the same share of w·Hv.
+
+    Shares below the rounding error of ∇f are not weighted up.
+    """
     size = np.where(v == 0.0, 0.0, sizes_of(x))
     rounding = RESOLVED * NOISE * float(np.max(np.abs(g) * size)) / float(steps[-1]) / TOLERANCE
     candidates = [np.where(v == 0.0, 0.0, random_direction(x, rng)) for _ in range(CANDIDATES)]
@@ -172,7 +207,11 @@ def _even(x: Array, g: Array, Hv: Array, v: Array, steps: Array, rng: np.random.
 
 
 def _weighted(Hv: Array, differences: Array, g: Array, w: Array, steps: Array) -> Slope:
-    """w·Hv along such a w, beside a difference that is granted its rounding and its last change: terms may cancel."""
+    """w·Hv for a balanced w, compared with the difference of w·∇f.
+
+    A gap within the rounding of the difference and its last change is not counted,
+    since terms may cancel.
+    """
     derivative, (difference, change) = dot(Hv, w), _limit(differences, w)
     uncertain = NOISE * _terms(g, w) / float(steps[-1]) + change
     size = max(abs(derivative), abs(difference))
@@ -184,15 +223,16 @@ def _weighted(Hv: Array, differences: Array, g: Array, w: Array, steps: Array) -
 
 
 def _linearity(Hv: Array, Hw: Array, both: Array, size: Array) -> float:
-    """‖H(2v − w) − 2Hv + Hw‖ relative to its terms, in the sizes of the variables."""
+    """‖H(2v − w) − 2Hv + Hw‖ relative to its terms; size: (m,), weights of the components."""
     terms = float(np.max((np.abs(both) + 2.0 * np.abs(Hv) + np.abs(Hw)) * size))
     return _relative(float(np.max(np.abs(both - 2.0 * Hv + Hw) * size)), terms)
 
 
 def _terms(a: Array, b: Array) -> float:
-    """Σ |a_i||b_i|."""
+    """Σ |a_i| |b_i|."""
     return dot(np.abs(a), np.abs(b))
 
 
 def _relative(error: float, size: float) -> float:
+    """error / size, and 0 if both are 0."""
     return float(error / max(size, TINY))

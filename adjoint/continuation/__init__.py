@@ -1,4 +1,4 @@
-"""Branches of solutions of R(u, p) = 0 as a parameter changes, and their folds."""
+"""Branches of solutions of R(u, p) = 0 as a parameter changes, and folds of branches."""
 
 from .arclength import BranchPoint, trace
 from .folds import Fold, fold

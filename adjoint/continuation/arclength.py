@@ -1,4 +1,4 @@
-"""Pseudo-arclength continuation: a branch of solutions as a curve in (u, λ), which folds do not stop."""
+"""Pseudo-arclength continuation: a branch as a curve in (u, λ), also around folds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,32 +15,49 @@ from ..errors import NewtonStalled, SolveError
 from ..factor.counts import Counts, collecting
 from ..factor.csc import as_csc
 from ..factor.factorizers import lu
-from ..newton.bounds import longest
+from ..newton.bounds import longest_factor
 from ..newton.problem import NonlinearProblem
 from ..protocols import Residual
 from ..steady.solution import SteadySolution
 from ..typing import Array
-from .bordered import as_index, bordered, unit
+from .bordered import bordered, parameter_index, unit_vector
 
-TURN = 0.8
-"""Cosine between two tangents below which a step is repeated at half its length: it may have left the branch."""
+LEAST_COSINE = 0.8
+"""Smallest cosine of the angle between consecutive tangents. A step that turns further is
+repeated with half its length, because it may have left the branch."""
 
+TARGET_ANGLE = 0.25
+"""Angle between consecutive tangents, in radians, at which step lengths aim. It is far
+below the limit, so that few steps are repeated."""
 
-ANGLE = 0.25
-"""Between two tangents, radians, to which steps are fitted, and so refused ones avoided."""
+TARGET_FACTORIZATIONS = 3
+"""Factorizations of a corrector after which the step length stays. Fewer lengthen the next
+step, more shorten it."""
 
-
-EASY = 3
-"""Factorizations of a corrector after which the next step is as long; fewer make it longer, more make it shorter."""
+SHORTEST = 1e-6
+"""Shortest step, relative to the first step."""
 
 
 @dataclass(frozen=True, eq=False)
 class BranchPoint:
-    """A point of a branch of solutions R(u, p) = 0, p[parameter] = λ.
+    """A point of a branch of solutions R(u, p) = 0, with p[parameter] = λ.
 
-    u: (n,); p: (m,); value: λ; arclength: from the first point, the sum of the steps along the tangents; tangent:
-    (u̇, λ̇), of length 1 in the metric of `trace`; turned: whether λ̇ changed its sign since the point before, so that a
-    fold lies between.
+    Parameters
+    ----------
+    problem : NonlinearProblem
+        The equations.
+    parameter : int
+        The index of λ in p.
+    u : (n,) array
+        The state, read-only.
+    p : (m,) array
+        The parameters, including λ, read-only.
+    arclength : float
+        The sum of the step lengths from the first point, in the metric of `trace`.
+    tangent : ((n,) array, float)
+        (u̇, λ̇), of length 1 in the metric of `trace`.
+    turned : bool
+        True if λ̇ has changed its sign since the point before: a fold lies in between.
     """
 
     problem: NonlinearProblem
@@ -55,24 +72,30 @@ class BranchPoint:
 
     @property
     def value(self) -> float:
-        """λ."""
+        """λ, in the units of p[parameter]."""
         return float(self.p[self.parameter])
 
     @cached_property
     def solution(self) -> SteadySolution:
-        """The solution with its derivatives at fixed λ: one factorization. Raises SingularJacobian on a fold."""
+        """The solution, with derivatives with respect to p, for one factorization.
+
+        A derivative raises SingularJacobian exactly at a fold.
+        """
         return self.problem.at(self.u, self.p)
 
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """⟨(u, λ), (v, μ)⟩ = uᵀv / (n s²) + λμ / σ²: s the scale of the state, σ that of λ; the same on every mesh."""
+    """⟨(u, λ), (v, μ)⟩ = uᵀv / (n s²) + λμ / σ², which does not depend on the mesh.
+
+    state: s, (n,) or a number, typical sizes of u; parameter: σ, the typical size of λ.
+    """
 
     state: float | Array
     parameter: float
 
     def dual(self, u: Array, value: float) -> tuple[Array, float]:
-        """The row that takes the inner product with (u, λ)."""
+        """(row, corner) with ⟨(u, λ), (v, μ)⟩ = rowᵀv + corner μ for all (v, μ)."""
         return np.asarray(u / (u.size * np.asarray(self.state) ** 2)), value / self.parameter**2
 
     def unit(self, u: Array, value: float) -> tuple[Array, float]:
@@ -83,11 +106,11 @@ class Metric:
 
 
 @dataclass(frozen=True, eq=False)
-class Augmented:
-    """(R(u, p + (λ − p_i) e_i), ⟨t, (u, λ)⟩ − s) for the state (u, λ), (n + 1,); its parameter is s, (1,).
+class AugmentedResidual:
+    """(R(u, p + (λ − p_i) e_i), ⟨t, (u, λ)⟩ − s), the residual of a corrector, (n + 1,).
 
-    The last row is a hyperplane across the branch (docs/math/newton_and_branches.md, eq. 41). row,
-    corner: the dual of t.
+    The state is (u, λ), (n + 1,); the parameter is s, (1,). The last row is a hyperplane
+    across the branch (docs/math/newton_and_branches.md, eq. 41). row, corner: ⟨t, ·⟩.
     """
 
     equation: Residual
@@ -96,22 +119,22 @@ class Augmented:
     row: Array
     corner: float
 
-    def at(self, value: float) -> Array:
-        """p with λ in its place."""
+    def parameters(self, value: float) -> Array:
+        """Return p with p_i = λ."""
         p = self.p.copy()
         p[self.parameter] = value
         return p
 
     def residual(self, v: Array, p: Array) -> Array:
-        """(R, the distance from the hyperplane), (n + 1,)."""
+        """(R(u, p), ⟨t, (u, λ)⟩ − s), (n + 1,)."""
         u, value = v[:-1], float(v[-1])
         distance = dot(self.row, u) + self.corner * value - p[0]
-        return np.append(self.equation.residual(u, self.at(value)), distance)
+        return np.append(self.equation.residual(u, self.parameters(value)), distance)
 
     def jacobian(self, v: Array, p: Array) -> sparse.csc_array:
         """[[∂R/∂u, ∂R/∂λ], [row, corner]], (n + 1, n + 1)."""
-        u, q = v[:-1], self.at(float(v[-1]))
-        column = self.equation.jvp(u, q, unit(q.size, self.parameter))
+        u, q = v[:-1], self.parameters(float(v[-1]))
+        column = self.equation.jvp(u, q, unit_vector(q.size, self.parameter))
         return bordered(as_csc(self.equation.jacobian(u, q)), column, self.row, self.corner)
 
     def vjp(self, v: Array, p: Array, lam: Array) -> Array:
@@ -133,15 +156,51 @@ def trace(
     scale: float = 1.0,
     decreasing: bool = False,
 ) -> Iterator[BranchPoint]:
-    """The branch of solutions through that of p, for λ = p[parameter], as a generator without end.
+    """Trace the branch of solutions R(u, p) = 0 through the solution at p, λ = p[parameter].
 
-    step: the first arc length, in which the root mean square of u (over the problem's `scale`) and λ / scale count
-    alike; it is adapted, up to `longest`, down to 10⁻⁶ of the first. decreasing: whether λ decreases at first. A point
-    costs 2 to 4 factorizations by `lu` of the bordered Jacobian (n + 1, n + 1). Raises ValueError or TypeError for
-    arguments that make no sense, NewtonStalled when the step becomes too short, and what `problem.solve` raises.
+    A generator without end: the caller stops it. Each point is a predictor along the
+    tangent and a corrector by Newton's method across the tangent. A point costs 2 to 4
+    factorizations of the bordered Jacobian, (n + 1, n + 1), by `lu`. Lengths are measured by
+    the root mean square of u / problem.method.scale, and by λ / scale.
 
-    Keller (1977), in Applications of Bifurcation Theory, 359; Allgower & Georg (2003), Introduction to Numerical
-    Continuation Methods, chapter 10. See docs/math/newton_and_branches.md, eqs. 40 and 41.
+    Parameters
+    ----------
+    problem : NonlinearProblem
+        The equations, and the method for the first point.
+    p : (m,) array
+        The parameters of the first point.
+    parameter : int
+        The index of λ in p.
+    step : float
+        The first step length. Later lengths are adapted, and are at least 10⁻⁶ of the first.
+    longest : float
+        The maximum step length.
+    scale : float
+        The typical size of λ, in the units of λ.
+    decreasing : bool
+        True if λ decreases at the first point.
+
+    Yields
+    ------
+    BranchPoint
+        The points of the branch, from the first point on.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type, or if p or the state is complex.
+    ValueError
+        If an argument is out of range.
+    NewtonStalled
+        While iterating, if the step length becomes too short.
+    SolveError
+        While iterating, if `problem.solve` fails at the first point.
+
+    References
+    ----------
+    Keller (1977), in Applications of Bifurcation Theory, 359.
+    Allgower & Georg (2003), Introduction to Numerical Continuation Methods, chapter 10.
+    See docs/math/newton_and_branches.md, eqs. 40 and 41.
     """
     require_kind("trace", "problem", problem, NonlinearProblem, "a NonlinearProblem")
     for name, value in (("step", step), ("longest", longest), ("scale", scale)):
@@ -150,10 +209,11 @@ def trace(
     p = as_parameters(p)
     if p.dtype.kind == "c":
         raise TypeError("trace: got complex parameters; a branch is a curve in real ones")
-    parameter = as_index(parameter, p.size, "trace")
+    parameter = parameter_index(parameter, p.size, "trace")
     if not (0.0 < step <= longest and step < np.inf and 0.0 < scale < np.inf):
         raise ValueError(
-            f"trace: got step={step}, longest={longest}, scale={scale}; expected 0 < step ≤ longest, scale > 0"
+            f"trace: got step={step}, longest={longest}, scale={scale}; expected "
+            "0 < step ≤ longest, scale > 0"
         )
     return _points(
         problem, p, parameter, step, longest, Metric(problem.method.scale, scale), decreasing
@@ -173,32 +233,40 @@ def _points(
     if first.u.dtype.kind == "c":
         raise TypeError("trace: the state is complex; a branch is a curve in real states")
     sign = -1.0 if decreasing else 1.0
-    tangent = metric.unit(sign * first.jvp(unit(p.size, parameter)), sign)
+    tangent = metric.unit(sign * first.jvp(unit_vector(p.size, parameter)), sign)
     point = BranchPoint(problem, parameter, first.u, first.p, 0.0, tangent, False)
-    shortest, length = 1e-6 * step, step
+    shortest, length = SHORTEST * step, step
     while True:
         yield point
         while True:
             try:
-                point, work, angle = _next(point, length, metric)
+                point, factorizations, angle = _next_point(point, length, metric)
                 break
             except SolveError as error:
                 length /= 2.0
                 if not length >= shortest:
                     raise NewtonStalled(
-                        f"the branch cannot be traced beyond λ = {point.value:g}: steps of {2 * length:.1e} fail. "
-                        "Usual causes: the branch ends at the bounds or the domain of R, a branch point, a kink in R."
+                        f"the branch cannot be traced beyond λ = {point.value:g}: steps of "
+                        f"{2 * length:.1e} fail. Usual causes: the branch ends at the bounds or "
+                        "the domain of R, a branch point, a kink in R."
                     ) from error
-        wanted = min(2.0 ** ((EASY - work) / 2.0), ANGLE / max(angle, 1e-3 * ANGLE))
+        effort = 2.0 ** ((TARGET_FACTORIZATIONS - factorizations) / 2.0)
+        wanted = min(effort, TARGET_ANGLE / max(angle, 1e-3 * TARGET_ANGLE))
         length = min(longest, length * float(np.clip(wanted, 0.5, 2.0)))
 
 
-def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoint, int, float]:
-    """The point at a distance along the tangent, its factorizations, the angle turned; SolveError if there is none."""
+def _next_point(
+    point: BranchPoint, length: float, metric: Metric
+) -> tuple[BranchPoint, int, float]:
+    """(next point, factorizations, angle between the tangents in radians).
+
+    length: distance of the next point along the tangent. Raise SolveError if the corrector
+    fails, if the tangent leaves the bounds, or if the branch turns too far.
+    """
     problem, (u_dot, value_dot) = point.problem, point.tangent
     row, corner = metric.dual(u_dot, value_dot)
-    augmented = Augmented(problem.equation, point.p, point.parameter, row, corner)
-    if problem.bounds is not None and longest(problem.bounds, point.u, length * u_dot) < 1.0:
+    augmented = AugmentedResidual(problem.equation, point.p, point.parameter, row, corner)
+    if problem.bounds is not None and longest_factor(problem.bounds, point.u, length * u_dot) < 1.0:
         raise NewtonStalled("the tangent leaves the bounds")
     start = np.append(point.u + length * u_dot, point.value + length * value_dot)
     distance = np.array([dot(row, start[:-1]) + corner * start[-1]])
@@ -210,17 +278,16 @@ def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoin
     counts = Counts()
     with collecting(counts):
         solution = corrector.solve(distance)
-    ahead = solution.jvp(
-        np.ones(1)
-    )  # d(u, λ)/ds, the tangent: it keeps the orientation, as ⟨t, ·⟩ = 1.
+    # d(u, λ)/ds is the new tangent. Its orientation is kept, because ⟨t, d(u, λ)/ds⟩ = 1.
+    ahead = solution.jvp(np.ones(1))
     tangent = metric.unit(ahead[:-1], float(ahead[-1]))
     new_row, new_corner = metric.dual(*tangent)
     cosine = dot(new_row, u_dot) + new_corner * value_dot
-    if not cosine >= TURN:
+    if not cosine >= LEAST_COSINE:
         raise NewtonStalled(f"the tangent turns too far in one step (cosine {cosine:.2f})")
     u, value = solution.u[:-1].copy(), float(solution.u[-1])
     u.setflags(write=False)
-    p = augmented.at(value)
+    p = augmented.parameters(value)
     p.setflags(write=False)
     turned = tangent[1] * value_dot < 0.0
     s = point.arclength + length
@@ -229,7 +296,7 @@ def _next(point: BranchPoint, length: float, metric: Metric) -> tuple[BranchPoin
 
 
 def _widened(bounds: Bounds | None, u: Array) -> Bounds | None:
-    """The bounds of u, with none for λ."""
+    """The bounds of (u, λ): λ is unbounded."""
     if bounds is None:
         return None
     lower, upper = (np.broadcast_to(bound, u.shape) for bound in (bounds.lower, bounds.upper))

@@ -1,4 +1,7 @@
-"""The fold of a branch: where ∂R/∂u is singular and two solutions meet, with its derivative by all parameters."""
+"""Folds of a branch, and their derivatives with respect to the parameters.
+
+At a fold ∂R/∂u is singular, and two solutions meet.
+"""
 
 from dataclasses import dataclass
 
@@ -7,46 +10,58 @@ import scipy.sparse as sparse
 
 from .._numerics import dot, size_of
 from .._repr import short_repr
-from .._validation import as_parameters, require_kind
+from .._validation import as_parameters, first_nonfinite, require_kind
 from ..errors import NewtonDiverged, NonFinite, SingularJacobian, SingularMatrix
 from ..factor.csc import as_csc, owned
-from ..factor.factorization import Factorization
-from ..factor.factorizers import lu
-from ..newton.history import Failure, History, failure
+from ..newton.failures import failure
+from ..newton.history import SINGULAR, History
 from ..newton.problem import NonlinearProblem
 from ..protocols import Residual
 from ..typing import Array
-from .bordered import as_index, bordered, unit
+from .bordered import DefiningFunction, parameter_index, unit_vector
 
 TOLERANCE = 1e-12
-"""Relative size of the last correction: the next one would be of rounding size."""
-
+"""Size of the last correction, relative to the iterates. The correction after it would be
+of the size of rounding errors."""
 
 ITERATIONS = 25
-
+"""Maximum number of Newton iterations."""
 
 SWEEPS = 4
-"""Of inverse iteration for the null vectors at the start, where the borders are random."""
-
+"""Steps of inverse iteration for the null vectors in the first iteration. Its borders are
+random."""
 
 ROUNDING = 1e-8
-"""Relative size of a correction at which one that leaves ‖R‖ as it is means rounding."""
-
+"""Size of a correction, relative to the iterates, that may be rounding error if ‖R‖ no
+longer falls."""
 
 SLOPE = float(np.finfo(float).eps) ** (1 / 3)
-"""Relative step of the central differences of Jacobians. They speed the iteration up; what it finds is exact."""
-
+"""Relative step of central differences of Jacobians. Their error slows the iteration down,
+but does not change the fold that it finds."""
 
 TRANSVERSAL = 1e-8
-"""|ψᵀ∂R/∂λ| relative to its terms below which λ does not unfold the singularity: a branch point."""
+"""Size of ψᵀ∂R/∂λ, relative to the sum of |ψ_i ∂R_i/∂λ|, below which the point counts as a
+branch point: λ does not move the singularity."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """λ_c = p[parameter] at which the branch turns, and its neighbourhood.
+    """A fold: λ_c = p[parameter] at which a branch turns back, with dλ_c/dp.
 
-    u: (n,), the state there; p: (m,), with λ_c in its place; phi, psi: (n,), the right and left null vectors of ∂R/∂u,
-    of 2-norm 1; gradient: dλ_c/dp, (m,), 0 at `parameter` itself; iterations: of Newton's method.
+    Parameters
+    ----------
+    parameter : int
+        The index of λ in p.
+    u : (n,) array
+        The state at the fold, read-only.
+    p : (m,) array
+        The parameters at the fold, including λ_c, read-only.
+    phi, psi : (n,) array
+        The right and the left null vector of ∂R/∂u, of 2-norm 1.
+    gradient : (m,) array
+        dλ_c/dp, in units of λ divided by units of p; 0 at `parameter` itself.
+    iterations : int
+        The number of Newton iterations.
     """
 
     parameter: int
@@ -61,130 +76,143 @@ class Fold:
 
     @property
     def value(self) -> float:
-        """λ_c."""
+        """λ_c, in the units of p[parameter]."""
         return float(self.p[self.parameter])
 
 
-@dataclass(frozen=True, eq=False)
-class _Singularity:
-    """The test function g(u, p), zero where J = ∂R/∂u is singular, from one bordered factorization.
-
-    J φ + b g = 0, cᵀφ = 1 and Jᵀψ + c g = 0, bᵀψ = 1: then dg = −ψᵀ dJ φ.
-    """
-
-    factors: Factorization
-    phi: Array
-    psi: Array
-    g: float
-
-    @classmethod
-    def of(cls, J: sparse.csc_array, b: Array, c: Array) -> "_Singularity":
-        n = J.shape[0]
-        factors = lu(bordered(J, b, c, 0.0))
-        last = unit(n + 1, n)
-        right, left = factors.solve(last), factors.solve(last, "T")
-        return cls(factors, right[:-1], left[:-1], float(right[-1]))
-
-
 def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
-    """The fold near (u, λ), λ = p[parameter], by Newton's method for R = 0, g = 0, with dλ_c/dp.
+    """Find the fold near (u, λ), λ = p[parameter], with dλ_c/dp.
 
-    u: (n,) and p: (m,), such as those of the `BranchPoint` that `turned`, or of a fold for similar parameters. One
-    bordered factorization and five Jacobians an iteration, of which there are 3 to 6. Raises ValueError or TypeError
-    for arguments that make no sense, NewtonDiverged if there is no fold nearby, SingularJacobian at a branch point.
+    Newton's method for R(u, p) = 0, g(u, p) = 0; g = 0 means that ∂R/∂u is singular. Takes
+    3 to 6 iterations, each with one bordered factorization and five Jacobians.
 
-    Griewank & Reddien (1984), IMA J. Numer. Anal. 4, 295; Govaerts (2000), Numerical Methods for Bifurcations of
-    Dynamical Equilibria, section 4.1. See docs/math/newton_and_branches.md, eqs. 42–44.
+    Parameters
+    ----------
+    problem : NonlinearProblem
+        The equations. The method, start and bounds of the problem are not used.
+    u : (n,) array
+        A state near the fold: `BranchPoint.u` of a point that `turned`, or `Fold.u` for
+        similar parameters.
+    p : (m,) array
+        The parameters of that state.
+    parameter : int
+        The index of λ in p.
+
+    Returns
+    -------
+    Fold
+        The fold, its null vectors and dλ_c/dp.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type, or if u or p is complex.
+    ValueError
+        If parameter is out of range, or if p is not a vector.
+    NonFinite
+        If u or p contains nan or inf.
+    NewtonDiverged
+        If no fold is found nearby.
+    SingularJacobian
+        If the point found is a branch point instead of a fold.
+
+    References
+    ----------
+    Griewank & Reddien (1984), IMA J. Numer. Anal. 4, 295.
+    Govaerts (2000), Numerical Methods for Bifurcations of Dynamical Equilibria, section 4.1.
+    See docs/math/newton_and_branches.md, eqs. 42–44.
     """
     require_kind("fold", "problem", problem, NonlinearProblem, "a NonlinearProblem")
-    p, u = as_parameters(p), as_numbers(u)
+    p, u = as_parameters(p), _as_numbers(u)
     if p.dtype.kind == "c" or u.dtype.kind not in "fiu" or u.ndim != 1:
         raise TypeError(
-            f"fold: got u of {u.dtype}, shape {u.shape}, p of {p.dtype}; expected real ones, (n,) and (m,)"
+            f"fold: got u of {u.dtype}, shape {u.shape}, p of {p.dtype}; expected real u (n,) and "
+            "real p (m,)"
         )
-    if not np.isfinite(u).all():
-        raise NonFinite(f"fold: u[{np.flatnonzero(~np.isfinite(u))[0]}] is not finite")
-    with np.errstate(all="ignore"):  # An iterate that overflows is an error with a name, below.
-        return _iterated(problem.equation, u.astype(float), p, as_index(parameter, p.size, "fold"))
+    if bad := first_nonfinite(u):
+        index, entry, number = bad
+        raise NonFinite(f"fold: u[{index}] is {entry} ({number} such), expected finite numbers")
+    parameter = parameter_index(parameter, p.size, "fold")
+    with np.errstate(all="ignore"):  # An iterate that overflows raises NewtonDiverged.
+        return _iterate(problem.equation, u.astype(float), p, parameter)
 
 
-def as_numbers(u: Array) -> Array:
-    """u as an array; raises TypeError for what makes none, a ragged list."""
+def _as_numbers(u: Array) -> Array:
+    """Return u as an array. Raise TypeError if u is a ragged list."""
     try:
         return np.asarray(u)
     except (ValueError, TypeError) as error:
         raise TypeError(f"fold: u makes no array ({error}), expected real numbers (n,)") from error
 
 
-def _iterated(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
+def _iterate(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
+    """Newton's method for (u, λ), with full steps by block elimination.
+
+    `newton.Newton` does not apply here: it factors ∂R/∂u, which is singular at the fold.
+    """
     b = c = np.random.default_rng(u.size).standard_normal(u.size)
-    norms: list[float] = []
+    history = History()
     steps: list[float] = []
-    reach_u, reach_value = size_of(u), abs(float(p[parameter]))
+    u_size, value_size = size_of(u), abs(float(p[parameter]))
     for iteration in range(1, ITERATIONS + 1):
-        r = np.array(
-            equation.residual(u, p)
-        )  # A copy: it may be written to by the next evaluation.
-        norms.append(size_of(r))
-        if not np.isfinite(norms[-1]):
+        r = np.array(equation.residual(u, p))  # A copy: the user's function may reuse its array.
+        norm = size_of(r)
+        history.add_iterate(norm)
+        if not np.isfinite(norm):
             break
         J = as_csc(equation.jacobian(u, p))
         scale = _size(J)
         for _ in range(SWEEPS if iteration == 1 else 1):
-            at = _regular(J, scale * b / size_of(b), c / size_of(c), norms)
+            at = _defining_function(J, scale * b / size_of(b), c / size_of(c), history)
             b, c = at.psi, at.phi
-        du, change = _correction(equation, u, p, parameter, r, at, norms)
-        u, p = u + du, p + change * unit(p.size, parameter)
-        reach_u, reach_value = max(reach_u, size_of(u)), max(reach_value, abs(float(p[parameter])))
-        steps.append(size_of(du) / max(reach_u, np.finfo(float).tiny))
-        if steps[-1] <= TOLERANCE and abs(change) <= TOLERANCE * reach_value:
-            return _found(equation, u, p, parameter, iteration, norms)
-        if iteration > 3 and steps[-1] <= ROUNDING and stagnated(norms):
-            return _found(equation, u, p, parameter, iteration, norms)
+        du, change = _correction(equation, u, p, parameter, r, at, history)
+        u, p = u + du, p + change * unit_vector(p.size, parameter)
+        u_size, value_size = max(u_size, size_of(u)), max(value_size, abs(float(p[parameter])))
+        steps.append(size_of(du) / max(u_size, np.finfo(float).tiny))
+        if steps[-1] <= TOLERANCE and abs(change) <= TOLERANCE * value_size:
+            return _fold_at(equation, u, p, parameter, iteration, history)
+        if iteration > 3 and steps[-1] <= ROUNDING and _stagnates(history):
+            return _fold_at(equation, u, p, parameter, iteration, history)
     if len(steps) > 3 and all(
-        0.4 < new / old < 0.9 for old, new in zip(steps[-4:], steps[-3:], strict=False)
+        SINGULAR[0] < new / old < SINGULAR[1]
+        for old, new in zip(steps[-4:], steps[-3:], strict=False)
     ):
-        raise _no_fold(norms)
+        raise _branch_point(history)
     message = (
-        f"no fold was found from λ = {p[parameter]:g} in {len(norms)} iterations. Start closer: from the point of "
-        "adjoint.continuation.trace that `turned`."
+        f"no fold was found from λ = {p[parameter]:g} in {len(history.norms)} iterations. Start "
+        "closer: from the point of adjoint.continuation.trace that `turned`."
     )
-    raise failed(NewtonDiverged, message, norms)
+    raise failure(NewtonDiverged, message, history)
 
 
 def _size(J: sparse.csc_array) -> float:
-    """The typical entry of J: with borders of this size M is as well scaled as J is."""
+    """The typical size of a row of J. Borders of this size keep the matrix well scaled."""
     return size_of(J.data) / float(np.sqrt(J.shape[0])) or 1.0
 
 
-def stagnated(norms: list[float]) -> bool:
-    """Whether ‖R‖ no longer falls: what is left of it is rounding."""
-    return norms[-1] >= 0.5 * norms[-2]
+def _stagnates(history: History) -> bool:
+    """True if ‖R‖ no longer falls, which means that it is rounding error."""
+    return history.norms[-1] >= 0.5 * history.norms[-2]
 
 
-def _regular(J: sparse.csc_array, b: Array, c: Array, norms: list[float]) -> _Singularity:
+def _defining_function(
+    J: sparse.csc_array, b: Array, c: Array, history: History
+) -> DefiningFunction:
     try:
-        return _Singularity.of(J, b, c)
+        return DefiningFunction.of(J, b, c)
     except SingularMatrix as error:
-        raise failed(
-            SingularJacobian, f"the bordered Jacobian is singular, twice over. {error}", norms
-        ) from error
+        message = f"the bordered Jacobian is singular: ∂R/∂u has two null vectors or more. {error}"
+        raise failure(SingularJacobian, message, history) from error
 
 
-def _no_fold(norms: list[float]) -> SingularJacobian:
+def _branch_point(history: History) -> SingularJacobian:
+    """Return the error for a singularity that λ does not move."""
     message = (
-        "λ does not move a singularity of the Jacobian here: this is a branch point (of a symmetric problem, mostly), "
-        "where branches cross, or the problem is linear in u; it is no fold, and dλ_c/dp does not exist."
+        "λ does not move a singularity of the Jacobian here: this is a branch point (mostly of a "
+        "symmetric problem), where branches cross, or the problem is linear in u. It is not a "
+        "fold, and dλ_c/dp does not exist."
     )
-    return failed(SingularJacobian, message, norms)
-
-
-def failed(kind: type[Failure], message: str, norms: list[float]) -> Failure:
-    """The error with ‖R‖ at the iterates."""
-    history = History()
-    for norm in norms:
-        history.iterate(norm)
-    return failure(kind, message, history)
+    return failure(SingularJacobian, message, history)
 
 
 def _correction(
@@ -193,11 +221,11 @@ def _correction(
     p: Array,
     parameter: int,
     r: Array,
-    at: _Singularity,
-    norms: list[float],
+    at: DefiningFunction,
+    history: History,
 ) -> tuple[Array, float]:
-    """Newton's (Δu, Δλ) for R = 0 and g = 0, by solves with the bordered factors alone."""
-    e = unit(p.size, parameter)
+    """Newton's (Δu, Δλ) for R = 0 and g = 0, by solves with the bordered factors only."""
+    e = unit_vector(p.size, parameter)
     rates = np.array(equation.jvp(u, p, e))
     x = at.factors.solve(-np.append(np.stack([r, rates], axis=1), np.zeros((1, 2)), axis=0))
     (x1, x2), (xi1, xi2) = x[:-1].T, x[-1]
@@ -211,30 +239,30 @@ def _correction(
     # Δu = x₁ + Δλ x₂ + α φ solves J Δu + Δλ ∂R/∂λ = −R if ξ₁ + Δλ ξ₂ + α g = 0.
     system = np.array([[xi2, g], [dot(g_u, x2) + g_value, dot(g_u, phi)]])
     if not abs(np.linalg.det(system)) > TRANSVERSAL * np.prod(np.abs(system).sum(axis=1)):
-        raise _no_fold(norms)
+        raise _branch_point(history)
     change, alpha = np.linalg.solve(system, -np.array([xi1, g + dot(g_u, x1)]))
     return x1 + change * x2 + alpha * phi, float(change)
 
 
 def _copied(J: sparse.csc_array) -> sparse.csc_array:
-    """A copy: the user's function may fill the same matrix again."""
+    """Return a copy of J: the user's function may fill one matrix again and again."""
     return owned(as_csc(J))
 
 
-def _found(
-    equation: Residual, u: Array, p: Array, parameter: int, iterations: int, norms: list[float]
+def _fold_at(
+    equation: Residual, u: Array, p: Array, parameter: int, iterations: int, history: History
 ) -> Fold:
-    """The fold with its null vectors and dλ_c/dp = −ψᵀ∂R/∂p / ψᵀ∂R/∂λ."""
+    """Return the fold at (u, p), with its null vectors and dλ_c/dp = −ψᵀ∂R/∂p / ψᵀ∂R/∂λ."""
     J = as_csc(equation.jacobian(u, p))
     b = c = np.random.default_rng(u.size).standard_normal(u.size)
     for _ in range(2):
-        at = _regular(J, _size(J) * b / size_of(b), c / size_of(c), norms)
+        at = _defining_function(J, _size(J) * b / size_of(b), c / size_of(c), history)
         b, c = at.psi, at.phi
     phi, psi = at.phi / size_of(at.phi), at.psi / size_of(at.psi)
-    rates = np.asarray(equation.jvp(u, p, unit(p.size, parameter)))
+    rates = np.asarray(equation.jvp(u, p, unit_vector(p.size, parameter)))
     slope = dot(psi, rates)
     if not abs(slope) > TRANSVERSAL * float(np.abs(psi) @ np.abs(rates)):
-        raise _no_fold(norms)
+        raise _branch_point(history)
     gradient = -np.asarray(equation.vjp(u, p, psi)) / slope
     gradient[parameter] = 0.0
     for v in (u, p):

@@ -1,4 +1,4 @@
-"""Natural continuation: solutions for one set of parameters after the other, each from the last."""
+"""Natural continuation: solutions for given parameters in turn, each from the last."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,20 +12,45 @@ from ..typing import Array
 def follow(
     problem: NonlinearProblem, parameters: Iterable[Array], *, shortest: float = 1e-3
 ) -> Iterator[SteadySolution]:
-    """Solutions for each p in turn, as a generator: each starts from the last one, along its tangent.
+    """Solve R(u, p) = 0 for each p in turn, from the tangent of the last solution.
 
-    parameters: of the p, (m,), such as increasing loads. A step that fails is halved, down to `shortest` of itself;
-    only the given p are yielded. Raises ValueError for a `shortest` that makes no sense, and the error of the shortest
-    step: at a fold `trace` goes on where this cannot.
+    A step that fails is halved, with intermediate parameters that are not yielded. At a
+    fold `follow` fails; `trace` goes around it.
+
+    Parameters
+    ----------
+    problem : NonlinearProblem
+        The equations.
+    parameters : iterable of (m,) arrays
+        The parameters, such as increasing loads.
+    shortest : float
+        The shortest intermediate step, as a fraction of the whole step; 0 < shortest ≤ 1.
+
+    Yields
+    ------
+    SteadySolution
+        The solution for each p.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If shortest is out of range, or if a p has another shape.
+    SolveError
+        While iterating, the error of the shortest step.
     """
     require_kind("follow", "problem", problem, NonlinearProblem, "a NonlinearProblem")
     require_number("follow", "shortest", shortest)
     if not isinstance(parameters, Iterable) or isinstance(parameters, str):
         raise TypeError(
-            f"follow: got parameters={shown(parameters)}, expected a sequence of vectors p, (m,) each"
+            f"follow: got parameters={shown(parameters)}, expected a sequence of vectors p, (m,) "
+            "each"
         )
     if not 0.0 < shortest <= 1.0:
-        raise ValueError(f"follow: got shortest={shortest}, expected a fraction of a step, 0 … 1")
+        raise ValueError(
+            f"follow: got shortest={shortest}, expected a fraction of a step, 0 < shortest ≤ 1"
+        )
     return _solutions(problem, parameters, shortest)
 
 
@@ -42,7 +67,7 @@ def _solutions(
 def _reached(
     problem: NonlinearProblem, last: SteadySolution, p: Array, shortest: float
 ) -> SteadySolution:
-    """The solution for p, by as many steps from the last one as it takes."""
+    """Return the solution for p, after as many intermediate steps as necessary."""
     origin, done, step = last.p, 0.0, 1.0
     while done < 1.0:
         step = min(step, 1.0 - done)

@@ -1,11 +1,20 @@
-"""Residuals, fields and integrands from plain functions: derivatives by complex steps, finite differences or JAX."""
+"""Residuals, fields and integrands from plain functions, with derivatives made by machine.
+
+`complex_step_residual`, `complex_step_field` and `complex_step_integrand` take NumPy
+functions that also work for complex numbers (exact to rounding),
+`finite_difference_residual` any smooth function (about ten digits), `jax_residual` and
+`jax_field` functions written in jax.numpy. `with_hvp` adds second derivatives to a
+residual written by hand, and the module `safe` has replacements for NumPy functions
+that lose imaginary parts.
+"""
 
 from .differentiation import safe
 from .field import DerivedField, complex_step_field
+from .field_with_jax import JaxField, jax_field
 from .hvp import WithHvp, with_hvp
 from .integrand import DerivedIntegrand, complex_step_integrand
 from .residual import DerivedResidual, complex_step_residual, finite_difference_residual
-from .with_jax import JaxField, JaxResidual, jax_field, jax_residual
+from .residual_with_jax import JaxResidual, jax_residual
 
 __all__ = [
     # Functions that are safe for complex steps

@@ -1,6 +1,7 @@
-"""Columns that share no row, in as few groups as can be found: one directional derivative serves a whole group.
+"""Colouring of columns: those of one colour share no row, and need one derivative.
 
-Curtis, Powell & Reid (1974), J. Inst. Math. Appl. 13, 117; Gebremedhin, Manne & Pothen (2005), SIAM Rev. 47, 629.
+Curtis, Powell & Reid (1974), J. Inst. Math. Appl. 13, 117; Gebremedhin, Manne & Pothen
+(2005), SIAM Rev. 47, 629.
 """
 
 import numpy as np
@@ -10,21 +11,26 @@ from ..typing import Array
 from .grid_colouring import lattice_colours, modular_colours
 
 PASSES = 8
-"""Rounds of iterated greedy colouring, while the number of colours is above its lower bound."""
+"""Number of rounds of iterated greedy colouring; they end early at the lower bound."""
 
 
 WORD = 62
-"""Colours that fit into the bits of an int64: more are left as the first round found them."""
+"""Number of colours that fit into the bits of an int64.
+
+With more colours the first greedy colouring is kept.
+"""
 
 
 def colour_columns(pattern: sparse.csc_array) -> Array:
-    """c (columns,) with c_j ≠ c_k for any two columns that share a row; −1 for an empty column.
+    """Colours c (columns,), c_j ≠ c_k if columns j and k share a row; −1 if a column is empty.
 
-    pattern: canonical. As few colours as the entries of the fullest row where the pattern is a stencil on a grid
-    (a lattice colouring), or where greedy colouring, repeated, gets there; some more otherwise.
+    pattern: canonical. The number of colours is the number of entries of the fullest
+    row if the pattern is a stencil on a grid (a lattice colouring), or if repeated
+    greedy colouring reaches that number. If not, it is a little larger.
     """
     entries = np.diff(pattern.indptr)
-    # Two columns with more than half of the rows share one: each has its own colour, and the others their stencil.
+    # Two columns that have more than half of the rows share a row: each takes a colour
+    # alone, and the other columns may still form a stencil.
     long = 2 * entries > pattern.shape[0]
     colours = np.full(entries.size, -1)
     colours[~long] = _colours_of_short(pattern[:, ~long] if long.any() else pattern)
@@ -33,11 +39,12 @@ def colour_columns(pattern: sparse.csc_array) -> Array:
 
 
 def least_colours(pattern: sparse.csc_array) -> int:
-    """The entries of the fullest row: no colouring has fewer colours."""
+    """The number of entries of the fullest row: no colouring has fewer colours."""
     return int(np.bincount(pattern.indices, minlength=1).max())
 
 
 def _colours_of_short(pattern: sparse.csc_array) -> Array:
+    """A colouring of columns that have at most half of the rows."""
     bound = least_colours(pattern)
     filled = np.flatnonzero(np.diff(pattern.indptr))
     if bound == filled.size:
@@ -49,11 +56,13 @@ def _colours_of_short(pattern: sparse.csc_array) -> Array:
 
 
 def greedy_colours(pattern: sparse.csc_array, passes: int) -> Array:
-    """A colouring as in `colour_columns`: j mod q, or first fit in the order given; then first fit class by class.
+    """A colouring as in `colour_columns`, by first fit, then by first fit colour by colour.
 
-    Columns of one colour taken together, in any order of the colours, never make the colours more: Culberson
-    (1992), Iterated greedy graph coloring, Univ. of Alberta TR 92-07. Orders: backwards, smallest class first,
-    at random (seeded). A class shares no row, so that a whole one is coloured at once.
+    The first colouring is j mod q if a q separates the columns. Repeating first fit
+    with the columns of each colour kept together, in any order of the colours, never
+    needs more colours: Culberson (1992), Iterated greedy graph coloring, Univ. of
+    Alberta TR 92-07. The orders are: reversed, smallest colour first, random (seeded).
+    Columns of one colour share no row, so that all of them are coloured at once.
     """
     bound, rng = least_colours(pattern), np.random.default_rng(0)
     modular = modular_colours(pattern, bound)
@@ -73,9 +82,10 @@ def greedy_colours(pattern: sparse.csc_array, passes: int) -> Array:
 
 
 def _first_fit(pattern: sparse.csc_array) -> Array:
-    """Each column in turn takes the lowest colour that none of its rows has; a bit of an integer per colour.
+    """Each column in turn takes the lowest colour that none of its rows has.
 
-    Plain integers in lists: a few operations a column, for which NumPy's calls would be a hundred times too slow.
+    The colours of a row are the bits of an integer. Plain Python integers: a column
+    takes a few operations, and calls of NumPy would be a hundred times slower.
     """
     taken = [0] * pattern.shape[0]
     rows, starts = pattern.indices.tolist(), pattern.indptr.tolist()
@@ -97,7 +107,7 @@ def _first_fit(pattern: sparse.csc_array) -> Array:
 
 
 def _first_fit_again(pattern: sparse.csc_array, colours: Array, order: Array) -> Array:
-    """The columns take the lowest free colour, all those of class order[0] first, then order[1], …"""
+    """First fit again: first all columns of colour order[0], then of order[1], …"""
     counts = np.diff(pattern.indptr)
     taken = np.zeros(pattern.shape[0], dtype=np.int64)
     renewed = np.full(colours.size, -1)

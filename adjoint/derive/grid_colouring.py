@@ -1,8 +1,10 @@
-"""Perfect colourings of stencils on grids: (x + a y + b z) mod q, found from the distances that the pattern holds.
+"""Perfect colourings of stencils on grids: (x + a y + b z) mod q.
 
-A stencil of q points that tiles the grid by a lattice needs q colours, no more: five for the 5-point star, by
-(x + 2y) mod 5; seven for the 7-point one. Goldfarb & Toint (1984), Optimal estimation of Jacobian and Hessian
-matrices that arise in finite difference calculations, Math. Comp. 43, 69.
+A stencil of q points that tiles the grid by a lattice needs q colours: five for the
+5-point star, by (x + 2y) mod 5; seven for the 7-point star. The grid is found from the
+distances between the columns of a row. Goldfarb & Toint (1984), Optimal estimation of
+Jacobian and Hessian matrices that arise in finite difference calculations, Math. Comp.
+43, 69.
 """
 
 from itertools import product
@@ -13,41 +15,57 @@ import scipy.sparse as sparse
 from ..typing import Array
 
 SAMPLE = 2048
-"""Rows that a lattice is looked for in; one that is found is then tried on all rows."""
+"""Number of rows in which a lattice is searched; the lattice is verified on all rows."""
 
 
 DISTANCES = 160
-"""Different distances between columns of a row, above which the pattern is that of no stencil."""
+"""Number of different distances between columns of a row, above which there is no stencil."""
 
 
 FREQUENT = 16
-"""Distances that are tried as strides: on a grid, those to the neighbours along its axes are the most frequent."""
+"""Number of distances that are tried as strides.
+
+On a grid the distances to the neighbours along its axes are the most frequent.
+"""
 
 
 FEW = 64
-"""Rows of the sample, and distances, that a lattice is tried on first: most fail there."""
+"""Number of rows of the sample, and of distances, on which a lattice is tried first.
+
+Most lattices fail there.
+"""
 
 
 FULLEST = 40
-"""Entries a row, above which no lattice is looked for: pairs of columns, and multipliers, grow as their square."""
+"""Number of entries of a row above which no lattice is searched.
+
+Pairs of columns, and multipliers, grow like the square of this number.
+"""
 
 
 SPARE = 1
-"""Colours above the lower bound that a lattice may use, before greedy colouring is asked."""
+"""Number of colours above the lower bound that a lattice may use.
+
+If a lattice needs more colours, greedy colouring is tried.
+"""
 
 
 LOOSE = 3
-"""Times the lower bound, the colours of a first colouring that iterated greedy ones reduce."""
+"""Limit of the colours of a modular colouring, relative to the lower bound.
+
+Iterated greedy colouring then reduces their number.
+"""
 
 
 Strides = tuple[int, ...]
 
 
 def lattice_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
-    """Colours (columns,) as in `colour_columns`, in at most bound + 1 colours; None if no lattice has them.
+    """At most bound + 1 colours (columns,) as in `colour_columns`, or None if no lattice fits.
 
-    Column numbers are read as coordinates (j mod s₁, ⌊j/s₁⌋ mod s₂/s₁, …) with strides s found among the distances
-    between columns that share a row. Nothing is assumed: what is returned was tried on every row.
+    Column numbers are read as coordinates (j mod s₁, ⌊j/s₁⌋ mod s₂/s₁, …), with strides
+    s found among the distances between columns that share a row. The result is verified
+    on every row.
     """
     if not 1 < bound <= FULLEST:
         return None
@@ -72,10 +90,11 @@ def lattice_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
 
 
 def modular_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
-    """Colours j mod q of the columns, with the least q ≤ `LOOSE` · bound that separates them; None if none does.
+    """Colours j mod q, with the least q ≤ `LOOSE` · bound that separates the columns, or None.
 
-    All distances between columns that share a row are looked at, and must not be multiples of q: a few passes over
-    the entries, where first fit in plain Python takes seconds a million columns.
+    No distance between columns that share a row may be a multiple of q. This takes a
+    few passes over the entries; first fit in plain Python takes seconds per million
+    columns.
     """
     if not bound <= FULLEST:
         return None
@@ -92,7 +111,7 @@ def modular_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
 
 
 def _neighbours(rows: sparse.csr_array, bound: int) -> tuple[Array, Array]:
-    """All pairs of columns, left < right, that share a row."""
+    """All pairs of columns (left, right), left < right, that share a row."""
     pairs = [_apart(rows, lag) for lag in range(1, bound)]
     left = np.concatenate([rows.indices[first] for first, _ in pairs])
     right = np.concatenate([rows.indices[second] for _, second in pairs])
@@ -100,14 +119,17 @@ def _neighbours(rows: sparse.csr_array, bound: int) -> tuple[Array, Array]:
 
 
 def _apart(rows: sparse.csr_array, lag: int) -> tuple[Array, Array]:
-    """The entries that have another one of their row `lag` places behind them, and those."""
+    """Pairs of entries of a row that are `lag` places apart: (first, second)."""
     ends = np.repeat(rows.indptr[1:], np.diff(rows.indptr))
     first = np.flatnonzero(np.arange(rows.nnz) + lag < ends)
     return first, first + lag
 
 
 def _strides(distances: Array, counts: Array) -> list[Strides]:
-    """Candidate strides, the most frequent first: none, one, and two of which the first divides the second."""
+    """Candidate strides: none, one, and two of which the first divides the second.
+
+    The most frequent distances come first.
+    """
     order = np.lexsort((distances, -counts))
     longer = [int(d) for d in distances[order] if d > 1][:FREQUENT]
     pairs = [(s, t) for s, t in product(longer, longer) if t > s and t % s == 0]
@@ -120,7 +142,7 @@ def _gaps(left: Array, right: Array, strides: Strides) -> Array:
 
 
 def _coordinates(columns: Array, strides: Strides) -> Array:
-    """The digits of column numbers in the mixed base of the strides, (…, 1 + strides)."""
+    """Digits of column numbers in the mixed base of the strides, (…, 1 + strides)."""
     digits, rest, unit = [], columns, 1
     for stride in strides:
         rest, digit = np.divmod(rest, stride // unit)
@@ -130,7 +152,10 @@ def _coordinates(columns: Array, strides: Strides) -> Array:
 
 
 def _distinct(gaps: Array) -> Array:
-    """The distinct rows; by one number a row, since sorting numbers is many times faster than sorting rows."""
+    """The distinct rows of gaps.
+
+    Each row is turned into one number: numbers are sorted many times faster than rows.
+    """
     if not gaps.size:
         return gaps
     lowest, extent = gaps.min(axis=0), np.ptp(gaps, axis=0) + 1
@@ -139,7 +164,7 @@ def _distinct(gaps: Array) -> Array:
 
 
 def _multipliers(gaps: Array, q: int) -> Array | None:
-    """(1, a, b) with (1, a, b)·g ≢ 0 mod q for every gap g; None if there are none."""
+    """(1, a, b) with (1, a, b)·g ≢ 0 mod q for every gap g; None if no a, b exist."""
     choices = np.array([(1, *rest) for rest in product(range(q), repeat=gaps.shape[1] - 1)])
     for start in range(0, len(gaps), FEW):  # Most choices fail at once.
         choices = choices[np.all(gaps[start : start + FEW] @ choices.T % q != 0, axis=0)]
@@ -147,7 +172,7 @@ def _multipliers(gaps: Array, q: int) -> Array | None:
 
 
 def _separates(rows: sparse.csr_array, colours: Array, bound: int) -> bool:
-    """Whether no two columns of a row have the same colour."""
+    """True if no two columns of a row have the same colour."""
     of_entry = colours[rows.indices]
     return not any(
         np.any(of_entry[a] == of_entry[b])

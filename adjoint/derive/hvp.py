@@ -1,4 +1,4 @@
-"""Second derivatives of residuals: complex steps of first derivatives written by hand, differences of derived ones."""
+"""Second derivatives of residuals, by complex steps or differences of first derivatives."""
 
 import warnings
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import scipy.sparse as sparse
 from numpy.exceptions import ComplexWarning
 
 from .._repr import short_repr
+from .._validation import missing_methods
 from ..errors import NotComplexSafe
 from ..protocols import Residual
 from ..typing import Array
@@ -17,27 +18,36 @@ from .differentiation.directional import random_signs
 from .differentiation.finite_differences import FLOOR, MOST, differences, sizes
 
 H = 2.0**-332
-"""About 1e-100: its square is no number beside anything, so that a step of it has no error but rounding."""
+"""Complex step, about 1e-100.
+
+The square of this number is lost in any sum, so that the step has no error except
+rounding.
+"""
 
 
 LONGER = 32.0
-"""Times as long as steps for first derivatives: what is differenced here is exact to rounding, and has no kinks."""
+"""Factor on the steps for first derivatives.
+
+First derivatives are exact to rounding and have no kinks, so their steps may be longer.
+"""
 
 
 DIFFERENT = 1e-4
-"""Relative error of a second derivative from which on it is wrong, held against differences."""
+"""Relative error against differences above which a second derivative is wrong."""
 
 
 ROUNDING = 1e-7
-"""The same relative to the largest component: what small ones lose to rounding in differences."""
+"""Error relative to the largest component that is rounding in differences."""
 
 
 def rate_along(
     f: Callable[[Array], Array], u: Array, p: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
-    """d/dt f(u + t u̇, p + t ṗ) in two parts, (n,) and (m,), by extrapolated central differences; f: (n + m,) to itself.
+    """d/dt f(u + t u̇, p + t ṗ) in two parts, (n,) and (m,), by central differences.
 
-    About twelve digits where f is exact to rounding. nan where f has no finite values next to the point.
+    f maps (n + m,) to (n + m,). The differences are extrapolated: about twelve digits
+    if f is exact to rounding. The result is nan if f has no finite values next to the
+    point.
     """
     x, v = np.concatenate([u, p]), np.concatenate([u_dot, p_dot])
     scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
@@ -46,19 +56,29 @@ def rate_along(
         return np.zeros(u.shape), np.zeros(p.shape)
     for longer in (LONGER, 1.0):
         step = longer / longest
-        with np.errstate(all="ignore"):  # nan is looked for in what comes back.
+        with np.errstate(all="ignore"):  # The result is checked for nan below.
             rate = differences(f, x, step * v, MOST)[0] / step
         if np.isfinite(rate).all():
             break
     return rate[: u.size], rate[u.size :]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class WithHvp:
-    """A residual with `hvp`, exact to rounding, by complex steps of its `jacobian` and `vjp`."""
+    """A hand-written residual with `hvp`, by complex steps of its `jacobian` and `vjp`.
+
+    `with_hvp` returns such residuals. The class has all methods of
+    `adjoint.protocols.Residual`. It remembers the latest point at which `jacobian` and
+    `vjp` passed an examination.
+
+    Parameters
+    ----------
+    inner : Residual
+        The hand-written residual.
+    """
 
     inner: Residual
-    _examined: list[tuple[Array, Array, float]] = field(default_factory=list)
+    _examined: tuple[Array, Array, float] | None = field(default=None, init=False, repr=False)
 
     __repr__ = short_repr
 
@@ -81,25 +101,29 @@ class WithHvp:
     def hvp(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
-        """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ): one complex Jacobian, one complex vjp.
+        """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
-        Before the first one at a point it is held against differences along a random direction: NotComplexSafe where
-        they disagree. TypeError for complex u or p.
+        Cost: one complex Jacobian and one complex vjp. Before the first product at a
+        point, the derivative along a random direction is compared with differences;
+        NotComplexSafe is raised if the two disagree. Raises TypeError if u, p or a
+        direction is complex.
         """
         if any(a.dtype.kind == "c" for a in (u, p, lam, u_dot, p_dot)):
             raise TypeError(
-                "with_hvp: got complex states or parameters, expected real ones: write second by hand"
+                "with_hvp: got complex states or parameters, expected real ones: write hvp by hand"
             )
         sign = self._sign(u, p)
         u_part, p_part = self._stepped(u, p, lam, u_dot, p_dot)
         return u_part, sign * p_part
 
     def _pulled_back(self, u: Array, p: Array, lam: Array) -> Array:
+        """((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) as one vector, (n + m,)."""
         return np.concatenate([self.inner.jacobian(u, p).T @ lam, self.inner.vjp(u, p, lam)])
 
     def _stepped(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
+        """The derivative of `_pulled_back` along (u̇, ṗ) by a complex step, (n,) and (m,)."""
         longest = max(float(np.abs(u_dot).max(initial=0.0)), float(np.abs(p_dot).max(initial=0.0)))
         if longest == 0.0:
             return np.zeros(u.shape), np.zeros(p.shape)
@@ -115,19 +139,20 @@ class WithHvp:
         return parts[: u.size], parts[u.size :]
 
     def _sign(self, u: Array, p: Array) -> float:
-        """−1 for a vjp that conjugates, as that of a Matrix does for complex p; 1 for others."""
-        for v, q, sign in self._examined:
+        """−1 if vjp conjugates, as the vjp of a Matrix does for complex p; 1 if not."""
+        if self._examined is not None:
+            v, q, sign = self._examined
             if np.array_equal(u, v) and np.array_equal(p, q):
                 return sign
         sign = self._examine(u, p)
-        self._examined[:] = [(u.copy(), p.copy(), sign)]
+        self._examined = (u.copy(), p.copy(), sign)
         return sign
 
     def _examine(self, u: Array, p: Array) -> float:
+        """The sign of `_sign`; raises NotComplexSafe if complex steps and differences disagree."""
         lam, u_dot = random_signs(u.size, 0), sizes(u, FLOOR) * random_signs(u.size, 1)
-        p_dot = np.where(p == 0.0, 0.0, np.abs(p)) * random_signs(
-            p.size, 2
-        )  # What is zero has no size.
+        # Parameters that are zero have no size, and stay.
+        p_dot = np.where(p == 0.0, 0.0, np.abs(p)) * random_signs(p.size, 2)
         both = rate_along(partial(self._both, u.size, lam), u, p, u_dot, p_dot)
         found = self._stepped(u, p, lam, u_dot, p_dot)
         if not _agree(found[0], both[0]):
@@ -146,28 +171,63 @@ class WithHvp:
 
     def _unsafe(self, found: str) -> NotComplexSafe:
         return NotComplexSafe(
-            f"with_hvp: the jacobian and vjp of {type(self.inner).__name__} {found}. abs, norm, conj and float "
-            "arrays written into are usual causes; or write second by hand"
+            f"with_hvp: the jacobian and vjp of {type(self.inner).__name__} {found}. Usual causes: "
+            "abs, norm, conj, and values written into float arrays. Or write hvp by hand"
         )
 
 
 def _agree(stepped: Array, difference: Array) -> bool:
-    """Whether they are the same, component by component, as far as differences can tell; nan says nothing."""
+    """True if all components agree, as far as differences can tell; nan counts as agreement."""
     allowed = DIFFERENT * np.abs(difference) + ROUNDING * np.abs(difference).max(initial=0.0)
     return not np.any(np.abs(stepped - difference) > allowed)
 
 
 def with_hvp(residual: Residual) -> WithHvp:
-    """The residual with second derivatives, for Hessian–vector products: by complex steps of `jacobian` and `vjp`.
+    """Add second derivatives to a hand-written residual, by complex steps of its derivatives.
 
-    residual: written by hand, of real u and p, its `jacobian` and `vjp` continuous in the complex plane near the real
-    line (see `complex_step_residual`). That is checked at each point where a product is asked for; NotComplexSafe is raised from
-    `hvp` otherwise. Residuals by `complex_step_residual`, `finite_difference_residual` and `jax_residual` have second derivatives already.
-    Raises TypeError for what is no residual.
+    Parameters
+    ----------
+    residual : Residual
+        Object with `residual`, `jacobian`, `vjp` and `jvp` for real u and p. `jacobian`
+        and `vjp` must also work for complex arguments near the real line, see
+        `complex_step_residual`.
+
+    Returns
+    -------
+    WithHvp
+        The residual with `hvp`, for Hessian–vector products of reduced functions.
+
+    Raises
+    ------
+    TypeError
+        If a method is missing.
+
+    Notes
+    -----
+    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts; that is
+    tested at each point. Residuals by `complex_step_residual`,
+    `finite_difference_residual` and `jax_residual` have second derivatives already.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.sparse as sparse
+    >>> from adjoint.derive import with_hvp
+    >>> class Root:
+    ...     def residual(self, u, p):
+    ...         return u**2 - p
+    ...     def jacobian(self, u, p):
+    ...         return sparse.csc_array(sparse.diags_array(2.0 * u))
+    ...     def vjp(self, u, p, lam):
+    ...         return -lam
+    ...     def jvp(self, u, p, p_dot):
+    ...         return -p_dot
+    >>> root, u, p, one = with_hvp(Root()), np.array([3.0]), np.array([9.0]), np.ones(1)
+    >>> root.hvp(u, p, lam=one, u_dot=one, p_dot=one)[0]
+    array([2.])
     """
-    for method in ("residual", "jacobian", "vjp", "jvp"):
-        if not callable(getattr(residual, method, None)):
-            raise TypeError(
-                f"with_hvp: {type(residual).__name__} has no method {method}, expected a residual"
-            )
+    if missing := missing_methods(residual, ("residual", "jacobian", "vjp", "jvp")):
+        raise TypeError(
+            f"with_hvp: {type(residual).__name__} has no method {missing[0]}, expected a residual"
+        )
     return WithHvp(residual)

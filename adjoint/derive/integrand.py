@@ -1,4 +1,4 @@
-"""Integrands ℓ = W terms(t, u, p) whose derivatives come from the function of the terms itself, by complex steps."""
+"""Integrands ℓ = W terms(t, u, p) from plain functions, by complex steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,42 +7,58 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
+from .._numerics import read_only
 from .._repr import short_repr
 from .._validation import as_array
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
-from .field import DerivedField, TimedFunction, derived_field
-from .user_function import INTEGRAND, UserFunction, read_only
+from .field import DerivedField, derived_field
+from .timed_function import TimedFunction
+from .user_function import INTEGRAND, UserFunction
 
 TermsFunction: TypeAlias = Callable[[float, Array, Array], Array]
-"""terms(t, u, p): t, u (n,), p (m,), returns (k,)."""
+"""terms(t, u, p) ↦ (k,) array, for a time t, u (n,) and p (m,)."""
 
 
 _MAKER = "complex_step_integrand"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class DerivedIntegrand:
-    """ℓ(t, u, p) = W terms(t, u, p), (q,), from a function: an `Integrand`.
+    """ℓ(t, u, p) = W terms(t, u, p), (q,), from a function of the terms.
 
-    weights: W, (q, k); None for the identity, q = k. Arguments and errors as for `DerivedField`.
+    `complex_step_integrand` returns such integrands. The class has all methods of
+    `adjoint.protocols.Integrand`, and raises the errors of `DerivedField`. It remembers
+    the terms with their derivatives from the first evaluation on, when their number k
+    is known.
+
+    Parameters
+    ----------
+    terms : callable
+        terms(t, u, p) ↦ (k,) array.
+    n : int
+        Number of unknowns u.
+    m : int
+        Number of parameters p.
+    weights : (q, k) array or csr_array or None
+        W; None stands for the identity, q = k.
     """
 
     terms: TermsFunction
     n: int
     m: int
     weights: Array | sparse.csr_array | None
-    _field: list[DerivedField] = field(default_factory=list)
+    _field: DerivedField | None = field(default=None, init=False, repr=False)
 
     __repr__ = short_repr
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
-        """ℓ, (q,); u: (n,), p: (m,), real or complex."""
+        """ℓ(t, u, p), (q,); u: (n,), p: (m,), real or complex."""
         return self._weighted(self._derived(t, u, p)(t, u, p))
 
     def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
-        """((∂ℓ/∂u)ᵀ q̄, (∂ℓ/∂p)ᵀ q̄): (n,) and (m,); q_bar: (q,)."""
+        """(∂ℓ/∂u)ᵀ q̄, (n,), and (∂ℓ/∂p)ᵀ q̄, (m,); q_bar: (q,)."""
         derived = self._derived(t, u, p)
         rows = derived.function.user.rows if self.weights is None else self.weights.shape[0]
         w = derived.function.user.vector(q_bar, "q_bar", rows)
@@ -50,54 +66,99 @@ class DerivedIntegrand:
         return np.asarray(derived.jacobian(t, u, p).T.dot(w)), derived.vjp(t, u, p, w)
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
-        """(∂ℓ/∂u) u̇ + (∂ℓ/∂p) ṗ, (q,): two evaluations; u_dot: (n,), p_dot: (m,)."""
+        """(∂ℓ/∂u) u̇ + (∂ℓ/∂p) ṗ, (q,), by two evaluations; u_dot: (n,), p_dot: (m,)."""
         derived = self._derived(t, u, p)
         return self._weighted(derived.state_jvp(t, u, p, u_dot) + derived.jvp(t, u, p, p_dot))
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
-        """∂ℓ/∂t, (q,): one evaluation with t + ih."""
+        """∂ℓ/∂t, (q,), by one evaluation at t + ih."""
         return self._weighted(self._derived(t, u, p).time_derivative(t, u, p))
 
     def _weighted(self, terms: Array) -> Array:
+        """W times the terms, (q,)."""
         return terms if self.weights is None else np.asarray(self.weights.dot(terms))
 
     def _derived(self, t: float, u: Array, p: Array) -> DerivedField:
-        """The terms with their derivatives; without weights the first point tells how many there are."""
-        if not self._field:
+        """The terms with their derivatives; their number k is found at the first point."""
+        if self._field is None:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
             function = TimedFunction(
                 UserFunction(self.terms, rows, INTEGRAND, _MAKER), self.n, self.m
             )
-            function(t, u, p)  # What is wrong with it is told before it is believed.
-            self._field.append(derived_field(function, None, None))
-        return self._field[0]
+            function(t, u, p)  # Errors of the function are raised before its result is used.
+            self._field = derived_field(function, None, None)
+        return self._field
 
 
 def complex_step_integrand(
     terms: TermsFunction, n: int, m: int, *, weights: Array | SparseMatrix | None = None
 ) -> DerivedIntegrand:
-    """ℓ = W terms(t, u, p), for ∫ℓ dt, with derivatives by Im terms(x + ihv)/h: exact to rounding.
+    """ℓ = W terms(t, u, p), for ∫ℓ dt, with derivatives by Im terms(x + ihv)/h.
 
-    terms: a plain NumPy function of t, u (n,) and p (m,), real or complex, returns (k,), as for `complex_step_field`.
-    weights: W, (k,) for one integral, (q, k) for several, dense or sparse; None: the terms are the integrals.
-    For many unknowns, terms of a few unknowns each, one for each cell, and weights that sum them cost some evaluations
-    a derivative; a sum that is taken by `terms` itself costs one for each unknown.
-    Raises TypeError or ValueError for weights that are none, NonFinite for nan.
+    Parameters
+    ----------
+    terms : callable
+        terms(t, u, p) ↦ (k,) array, for t, u (n,) and p (m,), real or complex; as for
+        `complex_step_field`.
+    n : int
+        Number of unknowns u.
+    m : int
+        Number of parameters p.
+    weights : (k,) or (q, k) array or sparse matrix, optional
+        W: (k,) for one integral, (q, k) for q integrals. By default the terms
+        themselves are the integrands.
+
+    Returns
+    -------
+    DerivedIntegrand
+        The integrand for `integrand=` of `adjoint.ODEProblem`.
+
+    Raises
+    ------
+    TypeError
+        If `terms` is not callable, or if the weights are not real numbers.
+    ValueError
+        If n or m is not an integer (n ≥ 1, m ≥ 0), or if the weights have another
+        shape.
+    NonFinite
+        If the weights hold nan or inf.
+
+    Notes
+    -----
+    For many unknowns, let `terms` return one term per cell, each of few unknowns, and
+    let the weights sum them: a derivative then takes a few evaluations. If `terms`
+    itself sums over all unknowns, a derivative takes n evaluations.
+
+    Examples
+    --------
+    The integrand u₀² + u₁²:
+
+    >>> import numpy as np
+    >>> import adjoint
+    >>> energy = adjoint.complex_step_integrand(
+    ...     lambda t, u, p: u**2, n=2, m=1, weights=np.ones(2)
+    ... )
+    >>> energy(0.0, np.array([3.0, 4.0]), np.zeros(1))
+    array([25.])
     """
-    TimedFunction(UserFunction(terms, 1, INTEGRAND, _MAKER), n, m)  # Whether these fit is told now.
+    TimedFunction(UserFunction(terms, 1, INTEGRAND, _MAKER), n, m)  # Raises for wrong arguments.
     return DerivedIntegrand(terms, n, m, None if weights is None else _as_weights(weights))
 
 
 def _count(terms: TermsFunction, t: float, u: Array, p: Array) -> int:
-    """k, as far as the terms are right at all."""
+    """The number k of terms; 1 if the function fails or returns nothing."""
     try:
         return max(1, np.size(terms(t, read_only(np.asarray(u)), read_only(np.asarray(p)))))
-    except Exception:  # It will be raised again, and named.
+    except Exception:  # The error is raised again at the next call, with a note.
         return 1
 
 
 def _as_weights(weights: Array | SparseMatrix) -> Array | sparse.csr_array:
-    """W as float64, (q, k)."""
+    """W as float64, (q, k).
+
+    Raises TypeError if W is not real, ValueError if its shape is wrong, NonFinite for
+    nan or inf.
+    """
     W = (
         sparse.csr_array(weights)
         if sparse.issparse(weights)

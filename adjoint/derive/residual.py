@@ -1,12 +1,12 @@
-"""Residuals whose derivatives come from the function itself: `complex_step_residual` and `finite_difference_residual`."""
+"""Residuals R(u, p) from plain functions, by complex steps or finite differences."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
 
 from .._repr import short_repr
+from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -18,41 +18,84 @@ from .hvp import rate_along
 from .user_function import Function, ResidualFunction
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class DerivedResidual:
-    """R(u, p) from a function, with ∂R/∂u and ∂R/∂p by coloured directional derivatives: a `Residual`."""
+    """R(u, p) from a function, with ∂R/∂u and ∂R/∂p by coloured directional derivatives.
+
+    `complex_step_residual` and `finite_difference_residual` return such residuals. The
+    class has all methods of `adjoint.protocols.Residual`, and `hvp`. It remembers the
+    patterns of both derivatives (in its blocks), and the latest point at which the
+    derivatives passed an examination.
+
+    Parameters
+    ----------
+    function : Function
+        The user's function R(u, p) with checks of its arguments and results.
+    rule : Rule
+        The kind of directional derivative: complex steps, differences or JAX.
+    by_u : Block
+        ∂R/∂u, (n, n): its pattern and colours.
+    by_p : Block
+        ∂R/∂p, (n, m): its pattern and colours.
+    """
 
     function: Function
     rule: Rule
     by_u: Block
     by_p: Block
-    _examined: list[tuple[Array, Array]] = field(default_factory=list)
+    _examined: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
 
     __repr__ = short_repr
 
     def residual(self, u: Array, p: Array) -> Array:
-        """R(u, p), (n,), as the function has it, nan included; u: (n,), p: (m,)."""
+        """R(u, p), (n,), with nan if the function returns nan; u: (n,), p: (m,)."""
         return self.function(*self.function.point(u, p))
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂u, (n, n), canonical; one derivative a colour, and one to verify them.
+        """∂R/∂u, (n, n), canonical: one derivative per colour, and one that verifies the pattern.
 
-        Raises SparsityError for a pattern that is too small, NotComplexSafe, NonFinite for nan.
+        Raises SparsityError if a pattern that was given lacks entries, NotComplexSafe
+        if R loses imaginary parts, NonFinite if R or a derivative is nan or inf.
         """
         return self.by_u.at(self.rule.in_u(*self.function.point(u, p)))
 
     def parameter_jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂p, (n, m), canonical; raises as `jacobian` does, and where the two do not fit R at this very point."""
+        """∂R/∂p, (n, m), canonical: one derivative per colour, and one that verifies the pattern.
+
+        Parameters
+        ----------
+        u : (n,) array
+            State, real.
+        p : (m,) array
+            Parameters, real.
+
+        Returns
+        -------
+        (n, m) csc_array
+            ∂R/∂p.
+
+        Raises
+        ------
+        SparsityError
+            If a pattern that was given lacks entries.
+        NotComplexSafe
+            If R loses imaginary parts, in general or in the branch taken at (u, p).
+        NonFinite
+            If R or a derivative is nan or inf.
+        """
         u, p = self.function.point(u, p)
         J = self.by_p.at(self.rule.in_p(u, p))
         self._examine(u, p)
         return J
 
     def _examine(self, u: Array, p: Array) -> None:
-        """Let R show at each point where something is derived from the solution that derivatives can be trusted."""
-        if not any(np.array_equal(u, v) and np.array_equal(p, q) for v, q in self._examined):
-            self.rule.examine(u, p, self.by_p.terms(p) + self.by_u.terms(u))
-            self._examined[:] = [(u.copy(), p.copy())]
+        """Raise NotComplexSafe if R loses imaginary parts at (u, p); done once per point."""
+        if self._examined is not None:
+            v, q = self._examined
+            if np.array_equal(u, v) and np.array_equal(p, q):
+                return
+        self.rule.examine(u, p, self.by_p.terms(p) + self.by_u.terms(u))
+        self._examined = (u.copy(), p.copy())
 
     def vjp(self, u: Array, p: Array, lam: Array) -> Array:
         """(∂R/∂p)ᵀ λ, (m,), by `parameter_jacobian`; lam: (n,)."""
@@ -60,16 +103,16 @@ class DerivedResidual:
         return np.asarray(self.parameter_jacobian(u, p).T @ lam)
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
-        """(∂R/∂p) ṗ, (n,): one derivative; p_dot: (m,)."""
+        """(∂R/∂p) ṗ, (n,), by one directional derivative; p_dot: (m,)."""
         p_dot = self.function.vector(p_dot, "p_dot", self.function.m)
         u, p = self.function.point(u, p)
         point = self.rule.in_p(u, p)
         self.by_p.examination.first(point)
         applied = point.along(p_dot)
-        if not np.isfinite(applied).all():
-            row = int(np.flatnonzero(~np.isfinite(applied))[0])
+        if (bad := first_nonfinite(applied)) is not None:
+            row, entry, _ = bad
             raise NonFinite(
-                f"{self.function.maker}: the derivative along p_dot is {applied[row]} in row {row}"
+                f"{self.function.maker}: the derivative along p_dot is {entry} in row {row}"
             )
         self._examine(u, p)
         return applied
@@ -79,8 +122,10 @@ class DerivedResidual:
     ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
-        By differences of derivatives, six times both Jacobians, or some more: twelve digits for complex steps, seven
-        for differences. Raises what the Jacobians raise, NonFinite where they are nan next to the point.
+        Differences of first derivatives: both Jacobians six times or a little more
+        often. Accurate to about twelve digits with complex steps, seven with finite
+        differences. Raises what the Jacobians raise, and NonFinite if they are nan next
+        to the point.
         """
         u, p = self.function.point(u, p)
         n, m = self.function.n, self.function.m
@@ -102,14 +147,27 @@ class DerivedResidual:
         return parts
 
     def at(self, u: Array, p: Array) -> "AtPoint":
-        """The same residual, which keeps ∂R/∂p at this point for many products with it."""
+        """The same residual, with ∂R/∂p stored at one point for many products.
+
+        Parameters
+        ----------
+        u : (n,) array
+            State, real.
+        p : (m,) array
+            Parameters, real.
+
+        Returns
+        -------
+        AtPoint
+            A residual whose `vjp` and `jvp` at this u and p reuse ∂R/∂p.
+        """
         return AtPoint(self, u, p)
 
 
 def derived(
     function: Function, rule: Rule, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> DerivedResidual:
-    """The residual of a function under a rule; patterns as given to the public functions."""
+    """The residual of a function under a rule; patterns as in `complex_step_residual`."""
     blocks = []
     for x, columns, given in (("u", function.n, u_pattern), ("p", function.m, p_pattern)):
         what = f"{function.maker}: {x}_pattern"
@@ -118,17 +176,19 @@ def derived(
     return DerivedResidual(function, rule, blocks[0], blocks[1])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class AtPoint:
-    """A derived residual that forms ∂R/∂p at (u, p) once: for several objectives, and for Gauss–Newton products."""
+    """A derived residual that remembers ∂R/∂p at (u, p) from the first vjp on.
+
+    Several objectives, and Gauss–Newton products, then share one ∂R/∂p. The stored
+    matrix is used if u and p are the very arrays given here.
+    """
 
     derived: DerivedResidual
     u: Array
     p: Array
 
-    @cached_property
-    def _sensitivity(self) -> sparse.csc_array:
-        return self.derived.parameter_jacobian(self.u, self.p)
+    _sensitivity: sparse.csc_array | None = field(default=None, init=False, repr=False)
 
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), (n,)."""
@@ -142,18 +202,20 @@ class AtPoint:
         """(∂R/∂p)ᵀ λ, (m,)."""
         if u is not self.u or p is not self.p:
             return self.derived.vjp(u, p, lam)
+        if self._sensitivity is None:
+            self._sensitivity = self.derived.parameter_jacobian(self.u, self.p)
         return np.asarray(self._sensitivity.T @ lam)
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
-        """(∂R/∂p) ṗ, (n,): one derivative, or a product if ∂R/∂p is there."""
-        if u is not self.u or p is not self.p or "_sensitivity" not in self.__dict__:
+        """(∂R/∂p) ṗ, (n,): a product if ∂R/∂p is stored, one directional derivative if not."""
+        if u is not self.u or p is not self.p or self._sensitivity is None:
             return self.derived.jvp(u, p, p_dot)
         return np.asarray(self._sensitivity @ p_dot)
 
     def hvp(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
-        """As that of the residual."""
+        """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,)."""
         return self.derived.hvp(u, p, lam, u_dot, p_dot)
 
 
@@ -165,16 +227,67 @@ def complex_step_residual(
     u_pattern: SparseMatrix | None = None,
     p_pattern: SparseMatrix | None = None,
 ) -> DerivedResidual:
-    """∂R/∂u and ∂R/∂p of a plain NumPy function by Im R(x + ihv)/h: exact to rounding.
+    """∂R/∂u and ∂R/∂p of a plain NumPy function by Im R(x + ihv)/h, exact to rounding.
 
-    residual: R(u, p) of u (n,) and p (m,), real or complex, returns (n,); it must be continuous in the complex
-    plane near the real line: +, ×, exp, power, @, np.where and comparisons are; abs, norm, conj are not, and
-    `adjoint.derive.safe` has replacements. That is checked before the first derivative. u_pattern (n, n), p_pattern
-    (n, m): the entries that may be other than zero; detected at the first point if not given.
+    Parameters
+    ----------
+    residual : callable
+        R(u, p) ↦ (n,) array, for u (n,) and p (m,), real or complex. The function must
+        be continuous in the complex plane near the real line: +, ×, exp, powers, @,
+        np.where and comparisons are; abs, norm and conj are not, and
+        `adjoint.derive.safe` has replacements.
+    n : int
+        Number of unknowns u and of equations.
+    m : int
+        Number of parameters p.
+    u_pattern : (n, n) sparse matrix, optional
+        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
+        detected at the first point.
+    p_pattern : (n, m) sparse matrix, optional
+        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
+        detected.
 
-    A Jacobian costs one complex evaluation a colour (5 on a 5-point grid), and one that verifies the pattern. A row
-    that depends on all unknowns costs one for each of them: sums taken step by step, as unknowns, cost few.
-    Its methods raise SparsityError, NotComplexSafe, NonFinite (nan in a derivative), TypeError and ValueError.
+    Returns
+    -------
+    DerivedResidual
+        The residual for `adjoint.NonlinearProblem`.
+
+    Raises
+    ------
+    TypeError
+        If `residual` is not callable, or if a pattern is not a SciPy sparse matrix.
+    ValueError
+        If n or m is not an integer (n ≥ 1, m ≥ 0), or if a pattern has the wrong shape.
+
+    Notes
+    -----
+    The methods of the result raise NotComplexSafe if R loses imaginary parts (tested
+    before the first derivative, and at each point of a gradient), SparsityError if a
+    pattern that was given lacks entries, and NonFinite if a derivative is nan or inf.
+
+    *Cost.* A Jacobian takes one complex evaluation of R per colour (5 colours on a
+    5-point grid), and one that verifies the pattern. A row that depends on all unknowns
+    needs n evaluations. If such a row is a sum, introduce its partial sums as unknowns:
+    then few colours are enough.
+
+    References
+    ----------
+    Squire & Trapp (1998), SIAM Rev. 40, 110; Curtis, Powell & Reid (1974), J. Inst.
+    Math. Appl. 13, 117.
+
+    Examples
+    --------
+    Square roots of two numbers, and their derivatives with respect to them:
+
+    >>> import numpy as np
+    >>> import adjoint
+    >>> root = adjoint.complex_step_residual(lambda u, p: u**2 - p, n=2, m=2)
+    >>> problem = adjoint.NonlinearProblem(root, u0=np.ones(2))
+    >>> solution = problem.solve(np.array([4.0, 9.0]))
+    >>> np.round(solution.u, 12)
+    array([2., 3.])
+    >>> np.round(solution.jvp(np.array([1.0, 0.0])), 12)
+    array([0.25, 0.  ])
     """
     function = Function(residual, n, m, "complex_step_residual")
     return derived(function, ComplexStep(function), u_pattern, p_pattern)
@@ -188,11 +301,56 @@ def finite_difference_residual(
     u_pattern: SparseMatrix | None = None,
     p_pattern: SparseMatrix | None = None,
 ) -> DerivedResidual:
-    """∂R/∂u and ∂R/∂p of any smooth function by extrapolated central differences: about ten digits.
+    """∂R/∂u and ∂R/∂p of any smooth function by extrapolated central differences.
 
-    For checks, and for functions that cannot be complex; six evaluations a colour, more where the first steps are too
-    long for R. Steps are relative, at most 1e-3 |p_j|: a parameter that is meant to be zero must be zero, not 1e-17.
-    Otherwise as `complex_step_residual`.
+    About ten digits, from real evaluations of R alone: for functions that cannot take
+    complex numbers, and for comparisons.
+
+    Parameters
+    ----------
+    residual : callable
+        R(u, p) ↦ (n,) array, for real u (n,) and p (m,).
+    n : int
+        Number of unknowns u and of equations.
+    m : int
+        Number of parameters p.
+    u_pattern : (n, n) sparse matrix, optional
+        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
+        detected at the first point.
+    p_pattern : (n, m) sparse matrix, optional
+        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
+        detected.
+
+    Returns
+    -------
+    DerivedResidual
+        The residual for `adjoint.NonlinearProblem`.
+
+    Raises
+    ------
+    TypeError
+        If `residual` is not callable, or if a pattern is not a SciPy sparse matrix.
+    ValueError
+        If n or m is not an integer (n ≥ 1, m ≥ 0), or if a pattern has the wrong shape.
+
+    Notes
+    -----
+    *Steps* are at most 1e-3 |p_j|. So a parameter that is meant to be zero must be
+    exactly zero, and not 1e-17.
+
+    *Cost.* A Jacobian takes six evaluations of R per colour, and more if the first
+    steps are too long for R.
+
+    Examples
+    --------
+    >>> import math
+    >>> import numpy as np
+    >>> import adjoint
+    >>> def residual(u, p):
+    ...     return np.array([math.exp(u[0]) - p[0]])
+    >>> derived = adjoint.finite_difference_residual(residual, n=1, m=1)
+    >>> derived.jacobian(np.zeros(1), np.ones(1)).toarray().round(9)
+    array([[1.]])
     """
     function = Function(residual, n, m, "finite_difference_residual")
     return derived(function, CentralDifferences(function), u_pattern, p_pattern)

@@ -1,4 +1,4 @@
-"""Which unknowns does each equation mention? Found by sending nan through the function, many columns at a time."""
+"""Detection of sparsity patterns: nan is sent through many columns at a time."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
+from .._validation import first_nonfinite
 from ..errors import NonFinite, SparsityError
 from ..typing import Array
 from .colouring import greedy_colours
@@ -14,41 +15,49 @@ from .differentiation.directional import Slice, nearby
 from .differentiation.finite_differences import sizes
 
 Probe: TypeAlias = Callable[[Array], Array]
-"""Which rows (n,) change if the columns of a mask (k,) do."""
+"""A mask (k,) of columns ↦ a mask (n,) of the rows that change if these columns do."""
 
 
 CHILDREN = 4
-"""Parts that a group of columns is divided into: few levels, and 4/3 n evaluations at most, for a full matrix."""
+"""Number of parts into which a group of columns is divided.
+
+Four gives few levels, and 4/3 n evaluations at most for a full matrix.
+"""
 
 
 DENSE = 0.25
-"""Part of all entries from which on a pattern by nan is doubted: guards against nan, and running sums, fill it."""
+"""Share of all entries from which on a pattern by nan is checked by derivatives.
+
+Guards against nan, and running sums, fill a pattern by nan.
+"""
 
 
 GROUPS = 64
-"""Groups of columns from which on it is looked at."""
+"""Number of groups of columns from which on this check is made."""
 
 
 LARGEST = 10**8
-"""Entries, more than a gigabyte, above which no pattern is made."""
+"""Number of entries above which no pattern is made: they take more than a gigabyte."""
 
 
 PASSES = 2
-"""Rounds of iterated greedy colouring of groups that are used once."""
+"""Number of rounds of iterated greedy colouring, for groups that are used once."""
 
 
 def detect(at: Slice) -> sparse.csc_array:
-    """A matrix of ones on the entries that ∂R/∂x may have, (n, k); in some 30 evaluations a level of log₄ k.
+    """Ones on the entries that ∂R/∂x may have, (n, k), by about 30 log₄ k evaluations.
 
-    By nan, which any arithmetic hands on: 0·nan is nan, and x² has an entry at zero, where its derivative has none.
-    Functions that raise on nan: see `detect_by_derivatives`. Dense matrices within R, A @ u with A's zeros stored,
-    make the pattern full. Raises NonFinite if R(x) is not finite.
+    nan passes through any arithmetic: 0·nan is nan, and so x² has an entry at zero,
+    where its derivative is zero. If the function raises on nan, `detect_by_derivatives`
+    is used. A product A @ u with a dense matrix A has all entries, also where A is
+    zero. Raises NonFinite if R(x) is not finite.
     """
     base = at.value(at.x)
-    if not np.isfinite(base).all():
-        row = int(np.flatnonzero(~np.isfinite(base))[0])
+    if (bad := first_nonfinite(base)) is not None:
+        row, entry, _ = bad
         raise NonFinite(
-            f"the {at.what} is {base[row]} in row {row}: no derivatives there, it is outside of its domain"
+            f"the {at.what} is {entry} in row {row}: the point is outside of its domain, and there "
+            "are no derivatives"
         )
     if not at.x.size:
         return sparse.csc_array((base.size, 0))
@@ -63,16 +72,14 @@ def detect(at: Slice) -> sparse.csc_array:
             )
     except SparsityError:
         raise
-    except (
-        Exception
-    ):  # Whatever the function raises on nan: it is the user's, and need not expect any.
+    except Exception:  # The user's function may raise any error on nan.
         return detect_by_derivatives(at)
 
 
 def detect_by_derivatives(at: Slice) -> sparse.csc_array:
-    """A pattern as from `detect`, of the entries that are not zero at x or at points near it.
+    """A pattern as from `detect`, of the entries that are nonzero at x or at points near it.
 
-    Along random directions, in which no two entries of a row cancel.
+    The directions are random, so that no two entries of a row cancel.
     """
     points = [at, *nearby(at, sizes(at.x, 0.0))]
     return _refined(
@@ -81,7 +88,10 @@ def detect_by_derivatives(at: Slice) -> sparse.csc_array:
 
 
 def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> None:
-    """Raise ArithmeticError if most entries of a full pattern by nan, of groups of columns, are no derivatives."""
+    """Raise ArithmeticError if a pattern by nan is nearly full, but ∂R/∂x is not.
+
+    pattern: the pattern of groups of `size` columns.
+    """
     if pattern.shape[1] < GROUPS or pattern.nnz < DENSE * pattern.shape[0] * pattern.shape[1]:
         return
     group = int(np.argmax(np.diff(pattern.indptr)))
@@ -93,6 +103,8 @@ def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> Non
 
 
 def _by_nan(at: Slice) -> Probe:
+    """Rows that become nan if columns are set to nan."""
+
     def probe(columns: Array) -> Array:
         return np.isnan(at.value(np.where(columns, np.nan, at.x)))
 
@@ -100,11 +112,12 @@ def _by_nan(at: Slice) -> Probe:
 
 
 def _by_derivatives(points: Sequence[Slice]) -> Probe:
+    """Rows with a nonzero derivative along random directions, at any of the points."""
     rng = np.random.default_rng(2)
     v = rng.uniform(0.5, 1.0, points[0].x.size) * points[0].sizes
 
     def probe(columns: Array) -> Array:
-        # Other than zero, nan included.
+        # Rows with a derivative other than zero; nan counts.
         return np.logical_or.reduce(
             [~(at.along(np.where(columns, v, 0.0)) == 0.0) for at in points]
         )
@@ -115,9 +128,10 @@ def _by_derivatives(points: Sequence[Slice]) -> Probe:
 def _refined(
     probe: Probe, rows: int, columns: int, check: Callable[[sparse.csc_array, int], None]
 ) -> sparse.csc_array:
-    """The pattern (rows, columns), from that of one group of all columns, its four parts, and so on.
+    """The pattern (rows, columns), from one group of all columns, its parts, their parts, …
 
-    check: called with each pattern of groups, and their size. Raises SparsityError for more than `LARGEST` entries.
+    check: called with each pattern of groups and their size. Raises SparsityError for
+    more than `LARGEST` entries.
     """
     size = 1
     while size < columns:
@@ -128,17 +142,19 @@ def _refined(
         size //= CHILDREN
         if pattern.nnz > LARGEST:
             raise SparsityError(
-                f"more than {pattern.nnz} entries in a derivative ({rows}, {columns}): nearly every row depends on "
-                "every column. If that is not so, give its pattern; if it is, write the Residual by hand."
+                f"more than {pattern.nnz} entries in a derivative ({rows}, {columns}): nearly "
+                "every row depends on every column. If that is not so, give its pattern; if it is, "
+                "write the Residual by hand."
             )
         check(pattern, size)
     return sparse.csc_array(pattern) if pattern.nnz else sparse.csc_array((rows, columns))
 
 
 def _divided(probe: Probe, pattern: sparse.csc_array, size: int, columns: int) -> sparse.csc_array:
-    """The pattern of the parts of groups, (rows, parts); pattern: (rows, groups) of `size` columns each.
+    """The pattern of the parts of groups, (rows, parts); pattern: the pattern of the groups.
 
-    Groups that share no row are probed at the same time: the row then tells whose part it was.
+    Groups that share no row are probed together: the row shows to which group a part
+    belongs.
     """
     colours = greedy_colours(pattern, PASSES)
     part = size // CHILDREN

@@ -1,7 +1,4 @@
-"""A function that the user handed over: how messages speak of it, and what it must return.
-
-The user's residual function, with every argument and every value of it checked.
-"""
+"""The user's function, with every argument and every result checked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,18 +7,20 @@ from typing import NoReturn, TypeAlias
 
 import numpy as np
 
+from .._numerics import read_only
 from ..typing import Array
 
 ResidualFunction: TypeAlias = Callable[[Array, Array], Array]
-"""R(u, p): u (n,), p (m,), returns (n,)."""
+"""R(u, p) ↦ (n,) array, for u (n,) and p (m,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """How messages speak of a function.
+    """Words of messages for one kind of function.
 
-    name: "residual"; protocol: the class to write by hand instead; arguments: "(u, p)"; symbol: "R"; row: what each
-    component is; remedy: for a function that loses imaginary parts, besides replacements for what loses them.
+    name: "residual"; protocol: the class to write by hand instead; arguments: "(u, p)";
+    symbol: "R"; row: the meaning of each component; remedy: an alternative for a
+    function that loses imaginary parts.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class UserFunction:
-    """A function that returns (rows,); maker: the public function that it was handed to, for messages."""
+    """A function that returns (rows,); maker: the public function that received it."""
 
     function: Callable[..., Array]
     rows: int
@@ -44,26 +43,33 @@ class UserFunction:
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise TypeError(
-                f"{self.maker}: got a {type(self.function).__name__}, expected a function of {self.kind.arguments}"
+                f"{self.maker}: got a {type(self.function).__name__}, expected a function of "
+                f"{self.kind.arguments}"
             )
 
     def vector(self, x: Array, name: str, size: int) -> Array:
-        """x as float64, (size,); raises TypeError for what is not real, ValueError for another shape."""
-        if (
-            x.__class__ is np.ndarray and x.dtype is FLOAT and x.shape == (size,)
-        ):  # In the hot path of small fields.
+        """x as float64, (size,).
+
+        Raises TypeError if x is complex or not numeric, ValueError if its shape is
+        wrong.
+        """
+        # The common case first: fields of few unknowns are called many times.
+        if x.__class__ is np.ndarray and x.dtype is FLOAT and x.shape == (size,):
             return x
         x = np.asarray(x)
         if x.dtype.kind == "c":
             raise TypeError(
-                f"{self.maker}: got {name} of dtype {x.dtype}, expected float64: derivatives are taken along the "
-                "real line. Split complex unknowns into real and imaginary parts, or write the "
-                f"{self.kind.protocol} by hand."
+                f"{self.maker}: got {name} of dtype {x.dtype}, expected float64: derivatives are "
+                "taken along the real line. Split complex unknowns into real and imaginary parts, "
+                f"or write the {self.kind.protocol} by hand."
             )
         return self.numbers(x, name, size).astype(FLOAT, copy=False)
 
     def numbers(self, x: Array, name: str, size: int) -> Array:
-        """x as float64 or complex128, (size,); raises TypeError for what are no numbers, ValueError for its shape."""
+        """x as float64 or complex128, (size,).
+
+        Raises TypeError if x is not numeric, ValueError if its shape is wrong.
+        """
         if x.__class__ is np.ndarray and x.dtype is FLOAT and x.shape == (size,):
             return x
         x = np.asarray(x)
@@ -74,7 +80,11 @@ class UserFunction:
         return x.astype(COMPLEX if x.dtype.kind == "c" else FLOAT, copy=False)
 
     def value(self, returned: Array, real: bool) -> Array:
-        """What the function returned for real or complex arguments: an array of its own, if it reuses a buffer."""
+        """The result of the function as a new array, (rows,); real: all arguments were real.
+
+        A copy, since the function may reuse a buffer. Raises TypeError if a result is
+        complex for real arguments, and what `values` raises.
+        """
         if (
             returned.__class__ is np.ndarray
             and returned.dtype is FLOAT
@@ -84,32 +94,36 @@ class UserFunction:
         R = self.values(returned)
         if real and R.dtype.kind == "c":
             raise TypeError(
-                f"{self.maker}: the {self.kind.name} function returned {R.dtype} for real u and p, expected float64. "
-                "Does it keep something of an earlier call with complex ones, a matrix or a buffer? Keep it by "
-                "p.tobytes()."
+                f"{self.maker}: the {self.kind.name} function returned {R.dtype} for real u and p, "
+                "expected float64. Does it keep something of an earlier call with complex ones, a "
+                "matrix or a buffer? Keep it by p.tobytes()."
             )
         return R.astype(COMPLEX if R.dtype.kind == "c" else FLOAT)
 
     def values(self, returned: Array) -> Array:
-        """What the function returned, as an array (rows,) of numbers; raises TypeError or ValueError if it is none."""
+        """The result of the function as an array of numbers, (rows,).
+
+        Raises TypeError if the result is not an array of float64 or complex128,
+        ValueError if its shape is wrong.
+        """
         name = f"{self.maker}: the {self.kind.name} function"
         if isinstance(returned, np.ma.MaskedArray):
             raise TypeError(
-                f"{name} returned a masked array, whose mask would be lost; expected float64: np.ma.filled("
-                f"{self.kind.symbol}, value)"
+                f"{name} returned a masked array, whose mask would be lost; expected float64: "
+                f"np.ma.filled({self.kind.symbol}, value)"
             )
         try:
             R = np.asarray(returned)
-        except ValueError as error:  # A list of parts of different lengths.
+        except ValueError as error:  # The result is a list of parts of different lengths.
             raise TypeError(
-                f"{name} returned a {type(returned).__name__} that is no array ({error}); expected float64 "
-                f"({self.rows},): np.concatenate of its parts"
+                f"{name} returned a {type(returned).__name__} that is no array ({error}); expected "
+                f"float64 ({self.rows},): np.concatenate of its parts"
             ) from error
         if R.dtype.kind not in "iu" and R.dtype not in (FLOAT, COMPLEX):
             raise TypeError(
-                f"{name} returned a {type(returned).__name__} of dtype {R.dtype}, shape {R.shape}; expected an array, "
-                f"float64 ({self.rows},). float32 comes from an array of that type, object from a sparse matrix, or "
-                "from a function that does not return."
+                f"{name} returned a {type(returned).__name__} of dtype {R.dtype}, shape {R.shape}; "
+                f"expected an array, float64 ({self.rows},). float32 comes from an array of that "
+                "type, object from a sparse matrix, or from a function that does not return."
             )
         if R.shape != (self.rows,):
             remedy = f": np.ravel({self.kind.symbol})" if R.size == self.rows else self.kind.row
@@ -117,11 +131,14 @@ class UserFunction:
         return R
 
     def raise_for(self, error: Exception) -> NoReturn:
-        """Raise what the function raised, with a note; ValueError, with the remedy, if it writes into its arguments."""
+        """Raise the error of the function again, with a note that names the function.
+
+        Raises ValueError, with the remedy, if the function writes into its arguments.
+        """
         if isinstance(error, ValueError) and "read-only" in str(error):
             raise ValueError(
-                f"{self.maker}: the {self.kind.name} function writes into u or p ({error}). They belong to the caller: "
-                "copy first, u = u.copy()"
+                f"{self.maker}: the {self.kind.name} function writes into u or p ({error}). They "
+                "belong to the caller: copy first, u = u.copy()"
             ) from error
         error.add_note(f"Raised by the {self.kind.name} function given to adjoint.{self.maker}.")
         raise error from None
@@ -131,8 +148,9 @@ class UserFunction:
 class Function:
     """R: ℝⁿ × ℝᵐ → ℝⁿ, or its continuation to complex arguments.
 
-    residual: given read-only arrays, so that one that writes into them is found out. maker: the name of the public
-    function that it was handed to, for messages.
+    residual: the user's function; it receives read-only arrays, so that writing into
+    them raises. maker: the public function that received it, for messages. Raises
+    ValueError unless n ≥ 1 and m ≥ 0 are integers.
     """
 
     residual: ResidualFunction
@@ -147,11 +165,15 @@ class Function:
 
     @cached_property
     def user(self) -> UserFunction:
-        """The residual function, (n,)."""
+        """The residual function with its checks."""
         return UserFunction(self.residual, self.n, RESIDUAL, self.maker)
 
     def vector(self, x: Array, name: str, size: int) -> Array:
-        """x as float64, (size,); raises TypeError for what is not real, ValueError for another shape."""
+        """x as float64, (size,).
+
+        Raises TypeError if x is complex or not numeric, ValueError if its shape is
+        wrong.
+        """
         return self.user.vector(x, name, size)
 
     def point(self, u: Array, p: Array) -> tuple[Array, Array]:
@@ -159,10 +181,11 @@ class Function:
         return self.vector(u, "u", self.n), self.vector(p, "p", self.m)
 
     def __call__(self, u: Array, p: Array) -> Array:
-        """R(u, p), (n,), of u's and p's kind or real; an array of its own, for functions that reuse a buffer.
+        """R(u, p), (n,), a new array, complex if u or p is complex and R depends on them.
 
-        Raises ValueError for another shape and for writing into u or p, TypeError for other dtypes; what the
-        function raises by itself comes with a note.
+        Raises ValueError if the result has the wrong shape, or if the function writes
+        into u or p; TypeError if the result has another dtype. Errors of the function
+        itself get a note.
         """
         try:
             returned = self.residual(read_only(u), read_only(p))
@@ -208,10 +231,3 @@ def require_size(size: int, name: str, least: int, maker: str) -> None:
     """Raise ValueError unless a size is an integer ≥ least."""
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
         raise ValueError(f"{maker}: got {name} = {size!r}, expected an integer ≥ {least}")
-
-
-def read_only(x: Array) -> Array:
-    """A view of x that cannot be written to."""
-    view = x[:]  # Half the time of x.view().
-    view.setflags(write=False)
-    return view

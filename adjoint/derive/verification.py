@@ -1,4 +1,4 @@
-"""One more directional derivative, along all columns at once: does the Jacobian by colours agree?"""
+"""Verification of a coloured Jacobian J by one more derivative, along all columns at once."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,10 @@ from ..typing import Array
 from .differentiation.directional import Slice
 
 LOOKED_INTO = 4
-"""Groups of suspicious rows, of smooth ones and of others, of which it is found out whether the pattern lacks entries;
-and rows of a group for which a column is looked for."""
+"""Number of groups of suspicious rows that are searched for missing entries.
+
+Also the number of rows of a group for which a column is searched.
+"""
 
 
 LOST = 1e-3
@@ -19,14 +21,18 @@ LOST = 1e-3
 
 
 INFINITE = 1e25
-"""Times R, a derivative that is none: the complex step of √x at 0 is some 1e50."""
+"""Derivative, relative to R, from which on the derivative is infinite.
+
+The complex step of √x at 0 is about 1e50.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Missing:
-    """An entry that a pattern lacks: R's row changes with the column.
+    """An entry that a pattern lacks: a row of R changes with a column.
 
-    kink: differently to its two sides: at ties of np.sort, no pattern ever has all. rows: how many disagree.
+    kink: True if the two sides differ; at a tie of np.sort no pattern has all entries.
+    rows: the number of rows that disagree.
     """
 
     row: int
@@ -37,11 +43,13 @@ class Missing:
 
 
 def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
-    """An entry that J's pattern lacks, if there is any; J: ∂R/∂x by colours, v: a random direction, (k,).
+    """At most one entry that the pattern of J lacks; J: ∂R/∂x by colours, v: (k,), random.
 
-    Rows in which J v and the derivative along v differ are suspicious, no more: rounding looks the same where terms
-    cancel. The derivative along v with the row's own columns left out decides, for it is zero if and only if none
-    is missing. Raises NonFinite for nan and infinite derivatives, ValueError for a function of more than x.
+    A row in which J v and the derivative along v differ is only suspicious: rounding
+    looks the same if terms cancel. The test is another derivative, along v with the
+    columns of the row set to zero: this derivative is zero if and only if no entry is
+    missing. Raises NonFinite if a derivative is nan or infinite, ValueError if R is not
+    a function of x alone.
     """
     found, expected = at.along(v), J @ v
     require_finite(J, found, at)
@@ -53,23 +61,24 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
         beyond = at.along(outside)[group]
         for row in group[beyond != 0.0][:LOOKED_INTO]:
             column, derivative = _first_column(at, outside, row)
-            if (
-                derivative != 0.0
-            ):  # It is where R jumps or has a kink at x, and its derivatives do not add up.
+            # The derivative is zero if R jumps or has a kink at x: derivatives then do
+            # not add up.
+            if derivative != 0.0:
                 back = at.along(np.where(np.arange(v.size) == column, -v, 0.0))[row] / v[column]
                 kink = not abs(back + derivative) <= LOST * abs(derivative)
                 return [Missing(int(row), column, derivative, kink, rows.size)]
-    if (
-        rows.size and ratios[0] > LOST
-    ):  # Also where v crosses a kink at x: either side's derivative is as good.
+    # A kink of R at x also leads here; the derivatives of the two sides are equally
+    # good.
+    if rows.size and ratios[0] > LOST:
         _require_function(at, v, rows[0], found[rows[0]])
     return []
 
 
 def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
-    """Suspicious rows in few groups, neighbours apart: smooth ones first, which no kink at x makes suspicious.
+    """Suspicious rows in few groups, smooth rows first; neighbours are in different groups.
 
-    Rows at a kink, whose derivatives along v and −v are not opposite, may be many, and the same at every point.
+    A kink at x does not make a smooth row suspicious. Rows at a kink, whose derivatives
+    along v and −v are not opposite, may be many, and the same at every point.
     """
     if rows.size <= LOOKED_INTO:
         return [rows[i : i + 1] for i in range(rows.size)]
@@ -81,7 +90,10 @@ def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
 def closer(
     J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array
 ) -> sparse.csc_array:
-    """J with the rows of another on its pattern, where that one fits the derivative along v, and J does not."""
+    """J, with the rows of `other` that fit the derivative along v where J does not.
+
+    Both have the same pattern.
+    """
     gap = np.abs(along - J @ v)
     better = (gap > LOST * np.abs(along)) & (np.abs(along - other @ v) < LOST * gap)
     closest = J.copy()
@@ -90,22 +102,27 @@ def closer(
 
 
 def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
-    """Raise if a derivative that does not fit is infinite, or another one when asked for again."""
+    """Raise NonFinite for an infinite derivative, ValueError if a second evaluation differs."""
     require_bounded(np.array([derivative]), at.value(at.x)[[row]], np.array([row]))
     again = float(at.along(v)[row])
     if not abs(again - derivative) <= LOST * abs(derivative):
         raise ValueError(
-            f"the {at.what} function is none: asked again, the derivative in row {row} is {again:.6g}, not "
-            f"{derivative:.6g}. Does it depend on earlier calls, or on random numbers?"
+            f"the {at.what} function is not deterministic: two evaluations at the same point give "
+            f"derivatives {derivative:.6g} and {again:.6g} in row {row}. Does it depend on earlier "
+            "calls, or on random numbers?"
         )
 
 
 def require_bounded(derivatives: Array, values: Array, rows: Array) -> None:
-    """Raise NonFinite for derivatives, along directions of the size of x, that are far too large for R's values."""
+    """Raise NonFinite if derivatives, along directions of the size of x, are infinite.
+
+    Infinite means: larger than `INFINITE` times 1 + |R|.
+    """
     infinite = rows[np.abs(derivatives) > INFINITE * (1.0 + np.abs(values))]
     if infinite.size:
         raise NonFinite(
-            f"the derivative in row {infinite[0]} is infinite, or as good as: a root or a power at zero?"
+            f"the derivative in row {infinite[0]} is infinite or overflows: a root or a power at "
+            "zero?"
         )
 
 
@@ -115,7 +132,7 @@ def _suspicious(
     """The rows that disagree, the worst first, and |found − expected| / Σ_j |J_ij| |v_j|."""
     gap = np.abs(found - expected)
     rows = np.flatnonzero(~(gap <= tolerance * np.abs(found)))
-    if not rows.size:  # The usual case: no sum over |J|.
+    if not rows.size:  # The usual case, without the cost of a sum over |J|.
         return rows, gap[rows]
     scale = (abs(J) @ np.abs(v))[rows]
     with np.errstate(divide="ignore"):
@@ -126,7 +143,7 @@ def _suspicious(
 
 
 def _first_column(at: Slice, v: Array, row: int) -> tuple[int, float]:
-    """The first column, of those where v ≠ 0, that a row depends on, and the derivative there; by bisection."""
+    """The first column with v ≠ 0 on which a row depends, and the derivative; by bisection."""
     columns = np.flatnonzero(v)
     while columns.size > 1:
         half = columns[: columns.size // 2]
@@ -148,7 +165,8 @@ def require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
     R = at.value(at.x)[row]
     if not np.isfinite(R):
         raise NonFinite(
-            f"the {at.what} is {R} in row {row}: no derivatives there, it is outside of its domain"
+            f"the {at.what} is {R} in row {row}: the point is outside of its domain, and there are "
+            "no derivatives"
         )
     if not bad.size:
         raise NonFinite(
@@ -156,7 +174,8 @@ def require_finite(J: sparse.csc_array, found: Array, at: Slice) -> None:
         )
     column = int(np.searchsorted(J.indptr, bad[0], side="right")) - 1
     raise NonFinite(
-        f"the derivative of row {row} by component {column} is {J.data[bad[0]]} ({bad.size} such), where the {at.what} "
-        f"is {R:.6g}. Usual causes: a root, a power or a logarithm at zero, 0·inf in a branch that np.where discards; "
-        "with finite differences, a step that leaves the domain."
+        f"the derivative of row {row} by component {column} is {J.data[bad[0]]} ({bad.size} such), "
+        f"where the {at.what} is {R:.6g}. Usual causes: a root, a power or a logarithm at zero, "
+        "0·inf in a branch that np.where discards; with finite differences, a step that leaves the "
+        "domain."
     )

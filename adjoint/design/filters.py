@@ -167,8 +167,7 @@ class ConvolutionFilter(Portable):
         if not (valid and 0.0 < self.radius < np.inf):
             raise ValueError(
                 f"ConvolutionFilter: got shape {self.shape}, spacing {self.spacing}, radius "
-                f"{self.radius}; expected "
-                "as many lengths as axes, all positive"
+                f"{self.radius}; expected as many lengths as axes, all positive"
             )
 
     @cached_property
@@ -278,8 +277,8 @@ class HelmholtzFilter(Portable):
         if self.T.shape != (K.shape[0], v.size) or not np.all(v > 0.0):
             raise ValueError(
                 f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} from "
-                f"{v.min()} on; expected T "
-                f"({K.shape[0]}, m), as K has rows, and v ({self.T.shape[1]},), all positive"
+                f"{v.min()} on; expected T ({K.shape[0]}, m), as K has rows, and v "
+                f"({self.T.shape[1]},), all positive"
             )
 
     @cached_property

@@ -48,8 +48,7 @@ class SIMP:
         if not (1.0 <= self.penalty < np.inf and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
                 f"SIMP: got penalty={self.penalty}, minimum={self.minimum}, "
-                f"maximum={self.maximum}; "
-                "expected penalty ≥ 1 and 0 ≤ minimum < maximum"
+                f"maximum={self.maximum}; expected penalty ≥ 1 and 0 ≤ minimum < maximum"
             )
 
     def _require_base(self, x: Array) -> None:
@@ -132,8 +131,7 @@ class Ramp:
         if not (self.curvature >= 0.0 and 0.0 <= self.minimum < self.maximum):
             raise ValueError(
                 f"Ramp: got curvature={self.curvature}, minimum={self.minimum}, "
-                f"maximum={self.maximum}; "
-                "expected curvature ≥ 0 and 0 ≤ minimum < maximum"
+                f"maximum={self.maximum}; expected curvature ≥ 0 and 0 ≤ minimum < maximum"
             )
 
     def __call__(self, x: Array) -> Array:

@@ -1,4 +1,8 @@
-"""Optimizers of SciPy, NLopt and Ipopt, with the same bounds, constraints, stopping rules and reports."""
+"""Optimizers of SciPy, NLopt and Ipopt, with bounds, constraints and reports of adjoint.
+
+`minimize` runs a `Method`: one of `adjoint.interop.scipy`, `adjoint.interop.nlopt` or
+`adjoint.interop.ipopt`.
+"""
 
 from .minimization import minimize
 from .run import Method

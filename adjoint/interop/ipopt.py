@@ -1,4 +1,4 @@
-"""Ipopt through cyipopt: `apt-get install coinor-libipopt-dev pkg-config`, `pip install cyipopt`."""
+"""Ipopt by cyipopt; needs `coinor-libipopt-dev pkg-config` (apt), `cyipopt` (pip)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ except ImportError as error:
 
 
 ENDLESS = 10**9
-"""Iterations: `Stopping` counts them."""
+"""Ipopt's budget of iterations: `Stopping` counts them."""
 
 
 INFINITE = 2e19
-"""What Ipopt takes for no bound."""
+"""Bound that Ipopt takes as infinite."""
 
 
 T = TypeVar("T")
@@ -31,8 +31,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Ipopt:
-    """Ipopt, interior point with a filter, its Hessians by L-BFGS. tolerance: its own, below which it ends by itself.
+    """Ipopt: an interior-point method with a filter; its Hessians are those of L-BFGS.
 
+    Parameters
+    ----------
+    constraints : sequence of Constraint
+        c ≤ bound.
+    equalities : sequence of Constraint
+        c = bound.
+    bounds : Bounds
+        Bounds on the design.
+    inner : InnerProduct
+        M; with bounds M must be diagonal.
+    tolerance : float
+        Ipopt's own tolerance, below which it ends by itself.
+
+    References
+    ----------
     Wächter & Biegler (2006), Math. Program. 106, 25.
     """
 
@@ -43,7 +58,7 @@ class Ipopt:
     tolerance: float = 1e-12
 
     def optimize(self, run: Run) -> bool:
-        """From `run.start`; whether Ipopt claims success."""
+        """Run Ipopt from `run.start`; True if Ipopt claims success."""
         lower, upper = run.box
         k, equal = len(self.constraints), len(self.equalities)
         problem = cyipopt.Problem(
@@ -64,47 +79,53 @@ class Ipopt:
         problem.add_option("max_iter", ENDLESS)
         problem.add_option("tol", self.tolerance)
         z, info = problem.solve(run.start)
-        if callbacks.ended:
-            raise callbacks.ended[0]
+        if callbacks.failure is not None:
+            raise callbacks.failure
         run.accept(z)
         return bool(info["status"] == 0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Callbacks:
-    """What Ipopt calls. An exception must not pass through it: it is kept, and Ipopt asked to stop."""
+    """The functions that Ipopt calls.
+
+    An exception must not pass through Ipopt: it is remembered in `failure`, and Ipopt is
+    asked to stop. `latest` remembers the z of the last gradient, which is the iterate when
+    an iteration ends.
+    """
 
     run: Run
-    ended: list[BaseException] = field(default_factory=list)
-    latest: list[Array] = field(default_factory=list)
+    failure: BaseException | None = field(default=None, init=False, repr=False)
+    latest: Array | None = field(default=None, init=False, repr=False)
 
     def objective(self, z: Array) -> float:
-        """f."""
-        return self._kept(lambda: self.run.value(z), 0.0)
+        """f, scaled."""
+        return self._guarded(lambda: self.run.value(z), 0.0)
 
     def gradient(self, z: Array) -> Array:
         """df/dz, (m,)."""
-        self.latest[:] = [np.array(z)]
-        return self._kept(lambda: self.run.gradient(z), np.zeros(z.size))
+        self.latest = np.array(z)
+        return self._guarded(lambda: self.run.gradient(z), np.zeros(z.size))
 
     def constraints(self, z: Array) -> Array:
-        """c, (k,)."""
-        return self._kept(lambda: self.run.excesses(z), np.zeros(self.run.number))
+        """The scaled constraints, (k,)."""
+        return self._guarded(lambda: self.run.excesses(z), np.zeros(self.run.number))
 
     def jacobian(self, z: Array) -> Array:
         """dc/dz, row by row, (k m,)."""
-        return self._kept(lambda: self.run.slopes(z).ravel(), np.zeros(self.run.number * z.size))
+        return self._guarded(lambda: self.run.slopes(z).ravel(), np.zeros(self.run.number * z.size))
 
     def intermediate(self, *_: float) -> bool:
-        """Called once an iteration, when the gradient of the iterate has just been asked for."""
-        if self.latest and not self.ended:
-            self._kept(lambda: self.run.accept(self.latest[0]), None)
-        return not self.ended
+        """Called once per iteration, after the gradient of the iterate; False stops Ipopt."""
+        z = self.latest
+        if z is not None and self.failure is None:
+            self._guarded(lambda: self.run.accept(z), None)
+        return self.failure is None
 
-    def _kept(self, compute: Callable[[], T], otherwise: T) -> T:
-        if not self.ended:
+    def _guarded(self, compute: Callable[[], T], otherwise: T) -> T:
+        if self.failure is None:
             try:
                 return compute()
             except BaseException as error:  # Raised again once the package has returned.
-                self.ended.append(error)
+                self.failure = error
         return otherwise

@@ -1,4 +1,4 @@
-"""Multipliers of an iterate whose optimizer does not tell them: least squares with signs."""
+"""Multipliers at an iterate whose optimizer does not give them: least squares with signs."""
 
 import numpy as np
 from scipy.optimize import lsq_linear
@@ -13,15 +13,18 @@ ACTIVE = 1e-4
 
 
 HELD = 1e-5
-"""Share of what a constraint changes by that is left to the variables that may move, below which bounds hold it."""
+"""Part of a constraint's change due to free variables below which bounds hold the
+constraint."""
 
 
 NEAR = 1e-3
-"""Distance from its bound, in its size, within which a variable is held by it: interior points never stand there."""
+"""Distance from its bound, relative to its size, within which a variable counts as held:
+iterates of interior-point methods never reach bounds."""
 
 
 SETS = 20
-"""Sets of moving variables tried: a few are enough, and the best one is kept."""
+"""Largest number of sets of free variables tried: a few are enough, and the best set is
+kept."""
 
 
 def lagrangian(
@@ -33,12 +36,14 @@ def lagrangian(
     inner: InnerProduct,
     sizes: Array,
 ) -> tuple[Array, Array]:
-    """(λ, ∇f + Σ λ_i ∇c_i), λ of the least dual norm of what bounds do not hold; λ ≥ 0 for inequalities.
+    """(λ, ∇f + Σ λ_i ∇c_i), with the λ that makes this gradient least; λ ≥ 0 for inequalities.
 
-    g: ∇f, (m,); the first `inequalities` of the constraints are c ≤ bound, the others equalities; sizes: of the
-    variables, (m,). A variable at a bound counts where ∇L would move it inwards: the sum of squares is piecewise
-    quadratic in λ, and is made small set by set. A constraint that the variables that count hardly change gets no
-    multiplier: it would be of any size.
+    Least in the dual norm, over the variables that bounds do not hold. g: ∇f, (m,);
+    inequalities: number of constraints c ≤ bound, which come first; the others are
+    equalities; sizes: of the variables, (m,). A variable at a bound counts if −∇L would
+    move it inwards. The sum of squares is piecewise quadratic in λ, and is minimized set by
+    set. A constraint that free variables hardly change gets no multiplier, for its
+    multiplier could have any size.
 
     Nocedal & Wright (2006), Numerical Optimization, eq. 18.22, with signs.
     """
@@ -59,7 +64,7 @@ def lagrangian(
 
 
 def _moving(slope: Array, x: Array, bounds: Bounds, sizes: Array) -> Array:
-    """Which variables are between their bounds, or would leave them for the inside, (m,) booleans."""
+    """True for variables between their bounds, or that would move inwards, (m,) booleans."""
     near = NEAR * sizes
     return np.asarray(
         ((x > bounds.lower + near) | (slope < 0.0)) & ((x < bounds.upper - near) | (slope > 0.0))
@@ -75,7 +80,7 @@ def _fitted(
     inner: InnerProduct,
     sizes: Array,
 ) -> Array:
-    """λ, (k,), of the least dual norm of ∇L over the moving variables."""
+    """λ, (k,), with the least dual norm of ∇L over the moving variables."""
     changes = np.abs(rows) * sizes
     free = np.linalg.norm(changes * moving, axis=1) > HELD * np.linalg.norm(changes, axis=1)
     active, multipliers = active & free, np.zeros(len(rows))
@@ -85,7 +90,7 @@ def _fitted(
     directions = [inner.direction(part) for part in parts]
     gram = np.array([[inner.pairing(part, d) for d in directions] for part in parts])
     right = np.array([inner.pairing(np.where(moving, g, 0.0), d) for d in directions])
-    # min ‖g + Gᵀλ‖ through its normal equations, in the basis where they are a least-squares problem.
+    # min ‖g + Gᵀλ‖ by the normal equations, in a basis that makes them a least-squares problem.
     values, vectors = np.linalg.eigh(gram)
     kept = values > 1e-12 * values.max(initial=0.0)
     root = np.sqrt(values[kept])

@@ -20,29 +20,52 @@ except ImportError as error:
 
 
 MET = 1e-9
-"""Scaled violation of a constraint that NLopt puts up with; ours is `Stopping.feasibility`."""
+"""Scaled violation of a constraint that NLopt accepts; that of the run is
+`Stopping.feasibility`."""
 
 
 STALLED = 1e-15
-"""Relative change of f or z below which NLopt ends by itself: only so that it ends."""
+"""Relative change of f or z below which NLopt ends by itself; it has to end at some point."""
 
 
 INEQUALITIES = (nlopt.LD_MMA, nlopt.LD_CCSAQ)
-"""Algorithms that take c ≤ bound, and no equalities: https://nlopt.readthedocs.io/en/latest/NLopt_Algorithms."""
+"""Algorithms that take c ≤ bound, and no equalities:
+https://nlopt.readthedocs.io/en/latest/NLopt_Algorithms."""
 
 
 EQUALITIES = (nlopt.LD_SLSQP, nlopt.LD_AUGLAG, nlopt.LD_AUGLAG_EQ)
-"""Algorithms that take both."""
+"""Algorithms that take c ≤ bound and c = bound."""
 
 
 @dataclass(frozen=True, eq=False)
 class NLopt:
-    """One of NLopt's algorithms that use gradients. algorithm: nlopt.LD_MMA, LD_CCSAQ, LD_SLSQP, LD_LBFGS, LD_VAR2, …
+    """A local algorithm of NLopt that uses gradients.
 
-    NLopt tells of evaluations, not of iterates: those that are better than all before count as iterates here.
-    Raises ValueError for an algorithm without gradients, or where it does not take the constraints given; TypeError for
-    what is no algorithm.
+    NLopt reports evaluations, not iterates: evaluations better than all before count as
+    iterates here.
 
+    Parameters
+    ----------
+    algorithm : int
+        nlopt.LD_MMA, LD_CCSAQ, LD_SLSQP, LD_LBFGS, LD_VAR2, …
+    constraints : sequence of Constraint
+        c ≤ bound.
+    equalities : sequence of Constraint
+        c = bound.
+    bounds : Bounds
+        Bounds on the design.
+    inner : InnerProduct
+        M; with bounds M must be diagonal.
+
+    Raises
+    ------
+    TypeError
+        If the algorithm is not one of the module's numbers.
+    ValueError
+        If the algorithm uses no gradients, or does not take the constraints given.
+
+    References
+    ----------
     Johnson, The NLopt nonlinear-optimization package, https://nlopt.readthedocs.io.
     """
 
@@ -57,29 +80,32 @@ class NLopt:
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, int):
             raise TypeError(
-                f"NLopt: got {self.algorithm!r} as the algorithm, expected one of the module's, such as nlopt.LD_MMA"
+                f"NLopt: got {self.algorithm!r} as the algorithm, expected one of the module's, "
+                "such as nlopt.LD_MMA"
             )
         name = nlopt.algorithm_name(self.algorithm)
         if "local, derivative" not in name.lower().replace("(", "").replace("-based", ""):
             raise ValueError(
-                f"NLopt: got {name}, expected a local algorithm that uses gradients, such as nlopt.LD_MMA"
+                f"NLopt: got {name}, expected a local algorithm that uses gradients, such as "
+                "nlopt.LD_MMA"
             )
         for constraints in (self.constraints, self.equalities):
             require_constraints("NLopt", constraints, ())
         if self.constraints and self.algorithm not in (*INEQUALITIES, *EQUALITIES):
             raise ValueError(
-                f"NLopt: got constraints, expected none: {name} takes none; nlopt.LD_MMA and LD_SLSQP do"
+                f"NLopt: got constraints, expected none: {name} takes none; nlopt.LD_MMA and "
+                "LD_SLSQP do"
             )
         if self.equalities and self.algorithm not in EQUALITIES:
             raise ValueError(
-                f"NLopt: got equalities, expected none: {name} takes none; nlopt.LD_SLSQP does"
+                f"NLopt: got equalities, expected none: {name} takes no equalities; nlopt.LD_SLSQP "
+                "does"
             )
 
     def optimize(self, run: Run) -> bool:
-        """From `run.start`; whether NLopt claims success."""
+        """Run NLopt from `run.start`; True if NLopt claims success."""
         optimizer = nlopt.opt(self.algorithm, run.start.size)
-        ended: list[BaseException] = []
-        guarded = _guarded(optimizer, ended)
+        guarded = _Guard(optimizer)
         lower, upper = run.box
         optimizer.set_lower_bounds(lower)
         optimizer.set_upper_bounds(upper)
@@ -97,37 +123,34 @@ class NLopt:
         optimizer.set_xtol_rel(STALLED)
         try:
             optimizer.optimize(run.start)
-        except (
-            RuntimeError,
-            nlopt.ForcedStop,
-            nlopt.RoundoffLimited,
-            nlopt.exception,
-        ):  # Its failures are of all kinds.
-            if not ended:
+        except (RuntimeError, nlopt.ForcedStop, nlopt.RoundoffLimited, nlopt.exception):
+            if guarded.failure is None:
                 return False
-        if ended:
-            raise ended[0]
+        if guarded.failure is not None:
+            raise guarded.failure
         return bool(optimizer.last_optimize_result() > 0)
 
 
-def _guarded(
-    optimizer: nlopt.opt, ended: list[BaseException]
-) -> Callable[[Callable[..., float]], Callable[..., float]]:
-    """Exceptions must not pass through NLopt's C: they are kept, and NLopt is stopped."""
+@dataclass(eq=False)
+class _Guard:
+    """Keeps exceptions out of NLopt's C code: remembers the first one, and stops NLopt."""
 
-    def guard(function: Callable[..., float]) -> Callable[..., float]:
+    optimizer: nlopt.opt
+    failure: BaseException | None = field(default=None, init=False, repr=False)
+
+    def __call__(self, function: Callable[..., float]) -> Callable[..., float]:
+        """The function, in a form that raises nothing."""
+
         def called(*arguments: Array) -> float:
-            if not ended:
+            if self.failure is None:
                 try:
                     return function(*arguments)
                 except BaseException as error:  # Raised again once the package has returned.
-                    ended.append(error)
-            optimizer.force_stop()
+                    self.failure = error
+            self.optimizer.force_stop()
             return 0.0
 
         return called
-
-    return guard
 
 
 def _objective(run: Run) -> Callable[[Array, Array], float]:

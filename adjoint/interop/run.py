@@ -1,10 +1,8 @@
-"""What an optimizer of another package sees: numbers z with x = L⁻ᵀz, M = L Lᵀ, and derivatives with respect to them.
+"""A run of another package's optimizer, and `Method`, the protocol of such an optimizer.
 
-Never a gradient mapped by M⁻¹: its line searches and its curvature would be of no function at all.
-
-The error of a package that is not installed, for modules that cannot be used without it.
-
-What an optimizer of another package is: its settings, and how it is called.
+The optimizer sees variables z with x = R⁻ᵀz, M = R Rᵀ, and derivatives with respect to
+z. It never sees a gradient mapped by M⁻¹: its line searches and curvatures would not be
+those of any function.
 """
 
 import time
@@ -19,38 +17,39 @@ import numpy as np
 from ..bounds import Bounds
 from ..errors import BackendMissing, NonFinite, SolveError
 from ..factor.counts import Counts, collecting
-from ..optimize.constraint_values import Excess, scaled, told
+from ..optimize.constraint_values import Excess, finite_rows, scaled, told
 from ..optimize.constraints import Constraint
-from ..optimize.inner_products import InnerProduct, Root
-from ..optimize.plateau import believed, faded
+from ..optimize.inner_products import InnerProduct
 from ..optimize.run import Result, shown_state
 from ..optimize.scaling import scaling
+from ..optimize.square_roots import Root
 from ..optimize.state import State
 from ..optimize.status import Status
 from ..optimize.stopping import Progress, Stopping
-from ..optimize.trial import attempt, first_point, gradient_of
-from ..optimize.verification import (
-    GradientCheck,
-    confirmed,
-    require_derivative,
-    sized_slope,
-    unconfirmed,
-)
+from ..optimize.trial import first_point, gradient_of, tried
+from ..optimize.verification.convergence import confirmed, sized_slope, unconfirmed
+from ..optimize.verification.gradient_check import GradientCheck, require_derivative
+from ..optimize.verification.plateau import believed, faded
 from ..reduced import Function, Point
 from ..typing import Array
 from .multipliers import lagrangian
-from .trial import Beginning, Enough, Evaluated, Lengthened, finite
+from .scaled_problem import Evaluated, InitialScales, RunEnded, ScaledVariables
 
 REMEDIES = {
     "nlopt": "NLopt is needed: pip install nlopt",
-    "ipopt": "Ipopt is needed, with cyipopt: apt-get install coinor-libipopt-dev pkg-config, pip install cyipopt",
+    "ipopt": (
+        "Ipopt is needed, with cyipopt: apt-get install coinor-libipopt-dev pkg-config, "
+        "pip install cyipopt"
+    ),
 }
+"""How to install the package of each module."""
 
 
 def missing(module: str, error: ImportError) -> BackendMissing:
-    """The error for `import adjoint.interop.<module>`, an ImportError as well."""
+    """The error of `import adjoint.interop.<module>` without its package; also an ImportError."""
     return BackendMissing(
-        f"adjoint.interop.{module}: {REMEDIES[module]} ({error}). SciPy's optimizers are in adjoint.interop.scipy"
+        f"adjoint.interop.{module}: {REMEDIES[module]} ({error}). SciPy's optimizers are in "
+        "adjoint.interop.scipy"
     )
 
 
@@ -59,35 +58,53 @@ class Method(Protocol):
 
     @property
     def bounds(self) -> Bounds:
-        """Of the design."""
+        """Bounds on the design."""
 
     @property
     def inner(self) -> InnerProduct:
-        """The one that is Euclidean in the variables z; diagonal where there are bounds."""
+        """The inner product, Euclidean in the variables z; diagonal if there are bounds."""
 
     @property
     def constraints(self) -> Sequence[Constraint]:
-        """c ≤ bound."""
+        """The constraints c ≤ bound."""
 
     @property
     def equalities(self) -> Sequence[Constraint]:
-        """c = bound."""
+        """The constraints c = bound."""
 
     def optimize(self, run: "Run") -> bool:
-        """Run from `run.start`, calling `run.accept` with each iterate; whether the package claims success."""
+        """Run the optimizer from `run.start`; call `run.accept` with each iterate.
+
+        Parameters
+        ----------
+        run : Run
+            The scaled objective and constraints, as functions of z.
+
+        Returns
+        -------
+        bool
+            True if the package claims success.
+        """
 
 
 LATEST = 3
-"""Points remembered: optimizers ask for value, gradient and constraints apart, and report an iterate after others."""
+"""Number of points remembered: optimizers ask for value, gradient and constraints one by
+one, and report an iterate after others."""
 
 
 PATIENCE = 1000
-"""Requests without a new iterate after which a run is stuck: some packages would go on for ever."""
+"""Number of requests without a new iterate after which a run is stuck: some packages would
+not end."""
 
 
 @dataclass(eq=False)
 class Run:
-    """A run of another package's optimizer: evaluates, remembers the last points, and reports accepted ones."""
+    """A run of another package's optimizer: scaled functions of z, and the iterates.
+
+    It remembers the last points (`latest`), the last state, the best state and the
+    progress. counts, evaluations, requests: solves, evaluations of f, and requests since
+    the last iterate. accepted: z of the last iterate.
+    """
 
     f: Function
     x: Array
@@ -103,12 +120,12 @@ class Run:
     state: State | None = None
     accepted: Array | None = None
     best: State | None = None
-    gradient_check: GradientCheck | None = None
     progress: Progress | None = None
+    gradient_check: GradientCheck | None = None
 
     @cached_property
-    def beginning(self) -> Beginning:
-        """What f and the constraints tell of scales at the start: evaluated once, and among the latest points then."""
+    def initial(self) -> InitialScales:
+        """The scales at the start: f and the constraints are evaluated once."""
         method, both = self.method, (*self.method.constraints, *self.method.equalities)
         point = first_point(self.f, self.x, method.bounds, type(method).__name__)
         parts = told(both, point)
@@ -119,23 +136,23 @@ class Run:
                 )
         found = scaling(self.f, both, point, parts, method.bounds, method.inner)
         self.evaluations += 1 + found.evaluations
-        z = Lengthened(method.inner.root, found.length).to_z(self.x)
+        z = ScaledVariables(method.inner.root, found.length).to_z(self.x)
         self.latest.append(Evaluated(z, point, scaled(parts, found.scales) if parts else None))
-        return Beginning(found, float(point.value), method.inner.dual_norm(gradient_of(point)))
+        return InitialScales(found, float(point.value), method.inner.dual_norm(gradient_of(point)))
 
     @cached_property
     def root(self) -> Root:
-        """The change of variables: the start has a size of about 1 in them."""
-        return Lengthened(self.method.inner.root, self.beginning.found.length)
+        """The change of variables: z of the start has a size of about 1."""
+        return ScaledVariables(self.method.inner.root, self.initial.scaling.length)
 
     @property
     def scale(self) -> float:
-        """What f is multiplied by: its first gradient has a norm of 1 in the variables z."""
-        return self.beginning.scale
+        """Factor on f: its first gradient has a norm of 1 with respect to z."""
+        return self.initial.scale
 
     @property
     def start(self) -> Array:
-        """z of the start."""
+        """z of the start, (m,)."""
         return self.root.to_z(self.x)
 
     @property
@@ -151,7 +168,7 @@ class Run:
         )
 
     def at(self, z: Array) -> Evaluated:
-        """f and the constraints at z: evaluated once. Raises Enough where that fails: others cannot go around it."""
+        """f and the constraints at z, evaluated once; raise RunEnded if this fails."""
         self._asked()
         for known in self.latest:
             if np.array_equal(known.z, z):
@@ -161,29 +178,30 @@ class Run:
         return found
 
     def _asked(self) -> None:
-        """Count a request; raises Enough where there were too many without a new iterate."""
+        """Count a request; raise RunEnded after too many requests without a new iterate."""
         self.requests += 1
         if self.requests > PATIENCE:
-            raise Enough(Status.STUCK, None)
+            raise RunEnded(Status.STUCK, None)
 
     def _evaluated(self, z: Array) -> Evaluated:
-        """f and the constraints at another z."""
-        if (point := attempt(self.f, self.method.bounds.clip(self.root.to_x(z)))) is None:
-            raise Enough(Status.FAILED, None)
+        """f and the constraints at a new z."""
+        trial = tried(self.f, self.method.bounds.clip(self.root.to_x(z)))
+        if (point := trial.point) is None:
+            raise RunEnded(Status.FAILED, trial.failure)
         self.evaluations += 1
         return Evaluated(z, point, self._constrained(point) if self.number else None)
 
     def _constrained(self, point: Point) -> Excess:
-        """The constraints at the point; raises Enough where they cannot be evaluated."""
+        """The constraints at the point; raise RunEnded if they cannot be evaluated."""
         try:
             parts = told((*self.method.constraints, *self.method.equalities), point)
-            found = scaled(parts, self.beginning.found.scales)
+            found = scaled(parts, self.initial.scaling.scales)
             if not np.isfinite(found.values).all():
                 raise NonFinite(
                     f"{type(self.method).__name__}: a constraint is not finite: {found.values}"
                 )
         except SolveError as error:
-            raise Enough(Status.FAILED, error) from error
+            raise RunEnded(Status.FAILED, error) from error
         return found
 
     def value(self, z: Array) -> float:
@@ -200,36 +218,36 @@ class Run:
         return self.guarded(lambda: self.scale * self.root.pull(self.at(z).point.hvp(x_dot)))
 
     def guarded(self, derivative: Callable[[], Array]) -> Array:
-        """A derivative; raises Enough where a solve for it fails, or it is not finite."""
+        """A derivative; raise RunEnded if a solve for it fails, or if it is not finite."""
         try:
             found = derivative()
             if not np.isfinite(found).all():
                 raise NonFinite(f"{type(self.method).__name__}: a derivative is not finite")
         except SolveError as error:
-            raise Enough(Status.FAILED, error) from error
+            raise RunEnded(Status.FAILED, error) from error
         return found
 
     def excesses(self, z: Array) -> Array:
-        """Scaled constraints, (k,): inequalities, met where ≤ 0, then equalities."""
+        """The scaled constraints, (k,): inequalities, met if ≤ 0, then equalities."""
         return self._excesses(self.at(z))
 
     def slopes(self, z: Array) -> Array:
-        """Their derivatives with respect to z, (k, m)."""
+        """The derivatives of the scaled constraints with respect to z, (k, m)."""
         found = self.at(z).excess
         if found is None:
             return np.zeros((0, np.size(z)))
         try:
-            return np.stack([self.root.pull(row) for row in finite(found.gradients)])
+            return np.stack([self.root.pull(row) for row in finite_rows(found.gradients)])
         except SolveError as error:
-            raise Enough(Status.FAILED, error) from error
+            raise RunEnded(Status.FAILED, error) from error
 
     @property
     def number(self) -> int:
-        """How many constraints there are, k."""
+        """k, the number of constraints."""
         return len(self.method.constraints) + len(self.method.equalities)
 
     def improves(self, z: Array) -> bool:
-        """Whether z is better than all iterates so far: of less violation, or of a lower value."""
+        """True if z is better than all iterates so far: by less violation, or by a lower value."""
         found = self.at(z)
         rank = max(self._violation(found), self.stop.feasibility), float(found.point.value)
         return self.best is None or rank < self._rank(self.best)
@@ -244,10 +262,10 @@ class Run:
         return np.zeros(0) if found.excess is None else found.excess.values
 
     def accept(self, z: Array) -> None:
-        """Report z as the next iterate. Raises Enough where the stopping rules say so.
+        """Report z as the next iterate; raise RunEnded if a stopping rule holds.
 
-        The last one once more is none: trust regions report that after each refused step, and a `change` of zero would
-        pass for convergence.
+        The last iterate again is not a new one: trust regions report it after each refused
+        step, and its `change` of zero would pass for convergence.
         """
         if self.accepted is not None and np.array_equal(self.accepted, z):
             self._asked()
@@ -259,7 +277,7 @@ class Run:
         except SolveError as error:
             if before is None:
                 raise
-            raise Enough(Status.FAILED, error) from error
+            raise RunEnded(Status.FAILED, error) from error
         stop = self.stop
         work, seconds = self.counts.numeric, time.perf_counter() - self.started
         if before is None:
@@ -284,10 +302,10 @@ class Run:
         for observe in self.callback:
             observe(shown_state(state))
         if status := self._judged(state, self.progress):
-            raise Enough(self._confirmed(status, state, self.best, self.progress), None)
+            raise RunEnded(self._confirmed(status, state, self.best, self.progress), None)
 
     def _judged(self, state: State, progress: Progress) -> Status | None:
-        """Why to stop, if at all: as our own algorithms do."""
+        """The status if the run ends here, else None, by the rules of `adjoint.minimize`."""
         status, method = self.stop.reason(state, progress), self.method
         if status is None or not (self.check and status.success):
             self.progress = faded(progress, state)
@@ -316,15 +334,15 @@ class Run:
         values, violation = self._excesses(found), self._violation(found)
         multipliers, slope = np.zeros(0), g
         if found.excess is not None:
-            finite(found.excess.gradients)
-            sizes = self.beginning.found.sizes
+            finite_rows(found.excess.gradients)
+            sizes = self.initial.scaling.sizes
             multipliers, slope = lagrangian(
                 g, found.excess, count, x, method.bounds, method.inner, sizes
             )
-        # P(x − t M⁻¹∇L) − x over t, in M's norm the dual one of ∇L: interior points approach bounds and never stand at
-        # them. With t the steps are no longer than the design, whatever its unit, and that of f. Not by the difference
-        # of designs, in which small steps would vanish.
-        t = self.scale * self.beginning.found.length**2
+        # ‖P(x − t M⁻¹∇L) − x‖_M / t instead of the dual norm of ∇L: interior points approach bounds
+        # and never reach them. With this t the steps are no longer than the design, whatever the
+        # units of x and f. Clipped steps, not differences of designs: small steps would vanish.
+        t = self.scale * self.initial.scaling.length**2
         d, lower, upper = (
             method.inner.direction(slope),
             method.bounds.lower - x,
@@ -344,25 +362,25 @@ class Run:
             constraints=values,
             multipliers=multipliers,
             violation=violation,
-            scales=self.beginning.found.scales,
+            scales=self.initial.scaling.scales,
             scale=self.scale,
             evaluations=self.evaluations,
         )
 
     def _left(self, multipliers: Array, values: Array, violation: float) -> float:
-        """What |λ c| and the violation leave of f, over the length of the design: a slope, as ∇L is."""
+        """max|λ c|, or the violation, as a slope: in units of f divided by the design's length."""
         others = max(self.scale * float(np.abs(multipliers * values).max(initial=0.0)), violation)
-        return others / (self.scale * self.beginning.found.length)
+        return others / (self.scale * self.initial.scaling.length)
 
     def result(self) -> Result:
-        """Accept the start, then run the method; what a package calls success counts only where our measures agree."""
+        """Accept the start, then run the method; the package's claim of success is not enough."""
         cause = None
         with collecting(self.counts):
             try:
                 self.accept(self.start)
                 status = Status.STALLED if self.method.optimize(self) else Status.STUCK
-            except Enough as enough:
-                status, cause = enough.status, enough.cause
+            except RunEnded as ended:
+                status, cause = ended.status, ended.cause
             except KeyboardInterrupt:
                 status = Status.INTERRUPTED
         if (

@@ -17,17 +17,38 @@ from ..typing import Array
 from .run import Run
 
 ENDLESS = 10**9
-"""Iterations and evaluations: `Stopping` counts them."""
+"""SciPy's budget of iterations and evaluations: `Stopping` counts them."""
 
 
 LEAST = 1e-100
-"""A measure of optimality below which trust-constr ends by itself: of a barrier that is still there, so only zero."""
+"""Measure of optimality below which trust-constr ends by itself. It is the measure of a
+problem with a barrier: only zero would be right."""
 
 
 @dataclass(frozen=True, eq=False)
 class LBFGSB:
-    """L-BFGS-B of SciPy. memory: pairs it keeps. Constraints: `SLSQP`, `TrustConstr`, or our `AugmentedLagrangian`.
+    """L-BFGS-B of SciPy: bounds, no constraints.
 
+    For constraints use `SLSQP`, `TrustConstr`, or `adjoint.optimize.AugmentedLagrangian`.
+
+    Parameters
+    ----------
+    bounds : Bounds
+        Bounds on the design.
+    inner : InnerProduct
+        M; with bounds M must be diagonal.
+    memory : int
+        Largest number of curvature pairs.
+
+    Raises
+    ------
+    TypeError
+        If `memory` is not an integer.
+    ValueError
+        If `memory` is not positive.
+
+    References
+    ----------
     Byrd, Lu, Nocedal & Zhu (1995), SIAM J. Sci. Comput. 16, 1190.
     """
 
@@ -44,16 +65,16 @@ class LBFGSB:
 
     @property
     def constraints(self) -> tuple[()]:
-        """It takes none."""
+        """(): L-BFGS-B takes no constraints."""
         return ()
 
     @property
     def equalities(self) -> tuple[()]:
-        """It takes none."""
+        """(): L-BFGS-B takes no equalities."""
         return ()
 
     def optimize(self, run: Run) -> bool:
-        """From `run.start`; whether SciPy claims success."""
+        """Run SciPy from `run.start`; True if SciPy claims success."""
         options = {
             "maxcor": self.memory,
             "maxiter": ENDLESS,
@@ -67,11 +88,33 @@ class LBFGSB:
 
 @dataclass(frozen=True, eq=False)
 class TrustConstr:
-    """trust-constr of SciPy. hessian: whether points of f have Hessian products.
+    """trust-constr of SciPy: bounds, constraints and equalities.
 
-    A `LinearConstraint` is linear for SciPy, too. The curvature of f, and of other constraints, is that of BFGS, and
-    zero until a gradient changes.
+    A `LinearConstraint` is linear for SciPy too. The curvature of f without `hessian`, and
+    of other constraints, is that of BFGS, and zero until a gradient changes.
 
+    Parameters
+    ----------
+    constraints : sequence of Constraint
+        c ≤ bound.
+    equalities : sequence of Constraint
+        c = bound.
+    bounds : Bounds
+        Bounds on the design.
+    inner : InnerProduct
+        M; with bounds M must be diagonal.
+    hessian : bool
+        True if points of f have Hessian–vector products.
+
+    Raises
+    ------
+    TypeError
+        If `hessian` is not a bool.
+    ValueError
+        In a run, if there are more equalities than variables.
+
+    References
+    ----------
     Byrd, Hribar & Nocedal (1999), SIAM J. Optim. 9, 877.
     """
 
@@ -87,7 +130,7 @@ class TrustConstr:
         require_settings(self)
 
     def optimize(self, run: Run) -> bool:
-        """From `run.start`; whether SciPy claims success."""
+        """Run SciPy from `run.start`; True if SciPy claims success."""
         if len(self.equalities) > run.start.size:
             raise ValueError(
                 f"TrustConstr: got {len(self.equalities)} equalities of {run.start.size} variables"
@@ -95,17 +138,32 @@ class TrustConstr:
         options = {"maxiter": ENDLESS, "gtol": LEAST, "xtol": 1e-14, "barrier_tol": 1e-14}
         second = {"hessp": run.product} if self.hessian else {"hess": _Curvature()}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            # What is linear has no curvature: its approximation is zero at the start, and stays so.
+            # The approximate Hessian of a linear function is zero at the start, and stays zero.
             warnings.filterwarnings("ignore", message="delta_grad == 0.0")
-            warnings.filterwarnings(
-                "ignore", message="Singular Jacobian matrix"
-            )  # It goes on by other factors.
+            # SciPy goes on with another factorization.
+            warnings.filterwarnings("ignore", message="Singular Jacobian matrix")
             return _minimized(run, "trust-constr", second, options, _split(run))
 
 
 @dataclass(frozen=True, eq=False)
 class SLSQP:
-    """SLSQP of SciPy: for few variables, it keeps dense matrices (m, m). Kraft (1988), DFVLR-FB 88-28."""
+    """SLSQP of SciPy, for few variables: it keeps dense (m, m) matrices.
+
+    Parameters
+    ----------
+    constraints : sequence of Constraint
+        c ≤ bound.
+    equalities : sequence of Constraint
+        c = bound.
+    bounds : Bounds
+        Bounds on the design.
+    inner : InnerProduct
+        M; with bounds M must be diagonal.
+
+    References
+    ----------
+    Kraft (1988), DFVLR-FB 88-28.
+    """
 
     constraints: Sequence[Constraint] = ()
     equalities: Sequence[Constraint] = ()
@@ -115,7 +173,7 @@ class SLSQP:
     __repr__ = short_repr
 
     def optimize(self, run: Run) -> bool:
-        """From `run.start`; whether SciPy claims success."""
+        """Run SciPy from `run.start`; True if SciPy claims success."""
         k = len(self.constraints)
         met = {
             "type": "ineq",
@@ -133,9 +191,26 @@ class SLSQP:
 
 @dataclass(frozen=True, eq=False)
 class LeastSquares:
-    """least_squares of SciPy (trust region reflective), f a `Residuals`: f = ½‖r‖².
+    """least_squares of SciPy (trust region reflective), for f = ½‖r‖².
 
-    dense: whether dr/dx is formed, (k, m), one tangent or transposed solve a column or row; else its products are used.
+    Points of f have `residual`, `jvp_residual` and `vjp_residual`, as for `GaussNewton`.
+
+    Parameters
+    ----------
+    bounds : Bounds
+        Bounds on the design.
+    inner : InnerProduct
+        M; with bounds M must be diagonal.
+    dense : bool
+        If True, dr/dx, (k, m), is formed, by m tangent solves; else its products are used.
+
+    Raises
+    ------
+    TypeError
+        If `dense` is not a bool.
+
+    References
+    ----------
     Branch, Coleman & Li (1999), SIAM J. Sci. Comput. 21, 1.
     """
 
@@ -150,19 +225,19 @@ class LeastSquares:
 
     @property
     def constraints(self) -> tuple[()]:
-        """It takes none."""
+        """(): least_squares takes no constraints."""
         return ()
 
     @property
     def equalities(self) -> tuple[()]:
-        """It takes none."""
+        """(): least_squares takes no equalities."""
         return ()
 
     def optimize(self, run: Run) -> bool:
-        """From `run.start`; whether SciPy claims success."""
+        """Run SciPy from `run.start`; True if SciPy claims success."""
         lower, upper = run.box
         some, root = _Free(run.start, lower < upper), np.sqrt(run.scale)
-        with np.errstate(all="ignore"):  # It finds out by itself what has become infinite.
+        with np.errstate(all="ignore"):  # SciPy itself looks for infinite values.
             found = scipy.optimize.least_squares(
                 lambda y: root * np.asarray(run.at(some.all(y)).point.residual),
                 run.start[some.free],
@@ -182,19 +257,22 @@ class LeastSquares:
 
 @dataclass(frozen=True, eq=False)
 class _Free:
-    """The variables that are not fixed by their bounds, which least_squares does not take. whole: the start, (m,)."""
+    """The free variables: least_squares takes no variables that bounds fix.
+
+    whole: z of the start, (m,); free: (m,) booleans.
+    """
 
     whole: Array
     free: Array
 
     def all(self, y: Array) -> Array:
-        """z, (m,), of the free variables."""
+        """z, (m,), with these values of the free variables."""
         z = self.whole.copy()
         z[self.free] = y
         return z
 
     def change(self, v: Array) -> Array:
-        """Of z, (m,), by one of the free variables."""
+        """The change of z, (m,), by a change of the free variables."""
         change = np.zeros_like(self.whole)
         change[self.free] = np.ravel(v)
         return change
@@ -243,7 +321,11 @@ def _minimized(
 
 
 def _callback(run: Run, variables: Callable[[Array], Array]) -> Callable[..., None]:
-    """Reports iterates; SciPy passes its result so far to a parameter of this very name, x to others (trust-constr)."""
+    """A callback that reports iterates.
+
+    SciPy passes its result so far to a parameter of this very name, and x to others
+    (trust-constr).
+    """
 
     def accepted(intermediate_result: scipy.optimize.OptimizeResult) -> None:
         run.accept(variables(intermediate_result.x))
@@ -252,7 +334,10 @@ def _callback(run: Run, variables: Callable[[Array], Array]) -> Callable[..., No
 
 
 class _Curvature(scipy.optimize.BFGS):  # type: ignore[misc]
-    """BFGS from zero on: what has no curvature keeps none. SciPy's own begins with the identity."""
+    """BFGS that begins with zero, so that linear functions keep no curvature.
+
+    SciPy's begins with 1.
+    """
 
     def dot(self, p: Array) -> Array:
         """H p, (m,)."""
@@ -265,7 +350,7 @@ class _Curvature(scipy.optimize.BFGS):  # type: ignore[misc]
 
 
 def _split(run: Run) -> list[object]:
-    """The constraints for trust-constr: those that are linear as such, the others with a curvature to be learned."""
+    """The constraints for trust-constr: linear ones as such, others with a BFGS curvature."""
     both = (*run.method.constraints, *run.method.equalities)
     lower = np.where(np.arange(len(both)) < len(run.method.constraints), -np.inf, 0.0)
     linear = np.array([isinstance(each, LinearConstraint) for each in both], dtype=bool)
@@ -274,7 +359,7 @@ def _split(run: Run) -> list[object]:
         # (wᵀx − bound)/scale, without its constant.
         bounds = (
             np.array([each.bound for each in both], dtype=float)[linear]
-            / run.beginning.found.scales[linear]
+            / run.initial.scaling.scales[linear]
         )
         rows = run.slopes(run.start)[linear]
         found.append(scipy.optimize.LinearConstraint(rows, lower[linear] + bounds, bounds))

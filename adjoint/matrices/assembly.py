@@ -179,8 +179,8 @@ def as_dofs(dofs: Array, what: str) -> Array:
     if used[-1] >= SPARSEST * used.size + AFFORDABLE:
         raise ValueError(
             f"{what}: got dofs up to {used[-1]}, but only {used.size} different numbers; expected "
-            "unknowns numbered "
-            "from 0 on, with few gaps: np.unique(dofs, return_inverse=True) renumbers them"
+            "unknowns numbered from 0 on, with few gaps: np.unique(dofs, return_inverse=True) "
+            "renumbers them"
         )
     return dofs.astype(np.intp)
 

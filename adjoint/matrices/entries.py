@@ -106,8 +106,7 @@ class Entries:
         if self.pullback_rate is None:
             raise TypeError(
                 "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the "
-                "derivative of "
-                "p ↦ pullback(p, data_bar) along p_dot; zeros if values is linear"
+                "derivative of p ↦ pullback(p, data_bar) along p_dot; zeros if values is linear"
             )
         A_dot = self._entries(self.pushforward(p, p_dot), "pushforward")
         rate = self.pullback_rate(p, self._data_bar(u, lam), p_dot)

@@ -86,8 +86,7 @@ class AffineVector:
         if np.ndim(self.base) != 1 or self.slope.ndim != 2 or self.slope.shape[0] != len(self.base):
             raise ValueError(
                 f"AffineVector: got b₀ of shape {np.shape(self.base)} and B of shape "
-                f"{self.slope.shape}, "
-                "expected (n,) and (n, m)"
+                f"{self.slope.shape}, expected (n,) and (n, m)"
             )
 
     def __call__(self, p: Array) -> Array:

@@ -1,8 +1,9 @@
-"""Nonlinear problems R(u, p) = 0 by Newton's method."""
+"""Nonlinear problems R(u, p) = 0, solved by Newton's method."""
 
 from .convergence import Outcome
+from .forcing import EisenstatWalker
 from .globalization import AffineInvariant, FullSteps, Globalization, LineSearch, Step
-from .iteration import EisenstatWalker, Newton
+from .iteration import Newton
 from .problem import NonlinearProblem, Start
 from .starts import Homotopy, PseudoTransient
 from .system import System

@@ -1,4 +1,4 @@
-"""The end of a Newton iteration: has it really converged, and how accurate is a gradient from there?"""
+"""Convergence of a Newton iteration, and the accuracy of gradients at the solution."""
 
 from dataclasses import dataclass
 
@@ -10,36 +10,46 @@ from ..typing import Array
 from .system import Linearization, System
 
 SAFETY = 10.0
-"""Of the implied error of a gradient: ω is measured along one direction, and ∂R/∂p changes with u as well."""
-
+"""Safety factor of the gradient error: ω is measured along one direction only, and ∂R/∂p
+changes with u, too."""
 
 ROUNDING = 8.0 * float(np.finfo(float).eps)
-"""Of Σ_j |J_ij||u_j|: what rounding leaves of R_i."""
+"""Rounding error of R_i, relative to Σ_j |J_ij||u_j|."""
 
-
-NOISE = 1e4 * float(np.finfo(float).eps)
-"""Of the same with the largest |u_j| there were: what it may leave of a row that no correction makes smaller."""
-
+LARGEST_ROUNDING = 1e4 * float(np.finfo(float).eps)
+"""Largest rounding error of R_i, relative to Σ_j |J_ij| max|u_j| over the iterates. A row
+below this limit that corrections no longer reduce has converged."""
 
 FALLING = 0.5
-"""|R_i| after a correction over |R_i| before it, up to which a row still falls."""
-
+"""Largest ratio of |R_i| after and before a correction at which row i still converges."""
 
 VANISHED = 1e-14
-"""Of the largest |u| there was: a solution that is zero to rounding has the size of what it came from."""
-
+"""Lower limit of ‖u‖ in relative errors, relative to the largest correction. A solution
+that is zero to rounding has the size of the corrections that led to the solution."""
 
 SOLVED = 1e-4
-"""Relative size of Newton's correction up to which a state from elsewhere is called a solution."""
+"""Largest Newton correction, relative to ‖u‖, at which a given state is a solution."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """u with R(u, p) = 0, and what it took.
+    """The solution u of R(u, p) = 0 that an iteration found, with its accuracy.
 
-    at: ∂R/∂u at the iterate before the last, or, if `current`, at u; residual: ‖R(u, p)‖₂; error: of u, relative, the
-    size of the next correction; gradient_error: what that implies in a gradient
-    (docs/math/newton_and_branches.md, eq. 36).
+    Parameters
+    ----------
+    u : (n,) array
+        The solution.
+    at : Linearization
+        ∂R/∂u at u if `current` is true, otherwise at the last iterate that was factored.
+    residual : float
+        ‖R(u, p)‖₂, in the units of R.
+    error : float
+        Relative error of u, estimated by the size of the next correction.
+    gradient_error : float
+        Relative error of a gradient that follows from the error of u
+        (docs/math/newton_and_branches.md, eq. 36).
+    current : bool
+        True if `at` belongs to u itself.
     """
 
     u: Array
@@ -53,15 +63,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Ending:
-    """Where the last correction led: u, R; the outcome, None if some rows have not converged."""
+class FinalCorrection:
+    """u and R after a possibly last correction; outcome: None if a row has not converged."""
 
     u: Array
     r: Array
     outcome: Outcome | None
 
 
-def ended(
+def apply_final_correction(
     system: System,
     at: Linearization,
     u: Array,
@@ -70,35 +80,38 @@ def ended(
     curvature: float,
     tolerances: tuple[float, float],
     peak: Array,
-) -> Ending:
-    """u + delta, by the next correction: accepted, polished by that correction, or to be iterated further.
+) -> FinalCorrection:
+    """Take the step u + delta, and decide by the next correction whether it was the last.
 
-    tolerances: rtol and gradient_rtol of `Newton`; peak: the largest |u_j| of all iterates. Norms are blind to unknowns
-    in small units, so each row is looked at as well: |R_i| ≤ rtol Σ_j |J_ij||u_j|, which no change of units affects.
+    curvature: ω; tolerances: rtol and gradient_rtol of `Newton`; peak: largest |u_j| of
+    all iterates. If the gradient error exceeds gradient_rtol, the next correction is added,
+    too. Norms do not see unknowns in small units. Therefore each row must satisfy
+    |R_i| ≤ rtol Σ_j |J_ij||u_j|, which no change of units affects.
     """
     rtol, gradient_rtol = tolerances
     u, new, following = _corrected(system, at, u, delta, "last")
     terms = abs(at.A) @ np.abs(u)
     largest = abs(at.A) @ peak
     failing = np.abs(new) > np.maximum(rtol * terms, ROUNDING * largest)
-    if np.any(failing & ((np.abs(new) > NOISE * largest) | (np.abs(new) <= FALLING * np.abs(r)))):
-        return Ending(u, new, None)
+    above_rounding = np.abs(new) > LARGEST_ROUNDING * largest
+    if np.any(failing & (above_rounding | (np.abs(new) <= FALLING * np.abs(r)))):
+        return FinalCorrection(u, new, None)
     outcome = outcome_of(system, at, u, new, system.norm(following), curvature, False)
     if outcome.gradient_error > gradient_rtol and np.any(np.abs(new) > ROUNDING * terms):
         u, new, following = _corrected(system, at, u, following, "polish")
         outcome = outcome_of(system, at, u, new, system.norm(following), curvature, False)
-    return Ending(u, new, outcome)
+    return FinalCorrection(u, new, outcome)
 
 
 def _corrected(
     system: System, at: Linearization, u: Array, delta: Array, kind: str
 ) -> tuple[Array, Array, Array]:
-    """u + delta, R there, and the next correction."""
-    factor = system.longest(u, delta)
-    system.history.step(system.norm(delta), factor, kind)
+    """(u + delta, R there, the next correction)."""
+    factor = system.longest_factor(u, delta)
+    system.history.add_step(system.norm(delta), factor, kind)
     u = u + factor * delta
     r = system.residual(u)
-    system.history.iterate(system.accepted(r))
+    system.history.add_iterate(system.finite_norm(r))
     return u, r, system.correction(at, r)
 
 
@@ -107,27 +120,27 @@ def outcome_of(
     at: Linearization,
     u: Array,
     r: Array,
-    left: float,
+    distance: float,
     curvature: float,
     current: bool,
 ) -> Outcome:
-    """u as the solution, with ‖u − u*‖ ≈ left and what that implies; curvature: ω."""
-    # A solution that is zero to rounding has the size of what it came from.
-    size = max(system.norm(u), VANISHED * system.history.longest)
-    error = left / size if size > 0.0 else left
-    return Outcome(u, at, size_of(r), error, SAFETY * (curvature * left + error), current)
+    """Return u as the solution; distance: estimate of ‖u − u*‖; curvature: ω."""
+    size = max(system.norm(u), VANISHED * system.history.largest_correction)
+    error = distance / size if size > 0.0 else distance
+    return Outcome(u, at, size_of(r), error, SAFETY * (curvature * distance + error), current)
 
 
-def accepted(system: System, u: Array) -> Outcome:
-    """A state as the solution that it is said to be; raises ValueError if Newton's correction is large."""
+def accept_solution(system: System, u: Array) -> Outcome:
+    """Return a given state as a solution. Raise ValueError if Newton's correction is large."""
     r = system.residual(u)
-    norm = system.accepted(r)
-    system.history.iterate(norm)
+    norm = system.finite_norm(r)
+    system.history.add_iterate(norm)
     at = system.factored(system.jacobian(u))
     outcome = outcome_of(system, at, u, r, system.norm(system.correction(at, r)), 0.0, True)
     if not outcome.error <= SOLVED:
         raise ValueError(
-            f"u does not solve R(u, p) = 0: ‖R‖ = {norm:.1e}, Newton's correction is {outcome.error:.1e} of u, "
-            f"expected at most {SOLVED:.0e}; `solve` finds a solution from it"
+            f"u does not solve R(u, p) = 0: ‖R‖ = {norm:.1e}, and Newton's correction relative to "
+            f"u is {outcome.error:.1e}, expected at most {SOLVED:.0e}; `solve` finds a solution "
+            "from u"
         )
     return outcome

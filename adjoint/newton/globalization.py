@@ -1,4 +1,4 @@
-"""How far to go along a Newton correction: damping and line searches, each an object."""
+"""Globalizations: how far to go along a Newton correction (damping and line searches)."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,27 +10,38 @@ from .._repr import short_repr
 from .._validation import require_settings
 from ..errors import NewtonStalled, NonFiniteResidual
 from ..typing import Array
-from .bounds import nearest
-from .history import failure
-from .system import Linearization, System, finite
+from .bounds import nearest_to_bound
+from .failures import nonfinite_residual, stalled
+from .system import Linearization, System, is_finite
 
 SHORTEST = 1e-8
-"""Factor of a step below which Newton has stalled."""
-
+"""Default factor α of a step below which Newton's method has stalled."""
 
 CUT = 0.1
-"""A step is shortened to a tenth of itself at most: far outside, where exp overflows, no model of R holds."""
+"""Smallest ratio of a trial factor to the factor before. A model of R that asks for a
+larger cut is not reliable: far from the iterate exp may overflow."""
 
-
-FAR = 1e6
-"""Growth of ‖R‖ beyond which its size says nothing about how far to go back, and its square may overflow."""
+LARGEST_GROWTH = 1e6
+"""Limit of ‖R_new‖/‖R‖ in the interpolation. Beyond it the ratio carries no information
+about the next factor, and its square may overflow."""
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """u → u + factor · du. u, r: where it ends, and R there; du: −J⁻¹R where it began.
+    """A step u_new = u + factor · du of Newton's method.
 
-    simplified: −J⁻¹r with the J of its beginning, None if it was not needed.
+    Parameters
+    ----------
+    u : (n,) array
+        The new iterate.
+    r : (n,) array
+        R at the new iterate.
+    du : (n,) array
+        Newton's correction −J⁻¹R at the iterate before.
+    factor : float
+        α, 0 < α ≤ 1.
+    simplified : (n,) array or None
+        −J⁻¹r, the next correction by the factors of the iterate before, if it was computed.
     """
 
     u: Array
@@ -43,45 +54,103 @@ class Step:
 
 
 class Globalization(Protocol):
-    """Chooses a step from a Newton correction; a trust region fits as well, with du its own."""
+    """Chooses a step from a Newton correction.
+
+    A trust-region method fits as well: `Step.du` then is the trust-region correction.
+    """
 
     def step(
         self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
     ) -> Step:
-        """A step that makes progress; last: the one before. Raises NewtonStalled, NonFiniteResidual."""
+        """Return a step that makes progress.
+
+        Parameters
+        ----------
+        system : System
+            The equations.
+        u, r : (n,) array
+            The iterate, and R there.
+        at : Linearization
+            ∂R/∂u at the iterate.
+        du : (n,) array
+            Newton's correction −J⁻¹r.
+        last : Step or None
+            The step before, if there was a step and no chord iteration followed it.
+
+        Returns
+        -------
+        Step
+            The step, with `simplified` if that correction was computed.
+
+        Raises
+        ------
+        NewtonStalled
+            If no factor makes progress.
+        NonFiniteResidual
+            If R is nan or inf along the correction.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class FullSteps:
-    """u ← u + Δu: Newton's method as it is, for starts that are known to be good."""
+    """u ← u + Δu: Newton's method without damping, for starts known to be good."""
 
     __repr__ = short_repr
 
     def step(
         self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
     ) -> Step:
-        """The whole step, or as much of it as bounds allow."""
-        factor = system.longest(u, du)
+        """Take the whole step, or as much of it as the bounds allow.
+
+        Parameters
+        ----------
+        system, u, r, at, du, last : see `Globalization.step`
+            The iterate and its correction.
+
+        Returns
+        -------
+        Step
+            The step.
+
+        Raises
+        ------
+        NonFiniteResidual
+            If R at the new iterate contains nan or inf.
+        """
+        factor = system.longest_factor(u, du)
         v = u + factor * du
-        return Step(v, _finite_residual(system, v), du, factor, None)
-
-
-def _finite_residual(system: System, u: Array) -> Array:
-    r = system.residual(u)
-    if not finite(r):
-        raise system.not_finite(r, f" in Newton step {system.history.steps + 1}")
-    return r
+        trial = system.residual(v)
+        if not is_finite(trial):
+            when = f" in Newton step {system.history.steps + 1}"
+            raise nonfinite_residual(trial, when, system.history)
+        return Step(v, trial, du, factor, None)
 
 
 @dataclass(frozen=True, eq=False)
 class AffineInvariant:
-    """Damping that does not see how the equations are scaled: the *correction* must shrink, not the residual.
+    """Damping by ‖Δ̄‖ ≤ (1 − α/4) ‖Δu‖, which no scaling of the equations affects.
 
-    A step α is taken if ‖Δ̄‖ ≤ (1 − α/4) ‖Δu‖, Δ̄ = −J(u)⁻¹R(u + αΔu); α is predicted from the step before, and
-    corrected, by estimates of the Lipschitz constant ω of J⁻¹J′ (docs/math/newton_and_branches.md,
-    eqs. 34 and 35). One solve a trial. shortest: α below which Newton has stalled.
+    The simplified correction Δ̄ = −J(u)⁻¹R(u + αΔu) must be shorter than Δu; the residual
+    may grow. α is predicted from the step before, and corrected, by estimates of the
+    Lipschitz constant ω of J⁻¹J′ (docs/math/newton_and_branches.md, eqs. 34 and 35). A
+    trial costs one solve with the factors of the iterate.
 
-    Deuflhard (2011), Newton Methods for Nonlinear Problems, section 3.3.3, algorithm NLEQ-ERR.
+    Parameters
+    ----------
+    shortest : float
+        α below which Newton's method has stalled, between 0 and 1.
+
+    Raises
+    ------
+    TypeError
+        If shortest is not a real number.
+    ValueError
+        If shortest is not between 0 and 1.
+
+    References
+    ----------
+    Deuflhard (2011), Newton Methods for Nonlinear Problems, section 3.3.3, algorithm
+    NLEQ-ERR.
     """
 
     shortest: float = SHORTEST
@@ -95,16 +164,34 @@ class AffineInvariant:
     def step(
         self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
     ) -> Step:
-        """The first trial, from the prediction on, that contracts."""
+        """Take the first trial step, from the predicted α on, whose correction shrinks.
+
+        Parameters
+        ----------
+        system, u, r, at, du, last : see `Globalization.step`
+            The iterate and its correction.
+
+        Returns
+        -------
+        Step
+            The step, with its simplified correction.
+
+        Raises
+        ------
+        NewtonStalled
+            If no α down to `shortest` contracts the correction.
+        NonFiniteResidual
+            If R contains nan or inf for every α.
+        """
         size = system.norm(du)
-        longest = system.longest(u, du)
+        longest = system.longest_factor(u, du)
         factor = min(longest, self._predicted(system, du, size, last))
         shortened = False
         while factor >= self.shortest:
             v = u + factor * du
             trial = system.residual(v)
-            if not finite(trial):
-                factor, shortened = _halved(factor), True
+            if not is_finite(trial):
+                factor, shortened = _after_nonfinite(factor), True
                 continue
             simplified = system.correction(at, trial)
             bar = system.norm(simplified)
@@ -117,14 +204,14 @@ class AffineInvariant:
             if longer < 4.0 * factor or shortened:
                 return Step(v, trial, du, factor, simplified)
             factor = longer
-        raise _stalled(system, u, du, self.shortest)
+        raise _no_progress(system, u, du, self.shortest)
 
     def _predicted(self, system: System, du: Array, size: float, last: Step | None) -> float:
-        """min(1, 1/h), h = ω‖Δu‖ with ω estimated from the last step."""
+        """min(1, 1/h), h = ω‖Δu‖, with ω estimated from the last step."""
         if last is None or last.simplified is None:
             return 1.0
         change = system.norm(last.simplified - du)
-        if not change * size > 0.0:  # Equal corrections, or such as zero is made of.
+        if not change * size > 0.0:  # The corrections are equal, or their product underflows.
             return 1.0
         ratio = system.norm(last.du) * system.norm(last.simplified) / (change * size)
         return max(min(1.0, ratio * last.factor), self.shortest)
@@ -132,10 +219,31 @@ class AffineInvariant:
 
 @dataclass(frozen=True, eq=False)
 class LineSearch:
-    """Backtracking on ‖R‖₂: α is halved, or interpolated, until ‖R(u + αΔu)‖ ≤ (1 − c₁α) ‖R‖.
+    """Backtracking until ‖R(u + αΔu)‖₂ ≤ (1 − c₁α) ‖R(u)‖₂.
 
-    No solve for a trial: the choice for Newton–Krylov. Sensible where the equations are of one scale. c1: the decrease
-    that is demanded; shortest: α below which Newton has stalled. Dennis & Schnabel (1983), algorithm A6.3.1.
+    α is reduced by quadratic interpolation, to between 0.1 and 0.5 of its last value. A
+    trial costs no solve, which suits Newton–Krylov methods. The equations should be scaled
+    alike, because ‖R‖₂ compares them.
+
+    Parameters
+    ----------
+    c1 : float
+        c₁, the fraction of the predicted decrease of ‖R‖ that a step must achieve, between
+        0 and 1.
+    shortest : float
+        α below which Newton's method has stalled, between 0 and 1.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is not a real number.
+    ValueError
+        If a parameter is not between 0 and 1.
+
+    References
+    ----------
+    Dennis & Schnabel (1983), Numerical Methods for Unconstrained Optimization and Nonlinear
+    Equations, algorithm A6.3.1.
     """
 
     c1: float = 1e-4
@@ -151,22 +259,40 @@ class LineSearch:
     def step(
         self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
     ) -> Step:
-        """The first trial, from the full step on, with a smaller residual."""
+        """Take the first trial step, from α = 1 on, that decreases ‖R‖ sufficiently.
+
+        Parameters
+        ----------
+        system, u, r, at, du, last : see `Globalization.step`
+            The iterate and its correction.
+
+        Returns
+        -------
+        Step
+            The step, without a simplified correction.
+
+        Raises
+        ------
+        NewtonStalled
+            If no α down to `shortest` decreases ‖R‖.
+        NonFiniteResidual
+            If R contains nan or inf for every α.
+        """
         norm = size_of(r)
-        factor = system.longest(u, du)
+        factor = system.longest_factor(u, du)
         while factor >= self.shortest:
             v = u + factor * du
             trial = system.residual(v)
-            if finite(trial):
+            if is_finite(trial):
                 new = size_of(trial)
                 if new <= (1.0 - self.c1 * factor) * norm:
                     return Step(v, trial, du, factor, None)
-                # The parabola through ‖R‖², its slope −2‖R‖² and the trial, relative to ‖R‖².
-                growth = min(new / norm, FAR) ** 2
+                # Minimum of the parabola through the trial, and ‖R‖² with slope −2‖R‖² at α = 0.
+                growth = min(new / norm, LARGEST_GROWTH) ** 2
                 factor *= float(np.clip(factor / (growth - 1.0 + 2.0 * factor), CUT, 0.5))
             else:
-                factor = _halved(factor)
-        raise _stalled(system, u, du, self.shortest)
+                factor = _after_nonfinite(factor)
+        raise _no_progress(system, u, du, self.shortest)
 
 
 def _require_fraction(who: str, name: str, value: float) -> None:
@@ -174,25 +300,20 @@ def _require_fraction(who: str, name: str, value: float) -> None:
         raise ValueError(f"{who}: got {name}={value}, expected a fraction between 0 and 1")
 
 
-def _halved(factor: float) -> float:
-    """The next trial after one outside of R's domain: first by halves, then, as it is far off, by tenths."""
+def _after_nonfinite(factor: float) -> float:
+    """The next α after a trial outside of R's domain: half while α > 0.1, then a tenth."""
     return 0.5 * factor if factor > CUT else CUT * factor
 
 
-def _stalled(
+def _no_progress(
     system: System, u: Array, du: Array, shortest: float
 ) -> NewtonStalled | NonFiniteResidual:
-    r = system.residual(u + min(shortest, system.longest(u, du)) * du)
-    if not finite(r):
-        return system.not_finite(r, ", for steps however short,")
+    """Return the error: R is not finite next to u, a bound is in the way, or neither."""
+    r = system.residual(u + min(shortest, system.longest_factor(u, du)) * du)
+    if not is_finite(r):
+        return nonfinite_residual(r, ", for steps however short,", system.history)
     at_bound = ""
-    if system.bounds is not None and system.longest(u, du) < 1.0:
-        i = nearest(system.bounds, u)
-        at_bound = f" The bounds leave no room: u[{i}] = {u[i]:g} is at one of them."
-    message = (
-        f"Newton stalled in step {system.history.steps + 1}: no factor of the correction down to {shortest:.0e} "
-        f"makes progress.{at_bound} Usual causes: no solution nearby (past a fold: adjoint.continuation.trace), a Jacobian that is "
-        "not the derivative (adjoint.check_residual tells), a kink in R; else another u0, or "
-        "start=adjoint.newton.PseudoTransient(…)."
-    )
-    return failure(NewtonStalled, message, system.history)
+    if system.bounds is not None and system.longest_factor(u, du) < 1.0:
+        i = nearest_to_bound(system.bounds, u)
+        at_bound = f" The bounds leave no room: u[{i}] = {u[i]:g} is at a bound."
+    return stalled(shortest, at_bound, system.history)

@@ -1,67 +1,72 @@
-"""The course of a Newton iteration: ‖R‖, the size of each correction, and how much of it was taken."""
+"""The history of a Newton iteration: ‖R‖, sizes of corrections, and factors taken."""
 
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from ..errors import (
-    NewtonDiverged,
-    NewtonStalled,
-    NonFiniteResidual,
-    SingularJacobian,
-    WrongJacobian,
-)
 from ..factor.counts import count
 
-Failure = TypeVar(
-    "Failure", NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual
-)
+SINGULAR = (0.4, 0.9)
+"""Range of ‖Δu_{k+1}‖/‖Δu_k‖ near a solution with a singular Jacobian. The limit is 1/2 at
+a fold and 2/3 at a cusp."""
+
+SHOWN = 8
+"""Number of last iterates in the table of an error message."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class History:
-    """One entry an iterate: ‖R‖; one a step: ‖Δu‖, the factor α of u ← u + αΔu, and what it followed."""
+    """‖R‖ of each iterate, and (‖Δu‖, α, kind) of each step u ← u + αΔu.
+
+    The object remembers the iteration: Newton's method adds each iterate and each step.
+    """
 
     _norms: list[float] = field(default_factory=list)
     _steps: list[tuple[float, float, str]] = field(default_factory=list)
-    _measured: list[int] = field(default_factory=lambda: [0])
+    _comparable: int = 0
+    """Index of the first step whose ‖Δu‖ is measured in the present scale."""
 
-    def iterate(self, norm: float) -> None:
-        """Note ‖R‖ at an iterate."""
+    def __repr__(self) -> str:
+        return f"History({len(self._norms)} iterates, {self.steps} steps)"
+
+    def add_iterate(self, norm: float) -> None:
+        """Add ‖R‖ of an iterate."""
         self._norms.append(norm)
 
-    def step(self, size: float, factor: float, kind: str) -> None:
-        """Note, and count, a step to the iterate that will be noted next: ‖Δu‖, α; kind: "Newton", "chord", …"""
+    def add_step(self, size: float, factor: float, kind: str) -> None:
+        """Add, and count, the step to the next iterate.
+
+        size: ‖Δu‖; factor: α; kind: "Newton", "chord", "last", "polish", "pseudo-transient".
+        """
         count(newton=1)
         self._steps.append((size, factor, kind))
 
-    def remeasure(self) -> None:
-        """From here on steps are measured in other units: those before are not compared with."""
-        self._measured.append(self.steps)
+    def rescale(self) -> None:
+        """Note that ‖Δu‖ of the steps to come is measured in another scale."""
+        self._comparable = self.steps
 
     @property
     def norms(self) -> tuple[float, ...]:
-        """‖R‖ at the iterates so far."""
+        """‖R‖ of the iterates so far."""
         return tuple(self._norms)
 
     @property
     def steps(self) -> int:
-        """How many steps were taken."""
+        """Number of steps so far."""
         return len(self._steps)
 
     @property
-    def longest(self) -> float:
-        """The largest ‖Δu‖ so far, 0 if there was none."""
-        return max((size for size, _, _ in self._steps[self._measured[-1] :]), default=0.0)
+    def largest_correction(self) -> float:
+        """The largest ‖Δu‖ in the present scale; 0 before the first step."""
+        return max((size for size, _, _ in self._steps[self._comparable :]), default=0.0)
 
     @property
-    def linear(self) -> bool:
-        """Whether the last four full Newton steps shrank as they do where the Jacobian is singular."""
+    def is_linear(self) -> bool:
+        """True if the last four full Newton steps shrank as at a singular Jacobian."""
         low, high = SINGULAR
         last = self.ratios()[-3:]
         return len(last) == 3 and all(low < ratio < high for ratio in last)
 
     def ratios(self) -> list[float]:
-        """‖Δu_{k+1}‖ / ‖Δu_k‖ of full Newton steps that follow each other, up to the last; [] after any other."""
+        """‖Δu_{k+1}‖ / ‖Δu_k‖ of the consecutive full Newton steps at the end; [] if none."""
         found: list[float] = []
         for (size, factor, kind), (later, later_factor, later_kind) in zip(
             self._steps, self._steps[1:], strict=False
@@ -71,28 +76,13 @@ class History:
         return found
 
     def table(self) -> str:
-        """The end of the history, for a message."""
+        """The last iterates as a table, for an error message."""
         lines = ["iterate         ‖R‖        ‖Δu‖   factor"]
         first = max(0, len(self._norms) - SHOWN)
         for k, norm in enumerate(self._norms[first:], start=first):
-            size, factor, kind = (
-                self._steps[k] if k < len(self._steps) else (float("nan"), float("nan"), "")
-            )
-            followed = f"  {size:10.3e}  {factor:7.1e}  {kind}" if kind else ""
-            lines.append(f"{k:7d}  {norm:10.3e}{followed}")
+            step = ""
+            if k < len(self._steps):
+                size, factor, kind = self._steps[k]
+                step = f"  {size:10.3e}  {factor:7.1e}  {kind}"
+            lines.append(f"{k:7d}  {norm:10.3e}{step}")
         return "\n".join(lines)
-
-
-def failure(kind: type[Failure], message: str, history: History) -> Failure:
-    """The error, with the end of the history in its message and all of it as an attribute."""
-    error = kind(f"{message}\n{history.table()}" if history.norms else message)
-    error.history = history.norms
-    return error
-
-
-SINGULAR = (0.4, 0.9)
-"""‖Δu_{k+1}‖/‖Δu_k‖ near a solution with a singular Jacobian: 1/2 at a fold, 2/3 at a cusp."""
-
-
-SHOWN = 8
-"""Iterates at the end of the history that a message shows."""

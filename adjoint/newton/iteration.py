@@ -1,7 +1,4 @@
-"""Newton's method: corrections, convergence, the accuracy that is left for a gradient.
-
-How accurately an inexact Newton method solves for its corrections.
-"""
+"""Newton's method: corrections, chord steps, and the end of an iteration."""
 
 from dataclasses import dataclass, field, replace
 
@@ -9,85 +6,52 @@ import numpy as np
 
 from .._numerics import size_of
 from .._repr import short_repr
-from .._validation import as_array, require_settings
-from ..errors import NewtonDiverged, NewtonStalled, WrongJacobian
+from .._validation import as_array, require_kind, require_methods, require_settings
+from ..errors import NewtonDiverged, NewtonStalled
 from ..factor.krylov import Krylov
 from ..typing import Array
-from .convergence import Outcome, ended, outcome_of
+from .convergence import Outcome, apply_final_correction, outcome_of
+from .failures import diverged, linear_convergence, wrong_jacobian
+from .forcing import EisenstatWalker
 from .globalization import AffineInvariant, Globalization, Step
-from .history import failure
-from .system import Linearization, System, finite
-
-
-@dataclass(frozen=True, eq=False)
-class EisenstatWalker:
-    """η_k = γ (‖R_k‖ / ‖R_{k−1}‖)^α: Krylov solves are as accurate as the last step was successful.
-
-    gamma, alpha: γ ≤ 1 and 1 < α ≤ 2; largest: of η, and the first one. Superlinear convergence of order α.
-    Raises ValueError for others. Eisenstat & Walker (1996), SIAM J. Sci. Comput. 17, 16, choice 2.
-    """
-
-    gamma: float = 0.9
-    alpha: float = 2.0
-    largest: float = 0.5
-
-    __repr__ = short_repr
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        if not (0.0 < self.gamma <= 1.0 < self.alpha <= 2.0 and 0.0 < self.largest < 1.0):
-            raise ValueError(
-                f"EisenstatWalker: got gamma={self.gamma}, alpha={self.alpha}, largest={self.largest}; expected "
-                "0 < gamma ≤ 1, 1 < alpha ≤ 2, 0 < largest < 1"
-            )
-
-    def tolerance(self, norms: tuple[float, ...], last: float) -> float:
-        """η for the next correction; norms: ‖R‖ so far; last: η of the one before, 1 if there was none."""
-        if len(norms) < 2 or not norms[-2] > 0.0:
-            return self.largest
-        eta = self.gamma * min(norms[-1] / norms[-2], 1.0) ** self.alpha
-        kept = self.gamma * last**self.alpha
-        if kept > 0.1:  # One lucky step is no reason to solve to rounding.
-            eta = max(eta, kept)
-        return min(eta, self.largest)
-
+from .system import Linearization, System, is_finite
 
 NEAR = 1e-7
-"""Relative size of corrections below which convergence that is still linear means a singular Jacobian: at a fold they
-stagnate at √ε, and solutions nearby converge quadratically before that."""
-
+"""Size of corrections, relative to the iterates, below which linear convergence means a
+singular Jacobian. At a fold corrections stagnate at √ε, and near a regular solution
+convergence is quadratic before corrections are that small."""
 
 QUADRATIC = 1e-5
-"""Relative size of corrections at which those of a right Jacobian shrink quadratically."""
+"""Size of corrections, relative to u, at which a correct Jacobian gives quadratic
+convergence."""
 
-
-STEADY = 2.0
-"""Between the largest and the smallest of three ratios of corrections that are called equal."""
-
+EQUAL = 2.0
+"""Ratio of the largest to the smallest of three ratios of corrections, up to which the
+ratios count as equal."""
 
 EXHAUSTED = 1e-10
-"""Of the longest step, and of the largest ‖R‖: what rounding leaves of them where the solution itself is zero."""
-
+"""Size of corrections and of ‖R‖, relative to their maxima, that rounding may cause if the
+solution itself is zero."""
 
 ZERO = 1e-30
-"""Of the longest step: a correction that is zero, as it is where the solution is. Without a bound in the steps before,
-‖Δu‖ would have to fall below any multiple of ‖u‖, down to where numbers end."""
-
+"""Size of corrections, relative to the largest correction, that counts as zero. Without
+this limit, a zero solution would satisfy ‖Δu‖ ≤ rtol ‖u‖ only after an underflow."""
 
 NOISY = 1e3
-"""‖R‖ over its rounding error ε ‖|∂R/∂u| |u|‖ at which a stalled iteration has got as far as it can."""
-
+"""Ratio of ‖R‖ to its rounding error ε ‖|∂R/∂u| |u|‖, up to which a stalled iteration has
+converged as far as it can."""
 
 NOISE = 1e-4
-"""Relative size of a correction that may be rounding, where the Jacobian is badly conditioned."""
+"""Size of a correction, relative to u, that rounding may cause if the Jacobian is
+ill-conditioned."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Progress:
-    """An iterate: u, R, and the largest |u| so far.
+class _Iterate:
+    """An iterate: u, R there, and peak, the largest |u| so far.
 
-    at: ∂R/∂u as last factored; delta: the correction from here, if it is small enough to be the last; curvature: ω;
-    last: the step that led here; outcome: if nothing is left to do.
+    at: ∂R/∂u as last factored; delta: the next correction, if small enough to be the last;
+    curvature: ω; last: the step that led to u; outcome: the solution, if it has been found.
     """
 
     u: Array
@@ -99,23 +63,45 @@ class _Progress:
     last: Step | None = None
     outcome: Outcome | None = None
 
-    def moved(self, u: Array, r: Array) -> "_Progress":
-        """Another iterate, nothing else known of it."""
-        return _Progress(u, r, np.maximum(self.peak, np.abs(u)), curvature=self.curvature)
+    def moved(self, u: Array, r: Array) -> "_Iterate":
+        """Return another iterate, with the same ω and nothing else known."""
+        return _Iterate(u, r, np.maximum(self.peak, np.abs(u)), curvature=self.curvature)
 
 
 @dataclass(frozen=True, eq=False)
 class Newton:
-    """Newton's method for R(u, p) = 0: J Δu = −R, u ← u + αΔu.
+    """Newton's method for R(u, p) = 0: J Δu = −R, u ← u + αΔu, with J = ∂R/∂u.
 
-    See docs/math/newton_and_branches.md, eqs. 33–35.
+    See docs/math/newton_and_branches.md, eqs. 33–35. The last factors give the
+    next correction. If that correction is small, it is added, and the iteration ends.
+    All sizes are root mean squares of u / scale.
 
-    rtol: of u; ends when the next correction, by the last factors, is below rtol ‖u‖, and adds it. gradient_rtol: if
-    the error left in u implies more in a gradient, one such correction more is added. globalization: chooses α. chord:
-    factors are kept while the corrections contract by this factor at least; 0 factors in every step. forcing: of Krylov
-    solves, `EisenstatWalker()` (with `LineSearch`, which asks for no further solve); None for their own tolerance.
-    scale: typical sizes of the unknowns, if their units differ.
-    Raises ValueError for values that make no sense.
+    Parameters
+    ----------
+    rtol : float
+        Tolerance of ‖Δu‖ relative to ‖u‖, between 0 and 1.
+    gradient_rtol : float
+        Tolerance of the relative error of a gradient that follows from the error of u,
+        between 0 and 1. If the estimate is larger, a second correction is added.
+    max_iterations : int
+        Maximum number of steps, at least 1.
+    globalization : Globalization
+        Chooses α: `AffineInvariant()`, `LineSearch()`, `FullSteps()`.
+    chord : float
+        Contraction ‖Δu_{k+1}‖/‖Δu_k‖ < 1 up to which factors are kept for further
+        corrections. With 0 (the default) every step factors a Jacobian.
+    forcing : EisenstatWalker or None
+        Tolerances of Krylov solves, mostly with `LineSearch()`, whose trials need no solve.
+        None (the default): the tolerance of the factorizer.
+    scale : float or (n,) array
+        Typical sizes of the unknowns, in the units of u; needed if the units differ.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of the wrong type.
+    ValueError
+        If a parameter is outside of its range.
     """
 
     rtol: float = 1e-10
@@ -135,16 +121,10 @@ class Newton:
                 raise ValueError(
                     f"Newton: got {name}={value}, expected a relative tolerance between 0 and 1"
                 )
-        if not isinstance(self.forcing, EisenstatWalker | None):
-            raise TypeError(
-                f"Newton: got forcing={self.forcing!r}, expected adjoint.newton.EisenstatWalker(…) or None"
-            )
-        if not callable(getattr(self.globalization, "step", None)) or isinstance(
-            self.globalization, type
-        ):
-            raise TypeError(
-                f"Newton: got globalization={self.globalization!r}, expected one such as AffineInvariant()"
-            )
+        expected = "adjoint.newton.EisenstatWalker(…) or None"
+        require_kind("Newton", "forcing", self.forcing, EisenstatWalker | None, expected)
+        expected = "a globalization such as adjoint.newton.AffineInvariant()"
+        require_methods("Newton", "globalization", self.globalization, ("step",), expected)
         if not self.max_iterations >= 1:
             raise ValueError(
                 f"Newton: got max_iterations={self.max_iterations}, expected at least 1"
@@ -158,98 +138,122 @@ class Newton:
             raise ValueError(f"Newton: got scale={self.scale}, expected typical sizes > 0")
 
     def solve(self, system: System, u: Array) -> Outcome:
-        """u with R(u) = 0, from a start that `System.prepared` made.
+        """Find u with R(u) = 0.
 
-        Raises NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual, and what the
-        factorizer raises.
+        Parameters
+        ----------
+        system : System
+            The equations.
+        u : (n,) array
+            The start, which `System.prepared` has returned.
+
+        Returns
+        -------
+        Outcome
+            The solution, with its accuracy.
+
+        Raises
+        ------
+        NewtonDiverged
+            If the maximum number of steps was reached.
+        NewtonStalled
+            If no step makes progress.
+        SingularJacobian
+            If ∂R/∂u is singular at an iterate or at the solution.
+        WrongJacobian
+            If the convergence shows that the Jacobian is not ∂R/∂u.
+        NonFiniteResidual
+            If R at the start contains nan or inf, or for all steps however short.
+        SolveError
+            If the factorizer raises another error.
         """
         r = system.residual(u)
-        norm = system.accepted(r)
-        if not system.history.norms:  # Else a `Start` has noted it.
-            system.history.iterate(norm)
-        most = system.history.steps + self.max_iterations
-        now, resized, eta = _Progress(u, r, np.abs(u)), False, 1.0
-        while system.history.steps < most:
+        norm = system.finite_norm(r)
+        if not system.history.norms:  # A `Start` has added its last iterate already.
+            system.history.add_iterate(norm)
+        last_step = system.history.steps + self.max_iterations
+        now, rescaled, eta = _Iterate(u, r, np.abs(u)), False, 1.0
+        while system.history.steps < last_step:
             if self.forcing is not None:
                 eta = self.forcing.tolerance(system.history.norms, eta)
-            solver = system if self.forcing is None else system.loosened(eta)
-            now = self._step(solver, now, most)
+            solver = system if self.forcing is None else system.with_krylov_tolerance(eta)
+            now = self._step(solver, now, last_step)
             if now.outcome is not None:
                 return now.outcome
             if now.at is None or now.delta is None:
                 continue
             tolerances = (self.rtol, self.gradient_rtol)
-            end = ended(
+            final = apply_final_correction(
                 solver, now.at, now.u, now.r, now.delta, now.curvature, tolerances, now.peak
             )
-            if end.outcome is not None:
-                return end.outcome
-            # Unknowns in small units have not converged: from here on each is measured in its own size.
-            now = now.moved(end.u, end.r) if resized else now.moved(now.u, now.r)
-            system, resized = (
-                replace(system, scale=np.where(now.peak > 0.0, now.peak, system.scale)),
-                True,
-            )
-            system.history.remeasure()
+            if final.outcome is not None:
+                return final.outcome
+            # Unknowns in small units have not converged. The scale of each unknown becomes
+            # the largest absolute value of that unknown so far.
+            now = now.moved(final.u, final.r) if rescaled else now.moved(now.u, now.r)
+            scale = np.where(now.peak > 0.0, now.peak, system.scale)
+            system, rescaled = replace(system, scale=scale), True
+            system.history.rescale()
+        at, last = now.at, now.last
         if (
-            now.at is not None
-            and now.last is not None
-            and self._exhausted(system, now.u, now.r, now.at, now.last.du)
+            at is not None
+            and last is not None
+            and self._exhausted(system, now.u, now.r, at, last.du)
         ):
-            return outcome_of(
-                system, now.at, now.u, now.r, system.norm(now.last.du), now.curvature, False
-            )
+            distance = system.norm(last.du)
+            return outcome_of(system, at, now.u, now.r, distance, now.curvature, False)
         raise self._diverged(system, now)
 
-    def _step(self, system: System, now: "_Progress", most: int) -> "_Progress":
-        """One factorization, and the steps it serves."""
+    def _step(self, system: System, now: _Iterate, last_step: int) -> _Iterate:
+        """Factor a Jacobian, and take a step, and chord steps with the same factors."""
         u, r, curvature = now.u, now.r, now.curvature
         at = system.factored(system.jacobian(u))
         du = system.correction(at, r)
-        if self._small(system, du, u):
+        if self._is_small(system, du, u):
             return replace(now, at=at, delta=du, last=None)
         self._require_regular(system, du, now.peak)
         try:
-            last = self._advance(system, u, r, at, du, now.last)
+            last = self._globalized(system, u, r, at, du, now.last)
         except NewtonStalled:
-            if system.history.linear or not self._exhausted(system, u, r, at, du):
+            if system.history.is_linear or not self._exhausted(system, u, r, at, du):
                 raise
-            return replace(
-                now, outcome=outcome_of(system, at, u, r, system.norm(du), curvature, True)
-            )
+            outcome = outcome_of(system, at, u, r, system.norm(du), curvature, True)
+            return replace(now, outcome=outcome)
         u, r, delta = last.u, last.r, last.simplified
         if delta is not None and last.factor == 1.0:
             size = system.norm(du)
-            curvature = 2.0 * system.norm(delta) / size / size  # ω, for ‖Δ̄‖ ≤ ½ω‖Δu‖²
-            u, r, delta, curvature = self._chords(system, at, u, r, delta, curvature, size, most)
-        ending = delta is not None and last.factor == 1.0 and self._small(system, delta, u)
-        krylov = isinstance(system.factorize, Krylov)  # Whose corrections are only so accurate.
-        if ending and not krylov and system.norm(du) <= QUADRATIC * system.norm(u):
+            curvature = 2.0 * system.norm(delta) / size / size  # ω, from ‖Δ̄‖ ≤ ½ω‖Δu‖²
+            u, r, delta, curvature = self._chord_steps(
+                system, at, u, r, delta, curvature, size, last_step
+            )
+        converged = delta is not None and last.factor == 1.0 and self._is_small(system, delta, u)
+        krylov = isinstance(system.factorize, Krylov)  # Its corrections are inaccurate.
+        if converged and not krylov and system.norm(du) <= QUADRATIC * system.norm(u):
             self._require_derivative(system)
-        kept = (
-            last if u is last.u else None
-        )  # A step predicts the next one, unless chords came between.
+        # A step predicts the next step only if no chord step came in between.
+        predictor = last if u is last.u else None
         peak = np.maximum(now.peak, np.abs(u))
-        return _Progress(u, r, peak, at, delta if ending else None, curvature, kept)
+        return _Iterate(u, r, peak, at, delta if converged else None, curvature, predictor)
 
-    def _small(self, system: System, delta: Array, u: Array) -> bool:
-        """‖Δu‖ ≤ rtol ‖u‖, or zero beside the steps before: no size is left where the solution itself is zero."""
+    def _is_small(self, system: System, delta: Array, u: Array) -> bool:
+        """‖Δu‖ ≤ rtol ‖u‖, or ‖Δu‖ is zero relative to earlier corrections."""
         size = system.norm(delta)
-        return size <= self.rtol * system.norm(u) or size <= ZERO * system.history.longest
+        negligible = ZERO * system.history.largest_correction
+        return size <= self.rtol * system.norm(u) or size <= negligible
 
-    def _advance(
+    def _globalized(
         self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
     ) -> Step:
-        """A globalized step, its simplified correction included wherever it may decide on convergence."""
+        """Take a globalized step, with its simplified correction if convergence may be near."""
         step = self.globalization.step(system, u, r, at, du, last)
-        system.history.step(system.norm(du), step.factor, "Newton")
-        system.history.iterate(size_of(step.r))
+        system.history.add_step(system.norm(du), step.factor, "Newton")
+        system.history.add_iterate(size_of(step.r))
         near = system.norm(du) <= np.sqrt(self.rtol) * system.norm(step.u)
         if step.simplified is None and step.factor == 1.0 and (near or self.chord > 0.0):
             return replace(step, simplified=system.correction(at, step.r))
         return step
 
-    def _chords(
+    def _chord_steps(
         self,
         system: System,
         at: Linearization,
@@ -258,64 +262,53 @@ class Newton:
         delta: Array,
         curvature: float,
         distance: float,
-        most: int,
+        last_step: int,
     ) -> tuple[Array, Array, Array, float]:
-        """(u, R, the next correction, ω) after corrections by the factors at hand, as long as they contract well.
+        """Take chord steps while each contracts by `chord`: (u, R, next correction, ω).
 
-        distance: of u from the iterate that was factored.
+        distance: ‖u − u₀‖, where u₀ is the iterate whose Jacobian was factored.
         """
         contraction = 0.5 * curvature * distance
         while (
             self.chord >= contraction > 0.0
-            and system.history.steps < most
-            and not self._small(system, delta, u)
+            and system.history.steps < last_step
+            and not self._is_small(system, delta, u)
         ):
             size, v = system.norm(delta), u + delta
-            if system.longest(u, delta) < 1.0:
+            if system.longest_factor(u, delta) < 1.0:
                 break
             trial = system.residual(v)
-            if not finite(trial):
+            if not is_finite(trial):
                 break
             following = system.correction(at, trial)
             contraction = system.norm(following) / size
             if not contraction <= self.chord:
                 break
-            system.history.step(size, 1.0, "chord")
-            system.history.iterate(size_of(trial))
+            system.history.add_step(size, 1.0, "chord")
+            system.history.add_iterate(size_of(trial))
             u, r, delta = v, trial, following
             curvature = max(curvature, contraction / distance)
         return u, r, delta, curvature
 
     def _require_regular(self, system: System, du: Array, peak: Array) -> None:
-        """Raise SingularJacobian where full steps near a solution still converge only linearly."""
-        if system.history.linear and np.all(np.abs(du) <= NEAR * peak):
-            raise system.degenerate()
+        """Raise SingularJacobian if full steps near a solution converge only linearly."""
+        if system.history.is_linear and np.all(np.abs(du) <= NEAR * peak):
+            raise linear_convergence(system.history)
 
     def _require_derivative(self, system: System) -> None:
-        """Raise WrongJacobian where full steps have converged, but each as much as the one before: linearly."""
+        """Raise WrongJacobian if the last full steps have shrunk by the same factor."""
         ratios = system.history.ratios()[-3:]
-        if len(ratios) == 3 and min(ratios) > 0.0 and max(ratios) < min(1.0, STEADY * min(ratios)):
-            message = (
-                f"Newton's corrections shrank by the same factor, {ratios[-1]:.1e}, in each of the last steps, where "
-                "it should have become smaller and smaller: the Jacobian is not the derivative of the residual, and "
-                "gradients would be wrong (adjoint.check_residual tells where). An approximate one finds u alone."
-            )
-            raise failure(WrongJacobian, message, system.history)
+        if len(ratios) == 3 and min(ratios) > 0.0 and max(ratios) < min(1.0, EQUAL * min(ratios)):
+            raise wrong_jacobian(system.history)
 
     def _exhausted(self, system: System, u: Array, r: Array, at: Linearization, du: Array) -> bool:
-        """Whether the correction is rounding, so that an iteration that makes no progress is at its end."""
+        """True if the correction is rounding error: no further progress is possible."""
         size = system.norm(du)
         rounding = size_of(r) <= NOISY * system.rounding(u, at) and size <= NOISE * system.norm(u)
         vanished = size_of(r) <= EXHAUSTED * max(system.history.norms)
-        return rounding or (vanished and size <= EXHAUSTED * system.history.longest)
+        return rounding or (vanished and size <= EXHAUSTED * system.history.largest_correction)
 
-    def _diverged(self, system: System, now: "_Progress") -> NewtonDiverged:
+    def _diverged(self, system: System, now: _Iterate) -> NewtonDiverged:
         if now.last is not None:
             self._require_regular(system, now.last.du, now.peak)
-        message = (
-            f"Newton's method did not converge in {self.max_iterations} iterations. Usual causes: no solution for "
-            "these parameters (past a fold: adjoint.continuation.trace), a Jacobian that is not the derivative "
-            "(adjoint.check_residual tells), a start too far off (another u0, start=adjoint.newton.PseudoTransient(…) or "
-            "adjoint.newton.Homotopy(…)), unknowns in very different units (Newton(scale=…)); else more max_iterations."
-        )
-        return failure(NewtonDiverged, message, system.history)
+        return diverged(self.max_iterations, system.history)

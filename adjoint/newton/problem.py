@@ -1,7 +1,4 @@
-"""Nonlinear problems R(u, p) = 0.
-
-The inverse of ∂R/∂u at the solution, by the factors with which Newton's method ended.
-"""
+"""Nonlinear problems R(u, p) = 0, solved by Newton's method."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,84 +11,87 @@ import scipy.sparse as sparse
 from .._numerics import size_of
 from .._pickling import Portable
 from .._repr import short_repr
-from .._validation import as_array, as_parameters, named, require_kind
+from .._validation import (
+    as_array,
+    as_parameters,
+    first_nonfinite,
+    named,
+    require_kind,
+    require_methods,
+)
 from ..bounds import Bounds
 from ..derive.residual import DerivedResidual
-from ..errors import NonFinite, SingularMatrix
+from ..errors import NonFinite
 from ..factor.counts import Counts, collecting
-from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
 from ..factor.factorizers import lu, require_factorizer
 from ..factor.krylov import Krylov
-from ..protocols import Inverse, Residual
+from ..protocols import Residual
 from ..steady.dirichlet import Constrained, Dirichlet
 from ..steady.reuse import CachedAdjoint
 from ..steady.solution import SteadySolution
-from ..typing import Array, Trans
+from ..typing import Array
 from .bounds import require_interior, require_start
-from .convergence import Outcome, accepted
+from .convergence import Outcome, accept_solution
 from .history import History
+from .inverse import InverseAtSolution
 from .iteration import Newton
 from .system import System
 
-EPS = float(np.finfo(float).eps)
-"""Times the condition of ∂R/∂u: the relative error that rounding alone may leave in a gradient."""
-
-
-@dataclass(frozen=True, eq=False)
-class InverseAtSolution:
-    """(∂R/∂u)⁻¹ at u with R(u, p) = 0.
-
-    The Jacobian is assembled when a derivative is first asked for. Not Newton's last one: that belongs to the iterate
-    before, and would leave an error of the last step's size in the gradient.
-    """
-
-    system: System
-    outcome: Outcome
-
-    @cached_property
-    def _refined(self) -> Inverse:
-        if self.outcome.current:
-            return self.outcome.at.inverse
-        return self.system.renewed(self.system.jacobian(self.outcome.u), self.outcome.at.inverse)
-
-    def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """The solution for b, (n,) or (n, k); see `RefinedInverse.solve`. Raises SingularJacobian if ∂R/∂u is singular here."""
-        try:
-            return self._refined.solve(b, trans)
-        except SingularMatrix as error:
-            raise self.system.singular_at_solution(error) from error
-
-    @property
-    def evidence(self) -> Evidence:
-        """Of the factors and of Newton's method."""
-        evidence = (
-            self._refined if "_refined" in self.__dict__ else self.outcome.at.inverse
-        ).evidence
-        return replace(
-            evidence,
-            residual=self.outcome.residual,
-            gradient_error=float(np.fmax(self.outcome.gradient_error, EPS * evidence.condition)),
-            history=self.system.history.norms,
-        )
+_METHODS = ("residual", "jacobian", "vjp", "jvp")
+"""The methods of a `Residual`."""
 
 
 class Start(Protocol):
-    """Makes a better start for Newton's method from u0, where that is too far off."""
+    """Makes a better start for Newton's method if u0 is too far from a solution."""
 
     def __call__(self, system: System, u: Array) -> Array:
-        """A state from which Newton's method will converge."""
+        """Return a state, (n,), from which Newton's method should converge.
+
+        system: the equations; u: (n,), the first guess, within the bounds.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class NonlinearProblem(Portable):
-    """R(u, p) = 0, solved by Newton's method: the solution gives every derivative without a factorization more.
+    """R(u, p) = 0, solved by Newton's method; derivatives by the factors of the solution.
 
-    residual: R with its derivatives: a class of your own, or `complex_step_residual(function, n, m)`. u0: (n,), or a function
-    p ↦ u0, a first guess. factorize: what ∂R/∂u is stated to be: `lu` (anything), `cholesky`, `ldl`, a named backend,
-    `cg(…)`, `gmres(…)`. dirichlet: unknowns whose values are given; their rows of R are not used. method: tolerances
-    and globalization. start: `PseudoTransient(…)` or `Homotopy(…)`, for hard starts. bounds: within which u must stay.
-    Raises TypeError or ValueError for what cannot be.
+    A gradient costs one transposed solve, and no factorization beyond the solve's own.
+
+    Parameters
+    ----------
+    residual : Residual
+        R with the methods `residual`, `jacobian`, `vjp` and `jvp`. For a plain function:
+        `adjoint.complex_step_residual(function, n=…, m=…)`.
+    u0 : (n,) array or callable
+        The first guess, or a function p ↦ u0; float64 or complex128.
+    factorize : callable
+        The factorizer of ∂R/∂u, which states the properties of the matrix: `lu` (any
+        matrix), `cholesky`, `ldl`, a named backend, `cg(…)` or `gmres(…)`.
+    dirichlet : Dirichlet or None
+        Unknowns with given values. Their rows of R are not used.
+    method : Newton
+        Tolerances and globalization.
+    start : Start or None
+        `PseudoTransient(…)` or `Homotopy(…)`, if Newton's method does not converge from u0.
+    bounds : Bounds or None
+        lower < upper, within which all iterates stay, in the units of u.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type or lacks a method, or if `method.forcing` is
+        combined with a direct factorizer.
+    ValueError
+        If u0 is not a vector, or if bounds leave no interior.
+
+    Examples
+    --------
+    >>> import adjoint, numpy as np
+    >>> residual = adjoint.complex_step_residual(lambda u, p: u**2 - p, n=2, m=2)
+    >>> solution = adjoint.NonlinearProblem(residual, u0=np.ones(2)).solve([4.0, 9.0])
+    >>> solution.u.round(12), solution.vjp(np.ones(2)).round(12)
+    (array([2., 3.]), array([0.25      , 0.16666667]))
     """
 
     residual: Residual
@@ -105,46 +105,31 @@ class NonlinearProblem(Portable):
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        missing = [name for name in _METHODS if not callable(getattr(self.residual, name, None))]
-        if missing:
-            raise TypeError(
-                f"NonlinearProblem: {type(self.residual).__name__} has no method {missing[0]}; expected a residual "
-                f"with {', '.join(_METHODS)}. A plain function: adjoint.complex_step_residual(function, n=…, m=…)"
-            )
-        for name, value, expected, fits in (
-            (
-                "residual",
-                self.residual,
-                "an object, not a class",
-                not isinstance(self.residual, type),
-            ),
-            (
-                "dirichlet",
-                self.dirichlet,
-                "adjoint.Dirichlet(…)",
-                isinstance(self.dirichlet, Dirichlet | None),
-            ),
-            ("method", self.method, "adjoint.newton.Newton(…)", isinstance(self.method, Newton)),
-            (
-                "start",
-                self.start,
-                "such as PseudoTransient(…)",
-                self.start is None or _is_function(self.start),
-            ),
-            ("bounds", self.bounds, "adjoint.Bounds(…)", isinstance(self.bounds, Bounds | None)),
-        ):
-            if not fits:
-                raise TypeError(f"NonlinearProblem: got {name}={value!r}, expected {expected}")
+        who = "NonlinearProblem"
+        expected = (
+            f"a residual with {', '.join(_METHODS)}. For a plain function: "
+            "adjoint.complex_step_residual(function, n=…, m=…)"
+        )
+        require_methods(who, "residual", self.residual, _METHODS, expected)
+        expected = "adjoint.Dirichlet(…) or None"
+        require_kind(who, "dirichlet", self.dirichlet, Dirichlet | None, expected)
+        require_kind(who, "method", self.method, Newton, "adjoint.newton.Newton(…)")
+        if self.start is not None:
+            expected = "a start such as adjoint.newton.PseudoTransient(…)"
+            require_methods(who, "start", self.start, ("__call__",), expected)
+        require_kind(who, "bounds", self.bounds, Bounds | None, "adjoint.Bounds(…) or None")
         if self.bounds is not None:
             require_interior(self.bounds)
-        require_factorizer("NonlinearProblem", self.factorize)
+        require_factorizer(who, self.factorize)
         if isinstance(self.u0, type):
             raise TypeError(
-                f"NonlinearProblem: got u0={named(self.u0)}, expected an array (n,) or a function of p"
+                f"NonlinearProblem: got u0={named(self.u0)}, expected an array (n,) or a function "
+                "of p"
             )
         if self.method.forcing is not None and not isinstance(self.factorize, Krylov):
             raise TypeError(
-                "NonlinearProblem: forcing is for Krylov solves: factorize=adjoint.gmres(…) or cg(…)"
+                "NonlinearProblem: forcing requires a Krylov solver: factorize=adjoint.gmres(…) "
+                "or adjoint.cg(…)"
             )
         if not callable(self.u0):
             _as_state(self.u0)
@@ -157,14 +142,42 @@ class NonlinearProblem(Portable):
         )
 
     def solve(self, p: Array, near: SteadySolution | None = None) -> SteadySolution:
-        """u with R(u, p) = 0, ready for derivatives; p: (m,).
+        """Find u with R(u, p) = 0.
 
-        near: a solution for similar parameters, from which to start, along its tangent if that is closer. Each step
-        factors one Jacobian. Raises NewtonDiverged, NewtonStalled, SingularJacobian, WrongJacobian, NonFiniteResidual,
-        what `factorize` raises; ValueError or TypeError for a residual, a Jacobian or a p of the wrong shape or type.
+        Parameters
+        ----------
+        p : (m,) array
+            The parameters, float64 or complex128.
+        near : SteadySolution or None
+            A solution for similar parameters. The iteration starts on its tangent, or from
+            the solution itself if ‖R‖ is smaller there.
+
+        Returns
+        -------
+        SteadySolution
+            u, and the derivatives of p ↦ u. Each Newton step has factored one Jacobian.
+
+        Raises
+        ------
+        NewtonDiverged
+            If the maximum number of steps was reached.
+        NewtonStalled
+            If no step makes progress.
+        SingularJacobian
+            If ∂R/∂u is singular at an iterate or at the solution.
+        WrongJacobian
+            If the convergence shows that the Jacobian is not ∂R/∂u.
+        NonFiniteResidual
+            If R at the start contains nan or inf, or for all steps however short.
+        NonFinite
+            If p or u0 contains nan or inf.
+        TypeError, ValueError
+            If p, u0, the residual or the Jacobian has the wrong type or shape.
+        SolveError
+            If the factorizer raises another error.
         """
         p = as_parameters(p)
-        p.setflags(write=False)  # The user's functions will see it.
+        p.setflags(write=False)  # The user's functions receive it.
         counts = Counts()
         with collecting(counts):
             system = self.system(p)
@@ -177,10 +190,28 @@ class NonlinearProblem(Portable):
         return self._solution(system, outcome, p, counts)
 
     def at(self, u: Array, p: Array) -> SteadySolution:
-        """A state found otherwise, by a solver of your own, as the solution it is: one factorization.
+        """Return a state u that another solver found as a solution, for one factorization.
 
-        u: (n,), taken as it is. Raises ValueError if it is no solution: if Newton's correction is more than 10⁻⁴ of it;
-        otherwise evidence.gradient_error tells what that implies. Raises what `solve` raises.
+        Parameters
+        ----------
+        u : (n,) array
+            The state, which is not changed.
+        p : (m,) array
+            The parameters.
+
+        Returns
+        -------
+        SteadySolution
+            u, and the derivatives of p ↦ u; `evidence.gradient_error` estimates the error of
+            a gradient that follows from the error of u.
+
+        Raises
+        ------
+        ValueError
+            If u is out of bounds, or if u is not a solution: if Newton's correction exceeds
+            10⁻⁴ of u.
+        TypeError, SolveError
+            Under the conditions of `solve`.
         """
         p, u = as_parameters(p), _as_state(u)
         p.setflags(write=False)
@@ -190,24 +221,33 @@ class NonlinearProblem(Portable):
             system = self.system(p)
             if self.bounds is not None:
                 require_start(self.bounds, u)
-            outcome = accepted(system, u)
+            outcome = accept_solution(system, u)
         return self._solution(system, outcome, p, counts)
 
     def _solution(
         self, system: System, outcome: Outcome, p: Array, counts: Counts
     ) -> SteadySolution:
-        u = outcome.u
-        u.setflags(write=False)  # Gradients come from it later.
-        physics = (
-            self.residual.at(u, p) if isinstance(self.residual, DerivedResidual) else self.residual
-        )
+        u, physics = outcome.u, self.residual
+        u.setflags(write=False)  # Derivatives are valid for this state.
+        if isinstance(physics, DerivedResidual):
+            physics = physics.at(u, p)
         equation = physics if self.dirichlet is None else Constrained(physics, self.dirichlet)
-        return SteadySolution(
-            u, p, equation, CachedAdjoint(InverseAtSolution(system, outcome)), counts
-        )
+        inverse = CachedAdjoint(InverseAtSolution(system, outcome))
+        return SteadySolution(u, p, equation, inverse, counts)
 
     def system(self, p: Array) -> System:
-        """The equations for one p."""
+        """Return the equations for one p, with an empty history.
+
+        Parameters
+        ----------
+        p : (m,) array
+            The parameters.
+
+        Returns
+        -------
+        System
+            R(·, p), the factorizer, the bounds and the scale.
+        """
         return System(
             self.residual,
             self.dirichlet,
@@ -219,23 +259,30 @@ class NonlinearProblem(Portable):
         )
 
     def near(self, solution: SteadySolution) -> "NonlinearProblem":
-        """The same problem, started from a solution."""
-        require_kind(
-            "near", "solution", solution, SteadySolution, "a solution; a start of your own is u0"
-        )
+        """Return the same problem, started from a solution.
+
+        Parameters
+        ----------
+        solution : SteadySolution
+            A solution for similar parameters; its u becomes u0.
+
+        Returns
+        -------
+        NonlinearProblem
+            A new problem, without `start`.
+
+        Raises
+        ------
+        TypeError
+            If solution is not a SteadySolution.
+        """
+        expected = "a solution; another start is set by u0"
+        require_kind("near", "solution", solution, SteadySolution, expected)
         return replace(self, u0=solution.u, start=None)
 
 
-_METHODS = ("residual", "jacobian", "vjp", "jvp")
-
-
-def _is_function(value: object) -> bool:
-    """Whether it can be called; a class, forgotten to be made an object of, is none."""
-    return callable(value) and not isinstance(value, type)
-
-
 def _as_state(u: Array) -> Array:
-    """A float64 or complex128 copy of a start, (n,)."""
+    """Return a float64 or complex128 copy of a start, (n,)."""
     u = as_array("NonlinearProblem", "u0", u)
     if u.dtype.kind not in "fciu":
         raise TypeError(f"got u0 of dtype {u.dtype}, expected float64 or complex128")
@@ -243,24 +290,23 @@ def _as_state(u: Array) -> Array:
         raise ValueError(
             f"got u0 of shape {u.shape}, expected a vector (n,) with at least one unknown"
         )
-    if not np.isfinite(u).all():
-        bad = np.flatnonzero(~np.isfinite(u))
-        raise NonFinite(f"u0[{bad[0]}] is {u[bad[0]]} ({bad.size} such), expected finite numbers")
+    if bad := first_nonfinite(u):
+        index, entry, number = bad
+        raise NonFinite(f"u0[{index}] is {entry} ({number} such), expected finite numbers")
     return u.astype(np.complex128 if u.dtype.kind == "c" else np.float64)
 
 
 def _followed(system: System, near: SteadySolution) -> Array:
-    """The start from a nearby solution: along its tangent, or the solution itself if ‖R‖ is smaller there."""
-    if not isinstance(near, SteadySolution):
-        raise TypeError(
-            f"near: got a {type(near).__name__}, expected a solution; a start of your own is u0"
-        )
+    """Return the start on the tangent of `near`, or near.u if ‖R‖ is smaller there."""
+    expected = "a solution; another start is set by u0"
+    require_kind("solve", "near", near, SteadySolution, expected)
     if near.p.shape != system.p.shape or near.u.ndim != 1:
         raise ValueError(
-            f"near: got a solution with p {near.p.shape} and u {near.u.shape}, expected p {system.p.shape} and u (n,)"
+            f"near: got a solution with p {near.p.shape} and u {near.u.shape}, expected "
+            f"p {system.p.shape} and u (n,)"
         )
     u = system.prepared(near.u)
     du = near.jvp(system.p - near.p)
-    along = system.prepared(u + system.longest(u, du) * du)
+    along = system.prepared(u + system.longest_factor(u, du) * du)
     there, here = size_of(system.residual(along)), size_of(system.residual(u))
     return u if here <= there or not np.isfinite(there) else along

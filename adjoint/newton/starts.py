@@ -1,4 +1,4 @@
-"""Ways to a start from which Newton's method converges: pseudo-transient continuation, homotopy in the parameters."""
+"""Better starts for Newton's method: pseudo-transient continuation and homotopy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,27 +8,57 @@ import scipy.sparse as sparse
 
 from .._numerics import size_of
 from .._repr import short_repr
-from .._validation import as_array, as_parameters, require_kind, require_settings
+from .._validation import (
+    as_array,
+    as_parameters,
+    require_function,
+    require_kind,
+    require_settings,
+)
 from ..errors import NewtonDiverged, SolveError
 from ..factor.csc import columns_of
 from ..typing import Array
-from .history import History, failure
+from .failures import failure
+from .history import History
 from .iteration import Newton
-from .system import System, finite
+from .system import System, is_finite
 
 GROWTH = 10.0
-"""By which a pseudo-time step grows at most, and ‖R‖ may."""
+"""Largest growth of the pseudo-time step, and of ‖R‖, in one step."""
 
 
 @dataclass(frozen=True, eq=False)
 class PseudoTransient:
-    """Follows M u′ = −R(u) towards its steady state: (M/δ + J) Δu = −R, δ growing as ‖R‖ falls.
+    """Follow M u′ = −R(u) to its steady state by (M/δ + J) Δu = −R.
 
-    step: the first δ, in pseudo-time. mass: the diagonal of M, a number or (n,); negative where u′ = +R is the stable
-    direction. until: of ‖R‖, relative to the start, at which Newton takes over. max_steps: at most so many
-    factorizations. Raises ValueError for values that make no sense; NewtonDiverged when called and not successful.
+    The pseudo-time step δ grows as ‖R‖ falls: switched evolution relaxation. δ is
+    divided by 10 if ‖R‖ grows by more than a factor of 10. Newton's method then starts from
+    the last state. Pass an instance as `NonlinearProblem(..., start=...)`.
 
-    Kelley & Keyes (1998), SIAM J. Numer. Anal. 35, 508: switched evolution relaxation.
+    Parameters
+    ----------
+    step : float
+        The first δ > 0, in units of pseudo-time.
+    mass : float or (n,) array
+        The diagonal of M, in units of R times pseudo-time divided by units of u. Negative
+        entries if u′ = +R is the stable direction.
+    until : float
+        ‖R‖ at which Newton's method takes over, relative to ‖R‖ at the start; 0 < until < 1.
+    max_steps : int
+        Maximum number of steps, hence of factorizations.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of the wrong type.
+    ValueError
+        If a parameter is outside of its range.
+    NewtonDiverged
+        On the call, if ‖R‖ has not fallen far enough after `max_steps` steps.
+
+    References
+    ----------
+    Kelley & Keyes (1998), SIAM J. Numer. Anal. 35, 508.
     """
 
     step: float
@@ -42,8 +72,9 @@ class PseudoTransient:
         require_settings(self)
         if not (0.0 < self.step < np.inf and 0.0 < self.until < 1.0 and self.max_steps >= 1):
             raise ValueError(
-                f"PseudoTransient: got step={self.step}, until={self.until}, max_steps={self.max_steps}; expected "
-                "a finite step > 0, 0 < until < 1, at least one step"
+                f"PseudoTransient: got step={self.step}, until={self.until}, "
+                f"max_steps={self.max_steps}; expected a finite step > 0, 0 < until < 1, at least "
+                "one step"
             )
         mass = as_array("PseudoTransient", "mass", self.mass)
         if mass.dtype.kind not in "fiu" or not np.isfinite(mass).all() or not mass.any():
@@ -52,41 +83,43 @@ class PseudoTransient:
             )
 
     def __call__(self, system: System, u: Array) -> Array:
-        """A state with ‖R‖ ≤ until ‖R(u)‖."""
+        """Return a state with ‖R‖ ≤ until ‖R(u)‖, (n,)."""
         if np.ndim(self.mass) and np.shape(self.mass) != u.shape:
             raise ValueError(
-                f"PseudoTransient: got mass of shape {np.shape(self.mass)}, expected a number or {u.shape}"
+                f"PseudoTransient: got mass of shape {np.shape(self.mass)}, expected a number or "
+                f"{u.shape}"
             )
         mass = np.broadcast_to(self.mass, u.shape)
         r = system.residual(u)
-        norm = system.accepted(r)
+        norm = system.finite_norm(r)
         target, delta = self.until * norm, self.step
-        system.history.iterate(norm)
+        system.history.add_iterate(norm)
         for _ in range(self.max_steps):
             if norm <= target:
                 return u
             du = system.correction(system.factored(_shifted(system.jacobian(u), mass / delta)), r)
-            factor = system.longest(u, du)
+            factor = system.longest_factor(u, du)
             trial = system.residual(u + factor * du)
-            new = size_of(trial) if finite(trial) else np.inf
+            new = size_of(trial) if is_finite(trial) else np.inf
             if not new <= GROWTH * norm:
                 delta /= GROWTH
                 continue
             u, r = u + factor * du, trial
             delta *= min(GROWTH, norm / max(new, np.finfo(float).tiny))
-            system.history.step(system.norm(du), factor, "pseudo-transient")
-            system.history.iterate(new)
+            system.history.add_step(system.norm(du), factor, "pseudo-transient")
+            system.history.add_iterate(new)
             norm = new
         message = (
-            f"pseudo-transient continuation did not reach {self.until:.0e} of ‖R(u0)‖ in {self.max_steps} steps. Usual "
-            "causes: M u′ = −R runs away from the solution (mass=-1.0 turns it round), a first step that is too long "
-            "or far too short, no steady state."
+            f"pseudo-transient continuation did not reach {self.until:.0e} of ‖R(u0)‖ in "
+            f"{self.max_steps} steps. Usual causes: M u′ = −R runs away from the solution "
+            "(mass=-1.0 turns it round), a first step that is too long or far too short, no "
+            "steady state."
         )
         raise failure(NewtonDiverged, message, system.history)
 
 
 def _shifted(A: sparse.csc_array, d: Array) -> sparse.csc_array:
-    """A + diag(d) on the pattern of A and the diagonal: SciPy's sum would drop entries that happen to be zero."""
+    """A + diag(d) on the union of both patterns; SciPy's sum would drop zero entries."""
     diagonal = np.arange(d.size)
     rows, columns = np.concatenate([A.indices, diagonal]), np.concatenate([columns_of(A), diagonal])
     shifted = sparse.csc_array((np.concatenate([A.data, d]), (rows, columns)), shape=A.shape)
@@ -94,34 +127,59 @@ def _shifted(A: sparse.csc_array, d: Array) -> sparse.csc_array:
     return shifted
 
 
+def _coarse_newton() -> Newton:
+    """Return Newton's method for intermediate states, with coarse tolerances."""
+    return Newton(rtol=1e-4, gradient_rtol=0.5)
+
+
 @dataclass(frozen=True, eq=False)
 class Homotopy:
-    """Solves for easy parameters first, and follows: p_s = path(p, s), s from 1/steps to 1, path(p, 1) = p.
+    """Solve R(u, p_s) = 0 for p_s = path(p, s), with s from 1/steps to 1, path(p, 1) = p.
 
-    path: (p, s) ↦ p_s, (m,), such as a load scaled by s. steps: equal ones to begin with; one that fails is halved,
-    down to `shortest`. method: for the states on the way, which need not be accurate. Raises ValueError for values that
-    make no sense; when called, the error of the shortest step.
+    Each solve starts from the last solutions, extrapolated along their secant. Newton's
+    method then starts from the solution at s = 1. Pass an instance as
+    `NonlinearProblem(..., start=...)`.
+
+    Parameters
+    ----------
+    path : callable
+        (p, s) ↦ p_s, (m,), with easy parameters at small s: a load scaled by s, say.
+    steps : int
+        The number of equal steps to begin with, at least 1. A step that fails is halved.
+    shortest : float
+        The shortest step of s, between 0 and 1.
+    method : Newton
+        Newton's method for s ≤ 1. The default is coarse: rtol = 1e-4.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of the wrong type.
+    ValueError
+        If a parameter is outside of its range.
+    SolveError
+        On the call, the error of the shortest step.
     """
 
     path: Callable[[Array, float], Array]
     steps: int = 4
     shortest: float = 1e-4
-    method: Newton = field(default_factory=lambda: Newton(rtol=1e-4, gradient_rtol=0.5))
+    method: Newton = field(default_factory=_coarse_newton)
 
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
         require_kind("Homotopy", "method", self.method, Newton, "adjoint.newton.Newton(…)")
-        if not callable(self.path):
-            raise TypeError(f"Homotopy: got path={self.path!r}, expected a function (p, s) ↦ p_s")
+        require_function("Homotopy", "path", self.path, "a function (p, s) ↦ p_s")
         if not (self.steps >= 1 and 0.0 < self.shortest <= 1.0):
             raise ValueError(
-                f"Homotopy: got steps={self.steps}, shortest={self.shortest}; expected ≥ 1, and 0 … 1"
+                f"Homotopy: got steps={self.steps}, shortest={self.shortest}; expected steps ≥ 1 "
+                "and 0 < shortest ≤ 1"
             )
 
     def __call__(self, system: System, u: Array) -> Array:
-        """The solution at s = 1, as accurate as `method` makes it."""
+        """Return the solution at s = 1, (n,), as accurate as `method` makes it."""
         s, ds = 0.0, 1.0 / self.steps
         before: tuple[float, Array] | None = None
         while s < 1.0:
@@ -132,9 +190,8 @@ class Homotopy:
                     f"Homotopy: path(p, s) has shape {p.shape}, expected {system.p.shape}"
                 )
             stage = replace(system, p=p, history=History())
-            start = (
-                u if before is None else u + (u - before[1]) * ds / (s - before[0])
-            )  # along the secant
+            # Along the secant through the last two solutions.
+            start = u if before is None else u + (u - before[1]) * ds / (s - before[0])
             try:
                 found = self.method.solve(stage, self._inside(stage, u, start)).u
             except SolveError:
@@ -146,4 +203,5 @@ class Homotopy:
         return system.prepared(u)
 
     def _inside(self, stage: System, u: Array, start: Array) -> Array:
-        return stage.prepared(u + stage.longest(u, start - u) * (start - u))
+        """The point within the bounds on the way from u to `start`."""
+        return stage.prepared(u + stage.longest_factor(u, start - u) * (start - u))

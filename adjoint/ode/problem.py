@@ -10,9 +10,8 @@ import numpy as np
 from .._pickling import Portable
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_settings
-from ..checkpointing.events import SweepEvent
 from ..checkpointing.policies import Budget, Memory
-from ..checkpointing.store import Store
+from ..checkpointing.store import Store, SweepEvent
 from ..factor.counts import settle
 from ..factor.csc import SparseMatrix
 from ..factor.factorization import Factorization

@@ -6,9 +6,9 @@ from .algorithms.bfgs import BFGS
 from .algorithms.continuation import Continuation, Grayness, Stage
 from .algorithms.gauss_newton import GaussNewton
 from .algorithms.lbfgs import LBFGS
+from .algorithms.mma.approximation import Asymptotes
 from .algorithms.mma.gcmma import GCMMA
 from .algorithms.mma.mma import MMA
-from .algorithms.mma.subproblem import Asymptotes
 from .algorithms.newton_cg import NewtonCG
 from .algorithms.optimality_criteria import OptimalityCriteria, SensitivityFilter
 from .algorithms.simpl import SiMPL
@@ -22,11 +22,12 @@ from .constraints import (
     StateConstraints,
     VectorFunction,
 )
-from .functions import DifferencedHessian, ResidualFunction, ScalarFunction
+from .differenced_hessian import DifferencedHessian
+from .functions import ResidualFunction, ScalarFunction
 from .inner_products import Euclidean, InnerProduct, MassMatrix, Weighted
 from .line_search.backtracking import Backtracking
 from .line_search.strong_wolfe import StrongWolfe
-from .restart import Restart, read_restart, write_restart
+from .restart.restart_file import Restart, read_restart, write_restart
 from .run import Result, descend, minimize
 from .state import Algorithm, State
 from .status import Status

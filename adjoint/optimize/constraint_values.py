@@ -1,4 +1,8 @@
-"""Constraints at a point: their values c, and (c − bound)/scale, which algorithms see."""
+"""Constraints at a point: their values c, and the excess (c − bound) / scale.
+
+A volume constraint, as any other, reaches an algorithm here: `told` asks the user's
+constraints for their values, `excess` scales them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..reduced import Point
 from ..typing import Array
@@ -14,9 +19,10 @@ from .constraints import Constraint, StateConstraint, StateConstraints, Valued, 
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """c at a point, as the user's code tells it, of one constraint or one vector of constraints.
+    """c at a point, of one constraint or of one vector of constraints.
 
-    values: c, (k,); bounds: (k,). valued: c of a single constraint, with its gradient; None for a vector.
+    values: c, (k,); bounds: (k,), both in the units of c. valued: a single constraint's c
+    with its gradient; None for a vector.
     """
 
     constraint: Constraint | StateConstraints
@@ -27,7 +33,10 @@ class Told:
 
 @dataclass(frozen=True, eq=False)
 class Excess:
-    """(c_i − bound_i) / scale_i at a point; met where ≤ 0. scales: (k,), those of the run, see `scaling`."""
+    """(c_i − bound_i) / scale_i at a point: met if ≤ 0.
+
+    scales: (k,), chosen at the start of the run.
+    """
 
     values: Array
     scales: Array
@@ -35,15 +44,16 @@ class Excess:
 
     @cached_property
     def gradients(self) -> Array:
-        """(k, m)."""
+        """The gradients of the excess, (k, m)."""
         rows = [_gradient(part) for part in self.parts]
         return np.stack([row / scale for row, scale in zip(rows, self.scales, strict=True)])
 
 
 def told(constraints: Sequence[Constraint | StateConstraints], point: Point) -> tuple[Told, ...]:
-    """All constraints at a point, in order; the gradients of several `StateConstraint` take one block of solves.
+    """The values of all constraints at a point, in order.
 
-    Raises ValueError for shapes that do not fit, TypeError for a point without a state where one is constrained.
+    The gradients of several `StateConstraint` take one block of solves. Raise ValueError
+    for shapes that do not fit, TypeError if a state is constrained and the point has none.
     """
     of_state = [c.objective for c in constraints if isinstance(c, StateConstraint)]
     if of_state:
@@ -58,18 +68,24 @@ def told(constraints: Sequence[Constraint | StateConstraints], point: Point) -> 
 
 
 def excess(constraints: Sequence[Constraint], point: Point, scales: Array) -> Excess:
-    """All constraints at a point, in order; at least one. scales: (k,)."""
+    """The excess of all constraints at a point, in order; at least one constraint.
+
+    scales: (k,).
+    """
     return scaled(told(constraints, point), scales)
 
 
 def scaled(parts: tuple[Told, ...], scales: Array) -> Excess:
-    """The same, of what is known of the constraints."""
+    """The excess, from values that are known already."""
     values = np.concatenate([part.values - part.bounds for part in parts]) / scales
     return Excess(values, scales, parts)
 
 
 def row(part: Told, index: int, x: Array) -> Array:
-    """dc/dx of a single constraint, (m,); raises ValueError for another shape, NonFinite. index: for the message."""
+    """dc/dx of a single constraint, (m,). index: of the constraint, for messages.
+
+    Raise ValueError if its shape is not that of x, NonFinite if an entry is nan or inf.
+    """
     g = _gradient(part)
     if g.shape != x.shape:
         raise ValueError(f"constraints have gradients of shape {g.shape}, the design {x.shape}")
@@ -78,8 +94,16 @@ def row(part: Told, index: int, x: Array) -> Array:
     return g
 
 
+def finite_rows(slopes: Array) -> Array:
+    """Return the gradients of constraints, (k, m); raise NonFinite if a gradient is not finite."""
+    if (bad := first_nonfinite(slopes)) is not None:
+        row = bad[0][0] if isinstance(bad[0], tuple) else bad[0]
+        raise NonFinite(f"the gradient of constraint {row} is not finite")
+    return slopes
+
+
 def _gradient(part: Told) -> Array:
-    assert part.valued is not None  # Vectors of constraints have weighted sums of gradients only.
+    assert part.valued is not None  # A vector of constraints has weighted sums of gradients only.
     return np.asarray(part.valued.gradient, dtype=float)
 
 
@@ -97,7 +121,7 @@ def _vector(constraint: StateConstraints, point: Point) -> Told:
     values = np.asarray(constraint.function.values(point.solution.u, point.p))
     if values.ndim != 1 or bounds.shape not in ((), values.shape):
         raise ValueError(
-            f"{type(constraint.function).__name__}: values of shape {values.shape} for bounds of shape "
-            f"{bounds.shape}, expected (k,) and (k,), or one number as the bound"
+            f"{type(constraint.function).__name__}: values of shape {values.shape} for bounds of "
+            f"shape {bounds.shape}, expected (k,) and (k,), or one number as the bound"
         )
     return Told(constraint, values, np.broadcast_to(bounds, values.shape), None)

@@ -1,138 +1,17 @@
-"""Objectives from plain Python functions, for optimizers: no problem, no solve, no adjoint.
+"""Objectives from plain Python functions: without a problem, a solve or an adjoint."""
 
-Hessian–vector products of a function that has gradients only: differences of them.
-"""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from .._numerics import dot
+from .._numerics import dot, read_only
 from .._repr import short_repr
 from .._validation import as_array, as_parameters, named
-from ..checks.gradient import sizes_of
 from ..factor.counts import phase
-from ..reduced import Function, Point
 from ..typing import Array
 from .settings import require_function
-from .trial import attempt, gradient_of, require_point
-
-STEP = 2.0 * float(np.sqrt(np.finfo(float).eps))
-"""Relative change of a variable where truncation and rounding of a forward difference are about equal."""
-
-
-APART = 1e3
-"""Ratio of the sizes of variables up to which they take one step together: rounding costs a larger one three digits."""
-
-
-SEEN = 1e-9
-"""Relative change of a gradient below which a step is too short for what it is to tell."""
-
-
-@dataclass(frozen=True, eq=False)
-class DifferencedPoint:
-    """A point of f with hvp. x: (m,); value: f(x)."""
-
-    function: Function
-    point: Point
-
-    @property
-    def x(self) -> Array:
-        """The design, (m,)."""
-        return self.point.x
-
-    @property
-    def value(self) -> float:
-        """f(x)."""
-        return self.point.value
-
-    @cached_property
-    def gradient(self) -> Array:
-        """df/dx, (m,)."""
-        return gradient_of(self.point)
-
-    def hvp(self, v: Array) -> Array:
-        """Σ_k (∇f(x + ε_k v_k) − ∇f(x)) / ε_k, (m,), v = Σ v_k: about eight digits.
-
-        v_k: the part of v for variables of one size, within a factor of a thousand, which one evaluation and one
-        gradient serve; ε_k: 3·10⁻⁸ of these sizes. Raises what f raises on both sides of x.
-        """
-        v = np.asarray(v, dtype=float)
-        if v.shape != self.x.shape:
-            raise ValueError(f"hvp: got v of shape {v.shape}, expected {self.x.shape}")
-        size = sizes_of(self.x)
-        return np.asarray(
-            sum((self._part(part, size) for part in _parts(v, size)), np.zeros(v.size))
-        )
-
-    def _part(self, v: Array, size: Array) -> Array:
-        """H v for variables of one size; with longer steps, up to those for the largest one, where nothing is seen.
-
-        A variable may be far smaller than the scale on which f changes, next to zero above all.
-        """
-        moved = v != 0.0
-        step = STEP * float((size[moved] / np.abs(v[moved])).min())
-        longest = STEP * max(1.0, float(size.max())) / float(np.abs(v).max())
-        found = self._change(v, step)
-        if found is None:
-            return (
-                gradient_of(self.function(self.x + step * v)) - self.gradient
-            ) / step  # Raises what f raises.
-        while not np.any(np.abs(found) > SEEN * np.abs(self.gradient)) and step * APART <= longest:
-            if (longer := self._change(v, step * APART)) is None:
-                break
-            found, step = longer, step * APART
-        return found / step
-
-    def _change(self, v: Array, step: float) -> Array | None:
-        """∇f(x + εv) − ∇f(x), or what it is by the other side; None where f cannot be evaluated.
-
-        At bounds f may be defined ahead of one variable and behind another: then v is taken in two parts.
-        """
-        for h in (step, -step):
-            if (near := attempt(self.function, self.x + h * v)) is not None:
-                return (gradient_of(near) - self.gradient) * np.sign(h)
-        parts = [np.maximum(v, 0.0), np.minimum(v, 0.0)]
-        if not all(part.any() for part in parts):
-            return None
-        changes = [self._change(part, step) for part in parts]
-        return None if changes[0] is None or changes[1] is None else changes[0] + changes[1]
-
-
-def _parts(v: Array, size: Array) -> Iterator[Array]:
-    """v in parts for variables whose sizes are within a factor of a thousand, from the largest on."""
-    left = v != 0.0
-    while left.any():
-        taken = left & (size * APART >= float(size[left].max()))
-        yield np.where(taken, v, 0.0)
-        left &= ~taken
-
-
-@dataclass(frozen=True, eq=False)
-class DifferencedHessian:
-    """f with points whose `hvp` is a difference of gradients: one more forward and adjoint solve for each product.
-
-    function: f. For `NewtonCG` where second derivatives are missing. Each variable is stepped by 3·10⁻⁸ of its own
-    size: variables whose sizes differ by more than a thousand take a solve for each size. A variable that is zero has
-    the size of the others, at most 1. The points next to x may be beyond bounds by as much; a failed solve there is
-    tried on the other side.
-    """
-
-    function: Callable[[Array], Point]
-
-    __repr__ = short_repr
-
-    def __post_init__(self) -> None:
-        require_function("DifferencedHessian", "function", self.function)
-
-    def __call__(self, x: Array) -> DifferencedPoint:
-        """f at x; raises what f raises."""
-        return DifferencedPoint(
-            self.function, require_point(self.function(x), "the function of a DifferencedHessian")
-        )
-
 
 Values = Callable[[Array], float]
 
@@ -145,7 +24,10 @@ Products = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class ScalarPoint:
-    """A plain function at x: the value at once, the gradient when first asked for."""
+    """A plain function at x: its value, and its gradient when first asked for.
+
+    derivative, product: see `ScalarFunction.gradient` and `ScalarFunction.product`.
+    """
 
     x: Array
     value: float
@@ -155,25 +37,47 @@ class ScalarPoint:
     @cached_property
     def gradient(self) -> Array:
         """df/dx, (m,)."""
-        return np.array(as_array("ScalarFunction", "gradient", self.derivative(_read_only(self.x))))
+        return np.array(as_array("ScalarFunction", "gradient", self.derivative(read_only(self.x))))
 
     def hvp(self, v: Array) -> Array:
-        """(d²f/dx²) v, (m,); raises TypeError where the function was given none."""
+        """(d²f/dx²) v, (m,); raise TypeError if the function has no `product`."""
         if self.product is None:
             raise TypeError(
-                "ScalarFunction: got no product (x, v) -> H v; see also adjoint.optimize.DifferencedHessian"
+                "ScalarFunction: got no product (x, v) -> H v; see also "
+                "adjoint.optimize.DifferencedHessian"
             )
         with phase("model"):
-            return np.array(self.product(_read_only(self.x), v))
+            return np.array(self.product(read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
 class ScalarFunction:
-    """f from a function of x and its gradient: `minimize(ScalarFunction(value, gradient), x, LBFGS())`.
+    """f(x) and df/dx from two plain functions.
 
-    value: x (m,) ↦ f, a number; gradient: x ↦ df/dx, (m,); product: (x, v) ↦ (d²f/dx²) v, (m,), for `NewtonCG`. They
-    get an x that cannot be written to. Where f is not defined value returns nan, or raises a `SolveError`: a step there
-    is too long. Raises TypeError for what are no functions, and for a value that is no number.
+    The functions get a read-only x. If f is not defined at x, `value` returns nan or raises
+    a `SolveError`: an algorithm then takes a shorter step.
+
+    Parameters
+    ----------
+    value : callable
+        x, (m,) ↦ f, a real number.
+    gradient : callable
+        x, (m,) ↦ df/dx, (m,) array.
+    product : callable or None
+        (x, v) ↦ (d²f/dx²) v, (m,) array, which `NewtonCG` needs.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a function; when called, if `value` does not return a real
+        number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> f = ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
+    >>> f(np.array([1.0, 2.0])).gradient
+    array([2., 4.])
     """
 
     value: Values
@@ -191,18 +95,31 @@ class ScalarFunction:
     def of(
         function: Callable[[Array], tuple[float, Array]], product: Products | None = None
     ) -> "JointFunction":
-        """f from one function x ↦ (f, df/dx), called once a point, also where no gradient is asked for."""
+        """f from one function x ↦ (f, df/dx), which is called once per point.
+
+        Parameters
+        ----------
+        function : callable
+            x, (m,) ↦ (f, df/dx); called also if no gradient is asked for.
+        product : callable or None
+            (x, v) ↦ (d²f/dx²) v, (m,) array.
+
+        Returns
+        -------
+        JointFunction
+            A function for `minimize`, as `ScalarFunction` is.
+        """
         return JointFunction(function, product)
 
     def __call__(self, x: Array) -> ScalarPoint:
         """f at x."""
         x = as_parameters(x, "x")
-        return ScalarPoint(x, _number(self.value(_read_only(x))), self.gradient, self.product)
+        return ScalarPoint(x, _number(self.value(read_only(x))), self.gradient, self.product)
 
 
 @dataclass(frozen=True, eq=False)
 class JointFunction:
-    """What `ScalarFunction.of` returns. function: x (m,) ↦ (f, df/dx)."""
+    """f from one function x, (m,) ↦ (f, df/dx); made by `ScalarFunction.of`."""
 
     function: Callable[[Array], tuple[float, Array]]
     product: Products | None
@@ -212,12 +129,13 @@ class JointFunction:
         _require_product(self.product)
 
     def __call__(self, x: Array) -> ScalarPoint:
-        """f at x; raises TypeError where the function returns something else."""
+        """f at x; raise TypeError unless the function returns a pair of a number and a gradient."""
         x = as_parameters(x, "x")
-        both = self.function(_read_only(x))
+        both = self.function(read_only(x))
         if not (isinstance(both, tuple) and len(both) == 2):
             raise TypeError(
-                f"ScalarFunction.of: the function returned {named(both)}, expected the pair (f, gradient)"
+                f"ScalarFunction.of: the function returned {named(both)}, expected the pair "
+                "(f, gradient)"
             )
         g = np.array(both[1])
         return ScalarPoint(x, _number(both[0]), lambda _: g, self.product)
@@ -225,7 +143,7 @@ class JointFunction:
 
 @dataclass(frozen=True, eq=False)
 class ResidualPoint:
-    """A `ResidualFunction` at x."""
+    """½‖r‖² at x: the residual is known, dr/dx is computed when first asked for."""
 
     x: Array
     residual: Array
@@ -238,15 +156,16 @@ class ResidualPoint:
 
     @cached_property
     def jacobian(self) -> Array:
-        """dr/dx, (k, m); raises ValueError for another shape."""
+        """dr/dx, (k, m); raise ValueError if the function returned another shape."""
         with phase("model"):
             J = np.array(
-                as_array("ResidualFunction", "jacobian", self.function.jacobian(_read_only(self.x)))
+                as_array("ResidualFunction", "jacobian", self.function.jacobian(read_only(self.x)))
             )
         expected = (self.residual.size, self.x.size)
         if J.shape != expected:
             raise ValueError(
-                f"ResidualFunction: jacobian returned an array of shape {J.shape}, expected {expected}"
+                f"ResidualFunction: jacobian returned an array of shape {J.shape}, "
+                f"expected {expected}"
             )
         return J
 
@@ -266,10 +185,23 @@ class ResidualPoint:
 
 @dataclass(frozen=True, eq=False)
 class ResidualFunction:
-    """f = ½‖r(x)‖² from a function of x and its derivative: `minimize(ResidualFunction(r, J), x, GaussNewton())`.
+    """f = ½‖r(x)‖² from r and dr/dx: `minimize(ResidualFunction(r, J), x, GaussNewton())`.
 
-    residual: x (m,) ↦ r, (k,), in units of its standard deviations; jacobian: x ↦ dr/dx, (k, m). They get an x that
-    cannot be written to. Raises TypeError for what are no functions, ValueError for other shapes.
+    The functions get a read-only x.
+
+    Parameters
+    ----------
+    residual : callable
+        x, (m,) ↦ r, (k,) array, in units of its standard deviations.
+    jacobian : callable
+        x, (m,) ↦ dr/dx, (k, m) array.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a function.
+    ValueError
+        When called, if r is not a vector, or if dr/dx does not have the shape (k, m).
     """
 
     residual: Vectors
@@ -285,7 +217,7 @@ class ResidualFunction:
         """f at x."""
         x = as_parameters(x, "x")
         r = as_array(
-            "ResidualFunction", "what residual returned", self.residual(_read_only(x))
+            "ResidualFunction", "what residual returned", self.residual(read_only(x))
         ).astype(float)
         if r.ndim != 1:
             raise ValueError(
@@ -294,18 +226,11 @@ class ResidualFunction:
         return ResidualPoint(x, r, self)
 
 
-def _read_only(x: Array) -> Array:
-    """x for a function of the user's, which would move the algorithm by writing to it."""
-    view = x.view()
-    view.flags.writeable = False
-    return view
-
-
 def _number(value: object) -> float:
     if isinstance(value, tuple | list):
         raise TypeError(
-            f"ScalarFunction: value returned {named(value)}, expected a number; ScalarFunction.of(f) takes a function "
-            "that returns (value, gradient)"
+            f"ScalarFunction: value returned {named(value)}, expected a number; "
+            "ScalarFunction.of(f) takes a function that returns (value, gradient)"
         )
     number = np.asarray(value)
     if number.ndim != 0 or number.dtype.kind not in "fiu":
@@ -319,5 +244,6 @@ def _number(value: object) -> float:
 def _require_product(product: object) -> None:
     if not (product is None or callable(product)):
         raise TypeError(
-            f"ScalarFunction: got {named(product)} as product, expected a function (x, v) -> H v, or None"
+            f"ScalarFunction: got {named(product)} as product, expected a function (x, v) -> H v, "
+            "or None"
         )

@@ -1,11 +1,7 @@
-"""Running an algorithm: `descend` yields its states for ever, `minimize` is the loop with stopping rules.
-
-How a run ended.
-"""
+"""Running an algorithm: `minimize` ends by stopping rules, `descend` does not end."""
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,35 +9,45 @@ from pathlib import Path
 import numpy as np
 
 from .._validation import as_parameters, as_path, has, named, require_bool, require_methods
-from ..errors import RestartError, ResumedElsewhere, SolveError
+from ..errors import RestartError, SolveError
 from ..factor.counts import Counts, collecting
 from ..reduced import Function
 from ..typing import Array
-from .plateau import believed, faded
-from .restart import (
-    Restart,
-    fingerprint,
-    read_restart,
-    require_file,
-    require_run,
-    threads,
-    write_restart,
-)
+from .restart.archive import require_file
+from .restart.fingerprint import fingerprint
+from .restart.restart_file import Restart, read_restart, threads, write_restart
+from .restart.verification import require_run, require_same_objective, warn_of_threads
 from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
-from .trial import REFUSED, SHAPE, attempt
-from .verification import GradientCheck, confirmed, require_derivative, sized_slope, unconfirmed
+from .verification.convergence import confirmed, sized_slope, unconfirmed
+from .verification.gradient_check import GradientCheck, require_derivative
+from .verification.plateau import believed, faded
+
+Observer = Callable[[State], None]
+"""A function that is called with every accepted state: to log, to plot, to record."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """How a run ended: its design, the best state, the last one, and why.
+    """x ≈ argmin f: the design that a run found, and why the run ended.
 
-    state: the last one, from which the run could go on. best: of its stage, the lowest value among states that meet the
-    constraints; the least violation where none does. status: why the run ended. cause: the error behind Status.FAILED,
-    None for others. progress: factorizations and seconds spent. gradient_check: the comparison before the first step;
-    None without one, and for a run that was resumed.
+    Parameters
+    ----------
+    best : State
+        The best state of the last stage: the lowest value among states that meet the
+        constraints, or the least violation if no state meets them.
+    state : State
+        The last state, from which the run could go on.
+    status : Status
+        Why the run ended; `status.value` is a sentence.
+    cause : SolveError or None
+        The error behind `Status.FAILED`; None for other endings.
+    progress : Progress
+        Work and time spent: `progress.factorizations`, `progress.seconds`.
+    gradient_check : GradientCheck or None
+        The slope of f by its gradient and by differences, before the first step; None if it was
+        not compared, and for a resumed run.
     """
 
     best: State
@@ -56,7 +62,7 @@ class Result:
 
     @property
     def found(self) -> State:
-        """The state to take: the last one of a run that converged, for it is what converged; the best one of others."""
+        """The state to use: the last state of a run that converged, else the best state."""
         return self.state if self.success else self.best
 
     @property
@@ -66,32 +72,161 @@ class Result:
 
     @property
     def value(self) -> float:
-        """f(x)."""
+        """f(x) at the design found."""
         return self.found.value
 
     @property
     def iterations(self) -> int:
-        """Iterations done."""
+        """The number of iterations done."""
         return self.state.iteration
 
     @property
     def success(self) -> bool:
-        """Whether the run converged."""
+        """True if the run converged."""
         return self.status.success
 
 
-SAME = 1e-6
-"""Relative difference of values up to which an objective is the one of a restart file."""
+def minimize(
+    f: Function,
+    x: Array,
+    algorithm: Algorithm,
+    *,
+    stop: Stopping | None = None,
+    check: bool = True,
+    callback: Observer | Sequence[Observer] = (),
+    restart: Path | str | None = None,
+    resume: bool = False,
+) -> Result:
+    """min f(x): run the algorithm from x until a stopping rule holds.
 
+    The algorithm makes one iteration after another. After each iteration `callback` is
+    called, the restart file is written, and the rules in `stop` decide whether the run
+    ends. The design found is `result.x`; `result.status` says in words why the run ended,
+    and `result.success` is True only if the run converged. Look at the status first: a run
+    that ended by a budget, on a plateau or with a wrong gradient also returns its best
+    design.
 
-Observer = Callable[[State], None]
-"""Called with every accepted state: to log, to plot."""
+    Parameters
+    ----------
+    f : callable
+        The objective: x ↦ a point with `x`, `value` and `gradient`. A `Reduced` is such a
+        function; `ScalarFunction(value, gradient)` makes one from plain functions. If f
+        raises a `SolveError`, or returns nan, at a trial design, the step was too long: the
+        algorithm shortens it.
+    x : (m,) array
+        The design at the start, within the bounds, in its own units.
+    algorithm : Algorithm
+        The method with its settings, bounds and constraints: `LBFGS()` for smooth problems
+        with bounds at most; `NewtonCG()` if f has Hessian–vector products; `GaussNewton()`
+        for sums of squares; `OptimalityCriteria(volume)`, `SiMPL(volume)` or `MMA((c,),
+        bounds)` for topology optimization; `AugmentedLagrangian(LBFGS(), constraints)` for
+        many constraints.
+    stop : Stopping, optional
+        Tolerances and budgets; `Stopping()` if it is None.
+    check : bool
+        If True (the default), gradients are compared with differences of values. Before the
+        first step this costs up to four evaluations of f, and one more if there are
+        constraints. A run that would end as converged is checked once more, at a similar
+        cost, and ends as INCONSISTENT, FLAT or SADDLE if the differences contradict
+        convergence.
+    callback : callable or sequence of callables
+        Called with every `State`, for example a `Recorder` of a report.
+    restart : path, optional
+        A file to which every state is written, after the calls of `callback`.
+    resume : bool
+        If True and the restart file exists, go on from the state in the file: the run ends
+        with the same bits as a run that was never interrupted. x must have the size of the
+        design in the file.
+
+    Returns
+    -------
+    Result
+        The best and the last state, the status and the work spent. Ctrl-C ends a run with
+        `Status.INTERRUPTED`; a failed solve that the algorithm cannot avoid, with
+        `Status.FAILED`.
+
+    Raises
+    ------
+    WrongGradient
+        If `check` is True and the gradient of f, or of a constraint, differs from
+        differences of values by more than 1e-3, relatively.
+    RestartError
+        If the restart file is damaged, is of another run, or cannot be written.
+    SolveError
+        If a solve fails at the start.
+    TypeError, ValueError
+        If an argument has the wrong type or an impossible value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from adjoint.optimize import LBFGS, ScalarFunction, minimize
+    >>> f = ScalarFunction(lambda x: float(np.sum((x - 1.0) ** 4)), lambda x: 4.0 * (x - 1.0) ** 3)
+    >>> result = minimize(f, np.zeros(3), LBFGS())
+    >>> print(result.success, np.round(result.x, 1))
+    True [1. 1. 1.]
+    """
+    file = None if restart is None else as_path("minimize", "restart", restart)
+    for name, flag in (("check", check), ("resume", resume)):
+        require_bool("minimize", name, flag)
+    start = as_parameters(x, "x")
+    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, start)
+    observers = tuple(callback) if isinstance(callback, Sequence) else (callback,)
+    if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
+        raise TypeError(
+            f"minimize: got stop={stop!r}, callback={callback!r}, expected a Stopping and "
+            "functions "
+            "of a state"
+        )
+    if not has(algorithm, "start", "advance"):
+        raise TypeError(
+            f"minimize: got {named(algorithm)}, expected an algorithm such as "
+            "adjoint.optimize.LBFGS(); adjoint.interop.minimize runs the optimizers of other "
+            "packages"
+        )
+    if run.file is not None:
+        _prepare(run.file)
+    at, check_found = (run.resumed(x) if resume else None), None
+    if at is None:
+        at, check_found = run.begun(x, observers)
+    return replace(run.finished(at, observers), gradient_check=check_found)
 
 
 def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
-    """Yield the states of the algorithm from x on, without end: the caller stops, logs and plots.
+    """x₀, x₁, x₂, …: yield the states of the algorithm without end.
 
-    After a state with an `ending` the same one comes again and again.
+    The caller decides when to stop, to log and to plot. After a state with an `ending` the
+    iterator yields this state again and again.
+
+    Parameters
+    ----------
+    f : callable
+        The objective, as in `minimize`.
+    x : (m,) array
+        The design at the start, within the bounds.
+    algorithm : Algorithm
+        The method with its settings.
+
+    Returns
+    -------
+    iterator of State
+        The states, the state at x first; their arrays are read-only.
+
+    Raises
+    ------
+    TypeError
+        If the algorithm has no methods `start` and `advance`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from adjoint.optimize import LBFGS, ScalarFunction, descend
+    >>> f = ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
+    >>> for state in descend(f, np.ones(2), LBFGS()):
+    ...     if state.stationarity < 1e-8:
+    ...         break
+    >>> print(state.x)
+    [0. 0.]
     """
     require_methods(
         "descend",
@@ -111,57 +246,9 @@ def _descended(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
             state = algorithm.advance(f, state)
 
 
-def minimize(
-    f: Function,
-    x: Array,
-    algorithm: Algorithm,
-    *,
-    stop: Stopping | None = None,
-    check: bool = True,
-    callback: Observer | Sequence[Observer] = (),
-    restart: Path | str | None = None,
-    resume: bool = False,
-) -> Result:
-    """Run the algorithm from x until a stopping rule holds; the best state is returned.
-
-    check: before the first step compare the gradients of f and of the algorithm's constraints with differences (up to
-    four evaluations of f, one more with constraints); raises WrongGradient where they differ by more than 1e-3. Once
-    more where the run would end as converged: Status.INCONSISTENT, FLAT or SADDLE where differences say otherwise.
-    UNEVEN, where the gradient is small only beside that of variables in other units, and RISEN, above the best state,
-    take no evaluation. callback: called with every state.
-
-    restart: a file to which every state is written, after the calls of `callback`; resume: go on from the one it holds,
-    where there is one: to the same bits as a run that was never interrupted; x has to be of its size, and f, unless
-    check is False, what it was. KeyboardInterrupt ends the run with Status.INTERRUPTED, a failed solve that the
-    algorithm cannot do without with Status.FAILED. Raises what f raises at the start, RestartError for a file that
-    cannot be gone on from.
-    """
-    file = None if restart is None else as_path("minimize", "restart", restart)
-    for name, flag in (("check", check), ("resume", resume)):
-        require_bool("minimize", name, flag)
-    start = as_parameters(x, "x")
-    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, start)
-    observers = tuple(callback) if isinstance(callback, Sequence) else (callback,)
-    if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
-        raise TypeError(
-            f"minimize: got stop={stop!r}, callback={callback!r}, expected a Stopping and functions of a state"
-        )
-    if not has(algorithm, "start", "advance"):
-        raise TypeError(
-            f"minimize: got {named(algorithm)}, expected an algorithm such as adjoint.optimize.LBFGS(); those of other packages "
-            "run by adjoint.interop.minimization"
-        )
-    if run.file is not None:
-        _prepare(run.file)
-    at, found = (run.resumed(x) if resume else None), None
-    if at is None:
-        at, found = run.begun(x, observers)
-    return replace(run.finished(at, observers), gradient_check=found)
-
-
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What stays the same during a run."""
+    """A run of `minimize`: its arguments, and the steps of its loop."""
 
     f: Function
     algorithm: Algorithm
@@ -190,49 +277,32 @@ class _Run:
         return at, found
 
     def resumed(self, x: Array) -> Restart | None:
-        """What the file holds; None without a file. Raises ValueError without a path, RestartError."""
+        """The content of the restart file, verified; None if the file does not exist.
+
+        Raise ValueError if the run has no path, RestartError if the file is not of this run.
+        """
         if self.file is None:
             raise ValueError(
                 "minimize: got resume=True without restart=, expected the path of the file"
             )
-        if not os.path.exists(
-            self.file
-        ):  # Without an error for what cannot be looked at: writing will tell.
+        if not os.path.exists(self.file):  # A path that cannot be examined is reported by writing.
             return None
-        at, here = read_restart(self.file), threads()
-        require_run(self.file, at, fingerprint(self.algorithm), x)
+        at = read_restart(self.file)
+        require_run(self.file, at, self.algorithm, x)
         if self.check:
-            self._require_function(at.state)
-        if at.state.ending is Status.FAILED:  # What failed may work by now.
-            at = replace(at, state=replace(at.state, ending=None))
-        if other := {
-            name: (n, here[name]) for name, n in at.threads.items() if here.get(name, n) != n
-        }:
-            changed = ", ".join(f"{name}: {was}, now {now}" for name, (was, now) in other.items())
-            warnings.warn(
-                f"{self.file}: numbers of threads have changed ({changed}); last bits may differ",
-                ResumedElsewhere,
-                4,
-            )
+            require_same_objective(self.file, self.f, at.state)
+        warn_of_threads(self.file, at)
+        if at.state.ending is Status.FAILED:  # The solve that failed may succeed now.
+            return replace(at, state=replace(at.state, ending=None))
         return at
 
-    def _require_function(self, state: State) -> None:
-        """Raise RestartError where f at the file's design is not what the file says; not in later stages."""
-        point = None if state.stage else attempt(self.f, state.x)
-        now, then = state.value if point is None else point.value, state.value
-        if not abs(now - then) <= SAME * max(abs(now), abs(then)):
-            raise RestartError(
-                f"{self.file}: the restart file of another objective: at its design that was {then:.8g}, and is "
-                f"{now:.8g}. Begin anew with another path; check=False goes on regardless"
-            )
-
     def finished(self, at: Restart, observers: Sequence[Observer]) -> Result:
-        """Go on to the end."""
+        """Iterate until the run ends."""
         try:
             while True:
                 at, status = self._judged(at)
                 if status:
-                    cause = REFUSED.get() if status is Status.FAILED else None
+                    cause = at.state.failure if status is Status.FAILED else None
                     return Result(at.best, at.state, status, cause, at.progress)
                 at = self._next(at)
                 self._note(at, observers)
@@ -242,9 +312,10 @@ class _Run:
             return Result(at.best, at.state, Status.FAILED, error, at.progress)
 
     def _next(self, at: Restart) -> Restart:
+        """One iteration: the next state, the better of two states, and the work so far."""
         counts, started = Counts(), time.perf_counter()
         with collecting(counts):
-            state = _stored(self._advanced(at))
+            state = _stored(self.algorithm.advance(self.f, at.state))
         work = at.progress.factorizations + counts.numeric
         seconds = at.progress.seconds + time.perf_counter() - started
         first = (
@@ -253,31 +324,17 @@ class _Run:
             else (np.inf, 0.0)
         )
         progress = self.stop.followed(at.progress, state, *first, work, seconds)
-        return replace(
-            at, state=state, best=self._better(state, at.best), progress=progress, read=False
-        )
+        return replace(at, state=state, best=self._better(state, at.best), progress=progress)
 
     def _steepness(self, state: State) -> float:
-        """The dual norm of ∇f: all of it, for bounds that hold it at a start that is not feasible will not for long."""
+        """The dual norm of the whole ∇f: bounds that hold x at an infeasible start soon let go."""
         return self.algorithm.inner.dual_norm(state.gradient)
 
     def _sized(self, state: State) -> float:
         return sized_slope(state, self.algorithm.bounds, self.algorithm.inner)
 
-    def _advanced(self, at: Restart) -> State:
-        token = SHAPE.set(at.state.x.shape if at.read else None)
-        try:
-            return self.algorithm.advance(self.f, at.state)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            if not at.read or isinstance(error, SolveError) or not _ours(error):
-                raise
-            raise RestartError(
-                f"{self.file}: the first iteration after it stopped with {error!r}: not written by this algorithm"
-            ) from error
-        finally:
-            SHAPE.reset(token)
-
     def _note(self, at: Restart, observers: Sequence[Observer]) -> None:
+        """Call the observers with the state, then write the restart file."""
         if at.state.ending is None or at.state.iteration == 0:
             shown = shown_state(at.state)
             for observe in observers:
@@ -294,7 +351,10 @@ class _Run:
         return _light(state) if measures[0] < measures[1] else best
 
     def _judged(self, at: Restart) -> tuple[Restart, Status | None]:
-        """Why to stop, if at all. Where f has collapsed the run goes on for a while: a minimum may be behind it."""
+        """The status if the run ends here, else None; and the progress with what was learned.
+
+        If f has collapsed the run goes on for a while: a minimum may be behind the plateau.
+        """
         status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
         if status is None or not status.success:
             return replace(at, progress=faded(at.progress, state)), status
@@ -316,39 +376,8 @@ class _Run:
         return confirmed(status, self.f, at.state, at.progress.first, bounds)
 
 
-def _prepare(file: Path) -> None:
-    """Make the directory of a restart file; raises RestartError where there can be none."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RestartError(
-            f"{file}: cannot write a restart file there ({error.strerror or error})"
-        ) from error
-    require_file(file)
-
-
-def _ours(error: Exception) -> bool:
-    """Whether an algorithm raised it, and not what it called."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    name = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__"))
-    return name.startswith((__package__, "adjoint._numerics"))
-
-
-def _light(state: State) -> State:
-    """The state without what only its algorithm needs."""
-    return replace(state, memory={}, point=None, function=None)
-
-
-def _stored(state: State) -> State:
-    """The state as it comes back from a file: sums over rows and columns may differ in their last bits."""
-    memory = {name: np.asarray(array, order="C") for name, array in state.memory.items()}
-    return replace(state, value=float(state.value), memory=memory)
-
-
 def shown_state(state: State) -> State:
-    """The state in arrays that whoever is shown it cannot change: the algorithm goes on from them."""
+    """The state with read-only arrays: an observer cannot change the run."""
     return replace(
         state,
         x=_view(state.x),
@@ -360,7 +389,30 @@ def shown_state(state: State) -> State:
     )
 
 
+def _prepare(file: Path) -> None:
+    """Make the directory of a restart file; raise RestartError if this fails."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RestartError(
+            f"{file}: cannot write a restart file there ({error.strerror or error})"
+        ) from error
+    require_file(file)
+
+
+def _light(state: State) -> State:
+    """The state without memory, point, function and failure, which only its algorithm needs."""
+    return replace(state, memory={}, point=None, function=None, failure=None)
+
+
+def _stored(state: State) -> State:
+    """The state as a file returns it: sums over rows and columns may differ in last bits."""
+    memory = {name: np.asarray(array, order="C") for name, array in state.memory.items()}
+    return replace(state, value=float(state.value), memory=memory)
+
+
 def _view(array: Array) -> Array:
+    """A read-only view; unlike `_numerics.read_only` also of arrays of shape ()."""
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view

@@ -1,10 +1,12 @@
-"""Scales of constraints and of the design, found once, at the start of a run: no unit of f, x or c matters.
+"""Scales of constraints and of the design, found once at the start of a run.
 
-The scale of a constraint is |bound|, where that is as large as what c varies by; else it is what c varies by:
+With these scales the run does not depend on the units of f, x or c. The scale of a
+constraint is |bound| if |bound| is comparable with the amount v by which c varies;
+otherwise the scale is v:
 
     v = max( Σ_j size_j |∂c/∂x_j| , |c − bound| ) at the start,   size_j = |x_j|.
 
-Feasibility, complementarity and multipliers are relative to it (docs/math/optimization.md,
+Feasibility, complementarity and multipliers are relative to the scale (docs/math.md,
 eq. 83a).
 """
 
@@ -23,43 +25,49 @@ from .inner_products import InnerProduct
 from .trial import attempt, gradient_of
 
 FAR = 30.0
-"""Ratio of a bound to what c varies by, above which the bound does not tell the scale of c: c = 10⁶ + x ≤ 10⁶."""
+"""Ratio |bound| / v above which a bound does not give the scale of c, as in c = 10⁶ + x ≤
+10⁶."""
 
 
 ROUNDED = 1e-9
-"""A bound below this, relative to what c varies by, is zero but for rounding: c is not known to a millionth of it."""
+"""Ratio |bound| / v below which a bound is zero but for rounding."""
 
 
 UNTOLD = 1e-12
-"""A variable below this, relative to the distance of its bounds, is zero: its size is not known."""
+"""Ratio of |x_j| to the distance of its bounds below which x_j is zero, and its size
+unknown."""
 
 
 OFFSET = 1e3
-"""Ratio of the length of a design to the change that alters f by |f|, from which on the design has an offset."""
+"""Ratio of the length of a design to the change that alters f by |f|, above which the
+design has an offset."""
 
 
 LEAST = 1e-4
-"""The part of such a design that is taken for its size, at least: f may be small at the start by chance."""
+"""Least part of a design with an offset that is taken for its size: f may be small at the
+start by chance."""
 
 
 NARROWEST = 1e-6
-"""Size of a variable whose start is zero, relative to the distance of its bounds, at least."""
+"""Least size of a variable that is zero at the start, relative to the distance of its
+bounds."""
 
 
 PROBES = 3
-"""Random directions along which a vector of constraints is differenced."""
+"""Number of random directions along which a vector of constraints is differenced."""
 
 
 STEP = 1e-4
-"""Of these differences, relative to the sizes: two digits of a scale are plenty."""
+"""Step of these differences, relative to the sizes; two digits of a scale are plenty."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """What is found at the start.
+    """Scales at the start of a run.
 
-    scales: of the constraints, (k,), positive; sizes: of the variables, (m,); length: of the design, ‖sizes‖_M,
-    positive; evaluations: of f that it took.
+    scales: of the constraints, (k,), positive, in the units of c; sizes: of the variables,
+    (m,), in units of x; length: of the design, ‖sizes‖_M, positive; evaluations: number of
+    evaluations of f spent.
     """
 
     scales: Array
@@ -70,13 +78,17 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """How large the variables are. known: |x_j|, 0 where x_j is zero, (m,); guessed: a size for each, (m,).
+    """Sizes of the variables: known, |x_j| or 0 if x_j is zero, (m,).
 
-    A variable that is zero is taken to be as large as the middle of the others, in the inner product. Where all are
-    zero they are as large as what changes f by |f|, or else a constraint by what it is away from its bound, within 10⁻⁶
-    and 1 of the distance of their bounds; without any of that as the distance of their bounds, or else 1 in the inner
-    product. No size is beyond that distance. Where f would change by |f| on far less than a thousandth of x, x has an
-    offset, as coordinates of a map have, and a part of it is its size. told: whether x or f tells one.
+    Guessed, a size for each, (m,).
+
+    A variable that is zero gets the middle size of the others, in the inner product. If all
+    variables are zero, their size is the change that alters f by |f|, or else the change
+    that moves a constraint to its bound, within 10⁻⁶ and 1 of the distance of the bounds.
+    Without f and constraints to tell, the size is the distance of the bounds, or 1 in the
+    inner product. No size exceeds the distance of the bounds. If f changes by |f| over far
+    less than a thousandth of x, then x has an offset, as coordinates on a map have, and a
+    part of x is its size. told: True if x or f gives a size.
     """
 
     known: Array
@@ -85,7 +97,7 @@ class Sizes:
 
     @classmethod
     def of(cls, x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> "Sizes":
-        """At the start, x; value, g: f and its gradient there."""
+        """The sizes at the start x. value: f there; g: its gradient, (m,)."""
         width, unit = _width(x, bounds), _unit(x, inner)
         known = np.minimum(np.abs(x), width)
         known = np.where(np.isfinite(width) & (known <= UNTOLD * width), 0.0, known)
@@ -100,7 +112,10 @@ class Sizes:
     def refined(
         self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Bounds, inner: InnerProduct
     ) -> "Sizes":
-        """By what constraints are away from their bounds, and their gradients, where neither x nor f tells a size."""
+        """The sizes, from constraints if neither x nor f gives a size.
+
+        changes: for each constraint its distance from the bound and its gradient.
+        """
         unit = _unit(x, inner)
         lengths = [
             length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0
@@ -126,25 +141,31 @@ def _width(x: Array, bounds: Bounds) -> Array:
 
 
 def _unit(x: Array, inner: InnerProduct) -> Array:
-    """√M_jj, (m,): sizes times that can be compared; 1 for an M that is not diagonal."""
+    """√M_jj, (m,), which makes sizes comparable; 1 if M is not diagonal."""
     return np.sqrt(inner.covector(np.ones_like(x))) if inner.diagonal else np.ones_like(x)
 
 
 def _length(change: float, g: Array, unit: Array, inner: InnerProduct) -> float:
-    """The size of variables, times their units, by which one of them makes the change; 0 where that is not known."""
+    """The size of variables, times their units, at which one variable makes the change.
+
+    0 if unknown.
+    """
     steepest = inner.largest(np.abs(g) / unit)
     return change / steepest if steepest > 0.0 and change / steepest < np.inf else 0.0
 
 
 def _share(value: float, steepness: float, length: float) -> float:
-    """The part of a design of that length that is its size; steepness: the dual norm of ∇f."""
+    """The part of a design's length that is its size. steepness: the dual norm of ∇f."""
     if not (value != 0.0 and steepness > 0.0 and length > 0.0):
         return 1.0
     return float(np.clip(OFFSET * abs(value) / steepness / length, LEAST, 1.0))
 
 
 def _within(length: float, width: Array, unit: Array) -> Array:
-    """Sizes, (m,), of a length, within the distance of the bounds; of that, or 1, where the length is 0."""
+    """Sizes, (m,), of a length, within the distance of the bounds.
+
+    The distance itself, or 1, if it is 0.
+    """
     bounded = np.isfinite(width)
     if length > 0.0:
         return np.minimum(
@@ -154,7 +175,7 @@ def _within(length: float, width: Array, unit: Array) -> Array:
 
 
 def reach(x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> float:
-    """The largest |x_j|; where all are zero the largest size that f and the bounds tell, 1 without bounds."""
+    """The largest |x_j|; if all are zero, the largest size that f and the bounds give, or 1."""
     if (largest := inner.largest(np.abs(x))) > 0.0:
         return largest
     sizes = np.where(
@@ -171,10 +192,14 @@ def scaling(
     bounds: Bounds,
     inner: InnerProduct,
 ) -> Scaling:
-    """Of the constraints, and of the design, at the start. parts: the constraints at the point.
+    """The scales of the constraints and of the design at the start.
 
-    Gradients are asked for of those constraints whose bound is not obviously a scale; where c does not seem to vary, or
-    by far less than its bound, f is evaluated at another design, once. Raises ValueError, NonFinite for gradients.
+    parts: the constraints at the point.
+
+    Gradients are computed for constraints whose bound is not obviously a scale. If c does
+    not seem to vary, or varies far less than its bound, f is evaluated at one more design.
+    Raise ValueError for gradients of a wrong shape, NonFinite for gradients with nan or
+    inf.
     """
     sizes = Sizes.of(point.x, float(point.value), gradient_of(point), bounds, inner)
     if not parts:
@@ -184,7 +209,7 @@ def scaling(
         np.concatenate([part.bounds for part in parts]),
     )
     varies, size = np.abs(values - limits), np.abs(limits)
-    # Within what c − bound is already: no gradient is needed to see that.
+    # Elsewhere |bound| is comparable with |c − bound|, and no gradient is needed.
     unclear = (size > FAR * varies) | (
         size <= np.sqrt(ROUNDED) * np.maximum(np.abs(values), varies)
     )
@@ -218,12 +243,12 @@ def scaling(
 
 
 def _positive(length: float) -> float:
-    """The length, 1 for one of zero: where bounds fix all variables."""
+    """The length; 1 if it is zero, as when bounds fix all variables."""
     return length if 0.0 < length < np.inf else 1.0
 
 
 def _sized(g: Array, sizes: Sizes, inner: InnerProduct) -> Array:
-    """Σ_j size_j |∂c/∂x_j|, (1,): of the sizes known, or, where that is zero, of all."""
+    """Σ_j size_j |∂c/∂x_j|, (1,), with the known sizes; with all sizes if this is zero."""
     changes = [
         float(inner.total((size * np.abs(g))[None])[0]) for size in (sizes.known, sizes.guessed)
     ]
@@ -231,7 +256,10 @@ def _sized(g: Array, sizes: Sizes, inner: InnerProduct) -> Array:
 
 
 def _probed(part: Told, point: Point, sizes: Sizes) -> Array:
-    """What a vector of constraints changes by along random directions, at most, (k,): a tangent solve for each."""
+    """The largest change of a vector of constraints along random directions, (k,).
+
+    Each direction costs a tangent solve.
+    """
     assert isinstance(part.constraint, StateConstraints)
     function, found = part.constraint.function, np.zeros(part.values.shape)
     if not all(callable(getattr(each, "jvp", None)) for each in (point.solution, point.design)):
@@ -250,7 +278,7 @@ def _probed(part: Told, point: Point, sizes: Sizes) -> Array:
 def _values(
     f: Function, constraints: Sequence[Constraint | StateConstraints], x: Array, otherwise: Array
 ) -> Array:
-    """The constraints at another design, (k,); `otherwise` where a solve fails there."""
+    """The constraints at another design, (k,); `otherwise` if a solve fails there."""
     if (there := attempt(f, x)) is None:
         return otherwise
     try:

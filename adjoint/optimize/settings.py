@@ -1,4 +1,4 @@
-"""What algorithms are given, looked at where they are built: a slip is named before the first solve."""
+"""Checks of an algorithm's settings: a slip is named before the first solve."""
 
 from collections.abc import Sequence
 
@@ -9,64 +9,79 @@ from ..bounds import Bounds
 
 
 def require_function(name: str, role: str, function: object) -> None:
-    """Raise TypeError for what is no function; name: of what it is for, role: as what."""
+    """Raise TypeError unless it is a function.
+
+    name: the class that gets it; role: its argument.
+    """
     if not callable(function):
         raise TypeError(f"{name}: got {named(function)} as {role}, expected a function of x")
 
 
 def require_geometry(name: str, bounds: object, inner: object) -> None:
-    """Raise TypeError for bounds that are no Bounds, and for what is no inner product; name: of the algorithm."""
+    """Raise TypeError unless bounds are Bounds and inner is an inner product.
+
+    name: of the algorithm.
+    """
     if not isinstance(bounds, Bounds):
         raise TypeError(
-            f"{name}: got {named(bounds)} as bounds, expected a Bounds of numbers or arrays (m,), such as Bounds(0.0, 1.0)"
+            f"{name}: got {named(bounds)} as bounds, expected a Bounds of numbers or arrays (m,), "
+            "such as Bounds(0.0, 1.0)"
         )
     if not has(inner, "direction", "pairing", "dual_norm"):
         raise TypeError(
-            f"{name}: got {named(inner)} as the inner product, expected one, such as Weighted(weights) or Euclidean()"
+            f"{name}: got {named(inner)} as the inner product, expected one, such as "
+            "Weighted(weights) or Euclidean()"
         )
 
 
 def require_kind(name: str, what: str, value: object, kind: type) -> None:
-    """Raise TypeError unless the setting `what` is of this kind."""
+    """Raise TypeError unless the setting `what` is an instance of the class `kind`."""
     if not isinstance(value, kind):
         raise TypeError(f"{name}: got {named(value)} as {what}, expected {kind.__name__}(…)")
 
 
 def require_objective(name: str, objective: object) -> None:
-    """Raise TypeError for what is no objective J(u, p)."""
+    """Raise TypeError unless it is an objective J(u, p), with value and gradients."""
     if not has(objective, "value", "gradients"):
         raise TypeError(
-            f"{name}: got {named(objective)}, expected an objective, with value(u, p) and gradients(u, p); for a "
-            "function of x: FunctionConstraint(ScalarFunction(value, gradient), bound)"
+            f"{name}: got {named(objective)}, expected an objective, with value(u, p) and "
+            "gradients(u, p); for a function of x: "
+            "FunctionConstraint(ScalarFunction(value, gradient), bound)"
         )
 
 
 def require_constraints(name: str, constraints: object, vectors: tuple[type, ...]) -> None:
-    """Raise TypeError for what is no sequence of constraints, ValueError for bounds that are no finite numbers.
+    """Raise unless it is a sequence of constraints with finite bounds.
 
-    name: of the algorithm. vectors: classes of constraints that it takes besides.
+    TypeError for a wrong type, ValueError for a bound that is not a finite number. name: of
+    the algorithm. vectors: classes of constraints that are accepted without a scalar bound.
     """
     if not isinstance(constraints, Sequence):
         raise TypeError(
-            f"{name}: got {named(constraints)} as constraints, expected a tuple of them, such as (c,)"
+            f"{name}: got {named(constraints)} as constraints, expected a tuple of constraints, "
+            "such as (c,)"
         )
     for c in constraints:
         if isinstance(c, vectors):
             continue
         if not has(c, "at"):
             raise TypeError(
-                f"{name}: got {named(c)} among the constraints, expected a LinearConstraint, a StateConstraint, a "
-                "FunctionConstraint(ScalarFunction(value, gradient), bound), …"
+                f"{name}: got {named(c)} among the constraints, expected a LinearConstraint, a "
+                "StateConstraint, a FunctionConstraint(ScalarFunction(value, gradient), bound), …"
             )
         _bound(name, c)
 
 
 def require_design_constraint(name: str, constraint: object) -> None:
-    """Raise TypeError for what is no constraint on the design alone, ValueError for a bound that is not positive."""
+    """Raise unless it is a constraint on the design alone with a positive bound.
+
+    TypeError for a wrong type, ValueError for a bound that is not positive. name: of the
+    algorithm.
+    """
     if not has(constraint, "value", "gradient"):
         raise TypeError(
-            f"{name}: got {named(constraint)} as the constraint, expected one on the design, such as "
-            "LinearConstraint.volume(filter, volumes, fraction)"
+            f"{name}: got {named(constraint)} as the constraint, expected one on the design, such "
+            "as LinearConstraint.volume(filter, volumes, fraction)"
         )
     if not _bound(name, constraint) > 0.0:
         raise ValueError(

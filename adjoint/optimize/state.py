@@ -1,4 +1,7 @@
-"""Where a run stands: one frozen record for all algorithms, and what an algorithm is."""
+"""State: where a run stands, one frozen record for all algorithms.
+
+And the protocol of an algorithm.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +11,7 @@ import numpy as np
 
 from .._repr import short_repr
 from ..bounds import Bounds
+from ..errors import SolveError
 from ..reduced import Function, Point
 from ..typing import Array
 from .constraints import Constraint
@@ -17,25 +21,67 @@ from .status import Status
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """An accepted iterate, and what its algorithm needs to go on from it; to a file and back without loss.
+    """(x_k, f(x_k), ∇f(x_k)) and all that an algorithm needs to go on from iterate k.
 
-    iteration: steps accepted so far. x: (m,) design; value: f(x); gradient: (m,) df/dx, the derivative.
-    stationarity: a measure of optimality that is zero at a solution: the dual norm of the gradient without
-    components held by bounds; with constraints, of the Lagrangian's (the KKT residual). projected: the same as a
-    change of the design, max|P(x − M⁻¹∇L) − x|. step: the last one's length, in the algorithm's own measure;
-    change: its max|Δx|, inf before the first.
+    A state goes to a restart file and back without loss of a bit, except `point`,
+    `function` and `failure`, which are not stored.
 
-    constraints: (k,) (c − bound)/scales, met where ≤ 0; multipliers: (k,) of these scaled constraints, for f as given;
-    violation: the largest scaled violation, at least 0. scales: (k,) of the constraints, positive, in the units of
-    c, chosen at the start of the run: |bound|, or what c varies by where the bound is zero or far away from that;
-    `constraints * scales` is in the units of c, and df/dbound at an optimum is `-multipliers / scales`. scale: what
-    the algorithm multiplied f by. rejected: values of the trials refused on the way here, nan for failed solves.
-    evaluations: of f so far. stage: of a continuation; left: its stages still to come; while there are any, no
-    measure of convergence ends a run.
-
-    memory: arrays by name, the algorithm's own. ending: why the algorithm cannot go on, None if it can. point: f at
-    x, where an algorithm wants more than its gradient; not in files: it is evaluated again. function: the f of a stage,
-    where it is not the one of the run; not in files either.
+    Parameters
+    ----------
+    iteration : int
+        Number of accepted steps so far.
+    x : (m,) array
+        The design, in its own units.
+    value : float
+        f(x), in the units of f.
+    gradient : (m,) array
+        df/dx, the derivative (not the direction M⁻¹ df/dx).
+    stationarity : float
+        Measure of optimality, zero at a solution: the dual norm of ∇f without the
+        components that bounds hold; with constraints, of the gradient of the Lagrangian
+        (the KKT residual).
+    projected : float
+        max|P(x − M⁻¹∇L) − x|: the measure of optimality as a change of the design, in units
+        of x.
+    step : float
+        Length of the last step, in the algorithm's own measure; 0 before the first step.
+    change : float
+        max|Δx| of the last step, in units of x; inf before the first step.
+    constraints : (k,) array
+        (c − bound) / scales: met if ≤ 0.
+    multipliers : (k,) array
+        Lagrange multipliers of the scaled constraints, for f as given, in the units of f.
+    violation : float
+        The largest scaled violation of a constraint, at least 0.
+    scales : (k,) array
+        Scales of the constraints, positive, in the units of c, chosen at the start of a
+        run: |bound|, or the amount by which c varies if the bound is zero or far from the
+        values of c. The product `constraints * scales` is in the units of c. At an optimum
+        df/dbound is `-multipliers / scales`.
+    scale : float
+        Factor by which the algorithm multiplied f.
+    rejected : (j,) array
+        Values of f at the refused trials of the last iteration; nan for a failed solve.
+    evaluations : int
+        Number of evaluations of f so far.
+    stage : int
+        Index of the stage of a `Continuation`; 0 for other algorithms.
+    left : int
+        Number of stages still to come. If it is positive no measure of convergence ends the
+        run.
+    memory : mapping of str to array
+        Arrays of the algorithm itself, such as curvature pairs or asymptotes.
+    ending : Status or None
+        Why the algorithm cannot go on from this state; None if it can.
+    point : Point or None
+        f at x, for algorithms that need more than its gradient. Not stored in files: f is
+        evaluated again after a restart.
+    function : callable or None
+        The objective of a stage, if it is not the objective of the run. Not stored in
+        files.
+    failure : SolveError or None
+        The last error at a trial of the last iteration, if the ending is `Status.FAILED`.
+        Not stored in files.
     """
 
     iteration: int
@@ -59,32 +105,71 @@ class State:
     ending: Status | None = None
     point: Point | None = None
     function: "Function | None" = None
+    failure: SolveError | None = None
 
     __repr__ = short_repr
 
     def __getstate__(self) -> dict[str, object]:
-        """As in files: without the point, which holds factors, and the function."""
-        return {**self.__dict__, "point": None, "function": None}
+        """The fields that a file holds: the point would bring its factors along."""
+        return {**self.__dict__, "point": None, "function": None, "failure": None}
 
 
 class Algorithm(Protocol):
-    """An algorithm: a frozen dataclass of its settings with these two functions."""
+    """x_k ↦ x_{k+1}: a frozen dataclass of settings with the methods `start` and `advance`.
+
+    An algorithm may also have `require_memory(state)`, which raises ValueError unless the
+    memory of a state has the names and shapes that `advance` reads. `minimize` calls it for
+    a state that comes from a restart file. Without it only the checksum and the fingerprint
+    of the file are compared.
+    """
 
     @property
     def bounds(self) -> Bounds:
-        """Of the design; every x that f is evaluated at is within."""
+        """Bounds on the design; f is evaluated within the bounds only."""
 
     @property
     def inner(self) -> InnerProduct:
-        """On designs; all sums over a design are its."""
+        """The inner product on designs; every sum over a design is one of its methods."""
 
     @property
     def constrained(self) -> "Sequence[Constraint]":
-        """Its constraints, equalities too, whose gradients are to be checked."""
+        """The constraints, equalities too, whose gradients are checked before the run."""
 
     def start(self, f: Function, x: Array) -> State:
-        """The first state, at x: one evaluation, one gradient. Raises what f raises; ValueError for an x that is not
-        within the bounds."""
+        """The state at x: one evaluation of f and one gradient.
+
+        Parameters
+        ----------
+        f : callable
+            The objective: x ↦ a point with x, value and gradient.
+        x : (m,) array
+            The design at the start.
+
+        Returns
+        -------
+        State
+            The state of iteration 0.
+
+        Raises
+        ------
+        ValueError
+            If x is outside of the bounds.
+        SolveError
+            If f fails at x.
+        """
 
     def advance(self, f: Function, state: State) -> State:
-        """The next state; or the same one with an `ending`. Depends on nothing but f and the state."""
+        """The state after one more iteration; a function of f and the state alone.
+
+        Parameters
+        ----------
+        f : callable
+            The objective.
+        state : State
+            The state of the last iteration.
+
+        Returns
+        -------
+        State
+            The next state; or the state given, with an `ending`, if no step was found.
+        """

@@ -1,4 +1,4 @@
-"""When a run ends, and why: all of it here."""
+"""Stopping rules: when a run ends, and why."""
 
 from dataclasses import dataclass, replace
 
@@ -12,13 +12,30 @@ from .status import Status
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """What stopping rules remember of a run, besides its states; part of a restart file.
+    """Memory of the stopping rules: the amounts of a run that its last state does not hold.
 
-    first: f at the start; stationarity: its measure there. best: the lowest value so far; since: the iteration at
-    which that last improved by `Stopping.improvement`. sized: the first slope in the
-    variables' own sizes. steep, calm: iterations in succession that would have ended as converged but for a plateau,
-    and of those the last ones where f is small but not steep: see plateau.py. factorizations, seconds: spent so far, in
-    all sessions.
+    Parameters
+    ----------
+    first : float
+        f at the start of the run, or of the stage of a `Continuation`.
+    stationarity : float
+        The measure of optimality at the start, which later measures are compared with.
+    best : float
+        The lowest value of f so far.
+    since : int
+        The iteration at which the lowest value last fell by `Stopping.improvement`.
+    sized : float
+        Σ size_i |∂f/∂x_i| at the start, with the sizes of the variables; in the units of f.
+    stage : int
+        The stage of a `Continuation`; 0 for other algorithms.
+    factorizations : int
+        Number of factorizations so far, in all sessions of a resumed run.
+    seconds : float
+        Time so far, s, in all sessions of a resumed run.
+    steep : int
+        Number of successive iterations that a plateau kept from ending as converged.
+    calm : int
+        Number of the last among these iterations at which f was small but not steep.
     """
 
     first: float
@@ -37,14 +54,45 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Stopping:
-    """When `minimize` ends: at the first of these that holds.
+    """A run ends at the first of these rules that holds.
 
-    stationarity: the state's measure of optimality is below it times the first one (0: never); absolute: below this
-    itself; projected: the projected gradient is below this. change: an iteration changes no design variable by more (0:
-    never). None of these while constraints are violated by more than `feasibility`, relative to their scale.
-    stall: so many iterations improved f by less than improvement · |f| (0: never). iterations, factorizations, seconds:
-    budgets. floor: f below this falls without bound. Before the last stage of a continuation only budgets and the floor
-    count.
+    The measures of convergence (`stationarity`, `absolute`, `projected`, `change`) do not
+    count while a constraint is violated by more than `feasibility`. Before the last stage
+    of a `Continuation` only the budgets and the floor count.
+
+    Parameters
+    ----------
+    iterations : int
+        Budget of iterations.
+    change : float
+        End if an iteration changes no variable by more, in units of x; 0: never.
+    stationarity : float
+        End if the measure of optimality falls below this part of its first value; 0: never.
+    absolute : float
+        End if the measure of optimality falls below this number, in the units of
+        `State.stationarity`.
+    projected : float
+        End if `State.projected` falls below this number, in units of x.
+    feasibility : float
+        Largest violation of a constraint, relative to its scale, that counts as met.
+    stall : int
+        End after this number of iterations that lowered f by less than improvement · |f|;
+        0: never.
+    improvement : float
+        Relative decrease of f that counts as an improvement, for `stall`.
+    factorizations : float
+        Budget of factorizations.
+    seconds : float
+        Budget of time, s.
+    floor : float
+        A value of f below this number falls without bound.
+
+    Raises
+    ------
+    TypeError
+        If a setting is not a number.
+    ValueError
+        If a budget is not positive, or if a tolerance is negative or infinite.
     """
 
     iterations: int = 1000
@@ -83,10 +131,24 @@ class Stopping:
             raise ValueError(f"Stopping: got {self}, expected positive budgets")
 
     def begun(self, first: "State", steepness: float, sized: float) -> Progress:
-        """What is remembered from the first state on; steepness: the dual norm of ∇f there; sized: see `Progress`.
+        """The progress at the first state of a run, or of a stage.
 
-        Where constraints are violated that limits the measure that later ones are compared with: a violation, in a
-        measure, is no size of a gradient. Unless ∇f is zero there, which tells nothing.
+        If constraints are violated there, later measures are compared with ∇f at most: a
+        violation is not the size of a gradient. If ∇f is zero there, it gives no measure.
+
+        Parameters
+        ----------
+        first : State
+            The first state.
+        steepness : float
+            The dual norm of ∇f at the first state.
+        sized : float
+            See `Progress.sized`.
+
+        Returns
+        -------
+        Progress
+            The progress, without work.
         """
         unlimited = first.violation <= self.feasibility or steepness == 0.0
         measure = first.stationarity if unlimited else min(first.stationarity, steepness)
@@ -103,7 +165,28 @@ class Stopping:
         factorizations: int,
         seconds: float,
     ) -> Progress:
-        """The same after another state, and after so much work in all."""
+        """The progress after another state.
+
+        Parameters
+        ----------
+        progress : Progress
+            The progress before this state.
+        state : State
+            The next state.
+        steepness : float
+            The dual norm of ∇f at the state; read only if a new stage begins.
+        sized : float
+            See `Progress.sized`; read only if a new stage begins.
+        factorizations : int
+            Number of factorizations so far.
+        seconds : float
+            Time so far, s.
+
+        Returns
+        -------
+        Progress
+            The progress with this state.
+        """
         if state.stage != progress.stage:  # Another objective, and another measure.
             anew = self.begun(state, steepness, sized)
             return replace(anew, factorizations=factorizations, seconds=seconds)
@@ -115,14 +198,40 @@ class Stopping:
         )
 
     def reason(self, state: "State", progress: Progress) -> Status | None:
-        """Why to stop at this state; None to go on."""
+        """Why the run ends at this state, or None.
+
+        Parameters
+        ----------
+        state : State
+            The last state.
+        progress : Progress
+            The progress with this state.
+
+        Returns
+        -------
+        Status or None
+            The first rule that holds; None if the run goes on.
+        """
         if state.value < self.floor:
             return Status.UNBOUNDED
         converged = self._converged(state, progress) if state.left == 0 else None
         return converged or self.unconverged(state, progress)
 
     def unconverged(self, state: "State", progress: Progress) -> Status | None:
-        """The same where no measure of convergence counts."""
+        """Why the run ends at this state if the measures of convergence do not count, or None.
+
+        Parameters
+        ----------
+        state : State
+            The last state.
+        progress : Progress
+            The progress with this state.
+
+        Returns
+        -------
+        Status or None
+            The first rule that holds; None if the run goes on.
+        """
         if state.value < self.floor:
             return Status.UNBOUNDED
         if state.ending:
@@ -142,7 +251,7 @@ class Stopping:
         small = small and max(self.stationarity, self.absolute) > 0.0
         if feasible and (small or state.projected < self.projected):
             return Status.STATIONARY
-        # An algorithm that found no way on leaves x as it was: that is no convergence.
+        # An algorithm that found no step leaves x as it was: x has not converged then.
         still = state.ending is None and self.change > 0.0 and state.change <= self.change
         return Status.UNCHANGING if still and feasible else None
 

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import nan
-from operator import index
 
 import numpy as np
 
 from .._repr import short_repr
-from .._validation import as_array, as_parameters
-from ..checkpointing.events import SweepEvent
+from .._validation import as_array, as_parameters, require_integer, require_methods
 from ..checkpointing.policies import Budget, Memory
-from ..checkpointing.shelves import State
-from ..checkpointing.store import Notify, Record, Store
+from ..checkpointing.records import Record
+from ..checkpointing.storage import State
+from ..checkpointing.store import Notify, Store, SweepEvent
 from ..factor.counts import Counts, collecting, phase
 from ..matrices.vectors import ConstantVector
 from ..protocols import Step, Vector
@@ -23,12 +22,52 @@ from .step import Chain
 
 @dataclass(frozen=True, eq=False)
 class RecurrenceProblem:
-    """u_k = Φ_k(u_{k−1}, p), k = 1 … N, from u₀(p): the solution gives every derivative by one sweep through the steps.
+    """u_k = Φ_k(u_{k−1}, p), k = 1 … N, from u₀(p), with exact derivatives of the states.
 
-    step: Φ, see `Step`. u0: an array (n,), or a Vector p ↦ u₀ with its derivatives. steps: N ≥ 0. observe: the numbers
-    in 0 … N of the states that objectives see, strictly increasing; None: the last one. memory: what is kept for the
-    sweeps: `Everything()`, `States()`, `Checkpoints(slots)`, `Disk(directory)` or `Budget(bytes)`; all give the same
-    bits. callback: receives a `SweepEvent` for each step. Raises TypeError or ValueError for what cannot be.
+    A derivative costs one sweep through the steps, for any number of objectives or
+    directions.
+
+    Parameters
+    ----------
+    step : Step
+        Φ_k, with the methods `vjp` and `jvp`; see `adjoint.protocols.Step`. The same
+        arguments must give the same bits, because steps are repeated if states are not kept.
+    u0 : (n,) array or Vector
+        The initial state, constant or as a function p ↦ u₀ with `vjp` and `jvp`.
+    steps : int
+        N ≥ 0, the number of steps.
+    observe : sequence of int or None
+        The indices k in 0 … N of the states that the solution holds, strictly increasing.
+        None (the default): the last state alone.
+    memory : Memory
+        What is kept for the sweeps: `Everything()`, `States()`, `Checkpoints(slots)`,
+        `Disk(directory)` or `Budget(bytes)` of `adjoint.checkpointing`. All give the same
+        bits. The default is a budget of 2 GiB.
+    callback : callable or None
+        Receives a `SweepEvent` for each step taken, repeated, stored or swept through.
+
+    Raises
+    ------
+    TypeError
+        If step, u0, memory or callback lacks a method, or if steps or observe is not of
+        integers.
+    ValueError
+        If u0 is not a vector, if steps < 0, or if observe is not strictly increasing in
+        0 … N.
+
+    Examples
+    --------
+    >>> import numpy as np, adjoint
+    >>> class Growth:
+    ...     def __call__(self, k, u, p):
+    ...         return p * u
+    ...     def vjp(self, k, u, p, lam):
+    ...         return p * lam, u * lam
+    ...     def jvp(self, k, u, p, u_dot, p_dot):
+    ...         return p * u_dot + u * p_dot
+    >>> solution = adjoint.RecurrenceProblem(Growth(), np.ones(1), steps=3).solve([2.0])
+    >>> solution.u, solution.vjp(np.ones((1, 1)))
+    (array([[8.]]), array([12.]))
     """
 
     step: Step
@@ -41,32 +80,48 @@ class RecurrenceProblem:
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        _require(self.step, ("__call__", "vjp", "jvp"), "step", "Φ with its derivatives")
-        _require(
-            self.memory, ("open",), "memory", "one such as adjoint.checkpointing.Budget(bytes)"
-        )
+        who = "RecurrenceProblem"
+        expected = "Φ with its derivatives"
+        require_methods(who, "step", self.step, ("__call__", "vjp", "jvp"), expected)
+        expected = "a policy such as adjoint.checkpointing.Budget(bytes)"
+        require_methods(who, "memory", self.memory, ("open",), expected)
         if self.callback is not None:
-            _require(self.callback, ("__call__",), "callback", "a function of an SweepEvent")
+            expected = "a function of a SweepEvent"
+            require_methods(who, "callback", self.callback, ("__call__",), expected)
         if callable(self.u0):
-            _require(
-                self.u0, ("vjp", "jvp"), "u0", "an array or a Vector p ↦ u₀ with its derivatives"
-            )
+            expected = "an array or a Vector p ↦ u₀ with its derivatives"
+            require_methods(who, "u0", self.u0, ("vjp", "jvp"), expected)
         else:
             _constant(self.u0)
-        if isinstance(self.steps, bool) or not _is_integer(self.steps):
-            raise TypeError(f"RecurrenceProblem: got steps={self.steps!r}, expected an integer")
-        if self.steps < 0:
-            raise ValueError(f"RecurrenceProblem: got steps={self.steps}, expected at least 0")
+        require_integer(who, "steps", self.steps, 0)
         _observed(self.observe, self.steps)
 
     def solve(self, p: Array) -> RecurrenceSolution:
-        """The states u_k observed, ready for derivatives; p: (m,).
+        """Compute the states u_k, k in `observe`, with everything derivatives need.
 
-        Raises NonFinite, with the step, for nan and inf; ValueError or TypeError for a state or a p of the wrong
-        shape or type; MemoryTooSmall, StorageFailed.
+        Parameters
+        ----------
+        p : (m,) array
+            The parameters, float64 or complex128.
+
+        Returns
+        -------
+        RecurrenceSolution
+            The observed states, and the derivatives of p ↦ u.
+
+        Raises
+        ------
+        NonFinite
+            If p or a state contains nan or inf; the message names the step.
+        TypeError, ValueError
+            If p or a state has the wrong type or shape.
+        MemoryTooSmall
+            If the memory budget does not hold two states.
+        StorageFailed
+            If the disk does not store a state.
         """
         p = as_parameters(p)
-        p.setflags(write=False)  # The user's functions will see it.
+        p.setflags(write=False)  # The user's functions receive it.
         u0 = self.u0 if callable(self.u0) else _constant(self.u0)
         chain, counts = Chain(self.step, u0, p, _notifier(self.callback)), Counts()
         store: Store[Record] = self.memory.open(self.steps, chain.notify)
@@ -77,20 +132,20 @@ class RecurrenceProblem:
 
 
 def _first_pass(chain: Chain, store: Store[Record], steps: int, observed: Array) -> Array:
-    """All steps; returns the states observed, (K, n)."""
+    """Take all steps; return the observed states, (K, n)."""
     state: State = (chain.start(),)
-    seen, wanted = [], set(observed.tolist())
+    states, indices = [], set(observed.tolist())
     for k in range(steps):
-        if k in wanted:
-            seen.append(state[0])
+        if k in indices:
+            states.append(state[0])
         store.put(k, state, None)
         state, _ = chain.advance(k, state)
         chain.notify("forward", k)
-    if steps in wanted:
-        seen.append(state[0])
+    if steps in indices:
+        states.append(state[0])
     store.finish(steps)
-    u = np.stack(seen)
-    u.setflags(write=False)  # Gradients belong to it.
+    u = np.stack(states)
+    u.setflags(write=False)  # Derivatives are valid for these states.
     return u
 
 
@@ -101,7 +156,7 @@ def _notifier(callback: Callable[[SweepEvent], None] | None) -> Notify:
 
 
 def _constant(u0: Array) -> ConstantVector:
-    """A copy of u0 as a Vector: a solution's sweeps must find it unchanged."""
+    """Return a copy of u0 as a Vector: the caller may modify u0 before a sweep uses it."""
     value = np.array(as_array("RecurrenceProblem", "u0", u0))
     if value.ndim != 1 or value.size == 0:
         raise ValueError(
@@ -111,7 +166,7 @@ def _constant(u0: Array) -> ConstantVector:
 
 
 def _observed(observe: Sequence[int] | Array | None, steps: int) -> Array:
-    """The numbers of the states observed, (K,)."""
+    """Return the indices of the observed states, (K,)."""
     if observe is None:
         return np.array([steps])
     numbers = as_array("RecurrenceProblem", "observe", observe)
@@ -125,28 +180,7 @@ def _observed(observe: Sequence[int] | Array | None, steps: int) -> Array:
         )
     if numbers[0] < 0 or numbers[-1] > steps or not (np.diff(numbers) > 0).all():
         raise ValueError(
-            f"RecurrenceProblem: got observe={numbers.tolist()}, expected strictly increasing numbers in 0 … {steps}"
+            f"RecurrenceProblem: got observe={numbers.tolist()}, expected strictly increasing "
+            f"integers in 0 … {steps}"
         )
     return numbers.astype(np.int64)
-
-
-def _is_integer(value: object) -> bool:
-    try:
-        index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    return True
-
-
-def _require(value: object, methods: tuple[str, ...], name: str, expected: str) -> None:
-    missing = [method for method in methods if not callable(getattr(value, method, None))]
-    if missing or isinstance(value, type):
-        found = (
-            f"the class {value.__name__}"
-            if isinstance(value, type)
-            else f"a {type(value).__name__}"
-        )
-        reason = (
-            "expected an object of it" if isinstance(value, type) else f"it has no {missing[0]}"
-        )
-        raise TypeError(f"RecurrenceProblem: got {name}: {found}, expected {expected}; {reason}")

@@ -1,4 +1,4 @@
-"""The states of a recurrence, and the derivative of p ↦ (u_k)."""
+"""The observed states of a recurrence, and the derivative of p ↦ u."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,8 +9,9 @@ from scipy.sparse.linalg import LinearOperator
 
 from .._pickling import Local
 from .._repr import short_repr
-from .._validation import as_array, as_parameters
-from ..checkpointing.store import Record, Store, Usage, sweeps_alone
+from .._validation import as_array, as_parameters, first_nonfinite
+from ..checkpointing.records import Record
+from ..checkpointing.store import Store, Usage, sweeps_alone
 from ..derivative import Derivative
 from ..errors import NonFinite
 from ..factor.counts import Counts, collecting, phase
@@ -20,7 +21,15 @@ from .step import Chain
 
 @dataclass(frozen=True, eq=False)
 class Sensitivities:
-    """dJ/dp, (m,) or (m, j), also through u₀(p); and dJ/du₀, (n,) or (n, j)."""
+    """dJ/dp and dJ/du₀ of one objective J, or of j objectives.
+
+    Parameters
+    ----------
+    p : (m,) or (m, j) array
+        dJ/dp, including the dependence through u₀(p). Units of J divided by units of p.
+    u0 : (n,) or (n, j) array
+        dJ/du₀. Units of J divided by units of u.
+    """
 
     p: Array
     u0: Array
@@ -30,13 +39,29 @@ class Sensitivities:
 
 @dataclass(frozen=True, eq=False)
 class RecurrenceEvidence:
-    """What a recurrence took: steps, unknowns; storage: what was kept; repeated: steps repeated by sweeps; counts."""
+    """The work and the memory that a recurrence and its sweeps have taken so far.
+
+    Parameters
+    ----------
+    steps : int
+        N, the number of steps.
+    unknowns : int
+        n, the size of a state.
+    storage : Usage
+        What was kept, and the most bytes used.
+    repeated : int
+        The number of steps that sweeps have repeated.
+    counts : Counts
+        Seconds by phase ("solve", "gradient"), and the work of factorizations.
+    """
 
     steps: int
     unknowns: int
     storage: Usage
     repeated: int
     counts: Counts
+
+    __repr__ = short_repr
 
     def __str__(self) -> str:
         seconds = ", ".join(f"{name} {spent:.3g}" for name, spent in self.counts.seconds.items())
@@ -48,12 +73,25 @@ class RecurrenceEvidence:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RecurrenceSolution(Local):
-    """The states observed, (K, n), and the derivative of p ↦ u as a linear operator.
+    """The K observed states, and the derivative du/dp as a linear operator.
 
-    observe: their numbers, (K,); p: (m,). Made by `RecurrenceProblem.solve`. A derivative is one sweep through the
-    steps, backward or forward, for any number of objectives or directions; states that were not kept are computed
-    again, bit for bit. Several threads may use it at once; where only checkpoints are kept their sweeps wait for each
-    other.
+    `RecurrenceProblem.solve` makes it. A derivative is one sweep through the steps, forward
+    or backward, for any number of directions or objectives. A sweep computes states that
+    were not kept again, bit for bit. Several threads may use the solution at once; if only
+    checkpoints are kept, their sweeps wait for each other. Sweeps change
+    the stored states, in memory or on disk, that the solution refers to. A pickle or a deep
+    copy raises TypeError.
+
+    Parameters
+    ----------
+    u : (K, n) array
+        The observed states, read-only.
+    p : (m,) array
+        The parameters, read-only.
+    observe : (K,) array of int
+        The indices k of the observed states u_k.
+    steps : int
+        N, the number of steps.
     """
 
     u: Array
@@ -66,28 +104,78 @@ class RecurrenceSolution(Local):
 
     def __repr__(self) -> str:
         return (
-            f"RecurrenceSolution(u: {self.u.dtype} {self.u.shape}, p: {self.p.dtype} {self.p.shape}, "
-            f"{self.steps} steps)"
+            f"RecurrenceSolution(u: {self.u.dtype} {self.u.shape}, "
+            f"p: {self.p.dtype} {self.p.shape}, {self.steps} steps)"
         )
 
     def vjp(self, u_bar: Array) -> Array:
-        """(du/dp)ᴴ ū: (m,) for ū (K, n), (m, j) for ū (K, n, j).
+        """(du/dp)ᴴ ū, in one reverse sweep.
 
-        Raises ValueError for another shape, NonFinite for nan and inf, StorageFailed.
+        Parameters
+        ----------
+        u_bar : (K, n) or (K, n, j) array
+            ū, the gradient of one objective with respect to u, or of j objectives.
+
+        Returns
+        -------
+        (m,) or (m, j) array
+            The gradients with respect to p.
+
+        Raises
+        ------
+        TypeError
+            If u_bar is not numeric.
+        ValueError
+            If u_bar has another shape.
+        NonFinite
+            If u_bar, or a value that `step.vjp` or `u0.vjp` returns, contains nan or inf.
+        StorageFailed
+            If the disk does not return a state.
         """
         return self.sensitivities(u_bar).p
 
     def sensitivities(self, u_bar: Array) -> Sensitivities:
-        """dJ/dp and dJ/du₀ for ū, (K, n) or (K, n, j), in one reverse sweep; raises as `vjp`."""
+        """dJ/dp and dJ/du₀, in one reverse sweep.
+
+        Parameters
+        ----------
+        u_bar : (K, n) or (K, n, j) array
+            ū, the gradient of one objective with respect to u, or of j objectives.
+
+        Returns
+        -------
+        Sensitivities
+            The gradients with respect to p and to u₀.
+
+        Raises
+        ------
+        TypeError, ValueError, NonFinite, StorageFailed
+            Under the conditions of `vjp`.
+        """
         p_bar, lam = self._reverse(self._objectives(u_bar), lambda lam: None)
         if np.ndim(u_bar) == 2:
             return Sensitivities(p_bar[0], lam[0])
         return Sensitivities(np.ascontiguousarray(p_bar.T), np.ascontiguousarray(lam.T))
 
     def adjoint(self, u_bar: Array) -> Array:
-        """λ_k = dJ/du_k, k = 0 … N: (N+1, n), or (N+1, n, j), for plotting; raises as `vjp`.
+        """λ_k = dJ/du_k, k = 0 … N, for plots.
 
-        The recurrence λ_{k−1} = (∂Φ_k/∂u)ᴴ λ_k + ū_{k−1}, with ū_k = 0 where u_k is not observed.
+        λ_{k−1} = (∂Φ_k/∂u)ᴴ λ_k + ū_{k−1}, where ū_k = 0 if u_k is not observed.
+
+        Parameters
+        ----------
+        u_bar : (K, n) or (K, n, j) array
+            ū, the gradient of one objective with respect to u, or of j objectives.
+
+        Returns
+        -------
+        (N + 1, n) or (N + 1, n, j) array
+            The adjoint states, in units of J divided by units of u.
+
+        Raises
+        ------
+        TypeError, ValueError, NonFinite, StorageFailed
+            Under the conditions of `vjp`.
         """
         blocks, history = self._objectives(u_bar), []
         n, j = blocks.shape[2], blocks.shape[0]
@@ -96,7 +184,29 @@ class RecurrenceSolution(Local):
         return lam[..., 0] if np.ndim(u_bar) == 2 else lam
 
     def jvp(self, p_dot: Array) -> Array:
-        """(du/dp) ṗ: (K, n) for ṗ (m,), (K, n, j) for ṗ (m, j), in one forward sweep; raises as `vjp`."""
+        """(du/dp) ṗ, in one forward sweep.
+
+        Parameters
+        ----------
+        p_dot : (m,) or (m, j) array
+            ṗ, one direction or j directions.
+
+        Returns
+        -------
+        (K, n) or (K, n, j) array
+            The derivatives of the observed states along the directions.
+
+        Raises
+        ------
+        TypeError
+            If p_dot is not numeric.
+        ValueError
+            If p_dot has another shape.
+        NonFinite
+            If p_dot, or a value that `step.jvp` or `u0.jvp` returns, contains nan or inf.
+        StorageFailed
+            If the disk does not return a state.
+        """
         p_dot = as_array("jvp", "p_dot", p_dot)
         m = self.p.size
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != m:
@@ -108,24 +218,23 @@ class RecurrenceSolution(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator (K·n, m): `@` is the jvp, `.T @` (`.H @`) the vjp.
+        """du/dp as a SciPy LinearOperator (K·n, m) (docs/math/steady.md, eq. 7).
 
-        See docs/math/steady.md, eq. 7.
-
-        The states are flattened in C order. A block product is one sweep.
+        `@` is the jvp, `.T @` (`.H @`) the vjp. The states are flattened in C order. A
+        block product is one sweep.
         """
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     @property
     def evidence(self) -> RecurrenceEvidence:
-        """What was kept, and the work so far."""
+        """The states kept, and the work so far, as a `RecurrenceEvidence`."""
         store = self._store
         return RecurrenceEvidence(
             self.steps, self.u.shape[1], store.used, store.executed, self._counts.copy()
         )
 
     def _objectives(self, u_bar: Array) -> Array:
-        """ū as (j, K, n), of the states' kind: Re(ūᴴ u̇) of real states has no use for Im(ū)."""
+        """ū as (j, K, n), of u's dtype: for real states Im(ū) does not enter Re(ūᴴ u̇)."""
         u_bar = as_array("vjp", "u_bar", u_bar)
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
             raise ValueError(
@@ -133,57 +242,56 @@ class RecurrenceSolution(Local):
             )
         if u_bar.dtype.kind not in "fciu":
             raise TypeError(f"got u_bar of dtype {u_bar.dtype}, expected float64 or complex128")
-        if not np.isfinite(u_bar).all():
-            bad = tuple(int(i) for i in np.argwhere(~np.isfinite(u_bar))[0])
-            raise NonFinite(f"u_bar{list(bad)} is {u_bar[bad]}, expected finite numbers")
+        if bad := first_nonfinite(u_bar):
+            index, entry, _ = bad
+            raise NonFinite(
+                f"u_bar{np.atleast_1d(index).tolist()} is {entry}, expected finite numbers"
+            )
         blocks = np.moveaxis(u_bar if u_bar.ndim == 3 else u_bar[..., None], 2, 0)
         return (blocks if self.u.dtype.kind == "c" else blocks.real).astype(self.u.dtype)
 
     @property
     def alone(self) -> AbstractContextManager[None]:
-        """See `Store.sweeping`."""
+        """Context of one sweep; see `Store.sweeping`."""
         return self._store.sweeping()
 
     @sweeps_alone
     def _reverse(self, blocks: Array, keep: Callable[[list[Array]], None]) -> tuple[Array, Array]:
-        """dJ/dp, (j, m), and λ_0, (j, n), of ū, (j, K, n); `keep` is shown each λ_k."""
+        """dJ/dp, (j, m), and λ_0, (j, n), for ū (j, K, n); `keep` receives each λ_k."""
         chain, rows = self._chain, {int(k): row for row, k in enumerate(self.observe)}
         lam = list(np.zeros(blocks.shape[::2], dtype=blocks.dtype))
         p_bar = np.zeros((len(blocks), self.p.size), dtype=self.p.dtype)
 
-        def arrive(k: int) -> None:
+        def add_observation(k: int) -> None:
+            """λ_k ← λ_k + ū_k if u_k is observed."""
             if k in rows:
-                lam[:] = [
-                    column + u_bar for column, u_bar in zip(lam, blocks[:, rows[k]], strict=True)
-                ]
+                u_bars = blocks[:, rows[k]]
+                lam[:] = [column + u_bar for column, u_bar in zip(lam, u_bars, strict=True)]
             keep(lam)
 
         with collecting(self._counts), phase("gradient"):
-            arrive(self.steps)
+            add_observation(self.steps)
             for k, (u,), _ in self._store.backward(chain.advance):
                 for c, column in enumerate(lam):
-                    lam[c], through = chain.pulled_back(k, u, column)
-                    p_bar[c] += through
+                    lam[c], contribution = chain.vjp(k, u, column)
+                    p_bar[c] += contribution
                 chain.notify("reverse", k)
-                arrive(k)
+                add_observation(k)
             for c, column in enumerate(lam):
-                p_bar[c] += chain.start_pulled_back(column)
+                p_bar[c] += chain.start_vjp(column)
         return p_bar, np.array(lam).reshape(blocks.shape[::2])
 
     @sweeps_alone
     def _forward(self, directions: list[Array]) -> Array:
-        """(du/dp) ṗ for each direction, (K, n, j)."""
-        chain, wanted, seen = self._chain, set(self.observe.tolist()), []
+        """(du/dp) ṗ for j directions, (K, n, j)."""
+        chain, indices, derivatives = self._chain, set(self.observe.tolist()), []
         with collecting(self._counts), phase("gradient"):
-            u_dot = [chain.start_pushed_forward(p_dot, self.u.shape[1]) for p_dot in directions]
-            if 0 in wanted:
-                seen.append(np.stack(u_dot, axis=-1))
+            u_dot = [chain.start_jvp(p_dot, self.u.shape[1]) for p_dot in directions]
+            if 0 in indices:
+                derivatives.append(np.stack(u_dot, axis=-1))
             for k, (u,), _ in self._store.forward(chain.advance):
-                u_dot = [
-                    chain.pushed_forward(k, u, *pair)
-                    for pair in zip(u_dot, directions, strict=True)
-                ]
+                u_dot = [chain.jvp(k, u, *pair) for pair in zip(u_dot, directions, strict=True)]
                 chain.notify("tangent", k)
-                if k + 1 in wanted:
-                    seen.append(np.stack(u_dot, axis=-1))
-        return np.stack(seen)
+                if k + 1 in indices:
+                    derivatives.append(np.stack(u_dot, axis=-1))
+        return np.stack(derivatives)

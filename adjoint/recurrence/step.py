@@ -1,12 +1,12 @@
-"""The steps of a recurrence at one p, with what the user's functions return checked."""
+"""The steps of a recurrence at one p. Return values of the user's functions are checked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from .._validation import as_cotangent
-from ..checkpointing.shelves import State
+from .._validation import as_cotangent, first_nonfinite
+from ..checkpointing.storage import State
 from ..errors import NonFinite
 from ..protocols import Step, Vector
 from ..typing import Array
@@ -14,7 +14,10 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """u₀(p), and the steps from there. p: (m,), read-only; notify: told the kind and the number of each event."""
+    """u₀(p), and the steps that follow it.
+
+    p: (m,), read-only; notify: receives the kind and the step number of each event.
+    """
 
     step: Step
     u0: Vector
@@ -22,7 +25,11 @@ class Chain:
     notify: Callable[[str, int], None]
 
     def start(self) -> Array:
-        """u₀(p), (n,). Raises TypeError, ValueError or NonFinite for what is no state."""
+        """u₀(p), (n,).
+
+        Raise ValueError unless u₀ is a vector with n ≥ 1, TypeError unless its entries are
+        numbers, NonFinite if an entry is nan or inf.
+        """
         value = np.asarray(self.u0(self.p))
         if value.ndim != 1 or value.size == 0:
             raise ValueError(
@@ -30,36 +37,11 @@ class Chain:
             )
         return _checked(value, value.shape, "u0")
 
-    def advance(self, k: int, state: State) -> tuple[State, None]:
-        """The state after step k + 1; k: that of the state before it."""
-        (u,) = state
-        return (
-            _checked(self.step(k + 1, u, self.p), u.shape, f"the state after step {k + 1}"),
-        ), None
+    def start_jvp(self, p_dot: Array, n: int) -> Array:
+        """(∂u₀/∂p) ṗ, (n,)."""
+        return _checked(self.u0.jvp(self.p, p_dot), (n,), "the jvp of u0")
 
-    def pulled_back(self, k: int, u: Array, lam: Array) -> tuple[Array, Array]:
-        """((∂Φ/∂u)ᴴ λ, (∂Φ/∂p)ᴴ λ) of step k + 1, from the state u before it."""
-        lam.setflags(write=False)
-        both = self.step.vjp(k + 1, u, self.p, lam)
-        if not isinstance(both, tuple) or len(both) != 2:
-            raise TypeError(
-                f"the vjp of step {k + 1} returned a {type(both).__name__}, expected (u_bar, p_bar)"
-            )
-        u_bar = _checked(both[0], u.shape, f"u_bar of the vjp of step {k + 1}")
-        p_bar = _checked(both[1], self.p.shape, f"p_bar of the vjp of step {k + 1}")
-        return (
-            u_bar if u.dtype.kind == "c" else u_bar.real,
-            p_bar if self.p.dtype.kind == "c" else p_bar.real,
-        )
-
-    def pushed_forward(self, k: int, u: Array, u_dot: Array, p_dot: Array) -> Array:
-        """(∂Φ/∂u) u̇ + (∂Φ/∂p) ṗ of step k + 1, from the state u before it."""
-        u_dot.setflags(write=False)
-        return _checked(
-            self.step.jvp(k + 1, u, self.p, u_dot, p_dot), u.shape, f"the jvp of step {k + 1}"
-        )
-
-    def start_pulled_back(self, lam: Array) -> Array:
+    def start_vjp(self, lam: Array) -> Array:
         """(∂u₀/∂p)ᴴ λ, (m,)."""
         lam.setflags(write=False)
         return as_cotangent(
@@ -68,22 +50,46 @@ class Chain:
             "the vjp of u0",
         )
 
-    def start_pushed_forward(self, p_dot: Array, n: int) -> Array:
-        """(∂u₀/∂p) ṗ, (n,)."""
-        return _checked(self.u0.jvp(self.p, p_dot), (n,), "the jvp of u0")
+    def advance(self, k: int, state: State) -> tuple[State, None]:
+        """Φ_{k+1}(u_k, p): the state after step k + 1, and no record; state: (u_k,)."""
+        (u,) = state
+        following = self.step(k + 1, u, self.p)
+        return (_checked(following, u.shape, f"the state after step {k + 1}"),), None
+
+    def jvp(self, k: int, u: Array, u_dot: Array, p_dot: Array) -> Array:
+        """(∂Φ/∂u) u̇ + (∂Φ/∂p) ṗ of step k + 1, (n,); u: the state u_k before the step."""
+        u_dot.setflags(write=False)
+        return _checked(
+            self.step.jvp(k + 1, u, self.p, u_dot, p_dot), u.shape, f"the jvp of step {k + 1}"
+        )
+
+    def vjp(self, k: int, u: Array, lam: Array) -> tuple[Array, Array]:
+        """((∂Φ/∂u)ᴴ λ, (∂Φ/∂p)ᴴ λ) of step k + 1; u: the state u_k before the step."""
+        lam.setflags(write=False)
+        pair = self.step.vjp(k + 1, u, self.p, lam)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(
+                f"the vjp of step {k + 1} returned a {type(pair).__name__}, expected (u_bar, p_bar)"
+            )
+        u_bar = _checked(pair[0], u.shape, f"u_bar of the vjp of step {k + 1}")
+        p_bar = _checked(pair[1], self.p.shape, f"p_bar of the vjp of step {k + 1}")
+        return (
+            u_bar if u.dtype.kind == "c" else u_bar.real,
+            p_bar if self.p.dtype.kind == "c" else p_bar.real,
+        )
 
 
 def _checked(value: Array, shape: tuple[int, ...], what: str) -> Array:
-    """A copy in float64 or complex128: the user may have returned a buffer that he writes to again."""
+    """Return a float64 or complex128 copy: the user's function may reuse its array."""
     value = np.asarray(value)
     if value.dtype.kind not in "fciu":
         raise TypeError(f"{what} has dtype {value.dtype}, expected float64 or complex128")
     if value.shape != shape:
         raise ValueError(f"{what} has shape {value.shape}, expected {shape}")
-    if not np.isfinite(value).all():
-        bad = np.flatnonzero(~np.isfinite(value))
+    if bad := first_nonfinite(value):
+        index, entry, number = bad
         raise NonFinite(
-            f"{what} is {value[bad[0]]} at component {bad[0]} ({bad.size} such). Usual causes: an overflow of a "
-            "recurrence that grows, log or sqrt outside of its domain, a division by zero"
+            f"{what} is {entry} at component {index} ({number} such). Usual causes: an overflow of "
+            "a recurrence that grows, log or sqrt outside of its domain, a division by zero"
         )
     return np.array(value, dtype=np.complex128 if value.dtype.kind == "c" else np.float64)

@@ -1,6 +1,7 @@
-"""Convergence reports: the history of a run, its designs, its figure and its page; sheets of plots.
+"""Convergence reports: history and designs of a run, its figure and page; sheets of plots.
 
-What draws is loaded when it is first asked for: matplotlib and Jinja2 take longer to import than the rest of `adjoint`.
+What draws is loaded when it is first asked for: matplotlib and Jinja2 take longer to
+import than the rest of `adjoint`.
 """
 
 from importlib import import_module

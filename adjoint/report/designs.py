@@ -1,4 +1,4 @@
-"""The designs of a run on disk: one PNG each, thinned while the run goes on, read back for its report."""
+"""The designs of a run on disk: one PNG each, thinned during the run, read by its report."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from .._files import require_regular, whole
+from .._repr import short_repr
 from .._validation import as_array, as_path, require_function, require_integer, require_settings
 from ..factor.counts import phase
 from ..optimize.state import State
@@ -25,11 +26,11 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """What every PNG begins with."""
 
 LARGEST_PICTURE = 100_000_000
-"""Pixels of a picture that is written or read, at most: more are a slip, or no picture of a design."""
+"""Largest number of pixels of a picture that is written or read; more are a slip."""
 
 
 def design_png(design: Array, pixels: int = 1) -> bytes:
-    """A PNG file, 8 bits a colour: 0 → white, 1 → black, `pixels` × `pixels` for each element.
+    """A PNG file, 8 bits a colour: 0 is white, 1 is black, `pixels` × `pixels` an element.
 
     Parameters
     ----------
@@ -56,7 +57,8 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
     densities = checked(design)
     if densities.size * pixels**2 > LARGEST_PICTURE:
         raise ValueError(
-            f"design_png: got a design of shape {np.shape(design)} and pixels={pixels}, a picture of more than "
+            f"design_png: got a design of shape {np.shape(design)} and pixels={pixels}, a "
+            "picture of more than "
             f"{LARGEST_PICTURE} pixels"
         )
     gray = (
@@ -71,7 +73,7 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
 
 
 def write_design(path: Path | str, design: Array) -> None:
-    """Write a design as PNG, each element a square of pixels, the longer side at least 800 px.
+    """Write a design as PNG: an element is a square, the longer side at least 800 px.
 
     Parameters
     ----------
@@ -92,7 +94,10 @@ def write_design(path: Path | str, design: Array) -> None:
 
 
 def checked(design: Array) -> Array:
-    """The design as float64, rounding errors beyond [0, 1] clipped. Raises ValueError if it is no design."""
+    """The design as float64, rounding errors beyond [0, 1] clipped.
+
+    Raises ValueError if it is no design.
+    """
     densities = as_array("design_png", "design", design)
     if densities.dtype.kind not in "fiub":
         raise TypeError(f"got a design of dtype {densities.dtype}, expected real densities")
@@ -103,7 +108,8 @@ def checked(design: Array) -> Array:
         )
     if not (densities.min() >= -1e-6 and densities.max() <= 1 + 1e-6):
         raise ValueError(
-            f"got a design with values from {densities.min():.6g} to {densities.max():.6g}, expected [0, 1]; "
+            f"got a design with values from {densities.min():.6g} to {densities.max():.6g}, "
+            "expected [0, 1]; "
             "usual cause: the parameters (stiffnesses) passed in place of the densities"
         )
     clipped: Array = np.clip(densities, 0.0, 1.0)
@@ -114,7 +120,10 @@ Designs: TypeAlias = Sequence[tuple[int, Array]]
 
 
 def in_order(designs: Designs) -> list[tuple[int, Array]]:
-    """The designs by iteration. Raises ValueError for two of one iteration, or of different shapes."""
+    """The designs by iteration.
+
+    Raises ValueError for two of one iteration, or of different shapes.
+    """
     ordered = sorted(((int(k), checked(design)) for k, design in designs), key=lambda item: item[0])
     iterations = [iteration for iteration, _ in ordered]
     if len(set(iterations)) < len(iterations):
@@ -125,7 +134,7 @@ def in_order(designs: Designs) -> list[tuple[int, Array]]:
 
 
 def found_place(designs: Sequence[tuple[int, Array]], history: History) -> int:
-    """The position of the design that the run found; of the last one where that was not kept."""
+    """The position of the design that the run found; the last one if it was not kept."""
     found = history.result.get("found") if history.result else None
     iterations = [iteration for iteration, _ in designs]
     return (
@@ -136,7 +145,7 @@ def found_place(designs: Sequence[tuple[int, Array]], history: History) -> int:
 
 
 def log_spaced(iterations: Sequence[int], most: int) -> list[int]:
-    """Positions of at most `most` increasing iterations, first and last among them, log-spaced between."""
+    """Positions of at most `most` iterations: the first, the last, log-spaced ones between."""
     if len(iterations) <= most:
         return list(range(len(iterations)))
     since = np.asarray(iterations) - iterations[0] + 1.0
@@ -195,6 +204,8 @@ class DesignKeeper:
     resume: bool = False
     aspect: float = 1.0
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         require_settings(self)
         as_path("DesignKeeper", "directory", self.directory)
@@ -203,7 +214,8 @@ class DesignKeeper:
         )
         if not (self.most >= 1 and 1 / LONGEST <= self.aspect <= LONGEST):
             raise ValueError(
-                f"DesignKeeper: got most={self.most}, aspect={self.aspect}, expected at least 1, and an element's "
+                f"DesignKeeper: got most={self.most}, aspect={self.aspect}, expected at least 1, "
+                "and an element's "
                 f"width over its height from 1/{LONGEST} to {LONGEST}"
             )
         object.__setattr__(self, "directory", Path(self.directory).resolve())

@@ -1,4 +1,4 @@
-"""The history of a run, read from JSON lines: one header, one record per iteration, one result."""
+"""The history of a run in JSON lines: a header, a record per iteration, a result."""
 
 import json
 import math
@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .._repr import short_repr
 from .._validation import as_path
 from ..typing import Array
 
@@ -41,7 +42,7 @@ OTHERS = ("kind", "elapsed", "counts", "seconds")
 
 
 LARGEST = 2**53
-"""Integers from here on do not occur in a history: floating-point numbers do not hold them all."""
+"""Bound on integers in a history: floating-point numbers hold all smaller ones."""
 
 
 def number(value: Json) -> float:
@@ -58,7 +59,7 @@ def entries(record: Record, name: str) -> Record:
 
 
 def numbers(record: Record, name: str) -> Array:
-    """The list of numbers stored under `name`, null as nan; empty when it is null or missing."""
+    """The list of numbers stored under `name`, null as nan; empty if null or missing."""
     stored = record.get(name)
     return np.array(
         [number(value) for value in stored] if isinstance(stored, list) else [], dtype=float
@@ -66,9 +67,10 @@ def numbers(record: Record, name: str) -> Array:
 
 
 def plain(value: object, name: str) -> Json:
-    """The JSON value that stands for `value`: NumPy types as numbers and lists, non-finite as null.
+    """The JSON value for `value`: NumPy types as numbers and lists, non-finite as null.
 
-    name: where the value stands in its record, for the TypeError raised when JSON cannot hold it.
+    name: where the value stands in its record, for the TypeError raised when JSON
+    cannot hold it.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -90,7 +92,10 @@ def plain(value: object, name: str) -> Json:
 
 
 def parse(line: bytes, where: str) -> Record:
-    """The record in one line. Raises ValueError, beginning with `where`, when it is none."""
+    """The record in one line.
+
+    Raises ValueError, beginning with `where`, when it is none.
+    """
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -203,6 +208,8 @@ class History:
     iterations: Sequence[Record]
     result: Record | None
 
+    __repr__ = short_repr
+
     @property
     def numbers(self) -> Array:
         """The iteration numbers, (n,) integers."""
@@ -213,13 +220,13 @@ class History:
         return np.array([number(record.get(name)) for record in self.iterations], dtype=float)
 
     def parts(self, group: str, name: str) -> Array:
-        """One entry of "counts" or "seconds" over the iterations, (n,); nan where it is missing."""
+        """One entry of "counts" or "seconds" over the iterations, (n,); nan if missing."""
         return np.array(
             [number(entries(record, group).get(name)) for record in self.iterations], dtype=float
         )
 
     def lists(self, name: str) -> Array:
-        """A field of lists over the iterations, (n, k), nan where they are shorter or missing."""
+        """A field of lists over the iterations, (n, k); nan beyond the end of a list."""
         rows = [numbers(record, name) for record in self.iterations]
         table = np.full((len(rows), max((row.size for row in rows), default=0)), np.nan)
         for row, values in zip(table, rows, strict=True):
@@ -228,7 +235,7 @@ class History:
 
     @property
     def elapsed(self) -> Array:
-        """Seconds from the start to each iteration, (n,), in all sessions; nan throughout where not recorded."""
+        """Seconds from the start to each iteration, (n,), in all sessions; nan if not recorded."""
         measured = self.series("elapsed")
         if np.isfinite(measured).any() or not any(
             entries(record, "seconds") for record in self.iterations
@@ -274,8 +281,10 @@ def read_history(path: Path | str) -> History:
         )
         if record["kind"] not in expected:
             raise ValueError(
-                f"{path}, line {row}: a record of kind {record['kind']!r}, expected {' or '.join(expected)}; "
-                "a history is one header, then iterations, then one result. Usual cause: two runs in one file"
+                f"{path}, line {row}: a record of kind {record['kind']!r}, expected "
+                f"{' or '.join(expected)}; "
+                "a history is one header, then iterations, then one result. Usual cause: two "
+                "runs in one file"
             )
     ended = records[-1]["kind"] == "result"
     history = History(
@@ -285,7 +294,8 @@ def read_history(path: Path | str) -> History:
     if falls.size:
         before, after = history.numbers[falls[0] : falls[0] + 2]
         raise ValueError(
-            f"{path}, line {falls[0] + 3}: iteration {after} follows {before}; the numbers must increase. "
+            f"{path}, line {falls[0] + 3}: iteration {after} follows {before}; the numbers must "
+            "increase. "
             "Usual cause: a resumed run that writes iterations a second time"
         )
     return history

@@ -1,4 +1,4 @@
-"""Designs on meshes: pictures of triangles, quadrilaterals, and the surface of solids; VTU files."""
+"""Designs on meshes: pictures of plane meshes, of the surface of solids; VTU files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from .._files import whole
+from .._repr import short_repr
 from .._validation import as_array, as_path, as_reals, require_bool, require_function
 from ..factor.counts import phase
 from ..optimize.state import State
@@ -16,7 +17,7 @@ from ..typing import Array
 from .designs import DesignKeeper, stored
 
 LONGEST = 640  # px, longer side of a picture
-FINER = 2  # pixels drawn along the side of one that is kept: edges without steps, and without gaps between cells
+FINER = 2  # pixels drawn along the side of a pixel kept: no steps, and no gaps between cells
 MARGIN = 0.02  # of the longer side, around the mesh
 SOLID = 0.5  # density from which a cell in three dimensions is drawn
 LEAST = 0.02  # density below which a cell is never drawn
@@ -57,12 +58,13 @@ class Mesh:
 
     @classmethod
     def of(cls, who: str, points: Array, cells: Array) -> "Mesh":
-        """The mesh; raises ValueError for cells of no known kind, and for corners that are no points."""
+        """The mesh; raises ValueError for cells of other kinds and for unknown points."""
         coordinates = as_reals(who, "points", points, 2, "(points, 2) or (points, 3) coordinates")
         corners = as_array(who, "cells", cells)
         if corners.dtype.kind not in "iu":
             raise TypeError(
-                f"{who}: got cells of dtype {corners.dtype}, expected integers, the numbers of points"
+                f"{who}: got cells of dtype {corners.dtype}, expected integers, the numbers of "
+                "points"
             )
         if (
             corners.ndim != 2
@@ -70,8 +72,10 @@ class Mesh:
             or (coordinates.shape[1], corners.shape[1]) not in KINDS
         ):
             raise ValueError(
-                f"{who}: got points of shape {coordinates.shape} and cells of shape {corners.shape}, expected "
-                "triangles (k, 3) or quadrilaterals (k, 4) in the plane, triangles (k, 3), tetrahedra (k, 4) or "
+                f"{who}: got points of shape {coordinates.shape} and cells of shape "
+                f"{corners.shape}, expected "
+                "triangles (k, 3) or quadrilaterals (k, 4) in the plane, triangles (k, 3), "
+                "tetrahedra (k, 4) or "
                 "hexahedra (k, 8) in space"
             )
         if not (corners.min() >= 0 and corners.max() < len(coordinates)):
@@ -87,19 +91,20 @@ class Mesh:
         return KINDS[self.points.shape[1], self.cells.shape[1]]
 
     def of_cells(self, who: str, values: Array) -> Array:
-        """One value a cell, (k,): the values themselves, or the means of those at the corners."""
+        """One value a cell, (k,): the values themselves, or means over the corners."""
         given = as_reals(who, "values", values, 1, "one number for each cell, or for each point")
         if given.size == len(self.cells):
             return given
         if given.size == len(self.points):
             return np.asarray(given[self.cells].mean(axis=1))
         raise ValueError(
-            f"{who}: got {given.size} values, expected one for each of {len(self.cells)} cells or of "
+            f"{who}: got {given.size} values, expected one for each of {len(self.cells)} cells "
+            "or of "
             f"{len(self.points)} points"
         )
 
     def surface(self, drawn: Array) -> tuple[Array, Array]:
-        """The faces that only one of the drawn cells has: corners (f, 3 or 4), and the cell of each (f,)."""
+        """Faces of only one of the drawn cells: corners (f, 3 or 4), cell of each (f,)."""
         chosen = np.flatnonzero(drawn)
         faces = np.concatenate([self.cells[chosen][:, corners] for corners in FACES[self.kind]])
         owners = np.tile(chosen, len(FACES[self.kind]))
@@ -123,7 +128,7 @@ class Mesh:
 
 
 def mesh_picture(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
-    """Densities in [0, 1], one a cell, as a picture, (rows, columns) from 0, white, to 1, black, top row first.
+    """Densities (k,) in [0, 1] as a picture (rows, columns), 0 white, 1 black, top row first.
 
     view: azimuth and elevation of the eye, degrees, for meshes in space.
     """
@@ -138,7 +143,7 @@ def _in_plane(mesh: Mesh, density: Array) -> Array:
 
 
 def _in_space(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
-    """The surface of the cells that are solid, lit from above the eye, in the box around the mesh.
+    """The surface of the solid cells, lit from above the eye, in the box around the mesh.
 
     Where no cell is solid, those of at least half of the largest density.
     """
@@ -182,7 +187,7 @@ def _box(points: Array) -> Array:
 
 
 def _drawn(extent: Array, polygons: Array, gray: Array, lines: Array, over: bool) -> Array:
-    """The picture of polygons (k, c, 2) of these grays, and of lines (e, 2, 2), before or over them.
+    """The picture of polygons (k, c, 2) in grays (k,), and of lines (e, 2, 2).
 
     extent: (n, 2), all of whose points are in the picture.
     """
@@ -219,10 +224,11 @@ def _drawn(extent: Array, polygons: Array, gray: Array, lines: Array, over: bool
 
 @dataclass(frozen=True, eq=False)
 class MeshKeeper:
-    """Keep pictures of a design on a mesh while a run goes on: what `DesignKeeper` does for grids.
+    """Keep pictures of a design on a mesh during a run, as `DesignKeeper` does for grids.
 
-    A design in the plane is drawn cell by cell; in space the surface of the cells with a density of at least ½, as
-    seen from `view`. The pictures go to designs/<iteration>.png of the directory, where reports find them.
+    A design in the plane is drawn cell by cell; in space the surface of the cells with
+    a density of at least ½, as seen from `view`. The pictures go to
+    designs/<iteration>.png of the directory, where reports find them.
 
     Parameters
     ----------
@@ -233,8 +239,8 @@ class MeshKeeper:
     points : (n, 2) or (n, 3) array
         Coordinates.
     cells : (k, c) array of integers
-        Corners: triangles or quadrilaterals in the plane, triangles, tetrahedra or hexahedra in space; numbered as in
-        VTK.
+        Corners: triangles or quadrilaterals in the plane, triangles, tetrahedra or
+        hexahedra in space; numbered as in VTK.
     most : int
         About how many pictures are kept; see `DesignKeeper`.
     resume : bool
@@ -244,12 +250,14 @@ class MeshKeeper:
     view : (float, float)
         Azimuth and elevation of the eye, degrees, for meshes in space.
     vtu : bool
-        Keep designs/<iteration>.vtu beside each picture, for ParaView; needs meshio, the extra `mesh`.
+        Keep designs/<iteration>.vtu beside each picture, for ParaView; needs meshio,
+        the extra `mesh`.
 
     Raises
     ------
     ValueError
-        For a mesh of other cells, corners that are no points, values of another number or that are not finite.
+        For a mesh of other cells, corners that are no points, values of another number
+        or that are not finite.
 
     Examples
     --------
@@ -271,6 +279,8 @@ class MeshKeeper:
     _mesh: Mesh = field(init=False, repr=False)
     _keeper: DesignKeeper = field(init=False, repr=False)
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         name = type(self).__name__
         require_function(
@@ -281,7 +291,8 @@ class MeshKeeper:
             as_reals(name, which, np.asarray(pair), 1, "a pair of numbers")
         if not (len(self.limits) == len(self.view) == 2 and self.limits[0] < self.limits[1]):
             raise ValueError(
-                f"{name}: got limits={self.limits}, view={self.view}, expected low < high, and two angles"
+                f"{name}: got limits={self.limits}, view={self.view}, expected low < high, and "
+                "two angles"
             )
         object.__setattr__(self, "_mesh", Mesh.of(name, self.points, self.cells))
         if self.vtu:
@@ -316,7 +327,7 @@ class MeshKeeper:
 
 
 def write_vtu(path: Path | str, points: Array, cells: Array, fields: Mapping[str, Array]) -> None:
-    """Write fields on a mesh as a VTK unstructured grid (.vtu), for ParaView; needs meshio, the extra `mesh`.
+    """Write fields on a mesh as a VTK unstructured grid (.vtu), for ParaView; needs meshio.
 
     Parameters
     ----------
@@ -327,7 +338,8 @@ def write_vtu(path: Path | str, points: Array, cells: Array, fields: Mapping[str
     cells : (k, c) array of integers
         Corners, as for `MeshKeeper`.
     fields : mapping of str to (k,), (n,), (k, j) or (n, j) array
-        Values of cells or of points, by name; as many as there are cells are values of cells.
+        Values of cells or of points, by name; as many as there are cells are values of
+        cells.
 
     Raises
     ------
@@ -346,7 +358,8 @@ def write_vtu(path: Path | str, points: Array, cells: Array, fields: Mapping[str
             of_points[name] = values
         else:
             raise ValueError(
-                f"write_vtu: got the field {name!r} of shape {values.shape}, expected one value for each of "
+                f"write_vtu: got the field {name!r} of shape {values.shape}, expected one value "
+                "for each of "
                 f"{len(mesh.cells)} cells or of {len(mesh.points)} points"
             )
     flat = np.zeros((len(mesh.points), 3 - mesh.points.shape[1]))

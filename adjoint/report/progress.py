@@ -1,4 +1,4 @@
-"""Progress on the terminal: where a run, a sweep over time or a loop stands, and how long it will take."""
+"""Progress on the terminal: where a run, a sweep or a loop stands, and the time left."""
 
 import shutil
 import sys
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import numpy as np
 
+from .._repr import short_repr
+from ..checkpointing.binomial import minimal_advances
 from ..checkpointing.events import SweepEvent
-from ..checkpointing.schedules import minimal_advances
 from ..optimize.state import State
 from ..optimize.stopping import Stopping
 from ..typing import Array
@@ -32,10 +33,11 @@ SWEEPS = {"forward": "forward", "rejected": "forward", "tangent": "tangent", "re
 
 @dataclass(eq=False)
 class Progress:
-    """One line of text that is written over on a terminal and in a notebook; elsewhere a line every ten seconds.
+    """One line of text, written over on a terminal; elsewhere a new line every ten seconds.
 
-    The display of `ProgressLine`, `SweepProgress` and `LoopProgress`: a context manager that ends the line. It
-    remembers the text that was not written yet, and when the last one was.
+    The display of `ProgressLine`, `SweepProgress` and `LoopProgress`: a context manager
+    that ends the line. It remembers the text that was not written yet, and when the
+    last one was.
 
     Parameters
     ----------
@@ -77,7 +79,8 @@ class Progress:
     def show(self, now: float, text: Callable[[float], str], last: str) -> None:
         """Show a text, unless the last one has just been written.
 
-        now: from the clock; text: seconds since the start ↦ what to show; last: what to show if nothing follows.
+        now: from the clock; text: seconds since the start ↦ what to show; last: what to
+        show if nothing follows.
         """
         if self.quiet:
             return
@@ -98,7 +101,7 @@ class Progress:
                 tqdm,  # Here: a run that is quiet, or writes to a file, does not need it.
             )
 
-            # Without the thread that looks after bars that stand still: it would be there at every fork.
+            # Without the thread that watches for bars that stand still: forks would inherit it.
             line = type("Line", (tqdm,), {"monitor_interval": 0})
             self._bar = line(desc=fitting, file=self._out, bar_format="{desc}")
         else:
@@ -106,7 +109,7 @@ class Progress:
 
     @property
     def _live(self) -> bool:
-        """True where a line can be written over: on a terminal, or in a notebook, whose stream is the kernel's."""
+        """True if a line can be written over: on a terminal, or in a notebook."""
         stream = self._out
         return stream.isatty() or type(stream).__module__.startswith("ipykernel")
 
@@ -117,10 +120,10 @@ class Progress:
 
 @dataclass(eq=False)
 class ProgressLine(Progress):
-    """The iterations of an optimization: their number, f, the KKT residual, the time left.
+    """Progress of an optimization: iteration, f, KKT residual, time left.
 
-    Time left: "at most" by the budgets of `stop`; "about" where the recent rate of convergence, if it lasts, ends the
-    run earlier.
+    Time left: "at most" by the budgets of `stop`; "about" where the recent rate of
+    convergence, if it lasts, ends the run earlier.
 
     Parameters
     ----------
@@ -142,6 +145,8 @@ class ProgressLine(Progress):
         default_factory=lambda: deque(maxlen=RECENT), init=False, repr=False
     )
     _first: tuple[int, float] = field(default=(-1, 0.0), init=False, repr=False)
+
+    __repr__ = short_repr
 
     def __call__(self, state: State) -> None:
         """Show a state."""
@@ -185,7 +190,7 @@ class ProgressLine(Progress):
         ]
 
     def _iterations_left(self) -> float:
-        """Until the first measure falls below its tolerance, at the rate at which it fell lately; inf if it did not."""
+        """Iterations until a measure meets its tolerance at its recent rate; inf if none does."""
         stop, states = self.stop, [state for _, state in self._recent]
         tolerances = (
             (
@@ -201,10 +206,10 @@ class ProgressLine(Progress):
 
 @dataclass(eq=False)
 class SweepProgress(Progress):
-    """The sweeps over time of an initial value problem or a recurrence: the share that is done, the time left.
+    """Progress of sweeps over time: the share of a sweep that is done, the time left.
 
-    A forward sweep is as far as the time it has reached. A reverse sweep is measured by the steps that are left,
-    including those that must be repeated between checkpoints.
+    A forward sweep is as far as the time it has reached. A reverse sweep is measured by
+    the steps that are left, including those that must be repeated between checkpoints.
 
     Parameters
     ----------
@@ -240,6 +245,8 @@ class SweepProgress(Progress):
     _steps: int = field(default=0, init=False, repr=False)
     _begun: float = field(default=0.0, init=False, repr=False)
 
+    __repr__ = short_repr
+
     def __call__(self, event: SweepEvent) -> None:
         """Show an event."""
         if event.kind not in SWEEPS:
@@ -268,7 +275,7 @@ class SweepProgress(Progress):
         return 1.0 - self._work(event.step) / self._work(self._steps)
 
     def _work(self, left: int) -> int:
-        """Steps to be taken while the first `left` ones are reversed: each in reverse, and all that are repeated."""
+        """Steps to take while `left` steps are reversed: these, and those that are repeated."""
         return (
             left if self.slots is None or left == 0 else left + minimal_advances(left, self.slots)
         )
@@ -296,6 +303,8 @@ class LoopProgress(Progress):
 
     total: int
 
+    __repr__ = short_repr
+
     def __call__(self, number: int, text: str) -> None:
         """Show that the pass of this number, counted from 1, is done."""
         words = f"{number} of at most {self.total}"
@@ -308,7 +317,7 @@ class LoopProgress(Progress):
 
 
 def _until(k: Array, values: Array, tolerance: float) -> float:
-    """Iterations until values falls to the tolerance on a line through their logarithms; inf where none fits."""
+    """Iterations until a line through log(values) falls to the tolerance; inf if none fits."""
     known = np.isfinite(values) & (values > 0.0)
     if not (tolerance > 0.0 and known[-1] and known.sum() >= FEWEST):
         return np.inf

@@ -1,4 +1,4 @@
-"""Writing the history of a run while it goes on: values, counts and seconds of each iteration."""
+"""Recording a run while it goes on: values, counts and seconds of each iteration."""
 
 import os
 import platform
@@ -14,11 +14,12 @@ from itertools import groupby
 from math import isinf
 from pathlib import Path
 
+from .._repr import short_repr
 from .._validation import as_path, require_bool, require_function
-from ..checks.gradient import CheckReport
+from ..checks.report import CheckReport
 from ..factor.counts import Counts, phase, total
 from ..factor.evidence import Evidence
-from ..optimize.restart import threads
+from ..optimize.restart.restart_file import threads
 from ..optimize.run import Result
 from ..optimize.state import Algorithm, State
 from ..optimize.stopping import Stopping
@@ -36,8 +37,9 @@ Measures = Callable[[State], Mapping[str, float | None]]
 class _Session:
     """Where counting and timing began, and how far they have got.
 
-    started, first: the clock, and this thread's work, at the beginning; counts, elapsed: those of earlier sessions.
-    last, done: the clock and the work at the last record; written: its iteration.
+    started, first: the clock, and this thread's work, at the beginning; counts,
+    elapsed: those of earlier sessions. last, done: the clock and the work at the last
+    record; written: its iteration.
     """
 
     started: float = field(default_factory=time.perf_counter)
@@ -52,11 +54,11 @@ class _Session:
 
 @dataclass(frozen=True, eq=False)
 class Recorder:
-    """Record the history of a run: `minimize(..., callback=recorder)`, then `recorder.result(result)`.
+    """Record the history of a run, called with each of its states.
 
     Work is counted, and timed, from `header` on, in the thread that made the recorder;
-    without a header from when the recorder was made. The recorder remembers where counting
-    began, and the last record.
+    without a header from when the recorder was made. The recorder remembers where
+    counting began, and the last record.
 
     Parameters
     ----------
@@ -66,9 +68,10 @@ class Recorder:
         State ↦ numbers of your own for each record, by name. "volume" and "grayness",
         fractions, have a panel of the report; up to four others have one each.
     resume : bool
-        Go on with the history in the file, if there is one, as `minimize(..., resume=True)`
-        does with the run: records beyond the state that the run is resumed from are
-        dropped, counts and seconds go on from the last one that is left.
+        Go on with the history in the file, if there is one, as `minimize(...,
+        resume=True)` does with the run: records beyond the state that the run is
+        resumed from are dropped, counts and seconds go on from the last one that is
+        left.
 
     Raises
     ------
@@ -91,6 +94,8 @@ class Recorder:
     resume: bool = False
     writer: HistoryWriter = field(init=False, repr=False)
     _session: _Session = field(default_factory=_Session, init=False, repr=False)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         as_path("Recorder", "file", self.file)
@@ -172,7 +177,8 @@ class Recorder:
                 self._begin(state.iteration)
             elif state.iteration <= session.written:
                 raise ValueError(
-                    f"Recorder: got iteration {state.iteration} after {session.written}, expected a later one; "
+                    f"Recorder: got iteration {state.iteration} after {session.written}, "
+                    "expected a later one; "
                     "each run needs a recorder, and a file, of its own"
                 )
             now, done = time.perf_counter(), total()
@@ -213,7 +219,7 @@ class Recorder:
         )
 
     def _begin(self, iteration: int) -> None:
-        """A header, where there is none, and what earlier sessions have spent until this iteration."""
+        """Write a missing header; add up what earlier sessions spent until this iteration."""
         session, writer = self._session, self.writer
         if not session.headed:
             before = writer.header or {
@@ -289,7 +295,7 @@ def _given_or_here(given: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _agreement(result: Result) -> dict[str, float] | None:
-    """What `minimize` found when it compared the gradient with differences; None where it did not."""
+    """The comparison of the gradient with differences; None if `minimize` made none."""
     check = result.gradient_check
     return (
         None if check is None else {"derivative": check.derivative, "difference": check.difference}
@@ -305,7 +311,7 @@ MOST = 8
 
 
 def settings(of: object) -> dict[str, str]:
-    """The settings of an algorithm by name, in words: {"memory": "20", "search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
+    """Settings of an algorithm in words: {"search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
 
     Only numbers, words, and dataclasses that hold some; {} for what is no dataclass.
     """
@@ -358,7 +364,7 @@ PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "p
 
 
 def environment(evidence: Evidence | None = None) -> dict[str, str]:
-    """Versions, threads and machine: what a result may depend on in its last digits, or in its seconds.
+    """Versions, threads and machine, on which last digits and seconds may depend.
 
     Parameters
     ----------
@@ -386,7 +392,7 @@ def environment(evidence: Evidence | None = None) -> dict[str, str]:
 
 
 def plain_library(file: str) -> str:
-    """The name of a shared library without what its file adds: libscipy_openblas64_-32a4b2a6.so as scipy_openblas64."""
+    """The name of a library: scipy_openblas64 for libscipy_openblas64_-32a4b2a6.so."""
     found = re.match(r"(?:lib)?(\w+)", Path(file).name)
     return found[1].rstrip("_") if found else file
 

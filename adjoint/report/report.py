@@ -1,4 +1,4 @@
-"""The convergence report of one run, or of several: figures, the page, files, the display in a notebook."""
+"""The convergence report of one run or of several: figures, page, files, notebooks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from .._files import whole
+from .._repr import short_repr
 from .._validation import as_path
 from .figures import style as look
 from .figures.comparison import comparison_figure
@@ -53,6 +54,8 @@ class Report:
     runs: Sequence[Run]
     plots: Sequence[Plot] = ()
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if not self.runs:
             raise ValueError("Report: got no runs, expected at least one")
@@ -68,7 +71,7 @@ class Report:
 
     @property
     def figures(self) -> list[Figure]:
-        """The run; of several runs their comparison, then each of them; then the further plots."""
+        """The run; of several runs their comparison, each of them, the plots."""
         if len(self.runs) == 1:
             (run,) = self.runs
             return [convergence_figure(run.history, run.designs, self.plots)]
@@ -81,7 +84,7 @@ class Report:
         return [comparison_figure(self.runs), *each, *further]
 
     def write(self, out: Path | str) -> list[Path]:
-        """Write report.html, report.png (the first figure) and report.pdf (all, as vectors).
+        """Write report.html, report.png (the first figure) and report.pdf (all).
 
         Parameters
         ----------
@@ -114,7 +117,8 @@ class Report:
     def _repr_html_(self) -> str:
         """The page in a frame of its own: its style and its script stay in it."""
         return (
-            f'<iframe srcdoc="{escape(self.page)}" sandbox="allow-scripts" title="Convergence report" '
+            f'<iframe srcdoc="{escape(self.page)}" sandbox="allow-scripts" '
+            'title="Convergence report" '
             'style="width: 100%; height: 50rem; border: 0"></iframe>'
         )
 

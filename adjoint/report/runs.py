@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._repr import short_repr
 from .._validation import as_path
 from .designs import Designs, read_designs
 from .history import History, read_history
@@ -29,6 +30,8 @@ class Run:
     name: str
     history: History
     designs: Designs = ()
+
+    __repr__ = short_repr
 
 
 def read_run(directory: Path | str) -> Run:
@@ -65,7 +68,10 @@ def read_run(directory: Path | str) -> Run:
 
 
 def read_runs(directories: Sequence[Path | str]) -> list[Run]:
-    """The runs in several directories, under names that tell them apart. Raises ValueError as `read_run`."""
+    """The runs in several directories, under names that tell them apart.
+
+    Raises ValueError as `read_run`.
+    """
     folders = [Path(directory).resolve() for directory in directories]
     runs = [read_run(directory) for directory in directories]
     common = os.path.commonpath(folders) if len(folders) > 1 else ""

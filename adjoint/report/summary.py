@@ -1,4 +1,4 @@
-"""What a history says, in words: numbers as text, the stop reason, the verdict on the gradient."""
+"""A history in words: numbers as text, why the run stopped, the verdict on the gradient."""
 
 import math
 from collections.abc import Sequence
@@ -18,33 +18,52 @@ STOPPING = {
 }
 """The stopping rule for a series."""
 SPACE = "\N{NARROW NO-BREAK SPACE}"  # between groups of three digits, as SI writes numbers
-FLAT, FEWEST = (
-    2.0,
-    4,
-)  # factor by which a residual that is not flat falls in the second half; iterations to say so
+FLAT = 2.0  # factor by which a residual that is not flat falls in the second half of a run
+FEWEST = 4  # iterations from which a residual can be called flat
 
 TERMS = {
     "objective": "f(x), the number that the run makes small.",
-    "f − f_min": "The objective minus its least value in the run: the end of a run whose objective looks flat.",
-    "rejected trial": "A design that was evaluated and not accepted; at the edge of the axis if it is beyond.",
-    "KKT residual": "Size of the gradient of the Lagrangian, without what bounds hold back; zero at an optimum.",
-    "projected gradient": "Largest change of the design by a gradient step that the bounds cut; zero at an optimum.",
-    "violation": "How far the worst constraint exceeds its bound, relative to its scale; zero where all are met.",
-    "gap": "A line is interrupted where its value is zero to rounding: a logarithmic axis has no zero.",
+    "f − f_min": (
+        "The objective minus its least value in the run: the end of a run whose objective looks "
+        "flat."
+    ),
+    "rejected trial": (
+        "A design that was evaluated and not accepted; at the edge of the axis if it is beyond."
+    ),
+    "KKT residual": (
+        "Size of the gradient of the Lagrangian, without what bounds hold back; zero at an optimum."
+    ),
+    "projected gradient": (
+        "Largest change of the design by a gradient step that the bounds cut; zero at an optimum."
+    ),
+    "violation": (
+        "How far the worst constraint exceeds its bound, relative to its scale; zero where all "
+        "are met."
+    ),
+    "gap": (
+        "A line is interrupted where its value is zero to rounding: a logarithmic axis has no zero."
+    ),
     "tolerance": "The run has converged where a measure is below the dashed line of its colour.",
     "design change": "Largest change of a design variable in one iteration, max|Δx|.",
     "step": "Length of the step, in the algorithm's own measure.",
     "step length": "Factor on the search direction that the line search accepted.",
     "length of the step": "Norm of the change of the design.",
     "move limit": "Largest change of a variable that the algorithm allows in one iteration.",
-    "asymptotes": "Mean distance of MMA's asymptotes from the design, over the width of the bounds; small is cautious.",
+    "asymptotes": (
+        "Largest distance of MMA's asymptotes from the design, over the width of the bounds; "
+        "short steps where it is small."
+    ),
     "constraint": "(c − bound)/scale: met where it is ≤ 0, violated in the shaded part.",
-    "multiplier": "How much the objective would fall for each unit by which the scaled constraint is relaxed.",
+    "multiplier": (
+        "How much the objective would fall for each unit by which the scaled constraint is relaxed."
+    ),
     "volume": "Mean density of the design.",
     "grayness": "Zero for a design of solid and void alone; one where all densities are ½.",
     "iterations": "Designs that the algorithm accepted after the first one.",
     "evaluations": "Values of the objective that were computed, rejected trials included.",
-    "factorizations": "Numeric factorizations of matrices: most of the cost of sparse direct solvers.",
+    "factorizations": (
+        "Numeric factorizations of matrices: most of the cost of sparse direct solvers."
+    ),
     "time": "Wall time of the whole run.",
     "assembly": "Matrices and right-hand sides from their parameters.",
     "analysis": "Ordering and symbolic analysis of sparsity patterns.",
@@ -52,16 +71,21 @@ TERMS = {
     "solve": "Solves with the factors, forward and adjoint.",
     "gradient": "Derivatives of the model times the adjoint solution.",
     "filter": "The design map: from design variables to parameters of the model, and back.",
-    "model": "Evaluations of the objective beyond the phases above: plain functions, time stepping.",
+    "model": (
+        "Evaluations of the objective beyond the phases above: plain functions, time stepping."
+    ),
     "optimizer": "The algorithm itself.",
     "output": "Records of the history, and pictures of designs.",
-    "Taylor test": "Halving the step h must halve f(x + hv) − f(x), and quarter what is left of it without h g·v.",
+    "Taylor test": (
+        "Halving the step h must halve f(x + hv) − f(x), and quarter what is left of it without "
+        "h g·v."
+    ),
 }
 """What the terms of a report mean, in a line each."""
 
 
 def show(value: Json) -> str:
-    """A value as text: integers in groups of three digits, other numbers to six digits, null as a dash."""
+    """A value as text: integers in groups of three digits, others to six, null as a dash."""
     if value is None or value == "":
         return MISSING
     if isinstance(value, bool):
@@ -105,7 +129,7 @@ def algorithm(history: History) -> str:
 
 
 def run(history: History) -> dict[str, Json]:
-    """What the header says of the run itself: its start, and the seed of the gradient's test."""
+    """The start of the run's sessions, and the seed of the gradient's test."""
     header = history.header
     resumed = header.get("resumed")
     times = {
@@ -137,23 +161,24 @@ def facts(record: Record) -> str:
 
 
 def done(history: History) -> int:
-    """The number of iterations done, as the result counts them; while there is none, the records so far."""
+    """The number of iterations done; without a result, the number of records."""
     counted = history.result.get("iterations") if history.result else None
     return counted if isinstance(counted, int) else len(history.iterations)
 
 
 def final(history: History, name: str) -> Json:
-    """What the result says of the design that was found; of the last iterate, where there is no result."""
+    """A number of the design found; without a result, of the last iterate."""
     last = history.iterations[-1] if history.iterations else {}
     value = history.result.get(name) if history.result else None
     return last.get(name) if value is None else value
 
 
 def tolerance(history: History, name: str) -> float:
-    """What a series must fall to for the run to converge; nan where nothing was asked of it.
+    """The value below which a series means convergence; nan if none was asked for.
 
-    That of the KKT residual is relative to the first one of its stage: the last stage's is the one that is shown. Where
-    that began with violated constraints, it is relative to no more than the gradient, which no history knows: nan.
+    That of the KKT residual is relative to the first one of its stage: the last stage's
+    is the one that is shown. Where that began with violated constraints, it is relative
+    to no more than the gradient, which no history knows: nan.
     """
     stored = number(entries(history.header, "tolerances").get(name))
     if math.isfinite(stored):
@@ -171,7 +196,7 @@ def tolerance(history: History, name: str) -> float:
 
 
 def _first(history: History, feasibility: float) -> float:
-    """The KKT residual at the start of the last stage; nan where constraints are violated by more than that."""
+    """The KKT residual at the start of the last stage; nan if that is not feasible."""
     stage = history.series("stage")
     starts = np.flatnonzero(np.equal(stage, stage[-1:]))[:1]
     violated = np.nan_to_num(history.series("constraint_violation")[starts]) > feasibility
@@ -179,14 +204,14 @@ def _first(history: History, feasibility: float) -> float:
 
 
 def counted(history: History, name: str) -> int | None:
-    """The work of a kind in the whole run, that after its last iterate included; None where it was not counted."""
+    """Work of a kind in the whole run, after its last iterate too; None if not counted."""
     places = [history.result or {}, *reversed(history.iterations[-1:])]
     found = [number(entries(place, "counts").get(name)) for place in places]
     return next((int(count) for count in found if math.isfinite(count)), None)
 
 
 def final_seconds(history: History) -> float:
-    """The time of the whole run, s; until its last iterate, where there is no result; nan if it was not measured."""
+    """Time of the run, s; without a result until its last iterate; nan if not measured."""
     whole = number(history.result.get("seconds")) if history.result else math.nan
     return whole if math.isfinite(whole) else float([math.nan, *history.elapsed][-1])
 
@@ -204,7 +229,8 @@ def outcome(history: History) -> str:
     if history.result is None:
         last = [f"at iteration {show(int(k))}" for k in history.numbers[-1:]]
         where = "".join(last) or "before the first iteration"
-        return f"No result was recorded: the history ends {where}. The run is still going, or was killed."
+        ends = f"No result was recorded: the history ends {where}."
+        return f"{ends} The run is still going, or was killed."
     seconds = number(history.result.get("seconds"))
     spent = f" in {duration(seconds)}" if math.isfinite(seconds) else ""
     resumed = history.header.get("resumed")
@@ -220,7 +246,7 @@ def outcome(history: History) -> str:
 
 
 def doubt(history: History) -> str:
-    """A sentence where a run ended because the design settled, although its KKT residual is flat; "" otherwise."""
+    """A sentence if the design settled while the KKT residual was flat; "" otherwise."""
     change, kkt = (history.series(name) for name in ("change", "kkt"))
     stage = history.series("stage")
     kkt = kkt[np.equal(stage, stage[-1:]) | np.isnan(stage)]
@@ -230,8 +256,10 @@ def doubt(history: History) -> str:
     if kkt[-1] <= tolerance(history, "kkt") or not kkt[-1] * FLAT > kkt[kkt.size // 2]:
         return ""
     return (
-        f"The design settled, but the KKT residual is flat: {brief(float(kkt[kkt.size // 2]))} halfway, "
-        f"{brief(float(kkt[-1]))} at the end. By this measure of optimality the run has not converged; a smaller "
+        f"The design settled, but the KKT residual is flat: {brief(float(kkt[kkt.size // 2]))} "
+        "halfway, "
+        f"{brief(float(kkt[-1]))} at the end. By this measure of optimality the run has not "
+        "converged; a smaller "
         "tolerance on the design change would let it go on."
     )
 
@@ -254,7 +282,7 @@ class Badge:
 
 
 def badge(history: History) -> Badge:
-    """The Taylor test in the header, with its orders and errors; without one the check of `minimize` in the result."""
+    """The Taylor test of the header; without one the check of `minimize` in the result."""
     taylor = entries(history.header, "taylor")
     if not taylor:
         return _checked(entries(history.result or {}, "gradient_check"))
@@ -289,7 +317,7 @@ def _checked(check: Record) -> Badge:
 
 
 def change(history: History, name: str) -> str:
-    """How a series went from its first to its last value, as a phrase for a picture's description."""
+    """The first and last value of a series, as a phrase for a description."""
     finite = history.series(name)[np.isfinite(history.series(name))]
     if not finite.size:
         return "not recorded"

@@ -38,12 +38,8 @@ from .summary import (
 
 ENDS = 5  # iterations shown at the beginning and at the end
 MOST_CONSTRAINTS = 30  # in their table
-BOUNDED = (
-    "kkt",
-    "projected_gradient",
-    "change",
-    "constraint_violation",
-)  # what may have a tolerance
+BOUNDED = ("kkt", "projected_gradient", "change", "constraint_violation")
+"""The series that may have a tolerance."""
 WORDS = {
     "scaled": "objective, scaled",
     "projected_gradient": "projected gradient",
@@ -94,7 +90,7 @@ class Table:
 
 
 def first_and_last(history: History) -> Table:
-    """Every recorded number at the first and at the last iteration, and its least and greatest value."""
+    """Every recorded number: first, final, least and greatest value."""
     rows = []
     own = dict.fromkeys(name for record in history.iterations for name in measured(record))
     unscaled = np.array_equal(history.series("scaled"), history.series("objective"))
@@ -123,7 +119,7 @@ def tolerances(history: History) -> Table:
 
 
 def constraints(history: History) -> Table:
-    """Each constraint, (c − bound)/scale: its final value, its largest one, its multiplier, the scale in c's unit."""
+    """Each constraint, (c − bound)/scale: final and largest value, multiplier, scale."""
     c, multipliers, scales = (
         history.lists(name) for name in ("constraints", "multipliers", "constraint_scales")
     )
@@ -150,7 +146,7 @@ def constraints(history: History) -> Table:
 
 
 def iterations(history: History) -> Table:
-    """The first and the last iterations, a row of dots for those between; without columns that say nothing."""
+    """The first and the last iterations; columns that are zero throughout are left out."""
     records = history.iterations
     own = {"constraint_violation": "violation", "kkt": "KKT residual", "change": "design change"}
     fields = (
@@ -174,13 +170,8 @@ def iterations(history: History) -> Table:
         "rejected": [numbers(record, "rejected").size for record in records],
         "factorizations": [entries(record, "counts").get("numeric") for record in records],
     }
-    idle = (
-        "stage",
-        "violation",
-        "step",
-        "rejected",
-        "factorizations",
-    )  # Where they are zero throughout.
+    # Columns that are left out where they are zero throughout.
+    idle = ("stage", "violation", "step", "rejected", "factorizations")
     texts = [
         (name, [(show if name == "objective" else brief)(value) for value in values])
         for name, values in columns.items()
@@ -253,7 +244,7 @@ def times(history: History) -> Table:
 
 
 def taylor(history: History) -> Table:
-    """Steps and remainders of the Taylor test, and the order observed from each remainder to the next."""
+    """Steps and remainders of the Taylor test, and the order from each to the next."""
     test = entries(history.header, "taylor")
     h, stored = numbers(test, "steps"), test.get("remainders")
     columns = [[show(float(step)) for step in h]]
@@ -269,7 +260,7 @@ def taylor(history: History) -> Table:
 
 
 def settings(history: History) -> tuple[Table, ...]:
-    """The problem, the algorithm with its settings, and the environment it was solved in."""
+    """The problem, the algorithm with its settings, the stopping rules, the environment."""
     header = history.header
     named = {"algorithm": header["algorithm"]} if header.get("algorithm") else {}
     rules = entries(header, "stopping")

@@ -17,18 +17,18 @@ TYPES = {"f4": "Float32", "f8": "Float64", "i4": "Int32", "i8": "Int64", "u1": "
 def write_vti(
     path: Path | str, fields: Mapping[str, Array], spacing: Sequence[float], origin: Sequence[float]
 ) -> None:
-    """Write fields on a regular grid, one value a cell, as VTK ImageData (.vti), for ParaView.
+    """Write fields of cells on a regular grid as VTK ImageData (.vti), for ParaView.
 
-    The picture seen along −z is that of `design_png`. Cell (i, j, k), with y upward, holds
-    field[k, rows − 1 − j, i].
+    The picture seen along −z is that of `design_png`. Cell (i, j, k), with y upward,
+    holds field[k, rows − 1 − j, i].
 
     Parameters
     ----------
     path : path
         Of the file.
     fields : mapping of str to (rows, columns) or (layers, rows, columns) array
-        Columns along +x, rows from top to bottom (along −y), layers along +z; all of one
-        shape. A field without layers is one layer at z = 0.
+        Columns along +x, rows from top to bottom (along −y), layers along +z; all of
+        one shape. A field without layers is one layer at z = 0.
     spacing : (2,) or (3,) floats
         Size of a cell in x, y (and z).
     origin : (2,) or (3,) floats
@@ -81,12 +81,16 @@ def write_vti(
 
 
 def _data_array(name: str, field: Array) -> str:
-    """One <DataArray>; booleans as UInt8. Raises ValueError for a type VTK has no name for."""
+    """One <DataArray>; booleans as UInt8.
+
+    Raises ValueError for a type VTK has no name for.
+    """
     stored = field.astype(np.uint8) if field.dtype == bool else field
     kind = TYPES.get(stored.dtype.str[1:])
     if kind is None:
         raise ValueError(
-            f"field {name!r} is of type {field.dtype}, expected real numbers of type {', '.join(TYPES)}"
+            f"field {name!r} is of type {field.dtype}, expected real numbers of type "
+            f"{', '.join(TYPES)}"
         )
     upward = np.flip(stored, axis=-2)  # VTK's y runs upward, rows run downward
     data = np.ascontiguousarray(upward, dtype=stored.dtype.newbyteorder("<")).tobytes()

@@ -1,4 +1,4 @@
-"""Writing a history: JSON lines, appended one by one; a resumed run goes on in the file of the first one."""
+"""Writing a history: JSON lines, appended one by one; a resumed run appends to its file."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._files import named, require_regular, whole
+from .._repr import short_repr
 from .._validation import as_path
 from .history import KINDS, Record, plain, read_history, whole_lines
 
@@ -17,20 +18,20 @@ SAME = ("title", "problem", "algorithm", "settings")
 
 @dataclass(frozen=True, eq=False)
 class HistoryWriter:
-    """Append records to a file of JSON lines, for optimizers that a `Recorder` does not know.
+    """Append records to a history, for optimizers that a `Recorder` does not know.
 
-    The file is created, or emptied, when the writer is made. It is opened for each record
-    and closed again: a killed run loses at most the line that it was writing. Numbers that
-    are not finite become null; NumPy scalars and arrays become numbers and lists. The
-    writer remembers the records of earlier sessions.
+    The file is created, or emptied, when the writer is made. It is opened for each
+    record and closed again: a killed run loses at most the line that it was writing.
+    Numbers that are not finite become null; NumPy scalars and arrays become numbers and
+    lists. The writer remembers the records of earlier sessions.
 
     Parameters
     ----------
     path : path
         Of the file.
     resume : bool
-        Go on with the history in the file, if there is one; its result, and an incomplete
-        last line, are dropped.
+        Go on with the history in the file, if there is one; its result, and an
+        incomplete last line, are dropped.
 
     Raises
     ------
@@ -41,6 +42,8 @@ class HistoryWriter:
     path: Path | str
     resume: bool = False
     _past: list[Record] = field(default_factory=list, init=False, repr=False)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         # Absolute, so that a later chdir does not split the history over two files.
@@ -62,9 +65,10 @@ class HistoryWriter:
         return self._past[0] if self._past else None
 
     def begin(self, header: Mapping[str, object]) -> None:
-        """Write the header; over that of an earlier session, whose start is kept, this one's being added to "resumed".
+        """Write the header, over that of an earlier session, whose start is kept.
 
-        Raises ValueError where title, problem, algorithm or its settings are not those of the earlier session.
+        Raises ValueError where title, problem, algorithm or its settings are not those
+        of the earlier session.
         """
         record = plain(header, "record")
         assert isinstance(record, Mapping)  # As the header is one.
@@ -75,8 +79,10 @@ class HistoryWriter:
         for name in SAME:
             if (record.get(name) or {}) != (before.get(name) or {}):
                 raise ValueError(
-                    f"{self.path}: the history of another run: its {name} is {before.get(name)!r}, expected "
-                    f"{record.get(name)!r}. Resume with the same one, or begin anew in another directory"
+                    f"{self.path}: the history of another run: its {name} is "
+                    f"{before.get(name)!r}, expected "
+                    f"{record.get(name)!r}. Resume with the same one, or begin anew in another "
+                    "directory"
                 )
         resumed = before.get("resumed") or []
         assert isinstance(resumed, list)  # As it was parsed.
@@ -89,7 +95,7 @@ class HistoryWriter:
         self._past[0] = again
 
     def rewind(self, iteration: int) -> Record | None:
-        """Drop the records of earlier sessions from this iteration on; the last one that is left, None without."""
+        """Drop earlier records from this iteration on; returns the last one left, or None."""
         kept = [record for record in self._past[1:] if _number(record) < iteration]
         if len(kept) < len(self._past) - 1:
             self._rewrite([self._past[0], *kept])
@@ -97,7 +103,10 @@ class HistoryWriter:
         return kept[-1] if kept else None
 
     def append(self, record: Mapping[str, object]) -> None:
-        """Write one record. Raises ValueError for an unknown kind, TypeError for what JSON cannot hold."""
+        """Write one record.
+
+        Raises ValueError for an unknown kind, TypeError for what JSON cannot hold.
+        """
         line, path = _line(record), Path(self.path)
         require_regular(path)
         size = path.stat().st_size if path.exists() else 0

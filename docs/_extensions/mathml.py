@@ -1,44 +1,40 @@
 """Formulas as MathML, which browsers draw by themselves: no script, no network.
 
-docutils converts TeX; what it does not know is rewritten first. The number of an equation, `\\tag{3}`,
-stands on its right.
+latex2mathml converts TeX. The number of an equation, `\\tag{3}`, stands on its right.
 """
 
 import re
 
 from docutils import nodes
-from docutils.utils.math import MathError
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 TAG = re.compile(r"\\tag\{(\w+)\}")
 REWRITTEN = (
-    (re.compile(r"\\(t?frac)(\d)(\d)"), r"\\\1{\2}{\3}"),  # \frac12
-    (re.compile(r"\\[Bb]igg?[lr]?(?![a-zA-Z])"), ""),  # parentheses grow as they need
-    (re.compile(r"\\cr(?![a-zA-Z])"), r"\\\\"),
-    (re.compile(r"\\dots(?![a-zA-Z])"), r"\\ldots"),
-    (re.compile(r"\\(text|display)style(?![a-zA-Z])"), ""),
+    (re.compile(r"(\\[Bb]igg?[lr]?)\s*\\[lr]vert(?![a-zA-Z])"), r"\1|"),
+    (re.compile(r"\\(min|max)\s*_"), r"\\\1\\limits_"),
 )
+"""What latex2mathml does not know, and what it sets beside an operator instead of below it."""
+UNKNOWN = re.compile(r"<m[ion][^>]*>(\\\w+)</m")
 log = logging.getLogger(__name__)
 
 
-def converted(node: nodes.Element, displayed: bool) -> str:
-    """The formula of a node as MathML; a warning, and its TeX, where it cannot be converted."""
+def converted(node: nodes.Element, display: str) -> str:
+    """The formula of a node as MathML, with a warning for commands that are left as they are."""
     tex = TAG.sub("", node.astext()).strip()
     for old, new in REWRITTEN:
         tex = old.sub(new, tex)
-    try:
-        return tex2mathml(tex, as_block=displayed)
-    except MathError as error:
-        log.warning("formula not understood (%s): %s", error, node.astext(), location=node)
-        return f"<code>{node.astext()}</code>"
+    formula = convert(tex, display=display)
+    if unknown := UNKNOWN.findall(formula):
+        log.warning("formula has unknown commands %s: %s", unknown, node.astext(), location=node)
+    return formula
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
-    """A formula in a line, with the punctuation after it in the same line."""
-    self.body.append(converted(node, False))
+    """A formula in a line."""
+    self.body.append(converted(node, "inline"))
     raise nodes.SkipNode
 
 
@@ -47,7 +43,7 @@ def visit_displayed(self: HTML5Translator, node: nodes.math_block) -> None:
     numbers = ", ".join(f"({number})" for number in TAG.findall(node.astext()))
     number = f'<span class="equation-number">{numbers}</span>' if numbers else ""
     self.body.append(self.starttag(node, "div", CLASS="displayed-math"))
-    self.body.append(f'<div class="formula">{converted(node, True)}</div>{number}</div>\n')
+    self.body.append(f'<div class="formula">{converted(node, "block")}</div>{number}</div>\n')
     raise nodes.SkipNode
 
 

@@ -67,7 +67,8 @@ def escaped(text: str) -> str:
 
 def summary(name: str, text: str) -> str:
     """The text given, or the first line of the docstring."""
-    return text or (inspect.getdoc(resolved(name)) or "").partition("\n")[0]
+    first = text or (inspect.getdoc(resolved(name)) or "").partition("\n")[0]
+    return re.sub(r"\s*\(docs/math[^)]*\)", "", first)
 
 
 def entry(name: str, text: str) -> str:
@@ -122,17 +123,19 @@ def read_signature(
     options: object,
     arguments: str | None,
     returned: str | None,
-) -> tuple[str | None, str | None]:
+) -> tuple[str, str | None] | None:
     """Short types and defaults; no arguments of classes that nobody calls."""
-    uncalled = getattr(obj, "_is_protocol", False) or isinstance(obj, enum.EnumMeta)
-    if arguments is None or (
-        isinstance(obj, type) and (uncalled or issubclass(obj, BaseException))
+    if arguments is None:
+        return None
+    if isinstance(obj, type) and (
+        getattr(obj, "_is_protocol", False) or issubclass(obj, BaseException | enum.Enum)
     ):
-        return None, None
+        return "", None
     for parameter in inspect.signature(obj).parameters.values():  # type: ignore[arg-type]
         if parameter.default is not parameter.empty:
             shown = object_description(parameter.default)
-            arguments = arguments.replace(f" = {shown}", f" = {default(parameter.default, shown)}")
+            short = default(parameter.default, shown)
+            arguments = arguments.replace(f" = {shown}", f" = {short}")
     arguments = ARRAY.sub("Array", arguments)
     return PRIVATE.sub("", arguments), returned and ARRAY.sub("Array", returned)
 

@@ -90,19 +90,6 @@ def test_a_damaged_header_of_a_trajectory_s_state_is_found(tmp_path):
         kept.vjp(np.ones((1, N)))
 
 
-@pytest.mark.parametrize(
-    "array", [np.zeros((2, 3)), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3) * 1j]
-)
-def test_states_come_back_from_files_as_they_were(tmp_path, array):
-    from adjoint.checkpointing.shelves import OnDisk
-
-    shelf = OnDisk(tmp_path)
-    shelf.put(0, (array, np.ones(2)))
-    back, _ = shelf.get(0)
-    np.testing.assert_array_equal(back, array)
-    assert (back.dtype, back.flags.f_contiguous) == (array.dtype, array.flags.f_contiguous)
-
-
 def at_once(work, number=4):
     """What `work` returns, or raises, in several threads that begin together."""
     barrier, results = threading.Barrier(number), [None] * number

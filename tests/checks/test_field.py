@@ -133,8 +133,10 @@ def test_parameters_may_be_none():
 
 @dataclass(frozen=True, eq=False)
 class Binding:
-    """A drug that is bound fast (10⁴, 10⁶) and exchanged with a periphery slowly; one slow term of each derivative is
-    multiplied by `factor`."""
+    """A drug that is bound fast (10⁴, 10⁶) and exchanged slowly.
+
+    One slow term of each derivative is multiplied by `factor`.
+    """
 
     spoiled: str = "none"
     factor: float = 1.0
@@ -244,7 +246,7 @@ def test_of_many_parameters_without_effect_a_few_are_named():
 
 @dataclass(frozen=True, eq=False)
 class Inertia:
-    """M(p) = [[p_0, p_1², 0, …], …]: nonsymmetric, tridiagonal; one method is changed by a function."""
+    """M(p) = [[p_0, p_1², 0, …], …], nonsymmetric; a function changes one method."""
 
     method: str = "none"
     change: object = None

@@ -8,7 +8,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint._numerics import dot
-from adjoint.checks.gradient import extrapolated
+from adjoint.checks.extrapolation import extrapolated
 from problems.catalogue import CATALOGUE
 from problems.steady.elasticity import mbb
 
@@ -179,7 +179,7 @@ def test_wrong_arguments_are_named():
 
 
 class SharedEvenly:
-    """A(p) = Σ p_k K_k, whose vjp has the right g·p, and gives each parameter the same share of it."""
+    """A(p) = Σ p_k K_k, whose vjp has the right g·p in equal shares of all parameters."""
 
     def __init__(self, A):
         self.A = A
@@ -323,7 +323,7 @@ def test_components_that_cannot_be_moved_are_counted():
     assert not report.ok
     assert report.unmoved == 2
     assert "NOT ALL WAS TESTED" in report.table()
-    assert "2 of its components" in report.table()
+    assert "2 components of x are zero" in report.table()
     nowhere = adjoint.check(
         adjoint.optimize.ScalarFunction(
             lambda x: float(x @ x) if not x.any() else np.nan, f.gradient
@@ -560,7 +560,7 @@ def test_solutions_are_counted(m):
 @pytest.mark.parametrize("minimum", [1e-9, 1e-3])
 @pytest.mark.parametrize("penalty", [1.0, 2.5, 3.0])
 def test_voids_are_no_fault(penalty, minimum):
-    """Densities of zero: ∂f/∂x is decades larger there, or zero; what is wrong there is found all the same."""
+    """At densities of zero ∂f/∂x is decades larger, or zero; errors there are found."""
     f = mbb(8, 4).compliance(adjoint.design.SIMP(penalty, minimum=minimum))
     x = np.where(np.arange(32) % 11 == 3, 0.0, 0.5)
     report = adjoint.check(f, x)
@@ -584,7 +584,7 @@ class Shifted:
 
 @pytest.mark.parametrize("m", [1, 2, 5])
 def test_a_component_at_which_f_is_infinitely_steep_is_counted_as_unmoved(m):
-    """Σ √x with a zero, and a gradient that says 0 there: differences grow without end, and tell nothing."""
+    """Σ √x with x_i = 0, and a gradient of 0 there: differences grow without limit."""
     x = np.linspace(0.0, 2.0, m) if m > 1 else np.zeros(1)
 
     def gradient(x):

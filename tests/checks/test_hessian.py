@@ -167,7 +167,7 @@ def test_wrong_arguments_are_named(f, x, error, message):
 @pytest.mark.parametrize("weak", [1e-2, 1e-4, 1e-6])
 @pytest.mark.parametrize(("share", "ok"), [(1.0, True), (1.5, False), (0.0, False)])
 def test_a_component_of_little_effect_is_seen(weak, share, ok, unit):
-    """f = x₀² + weak x₁² + x₀ x₂, in any unit; the product with the second component is wrong by a factor."""
+    """f = x₀² + weak x₁² + x₀ x₂; component 1 of the product is wrong by a factor."""
     H = np.array([[2.0, 0.0, 1.0], [0.0, 2.0 * weak, 0.0], [1.0, 0.0, 0.0]]) / unit**2
     f = ScalarFunction(
         lambda x: float(0.5 * x @ H @ x),

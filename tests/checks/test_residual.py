@@ -14,7 +14,7 @@ N = 12
 
 
 class Reaction:
-    """−u_{i−1} + 3u_i − 2u_{i+1} + p_0 u_i³ = p_i: by hand, nonsymmetric; derived classes spoil one method each."""
+    """−u_{i−1} + 3u_i − 2u_{i+1} + p_0 u_i³ = p_i by hand; subclasses spoil one method each."""
 
     def residual(self, u, p):
         padded = np.concatenate([[0.0], u, [0.0]])
@@ -270,7 +270,7 @@ def test_the_seed_makes_it_reproducible():
 
 
 class Saturating:
-    """A rate that saturates at 1e-9 mol/l, beside 300 K: steps of 1e-3 of the largest unknown tell nothing."""
+    """A rate that saturates at 1e-9 mol/l, next to 300 K: steps of 0.3 are far too long."""
 
     def residual(self, u, p):
         return np.array([p[0] * u[0] / (1e-9 + u[0]) - p[1] * u[1], u[1] - p[2]])

@@ -9,6 +9,7 @@ import scipy.sparse as sparse
 import adjoint
 from problems.steady.bratu import Bratu, bratu
 from problems.steady.ignition import Ignition, ignition
+from tests.continuation.test_arclength import given_ends
 
 
 def fold_of(problem, p, parameter=0):
@@ -255,8 +256,6 @@ def test_fold_is_found_in_few_iterations_and_factorizations(name):
 
 def test_fold_on_given_data_has_the_closed_form():
     """Dirichlet rows: those of Bratu's ends at g make λ_c e^g that of g = 0, so dλ_c/dg = −λ_c."""
-    from tests.continuation.test_continuation import given_ends
-
     fold = fold_of(given_ends(20), [0.5, 0.3])
     assert fold.value == pytest.approx(fold_of(bratu(20), [1.0]).value * np.exp(-0.3), rel=1e-11)
     assert fold.gradient[1] == pytest.approx(-fold.value, rel=1e-10)

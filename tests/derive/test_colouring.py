@@ -1,4 +1,4 @@
-"""Colourings: columns of one colour share no row, and stencils need as many colours as they have points."""
+"""Colourings: columns of one colour share no row; stencils take one colour per point."""
 
 import numpy as np
 import pytest
@@ -160,7 +160,7 @@ def test_no_lattice_for_what_is_no_stencil():
 
 @pytest.mark.parametrize("neighbours", [6, 20])
 def test_unstructured_patterns_have_few_lattices_tried(monkeypatch, neighbours):
-    """Neighbours within a band, of which all distances occur, many of them multiples of others."""
+    """Neighbours within a band: all distances occur, many of them multiples of others."""
     tried = []
     monkeypatch.setattr(
         lattice, "_gaps", lambda *of, gaps=lattice._gaps: tried.append(of[0].size) or gaps(*of)

@@ -1,4 +1,4 @@
-"""Functions that lose imaginary parts are refused, with the line that does; the replacements do not lose them."""
+"""Functions that lose imaginary parts are refused by line; replacements keep them."""
 
 import re
 
@@ -158,8 +158,11 @@ def test_a_loss_beside_stiff_diffusion_is_found():
         complex_step_residual(R, n, 2).jacobian(np.zeros(n), np.array([3.0, 1.0]))
 
 
-@pytest.mark.parametrize("u", [np.zeros(400), np.sin(np.linspace(0.1, 3.0, 400)), np.cos(np.arange(400.0))],
-                         ids=["zero", "smooth", "rough"])  # fmt: skip
+@pytest.mark.parametrize(
+    "u",
+    [np.zeros(400), np.sin(np.linspace(0.1, 3.0, 400)), np.cos(np.arange(400.0))],
+    ids=["zero", "smooth", "rough"],
+)
 @pytest.mark.parametrize("stiffness", [1.0, 1e6, 1e12])
 def test_stiff_rows_are_no_loss(stiffness, u):
     def R(u, p):

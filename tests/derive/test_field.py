@@ -1,4 +1,4 @@
-"""Fields and integrands from plain functions of t, u, p: derivatives as by hand, wrong functions named."""
+"""Fields and integrands from plain functions of t, u, p: derivatives and messages."""
 
 import math
 import sys
@@ -45,7 +45,7 @@ class Robertson:
 
 
 class Transport:
-    """u_i' = p_i (u_{i−1}² − u_i²) + sin(t) p_n u_{i+1}: nonsymmetric, a parameter a cell, and one of all."""
+    """u_i' = p_i (u_{i−1}² − u_i²) + sin(t) p_n u_{i+1}: nonsymmetric, n + 1 parameters."""
 
     def __init__(self, n):
         self.n, self.m = n, n + 1
@@ -626,7 +626,7 @@ def test_a_missing_jax_is_named(monkeypatch):
 
 
 def test_derivatives_that_underflow_with_the_step_are_no_lost_imaginary_parts():
-    """Tails of diffusion fronts are that small: h = 1e-100 times 1e-220 is zero, and nothing was lost."""
+    """Tails of diffusion fronts are that small: 1e-100 times 1e-220 is zero, which is right."""
     field = adjoint.complex_step_field(lambda t, u, p: -p * u, n=1, m=1)
     for size in (1e-200, 1e-220, 1e-248, 1e-300):
         assert (

@@ -1,4 +1,4 @@
-"""Residuals from plain functions: derivatives as by hand, wrong patterns found, wrong functions named."""
+"""Residuals from plain functions: right derivatives, wrong patterns, wrong functions."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ class Bratu:
 
 
 class Diffusion:
-    """Finite volumes on nx × ny cells: Σ_faces ½(κ_i(1+u_i²) + κ_j(1+u_j²)) (u_j − u_i) + q: a parameter a cell.
+    """Finite volumes: Σ_faces ½(κ_i(1+u_i²) + κ_j(1+u_j²)) (u_j − u_i) + q, κ for each cell.
 
     Nonsymmetric; no flux through the boundary, and a global parameter q.
     """
@@ -75,7 +75,7 @@ class Diffusion:
 
 
 class Upwind:
-    """u (u − u_left) where u > 0, u (u_right − u) elsewhere, minus a source of fewer parameters than unknowns."""
+    """u (u − u_left) where u > 0, u (u_right − u) elsewhere, minus a source of few parameters."""
 
     def __init__(self, n):
         self.n, self.m = n, (n + 1) // 2
@@ -198,7 +198,7 @@ def setup(name, make, seed=0):
 
 
 def rounding(make, R, x):
-    """Of derivatives by differences, (k,): that of R over the smallest step, 6e-5 of the size of each component."""
+    """Rounding of differences, (k,): that of R over the smallest step, 6e-5 of the size."""
     if make is complex_step_residual:
         return np.zeros(x.size)
     return 8.0 * np.finfo(float).eps * np.abs(R).max() / (6e-5 * np.abs(x))
@@ -385,7 +385,7 @@ def test_zeros_stored_in_a_pattern_are_entries():
 
 
 def test_rounding_is_no_missing_entry():
-    """Derivatives that cancel from 1e12 down to 0: what is left is rounding throughout, and no pattern's fault."""
+    """Derivatives that cancel from 1e12 down to 0: rounding is no missing entry."""
     n = 40
     big = 1e12 * (1.0 + 0.3 * np.sin(np.arange(n)))
 

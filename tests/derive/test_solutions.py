@@ -1,4 +1,4 @@
-"""Newton's method on residuals from plain functions: the derivatives of hand-written ones, and few evaluations."""
+"""Newton's method on residuals from plain functions: derivatives and evaluations."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Sparsity found by nan and by derivatives: no entry missing, and none too many where R is local."""
+"""Sparsity by nan and by derivatives: no entry is missing, none too many if R is local."""
 
 import numpy as np
 import pytest
@@ -106,7 +106,7 @@ def test_pattern_is_that_of_the_function(name, make, how):
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_accidental_zeros_are_entries(value):
-    """Derivatives that vanish at the point itself: u² at 0, u_{i+1} u_{i-1} at 0, p (u − 1) at 1."""
+    """Derivatives that vanish at the point: u² at 0, u_{i+1} u_{i-1} at 0, p (u − 1) at 1."""
 
     def R(u, p):
         left, right = neighbours(u)

@@ -218,7 +218,7 @@ def test_the_right_inner_product_makes_a_quadratic_round():
 
 
 def test_bounds_need_a_diagonal_inner_product():
-    with pytest.raises(ValueError, match="a box is no box"):
+    with pytest.raises(ValueError, match="not bounds on single variables"):
         minimize(
             Smooth(N), np.zeros(N), LBFGSB(bounds=Bounds(0.0, 1.0), inner=product("mass matrix"))
         )

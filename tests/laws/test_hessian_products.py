@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint._numerics import dot
 from adjoint._optional_methods import of_map, of_residual
-from adjoint.checks.gradient import extrapolated, order
+from adjoint.checks.extrapolation import extrapolated, order
 from adjoint.derive import with_hvp
 from problems.catalogue import CATALOGUE
 from problems.steady.bratu import Bratu, plain_bratu
@@ -542,7 +542,7 @@ def test_with_second_refuses_what_it_cannot_do():
     with pytest.raises(TypeError, match="with_hvp: Plain has no method residual"):
         with_hvp(Plain())
     u = np.ones(4)
-    with pytest.raises(TypeError, match="write second by hand"):
+    with pytest.raises(TypeError, match="write hvp by hand"):
         with_hvp(Bratu((4,))).hvp(u + 0j, u, u, u, u)
 
 

@@ -15,8 +15,8 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint import cli, factor, report
 from adjoint.factor.backends import superlu
-from adjoint.optimize import Stopping, restart
-from adjoint.optimize.restart import read_restart
+from adjoint.optimize import Stopping, read_restart
+from adjoint.optimize.restart import archive
 
 BOWL = adjoint.optimize.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
 
@@ -201,7 +201,7 @@ WRITERS = {
     "restart file": (lambda path: run(restart=path), "run"),
     "restart file, resumed": (lambda path: run(restart=path, resume=True), "run"),
     "restart file, aside": (lambda path: run(restart=path.with_name("run")), "run.part"),
-    "restart, read": (restart.read_archive, "run"),
+    "restart, read": (archive.read_archive, "run"),
     "history": (report.Recorder, "history.jsonl"),
     "history, resumed": (lambda path: report.Recorder(path, resume=True), "history.jsonl"),
     "history, read": (report.read_history, "history.jsonl"),

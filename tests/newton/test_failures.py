@@ -293,7 +293,7 @@ REFUSED = {
     "methods missing": (
         lambda: adjoint.NonlinearProblem(object(), ONE),
         TypeError,
-        "object has no method residual",
+        "an object, which has no method residual",
     ),
     "a class": (lambda: adjoint.NonlinearProblem(Bratu, ONE), TypeError, "class"),
     "factorizer a word": (lambda: problem(factorize="lu"), TypeError, "adjoint.lu"),

@@ -15,10 +15,11 @@ from adjoint.optimize import (
     Stopping,
     minimize,
 )
-from adjoint.optimize.algorithms.augmented_function import ARRAYS, NUMBERS, Augmented, Penalized
+from adjoint.optimize.algorithms.augmented_function import Augmented, Penalized
 from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
 from adjoint.optimize.algorithms.lbfgs import LBFGS
 from adjoint.optimize.constraints import Along, StateConstraints
+from adjoint.optimize.memory import ARRAYS, NUMBERS
 from problems.optimization.hock_schittkowski import PROGRAMS, Formula
 from problems.optimization.stress import Thickness, VonMises
 from problems.steady.elasticity import cantilever
@@ -165,7 +166,7 @@ def test_gradient_of_many_constraints_is_right_and_takes_one_solve():
         LinearConstraint(np.ones(24), 24.0),
     )
     penalized = Penalized(rng.random(26), 3.0, np.arange(26) == 24)
-    augmented = Augmented(f, constraints, np.linspace(0.5, 2.0, 26), penalized, [])
+    augmented = Augmented(f, constraints, np.linspace(0.5, 2.0, 26), penalized)
     with adjoint.counting() as counts:
         point = augmented(x)
         assert counts.solves == 1
@@ -287,7 +288,7 @@ def content(state):
 
 
 def test_nested_states_leave_nothing_out():
-    outer = {"x", "memory", "ending", "point", "function"}
+    outer = {"x", "memory", "ending", "point", "function", "failure"}
     assert {*NUMBERS, *ARRAYS} == {each.name for each in fields(State)} - outer
 
 

@@ -8,11 +8,19 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.optimize import Bounds, MassMatrix, Status, Stopping, Weighted, descend, minimize
+from adjoint.optimize import (
+    Bounds,
+    DifferencedHessian,
+    MassMatrix,
+    Status,
+    Stopping,
+    Weighted,
+    descend,
+    minimize,
+)
 from adjoint.optimize.algorithms.gauss_newton import GaussNewton
 from adjoint.optimize.algorithms.levenberg_marquardt import FewParameters
 from adjoint.optimize.algorithms.newton_cg import NewtonCG
-from adjoint.optimize.functions import DifferencedHessian
 from problems.optimization.thermography import Exponential, Thermography
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.optimize.inner_products import FactorRoot
+from adjoint.optimize.square_roots import FactorRoot
 from problems.optimization.mother_problem import MotherProblem, graded
 
 

@@ -9,14 +9,8 @@ import pytest
 
 import adjoint
 from adjoint.optimize import GCMMA, MMA, Bounds, Euclidean, FunctionConstraint, StateConstraint
-from adjoint.optimize.algorithms.mma.subproblem import (
-    Approximation,
-    Asymptotes,
-    DualPoint,
-    Region,
-    Subproblem,
-    maximized,
-)
+from adjoint.optimize.algorithms.mma.approximation import Approximation, Asymptotes, Region
+from adjoint.optimize.algorithms.mma.subproblem import DualPoint, Subproblem, maximized
 from problems.filters import density_filter
 from problems.optimization.svanberg import (
     Smooth,

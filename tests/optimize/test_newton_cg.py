@@ -10,6 +10,7 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.optimize import (
     Bounds,
+    DifferencedHessian,
     Euclidean,
     MassMatrix,
     Status,
@@ -19,7 +20,6 @@ from adjoint.optimize import (
     minimize,
 )
 from adjoint.optimize.algorithms.newton_cg import NewtonCG
-from adjoint.optimize.functions import DifferencedHessian
 from problems.steady.elasticity import mbb
 from problems.time.kinetics import ReactionChain, reaction_chain
 

@@ -25,8 +25,8 @@ from adjoint.optimize import (
     read_restart,
     write_restart,
 )
-from adjoint.optimize import restart as archive
-from adjoint.optimize.restart import fingerprint
+from adjoint.optimize.restart import archive
+from adjoint.optimize.restart.fingerprint import fingerprint
 from tests.fixtures.optimizers import CATALOGUE, N, Smooth
 
 ITERATIONS = 12
@@ -40,7 +40,7 @@ def content(state: State) -> dict:
         value = getattr(state, each.name)
         if each.name == "memory":
             found |= {f"memory.{key}": (a.dtype, a.shape, a.tobytes()) for key, a in value.items()}
-        elif each.name not in {"point", "function"}:
+        elif each.name not in {"point", "function", "failure"}:
             found[each.name] = value.tobytes() if isinstance(value, np.ndarray) else value
     return found
 
@@ -372,11 +372,11 @@ FORGERIES = {
     ),
     "odd threads": setting(
         "run.npy",
-        npy(np.frombuffer(b'{"version": 1, "fingerprint": "", "threads": 3}', dtype=np.uint8)),
+        npy(np.frombuffer(b'{"version": 3, "fingerprint": "", "threads": 3}', dtype=np.uint8)),
     ),
     "odd fingerprint": setting(
         "run.npy",
-        npy(np.frombuffer(b'{"version": 1, "fingerprint": 5, "threads": {}}', dtype=np.uint8)),
+        npy(np.frombuffer(b'{"version": 3, "fingerprint": 5, "threads": {}}', dtype=np.uint8)),
     ),
     "progress": setting("progress.npy", npy(np.zeros(2))),
     "nan progress": setting("progress.npy", npy(np.full(7, np.nan))),

@@ -246,11 +246,11 @@ def blown_up(self, k, u, p):
 
 
 BAD = {
-    "no vjp": (lambda: replace(REAL, step=lambda k, u, p: u), TypeError, "has no vjp"),
+    "no vjp": (lambda: replace(REAL, step=lambda k, u, p: u), TypeError, "has no method vjp"),
     "class": (lambda: replace(REAL, step=Waves), TypeError, "expected an object"),
     "steps as a float": (lambda: replace(REAL, steps=3.0), TypeError, "steps=3.0"),
     "steps as a truth value": (lambda: replace(REAL, steps=True), TypeError, "steps=True"),
-    "negative steps": (lambda: replace(REAL, steps=-1), ValueError, "at least 0"),
+    "negative steps": (lambda: replace(REAL, steps=-1), ValueError, "an integer ≥ 0"),
     "unsorted": (lambda: replace(REAL, observe=(3, 2)), ValueError, "strictly increasing"),
     "twice": (lambda: replace(REAL, observe=(3, 3)), ValueError, "strictly increasing"),
     "beyond the end": (lambda: replace(REAL, observe=(3, STEPS + 1)), ValueError, r"0 … 23"),
@@ -258,7 +258,7 @@ BAD = {
     "times": (lambda: replace(REAL, observe=(0.5, 2.0)), TypeError, "integers"),
     "nothing observed": (lambda: replace(REAL, observe=()), ValueError, "K ≥ 1"),
     "u0 a matrix": (lambda: replace(REAL, u0=np.eye(2)), ValueError, "expected a vector"),
-    "u0 a function": (lambda: replace(REAL, u0=lambda p: p), TypeError, "has no vjp"),
+    "u0 a function": (lambda: replace(REAL, u0=lambda p: p), TypeError, "has no method vjp"),
     "empty u0": (lambda: replace(REAL, u0=np.zeros(0)), ValueError, "shape"),
     "u0 nan": (
         lambda: replace(REAL, u0=BASE * np.nan).solve(P),
@@ -267,7 +267,7 @@ BAD = {
     ),
     "memory class": (lambda: replace(REAL, memory=States), TypeError, "the class States"),
     "memory word": (lambda: replace(REAL, memory="disk"), TypeError, "a str"),
-    "callback": (lambda: replace(REAL, callback=3), TypeError, "a function of an SweepEvent"),
+    "callback": (lambda: replace(REAL, callback=3), TypeError, "a function of a SweepEvent"),
     "state of another shape": (
         lambda: stepping(__call__=lambda self, k, u, p: u[:2] if k == 9 else u).solve(P),
         ValueError,

@@ -124,6 +124,30 @@ def test_nothing_is_wider_than_the_window(opened, width, scheme):
     assert paper != ink
 
 
+def test_a_term_explains_itself_when_it_is_reached(opened):
+    page = opened("one")
+    shown = """(() => { const term = [...document.querySelectorAll(".panels .term")]
+      .find((each) => each.firstChild.textContent === "KKT residual"); %s
+      const tip = term.querySelector(".tip"), box = tip.getBoundingClientRect();
+      return [getComputedStyle(tip).display, box.left >= 0 && box.right <= innerWidth]; })()"""
+    assert page.evaluate(shown % "")[0] == "none"
+    assert page.evaluate(shown % "term.focus();") == ["block", True]
+
+
+def test_tables_of_numbers_fit_a_narrow_window(opened):
+    page = opened("one")
+    page.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=400,
+        height=800,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
+    clipped = """[...document.querySelectorAll(".tables .scroll")]
+      .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.innerText.slice(0, 40))"""
+    assert page.evaluate(clipped) == []
+
+
 def test_the_policy_refuses_scripts_that_are_not_ours(opened):
     page = opened("one")
     page.evaluate("""(() => {

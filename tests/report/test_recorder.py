@@ -1,6 +1,7 @@
 """Laws of the recorder: a record holds what its state says and what it cost; a resumed run goes on in its file."""
 
 import json
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -103,6 +104,46 @@ def test_counts_are_those_of_the_run_alone_and_seconds_are_all_of_its_time(tmp_p
     spent = [sum(record["seconds"].values()) for record in history.iterations]
     np.testing.assert_allclose(np.cumsum(spent), history.elapsed, rtol=1e-9)
     assert history.elapsed[-1] <= history.result["seconds"]
+
+
+def test_the_time_of_plain_functions_is_the_models(tmp_path):
+    def slow(x):
+        time.sleep(0.01)
+        return float(x @ x)
+
+    recorder = Recorder(tmp_path / "history.jsonl")
+    recorder.header("Sphere")
+    f = adjoint.optimize.ScalarFunction(slow, lambda x: slow(x) * 0.0 + 2.0 * x)
+    result = adjoint.minimize(f, np.ones(3), adjoint.optimize.LBFGS(), callback=recorder)
+    recorder.result(result)
+    history = read_history(tmp_path / "history.jsonl")
+    model, optimizer = (history.parts("seconds", name).sum() for name in ("model", "optimizer"))
+    assert model >= 0.02 * result.state.evaluations
+    assert optimizer < 0.5 * model
+
+
+def test_the_check_of_minimize_is_in_its_result_and_in_the_history(tmp_path):
+    recorder = Recorder(tmp_path / "history.jsonl")
+    result = adjoint.minimize(
+        spring(),
+        np.full(8, 2.0),
+        adjoint.optimize.SteepestDescent(bounds=adjoint.Bounds(1.0, 9.0)),
+        stop=adjoint.Stopping(iterations=2),
+        callback=recorder,
+    )
+    recorder.result(result)
+    check = result.gradient_check
+    assert check.derivative == pytest.approx(check.difference, rel=1e-6)
+    stored = read_history(tmp_path / "history.jsonl").result["gradient_check"]
+    assert stored == {"derivative": check.derivative, "difference": check.difference}
+    unchecked = adjoint.minimize(
+        spring(),
+        np.full(8, 2.0),
+        adjoint.optimize.SteepestDescent(bounds=adjoint.Bounds(1.0, 9.0)),
+        stop=adjoint.Stopping(iterations=2),
+        check=False,
+    )
+    assert unchecked.gradient_check is None
 
 
 def test_newton_steps_are_counted():

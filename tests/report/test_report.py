@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 from base64 import b64decode
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from adjoint.report import (
@@ -28,9 +31,21 @@ from adjoint.report import (
 )
 from adjoint.report.designs import log_spaced
 from adjoint.report.figures.convergence import arrange
-from adjoint.report.figures.style import font, legible, width, wrap
+from adjoint.report.figures.panels import panels
+from adjoint.report.figures.style import drawing, font, legend, legible, width, wrap
 from adjoint.report.history import NUMBERS, PHASES
-from adjoint.report.summary import MISSING, brief, change, duration, outcome, show, tolerance
+from adjoint.report.summary import (
+    MISSING,
+    TERMS,
+    badge,
+    brief,
+    change,
+    doubt,
+    duration,
+    outcome,
+    show,
+    tolerance,
+)
 from tests.fixtures.histories import (
     HEADER,
     RESULT,
@@ -493,6 +508,55 @@ def test_accepted_objectives_decide_the_axis_and_trials_beyond_stand_at_its_edge
     assert edges == {"^": {high}, "v": {low}}
 
 
+def falling(n, limit, **fields):
+    """f falls to a limit that is not zero: its end looks flat."""
+    return [iteration(k, objective=limit + 1000 * 0.5**k, stage=0, **fields) for k in range(n)]
+
+
+def test_an_objective_whose_end_looks_flat_is_drawn_as_its_distance_from_the_least_value(written):
+    ax = convergence_figure(written(HEADER, *falling(40, 200.0)), []).axes[0]
+    least = 200.0 + 1000 * 0.5**39
+    assert ax.get_yscale() == "log"
+    assert ax.get_ylabel() == "objective − 200"
+    drawn = ax.lines[0].get_ydata()
+    np.testing.assert_allclose(drawn[:20], 200.0 + 1000 * 0.5 ** np.arange(20) - least)
+    assert np.isnan(drawn[-1])
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        falling(6, 200.0),  # Few.
+        [
+            iteration(k, objective=200.0 + 1000 * 0.5**k, stage=k // 20) for k in range(40)
+        ],  # Of two functions.
+        [iteration(k, objective=200.0 - k, stage=0) for k in range(40)],  # Still falling.
+        [
+            iteration(k, objective=200.0 + 1e-3 * 0.5**k, stage=0) for k in range(40)
+        ],  # Hardly changes at all.
+    ],
+)
+def test_other_objectives_are_drawn_as_they_are(written, records):
+    ax = convergence_figure(written(HEADER, *records), []).axes[0]
+    assert ax.get_ylabel() == "objective"
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 8])
+@pytest.mark.parametrize("length", [3, 20, 80])
+def test_legends_are_no_wider_than_their_frames(count, length):
+    with drawing():
+        figure = Figure(figsize=(4.2, 2.95))
+        ax = figure.add_axes((0.2, 0.2, 0.7, 0.6))
+        for k in range(count):
+            ax.plot([0, 1], [k, k], label=f"{k} " + "w" * length)
+        legend(ax)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        box = ax.get_legend().get_window_extent(canvas.get_renderer())
+    assert 0 <= box.x0 < box.x1 <= ax.bbox.x1 + 2
+    assert box.y1 <= figure.bbox.y1
+
+
 def test_times_begin_at_zero_and_a_cut_bar_says_its_value(written):
     records, header = RUNS["slow first"]
     figure = convergence_figure(written(header, *records), [])
@@ -643,6 +707,92 @@ def test_the_same_run_gives_the_same_page(written, tmp_path):
         report(history, designs([0]), tmp_path / name)
     for name in ("report.html", "report.png", "report.pdf"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_result_comes_first_then_how_the_run_got_there(written, tmp_path):
+    history = written(HEADER, *(iteration(k) for k in range(30)), RESULT | {"found": 8})
+    page = report(history, designs(range(0, 30, 2)), tmp_path / "out").text
+    heads = [
+        "Result",
+        "How the run got there",
+        "Numbers",
+        "Work",
+        "Problem, algorithm, environment",
+    ]
+    assert sorted(heads, key=page.index) == heads
+    assert page.index("iteration 8") < page.index(
+        "How the run got there"
+    )  # The design found, not the last one.
+
+
+def test_plots_of_the_user_are_part_of_the_result(written, tmp_path):
+    @dataclass(frozen=True)
+    class Fit:
+        title: str = "Fit to data"
+
+        def draw(self, ax, room):
+            ax.plot([0.0, 1.0], [0.0, room[0]])
+
+    run = Run("fit", written(HEADER, iteration(0)))
+    html, *_ = Report([run], [Fit()]).write(tmp_path)
+    page = Page(html.read_text(encoding="utf-8")).text
+    assert page.index("Result") < page.index("Fit to data") < page.index("How the run got there")
+
+
+def test_every_term_of_a_panel_and_every_key_number_is_explained(written, tmp_path):
+    page = report(written(HEADER, *(iteration(k) for k in range(3)), RESULT), [], tmp_path / "out")
+    assert {term for each in panels(written(HEADER, iteration(0))) for term in each.terms} <= {
+        *TERMS
+    }
+    assert page.text.count(TERMS["KKT residual"]) == 3  # Key number, panel, glossary.
+    titles = [
+        attributes["title"]
+        for tag, attributes in page.tags
+        if "title" in attributes and tag == "th"
+    ]
+    assert TERMS["design change"] in titles
+
+
+def test_all_frames_of_a_page_are_alike(written):
+    records, header = RUNS["constrained"]
+    frames = set()
+    for panel in panels(written(header, *records)):
+        figure = Figure(figsize=(4.0, 3.0))
+        panel.draw(figure.add_axes((0.2, 0.2, 0.7, 0.6)))
+        boxes = np.array([axes.get_position().extents for axes in figure.axes])
+        frames.add((*boxes[:, :2].min(axis=0).round(6), *boxes[:, 2:].max(axis=0).round(6)))
+    assert frames == {(0.2, 0.2, 0.9, 0.8)}
+
+
+SETTLED = {"success": True, "status": "Converged: the design no longer changes."}
+STOP = {"stopping": {"change": 0.01, "stationarity": 0.0}, "tolerances": {}}
+
+
+def settled(written, kkt, change=0.009, result=SETTLED):
+    records = [iteration(k, kkt=kkt(k), change=0.5 * 0.9**k, stage=0) for k in range(40)]
+    records[-1]["change"] = change
+    return doubt(written(HEADER | STOP, *records, RESULT | result))
+
+
+def test_a_run_whose_design_settled_while_its_residual_was_flat_says_so(written):
+    words = settled(written, lambda k: 0.06)
+    assert words.startswith(
+        "The design settled, but the KKT residual is flat: 0.06 halfway, 0.06 at the end."
+    )
+    assert settled(written, lambda k: 0.5**k) == ""  # It fell.
+    assert settled(written, lambda k: 0.06, change=0.2) == ""  # The design did not settle.
+    assert settled(written, lambda k: 0.06, result={"success": False}) == ""
+    assert settled(written, lambda k: None) == ""
+
+
+def test_without_a_taylor_test_the_check_of_minimize_is_told(written):
+    header = {name: value for name, value in HEADER.items() if name != "taylor"}
+    assert badge(written(header, RESULT)).verdict.value == "Gradient not checked"
+    checked = RESULT | {"gradient_check": {"derivative": 2.0, "difference": 2.00001}}
+    found = badge(written(header, checked))
+    assert found.verdict.value == "Gradient agrees with differences"
+    assert found.evidence[1] == "relative difference 5.0e-06"
+    assert badge(written(HEADER, checked)).verdict.value == "Taylor test passed"
 
 
 # ---------------------------------------------------------------------------------------------- imports

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import adjoint
-from adjoint.checkpointing.schedules import minimal_advances
+from adjoint.checkpointing import minimal_advances
 from adjoint.report import Band, Curve, Graph, Raster
 from adjoint.report.figures.sheet import sheet
 from scripts import kinetics_fit, optimal_control

@@ -1,1 +1,1 @@
-"""How plain functions are differentiated: complex steps, finite differences, functions that are safe for both."""
+"""Directional derivatives of plain functions: complex steps, finite differences, JAX."""

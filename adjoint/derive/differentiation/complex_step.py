@@ -1,6 +1,7 @@
-"""The complex step: Im R(x + ihv)/h, the derivative to rounding, from functions that let imaginary parts through.
+"""The complex step Im R(x + ihv)/h: the derivative of R along v, exact to rounding.
 
-Squire & Trapp (1998), SIAM Rev. 40, 110; Martins, Sturdza & Alonso (2003), ACM Trans. Math. Softw. 29, 245.
+Squire & Trapp (1998), SIAM Rev. 40, 110; Martins, Sturdza & Alonso (2003), ACM Trans.
+Math. Softw. 29, 245.
 """
 
 import math
@@ -17,19 +18,23 @@ from .directional import nearby, random_signs
 from .finite_differences import FLOOR, sizes
 
 EXPONENT = -332
-"""h = 2⁻³³² ≈ 1e-100: small beside everything, a parameter of 1e-15 too, and h² beside that; a power of two, so that
-multiplying and dividing by it is exact."""
+"""h = 2⁻³³² ≈ 1e-100.
+
+h is small relative to every parameter, also to 1e-15, and h² relative to h. A power of
+two, so that products and quotients with h are exact.
+"""
 
 
 MODERATE = 600
-"""Binary exponents of directions up to which the step, and one over it, are normal numbers."""
+"""Binary exponent of directions up to which the step and 1/step are normal numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComplexSlice:
-    """x ↦ R, its derivatives by complex steps.
+    """x ↦ R, with derivatives by complex steps.
 
-    owner: the function that R is made of; scale: the `sizes` of x, (k,), for differences to hold them against.
+    owner: the function from which R is made; scale: (k,), the `sizes` of x for
+    differences.
     """
 
     owner: UserFunction
@@ -38,16 +43,16 @@ class ComplexSlice:
     scale: Array
 
     tolerance = 1e-10
-    """Relative error from which on a derivative is suspicious: far above rounding, far below any mistake."""
+    """Relative error above which a derivative is suspicious: far above rounding."""
 
     @property
     def what(self) -> str:
-        """What the function is called in messages."""
+        """The name of the function in messages."""
         return self.owner.kind.name
 
     @property
     def sizes(self) -> Array:
-        """Ones: the step is infinitesimal, whatever it is measured in."""
+        """Ones, (k,): the step is infinitesimal in any unit."""
         return np.ones(self.x.size)
 
     def value(self, x: Array) -> Array:
@@ -56,20 +61,23 @@ class ComplexSlice:
 
     @property
     def finer(self) -> "list[ComplexSlice]":
-        """None: derivatives do not depend on steps."""
+        """An empty list: derivatives do not depend on steps."""
         return []
 
     def moved(self, x: Array) -> "ComplexSlice":
-        """The same at another x."""
+        """This function at another x."""
         return replace(self, x=x)
 
     def along(self, v: Array) -> Array:
-        """d/dt R(x + t v), (n,): one evaluation. Raises NotComplexSafe where R refuses or drops imaginary parts."""
+        """d/dt R(x + t v) at t = 0, (n,), by one evaluation.
+
+        Raises NotComplexSafe if R refuses complex numbers or drops imaginary parts.
+        """
         longest = float(np.abs(v).max(initial=0.0))
         if longest == 0.0:
             return np.zeros(self.owner.rows)
         derivative, is_complex = self._step(v, longest)
-        if not is_complex:  # R does not depend on x, or has lost its imaginary part.
+        if not is_complex:  # R either does not depend on x or has lost its imaginary part.
             reach = v / float((np.abs(v) / self.scale).max())
             rows, difference = disagreement(
                 self.function, self.x, reach, derivative, np.abs(derivative)
@@ -79,10 +87,12 @@ class ComplexSlice:
         return derivative
 
     def examine(self) -> None:
-        """Raise NotComplexSafe where complex steps and differences disagree along a direction.
+        """Raise NotComplexSafe if complex steps and differences disagree along a direction.
 
-        Of random signs, in which nothing cancels; of one sign, in which diffusion does, and leaves what is small
-        beside it. At points near x, where symmetric starts have no kinks, and in each of them: one may lie beside
+        Two directions are tested. One has random signs, so that no terms cancel. The
+        other has one sign: diffusion cancels along it, and small terms remain. The test
+        is made at points near x, since a symmetric state may have a kink at x. A row is
+        wrong if it disagrees at all of these points: a single point may lie next to
         another kink.
         """
         terms = np.zeros(self.owner.rows)
@@ -99,11 +109,13 @@ class ComplexSlice:
             terms = np.maximum(terms, np.abs(derivative))
 
     def examine_here(self, direction: Array, terms: Array) -> None:
-        """The same at x itself, in one complex and two real evaluations where nothing is wrong.
+        """Raise NotComplexSafe if complex steps and differences disagree at x itself.
 
-        Something is if all rounds confirm it: a single difference, extrapolated ones, and those at most points near x,
-        where what was a kink at x is none. direction: in units of x, (k,); components that are zero stay: they have
-        no size. terms: see `Rule`.
+        If all is well, the test costs one complex and two real evaluations. A fault
+        must be confirmed by a single difference, by extrapolated differences, and by
+        differences at most points near x, where R has no kink. direction: (k,),
+        relative to x; components that are zero stay, since they have no size. terms:
+        see `Rule.examine`.
         """
         v = np.where(self.x == 0.0, 0.0, self.scale * direction)
         longest = float(np.abs(v).max(initial=0.0))
@@ -114,7 +126,7 @@ class ComplexSlice:
             self._confirm(v, derivative, terms)
 
     def _confirm(self, v: Array, derivative: Array, terms: Array) -> None:
-        """Raise NotComplexSafe if a row disagrees with its derivative along v at x, and at two points near it."""
+        """Raise NotComplexSafe if a row is wrong along v at x and at two points near x."""
         rows, difference = disagreement(self.function, self.x, v, derivative, terms)
         times = np.zeros(self.owner.rows, dtype=int)
         points = nearby(self, self.scale) if rows.size else []
@@ -128,13 +140,13 @@ class ComplexSlice:
             raise self._unsafe(rows, derivative, difference)
 
     def _disagreement(self, v: Array, terms: Array) -> tuple[Array, Array, Array]:
-        """Rows that disagree, as `disagreement` finds them along v, and both derivatives, (n,)."""
+        """The rows that disagree, and the derivatives by a complex step and by differences."""
         derivative, _ = self._step(v, float(np.abs(v).max()))
         rows, difference = disagreement(self.function, self.x, v, derivative, terms)
         return rows, derivative, difference
 
     def _step(self, v: Array, longest: float) -> tuple[Array, bool]:
-        """Im R(x + ihv)/h, and whether R was complex at all; longest: max |v_j|, which h is divided by."""
+        """Im R(x + ihv)/h, and True if R was complex; longest: max |v_j|, by which h is divided."""
         exponent = math.frexp(longest)[1]
         z = np.empty(self.x.size, dtype=np.complex128)
         z.real = self.x
@@ -148,17 +160,19 @@ class ComplexSlice:
         return np.ldexp(R.imag * 2.0**-EXPONENT, exponent), R.dtype.kind == "c"
 
     def _unsafe(self, rows: Array, derivative: Array, difference: Array) -> Exception:
+        """The error for these rows; derivative: by a complex step, difference: by differences."""
         row = rows[0]
         return not_complex_safe(
             self.owner,
-            f"loses imaginary parts: in row {row} ({rows.size} such) the derivative along a random direction is "
-            f"{derivative[row]:.12g} by a complex step, {difference[row]:.12g} by differences",
+            f"loses imaginary parts: in row {row} ({rows.size} such) the derivative along a random "
+            f"direction is {derivative[row]:.12g} by a complex step, {difference[row]:.12g} by "
+            "differences",
         )
 
 
 @dataclass(frozen=True, eq=False)
 class ComplexStep:
-    """Derivatives exact to rounding, one complex evaluation each."""
+    """Directional derivatives exact to rounding, by one complex evaluation each."""
 
     function: Function
 
@@ -175,7 +189,7 @@ class ComplexStep:
         return ComplexSlice(self.function.user, lambda x: self.function(u, x), p, sizes(p, 0.0))
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
-        """Raise NotComplexSafe where imaginary parts are lost here, if not at the first point: in another branch."""
+        """Raise NotComplexSafe if R loses imaginary parts at (u, p), in a new branch."""
         scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
         both = ComplexSlice(
             self.function.user,

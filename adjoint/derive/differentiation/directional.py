@@ -1,7 +1,4 @@
-"""How derivatives are taken: what the complex step, differences and JAX have in common.
-
-When to ask whether derivatives can be trusted: thoroughly at first, then at ever fewer points.
-"""
+"""Directional derivatives: the protocols of all rules, and when to examine their results."""
 
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -14,23 +11,23 @@ S = TypeVar("S", bound="Slice")
 
 
 class Slice(Protocol):
-    """x ↦ R(x): the residual as a function of u alone, or of p alone, at one x (k,)."""
+    """x ↦ R(x) at one x, (k,): the residual as a function of u alone, or of p alone."""
 
     @property
     def x(self) -> Array:
-        """Where derivatives are taken, (k,)."""
+        """The point at which derivatives are taken, (k,)."""
 
     @property
     def what(self) -> str:
-        """What the function is called in messages: "residual"."""
+        """The name of the function in messages, such as "residual"."""
 
     @property
     def sizes(self) -> Array:
-        """The unit of each component in which directions are given, (k,): derivatives along it are best resolved."""
+        """The unit of each component, (k,), in which directions are resolved best."""
 
     @property
     def tolerance(self) -> float:
-        """The relative error from which on a derivative is suspicious."""
+        """The relative error above which a derivative is suspicious."""
 
     def value(self, x: Array) -> Array:
         """R at x, (n,)."""
@@ -40,51 +37,59 @@ class Slice(Protocol):
 
     @property
     def finer(self: S) -> list[S]:
-        """The same with other steps, to be tried where derivatives do not add up."""
+        """This function with other steps, tried if derivatives do not add up."""
 
     def moved(self: S, x: Array) -> S:
-        """The same at another x."""
+        """This function at another x."""
 
     def examine(self) -> None:
-        """Raise if derivatives of this function cannot be trusted; called once, before the first one."""
+        """Raise if derivatives of this function cannot be trusted; called before the first."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Examination:
-    """Of one function's derivatives, at the points where they are asked for."""
+    """The examination of one function's derivatives, at some of the points of their use.
 
-    _passed: list[bool] = field(default_factory=list)
-    _calls: list[int] = field(default_factory=lambda: [0])
+    The object remembers if the first examination was passed, and the number of calls of
+    `due`.
+    """
+
+    _passed: bool = field(default=False, init=False, repr=False)
+    _calls: int = field(default=0, init=False, repr=False)
 
     def first(self, point: Slice) -> None:
-        """Let the first point where the function is finite show whether it can be trusted; see `Slice.examine`."""
+        """Examine the first point at which the function is finite; see `Slice.examine`."""
         if point.x.size and not self._passed:
-            value = point.value(point.x)  # What is wrong with the function itself is told first.
+            value = point.value(point.x)  # Errors of the function itself are raised first.
             point.examine()
             if np.isfinite(value).all():
-                self._passed.append(True)
+                self._passed = True
 
     def due(self) -> bool:
-        """Whether to examine this point too: the first one, and the 2nd, 4th, 8th, … that it is asked for.
+        """True if this point is to be examined: the 1st, 2nd, 4th, 8th, … point.
 
-        A branch that loses imaginary parts may come at any later time. But derivatives of fields are asked for at
-        each stage of each step, where the examination would cost as much as the derivatives of a small field do:
-        by this rule a sweep of a million stages pays for twenty.
+        A branch that loses imaginary parts may be taken at any later time. But a field
+        needs derivatives at each stage of each step, and an examination costs as much
+        as the derivatives of a small field: by this rule a million stages cause twenty
+        examinations. Until the first examination is passed, every point is examined.
         """
-        self._calls[0] += 1
-        return self._calls[0] & (self._calls[0] - 1) == 0 or not self._passed
+        self._calls += 1
+        return self._calls & (self._calls - 1) == 0 or not self._passed
 
 
 NEARBY = 1e-2
-"""How far from x the points near it are, at most, relative to its components."""
+"""Greatest distance of the points near x, relative to the components of x."""
 
 
 APART = 0.2
-"""Times that, how far at least: farther than the steps of differences, which must not lead back."""
+"""Least distance of the points near x, relative to the greatest.
+
+This is longer than the steps of differences, which then do not reach x.
+"""
 
 
 class Rule(Protocol):
-    """A way to take derivatives of a residual function."""
+    """A way to take directional derivatives of a residual function."""
 
     def in_u(self, u: Array, p: Array) -> Slice:
         """u ↦ R(u, p)."""
@@ -93,9 +98,10 @@ class Rule(Protocol):
         """p ↦ R(u, p)."""
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
-        """Raise if derivatives at this very point cannot be trusted; called for each gradient, so that it be cheap.
+        """Raise if derivatives at (u, p) cannot be trusted; called once per gradient.
 
-        terms: Σ_j |∂R_i/∂x_j| |x_j|, x being u and p, as far as known, (n,): where they cancel, R is rounding.
+        terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| over x = (u, p), as far as it is known: if
+        the terms of a row cancel, R is rounding.
         """
 
 
@@ -106,10 +112,11 @@ def random_signs(columns: int, seed: int) -> Array:
 
 
 def nearby(at: S, size: Array) -> list[S]:
-    """Up to three points near x: other branches are taken there, and what is zero at x by accident is not.
+    """Up to three points near x, where R takes other branches and has no accidental zeros.
 
-    Components, of the size given, are moved up or down at random, all up, all down: one of those stays within most
-    domains. Points where R is not finite, or raises, are left out.
+    size: (k,), the sizes of the components. All components are moved up, all are moved
+    down, or each at random: one of these three points stays within most domains. Points
+    at which R is not finite or raises are left out.
     """
     rng = np.random.default_rng(1)
     points = []
@@ -118,7 +125,7 @@ def nearby(at: S, size: Array) -> list[S]:
         try:
             with np.errstate(all="ignore"):
                 inside = bool(np.isfinite(at.value(x)).all())
-        except Exception:  # The function's own, for arguments outside of its domain.
+        except Exception:  # The user's function may raise any error outside of its domain.
             continue
         if inside:
             points.append(at.moved(x))

@@ -1,4 +1,4 @@
-"""Central differences, extrapolated; and points and directions for them."""
+"""Central differences with Richardson extrapolation, and the sizes of their steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,46 +9,58 @@ from ...typing import Array
 from ..user_function import Function
 
 STEP = 1e-3
-"""The largest step, relative to the size of what is stepped: its truncation error is what is extrapolated away."""
+"""The longest step, relative to the size of x; its truncation error is extrapolated away."""
 
 
 RATIO = 4.0
-"""From one step to the next: far enough apart for steep functions, exp(u/0.026), to be reached by the smallest."""
+"""Ratio of successive steps.
+
+It is large enough for the shortest step to resolve steep functions, exp(u/0.026).
+"""
 
 
 LEVELS = 3
-"""Steps: the error is of sixth order, the smallest step (6e-5) costs four to five digits to rounding."""
+"""Number of steps.
+
+The error is then of sixth order, and the shortest step (6e-5) costs four to five digits
+to rounding.
+"""
 
 
 MOST = 10
-"""Steps at most, where derivatives are to be found whatever the unit of x: the last is 4e-9 of it."""
+"""Greatest number of steps, for x in any unit; the last is 4e-9 times the size of x."""
 
 
 COARSE = 1e-3
-"""Relative error that three steps leave only where they are too long, or at a kink."""
+"""Relative error that three steps leave only if they are too long, or at a kink."""
 
 
 FINE = 1e-10
-"""Relative error, times 1e-2, with which more steps end."""
+"""Relative error, times 1e-2, at which further steps end."""
 
 
 FLOOR = 1e-5
-"""Sizes of unknowns below this part of the largest one are rounding, or zeros by symmetry, and no scale."""
+"""Size of an unknown, relative to the largest, below which the unknown is rounding.
+
+Such an unknown, often a zero by symmetry, does not give a scale.
+"""
 
 
 def differences(f: Callable[[Array], Array], x: Array, v: Array, most: int) -> tuple[Array, Array]:
-    """d/dt f(x + t v) at t = 0, and an estimate of its error; (n,) each, nan where f is.
+    """d/dt f(x + t v) at t = 0, and an estimate of its error; (n,) each, nan where f is nan.
 
-    v: of the size of x, so that steps of 1e-3 v are small. Of the entries of each Richardson table the one that
-    changed least: Ridders (1982), Adv. Eng. Softw. 4, 75. With `LEVELS` of 3, six evaluations; two more for each
-    further step, up to `most`, that components take which are found too coarsely.
+    v: a direction of the size of x, so that a step of 1e-3 v is small. The result is
+    the entry of the Richardson table that changed least, for each component: Ridders
+    (1982), Adv. Eng. Softw. 4, 75. Three steps take six evaluations. Components that
+    are found too coarsely get more steps, `most` at most, of two evaluations each.
     """
     best, error, row, limit = np.empty(0), np.empty(0), list[Array](), np.ones(1)
     for level in range(most):
         if level >= LEVELS:
             if level == LEVELS and np.any(error > COARSE * np.abs(best)):
                 rounding = 1e2 * np.finfo(float).eps * np.abs(f(x)) / (STEP * RATIO ** (1 - LEVELS))
-                # Only a change that is far smaller counts from now on: rounding is no improvement.
+                # From now on only a far smaller change is an improvement: others are
+                # rounding.
                 limit = np.where(error > COARSE * np.abs(best) + rounding, 1e-2, 0.0)
             elif level == LEVELS:
                 break
@@ -67,15 +79,15 @@ def differences(f: Callable[[Array], Array], x: Array, v: Array, most: int) -> t
 
 
 def difference(f: Callable[[Array], Array], x: Array, v: Array, t: float) -> Array:
-    """(f(x + t v) − f(x − t v)) / 2t, (n,)."""
+    """(f(x + t v) − f(x − t v)) / (2t), (n,)."""
     return (f(x + t * v) - f(x - t * v)) / (2.0 * t)
 
 
 def sizes(x: Array, floor: float) -> Array:
-    """How large each component is taken to be, (k,): |x_j|, at least `floor` times the largest; 1 if all are zero.
+    """Size of each component, (k,): |x_j|, at least `floor` times the largest; 1 for x = 0.
 
-    A component that is exactly zero has no size of its own: 1e-3 of the largest; no more than 1 if floor is 0, for
-    the largest is of another unit then.
+    A component that is exactly zero has no size, and gets 1e-3 times the largest. If
+    floor is 0, that is at most 1, since the largest component may have another unit.
     """
     size = np.abs(x)
     largest = float(size.max(initial=0.0))
@@ -87,21 +99,21 @@ def sizes(x: Array, floor: float) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class CentralSlice:
-    """x ↦ R, its derivatives by differences; floor: see `sizes`."""
+    """x ↦ R, with derivatives by differences; floor: see `sizes`."""
 
     function: Callable[[Array], Array]
     x: Array
     floor: float
 
     what = "residual"
-    """What the function is called in messages."""
+    """The name of the function in messages."""
 
     tolerance = 1e-6
-    """Relative error from which on a derivative is suspicious."""
+    """Relative error above which a derivative is suspicious."""
 
     @property
     def sizes(self) -> Array:
-        """The unit in which steps along each component are taken, (k,)."""
+        """The unit of the steps along each component, (k,)."""
         return sizes(self.x, self.floor)
 
     def value(self, x: Array) -> Array:
@@ -109,30 +121,33 @@ class CentralSlice:
         return self.function(x)
 
     def along(self, v: Array) -> Array:
-        """d/dt R(x + t v), (n,): six evaluations, or some more."""
+        """d/dt R(x + t v) at t = 0, (n,), by six evaluations or a few more."""
         longest = float((np.abs(v) / self.sizes).max(initial=0.0))
         if longest == 0.0:
             return np.zeros(self.value(self.x).shape)
-        with np.errstate(all="ignore"):  # nan is looked for in what comes back.
+        with np.errstate(all="ignore"):  # Callers check the result for nan.
             return differences(self.function, self.x, v / longest, MOST)[0] * longest
 
     def examine(self) -> None:
-        """Nothing can go wrong before the first difference."""
+        """No test is needed before the first difference."""
 
     @property
     def finer(self) -> "list[CentralSlice]":
-        """With steps of their own size for unknowns far smaller than others, should these be no rounding."""
+        """This function with shorter steps for small unknowns; [] if x has none.
+
+        Small unknowns may be rounding, or quantities of another unit.
+        """
         own = replace(self, floor=0.0)
         return [] if np.all(own.sizes >= self.sizes) else [own]
 
     def moved(self, x: Array) -> "CentralSlice":
-        """The same at another x."""
+        """This function at another x."""
         return replace(self, x=x)
 
 
 @dataclass(frozen=True, eq=False)
 class CentralDifferences:
-    """Derivatives from real evaluations alone, to about ten digits."""
+    """Directional derivatives to about ten digits, from real evaluations alone."""
 
     function: Function
 
@@ -141,8 +156,8 @@ class CentralDifferences:
         return CentralSlice(lambda x: self.function(x, p), u, FLOOR)
 
     def in_p(self, u: Array, p: Array) -> CentralSlice:
-        """p ↦ R(u, p): parameters have units of their own, so 1e-15 beside 1e4 is no rounding."""
+        """p ↦ R(u, p); parameters differ in their units, and 1e-15 next to 1e4 may be meant."""
         return CentralSlice(lambda x: self.function(u, x), p, 0.0)
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
-        """Nothing to look for."""
+        """No test is needed: differences use real evaluations alone."""

@@ -1,7 +1,15 @@
-"""NumPy's functions for real numbers; for complex ones their derivatives along the imaginary part.
+"""NumPy functions that keep imaginary parts: f(x + iy) = f(x) + i f'(x) y + O(y²).
 
-f(x + iy) = f(x) + i f'(x) y to first order in y, which is all that a complex step asks for (`adjoint.complex_step_residual`),
-where NumPy's own are not differentiable (abs, sign, norm), or refuse complex numbers. For arrays and scalars alike.
+A complex step (`adjoint.complex_step_residual`) needs no more than this expansion.
+NumPy's own functions are either not differentiable in the complex plane (abs, sign,
+norm), or refuse complex numbers (arctan2, interp, …). For real arguments the functions
+here return what NumPy returns. All take arrays and scalars.
+
+>>> import numpy as np
+>>> from adjoint.derive import safe
+>>> h = 1e-100
+>>> safe.absolute(-2.0 + 1j * h).imag / h
+np.float64(-1.0)
 """
 
 from collections.abc import Callable
@@ -15,7 +23,7 @@ Value = Array | float | complex
 
 
 def absolute(x: Value) -> Array:
-    """|x|: −x where Re x < 0."""
+    """|x|; its derivative is −1 where Re x < 0, and 1 elsewhere."""
     x = np.asarray(x)
     return np.where(x.real < 0.0, -x, x)[()] if _complex(x) else np.abs(x)
 
@@ -36,7 +44,7 @@ def heaviside(x: Value, at_zero: float) -> Array:
 
 
 def maximum(x: Value, y: Value) -> Array:
-    """The larger one; x where they are equal, nan where one is."""
+    """max(x, y); x if the two are equal, nan if one of them is nan."""
     x, y = np.asarray(x), np.asarray(y)
     if not _complex(x, y):
         return np.maximum(x, y)
@@ -44,7 +52,7 @@ def maximum(x: Value, y: Value) -> Array:
 
 
 def minimum(x: Value, y: Value) -> Array:
-    """The smaller one; x where they are equal, nan where one is."""
+    """min(x, y); x if the two are equal, nan if one of them is nan."""
     x, y = np.asarray(x), np.asarray(y)
     if not _complex(x, y):
         return np.minimum(x, y)
@@ -52,12 +60,12 @@ def minimum(x: Value, y: Value) -> Array:
 
 
 def clip(x: Value, lower: Value, upper: Value) -> Array:
-    """x, but at least `lower` and at most `upper`; −inf and inf for no bound."""
+    """min(max(x, lower), upper); −inf and inf stand for no bound."""
     return minimum(maximum(x, lower), upper)
 
 
 def norm(x: Array, axis: int | None = None) -> Array:
-    """√(Σ x²), of all entries or along an axis: the Euclidean norm."""
+    """√(Σ x²), the Euclidean norm of all entries or along an axis."""
     x = np.asarray(x)
     return (
         np.sqrt(np.sum(x * x, axis=axis))
@@ -105,7 +113,10 @@ def logaddexp(x: Value, y: Value) -> Array:
 
 
 def interp(x: Value, xp: Array, fp: Array) -> Array:
-    """Linear between the points (xp, fp), constant outside; xp increasing, real. fp may be complex."""
+    """Linear interpolation of the points (xp, fp), constant outside.
+
+    xp: real, increasing; fp: real or complex.
+    """
     x, fp = np.asarray(x), np.asarray(fp)
     value = np.interp(x.real, xp, fp)
     if not _complex(x):
@@ -122,20 +133,20 @@ def _complex(*values: Array) -> bool:
 
 
 def _joined(real: Array, imag: Array) -> Array:
-    """real + i·imag; by parts, for a product with i makes nan of an infinite imaginary part's real one."""
+    """real + i·imag, set part by part: the product i·inf has nan as its real part."""
     z = np.empty(np.shape(real), dtype=np.complex128)
     z.real, z.imag = real, imag
     return z[()]
 
 
 def _constant(function: Callable[[Array], Array], x: Value) -> Array:
-    """A piecewise constant function, of x's kind."""
+    """A piecewise constant function, complex if x is complex; its derivative is zero."""
     x = np.asarray(x)
     return function(x.real) + 0j if _complex(x) else function(x)
 
 
 def _ratio(x: Array, r: Array) -> Array:
-    """x / r, and 0 where r is."""
+    """x / r, and 0 where r is 0."""
     return np.divide(
         x, r, out=np.zeros(np.broadcast_shapes(np.shape(x), np.shape(r))), where=np.asarray(r) > 0.0
     )

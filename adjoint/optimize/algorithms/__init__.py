@@ -1,1 +1,1 @@
-"""Optimization algorithms: each starts from a design and advances one State to the next."""
+"""Algorithms: frozen dataclasses of settings with `start` and `advance`."""

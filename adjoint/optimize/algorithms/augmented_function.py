@@ -1,16 +1,14 @@
-"""The augmented Lagrangian as a function of the design, by one transposed solve a gradient.
+"""The augmented Lagrangian as a function of the design: one transposed solve per gradient."""
 
-A state inside of another one's memory: of an algorithm that works for an algorithm.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
 import numpy as np
 
 from ..._numerics import dot
+from ..._validation import first_nonfinite
 from ...errors import NonFinite
 from ...objectives import Sum
 from ...protocols import Objective
@@ -18,65 +16,14 @@ from ...reduced import Function, Point
 from ...typing import Array
 from ..constraint_values import Told, told
 from ..constraints import Along, Constraint, StateConstraint, StateConstraints
-from ..state import State
 from ..trial import gradient_of
-
-PREFIX, MEMORY = "inner.", "inner.memory."
-
-
-NUMBERS = (
-    "iteration",
-    "value",
-    "stationarity",
-    "projected",
-    "step",
-    "change",
-    "violation",
-    "scale",
-    "evaluations",
-    "stage",
-    "left",
-)
-
-
-ARRAYS = ("gradient", "constraints", "multipliers", "scales", "rejected")
-
-
-def packed(inner: State) -> dict[str, Array]:
-    """The state by name: all but its design, which is the outer one's, its ending and its point."""
-    fields = {PREFIX + name: np.asarray(getattr(inner, name)) for name in (*NUMBERS, *ARRAYS)}
-    return fields | {MEMORY + name: array for name, array in inner.memory.items()}
-
-
-def unpacked(memory: Mapping[str, Array], x: Array, point: Point | None) -> State:
-    """The state that was packed, at the design x."""
-    numbers = {name: memory[PREFIX + name].item() for name in NUMBERS}
-    gradient, constraints, multipliers, scales, rejected = (
-        memory[PREFIX + name] for name in ARRAYS
-    )
-    own = {
-        name.removeprefix(MEMORY): array
-        for name, array in memory.items()
-        if name.startswith(MEMORY)
-    }
-    return State(
-        x=x,
-        gradient=gradient,
-        constraints=constraints,
-        multipliers=multipliers,
-        scales=scales,
-        rejected=rejected,
-        memory=own,
-        point=point,
-        **numbers,
-    )
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """(c − bound) / scale at a point, of one constraint or one vector of them.
+    """(c − bound) / scale at a point, of one constraint or of one vector of constraints.
 
-    told: c; values: (k,); scales: (k,).
+    told: c; values: the excess, (k,); scales: (k,).
     """
 
     told: Told
@@ -84,7 +31,7 @@ class Term:
     scales: Array
 
     def objectives(self, w: Array) -> list[Objective]:
-        """Σ w_i c_i as an objective of the state, if it is one."""
+        """[Σ w_i c_i as an objective J(u, p)]; [] if c does not depend on the state."""
         constraint = self.told.constraint
         if isinstance(constraint, StateConstraints):
             return [Along(constraint.function, w)]
@@ -95,64 +42,74 @@ class Term:
         )
 
     def gradients(self, w: Array) -> list[Array]:
-        """w ∇c of a constraint on the design alone."""
+        """[w ∇c] of a constraint on the design alone; [] if the constraint depends on the state."""
         if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
             return []
         slope = np.asarray(self.told.valued.gradient, dtype=float)
         return [w[0] * slope]
 
     def products(self, w: Array, v: Array) -> list[Array]:
-        """w ∇²c v of a constraint on the design alone; raises TypeError where it has no second derivative."""
+        """[w ∇²c v] of a constraint on the design alone.
+
+        Raise TypeError if it has no second derivative.
+        """
         if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
             return []
         if not callable(hvp := getattr(self.told.valued, "hvp", None)):
             raise TypeError(
-                f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has no hvp(v), the "
-                "product of its Hessian and v; expected one, as of adjoint.Reduced, ScalarFunction(value, gradient, "
-                "product) or adjoint.optimize.DifferencedHessian(c)"
+                f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has "
+                "no "
+                "hvp(v), the product of its Hessian and v; expected a point with hvp, as those of "
+                "adjoint.Reduced, ScalarFunction(value, gradient, product) or "
+                "adjoint.optimize.DifferencedHessian(c)"
             )
         return [w[0] * np.asarray(hvp(v))]
 
     def rates(self, point: Point, x_dot: Array, along: Callable[[], tuple[Array, Array]]) -> Array:
-        """The derivative of c along ẋ, (k,); along: (u̇, ṗ), asked for where c is of the state."""
+        """The derivative of c along ẋ, (k,).
+
+        along: computes (u̇, ṗ), for constraints of the state.
+        """
         constraint, valued = self.told.constraint, self.told.valued
         if isinstance(constraint, StateConstraints):
             if not callable(jvp := getattr(constraint.function, "jvp", None)):
                 raise TypeError(
-                    f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), which a product "
-                    "with the augmented Lagrangian's Hessian needs: the derivative of its values, (k,). Without: LBFGS"
+                    f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), "
+                    "which a product with the augmented Lagrangian's Hessian needs: the derivative "
+                    "of "
+                    "its values, (k,). Without jvp: LBFGS"
                 )
             return np.asarray(jvp(point.solution.u, point.p, *along()))
         if isinstance(constraint, StateConstraint):
             u_bar, p_bar = constraint.objective.gradients(point.solution.u, point.p)
             u_dot, p_dot = along()
             return np.array([dot(u_bar, u_dot) + dot(p_bar, p_dot)])
-        assert valued is not None  # Only vectors have none.
+        assert valued is not None  # It is None for vectors of constraints only.
         return np.array([dot(np.asarray(valued.gradient, dtype=float), x_dot)])
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """f and all constraints at a point, in order. values: (k,), scaled."""
+    """f and all constraints at a point, in order."""
 
     point: Point
     terms: tuple[Term, ...]
 
     @cached_property
     def values(self) -> Array:
-        """(k,)."""
+        """The excess of all constraints, (k,)."""
         return np.concatenate([term.values for term in self.terms])
 
     @property
     def scales(self) -> Array:
-        """(k,)."""
+        """The scales of all constraints, (k,)."""
         return np.concatenate([term.scales for term in self.terms])
 
     def lagrangian(self, weights: Array) -> Array:
         """∇f + Σ w_i ∇c_i, (m,); weights: (k,).
 
-        One transposed solve for f and the constraints of the state. Gradients of others are asked for where their
-        weights are not zero.
+        One transposed solve for f and all constraints of the state. Gradients of other
+        constraints are computed only if their weights are not zero.
         """
         pushing = self._of(weights)
         others = [g for term, w in pushing for g in term.gradients(w)]
@@ -161,8 +118,8 @@ class Measured:
     def product(self, weights: Array, stiffness: Array, v: Array) -> Array:
         """(∇²f + Σ w_i ∇²c_i + Σ ρ_i ∇c_i ∇c_iᵀ) v, (m,); stiffness: ρ, (k,).
 
-        Two solves for the first two sums, as of any Hessian–vector product; two more where constraints of the state are
-        stiff: one tangent, one transposed solve.
+        The first two sums cost two solves, as any Hessian–vector product. If a constraint of
+        the state has ρ > 0, the last sum costs two more: one tangent and one transposed solve.
         """
         pushing, stiff = self._of(weights), self._of(stiffness)
         found = np.asarray(self._together(pushing).hvp(v))
@@ -181,13 +138,13 @@ class Measured:
         return found + gradient_of(self.point.of(Sum(objectives))) if objectives else found
 
     def _of(self, weights: Array) -> list[tuple[Term, Array]]:
-        """The terms with weights that are not zero, and these over the scales."""
+        """The terms with non-zero weights, and these weights divided by the scales."""
         ends = np.cumsum([term.values.size for term in self.terms])[:-1]
         pairs = zip(self.terms, np.split(weights, ends), strict=True)
         return [(term, part / term.scales) for term, part in pairs if part.any()]
 
     def _together(self, pushing: Sequence[tuple[Term, Array]]) -> Point:
-        """f and the weighted constraints of the state, as one objective at the solution there is."""
+        """f and the weighted constraints of the state as one objective at the known solution."""
         objectives = [J for term, w in pushing for J in term.objectives(w)]
         return self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
 
@@ -195,21 +152,20 @@ class Measured:
 def measured(
     constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array
 ) -> Measured:
-    """The constraints at a point. Raises NonFinite; ValueError for shapes that do not fit."""
+    """The constraints at a point. Raise NonFinite, and ValueError for shapes that do not fit."""
     return scaled(finite(told(constraints, point)), point, scales)
 
 
 def finite(parts: tuple[Told, ...]) -> tuple[Told, ...]:
-    """The same; raises NonFinite for a constraint that is not."""
+    """Return the constraints; raise NonFinite if a value is nan or inf."""
     for part in parts:
-        if not np.isfinite(part.values).all():
-            value = part.values[~np.isfinite(part.values)][0]
-            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {value}")
+        if (bad := first_nonfinite(part.values)) is not None:
+            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {bad[1]}")
     return parts
 
 
 def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
-    """The constraints that are known at a point, in the scales of a run, (k,)."""
+    """The constraints at a point from known values; scales: of the run, (k,)."""
     ends = np.cumsum([part.values.size for part in parts])[:-1]
     pairs = zip(parts, np.split(scales, ends), strict=True)
     return Measured(
@@ -219,9 +175,10 @@ def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
 
 @dataclass(frozen=True, eq=False)
 class Penalized:
-    """Σ (w_i² − λ_i²) / 2ρ, w = λ + ρ c of equalities, max(0, λ + ρ c) of inequalities.
+    """Σ (w_i² − λ_i²) / 2ρ, with w = λ + ρ c for equalities and max(0, λ + ρ c) for inequalities.
 
-    Powell, Hestenes and Rockafellar's function. multipliers: λ, (k,); penalty: ρ; equal: (k,) booleans.
+    The function of Powell, Hestenes and Rockafellar. multipliers: λ, (k,); penalty: ρ;
+    equal: (k,) booleans.
     """
 
     multipliers: Array
@@ -229,42 +186,42 @@ class Penalized:
     equal: Array
 
     def weights(self, c: Array) -> Array:
-        """w, (k,): the derivative by c, and the first-order estimate of the multipliers."""
+        """w, (k,): the derivative with respect to c, and a first-order estimate of λ."""
         shifted = self.multipliers + self.penalty * c
         return np.where(self.equal, shifted, np.maximum(shifted, 0.0))
 
     def stiffness(self, c: Array) -> Array:
-        """The derivative of w by c, (k,): ρ, 0 for inequalities that do not push."""
+        """dw/dc, (k,): ρ, or 0 for inequalities with w = 0."""
         return np.where(self.equal | (self.weights(c) > 0.0), self.penalty, 0.0)
 
     def value(self, c: Array) -> float:
-        """The sum."""
+        """The sum, in the units of f."""
         w = self.weights(c)
         return dot(w - self.multipliers, w + self.multipliers) / (2.0 * self.penalty)
 
     def agrees(self, other: "Penalized") -> bool:
-        """Whether the other is the same to rounding."""
+        """True if the other function is equal to rounding."""
         change = np.abs(self.multipliers - other.multipliers).max()
         return self.penalty == other.penalty and bool(
             change <= 1e-12 * np.abs(other.multipliers).max()
         )
 
     def measure(self, c: Array) -> float:
-        """max |c| of equalities, |max(c, −λ/ρ)| of inequalities; zero at a solution."""
+        """The largest |c| of equalities and |max(c, −λ/ρ)| of inequalities; zero at a solution."""
         either = np.where(self.equal, c, np.maximum(c, -self.multipliers / self.penalty))
         return float(np.abs(either).max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)
 class AugmentedPoint:
-    """f and the penalized constraints at x, the gradient on demand.
+    """f and the penalized constraints at x; the gradient is computed when first asked for.
 
-    asked: where the point notes itself when its gradient is asked for; an accepted one is among them.
+    owner: the function of which this is a point. It is told when the gradient is asked for.
     """
 
     at: Measured
     penalized: Penalized
-    asked: "list[AugmentedPoint]"
+    owner: "Augmented"
 
     @property
     def x(self) -> Array:
@@ -279,44 +236,51 @@ class AugmentedPoint:
     @cached_property
     def gradient(self) -> Array:
         """∇f + Σ w ∇c, (m,)."""
-        self.asked.append(self)
+        self.owner.asked.append(self)
         return self.at.lagrangian(self.penalized.weights(self.at.values))
 
     def hvp(self, v: Array) -> Array:
-        """(∇²f + Σ w ∇²c + ρ Σ ∇c ∇cᵀ) v, (m,), the last sum over constraints that push: of one side of the kink.
+        """(∇²f + Σ w ∇²c + ρ Σ ∇c ∇cᵀ) v, (m,); the last sum is over constraints with w ≠ 0.
 
-        Raises TypeError where f or a constraint has no Hessian–vector products.
+        At the kink w = 0 this is the derivative from one side. Raise TypeError if f or a
+        constraint has no Hessian–vector products.
         """
         if not callable(getattr(self.at.point, "hvp", None)):
             raise TypeError(
-                f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; expected a point "
-                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.optimize.DifferencedHessian(f)"
+                f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; "
+                "expected a point with hvp, such as the points of adjoint.Reduced. Without second "
+                "derivatives: adjoint.optimize.DifferencedHessian(f)"
             )
         c = self.at.values
         return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Augmented:
-    """x ↦ f(x) and the penalized constraints, for one step of an algorithm. scales: of the constraints, (k,)."""
+    """x ↦ f(x) plus the penalized constraints, for one step of an inner algorithm.
+
+    scales: of the constraints, (k,). It remembers, in `asked`, its points whose gradient
+    was asked for: the accepted point is one of them, so that f is not evaluated again
+    there.
+    """
 
     f: Function
     constraints: tuple[Constraint | StateConstraints, ...]
     scales: Array
     penalized: Penalized
-    asked: list[AugmentedPoint]
+    asked: list[AugmentedPoint] = field(default_factory=list, init=False, repr=False)
 
     def __call__(self, x: Array) -> Point:
-        """At x: one evaluation of f."""
+        """The point at x: one evaluation of f."""
         return self.around(measured(self.constraints, self.f(x), self.scales))
 
     def around(self, at: Measured) -> Point:
-        """The same at a point where f is known."""
-        # Algorithms ask a point for x, value and gradient; what else a `Point` has, this one has not.
-        return cast(Point, AugmentedPoint(at, self.penalized, self.asked))
+        """The point at a design where f and the constraints are known."""
+        # Algorithms read x, value and gradient of a point; the rest of a `Point` is missing here.
+        return cast(Point, AugmentedPoint(at, self.penalized, self))
 
     def accepted(self, x: Array) -> Measured:
-        """f and the constraints at x, whose gradient was asked for; evaluated again if it was not."""
+        """f and the constraints at x; evaluated again if the gradient at x was not asked for."""
         known = next(
             (point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None
         )

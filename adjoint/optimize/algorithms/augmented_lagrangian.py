@@ -1,4 +1,4 @@
-"""The augmented Lagrangian: many constraints, by an algorithm that knows only bounds."""
+"""The augmented Lagrangian method: many constraints, by an algorithm that knows only bounds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from ...typing import Array
 from ..constraint_values import told
 from ..constraints import Constraint, StateConstraints
 from ..inner_products import InnerProduct
+from ..memory import Shape, packed, require_entries, require_packed, unpacked
 from ..scaling import scaling
 from ..settings import require_constraints
 from ..state import Algorithm, State
@@ -25,45 +26,48 @@ from .augmented_function import (
     Penalized,
     finite,
     measured,
-    packed,
     scaled,
-    unpacked,
 )
 
 SOLVED = 0.01
-"""A subproblem is solved when its measure of optimality is so much of that at its beginning, and at most the last's."""
+"""Measure of optimality of a solved subproblem, relative to its beginning; at most that of
+the subproblem before."""
 
 
 DECREASE = 0.25
-"""From one subproblem to the next violation and complementarity have to fall by this, or the penalty grows."""
+"""Factor by which violation and complementarity have to fall between two subproblems;
+otherwise the penalty grows."""
 
 
 MET = 1e-10
-"""Constraints met as closely, relative to their scale, never make the penalty grow: the rest is rounding."""
+"""Scaled violation below which the penalty does not grow: the rest is rounding."""
 
 
 STEEPEST = 1e10
-"""Growth of the penalty after which no more is expected of a larger one."""
+"""Growth of the penalty after which a larger penalty is not expected to help."""
 
 
 VIOLATED = 1e-6
-"""Constraints violated by more, relative to their scale, after that, are infeasible."""
+"""Scaled violation above which, after this growth, the constraints are infeasible."""
 
 
 LARGEST = 1e20
-"""Multipliers stay within ±this, times the first penalty: the safeguard of the convergence proof."""
+"""Bound on the multipliers, in units of the first penalty: the safeguard of the
+convergence proof."""
 
 
 RESTARTS = 12
-"""Subproblems begun at one design before an inner algorithm that cannot move is believed."""
+"""Number of subproblems begun at one design before an inner algorithm without a step ends
+the run."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Subproblem:
-    """What the augmented function of now depends on, and when it will be solved.
+    """The augmented function of the current subproblem, and the measure at which it is solved.
 
-    first: the penalty at the start of the run; measure: violation and complementarity after the last subproblem;
-    target: the inner stationarity to be reached; length: of the design at the start, see `Scaling`.
+    first: the penalty at the start of the run; measure: violation and complementarity after
+    the last subproblem; target: the inner stationarity to be reached; length: of the design
+    at the start, see `Scaling`.
     """
 
     penalized: Penalized
@@ -74,7 +78,7 @@ class _Subproblem:
 
     @classmethod
     def of(cls, state: State) -> "_Subproblem":
-        """The one that a state remembers."""
+        """The subproblem in the memory of a state."""
         memory = state.memory
         penalized = Penalized(memory["multipliers"], memory["penalty"].item(), memory["equal"])
         return cls(
@@ -83,7 +87,7 @@ class _Subproblem:
 
     @property
     def remembered(self) -> dict[str, Array]:
-        """For a state's memory."""
+        """The arrays for the memory of a state."""
         numbers = {
             "first": self.first,
             "measure": self.measure,
@@ -99,34 +103,59 @@ class _Subproblem:
 
     @property
     def hopeless(self) -> bool:
-        """Whether the penalty has grown beyond its limit."""
+        """True if the penalty has grown beyond its limit."""
         return self.penalized.penalty > STEEPEST * self.first
 
 
 @dataclass(frozen=True, eq=False)
 class AugmentedLagrangian:
-    """min f + Σ (w² − λ²)/2ρ step by step, w = max(0, λ + ρc) or λ + ρh; when solved, λ ← w.
+    """min f + Σ (w² − λ²)/2ρ, with w = max(0, λ + ρc) or λ + ρh; when solved, λ ← w.
 
-    For c ≤ bound and h = bound, scaled by what they vary by, see `State.scales`. Each iteration is one of the inner
-    algorithm on this function. Where its stationarity has fallen to a hundredth, or after `iterations`, λ becomes
-    w, and ρ grows by `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter; then the inner algorithm
-    begins anew, without what it remembered. A gradient of the augmented function is one transposed solve for f and
-    all constraints of the state, however many. The gradient of f itself, for the state, is another one at accepted
-    designs; it is free where that of the objective is, as of compliances and of volumes.
+    For c ≤ bound and h = bound, scaled by `State.scales`. Each iteration is an iteration of
+    the inner algorithm on this function. If the inner stationarity has fallen to a
+    hundredth, or after `iterations` iterations, the subproblem is solved: λ becomes w, and
+    ρ grows by the factor `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter.
+    Then the inner algorithm begins again, without memory. A gradient of the augmented
+    function costs one transposed solve for f and all constraints of the state, however
+    many. The gradient of f alone, for the state, costs another one at accepted designs; it
+    is free if the objective's gradient is free, as of compliances and volumes.
 
-    algorithm: the inner one, takes f as any other, and keeps the bounds; LBFGS is recommended. NewtonCG asks f and all
-    constraints for Hessian–vector products; TypeError where one has none. constraints: c; equalities: h. penalty:
-    the first ρ, None for one with which the violation at the start costs about |f|, at most 10 |f|. growth: of ρ.
-    iterations: of the inner algorithm for one subproblem, at most.
+    In a state `value` and `gradient` are those of f, and `multipliers` the first-order
+    estimates. `stationarity` is the inner algorithm's measure of ∇f + Σ λ∇c, or max|λc|
+    divided by the length of the design at the start if this is larger. `rejected` and
+    `step` are those of the inner algorithm. If ρ has grown by 10¹⁰ in vain the run ends as
+    INFEASIBLE, or as STUCK if the constraints are met to 10⁻⁶: then they have no
+    multipliers.
 
-    State: value and gradient are those of f; multipliers the first-order estimates; stationarity the larger of the
-    inner algorithm's measure of ∇f + Σ λ∇c and of max|λc| over the length of the design at the start; `rejected`
-    and `step` are the inner algorithm's. Ends as INFEASIBLE where ρ has grown by 10¹⁰ in vain, as STUCK if the
-    constraints are met to 10⁻⁶ then: they have no multipliers. Raises ValueError without constraints, and for
-    settings out of range.
+    Parameters
+    ----------
+    algorithm : Algorithm
+        The inner algorithm, which also has the bounds; LBFGS is recommended. NewtonCG asks
+        f and all constraints for Hessian–vector products.
+    constraints : sequence of Constraint or StateConstraints
+        c ≤ bound.
+    equalities : sequence of Constraint or StateConstraints
+        h = bound.
+    penalty : float or None
+        The first ρ, in the units of f. None: the violation at the start then costs about
+        |f|, and ρ is at most 10 |f|.
+    growth : float
+        Factor by which ρ grows, above 1.
+    iterations : int
+        Largest number of inner iterations for one subproblem.
 
-    Birgin & Martínez (2014), Practical Augmented Lagrangian Methods for Constrained Optimization, alg. 4.1; Nocedal &
-    Wright (2006), section 17.4.
+    Raises
+    ------
+    TypeError
+        If the algorithm or a constraint has the wrong type; in an iteration, if a
+        Hessian–vector product is missing.
+    ValueError
+        If there are no constraints, or if a setting is out of range.
+
+    References
+    ----------
+    Birgin & Martínez (2014), Practical Augmented Lagrangian Methods for Constrained
+    Optimization, alg. 4.1. Nocedal & Wright (2006), section 17.4.
     """
 
     algorithm: Algorithm
@@ -142,7 +171,9 @@ class AugmentedLagrangian:
         require_settings(self)
         if not has(self.algorithm, "start", "advance"):
             raise TypeError(
-                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, expected one such as LBFGS()"
+                f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, "
+                "expected "
+                "one such as LBFGS()"
             )
         for constraints in (self.constraints, self.equalities):
             require_constraints("AugmentedLagrangian", constraints, (StateConstraints,))
@@ -152,22 +183,23 @@ class AugmentedLagrangian:
             )
         if not (self.penalty is None or 0.0 < self.penalty < np.inf):
             raise ValueError(
-                f"AugmentedLagrangian: got penalty={self.penalty}, expected a positive number or None"
+                f"AugmentedLagrangian: got penalty={self.penalty}, expected a positive number or "
+                "None"
             )
         if not (1.0 < self.growth < np.inf and self.iterations >= 1):
             raise ValueError(
-                f"AugmentedLagrangian: got growth={self.growth}, iterations={self.iterations}; expected growth > 1 and "
-                "at least one iteration"
+                f"AugmentedLagrangian: got growth={self.growth}, iterations={self.iterations}; "
+                "expected growth > 1 and at least one iteration"
             )
 
     @property
     def bounds(self) -> Bounds:
-        """Those of the inner algorithm."""
+        """The bounds of the inner algorithm."""
         return self.algorithm.bounds
 
     @property
     def inner(self) -> InnerProduct:
-        """That of the inner algorithm."""
+        """The inner product of the inner algorithm."""
         return self.algorithm.inner
 
     @property
@@ -176,7 +208,7 @@ class AugmentedLagrangian:
 
     @property
     def constrained(self) -> Sequence[Constraint]:
-        """Those that are no vectors."""
+        """The constraints and equalities that are not vectors."""
         return [c for c in self._all if not isinstance(c, StateConstraints)]
 
     def start(self, f: Function, x: Array) -> State:
@@ -196,21 +228,20 @@ class AugmentedLagrangian:
         )
 
     def advance(self, f: Function, state: State) -> State:
-        """One iteration of the inner algorithm; then new multipliers, if the subproblem is solved."""
+        """The state after an inner iteration, with new multipliers if the subproblem is solved."""
         subproblem, inner = _Subproblem.of(state), unpacked(state.memory, state.x, None)
-        if (
-            state.point is not None
-        ):  # Of an inner algorithm that wants more than the gradient there.
+        if state.point is not None:  # The inner algorithm needs more than the gradient there.
             known = measured(self._all, state.point, state.scales)
-            around = Augmented(f, self._all, state.scales, subproblem.penalized, []).around(known)
+            around = Augmented(f, self._all, state.scales, subproblem.penalized).around(known)
             inner = replace(inner, point=around)
         evaluations, stopped = state.evaluations, state
         for _ in range(RESTARTS):
             if subproblem.hopeless:
-                # Nearly met, they have no multipliers: their gradients vanish, or depend on each other.
+                # Nearly met constraints whose gradients vanish, or depend on each other, have no
+                # multipliers.
                 infeasible = state.violation > VIOLATED
                 return replace(stopped, ending=Status.INFEASIBLE if infeasible else Status.STUCK)
-            augmented = Augmented(f, self._all, state.scales, subproblem.penalized, [])
+            augmented = Augmented(f, self._all, state.scales, subproblem.penalized)
             after = self.algorithm.advance(augmented, inner)
             evaluations += after.evaluations - inner.evaluations
             if after.ending is None:
@@ -218,7 +249,11 @@ class AugmentedLagrangian:
                     f, state.iteration + 1, subproblem, after, augmented, evaluations
                 )
             stopped = replace(
-                state, rejected=after.rejected, evaluations=evaluations, ending=after.ending
+                state,
+                rejected=after.rejected,
+                evaluations=evaluations,
+                ending=after.ending,
+                failure=after.failure,
             )
             if after.ending is not Status.STUCK:
                 return stopped
@@ -230,6 +265,14 @@ class AugmentedLagrangian:
             subproblem, inner = self._begun(f, at, following)
         return stopped
 
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has a subproblem and an inner state."""
+        k = state.constraints.size
+        shapes: dict[str, Shape] = {"multipliers": (k,), "equal": (k,), "penalty": ()}
+        shapes |= {name: () for name in ("first", "measure", "target", "length")}
+        require_entries("AugmentedLagrangian", state.memory, shapes)
+        require_packed("AugmentedLagrangian", self.algorithm, state)
+
     def _accepted(
         self,
         f: Function,
@@ -239,31 +282,31 @@ class AugmentedLagrangian:
         augmented: Augmented,
         evaluations: int,
     ) -> State:
-        """The state after an inner iteration, of the next subproblem if this one is solved."""
+        """The state after an inner iteration, with the next subproblem if this one is solved."""
         at, solved = augmented.accepted(after.x), subproblem
-        beginning = after
+        following = after
         if after.stationarity <= subproblem.target or after.iteration >= self.iterations:
-            subproblem, beginning = self._begun(f, at, self._updated(subproblem, at))
-        memory = subproblem.remembered | packed(beginning)
+            subproblem, following = self._begun(f, at, self._updated(subproblem, at))
+        memory = subproblem.remembered | packed(following)
         return _state(at, solved, after, memory, iteration, evaluations)
 
     def _equal(self, at: Measured) -> Array:
-        """Which of the constraints are equalities, (k,)."""
+        """True for equalities, (k,) booleans."""
         kinds = [index >= len(self.constraints) for index in range(len(at.terms))]
         return np.repeat(kinds, [term.values.size for term in at.terms])
 
     def _begun(
         self, f: Function, at: Measured, subproblem: _Subproblem
     ) -> tuple[_Subproblem, State]:
-        """The inner algorithm at the start of a subproblem, where f is known."""
-        augmented = Augmented(f, self._all, at.scales, subproblem.penalized, [])
+        """The start of the inner algorithm on a new subproblem; f is known there."""
+        augmented = Augmented(f, self._all, at.scales, subproblem.penalized)
         inner = self.algorithm.start(lambda _: augmented.around(at), at.point.x)
         return replace(
             subproblem, target=min(SOLVED * inner.stationarity, subproblem.target)
         ), inner
 
     def _updated(self, subproblem: _Subproblem, at: Measured) -> _Subproblem:
-        """λ ← w, and a larger ρ if the constraints are not met much better than before."""
+        """λ ← w, and a larger ρ unless violation and complementarity have fallen enough."""
         old = subproblem.penalized
         measure = old.measure(at.values)
         grows = measure > max(DECREASE * subproblem.measure, MET)
@@ -276,7 +319,8 @@ class AugmentedLagrangian:
 def _first_penalty(at: Measured, equal: Array, inner: InnerProduct, sizes: Array) -> float:
     """ρ = 2 |f| / ‖c₊‖², between 10⁻⁶ |f| and 10 |f|: the violation then costs |f|.
 
-    |f| is at least max|x_i ∂f/∂x_i|, for f may be zero by chance; sizes: in the place of x where that is zero.
+    |f| counts as at least max|x_i ∂f/∂x_i|, for f may be zero by chance. sizes: used
+    instead of x if this maximum is zero.
     """
     violated = np.where(equal, at.values, np.maximum(at.values, 0.0))
     g = gradient_of(at.point)
@@ -296,7 +340,7 @@ def _state(
     iteration: int,
     evaluations: int,
 ) -> State:
-    """The state of f, where the inner algorithm stands at `inner`, with the subproblem that it works on."""
+    """The state of f at which the inner algorithm is in the state `inner`, with its subproblem."""
     penalized = subproblem.penalized
     multipliers = penalized.weights(at.values)
     violations = np.where(penalized.equal, np.abs(at.values), at.values)

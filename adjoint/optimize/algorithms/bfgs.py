@@ -1,4 +1,4 @@
-"""BFGS: x ← x − α H g, H the inverse Hessian that all steps so far stand for, kept as a product: for few variables."""
+"""BFGS: x ← x − α H g, for few variables; H is an inverse Hessian from all steps so far."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,34 +12,57 @@ from ...errors import SingularMatrix
 from ...reduced import Function
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
-from ..line_search.strong_wolfe import Step, StrongWolfe
+from ..line_search.step import Step
+from ..line_search.strong_wolfe import StrongWolfe
+from ..memory import Shape, require_entries
 from ..state import State
 from ..trial import first_point, gradient_of
 from .lbfgs import curved
-from .quasi_newton import Setting, idle, stopped
+from .quasi_newton import GAINS, Setting, idle, stopped
 
 
 @dataclass(frozen=True, eq=False)
 class BFGS:
-    """x ← x − α H g, H = Z Zᵀ from √γ M⁻¹ᐟ² by every pair s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
+    """x ← x − α H g, with H = Z Zᵀ built from all pairs s = Δx, y = Δg, such that H y = s.
 
-    The m × m matrix Z is updated, not H: then H cannot lose its definiteness to rounding, whatever the scaling of f. It
-    takes 8 m² bytes in the state and O(m³) operations a step: for up to some hundred variables; `LBFGS` for more.
-    γ = ⟨s, M s⟩ / ⟨y, s⟩ is set at the first pair. A pair without curvature changes nothing. Where H g is no descent
-    direction, or no step along it is accepted, H starts again from M⁻¹.
+    H begins with γ M⁻¹, γ = ⟨s, M s⟩ / ⟨y, s⟩ from the first pair. The (m, m) matrix Z is
+    updated instead of H: then rounding cannot make H indefinite, whatever the scale of f. Z
+    takes 8 m² bytes in the state, and an iteration O(m³) operations: use BFGS for up to
+    some hundred variables and `LBFGS` for more. A pair without positive curvature is
+    ignored. If −H g is not a descent direction, or if no step along it is accepted, H
+    begins again with M⁻¹.
 
-    With bounds, variables that −γ M⁻¹ g would carry to a bound, or holds there, take that step; the others minimize the
-    quadratic model with these held. The search is strong Wolfe up to the first bound met, or Armijo along the projected
-    arc if a full step meets one.
+    With bounds, variables that −γ M⁻¹ g would carry to a bound, or hold there, take that
+    step; the other variables minimize the quadratic model while these are fixed. The search
+    is strong Wolfe up to the first bound met, or Armijo along the projected arc if a full
+    step meets a bound.
 
-    inner: ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal (ValueError). search: the line search. first_step: α of the
-    first trial along −M⁻¹ g; None for one that changes x by half its largest entry; if x is zero half of what f and
-    the bounds tell of its size, 0.5 without bounds.
+    Parameters
+    ----------
+    inner : InnerProduct
+        ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal.
+    bounds : Bounds
+        Bounds on the design.
+    search : StrongWolfe
+        The line search.
+    first_step : float or None
+        α of the first trial along −M⁻¹ g. None: the trial changes x by half its largest
+        entry; if x is zero, by half the size that f and the bounds give, or by 0.5 without
+        bounds.
 
-    Raises SingularMatrix if a kink of f has driven the steps, and Z with them, to zero.
+    Raises
+    ------
+    TypeError
+        If a setting has the wrong type.
+    ValueError
+        If the first step is not positive, or if there are bounds and M is not diagonal.
+    SingularMatrix
+        In an iteration, if a kink of f has driven the steps, and Z with them, to zero.
 
-    Nocedal & Wright (2006), chapter 6; Z: Powell (1987), Math. Program. 38, 29; bounds: Bertsekas (1982),
-    SIAM J. Control Optim. 20, 221.
+    References
+    ----------
+    Nocedal & Wright (2006), chapter 6. Z: Powell (1987), Math. Program. 38, 29. Bounds:
+    Bertsekas (1982), SIAM J. Control Optim. 20, 221.
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
@@ -59,7 +82,7 @@ class BFGS:
 
     @property
     def constrained(self) -> tuple[()]:
-        """None."""
+        """(): BFGS takes no constraints."""
         return ()
 
     def start(self, f: Function, x: Array) -> State:
@@ -72,18 +95,24 @@ class BFGS:
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs."""
         if idle(state):
-            return stopped(state, ())
+            return stopped(state, None)
         product = Product(*(state.memory[name] for name in ("Z", "gamma", "pairs")))
         step = self._step(f, state, product)
         if step.point is None and product.pairs:
             product = self._first(state.x.size)
             step = step.then(self._step(f, state, product))
         if step.point is None:
-            return stopped(state, step.rejected)
+            return stopped(state, step)
         s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
         return self._setting.state(
             step.point, state, step, product.with_pair(s, y, self.inner).arrays
         )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has Z, γ and the number of pairs."""
+        m = state.x.size
+        shapes: dict[str, Shape] = {"Z": (m, m), "gamma": (), "pairs": (), **GAINS}
+        require_entries("BFGS", state.memory, shapes)
 
     def _step(self, f: Function, state: State, product: "Product") -> Step:
         d = self._direction(state, product)
@@ -92,17 +121,17 @@ class BFGS:
         )
 
     def _direction(self, state: State, product: "Product") -> Array:
-        """−H g; with bounds, of the free variables, and the way to their bounds of the others."""
+        """−H g; with bounds, for the free variables, while the others move to their bounds."""
         x, g = state.x, state.gradient
         if self.bounds.everywhere:
             return -product.times(g, self.inner)
-        # Without pairs H is M⁻¹, of another unit than the design: it gets the length of a first trial.
+        # Without pairs H is M⁻¹, in another unit than the design: a first trial's length scales H.
         unit = 1.0 if product.pairs else self._setting.first_trial(state, self.inner.direction(g))
         free, to = self._setting.free(x, g, unit * float(product.gamma))
         return np.where(free, -unit * product.reduced_times(g, free, self.inner), to - x)
 
     def _first(self, m: int) -> "Product":
-        """M⁻¹ = Z Zᵀ, by Cholesky."""
+        """Z of H = M⁻¹, by Cholesky's factorization."""
         inverse = np.stack([self.inner.direction(unit) for unit in np.eye(m)])
         return Product(
             np.ascontiguousarray(np.linalg.cholesky(inverse).T), np.array(1.0), np.array(0)
@@ -111,7 +140,10 @@ class BFGS:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """H = Z Zᵀ. Z: (m, m), the columns of Z as rows, directions z_k; gamma: γ; pairs: how many are in it."""
+    """H = Z Zᵀ.
+
+    Z: (m, m), its rows are the columns z_k; gamma: γ; pairs: number of pairs used.
+    """
 
     Z: Array
     gamma: Array
@@ -119,7 +151,7 @@ class Product:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """As a state remembers them."""
+        """The memory of a state."""
         return {"Z": self.Z, "gamma": self.gamma, "pairs": self.pairs}
 
     def times(self, g: Array, inner: InnerProduct) -> Array:
@@ -127,9 +159,9 @@ class Product:
         return np.asarray(np.einsum("k,km->m", inner.total(self.Z * g), self.Z))
 
     def reduced_times(self, g: Array, free: Array, inner: InnerProduct) -> Array:
-        """B⁻¹ g on the free variables, B the part of H⁻¹ on them; zero on the others.
+        """B⁻¹ g on the free variables, with the part B of H⁻¹ on these variables; zero elsewhere.
 
-        It is H w for w = g where free, and elsewhere what makes H w zero there.
+        The result is H w, where w is g on the free variables, and elsewhere makes H w zero.
         """
         w, held = np.where(free, g, 0.0), ~free
         if held.any():
@@ -138,9 +170,9 @@ class Product:
         return np.where(free, self.times(w, inner), 0.0)
 
     def with_pair(self, s: Array, y: Array, inner: InnerProduct) -> "Product":
-        """(I − s yᵀ/⟨y,s⟩) Z + s σᵀ / √(⟨y,s⟩ σᵀσ), Zσ = s: so H satisfies the BFGS formula, and H y = s.
+        """(I − s yᵀ/⟨y,s⟩) Z + s σᵀ / √(⟨y,s⟩ σᵀσ), Zσ = s: the BFGS update, with H y = s.
 
-        The same where the pair has no curvature.
+        A pair without positive curvature changes nothing.
         """
         if not curved(s, y, inner):
             return self
@@ -160,6 +192,6 @@ def _solved(A: Array, b: Array) -> Array:
         return np.asarray(np.linalg.solve(A, b))
     except np.linalg.LinAlgError as error:
         raise SingularMatrix(
-            "BFGS: the inverse Hessian has lost a direction to rounding. Usual cause: an objective with a kink at its "
-            "minimum, towards which the steps become ever shorter"
+            "BFGS: the inverse Hessian has lost a direction to rounding. Usual cause: an objective "
+            "with a kink at its minimum, towards which the steps become ever shorter"
         ) from error

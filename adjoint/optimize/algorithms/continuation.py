@@ -15,29 +15,42 @@ from ...reduced import Function
 from ...typing import Array
 from ..constraints import Constraint
 from ..inner_products import InnerProduct
+from ..memory import packed, require_entries, require_packed, unpacked
 from ..settings import require_kind
 from ..state import Algorithm, State
 from ..status import Status
 from ..stopping import Progress, Stopping
-from .augmented_function import packed, unpacked
 
 PROGRESS = ("first", "stationarity", "best", "since")
-"""What a stage's rules remember, see `Progress`."""
+"""Fields of `Progress` that a stage remembers."""
 
 
 Build = Callable[[Mapping[str, float]], tuple[Function, Algorithm]]
-"""The settings of a stage ↦ its f, and the algorithm for it."""
+"""A function from the settings of a stage to its objective and its algorithm."""
 
 
 Rule = Callable[[State], bool]
-"""Whether a stage is done at a state; of nothing but the state."""
+"""A function of a state alone: True if the stage is done."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grayness:
     """4 Σ p_e (1 − p_e) / m ≤ tolerance, p = φ(x): a rule that ends a stage.
 
-    density: φ, to densities between 0 and 1.
+    Parameters
+    ----------
+    tolerance : float
+        Largest mean grayness, in [0, 1): 0 for densities of 0 and 1 alone, 1 for densities
+        of ½.
+    density : DesignMap
+        φ, from the design to densities between 0 and 1; the identity by default.
+
+    Raises
+    ------
+    TypeError
+        If `density` is not a design map.
+    ValueError
+        If the tolerance is out of range.
     """
 
     tolerance: float
@@ -56,19 +69,35 @@ class Grayness:
             )
 
     def __call__(self, state: State) -> bool:
-        """Whether it is."""
+        """True if the design of the state is black and white within the tolerance."""
         p = self.density(state.x)
         return float(4.0 * np.mean(p * (1.0 - p))) <= self.tolerance
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One stage: its settings, and when the next one begins.
+    """One stage of a continuation: its settings, and the rules that end it.
 
-    settings: for example {"penalty": 3.0, "beta": 8.0}. until: the first of its rules that holds for the states of this
-    stage, or `rule`, ends it; the last stage ends with the run. Raises ValueError for budgets of factorizations and
-    seconds: a resumed run would end the stage elsewhere. keep: names in the memory of the algorithm before, such as
-    asymptotes, that go over into this stage; all else is forgotten.
+    Parameters
+    ----------
+    settings : mapping of str to float
+        Passed to `build`; for example {"penalty": 3.0, "beta": 8.0}.
+    until : Stopping
+        The stage ends at the first of these rules that holds for the states of this stage.
+        The last stage ends with the run.
+    rule : callable or None
+        A further rule: State ↦ bool.
+    keep : sequence of str
+        Names in the memory of the algorithm before, such as asymptotes, that pass over into
+        this stage. All other memory is forgotten.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If `until` has a budget of factorizations or seconds: a resumed run would end the
+        stage elsewhere.
     """
 
     settings: Mapping[str, float]
@@ -81,24 +110,41 @@ class Stage:
     def __post_init__(self) -> None:
         if not isinstance(self.settings, Mapping):
             raise TypeError(
-                f'Stage: got {named(self.settings)} as settings, expected a dict, such as {{"beta": 1.0}}'
+                f"Stage: got {named(self.settings)} as settings, expected a dict, such as "
+                '{"beta": 1.0}'
             )
         require_kind("Stage", "until", self.until, Stopping)
         if not (self.rule is None or callable(self.rule)):
             raise TypeError(
-                f"Stage: got {named(self.rule)} as the rule, expected a function of a State, or None"
+                f"Stage: got {named(self.rule)} as the rule, expected a function of a State, or "
+                "None"
             )
         if isinstance(self.keep, str) or not isinstance(self.keep, Sequence):
             raise TypeError(
-                f"Stage: got keep={self.keep!r}, expected a tuple of names, such as ({self.keep!r},)"
+                f"Stage: got keep={self.keep!r}, expected a tuple of names, such as "
+                f"({self.keep!r},)"
             )
         if np.isfinite(self.until.factorizations) or np.isfinite(self.until.seconds):
             raise ValueError(
-                "Stage: got a budget of factorizations or seconds; a stage has one of iterations only"
+                "Stage: got a budget of factorizations or seconds; a stage has a budget of "
+                "iterations only"
             )
 
     def done(self, state: State, progress: Progress) -> bool:
-        """Whether the next stage begins after this state, of this stage's own algorithm."""
+        """Whether the next stage begins after this state.
+
+        Parameters
+        ----------
+        state : State
+            A state of the algorithm of this stage.
+        progress : Progress
+            The progress of this stage.
+
+        Returns
+        -------
+        bool
+            True if a rule of this stage holds.
+        """
         if state.iteration == 0:
             return False
         return self.until.reason(state, progress) is not None or (
@@ -106,33 +152,60 @@ class Stage:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Continuation:
     """x₀ → argmin f₁ → argmin f₂ → …: stages of penalty, projection or filter radius, as data.
 
+    An iteration is an iteration of the stage's algorithm, or the evaluation of the next
+    stage's f at the design where the last stage ended (clipped to its bounds). A stage
+    without a further step ends too. In a state `stage` is the index of the stage, and
+    `left` the number of stages to come: while it is positive, the stopping rules of the run
+    do not count, except the budgets. They begin anew with the last stage.
+
+    A continuation remembers f and the algorithm of its first stage, and of one other stage.
+
+    Parameters
+    ----------
+    build : callable
+        Settings of a stage ↦ (f, algorithm). It is called when a stage begins or is
+        resumed, and has to return equal objects for equal settings.
+    stages : sequence of Stage
+        The stages, at least one.
+
+    Attributes
+    ----------
+    f : callable
+        The objective of the first stage, for `minimize`.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type, or if `build` does not return (f, algorithm).
+    ValueError
+        If there are no stages; in a run, if its f is not `continuation.f`, or if `keep`
+        names something that the algorithm before does not remember.
+
+    Examples
+    --------
+    Increase the sharpness β of a projection::
+
         continuation = Continuation(build, (Stage({"beta": 1.0}), Stage({"beta": 8.0})))
         minimize(continuation.f, x, continuation)
-
-    build: makes f and the algorithm from a stage's settings; called when a stage begins, or is resumed, it has to make
-    the same ones each time. An iteration is one of the stage's algorithm, or the evaluation of its f at the design
-    where the last stage ended (clipped to its bounds). A stage in which no step is found ends there, too.
-
-    State: that of the stage's algorithm, with `stage` its index and `left` the stages to come: until there is none the
-    run's own stopping rules, but for budgets, do not count. Where the last stage begins they begin anew. Raises
-    ValueError without stages, for another f than `f`, and for a name in `keep` that the algorithm before does not
-    remember.
     """
 
     build: Build
     stages: Sequence[Stage]
+    _latest: tuple[int, tuple[Function, Algorithm]] | None = field(
+        default=None, init=False, repr=False
+    )
 
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if not callable(self.build):
             raise TypeError(
-                f"Continuation: got {named(self.build)} as build, expected a function of a stage's settings that "
-                "returns (f, algorithm)"
+                f"Continuation: got {named(self.build)} as build, expected a function of a stage's "
+                "settings that returns (f, algorithm)"
             )
         several = isinstance(self.stages, Sequence)
         if (
@@ -141,8 +214,8 @@ class Continuation:
             else [self.stages]
         ):
             raise TypeError(
-                f"Continuation: got {named(wrong[0])} for stages, expected a tuple of them, such as "
-                '(Stage({"beta": 1.0}), Stage({"beta": 8.0}))'
+                f"Continuation: got {named(wrong[0])} for stages, expected a tuple of stages, such "
+                'as (Stage({"beta": 1.0}), Stage({"beta": 8.0}))'
             )
         if not self.stages:
             raise ValueError("Continuation: got no stages, expected at least one")
@@ -151,32 +224,28 @@ class Continuation:
     def _first(self) -> tuple[Function, Algorithm]:
         return self._built(0)
 
-    @cached_property
-    def _latest(self) -> dict[int, tuple[Function, Algorithm]]:
-        return {}
-
     @property
     def f(self) -> Function:
-        """That of the first stage, for `minimize`."""
+        """The objective of the first stage, for `minimize`."""
         return self._first[0]
 
     @property
     def inner(self) -> InnerProduct:
-        """That of the first stage's algorithm."""
+        """The inner product of the first stage's algorithm."""
         return self._first[1].inner
 
     @property
     def bounds(self) -> Bounds:
-        """Those of the first stage's algorithm."""
+        """The bounds of the first stage's algorithm."""
         return self._first[1].bounds
 
     @property
     def constrained(self) -> Sequence[Constraint]:
-        """Those of the first stage's algorithm."""
+        """The constraints of the first stage's algorithm."""
         return self._first[1].constrained
 
     def start(self, f: Function, x: Array) -> State:
-        """The first stage's algorithm at its start."""
+        """The start of the first stage's algorithm."""
         self._require(f)
         f, algorithm = self._of(0)
         inner = algorithm.start(f, x)
@@ -189,7 +258,7 @@ class Continuation:
         )
 
     def advance(self, f: Function, state: State) -> State:
-        """An iteration of the stage's algorithm; the start of the next stage where it is done."""
+        """An iteration of the stage's algorithm, or the start of the next stage."""
         self._require(f)
         inner, progress = unpacked(state.memory, state.x, state.point), _progress(state)
         stage = self.stages[state.stage]
@@ -202,10 +271,22 @@ class Continuation:
             return self._next(state, inner, evaluations)
         if after.ending is not None:
             return replace(
-                state, rejected=after.rejected, evaluations=evaluations, ending=after.ending
+                state,
+                rejected=after.rejected,
+                evaluations=evaluations,
+                ending=after.ending,
+                failure=after.failure,
             )
         progress = stage.until.followed(progress, after, np.inf, 0.0, 0, 0.0)
         return self._state(after, state.iteration + 1, evaluations, state.stage, progress)
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the progress and the inner state of its stage."""
+        if not state.stage < len(self.stages):
+            raise ValueError(f"Continuation has {len(self.stages)} stages, the state {state.stage}")
+        shapes = {f"progress.{name}": () for name in PROGRESS}
+        require_entries("Continuation", state.memory, shapes)
+        require_packed("Continuation", self._of(state.stage)[1], state)
 
     def _next(self, state: State, before: State, evaluations: int) -> State:
         """The first state of the next stage."""
@@ -248,16 +329,15 @@ class Continuation:
         return algorithm.inner.dual_norm(first.gradient)
 
     def _of(self, index: int) -> tuple[Function, Algorithm]:
-        """f and the algorithm of a stage; those of one stage besides the first stay in memory."""
+        """f and the algorithm of a stage; the first stage and one other stage stay in memory."""
         if index == 0:
             return self._first
-        if index not in self._latest:
-            self._latest.clear()
-            self._latest[index] = self._built(index)
-        return self._latest[index]
+        if self._latest is None or self._latest[0] != index:
+            self._latest = (index, self._built(index))
+        return self._latest[1]
 
     def _built(self, index: int) -> tuple[Function, Algorithm]:
-        """What `build` makes of a stage; raises TypeError for what is no f with an algorithm."""
+        """The result of `build` for a stage; raise TypeError unless it is (f, algorithm)."""
         built = self.build(self.stages[index].settings)
         pair = built if isinstance(built, tuple) and len(built) == 2 else None
         if pair is None or not (callable(pair[0]) and has(pair[1], "start", "advance")):
@@ -268,6 +348,7 @@ class Continuation:
         return built
 
     def _require(self, f: Function) -> None:
+        """Raise ValueError unless f is the objective of the first stage."""
         if f is not self.f:
             raise ValueError(
                 "Continuation: got another f; its own, `continuation.f`, is what it begins with"
@@ -275,7 +356,7 @@ class Continuation:
 
 
 def _progress(state: State) -> Progress:
-    """Of the state's stage."""
+    """The progress of the state's stage."""
     first, stationarity, best, since = (
         state.memory[f"progress.{name}"].item() for name in PROGRESS
     )

@@ -1,4 +1,4 @@
-"""Gauss–Newton steps in a trust region, Levenberg–Marquardt where there are few parameters, for f = ½‖r‖²."""
+"""The Gauss–Newton method for f = ½‖r‖², in a trust region."""
 
 from dataclasses import dataclass, field
 
@@ -11,37 +11,67 @@ from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
+from ..memory import Shape, require_entries
 from ..settings import require_geometry
 from ..state import State
 from ..trial import first_point
 from .levenberg_marquardt import FewParameters
-from .trust_region import TrustRegion
+from .trust_region import REGION, TrustRegion
 from .trust_region_cg import Model
 
 SQUARES = 1e-8
-"""Relative difference of f and ½‖r‖² from which on they are not the same."""
+"""Largest relative difference of f and ½‖r‖²."""
 
 
 @dataclass(frozen=True, eq=False)
 class GaussNewton:
-    """x ← x + s, s = argmin ½‖r + Js‖² in a trust region, J = dr/dx, of f = ½‖r‖².
+    """x ← x + s, s = argmin ½‖r + Js‖² in a trust region of radius Δ, J = dr/dx, for f = ½‖r‖².
 
-    f: its points have residual r, (k,), jvp_residual(v) = Jv and vjp_residual(w) = Jᵀw, of vectors and blocks: those of
-    `Reduced` with `LeastSquares`, or a `Sum` of such, have; so has `Reduced(Outputs(ode), …)`.
+    The points of f have `residual`, r, (k,), `jvp_residual(v)` = Jv and `vjp_residual(w)` =
+    Jᵀw, for vectors and blocks. Points of `Reduced` with `LeastSquares`, or with a `Sum` of
+    `LeastSquares`, have these methods, and so have points of `Reduced(Outputs(ode), …)` and
+    of `ResidualFunction`.
 
-    Up to `few` parameters J is formed, by a block of m tangent or k transposed solves, whichever are fewer, and s is
-    exact: (JᵀJ + μD²) s = −Jᵀr by singular values, with the μ ≥ 0 for which ‖Ds‖ ≤ Δ. D_jj is the largest ‖J e_j‖ so
-    far: the units of the parameters make no difference. Beyond that, CG preconditioned by M⁻¹ with products JᵀJv, one
-    tangent and one transposed solve each, with ‖s‖_M ≤ Δ: as `NewtonCG`. Either way Δ follows from the ratio test, a
-    refused or failed trial costs one evaluation and no derivative, and bounds are met face by face.
+    Up to `few` parameters J is formed, by a block of m tangent or k transposed solves (the
+    smaller number), and s is exact: (JᵀJ + μD²) s = −Jᵀr by singular values, with the μ ≥ 0
+    for which ‖Ds‖ ≤ Δ (Levenberg–Marquardt). D_jj is the largest ‖J e_j‖ so far, so that
+    units of parameters do not matter. With more parameters s is found by CG preconditioned
+    by M⁻¹, with products JᵀJv that cost one tangent and one transposed solve each, and
+    ‖s‖_M ≤ Δ, as in `NewtonCG`. In both cases Δ follows from the ratio test, a refused or
+    failed trial costs one evaluation and no derivative, and bounds are met face by face.
+    Convergence is quadratic if r vanishes at the solution, else linear, and may fail if r
+    is large and curved: then use `NewtonCG`.
 
-    radius: the first Δ; None: ‖Dx‖, or ten times as far as the model falls along −M⁻¹g. inner: M, in which
-    stationarity is measured too. exponent, accept, products: see `NewtonCG`. Convergence is quadratic where r vanishes
-    at the solution, linear where it does not, and may fail where r is large and curved: then `NewtonCG`.
+    Parameters
+    ----------
+    inner : InnerProduct
+        M, in which stationarity is measured too; with bounds M must be diagonal.
+    bounds : Bounds
+        Bounds on the design.
+    radius : float or None
+        The first Δ. None: ‖Dx‖, or with many parameters ten times the distance to the
+        model's minimum along −M⁻¹g.
+    few : int
+        Largest number of parameters for which J is formed.
+    exponent : float
+        See `NewtonCG`.
+    accept : float
+        See `NewtonCG`.
+    products : int
+        See `NewtonCG`.
 
-    Raises ValueError for other settings, for bounds with an M that is not diagonal, and from `start` for an x outside
-    of the bounds and an f that is not ½‖r‖²; TypeError for points without residual. Moré (1978), Lecture Notes in
-    Mathematics 630, 105; Nocedal & Wright (2006), section 10.3; Steihaug (1983), SIAM J. Numer. Anal. 20, 626.
+    Raises
+    ------
+    TypeError
+        If a setting has the wrong type; at the start, if points of f have no residual.
+    ValueError
+        If a setting is out of range, or if there are bounds and M is not diagonal; at the
+        start, if x is outside of the bounds or f is not ½‖r‖².
+
+    References
+    ----------
+    Moré (1978), Lecture Notes in Mathematics 630, 105. Nocedal & Wright (2006), section
+    10.3. Steihaug (1983), SIAM J. Numer. Anal. 20, 626.
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
@@ -68,17 +98,19 @@ class GaussNewton:
             and self.few >= 0
         ):
             raise ValueError(
-                f"GaussNewton: got exponent={self.exponent}, accept={self.accept}, products={self.products}, "
-                f"few={self.few}; expected 0 < exponent ≤ 1, 0 ≤ accept < ¼, at least one product, few ≥ 0"
+                f"GaussNewton: got exponent={self.exponent}, accept={self.accept}, "
+                f"products={self.products}, few={self.few}; expected 0 < exponent ≤ 1, "
+                "0 ≤ accept < ¼, at least one product, few ≥ 0"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError(
-                "GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped masses)"
+                "GaussNewton: bounds ask for a diagonal inner product, such as Weighted(lumped "
+                "masses)"
             )
 
     @property
     def constrained(self) -> tuple[()]:
-        """None."""
+        """(): the method takes no constraints."""
         return ()
 
     def start(self, f: Function, x: Array) -> State:
@@ -89,18 +121,24 @@ class GaussNewton:
             and callable(getattr(point, "vjp_residual", None))
         ):
             raise TypeError(
-                f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and vjp_residual; expected a point "
-                "with them, as those of Reduced(problem, LeastSquares(…)), or of ResidualFunction(residual, jacobian)"
+                f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and "
+                "vjp_residual; "
+                "expected a point with these, such as the points of Reduced(problem, "
+                "LeastSquares(…)) or of ResidualFunction(residual, jacobian)"
             )
         r = point.residual
         if not abs(0.5 * dot(r, r) - point.value) <= SQUARES * abs(point.value):
             raise ValueError(
-                f"GaussNewton: f is {point.value}, and ½‖r‖² is {0.5 * dot(r, r)}; expected the same"
+                f"GaussNewton: f is {point.value}, and ½‖r‖² is {0.5 * dot(r, r)}; expected equal "
+                "numbers"
             )
         return self._region.begun(point, self.radius)
 
     def advance(self, f: Function, state: State) -> State:
-        """One accepted step: an evaluation for each trial, one gradient, J once or its products."""
+        """The state after one accepted step.
+
+        It costs an evaluation per trial, one gradient, and J once or products with J.
+        """
         point = self._region.point(f, state)
         if state.x.size > self.few:
             model = Model(
@@ -119,13 +157,19 @@ class GaussNewton:
         few = FewParameters(self.bounds, state.x, point.residual, J, units)
         return self._region.advanced(f, state, few, {"scale": scale})
 
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has Δ, and D after a step with few parameters."""
+        m = state.x.size
+        scale: dict[str, Shape] = {"scale": (m,)} if state.iteration and m <= self.few else {}
+        require_entries("GaussNewton", state.memory, REGION | scale)
+
     @property
     def _region(self) -> TrustRegion:
         return TrustRegion(self.inner, self.bounds, self.accept, self.exponent)
 
 
 def _jacobian(point: Point) -> Array:
-    """dr/dx, (k, m), by tangents or transposed solves, whichever are fewer."""
+    """dr/dx, (k, m), by m tangents or k transposed solves, whichever are fewer."""
     k, m = point.residual.size, point.x.size
     J = point.jvp_residual(np.eye(m)) if m <= k else point.vjp_residual(np.eye(k)).T
     J = np.asarray(J)

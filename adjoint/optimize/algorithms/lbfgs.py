@@ -1,7 +1,4 @@
-"""L-BFGS: x ← x − α H g, H the inverse Hessian that the last few steps stand for; projected where there are bounds.
-
-Curvature pairs (s, y) of the last steps, and the inverse Hessian they stand for, applied to a derivative.
-"""
+"""L-BFGS: x ← x − α H g; H is an inverse Hessian from the last few steps."""
 
 from dataclasses import dataclass, field
 
@@ -13,23 +10,30 @@ from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
-from ..line_search.strong_wolfe import Step, StrongWolfe
+from ..line_search.step import Step
+from ..line_search.strong_wolfe import StrongWolfe
+from ..memory import Shape, require_entries
 from ..state import State
 from ..trial import first_point, gradient_of
-from .quasi_newton import Setting, idle, stopped
+from .quasi_newton import GAINS, Setting, idle, stopped
 
 FLAT = 1e-14
-"""A pair with ⟨y, s⟩ below this times ‖y‖‖s‖ has no curvature above rounding."""
+"""Least ⟨y, s⟩ / (‖y‖‖s‖) of a pair with curvature; below it the curvature is rounding."""
 
 
 def curved(s: Array, y: Array, inner: InnerProduct) -> bool:
-    """Whether ⟨y, s⟩ is positive, by more than rounding."""
+    """True if ⟨y, s⟩ is positive by more than rounding."""
     return 0.0 < FLAT * inner.norm(s) * inner.dual_norm(y) < inner.pairing(y, s)
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """S: (k, m) design changes, Y: (k, m) the gradients' changes, the oldest first; products: (k,) ⟨y, s⟩ > 0."""
+    """Curvature pairs, the oldest first: S, (k, m), changes of the design.
+
+    Y, (k, m), of the gradient.
+
+    products: ⟨y, s⟩ > 0, (k,).
+    """
 
     S: Array
     Y: Array
@@ -37,21 +41,24 @@ class Pairs:
 
     @classmethod
     def none(cls, m: int) -> "Pairs":
-        """No pairs, of m variables."""
+        """No pairs, for m variables."""
         return cls(np.zeros((0, m)), np.zeros((0, m)), np.zeros(0))
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """As a state remembers them."""
+        """The memory of a state."""
         return {"S": self.S, "Y": self.Y, "products": self.products}
 
     @property
     def count(self) -> int:
-        """k."""
+        """k, the number of pairs."""
         return len(self.products)
 
     def with_pair(self, s: Array, y: Array, memory: int, inner: InnerProduct) -> "Pairs":
-        """With one more, `memory` at most; the same where the pair has no curvature."""
+        """The last pairs and one more, at most `memory`.
+
+        A pair without curvature changes nothing.
+        """
         if not curved(s, y, inner):
             return self
         last = slice(max(self.count + 1 - memory, 0), None)
@@ -59,21 +66,29 @@ class Pairs:
         return Pairs(np.vstack([self.S[last], s]), np.vstack([self.Y[last], y]), products)
 
     def of_free(self, free: Array, inner: InnerProduct) -> "Pairs":
-        """The pairs' parts on the free variables, (m,) booleans, zero elsewhere, without those of no curvature."""
+        """The parts of the pairs on the free variables, (m,) booleans.
+
+        Pairs without curvature are dropped.
+        """
         S, Y = np.where(free, self.S, 0.0), np.where(free, self.Y, 0.0)
         products = inner.total(Y * S)
         kept = products > FLAT * np.sqrt(inner.total(S * S) * inner.total(Y * Y))
         return Pairs(S[kept], Y[kept], products[kept])
 
     def scale(self, inner: InnerProduct) -> float:
-        """γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩ of the last pair: γ M⁻¹ is the inverse Hessian's size along it. 1 without pairs."""
+        """γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩ of the last pair, 1 without pairs.
+
+        γ M⁻¹ is as large as the inverse Hessian along y.
+        """
         if not self.count:
             return 1.0
         y = self.Y[-1]
         return float(self.products[-1]) / inner.pairing(y, inner.direction(y))
 
     def inverse_times(self, g: Array, gamma: float, inner: InnerProduct) -> Array:
-        """H g, (m,), by the two-loop recursion from the initial matrix γ M⁻¹, the only place that M is in.
+        """H g, (m,), by the two-loop recursion with the initial matrix γ M⁻¹.
+
+        M appears nowhere else.
 
         Nocedal & Wright (2006), algorithm 7.4.
         """
@@ -89,22 +104,45 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class LBFGS:
-    """x ← x − α H g, H from γ M⁻¹ by the last pairs s = Δx, y = Δg: H y = s for the newest; α strong Wolfe.
+    """x ← x − α H g, with H from γ M⁻¹ and the last pairs s = Δx, y = Δg, such that H y = s.
 
-    The pairs know nothing of the inner product: s is a direction and y a derivative, ⟨y, s⟩ their plain pairing. M is
-    in the initial matrix only, with γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩. A pair without curvature is not kept. Where H g is no
-    descent direction, or no step along it is accepted, the pairs are dropped and the step is along −M⁻¹ g.
+    The pairs do not depend on the inner product: s is a direction, y a derivative, and ⟨y,
+    s⟩ their plain pairing. M appears in the initial matrix only, with γ = ⟨y, s⟩ / ⟨y, M⁻¹
+    y⟩. A pair without positive curvature is not kept. If −H g is not a descent direction,
+    or if no step along it is accepted, the pairs are dropped and the step is along −M⁻¹ g.
 
-    With bounds, variables that −γ M⁻¹ g would carry to a bound, or holds there, take that step; the others that of the
-    pairs' parts on them. The search is strong Wolfe up to the first bound met, or Armijo along the projected arc if a
-    full step meets one.
+    With bounds, variables that −γ M⁻¹ g would carry to a bound, or hold there, take that
+    step; the other variables take the step of the pairs' parts on them. The search is
+    strong Wolfe up to the first bound met, or Armijo along the projected arc if a full step
+    meets a bound.
 
-    memory: pairs kept. inner: ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal (ValueError). search: the line search.
-    first_step: α of the first trial along −M⁻¹ g; None for one that changes x by half its largest entry; if x is
-    zero half of what f and the bounds tell of its size, 0.5 without bounds.
+    Parameters
+    ----------
+    memory : int
+        Largest number of pairs kept.
+    inner : InnerProduct
+        ⟨a, b⟩ = aᵀ M b; with bounds M must be diagonal.
+    bounds : Bounds
+        Bounds on the design.
+    search : StrongWolfe
+        The line search.
+    first_step : float or None
+        α of the first trial along −M⁻¹ g. None: the trial changes x by half its largest
+        entry; if x is zero, by half the size that f and the bounds give, or by 0.5 without
+        bounds.
 
-    Nocedal & Wright (2006), algorithm 7.5; Liu & Nocedal (1989), Math. Program. 45, 503; bounds: Bertsekas (1982), SIAM
-    J. Control Optim. 20, 221, and Kim, Sra & Dhillon (2010), SIAM J. Sci. Comput. 32, 3548.
+    Raises
+    ------
+    TypeError
+        If a setting has the wrong type.
+    ValueError
+        If a setting is out of range, or if there are bounds and M is not diagonal.
+
+    References
+    ----------
+    Nocedal & Wright (2006), algorithm 7.5. Liu & Nocedal (1989), Math. Program. 45, 503.
+    Bounds: Bertsekas (1982), SIAM J. Control Optim. 20, 221; Kim, Sra & Dhillon (2010),
+    SIAM J. Sci. Comput. 32, 3548.
     """
 
     memory: int = 20
@@ -127,7 +165,7 @@ class LBFGS:
 
     @property
     def constrained(self) -> tuple[()]:
-        """None."""
+        """(): L-BFGS takes no constraints."""
         return ()
 
     def start(self, f: Function, x: Array) -> State:
@@ -140,18 +178,24 @@ class LBFGS:
     def advance(self, f: Function, state: State) -> State:
         """One step: as many evaluations as the search needs."""
         if idle(state):
-            return stopped(state, ())
+            return stopped(state, None)
         pairs = Pairs(*(state.memory[name] for name in ("S", "Y", "products")))
         step = self._step(f, state, pairs)
         if step.point is None and pairs.count:
             pairs = Pairs.none(state.x.size)
             step = step.then(self._step(f, state, pairs))
         if step.point is None:
-            return stopped(state, step.rejected)
+            return stopped(state, step)
         s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
         return self._setting.state(
             step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays
         )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the pairs (s, y) of designs like x."""
+        m = state.x.size
+        shapes: dict[str, Shape] = {"S": ("pairs", m), "Y": ("pairs", m), "products": ("pairs",)}
+        require_entries("LBFGS", state.memory, shapes | GAINS)
 
     def _step(self, f: Function, state: State, pairs: Pairs) -> Step:
         d = self._direction(state, pairs)
@@ -160,7 +204,7 @@ class LBFGS:
         )
 
     def _direction(self, state: State, pairs: Pairs) -> Array:
-        """−H g; with bounds, of the free variables, and the way to their bounds of the others."""
+        """−H g; with bounds, for the free variables, while the others move to their bounds."""
         x, g, gamma = state.x, state.gradient, pairs.scale(self.inner)
         if self.bounds.everywhere:
             return -pairs.inverse_times(g, gamma, self.inner)

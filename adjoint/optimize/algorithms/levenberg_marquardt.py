@@ -1,4 +1,4 @@
-"""The Gauss–Newton step of few parameters: ½‖r + Js‖² made least within ‖Ds‖ ≤ Δ, by singular values."""
+"""The Levenberg–Marquardt step of few parameters: min ½‖r + Js‖² within ‖Ds‖ ≤ Δ."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,23 @@ from ...typing import Array
 from .trust_region import Step
 
 CLOSE = 0.1
-"""Of Δ, how far from it the length of a step may be: Moré (1978), section 5."""
+"""Largest relative difference of the length of a step and Δ: Moré (1978), section 5."""
 
 
 HEBDEN = 30
-"""Iterations for μ, of which two or three are usual."""
+"""Largest number of iterations for μ; two or three are usual."""
 
 
 SHORTER = 40
-"""Halvings of a projected gradient step, at most."""
+"""Largest number of halvings of a projected gradient step."""
 
 
 @dataclass(frozen=True, eq=False)
 class FewParameters:
-    """q(s) = r·Js + ½‖Js‖² within bounds. residual: r, (k,); J: (k, m); scale: D, (m,), positive."""
+    """q(s) = r·Js + ½‖Js‖² within bounds.
+
+    residual: r, (k,); J: (k, m); scale: D, (m,), positive.
+    """
 
     bounds: Bounds
     x: Array
@@ -36,7 +39,7 @@ class FewParameters:
         return float(np.linalg.norm(self.scale * s))
 
     def first_radius(self) -> tuple[float, int]:
-        """‖Dx‖, or the length of a step down the gradient from x = 0."""
+        """‖Dx‖, or the length of a step along the negative gradient if x = 0; and no products."""
         g = self.J.T @ self.residual / self.scale
         Jg = self.J @ (g / self.scale)
         down = float(np.linalg.norm(g)) ** 3 / (dot(Jg, Jg) or 1.0)
@@ -47,10 +50,10 @@ class FewParameters:
         return -self._q(step.s)
 
     def step(self, radius: float, tolerance: float) -> Step:
-        """The least q, exact within a tenth of Δ where no bound is met; tolerance: not needed.
+        """The least q; its length is exact within a tenth of Δ if no bound is met.
 
-        Variables that would leave the box stop at their bounds, and the others are solved for again. Where that gains
-        less than a projected gradient step, this is taken.
+        Variables that would leave the box stop at their bounds, and the others are solved for
+        again. If a projected gradient step gains more, it is taken. tolerance: not used.
         """
         y = self._within_faces(radius)
         if not self.bounds.everywhere:
@@ -77,9 +80,10 @@ class FewParameters:
         return y
 
     def _solved(self, free: Array, r: Array, radius: float) -> Array:
-        """argmin ½‖r + J s‖² over the free variables with ‖Ds‖ ≤ Δ: z = Ds by the singular values of J D⁻¹.
+        """argmin ½‖r + J s‖² over the free variables with ‖Ds‖ ≤ Δ.
 
-        Hebden (1973), AERE report TP 515; Moré (1978), Lecture Notes in Mathematics 630, 105, section 5.
+        By the singular values of J D⁻¹: Hebden (1973), AERE report TP 515; Moré (1978), Lecture
+        Notes in Mathematics 630, 105, section 5.
         """
         if not (free.any() and radius > 0.0):
             return np.zeros(int(free.sum()))
@@ -98,7 +102,7 @@ class FewParameters:
         return -(Vt.T @ z) * min(1.0, radius / length if length > 0.0 else 1.0) / self.scale[free]
 
     def _downhill(self, radius: float) -> Array:
-        """P(x − t D⁻²g), t ≤ the least q and Δ, halved until q has fallen enough."""
+        """P(x − t D⁻²g): t minimizes q within Δ, and is halved until q has fallen enough."""
         g = self.J.T @ self.residual
         d = -self.bounds.held(self.x, g) / self.scale**2
         if not (length := self.length(d)) > 0.0:

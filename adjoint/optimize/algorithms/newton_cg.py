@@ -1,4 +1,4 @@
-"""Newton's method with a trust region, its steps by conjugate gradients on Hessian–vector products."""
+"""Newton's method in a trust region, with steps by CG on Hessian–vector products."""
 
 from dataclasses import dataclass, field
 
@@ -10,31 +10,60 @@ from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
+from ..memory import require_entries
 from ..settings import require_geometry
 from ..state import State
 from ..trial import first_point
-from .trust_region import TrustRegion
+from .trust_region import REGION, TrustRegion
 from .trust_region_cg import Model
 
 
 @dataclass(frozen=True, eq=False)
 class NewtonCG:
-    """x ← x + s, s = argmin g·s + ½ s·Hs over ‖s‖_M ≤ Δ, about, by CG with products point.hvp(v) alone.
+    """x ← x + s, s ≈ argmin g·s + ½ s·Hs over ‖s‖_M ≤ Δ, by CG with products point.hvp(v) alone.
 
-    CG ends at ‖g + Hs‖ ≤ η‖g‖, η = min(½, (‖g‖/‖g₀‖)^exponent): convergence of order 1 + exponent; at Δ; along a
-    direction of negative curvature, which it follows to Δ; or after `products` products. With ρ the decrease of f
-    relative to that of the model: Δ ← ‖s‖/4 for ρ < ¼, 2Δ for ρ > ¾ with ‖s‖ about Δ. A step with ρ ≤ `accept` is
-    refused: it costs one evaluation, no gradient; a failed solve is refused as well. Differences of f below its
-    rounding are taken to be as predicted, so that g can fall to rounding.
+    CG ends at ‖g + Hs‖ ≤ η‖g‖ with η = min(½, (‖g‖/‖g₀‖)^exponent), which gives convergence
+    of order 1 + exponent; at Δ; along a direction of negative curvature, which it follows
+    to Δ; or after `products` products. With ρ, the decrease of f divided by the decrease of
+    the model: Δ ← ‖s‖/4 if ρ < ¼, Δ ← 2Δ if ρ > ¾ and ‖s‖ is about Δ. A step with ρ ≤
+    `accept` is refused, which costs one evaluation and no gradient; a failed solve is
+    refused too. Differences of f below its rounding count as predicted, so that g can fall
+    to rounding.
 
-    radius: the first Δ; None: ten times as far as the model's minimum along −M⁻¹g. inner: M, and CG is preconditioned
-    by M⁻¹. With bounds, M diagonal, s is made from a projected gradient step, and CG over the variables between their
-    bounds, which it projects. The point of a state is not in files: a resumed run evaluates it again.
+    With bounds s is made of a projected gradient step and of CG over the variables between
+    their bounds, which is projected. The point of a state is not stored in files: a resumed
+    run evaluates f again.
 
-    Raises ValueError for other settings, for bounds with another M, and from `start` for an x outside of the bounds;
-    TypeError for points without hvp: see `DifferencedHessian`. Steihaug (1983), SIAM J. Numer. Anal. 20, 626; Nocedal &
-    Wright (2006), algorithms 4.1 and 7.2; Lin & Moré (1999), SIAM J. Optim. 9, 1100; Conn, Gould & Toint (2000),
-    Trust-Region Methods, section 17.4.2, on rounding.
+    Parameters
+    ----------
+    inner : InnerProduct
+        M; CG is preconditioned by M⁻¹. With bounds M must be diagonal.
+    bounds : Bounds
+        Bounds on the design.
+    radius : float or None
+        The first Δ, in the norm of M. None: ten times the distance to the model's minimum
+        along −M⁻¹g.
+    exponent : float
+        Exponent of the tolerance of CG, in (0, 1].
+    accept : float
+        Least ρ of an accepted step, in [0, ¼).
+    products : int
+        Largest number of products with H in one run of CG.
+
+    Raises
+    ------
+    TypeError
+        If a setting has the wrong type; at the start, if points of f have no `hvp`, see
+        `DifferencedHessian`.
+    ValueError
+        If a setting is out of range, or if there are bounds and M is not diagonal; at the
+        start, if x is outside of the bounds.
+
+    References
+    ----------
+    Steihaug (1983), SIAM J. Numer. Anal. 20, 626. Nocedal & Wright (2006), algorithms 4.1
+    and 7.2. Lin & Moré (1999), SIAM J. Optim. 9, 1100. Rounding: Conn, Gould & Toint
+    (2000), Trust-Region Methods, section 17.4.2.
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
@@ -55,8 +84,10 @@ class NewtonCG:
             )
         if not (0.0 < self.exponent <= 1.0 and 0.0 <= self.accept < 0.25 and self.products >= 1):
             raise ValueError(
-                f"NewtonCG: got exponent={self.exponent}, accept={self.accept}, products={self.products}; expected "
-                "0 < exponent ≤ 1, 0 ≤ accept < ¼, at least one product"
+                f"NewtonCG: got exponent={self.exponent}, accept={self.accept}, "
+                f"products={self.products}; expected 0 < exponent ≤ 1, 0 ≤ accept < ¼, at least "
+                "one "
+                "product"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError(
@@ -65,7 +96,7 @@ class NewtonCG:
 
     @property
     def constrained(self) -> tuple[()]:
-        """None."""
+        """(): the method takes no constraints."""
         return ()
 
     def start(self, f: Function, x: Array) -> State:
@@ -73,16 +104,22 @@ class NewtonCG:
         point = first_point(f, x, self.bounds, "NewtonCG")
         if not callable(getattr(point, "hvp", None)):
             raise TypeError(
-                f"NewtonCG: {type(point).__name__} has no hvp(v), the product of the Hessian and v; expected a point "
-                "with one, as those of adjoint.Reduced. Without second derivatives: adjoint.optimize.DifferencedHessian(f)"
+                f"NewtonCG: {type(point).__name__} has no hvp(v), the product of the Hessian and "
+                "v; "
+                "expected a point with hvp, such as the points of adjoint.Reduced. Without second "
+                "derivatives: adjoint.optimize.DifferencedHessian(f)"
             )
         return self._region.begun(point, self.radius)
 
     def advance(self, f: Function, state: State) -> State:
-        """One accepted step: an evaluation for each trial, one gradient."""
+        """The state after one accepted step: an evaluation per trial, one gradient."""
         point = self._region.point(f, state)
         model = Model(self.inner, self.bounds, state.x, state.gradient, point.hvp, self.products)
         return self._region.advanced(f, state, model, {})
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has Δ, the first stationarity, and the products."""
+        require_entries("NewtonCG", state.memory, REGION)
 
     @property
     def _region(self) -> TrustRegion:

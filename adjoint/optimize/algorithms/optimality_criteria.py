@@ -1,7 +1,8 @@
 """Optimality criteria (OC): the fixed-point update of densities under one volume constraint.
 
-Bendsøe & Sigmund (2004), Topology Optimization, section 1.2.1; Andreassen, Clausen, Schevenels, Lazarov & Sigmund
-(2011), Struct. Multidiscip. Optim. 43, 1, section 2.4, whose printed figures it reproduces.
+Bendsøe & Sigmund (2004), Topology Optimization, section 1.2.1; Andreassen, Clausen,
+Schevenels, Lazarov & Sigmund (2011), Struct. Multidiscip. Optim. 43, 1, section 2.4,
+whose printed figures are reproduced.
 """
 
 from collections.abc import Callable
@@ -19,22 +20,25 @@ from ...reduced import Function, Point
 from ...typing import Array
 from ..constraints import Constraint, DesignOnly, OfDesign
 from ..inner_products import Euclidean
+from ..memory import require_entries
 from ..settings import require_design_constraint, require_geometry, require_kind
 from ..state import State
 from ..status import Status
-from ..trial import attempt, first_point, gradient_of
+from ..trial import first_point, gradient_of, tried
 
 FLAT = 1e-10
-"""Relative to its largest, a ∂c/∂x below this is rounding: of a steep projection, filtered. Such densities stay."""
+"""∂c/∂x relative to its largest entry below which it is rounding, as of a steep filtered
+projection. Such densities stay."""
 
 
 SETTLED = 0.04
-"""Part of the move limit: an update that changes no density by more belongs to a design that has all but converged."""
+"""Change of an update, in move limits, below which the design has all but converged."""
 
 
 MISSED = 30.0
-"""So does an update that is less than so many times the change that would mend the volume. The two printed runs end
-(at a change of 0.05 move limits) at 37 and above, with the iterates of the interval that the paper has."""
+"""Change of an update, relative to the change that would meet the volume, below which the
+design has all but converged. The two printed runs end (at a change of 0.05 move limits)
+at 37 and above, with the iterates of the interval in the paper."""
 
 
 MET = 1e-9
@@ -42,18 +46,29 @@ MET = 1e-9
 
 
 NEARER = 8
-"""Designs tried, each halfway to the last one, where a solve fails at the proposal."""
+"""Number of designs tried, each halfway to the last design, if a solve fails at the
+proposal."""
 
 
 @dataclass(frozen=True, eq=False)
 class SensitivityFilter:
-    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³.
+    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³ (docs/math.md, eq. 30).
 
-    See docs/math/optimization.md, eq. 30.
+    A heuristic that replaces the gradient inside of OC. It is not the derivative of any
+    function: therefore it is an option of OC and not a DesignMap.
 
-    A heuristic that replaces the gradient inside of OC, not the derivative of anything: so it is an option of OC
-    and no DesignMap. average: v ↦ Σ_j H_ij v_j / Σ_j H_ij: a `DensityFilter` or a `ConvolutionFilter`.
+    Parameters
+    ----------
+    average : DesignMap
+        v ↦ Σ_j H_ij v_j / Σ_j H_ij: a `DensityFilter` or a `ConvolutionFilter`.
 
+    Raises
+    ------
+    TypeError
+        If `average` is not a design map.
+
+    References
+    ----------
     Sigmund (1997), Mech. Struct. Mach. 25, 493.
     """
 
@@ -73,20 +88,47 @@ class SensitivityFilter:
 
 @dataclass(frozen=True, eq=False)
 class OptimalityCriteria:
-    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds, λ by bisection.
+    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds (docs/math.md, eq. 29).
 
-    See docs/math/optimization.md, eq. 29.
+    λ is found by bisection. An iteration is an analysis and the update that follows from
+    it: the start is the first iteration, and the `change` of a state is the change of its
+    update, to memory["proposal"]. The optimality measures are relative to max|g|. Densities
+    with a positive gradient go as low as they may.
 
-    An iteration is an analysis and the update that follows from it: the start is the first, and a state's `change` that
-    of the update, to memory["proposal"]. The optimality measures are relative to max|g|.
+    The bisection leaves an error of about η · width in the volume. If the design has
+    settled, the bisection goes on until the volume is met to 1e-9. A design has settled if
+    the update is a small part of the move limit, or of the change that would meet the
+    volume. If such a design does not meet the volume, its `violation` is the error, and the
+    run does not converge there.
 
-    constraint: c(x) ≤ bound, positive, with ∂c/∂x > 0. move: the largest change of a density in one iteration.
-    exponent: η. bounds: of the densities. sensitivity_filter: a heuristic in place of the gradient. width: of λ's
-    interval when the bisection ends, relative to its middle; the default is the published one. It leaves an error of
-    about η · width in the volume. So the bisection goes on until the volume is met, to 1e-9, where the design has
-    settled: where the update is a small part of the move limit, or of the size of that error. No run converges at a
-    design that has settled and misses its volume: `violation` is that error then. Densities whose gradient is positive
-    go as low as they may.
+    Parameters
+    ----------
+    constraint : DesignOnly
+        c(x) ≤ bound, with a positive bound and ∂c/∂x > 0: `LinearConstraint.volume(…)`.
+    move : float
+        Largest change of a density in one iteration.
+    exponent : float
+        η, in (0, 1].
+    bounds : Bounds
+        Bounds on the densities.
+    sensitivity_filter : SensitivityFilter or None
+        A heuristic in place of the gradient.
+    width : float
+        Width of the interval of λ at the end of the bisection, relative to its middle; the
+        default is the published one.
+
+    Raises
+    ------
+    TypeError
+        If a setting has the wrong type.
+    ValueError
+        If a setting is out of range; at the start, if no design within the bounds meets the
+        constraint.
+
+    References
+    ----------
+    Bendsøe & Sigmund (2004), Topology Optimization, section 1.2.1. Andreassen et al.
+    (2011), Struct. Multidiscip. Optim. 43, 1, section 2.4.
     """
 
     constraint: DesignOnly
@@ -102,7 +144,8 @@ class OptimalityCriteria:
         require_settings(self)
         if not (self.move > 0.0 and 0.0 < self.exponent <= 1.0 and 0.0 < self.width < 1.0):
             raise ValueError(
-                f"OptimalityCriteria: got move={self.move}, exponent={self.exponent}, width={self.width}; "
+                f"OptimalityCriteria: got move={self.move}, exponent={self.exponent}, "
+                f"width={self.width}; "
                 "expected move > 0, 0 < exponent ≤ 1, 0 < width < 1"
             )
         require_design_constraint("OptimalityCriteria", self.constraint)
@@ -117,7 +160,7 @@ class OptimalityCriteria:
 
     @property
     def inner(self) -> Euclidean:
-        """The Euclidean one: the update multiplies."""
+        """The Euclidean inner product: the update multiplies, and does not add."""
         return Euclidean()
 
     @property
@@ -130,7 +173,8 @@ class OptimalityCriteria:
         x = as_parameters(x, "x")
         if x.size and not x.any():
             raise ValueError(
-                "OptimalityCriteria: the start is zero, and the update multiplies; start at the fraction"
+                "OptimalityCriteria: the start is zero, and the update multiplies; start at the "
+                "volume fraction"
             )
         if np.shape(slope := self.constraint.gradient(x)) != x.shape:
             raise ValueError(
@@ -140,24 +184,33 @@ class OptimalityCriteria:
         least = self.constraint.value(lowest) if np.isfinite(lowest).all() else 0.0
         if least > self.constraint.bound * (1.0 + self.width):
             raise ValueError(
-                f"OptimalityCriteria: the constraint is {least:.6g} with all densities at their lower bounds, above "
-                f"its bound of {self.constraint.bound:.6g}: no design meets it"
+                f"OptimalityCriteria: the constraint is {least:.6g} with all densities at their "
+                "lower "
+                f"bounds, above its bound of {self.constraint.bound:.6g}: no design meets it"
             )
         return self._state(first_point(f, x, self.bounds, "OptimalityCriteria"), 1, 1, 0)
 
     def advance(self, f: Function, state: State) -> State:
-        """The next iteration: the analysis at the last proposal, nearer where that fails, and its update."""
+        """The analysis at the last proposal, or nearer if it fails there, and the next update."""
         x = state.memory["proposal"]
         for failures in range(NEARER):
-            if (point := attempt(f, x)) is not None:
+            trial = tried(f, x)
+            if trial.point is not None:
                 return self._state(
-                    point, state.iteration + 1, state.evaluations + failures + 1, failures
+                    trial.point, state.iteration + 1, state.evaluations + failures + 1, failures
                 )
             x = 0.5 * (state.x + x)
-        evaluations = state.evaluations + NEARER
         return replace(
-            state, rejected=np.full(NEARER, np.nan), evaluations=evaluations, ending=Status.FAILED
+            state,
+            rejected=np.full(NEARER, np.nan),
+            evaluations=state.evaluations + NEARER,
+            ending=Status.FAILED,
+            failure=trial.failure,
         )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the proposal, (m,)."""
+        require_entries("OptimalityCriteria", state.memory, {"proposal": (state.x.size,)})
 
     def _state(self, point: Point, iteration: int, evaluations: int, failures: int) -> State:
         x, g, bound = point.x, gradient_of(point), self.constraint.bound
@@ -167,7 +220,8 @@ class OptimalityCriteria:
             np.abs(g[flat]) > 1e3 * FLAT * np.abs(g).max()
         ):
             raise ValueError(
-                f"OptimalityCriteria: ∂c/∂x is {slope.min()} somewhere, expected a positive one everywhere"
+                f"OptimalityCriteria: ∂c/∂x is {slope.min()} somewhere, expected positive entries "
+                "everywhere"
             )
         driving = g if self.sensitivity_filter is None else self.sensitivity_filter(x, g)
         excess = self.constraint.value(x) / bound - 1.0
@@ -194,9 +248,10 @@ class OptimalityCriteria:
     def _update(
         self, x: Array, g: Array, slope: Array, excess: float
     ) -> tuple[float, Array, float]:
-        """λ, the design that it gives, and the violation at x; excess: of the constraint at x, relative to its bound.
+        """λ, the next design, and the violation at x.
 
-        λ by bisection to `width`, and to the volume itself where the design has settled.
+        λ by bisection to `width`, and to the volume itself if the design has settled. excess:
+        of the constraint at x, relative to its bound.
         """
         lowest, highest = self.bounds.clip(x - self.move), self.bounds.clip(x + self.move)
         flat = slope <= FLAT * slope.max()
@@ -225,15 +280,16 @@ class OptimalityCriteria:
         return met, design(met), abs(excess) if missed else rough
 
     def _bisected(self, over: Callable[[float], float]) -> tuple[float, float, float]:
-        """λ's interval and the last middle of the bisection for the sign of a decreasing function of λ."""
-        lower, upper = (
-            0.0,
-            1e9,
-        )  # As published; a λ above is met by widening, for objectives in small units.
+        """The interval of λ and its last middle, by bisection for the sign of `over`.
+
+        over: a decreasing function of λ.
+        """
+        # The published interval; a larger λ, of an objective in small units, is met by widening.
+        lower, upper = 0.0, 1e9
         while over(upper) > 0.0 and upper < 1e60:
             lower, upper = upper, 1e3 * upper
         middle = upper
-        # The second condition ends a bisection towards 0: the constraint does not bind.
+        # The second condition ends a bisection towards 0: then the constraint does not bind.
         while (upper - lower) > self.width * (upper + lower) and upper > 1e-60:
             middle = 0.5 * (lower + upper)
             if over(middle) > 0.0:
@@ -243,10 +299,11 @@ class OptimalityCriteria:
         return lower, middle, upper
 
     def _optimality(self, x: Array, g: Array, slope: Array) -> tuple[float, float]:
-        """KKT residual and projected gradient (docs/math/optimization.md, eqs. 31 and 32).
+        """The KKT residual and the projected gradient (docs/math.md, eqs. 31 and 32).
 
-        λ ≥ 0 by least squares over the densities between their bounds; 0 where the constraint does not bind. Where
-        it is violated, both are at least the violation, relative to the bound.
+        λ ≥ 0 by least squares over the densities between their bounds; 0 if the constraint does
+        not bind. If the constraint is violated, both measures are at least the violation,
+        relative to the bound.
         """
         scale = float(np.abs(g).max()) or 1.0
         excess = self.constraint.value(x) / self.constraint.bound - 1.0
@@ -255,7 +312,7 @@ class OptimalityCriteria:
         weights = slope * inside
         if inside.any():
             multiplier = max(0.0, -dot(weights, g) / (dot(weights, weights) or 1.0))
-        else:  # Any λ between what the empty and what the full elements ask for; -g/slope is their worth.
+        else:  # Any λ between −g/slope of the empty elements and −g/slope of the full elements.
             worth = -g / np.maximum(slope, FLAT * slope.max())
             full = x >= self.bounds.upper
             multiplier = max(

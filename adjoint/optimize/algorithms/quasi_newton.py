@@ -1,4 +1,4 @@
-"""What the quasi-Newton methods share: the search along a line or a projected arc, its first trial, the next state."""
+"""Common part of BFGS and L-BFGS: the search along a line or an arc, the next state."""
 
 import math
 from collections.abc import Mapping
@@ -7,27 +7,36 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...bounds import Bounds
+from ...errors import SolveError
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import InnerProduct
-from ..line_search.strong_wolfe import Sample, Step, StrongWolfe
+from ..line_search.step import Step
+from ..line_search.strong_wolfe import Sample, StrongWolfe
+from ..memory import Shape
 from ..scaling import reach
 from ..settings import require_geometry, require_kind
 from ..state import State
 from ..status import Status
-from ..trial import attempt, gradient_of
+from ..trial import gradient_of, tried
 
 IDLE = 10
-"""Steps in a row without any gain that end a run; near a minimum the gradient does not fall with every step."""
+"""Number of steps in a row without any gain that end a run; near a minimum the gradient
+does not fall in every step."""
 
 
 REACH = 0.5
-"""The first trial of a run changes x by this part of its largest entry: the gradient has no length in units of x."""
+"""Part of the largest entry of x by which the first trial changes x: the gradient has no
+length in units of x."""
+
+
+GAINS: dict[str, Shape] = {"least": (2,), "idle": ()}
+"""Names and shapes of the memory that `idle` reads."""
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What a method was given."""
+    """The settings of a quasi-Newton method; name: of the method, for messages."""
 
     name: str
     inner: InnerProduct
@@ -36,7 +45,10 @@ class Setting:
     first_step: float | None
 
     def check(self) -> None:
-        """Raise ValueError for a first step that is none, and for bounds where the projection is no clip; TypeError."""
+        """Raise ValueError unless first_step > 0, or if there are bounds and M is not diagonal.
+
+        TypeError.
+        """
         require_geometry(self.name, self.bounds, self.inner)
         require_kind(self.name, "the search", self.search, StrongWolfe)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
@@ -45,21 +57,28 @@ class Setting:
             )
         if not (self.inner.diagonal or self.bounds.everywhere):
             raise ValueError(
-                f"{self.name}: got bounds and the inner product {type(self.inner).__name__}, in which the projection "
-                "is no clip; expected a diagonal one, such as Weighted of lumped masses"
+                f"{self.name}: got bounds and the inner product {type(self.inner).__name__}, for "
+                "which the projection onto bounds is not a clip; expected a diagonal inner "
+                "product, "
+                "such as Weighted of lumped masses"
             )
 
     def free(self, x: Array, g: Array, gamma: float) -> tuple[Array, Array]:
-        """Which variables −γ M⁻¹ g keeps strictly within the bounds, (m,) booleans, and where it takes the others.
+        """The free variables, (m,) booleans, and the points to which −γ M⁻¹ g takes the others.
 
-        At a solution without degenerate bounds these are, from some step on, exactly the variables within the bounds:
-        Bertsekas (1982), SIAM J. Control Optim. 20, 221, section 2, with γ M⁻¹ in place of his ε.
+        A variable is free if −γ M⁻¹ g keeps it strictly within its bounds. At a solution
+        without degenerate bounds these are, from some step on, exactly the variables within
+        their bounds: Bertsekas (1982), SIAM J. Control Optim. 20, 221, section 2, with γ M⁻¹ in
+        place of ε.
         """
         to = x - gamma * self.inner.direction(g)
         return (to > self.bounds.lower) & (to < self.bounds.upper), self.bounds.clip(to)
 
     def first_trial(self, state: State, d: Array) -> float:
-        """α of a direction of unknown length: as far as the last step; `first_step`, or REACH of x, at the start."""
+        """α along a direction of unknown length: as far as the last step.
+
+        At the start it is `first_step`, or REACH of x.
+        """
         if not np.isfinite(state.change) and self.first_step is not None:
             return self.first_step
         if 0.0 < state.change < np.inf:
@@ -70,9 +89,10 @@ class Setting:
         return size / largest if largest > 0.0 else 1.0
 
     def searched(self, f: Function, state: State, d: Array, alpha: float) -> Step:
-        """The step along d: by strong Wolfe up to the first bound met, along the projected arc if alpha is beyond that.
+        """The step along d; without a point if d does not descend.
 
-        None where d does not descend.
+        By strong Wolfe up to the first bound met; along the projected arc if alpha is beyond
+        this bound.
         """
         if not self.inner.pairing(state.gradient, d) < 0.0:
             return Step(0.0, None, ())
@@ -82,7 +102,10 @@ class Setting:
         return self._line(f, state, d, alpha, (shortest, longest))
 
     def _limits(self, x: Array, d: Array) -> tuple[float, float, float]:
-        """α below which x + α d is x, to rounding; at which it meets the first bound, and the last one."""
+        """α below which x + α d rounds to x.
+
+        α at which it meets the first bound, and the last bound.
+        """
         moving = d != 0.0
         sizes = np.where(moving, np.abs(d), 1.0)
         shortest = (
@@ -105,30 +128,40 @@ class Setting:
     def _line(
         self, f: Function, state: State, d: Array, alpha: float, limits: tuple[float, float]
     ) -> Step:
-        return self.search(
-            lambda alpha: attempt(f, self.bounds.clip(state.x + alpha * d)),
+        failures: list[SolveError] = []
+
+        def phi(alpha: float) -> Point | None:
+            trial = tried(f, self.bounds.clip(state.x + alpha * d))
+            if trial.failure is not None:
+                failures.append(trial.failure)
+            return trial.point
+
+        step = self.search(
+            phi,
             lambda point: self.inner.pairing(gradient_of(point), d),
             Sample(0.0, state.value, self.inner.pairing(state.gradient, d)),
             alpha,
             limits,
         )
+        return replace(step, failure=failures[-1]) if failures else step
 
     def _arc(self, f: Function, state: State, d: Array, alpha: float) -> Step:
-        """Along P(x + α d), from alpha downwards to f ≤ f(x) + c₁ g·(P(x + α d) − x); no trial pays for a gradient.
+        """The first step along P(x + α d) with f ≤ f(x) + c₁ g·(P(x + α d) − x).
 
-        Bertsekas (1982), section 2, with the parabola through a refused value instead of a fixed factor.
+        The search goes from alpha downwards, and no trial pays for a gradient. Bertsekas
+        (1982), section 2, with the parabola through a refused value instead of a fixed factor.
         """
         rejected: list[float] = []
+        failure: SolveError | None = None
         allowance = self.search.noise * abs(state.value)
         for _ in range(self.search.trials):
             x = self.bounds.clip(state.x + alpha * d)
             predicted = self.inner.pairing(state.gradient, x - state.x)
-            if (
-                not predicted < 0.0
-            ):  # The way in goes uphill, or nowhere: no need to evaluate f to know.
+            if not predicted < 0.0:  # Uphill, or no step at all: f need not be evaluated.
                 alpha *= 0.1
                 continue
-            point = attempt(f, x)
+            trial = tried(f, x)
+            point, failure = trial.point, trial.failure or failure
             if (
                 point is not None
                 and point.value <= state.value + self.search.c1 * predicted + allowance
@@ -137,7 +170,7 @@ class Setting:
             rejected.append(math.nan if point is None else point.value)
             excess = rejected[-1] - state.value - predicted
             alpha *= min(max(-0.5 * predicted / excess, 0.2), 0.5) if excess > 0.0 else 0.1
-        return Step(0.0, None, tuple(rejected))
+        return Step(0.0, None, tuple(rejected), failure)
 
     def state(
         self, point: Point, before: State | None, step: Step, memory: Mapping[str, Array]
@@ -163,7 +196,10 @@ class Setting:
 
 
 def _gains(before: State | None, value: float, stationarity: float) -> dict[str, Array]:
-    """The least of both so far, and how many steps in a row have lowered neither."""
+    """The least f and optimality measure so far, and the number of idle steps.
+
+    A step is idle if it lowered neither of them.
+    """
     now = np.array([value, stationarity])
     if before is None:
         return {"least": now, "idle": np.array(0)}
@@ -175,16 +211,24 @@ def _gains(before: State | None, value: float, stationarity: float) -> dict[str,
 
 
 def idle(state: State) -> bool:
-    """Whether the last IDLE steps lowered neither f nor the optimality measure: they move in the rounding of f."""
+    """True if the last IDLE steps lowered neither f nor the optimality measure.
+
+    Such steps move in the rounding errors of f.
+    """
     return bool(state.memory["idle"] >= IDLE)
 
 
-def stopped(state: State, rejected: tuple[float, ...]) -> State:
-    """The same state, with why there is no step from it: every trial failed, or none decreased f."""
+def stopped(state: State, step: Step | None) -> State:
+    """The state with an ending: FAILED if every trial of the step failed, else STUCK.
+
+    step: a search without an accepted trial; None if no search was made.
+    """
+    rejected = () if step is None else step.rejected
     failed = len(rejected) > 0 and all(map(math.isnan, rejected))
     return replace(
         state,
         rejected=np.array(rejected),
         evaluations=state.evaluations + len(rejected),
+        failure=None if step is None else step.failure,
         ending=Status.FAILED if failed else Status.STUCK,
     )

@@ -1,7 +1,8 @@
 """SiMPL: mirror descent of densities ρ = 1 / (1 + exp(−ψ)) at a given volume.
 
-Kim, Lazarov, Surowiec & Keith (2024), A Simple Introduction to the SiMPL Method for Density-Based Topology
-Optimization, arXiv 2411.19421; Keith, Kim, Lazarov & Surowiec (2024), Analysis of the SiMPL Method, arXiv 2409.19341.
+Kim, Lazarov, Surowiec & Keith (2024), A Simple Introduction to the SiMPL Method for
+Density-Based Topology Optimization, arXiv 2411.19421; Keith, Kim, Lazarov & Surowiec
+(2024), Analysis of the SiMPL Method, arXiv 2409.19341.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,33 +18,37 @@ from ...typing import Array
 from ..constraints import Constraint, DesignOnly, OfDesign
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.backtracking import Backtracking
+from ..memory import require_entries
 from ..settings import require_design_constraint, require_geometry, require_kind
 from ..state import State
 from ..trial import first_point, given_up, gradient_of
 
 LATENT = 40.0
-"""|ψ| stays within: ρ is 0 or 1 to rounding there, and a ψ further out would only take as many steps back."""
+"""Bound on |ψ|: ρ is 0 or 1 to rounding there, and a larger |ψ| would only take as many
+steps back."""
 
 
 MET = 1e-12
-"""The volume is met to this, relative to its bound."""
+"""Error of the volume, relative to its bound, below which the constraint is met."""
 
 
 BINDING = 1e-9
-"""Relative to its bound, a volume that is farther below does not bind."""
+"""Distance of the volume below its bound, relative to the bound, above which it does not
+bind."""
 
 
 FLAT = 1e-10
-"""Relative to the largest, a ∂c/∂ρ below this is rounding: of a steep projection, filtered. Such densities are not
-shifted."""
+"""∂c/∂ρ relative to its largest entry below which it is rounding, as of a steep filtered
+projection. Such densities are not shifted."""
 
 
 SPREAD = 4.0
-"""The first trial changes ψ by this at most: a density of ½ to one of 0.98."""
+"""Largest change of ψ by the first trial: from a density of ½ to a density of 0.98."""
 
 
 FARTHEST = 1e3 * LATENT
-"""A trial changes ψ by less, before the shift to the volume: more would cost it its digits."""
+"""Largest change of ψ by a trial, before the shift to the volume: a larger one would cost
+digits."""
 
 
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
@@ -66,18 +71,40 @@ def logit(rho: Array) -> Array:
 class SiMPL:
     """ψ ← ψ − α M⁻¹∇f − μ M⁻¹∇c, ρ = 1/(1 + exp(−ψ)), with μ ≥ 0 such that c(ρ) ≤ bound.
 
-    Mirror descent by the Fermi–Dirac entropy: the design, ρ, is between 0 and 1 by construction, and every trial
-    meets the volume, to 10⁻¹² where it binds, for μ is the root of one monotone equation. α is first the generalized
-    Barzilai–Borwein step |⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|, then shortened until f falls by the Armijo condition: f decreases in
-    every iteration.
+    Mirror descent by the Fermi–Dirac entropy. The design ρ is between 0 and 1 by
+    construction. Every trial meets the volume, to 10⁻¹² if the volume binds, for μ is the
+    root of one monotone equation. α is first the generalized Barzilai–Borwein step |⟨Δψ,
+    Δρ⟩ / (Δ∇f·Δρ)|, and is then shortened until f satisfies the Armijo condition: f
+    decreases in every iteration. A start with more volume is first shifted to the bound.
 
-    constraint: c(ρ) ≤ bound, positive, ∂c/∂ρ ≥ 0. inner: M, diagonal. first_step: α of the first trial, None for one
-    that changes ψ by 4 at most. A start of more volume is shifted to the bound first. Raises ValueError for other
-    constraints, inner products and steps.
-
-    State: step is α; stationarity the dual norm of ρ max(ℓ, 0) + (1 − ρ) max(−ℓ, 0), ℓ = ∇f + λ∇c: zero where ℓ is zero
-    between the bounds, ≥ 0 for ρ = 0 and ≤ 0 for ρ = 1. λ ≥ 0 by least squares with the weights ρ(1 − ρ), 0 where the
+    In a state `step` is α. `stationarity` is the dual norm of ρ max(ℓ, 0) + (1 − ρ) max(−ℓ,
+    0), with ℓ = ∇f + λ∇c: it is zero if ℓ is zero between the bounds, ≥ 0 for ρ = 0 and ≤ 0
+    for ρ = 1. λ ≥ 0 is found by least squares with the weights ρ(1 − ρ); λ is 0 if the
     volume is below its bound.
+
+    Parameters
+    ----------
+    constraint : DesignOnly
+        c(ρ) ≤ bound, with a positive bound and ∂c/∂ρ ≥ 0: `LinearConstraint.volume(…)`.
+    inner : InnerProduct
+        M, diagonal.
+    search : Backtracking
+        The line search.
+    first_step : float or None
+        α of the first trial. None: the trial changes ψ by at most 4.
+
+    Raises
+    ------
+    TypeError
+        If a setting has the wrong type.
+    ValueError
+        If a setting is out of range, or if M is not diagonal; in a run, if ∂c/∂ρ is
+        negative, or if no design meets the constraint.
+
+    References
+    ----------
+    Kim, Lazarov, Surowiec & Keith (2024), arXiv 2411.19421. Keith, Kim, Lazarov & Surowiec
+    (2024), arXiv 2409.19341.
     """
 
     constraint: DesignOnly
@@ -126,7 +153,7 @@ class SiMPL:
         return self._at(point, g, psi, alpha)
 
     def advance(self, f: Function, state: State) -> State:
-        """One step: as many evaluations as the search needs, one gradient."""
+        """The state after one step: as many evaluations as the search needs, one gradient."""
         x, g, psi = state.x, state.gradient, state.memory["psi"]
         d, shift = self.inner.direction(g), self._shift(x)
         trial = self.search(
@@ -139,15 +166,25 @@ class SiMPL:
         rejected = np.array(trial.rejected)
         if trial.point is None:
             evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
-            return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
+            return replace(
+                state,
+                rejected=rejected,
+                evaluations=evaluations,
+                ending=ending,
+                failure=trial.failure,
+            )
         return self._after(
             state, trial.point, self._shifted(psi - trial.alpha * d, shift), trial.alpha, rejected
         )
 
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has ψ, (m,), and α of the next trial."""
+        require_entries("SiMPL", state.memory, {"psi": (state.x.size,), "alpha": ()})
+
     def _after(
         self, before: State, point: Point, psi: Array, alpha: float, rejected: Array
     ) -> State:
-        """The state at the accepted point, and the α that the next search begins with."""
+        """The state at the accepted point, with α of the next search."""
         g, step = gradient_of(point), point.x - before.x
         psi_step = self.inner.covector(psi - before.memory["psi"])
         following = self._next_trial(alpha, psi_step, step, g - before.gradient, g)
@@ -163,7 +200,7 @@ class SiMPL:
     def _next_trial(
         self, last: float, psi_step: Array, step: Array, g_step: Array, g: Array
     ) -> float:
-        """|⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|; twice the last α where that is 0 or no number."""
+        """|⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|; twice the last α if this is 0 or not a number."""
         curvature = abs(self.inner.pairing(g_step, step))
         ratio = self.inner.pairing(psi_step, step) / curvature if curvature > 0.0 else 0.0
         alpha = ratio if 0.0 < ratio < np.inf else 2.0 * last
@@ -171,7 +208,7 @@ class SiMPL:
         return min(alpha, FARTHEST / largest) if largest > 0.0 else alpha
 
     def _slope(self, x: Array) -> Array:
-        """∂c/∂ρ, zero where it is rounding, (m,); raises ValueError for a negative one."""
+        """∂c/∂ρ, (m,), with zeros where it is rounding; raise ValueError if it is negative."""
         slope = np.asarray(self.constraint.gradient(x))
         steepest = self.inner.largest(slope)
         if (
@@ -199,19 +236,19 @@ class SiMPL:
 
         if excess(0.0) <= 0.0:
             return latent(0.0)
-        # All densities that can be shifted are void there.
+        # At this μ all densities that can be shifted are zero.
         most = self.inner.largest(
             np.where(shift > 0.0, (psi + LATENT) / np.where(shift > 0.0, shift, 1.0), 0.0)
         )
         if not excess(most) <= 0.0:
             raise ValueError(
-                f"SiMPL: the constraint is above its bound by {excess(most):.6g} with all densities zero that it "
-                "depends on: no design meets it"
+                f"SiMPL: the constraint is above its bound by {excess(most):.6g} if all densities "
+                "that the constraint depends on are zero: no design meets the constraint"
             )
         return latent(brentq(excess, 0.0, most, xtol=TINY, rtol=4.0 * EPS, maxiter=500))
 
     def _multiplier(self, x: Array, g: Array) -> float:
-        """λ ≥ 0 with the least Σ M⁻¹ρ(1 − ρ)(∇f + λ∇c)²; 0 where the volume does not bind."""
+        """λ ≥ 0 with the least Σ M⁻¹ρ(1 − ρ)(∇f + λ∇c)²; 0 if the volume does not bind."""
         if self.constraint.value(x) < self.constraint.bound * (1.0 - BINDING):
             return 0.0
         slope = self._slope(x)
@@ -220,7 +257,7 @@ class SiMPL:
         return max(0.0, -self.inner.pairing(g, weighted) / size) if size > 0.0 else 0.0
 
     def _at(self, point: Point, g: Array, psi: Array, alpha: float) -> State:
-        """A first state at the point; alpha: of the next trial."""
+        """The state of iteration 0 at the point; alpha: of the next trial."""
         x, bound = point.x, self.constraint.bound
         multiplier = self._multiplier(x, g)
         lagrangian = g + multiplier * self._slope(x)

@@ -1,7 +1,4 @@
-"""Steepest descent, x ← P(x − α M⁻¹ g), with Barzilai–Borwein steps and a nonmonotone search.
-
-Barzilai–Borwein steps: the curvature along the last step is the scale of the next one.
-"""
+"""Steepest descent, x ← P(x − α M⁻¹ g), with Barzilai–Borwein steps."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -14,36 +11,53 @@ from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
-from ..line_search.backtracking import Backtracking, Trial
+from ..line_search.backtracking import Backtracking
+from ..line_search.step import Step
+from ..memory import require_entries
 from ..scaling import reach
 from ..settings import require_geometry, require_kind
 from ..state import State
 from ..trial import first_point, given_up, gradient_of
 
 GROWTH = 2.0
-"""Of α where the curvature along the last step is not positive, and tells no length."""
+"""Factor on α if the curvature along the last step is not positive, and gives no length."""
 
 
 FAR = 1e5
-"""Factor by which α may differ from the last one; on a quadratic it does so by as much as its condition."""
+"""Largest factor between α and the last α; on a quadratic the factor is at most the
+condition number."""
 
 
 LONGEST = 1e100
-"""Of a step: far beyond any that is meant, and still no overflow."""
+"""Largest α: far beyond any useful step, and without overflow."""
 
 
 @dataclass(frozen=True, eq=False)
 class BarzilaiBorwein:
-    """α₁ = ⟨s, Ms⟩/⟨s, y⟩, or the least recent α₂ = ⟨s, y⟩/⟨y, M⁻¹y⟩ if much shorter.
+    """α₁ = ⟨s, Ms⟩/⟨s, y⟩, or the least recent α₂ = ⟨s, y⟩/⟨y, M⁻¹y⟩ if α₂ is much shorter.
 
-    s = x_k − x_{k−1}, y = g_k − g_{k−1}. 1/α₁ ≤ 1/α₂ are means of the Hessian's eigenvalues in the inner product M.
-    Short steps remove what belongs to large eigenvalues, and leave a gradient for which long ones are right (ABBmin).
+    s = x_k − x_{k−1}, y = g_k − g_{k−1}. 1/α₁ ≤ 1/α₂ are means of the Hessian's eigenvalues
+    in the inner product M. Short steps remove the components of large eigenvalues, and
+    leave a gradient for which long steps are right (method ABBmin; docs/math.md, eq. 75).
 
-    See docs/math/optimization.md, eq. 75. threshold: α₂/α₁ below which the least α₂ is taken, 0
-    (never) to 1 (always); recent: from how many steps. Raises ValueError for others.
+    Parameters
+    ----------
+    threshold : float
+        α₂/α₁ below which the least recent α₂ is taken; from 0 (never) to 1 (always).
+    recent : int
+        Number of last steps whose α₂ are compared.
 
-    Barzilai & Borwein (1988), IMA J. Numer. Anal. 8, 141; Frassoldati, Zanghirati & Zanni (2008), J. Ind. Manag. Optim.
-    4, 299, section 3: the defaults are theirs.
+    Raises
+    ------
+    TypeError
+        If a setting is not a number.
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Barzilai & Borwein (1988), IMA J. Numer. Anal. 8, 141. The defaults: Frassoldati,
+    Zanghirati & Zanni (2008), J. Ind. Manag. Optim. 4, 299, section 3.
     """
 
     threshold: float = 0.8
@@ -61,9 +75,10 @@ class BarzilaiBorwein:
     def __call__(
         self, ss: float, sy: float, yy: float, last: float, short: Array
     ) -> tuple[float, Array]:
-        """The next α, and the recent α₂ with that of this step.
+        """The next α, and the recent α₂, with that of this step last.
 
-        ss, sy, yy: ⟨s, Ms⟩, ⟨s, y⟩, ⟨y, M⁻¹y⟩ of a step of α = last; short: the α₂ before it, the latest last.
+        ss, sy, yy: ⟨s, Ms⟩, ⟨s, y⟩, ⟨y, M⁻¹y⟩ of a step with α = last; short: the recent α₂
+        before the step.
         """
         if not (sy > 0.0 and yy > 0.0):
             return min(GROWTH * last, LONGEST), short
@@ -77,21 +92,42 @@ class BarzilaiBorwein:
 class SteepestDescent:
     """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough.
 
-    See docs/math/optimization.md, eq. 28.
+    P is the projection onto the bounds (docs/math.md, eq. 28). An iteration costs one
+    evaluation per trial, one gradient and one solve with M. A failed solve at a trial
+    shortens the step. If the last trials all fail the run ends as FAILED; if no trial is
+    good enough it ends as STUCK.
 
-    inner: M; P: the projection onto the bounds, a clip, for which M must be diagonal: ValueError if it is not. steps: α
-    of the first trial of an iteration; search: shortens it until f is below the largest of its last values, so many as
-    `history` says (1: f decreases in every step). first_step: α of the very first trial, None for one that changes x by
-    a tenth of its largest entry; if x is zero, of what f and the bounds tell of its size, or of 1 without bounds. A
-    failed solve at a trial shortens the step; where all fail the state ends with Status.FAILED, where none is good
-    enough with Status.STUCK.
+    Parameters
+    ----------
+    inner : InnerProduct
+        M; with bounds M must be diagonal.
+    bounds : Bounds
+        Bounds on the design.
+    search : Backtracking
+        Shortens α until f is below the largest of its last `history` values.
+    steps : BarzilaiBorwein
+        α of the first trial of an iteration.
+    history : int
+        Number of last values that f is compared with; 1: f decreases in every iteration.
+    first_step : float or None
+        α of the very first trial. None: the trial changes x by a tenth of its largest
+        entry; if x is zero, by a tenth of the size that f and the bounds give, or by 0.1
+        without bounds.
 
-    One evaluation for each trial, one gradient and one M⁻¹ for each iteration. memory: the last values, the next α, the
-    recent short steps, and M⁻¹ g. Raises ValueError from `start` for an x outside of the bounds.
+    Raises
+    ------
+    TypeError
+        If a setting has the wrong type.
+    ValueError
+        If a setting is out of range, or if there are bounds and M is not diagonal; at the
+        start, if x is outside of the bounds.
 
-    Raydan (1997), SIAM J. Optim. 7, 26; with bounds Birgin, Martínez & Raydan (2000), SIAM J. Optim. 10, 1196,
-    algorithm 2.1 (SPG1): the spectral projected gradient method. Where x stays at a bound, y does not count in α₂:
-    Crisci, Ruggiero & Zanni (2019), Appl. Math. Comput. 356, 312.
+    References
+    ----------
+    Raydan (1997), SIAM J. Optim. 7, 26. Bounds: Birgin, Martínez & Raydan (2000), SIAM J.
+    Optim. 10, 1196, algorithm 2.1 (SPG1), the spectral projected gradient method. Variables
+    that stay at a bound do not count in y of α₂: Crisci, Ruggiero & Zanni (2019), Appl.
+    Math. Comput. 356, 312.
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
@@ -110,21 +146,25 @@ class SteepestDescent:
         require_kind("SteepestDescent", "the steps", self.steps, BarzilaiBorwein)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
             raise ValueError(
-                f"SteepestDescent: got first_step={self.first_step}, expected a positive number or None"
+                f"SteepestDescent: got first_step={self.first_step}, expected a positive number or "
+                "None"
             )
         if not self.history >= 1:
             raise ValueError(
-                f"SteepestDescent: got history={self.history}, expected at least 1 value to compare with"
+                f"SteepestDescent: got history={self.history}, expected at least 1 value to "
+                "compare "
+                "with"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError(
-                "SteepestDescent: got bounds and an inner product that is not diagonal, for which a clip is no "
-                "projection; expected one that is, such as Weighted(lumped masses)"
+                "SteepestDescent: got bounds and an inner product that is not diagonal, for which "
+                "the projection onto bounds is not a clip; expected a diagonal inner product, such "
+                "as Weighted(lumped masses)"
             )
 
     @property
     def constrained(self) -> tuple[()]:
-        """None."""
+        """(): the method takes no constraints."""
         return ()
 
     def start(self, f: Function, x: Array) -> State:
@@ -137,7 +177,7 @@ class SteepestDescent:
         return replace(state, memory={**memory, "short": np.zeros(0), "direction": d})
 
     def advance(self, f: Function, state: State) -> State:
-        """One step: as many evaluations as the search needs, one gradient."""
+        """The state after one step: as many evaluations as the search needs, one gradient."""
         x, d = state.x, state.memory["direction"]
         trial = self.search(
             f,
@@ -149,11 +189,26 @@ class SteepestDescent:
         rejected = np.array(trial.rejected)
         if trial.point is None:
             evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
-            return replace(state, rejected=rejected, evaluations=evaluations, ending=ending)
+            return replace(
+                state,
+                rejected=rejected,
+                evaluations=evaluations,
+                ending=ending,
+                failure=trial.failure,
+            )
         return self._after(state, trial, trial.point)
 
-    def _after(self, before: State, trial: Trial, point: Point) -> State:
-        """The state at the accepted point, and the next trial's α from the change of the gradient."""
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has the last values, α, the short steps and M⁻¹ g."""
+        m = state.x.size
+        require_entries(
+            "SteepestDescent",
+            state.memory,
+            {"values": ("values",), "alpha": (), "short": ("short",), "direction": (m,)},
+        )
+
+    def _after(self, before: State, trial: Step, point: Point) -> State:
+        """The state at the accepted point; the change of the gradient gives α of the next trial."""
         g = gradient_of(point)
         d = self.inner.direction(g)
         products = self._products(before, point.x - before.x, g, d)
@@ -187,7 +242,7 @@ class SteepestDescent:
         return 0.1 * size / largest if largest > 0.0 else 1.0
 
     def _at(self, point: Point, g: Array, d: Array) -> State:
-        """A first state at the point; d: M⁻¹ g."""
+        """The state of iteration 0 at the point; d: M⁻¹ g."""
         x = point.x
         free = self.bounds.everywhere
         return State(

@@ -1,4 +1,4 @@
-"""A step in a trust region: proposed by a model of f, accepted if f falls about as the model promises."""
+"""A step in a trust region: proposed by a model of f, accepted if f falls accordingly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,24 +7,35 @@ from typing import Protocol
 import numpy as np
 
 from ...bounds import Bounds
+from ...errors import SolveError
 from ...factor.counts import phase
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import InnerProduct
+from ..memory import Shape
 from ..state import State
-from ..trial import attempt, given_up, gradient_of
+from ..trial import given_up, gradient_of, tried
 
 TRIALS = 40
-"""Of one iteration: each is a quarter as long as the last one, 40 leave nothing of a step."""
+"""Largest number of trials in an iteration: each is a quarter as long as the last one, so
+that 40 leave nothing of a step."""
 
 
 NOISE = 1e2 * float(np.finfo(float).eps)
-"""Relative to f, what its rounding may be: smaller differences say nothing about a step, which is then accepted."""
+"""Rounding error of f, relative to f; smaller differences say nothing about a step, which
+is then accepted."""
+
+
+REGION: dict[str, Shape] = {"radius": (), "first": (), "products": ()}
+"""Names and shapes of the memory that a trust region reads."""
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """s = y − x within the bounds, and Hs; products: with H, that it took."""
+    """s = y − x within the bounds, and Hs.
+
+    products: number of products with H that the step cost.
+    """
 
     y: Array
     s: Array
@@ -33,16 +44,16 @@ class Step:
 
 
 class Subproblem(Protocol):
-    """q(s) = g·s + ½ s·Hs at x, to be made small within ‖s‖ ≤ Δ, in a norm of its own."""
+    """min q(s) = g·s + ½ s·Hs within ‖s‖ ≤ Δ, in a norm of the subproblem's choice."""
 
     def first_radius(self) -> tuple[float, int]:
-        """Δ of the first step, and the products with H that it took."""
+        """Δ of the first step, and the number of products with H that it cost."""
 
     def step(self, radius: float, tolerance: float) -> Step:
-        """s with ‖s‖ ≤ Δ; iterations end where ‖∇q‖ ≤ tolerance in the dual norm."""
+        """s with ‖s‖ ≤ Δ; iterations end at ‖∇q‖ ≤ tolerance in the dual norm."""
 
     def predicted(self, step: Step) -> float:
-        """−q(s)."""
+        """−q(s), the decrease of f that the model promises."""
 
     def length(self, s: Array) -> float:
         """‖s‖."""
@@ -50,10 +61,10 @@ class Subproblem(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TrustRegion:
-    """The ratio test; accept: a step is, if f falls by more than this part of what the model promises.
+    """The ratio test: accept a step if f falls by more than `accept` times the model's decrease.
 
-    Nocedal & Wright (2006), algorithm 4.1; Conn, Gould & Toint (2000), Trust-Region Methods, section 17.4.2 on
-    rounding.
+    Nocedal & Wright (2006), algorithm 4.1; rounding: Conn, Gould & Toint (2000),
+    Trust-Region Methods, section 17.4.2.
     """
 
     inner: InnerProduct
@@ -62,7 +73,10 @@ class TrustRegion:
     exponent: float
 
     def begun(self, point: Point, radius: float | None) -> State:
-        """The first state, at the point; radius: nan in the memory where it is None, for `first_radius`."""
+        """The state of iteration 0 at the point.
+
+        a radius of None is nan in its memory, for `first_radius`.
+        """
         state = self.measured(
             State(0, point.x, float(point.value), gradient_of(point), 0.0, 0.0, point=point)
         )
@@ -71,34 +85,37 @@ class TrustRegion:
         return replace(state, memory={name: np.array(value) for name, value in memory.items()})
 
     def point(self, f: Function, state: State) -> Point:
-        """f at the state's x; evaluated again, with its gradient, where the state is from a file."""
+        """f at the state's x; evaluated again if the state comes from a file."""
         if state.point is not None:
             return state.point
         with phase("model"):
             point = f(state.x)
-        # Asked for first, as it was before: what later solves return may depend on those before, in their last bits.
+        # The gradient first, as in the interrupted run: the last bits of a solve may depend on the
+        # solves before it.
         gradient_of(point)
         return point
 
     def advanced(
         self, f: Function, state: State, model: Subproblem, memory: Mapping[str, Array]
     ) -> State:
-        """The state after the first step that is accepted: an evaluation a trial, one gradient.
+        """The state after the first accepted step: an evaluation per trial, one gradient.
 
-        memory: what the state is to keep besides the radius and the count of products.
+        memory: arrays for the state's memory besides the radius and the count of products.
         """
         radius, spent = float(state.memory["radius"]), 0
         if np.isnan(radius):
             radius, spent = model.first_radius()
         rejected: list[float] = []
+        failure: SolveError | None = None
         for _ in range(TRIALS):
             step = model.step(radius, self._tolerance(state))
             spent += step.products
             promised = model.predicted(step)
             if not promised > 0.0 or np.array_equal(step.y, state.x):
                 break
-            trial, length = attempt(f, step.y), model.length(step.s)
-            # Where Δ cuts the step short, what is promised is small for that reason, and rounding is no excuse.
+            found, length = tried(f, step.y), model.length(step.s)
+            trial, failure = found.point, found.failure or failure
+            # A step that Δ cuts short promises little for that reason: rounding excuses nothing.
             noise = NOISE * abs(state.value) if length < 0.9 * radius else 0.0
             ratio = (
                 -np.inf
@@ -113,11 +130,18 @@ class TrustRegion:
             rejected.append(np.nan if trial is None else trial.value)
         refused, evaluations = np.array(rejected), state.evaluations + len(rejected)
         return replace(
-            state, rejected=refused, evaluations=evaluations, ending=given_up(refused, state.value)
+            state,
+            rejected=refused,
+            evaluations=evaluations,
+            ending=given_up(refused, state.value),
+            failure=failure,
         )
 
     def _tolerance(self, state: State) -> float:
-        """‖∇q‖ at which iterations end: min(½, (‖g‖/‖g₀‖)^exponent) ‖g‖, without what bounds hold."""
+        """‖∇q‖ at which iterations end: min(½, (‖g‖/‖g₀‖)^exponent) ‖g‖.
+
+        Components held by bounds are left out.
+        """
         first = float(state.memory["first"]) or 1.0
         return min(0.5, (state.stationarity / first) ** self.exponent) * state.stationarity
 
@@ -147,7 +171,7 @@ class TrustRegion:
         )
 
     def measured(self, state: State) -> State:
-        """The same with its measures of optimality."""
+        """The state with its measures of optimality."""
         x, g = state.x, state.gradient
         projected = self.inner.largest(np.abs(self.bounds.clip(x - self.inner.direction(g)) - x))
         return replace(
@@ -156,7 +180,10 @@ class TrustRegion:
 
 
 def _adapted(radius: float, length: float, ratio: float) -> float:
-    """Δ after a step: a quarter of a bad one, twice as much for a good one that went to the boundary."""
+    """Δ after a step: a quarter of the length of a bad step.
+
+    Doubled after a good step to the boundary.
+    """
     if not ratio >= 0.25:
         return 0.25 * length
     return 2.0 * radius if ratio > 0.75 and length > 0.9 * radius else radius

@@ -1,4 +1,4 @@
-"""The quadratic model of f in a trust region, q(s) = g·s + ½ s·Hs with ‖s‖_M ≤ Δ, made small by conjugate gradients."""
+"""The trust-region subproblem by CG: min q(s) = g·s + ½ s·Hs within ‖s‖_M ≤ Δ."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..._validation import first_nonfinite
 from ...bounds import Bounds
 from ...errors import NonFinite
 from ...typing import Array
@@ -13,24 +14,30 @@ from ..inner_products import InnerProduct
 from .trust_region import Step
 
 SUFFICIENT = 1e-2
-"""Of the decrease that the slope promises, what a projected step has to keep: μ₀ of Lin & Moré (1999)."""
+"""Part of the decrease promised by the slope that a projected step must achieve: μ₀ of Lin
+& Moré (1999)."""
 
 
 FACES = 20
-"""Faces of the box searched in one step."""
+"""Largest number of faces of the box that are searched in one step."""
 
 
 FIRST = 10.0
-"""The first radius, in lengths of a step to the model's minimum along its gradient."""
+"""The first radius, divided by the length of the step to the model's minimum along its
+gradient."""
 
 
 HALVINGS = 30
-"""Of a projected step, at most."""
+"""Largest number of halvings of a projected step."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """q at x. gradient: g, (m,); hessian: v ↦ Hv, (m,); most: products with H of one run of conjugate gradients."""
+    """q at x.
+
+    gradient: g, (m,); hessian: v ↦ Hv, (m,); most: largest number of products in one run of
+    CG.
+    """
 
     inner: InnerProduct
     bounds: Bounds
@@ -40,19 +47,19 @@ class Model:
     most: int
 
     def times(self, v: Array) -> Array:
-        """Hv, (m,); raises ValueError for another shape, NonFinite."""
+        """Hv, (m,); raise ValueError if the shape is not that of v, NonFinite for nan or inf."""
         Hv = np.asarray(self.hessian(v))
         if Hv.shape != v.shape:
             raise ValueError(f"the hvp of the objective has shape {Hv.shape}, the design {v.shape}")
-        if not np.isfinite(Hv).all():
-            bad = np.flatnonzero(~np.isfinite(Hv))
+        if (bad := first_nonfinite(Hv)) is not None:
+            index, entry, count = bad
             raise NonFinite(
-                f"the hvp of the objective is {Hv[bad[0]]} at component {bad[0]} ({bad.size} such)"
+                f"the hvp of the objective is {entry} at component {index} ({count} such)"
             )
         return Hv
 
     def predicted(self, step: Step) -> float:
-        """−q(s), positive for a step that promises something."""
+        """−q(s): positive if the step promises a decrease."""
         return -self.inner.pairing(self.gradient + 0.5 * step.Hs, step.s)
 
     def length(self, s: Array) -> float:
@@ -60,7 +67,10 @@ class Model:
         return self.inner.norm(s)
 
     def first_radius(self) -> tuple[float, int]:
-        """Ten times as far as q falls along −M⁻¹g, without what bounds hold; ‖x‖_M if it falls for ever; and 1."""
+        """Ten times the distance over which q falls along −M⁻¹g; and one product with H.
+
+        Components held by bounds are left out. If q falls without end the radius is ‖x‖_M.
+        """
         d = -self.inner.direction(self.bounds.held(self.x, self.gradient))
         curvature, slope = (
             self.inner.pairing(self.times(d), d),
@@ -71,7 +81,7 @@ class Model:
         return self.inner.norm(self.x) or self.inner.norm(d), 1
 
     def step(self, radius: float, tolerance: float) -> Step:
-        """s with ‖s‖_M ≤ Δ that makes q small; where it can, until ‖∇q‖ ≤ tolerance, in the dual norm."""
+        """s with ‖s‖_M ≤ Δ and a small q; iterations end at ‖∇q‖ ≤ tolerance in the dual norm."""
         if self.bounds.everywhere:
             zero, free = np.zeros_like(self.x), np.ones(self.x.shape, dtype=bool)
             start = Step(self.x, zero, zero, 0)
@@ -82,9 +92,10 @@ class Model:
     def _conjugate_gradients(
         self, start: Step, free: Array, radius: float, tolerance: float
     ) -> tuple[Array, Array, int]:
-        """d, Hd and the products with H: from s on over the free variables, up to ‖s + d‖ = Δ.
+        """d, Hd and the number of products: CG from s over the free variables, up to ‖s + d‖ = Δ.
 
-        Steihaug (1983), SIAM J. Numer. Anal. 20, 626; Nocedal & Wright (2006), algorithm 7.2, preconditioned by M⁻¹.
+        Steihaug (1983), SIAM J. Numer. Anal. 20, 626; Nocedal & Wright (2006), algorithm 7.2,
+        preconditioned by M⁻¹.
         """
         inner, d, Hd = self.inner, np.zeros_like(self.x), np.zeros_like(self.x)
         r = np.where(free, self.gradient + start.Hs, 0.0)
@@ -106,9 +117,9 @@ class Model:
         return d, Hd, self.most
 
     def _within_faces(self, radius: float, tolerance: float) -> Step:
-        """From the Cauchy point on by conjugate gradients over the variables between their bounds, face after face.
+        """From the Cauchy point by CG over the variables between their bounds, face after face.
 
-        Lin & Moré (1999), SIAM J. Optim. 9, 1100, algorithm 5.1, M diagonal.
+        Lin & Moré (1999), SIAM J. Optim. 9, 1100, algorithm 5.1; M is diagonal.
         """
         step = self._cauchy_point(radius)
         for _ in range(FACES):
@@ -127,7 +138,7 @@ class Model:
         return step
 
     def _cauchy_point(self, radius: float) -> Step:
-        """P(x − t M⁻¹g) with t of about the least q, at most as long as Δ."""
+        """P(x − t M⁻¹g): t minimizes q approximately, within Δ."""
         zero = np.zeros_like(self.x)
         d = -self.inner.direction(self.bounds.held(self.x, self.gradient))
         if not (length := self.inner.norm(d)) > 0.0:
@@ -139,7 +150,10 @@ class Model:
         return Step(step.y, step.s, step.Hs, step.products + 1)
 
     def _projected(self, step: Step, d: Array, Hd: Array) -> Step:
-        """P(y + αd) with α = 1, ½, …, the first that decreases q enough; down to the first bound met, at most."""
+        """P(y + αd) with the first α = 1, ½, … that decreases q enough.
+
+        α is not shortened below the first bound met.
+        """
         slope, alpha, products = self.gradient + step.Hs, 1.0, step.products
         first = self._first_bound(step.y, d)
         for _ in range(HALVINGS):
@@ -168,7 +182,7 @@ class Model:
 
 
 def _to_boundary(inner: InnerProduct, s: Array, p: Array, radius: float) -> float:
-    """τ ≥ 0 with ‖s + τp‖_M = Δ; ‖s‖_M ≤ Δ."""
+    """τ ≥ 0 with ‖s + τp‖_M = Δ, for ‖s‖_M ≤ Δ."""
     a, b = inner.norm(p) ** 2, inner.pairing(inner.covector(p), s)
     c = max(radius**2 - inner.norm(s) ** 2, 0.0)
     root = math.sqrt(b * b + a * c)

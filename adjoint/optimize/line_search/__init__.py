@@ -1,1 +1,1 @@
-"""Line searches: callables on a scalar function φ(α)."""
+"""Line searches: functions of a scalar function φ(α) = f(x + α d)."""

@@ -1,4 +1,4 @@
-"""Backtracking along a path x(α): the trials of a step, of which the first that is good enough is taken."""
+"""Backtracking: the first of ever shorter steps along a path x(α) that decreases f enough."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,31 +7,41 @@ import numpy as np
 
 from ..._repr import short_repr
 from ..._validation import require_settings
-from ...reduced import Function, Point
+from ...errors import SolveError
+from ...reduced import Function
 from ...typing import Array
-from ..trial import attempt
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """The accepted step and its point, None if there is none; values (nan: a solve failed) rejected before it."""
-
-    alpha: float
-    point: Point | None
-    rejected: tuple[float, ...]
+from ..trial import tried
+from .step import Step
 
 
 @dataclass(frozen=True, eq=False)
 class Backtracking:
-    """Shorten α by `shrink` until f(x(α)) ≤ reference + c₁ (predicted change).
+    """Shorten α until f(x(α)) ≤ reference + c₁ (predicted change) (docs/math.md, eq. 28).
 
-    See docs/math/optimization.md, eq. 28.
+    No trial pays for a gradient. A failed solve, or nan, means that the step was too long.
+    The reference is f(x) (the Armijo condition), or the largest of the last values (a
+    nonmonotone search).
 
-    At most `trials` evaluations, none of which pays for a gradient. A failed solve, or nan, means the step was too
-    long. The reference is f(x), the Armijo condition, or the largest of the last values: a nonmonotone search.
+    Parameters
+    ----------
+    c1 : float
+        c₁, between 0 and 1: the part of the predicted decrease that is required.
+    shrink : float
+        Factor on α after a refused trial, between 0 and 1.
+    trials : int
+        Largest number of evaluations of f in a search.
 
-    Nocedal & Wright (2006), Numerical Optimization, algorithm 3.1; Grippo, Lampariello & Lucidi (1986), SIAM J. Numer.
-    Anal. 23, 707.
+    Raises
+    ------
+    TypeError
+        If a setting is not a number.
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Nocedal & Wright (2006), Numerical Optimization, algorithm 3.1. Grippo, Lampariello &
+    Lucidi (1986), SIAM J. Numer. Anal. 23, 707.
     """
 
     c1: float = 1e-4
@@ -54,22 +64,25 @@ class Backtracking:
         predicted: Callable[[Array], float],
         reference: float,
         alpha: float,
-    ) -> Trial:
+    ) -> Step:
         """The first acceptable step from α downwards.
 
-        path: α ↦ x(α); predicted: x(α) ↦ g·(x(α) − x); where that is not negative the search ends: no step is left.
+        path: α ↦ x(α); predicted: x(α) ↦ g·(x(α) − x). If the predicted change is not negative
+        the search ends: there is no step.
         """
         rejected: list[float] = []
-        # Below this, differences of f are rounding: a step that long is as good as no step.
+        failure: SolveError | None = None
+        # Smaller differences of f are rounding errors, and do not refuse a step.
         noise = 4.0 * np.finfo(float).eps * abs(reference)
         for _ in range(self.trials):
             x = path(alpha)
             change = predicted(x)
             if not change < 0.0:
                 break
-            point = attempt(f, x)
+            trial = tried(f, x)
+            point, failure = trial.point, trial.failure or failure
             if point is not None and point.value <= reference + self.c1 * change + noise:
-                return Trial(alpha, point, tuple(rejected))
+                return Step(alpha, point, tuple(rejected))
             rejected.append(float("nan") if point is None else point.value)
             alpha *= self.shrink
-        return Trial(alpha, None, tuple(rejected))
+        return Step(alpha, None, tuple(rejected), failure)

@@ -1,33 +1,35 @@
-"""A line search for quasi-Newton methods: φ(α) = f(x + α d), the strong Wolfe conditions, gradients on demand."""
+"""The strong Wolfe line search of quasi-Newton methods, with gradients on demand."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..._repr import short_repr
 from ..._validation import require_settings
 from ...reduced import Point
+from .step import Step
+
+NEAREST, FARTHEST = 1.1, 9.0
+"""Least and largest length of an extrapolated step, in units of the last increment."""
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """How a search ended: α and its evaluated point, None if no trial decreased f enough.
+SHRINK = 0.66
+"""Part of the bracket above which two trials have gained too little: the middle is tried
+next. Moré & Thuente (1994), section 4."""
 
-    rejected: values of the other trials, nan for failed solves.
-    """
 
-    alpha: float
-    point: Point | None
-    rejected: tuple[float, ...]
+CLOSEST = 0.2
+"""Least part of the bracket to go on at after a value that is too large: such a value
+shows that φ grows faster than a parabola."""
 
-    def then(self, other: "Step") -> "Step":
-        """Another search's end, after this one came to nothing."""
-        return replace(other, rejected=self.rejected + other.rejected)
+
+FAILED = 0.1
+"""Part of the bracket to go on at after a failed solve, of which only its place is known."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """φ at α: its value, inf where a solve failed; its slope, nan where it was not asked for."""
+    """φ at α. value: inf for a failed solve; slope: φ'(α), nan if it was not asked for."""
 
     alpha: float
     value: float
@@ -36,19 +38,39 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class StrongWolfe:
-    """Find α with φ(α) ≤ φ(0) + c₁ α φ'(0) and |φ'(α)| ≤ c₂ |φ'(0)|, the strong Wolfe conditions.
+    """φ(α) ≤ φ(0) + c₁ α φ'(0) and |φ'(α)| ≤ c₂ |φ'(0)|: the strong Wolfe conditions.
 
-    The left end of the bracket always satisfies the first of them and has a negative slope; the right end fails
-    the first, or a solve failed there, or has a positive slope: so there are acceptable steps between. Only a trial
-    that satisfies the first condition is asked for its slope, and so pays for a gradient; one that fails it is
-    interpolated by its value.
+    The left end of the bracket always satisfies the first condition and has a negative
+    slope. The right end violates the first condition, or is a failed solve, or has a
+    positive slope. So there are acceptable steps between the ends. Only a trial that
+    satisfies the first condition pays for a gradient; the value of any other trial is
+    interpolated.
 
-    trials: evaluations at most; after them the lowest trial that satisfied the first condition is taken, and if there
-    is none the search fails. noise: rounding of f relative to |f|, by which the first condition may be missed: near a
-    minimum differences of f are rounding, and the slopes alone decide (Hager & Zhang's approximate Wolfe conditions).
+    Parameters
+    ----------
+    c1 : float
+        c₁, the part of the decrease promised by the slope that is required.
+    c2 : float
+        c₂, the part of the slope that may be left; 0 < c₁ < c₂ < 1.
+    trials : int
+        Largest number of evaluations. After them the lowest trial that satisfies the first
+        condition is taken; without such a trial the search fails.
+    noise : float
+        Rounding error of f, relative to |f|, by which the first condition may be violated:
+        near a minimum differences of f are rounding errors, and the slopes decide (Hager &
+        Zhang's approximate conditions).
 
-    Nocedal & Wright (2006), Numerical Optimization, section 3.5; Moré & Thuente (1994), ACM Trans. Math. Softw.
-    20, 286; Hager & Zhang (2005), SIAM J. Optim. 16, 170, section 4.
+    Raises
+    ------
+    TypeError
+        If a setting is not a number.
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Nocedal & Wright (2006), Numerical Optimization, section 3.5. Moré & Thuente (1994), ACM
+    Trans. Math. Softw. 20, 286. Hager & Zhang (2005), SIAM J. Optim. 16, 170, section 4.
     """
 
     c1: float = 1e-4
@@ -62,7 +84,8 @@ class StrongWolfe:
         require_settings(self)
         if not (0.0 < self.c1 < self.c2 < 1.0 and self.trials >= 1 and 0.0 <= self.noise < 1.0):
             raise ValueError(
-                f"StrongWolfe: got {self}, expected 0 < c1 < c2 < 1, at least one trial and 0 ≤ noise < 1"
+                f"StrongWolfe: got {self}, expected 0 < c1 < c2 < 1, at least one trial and 0 ≤ "
+                "noise < 1"
             )
 
     def __call__(
@@ -73,10 +96,11 @@ class StrongWolfe:
         alpha: float,
         limits: tuple[float, float],
     ) -> Step:
-        """The step from `start`, φ and its negative slope at 0, by a first trial at alpha and none outside of limits.
+        """A step that satisfies the conditions, from a first trial at alpha, within the limits.
 
-        phi: α ↦ the evaluated point, None for a failed solve; slope: the point ↦ φ'(α). limits: below the first a step
-        changes nothing; one as long as the second is acceptable where φ still descends.
+        phi: α ↦ the evaluated point, None for a failed solve; slope: the point ↦ φ'(α); start:
+        φ and its negative slope at 0. limits: below the first, a step changes nothing; a step
+        as long as the second is accepted if φ still descends there.
         """
         allowance = self.noise * abs(start.value)
         bracket = Bracket(start, start, None, (), allowance)
@@ -114,7 +138,7 @@ class StrongWolfe:
 
 
 def ended(tried: Sequence[tuple[Sample, Point | None]], taken: int | None) -> Step:
-    """The step of the trial that is taken, and the values of the others."""
+    """The step of the trial that is taken, with the values of the other trials."""
     values = [math.nan if point is None else sample.value for sample, point in tried]
     rejected = tuple(value for k, value in enumerate(values) if k != taken)
     return (
@@ -124,27 +148,13 @@ def ended(tried: Sequence[tuple[Sample, Point | None]], taken: int | None) -> St
     )
 
 
-NEAREST, FARTHEST = 1.1, 9.0
-"""How much longer an extrapolated step is, at least and at most, in units of the last increment."""
-
-
-SHRINK = 0.66
-"""Two trials that leave more than this of the bracket are followed by its middle: Moré & Thuente, section 4."""
-
-
-CLOSEST = 0.2
-"""Where in the bracket to go on at least, after a value too large: it tells of growth beyond a parabola's."""
-
-
-FAILED = 0.1
-"""Where in the bracket to go on after a failed solve, of which nothing but its place is known."""
-
-
 @dataclass(frozen=True, eq=False)
 class Bracket:
-    """left: the longest step known to be too short, right: the shortest known to be too long, None for none yet.
+    """An interval of α that holds acceptable steps.
 
-    before: left's predecessor. widths: of the last three brackets. allowance: differences of φ below this are rounding.
+    left: the longest step known to be too short; right: the shortest step known to be too
+    long, None if there is none yet; before: the sample before `left`; widths: of the last
+    three brackets; allowance: differences of φ below it are rounding errors.
     """
 
     left: Sample
@@ -155,7 +165,7 @@ class Bracket:
 
     @property
     def open(self) -> bool:
-        """Whether there are numbers between."""
+        """True if there are numbers between the ends."""
         return self.right is None or self.right.alpha - self.left.alpha > 1e-15 * self.right.alpha
 
     def with_trial(self, sample: Sample) -> "Bracket":
@@ -169,7 +179,7 @@ class Bracket:
         return Bracket(left, before, right, widths, self.allowance)
 
     def trial(self) -> float:
-        """The next α: extrapolated until there is a right end, then within."""
+        """The next α: extrapolated until there is a right end, then between the ends."""
         if self.right is None:
             return extrapolated(self.before, self.left)
         width = self.right.alpha - self.left.alpha
@@ -179,14 +189,17 @@ class Bracket:
 
 
 def extrapolated(before: Sample, last: Sample) -> float:
-    """Beyond two samples that descend: the minimizer of their cubic, 1.1 to FARTHEST increments after the last."""
+    """The minimizer of the cubic through two samples that descend, beyond the last one.
+
+    At least NEAREST and at most FARTHEST increments after the last sample.
+    """
     width = last.alpha - before.alpha
     beyond = cubic(before, last) - 1.0
     return last.alpha + width * (min(max(beyond, NEAREST), FARTHEST) if beyond > 0.0 else FARTHEST)
 
 
 def interpolated(left: Sample, right: Sample, allowance: float) -> float:
-    """Where φ is least between the ends of a bracket, as a part of its width."""
+    """The place between the ends of a bracket at which φ is least, as a part of its width."""
     if math.isinf(right.value):
         return FAILED
     if math.isnan(right.slope):
@@ -197,16 +210,19 @@ def interpolated(left: Sample, right: Sample, allowance: float) -> float:
 
 
 def parabola(left: Sample, right: Sample) -> float:
-    """The minimizer of the parabola through both values and the left slope, as a part of the width."""
+    """The minimizer of the parabola through two values and the left slope.
+
+    As a part of the bracket's width.
+    """
     width = right.alpha - left.alpha
     curvature = right.value - left.value - width * left.slope
     return -0.5 * width * left.slope / curvature if curvature > 0.0 else 0.5
 
 
 def cubic(left: Sample, right: Sample) -> float:
-    """The minimizer of the cubic through both values and slopes, as a part of the width; nan if it has none.
+    """The minimizer of the cubic through two values and slopes; nan if there is none.
 
-    Nocedal & Wright, eq. 3.59, from the left end.
+    As a part of the bracket's width. Nocedal & Wright (2006), eq. 3.59, from the left end.
     """
     width = right.alpha - left.alpha
     a, b = width * left.slope, width * right.slope

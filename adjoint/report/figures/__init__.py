@@ -1,1 +1,1 @@
-"""Figures of matplotlib: the panels of a report, its sheets, and the plots that users put on them."""
+"""Figures by matplotlib: panels of a report, sheets, and the plots that users put on them."""

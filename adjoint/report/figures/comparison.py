@@ -1,4 +1,4 @@
-"""Several runs on common axes: objective and optimality against factorizations, time and iterations."""
+"""Several runs on common axes: objective and optimality over work, time and iterations."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Measure:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A quantity of each run: its values, (n,) each. decades: on a logarithmic axis in any case."""
+    """A quantity of each run: values (n,) each. decades: always on a logarithmic axis."""
 
     title: str
     label: str
@@ -76,7 +76,7 @@ def work(runs: Sequence[Run]) -> tuple[Measure, ...]:
 
 
 def comparison(runs: Sequence[Run]) -> list[tuple[str, list[Panel]]]:
-    """Rows of panels under a title, one for each measure of work: objective, gap to the best, optimality, violation."""
+    """Rows of panels, each with a title; in a row one panel for each measure of work."""
     names = ", ".join(run.name for run in runs)
     return [
         (row.title, [_panel(runs, row, along, names) for along in work(runs)])
@@ -117,7 +117,7 @@ def _rows(runs: Sequence[Run]) -> list[Row]:
 
 
 def best_value(runs: Sequence[Run]) -> float:
-    """The least objective of a design that meets the constraints; nan where the runs are not of one problem."""
+    """The least objective of all feasible designs; nan if the problems of the runs differ."""
     problems = [run.history.header.get("problem") or {} for run in runs]
     if len(runs) < 2 or any(problem != problems[0] for problem in problems):
         return np.nan
@@ -129,7 +129,7 @@ def best_value(runs: Sequence[Run]) -> float:
 
 
 def comparable(history: History) -> Array:
-    """The objective, (n,), nan where constraints are violated, and in all stages but the last."""
+    """The objective (n,); nan at infeasible designs, and in all stages but the last."""
     stage = history.series("stage")
     later = np.isnan(stage) | (stage == stage.max(initial=-np.inf))
     violated = np.nan_to_num(history.series("constraint_violation")) > FEASIBLE
@@ -142,9 +142,9 @@ def look_of(place: int) -> tuple[str, str]:
 
 
 def _relative(history: History) -> Array:
-    """The KKT residual over its first value that is not zero, of a design that meets the constraints if there is one.
+    """The KKT residual over its first nonzero value, at a feasible design if there is one.
 
-    A violation is in the measures of some algorithms, with a large factor, and not in those of others.
+    Some algorithms add the violation, times a large factor, to their residual.
     """
     y, violated = (
         history.series("kkt"),
@@ -155,7 +155,7 @@ def _relative(history: History) -> Array:
 
 
 def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
-    """One line a run, a dot where it ended; a triangle at the edge, where that is zero and the axis has none."""
+    """One line a run, a dot at its end; a triangle at the edge for an end at zero."""
     shown, ends = np.empty(0), np.empty(0)
     sunk: list[tuple[float, str]] = []
     found = np.concatenate([np.empty(0), *(y[np.isfinite(y)] for y in row.values)])
@@ -190,7 +190,7 @@ def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
 
 
 def _along(ax: Axes, ends: Array, along: Measure) -> None:
-    """The x axis; where some runs are much longer than others, with its beginning stretched."""
+    """The x axis; its beginning is stretched if some runs are much longer than others."""
     longest, shortest = ends.max(), max(ends.min(), 1e-6)
     if longest > LOPSIDED * shortest:
         ax.set_xscale("symlog", linthresh=1.0 if along.whole else shortest / 10.0)
@@ -263,7 +263,7 @@ def _found(run: Run) -> tuple[int, Array]:
 
 
 def _table(page: Page, runs: Sequence[Run], top: float) -> None:
-    """What `tables.runs` holds but for its last column, the gradient; the line of each run before its name."""
+    """`tables.runs` without its last column; each line begins with the stroke of its run."""
     table = tables.runs(runs)
     for line, cells in enumerate([table.heads, *table.rows]):
         y = top + line * LINE

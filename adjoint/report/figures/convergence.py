@@ -27,11 +27,9 @@ ABOVE, ROW, BELOW = 0.7, 2.3, 0.5  # title and legend over a frame; the frame; i
 BADGE = 3.6  # width kept free for the badge
 HEADING = 0.3  # height of the line over the designs
 RESULT = (6.0, 3.0)  # of the design found: width and height at most
-LEAST, CAPTIONED, BAND_GAP = (
-    1.6,
-    2.4,
-    0.5,
-)  # height for the other designs; width of a caption; between the two
+LEAST = 1.6  # height at least of the room for the other designs
+CAPTIONED = 2.4  # width of a caption
+BAND_GAP = 0.5  # between the design found and the others
 POINT = 1 / 72
 LEADING = 1.3  # line height over font size
 
@@ -187,7 +185,7 @@ def _header(history: History) -> list[tuple[str, FontProperties, float]]:
 
 
 def _badge(page: Page, history: History) -> None:
-    """The verdict on the gradient in a frame at the upper right, its evidence underneath."""
+    """The verdict on the gradient, framed, at the upper right; its evidence underneath."""
     verdict = badge(history).verdict
     page.figure.text(
         1 - (MARGIN + 0.08) / WIDTH,
@@ -218,7 +216,7 @@ def _rows(drawn: Sequence[Panel]) -> float:
 
 
 def _panels(page: Page, drawn: Sequence[Panel], top: float, filling: bool) -> None:
-    """Rows of three panels; filling: the last one takes what is left of a row that is not full."""
+    """Rows of three panels; filling: the last panel takes the rest of its row."""
     for place, panel in enumerate(drawn):
         row, column = divmod(place, COLUMNS)
         x, y = LEFT + column * (COLUMN + COLUMN_GAP), top + row * (ABOVE + ROW + BELOW)
@@ -229,7 +227,7 @@ def _panels(page: Page, drawn: Sequence[Panel], top: float, filling: bool) -> No
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """The design found, width and height in inches, and the layout of others to the right of it; None where alone."""
+    """The size of the design found, inches, and the layout of other designs beside it."""
 
     picture: tuple[float, float]
     others: Layout | None
@@ -279,9 +277,10 @@ def _pictures(
 
 
 def arrange(available: int, shape: tuple[int, int], room: tuple[float, float]) -> Layout:
-    """The full grid of pictures that covers the most paper: how many, in how many rows and columns.
+    """The full grid of pictures that covers most of the room: its rows and columns.
 
-    available: the number of designs; shape: (rows, columns) of each; room: width and greatest height, inches.
+    available: the number of designs; shape: (rows, columns) of each; room: width and
+    greatest height, inches.
     """
     aspect = shape[1] / shape[0]
     layouts = []

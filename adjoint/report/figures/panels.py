@@ -16,11 +16,9 @@ from . import style as look
 WIDE_RANGE = (
     30.0  # ratio of the largest to the least objective from which a linear axis hides the end
 )
-FLAT, FEWEST = (
-    0.05,
-    10,
-)  # share of an axis that the last quarter of f spans where it looks flat; iterations to say so
-ROUNDING = 1e-3  # of |f|: a whole run that changes f by less is drawn on an axis that shows how little that is
+FLAT = 0.05  # share of the axis that the last quarter of f spans if its end looks flat
+FEWEST = 10  # iterations from which the end of f is looked at
+ROUNDING = 1e-3  # of |f|: the change of f in a run below which f itself is drawn
 STEPS = {
     "optimalitycriteria": "move limit",
     **dict.fromkeys(("mma", "gcmma"), "asymptotes"),
@@ -34,9 +32,10 @@ MOST_DECADES = 1e-14  # least value over the largest on an axis of residuals
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A title, the function that draws, and a sentence for readers who cannot see the drawing.
+    """A title, the function that draws, and a description for readers who cannot see it.
 
-    terms: the terms in the drawing that `summary.TERMS` explains; legend: True where lines are named above the frame.
+    terms: the terms in the drawing that `summary.TERMS` explains; legend: True where
+    lines are named above the frame.
     """
 
     title: str
@@ -47,9 +46,10 @@ class Panel:
 
 
 def objective(ax: Axes, history: History) -> None:
-    """Accepted objectives as a line, rejected trials as faint dots; those beyond the axis at its edge.
+    """Accepted objectives as a line, rejected trials as dots, at the edge if beyond it.
 
-    Where the end of the line looks flat: f − f_min over decades, f_min the least accepted value.
+    Where the end of the line looks flat: f − f_min over decades, f_min the least
+    accepted value.
     """
     least = above_least(history)
     shift = least if np.isfinite(least) else 0.0
@@ -76,7 +76,7 @@ def objective(ax: Axes, history: History) -> None:
 
 
 def above_least(history: History) -> float:
-    """f_min where f − f_min over decades shows what f itself hides: a flat end; nan where f is drawn as it is."""
+    """f_min if the end of f looks flat, and f − f_min is drawn; nan if f itself is drawn."""
     y = history.series("objective")
     y = y[np.isfinite(y)]
     if (
@@ -94,7 +94,7 @@ def _over_decades(y: Array) -> bool:
 
 
 def _rejected(ax: Axes, history: History, shift: float) -> None:
-    """Rejected trials minus `shift` as dots; triangles at the edge for values beyond the axis, failed solves above."""
+    """Rejected trials minus `shift`; triangles at the edge for those beyond it."""
     trials = [numbers(record, "rejected") - shift for record in history.iterations]
     at = np.repeat(history.numbers, [trial.size for trial in trials])
     values = np.concatenate([np.empty(0), *trials])
@@ -130,7 +130,7 @@ def optimality(ax: Axes, history: History) -> None:
 
 
 def steps(ax: Axes, history: History) -> None:
-    """Step lengths as dots (each is a choice of its own) and the largest change of the design as a line."""
+    """Step lengths as dots, the largest change of the design as a line."""
     _decades(ax, history, ("step", "change"))
     step = _positive(history, "step")
     if np.isfinite(step).any():
@@ -153,7 +153,7 @@ def _positive(history: History, name: str) -> Array:
 
 
 def _tolerance(ax: Axes, history: History, name: str, color: str) -> None:
-    """The tolerance on a series, where the run recorded both and the axis reaches it, as a dashed line."""
+    """The tolerance of a series as a dashed line, if recorded and within the axis."""
     asked = tolerance(history, name)
     if asked > ax.get_ylim()[0] and np.isfinite(history.series(name)).any():
         ax.axhline(
@@ -162,7 +162,7 @@ def _tolerance(ax: Axes, history: History, name: str, color: str) -> None:
 
 
 def _decades(ax: Axes, history: History, names: tuple[str, ...]) -> None:
-    """A logarithmic axis for the series and their tolerances, cut where one of them sinks to rounding."""
+    """A logarithmic axis for the series and their tolerances, without values of rounding."""
     bounds = [tolerance(history, name) for name in names if np.isfinite(history.series(name)).any()]
     values = np.concatenate([*(_positive(history, name) for name in names), bounds])
     values = values[values > 0]
@@ -185,7 +185,7 @@ def material(ax: Axes, history: History) -> None:
 
 
 def taylor(ax: Axes, history: History) -> None:
-    """Remainders of the Taylor test over the step, each on a pale band of the slope theory asks for."""
+    """Remainders of the Taylor test over the step, each on a pale line of the expected slope."""
     test = entries(history.header, "taylor")
     h, orders, rows = numbers(test, "steps"), numbers(test, "orders"), test.get("remainders")
     for index, row in enumerate(rows if isinstance(rows, list) else []):
@@ -214,7 +214,7 @@ def measure(name: str, ax: Axes, history: History) -> None:
 
 
 def panels(history: History) -> list[Panel]:
-    """How the run went, as far as it was recorded; objective, optimality, steps and times in any case."""
+    """How the run went; objective, optimality, steps and times even if not recorded."""
     own = [
         name
         for name in dict.fromkeys(
@@ -247,7 +247,7 @@ def panels(history: History) -> list[Panel]:
     ]
     if history.lists("constraints").size:
         number = history.lists("constraints").shape[1]
-        text = f"{number} constraints, (c − bound)/scale, over the iterations, and their multipliers below."
+        text = f"{number} constraints, (c − bound)/scale, over the iterations; multipliers below."
         found.append(
             _panel(
                 "Constraints and multipliers",
@@ -288,7 +288,7 @@ def _rejections(history: History) -> list[str]:
 
 
 def _measures(history: History) -> list[str]:
-    """The measures of optimality that were recorded; "gap" where a logarithmic axis has no place for one of them."""
+    """The measures of optimality that were recorded; "gap" if one of them is zero somewhere."""
     names = {
         "KKT residual": "kkt",
         "projected gradient": "projected_gradient",
@@ -317,7 +317,8 @@ def gradient_panels(history: History) -> list[Panel]:
 
 def _described(history: History) -> str:
     return (
-        f"Projected gradient {change(history, 'projected_gradient')}, KKT residual {change(history, 'kkt')}, "
+        f"Projected gradient {change(history, 'projected_gradient')}, KKT residual "
+        f"{change(history, 'kkt')}, "
         f"constraint violation {change(history, 'constraint_violation')}; logarithmic axis."
     )
 
@@ -328,7 +329,7 @@ DWARFED = 8.0  # times all later values: a beginning that is cut
 
 
 def constraints(ax: Axes, history: History) -> None:
-    """Values of the constraints over multipliers; those with the largest multipliers are named."""
+    """Values of the constraints, multipliers below; the largest multipliers are named."""
     c, multipliers = history.lists("constraints"), history.lists("multipliers")
     lower = look.stacked(ax, 0.5 * (1.0 - look.BETWEEN))
     named = _largest(c, multipliers)
@@ -349,7 +350,7 @@ def constraints(ax: Axes, history: History) -> None:
 
 
 def _largest(c: Array, multipliers: Array) -> list[int]:
-    """The constraints that are named: those with the largest multipliers, then the largest values."""
+    """The constraints to name: those with the largest multipliers, then the largest values."""
     sizes = np.zeros((2, c.shape[1]))
     for row, table in enumerate((c, np.abs(multipliers))):
         known = np.where(np.isfinite(table), table, -np.inf).max(axis=0, initial=-np.inf)
@@ -371,7 +372,7 @@ def _lines(ax: Axes, history: History, table: Array, named: Sequence[int]) -> No
 
 
 def _dwarfed(table: Array) -> bool:
-    """Whether values of the first quarter are so large that of the others nothing would be seen."""
+    """True if values of the first quarter are so large that the others would look flat."""
     first, later = (
         np.abs(rows[np.isfinite(rows)]).max(initial=0.0)
         for rows in np.split(table, [len(table) // 4])
@@ -459,7 +460,7 @@ def _means(seconds: Array, starts: Array) -> Array:
 
 
 def _limit(ax: Axes, total: Array, edges: Array, unit: str) -> None:
-    """The y axis from zero to the highest bar, or to the highest but a few that are cut and labelled."""
+    """The y axis from zero to the highest bar; a few much higher ones are cut and labelled."""
     usual = np.quantile(total, 0.95, method="lower") if total.size >= FEWEST_BARS else np.inf
     cut = np.flatnonzero(total > OUTLIER * usual) if usual > 0 else np.empty(0, dtype=int)
     ax.set_ylim(0, 1.08 * (max(np.delete(total, cut)) if cut.size else total.max()))
@@ -494,6 +495,6 @@ def _factorizations(ax: Axes, history: History) -> None:
         else (1.0, "factorizations so far")
     )
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
-    # Inside, where a line that rises from zero leaves room: beside the axis the words are longer than it.
+    # Inside, where a line that rises from zero leaves room: the axis is too short for the words.
     ax.text(0.015, 0.93, words, transform=ax.transAxes, ha="left", va="top")
     look.whole_numbers(ax, history)

@@ -13,6 +13,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.tri import Triangulation
 
+from ..._repr import short_repr
 from ..._validation import as_reals
 from ...typing import Array
 from ..meshes import Mesh
@@ -24,7 +25,7 @@ FEW = 1e3  # an axis up to so long, end over beginning, has numbers between the 
 
 
 class Shades(Enum):
-    """How values become colours; all can be told apart with every common colour blindness."""
+    """Colours of values, told apart with every common colour blindness."""
 
     SEQUENTIAL = "viridis"
     DIVERGING = "RdBu_r"
@@ -33,8 +34,8 @@ class Shades(Enum):
 class Plot(Protocol):
     """A titled drawing in a frame: what `plots=` of a report and `write_sheet` take.
 
-    A plot of your own has these two members; `draw` gets axes of matplotlib and may do with them what it likes. It is
-    called once for each medium, with the same values.
+    A plot of your own has these two members; `draw` gets axes of matplotlib and may do
+    with them what it likes. It is called once for each medium, with the same values.
 
     Examples
     --------
@@ -61,8 +62,9 @@ class Plot(Protocol):
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """Draw in axes that fill a frame of this width and height, inches.
 
-        Axis labels stand outside of the frame, where about half an inch is kept free for them; a colour bar needs
-        room within, so that the axes have to become narrower.
+        Axis labels stand outside of the frame, where about half an inch is kept free
+        for them; a colour bar needs room within, so that the axes have to become
+        narrower.
         """
 
 
@@ -85,7 +87,8 @@ class Map:
     shades : Shades
         Colours.
     limits : (float, float), optional
-        Values of the first and the last colour; by default the extremes, symmetric about 0 where the shades diverge.
+        Values of the first and the last colour; by default the extremes, symmetric
+        about 0 where the shades diverge.
     logarithmic : bool
         Whether colours go with the logarithm.
     points : (q, 2) array, optional
@@ -104,6 +107,8 @@ class Map:
     logarithmic: bool = False
     points: Array | None = None
     at_points: Array | None = None
+
+    __repr__ = short_repr
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """The colours, the points, and a bar as high as the map."""
@@ -162,6 +167,8 @@ class MeshMap:
     limits: tuple[float, float] | None = None
     logarithmic: bool = False
 
+    __repr__ = short_repr
+
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """The colours, and a bar as high as the mesh."""
         mesh = Mesh.of("MeshMap", self.points, self.cells)
@@ -198,14 +205,13 @@ class MeshMap:
 
 
 def _fit(ax: Axes, room: tuple[float, float], size: tuple[float, float]) -> float:
-    """Give axes the true proportions of a rectangle in their frame, a bar beside it; an inch in units of the figure."""
+    """Fit axes of true proportions into their frame, leaving room for a bar; returns an inch."""
     scale = min((room[0] - BESIDE) / size[0], room[1] / size[1])
     x, y, across, along = ax.get_position().bounds
     inch = across / room[0]
     high = along / room[1] * scale * size[1]
-    ax.set_position(
-        (x, y + along - high, scale * size[0] * inch, high)
-    )  # At the top, under the title.
+    # At the top, under the title.
+    ax.set_position((x, y + along - high, scale * size[0] * inch, high))
     return float(inch)
 
 
@@ -258,6 +264,8 @@ class Curve:
     marker: str = ""
     loose: bool = False
 
+    __repr__ = short_repr
+
     def draw(self, ax: Axes) -> None:
         """The line, its markers small enough for many."""
         line = "none" if self.loose else "--" if self.dashed else "-"
@@ -284,6 +292,8 @@ class Band:
     high: Array
     label: str
     color: str
+
+    __repr__ = short_repr
 
     def draw(self, ax: Axes) -> None:
         """The area, pale, behind the curves."""
@@ -333,6 +343,8 @@ class Graph:
     level: float = field(default=float("nan"), kw_only=True)
     low: float | None = field(default=None, kw_only=True)
     high: float | None = field(default=None, kw_only=True)
+
+    __repr__ = short_repr
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """The curves, named above the frame."""
@@ -405,6 +417,8 @@ class Raster:
     values: Array
     label: str
     limits: tuple[float, float] | None = None
+
+    __repr__ = short_repr
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """A strip of colours a row, each colour halfway to the next x, and the bar."""

@@ -1,4 +1,4 @@
-"""Performance profiles: how often, and by how much, each of several solvers is the cheapest one."""
+"""Performance profiles: how often, and by how much, each of several solvers is cheapest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from ..._repr import short_repr
 from ..._validation import as_array
 from ...typing import Array
 from . import style as look
@@ -17,13 +18,13 @@ FEW = 50.0  # largest ratio up to which the axis has numbers between the powers 
 
 
 def performance_profile(costs: Array) -> tuple[Array, Array]:
-    """ρ_s(τ) = |{p : c_sp ≤ τ min_s c_sp}| / |{p}|: the share of problems solved within τ times the least cost.
+    """ρ_s(τ) = |{p : c_sp ≤ τ min_s c_sp}| / |{p}|: share solved within τ times the least cost.
 
     Parameters
     ----------
     costs : (solvers, problems) array
-        Positive; inf where a solver failed. A problem that none has solved counts against
-        all.
+        Positive; inf where a solver failed. A problem that none has solved counts
+        against all.
 
     Returns
     -------
@@ -57,7 +58,8 @@ def _ratios(costs: Array) -> Array:
     if not (costs > 0.0).all():
         bad = tuple(int(i) for i in np.argwhere(~(costs > 0.0))[0])
         raise ValueError(
-            f"performance_profile: got the cost {costs[bad]} at {bad}, expected positive numbers, or inf"
+            f"performance_profile: got the cost {costs[bad]} at {bad}, expected positive "
+            "numbers, or inf"
         )
     least = costs.min(axis=0)
     return np.where(np.isfinite(costs), costs / np.where(np.isfinite(least), least, 1.0), np.inf)
@@ -89,10 +91,13 @@ class Profile:
     costs: Array
     unit: str = "factorizations"
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if len(self.names) != len(_ratios(self.costs)):
             raise ValueError(
-                f"Profile: got {len(self.names)} names and {len(self.costs)} solvers, expected one each"
+                f"Profile: got {len(self.names)} names and {len(self.costs)} solvers, expected "
+                "one each"
             )
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:

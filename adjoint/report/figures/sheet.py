@@ -20,9 +20,10 @@ DPI = 150
 
 
 def sheet(title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame: float) -> Figure:
-    """The plots in rows of so many columns, under a title and a line with the main numbers.
+    """The plots in rows under a title and a line with the main numbers.
 
-    frame: the width of each plot's frame, inches. Raises ValueError for no plots or no columns.
+    frame: the width of each plot's frame, inches. Raises ValueError for no plots or no
+    columns.
     """
     if not plots or columns < 1:
         raise ValueError(

@@ -48,11 +48,8 @@ STYLE: dict[str, object] = {
 DASHES = (0, (4, 3))  # of a line where a new stage begins
 MOST_MARKERS = 40  # iterations up to which each one gets a marker
 OUTSIDE = 0.4  # inches a legend begins to the left of the frame
-HANDLE, PAD, SPACE = (
-    1.5,
-    0.5,
-    1.2,
-)  # a legend's lines, to the text, between columns; over the size of the letters
+HANDLE, PAD, SPACE = 1.5, 0.5, 1.2
+"""Lengths of a legend's lines, from line to text, between columns; over the size of letters."""
 BETWEEN = 0.06  # of the height of a frame, between two axes in it
 MANY = 200  # dots from which they are fainter
 
@@ -63,7 +60,7 @@ def drawing() -> AbstractContextManager[None]:
 
 
 def line(ax: Axes, x: Array, y: Array, label: str, color: str) -> None:
-    """Draw y over x where finite; markers on a short series, and on points that have no neighbour."""
+    """Draw y over x where finite; markers on short series and on points without neighbours."""
     known = np.isfinite(y)
     padded = np.pad(known, 1)
     marked = known & ((known.sum() <= MOST_MARKERS) | ~(padded[:-2] | padded[2:]))
@@ -104,7 +101,7 @@ def stages(history: History) -> Array:
 
 
 def logarithmic(ax: Axes, shown: Array) -> None:
-    """A logarithmic y axis over whole decades around the positive values, none of them on its ends."""
+    """A logarithmic y axis over whole decades around positive values, none at its ends."""
     ax.set_yscale("log")
     ax.set_ylim(
         10.0 ** np.floor(np.log10(0.9 * shown.min())), 10.0 ** np.ceil(np.log10(1.1 * shown.max()))
@@ -114,9 +111,10 @@ def logarithmic(ax: Axes, shown: Array) -> None:
 
 
 def linear(ax: Axes, shown: Array, name: str) -> None:
-    """A linear y axis around the values; a power of ten goes into the label, never into a corner.
+    """A linear y axis around the values; a power of ten goes into the label.
 
-    The axis spans at least a thousandth of the values: rounding errors do not look like progress.
+    The axis spans at least a thousandth of the values: rounding errors do not look like
+    progress.
     """
     low, high, largest = shown.min(), shown.max(), np.abs(shown).max()
     span = max(high - low, 1e-3 * largest) or 1.0
@@ -126,7 +124,7 @@ def linear(ax: Axes, shown: Array, name: str) -> None:
 
 
 def powers(ax: Axes, largest: float, name: str, most: int) -> None:
-    """At most so many numbers along a linear y axis up to ± the largest, a power of ten in its label."""
+    """At most `most` numbers along a linear y axis; a power of ten goes into the label."""
     exponent = int(np.floor(np.log10(largest))) if largest > 0 else 0
     power = exponent if not -2 < exponent < 5 else 0
     ax.yaxis.set_major_locator(MaxNLocator(nbins=most))
@@ -142,7 +140,7 @@ def absent(ax: Axes) -> None:
 
 
 def legend(ax: Axes, *others: Axes) -> None:
-    """Name what was drawn, in at most two rows above the frame, where no data are; long names are cut."""
+    """Name what was drawn, in one or two rows above the frame; long names are cut."""
     pairs = [
         pair
         for each in (ax, *others)
@@ -173,7 +171,7 @@ def legend(ax: Axes, *others: Axes) -> None:
 
 
 def fitted(labels: Sequence[str], room: float) -> tuple[int, list[str]]:
-    """How many columns a legend has in so many points, and its labels, cut where two rows cannot hold them whole."""
+    """The columns of a legend in `room` points, and its labels, cut to fit two rows."""
     face = font(LEGEND, "normal")
     widths = [width(label, face) + LEGEND * (HANDLE + PAD) for label in labels]
     for rows in (1, 2):
@@ -189,7 +187,7 @@ def fitted(labels: Sequence[str], room: float) -> tuple[int, list[str]]:
 
 
 def stacked(ax: Axes, share: float) -> Axes:
-    """Further axes under these, which keep this share of their height; both together fill the frame."""
+    """Axes under these, which keep `share` of their height; both together fill the frame."""
     left, bottom, across, height = ax.get_position().bounds
     figure = ax.get_figure(root=True)
     assert figure is not None  # Axes of a report have one.
@@ -220,7 +218,7 @@ def width(text: str, face: FontProperties) -> float:
 
 
 def wrap(text: str, face: FontProperties, room: float, rows: int) -> str:
-    """The text broken into at most `rows` lines, none wider than `room` points; "…" ends what is cut off."""
+    """The text in at most `rows` lines of at most `room` points; "…" ends a text that is cut."""
     lines: list[str] = []
     rest = legible(text)
     while rest:
@@ -238,7 +236,7 @@ def wrap(text: str, face: FontProperties, room: float, rows: int) -> str:
 
 
 def _fitting(text: str, face: FontProperties, room: float) -> int:
-    """The number of leading characters, at least one, that fit into `room` points; by bisection."""
+    """The number of leading characters, at least one, that fit into `room` points."""
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2
@@ -252,7 +250,7 @@ BESIDE = GAP + BAR + NUMBERS
 
 
 def colour_bar(ax: Axes, shown: ScalarMappable, label: str, logarithmic: bool, inch: float) -> None:
-    """A bar as high as the axes, with few round numbers, and frames around both; inch: in units of the figure."""
+    """A bar as high as the axes, with round numbers; inch: in units of the figure."""
     x, y, width, height = ax.get_position().bounds
     figure = ax.get_figure(root=True)
     assert figure is not None  # Axes of a sheet have one.

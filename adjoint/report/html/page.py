@@ -1,4 +1,4 @@
-"""The convergence report as one self-contained HTML page: of one run, or of several side by side."""
+"""The convergence report as one self-contained HTML page, of one run or of several."""
 
 import base64
 import hashlib
@@ -53,7 +53,7 @@ DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
 
 @cache
 def templates() -> jinja2.Environment:
-    """The templates of the page; all text is escaped, a name that is not given is an error."""
+    """The templates of the page; all text is escaped, an unknown name is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -66,7 +66,8 @@ def templates() -> jinja2.Environment:
 def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
     """The document, which needs no other file.
 
-    plots: drawings of the user's own: part of the result of one run, under the comparison of several.
+    plots: drawings of the user's own: part of the result of one run, under the
+    comparison of several.
     """
     style, script = (
         (HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
@@ -76,7 +77,8 @@ def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
         # What a browser may do: show what is in the page, and run the one script that is ours.
         "policy": (
             "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-            f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}'"
+            "script-src "
+            f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}'"
         ),
         "style": Markup(style),
         "script": Markup(script),
@@ -89,7 +91,7 @@ def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
 
 
 def contents(run: Run, name: str, share: int) -> dict[str, object]:
-    """All that the page shows of a run. name: in ids; share: how many runs share the page."""
+    """All that the page shows of a run. name: in ids; share: number of runs on the page."""
     history, found = run.history, badge(run.history)
     designs, place = in_order(run.designs), 0
     if designs:
@@ -171,9 +173,10 @@ def drawings(drawn: Sequence[Panel], name: str) -> list[Drawing]:
 def viewer(
     designs: Sequence[tuple[int, Array]], place: int, name: str, share: int
 ) -> Mapping[str, object]:
-    """A slider over the designs, evenly thinned if there are too many; at first on the design at this place.
+    """A slider over the designs, evenly thinned if too many; it begins at `place`.
 
-    name: ends the ids, which must be the page's only ones; share: among how many runs the page's room is divided.
+    name: ends the ids, which must be the page's only ones; share: among how many runs
+    the page's room is divided.
     """
     rows, columns = designs[0][1].shape
     most = max(STRIP, min(MOST_FRAMES, MOST_PIXELS // (rows * columns * share)))

@@ -29,7 +29,7 @@ THEME = {
 
 
 def panel_svg(panel: Panel, name: str) -> str:
-    """An <svg> element with a description; name: begins its ids, which must be the page's only ones."""
+    """An <svg> element with a description; name: the beginning of its ids, unique in the page."""
     above = ABOVE if panel.legend else BARE
     height = HEIGHT - ABOVE + above
     with look.drawing():

@@ -1,4 +1,4 @@
-"""Globally convergent MMA (GCMMA): conservative approximations, a monotone objective, feasible designs."""
+"""GCMMA, globally convergent MMA: conservative approximations, a monotone objective."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,22 +8,25 @@ import numpy as np
 from ...._repr import short_repr
 from ...._validation import require_settings
 from ....bounds import Bounds
+from ....errors import SolveError
 from ....reduced import Function
 from ....typing import Array
 from ...constraints import Constraint
 from ...inner_products import Euclidean, InnerProduct
 from ...state import State
 from ...trial import given_up
-from .common import Curvature, ElasticProblem, Evaluated
+from .approximation import Approximation, Asymptotes, Region
+from .constrained_problem import ConstrainedProblem, Curvature, Evaluated
 from .opposite_constraints import intervals
-from .subproblem import Approximation, Asymptotes, Region
 
 SHARE = 0.1
-"""ρ_i at the start, relative to the mean change of g_i by a variable: 2007, section 4."""
+"""ρ_i at the start, relative to the mean change of g_i by a variable: Svanberg (2007),
+section 4."""
 
 
 EASED = 0.5
-"""What is left of ρ in the next iteration: with the 0.1 of 2002 a fifth more trials are refused and evaluated."""
+"""Factor on ρ in the next iteration; with the 0.1 of Svanberg (2002) a fifth more trials
+are refused."""
 
 
 LEAST = 1e-6
@@ -31,38 +34,66 @@ LEAST = 1e-6
 
 
 RAISED = 1.1
-"""A ρ_i that was too small becomes so much more than what would have sufficed,"""
+"""Factor on a ρ_i that would have sufficed, for the next trial."""
 
 
 MOST_RAISED = 10.0
-"""and at most so many times itself: 2002."""
+"""Largest factor by which ρ_i grows from trial to trial: Svanberg (2002)."""
 
 
 LARGEST = 1e100
-"""ρ, of functions that no approximation is ever above."""
+"""Bound on ρ, for functions that no approximation ever exceeds."""
 
 
 TRIALS = 40
-"""Of an iteration: the last ones move variables by their rounding."""
+"""Largest number of trials in an iteration: the last trials move variables by their
+rounding."""
 
 
 ROUNDING = 1e-14
-"""By which, relative, an approximation may be below what it approximates."""
+"""Relative amount by which an approximation may be below its function."""
 
 
 @dataclass(frozen=True, eq=False)
 class GCMMA:
-    """MMA with approximations that are conservative where they lead: g̃_i(x⁺) ≥ g_i(x⁺), i = 0 … k.
+    """MMA with conservative approximations: g̃_i(x⁺) ≥ g_i(x⁺) at the next design, i = 0 … k.
 
-    g̃_i has a further term ρ_i Σ_j (x_j − x⁰_j)²/…, and ρ_i is raised and the subproblem solved again while g̃_i is below
-    g_i at its solution. Such trials cost an evaluation of f and the constraints, no gradient; a failed solve is one. So
-    f falls in every iteration, and a feasible design is followed by feasible ones; the design converges from any start.
+    g̃_i has a further term ρ_i Σ_j (x_j − x⁰_j)²/…. While g̃_i is below g_i at the solution
+    of the subproblem, ρ_i is raised and the subproblem is solved again. Such a trial costs
+    an evaluation of f and the constraints and no gradient; a failed solve counts as such a
+    trial. So f falls in every iteration, a feasible design is followed by feasible designs,
+    and the designs converge from any start. Constraints that leave a narrow interval
+    between them, such as equalities, are met at the end and not in each iteration: no
+    approximation is conservative for both.
 
-    The settings are those of `MMA`. Constraints that leave a narrow interval between them, or an equality, are met at
-    the end and not in each iteration: no approximation is on the safe side of both.
+    Parameters
+    ----------
+    constraints : tuple of Constraint
+        See `MMA`.
+    bounds : Bounds
+        Bounds on the design, finite.
+    move : float
+        See `MMA`.
+    asymptotes : Asymptotes
+        How the poles move.
+    elastic : float
+        See `MMA`.
+    scale : float or None
+        See `MMA`.
+    inner : InnerProduct
+        M, diagonal.
 
-    Svanberg (2002), SIAM J. Optim. 12, 555; constants of Svanberg (2007), MMA and GCMMA: two methods for nonlinear
-    optimization, KTH Stockholm, section 4.
+    Raises
+    ------
+    TypeError
+        If a setting has the wrong type.
+    ValueError
+        If a setting is out of range, if a bound is infinite, or if M is not diagonal.
+
+    References
+    ----------
+    Svanberg (2002), SIAM J. Optim. 12, 555. Constants: Svanberg (2007), MMA and GCMMA: two
+    methods for nonlinear optimization, KTH Stockholm, section 4.
     """
 
     constraints: tuple[Constraint, ...]
@@ -80,28 +111,30 @@ class GCMMA:
         self._problem.require_settings()
 
     @property
-    def _problem(self) -> ElasticProblem:
+    def _problem(self) -> ConstrainedProblem:
         settings = (self.move, self.asymptotes, self.elastic, self.scale, self.inner)
-        return ElasticProblem("GCMMA", self.constraints, self.bounds, *settings)
+        return ConstrainedProblem("GCMMA", self.constraints, self.bounds, *settings)
 
     @property
     def constrained(self) -> Sequence[Constraint]:
-        """All of them."""
+        """All constraints."""
         return self.constraints
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x, and the proposal that follows from it: one evaluation, one gradient of f and each c."""
+        """The state at x with the first proposal: one evaluation, all gradients once."""
         return self._state(self._problem.first(f, x), None, (), self._first)
 
     def advance(self, f: Function, state: State) -> State:
-        """The state at the first conservative solution: as many evaluations as that takes, one gradient."""
+        """The state at the first conservative solution: one gradient, an evaluation per trial."""
         if (reason := self._problem.stands(state)) is not None:
             return replace(state, ending=reason)
         rejected: list[float] = []
+        last: SolveError | None = None
         model = Model.of(state, self._problem)
         x, rho = state.memory["proposal"], state.memory["curvature"]
         for _ in range(TRIALS):
-            at = self._problem.attempt(f, x, state)
+            at, failure = self._problem.tried(f, x, state)
+            last = failure or last
             gaps = model.gaps(at, x, rho)
             if at is not None and np.all(gaps <= 0.0):
                 return self._state(at, state, tuple(rejected), _eased(rho))
@@ -111,8 +144,18 @@ class GCMMA:
             if not self._problem.differs(x, state.x):
                 break
         ending = given_up(np.array(rejected), state.value)
-        evaluations = state.evaluations + len(rejected)
-        return replace(state, rejected=np.array(rejected), evaluations=evaluations, ending=ending)
+        return replace(
+            state,
+            rejected=np.array(rejected),
+            evaluations=state.evaluations + len(rejected),
+            ending=ending,
+            failure=last,
+        )
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the state has what MMA remembers, and gradients."""
+        m, k = state.x.size, len(self.constraints)
+        self._problem.require_memory(state, {"slopes": (k, m)})
 
     def _state(
         self, at: Evaluated, before: State | None, rejected: tuple[float, ...], curvature: Curvature
@@ -138,14 +181,14 @@ class Model:
     """The approximations at a state, for any ρ."""
 
     state: State
-    problem: ElasticProblem
+    problem: ConstrainedProblem
     region: Region
     values: Array
     slopes: Array
 
     @classmethod
-    def of(cls, state: State, problem: ElasticProblem) -> "Model":
-        """As they were when the state was made, to the last bit."""
+    def of(cls, state: State, problem: ConstrainedProblem) -> "Model":
+        """The approximations as they were when the state was made, to the last bit."""
         slopes = np.concatenate([state.scale * state.gradient[None], state.memory["slopes"]])
         values = np.append(state.scale * state.value, state.constraints)
         return cls(state, problem, problem.region(state.x, state.memory["width"]), values, slopes)
@@ -154,7 +197,7 @@ class Model:
         return Approximation.of(self.values, self.slopes, self.region, rho)
 
     def gaps(self, at: Evaluated | None, x: Array, rho: Array) -> Array:
-        """g_i − g̃_i at a trial, less what rounding explains, (k+1,); inf where there is no value."""
+        """g_i − g̃_i at a trial, (k+1,), less the rounding error; inf if the trial failed."""
         if at is None:
             return np.full(len(self.values), np.inf)
         values = np.append(self.state.scale * at.point.value, at.constraints)
@@ -164,13 +207,13 @@ class Model:
             - self._approximation(rho).at(s, self.problem.inner)
             - ROUNDING * np.maximum(1.0, np.abs(values))
         )
-        # Nothing is on the safe side of both ends of an interval that has no inside.
+        # No approximation is conservative for both ends of an interval without interior.
         for each in intervals(self.values[1:], self.slopes[1:], self.region.span):
             gaps[1 + np.array(each.members)] = -np.inf
         return gaps
 
     def raised(self, gaps: Array, x: Array, rho: Array) -> Array:
-        """min(10 ρ, 1.1 (ρ + gap/w)) where the gap is positive; w: how much of g̃ a ρ of 1 is."""
+        """min(10 ρ, 1.1 (ρ + gap/w)) where the gap is positive; w: the term of g̃ with ρ = 1."""
         s = (x - self.region.at) / self.region.width
         w = self.problem.inner.pairing(
             self.region.width / self.region.span, 2.0 * s * s / (1.0 - s * s)

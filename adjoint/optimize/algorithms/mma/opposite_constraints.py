@@ -1,8 +1,9 @@
-"""Constraints that leave all but nothing between them: an equality stated as two opposite inequalities.
+"""Pairs of opposite constraints, −w ≤ c ≤ 0 with a narrow interval, such as equalities.
 
-The convex approximations of c ≤ 0 and of −c ≤ w are both above what they approximate. With a narrow interval they have
-next to nothing in common but the design itself, and steps go with √w. So one of the two is left out of a subproblem:
-the multipliers tell which one is at work, and as long as it is, the other one has nothing to say.
+The convex approximations of c ≤ 0 and of −c ≤ w both lie above what they approximate.
+For a narrow interval they have almost nothing in common but the design itself, and
+steps shrink with √w. So one of the two is left out of a subproblem: the multipliers
+tell which one is active, and while it is active the other one is met anyway.
 """
 
 from collections.abc import Sequence
@@ -13,35 +14,37 @@ import numpy as np
 from ....typing import Array
 
 PARALLEL = 1e-6
-"""Difference of two rows, scaled to the same size, up to which they are parallel."""
+"""Largest difference of two gradients, scaled to one size, that count as parallel."""
 
 
 NARROW = 1e-3
-"""Width of an interval, relative to what the constraint changes by between the bounds, from which on it is wide."""
+"""Least width of a wide interval, relative to the change of the constraint between the
+bounds."""
 
 
 CROSSED = 1e-9
-"""The same below zero, up to which opposite constraints do not contradict each other: rounding."""
+"""Negative width of an interval, relative as NARROW, up to which opposite constraints
+contradict each other by rounding only."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Constraints that bound one function from above, and those that bound it from below; indices."""
+    """Constraints that bound one function from above and from below, by their indices."""
 
     above: tuple[int, ...]
     below: tuple[int, ...]
 
     @property
     def members(self) -> tuple[int, ...]:
-        """All of them."""
+        """The indices of all constraints of the interval."""
         return (*self.above, *self.below)
 
 
 def intervals(values: Array, slopes: Array, span: Array) -> list[Interval]:
     """The narrow intervals among linearized constraints c_i + a_i·Δx ≤ 0.
 
-    values: c, (k,); slopes: a, (k, m); span: the distance of the bounds, (m,) or a number. By the constraints' values
-    and slopes at one design, whatever they are made of and scaled by.
+    values: c, (k,); slopes: a, (k, m), at one design; span: the distance of the bounds,
+    (m,) or a number.
     """
     if len(values) < 2:
         return []
@@ -74,7 +77,7 @@ def intervals(values: Array, slopes: Array, span: Array) -> list[Interval]:
 
 
 def sides(found: Sequence[Interval], multipliers: Array) -> list[tuple[int, ...]]:
-    """Of each interval the constraints that are not at work, by their multipliers."""
+    """The constraints of each interval that are not active, according to their multipliers."""
     return [
         each.below
         if multipliers[list(each.above)].max() >= multipliers[list(each.below)].max()

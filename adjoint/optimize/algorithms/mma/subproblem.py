@@ -1,15 +1,13 @@
-"""The convex separable problem of one MMA iteration, solved by its dual in the k multipliers.
+"""The convex separable problem of an MMA iteration, solved by its dual in the k multipliers.
 
-minimize g_0(s) + Σ_i (c y_i + ½ y_i²) subject to g_i(s) ≤ y_i, y_i ≥ 0, lower ≤ s ≤ upper; the g_i are those of an
-`Approximation`. For multipliers λ the minimum of the Lagrangian has a closed form, s(λ) and y(λ) = max(0, λ − c); the
-dual ψ(λ) is concave, with ψ' = g(s(λ)) − y(λ), continuous, and ψ'' a sum over the variables between their bounds.
+min g_0(s) + Σ_i (c y_i + ½ y_i²) subject to g_i(s) ≤ y_i, y_i ≥ 0, lower ≤ s ≤ upper,
+where the g_i are those of an `Approximation`. For multipliers λ the minimum of the
+Lagrangian has a closed form, s(λ) and y(λ) = max(0, λ − c). The dual ψ(λ) is concave;
+ψ' = g(s(λ)) − y(λ) is continuous, and ψ'' is a sum over the variables between their
+bounds.
 
-Svanberg (1987), Int. J. Numer. Methods Eng. 24, 359, section 4; Svanberg (2007), section 5.
-
-Convex separable approximations with moving asymptotes, of the objective and the constraints at a design.
-
-Svanberg (1987), Int. J. Numer. Methods Eng. 24, 359; Svanberg (2002), SIAM J. Optim. 12, 555; the constants are those
-of Svanberg (2007), MMA and GCMMA: two methods for nonlinear optimization, KTH Stockholm.
+Svanberg (1987), Int. J. Numer. Methods Eng. 24, 359, section 4; Svanberg (2007),
+section 5.
 """
 
 from dataclasses import dataclass
@@ -19,176 +17,51 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls
 
-from ...._repr import short_repr
-from ...._validation import require_settings
-from ....bounds import Bounds
 from ....errors import SubproblemFailed
 from ....typing import Array
 from ...inner_products import InnerProduct
-
-BOTH = 1e-3
-"""Part of each slope that both poles get: strict convexity, 2007."""
-
-
-NEAREST = 0.1
-"""Part of the distance to its pole that no variable goes below in one iteration: albefa, 2007."""
-
-
-@dataclass(frozen=True, eq=False)
-class Asymptotes:
-    """σ ← γσ, the distance of the poles x ± σ: γ small for a variable that oscillates, large for one that goes on.
-
-    initial: σ at the start; increase, decrease: γ; least, most: bounds on σ; those and `initial` relative to the
-    distance of the variable's bounds. With a `least` of 0.01, as published, a variable oscillates for ever about a
-    minimum that no constraint holds; elsewhere the two agree. The default is next to rounding: whatever it is, such a
-    variable ends that far from the minimum. Raises ValueError unless 0 < least ≤ initial ≤ most and
-    decrease ≤ 1 ≤ increase.
-
-    Svanberg (2007), section 3.
-    """
-
-    initial: float = 0.5
-    increase: float = 1.2
-    decrease: float = 0.7
-    least: float = 1e-12
-    most: float = 10.0
-
-    __repr__ = short_repr
-
-    def __post_init__(self) -> None:
-        require_settings(self)
-        if not (
-            0.0 < self.least <= self.initial <= self.most < np.inf
-            and 0.0 < self.decrease <= 1.0 <= self.increase < np.inf
-        ):
-            raise ValueError(
-                f"Asymptotes: got {self}, expected 0 < least ≤ initial ≤ most, 0 < decrease ≤ 1 ≤ increase"
-            )
-
-    def first(self, span: Array) -> Array:
-        """σ at the start, for the distances of the bounds."""
-        return self.initial * span
-
-    def moved(self, width: Array, change: Array, before: Array, span: Array) -> Array:
-        """The next σ, (m,), from the last two changes of the design."""
-        went = np.sign(change * before)
-        # 1 for 0, `increase` for 1, `decrease` for −1: without a mask, which takes longer on long arrays.
-        mean, half = (
-            0.5 * (self.increase + self.decrease) - 1.0,
-            0.5 * (self.increase - self.decrease),
-        )
-        factor = 1.0 + went * (half + mean * went)
-        return np.clip(factor * width, self.least * span, self.most * span)
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """α ≤ x ≤ β around a design, x_j = at_j + σ_j s_j with |s_j| < 1.
-
-    at, lower, upper, width: the design, α, β and σ, (m,); span: the distance of the bounds, 1 where they coincide, (m,)
-    or one number for all.
-    """
-
-    at: Array
-    lower: Array
-    upper: Array
-    width: Array
-    span: Array
-
-    @classmethod
-    def around(cls, x: Array, width: Array, span: Array, move: float, bounds: Bounds) -> "Region":
-        """Within the bounds, the poles and the move limit, relative to `span`."""
-        reach = np.minimum((1.0 - NEAREST) * width, move * span)
-        return cls(x, bounds.clip(x - reach), bounds.clip(x + reach), width, span)
-
-    @cached_property
-    def relative(self) -> tuple[Array, Array]:
-        """α and β as s, (m,) each."""
-        return (self.lower - self.at) / self.width, (self.upper - self.at) / self.width
-
-    def design(self, s: Array) -> Array:
-        """x of s; α and β are met to the last bit, for a variable has to be seen to stand at its bound."""
-        lowest, highest = self.relative
-        x = self.at + self.width * s
-        np.copyto(x, self.lower, where=s <= lowest)
-        np.copyto(x, self.upper, where=s >= highest)
-        return np.clip(x, self.lower, self.upper, out=x)
-
-
-@dataclass(frozen=True, eq=False)
-class Approximation:
-    """g_i(s) = g_i(0) + Σ_j (e_ij 2s_j + h_ij 2s_j²) / (1 − s_j²), i = 0 … k: convex, tangent, poles at s = ±1.
-
-    The sum of p_ij/(U_j − x_j) and q_ij/(x_j − L_j) of the papers, less its value at x, without cancellation:
-    p = σ(h + e), q = σ(h − e). values: g(0), (k+1,), the objective first; e: (k+1, m) half slopes; h: (k+1, m), above
-    |e|.
-    """
-
-    values: Array
-    e: Array
-    h: Array
-
-    @classmethod
-    def of(cls, values: Array, slopes: Array, region: Region, curvature: Array) -> "Approximation":
-        """From the values (k+1,) and slopes (k+1, m); curvature: ρ, (k+1,), positive: raa0."""
-        e = 0.5 * region.width * slopes
-        h = (1.0 + 2.0 * BOTH) * np.abs(e)
-        relative = region.width / region.span
-        for row, rho in zip(h, curvature, strict=True):
-            row += rho * relative
-        return cls(values, e, h)
-
-    def only(self, rows: Array) -> "Approximation":
-        """Of these constraints, (j,) indices, and of the objective."""
-        kept = np.append(0, 1 + rows)
-        return Approximation(self.values[kept], self.e[kept], self.h[kept])
-
-    def at(self, s: Array, inner: InnerProduct) -> Array:
-        """g_i(s), (k+1,)."""
-        odd = 2.0 * s / (1.0 - s * s)
-        return self.values + paired(self.e, odd, inner) + paired(self.h, s * odd, inner)
-
-
-def paired(rows: Array, v: Array, inner: InnerProduct) -> Array:
-    """Σ_j rows_ij v_j, (k,)."""
-    return np.array([inner.pairing(row, v) for row in rows])
-
+from .approximation import Approximation, paired
 
 TOLERANCE = 1e-13
-"""Largest violation and complementarity that is left, relative to the constraints' own sizes."""
+"""Largest violation and complementarity at a solution, relative to the sizes of the
+constraints."""
 
 
 ROUGH = 1e-9
-"""The same where rounding lets it fall no further."""
+"""The same tolerance if rounding keeps the residual from falling further."""
 
 
 ITERATIONS = 500
-"""Steps of Newton's method: about ten are enough, a hundred where constraints contradict each other."""
+"""Largest number of Newton steps: about ten are enough, a hundred if constraints
+contradict each other."""
 
 
 GROWTH = 10.0
-"""Largest factor by which a step, before its line search, lets a multiplier grow where ψ has no curvature."""
+"""Largest factor by which a step, before its line search, lets a multiplier grow if ψ has
+no curvature."""
 
 
 SMALLEST = 1e-3
-"""What a multiplier of zero counts as in that."""
+"""Value that a multiplier of zero counts as, for this growth."""
 
 
 FLATTER = 0.5
-"""A line search ends where the slope is below this part of the first one."""
+"""Part of the first slope below which a line search ends."""
 
 
 TRIALS = 60
-"""Of a line search; there the ends of its bracket are the same number."""
+"""Largest number of trials in a line search; after them the ends of its bracket are one
+number."""
 
 
 SINGULAR = 1e-13
-"""Added to the diagonal of the scaled Hessian: redundant constraints have no unique multipliers."""
+"""Added to the diagonal of the scaled Hessian: redundant constraints have no unique
+multipliers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subproblem:
-    """The approximation, and where: lower, upper: (m,), between −1 and 1; elastic: c > 0."""
+    """An approximation and its box. lower, upper: (m,), between −1 and 1; elastic: c > 0."""
 
     approximation: Approximation
     lower: Array
@@ -198,21 +71,21 @@ class Subproblem:
 
     @cached_property
     def sizes(self) -> Array:
-        """Of what the constraints are sums of, (k,), at least 1: residuals are relative to them."""
+        """The sizes of the terms of each constraint, (k,), at least 1, for relative residuals."""
         model = self.approximation
         return np.maximum(1.0, np.abs(model.values[1:]) + self.inner.total(model.h[1:]))
 
 
 @dataclass(frozen=True, eq=False)
 class DualPoint:
-    """s(λ) and ψ'(λ)."""
+    """s(λ) and ψ'(λ) at the multipliers λ, (k,)."""
 
     problem: Subproblem
     multipliers: Array
 
     @cached_property
     def _minimum(self) -> tuple[Array, Array, Array]:
-        """s(λ) before it is clipped and after, and √(h² − e²), (m,) each; e, h those of the Lagrangian."""
+        """s(λ) before clipping and after, and √(h² − e²), (m,) each; e, h: of the Lagrangian."""
         weights = np.concatenate([[1.0], self.multipliers])
         e = np.einsum("i,ij->j", weights, self.problem.approximation.e)
         h = np.einsum("i,ij->j", weights, self.problem.approximation.h)
@@ -251,13 +124,16 @@ class DualPoint:
 
     @cached_property
     def residual(self) -> float:
-        """The largest violation and complementarity, relative."""
+        """The largest violation and complementarity, relative to the sizes."""
         r, sizes = self.slope, self.problem.sizes + self.excess
         left = np.where(r > 0.0, r, -r * np.minimum(1.0, self.multipliers))
         return float((left / sizes).max(initial=0.0))
 
     def curvature(self) -> Array:
-        """−ψ''(λ), (k, k), positive semidefinite: Σ r_i r_k / (√(h² − e²) (1 − s²)²), r_i = e_i (1 + s²) + 2 h_i s."""
+        """−ψ''(λ), (k, k): Σ r_i r_k / (√(h² − e²) (1 − s²)²), r_i = e_i (1 + s²) + 2 h_i s.
+
+        Positive semidefinite; the sum is over the variables between their bounds.
+        """
         free, s, root = self._minimum
         model, inner, gap = self.problem.approximation, self.problem.inner, self._gap
         weight = root * gap
@@ -275,8 +151,9 @@ class DualPoint:
 def maximized(problem: Subproblem, start: Array) -> DualPoint:
     """The maximum of ψ over λ ≥ 0 by Newton's method; start: (k,), λ ≥ 0.
 
-    The step goes to the maximum over λ ≥ 0 of the quadratic model, then along it to where the slope has all but
-    vanished: slopes, not values, for ψ is known to fewer digits than they are. Raises SubproblemFailed.
+    A step goes to the maximum over λ ≥ 0 of the quadratic model, and along it to a point
+    where the slope has almost vanished. Slopes decide, not values, for the values of ψ have
+    fewer correct digits. Raise SubproblemFailed.
     """
     at, last = DualPoint(problem, start), np.inf
     for _ in range(ITERATIONS):
@@ -284,15 +161,18 @@ def maximized(problem: Subproblem, start: Array) -> DualPoint:
             return at
         at, last = _searched(at, _newton_step(at)), at.residual
     raise SubproblemFailed(
-        f"the dual of the MMA subproblem has a residual of {at.residual:.2e} after {ITERATIONS} Newton steps. Usual "
-        "causes: slopes of the constraints, or of the objective, that differ by more than 1e12; scale them"
+        f"the dual of the MMA subproblem has a residual of {at.residual:.2e} after {ITERATIONS} "
+        "Newton steps. Usual causes: slopes of the constraints, or of the objective, that differ "
+        "by "
+        "more than 1e12; scale them"
     )
 
 
 def _newton_step(at: DualPoint) -> Array:
     """The maximum z ≥ 0 of r·(z − λ) − ½ (z − λ)ᵀ (N + δ) (z − λ), less λ.
 
-    δ limits the growth of λ where N is singular, and vanishes with the residual: the convergence stays superlinear.
+    δ limits the growth of λ if N is singular, and vanishes with the residual: the
+    convergence stays superlinear.
     """
     N, r, multipliers = at.curvature(), at.slope, at.multipliers
     N = N + np.diag(np.abs(r) / (GROWTH * (multipliers + SMALLEST)))
@@ -304,7 +184,7 @@ def _newton_step(at: DualPoint) -> Array:
 
 
 def _searched(at: DualPoint, d: Array) -> DualPoint:
-    """Where ψ along d has all but lost its slope, or λ meets zero."""
+    """The point along d at which ψ has almost lost its slope, or λ meets zero."""
     first = float(at.slope @ d)
     shrinking = d < 0.0
     longest = float((-at.multipliers[shrinking] / d[shrinking]).min(initial=np.inf))
@@ -321,7 +201,10 @@ def _searched(at: DualPoint, d: Array) -> DualPoint:
 
 
 def _between(low: tuple[float, float], high: tuple[float, float]) -> float:
-    """The next trial: the zero of the secant, or a geometric mean where the ends differ in order of magnitude."""
+    """The next trial: the zero of the secant.
+
+    a geometric mean if the ends differ in order of magnitude.
+    """
     if high[0] > 4.0 * low[0]:
         return max(0.1 * high[0], float(np.sqrt(low[0] * high[0])))
     secant = low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1])

@@ -1,4 +1,4 @@
-"""Laws of continuation: branches through folds, derivatives anywhere on them, load steps."""
+"""Laws of pseudo-arclength continuation: branches through folds, and derivatives on branches."""
 
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise, takewhile
@@ -10,8 +10,6 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.continuation import arclength
 from problems.steady.bratu import Bratu, bratu
-from problems.steady.conduction import conduction
-from problems.steady.hyperelasticity import bent_cantilever, stretched_block
 from problems.steady.ignition import ignition
 
 
@@ -396,82 +394,6 @@ def test_solution_of_a_point_costs_one_factorization_when_asked_for():
         assert counts.numeric == 1
 
 
-# Natural continuation
-
-
-def loads(problem, factors):
-    """The nominal parameters with these factors of the load."""
-    p = problem.residual.nominal
-    return [np.append(p[:-1], factor) for factor in factors]
-
-
-def test_load_steps_reach_what_a_single_solve_does_not():
-    """A block pressed to half of its length: the given values alone would turn elements inside out."""
-    problem = stretched_block(6, 3, stretch=-2.0)
-    *small, full = loads(problem, (0.25, 0.5, 0.75, 1.0))
-    with pytest.raises(adjoint.SolveError):
-        problem.solve(full)
-    solutions = list(adjoint.continuation.follow(problem, [*small, full]))
-    assert len(solutions) == 4
-    right = problem.residual.grid.boundary(0, 1)
-    np.testing.assert_allclose(solutions[-1].u[2 * right], -2.0, rtol=1e-14)
-    r = problem.equation.residual(solutions[-1].u, full)
-    assert np.linalg.norm(r) <= 1e-10
-
-
-def test_steps_that_fail_are_halved_and_only_the_given_parameters_yielded():
-    problem = replace(
-        stretched_block(6, 3, stretch=-3.0), method=adjoint.newton.Newton(max_iterations=6)
-    )
-    first, full = loads(problem, (0.02, 1.0))
-    start = problem.solve(first)
-    with pytest.raises(adjoint.SolveError):
-        problem.solve(full, near=start)
-    solutions = list(adjoint.continuation.follow(problem, [first, full]))
-    assert len(solutions) == 2
-    np.testing.assert_array_equal(solutions[1].p, full)
-    fine = list(adjoint.continuation.follow(problem, loads(problem, np.linspace(0.02, 1.0, 20))))[
-        -1
-    ]
-    np.testing.assert_allclose(solutions[1].u, fine.u, atol=1e-9)
-
-
-def test_followed_solution_is_the_one_solved_for_where_both_exist():
-    problem = bent_cantilever(8, 3)
-    *_, last = adjoint.continuation.follow(problem, loads(problem, (0.3, 0.7, 1.0)))
-    np.testing.assert_allclose(last.u, problem.solve(problem.residual.nominal).u, rtol=0, atol=1e-9)
-    u_bar = np.ones(last.u.size)
-    np.testing.assert_allclose(
-        last.vjp(u_bar), problem.solve(last.p).vjp(u_bar), rtol=1e-7, atol=1e-9
-    )
-
-
-def test_following_across_a_fold_is_a_named_error():
-    with pytest.raises(adjoint.SolveError):
-        list(
-            adjoint.continuation.follow(
-                bratu(15), [np.array([value]) for value in (3.0, 3.4, 3.6)], shortest=0.1
-            )
-        )
-    found = list(
-        islice(
-            adjoint.continuation.follow(
-                bratu(15), [np.array([value]) for value in (3.0, 3.4, 3.6)]
-            ),
-            2,
-        )
-    )
-    assert [solution.p[0] for solution in found] == [3.0, 3.4]
-
-
-def test_followed_branch_of_conduction_keeps_its_parameters():
-    problem = conduction(8, 5)
-    p = problem.residual.nominal
-    found = list(adjoint.continuation.follow(problem, (p * factor for factor in (1.0, 0.5, 0.2))))
-    for solution, factor in zip(found, (1.0, 0.5, 0.2), strict=True):
-        np.testing.assert_allclose(solution.u, problem.solve(factor * p).u, rtol=1e-9)
-
-
 # Bad arguments
 
 
@@ -510,12 +432,6 @@ def test_complex_states_are_refused():
         )
 
 
-@pytest.mark.parametrize("shortest", [0.0, -1.0, np.nan, 2.0])
-def test_shortest_step_must_be_a_fraction(shortest):
-    with pytest.raises(ValueError, match="shortest="):
-        adjoint.continuation.follow(bratu(5), [np.ones(1)], shortest=shortest)
-
-
 def test_no_solution_to_start_from_is_the_error_of_solve():
     with pytest.raises(adjoint.SolveError) as caught:
         next(adjoint.continuation.trace(bratu(15), np.array([4.0]), 0))
@@ -533,7 +449,7 @@ def test_augmented_equation_has_its_derivatives():
     physics = ignition(4, 3, velocity=(4.0, -3.0)).residual
     rng = np.random.default_rng(3)
     u, p, row = rng.random(12), rng.uniform(0.5, 1.5, 13), rng.standard_normal(12)
-    augmented = arclength.Augmented(physics, p, 3, row, 0.7)
+    augmented = arclength.AugmentedResidual(physics, p, 3, row, 0.7)
     v, s = np.append(u, 1.1), np.array([0.2])
     A = augmented.jacobian(v, s)
     assert A.has_canonical_format

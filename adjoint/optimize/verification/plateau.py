@@ -1,9 +1,11 @@
-"""Plateaus: where the gradient is small because all of f is, and f still falls as steeply, relative to itself.
+"""Plateaus: the gradient is small because f is small; relative to f the slope is steep.
 
-A mechanism whose structure has fallen apart, u_out → 0, has a gradient that is 10⁻⁹ of the first one, and so is f: the
-gradient is small beside its start, and not beside f. A minimum has a small gradient for another reason: the slope
-changes its sign nearby. What tells the two apart is how the slope changes over a step that is a small part of each
-variable's size. It stays on a plateau, and turns round at a minimum, also at one of the value zero (docs/design.md).
+A mechanism whose structure has fallen apart, u_out → 0, has a gradient that is 10⁻⁹ of
+the first gradient, and f has fallen by as much: the gradient is small relative to its
+start, but not relative to f. A minimum has a small gradient for another reason: the
+slope changes its sign nearby. The two are told apart by the change of the slope over a
+small part of each variable's size. On a plateau the slope stays; at a minimum, also at
+a minimum of the value zero, the slope turns round (docs/design.md).
 """
 
 from collections.abc import Sequence
@@ -12,48 +14,53 @@ from enum import Enum
 
 import numpy as np
 
-from .._numerics import dot
-from ..bounds import Bounds
-from ..errors import NonFinite, SolveError
-from ..reduced import Function, Point
-from ..typing import Array
-from .constraints import Constraint
-from .state import State
-from .status import Status
-from .stopping import Progress
-from .trial import attempt, gradient_of
-from .verification import sizes
+from ..._numerics import dot
+from ...bounds import Bounds
+from ...errors import NonFinite, SolveError
+from ...reduced import Function, Point
+from ...typing import Array
+from ..constraints import Constraint
+from ..state import State
+from ..status import Status
+from ..stopping import Progress
+from ..trial import attempt, gradient_of
+from .sampling import sizes
 
 COLLAPSED = 1e-2
-"""Part of its first scale, of f or of what its variables' sizes change it by, below which f has collapsed."""
+"""Part of the first scale of f below which f has collapsed. The first scale is |f| at the
+start, or Σ size_i |∂f/∂x_i| there if this is larger."""
 
 
 FLATTEST = 0.1
-"""Relative to f: what its variables' sizes change it by, to first order, on a plateau at least,"""
+"""Least slope on a plateau: Σ size_i |∂f/∂x_i| / |f|."""
 
 
 STEEPEST = 30.0
-"""and at most: where that is more, a small part of the sizes is enough to make f zero."""
+"""Largest slope on a plateau, as for FLATTEST; at a larger slope a small part of the sizes
+is enough to make f zero."""
 
 
 LEVEL = 1e-4
-"""The same where f is stationary beside itself too."""
+"""Slope, as for FLATTEST, below which f is stationary relative to itself too."""
 
 
 STEP = 0.01
-"""Part of the sizes, for the step over which the slope is compared."""
+"""Length of the step over which slopes are compared, in sizes of the variables."""
 
 
 KEPT = 0.1
-"""Part of the slope that is left after that step, on a plateau at least; at a minimum it has turned round."""
+"""Least part of the slope that is left after the step on a plateau; at a minimum the slope
+has turned round."""
 
 
 FALLEN = 0.5
-"""Part of what the slope promises for that step, by which f falls on a plateau at least."""
+"""Least decrease of f over the step on a plateau, relative to the decrease that the slope
+promises."""
 
 
 PATIENCE = 20
-"""Iterations in succession on a plateau that a run goes on for: it falls to a minimum where f is an exponential."""
+"""Largest number of successive iterations on a plateau for which a run goes on: an f that
+is an exponential falls to a minimum."""
 
 
 BINDING = 1e-3
@@ -61,19 +68,21 @@ BINDING = 1e-3
 
 
 CURVED = 1e-3
-"""Of the first scale of f: what its curvature would change it by over the variables' sizes, at a regular minimum."""
+"""Least change of f by its curvature over the variables' sizes at a regular minimum,
+relative to the first scale of f."""
 
 
 CALM = 8
-"""Iterations in succession at which f is small but not steep, after which it is believed to be least there."""
+"""Number of successive iterations with a small but not steep f after which the minimum is
+believed."""
 
 
 class Kind(Enum):
-    """What is found where f is a small part of what it was, and the gradient vanishes beside the first one.
+    """Kinds of designs at which f has collapsed and the gradient is small.
 
-    LEVEL: the gradient vanishes beside f as well. REGULAR: nearby f is large again, as at most minima. STEEP: relative
-    to f, its slope persists. SMALL: neither; all of f nearby is small, as at a minimum of high order and as in the
-    hollows of a plateau.
+    LEVEL: the gradient is small relative to f as well. REGULAR: f is large again nearby, as
+    at most minima. STEEP: relative to f the slope persists. SMALL: none of these; f is
+    small everywhere nearby, as at a minimum of high order and in the hollows of a plateau.
     """
 
     LEVEL = 0
@@ -91,10 +100,13 @@ def believed(
     constraints: Sequence[Constraint],
     bounds: Bounds,
 ) -> tuple[Progress, Status | None]:
-    """What a convergence is worth: the status itself, PLATEAU, or None where the run should go on; and the progress.
+    """The progress, and the status if the run ends: the status given, or PLATEAU.
 
-    A run goes on where f has collapsed with its gradient, unless the first such design is REGULAR: while its designs
-    are STEEP, up to PATIENCE iterations, and until they have not been for CALM ones. start: x at the start of the run.
+    None if the run goes on.
+
+    A run goes on if f has collapsed together with its gradient, unless the first such
+    design is REGULAR: while its designs are STEEP, for at most PATIENCE iterations, and
+    then until CALM iterations were not STEEP. start: x at the start of the run.
     """
     if not _collapsed(progress, state):
         return progress, status
@@ -111,13 +123,16 @@ def believed(
 
 
 def faded(progress: Progress, state: State) -> Progress:
-    """The progress after an iteration that would not have ended the run: doubts fade, the last with the collapse."""
+    """The progress after an iteration that would not have ended the run: doubts fade by one.
+
+    The last doubt stays while f is collapsed.
+    """
     least = min(progress.steep, int(_collapsed(progress, state)))
     return replace(progress, steep=max(least, progress.steep - 1), calm=0)
 
 
 def _collapsed(progress: Progress, state: State) -> bool:
-    """Whether f is a small part of its first scale, and not zero."""
+    """True if f is a small part of its first scale, and not zero."""
     return 0.0 < abs(state.value) <= COLLAPSED * max(abs(progress.first), progress.sized)
 
 
@@ -130,14 +145,15 @@ def judged(
     bounds: Bounds,
     doubted: bool,
 ) -> Kind:
-    """What kind of a point a state is at which f has collapsed.
+    """The kind of a design at which f has collapsed.
 
-    scale: of f at the start of the run; start: x there, for the sizes of variables that go to zero. doubted: whether
-    designs just before were STEEP. The slope is that of the Lagrangian of the constraints that bind, with multipliers
-    by least squares. Up to two evaluations of f and of the constraints, one gradient; none where a small part of the
-    sizes is enough to make a positive f zero, as at perfect fits, unless doubted. REGULAR for a sum of squares that is
-    known as one, as zero is its least value; where f cannot be evaluated nearby; and for constraints whose values are
-    not those of the state.
+    scale: the first scale of f; start: x at the start of the run, for the sizes of
+    variables that go to zero; doubted: True if designs just before were STEEP. The slope is
+    that of the Lagrangian of the constraints that bind, with multipliers by least squares.
+    Costs up to two evaluations of f and of the constraints, and one gradient. It costs none
+    if a small part of the sizes is enough to make a positive f zero, as at perfect fits,
+    unless doubted. REGULAR also for a known sum of squares, whose least value is zero, if f
+    cannot be evaluated nearby, and if there are vectors of constraints.
     """
     if len(constraints) != state.constraints.size:
         return Kind.REGULAR
@@ -185,9 +201,12 @@ def judged(
 
 
 def _sizes(x: Array, start: Array, bounds: Bounds) -> Array:
-    """|x_j|, a hundredth of the distance of its bounds at least, |x_j| at the start where they are infinite, (m,).
+    """The sizes of the variables here.
 
-    Not at the start where there are bounds: at a density of 0 a part of the one at the start is far.
+    of unbounded variables at least those at the start, (m,).
+
+    With bounds the start does not count: for a density of 0 a part of its first value is
+    far.
     """
     width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
     here = sizes(x, bounds)
@@ -195,7 +214,7 @@ def _sizes(x: Array, start: Array, bounds: Bounds) -> Array:
 
 
 def _rows(constraints: Sequence[Constraint], point: Point | None, x: Array) -> Array:
-    """Gradients of constraints at a point, (k, m); raises NonFinite without a point."""
+    """Gradients of the constraints at a point, (k, m); raise NonFinite if there is no point."""
     if not constraints:
         return np.zeros((0, x.size))
     if point is None:
@@ -204,12 +223,15 @@ def _rows(constraints: Sequence[Constraint], point: Point | None, x: Array) -> A
 
 
 def _values(constraints: Sequence[Constraint], point: Point | None) -> Array:
-    """Values of constraints at a point, (k,)."""
+    """Values of the constraints at a point, (k,)."""
     return np.array([] if point is None else [c.at(point).value for c in constraints])
 
 
 def _multipliers(g: Array, rows: Array, size: Array, free: Array) -> Array:
-    """λ that makes g + λ·rows smallest over the variables between their bounds, in units of their sizes, (k,)."""
+    """λ, (k,), with the least g + λ·rows over the variables between their bounds.
+
+    Each entry of the sum is in units of its variable's size.
+    """
     weights = np.where(free, size, 0.0)
     scales = np.abs(rows * weights).max(axis=1, initial=0.0)
     scales = np.where(scales > 0.0, scales, 1.0)
@@ -221,7 +243,10 @@ def _multipliers(g: Array, rows: Array, size: Array, free: Array) -> Array:
 
 
 def _is_squares(point: Point) -> bool:
-    """Whether f is known as ½‖r‖²; a `Point` of another objective raises TypeError."""
+    """True if f is known as ½‖r‖².
+
+    The `Point` of another objective raises TypeError when asked for r.
+    """
     try:
         return bool(np.size(point.residual))
     except (AttributeError, TypeError):

@@ -1,4 +1,4 @@
-"""Residuals written in jax.numpy; the tests that need JAX are left out where it is not installed."""
+"""Residuals written in jax.numpy; tests are skipped if JAX is not installed."""
 
 import subprocess
 import sys

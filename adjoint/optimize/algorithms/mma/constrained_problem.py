@@ -1,4 +1,10 @@
-"""What MMA and GCMMA share: minimize f(x) + Σ_i (c y_i + ½ y_i²) subject to c_i(x) ≤ y_i, y ≥ 0, within bounds."""
+"""Common part of MMA and GCMMA: f and the constraints at a design, scaled; their states.
+
+min f(x) + Σ_i (c y_i + ½ y_i²) subject to c_i(x) ≤ y_i, y ≥ 0, within bounds. A
+constraint, such as the volume, enters in `ConstrainedProblem.first` (at the start) and
+`ConstrainedProblem.tried` (at a trial); `ConstrainedProblem.state` puts its value and
+gradient into an `Approximation`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,53 +16,61 @@ from ....bounds import Bounds
 from ....errors import NonFinite, SolveError
 from ....reduced import Function, Point
 from ....typing import Array
-from ...constraint_values import Excess, excess, scaled, told
+from ...constraint_values import Excess, excess, finite_rows, scaled, told
 from ...constraints import Constraint
 from ...inner_products import InnerProduct
+from ...memory import Shape, require_entries
 from ...scaling import scaling
 from ...settings import require_constraints, require_geometry, require_kind
 from ...state import State
 from ...status import Status
-from ...trial import attempt, first_point, gradient_of
+from ...trial import first_point, gradient_of, tried
+from .approximation import Approximation, Asymptotes, Region
 from .opposite_constraints import Interval, intervals, sides
-from .subproblem import Approximation, Asymptotes, Region, Subproblem, maximized
+from .subproblem import Subproblem, maximized
 
 SIZES = (1.0, 100.0)
-"""An objective of this size is not scaled: Svanberg (2007)."""
+"""Least and largest size of an objective that is not scaled: Svanberg (2007)."""
 
 
 SIZE = 10.0
-"""What others are scaled to at the start."""
+"""Size to which other objectives are scaled at the start."""
 
 
 FLAT = 1e-290
-"""An objective below this is zero: its scale would overflow."""
+"""Size of an objective below which it is zero: its scale would overflow."""
 
 
 STILL = 1e-13
-"""A proposal that changes no variable by more, relative to the distance of its bounds, is no new design."""
+"""Change of a variable, relative to the distance of its bounds, below which a proposal is
+not a new design."""
 
 
 VIOLATED = 1e-6
-"""A violation, relative, from which on a design that stands still is called infeasible."""
+"""Scaled violation above which a design that stands still is infeasible."""
 
 
 Curvature = Callable[[Array, Array, Array], Array]
-"""Values (k+1,) and slopes (k+1, m) of the scaled objective and the constraints, and distances of the bounds, to ρ,
-(k+1,)."""
+"""A function from values (k+1,) and slopes (k+1, m) of the scaled objective and the
+constraints, and the distances of the bounds, to ρ, (k+1,)."""
 
 
 SLACK = 1e-9
-"""A constraint farther below zero is not at work; one farther above it is crossed."""
+"""Scaled distance: a constraint farther below zero is inactive, a constraint farther above
+it is crossed."""
 
 
 SWAPS = 4
-"""Subproblems solved with one or the other side of narrow intervals, before all constraints are taken."""
+"""Largest number of subproblems with one or the other side of narrow intervals, before all
+constraints are taken."""
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """Where approximations are least, (m,), relative to the distances of the poles, and the multipliers, (k,)."""
+    """The minimum of approximations.
+
+    s: (m,), relative to the distances of the poles; multipliers: (k,).
+    """
 
     s: Array
     multipliers: Array
@@ -64,7 +78,11 @@ class Minimum:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """f and the constraints at a design. length: of the design at the start; further: evaluations of f besides."""
+    """f and the constraints at a design.
+
+    length: of the design at the start; further: number of evaluations of f besides the one
+    at the design.
+    """
 
     point: Point
     excess: Excess | None
@@ -78,30 +96,33 @@ class Evaluated:
 
     @property
     def scales(self) -> Array:
-        """(k,)."""
+        """The scales of the constraints, (k,)."""
         return np.zeros(0) if self.excess is None else self.excess.scales
 
     @cached_property
     def slopes(self) -> Array:
-        """Of the constraints, (k, m); raises NonFinite, and what the solves raise."""
+        """The gradients of the scaled constraints, (k, m).
+
+        Raise NonFinite, and any error of the solves.
+        """
         if self.excess is None:
             return np.zeros((0, self.point.x.size))
         slopes = self.excess.gradients
         if slopes.shape[1:] != self.point.x.shape:
             raise ValueError(
-                f"constraints have gradients of shape {slopes.shape[1:]}, the design {self.point.x.shape}"
+                f"constraints have gradients of shape {slopes.shape[1:]}, the design "
+                f"{self.point.x.shape}"
             )
-        bad = np.flatnonzero(~np.isfinite(slopes).all(axis=1))
-        if bad.size:
-            raise NonFinite(f"the gradient of constraint {bad[0]} is not finite")
-        return slopes
+        return finite_rows(slopes)
 
 
 @dataclass(frozen=True, eq=False)
-class ElasticProblem:
-    """The problem, how it is approximated, and the states of a run; name: of the algorithm, for messages.
+class ConstrainedProblem:
+    """The problem, its approximations and the states of a run.
 
-    Everything is a function of what its arguments say; the settings are those of `MMA`.
+    The settings are those of `MMA`.
+
+    name: of the algorithm, for messages.
     """
 
     name: str
@@ -114,18 +135,21 @@ class ElasticProblem:
     inner: InnerProduct
 
     def require_settings(self) -> None:
-        """Raise ValueError for settings that cannot be, TypeError for others of the wrong kind."""
+        """Raise ValueError if a setting is out of range, TypeError if it has the wrong type."""
         require_constraints(self.name, self.constraints, ())
         require_geometry(self.name, self.bounds, self.inner)
         require_kind(self.name, "the asymptotes", self.asymptotes, Asymptotes)
         if not (np.all(np.isfinite(self.bounds.lower)) and np.all(np.isfinite(self.bounds.upper))):
             raise ValueError(
-                f"{self.name}: got infinite bounds, expected finite ones: asymptotes and moves are parts of their "
-                "distance. Use bounds that the solution will not meet"
+                f"{self.name}: got infinite bounds, expected finite bounds: asymptotes and moves "
+                "are "
+                "parts of their distance. Use bounds that the solution will not meet"
             )
         if not (0.0 < self.move <= 1.0 and 0.0 < self.elastic < np.inf):
             raise ValueError(
-                f"{self.name}: got move={self.move}, elastic={self.elastic}; expected 0 < move ≤ 1, c > 0"
+                f"{self.name}: got move={self.move}, elastic={self.elastic}; expected 0 < move ≤ "
+                "1, "
+                "c > 0"
             )
         if not (self.scale is None or 0.0 < self.scale < np.inf):
             raise ValueError(
@@ -133,11 +157,15 @@ class ElasticProblem:
             )
         if not self.inner.diagonal:
             raise ValueError(
-                f"{self.name}: the inner product is not diagonal, and the approximations are separable"
+                f"{self.name}: the inner product is not diagonal, and the approximations are "
+                "separable"
             )
 
     def first(self, f: Function, x: Array) -> Evaluated:
-        """At the start; raises ValueError for an x outside of the bounds, NonFinite, and what f raises."""
+        """f and the constraints at the start, with their scales.
+
+        Raise ValueError if x is outside of the bounds, NonFinite, and any error that f raises.
+        """
         point = first_point(f, x, self.bounds, self.name)
         parts = told(self.constraints, point)
         values = np.array([float(part.values[0]) for part in parts])
@@ -148,25 +176,47 @@ class ElasticProblem:
             point, scaled(parts, found.scales) if parts else None, found.length, found.evaluations
         )
 
-    def attempt(self, f: Function, x: Array, state: State) -> Evaluated | None:
-        """At a trial after the state; None where a solve failed, or a value is not finite."""
-        if (point := attempt(f, x)) is None:
-            return None
+    def tried(
+        self, f: Function, x: Array, state: State
+    ) -> tuple[Evaluated | None, SolveError | None]:
+        """f and the constraints at a trial; or None, and the error of a failed solve.
+
+        A value that is nan or inf counts as a failed solve.
+        """
+        trial = tried(f, x)
+        if trial.point is None:
+            return None, trial.failure
         try:
-            found = excess(self.constraints, point, state.scales) if self.constraints else None
-        except SolveError:
-            return None
-        at = Evaluated(point, found, state.memory["length"].item(), 0)
-        return at if np.isfinite(at.constraints).all() else None
+            found = (
+                excess(self.constraints, trial.point, state.scales) if self.constraints else None
+            )
+        except SolveError as error:
+            return None, error
+        at = Evaluated(trial.point, found, state.memory["length"].item(), 0)
+        if np.isfinite(at.constraints).all():
+            return at, None
+        return None, NonFinite(f"the constraints are {at.constraints} at a trial point")
+
+    def require_memory(self, state: State, further: dict[str, Shape]) -> None:
+        """Raise ValueError unless the state has what MMA remembers, and `further` arrays."""
+        m, k = state.x.size, len(self.constraints)
+        shapes: dict[str, Shape] = {name: (m,) for name in ("proposal", "width", "moved")}
+        shapes |= {"curvature": (k + 1,), "length": ()}
+        require_entries(self.name, state.memory, shapes | further)
+        if state.constraints.size != k:
+            raise ValueError(f"{self.name} has {k} constraints, the state {state.constraints.size}")
 
     @cached_property
     def span(self) -> Array:
-        """The distance of the bounds, 1 where they coincide; (m,), or one number where the bounds are numbers."""
+        """The distance of the bounds, 1 if they coincide.
+
+        (m,), or one number if the bounds are numbers.
+        """
         span = np.asarray(self.bounds.upper, dtype=float) - self.bounds.lower
         return np.where(span > 0.0, span, 1.0)
 
     def width(self, x: Array, before: State | None, nearer: float) -> Array:
-        """σ at the next design x, (m,); nearer: a further factor."""
+        """σ at the next design x, (m,). nearer: a further factor."""
         if before is None:
             return np.zeros_like(x) + self.asymptotes.first(self.span)
         width = before.memory["width"]
@@ -175,20 +225,21 @@ class ElasticProblem:
         )
 
     def region(self, x: Array, width: Array) -> Region:
-        """Where the next design is looked for."""
+        """The region in which the next design is looked for."""
         return Region.around(x, width, self.span, self.move, self.bounds)
 
     def scaling(self, value: float, g: Array) -> float:
-        """What f is multiplied by: 1 where f, or its largest change by one variable, is in SIZES."""
+        """The factor on f: 1 if f, or its largest change by one variable, is within SIZES."""
         if self.scale is not None:
             return self.scale
         size = max(abs(value), self.inner.largest(np.abs(g) * self.span))
         return 1.0 if SIZES[0] <= size <= SIZES[1] or size < FLAT else SIZE / size
 
     def solved(self, approximation: Approximation, region: Region, start: Array) -> Minimum:
-        """The minimum of an approximation; start: multipliers, (k,). Raises SubproblemFailed.
+        """The minimum of an approximation; start: multipliers, (k,). Raise SubproblemFailed.
 
-        Of narrow intervals one side is left out: the one of the smaller multiplier, unless the design would cross it.
+        Of each narrow interval one side is left out: the side with the smaller multiplier,
+        unless the design would cross it.
         """
         found = intervals(
             approximation.values[1:], 2.0 * approximation.e[1:] / region.width, region.span
@@ -208,6 +259,7 @@ class ElasticProblem:
     def _maximized(
         self, approximation: Approximation, region: Region, start: Array, idle: list[int]
     ) -> Minimum:
+        """The minimum without the idle constraints, whose multipliers are zero."""
         kept = np.delete(np.arange(start.size), idle)
         problem = Subproblem(approximation.only(kept), *region.relative, self.elastic, self.inner)
         at = maximized(problem, start[kept])
@@ -223,7 +275,7 @@ class ElasticProblem:
         width: Array,
         curvature: Curvature,
     ) -> State:
-        """The state at a design; its multipliers are those of its approximation's minimum, the next proposal."""
+        """The state at a design; its approximation's minimum gives multipliers and proposal."""
         x, g = at.point.x, gradient_of(at.point)
         scale = before.scale if before else self.scaling(at.point.value, g)
         values, slopes = (
@@ -270,9 +322,10 @@ class ElasticProblem:
     def optimality(
         self, at: Evaluated, g: Array, multipliers: Array, scale: float
     ) -> tuple[float, float]:
-        """The KKT residual, and the Lagrangian's projected gradient. scale: of f.
+        """The KKT residual and the projected gradient of the Lagrangian. scale: of f.
 
-        What the multipliers and the violation leave of f, |λ c| and c, is divided by the length: a slope, as ∇L is.
+        |λ c| and the violation c are divided by the length of the design, which makes them
+        slopes like ∇L.
         """
         x, c = at.point.x, at.constraints
         lagrangian = g + np.einsum("i,ij->j", multipliers / scale, at.slopes)
@@ -284,20 +337,23 @@ class ElasticProblem:
         return stationarity, self.inner.largest(np.abs(step))
 
     def differs(self, proposal: Array, x: Array) -> bool:
-        """Whether the proposal is another design than x, by more than rounding."""
+        """True if the proposal differs from x by more than rounding."""
         change = np.abs(proposal - x)
         change -= STILL * self.span
         return self.inner.largest(change) > 0.0
 
     def stands(self, state: State) -> Status | None:
-        """Why there is no next design; None where there is one."""
+        """INFEASIBLE or STUCK if there is no next design, else None."""
         if self.differs(state.memory["proposal"], state.x):
             return None
         return Status.INFEASIBLE if state.violation > VIOLATED else Status.STUCK
 
 
 def _swapped(interval: Interval, idle: tuple[int, ...], values: Array) -> tuple[int, ...]:
-    """The side to leave out next time: the other one where this one is crossed and that one is not at work."""
+    """The side to leave out next time.
+
+    The other side, if the idle side is crossed and the other side is inactive.
+    """
     other = interval.above if idle == interval.below else interval.below
     return (
         other if values[list(idle)].max() > SLACK and values[list(other)].max() < -SLACK else idle

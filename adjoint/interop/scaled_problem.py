@@ -1,23 +1,23 @@
-"""What a trial of another package's optimizer is: a point and its constraints; and how a run ends from within."""
+"""The scaled problem that an optimizer of another package sees, and how its run ends."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import NonFinite, SolveError
+from ..errors import SolveError
 from ..optimize.constraint_values import Excess
-from ..optimize.inner_products import Root
 from ..optimize.scaling import Scaling
+from ..optimize.square_roots import Root
 from ..optimize.status import Status
 from ..reduced import Point
 from ..typing import Array
 
 LEAST = 1e-290
-"""A slope below this is zero: its scale would overflow."""
+"""Slope below which f is flat: its scale would overflow."""
 
 
-class Enough(Exception):
-    """The run has to end, for the reason given."""
+class RunEnded(Exception):
+    """Raised inside of an optimizer: the run has to end, for the reason given."""
 
     def __init__(self, status: Status, cause: SolveError | None) -> None:
         super().__init__(status.value)
@@ -26,7 +26,7 @@ class Enough(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """A point, and its constraints, inequalities first."""
+    """A point at z, and its constraints, inequalities first."""
 
     z: Array
     point: Point
@@ -34,23 +34,23 @@ class Evaluated:
 
 
 @dataclass(frozen=True, eq=False)
-class Beginning:
-    """What the start of a run tells: the scales of constraints and design, f, and ‖∇f‖ in the dual norm."""
+class InitialScales:
+    """Scales at the start: of constraints and design, f there, and ‖∇f‖ in the dual norm."""
 
-    found: Scaling
+    scaling: Scaling
     value: float
     steepness: float
 
     @property
     def scale(self) -> float:
-        """What f is multiplied by: then it has a slope of 1 in designs of a length of 1, or is 1 where it is flat."""
-        slope = self.steepness * self.found.length
+        """Factor on f: then f has a slope of 1 in a design of length 1, or is 1 if it is flat."""
+        slope = self.steepness * self.scaling.length
         size = slope if LEAST < slope < np.inf else abs(self.value)
         return 1.0 / size if LEAST < size < np.inf else 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Lengthened:
+class ScaledVariables:
     """z = Rᵀ x / length. root: R."""
 
     root: Root
@@ -65,13 +65,5 @@ class Lengthened:
         return self.root.to_z(x) / self.length
 
     def pull(self, g: Array) -> Array:
-        """length · R⁻¹ g: the derivative in z of a derivative in x, (m,)."""
+        """length · R⁻¹ g: the derivative with respect to z, (m,), of f with df/dx = g."""
         return self.root.pull(g) * self.length
-
-
-def finite(slopes: Array) -> Array:
-    """The gradients of constraints; raises NonFinite."""
-    bad = np.flatnonzero(~np.isfinite(slopes).all(axis=1))
-    if bad.size:
-        raise NonFinite(f"the gradient of constraint {bad[0]} is not finite")
-    return slopes

@@ -1,108 +1,20 @@
-"""Checkpoints: closed forms against dynamic programming, counts of repetitions, budgets, and disks that fail."""
+"""Memory policies: repeated steps of each schedule, budgets, and records."""
 
-import errno
-import gc
-import os
-import shutil
-import subprocess
-import sys
-import weakref
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
 from math import comb
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from adjoint.checkpointing import Budget, Checkpoints, Disk, Everything, States
-from adjoint.checkpointing.schedules import minimal_advances, split
-from adjoint.checkpointing.store import Store
-from adjoint.errors import MemoryTooSmall, StorageFailed
-
-ROOT = Path(__file__).parents[2]
-WIDTH = 4
-SIZE = 8 * WIDTH
-
-
-@cache
-def fewest(length, slots):
-    """t(l, s) by dynamic programming."""
-    if length <= 1 or slots == 1:
-        return length * (length - 1) // 2
-    return min(m + fewest(m, slots) + fewest(length - m, slots - 1) for m in range(1, length))
-
-
-@pytest.mark.parametrize("slots", range(1, 7))
-def test_closed_form_and_split_are_optimal(slots):
-    for length in range(1, 61):
-        assert minimal_advances(length, slots) == fewest(length, slots)
-        if length > 1 and slots > 1:
-            m = split(length, slots)
-            assert 0 < m < length
-            assert m + fewest(m, slots) + fewest(length - m, slots - 1) == fewest(length, slots)
-    assert (split(1, slots), split(60, 1)) == (0, 59)
-    assert minimal_advances(10**15, 20) < 60 * 10**15  # No table, no loop over the steps.
+from adjoint.checkpointing.binomial import minimal_advances
+from adjoint.errors import MemoryTooSmall
+from tests.fixtures.chains import SIZE, WIDTH, Counter, Record
 
 
 def repetitions(length, slots):
     """r with C(s+r−1, s) < l ≤ C(s+r, s)."""
     return next(r for r in range(length + 1) if comb(slots + r, slots) >= length)
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """Of a step: its number, something of its own, and something that ten steps share."""
-
-    k: int
-    parts: tuple
-
-
-class Counter:
-    """A chain of `steps` steps whose state is the number of the step; counts how often each is repeated."""
-
-    def __init__(self, memory, steps, *, known, records=False, notify=lambda kind, k: None):
-        self.store: Store = memory.open(steps if known else None, notify)
-        self.steps, self.repeated, self.live, self.most = steps, np.zeros(steps, dtype=int), {}, 0
-        state, shared = self.state(0), object()
-        for k in range(steps):
-            shared = shared if k % 10 else object()
-            self.store.put(k, state, Record(k, ((object(), 8), (shared, 100))) if records else None)
-            state = self.state(k + 1)
-        del state
-        self.store.finish(steps)
-
-    def state(self, k):
-        array = np.full(WIDTH, float(k))
-        number, live = id(array), self.live
-        live[number] = weakref.ref(array, lambda _: live.pop(number))
-        self.most = max(self.most, len(self.live))
-        return (array,)
-
-    def advance(self, k, state):
-        assert state[0][0] == k
-        self.repeated[k] += 1
-        return self.state(k + 1), None
-
-    def backward(self):
-        """How many steps one reverse sweep repeats."""
-        before, seen = self.store.executed, []
-        for k, state, _ in self.store.backward(self.advance):
-            assert (state[0] == k).all()
-            assert not state[0].flags.writeable
-            seen.append(k)
-            del state
-        assert seen == list(range(self.steps))[::-1]
-        return self.store.executed - before
-
-    def forward(self):
-        """How often a tangent sweep repeats each step."""
-        before = self.repeated.copy()
-        assert [(k, s[0][0]) for k, s, _ in self.store.forward(self.advance)] == [
-            (k, k) for k in range(self.steps)
-        ]
-        return self.repeated - before
 
 
 PAIRS = [
@@ -264,19 +176,6 @@ def test_state_that_stands_twice_in_its_tuple_counts_once():
     assert store.used.memory == SIZE
 
 
-@pytest.mark.parametrize(
-    "array", [np.zeros(0), np.array(1.5), np.arange(12.0).reshape(3, 4).T[::2] + 1j], ids=str
-)
-def test_arrays_of_all_shapes_come_back_from_disk_as_they_were(array, tmp_path):
-    store = Disk(tmp_path).open(None, lambda kind, k: None)
-    store.put(0, (array, np.arange(3)), None)
-    store.finish(1)
-    ((_, state, _),) = store.backward(lambda k, state: (state, None))
-    np.testing.assert_array_equal(state[0], array)
-    assert (state[0].dtype, state[0].shape) == (array.dtype, array.shape)
-    np.testing.assert_array_equal(state[1], np.arange(3))
-
-
 def test_budget_of_less_than_two_states_names_the_numbers(tmp_path):
     for memory in (Budget(SIZE), Budget(SIZE, tmp_path)):
         with pytest.raises(
@@ -284,99 +183,6 @@ def test_budget_of_less_than_two_states_names_the_numbers(tmp_path):
         ) as caught:
             Counter(memory, 3, known=False)
         assert np.isnan(caught.value.t)
-
-
-def test_full_disk_is_reported_with_the_path_the_step_and_the_remedy(tmp_path, monkeypatch):
-    save, calls = np.save, []
-
-    def full(file, array, allow_pickle):
-        calls.append(1)
-        if len(calls) == 7:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        save(file, array, allow_pickle=allow_pickle)
-
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(
-        StorageFailed, match=r"before step 6: .*No space left on device.*slots"
-    ) as caught:
-        Counter(Disk(tmp_path), 20, known=False)
-    assert caught.value.steps == 6
-    assert str(tmp_path) in str(caught.value)
-    del caught
-    gc.collect()
-    assert list(tmp_path.iterdir()) == []
-
-
-def only_directory(path):
-    (directory,) = path.iterdir()
-    return directory
-
-
-def test_directory_that_vanishes_is_reported(tmp_path):
-    inner = tmp_path / "inner"
-    inner.mkdir()
-    memory = Disk(inner)
-    counter, open_store = Counter(memory, 20, known=True), memory.open(None, lambda kind, k: None)
-    open_store.put(0, counter.state(0), None)
-    for directory in inner.iterdir():
-        shutil.rmtree(directory)
-    with pytest.raises(StorageFailed, match=r"could not read .* before step 19"):
-        counter.backward()
-    with pytest.raises(StorageFailed, match=r"could not write .* before step 0"):
-        open_store.put(1, counter.state(1), None)
-    inner.rmdir()
-    with pytest.raises(StorageFailed, match="could not make a directory"):
-        Counter(memory, 20, known=True)
-
-
-DAMAGES = {
-    "cut short": lambda contents: contents[:-3],
-    "emptied": lambda contents: b"",
-    "one bit": lambda contents: contents[:-1] + bytes([contents[-1] ^ 1]),
-    "another file": lambda contents: b"x" * len(contents),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_damaged_file_is_no_state(damage, tmp_path):
-    counter = Counter(Disk(tmp_path, 3), 20, known=True)
-    file = only_directory(tmp_path) / "0.npy"
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(StorageFailed, match=r"could not read .* before step 0"):
-        counter.backward()
-
-
-@pytest.mark.parametrize(
-    "make", [lambda path: Disk(path), lambda path: Disk(path, 3), lambda path: Budget(99, path)]
-)
-def test_files_are_removed_with_the_store_or_on_close(make, tmp_path):
-    counter = Counter(make(tmp_path), 20, known=True)
-    assert list(only_directory(tmp_path).iterdir())
-    counter.backward()
-    counter.store.close()
-    assert list(tmp_path.iterdir()) == []
-    counter = Counter(make(tmp_path), 20, known=False)
-    del counter
-    assert list(tmp_path.iterdir()) == []
-
-
-PROCESS = """
-import os, sys
-import numpy as np
-from adjoint.checkpointing import Disk
-store = Disk(sys.argv[1]).open(None, lambda kind, k: None)
-for k in range(3):
-    store.put(k, (np.zeros(2),), None)
-if os.fork() == 0:
-    sys.exit()
-os.wait()
-assert len(os.listdir(os.path.join(sys.argv[1], os.listdir(sys.argv[1])[0]))) == 2
-"""
-
-
-def test_files_are_removed_at_exit_but_not_by_a_forked_child(tmp_path):
-    subprocess.run([sys.executable, "-c", PROCESS, str(tmp_path)], check=True, cwd=ROOT, timeout=60)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_states_kept_are_told_as_they_are():

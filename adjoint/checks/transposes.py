@@ -1,0 +1,124 @@
+"""The dot-product test ⟨Dv, w⟩ = ⟨v, Dᵀw⟩ of the derivative D of a state u(x)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from .._numerics import dot
+from ..typing import Array
+from .tolerances import RESOLVED, TINY, TRANSPOSED
+
+LINEAR = 1e-6
+"""Greatest rounding error of a vanishing tangent, relative to ‖u‖."""
+
+
+def dot_product_error(
+    point: object, directions: Sequence[Array], rng: np.random.Generator
+) -> float | None:
+    """The largest |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) of the directions v; w is random.
+
+    None if the point has no derivative D.
+    """
+    D = _derivative(point)
+    return None if D is None else float(np.max([_transposed(D, v, rng) for v in directions]))
+
+
+def _transposed(D: "_Derivative", v: Array, rng: np.random.Generator) -> float:
+    """|⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) for a random w at about 45° to Dv.
+
+    Random vectors of many components are nearly orthogonal to Dv. Then ⟨Dv, w⟩ would be
+    small, and a wrong factor would not be seen. The error is 0 if it is rounding.
+    """
+    w = np.asarray(rng.standard_normal(D.u.shape))
+    if D.u.dtype.kind == "c":
+        w = w + 1j * rng.standard_normal(D.u.shape)
+    Dv = np.array(D.forward(v))
+    length = float(np.linalg.norm(Dv))
+    w = w + Dv * (float(np.linalg.norm(w)) / length) if length > 0.0 else w
+    Dw = np.array(D.back(w))
+    gap, size = abs(dot(w, Dv) - dot(Dw, v)), length * float(np.linalg.norm(w))
+    if not gap <= TRANSPOSED * size:
+        # Both products once more, scaled: a linear map changes by its rounding only,
+        # however ill-conditioned it is.
+        rounding = 0.0
+        for factor in (3.0, 0.7):
+            ahead = float(np.linalg.norm(D.forward(factor * v) / factor - Dv)) * float(
+                np.linalg.norm(w)
+            )
+            rounding += ahead + dot(np.abs(D.back(factor * w) / factor - Dw), np.abs(v))
+        if rounding <= LINEAR * float(np.linalg.norm(D.u)) * float(np.linalg.norm(w)):
+            size = max(size, RESOLVED * rounding / TRANSPOSED)
+    return float(gap / max(size, TINY))
+
+
+@dataclass(frozen=True, eq=False)
+class _Derivative:
+    """D, the derivative of x ↦ u, at the state u: forward maps v to Dv, back maps w to Dᵀw."""
+
+    u: Array
+    forward: Callable[[Array], Array]
+    back: Callable[[Array], Array]
+
+
+def _derivative(point: object) -> _Derivative | None:
+    """D of the state of a point, or of its residual; None if the point has neither."""
+    if isinstance(point, _Steady):
+        solution, design, x = point.solution, point.design, point.x
+        if (
+            isinstance(solution, _Products)
+            and isinstance(design, _Products)
+            and hasattr(solution, "u")
+        ):
+            jvp, vjp, inner, outer = solution.jvp, solution.vjp, design.jvp, design.vjp
+            return _Derivative(
+                np.asarray(solution.u), lambda v: jvp(inner(x, v)), lambda w: outer(x, vjp(w))
+            )
+        return None
+    if isinstance(point, _SumOfSquares):
+        return _Derivative(np.asarray(point.residual), point.jvp_residual, point.vjp_residual)
+    return None
+
+
+@runtime_checkable
+class _Steady(Protocol):
+    """A point with a solution and a design map, such as `Point`."""
+
+    @property
+    def x(self) -> Array:
+        """The design x, (m,)."""
+
+    @property
+    def solution(self) -> object:
+        """The solution, with u, jvp and vjp."""
+
+    @property
+    def design(self) -> object:
+        """The design map, with jvp and vjp."""
+
+
+@runtime_checkable
+class _Products(Protocol):
+    """An object with products D v and Dᵀ w."""
+
+    @property
+    def jvp(self) -> Callable[..., Array]:
+        """v ↦ Dv."""
+
+    @property
+    def vjp(self) -> Callable[..., Array]:
+        """w ↦ Dᵀw."""
+
+
+@runtime_checkable
+class _SumOfSquares(Protocol):
+    """A point of f = ½‖r‖² with products of dr/dx."""
+
+    residual: Array
+
+    def jvp_residual(self, v: Array) -> Array:
+        """(dr/dx) v."""
+
+    def vjp_residual(self, w: Array) -> Array:
+        """(dr/dx)ᵀ w."""
