@@ -40,7 +40,8 @@ from .protocols import ConditionEstimate, Factors, StaticPivoting
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
 
 ITERATIONS = 30
-"""Length of a cycle of GMRES, which runs if refinement fails. Two cycles are made."""
+"""Number of iterations in a cycle of GMRES. If refinement fails, two cycles are
+made."""
 
 TOGETHER = 20_000
 """Number of unknowns above which the probe is one more column of the first solve. The
@@ -56,7 +57,7 @@ class Factorization(Local):
 
     A factorization has a memory: the backward errors and the condition that its solves
     have shown, for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which grow with
-    each solve. It lives in one process: it has no pickle.
+    each solve. A factorization cannot leave its process: pickling raises TypeError.
 
     Parameters
     ----------
@@ -262,7 +263,7 @@ class Factorization(Local):
 
     @property
     def _doubtful(self) -> bool:
-        """True if pivots were replaced or have grown: the factors may not be those of A."""
+        """True if pivots were replaced or have grown: the factors may belong to another matrix."""
         return doubt_of(self.factors) != 0.0
 
     def _iterated(self, u: Array, b: Array, trans: Trans) -> Array:
@@ -349,7 +350,7 @@ class Factorization(Local):
         return self._log.sums[key]
 
     def _errors(self, residual: Array, u: Array, b: Array, trans: Trans) -> tuple[float, float]:
-        """The normwise backward error, and the worst of the rows (0 where it is not looked at)."""
+        """The normwise backward error and the largest rowwise error (0 if rows are not checked)."""
         sums = self._sums(trans)
         error = backward_error(residual, u, b, float(sums.max()))
         return error, row_error(residual, u, b, sums) if self.accuracy.rows else 0.0

@@ -85,8 +85,8 @@ class IterativeSolves:
     """`Factors` without factors: iterations with A, preconditioned by M ≈ A⁻¹.
 
     An object has a memory: the slowest modes of A ("N") and of Aᴴ ("H"), (n,) each,
-    once a random right-hand side has shown them. The condition that it showed is
-    written to `log`.
+    once a random right-hand side has shown them. The probe also writes the condition to
+    `log`.
     """
 
     A: sparse.csc_array

@@ -199,7 +199,9 @@ def within(
 class Constrained:
     """R(u, p) for the free unknowns, u − g(p) for the fixed unknowns.
 
-    See docs/math/matrices_and_objectives.md, eq. 10. inner: R(u, p) for all unknowns.
+    See docs/math/matrices_and_objectives.md, eq. 10.
+
+    inner: R(u, p) for all unknowns.
     Its rows for the fixed unknowns are not used.
     """
 

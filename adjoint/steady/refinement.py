@@ -57,7 +57,9 @@ longer shrinks is rounding error."""
 class RefinedInverse:
     """A⁻¹ by iterative refinement with the factors of a nearby matrix.
 
-    See docs/math/newton_and_branches.md, eq. 37. A: (n, n). stale: factors of the
+    See docs/math/newton_and_branches.md, eq. 37.
+
+    A: (n, n). stale: factors of the
     nearby matrix. factorize: factorizer for A, called if refinement does not converge.
     Krylov methods iterate with A itself, and use the preconditioner of `stale`.
 

@@ -15,8 +15,8 @@ from ..protocols import Inverse
 from ..typing import Array, Trans
 
 SPANNED = 1e-14
-"""Relative distance of a right-hand side to the span of earlier ones up to which it
-counts as a combination: a few rounding errors of a sum."""
+"""Distance of a right-hand side from the span of earlier right-hand sides, relative to
+its size, up to which the distance counts as rounding error."""
 
 _TINY = float(np.finfo(float).tiny)
 

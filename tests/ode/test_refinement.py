@@ -1,4 +1,4 @@
-"""Solutions with the matrices of stages: products, guesses, and what the factors of a matrix nearby make of them."""
+"""Solves with the matrices of stages: products, guesses, refinement by nearby factors."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def random(rng, kind, *shape):
 
 
 def jacobian(rng, kind, change):
-    """That of stiff decay, with entries that depend on a state which changes."""
+    """The Jacobian of stiff decay; change: size of the entries that depend on the state."""
     laplacian = 50.0 * sparse.diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(N, N))
     J = sparse.csc_array(laplacian) + sparse.csc_array(
         sparse.diags_array(change * random(rng, kind, N))
