@@ -20,9 +20,9 @@ from .restart.verification import require_run, require_same_objective, warn_of_t
 from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
-from .verification.convergence import confirmed, sized_slope, unconfirmed
+from .verification.convergence import sized_slope, status_by_differences, status_by_values
 from .verification.gradient_check import GradientCheck, require_derivative
-from .verification.plateau import believed, faded
+from .verification.plateau import plateau_status, with_fading_doubts
 
 Observer = Callable[[State], None]
 """A function that is called with every accepted state: to log, to plot, to record."""
@@ -46,8 +46,8 @@ class Result:
     progress : Progress
         Work and time spent: `progress.factorizations`, `progress.seconds`.
     gradient_check : GradientCheck or None
-        The comparison of the gradient with differences before the first step; None without a check,
-        and for a run that was resumed.
+        The comparison of the gradient with differences before the first step; None without
+        a check, and for a run that was resumed.
     """
 
     best: State
@@ -357,10 +357,10 @@ class _Run:
         """
         status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
         if status is None or not status.success:
-            return replace(at, progress=faded(at.progress, state)), status
+            return replace(at, progress=with_fading_doubts(at.progress, state)), status
         if self.check:
             f, bounds = state.function or self.f, algorithm.bounds
-            progress, end = believed(
+            progress, end = plateau_status(
                 status, f, state, at.progress, self.start, algorithm.constrained, bounds
             )
             at = replace(at, progress=progress)
@@ -370,10 +370,10 @@ class _Run:
 
     def _confirmed(self, status: Status, at: Restart) -> Status:
         bounds, inner = self.algorithm.bounds, self.algorithm.inner
-        status = unconfirmed(status, at.state, at.best, at.progress, bounds, inner)
+        status = status_by_values(status, at.state, at.best, at.progress, bounds, inner)
         if not (self.check and status.success):
             return status
-        return confirmed(status, self.f, at.state, at.progress.first, bounds)
+        return status_by_differences(status, self.f, at.state, at.progress.first, bounds)
 
 
 def shown_state(state: State) -> State:

@@ -120,5 +120,5 @@ def given_up(rejected: Array, value: float) -> Status:
     rejected: values of the trials, nan for failed solves; value: f where the search began.
     Trials that have returned to this value are ignored.
     """
-    told = rejected[~(np.abs(rejected - value) <= NEAR * abs(value))]
-    return Status.FAILED if told.size and np.isnan(told[-1]) else Status.STUCK
+    moved = rejected[~(np.abs(rejected - value) <= NEAR * abs(value))]
+    return Status.FAILED if moved.size and np.isnan(moved[-1]) else Status.STUCK

@@ -36,9 +36,9 @@ doubles as the step is halved, and says nothing about the gradient."""
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """A slope of f at the start of a run, along a random direction v.
+    """The slope of f at the start of a run, along a random direction v, computed twice.
 
-    derivative: g·v by the gradient; difference: g·v by extrapolated differences of f.
+    derivative: g·v by the gradient. difference: the slope by extrapolated differences of f.
     """
 
     derivative: float
@@ -50,11 +50,14 @@ def require_derivative(
 ) -> GradientCheck | None:
     """Raise WrongGradient unless g·v agrees with differences along a random direction v.
 
+    Return the two slopes of f along the first direction; None if f cannot be evaluated next
+    to x, so that nothing is verified.
+
     Verified are f and each constraint. The differences are extrapolated. They cost up to
     four evaluations of f, within the bounds, and no gradient; with constraints, one more
     evaluation of f, at x, and the constraints' gradients there. With two to eight variables
     there are two evaluations along each of two directions, and two more along one of them
-    if slope and gradient disagree. If f cannot be evaluated next to x, nothing is verified.
+    if slope and gradient disagree.
     """
     along = directions(state.x, state.gradient, state.value, bounds)
     steps = STEPS[: 3 - len(along)]
@@ -67,15 +70,15 @@ def require_derivative(
     # c, not c − bound: the rounding error is relative to c, and c − bound may be small.
     unscaled = np.ones(len(constraints))
 
-    def told(point: Point) -> Array:
+    def values_at(point: Point) -> Array:
         return np.concatenate([part.values for part in excess(constraints, point, unscaled).parts])
 
-    near = [[None if point is None else told(point) for point in ray.points] for ray in rays]
+    near = [[None if point is None else values_at(point) for point in ray.points] for ray in rays]
     at = excess(constraints, here, unscaled)
     for i, (part, row) in enumerate(zip(at.parts, at.gradients, strict=True)):
 
         def read(point: Point, i: int = i) -> float:
-            return float(told(point)[i])
+            return float(values_at(point)[i])
 
         for ray, known in zip(rays, near, strict=True):
             values = np.array([np.nan if each is None else each[i] for each in known])
@@ -103,9 +106,10 @@ class _Ray:
     def require(
         self, read: Callable[[Point], float], here: float, gradient: Array, what: str
     ) -> float:
-        """Raise WrongGradient unless a quantity has this gradient; return its slope along v.
+        """The slope of a quantity by differences; nan if the slope is not known.
 
-        read: the quantity at a point; here: the quantity at x; what: its name, for the message.
+        Raise WrongGradient unless the quantity has this gradient. read: the quantity at a
+        point; here: the quantity at x; what: its name, for the message.
         """
         return self.require_known(_read(read, self.samples), read, here, gradient, what)
 
