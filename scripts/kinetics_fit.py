@@ -68,6 +68,7 @@ def main(options: argparse.Namespace) -> dict[str, object]:
         SLOTS,
         options.quiet,
     )
+    evidence = last.trajectory.evidence
     numbers: dict[str, object] = {
         "truth": Robertson().nominal.tolist(),
         "first guess": first.trajectory.p.tolist(),
@@ -82,7 +83,7 @@ def main(options: argparse.Namespace) -> dict[str, object]:
         "probability of a larger chi2": float(chi2.sf(last.chi2, last.freedom)),
         "steps of the fit": len(path) - 1,
         "seconds of the fit": seconds,
-        "jacobian": f"{last.jacobian.mode} ({last.jacobian.reason})",
+        "jacobian": f"{evidence.jacobian_mode} ({evidence.jacobian_reason})",
         "jacobian against complex steps": error,
         "further fits": len(z),
         "intervals that hold the truth, of 95 %": float(np.mean(np.abs(z) <= WIDE)),

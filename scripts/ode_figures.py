@@ -21,7 +21,7 @@ DONE = {
 def step_sizes(trajectory: adjoint.ode.Trajectory, logarithmic: bool) -> Graph:
     """h over time, marked where the matrix of Newton's method was made anew; logarithmic: the axis of time."""
     t, h = trajectory.grid[1:], np.diff(trajectory.grid)
-    renewed = np.array(trajectory.sweeps.course.base) == np.arange(h.size)
+    renewed = np.array(trajectory.sweeps.accepted.base) == np.arange(h.size)
     curves = [
         Curve(t, h, f"step ({h.size} of them)", BLUE),
         Curve(

@@ -1,7 +1,4 @@
-"""The times a user gives: the interval, observation times, a grid; checked once.
-
-Cotangents and tangents as a user gives them, checked, and as sweeps take them: blocks.
-"""
+"""The user's times, cotangents and tangents: checked, and in the form that sweeps need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +11,10 @@ from ..typing import Array
 
 
 def validated_times(t: Sequence[float], observe: Array | None) -> Array:
-    """The observation times, (K,), ascending in [t₀, t_f]; (t_f,) if none are given. Raises ValueError, TypeError."""
+    """The observation times, (K,), ascending in [t₀, t_f]; (t_f,) if observe is None.
+
+    Raises ValueError, TypeError.
+    """
     interval = _as_times("t", t)
     if interval.shape != (2,) or not interval[0] < interval[1]:
         raise ValueError(
@@ -40,7 +40,10 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
 
 
 def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -> Array:
-    """The grid, (N + 1,), ascending from t₀ to t_f, with the observation times on it. Raises ValueError, TypeError."""
+    """The grid, (N + 1,), ascending from t₀ to t_f, which contains the observation times.
+
+    Raises ValueError, TypeError.
+    """
     steps = _as_times("grid", grid)
     if steps.size < 2 or not np.all(np.diff(steps) > 0.0):
         raise ValueError(
@@ -59,16 +62,19 @@ def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -
     return steps
 
 
-def landings_of(
+def stop_times_of(
     t: Sequence[float], times: Array, dense: bool, breaks: Sequence[float]
 ) -> list[float]:
-    """The times that steps end on exactly, ascending: t₀, the observation times unless dense, breaks, t_f."""
+    """The times at which steps end exactly, ascending: t₀, t_f, breaks, observations.
+
+    dense: observations are interpolated, and are no stop times.
+    """
     within = [] if dense else times.tolist()
     return sorted({float(t[0]), float(t[1]), *within, *breaks})
 
 
 def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
-    """Raise ValueError unless the grid has all breaks."""
+    """Raise ValueError unless each break is a time of the grid."""
     on_grid = set(steps.tolist())
     off = [time for time in breaks if time not in on_grid]
     if off:
@@ -79,6 +85,7 @@ def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
 
 
 def _as_times(name: str, given: object) -> Array:
+    """The argument as a vector of finite floats; raises TypeError, ValueError."""
     times = as_array("ODEProblem", name, given)
     if times.dtype.kind not in "fiu":
         raise TypeError(f"ODEProblem: got {name} of dtype {times.dtype}, expected real numbers")
@@ -91,22 +98,26 @@ def _as_times(name: str, given: object) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Cotangents as blocks: u (K, n, j), q (q, j) or None; single: whether one objective was given, without an axis."""
+    """Cotangents as blocks of j objectives: u (K, n, j), q (q, j) or None.
+
+    single: one objective was given, without an axis for objectives.
+    """
 
     u: Array
     q: Array | None
     single: bool
 
     def shaped(self, block: Array) -> Array:
-        """A result (…, j) as the user expects it."""
+        """A result (…, j), without the last axis if one objective was given."""
         return block[..., 0] if self.single else block
 
 
 def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
-    """What the user gave for u (K, n) and q integrals, as blocks; of a complex ū for a real u the real part counts.
+    """The user's cotangents of u (K, n) and of q integrals, as blocks.
 
-    u_bar: None for zeros, where q_bar is given. Raises TypeError for what are no numbers, ValueError for another shape,
-    for nan and inf.
+    u_bar: None for zeros, if q_bar is given. For a real u only the real part of u_bar
+    counts. Raises TypeError if an argument is not numeric, ValueError for another
+    shape, nan and inf.
     """
     if u_bar is None:
         if q_bar is None:
@@ -137,7 +148,7 @@ def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
 
 
 def as_direction(name: str, v: Array, size: int, is_complex: bool) -> Array:
-    """A tangent as the user gave it, (size,) or (size, j). Raises as `as_bars` does."""
+    """The user's tangent, (size,) or (size, j); raises TypeError, ValueError."""
     v = _numbers(name, v, "fciu" if is_complex else "fiu")
     if v.ndim not in (1, 2) or v.shape[0] != size:
         raise ValueError(f"got {name} of shape {v.shape}, expected ({size},) or ({size}, j)")
@@ -145,7 +156,7 @@ def as_direction(name: str, v: Array, size: int, is_complex: bool) -> Array:
 
 
 def require_finite(what: str, v: Array) -> None:
-    """Raise NonFinite unless v is finite."""
+    """Raise NonFinite unless all entries of v are finite; what: name of v in the message."""
     if not np.isfinite(v).all():
         raise NonFinite(
             f"{what} is {v[~np.isfinite(v)][0]}. Usual causes: sqrt, log or a power of zero in the field, the "
@@ -154,6 +165,7 @@ def require_finite(what: str, v: Array) -> None:
 
 
 def _numbers(name: str, v: Array, kinds: str) -> Array:
+    """The argument as a finite array of one of the kinds; raises TypeError, ValueError."""
     v = as_array("Trajectory", name, v)
     if v.dtype.kind not in kinds:
         raise TypeError(

@@ -142,7 +142,7 @@ def draw(story: Story, file: Path) -> None:
     held = np.mean(np.abs(story.z) <= WIDE)
     subtitle = (
         f"y₁ and y₂ measured at {len(last.data)} times; χ² = {last.chi2:.0f} for {last.freedom} degrees of freedom; "
-        f"Jacobian by {last.jacobian.mode}s; {100 * held:.1f} % of the 95 % intervals of {len(story.z)} further fits "
+        f"Jacobian by {last.trajectory.evidence.jacobian_mode}s; {100 * held:.1f} % of the 95 % intervals of {len(story.z)} further fits "
         "hold the truth"
     )
     write_sheet(

@@ -228,15 +228,17 @@ def test_derivative_jacobian_and_outputs_are_one_matrix():
     trajectory, rng = problem.solve(P), np.random.default_rng(9)
     matrix = trajectory.derivative @ np.eye(5)
     np.testing.assert_allclose(trajectory.derivative.T @ np.eye(16), matrix.T, atol=1e-13)
-    automatic, by_adjoint = trajectory.jacobian(), trajectory.jacobian(mode="adjoint")
-    assert (automatic.mode, by_adjoint.mode) == ("tangent", "adjoint")
-    assert "5 parameters, 16 outputs" in automatic.reason
-    np.testing.assert_array_equal(automatic.matrix, matrix)
-    np.testing.assert_allclose(by_adjoint.matrix, matrix, atol=1e-13)
+    automatic, evidence = trajectory.jacobian(), trajectory.evidence
+    by_adjoint = trajectory.jacobian(mode="adjoint")
+    assert (evidence.jacobian_mode, trajectory.evidence.jacobian_mode) == ("tangent", "adjoint")
+    assert "5 parameters, 16 outputs" in evidence.jacobian_reason
+    assert "5 parameters, 16 outputs" in str(evidence)
+    np.testing.assert_array_equal(automatic, matrix)
+    np.testing.assert_allclose(by_adjoint, matrix, atol=1e-13)
     functionals = rng.standard_normal((4, 4, 2))
     few = trajectory.jacobian(functionals)
-    assert few.mode == "adjoint"
-    np.testing.assert_allclose(few.matrix, functionals.reshape(16, 2).T @ matrix, atol=1e-12)
+    assert trajectory.evidence.jacobian_mode == "adjoint"
+    np.testing.assert_allclose(few, functionals.reshape(16, 2).T @ matrix, atol=1e-12)
     outputs = adjoint.ode.Outputs(problem).solve(P)
     np.testing.assert_array_equal(outputs.u, np.append(trajectory.u.ravel(), trajectory.integrals))
     w = rng.standard_normal(18)
@@ -289,7 +291,7 @@ def test_a_single_unknown_and_no_parameters(method):
     assert trajectory.accumulation(np.ones((1, 1))).shape == (trajectory.grid.size - 1, 0)
     np.testing.assert_array_equal(trajectory.jvp(np.zeros(0)), np.zeros((1, 1)))
     assert trajectory.tangent(u0_dot=np.ones(1))[0][0, 0] == pytest.approx(s.u0[0], rel=1e-12)
-    assert trajectory.derivative.shape == trajectory.jacobian().matrix.shape == (1, 0)
+    assert trajectory.derivative.shape == trajectory.jacobian().shape == (1, 0)
 
 
 @pytest.mark.parametrize("method", [*EXPLICIT, *STIFF])

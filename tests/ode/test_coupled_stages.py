@@ -7,8 +7,8 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.ode.stages.coupled_matrices import CoupledStages, coupled_inverse
 from adjoint.ode.stages.stage_matrices import Algebra
-from adjoint.ode.step_control import controller as control
-from adjoint.ode.step_control.controller import Pace
+from adjoint.ode.step_control import error_estimate
+from adjoint.ode.step_control.controller import StepSizeController
 from tests.fixtures.fields import METHODS, P, Plain, cotangents, relative, weave
 
 COUPLED = [name for name, method in METHODS.items() if method.tableau.coupled]
@@ -344,24 +344,29 @@ def test_blocks_of_objectives_are_those_of_each(method):
 
 def test_steps_follow_the_trend_of_their_errors_within_limits():
     """docs/math.md, eq. 90; a step whose stages are not found is halved, and does not grow right after."""
-    pace = Pace(adjoint.ode.StepControl(), 6, True, 0.01)
-    pace.segment(0.0, 1e6)
-    h = pace.h
-    pace.accept(0.01)
-    assert pace.wanted == pytest.approx(0.9 * 0.01 ** (-1 / 6) * h, rel=1e-6)
+    controller = StepSizeController(adjoint.ode.StepControl(), 6, True, 0.01)
+    controller.segment(0.0, 1e6)
+    h = controller.h
+    controller.accept(0.01)
+    assert controller.wanted == pytest.approx(0.9 * 0.01 ** (-1 / 6) * h, rel=1e-6)
     for error in (0.01, 0.1, 0.5, 1e-3):
-        before, h, last, wanted = pace.before, pace.h, pace.error, pace.wanted
+        before, h, last, wanted = (
+            controller.before,
+            controller.h,
+            controller.error,
+            controller.wanted,
+        )
         trend = np.clip(h / before * (last / error) ** (1 / 6), 1 / 1.2, 1.2)
         factor = 0.9 * error ** (-1 / 6) * trend
-        pace.accept(error)
-        assert pace.wanted == pytest.approx(
+        controller.accept(error)
+        assert controller.wanted == pytest.approx(
             wanted if 0.95 <= factor <= 1.2 else factor * h, rel=1e-6
         )
-    h = pace.h
-    pace.unsolved()
-    assert pace.h == pytest.approx(0.5 * h, rel=1e-6)
-    pace.accept(1e-6)
-    assert pace.h == pytest.approx(0.5 * h, rel=1e-6)
+    h = controller.h
+    controller.unsolved()
+    assert controller.h == pytest.approx(0.5 * h, rel=1e-6)
+    controller.accept(1e-6)
+    assert controller.h == pytest.approx(0.5 * h, rel=1e-6)
 
 
 @coupled
@@ -375,8 +380,8 @@ def test_an_error_estimate_that_cannot_be_solved_for_refuses_the_step(method, mo
             raise adjoint.errors.KrylovStalled("no accuracy")
         return filtered(*arguments)
 
-    filtered = control._filtered
-    monkeypatch.setattr(control, "_filtered", stalling)
+    filtered = error_estimate._filtered
+    monkeypatch.setattr(error_estimate, "_filtered", stalling)
     trajectory = weave(70, method, integrand=None).solve(P)
     assert trajectory.evidence.rejected >= 1
     assert trajectory.evidence.steps > 3

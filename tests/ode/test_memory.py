@@ -49,7 +49,7 @@ def everything(trajectory):
     u_bar, q_bar = cotangents(trajectory, 1, 2)
     results = [trajectory.u, trajectory.integrals, trajectory.grid, trajectory.vjp(u_bar, q_bar)]
     sweeps = trajectory.sweeps
-    for sweep in (sweeps.backward(u_bar, q_bar, False), sweeps.store.forward(sweeps.advance)):
+    for sweep in (sweeps.reverse(u_bar, q_bar, False), sweeps.store.forward(sweeps.steps.advance)):
         for _, _ in zip(range(3), sweep, strict=False):
             pass
         sweep.close()

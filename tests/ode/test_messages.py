@@ -209,7 +209,8 @@ def test_initial_values_are_evaluated_once_a_solve_and_pulled_back_once_a_sweep(
     assert [start.calls for start in starts] == [["solve"]] * 5
     trajectory.vjp(np.ones((1, 2)))
     assert starts[-1].calls == ["solve", "vjp"]
-    assert problem.replayed(np.array([1.3, 0.3]), trajectory, None).u.shape == (1, 2)
+    again = problem.replayed(np.array([1.3, 0.3]), trajectory.times, trajectory.sweeps.accepted)
+    assert again.u.shape == (1, 2)
     assert starts[-1].calls == ["solve", "vjp", "solve"]
 
 

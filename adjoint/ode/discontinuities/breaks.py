@@ -1,11 +1,11 @@
-"""Breaks: times at which f may jump, given as an array or as a Vector of p, and derivatives with respect to them."""
+"""Breaks: times at which f may jump, constant or functions of p, with derivatives."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ..._validation import as_array, as_cotangent
+from ..._validation import as_array, as_cotangent, first_nonfinite, missing_methods
 from ...errors import CoincidentBreaks
 from ...matrices.vectors import ConstantVector
 from ...protocols import Vector
@@ -13,7 +13,7 @@ from ...typing import Array
 
 
 def as_breaks(breaks: object) -> Vector | None:
-    """What the user gave as `breaks`, as a Vector of p; raises TypeError, ValueError."""
+    """The argument `breaks` as a Vector of p, None without breaks; raises TypeError, ValueError."""
     if breaks is None:
         return None
     if isinstance(breaks, np.ndarray | list | tuple):
@@ -24,10 +24,7 @@ def as_breaks(breaks: object) -> Vector | None:
             raise TypeError(f"ODEProblem: got breaks of dtype {times.dtype}, expected real numbers")
         _validated(times, "breaks")
         return ConstantVector(times.astype(float))
-    missing = [
-        name for name in ("__call__", "vjp", "jvp") if not callable(getattr(breaks, name, None))
-    ]
-    if missing or isinstance(breaks, type):
+    if missing_methods(breaks, ("__call__", "vjp", "jvp")) or isinstance(breaks, type):
         raise TypeError(
             f"ODEProblem: got breaks={breaks!r}, expected times, an array (B,), or a Vector of p with __call__, vjp "
             "and jvp, such as adjoint.matrices.AffineVector(…)"
@@ -36,18 +33,19 @@ def as_breaks(breaks: object) -> Vector | None:
 
 
 def _validated(times: Array, what: str) -> None:
+    """Raise ValueError unless times is a vector of finite numbers."""
     if times.ndim != 1:
         raise ValueError(f"ODEProblem: got {what} of shape {times.shape}, expected a vector (B,)")
-    if not np.isfinite(times).all():
-        bad = int(np.flatnonzero(~np.isfinite(times))[0])
-        raise ValueError(f"ODEProblem: {what}[{bad}] is {times[bad]}, expected finite times")
+    bad = first_nonfinite(times)
+    if bad is not None:
+        raise ValueError(f"ODEProblem: {what}[{bad[0]}] is {bad[1]}, expected finite times")
 
 
 @dataclass(frozen=True, eq=False)
 class Breaks:
-    """The breaks at one p: times (B,), in the order given, of which those in (t₀, t_f) are landed on.
+    """The breaks at one p: times (B,), in the order given; steps end on those inside (t₀, t_f).
 
-    vector: p ↦ times. moving: whether they depend on p.
+    vector: p ↦ times, None without breaks. interval: (t₀, t_f).
     """
 
     vector: Vector | None
@@ -56,19 +54,19 @@ class Breaks:
 
     @classmethod
     def at(cls, vector: Vector | None, p: Array, interval: tuple[float, float]) -> "Breaks":
-        """At p (m,); raises TypeError and ValueError for what the Vector returns."""
+        """The breaks at p (m,); raises TypeError or ValueError for wrong results of the Vector."""
         found = cls(vector, p, (float(interval[0]), float(interval[1])))
         _ = found.times
         return found
 
     @property
     def moving(self) -> bool:
-        """Whether they may depend on p."""
+        """True if the breaks may depend on p."""
         return self.vector is not None and not isinstance(self.vector, ConstantVector)
 
     @cached_property
     def times(self) -> Array:
-        """All of them, (B,)."""
+        """The times of all breaks, (B,)."""
         if self.vector is None:
             return np.zeros(0)
         times = np.asarray(self.vector(self.p))
@@ -84,16 +82,16 @@ class Breaks:
 
     @property
     def inside(self) -> Array:
-        """Which of them lie in (t₀, t_f), (B,)."""
+        """True for breaks in (t₀, t_f), (B,)."""
         return np.asarray((self.times > self.interval[0]) & (self.times < self.interval[1]))
 
     @property
-    def landings(self) -> list[float]:
-        """Those that steps have to end on, ascending, each once."""
+    def stop_times(self) -> list[float]:
+        """The times of the breaks in (t₀, t_f), ascending, each once."""
         return sorted(set(self.times[self.inside].tolist()))
 
     def require_distinct(self) -> None:
-        """Raise CoincidentBreaks where the solution has no derivative with respect to one of them."""
+        """Raise CoincidentBreaks if the solution has no derivative with respect to a break."""
         times, order = self.times, np.argsort(self.times, kind="stable")
         same = np.flatnonzero((np.diff(times[order]) == 0.0) & self.inside[order][1:])
         if same.size:
@@ -110,8 +108,8 @@ class Breaks:
                 "depends on it on one side only, and has no derivative there. Move p so that it lies inside or outside."
             )
 
-    def pull(self, bars: Array) -> Array:
-        """p̄ (m, j), from ∂J/∂(breaks), (B, j)."""
+    def vjp(self, bars: Array) -> Array:
+        """(d(breaks)/dp)ᴴ bars, (m, j), for bars (B, j)."""
         p_bar = np.zeros((self.p.size, bars.shape[1]), dtype=self.p.dtype)
         if self.moving and self.vector is not None:
             for j, column in enumerate(bars.T):
@@ -119,8 +117,8 @@ class Breaks:
                 p_bar[:, j] = as_cotangent(g, self.p, "the vjp of breaks")
         return p_bar
 
-    def push(self, p_dot: Array) -> Array:
-        """Their tangents (B, j) along ṗ (m, j)."""
+    def jvp(self, p_dot: Array) -> Array:
+        """(d(breaks)/dp) ṗ, (B, j), for ṗ (m, j)."""
         dots = np.zeros((self.times.size, p_dot.shape[1]))
         if self.moving and self.vector is not None:
             for j, column in enumerate(p_dot.T):
@@ -131,3 +129,30 @@ class Breaks:
                     )
                 dots[:, j] = along.real
         return dots
+
+
+def moves_of_breaks(old: "Breaks", new: "Breaks", observed: set[float]) -> dict[float, float]:
+    """{old time: new time} of the breaks where steps stop.
+
+    observed: observation times where steps end. Raises ValueError if frozen steps cannot
+    follow: a break leaves or enters the interval, equal breaks move apart, or a break moves
+    away from an observation at the same time.
+    """
+    if not np.array_equal(new.inside, old.inside):
+        raise ValueError(
+            "replay: a break leaves or enters the interval of integration; solve at this p instead"
+        )
+    moves: dict[float, float] = {}
+    for before, after in zip(
+        old.times[new.inside].tolist(), new.times[new.inside].tolist(), strict=True
+    ):
+        if moves.setdefault(before, after) != after:
+            raise ValueError(
+                f"replay: breaks that were both {before:.10g} move apart; solve at this p instead"
+            )
+        if after != before and before in observed:
+            raise ValueError(
+                f"replay: the break at {before:.10g} moves, and the observation at that time "
+                "stays; solve at this p instead"
+            )
+    return moves
