@@ -23,7 +23,7 @@ from .methods.tableau import Tableau
 from .sensitivities import Integrated
 from .stages.coupled_matrices import CoupledInverse, coupled_inverse, coupled_stage_matrix
 from .stages.refinement import Recent
-from .step_derivatives import FrozenStep, Seed
+from .steps.frozen_step import FrozenStep, Seed
 
 STAGES, STAGES_OF_MANY = 5, 3
 """Collocation points per step: 5 (order 9) up to 64 unknowns, 3 (order 5) above.

@@ -10,10 +10,8 @@ import numpy as np
 from ..errors import (
     KrylovStalled,
     MemoryTooSmall,
-    NoConvergenceError,
     NonFinite,
     NonFiniteField,
-    SingularMatrix,
     StageFailure,
     StorageFailed,
     TooManySteps,
@@ -25,27 +23,13 @@ from .equations import System
 from .failures import RejectedStep, require_resolution, step_failure
 from .initial_values.reinitialization import Reinitialization
 from .methods.tableau import Tableau, carried_over
-from .stages.coupled_matrices import CoupledInverse, newton_factors
-from .stages.coupled_stages import solved_coupled_stages, step_equation
-from .stages.stage_matrices import Inverse
-from .stages.stages import ASSUMED_CONTRACTION, SAFETY, Stages, solved_stages, values
+from .stages.reused_factors import ReusedFactors
+from .stages.stages import Stages, values
 from .step_control.controller import StepControl, StepSizeController, first_step
 from .step_control.error_estimate import estimated_error
 from .step_control.integral_errors import IntegralControl
 from .steps.accepted_steps import AcceptedSteps
-from .steps.records import (
-    ComputedStep,
-    Rates,
-    State,
-    StepRecord,
-    base_point,
-    recorded,
-    state_before,
-)
-
-MATRIX = 0.01
-"""Relative change of hγ up to which an old matrix is used: the contraction grows as much."""
-
+from .steps.records import ComputedStep, Rates, State, StepRecord, recorded, state_before
 
 REJECTIONS = 60
 """Rejections in a row after which the integration fails: steps are then 0.5⁶⁰ times as long."""
@@ -81,10 +65,8 @@ class Integrator:
     accepted : the accepted steps so far.
 
     Remembers for the next step: `carried`, the last stage of the last step (all stages if
-    coupled); `inverse`, the factors of Newton's method, the step, point and hγ that they
-    were made for (`base`, `base_t`, `base_u`, `base_hg`), their last `contraction`, and
-    whether they are `stale`; `cause` and `rejection`, the last failure; `integrals`, the
-    error control of integrals, None without one.
+    coupled); `factors`, the factors of Newton's method; `rejection`, the last one, None
+    without one; `integrals`, the error control of integrals, None without one.
     """
 
     system: System
@@ -101,19 +83,13 @@ class Integrator:
     largest: float
     accepted: AcceptedSteps = field(default_factory=AcceptedSteps)
     carried: Array = field(init=False)
-    inverse: Inverse | None = None
-    base: int = -1
-    base_t: float = 0.0
-    base_u: Array | None = None
-    base_hg: float = 0.0
-    contraction: float = ASSUMED_CONTRACTION
-    stale: bool = True
-    cause: Exception | None = None
+    factors: ReusedFactors = field(init=False)
     rejection: RejectedStep | None = None
     integrals: IntegralControl | None = None
 
     def __post_init__(self) -> None:
         self.carried = self.k
+        self.factors = ReusedFactors(self.system, self.control.refresh)
 
     @property
     def next_tableau(self) -> Tableau:
@@ -201,9 +177,9 @@ class Integrator:
         self.first_time = after(t, room, self.largest)
         if not self.reinitialization.needed(self.tableau):
             return
-        hg = self.base_hg or self.accepted.h[-1] * self.tableau.gamma
+        hg = self.factors.base_hg or self.accepted.h[-1] * self.tableau.gamma
         inconsistent, f = self.reinitialization.inconsistent(
-            self.first_time, self.u, self.inverse, hg
+            self.first_time, self.u, self.factors.inverse, hg
         )
         self._reinitialize(self.first_time, None if inconsistent else f)
 
@@ -258,10 +234,10 @@ class Integrator:
         Y = values(self.system, tableau, h, self.u, stages.K)
         try:
             local = estimated_error(
-                self.system, tableau, step.first, h, self.u, Y[-1], stages.K, self.inverse
+                self.system, tableau, step.first, h, self.u, Y[-1], stages.K, self.factors.inverse
             )
         except (NonFinite, KrylovStalled) as cause:
-            self.cause = cause
+            self.factors.cause = cause
             self._reject_unsolved(controller, t, h)
             return
         error, rates = local.size, None
@@ -281,7 +257,7 @@ class Integrator:
 
     def _reject_unsolved(self, controller: StepSizeController, t: float, h: float) -> None:
         """Reject a step whose stages, or whose error estimate, cannot be computed."""
-        self._reject(RejectedStep(t, h, self.u, None, self.cause))
+        self._reject(RejectedStep(t, h, self.u, None, self.factors.cause))
         controller.unsolved()
 
     def _reject(self, rejection: RejectedStep) -> None:
@@ -321,61 +297,11 @@ class Integrator:
             return "Is the problem stiff, and the method explicit?"
         return "Is the jacobian of the field right? Newton's method depends on it."
 
-    # The stages of a step, and the matrix of Newton's method
-
     def _stages(self, step: Interval) -> Stages | None:
-        """The stages of a step, by the old matrix if possible; None if a new one fails too."""
-        tableau = self.next_tableau
-        if tableau.gamma == 0.0:
-            self.inverse = self.system.mass_inverse
-            return solved_stages(
-                self.system, tableau, step, self.u, self.k, self.inverse, 0.0, True
-            )
-        hg = step.h * tableau.gamma
-        if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
-            return self._stages_by_new_matrix(step, hg)
-        contraction = max(
-            min(ASSUMED_CONTRACTION, SAFETY * self.contraction), abs(hg / self.base_hg - 1.0)
-        )
-        try:
-            return self._solved_stages(step, contraction, False)
-        except NoConvergenceError:
-            return (
-                None if self.base == self.accepted.count else self._stages_by_new_matrix(step, hg)
-            )
-
-    def _stages_by_new_matrix(self, step: Interval, hg: float) -> Stages | None:
-        """The stages of a step by a new matrix; None, with the `cause`, if that fails."""
-        tableau = self.next_tableau
-        base_t, base_u = base_point(tableau, step.first, self.u, self.k, hg)
-        try:
-            self.inverse = newton_factors(self.system, tableau, base_t, base_u, hg)
-            if isinstance(self.inverse, CoupledInverse) and not self.system.steps_given:
-                # Factor M − hγ J now: it may be singular although the matrix of all stages
-                # is not, and J may be the field's own array, to be overwritten.
-                _ = self.inverse.single
-        except (SingularMatrix, NonFinite) as error:  # With another step length it may work.
-            self.stale, self.cause = True, error
-            return None
-        self.cause = None
-        self.base, self.base_t, self.base_u = self.accepted.count, base_t, base_u
-        self.base_hg = hg
-        self.stale = False
-        self.contraction = ASSUMED_CONTRACTION
-        try:
-            return self._solved_stages(step, ASSUMED_CONTRACTION, True)
-        except NoConvergenceError as error:
-            self.stale, self.cause = True, error
-            return None
-
-    def _solved_stages(self, step: Interval, contraction: float, fresh: bool) -> Stages:
-        """The stages by the present matrix; fresh: it was made for this step."""
-        system, tableau, inverse = self.system, self.next_tableau, self.inverse
-        if not tableau.coupled or inverse is None:
-            return solved_stages(system, tableau, step, self.u, self.k, inverse, contraction, fresh)
+        """The stages of the next step; None if Newton's method does not converge."""
         last = self.accepted.h[-1] if self.accepted.h else step.h
-        return solved_coupled_stages(
-            step_equation(system, tableau, step, self.u, self.k, last), inverse, fresh
+        return self.factors.stages(
+            self.accepted.count, self.next_tableau, step, self.u, self.k, last
         )
 
     def _accept(
@@ -383,21 +309,24 @@ class Integrator:
     ) -> None:
         """Record an accepted step, and move on to its end; Y: stage values, (s, n)."""
         k, accepted, tableau = self.accepted.count, self.accepted, self.next_tableau
-        base = self.base if tableau.gamma else k
+        factors = self.factors
+        base = factors.base if tableau.gamma else k
         accepted.t.append(step.t)
         accepted.h.append(step.h)
         accepted.first.append(step.first)
         accepted.final.append(step.final)
         accepted.tableau.append(tableau)
         accepted.base.append(base)
-        accepted.base_t.append(self.base_t)
-        accepted.base_hg.append(self.base_hg)
+        accepted.base_t.append(factors.base_t)
+        accepted.base_hg.append(factors.base_hg)
         accepted.iterations.append(stages.iterations)
         accepted.error.append(error)
         dense = self.system.algebra.dense
-        state = state_before(tableau, stages, self.u, self.carried, self.base_u, base == k, dense)
+        state = state_before(
+            tableau, stages, self.u, self.carried, factors.base_u, base == k, dense
+        )
         try:
-            self.keep(k, state, recorded(stages.K, self.inverse, tableau, dense))
+            self.keep(k, state, recorded(stages.K, factors.inverse, tableau, dense))
         except (MemoryTooSmall, StorageFailed) as failed:
             failed.t = step.t
             raise
@@ -405,9 +334,6 @@ class Integrator:
         self.notify("forward", k, step.t)
         self.u, self.k, self.first_time = Y[-1].copy(), carried_over(tableau, stages.K), None
         self.carried = self.k
-        self.contraction = stages.last if stages.last > 0.0 else self.contraction
         # A small matrix costs less than the corrections that it saves. The first tableau of
         # a DAE has another γ.
-        self.stale = (
-            stages.contraction > self.control.refresh or dense or self.first_tableau is tableau
-        )
+        factors.accept(stages, dense or self.first_tableau is tableau)

@@ -20,18 +20,9 @@ from .stages.refinement import Recent
 from .stages.stage_matrices import times
 from .stages.stages import values
 from .step_control.absolute_tolerances import Findings
-from .step_derivatives import (
-    FrozenStep,
-    Move,
-    Seed,
-    StepCotangents,
-    dense_tangent,
-    inner,
-    step_jvp,
-    step_vjp,
-    value_tangent,
-)
+from .step_derivatives import dense_tangent, inner, step_jvp, step_vjp, value_tangent
 from .steps.accepted_steps import AcceptedSteps
+from .steps.frozen_step import FrozenStep, Move, Seed, StepCotangents
 from .steps.records import State, StepRecord
 from .steps.repeated_steps import RepeatedSteps
 
