@@ -1,4 +1,14 @@
-"""Initial value problems M(p) u' = f(t, u, p), also differential-algebraic ones, and the exact derivatives of the steps computed."""
+"""Initial value problems M(p) u' = f(t, u, p), with exact derivatives of the computed steps.
+
+An `ODEProblem` is integrated with step size control, or on a given grid; a singular M makes
+a differential-algebraic equation. `ODEProblem.solve(p)` returns a `Trajectory`, with
+gradients by a reverse sweep (`vjp`) and tangents (`jvp`) of the very steps that were taken.
+
+Inside: `problem` and `trajectory` are the public face. `integrator` takes the steps, by the
+tableaux of `methods`, the Newton iterations of `stages` and the step sizes of
+`step_control`. `sweeps` goes through the frozen `steps` again, backwards by the reverse and
+forwards by the tangent of one step (`step_derivatives`). `adjoint_states` computes λ(t).
+"""
 
 from .evidence import ODEEvidence
 from .integrands import LinearIntegrand, SquaredIntegrand

@@ -18,7 +18,8 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     interval = _as_times("t", t)
     if interval.shape != (2,) or not interval[0] < interval[1]:
         raise ValueError(
-            f"ODEProblem: got t={t!r}, expected (t0, tf) with t0 < tf: reverse time by t -> -t, f -> -f"
+            f"ODEProblem: got t={t!r}, expected (t0, tf) with t0 < tf: reverse time by t -> -t, "
+            "f -> -f"
         )
     if observe is None:
         return interval[1:]
@@ -28,13 +29,14 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     if not np.all(np.diff(times) > 0.0):
         k = int(np.flatnonzero(~(np.diff(times) > 0.0))[0])
         raise ValueError(
-            f"ODEProblem: observe[{k + 1}] = {times[k + 1]:.17g} is not after observe[{k}] = {times[k]:.17g}; expected "
-            "times that ascend strictly: np.unique(times) sorts them, and takes each once"
+            f"ODEProblem: observe[{k + 1}] = {times[k + 1]:.17g} is not after observe[{k}] = "
+            f"{times[k]:.17g}; expected strictly ascending times: np.unique(times) sorts them "
+            "and drops duplicates"
         )
     if times[0] < interval[0] or times[-1] > interval[1]:
         raise ValueError(
-            f"ODEProblem: got observation times from {times[0]:.17g} to {times[-1]:.17g}, expected them "
-            f"within {tuple(t)!r}"
+            f"ODEProblem: got observation times from {times[0]:.17g} to {times[-1]:.17g}, "
+            f"expected them within {tuple(t)!r}"
         )
     return times
 
@@ -47,17 +49,20 @@ def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -
     steps = _as_times("grid", grid)
     if steps.size < 2 or not np.all(np.diff(steps) > 0.0):
         raise ValueError(
-            f"ODEProblem: got a grid of {steps.size} times, expected at least two, that ascend strictly"
+            f"ODEProblem: got a grid of {steps.size} times, expected at least two times, "
+            "strictly ascending"
         )
     if steps[0] != t[0] or steps[-1] != t[1]:
         raise ValueError(
-            f"ODEProblem: got a grid from {steps[0]:.17g} to {steps[-1]:.17g}, expected exactly {tuple(t)!r}"
+            f"ODEProblem: got a grid from {steps[0]:.17g} to {steps[-1]:.17g}, expected exactly "
+            f"{tuple(t)!r}"
         )
     off = times[~np.isin(times, steps)]
     if off.size and not dense:
         raise ValueError(
-            f"ODEProblem: the observation time {off[0]:.17g} is not on the grid ({off.size} such); take it from the "
-            "grid itself, grid[k], or observe by dense output: dense=True"
+            f"ODEProblem: the observation time {off[0]:.17g} is not on the grid ({off.size} "
+            "such); take it from the grid itself, grid[k], or observe by dense output: "
+            "dense=True"
         )
     return steps
 
@@ -79,8 +84,8 @@ def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
     off = [time for time in breaks if time not in on_grid]
     if off:
         raise ValueError(
-            f"ODEProblem: the break {off[0]:.17g} is not on the grid ({len(off)} such): a step must end there; "
-            "np.union1d(grid, breaks) has it"
+            f"ODEProblem: the break {off[0]:.17g} is not on the grid ({len(off)} such): a step "
+            "must end there; use np.union1d(grid, breaks)"
         )
 
 
@@ -115,14 +120,15 @@ class Bars:
 def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
     """The user's cotangents of u (K, n) and of q integrals, as blocks.
 
-    u_bar: None for zeros, if q_bar is given. For a real u only the real part of u_bar
-    counts. Raises TypeError if an argument is not numeric, ValueError for another
+    u_bar: None for zeros, if q_bar is given; of a real u the imaginary part of u_bar is
+    dropped. Raises TypeError if an argument is not numeric, ValueError for another
     shape, nan and inf.
     """
     if u_bar is None:
         if q_bar is None:
             raise TypeError(
-                "got neither u_bar nor q_bar, expected the derivative of J with respect to one of them"
+                "got neither u_bar nor q_bar, expected the derivative of J with respect to one "
+                "of them"
             )
         q_bar = _numbers("q_bar", q_bar, "fiu")
         if q_bar.ndim not in (1, 2) or q_bar.shape[0] != q:
@@ -159,8 +165,8 @@ def require_finite(what: str, v: Array) -> None:
     """Raise NonFinite unless all entries of v are finite; what: name of v in the message."""
     if not np.isfinite(v).all():
         raise NonFinite(
-            f"{what} is {v[~np.isfinite(v)][0]}. Usual causes: sqrt, log or a power of zero in the field, the "
-            "integrand or u0, which is finite there, but its derivative is not"
+            f"{what} is {v[~np.isfinite(v)][0]}. Usual causes: sqrt, log or a power at zero in "
+            "the field, the integrand or u0: the value is finite, the derivative is not"
         )
 
 

@@ -19,7 +19,7 @@ class Observer:
     times: (K,) ascending. dense: observe by dense output inside steps. end: t_f.
 
     Remembers u, the states observed so far; places, the place (k, θ) of each: θ h
-    inside step k, or the begin of step k if θ is None; integrals, (q,), None before the
+    inside step k, or the start of step k if θ is None; integrals, (q,), None before the
     first step.
     """
 
@@ -38,7 +38,7 @@ class Observer:
             self.places.append((0, None))
 
     def __call__(self, step: ComputedStep) -> None:
-        """Observe what lies inside a step or at its end, and add its share of the integrals."""
+        """Observe inside a step and at its end, and add the step's share of the integrals."""
         where = step.interval
         while len(self.u) < self.times.size and self.times[len(self.u)] <= where.end:
             time = float(self.times[len(self.u)])

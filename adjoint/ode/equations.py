@@ -49,10 +49,10 @@ class Statistics:
 class System:
     """The equations M u' = f(t, u, p) at p (m,), for n unknowns.
 
-    dtype: of the state. algebra: the matrices. rtol, atol: tolerances; atol is a number
-    or (n,). accuracy: see `Method`. perturbed: p and u are complex for a complex step
-    through the whole integration. steps_given: no step can be shortened. statistics:
-    counts the work.
+    dtype: dtype of the state. algebra: matrices and their factors. rtol, atol:
+    tolerances; atol is a number or (n,). accuracy: see `Method`. perturbed: p and u are
+    complex, for a complex step through the whole integration. steps_given: steps cannot
+    be shortened. statistics: counters of the work.
     """
 
     field: Field
@@ -91,16 +91,18 @@ class System:
             raise TypeError(f"the field returned dtype {f.dtype}, expected float64 (n,)")
         if f.shape != (self.n,):
             raise ValueError(
-                f"the field returned shape {f.shape}, expected ({self.n},), as u0 has {self.n} entries"
+                f"the field returned shape {f.shape}, expected ({self.n},), as u0 has {self.n} "
+                "entries"
             )
         if f.dtype.kind == "c" and self.dtype.kind != "c":
             raise TypeError(
-                f"the field returned {f.dtype} for real u and p, expected float64. Complex states: give a complex u0"
+                f"the field returned {f.dtype} for real u and p, expected float64. Complex "
+                "states: give a complex u0"
             )
         return f
 
     def first_rate(self, t: float, seen: float, u: Array) -> Array:
-        """f at the begin of the integration, with more checks than later.
+        """f at the start of the integration, with more checks than later.
 
         seen: t⁺, at which f is evaluated; t: the time in messages. Raises TypeError,
         ValueError, NonFiniteField.
@@ -112,18 +114,20 @@ class System:
         except Exception as error:
             if not isinstance(error, ValueError) or "read-only" not in str(error):
                 error.add_note(
-                    f"Raised for field(t, u, p) at t = {t:.6g}, with u {u.shape} and p {self.p.shape}."
+                    f"Raised for field(t, u, p) at t = {t:.6g}, with u {u.shape} and p "
+                    f"{self.p.shape}."
                 )
                 raise
             raise ValueError(
-                f"the field writes into u ({error}). It belongs to the solver: u = u.copy()"
+                f"the field writes into u ({error}). u belongs to the solver: begin with u = "
+                "u.copy()"
             ) from error
         f = self.checked(f)
         bad = first_nonfinite(f)
         if bad is not None:
             raise integration_failure(
                 NonFiniteField,
-                f"The field is {bad[1]} in component {bad[0]} where it starts.",
+                f"The field is {bad[1]} in component {bad[0]} at the start of the integration.",
                 t,
                 0,
             )
@@ -152,7 +156,7 @@ class System:
 
     @cached_property
     def newton_algebra(self) -> Algebra:
-        """The matrices for Newton's method with coupled stages: real ones if p is perturbed.
+        """The matrices for Newton's method with coupled stages: real if p is perturbed.
 
         The complex eigenvectors of A would mix real and imaginary parts of a perturbed
         state.
@@ -183,17 +187,18 @@ class System:
         NonFiniteField.
         """
         assert self.integrand is not None
-        rate = np.array(self.integrand(t, u, self.p))  # A copy: those of several stages are kept.
+        rate = np.array(self.integrand(t, u, self.p))  # A copy: ℓ of several stages is kept.
         if rate.ndim != 1 or rate.dtype.kind not in "fciu" or (q is not None and rate.size != q):
             expected = "a vector (q,)" if q is None else f"({q},), as before"
             raise ValueError(
-                f"the integrand returned shape {rate.shape}, dtype {rate.dtype}; expected {expected}"
+                f"the integrand returned shape {rate.shape}, dtype {rate.dtype}; expected "
+                f"{expected}"
             )
         if rate.dtype.kind == "c" and not self.perturbed:
             raise TypeError(
                 f"the integrand returned {rate.dtype}, expected float64: integrals are real"
             )
-        # For the few numbers that it mostly is, NumPy's question takes longer than the integrand.
+        # For a few numbers, np.isfinite would take longer than the integrand.
         few = rate.size <= 8 and rate.dtype.kind != "c"
         if not (all(map(math.isfinite, rate.tolist())) if few else np.isfinite(rate).all()):
             raise integration_failure(
@@ -210,13 +215,15 @@ class System:
         pair = self.integrand.vjp(t, u, self.p, q_bar)
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(
-                f"the vjp of the integrand returned a {type(pair).__name__}, expected a pair (u_bar, p_bar)"
+                f"the vjp of the integrand returned a {type(pair).__name__}, expected a pair "
+                "(u_bar, p_bar)"
             )
         through_u, through_p = np.asarray(pair[0]), np.asarray(pair[1])
         if through_u.shape != u.shape or through_p.shape != self.p.shape:
             raise ValueError(
-                f"the vjp of the integrand returned shapes {through_u.shape} and {through_p.shape}, expected {u.shape} "
-                f"and {self.p.shape}; zeros where u or p plays no part"
+                f"the vjp of the integrand returned shapes {through_u.shape} and "
+                f"{through_p.shape}, expected {u.shape} and {self.p.shape}; zeros if u or p has "
+                "no influence"
             )
         return through_u, through_p
 
@@ -304,8 +311,8 @@ def as_mass(mass: Mass) -> Matrix | None:
         return Constant(as_csc(mass))
     if missing_methods(mass, ("__call__", "vjp", "jvp")) or isinstance(mass, type):
         raise TypeError(
-            f"mass: got {mass!r}, expected a sparse matrix (n, n), or an object with __call__(p), vjp(p, u, lam) and "
-            "jvp(p, u, p_dot)"
+            f"mass: got {mass!r}, expected a sparse matrix (n, n), or an object with "
+            "__call__(p), vjp(p, u, lam) and jvp(p, u, p_dot)"
         )
     return mass
 
@@ -335,6 +342,6 @@ def _products(weights: Array, K: Array) -> Array:
 def _without_time(given: object, shape: str) -> str:
     """The text of the error for a missing method `time_derivative`."""
     return (
-        f"{type(given).__name__} has no method time_derivative(t, u, p) -> {shape}, which derivatives with respect to "
-        "times need; it returns zeros where t does not occur"
+        f"{type(given).__name__}: time_derivative(t, u, p) -> {shape} is not provided, and "
+        "derivatives with respect to times need it; return zeros if t does not occur"
     )

@@ -1,4 +1,4 @@
-"""What an integration shows for itself: work, memory, notes; and the full Jacobian."""
+"""Evidence of an integration: work, memory, notes; and the full Jacobian."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -110,23 +110,23 @@ def notes_of(findings: Findings, accepted: AcceptedSteps) -> tuple[str, ...]:
     if jumps:
         places = _listed([f"t = {end:.6g}" for _, end in jumps])
         notes.append(
-            f"f seems to jump or to kink at {places}: steps were refused there again and again. "
-            "Name the times in breaks=; steps get longer then, and derivatives with respect to "
-            "times are wrong without it"
+            f"f seems to jump or to have a kink at {places}: steps were rejected there again and "
+            "again. Put these times into breaks=: steps get longer, and derivatives with "
+            "respect to times are wrong otherwise"
         )
     if findings.unused:
         names = _listed([f"p[{k}]" for k in findings.unused])
         notes.append(
-            f"the last gradient is exactly zero for {names}: in no step did f depend on it, as far "
-            "as J sees f. A parameter that only appears in comparisons, such as a switching time, "
-            "has its derivative by breaks= that depend on p"
+            f"the last gradient is exactly zero for {names}: no step saw an effect on J. A "
+            "parameter that only occurs in comparisons, such as a switching time, needs breaks= "
+            "that depend on p"
         )
     if findings.infinite:
         times = _listed([f"t = {t:.10g}" for t in findings.infinite])
         notes.append(
             f"the rate of f with respect to t is infinite at {times}. No stage lies there: "
-            "derivatives with respect to times are those of the steps taken, which need not be "
-            "those of the solution"
+            "derivatives with respect to times belong to the computed steps, and may differ "
+            "from the derivatives of the solution"
         )
     if findings.unaffected:
         notes.append(

@@ -18,8 +18,8 @@ from ..typing import Array
 from .equations import System
 
 SEARCHED = 200
-"""Largest number of unknowns that are moved one by one to find the one at the edge of the
-domain of f. Each takes two Jacobians.
+"""Largest number of unknowns for which `_component` searches the unknown at the edge of the
+domain of f. It moves each unknown, with two Jacobians per unknown.
 """
 
 
@@ -49,8 +49,8 @@ def step_failure(
     if last is None or (last.error is not None and np.isfinite(last.error)):
         error = integration_failure(
             StepTooSmall,
-            f"A step of {h:.3g} is still too long. Usual causes: a solution that blows up, a discontinuity, a "
-            "wrong jacobian, tolerances below rounding.",
+            f"A step of {h:.3g} is still too long. Usual causes: a solution that blows up, a "
+            "discontinuity, a wrong jacobian, tolerances below rounding.",
             t,
             steps,
         )
@@ -67,17 +67,21 @@ def step_failure(
         or (nonfinite and finite_jacobian)
     ):
         return integration_failure(
-            NonFiniteField, f"The field is nan or inf after any step, one of {h:.3g} too.", t, steps
+            NonFiniteField,
+            f"The field is nan or inf after each step that was tried, down to a step of {h:.3g}.",
+            t,
+            steps,
         )
     causes = (
-        "a solution that blows up, a wrong jacobian, a singular one (a DAE of higher index), atol = 0 for an unknown "
-        "that is 0, a discontinuity"
+        "a solution that blows up, a wrong jacobian, a singular one (a DAE of higher index), "
+        "atol = 0 for an unknown that is 0, a discontinuity"
     )
     if isinstance(last.cause, NonFinite) or not finite_jacobian:
         causes = "the jacobian of the field holds nan or inf"
     error = integration_failure(
         StageFailure,
-        f"Newton's method does not converge for the stages of a step of {h:.3g}. Usual causes: {causes}.",
+        f"Newton's method does not converge for the stages of a step of {h:.3g}. Usual causes: "
+        f"{causes}.",
         t,
         steps,
     )
@@ -91,7 +95,7 @@ def _finite_jacobian(system: System, last: RejectedStep) -> bool:
     try:
         with np.errstate(all="ignore"):
             J = system.jacobian(last.t + last.h, last.u)
-    except NonFinite:  # Derived fields say so themselves.
+    except NonFinite:  # Raised by derived fields.
         return False
     return bool(np.isfinite(J.data if sparse.issparse(J) else J).all())
 
@@ -102,8 +106,8 @@ def require_resolution(system: System, u: Array, t: float) -> None:
     if np.finfo(float).eps * size > 1.0:
         raise integration_failure(
             StepTooSmall,
-            f"The tolerances (rtol = {system.rtol:.1e}, atol = {np.min(system.atol):.1e}) are below rounding: expected "
-            "an rtol of at least 1e-15.",
+            f"The tolerances (rtol = {system.rtol:.1e}, atol = {np.min(system.atol):.1e}) are "
+            "below rounding: expected an rtol of at least 1e-15.",
             t,
             0,
         )
@@ -120,8 +124,9 @@ def domain_edge_error(
     """The error for derivatives of a step that are not finite.
 
     There u touches the edge of the domain of f: sqrt, log or a power have a value, but
-    no finite derivative. times, Y: (s,) and (s, n), of the stages. interval: begin and
-    end. number: of the step. what: begin of the message.
+    not a finite derivative. times, Y: times (s) and values (s, n) of the stages.
+    interval: start and end of the step. number: number of the step. what: start of the
+    message.
     """
     with np.errstate(all="ignore"):
         bad = [i for i in reversed(range(len(times))) if not _finite(system, times[i], Y[i])]
@@ -132,13 +137,15 @@ def domain_edge_error(
         text = f"{what} {where}: the derivatives of the field or of the integrand are nan or inf there."
     else:
         text = (
-            f"{what} {where}: u[{component}] = {Y[place][component]:.3g} at t = {times[place]:.10g} has reached the "
-            "edge of the field's domain, where sqrt, log or a power has a value, but no finite derivative."
+            f"{what} {where}: u[{component}] = {Y[place][component]:.3g} at t = "
+            f"{times[place]:.10g} has reached the edge of the field's domain, where sqrt, log or "
+            "a power has a value, but its derivative is not finite."
         )
     error = NonFiniteField(
-        f"{text} What to do: end or observe before that time; keep the argument away from the edge in the field "
-        "(np.sqrt(u + 1e-12) for np.sqrt(u), adjoint.derive.safe.maximum(u, 1e-12)); or state the problem in another "
-        "unknown, such as the root or the logarithm itself."
+        f"{text} What to do: end or observe before that time; keep the argument away from the "
+        "edge in the field (np.sqrt(u + 1e-12) for np.sqrt(u), adjoint.derive.safe.maximum(u, "
+        "1e-12)); or state the problem in another unknown, such as the root or the logarithm "
+        "itself."
     )
     error.t, error.steps = times[place], number
     return error
@@ -150,7 +157,7 @@ def _finite(system: System, t: float, u: Array) -> bool:
         J = system.jacobian(t, u)
         g = np.asarray(system.field.vjp(t, u, system.p, np.ones(system.n, dtype=system.dtype)))
         found = (system.rate(t, u), J.data if sparse.issparse(J) else J, g)
-    except NonFinite:  # Derived fields say so themselves.
+    except NonFinite:  # Raised by derived fields.
         return False
     return all(bool(np.isfinite(values).all()) for values in found)
 

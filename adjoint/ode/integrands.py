@@ -43,7 +43,8 @@ class LinearIntegrand(Portable):
         )
         if C.ndim not in (1, 2) or C.dtype.kind not in "fiu" or not finite:
             raise ValueError(
-                f"LinearIntegrand: got C of shape {C.shape}, dtype {C.dtype}; expected real and finite, (n,) or (q, n)"
+                f"LinearIntegrand: got C of shape {C.shape}, dtype {C.dtype}; expected real and "
+                "finite, (n,) or (q, n)"
             )
 
     @cached_property
@@ -61,9 +62,8 @@ class LinearIntegrand(Portable):
 
     def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
         """(Cᵀ q̄, 0), (n,) and (m,)."""
-        return np.asarray(self._rows.T.dot(q_bar)), np.zeros(
-            p.shape, dtype=p.dtype
-        )  # zeros_like takes five times as long.
+        # np.zeros_like takes five times as long as np.zeros.
+        return np.asarray(self._rows.T.dot(q_bar)), np.zeros(p.shape, dtype=p.dtype)
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """C u̇, (q,)."""

@@ -36,7 +36,7 @@ REJECTIONS = 60
 
 
 FIRST = 1e3
-"""Least length of an automatic first step, in ulps of t₀: shorter ones are lost in rounding."""
+"""Least length of an automatic first step, in ulps of t₀: a shorter step is lost in rounding."""
 
 
 Visitor: TypeAlias = Callable[[ComputedStep], None]
@@ -57,9 +57,9 @@ class Integrator:
     keep : called with (k, state, record) of each accepted step.
     visit : called with each accepted step, for observations and integrals.
     notify : called with (kind, k, t) for each accepted and each rejected step.
-    u : (n,) state at the begin of the next step.
+    u : (n,) state at the start of the next step.
     k : (n,) K₁ of the next step; (s, n) the stages of the last step if stages are coupled.
-    first_time : time at which the next step evaluates f at its begin, None if f does not
+    first_time : time at which the next step evaluates f at its start, None if f does not
         jump there.
     largest : the largest |t| of the integration.
     accepted : the accepted steps so far.
@@ -172,7 +172,7 @@ class Integrator:
     # Behind a possible discontinuity
 
     def _reinitialize_if_needed(self, t: float, b: float) -> None:
-        """Prepare the step behind a possible discontinuity at t; b: the next one."""
+        """Prepare the step behind a possible discontinuity at t; b: the next such time."""
         room = min(b - t, AHEAD * self.accepted.h[-1])
         self.first_time = after(t, room, self.largest)
         if not self.reinitialization.needed(self.tableau):
@@ -192,7 +192,7 @@ class Integrator:
         self.accepted.reinitialized[steps] = solve
 
     def _first_time(self, t: float) -> float:
-        """The time at which a step from t evaluates f at its begin: t⁺ behind a jump, or t."""
+        """The time at which a step from t evaluates f at its start: t⁺ behind a jump, or t."""
         return t if self.first_time is None else self.first_time
 
     # One step
@@ -256,7 +256,7 @@ class Integrator:
         controller.accept(error)
 
     def _reject_unsolved(self, controller: StepSizeController, t: float, h: float) -> None:
-        """Reject a step whose stages, or whose error estimate, cannot be computed."""
+        """Reject a step without stages, or without error estimate."""
         self._reject(RejectedStep(t, h, self.u, None, self.factors.cause))
         controller.unsolved()
 
@@ -272,13 +272,13 @@ class Integrator:
         if steps >= self.control.max_steps:
             raise integration_failure(
                 TooManySteps,
-                f"{steps} steps, as many as allowed (max_steps), before t = {controller.b:.6g}; "
-                f"the next one would be {h:.3g} long, and {self.accepted.rejected} were rejected. "
+                f"max_steps = {steps} steps were taken before t = {controller.b:.6g}; the next "
+                f"step would be {h:.3g} long, and {self.accepted.rejected} steps were rejected. "
                 f"{self._advice()} Are the tolerances too tight?",
                 t,
                 steps,
             )
-        # A single step from stop time to stop time may be as short as it is.
+        # One step from stop time to stop time may be arbitrarily short.
         whole = controller.n == 1 and not controller.rejections
         if controller.rejections >= REJECTIONS or not (
             whole or h > 16.0 * np.finfo(float).eps * abs(t)
@@ -289,9 +289,9 @@ class Integrator:
         """The most likely cause of too many steps, for a message."""
         if self.integrals is not None and 2 * self.integrals.rejected > self.accepted.rejected:
             return (
-                f"{self.integrals.rejected} of these for the error of an integral: "
-                "StepControl(integrals=False) leaves integrals out, integral_atol says how exact "
-                "they have to be."
+                f"{self.integrals.rejected} of these were rejected for the error of an integral "
+                "only: StepControl(integrals=False) ignores integrals, integral_atol sets their "
+                "tolerance."
             )
         if self.tableau.gamma == 0.0:
             return "Is the problem stiff, and the method explicit?"

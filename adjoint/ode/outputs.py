@@ -1,4 +1,4 @@
-"""Observed states and integrals as one vector, for objectives of both."""
+"""Observed states and integrals as one vector, for objectives that depend on both."""
 
 from dataclasses import dataclass
 

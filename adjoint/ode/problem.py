@@ -425,7 +425,7 @@ class ODEProblem(Portable):
     def _integrate(
         self, integrator: Integrator, frozen: AcceptedSteps | None, breaks: Breaks
     ) -> None:
-        """Take all steps: the frozen ones, those of the grid, or those of the error control."""
+        """Take all steps: frozen steps, the steps of the grid, or steps under error control."""
         with np.errstate(all="ignore"):  # Results that are not finite raise an error.
             if frozen is not None:
                 integrator.repeat(frozen)

@@ -109,7 +109,8 @@ class Integrated(Protocol):
 class Gradient(NamedTuple):
     """∂J with respect to p (m, j), u₀ (n, j), stop times (L, j) and observation times (K, j).
 
-    observed: for observations inside a step or at its end, with the stop times fixed.
+    observed: entries of observations inside a step or at its end, while the stop times
+    stay.
     """
 
     p: Array
@@ -122,8 +123,8 @@ class Gradient(NamedTuple):
 def gradient(solution: Integrated, bars: Bars, timed: bool, all_times: bool) -> Gradient:
     """∂J by one reverse sweep, from the cotangents of the observed states and integrals.
 
-    timed: compute derivatives with respect to times. all_times: for all stop times;
-    otherwise for breaks only.
+    timed: compute derivatives with respect to times. all_times: include all stop times,
+    not only breaks.
     """
     sweeps, breaks, j = solution.sweeps, solution.breaks, bars.u.shape[2]
     accepted = sweeps.accepted
@@ -167,7 +168,7 @@ def gradient(solution: Integrated, bars: Bars, timed: bool, all_times: bool) -> 
 def _record_findings(
     solution: Integrated, bars: Bars, p_bar: Array, monitor: ToleranceMonitor
 ) -> None:
-    """Store what the reverse sweep found for the evidence; warn of hidden components."""
+    """Store the findings of the reverse sweep for the evidence; warn of hidden components."""
     findings = solution.sweeps.findings
     seen = bars.u.any() or (bars.q is not None and bars.q.any())
     findings.unaffected = bool(p_bar.size and seen and not p_bar.any())
@@ -209,8 +210,8 @@ def moving_breaks(breaks: Breaks) -> bool:
 def break_cotangents(solution: Integrated, stop_times_bar: Array, observed: Array) -> Array:
     """∂J/∂(breaks), (B, j), from ∂J/∂(stop times), with the observation times fixed.
 
-    An observation at the time of a break does not move with the break: its part, which
-    is in the stop time, is subtracted. Observations by dense output are no stop times.
+    An observation at the time of a break does not move with the break: its part of the
+    entry of the stop time is subtracted.
     """
     sweeps, breaks = solution.sweeps, solution.breaks
     bars = np.zeros((breaks.times.size, stop_times_bar.shape[1]))

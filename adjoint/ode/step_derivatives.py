@@ -23,7 +23,7 @@ def step_vjp(
     """The cotangents before a step, from the cotangents after it: u_bar, k_bar (n, j).
 
     q_bar: cotangents of the integrals, (q, j), None without integrals. timed: compute
-    ∂J/∂(begin) and ∂J/∂(length) as well.
+    ∂J/∂(start) and ∂J/∂(length) as well.
     """
     system, tableau, h = step.system, step.tableau, step.h
     Y = system.combined(h * tableau.A, step.K) + step.u
@@ -74,7 +74,7 @@ def step_jvp(
 ) -> tuple[Array, Array | None]:
     """(K̇ (s, n, j), q̇ (q, j)) of a step, from u̇, k̇ (n, j) and ṗ (m, j).
 
-    integrals: q. move: tangents of begin and length of the step, None if the step
+    integrals: q. move: tangents of start and length of the step, None if the step
     stays. q̇ is None for q = 0.
     """
     Y = step.system.combined(step.h * step.tableau.A, step.K) + step.u
@@ -97,7 +97,7 @@ def _stage_cotangents(
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
         return _coupled_stage_cotangents(step, Y, Y_bar, K_bar)
-    if shape[2] == 1:  # Arithmetic of vectors takes less than that of columns.
+    if shape[2] == 1:  # Arithmetic of vectors is faster than that of columns.
         Y_bar, K_bar = Y_bar.reshape(shape[:2]), K_bar.reshape(shape[:2])
     V_bar, W = np.zeros_like(Y_bar), []
     p_bar = np.zeros((system.p.size, *Y_bar.shape[2:]), dtype=system.p.dtype)
@@ -121,7 +121,7 @@ def _stage_cotangents(
 def _one_stage_cotangent(
     step: FrozenStep, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
 ) -> tuple[Array, Array]:
-    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; (n,) or (n, j) each."""
+    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; both (n,) or (n, j)."""
     system = step.system
     J = system.jacobian(t, Y)
     if hg == 0.0:

@@ -38,10 +38,10 @@ Notify: TypeAlias = Callable[[str, int, float], None]
 class Contribution:
     """The contribution of step k to a reverse sweep.
 
-    state: u at the begin of the step, (n,). u, K1: ∂J/∂u and ∂J/∂K₁ there, (n, j). p: the
-    share of the step in ∂J/∂p, (m, j). t, h: ∂J/∂(begin) and ∂J/∂(length) of the step,
+    state: u at the start of the step, (n,). u, K1: ∂J/∂u and ∂J/∂K₁ there, (n, j). p: the
+    share of the step in ∂J/∂p, (m, j). t, h: ∂J/∂(start) and ∂J/∂(length) of the step,
     (j,). observed: [(number of the observation, ∂J/∂(its time), (j,))] for observations
-    inside the step or at its end. infinite: [t] if ∂f/∂t is infinite at the begin of the
+    inside the step or at its end. infinite: [t] if ∂f/∂t is infinite at the start of the
     step and no stage lies there, otherwise [].
     """
 
@@ -91,8 +91,8 @@ class Sweeps:
     ) -> Iterator[Contribution]:
         """The contributions of the steps, last step first; u_bar: (K, n, j), q_bar: (q, j).
 
-        timed: compute ∂J/∂(begin) and ∂J/∂(length) of the steps as well. fixed: numbers of
-        steps whose begin is a possible discontinuity that nothing moves.
+        timed: compute ∂J/∂(start) and ∂J/∂(length) of the steps as well. fixed: numbers of
+        steps whose start is a possible discontinuity that nothing moves.
         """
         n, j = u_bar.shape[1:]
         lam, kappa = (
@@ -169,7 +169,7 @@ class Sweeps:
         return start
 
     def total(self, contribution: Contribution) -> Array:
-        """∂J/∂u at the begin of a step, through K₁ as well, (n, j): docs/math.md, eq. 55.
+        """∂J/∂u at the start of a step, through K₁ as well, (n, j): docs/math.md, eq. 55.
 
         Observations at that time are not included. For a DAE only consistent states are
         moved: the algebraic unknowns follow the other unknowns.
@@ -360,7 +360,7 @@ class Sweeps:
     def nonfinite(self, u_bar: Array, q_bar: Array | None, what: str) -> NonFiniteField | None:
         """The error for a gradient that is not finite: it names the last step that made it so.
 
-        None if the contributions of all steps are finite. what: begin of the message.
+        None if the contributions of all steps are finite. what: start of the message.
         """
         bad = None
         for contribution in self.reverse(u_bar, q_bar, False):

@@ -240,7 +240,7 @@ class Trajectory(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator (K·n, m): `@` is the jvp, `.T @` the vjp; u in C order."""
+        """du/dp as a LinearOperator (K·n, m): `@` is the jvp, `.T @` the vjp; u in C order."""
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     def jacobian(self, of: Array | None = None, mode: str = "auto") -> Array:

@@ -1,4 +1,6 @@
-"""Laws of trajectories: derivatives are those of the frozen steps, exactly, for every method and kind of problem."""
+"""Derivatives of trajectories are exact for the frozen steps, for all methods and kinds of
+problems.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -83,7 +85,7 @@ def test_replay_at_the_same_parameters_gives_the_same_bits(method, n):
 
 @dataclass(frozen=True, eq=False)
 class Replayed:
-    """p ↦ the trajectory over the steps of another one, as a problem."""
+    """The problem p ↦ replay of a trajectory at p."""
 
     trajectory: object
 
@@ -105,7 +107,7 @@ def test_taylor_remainder_of_the_replay_is_second_order(n, method):
 
 @dataclass(frozen=True, eq=False)
 class Real:
-    """A field of complex states as one of their real and imaginary parts, (2n,)."""
+    """A field of complex states, written for their real and imaginary parts, (2n,)."""
 
     field: object
 
@@ -206,7 +208,7 @@ def test_adjoint_begins_with_the_sensitivity_of_the_start_and_shares_add_up(meth
 
 @pytest.mark.parametrize("method", [*FIXED, "Radau5", "Radau9"])
 def test_adjoint_at_a_step_is_the_sensitivity_of_a_start_there(method):
-    """Of methods whose λ is the derivative of their own steps."""
+    """Methods whose λ is the derivative of their own steps."""
     trajectory = weave(4, method, "of p", grid=GRID).solve(P)
     states = weave(4, method, "of p", grid=GRID, observe=GRID).solve(P).u
     u_bar, q_bar = cotangents(trajectory, 8)
@@ -296,7 +298,7 @@ def test_a_single_unknown_and_no_parameters(method):
 
 @pytest.mark.parametrize("method", [*EXPLICIT, *STIFF])
 def test_units_of_the_unknowns_play_no_part(method):
-    """u → S u with powers of two, tolerances with it: the same steps, S times the same states."""
+    """u → S u with powers of two, and tolerances scaled too: the same steps, states scaled by S."""
     scales = 2.0 ** np.array([20.0, -15.0, 3.0, 0.0])
     base = 0.5 + 0.3 * np.cos(np.arange(4))
     options = {"integrand": None, "rtol": 1e-5}
@@ -322,7 +324,7 @@ def in_units(field, scales):
 @pytest.mark.parametrize("factor", [1.0, 1j])
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_a_field_may_be_real_where_it_begins(method, factor):
-    """Real zeros there, for complex states or perturbed parameters, do not make the rest real."""
+    """Real zeros of one function do not make complex results of the others real."""
     field = Plain(
         lambda t, u, p: np.zeros(2) if t == 0.0 else factor * p[0] * np.ones(2),
         lambda t, u, p: np.zeros((2, 2)),

@@ -26,8 +26,8 @@ def as_breaks(breaks: object) -> Vector | None:
         return ConstantVector(times.astype(float))
     if missing_methods(breaks, ("__call__", "vjp", "jvp")) or isinstance(breaks, type):
         raise TypeError(
-            f"ODEProblem: got breaks={breaks!r}, expected times, an array (B,), or a Vector of p with __call__, vjp "
-            "and jvp, such as adjoint.matrices.AffineVector(…)"
+            f"ODEProblem: got breaks={breaks!r}, expected times, an array (B,), or a Vector of p "
+            "with __call__, vjp and jvp, such as adjoint.matrices.AffineVector(…)"
         )
     return breaks  # type: ignore[return-value]
 
@@ -74,8 +74,8 @@ class Breaks:
             times = times.real
         if times.dtype.kind not in "fiu":
             raise TypeError(
-                f"ODEProblem: breaks(p) has dtype {times.dtype}, expected real times; complex steps through switching "
-                "times are not possible, real differences of `replay` are"
+                f"ODEProblem: breaks(p) has dtype {times.dtype}, expected real times; for checks "
+                "use real differences of `replay`, not complex steps"
             )
         _validated(times, "breaks(p)")
         return times.astype(float)
@@ -97,15 +97,16 @@ class Breaks:
         if same.size:
             i, j = sorted((int(order[same[0]]), int(order[same[0] + 1])))
             raise CoincidentBreaks(
-                f"breaks[{i}] and breaks[{j}] are both {times[i]:.10g}: as they pass one another, what f does between "
-                "them appears or disappears, and there is no derivative with respect to either. Move p so that they "
-                "differ, or give the time once."
+                f"breaks[{i}] and breaks[{j}] are both {times[i]:.10g}: when they pass each "
+                "other, a piece of f appears or disappears, and a derivative with respect to "
+                "them does not exist. Move p so that they differ, or give the time once."
             )
         ends = np.flatnonzero((times == self.interval[0]) | (times == self.interval[1]))
         if ends.size:
             raise CoincidentBreaks(
-                f"breaks[{ends[0]}] = {times[ends[0]]:.10g} is an end of the interval of integration: the solution "
-                "depends on it on one side only, and has no derivative there. Move p so that it lies inside or outside."
+                f"breaks[{ends[0]}] = {times[ends[0]]:.10g} is an end of the interval of "
+                "integration: the solution depends on this break on one side only, and a "
+                "derivative does not exist. Move p so that the break lies inside or outside."
             )
 
     def vjp(self, bars: Array) -> Array:
@@ -125,7 +126,8 @@ class Breaks:
                 along = np.asarray(self.vector.jvp(self.p, np.ascontiguousarray(column)))
                 if along.shape != self.times.shape:
                     raise ValueError(
-                        f"the jvp of breaks returned shape {along.shape}, expected {self.times.shape}"
+                        f"the jvp of breaks returned shape {along.shape}, expected "
+                        f"{self.times.shape}"
                     )
                 dots[:, j] = along.real
         return dots

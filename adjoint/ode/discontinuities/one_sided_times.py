@@ -35,7 +35,7 @@ is relative to such a step.
 class Interval(NamedTuple):
     """The times of a step: from t over h to `end`.
 
-    The stages at the begin and the end evaluate f at `first` and `final`: t⁺ and end⁻
+    The stages at the start and the end evaluate f at `first` and `final`: t⁺ and end⁻
     at possible discontinuities, otherwise t and t + h. A tuple, because each sweep
     makes one per step.
     """

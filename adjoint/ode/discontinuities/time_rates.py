@@ -31,16 +31,17 @@ def rate_at(
     of the time from the discontinuity, ∂f/∂t next to it is huge, and is not the rate of
     the solution.
     """
-    found = np.array(rate(t))  # A copy: the rate may be the same array again.
+    found = np.array(rate(t))  # A copy: the field may fill the same array again.
     probe = rate(t + PROBE * inwards)
     if np.isfinite(found).all() and not singular(found, probe, abs(inwards), size).any():
         return found
     doubtful = ~np.isfinite(found) | singular(found, probe, abs(inwards), size)
     bad = int(np.flatnonzero(doubtful)[0])
     error = NonFiniteField(
-        f"∂{what}/∂t in component {bad} at t = {t:.10g} is infinite, or as good as ({found[bad]:.3g}, and "
-        f"{probe[bad]:.3g} a little farther inside): a root or a power of the time, beginning there? Derivatives with "
-        "respect to times do not exist then; times=False leaves them out."
+        f"∂{what}/∂t in component {bad} at t = {t:.10g} is infinite, or nearly so "
+        f"({found[bad]:.3g}, and {probe[bad]:.3g} slightly farther inside the step). Usual "
+        "cause: a root or a power of the time since then. Derivatives with respect to times do "
+        "not exist; times=False leaves them out."
     )
     error.t = t
     raise error

@@ -1,1 +1,1 @@
-"""Initial values: u(t₀) and K₁ = u'(t₀), consistent for a DAE, also behind discontinuities of f."""
+"""u and K₁ at t₀ and behind discontinuities of f, consistent for a DAE; with derivatives."""

@@ -37,8 +37,8 @@ def consistent_unknowns(
 ) -> Array:
     """u + N z with Zᴴ f(t, u + N z, p) = 0, by Newton's method, damped until corrections decrease.
 
-    Raises InconsistentStart, with what was reached, if Newton's method does not
-    converge.
+    reached: time and step that an error names. Raises InconsistentStart if Newton's
+    method does not converge.
     """
     w = system.weights(u)
     for _ in range(ITERATIONS):
@@ -49,7 +49,7 @@ def consistent_unknowns(
             break
         factor = damping(size, partial(_later_size, system, t, u, d, w, nulls, inverse), SHORTEST)
         if factor <= SHORTEST:
-            if size <= 1e-3:  # Rounding.
+            if size <= 1e-3:  # The correction is rounding.
                 break
             raise integration_failure(
                 InconsistentStart, f"{_UNSOLVED}: no step reduces the corrections.", *reached
@@ -59,9 +59,8 @@ def consistent_unknowns(
         raise integration_failure(
             InconsistentStart, f"{_UNSOLVED}: {ITERATIONS} steps did not suffice.", *reached
         )
-    for _ in range(
-        4 if system.perturbed else 1
-    ):  # The imaginary part of a complex step converges linearly.
+    # The imaginary part of a complex step converges linearly.
+    for _ in range(4 if system.perturbed else 1):
         u = u + _constraint_correction(system, t, u, nulls, inverse)
     return u
 
@@ -102,8 +101,9 @@ def require_consistent(
         worst = int(np.argmax(np.abs(d)))
         raise integration_failure(
             InconsistentStart,
-            f"u0 does not satisfy the algebraic equations: unknown {worst} should change by {d[worst]:.3g} "
-            f"({size:.2g} times the tolerances). consistent=True solves for the algebraic unknowns.",
+            f"u0 does not satisfy the algebraic equations: unknown {worst} should change by "
+            f"{d[worst]:.3g} ({size:.2g} times the tolerances). consistent=True solves for the "
+            "algebraic unknowns.",
             *reached,
         )
 
@@ -120,17 +120,18 @@ def constraint_factors(
     except SingularMatrix:
         raise integration_failure(
             InconsistentStart,
-            f"The algebraic equations do not determine the algebraic unknowns: the {A.shape[0]}x{A.shape[0]} matrix of "
-            f"their derivatives is singular{_undetermined(A, nulls)}. Either the DAE is of higher index, and a "
-            "derivative of an algebraic equation has to take its place; or its equations contradict each other, or say "
-            "the same twice; or the state is a point at which a derivative vanishes.",
+            "The algebraic equations do not determine the algebraic unknowns: the "
+            f"{A.shape[0]}x{A.shape[0]} matrix of their derivatives is "
+            f"singular{_undetermined(A, nulls)}. Usual causes: a DAE of higher index (replace an "
+            "algebraic equation by its derivative with respect to t); equations that contradict "
+            "or repeat each other; a state at which a derivative vanishes.",
             *reached,
-        ) from None  # Whose causes are those of a body that nothing holds.
+        ) from None  # Its message names causes in statics, such as a missing support.
     return factorization
 
 
 def _undetermined(A: sparse.csc_array, nulls: NullSpace) -> str:
-    """The first unknown or equation without any derivative, in words; "" if there is none."""
+    """The first unknown or equation without any derivative, in words; "" if all have one."""
     sizes = np.abs(A.toarray()) if A.shape[0] <= 1000 else np.ones(A.shape)
     for found, basis, text in (
         (np.flatnonzero(~sizes.any(axis=0)), nulls.N, "no algebraic equation depends on unknown"),

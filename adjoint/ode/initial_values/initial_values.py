@@ -62,13 +62,13 @@ class InitialValues:
     near: tuple[Inverse, float] | None = None
 
     def vjp(self, u_bar: Array, k_bar: Array, span: float | None) -> InitialCotangents:
-        """∂J with respect to u₀, p and t, from ∂J/∂u and ∂J/∂k, (n, j) each.
+        """∂J with respect to u₀, p and t, from ∂J/∂u (n, j) and ∂J/∂k (n, j).
 
         span: the length of the step, in units of time; None if ∂J/∂t is not needed.
         """
         try:
             return self._vjp(u_bar, k_bar, span)
-        except NonFiniteField:  # It has its time and its causes.
+        except NonFiniteField:  # This error names the time and the causes already.
             raise
         except NonFinite as error:
             raise self._domain_edge_error("The reverse sweep fails", error) from error
@@ -112,7 +112,7 @@ class InitialValues:
     def jvp(
         self, u0_dot: Array, p_dot: Array, t_dot: Array | None, span: float
     ) -> tuple[Array, Array]:
-        """(u̇, k̇), (n, j) each, along u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero.
+        """(u̇, k̇), both (n, j), along u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero.
 
         span: the length of the step, in units of time.
         """
@@ -181,14 +181,13 @@ def initial_values_at(
     """The initial values at (t, u₀), solved for consistent algebraic unknowns if asked.
 
     seen: t⁺, at which f is evaluated. consistent: solve for the algebraic unknowns.
-    derived: the method needs K₁. Raises InconsistentStart, NonFiniteField;
-    SingularMatrix for an M that is singular although no null vectors were found.
+    derived: the method needs K₁. Raises InconsistentStart, NonFiniteField; raises
+    SingularMatrix if M is singular although its null vectors were not found.
     """
     f = system.first_rate(t, seen, u0)
     if u0.dtype.kind == "c" and not system.perturbed:
-        system.jacobian(
-            seen, u0
-        )  # Derived fields refuse complex states: here, not after the solve.
+        # Derived fields refuse complex states. Let them do so before the integration.
+        system.jacobian(seen, u0)
     if nulls is None:
         k = np.zeros(system.n, dtype=system.dtype)
         if derived:

@@ -83,7 +83,8 @@ def _blocks(A: sparse.csc_array) -> list[tuple[Array, Array]]:
     graph = sparse.csr_array((np.ones(A.nnz), (entries.row, n + entries.col)), shape=(2 * n, 2 * n))
     _, labels = connected_components(graph, directed=False)
     sizes = np.bincount(labels)
-    # A block of one row and one column, or a row or a column of zeros, has been dealt with.
+    # Blocks of one row and one column are regular. Rows and columns of zeros are found
+    # already.
     candidates = np.flatnonzero((sizes > 2) & (sizes <= 2 * LARGEST))
     order = np.argsort(labels, kind="stable")
     ends = np.cumsum(sizes)

@@ -29,9 +29,9 @@ CONSISTENT = 10.0
 class Reinitialization:
     """Initial values behind possible discontinuities of f.
 
-    K₁ is f at t⁺, not the last stage of the step before, which saw f at t⁻. The
+    The last stage of the step before saw f at t⁻. K₁ is f at t⁺ instead, and the
     algebraic unknowns solve the equations at t⁺. If f does not jump, only rounding
-    changes. Derivatives of f may jump all the same, so this is done at each possible
+    changes. But derivatives of f may jump even then, so this is done at each possible
     discontinuity.
 
     nulls: null spaces of a singular M, None for a regular M.
@@ -110,10 +110,7 @@ class Reinitialization:
 
     @cached_property
     def _rates(self) -> Inverse | None:
-        """The factors of M; of M + σ Z Nᴴ if M is singular.
-
-        With the latter matrix M K = f and Nᴴ K = 0.
-        """
+        """The factors of M; if M is singular, of M + σ Z Nᴴ, so that M K = f and Nᴴ K = 0."""
         system = self.system
         if self.nulls is None:
             return system.mass_inverse

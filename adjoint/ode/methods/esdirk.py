@@ -165,7 +165,7 @@ def sdirk4() -> Tableau:
         1 / 4,
     )
     error = A[-1] - np.array([59 / 48, -17 / 96, 225 / 32, -85 / 12, 0.0])
-    # No stage lies at the begin of the step: dense output of order 3 from the order
+    # No stage lies at the start of the step: dense output of order 3 from the order
     # conditions alone.
     rows = np.stack([np.ones(5), A.sum(axis=1), A.sum(axis=1) ** 2, A @ A.sum(axis=1)])
     powers = np.array(

@@ -10,8 +10,8 @@ def continuous(A: Array) -> Array:
 
     The conditions of order 4 for such stages are Σ b_i(θ) = θ, Σ b_i(θ) c_i = θ²/2, Σ
     b_i(θ) c_i² = θ³/3, Σ b_i(θ) c_i³ = θ⁴/4 and Σ b_i(θ) a_ij c_j² = θ⁴/12. The
-    conditions b(0) = 0, b'(0) = e₁, b(1) = b, b'(1) = e_s make the output C¹. Of all
-    solutions the one of least norm is returned.
+    conditions b(0) = 0, b'(0) = e₁, b(1) = b, b'(1) = e_s make the output C¹. The
+    solution of least norm is returned.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from .tableau import Tableau
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """M u' = f(t, u, p) by one Runge–Kutta method: a tableau and the accuracy of its stages.
+    """M(p) u' = f(t, u, p) by one Runge–Kutta method: a tableau and the accuracy of its stages.
 
     Parameters
     ----------
@@ -16,13 +16,13 @@ class Method:
         The coefficients, of a method of this package or of your own.
     accuracy : float
         Relative error of stage values at which Newton's iteration for implicit stages
-        stops, in [1e-15, 1e-2]. With 1e-13, the default, gradients are those of the
-        computed trajectory to all digits except the last few. rtol/100 is enough if such
-        gradients are not needed.
+        stops, in [1e-15, 1e-2]. With the default, 1e-13, gradients agree with the
+        computed trajectory in all digits except the last few. If you do not need such
+        gradients, rtol/100 is enough.
     start : Tableau or None
-        Tableau of the first step of a DAE, for methods whose first stage is explicit. It
-        must have no explicit stage: `adjoint.ode.ESDIRK4().start` is one. None, the
-        default, if the method has no explicit stage.
+        Tableau of the first step of a DAE, without explicit stage, for methods whose
+        first stage is explicit; for example `adjoint.ode.ESDIRK4().start`. Default:
+        None, for all other methods.
 
     Raises
     ------

@@ -61,7 +61,7 @@ def Radau9(accuracy: float = 1e-13) -> Method:
 def radau_iia(stages: int) -> Tableau:
     """The polynomial of degree s with u(0) = u₀ and M u' = f at the s right Radau points, c_s = 1.
 
-    The embedded formula has order s and the weight γ at the begin of the step, where γ is
+    The embedded formula has order s and the weight γ at the start of the step, where γ is
     the real eigenvalue of A (Hairer & Wanner 1996, section IV.8). The error estimate
     h (γ f(t, u) + Σ e_i K_i) satisfies γ + Σ e_i = 0 and Σ e_i c_iᑫ = 0 for q < s.
     """

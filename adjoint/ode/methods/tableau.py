@@ -15,11 +15,11 @@ NODE = 1e-12
 
 
 CONSISTENT = 1e-8
-"""Largest error of sums of coefficients: published ones are often rounded to 10 or 15 digits."""
+"""Largest error of sums of coefficients, which are often published with 10 or 15 digits."""
 
 
 PREDICTED = 2
-"""Largest degree of the predictor: higher ones amplify the errors of stiff components."""
+"""Largest degree of the predictor: a higher degree amplifies the errors of stiff components."""
 
 
 EXTRAPOLATED = 3
@@ -113,16 +113,16 @@ class Tableau:
             )
         if not abs(A[self.last].sum() - 1.0) <= CONSISTENT:
             raise ValueError(
-                f"Tableau: the last row of A sums up to {A[self.last].sum():.6g}, expected the weights b, whose sum is "
-                "1: the last stage is the new state"
+                f"Tableau: the last row of A sums up to {A[self.last].sum():.6g}, expected the "
+                "weights b, whose sum is 1: the last stage is the new state"
             )
         if not np.triu(A, 1).any():
             self._require_one_diagonal(A)
         e = np.shape(self.extra)[0]
         if np.shape(self.dense)[:1] != (s + e,) or (e and np.shape(self.extra) != (e, s + e)):
             raise ValueError(
-                f"Tableau: got dense of shape {np.shape(self.dense)} and extra of shape {np.shape(self.extra)}, "
-                f"expected ({s} + e, d) and (e, {s} + e)"
+                f"Tableau: got dense of shape {np.shape(self.dense)} and extra of shape "
+                f"{np.shape(self.extra)}, expected ({s} + e, d) and (e, {s} + e)"
             )
         weights = np.sum(self.dense, axis=1)
         weights[:s] -= A[self.last]
@@ -138,21 +138,23 @@ class Tableau:
         diagonal = np.diag(A)
         if not np.all(diagonal[1:] == diagonal[-1]) or diagonal[0] not in (0.0, diagonal[-1]):
             raise ValueError(
-                f"Tableau: the diagonal of A is {diagonal}, expected zeros, or the same number in each implicit stage"
+                f"Tableau: the diagonal of A is {diagonal}, expected zeros, or the same number "
+                "in each implicit stage"
             )
 
     def _require_errors(self, s: int) -> None:
         """Raise ValueError unless each error estimate is zero for a constant f."""
         if len(self.errors) > 2 or not all(np.shape(e) == (s,) for e in self.errors):
             raise ValueError(
-                f"Tableau: got errors of shapes {[np.shape(e) for e in self.errors]}, expected at most two of ({s},)"
+                f"Tableau: got errors of shapes {[np.shape(e) for e in self.errors]}, expected "
+                f"at most two of ({s},)"
             )
         for e in self.errors:
             total = float(np.sum(e)) + (self.gamma if self.coupled else 0.0)
             if not abs(total) <= CONSISTENT:
                 raise ValueError(
-                    f"Tableau: the weights of an error estimate sum up to {total:.3g}, expected 0: b minus the "
-                    "embedded weights"
+                    f"Tableau: the weights of an error estimate sum up to {total:.3g}, expected "
+                    "0: b minus the embedded weights"
                 )
 
     def __repr__(self) -> str:
@@ -165,7 +167,7 @@ class Tableau:
 
     @cached_property
     def c(self) -> Array:
-        """c_i = Σ_j a_ij, (s,); exactly 1 in the last stage, at the begin of the next step."""
+        """c_i = Σ_j a_ij, (s,); exactly 1 in the last stage, at the start of the next step."""
         c = self.A.sum(axis=1)
         c[self.last] = 1.0
         return c
@@ -182,7 +184,7 @@ class Tableau:
         Parameters
         ----------
         step : Interval
-            The begin, length and end of the step, and its one-sided times t⁺, t⁻.
+            The start, length and end of the step, and its one-sided times t⁺, t⁻.
 
         Returns
         -------

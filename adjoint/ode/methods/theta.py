@@ -12,7 +12,7 @@ from .tableau import Tableau
 def Theta(theta: float, accuracy: float = 1e-13) -> Method:
     """M (u' − u) = h ((1 − θ) f + θ f'): the θ-method, on a given grid.
 
-    u, f are state and field at the begin of a step, u', f' at its end. Order 2 for θ = ½,
+    u, f are state and field at the start of a step, u', f' at its end. Order 2 for θ = ½,
     order 1 otherwise. There is no error estimate: give `ODEProblem` a grid.
 
     Parameters
@@ -41,12 +41,12 @@ def Theta(theta: float, accuracy: float = 1e-13) -> Method:
     require_number("Theta", "theta", theta)
     if not 0.5 <= theta <= 1.0:
         raise ValueError(
-            f"got theta={theta!r}, expected a number in [0.5, 1]: smaller ones are unstable"
+            f"got theta={theta!r}, expected a number in [0.5, 1]: smaller values are unstable"
         )
     names = {0.5: "Crank-Nicolson", 1.0: "backward Euler"}
     name, order = names.get(theta, f"theta = {theta:g}"), 2 if theta == 0.5 else 1
     A = np.array([[1.0]]) if theta == 1.0 else np.array([[0.0, 0.0], [1.0 - theta, theta]])
-    # Backward Euler has no stage at the begin of the step: its dense output is linear.
+    # Backward Euler has no stage at the start of the step: its dense output is linear.
     dense = A[-1:].T if theta == 1.0 else hermite(A)
     tableau = Tableau(name, order, A, (), order + 1, dense, np.zeros((0, A.shape[0])))
     return Method(tableau, accuracy, sdirk4())

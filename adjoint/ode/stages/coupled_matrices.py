@@ -89,9 +89,9 @@ def _mode_inverse(
         if isinstance(shift, float):
             raise
         raise NotSymmetric(
-            f"{tableau.name} factors the matrices M - h lambda J with complex lambda, which are not Hermitian. Use "
-            "factorize=adjoint.ldl where M and J are symmetric, adjoint.lu where they are not, or a method whose "
-            "matrices are real, such as adjoint.ode.ESDIRK5()."
+            f"{tableau.name} factors the matrices M - h lambda J with complex lambda, which are "
+            "not Hermitian. Use factorize=adjoint.ldl if M and J are symmetric, adjoint.lu if "
+            "they are not, or a method whose matrices are real, such as adjoint.ode.ESDIRK5()."
         ) from error
 
 
@@ -183,7 +183,7 @@ class CoupledStages:
         M, V = self.algebra.mass, v.reshape(len(self.J), -1, *v.shape[1:])
         y = V.copy() if M is None else np.stack([product(M, Vi, trans) for Vi in V])
         if trans == "N":
-            # Σ_j a_ij v_j is what stage i's value changes by.
+            # Σ_j a_ij v_j is the change of the value of stage i.
             for yi, Ji, change in zip(
                 y, self.J, np.einsum("ij,j...->i...", self.A, V), strict=True
             ):
@@ -205,7 +205,7 @@ class CoupledStages:
         A = self._assembled()
         try:
             return self.algebra.factored(A)
-        except NotSymmetric:  # It is not, even where M and J are, and were stated to be.
+        except NotSymmetric:  # The matrix is not symmetric, even if M and J are.
             return SparseInverse(lu(A), False)
 
     def _assembled(self) -> sparse.csc_array:

@@ -79,9 +79,8 @@ class StepEquation:
             r = np.empty(stages.shape, dtype=kind)
             statistics.evaluations += len(nodes)
             for i, Y in enumerate(system.combined(hA, stages) + u):
-                f = field(
-                    nodes[i], Y, p
-                )  # Not `system.rate`: for few unknowns the call takes as long as f.
+                # Not `system.rate`: for few unknowns the call takes as long as f.
+                f = field(nodes[i], Y, p)
                 if f.__class__ is not np.ndarray or f.shape != shape or f.dtype != kind:
                     f = system.checked(f)
                 r[i] = f
@@ -133,7 +132,7 @@ def solved_coupled_stages(equation: StepEquation, inverse: Inverse, fresh: bool)
 def _found(
     equation: StepEquation, inverse: Inverse, fresh: bool
 ) -> tuple[Array, tuple[int, int], float]:
-    """(K, (corrections by the given factors, corrections by renewed ones), contraction)."""
+    """(K, (corrections by the given factors, corrections by new factors), contraction)."""
     system, w = equation.system, equation.weights
     if not system.algebra.dense:
         K, iterations, rate = simplified_newton(equation, inverse, w, ASSUMED_CONTRACTION, fresh)
@@ -145,11 +144,13 @@ def _found(
     K = K + second
     last, size = (rms(d.real * w if system.perturbed else d * w) for d in (first, second))
     rate = size / last if last else 0.0
-    # A correction that happens to be small once does not show that all that follow are; as in `chord`.
+    # One correction that happens to be small does not prove fast convergence, as in
+    # `simplified_newton`.
     trusted = max(0.2 * ASSUMED_CONTRACTION, rate)
     if size * trusted <= stage_tolerance(system) * (1.0 - trusted) and not system.perturbed:
         return K, (2, 0), rate
-    # Where corrections grow, the Jacobian changes so much within the step that no error estimate is to be believed.
+    # If corrections grow, the Jacobian changes so much within the step that its error
+    # estimate is useless.
     if not rate < 1.0 and not system.steps_given:
         raise NoConvergenceError(not np.isfinite(first).all())
     if RENEWED < rate < 1.0 and size > ROUNDING:
@@ -183,7 +184,7 @@ def repeated_coupled_stages(
 
 
 def _by_own_factors(equation: StepEquation) -> tuple[Array, int]:
-    """(K, number of corrections) by damped Newton, from the second guess if the first one fails."""
+    """(K, number of corrections) by damped Newton, from either first guess."""
     try:
         return damped_newton(equation, equation.weights)
     except NoConvergenceError:

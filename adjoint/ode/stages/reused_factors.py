@@ -1,4 +1,4 @@
-"""The stages of successive steps by factors that are used again as long as they serve."""
+"""The stages of successive steps, by factors that are used for many steps."""
 
 from dataclasses import dataclass
 
@@ -62,13 +62,13 @@ class ReusedFactors:
         except NoConvergenceError:
             return None if self.base == k else self._by_new_matrix(k, tableau, step, u, K, last)
 
-    def accept(self, stages: Stages, outlived: bool) -> None:
-        """Note how Newton's method converged in an accepted step.
+    def accept(self, stages: Stages, renew: bool) -> None:
+        """Note how fast Newton's method converged in an accepted step.
 
-        outlived: the factors cannot be used again, whatever the contraction.
+        renew: the next step needs new factors, whatever the contraction.
         """
         self.contraction = stages.last if stages.last > 0.0 else self.contraction
-        self.stale = stages.contraction > self.refresh or outlived
+        self.stale = stages.contraction > self.refresh or renew
 
     def _by_new_matrix(
         self, k: int, tableau: Tableau, step: Interval, u: Array, K: Array, last: float

@@ -1,4 +1,4 @@
-"""The Newton iteration of a step: simplified (with old factors), or damped (with new ones).
+"""The Newton iteration of a step: simplified (old factors), or damped (new factors).
 
 The iteration is for the equation of one implicit stage (`StageEquation`), or of all
 stages at once (`coupled_stages.StepEquation`).
@@ -29,8 +29,8 @@ PERSISTENT = 60
 
 
 IDLE = 3
-"""Number of corrections that do not halve the smallest one, after which the iteration stops:
-it has reached rounding, or is hopeless.
+"""Number of corrections in a row that do not halve the smallest correction, after which the
+iteration stops: the error is rounding, or the iteration does not converge.
 """
 
 
@@ -155,14 +155,15 @@ def simplified_newton(
         size = rms(d.real * w if system.perturbed else d * w)
         if m > 1:
             measured = size / last if last else 0.0
-            # A correction that happens to be small once does not show that all that follow are.
+            # One correction that happens to be small does not prove fast convergence.
             rate = max((0.5 if system.steps_given else 0.2) * rate, measured)
         if size * rate <= accurate * max(0.0, 1.0 - rate):
             break
-        if system.steps_given:  # The first rates may belong to components of different kinds.
+        if system.steps_given:  # The first rates may mix fast and slow components.
             hopeless = m > 4 and not rate <= SLOW
         elif m > 1 and size <= ROUNDING:
-            # Rounding, of unknowns with tiny tolerances next to large ones: no longer halved by three corrections.
+            # Rounding, if three corrections do not halve the error: some unknowns have tiny
+            # tolerances next to large unknowns.
             if size >= 0.9 * last or (fresh and (idle >= IDLE or m == most)):
                 measured = 0.0
                 break
@@ -199,15 +200,16 @@ def _with_imaginary_part(
 
 
 def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
-    """(K, number of corrections), by new factors at each iterate, damped.
+    """(K, number of corrections), with new factors at each iterate, and damped corrections.
 
     For given grids, if simplified Newton does not converge. Each correction is halved
-    until the next one with the same factors is smaller (Deuflhard 2011, section 3.3).
-    Raises NoConvergenceError.
+    until the next correction with the same factors is smaller (Deuflhard 2011, section
+    3.3). Raises NoConvergenceError.
     """
     system, K = stage.system, stage.guess
     accurate = stage_tolerance(system)
-    # Unknowns of 0 next to others of 6 are known to no more than the rounding of these, however small atol is.
+    # An unknown of size 0 next to one of size 6 is known to the rounding of the latter only,
+    # however small its atol is.
     ulps = 100.0 * float(np.finfo(float).eps * np.abs(stage.V).max()) / stage.hg
     rounding = max(ROUNDING, ulps * rms(w))
     for m in range(1, NEWTON + 1):
@@ -220,7 +222,7 @@ def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
         size = rms(d.real * w)
         factor = damping(size, _later_size(correction, K, d, w), DAMPED)
         if factor <= DAMPED and size > rounding:
-            # A valley that only a whole step may lead out of. Otherwise: rounding.
+            # The correction is not rounding: a whole step may lead out of a valley.
             factor = 1.0
         K = K + factor * d
         if not size < np.inf:
@@ -233,8 +235,9 @@ def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
 def damping(size: float, later: Callable[[float], float], least: float) -> float:
     """The first factor of 1, 1/2, 1/4, … with later(factor) ≤ (1 − factor/4) size.
 
-    size: of the correction. later: factor ↦ the size of the correction after it. Returns
-    a number ≤ least if no factor > least is good enough (Deuflhard 2011, section 3.3).
+    size: size of the correction. later: factor ↦ size of the next correction after this
+    part of the correction. If no factor > least is good enough, the result is ≤ least.
+    Source: Deuflhard (2011), section 3.3.
     """
     factor = 1.0
     while factor > least:

@@ -31,14 +31,14 @@ none.
 
 
 _STAGE = (
-    "the matrix M - h gamma J of a step is singular. Usual causes: a DAE of higher index, an unknown that no equation "
-    "determines, a wrong jacobian"
+    "the matrix M - h gamma J of a step is singular. Usual causes: a DAE of higher index, an "
+    "unknown that no equation determines, a wrong jacobian"
 )
 
 
 _MASS = (
-    "the mass matrix is singular. Usual causes: an algebraic equation; with rows and columns of zeros an implicit "
-    "method takes the problem as a DAE"
+    "the mass matrix is singular. Usual causes: an algebraic equation; with rows and columns of "
+    "zeros an implicit method takes the problem as a DAE"
 )
 
 
@@ -135,7 +135,8 @@ class Algebra:
         """The result of the user's `jacobian`, dense or csc; raises TypeError or ValueError."""
         if not (isinstance(J, np.ndarray) or sparse.issparse(J)):
             raise TypeError(
-                f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an array"
+                f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an "
+                "array"
             )
         if J.dtype.kind not in "fiu" and not (J.dtype.kind == "c" and self.is_complex):
             raise TypeError(
@@ -146,19 +147,18 @@ class Algebra:
                 f"the jacobian of the field has shape {J.shape}, expected {(self.n, self.n)}"
             )
         if self.dense:
-            return np.asarray(
-                J if isinstance(J, np.ndarray) else J.toarray()
-            )  # np.matrix is an array as well.
+            # np.asarray, because np.matrix is an instance of np.ndarray too.
+            return np.asarray(J if isinstance(J, np.ndarray) else J.toarray())
         if isinstance(J, sparse.csc_array) and J.has_canonical_format:
             return J
-        J = sparse.csc_array(J, copy=True)  # The user's arrays are not sorted in place.
+        J = sparse.csc_array(J, copy=True)  # A copy: the user's arrays must not be sorted in place.
         J.sum_duplicates()
         return J
 
     def inverse(self, J: Array | sparse.csc_array, hg: float) -> Inverse:
         """The factors of M − hγ J; raises SingularMatrix, NonFinite."""
         if isinstance(J, np.ndarray):
-            A = np.multiply(J, -hg, order="C")  # Whatever order the user's has.
+            A = np.multiply(J, -hg, order="C")  # C order, whatever the order of the user's array.
             if self.mass is None:
                 A.reshape(-1)[:: self.n + 1] += 1.0
             else:
@@ -182,9 +182,10 @@ class Algebra:
         """The factors of a sparse matrix; singular: the text of a SingularMatrix error."""
         try:
             factorization = factored(self.factorize, A)
-        except SingularMatrix:  # Whose causes are those of a body that nothing holds.
+        except SingularMatrix:  # Its message names causes in statics.
             raise SingularMatrix(f"{singular} ({A.shape[0]}x{A.shape[0]})") from None
-        # Newton's method would converge with the factors of another matrix too, only not a transposed solve.
+        # Newton's method converges with the factors of a wrong matrix too, but transposed
+        # solves would be wrong.
         require_symmetric(A, factorization.symmetry, factorization.name)
         return SparseInverse(factorization, careful)
 
@@ -206,7 +207,7 @@ class Algebra:
             return None
         if isinstance(self.mass, np.ndarray):
             return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
-        return self._sparse(self.mass, True, _MASS)  # No iteration follows that would find out.
+        return self._sparse(self.mass, True, _MASS)  # Verified: no iteration follows.
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +254,7 @@ class DenseInverse:
         work[0] += 1
         work[1] += trans != "N"
         work[2] += 1 if b.ndim == 1 else b.shape[1]
-        transposed = int(trans == "N")  # Of the factors, which are those of the transpose.
+        transposed = int(trans == "N")  # The factors are those of the transpose.
         if factors.dtype.kind == "f":
             if b.dtype.kind != "c":
                 return getrs(factors, pivots, b, transposed)[0]
@@ -337,8 +338,7 @@ def add_product(A: sparse.csc_array, v: Array, trans: Trans, y: Array) -> Array:
         y += times(A, v, trans)
         return y
     data = A.data if trans == "N" or A.dtype.kind != "c" else A.data.conj()
-    multiply = (
-        kernels.csc_matvec if trans == "N" else kernels.csr_matvec
-    )  # The columns of A are the rows of Aᵀ.
+    # The columns of A are the rows of Aᵀ.
+    multiply = kernels.csc_matvec if trans == "N" else kernels.csr_matvec
     multiply(*A.shape, A.indptr, A.indices, data, v, y)
     return y

@@ -26,9 +26,10 @@ step.
 class Stages:
     """The stages K, (s, n), and how Newton's method found them.
 
-    iterations: corrections of each stage, which are enough to find the same bits again;
-    negative if factors were made at each iterate. contraction: the largest of all
-    stages; last: of the last stage; 0 if it was not measured.
+    iterations: number of corrections of each stage, from which the same bits can be
+    found again; negative if each iterate had new factors. contraction: the largest
+    contraction of all stages. last: the contraction at the last stage. Both are 0 if
+    they were not measured.
     """
 
     K: Array
@@ -67,7 +68,8 @@ def solved_stages(
         assert inverse is not None
         stage = StageEquation(system, ti, V, hg, _guess(system, tableau, i, K))
         try:
-            # The last stage, mostly the farthest from where the matrix was made, is measured in every step.
+            # The contraction at the last stage, which is usually farthest from the point of
+            # the matrix, is measured in each step.
             K[i], iterations[i], rate = simplified_newton(
                 stage, inverse, w, ASSUMED_CONTRACTION if i == tableau.last else contraction, fresh
             )

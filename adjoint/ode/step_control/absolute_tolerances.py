@@ -41,9 +41,9 @@ class Hidden:
 
     def __str__(self) -> str:
         return (
-            f"u[{self.component}] = {self.size:.1e} at t = {self.t:.4g} is below its atol of {self.atol:.1e}, and "
-            f"matters: an error as large as the component changes J by {min(100.0 * self.share, 100.0):.0f} %"
-            + (" or more" if self.share > 1.0 else "")
+            f"u[{self.component}] = {self.size:.1e} at t = {self.t:.4g} is below its atol of "
+            f"{self.atol:.1e}, and matters: an error as large as the component changes J by "
+            f"{min(100.0 * self.share, 100.0):.0f} %" + (" or more" if self.share > 1.0 else "")
         )
 
 
@@ -130,7 +130,7 @@ class ToleranceMonitor:
             observed = observed + np.abs(bars.q * integrals[:, None]).sum(axis=0)
         seen = float(observed.max(initial=0.0))
         changed = float((np.abs(self.system.p) @ self.shares).max(initial=0.0))
-        # J may have a part that does not depend on p. One that does not at all has a gradient of rounding.
+        # A part of J may not depend on p. If all of J does not, its gradient is rounding.
         total = min(seen, changed) if changed > ROUNDING * seen > 0.0 else max(seen, changed)
         atol = np.broadcast_to(self.system.atol, self.effect.shape)
         found = np.flatnonzero(self.effect > MATTERS * total)
@@ -152,7 +152,8 @@ def advice(hidden: tuple[Hidden, ...]) -> str:
     worst = max(hidden, key=lambda one: one.share)
     more = f" ({len(hidden) - 1} more such components)" if len(hidden) > 1 else ""
     return (
-        f"{worst}{more}. Error control does not look at a component below its atol, so that J and its gradient may be "
-        "wrong by a factor. Give `atol` as a vector with entries well below the components, here "
-        f"atol[{worst.component}] of at most {1e-3 * worst.size:.0e}, or scale the unknown."
+        f"{worst}{more}. Error control ignores a component below its atol: J and its gradient "
+        "may be wrong by a factor. Give `atol` as a vector with entries well below the "
+        f"components, here atol[{worst.component}] of at most {1e-3 * worst.size:.0e}, or scale "
+        "the unknown."
     )

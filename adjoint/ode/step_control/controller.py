@@ -26,10 +26,10 @@ section IV.2).
 PREDICTED = 1.2
 """Largest factor by which the trend of the last two steps changes the next step.
 
-Gustafsson (1994, ACM TOMS 20, 496) has no such limit. The proportional part would let
-steps grow by 1.8 each, as in kinetics, only once errors are 10⁻² to 10⁻³; the error
-estimates of coupled stages are too careful already, since their order is half the order
-of the method.
+Gustafsson (1994, ACM TOMS 20, 496) does not limit it. The proportional part alone lets
+steps grow by 1.8 each, as in kinetics, only after errors have fallen to 10⁻² or 10⁻³.
+The error estimates of coupled stages are too careful already: their order is half the
+order of the method.
 """
 
 
@@ -98,19 +98,19 @@ class StepControl:
             ("integrals", self.integrals, isinstance(self.integrals, bool)),
         ):
             if not fits:
-                raise ValueError(f"Control: got {name}={value!r}")
+                raise ValueError(f"StepControl: got {name}={value!r}")
 
 
 @dataclass(eq=False)
 class StepSizeController:
-    """The next step, within a segment from a to b; steps end exactly on both.
+    """The next step, within a segment from a to b; steps end exactly on a and b.
 
-    Steps are a + j (b − a)/n, never a sum of steps. order: of the error. predictive:
-    follow the trend of errors (coupled stages). wanted: the length that the controller
-    asks for; n is the least number of steps that are no longer.
+    Steps are a + j (b − a)/n, never a sum of steps. order: order of the error estimate.
+    predictive: follow the trend of errors (coupled stages). wanted: the length that the
+    controller asks for; n is the least number of steps that are no longer.
 
     Remembers the step number j, the error of the last step (None after a rejection),
-    its length `before`, and the rejections in a row.
+    its length `before`, and the number of rejections in a row.
     """
 
     control: StepControl
@@ -143,7 +143,7 @@ class StepSizeController:
 
     @property
     def t(self) -> float:
-        """The begin of the next step."""
+        """The start of the next step."""
         return self.a + self.j * self.h
 
     @property
@@ -160,7 +160,7 @@ class StepSizeController:
         self.j += 1
         if 0.95 <= factor <= self.control.hold:
             return
-        # A step cut short by a landing is no reason to want shorter ones.
+        # A step that a stop time has shortened does not shorten the next ones.
         self.wanted = max(self.wanted, h * factor) if factor > 1.0 else h * factor
         if self.j < self.n and self._number(end) != self.n - self.j:
             self.segment(end, self.b)
@@ -208,7 +208,7 @@ def first_step(
     w = system.weights(u)
     size, slope = rms(u * w), rms(k * w)
     h = 0.01 * size / slope if size > 1e-5 and slope > 1e-5 else 1e-6 * span
-    # Infinite sizes, of unknowns that are 0 and have no absolute tolerance, say nothing.
+    # Sizes are infinite for unknowns that are 0 and have no absolute tolerance.
     h = min(h, span) if 0.0 < h < math.inf else 1e-6 * span
     with np.errstate(all="ignore"):
         later = explicit_stage(system, system.mass_inverse, t + h, u + h * k)

@@ -16,8 +16,9 @@ from ..stages.stage_matrices import Inverse, times
 class LocalError(NamedTuple):
     """The estimated local error of the state in a step.
 
-    size: in units of the tolerances. filtered: B⁻¹ times the estimate, (n,), None for
-    explicit methods. base: the state at which f was evaluated for coupled stages, (n,).
+    size: error in units of the tolerances. filtered: B⁻¹ times the estimate, (n,), None
+    for explicit methods. base: the state at which f was evaluated for coupled stages,
+    (n,).
     """
 
     size: float
@@ -72,7 +73,7 @@ def _filtered(
     size = rms(error * w)
     if size > 1.0:
         f = system.rate(t, u + error)
-        if np.isfinite(f).all():  # So far from u it need not be.
+        if np.isfinite(f).all():  # f may be nan as far from u as this.
             again = inverse.solve(e + hg * f, "N")
             return LocalError(rms(again * w), again, u + error)
     return LocalError(size, error, u)

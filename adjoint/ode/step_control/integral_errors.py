@@ -14,8 +14,8 @@ from .error_estimate import LocalError
 AVERAGED = 1e-3
 """Least size of an integral, relative to |ℓ| in the present step times the time since t₀.
 
-For integrals that are zero at first: it applies in the step in which they begin to
-grow. It has no dimension, so that the units of ℓ and t do not matter.
+It matters for integrals that are zero at first, in the step in which they begin to
+grow. The number has no dimension, so that the units of ℓ and t do not matter.
 """
 
 
@@ -73,15 +73,15 @@ class IntegralControl:
         tableau, times = step.tableau, step.tableau.times(step.interval)
         size, found, b = None if self.magnitude is None else self.magnitude.size, {}, tableau.b
         for i in tableau.integrated:
-            if b[i] == 0.0:  # Where it need not be finite.
+            if b[i] == 0.0:  # ℓ may be nan here: it is only in the error estimate.
                 found[i] = self._tried(times[i], step.Y[i])
                 continue
             rate = self.system.integrand_rate(times[i], step.Y[i], size, step.k)
-            size, found[i] = rate.size, rate.copy()  # It may be the user's own array.
+            size, found[i] = rate.size, rate.copy()  # The user may return the same array again.
         return found
 
     def _tried(self, t: float, u: Array) -> Array:
-        """ℓ at (t, u); it may be nan."""
+        """ℓ at (t, u), (q,), which may be nan."""
         assert self.system.integrand is not None
         return np.array(self.system.integrand(t, u, self.system.p))
 
@@ -106,7 +106,8 @@ class IntegralControl:
             allowed = allowed + h * self.noise
         size = _size(errors, allowed)
         if size > max(DOUBTED, local.size):
-            # No integral can be more exact than the states that are integrated: of a misfit of zero all is rounding.
+            # An integral cannot be more exact than the states in it. The integral of a
+            # misfit of zero is rounding only.
             last = step.Y[step.tableau.last]
             moved = self._tried(final, last + 1.0 / self.system.weights(last))
             blurred = allowed + h * np.abs(moved - self._last(step, rates))
@@ -141,7 +142,7 @@ class IntegralControl:
             change = self._tried(final, step.Y[tableau.last] + local.filtered) - self._last(
                 step, rates
             )
-        if not np.isfinite(change).all():  # Outside of the domain of ℓ.
+        if not np.isfinite(change).all():  # Outside the domain of ℓ.
             change = np.zeros(1)
         return np.asarray(errors + h * tableau.gamma * (at_base + change))
 
@@ -154,7 +155,8 @@ class IntegralControl:
         """The absolute tolerance; raises ValueError if its size is not q."""
         if self.atol.ndim and self.atol.size != q:
             raise ValueError(
-                f"ODEProblem: got integral_atol of shape {self.atol.shape}, expected a number or ({q},)"
+                f"ODEProblem: got integral_atol of shape {self.atol.shape}, expected a number or "
+                f"({q},)"
             )
         return self.atol
 
@@ -182,7 +184,7 @@ def _range(rates: dict[int, Array]) -> Array:
 
 def _size(errors: Array, allowed: Array) -> float:
     """The largest ratio of error and tolerance, with 0/0 = 0; two formulas as in DOP853."""
-    if not allowed.all():  # ℓ is zero so far, and so is its error.
+    if not allowed.all():  # ℓ and its error are zero so far.
         allowed = np.where(allowed == 0.0, 1.0, allowed)
     ratio = np.abs(errors) / allowed
     if len(ratio) == 2:  # Hairer, Nørsett & Wanner (1993), section II.10.
@@ -192,6 +194,5 @@ def _size(errors: Array, allowed: Array) -> float:
     size = float(ratio.max(initial=0.0))
     if math.isfinite(size):
         return size
-    return float(
-        np.where(np.isfinite(ratio), ratio, 0.0).max(initial=0.0)
-    )  # What cannot be told asks for nothing.
+    # Errors that are not finite are unknown, and do not shorten the step.
+    return float(np.where(np.isfinite(ratio), ratio, 0.0).max(initial=0.0))

@@ -1,1 +1,1 @@
-"""The steps of an integration: which were accepted, what is kept of them, how they are repeated."""
+"""The steps of an integration: accepted, recorded, repeated, and frozen for derivatives."""

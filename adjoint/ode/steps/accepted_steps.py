@@ -22,8 +22,8 @@ pulses, oscillators and stiff kinetics.
 class AcceptedSteps:
     """The accepted steps, one list entry per step; more is appended while the integration runs.
 
-    t, h: begin and length of the step. tableau: of the step. first, final: the times t⁺
-    and t⁻ at which f is evaluated at the begin and the end, see `Interval`. base:
+    t, h: start and length of the step. tableau: of the step. first, final: the times t⁺
+    and t⁻ at which f is evaluated at the start and the end, see `Interval`. base:
     number of the step that the matrix of Newton's method was made for; base_t: the time
     at which this matrix was evaluated; base_hg: hγ of the matrix, 0 for explicit
     methods. iterations: Newton corrections of each stage. error: the estimated error,
@@ -32,7 +32,7 @@ class AcceptedSteps:
 
     stop_times: times at which steps end exactly, ascending, from t₀ to t_f. stop_steps:
     the number of steps before each stop time. discontinuities: the numbers of the steps
-    at whose begin f may jump. reinitialized: {step: True if its algebraic unknowns were
+    at whose start f may jump. reinitialized: {step: True if its algebraic unknowns were
     solved for} of the steps that begin with a new K₁ or new algebraic unknowns.
     rejected: number of rejected steps.
     """
@@ -60,7 +60,7 @@ class AcceptedSteps:
         return len(self.h)
 
     def interval(self, k: int) -> Interval:
-        """The begin, length and end of step k, with its one-sided times."""
+        """The start, length and end of step k, with its one-sided times."""
         end = self.t[k + 1] if k + 1 < self.count else self.stop_times[-1]
         return Interval(self.t[k], self.h[k], end, self.first[k], self.final[k])
 
@@ -69,7 +69,7 @@ class AcceptedSteps:
         return np.array([*self.t, self.stop_times[-1]])
 
     def stop_times_vjp(self, t_bar: Array, h_bar: Array) -> Array:
-        """∂J/∂(stop times), (L, j), from ∂J/∂(begin) and ∂J/∂(length) of the steps, (N, j) each.
+        """∂J/∂(stop times), (L, j), from ∂J/∂(start) and ∂J/∂(length) of the steps, (N, j) each.
 
         Between two stop times a and b the steps keep their proportions: t_k = a + φ_k
         (b − a) and h_k = η_k (b − a).
@@ -85,7 +85,7 @@ class AcceptedSteps:
         return bars
 
     def stop_times_jvp(self, stop_times_dot: Array) -> tuple[Array, Array]:
-        """Tangents of begin and length of the steps, (N, j) each, from those of the stop times."""
+        """Tangents of start and length of the steps, (N, j) each, from those of the stop times."""
         t_dot, h_dot = np.zeros((2, self.count, stop_times_dot.shape[1]))
         for i, (first, last) in enumerate(zip(self.stop_steps, self.stop_steps[1:], strict=False)):
             a, b = self.stop_times[i], self.stop_times[i + 1]

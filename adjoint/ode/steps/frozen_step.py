@@ -20,10 +20,10 @@ from ..stages.stage_matrices import Inverse
 class FrozenStep:
     """An accepted step, to be differentiated: from u, by `tableau`, with stages K.
 
-    tableau: the extended one if the step has seeds. interval: begin, length and end.
+    tableau: the extended one if the step has seeds. interval: start, length and end.
     inverse: the factors of the step, None for small systems. recent: the latest
     solutions of the sweep, from which the next one is guessed. sizes: sizes of the
-    solutions in this step so far. fixed_ends: (True if nothing moves the begin of the
+    solutions in this step so far. fixed_ends: (True if nothing moves the start of the
     step, the same for its end).
     """
 
@@ -53,7 +53,7 @@ class FrozenStep:
         return self.system.atol + self.system.rtol * np.abs(self.u)
 
     def infinite_rate_at_start(self) -> bool:
-        """True if ∂f/∂t is infinite at the begin of the step and no stage lies there."""
+        """True if ∂f/∂t is infinite at the start of the step and no stage lies there."""
         if self.tableau.continues:
             return False
         sizes, t = np.abs(self.K).max(axis=0), self.interval.first
@@ -120,7 +120,7 @@ class Seed:
 
 @dataclass(frozen=True, eq=False)
 class StepCotangents:
-    """∂J with respect to the data of a step: u, k (n, j), p (m, j), begin t and length h (j,).
+    """∂J with respect to the data of a step: u, k (n, j), p (m, j), start t and length h (j,).
 
     t and h are zero unless asked for. observed: ∂J/∂(time of each seed), (seeds, j).
     """
@@ -135,7 +135,7 @@ class StepCotangents:
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """Tangents of the begin t and of the length h of a step, (j,) each."""
+    """Tangents of the start t and of the length h of a step, (j,) each."""
 
     t: Array
     h: Array

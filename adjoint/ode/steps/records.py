@@ -33,7 +33,7 @@ Rates: TypeAlias = dict[int, Array]
 class ComputedStep:
     """Step k with its stages: from u, with stages K and stage values Y, (s, n) each.
 
-    interval: begin, length and end. rates: ℓ at the stages, None if not computed yet.
+    interval: start, length and end. rates: ℓ at the stages, None if not computed yet.
     """
 
     k: int
@@ -105,9 +105,9 @@ def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tup
 
     u is extrapolated along K₁ = k, or along the last stage of the step before if stages
     are coupled. No stage is then farther away than half a step. Methods without a known
-    K₁ use the begin of the step.
+    K₁ use the start of the step.
     """
     if not (tableau.continues or tableau.coupled):
-        return t, u.copy()  # Of its own, so that all states take as many bytes.
+        return t, u.copy()  # A copy, so that all states take the same number of bytes.
     half = 0.5 * hg / tableau.gamma
     return t + half, u + half * (k[-1] if tableau.coupled else k)
