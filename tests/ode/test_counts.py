@@ -102,7 +102,8 @@ def test_solves_of_small_systems_are_counted_as_well(method):
     assert counts.transposed == 0
     counts, _ = work(lambda: trajectory.vjp(*cotangents(trajectory, 1, 3)))
     stages = evidence.steps * (1 if tableau.coupled else tableau.stages - int(tableau.continues))
-    # Of each K₁ that begins, at the start and behind observations, or at all times of a grid, M is solved with too.
+    # Each new K₁ costs a solve with M too: at the start and behind observations, or at all times
+    # of a grid.
     begun = evidence.steps if method in FIXED else 1 + trajectory.times.size
     assert stages <= counts.transposed == counts.solves <= stages + begun
     assert counts.rhs == 3 * counts.solves

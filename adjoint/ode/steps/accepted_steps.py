@@ -1,7 +1,7 @@
 """The accepted steps of an integration: frozen, they define what is differentiated."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from ...typing import Array
 from ..discontinuities.one_sided_times import Interval
 from ..methods.tableau import Tableau
 
-REFUSED, GROWTH, AFTER = 2, 500.0, 10
-"""Signs of a jump of f: at least REFUSED rejections of a step, and then growth of the steps by
+REJECTED, GROWTH, AFTER = 2, 500.0, 10
+"""Signs of a jump of f: at least REJECTED rejections of a step, and then growth of the steps by
 GROWTH within AFTER steps.
 
 Measured with six methods: growth by 1e3 to 2e6 behind jumps and kinks, by at most 7 on
@@ -105,7 +105,7 @@ class AcceptedSteps:
         found: list[tuple[float, float]] = []
         last = -AFTER
         for k, rejections in enumerate(self.rejections):
-            if k == 0 or rejections < REFUSED or k in self.discontinuities:
+            if k == 0 or rejections < REJECTED or k in self.discontinuities:
                 continue
             if max(self.h[k : k + AFTER]) >= GROWTH * self.h[k]:
                 begin = found.pop()[0] if found and k - last < AFTER else self.t[k]
@@ -128,21 +128,4 @@ class AcceptedSteps:
             final[k] = (
                 ends[k] + (old.final - old.end) if k + 1 in self.discontinuities else t[k] + h[k]
             )
-        return AcceptedSteps(
-            t,
-            h,
-            self.tableau,
-            self.base,
-            self.base_t,
-            self.base_hg,
-            self.iterations,
-            self.error,
-            list(stop_times),
-            self.stop_steps,
-            self.rejected,
-            first_times,
-            final,
-            self.discontinuities,
-            self.reinitialized,
-            self.rejections,
-        )
+        return replace(self, t=t, h=h, stop_times=list(stop_times), first=first_times, final=final)
