@@ -134,7 +134,10 @@ def domain_edge_error(
         component = _component(system, times[place], Y[place]) if bad else None
     where = f"in the step from t = {interval[0]:.10g} to {interval[1]:.10g}"
     if component is None:
-        text = f"{what} {where}: the derivatives of the field or of the integrand are nan or inf there."
+        text = (
+            f"{what} {where}: the derivatives of the field or of the integrand are nan or inf "
+            "there."
+        )
     else:
         text = (
             f"{what} {where}: u[{component}] = {Y[place][component]:.3g} at t = "
