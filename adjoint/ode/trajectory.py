@@ -89,8 +89,14 @@ class Trajectory(Local):
     --------
     J = ½ ‖u(t_f) − d‖² has ∂J/∂u(t_f) = u(t_f) − d:
 
-    >>> trajectory = problem.solve(p)  # doctest: +SKIP
-    >>> gradient = trajectory.vjp(trajectory.u - d)  # doctest: +SKIP
+    >>> import adjoint, numpy as np
+    >>> field = adjoint.complex_step_field(lambda t, u, p: -p * u, 1, 1)
+    >>> problem = adjoint.ODEProblem(field, np.ones(1), (0.0, 1.0))
+    >>> trajectory = problem.solve(np.array([2.0]))
+    >>> d = np.array([[0.1]])
+    >>> gradient = trajectory.vjp(trajectory.u - d)
+    >>> gradient.shape
+    (1,)
     """
 
     problem: Replayable
