@@ -13,7 +13,8 @@ from ..typing import Array
 def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     """The observation times, (K,), ascending in [t₀, t_f]; (t_f,) if observe is None.
 
-    Raises ValueError, TypeError.
+    Raises TypeError if times are not numbers, ValueError if they are not finite, do not
+    ascend, or leave the interval.
     """
     interval = _as_times("t", t)
     if interval.shape != (2,) or not interval[0] < interval[1]:
@@ -44,7 +45,8 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
 def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -> Array:
     """The grid, (N + 1,), ascending from t₀ to t_f, which contains the observation times.
 
-    Raises ValueError, TypeError.
+    Raises TypeError if times are not numbers, ValueError if the grid does not ascend
+    from t₀ to t_f, or lacks an observation time without dense output.
     """
     steps = _as_times("grid", grid)
     if steps.size < 2 or not np.all(np.diff(steps) > 0.0):
@@ -90,7 +92,11 @@ def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
 
 
 def _as_times(name: str, given: object) -> Array:
-    """The argument as a vector of finite floats; raises TypeError, ValueError."""
+    """The argument as a vector of finite floats.
+
+    Raises TypeError if it is not numeric, ValueError if it is not a vector or not
+    finite.
+    """
     times = as_array("ODEProblem", name, given)
     if times.dtype.kind not in "fiu":
         raise TypeError(f"ODEProblem: got {name} of dtype {times.dtype}, expected real numbers")
@@ -154,7 +160,10 @@ def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
 
 
 def as_direction(name: str, v: Array, size: int, is_complex: bool) -> Array:
-    """The user's tangent, (size,) or (size, j); raises TypeError, ValueError."""
+    """The user's tangent, (size,) or (size, j).
+
+    Raises TypeError if it is not numeric, ValueError for another shape, nan and inf.
+    """
     v = _numbers(name, v, "fciu" if is_complex else "fiu")
     if v.ndim not in (1, 2) or v.shape[0] != size:
         raise ValueError(f"got {name} of shape {v.shape}, expected ({size},) or ({size}, j)")
@@ -171,7 +180,10 @@ def require_finite(what: str, v: Array) -> None:
 
 
 def _numbers(name: str, v: Array, kinds: str) -> Array:
-    """The argument as a finite array of one of the kinds; raises TypeError, ValueError."""
+    """The argument as an array; kinds: the allowed kinds of dtype.
+
+    Raises TypeError for another kind, ValueError for nan and inf.
+    """
     v = as_array("Trajectory", name, v)
     if v.dtype.kind not in kinds:
         raise TypeError(

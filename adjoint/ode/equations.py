@@ -85,7 +85,11 @@ class System:
         )
 
     def checked(self, f: Array) -> Array:
-        """The result of the field as an array (n,); raises TypeError or ValueError."""
+        """The result of the field as an array (n,).
+
+        Raises TypeError if it is not numeric, or complex for real u and p, ValueError
+        for another shape.
+        """
         f = np.asarray(f)
         if f.dtype.kind not in "fciu":
             raise TypeError(f"the field returned dtype {f.dtype}, expected float64 (n,)")
@@ -104,8 +108,9 @@ class System:
     def first_rate(self, t: float, seen: float, u: Array) -> Array:
         """f at the start of the integration, with more checks than later.
 
-        seen: t⁺, at which f is evaluated; t: the time in messages. Raises TypeError,
-        ValueError, NonFiniteField.
+        seen: t⁺, at which f is evaluated; t: the time in messages. Raises
+        NonFiniteField if f is nan or inf, ValueError if the field writes into u, and
+        the errors of `checked`.
         """
         shown = u.view()
         shown.flags.writeable = False
@@ -151,7 +156,7 @@ class System:
 
     @cached_property
     def mass_inverse(self) -> Inverse | None:
-        """The factors of M; None for the identity. Raises SingularMatrix."""
+        """The factors of M; None for the identity. Raises SingularMatrix if M is singular."""
         return self.algebra.mass_inverse()
 
     @cached_property
@@ -183,8 +188,8 @@ class System:
     def integrand_rate(self, t: float, u: Array, q: int | None, steps: int) -> Array:
         """ℓ(t, u, p), (q,); q: known number of integrals, None for the first evaluation.
 
-        steps: number of steps so far, for messages. Raises TypeError, ValueError,
-        NonFiniteField.
+        steps: number of steps so far, for messages. Raises TypeError if ℓ is complex,
+        ValueError for another shape, NonFiniteField for nan and inf.
         """
         assert self.integrand is not None
         rate = np.array(self.integrand(t, u, self.p))  # A copy: ℓ of several stages is kept.
@@ -210,7 +215,11 @@ class System:
         return rate
 
     def integrand_cotangents(self, t: float, u: Array, q_bar: Array) -> tuple[Array, Array]:
-        """((∂ℓ/∂u)ᴴ q̄, (n,); (∂ℓ/∂p)ᴴ q̄, (m,)); raises TypeError, ValueError."""
+        """((∂ℓ/∂u)ᴴ q̄, (n,); (∂ℓ/∂p)ᴴ q̄, (m,)).
+
+        Raises TypeError if the user's vjp does not return a pair, ValueError for other
+        shapes.
+        """
         assert self.integrand is not None
         pair = self.integrand.vjp(t, u, self.p, q_bar)
         if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -303,7 +312,8 @@ Mass: TypeAlias = SparseMatrix | Array | Matrix | None
 def as_mass(mass: Mass) -> Matrix | None:
     """The argument `mass` as a Matrix M(p), None for the identity.
 
-    Raises TypeError, ValueError, NonFinite.
+    Raises TypeError if it is neither a matrix nor a Matrix, ValueError if it is not
+    square, NonFinite for nan and inf.
     """
     if mass is None:
         return None

@@ -41,7 +41,7 @@ class RejectedStep:
 def step_failure(
     system: System, last: RejectedStep | None, t: float, h: float, steps: int
 ) -> SolveError:
-    """The error for an integration that stops at t because a step of h is still too long.
+    """The error for an integration that stops at t because even a step of h is too long.
 
     last: the last rejection. steps: number of accepted steps.
     """

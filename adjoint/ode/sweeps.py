@@ -60,10 +60,10 @@ class Contribution:
 class Sweeps:
     """The sweeps through the steps of a trajectory.
 
-    initial_values: u(t₀) and K₁, with derivatives. steps: the accepted steps, which can be
-    repeated. places: where the observations lie, see `Observer`. store: what was kept of
-    the integration. notify: called after each step of a sweep. findings: what the last
-    reverse sweep found out, for the evidence.
+    initial_values: u(t₀) and K₁, with derivatives. steps: the accepted steps, which can
+    be repeated. places: place of each observation, see `Observer`. store: the states
+    and records kept by the integration. notify: called after each step of a sweep.
+    findings: remembers the findings of the last reverse sweep, for the evidence.
     """
 
     system: System

@@ -1,4 +1,4 @@
-"""The solution of an initial value problem, and the derivatives of what was computed."""
+"""The solution of an initial value problem, and the derivatives of the computed numbers."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

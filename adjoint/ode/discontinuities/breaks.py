@@ -13,7 +13,11 @@ from ...typing import Array
 
 
 def as_breaks(breaks: object) -> Vector | None:
-    """The argument `breaks` as a Vector of p, None without breaks; raises TypeError, ValueError."""
+    """The argument `breaks` as a Vector of p, None without breaks.
+
+    Raises TypeError if it is neither numeric nor a Vector, ValueError if it is not a
+    vector of finite times.
+    """
     if breaks is None:
         return None
     if isinstance(breaks, np.ndarray | list | tuple):
@@ -110,7 +114,7 @@ class Breaks:
             )
 
     def vjp(self, bars: Array) -> Array:
-        """(d(breaks)/dp)ᴴ bars, (m, j), for bars (B, j)."""
+        """(d(breaks)/dp)ᴴ b̄, (m, j); bars: b̄, (B, j)."""
         p_bar = np.zeros((self.p.size, bars.shape[1]), dtype=self.p.dtype)
         if self.moving and self.vector is not None:
             for j, column in enumerate(bars.T):

@@ -65,7 +65,10 @@ class Reinitialization:
         return not rms(off * self.system.weights(u)) <= CONSISTENT * stage_tolerance(self.system), f
 
     def solved(self, t: float, u: Array, steps: int) -> Array:
-        """u with algebraic unknowns that are consistent at t; raises InconsistentStart."""
+        """u with algebraic unknowns that are consistent at t.
+
+        Raises InconsistentStart if Newton's method does not find them.
+        """
         assert self.nulls is not None
         return consistent_unknowns(self.system, (t, steps), t, u, self.nulls)
 
@@ -76,7 +79,7 @@ class Reinitialization:
 
         k: the last stage before t. f: f(t, u), None if unknown. No stage value depends
         on the algebraic components of K₁: they are taken from k, as good first guesses.
-        Raises NonFiniteField.
+        Raises NonFiniteField if f is nan or inf.
         """
         system, nulls = self.system, self.nulls
         if not tableau.continues:

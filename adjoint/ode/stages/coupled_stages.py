@@ -115,7 +115,7 @@ def step_equation(
 def solved_coupled_stages(equation: StepEquation, inverse: Inverse, fresh: bool) -> Stages:
     """The stages of a step, found together; the counterpart of `solved_stages`.
 
-    Raises NoConvergenceError.
+    Raises NoConvergenceError if Newton's method does not converge.
     """
     system = equation.system
     try:

@@ -135,7 +135,8 @@ def simplified_newton(
 
     w: converts a change of K to units of the tolerances, (n,). contraction: an
     estimate, until it is measured; the result is 0 if it was not measured. fresh: the
-    factors were made for this step. Raises NoConvergenceError.
+    factors were made for this step. Raises NoConvergenceError if the corrections do not
+    decrease fast enough.
     """
     system, K, last, rate, measured, best, idle = (
         stage.system,
@@ -204,7 +205,8 @@ def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
 
     For given grids, if simplified Newton does not converge. Each correction is halved
     until the next correction with the same factors is smaller (Deuflhard 2011, section
-    3.3). Raises NoConvergenceError.
+    3.3). Raises NoConvergenceError after `NEWTON` corrections, or if a matrix is
+    singular.
     """
     system, K = stage.system, stage.guess
     accurate = stage_tolerance(system)

@@ -132,7 +132,11 @@ class Algebra:
         return self.n <= SMALL
 
     def jacobian(self, J: Array | SparseMatrix) -> Array | sparse.csc_array:
-        """The result of the user's `jacobian`, dense or csc; raises TypeError or ValueError."""
+        """The result of the user's `jacobian`, dense or csc.
+
+        Raises TypeError if it is not a matrix of numbers, or complex for real u and p,
+        ValueError for another shape.
+        """
         if not (isinstance(J, np.ndarray) or sparse.issparse(J)):
             raise TypeError(
                 f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an "
@@ -202,7 +206,7 @@ class Algebra:
         return union.combined(J, hg)
 
     def mass_inverse(self) -> Inverse | None:
-        """The factors of M, None for the identity; raises SingularMatrix."""
+        """The factors of M, None for the identity; raises SingularMatrix if M is singular."""
         if self.mass is None:
             return None
         if isinstance(self.mass, np.ndarray):
@@ -268,9 +272,9 @@ class DenseInverse:
 
 
 def dense_inverse(A: Array, what: str) -> DenseInverse:
-    """The LU factors of a C-ordered A (n, n), which is overwritten; raises SingularMatrix.
+    """The LU factors of a C-ordered A (n, n), which is overwritten.
 
-    what: the name of the matrix in the error.
+    what: the name of the matrix in the error. Raises SingularMatrix if a pivot is zero.
     """
     owed.work[3] += 1
     if A.dtype.kind == "c":

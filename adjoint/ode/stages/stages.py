@@ -53,8 +53,8 @@ def solved_stages(
     inverse: factors of M − hγ ∂f/∂u nearby; for explicit methods the factors of M, or
     None. contraction: an estimate. fresh: the factors were made for this step. Newton's
     method stops when the error predicted from the contraction is below the accuracy of
-    the method. Raises NoConvergenceError. Source: Hairer & Wanner (1996), Solving ODEs
-    II, section IV.8.
+    the method. Raises NoConvergenceError if this is not reached. Source: Hairer &
+    Wanner (1996), Solving ODEs II, section IV.8.
     """
     h, times = step.h, tableau.times(step)
     K, hA, iterations = _allocated(system, tableau, k), h * tableau.A, [0] * tableau.stages

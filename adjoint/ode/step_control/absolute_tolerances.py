@@ -49,13 +49,13 @@ class Hidden:
 
 @dataclass(eq=False)
 class Findings:
-    """Remembers for the evidence what the last reverse sweep, and the last Jacobian, found.
+    """The findings of the last reverse sweep and of the last Jacobian, for the evidence.
 
-    hidden: components that matter while they are below their atol. unaffected: the
-    gradient was exactly zero for all parameters. unused: parameters whose derivative
-    was exactly zero in each step, while other derivatives were not. infinite: times
-    where ∂f/∂t is infinite and no stage lies. jacobian_mode, jacobian_reason: see
-    `ODEEvidence`.
+    Remembers hidden, the components that matter while they are below their atol;
+    unaffected, True if the gradient was exactly zero for all parameters; unused, the
+    parameters whose derivative was exactly zero in each step, while other derivatives
+    were not; infinite, the times at which ∂f/∂t is infinite and no stage lies;
+    jacobian_mode and jacobian_reason, see `ODEEvidence`.
     """
 
     hidden: tuple[Hidden, ...] = ()
@@ -68,7 +68,7 @@ class Findings:
 
 @dataclass(eq=False)
 class ToleranceMonitor:
-    """Collects (t, u, λ, p̄) of the steps of a reverse sweep, to find what atol hides.
+    """Collects (t, u, λ, p̄) of the steps of a reverse sweep, to find components hidden by atol.
 
     watched: step sizes were controlled by tolerances.
 
