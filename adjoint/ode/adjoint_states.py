@@ -1,4 +1,4 @@
-"""λ(t) at the steps, by collocation of the adjoint equation (docs/math.md, section 15).
+"""λ(t) at the steps, by collocation of the adjoint equation (docs/math/time.md, section 15).
 
 The transposed steps give another λ(t) in stiff components if the first stage is explicit.
 """

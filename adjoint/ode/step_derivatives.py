@@ -1,4 +1,4 @@
-"""The derivatives of one step: reverse (docs/math.md, eqs. 52–54) and tangent (eq. 50)."""
+"""The derivatives of one step: reverse (docs/math/time.md, eqs. 52–54) and tangent (eq. 50)."""
 
 from collections.abc import Sequence
 

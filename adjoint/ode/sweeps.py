@@ -169,7 +169,7 @@ class Sweeps:
         return start
 
     def total(self, contribution: Contribution) -> Array:
-        """∂J/∂u at the start of a step, through K₁ as well, (n, j): docs/math.md, eq. 55.
+        """∂J/∂u at the start of a step, through K₁ as well, (n, j): docs/math/time.md, eq. 55.
 
         Observations at that time are not included. For a DAE only consistent states are
         moved: the algebraic unknowns follow the other unknowns.

@@ -61,7 +61,7 @@ class Trajectory(Local):
 
     `ODEProblem.solve` returns trajectories; they are not made by hand. Derivatives are
     exact for the computed numbers, at any tolerance: the step sizes are frozen, as in
-    `replay` (docs/math.md, section 14). Derivatives use the states that the problem's
+    `replay` (docs/math/time.md, section 14). Derivatives use the states that the problem's
     `memory` kept, and recompute the others.
 
     Attributes
@@ -336,7 +336,7 @@ class Trajectory(Local):
         θ-methods, and for explicit methods above 64 unknowns.
 
         For a DAE only consistent states are moved: the algebraic unknowns follow the other
-        unknowns, and their λ_k is zero (docs/math.md, sections 15 and 16).
+        unknowns, and their λ_k is zero (docs/math/time.md, sections 15 and 16).
 
         Parameters
         ----------

@@ -343,7 +343,7 @@ def test_blocks_of_objectives_are_those_of_each(method):
 
 
 def test_steps_follow_the_trend_of_their_errors_within_limits():
-    """docs/math.md, eq. 90; a step whose stages are not found is halved, and does not grow
+    """docs/math/time.md, eq. 90; a step whose stages are not found is halved, and does not grow
     right after.
     """
     controller = StepSizeController(adjoint.ode.StepControl(), 6, True, 0.01)

@@ -110,7 +110,7 @@ def _embedded(n: int, places: Array, vectors: Array) -> sparse.csc_array:
 def consistent_term(
     system: System, nulls: NullSpace, t: float, u: Array, lam: Array, kappa: Array
 ) -> Array:
-    """Jᴴ w of (M + J N Nᴴ)ᴴ w = κ − N Nᴴ λ, (n, j): docs/math.md, eq. 55 for a singular M.
+    """Jᴴ w of (M + J N Nᴴ)ᴴ w = κ − N Nᴴ λ, (n, j): docs/math/time.md, eq. 55 for a singular M.
 
     Added to λ it gives the adjoint of consistent states, whose algebraic unknowns
     follow the other unknowns. kappa: ∂J/∂K₁, (n, j).

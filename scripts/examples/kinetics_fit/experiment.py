@@ -82,9 +82,7 @@ class Estimate:
     @cached_property
     def sensitivity(self) -> Array:
         """du/dx = (du/dp) diag(p), (K, n, m)."""
-        return np.asarray(
-            self.jacobian.reshape(*self.trajectory.u.shape, -1) * self.trajectory.p
-        )
+        return np.asarray(self.jacobian.reshape(*self.trajectory.u.shape, -1) * self.trajectory.p)
 
     @cached_property
     def D(self) -> Array:
