@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._numerics import dot
-from .._repr import short_repr
 from .._validation import as_array, as_reals, has, named, require_methods, require_number
 from ..factor.counts import phase
 from ..protocols import DesignMap, Objective
