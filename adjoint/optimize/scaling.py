@@ -6,8 +6,8 @@ otherwise the scale is v:
 
     v = max( Σ_j size_j |∂c/∂x_j| , |c − bound| ) at the start,   size_j = |x_j|.
 
-Feasibility, complementarity and multipliers are relative to the scale (docs/math.md,
-eq. 83a).
+Feasibility, complementarity and multipliers are relative to the scale
+(docs/math/optimization.md, eq. 83a).
 """
 
 from collections.abc import Sequence
