@@ -13,7 +13,7 @@ import numpy as np
 
 from .._repr import short_repr
 from ..checkpointing.binomial import minimal_advances
-from ..checkpointing.events import SweepEvent
+from ..checkpointing.store import SweepEvent
 from ..optimize.state import State
 from ..optimize.stopping import Stopping
 from ..typing import Array
