@@ -1,6 +1,7 @@
 """Public docstrings have NumPy sections that name every parameter, and lines that fit a screen.
 
-Methods that implement one of `adjoint.protocols` keep a single line: the protocol documents them.
+Methods that implement one of `adjoint.protocols`, or `Plot`, keep a single line: the protocol
+documents them.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import pytest
 from numpydoc.docscrape import NumpyDocString
 
 import adjoint.protocols
+import adjoint.report
 
 NAMESPACES = [
     "adjoint",
@@ -59,7 +61,7 @@ def members(namespace):
 
 PROTOCOL_METHODS = {
     name
-    for protocol in members("adjoint.protocols").values()
+    for protocol in (*members("adjoint.protocols").values(), adjoint.report.Plot)
     for name in vars(protocol)
     if name[0] != "_"
 }

@@ -115,7 +115,7 @@ class Report:
         return [html, png, pdf]
 
     def _repr_html_(self) -> str:
-        """The page in a frame of its own: its style and its script stay in it."""
+        """The page in a frame, which keeps its style and its script inside."""
         return (
             f'<iframe srcdoc="{escape(self.page)}" sandbox="allow-scripts" '
             'title="Convergence report" '

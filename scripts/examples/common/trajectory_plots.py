@@ -25,7 +25,7 @@ def step_sizes(trajectory: adjoint.ode.Trajectory, logarithmic: bool) -> Graph:
     logarithmic: True for a logarithmic time axis.
     """
     t, h = trajectory.grid[1:], np.diff(trajectory.grid)
-    renewed = np.array(trajectory.sweeps.course.base) == np.arange(h.size)
+    renewed = np.array(trajectory.sweeps.accepted.base) == np.arange(h.size)
     marks = f"new ∂f/∂u and factors ({renewed.sum()})"
     curves = [
         Curve(t, h, f"step ({h.size} of them)", BLUE),

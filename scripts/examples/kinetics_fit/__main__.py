@@ -82,7 +82,8 @@ def main(out: Path, small: bool, *, quiet: bool = False) -> dict[str, object]:
         "probability of a larger chi2": float(chi2.sf(last.chi2, last.freedom)),
         "steps of the fit": len(path) - 1,
         "seconds of the fit": seconds,
-        "jacobian": f"{last.jacobian.mode} ({last.jacobian.reason})",
+        "jacobian": f"{last.trajectory.evidence.jacobian_mode} "
+        f"({last.trajectory.evidence.jacobian_reason})",
         "jacobian against complex steps": error,
         "further fits": len(z),
         "intervals that hold the truth, of 95 %": float(np.mean(np.abs(z) <= WIDTH)),

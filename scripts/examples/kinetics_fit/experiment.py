@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 
 import adjoint
-from adjoint.ode.evidence import Jacobian
 from adjoint.typing import Array
 
 
@@ -76,16 +75,14 @@ class Estimate:
         return u_bar
 
     @cached_property
-    def jacobian(self) -> Jacobian:
+    def jacobian(self) -> Array:
         """du/dp, (K n, m), by tangents or by adjoints, whichever are fewer."""
         return self.trajectory.jacobian(mode="auto")
 
     @cached_property
     def sensitivity(self) -> Array:
         """du/dx = (du/dp) diag(p), (K, n, m)."""
-        return np.asarray(
-            self.jacobian.matrix.reshape(*self.trajectory.u.shape, -1) * self.trajectory.p
-        )
+        return np.asarray(self.jacobian.reshape(*self.trajectory.u.shape, -1) * self.trajectory.p)
 
     @cached_property
     def D(self) -> Array:

@@ -59,7 +59,7 @@ def draw(results: Results, file: Path) -> None:
     covered = np.mean(np.abs(results.z) <= WIDTH)
     subtitle = (
         f"y₁ and y₂ measured at {len(last.data)} times; χ² = {last.chi2:.0f} for {last.freedom} "
-        f"degrees of freedom; Jacobian by {last.jacobian.mode}s; {100 * covered:.1f} % of the "
+        f"degrees of freedom; Jacobian by {last.trajectory.evidence.jacobian_mode}s; {100 * covered:.1f} % of the "
         f"95 % intervals of {len(results.z)} further fits hold the truth"
     )
     title = "Rate constants of Robertson's reaction from noisy concentrations"

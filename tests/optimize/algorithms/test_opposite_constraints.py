@@ -86,7 +86,10 @@ def test_an_interval_of_any_width_is_kept(f, width, method):
 
 @BOTH
 def test_a_volume_that_has_to_be_used_is_no_obstacle(method):
-    """Compliance of a cantilever: as with the upper bound alone; 528 instead of 418 where both were approximated."""
+    """Compliance of a cantilever: as with the upper bound alone.
+
+    528 instead of 418 where both were approximated.
+    """
     body = cantilever(16, 6)
     smooth = density_filter(body.grid, 1.5)
     f = body.compliance(smooth >> adjoint.design.SIMP(3.0, 1e-6))

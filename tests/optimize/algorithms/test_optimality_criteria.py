@@ -1,4 +1,4 @@
-"""Optimality criteria: volume met, move limits kept, whatever the units; and no false claim of convergence."""
+"""Optimality criteria: volume met, move limits kept, in any unit; no false convergence."""
 
 from dataclasses import replace
 
@@ -58,7 +58,9 @@ def test_criteria_with_a_constraint_that_does_not_bind_fill_the_body():
 
 
 def test_criteria_call_nothing_converged_that_violates_or_wastes_the_volume():
-    """Equal elements in a row under tension: the gradient is −λ∇V for any uniform design, at any volume."""
+    """Equal elements in a row under tension: the gradient is −λ∇V for any uniform design, at any
+    volume.
+    """
     n = 6
     dofs = np.column_stack([np.arange(-1, n - 1), np.arange(n)])
     K = adjoint.Elements(dofs, np.array([[1.0, -1.0], [-1.0, 1.0]]))
@@ -124,7 +126,9 @@ def test_criteria_refuse_to_start_where_they_would_stand_still_and_seem_converge
 
 
 def heights(unit, force, n=50):
-    """f = fᵀu of a cantilever of heights h_e, E I ∝ h³, under a load at its tip: Σ M_e²/h_e³, least for h ∝ √M."""
+    """f = fᵀu of a cantilever of heights h_e, E I ∝ h³, under a load at its tip: Σ M_e²/h_e³,
+    least for h ∝ √M.
+    """
     middles = (np.arange(n) + 0.5) / n
     worth = force * ((1.0 - middles) ** 2 + 1.0 / (12.0 * n**2)) / n * unit**3
     f = adjoint.optimize.ScalarFunction(

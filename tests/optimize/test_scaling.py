@@ -1,4 +1,4 @@
-"""Constraints in any unit: the same run for f, x and c in units of 10⁻¹² to 10¹², and for bounds of zero."""
+"""Constraints in any unit: equal runs for f, x and c in units of 10⁻¹² to 10¹²."""
 
 from dataclasses import dataclass, replace
 
@@ -25,7 +25,7 @@ from adjoint.optimize import (
     SteepestDescent,
     Weighted,
 )
-from adjoint.optimize.constraint_values import told
+from adjoint.optimize.constraint_values import values_at
 from adjoint.optimize.constraints import StateConstraints
 from adjoint.optimize.scaling import scaling
 from problems.finite_elements.filters import density_filter
@@ -91,7 +91,9 @@ def test_no_unit_of_f_x_or_c_changes_the_run(name):
 
 @pytest.mark.parametrize("offset", [1e3, 1e5, 1e6])
 def test_a_design_with_an_offset_is_not_as_large_as_that(offset):
-    """Coordinates of a map: all of x₀ ≤ x₁ happens in their last digits, and so does x₀ ≤ offset + 1.5."""
+    """Coordinates of a map: all of x₀ ≤ x₁ happens in their last digits, and so does x₀ ≤ offset +
+    1.5.
+    """
     f = ScalarFunction(
         lambda x: bowl(1.0)(x - offset).value, lambda x: bowl(1.0)(x - offset).gradient
     )
@@ -112,7 +114,10 @@ def test_a_design_with_an_offset_is_not_as_large_as_that(offset):
 @pytest.mark.parametrize("number", PROGRAMS)
 @pytest.mark.parametrize("units", [(1e-9, 1e9, 1e-12), (1e12, 1e-12, 1e12)])
 def test_published_optima_are_found_in_any_unit(number, units):
-    """Hock & Schittkowski (1981), each constraint ten times as large as the one before. 43 begins at x = 0, f = 0."""
+    """Hock & Schittkowski (1981), each constraint ten times as large as the one before.
+
+    43 begins at x = 0, f = 0.
+    """
     program, (D, F, C) = PROGRAMS[number], units
 
     def scaled(each, factor):
@@ -211,7 +216,12 @@ def found(constraints, x, bounds=None, inner=None, f=None):
     f = f or ScalarFunction(lambda x: 3.0 + x.sum(), np.ones_like)
     point = f(np.asarray(x, dtype=float))
     return scaling(
-        f, constraints, point, told(constraints, point), bounds or Bounds(), inner or Euclidean()
+        f,
+        constraints,
+        point,
+        values_at(constraints, point),
+        bounds or Bounds(),
+        inner or Euclidean(),
     )
 
 
@@ -242,7 +252,8 @@ def test_elsewhere_what_c_varies_by_is_the_scale():
 def test_sizes_of_variables_that_are_zero():
     c, x = (LinearConstraint(np.ones(3), 0.0),), np.zeros(3)
     nothing = ScalarFunction(lambda x: 0.0, lambda x: np.zeros(3))
-    # |f| / max|∂f/∂x|, within the distance of the bounds; that distance where f tells nothing, else 1.
+    # |f| / max|∂f/∂x|, within the distance of the bounds; that distance where f tells nothing,
+    # else 1.
     np.testing.assert_allclose(found(c, x).scales, [9.0])
     np.testing.assert_allclose(found(c, x, Bounds(-1.0, 1.0)).scales, [6.0])
     np.testing.assert_allclose(found(c, x, Bounds(-1e9, 1e9)).scales, [3 * 2e3])
@@ -369,7 +380,9 @@ def test_displacements_in_any_unit(kind):
 
 
 def test_a_vector_takes_the_sizes_of_its_constraints_from_tangents():
-    """The largest change along three random directions, of a sum of parts: no more than the sum of their sizes."""
+    """The largest change along three random directions, of a sum of parts: no more than the sum of
+    their sizes.
+    """
     f, x, _, alone, vector = limits(1e-7)
     with adjoint.counting() as counts:
         several = found((vector,), x, f=f)

@@ -1,4 +1,4 @@
-"""What is called converged has converged: in units that differ, with wrong gradients of constraints, when resumed."""
+"""A run called converged has converged: in different units, with wrong gradients, resumed."""
 
 import numpy as np
 import pytest

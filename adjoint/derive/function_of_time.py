@@ -21,7 +21,7 @@ Differences, with steps 2⁻²³ of the size, then have steps of √ulp(t).
 
 
 @dataclass(frozen=True, eq=False)
-class TimedFunction:
+class FunctionOfTime:
     """f: ℝ × ℝⁿ × ℝᵐ → ℝʳ, or its continuation to complex arguments.
 
     u and p are handed over read-only. Raises ValueError unless n ≥ 1 and m ≥ 0 are

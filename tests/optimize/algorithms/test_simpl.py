@@ -1,4 +1,4 @@
-"""SiMPL: known optima, monotone, bounds and volume kept by construction, no mesh in its iterations."""
+"""SiMPL: known optima, monotone, bounds and volume by construction, mesh independent."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise

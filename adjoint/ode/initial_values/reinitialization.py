@@ -1,4 +1,4 @@
-"""What begins anew where f may jump: K₁ of methods that know it, and the algebraic unknowns of a DAE."""
+"""Reinitialization where f may jump: K₁, and the algebraic unknowns of a DAE."""
 
 import math
 from dataclasses import dataclass
@@ -8,42 +8,49 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ..._numerics import rms
+from ..._validation import first_nonfinite
 from ...errors import NonFiniteField, integration_failure
 from ...factor.factorizers import lu
 from ...typing import Array
 from ..equations import System
-from ..initial_values import Beginning, NullSpace, consistent_unknowns
 from ..methods.tableau import Tableau
 from ..stages.coupled_matrices import CoupledInverse
-from ..stages.simplified_newton import enough
+from ..stages.simplified_newton import stage_tolerance
 from ..stages.stage_matrices import Inverse, SparseInverse, dense_inverse
+from .consistency import consistent_unknowns
+from .initial_values import InitialValues
+from .null_spaces import NullSpace
 
 CONSISTENT = 10.0
-"""How far algebraic unknowns may be off, in units of what is left of stages, to be taken as they are."""
+"""Largest error of algebraic unknowns that is accepted, in units of the stage tolerance."""
 
 
 @dataclass(frozen=True, eq=False)
-class Restarts:
-    """Beginnings at knots. K₁ is f at t⁺, not the last stage of the step before, which saw f at t⁻; the algebraic
-    unknowns solve the equations at t⁺. Where f does not jump that changes rounding only: derivatives may jump all the
-    same, so it is done at every knot.
+class Reinitialization:
+    """Initial values behind possible discontinuities of f.
 
-    nulls: of a singular M.
+    The last stage of the step before saw f at t⁻. K₁ is f at t⁺ instead, and the
+    algebraic unknowns solve the equations at t⁺. If f does not jump, only rounding
+    changes. But derivatives of f may jump even then, so this is done at each possible
+    discontinuity.
+
+    nulls: null spaces of a singular M, None for a regular M.
     """
 
     system: System
     nulls: NullSpace | None
 
     def needed(self, tableau: Tableau) -> bool:
-        """Whether steps by this method begin with anything but u."""
+        """True if a step of this method begins with more than u: with K₁ or algebraic unknowns."""
         return tableau.continues or self.nulls is not None
 
     def inconsistent(
         self, t: float, u: Array, inverse: Inverse | None, hg: float
     ) -> tuple[bool, Array]:
-        """Whether the algebraic unknowns have to be solved for at t, and f(t, u).
+        """(True if the algebraic unknowns must be solved for at t, f(t, u)).
 
-        inverse: the factors of M − hγ ∂f/∂u nearby, whose solution for hγ Z Zᴴ f is nearly what they are off by.
+        inverse: the factors of M − hγ ∂f/∂u nearby. Their solution for hγ Z Zᴴ f is
+        nearly the error of the algebraic unknowns.
         """
         f = self.system.rate(t, u)
         if self.nulls is None:
@@ -55,30 +62,34 @@ class Restarts:
         off = np.asarray(
             N @ (N.conj().T @ single.solve(hg * np.asarray(Z @ (Z.conj().T @ f)), "N"))
         )
-        return not rms(off * self.system.weights(u)) <= CONSISTENT * enough(self.system), f
+        return not rms(off * self.system.weights(u)) <= CONSISTENT * stage_tolerance(self.system), f
 
     def solved(self, t: float, u: Array, steps: int) -> Array:
-        """u with the algebraic unknowns that belong to t; raises InconsistentStart."""
+        """u with algebraic unknowns that are consistent at t.
+
+        Raises InconsistentStart if Newton's method does not find them.
+        """
         assert self.nulls is not None
         return consistent_unknowns(self.system, (t, steps), t, u, self.nulls)
 
     def first_stage(
         self, t: float, u: Array, k: Array, tableau: Tableau, f: Array | None, steps: int
     ) -> Array:
-        """K₁ at (t, u), u being consistent; k: the last stage before; f: f(t, u), if known. Of coupled stages k itself.
+        """K₁ at (t, u) for a consistent u; for coupled stages k itself.
 
-        Of the algebraic components of K₁, on which no stage value depends, those of k are kept: good first guesses.
-        Raises NonFiniteField.
+        k: the last stage before t. f: f(t, u), None if unknown. No stage value depends
+        on the algebraic components of K₁: they are taken from k, as good first guesses.
+        Raises NonFiniteField if f is nan or inf.
         """
         system, nulls = self.system, self.nulls
         if not tableau.continues:
             return k
         f = system.rate(t, u) if f is None else f
-        if not math.isfinite(rms(f)) and not np.isfinite(f).all():
-            bad = int(np.flatnonzero(~np.isfinite(f))[0])
+        bad = None if math.isfinite(rms(f)) else first_nonfinite(f)
+        if bad is not None:
             raise integration_failure(
                 NonFiniteField,
-                f"The field is {f[bad]} in component {bad} just behind a knot.",
+                f"The field is {bad[1]} in component {bad[0]} just behind a stop time.",
                 t,
                 steps,
             )
@@ -92,15 +103,17 @@ class Restarts:
             K = K + nulls.N @ (nulls.N.conj().T @ (k - K))
         return K
 
-    def known(self, t: float, u: Array, k: Array, tableau: Tableau) -> Beginning:
-        """The beginning at (t, u) with K₁ = k."""
+    def known(self, t: float, u: Array, k: Array, tableau: Tableau) -> InitialValues:
+        """The initial values at (t, u) if K₁ = k is known."""
         derived = tableau.continues
         inverse = self._rates if derived else None
-        return Beginning(self.system, t, u, k, self.nulls, self.nulls is not None, derived, inverse)
+        return InitialValues(
+            self.system, t, u, k, self.nulls, self.nulls is not None, derived, inverse
+        )
 
     @cached_property
     def _rates(self) -> Inverse | None:
-        """The factors of M; where it is singular, of M + σ Z Nᴴ, which gives the K with M K = f and Nᴴ K = 0."""
+        """The factors of M; if M is singular, of M + σ Z Nᴴ, so that M K = f and Nᴴ K = 0."""
         system = self.system
         if self.nulls is None:
             return system.mass_inverse

@@ -1,4 +1,4 @@
-"""BFGS, L-BFGS and their line search: termination, Wolfe conditions, work, failures, bounds, resumed runs."""
+"""BFGS, L-BFGS and their line search: termination, Wolfe conditions, work, failures, bounds."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,10 @@ METHODS = pytest.mark.parametrize("method", [BFGS, LBFGS])
 
 @dataclass(eq=False)
 class Recorded:
-    """f by its value and gradient, both functions of x; remembers where each was asked for, and f there."""
+    """f by its value and gradient, both functions of x.
+
+    Remembers where each was asked for, and f there.
+    """
 
     value: object
     slope: object
@@ -98,7 +101,8 @@ def yanai(b1, b2):
     return phi
 
 
-HARD = {  # φ and φ', c1, c2, values of φ used from 1e-3, 0.1, 10 and 1000, and how many are published
+# φ and φ', c1, c2, values of φ used from 1e-3, 0.1, 10 and 1000, and how many are published
+HARD = {
     1: (
         lambda a: (-a / (a * a + 2.0), (a * a - 2.0) / (a * a + 2.0) ** 2),
         1e-3,
@@ -121,7 +125,9 @@ HARD = {  # φ and φ', c1, c2, values of φ used from 1e-3, 0.1, 10 and 1000, a
     5: (yanai(1e-2, 1e-3), 1e-3, 1.01e-3, (5, 3, 6, 10), 24),
     6: (yanai(1e-3, 1e-2), 1e-3, 1.01e-3, (9, 13, 10, 11), 43),
 }
-"""Moré & Thuente (1994), section 5, with their starts and tolerances (c1 a little below c2 where they are equal)."""
+"""Moré & Thuente (1994), section 5, with their starts and tolerances (c1 a little below c2 where
+they are equal).
+"""
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,10 @@ def test_search_ends_at_a_wolfe_point_of_more_and_thuentes_functions(number):
 
 
 def test_search_takes_the_lowest_trial_at_a_kink():
-    """φ = |α − 1| has no Wolfe point for c₂ < 1; the search gives up, but not without what it has."""
+    """φ = |α − 1| has no Wolfe point for c₂ < 1.
+
+    The search gives up, but not without what it has.
+    """
     step, asked, _ = search_counted(
         StrongWolfe(), lambda a: (abs(a - 1.0), math.copysign(1.0, a - 1.0)), 0.3
     )
@@ -416,7 +425,9 @@ def test_states_are_not_written_to(method):
 
 @METHODS
 def test_steps_in_the_rounding_of_f_end_the_run(method):
-    """Below 10⁻³ the gradient of this f is noise: no tolerance below that can be met, and the run has to notice."""
+    """Below 10⁻³ the gradient of this f is noise: no tolerance below that can be met, and the run
+    has to notice.
+    """
     f = Recorded(lambda x: 1e6 + float(x @ x), lambda x: 2.0 * x + 1e-3 * np.sin(1e9 * x))
     result = adjoint.minimize(f, np.array([3.0, 2.0]), method(), stop=tight(1e-12), check=False)
     assert result.status is adjoint.Status.STUCK
@@ -433,7 +444,9 @@ def test_a_gradient_whose_norm_overflows_is_no_success(method, size):
 
 @METHODS
 def test_iterations_do_not_depend_on_the_mesh_in_its_inner_product(method):
-    """½‖u − a‖² in H¹ with a nonlinear term of order zero: with M = I the count grows with the mesh."""
+    """½‖u − a‖² in H¹ with a nonlinear term of order zero: with M = I the count grows with the
+    mesh.
+    """
     counts = {"H1": [], "euclidean": []}
     for n in (20, 40, 80):
         mass = sparse.diags_array([1.0, 4.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)) / (6 * n)

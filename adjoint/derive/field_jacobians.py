@@ -15,7 +15,7 @@ from .compressed import Block, as_pattern
 from .differentiation.complex_step import EXPONENT, ComplexSlice
 from .differentiation.directional import Examination, random_signs
 from .differentiation.finite_differences import sizes
-from .timed_function import LocalFunction
+from .function_of_time import LocalFunction
 from .user_function import COMPLEX, UserFunction
 from .verification import require_bounded, require_finite
 
@@ -42,7 +42,7 @@ The complex step of √u at 0 is 1e50.
 """
 
 
-class TimedBlock(Protocol):
+class FieldBlock(Protocol):
     """∂f/∂x, where x is u or p."""
 
     def at(self, local: LocalFunction) -> sparse.csc_array | Array:
@@ -187,9 +187,9 @@ class SparseBlock:
         return finite(point.along(v), f"({self.block.name}) v", self.block.maker)
 
 
-def timed_block(
+def field_block(
     user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None
-) -> TimedBlock:
+) -> FieldBlock:
     """∂f/∂x, dense or sparse; x: "u" or "p", columns: the size of x.
 
     Raises TypeError if the pattern is not a sparse matrix, ValueError if its shape is

@@ -1,4 +1,4 @@
-"""The augmented Lagrangian: published problems and multipliers, local stresses, counts of solves, no false success."""
+"""The augmented Lagrangian: published optima and multipliers, local stresses, counts of solves."""
 
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
@@ -42,7 +42,10 @@ def method(program, inner=LBFGS, **settings):
 
 @pytest.mark.parametrize("number", PROGRAMS)
 def test_published_optimum_and_multipliers(number):
-    """Hock & Schittkowski (1981). 26 is of fourth order at its solution: x is known to the fourth root."""
+    """Hock & Schittkowski (1981).
+
+    26 is of fourth order at its solution: x is known to the fourth root.
+    """
     program = PROGRAMS[number]
     result = minimize(program.f, program.start, method(program), stop=EXACT)
     assert result.status is adjoint.Status.STATIONARY
@@ -117,7 +120,9 @@ def test_multipliers_are_the_price_of_the_bounds():
 
 
 def sheet(nelx, nely):
-    """A cantilever of variable thickness under a shear that is spread over its end, and its stresses."""
+    """A cantilever of variable thickness under a shear that is spread over its end, and its
+    stresses.
+    """
     body = cantilever(nelx, nely)
     load = np.zeros(2 * len(body.grid.nodes))
     load[2 * body.grid.node_numbers[nelx, :] + 1] = -1.0 / (nely + 1)
@@ -126,7 +131,9 @@ def sheet(nelx, nely):
 
 
 def test_local_stresses_are_met_everywhere_by_one_transposed_solve_a_gradient():
-    """96 stresses, 96 thicknesses: the lightest sheet is stressed to the limit where it is not at its least."""
+    """96 stresses, 96 thicknesses: the lightest sheet is stressed to the limit where it is not at
+    its least.
+    """
     _, stress, f = sheet(16, 6)
     x = np.ones(96)
     first = f(x)
@@ -155,7 +162,10 @@ def test_local_stresses_are_met_everywhere_by_one_transposed_solve_a_gradient():
 
 
 def test_gradient_of_many_constraints_is_right_and_takes_one_solve():
-    """f a misfit, whose own adjoint is not free; constraints of the state as a vector and alone, and of the design."""
+    """f a misfit, whose own adjoint is not free.
+
+    Constraints of the state as a vector and alone, and of the design.
+    """
     body, stress, f = sheet(6, 4)
     rng = np.random.default_rng(3)
     f = f.of(adjoint.LeastSquares(rng.normal(size=body.load.size)))

@@ -23,8 +23,8 @@ from adjoint.optimize.constraints import StateConstraints
 from problems.finite_elements.filters import density_filter
 from problems.optimization.hock_schittkowski import PROGRAMS
 from problems.steady.elasticity import mbb
-from tests.optimize.test_augmented_lagrangian import EXACT
-from tests.optimize.test_constraint_units import Ratios
+from tests.optimize.algorithms.test_augmented_lagrangian import EXACT
+from tests.optimize.test_scaling import Ratios
 
 M = 18
 
@@ -36,7 +36,9 @@ def beam():
 
 
 def mixed():
-    """A beam with constraints of all kinds: of the state alone and as a vector, of the design, of another model."""
+    """A beam with constraints of all kinds: of the state alone and as a vector, of the design, of
+    another model.
+    """
     smooth, f = beam()
     n = f(np.full(M, 0.5)).solution.u.size
     constraints = (
@@ -58,7 +60,7 @@ def test_products_are_the_derivative_of_the_gradient(equal):
         equal
     ]
     penalized = Penalized(rng.normal(size=6), 3.0, which)
-    augmented = Augmented(f, constraints, np.linspace(0.5, 2.0, 6), penalized, [])
+    augmented = Augmented(f, constraints, np.linspace(0.5, 2.0, 6), penalized)
     h = 1e-4
     point, slopes = (
         augmented(x),
@@ -72,7 +74,7 @@ def test_a_product_takes_four_solves_whatever_the_number_of_constraints_of_the_s
     _, f, constraints = mixed()
     x, v = np.full(M, 0.5), np.ones(M)
     penalized = Penalized(np.ones(3), 2.0, np.ones(3, dtype=bool))
-    point = Augmented(f, constraints[:2], np.ones(3), penalized, [])(x)
+    point = Augmented(f, constraints[:2], np.ones(3), penalized)(x)
     point.gradient  # noqa: B018
     with adjoint.counting() as counts:
         point.hvp(v)

@@ -1,4 +1,4 @@
-"""No success on a plateau, where the gradient is small because all of f is; and no true minimum is taken for one."""
+"""No success on a plateau, where all of f is small; a true minimum is not taken for one."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,9 @@ UNIT = Bounds(0.0, 1.0)
 
 
 def inverter(nelx, nely, spring, fraction):
-    """A displacement inverter: u of the output, to the left, for a unit force to the right at the input; half of it."""
+    """A displacement inverter: u of the output, to the left, for a unit force to the right at the
+    input; half of it.
+    """
     grid = Grid.unit(nelx, nely)
     dofs = grid.dofs(2)
     corner = np.flatnonzero((grid.nodes[:, 0] == 0.0) & (grid.nodes[:, 1] <= 1.0))
@@ -178,7 +180,10 @@ MINIMA = {
 )
 @pytest.mark.parametrize("name", MINIMA)
 def test_a_true_minimum_is_found_where_f_has_fallen_by_decades(name, algorithm, offset):
-    """Whatever its value is, positive, zero or negative; that of the function is taken off up to the offset."""
+    """Whatever its value is, positive, zero or negative.
+
+    That of the function is taken off up to the offset.
+    """
     g, start, least = MINIMA[name]
     f = ScalarFunction(lambda x: g(x).value - least + offset, lambda x: g(x).gradient)
     if algorithm is NewtonCG:
@@ -212,7 +217,9 @@ def test_a_perfect_fit_costs_no_evaluation_for_the_doubt():
 
 
 def test_soft_designs_are_not_left_before_they_are_stiff():
-    """From a tenth of the density compliance falls by decades, its gradient too, before anything has been optimized."""
+    """From a tenth of the density compliance falls by decades, its gradient too, before anything
+    has been optimized.
+    """
     body = mbb(30, 10)
     smooth = density_filter(body.grid, 1.5)
     volume, f = (

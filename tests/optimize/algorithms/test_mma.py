@@ -1,4 +1,4 @@
-"""MMA and GCMMA: known optima, conservative steps, the dual of their subproblems, and what they must not do."""
+"""MMA and GCMMA: known optima, conservative steps, the dual of their subproblems."""
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -89,7 +89,9 @@ def density_beam(nelx, nely, radius):
 
 @pytest.mark.parametrize("move", [0.2, 0.5])
 def test_published_beam_is_as_stiff_as_that_of_the_optimality_criteria(move):
-    """CASES: 60 × 20, density filter of radius 2.4, by OC until no density changes by more than 0.01: 233.714573."""
+    """CASES: 60 × 20, density filter of radius 2.4, by OC until no density changes by more than
+    0.01: 233.714573.
+    """
     _, smooth, f, volume, x = density_beam(60, 20, 2.4)
     stop = adjoint.Stopping(iterations=200, change=0.01, stationarity=0.0)
     result = adjoint.minimize(f, x, MMA((volume,), Bounds(0.0, 1.0), move=move), stop=stop)
@@ -141,7 +143,9 @@ class Component:
 
 
 def test_constraints_of_the_state_share_one_solution_and_one_block_of_transposed_solves():
-    """Least volume with the work of the load and two displacements bounded: k = 3, one factorization an iteration."""
+    """Least volume with the work of the load and two displacements bounded: k = 3, one
+    factorization an iteration.
+    """
     body, smooth, f, _, x = density_beam(12, 6, 1.5)
     point = f(x)
     i, j = np.argsort(np.abs(point.solution.u))[[-1, -5]]
@@ -386,7 +390,9 @@ def failing(f, allowed, error):
 
 @BOTH
 def test_failed_solve_at_a_proposal_shortens_the_step(method):
-    """No solution for a mean below 4.6, where the optimum is: the run comes near to it, or says that it cannot."""
+    """No solution for a mean below 4.6, where the optimum is: the run comes near to it, or says
+    that it cannot.
+    """
     program = cantilever()
     f = failing(program.f, lambda x: x.mean() > 4.6, adjoint.errors.SingularMatrix("singular"))
     algorithm = method(program.constraints, program.bounds)
@@ -543,7 +549,7 @@ def subproblem(rng, k, m, kind):
 
 
 def kkt_residual(problem, solved):
-    """Of the subproblem itself, by the terms of the papers: largest of stationarity in s, violation, complementarity.
+    """Residual of the subproblem, as in the papers: stationarity, violation, complementarity.
 
     Relative to the sizes of what is added up.
     """

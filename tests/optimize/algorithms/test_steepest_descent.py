@@ -1,4 +1,4 @@
-"""Steepest descent: Barzilai–Borwein steps in any inner product, the nonmonotone search, and what a step may not do."""
+"""Steepest descent: Barzilai–Borwein steps in any inner product, the nonmonotone search."""
 
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
@@ -90,7 +90,9 @@ def test_steps_are_inverse_means_of_the_eigenvalues_in_the_inner_product(name):
 
 @every_product
 def test_steps_in_an_inner_product_are_euclidean_ones_in_its_variables(name):
-    """With z = Rᵀx and M = R Rᵀ: the iterates of f(R⁻ᵀz) in the Euclidean product are Rᵀ times those of f in M."""
+    """With z = Rᵀx and M = R Rᵀ: the iterates of f(R⁻ᵀz) in the Euclidean product are Rᵀ times
+    those of f in M.
+    """
     inner, _ = INNER[name]
     root, f = inner.root, quadratic()
     in_z = Plain(lambda z: f.value(root.to_x(z)), lambda z: root.pull(f.slope(root.to_x(z))))
@@ -104,7 +106,9 @@ def test_steps_in_an_inner_product_are_euclidean_ones_in_its_variables(name):
 
 @pytest.mark.parametrize("condition", [1e1, 1e3, 1e5])
 def test_two_variables_converge_superlinearly(condition):
-    """Barzilai & Borwein (1988), section 3: R-superlinear, where exact steps would contract by (κ−1)/(κ+1)."""
+    """Barzilai & Borwein (1988), section 3: R-superlinear, where exact steps would contract by
+    (κ−1)/(κ+1).
+    """
     f = quadratic(np.diag([1.0, condition]))
     algorithm = adjoint.optimize.SteepestDescent(steps=BarzilaiBorwein(threshold=0.0))
     run = states(f, np.zeros(2), algorithm, 30)
@@ -260,7 +264,9 @@ def test_bounded_minimum_is_that_of_the_least_squares_problem(inner):
 
 
 def test_variables_that_stay_at_a_bound_do_not_shorten_the_step():
-    """f = ½((x₀ − 1)² + 10⁶ (x₁ − 1)²), x₁ ≤ 0: with x₁ at its bound only the curvature 1 counts, for one step."""
+    """f = ½((x₀ − 1)² + 10⁶ (x₁ − 1)²), x₁ ≤ 0: with x₁ at its bound only the curvature 1 counts,
+    for one step.
+    """
     f = quadratic(np.diag([1.0, 1e6]))
     bounds = adjoint.Bounds(np.array([-9.0, -9.0]), np.array([9.0, 0.0]))
     run = states(

@@ -1,4 +1,4 @@
-"""Continuation of optimizations: stages as data equal a loop by hand, nothing ends a run early, resumed bit for bit."""
+"""Continuation: stages as data equal a loop by hand, and resume bit for bit."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -34,7 +34,10 @@ def penalized(settings):
 
 
 def projected(settings):
-    """The beam with the steepness of a projection as the setting; f and the volume depend on it."""
+    """The beam with the steepness of a projection as the setting.
+
+    f and the volume depend on it.
+    """
     design = FILTER >> adjoint.design.HeavisideProjection(settings["beta"])
     volume = adjoint.optimize.DesignConstraint.volume(design, np.ones(48), 0.5)
     return BODY.compliance(design >> adjoint.design.SIMP(3.0)), SiMPL(volume)
@@ -144,7 +147,9 @@ def test_projection_becomes_steep_at_the_volume_of_each_stage():
     ids=["stationarity", "change", "stall"],
 )
 def test_a_run_does_not_end_before_its_last_stage(stop):
-    """Each stage is solved to rounding long before its 30 iterations are over: the run's own rules wait."""
+    """Each stage is solved to rounding long before its 30 iterations are over: the run's own rules
+    wait.
+    """
     continuation = Continuation(
         valley, stages("a", (0.5, 1.0, 2.0), until=Stopping(iterations=30, stationarity=0.0))
     )

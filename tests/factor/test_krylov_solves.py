@@ -1,4 +1,4 @@
-"""Krylov solvers on singular and nearly singular systems: no diverged iterate, no error that a residual hides."""
+"""Krylov solvers refuse diverged iterates, and errors that a small residual hides."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def test_singular_systems_are_refused_consistent_or_not(solver, sink):
 
 @every
 def test_large_singular_systems_are_refused_without_a_direct_factorization(solver, monkeypatch):
-    """Beyond a size, the iteration itself has to show it."""
+    """Large matrices are not factored for a diagnosis: the iteration shows that A is singular."""
     monkeypatch.setattr("adjoint.factor.krylov_solves.DIAGNOSED", 0)
     monkeypatch.setattr("adjoint.factor.diagnosis.DIAGNOSED", 0)
     A = insulated()(np.random.default_rng(0).uniform(0.5, 2.0, N - 1))
@@ -63,7 +63,7 @@ def test_newton_does_not_take_a_diverged_correction_for_a_step(seed):
 
 
 def conductor(n, ratio, wind=0.0, phase=0.0):
-    """A rod from 0 to 1 whose middle third hangs on links `ratio` times weaker; −wind … wind: nonsymmetric."""
+    """A rod from 0 to 1 whose middle third hangs on weaker links; wind makes it nonsymmetric."""
     k = np.ones(n + 1)
     k[n // 3] = k[2 * n // 3] = 1.0 / ratio
     A = sparse.diags_array(
@@ -80,7 +80,7 @@ def conductor(n, ratio, wind=0.0, phase=0.0):
 @pytest.mark.parametrize("ratio", [1e8, 1e10, 1e11])
 @pytest.mark.parametrize("phase", [0.0, 0.1])
 def test_an_island_in_an_insulating_medium_has_its_temperature(solver, ratio, phase):
-    """Its equation is some 10⁻¹⁰ of the residual: a norm of that is blind to it, and 0 was returned for ½."""
+    """Its equation contributes 10⁻¹⁰ to the norm of the residual; 0 was returned instead of ½."""
     n = 60
     A, b = conductor(n, ratio, phase=phase)
     factored = solver(A)
@@ -120,7 +120,7 @@ def test_gradients_through_an_island_are_those_of_factors():
 
 
 def test_loose_tolerances_stay_loose_and_are_not_probed():
-    """Steps of an outer iteration need no probe: it would cost more than they do."""
+    """Steps of an outer iteration need no probe: a probe would cost more than a step."""
     A, b = conductor(60, 1.0)
     factored = cg(jacobi(), rtol=1e-2)(A)
     factored.solve(b)
@@ -150,7 +150,7 @@ def test_the_probe_costs_less_than_a_solve_and_is_made_once():
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Missing:
-    """An iteration that ends with a given relative residual, whatever it was asked for."""
+    """An iteration that ends with a given relative residual, for any tolerance."""
 
     exact: np.ndarray
     residual: float
@@ -165,7 +165,7 @@ class Missing:
     ("factor_of_rtol", "accepted"), [(1.5, True), (3.0, False), (100.0, False), (1e4, False)]
 )
 def test_a_residual_above_twice_its_tolerance_is_no_solution(factor_of_rtol, accepted):
-    """However the iteration came to its end: the true residual decides, and rounding is some 10⁻¹⁵, not 10⁻⁷."""
+    """The true residual decides. Rounding errors are about 10⁻¹⁵, not 10⁻⁷."""
     A = np.diag(np.linspace(1.0, 3.0, 20)) + 0.1 * np.eye(20, k=3)
     broken = dataclasses.replace(gmres(jacobi()), iteration=Missing(A, factor_of_rtol * 1e-10))
     factored = broken(sparse.csc_array(A))
@@ -178,7 +178,7 @@ def test_a_residual_above_twice_its_tolerance_is_no_solution(factor_of_rtol, acc
 
 @pytest.mark.parametrize("rtol", [1e-10, 1e-3])
 def test_a_diverged_iterate_excuses_no_residual_by_its_size(rtol):
-    """‖|A||u|‖ is at most κ ‖b‖: at 10¹⁶ ‖b‖ rounding explains any residual, and none of it is a solution."""
+    """‖|A||u|‖ is at most κ ‖b‖: for 10¹⁶ ‖b‖ rounding would explain any residual."""
     A = insulated()(np.random.default_rng(0).uniform(0.5, 2.0, N - 1))
 
     def diverged(matrix, b, M, rtol):

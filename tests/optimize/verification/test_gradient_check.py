@@ -1,4 +1,4 @@
-"""`minimize` looks at gradients before the first step: in all variables, in no more evaluations than before."""
+"""`minimize` checks gradients before the first step: of all variables, by few evaluations."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,10 @@ def started(f, x, bounds=None, **settings):
 
 
 def shares(factor):
-    """Π x_i^w_i: homogeneous; the gradient has the right g·x, and confuses the shares of the components in it."""
+    """Π x_i^w_i: homogeneous.
+
+    The gradient has the right g·x, and confuses the shares of the components in it.
+    """
 
     def value(x):
         return float(np.exp(np.log(x) @ weights(x)))
@@ -173,7 +176,9 @@ def test_constraints_are_looked_at_along_both_directions(algorithm, row):
 @pytest.mark.parametrize("penalty", [1.0, 2.5, 3.0])
 @pytest.mark.parametrize("void", [range(5), range(0, 32, 5), range(3, 32, 7)])
 def test_voids_raise_no_false_alarm(void, penalty, minimum):
-    """Densities at their lower bound of zero, where nearly nothing holds a part: f changes by decades within 10⁻³."""
+    """Densities at their lower bound of zero, where nearly nothing holds a part: f changes by
+    decades within 10⁻³.
+    """
     f = mbb(8, 4).compliance(adjoint.design.SIMP(penalty, minimum=minimum))
     start = np.full(32, 0.5)
     start[list(void)] = 0.0

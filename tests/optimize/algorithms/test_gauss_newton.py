@@ -1,4 +1,4 @@
-"""Gauss–Newton and Levenberg–Marquardt: published minima, what they pay for, bounds, restarts, and fits of models."""
+"""Gauss–Newton and Levenberg–Marquardt: published minima, work, bounds, restarts, fits."""
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -144,7 +144,10 @@ MINIMA = {
     "Brown and Dennis": (brown_dennis, (25.0, 5.0, -5.0, -1.0), 85822.2),
     "Freudenstein and Roth": (freudenstein_roth, (0.5, -2.0), 48.9842),
 }
-"""Residuals, starts and Σr² of Moré, Garbow & Hillstrom (1981), ACM Trans. Math. Softw. 7, 17."""
+"""Residuals, starts and Σr² of Moré, Garbow & Hillstrom (1981), ACM Trans. Math. Softw.
+
+7, 17.
+"""
 
 
 def tight(**more):
@@ -274,7 +277,9 @@ def test_bounded_rosenbrock(few):
 @pytest.mark.parametrize("few", [0, 100])
 @pytest.mark.parametrize("case", ["Osborne 1", "conductivity"])
 def test_resumed_run_has_the_same_bits(case, few):
-    """Also where a solve may be refined from factors of Newton's method, or not, as the solves before it were."""
+    """Also where a solve may be refined from factors of Newton's method, or not, as the solves
+    before it were.
+    """
     algorithm, fit = GaussNewton(few=few), (Fit(osborne), np.array(MINIMA["Osborne 1"][1]))
     f, start = fit if case == "Osborne 1" else thermography()
     through = [state for state, _ in zip(descend(f, start, algorithm), range(4), strict=False)]
@@ -310,7 +315,9 @@ def test_parameter_without_effect_stays():
 
 
 def test_large_residual_is_for_newton():
-    """Brown and Dennis: Gauss–Newton converges linearly, Newton–CG on differences of gradients does not."""
+    """Brown and Dennis: Gauss–Newton converges linearly, Newton–CG on differences of gradients
+    does not.
+    """
     r, start, _ = MINIMA["Brown and Dennis"]
     linear = minimize(Fit(r), np.array(start), GaussNewton(), stop=tight(stationarity=1e-9))
     newton = minimize(
@@ -322,7 +329,9 @@ def test_large_residual_is_for_newton():
 
 
 def decay(weights):
-    """u' = −p₁u, u(0) = p₂ at five times, through Outputs: the states and an integral that no one fits."""
+    """u' = −p₁u, u(0) = p₂ at five times, through Outputs: the states and an integral that no one
+    fits.
+    """
     times = np.linspace(0.4, 2.0, 5)
     field = adjoint.complex_step_field(lambda t, u, p: -p[0] * u, 1, 2)
     start = adjoint.matrices.AffineVector(np.zeros(1), np.array([[0.0, 1.0]]))
@@ -421,9 +430,9 @@ def test_settings_that_cannot_be_are_named(settings, message):
 
 def test_functions_that_are_no_sums_of_squares_are_named():
     f, x = decay(None), np.ones(2)
-    with pytest.raises(TypeError, match="LinearFunctional is no sum of squares"):
+    with pytest.raises(TypeError, match="LinearFunctional is not a sum of squares"):
         GaussNewton().start(f.of(adjoint.LinearFunctional(np.ones(5))), x)
-    with pytest.raises(TypeError, match="LinearFunctional is no sum of squares"):
+    with pytest.raises(TypeError, match="LinearFunctional is not a sum of squares"):
         GaussNewton().start(
             f.of(adjoint.Sum([f.objective, adjoint.LinearFunctional(np.ones(5))])), x
         )
@@ -449,7 +458,7 @@ def test_functions_that_are_no_sums_of_squares_are_named():
 @pytest.mark.parametrize(
     ("method", "returned", "error", "message"),
     [
-        ("residual", 1j * np.ones(3), TypeError, "complex128.* real and the imaginary parts"),
+        ("residual", 1j * np.ones(3), TypeError, "complex128.* real and imaginary parts"),
         ("residual", np.ones((3, 1)), TypeError, r"shape \(3, 1\); expected a real vector"),
         (
             "residual_jvp",

@@ -1,4 +1,4 @@
-"""Newton–CG in a trust region: its order, what it pays for, where it must not go, and that a restart changes no bit."""
+"""Newton–CG in a trust region: order of convergence, work, failures, restarts bit for bit."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -107,7 +107,9 @@ def tight(**more):
 
 
 def problem():
-    """A compliance with SIMP and a price on volume, as a function that has a minimum inside of its bounds."""
+    """A compliance with SIMP and a price on volume, as a function that has a minimum inside of its
+    bounds.
+    """
     body = mbb(8, 4)
     f = body.compliance(
         adjoint.design.DensityFilter(body.grid.centres, 1.5) >> adjoint.design.SIMP(2.0)
