@@ -4,7 +4,7 @@
 
 Minimize the work of the load over the design variables x of the elements, 0 ≤ x ≤ 1, at a
 given volume. The densities are ρ = projection(filter(x)), Young's modulus is SIMP's,
-10⁻⁹ + ρᵖ (1 − 10⁻⁹). SiMPL stops when the KKT residual is 10⁻⁴ of the first one. Two
+10⁻⁹ + ρᵖ (1 − 10⁻⁹). SiMPL stops when the KKT residual is 10⁻⁴ of its first value. Two
 options give the published benchmark, 60 x 20 elements by optimality criteria:
 
     python -m scripts.examples.topology --small --algorithm oc --projection 0 --out out/oc
@@ -38,8 +38,10 @@ from scripts.examples.common import options
 from scripts.examples.topology.beam import FILTERS, Beam
 
 ALGORITHMS = ("simpl", "oc")
-SMALL = (60, 20)
 ITERATIONS = 300
+
+BEAM, SMALL = Beam(), (60, 20)
+"""The beam, 300 x 100 elements, and the mesh of --small."""
 
 KKT = 1e-4
 """SiMPL: the KKT residual that ends the run, relative to the first. A run of five times as
@@ -55,7 +57,7 @@ def main(
     out: Path,
     small: bool,
     *,
-    beam: Beam = Beam(),  # noqa: B008 (frozen)
+    beam: Beam = BEAM,
     algorithm: str = "simpl",
     iterations: int = ITERATIONS,
     quiet: bool = False,
@@ -119,10 +121,9 @@ def main(
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the options of the command line; returns the arguments of `main`."""
     parser = options.parser("topology", __doc__, "60 x 20 elements: seconds")
-    usual = Beam()
 
     def add(name: str, kind: type, text: str) -> None:
-        default = getattr(usual, name)
+        default = getattr(BEAM, name)
         shown = "0.04 nelx" if default is None else f"{default:g}"
         parser.add_argument(
             f"--{name}", type=kind, default=default, help=f"{text} (default: {shown})"
@@ -130,12 +131,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
     add("nelx", int, "elements along the beam")
     add("nely", int, "elements over its height")
-    parser.add_argument("--filter", choices=FILTERS, default="density", help="default: density")
+    parser.add_argument(
+        "--filter", choices=FILTERS, default="density", help="filter (default: density)"
+    )
     add("projection", float, "steepness of the projection, 0: none")
     add("radius", float, "radius of the filter, in elements")
     add("volume", float, "solid fraction of the area")
     add("penalty", float, "SIMP exponent")
-    parser.add_argument("--algorithm", choices=ALGORITHMS, default="simpl", help="default: simpl")
+    parser.add_argument(
+        "--algorithm", choices=ALGORITHMS, default="simpl", help="algorithm (default: simpl)"
+    )
     parser.add_argument(
         "--iterations",
         type=int,
