@@ -175,8 +175,7 @@ def minimize(
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(
             f"minimize: got stop={stop!r}, callback={callback!r}, expected a Stopping and "
-            "functions "
-            "of a state"
+            "functions of a state"
         )
     if not has(algorithm, "start", "advance"):
         raise TypeError(

@@ -126,8 +126,7 @@ class AugmentedLagrangian:
         if not has(self.algorithm, "start", "advance"):
             raise TypeError(
                 f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, "
-                "expected "
-                "one such as LBFGS()"
+                "expected one such as LBFGS()"
             )
         for constraints in (self.constraints, self.equalities):
             require_constraints("AugmentedLagrangian", constraints, (StateConstraints,))

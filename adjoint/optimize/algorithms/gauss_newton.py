@@ -122,9 +122,8 @@ class GaussNewton:
         ):
             raise TypeError(
                 f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and "
-                "vjp_residual; "
-                "expected a point with these, such as the points of Reduced(problem, "
-                "LeastSquares(…)) or of ResidualFunction(residual, jacobian)"
+                "vjp_residual; expected a point with these, such as the points of "
+                "Reduced(problem, LeastSquares(…)) or of ResidualFunction(residual, jacobian)"
             )
         r = point.residual
         if not abs(0.5 * dot(r, r) - point.value) <= SQUARES * abs(point.value):

@@ -153,8 +153,7 @@ class SteepestDescent:
         if not self.history >= 1:
             raise ValueError(
                 f"SteepestDescent: got history={self.history}, expected at least 1 value to "
-                "compare "
-                "with"
+                "compare with"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError(
