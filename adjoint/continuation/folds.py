@@ -201,7 +201,9 @@ def _defining_function(
     try:
         return DefiningFunction.of(J, b, c)
     except SingularMatrix as error:
-        message = f"the bordered Jacobian is singular: ∂R/∂u has two null vectors or more. {error}"
+        message = (
+            f"the bordered Jacobian is singular, mostly because ∂R/∂u has two null vectors. {error}"
+        )
         raise failure(SingularJacobian, message, history) from error
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..bounds import Bounds
 from ..errors import BackendMissing, NonFinite, SolveError
 from ..factor.counts import Counts, collecting
-from ..optimize.constraint_values import Excess, finite_rows, scaled, told
+from ..optimize.constraint_values import Excess, finite_rows, scaled, values_at
 from ..optimize.constraints import Constraint
 from ..optimize.inner_products import InnerProduct
 from ..optimize.run import Result, shown_state
@@ -27,9 +27,9 @@ from ..optimize.state import State
 from ..optimize.status import Status
 from ..optimize.stopping import Progress, Stopping
 from ..optimize.trial import first_point, gradient_of, tried
-from ..optimize.verification.convergence import confirmed, sized_slope, unconfirmed
+from ..optimize.verification.convergence import sized_slope, status_by_differences, status_by_values
 from ..optimize.verification.gradient_check import GradientCheck, require_derivative
-from ..optimize.verification.plateau import believed, faded
+from ..optimize.verification.plateau import plateau_status, with_fading_doubts
 from ..reduced import Function, Point
 from ..typing import Array
 from .multipliers import lagrangian
@@ -45,12 +45,14 @@ REMEDIES = {
 """How to install the package of each module."""
 
 
-def missing(module: str, error: ImportError) -> BackendMissing:
-    """The error of `import adjoint.interop.<module>` without its package; also an ImportError."""
-    return BackendMissing(
-        f"adjoint.interop.{module}: {REMEDIES[module]} ({error}). SciPy's optimizers are in "
-        "adjoint.interop.scipy"
-    )
+LATEST = 3
+"""Number of points remembered: optimizers ask for value, gradient and constraints one by
+one, and report an iterate after others."""
+
+
+PATIENCE = 1000
+"""Number of requests without a new iterate after which a run is stuck: some packages would
+not end."""
 
 
 class Method(Protocol):
@@ -87,16 +89,6 @@ class Method(Protocol):
         """
 
 
-LATEST = 3
-"""Number of points remembered: optimizers ask for value, gradient and constraints one by
-one, and report an iterate after others."""
-
-
-PATIENCE = 1000
-"""Number of requests without a new iterate after which a run is stuck: some packages would
-not end."""
-
-
 @dataclass(eq=False)
 class Run:
     """A run of another package's optimizer: scaled functions of z, and the iterates.
@@ -120,15 +112,15 @@ class Run:
     state: State | None = None
     accepted: Array | None = None
     best: State | None = None
-    progress: Progress | None = None
     gradient_check: GradientCheck | None = None
+    progress: Progress | None = None
 
     @cached_property
     def initial(self) -> InitialScales:
         """The scales at the start: f and the constraints are evaluated once."""
         method, both = self.method, (*self.method.constraints, *self.method.equalities)
         point = first_point(self.f, self.x, method.bounds, type(method).__name__)
-        parts = told(both, point)
+        parts = values_at(both, point)
         for part in parts:
             if not np.isfinite(part.values).all():
                 raise NonFinite(
@@ -194,7 +186,7 @@ class Run:
     def _constrained(self, point: Point) -> Excess:
         """The constraints at the point; raise RunEnded if they cannot be evaluated."""
         try:
-            parts = told((*self.method.constraints, *self.method.equalities), point)
+            parts = values_at((*self.method.constraints, *self.method.equalities), point)
             found = scaled(parts, self.initial.scaling.scales)
             if not np.isfinite(found.values).all():
                 raise NonFinite(
@@ -308,10 +300,10 @@ class Run:
         """The status if the run ends here, else None, by the rules of `adjoint.minimize`."""
         status, method = self.stop.reason(state, progress), self.method
         if status is None or not (self.check and status.success):
-            self.progress = faded(progress, state)
+            self.progress = with_fading_doubts(progress, state)
             return status
         constraints = (*method.constraints, *method.equalities)
-        self.progress, end = believed(
+        self.progress, end = plateau_status(
             status, self.f, state, progress, self.x, constraints, method.bounds
         )
         return end or self.stop.unconverged(state, self.progress)
@@ -319,10 +311,10 @@ class Run:
     def _confirmed(self, status: Status, state: State, best: State, progress: Progress) -> Status:
         bounds = self.method.bounds
         if status.success:
-            status = unconfirmed(status, state, best, progress, bounds, self.method.inner)
+            status = status_by_values(status, state, best, progress, bounds, self.method.inner)
         if not (self.check and status.success):
             return status
-        return confirmed(status, self.f, state, progress.first, bounds)
+        return status_by_differences(status, self.f, state, progress.first, bounds)
 
     def _rank(self, state: State) -> tuple[float, float]:
         return max(state.violation, self.stop.feasibility), state.value
@@ -393,3 +385,11 @@ class Run:
             seconds=time.perf_counter() - self.started,
         )
         return Result(self.best, self.state, status, cause, spent, self.gradient_check)
+
+
+def missing(module: str, error: ImportError) -> BackendMissing:
+    """The error of `import adjoint.interop.<module>` without its package; also an ImportError."""
+    return BackendMissing(
+        f"adjoint.interop.{module}: {REMEDIES[module]} ({error}). SciPy's optimizers are in "
+        "adjoint.interop.scipy"
+    )

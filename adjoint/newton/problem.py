@@ -190,7 +190,7 @@ class NonlinearProblem(Portable):
         return self._solution(system, outcome, p, counts)
 
     def at(self, u: Array, p: Array) -> SteadySolution:
-        """Return a state u that another solver found as a solution, for one factorization.
+        """Turn a state u from another solver into a solution, by one factorization.
 
         Parameters
         ----------

@@ -29,7 +29,7 @@ from .line_search.backtracking import Backtracking
 from .line_search.strong_wolfe import StrongWolfe
 from .restart.restart_file import Restart, read_restart, write_restart
 from .run import Result, descend, minimize
-from .state import Algorithm, State
+from .state import Algorithm, AlgorithmWithMemoryCheck, State
 from .status import Status
 from .stopping import Progress, Stopping
 
@@ -75,12 +75,13 @@ __all__ = [
     "StateConstraint",
     "StateConstraints",
     "VectorFunction",
-    # Functions that are no `Reduced`
+    # Plain functions as objectives
     "ScalarFunction",
     "ResidualFunction",
     "DifferencedHessian",
-    # An algorithm of your own
+    # Algorithms of your own
     "Algorithm",
+    "AlgorithmWithMemoryCheck",
     "State",
     # Restart files
     "Restart",

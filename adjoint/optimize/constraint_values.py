@@ -1,6 +1,6 @@
 """Constraints at a point: their values c, and the excess (c − bound) / scale.
 
-A volume constraint, as any other, reaches an algorithm here: `told` asks the user's
+A volume constraint, as any other, reaches an algorithm here: `values_at` asks the user's
 constraints for their values, `excess` scales them.
 """
 
@@ -18,7 +18,7 @@ from .constraints import Constraint, StateConstraint, StateConstraints, Valued, 
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class ConstraintValue:
     """c at a point, of one constraint or of one vector of constraints.
 
     values: c, (k,); bounds: (k,), both in the units of c. valued: a single constraint's c
@@ -40,7 +40,7 @@ class Excess:
 
     values: Array
     scales: Array
-    parts: tuple[Told, ...]
+    parts: tuple[ConstraintValue, ...]
 
     @cached_property
     def gradients(self) -> Array:
@@ -49,7 +49,9 @@ class Excess:
         return np.stack([row / scale for row, scale in zip(rows, self.scales, strict=True)])
 
 
-def told(constraints: Sequence[Constraint | StateConstraints], point: Point) -> tuple[Told, ...]:
+def values_at(
+    constraints: Sequence[Constraint | StateConstraints], point: Point
+) -> tuple[ConstraintValue, ...]:
     """The values of all constraints at a point, in order.
 
     The gradients of several `StateConstraint` take one block of solves. Raise ValueError
@@ -72,16 +74,16 @@ def excess(constraints: Sequence[Constraint], point: Point, scales: Array) -> Ex
 
     scales: (k,).
     """
-    return scaled(told(constraints, point), scales)
+    return scaled(values_at(constraints, point), scales)
 
 
-def scaled(parts: tuple[Told, ...], scales: Array) -> Excess:
+def scaled(parts: tuple[ConstraintValue, ...], scales: Array) -> Excess:
     """The excess, from values that are known already."""
     values = np.concatenate([part.values - part.bounds for part in parts]) / scales
     return Excess(values, scales, parts)
 
 
-def row(part: Told, index: int, x: Array) -> Array:
+def row(part: ConstraintValue, index: int, x: Array) -> Array:
     """dc/dx of a single constraint, (m,). index: of the constraint, for messages.
 
     Raise ValueError if its shape is not that of x, NonFinite if an entry is nan or inf.
@@ -102,13 +104,13 @@ def finite_rows(slopes: Array) -> Array:
     return slopes
 
 
-def _gradient(part: Told) -> Array:
+def _gradient(part: ConstraintValue) -> Array:
     assert part.valued is not None  # A vector of constraints has weighted sums of gradients only.
     return np.asarray(part.valued.gradient, dtype=float)
 
 
-def _single(constraint: Constraint, valued: Valued) -> Told:
-    return Told(
+def _single(constraint: Constraint, valued: Valued) -> ConstraintValue:
+    return ConstraintValue(
         constraint,
         np.array([valued.value], dtype=float),
         np.array([constraint.bound], dtype=float),
@@ -116,7 +118,7 @@ def _single(constraint: Constraint, valued: Valued) -> Told:
     )
 
 
-def _vector(constraint: StateConstraints, point: Point) -> Told:
+def _vector(constraint: StateConstraints, point: Point) -> ConstraintValue:
     bounds = np.asarray(constraint.bounds, dtype=float)
     values = np.asarray(constraint.function.values(point.solution.u, point.p))
     if values.ndim != 1 or bounds.shape not in ((), values.shape):
@@ -124,4 +126,4 @@ def _vector(constraint: StateConstraints, point: Point) -> Told:
             f"{type(constraint.function).__name__}: values of shape {values.shape} for bounds of "
             f"shape {bounds.shape}, expected (k,) and (k,), or one number as the bound"
         )
-    return Told(constraint, values, np.broadcast_to(bounds, values.shape), None)
+    return ConstraintValue(constraint, values, np.broadcast_to(bounds, values.shape), None)

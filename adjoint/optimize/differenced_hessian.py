@@ -28,6 +28,41 @@ SEEN = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
+class DifferencedHessian:
+    """f with points whose `hvp(v)` is a difference of gradients, (∇f(x + εv) − ∇f(x)) / ε.
+
+    For `NewtonCG` if f has no second derivatives. Each product costs one more forward and
+    adjoint solve. Each variable is moved by 3·10⁻⁸ of its size: variables whose sizes
+    differ by more than a factor of a thousand cost a solve for each size. A variable that
+    is zero has the size of the others, at most 1. The neighbours of x may be outside of
+    bounds by this small amount; if a solve fails there, the other side of x is tried.
+
+    Parameters
+    ----------
+    function : callable
+        f: x, (m,) ↦ a point with x, value and gradient.
+
+    Raises
+    ------
+    TypeError
+        If `function` is not a function.
+    """
+
+    function: Callable[[Array], Point]
+
+    __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        require_function("DifferencedHessian", "function", self.function)
+
+    def __call__(self, x: Array) -> "DifferencedPoint":
+        """f at x; raise any error that f raises."""
+        return DifferencedPoint(
+            self.function, require_point(self.function(x), "the function of a DifferencedHessian")
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class DifferencedPoint:
     """A point of f with `hvp`. function: f; point: f at x."""
 
@@ -98,41 +133,6 @@ class DifferencedPoint:
             return None
         changes = [self._change(part, step) for part in parts]
         return None if changes[0] is None or changes[1] is None else changes[0] + changes[1]
-
-
-@dataclass(frozen=True, eq=False)
-class DifferencedHessian:
-    """f with points whose `hvp(v)` is a difference of gradients, (∇f(x + εv) − ∇f(x)) / ε.
-
-    For `NewtonCG` if f has no second derivatives. Each product costs one more forward and
-    adjoint solve. Each variable is moved by 3·10⁻⁸ of its size: variables whose sizes
-    differ by more than a factor of a thousand cost a solve for each size. A variable that
-    is zero has the size of the others, at most 1. The neighbours of x may be outside of
-    bounds by this small amount; if a solve fails there, the other side of x is tried.
-
-    Parameters
-    ----------
-    function : callable
-        f: x, (m,) ↦ a point with x, value and gradient.
-
-    Raises
-    ------
-    TypeError
-        If `function` is not a function.
-    """
-
-    function: Callable[[Array], Point]
-
-    __repr__ = short_repr
-
-    def __post_init__(self) -> None:
-        require_function("DifferencedHessian", "function", self.function)
-
-    def __call__(self, x: Array) -> DifferencedPoint:
-        """f at x; raise any error that f raises."""
-        return DifferencedPoint(
-            self.function, require_point(self.function(x), "the function of a DifferencedHessian")
-        )
 
 
 def _parts(v: Array, size: Array) -> Iterator[Array]:

@@ -23,34 +23,6 @@ Products = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
-class ScalarPoint:
-    """A plain function at x: its value, and its gradient when first asked for.
-
-    derivative, product: see `ScalarFunction.gradient` and `ScalarFunction.product`.
-    """
-
-    x: Array
-    value: float
-    derivative: Vectors
-    product: Products | None
-
-    @cached_property
-    def gradient(self) -> Array:
-        """df/dx, (m,)."""
-        return np.array(as_array("ScalarFunction", "gradient", self.derivative(read_only(self.x))))
-
-    def hvp(self, v: Array) -> Array:
-        """(d²f/dx²) v, (m,); raise TypeError if the function has no `product`."""
-        if self.product is None:
-            raise TypeError(
-                "ScalarFunction: got no product (x, v) -> H v; see also "
-                "adjoint.optimize.DifferencedHessian"
-            )
-        with phase("model"):
-            return np.array(self.product(read_only(self.x), v))
-
-
-@dataclass(frozen=True, eq=False)
 class ScalarFunction:
     """f(x) and df/dx from two plain functions.
 
@@ -111,10 +83,53 @@ class ScalarFunction:
         """
         return JointFunction(function, product)
 
-    def __call__(self, x: Array) -> ScalarPoint:
+    def __call__(self, x: Array) -> "ScalarPoint":
         """f at x."""
         x = as_parameters(x, "x")
         return ScalarPoint(x, _number(self.value(read_only(x))), self.gradient, self.product)
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualFunction:
+    """f = ½‖r(x)‖² from r and dr/dx: `minimize(ResidualFunction(r, J), x, GaussNewton())`.
+
+    The functions get a read-only x.
+
+    Parameters
+    ----------
+    residual : callable
+        x, (m,) ↦ r, (k,) array, in units of its standard deviations.
+    jacobian : callable
+        x, (m,) ↦ dr/dx, (k, m) array.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a function.
+    ValueError
+        When called, if r is not a vector, or if dr/dx does not have the shape (k, m).
+    """
+
+    residual: Vectors
+    jacobian: Vectors
+
+    __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        require_function("ResidualFunction", "residual", self.residual)
+        require_function("ResidualFunction", "jacobian", self.jacobian)
+
+    def __call__(self, x: Array) -> "ResidualPoint":
+        """f at x."""
+        x = as_parameters(x, "x")
+        r = as_array(
+            "ResidualFunction", "what residual returned", self.residual(read_only(x))
+        ).astype(float)
+        if r.ndim != 1:
+            raise ValueError(
+                f"ResidualFunction: residual returned an array of shape {r.shape}, expected (k,)"
+            )
+        return ResidualPoint(x, r, self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +143,7 @@ class JointFunction:
         require_function("ScalarFunction.of", "function", self.function)
         _require_product(self.product)
 
-    def __call__(self, x: Array) -> ScalarPoint:
+    def __call__(self, x: Array) -> "ScalarPoint":
         """f at x; raise TypeError unless the function returns a pair of a number and a gradient."""
         x = as_parameters(x, "x")
         both = self.function(read_only(x))
@@ -139,6 +154,34 @@ class JointFunction:
             )
         g = np.array(both[1])
         return ScalarPoint(x, _number(both[0]), lambda _: g, self.product)
+
+
+@dataclass(frozen=True, eq=False)
+class ScalarPoint:
+    """A plain function at x: its value, and its gradient when first asked for.
+
+    derivative, product: see `ScalarFunction.gradient` and `ScalarFunction.product`.
+    """
+
+    x: Array
+    value: float
+    derivative: Vectors
+    product: Products | None
+
+    @cached_property
+    def gradient(self) -> Array:
+        """df/dx, (m,)."""
+        return np.array(as_array("ScalarFunction", "gradient", self.derivative(read_only(self.x))))
+
+    def hvp(self, v: Array) -> Array:
+        """(d²f/dx²) v, (m,); raise TypeError if the function has no `product`."""
+        if self.product is None:
+            raise TypeError(
+                "ScalarFunction: got no product (x, v) -> H v; see also "
+                "adjoint.optimize.DifferencedHessian"
+            )
+        with phase("model"):
+            return np.array(self.product(read_only(self.x), v))
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,49 +224,6 @@ class ResidualPoint:
     def vjp_residual(self, w: Array) -> Array:
         """Jᵀ w, (m,) or (m, j)."""
         return np.asarray(np.einsum("km,k...->m...", self.jacobian, w))
-
-
-@dataclass(frozen=True, eq=False)
-class ResidualFunction:
-    """f = ½‖r(x)‖² from r and dr/dx: `minimize(ResidualFunction(r, J), x, GaussNewton())`.
-
-    The functions get a read-only x.
-
-    Parameters
-    ----------
-    residual : callable
-        x, (m,) ↦ r, (k,) array, in units of its standard deviations.
-    jacobian : callable
-        x, (m,) ↦ dr/dx, (k, m) array.
-
-    Raises
-    ------
-    TypeError
-        If an argument is not a function.
-    ValueError
-        When called, if r is not a vector, or if dr/dx does not have the shape (k, m).
-    """
-
-    residual: Vectors
-    jacobian: Vectors
-
-    __repr__ = short_repr
-
-    def __post_init__(self) -> None:
-        require_function("ResidualFunction", "residual", self.residual)
-        require_function("ResidualFunction", "jacobian", self.jacobian)
-
-    def __call__(self, x: Array) -> ResidualPoint:
-        """f at x."""
-        x = as_parameters(x, "x")
-        r = as_array(
-            "ResidualFunction", "what residual returned", self.residual(read_only(x))
-        ).astype(float)
-        if r.ndim != 1:
-            raise ValueError(
-                f"ResidualFunction: residual returned an array of shape {r.shape}, expected (k,)"
-            )
-        return ResidualPoint(x, r, self)
 
 
 def _number(value: object) -> float:

@@ -20,7 +20,7 @@ from .square_roots import DiagonalRoot, FactorRoot, Root
 
 
 class InnerProduct(Protocol):
-    """⟨a, b⟩ = aᵀ M b on designs (docs/math.md, eq. 27).
+    """⟨a, b⟩ = aᵀ M b on designs (docs/math/optimization.md, eq. 27).
 
     An inner product is the only object that sums over a design. A design that is
     distributed over processes needs an inner product whose sums run over all processes, and

@@ -20,9 +20,9 @@ from .restart.verification import require_run, require_same_objective, warn_of_t
 from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
-from .verification.convergence import confirmed, sized_slope, unconfirmed
+from .verification.convergence import sized_slope, status_by_differences, status_by_values
 from .verification.gradient_check import GradientCheck, require_derivative
-from .verification.plateau import believed, faded
+from .verification.plateau import plateau_status, with_fading_doubts
 
 Observer = Callable[[State], None]
 """A function that is called with every accepted state: to log, to plot, to record."""
@@ -46,8 +46,8 @@ class Result:
     progress : Progress
         Work and time spent: `progress.factorizations`, `progress.seconds`.
     gradient_check : GradientCheck or None
-        The slope of f by its gradient and by differences, before the first step; None if it was
-        not compared, and for a resumed run.
+        The comparison of the gradient with differences before the first step; None without
+        a check, and for a run that was resumed.
     """
 
     best: State
@@ -161,7 +161,7 @@ def minimize(
     --------
     >>> import numpy as np
     >>> from adjoint.optimize import LBFGS, ScalarFunction, minimize
-    >>> f = ScalarFunction(lambda x: float(np.sum((x - 1.0) ** 4)), lambda x: 4.0 * (x - 1.0) ** 3)
+    >>> f = ScalarFunction(lambda x: np.sum((x - 1.0) ** 4), lambda x: 4.0 * (x - 1.0) ** 3)
     >>> result = minimize(f, np.zeros(3), LBFGS())
     >>> print(result.success, np.round(result.x, 1))
     True [1. 1. 1.]
@@ -186,10 +186,10 @@ def minimize(
         )
     if run.file is not None:
         _prepare(run.file)
-    at, check_found = (run.resumed(x) if resume else None), None
+    at, found = (run.resumed(x) if resume else None), None
     if at is None:
-        at, check_found = run.begun(x, observers)
-    return replace(run.finished(at, observers), gradient_check=check_found)
+        at, found = run.begun(x, observers)
+    return replace(run.finished(at, observers), gradient_check=found)
 
 
 def descend(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
@@ -260,7 +260,7 @@ class _Run:
     def begun(
         self, x: Array, observers: Sequence[Observer]
     ) -> tuple[Restart, GradientCheck | None]:
-        """The first state, observed and saved, and the check of its gradient."""
+        """The first state, checked, observed and saved; and the check of its gradient."""
         counts, started, found = Counts(), time.perf_counter(), None
         with collecting(counts):
             state = _stored(self.algorithm.start(self.f, x))
@@ -357,10 +357,10 @@ class _Run:
         """
         status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
         if status is None or not status.success:
-            return replace(at, progress=faded(at.progress, state)), status
+            return replace(at, progress=with_fading_doubts(at.progress, state)), status
         if self.check:
             f, bounds = state.function or self.f, algorithm.bounds
-            progress, end = believed(
+            progress, end = plateau_status(
                 status, f, state, at.progress, self.start, algorithm.constrained, bounds
             )
             at = replace(at, progress=progress)
@@ -370,10 +370,10 @@ class _Run:
 
     def _confirmed(self, status: Status, at: Restart) -> Status:
         bounds, inner = self.algorithm.bounds, self.algorithm.inner
-        status = unconfirmed(status, at.state, at.best, at.progress, bounds, inner)
+        status = status_by_values(status, at.state, at.best, at.progress, bounds, inner)
         if not (self.check and status.success):
             return status
-        return confirmed(status, self.f, at.state, at.progress.first, bounds)
+        return status_by_differences(status, self.f, at.state, at.progress.first, bounds)
 
 
 def shown_state(state: State) -> State:

@@ -6,8 +6,8 @@ otherwise the scale is v:
 
     v = max( Σ_j size_j |∂c/∂x_j| , |c − bound| ) at the start,   size_j = |x_j|.
 
-Feasibility, complementarity and multipliers are relative to the scale (docs/math.md,
-eq. 83a).
+Feasibility, complementarity and multipliers are relative to the scale
+(docs/math/optimization.md, eq. 83a).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ..bounds import Bounds
 from ..errors import SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .constraint_values import Told, row, told
+from .constraint_values import ConstraintValue, row, values_at
 from .constraints import Constraint, StateConstraints
 from .inner_products import InnerProduct
 from .trial import attempt, gradient_of
@@ -76,119 +76,11 @@ class Scaling:
     evaluations: int
 
 
-@dataclass(frozen=True, eq=False)
-class Sizes:
-    """Sizes of the variables: known, |x_j| or 0 if x_j is zero, (m,).
-
-    Guessed, a size for each, (m,).
-
-    A variable that is zero gets the middle size of the others, in the inner product. If all
-    variables are zero, their size is the change that alters f by |f|, or else the change
-    that moves a constraint to its bound, within 10⁻⁶ and 1 of the distance of the bounds.
-    Without f and constraints to tell, the size is the distance of the bounds, or 1 in the
-    inner product. No size exceeds the distance of the bounds. If f changes by |f| over far
-    less than a thousandth of x, then x has an offset, as coordinates on a map have, and a
-    part of x is its size. told: True if x or f gives a size.
-    """
-
-    known: Array
-    guessed: Array
-    told: bool
-
-    @classmethod
-    def of(cls, x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> "Sizes":
-        """The sizes at the start x. value: f there; g: its gradient, (m,)."""
-        width, unit = _width(x, bounds), _unit(x, inner)
-        known = np.minimum(np.abs(x), width)
-        known = np.where(np.isfinite(width) & (known <= UNTOLD * width), 0.0, known)
-        if known.any():
-            middle = float(np.median((unit * known)[known > 0.0]))
-            guessed = np.where(known > 0.0, known, np.minimum(middle / unit, width))
-            share = _share(value, inner.dual_norm(g), inner.norm(guessed))
-            return cls(share * known, share * guessed, True)
-        length = _length(abs(value), g, unit, inner)
-        return cls(known, _within(length, width, unit), length > 0.0)
-
-    def refined(
-        self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Bounds, inner: InnerProduct
-    ) -> "Sizes":
-        """The sizes, from constraints if neither x nor f gives a size.
-
-        changes: for each constraint its distance from the bound and its gradient.
-        """
-        unit = _unit(x, inner)
-        lengths = [
-            length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0
-        ]
-        if self.told or not lengths:
-            return self
-        return Sizes(self.known, _within(float(np.median(lengths)), _width(x, bounds), unit), True)
-
-    def directions(self, count: int) -> Array:
-        """± the sizes, with random signs and magnitudes, (count, m)."""
-        rng = np.random.default_rng(0)
-        size = self.known if self.known.any() else self.guessed
-        return (
-            rng.choice([-1.0, 1.0], (count, size.size))
-            * rng.uniform(0.5, 1.0, (count, size.size))
-            * size
-        )
-
-
-def _width(x: Array, bounds: Bounds) -> Array:
-    """The distance of the bounds, (m,)."""
-    return np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
-
-
-def _unit(x: Array, inner: InnerProduct) -> Array:
-    """√M_jj, (m,), which makes sizes comparable; 1 if M is not diagonal."""
-    return np.sqrt(inner.covector(np.ones_like(x))) if inner.diagonal else np.ones_like(x)
-
-
-def _length(change: float, g: Array, unit: Array, inner: InnerProduct) -> float:
-    """The size of variables, times their units, at which one variable makes the change.
-
-    0 if unknown.
-    """
-    steepest = inner.largest(np.abs(g) / unit)
-    return change / steepest if steepest > 0.0 and change / steepest < np.inf else 0.0
-
-
-def _share(value: float, steepness: float, length: float) -> float:
-    """The part of a design's length that is its size. steepness: the dual norm of ∇f."""
-    if not (value != 0.0 and steepness > 0.0 and length > 0.0):
-        return 1.0
-    return float(np.clip(OFFSET * abs(value) / steepness / length, LEAST, 1.0))
-
-
-def _within(length: float, width: Array, unit: Array) -> Array:
-    """Sizes, (m,), of a length, within the distance of the bounds.
-
-    The distance itself, or 1, if it is 0.
-    """
-    bounded = np.isfinite(width)
-    if length > 0.0:
-        return np.minimum(
-            np.maximum(length / unit, np.where(bounded, NARROWEST * width, 0.0)), width
-        )
-    return np.where(bounded, width, 1.0 / unit)
-
-
-def reach(x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> float:
-    """The largest |x_j|; if all are zero, the largest size that f and the bounds give, or 1."""
-    if (largest := inner.largest(np.abs(x))) > 0.0:
-        return largest
-    sizes = np.where(
-        np.isfinite(_width(x, bounds)), Sizes.of(x, value, g, bounds, inner).guessed, 0.0
-    )
-    return inner.largest(sizes) or 1.0
-
-
 def scaling(
     f: Function,
     constraints: Sequence[Constraint | StateConstraints],
     point: Point,
-    parts: tuple[Told, ...],
+    parts: tuple[ConstraintValue, ...],
     bounds: Bounds,
     inner: InnerProduct,
 ) -> Scaling:
@@ -242,6 +134,114 @@ def scaling(
     return Scaling(scales, sizes.guessed, _positive(inner.norm(sizes.guessed)), evaluations)
 
 
+def reach(x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> float:
+    """The largest |x_j|; if all are zero, the largest size that f and the bounds give, or 1."""
+    if (largest := inner.largest(np.abs(x))) > 0.0:
+        return largest
+    sizes = np.where(
+        np.isfinite(_width(x, bounds)), Sizes.of(x, value, g, bounds, inner).guessed, 0.0
+    )
+    return inner.largest(sizes) or 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """Sizes of the variables: known, |x_j| or 0 if x_j is zero, (m,).
+
+    Guessed, a size for each, (m,).
+
+    A variable that is zero gets the middle size of the others, in the inner product. If all
+    variables are zero, their size is the change that alters f by |f|, or else the change
+    that moves a constraint to its bound, within 10⁻⁶ and 1 of the distance of the bounds.
+    Without f and constraints to tell, the size is the distance of the bounds, or 1 in the
+    inner product. No size exceeds the distance of the bounds. If f changes by |f| over far
+    less than a thousandth of x, then x has an offset, as coordinates on a map have, and a
+    part of x is its size. certain: True if x or f gives a size.
+    """
+
+    known: Array
+    guessed: Array
+    certain: bool
+
+    @classmethod
+    def of(cls, x: Array, value: float, g: Array, bounds: Bounds, inner: InnerProduct) -> "Sizes":
+        """The sizes at the start x. value: f there; g: its gradient, (m,)."""
+        width, unit = _width(x, bounds), _unit(x, inner)
+        known = np.minimum(np.abs(x), width)
+        known = np.where(np.isfinite(width) & (known <= UNTOLD * width), 0.0, known)
+        if known.any():
+            middle = float(np.median((unit * known)[known > 0.0]))
+            guessed = np.where(known > 0.0, known, np.minimum(middle / unit, width))
+            share = _share(value, inner.dual_norm(g), inner.norm(guessed))
+            return cls(share * known, share * guessed, True)
+        length = _length(abs(value), g, unit, inner)
+        return cls(known, _within(length, width, unit), length > 0.0)
+
+    def refined(
+        self, changes: Sequence[tuple[float, Array]], x: Array, bounds: Bounds, inner: InnerProduct
+    ) -> "Sizes":
+        """The sizes, from constraints if neither x nor f gives a size.
+
+        changes: for each constraint its distance from the bound and its gradient.
+        """
+        unit = _unit(x, inner)
+        lengths = [
+            length for gap, row in changes if (length := _length(gap, row, unit, inner)) > 0.0
+        ]
+        if self.certain or not lengths:
+            return self
+        return Sizes(self.known, _within(float(np.median(lengths)), _width(x, bounds), unit), True)
+
+    def directions(self, count: int) -> Array:
+        """± the sizes, with random signs and magnitudes, (count, m)."""
+        rng = np.random.default_rng(0)
+        size = self.known if self.known.any() else self.guessed
+        return (
+            rng.choice([-1.0, 1.0], (count, size.size))
+            * rng.uniform(0.5, 1.0, (count, size.size))
+            * size
+        )
+
+
+def _width(x: Array, bounds: Bounds) -> Array:
+    """The distance of the bounds, (m,)."""
+    return np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
+
+
+def _unit(x: Array, inner: InnerProduct) -> Array:
+    """√M_jj, (m,), which makes sizes comparable; 1 if M is not diagonal."""
+    return np.sqrt(inner.covector(np.ones_like(x))) if inner.diagonal else np.ones_like(x)
+
+
+def _length(change: float, g: Array, unit: Array, inner: InnerProduct) -> float:
+    """The size of variables, times their units, at which one variable makes the change.
+
+    0 if unknown.
+    """
+    steepest = inner.largest(np.abs(g) / unit)
+    return change / steepest if steepest > 0.0 and change / steepest < np.inf else 0.0
+
+
+def _share(value: float, steepness: float, length: float) -> float:
+    """The part of a design's length that is its size. steepness: the dual norm of ∇f."""
+    if not (value != 0.0 and steepness > 0.0 and length > 0.0):
+        return 1.0
+    return float(np.clip(OFFSET * abs(value) / steepness / length, LEAST, 1.0))
+
+
+def _within(length: float, width: Array, unit: Array) -> Array:
+    """Sizes, (m,), of a length, within the distance of the bounds.
+
+    The distance itself, or 1, if it is 0.
+    """
+    bounded = np.isfinite(width)
+    if length > 0.0:
+        return np.minimum(
+            np.maximum(length / unit, np.where(bounded, NARROWEST * width, 0.0)), width
+        )
+    return np.where(bounded, width, 1.0 / unit)
+
+
 def _positive(length: float) -> float:
     """The length; 1 if it is zero, as when bounds fix all variables."""
     return length if 0.0 < length < np.inf else 1.0
@@ -255,7 +255,7 @@ def _sized(g: Array, sizes: Sizes, inner: InnerProduct) -> Array:
     return np.array([changes[0] or changes[1]])
 
 
-def _probed(part: Told, point: Point, sizes: Sizes) -> Array:
+def _probed(part: ConstraintValue, point: Point, sizes: Sizes) -> Array:
     """The largest change of a vector of constraints along random directions, (k,).
 
     Each direction costs a tangent solve.
@@ -282,6 +282,6 @@ def _values(
     if (there := attempt(f, x)) is None:
         return otherwise
     try:
-        return np.concatenate([part.values for part in told(constraints, there)])
+        return np.concatenate([part.values for part in values_at(constraints, there)])
     except SolveError:
         return otherwise

@@ -58,7 +58,7 @@ def require_constraints(name: str, constraints: object, vectors: tuple[type, ...
     """
     if not isinstance(constraints, Sequence):
         raise TypeError(
-            f"{name}: got {named(constraints)} as constraints, expected a tuple of constraints, "
+            f"{name}: got {named(constraints)} as constraints, expected a tuple of them, "
             "such as (c,)"
         )
     for c in constraints:

@@ -20,7 +20,7 @@ about 10⁻¹⁵."""
 
 
 class Root(Protocol):
-    """z = Rᵀ x with M = R Rᵀ: then ‖z‖₂ = ‖x‖_M (docs/math.md, eq. 27).
+    """z = Rᵀ x with M = R Rᵀ: then ‖z‖₂ = ‖x‖_M (docs/math/optimization.md, eq. 84).
 
     For the optimizers of other packages, whose inner product is fixed: they get f(R⁻ᵀ z)
     and its derivative in z, R⁻¹ g, never M⁻¹ g.

@@ -117,10 +117,7 @@ class State:
 class Algorithm(Protocol):
     """x_k ↦ x_{k+1}: a frozen dataclass of settings with the methods `start` and `advance`.
 
-    An algorithm may also have `require_memory(state)`, which raises ValueError unless the
-    memory of a state has the names and shapes that `advance` reads. `minimize` calls it for
-    a state that comes from a restart file. Without it only the checksum and the fingerprint
-    of the file are compared.
+    An algorithm may also be an `AlgorithmWithMemoryCheck`.
     """
 
     @property
@@ -172,4 +169,26 @@ class Algorithm(Protocol):
         -------
         State
             The next state; or the state given, with an `ending`, if no step was found.
+        """
+
+
+class AlgorithmWithMemoryCheck(Algorithm, Protocol):
+    """An algorithm that verifies the memory of a state from a restart file.
+
+    `minimize` calls `require_memory` before it goes on from a restart file. For other
+    algorithms only the checksum, the fingerprint and the size of the design are verified.
+    """
+
+    def require_memory(self, state: State) -> None:
+        """Raise ValueError unless the memory has the arrays that `advance` reads.
+
+        Parameters
+        ----------
+        state : State
+            A state from a file.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, or has another shape.
         """

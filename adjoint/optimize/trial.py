@@ -27,8 +27,8 @@ class Trial:
 def tried(f: Function, x: Array) -> Trial:
     """f(x); a solve that fails, or a value of nan or inf, is kept as the trial's failure."""
     try:
-        # f gets a copy: a function that writes to its argument must not move the algorithm.
         with phase("model"):
+            # f gets a copy: a function that writes to its argument must not move the algorithm.
             point = f(np.array(x))
     except SolveError as error:
         return Trial(None, error)
@@ -120,5 +120,5 @@ def given_up(rejected: Array, value: float) -> Status:
     rejected: values of the trials, nan for failed solves; value: f where the search began.
     Trials that have returned to this value are ignored.
     """
-    told = rejected[~(np.abs(rejected - value) <= NEAR * abs(value))]
-    return Status.FAILED if told.size and np.isnan(told[-1]) else Status.STUCK
+    moved = rejected[~(np.abs(rejected - value) <= NEAR * abs(value))]
+    return Status.FAILED if moved.size and np.isnan(moved[-1]) else Status.STUCK

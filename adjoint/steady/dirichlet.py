@@ -1,9 +1,9 @@
 """Dirichlet data: unknowns with given values g(p).
 
-With the unknowns in the order (free, fixed) the residual of a linear problem is
-R = (A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its Jacobian is [[A_ff, A_fd], [0, I]].
-Only A_ff is factored; it is symmetric if A is symmetric (docs/math/matrices_and_objectives.md,
-eq. 10).
+With the unknowns in the order (free, fixed) the residual of a linear problem is R =
+(A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its Jacobian is [[A_ff, A_fd], [0, I]].
+Only A_ff is factored; it is symmetric if A is symmetric
+(docs/math/matrices_and_objectives.md, eq. 10).
 """
 
 from collections.abc import Callable
@@ -201,7 +201,8 @@ class Constrained:
 
     See docs/math/matrices_and_objectives.md, eq. 10.
 
-    inner: R(u, p) for all unknowns. Its rows for the fixed unknowns are not used.
+    inner: R(u, p) for all unknowns.
+    Its rows for the fixed unknowns are not used.
     """
 
     inner: Residual

@@ -287,7 +287,9 @@ def test_budgets_and_interruptions_end_the_run(name):
 
 @pytest.mark.parametrize("constraints", [(), (LinearConstraint(np.ones(2), 1.0),)])
 def test_a_refused_step_of_a_trust_region_is_no_iterate(constraints):
-    """SciPy reports the design after each trial, also where it has not changed: a change of zero is no convergence."""
+    """SciPy reports the design after each trial, also where it has not changed: a change of zero
+    is no convergence.
+    """
     f, states = Rosenbrock(), []
     stop = Stopping(change=1e-8, iterations=400)
     result = minimize(

@@ -1,4 +1,4 @@
-"""Other packages' optimizers in any unit, with constraints that are linear, and without false success."""
+"""Other packages' optimizers in any unit, with linear constraints, without false success."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from adjoint.optimize import (
 )
 from adjoint.optimize.constraint_values import excess
 from tests.interop.test_optimizers import ipopt_method, made, nlopt_method
-from tests.optimize.test_constraint_units import DIFFERENCE, START, bowl
+from tests.optimize.test_scaling import DIFFERENCE, START, bowl
 
 UNITS = [(1e-30, 1.0), (1e30, 1.0), (1.0, 1e-9), (1.0, 1e9), (1e12, 1e-12), (1e-12, 1e12)]
 FREE = {
@@ -130,7 +130,10 @@ def test_constraints_with_a_bound_of_zero_in_any_unit(name, equal):
 
 @pytest.mark.parametrize("as_function", [False, True])
 def test_a_linear_constraint_costs_trust_constr_no_iterations(as_function):
-    """min −Σ√x, Σx ≤ V: x = V/m. Plain SciPy takes 25 iterations; with the identity as c's Hessian it is a thousand."""
+    """min −Σ√x, Σx ≤ V: x = V/m.
+
+    Plain SciPy takes 25 iterations; with the identity as c's Hessian it is a thousand.
+    """
     m, V = 20, 2000.0
     f = ScalarFunction(lambda x: -float(np.sqrt(x).sum()), lambda x: -0.5 / np.sqrt(x))
     total = ScalarFunction(lambda x: float(x.sum()), np.ones_like)
@@ -143,7 +146,9 @@ def test_a_linear_constraint_costs_trust_constr_no_iterations(as_function):
 
 
 def test_linear_and_curved_constraints_go_to_trust_constr_in_their_order():
-    """min Σx² on Σx ≥ 3, x₀ x₁ ≤ ½, x₂ = ¼ and x₀ − x₁ = 1, in an inner product: multipliers belong to each."""
+    """min Σx² on Σx ≥ 3, x₀ x₁ ≤ ½, x₂ = ¼ and x₀ − x₁ = 1, in an inner product: multipliers
+    belong to each.
+    """
     product = FunctionConstraint(
         ScalarFunction(lambda x: float(x[0] * x[1]), lambda x: np.array([x[1], x[0], 0.0])), 9.0
     )
@@ -166,7 +171,10 @@ def test_linear_and_curved_constraints_go_to_trust_constr_in_their_order():
 
 
 def tongue():
-    """min e^x (4x² + 2y² + 4xy + 2y + 1) on x² + y = 1 within [−1, 1]²; least, 1.5093, at (−0.753, 0.433)."""
+    """min e^x (4x² + 2y² + 4xy + 2y + 1) on x² + y = 1 within [−1, 1]².
+
+    Least, 1.5093, at (−0.753, 0.433).
+    """
 
     def value(x):
         return np.exp(x[0]) * (4 * x[0] ** 2 + 2 * x[1] ** 2 + 4 * x[0] * x[1] + 2 * x[1] + 1)
@@ -181,7 +189,9 @@ def tongue():
 
 @pytest.mark.parametrize("name", CONSTRAINED)
 def test_no_success_where_only_a_multiplier_beyond_measure_holds_the_design(name):
-    """Towards (0, 1) the bound y ≤ 1 holds the only variable that the constraint depends on: λ grows without end."""
+    """Towards (0, 1) the bound y ≤ 1 holds the only variable that the constraint depends on: λ
+    grows without end.
+    """
     f, curve = tongue()
     starts = [(0.99, -0.99), (0.5, 0.9), (1e-3, 1.0), (1e-5, 1.0), (1e-8, 1.0), (-0.5, 0.0)]
     for start in starts:
@@ -199,13 +209,16 @@ def test_multipliers_do_not_come_from_constraints_that_bounds_hold():
         curve = tongue()[1]
         at = excess((curve,), point, np.ones(1))
         multipliers, slope = lagrangian(g, at, 0, x, box, Euclidean(), np.ones(2))
-        # 2 x₀ λ = −9 takes a multiplier without end; −6 is that of y, which then does not move inwards.
+        # 2 x₀ λ = −9 takes a multiplier without end; −6 is that of y, which then does not move
+        # inwards.
         assert multipliers[0] == pytest.approx(-15.0 if told else -6.0, abs=1e-5)
         assert slope[0] == pytest.approx(0.0 if told else 9.0, abs=1e-5)
 
 
 def test_what_a_multiplier_leaves_counts():
-    """|λ c| of a constraint that is slack, or violated, by the tolerances of an optimizer is part of the measure."""
+    """|λ c| of a constraint that is slack, or violated, by the tolerances of an optimizer is part
+    of the measure.
+    """
     f = ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
     states = []
     method = SLSQP((LinearConstraint(-np.ones(2), -1.0),))
@@ -218,7 +231,9 @@ def test_what_a_multiplier_leaves_counts():
 
 @pytest.mark.parametrize("seed", range(40))
 def test_multipliers_of_a_solution_are_found_wherever_its_variables_stand(seed):
-    """∇f = −Gᵀλ + μ with μ ≥ 0 at lower bounds, ≤ 0 at upper ones, from vertices to free points, in any unit."""
+    """∇f = −Gᵀλ + μ with μ ≥ 0 at lower bounds, ≤ 0 at upper ones, from vertices to free points,
+    in any unit.
+    """
     rng = np.random.default_rng(seed)
     m, k = 8, 3
     where = rng.choice([-1, 0, 1], m, p=[0.4, 0.2, 0.4] if seed % 2 else [0.1, 0.8, 0.1])
@@ -239,7 +254,9 @@ def test_multipliers_of_a_solution_are_found_wherever_its_variables_stand(seed):
 
 @pytest.mark.parametrize("name", CONSTRAINED)
 def test_a_vertex_is_a_solution(name):
-    """min −x − 2y + z²/10, x + y ≤ 1, y ≤ z within [0, 1]³: at (0, 1, 1) every variable stands at a bound."""
+    """min −x − 2y + z²/10, x + y ≤ 1, y ≤ z within [0, 1]³: at (0, 1, 1) every variable stands at
+    a bound.
+    """
     for unit in (1.0, 1e-12, 1e12):
         f = ScalarFunction(
             lambda x, s=unit: s * float(-x[0] - 2.0 * x[1] + 0.1 * x[2] ** 2),
@@ -266,7 +283,10 @@ def test_a_vertex_is_a_solution(name):
 )
 @pytest.mark.parametrize("start", [(-1.2, 0.7), (0.0, 0.0)])
 def test_our_own_bounded_runs_have_no_unit_either(algorithm, start):
-    """Which bounds the first step meets is asked in the unit of x; a start at zero has a size by f and the box."""
+    """Which bounds the first step meets is asked in the unit of x.
+
+    a start at zero has a size by f and the box.
+    """
     runs = []
     for F, D in [(1.0, 1.0), *UNITS]:
         box = Bounds(-2.0 * D, 0.8 * D)

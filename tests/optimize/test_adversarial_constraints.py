@@ -1,4 +1,4 @@
-"""No false success where constraints lead algorithms astray: infeasible, degenerate, wrong, failing."""
+"""No false success with infeasible, degenerate, wrong or failing constraints."""
 
 import importlib.util
 import subprocess
@@ -60,8 +60,12 @@ class Counted:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """The bowl with constraints. each: makes (what is told, what is true), pairs of constraints; equal: those that are
-    equalities; feasible: whether there is a solution; refused: what may be raised at the start."""
+    """The bowl with constraints.
+
+    each: makes (what is told, what is true), pairs of constraints; equal: those that are
+    equalities; feasible: whether there is a solution; refused: what may be raised at the
+    start.
+    """
 
     reason: str
     each: Callable

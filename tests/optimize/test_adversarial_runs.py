@@ -1,4 +1,4 @@
-"""What is done to a run from outside: odd types, arrays written to, errors, files, rules that cannot be."""
+"""A run with odd types, written arrays, errors, files, and impossible rules."""
 
 import importlib.util
 from dataclasses import dataclass, replace

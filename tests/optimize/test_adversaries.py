@@ -218,7 +218,9 @@ def require_sound(adversary: Adversary, f: Telling, result: Result) -> None:
 
 
 def require_honest(adversary: Adversary, first: float, result: Result, rows: np.ndarray) -> None:
-    """No run ends above its start, and a success is a stationary point of the function that is meant."""
+    """No run ends above its start, and a success is a stationary point of the function that is
+    meant.
+    """
     assert result.value <= first
     if result.success:
         assert not adversary.never

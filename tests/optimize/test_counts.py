@@ -1,4 +1,4 @@
-"""What optimizers ask of f: no point twice, and no gradient of a trial that was refused for its value."""
+"""Evaluations of f by optimizers: no point twice, no gradient of a trial refused by value."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,9 @@ from tests.fixtures.optimizers import CATALOGUE
 STOP = Stopping(iterations=25, stationarity=1e-10)
 COUNTED = [name for name in CATALOGUE if name != "continuation"]
 WOLFE = ("BFGS", "L-BFGS", "augmented Lagrangian")
-"""Their searches ask for the slope of trials whose values will do, and may refuse one for its slope."""
+"""Their searches ask for the slope of trials whose values will do, and may refuse one for its
+slope.
+"""
 
 
 def observed(name):

@@ -1,4 +1,4 @@
-"""`DifferencedHessian`: each variable is stepped by its own size, whatever the units, at zero and at bounds."""
+"""`DifferencedHessian`: each variable is stepped by its size, in any unit, at zero, at bounds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How runs end where nothing is left to do: every evaluation is counted, and no standstill is a success."""
+"""Ends of runs without a further step: every evaluation counts, a standstill is no success."""
 
 from dataclasses import dataclass, field
 
@@ -24,7 +24,10 @@ ALONE = sorted(name for name, case in CATALOGUE.items() if name != "continuation
 
 @dataclass(eq=False)
 class Only:
-    """f at its start; elsewhere a failed solve, or a value that is larger, with the same gradient."""
+    """f at its start.
+
+    Elsewhere a failed solve, or a value that is larger, with the same gradient.
+    """
 
     f: object
     start: np.ndarray
@@ -75,7 +78,7 @@ def test_every_refused_trial_is_counted_and_a_step_of_nothing_is_no_convergence(
     ids=lambda algorithm: type(algorithm).__name__,
 )
 def test_runs_that_begin_with_a_solid_design_converge(algorithm, scale):
-    """At the start every component of the gradient is held by a bound, and the volume is violated."""
+    """At the start bounds hold every component of the gradient, and the volume is violated."""
     result = minimize(
         Scaled(Compliant(N), scale),
         np.ones(N),

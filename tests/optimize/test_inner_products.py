@@ -1,4 +1,7 @@
-"""The laws of every inner product: its direction represents the derivative, and its root makes it Euclidean."""
+"""Laws of every inner product: its direction represents the derivative.
+
+Its root is Euclidean.
+"""
 
 import numpy as np
 import pytest
@@ -153,7 +156,9 @@ def test_stiffness_alone_has_no_root(case):
 
 
 def test_helmholtz_direction_is_smooth_over_its_length():
-    """d − ℓ²d'' = g has the solution g/(1 + ℓ²k²) for g = cos kx, k = π, 2π, … (no flux at the ends)."""
+    """d − ℓ²d'' = g has the solution g/(1 + ℓ²k²) for g = cos kx, k = π, 2π, … (no flux at the
+    ends).
+    """
     case = mesh(128, 2, 1.0)
     x = case.points[0]
     for wave in (1, 4, 9):

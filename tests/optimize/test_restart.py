@@ -1,4 +1,4 @@
-"""Restart: a run resumed at any of its iterations, or after any kill, ends with the bytes of one that was not."""
+"""Restart: a run resumed at any iteration, or after any kill, ends with the same bytes."""
 
 import errno
 import io
@@ -136,7 +136,8 @@ def killed(file: Path, case, seconds: float) -> None:
             os._exit(0)
     timer = threading.Timer(seconds, os.kill, (child, signal.SIGKILL))
     timer.start()
-    # Left to be reaped until the timer is done: its number could belong to nobody then, or to another process.
+    # Left to be reaped until the timer is done: its number could belong to nobody then, or to
+    # another process.
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     timer.cancel()
     timer.join()
@@ -145,7 +146,9 @@ def killed(file: Path, case, seconds: float) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_runs_killed_at_random_moments_end_with_the_same_bytes(name, tmp_path):
-    """Each run is killed again and again until it has ended: no kill costs more than the iteration it struck."""
+    """Each run is killed again and again until it has ended: no kill costs more than the iteration
+    it struck.
+    """
     case, file = CATALOGUE[name], tmp_path / "run.npz"
     whole = minimize(case.f(), case.start, case.algorithm, stop=STOP)
     rng = np.random.default_rng(len(name))
@@ -200,7 +203,10 @@ def test_a_write_that_fails_at_any_step_leaves_a_file_to_go_on_from(
 
 
 def test_a_file_is_on_disk_before_it_is_renamed_and_its_name_after(tmp_path, monkeypatch):
-    """A renamed file whose bytes are not on disk yet is empty after a power failure; the old one is lost."""
+    """A renamed file whose bytes are not on disk yet is empty after a power failure.
+
+    The old one is lost.
+    """
     file, events = tmp_path / "run.npz", []
     sync, rename = os.fsync, os.replace
 
@@ -435,6 +441,31 @@ def test_memory_that_is_not_the_algorithms_is_refused(data, tmp_path):
     file.write_bytes(forged(file.read_bytes(), edit))
     with pytest.raises(RestartError, match="not written by this algorithm"):
         minimize(case.f(), case.start, case.algorithm, stop=STOP, restart=file, resume=True)
+
+
+@pytest.mark.parametrize("change", ["missing", "another shape"])
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_array_that_an_algorithm_reads_is_verified_before_f_is_asked(name, change, tmp_path):
+    """Each array of the memory, of inner algorithms too, is taken out, or gets one more axis."""
+    case, file = CATALOGUE[name], tmp_path / "run.npz"
+    minimize(case.f(), case.start, case.algorithm, stop=replace(STOP, iterations=2), restart=file)
+    whole, memory = file.read_bytes(), read_restart(file).state.memory
+    assert memory
+    for key, array in memory.items():
+
+        def edit(entries, entry=f"state.memory.{key}.npy", array=array):
+            del entries[entry]
+            if change != "missing":
+                entries[entry] = npy(array[None])
+
+        file.write_bytes(forged(whole, edit))
+        f = case.f()
+        known = len(getattr(f, "evaluations", ()))
+        with pytest.raises(
+            RestartError, match=f"not written by this algorithm: .*{key.split('.')[-1]}"
+        ):
+            minimize(f, case.start, case.algorithm, stop=STOP, restart=file, resume=True)
+        assert len(getattr(f, "evaluations", ())) == known
 
 
 # Files of other runs

@@ -1,4 +1,4 @@
-"""Steepest descent and `minimize`: known rates and minima, and every way in which a run can go wrong."""
+"""Steepest descent and `minimize`: known rates and minima, and runs that go wrong."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +14,10 @@ from adjoint.optimize import Backtracking
 
 @dataclass(eq=False)
 class Quadratic:
-    """f = ½ (x − a)ᵀ H (x − a); remembers where it was evaluated, and where its gradient was asked for."""
+    """f = ½ (x − a)ᵀ H (x − a).
+
+    Remembers where it was evaluated, and where its gradient was asked for.
+    """
 
     H: np.ndarray
     a: np.ndarray
@@ -44,7 +47,10 @@ def never():
 
 
 def test_monotone_descent_on_a_quadratic_contracts_as_steepest_descent_does():
-    """Of condition κ: f contracts by 1 − κ⁻¹ or better each step, on the average; and with one value it never grows."""
+    """Of condition κ: f contracts by 1 − κ⁻¹ or better each step, on the average.
+
+    And with one value it never grows.
+    """
     kappa = 20.0
     f = Quadratic(np.diag(np.linspace(1.0, kappa, 6)), np.arange(6.0))
     algorithm = adjoint.optimize.SteepestDescent(history=1)
@@ -80,7 +86,9 @@ def test_first_step_is_the_first_trial():
 
 
 def test_iterations_do_not_grow_with_the_mesh_in_its_own_inner_product():
-    """½‖u − a‖² in H¹: Euclidean steps see the condition of the stiffness matrix, those of H¹ do not."""
+    """½‖u − a‖² in H¹: Euclidean steps see the condition of the stiffness matrix, those of H¹ do
+    not.
+    """
     iterations = {"euclidean": [], "H1": []}
     for n in (10, 20, 40):
         M = sparse.diags_array([1.0, 4.0, 1.0], offsets=[-1, 0, 1], shape=(n, n)) / (6 * n)
@@ -134,7 +142,9 @@ def test_accepted_steps_satisfy_armijo_and_rejected_ones_pay_no_gradient():
 
 
 def test_failed_solve_at_a_trial_point_shortens_the_step():
-    """(p − 2) u = 1, J = −½ (u − 1)²: from p = 1.5, where dJ/dp = −12, the first trial is p = 2, singular."""
+    """(p − 2) u = 1, J = −½ (u − 1)²: from p = 1.5, where dJ/dp = −12, the first trial is p = 2,
+    singular.
+    """
     A = adjoint.Affine(
         -2.0 * sparse.eye_array(1, format="csc"), [sparse.eye_array(1, format="csc")]
     )
@@ -252,7 +262,7 @@ def test_keyboard_interrupt_returns_the_last_state(where):
             lambda: adjoint.optimize.SteepestDescent(
                 adjoint.optimize.MassMatrix(sparse.eye_array(2)), adjoint.Bounds(0.0, 1.0)
             ),
-            "a clip is no projection",
+            "projection onto bounds is not a clip",
         ),
         (
             lambda: adjoint.optimize.OptimalityCriteria(
@@ -294,7 +304,7 @@ def test_keyboard_interrupt_returns_the_last_state(where):
             lambda: adjoint.optimize.OptimalityCriteria(
                 adjoint.optimize.LinearConstraint(np.array([1.0, 0.0]), 1.0)
             ).start(Quadratic(np.eye(2), np.zeros(2)), np.full(2, 0.5)),
-            "positive one everywhere",
+            "positive entries everywhere",
         ),
     ],
 )

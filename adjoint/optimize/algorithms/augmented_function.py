@@ -14,78 +14,123 @@ from ...objectives import Sum
 from ...protocols import Objective
 from ...reduced import Function, Point
 from ...typing import Array
-from ..constraint_values import Told, told
+from ..constraint_values import ConstraintValue, values_at
 from ..constraints import Along, Constraint, StateConstraint, StateConstraints
 from ..trial import gradient_of
 
 
 @dataclass(frozen=True, eq=False)
-class Term:
-    """(c − bound) / scale at a point, of one constraint or of one vector of constraints.
+class Penalized:
+    """Σ (w_i² − λ_i²) / 2ρ, with w = λ + ρ c for equalities and max(0, λ + ρ c) for inequalities.
 
-    told: c; values: the excess, (k,); scales: (k,).
+    The function of Powell, Hestenes and Rockafellar. multipliers: λ, (k,); penalty: ρ;
+    equal: (k,) booleans.
     """
 
-    told: Told
-    values: Array
-    scales: Array
+    multipliers: Array
+    penalty: float
+    equal: Array
 
-    def objectives(self, w: Array) -> list[Objective]:
-        """[Σ w_i c_i as an objective J(u, p)]; [] if c does not depend on the state."""
-        constraint = self.told.constraint
-        if isinstance(constraint, StateConstraints):
-            return [Along(constraint.function, w)]
-        return (
-            [Sum([constraint.objective], [float(w[0])])]
-            if isinstance(constraint, StateConstraint)
-            else []
+    def weights(self, c: Array) -> Array:
+        """w, (k,): the derivative with respect to c, and a first-order estimate of λ."""
+        shifted = self.multipliers + self.penalty * c
+        return np.where(self.equal, shifted, np.maximum(shifted, 0.0))
+
+    def stiffness(self, c: Array) -> Array:
+        """dw/dc, (k,): ρ, or 0 for inequalities with w = 0."""
+        return np.where(self.equal | (self.weights(c) > 0.0), self.penalty, 0.0)
+
+    def value(self, c: Array) -> float:
+        """The sum, in the units of f."""
+        w = self.weights(c)
+        return dot(w - self.multipliers, w + self.multipliers) / (2.0 * self.penalty)
+
+    def agrees(self, other: "Penalized") -> bool:
+        """True if the other function is equal to rounding."""
+        change = np.abs(self.multipliers - other.multipliers).max()
+        return self.penalty == other.penalty and bool(
+            change <= 1e-12 * np.abs(other.multipliers).max()
         )
 
-    def gradients(self, w: Array) -> list[Array]:
-        """[w ∇c] of a constraint on the design alone; [] if the constraint depends on the state."""
-        if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
-            return []
-        slope = np.asarray(self.told.valued.gradient, dtype=float)
-        return [w[0] * slope]
+    def measure(self, c: Array) -> float:
+        """The largest |c| of equalities and |max(c, −λ/ρ)| of inequalities; zero at a solution."""
+        either = np.where(self.equal, c, np.maximum(c, -self.multipliers / self.penalty))
+        return float(np.abs(either).max(initial=0.0))
 
-    def products(self, w: Array, v: Array) -> list[Array]:
-        """[w ∇²c v] of a constraint on the design alone.
 
-        Raise TypeError if it has no second derivative.
+@dataclass(eq=False)
+class Augmented:
+    """x ↦ f(x) plus the penalized constraints, for one step of an inner algorithm.
+
+    scales: of the constraints, (k,). It remembers, in `asked`, its points whose gradient
+    was asked for: the accepted point is one of them, so that f is not evaluated again
+    there.
+    """
+
+    f: Function
+    constraints: tuple[Constraint | StateConstraints, ...]
+    scales: Array
+    penalized: Penalized
+    asked: "list[AugmentedPoint]" = field(default_factory=list, init=False, repr=False)
+
+    def __call__(self, x: Array) -> Point:
+        """The point at x: one evaluation of f."""
+        return self.around(measured(self.constraints, self.f(x), self.scales))
+
+    def around(self, at: "Measured") -> Point:
+        """The point at a design where f and the constraints are known."""
+        # Algorithms read x, value and gradient of a point; the rest of a `Point` is missing here.
+        return cast(Point, AugmentedPoint(at, self.penalized, self))
+
+    def accepted(self, x: Array) -> "Measured":
+        """f and the constraints at x; evaluated again if the gradient at x was not asked for."""
+        known = next(
+            (point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None
+        )
+        return known or measured(self.constraints, self.f(x), self.scales)
+
+
+@dataclass(frozen=True, eq=False)
+class AugmentedPoint:
+    """f and the penalized constraints at x; the gradient is computed when first asked for.
+
+    owner: the function of which this is a point. It is informed when the gradient is asked for.
+    """
+
+    at: "Measured"
+    penalized: Penalized
+    owner: "Augmented"
+
+    @property
+    def x(self) -> Array:
+        """The design, (m,)."""
+        return self.at.point.x
+
+    @cached_property
+    def value(self) -> float:
+        """f plus the penalized constraints."""
+        return self.at.point.value + self.penalized.value(self.at.values)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """∇f + Σ w ∇c, (m,)."""
+        self.owner.asked.append(self)
+        return self.at.lagrangian(self.penalized.weights(self.at.values))
+
+    def hvp(self, v: Array) -> Array:
+        """(∇²f + Σ w ∇²c + ρ Σ ∇c ∇cᵀ) v, (m,); the last sum is over constraints with w ≠ 0.
+
+        At the kink w = 0 this is the derivative from one side. Raise TypeError if f or a
+        constraint has no Hessian–vector products.
         """
-        if self.told.valued is None or isinstance(self.told.constraint, StateConstraint):
-            return []
-        if not callable(hvp := getattr(self.told.valued, "hvp", None)):
+        if not callable(getattr(self.at.point, "hvp", None)):
             raise TypeError(
-                f"{type(self.told.valued).__name__} of a {type(self.told.constraint).__name__} has "
-                "no "
-                "hvp(v), the product of its Hessian and v; expected a point with hvp, as those of "
-                "adjoint.Reduced, ScalarFunction(value, gradient, product) or "
-                "adjoint.optimize.DifferencedHessian(c)"
+                f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; "
+                "expected a point with hvp, such as the points of adjoint.Reduced. Without second "
+                "derivatives: adjoint.optimize.DifferencedHessian(f)"
             )
-        return [w[0] * np.asarray(hvp(v))]
-
-    def rates(self, point: Point, x_dot: Array, along: Callable[[], tuple[Array, Array]]) -> Array:
-        """The derivative of c along ẋ, (k,).
-
-        along: computes (u̇, ṗ), for constraints of the state.
-        """
-        constraint, valued = self.told.constraint, self.told.valued
-        if isinstance(constraint, StateConstraints):
-            if not callable(jvp := getattr(constraint.function, "jvp", None)):
-                raise TypeError(
-                    f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), "
-                    "which a product with the augmented Lagrangian's Hessian needs: the derivative "
-                    "of "
-                    "its values, (k,). Without jvp: LBFGS"
-                )
-            return np.asarray(jvp(point.solution.u, point.p, *along()))
-        if isinstance(constraint, StateConstraint):
-            u_bar, p_bar = constraint.objective.gradients(point.solution.u, point.p)
-            u_dot, p_dot = along()
-            return np.array([dot(u_bar, u_dot) + dot(p_bar, p_dot)])
-        assert valued is not None  # It is None for vectors of constraints only.
-        return np.array([dot(np.asarray(valued.gradient, dtype=float), x_dot)])
+        c = self.at.values
+        return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +138,7 @@ class Measured:
     """f and all constraints at a point, in order."""
 
     point: Point
-    terms: tuple[Term, ...]
+    terms: "tuple[Term, ...]"
 
     @cached_property
     def values(self) -> Array:
@@ -137,34 +182,95 @@ class Measured:
         objectives = [J for term, w in pulls for J in term.objectives(w)]
         return found + gradient_of(self.point.of(Sum(objectives))) if objectives else found
 
-    def _of(self, weights: Array) -> list[tuple[Term, Array]]:
+    def _of(self, weights: Array) -> "list[tuple[Term, Array]]":
         """The terms with non-zero weights, and these weights divided by the scales."""
         ends = np.cumsum([term.values.size for term in self.terms])[:-1]
         pairs = zip(self.terms, np.split(weights, ends), strict=True)
         return [(term, part / term.scales) for term, part in pairs if part.any()]
 
-    def _together(self, pushing: Sequence[tuple[Term, Array]]) -> Point:
+    def _together(self, pushing: "Sequence[tuple[Term, Array]]") -> Point:
         """f and the weighted constraints of the state as one objective at the known solution."""
         objectives = [J for term, w in pushing for J in term.objectives(w)]
         return self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """(c − bound) / scale at a point, of one constraint or of one vector of constraints.
+
+    c: value of the constraint; values: the excess, (k,); scales: (k,).
+    """
+
+    c: ConstraintValue
+    values: Array
+    scales: Array
+
+    def objectives(self, w: Array) -> list[Objective]:
+        """[Σ w_i c_i as an objective J(u, p)]; [] if c does not depend on the state."""
+        constraint = self.c.constraint
+        if isinstance(constraint, StateConstraints):
+            return [Along(constraint.function, w)]
+        return (
+            [Sum([constraint.objective], [float(w[0])])]
+            if isinstance(constraint, StateConstraint)
+            else []
+        )
+
+    def gradients(self, w: Array) -> list[Array]:
+        """[w ∇c] of a constraint on the design alone; [] if the constraint depends on the state."""
+        if self.c.valued is None or isinstance(self.c.constraint, StateConstraint):
+            return []
+        slope = np.asarray(self.c.valued.gradient, dtype=float)
+        return [w[0] * slope]
+
+    def products(self, w: Array, v: Array) -> list[Array]:
+        """[w ∇²c v] of a constraint on the design alone.
+
+        Raise TypeError if it has no second derivative.
+        """
+        if self.c.valued is None or isinstance(self.c.constraint, StateConstraint):
+            return []
+        if not callable(hvp := getattr(self.c.valued, "hvp", None)):
+            raise TypeError(
+                f"{type(self.c.valued).__name__} of a {type(self.c.constraint).__name__} has "
+                "no "
+                "hvp(v), the product of its Hessian and v; expected a point with hvp, as those of "
+                "adjoint.Reduced, ScalarFunction(value, gradient, product) or "
+                "adjoint.optimize.DifferencedHessian(c)"
+            )
+        return [w[0] * np.asarray(hvp(v))]
+
+    def rates(self, point: Point, x_dot: Array, along: Callable[[], tuple[Array, Array]]) -> Array:
+        """The derivative of c along ẋ, (k,).
+
+        along: computes (u̇, ṗ), for constraints of the state.
+        """
+        constraint, valued = self.c.constraint, self.c.valued
+        if isinstance(constraint, StateConstraints):
+            if not callable(jvp := getattr(constraint.function, "jvp", None)):
+                raise TypeError(
+                    f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), "
+                    "which a product with the augmented Lagrangian's Hessian needs: the derivative "
+                    "of "
+                    "its values, (k,). Without jvp: LBFGS"
+                )
+            return np.asarray(jvp(point.solution.u, point.p, *along()))
+        if isinstance(constraint, StateConstraint):
+            u_bar, p_bar = constraint.objective.gradients(point.solution.u, point.p)
+            u_dot, p_dot = along()
+            return np.array([dot(u_bar, u_dot) + dot(p_bar, p_dot)])
+        assert valued is not None  # It is None for vectors of constraints only.
+        return np.array([dot(np.asarray(valued.gradient, dtype=float), x_dot)])
 
 
 def measured(
     constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array
 ) -> Measured:
     """The constraints at a point. Raise NonFinite, and ValueError for shapes that do not fit."""
-    return scaled(finite(told(constraints, point)), point, scales)
+    return scaled(finite(values_at(constraints, point)), point, scales)
 
 
-def finite(parts: tuple[Told, ...]) -> tuple[Told, ...]:
-    """Return the constraints; raise NonFinite if a value is nan or inf."""
-    for part in parts:
-        if (bad := first_nonfinite(part.values)) is not None:
-            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {bad[1]}")
-    return parts
-
-
-def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
+def scaled(parts: tuple[ConstraintValue, ...], point: Point, scales: Array) -> Measured:
     """The constraints at a point from known values; scales: of the run, (k,)."""
     ends = np.cumsum([part.values.size for part in parts])[:-1]
     pairs = zip(parts, np.split(scales, ends), strict=True)
@@ -173,115 +279,9 @@ def scaled(parts: tuple[Told, ...], point: Point, scales: Array) -> Measured:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Penalized:
-    """Σ (w_i² − λ_i²) / 2ρ, with w = λ + ρ c for equalities and max(0, λ + ρ c) for inequalities.
-
-    The function of Powell, Hestenes and Rockafellar. multipliers: λ, (k,); penalty: ρ;
-    equal: (k,) booleans.
-    """
-
-    multipliers: Array
-    penalty: float
-    equal: Array
-
-    def weights(self, c: Array) -> Array:
-        """w, (k,): the derivative with respect to c, and a first-order estimate of λ."""
-        shifted = self.multipliers + self.penalty * c
-        return np.where(self.equal, shifted, np.maximum(shifted, 0.0))
-
-    def stiffness(self, c: Array) -> Array:
-        """dw/dc, (k,): ρ, or 0 for inequalities with w = 0."""
-        return np.where(self.equal | (self.weights(c) > 0.0), self.penalty, 0.0)
-
-    def value(self, c: Array) -> float:
-        """The sum, in the units of f."""
-        w = self.weights(c)
-        return dot(w - self.multipliers, w + self.multipliers) / (2.0 * self.penalty)
-
-    def agrees(self, other: "Penalized") -> bool:
-        """True if the other function is equal to rounding."""
-        change = np.abs(self.multipliers - other.multipliers).max()
-        return self.penalty == other.penalty and bool(
-            change <= 1e-12 * np.abs(other.multipliers).max()
-        )
-
-    def measure(self, c: Array) -> float:
-        """The largest |c| of equalities and |max(c, −λ/ρ)| of inequalities; zero at a solution."""
-        either = np.where(self.equal, c, np.maximum(c, -self.multipliers / self.penalty))
-        return float(np.abs(either).max(initial=0.0))
-
-
-@dataclass(frozen=True, eq=False)
-class AugmentedPoint:
-    """f and the penalized constraints at x; the gradient is computed when first asked for.
-
-    owner: the function of which this is a point. It is told when the gradient is asked for.
-    """
-
-    at: Measured
-    penalized: Penalized
-    owner: "Augmented"
-
-    @property
-    def x(self) -> Array:
-        """The design, (m,)."""
-        return self.at.point.x
-
-    @cached_property
-    def value(self) -> float:
-        """f plus the penalized constraints."""
-        return self.at.point.value + self.penalized.value(self.at.values)
-
-    @cached_property
-    def gradient(self) -> Array:
-        """∇f + Σ w ∇c, (m,)."""
-        self.owner.asked.append(self)
-        return self.at.lagrangian(self.penalized.weights(self.at.values))
-
-    def hvp(self, v: Array) -> Array:
-        """(∇²f + Σ w ∇²c + ρ Σ ∇c ∇cᵀ) v, (m,); the last sum is over constraints with w ≠ 0.
-
-        At the kink w = 0 this is the derivative from one side. Raise TypeError if f or a
-        constraint has no Hessian–vector products.
-        """
-        if not callable(getattr(self.at.point, "hvp", None)):
-            raise TypeError(
-                f"{type(self.at.point).__name__} has no hvp(v), the product of the Hessian and v; "
-                "expected a point with hvp, such as the points of adjoint.Reduced. Without second "
-                "derivatives: adjoint.optimize.DifferencedHessian(f)"
-            )
-        c = self.at.values
-        return self.at.product(self.penalized.weights(c), self.penalized.stiffness(c), v)
-
-
-@dataclass(eq=False)
-class Augmented:
-    """x ↦ f(x) plus the penalized constraints, for one step of an inner algorithm.
-
-    scales: of the constraints, (k,). It remembers, in `asked`, its points whose gradient
-    was asked for: the accepted point is one of them, so that f is not evaluated again
-    there.
-    """
-
-    f: Function
-    constraints: tuple[Constraint | StateConstraints, ...]
-    scales: Array
-    penalized: Penalized
-    asked: list[AugmentedPoint] = field(default_factory=list, init=False, repr=False)
-
-    def __call__(self, x: Array) -> Point:
-        """The point at x: one evaluation of f."""
-        return self.around(measured(self.constraints, self.f(x), self.scales))
-
-    def around(self, at: Measured) -> Point:
-        """The point at a design where f and the constraints are known."""
-        # Algorithms read x, value and gradient of a point; the rest of a `Point` is missing here.
-        return cast(Point, AugmentedPoint(at, self.penalized, self))
-
-    def accepted(self, x: Array) -> Measured:
-        """f and the constraints at x; evaluated again if the gradient at x was not asked for."""
-        known = next(
-            (point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None
-        )
-        return known or measured(self.constraints, self.f(x), self.scales)
+def finite(parts: tuple[ConstraintValue, ...]) -> tuple[ConstraintValue, ...]:
+    """Return the constraints; raise NonFinite if a value is nan or inf."""
+    for part in parts:
+        if (bad := first_nonfinite(part.values)) is not None:
+            raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {bad[1]}")
+    return parts

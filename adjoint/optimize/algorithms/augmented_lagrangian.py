@@ -11,7 +11,7 @@ from ..._validation import has, named, require_settings
 from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..constraint_values import told
+from ..constraint_values import values_at
 from ..constraints import Constraint, StateConstraints
 from ..inner_products import InnerProduct
 from ..memory import Shape, packed, require_entries, require_packed, unpacked
@@ -59,52 +59,6 @@ convergence proof."""
 RESTARTS = 12
 """Number of subproblems begun at one design before an inner algorithm without a step ends
 the run."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Subproblem:
-    """The augmented function of the current subproblem, and the measure at which it is solved.
-
-    first: the penalty at the start of the run; measure: violation and complementarity after
-    the last subproblem; target: the inner stationarity to be reached; length: of the design
-    at the start, see `Scaling`.
-    """
-
-    penalized: Penalized
-    first: float
-    measure: float
-    target: float
-    length: float
-
-    @classmethod
-    def of(cls, state: State) -> "_Subproblem":
-        """The subproblem in the memory of a state."""
-        memory = state.memory
-        penalized = Penalized(memory["multipliers"], memory["penalty"].item(), memory["equal"])
-        return cls(
-            penalized, *(memory[name].item() for name in ("first", "measure", "target", "length"))
-        )
-
-    @property
-    def remembered(self) -> dict[str, Array]:
-        """The arrays for the memory of a state."""
-        numbers = {
-            "first": self.first,
-            "measure": self.measure,
-            "target": self.target,
-            "length": self.length,
-        }
-        penalized = {"multipliers": self.penalized.multipliers, "equal": self.penalized.equal}
-        return (
-            penalized
-            | {name: np.asarray(value) for name, value in numbers.items()}
-            | {"penalty": np.asarray(self.penalized.penalty)}
-        )
-
-    @property
-    def hopeless(self) -> bool:
-        """True if the penalty has grown beyond its limit."""
-        return self.penalized.penalty > STEEPEST * self.first
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +168,7 @@ class AugmentedLagrangian:
     def start(self, f: Function, x: Array) -> State:
         """The state at x: one evaluation, the gradients of f and of the augmented function."""
         point = first_point(f, x, self.bounds, "AugmentedLagrangian")
-        parts = finite(told(self._all, point))
+        parts = finite(values_at(self._all, point))
         found = scaling(f, self._all, point, parts, self.bounds, self.inner)
         at = scaled(parts, point, found.scales)
         equal = self._equal(at)
@@ -277,7 +231,7 @@ class AugmentedLagrangian:
         self,
         f: Function,
         iteration: int,
-        subproblem: _Subproblem,
+        subproblem: "_Subproblem",
         after: State,
         augmented: Augmented,
         evaluations: int,
@@ -296,8 +250,8 @@ class AugmentedLagrangian:
         return np.repeat(kinds, [term.values.size for term in at.terms])
 
     def _begun(
-        self, f: Function, at: Measured, subproblem: _Subproblem
-    ) -> tuple[_Subproblem, State]:
+        self, f: Function, at: Measured, subproblem: "_Subproblem"
+    ) -> "tuple[_Subproblem, State]":
         """The start of the inner algorithm on a new subproblem; f is known there."""
         augmented = Augmented(f, self._all, at.scales, subproblem.penalized)
         inner = self.algorithm.start(lambda _: augmented.around(at), at.point.x)
@@ -305,7 +259,7 @@ class AugmentedLagrangian:
             subproblem, target=min(SOLVED * inner.stationarity, subproblem.target)
         ), inner
 
-    def _updated(self, subproblem: _Subproblem, at: Measured) -> _Subproblem:
+    def _updated(self, subproblem: "_Subproblem", at: Measured) -> "_Subproblem":
         """λ ← w, and a larger ρ unless violation and complementarity have fallen enough."""
         old = subproblem.penalized
         measure = old.measure(at.values)
@@ -314,6 +268,52 @@ class AugmentedLagrangian:
         lam = np.clip(old.weights(at.values), -most, most)
         penalty = old.penalty * (self.growth if grows else 1.0)
         return replace(subproblem, penalized=Penalized(lam, penalty, old.equal), measure=measure)
+
+
+@dataclass(frozen=True, eq=False)
+class _Subproblem:
+    """The augmented function of the current subproblem, and the measure at which it is solved.
+
+    first: the penalty at the start of the run; measure: violation and complementarity after
+    the last subproblem; target: the inner stationarity to be reached; length: of the design
+    at the start, see `Scaling`.
+    """
+
+    penalized: Penalized
+    first: float
+    measure: float
+    target: float
+    length: float
+
+    @classmethod
+    def of(cls, state: State) -> "_Subproblem":
+        """The subproblem in the memory of a state."""
+        memory = state.memory
+        penalized = Penalized(memory["multipliers"], memory["penalty"].item(), memory["equal"])
+        return cls(
+            penalized, *(memory[name].item() for name in ("first", "measure", "target", "length"))
+        )
+
+    @property
+    def remembered(self) -> dict[str, Array]:
+        """The arrays for the memory of a state."""
+        numbers = {
+            "first": self.first,
+            "measure": self.measure,
+            "target": self.target,
+            "length": self.length,
+        }
+        penalized = {"multipliers": self.penalized.multipliers, "equal": self.penalized.equal}
+        return (
+            penalized
+            | {name: np.asarray(value) for name, value in numbers.items()}
+            | {"penalty": np.asarray(self.penalized.penalty)}
+        )
+
+    @property
+    def hopeless(self) -> bool:
+        """True if the penalty has grown beyond its limit."""
+        return self.penalized.penalty > STEEPEST * self.first
 
 
 def _first_penalty(at: Measured, equal: Array, inner: InnerProduct, sizes: Array) -> float:

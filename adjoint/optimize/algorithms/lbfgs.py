@@ -21,87 +21,6 @@ FLAT = 1e-14
 """Least ⟨y, s⟩ / (‖y‖‖s‖) of a pair with curvature; below it the curvature is rounding."""
 
 
-def curved(s: Array, y: Array, inner: InnerProduct) -> bool:
-    """True if ⟨y, s⟩ is positive by more than rounding."""
-    return 0.0 < FLAT * inner.norm(s) * inner.dual_norm(y) < inner.pairing(y, s)
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Curvature pairs, the oldest first: S, (k, m), changes of the design.
-
-    Y, (k, m), of the gradient.
-
-    products: ⟨y, s⟩ > 0, (k,).
-    """
-
-    S: Array
-    Y: Array
-    products: Array
-
-    @classmethod
-    def none(cls, m: int) -> "Pairs":
-        """No pairs, for m variables."""
-        return cls(np.zeros((0, m)), np.zeros((0, m)), np.zeros(0))
-
-    @property
-    def arrays(self) -> dict[str, Array]:
-        """The memory of a state."""
-        return {"S": self.S, "Y": self.Y, "products": self.products}
-
-    @property
-    def count(self) -> int:
-        """k, the number of pairs."""
-        return len(self.products)
-
-    def with_pair(self, s: Array, y: Array, memory: int, inner: InnerProduct) -> "Pairs":
-        """The last pairs and one more, at most `memory`.
-
-        A pair without curvature changes nothing.
-        """
-        if not curved(s, y, inner):
-            return self
-        last = slice(max(self.count + 1 - memory, 0), None)
-        products = np.append(self.products[last], inner.pairing(y, s))
-        return Pairs(np.vstack([self.S[last], s]), np.vstack([self.Y[last], y]), products)
-
-    def of_free(self, free: Array, inner: InnerProduct) -> "Pairs":
-        """The parts of the pairs on the free variables, (m,) booleans.
-
-        Pairs without curvature are dropped.
-        """
-        S, Y = np.where(free, self.S, 0.0), np.where(free, self.Y, 0.0)
-        products = inner.total(Y * S)
-        kept = products > FLAT * np.sqrt(inner.total(S * S) * inner.total(Y * Y))
-        return Pairs(S[kept], Y[kept], products[kept])
-
-    def scale(self, inner: InnerProduct) -> float:
-        """γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩ of the last pair, 1 without pairs.
-
-        γ M⁻¹ is as large as the inverse Hessian along y.
-        """
-        if not self.count:
-            return 1.0
-        y = self.Y[-1]
-        return float(self.products[-1]) / inner.pairing(y, inner.direction(y))
-
-    def inverse_times(self, g: Array, gamma: float, inner: InnerProduct) -> Array:
-        """H g, (m,), by the two-loop recursion with the initial matrix γ M⁻¹.
-
-        M appears nowhere else.
-
-        Nocedal & Wright (2006), algorithm 7.4.
-        """
-        q, weights = g.copy(), np.zeros(self.count)
-        for k in reversed(range(self.count)):
-            weights[k] = inner.pairing(q, self.S[k]) / self.products[k]
-            q -= weights[k] * self.Y[k]
-        r = gamma * inner.direction(q)
-        for k in range(self.count):
-            r += (weights[k] - inner.pairing(self.Y[k], r) / self.products[k]) * self.S[k]
-        return r
-
-
 @dataclass(frozen=True, eq=False)
 class LBFGS:
     """x ← x − α H g, with H from γ M⁻¹ and the last pairs s = Δx, y = Δg, such that H y = s.
@@ -197,13 +116,13 @@ class LBFGS:
         shapes: dict[str, Shape] = {"S": ("pairs", m), "Y": ("pairs", m), "products": ("pairs",)}
         require_entries("LBFGS", state.memory, shapes | GAINS)
 
-    def _step(self, f: Function, state: State, pairs: Pairs) -> Step:
+    def _step(self, f: Function, state: State, pairs: "Pairs") -> Step:
         d = self._direction(state, pairs)
         return self._setting.searched(
             f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d)
         )
 
-    def _direction(self, state: State, pairs: Pairs) -> Array:
+    def _direction(self, state: State, pairs: "Pairs") -> Array:
         """−H g; with bounds, for the free variables, while the others move to their bounds."""
         x, g, gamma = state.x, state.gradient, pairs.scale(self.inner)
         if self.bounds.everywhere:
@@ -215,3 +134,84 @@ class LBFGS:
         gamma = pairs.scale(self.inner) if pairs.count else gamma
         d = -pairs.inverse_times(np.where(free, g, 0.0), gamma, self.inner)
         return np.where(free, d, to - x)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Curvature pairs, the oldest first: S, (k, m), changes of the design.
+
+    Y, (k, m), of the gradient.
+
+    products: ⟨y, s⟩ > 0, (k,).
+    """
+
+    S: Array
+    Y: Array
+    products: Array
+
+    @classmethod
+    def none(cls, m: int) -> "Pairs":
+        """No pairs, for m variables."""
+        return cls(np.zeros((0, m)), np.zeros((0, m)), np.zeros(0))
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The memory of a state."""
+        return {"S": self.S, "Y": self.Y, "products": self.products}
+
+    @property
+    def count(self) -> int:
+        """k, the number of pairs."""
+        return len(self.products)
+
+    def with_pair(self, s: Array, y: Array, memory: int, inner: InnerProduct) -> "Pairs":
+        """The last pairs and one more, at most `memory`.
+
+        A pair without curvature changes nothing.
+        """
+        if not curved(s, y, inner):
+            return self
+        last = slice(max(self.count + 1 - memory, 0), None)
+        products = np.append(self.products[last], inner.pairing(y, s))
+        return Pairs(np.vstack([self.S[last], s]), np.vstack([self.Y[last], y]), products)
+
+    def of_free(self, free: Array, inner: InnerProduct) -> "Pairs":
+        """The parts of the pairs on the free variables, (m,) booleans.
+
+        Pairs without curvature are dropped.
+        """
+        S, Y = np.where(free, self.S, 0.0), np.where(free, self.Y, 0.0)
+        products = inner.total(Y * S)
+        kept = products > FLAT * np.sqrt(inner.total(S * S) * inner.total(Y * Y))
+        return Pairs(S[kept], Y[kept], products[kept])
+
+    def scale(self, inner: InnerProduct) -> float:
+        """γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩ of the last pair, 1 without pairs.
+
+        γ M⁻¹ is as large as the inverse Hessian along y.
+        """
+        if not self.count:
+            return 1.0
+        y = self.Y[-1]
+        return float(self.products[-1]) / inner.pairing(y, inner.direction(y))
+
+    def inverse_times(self, g: Array, gamma: float, inner: InnerProduct) -> Array:
+        """H g, (m,), by the two-loop recursion with the initial matrix γ M⁻¹.
+
+        M appears nowhere else.
+
+        Nocedal & Wright (2006), algorithm 7.4.
+        """
+        q, weights = g.copy(), np.zeros(self.count)
+        for k in reversed(range(self.count)):
+            weights[k] = inner.pairing(q, self.S[k]) / self.products[k]
+            q -= weights[k] * self.Y[k]
+        r = gamma * inner.direction(q)
+        for k in range(self.count):
+            r += (weights[k] - inner.pairing(self.Y[k], r) / self.products[k]) * self.S[k]
+        return r
+
+
+def curved(s: Array, y: Array, inner: InnerProduct) -> bool:
+    """True if ⟨y, s⟩ is positive by more than rounding."""
+    return 0.0 < FLAT * inner.norm(s) * inner.dual_norm(y) < inner.pairing(y, s)

@@ -52,7 +52,9 @@ proposal."""
 
 @dataclass(frozen=True, eq=False)
 class SensitivityFilter:
-    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³ (docs/math.md, eq. 30).
+    """g̃_i = Σ_j H_ij x_j g_j / (max(γ, x_i) Σ_j H_ij), γ = 10⁻³.
+
+    See docs/math/optimization.md, eq. 30.
 
     A heuristic that replaces the gradient inside of OC. It is not the derivative of any
     function: therefore it is an option of OC and not a DesignMap.
@@ -88,7 +90,9 @@ class SensitivityFilter:
 
 @dataclass(frozen=True, eq=False)
 class OptimalityCriteria:
-    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds (docs/math.md, eq. 29).
+    """x_i ← x_i (−g_i / (λ ∂c/∂x_i))^η within the move limit and the bounds.
+
+    See docs/math/optimization.md, eq. 29.
 
     λ is found by bisection. An iteration is an analysis and the update that follows from
     it: the start is the first iteration, and the `change` of a state is the change of its
@@ -299,7 +303,7 @@ class OptimalityCriteria:
         return lower, middle, upper
 
     def _optimality(self, x: Array, g: Array, slope: Array) -> tuple[float, float]:
-        """The KKT residual and the projected gradient (docs/math.md, eqs. 31 and 32).
+        """The KKT residual and the projected gradient (docs/math/optimization.md, eqs. 31 and 32).
 
         λ ≥ 0 by least squares over the densities between their bounds; 0 if the constraint does
         not bind. If the constraint is violated, both measures are at least the violation,

@@ -54,19 +54,6 @@ digits."""
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 
 
-def sigmoid(psi: Array) -> Array:
-    """1 / (1 + exp(−ψ)), without overflow: only exponentials of −|ψ|."""
-    small = np.exp(-np.abs(psi))
-    return np.where(psi >= 0.0, 1.0, small) / (1.0 + small)
-
-
-def logit(rho: Array) -> Array:
-    """ψ = log(ρ / (1 − ρ)), (m,), within ±LATENT; ρ: between 0 and 1."""
-    least = float(np.exp(-LATENT))
-    psi = np.log(np.maximum(rho, least)) - np.log(np.maximum(1.0 - rho, least))
-    return np.asarray(np.clip(psi, -LATENT, LATENT))
-
-
 @dataclass(frozen=True, eq=False)
 class SiMPL:
     """ψ ← ψ − α M⁻¹∇f − μ M⁻¹∇c, ρ = 1/(1 + exp(−ψ)), with μ ≥ 0 such that c(ρ) ≤ bound.
@@ -278,3 +265,16 @@ class SiMPL:
             violation=max(0.0, excess),
             memory={"psi": psi, "alpha": np.asarray(alpha)},
         )
+
+
+def sigmoid(psi: Array) -> Array:
+    """1 / (1 + exp(−ψ)), without overflow: only exponentials of −|ψ|."""
+    small = np.exp(-np.abs(psi))
+    return np.where(psi >= 0.0, 1.0, small) / (1.0 + small)
+
+
+def logit(rho: Array) -> Array:
+    """ψ = log(ρ / (1 − ρ)), (m,), within ±LATENT; ρ: between 0 and 1."""
+    least = float(np.exp(-LATENT))
+    psi = np.log(np.maximum(rho, least)) - np.log(np.maximum(1.0 - rho, least))
+    return np.asarray(np.clip(psi, -LATENT, LATENT))

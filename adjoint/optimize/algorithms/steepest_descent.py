@@ -38,7 +38,8 @@ class BarzilaiBorwein:
 
     s = x_k − x_{k−1}, y = g_k − g_{k−1}. 1/α₁ ≤ 1/α₂ are means of the Hessian's eigenvalues
     in the inner product M. Short steps remove the components of large eigenvalues, and
-    leave a gradient for which long steps are right (method ABBmin; docs/math.md, eq. 75).
+    leave a gradient for which long steps are right (method ABBmin;
+    docs/math/optimization.md, eq. 75).
 
     Parameters
     ----------
@@ -92,10 +93,10 @@ class BarzilaiBorwein:
 class SteepestDescent:
     """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough.
 
-    P is the projection onto the bounds (docs/math.md, eq. 28). An iteration costs one
-    evaluation per trial, one gradient and one solve with M. A failed solve at a trial
-    shortens the step. If the last trials all fail the run ends as FAILED; if no trial is
-    good enough it ends as STUCK.
+    P is the projection onto the bounds (docs/math/optimization.md, eq. 28). An iteration
+    costs one evaluation per trial, one gradient and one solve with M. A failed solve at a
+    trial shortens the step. If the last trials all fail the run ends as FAILED; if no trial
+    is good enough it ends as STUCK.
 
     Parameters
     ----------

@@ -16,7 +16,9 @@ from .step import Step
 
 @dataclass(frozen=True, eq=False)
 class Backtracking:
-    """Shorten α until f(x(α)) ≤ reference + c₁ (predicted change) (docs/math.md, eq. 28).
+    """Shorten α until f(x(α)) ≤ reference + c₁ (predicted change).
+
+    See docs/math/optimization.md, eq. 28.
 
     No trial pays for a gradient. A failed solve, or nan, means that the step was too long.
     The reference is f(x) (the Armijo condition), or the largest of the last values (a

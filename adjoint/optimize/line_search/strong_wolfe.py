@@ -137,17 +137,6 @@ class StrongWolfe:
         return Sample(alpha, point.value, math.nan)
 
 
-def ended(tried: Sequence[tuple[Sample, Point | None]], taken: int | None) -> Step:
-    """The step of the trial that is taken, with the values of the other trials."""
-    values = [math.nan if point is None else sample.value for sample, point in tried]
-    rejected = tuple(value for k, value in enumerate(values) if k != taken)
-    return (
-        Step(0.0, None, rejected)
-        if taken is None
-        else Step(tried[taken][0].alpha, tried[taken][1], rejected)
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class Bracket:
     """An interval of α that holds acceptable steps.
@@ -186,6 +175,17 @@ class Bracket:
         if len(self.widths) == 3 and self.widths[2] > SHRINK * self.widths[0]:
             return self.left.alpha + 0.5 * width
         return self.left.alpha + interpolated(self.left, self.right, self.allowance) * width
+
+
+def ended(tried: Sequence[tuple[Sample, Point | None]], taken: int | None) -> Step:
+    """The step of the trial that is taken, with the values of the other trials."""
+    values = [math.nan if point is None else sample.value for sample, point in tried]
+    rejected = tuple(value for k, value in enumerate(values) if k != taken)
+    return (
+        Step(0.0, None, rejected)
+        if taken is None
+        else Step(tried[taken][0].alpha, tried[taken][1], rejected)
+    )
 
 
 def extrapolated(before: Sample, last: Sample) -> float:

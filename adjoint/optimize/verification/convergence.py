@@ -35,7 +35,7 @@ UNEVEN = 1e-3
 variables' own sizes is small."""
 
 
-def unconfirmed(
+def status_by_values(
     status: Status,
     state: State,
     best: State,
@@ -63,7 +63,9 @@ def unconfirmed(
     return Status.UNEVEN if slope > UNEVEN * progress.sized and slope > enough else status
 
 
-def confirmed(status: Status, f: Function, state: State, first: float, bounds: Bounds) -> Status:
+def status_by_differences(
+    status: Status, f: Function, state: State, first: float, bounds: Bounds
+) -> Status:
     """The status of convergence by differences of f.
 
     INCONSISTENT: the slope along a random direction is not g·v. FLAT: f next to x equals f

@@ -70,15 +70,15 @@ def require_derivative(
     # c, not c − bound: the rounding error is relative to c, and c − bound may be small.
     unscaled = np.ones(len(constraints))
 
-    def told(point: Point) -> Array:
+    def values_at(point: Point) -> Array:
         return np.concatenate([part.values for part in excess(constraints, point, unscaled).parts])
 
-    near = [[None if point is None else told(point) for point in ray.points] for ray in rays]
+    near = [[None if point is None else values_at(point) for point in ray.points] for ray in rays]
     at = excess(constraints, here, unscaled)
     for i, (part, row) in enumerate(zip(at.parts, at.gradients, strict=True)):
 
         def read(point: Point, i: int = i) -> float:
-            return float(told(point)[i])
+            return float(values_at(point)[i])
 
         for ray, known in zip(rays, near, strict=True):
             values = np.array([np.nan if each is None else each[i] for each in known])
@@ -108,9 +108,8 @@ class _Ray:
     ) -> float:
         """The slope of a quantity by differences; nan if the slope is not known.
 
-        Raise WrongGradient unless the quantity has this gradient.
-
-        read: the quantity at a point; here: the quantity at x; what: its name, for the message.
+        Raise WrongGradient unless the quantity has this gradient. read: the quantity at a
+        point; here: the quantity at x; what: its name, for the message.
         """
         return self.require_known(_read(read, self.samples), read, here, gradient, what)
 
@@ -143,13 +142,12 @@ class _Ray:
                 "problem), a function with kinks or noise. See adjoint.check(f, x).table(); "
                 "check=False goes on regardless."
             )
-
         return nearer
 
     def _nearer(
         self, read: Callable[[Point], float], here: float, derivative: float, farther: float
     ) -> float | None:
-        """The slope of a shorter step, if it is g·v and differs from that of the usual step.
+        """The slope by a shorter step if it is g·v, and differs from that of the usual step.
 
         Next to a density of zero almost nothing holds a structure: f changes by decades within
         the usual step, and only a shorter step sees the derivative. The slope of a smooth f

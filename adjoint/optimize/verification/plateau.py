@@ -91,7 +91,7 @@ class Kind(Enum):
     SMALL = 3
 
 
-def believed(
+def plateau_status(
     status: Status,
     f: Function,
     state: State,
@@ -111,7 +111,7 @@ def believed(
     if not _collapsed(progress, state):
         return progress, status
     scale, doubted = max(abs(progress.first), progress.sized), progress.steep > 0
-    kind = judged(f, state, scale, start, constraints, bounds, doubted)
+    kind = kind_of_design(f, state, scale, start, constraints, bounds, doubted)
     if kind is Kind.LEVEL or (kind is Kind.REGULAR and not doubted):
         return progress, status
     calm = 0 if kind is Kind.STEEP else progress.calm + 1
@@ -122,7 +122,7 @@ def believed(
     return replace(progress, steep=progress.steep + 1, calm=calm), None
 
 
-def faded(progress: Progress, state: State) -> Progress:
+def with_fading_doubts(progress: Progress, state: State) -> Progress:
     """The progress after an iteration that would not have ended the run: doubts fade by one.
 
     The last doubt stays while f is collapsed.
@@ -136,7 +136,7 @@ def _collapsed(progress: Progress, state: State) -> bool:
     return 0.0 < abs(state.value) <= COLLAPSED * max(abs(progress.first), progress.sized)
 
 
-def judged(
+def kind_of_design(
     f: Function,
     state: State,
     scale: float,

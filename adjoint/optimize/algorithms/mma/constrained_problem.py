@@ -16,7 +16,7 @@ from ....bounds import Bounds
 from ....errors import NonFinite, SolveError
 from ....reduced import Function, Point
 from ....typing import Array
-from ...constraint_values import Excess, excess, finite_rows, scaled, told
+from ...constraint_values import Excess, excess, finite_rows, scaled, values_at
 from ...constraints import Constraint
 from ...inner_products import InnerProduct
 from ...memory import Shape, require_entries
@@ -167,7 +167,7 @@ class ConstrainedProblem:
         Raise ValueError if x is outside of the bounds, NonFinite, and any error that f raises.
         """
         point = first_point(f, x, self.bounds, self.name)
-        parts = told(self.constraints, point)
+        parts = values_at(self.constraints, point)
         values = np.array([float(part.values[0]) for part in parts])
         if not np.isfinite(values).all():
             raise NonFinite(f"{self.name}: the constraints are {values} at the start")
@@ -342,7 +342,7 @@ class ConstrainedProblem:
         change -= STILL * self.span
         return self.inner.largest(change) > 0.0
 
-    def stands(self, state: State) -> Status | None:
+    def standstill(self, state: State) -> Status | None:
         """INFEASIBLE or STUCK if there is no next design, else None."""
         if self.differs(state.memory["proposal"], state.x):
             return None

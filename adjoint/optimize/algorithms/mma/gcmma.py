@@ -126,7 +126,7 @@ class GCMMA:
 
     def advance(self, f: Function, state: State) -> State:
         """The state at the first conservative solution: one gradient, an evaluation per trial."""
-        if (reason := self._problem.stands(state)) is not None:
+        if (reason := self._problem.standstill(state)) is not None:
             return replace(state, ending=reason)
         rejected: list[float] = []
         last: SolveError | None = None

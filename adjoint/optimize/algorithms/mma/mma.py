@@ -130,7 +130,7 @@ class MMA:
 
         Gradients at the accepted design only.
         """
-        if (reason := self._problem.stands(state)) is not None:
+        if (reason := self._problem.standstill(state)) is not None:
             return replace(state, ending=reason)
         x = state.memory["proposal"]
         rejected: list[float] = []
