@@ -69,7 +69,7 @@ def main(out: Path, small: bool, *, quiet: bool = False) -> dict[str, object]:
     memory = adjoint.checkpointing.Checkpoints(CHECKPOINTS)
     few = checkpointed_gradient(first.trajectory, first.u_bar, None, memory, CHECKPOINTS, quiet)
 
-    deviations = np.sqrt(np.diag(last.covariance))
+    deviations, evidence = np.sqrt(np.diag(last.covariance)), last.trajectory.evidence
     numbers: dict[str, object] = {
         "truth": Robertson().nominal.tolist(),
         "first guess": first.trajectory.p.tolist(),
@@ -82,13 +82,12 @@ def main(out: Path, small: bool, *, quiet: bool = False) -> dict[str, object]:
         "probability of a larger chi2": float(chi2.sf(last.chi2, last.freedom)),
         "steps of the fit": len(path) - 1,
         "seconds of the fit": seconds,
-        "jacobian": f"{last.trajectory.evidence.jacobian_mode} "
-        f"({last.trajectory.evidence.jacobian_reason})",
+        "jacobian": f"{evidence.jacobian_mode} ({evidence.jacobian_reason})",
         "jacobian against complex steps": error,
         "further fits": len(z),
         "intervals that hold the truth, of 95 %": float(np.mean(np.abs(z) <= WIDTH)),
         "points of bands that hold the truth, of 95 %": inside,
-        "time steps": last.trajectory.evidence.steps,
+        "time steps": evidence.steps,
         "checkpoints": CHECKPOINTS,
         "time steps with checkpoints": few.evidence.steps,
         "of them repeated": few.evidence.repeated,

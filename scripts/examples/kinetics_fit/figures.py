@@ -57,10 +57,11 @@ def draw(results: Results, file: Path) -> None:
         distribution(results.z),
     ]
     covered = np.mean(np.abs(results.z) <= WIDTH)
+    mode = last.trajectory.evidence.jacobian_mode
     subtitle = (
         f"y₁ and y₂ measured at {len(last.data)} times; χ² = {last.chi2:.0f} for {last.freedom} "
-        f"degrees of freedom; Jacobian by {last.trajectory.evidence.jacobian_mode}s; {100 * covered:.1f} % of the "
-        f"95 % intervals of {len(results.z)} further fits hold the truth"
+        f"degrees of freedom; Jacobian by {mode}s; {100 * covered:.1f} % of the 95 % intervals "
+        f"of {len(results.z)} further fits hold the truth"
     )
     title = "Rate constants of Robertson's reaction from noisy concentrations"
     write_sheet(file, title, subtitle, plots, 3, 4.0)

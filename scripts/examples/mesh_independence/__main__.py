@@ -4,8 +4,9 @@
 
 Minimize ½‖v − v_d‖² + ½β‖u‖² subject to −Δv = u, from u = 0, on n × n cells whose narrowest
 are in the middle. The right inner product belongs to the mass matrix, ‖u‖² = ∫u². The wrong
-inner product is the sum over the nodes. Every run ends when the norm of the gradient, measured with the
-mass matrix, is 10⁻⁶ of the first. Writes iterations.png and iterations.json.
+inner product is the sum over the nodes. Every run ends when the norm of the gradient,
+measured with the mass matrix, is 10⁻⁶ of the first. Writes iterations.png and
+iterations.json.
 """
 
 import argparse
