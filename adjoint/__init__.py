@@ -1,35 +1,36 @@
 """Exact gradients through the solutions of sparse models, by the adjoint method.
 
-A model is a problem that is solved for u at parameters p, and an objective J(u, p);
-`Reduced` makes of them f(p) = J(u(p), p), with its gradient at the price of one
-transposed solve:
+A problem is solved for u at parameters p; an objective is a function J(u, p). `Reduced`
+joins both to f(p) = J(u(p), p), whose gradient costs one transposed solve with the
+factors of the solution:
 
 >>> import adjoint, numpy as np, scipy.sparse as sparse
 >>> n = 100
->>> K = sparse.diags_array([-np.ones(n - 1), 2.0 * np.ones(n), -np.ones(n - 1)], offsets=[-1, 0, 1])
->>> A = adjoint.Affine(K, [sparse.eye_array(n)])           # A(p) = K + p₀ I
->>> problem = adjoint.LinearProblem(A, np.ones(n), adjoint.cholesky)
->>> f = adjoint.Reduced(problem, adjoint.Compliance(np.ones(n)))
->>> point = f(np.array([0.1]))                             # solved once
->>> point.value, point.gradient                            # the factors serve the gradient, too
->>> adjoint.check(f, np.array([0.1])).ok                   # Taylor test
+>>> ones = np.ones(n)
+>>> K = sparse.diags_array([-ones[1:], 2.0 * ones, -ones[1:]], offsets=[-1, 0, 1])
+>>> A = adjoint.Affine(K, [sparse.eye_array(n)])  # A(p) = K + p₀ I
+>>> problem = adjoint.LinearProblem(A, ones, adjoint.cholesky)
+>>> f = adjoint.Reduced(problem, adjoint.Compliance(ones))
+>>> point = f(np.array([0.1]))  # one factorization
+>>> value, gradient = point.value, point.gradient  # no further factorization
+>>> adjoint.check(f, np.array([0.1])).ok  # is the gradient right?
 True
 
-Here are the names that most programs need; the rest is in namespaces.
+The top level has the names that most programs need; namespaces have all others.
 
-problems    LinearProblem, NonlinearProblem, ODEProblem, RecurrenceProblem, Dirichlet
-matrices    Affine, Elements, Entries, Combination, Constant, Part; adjoint.matrices
-objectives  Compliance, LeastSquares, LinearFunctional, Sum, Product plain code
-complex_step_residual, complex_step_field, jax_residual, …; adjoint.derive solvers lu,
-cholesky, ldl, cg, gmres; adjoint.factor, adjoint.newton, adjoint.ode checks check,
-check_hvp, check_residual, check_field optimizers  minimize, descend, Stopping, Bounds;
-adjoint.optimize, adjoint.interop also        adjoint.design (filters, projections),
-adjoint.continuation (branches, folds),
-            adjoint.checkpointing (memory of sweeps), adjoint.report (pages and figures),
-            adjoint.protocols (what you may write yourself), adjoint.errors (what may be raised)
+- problems: LinearProblem, NonlinearProblem, ODEProblem, RecurrenceProblem, Dirichlet
+- matrices: Affine, Elements, Entries, Combination, Constant, Part; more in adjoint.matrices
+- objectives: Compliance, LeastSquares, LinearFunctional, Sum, Product
+- plain functions: complex_step_residual, complex_step_field, jax_residual; adjoint.derive
+- solvers: lu, cholesky, ldl, cg, gmres; adjoint.factor, adjoint.newton, adjoint.ode
+- checks: check, check_hvp, check_residual, check_field
+- optimization: minimize, descend, Stopping, Bounds; adjoint.optimize, adjoint.interop
+- designs: adjoint.design; branches and folds: adjoint.continuation
+- memory of reverse sweeps: adjoint.checkpointing; pages and figures: adjoint.report
+- what you may write: adjoint.protocols; what may be raised: adjoint.errors
 
-`python -m adjoint doctor` says which solvers are installed. Eqs. are those of
-docs/math.
+`python -m adjoint doctor` lists the solvers that are installed. Equation numbers in
+docstrings are those of docs/math.
 """
 
 from . import (
@@ -40,12 +41,14 @@ from . import (
     design,
     errors,
     factor,
+    interop,
     matrices,
     newton,
     ode,
     optimize,
     protocols,
     recurrence,
+    report,
     steady,
 )
 from .bounds import Bounds
@@ -138,11 +141,13 @@ __all__ = [
     "design",
     "errors",
     "factor",
+    "interop",
     "matrices",
     "newton",
     "ode",
     "optimize",
     "protocols",
     "recurrence",
+    "report",
     "steady",
 ]

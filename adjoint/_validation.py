@@ -139,7 +139,7 @@ def as_array(who: str, name: str, value: object) -> Array:
     if array.dtype.kind not in "fciub":
         raise TypeError(
             f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or "
-            "complex128: real or complex numbers"
+            "complex128: real numbers, or complex numbers"
         )
     return array
 

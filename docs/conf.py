@@ -20,7 +20,7 @@ extensions = [
     "mathml",
     "public_names",
 ]
-exclude_patterns = ["_build", "results"]
+exclude_patterns = ["_build"]
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4

@@ -1,1 +1,1 @@
-"""Ready-made physics for scripts, tests and docs; it imports `adjoint` and never plots."""
+"""Problems for examples, tests and pages: physics, test functions, catalogues."""

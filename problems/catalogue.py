@@ -1,7 +1,8 @@
-"""CATALOGUE: small instances of every problem, for the laws that all of them must obey.
+"""CATALOGUE: small instances of every steady problem, for the laws they must obey.
 
-It holds nonsymmetric, complex, non-square-mesh, nonzero-boundary and several-load cases: a missing transpose or
-conjugate passes every symmetric test.
+The catalogue holds nonsymmetric and complex matrices, meshes that are not square,
+nonzero boundary values and several load cases: a missing transpose or conjugate passes
+every symmetric test.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,8 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.typing import Array
 
-from .filters import helmholtz_filter
-from .grid import Grid
+from .finite_elements.filters import helmholtz_filter
+from .finite_elements.grid import Grid
 from .steady.bratu import bratu
 from .steady.circuit import diode_ladder
 from .steady.conduction import conduction
@@ -25,7 +26,7 @@ from .steady.sellar import SellarObjective, sellar
 from .steady.transport import advection_diffusion
 
 Case = tuple[adjoint.Reduced, Array]
-"""A reduced objective and a design to look at it from."""
+"""A reduced objective, and a design at which it is evaluated."""
 
 
 def _densities(m: int) -> Array:
@@ -76,7 +77,7 @@ def _waves() -> Case:
 
 
 def _random_affine() -> Case:
-    """A nonsymmetric complex matrix and a right-hand side of four parameters."""
+    """A nonsymmetric complex matrix and a right-hand side, affine in four parameters."""
     rng = np.random.default_rng(5)
     n, m = 30, 4
 
@@ -91,7 +92,7 @@ def _random_affine() -> Case:
 
 
 def _entries() -> Case:
-    """Entries given by a function: a dense nonsymmetric block whose entries are products of two parameters."""
+    """A dense nonsymmetric block whose entries are products of two parameters."""
     n = 6
     pattern = sparse.csc_array(np.ones((n, n)))
 
@@ -113,7 +114,7 @@ def _entries() -> Case:
 
 
 def _nonlinear(problem: adjoint.NonlinearProblem) -> Case:
-    """The weighted mean of half of the unknowns, and a misfit, of a nonlinear problem away from its nominal point."""
+    """A misfit on half of the unknowns plus a mean, away from the nominal parameters."""
     nominal = problem.residual.nominal  # type: ignore[attr-defined]
     n = problem.solve(nominal).u.size
     rng = np.random.default_rng(n)

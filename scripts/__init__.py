@@ -1,1 +1,1 @@
-"""Runnable examples: `python -m scripts.NAME --help`, from the repository root."""
+"""Examples and benchmarks, run by `python -m` from the root of the repository."""

@@ -16,5 +16,5 @@ case $* in
 esac
 
 ./scripts/setup.sh
-.venv/bin/python -m scripts.topology "${options[@]}" --out "$out"
+.venv/bin/python -m scripts.examples.topology "${options[@]}" --out "$out"
 printf '\nThe report, for a browser: %s\n' "$(pwd)/$out/report.html"

@@ -16,6 +16,7 @@ BUILT = DOCS / "_build"
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted(page for page in DOCS.rglob("*.md") if BUILT not in page.parents),
+    *sorted((ROOT / "scripts").rglob("README.md")),
     *sorted((ROOT / ".github").rglob("*.md")),
 ]
 MODULES = sorted((ROOT / "adjoint").rglob("*.py"))

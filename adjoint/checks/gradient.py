@@ -58,10 +58,10 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     NonFinite
         If x or the gradient holds nan or inf.
 
-    Errors that f raises at x are passed on.
-
     Notes
     -----
+    Errors that f raises at x are passed on.
+
     *Directions.* Components of the first direction are in proportion to those of x. The
     second direction weights up the components that have little effect on f.
 

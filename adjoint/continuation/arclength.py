@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._numerics import dot
-from .._repr import short_repr
 from .._validation import as_parameters, require_bool, require_kind, require_number
 from ..bounds import Bounds
 from ..errors import NewtonStalled, SolveError
@@ -20,7 +20,7 @@ from ..newton.problem import NonlinearProblem
 from ..protocols import Residual
 from ..steady.solution import SteadySolution
 from ..typing import Array
-from .bordered import bordered, parameter_index, unit_vector
+from .bordered import bordered_matrix, parameter_index, unit_vector
 
 LEAST_COSINE = 0.8
 """Smallest cosine of the angle between consecutive tangents. A step that turns further is
@@ -135,7 +135,7 @@ class AugmentedResidual:
         """[[∂R/∂u, ∂R/∂λ], [row, corner]], (n + 1, n + 1)."""
         u, q = v[:-1], self.parameters(float(v[-1]))
         column = self.equation.jvp(u, q, unit_vector(q.size, self.parameter))
-        return bordered(as_csc(self.equation.jacobian(u, q)), column, self.row, self.corner)
+        return bordered_matrix(as_csc(self.equation.jacobian(u, q)), column, self.row, self.corner)
 
     def vjp(self, v: Array, p: Array, lam: Array) -> Array:
         """−lam[n], (1,)."""
@@ -208,7 +208,7 @@ def trace(
     require_bool("trace", "decreasing", decreasing)
     p = as_parameters(p)
     if p.dtype.kind == "c":
-        raise TypeError("trace: got complex parameters; a branch is a curve in real ones")
+        raise TypeError("trace: got complex parameters; a branch is a curve in real parameters")
     parameter = parameter_index(parameter, p.size, "trace")
     if not (0.0 < step <= longest and step < np.inf and 0.0 < scale < np.inf):
         raise ValueError(

@@ -11,7 +11,9 @@ from ..factor.factorizers import lu
 from ..typing import Array
 
 
-def bordered(A: sparse.csc_array, column: Array, row: Array, corner: float) -> sparse.csc_array:
+def bordered_matrix(
+    A: sparse.csc_array, column: Array, row: Array, corner: float
+) -> sparse.csc_array:
     """[[A, column], [row, corner]], (n + 1, n + 1).
 
     Zeros in the borders are stored, so that the pattern does not change.
@@ -44,7 +46,7 @@ class DefiningFunction:
     def of(cls, J: sparse.csc_array, b: Array, c: Array) -> "DefiningFunction":
         """Factor [[J, b], [cᵀ, 0]] and solve for φ, ψ and g."""
         n = J.shape[0]
-        factors = lu(bordered(J, b, c, 0.0))
+        factors = lu(bordered_matrix(J, b, c, 0.0))
         last = unit_vector(n + 1, n)
         right, left = factors.solve(last), factors.solve(last, "T")
         return cls(factors, right[:-1], left[:-1], float(right[-1]))

@@ -7,13 +7,13 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
+from .._dataclasses import short
 from ..errors import NotComplexSafe
 from ..factor.csc import SparseMatrix
 from ..typing import Array
 from .differentiation.directional import Examination
-from .timed_blocks import TimedBlock, finite, timed_block
-from .timed_function import TimedFunction
+from .field_jacobians import FieldBlock, field_block, finite
+from .function_of_time import FunctionOfTime
 from .user_function import FIELD, UserFunction
 
 FieldFunction: TypeAlias = Callable[[float, Array, Array], Array]
@@ -82,7 +82,7 @@ def complex_step_field(
     array([[1.6]])
     """
     return derived_field(
-        TimedFunction(UserFunction(f, n, FIELD, "complex_step_field"), n, m), u_pattern, p_pattern
+        FunctionOfTime(UserFunction(f, n, FIELD, "complex_step_field"), n, m), u_pattern, p_pattern
     )
 
 
@@ -95,11 +95,11 @@ class DerivedField:
 
     Parameters
     ----------
-    function : TimedFunction
+    function : FunctionOfTime
         The user's function f(t, u, p) with checks of its arguments and results.
-    by_u : TimedBlock
+    by_u : FieldBlock
         ∂f/∂u, (r, n), dense or sparse.
-    by_p : TimedBlock
+    by_p : FieldBlock
         ∂f/∂p, (r, m), dense or sparse.
 
     Raises
@@ -116,12 +116,14 @@ class DerivedField:
         If u or p has the wrong shape.
     """
 
-    function: TimedFunction
-    by_u: TimedBlock
-    by_p: TimedBlock
-    _by_t: Examination = field(default_factory=Examination)
+    function: FunctionOfTime
+    by_u: FieldBlock
+    by_p: FieldBlock
+    _by_t: Examination = field(default_factory=Examination, init=False, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        f = self.function
+        return f"{f.user.maker}({short(f.user.function)}, n={f.n}, m={f.m})"
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
         """f(t, u, p), (r,), nan if the function returns nan; u: (n,), p: (m,), real or complex."""
@@ -201,8 +203,8 @@ class DerivedField:
 
 
 def derived_field(
-    function: TimedFunction, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
+    function: FunctionOfTime, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> "DerivedField":
     """The field of a function; patterns as in `complex_step_field`."""
-    by_u = timed_block(function.user, "u", function.n, u_pattern)
-    return DerivedField(function, by_u, timed_block(function.user, "p", function.m, p_pattern))
+    by_u = field_block(function.user, "u", function.n, u_pattern)
+    return DerivedField(function, by_u, field_block(function.user, "p", function.m, p_pattern))

@@ -7,14 +7,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
+from .._dataclasses import short
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
 from .compressed import Block
 from .differentiation.automatic import JaxSlice, jax_in_double_precision
-from .timed_blocks import SMALL, block_of, finite
-from .timed_function import TimedFunction
+from .field_jacobians import SMALL, block_of, finite
+from .function_of_time import FunctionOfTime
 from .user_function import FIELD, UserFunction
 from .verification import require_finite
 
@@ -75,7 +75,7 @@ def jax_field(
     jax = jax_in_double_precision("jax_field")
     compiled = jax.jit(f)
     user = UserFunction(lambda t, u, p: compiled(np.asarray(t), u, p), n, FIELD, "jax_field")
-    function = TimedFunction(user, n, m)
+    function = FunctionOfTime(user, n, m)
     by_u = JaxBlock(
         block_of(user, "u", n, u_pattern),
         jax.jit(jax.jacfwd(f, 1)),
@@ -101,7 +101,7 @@ class JaxField:
 
     Parameters
     ----------
-    function : TimedFunction
+    function : FunctionOfTime
         The compiled function f(t, u, p) with checks of its arguments and results.
     by_u : JaxBlock
         ∂f/∂u, (n, n), dense or sparse.
@@ -115,7 +115,7 @@ class JaxField:
         The function before compilation, for pickles.
     """
 
-    function: TimedFunction
+    function: FunctionOfTime
     by_u: "JaxBlock"
     by_p: "JaxBlock"
     by_t: Compiled
@@ -124,7 +124,9 @@ class JaxField:
     """The function before compilation, for pickles."""
     _called: bool = field(default=False, init=False, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        f = self.function
+        return f"{f.user.maker}({short(self.source)}, n={f.n}, m={f.m})"
 
     def __reduce__(self) -> tuple[Callable[..., "JaxField"], tuple[object, ...]]:
         """Pickles hold the function and the given patterns; the function is compiled again."""

@@ -7,14 +7,14 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._numerics import read_only
-from .._repr import short_repr
 from .._validation import as_array
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
 from .field import DerivedField, derived_field
-from .timed_function import TimedFunction
+from .function_of_time import FunctionOfTime
 from .user_function import INTEGRAND, UserFunction
 
 TermsFunction: TypeAlias = Callable[[float, Array, Array], Array]
@@ -82,7 +82,7 @@ class DerivedIntegrand:
         """The terms with their derivatives; their number k is found at the first point."""
         if self._field is None:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
-            function = TimedFunction(
+            function = FunctionOfTime(
                 UserFunction(self.terms, rows, INTEGRAND, _MAKER), self.n, self.m
             )
             function(t, u, p)  # Errors of the function are raised before its result is used.
@@ -141,7 +141,7 @@ def complex_step_integrand(
     >>> energy(0.0, np.array([3.0, 4.0]), np.zeros(1))
     array([25.])
     """
-    TimedFunction(UserFunction(terms, 1, INTEGRAND, _MAKER), n, m)  # Raises for wrong arguments.
+    FunctionOfTime(UserFunction(terms, 1, INTEGRAND, _MAKER), n, m)  # Raises for wrong arguments.
     return DerivedIntegrand(terms, n, m, None if weights is None else _as_weights(weights))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
+from .._dataclasses import short
 from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
@@ -45,7 +45,9 @@ class DerivedResidual:
     by_p: Block
     _examined: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        function = self.function
+        return f"{function.maker}({short(function.residual)}, n={function.n}, m={function.m})"
 
     def residual(self, u: Array, p: Array) -> Array:
         """R(u, p), (n,), with nan if the function returns nan; u: (n,), p: (m,)."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short
 from .._numerics import finite_sum
-from .._repr import short_repr
 from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
@@ -114,7 +114,10 @@ class JaxResidual:
     pullback: Pushforward
     curvature: Curvature
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        function = self.forward.function
+        residual = getattr(function.residual, "__wrapped__", function.residual)
+        return f"{function.maker}({short(residual)}, n={function.n}, m={function.m})"
 
     def __reduce__(self) -> tuple[Callable[..., "JaxResidual"], tuple[object, ...]]:
         """Pickles hold the function and the given patterns; the function is compiled again."""

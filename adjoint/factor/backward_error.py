@@ -142,14 +142,17 @@ def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
         relative, sizes = np.abs(residual) / sums[:, None], column_maxima(u)
         bound = float(np.max(column_maxima(relative) / sizes, initial=0.0))
         if bound <= ACCEPT_ROW:
-            return bound  # Without b the error is larger, and costs half as much.
+            return bound  # The bound neglects b: it is larger than the error, and costs half.
         scale = sizes + np.abs(b) / sums[:, None]
         error = relative / np.where(scale == 0.0, 1.0, scale)
     return float(np.max(error, initial=0.0))
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1 (docs/math/verification.md, eq. 22)."""
+    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, for probes.
+
+    See docs/math/verification.md, eq. 22.
+    """
     # Signs alone would not do: their sum is often exactly zero, so that s is orthogonal
     # to a constant null vector. Small entries would not do: a null vector may consist
     # of one unknown.

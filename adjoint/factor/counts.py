@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 
 
 @dataclass(eq=False)
@@ -34,8 +34,9 @@ class Counts:
         Steps of Newton's method, including simplified steps and the search for a first
         iterate.
     seconds : dict of str to float
-        Wall time by phase, s: assembly, analysis, factor, solve, gradient, design, and
-        output (of a report). Each moment belongs to one phase only.
+        Wall time by phase, s: assembly, analysis, factor, solve, gradient, design;
+        model (the rest of an optimizer's evaluations of f); output (records of a
+        report). Each moment belongs to one phase only.
     """
 
     symbolic: int = 0

@@ -1,6 +1,6 @@
-"""Diagnose a singular matrix: what its null vectors say about the model, in words.
+"""Diagnose a singular matrix: derive the likely modelling error from its null vectors.
 
-The results are error messages. Time does not matter here, up to DIAGNOSED unknowns.
+The diagnosis is an error message. It takes as long as a factorization.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ NAMED = 3
 """Number of unknowns of a set that a message names."""
 
 RIGID = {3: "the plane", 6: "space"}
-"""Dimension of the null space of a free elastic body ↦ where the body lives."""
+"""Number of rigid motions of an elastic body ↦ the space of the body."""
 
 
 def diagnose(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:

@@ -139,7 +139,7 @@ class Direct:
             raise
 
     def analysis_of(self, A: sparse.csc_array) -> Analysis:
-        """Return the symbolic analysis of the pattern of A; it is made unless it is remembered.
+        """Return the symbolic analysis of the pattern of A, remembered or new.
 
         Parameters
         ----------
@@ -190,9 +190,9 @@ class Fastest:
     label : str
         Kind of factorization, for messages: "LU".
     candidates : tuple of Direct
-        Factorizers, the fastest one first. The last one must always be installed
-        (SuperLU). It chooses each pivot as it goes, and factors again what the others
-        refuse.
+        Factorizers, the fastest one first. The last candidate must always be installed
+        (SuperLU). It chooses each pivot during the factorization, and factors again the
+        matrices that the other candidates refuse.
     """
 
     label: str
@@ -207,12 +207,13 @@ class Fastest:
         return next(direct for direct in self.candidates if not direct.missing())
 
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
-        """Factor A by `choice`, and by the last candidate if that fails; see `Direct.__call__`.
+        """Factor A by `choice`, or by the last candidate if `choice` fails; see `Direct.__call__`.
 
         Up to 200 000 unknowns the last candidate factors a matrix that looks singular
         to `choice`: pivots that are fixed in advance may cancel in a regular matrix
-        (networks of ±1). It also factors a matrix whose pivots were replaced, or have
-        grown too much, if a solve with a random right-hand side fails.
+        (networks of ±1). The last candidate also factors a matrix whose pivots were
+        replaced, or have grown too much, if a solve with a random right-hand side
+        fails.
         """
         direct, careful = self.choice, self.candidates[-1]
         try:

@@ -1,15 +1,14 @@
 """A factored matrix: solves with A, Aᵀ and Aᴴ, verified by their backward errors."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import LinearOperator, gmres, onenormest
 
-from .._pickling import Local
+from .._dataclasses import Local
 from ..errors import (
     CAUSES,
     InaccurateSolve,
@@ -41,7 +40,8 @@ from .protocols import ConditionEstimate, Factors, StaticPivoting
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
 
 ITERATIONS = 30
-"""Length of a cycle of GMRES, which runs if refinement fails. Two cycles are made."""
+"""Number of iterations in a cycle of GMRES. If refinement fails, two cycles are
+made."""
 
 TOGETHER = 20_000
 """Number of unknowns above which the probe is one more column of the first solve. The
@@ -57,7 +57,7 @@ class Factorization(Local):
 
     A factorization has a memory: the backward errors and the condition that its solves
     have shown, for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which grow with
-    each solve. It lives in one process: it has no pickle.
+    each solve. A factorization cannot leave its process: pickling raises TypeError.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ class Factorization(Local):
         """Solve A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H").
 
         The backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed, of the whole and of
-        each row. If it is large, one step of refinement follows (docs/math/verification.md, eqs.
-        19–22).
+        each row. If it is large, one step of refinement follows
+        (docs/math/verification.md, eqs. 19–22).
 
         Parameters
         ----------
@@ -263,7 +263,7 @@ class Factorization(Local):
 
     @property
     def _doubtful(self) -> bool:
-        """True if pivots were replaced or have grown: the factors may not be those of A."""
+        """True if pivots were replaced or have grown: the factors may belong to another matrix."""
         return doubt_of(self.factors) != 0.0
 
     def _iterated(self, u: Array, b: Array, trans: Trans) -> Array:
@@ -350,7 +350,7 @@ class Factorization(Local):
         return self._log.sums[key]
 
     def _errors(self, residual: Array, u: Array, b: Array, trans: Trans) -> tuple[float, float]:
-        """The normwise backward error, and the worst of the rows (0 where it is not looked at)."""
+        """The normwise backward error and the largest rowwise error (0 if rows are not checked)."""
         sums = self._sums(trans)
         error = backward_error(residual, u, b, float(sums.max()))
         return error, row_error(residual, u, b, sums) if self.accuracy.rows else 0.0
@@ -473,9 +473,14 @@ class Factorization(Local):
         )
 
 
-Factorizer: TypeAlias = Callable[[sparse.csc_array], Factorization]
-"""A ↦ its factorization; `lu` is an example. `protocols.py` says what a new one must
-provide."""
+class Factorizer(Protocol):
+    """A ↦ its factorization; `lu` is an example.
+
+    `adjoint/factor/protocols.py` says what a factorizer of your own must provide.
+    """
+
+    def __call__(self, A: sparse.csc_array, /) -> Factorization:
+        """Factor A: (n, n), in canonical format. Raises SolveError if this is not possible."""
 
 
 def doubt_of(factors: Factors) -> float:

@@ -17,11 +17,11 @@ class ConjugateResiduals:
     """Minimize ‖r − C x‖₂ along directions d whose images C d are orthogonal.
 
     C is W A or B⁻¹A: A with weighted rows, or preconditioned by the factors of a nearby
-    matrix B. Each column of r is a system of its own. If C is close to the identity,
+    matrix B. Each column of r is a separate system. If C is close to the identity,
     orthogonality to the last image suffices (kept=1).
 
-    An object has a memory: it remembers the last directions, their images, and the
-    squares of the lengths of these images. It is made for one right-hand side.
+    An object has a memory: the last directions, their images, and the squares of the
+    lengths of these images. Each right-hand side needs a new object.
 
     dot: (v, w) ↦ vᴴ w, column by column. kept: number of directions that are
     remembered. normalize: divide d and its image by the length of the image. This costs

@@ -85,8 +85,8 @@ class IterativeSolves:
     """`Factors` without factors: iterations with A, preconditioned by M ≈ A⁻¹.
 
     An object has a memory: the slowest modes of A ("N") and of Aᴴ ("H"), (n,) each,
-    once a random right-hand side has shown them. The condition that it showed is
-    written to `log`.
+    once a random right-hand side has shown them. The probe also writes the condition to
+    `log`.
     """
 
     A: sparse.csc_array
@@ -173,8 +173,8 @@ class IterativeSolves:
 
         The error is small if ‖A⁻¹‖ ‖r‖ is small, because ‖u − A⁻¹b‖ ≤ ‖A⁻¹‖ ‖r‖.
         Otherwise the error along the slowest mode v, A v ≈ 0, is estimated
-        (docs/math/verification.md, eq. 22a). If the estimate is large, A d = r is solved and d is
-        added: in r the share of v is not small.
+        (docs/math/verification.md, eq. 22b). If the estimate is large, A d = r is
+        solved and d is added: in r the share of v is not small.
 
         Raises SingularMatrix if A is singular, KrylovStalled if CORRECTIONS do not
         suffice.

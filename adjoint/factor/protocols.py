@@ -1,8 +1,8 @@
-"""What a factorizer must provide.
+"""Protocols that a factorizer must provide: Analysis and Factors, or Approximation.
 
 A factorizer is a callable A ↦ `Factorization`: `lu`, `cholesky`, `ldl`, `cg(…)`,
-`gmres(…)`, or one of your own. It is made of parts, which need no base class, only
-these methods:
+`gmres(…)`, or a function or object of your own. A factorizer is made of parts. The
+parts need no base class, only these methods:
 
 direct     `Direct(label, symmetry, analyse, missing)`, with
                analyse(A)            ↦ `Analysis`, once for each sparsity pattern
@@ -14,12 +14,11 @@ iterative  `cg(preconditioner)` or `gmres(preconditioner)`, with
                preconditioner(A, symmetry) ↦ `Approximation`
                Approximation.apply(b)      ↦ M b, Mᵀ b or Mᴴ b with M ≈ A⁻¹
 
-Verification, refinement, counts and messages are the business of `Factorization`, not
-of these parts. `backends/superlu.py` is the shortest complete example.
+`Factorization` verifies and refines solutions, counts work and writes messages.
+`backends/superlu.py` is the shortest complete example.
 """
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import scipy.sparse as sparse
 
@@ -150,6 +149,8 @@ class Approximation(Protocol):
         """
 
 
-Preconditioner: TypeAlias = Callable[[sparse.csc_array, Symmetry], Approximation]
-"""(A, symmetry) ↦ M ≈ A⁻¹. `cg` calls it with symmetry="hermitian", `gmres` with
-"none"."""
+class Preconditioner(Protocol):
+    """(A, symmetry) ↦ M ≈ A⁻¹; `jacobi()` is an example. A function may be one, too."""
+
+    def __call__(self, A: sparse.csc_array, symmetry: Symmetry, /) -> Approximation:
+        """Make M for A, (n, n). symmetry: "hermitian" for `cg`, "none" for `gmres`."""

@@ -1,8 +1,10 @@
-"""Decide whether a matrix is singular to working precision (docs/math/verification.md, eq. 23).
+"""Decide whether a matrix is singular to working precision.
+
+See docs/math/verification.md, eq. 22a.
 
 The decision is made for the equilibrated matrix Â = R A C: a choice of units for
-equations and unknowns does not make a matrix singular. It is made only if the cheap
-probe raises a suspicion.
+equations and unknowns does not make a matrix singular. The decision takes additional
+solves, and is made only if the probe of the first solve raises a suspicion.
 """
 
 from collections.abc import Callable

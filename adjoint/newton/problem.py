@@ -8,9 +8,8 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import Portable, short_repr
 from .._numerics import size_of
-from .._pickling import Portable
-from .._repr import short_repr
 from .._validation import (
     as_array,
     as_parameters,
@@ -190,7 +189,7 @@ class NonlinearProblem(Portable):
         return self._solution(system, outcome, p, counts)
 
     def at(self, u: Array, p: Array) -> SteadySolution:
-        """Return a state u that another solver found as a solution, for one factorization.
+        """Turn a state u from another solver into a solution, by one factorization.
 
         Parameters
         ----------

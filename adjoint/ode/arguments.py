@@ -1,7 +1,4 @@
-"""The times a user gives: the interval, observation times, a grid; checked once.
-
-Cotangents and tangents as a user gives them, checked, and as sweeps take them: blocks.
-"""
+"""The user's times, cotangents and tangents: checked, and in the form that sweeps need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +11,16 @@ from ..typing import Array
 
 
 def validated_times(t: Sequence[float], observe: Array | None) -> Array:
-    """The observation times, (K,), ascending in [t₀, t_f]; (t_f,) if none are given. Raises ValueError, TypeError."""
+    """The observation times, (K,), ascending in [t₀, t_f]; (t_f,) if observe is None.
+
+    Raises TypeError if times are not numbers, ValueError if they are not finite, do not
+    ascend, or leave the interval.
+    """
     interval = _as_times("t", t)
     if interval.shape != (2,) or not interval[0] < interval[1]:
         raise ValueError(
-            f"ODEProblem: got t={t!r}, expected (t0, tf) with t0 < tf: reverse time by t -> -t, f -> -f"
+            f"ODEProblem: got t={t!r}, expected (t0, tf) with t0 < tf: reverse time by t -> -t, "
+            "f -> -f"
         )
     if observe is None:
         return interval[1:]
@@ -28,57 +30,73 @@ def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     if not np.all(np.diff(times) > 0.0):
         k = int(np.flatnonzero(~(np.diff(times) > 0.0))[0])
         raise ValueError(
-            f"ODEProblem: observe[{k + 1}] = {times[k + 1]:.17g} is not after observe[{k}] = {times[k]:.17g}; expected "
-            "times that ascend strictly: np.unique(times) sorts them, and takes each once"
+            f"ODEProblem: observe[{k + 1}] = {times[k + 1]:.17g} is not after observe[{k}] = "
+            f"{times[k]:.17g}; expected strictly ascending times: np.unique(times) sorts them "
+            "and drops duplicates"
         )
     if times[0] < interval[0] or times[-1] > interval[1]:
         raise ValueError(
-            f"ODEProblem: got observation times from {times[0]:.17g} to {times[-1]:.17g}, expected them "
-            f"within {tuple(t)!r}"
+            f"ODEProblem: got observation times from {times[0]:.17g} to {times[-1]:.17g}, "
+            f"expected them within {tuple(t)!r}"
         )
     return times
 
 
 def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -> Array:
-    """The grid, (N + 1,), ascending from t₀ to t_f, with the observation times on it. Raises ValueError, TypeError."""
+    """The grid, (N + 1,), ascending from t₀ to t_f, which contains the observation times.
+
+    Raises TypeError if times are not numbers, ValueError if the grid does not ascend
+    from t₀ to t_f, or lacks an observation time without dense output.
+    """
     steps = _as_times("grid", grid)
     if steps.size < 2 or not np.all(np.diff(steps) > 0.0):
         raise ValueError(
-            f"ODEProblem: got a grid of {steps.size} times, expected at least two, that ascend strictly"
+            f"ODEProblem: got a grid of {steps.size} times, expected at least two times, "
+            "strictly ascending"
         )
     if steps[0] != t[0] or steps[-1] != t[1]:
         raise ValueError(
-            f"ODEProblem: got a grid from {steps[0]:.17g} to {steps[-1]:.17g}, expected exactly {tuple(t)!r}"
+            f"ODEProblem: got a grid from {steps[0]:.17g} to {steps[-1]:.17g}, expected exactly "
+            f"{tuple(t)!r}"
         )
     off = times[~np.isin(times, steps)]
     if off.size and not dense:
         raise ValueError(
-            f"ODEProblem: the observation time {off[0]:.17g} is not on the grid ({off.size} such); take it from the "
-            "grid itself, grid[k], or observe by dense output: dense=True"
+            f"ODEProblem: the observation time {off[0]:.17g} is not on the grid ({off.size} "
+            "such); take it from the grid itself, grid[k], or observe by dense output: "
+            "dense=True"
         )
     return steps
 
 
-def landings_of(
+def stop_times_of(
     t: Sequence[float], times: Array, dense: bool, breaks: Sequence[float]
 ) -> list[float]:
-    """The times that steps end on exactly, ascending: t₀, the observation times unless dense, breaks, t_f."""
+    """The times at which steps end exactly, ascending: t₀, t_f, breaks, observations.
+
+    dense: observations are interpolated, and are no stop times.
+    """
     within = [] if dense else times.tolist()
     return sorted({float(t[0]), float(t[1]), *within, *breaks})
 
 
 def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
-    """Raise ValueError unless the grid has all breaks."""
+    """Raise ValueError unless each break is a time of the grid."""
     on_grid = set(steps.tolist())
     off = [time for time in breaks if time not in on_grid]
     if off:
         raise ValueError(
-            f"ODEProblem: the break {off[0]:.17g} is not on the grid ({len(off)} such): a step must end there; "
-            "np.union1d(grid, breaks) has it"
+            f"ODEProblem: the break {off[0]:.17g} is not on the grid ({len(off)} such): a step "
+            "must end there; use np.union1d(grid, breaks)"
         )
 
 
 def _as_times(name: str, given: object) -> Array:
+    """The argument as a vector of finite floats.
+
+    Raises TypeError if it is not numeric, ValueError if it is not a vector or not
+    finite.
+    """
     times = as_array("ODEProblem", name, given)
     if times.dtype.kind not in "fiu":
         raise TypeError(f"ODEProblem: got {name} of dtype {times.dtype}, expected real numbers")
@@ -91,27 +109,32 @@ def _as_times(name: str, given: object) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Cotangents as blocks: u (K, n, j), q (q, j) or None; single: whether one objective was given, without an axis."""
+    """Cotangents as blocks of j objectives: u (K, n, j), q (q, j) or None.
+
+    single: one objective was given, without an axis for objectives.
+    """
 
     u: Array
     q: Array | None
     single: bool
 
     def shaped(self, block: Array) -> Array:
-        """A result (…, j) as the user expects it."""
+        """A result (…, j), without the last axis if one objective was given."""
         return block[..., 0] if self.single else block
 
 
 def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
-    """What the user gave for u (K, n) and q integrals, as blocks; of a complex ū for a real u the real part counts.
+    """The user's cotangents of u (K, n) and of q integrals, as blocks.
 
-    u_bar: None for zeros, where q_bar is given. Raises TypeError for what are no numbers, ValueError for another shape,
-    for nan and inf.
+    u_bar: None for zeros, if q_bar is given; of a real u the imaginary part of u_bar is
+    dropped. Raises TypeError if an argument is not numeric, ValueError for another
+    shape, nan and inf.
     """
     if u_bar is None:
         if q_bar is None:
             raise TypeError(
-                "got neither u_bar nor q_bar, expected the derivative of J with respect to one of them"
+                "got neither u_bar nor q_bar, expected the derivative of J with respect to one "
+                "of them"
             )
         q_bar = _numbers("q_bar", q_bar, "fiu")
         if q_bar.ndim not in (1, 2) or q_bar.shape[0] != q:
@@ -137,7 +160,10 @@ def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
 
 
 def as_direction(name: str, v: Array, size: int, is_complex: bool) -> Array:
-    """A tangent as the user gave it, (size,) or (size, j). Raises as `as_bars` does."""
+    """The user's tangent, (size,) or (size, j).
+
+    Raises TypeError if it is not numeric, ValueError for another shape, nan and inf.
+    """
     v = _numbers(name, v, "fciu" if is_complex else "fiu")
     if v.ndim not in (1, 2) or v.shape[0] != size:
         raise ValueError(f"got {name} of shape {v.shape}, expected ({size},) or ({size}, j)")
@@ -145,15 +171,19 @@ def as_direction(name: str, v: Array, size: int, is_complex: bool) -> Array:
 
 
 def require_finite(what: str, v: Array) -> None:
-    """Raise NonFinite unless v is finite."""
+    """Raise NonFinite unless all entries of v are finite; what: name of v in the message."""
     if not np.isfinite(v).all():
         raise NonFinite(
-            f"{what} is {v[~np.isfinite(v)][0]}. Usual causes: sqrt, log or a power of zero in the field, the "
-            "integrand or u0, which is finite there, but its derivative is not"
+            f"{what} is {v[~np.isfinite(v)][0]}. Usual causes: sqrt, log or a power at zero in "
+            "the field, the integrand or u0: the value is finite, the derivative is not"
         )
 
 
 def _numbers(name: str, v: Array, kinds: str) -> Array:
+    """The argument as an array; kinds: the allowed kinds of dtype.
+
+    Raises TypeError for another kind, ValueError for nan and inf.
+    """
     v = as_array("Trajectory", name, v)
     if v.dtype.kind not in kinds:
         raise TypeError(

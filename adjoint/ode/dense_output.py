@@ -1,23 +1,26 @@
-"""What is observed of a trajectory as it goes: states at given times, integrals."""
+"""Observations during the integration: states at given times, and integrals."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..typing import Array
-from .discontinuities.knots import Interval
+from .discontinuities.one_sided_times import Interval
 from .equations import System
 from .methods.tableau import Tableau
 from .stages.stages import explicit_stage
-from .steps import Taken
+from .steps.records import ComputedStep
 
 
 @dataclass(eq=False)
 class Observer:
-    """Sees each accepted step. times: (K,), ascending; dense: by dense output, inside of steps. end: t_f.
+    """Collects observed states and integrals; called with each accepted step.
 
-    u: the states observed so far. places: of each (number of steps before it, θ): θ is None where a step begins or ends
-    there. integrals: (q,), None without an integrand.
+    times: (K,) ascending. dense: observe by dense output inside steps. end: t_f.
+
+    Remembers u, the states observed so far; places, the place (k, θ) of each: θ h
+    inside step k, or the start of step k if θ is None; integrals, (q,), None before the
+    first step.
     """
 
     system: System
@@ -29,14 +32,14 @@ class Observer:
     integrals: Array | None = None
 
     def begin(self, t: float, u: Array) -> None:
-        """What is observed where it begins."""
+        """Observe the initial state if t₀ is an observation time."""
         if self.times.size and self.times[0] == t:
             self.u.append(u)
             self.places.append((0, None))
 
-    def __call__(self, step: Taken) -> None:
-        """What is observed in one step, its end included."""
-        where = step.step
+    def __call__(self, step: ComputedStep) -> None:
+        """Observe inside a step and at its end, and add the step's share of the integrals."""
+        where = step.interval
         while len(self.u) < self.times.size and self.times[len(self.u)] <= where.end:
             time = float(self.times[len(self.u)])
             if time == where.end and (not self.dense or time == self.end):
@@ -51,8 +54,9 @@ class Observer:
         if self.system.integrand is not None:
             self._integrate(step)
 
-    def _integrate(self, step: Taken) -> None:
-        times, h = step.tableau.times(step.step), step.step.h
+    def _integrate(self, step: ComputedStep) -> None:
+        """Add h Σ b_i ℓ(t_i, Y_i, p) to the integrals."""
+        times, h = step.tableau.times(step.interval), step.interval.h
         for i, b, _ in step.tableau.quadrature:
             size = None if self.integrals is None else self.integrals.size
             rate = None if step.rates is None else step.rates[i]
@@ -63,7 +67,7 @@ class Observer:
 
 
 def extended_stages(system: System, tableau: Tableau, step: Interval, u: Array, K: Array) -> Array:
-    """K with the further stages that the dense output of a method takes, (s + e, n)."""
+    """K with the further stages of the dense output, (s + e, n)."""
     extended = tableau.extended
     if extended is tableau:
         return K

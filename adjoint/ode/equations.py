@@ -1,7 +1,4 @@
-"""M u' = f(t, u, p) for one p: evaluations checked, counted, and in the form that steps need.
-
-The mass matrix M of M u' = f: constant, or M(p); None for the identity.
-"""
+"""M(p) u' = f(t, u, p) for one p: checked and counted evaluations, and the mass matrix."""
 
 import dataclasses
 import math
@@ -14,6 +11,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import BLAS
+from .._validation import first_nonfinite, missing_methods
 from ..errors import NonFiniteField, integration_failure
 from ..factor.csc import SparseMatrix, as_csc, owned
 from ..matrices.affine import Constant
@@ -24,7 +22,10 @@ from .stages.stage_matrices import SMALL, Algebra, Inverse
 
 @dataclass(frozen=True, eq=False)
 class MassAt:
-    """M(p) for one p, as a matrix, and its derivative applied to one vector."""
+    """M(p) for one p, and its derivatives applied to one vector; None for a constant M.
+
+    vjp: (u, λ) ↦ (∂(M u)/∂p)ᴴ λ, (m,). jvp: (u, ṗ) ↦ (∂M/∂p ṗ) u, (n,).
+    """
 
     matrix: Array | sparse.csc_array | None
     vjp: Callable[[Array, Array], Array] | None
@@ -32,8 +33,11 @@ class MassAt:
 
 
 @dataclass(eq=False)
-class Tally:
-    """What a sweep has cost: evaluations of f and ∂f/∂u, factorizations, Newton corrections."""
+class Statistics:
+    """Counters of the work so far: evaluations of f and ∂f/∂u, factorizations, corrections.
+
+    The counters grow during the integration and all sweeps.
+    """
 
     evaluations: int = 0
     jacobians: int = 0
@@ -43,10 +47,12 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """The equations at p (m,) for n unknowns.
+    """The equations M u' = f(t, u, p) at p (m,), for n unknowns.
 
-    atol: a number or (n,); accuracy: see `Method`. perturbed: whether p is complex, and u with it, for a complex step
-    through all of the integration. given: whether steps are given, so that none can be shortened.
+    dtype: dtype of the state. algebra: matrices and their factors. rtol, atol:
+    tolerances; atol is a number or (n,). accuracy: see `Method`. perturbed: p and u are
+    complex, for a complex step through the whole integration. steps_given: steps cannot
+    be shortened. statistics: counters of the work.
     """
 
     field: Field
@@ -60,17 +66,17 @@ class System:
     atol: Array
     accuracy: float
     perturbed: bool
-    given: bool
-    tally: Tally = dataclasses.field(default_factory=Tally)
+    steps_given: bool
+    statistics: Statistics = dataclasses.field(default_factory=Statistics)
 
     @cached_property
     def shape(self) -> tuple[int]:
-        """(n,)."""
+        """(n,), the shape of a state."""
         return (self.n,)
 
     def rate(self, t: float, u: Array) -> Array:
-        """f(t, u, p), (n,), as the field has it, nan included."""
-        self.tally.evaluations += 1
+        """f(t, u, p), (n,); may hold nan or inf."""
+        self.statistics.evaluations += 1
         f = self.field(t, u, self.p)
         return (
             f
@@ -79,24 +85,32 @@ class System:
         )
 
     def checked(self, f: Array) -> Array:
-        """What the field returned, as an array (n,) of numbers; raises TypeError or ValueError if it is none."""
+        """The result of the field as an array (n,).
+
+        Raises TypeError if it is not numeric, or complex for real u and p, ValueError
+        for another shape.
+        """
         f = np.asarray(f)
         if f.dtype.kind not in "fciu":
             raise TypeError(f"the field returned dtype {f.dtype}, expected float64 (n,)")
         if f.shape != (self.n,):
             raise ValueError(
-                f"the field returned shape {f.shape}, expected ({self.n},), as u0 has {self.n} entries"
+                f"the field returned shape {f.shape}, expected ({self.n},), as u0 has {self.n} "
+                "entries"
             )
         if f.dtype.kind == "c" and self.dtype.kind != "c":
             raise TypeError(
-                f"the field returned {f.dtype} for real u and p, expected float64. Complex states: give a complex u0"
+                f"the field returned {f.dtype} for real u and p, expected float64. Complex "
+                "states: give a complex u0"
             )
         return f
 
     def first_rate(self, t: float, seen: float, u: Array) -> Array:
-        """f where the integration begins, t⁺ being `seen`, looked at more closely.
+        """f at the start of the integration, with more checks than later.
 
-        Raises TypeError, ValueError, NonFiniteField.
+        seen: t⁺, at which f is evaluated; t: the time in messages. Raises
+        NonFiniteField if f is nan or inf, ValueError if the field writes into u, and
+        the errors of `checked`.
         """
         shown = u.view()
         shown.flags.writeable = False
@@ -105,49 +119,58 @@ class System:
         except Exception as error:
             if not isinstance(error, ValueError) or "read-only" not in str(error):
                 error.add_note(
-                    f"Raised for field(t, u, p) at t = {t:.6g}, with u {u.shape} and p {self.p.shape}."
+                    f"Raised for field(t, u, p) at t = {t:.6g}, with u {u.shape} and p "
+                    f"{self.p.shape}."
                 )
                 raise
             raise ValueError(
-                f"the field writes into u ({error}). It belongs to the solver: u = u.copy()"
+                f"the field writes into u ({error}). u belongs to the solver: begin with u = "
+                "u.copy()"
             ) from error
         f = self.checked(f)
-        if not np.isfinite(f).all():
-            bad = int(np.flatnonzero(~np.isfinite(f))[0])
+        bad = first_nonfinite(f)
+        if bad is not None:
             raise integration_failure(
-                NonFiniteField, f"The field is {f[bad]} in component {bad} where it starts.", t, 0
+                NonFiniteField,
+                f"The field is {bad[1]} in component {bad[0]} at the start of the integration.",
+                t,
+                0,
             )
         return np.array(f, dtype=self.dtype)
 
     def jacobian(self, t: float, u: Array) -> Array | sparse.csc_array:
-        """∂f/∂u at (t, u), dense for small systems; at the real part where p is perturbed: Newton's convergence alone
-        depends on it then."""
-        self.tally.jacobians += 1
+        """∂f/∂u at (t, u), dense for small systems.
+
+        If p is perturbed, it is evaluated at the real parts: only the convergence of
+        Newton's method depends on it then.
+        """
+        self.statistics.jacobians += 1
         if self.perturbed:
             return self.algebra.jacobian(self.field.jacobian(t, u.real, self.p.real))
         return self.algebra.jacobian(self.field.jacobian(t, u, self.p))
 
     def inverse(self, t: float, u: Array, hg: float) -> Inverse:
-        """The factors of M − hγ ∂f/∂u."""
-        self.tally.factorizations += 1
+        """The factors of M − hγ ∂f/∂u; hg: hγ."""
+        self.statistics.factorizations += 1
         return self.algebra.inverse(self.jacobian(t, u), hg)
 
     @cached_property
     def mass_inverse(self) -> Inverse | None:
-        """The factors of M; None for the identity. Raises SingularMatrix."""
+        """The factors of M; None for the identity. Raises SingularMatrix if M is singular."""
         return self.algebra.mass_inverse()
 
     @cached_property
-    def nearby(self) -> Algebra:
-        """What coupled stages are solved for by: real matrices where p is perturbed.
+    def newton_algebra(self) -> Algebra:
+        """The matrices for Newton's method with coupled stages: real if p is perturbed.
 
-        The eigenvectors of A would mix real parts into the imaginary ones.
+        The complex eigenvectors of A would mix real and imaginary parts of a perturbed
+        state.
         """
         if not self.perturbed:
             return self.algebra
         mass = self.algebra.mass
         return dataclasses.replace(
-            self.algebra, mass=None if mass is None else mass.real, is_complex=False, _unions=[]
+            self.algebra, mass=None if mass is None else mass.real, is_complex=False
         )
 
     def weights(self, u: Array) -> Array:
@@ -163,19 +186,24 @@ class System:
         )
 
     def integrand_rate(self, t: float, u: Array, q: int | None, steps: int) -> Array:
-        """ℓ(t, u, p), (q,); q: as before, None the first time. Raises TypeError, ValueError, NonFiniteField."""
+        """ℓ(t, u, p), (q,); q: known number of integrals, None for the first evaluation.
+
+        steps: number of steps so far, for messages. Raises TypeError if ℓ is complex,
+        ValueError for another shape, NonFiniteField for nan and inf.
+        """
         assert self.integrand is not None
-        rate = np.array(self.integrand(t, u, self.p))  # A copy: those of several stages are kept.
+        rate = np.array(self.integrand(t, u, self.p))  # A copy: ℓ of several stages is kept.
         if rate.ndim != 1 or rate.dtype.kind not in "fciu" or (q is not None and rate.size != q):
             expected = "a vector (q,)" if q is None else f"({q},), as before"
             raise ValueError(
-                f"the integrand returned shape {rate.shape}, dtype {rate.dtype}; expected {expected}"
+                f"the integrand returned shape {rate.shape}, dtype {rate.dtype}; expected "
+                f"{expected}"
             )
         if rate.dtype.kind == "c" and not self.perturbed:
             raise TypeError(
                 f"the integrand returned {rate.dtype}, expected float64: integrals are real"
             )
-        # For the few numbers that it mostly is, NumPy's question takes longer than the integrand.
+        # For a few numbers, np.isfinite would take longer than the integrand.
         few = rate.size <= 8 and rate.dtype.kind != "c"
         if not (all(map(math.isfinite, rate.tolist())) if few else np.isfinite(rate).all()):
             raise integration_failure(
@@ -187,36 +215,45 @@ class System:
         return rate
 
     def integrand_cotangents(self, t: float, u: Array, q_bar: Array) -> tuple[Array, Array]:
-        """((∂ℓ/∂u)ᴴ q̄, (∂ℓ/∂p)ᴴ q̄), (n,) and (m,); raises TypeError, ValueError."""
+        """((∂ℓ/∂u)ᴴ q̄, (n,); (∂ℓ/∂p)ᴴ q̄, (m,)).
+
+        Raises TypeError if the user's vjp does not return a pair, ValueError for other
+        shapes.
+        """
         assert self.integrand is not None
         pair = self.integrand.vjp(t, u, self.p, q_bar)
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(
-                f"the vjp of the integrand returned a {type(pair).__name__}, expected a pair (u_bar, p_bar)"
+                f"the vjp of the integrand returned a {type(pair).__name__}, expected a pair "
+                "(u_bar, p_bar)"
             )
         through_u, through_p = np.asarray(pair[0]), np.asarray(pair[1])
         if through_u.shape != u.shape or through_p.shape != self.p.shape:
             raise ValueError(
-                f"the vjp of the integrand returned shapes {through_u.shape} and {through_p.shape}, expected {u.shape} "
-                f"and {self.p.shape}; zeros where u or p plays no part"
+                f"the vjp of the integrand returned shapes {through_u.shape} and "
+                f"{through_p.shape}, expected {u.shape} and {self.p.shape}; zeros if u or p has "
+                "no influence"
             )
         return through_u, through_p
 
     def time_derivative(self, t: float, u: Array) -> Array:
-        """∂f/∂t, (n,); raises TypeError for a field that does not have it."""
+        """∂f/∂t, (n,); raises TypeError if the field has no method `time_derivative`."""
         if not isinstance(self.field, TimeDerivative):
             raise TypeError(_without_time(self.field, "(n,)"))
         return np.asarray(self.field.time_derivative(t, u, self.p))
 
     def integrand_time_derivative(self, t: float, u: Array) -> Array:
-        """∂ℓ/∂t, (q,); raises TypeError for an integrand that does not have it."""
+        """∂ℓ/∂t, (q,); raises TypeError if the integrand has no method `time_derivative`."""
         if not isinstance(self.integrand, TimeDerivative):
             raise TypeError(_without_time(self.integrand, "(q,)"))
         return np.asarray(self.integrand.time_derivative(t, u, self.p))
 
 
 def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w: Array) -> Array:
-    """(∂/∂p (f(t, Y, p) − M(p) K))ᴴ w, (m,) or (m, j); w: (n,) or (n, j); K: None without the mass term."""
+    """(∂/∂p (f(t, Y, p) − M(p) K))ᴴ w, (m,) or (m, j), for w (n,) or (n, j).
+
+    K: None to leave out the mass term.
+    """
     if w.ndim == 1:
         return _cotangent(system, t, Y, K, w)
     p_bar = np.empty((system.p.size, w.shape[1]), dtype=system.p.dtype)
@@ -226,7 +263,7 @@ def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w:
 
 
 def _cotangent(system: System, t: float, Y: Array, K: Array | None, w: Array) -> Array:
-    """The same for one w, (n,): (m,)."""
+    """`parameter_cotangents` for one w, (n,): (m,)."""
     p, mass = system.p, system.mass
     g = np.asarray(system.field.vjp(t, Y, p, w))
     if g.shape != p.shape:
@@ -244,7 +281,10 @@ def _cotangent(system: System, t: float, Y: Array, K: Array | None, w: Array) ->
 
 
 def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_dot: Array) -> Array:
-    """∂/∂p (f(t, Y, p) − M(p) K) ṗ, (n, j); ṗ: (m, j); K: None without the mass term."""
+    """∂/∂p (f(t, Y, p) − M(p) K) ṗ, (n, j), for ṗ (m, j).
+
+    K: None to leave out the mass term.
+    """
     mass = system.mass
     rates = np.empty((Y.size, p_dot.shape[1]), dtype=np.result_type(Y, p_dot))
     for j in range(p_dot.shape[1]):
@@ -266,28 +306,29 @@ def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_do
 
 
 Mass: TypeAlias = SparseMatrix | Array | Matrix | None
-"""What a user may give as M: a matrix, or M(p); None for the identity."""
+"""Types of the argument `mass`: a matrix, or M(p); None for the identity."""
 
 
 def as_mass(mass: Mass) -> Matrix | None:
-    """What the user gave as M, as a Matrix M(p); raises TypeError, ValueError, NonFinite."""
+    """The argument `mass` as a Matrix M(p), None for the identity.
+
+    Raises TypeError if it is neither a matrix nor a Matrix, ValueError if it is not
+    square, NonFinite for nan and inf.
+    """
     if mass is None:
         return None
     if isinstance(mass, np.ndarray) or sparse.issparse(mass):
         return Constant(as_csc(mass))
-    missing = [
-        name for name in ("__call__", "vjp", "jvp") if not callable(getattr(mass, name, None))
-    ]
-    if missing or isinstance(mass, type):
+    if missing_methods(mass, ("__call__", "vjp", "jvp")) or isinstance(mass, type):
         raise TypeError(
-            f"mass: got {mass!r}, expected a sparse matrix (n, n), or an object with __call__(p), vjp(p, u, lam) and "
-            "jvp(p, u, p_dot)"
+            f"mass: got {mass!r}, expected a sparse matrix (n, n), or an object with "
+            "__call__(p), vjp(p, u, lam) and jvp(p, u, p_dot)"
         )
     return mass
 
 
 def mass_at(mass: Matrix | None, p: Array, n: int) -> MassAt:
-    """M(p), dense for small systems; raises ValueError if it is not (n, n)."""
+    """M(p), dense for small systems; raises ValueError if M is not (n, n)."""
     if mass is None:
         return MassAt(None, None, None)
     M = as_csc(mass(p))
@@ -304,11 +345,13 @@ def mass_at(mass: Matrix | None, p: Array, n: int) -> MassAt:
 
 
 def _products(weights: Array, K: Array) -> Array:
+    """weights (r, s) times K (s, n, j), (r, n, j), without BLAS: see `adjoint._numerics.dot`."""
     return np.stack([np.einsum("j,j...->...", row, K) for row in weights])
 
 
 def _without_time(given: object, shape: str) -> str:
+    """The text of the error for a missing method `time_derivative`."""
     return (
-        f"{type(given).__name__} has no method time_derivative(t, u, p) -> {shape}, which derivatives with respect to "
-        "times need; it returns zeros where t does not occur"
+        f"{type(given).__name__}: time_derivative(t, u, p) -> {shape} is not provided, and "
+        "derivatives with respect to times need it; return zeros if t does not occur"
     )

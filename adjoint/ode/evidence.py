@@ -1,58 +1,175 @@
-"""What an integration can show for itself.
-
-The full Jacobian of what is observed, by tangents or by adjoints, whichever are fewer.
-"""
+"""Evidence of an integration: work, memory, notes; and the full Jacobian."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from .._repr import short_repr
 from .._validation import as_array
 from ..checkpointing.store import Usage
 from ..typing import Array
 from .methods.method import Method
 from .step_control.absolute_tolerances import Findings
-from .steps import Course
+from .steps.accepted_steps import AcceptedSteps
 from .sweeps import Sweeps
 
 MODES = ("auto", "tangent", "adjoint")
+"""Modes of `Trajectory.jacobian`."""
 
 
-class Differentiable(Protocol):
-    """A solution with its two derivatives."""
-
-    @property
-    def u(self) -> Array:
-        """(K, n)."""
-
-    @property
-    def p(self) -> Array:
-        """(m,)."""
-
-    def vjp(self, u_bar: Array) -> Array:
-        """(m, j) for (K, n, j)."""
-
-    def jvp(self, p_dot: Array) -> Array:
-        """(K, n, j) for (m, j)."""
+SHOWN = 5
+"""Largest number of parameters, or of times, that a note lists."""
 
 
 @dataclass(frozen=True, eq=False)
-class Jacobian:
-    """matrix: (outputs, m). mode: "tangent" or "adjoint"; reason: why, in words."""
+class ODEEvidence:
+    """Work and findings of an integration, including its derivatives so far.
 
-    matrix: Array
-    mode: str
-    reason: str
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    steps : int
+        Number of accepted steps.
+    rejected : int
+        Number of rejected steps.
+    evaluations : int
+        Number of evaluations of f.
+    jacobians : int
+        Number of evaluations of ∂f/∂u.
+    factorizations : int
+        Number of factorizations of M − hγ ∂f/∂u. With coupled stages (Radau) all factors
+        of one step count as one.
+    corrections : int
+        Number of Newton corrections, summed over the stages. With coupled stages one
+        correction is for all stages together.
+    repeated : int
+        Number of steps that sweeps repeated to get from a checkpoint to a state.
+    storage : Usage
+        What was kept of the integration, with bytes in memory and on disk.
+    notes : tuple of str
+        Findings of the integration and of the last reverse sweep, in words: jumps of f
+        where no step ends, components that matter to J below their atol, parameters
+        without influence, a gradient of zeros.
+    jacobian_mode : str or None
+        "tangent" or "adjoint": the mode of the last `Trajectory.jacobian`, None without
+        one.
+    jacobian_reason : str
+        Why this mode was taken, in words.
+    """
 
-    __repr__ = short_repr
+    method: str
+    steps: int
+    rejected: int
+    evaluations: int
+    jacobians: int
+    factorizations: int
+    corrections: int
+    repeated: int
+    storage: Usage
+    notes: tuple[str, ...] = ()
+    jacobian_mode: str | None = None
+    jacobian_reason: str = ""
+
+    def __str__(self) -> str:
+        notes = list(self.notes)
+        if self.jacobian_mode is not None:
+            notes.append(f"last Jacobian by {self.jacobian_mode}s: {self.jacobian_reason}")
+        return (
+            f"{self.method}: {self.steps} steps, {self.rejected} rejected\n"
+            f"{self.evaluations} evaluations of f, {self.jacobians} of its jacobian, "
+            f"{self.factorizations} factorizations, {self.corrections} Newton corrections\n"
+            f"kept: {self.storage}; {self.repeated} steps repeated"
+            + "".join(f"\n{note}" for note in notes)
+        )
 
 
-def by_counts(solution: Differentiable, of: Array | None, mode: str) -> Jacobian:
-    """d(outputs)/dp; of: (K, n, j), the functionals Re Σ ū u that are the outputs, None for all of u (real u only).
+def evidence_of(method: Method, sweeps: Sweeps) -> ODEEvidence:
+    """The evidence as it is now."""
+    statistics, accepted, store = sweeps.system.statistics, sweeps.accepted, sweeps.store
+    return ODEEvidence(
+        method.tableau.name,
+        accepted.count,
+        accepted.rejected,
+        statistics.evaluations,
+        statistics.jacobians,
+        statistics.factorizations,
+        statistics.corrections,
+        store.executed,
+        store.used,
+        notes_of(sweeps.findings, accepted),
+        sweeps.findings.jacobian_mode,
+        sweeps.findings.jacobian_reason,
+    )
 
-    Raises ValueError for another mode or shape.
+
+def notes_of(findings: Findings, accepted: AcceptedSteps) -> tuple[str, ...]:
+    """The findings of the integration and of the last reverse sweep, in words."""
+    notes = [str(hidden) for hidden in findings.hidden]
+    jumps = accepted.jumps()
+    if jumps:
+        places = _listed([f"t = {end:.6g}" for _, end in jumps])
+        notes.append(
+            f"f seems to jump or to have a kink at {places}: steps were rejected there again and "
+            "again. Put these times into breaks=: steps get longer, and derivatives with "
+            "respect to times are wrong otherwise"
+        )
+    if findings.unused:
+        names = _listed([f"p[{k}]" for k in findings.unused])
+        notes.append(
+            f"the last gradient is exactly zero for {names}: no step saw an effect on J. A "
+            "parameter that only occurs in comparisons, such as a switching time, needs breaks= "
+            "that depend on p"
+        )
+    if findings.infinite:
+        times = _listed([f"t = {t:.10g}" for t in findings.infinite])
+        notes.append(
+            f"the rate of f with respect to t is infinite at {times}. No stage lies there: "
+            "derivatives with respect to times belong to the computed steps, and may differ "
+            "from the derivatives of the solution"
+        )
+    if findings.unaffected:
+        notes.append(
+            "the last gradient is exactly zero for all parameters: no step saw an effect of p on "
+            "J. If p acts within a short time only (a pulse, a dose, a switch), steps have passed "
+            "over it: let steps end there by breaks=, or give StepControl(max_step=...)"
+        )
+    return tuple(notes)
+
+
+def _listed(names: list[str]) -> str:
+    """The first names, and how many there are if some are left out."""
+    more = f" ({len(names)} such)" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+class Differentiable(Protocol):
+    """A trajectory with its derivatives, as the full Jacobian needs it."""
+
+    @property
+    def u(self) -> Array:
+        """(K, n) observed states."""
+
+    @property
+    def p(self) -> Array:
+        """(m,) parameters."""
+
+    @property
+    def sweeps(self) -> Sweeps:
+        """The sweeps, with their findings."""
+
+    def vjp(self, u_bar: Array) -> Array:
+        """(du/dp)ᴴ ū, (m, j) for (K, n, j)."""
+
+    def jvp(self, p_dot: Array) -> Array:
+        """(du/dp) ṗ, (K, n, j) for (m, j)."""
+
+
+def full_jacobian(solution: Differentiable, of: Array | None, mode: str) -> Array:
+    """d(outputs)/dp, (outputs, m), by the mode with fewer columns; see `Trajectory.jacobian`.
+
+    of: (K, n, j), the functionals Re Σ ū u that are the outputs; None for all of u. Raises
+    ValueError for an unknown mode, for another shape, and for complex u without `of`.
     """
     of = of if of is None else as_array("jacobian", "of", of)
     if not isinstance(mode, str) or mode not in MODES:
@@ -74,100 +191,12 @@ def by_counts(solution: Differentiable, of: Array | None, mode: str) -> Jacobian
         else f"{min(m, outputs)} columns by {chosen}, {max(m, outputs)} otherwise"
     )
     if chosen == "tangent":
-        u_dot = solution.jvp(np.eye(m)).reshape(solution.u.size, m)
+        matrix = solution.jvp(np.eye(m)).reshape(solution.u.size, m)
         if of is not None:
-            u_dot = np.real(np.reshape(of, (-1, outputs)).conj().T @ u_dot)
-        return Jacobian(u_dot, chosen, reason)
-    bars = np.eye(outputs).reshape((*shape, outputs)) if of is None else np.asarray(of)
-    return Jacobian(solution.vjp(bars).T, chosen, reason)
-
-
-@dataclass(frozen=True, eq=False)
-class ODEEvidence:
-    """How a trajectory was found, derivatives included.
-
-    method: its name; steps, rejected: accepted and rejected ones; evaluations: of f; jacobians: of ∂f/∂u;
-    factorizations: of M − hγ ∂f/∂u, of coupled stages sets of all that one step takes; corrections: of Newton's method,
-    over all stages, of coupled ones those of all at once; repeated: steps that reverse
-    sweeps took once more to get from a checkpoint to a state; storage: what was kept of the forward sweep. notes: what
-    the integration and the last reverse sweep found, in words: jumps of f that no step ends on, components that matter
-    to J below their atol, parameters without influence, a gradient of zeros.
-    """
-
-    method: str
-    steps: int
-    rejected: int
-    evaluations: int
-    jacobians: int
-    factorizations: int
-    corrections: int
-    repeated: int
-    storage: Usage
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return (
-            f"{self.method}: {self.steps} steps, {self.rejected} rejected\n"
-            f"{self.evaluations} evaluations of f, {self.jacobians} of its jacobian, {self.factorizations} "
-            f"factorizations, {self.corrections} Newton corrections\n"
-            f"kept: {self.storage}; {self.repeated} steps repeated"
-            + "".join(f"\n{note}" for note in self.notes)
-        )
-
-
-def evidence_of(method: Method, sweeps: Sweeps) -> ODEEvidence:
-    """The evidence as it is now."""
-    tally, course, store = sweeps.system.tally, sweeps.course, sweeps.store
-    return ODEEvidence(
-        method.tableau.name,
-        course.steps,
-        course.rejected,
-        tally.evaluations,
-        tally.jacobians,
-        tally.factorizations,
-        tally.corrections,
-        store.executed,
-        store.used,
-        notes_of(sweeps.findings, course),
-    )
-
-
-SHOWN = 5
-"""Parameters, or times, that a note names."""
-
-
-def notes_of(findings: Findings, course: Course) -> tuple[str, ...]:
-    """What the integration and reverse sweeps have found, in words."""
-    notes = [str(hidden) for hidden in findings.hidden]
-    jumps = course.jumps()
-    if jumps:
-        places = _listed([f"t = {end:.6g}" for _, end in jumps])
-        notes.append(
-            f"f seems to jump or to kink at {places}: steps were refused there again and again. Name the times in "
-            "breaks=; steps get longer then, and derivatives with respect to times are wrong without it"
-        )
-    if findings.unused:
-        names = _listed([f"p[{k}]" for k in findings.unused])
-        notes.append(
-            f"the last gradient is exactly zero for {names}: in no step did f depend on it, as far as J sees f. A "
-            "parameter that only appears in comparisons, such as a switching time, has its derivative by breaks= that "
-            "depend on p"
-        )
-    if findings.infinite:
-        times = _listed([f"t = {t:.10g}" for t in findings.infinite])
-        notes.append(
-            f"the rate of f with respect to t is infinite at {times}. No stage lies there: derivatives with respect to "
-            "times are those of the steps taken, which need not be those of the solution"
-        )
-    if findings.unaffected:
-        notes.append(
-            "the last gradient is exactly zero for all parameters: no step saw an effect of p on J. If p acts within a "
-            "short time only (a pulse, a dose, a switch), steps have passed over it: let steps end there by breaks=, "
-            "or give Control(max_step=...)"
-        )
-    return tuple(notes)
-
-
-def _listed(names: list[str]) -> str:
-    more = f" ({len(names)} such)" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+            matrix = np.real(np.reshape(of, (-1, outputs)).conj().T @ matrix)
+    else:
+        bars = np.eye(outputs).reshape((*shape, outputs)) if of is None else np.asarray(of)
+        matrix = solution.vjp(bars).T
+    findings = solution.sweeps.findings
+    findings.jacobian_mode, findings.jacobian_reason = chosen, reason
+    return matrix

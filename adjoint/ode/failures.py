@@ -1,7 +1,4 @@
-"""Why an integration cannot go on, in words.
-
-Where a trajectory touches the edge of its field's domain: there a root has a value, but no derivative.
-"""
+"""Why an integration cannot go on, and where derivatives do not exist: errors in words."""
 
 from dataclasses import dataclass
 
@@ -21,72 +18,17 @@ from ..typing import Array
 from .equations import System
 
 SEARCHED = 200
-"""Unknowns up to which each is moved to find the one at the edge: two Jacobians apiece."""
-
-
-def at_the_edge(
-    system: System,
-    times: list[float],
-    Y: Array,
-    interval: tuple[float, float],
-    number: int,
-    what: str,
-) -> NonFiniteField:
-    """The error for derivatives that are not finite, of a step over an interval; what: is not, in words.
-
-    times, Y: (s, n), of its stages.
-    """
-    with np.errstate(all="ignore"):
-        bad = [i for i in reversed(range(len(times))) if not _finite(system, times[i], Y[i])]
-        place = bad[0] if bad else len(times) - 1
-        component = _component(system, times[place], Y[place]) if bad else None
-    where = f"in the step from t = {interval[0]:.10g} to {interval[1]:.10g}"
-    if component is None:
-        text = f"{what} {where}: the derivatives of the field or of the integrand are nan or inf there."
-    else:
-        text = (
-            f"{what} {where}: u[{component}] = {Y[place][component]:.3g} at t = {times[place]:.10g} has reached the "
-            "edge of the field's domain, where sqrt, log or a power has a value, but no finite derivative."
-        )
-    error = NonFiniteField(
-        f"{text} What to do: end or observe before that time; keep the argument away from the edge in the field "
-        "(np.sqrt(u + 1e-12) for np.sqrt(u), adjoint.derive.safe.maximum(u, 1e-12)); or state the problem in another "
-        "unknown, such as the root or the logarithm itself."
-    )
-    error.t, error.steps = times[place], number
-    return error
-
-
-def _finite(system: System, t: float, u: Array) -> bool:
-    """Whether f and its derivatives by u and p are finite at (t, u)."""
-    try:
-        J = system.jacobian(t, u)
-        g = np.asarray(system.field.vjp(t, u, system.p, np.ones(system.n, dtype=system.dtype)))
-        found = (system.rate(t, u), J.data if sparse.issparse(J) else J, g)
-    except NonFinite:  # Derived fields say so themselves.
-        return False
-    return all(bool(np.isfinite(values).all()) for values in found)
-
-
-def _component(system: System, t: float, u: Array) -> int | None:
-    """The unknown that, moved by its tolerance, makes all derivatives finite; None if no single one does."""
-    if u.size > SEARCHED:
-        return None
-    reach = 1.0 / system.weights(u)
-    for i in np.argsort(np.abs(u), kind="stable").tolist():
-        for moved in (u[i] + reach[i], u[i] - reach[i]):
-            other = u.copy()
-            other[i] = moved
-            if _finite(system, t, other):
-                return int(i)
-    return None
+"""Largest number of unknowns for which `_component` searches the unknown at the edge of the
+domain of f. It moves each unknown, with two Jacobians per unknown.
+"""
 
 
 @dataclass(frozen=True, eq=False)
-class Refusal:
-    """A step from (t, u) over h that was refused: for its error, nan included; None: its stages were not found.
+class RejectedStep:
+    """A rejected step from (t, u) over h.
 
-    cause: what was raised, by a factorization or by the user's jacobian.
+    error: its estimated error (nan included), None if its stages could not be computed.
+    cause: the error of a factorization, or of the user's jacobian.
     """
 
     t: float
@@ -96,14 +38,19 @@ class Refusal:
     cause: Exception | None
 
 
-def explained(system: System, last: Refusal | None, t: float, h: float, steps: int) -> SolveError:
-    """The error for a step of h at t that is still too long, the last refusal being this one."""
+def step_failure(
+    system: System, last: RejectedStep | None, t: float, h: float, steps: int
+) -> SolveError:
+    """The error for an integration that stops at t because even a step of h is too long.
+
+    last: the last rejection. steps: number of accepted steps.
+    """
     error: SolveError
     if last is None or (last.error is not None and np.isfinite(last.error)):
         error = integration_failure(
             StepTooSmall,
-            f"A step of {h:.3g} is still too long. Usual causes: a solution that blows up, a discontinuity, a "
-            "wrong jacobian, tolerances below rounding.",
+            f"A step of {h:.3g} is still too long. Usual causes: a solution that blows up, a "
+            "discontinuity, a wrong jacobian, tolerances below rounding.",
             t,
             steps,
         )
@@ -120,17 +67,21 @@ def explained(system: System, last: Refusal | None, t: float, h: float, steps: i
         or (nonfinite and finite_jacobian)
     ):
         return integration_failure(
-            NonFiniteField, f"The field is nan or inf after any step, one of {h:.3g} too.", t, steps
+            NonFiniteField,
+            f"The field is nan or inf after each step that was tried, down to a step of {h:.3g}.",
+            t,
+            steps,
         )
     causes = (
-        "a solution that blows up, a wrong jacobian, a singular one (a DAE of higher index), atol = 0 for an unknown "
-        "that is 0, a discontinuity"
+        "a solution that blows up, a wrong jacobian, a singular one (a DAE of higher index), "
+        "atol = 0 for an unknown that is 0, a discontinuity"
     )
     if isinstance(last.cause, NonFinite) or not finite_jacobian:
         causes = "the jacobian of the field holds nan or inf"
     error = integration_failure(
         StageFailure,
-        f"Newton's method does not converge for the stages of a step of {h:.3g}. Usual causes: {causes}.",
+        f"Newton's method does not converge for the stages of a step of {h:.3g}. Usual causes: "
+        f"{causes}.",
         t,
         steps,
     )
@@ -139,23 +90,93 @@ def explained(system: System, last: Refusal | None, t: float, h: float, steps: i
     return error
 
 
-def _finite_jacobian(system: System, last: Refusal) -> bool:
+def _finite_jacobian(system: System, last: RejectedStep) -> bool:
+    """True if ∂f/∂u is finite at the end of the rejected step."""
     try:
         with np.errstate(all="ignore"):
             J = system.jacobian(last.t + last.h, last.u)
-    except NonFinite:  # Derived fields say so themselves.
+    except NonFinite:  # Raised by derived fields.
         return False
     return bool(np.isfinite(J.data if sparse.issparse(J) else J).all())
 
 
 def require_resolution(system: System, u: Array, t: float) -> None:
-    """Raise StepTooSmall where the tolerances are below rounding: where ulps of u are larger than they are."""
+    """Raise StepTooSmall if the tolerances are smaller than one ulp of u."""
     size = float(np.max(np.abs(u) * system.weights(u), initial=0.0))
     if np.finfo(float).eps * size > 1.0:
         raise integration_failure(
             StepTooSmall,
-            f"The tolerances (rtol = {system.rtol:.1e}, atol = {np.min(system.atol):.1e}) are below rounding: expected "
-            "an rtol of at least 1e-15.",
+            f"The tolerances (rtol = {system.rtol:.1e}, atol = {np.min(system.atol):.1e}) are "
+            "below rounding: expected an rtol of at least 1e-15.",
             t,
             0,
         )
+
+
+def domain_edge_error(
+    system: System,
+    times: list[float],
+    Y: Array,
+    interval: tuple[float, float],
+    number: int,
+    what: str,
+) -> NonFiniteField:
+    """The error for derivatives of a step that are not finite.
+
+    There u touches the edge of the domain of f: sqrt, log or a power have a value, but
+    not a finite derivative. times, Y: times (s) and values (s, n) of the stages.
+    interval: start and end of the step. number: number of the step. what: start of the
+    message.
+    """
+    with np.errstate(all="ignore"):
+        bad = [i for i in reversed(range(len(times))) if not _finite(system, times[i], Y[i])]
+        place = bad[0] if bad else len(times) - 1
+        component = _component(system, times[place], Y[place]) if bad else None
+    where = f"in the step from t = {interval[0]:.10g} to {interval[1]:.10g}"
+    if component is None:
+        text = (
+            f"{what} {where}: the derivatives of the field or of the integrand are nan or inf "
+            "there."
+        )
+    else:
+        text = (
+            f"{what} {where}: u[{component}] = {Y[place][component]:.3g} at t = "
+            f"{times[place]:.10g} has reached the edge of the field's domain, where sqrt, log or "
+            "a power has a value, but its derivative is not finite."
+        )
+    error = NonFiniteField(
+        f"{text} What to do: end or observe before that time; keep the argument away from the "
+        "edge in the field (np.sqrt(u + 1e-12) for np.sqrt(u), adjoint.derive.safe.maximum(u, "
+        "1e-12)); or state the problem in another unknown, such as the root or the logarithm "
+        "itself."
+    )
+    error.t, error.steps = times[place], number
+    return error
+
+
+def _finite(system: System, t: float, u: Array) -> bool:
+    """True if f and its derivatives with respect to u and p are finite at (t, u)."""
+    try:
+        J = system.jacobian(t, u)
+        g = np.asarray(system.field.vjp(t, u, system.p, np.ones(system.n, dtype=system.dtype)))
+        found = (system.rate(t, u), J.data if sparse.issparse(J) else J, g)
+    except NonFinite:  # Raised by derived fields.
+        return False
+    return all(bool(np.isfinite(values).all()) for values in found)
+
+
+def _component(system: System, t: float, u: Array) -> int | None:
+    """The unknown that makes all derivatives finite if it moves by its tolerance.
+
+    None if no single unknown does, or if there are more than `SEARCHED` unknowns.
+    """
+    if u.size > SEARCHED:
+        return None
+    reach = 1.0 / system.weights(u)
+    for i in np.argsort(np.abs(u), kind="stable").tolist():
+        for moved in (u[i] + reach[i], u[i] - reach[i]):
+            other = u.copy()
+            other[i] = moved
+            if _finite(system, t, other):
+                return int(i)
+    return None

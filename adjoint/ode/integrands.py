@@ -1,4 +1,4 @@
-"""Integrands ready-made: linear in u, and half the square of a misfit."""
+"""Ready-made integrands: linear in u, and half the square of a misfit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from .._pickling import Portable
-from .._repr import short_repr
+from .._dataclasses import Portable, short_repr
 from .._validation import as_array, as_reals, require_function
 from ..factor.csc import SparseMatrix
 from ..typing import Array
@@ -16,7 +15,21 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False)
 class LinearIntegrand(Portable):
-    """ℓ = C u, (q,). C: (n,) for a single integral, or (q, n), sparse or dense, real."""
+    """ℓ = C u, (q,), an integrand linear in the state.
+
+    Parameters
+    ----------
+    C : (n,) or (q, n) array or sparse matrix
+        Real coefficients; (n,) for a single integral. In units of ℓ per unit of the
+        state.
+
+    Raises
+    ------
+    ValueError
+        If C is not real and finite, or has another shape.
+    TypeError
+        If C is not numeric.
+    """
 
     C: Array | SparseMatrix
 
@@ -29,11 +42,13 @@ class LinearIntegrand(Portable):
         )
         if C.ndim not in (1, 2) or C.dtype.kind not in "fiu" or not finite:
             raise ValueError(
-                f"LinearIntegrand: got C of shape {C.shape}, dtype {C.dtype}; expected real and finite, (n,) or (q, n)"
+                f"LinearIntegrand: got C of shape {C.shape}, dtype {C.dtype}; expected real and "
+                "finite, (n,) or (q, n)"
             )
 
     @cached_property
     def _rows(self) -> Array | SparseMatrix:
+        """C as a matrix with q rows."""
         return (
             sparse.csr_array(self.C)
             if sparse.issparse(self.C)
@@ -45,17 +60,16 @@ class LinearIntegrand(Portable):
         return np.asarray(self._rows.dot(u))
 
     def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
-        """(Cᵀ q̄, 0)."""
-        return np.asarray(self._rows.T.dot(q_bar)), np.zeros(
-            p.shape, dtype=p.dtype
-        )  # zeros_like takes five times as long.
+        """(Cᵀ q̄, 0), (n,) and (m,)."""
+        # np.zeros_like takes five times as long as np.zeros.
+        return np.asarray(self._rows.T.dot(q_bar)), np.zeros(p.shape, dtype=p.dtype)
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """C u̇, (q,)."""
         return np.asarray(self._rows.dot(u_dot))
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
-        """Zeros, (q,)."""
+        """∂ℓ/∂t = 0, (q,)."""
         return np.zeros(self._rows.shape[0])
 
 
@@ -63,8 +77,22 @@ class LinearIntegrand(Portable):
 class SquaredIntegrand:
     """ℓ = ½ Σ_i w_i (u_i − d_i(t))², (1,), of real states.
 
-    weights: w, (n,), None for ones. target: d, (n,), or a function of t that returns it; None for zero. slope: d', a
-    function of t, which only derivatives with respect to times need.
+    Parameters
+    ----------
+    weights : (n,) array, optional
+        w, in units of ℓ per squared unit of the state. Default: ones.
+    target : (n,) array or callable, optional
+        d, or a function t ↦ d(t), in units of the state. Default: zero.
+    slope : callable, optional
+        d': a function t ↦ dd/dt, in units of the state per unit of time. Only
+        derivatives with respect to times need it, if target is a function.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not numeric or callable.
+    ValueError
+        If weights or a constant target are not a finite vector.
     """
 
     weights: Array | None = None
@@ -83,7 +111,7 @@ class SquaredIntegrand:
             require_function("SquaredIntegrand", "slope", self.slope, "a function of t")
 
     def _misfit(self, t: float, u: Array) -> tuple[Array, Array]:
-        """u − d, and w (u − d)."""
+        """(u − d, w (u − d)), (n,) each."""
         d = self.target(t) if callable(self.target) else self.target
         misfit = u if d is None else u - d
         if misfit.shape != u.shape or (
@@ -100,7 +128,7 @@ class SquaredIntegrand:
         return np.array([0.5 * np.einsum("i,i->", misfit, weighted)])
 
     def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
-        """(w (u − d) q̄, 0)."""
+        """(w (u − d) q̄, 0), (n,) and (m,)."""
         return self._misfit(t, u)[1] * q_bar[0], np.zeros_like(p)
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
@@ -108,7 +136,7 @@ class SquaredIntegrand:
         return np.array([np.einsum("i,i->", self._misfit(t, u)[1], u_dot)])
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
-        """−Σ w (u − d) d', (1,); raises TypeError for a target that is a function, without its slope."""
+        """−Σ w (u − d) d', (1,); raises TypeError if target is a function and slope is missing."""
         if not callable(self.target):
             return np.zeros(1)
         if self.slope is None:

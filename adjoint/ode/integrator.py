@@ -1,339 +1,339 @@
-"""The forward sweep: steps under error control from landing to landing, or on a grid that is given."""
+"""The integration: steps under error control from stop time to stop time, or on a given grid."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
 from ..errors import (
     KrylovStalled,
     MemoryTooSmall,
-    NoConvergenceError,
     NonFinite,
     NonFiniteField,
-    SingularMatrix,
     StageFailure,
     StorageFailed,
     TooManySteps,
     integration_failure,
 )
 from ..typing import Array
-from .discontinuities.knots import AHEAD, Interval, after, before
-from .discontinuities.restart import Restarts
+from .discontinuities.one_sided_times import AHEAD, Interval, after, before
 from .equations import System
-from .failures import Refusal, explained, require_resolution
-from .methods.tableau import Tableau, handed
-from .stages.coupled_matrices import CoupledInverse, factored
-from .stages.coupled_stages import solved_step, step_equation
-from .stages.stage_matrices import Inverse
-from .stages.stages import SAFETY, UNKNOWN, Stages, solved_stages, values
-from .step_control.controller import Pace, StepControl, estimated_error, first_step
+from .failures import RejectedStep, require_resolution, step_failure
+from .initial_values.reinitialization import Reinitialization
+from .methods.tableau import Tableau, carried_over
+from .stages.reused_factors import ReusedFactors
+from .stages.stages import Stages, values
+from .step_control.controller import StepControl, StepSizeController, first_step
+from .step_control.error_estimate import estimated_error
 from .step_control.integral_errors import IntegralControl
-from .steps import Course, Rates, State, StepRecord, Taken, base_point, recorded, state_before
-
-MATRIX = 0.01
-"""Relative change of hγ up to which a matrix still serves: it adds as much to the contraction."""
-
+from .steps.accepted_steps import AcceptedSteps
+from .steps.records import ComputedStep, Rates, State, StepRecord, recorded, state_before
 
 REJECTIONS = 60
-"""Rejections in a row after which the integration is given up: 0.5⁶⁰ is no step any more."""
+"""Rejections in a row after which the integration fails: steps are then 0.5⁶⁰ times as long."""
 
 
 FIRST = 1e3
-"""Ulps of t₀ that an automatic first step is long at least: a much shorter one is no step there."""
+"""Least length of an automatic first step, in ulps of t₀: a shorter step is lost in rounding."""
 
 
-Visitor = Callable[[Taken], None]
+Visitor: TypeAlias = Callable[[ComputedStep], None]
+"""Called with each accepted step, for observations and integrals."""
 
 
 @dataclass(eq=False)
-class March:
-    """An integration under way: what one step hands on to the next.
+class Integrator:
+    """An integration in progress: the state that one step hands on to the next.
 
-    tableau: of all steps but the first one, `start`, where K₁ is not known there. restarts: what begins anew at knots.
-    keep: given (k, state, record) of each accepted step. visit: given the step, for observations and integrals. first:
-    the time at which f is seen where the next step begins, if that is a knot. handed: the last stage of the step
-    before, or all; k: K₁, or the same. largest: of all times, in size. integrals: their error control, None without.
+    Parameters
+    ----------
+    system : the equations at p.
+    tableau : the method, of all steps except the first one of a DAE.
+    first_tableau : the method of the first step of a DAE, where K₁ is unknown; otherwise None.
+    reinitialization : K₁ and algebraic unknowns where f may jump.
+    control : settings of the step size control.
+    keep : called with (k, state, record) of each accepted step.
+    visit : called with each accepted step, for observations and integrals.
+    notify : called with (kind, k, t) for each accepted and each rejected step.
+    u : (n,) state at the start of the next step.
+    k : (n,) K₁ of the next step; (s, n) the stages of the last step if stages are coupled.
+    first_time : time at which the next step evaluates f at its start, None if f does not
+        jump there.
+    largest : the largest |t| of the integration.
+    accepted : the accepted steps so far.
+
+    Remembers for the next step: `carried`, the last stage of the last step (all stages if
+    coupled); `factors`, the factors of Newton's method; `rejection`, the last one, None
+    without one; `integrals`, the error control of integrals, None without one.
     """
 
     system: System
     tableau: Tableau
-    start: Tableau | None
-    restarts: Restarts
+    first_tableau: Tableau | None
+    reinitialization: Reinitialization
     control: StepControl
     keep: Callable[[int, State, StepRecord], None]
     visit: Visitor
     notify: Callable[[str, int, float], None]
     u: Array
     k: Array
-    first: float | None
+    first_time: float | None
     largest: float
-    course: Course = field(default_factory=Course)
-    handed: Array = field(init=False)
-    inverse: Inverse | None = None
-    base_u: Array | None = None
-    base: int = -1
-    base_t: float = 0.0
-    base_hg: float = 0.0
-    contraction: float = UNKNOWN
-    stale: bool = True
-    cause: Exception | None = None
-    refused: Refusal | None = None
+    accepted: AcceptedSteps = field(default_factory=AcceptedSteps)
+    carried: Array = field(init=False)
+    factors: ReusedFactors = field(init=False)
+    rejection: RejectedStep | None = None
     integrals: IntegralControl | None = None
 
     def __post_init__(self) -> None:
-        self.handed = self.k
+        self.carried = self.k
+        self.factors = ReusedFactors(self.system, self.control.refresh)
 
     @property
-    def step(self) -> Tableau:
-        """What the next step is taken by."""
-        return self.start if self.start is not None and not self.course.h else self.tableau
+    def next_tableau(self) -> Tableau:
+        """The tableau of the next step."""
+        if self.first_tableau is not None and not self.accepted.h:
+            return self.first_tableau
+        return self.tableau
 
-    def adaptive(self, landings: Sequence[float], first: float | None) -> None:
-        """Steps under error control; landings: t₀ < … < t_f.
+    # Which steps are taken
 
-        Raises StepTooSmall, TooManySteps, StageFailure, NonFiniteField; what the user's functions raise.
+    def adaptive(self, stop_times: Sequence[float], first: float | None) -> None:
+        """Steps under error control; stop_times: t₀ < … < t_f; first: length of the first step.
+
+        Raises StepTooSmall, TooManySteps, StageFailure and NonFiniteField, each with the
+        time reached, and all errors of the user's functions.
         """
-        require_resolution(self.system, self.u, landings[0])
-        span = landings[-1] - landings[0]
+        require_resolution(self.system, self.u, stop_times[0])
+        span = stop_times[-1] - stop_times[0]
         slope = self.k if self.k.ndim == 1 else self.k[-1]
-        known = (
-            None if self.start is not None or (self.tableau.coupled and not slope.any()) else slope
-        )
-        shortest = min(FIRST * np.finfo(float).eps * abs(landings[0]), span)
+        unknown = self.first_tableau is not None or (self.tableau.coupled and not slope.any())
+        shortest = min(FIRST * np.finfo(float).eps * abs(stop_times[0]), span)
         wanted = first or max(
-            first_step(self.system, self.tableau, landings[0], self.u, known, span), shortest
+            first_step(
+                self.system,
+                self.tableau,
+                stop_times[0],
+                self.u,
+                None if unknown else slope,
+                span,
+            ),
+            shortest,
         )
-        pace = Pace(self.control, self.tableau.error_order, self.tableau.coupled, wanted)
-        self._land(landings[0])
-        for a, b in pairwise(landings):
-            if a != landings[0]:
-                self._restart(a, b)
-            pace.segment(a, b)
-            while pace.j < pace.n:
-                self._controlled(pace)
-            self._land(b)
+        controller = StepSizeController(
+            self.control, self.tableau.error_order, self.tableau.coupled, wanted
+        )
+        self._stop(stop_times[0])
+        for a, b in pairwise(stop_times):
+            if a != stop_times[0]:
+                self._reinitialize_if_needed(a, b)
+            controller.segment(a, b)
+            while controller.j < controller.n:
+                self._try_step(controller)
+            self._stop(b)
 
-    def fixed(self, times: Array, landings: Sequence[float]) -> None:
-        """Steps on a grid, (N + 1,), whose stages have to be found as they are; landings: among its times.
+    def on_grid(self, times: Array, stop_times: Sequence[float]) -> None:
+        """The steps of a grid (N + 1,), without error control; stop_times: among its times.
 
-        f may jump at all times of the grid.
+        f may jump at each time of the grid.
         """
-        marks = set(landings)
-        self._land(float(times[0]))
+        marks = set(stop_times)
+        self._stop(float(times[0]))
         for t, end in zip(times.tolist(), times[1:].tolist(), strict=False):
-            if self.course.steps:
-                self._restart(t, end)
-            self._given(
-                Interval(t, end - t, end, self._first(t), before(end, end - t, self.largest))
-            )
+            if self.accepted.count:
+                self._reinitialize_if_needed(t, end)
+            final = before(end, end - t, self.largest)
+            self._take_given(Interval(t, end - t, end, self._first_time(t), final))
             if end in marks:
-                self._land(end)
-            self.course.knots.add(self.course.steps)
+                self._stop(end)
+            self.accepted.discontinuities.add(self.accepted.count)
 
-    def repeated(self, course: Course) -> None:
-        """The steps of another course, whatever the error."""
-        marks = {k: t for k, t in zip(course.landed, course.landings, strict=True)}
-        self._land(course.landings[0])
-        for k in range(course.steps):
-            step = course.interval(k)
-            if k in course.restarts:
-                self._begin(step.first, None)
-            self._given(step)
+    def repeat(self, frozen: AcceptedSteps) -> None:
+        """The steps of an earlier integration, whatever the error."""
+        marks = {k: t for k, t in zip(frozen.stop_steps, frozen.stop_times, strict=True)}
+        self._stop(frozen.stop_times[0])
+        for k in range(frozen.count):
+            step = frozen.interval(k)
+            if k in frozen.reinitialized:
+                self._reinitialize(step.first, None)
+            self._take_given(step)
             if k + 1 in marks:
-                self._land(marks[k + 1])
-        self.course.knots = set(course.knots)
+                self._stop(marks[k + 1])
+        self.accepted.discontinuities = set(frozen.discontinuities)
 
-    def _land(self, t: float) -> None:
-        self.course.landings.append(t)
-        self.course.landed.append(self.course.steps)
-        self.course.knots.add(self.course.steps)
+    def _stop(self, t: float) -> None:
+        """Note that steps stop at t, where f may jump."""
+        self.accepted.stop_times.append(t)
+        self.accepted.stop_steps.append(self.accepted.count)
+        self.accepted.discontinuities.add(self.accepted.count)
 
-    def _restart(self, t: float, b: float) -> None:
-        """Begin anew at a knot; b: the next one."""
-        room = min(b - t, AHEAD * self.course.h[-1])
-        self.first = after(t, room, self.largest)
-        if not self.restarts.needed(self.tableau):
+    # Behind a possible discontinuity
+
+    def _reinitialize_if_needed(self, t: float, b: float) -> None:
+        """Prepare the step behind a possible discontinuity at t; b: the next such time."""
+        room = min(b - t, AHEAD * self.accepted.h[-1])
+        self.first_time = after(t, room, self.largest)
+        if not self.reinitialization.needed(self.tableau):
             return
-        hg = self.base_hg or self.course.h[-1] * self.tableau.gamma
-        inconsistent, f = self.restarts.inconsistent(self.first, self.u, self.inverse, hg)
-        self._begin(self.first, None if inconsistent else f)
+        hg = self.factors.base_hg or self.accepted.h[-1] * self.tableau.gamma
+        inconsistent, f = self.reinitialization.inconsistent(
+            self.first_time, self.u, self.factors.inverse, hg
+        )
+        self._reinitialize(self.first_time, None if inconsistent else f)
 
-    def _begin(self, t: float, f: Array | None) -> None:
-        """K₁ at t⁺; f: f(t, u), None where the algebraic unknowns have to be solved for first."""
-        solve, steps = f is None and self.restarts.nulls is not None, self.course.steps
+    def _reinitialize(self, t: float, f: Array | None) -> None:
+        """K₁ at t⁺; f: f(t, u), None if the algebraic unknowns must be solved for first."""
+        solve, steps = f is None and self.reinitialization.nulls is not None, self.accepted.count
         if solve:
-            self.u = self.restarts.solved(t, self.u, steps)
-        self.k = self.restarts.first_stage(t, self.u, self.handed, self.tableau, f, steps)
-        self.course.restarts[steps] = solve
+            self.u = self.reinitialization.solved(t, self.u, steps)
+        self.k = self.reinitialization.first_stage(t, self.u, self.carried, self.tableau, f, steps)
+        self.accepted.reinitialized[steps] = solve
 
-    def _first(self, t: float) -> float:
-        return t if self.first is None else self.first
+    def _first_time(self, t: float) -> float:
+        """The time at which a step from t evaluates f at its start: t⁺ behind a jump, or t."""
+        return t if self.first_time is None else self.first_time
 
-    def _given(self, step: Interval) -> None:
+    # One step
+
+    def _take_given(self, step: Interval) -> None:
+        """Take a step that cannot be shortened; raise StageFailure or NonFiniteField."""
         t, h = step.t, step.h
         stages = self._stages(step)
         if stages is None:
             raise integration_failure(
                 StageFailure,
-                f"Newton's method does not converge for the stages of a step of {h:.3g} on the given grid. Usual "
-                "causes: a wrong jacobian, steps too long, nan in the field.",
+                f"Newton's method does not converge for the stages of a step of {h:.3g} on the "
+                "given grid. Usual causes: a wrong jacobian, steps too long, nan in the field.",
                 t,
-                self.course.steps,
+                self.accepted.count,
             )
-        Y = values(self.system, self.step, h, self.u, stages.K)
+        Y = values(self.system, self.next_tableau, h, self.u, stages.K)
         if not np.isfinite(Y[-1]).all():
             raise integration_failure(
                 NonFiniteField,
                 "The solution is no longer finite on the given grid.",
                 t,
-                self.course.steps,
+                self.accepted.count,
             )
         self._accept(step, stages, Y, float("nan"), None)
-        self.course.refused.append(0)
+        self.accepted.rejections.append(0)
 
-    def _controlled(self, pace: Pace) -> None:
-        t, h, end = pace.t, pace.h, pace.end
-        self._require_room(pace, t, h)
-        final = before(end, h, self.largest) if pace.j == pace.n - 1 else t + h
-        step = Interval(t, h, end, self._first(t), final)
+    def _try_step(self, controller: StepSizeController) -> None:
+        """Try the step that the controller proposes: accept it, or reject it for its error."""
+        t, h, end = controller.t, controller.h, controller.end
+        self._require_room(controller, t, h)
+        final = before(end, h, self.largest) if controller.j == controller.n - 1 else t + h
+        step = Interval(t, h, end, self._first_time(t), final)
         stages = self._stages(step)
         if stages is None:
-            self._unsolved(pace, t, h)
+            self._reject_unsolved(controller, t, h)
             return
-        Y = values(self.system, self.step, h, self.u, stages.K)
+        tableau = self.next_tableau
+        Y = values(self.system, tableau, h, self.u, stages.K)
         try:
             local = estimated_error(
-                self.system, self.step, step.first, h, self.u, Y[-1], stages.K, self.inverse
+                self.system, tableau, step.first, h, self.u, Y[-1], stages.K, self.factors.inverse
             )
         except (NonFinite, KrylovStalled) as cause:
-            self.cause = cause
-            self._unsolved(pace, t, h)
+            self.factors.cause = cause
+            self._reject_unsolved(controller, t, h)
             return
         error, rates = local.size, None
         if self.integrals is not None and error <= 1.0:
-            taken = Taken(self.course.steps, step, self.step, self.u, stages.K, Y)
-            rates = self.integrals.rates(taken)
-            error = max(error, self.integrals.error(taken, rates, local, pace.rejections))
+            computed = ComputedStep(self.accepted.count, step, tableau, self.u, stages.K, Y)
+            rates = self.integrals.rates(computed)
+            error = max(error, self.integrals.error(computed, rates, local, controller.rejections))
             if error <= 1.0:
-                self.integrals.accept(taken, rates)
+                self.integrals.accept(computed, rates)
         if not error <= 1.0:
-            self._reject(Refusal(t, h, self.u, error, None))
-            pace.reject(pace.shortened(error))
+            self._reject(RejectedStep(t, h, self.u, error, None))
+            controller.reject(controller.shortened(error))
             return
         self._accept(step, stages, Y, error, rates)
-        self.course.refused.append(pace.rejections)
-        pace.accept(error)
+        self.accepted.rejections.append(controller.rejections)
+        controller.accept(error)
 
-    def _unsolved(self, pace: Pace, t: float, h: float) -> None:
-        self._reject(Refusal(t, h, self.u, None, self.cause))
-        pace.unsolved()
+    def _reject_unsolved(self, controller: StepSizeController, t: float, h: float) -> None:
+        """Reject a step without stages, or without error estimate."""
+        self._reject(RejectedStep(t, h, self.u, None, self.factors.cause))
+        controller.unsolved()
 
-    def _reject(self, refusal: Refusal) -> None:
-        self.course.rejected += 1
-        self.notify("rejected", self.course.steps, refusal.t)
-        self.refused = refusal
+    def _reject(self, rejection: RejectedStep) -> None:
+        """Count and report a rejection."""
+        self.accepted.rejected += 1
+        self.notify("rejected", self.accepted.count, rejection.t)
+        self.rejection = rejection
 
-    def _require_room(self, pace: Pace, t: float, h: float) -> None:
-        """Raise where the integration cannot go on."""
-        steps = self.course.steps
+    def _require_room(self, controller: StepSizeController, t: float, h: float) -> None:
+        """Raise an error if the integration cannot go on from t by a step of h."""
+        steps = self.accepted.count
         if steps >= self.control.max_steps:
             raise integration_failure(
                 TooManySteps,
-                f"{steps} steps, as many as allowed (max_steps), before t = {pace.b:.6g}; the next one would be "
-                f"{h:.3g} long, and {self.course.rejected} were rejected. {self._doubt()} Are the tolerances too "
-                "tight?",
+                f"max_steps = {steps} steps were taken before t = {controller.b:.6g}; the next "
+                f"step would be {h:.3g} long, and {self.accepted.rejected} steps were rejected. "
+                f"{self._advice()} Are the tolerances too tight?",
                 t,
                 steps,
             )
-        # From landing to landing any step will do, however short.
-        whole = pace.n == 1 and not pace.rejections
-        if pace.rejections >= REJECTIONS or not (whole or h > 16.0 * np.finfo(float).eps * abs(t)):
-            raise explained(self.system, self.refused, t, h, steps)
+        # One step from stop time to stop time may be arbitrarily short.
+        whole = controller.n == 1 and not controller.rejections
+        if controller.rejections >= REJECTIONS or not (
+            whole or h > 16.0 * np.finfo(float).eps * abs(t)
+        ):
+            raise step_failure(self.system, self.rejection, t, h, steps)
 
-    def _doubt(self) -> str:
-        if self.integrals is not None and 2 * self.integrals.refused > self.course.rejected:
+    def _advice(self) -> str:
+        """The most likely cause of too many steps, for a message."""
+        if self.integrals is not None and 2 * self.integrals.rejected > self.accepted.rejected:
             return (
-                f"{self.integrals.refused} of these for the error of an integral: StepControl(integrals=False) leaves "
-                "integrals out, integral_atol says how exact they have to be."
+                f"{self.integrals.rejected} of these were rejected for the error of an integral "
+                "only: StepControl(integrals=False) ignores integrals, integral_atol sets their "
+                "tolerance."
             )
         if self.tableau.gamma == 0.0:
             return "Is the problem stiff, and the method explicit?"
         return "Is the jacobian of the field right? Newton's method depends on it."
 
     def _stages(self, step: Interval) -> Stages | None:
-        """The stages of a step, with a new matrix if the old one does not serve; None if that does not help."""
-        tableau = self.step
-        if tableau.gamma == 0.0:
-            self.inverse = self.system.mass_inverse
-            return solved_stages(
-                self.system, tableau, step, self.u, self.k, self.inverse, 0.0, True
-            )
-        hg = step.h * tableau.gamma
-        if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
-            return self._renewed(step, hg)
-        known = max(min(UNKNOWN, SAFETY * self.contraction), abs(hg / self.base_hg - 1.0))
-        try:
-            return self._solved(step, known, False)
-        except NoConvergenceError:
-            return None if self.base == self.course.steps else self._renewed(step, hg)
-
-    def _solved(self, step: Interval, known: float, fresh: bool) -> Stages:
-        system, tableau, inverse = self.system, self.step, self.inverse
-        if not tableau.coupled or inverse is None:
-            return solved_stages(system, tableau, step, self.u, self.k, inverse, known, fresh)
-        last = self.course.h[-1] if self.course.h else step.h
-        return solved_step(
-            step_equation(system, tableau, step, self.u, self.k, last), inverse, fresh
+        """The stages of the next step; None if Newton's method does not converge."""
+        last = self.accepted.h[-1] if self.accepted.h else step.h
+        return self.factors.stages(
+            self.accepted.count, self.next_tableau, step, self.u, self.k, last
         )
-
-    def _renewed(self, step: Interval, hg: float) -> Stages | None:
-        base_t, base_u = base_point(self.step, step.first, self.u, self.k, hg)
-        try:
-            self.inverse = factored(self.system, self.step, base_t, base_u, hg)
-            if isinstance(self.inverse, CoupledInverse) and not self.system.given:
-                # Now: it may be singular where the matrix of all stages is not, and J may be the field's own array.
-                _ = self.inverse.single
-        except (SingularMatrix, NonFinite) as error:  # Of another step length it need not be.
-            self.stale, self.cause = True, error
-            return None
-        self.cause = None
-        self.base, self.base_t, self.base_u, self.base_hg = self.course.steps, base_t, base_u, hg
-        self.stale = False
-        self.contraction = UNKNOWN
-        try:
-            return self._solved(step, UNKNOWN, True)
-        except NoConvergenceError as error:
-            self.stale, self.cause = True, error
-            return None
 
     def _accept(
         self, step: Interval, stages: Stages, Y: Array, error: float, rates: Rates | None
     ) -> None:
-        k, course, tableau = self.course.steps, self.course, self.step
-        base = self.base if tableau.gamma else k
-        course.t.append(step.t)
-        course.h.append(step.h)
-        course.first.append(step.first)
-        course.final.append(step.final)
-        course.tableau.append(tableau)
-        course.base.append(base)
-        course.base_t.append(self.base_t)
-        course.base_hg.append(self.base_hg)
-        course.iterations.append(stages.iterations)
-        course.error.append(error)
+        """Record an accepted step, and move on to its end; Y: stage values, (s, n)."""
+        k, accepted, tableau = self.accepted.count, self.accepted, self.next_tableau
+        factors = self.factors
+        base = factors.base if tableau.gamma else k
+        accepted.t.append(step.t)
+        accepted.h.append(step.h)
+        accepted.first.append(step.first)
+        accepted.final.append(step.final)
+        accepted.tableau.append(tableau)
+        accepted.base.append(base)
+        accepted.base_t.append(factors.base_t)
+        accepted.base_hg.append(factors.base_hg)
+        accepted.iterations.append(stages.iterations)
+        accepted.error.append(error)
         dense = self.system.algebra.dense
-        state = state_before(tableau, stages, self.u, self.handed, self.base_u, base == k, dense)
+        state = state_before(
+            tableau, stages, self.u, self.carried, factors.base_u, base == k, dense
+        )
         try:
-            self.keep(k, state, recorded(stages.K, self.inverse, tableau, dense))
+            self.keep(k, state, recorded(stages.K, factors.inverse, tableau, dense))
         except (MemoryTooSmall, StorageFailed) as failed:
             failed.t = step.t
             raise
-        self.visit(Taken(k, step, tableau, self.u, stages.K, Y, rates))
+        self.visit(ComputedStep(k, step, tableau, self.u, stages.K, Y, rates))
         self.notify("forward", k, step.t)
-        self.u, self.k, self.first = Y[-1].copy(), handed(tableau, stages.K), None
-        self.handed = self.k
-        self.contraction = stages.last if stages.last > 0.0 else self.contraction
-        # A small matrix costs less than the corrections that it saves; that of the start has another γ.
-        self.stale = stages.contraction > self.control.refresh or dense or self.start is tableau
+        self.u, self.k, self.first_time = Y[-1].copy(), carried_over(tableau, stages.K), None
+        self.carried = self.k
+        # A small matrix costs less than the corrections that it saves. The first tableau of
+        # a DAE has another γ.
+        factors.accept(stages, dense or self.first_tableau is tableau)

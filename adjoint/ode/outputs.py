@@ -1,10 +1,10 @@
-"""Observed states and integrals as one vector, for objectives of both."""
+"""Observed states and integrals as one vector, for objectives that depend on both."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import require_kind
 from ..typing import Array
 from .problem import ODEProblem
@@ -19,7 +19,7 @@ class OutputsAt:
 
     @property
     def u(self) -> Array:
-        """y, (K·n + q,)."""
+        """The vector y, (K·n + q,)."""
         return np.concatenate([self.trajectory.u.ravel(), self.trajectory.integrals])
 
     def vjp(self, u_bar: Array) -> Array:
@@ -39,9 +39,19 @@ class OutputsAt:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """An initial value problem whose solution is the vector of all that is observed: states, then integrals.
+    """y(p) = (u(t₁), …, u(t_K), ∫ℓ dt), (K·n + q,): an initial value problem with vector output.
 
-    For `Reduced(Outputs(problem), J)`, J(y, p) of y = (u(t₁), …, u(t_K), ∫ℓ dt), (K·n + q,).
+    For objectives J(y, p) of states and integrals: `Reduced(Outputs(problem), J)`.
+
+    Parameters
+    ----------
+    problem : ODEProblem
+        The initial value problem.
+
+    Raises
+    ------
+    TypeError
+        If problem is not an ODEProblem.
     """
 
     problem: ODEProblem
@@ -52,5 +62,21 @@ class Outputs:
         require_kind("Outputs", "problem", self.problem, ODEProblem, "an ODEProblem")
 
     def solve(self, p: Array) -> OutputsAt:
-        """y at p (m,); raises what the problem raises."""
+        """y at p.
+
+        Parameters
+        ----------
+        p : (m,) array
+            The parameters.
+
+        Returns
+        -------
+        OutputsAt
+            `u`, the vector y, with `vjp` and `jvp`.
+
+        Raises
+        ------
+        SolveError
+            As `ODEProblem.solve`.
+        """
         return OutputsAt(self.problem.solve(p))

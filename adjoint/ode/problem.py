@@ -2,14 +2,21 @@
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
-from .._pickling import Portable
-from .._repr import short_repr
-from .._validation import as_array, as_parameters, require_settings
+from .._dataclasses import Portable, short_repr
+from .._validation import (
+    as_array,
+    as_parameters,
+    first_nonfinite,
+    has,
+    missing_methods,
+    require_settings,
+)
 from ..checkpointing.policies import Budget, Memory
 from ..checkpointing.store import Store, SweepEvent
 from ..factor.counts import settle
@@ -20,42 +27,124 @@ from ..factor.krylov import Krylov
 from ..matrices.vectors import ConstantVector
 from ..protocols import Field, Integrand, Matrix, Vector
 from ..typing import Array
-from .arguments import landings_of, require_on_grid, validated_grid, validated_times
+from .arguments import require_on_grid, stop_times_of, validated_grid, validated_times
 from .dense_output import Observer
 from .discontinuities.breaks import Breaks, as_breaks
-from .discontinuities.knots import after
-from .discontinuities.restart import Restarts
+from .discontinuities.one_sided_times import after
 from .equations import System, as_mass, mass_at
-from .initial_values import NullSpace, begun, constant_nulls, null_space
-from .integrator import March
-from .methods.method import ESDIRK4, Method
+from .initial_values.initial_values import InitialValues, initial_values_at
+from .initial_values.null_spaces import NullSpace, constant_nulls, null_space
+from .initial_values.reinitialization import Reinitialization
+from .integrator import Integrator
+from .methods.esdirk import ESDIRK4
+from .methods.method import Method
+from .methods.tableau import Tableau
 from .stages.stage_matrices import Algebra
 from .stages.stages import explicit_stage
 from .step_control.controller import StepControl
 from .step_control.integral_errors import IntegralControl
-from .steps import Course, StepRecord
+from .steps.accepted_steps import AcceptedSteps
+from .steps.records import StepRecord
+from .steps.repeated_steps import RepeatedSteps
 from .sweeps import Sweeps
 from .trajectory import Trajectory
+
+_FIELD = ("__call__", "jacobian", "vjp", "jvp")
+"""Methods of a field."""
+
+
+_INTEGRAND = ("__call__", "vjp", "jvp")
+"""Methods of an integrand."""
+
+
+_Notify: TypeAlias = Callable[[str, int, float], None]
 
 
 @dataclass(frozen=True, eq=False)
 class ODEProblem(Portable):
-    """M u' = f(t, u, p), u(t₀) = u₀(p), from t₀ to t_f: the trajectory gives every derivative of what was computed.
+    """M(p) u' = f(t, u, p), u(t₀) = u₀(p) on [t₀, t_f], to be solved and differentiated.
 
-    field: f with its derivatives, a class of your own or `complex_step_field(f, n, m)`. u0: (n,), or a Vector u₀(p).
-    t: (t₀, t_f). observe: times (K,), ascending; None for (t_f,). method: `Tsit5()`, `DOP853()`, `TRBDF2()`,
-    `ESDIRK4()`, `ESDIRK5()`, `Radau5()`, `Radau9()`; `BackwardEuler()`, `CrankNicolson()`, `Theta(θ)` on a grid. rtol,
-    atol (a number or (n,)): the local error of a step, relative and absolute. mass: M, (n, n), or a Matrix M(p), None
-    for the identity; a singular one makes a DAE, of index 1. integrand: ℓ, for ∫ℓ(t, u, p) dt by the method's own
-    quadrature. breaks: times at which f or ℓ may jump or kink, (B,), or a Vector of p for switching times that depend
-    on parameters. Steps end there, and each sees f on its own side; derivatives with respect to p include the motion of
-    the breaks. grid: (N + 1,) times from t₀ to t_f, breaks included; steps are taken on it without error control.
-    dense: observe by dense output, not by steps that end there. consistent: the algebraic unknowns of u₀ are a guess,
-    to be solved for.
-    factorize: for matrices of more than 64 unknowns. memory: what is kept for derivatives. control: how steps are
-    chosen, `StepControl(max_steps=…)`. callback: told what happens, as it happens. integral_atol: a number or (q,): the local
-    error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless `StepControl(integrals=False)`.
-    Raises TypeError or ValueError for arguments of the wrong kind, shape or range.
+    `solve(p)` integrates with step size control, or on a given grid, and returns a
+    `Trajectory` with the exact derivatives of the computed numbers. Time and state have
+    the units of your f; every tolerance is in these units.
+
+    Parameters
+    ----------
+    field : Field
+        f with its derivatives: a class of your own, `complex_step_field(f, n, m)` or
+        `jax_field(f, n, m)`.
+    u0 : (n,) array or Vector
+        The initial state, in units of the state, or a Vector u₀(p).
+    t : (float, float)
+        (t₀, t_f) with t₀ < t_f, in units of time.
+    observe : (K,) array, optional
+        Times in [t₀, t_f] at which u is returned, ascending strictly, in units of time.
+        Default: t_f only.
+    method : Method
+        For nonstiff problems `Tsit5()` or `DOP853()`. For stiff ones `TRBDF2()`,
+        `ESDIRK4()` (the default), `ESDIRK5()`, `Radau5()` or `Radau9()`. On a given grid
+        also `BackwardEuler()`, `CrankNicolson()` or `Theta(θ)`.
+    rtol : float
+        Relative tolerance of the local error of a step, in (0, 1). Default: 1e-6.
+    atol : float or (n,) array
+        Absolute tolerance of the local error, in units of the state. Default: 1e-9. Error
+        control ignores a component that is smaller than its atol.
+    mass : (n, n) matrix or Matrix, optional
+        M, or a Matrix M(p). Default: the identity. A singular M makes a
+        differential-algebraic equation (DAE); its index must be 1.
+    integrand : Integrand, optional
+        ℓ(t, u, p) with q entries: ∫ℓ dt is integrated by the method's own quadrature.
+    grid : (N + 1,) array, optional
+        Times from t₀ to t_f, observation times and breaks included. The steps are taken
+        on it without error control.
+    dense : bool
+        True: observe by dense output (interpolation). False, the default: steps end at
+        the observation times.
+    consistent : bool
+        True: the algebraic unknowns of u₀ are first guesses, and consistent ones are
+        solved for. False, the default: u₀ must be consistent.
+    factorize : callable
+        Factorizer for matrices of more than 64 unknowns. Default: `adjoint.lu`.
+    memory : Memory
+        Policy of `adjoint.checkpointing`: which states are kept for derivatives. Default:
+        `Budget()`.
+    control : StepControl
+        Settings of the step size control.
+    breaks : (B,) array or Vector, optional
+        Times at which f or ℓ may jump or have a kink, or a Vector of p for switching
+        times that depend on parameters. Steps end there, and each step evaluates f on its
+        own side. Derivatives with respect to p include the motion of the breaks.
+    callback : callable, optional
+        Called with a `SweepEvent` after each step, rejection and stored state.
+    integral_atol : float or (q,) array
+        The local error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless
+        `StepControl(integrals=False)`. In units of ℓ times time. Default: 0.
+
+    Attributes
+    ----------
+    times : (K,) array
+        The observation times.
+    initial : Vector
+        u₀(p), also for a constant u0.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type or lacks a method.
+    ValueError
+        If an argument is out of range, or if shapes or times are inconsistent.
+
+    Examples
+    --------
+    u' = −p u, u(0) = 1: u(1) = e⁻ᵖ, and du(1)/dp = −e⁻ᵖ:
+
+    >>> import adjoint, numpy as np
+    >>> field = adjoint.complex_step_field(lambda t, u, p: -p * u, 1, 1)
+    >>> problem = adjoint.ODEProblem(field, np.ones(1), (0.0, 1.0), rtol=1e-8)
+    >>> trajectory = problem.solve(np.array([2.0]))
+    >>> gradient = trajectory.vjp(np.ones((1, 1)))
+    >>> bool(abs(gradient[0] + np.exp(-2.0)) < 1e-7)
+    True
     """
 
     field: Field
@@ -79,42 +168,46 @@ class ODEProblem(Portable):
 
     __repr__ = short_repr
 
+    # Validation
+
     def __post_init__(self) -> None:
         require_settings(self)
-        for given, names in ((self.field, _FIELD), (self.integrand, _INTEGRAND)):
-            if given is None and names is _INTEGRAND:
+        for what, given, names in (
+            ("field", self.field, _FIELD),
+            ("integrand", self.integrand, _INTEGRAND),
+        ):
+            if given is None and what == "integrand":
                 continue
-            missing = [name for name in names if not callable(getattr(given, name, None))]
-            if missing or isinstance(given, type):
-                what = "field" if names is _FIELD else "integrand"
+            if missing_methods(given, names) or isinstance(given, type):
                 raise TypeError(
-                    f"ODEProblem: got {what}={given!r}, expected an object with {', '.join(names)}. From a plain "
-                    f"function: adjoint.complex_step_{what}(…)"
+                    f"ODEProblem: got {what}={given!r}, expected an object with "
+                    f"{', '.join(names)}. From a plain function: adjoint.complex_step_{what}(…)"
                 )
-        for name, value, expected, fits in (
+        callback = self.callback
+        for name, value, fits, expected in (
             (
                 "method",
                 self.method,
-                "one such as adjoint.ode.ESDIRK4()",
                 isinstance(self.method, Method),
+                "one such as adjoint.ode.ESDIRK4()",
             ),
             (
                 "control",
                 self.control,
-                "adjoint.ode.StepControl(…)",
                 isinstance(self.control, StepControl),
+                "adjoint.ode.StepControl(…)",
             ),
             (
                 "memory",
                 self.memory,
+                has(self.memory, "open"),
                 "adjoint.checkpointing.Budget(bytes) or another",
-                _is_memory(self.memory),
             ),
             (
                 "callback",
-                self.callback,
+                callback,
+                callback is None or callable(callback),
                 "a function of an event",
-                self.callback is None or callable(self.callback),
             ),
         ):
             if not fits:
@@ -125,48 +218,35 @@ class ODEProblem(Portable):
     def _validate_numbers(self) -> None:
         if not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ValueError(f"ODEProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
-        atol = as_array("ODEProblem", "atol", self.atol)
-        if (
-            atol.dtype.kind not in "fiu"
-            or atol.ndim > 1
-            or not np.all((atol >= 0.0) & (atol < np.inf))
+        for name, given, size in (
+            ("atol", self.atol, "n"),
+            ("integral_atol", self.integral_atol, "q"),
         ):
-            raise ValueError(
-                f"ODEProblem: got atol={self.atol!r}, expected a number or a vector (n,), ≥ 0"
-            )
-        limits = as_array("ODEProblem", "integral_atol", self.integral_atol)
-        if (
-            limits.dtype.kind not in "fiu"
-            or limits.ndim > 1
-            or not np.all((limits >= 0.0) & (limits < np.inf))
-        ):
-            raise ValueError(
-                f"ODEProblem: got integral_atol={self.integral_atol!r}, expected a number or a vector (q,), ≥ 0"
-            )
+            atol = as_array("ODEProblem", name, given)
+            if (
+                atol.dtype.kind not in "fiu"
+                or atol.ndim > 1
+                or not np.all((atol >= 0.0) & (atol < np.inf))
+            ):
+                raise ValueError(
+                    f"ODEProblem: got {name}={given!r}, expected a number or a vector ({size},), "
+                    "≥ 0"
+                )
         if self.grid is None and not self.method.tableau.errors:
             raise ValueError(
-                f"ODEProblem: {self.method} has no error estimate, expected a grid: grid=np.linspace(…)"
+                f"ODEProblem: {self.method} has no error estimate, expected a grid: "
+                "grid=np.linspace(…)"
             )
-        _ = self.times, self._steps_given, self.initial
+        _ = self.times, self._given_grid, self.initial
         vector = self._breaks
-        if isinstance(vector, ConstantVector) and self._steps_given is not None:
-            require_on_grid(Breaks.at(vector, np.zeros(0), self.t).landings, self._steps_given)
+        if isinstance(vector, ConstantVector) and self._given_grid is not None:
+            require_on_grid(Breaks.at(vector, np.zeros(0), self.t).stop_times, self._given_grid)
         as_mass(self.mass)
 
     @cached_property
     def times(self) -> Array:
         """The observation times, (K,)."""
         return validated_times(self.t, self.observe)
-
-    @cached_property
-    def _steps_given(self) -> Array | None:
-        return (
-            None if self.grid is None else validated_grid(self.t, self.grid, self.times, self.dense)
-        )
-
-    @cached_property
-    def _breaks(self) -> Vector | None:
-        return as_breaks(self.breaks)
 
     @cached_property
     def initial(self) -> Vector:
@@ -177,150 +257,197 @@ class ODEProblem(Portable):
             if value.ndim != 1 or value.size == 0:
                 raise ValueError(f"ODEProblem: u0 has shape {value.shape}, expected a vector (n,)")
             return ConstantVector(value)
-        missing = [
-            name for name in ("__call__", "vjp", "jvp") if not callable(getattr(u0, name, None))
-        ]
-        if missing or isinstance(u0, type):
+        if missing_methods(u0, ("__call__", "vjp", "jvp")) or isinstance(u0, type):
             raise TypeError(
-                f"ODEProblem: got u0={u0!r}, expected an array (n,), or a Vector u0(p) with __call__, vjp and jvp, "
-                "such as adjoint.matrices.AffineVector(…)"
+                f"ODEProblem: got u0={u0!r}, expected an array (n,), or a Vector u0(p) with "
+                "__call__, vjp and jvp, such as adjoint.matrices.AffineVector(…)"
             )
         return u0
 
+    @cached_property
+    def _given_grid(self) -> Array | None:
+        """The given grid, (N + 1,); None if step sizes are controlled."""
+        return (
+            None if self.grid is None else validated_grid(self.t, self.grid, self.times, self.dense)
+        )
+
+    @cached_property
+    def _breaks(self) -> Vector | None:
+        """The breaks as a Vector of p; None without breaks."""
+        return as_breaks(self.breaks)
+
+    # Integration
+
     def solve(self, p: Array) -> Trajectory:
-        """The trajectory at p (m,), ready for derivatives.
+        """The trajectory at p, ready for derivatives.
 
-        Raises StepTooSmall, TooManySteps, StageFailure, NonFiniteField, each with the time reached; InconsistentStart,
-        MemoryTooSmall, StorageFailed; ValueError and TypeError for what the field or u₀(p) return.
+        Parameters
+        ----------
+        p : (m,) array
+            The parameters, real or complex.
+
+        Returns
+        -------
+        Trajectory
+            u at the observation times, integrals, and derivatives.
+
+        Raises
+        ------
+        StepTooSmall
+            If the error control asks for steps that are below rounding.
+        TooManySteps
+            If t_f is not reached in `control.max_steps` steps.
+        StageFailure
+            If the stages of a step cannot be solved.
+        NonFiniteField
+            If f, ℓ or the solution is nan or inf. Like the errors above, this error names
+            the time that was reached.
+        InconsistentStart
+            If u₀ does not satisfy the algebraic equations of a DAE, or if no consistent
+            values are found.
+        MemoryTooSmall, StorageFailed
+            If the states do not fit into `memory`, or if they cannot be written.
+        TypeError, ValueError
+            If p, f, u₀(p) or breaks(p) have the wrong type or shape.
         """
-        return self._solved(as_parameters(p), None)
+        return self._solved(as_parameters(p), self.times, None)
 
-    def replayed(
-        self, p: Array, trajectory: Trajectory, landings: list[float] | None
-    ) -> Trajectory:
-        """The trajectory at another p on the steps of one computed before; see `Trajectory.replay`."""
-        if landings is not None:
-            moved = replace(trajectory.sweeps, course=trajectory.sweeps.course.moved(landings))
-            trajectory = replace(trajectory, sweeps=moved)
-        return self._solved(as_parameters(p), trajectory)
+    def replayed(self, p: Array, times: Array, accepted: AcceptedSteps) -> Trajectory:
+        """The trajectory at another p on given steps; see `Trajectory.replay`.
 
-    def _solved(self, p: Array, like: Trajectory | None) -> Trajectory:
-        p.setflags(write=False)  # The user's functions see it.
-        times = self.times if like is None else like.times
-        start = self.t[0] if like is None else like.sweeps.course.landings[0]
-        given = np.asarray(
-            self.initial(p)
-        )  # Once: it may be the end of another problem, that of which may be, too.
-        system, nulls = self.system(p, given, like is not None)
-        tableau, first = self.method.tableau, None
-        if nulls is not None:
-            tableau, first = (
-                tableau.algebraic,
-                self.method.start.algebraic if self.method.start else None,
-            )
-        landings = self.t if like is None else like.sweeps.course.landings
-        breaks = Breaks.at(self._breaks, p, (float(landings[0]), float(landings[-1])))
+        Parameters
+        ----------
+        p : (m,) array
+            The parameters.
+        times : (K,) array
+            The observation times.
+        accepted : AcceptedSteps
+            The steps to take.
+
+        Returns
+        -------
+        Trajectory
+            The trajectory at p.
+        """
+        return self._solved(as_parameters(p), times, accepted)
+
+    def _solved(self, p: Array, times: Array, frozen: AcceptedSteps | None) -> Trajectory:
+        """The trajectory at p; frozen: the steps to take, None if they are to be chosen."""
+        p.setflags(write=False)  # The user's functions receive p itself.
+        # u₀(p) is called once: it may be the end of another problem, and so on.
+        given = np.asarray(self.initial(p))
+        system, nulls = self._system(p, given, frozen is not None)
+        tableau, first = self._tableaux(nulls)
+        start, end = (
+            (float(self.t[0]), float(self.t[1]))
+            if frozen is None
+            else (float(frozen.stop_times[0]), float(frozen.stop_times[-1]))
+        )
+        breaks = Breaks.at(self._breaks, p, (start, end))
         u0 = np.array(given, dtype=system.dtype)
         u0.setflags(write=False)
         if nulls is not None and tableau.gamma == 0.0:
             raise ValueError(
-                f"ODEProblem: the mass matrix is singular, a DAE, for which {tableau.name} is explicit; expected an "
-                "implicit method, such as adjoint.ode.ESDIRK4()"
+                f"ODEProblem: the mass matrix is singular, a DAE, for which {tableau.name} is "
+                "explicit; expected an implicit method, such as adjoint.ode.ESDIRK4()"
             )
-        end = float(self.t[1] if like is None else like.sweeps.course.landings[-1])
-        largest = max(abs(float(start)), abs(end))
-        opened = self._opened(like, breaks, largest)
-        beginning = begun(
-            system, float(start), opened, u0, nulls, self.consistent, tableau.continues
+        largest = max(abs(start), abs(end))
+        t_plus = self._first_time(frozen, breaks, largest)
+        initial_values = initial_values_at(
+            system, start, t_plus, u0, nulls, self.consistent, tableau.continues
         )
         observer = Observer(system, times, self.dense, end)
-        observer.begin(float(start), beginning.u)
-        notify, course = _notifier(self.callback), Course()
+        observer.begin(start, initial_values.u)
+        notify, accepted = _notifier(self.callback), AcceptedSteps()
         store: Store[StepRecord] = self.memory.open(
-            self._known_steps(like),
-            lambda kind, k: notify(kind, k, course.t[k] if k < course.steps else float("nan")),
+            self._number_of_steps(frozen),
+            lambda kind, k: notify(kind, k, accepted.t[k] if k < accepted.count else float("nan")),
         )
-        first = first if tableau.continues else None
-        u, k = beginning.u, beginning.k
-        if tableau.coupled:
-            slope = (
-                k if nulls is not None else explicit_stage(system, system.mass_inverse, opened, u)
-            )
-            k = np.tile(slope, (tableau.stages, 1)).astype(system.dtype)
-        restarts = Restarts(system, nulls)
-        march = March(
+        reinitialization = Reinitialization(system, nulls)
+        integrator = Integrator(
             system,
             tableau,
-            first,
-            restarts,
+            first if tableau.continues else None,
+            reinitialization,
             self.control,
             store.put,
             observer,
             notify,
-            u,
-            k,
-            opened,
+            initial_values.u,
+            _first_stages(system, tableau, initial_values, t_plus),
+            t_plus,
             largest,
-            course,
+            accepted,
         )
         if self.integrand is not None and self.control.integrals:
-            march.integrals = IntegralControl(
-                system, np.asarray(self.integral_atol, dtype=float), float(start)
+            integrator.integrals = IntegralControl(
+                system, np.asarray(self.integral_atol, dtype=float), start
             )
         try:
-            self._taken(march, like, breaks)
+            self._integrate(integrator, frozen, breaks)
         finally:
             settle()
-        sweeps = Sweeps(system, beginning, restarts, course, observer.places, store, notify)
-        with sweeps.dated():
-            store.finish(course.steps)
+        steps = RepeatedSteps(system, reinitialization, accepted)
+        sweeps = Sweeps(system, initial_values, steps, observer.places, store, notify)
+        with sweeps.time_of_errors():
+            store.finish(accepted.count)
         u = np.stack(observer.u) if observer.u else np.zeros((0, system.n), dtype=system.dtype)
         integrals = np.zeros(0) if observer.integrals is None else observer.integrals
         return Trajectory(self, p, times, u, integrals, u0, breaks, sweeps)
 
-    def _opened(self, like: Trajectory | None, breaks: Breaks, largest: float) -> float:
-        """t₀⁺, where f is seen first."""
-        if like is not None:
-            return like.sweeps.course.first[0]
-        if self._steps_given is not None:
+    def _tableaux(self, nulls: NullSpace | None) -> tuple[Tableau, Tableau | None]:
+        """The tableau of the steps, and of the first step of a DAE (None without a DAE)."""
+        tableau, start = self.method.tableau, self.method.start
+        if nulls is None:
+            return tableau, None
+        return tableau.algebraic, start.algebraic if start else None
+
+    def _first_time(self, frozen: AcceptedSteps | None, breaks: Breaks, largest: float) -> float:
+        """t₀⁺, at which f is evaluated first."""
+        if frozen is not None:
+            return frozen.first[0]
+        if self._given_grid is not None:
             return after(
-                float(self.t[0]), float(self._steps_given[1] - self._steps_given[0]), largest
+                float(self.t[0]), float(self._given_grid[1] - self._given_grid[0]), largest
             )
-        landings = landings_of(self.t, self.times, self.dense, breaks.landings)
-        return after(landings[0], landings[1] - landings[0], largest)
+        stop_times = stop_times_of(self.t, self.times, self.dense, breaks.stop_times)
+        return after(stop_times[0], stop_times[1] - stop_times[0], largest)
 
-    def _known_steps(self, like: Trajectory | None) -> int | None:
-        """The number of steps, where it is known beforehand."""
-        if like is not None:
-            return like.sweeps.course.steps
-        return None if self._steps_given is None else self._steps_given.size - 1
+    def _number_of_steps(self, frozen: AcceptedSteps | None) -> int | None:
+        """The number of steps if it is known before the integration, otherwise None."""
+        if frozen is not None:
+            return frozen.count
+        return None if self._given_grid is None else self._given_grid.size - 1
 
-    def _taken(self, march: March, like: Trajectory | None, breaks: Breaks) -> None:
-        """Take all steps: those of `like`, those of the grid, or those that the error control chooses."""
-        with np.errstate(all="ignore"):  # What overflows is refused, by name.
-            if like is not None:
-                march.repeated(like.sweeps.course)
-            elif self._steps_given is not None:
-                require_on_grid(breaks.landings, self._steps_given)
-                march.fixed(
-                    self._steps_given, landings_of(self.t, self.times, self.dense, breaks.landings)
+    def _integrate(
+        self, integrator: Integrator, frozen: AcceptedSteps | None, breaks: Breaks
+    ) -> None:
+        """Take all steps: frozen steps, the steps of the grid, or steps under error control."""
+        with np.errstate(all="ignore"):  # Results that are not finite raise an error.
+            if frozen is not None:
+                integrator.repeat(frozen)
+            elif self._given_grid is not None:
+                require_on_grid(breaks.stop_times, self._given_grid)
+                integrator.on_grid(
+                    self._given_grid,
+                    stop_times_of(self.t, self.times, self.dense, breaks.stop_times),
                 )
             else:
-                landings = landings_of(self.t, self.times, self.dense, breaks.landings)
-                march.adaptive(landings, self.control.first_step)
+                stop_times = stop_times_of(self.t, self.times, self.dense, breaks.stop_times)
+                integrator.adaptive(stop_times, self.control.first_step)
 
-    def system(self, p: Array, u0: Array, replay: bool) -> tuple[System, NullSpace | None]:
-        """The equations at p for states as u₀(p), and the null spaces of M.
+    def _system(self, p: Array, u0: Array, replay: bool) -> tuple[System, NullSpace | None]:
+        """The equations at p, with n and dtype from u0, and the null spaces of M.
 
-        replay: whether a complex p is a perturbation of a real one.
+        replay: the steps are frozen, so that a complex p is a complex step from a real p.
         """
         if u0.dtype.kind not in "fciu" or u0.ndim != 1 or u0.size == 0:
             raise ValueError(
                 f"ODEProblem: u0 has shape {u0.shape}, dtype {u0.dtype}; expected a vector (n,)"
             )
-        if not np.isfinite(u0).all():
-            bad = int(np.flatnonzero(~np.isfinite(u0))[0])
-            raise ValueError(f"ODEProblem: u0[{bad}] is {u0[bad]}, expected finite numbers")
+        bad = first_nonfinite(u0)
+        if bad is not None:
+            raise ValueError(f"ODEProblem: u0[{bad[0]}] is {bad[1]}, expected finite numbers")
         n, mass = u0.size, as_mass(self.mass)
         if np.ndim(self.atol) == 1 and np.shape(self.atol) != (n,):
             raise ValueError(
@@ -330,8 +457,9 @@ class ODEProblem(Portable):
         nulls = null_space(at.matrix)
         if nulls is not None and not constant_nulls(nulls, at.jvp, p):
             raise ValueError(
-                "ODEProblem: M(p) is singular, and which equations and unknowns are algebraic depends on p. Expected "
-                "the same null spaces for all p, such as rows and columns of zeros."
+                "ODEProblem: M(p) is singular, and which equations and unknowns are algebraic "
+                "depends on p. Expected the same null spaces for all p, such as rows and columns "
+                "of zeros."
             )
         complex_state = u0.dtype.kind == "c" or p.dtype.kind == "c"
         dtype = np.dtype(np.complex128 if complex_state else np.float64)
@@ -339,37 +467,39 @@ class ODEProblem(Portable):
             n, at.matrix, self.factorize, isinstance(self.factorize, Krylov), complex_state
         )
         atol = np.maximum(np.asarray(self.atol, dtype=float), np.finfo(float).tiny)
-        perturbed = replay and p.dtype.kind == "c"
-        return (
-            System(
-                self.field,
-                self.integrand,
-                p,
-                n,
-                dtype,
-                at,
-                algebra,
-                self.rtol,
-                atol,
-                self.method.accuracy,
-                perturbed,
-                replay or self.grid is not None,
-            ),
-            nulls,
+        system = System(
+            self.field,
+            self.integrand,
+            p,
+            n,
+            dtype,
+            at,
+            algebra,
+            self.rtol,
+            atol,
+            self.method.accuracy,
+            perturbed=replay and p.dtype.kind == "c",
+            steps_given=replay or self.grid is not None,
         )
+        return system, nulls
 
 
-_FIELD = ("__call__", "jacobian", "vjp", "jvp")
+def _first_stages(
+    system: System, tableau: Tableau, initial_values: InitialValues, t_plus: float
+) -> Array:
+    """K₁, (n,), or (s, n) equal first guesses of coupled stages: u'(t₀), zeros for a DAE."""
+    if not tableau.coupled:
+        return initial_values.k
+    slope = (
+        initial_values.k
+        if initial_values.nulls is not None
+        else explicit_stage(system, system.mass_inverse, t_plus, initial_values.u)
+    )
+    return np.tile(slope, (tableau.stages, 1)).astype(system.dtype)
 
 
-_INTEGRAND = ("__call__", "vjp", "jvp")
-
-
-def _is_memory(memory: object) -> bool:
-    return callable(getattr(memory, "open", None)) and not isinstance(memory, type)
-
-
-def _notifier(callback: Callable[[SweepEvent], None] | None) -> Callable[[str, int, float], None]:
+def _notifier(callback: Callable[[SweepEvent], None] | None) -> _Notify:
+    """The user's callback as a function of (kind, step, t)."""
     if callback is None:
         return lambda kind, step, t: None
     return lambda kind, step, t: callback(SweepEvent(kind, step, t))

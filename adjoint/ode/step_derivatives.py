@@ -1,114 +1,29 @@
-"""The reverse sweep of one step: the transposed stage equations (docs/math/time.md, eqs. 52–54).
+"""The derivatives of one step: reverse (docs/math/time.md, eqs. 52–54) and tangent (eq. 50)."""
 
-The tangent of one step: the stage equations, differentiated along directions (docs/math/time.md,
-eq. 50).
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
 
 from .._numerics import BLAS
-from ..errors import NonFinite
-from ..typing import Array, Trans
-from .discontinuities.knots import Interval
-from .discontinuities.time_rates import rate_at
-from .equations import System, parameter_cotangents, parameter_tangents
-from .methods.tableau import Tableau
-from .stages.coupled_matrices import stage_matrix
-from .stages.refinement import Recent, StageMatrix, StageSolver
-from .stages.stage_matrices import Inverse, SingleStage, product, times
+from ..typing import Array
+from .equations import parameter_cotangents, parameter_tangents
+from .stages.coupled_matrices import coupled_stage_matrix
+from .stages.stage_matrices import SingleStage, product, times
+from .steps.frozen_step import FrozenStep, Move, Seed, StepCotangents, time_rate
 
 
-@dataclass(frozen=True, eq=False)
-class Seed:
-    """∂J/∂(what is observed inside of a step by dense output): at t + θh; u_bar: (n, j); place: which observation."""
+def step_vjp(
+    step: FrozenStep,
+    u_bar: Array,
+    k_bar: Array,
+    q_bar: Array | None,
+    seeds: Sequence[Seed],
+    timed: bool,
+) -> StepCotangents:
+    """The cotangents before a step, from the cotangents after it: u_bar, k_bar (n, j).
 
-    theta: float
-    u_bar: Array
-    place: int
-
-
-@dataclass(frozen=True, eq=False)
-class Pulled:
-    """∂J with respect to what a step began with: u, k (n, j); p (m, j); and t, h (j,), zeros unless asked for.
-
-    observed: ∂J/∂(time of each seed), (seeds, j).
-    """
-
-    u: Array
-    k: Array
-    p: Array
-    t: Array
-    h: Array
-    observed: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """A step as it was taken: where it lies, from u, with the stages K of `tableau` (the extended one with seeds).
-
-    recent: what was solved for in the sweep before; sizes: of the solutions in this step. still: whether nothing
-    moves the times at which it begins and ends.
-    """
-
-    system: System
-    tableau: Tableau
-    interval: Interval
-    u: Array
-    K: Array
-    inverse: Inverse | None
-    recent: Recent
-    sizes: list[Array] = field(default_factory=list)
-    still: tuple[bool, bool] = (False, False)
-
-    @property
-    def h(self) -> float:
-        """Its length."""
-        return self.interval.h
-
-    @property
-    def times(self) -> list[float]:
-        """The times at which its stages see f."""
-        return self.tableau.times(self.interval)
-
-    @cached_property
-    def scale(self) -> Array:
-        """The sizes of the unknowns, in which solves are refined, (n,)."""
-        return self.system.atol + self.system.rtol * np.abs(self.u)
-
-    def begins_unseen(self) -> bool:
-        """Whether ∂f/∂t is infinite where the step begins, and no stage lies there."""
-        if self.tableau.continues:
-            return False
-        sizes, t = np.abs(self.K).max(axis=0), self.interval.first
-        try:
-            rate_at(lambda t: self.system.time_derivative(t, self.u), t, self.h, sizes, "f")
-        except NonFinite:
-            return True
-        return False
-
-    def solved(self, A: StageMatrix, b: Array, trans: Trans) -> Array:
-        """w with A w = b, or Aᴴ w = b, for one stage or all; by factors of its own if small."""
-        if A.dense:
-            return A.inverse().solve(b, trans)
-        assert self.inverse is not None
-        scale = (
-            self.scale
-            if b.shape[0] == self.u.size
-            else np.concatenate([self.scale] * (b.shape[0] // self.u.size))
-        )
-        return StageSolver(A, self.inverse, scale, self.recent, self.sizes).solve(b, trans)
-
-
-def pulled(
-    step: Step, u_bar: Array, k_bar: Array, q_bar: Array | None, seeds: Sequence[Seed], timed: bool
-) -> Pulled:
-    """The cotangents before a step from those after it, u_bar, k_bar: (n, j), and of the integrals, (q, j).
-
-    timed: whether t and h are wanted.
+    q_bar: cotangents of the integrals, (q, j), None without integrals. timed: compute
+    ∂J/∂(start) and ∂J/∂(length) as well.
     """
     system, tableau, h = step.system, step.tableau, step.h
     Y = system.combined(h * tableau.A, step.K) + step.u
@@ -130,8 +45,8 @@ def pulled(
                 - seed.theta * slope
             )
     if q_bar is not None:
-        _integrals(step, Y, q_bar, Y_bar, p_bar, (t_bar, h_bar) if timed else None)
-    V_bar, W, through_p = _stages(step, Y, Y_bar, K_bar)
+        _integral_cotangents(step, Y, q_bar, Y_bar, p_bar, (t_bar, h_bar) if timed else None)
+    V_bar, W, through_p = _stage_cotangents(step, Y, Y_bar, K_bar)
     p_bar += through_p
     if timed:
         sizes = np.abs(step.K).max(axis=0)
@@ -141,12 +56,12 @@ def pulled(
             h_bar += tableau.c[i] * rate + inner(V_bar[i], system.combined(tableau.A[i], step.K))
     before = start + V_bar.sum(axis=0)
     if not tableau.continues:
-        return Pulled(
+        return StepCotangents(
             before, np.zeros(start.shape, dtype=start.dtype), p_bar, t_bar, h_bar, observed
         )
-    return Pulled(
+    return StepCotangents(
         before + Y_bar[0],
-        K_bar[0] + _later(h * tableau.A[1:, 0], V_bar[1:]),
+        K_bar[0] + _weighted_sum(h * tableau.A[1:, 0], V_bar[1:]),
         p_bar,
         t_bar,
         h_bar,
@@ -154,22 +69,48 @@ def pulled(
     )
 
 
-def _stages(
-    step: Step, Y: Array, Y_bar: Array, K_bar: Array
+def step_jvp(
+    step: FrozenStep, u_dot: Array, k_dot: Array, p_dot: Array, integrals: int, move: Move | None
+) -> tuple[Array, Array | None]:
+    """(K̇ (s, n, j), q̇ (q, j)) of a step, from u̇, k̇ (n, j) and ṗ (m, j).
+
+    integrals: q. move: tangents of start and length of the step, None if the step
+    stays. q̇ is None for q = 0.
+    """
+    Y = step.system.combined(step.h * step.tableau.A, step.K) + step.u
+    if step.tableau.coupled:
+        K_dot = _coupled_stage_tangents(step, Y, u_dot, p_dot, move)
+    else:
+        K_dot = _stage_tangents(step, Y, u_dot, k_dot, p_dot, move)
+    if not integrals:
+        return K_dot, None
+    return K_dot, _integral_tangents(step, Y, u_dot, K_dot, p_dot, integrals, move)
+
+
+def _stage_cotangents(
+    step: FrozenStep, Y: Array, Y_bar: Array, K_bar: Array
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
-    """V̄ (s, n, j) of the stages, [(i, w)] of those that are not the last one of the step before, and p̄ (m, j)."""
+    """(V̄ (s, n, j), [(i, w_i)], p̄ (m, j)): the transposed stage equations, last stage first.
+
+    A first stage that is the last stage of the step before is not included.
+    """
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
-        return _coupled(step, Y, Y_bar, K_bar)
-    if shape[2] == 1:  # Arithmetic of vectors takes less than that of columns.
+        return _coupled_stage_cotangents(step, Y, Y_bar, K_bar)
+    if shape[2] == 1:  # Arithmetic of vectors is faster than that of columns.
         Y_bar, K_bar = Y_bar.reshape(shape[:2]), K_bar.reshape(shape[:2])
     V_bar, W = np.zeros_like(Y_bar), []
     p_bar = np.zeros((system.p.size, *Y_bar.shape[2:]), dtype=system.p.dtype)
     hA, at = step.h * step.tableau.A, step.times
     for i in reversed(range(int(step.tableau.continues), shape[0])):
         t = at[i]
-        w, Jw = _stage(
-            step, t, Y[i], hA[i, i], K_bar[i] + _later(hA[i + 1 :, i], V_bar[i + 1 :]), Y_bar[i]
+        w, Jw = _one_stage_cotangent(
+            step,
+            t,
+            Y[i],
+            hA[i, i],
+            K_bar[i] + _weighted_sum(hA[i + 1 :, i], V_bar[i + 1 :]),
+            Y_bar[i],
         )
         np.add(Y_bar[i], Jw, out=V_bar[i])
         p_bar += parameter_cotangents(system, t, Y[i], step.K[i], w)
@@ -177,24 +118,10 @@ def _stages(
     return V_bar.reshape(shape), W, p_bar.reshape(-1, shape[2])
 
 
-def _coupled(
-    step: Step, Y: Array, Y_bar: Array, K_bar: Array
-) -> tuple[Array, list[tuple[int, Array]], Array]:
-    """As `_stages`, where they depend on each other."""
-    system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
-    A = stage_matrix(system, step.tableau, step.interval, Y)
-    b = K_bar.reshape(s, -1) + system.combined(hA.T, Y_bar.reshape(s, -1))
-    W = step.solved(A, b.reshape(s * n, j), "H").reshape(s, n, j)
-    p_bar = np.zeros((system.p.size, *(() if j == 1 else (j,))), dtype=system.p.dtype)
-    for t, y, K, w in zip(step.times, Y, step.K, W.reshape(s, n) if j == 1 else W, strict=True):
-        p_bar += parameter_cotangents(system, t, y, K, w)
-    return Y_bar + A.slopes(W), list(enumerate(W)), p_bar.reshape(-1, j)
-
-
-def _stage(
-    step: Step, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
+def _one_stage_cotangent(
+    step: FrozenStep, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
 ) -> tuple[Array, Array]:
-    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; (n,) or (n, j)."""
+    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; both (n,) or (n, j)."""
     system = step.system
     J = system.jacobian(t, Y)
     if hg == 0.0:
@@ -204,15 +131,69 @@ def _stage(
     return w, product(J, w, "H")
 
 
-def _integrals(
-    step: Step,
+def _stage_tangents(
+    step: FrozenStep, Y: Array, u_dot: Array, k_dot: Array, p_dot: Array, move: Move | None
+) -> Array:
+    """K̇ (s, n, j): the stage equations along the directions, first stage first."""
+    system, tableau, h = step.system, step.tableau, step.h
+    A, at = tableau.A, step.times
+    K_dot = np.zeros((A.shape[0], *u_dot.shape), dtype=np.result_type(system.dtype, p_dot))
+    if tableau.continues:
+        K_dot[0] = k_dot
+    for i in range(int(tableau.continues), A.shape[0]):
+        ti, hg = at[i], h * A[i, i]
+        V_dot = u_dot + _sum(h * A[i, :i], K_dot[:i]) + _stretched(step, i, move)
+        J = system.jacobian(ti, Y[i])
+        rate = (
+            times(J, V_dot, "N")
+            + parameter_tangents(system, ti, Y[i], step.K[i], p_dot)
+            + _shifted(step, i, Y, move)
+        )
+        if hg == 0.0:
+            K_dot[i] = rate if step.inverse is None else step.inverse.solve(rate, "N")
+        else:
+            K_dot[i] = step.solved(SingleStage(system.algebra, J, hg), rate, "N")
+    return K_dot
+
+
+def _coupled_stage_cotangents(
+    step: FrozenStep, Y: Array, Y_bar: Array, K_bar: Array
+) -> tuple[Array, list[tuple[int, Array]], Array]:
+    """`_stage_cotangents` for coupled stages, which are solved together."""
+    system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
+    A = coupled_stage_matrix(system, step.tableau, step.interval, Y)
+    b = K_bar.reshape(s, -1) + system.combined(hA.T, Y_bar.reshape(s, -1))
+    W = step.solved(A, b.reshape(s * n, j), "H").reshape(s, n, j)
+    p_bar = np.zeros((system.p.size, *(() if j == 1 else (j,))), dtype=system.p.dtype)
+    for t, y, K, w in zip(step.times, Y, step.K, W.reshape(s, n) if j == 1 else W, strict=True):
+        p_bar += parameter_cotangents(system, t, y, K, w)
+    return Y_bar + A.slopes(W), list(enumerate(W)), p_bar.reshape(-1, j)
+
+
+def _coupled_stage_tangents(
+    step: FrozenStep, Y: Array, u_dot: Array, p_dot: Array, move: Move | None
+) -> Array:
+    """`_stage_tangents` for coupled stages, which are solved together."""
+    system = step.system
+    A = coupled_stage_matrix(system, step.tableau, step.interval, Y)
+    rates = [
+        times(A.J[i], u_dot + _stretched(step, i, move), "N")
+        + parameter_tangents(system, t, Y[i], step.K[i], p_dot)
+        + _shifted(step, i, Y, move)
+        for i, t in enumerate(step.times)
+    ]
+    return step.solved(A, np.concatenate(rates), "N").reshape(len(rates), *u_dot.shape)
+
+
+def _integral_cotangents(
+    step: FrozenStep,
     Y: Array,
     q_bar: Array,
     Y_bar: Array,
     p_bar: Array,
     times_bar: tuple[Array, Array] | None,
 ) -> None:
-    """Add what h Σ b_i ℓ(t_i, Y_i, p) contributes."""
+    """Add the cotangents of q = h Σ b_i ℓ(t_i, Y_i, p) to Ȳ, p̄ and, if given, (t̄, h̄)."""
     system, tableau = step.system, step.tableau
     assert system.integrand is not None
     columns = list((step.h * q_bar).T)
@@ -230,132 +211,8 @@ def _integrals(
             times_bar[1][:] += c * rate + weight * (q_bar.T @ value)
 
 
-def time_rate(
-    step: Step, i: int, Y: Array, rate: Callable[[float, Array], Array], size: Array, what: str
-) -> Array:
-    """∂f/∂t or ∂ℓ/∂t at stage i, from the side of the step; raises NonFinite where it is infinite at a knot.
-
-    It may be infinite at a knot that stays where it is: zeros then, for a stage at a knot moves with it alone.
-    """
-    interval, t = step.interval, step.times[i]
-    begins, ends = t == interval.first > interval.t, t == interval.final < interval.end
-    if (ends and step.still[1]) or (begins and step.still[0]):
-        return np.zeros(size.shape)
-    if ends:
-        return rate_at(lambda t: rate(t, Y), t, -step.h, size, what)
-    if begins:
-        return rate_at(lambda t: rate(t, Y), t, step.h, size, what)
-    return rate(t, Y)
-
-
-def _later(weights: Array, V_bar: Array) -> Array:
-    """Σ_i weights_i V̄_i, (n,) or (n, j)."""
-    shape = V_bar.shape[1:]
-    if len(shape) == 1 and shape[0] <= BLAS:
-        return weights.dot(V_bar)
-    return np.asarray(np.einsum("i,i...->...", weights, V_bar))
-
-
-def inner(w: Array, v: Array) -> Array:
-    """Re(wᴴ v) for each column of w (n, j); v: (n,)."""
-    return np.asarray(np.einsum("ij,i->j", w.conj(), v).real)
-
-
-@dataclass(frozen=True, eq=False)
-class Move:
-    """How a step moves along each direction: the time where it begins, and its length, (j,) each."""
-
-    t: Array
-    h: Array
-
-
-def pushed(
-    step: Step, u_dot: Array, k_dot: Array, p_dot: Array, integrals: int, move: Move | None
-) -> tuple[Array, Array | None]:
-    """(K̇ (s, n, j), q̇ (q, j)) of a step from u̇, k̇ (n, j) and ṗ (m, j); integrals: q; move: None if it stays."""
-    system, tableau, h = step.system, step.tableau, step.h
-    A = tableau.A
-    Y = system.combined(h * A, step.K) + step.u
-    if tableau.coupled:
-        K_dot = _coupled_tangent(step, Y, u_dot, p_dot, move)
-        return K_dot, _integral_tangents(
-            step, Y, u_dot, K_dot, p_dot, integrals, move
-        ) if integrals else None
-    K_dot = np.zeros((A.shape[0], *u_dot.shape), dtype=np.result_type(system.dtype, p_dot))
-    if tableau.continues:
-        K_dot[0] = k_dot
-    for i in range(int(tableau.continues), A.shape[0]):
-        ti, hg = step.times[i], h * A[i, i]
-        V_dot = u_dot + _sum(h * A[i, :i], K_dot[:i]) + _stretched(step, i, move)
-        J = system.jacobian(ti, Y[i])
-        rate = (
-            times(J, V_dot, "N")
-            + parameter_tangents(system, ti, Y[i], step.K[i], p_dot)
-            + _shifted(step, i, Y, move)
-        )
-        if hg == 0.0:
-            K_dot[i] = rate if step.inverse is None else step.inverse.solve(rate, "N")
-        else:
-            K_dot[i] = step.solved(SingleStage(system.algebra, J, hg), rate, "N")
-    return K_dot, _integral_tangents(
-        step, Y, u_dot, K_dot, p_dot, integrals, move
-    ) if integrals else None
-
-
-def value_tangent(step: Step, i: int, K_dot: Array, move: Move | None) -> Array:
-    """What stage i's value changes by, beside u̇, (n, j)."""
-    return _sum(step.h * step.tableau.A[i], K_dot[: step.tableau.A.shape[1]]) + _stretched(
-        step, i, move
-    )
-
-
-def dense_tangent(step: Step, theta: float, K_dot: Array, move: Move | None) -> Array:
-    """What the value at t + θh changes by, beside u̇, (n, j): the time stays as it is when the step moves."""
-    change = _sum(step.h * step.tableau.weights(theta), K_dot)
-    if move is None:
-        return change
-    stretched = step.system.combined(step.tableau.weights(theta), step.K)
-    slope = step.system.combined(step.tableau.slopes(theta), step.K)
-    return (
-        change
-        + np.multiply.outer(stretched, move.h)
-        - np.multiply.outer(slope, move.t + theta * move.h)
-    )
-
-
-def _stretched(step: Step, i: int, move: Move | None) -> Array | float:
-    """ḣ Σ_j a_ij K_j."""
-    return (
-        0.0
-        if move is None
-        else np.multiply.outer(step.system.combined(step.tableau.A[i], step.K), move.h)
-    )
-
-
-def _shifted(step: Step, i: int, Y: Array, move: Move | None) -> Array | float:
-    """∂f/∂t (ṫ + c_i ḣ) at stage i."""
-    shift = None if move is None else move.t + step.tableau.c[i] * move.h
-    if shift is None or not shift.any():
-        return 0.0
-    rate = time_rate(step, i, Y[i], step.system.time_derivative, np.abs(step.K).max(axis=0), "f")
-    return np.multiply.outer(rate, shift)
-
-
-def _coupled_tangent(step: Step, Y: Array, u_dot: Array, p_dot: Array, move: Move | None) -> Array:
-    """K̇, (s, n, j), where the stages depend on each other."""
-    system = step.system
-    A = stage_matrix(system, step.tableau, step.interval, Y)
-    rates = [
-        times(A.J[i], u_dot + _stretched(step, i, move), "N")
-        + parameter_tangents(system, t, Y[i], step.K[i], p_dot)
-        + _shifted(step, i, Y, move)
-        for i, t in enumerate(step.times)
-    ]
-    return step.solved(A, np.concatenate(rates), "N").reshape(len(rates), *u_dot.shape)
-
-
 def _integral_tangents(
-    step: Step,
+    step: FrozenStep,
     Y: Array,
     u_dot: Array,
     K_dot: Array,
@@ -363,6 +220,7 @@ def _integral_tangents(
     integrals: int,
     move: Move | None,
 ) -> Array:
+    """q̇ (q, j), the tangent of h Σ b_i ℓ(t_i, Y_i, p)."""
     system, tableau, h = step.system, step.tableau, step.h
     assert system.integrand is not None
     q_dot = np.zeros((integrals, u_dot.shape[1]), dtype=complex if system.perturbed else float)
@@ -391,5 +249,58 @@ def _integral_tangents(
     return q_dot
 
 
+def value_tangent(step: FrozenStep, i: int, K_dot: Array, move: Move | None) -> Array:
+    """Ẏ_i − u̇, (n, j): the tangent of the value of stage i without u̇."""
+    return _sum(step.h * step.tableau.A[i], K_dot[: step.tableau.A.shape[1]]) + _stretched(
+        step, i, move
+    )
+
+
+def dense_tangent(step: FrozenStep, theta: float, K_dot: Array, move: Move | None) -> Array:
+    """The tangent of u at t + θh without u̇, (n, j), at a fixed time while the step moves."""
+    change = _sum(step.h * step.tableau.weights(theta), K_dot)
+    if move is None:
+        return change
+    stretched = step.system.combined(step.tableau.weights(theta), step.K)
+    slope = step.system.combined(step.tableau.slopes(theta), step.K)
+    return (
+        change
+        + np.multiply.outer(stretched, move.h)
+        - np.multiply.outer(slope, move.t + theta * move.h)
+    )
+
+
+def _stretched(step: FrozenStep, i: int, move: Move | None) -> Array | float:
+    """ḣ Σ_j a_ij K_j, (n, j)."""
+    return (
+        0.0
+        if move is None
+        else np.multiply.outer(step.system.combined(step.tableau.A[i], step.K), move.h)
+    )
+
+
+def _shifted(step: FrozenStep, i: int, Y: Array, move: Move | None) -> Array | float:
+    """∂f/∂t (ṫ + c_i ḣ) at stage i, (n, j)."""
+    shift = None if move is None else move.t + step.tableau.c[i] * move.h
+    if shift is None or not shift.any():
+        return 0.0
+    rate = time_rate(step, i, Y[i], step.system.time_derivative, np.abs(step.K).max(axis=0), "f")
+    return np.multiply.outer(rate, shift)
+
+
+def _weighted_sum(weights: Array, V_bar: Array) -> Array:
+    """Σ_i weights_i V̄_i, (n,) or (n, j); by BLAS for a few unknowns and one column."""
+    shape = V_bar.shape[1:]
+    if len(shape) == 1 and shape[0] <= BLAS:
+        return weights.dot(V_bar)
+    return np.asarray(np.einsum("i,i...->...", weights, V_bar))
+
+
 def _sum(weights: Array, K: Array) -> Array:
+    """Σ_i weights_i K_i, (n, j)."""
     return np.asarray(np.einsum("i,i...->...", weights, K))
+
+
+def inner(w: Array, v: Array) -> Array:
+    """Re(wᴴ v) for each column of w (n, j) and one v (n,): (j,)."""
+    return np.asarray(np.einsum("ij,i->j", w.conj(), v).real)

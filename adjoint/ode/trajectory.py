@@ -1,35 +1,39 @@
-"""The solution of an initial value problem, and the derivatives of what was computed."""
+"""The solution of an initial value problem, and the derivatives of the computed numbers."""
 
-import warnings
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from .._pickling import Local
-from .._repr import short_repr
-from .._validation import as_array, as_cotangent, as_parameters, as_reals, require_bool
+from .._dataclasses import Local
+from .._validation import as_array, as_parameters, as_reals, require_bool
 from ..checkpointing.store import sweeps_alone
 from ..derivative import Derivative
-from ..errors import AbsoluteToleranceWarning
 from ..protocols import Vector
 from ..typing import Array
-from .adjoint_states import Collocation, collocated
-from .arguments import Bars, as_bars, as_direction, require_finite
-from .discontinuities.breaks import Breaks
-from .evidence import Jacobian, ODEEvidence, by_counts, evidence_of
+from .adjoint_states import adjoint_states
+from .arguments import as_bars, as_direction, require_finite
+from .discontinuities.breaks import Breaks, moves_of_breaks
+from .evidence import ODEEvidence, evidence_of, full_jacobian
 from .methods.method import Method
-from .stages.refinement import Recent
-from .step_control.absolute_tolerances import Watch, advice
-from .step_derivatives import Seed
+from .sensitivities import (
+    Sensitivities,
+    break_cotangents,
+    gradient,
+    moving_breaks,
+    observation_cotangents,
+    stop_time_tangents,
+    tangent_of_u0,
+)
+from .steps.accepted_steps import AcceptedSteps
 from .sweeps import Sweeps
 
 
 class Replayable(Protocol):
-    """What a trajectory needs of the problem that it solves (`ODEProblem`)."""
+    """The problem that a trajectory solves, as the trajectory needs it (`ODEProblem`)."""
 
     @property
     def t(self) -> tuple[float, float]:
@@ -37,7 +41,7 @@ class Replayable(Protocol):
 
     @property
     def dense(self) -> bool:
-        """Whether observations are interpolated."""
+        """True if observations are interpolated."""
 
     @property
     def method(self) -> Method:
@@ -47,41 +51,52 @@ class Replayable(Protocol):
     def initial(self) -> Vector:
         """u₀(p)."""
 
-    def replayed(
-        self, p: Array, trajectory: "Trajectory", landings: list[float] | None
-    ) -> "Trajectory":
-        """The trajectory at another p on the same steps, or on steps between other stop times."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sensitivities:
-    """∂J with respect to everything that an initial value problem is given, from one reverse sweep.
-
-    p: (m,); u0: (n,), that of u(t₀); t0, tf: numbers, all other times fixed, steps between them keeping their
-    proportions; times: (K,), of the observation times. An observation at t₀ or t_f moves with it: both entries are the
-    same number, to be used once. breaks: (B,), of the breaks, zero for those outside of (t₀, t_f); where an observation
-    has the time of a break, each is that of moving alone. For a block of j objectives each has one axis more, of length
-    j. t0, tf, times and breaks are None where derivatives with respect to times were left out.
-
-    If f jumps at an observation that is not named in `breaks`, the jump moves with the observation.
-    """
-
-    p: Array
-    u0: Array
-    t0: Array | None
-    tf: Array | None
-    times: Array | None
-    breaks: Array | None
-
-    __repr__ = short_repr
+    def replayed(self, p: Array, times: Array, accepted: AcceptedSteps) -> "Trajectory":
+        """The trajectory at another p, observed at `times`, on given steps."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trajectory(Local):
-    """u at the observation times, and the exact derivative of the steps that computed it.
+    """u(t) at the observation times, and the exact derivatives of the steps that computed it.
 
-    times: (K,); u: (K, n); integrals: (q,), ∫ℓ dt; p: (m,); u0: (n,) as given. Step sizes are frozen: derivatives are
-    those of `replay`, at any tolerance (docs/math/time.md, section 14).
+    `ODEProblem.solve` returns trajectories; they are not made by hand. Derivatives are
+    exact for the computed numbers, at any tolerance: the step sizes are frozen, as in
+    `replay` (docs/math/time.md, section 14). Derivatives use the states that the problem's
+    `memory` kept, and recompute the others.
+
+    Attributes
+    ----------
+    problem : ODEProblem
+        The problem that was solved.
+    p : (m,) array
+        The parameters.
+    times : (K,) array
+        The observation times, in units of time.
+    u : (K, n) array
+        The states at the observation times, in units of the state.
+    integrals : (q,) array
+        ∫ℓ(t, u, p) dt from t₀ to t_f, in units of ℓ times time; (0,) without an integrand.
+    u0 : (n,) array
+        The initial state u₀(p) as given, before algebraic unknowns are solved for.
+    grid : (N + 1,) array
+        The times between the N accepted steps, t₀ and t_f included.
+    breaks : Breaks
+        The breaks at p (internal).
+    sweeps : Sweeps
+        The frozen steps, and the sweeps through them (internal).
+
+    Examples
+    --------
+    J = ½ ‖u(t_f) − d‖² has ∂J/∂u(t_f) = u(t_f) − d:
+
+    >>> import adjoint, numpy as np
+    >>> field = adjoint.complex_step_field(lambda t, u, p: -p * u, 1, 1)
+    >>> problem = adjoint.ODEProblem(field, np.ones(1), (0.0, 1.0))
+    >>> trajectory = problem.solve(np.array([2.0]))
+    >>> d = np.array([[0.1]])
+    >>> gradient = trajectory.vjp(trajectory.u - d)
+    >>> gradient.shape
+    (1,)
     """
 
     problem: Replayable
@@ -94,237 +109,113 @@ class Trajectory(Local):
     sweeps: Sweeps
 
     def __repr__(self) -> str:
-        return f"Trajectory(u: {self.u.dtype} {self.u.shape}, {self.sweeps.course.steps} steps, p: {self.p.shape})"
+        return (
+            f"Trajectory(u: {self.u.dtype} {self.u.shape}, {self.sweeps.accepted.count} steps, "
+            f"p: {self.p.shape})"
+        )
 
     @property
     def grid(self) -> Array:
         """The times between the steps, (N + 1,), t₀ and t_f included."""
-        return self.sweeps.course.grid()
-
-    def vjp(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
-        """(du/dp)ᴴ ū + (dq/dp)ᴴ q̄: (m,), or (m, j) for blocks of j objectives; one reverse sweep.
-
-        u_bar: (K, n) or (K, n, j), None for zeros; q_bar: (q,) or (q, j), of the integrals, None for zeros. Raises
-        ValueError, TypeError, NonFinite. Warns by AbsoluteToleranceWarning of components that matter to J where they
-        are below their absolute tolerance.
-        """
-        bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
-        with np.errstate(all="ignore"):  # What is not finite is refused, by name.
-            return bars.shaped(self._swept(bars, self._follow_breaks(), False)[0])
-
-    def sensitivities(
-        self, u_bar: Array | None = None, q_bar: Array | None = None, *, times: bool = True
-    ) -> Sensitivities:
-        """The derivatives with respect to p, u₀, t₀, t_f, observation times and breaks, in one reverse sweep.
-
-        times: False leaves those with respect to times out, which take one ∂f/∂t a stage. Raises TypeError if the field
-        has no `time_derivative`, NonFinite where ∂f/∂t is infinite at an end of the interval, an observation time or a
-        break; otherwise as `vjp`.
-        """
-        require_bool("sensitivities", "times", times)
-        bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
-        with np.errstate(all="ignore"):  # What is not finite is refused, by name.
-            p_bar, u0_bar, landings, inside = self._swept(
-                bars, self._follow_breaks() or times, times
-            )
-        if not times:
-            return Sensitivities(bars.shaped(p_bar), bars.shaped(u0_bar), None, None, None, None)
-        breaks = self._break_bars(landings, inside)
-        # Where a break stays, an observation at the same time moves alone.
-        course, fixed = self.sweeps.course, set(self.breaks.landings)
-        positions = {t: i for i, t in enumerate(course.landings) if t not in fixed}
-        of_times = np.array(
-            [
-                landings[positions[t]] if t in positions else inside[place]
-                for place, t in enumerate(self.times.tolist())
-            ]
-        ).reshape(inside.shape)
-        t0_bar, tf_bar = (bars.shaped(landing[None])[0] for landing in (landings[0], landings[-1]))
-        of_p, of_u0 = bars.shaped(p_bar), bars.shaped(u0_bar)
-        return Sensitivities(
-            of_p, of_u0, t0_bar, tf_bar, bars.shaped(of_times), bars.shaped(breaks)
-        )
-
-    def _follow_breaks(self) -> bool:
-        """Whether breaks move with p; raises CoincidentBreaks where derivatives do not exist."""
-        if self.breaks.moving:
-            self.breaks.require_distinct()
-        return self.breaks.moving
-
-    @property
-    def _still(self) -> set[int]:
-        """The numbers of steps before landings that are no breaks."""
-        course, breaks = self.sweeps.course, set(self.breaks.landings)
-        return {k for t, k in zip(course.landings, course.landed, strict=True) if t not in breaks}
-
-    def _break_bars(self, landings: Array, inside: Array) -> Array:
-        """∂J/∂(breaks), (B, j): steps end there, and observations at the same time stay where they are.
-
-        Those of dense output stay anyhow: the shares of their steps say so already.
-        """
-        bars = np.zeros((self.breaks.times.size, landings.shape[1]))
-        positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
-        places = zip(self.times.tolist(), self.sweeps.places, strict=True)
-        observed = {t: place for place, (t, (_, theta)) in enumerate(places) if theta is None}
-        for b, (time, within) in enumerate(
-            zip(self.breaks.times.tolist(), self.breaks.inside, strict=True)
-        ):
-            if within:
-                bars[b] = landings[positions[time]]
-                if time in observed:
-                    bars[b] -= inside[observed[time]]
-        return bars
+        return self.sweeps.accepted.grid()
 
     @property
     def alone(self) -> AbstractContextManager[None]:
-        """See `Store.sweeping`."""
+        """A context in which no other sweep may run, see `Store.sweeping`."""
         return self.sweeps.alone
 
-    @sweeps_alone
-    def _swept(self, bars: Bars, timed: bool, times: bool) -> tuple[Array, Array, Array, Array]:
-        """(p̄ (m, j), ū₀ (n, j), those of the landings (L, j), of times seen inside or at the end of steps (K, j)).
+    @property
+    def evidence(self) -> ODEEvidence:
+        """Steps, work, memory, and notes on the integration and on derivatives so far."""
+        return evidence_of(self.problem.method, self.sweeps)
 
-        timed: whether times are wanted; times: of all landings, not of breaks alone.
+    # Derivatives of the observations
+
+    def vjp(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
+        """(du/dp)ᴴ ū + (dq/dp)ᴴ q̄, (m,), by one reverse sweep.
+
+        Warns by AbsoluteToleranceWarning if a component of u matters to J while it is below
+        its absolute tolerance.
+
+        Parameters
+        ----------
+        u_bar : (K, n) or (K, n, j) array, optional
+            ∂J/∂u at the observation times, of j objectives if there is a third axis. Zeros
+            if not given.
+        q_bar : (q,) or (q, j) array, optional
+            ∂J/∂(integrals). Zeros if not given.
+
+        Returns
+        -------
+        (m,) or (m, j) array
+            The gradient ∂J/∂p, of each objective.
+
+        Raises
+        ------
+        TypeError
+            If neither u_bar nor q_bar is given, or if one of them is not numeric.
+        ValueError
+            If shapes do not fit, or if an entry is nan or inf.
+        NonFinite
+            If the gradient is nan or inf; NonFiniteField names the time and the component.
         """
-        sweeps, j = self.sweeps, bars.u.shape[2]
-        N = sweeps.course.steps
-        p_bar = np.zeros((self.p.size, j), dtype=self.p.dtype)
-        t_bar, h_bar, inside = np.zeros((N, j)), np.zeros((N, j)), np.zeros((self.times.size, j))
-        lam = kappa = np.zeros((self.u.shape[1], j), dtype=self.u.dtype)
-        still = set() if times else self._still
-        watch, infinite = Watch(sweeps.system, not sweeps.system.given), []
-        for share in sweeps.backward(bars.u, bars.q, timed, still):
-            lam, kappa = share.u, share.K1
-            p_bar += share.p
-            infinite += share.infinite
-            watch.see(sweeps.course.t[share.k], share.state, lam, share.p)
-            if timed:
-                t_bar[share.k], h_bar[share.k] = share.t, share.h
-                for place, bar in share.observed:
-                    inside[place] += bar
-        if j == 0:
-            return p_bar, lam, np.zeros((len(sweeps.course.landings), 0)), inside
-        length = sweeps.course.h[0] if times else None
-        start = sweeps.beginning.pull(lam + sweeps.at_start(bars.u), kappa, length)
-        landings = sweeps.course.pulled_back(t_bar, h_bar)
-        landings[0] += start.t
-        p_bar = p_bar + start.p + self._through_u0(start.u0)
-        if not (np.isfinite(p_bar).all() and np.isfinite(start.u0).all()):
-            error = sweeps.nonfinite(bars.u, bars.q, "The gradient is nan or inf")
-            if error is not None:
-                raise error
-        if self.breaks.moving:
-            p_bar = p_bar + self.breaks.pull(self._break_bars(landings, inside))
-        require_finite("The gradient", p_bar)
-        require_finite("The adjoint state", start.u0)
-        require_finite("The derivative with respect to times", landings)
-        sweeps.findings.infinite = tuple(infinite)
-        self._found(bars, p_bar, watch)
-        return p_bar, start.u0, landings, inside
-
-    def _found(self, bars: Bars, p_bar: Array, watch: Watch) -> None:
-        """Remember, and warn of, what a reverse sweep has found."""
-        findings = self.sweeps.findings
-        seen = bars.u.any() or (bars.q is not None and bars.q.any())
-        findings.unaffected = bool(p_bar.size and seen and not p_bar.any())
-        unused = np.flatnonzero(~(watch.used() | p_bar.any(axis=1)))
-        findings.unused = () if findings.unaffected or not seen else tuple(unused.tolist())
-        findings.hidden = watch.hidden(self.u, self.integrals, bars)
-        if findings.hidden:
-            warnings.warn(advice(findings.hidden), AbsoluteToleranceWarning, stacklevel=4)
-
-    def _through_u0(self, u0_bar: Array) -> Array:
-        p_bar = np.empty((self.p.size, u0_bar.shape[1]), dtype=self.p.dtype)
-        for j, column in enumerate(u0_bar.T):
-            g = self.problem.initial.vjp(self.p, np.ascontiguousarray(column))
-            p_bar[:, j] = as_cotangent(g, self.p, "the vjp of u0")
-        return p_bar
-
-    @sweeps_alone
-    def adjoint(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
-        """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n), or (N + 1, n, j): what J gains if the state is moved there.
-
-        λ_k is M(p)ᴴ ψ(t_k), ψ being the adjoint state, M the mass matrix. What is observed at t_k is included: λ_k is
-        that of the state before it is observed. λ_0 is `sensitivities(…).u0`, the derivative of the computed numbers.
-        The other λ_k solve the adjoint equation along the computed states by collocation of order 9, or of order 5
-        beyond 64 unknowns; their error is of the size of the trajectory's. The derivative of the steps from t_k on
-        would be another number in stiff components, because the first stage of a step is explicit. That derivative,
-        which includes K₁ = M⁻¹f(t_k, u_k), is returned for Radau methods, which have no such stage, for θ-methods, and
-        for explicit methods beyond 64 unknowns. For a DAE only consistent states are moved: algebraic unknowns follow
-        the others, and their λ_k is zero (docs/math/time.md, sections 15 and 16).
-        """
-        bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
-        lam = np.zeros((sweeps.course.steps + 1, *bars.u.shape[1:]), dtype=self.u.dtype)
-        landed, seeds = sweeps.seeds(bars.u)
-        for k, places in landed.items():
-            lam[k] = bars.u[places].sum(axis=0)
-        if bars.u.shape[2]:
-            with np.errstate(all="ignore"):
-                collocation = Collocation(sweeps.system, sweeps.beginning.nulls, Recent())
-                for (
-                    k,
-                    places,
-                ) in (
-                    landed.items()
-                ):  # Of consistent states, just before the time of the observation.
-                    if k and lam[k].any():
-                        lam[k] = collocation.consistent(
-                            sweeps.course.final[k - 1], self.u[places[0]], lam[k]
-                        )
-                self._adjoint(lam, bars, seeds, collocation)
-        require_finite("The adjoint state", lam)
-        return lam[..., 0] if bars.single else lam
-
-    def _adjoint(
-        self, lam: Array, bars: Bars, seeds: dict[int, list[Seed]], collocation: Collocation
-    ) -> None:
-        """Complete lam (N + 1, n, j), which holds what is observed at the steps."""
-        sweeps, course = self.sweeps, self.sweeps.course
-        along = collocated(course.tableau[-1], sweeps.system.algebra.dense)
-        for share in sweeps.backward(bars.u, bars.q, False):
-            if share.k == 0:
-                lam[0] = sweeps.beginning.pull(share.u + lam[0], share.K1, None).u0
-            elif not along:
-                lam[share.k] += sweeps.total(share)
-        if not along:
-            return
-        for k, u, K in sweeps.taken_backward():
-            if k == 0:
-                break
-            at = course.interval(k)
-            before = collocation.pulled(
-                course.tableau[k], at, u, K, lam[k + 1], bars.q, seeds.get(k, [])
-            )
-            lam[k] += collocation.consistent(at.first, u, before)
-
-    @sweeps_alone
-    def accumulation(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
-        """The share of each step in ∂J/∂p, (N, m), or (N, m, j); that of u₀(p) is not among them.
-
-        That of a consistent start, and of K₁ = u'(t₀), is in the first step.
-        """
-        bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
-        shares = np.zeros((sweeps.course.steps, self.p.size, bars.u.shape[2]), dtype=self.p.dtype)
-        with np.errstate(all="ignore"):
-            for share in sweeps.backward(bars.u, bars.q, False):
-                shares[share.k] = share.p
-                if share.k == 0:  # K₁ of the first step depends on p as well.
-                    shares[0] += sweeps.beginning.pull(
-                        share.u + sweeps.at_start(bars.u), share.K1, None
-                    ).p
-        require_finite("The gradient", shares)
-        return shares[..., 0] if bars.single else shares
+        bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
+        with np.errstate(all="ignore"):  # Results that are not finite raise an error.
+            return bars.shaped(gradient(self, bars, moving_breaks(self.breaks), False).p)
 
     def jvp(self, p_dot: Array) -> Array:
-        """(du/dp) ṗ at the observation times: (K, n) for ṗ (m,), (K, n, j) for ṗ (m, j): one tangent sweep."""
+        """(du/dp) ṗ at the observation times, (K, n), by one tangent sweep.
+
+        Parameters
+        ----------
+        p_dot : (m,) or (m, j) array
+            A direction ṗ, or j directions.
+
+        Returns
+        -------
+        (K, n) or (K, n, j) array
+            The tangent u̇ at the observation times, along each direction.
+
+        Raises
+        ------
+        TypeError
+            If p_dot is not numeric.
+        ValueError
+            If the shape does not fit, or if an entry is nan or inf.
+        NonFinite
+            If the tangent is nan or inf.
+        """
         return self.tangent(p_dot)[0]
 
     def tangent(
         self, p_dot: Array | None = None, u0_dot: Array | None = None
     ) -> tuple[Array, Array]:
-        """(u̇ (K, n), q̇ (q,)) along ṗ (m,) and u̇₀ (n,), zero where not given; with one axis more for blocks (…, j).
+        """(u̇, q̇) along ṗ and u̇₀, by one tangent sweep.
 
-        u̇₀ adds to what u₀(p) changes by along ṗ. Raises ValueError for other shapes.
+        Parameters
+        ----------
+        p_dot : (m,) or (m, j) array, optional
+            A direction ṗ, or j directions. Zeros if not given.
+        u0_dot : (n,) or (n, j) array, optional
+            A change of u(t₀), in addition to the change of u₀(p) along ṗ. Zeros if not
+            given.
+
+        Returns
+        -------
+        u_dot : (K, n) or (K, n, j) array
+            The tangent of the states at the observation times.
+        q_dot : (q,) or (q, j) array
+            The tangent of the integrals.
+
+        Raises
+        ------
+        TypeError
+            If a direction is not numeric.
+        ValueError
+            If no direction is given, if p_dot and u0_dot have different numbers of
+            columns, if shapes do not fit, or if an entry is nan or inf.
+        NonFinite
+            If a tangent is nan or inf.
         """
         m, n = self.p.size, self.u.shape[1]
         p_dot = None if p_dot is None else as_direction("p_dot", p_dot, m, self.p.dtype.kind == "c")
@@ -334,61 +225,216 @@ class Trajectory(Local):
         given = [v for v in (p_dot, u0_dot) if v is not None]
         if not given or len({v.shape[1:] for v in given}) > 1:
             raise ValueError(
-                f"tangent: got directions of shapes {[v.shape for v in given]}, expected as many of each"
+                "tangent: expected p_dot, u0_dot or both, with the same number of columns; got "
+                f"shapes {[v.shape for v in given]}"
             )
         tail = given[0].shape[1:]
         j = tail[0] if tail else 1
         P = np.zeros((m, j)) if p_dot is None else p_dot.reshape(m, j)
-        U = np.empty((n, j), dtype=np.result_type(self.u, P))
-        for i, column in enumerate(P.T):
-            along = np.asarray(self.problem.initial.jvp(self.p, np.ascontiguousarray(column)))
-            if along.shape != (n,):
-                raise ValueError(f"the jvp of u0 returned shape {along.shape}, expected ({n},)")
-            U[:, i] = along
+        U = tangent_of_u0(self, P)
         U = U if u0_dot is None else U + u0_dot.reshape(n, j)
         if j == 0:
             return np.zeros((*self.u.shape, 0)), np.zeros((self.integrals.size, 0))
         with np.errstate(all="ignore"):
-            u_dot, q_dot = self.sweeps.forward(U, P, self._landings_dot(P), self.integrals.size)
+            u_dot, q_dot = self.sweeps.tangent(
+                U, P, stop_time_tangents(self, P), self.integrals.size
+            )
         q_dot = np.zeros((0, j)) if q_dot is None else q_dot
         require_finite("The tangent", u_dot)
         require_finite("The tangent of the integrals", q_dot)
         return (u_dot, q_dot) if tail else (u_dot[..., 0], q_dot[..., 0])
 
-    def _landings_dot(self, p_dot: Array) -> Array | None:
-        """By what the landings move along ṗ (m, j), with breaks: (L, j); None if they stay."""
-        if not self._follow_breaks():
-            return None
-        positions = {t: i for i, t in enumerate(self.sweeps.course.landings)}
-        landings_dot = np.zeros((len(positions), p_dot.shape[1]))
-        for b, (time, dot) in enumerate(
-            zip(self.breaks.times.tolist(), self.breaks.push(p_dot), strict=True)
-        ):
-            if self.breaks.inside[b]:
-                landings_dot[positions[time]] = dot
-        return landings_dot
-
-    def jacobian(self, of: Array | None = None, mode: str = "auto") -> Jacobian:
-        """d(outputs)/dp as a matrix: of all states observed, (K·n, m), or of j functionals ū (K, n, j), (j, m).
-
-        mode: "tangent" (a block of m directions), "adjoint" (a block of one objective an output), or "auto": the one
-        with the fewer columns; the result says which, and why.
-        """
-        return by_counts(self, of, mode)
-
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator (K·n, m): `@` is the jvp, `.T @` the vjp; u is flattened in C order."""
+        """du/dp as a LinearOperator (K·n, m): `@` is the jvp, `.T @` the vjp; u in C order."""
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
+
+    def jacobian(self, of: Array | None = None, mode: str = "auto") -> Array:
+        """d(outputs)/dp as an array, by tangents or by adjoints.
+
+        `evidence.jacobian_mode` and `evidence.jacobian_reason` say which one, and why.
+
+        Parameters
+        ----------
+        of : (K, n, j) array, optional
+            Cotangents ū of j functionals Re Σ ū u, which are the outputs. Without it the
+            outputs are all observed states (real states only).
+        mode : {"auto", "tangent", "adjoint"}
+            "tangent" takes one sweep with a block of m directions, "adjoint" one with a
+            block of one objective per output. "auto", the default, takes the mode with
+            fewer columns.
+
+        Returns
+        -------
+        (K·n, m) or (j, m) array
+            The Jacobian matrix, one row per output.
+
+        Raises
+        ------
+        ValueError
+            If mode is unknown, if the shape of `of` does not fit, or if u is complex and
+            `of` is not given.
+        """
+        return full_jacobian(self, of, mode)
+
+    # Derivatives with respect to times and initial values, and along the trajectory
+
+    def sensitivities(
+        self, u_bar: Array | None = None, q_bar: Array | None = None, *, times: bool = True
+    ) -> Sensitivities:
+        """∂J with respect to p, u₀, t₀, t_f, observation times and breaks, by one reverse sweep.
+
+        Parameters
+        ----------
+        u_bar : (K, n) or (K, n, j) array, optional
+            ∂J/∂u at the observation times. Zeros if not given.
+        q_bar : (q,) or (q, j) array, optional
+            ∂J/∂(integrals). Zeros if not given.
+        times : bool
+            False leaves out derivatives with respect to times, which cost one ∂f/∂t per
+            stage. Default: True.
+
+        Returns
+        -------
+        Sensitivities
+            All derivatives.
+
+        Raises
+        ------
+        TypeError
+            If times=True and the field has no method `time_derivative`; as for `vjp`.
+        ValueError
+            As for `vjp`.
+        NonFinite
+            If ∂f/∂t is infinite at t₀, t_f, an observation time or a break; as for `vjp`.
+        """
+        require_bool("sensitivities", "times", times)
+        bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
+        with np.errstate(all="ignore"):  # Results that are not finite raise an error.
+            found = gradient(self, bars, moving_breaks(self.breaks) or times, times)
+        p, u0 = bars.shaped(found.p), bars.shaped(found.u0)
+        if not times:
+            return Sensitivities(p, u0, None, None, None, None)
+        breaks = break_cotangents(self, found.stop_times, found.observed)
+        t0, tf = (bars.shaped(bar[None])[0] for bar in (found.stop_times[0], found.stop_times[-1]))
+        of_times = observation_cotangents(self, found)
+        return Sensitivities(p, u0, t0, tf, bars.shaped(of_times), bars.shaped(breaks))
+
+    @sweeps_alone
+    def adjoint(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
+        """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n): the change of J if the state moves there.
+
+        λ_k is M(p)ᴴ ψ(t_k), where ψ is the adjoint state and M the mass matrix.
+        Observations at t_k are included: λ_k belongs to the state before the observation.
+
+        λ_0 equals `sensitivities(…).u0`, the derivative of the computed numbers. The other
+        λ_k solve the adjoint equation along the computed states by collocation of order 9
+        (order 5 above 64 unknowns). Their error has the size of the error of the
+        trajectory. The derivative of the steps after t_k would be different in stiff
+        components, because the first stage of a step is explicit. That derivative, through
+        K₁ = M⁻¹f(t_k, u_k) too, is returned for methods without such a stage (Radau), for
+        θ-methods, and for explicit methods above 64 unknowns.
+
+        For a DAE only consistent states are moved: the algebraic unknowns follow the other
+        unknowns, and their λ_k is zero (docs/math/time.md, sections 15 and 16).
+
+        Parameters
+        ----------
+        u_bar : (K, n) or (K, n, j) array, optional
+            ∂J/∂u at the observation times. Zeros if not given.
+        q_bar : (q,) or (q, j) array, optional
+            ∂J/∂(integrals). Zeros if not given.
+
+        Returns
+        -------
+        (N + 1, n) or (N + 1, n, j) array
+            λ at the times `grid`, in units of J per unit of u.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `vjp`.
+        NonFinite
+            If an adjoint state is nan or inf.
+        """
+        bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
+        lam = adjoint_states(self, bars)
+        require_finite("The adjoint state", lam)
+        return bars.shaped(lam)
+
+    @sweeps_alone
+    def accumulation(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
+        """The share of each step in ∂J/∂p, (N, m), without the share of u₀(p).
+
+        The shares of consistent initial values and of K₁ = u'(t₀) belong to the first step.
+
+        Parameters
+        ----------
+        u_bar : (K, n) or (K, n, j) array, optional
+            ∂J/∂u at the observation times. Zeros if not given.
+        q_bar : (q,) or (q, j) array, optional
+            ∂J/∂(integrals). Zeros if not given.
+
+        Returns
+        -------
+        (N, m) or (N, m, j) array
+            The shares: their sum over the steps is ∂J/∂p for a constant u₀.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `vjp`.
+        NonFinite
+            If a share is nan or inf.
+        """
+        bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
+        shares = np.zeros((sweeps.accepted.count, self.p.size, bars.u.shape[2]), dtype=self.p.dtype)
+        with np.errstate(all="ignore"):
+            for contribution in sweeps.reverse(bars.u, bars.q, False):
+                shares[contribution.k] = contribution.p
+                if contribution.k == 0:  # K₁ of the first step depends on p as well.
+                    u0_bar = contribution.u + sweeps.observed_at_start(bars.u)
+                    shares[0] += sweeps.initial_values.vjp(u0_bar, contribution.K1, None).p
+        require_finite("The gradient", shares)
+        return bars.shaped(shares)
+
+    # The same steps at other parameters or times
 
     def replay(
         self, p: Array, t: tuple[float, float] | None = None, observe: Array | None = None
     ) -> "Trajectory":
-        """The trajectory at another p over the same steps: what the derivatives here are those of, at any tolerance.
+        """The trajectory at another p over the same steps, without error control.
 
-        t, observe: other times, as many as before; breaks that depend on p move with it; steps keep their proportions
-        between all these. p may be complex, for complex steps through it all, unless breaks depend on it. Raises
-        ValueError for other numbers of times, and where times or breaks pass one another; StageFailure, NonFiniteField.
+        All derivatives of this object are the derivatives of `replay`, at any tolerance.
+        Breaks that depend on p move. Between stop times (t₀, t_f, observations, breaks)
+        the steps keep their proportions.
+
+        Parameters
+        ----------
+        p : (m,) array
+            The parameters. A complex p is allowed for complex steps through the whole
+            integration, unless breaks depend on p.
+        t : (float, float), optional
+            Another (t₀, t_f), in units of time.
+        observe : (K,) array, optional
+            Other observation times, as many as before.
+
+        Returns
+        -------
+        Trajectory
+            The trajectory at p; this object itself if nothing changes.
+
+        Raises
+        ------
+        TypeError
+            If p, t or observe are not numeric.
+        ValueError
+            If p has another shape, if the number of observation times changes, or if the
+            order of stop times changes.
+        StageFailure
+            If the stages of a step cannot be solved at this p.
+        NonFiniteField
+            If the field or the solution is nan or inf at this p.
         """
         p = as_parameters(p)
         if p.shape != self.p.shape:
@@ -396,53 +442,36 @@ class Trajectory(Local):
         if t is not None:
             ends = as_reals("replay", "t", t, 1, "(t0, tf)").tolist()
             if len(ends) != 2 or not ends[0] < ends[1]:
-                raise ValueError(f"replay: got t={t!r}, expected (t0, tf), which ascend")
+                raise ValueError(f"replay: got t={t!r}, expected (t0, tf) with t0 < tf")
             t = (ends[0], ends[1])
         if observe is not None:
             observe = as_reals("replay", "observe", observe, 1, "times (K,)")
         if t is None and observe is None and p.dtype == self.p.dtype and np.array_equal(p, self.p):
             return self
+        accepted, times = self.sweeps.accepted, self.times
         if t is not None or observe is not None or self.breaks.moving:
-            breaks = self._moved_breaks(
-                p, self.breaks.interval if t is None else (float(t[0]), float(t[1]))
+            interval = self.breaks.interval if t is None else (float(t[0]), float(t[1]))
+            observed = set() if self.problem.dense else set(self.times.tolist())
+            moves = moves_of_breaks(
+                self.breaks, Breaks.at(self.breaks.vector, p, interval), observed
             )
-            landings = self._moved(
-                self.problem.t if t is None else t,
-                self.times if observe is None else observe,
-                breaks,
+            accepted = accepted.moved(
+                self._moved_stop_times(
+                    self.problem.t if t is None else t,
+                    self.times if observe is None else observe,
+                    moves,
+                )
             )
             times = self.times if observe is None else np.asarray(observe, dtype=float)
-            if observe is None and t is not None:  # What is observed at an end moves with it.
-                ends = {self.problem.t[0]: t[0], self.problem.t[1]: t[1]}
-                times = np.array([ends.get(time, time) for time in self.times.tolist()])
-            return self.problem.replayed(p, replace(self, times=times), landings)
-        return self.problem.replayed(p, self, None)
+            if observe is None and t is not None:  # Observations at t₀ or t_f move with it.
+                new = {self.problem.t[0]: t[0], self.problem.t[1]: t[1]}
+                times = np.array([new.get(time, time) for time in self.times.tolist()])
+        return self.problem.replayed(p, times, accepted)
 
-    def _moved_breaks(self, p: Array, interval: tuple[float, float]) -> dict[float, float]:
-        """Where each break that is landed on moves to; raises ValueError where frozen steps cannot follow."""
-        new = Breaks.at(self.breaks.vector, p, interval)
-        if not np.array_equal(new.inside, self.breaks.inside):
-            raise ValueError(
-                "replay: a break leaves or enters the interval of integration; solve at this p instead"
-            )
-        moves: dict[float, float] = {}
-        for old, time in zip(
-            self.breaks.times[new.inside].tolist(), new.times[new.inside].tolist(), strict=True
-        ):
-            if moves.setdefault(old, time) != time:
-                raise ValueError(
-                    f"replay: breaks that were both {old:.10g} move apart; solve at this p instead"
-                )
-            if time != old and old in self.times and not self.problem.dense:
-                raise ValueError(
-                    f"replay: the break at {old:.10g} moves, and the observation at that time stays; solve at this p "
-                    "instead"
-                )
-        return moves
-
-    def _moved(
+    def _moved_stop_times(
         self, t: tuple[float, float], observe: Array, breaks: dict[float, float]
     ) -> list[float]:
+        """The stop times for other ends, observation times and breaks ({old: new})."""
         if len(observe) != self.times.size:
             raise ValueError(
                 f"replay: got {len(observe)} observation times, expected {self.times.size}"
@@ -451,7 +480,7 @@ class Trajectory(Local):
             dict(zip(self.times.tolist(), np.asarray(observe, dtype=float).tolist(), strict=True))
             | breaks
         )
-        old = self.sweeps.course.landings
+        old = self.sweeps.accepted.stop_times
         moved = [new.get(time, time) for time in old]
         moved[0] = t[0] if t[0] != old[0] else moved[0]
         moved[-1] = t[1] if t[1] != old[-1] else moved[-1]
@@ -460,11 +489,27 @@ class Trajectory(Local):
         return moved
 
     def at(self, times: Array | float) -> Array:
-        """u at other times, (L, n), by the dense output of the method; (n,) for a single time.
+        """u at other times by the dense output of the method, (L, n); (n,) for a single time.
 
-        times: (L,), in [t₀, t_f], in any order. Where a step ends it is the state itself, before whatever changes
-        there. Not differentiated: for derivatives put times into `observe`. Raises TypeError or ValueError for times
-        that are not numbers within [t₀, t_f].
+        At the end of a step this is the state itself, before a jump at that time. The
+        result is not differentiated: for derivatives put the times into `observe`.
+
+        Parameters
+        ----------
+        times : (L,) array or float
+            Times in [t₀, t_f], in any order.
+
+        Returns
+        -------
+        (L, n) or (n,) array
+            The states.
+
+        Raises
+        ------
+        TypeError
+            If times are not real numbers.
+        ValueError
+            If a time is outside [t₀, t_f], or if times is not a number or a vector.
         """
         given = as_array("at", "times", times)
         if given.dtype.kind not in "fiu":
@@ -475,13 +520,9 @@ class Trajectory(Local):
         off = np.flatnonzero(~((flat >= grid[0]) & (flat <= grid[-1])))
         if off.size:
             raise ValueError(
-                f"at: got time {flat[off[0]]:.17g}, expected times within ({grid[0]:.17g}, {grid[-1]:.17g})"
+                f"at: got time {flat[off[0]]:.17g}, expected times within "
+                f"({grid[0]:.17g}, {grid[-1]:.17g})"
             )
         with self.alone:
-            u = self.sweeps.dense(flat)
+            u = self.sweeps.interpolated(flat)
         return u if given.ndim else u[0]
-
-    @property
-    def evidence(self) -> ODEEvidence:
-        """Steps, work, and what was kept."""
-        return evidence_of(self.problem.method, self.sweeps)

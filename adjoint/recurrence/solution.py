@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from .._pickling import Local
-from .._repr import short_repr
+from .._dataclasses import Local, short_repr
 from .._validation import as_array, as_parameters, first_nonfinite
 from ..checkpointing.records import Record
 from ..checkpointing.store import Store, Usage, sweeps_alone
@@ -76,11 +75,10 @@ class RecurrenceSolution(Local):
     """The K observed states, and the derivative du/dp as a linear operator.
 
     `RecurrenceProblem.solve` makes it. A derivative is one sweep through the steps, forward
-    or backward, for any number of directions or objectives. A sweep computes states that
-    were not kept again, bit for bit. Several threads may use the solution at once; if only
-    checkpoints are kept, their sweeps wait for each other. Sweeps change
-    the stored states, in memory or on disk, that the solution refers to. A pickle or a deep
-    copy raises TypeError.
+    or backward, for any number of directions or objectives. A sweep repeats steps to recover
+    states that were not kept, bit for bit. Several threads may use the solution at once; if
+    only checkpoints are kept, their sweeps wait for each other. Sweeps change which states
+    are stored, in memory or on disk. A pickle or a deep copy raises TypeError.
 
     Parameters
     ----------

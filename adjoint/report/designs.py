@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._files import require_regular, whole
-from .._repr import short_repr
 from .._validation import as_array, as_path, require_function, require_integer, require_settings
 from ..factor.counts import phase
 from ..optimize.state import State
@@ -96,7 +96,8 @@ def write_design(path: Path | str, design: Array) -> None:
 def checked(design: Array) -> Array:
     """The design as float64, rounding errors beyond [0, 1] clipped.
 
-    Raises ValueError if it is no design.
+    Raises TypeError for values that are not real, ValueError for other shapes and
+    values outside [0, 1].
     """
     densities = as_array("design_png", "design", design)
     if densities.dtype.kind not in "fiub":

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_path
 from ..typing import Array
 
@@ -94,7 +94,7 @@ def plain(value: object, name: str) -> Json:
 def parse(line: bytes, where: str) -> Record:
     """The record in one line.
 
-    Raises ValueError, beginning with `where`, when it is none.
+    Raises ValueError, beginning with `where`, for a line that is not a record.
     """
     try:
         record = json.loads(line)
@@ -151,7 +151,7 @@ def _is_taylor(value: object) -> bool:
 
 
 def measured(record: Record) -> list[str]:
-    """The names of the numbers in an iteration that are none of ours."""
+    """The names of the numbers that the user added to the record of an iteration."""
     known = {*NUMBERS, *INTEGERS, *LISTS, *OTHERS}
     return [name for name, value in record.items() if name not in known and _is_number(value)]
 
@@ -216,17 +216,52 @@ class History:
         return np.array([record["iteration"] for record in self.iterations], dtype=int)
 
     def series(self, name: str) -> Array:
-        """One field over the iterations, (n,); nan where it is null or missing."""
+        """One field over the iterations.
+
+        Parameters
+        ----------
+        name : str
+            Such as "objective" or "kkt", or a measure of your own.
+
+        Returns
+        -------
+        (n,) array
+            nan where the field is null or missing.
+        """
         return np.array([number(record.get(name)) for record in self.iterations], dtype=float)
 
     def parts(self, group: str, name: str) -> Array:
-        """One entry of "counts" or "seconds" over the iterations, (n,); nan if missing."""
+        """One entry of an object of each record over the iterations.
+
+        Parameters
+        ----------
+        group : str
+            "counts", in all until an iteration, or "seconds", of an iteration.
+        name : str
+            Such as "numeric" of the counts, "factor" of the seconds.
+
+        Returns
+        -------
+        (n,) array
+            nan where the entry is missing.
+        """
         return np.array(
             [number(entries(record, group).get(name)) for record in self.iterations], dtype=float
         )
 
     def lists(self, name: str) -> Array:
-        """A field of lists over the iterations, (n, k); nan beyond the end of a list."""
+        """A field of lists over the iterations.
+
+        Parameters
+        ----------
+        name : str
+            Such as "constraints" or "multipliers".
+
+        Returns
+        -------
+        (n, k) array
+            nan beyond the end of a list.
+        """
         rows = [numbers(record, name) for record in self.iterations]
         table = np.full((len(rows), max((row.size for row in rows), default=0)), np.nan)
         for row, values in zip(table, rows, strict=True):

@@ -8,8 +8,8 @@ from typing import cast
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._files import whole
-from .._repr import short_repr
 from .._validation import as_array, as_path, as_reals, require_bool, require_function
 from ..factor.counts import phase
 from ..optimize.state import State
@@ -303,7 +303,18 @@ class MeshKeeper:
         self._drop()
 
     def picture(self, state: State) -> Array:
-        """The picture of a state's design, (rows, columns) in [0, 1], top row first."""
+        """The picture of a state's design.
+
+        Parameters
+        ----------
+        state : State
+            Of the run.
+
+        Returns
+        -------
+        (rows, columns) array
+            Values in [0, 1], 0 white and 1 black, top row first.
+        """
         values = self._mesh.of_cells(type(self).__name__, np.asarray(self.values(state)))
         low, high = self.limits
         return mesh_picture(self._mesh, np.clip((values - low) / (high - low), 0.0, 1.0), self.view)

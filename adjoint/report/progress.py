@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from ..checkpointing.binomial import minimal_advances
 from ..checkpointing.store import SweepEvent
 from ..optimize.state import State
@@ -129,8 +129,12 @@ class ProgressLine(Progress):
     ----------
     stop : Stopping
         The stopping rules of the run.
-    stream, quiet, clock
-        See `Progress`.
+    stream : text file, optional
+        Where to; the standard output by default.
+    quiet : bool
+        Write nothing.
+    clock : callable
+        Seconds that pass, from any beginning.
 
     Examples
     --------
@@ -158,7 +162,18 @@ class ProgressLine(Progress):
         self.show(now, lambda elapsed: self.line(self._left(now, elapsed)), self.line([]))
 
     def line(self, left: Sequence[str]) -> str:
-        """The last state in words; left: the time, in words."""
+        """The last state in words.
+
+        Parameters
+        ----------
+        left : sequence of str
+            Words on the time that is left.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         state = self._recent[-1][1]
         facts = [
             f"iteration {state.iteration} of at most {self.stop.iterations}",
@@ -219,8 +234,12 @@ class SweepProgress(Progress):
         Number of checkpoints; None where all states are kept.
     label : str
         What goes on, shown in front.
-    stream, quiet, clock
-        See `Progress`.
+    stream : text file, optional
+        Where to; the standard output by default.
+    quiet : bool
+        Write nothing.
+    clock : callable
+        Seconds that pass, from any beginning.
 
     Attributes
     ----------
@@ -289,8 +308,12 @@ class LoopProgress(Progress):
     ----------
     total : int
         The largest number of passes.
-    stream, quiet, clock
-        See `Progress`.
+    stream : text file, optional
+        Where to; the standard output by default.
+    quiet : bool
+        Write nothing.
+    clock : callable
+        Seconds that pass, from any beginning.
 
     Examples
     --------

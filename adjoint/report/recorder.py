@@ -14,7 +14,7 @@ from itertools import groupby
 from math import isinf
 from pathlib import Path
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_path, require_bool, require_function
 from ..checks.report import CheckReport
 from ..factor.counts import Counts, phase, total
@@ -52,7 +52,7 @@ class _Session:
     headed: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Recorder:
     """Record the history of a run, called with each of its states.
 
@@ -102,7 +102,7 @@ class Recorder:
         if self.measures is not None:
             require_function("Recorder", "measures", self.measures, "a function of a state")
         require_bool("Recorder", "resume", self.resume)
-        object.__setattr__(self, "writer", HistoryWriter(self.file, self.resume))
+        self.writer = HistoryWriter(self.file, self.resume)
 
     def header(
         self,
@@ -137,7 +137,7 @@ class Recorder:
         Raises
         ------
         ValueError
-            If the file goes on with another run: another title, problem or algorithm.
+            If the file holds another run: another title, problem, algorithm or settings.
         """
         self.writer.begin(
             {
@@ -194,7 +194,13 @@ class Recorder:
             session.last, session.done, session.written = now, done, state.iteration
 
     def result(self, result: Result) -> None:
-        """Write the last line: how the run ended."""
+        """Write the last line: how the run ended.
+
+        Parameters
+        ----------
+        result : Result
+            What `minimize` returned.
+        """
         session, found, state = self._session, result.found, result.state
         if session.written is None:
             self._begin(result.iterations + 1)
@@ -212,7 +218,7 @@ class Recorder:
                 if result.cause is None
                 else f"{type(result.cause).__name__}: {result.cause}",
                 "rejected": state.rejected if state.ending is not None else [],
-                "gradient_check": _agreement(result),
+                "gradient_check": _agreement(result) or self.writer.ended.get("gradient_check"),
                 "counts": self._counts(total()),
                 "seconds": session.elapsed + time.perf_counter() - session.started,
             }
@@ -313,7 +319,7 @@ MOST = 8
 def settings(of: object) -> dict[str, str]:
     """Settings of an algorithm in words: {"search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
 
-    Only numbers, words, and dataclasses that hold some; {} for what is no dataclass.
+    Numbers, words, and dataclasses of them; {} for an algorithm that is not a dataclass.
     """
     if not is_dataclass(of):
         return {}

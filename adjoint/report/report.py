@@ -9,8 +9,8 @@ from pathlib import Path
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
+from .._dataclasses import short_repr
 from .._files import whole
-from .._repr import short_repr
 from .._validation import as_path
 from .figures import style as look
 from .figures.comparison import comparison_figure
@@ -115,7 +115,7 @@ class Report:
         return [html, png, pdf]
 
     def _repr_html_(self) -> str:
-        """The page in a frame of its own: its style and its script stay in it."""
+        """The page in a frame, which keeps its style and its script inside."""
         return (
             f'<iframe srcdoc="{escape(self.page)}" sandbox="allow-scripts" '
             'title="Convergence report" '

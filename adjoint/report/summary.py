@@ -270,7 +270,7 @@ class Verdict(Enum):
     PASSED = "Taylor test passed"
     FAILED = "Taylor test FAILED"
     CHECKED = "Gradient agrees with differences"
-    ABSENT = "Gradient not checked"
+    ABSENT = "No gradient test recorded"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .._dataclasses import short_repr
 from .._files import named, require_regular, whole
-from .._repr import short_repr
 from .._validation import as_path
 from .history import KINDS, Record, plain, read_history, whole_lines
 
@@ -16,7 +16,7 @@ SAME = ("title", "problem", "algorithm", "settings")
 """What the headers of all sessions of a run have in common."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class HistoryWriter:
     """Append records to a history, for optimizers that a `Recorder` does not know.
 
@@ -42,6 +42,7 @@ class HistoryWriter:
     path: Path | str
     resume: bool = False
     _past: list[Record] = field(default_factory=list, init=False, repr=False)
+    _ended: Record = field(default_factory=dict, init=False, repr=False)
 
     __repr__ = short_repr
 
@@ -50,25 +51,39 @@ class HistoryWriter:
         given = as_path("HistoryWriter", "path", self.path)
         require_regular(given)
         path = given.resolve()
-        object.__setattr__(self, "path", path)
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.resume and path.exists() and whole_lines(path):
             history = read_history(path)
             self._past.extend([history.header, *history.iterations])
+            self._ended = history.result or {}
             self._rewrite(self._past)
         else:
             path.write_bytes(b"")
 
     @property
     def header(self) -> Record | None:
-        """The first line of the history gone on with; None in a new one."""
+        """The header of the history that is resumed; None in a new history."""
         return self._past[0] if self._past else None
+
+    @property
+    def ended(self) -> Record:
+        """The result that was dropped from the history that is resumed; empty without one."""
+        return self._ended
 
     def begin(self, header: Mapping[str, object]) -> None:
         """Write the header, over that of an earlier session, whose start is kept.
 
-        Raises ValueError where title, problem, algorithm or its settings are not those
-        of the earlier session.
+        Parameters
+        ----------
+        header : mapping
+            The record of kind "header"; its start is added to the list "resumed".
+
+        Raises
+        ------
+        ValueError
+            If title, problem, algorithm or its settings are not those of the earlier
+            session.
         """
         record = plain(header, "record")
         assert isinstance(record, Mapping)  # As the header is one.
@@ -95,7 +110,18 @@ class HistoryWriter:
         self._past[0] = again
 
     def rewind(self, iteration: int) -> Record | None:
-        """Drop earlier records from this iteration on; returns the last one left, or None."""
+        """Drop the records of earlier sessions from an iteration on.
+
+        Parameters
+        ----------
+        iteration : int
+            The first one that is dropped.
+
+        Returns
+        -------
+        mapping or None
+            The last record that is left.
+        """
         kept = [record for record in self._past[1:] if _number(record) < iteration]
         if len(kept) < len(self._past) - 1:
             self._rewrite([self._past[0], *kept])
@@ -105,7 +131,17 @@ class HistoryWriter:
     def append(self, record: Mapping[str, object]) -> None:
         """Write one record.
 
-        Raises ValueError for an unknown kind, TypeError for what JSON cannot hold.
+        Parameters
+        ----------
+        record : mapping
+            Of kind "header", "iteration" or "result".
+
+        Raises
+        ------
+        ValueError
+            For another kind.
+        TypeError
+            For values that JSON cannot hold.
         """
         line, path = _line(record), Path(self.path)
         require_regular(path)

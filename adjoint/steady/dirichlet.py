@@ -1,9 +1,9 @@
 """Dirichlet data: unknowns with given values g(p).
 
-With the unknowns in the order (free, fixed) the residual of a linear problem is
-R = (A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its Jacobian is [[A_ff, A_fd], [0, I]].
-Only A_ff is factored; it is symmetric if A is symmetric (docs/math/matrices_and_objectives.md,
-eq. 10).
+With the unknowns in the order (free, fixed) the residual of a linear problem is R =
+(A_ff u_f + A_fd u_d − b_f, u_d − g(p)), and its Jacobian is [[A_ff, A_fd], [0, I]].
+Only A_ff is factored; it is symmetric if A is symmetric
+(docs/math/matrices_and_objectives.md, eq. 10).
 """
 
 from collections.abc import Callable
@@ -13,9 +13,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import Portable, short_repr
 from .._optional_methods import of_residual, of_vector
-from .._pickling import Portable
-from .._repr import short_repr
 from .._validation import as_array, require_methods
 from ..factor.backward_error import product
 from ..factor.csc import as_right_hand_side
@@ -201,7 +200,8 @@ class Constrained:
 
     See docs/math/matrices_and_objectives.md, eq. 10.
 
-    inner: R(u, p) for all unknowns. Its rows for the fixed unknowns are not used.
+    inner: R(u, p) for all unknowns.
+    Its rows for the fixed unknowns are not used.
     """
 
     inner: Residual

@@ -59,9 +59,9 @@ class RefinedInverse:
 
     See docs/math/newton_and_branches.md, eq. 37.
 
-    A: (n, n). stale: factors of the nearby matrix. factorize: factorizer for A, called
-    if refinement does not converge. Krylov methods iterate with A itself, and use the
-    preconditioner of `stale`.
+    A: (n, n). stale: factors of the
+    nearby matrix. factorize: factorizer for A, called if refinement does not converge.
+    Krylov methods iterate with A itself, and use the preconditioner of `stale`.
 
     An object has a memory: the factors of A, once they were needed (all later solves
     use these factors), and the largest backward errors so far.

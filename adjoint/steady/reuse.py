@@ -1,7 +1,7 @@
 """Reuse solutions: adjoint states that are cached, or combinations of solutions.
 
-For a compliance J = bᵀu of a symmetric problem ∂J/∂u = b, so that λ = u (docs/math/steady.md,
-eq. 8).
+For a compliance J = bᵀu of a symmetric problem ∂J/∂u = b, so that λ = u
+(docs/math/steady.md, eq. 8).
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from ..protocols import Inverse
 from ..typing import Array, Trans
 
 SPANNED = 1e-14
-"""Relative distance of a right-hand side to the span of earlier ones up to which it
-counts as a combination: a few rounding errors of a sum."""
+"""Distance of a right-hand side from the span of earlier right-hand sides, relative to
+its size, up to which the distance counts as rounding error."""
 
 _TINY = float(np.finfo(float).tiny)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from .._dataclasses import Local
 from .._numerics import finite_sum
 from .._optional_methods import of_residual
-from .._pickling import Local
 from .._validation import as_array, as_cotangent, as_parameters, first_nonfinite
 from ..derivative import Derivative
 from ..errors import NonFinite
@@ -20,11 +20,11 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SteadySolution(Local):
-    """u with R(u, p) = 0, and the derivative of p ↦ u (docs/math/steady.md, eqs. 2–4).
+    """u with R(u, p) = 0, and the derivative of p ↦ u.
 
-    The method `solve` of a problem returns it. Each derivative costs solves with the
-    factors of the forward solution, never a factorization. A solution has no pickle,
-    because it holds factors.
+    See docs/math/steady.md, eqs. 2–4. The method `solve` of a problem returns it. Each
+    derivative costs solves with the factors of the forward solution, never a
+    factorization. A solution has no pickle, because it holds factors.
 
     Parameters
     ----------
@@ -168,9 +168,7 @@ class SteadySolution(Local):
     def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
         """Return the rate of p ↦ (du/dp)ᴴ ū along ṗ, ū changing by ū̇.
 
-        See docs/math/optimization.md, eqs. 70, 71.
-
-        The cost is one transposed solve.
+        See docs/math/optimization.md, eqs. 70 and 71. The cost is one transposed solve.
 
         Parameters
         ----------
@@ -206,12 +204,12 @@ class SteadySolution(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a SciPy LinearOperator, (n·k, m) (docs/math/steady.md, eq. 7).
+        """du/dp as a SciPy LinearOperator, (n·k, m).
 
-        `@` is the jvp, `.T @` and `.H @` are the vjp. The state is flattened in C
-        order. Products with several columns solve all columns together. For a complex
-        state and real parameters the operator is the complex matrix ∂u_i/∂p_j. lsqr,
-        svds, … accept it.
+        See docs/math/steady.md, eq. 7. `@` is the jvp, `.T @` and `.H @` are the vjp.
+        The state is flattened in C order. Products with several columns solve all
+        columns together. For a complex state and real parameters the operator is the
+        complex matrix ∂u_i/∂p_j. lsqr, svds, … accept it.
         """
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 

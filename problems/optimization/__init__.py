@@ -1,1 +1,1 @@
-"""Problems of optimization: published tests, inverse problems, optimal control."""
+"""Optimization problems: published tests, inverse problems, optimal control."""

@@ -1,7 +1,7 @@
 """Small constrained problems with known solutions.
 
-Hock & Schittkowski (1981), Test Examples for Nonlinear Programming Codes, Lecture Notes in Economics and Mathematical
-Systems 187; the problems bear its numbers.
+Hock & Schittkowski (1981), Test Examples for Nonlinear Programming Codes, Lecture Notes
+in Economics and Mathematical Systems 187; the problems have the numbers of the book.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class FormulaPoint:
-    """A formula at x."""
+    """The value of a formula at x, and its gradient."""
 
     x: Array
     value: float
@@ -23,27 +23,28 @@ class FormulaPoint:
 
     @property
     def gradient(self) -> Array:
-        """Its derivative, (m,)."""
+        """The derivative, (m,)."""
         return np.array(self._gradient(self.x), dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
 class Formula:
-    """A function of x given by two expressions: its value, its derivative."""
+    """A function of x, given by expressions for its value and its derivative."""
 
     expression: Callable[[Array], float]
     derivative: Callable[[Array], list[float]]
 
     def __call__(self, x: Array) -> FormulaPoint:
-        """At x, (m,)."""
+        """Return the point at x, (m,)."""
         return FormulaPoint(x, float(self.expression(x)), self.derivative)
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """min f(x) s.t. c(x) ≤ 0, h(x) = 0, x in a box.
+    """min f(x) subject to c(x) ≤ 0, h(x) = 0 and bounds on x.
 
-    start: the book's. optimum, solution: f* and x*; multipliers: λ ≥ 0 of c, then those of h, of ∇f + Σ λ∇c = 0.
+    start: from the book, (m,). optimum: f*; solution: x*; multipliers: λ of c, then of
+    h, with ∇f + Σ λ∇c = 0 and λ ≥ 0 for c.
     """
 
     f: Formula

@@ -1,4 +1,4 @@
-"""The mother problem of PDE-constrained optimization: the source that bends a membrane to a wanted shape."""
+"""The mother problem of optimal control: the source that gives a membrane a wanted shape."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,23 +13,29 @@ from adjoint.typing import Array
 
 
 def wanted(x: Array, y: Array) -> Array:
-    """A step from 0 to 1 + x cos(πy) in a layer at x = 1/2, some 0.1 wide; no symmetry."""
+    """A step from 0 to 1 + x cos(πy) at x = ½, in a layer of width 0.1.
+
+    The target has no symmetry.
+    """
     return 0.5 * (1.0 + np.tanh(20.0 * (x - 0.5))) * (1.0 + np.cos(np.pi * y) * x)
 
 
 def rim(x: Array, y: Array) -> Array:
-    """The height of the boundary, x (1 + y) / 2."""
+    """The height of the membrane on the boundary, x (1 + y) / 2."""
     return 0.5 * x * (1.0 + y)
 
 
 def graded(n: int, power: float) -> Array:
-    """Lines ½ + ½ sign(t) |t|^power of n intervals, t = −1 … 1, (n + 1,): where power > 1 closest in the middle."""
+    """½ + ½ sign(t) |t|^power for t = −1 … 1: grid lines of n intervals, (n + 1,).
+
+    With power > 1 the lines are closest in the middle.
+    """
     t = np.linspace(-1.0, 1.0, n + 1)
     return 0.5 + 0.5 * np.sign(t) * np.abs(t) ** power
 
 
 def _interval(lines: Array) -> tuple[sparse.csc_array, sparse.csc_array]:
-    """∫NᵀN and ∫N'ᵀN' of the linear elements between the lines."""
+    """∫NᵀN and ∫N′ᵀN′ of the linear elements between grid lines."""
     h = np.diff(lines)
     sums, inverse = np.convolve(h, [1.0, 1.0]), 1.0 / h
     mass = sparse.diags_array([h / 6.0, sums / 3.0, h / 6.0], offsets=[-1, 0, 1])
@@ -41,9 +47,10 @@ def _interval(lines: Array) -> tuple[sparse.csc_array, sparse.csc_array]:
 
 @dataclass(frozen=True, eq=False)
 class Tracking:
-    """J = ½ (v − v_d)ᵀ M (v − v_d) + ½ β pᵀ M p; v: the state u with its boundary values; u: v within, (n_f,).
+    """J = ½ (v − v_d)ᵀ M (v − v_d) + ½ β pᵀ M p.
 
-    p: the control, (n,); M: (n, n); free: the nodes within; boundary: v of all nodes where u is 0; target: v_d, (n,).
+    M: (n, n). free: the interior nodes; the state u, (n_f,), is v there. boundary: v on
+    the boundary, 0 inside, (n,). target: v_d, (n,). p: the control, (n,).
     """
 
     M: sparse.csc_array
@@ -63,21 +70,40 @@ class Tracking:
         return 0.5 * dot(misfit, self.M @ misfit) + 0.5 * self.beta * dot(p, self.M @ p)
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """(M (v − v_d) within, β M p)."""
+        """(M (v − v_d) at the interior nodes, β M p)."""
         return (self.M @ self._misfit(u))[self.free], self.beta * (self.M @ p)
 
 
 @dataclass(frozen=True, eq=False)
 class MotherProblem:
-    """min ½‖v − v_d‖² + ½β‖u‖² over u subject to −Δv = u in the unit square, v = g on its boundary, and to bounds on u.
+    """min ½‖v − v_d‖² + ½β‖u‖² subject to −Δv = u, v = g on the boundary, and bounds on u.
 
-    Bilinear elements on the rectangles between grid lines, ‖u‖² = uᵀMu with their mass matrix M. u: (n,), one value a
-    node, those of one x next to each other. The gradient is M (βu + λ), −Δλ = v − v_d: steps in the inner product M are
-    those of the problem without a mesh, whose condition is 1 + 1/(4π⁴β); in any other the mesh is part of the problem.
+    Bilinear elements on the rectangles between grid lines of the unit square, with mass
+    matrix M and ‖u‖² = uᵀMu. u: one value per node, (n,); nodes with the same x are
+    next to each other. The gradient is M (βu + λ), with −Δλ = v − v_d. In the inner
+    product of M the steps are those of the problem without a mesh, whose condition
+    number is 1 + 1/(4π⁴β). In any other inner product the steps depend on the mesh.
 
-    lines: x and y of the grid lines, each from 0 to 1, increasing: ValueError for others; beta: β; target: v_d(x, y);
-    given: g(x, y); bounds: of u.
+    Parameters
+    ----------
+    lines : ((nx,) array, (ny,) array)
+        x and y of the grid lines, each increasing from 0 to 1.
+    beta : float
+        β.
+    target : callable
+        v_d(x, y).
+    given : callable
+        g(x, y).
+    bounds : Bounds
+        Bounds on u.
 
+    Raises
+    ------
+    ValueError
+        If there are fewer than three lines, or if they do not increase from 0 to 1.
+
+    References
+    ----------
     Tröltzsch (2010), Optimal Control of Partial Differential Equations, chapter 2.
     """
 
@@ -96,7 +122,8 @@ class MotherProblem:
                 and np.all(np.diff(line) > 0.0)
             ):
                 raise ValueError(
-                    f"MotherProblem: got grid lines {line}, expected at least 3, increasing from 0 to 1"
+                    f"MotherProblem: got grid lines {line}, "
+                    "expected at least 3, increasing from 0 to 1"
                 )
 
     @property
@@ -123,17 +150,17 @@ class MotherProblem:
 
     @cached_property
     def areas(self) -> Array:
-        """The lumped masses, (n,): each node's share of the square."""
+        """The lumped masses: the area that each node represents, (n,)."""
         return self.mass.sum(axis=0)
 
     @cached_property
     def free(self) -> Array:
-        """The nodes that are not on the boundary, (n_f,)."""
+        """The interior nodes, (n_f,)."""
         return np.arange(self.points.shape[1]).reshape(self.shape)[1:-1, 1:-1].ravel()
 
     @cached_property
     def boundary(self) -> Array:
-        """g on the boundary, 0 within, (n,)."""
+        """g on the boundary, 0 inside, (n,)."""
         values = self.given(*self.points)
         values[self.free] = 0.0
         return values
@@ -145,7 +172,7 @@ class MotherProblem:
 
     @cached_property
     def f(self) -> adjoint.Reduced:
-        """u ↦ J: a solve with K for the value, another for the gradient; K is factored once."""
+        """u ↦ J: one solve with K for the value, one for the gradient; K is factored once."""
         within = self.stiffness[:, self.free][self.free]
         load = adjoint.matrices.AffineVector(
             -(self.stiffness @ self.boundary)[self.free], self.mass.tocsr()[self.free]
@@ -157,15 +184,15 @@ class MotherProblem:
         )
 
     def field(self, state: Array) -> Array:
-        """v on all nodes, (nx, ny), from the state within."""
+        """v on all nodes, (nx, ny), from the state at the interior nodes."""
         v = self.boundary.copy()
         v[self.free] = state
         return v.reshape(self.shape)
 
     def optimum(self) -> Array:
-        """The minimizer u, (n,), of the KKT system; with bounds by active sets, a system for each.
+        """The minimizer u, (n,), from the KKT system; with bounds, by active sets.
 
-        Raises RuntimeError where the sets do not settle.
+        Raises RuntimeError if the active sets do not settle.
 
         Bergounioux, Ito & Kunisch (1999), SIAM J. Control Optim. 37, 1176.
         """

@@ -1,4 +1,4 @@
-"""Von Mises stresses of sheets of variable thickness, one for each element."""
+"""Von Mises stresses of sheets with one thickness per element."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,13 +7,13 @@ import numpy as np
 
 from adjoint.typing import Array
 
-from ..grid import Grid
+from ..finite_elements.grid import Grid
 from ..steady.elasticity import Elastic
 
 
 @dataclass(frozen=True, eq=False)
 class Thickness:
-    """J = Σ p_e / m: the mean thickness; of no state."""
+    """J = Σ p_e / m: the mean thickness, which does not depend on the state."""
 
     def value(self, u: Array, p: Array) -> float:
         """J."""
@@ -26,10 +26,10 @@ class Thickness:
 
 @dataclass(frozen=True, eq=False)
 class VonMises:
-    """σ² = σ_x² − σ_xσ_y + σ_y² + 3 τ² in the middle of each element, (m,).
+    """σ² = σ_x² − σ_xσ_y + σ_y² + 3 τ² at the centre of each element, (m,).
 
-    Plane stress, modulus 1. body: in 2-D, with the thicknesses as its parameters: the stress is that of the strain,
-    whatever the thickness. poisson: ν.
+    Plane stress, Young's modulus 1. body: in 2-D; its parameters are the thicknesses,
+    and the stress follows from the strain alone. poisson: ν.
     """
 
     body: Elastic
@@ -37,7 +37,7 @@ class VonMises:
 
     @cached_property
     def quadratic(self) -> Array:
-        """Q, (8, 8): σ² = u_eᵀ Q u_e of an element."""
+        """Q, (8, 8), with σ² = u_eᵀ Q u_e for an element."""
         nu = self.poisson
         D = np.array([[1, nu, 0], [nu, 1, 0], [0, 0, (1 - nu) / 2]]) / (1 - nu**2)
         V = np.array([[1.0, -0.5, 0.0], [-0.5, 1.0, 0.0], [0.0, 0.0, 3.0]])
@@ -45,7 +45,7 @@ class VonMises:
         return B.T @ D @ V @ D @ B
 
     def _displacements(self, u: Array) -> Array:
-        """u_e of each element, fixed ones zero, (m, 8)."""
+        """u_e of each element, zero for fixed unknowns, (m, 8)."""
         dofs = self.body.K.dofs
         return np.where(dofs >= 0, u[dofs], 0.0)
 
@@ -64,7 +64,10 @@ class VonMises:
 
 
 def middle_strain(grid: Grid) -> Array:
-    """B, (3, 8): u_e ↦ (ε_x, ε_y, 2ε_xy) in the middle: the mean over the points of quadrature."""
+    """B, (3, 8): u_e ↦ (ε_x, ε_y, 2ε_xy) at the centre of an element.
+
+    B is the mean over the quadrature points.
+    """
     weights, _, gradients = grid.shape_functions()
     slopes = np.einsum("q,qci->ci", weights, gradients) / weights.sum()
     B = np.zeros((3, len(slopes), 2))

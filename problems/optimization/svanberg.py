@@ -1,7 +1,8 @@
 """Svanberg's test problems for the method of moving asymptotes, with their optima.
 
-Svanberg (1987), Int. J. Numer. Methods Eng. 24, 359; Svanberg (2002), SIAM J. Optim. 12, 555. The digits beyond the
-printed ones are recomputations, by sequential quadratic programming (SciPy's SLSQP) to rounding.
+Svanberg (1987), Int. J. Numer. Methods Eng. 24, 359; Svanberg (2002), SIAM J. Optim.
+12, 555. Digits beyond the printed ones were computed by sequential quadratic
+programming (SciPy's SLSQP), to rounding.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class At:
-    """A function at x: its value, and its gradient on demand."""
+    """A function at x: its value, and its gradient when it is first used."""
 
     x: Array
     value: float
@@ -30,21 +31,22 @@ class At:
 
 @dataclass(frozen=True, eq=False)
 class Smooth:
-    """x ↦ value(x), with its derivative."""
+    """x ↦ value(x), and its derivative."""
 
     value: Callable[[Array], float]
     derivative: Callable[[Array], Array]
 
     def __call__(self, x: Array) -> At:
-        """The value at x."""
+        """Return the point at x, (m,)."""
         return At(x, float(self.value(x)), self.derivative)
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """minimize f(x) subject to constraints and bounds; start: (m,), feasible; optimum: f(x*).
+    """min f(x) subject to constraints and bounds.
 
-    x: x*, (m,), where it is unique and known; empty elsewhere.
+    start: feasible, (m,). optimum: f(x*). x: x*, (m,), if it is unique and known, else
+    empty.
     """
 
     name: str
@@ -57,9 +59,18 @@ class Program:
 
 
 def cantilever() -> Program:
-    """min 0.0624 Σ x_j subject to 61/x₁³ + 37/x₂³ + 19/x₃³ + 7/x₄³ + 1/x₅³ ≤ 1: heights of five segments.
+    """Make min 0.0624 Σ x_j subject to 61/x₁³ + 37/x₂³ + 19/x₃³ + 7/x₄³ + 1/x₅³ ≤ 1.
 
-    1987; convex, and separable.
+    The variables are the heights of five segments; the problem is convex and separable.
+
+    Returns
+    -------
+    Program
+        The problem, with its exact optimum.
+
+    References
+    ----------
+    Svanberg (1987).
     """
     a, c = np.array([61.0, 37.0, 19.0, 7.0, 1.0]), 0.0624
     weight = Smooth(lambda x: c * x.sum(), lambda x: np.full(5, c))
@@ -79,9 +90,18 @@ def cantilever() -> Program:
 
 
 def two_bar_truss() -> Program:
-    """min x₁ √(1 + x₂²) subject to stresses 0.124 √(1 + x₂²) (8/x₁ ± 1/(x₁x₂)) ≤ 1: area and half distance.
+    """Make min x₁ √(1 + x₂²) subject to stresses 0.124 √(1 + x₂²) (8/x₁ ± 1/(x₁x₂)) ≤ 1.
 
-    1987; printed: x* = (1.41, 0.38), f* = 1.51.
+    x₁ is the area of the bars, x₂ half their distance.
+
+    Returns
+    -------
+    Program
+        The problem, with its exact optimum; printed: x* = (1.41, 0.38), f* = 1.51.
+
+    References
+    ----------
+    Svanberg (1987).
     """
 
     def stress(sign: float) -> Smooth:
@@ -115,24 +135,30 @@ def two_bar_truss() -> Program:
 
 
 def eight_bar_truss() -> Program:
-    """min Σ ϱ L_j x_j subject to |stress_j| ≤ 100 N/mm²: areas x_j, mm², of bars from the ground to one loaded node.
+    """Make min Σ ϱ L_j x_j subject to |stress_j| ≤ 100 N/mm².
 
-    1987; printed: f* = 11.23 kg. The areas at the optimum are not unique.
+    The variables are areas x_j, mm², of bars from the ground to one loaded node. The
+    areas at the optimum are not unique.
+
+    Returns
+    -------
+    Program
+        The problem, with its optimum; printed: f* = 11.23 kg.
+
+    References
+    ----------
+    Svanberg (1987).
     """
     ground = [(-250, -250, 0), (-250, 250, 0), (250, 250, 0), (250, -250, 0)]
     ground += [(-375, 0, 0), (0, -375, 0), (375, 0, 0), (0, 375, 0)]
     bars = np.array(ground) - np.array([0.0, 0.0, 375.0])  # mm
-    lengths, load, density = (
-        np.linalg.norm(bars, axis=1),
-        np.array([40e3, 20e3, 200e3]),
-        7.8e-6,
-    )  # mm, N, kg/mm³
+    lengths = np.linalg.norm(bars, axis=1)  # mm
+    load, density = np.array([40e3, 20e3, 200e3]), 7.8e-6  # N, kg/mm³
     directions = bars / lengths[:, None]
 
     def stiffness(x: Array) -> Array:
-        return (
-            directions.T * (x / lengths)
-        ) @ directions  # Young's modulus is 1: stresses do not depend on it
+        # Young's modulus is 1: the stresses do not depend on it.
+        return (directions.T * (x / lengths)) @ directions
 
     def stresses(x: Array) -> Array:
         return directions @ np.linalg.solve(stiffness(x), load) / lengths
@@ -165,15 +191,29 @@ OPTIMA = {
     (100, False): 24.8959501153,
     (100, True): -75.1040498847,
 }
-"""Optima of `nonconvex`, by n and kind: those that the start leads to."""
+"""Optima of `nonconvex` that the start leads to, by n and `reverse`."""
 
 
 def nonconvex(n: int, reverse: bool) -> Program:
-    """min xᵀS x subject to xᵀP x ≥ n/2, xᵀQ x ≥ n/2, −1 ≤ x ≤ 1; reverse: max xᵀS x subject to ≤ n/2.
+    """Make min xᵀS x subject to xᵀP x ≥ n/2, xᵀQ x ≥ n/2, −1 ≤ x ≤ 1.
 
-    S, P, Q: (n, n), full, positive definite. The optimum is nan for an n that is not in OPTIMA.
+    S, P, Q: (n, n), dense, positive definite.
 
-    2002, with n = 100 and more there.
+    Parameters
+    ----------
+    n : int
+        Number of variables; 100 and more in the paper.
+    reverse : bool
+        True for max xᵀS x subject to xᵀP x ≤ n/2, xᵀQ x ≤ n/2.
+
+    Returns
+    -------
+    Program
+        The problem; its optimum is nan if n is not in `OPTIMA`.
+
+    References
+    ----------
+    Svanberg (2002).
     """
     i = np.arange(1, n + 1)
     alpha = (i[:, None] + i - 2.0) / (2.0 * n - 2.0)

@@ -1,4 +1,4 @@
-"""Temperatures measured inside a plate, from which its conductivity is to be recovered."""
+"""Temperatures measured in a plate, from which its conductivity is to be recovered."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +14,7 @@ from ..steady.conduction import Conduction
 
 @dataclass(frozen=True, eq=False)
 class Exponential:
-    """p = eˣ: positive whatever x is."""
+    """p = eˣ, which is positive for every x."""
 
     def __call__(self, x: Array) -> Array:
         """p, (m,)."""
@@ -31,10 +31,24 @@ class Exponential:
 
 @dataclass(frozen=True, eq=False)
 class Thermography:
-    """Nonlinear conduction in a plate of 4 m × 3 m, and thermometers in evenly spread cells of it.
+    """Nonlinear conduction in a plate of 4 m × 3 m, with evenly spaced thermometers.
 
-    cells: (nx, ny); sensors: in each direction; noise: standard deviation of each measurement, K; seed: of the noise.
-    Raises ValueError for more sensors than cells, and for noise that is not positive: it is the unit of the misfit.
+    Parameters
+    ----------
+    cells : (int, int)
+        Number of cells along x and y.
+    sensors : (int, int)
+        Number of thermometers along x and y.
+    noise : float
+        Standard deviation of a measurement, K; the unit of the misfit.
+    seed : int
+        Seed of the noise.
+
+    Raises
+    ------
+    ValueError
+        If there are more sensors than cells, or if the noise is not positive and
+        finite.
     """
 
     cells: tuple[int, int]
@@ -45,7 +59,8 @@ class Thermography:
     def __post_init__(self) -> None:
         if not all(1 <= q <= count for q, count in zip(self.sensors, self.cells, strict=True)):
             raise ValueError(
-                f"Thermography: got {self.sensors} sensors in {self.cells} cells, expected at most one each"
+                f"Thermography: got {self.sensors} sensors in {self.cells} cells, "
+                "expected at most one each"
             )
         if not 0.0 < self.noise < np.inf:
             raise ValueError(
@@ -54,12 +69,12 @@ class Thermography:
 
     @cached_property
     def model(self) -> Conduction:
-        """The physics: given temperatures left and right, a source, a flow that circulates."""
+        """The physics: given temperatures left and right, a source, a circulating flow."""
         return Conduction(self.cells, size=(4.0, 3.0), ends=(1.0, 4.0), growth=0.3, source=5.0)
 
     @cached_property
     def problem(self) -> adjoint.NonlinearProblem:
-        """The model, started from a temperature that rises from left to right."""
+        """The model, with a start that rises from left to right."""
         nx, ny = self.cells
         return adjoint.NonlinearProblem(
             self.model, np.repeat(np.linspace(*self.model.ends, nx), ny)
@@ -67,7 +82,7 @@ class Thermography:
 
     @cached_property
     def centres(self) -> tuple[Array, Array]:
-        """x and y of the cells, (n,) each, m."""
+        """x and y of the centres of the cells, m, (n,) each."""
         x, y = (
             (np.arange(count) + 0.5) * h
             for count, h in zip(self.cells, self.model.spacing, strict=True)
@@ -77,7 +92,7 @@ class Thermography:
 
     @cached_property
     def truth(self) -> Array:
-        """ln p of a smooth field with a well conducting ellipse and an insulating rectangle in it, (n,)."""
+        """ln p, (n,): smooth, plus a conducting ellipse and an insulating rectangle."""
         x, y = self.centres
         ellipse = ((x - 1.1) / 0.55) ** 2 + ((y - 2.1) / 0.4) ** 2 < 1.0
         rectangle = (abs(x - 2.9) < 0.45) & (abs(y - 1.1) < 0.35)
@@ -92,13 +107,13 @@ class Thermography:
 
     @cached_property
     def observe(self) -> sparse.csr_array:
-        """C / σ, (q, n): temperatures at the sensors in units of the noise."""
+        """C / σ, (q, n): the temperatures at the sensors in units of the noise."""
         q = self.measured.size
         rates = np.full(q, 1.0 / self.noise)
         return sparse.csr_array((rates, (np.arange(q), self.measured)), shape=(q, self.truth.size))
 
     @cached_property
     def data(self) -> Array:
-        """(C u + noise) / σ with the true conductivity, (q,)."""
+        """(C u + noise) / σ for the true conductivity, (q,)."""
         exact = self.observe @ self.problem.solve(np.exp(self.truth)).u
         return exact + np.random.default_rng(self.seed).standard_normal(exact.size)

@@ -1,4 +1,4 @@
-"""Total variation of a field of cells, as a quadratic form that is renewed at every iterate."""
+"""Total variation of a field of cells, as a quadratic form that changes with the iterate."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +11,24 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class TotalVariation:
-    """∫ √(|∇m|² + ε²) + ½ δ m² over nx × ny cells: small for fields that are piecewise smooth, jumps and all.
+    """∫ √(|∇m|² + ε²) + ½ δ m² over nx × ny cells.
 
-    m: (n,), y running fastest; spacing: of the cells, m; corner: ε, 1/m, the slope below which gradients count
-    quadratically; anchor: δ, small, which makes the form definite.
+    The value is small for piecewise smooth fields, also if they jump. m: (n,), y
+    running fastest.
 
+    Parameters
+    ----------
+    cells : (int, int)
+        (nx, ny).
+    spacing : (float, float)
+        Edge lengths of a cell, m.
+    corner : float
+        ε, 1/m: gradients below ε count quadratically.
+    anchor : float
+        δ, small: makes the form positive definite.
+
+    References
+    ----------
     Vogel & Oman (1996), SIAM J. Sci. Comput. 17, 227: lagged diffusivity.
     """
 
@@ -26,7 +39,7 @@ class TotalVariation:
 
     @cached_property
     def gradient(self) -> sparse.csr_array:
-        """Differences across the faces over their distance, (faces, n): the upright faces first."""
+        """Differences across faces divided by distance, (faces, n): upright faces first."""
         lines = [
             sparse.diags_array([-1.0, 1.0], offsets=[0, 1], shape=(count - 1, count)) / h
             for count, h in zip(self.cells, self.spacing, strict=True)
@@ -37,17 +50,17 @@ class TotalVariation:
         return sparse.csr_array(sparse.vstack([across, along]))
 
     def form(self, m: Array) -> sparse.csc_array:
-        """L = −∇·(|∇m|² + ε²)^(−½)∇ + δ at m, (n, n), symmetric, positive definite: L m is the derivative at m."""
+        """L = −∇·(|∇m|² + ε²)^(−½)∇ + δ at m, (n, n): symmetric, positive definite.
+
+        L m is the derivative of the total variation at m.
+        """
         slopes = self.gradient @ m
-        halves = 0.5 * abs(
-            self.gradient.sign()
-        )  # The mean of the two cells of a face, and transposed.
+        # Mean over the two cells of a face; transposed, half the sum over the faces of a cell.
+        halves = 0.5 * abs(self.gradient.sign())
         steepness = np.sqrt(halves.T @ slopes**2 + self.corner**2)
         weights = 1.0 / (halves @ steepness)
         area = self.spacing[0] * self.spacing[1]
-        L = self.gradient.T @ sparse.diags_array(
-            weights
-        ) @ self.gradient + self.anchor * sparse.eye_array(m.size)
-        L = sparse.csc_array(area * L)
+        stiffness = self.gradient.T @ sparse.diags_array(weights) @ self.gradient
+        L = sparse.csc_array(area * (stiffness + self.anchor * sparse.eye_array(m.size)))
         L.sum_duplicates()
         return L

@@ -1,1 +1,1 @@
-"""Steady physics, linear and nonlinear, and its discretizations."""
+"""Steady problems, linear and nonlinear."""

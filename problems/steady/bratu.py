@@ -1,4 +1,4 @@
-"""The Bratu problem, ∇²u + λeᵘ = 0, on a line or a rectangle: two solutions below a fold, none beyond it."""
+"""The Bratu problem, ∇²u + λeᵘ = 0: two solutions below the fold, no solution beyond it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +14,26 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Bratu:
-    """R(u, λ) = −∇²_h u − λeᵘ, by central differences on the unit interval or square; u = 0 outside.
+    """R(u, λ) = −∇²_h u − λeᵘ on the unit interval or the unit square, with u = 0 outside.
 
-    points: the numbers of interior points, (nx,) or (nx, ny), at distances 1/(nx + 1), 1/(ny + 1); u: (n,) with y
-    running fastest. The parameters are λ at every point, (n,), or one λ for all, (1,). All is dimensionless.
-    An exponential that overflows makes R infinite. Raises ValueError for no points, or more than two directions.
+    Central differences. u: (n,), y running fastest. The parameters are λ at every
+    point, (n,), or one λ for all points, (1,). All quantities are dimensionless. If the
+    exponential overflows, R is infinite.
 
-    In one dimension the fold is at λ = 3.51383071912516, and u known in closed form: Mohsen (2014), Comput. Math.
-    Appl. 67, 26.
+    Parameters
+    ----------
+    points : tuple of 1 or 2 int
+        Interior points, (nx,) or (nx, ny), at distances 1/(nx + 1) and 1/(ny + 1).
+
+    Raises
+    ------
+    ValueError
+        If a direction has no points, or if there are more than two directions.
+
+    References
+    ----------
+    Mohsen (2014), Comput. Math. Appl. 67, 26: on the line the fold is at
+    λ = 3.51383071912516, and u is known in closed form.
     """
 
     points: tuple[int, ...]
@@ -56,7 +68,7 @@ class Bratu:
 
     @cached_property
     def _diagonal(self) -> Array:
-        """Where the diagonal stands in laplacian.data, (n,)."""
+        """Positions of the diagonal in laplacian.data, (n,)."""
         return np.flatnonzero(self.laplacian.indices == columns_of(self.laplacian))
 
     def residual(self, u: Array, p: Array) -> Array:
@@ -71,7 +83,7 @@ class Bratu:
         return sparse.csc_array((data, L.indices, L.indptr), shape=L.shape)
 
     def vjp(self, u: Array, p: Array, lam: Array) -> Array:
-        """−eᵘ ∘ lam, or the sum of it for one λ."""
+        """−eᵘ ∘ lam, (n,), or its sum, (1,), for one λ."""
         g = -_exp(u) * lam
         return g if p.size == u.size else g.sum(keepdims=True)
 
@@ -86,13 +98,24 @@ def _exp(u: Array) -> Array:
 
 
 def bratu(*points: int) -> adjoint.NonlinearProblem:
-    """The Bratu problem on (nx,) or (nx, ny) interior points; Newton from u = 0 finds the lower branch."""
+    """Make the Bratu problem; Newton's method from u = 0 finds the lower branch.
+
+    Parameters
+    ----------
+    *points : int
+        Interior points, nx, or nx and ny.
+
+    Returns
+    -------
+    NonlinearProblem
+        With λ at every point, (n,), or one λ, (1,), as parameters.
+    """
     physics = Bratu(points)
     return adjoint.NonlinearProblem(physics, np.zeros(physics.n))
 
 
 def plain_bratu(*points: int) -> Callable[[Array, Array], Array]:
-    """R(u, λ) of `Bratu` as a user writes it, for u and λ real or complex."""
+    """R(u, λ) of `Bratu` as a plain function, for real and complex u and λ."""
 
     def residual(u: Array, p: Array) -> Array:
         padded = np.pad(u.reshape(points), 1)

@@ -1,4 +1,4 @@
-"""Direct-current circuits with diodes: exponentials that defeat an undamped Newton method."""
+"""Direct-current circuits with diodes, where undamped Newton steps overflow."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,9 +12,10 @@ from adjoint.typing import Array
 
 
 def diode(voltage: Array, saturation: Array, thermal: Array | float) -> tuple[Array, Array]:
-    """Shockley's I = I_s (exp(V/V_t) − 1), A, and exp(V/V_t).
+    """Shockley's current I = I_s (exp(V/V_t) − 1), A, and exp(V/V_t).
 
-    voltage: V, volts; saturation: I_s, A; thermal: V_t, volts. Both overflow to inf without a warning.
+    voltage: V, volts; saturation: I_s, A; thermal: V_t, volts. Overflow gives inf
+    without a warning.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         growth = np.exp(voltage / thermal)
@@ -25,8 +26,9 @@ def diode(voltage: Array, saturation: Array, thermal: Array | float) -> tuple[Ar
 class DiodeCircuit:
     """R = (I − (V₁−V_g)/R₁ − (V₁−V₂)/R₂, (V₁−V₂)/R₂ − I_s (exp((V₂−V_g)/V_t) − 1)), A.
 
-    A current I flows into node 1, which R₁ joins to ground at V_g, and R₂ to node 2; a diode joins node 2 to
-    ground. u = (V₁, V₂), volts; p = (I, V_g, R₁, R₂, I_s, V_t), A, V, Ω, Ω, A, V.
+    A current I flows into node 1. R₁ joins node 1 to the ground at V_g, R₂ joins node 1
+    to node 2, and a diode joins node 2 to the ground. u = (V₁, V₂), volts; p = (I, V_g,
+    R₁, R₂, I_s, V_t), A, V, Ω, Ω, A, V.
     """
 
     @property
@@ -74,14 +76,33 @@ class DiodeCircuit:
 
 @dataclass(frozen=True, eq=False)
 class DiodeLadder:
-    """R_i = the currents that leave node i, A: N nodes in a row, a diode and a controlled source at each.
+    """R_i is the sum of the currents that leave node i, A, for N nodes in a row.
 
-    A current flows into node 1. A resistor joins each node to the next, the last one to ground; a diode joins each
-    to ground; and each draws a current g V_i from its next node: the Jacobian is tridiagonal, and not symmetric.
-    u = (V_1, …, V_N), volts. The parameters are factors, of the current, of every resistance and of every
-    saturation current, (1 + 2N,). Raises ValueError for no stages.
+    A current flows into node 1. A resistor joins each node to the next node, and the
+    last node to the ground. A diode joins each node to the ground. Each node draws a
+    current g V_i from its next node, so that the Jacobian is tridiagonal and not
+    symmetric. u = (V_1, …, V_N), volts. The parameters are factors of the current, of
+    every resistance and of every saturation current, (1 + 2N,).
 
-    current: A; resistance: Ω; saturation: A; thermal: V; transconductance: g, S.
+    Parameters
+    ----------
+    stages : int
+        Number of nodes, N.
+    current : float
+        Current into node 1, A.
+    resistance : float
+        Resistance of each resistor, Ω.
+    saturation : float
+        Saturation current of each diode, A.
+    thermal : float
+        Thermal voltage of each diode, V.
+    transconductance : float
+        g, S.
+
+    Raises
+    ------
+    ValueError
+        If stages < 1.
     """
 
     stages: int
@@ -97,17 +118,17 @@ class DiodeLadder:
 
     @property
     def nominal(self) -> Array:
-        """Factors of one, (1 + 2N,)."""
+        """All factors equal to one, (1 + 2N,)."""
         return np.ones(1 + 2 * self.stages)
 
     @cached_property
     def assembly(self) -> Assembly:
-        """The stages as elements of two nodes; ground, behind the last one, is −1."""
+        """The stages as elements of two nodes; −1 is the ground after the last node."""
         first = np.arange(self.stages)
         return Assembly(np.stack([first, np.append(first[1:], -1)], axis=1))
 
     def _parts(self, u: Array, p: Array) -> tuple[Array, Array, Array, Array]:
-        """Voltages of the stages (N, 2), currents through resistors and diodes, conductances of the diodes, (N,)."""
+        """Voltages (N, 2), currents of resistors, of diodes, conductances of diodes, (N,)."""
         voltage = self.assembly.gather(u)
         resistances, saturations = (
             self.resistance * p[1 : self.stages + 1],
@@ -158,10 +179,27 @@ class DiodeLadder:
 
 
 def diode_circuit() -> adjoint.NonlinearProblem:
-    """The diode circuit from V = (10, 10⁻³), where undamped Newton steps overflow."""
+    """Make the diode circuit, from V = (10, 10⁻³) V, where undamped Newton steps overflow.
+
+    Returns
+    -------
+    NonlinearProblem
+        With two unknowns and six parameters, see `DiodeCircuit`.
+    """
     return adjoint.NonlinearProblem(DiodeCircuit(), np.array([10.0, 1e-3]))
 
 
 def diode_ladder(stages: int) -> adjoint.NonlinearProblem:
-    """The ladder from 0.5 V at all nodes."""
+    """Make the diode ladder, from 0.5 V at all nodes.
+
+    Parameters
+    ----------
+    stages : int
+        Number of nodes, N.
+
+    Returns
+    -------
+    NonlinearProblem
+        With N unknowns and 1 + 2N parameters, see `DiodeLadder`.
+    """
     return adjoint.NonlinearProblem(DiodeLadder(stages), np.full(stages, 0.5))

@@ -1,4 +1,4 @@
-"""Advection and diffusion with a conductivity that grows with the solution: nonlinear and nonsymmetric."""
+"""Advection and diffusion whose conductivity grows with u: nonlinear, nonsymmetric."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,54 +13,92 @@ from adjoint.matrices.assembly import Assembly
 from adjoint.typing import Array
 
 Mean: TypeAlias = Callable[[Array, Array], tuple[Array, Array, Array]]
-"""(a, b) ↦ a mean of the two, and its derivatives with respect to a and b."""
+"""(a, b) ↦ a mean of a and b, and its derivatives with respect to a and b."""
 
 
 def harmonic(a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """2ab / (a + b): conductivities in series, right where they jump; hard on Newton's method where u does."""
+    """2ab / (a + b), the mean for conductivities in series, with its derivatives.
+
+    It is exact for conductivities that jump. Newton's method converges badly if u jumps
+    too.
+    """
     share = a / (a + b)
     return 2.0 * b * share, 2.0 * (1.0 - share) ** 2, 2.0 * share**2
 
 
 def arithmetic(a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """(a + b) / 2: with κ ∝ 1 + a u² the flux through a face is monotone in the two temperatures."""
+    """(a + b) / 2, with its derivatives.
+
+    With κ ∝ 1 + a u² the flux through a face is then monotone in both temperatures.
+    """
     half = np.broadcast_to(0.5, a.shape)
     return 0.5 * (a + b), half, half
 
 
 def central(rate: Array, end: Array) -> tuple[Array, Array]:
-    """What a face adds to its two cells per unit of u_right − u_left, with the mean of both on it, m²/s.
+    """Advection with the mean of u_left and u_right on the face.
 
-    rate: β_n · length, to the right (up), of each face, m²/s; end: whether u is given on the face.
+    rate: β_n · length, to the right (up), of each face, m²/s; end: True if u is given
+    on the face. Returns the contributions to the left and the right cell per unit of
+    u_right − u_left, m²/s.
     """
     share = np.where(end, 1.0, 0.5) * rate
     return share, share
 
 
 def upwind(rate: Array, end: Array) -> tuple[Array, Array]:
-    """The same with the upstream value on the face."""
+    """Advection with the upstream value on the face; arguments as for `central`."""
     return np.minimum(rate, 0.0), np.maximum(rate, 0.0)
 
 
 def channel(points: Array) -> Array:
-    """A flow to the right that circulates, β = (1 + cos πy, sin πx), m/s; points: (x, y), (q, 2), m."""
+    """β = (1 + cos πy, sin πx), m/s: a flow to the right with circulation.
+
+    points: (x, y), (q, 2), m.
+    """
     x, y = points.T
     return np.stack([1.0 + np.cos(np.pi * y), np.sin(np.pi * x)], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Conduction:
-    """R(u, p) = ∫ −∇·(κ∇u) + β·∇u − f over each cell, κ = p (1 + a u²): finite volumes on a rectangle.
+    """R(u, p) = ∫ −∇·(κ∇u) + β·∇u − f over each cell, κ = p (1 + a u²): finite volumes.
 
-    u: the temperatures of nx × ny cells, (n,), K, y running fastest; p: conductivities at 0 K over the heat capacity
-    per volume, one > 0 a cell, (n,), m²/s. R: m² K/s, for a depth of 1. u is given on the left and right sides,
-    half a cell from the centres; no flux passes the top and the bottom. The conductivity of a face is a mean of its
-    two cells'; on a given side, of the cell's at both temperatures. Raises ValueError without cells.
+    u: temperatures of nx × ny cells, K, (n,), y running fastest. p: conductivity at 0 K
+    divided by the heat capacity per volume, m²/s, (n,), positive. R: m² K/s, for a
+    depth of 1. u is given on the left and right sides, at half a cell from the centres.
+    No flux passes the top and the bottom. The conductivity of a face is a mean of the
+    conductivities of its two cells; on the left and right sides, of the conductivities
+    of the cell at both temperatures.
 
-    size: m; ends: u on the left and the right, K; growth: a, 1/K²; source: f, K/s; velocity: β at points (q, 2),
-    (q, 2), m/s; mean: `arithmetic` or `harmonic`; advection: `central` (keep |β| h below 2κ) or `upwind`.
+    Parameters
+    ----------
+    cells : (int, int)
+        (nx, ny).
+    size : (float, float)
+        Lengths of the rectangle, m.
+    ends : (float, float)
+        u on the left and on the right, K.
+    growth : float
+        a, 1/K².
+    source : float
+        f, K/s.
+    velocity : callable
+        Points (q, 2), m ↦ β at the points (q, 2), m/s.
+    mean : callable
+        Mean of two conductivities: `arithmetic` or `harmonic`.
+    advection : callable
+        `central`, for |β| h below 2κ, or `upwind`.
 
-    Eymard, Gallouët & Herbin (2000), Handbook of Numerical Analysis VII, 713, sections 9 and 11.
+    Raises
+    ------
+    ValueError
+        If a direction has no cells.
+
+    References
+    ----------
+    Eymard, Gallouët & Herbin (2000), Handbook of Numerical Analysis VII, 713, sections
+    9 and 11.
     """
 
     cells: tuple[int, int]
@@ -90,9 +128,11 @@ class Conduction:
 
     @cached_property
     def sides(self) -> Array:
-        """The cells left and right of (below and above) each face, (2, faces): the (nx + 1) ny upright faces first.
+        """The cells left and right of (below and above) each face, (2, faces).
 
-        Cells n, n + 1, … are ghosts: they hold the temperatures given on the left, then those on the right.
+        The (nx + 1) ny upright faces come first. Cells n, n + 1, … are ghosts, which
+        hold the temperatures given on the left, then the temperatures given on the
+        right.
         """
         n, ny = self.nominal.size, self.cells[1]
         cells = np.arange(n).reshape(self.cells)
@@ -102,24 +142,24 @@ class Conduction:
 
     @cached_property
     def faces(self) -> Assembly:
-        """The faces as elements of two unknowns; ghosts are −1."""
+        """The faces as elements of two unknowns, −1 for ghosts."""
         return Assembly(np.where(self.sides < self.nominal.size, self.sides, -1).T)
 
     @cached_property
     def materials(self) -> Assembly:
-        """The faces as elements of two parameters; a ghost has that of the cell inside."""
+        """The faces as elements of two parameters; a ghost has that of its neighbour."""
         return Assembly(self._owners[self.sides].T)
 
     @cached_property
     def _owners(self) -> Array:
-        """The cell that the parameter of each cell and ghost belongs to, (n + 2 ny,)."""
+        """The cell whose parameter each cell or ghost has, (n + 2 ny,)."""
         cells = np.arange(self.nominal.size)
         ny = self.cells[1]
         return np.concatenate([cells, cells[:ny], cells[-ny:]])
 
     @cached_property
     def geometry(self) -> tuple[Array, Array, Array]:
-        """Length over distance, and what advection adds left and right per u_right − u_left, m²/s, (faces,)."""
+        """Length / distance, (faces,), and both contributions of advection, m²/s."""
         (nx, ny), (dx, dy) = self.cells, self.spacing
         upright, level = (nx + 1) * ny, nx * (ny - 1)
         end = np.any(self.sides >= nx * ny, axis=0)
@@ -168,7 +208,7 @@ class Conduction:
         return self.faces.matrix(Ke)
 
     def _sensitivity(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """The flux to the left of each face per unit of the parameters on its two sides, K, (faces,) each."""
+        """∂(flux to the left) / ∂p of the two cells of each face, K, (faces,) each."""
         conductance, _, _ = self.geometry
         states, shapes, kappas = self._laws(u, p)
         low, high = self._across(states)
@@ -195,13 +235,27 @@ class Conduction:
 
 
 def conduction(nx: int, ny: int) -> adjoint.NonlinearProblem:
-    """Nonlinear conduction in nx × ny cells, from u between the given temperatures."""
+    """Make nonlinear conduction, from a uniform u between the given temperatures.
+
+    Parameters
+    ----------
+    nx, ny : int
+        Number of cells along x and y.
+
+    Returns
+    -------
+    NonlinearProblem
+        With nx · ny unknowns and parameters, see `Conduction`.
+    """
     physics = Conduction((nx, ny))
     return adjoint.NonlinearProblem(physics, np.full(nx * ny, np.mean(physics.ends)))
 
 
 def plain_conduction(model: Conduction) -> Callable[[Array, Array], Array]:
-    """R(u, p) of a model as a user writes it, by slices, with arithmetic means and central advection."""
+    """R(u, p) of a model as a plain function, by slices.
+
+    The function has arithmetic means and central advection.
+    """
     nx, ny = model.cells
     dx, dy = model.spacing
     x, y = np.meshgrid(np.arange(nx + 1) * dx, (np.arange(ny) + 0.5) * dy, indexing="ij")

@@ -1,4 +1,4 @@
-"""Linear elasticity on structured grids: plane stress and 3-D, with the beams of topology optimization."""
+"""Linear elasticity on structured grids: the beams of topology optimization."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ import numpy as np
 import adjoint
 from adjoint.typing import Array
 
-from ..grid import Grid, number_free
+from ..finite_elements.grid import Grid, number_free
 
 
 def stiffness_matrix(grid: Grid, poisson: float = 0.3) -> Array:
     """K_e of an element with Young's modulus 1, (8, 8) in plane stress, (24, 24) in 3-D.
 
-    poisson: ν; thickness 1 in plane stress.
+    poisson: ν. The thickness is 1 in plane stress.
 
     Zienkiewicz & Taylor, The Finite Element Method, vol. 1, sections 4.2 and 6.2.
     """
@@ -39,10 +39,18 @@ def stiffness_matrix(grid: Grid, poisson: float = 0.3) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Elastic:
-    """An elastic body on a grid, with one Young's modulus an element as the parameters.
+    """An elastic body on a grid; the parameters are Young's moduli of the elements.
 
-    grid; free: the unknowns (node · dimension + component) that are not fixed; K: `Elements` on the free
-    unknowns; load: (n,), or (n, k) for k load cases, on the free unknowns.
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    free : (n,) array of int
+        Unknowns, node · dimension + component, that are not fixed.
+    K : Elements
+        Stiffness matrix on the free unknowns.
+    load : (n,) or (n, k) array
+        Loads on the free unknowns, for one or k load cases.
     """
 
     grid: Grid
@@ -52,24 +60,45 @@ class Elastic:
 
     @classmethod
     def supported(cls, grid: Grid, fixed: Array, load: Array) -> "Elastic":
-        """A body with the unknowns `fixed` held at zero; load: on all unknowns, (nodes · dimension[, k])."""
+        """Make a body whose `fixed` unknowns are zero.
+
+        load: on all unknowns, (nodes · dimension[, k]).
+        """
         n = len(grid.nodes) * grid.dimension
         dofs, free = number_free(grid.dofs(grid.dimension), fixed, n)
         return cls(grid, free, adjoint.Elements(dofs, stiffness_matrix(grid)), load[free])
 
     @property
     def problem(self) -> adjoint.LinearProblem:
-        """K(E) u = load, factored by Cholesky."""
+        """K(E) u = load, with Cholesky factors."""
         return adjoint.LinearProblem(self.K, self.load, factorize=adjoint.cholesky)
 
     def compliance(self, design: adjoint.protocols.DesignMap) -> adjoint.Reduced:
-        """The work of the loads as a function of the design; design: densities to moduli."""
+        """Return the work of the loads as a function of the design.
+
+        design: the map from design variables to Young's moduli.
+        """
         return adjoint.Reduced(self.problem, adjoint.Compliance(self.load), design)
 
 
 def mbb(nelx: int, nely: int) -> Elastic:
-    """The half MBB beam: symmetry on the left, a roller at the bottom right, a unit load down at the top left.
+    """Make the half MBB beam with a unit load.
 
+    The left side is a plane of symmetry, the bottom right corner is a roller, and the
+    load pulls the top left corner down.
+
+    Parameters
+    ----------
+    nelx, nely : int
+        Number of unit square elements along x and y.
+
+    Returns
+    -------
+    Elastic
+        The beam, with nelx · nely parameters.
+
+    References
+    ----------
     Andreassen et al. (2011), Struct. Multidiscip. Optim. 43, 1, figure 1.
     """
     grid = Grid.unit(nelx, nely)
@@ -81,7 +110,19 @@ def mbb(nelx: int, nely: int) -> Elastic:
 
 
 def cantilever(nelx: int, nely: int) -> Elastic:
-    """Clamped on the left, a unit load down at the middle of the right edge (below it for an odd nely)."""
+    """Make a cantilever, clamped on the left, with a unit load at mid-height of its end.
+
+    Parameters
+    ----------
+    nelx, nely : int
+        Number of unit square elements along x and y. For an odd nely the load is at the
+        node below the middle.
+
+    Returns
+    -------
+    Elastic
+        The beam, with nelx · nely parameters.
+    """
     grid = Grid.unit(nelx, nely)
     load = np.zeros(2 * len(grid.nodes))
     load[2 * grid.node_numbers[nelx, (nely + 1) // 2] + 1] = -1.0
@@ -89,8 +130,20 @@ def cantilever(nelx: int, nely: int) -> Elastic:
 
 
 def two_load_cantilever(nelx: int, nely: int) -> Elastic:
-    """Clamped on the left; load case 1 pushes the bottom right corner down, load case 2 the top right one up.
+    """Make a cantilever with two load cases: bottom right corner down, top right corner up.
 
+    Parameters
+    ----------
+    nelx, nely : int
+        Number of unit square elements along x and y.
+
+    Returns
+    -------
+    Elastic
+        The beam, with nelx · nely parameters.
+
+    References
+    ----------
     Sigmund (2001), Struct. Multidiscip. Optim. 21, 120, section 5.2.
     """
     grid = Grid.unit(nelx, nely)
@@ -101,8 +154,20 @@ def two_load_cantilever(nelx: int, nely: int) -> Elastic:
 
 
 def cantilever_3d(nelx: int, nely: int, nelz: int) -> Elastic:
-    """Clamped at x = 0, a unit line load down along the bottom edge of the far end.
+    """Make a cantilever in 3-D with a line load on the bottom edge of its end.
 
+    Parameters
+    ----------
+    nelx, nely, nelz : int
+        Number of unit cubes along x, y and z.
+
+    Returns
+    -------
+    Elastic
+        The beam, with nelx · nely · nelz parameters.
+
+    References
+    ----------
     Liu & Tovar (2014), Struct. Multidiscip. Optim. 50, 1175, section 3.
     """
     grid = Grid.unit(nelx, nely, nelz)

@@ -5,16 +5,30 @@ import numpy as np
 import adjoint
 from adjoint.typing import Array
 
-from ..grid import Grid
-from .transport import diffusion_matrix, mass_matrix
+from ..finite_elements.element_matrices import diffusion_matrix, mass_matrix
+from ..finite_elements.grid import Grid
 
 
 def helmholtz(grid: Grid, omega: float, layer: int) -> adjoint.LinearProblem:
-    """−∇²u − ω² (1 + iδ) p u = point source, with the squared slowness p (s²/m²) of each element as parameters.
+    """Make the problem −∇²u − ω² (1 + iδ) p u = point source; p: squared slowness, s²/m².
 
-    omega: ω, rad/s. layer: width, in elements, of the damped zone along all sides, where δ rises quadratically
-    to 1; at least 1. No flux through the outer sides. The source stands a third of the way in, at mid-height. Needs
-    some ten elements a wavelength 2π / (ω√p).
+    The source stands at a third of the length, at half the height. No flux passes the
+    outer sides. About ten elements per wavelength 2π / (ω√p) are needed.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid, lengths in m.
+    omega : float
+        ω, rad/s.
+    layer : int
+        Width of the absorbing layer along all sides, in elements, at least 1; the
+        damping δ rises quadratically to 1.
+
+    Returns
+    -------
+    LinearProblem
+        With the squared slowness of each element as parameters, (elements,).
     """
     stiffness = adjoint.Elements(grid.elements, diffusion_matrix(grid))(np.ones(len(grid.elements)))
     delta = damping(grid, layer)
@@ -26,7 +40,7 @@ def helmholtz(grid: Grid, omega: float, layer: int) -> adjoint.LinearProblem:
 
 
 def damping(grid: Grid, layer: int) -> Array:
-    """δ of each element: 0 inside, rising quadratically to 1 over the outermost `layer` elements, (elements,)."""
+    """δ of each element, (elements,): 0 inside, rising to 1 over the outer layer."""
     size = np.array(grid.cells) * grid.spacing
     width = layer * np.array(grid.spacing)
     depth = (width - np.minimum(grid.centres, size - grid.centres)) / width
@@ -34,5 +48,5 @@ def damping(grid: Grid, layer: int) -> Array:
 
 
 def receivers(grid: Grid) -> Array:
-    """Nodes of a vertical line two thirds of the way in, every second one."""
+    """Return every second node of a vertical line at two thirds of the length."""
     return grid.node_numbers[2 * grid.cells[0] // 3, ::2]

@@ -1,4 +1,4 @@
-"""Plane-strain hyperelasticity on structured grids: large deformations of a compressible neo-Hookean solid."""
+"""Large deformations of a compressible neo-Hookean solid in plane strain."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,21 +10,34 @@ import adjoint
 from adjoint.matrices.assembly import Assembly
 from adjoint.typing import Array
 
-from ..grid import Grid, number_free
+from ..finite_elements.grid import Grid, number_free
 
 
 @dataclass(frozen=True, eq=False)
 class Hyperelastic:
-    """R(u, p) = ∫ P(F)·∇N − p_load f, P = E_e ∂W/∂F, W = ½μ(tr FᵀF − 2 − 2 ln J) + ½λ(ln J)², J = det F.
+    """R(u, p) = ∫ P(F)·∇N − p_load f, with P = E_e ∂W/∂F and J = det F.
 
-    Bilinear quadrilaterals, four Gauss points, F = I + ∇u in the undeformed coordinates, thickness 1. μ, λ: the Lamé
-    constants of a unit Young's modulus. u: (n,) displacements, m; p: E_e of each element, Pa, and a factor of the
-    loads, (n_e + 1,). An element turned inside out, J ≤ 0, is outside of the domain: R is nan there.
+    W = ½μ(tr FᵀF − 2 − 2 ln J) + ½λ(ln J)². Bilinear quadrilaterals with four Gauss
+    points, F = I + ∇u in the undeformed coordinates, thickness 1; μ and λ are the Lamé
+    constants of a unit Young's modulus. u: displacements, m, (n,). p: E_e of each
+    element, Pa, then a factor of the loads, (n_e + 1,). If an element is inverted, J ≤
+    0, then R is nan.
 
-    grid; dofs: (n_e, 8) the unknowns of the elements, −1 for those fixed at zero; load: dead loads f, (n,), N per m
-    of thickness; poisson: ν.
+    Parameters
+    ----------
+    grid : Grid
+        The grid, lengths in m.
+    dofs : (n_e, 8) array of int
+        Unknowns of the elements, −1 for unknowns that are zero.
+    load : (n,) array
+        Dead loads f, N per m of thickness.
+    poisson : float
+        ν.
 
-    Bonet & Wood (2008), Nonlinear Continuum Mechanics for Finite Element Analysis, eqs. 6.27–6.30.
+    References
+    ----------
+    Bonet & Wood (2008), Nonlinear Continuum Mechanics for Finite Element Analysis,
+    eqs. 6.27–6.30.
     """
 
     grid: Grid
@@ -34,12 +47,12 @@ class Hyperelastic:
 
     @cached_property
     def assembly(self) -> Assembly:
-        """Where element forces and tangents go."""
+        """The map from element forces and tangents to R and ∂R/∂u."""
         return Assembly(self.dofs)
 
     @property
     def nominal(self) -> Array:
-        """A unit Young's modulus in every element, and a load factor of one, (n_e + 1,)."""
+        """All Young's moduli 1 Pa, load factor 1, (n_e + 1,)."""
         return np.ones(len(self.dofs) + 1)
 
     @property
@@ -49,9 +62,9 @@ class Hyperelastic:
         return 0.5 / (1.0 + nu), nu / ((1.0 + nu) * (1.0 - 2.0 * nu))
 
     def _kinematics(self, u: Array) -> tuple[Array, Array, Array]:
-        """F (q, 2, 2, n_e), ln J (q, n_e), and ∇N in the deformed body, F⁻ᵀ∇N (q, 4, 2, n_e), at the Gauss points.
+        """F (q, 2, 2, n_e), ln J (q, n_e) and F⁻ᵀ∇N (q, 4, 2, n_e) at the Gauss points.
 
-        Elements run along the last axis, over which NumPy then vectorizes.
+        The elements are the last axis, along which NumPy vectorizes.
         """
         _, _, gradients = self.grid.shape_functions()
         displacements = np.ascontiguousarray(self.assembly.gather(u).T).reshape(4, 2, -1)
@@ -110,19 +123,30 @@ class Hyperelastic:
 
 
 LENGTH = 4.0
-"""Of the beams, over their height, m."""
+"""Length of the beams, m; their height is 1 m."""
 
 
 def beam(nelx: int, nely: int) -> Grid:
-    """A grid of 4 m × 1 m."""
+    """Make a grid of 4 m × 1 m."""
     return Grid((nelx, nely), (LENGTH / nelx, 1.0 / nely))
 
 
 def bent_cantilever(nelx: int, nely: int, force: float = 5e-3) -> adjoint.NonlinearProblem:
-    """A beam clamped on the left, its right side drawn down by a uniform dead traction: 2 nelx (nely + 1) unknowns.
+    """Make a beam, clamped on the left, with a uniform dead traction down on the right side.
 
-    force: of the whole side, N per m of thickness; for moduli of 1 Pa the nominal one bends the end down by about a
-    quarter of the length.
+    Parameters
+    ----------
+    nelx, nely : int
+        Number of elements along x and y.
+    force : float
+        Total force, N per m of thickness. With moduli of 1 Pa the default bends the end
+        down by about a quarter of the length.
+
+    Returns
+    -------
+    NonlinearProblem
+        With 2 nelx (nely + 1) unknowns and nelx · nely + 1 parameters, see
+        `Hyperelastic`.
     """
     grid = beam(nelx, nely)
     left, right = grid.boundary(0, 0), grid.boundary(0, 1)
@@ -134,9 +158,20 @@ def bent_cantilever(nelx: int, nely: int, force: float = 5e-3) -> adjoint.Nonlin
 
 
 def stretched_block(nelx: int, nely: int, stretch: float = 1.0) -> adjoint.NonlinearProblem:
-    """A block clamped on the left, its right side pulled out by `stretch`, m, times the last parameter, and held.
+    """Make a block, clamped on the left, whose right side is displaced by the last parameter.
 
-    2 (nelx + 1)(nely + 1) unknowns, the given ones among them.
+    Parameters
+    ----------
+    nelx, nely : int
+        Number of elements along x and y.
+    stretch : float
+        Displacement of the right side along x, m, per unit of the last parameter.
+
+    Returns
+    -------
+    NonlinearProblem
+        With 2 (nelx + 1)(nely + 1) unknowns, including the given ones, and nelx · nely
+        + 1 parameters, see `Hyperelastic`.
     """
     grid = beam(nelx, nely)
     left, right = grid.boundary(0, 0), grid.boundary(0, 1)

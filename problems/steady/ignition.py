@@ -1,4 +1,4 @@
-"""Thermal ignition in a flow, −∇²u + β·∇u = λ s eᵘ: two states below a critical λ, none above it."""
+"""Thermal ignition in a flow, −∇²u + β·∇u = λ s eᵘ: two states below a critical λ."""
 
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -14,15 +14,28 @@ from .bratu import Bratu
 
 @dataclass(frozen=True, eq=False)
 class Ignition:
-    """R(u, p) = −∇²_h u + β·∇_h u − λ s ∘ eᵘ, by central differences on the unit interval or square; u = 0 outside.
+    """R(u, p) = −∇²_h u + β·∇_h u − λ s ∘ eᵘ on the unit interval or square, u = 0 outside.
 
-    points: the numbers of interior points, (nx,) or (nx, ny), at distances 1/(nx + 1), 1/(ny + 1); u: (n,) with y
-    running fastest; p: λ and the reactivity s of every point relative to it, (n + 1,). All is dimensionless. The
-    Jacobian is not symmetric unless β = 0. Raises ValueError for another number of velocities than directions.
+    Central differences. u: (n,), y running fastest. p: λ, then the relative reactivity
+    s of every point, (n + 1,). All quantities are dimensionless. The Jacobian is not
+    symmetric unless β = 0.
 
-    velocity: β, the Péclet number of each direction; central differences want |β| h below 2.
+    Parameters
+    ----------
+    points : tuple of 1 or 2 int
+        Interior points, (nx,) or (nx, ny), at distances 1/(nx + 1) and 1/(ny + 1).
+    velocity : tuple of 1 or 2 float
+        β, the Péclet number in each direction; keep |β| h below 2.
 
-    Frank-Kamenetskii (1969), Diffusion and Heat Transfer in Chemical Kinetics, chapter VI: λ is δ there.
+    Raises
+    ------
+    ValueError
+        If `velocity` and `points` have different lengths.
+
+    References
+    ----------
+    Frank-Kamenetskii (1969), Diffusion and Heat Transfer in Chemical Kinetics, chapter
+    VI; λ is δ there.
     """
 
     points: tuple[int, ...]
@@ -36,7 +49,7 @@ class Ignition:
 
     @cached_property
     def still(self) -> Bratu:
-        """The same without flow, its parameter λ s."""
+        """The Bratu problem, which is ignition without flow, with parameter λ s."""
         return Bratu(self.points)
 
     @property
@@ -46,7 +59,7 @@ class Ignition:
 
     @cached_property
     def advection(self) -> sparse.csc_array:
-        """β·∇_h, (n, n), skew-symmetric, on the pattern of ∇²_h: its diagonal of zeros is stored."""
+        """β·∇_h, (n, n), skew-symmetric, on the pattern of ∇²_h: the zero diagonal is stored."""
         # As the imaginary part of −∇²_h + i β·∇_h, whose real part keeps every entry where it is.
         lines = [
             sparse.diags_array(
@@ -86,6 +99,19 @@ class Ignition:
 
 
 def ignition(*points: int, velocity: tuple[float, ...]) -> adjoint.NonlinearProblem:
-    """Ignition on (nx,) or (nx, ny) interior points; Newton from u = 0 finds the state that is not ignited."""
+    """Make the ignition problem; Newton's method from u = 0 finds the state before ignition.
+
+    Parameters
+    ----------
+    *points : int
+        Interior points, nx, or nx and ny.
+    velocity : tuple of float
+        Péclet number in each direction.
+
+    Returns
+    -------
+    NonlinearProblem
+        With n unknowns and n + 1 parameters, see `Ignition`.
+    """
     physics = Ignition(points, velocity=velocity)
     return adjoint.NonlinearProblem(physics, np.zeros(physics.still.n))

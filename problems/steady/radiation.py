@@ -1,4 +1,4 @@
-"""Steady heat conduction in a plate that radiates from both of its faces."""
+"""Steady heat conduction in a plate that radiates from both faces."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,19 +11,31 @@ import adjoint
 from adjoint.factor.csc import columns_of
 from adjoint.typing import Array
 
-from ..grid import Grid
-from .transport import diffusion_matrix
+from ..finite_elements.element_matrices import diffusion_matrix
+from ..finite_elements.grid import Grid
 
 
 @dataclass(frozen=True, eq=False)
 class RadiatingPlate:
-    """R(T, p) = ∫ k∇N·∇T + N (2εσ (T⁴ − T_env⁴) / t − q), bilinear elements, radiation and source lumped.
+    """R(T, p) = ∫ k∇N·∇T + N (2εσ (T⁴ − T_env⁴) / t − q): bilinear elements.
 
-    T: temperatures of all nodes, (n,), K. p = (k, ε) of each element, (2 n_e,): conductivity, W/(m K), and
-    emissivity. R: W/m. No flux passes the edges, where no temperature is given.
+    Radiation and source are lumped. T: temperatures of all nodes, K, (n,). p = (k, ε)
+    of each element, (2 n_e,): conductivity, W/(m K), and emissivity. R: W/m. No flux
+    passes the edges, except where a temperature is given.
 
-    grid: lengths in m; thickness: t, m; surroundings: T_env, K; source: q, W/m³.
+    Parameters
+    ----------
+    grid : Grid
+        The grid, lengths in m.
+    thickness : float
+        t, m.
+    surroundings : float
+        T_env, K.
+    source : float
+        q, W/m³.
 
+    References
+    ----------
     Incropera et al. (2007), Fundamentals of Heat and Mass Transfer, section 3.6.
     """
 
@@ -44,7 +56,7 @@ class RadiatingPlate:
 
     @cached_property
     def emission(self) -> adjoint.Elements:
-        """M(ε): the lumped area of each node, weighted by emissivity, on the pattern of K(k)."""
+        """M(ε), the lumped area of each node times emissivity, on the pattern of K(k)."""
         corners = self.grid.elements.shape[1]
         return adjoint.Elements(self.grid.elements, self.grid.volume / corners * np.eye(corners))
 
@@ -54,7 +66,7 @@ class RadiatingPlate:
         return self.source * self.emission(np.ones(len(self.grid.elements))).diagonal()
 
     def _radiated(self, T: Array) -> Array:
-        """2σ (T⁴ − T_env⁴) / t, W/m³, of a black plate."""
+        """2σ (T⁴ − T_env⁴) / t, W/m³, for emissivity 1."""
         return 2.0 * Stefan_Boltzmann / self.thickness * (T**4 - self.surroundings**4)
 
     def residual(self, u: Array, p: Array) -> Array:
@@ -63,7 +75,7 @@ class RadiatingPlate:
         return self.conduction(k) @ u + self.emission(emissivity) @ self._radiated(u) - self.load
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """K(k) + M(ε) diag(8σT³/t), (n, n): symmetric, positive definite where all T > 0."""
+        """K(k) + M(ε) diag(8σT³/t), (n, n): symmetric, positive definite if all T > 0."""
         k, emissivity = np.split(p, 2)
         K, M = self.conduction(k), self.emission(emissivity)
         slope = 8.0 * Stefan_Boltzmann / self.thickness * u**3
@@ -88,9 +100,22 @@ class RadiatingPlate:
 def radiating_plate(
     nelx: int, nely: int, hot: tuple[float, float] = (700.0, 900.0)
 ) -> adjoint.NonlinearProblem:
-    """A plate of 0.2 m × 0.1 m, its left side held at temperatures from hot[0], K, at the bottom to hot[1] at the top.
+    """Make a plate of 0.2 m × 0.1 m whose left side has given temperatures.
 
-    (nelx + 1)(nely + 1) unknowns; starts at the highest temperature, from where Newton's method descends.
+    The start is the highest temperature, from which Newton's method descends.
+
+    Parameters
+    ----------
+    nelx, nely : int
+        Number of elements along x and y.
+    hot : (float, float)
+        Temperatures of the left side at the bottom and at the top, K, linear in
+        between.
+
+    Returns
+    -------
+    NonlinearProblem
+        With (nelx + 1)(nely + 1) unknowns and 2 nelx · nely parameters.
     """
     grid = Grid((nelx, nely), (0.2 / nelx, 0.1 / nely))
     left = grid.boundary(0, 0)

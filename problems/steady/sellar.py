@@ -1,6 +1,7 @@
-"""The Sellar system: two coupled disciplines, of which one needs a square root.
+"""The Sellar system: two coupled disciplines, one with a square root.
 
-Sellar, Batill & Renaud (1996), AIAA-96-0714; the published numbers are those of OpenMDAO's documentation.
+Sellar, Batill & Renaud (1996), AIAA-96-0714; the published numbers are from OpenMDAO's
+documentation.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from adjoint.typing import Array
 class Sellar:
     """R = (y₁ − z₁² − z₂ − x + 0.2 y₂, y₂ − √y₁ − z₁ − z₂); u = (y₁, y₂), p = (z₁, z₂, x).
 
-    Dimensionless. A y₁ < 0 is outside of the domain: R is nan there.
+    All quantities are dimensionless. If y₁ < 0, R is nan.
     """
 
     @property
@@ -62,7 +63,13 @@ class SellarObjective:
 
 
 def sellar() -> adjoint.NonlinearProblem:
-    """The Sellar system, from y = (1, 1), with steps that keep y₁ positive."""
+    """Make the Sellar system, from y = (1, 1), with steps that keep y₁ positive.
+
+    Returns
+    -------
+    NonlinearProblem
+        With two unknowns and three parameters, see `Sellar`.
+    """
     return adjoint.NonlinearProblem(
         Sellar(),
         np.ones(2),

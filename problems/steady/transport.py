@@ -1,38 +1,35 @@
-"""Advection, diffusion and reaction on a rectangle: nonsymmetric, with boundary values that are not zero."""
+"""Advection, diffusion and reaction: nonsymmetric, with nonzero boundary values."""
 
 import numpy as np
 
 import adjoint
-from adjoint.typing import Array
 
-from ..grid import Grid
-
-
-def diffusion_matrix(grid: Grid) -> Array:
-    """∫∇Nᵀ∇N over an element, (corners, corners)."""
-    weights, _, gradients = grid.shape_functions()
-    return np.einsum("q,qid,qjd->ij", weights, gradients, gradients)
-
-
-def advection_matrix(grid: Grid, velocity: Array) -> Array:
-    """∫Nᵀ(β·∇N) over an element, (corners, corners); velocity: β, (dimension,), m/s."""
-    weights, N, gradients = grid.shape_functions()
-    return np.einsum("q,qi,qjd,d->ij", weights, N, gradients, velocity)
-
-
-def mass_matrix(grid: Grid) -> Array:
-    """∫NᵀN over an element, (corners, corners)."""
-    weights, N, _ = grid.shape_functions()
-    return np.einsum("q,qi,qj->ij", weights, N, N)
+from ..finite_elements.element_matrices import advection_matrix, diffusion_matrix, mass_matrix
+from ..finite_elements.grid import Grid
 
 
 def advection_diffusion(
     grid: Grid, velocity: tuple[float, float], reaction: float
 ) -> adjoint.LinearProblem:
-    """−∇·(κ∇u) + β·∇u + σu = 1, with κ (m²/s) of each element as the parameters.
+    """Make the problem −∇·(κ∇u) + β·∇u + σu = 1; the parameters are κ of each element, m²/s.
 
-    velocity: β, m/s; reaction: σ, 1/s. u = 1 + y on the left face, u = κ̄ on the right one, κ̄ the mean of the
-    parameters (boundary data that depend on p); no flux through the others. Galerkin: keep |β| h / κ below 2.
+    On the left face u = 1 + y, on the right face u is the mean of the parameters:
+    boundary values may depend on p. No flux passes the other faces. The elements are
+    bilinear (Galerkin): keep |β| h / κ below 2.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid, lengths in m.
+    velocity : (float, float)
+        β, m/s.
+    reaction : float
+        σ, 1/s.
+
+    Returns
+    -------
+    LinearProblem
+        With (elements,) parameters; the unknowns are u at the nodes that are not given.
     """
     elements = len(grid.elements)
     transport = advection_matrix(grid, np.asarray(velocity, dtype=float)) + reaction * mass_matrix(

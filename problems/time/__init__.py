@@ -1,1 +1,1 @@
-"""Initial value problems: ordinary differential equations, DAEs, PDEs in time."""
+"""Initial value problems: ODEs, DAEs, and PDEs in time."""

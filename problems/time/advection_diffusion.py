@@ -1,4 +1,4 @@
-"""Advection and diffusion in time on a rectangle whose sides are held at zero."""
+"""Advection and diffusion in time on a rectangle, with u = 0 on its sides."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,13 +12,27 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class AdvectionDiffusion:
-    """f = p₁ δ²_x u + p₂ δ_x u + p₃ δ²_y u + p₄ δ_y u, by central differences; u = 0 outside.
+    """f = p₁ δ²_x u + p₂ δ_x u + p₃ δ²_y u + p₄ δ_y u, with u = 0 outside of the rectangle.
 
-    points: the numbers of interior points, (nx, ny), size/(nx + 1, ny + 1) apart; u: (n,), y running fastest;
-    p: (4,): diffusivity and velocity (towards lower x) along x, the same along y, m²/s, m/s. size: m.
-    Linear in u and p. Raises ValueError without points.
+    Central differences, linear in u and in p. u: (n,), y running fastest. p: (4,),
+    diffusivity (m²/s) and velocity towards lower x (m/s), then the same along y.
 
-    CVODES' example cvsAdvDiff_ASAi, Serban & Hindmarsh (2005), CVODES, Proceedings of IDETC/CIE.
+    Parameters
+    ----------
+    points : (int, int)
+        Interior points, (nx, ny), at distances size[0]/(nx + 1) and size[1]/(ny + 1).
+    size : (float, float)
+        Lengths of the sides, m.
+
+    Raises
+    ------
+    ValueError
+        If a direction has no points.
+
+    References
+    ----------
+    Serban & Hindmarsh (2005), CVODES, Proceedings of IDETC/CIE: CVODES' example
+    cvsAdvDiff_ASAi.
     """
 
     points: tuple[int, int]
@@ -27,7 +41,8 @@ class AdvectionDiffusion:
     def __post_init__(self) -> None:
         if len(self.points) != 2 or min(self.points) < 1:
             raise ValueError(
-                f"AdvectionDiffusion: got points {self.points}, expected (nx, ny), at least one of each"
+                f"AdvectionDiffusion: got points {self.points}, "
+                "expected (nx, ny), at least one of each"
             )
 
     @property
@@ -69,7 +84,10 @@ class AdvectionDiffusion:
 
     @cached_property
     def _stencil(self) -> tuple[sparse.csc_array, Array]:
-        """A matrix of ones on the pattern of ∂f/∂u, and which of (centre, W, E, S, N) each entry is, (nnz,)."""
+        """A matrix of ones on the pattern of ∂f/∂u, and the stencil place of each entry.
+
+        The places are (centre, W, E, S, N), (nnz,).
+        """
         shifts = [[sparse.eye_array(n, k=k) for k in (0, -1, 1)] for n in self.points]
         (here_x, west, east), (here_y, south, north) = shifts
         parts = [sparse.kron(a, b) for a, b in ((here_x, here_y), (west, here_y), (east, here_y))]
@@ -93,9 +111,8 @@ class AdvectionDiffusion:
             which
         )
         A = sparse.csc_array((data, pattern.indices, pattern.indptr), shape=pattern.shape)
-        A.has_canonical_format = (
-            True  # Known from the construction; finding out costs a pass over A.
-        )
+        # Known from the construction; finding out costs a pass over A.
+        A.has_canonical_format = True
         return A
 
     def vjp(self, t: float, u: Array, p: Array, lam: Array) -> Array:
@@ -112,7 +129,18 @@ class AdvectionDiffusion:
 
 
 def advection_diffusion_in_time(nx: int, ny: int) -> adjoint.ODEProblem:
-    """The decay of the initial field on (0, 1), s, with ∫Σu dt; CVODES' grid is (40, 20)."""
+    """Make the decay of the initial field on (0, 1), s, with the integral ∫Σu dt.
+
+    Parameters
+    ----------
+    nx, ny : int
+        Interior points along x and y; CVODES' example has 40 × 20.
+
+    Returns
+    -------
+    ODEProblem
+        With nx · ny unknowns and four parameters, see `AdvectionDiffusion`.
+    """
     physics = AdvectionDiffusion((nx, ny))
     total = adjoint.ode.LinearIntegrand(np.ones(nx * ny))
     return adjoint.ODEProblem(

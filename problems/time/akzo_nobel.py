@@ -1,4 +1,4 @@
-"""The chemical Akzo Nobel problem: five reactions, the inflow of a gas, and an equilibrium that is algebraic."""
+"""The chemical Akzo Nobel problem: five reactions, a gas inflow, one algebraic equation."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,22 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class AkzoNobel:
-    """M u' = f with M = diag(1, 1, 1, 1, 1, 0), index 1: the sixth equation is K_s y₁y₄ = y₆.
+    """M u' = f with M = diag(1, 1, 1, 1, 1, 0), index 1: the last equation is K_s y₁y₄ = y₆.
 
-    r₁ = k₁y₁⁴√y₂, r₂ = k₂y₃y₄, r₃ = (k₂/K) y₁y₅, r₄ = k₃y₁y₄², r₅ = k₄y₆²√y₂, F = k_lA (p_CO2/H − y₂);
-    f = (−2r₁ + r₂ − r₃ − r₄, F − ½r₁ − r₄ − ½r₅, r₁ − r₂ + r₃, −r₂ + r₃ − 2r₄, r₂ − r₃ + r₅, K_s y₁y₄ − y₆).
+    r₁ = k₁y₁⁴√y₂, r₂ = k₂y₃y₄, r₃ = (k₂/K) y₁y₅, r₄ = k₃y₁y₄², r₅ = k₄y₆²√y₂,
+    F = k_lA (p_CO2/H − y₂);
+    f = (−2r₁ + r₂ − r₃ − r₄, F − ½r₁ − r₄ − ½r₅, r₁ − r₂ + r₃, −r₂ + r₃ − 2r₄,
+    r₂ − r₃ + r₅, K_s y₁y₄ − y₆).
 
-    u = y, (6,), concentrations, mol/L, y₂ that of CO₂; time in minutes. p = (k₁, k₂, k₃, k₄, K, k_lA, K_s, p_CO2, H),
-    (9,): rate constants, equilibria, the gas's transfer, its pressure (bar) and Henry's constant. A negative y₂, of
-    which there is no root, makes f nan.
+    u = y: concentrations, mol/L, (6,); y₂ is CO₂. Time is in minutes. p = (k₁, k₂, k₃,
+    k₄, K, k_lA, K_s, p_CO2, H), (9,): rate constants, equilibrium constant, transfer
+    coefficient of the gas, equilibrium constant, pressure of the gas (bar), Henry's
+    constant. If y₂ < 0, f is nan.
 
-    Lioen & de Swart (1999), Test Set for Initial Value Problem Solvers, CWI, chemical Akzo Nobel problem.
+    References
+    ----------
+    Lioen & de Swart (1999), Test Set for Initial Value Problem Solvers, CWI, chemical
+    Akzo Nobel problem.
     """
 
     @property
@@ -29,7 +35,7 @@ class AkzoNobel:
 
     @property
     def initial(self) -> adjoint.matrices.AffineVector:
-        """u0(p) = (0.444, 0.00123, 0, 0.007, 0, K_s y₁y₄): consistent for every p."""
+        """u₀(p) = (0.444, 0.00123, 0, 0.007, 0, K_s y₁y₄), mol/L: consistent for every p."""
         base = np.array([0.444, 0.00123, 0.0, 0.007, 0.0, 0.0])
         slope = np.zeros((6, 9))
         slope[5, 6] = base[0] * base[3]
@@ -37,7 +43,7 @@ class AkzoNobel:
 
     @property
     def mass(self) -> Array:
-        """M, (6, 6): its last row is zero."""
+        """M, (6, 6); its last row is zero."""
         return np.diag([1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
@@ -132,19 +138,30 @@ class AkzoNobel:
 
 
 def _root(u: Array) -> complex:
-    """√y₂; nan for a negative one."""
+    """√y₂, or nan if y₂ < 0."""
     with np.errstate(invalid="ignore"):
         return np.sqrt(u[1]).item()
 
 
 def _slope(u: Array) -> complex:
-    """½ / √y₂; inf at zero, nan for a negative y₂."""
+    """½ / √y₂: inf if y₂ = 0, nan if y₂ < 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return (0.5 / np.sqrt(u[1])).item()
 
 
 def akzo_nobel(tf: float) -> adjoint.ODEProblem:
-    """The Akzo Nobel problem on (0, tf), minutes; the test set's tf is 180."""
+    """Make the Akzo Nobel problem.
+
+    Parameters
+    ----------
+    tf : float
+        Final time, minutes; 180 in the test set.
+
+    Returns
+    -------
+    ODEProblem
+        With six unknowns and nine parameters, see `AkzoNobel`.
+    """
     physics = AkzoNobel()
     return adjoint.ODEProblem(
         physics, physics.initial, t=(0.0, tf), mass=physics.mass, rtol=1e-6, atol=1e-9

@@ -1,4 +1,7 @@
-"""A transistor amplifier of two stages: a DAE of index 1 whose mass matrix is singular without a row of zeros."""
+"""A transistor amplifier of two stages: a DAE of index 1.
+
+Its mass matrix is singular, without a zero row.
+"""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,29 +13,47 @@ import adjoint
 from adjoint.typing import Array
 
 CAPACITORS = ((0, 1), (2, -1), (3, 4), (5, -1), (6, 7))
-"""The two nodes that each capacitor joins; −1 is ground."""
+"""The two nodes of each capacitor; −1 is the ground."""
 
 ROWS = np.array([0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7])
 COLUMNS = np.array([0, 1, 2, 1, 2, 1, 2, 3, 4, 5, 4, 5, 4, 5, 6, 7])
-"""The entries of ∂f/∂u that are not zero."""
+"""Rows and columns of the nonzero entries of ∂f/∂u."""
 
 
 @dataclass(frozen=True, eq=False)
 class Amplifier:
-    """M(C) u' = f(t, u, R): Kirchhoff's current law at eight nodes, M of rank 5 for five capacitors.
+    """M(C) u' = f(t, u, R): Kirchhoff's current law at eight nodes, M of rank 5.
 
-    f = (−U_e/R₀ + u₁/R₀, −U_b/R₂ + u₂(1/R₁ + 1/R₂) + (1−α)g₁, −g₁ + u₃/R₃, (u₄ − U_b)/R₄ + αg₁,
-    −U_b/R₆ + u₅(1/R₅ + 1/R₆) + (1−α)g₂, −g₂ + u₆/R₇, (u₇ − U_b)/R₈ + αg₂, u₈/R₉), g₁ = β(exp((u₂−u₃)/U_F) − 1) and
-    g₂ the same of u₅ − u₆; U_e(t) = amplitude · sin(2π frequency t).
+    f = (−U_e/R₀ + u₁/R₀, −U_b/R₂ + u₂(1/R₁ + 1/R₂) + (1−α)g₁, −g₁ + u₃/R₃,
+    (u₄ − U_b)/R₄ + αg₁, −U_b/R₆ + u₅(1/R₅ + 1/R₆) + (1−α)g₂, −g₂ + u₆/R₇,
+    (u₇ − U_b)/R₈ + αg₂, u₈/R₉), with g₁ = β(exp((u₂−u₃)/U_F) − 1),
+    g₂ = β(exp((u₅−u₆)/U_F) − 1) and U_e(t) = amplitude · sin(2π frequency t).
 
-    u: voltages of the nodes, (8,), V; t: s; p = (R₀, …, R₉, C₁, …, C₅), (15,), Ω and F. Capacitors between nodes 1
-    and 2, 4 and 5, 7 and 8 put [−C, C; C, −C] into M, those to ground −C. f: A. An exponential that overflows makes f
-    infinite.
+    u: voltages of the nodes, V, (8,). t: s. p = (R₀, …, R₉, C₁, …, C₅), Ω and F, (15,).
+    f: A. The capacitors between the nodes 1 and 2, 4 and 5, 7 and 8 add [−C, C; C, −C]
+    to M, the capacitors between a node and the ground add −C. If an exponential
+    overflows, f is infinite.
 
-    supply: U_b, V; thermal: U_F, V; gain: α; saturation: β, A; amplitude: V; frequency: Hz.
+    Parameters
+    ----------
+    supply : float
+        U_b, V.
+    thermal : float
+        U_F, V.
+    gain : float
+        α.
+    saturation : float
+        β, A.
+    amplitude : float
+        Amplitude of the signal, V.
+    frequency : float
+        Frequency of the signal, Hz.
 
-    Hairer & Wanner (1996), Solving Ordinary Differential Equations II, chapter VI, and Lioen & de Swart (1999), Test
-    Set for Initial Value Problem Solvers, CWI, transistor amplifier.
+    References
+    ----------
+    Hairer & Wanner (1996), Solving Ordinary Differential Equations II, chapter VI;
+    Lioen & de Swart (1999), Test Set for Initial Value Problem Solvers, CWI, transistor
+    amplifier.
     """
 
     supply: float = field(default=6.0, kw_only=True)
@@ -49,7 +70,7 @@ class Amplifier:
 
     @property
     def initial(self) -> "Rest":
-        """u0(p)."""
+        """u₀(p)."""
         return Rest(self.supply)
 
     @cached_property
@@ -119,7 +140,7 @@ class Amplifier:
         return J
 
     def _drops(self, t: float, u: Array) -> tuple[Array, Array]:
-        """The node whose equation each resistor is in, and the voltage along it, (10,)."""
+        """The node in whose equation each resistor stands, and its voltage, V, (10,)."""
         u1, u2, u3, u4, u5, u6, u7, u8 = u
         b = self.supply
         drops = [u1 - self._signal(t), u2, u2 - b, u3, u4 - b, u5, u5 - b, u6, u7 - b, u8]
@@ -149,9 +170,10 @@ class Amplifier:
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """u0(p) = U_b (0, s₁, s₁, 1, s₂, s₂, 1, 0), s₁ = R₁/(R₁ + R₂), s₂ = R₅/(R₅ + R₆): no signal, consistent.
+    """u₀(p) = U_b (0, s₁, s₁, 1, s₂, s₂, 1, 0), s₁ = R₁/(R₁ + R₂), s₂ = R₅/(R₅ + R₆).
 
-    supply: U_b, V. p: those of `Amplifier`, (15,).
+    This state without signal is consistent. supply: U_b, V. p: as for `Amplifier`,
+    (15,).
     """
 
     supply: float
@@ -162,7 +184,7 @@ class Rest:
         return self.supply * np.array([0.0, s1, s1, 1.0, s2, s2, 1.0, 0.0])
 
     def _slopes(self, p: Array) -> Array:
-        """The derivatives of u₂ = u₃ by R₁, R₂ and of u₅ = u₆ by R₅, R₆, (4,), V/Ω."""
+        """The derivatives of u₂ = u₃ with respect to R₁, R₂ and of u₅ = u₆ to R₅, R₆, V/Ω."""
         R1, R2, R5, R6 = p[[1, 2, 5, 6]]
         first, second = self.supply / (R1 + R2) ** 2, self.supply / (R5 + R6) ** 2
         return np.array([R2 * first, -R1 * first, R6 * second, -R5 * second])
@@ -180,7 +202,18 @@ class Rest:
 
 
 def amplifier(tf: float) -> adjoint.ODEProblem:
-    """The amplifier from rest on (0, tf), s; the test set's tf is 0.2, twenty periods of the signal."""
+    """Make the amplifier, from rest.
+
+    Parameters
+    ----------
+    tf : float
+        Final time, s; 0.2 in the test set, which is twenty periods of the signal.
+
+    Returns
+    -------
+    ODEProblem
+        With eight unknowns and fifteen parameters, see `Amplifier`.
+    """
     physics = Amplifier()
     return adjoint.ODEProblem(
         physics, physics.initial, t=(0.0, tf), mass=physics.mass, rtol=1e-6, atol=1e-9

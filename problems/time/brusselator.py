@@ -1,4 +1,4 @@
-"""The Brusselator on a rectangle: two species that react and diffuse; stiff, sparse, of any size."""
+"""The Brusselator on a rectangle: two species that react and diffuse; stiff and sparse."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,12 +14,23 @@ from .lattice import Lattice
 
 @dataclass(frozen=True, eq=False)
 class Brusselator:
-    """u' = b + u²v − (A + 1)u + α_u Δ_h u, v' = Au − u²v + α_v Δ_h v, on the cells of a lattice.
+    """u' = b + u²v − (A + 1)u + α_u Δ_h u, v' = Au − u²v + α_v Δ_h v on the cells of a lattice.
 
-    u: (n,), u and v of each cell next to each other; p = (α_u, α_v, b of every cell), (2 + cells,). All is
-    dimensionless. conversion: A. Small oscillations of u = b, v = A/b die out for A < 1 + b².
+    The state holds u and v of each cell next to each other, (n,). p = (α_u, α_v, b of
+    every cell), (2 + cells,). All quantities are dimensionless. Small oscillations
+    around u = b, v = A/b decay if A < 1 + b².
 
-    Hairer & Wanner (1996), Solving Ordinary Differential Equations II, section IV.10, with b for B + f(x, y, t).
+    Parameters
+    ----------
+    lattice : Lattice
+        The cells.
+    conversion : float
+        A.
+
+    References
+    ----------
+    Hairer & Wanner (1996), Solving Ordinary Differential Equations II, section IV.10,
+    where b is B + f(x, y, t).
     """
 
     lattice: Lattice
@@ -27,7 +38,7 @@ class Brusselator:
 
     @cached_property
     def nominal(self) -> Array:
-        """α = 0.1; b = 1, and 6 on the disc of radius 0.1 around (0.3, 0.6), (2 + cells,)."""
+        """α = 0.1; b = 6 in the disc of radius 0.1 around (0.3, 0.6), else 1."""
         distance = np.linalg.norm(self.lattice.centres - np.array([0.3, 0.6]), axis=1)
         return np.concatenate([[0.1, 0.1], np.where(distance <= 0.1, 6.0, 1.0)])
 
@@ -53,9 +64,8 @@ class Brusselator:
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array:
         """∂f/∂u, (n, n): six entries a row, not symmetric."""
         first, second = u[0::2], u[1::2]
-        blocks = np.empty(
-            (4, first.size), dtype=u.dtype
-        )  # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
+        # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
+        blocks = np.empty((4, first.size), dtype=u.dtype)
         slope, square = blocks[0], blocks[2]
         np.multiply(first, second, out=slope)
         slope *= 2.0
@@ -85,6 +95,21 @@ class Brusselator:
 
 
 def brusselator(nx: int, ny: int, periodic: bool, tf: float) -> adjoint.ODEProblem:
-    """The Brusselator on nx × ny cells of the unit square on (0, tf); Hairer & Wanner's tf is 11.5, periodic."""
+    """Make the Brusselator on the unit square.
+
+    Parameters
+    ----------
+    nx, ny : int
+        Number of cells along x and y.
+    periodic : bool
+        True if opposite sides are joined, False if nothing passes the sides.
+    tf : float
+        Final time; Hairer & Wanner have 11.5, periodic.
+
+    Returns
+    -------
+    ODEProblem
+        With 2 nx · ny unknowns and nx · ny + 2 parameters, see `Brusselator`.
+    """
     physics = Brusselator(Lattice((nx, ny), size=(1.0, 1.0), periodic=periodic))
     return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-8)

@@ -1,7 +1,8 @@
-"""ODE_CATALOGUE: small initial value problems of every kind, for the laws that all of them must obey.
+"""ODE_CATALOGUE: small initial value problems of every kind, for the laws they must obey.
 
-It holds dense and sparse, stiff and nonstiff, complex, nonsymmetric and time-dependent fields; mass matrices that are
-constant, depend on p, or are singular with and without rows of zeros; u₀(p), integrals, several observation times.
+The catalogue holds dense and sparse, stiff and nonstiff, complex, nonsymmetric and
+time-dependent fields; mass matrices that are constant, depend on p, or are singular,
+with and without zero rows; u₀(p), integrals, several observation times.
 """
 
 from collections.abc import Callable
@@ -23,11 +24,11 @@ from .oscillators import Pendulum, VanDerPol, lotka_volterra, spiral
 from .schrodinger import shaken_trap
 
 Case = tuple[adjoint.ODEProblem, Array]
-"""An initial value problem, and parameters to look at it from."""
+"""An initial value problem, and parameters at which it is solved."""
 
 
 def _near(problem: adjoint.ODEProblem, nominal: Array) -> Case:
-    """The problem at parameters up to 5 % off the nominal ones."""
+    """Return the problem with parameters up to 5 % away from the nominal ones."""
     return problem, nominal * np.random.default_rng(nominal.size).uniform(0.95, 1.05, nominal.size)
 
 
@@ -36,7 +37,7 @@ def _nominal(problem: adjoint.ODEProblem) -> Case:
 
 
 def _van_der_pol() -> Case:
-    """Over the first jump."""
+    """An interval that contains the first jump."""
     physics = VanDerPol(stiffness=200.0)
     return _nominal(
         adjoint.ODEProblem(
@@ -46,7 +47,7 @@ def _van_der_pol() -> Case:
 
 
 def _pendulum() -> Case:
-    """Starts at an angle that is its drive's, by u₀(p)."""
+    """The initial angle is half the drive p₃, by u₀(p)."""
     physics = Pendulum()
     slope = np.zeros((2, 4))
     slope[0, 2] = 0.5
@@ -58,14 +59,14 @@ def _pendulum() -> Case:
 
 
 def _gray_scott_feeds() -> Case:
-    """A feed for each cell; the drop is diffused fast."""
+    """One feed per cell, and fast diffusion."""
     problem = gray_scott(6, 4, periodic=True, tf=40.0)
     p = np.append([5e-3, 2e-3, 0.06], np.full(24, 0.04))
     return _near(replace(problem, integrand=adjoint.ode.SquaredIntegrand()), p)
 
 
 def _amplifier_fixed() -> Case:
-    """M constant, and a start that is consistent only after its algebraic unknowns are solved for."""
+    """A constant M; the start is consistent after its algebraic unknowns are solved for."""
     problem = amplifier(2e-3)
     physics = problem.field
     p = physics.nominal  # type: ignore[attr-defined]

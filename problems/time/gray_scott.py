@@ -14,10 +14,20 @@ from .lattice import Lattice
 
 @dataclass(frozen=True, eq=False)
 class GrayScott:
-    """u' = D_u Δ_h u − uv² + F(1 − u), v' = D_v Δ_h v + uv² − (F + k)v, on the cells of a lattice.
+    """u' = D_u Δ_h u − uv² + F(1 − u), v' = D_v Δ_h v + uv² − (F + k)v on a lattice.
 
-    u: (n,), u and v of each cell next to each other; p = (D_u, D_v, k, F): one feed F for all cells, (4,), or one for
-    each, (3 + cells,). All is dimensionless. Pearson (1993), Science 261, 189.
+    The state holds u and v of each cell next to each other, (n,). p = (D_u, D_v, k, F),
+    with one feed F for all cells, (4,), or one feed per cell, (3 + cells,). All
+    quantities are dimensionless.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        The cells.
+
+    References
+    ----------
+    Pearson (1993), Science 261, 189.
     """
 
     lattice: Lattice
@@ -29,7 +39,7 @@ class GrayScott:
 
     @cached_property
     def initial(self) -> Array:
-        """A drop of v off the centre: v = ½e^{−r²}, u = 1 − 2v/3, r in sixths of the size, (n,)."""
+        """A drop of v: v = ½e^{−r²}, u = 1 − 2v/3, r in sixths of the size; (n,)."""
         places = 6.0 * (self.lattice.centres / self.lattice.size - np.array([0.45, 0.55]))
         v = 0.5 * np.exp(-np.sum(places**2, axis=1))
         return np.stack([1.0 - v / 1.5, v], axis=1).ravel()
@@ -47,9 +57,8 @@ class GrayScott:
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array:
         """∂f/∂u, (n, n): six entries a row, not symmetric."""
         first, second, feed = u[0::2], u[1::2], p[3:]
-        blocks = np.empty(
-            (4, first.size), dtype=np.result_type(u, p)
-        )  # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
+        # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
+        blocks = np.empty((4, first.size), dtype=np.result_type(u, p))
         np.multiply(second, second, out=blocks[1])
         np.subtract(-feed, blocks[1], out=blocks[0])
         blocks[3] = first * second
@@ -59,7 +68,7 @@ class GrayScott:
         return self.lattice.matrix(p[:2], blocks)
 
     def vjp(self, t: float, u: Array, p: Array, lam: Array) -> Array:
-        """(∂f/∂p)ᴴ λ, of p's shape."""
+        """(∂f/∂p)ᴴ λ, of the shape of p."""
         products = self.lattice.diffused(u, np.ones(2)).conj() * lam
         first, second = u[0::2].conj(), u[1::2].conj()
         lost = second * lam[1::2]
@@ -83,6 +92,21 @@ class GrayScott:
 
 
 def gray_scott(nx: int, ny: int, periodic: bool, tf: float) -> adjoint.ODEProblem:
-    """Gray–Scott on nx × ny cells of a square of 2.5, Pearson's, on (0, tf); his patterns need tf of some 10⁴."""
+    """Make the Gray–Scott model on Pearson's square of side 2.5.
+
+    Parameters
+    ----------
+    nx, ny : int
+        Number of cells along x and y.
+    periodic : bool
+        True if opposite sides are joined, False if nothing passes the sides.
+    tf : float
+        Final time; Pearson's patterns need about 10⁴.
+
+    Returns
+    -------
+    ODEProblem
+        With 2 nx · ny unknowns and four parameters, see `GrayScott`.
+    """
     physics = GrayScott(Lattice((nx, ny), size=(2.5, 2.5), periodic=periodic))
     return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-8)

@@ -1,4 +1,4 @@
-"""Heat flow in a plate, by finite elements with their mass matrix: heaters to control, materials to identify."""
+"""Heat flow in a plate by finite elements: heaters to control, materials to identify."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,12 +9,15 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.typing import Array
 
-from ..grid import Grid
-from ..steady.transport import diffusion_matrix, mass_matrix
+from ..finite_elements.element_matrices import diffusion_matrix, mass_matrix
+from ..finite_elements.grid import Grid
 
 
 def _shares(grid: Grid, places: Array, width: float) -> Array:
-    """∫ N_i exp(−|x − x_j|²/(2w²)) of heaters at x_j, by the rule of the elements' centres, (n, heaters), m²."""
+    """∫ N_i exp(−|x − x_j|²/(2w²)) for heaters at x_j, (n, heaters), m².
+
+    The quadrature points are the centres of the elements.
+    """
     distance = np.linalg.norm(grid.centres[:, None, :] - places, axis=2)
     strength = np.exp(-0.5 * (distance / width) ** 2) * grid.volume / grid.elements.shape[1]
     shares = np.zeros((len(grid.nodes), len(places)))
@@ -25,14 +28,32 @@ def _shares(grid: Grid, places: Array, width: float) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class HeatedPlate:
-    """M T' = f = −(κK + hM) T + B s(t): heaters with powers s, which are linear between the times of their knots.
+    """M T' = f = −(κK + hM) T + B s(t), with powers s that are linear between knots.
 
-    u: T, (n,), the temperatures of all nodes above the surroundings', K; M = ∫NᵀN, K = ∫∇Nᵀ∇N, bilinear elements;
-    no flux passes the edges. p: s of each heater at each knot over the heat capacity, (knots · heaters,), K/s, those
-    of one knot next to each other. f: m² K/s. Raises ValueError for fewer than two knots, or unsorted ones.
+    M = ∫NᵀN, K = ∫∇Nᵀ∇N with bilinear elements; no flux passes the edges. u = T:
+    temperatures of all nodes relative to the surroundings, K, (n,). p: s of each heater
+    at each knot, divided by the heat capacity, K/s, (knots · heaters,); the values of
+    one knot stand next to each other. f: m² K/s.
 
-    grid: lengths in m; places: of the heaters, (heaters, 2), m; knots: (knots,), s; diffusivity: κ, m²/s; loss: h,
-    through the faces, 1/s; width: of the heaters, m.
+    Parameters
+    ----------
+    grid : Grid
+        The grid, lengths in m.
+    places : (heaters, 2) array
+        Positions of the heaters, m.
+    knots : (knots,) array
+        Increasing times, s, at least two.
+    diffusivity : float
+        κ, m²/s.
+    loss : float
+        Heat loss through the faces, h, 1/s.
+    width : float
+        Width of the heaters, m.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two knots, or if they do not increase.
     """
 
     grid: Grid
@@ -50,7 +71,7 @@ class HeatedPlate:
 
     @property
     def nominal(self) -> Array:
-        """Powers that rise and fall, each heater later than the one before, (knots · heaters,)."""
+        """Powers that rise and fall, with a phase per heater, (knots · heaters,)."""
         phase = np.linspace(0.0, 2.0 * np.pi, len(self.knots))[:, None] - np.arange(
             len(self.places)
         )
@@ -58,7 +79,7 @@ class HeatedPlate:
 
     @property
     def initial(self) -> Array:
-        """The surroundings' temperature, (n,)."""
+        """The temperature of the surroundings, zero, (n,)."""
         return np.zeros(len(self.grid.nodes))
 
     @cached_property
@@ -82,7 +103,10 @@ class HeatedPlate:
         return _shares(self.grid, self.places, self.width)
 
     def _interval(self, t: float) -> tuple[int, float, float]:
-        """The interval i of the knots that t is in (the later one at a knot), its length, and how far in, 0 … 1."""
+        """The interval i of the knots that holds t, its length, and the position in it, 0 … 1.
+
+        A knot belongs to the interval after it.
+        """
         knots = self.knots
         i = min(max(int(np.searchsorted(knots, t, side="right")) - 1, 0), len(knots) - 2)
         length = knots[i + 1] - knots[i]
@@ -103,7 +127,7 @@ class HeatedPlate:
         return self.conduction
 
     def vjp(self, t: float, u: Array, p: Array, lam: Array) -> Array:
-        """(∂f/∂p)ᴴ λ, (knots · heaters,): zero but for the two knots around t."""
+        """(∂f/∂p)ᴴ λ, (knots · heaters,), nonzero for the two knots around t."""
         i, _, along = self._interval(t)
         felt = np.einsum("ij,i->j", self.heaters, lam)
         g = np.zeros((len(self.knots), felt.size), dtype=felt.dtype)
@@ -115,7 +139,7 @@ class HeatedPlate:
         return np.einsum("ij,j->i", self.heaters, self.power(t, p_dot))
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
-        """∂f/∂t, (n,); at a knot from the later side."""
+        """∂f/∂t, (n,); at a knot, the limit from later times."""
         s = p.reshape(len(self.knots), -1)
         i, length, _ = self._interval(t)
         return np.einsum("ij,j->i", self.heaters, (s[i + 1] - s[i]) / length)
@@ -123,13 +147,26 @@ class HeatedPlate:
 
 @dataclass(frozen=True, eq=False)
 class HeatFlow:
-    """M(c) T' = f = −K(k) T − hM(1) T + sin²(πt/τ) b: a source that pulses, and materials that are to be found.
+    """M(c) T' = f = −K(k) T − hM(1) T + sin²(πt/τ) b: a pulsating source, unknown materials.
 
-    u: T, (n,), temperatures of all nodes above the surroundings', K. p = (k, c) of each element, (2 n_e,):
-    conductivity, W/(m K), and heat capacity per volume, J/(m³ K). No flux passes the edges. f: W/m.
+    u = T: temperatures of all nodes relative to the surroundings, K, (n,). p = (k, c)
+    of each element, (2 n_e,): conductivity, W/(m K), and heat capacity per volume,
+    J/(m³ K). No flux passes the edges. f: W/m.
 
-    grid: lengths in m; loss: h, through the faces, W/(m³ K); place, width: of the source, m; strength: W/m³; period:
-    τ, s.
+    Parameters
+    ----------
+    grid : Grid
+        The grid, lengths in m.
+    loss : float
+        Heat loss through the faces, h, W/(m³ K).
+    place : (float, float)
+        Position of the source, m.
+    width : float
+        Width of the source, m.
+    strength : float
+        Power density of the source, W/m³.
+    period : float
+        τ, s.
     """
 
     grid: Grid
@@ -157,7 +194,7 @@ class HeatFlow:
 
     @cached_property
     def mass(self) -> adjoint.Part:
-        """M(c), of the second half of p, on the pattern of K."""
+        """M(c), where c is the second half of p, on the pattern of K."""
         return adjoint.Part(self._capacity, slice(len(self.grid.elements), None))
 
     @cached_property
@@ -184,13 +221,12 @@ class HeatFlow:
         """−K(k) − hM(1), (n, n): symmetric."""
         K = self.conduction(p[: len(self.grid.elements)])
         A = sparse.csc_array((self._lost.data - K.data, K.indices, K.indptr), shape=K.shape)
-        A.has_canonical_format = (
-            True  # Known from the construction; finding out costs a pass over A.
-        )
+        # Known from the construction; finding out costs a pass over A.
+        A.has_canonical_format = True
         return A
 
     def vjp(self, t: float, u: Array, p: Array, lam: Array) -> Array:
-        """(∂f/∂p)ᴴ λ, (2 n_e,): zero for the capacities."""
+        """(∂f/∂p)ᴴ λ, (2 n_e,): zero for the heat capacities."""
         g = -self.conduction.vjp(p[: p.size // 2], u, lam)
         return np.concatenate([g, np.zeros_like(g)])
 
@@ -206,7 +242,20 @@ class HeatFlow:
 
 
 def heated_plate(nelx: int, nely: int, knots: Array) -> adjoint.ODEProblem:
-    """A plate of 1 m × 0.7 m with four heaters, from the first knot to the last, observed at the knots."""
+    """Make a plate of 1 m × 0.7 m with four heaters, observed at the knots.
+
+    Parameters
+    ----------
+    nelx, nely : int
+        Number of elements along x and y.
+    knots : (knots,) array
+        Increasing times, s; the first is the initial time, the last the final time.
+
+    Returns
+    -------
+    ODEProblem
+        With 4 · knots parameters, see `HeatedPlate`.
+    """
     grid = Grid((nelx, nely), (1.0 / nelx, 0.7 / nely))
     places = np.array([[0.2, 0.2], [0.8, 0.15], [0.25, 0.55], [0.7, 0.5]])
     plate = HeatedPlate(grid, places, knots)
@@ -224,7 +273,20 @@ def heated_plate(nelx: int, nely: int, knots: Array) -> adjoint.ODEProblem:
 
 
 def heat_flow(nelx: int, nely: int, tf: float) -> adjoint.ODEProblem:
-    """A plate of 1 m × 0.7 m on (0, tf), s, whose materials are the parameters."""
+    """Make a plate of 1 m × 0.7 m whose materials are the parameters.
+
+    Parameters
+    ----------
+    nelx, nely : int
+        Number of elements along x and y.
+    tf : float
+        Final time, s.
+
+    Returns
+    -------
+    ODEProblem
+        With 2 nelx · nely parameters, see `HeatFlow`.
+    """
     plate = HeatFlow(Grid((nelx, nely), (1.0 / nelx, 0.7 / nely)))
     return adjoint.ODEProblem(
         plate, plate.initial, t=(0.0, tf), mass=plate.mass, rtol=1e-5, atol=1e-7

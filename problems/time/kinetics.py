@@ -1,4 +1,4 @@
-"""Chemical kinetics: Robertson's problem, a chain of three species, and the Akzo Nobel problem, a DAE."""
+"""Chemical kinetics: Robertson's reaction, and a chain of three species."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,15 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Robertson:
-    """f = (−p₁y₁ + p₂y₂y₃, p₁y₁ − p₂y₂y₃ − p₃y₂², p₃y₂²): an autocatalytic reaction with rates 10⁹ apart.
+    """f = (−p₁y₁ + p₂y₂y₃, p₁y₁ − p₂y₂y₃ − p₃y₂², p₃y₂²): autocatalytic, with rates 10⁹ apart.
 
-    u = y, (3,), concentrations, mol/L; p: rate constants, (3,), 1/s, L/(mol s), L/(mol s).
+    u = y: concentrations, mol/L, (3,). p: rate constants, 1/s, L/(mol s), L/(mol s),
+    (3,).
 
-    Robertson (1966), The solution of a set of reaction rate equations; Hairer & Wanner (1996), Solving Ordinary
-    Differential Equations II, section IV.1.
+    References
+    ----------
+    Robertson (1966), The solution of a set of reaction rate equations; Hairer & Wanner
+    (1996), Solving Ordinary Differential Equations II, section IV.1.
     """
 
     @property
@@ -25,7 +28,7 @@ class Robertson:
 
     @property
     def initial(self) -> Array:
-        """(1, 0, 0): the first species alone."""
+        """(1, 0, 0) mol/L: only the first species."""
         return np.array([1.0, 0.0, 0.0])
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
@@ -58,8 +61,12 @@ class Robertson:
 class ReactionChain:
     """f = (−p₁y₁² − y₃, −y₂, −p₂²y₂y₃): small, and nonlinear in u and p.
 
-    u = y, (3,); p: (2,). All is dimensionless. CVODES solves it for a gradient and a Hessian (its example
-    cvsHessian_ASA_FSA): Serban & Hindmarsh (2005), CVODES, Proceedings of IDETC/CIE.
+    u = y, (3,); p: (2,). All quantities are dimensionless.
+
+    References
+    ----------
+    Serban & Hindmarsh (2005), CVODES, Proceedings of IDETC/CIE: CVODES' example
+    cvsHessian_ASA_FSA computes a gradient and a Hessian.
     """
 
     @property
@@ -101,7 +108,18 @@ class ReactionChain:
 
 
 def robertson(tf: float) -> adjoint.ODEProblem:
-    """Robertson's problem on (0, tf), s, with the integral of y₃; tf = 4·10⁷ is next to the steady state."""
+    """Make Robertson's reaction with the integral of y₃.
+
+    Parameters
+    ----------
+    tf : float
+        Final time, s; at 4·10⁷ the state is close to the steady state.
+
+    Returns
+    -------
+    ODEProblem
+        With three unknowns and three parameters, see `Robertson`.
+    """
     physics = Robertson()
     third = adjoint.ode.LinearIntegrand(np.array([0.0, 0.0, 1.0]))
     atol = np.array([1e-12, 1e-16, 1e-12])  # y₂ is 10⁻⁵ at most, and 10⁻¹³ in the end.
@@ -111,7 +129,13 @@ def robertson(tf: float) -> adjoint.ODEProblem:
 
 
 def reaction_chain() -> adjoint.ODEProblem:
-    """The chain on (0, 2) with the integral of ½|y|²."""
+    """Make the reaction chain on (0, 2) with the integral of ½|y|².
+
+    Returns
+    -------
+    ODEProblem
+        With three unknowns and two parameters, see `ReactionChain`.
+    """
     physics = ReactionChain()
     return adjoint.ODEProblem(
         physics, physics.initial, t=(0.0, 2.0), integrand=adjoint.ode.SquaredIntegrand()

@@ -1,4 +1,4 @@
-"""Two species that react and diffuse on the cells of a rectangle: differences, and matrices on one pattern."""
+"""Two species on the cells of a rectangle: Laplacians and Jacobians, on one pattern."""
 
 from copy import copy
 from dataclasses import dataclass, field
@@ -13,11 +13,24 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
-    """(a₁Δ_h u, a₂Δ_h v) on nx × ny cells; matrices diag(a₁Δ_h, a₂Δ_h) plus a 2 × 2 block a cell.
+    """(a₁Δ_h u, a₂Δ_h v) on nx × ny cells; matrices diag(a₁Δ_h, a₂Δ_h) + a 2 × 2 block per cell.
 
-    The unknowns, (2·nx·ny,), are u and v of each cell next to each other, y running fastest: the fill of a
-    factorization is that of one species. size: of the rectangle; periodic: its opposite sides are one, otherwise
-    nothing passes them. Raises ValueError without cells.
+    The state, (2·nx·ny,), holds u and v of each cell next to each other, y running
+    fastest: the factors of a matrix then fill in as for one species.
+
+    Parameters
+    ----------
+    cells : (int, int)
+        (nx, ny).
+    size : (float, float)
+        Lengths of the sides.
+    periodic : bool
+        True if opposite sides are joined, False if nothing passes the sides.
+
+    Raises
+    ------
+    ValueError
+        If a direction has no cells.
     """
 
     cells: tuple[int, int]
@@ -73,7 +86,7 @@ class Lattice:
 
     @cached_property
     def laplacian(self) -> sparse.csc_array:
-        """Δ_h of one species, (cells, cells), its diagonal always stored."""
+        """Δ_h of one species, (cells, cells), with a stored diagonal."""
         number = np.arange(self.count).reshape(self.cells)
         rows, columns, values = [number.ravel()], [number.ravel()], [np.zeros(self.count)]
         for axis, h in enumerate(self.spacing):
@@ -89,7 +102,10 @@ class Lattice:
 
     @cached_property
     def _layout(self) -> tuple[sparse.csc_array, Array]:
-        """diag(Δ_h, Δ_h) on the pattern of `matrix`, and where (uu, vu, uv, vv) of every cell are, (4, cells)."""
+        """diag(Δ_h, Δ_h) on the pattern of `matrix`, and positions of the blocks in its data.
+
+        The positions are (uu, vu, uv, vv) of every cell, (4, cells).
+        """
         L, own, n = sparse.coo_array(self.laplacian), 2 * np.arange(self.count), 2 * self.count
         rows = np.concatenate([2 * L.row, 2 * L.row + 1, own + 1, own])
         columns = np.concatenate([2 * L.col, 2 * L.col + 1, own, own + 1])
@@ -105,7 +121,10 @@ class Lattice:
 
     @cached_property
     def _strips(self) -> list[tuple[slice, Array, Array]]:
-        """The entries of columns with the same x, (strips, entries) for each slice: those of one, and its species."""
+        """For columns with the same x: (slice of the data, values of one strip, species).
+
+        The strips between the outer two strips have equal values.
+        """
         laplacian, nx, width = self._layout[0], self.cells[0], 2 * self.cells[1]
         strips = []
         for low, high in pairwise(
@@ -118,7 +137,10 @@ class Lattice:
         return strips
 
     def matrix(self, rates: Array, blocks: Array) -> sparse.csc_array:
-        """diag(a₁Δ_h, a₂Δ_h) + the blocks, (n, n); blocks: (uu, vu, uv, vv) of every cell, (4, cells)."""
+        """diag(a₁Δ_h, a₂Δ_h) + blocks, (n, n).
+
+        rates: (a₁, a₂); blocks: (uu, vu, uv, vv) of every cell, (4, cells).
+        """
         laplacian, places = self._layout
         data = np.empty(laplacian.nnz, dtype=np.result_type(rates, blocks))
         for which, values, species in self._strips:
@@ -127,13 +149,12 @@ class Lattice:
         data[places[0]] = blocks[0] + rates[0] * diagonal
         data[places[1:3]] = blocks[1:3]
         data[places[3]] = blocks[3] + rates[1] * diagonal
-        A = copy(
-            laplacian
-        )  # The same pattern, known to be canonical: SciPy's constructor would look at all of it.
+        # A copy keeps has_canonical_format; SciPy's constructor would read the whole pattern.
+        A = copy(laplacian)
         A.data = data
         return A
 
     @cached_property
     def _diagonal(self) -> Array:
-        """That of Δ_h, (cells,)."""
+        """The diagonal of Δ_h, (cells,)."""
         return self.laplacian.diagonal()

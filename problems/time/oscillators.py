@@ -1,4 +1,4 @@
-"""Oscillators of two unknowns: van der Pol, Lotka–Volterra, a driven pendulum, a linear spiral."""
+"""Oscillators of two unknowns: van der Pol, Lotka–Volterra, a driven pendulum, a spiral."""
 
 from dataclasses import dataclass, field
 
@@ -10,10 +10,19 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class VanDerPol:
-    """f = (u₂, μ((1 − u₁²)u₂ − u₁)): a relaxation oscillation, the stiffer the larger μ.
+    """f = (u₂, μ((1 − u₁²)u₂ − u₁)): a relaxation oscillation, stiff for large μ.
 
-    u: (2,); p = (μ,). All is dimensionless; μ is 1/ε of Hairer & Wanner (1996), Solving Ordinary Differential
-    Equations II, section IV.1. stiffness: the nominal μ.
+    u: (2,); p = (μ,). All quantities are dimensionless.
+
+    Parameters
+    ----------
+    stiffness : float
+        Nominal μ.
+
+    References
+    ----------
+    Hairer & Wanner (1996), Solving Ordinary Differential Equations II, section IV.1,
+    where μ is 1/ε.
     """
 
     stiffness: float = field(default=1e5, kw_only=True)
@@ -25,7 +34,7 @@ class VanDerPol:
 
     @property
     def initial(self) -> Array:
-        """(2, −2/3 + 10/(81μ) − 292/(2187μ²)): next to the slow solution."""
+        """(2, −2/3 + 10/(81μ) − 292/(2187μ²)), close to the slow solution."""
         mu = self.stiffness
         return np.array([2.0, -2.0 / 3.0 + 10.0 / (81.0 * mu) - 292.0 / (2187.0 * mu**2)])
 
@@ -58,9 +67,12 @@ class VanDerPol:
 class LotkaVolterra:
     """f = (p₁u₁ − p₂u₁u₂, −p₃u₂ + p₄u₁u₂): prey and predators.
 
-    u: (2,), populations; p: (4,), rates: the growth of the prey, its loss to a predator, the death of predators,
-    their gain from a prey. The closed orbits keep p₄u₁ − p₃ ln u₁ + p₂u₂ − p₁ ln u₂.
+    u: populations, (2,). p: rates, (4,): growth of the prey, loss of prey to a
+    predator, death of the predators, gain of predators from a prey. The orbits are
+    closed; p₄u₁ − p₃ ln u₁ + p₂u₂ − p₁ ln u₂ is constant.
 
+    References
+    ----------
     Hairer, Lubich & Wanner (2006), Geometric Numerical Integration, section I.1.
     """
 
@@ -101,12 +113,16 @@ class LotkaVolterra:
 
 @dataclass(frozen=True, eq=False)
 class Pendulum:
-    """f = (ω, −p₁ sin θ − p₂ω + p₃ cos(p₄t)): a pendulum, damped and driven.
+    """f = (ω, −p₁ sin θ − p₂ω + p₃ cos(p₄t)): a damped and driven pendulum.
 
-    u = (θ, ω), rad, rad/s; p = (g/ℓ, 1/s²; damping, 1/s; drive, 1/s²; its frequency, rad/s). At rest at an angle θ₀,
-    undamped and not driven, its period is 4K(sin ½θ₀)/√p₁, K the complete elliptic integral.
+    u = (θ, ω), rad, rad/s. p = (g/ℓ, 1/s²; damping, 1/s; drive, 1/s²; frequency of the
+    drive, rad/s). Without damping and drive, the period from rest at θ₀ is 4K(sin
+    ½θ₀)/√p₁, K the complete elliptic integral.
 
-    Hairer, Lubich & Wanner (2006), Geometric Numerical Integration, section I.1, for p₂ = p₃ = 0.
+    References
+    ----------
+    Hairer, Lubich & Wanner (2006), Geometric Numerical Integration, section I.1, for
+    p₂ = p₃ = 0.
     """
 
     @property
@@ -150,9 +166,9 @@ class Pendulum:
 
 @dataclass(frozen=True, eq=False)
 class Spiral:
-    """f = [[a, −1], [1, d]] u: a linear system, whose solution is a matrix exponential.
+    """f = [[a, −1], [1, d]] u: a linear system, with a matrix exponential as its solution.
 
-    u: (2,); p = (a, d). All is dimensionless.
+    u: (2,); p = (a, d). All quantities are dimensionless.
     """
 
     @property
@@ -189,7 +205,18 @@ class Spiral:
 
 
 def lotka_volterra(times: Array) -> adjoint.ODEProblem:
-    """Prey and predators from (1, 1) at t = 0, seen at times, (K,)."""
+    """Make Lotka–Volterra from (1, 1) at t = 0.
+
+    Parameters
+    ----------
+    times : (K,) array
+        Observation times; the last is the final time.
+
+    Returns
+    -------
+    ODEProblem
+        With two unknowns and four parameters, see `LotkaVolterra`.
+    """
     physics = LotkaVolterra()
     span = (0.0, float(times[-1]))
     return adjoint.ODEProblem(
@@ -204,7 +231,18 @@ def lotka_volterra(times: Array) -> adjoint.ODEProblem:
 
 
 def spiral(times: Array) -> adjoint.ODEProblem:
-    """The spiral from (0.9, 5.4) at t = 0.3, seen at times, (K,)."""
+    """Make the spiral from (0.9, 5.4) at t = 0.3.
+
+    Parameters
+    ----------
+    times : (K,) array
+        Observation times; the last is the final time.
+
+    Returns
+    -------
+    ODEProblem
+        With two unknowns and two parameters, see `Spiral`.
+    """
     physics = Spiral()
     span = (0.3, float(times[-1]))
     return adjoint.ODEProblem(

@@ -1,4 +1,4 @@
-"""Schrödinger's equation in a trap that is shaken: a complex state that keeps its norm."""
+"""Schrödinger's equation in a shaken trap: a complex state of constant norm."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,10 +13,23 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Trap:
-    """f = −i (−½ δ²_x ψ + (½p₁x² + p₂ x cos(p₃t)) ψ): central differences, ψ = 0 at both ends.
+    """f = −i (−½ δ²_x ψ + (½p₁x² + p₂ x cos(p₃t)) ψ), with ψ = 0 at both ends.
 
-    u: ψ at the interior points of (−length/2, length/2), (n,), complex; p: (3,), the trap's stiffness, amplitude and
-    frequency of the force. Atomic units, ħ = m = 1. Raises ValueError for no points.
+    Central differences. u = ψ at the interior points of (−length/2, length/2), complex,
+    (n,). p: stiffness of the trap, amplitude and frequency of the force, (3,). Atomic
+    units, ħ = m = 1.
+
+    Parameters
+    ----------
+    points : int
+        Number of interior points, n.
+    length : float
+        Length of the interval.
+
+    Raises
+    ------
+    ValueError
+        If points < 1.
     """
 
     points: int
@@ -28,7 +41,7 @@ class Trap:
 
     @property
     def nominal(self) -> Array:
-        """A trap of frequency 1, shaken off resonance."""
+        """A trap of frequency 1, shaken off its resonance."""
         return np.array([1.0, 0.5, 0.7])
 
     @cached_property
@@ -38,7 +51,7 @@ class Trap:
 
     @property
     def initial(self) -> Array:
-        """A Gaussian off the centre that moves, of unit norm, (n,)."""
+        """A moving Gaussian, off the centre, of unit norm, (n,)."""
         psi = np.exp(-0.5 * (self.x - 0.8) ** 2 + 0.6j * self.x)
         return psi / np.linalg.norm(psi)
 
@@ -54,7 +67,7 @@ class Trap:
 
     @cached_property
     def _diagonal(self) -> Array:
-        """Where the diagonal stands in the data of the Jacobian, (n,)."""
+        """Positions of the diagonal in the data of the Jacobian, (n,)."""
         A = self._kinetic
         return np.flatnonzero(A.indices == np.repeat(np.arange(self.points), np.diff(A.indptr)))
 
@@ -72,20 +85,19 @@ class Trap:
         data = A.data.copy()
         data[self._diagonal] -= 1j * self._potential(t, p)
         J = sparse.csc_array((data, A.indices, A.indptr), shape=A.shape)
-        J.has_canonical_format = (
-            True  # Known from the construction; finding out costs a pass over J.
-        )
+        # Known from the construction; finding out costs a pass over J.
+        J.has_canonical_format = True
         return J
 
     def _slopes(self, t: float, p: Array) -> Array:
-        """The derivatives of the potential by p, (3, n)."""
+        """The derivatives of the potential with respect to p, (3, n)."""
         phase = p[2] * t
         return np.stack(
             [0.5 * self.x**2, np.cos(phase) * self.x, -p[1] * t * np.sin(phase) * self.x]
         )
 
     def vjp(self, t: float, u: Array, p: Array, lam: Array) -> Array:
-        """(∂f/∂p)ᴴ λ, (3,); its real part for a real p."""
+        """(∂f/∂p)ᴴ λ, (3,); its real part if p is real."""
         return cotangent(np.sum(-1j * self._slopes(t, p) * u * lam.conj(), axis=1), p)
 
     def jvp(self, t: float, u: Array, p: Array, p_dot: Array) -> Array:
@@ -98,6 +110,19 @@ class Trap:
 
 
 def shaken_trap(points: int, tf: float) -> adjoint.ODEProblem:
-    """A Gaussian in the trap on (0, tf)."""
+    """Make a Gaussian in the shaken trap.
+
+    Parameters
+    ----------
+    points : int
+        Number of interior points, n.
+    tf : float
+        Final time, atomic units.
+
+    Returns
+    -------
+    ODEProblem
+        With n complex unknowns and three parameters, see `Trap`.
+    """
     physics = Trap(points)
     return adjoint.ODEProblem(physics, physics.initial, t=(0.0, tf), rtol=1e-6, atol=1e-9)

@@ -1,1 +1,1 @@
-"""Timings, as ratios within one run: the machines are shared, absolute seconds mean little."""
+"""Benchmarks, as ratios within one run: on shared machines seconds alone mean little."""

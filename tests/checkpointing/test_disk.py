@@ -1,4 +1,4 @@
-"""States on disk: bits come back, damage and full disks are errors with a remedy, files are removed."""
+"""States on disk: unchanged bits, named errors for damage and full disks, removed files."""
 
 import errno
 import gc
@@ -14,7 +14,7 @@ import pytest
 from adjoint.checkpointing import Budget, Disk
 from adjoint.checkpointing.disk import DiskStorage
 from adjoint.errors import StorageFailed
-from tests.fixtures.chains import Counter
+from tests.checkpointing.test_policies import Counter
 
 ROOT = Path(__file__).parents[2]
 

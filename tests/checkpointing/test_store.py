@@ -1,4 +1,4 @@
-"""States kept for the sweeps: damaged files are found, threads share a solution, a failed sweep leaves it whole."""
+"""Stores: damaged files are found, threads share a solution, failed sweeps do no harm."""
 
 import threading
 
@@ -30,7 +30,7 @@ def trajectory(memory, method=None, n=N, **settings):
 
 
 class Product:
-    """u_k = u_{k−1} (1 + p / k), which may be told to fail once."""
+    """u_k = u_{k−1} (1 + p / k), with a vjp that fails once if `fails` is set."""
 
     fails = False
 
@@ -54,7 +54,7 @@ def recurrence(memory, step=None):
 
 
 def bits(path):
-    """(name, contents) of the file with one bit flipped, for the header's bits and some of the numbers'."""
+    """(name, contents) of the file with one bit flipped, in the header and in some numbers."""
     whole = path.read_bytes()
     for place in [*range(0, 128), *range(128, len(whole), 5)]:
         for bit in (0, 3, 6):
@@ -91,7 +91,7 @@ def test_a_damaged_header_of_a_trajectory_s_state_is_found(tmp_path):
 
 
 def at_once(work, number=4):
-    """What `work` returns, or raises, in several threads that begin together."""
+    """Results or errors of `work` in several threads that start together."""
     barrier, results = threading.Barrier(number), [None] * number
 
     def run(i):

@@ -20,7 +20,10 @@ def traced(problem, p, parameter=0, highest=4.0, **options):
 
 
 def exact(value, upper, n):
-    """Bratu's solution on the line at n interior points: Mohsen (2014), θ from λ = ½θ²/cosh²(¼θ) by bisection."""
+    """Bratu's solution on the line at n interior points, by Mohsen (2014).
+
+    θ solves λ = ½θ²/cosh²(¼θ), by bisection.
+    """
     low, high = (4.7987145, 40.0) if upper else (0.0, 4.7987145)  # the fold's θ between them
     for _ in range(80):
         middle = 0.5 * (low + high)
@@ -111,7 +114,7 @@ def test_branch_turns_where_lambda_begins_to_fall(name):
 
 @every_branch
 def test_arclength_grows_by_the_distance_of_the_points(name):
-    """By the metric of u's root mean square and λ; a step is measured along the tangent where it began."""
+    """In the metric of u's root mean square and λ, along the tangent of the first point."""
     problem, p, parameter = BRANCHES[name]
     points = traced(problem, p, parameter, highest=2.5, step=0.1, longest=0.1)
     arcs = np.diff([point.arclength for point in points])
@@ -318,7 +321,7 @@ def test_derivative_along_the_branch_is_the_slope_of_its_tangent(name):
 
 
 def test_derivative_of_the_integral_is_the_reference_on_the_lower_arm_and_the_closed_form_on_the_upper():
-    """CASES: dJ/dλ = 0.105150989347 at λ = 1; on the upper arm from differences of the closed form."""
+    """CASES: dJ/dλ = 0.105150989347 at λ = 1; upper arm: differences of the closed form."""
     slopes = []
     for n in (31, 63, 127):
         mean = np.full(n, 1.0 / (n + 1))
@@ -367,7 +370,7 @@ def test_state_that_is_no_solution_is_refused():
 
 @every_branch
 def test_a_point_costs_at_most_four_factorizations_and_the_pattern_is_analysed_once(name):
-    """Of short steps, none of which is repeated, each; of long ones on the average."""
+    """Each point if steps are short; the average if steps are long and may be repeated."""
     problem, p, parameter = BRANCHES[name]
     for longest, most in ((0.05, 4), (np.inf, 12 * 4)):
         with adjoint.counting() as counts:
@@ -445,7 +448,7 @@ def test_points_cannot_be_changed():
 
 
 def test_augmented_equation_has_its_derivatives():
-    """(R, hyperplane) of (u, λ) by differences, for a nonsymmetric problem and the fourth parameter."""
+    """Against differences, for a nonsymmetric problem and the fourth parameter."""
     physics = ignition(4, 3, velocity=(4.0, -3.0)).residual
     rng = np.random.default_rng(3)
     u, p, row = rng.random(12), rng.uniform(0.5, 1.5, 13), rng.standard_normal(12)

@@ -1,4 +1,4 @@
-"""Laws of folds: published values, null vectors, derivatives by all parameters, failures that are named."""
+"""Laws of folds: published values, null vectors, derivatives, named errors."""
 
 from dataclasses import dataclass, replace
 
@@ -30,7 +30,7 @@ def extrapolated(values):
 
 @dataclass(frozen=True, eq=False)
 class Normal:
-    """R = (λ + q − (u − c)², v − u, …): the normal form of a fold, at λ = −q, u = c, with a chain of followers."""
+    """R = (λ + q − (u − c)², v − u, …): normal form of a fold at λ = −q, u = c, and followers."""
 
     centre: float
     n: int = 2
@@ -56,7 +56,7 @@ class Normal:
 
 @dataclass(frozen=True, eq=False)
 class Pitchfork:
-    """R = (u³ − λu + q, v − u²): branches cross at λ = 0 for q = 0; for q ≠ 0 a fold at λ = 3 (½|q|)^⅔."""
+    """R = (u³ − λu + q, v − u²): q = 0: branches cross at λ = 0; q ≠ 0: fold at λ = 3 (½|q|)^⅔."""
 
     def residual(self, u, p):
         return np.array([u[0] ** 3 - p[0] * u[0] + p[1], u[1] - u[0] ** 2])
@@ -74,7 +74,7 @@ class Pitchfork:
 
 @dataclass(frozen=True, eq=False)
 class Straight:
-    """A u − λ 1: no fold."""
+    """A u − λ 1, linear: it has no fold."""
 
     def residual(self, u, p):
         return np.array([2.0 * u[0] + u[1], 3.0 * u[1]]) - p[0]
@@ -116,7 +116,7 @@ def test_fold_on_the_line_is_the_published_one_after_richardson_extrapolation():
 
 
 def test_fold_on_the_square_is_the_published_one_after_richardson_extrapolation():
-    """λ_c = 6.808124423: Mohsen (2014), Comput. Math. Appl. 67, 26; on meshes that are not square."""
+    """λ_c = 6.808124423 by Mohsen (2014), Comput. Math. Appl. 67, 26; on nonsquare meshes."""
     values = []
     for nx, ny in ((7, 5), (15, 11), (31, 23), (63, 47)):
         x, y = (np.sin(np.pi * np.arange(1, count + 1) / (count + 1)) for count in (nx, ny))
@@ -175,7 +175,7 @@ def test_taylor_remainder_of_the_fold_is_second_order(name):
 
 @pytest.mark.parametrize("velocity", [(0.0, 0.0), (6.0, -4.0)])
 def test_reactivity_and_lambda_are_one_product(velocity):
-    """λ s is all that R sees: Σ s_i dλ_c/ds_i = −λ_c."""
+    """R depends on λ s only: Σ s_i dλ_c/ds_i = −λ_c."""
     s = np.linspace(0.6, 1.4, 54)
     fold = fold_of(ignition(9, 6, velocity=velocity), np.append(1.0, s))
     assert fold.gradient[1:] @ s == pytest.approx(-fold.value, rel=1e-12)
@@ -210,7 +210,7 @@ def test_physics_of_ignition_has_its_derivatives():
 @pytest.mark.parametrize("centre", [0.0, 1.5])
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_normal_form_of_a_fold_is_found(centre, n):
-    """λ_c = −q: where λ_c or u is zero, no relative tolerance must be waited for."""
+    """λ_c = −q. Relative tolerances must not fail if λ_c or u is zero."""
     for q in (0.0, -2.0):
         problem = adjoint.NonlinearProblem(Normal(centre, n), np.zeros(n))
         fold = adjoint.continuation.fold(
@@ -255,7 +255,7 @@ def test_fold_is_found_in_few_iterations_and_factorizations(name):
 
 
 def test_fold_on_given_data_has_the_closed_form():
-    """Dirichlet rows: those of Bratu's ends at g make λ_c e^g that of g = 0, so dλ_c/dg = −λ_c."""
+    """λ_c(g) = λ_c(0) e^(−g) for Bratu's equation with ends at g, so dλ_c/dg = −λ_c."""
     fold = fold_of(given_ends(20), [0.5, 0.3])
     assert fold.value == pytest.approx(fold_of(bratu(20), [1.0]).value * np.exp(-0.3), rel=1e-11)
     assert fold.gradient[1] == pytest.approx(-fold.value, rel=1e-10)

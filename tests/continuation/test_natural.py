@@ -13,13 +13,13 @@ from problems.steady.hyperelasticity import bent_cantilever, stretched_block
 
 
 def loads(problem, factors):
-    """The nominal parameters with these factors of the load."""
+    """The nominal parameters with each load factor."""
     p = problem.residual.nominal
     return [np.append(p[:-1], factor) for factor in factors]
 
 
 def test_load_steps_reach_what_a_single_solve_does_not():
-    """A block pressed to half of its length: the given values alone would turn elements inside out."""
+    """A block pressed to half of its length. In one step its elements would be inverted."""
     problem = stretched_block(6, 3, stretch=-2.0)
     *small, full = loads(problem, (0.25, 0.5, 0.75, 1.0))
     with pytest.raises(adjoint.SolveError):

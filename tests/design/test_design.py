@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from problems.filters import density_filter, helmholtz_filter
-from problems.grid import Grid
+from problems.finite_elements.filters import density_filter, helmholtz_filter
+from problems.finite_elements.grid import Grid
 
 GRID = Grid((5, 3), (0.5, 0.2))
 M = 15

@@ -1,4 +1,4 @@
-"""What an answer costs: factorizations and solves, counted over every backend, and the time of each phase."""
+"""The cost of values and gradients: factorizations, solves, and the time of each phase."""
 
 import sys
 import threading
@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.factor.counts import Counts, count_solve, phase
 from problems.catalogue import CATALOGUE
-from problems.grid import Grid
+from problems.finite_elements.grid import Grid
 from problems.steady.elasticity import mbb, two_load_cantilever
 from problems.steady.transport import advection_diffusion
 
@@ -192,7 +192,7 @@ def test_counting_ends_with_an_error():
 
 
 def test_threads_are_counted_together_but_each_solution_by_itself():
-    """Evidence of a solution is its own work only, whatever other threads do meanwhile."""
+    """The evidence of a solution counts only the work for this solution, not of other threads."""
     start, solutions = threading.Barrier(4), []
 
     def run(seed):

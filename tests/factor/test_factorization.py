@@ -1,4 +1,4 @@
-"""Laws of every factorizer that is installed: verified solutions for N, T and H, of real and complex matrices."""
+"""Laws of all installed factorizers: verified solves with A, Aᵀ and Aᴴ, real and complex."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ N = 30
 
 
 def exported():
-    """Every direct factorizer of adjoint.factor that works here, by its name there."""
+    """The direct factorizers of adjoint.factor that are installed, by name."""
     found = {name: f for name, f in vars(factor).items() if isinstance(f, Direct | Fastest)}
     return {name: f for name, f in found.items() if isinstance(f, Fastest) or not f.missing()}
 
@@ -26,7 +26,7 @@ def symmetry(f):
 
 
 def matrix(f, complex=False, seed=0, n=N):
-    """A well-conditioned matrix of the structure that f was made for."""
+    """A well-conditioned matrix with the symmetry that f assumes."""
     rng = np.random.default_rng(seed)
     A = sparse.random_array((n, n), density=0.15, rng=rng)
     if complex:
@@ -159,7 +159,7 @@ def test_matrix_changed_in_place_is_factored_anew(f):
 
 @every
 def test_pattern_changed_in_place_is_analysed_anew(f):
-    """Entries (j ± 1, j) become (j ± 2, j): as many in each column, so that only the row indices differ."""
+    """Entries (j ± 1, j) become (j ± 2, j): only the row indices differ."""
     j = np.arange(N)
     patterns = [
         np.sort(np.column_stack([j, (j + k) % N, (j - k) % N]), axis=1).ravel() for k in (1, 2)
@@ -230,7 +230,7 @@ def test_entries_whose_sum_overflows_are_finite_all_the_same(f):
 
 @every
 def test_the_same_matrix_gives_the_same_bits(f):
-    """A resumed run starts without the analyses that the first one remembered."""
+    """A resumed run starts without the analyses that the first run remembered."""
     body = mbb(12, 6)
     A = body.K(np.random.default_rng(3).uniform(0.2, 1.0, 72))
     first = f(A).solve(body.load)

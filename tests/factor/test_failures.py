@@ -1,4 +1,4 @@
-"""Failures of a solver: singular matrices, matrices that are not as stated, missing backends, forked processes."""
+"""Failures: singular matrices, wrong symmetry, missing backends, forked processes."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ AVAILABLE = {
 @pytest.mark.parametrize("n", [8, 14, 40])
 @pytest.mark.parametrize("factorize", AVAILABLE.values(), ids=AVAILABLE)
 def test_body_without_support_is_singular(factorize, n, balanced):
-    """With a balanced load the system is solvable, but not uniquely: it is refused all the same."""
+    """With a balanced load the system has solutions, but not a unique one: it is refused, too."""
     b = np.arange(float(n)) - (0.5 * (n - 1) if balanced else 0.0)
     with pytest.raises(
         (adjoint.errors.SingularMatrix, adjoint.errors.NotPositiveDefinite), match="Usual causes"
@@ -66,7 +66,7 @@ def test_equations_that_are_the_same_are_singular(factorize, A):
 
 @pytest.mark.parametrize("factorize", AVAILABLE.values(), ids=AVAILABLE)
 def test_asymmetry_is_found_beside_a_penalty(factorize):
-    """A normwise backward error is blind beside an entry of 1e20."""
+    """An entry of 1e20 makes a normwise backward error blind."""
     A = convective().tolil()
     A[0, 0] = 1e20
     A, b = sparse.csc_array(A), np.arange(1.0, N + 1)
@@ -112,7 +112,7 @@ def test_missing_backend_is_named_with_its_remedy():
 
 
 def test_factorizer_that_fails_on_its_kth_call_ends_a_run_with_its_name():
-    """The failure is the user's to see at the start, and the search's to handle at a trial point."""
+    """At the start the user sees the error; at a trial point the line search handles it."""
     calls = []
 
     def failing(k):
@@ -154,7 +154,7 @@ def test_processes_are_told_apart_by_their_number(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_factors_in_a_forked_child_are_refused():
-    """In a process of its own: the child of a test run would inherit threads."""
+    """In a separate process: the child of a test run would inherit threads."""
     script = """
 import os, numpy, scipy.sparse, adjoint
 factored = adjoint.factor.superlu(scipy.sparse.eye_array(3, format="csc"))

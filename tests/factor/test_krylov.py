@@ -1,4 +1,4 @@
-"""cg and gmres: their tolerances, their transposes, their preconditioners, and what they say when they stall."""
+"""cg and gmres: tolerances, transposes, preconditioners, and errors when they stall."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Singular to working precision, or merely ill-conditioned: every backend tells them apart, and says why."""
+"""Every backend distinguishes singular from ill-conditioned matrices, and says why."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ SEEDS = 4
 
 
 def backends(symmetry, complex):
-    """The installed factorizers that take a matrix of this symmetry."""
+    """The installed factorizers for matrices of this symmetry."""
     kinds = {
         "none": ["none"],
         "symmetric": ["none", "symmetric"],
@@ -43,7 +43,7 @@ def equilibrated_condition(A):
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_singular_matrices_are_refused_by_every_backend(family, seed):
-    """Also where the right-hand side is consistent, so that a solution exists, and in any units."""
+    """Also if the right-hand side is consistent, so that a solution exists, and in any units."""
     rng = np.random.default_rng([seed, list(FAMILIES).index(family)])
     pair = FAMILIES[family](rng)
     A = dressed(pair.singular, pair.symmetry, rng)
@@ -56,7 +56,7 @@ def test_singular_matrices_are_refused_by_every_backend(family, seed):
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_regular_matrices_of_the_same_families_pass(family, seed):
-    """Up to a condition of 10¹² of the equilibrated matrix; static pivoting, asked for by name, may decline by name."""
+    """Up to a condition of 10¹² after equilibration. Static pivoting may fail with an error."""
     rng = np.random.default_rng([seed, list(FAMILIES).index(family), 1])
     pair = FAMILIES[family](rng)
     A = dressed(pair.regular, pair.symmetry, rng)
@@ -78,7 +78,7 @@ def test_regular_matrices_of_the_same_families_pass(family, seed):
 
 @pytest.mark.parametrize("name", ["lu", "cholesky", "ldl"])
 def test_insulated_rods_are_never_accepted(name):
-    """A pivot that should be zero comes out as ±10⁻¹⁴ now and then: one in twenty was accepted."""
+    """A pivot that should be zero is sometimes ±10⁻¹⁴: one matrix in twenty was accepted."""
     rng = np.random.default_rng(0)
     for _ in range(40):
         n = int(rng.integers(3, 200))
@@ -135,7 +135,7 @@ class Counted:
     ids=["beyond doubt", "a soft support", "in doubt", "in doubt for its units"],
 )
 def test_solves_spent_on_the_question(support, unit, expected):
-    """One, a random right-hand side; four more where the answer is in doubt; once for a factorization."""
+    """One solve with a random right-hand side per factorization; four more in doubt."""
     A = network(chain(40), 40, np.ones(39))
     A[0, 0] += support
     units = np.where(np.arange(40) < 20, 1.0, unit)
@@ -175,8 +175,8 @@ def test_message_of_an_exactly_zero_pivot_knows_the_cause_too():
 def test_message_of_a_free_plate_counts_its_rigid_motions():
     message = refusal(elastic_plate(np.random.default_rng(3), support=0).singular)
     assert (
-        "3 independent motions need no force, as many as the rigid motions of the plane: nothing holds"
-        in message
+        "3 independent motions need no force, as many as the rigid motions of the plane: "
+        "nothing holds" in message
     )
     assert "pressure" not in message
 
@@ -239,7 +239,7 @@ LARGE = {
 
 
 def grid_laplacian(k, rng, fixed):
-    """K ⊗ I + I ⊗ K on k × k nodes, conductivities over six decades; fixed: whether one node is held."""
+    """K ⊗ I + I ⊗ K on k × k nodes, conductivities over six decades; fixed: True holds one node."""
     D = sparse.diags_array([-np.ones(k - 1), np.ones(k - 1)], offsets=[0, 1], shape=(k - 1, k))
     K = sparse.csc_array(D.T @ sparse.diags_array(10.0 ** rng.uniform(-3.0, 3.0, k - 1)) @ D)
     A = sparse.kron(K, sparse.eye_array(k)) + sparse.kron(sparse.eye_array(k), K)
@@ -250,7 +250,7 @@ def grid_laplacian(k, rng, fixed):
 
 @pytest.mark.parametrize("name", LARGE)
 def test_large_matrices_are_probed_by_parts_of_a_solve(name):
-    """Above 20 000 unknowns a further column is dear for Pardiso: pivots, or one substitution, tell singular ones."""
+    """Above 20 000 unknowns pivots or one substitution reveal singular matrices to Pardiso."""
     if LARGE[name].missing():
         pytest.skip("not installed")
     rng = np.random.default_rng(3)
@@ -271,7 +271,7 @@ def test_large_matrices_are_probed_by_parts_of_a_solve(name):
 
 @pytest.mark.parametrize("seed", [4, 314, 443, 456, 627, 636, 1311, 1501, 1922])
 def test_pivots_that_were_chosen_in_advance_do_not_keep_regular_cavities_from_being_solved(seed):
-    """Held cavities, of condition 10 to 160: Pardiso's pivots had grown by up to 10²⁶ and left no digits."""
+    """Cavities with a fixed pressure, condition 10 to 160: pivots had grown by up to 10²⁶."""
     rng = np.random.default_rng([9, seed, list(FAMILIES).index("cavity")])
     pair = FAMILIES["cavity"](rng)
     dressed(pair.singular, pair.symmetry, rng)
@@ -290,7 +290,7 @@ def by_name(symmetry, complex):
 def test_loose_parts_are_seen_by_their_pivots_where_a_part_of_a_solve_is_the_probe(
     seed, monkeypatch
 ):
-    """Islands in rods: a mean over all unknowns of what the substitutions show was below the threshold."""
+    """Islands in rods: the mean of the substitution over all unknowns was below the threshold."""
     monkeypatch.setattr(factorization, "TOGETHER", -1)
     rng = np.random.default_rng([77, seed, list(FAMILIES).index("island")])
     pair = FAMILIES["island"](rng)
@@ -303,7 +303,7 @@ def test_loose_parts_are_seen_by_their_pivots_where_a_part_of_a_solve_is_the_pro
 
 @pytest.mark.parametrize("seed", [2, 40, 45, 96])
 def test_pardiso_by_name_solves_regular_cavities_whose_pivots_it_had_to_replace(seed):
-    """Of condition 40 to 40 000. It is analysed once more, by Pardiso; MKL's scaling hides the determinant."""
+    """Condition 40 to 40 000. Pardiso analyses again; MKL's scaling hides the determinant."""
     rng = np.random.default_rng([77, seed, list(FAMILIES).index("cavity")])
     pair = FAMILIES["cavity"](rng)
     dressed(pair.singular, pair.symmetry, rng)
@@ -325,7 +325,7 @@ def test_pardiso_by_name_solves_regular_cavities_whose_pivots_it_had_to_replace(
 
 
 def test_pivots_that_were_replaced_do_not_hide_a_singular_matrix():
-    """Dependent constraints, of condition 10²¹: the replaced pivot let the probe see 5.9·10⁹, below the threshold."""
+    """Dependent constraints, condition 10²¹: with a replaced pivot the probe saw only 5.9·10⁹."""
     rng = np.random.default_rng([904, 79, list(FAMILIES).index("dependent_constraints")])
     pair = FAMILIES["dependent_constraints"](rng)
     A = dressed(pair.singular, pair.symmetry, rng)
@@ -336,7 +336,7 @@ def test_pivots_that_were_replaced_do_not_hide_a_singular_matrix():
 
 
 def test_pivots_that_have_grown_do_not_hide_a_small_one_from_a_part_of_a_solve(monkeypatch):
-    """Dependent constraints: pivots from 4.7e-10 to 4.6e5, none replaced; relative to entries that is 3e9."""
+    """Dependent constraints: pivots 4.7e-10 to 4.6e5, not replaced; 3e9 relative to entries."""
     monkeypatch.setattr(factorization, "TOGETHER", -1)
     rng = np.random.default_rng([9, 1, list(FAMILIES).index("dependent_constraints")])
     pair = FAMILIES["dependent_constraints"](rng)

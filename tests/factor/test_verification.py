@@ -1,4 +1,4 @@
-"""Every solution is verified: wrong factors are refined once, and refused with a reason where that does not help."""
+"""Every solution is verified: refined once if it is inaccurate, and refused if that fails."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ every = pytest.mark.parametrize("f", FACTORIZERS.values(), ids=FACTORIZERS)
 
 
 def matrix(f):
-    """Well-conditioned, and nonsymmetric for LU only."""
+    """A well-conditioned matrix, nonsymmetric only for LU."""
     A = sparse.random_array((N, N), density=0.15, rng=np.random.default_rng(0))
     return sparse.csc_array((A if f is factor.superlu else A @ A.T) + 4.0 * sparse.eye_array(N))
 
@@ -67,7 +67,7 @@ def test_slightly_wrong_factors_are_refined_once(f, trans):
 
 
 def test_factors_of_a_matrix_that_is_not_as_stated_are_refused_for_that_reason():
-    """Even where their solutions are nan, which would look singular."""
+    """Also if solutions are nan, which would look like a singular matrix."""
     f = factor.superlu_cholesky
     broken = dataclasses.replace(perturbed(f, np.nan, matrix(f)), A=matrix(factor.superlu))
     with pytest.raises(adjoint.errors.NotSymmetric, match="not hermitian"):
@@ -103,7 +103,7 @@ def test_values_written_to_after_the_factorization_are_noticed(f):
 
 @pytest.mark.parametrize("exponent", [6.0, 10.0])
 def test_unknowns_of_very_different_units_are_not_taken_for_singular(exponent):
-    # D A D with D = 10^±6: a displacement beside an electric potential. Its solutions are as good as A's.
+    # D A D with D = 10^±6: displacements and electric potentials. Solutions are as good as for A.
     rng = np.random.default_rng(4)
     n = 40
     A = sparse.diags_array([-np.ones(n - 1), 2.5 * np.ones(n), -np.ones(n - 1)], offsets=[-1, 0, 1])
@@ -117,7 +117,7 @@ def test_unknowns_of_very_different_units_are_not_taken_for_singular(exponent):
 
 
 def test_every_large_matrix_is_probed_for_singularity_and_asymmetry():
-    """Not the first of its pattern alone: a design may come loose in any iteration."""
+    """Not only the first matrix of a pattern: a design may come loose in any iteration."""
     n = 30_001
     A = sparse.diags_array([-1.0, 2.5, -1.0], offsets=[-1, 0, 1], shape=(n, n)).tocsc()
     b = np.ones(n)
@@ -141,7 +141,7 @@ def test_every_large_matrix_is_probed_for_singularity_and_asymmetry():
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stubborn:
-    """Factors with an error that refinement does not remove: of an absolute size in each solution."""
+    """Factors with an absolute error in each solution, which refinement does not remove."""
 
     inner: object
     error: np.ndarray
@@ -163,7 +163,7 @@ def stubborn(f, A, error):
 @pytest.mark.parametrize("trans", ["N", "H"])
 @pytest.mark.parametrize("error", [1e-8, 1e-6, 1e-4])
 def test_solutions_that_stay_slightly_wrong_are_refused(f, trans, error):
-    """A backward error of 10⁻⁹ after refinement is no rounding."""
+    """A backward error of 10⁻⁹ after refinement is not due to rounding."""
     factored = stubborn(f, matrix(f), error * np.cos(np.arange(N)))
     with pytest.raises(adjoint.errors.InaccurateSolve, match="backward error"):
         factored.solve(np.ones(N), trans)
@@ -172,7 +172,7 @@ def test_solutions_that_stay_slightly_wrong_are_refused(f, trans, error):
 @pytest.mark.parametrize("error", [1e-5, 1e-3])
 @pytest.mark.parametrize("trans", ["N", "T"])
 def test_rows_that_stay_slightly_wrong_are_refused_beside_a_penalty(error, trans):
-    """A penalty of 10¹⁵ makes every normwise error small; that of the other rows relative to themselves is not."""
+    """A penalty of 10¹⁵ makes normwise errors small; rowwise errors of other rows stay large."""
     A = matrix(factor.superlu).tolil()
     A[0, 0] = 1e15
     wrong = error * np.cos(np.arange(N))
@@ -186,7 +186,7 @@ def test_rows_that_stay_slightly_wrong_are_refused_beside_a_penalty(error, trans
 @pytest.mark.parametrize("trans", ["N", "T", "H"])
 @pytest.mark.parametrize("complex", [False, True])
 def test_factors_of_a_matrix_that_is_off_by_a_millionth_give_the_right_answer(f, trans, complex):
-    """Stale values, or a matrix that was written to: refined to the solution of the matrix itself."""
+    """Stale factors, or a matrix that was modified: refinement gives the solution for A."""
     A = matrix(f)
     off = A.copy()
     off.data = off.data * (

@@ -1,4 +1,6 @@
-"""Observed orders, forward and adjoint, on grids; and errors that follow the tolerance under error control."""
+"""Observed orders, forward and adjoint, on grids; and errors that follow the tolerance under
+error control.
+"""
 
 from dataclasses import replace
 from functools import cache
@@ -59,7 +61,7 @@ def on_grid(method, kind, t, **changes):
 
 
 def results(trajectory):
-    """What is computed, (u, ∫ℓ), and all derivatives of a mixture of it, (p, u₀, t_f)."""
+    """The results (u, ∫ℓ), and all derivatives (p, u₀, t_f) of a combination of them."""
     s = trajectory.sensitivities(U_BAR, Q_BAR)
     return np.append(trajectory.u[0], trajectory.integrals), np.concatenate([s.p, s.u0, [s.tf]])
 
@@ -70,7 +72,7 @@ def errors(got, exact):
 
 @cache
 def reference(kind):
-    """By a method of high order on a fine grid."""
+    """The results by a method of high order on a fine grid."""
     return results(
         on_grid(*(("ESDIRK5", kind, grid(140)) if kind in SINGULAR else ("DOP853", kind, grid(40))))
     )
@@ -103,7 +105,7 @@ DENSE = {
     "Radau5": 3,
     "Radau9": 5,
 }
-"""The order of the polynomial inside of a step, one less than that of its error there."""
+"""Order of the interpolating polynomial: one less than the order of its error inside a step."""
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -126,7 +128,7 @@ def test_dense_output_within_a_step_and_its_gradient_are_of_the_order_of_its_pol
 
 @pytest.mark.parametrize(("method", "kind"), kinds("identity", "zero rows"))
 def test_dense_observations_over_many_steps_converge_at_the_order_of_the_method(method, kind):
-    """Algebraic unknowns too: order 4, that of a cubic through the stages."""
+    """Algebraic unknowns too: order 4, from a cubic through the stages."""
     highest = 4 if kind in SINGULAR else DENSE[method] + 1
     expected, times = min(METHODS[method].tableau.order, highest), np.linspace(0.3, 1.4, 40)
     finer = np.union1d(grid(100 if kind in SINGULAR else 30), times)
@@ -143,7 +145,7 @@ def test_dense_observations_over_many_steps_converge_at_the_order_of_the_method(
     ("method", "kind"), [pair for pair in kinds("identity", "zero rows") if pair[0] not in FIXED]
 )
 def test_errors_and_errors_of_gradients_follow_the_tolerance(method, kind):
-    """Of order p/(p + 1) where a method of order p goes on, and its own error, h^(p+1), is estimated."""
+    """Order p/(p + 1) in the tolerance, because the estimate is the method's own error h^(p+1)."""
     tableau, tolerances = METHODS[method].tableau, np.array([1e-3, 1e-6])
     power = min(1.0, tableau.order / tableau.error_order)
     options = {"grid": None, "integrand": Moments()}
@@ -187,7 +189,9 @@ def test_stiffness_costs_neither_steps_nor_accuracy(method, stiffness):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_integrals_are_those_of_a_further_unknown(method):
-    """∫ℓ dt by the method's own quadrature is, to rounding, the solution of v' = ℓ(t, u, p) by the same method."""
+    """∫ℓ dt by the method's own quadrature is, to rounding, the solution of v' = ℓ(t, u, p) by
+    the same method.
+    """
     small, moments = Weave(3), Moments()
     larger = Plain(
         lambda t, y, p: np.concatenate([small(t, y[:3], p), moments(t, y[:3], p)]),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import adjoint
-from problems.grid import Grid
+from problems.finite_elements.grid import Grid
 from problems.steady.elasticity import mbb, stiffness_matrix
 
 NELX, NELY, RADIUS = 60, 20, 2.4

@@ -1,4 +1,6 @@
-"""Laws of trajectories: derivatives are those of the frozen steps, exactly, for every method and kind of problem."""
+"""Derivatives of trajectories are exact for the frozen steps, for all methods and kinds of
+problems.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -83,7 +85,7 @@ def test_replay_at_the_same_parameters_gives_the_same_bits(method, n):
 
 @dataclass(frozen=True, eq=False)
 class Replayed:
-    """p ↦ the trajectory over the steps of another one, as a problem."""
+    """The problem p ↦ replay of a trajectory at p."""
 
     trajectory: object
 
@@ -105,7 +107,7 @@ def test_taylor_remainder_of_the_replay_is_second_order(n, method):
 
 @dataclass(frozen=True, eq=False)
 class Real:
-    """A field of complex states as one of their real and imaginary parts, (2n,)."""
+    """A field of complex states, written for their real and imaginary parts, (2n,)."""
 
     field: object
 
@@ -206,7 +208,7 @@ def test_adjoint_begins_with_the_sensitivity_of_the_start_and_shares_add_up(meth
 
 @pytest.mark.parametrize("method", [*FIXED, "Radau5", "Radau9"])
 def test_adjoint_at_a_step_is_the_sensitivity_of_a_start_there(method):
-    """Of methods whose λ is the derivative of their own steps."""
+    """Methods whose λ is the derivative of their own steps."""
     trajectory = weave(4, method, "of p", grid=GRID).solve(P)
     states = weave(4, method, "of p", grid=GRID, observe=GRID).solve(P).u
     u_bar, q_bar = cotangents(trajectory, 8)
@@ -228,15 +230,17 @@ def test_derivative_jacobian_and_outputs_are_one_matrix():
     trajectory, rng = problem.solve(P), np.random.default_rng(9)
     matrix = trajectory.derivative @ np.eye(5)
     np.testing.assert_allclose(trajectory.derivative.T @ np.eye(16), matrix.T, atol=1e-13)
-    automatic, by_adjoint = trajectory.jacobian(), trajectory.jacobian(mode="adjoint")
-    assert (automatic.mode, by_adjoint.mode) == ("tangent", "adjoint")
-    assert "5 parameters, 16 outputs" in automatic.reason
-    np.testing.assert_array_equal(automatic.matrix, matrix)
-    np.testing.assert_allclose(by_adjoint.matrix, matrix, atol=1e-13)
+    automatic, evidence = trajectory.jacobian(), trajectory.evidence
+    by_adjoint = trajectory.jacobian(mode="adjoint")
+    assert (evidence.jacobian_mode, trajectory.evidence.jacobian_mode) == ("tangent", "adjoint")
+    assert "5 parameters, 16 outputs" in evidence.jacobian_reason
+    assert "5 parameters, 16 outputs" in str(evidence)
+    np.testing.assert_array_equal(automatic, matrix)
+    np.testing.assert_allclose(by_adjoint, matrix, atol=1e-13)
     functionals = rng.standard_normal((4, 4, 2))
     few = trajectory.jacobian(functionals)
-    assert few.mode == "adjoint"
-    np.testing.assert_allclose(few.matrix, functionals.reshape(16, 2).T @ matrix, atol=1e-12)
+    assert trajectory.evidence.jacobian_mode == "adjoint"
+    np.testing.assert_allclose(few, functionals.reshape(16, 2).T @ matrix, atol=1e-12)
     outputs = adjoint.ode.Outputs(problem).solve(P)
     np.testing.assert_array_equal(outputs.u, np.append(trajectory.u.ravel(), trajectory.integrals))
     w = rng.standard_normal(18)
@@ -289,12 +293,12 @@ def test_a_single_unknown_and_no_parameters(method):
     assert trajectory.accumulation(np.ones((1, 1))).shape == (trajectory.grid.size - 1, 0)
     np.testing.assert_array_equal(trajectory.jvp(np.zeros(0)), np.zeros((1, 1)))
     assert trajectory.tangent(u0_dot=np.ones(1))[0][0, 0] == pytest.approx(s.u0[0], rel=1e-12)
-    assert trajectory.derivative.shape == trajectory.jacobian().matrix.shape == (1, 0)
+    assert trajectory.derivative.shape == trajectory.jacobian().shape == (1, 0)
 
 
 @pytest.mark.parametrize("method", [*EXPLICIT, *STIFF])
 def test_units_of_the_unknowns_play_no_part(method):
-    """u → S u with powers of two, tolerances with it: the same steps, S times the same states."""
+    """u → S u with powers of two, and tolerances scaled too: the same steps, states scaled by S."""
     scales = 2.0 ** np.array([20.0, -15.0, 3.0, 0.0])
     base = 0.5 + 0.3 * np.cos(np.arange(4))
     options = {"integrand": None, "rtol": 1e-5}
@@ -320,7 +324,7 @@ def in_units(field, scales):
 @pytest.mark.parametrize("factor", [1.0, 1j])
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_a_field_may_be_real_where_it_begins(method, factor):
-    """Real zeros there, for complex states or perturbed parameters, do not make the rest real."""
+    """Real zeros of one function do not make complex results of the others real."""
     field = Plain(
         lambda t, u, p: np.zeros(2) if t == 0.0 else factor * p[0] * np.ones(2),
         lambda t, u, p: np.zeros((2, 2)),

@@ -1,4 +1,4 @@
-"""What a nonlinear solution costs, and that its derivatives cost no factorization: counted, and the physics watched."""
+"""Counts of factorizations, solves and evaluations, for solutions and derivatives."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from problems.steady.sellar import sellar
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """A residual that keeps what it was called with, and what it returned for a Jacobian."""
+    """A residual that records its arguments, and the Jacobians that it returned."""
 
     inner: object
     states: list = field(default_factory=list)
@@ -140,7 +140,7 @@ class Scribbling(Watched):
 
 
 def test_physics_that_writes_to_the_adjoint_cannot_spoil_the_next_answer():
-    """λ may be read-only, as u and p are; else each answer has its own."""
+    """λ may be read-only, like u and p; otherwise each answer has a copy."""
     problem = bratu(6)
     solution = replace(problem, residual=Scribbling(problem.residual)).solve(np.ones(6))
     u_bar = weights(solution)
@@ -167,7 +167,7 @@ ROUGH = {
 @pytest.mark.parametrize("method", ROUGH.values(), ids=ROUGH)
 @every_smooth
 def test_adjoint_is_that_of_the_jacobian_at_the_solution_however_rough_the_steps(make, method):
-    """At most one factorization more; the forward tolerance leaves no trace in λ."""
+    """One factorization more at most; λ does not depend on the forward tolerance."""
     problem = watched(make(), method=method)
     solution = problem.solve(problem.residual.inner.nominal)
     u_bar = weights(solution, 3)

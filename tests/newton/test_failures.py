@@ -1,4 +1,4 @@
-"""Nonlinear problems that cannot be solved: each a named error with its history or a remedy, and an end."""
+"""Nonlinear problems without a solution: named errors with a history or a remedy."""
 
 import math
 from contextlib import nullcontext, suppress
@@ -16,7 +16,7 @@ ONE, FOUR = np.ones(1), np.ones(N)
 
 
 class Physics:
-    """u² − p in each unknown, unless a method is told to return something else."""
+    """u² − p in each unknown, with methods that a test may replace."""
 
     def __init__(self, **methods):
         self.methods, self.states = methods, []
@@ -66,7 +66,7 @@ def dense(value):
 
 
 def outside(u, p):
-    """nan, but for the start."""
+    """nan, except at the start."""
     return u**2 - p[0] if np.all(u == 2.0) else np.full(N, NAN)
 
 
@@ -330,7 +330,7 @@ REFUSED = {
 
 
 def fails(act, error, message):
-    """The error is of that kind, says that, and holds a finite history that ends with the iterations."""
+    """Check the type, the message and the finite history of an error."""
     with pytest.raises(error, match=f"(?s){message}") as caught:
         act()
     if isinstance(caught.value, diverged | stalled | singular | not_finite):
@@ -368,7 +368,7 @@ def test_bad_input_is_a_named_error(case):
 
 @pytest.mark.parametrize("gap", [1e-5, 1e-7, 1e-9])
 def test_solutions_close_to_a_fold_are_solutions(gap):
-    """du/dλ ~ (λ_c − λ)^(−½) there, to O(√gap)."""
+    """du/dλ ~ (λ_c − λ)^(−½) near the fold, to O(√gap)."""
     sizes = [
         bratu(15).solve(np.array([LAMBDA * (1.0 - g)])).jvp(ONE).max() * np.sqrt(g)
         for g in (gap, 1e-6)

@@ -1,4 +1,4 @@
-"""Laws of nonlinear problems: solutions, derivatives, what a loose tolerance leaves of them, and invariances."""
+"""Laws of nonlinear problems: solutions, derivatives, errors, invariances."""
 
 from dataclasses import dataclass, replace
 
@@ -53,7 +53,7 @@ def parameters(problem, seed=0):
 
 
 def through_the_solve(problem, p):
-    """du/dp by complex steps through Newton's method itself: p + iεeⱼ, dense, to R = 0 in complex arithmetic."""
+    """du/dp by complex steps through Newton's method itself, dense."""
     equation, u = problem.equation, problem.solve(p).u
     inverse, columns = np.linalg.inv(equation.jacobian(u, p).toarray()), []
     for unit in np.eye(p.size):
@@ -159,7 +159,7 @@ def test_reported_gradient_error_is_honest(make, method):
 
 
 def test_reported_error_is_honest_where_equations_converge_differently():
-    """A linear equation in large units is exact after a step: its fall says nothing of the other one's."""
+    """A linear equation in large units is exact after a step; the other equation is not."""
     pair = Dense(
         lambda u, p: [1e5 * (u[0] - p[0]), 1e-5 * (u[1] ** 2 - p[0])],
         lambda u, p: [[1e5, 0.0], [0.0, 2e-5 * u[1]]],
@@ -195,7 +195,7 @@ FORMS = {
 @pytest.mark.parametrize("small", [1e-15, 1e-9])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_unknowns_of_mixed_units_are_all_solved_for(form, small):
-    """10⁵ next to 10⁻¹⁵: corrections of the small one are below rtol ‖u‖ from the start."""
+    """10⁵ and 10⁻¹⁵: corrections of the small unknown are below rtol ‖u‖ from the start."""
     f, slope, c, far = form
     mixed = Dense(
         lambda u, p: [u[0] - 1e5 * p[0], f(u[1] / small) - c * p[0]],
@@ -266,7 +266,7 @@ def test_two_solves_give_the_same_bits():
 
 
 def test_solutions_at_zero_are_found():
-    """‖u‖ → 0 makes every relative tolerance rounding."""
+    """‖u‖ → 0, so that relative tolerances fall below rounding."""
     problem = bent_cantilever(4, 2)
     loaded = problem.residual.nominal
     unloaded, bent = np.append(loaded[:-1], 0.0), problem.solve(loaded)

@@ -1,4 +1,4 @@
-"""Where Newton's method starts: nearby solutions, functions of p, pseudo-time, homotopy, states found otherwise."""
+"""Starts: nearby solutions, functions of p, pseudo-time, homotopy, given states."""
 
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,7 @@ ONE = np.ones(1)
 
 @dataclass(frozen=True, eq=False)
 class Scalar:
-    """R(u) − p in one unknown; keeps the states it was evaluated at."""
+    """R(u) − p in one unknown; records the states of its evaluations."""
 
     equation: object
     slope: object
@@ -78,7 +78,7 @@ def test_nearby_solutions_cost_fewer_factorizations(make):
 
 
 def test_tangents_lead_where_the_solution_itself_is_outside_of_the_domain():
-    """Given values that move by more than an element: applied to the old state, they would turn it inside out."""
+    """Given values that move by more than an element would invert the old state."""
     problem = stretched_block(8, 2)
     p = problem.residual.nominal
     squeezed = np.append(p[:-1], -1.2)
@@ -90,7 +90,7 @@ def test_tangents_lead_where_the_solution_itself_is_outside_of_the_domain():
 
 
 def test_branches_are_followed_by_nearby_solutions():
-    """Bratu's upper branch, λ = 1: found from above, kept as λ moves, with a gradient of the other sign."""
+    """Bratu's upper branch, from λ = 1: kept as λ changes; its gradient has the other sign."""
     problem = bratu(31)
     x = np.arange(1, 32) / 32
     upper = replace(problem, u0=16.0 * x * (1.0 - x)).solve(ONE)
@@ -119,7 +119,7 @@ def test_starts_may_be_functions_of_the_parameters():
 
 
 def test_pseudo_transient_finds_steady_states_that_plain_newton_misses():
-    """u + 2 sin 3u = 6 from 0: folds of R stop every damped iteration; u′ = −R(u) reverses at them all the same."""
+    """u + 2 sin 3u = 6 from 0: folds of R stop damped iterations, but not u′ = −R(u)."""
     problem = adjoint.NonlinearProblem(wavy(), np.array([5.3]))
     with pytest.raises((adjoint.errors.NewtonStalled, adjoint.errors.NewtonDiverged)) as stopped:
         problem.solve(np.array([8.5]))
@@ -297,7 +297,7 @@ def test_states_found_otherwise_have_the_derivatives_of_the_solution():
 
 @pytest.mark.parametrize("change", [1e-3, -1e-3, 3e-4])
 def test_a_state_that_newton_would_move_by_a_thousandth_is_no_solution(change):
-    """All of it, or one part: gradients from it would be off by as much."""
+    """The whole state, or half of it, is moved."""
     problem, p = conduction(7, 4), np.linspace(0.9, 1.1, 28)
     u = problem.solve(p).u
     half = np.where(np.arange(u.size) < u.size // 2, 1.0 + 2.0 * change, 1.0)

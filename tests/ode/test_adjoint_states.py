@@ -1,4 +1,4 @@
-"""λ(t) of a trajectory: the adjoint of its states to the accuracy of the trajectory, stiff and algebraic ones too."""
+"""λ(t) of a trajectory is as accurate as the trajectory, in stiff and algebraic components too."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def robertson(t, u, p):
 
 
 def conserving(t, u, p):
-    """The same with the third equation replaced by the conserved sum: a DAE."""
+    """The reaction with its third equation replaced by the conserved sum: a DAE."""
     return np.append(robertson(t, u, p)[:2], u.sum() - 1.0)
 
 
@@ -66,7 +66,7 @@ def test_adjoint_state_of_a_stiff_reaction_is_right_to_the_tolerance(method, rto
 
 @pytest.mark.parametrize("method", STIFF)
 def test_adjoint_state_of_a_dae_moves_consistent_states(method):
-    """u₃ follows u₁ and u₂: what these gain is without what u₃ would."""
+    """u₃ follows u₁ and u₂: λ of u₁ and u₂ does not include λ of u₃."""
     field = adjoint.complex_step_field(conserving, n=3, m=3)
     trajectory = reaction(method, 1e-6, field=field, mass=np.diag([1.0, 1.0, 0.0]))
     lam = lam_at_40(trajectory)
@@ -81,7 +81,9 @@ def test_adjoint_state_of_a_dae_moves_consistent_states(method):
 
 @pytest.mark.parametrize("method", EXPLICIT)
 def test_adjoint_state_of_an_explicit_method_at_the_edge_of_its_stability(method):
-    """u₁' = p (u₂ cos t − u₁), u₂' = −u₂: λ₁ = e^(−p (3 − t)) dies out, and λ₂ has all that it gave."""
+    """u₁' = p (u₂ cos t − u₁), u₂' = −u₂: λ₁ = e^(−p (3 − t)) decays towards t = 0, and λ₂
+    follows from it.
+    """
     field = adjoint.complex_step_field(
         lambda t, u, p: np.array([p[0] * (np.cos(t) * u[1] - u[0]), -u[1]]), n=2, m=1
     )
@@ -103,7 +105,9 @@ def test_adjoint_state_of_an_explicit_method_at_the_edge_of_its_stability(method
     ("n", "method"), [(4, method) for method in ADAPTIVE] + [(70, "ESDIRK4"), (70, "TRBDF2")]
 )
 def test_adjoint_states_converge_with_their_method(n, method):
-    """Nonsymmetric, with M(p), observations in between and integrals: against Radau9 on a fine grid."""
+    """Nonsymmetric, with M(p), observations in between and integrals: against Radau9 on a fine
+    grid.
+    """
     observed = np.array([0.0, 0.25, 0.625])
     fine = weave(n, "Radau9", "of p", grid=np.arange(65.0) / 64.0, observe=observed).solve(P)
     u_bar, q_bar = cotangents(fine, 8)
@@ -121,7 +125,9 @@ def test_adjoint_states_converge_with_their_method(n, method):
 @pytest.mark.parametrize("kind", ["zero rows, of p", "rank deficient"])
 @pytest.mark.parametrize(("n", "method"), [(4, "TRBDF2"), (4, "ESDIRK5"), (70, "ESDIRK4")])
 def test_adjoint_states_of_daes_of_all_sizes_are_those_of_radau(n, method, kind):
-    """With observations and integrals of algebraic unknowns; Radau's are the derivative of its own steps."""
+    """With observations and integrals of algebraic unknowns; λ of Radau methods is the
+    derivative of their own steps.
+    """
     observed = np.array([0.25, 0.625, 1.0])
     fine = weave(n, "Radau9", kind, grid=np.arange(65.0) / 64.0, observe=observed).solve(P)
     trajectory = weave(n, method, kind, grid=np.arange(33.0) / 32.0, observe=observed).solve(P)
@@ -169,7 +175,7 @@ def test_adjoint_states_of_a_complex_stiff_system(method):
 
 
 def test_dense_observations_bend_the_adjoint_state_where_they_are():
-    """No picture of it came from transposed steps: K₁ is seen by dense output undamped."""
+    """Transposed steps gave a wrong λ: dense output sees K₁ undamped."""
     seen = reaction("ESDIRK4", 1e-8, dense=True, observe=np.array([17.3, 39.9]), integrand=None)
     landed = reaction("Radau9", 1e-10, observe=np.array([17.3, 39.9]), integrand=None)
     u_bar = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])

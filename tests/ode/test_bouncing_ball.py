@@ -1,6 +1,8 @@
-"""A state reset at times that depend on parameters: derivatives with respect to t_f, t₀ and u₀ make the jumps exact.
+"""A state reset at times that depend on parameters: derivatives with respect to t_f, t₀ and u₀
+make the jumps exact.
 
-h'' = −9.8, and v → −e v where h = 0: h(15) and its derivative with respect to e, against the closed form (CASES.md).
+h'' = −9.8, and v → −e v where h = 0: h(15) and its derivative with respect to e,
+against the closed form (CASES.md).
 """
 
 import numpy as np
@@ -54,7 +56,9 @@ def flights(e, method):
 
 
 def derivative(e, found):
-    """dh(15)/de: back through the flights; the time of a bounce is moved so that h stays zero there."""
+    """dh(15)/de: back through the flights; the time of a bounce is moved so that h stays zero
+    there.
+    """
     last = found[-1].sensitivities(np.array([[1.0, 0.0]]))
     u_bar, t_bar, e_bar = last.u0, last.t0, 0.0
     for trajectory in found[-2::-1]:

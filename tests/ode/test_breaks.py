@@ -1,4 +1,6 @@
-"""f may jump in t: each step sees its own side of a knot, and derivatives are those of what was computed."""
+"""Jumps of f in t: each step sees f on its own side, and derivatives are those of the
+computation.
+"""
 
 import copy
 import pickle
@@ -20,7 +22,7 @@ SIDES = {
 
 
 def piecewise(side, breaks="breaks"):
-    """u' = p_k on (k, k + 1): u(4) = Σ p, whatever f is at the knots."""
+    """u' = p_k on (k, k + 1): u(4) = Σ p, whatever f is at the jumps."""
     piece = SIDES[side]
     return adjoint.complex_step_field(lambda t, u, p: 0.0 * u + p[piece(t)], n=1, m=4)
 
@@ -70,7 +72,9 @@ def test_grids_see_each_piece_alone(method, side):
 @pytest.mark.parametrize("start", [0.0, 4.0])
 @adaptive
 def test_a_control_problem_with_a_constant_optimum_is_solved(method, start):
-    """x'' = a(t) - x'/10 and a constant a that steers exactly: J = 0 there, and the run converges."""
+    """x'' = a(t) - x'/10 and a constant a that steers exactly: J = 0 there, and the run
+    converges.
+    """
     ends = np.arange(1.0, 6.0) / 5.0
 
     def cart(t, u, p):
@@ -94,7 +98,9 @@ def test_a_control_problem_with_a_constant_optimum_is_solved(method, start):
 
 
 class Rod:
-    """M(p) u' = f with a coupled mass, a rate that jumps in t and a nonlinear decay: n = 4, m = 3, nonsymmetric."""
+    """M(p) u' = f with a coupled mass, a rate that jumps in t and a nonlinear decay: n = 4, m =
+    3, nonsymmetric.
+    """
 
     def __init__(self, side, at=0.4):
         self.after = (lambda t: t > at) if side == "left" else (lambda t: t >= at)
@@ -208,7 +214,9 @@ def test_jumps_of_fields_and_integrands_with_masses_are_those_of_complex_steps_t
 @pytest.mark.parametrize("side", SIDES)
 @adaptive
 def test_values_behind_a_jump_do_not_depend_on_the_side(method, side):
-    """Of the two conventions for f at the knot, the results agree to rounding of f a few ulps from the knot."""
+    """Whether f jumps just before or just after t = 1: results agree to rounding of f a few
+    ulps away.
+    """
     options = {"method": METHODS[method], "breaks": np.array([0.4]), "rtol": 1e-6, "atol": 1e-8}
     start, p = np.linspace(0.5, 1.0, 4), np.array([1.0, -2.0, 0.7])
     one, other = (
@@ -221,7 +229,9 @@ def test_values_behind_a_jump_do_not_depend_on_the_side(method, side):
 
 
 class Circuit:
-    """u₀' = −u₀ + p₁ u₁, 0 = u₁ − a(t) − p₂ u₀ with a = 1 before t = 0.5 and p₀ behind: u₁ jumps."""
+    """u₀' = −u₀ + p₁ u₁, 0 = u₁ − a(t) − p₂ u₀ with a = 1 before t = 0.5 and p₀ behind: u₁
+    jumps.
+    """
 
     def __init__(self, n, side):
         self.n, self.after = n, (lambda t: t > 0.5) if side == "left" else (lambda t: t >= 0.5)
@@ -281,7 +291,8 @@ def circuit(method, n, side, drive, **options):
 @pytest.mark.parametrize("n", [4, 80])
 @pytest.mark.parametrize("method", [*STIFF, "BE", "CN"])
 def test_algebraic_unknowns_of_a_dae_begin_anew_behind_a_jump(method, n, side, drive):
-    """x' = (p₁ p₂ − 0.9) x + p₁ a for equal x: values and derivatives in closed form; u₁ observed at t⁻.
+    """x' = (p₁ p₂ − 0.9) x + p₁ a for equal x: values and derivatives in closed form; u₁
+    observed at t⁻.
 
     drive = 1: the derivative jumps, the solution does not.
     """
@@ -376,7 +387,9 @@ def test_switching_times_that_are_parameters_have_derivatives(method, dense, obs
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("method", [*ADAPTIVE, "CN"])
 def test_derivatives_by_breaks_are_those_of_replays_and_of_each_other(method, dense):
-    """A field that depends on time smoothly as well, with integrals: reverse, tangent, and differences of replays."""
+    """A field that depends on time smoothly as well, with integrals: reverse, tangent, and
+    differences of replays.
+    """
 
     def field(t, u, p):
         drive = p[1] * np.sin(t) if t > p[2] else p[0] * np.cos(t)
@@ -568,7 +581,7 @@ def test_with_a_grid_a_break_has_to_be_on_it():
 
 @adaptive
 def test_a_landing_costs_one_evaluation_and_dense_output_none(method):
-    """Of f; for K₁ of methods that know it."""
+    """One evaluation of f, for K₁ of methods that use it."""
     calls = []
 
     def f(t, u, p):
@@ -609,7 +622,9 @@ TABLE = (np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0, 2.5]))
 
 @adaptive
 def test_rates_in_time_are_those_of_the_side_of_the_step(method):
-    """u' = a(t) from a table, J = u(2): dJ/dtf = a(2), dJ/dt0 = −a(0); a time that J does not see has no influence."""
+    """u' = a(t) from a table, J = u(2): dJ/dtf = a(2), dJ/dt0 = −a(0); a time that J does not
+    see has no influence.
+    """
     field = adjoint.complex_step_field(
         lambda t, u, p: p * adjoint.derive.safe.interp(t, *TABLE) + 0.0 * u, n=1, m=1
     )
@@ -623,7 +638,9 @@ def test_rates_in_time_are_those_of_the_side_of_the_step(method):
 
 @adaptive
 def test_observations_at_a_break_move_alone(method):
-    """u' = 1 before t = 1 and 3 behind, observed at 1, 2, named as a break: ∂u(1)/∂t₁ = 1, ∂u(2)/∂t₁ = 0."""
+    """u' = 1 before t = 1 and 3 behind, observed at 1, 2, named as a break: ∂u(1)/∂t₁ = 1,
+    ∂u(2)/∂t₁ = 0.
+    """
     field = adjoint.complex_step_field(
         lambda t, u, p: p * (3.0 if t >= 1.0 else 1.0) + 0.0 * u, n=1, m=1
     )
@@ -667,7 +684,7 @@ def test_infinite_rates_in_time_are_named_where_a_stage_lies_there(method, rate)
 
 
 class Opening:
-    """A valve that opens as the root of the time from a fixed t = ½; where the break lies, depends on p₁."""
+    """A valve that opens as the root of the time from a fixed t = ½; the break depends on p₁."""
 
     def __call__(self, t, u, p):
         return np.array([p[0] * self.root(t) - u[0]])
@@ -689,7 +706,7 @@ class Opening:
 
 
 class OpeningRate(Opening):
-    """The same as an integrand; u does not matter."""
+    """The valve as an integrand, which does not depend on u."""
 
     def __call__(self, t, u, p):
         return np.array([p[0] * self.root(t)])
@@ -727,7 +744,9 @@ def test_infinite_rates_at_moving_breaks_are_named_in_both_directions(method, in
 
 @pytest.mark.parametrize("method", ["ESDIRK4", "TRBDF2", "Tsit5", "DOP853", "Radau5"])
 def test_infinite_rates_at_times_that_stay_are_no_matter(method):
-    """√t at t₀ and √|t − ½| at an observation, while a break moves: its derivative is that of replays."""
+    """√t at t₀ and √|t − ½| at an observation, while a break moves: its derivative is that of
+    replays.
+    """
 
     def f(t, u, p):
         return (
@@ -802,7 +821,7 @@ def test_a_jump_that_no_step_ends_on_is_said_in_the_evidence(method):
     options = {"t": (0.0, 4.0), "method": METHODS[method]}
     evidence = adjoint.ODEProblem(field, np.zeros(1), **options).solve([0.5, 2.0]).evidence
     assert len(evidence.notes) == 1
-    assert "jump or to kink at t = 1.3" in evidence.notes[0]
+    assert "jump or to have a kink at t = 1.3" in evidence.notes[0]
     assert evidence.notes[0] in str(evidence)
     named = adjoint.ODEProblem(field, np.zeros(1), breaks=np.array([1.3]), **options).solve(
         [0.5, 2.0]
@@ -836,7 +855,9 @@ def test_infinite_rates_that_no_stage_sees_are_said_in_the_evidence(method):
 @pytest.mark.parametrize("dense", [False, True])
 @adaptive
 def test_an_observation_at_a_break_that_moves_stays_where_it_is(method, dense):
-    """u' = p₀ until the break p₁, then 0: seen at the break, from before it, u = p₀ t does not depend on p₁."""
+    """u' = p₀ until the break p₁, then 0: seen at the break, from the left, u = p₀ t does not
+    depend on p₁.
+    """
     field = adjoint.complex_step_field(
         lambda t, u, p: (p[0] if t < p[1].real else 0.0) + 0.0 * u, n=1, m=2
     )

@@ -1,4 +1,6 @@
-"""Counts of factorizations, solves, evaluations and steps: what a trajectory and its derivatives may cost."""
+"""Counts of factorizations, solves, evaluations and steps of a trajectory and of its
+derivatives.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -45,7 +47,9 @@ def sparse_weave(method, kind="identity", **changes):
     ("method", "kind"), [(name, ("of p", "zero rows")[i % 2]) for i, name in enumerate(IMPLICIT)]
 )
 def test_derivatives_of_a_sparse_problem_factor_nothing_where_all_is_kept(method, kind):
-    """Whatever their number; but for the algebraic unknowns of a start that was solved for."""
+    """Whatever the number of objectives; except for algebraic unknowns of consistent initial
+    values.
+    """
     trajectory = sparse_weave(method, kind).solve(P)
     for_the_start = int(kind == "zero rows")
     one, three = cotangents(trajectory), cotangents(trajectory, 1, 3)
@@ -87,7 +91,9 @@ def test_evidence_counts_what_was_done(method):
 
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_solves_of_small_systems_are_counted_as_well(method):
-    """A solve for each correction and, backward, for each stage; columns are counted, transposes told apart."""
+    """A solve for each correction and, backward, for each stage; columns are counted,
+    transposes told apart.
+    """
     problem = weave(4, method, "of p", memory=EVERYTHING)
     counts, trajectory = work(lambda: problem.solve(P))
     evidence, tableau = trajectory.evidence, METHODS[method].tableau
@@ -96,7 +102,8 @@ def test_solves_of_small_systems_are_counted_as_well(method):
     assert counts.transposed == 0
     counts, _ = work(lambda: trajectory.vjp(*cotangents(trajectory, 1, 3)))
     stages = evidence.steps * (1 if tableau.coupled else tableau.stages - int(tableau.continues))
-    # Of each K₁ that begins, at the start and behind observations, or at all times of a grid, M is solved with too.
+    # Each new K₁ costs a solve with M too: at the start and behind observations, or at all times
+    # of a grid.
     begun = evidence.steps if method in FIXED else 1 + trajectory.times.size
     assert stages <= counts.transposed == counts.solves <= stages + begun
     assert counts.rhs == 3 * counts.solves
@@ -110,7 +117,7 @@ def test_solves_of_small_systems_are_counted_as_well(method):
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """A field that counts what is asked of it."""
+    """A field that counts the calls of its methods."""
 
     field: object
     calls: Counter
@@ -134,7 +141,8 @@ class Counted:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_field_is_evaluated_as_often_as_stages_ask_for_it(method):
-    """Explicit: s − 1 evaluations a step, as the last stage is the next one's first; reverse: one vjp a stage.
+    """Explicit: s − 1 evaluations a step, as the last stage is the next one's first; reverse:
+    one vjp a stage.
 
     And one for K₁ at each time landed on, where f may jump.
     """
@@ -170,7 +178,7 @@ def test_a_field_is_evaluated_as_often_as_stages_ask_for_it(method):
 @pytest.mark.parametrize("n", [10, 100])
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_constant_coefficients_and_equal_steps_need_one_factorization(method, n):
-    """Or one for each step, of a small matrix: it costs less than the corrections that it saves."""
+    """Small matrices: one for each step, which costs less than the corrections that it saves."""
     field = Linear.banded(n, 0.8 * n, -2.0 * n, 1.2 * n)
     options = {"method": METHODS[method], "grid": np.linspace(0.0, 1.5, 101), "memory": EVERYTHING}
     counts, trajectory = work(
@@ -185,7 +193,7 @@ def test_constant_coefficients_and_equal_steps_need_one_factorization(method, n)
 
 @pytest.mark.parametrize("method", STIFF)
 def test_factors_live_on_over_adaptive_steps(method):
-    """Of a linear problem: new ones only where the step changes."""
+    """A linear problem needs new factors only if the step size changes."""
     field = Linear.banded(100, 80.0, -200.0, 120.0)
     options = {"method": METHODS[method], "rtol": 1e-6, "atol": 1e-8}
     trajectory = adjoint.ODEProblem(field, np.ones(100), (0.0, 20.0), **options).solve([0.1, 1.0])
@@ -235,7 +243,9 @@ STRAINED = Linear.banded(70, 3.0, -1.0, -3.0)
 @pytest.mark.parametrize("factorize", [adjoint.cholesky, adjoint.ldl], ids=["cholesky", "ldl"])
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_a_symmetric_factorizer_of_a_matrix_that_is_not_is_refused_or_harmless(method, factorize):
-    """Never a wrong gradient, although Newton's method may converge with the factors of another matrix."""
+    """A wrong gradient is never returned, although Newton's method may converge with wrong
+    factors.
+    """
     grid = np.linspace(0.0, 1.5, 16) if method in FIXED else None
     problem = adjoint.ODEProblem(
         STRAINED, np.ones(70), (0.0, 1.5), method=METHODS[method], rtol=1e-4, grid=grid

@@ -1,4 +1,4 @@
-"""Methods whose stages depend on each other: their matrices, factorizers, error estimates, what they keep."""
+"""Coupled stages (Radau): matrices, factorizers, error estimates, stored states."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ import scipy.sparse as sparse
 import adjoint
 from adjoint.ode.stages.coupled_matrices import CoupledStages, coupled_inverse
 from adjoint.ode.stages.stage_matrices import Algebra
-from adjoint.ode.step_control import controller as control
-from adjoint.ode.step_control.controller import Pace
+from adjoint.ode.step_control import error_estimate
+from adjoint.ode.step_control.controller import StepSizeController
 from tests.fixtures.fields import METHODS, P, Plain, cotangents, relative, weave
 
 COUPLED = [name for name, method in METHODS.items() if method.tableau.coupled]
@@ -107,7 +107,7 @@ def membrane(c):
 )
 @coupled
 def test_symmetric_problems_may_be_stated_as_such(method, options):
-    """Also where chords do not converge, and the matrix of all stages, which is not symmetric, is factored."""
+    """If simplified Newton fails, the matrix of all stages is factored, which is not symmetric."""
     gradients = []
     for factorize in (adjoint.lu, adjoint.ldl):
         problem = adjoint.ODEProblem(
@@ -149,7 +149,7 @@ def test_the_matrix_of_all_stages_is_factored_by_what_was_asked_for(method):
 def test_iterative_solvers_end_in_the_same_gradient_or_in_a_named_error_with_its_time(
     method, options
 ):
-    """Where Newton's iterates diverge, a Krylov method refuses them before anybody else does."""
+    """If Newton's iterates diverge, a Krylov method fails first."""
     p, u0 = np.array([0.01, 20.0]), 3.0 * np.sin(np.arange(400.0))
     options = {"method": METHODS[method], **options}
 
@@ -224,7 +224,7 @@ def test_linear_problems_take_two_corrections_a_step(method):
     ("method", "n", "most"), [("Radau9", 4, 0.3), ("ESDIRK4", 4, 0.75), ("ESDIRK4", 70, 0.75)]
 )
 def test_states_repeat_less_than_the_steps_took(method, n, most):
-    """Of ESDIRK4 three stages of five, or four; of small coupled systems the last step only."""
+    """ESDIRK4: three or four stages of five; small coupled systems: the last step only."""
     problem = weave(
         n, method, integrand=None, memory=adjoint.checkpointing.States(), rtol=1e-5, atol=1e-6
     )
@@ -252,7 +252,7 @@ def test_matrices_that_cannot_be_hermitian_are_refused_with_a_remedy(method):
 def test_errors_within_the_tolerance_do_not_refuse_the_steps_that_follow(
     method, stiffness, tolerance
 ):
-    """Off a slow manifold by its last error, a step has a large f where it begins, whatever its length."""
+    """A state off a slow manifold by the last error has a large f, whatever the step size."""
     field = Plain(
         lambda t, u, p: -stiffness * (u - np.cos(t)) - np.sin(t),
         lambda t, u, p: np.array([[-stiffness]]),
@@ -282,7 +282,7 @@ def test_a_singular_matrix_of_the_error_estimate_shortens_the_step(method):
 @pytest.mark.parametrize("grid", [None, np.linspace(0.0, 1.0, 5)], ids=["adaptive", "grid"])
 @coupled
 def test_a_jacobian_that_becomes_singular_within_a_step_is_named(method, grid):
-    """0 = z + y² − 1, of which the jacobian says at t > ½ that z does not occur."""
+    """0 = z + y² − 1, with a jacobian that omits z for t > ½."""
     field = Plain(
         lambda t, u, p: np.array([-u[0] - u[1], u[1] + u[0] ** 2 - 1.0]),
         lambda t, u, p: np.array([[-1.0, -1.0], [2.0 * u[0], 1.0] if t <= 0.5 else [0.0, 0.0]]),
@@ -315,7 +315,7 @@ def test_small_systems_keep_no_factors(method):
 
 @coupled
 def test_a_step_much_longer_than_the_one_before_is_not_guessed_from_afar(method):
-    """Of 10⁻⁹ and then 1: a polynomial through the first one's stages would be off by 10²⁷ there."""
+    """Steps of 10⁻⁹ and then 1: a polynomial through the first stages would be off by 10²⁷."""
     times = np.array([1e-9, 0.5, 1.0])
     trajectory = weave(4, method, observe=times, integrand=None).solve(P)
     alone = weave(4, method, observe=times[1:], integrand=None).solve(P)
@@ -344,30 +344,36 @@ def test_blocks_of_objectives_are_those_of_each(method):
 
 def test_steps_follow_the_trend_of_their_errors_within_limits():
     """docs/math/time.md, eq. 90; a step whose stages are not found is halved, and does not grow
-    right after."""
-    pace = Pace(adjoint.ode.StepControl(), 6, True, 0.01)
-    pace.segment(0.0, 1e6)
-    h = pace.h
-    pace.accept(0.01)
-    assert pace.wanted == pytest.approx(0.9 * 0.01 ** (-1 / 6) * h, rel=1e-6)
+    right after.
+    """
+    controller = StepSizeController(adjoint.ode.StepControl(), 6, True, 0.01)
+    controller.segment(0.0, 1e6)
+    h = controller.h
+    controller.accept(0.01)
+    assert controller.wanted == pytest.approx(0.9 * 0.01 ** (-1 / 6) * h, rel=1e-6)
     for error in (0.01, 0.1, 0.5, 1e-3):
-        before, h, last, wanted = pace.before, pace.h, pace.error, pace.wanted
+        before, h, last, wanted = (
+            controller.before,
+            controller.h,
+            controller.error,
+            controller.wanted,
+        )
         trend = np.clip(h / before * (last / error) ** (1 / 6), 1 / 1.2, 1.2)
         factor = 0.9 * error ** (-1 / 6) * trend
-        pace.accept(error)
-        assert pace.wanted == pytest.approx(
+        controller.accept(error)
+        assert controller.wanted == pytest.approx(
             wanted if 0.95 <= factor <= 1.2 else factor * h, rel=1e-6
         )
-    h = pace.h
-    pace.unsolved()
-    assert pace.h == pytest.approx(0.5 * h, rel=1e-6)
-    pace.accept(1e-6)
-    assert pace.h == pytest.approx(0.5 * h, rel=1e-6)
+    h = controller.h
+    controller.unsolved()
+    assert controller.h == pytest.approx(0.5 * h, rel=1e-6)
+    controller.accept(1e-6)
+    assert controller.h == pytest.approx(0.5 * h, rel=1e-6)
 
 
 @coupled
 def test_an_error_estimate_that_cannot_be_solved_for_refuses_the_step(method, monkeypatch):
-    """As by an iterative solver: the step is taken again, shorter."""
+    """If an iterative solver fails, a shorter step is tried."""
     calls = []
 
     def stalling(*arguments):
@@ -376,8 +382,8 @@ def test_an_error_estimate_that_cannot_be_solved_for_refuses_the_step(method, mo
             raise adjoint.errors.KrylovStalled("no accuracy")
         return filtered(*arguments)
 
-    filtered = control._filtered
-    monkeypatch.setattr(control, "_filtered", stalling)
+    filtered = error_estimate._filtered
+    monkeypatch.setattr(error_estimate, "_filtered", stalling)
     trajectory = weave(70, method, integrand=None).solve(P)
     assert trajectory.evidence.rejected >= 1
     assert trajectory.evidence.steps > 3

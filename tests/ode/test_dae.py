@@ -1,4 +1,4 @@
-"""Laws of differential-algebraic equations: consistent starts, eliminated unknowns, null spaces, refusals."""
+"""Differential-algebraic equations: consistent starts, eliminated unknowns, null spaces, errors."""
 
 from dataclasses import dataclass, replace
 
@@ -28,7 +28,9 @@ GRID = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, eq=False)
 class Reactor:
-    """y' = −p₀ y z + p₁ cos t, 0 = z³ + z − y − p₂ t: the second has one real root z for every y."""
+    """y' = −p₀ y z + p₁ cos t, 0 = z³ + z − y − p₂ t: the second has one real root z for every
+    y.
+    """
 
     def __call__(self, t, u, p):
         y, z = u
@@ -83,7 +85,9 @@ LEFT, RIGHT = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[2.0, 1.0], [-1.0, 
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
-    """L f(t, R v, p), with the mass L M R: the same equations and unknowns, mixed; M has no row of zeros any more."""
+    """L f(t, R v, p), with the mass L M R: the same equations and unknowns, mixed; M has no row
+    of zeros.
+    """
 
     of: object
 
@@ -104,7 +108,7 @@ class Mixed:
 
 
 def reactor(method, t0=0.0, **changes):
-    """From y = 1.2 and a guess of z."""
+    """The problem from y = 1.2 and a guess of z."""
     options = {
         "method": METHODS[method],
         "mass": PLAIN_MASS,
@@ -184,7 +188,7 @@ def test_algebraic_equations_hold_at_every_time_and_for_every_tangent(method, ki
 
 @implicit
 def test_a_consistent_start_is_solved_for_and_has_exact_derivatives(method):
-    """At t₀ already: z(y₀), and its derivatives by the equation itself; t₀ moves it too."""
+    """z(y₀) at t₀, with its derivatives from the equation; z moves with t₀ too."""
     grid = np.linspace(0.5, 1.0, 6) if method in FIXED else None
     trajectory = reactor(method, t0=0.5, observe=np.array([0.5, 1.0]), grid=grid).solve(Q)
     z = root(1.2, 0.5 * Q[2])
@@ -231,7 +235,9 @@ def test_an_inconsistent_start_is_refused_unless_asked_to_be_mended(method):
 
 @pytest.mark.parametrize("consistent", [False, True])
 def test_a_start_that_is_consistent_but_for_rounding_is_consistent_at_any_tolerance(consistent):
-    """Unknowns of 0 V next to others of 6 V: the corrections of 1e-16 V are rounding, whatever atol is."""
+    """Unknowns of 0 V next to unknowns of 6 V: corrections of 1e-16 V are rounding, whatever
+    atol is.
+    """
     problem = replace(amplifier(1e-8), consistent=consistent, rtol=1e-10, atol=1e-17)
     trajectory = replace(problem, method=METHODS["BE"], grid=[0.0, 1e-8]).solve(
         problem.field.nominal
@@ -265,7 +271,7 @@ def test_higher_index_is_refused_by_name(method, field, consistent):
 
 @stiff
 def test_an_index_that_rises_on_the_way_ends_with_the_time(method):
-    """0 = (1 − t) z − y: no z is determined at t = 1."""
+    """0 = (1 − t) z − y: z is not determined at t = 1."""
     rising = Plain(
         lambda t, u, p: np.array([-1.0, (1.0 - t) * u[1] - u[0]]),
         lambda t, u, p: np.array([[0.0, 0.0], [-1.0, 1.0 - t]]),
@@ -286,7 +292,9 @@ def test_an_index_that_rises_on_the_way_ends_with_the_time(method):
 def test_coarse_tolerances_with_tiny_ones_for_unknowns_that_are_zero_are_no_reason_to_fail(
     method, rtol
 ):
-    """The transistor amplifier at rest: nodes of 0 V, of which atol wants fewer digits than rounding leaves."""
+    """The transistor amplifier at rest: nodes of 0 V, whose atol is below the rounding of the
+    others.
+    """
     problem = replace(amplifier(2e-3), method=METHODS[method], rtol=rtol, atol=1e-9)
     for factor in (1.0, 0.97, 1.04):
         trajectory = problem.solve(factor * problem.field.nominal)
@@ -356,7 +364,9 @@ def test_a_large_coupled_mass_matrix_that_is_singular_is_refused_by_name(method)
 
 @implicit
 def test_the_adjoint_of_dense_observations_is_that_of_consistent_states(method):
-    """∂J/∂u_k is zero along the algebraic unknowns, which follow the others, wherever they are observed."""
+    """∂J/∂u_k is zero along the algebraic unknowns, which follow the others, wherever they are
+    observed.
+    """
     options = {"observe": np.array([0.53, 1.0]), "dense": True, "grid": np.linspace(0.0, 1.0, 41)}
     trajectory = reactor(method, **options).solve(Q)
     u_bar = np.array([[0.3, 1.0], [0.0, 0.0]])

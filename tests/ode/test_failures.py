@@ -1,4 +1,4 @@
-"""Failures of integrations are named, with the time reached; wrong arguments and physics are refused; none hangs."""
+"""Failed integrations raise named errors with the time reached, and none hangs."""
 
 import shutil
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ def decaying(f=DECAY.f, J=DECAY.J):
 
 
 def raising(error, after=0.5):
-    """u' = −u until then."""
+    """u' = −u until t = τ."""
 
     def f(t, u, p):
         if t > after:
@@ -58,7 +58,7 @@ NO_NUMBER = lambda t, u, p: u * NAN  # noqa: E731
 
 @dataclass(frozen=True)
 class Reached:
-    """What an integration must end in: an error, between two times."""
+    """Run an integration that must raise an error between two times."""
 
     of: object
     errors: tuple
@@ -130,7 +130,7 @@ SLOPES = {
 
 
 def outcome(act):
-    """What an integration ends in: a trajectory, or an error of it."""
+    """The result of an integration: a trajectory, or its error."""
     try:
         return act()
     except adjoint.SolveError as error:
@@ -237,7 +237,7 @@ def test_an_integrand_without_value_is_named(method):
 
 
 def test_zero_tolerances_for_unknowns_that_are_zero_are_named_or_harmless():
-    """Of an unknown that is zero only a vanishing step changes nothing: atol says how small is small."""
+    """An unknown that is zero needs an atol: without it only vanishing steps are small enough."""
     rising = Plain(lambda t, u, p: p - u, lambda t, u, p: np.array([[-1.0]]))
     for method in ADAPTIVE:
         end = outcome(lambda method=method: run(rising, method, u0=(0.0,), atol=0.0))
@@ -261,7 +261,7 @@ def test_a_first_step_that_is_far_too_long_is_mended(method):
 
 
 BYTES = 3 * 4 * 8
-"""Of a state of four unknowns: u, u', and where the matrix was."""
+"""Bytes of a state of four unknowns: u, u', and the point of the matrix."""
 
 
 @pytest.mark.parametrize("method", ["Tsit5", "ESDIRK4"])

@@ -1,4 +1,6 @@
-"""Integrals are under error control: kinks, jumps and waves of the integrand that the states do not have."""
+"""Error control of integrals: kinks, jumps and waves of the integrand that the states do not
+have.
+"""
 
 from dataclasses import replace
 
@@ -34,7 +36,9 @@ def above(t, u, p):
 
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_gradient_of_a_kinked_integrand_is_right_to_the_tolerance(method):
-    """∫ (p t − 1)₊² p² t² dt = F(s)/p, s = 2 p, F = s⁵/5 − s⁴/2 + s³/3 − 1/30, and its derivative."""
+    """∫ (p t − 1)₊² p² t² dt = F(s)/p, s = 2 p, F = s⁵/5 − s⁴/2 + s³/3 − 1/30, and its
+    derivative.
+    """
     rtol = 1e-5 if method == "TRBDF2" else 1e-8
     trajectory = rising(of(above), method, rtol=rtol).solve(np.array([1.1]))
     p, s = 1.1, 2.2
@@ -52,7 +56,7 @@ def test_gradient_of_a_kinked_integrand_is_right_to_the_tolerance(method):
 @pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
 @pytest.mark.parametrize("method", ["Tsit5", "DOP853", "ESDIRK4", "Radau9"])
 def test_units_of_an_integral_play_no_part(method, unit):
-    """∫ sin² 30t, whose steps are those of the integral alone."""
+    """∫ sin² 30t, whose steps are chosen for the integral alone."""
     wave = rising(of(lambda t, u, p: unit * np.sin(30.0 * t) ** 2), method).solve(np.ones(1))
     assert wave.integrals[0] == pytest.approx(unit * (1.0 - np.sin(120.0) / 120.0), rel=1e-4)
     plain = rising(of(lambda t, u, p: np.sin(30.0 * t) ** 2), method).solve(np.ones(1))
@@ -85,7 +89,9 @@ def test_integral_atol_is_added_and_checked():
 
 @pytest.mark.parametrize("method", STIFF)
 def test_what_a_method_damps_in_stiff_components_asks_for_no_steps(method):
-    """A fast decay from off the slow manifold: the estimate of its integral is filtered as that of the state is."""
+    """A fast decay from off the slow manifold: the error estimate of its integral is filtered
+    like that of the state.
+    """
     field = adjoint.complex_step_field(
         lambda t, u, p: np.array([-p[0] * (u[0] - np.cos(t))]), n=1, m=1
     )
@@ -117,7 +123,7 @@ def test_an_integrand_of_rounding_alone_does_not_stop_the_integration(method):
 
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_few_evaluations_of_the_integrand_are_for_its_error(method):
-    """At most three a step, of accepted and refused ones, on top of the quadrature's own."""
+    """At most three per step, accepted or rejected, besides those of the quadrature."""
     calls = []
 
     class Counted(adjoint.ode.LinearIntegrand):

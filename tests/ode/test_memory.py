@@ -1,4 +1,6 @@
-"""Laws of what is kept: the same bits from every memory, sweeps that may be left and repeated, budgets, clean disks."""
+"""Memory policies: the same bits from each, sweeps that are abandoned and repeated, budgets,
+disks.
+"""
 
 import gc
 from collections import Counter
@@ -45,11 +47,11 @@ MEMORIES = {  # Of a directory and the bytes of a state: u, u', and where the ma
 
 
 def everything(trajectory):
-    """All that a trajectory has to say, by many sweeps, some of them left midway."""
+    """All results of a trajectory, by many sweeps, some of them abandoned midway."""
     u_bar, q_bar = cotangents(trajectory, 1, 2)
     results = [trajectory.u, trajectory.integrals, trajectory.grid, trajectory.vjp(u_bar, q_bar)]
     sweeps = trajectory.sweeps
-    for sweep in (sweeps.backward(u_bar, q_bar, False), sweeps.store.forward(sweeps.advance)):
+    for sweep in (sweeps.reverse(u_bar, q_bar, False), sweeps.store.forward(sweeps.steps.advance)):
         for _, _ in zip(range(3), sweep, strict=False):
             pass
         sweep.close()
@@ -116,7 +118,7 @@ def test_sparse_factors_found_again_give_the_same_bits(method, tmp_path):
 def test_steps_that_take_newton_with_new_factors_at_each_iterate_are_repeated_to_the_last_bit(
     tmp_path,
 ):
-    """Van der Pol over its jump on a given grid, where no step can be shortened."""
+    """Van der Pol's equation over its jump on a given grid, where steps cannot be shortened."""
     physics, results, ones = VanDerPol(stiffness=200.0), [], np.ones((1, 2))
     problem = adjoint.ODEProblem(physics, physics.initial, (0.0, 1.0))
     problem = replace(problem, method=METHODS["BE"], grid=problem.solve(physics.nominal).grid)
@@ -284,7 +286,9 @@ def test_what_is_given_may_change_afterwards():
 
 @dataclass(frozen=True, eq=False)
 class Reusing:
-    """Physics that returns the same arrays each time: a field, an integrand, a start or a mass matrix."""
+    """Physics that returns the same arrays each time: a field, an integrand, a start or a mass
+    matrix.
+    """
 
     of: object
     buffers: dict = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What messages of integrations name: the edge of a domain, a complex time, a higher index; what is warned of."""
+"""Messages of integrations: the edge of a domain, a complex time, a higher index; and warnings."""
 
 import warnings
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from tests.fixtures.fields import IMPLICIT, METHODS, STIFF, Plain, weave
 
 
 def resting(t, u, p):
-    """A tank that empties by √u, the second of two, and is empty from the start."""
+    """Two tanks that empty by √u; the second one is empty at the start."""
     return np.array([-p[0] * u[0], -p[0] * np.sqrt(u[1])])
 
 
@@ -135,7 +135,9 @@ def test_a_component_below_its_atol_that_matters_is_warned_of(method):
 
 
 def test_small_components_that_do_not_matter_are_not_warned_of():
-    """Robertson's u₁ is 1e-5 beside an atol of 1e-4: it follows the others, and J does not depend on it."""
+    """Robertson's u₁ is 1e-5 beside an atol of 1e-4: it follows the others, and J does not
+    depend on it.
+    """
 
     def robertson(t, u, p):
         r1, r2, r3 = p[0] * u[0], p[1] * u[1] * u[2], p[2] * u[1] ** 2
@@ -179,7 +181,7 @@ def test_a_gradient_of_zeros_is_said_in_the_evidence():
 
 @dataclass(frozen=True, eq=False)
 class After:
-    """The end of another problem, and a dose; counts what is asked of it."""
+    """Initial values: the end of another problem, and a dose; counts its calls."""
 
     before: adjoint.ODEProblem
     calls: list = field(default_factory=list)
@@ -197,7 +199,7 @@ class After:
 
 
 def test_initial_values_are_evaluated_once_a_solve_and_pulled_back_once_a_sweep():
-    """K segments cost K, not 2ᴷ."""
+    """K segments cost K solves, not 2ᴷ."""
     decay = adjoint.complex_step_field(
         lambda t, u, p: np.array([-p[0] * u[0], p[0] * u[0] - p[1] * u[1]]), n=2, m=2
     )
@@ -209,7 +211,8 @@ def test_initial_values_are_evaluated_once_a_solve_and_pulled_back_once_a_sweep(
     assert [start.calls for start in starts] == [["solve"]] * 5
     trajectory.vjp(np.ones((1, 2)))
     assert starts[-1].calls == ["solve", "vjp"]
-    assert problem.replayed(np.array([1.3, 0.3]), trajectory, None).u.shape == (1, 2)
+    again = problem.replayed(np.array([1.3, 0.3]), trajectory.times, trajectory.sweeps.accepted)
+    assert again.u.shape == (1, 2)
     assert starts[-1].calls == ["solve", "vjp", "solve"]
 
 

@@ -1,4 +1,6 @@
-"""Published numbers of initial value problems (CASES.md); further digits are independent, of high precision."""
+"""Published numbers of initial value problems (CASES.md); further digits are independent, of
+high precision.
+"""
 
 from dataclasses import replace
 
@@ -48,7 +50,9 @@ def test_robertson_until_the_steady_state():
 
 
 def test_gradient_and_hessian_of_the_reaction_chain():
-    """CVODES, cvsHessian_ASA_FSA; the Hessian by extrapolated differences of gradients over frozen steps."""
+    """CVODES, cvsHessian_ASA_FSA; the Hessian by extrapolated differences of gradients over
+    frozen steps.
+    """
     p = ReactionChain().nominal
     trajectory = replace(
         reaction_chain(), method=adjoint.ode.DOP853(), rtol=1e-13, atol=1e-15
@@ -97,8 +101,9 @@ def test_predators_and_prey(method):
 def test_discrete_crank_nicolson_to_every_digit():
     """PETSc, ex20adj: not the continuous adjoint, but that of these fifteen steps.
 
-    ∂y/∂u₀₂ is what is left of numbers around 1: of its printed digits, 5.7498183451590e-6, the last four are their
-    rounding. The value here is that of 50-digit decimal arithmetic.
+    ∂y/∂u₀₂ is what is left of numbers around 1: of its printed digits,
+    5.7498183451590e-6, the last four are their rounding. The value here is that of
+    50-digit decimal arithmetic.
     """
     physics, method = VanDerPol(stiffness=1e5), adjoint.ode.CrankNicolson(accuracy=1e-14)
     grid = np.arange(16) / 1000

@@ -1,4 +1,6 @@
-"""Solutions with the matrices of stages: products, guesses, and what the factors of a matrix nearby make of them."""
+"""Refinement of solutions with stage matrices: products, first guesses, factors of a matrix
+nearby.
+"""
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ def random(rng, kind, *shape):
 
 
 def jacobian(rng, kind, change):
-    """That of stiff decay, with entries that depend on a state which changes."""
+    """The matrix of a stiff decay, with entries that depend on a changing state."""
     laplacian = 50.0 * sparse.diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(N, N))
     J = sparse.csc_array(laplacian) + sparse.csc_array(
         sparse.diags_array(change * random(rng, kind, N))

@@ -1,6 +1,7 @@
-"""Laws of the tableaux: order conditions of all rooted trees, error estimates, dense output, stability, consistency.
+"""Tableaux: order conditions of all rooted trees, error estimates, dense output, stability.
 
-Hairer, Nørsett & Wanner (1993), Solving ODEs I, section II.2; Hairer & Wanner (1996), Solving ODEs II, section IV.3.
+Hairer, Nørsett & Wanner (1993), Solving ODEs I, section II.2; Hairer & Wanner (1996),
+Solving ODEs II, section IV.3.
 """
 
 from functools import cache
@@ -45,14 +46,16 @@ every_tableau = pytest.mark.parametrize("name", ALL)
 
 @cache
 def trees(order):
-    """All rooted trees with so many vertices: a tree is the sorted tuple of the subtrees at its root."""
+    """All rooted trees with a given number of vertices: a tree is the sorted tuple of the
+    subtrees at its root.
+    """
     if order == 1:
         return ((),)
     return tuple({tuple(sorted(forest)) for forest in forests(order - 1, order - 1)})
 
 
 def forests(vertices, largest):
-    """Multisets of trees with so many vertices together, none larger than `largest`."""
+    """Multisets of trees with a given total number of vertices, none larger than `largest`."""
     if vertices == 0:
         yield ()
         return
@@ -84,7 +87,7 @@ def defect(b, A, order, theta=1.0):
 
 
 def rounding(tableau):
-    """Of coefficients published to 16 digits."""
+    """The largest violation allowed, for coefficients published to 16 digits."""
     return 2e-15 * max(1.0, abs(tableau.A).max())
 
 
@@ -188,14 +191,16 @@ def test_explicit_methods_are_stable_for_decay_by_three_units_a_step(name):
 
 @pytest.mark.parametrize("name", [*STIFF, "CN"])
 def test_stages_of_stiff_methods_are_of_second_order(name):
-    """C(2): Σ a_ij c_j = c_i²/2: what keeps their order up for stiff problems."""
+    """C(2): Σ a_ij c_j = c_i²/2: it keeps the order for stiff problems."""
     A, c = ALL[name].A, ALL[name].A.sum(axis=1)
     np.testing.assert_allclose(A @ c, c**2 / 2.0, atol=4e-15 * max(1.0, abs(A).max()))
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if ALL[name].coupled])
 def test_eigenvalues_of_coupled_stages_put_their_matrix_together_again(name):
-    """A = Σ λ x yᵀ over all of them, or twice the real part of one of each pair; γ, the real one, comes first."""
+    """A = Σ λ x yᵀ over all of them, or twice the real part of one of each pair; γ, the real
+    one, comes first.
+    """
     tableau = ALL[name]
     for every in (True, False):
         modes = tableau.eigenpairs(every)
@@ -208,7 +213,9 @@ def test_eigenvalues_of_coupled_stages_put_their_matrix_together_again(name):
 
 
 def test_the_method_of_order_5_is_the_published_one():
-    """Hairer & Wanner (1996), table IV.5.6 and section IV.8, whose weights are those of h Σ a_ij K_j."""
+    """Hairer & Wanner (1996), table IV.5.6 and section IV.8, whose weights are those of h Σ
+    a_ij K_j.
+    """
     tableau, r = TABLEAUX["Radau5"], np.sqrt(6.0)
     published = [
         [(88 - 7 * r) / 360, (296 - 169 * r) / 1800, (-2 + 3 * r) / 225],
@@ -250,7 +257,7 @@ def test_methods_say_what_they_are():
 
 
 def bogacki_shampine(**changes):
-    """Order 3(2) with four stages, the last of which is the next one's first."""
+    """Order 3(2) with four stages, the last of which is the first one of the next step."""
     A = np.array(
         [
             [0.0, 0.0, 0.0, 0.0],

@@ -1,4 +1,6 @@
-"""Laws of time: exact landing, observations anywhere, derivatives with respect to t₀, t_f and observation times."""
+"""Times: exact stop times, observations anywhere, derivatives with respect to t₀, t_f,
+observations.
+"""
 
 import functools
 import operator
@@ -41,7 +43,7 @@ def difference(f):
 
 TIMES = {"inside": np.array([0.3, 0.35, 0.9]), "ends": np.array([0.2, 0.5, 1.2])}
 DENSE_GRID = np.array([0.2, 0.362, 0.512, 0.662, 0.812, 0.962, 1.2])
-"""Dense output has a kink from step to step: no time inside is on it."""
+"""Dense output has kinks between steps: these times are not at a kink."""
 
 
 @pytest.mark.parametrize(("times", "dense"), [("inside", False), ("ends", False), ("ends", True)])
@@ -49,7 +51,7 @@ DENSE_GRID = np.array([0.2, 0.362, 0.512, 0.662, 0.812, 0.962, 1.2])
 def test_derivatives_with_respect_to_times_are_those_of_replays_with_moved_times(
     method, times, dense
 ):
-    """Of t₀, t_f and the observation times, all moved at once; what is observed at an end moves with it."""
+    """t₀, t_f and the observation times move at once; observations at an end move with it."""
     t, observe, rng = np.array([0.2, 1.2]), TIMES[times], np.random.default_rng(3)
     options = {"t": (0.2, 1.2), "observe": observe, "dense": dense, "rtol": 1e-4, "atol": 1e-5}
     if method in FIXED:
@@ -77,7 +79,7 @@ def test_derivatives_with_respect_to_times_are_those_of_replays_with_moved_times
 
 @pytest.mark.parametrize("method", METHODS)
 def test_replays_have_derivatives_of_their_own(method):
-    """At other parameters and times, those of a complex step through them; and replays of replays are replays."""
+    """At other parameters and times, by a complex step; and replays of replays are replays."""
     trajectory, t, times = weave(4, method, "of p").solve(P), (0.05, 1.1), [0.05, 0.3, 0.85, 1.1]
     replay, p_dot = (
         trajectory.replay(1.1 * P, t=t, observe=times),
@@ -151,7 +153,9 @@ def test_steps_land_on_observation_times_that_no_sum_of_steps_would_hit(method):
 
 
 def test_two_thousand_steps_of_a_thousandth_are_two_thousand_steps():
-    """ARKODE's adjoint example reversed 10 001 steps for an objective at step 10 000: a gradient wrong by 2 %."""
+    """ARKODE's adjoint example reversed 10 001 steps for an objective at step 10 000: a
+    gradient wrong by 2 %.
+    """
     # One addition after the other: from Python 3.12 on `sum` compensates for rounding.
     assert functools.reduce(operator.add, [1e-3] * 2000) < 2.0
     control = adjoint.ode.StepControl(first_step=1e-3, max_step=1e-3)
@@ -253,5 +257,5 @@ def test_a_field_without_time_derivative_serves_all_but_times():
     np.testing.assert_array_equal(
         trajectory.vjp(u_bar, q_bar), weave(3, "ESDIRK4").solve(P).vjp(u_bar, q_bar)
     )
-    with pytest.raises(TypeError, match="Timeless has no method time_derivative"):
+    with pytest.raises(TypeError, match="Timeless: time_derivative"):
         trajectory.sensitivities(u_bar, q_bar)

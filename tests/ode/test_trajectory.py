@@ -1,4 +1,4 @@
-"""A trajectory at other times, afterwards; weights of its components in a misfit; integrals without cotangents of u."""
+"""`Trajectory.at`, weights of components in a misfit, and integrals without cotangents of u."""
 
 from dataclasses import replace
 
@@ -97,7 +97,9 @@ def test_an_integral_alone_needs_no_cotangent_of_states(method):
 
 
 def test_weights_of_components_of_a_trajectory():
-    """(n,) for the unknowns, (K,) for the times, (K, n) for each; the gradient is that of the sum written out."""
+    """(n,) for the unknowns, (K,) for the times, (K, n) for each; the gradient is that of the
+    sum written out.
+    """
     problem = replace(weave(5, "ESDIRK4", rtol=1e-8), integrand=None)
     trajectory, rng = problem.solve(P), np.random.default_rng(1)
     data = trajectory.u + 0.1 * rng.standard_normal(trajectory.u.shape)

@@ -28,7 +28,7 @@ from adjoint.optimize import (
 from adjoint.optimize.constraints.state_constraints import StateConstraints
 from adjoint.optimize.constraints.values import values_at
 from adjoint.optimize.scaling import scaling
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.optimization.hock_schittkowski import PROGRAMS
 from problems.steady.elasticity import mbb
 

@@ -1,4 +1,4 @@
-"""The problems of Moré, Garbow & Hillstrom: exact derivatives, published values at the starts and at the minima."""
+"""The problems of Moré, Garbow & Hillstrom: exact derivatives, published values."""
 
 import json
 
@@ -13,7 +13,7 @@ from problems.optimization.more_garbow_hillstrom import (
     equations,
     linear,
 )
-from scripts.benchmarks import quasi_newton
+from scripts.benchmarks.optimizers import quasi_newton
 
 OTHER_SIZES = (
     any_dimension.watson(9),

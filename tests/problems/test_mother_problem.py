@@ -1,4 +1,4 @@
-"""The mother problem: its gradient three ways, its exact optimum, and iterations that do not grow with the mesh."""
+"""The mother problem: gradient three ways, exact optimum, mesh-independent iterations."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,8 @@ def test_optimum_is_stationary_and_what_descent_finds(name):
     mass, start = adjoint.optimize.MassMatrix(case.mass), np.zeros(case.points.shape[1])
     exact = case.optimum()
     first = mass.dual_norm(case.f(start).gradient)
-    # Rounding of two factorizations, of the optimum's and of f's: some 5e-12 of the first with OpenBLAS 0.3.21.
+    # Rounding of two factorizations, of optimum and of f: 5e-12 of the first gradient
+    # with OpenBLAS 0.3.21.
     assert mass.dual_norm(case.f(exact).gradient) <= 1e-10 * first
     result = adjoint.minimize(
         case.f,
@@ -125,7 +126,10 @@ def test_bounded_optimum_has_no_descent_left_and_projected_descent_finds_it(name
 
 
 def iterations(inner, n, counted):
-    """Until the dual norm in the mass matrix, whatever the inner product of the steps, fell to 10⁻⁶ of the first."""
+    """Iterations until the dual norm of the mass matrix is 10⁻⁶ of the first.
+
+    The measure does not depend on the inner product of the steps.
+    """
     case = MotherProblem((graded(n, 2.0), graded(n, 1.0)))
     mass, start = adjoint.optimize.MassMatrix(case.mass), np.zeros((n + 1) ** 2)
     first = mass.dual_norm(case.f(start).gradient)
@@ -144,7 +148,7 @@ def test_iterations_are_constant_in_the_right_inner_product():
 
 
 def test_iterations_grow_in_the_wrong_inner_product():
-    """From one mesh to the next by a factor that depends on last bits, so two refinements are looked at together."""
+    """The growth from one mesh to the next depends on last bits: the test takes two refinements."""
     counts = [iterations(lambda case: adjoint.optimize.Euclidean(), n, 400) for n in (8, 32)]
     assert counts[1] >= 1.44 * counts[0]
 

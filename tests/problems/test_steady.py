@@ -1,4 +1,4 @@
-"""Laws of the nonlinear physics: exact derivatives, one pattern, closed forms, published numbers."""
+"""Laws of the nonlinear physics: exact derivatives, one pattern, closed forms."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import adjoint
-from problems.grid import Grid
+from problems.finite_elements.grid import Grid
 from problems.steady.bratu import Bratu, bratu, plain_bratu
 from problems.steady.circuit import DiodeCircuit, DiodeLadder, diode_circuit, diode_ladder
 from problems.steady.conduction import Conduction, conduction, harmonic, plain_conduction, upwind
@@ -44,7 +44,7 @@ every_case = pytest.mark.parametrize("name", CASES)
 
 
 def instance(name, seed=0):
-    """(physics, u, p), the state and the parameters at random around typical ones, and read-only."""
+    """(physics, u, p): random u and p around typical values, read-only."""
     physics, scale = CASES[name]
     rng = np.random.default_rng(seed)
     p = physics.nominal[:1] if name.endswith("one parameter") else physics.nominal
@@ -93,7 +93,7 @@ def test_jvp_is_the_derivative_with_respect_to_the_parameters(name):
 
 @every_case
 def test_jvp_and_jacobian_agree_with_richardson_differences(name):
-    """Real arithmetic alone: what a complex step would see of branches and moduli is not at work."""
+    """Differences in real arithmetic, which does not see branches and moduli of complex steps."""
     physics, u, p = instance(name)
     rng = np.random.default_rng(1)
     u_dot, p_dot = (rng.uniform(-1.0, 1.0, v.size) * v for v in (u, p))
@@ -262,7 +262,10 @@ def test_tangent_of_the_undeformed_body_is_that_of_linear_elasticity():
 
 
 def test_uniform_stretch_needs_the_stress_of_the_closed_form():
-    """P₁₁ = μ(s − 1/s) + λ ln(s)/s for F = diag(s, 1), the same in every element: interior nodes in equilibrium."""
+    """P₁₁ = μ(s − 1/s) + λ ln(s)/s for F = diag(s, 1).
+
+    P is equal in all elements, so that interior nodes are in equilibrium.
+    """
     body, s = block((4, 3)), 1.7
     mu, lam = body.lame
     u = np.zeros((len(body.grid.nodes), 2))

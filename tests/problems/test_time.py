@@ -1,4 +1,4 @@
-"""Laws of the vector fields: exact derivatives with respect to u, p and t, one pattern, closed forms, invariants."""
+"""Laws of the vector fields: exact derivatives, one pattern, closed forms, invariants."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.special import ellipk
 
-from problems.grid import Grid
+from problems.finite_elements.grid import Grid
 from problems.time.advection_diffusion import AdvectionDiffusion
 from problems.time.akzo_nobel import AkzoNobel
 from problems.time.amplifier import Amplifier
@@ -67,7 +67,7 @@ STARTS = {name: CASES[name][0].initial for name in ("Akzo Nobel", "amplifier")}
 
 
 def instance(name, seed=0):
-    """(field, t, u, p): the state and the parameters at random around typical ones, and read-only."""
+    """(field, t, u, p): random u and p around typical values, read-only."""
     physics, t = CASES[name]
     rng = np.random.default_rng(seed)
     p = physics.nominal
@@ -88,7 +88,10 @@ def dense(A):
 
 
 def along(function, v):
-    """The dense derivative of a holomorphic function at v: by differences along the imaginary axis, extrapolated."""
+    """The dense derivative of a holomorphic function at v.
+
+    By differences along the imaginary axis, extrapolated.
+    """
     columns = []
     for e in np.eye(v.size) * np.maximum(abs(v), 0.1 * abs(v).max()):
         coarse, fine = (
@@ -241,7 +244,7 @@ def test_mass_matrices_have_exact_derivatives(name):
 
 @pytest.mark.parametrize("name", ["Akzo Nobel", "amplifier"])
 def test_singular_masses_leave_daes_of_index_one_with_consistent_starts(name):
-    """M + s ∂f/∂u is regular on the null space of M, and f(u0(p), p) in the range of M, for every p."""
+    """M + s ∂f/∂u is regular on the null space of M; f(u0(p), p) is in the range of M."""
     physics, _, _, p = instance(name)
     mass = physics.mass
     M = dense(mass(p)) if callable(mass) else mass

@@ -1,4 +1,4 @@
-"""Laws of recurrences: derivatives, transposes, the same bits from whatever was kept, and wrong arguments by name."""
+"""Laws of recurrences: derivatives, transposes, bits of all memories, named errors."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ STEP = 1e-30
 
 @dataclass(frozen=True, eq=False)
 class Waves:
-    """Φ_k = u + h (p₀ u ∘ Su − p₁ u² + p₂ cos k + c Su), S a shift: nonsymmetric, nonlinear, not autonomous."""
+    """Φ_k = u + h (p₀ u ∘ Su − p₁ u² + p₂ cos k + c Su), S a shift."""
 
     h: float = 0.1
     c: complex = 0.5
@@ -148,7 +148,7 @@ def test_adjoint_states_obey_their_recurrence_and_end_at_the_start():
 
 
 def test_gradient_through_the_start_is_its_pullback():
-    """dJ/dp of u₀(p) = b + B p is that of the constant start, and Bᵀ dJ/du₀."""
+    """dJ/dp with u₀(p) = b + B p is dJ/dp with constant u₀, plus Bᵀ dJ/du₀."""
     solution = REAL.solve(P)
     u_bar = cotangents(solution.u, 7)
     constant = replace(REAL, u0=BASE + SLOPE @ P).solve(P).sensitivities(u_bar)
@@ -183,7 +183,7 @@ def test_all_memories_give_the_same_bits_in_every_sweep(make, tmp_path):
 
 
 class Reusing(Waves):
-    """Returns the same arrays each time."""
+    """Return the same arrays each time."""
 
     buffers = (np.zeros(N_STATE), np.zeros(N_STATE), np.zeros(3), np.zeros(N_STATE))
 

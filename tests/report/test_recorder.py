@@ -268,6 +268,7 @@ def test_a_run_that_had_ended_goes_on_in_its_file(tmp_path):
     again = chain(tmp_path, adjoint.Stopping(iterations=3, stationarity=0.0), True)
     assert again.numbers.tolist() == [0, 1, 2, 3]
     further = chain(tmp_path, adjoint.Stopping(iterations=5, stationarity=0.0), True)
+    assert further.result["gradient_check"] == again.result["gradient_check"] is not None
     assert further.numbers.tolist() == [0, 1, 2, 3, 4, 5]
     assert len(further.header["resumed"]) == 2
     assert further.header["stopping"]["iterations"] == 5

@@ -633,6 +633,13 @@ def test_a_beginning_that_dwarfs_all_later_constraints_is_cut(written):
     assert "(beginning cut)" not in [text.get_text() for text in panel.get_legend().get_texts()]
 
 
+def test_a_constraint_that_is_met_to_rounding_looks_so(written):
+    records = [iteration(k, constraints=[2e-16 * (-1) ** k], multipliers=[1.0]) for k in range(9)]
+    figure = convergence_figure(written(HEADER, *records), [])
+    (panel,) = [axes for axes in figure.axes if axes.get_ylabel().startswith("constraint")]
+    assert panel.get_ylim()[1] > 1e-9
+
+
 def test_drawing_leaves_the_users_settings_alone(written):
     import matplotlib
 
@@ -787,7 +794,7 @@ def test_a_run_whose_design_settled_while_its_residual_was_flat_says_so(written)
 
 def test_without_a_taylor_test_the_check_of_minimize_is_told(written):
     header = {name: value for name, value in HEADER.items() if name != "taylor"}
-    assert badge(written(header, RESULT)).verdict.value == "Gradient not checked"
+    assert badge(written(header, RESULT)).verdict.value == "No gradient test recorded"
     checked = RESULT | {"gradient_check": {"derivative": 2.0, "difference": 2.00001}}
     found = badge(written(header, checked))
     assert found.verdict.value == "Gradient agrees with differences"

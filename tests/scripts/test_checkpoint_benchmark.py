@@ -1,8 +1,8 @@
-"""The script that measures a long sweep from few checkpoints runs, and its counts are those of the closed form."""
+"""The benchmark of checkpoints runs, and its counts agree with the closed form."""
 
 import json
 
-from scripts.benchmarks import checkpoints
+from scripts.benchmarks.ode import checkpoints
 
 
 def test_small_run_repeats_as_few_steps_as_the_closed_form_says(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The study of iterations over mesh size: constant in the right inner product, growing in the wrong one."""
+"""Iterations over mesh size: constant in the right inner product, growing in the wrong one."""
 
 import json
 from itertools import pairwise
@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts import mesh_independence
-from scripts.mesh_runs import NAMES, TOLERANCE
+from scripts.examples.mesh_independence import __main__ as mesh_independence
+from scripts.examples.mesh_independence.runs import NAMES, TOLERANCE
 
 
 def test_iterations_are_constant_in_the_right_product_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    numbers = mesh_independence.main(
-        mesh_independence.parse(["--small", "--quiet", "--out", str(tmp_path)])
-    )
+    numbers = mesh_independence.main(tmp_path, small=True, quiet=True)
     counts = numbers["iterations"]
     assert list(counts) == list(NAMES)
     for name in NAMES[:3]:
@@ -31,8 +29,8 @@ def test_iterations_are_constant_in_the_right_product_only(
 
 def test_numbers_in_the_documentation_show_what_was_asked_for() -> None:
     """Constant to one iteration for n = 16 … 512; in the wrong product more on each finer mesh."""
-    file = Path(__file__).parents[2] / "docs" / "results" / "mesh_independence" / "iterations.json"
-    numbers = json.loads(file.read_text())
+    folder = Path(mesh_independence.__file__).parent
+    numbers = json.loads((folder / "iterations.json").read_text())
     assert numbers["n"] == [16, 32, 64, 128, 256, 512]
     for name in NAMES[:3]:
         assert len(numbers["iterations"][name]) == 6

@@ -1,4 +1,4 @@
-"""The benchmark of nonlinear problems: its peers solve the same equations, and what is not installed is left out."""
+"""The benchmark of nonlinear problems: all libraries solve the same equations."""
 
 import importlib.util
 import json
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.benchmarks import linear, nonlinear
-from scripts.benchmarks.nonlinear_peers import MODELS, PEERS, Model
+from scripts.benchmarks.steady import nonlinear
+from scripts.benchmarks.steady.nonlinear_peers import MODELS, PEERS, Model
 
 PACKAGES = {
     "OpenMDAO": "openmdao",
@@ -26,9 +26,7 @@ TOLERANCES = {
 def test_nonlinear_benchmark_agrees_with_its_peers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        linear.time, "sleep", lambda seconds: None
-    )  # Its pauses are for measurements.
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # The pauses are for measurements.
     nonlinear.main(tmp_path, small=True, rounds=1)
     results = json.loads((tmp_path / "nonlinear.json").read_text())
     assert set(results) == set(MODELS)

@@ -1,4 +1,4 @@
-"""Every script of nonlinear problems runs with --small, and its headline numbers agree with what is known."""
+"""Examples of nonlinear problems run with --small, with the known numbers."""
 
 import json
 from pathlib import Path
@@ -12,13 +12,12 @@ from adjoint.report import Curve, Graph, Map, Shades, write_sheet
 from adjoint.report.figures.sheet import sheet
 from problems.optimization.thermography import Exponential, Thermography
 from problems.optimization.variation import TotalVariation
-from scripts import branches, parameter_fit
+from scripts.examples.branches import __main__ as branches
+from scripts.examples.parameter_fit import __main__ as parameter_fit
 
 
 def test_parameter_fit_recovers_the_conductivity_down_to_the_noise(tmp_path: Path, capsys) -> None:
-    numbers = parameter_fit.main(
-        parameter_fit.parse(["--small", "--quiet", "--out", str(tmp_path / "new")])
-    )
+    numbers = parameter_fit.main(tmp_path / "new", small=True, quiet=True)
     assert numbers["misfit / noise"] == pytest.approx(1.0, abs=0.01)
     assert numbers["gradient / first"] <= 1e-3
     assert numbers["median error of p"] <= 0.06
@@ -31,11 +30,8 @@ def test_parameter_fit_recovers_the_conductivity_down_to_the_noise(tmp_path: Pat
 
 
 def test_parameter_fit_that_is_given_too_few_iterations_says_so(tmp_path: Path) -> None:
-    options = parameter_fit.parse(
-        ["--small", "--quiet", "--iterations", "2", "--out", str(tmp_path)]
-    )
     with pytest.raises(adjoint.SolveError, match="no fit in 2 iterations"):
-        parameter_fit.main(options)
+        parameter_fit.main(tmp_path, small=True, iterations=2, quiet=True)
 
 
 @pytest.mark.parametrize(
@@ -49,16 +45,15 @@ def test_parameter_fit_that_is_given_too_few_iterations_says_so(tmp_path: Path) 
 def test_parameter_fit_names_options_that_make_no_sense(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
+    options = parameter_fit.parse(["--small", "--quiet", "--out", str(tmp_path), *arguments])
     with pytest.raises(ValueError, match=message):
-        parameter_fit.main(
-            parameter_fit.parse(["--small", "--quiet", "--out", str(tmp_path), *arguments])
-        )
+        parameter_fit.main(**vars(options))
     assert not list(tmp_path.iterdir())
 
 
 def test_branches_reach_the_published_fold_and_reference_slopes(tmp_path: Path) -> None:
     """CASES: Bratu; λ_c = 6.808124423 on the square is of a finer mesh."""
-    numbers = branches.main(branches.parse(["--small", "--out", str(tmp_path / "new")]))
+    numbers = branches.main(tmp_path / "new", small=True)
     line, square = numbers["line"], numbers["square"]
     assert line["lambda_c"] == pytest.approx(3.51383071912516, abs=1e-11)
     assert line["u_max"] == pytest.approx(1.18684216863439, abs=1e-10)
@@ -76,7 +71,7 @@ def test_branches_reach_the_published_fold_and_reference_slopes(tmp_path: Path) 
         assert (tmp_path / "new" / name).read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("script", [parameter_fit, branches])
+@pytest.mark.parametrize("script", [parameter_fit, branches], ids=["parameter_fit", "branches"])
 def test_scripts_ask_for_a_directory(script, capsys) -> None:
     for arguments in ([], ["--out", ""]):
         with pytest.raises(SystemExit):
@@ -84,7 +79,7 @@ def test_scripts_ask_for_a_directory(script, capsys) -> None:
         assert "--out" in capsys.readouterr().err
 
 
-# What the scripts are made of
+# Parts of the examples
 
 
 def test_total_variation_form_is_the_derivative_of_its_frozen_quadratic_and_definite():
@@ -101,7 +96,7 @@ def test_total_variation_form_is_the_derivative_of_its_frozen_quadratic_and_defi
 
 @pytest.mark.parametrize("slope", [0.5, 20.0])
 def test_total_variation_of_a_steep_ramp_is_its_rise(slope):
-    """∫|∇m| over the unit square, where the slope is far above the corner: mᵀ L m is the slope itself."""
+    """mᵀ L m = ∫|∇m| over the unit square if the slope is far above the corner."""
     prior = TotalVariation((40, 30), (1 / 40, 1 / 30), 1e-6, 1e-12)
     x = np.repeat((np.arange(40) + 0.5) / 40, 30)
     m = slope * x

@@ -1,4 +1,4 @@
-"""The benchmark of initial value problems: its libraries solve the same equations, and slow ones are ended."""
+"""The benchmark of initial value problems: equal equations, and an end for slow libraries."""
 
 import json
 import sys
@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.benchmarks import ode, ode_tables
-from scripts.benchmarks.ode_cases import Case, brusselator, lotka_volterra, robertson
-from scripts.benchmarks.ode_ours import METHODS, ROBERTSON, exact, headline
-from scripts.benchmarks.ode_peers import PEERS, difference
-from scripts.benchmarks.ode_process import Peer
+from scripts.benchmarks.ode import __main__ as ode
+from scripts.benchmarks.ode import tables
+from scripts.benchmarks.ode.cases import Case, brusselator, lotka_volterra, robertson
+from scripts.benchmarks.ode.ours import METHODS, ROBERTSON, exact, headline
+from scripts.benchmarks.ode.peers.libraries import PEERS, difference
+from scripts.benchmarks.ode.process import Peer
 
 CASES = [robertson(), lotka_volterra(), brusselator(4)]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -27,8 +28,8 @@ def test_small_benchmark_writes_numbers_and_figures(tmp_path: Path) -> None:
         assert [row["library"] for row in rows] == [f"ours, {name}" for name in METHODS[case.name]]
         assert max(row["error"] for row in rows) < 5e-3
         assert (tmp_path / f"{case.name.lower()}.png").stat().st_size > 10_000
-    tables = ode_tables.main(tmp_path / "ode.json")
-    assert f"| ours, ESDIRK5 | {results['Brusselator: 8x8'][0]['seconds']:.3g} s (" in tables
+    text = tables.main(tmp_path / "ode.json")
+    assert f"| ours, ESDIRK5 | {results['Brusselator: 8x8'][0]['seconds']:.3g} s (" in text
     assert results["Brusselator: 8x8"][0]["error"] < 2e-6
     assert results["Brusselator: adjoint / forward"]["8"][0]["parameters"] == 66
 
@@ -59,7 +60,7 @@ def test_other_libraries_solve_the_same_equations(case: Case, name: str) -> None
     if package == "torchdiffeq" and case.stiff:
         pytest.skip("explicit methods only")
     module, function = place.split(".")
-    ready = getattr(import_module(f"scripts.benchmarks.{module}"), function)(case, 1e-6)
+    ready = getattr(import_module(f"scripts.benchmarks.ode.peers.{module}"), function)(case, 1e-6)
     u, f = case.probe
     assert difference(ready.field(u), f) < 1e-12
     value, gradient = ready.gradient()

@@ -1,4 +1,4 @@
-"""Every script of initial value problems runs with --small, its headline numbers hold, and what it is made of works."""
+"""Examples of initial value problems run with --small, and their parts work."""
 
 import json
 from dataclasses import replace
@@ -13,13 +13,14 @@ import adjoint
 from adjoint.checkpointing import minimal_advances
 from adjoint.report import Band, Curve, Graph, Raster
 from adjoint.report.figures.sheet import sheet
-from scripts import kinetics_fit, optimal_control
-from scripts.few_states import few_states
-from scripts.kinetics.fitting import fit, stepped
-from scripts.kinetics.rates import Estimate
-from scripts.ode_figures import accumulated, step_sizes, timeline
-from scripts.steering.optimum import optimum
-from scripts.steering.plate import Steering
+from scripts.examples.common.checkpointing import checkpointed_gradient
+from scripts.examples.common.trajectory_plots import accumulated, step_sizes, timeline
+from scripts.examples.kinetics_fit import __main__ as kinetics_fit
+from scripts.examples.kinetics_fit.experiment import Estimate
+from scripts.examples.kinetics_fit.levenberg_marquardt import complex_step_error, fit
+from scripts.examples.optimal_control import __main__ as optimal_control
+from scripts.examples.optimal_control.lbfgsb import optimum
+from scripts.examples.optimal_control.plate import Steering
 
 
 def is_png(path: Path) -> bool:
@@ -27,9 +28,7 @@ def is_png(path: Path) -> bool:
 
 
 def test_kinetics_fit_finds_rates_that_the_bands_hold(tmp_path: Path, capsys) -> None:
-    numbers = kinetics_fit.main(
-        kinetics_fit.parse(["--small", "--quiet", "--out", str(tmp_path / "new")])
-    )
+    numbers = kinetics_fit.main(tmp_path / "new", small=True, quiet=True)
     assert numbers["jacobian"].startswith("tangent (3 parameters")
     assert numbers["jacobian against complex steps"] <= 1e-11
     assert 0.001 <= numbers["probability of a larger chi2"] <= 0.999
@@ -48,9 +47,7 @@ def test_kinetics_fit_finds_rates_that_the_bands_hold(tmp_path: Path, capsys) ->
 
 
 def test_optimal_control_steers_the_plate_to_its_target(tmp_path: Path, capsys) -> None:
-    numbers = optimal_control.main(
-        optimal_control.parse(["--small", "--quiet", "--out", str(tmp_path / "new")])
-    )
+    numbers = optimal_control.main(tmp_path / "new", small=True, quiet=True)
     assert numbers["misfit without heating / norm of the target"] >= 0.9
     assert numbers["misfit / norm of the target"] <= 0.1
     assert numbers["powers at a limit"] > 0
@@ -62,11 +59,13 @@ def test_optimal_control_steers_the_plate_to_its_target(tmp_path: Path, capsys) 
     assert numbers["bytes with few states kept"] <= optimal_control.BUDGET * numbers["unknowns"]
     assert json.loads((tmp_path / "new" / "control.json").read_text()) == numbers
     assert is_png(tmp_path / "new" / "fields.png")
-    assert is_png(tmp_path / "new" / "course.png")
+    assert is_png(tmp_path / "new" / "time_series.png")
     assert "the gradient is right" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("script", [kinetics_fit, optimal_control])
+@pytest.mark.parametrize(
+    "script", [kinetics_fit, optimal_control], ids=["kinetics_fit", "optimal_control"]
+)
 def test_scripts_ask_for_a_directory(script, capsys) -> None:
     for arguments in ([], ["--out", ""]):
         with pytest.raises(SystemExit):
@@ -87,7 +86,7 @@ def test_fit_ends_where_no_step_takes_anything_off_chi2():
         for sign in (1.0, -1.0):
             aside = Estimate(case, data, last.x + sign * 1e-2 * v)
             assert aside.chi2 > last.chi2
-    assert stepped(last, np.array([1.0, -1.0, 0.5])) <= 1e-11
+    assert complex_step_error(last, np.array([1.0, -1.0, 0.5])) <= 1e-11
 
 
 def test_gauss_newton_covariance_is_the_curvature_of_chi2():
@@ -126,14 +125,17 @@ def test_the_cost_of_powers_linear_between_knots_is_integrated_exactly(small):
 
 
 def test_powers_within_limits_are_those_that_lambda_asks_for(small):
-    """Where no limit holds, s + BᵀM⁻¹λ/α vanishes against the hat functions of the knots: here against their sum."""
+    """Without active limits, s + BᵀM⁻¹λ/α is orthogonal to the hat functions of the knots.
+
+    The test takes the sum of the hat functions.
+    """
     case, f = small
     case = replace(case, limit=50.0, alpha=1e-2)
     f = f.of(case.objective)
     found = optimum(case, f, np.zeros(case.controls), lambda text: None)
     trajectory = found.point.solution.trajectory
     y_bar = case.objective.gradients(found.point.solution.u, found.point.p)[0]
-    asked = case.asked(trajectory.adjoint(*case.cotangents(y_bar)))
+    asked = case.stationary_powers(trajectory.adjoint(*case.cotangents(y_bar)))
     s = np.stack([case.plate.power(t, found.point.p) for t in trajectory.grid])
     gap = np.trapezoid(s - asked, trajectory.grid, axis=0)
     assert np.all(np.abs(gap) <= 0.02 * np.trapezoid(np.abs(s), trajectory.grid, axis=0))
@@ -141,7 +143,7 @@ def test_powers_within_limits_are_those_that_lambda_asks_for(small):
 
 def test_no_optimum_is_an_error(small, monkeypatch):
     case, f = small
-    monkeypatch.setattr("scripts.steering.optimum.MOST", 1)
+    monkeypatch.setattr("scripts.examples.optimal_control.lbfgsb.ITERATIONS", 1)
     with pytest.raises(adjoint.SolveError, match="no optimum in 1 iterations"):
         optimum(case, f, np.zeros(case.controls), lambda text: None)
 
@@ -164,7 +166,7 @@ def trajectory() -> adjoint.ode.Trajectory:
 
 
 def test_timeline_has_a_stroke_for_each_step_done(trajectory):
-    few = few_states(
+    few = checkpointed_gradient(
         trajectory, np.ones_like(trajectory.u), None, adjoint.checkpointing.Checkpoints(5), 5, True
     )
     N = trajectory.evidence.steps
@@ -174,7 +176,7 @@ def test_timeline_has_a_stroke_for_each_step_done(trajectory):
         few.evidence.repeated,
         N,
     ]
-    assert few.same
+    assert few.same_bits
     begun = np.sort(np.concatenate([curve.x[::3] for curve in (forward, repeated, reverse)]))
     np.testing.assert_array_equal(begun, np.arange(2 * N + few.evidence.repeated))
     assert reverse.y[-2] == 0.0
@@ -185,7 +187,7 @@ def test_accumulation_ends_at_the_gradient(trajectory):
     u_bar = np.ones_like(trajectory.u)
     shares = trajectory.accumulation(u_bar)
     plot = accumulated("", "", trajectory, {"p1": shares[:, 0], "p2": shares[:, 1]}, True)
-    # The sum of all concentrations is constant: what is left of the gradient is rounding of the shares.
+    # The sum of all concentrations is constant: the gradient is rounding of the shares.
     rounding = 1e-12 * np.abs(shares).max(axis=0)[:2] + 1e-24
     off = [curve.y[-1] for curve in plot.curves] - trajectory.vjp(u_bar)[:2]
     assert np.all(np.abs(off) <= rounding)

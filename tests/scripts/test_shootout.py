@@ -1,12 +1,12 @@
-"""The script that compares all optimizers: it runs, and what it writes agrees with what it prints."""
+"""The comparison of all optimizers runs, and writes what it prints."""
 
 import json
 
-from scripts import shootout
+from scripts.examples.shootout import __main__ as shootout
 
 
 def test_every_algorithm_is_compared(tmp_path, capsys):
-    numbers = shootout.main(shootout.parse(["--small", "--quiet", "--out", str(tmp_path)]))
+    numbers = shootout.main(tmp_path, small=True, quiet=True)
     printed = capsys.readouterr().out
     assert (tmp_path / "shootout.txt").read_text() == printed
     assert json.loads((tmp_path / "shootout.json").read_text()) == numbers

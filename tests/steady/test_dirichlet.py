@@ -1,4 +1,4 @@
-"""Dirichlet data against a dense elimination by hand: nonzero, dependent on p, real and complex, many load cases."""
+"""Dirichlet data compared with dense elimination: nonzero, functions of p, load cases."""
 
 from functools import cache
 
@@ -35,7 +35,7 @@ def load(shape):
 
 
 def eliminated(A, b, g):
-    """u by hand: the fixed columns moved to the right-hand side."""
+    """u by dense elimination: the fixed columns are moved to the right-hand side."""
     free = np.setdiff1d(np.arange(N), FIXED)
     u = np.zeros(b.shape, dtype=np.result_type(A, b, g))
     u[FIXED] = g if b.ndim == 1 else g[:, None]
@@ -128,7 +128,7 @@ def test_symmetric_problem_stays_symmetric_for_cholesky():
 
 @pytest.mark.parametrize("factorize", [adjoint.cholesky, adjoint.lu], ids=["cholesky", "lu"])
 def test_compliance_with_nonzero_data_has_the_right_gradient(factorize):
-    """ū = b is then no longer the right-hand side that was solved for."""
+    """With nonzero data the right-hand side of the forward solve is not b, hence not ū."""
     dofs = np.column_stack([np.arange(N - 1), np.arange(1, N)])
     rods = adjoint.Elements(dofs, np.array([[1.0, -1.0], [-1.0, 1.0]]))
     b = np.arange(1.0, N + 1)
@@ -182,7 +182,7 @@ def test_values_that_would_be_broadcast_are_refused():
 
 
 class Still:
-    """A matrix that does not depend on p, and says so in the plainest numbers."""
+    """A matrix that does not depend on p, with integer zeros as derivatives."""
 
     def __call__(self, p):
         return matrix(False)(np.zeros(M))

@@ -1,4 +1,4 @@
-"""Laws of the inverse by stale factors: as accurate as factors of its own, or given up for those."""
+"""Laws of RefinedInverse: as accurate as the factors of A, or replaced by them."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ KINDS = ("N", "T", "H")
 
 
 def matrices(n, condition, distance, seed, kind=float):
-    """A of that condition, nonsymmetric, and B = A (I − distance Q), Q unitary: sweeps contract by the distance."""
+    """A with a condition, and B = A (I − distance Q), Q unitary: sweeps contract by `distance`."""
     rng = np.random.default_rng(seed)
 
     def unitary():
@@ -86,7 +86,7 @@ def test_stale_factors_alone_leave_the_error_that_sweeps_remove():
 
 
 def test_matrices_scaled_by_powers_of_ten_are_solved_as_well():
-    """Rows and columns of 10^±10: what norms do not see, single rows and components show."""
+    """Rows and columns of 10^±10: only rowwise errors see all of them."""
     A, B = matrices(8, 10.0, 1e-4, 6)
     rng = np.random.default_rng(7)
     rows, columns = (sparse.diags_array(10.0 ** rng.integers(-10, 11, 8)) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Adjoints recombined from solutions at hand: only where their right-hand sides are in the span to rounding."""
+"""Adjoints combined from earlier solutions: only if right-hand sides are in the span."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def like(b, seed):
 @pytest.mark.parametrize("columns", [None, 2])
 @pytest.mark.parametrize("off", [1e-2, 1e-7, 1e-9, 1e-11])
 def test_a_right_hand_side_that_is_nearly_in_the_span_is_solved_for(off, columns, field):
-    """Off by 10⁻⁷, λ = u c would be: as an adjoint, wrong by as much; the solve is accurate to rounding."""
+    """λ = u c would have an error of 10⁻⁷; the solve is accurate up to rounding."""
     A = symmetric(field)
     b = like(np.zeros((N, columns) if columns else N, dtype=field), 2)
     solution = adjoint.LinearProblem(sparse.csc_array(A), b, factorize=adjoint.cholesky).solve(

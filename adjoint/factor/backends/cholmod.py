@@ -78,9 +78,9 @@ class _Factor04(Protocol):
 class _Analysis04:
     """CHOLMOD's symbolic factor, whose structure is copied for each matrix.
 
-    An object has a memory: it keeps one factor that is not in use any more (`idle`),
-    for the next matrix to write into. To get memory from the system takes 1/10 of the
-    time of a large factorization (measured at 240 000 unknowns).
+    An object has a memory: `idle` keeps one factor that is not in use any more. The
+    next matrix reuses the memory of this factor, because a large factorization spends
+    1/10 of its time on getting memory from the system (measured at 240 000 unknowns).
     """
 
     symbolic: _Factor04

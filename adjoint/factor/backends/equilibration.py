@@ -18,7 +18,8 @@ pivots below 10⁻¹³ for zero, whatever ‖A‖ is."""
 
 
 Scaling: TypeAlias = tuple[Array | None, Array | None]
-"""Factors of the rows and of the columns, (n,) each; None for ones."""
+"""Scale factors of the rows and of the columns, (n,) each; None means that A is not
+scaled."""
 
 
 def equilibration(A: sparse.csc_array, symmetry: Symmetry) -> Scaling:

@@ -85,8 +85,8 @@ class _Factors:
 class _Analysis:
     """The column order for a pattern, which SuperLU returns with a first factorization.
 
-    An object has a memory: the order that the first factorization found, for later
-    ones.
+    An object has a memory: the order that the first factorization found. Later
+    factorizations use this order.
     """
 
     symmetry: Symmetry
@@ -130,9 +130,9 @@ class _Analysis:
     def _ordered(self, A: sparse.csc_array) -> _Permutation | None:
         """The order for A + Aᵀ, by an incomplete factorization; None if this fails.
 
-        In symmetric mode the elimination order of a first factorization differs from
-        that of later factorizations in the order found: the last bits of solutions
-        would depend on history. (With COLAMD the orders are equal.)
+        In symmetric mode a first factorization eliminates in another order than later
+        factorizations with the order that it found. The last bits of solutions would
+        then depend on which matrix came first. (With COLAMD the orders are equal.)
         """
         try:
             symbolic = spilu(

@@ -66,11 +66,11 @@ class _Factors:
 class _Analysis:
     """Makes a UMFFactor object, analysis and numbers, for each factorization in use.
 
-    An object has a memory: it keeps one UMFFactor that is not in use any more (`idle`),
-    with its analysis, for the next matrix. UMFFactor.copy() cannot be used instead:
-    copies share one record of the last pivots, so that after a singular matrix all
-    other factors would refuse to solve. The method also copies the numbers, and fails
-    if there are none.
+    An object has a memory: `idle` keeps one UMFFactor that is not in use any more, with
+    its analysis, for the next matrix. UMFFactor.copy() cannot be used instead: copies
+    share one record of the last pivots, so that after a singular matrix all other
+    factors would refuse to solve. The method also copies the numbers, and fails before
+    the first factorization.
     """
 
     analyse: Callable[[sparse.csc_array], _Factor]

@@ -1,1 +1,1 @@
-"""Times at which f may jump: where they are, what begins anew there, derivatives with respect to them."""
+"""Times at which f may jump: one-sided times, breaks of the user, rates ∂f/∂t there."""

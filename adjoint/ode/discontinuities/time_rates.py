@@ -1,4 +1,4 @@
-"""∂f/∂t and ∂ℓ/∂t at stages, and whether they exist where a stage lies at a knot."""
+"""∂f/∂t and ∂ℓ/∂t at a discontinuity, and whether they exist."""
 
 from collections.abc import Callable
 
@@ -8,42 +8,47 @@ from ...errors import NonFiniteField
 from ...typing import Array
 
 PROBE = 1e-7
-"""Part of a step at which a rate at its end is looked at a second time: one that exists is nearly the same there."""
+"""Distance at which ∂f/∂t is evaluated a second time, relative to the step: a finite ∂f/∂t is
+nearly equal there.
+"""
 
 
 STEADY = 1e-3
-"""Relative change of a rate over that distance, above which it is taken for infinite at the knot."""
+"""Relative change of ∂f/∂t over that distance above which ∂f/∂t counts as infinite."""
 
 
 SMALL = 1e-4
-"""Part of the rate of change over the step below which a rate with respect to t is not looked at."""
+"""Rates below this part of |f| divided by the step are not examined."""
 
 
 def rate_at(
     rate: Callable[[float], Array], t: float, inwards: float, size: Array, what: str
 ) -> Array:
-    """∂f/∂t at a time t just beside a knot, from `rate`; raises NonFiniteField where it is infinite at the knot.
+    """∂f/∂t at a time t next to a discontinuity; raises NonFiniteField if it is infinite there.
 
-    inwards: the length of the step on that side, below zero where the step ends at t. size: of f in the step.
-    A root or another power of the time from the knot has a huge rate beside it, which is not that of the solution.
+    rate: t ↦ ∂f/∂t. inwards: the length of the step on that side, negative if the step
+    ends at t. size: |f| in the step. what: "f" or "ℓ". If f is a root or another power
+    of the time from the discontinuity, ∂f/∂t next to it is huge, and is not the rate of
+    the solution.
     """
-    found = np.array(rate(t))  # A copy: the rate may be the same array again.
+    found = np.array(rate(t))  # A copy: the field may fill the same array again.
     probe = rate(t + PROBE * inwards)
     if np.isfinite(found).all() and not singular(found, probe, abs(inwards), size).any():
         return found
     doubtful = ~np.isfinite(found) | singular(found, probe, abs(inwards), size)
     bad = int(np.flatnonzero(doubtful)[0])
     error = NonFiniteField(
-        f"∂{what}/∂t in component {bad} at t = {t:.10g} is infinite, or as good as ({found[bad]:.3g}, and "
-        f"{probe[bad]:.3g} a little farther inside): a root or a power of the time, beginning there? Derivatives with "
-        "respect to times do not exist then; times=False leaves them out."
+        f"∂{what}/∂t in component {bad} at t = {t:.10g} is infinite, or nearly so "
+        f"({found[bad]:.3g}, and {probe[bad]:.3g} slightly farther inside the step). Usual "
+        "cause: a root or a power of the time since then. Derivatives with respect to times do "
+        "not exist; times=False leaves them out."
     )
     error.t = t
     raise error
 
 
 def singular(found: Array, probe: Array, length: float, size: Array) -> Array:
-    """Whether a rate decays steeply from the knot, by components."""
+    """True for the components whose rate decays steeply from the discontinuity."""
     change, found = np.abs(found - probe), np.abs(found)
     return np.asarray(
         (change > STEADY * found) & (found > np.abs(probe)) & (found * length > SMALL * size)

@@ -1,4 +1,4 @@
-"""Collocation at the Radau points: methods whose stages depend on each other."""
+"""Collocation at the Radau points (Radau IIA): methods whose stages depend on each other."""
 
 from dataclasses import replace
 from functools import cache
@@ -12,33 +12,63 @@ from .tableau import Tableau
 
 
 def Radau5(accuracy: float = 1e-13) -> Method:
-    """Radau IIA, L-stable, order 5, 3 coupled stages, dense output of order 3: for stiff problems of few unknowns.
+    """Radau IIA of order 5, L-stable, 3 coupled stages, for stiff problems with few unknowns.
 
-    Few unknowns: the three stages take one evaluation after another, but all else together. With many, a real and a
-    complex matrix are factored. Hairer & Wanner (1996), Solving ODEs II, sections IV.5 and IV.8.
+    The dense output has order 3. With few unknowns (up to 64) a Newton correction of all
+    stages is one small dense solve. With more unknowns each new matrix costs two
+    factorizations, one real and one complex.
+
+    Parameters
+    ----------
+    accuracy : float
+        Relative error of the stage values, see `Method`.
+
+    Returns
+    -------
+    Method
+        The method, for `ODEProblem(..., method=Radau5())`.
+
+    References
+    ----------
+    Hairer & Wanner (1996), Solving ODEs II, sections IV.5 and IV.8.
     """
-    return Method(collocation(3), accuracy)
+    return Method(radau_iia(3), accuracy)
 
 
 def Radau9(accuracy: float = 1e-13) -> Method:
-    """Radau IIA, L-stable, order 9, 5 coupled stages, dense output of order 5: as `Radau5`, for tight tolerances.
+    """Radau IIA of order 9, L-stable, 5 coupled stages, for stiff problems and tight tolerances.
 
+    The dense output has order 5. Costs with few and with many unknowns: see `Radau5`.
+
+    Parameters
+    ----------
+    accuracy : float
+        Relative error of the stage values, see `Method`.
+
+    Returns
+    -------
+    Method
+        The method, for `ODEProblem(..., method=Radau9())`.
+
+    References
+    ----------
     Hairer & Wanner (1999), J. Comput. Appl. Math. 111, 93.
     """
-    return Method(collocation(5), accuracy)
+    return Method(radau_iia(5), accuracy)
 
 
 @cache
-def collocation(stages: int) -> Tableau:
-    """Radau IIA: the polynomial of degree s with u(0) = u₀ and M u' = f at the s right Radau points, c_s = 1.
+def radau_iia(stages: int) -> Tableau:
+    """The polynomial of degree s with u(0) = u₀ and M u' = f at the s right Radau points, c_s = 1.
 
-    The embedded formula has weight γ at the beginning, γ being the real eigenvalue of A, and order s (Hairer & Wanner
-    1996, section IV.8): its difference h (γ f(t, u) + Σ e_i K_i) satisfies γ + Σ e_i = 0 and Σ e_i c_iᑫ = 0, q < s.
+    The embedded formula has order s and the weight γ at the start of the step, where γ is
+    the real eigenvalue of A (Hairer & Wanner 1996, section IV.8). The error estimate
+    h (γ f(t, u) + Σ e_i K_i) satisfies γ + Σ e_i = 0 and Σ e_i c_iᑫ = 0 for q < s.
     """
     roots, _ = roots_jacobi(stages - 1, 1.0, 0.0)
     c = np.append(0.5 * (roots + 1.0), 1.0)
     V = np.vander(c, stages, increasing=True)
-    # The slope Σ_q x_q θᑫ meets the K_i, V x = K: b_i(θ) = Σ_q (V⁻¹)_qi θᑫ⁺¹/(q + 1).
+    # The slope Σ_q x_q θᑫ interpolates the K_i, V x = K: b_i(θ) = Σ_q (V⁻¹)_qi θᑫ⁺¹/(q + 1).
     dense = np.linalg.inv(V).T / np.arange(1.0, stages + 1.0)
     order = 2 * stages - 1
     without = Tableau(
@@ -49,7 +79,10 @@ def collocation(stages: int) -> Tableau:
 
 
 def _integrated(c: Array) -> Array:
-    """a_ij = ∫ l_j(θ) dθ from 0 to c_i, l_j being 1 at c_j and 0 at the others; by Gauss, for digits."""
+    """a_ij = ∫ l_j(θ) dθ from 0 to c_i; the Lagrange polynomial l_j is 1 at c_j, 0 at the others.
+
+    Gauss's quadrature computes the integrals: it loses fewer digits than V⁻¹ would.
+    """
     nodes, weights = np.polynomial.legendre.leggauss(c.size)
     theta = 0.5 * c[:, None] * (nodes + 1.0)
     A = np.empty((c.size, c.size))

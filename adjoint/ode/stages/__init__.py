@@ -1,1 +1,1 @@
-"""The stage equations of a step, their matrices, and how they are solved."""
+"""The equations of the stages of a step: matrices, Newton iteration, refinement."""

@@ -1,6 +1,7 @@
-"""The matrices of all stages of a step at once, I ⊗ M − h A ⊗ J, of methods whose stages depend on each other.
+"""The matrices of all stages of a step, I ⊗ M − h A ⊗ J, for coupled stages.
 
-Vectors hold the stages one after another, (s·n,) or (s·n, j). Hairer & Wanner (1996), Solving ODEs II, section IV.8.
+Vectors hold the stages one after another, (s·n,) or (s·n, j). Source: Hairer & Wanner
+(1996), Solving ODEs II, section IV.8.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from ...errors import NotSymmetric
 from ...factor.csc import SparseMatrix
 from ...factor.factorizers import lu
 from ...typing import Array, Trans
-from ..discontinuities.knots import Interval
+from ..discontinuities.one_sided_times import Interval
 from ..equations import System
 from ..methods.tableau import Eigenpair, Tableau
 from .stage_matrices import Algebra, Inverse, SparseInverse, dense_inverse, product
@@ -25,19 +26,23 @@ Jacobian: TypeAlias = Array | sparse.csc_array
 
 @dataclass(frozen=True, eq=False)
 class CoupledInverse:
-    """The factors that a step's Newton iterations use. stages: of all of them; factor: makes those of M − hγ J."""
+    """The factors that a step's Newton iterations use.
+
+    stages: factors of the matrix of all stages. factor: a function that factors M − hγ
+    J.
+    """
 
     stages: Inverse
     factor: Callable[[], Inverse]
 
     @cached_property
     def single(self) -> Inverse:
-        """The factors of M − hγ J, γ the real eigenvalue of A: what filters the error estimate."""
+        """The factors of M − hγ J with the real eigenvalue γ of A, for the error estimate."""
         return self.factor()
 
     @property
     def nbytes(self) -> int:
-        """Of the stages' factors: those of the single matrix are among them, or small."""
+        """The bytes of the factors of all stages; those of `single` are included, or few."""
         return self.stages.nbytes
 
     def solve(self, b: Array, trans: Trans) -> Array:
@@ -45,32 +50,19 @@ class CoupledInverse:
         return self.stages.solve(b, trans)
 
 
-def factored(system: System, tableau: Tableau, t: float, u: Array, hg: float) -> Inverse:
-    """The factors of Newton's method for the stages of a step, by the Jacobian at (t, u)."""
+def newton_factors(system: System, tableau: Tableau, t: float, u: Array, hg: float) -> Inverse:
+    """The factors of Newton's method for the stages of a step, with the Jacobian at (t, u)."""
     if not tableau.coupled:
         return system.inverse(t, u, hg)
-    system.tally.factorizations += 1
-    return coupled_inverse(system.nearby, tableau, system.jacobian(t, u), hg)
-
-
-def stage_matrix(system: System, tableau: Tableau, step: Interval, Y: Array) -> "CoupledStages":
-    """The matrix of all stages with the ∂f/∂u of each, copies of them: the field may use the same arrays again."""
-    times, h = tableau.times(step), step.h
-    if not system.algebra.dense:
-        sparse_ones = [
-            sparse.csc_array(system.jacobian(ti, y)).copy() for ti, y in zip(times, Y, strict=True)
-        ]
-        return CoupledStages(system.algebra, h * tableau.A, sparse_ones)
-    J = np.empty(
-        (len(times), system.n, system.n), dtype=np.float64 if system.perturbed else system.dtype
-    )
-    for i, ti in enumerate(times):
-        J[i] = system.jacobian(ti, Y[i])
-    return CoupledStages(system.algebra, h * tableau.A, J)
+    system.statistics.factorizations += 1
+    return coupled_inverse(system.newton_algebra, tableau, system.jacobian(t, u), hg)
 
 
 def coupled_inverse(algebra: Algebra, tableau: Tableau, J: Jacobian, hg: float) -> CoupledInverse:
-    """The factors of I ⊗ M − h A ⊗ J with one J for all stages; hg: hγ. Raises SingularMatrix, NonFinite."""
+    """The factors of I ⊗ M − h A ⊗ J with one J for all stages.
+
+    hg: hγ. Raises SingularMatrix, NonFinite.
+    """
     h = hg / tableau.gamma
     if isinstance(J, np.ndarray):
         dense = dense_inverse(_blocks(algebra, h * tableau.A, J[None]), "I x M - h A x J")
@@ -87,22 +79,25 @@ def coupled_inverse(algebra: Algebra, tableau: Tableau, J: Jacobian, hg: float) 
 def _mode_inverse(
     algebra: Algebra, tableau: Tableau, J: sparse.csc_array, shift: complex
 ) -> SparseInverse:
-    """The factors of M − hλ J for one eigenvalue; raises NotSymmetric that names the remedy for a complex one."""
+    """The factors of M − hλ J for one eigenvalue λ; shift: hλ.
+
+    Raises NotSymmetric, with the remedy, if the factorizer refuses a complex shift.
+    """
     try:
         return algebra.sparse_inverse(J, shift)
     except NotSymmetric as error:
         if isinstance(shift, float):
             raise
         raise NotSymmetric(
-            f"{tableau.name} factors the matrices M - h lambda J with complex lambda, which are not Hermitian. Use "
-            "factorize=adjoint.ldl where M and J are symmetric, adjoint.lu where they are not, or a method whose "
-            "matrices are real, such as adjoint.ode.ESDIRK5()."
+            f"{tableau.name} factors the matrices M - h lambda J with complex lambda, which are "
+            "not Hermitian. Use factorize=adjoint.ldl if M and J are symmetric, adjoint.lu if "
+            "they are not, or a method whose matrices are real, such as adjoint.ode.ESDIRK5()."
         ) from error
 
 
 @dataclass(frozen=True, eq=False)
 class Mode:
-    """An eigenvalue λ of A with its row of T⁻¹ and column of T, and the factors of M − hλ J."""
+    """An eigenvalue λ of A with its eigenvectors, and the factors of M − hλ J."""
 
     pair: Eigenpair
     inverse: SparseInverse
@@ -110,9 +105,10 @@ class Mode:
 
 @dataclass(frozen=True, eq=False)
 class TransformedInverse:
-    """(T ⊗ I) (I ⊗ M − h Λ ⊗ J)⁻¹ (T⁻¹ ⊗ I) with A = T Λ T⁻¹: a real matrix, and a complex one for each pair.
+    """(T ⊗ I) (I ⊗ M − h Λ ⊗ J)⁻¹ (T⁻¹ ⊗ I) with A = T Λ T⁻¹: one real and some complex matrices.
 
-    real: whether M and J are: then one of each pair of eigenvalues stands for both. Butcher (1976), BIT 16, 237.
+    real: M and J are real, so that one mode of each complex pair is enough. Source:
+    Butcher (1976), BIT 16, 237.
     """
 
     stages: int
@@ -121,7 +117,7 @@ class TransformedInverse:
 
     @property
     def nbytes(self) -> int:
-        """An estimate; entries of complex factors are twice as large."""
+        """An estimate of the bytes; entries of complex factors take twice as many."""
         return sum(
             mode.inverse.nbytes * (2 if mode.pair.row.dtype.kind == "c" else 1)
             for mode in self.modes
@@ -144,11 +140,33 @@ class TransformedInverse:
         return total.reshape(b.shape)
 
 
+def coupled_stage_matrix(
+    system: System, tableau: Tableau, step: Interval, Y: Array
+) -> "CoupledStages":
+    """The matrix of all stages with ∂f/∂u at each stage.
+
+    The Jacobians are copied: the field may fill the same arrays again.
+    """
+    times, h = tableau.times(step), step.h
+    if not system.algebra.dense:
+        sparse_ones = [
+            sparse.csc_array(system.jacobian(ti, y)).copy() for ti, y in zip(times, Y, strict=True)
+        ]
+        return CoupledStages(system.algebra, h * tableau.A, sparse_ones)
+    J = np.empty(
+        (len(times), system.n, system.n), dtype=np.float64 if system.perturbed else system.dtype
+    )
+    for i, ti in enumerate(times):
+        J[i] = system.jacobian(ti, Y[i])
+    return CoupledStages(system.algebra, h * tableau.A, J)
+
+
 @dataclass(frozen=True, eq=False)
 class CoupledStages:
-    """I ⊗ M − diag(J_i) (A ⊗ I), each stage with a J of its own.
+    """I ⊗ M − diag(J_i) (A ⊗ I), with one J_i per stage.
 
-    algebra: M and how to factor; A: h times that of the method, (s, s). J: (s, n, n), or sparse ones.
+    algebra: M, and how to factor. A: h times the coefficients of the method, (s, s). J:
+    (s, n, n) array, or s sparse matrices.
     """
 
     algebra: Algebra
@@ -157,15 +175,15 @@ class CoupledStages:
 
     @property
     def dense(self) -> bool:
-        """Whether the J_i are arrays."""
+        """True if the J_i are dense arrays."""
         return isinstance(self.J, np.ndarray)
 
     def product(self, v: Array, trans: Trans) -> Array:
-        """The matrix times v, or its conjugate transpose; v: (s·n,) or (s·n, j)."""
+        """The matrix times v, or its conjugate transpose times v; v: (s·n,) or (s·n, j)."""
         M, V = self.algebra.mass, v.reshape(len(self.J), -1, *v.shape[1:])
         y = V.copy() if M is None else np.stack([product(M, Vi, trans) for Vi in V])
         if trans == "N":
-            # Σ_j a_ij v_j is what stage i's value changes by.
+            # Σ_j a_ij v_j is the change of the value of stage i.
             for yi, Ji, change in zip(
                 y, self.J, np.einsum("ij,j...->i...", self.A, V), strict=True
             ):
@@ -175,22 +193,23 @@ class CoupledStages:
         return y.reshape(v.shape)
 
     def slopes(self, W: Array) -> Array:
-        """J_iᴴ w_i, (s, n, j)."""
+        """J_iᴴ w_i for all stages, (s, n, j)."""
         if isinstance(self.J, np.ndarray):
             return np.asarray(np.matmul(self.J.conj().swapaxes(1, 2), W))
         return np.stack([product(Ji, wi, "H") for Ji, wi in zip(self.J, W, strict=True)])
 
     def inverse(self) -> Inverse:
-        """Factors; raises SingularMatrix, NonFinite."""
+        """The factors; raises SingularMatrix, NonFinite."""
         if isinstance(self.J, np.ndarray):
             return dense_inverse(_blocks(self.algebra, self.A, self.J), "I x M - h A x J")
         A = self._assembled()
         try:
             return self.algebra.factored(A)
-        except NotSymmetric:  # It is not, even where M and J are, and were stated to be.
+        except NotSymmetric:  # The matrix is not symmetric, even if M and J are.
             return SparseInverse(lu(A), False)
 
     def _assembled(self) -> sparse.csc_array:
+        """The matrix of all stages, sparse."""
         M, n = self.algebra.mass, self.algebra.n
         single: SparseMatrix = (
             sparse.eye_array(n, format="csc") if M is None else sparse.csc_array(M)
@@ -205,7 +224,7 @@ class CoupledStages:
 
 
 def _blocks(algebra: Algebra, A: Array, J: Array) -> Array:
-    """I ⊗ M − diag(J_i) (A ⊗ I), (s·n, s·n); J: (s, n, n), or (1, n, n) for the same in all stages."""
+    """I ⊗ M − diag(J_i) (A ⊗ I), dense (s·n, s·n); J: (s, n, n), or (1, n, n) for one J."""
     s, n, M = A.shape[0], J.shape[-1], algebra.mass
     blocks = np.multiply(-A[:, None, :, None], J[:, :, None, :], order="C")
     if M is None:

@@ -50,8 +50,8 @@ class Pairs:
     """A memory of the last RECENT right-hand sides, of length 1, and their solutions.
 
     rhs, solutions: (RECENT, n). gram: Gram matrix of the right-hand sides, (RECENT,
-    RECENT); rows that are not in use yet are those of the identity. number: of pairs so
-    far.
+    RECENT); unused rows are rows of the identity. number: count of all pairs remembered
+    so far.
     """
 
     rhs: Array = field(default_factory=lambda: np.zeros((0, 0)))
@@ -96,8 +96,8 @@ class Pairs:
 class Guess:
     """A guess w, (n,), of A⁻¹ b, and its residual b − A w.
 
-    errors: for each level, (residual, its overlap, guess) before the level; the first
-    guess is 0.
+    errors: for each level the tuple (residual, overlap of the residual, guess) before
+    that level. The first guess is 0.
     """
 
     w: Array

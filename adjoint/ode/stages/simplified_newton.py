@@ -1,6 +1,7 @@
-"""Newton's method for the equations of a stage, or of several at once: by factors nearby, or by its own.
+"""The Newton iteration of a step: simplified (old factors), or damped (new factors).
 
-One implicit stage: its equation, and the corrections of Newton's method for it.
+The iteration is for the equation of one implicit stage (`StageEquation`), or of all
+stages at once (`coupled_stages.StepEquation`).
 """
 
 from collections.abc import Callable
@@ -16,11 +17,46 @@ from ...typing import Array
 from ..equations import System
 from .stage_matrices import DenseInverse, Inverse
 
+ITERATIONS = 14
+"""Maximum number of corrections if a shorter step may be tried.
+
+With a contraction of 1/8 they reach rounding.
+"""
+
+
+PERSISTENT = 60
+"""Maximum number of corrections on a given grid, where no shorter step can be tried."""
+
+
+IDLE = 3
+"""Number of corrections in a row that do not halve the smallest correction, after which the
+iteration stops: the error is rounding, or the iteration does not converge.
+"""
+
+
+SLOW = 0.4
+"""Contraction on a given grid above which damped Newton replaces simplified Newton."""
+
+
+NEWTON = 50
+"""Maximum number of corrections of damped Newton, on a given grid."""
+
+
+DAMPED = 1e-3
+"""Smallest part of a correction that damped Newton tries."""
+
+
+ROUNDING = 1e-3
+"""Size of a correction, in units of the tolerances, below which it is rounding if it no longer
+decreases.
+"""
+
 
 class Equation(Protocol):
-    """What Newton's method is applied to: one stage, or all of a step at once, in one vector.
+    """An equation for K: of one stage, (n,), or of all stages of a step, (s·n,).
 
-    guess: of K; V: the values that K moves, hg: by about how much.
+    guess: first guess of K. V: the state without K. hg: hγ or h, the factor of K in the
+    state.
     """
 
     @property
@@ -36,15 +72,15 @@ class Equation(Protocol):
     def guess(self) -> Array: ...
 
     def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
-        """K ↦ the correction of it by these factors."""
+        """The function K ↦ Newton correction of K by the given factors."""
 
     def inverse(self, K: Array) -> Inverse:
-        """The factors of the derivative at K itself."""
+        """The factors of the derivative at K."""
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """M K = f(t, V + hγ K), from a guess of K."""
+class StageEquation:
+    """M K = f(t, V + hγ K), with a first guess of K."""
 
     system: System
     t: float
@@ -53,10 +89,10 @@ class Stage:
     guess: Array
 
     def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
-        """K ↦ B⁻¹ (f(t, V + hγ K) − M K), B ≈ M − hγ ∂f/∂u."""
+        """The function K ↦ B⁻¹ (f(t, V + hγ K) − M K), with B ≈ M − hγ ∂f/∂u."""
         system, M = self.system, self.system.mass.matrix
         if isinstance(inverse, DenseInverse) and system.dtype.kind != "c":
-            return self._small(inverse)
+            return self._dense_corrections(inverse)
 
         def correction(K: Array) -> Array:
             r = system.rate(self.t, self.V + self.hg * K)
@@ -64,20 +100,20 @@ class Stage:
 
         return correction
 
-    def _small(self, inverse: DenseInverse) -> Callable[[Array], Array]:
-        """The same for few unknowns: without calls that take longer than what they do."""
+    def _dense_corrections(self, inverse: DenseInverse) -> Callable[[Array], Array]:
+        """`corrections` for few unknowns, where a call would take longer than its arithmetic."""
         system, t, V, hg, M = self.system, self.t, self.V, self.hg, self.system.mass.matrix
-        field, p, tally, shape, kind = (
+        field, p, statistics, shape, kind = (
             system.field,
             system.p,
-            system.tally,
+            system.statistics,
             system.shape,
             system.dtype,
         )
         getrs, factors, pivots, work = inverse.getrs, inverse.factors, inverse.pivots, owed.work
 
         def correction(K: Array) -> Array:
-            tally.evaluations += 1
+            statistics.evaluations += 1
             work[0] += 1
             work[2] += 1
             f = field(t, V + hg * K, p)
@@ -88,85 +124,47 @@ class Stage:
         return correction
 
     def inverse(self, K: Array) -> Inverse:
-        """The factors of M − hγ ∂f/∂u at K itself."""
+        """The factors of M − hγ ∂f/∂u at K."""
         return self.system.inverse(self.t, self.V + self.hg * K, self.hg)
 
 
-ITERATIONS = 14
-"""Corrections of one stage at most, where a shorter step may be tried: by a contraction of 1/8 they reach rounding."""
-
-
-PERSISTENT = 60
-"""The same on a given grid, where none can be."""
-
-
-IDLE = 3
-"""Corrections that do not halve the smallest one before, after which it is rounding, or hopeless."""
-
-
-SLOW = 0.4
-"""Contraction above which a chord iteration on a given grid is given up for factors of its own."""
-
-
-NEWTON = 50
-"""Corrections with factors of their own, where chords do not converge on a given grid."""
-
-
-DAMPED = 1e-3
-"""Part of a correction below which none is tried."""
-
-
-ROUNDING = 1e-3
-"""Size of a correction, in units of the tolerances, below which one that no longer shrinks is rounding."""
-
-
-def enough(system: System) -> float:
-    """The size of what may be left of a stage, in units of the tolerances."""
-    return min(1e-2, system.accuracy / system.rtol)
-
-
-def corrected(correction: Callable[[Array], Array], K: Array) -> Array:
-    """The correction of K; raises NoConvergenceError where an iterative solver does not find it."""
-    try:
-        return correction(K)
-    except (NonFinite, KrylovStalled) as error:
-        raise NoConvergenceError(False) from error
-
-
-def chord(
-    stage: Equation, inverse: Inverse, w: Array, known: float, fresh: bool
+def simplified_newton(
+    stage: Equation, inverse: Inverse, w: Array, contraction: float, fresh: bool
 ) -> tuple[Array, int, float]:
-    """(K, corrections, contraction) by factors nearby.
+    """(K, number of corrections, contraction), by factors of a matrix nearby.
 
-    w: what turns a change of K into units of the tolerances. known: the contraction, before it is measured. fresh:
-    whether the factors were made for this step.
+    w: converts a change of K to units of the tolerances, (n,). contraction: an
+    estimate, until it is measured; the result is 0 if it was not measured. fresh: the
+    factors were made for this step. Raises NoConvergenceError if the corrections do not
+    decrease fast enough.
     """
     system, K, last, rate, measured, best, idle = (
         stage.system,
         stage.guess,
         0.0,
-        known,
+        contraction,
         0.0,
         np.inf,
         0,
     )
-    accurate = enough(system)
-    most = PERSISTENT if system.given else ITERATIONS
+    accurate = stage_tolerance(system)
+    most = PERSISTENT if system.steps_given else ITERATIONS
     correction = stage.corrections(inverse)
     for m in range(1, most + 1):
-        d = corrected(correction, K)
+        d = computed_correction(correction, K)
         K = K + d
         size = rms(d.real * w if system.perturbed else d * w)
         if m > 1:
             measured = size / last if last else 0.0
-            # A correction that happens to be small once does not show that all that follow are.
-            rate = max((0.5 if system.given else 0.2) * rate, measured)
+            # One correction that happens to be small does not prove fast convergence.
+            rate = max((0.5 if system.steps_given else 0.2) * rate, measured)
         if size * rate <= accurate * max(0.0, 1.0 - rate):
             break
-        if system.given:  # The first rates may belong to components of different kinds.
+        if system.steps_given:  # The first rates may mix fast and slow components.
             hopeless = m > 4 and not rate <= SLOW
         elif m > 1 and size <= ROUNDING:
-            # Rounding, of unknowns with tiny tolerances next to large ones: no longer halved by three corrections.
+            # Rounding, if three corrections do not halve the error: some unknowns have tiny
+            # tolerances next to large unknowns.
             if size >= 0.9 * last or (fresh and (idle >= IDLE or m == most)):
                 measured = 0.0
                 break
@@ -179,12 +177,18 @@ def chord(
         best, idle = (size, 0) if size < 0.5 * best else (best, idle + 1)
     if not system.perturbed:
         return K, m, measured
-    K, further = _imaginary(stage, inverse, K, d)
+    K, further = _with_imaginary_part(stage, inverse, K, d)
     return K, m + further, measured
 
 
-def _imaginary(stage: Equation, inverse: Inverse, K: Array, d: Array) -> tuple[Array, int]:
-    """K once its imaginary part, which follows the real one, has converged as well, and the corrections it took."""
+def _with_imaginary_part(
+    stage: Equation, inverse: Inverse, K: Array, d: Array
+) -> tuple[Array, int]:
+    """(K, number of corrections) after the imaginary part of a complex step has converged too.
+
+    d: the last correction. The imaginary part follows the real part, and converges
+    linearly.
+    """
     best, idle, correction = np.inf, 0, stage.corrections(inverse)
     for further in range(PERSISTENT):
         change = float(np.abs(d.imag).max())
@@ -196,14 +200,18 @@ def _imaginary(stage: Equation, inverse: Inverse, K: Array, d: Array) -> tuple[A
     return K, PERSISTENT
 
 
-def full(stage: Equation, w: Array) -> tuple[Array, int]:
-    """(K, corrections) by factors of its own at each iterate: where steps are given, and chords do not converge.
+def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
+    """(K, number of corrections), with new factors at each iterate, and damped corrections.
 
-    Damped until the next correction by the same factors is smaller (Deuflhard 2011, section 3.3).
+    For given grids, if simplified Newton does not converge. Each correction is halved
+    until the next correction with the same factors is smaller (Deuflhard 2011, section
+    3.3). Raises NoConvergenceError after `NEWTON` corrections, or if a matrix is
+    singular.
     """
     system, K = stage.system, stage.guess
-    accurate = enough(system)
-    # Unknowns of 0 next to others of 6 are known to no more than the rounding of these, however small atol is.
+    accurate = stage_tolerance(system)
+    # An unknown of size 0 next to one of size 6 is known to the rounding of the latter only,
+    # however small its atol is.
     ulps = 100.0 * float(np.finfo(float).eps * np.abs(stage.V).max()) / stage.hg
     rounding = max(ROUNDING, ulps * rms(w))
     for m in range(1, NEWTON + 1):
@@ -212,19 +220,50 @@ def full(stage: Equation, w: Array) -> tuple[Array, int]:
         except (SingularMatrix, NonFinite):
             break
         correction = stage.corrections(inverse)
-        d = corrected(correction, K)
-        size, factor = rms(d.real * w), 1.0
-        while factor > DAMPED:
-            later = corrected(correction, K + factor * d)
-            if rms(later.real * w) <= (1.0 - 0.25 * factor) * size:
-                break
-            factor *= 0.5
-        else:
-            # Rounding; or a valley that only a whole step may lead out of.
-            factor = 1.0 if size > rounding else factor
+        d = computed_correction(correction, K)
+        size = rms(d.real * w)
+        factor = damping(size, _later_size(correction, K, d, w), DAMPED)
+        if factor <= DAMPED and size > rounding:
+            # The correction is not rounding: a whole step may lead out of a valley.
+            factor = 1.0
         K = K + factor * d
         if not size < np.inf:
             break
         if size <= accurate or factor <= DAMPED:
-            return _imaginary(stage, inverse, K, d)[0] if system.perturbed else K, m
+            return _with_imaginary_part(stage, inverse, K, d)[0] if system.perturbed else K, m
     raise NoConvergenceError(False)
+
+
+def damping(size: float, later: Callable[[float], float], least: float) -> float:
+    """The first factor of 1, 1/2, 1/4, … with later(factor) ≤ (1 − factor/4) size.
+
+    size: size of the correction. later: factor ↦ size of the next correction after this
+    part of the correction. If no factor > least is good enough, the result is ≤ least.
+    Source: Deuflhard (2011), section 3.3.
+    """
+    factor = 1.0
+    while factor > least:
+        if later(factor) <= (1.0 - 0.25 * factor) * size:
+            return factor
+        factor *= 0.5
+    return factor
+
+
+def _later_size(
+    correction: Callable[[Array], Array], K: Array, d: Array, w: Array
+) -> Callable[[float], float]:
+    """factor ↦ the size of the next correction after K + factor · d."""
+    return lambda factor: rms(computed_correction(correction, K + factor * d).real * w)
+
+
+def computed_correction(correction: Callable[[Array], Array], K: Array) -> Array:
+    """The correction of K; raises NoConvergenceError if an iterative solver fails."""
+    try:
+        return correction(K)
+    except (NonFinite, KrylovStalled) as error:
+        raise NoConvergenceError(False) from error
+
+
+def stage_tolerance(system: System) -> float:
+    """The largest error of a stage that is accepted, in units of the tolerances."""
+    return min(1e-2, system.accuracy / system.rtol)

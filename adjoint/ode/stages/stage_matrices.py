@@ -1,10 +1,7 @@
-"""The matrices M − hγ ∂f/∂u of implicit stages: dense by LAPACK for small systems, sparse by a factorizer.
+"""The matrices M − hγ ∂f/∂u of implicit stages, and their factors.
 
-Solutions are not verified here: the stage equations, and refinement in the reverse sweep, verify themselves.
-
-Products with a sparse matrix, added to what there is: a third of what `@` takes for a few thousand unknowns.
-
-The matrix of one stage, M − hγ J.
+Small systems use LAPACK, others a sparse factorizer. Solutions are not verified here:
+the stage equations verify them, and refinement does so in the reverse sweep.
 """
 
 from collections.abc import Callable
@@ -25,43 +22,45 @@ from ...factor.factorization import Factorization
 from ...factor.factorizers import factored
 from ...typing import Array, Trans
 
+SMALL = 64
+"""Largest number of unknowns for which matrices are dense.
 
-def product(A: Array | sparse.csc_array, w: Array, trans: Trans) -> Array:
-    """A w, or Aᴴ w; w: (n,) or (n, j)."""
-    if isinstance(A, np.ndarray):
-        return times(A, w, trans)
-    if w.ndim == 2 and w.shape[1] == 1:
-        return add_product(A, w[:, 0], trans, np.zeros_like(w[:, 0]))[:, None]
-    return add_product(A, w, trans, np.zeros_like(w))
+A LAPACK solve with three unknowns takes 0.5 µs, which a call of SuperLU takes with
+none.
+"""
 
 
-def add_product(A: sparse.csc_array, v: Array, trans: Trans, y: Array) -> Array:
-    """y + A v, or y + Aᴴ v, in y, which is C-ordered; v: (n,) or (n, j)."""
-    if v.ndim > 1 or not A.dtype == v.dtype == y.dtype:
-        y += times(A, v, trans)
-        return y
-    data = A.data if trans == "N" or A.dtype.kind != "c" else A.data.conj()
-    multiply = (
-        kernels.csc_matvec if trans == "N" else kernels.csr_matvec
-    )  # The columns of A are the rows of Aᵀ.
-    multiply(*A.shape, A.indptr, A.indices, data, v, y)
-    return y
+_STAGE = (
+    "the matrix M - h gamma J of a step is singular. Usual causes: a DAE of higher index, an "
+    "unknown that no equation determines, a wrong jacobian"
+)
+
+
+_MASS = (
+    "the mass matrix is singular. Usual causes: an algebraic equation; with rows and columns of "
+    "zeros an implicit method takes the problem as a DAE"
+)
 
 
 class Inverse(Protocol):
-    """A factored matrix of one step."""
+    """The factors of a matrix of one step."""
 
     @property
     def nbytes(self) -> int:
-        """What the factors take, about."""
+        """The bytes of the factors, estimated."""
 
     def solve(self, b: Array, trans: Trans) -> Array:
         """The solution for b, (n,) or (n, j)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Union:
-    """The pattern of M − hγ J for one pattern of J, and where the entries of both are in it."""
+class PatternUnion:
+    """The pattern of M − hγ J for one pattern of J.
+
+    indices, indptr: the pattern, by columns. mass: the entries of M in the pattern.
+    places: where the entries of J are in the pattern. of_jacobian: (indices, indptr) of
+    J.
+    """
 
     indices: Array
     indptr: Array
@@ -70,7 +69,7 @@ class Union:
     of_jacobian: tuple[Array, Array]
 
     @classmethod
-    def of(cls, J: sparse.csc_array, M: sparse.csc_array) -> "Union":
+    def of(cls, J: sparse.csc_array, M: sparse.csc_array) -> "PatternUnion":
         """The union of two canonical patterns."""
         n = J.shape[0]
         ones = [
@@ -91,8 +90,8 @@ class Union:
             union.indices, union.indptr, mass, places[0], (J.indices.copy(), J.indptr.copy())
         )
 
-    def serves(self, J: sparse.csc_array) -> bool:
-        """Whether J has the pattern this was made for."""
+    def matches(self, J: sparse.csc_array) -> bool:
+        """True if J has the pattern that the union was made for."""
         indices, indptr = self.of_jacobian
         return (
             indices.size == J.indices.size
@@ -109,12 +108,15 @@ class Union:
         return A
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Algebra:
-    """M, dense or sparse by the number of unknowns, and the factors of M − hγ J.
+    """M, and the factors of M − hγ J: dense for small systems, otherwise sparse.
 
-    mass: (n, n), dense for small systems, csc_array for others; None: the identity. factorize: for sparse ones,
-    iterative: whether it is a Krylov method. is_complex: whether states are.
+    mass: (n, n), a dense array for small systems, a csc_array for others; None for the
+    identity. factorize: factorizer of sparse matrices. iterative: `factorize` is a
+    Krylov method. is_complex: states are complex.
+
+    Remembers the union of the patterns of M and of the last J.
     """
 
     n: int
@@ -122,18 +124,23 @@ class Algebra:
     factorize: Callable[[SparseMatrix], Factorization]
     iterative: bool
     is_complex: bool
-    _unions: list[Union] = field(default_factory=list)
+    _union: PatternUnion | None = field(default=None, init=False, repr=False)
 
     @property
     def dense(self) -> bool:
-        """Whether matrices are dense arrays."""
+        """True if matrices are dense arrays."""
         return self.n <= SMALL
 
     def jacobian(self, J: Array | SparseMatrix) -> Array | sparse.csc_array:
-        """What the user's `jacobian` returned, dense or csc; raises TypeError or ValueError."""
+        """The result of the user's `jacobian`, dense or csc.
+
+        Raises TypeError if it is not a matrix of numbers, or complex for real u and p,
+        ValueError for another shape.
+        """
         if not (isinstance(J, np.ndarray) or sparse.issparse(J)):
             raise TypeError(
-                f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an array"
+                f"the jacobian of the field is a {type(J).__name__}, expected a csc_array or an "
+                "array"
             )
         if J.dtype.kind not in "fiu" and not (J.dtype.kind == "c" and self.is_complex):
             raise TypeError(
@@ -144,19 +151,18 @@ class Algebra:
                 f"the jacobian of the field has shape {J.shape}, expected {(self.n, self.n)}"
             )
         if self.dense:
-            return np.asarray(
-                J if isinstance(J, np.ndarray) else J.toarray()
-            )  # np.matrix is an array as well.
+            # np.asarray, because np.matrix is an instance of np.ndarray too.
+            return np.asarray(J if isinstance(J, np.ndarray) else J.toarray())
         if isinstance(J, sparse.csc_array) and J.has_canonical_format:
             return J
-        J = sparse.csc_array(J, copy=True)  # The user's arrays are not sorted in place.
+        J = sparse.csc_array(J, copy=True)  # A copy: the user's arrays must not be sorted in place.
         J.sum_duplicates()
         return J
 
     def inverse(self, J: Array | sparse.csc_array, hg: float) -> Inverse:
         """The factors of M − hγ J; raises SingularMatrix, NonFinite."""
         if isinstance(J, np.ndarray):
-            A = np.multiply(J, -hg, order="C")  # Whatever order the user's has.
+            A = np.multiply(J, -hg, order="C")  # C order, whatever the order of the user's array.
             if self.mass is None:
                 A.reshape(-1)[:: self.n + 1] += 1.0
             else:
@@ -165,45 +171,52 @@ class Algebra:
         return self.sparse_inverse(J, hg)
 
     def sparse_inverse(self, J: sparse.csc_array, hg: complex) -> "SparseInverse":
-        """The same for a sparse J; raises NotSymmetric as well, if the factorizer states what J is not."""
+        """The factors of M − hγ J for a sparse J.
+
+        Raises SingularMatrix, NonFinite; NotSymmetric if the factorizer needs a
+        symmetric matrix.
+        """
         return self.factored(self.combined(J, hg))
 
     def factored(self, A: sparse.csc_array) -> "SparseInverse":
-        """The factors of a sparse matrix of stages; raises SingularMatrix, NonFinite, NotSymmetric."""
+        """The factors of a sparse matrix; raises SingularMatrix, NonFinite, NotSymmetric."""
         return self._sparse(A, self.iterative, _STAGE)
 
     def _sparse(self, A: sparse.csc_array, careful: bool, singular: str) -> "SparseInverse":
+        """The factors of a sparse matrix; singular: the text of a SingularMatrix error."""
         try:
             factorization = factored(self.factorize, A)
-        except SingularMatrix:  # Whose causes are those of a body that nothing holds.
+        except SingularMatrix:  # Its message names causes in statics.
             raise SingularMatrix(f"{singular} ({A.shape[0]}x{A.shape[0]})") from None
-        # Newton's method would converge with the factors of another matrix too, only not a transposed solve.
+        # Newton's method converges with the factors of a wrong matrix too, but transposed
+        # solves would be wrong.
         require_symmetric(A, factorization.symmetry, factorization.name)
         return SparseInverse(factorization, careful)
 
     def combined(self, J: sparse.csc_array, hg: complex) -> sparse.csc_array:
         """M − hγ J, canonical, on the union of both patterns."""
-        if not (self._unions and self._unions[0].serves(J)):
+        union = self._union
+        if union is None or not union.matches(J):
             M = (
                 self.mass
                 if self.mass is not None
                 else sparse.csc_array(sparse.eye_array(self.n, format="csc"))
             )
-            self._unions[:] = [Union.of(J, sparse.csc_array(M))]
-        return self._unions[0].combined(J, hg)
+            self._union = union = PatternUnion.of(J, sparse.csc_array(M))
+        return union.combined(J, hg)
 
     def mass_inverse(self) -> Inverse | None:
-        """The factors of M, None for the identity; raises SingularMatrix."""
+        """The factors of M, None for the identity; raises SingularMatrix if M is singular."""
         if self.mass is None:
             return None
         if isinstance(self.mass, np.ndarray):
             return dense_inverse(np.array(self.mass, order="C"), "the mass matrix")
-        return self._sparse(self.mass, True, _MASS)  # No iteration follows that would find out.
+        return self._sparse(self.mass, True, _MASS)  # Verified: no iteration follows.
 
 
 @dataclass(frozen=True, eq=False)
 class SingleStage:
-    """M − hγ J: algebra: M and how to factor; J: (n, n) at the stage; hg: hγ."""
+    """The matrix M − hγ J of one stage; J: (n, n) at the stage, hg: hγ."""
 
     algebra: Algebra
     J: Array | sparse.csc_array
@@ -211,7 +224,7 @@ class SingleStage:
 
     @property
     def dense(self) -> bool:
-        """Whether J is an array."""
+        """True if J is a dense array."""
         return isinstance(self.J, np.ndarray)
 
     def product(self, v: Array, trans: Trans) -> Array:
@@ -222,29 +235,13 @@ class SingleStage:
         return add_product(self.J, -self.hg * v, trans, Mv)
 
     def inverse(self) -> Inverse:
-        """Factors; raises SingularMatrix, NonFinite."""
+        """The factors; raises SingularMatrix, NonFinite."""
         return self.algebra.inverse(self.J, self.hg)
-
-
-SMALL = 64
-"""Unknowns up to which matrices are dense: LAPACK's 0.5 µs to solve for three unknowns are SuperLU's for none."""
-
-
-_STAGE = (
-    "the matrix M - h gamma J of a step is singular. Usual causes: a DAE of higher index, an unknown that no equation "
-    "determines, a wrong jacobian"
-)
-
-
-_MASS = (
-    "the mass matrix is singular. Usual causes: an algebraic equation; with rows and columns of zeros an implicit "
-    "method takes the problem as a DAE"
-)
 
 
 @dataclass(frozen=True, eq=False)
 class DenseInverse:
-    """LU factors of the transpose: a C-ordered matrix is a Fortran-ordered one of it, and needs no copy."""
+    """LU factors of Aᵀ: a C-ordered A is a Fortran-ordered Aᵀ, and needs no copy."""
 
     factors: Array
     pivots: Array
@@ -261,7 +258,7 @@ class DenseInverse:
         work[0] += 1
         work[1] += trans != "N"
         work[2] += 1 if b.ndim == 1 else b.shape[1]
-        transposed = int(trans == "N")  # Of the factors, which are those of the transpose.
+        transposed = int(trans == "N")  # The factors are those of the transpose.
         if factors.dtype.kind == "f":
             if b.dtype.kind != "c":
                 return getrs(factors, pivots, b, transposed)[0]
@@ -275,7 +272,10 @@ class DenseInverse:
 
 
 def dense_inverse(A: Array, what: str) -> DenseInverse:
-    """The LU factors of A (n, n), C-ordered, which is overwritten. Raises SingularMatrix."""
+    """The LU factors of a C-ordered A (n, n), which is overwritten.
+
+    what: the name of the matrix in the error. Raises SingularMatrix if a pivot is zero.
+    """
     owed.work[3] += 1
     if A.dtype.kind == "c":
         factors, pivots, info = lapack.zgetrf(A.T, overwrite_a=1)
@@ -292,14 +292,14 @@ def dense_inverse(A: Array, what: str) -> DenseInverse:
 
 @dataclass(frozen=True, eq=False)
 class SparseInverse:
-    """Sparse factors. careful: whether each solve is verified: those of Krylov methods, and of M alone."""
+    """Sparse factors; careful: each solve is verified (Krylov methods, and M alone)."""
 
     factorization: Factorization
     careful: bool
 
     @cached_property
     def nbytes(self) -> int:
-        """An estimate: nested dissection of a grid in the plane leaves some 8 n log₂ n entries in L and U."""
+        """An estimate, from a 2-D grid: nested dissection leaves 8 n log₂ n entries in L and U."""
         n = self.factorization.A.shape[0]
         return int(12 * max(2 * self.factorization.A.nnz, 8 * n * np.log2(max(n, 2))))
 
@@ -310,7 +310,7 @@ class SparseInverse:
         return self.factorization.unverified(b, trans)
 
     def verified(self, b: Array, trans: Trans) -> Array:
-        """The same, with its backward error; raises InaccurateSolve, NotSymmetric."""
+        """`solve` with a test of the backward error; raises InaccurateSolve, NotSymmetric."""
         return self.factorization.solve(b, trans)
 
 
@@ -325,3 +325,24 @@ def times(A: Array | sparse.csc_array | None, v: Array, trans: Trans) -> Array:
     if A.dtype.kind == "c":
         return np.asarray((A.T @ v.conj()).conj())
     return np.asarray(A.T @ v)
+
+
+def product(A: Array | sparse.csc_array, w: Array, trans: Trans) -> Array:
+    """A w, or Aᴴ w; w: (n,) or (n, j). Three times as fast as `@` for a few thousand unknowns."""
+    if isinstance(A, np.ndarray):
+        return times(A, w, trans)
+    if w.ndim == 2 and w.shape[1] == 1:
+        return add_product(A, w[:, 0], trans, np.zeros_like(w[:, 0]))[:, None]
+    return add_product(A, w, trans, np.zeros_like(w))
+
+
+def add_product(A: sparse.csc_array, v: Array, trans: Trans, y: Array) -> Array:
+    """Add A v, or Aᴴ v, to y, a C-ordered array; v: (n,) or (n, j). Returns y."""
+    if v.ndim > 1 or not A.dtype == v.dtype == y.dtype:
+        y += times(A, v, trans)
+        return y
+    data = A.data if trans == "N" or A.dtype.kind != "c" else A.data.conj()
+    # The columns of A are the rows of Aᵀ.
+    multiply = kernels.csc_matvec if trans == "N" else kernels.csr_matvec
+    multiply(*A.shape, A.indptr, A.indices, data, v, y)
+    return y

@@ -1,4 +1,4 @@
-"""The stages of one step, forward: explicit ones by evaluation, implicit ones by Newton's method with old factors."""
+"""The stages of one step: explicit ones by evaluation, implicit ones by Newton's method."""
 
 from dataclasses import dataclass
 
@@ -6,25 +6,31 @@ import numpy as np
 
 from ...errors import NoConvergenceError
 from ...typing import Array
-from ..discontinuities.knots import Interval
+from ..discontinuities.one_sided_times import Interval
 from ..equations import System
 from ..methods.tableau import Tableau
-from .simplified_newton import Stage, chord, full
+from .simplified_newton import StageEquation, damped_newton, simplified_newton
 from .stage_matrices import Inverse
 
-UNKNOWN = 0.5
-"""The contraction that new factors are trusted with, before it has been measured."""
+ASSUMED_CONTRACTION = 0.5
+"""Contraction of Newton's method that is assumed for new factors, before it is measured."""
 
 
 SAFETY = 10.0
-"""What the contraction at the last stage of a step is multiplied by, before first corrections in the next step are
-trusted with it."""
+"""Safety factor of the contraction at the last stage of a step, as an estimate for the next
+step.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """K: (s, n). iterations: corrections of each stage, what it takes to find the same bits again; below zero for those
-    with factors of their own. contraction: the worst; last: that of the last stage; 0 where it was not measured."""
+    """The stages K, (s, n), and how Newton's method found them.
+
+    iterations: number of corrections of each stage, from which the same bits can be
+    found again; negative if each iterate had new factors. contraction: the largest
+    contraction of all stages. last: the contraction at the last stage. Both are 0 if
+    they were not measured.
+    """
 
     K: Array
     iterations: tuple[int, ...]
@@ -39,17 +45,19 @@ def solved_stages(
     u: Array,
     k: Array,
     inverse: Inverse | None,
-    known: float,
+    contraction: float,
     fresh: bool,
 ) -> Stages:
-    """The stages of a step from u, K₁ = k being the last stage before; known: the contraction so far.
+    """The stages of a step from u with K₁ = k, by factors that may be old.
 
-    inverse: factors of M − hγ ∂f/∂u nearby, fresh: whether they were made for this step; of M, or None, for an
-    explicit method. Newton's method ends when the error predicted from the contraction is below the accuracy wanted.
-    Raises NoConvergenceError. Hairer & Wanner (1996), Solving ODEs II, section IV.8.
+    inverse: factors of M − hγ ∂f/∂u nearby; for explicit methods the factors of M, or
+    None. contraction: an estimate. fresh: the factors were made for this step. Newton's
+    method stops when the error predicted from the contraction is below the accuracy of
+    the method. Raises NoConvergenceError if this is not reached. Source: Hairer &
+    Wanner (1996), Solving ODEs II, section IV.8.
     """
     h, times = step.h, tableau.times(step)
-    K, hA, iterations = _begun(system, tableau, k), h * tableau.A, [0] * tableau.stages
+    K, hA, iterations = _allocated(system, tableau, k), h * tableau.A, [0] * tableau.stages
     hg, worst, rate = h * tableau.gamma, 0.0, 0.0
     w = h * tableau.gamma * system.weights(u)
     for i in range(int(tableau.continues), tableau.stages):
@@ -58,19 +66,20 @@ def solved_stages(
             K[i] = explicit_stage(system, inverse, ti, V)
             continue
         assert inverse is not None
-        stage = Stage(system, ti, V, hg, _guess(system, tableau, i, K))
+        stage = StageEquation(system, ti, V, hg, _guess(system, tableau, i, K))
         try:
-            # The last stage, mostly the farthest from where the matrix was made, is measured in every step.
-            K[i], iterations[i], rate = chord(
-                stage, inverse, w, UNKNOWN if i == tableau.last else known, fresh
+            # The contraction at the last stage, which is usually farthest from the point of
+            # the matrix, is measured in each step.
+            K[i], iterations[i], rate = simplified_newton(
+                stage, inverse, w, ASSUMED_CONTRACTION if i == tableau.last else contraction, fresh
             )
         except NoConvergenceError:
-            if not system.given:
+            if not system.steps_given:
                 raise
-            K[i], corrections = full(stage, w)
+            K[i], corrections = damped_newton(stage, w)
             iterations[i], rate = -corrections, 1.0
         worst = max(worst, rate)
-    system.tally.corrections += sum(abs(m) for m in iterations)
+    system.statistics.corrections += sum(abs(m) for m in iterations)
     return Stages(K, tuple(iterations), worst, rate)
 
 
@@ -84,12 +93,13 @@ def repeated_stages(
     inverse: Inverse | None,
     iterations: tuple[int, ...],
 ) -> Array:
-    """The K of `solved_stages` once more, to the last bit: as many corrections, and no questions asked.
+    """The stages of `solved_stages` once more, to the last bit.
 
-    known: {i: K_i}, those that were kept.
+    Repeats the recorded number of Newton corrections (`iterations`) without convergence
+    tests, hence with the same bits. known: {i: K_i} of the stages that were kept.
     """
     h, times = step.h, tableau.times(step)
-    K, hA, hg = _begun(system, tableau, k), h * tableau.A, h * tableau.gamma
+    K, hA, hg = _allocated(system, tableau, k), h * tableau.A, h * tableau.gamma
     for i in range(int(tableau.continues), tableau.stages):
         if i in known:
             K[i] = known[i]
@@ -99,26 +109,31 @@ def repeated_stages(
             K[i] = explicit_stage(system, inverse, ti, V)
             continue
         assert inverse is not None
-        stage = Stage(system, ti, V, hg, _guess(system, tableau, i, K))
+        stage = StageEquation(system, ti, V, hg, _guess(system, tableau, i, K))
         Ki, correction = stage.guess, stage.corrections(inverse)
         for _ in range(iterations[i]):
             Ki = Ki + correction(Ki)
-        K[i] = Ki if iterations[i] >= 0 else full(stage, h * tableau.gamma * system.weights(u))[0]
+        K[i] = (
+            Ki
+            if iterations[i] >= 0
+            else damped_newton(stage, h * tableau.gamma * system.weights(u))[0]
+        )
     return K
 
 
 def explicit_stage(system: System, inverse: Inverse | None, t: float, Y: Array) -> Array:
-    """M⁻¹ f(t, Y)."""
+    """M⁻¹ f(t, Y), (n,)."""
     f = system.rate(t, Y)
     return f if inverse is None else inverse.solve(np.array(f), "N")
 
 
 def values(system: System, tableau: Tableau, h: float, u: Array, K: Array) -> Array:
-    """Y_i = u + h Σ_j a_ij K_j, (s, n); the last is u'."""
+    """Y_i = u + h Σ_j a_ij K_j, (s, n); the last row is u'."""
     return system.combined(h * tableau.A, K) + u
 
 
-def _begun(system: System, tableau: Tableau, k: Array) -> Array:
+def _allocated(system: System, tableau: Tableau, k: Array) -> Array:
+    """An array for the stages, (s, n), with K₁ = k if the method continues the step before."""
     K = np.empty((tableau.stages, system.n), dtype=system.dtype)
     if tableau.continues:
         K[0] = k
@@ -126,6 +141,7 @@ def _begun(system: System, tableau: Tableau, k: Array) -> Array:
 
 
 def _guess(system: System, tableau: Tableau, i: int, K: Array) -> Array:
+    """The first guess of K_i from the stages before it; zeros for the first stage."""
     return (
         system.combined(tableau.predictor[i, :i], K[:i])
         if i

@@ -1,1 +1,1 @@
-"""Step sizes from error estimates: of the state, of integrals, and what absolute tolerances hide."""
+"""Step sizes from error estimates of states and integrals; components that atol hides."""

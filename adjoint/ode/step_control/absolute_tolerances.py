@@ -1,4 +1,4 @@
-"""What a reverse sweep finds out about the error control of the forward one: components that atol hides."""
+"""Findings of a reverse sweep on the error control: components that atol hides."""
 
 from dataclasses import dataclass, field
 
@@ -9,25 +9,28 @@ from ..arguments import Bars
 from ..equations import System
 
 MATTERS = 1e-2
-"""Part of J, or of its gradient, above which an error of a component matters: more than a reader would expect."""
+"""Share of J, or of its gradient, above which the error of a hidden component is reported."""
 
 
 ROUNDING = 1e-8
-"""Σ |p_j| |∂J/∂p_j|, relative to what is observed, below which it is rounding: of a J that is conserved, as the mass of
-a stiff reaction, 1e-10 is left."""
+"""Σ |p_j| |∂J/∂p_j| relative to Σ |ū u| below which the gradient is rounding.
+
+For a conserved J, such as the mass in a stiff reaction, 1e-10 remains.
+"""
 
 
 TOGETHER, FEW = 128, 256
-"""Steps that are looked at together, of few unknowns and parameters."""
+"""Number of steps that are processed together, and the largest n + m for which they are."""
 
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
-    """A component that matters to J where it is below its absolute tolerance.
+    """A component that matters to J while it is below its absolute tolerance.
 
-    component: its number. t: where it matters most; size: |u_i| there; atol: its tolerance. share: what J changes by if
-    the component is off by its own size there, relative to Σ |p_j| |∂J/∂p_j| over all steps, or to Σ |ū u| if that is
-    less.
+    component: its number. t: the time at which it matters most; size: |u_i| at that
+    time; atol: its tolerance. share: the change of J if the component is off by its own
+    size at that time, relative to Σ |p_j| |∂J/∂p_j| over all steps, or to Σ |ū u| if
+    this is less.
     """
 
     component: int
@@ -38,33 +41,40 @@ class Hidden:
 
     def __str__(self) -> str:
         return (
-            f"u[{self.component}] = {self.size:.1e} at t = {self.t:.4g} is below its atol of {self.atol:.1e}, and "
-            f"matters: an error as large as the component changes J by {min(100.0 * self.share, 100.0):.0f} %"
-            + (" or more" if self.share > 1.0 else "")
+            f"u[{self.component}] = {self.size:.1e} at t = {self.t:.4g} is below its atol of "
+            f"{self.atol:.1e}, and matters: an error as large as the component changes J by "
+            f"{min(100.0 * self.share, 100.0):.0f} %" + (" or more" if self.share > 1.0 else "")
         )
 
 
 @dataclass(eq=False)
 class Findings:
-    """Remembers, for the evidence, what the last reverse sweep found.
+    """The findings of the last reverse sweep and of the last Jacobian, for the evidence.
 
-    hidden: components that matter where they are below their atol. unaffected: whether the gradient was exactly zero
-    for all parameters; unused: the parameters whose derivative was exactly zero in every step, where others' was not.
-    infinite: times of knots where ∂f/∂t is infinite, although no stage lies there.
+    Remembers hidden, the components that matter while they are below their atol;
+    unaffected, True if the gradient was exactly zero for all parameters; unused, the
+    parameters whose derivative was exactly zero in each step, while other derivatives
+    were not; infinite, the times at which ∂f/∂t is infinite and no stage lies;
+    jacobian_mode and jacobian_reason, see `ODEEvidence`.
     """
 
     hidden: tuple[Hidden, ...] = ()
     unaffected: bool = False
     unused: tuple[int, ...] = ()
     infinite: tuple[float, ...] = ()
+    jacobian_mode: str | None = None
+    jacobian_reason: str = ""
 
 
 @dataclass(eq=False)
-class Watch:
-    """Sees (t, u, λ, p̄) of each step of a reverse sweep, and sums up what is hidden by absolute tolerances.
+class ToleranceMonitor:
+    """Collects (t, u, λ, p̄) of the steps of a reverse sweep, to find components hidden by atol.
 
-    watched: whether there were tolerances at all. effect: max |λ_i u_i| where |u_i| is below its atol, (n,), at t,
-    where |u_i| was `size`. shares: Σ |p̄|, (m, j). waiting: steps that were not looked at yet.
+    watched: step sizes were controlled by tolerances.
+
+    Remembers effect, the largest |λ_i u_i| while |u_i| is below its atol, (n,), with
+    its time t and |u_i| = size; shares, Σ |p̄| over the steps, (m, j); pending, the
+    steps not yet processed.
     """
 
     system: System
@@ -73,24 +83,27 @@ class Watch:
     t: Array = field(init=False)
     size: Array = field(init=False)
     shares: Array = field(init=False)
-    waiting: list[tuple[float, Array, Array, Array]] = field(default_factory=list)
+    pending: list[tuple[float, Array, Array, Array]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.effect, self.t, self.size = np.zeros((3, self.system.n))
         self.shares = np.zeros((self.system.p.size, 1))
 
-    def see(self, t: float, u: Array, lam: Array, p_bar: Array) -> None:
-        """One step, which begins at (t, u): lam (n, j), and its share of the gradient p_bar (m, j)."""
-        self.waiting.append((t, u, lam, p_bar))
-        if len(self.waiting) >= TOGETHER or u.size + p_bar.size > FEW:
-            self._look()
+    def add(self, t: float, u: Array, lam: Array, p_bar: Array) -> None:
+        """Add a step that begins at (t, u): λ (n, j), and its share p̄ (m, j) of the gradient."""
+        self.pending.append((t, u, lam, p_bar))
+        if len(self.pending) >= TOGETHER or u.size + p_bar.size > FEW:
+            self._process()
 
-    def _look(self) -> None:
-        """At the steps that wait to be seen, together: one by one calls of NumPy would take as long as the sweep."""
-        if not self.waiting:
+    def _process(self) -> None:
+        """Process the pending steps together.
+
+        One by one, the NumPy calls would take as long as the sweep.
+        """
+        if not self.pending:
             return
-        t, u, lam, p_bar = zip(*self.waiting, strict=True)
-        self.waiting.clear()
+        t, u, lam, p_bar = zip(*self.pending, strict=True)
+        self.pending.clear()
         self.shares = self.shares + np.abs(np.stack(p_bar)).sum(axis=0)
         sizes = np.abs(np.stack(u))
         low = sizes < self.system.atol
@@ -103,13 +116,13 @@ class Watch:
             self.t[worse] = np.array(t)[step][worse]
 
     def used(self) -> Array:
-        """On which parameters some step depended, (m,)."""
-        self._look()
+        """True for the parameters on which some step depended, (m,)."""
+        self._process()
         return np.asarray(self.shares.any(axis=1))
 
     def hidden(self, u: Array, integrals: Array, bars: Bars) -> tuple[Hidden, ...]:
-        """What matters; u: (K, n) and integrals: (q,), as observed."""
-        self._look()
+        """The hidden components; u: (K, n) and integrals: (q,), as observed."""
+        self._process()
         if not self.effect.any():
             return ()
         observed = np.abs(bars.u * u[..., None]).sum(axis=(0, 1))
@@ -117,7 +130,7 @@ class Watch:
             observed = observed + np.abs(bars.q * integrals[:, None]).sum(axis=0)
         seen = float(observed.max(initial=0.0))
         changed = float((np.abs(self.system.p) @ self.shares).max(initial=0.0))
-        # J may have a part that does not depend on p. One that does not at all has a gradient of rounding.
+        # A part of J may not depend on p. If all of J does not, its gradient is rounding.
         total = min(seen, changed) if changed > ROUNDING * seen > 0.0 else max(seen, changed)
         atol = np.broadcast_to(self.system.atol, self.effect.shape)
         found = np.flatnonzero(self.effect > MATTERS * total)
@@ -135,11 +148,12 @@ class Watch:
 
 
 def advice(hidden: tuple[Hidden, ...]) -> str:
-    """The text of a warning."""
+    """The text of AbsoluteToleranceWarning."""
     worst = max(hidden, key=lambda one: one.share)
     more = f" ({len(hidden) - 1} more such components)" if len(hidden) > 1 else ""
     return (
-        f"{worst}{more}. Error control does not look at a component below its atol, so that J and its gradient may be "
-        "wrong by a factor. Give `atol` as a vector with entries well below the components, here "
-        f"atol[{worst.component}] of at most {1e-3 * worst.size:.0e}, or scale the unknown."
+        f"{worst}{more}. Error control ignores a component below its atol: J and its gradient "
+        "may be wrong by a factor. Give `atol` as a vector with entries well below the "
+        f"components, here atol[{worst.component}] of at most {1e-3 * worst.size:.0e}, or scale "
+        "the unknown."
     )

@@ -6,95 +6,96 @@ See docs/math/time.md, section 19.
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from ...typing import Array
 from ..equations import System
-from ..steps import Taken
+from ..steps.records import ComputedStep
+from .error_estimate import LocalError
 
 AVERAGED = 1e-3
-"""An integral is at least this part of what ℓ in the present step would make over all the time so far: for integrals
-that begin as zeros, in the step in which they do. It is dimensionless, so that units of ℓ and of t play no part."""
+"""Least size of an integral, relative to |ℓ| in the present step times the time since t₀.
+
+It matters for integrals that are zero at first, in the step in which they begin to
+grow. The number has no dimension, so that the units of ℓ and t do not matter.
+"""
 
 
 DOUBTED = 2e-2
-"""Error, in units of the tolerances, above which ℓ is asked how exactly it follows from u at all."""
+"""Error of an integral, in units of the tolerances, above which the effect of the state's own
+error on ℓ is evaluated.
+"""
 
 
 REJECTIONS = 20
-"""Rejections in a row after which an integral no longer shortens a step: 0.2²⁰ is rounding."""
+"""Rejections in a row after which integrals no longer shorten a step: 0.2²⁰ is rounding."""
 
 
 ROUNDING = 1e3 * float(np.finfo(float).eps)
-"""Length of a step, relative to t, below which an integral no longer shortens it."""
+"""Length of a step, relative to t, below which integrals no longer shorten it."""
 
 
 SHORTER = 1e-5
-"""Part of a refused step in which a function that steps could resolve changes by less."""
+"""Length of a step relative to a rejected one, below which a resolvable ℓ changes less."""
 
 
 SUSPICIOUS = 12
-"""Such steps in which it changes as much, more than of others, that make it rounding: a pulse has fewer."""
-
-
-class LocalError(NamedTuple):
-    """The estimated error of the state in a step: its size in units of the tolerances.
-
-    filtered: B⁻¹ times it, (n,), None for explicit methods. base: where f was evaluated for coupled stages, (n,).
-    """
-
-    size: float
-    filtered: Array | None
-    base: Array
+"""Excess of such steps with as large a change of ℓ over those without, above which the change
+is rounding. A pulse has fewer of them.
+"""
 
 
 @dataclass(eq=False)
 class IntegralControl:
-    """Keeps the local error of each integral below atol + rtol · |integral|, |integral| being ∫|ℓ| dt so far.
+    """Keeps the local error of each integral below atol + rtol ∫|ℓ| dt.
 
-    system: the equations; atol: a number or (q,); start: t₀. magnitude: ∫|ℓ| dt so far, (q,), None before the first
-    step; refused: how many steps were refused for an integral alone.
+    atol: a number or (q,). start: t₀.
 
-    Remembers the longest step that was last refused, and by how much ℓ changed in it (range). Where ℓ changes as much
-    in many steps a hundred thousand times shorter, that is rounding of ℓ (noise), which no step resolves.
-    own: ∫|ℓ| dt of the step that was looked at last.
+    Remembers: magnitude, ∫|ℓ| dt so far, (q,), None before the first step. rejected,
+    the number of steps rejected for an integral alone. longest and range: the longest
+    step rejected last, and the change of ℓ in it. suspicion: the count of much shorter
+    steps in which ℓ changes as much; if it grows too large, that change is rounding of
+    ℓ, which no step resolves, and becomes `noise`. own: ∫|ℓ| dt of the step examined
+    last.
     """
 
     system: System
     atol: Array
     start: float
     magnitude: Array | None = None
-    refused: int = 0
+    rejected: int = 0
     longest: float = 0.0
     range: Array | None = None
     suspicion: int = 0
     noise: Array | None = None
     own: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
 
-    def rates(self, step: Taken) -> dict[int, Array]:
-        """ℓ, (q,), at the stages that count in the integral or in its error estimate, in their order."""
-        tableau, times = step.tableau, step.tableau.times(step.step)
+    def rates(self, step: ComputedStep) -> dict[int, Array]:
+        """{i: ℓ, (q,)} at the stages that count in the integral or in its error estimate."""
+        tableau, times = step.tableau, step.tableau.times(step.interval)
         size, found, b = None if self.magnitude is None else self.magnitude.size, {}, tableau.b
         for i in tableau.integrated:
-            if b[i] == 0.0:  # Where it need not be finite.
+            if b[i] == 0.0:  # ℓ may be nan here: it is only in the error estimate.
                 found[i] = self._tried(times[i], step.Y[i])
                 continue
             rate = self.system.integrand_rate(times[i], step.Y[i], size, step.k)
-            size, found[i] = rate.size, rate.copy()  # It may be the user's own array.
+            size, found[i] = rate.size, rate.copy()  # The user may return the same array again.
         return found
 
     def _tried(self, t: float, u: Array) -> Array:
-        """ℓ at (t, u), where it may be nan."""
+        """ℓ at (t, u), (q,), which may be nan."""
         assert self.system.integrand is not None
         return np.array(self.system.integrand(t, u, self.system.p))
 
     def error(
-        self, step: Taken, rates: dict[int, Array], local: LocalError, rejections: int
+        self, step: ComputedStep, rates: dict[int, Array], local: LocalError, rejections: int
     ) -> float:
-        """The largest error of an integral, in units of its tolerance; 0 where it cannot be told, or helped."""
-        t, h, final = step.step.t, step.step.h, step.step.final
+        """The largest error of an integral, in units of its tolerance.
+
+        Returns 0 if the error is unknown, or if shorter steps do not help.
+        """
+        t, h, final = step.interval.t, step.interval.h, step.interval.final
         seen = np.array(list(rates.values()))
         sizes = np.abs(seen)
         self.own = h * step.tableau.integral_weights[0].dot(sizes)
@@ -108,27 +109,30 @@ class IntegralControl:
             allowed = allowed + h * self.noise
         size = _size(errors, allowed)
         if size > max(DOUBTED, local.size):
-            # No integral can be more exact than the states that are integrated: of a misfit of zero all is rounding.
+            # An integral cannot be more exact than the states in it. The integral of a
+            # misfit of zero is rounding only.
             last = step.Y[step.tableau.last]
             moved = self._tried(final, last + 1.0 / self.system.weights(last))
             blurred = allowed + h * np.abs(moved - self._last(step, rates))
             size = _size(errors, np.where(np.isfinite(blurred), blurred, allowed))
         if size > 1.0:
-            self.refused += 1
+            self.rejected += 1
             if rejections == 0 and (self.range is None or h > self.longest):
                 self.longest, self.range = h, _range(rates)
         return size
 
     def _estimates(
-        self, step: Taken, rates: dict[int, Array], seen: Array, local: LocalError
+        self, step: ComputedStep, rates: dict[int, Array], seen: Array, local: LocalError
     ) -> Array:
-        """h Σ e_i ℓ_i of each embedded formula, filtered as the error of u is, (1 or 2, q); seen: ℓ, (stages, q).
+        """h Σ e_i ℓ_i of each embedded formula, filtered like the error of u, (1 or 2, q).
 
-        With q' = ℓ the matrix B has the further row (−hγ ∂ℓ/∂u, 1). So hγ ∂ℓ/∂u times the filtered error of u is added,
-        as a difference of ℓ; what the method damps in stiff components does not count then.
+        seen: ℓ at the stages, (stages, q). With q' = ℓ the matrix B has the additional
+        row (−hγ ∂ℓ/∂u, 1). So hγ ∂ℓ/∂u times the filtered error of u is added, as a
+        difference of ℓ. Errors of stiff components, which the method damps, do not
+        count then.
         """
-        tableau, h, u = step.tableau, step.step.h, step.u
-        first, final = step.step.first, step.step.final
+        tableau, h, u = step.tableau, step.interval.h, step.u
+        first, final = step.interval.first, step.interval.final
         errors = h * tableau.integral_weights[1].dot(seen)
         if local.filtered is None:
             return np.asarray(errors)
@@ -141,30 +145,32 @@ class IntegralControl:
             change = self._tried(final, step.Y[tableau.last] + local.filtered) - self._last(
                 step, rates
             )
-        if not np.isfinite(change).all():  # Outside of the domain of ℓ.
+        if not np.isfinite(change).all():  # Outside the domain of ℓ.
             change = np.zeros(1)
         return np.asarray(errors + h * tableau.gamma * (at_base + change))
 
-    def _last(self, step: Taken, rates: dict[int, Array]) -> Array:
-        """ℓ where the step ends."""
+    def _last(self, step: ComputedStep, rates: dict[int, Array]) -> Array:
+        """ℓ at the end of the step, (q,)."""
         last = step.tableau.last
-        return rates[last] if last in rates else self._tried(step.step.final, step.Y[last])
+        return rates[last] if last in rates else self._tried(step.interval.final, step.Y[last])
 
     def _atol(self, q: int) -> Array:
+        """The absolute tolerance; raises ValueError if its size is not q."""
         if self.atol.ndim and self.atol.size != q:
             raise ValueError(
-                f"ODEProblem: got integral_atol of shape {self.atol.shape}, expected a number or ({q},)"
+                f"ODEProblem: got integral_atol of shape {self.atol.shape}, expected a number or "
+                f"({q},)"
             )
         return self.atol
 
-    def accept(self, step: Taken, rates: dict[int, Array]) -> None:
-        """Add what a step contributes whose error was found last."""
+    def accept(self, step: ComputedStep, rates: dict[int, Array]) -> None:
+        """Add the contribution of an accepted step, whose error was computed last."""
         self.magnitude = self.own if self.magnitude is None else self.magnitude + self.own
         if self.range is None:
             return
-        if step.step.h >= self.longest:
+        if step.interval.h >= self.longest:
             self.range, self.suspicion = None, 0
-        elif step.step.h <= SHORTER * self.longest:
+        elif step.interval.h <= SHORTER * self.longest:
             spread = _range(rates)
             self.suspicion = max(
                 0, self.suspicion + (1 if np.any(spread >= 0.25 * self.range) else -1)
@@ -174,14 +180,14 @@ class IntegralControl:
 
 
 def _range(rates: dict[int, Array]) -> Array:
-    """By how much ℓ changes between the stages, (q,)."""
+    """max ℓ − min ℓ over the stages, (q,)."""
     seen = np.array(list(rates.values()))
     return np.asarray(seen.max(axis=0) - seen.min(axis=0))
 
 
 def _size(errors: Array, allowed: Array) -> float:
-    """The largest error over what is allowed; 0/0 is 0. Of two formulas as in DOP853."""
-    if not allowed.all():  # ℓ is zero so far, and so is its error.
+    """The largest ratio of error and tolerance, with 0/0 = 0; two formulas as in DOP853."""
+    if not allowed.all():  # ℓ and its error are zero so far.
         allowed = np.where(allowed == 0.0, 1.0, allowed)
     ratio = np.abs(errors) / allowed
     if len(ratio) == 2:  # Hairer, Nørsett & Wanner (1993), section II.10.
@@ -191,6 +197,5 @@ def _size(errors: Array, allowed: Array) -> float:
     size = float(ratio.max(initial=0.0))
     if math.isfinite(size):
         return size
-    return float(
-        np.where(np.isfinite(ratio), ratio, 0.0).max(initial=0.0)
-    )  # What cannot be told asks for nothing.
+    # Errors that are not finite are unknown, and do not shorten the step.
+    return float(np.where(np.isfinite(ratio), ratio, 0.0).max(initial=0.0))

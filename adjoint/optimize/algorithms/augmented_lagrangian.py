@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..._dataclasses import short_repr
 from ..._numerics import dot
-from ..._repr import short_repr
 from ..._validation import has, named, require_settings
 from ...bounds import Bounds
 from ...reduced import Function

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..._dataclasses import short_repr
 from ..._numerics import dot
-from ..._repr import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...reduced import Function, Point

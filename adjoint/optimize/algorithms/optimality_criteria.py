@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import brentq
 
+from ..._dataclasses import short_repr
 from ..._numerics import dot
-from ..._repr import short_repr
 from ..._validation import as_parameters, require_methods, require_settings
 from ...bounds import Bounds
 from ...protocols import DesignMap

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ...factor.counts import phase
 from ...reduced import Function, Point, Reduced
 from ...typing import Array

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ..._dataclasses import short_repr
 from ..._numerics import dot
-from ..._repr import short_repr
 from ..._validation import as_array, as_reals, require_methods, require_number
 from ...protocols import DesignMap
 from ...reduced import Point

@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ..._dataclasses import short_repr
 from ..._numerics import dot
-from ..._repr import short_repr
 from ..._validation import as_array, has, named, require_methods
 from ...protocols import Objective
 from ...reduced import Point

@@ -37,7 +37,7 @@ CAPTION = 0.22  # inches above each picture
 GAP = 0.12  # inches between pictures
 NARROWEST = 0.95  # inches a caption needs
 WIDEST = 5.0  # inches of a picture
-FEWEST, MOST = 6, 12  # designs, where there are so many
+FEWEST, MOST = 6, 12  # pictures in a layout, if there are enough designs
 
 COLORS = {
     Verdict.PASSED: look.GREEN,

@@ -26,6 +26,12 @@ STEPS = {
     **dict.fromkeys(("steepestdescent", "bfgs", "lbfgs", "simpl"), "step length"),
 }
 """What an algorithm, in lower case, calls a step; see `summary.TERMS`."""
+MEASURES = {
+    "projected gradient": ("projected_gradient", look.BLUE),
+    "KKT residual": ("kkt", look.VERMILLION),
+    "violation": ("constraint_violation", look.GREEN),
+}
+"""The measures of optimality: series and colour."""
 MOST_MEASURES = 4  # of the user's own that are drawn
 MOST_DECADES = 1e-14  # least value over the largest on an axis of residuals
 
@@ -114,17 +120,15 @@ def _rejected(ax: Axes, history: History, shift: float) -> None:
 
 def optimality(ax: Axes, history: History) -> None:
     """Projected gradient, KKT residual and constraint violation, with their tolerances."""
-    names = ("projected_gradient", "kkt", "constraint_violation")
-    _decades(ax, history, names)
-    labels = ("projected gradient", "KKT residual", "violation")
-    colors = (look.BLUE, look.VERMILLION, look.GREEN)
-    for name, label, color in zip(names, labels, colors, strict=True):
-        y = history.series(name)
+    shown = _measured(history)
+    _decades(ax, history, tuple(MEASURES[label][0] for label in shown))
+    for label, y in shown.items():
+        color = MEASURES[label][1]
         gap = y < ax.get_ylim()[0]
         if gap.any():
             ax.plot([], [], color=color, label=f"{label} (gap ≈ 0)")
         look.line(ax, history.numbers, np.where(gap, np.nan, y), "_" if gap.any() else label, color)
-        _tolerance(ax, history, name, color)
+    _tolerances(ax, history, [MEASURES[label] for label in shown])
     look.iterations_along(ax, history)
     look.legend(ax)
 
@@ -136,7 +140,7 @@ def steps(ax: Axes, history: History) -> None:
     if np.isfinite(step).any():
         look.dots(ax, history.numbers, step, step_name(history), look.ORANGE, ".")
     look.line(ax, history.numbers, _positive(history, "change"), "design change", look.BLUE)
-    _tolerance(ax, history, "change", look.BLUE)
+    _tolerances(ax, history, [("change", look.BLUE)])
     look.iterations_along(ax, history)
     look.legend(ax)
 
@@ -152,13 +156,22 @@ def _positive(history: History, name: str) -> Array:
     return np.where(y > 0, y, np.nan)
 
 
-def _tolerance(ax: Axes, history: History, name: str, color: str) -> None:
-    """The tolerance of a series as a dashed line, if recorded and within the axis."""
-    asked = tolerance(history, name)
-    if asked > ax.get_ylim()[0] and np.isfinite(history.series(name)).any():
-        ax.axhline(
-            asked, color=color, linestyle="--", linewidth=1.0, label=f"tolerance {asked:.3g}"
-        )
+def _tolerances(ax: Axes, history: History, series: Sequence[tuple[str, str]]) -> None:
+    """The tolerances of series as dashed lines of their colours, if within the axis.
+
+    series: names and colours. The legend has the value of a single tolerance.
+    """
+    asked = {
+        color: tolerance(history, name)
+        for name, color in series
+        if np.isfinite(history.series(name)).any()
+    }
+    drawn = {color: value for color, value in asked.items() if value > ax.get_ylim()[0]}
+    for color, value in drawn.items():
+        label = f"tolerance {value:.3g}" if len(drawn) == 1 else "_nolegend_"
+        ax.axhline(value, color=color, linestyle="--", linewidth=1.0, label=label)
+    if len(drawn) > 1:
+        ax.plot([], [], color=look.GRAY, linestyle="--", linewidth=1.0, label="tolerances")
 
 
 def _decades(ax: Axes, history: History, names: tuple[str, ...]) -> None:
@@ -287,19 +300,21 @@ def _rejections(history: History) -> list[str]:
     ]
 
 
+def _measured(history: History) -> dict[str, Array]:
+    """The measures of optimality that were recorded; no violation without constraints."""
+    known = {label: history.series(name) for label, (name, _) in MEASURES.items()}
+    idle = not (np.nan_to_num(known["violation"]).any() or history.lists("constraints").size)
+    return {
+        label: y
+        for label, y in known.items()
+        if np.isfinite(y).any() and not (idle and label == "violation")
+    }
+
+
 def _measures(history: History) -> list[str]:
-    """The measures of optimality that were recorded; "gap" if one of them is zero somewhere."""
-    names = {
-        "KKT residual": "kkt",
-        "projected gradient": "projected_gradient",
-        "violation": "constraint_violation",
-    }
-    known = {
-        words: history.series(name)
-        for words, name in names.items()
-        if np.isfinite(history.series(name)).any()
-    }
-    return [*known, *(["gap"] if any((series == 0.0).any() for series in known.values()) else [])]
+    """The terms of the panel of optimality; "gap" if a measure is zero somewhere."""
+    shown = _measured(history)
+    return [*shown, *(["gap"] if any((y == 0.0).any() for y in shown.values()) else [])]
 
 
 def _phases(history: History) -> list[str]:
@@ -325,6 +340,7 @@ def _described(history: History) -> str:
 
 COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY)
 """Of as many constraints as are told apart; all others are gray."""
+TINY = 1e-9  # scaled constraint that is met to rounding
 DWARFED = 8.0  # times all later values: a beginning that is cut
 
 
@@ -335,10 +351,13 @@ def constraints(ax: Axes, history: History) -> None:
     named = _largest(c, multipliers)
     _lines(ax, history, c, named)
     _lines(lower, history, multipliers, named)
-    for axes, table, label in ((ax, c, "constraint"), (lower, multipliers, "multiplier")):
-        _limits(axes, table)
+    # A constraint that is met to rounding looks so; of others that little is not seen.
+    rounding = TINY if np.abs(_shown(c)).max(initial=0.0) < TINY else 0.0
+    drawn = ((ax, c, "constraint", rounding), (lower, multipliers, "multiplier", 0.0))
+    for axes, table, label, least in drawn:
+        largest = _limits(axes, table, least)
         look.iterations_along(axes, history)
-        look.powers(axes, float(np.abs(_shown(table)).max(initial=0.0)), label, 4)
+        look.powers(axes, largest, label, 4)
     _feasible(ax)
     if any(_dwarfed(table) for table in (c, multipliers)):
         ax.plot([], [], " ", label="(beginning cut)")
@@ -386,12 +405,13 @@ def _shown(table: Array) -> Array:
     return rows[np.isfinite(rows)]
 
 
-def _limits(ax: Axes, table: Array) -> None:
-    """The axis holds zero, and what is shown."""
-    shown = _shown(table)
+def _limits(ax: Axes, table: Array, least: float) -> float:
+    """Let the axis hold zero, what is shown, and ± `least`; returns its largest modulus."""
+    shown = np.append(_shown(table), [-least, least])
     low, high = shown.min(initial=0.0), shown.max(initial=0.0)
     span = (high - low) or 1.0
     ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
+    return float(np.abs(shown).max(initial=0.0))
 
 
 def _feasible(ax: Axes) -> None:

@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.tri import Triangulation
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import as_reals
 from ...typing import Array
 from ..meshes import Mesh
@@ -60,11 +60,16 @@ class Plot(Protocol):
         """Words over the frame."""
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
-        """Draw in axes that fill a frame of this width and height, inches.
+        """Draw the plot.
 
-        Axis labels stand outside of the frame, where about half an inch is kept free
-        for them; a colour bar needs room within, so that the axes have to become
-        narrower.
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes
+            Axes that fill the frame. Labels of axes stand outside of the frame, where about
+            half an inch is kept free for them; a colour bar needs room within, so that the
+            axes have to become narrower.
+        room : (float, float)
+            Width and height of the frame, inches.
         """
 
 
@@ -153,8 +158,14 @@ class MeshMap:
         One colour a cell, or values at the points, interpolated in between.
     label : str
         Of the colour bar, such as "u / K".
-    length, shades, limits, logarithmic
-        See `Map`.
+    length : str
+        Unit along the axes; "" for none.
+    shades : Shades
+        Colours.
+    limits : (float, float), optional
+        Values of the first and the last colour; see `Map`.
+    logarithmic : bool
+        Whether colours go with the logarithm.
     """
 
     title: str

@@ -1,4 +1,4 @@
-// Each viewer holds its frames, [[iteration, data URI], …]; without scripts the strip of designs stays.
+// Each viewer holds its frames, [[iteration, data URI], …]; without scripts there are no controls.
 for (const viewer of document.querySelectorAll(".viewer")) {
   const frames = JSON.parse(viewer.querySelector("script").textContent);
   const picture = viewer.querySelector("img"), slider = viewer.querySelector("input");

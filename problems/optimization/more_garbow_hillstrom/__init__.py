@@ -1,7 +1,9 @@
-"""The 35 problems of Moré, Garbow & Hillstrom for unconstrained optimization, with their standard starts.
+"""The 35 problems of Moré, Garbow & Hillstrom for unconstrained optimization.
 
-Where the paper leaves m free: Gulf research 99, Bounds 10, Brown and Dennis 20, Biggs 13, linear functions 20. Where it
-leaves n free, n = 10 is taken, but for Watson's 6, extended Powell singular's 12 and Chebyquad's 8.
+Each problem has its standard start. If the paper leaves m free, m is 99 for Gulf
+research, 10 for Box, 20 for Brown and Dennis, 13 for Biggs and 20 for the linear
+functions. If the paper leaves n free, n is 6 for Watson, 12 for extended Powell
+singular, 8 for Chebyquad and 10 for the other problems.
 
 Moré, Garbow & Hillstrom (1981), ACM Trans. Math. Softw. 7, 17, section 3.
 """
@@ -30,6 +32,6 @@ PROBLEMS = (
     linear.rank_one_with_zeros(10, 20),
     equations.chebyquad(8),
 )
-"""In the paper's order: number k is PROBLEMS[k − 1]."""
+"""The problems in the order of the paper: number k is PROBLEMS[k − 1]."""
 
 __all__ = ["PROBLEMS", "Counted", "Evaluation", "SumOfSquares", "Tally"]

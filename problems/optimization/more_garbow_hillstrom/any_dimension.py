@@ -10,7 +10,10 @@ PENALTY = 1e-5
 
 
 def watson(n: int) -> SumOfSquares:
-    """Problem 20, 2 ≤ n ≤ 31. Kowalik & Osborne (1968), Methods for Unconstrained Optimization Problems."""
+    """Problem 20, 2 ≤ n ≤ 31.
+
+    Kowalik & Osborne (1968), Methods for Unconstrained Optimization Problems.
+    """
     minima = {6: 2.28767e-3, 9: 1.39976e-6, 12: 4.72238e-10}
     return SumOfSquares(20, "Watson", np.zeros(n), _watson, _watson_jacobian, _known(minima, n))
 
@@ -58,7 +61,7 @@ def _extended_rosenbrock_jacobian(x: Array) -> Array:
 
 
 def extended_powell_singular(n: int) -> SumOfSquares:
-    """Problem 22, n a multiple of 4: n/4 of Powell's singular functions. Spedicato (1975)."""
+    """Problem 22, n a multiple of 4: n/4 Powell singular functions. Spedicato (1975)."""
     return SumOfSquares(
         22,
         "Extended Powell singular",
@@ -70,7 +73,7 @@ def extended_powell_singular(n: int) -> SumOfSquares:
 
 
 def _extended_powell_singular(x: Array) -> Array:
-    """(x₁ + 10x₂, √5(x₃ − x₄), (x₂ − 2x₃)², √10(x₁ − x₄)²) of each four variables."""
+    """(x₁ + 10x₂, √5(x₃ − x₄), (x₂ − 2x₃)², √10(x₁ − x₄)²) for every four variables."""
     x1, x2, x3, x4 = x.reshape(-1, 4).T
     parts = [
         x1 + 10.0 * x2,
@@ -118,9 +121,10 @@ def penalty_2(n: int) -> SumOfSquares:
 
 
 def _penalty_2(x: Array) -> Array:
-    """x₁ − 0.2; √a(e^(x_i/10) + e^(x_{i−1}/10) − y_i), √a(e^(x_i/10) − e^(−1/10)), 1 < i ≤ n; Σ (n − j + 1)x_j² − 1.
+    """x₁ − 0.2; √a(e^(x_i/10) + e^(x_{i−1}/10) − y_i); √a(e^(x_i/10) − e^(−1/10)); last.
 
-    y_i = e^(i/10) + e^((i−1)/10), a = 10⁻⁵.
+    The last is Σ (n − j + 1)x_j² − 1; 1 < i ≤ n, y_i = e^(i/10) + e^((i−1)/10), a =
+    10⁻⁵.
     """
     n, grown = x.size, np.exp(x / 10.0)
     nominal = np.exp(np.arange(1.0, n + 1.0) / 10.0)
@@ -139,7 +143,7 @@ def _penalty_2_jacobian(x: Array) -> Array:
 
 
 def variably_dimensioned(n: int) -> SumOfSquares:
-    """Problem 25. The paper's own."""
+    """Problem 25. First published in the paper."""
     start = 1.0 - np.arange(1.0, n + 1.0) / n
     return SumOfSquares(
         25,
@@ -165,7 +169,8 @@ def _variably_dimensioned_jacobian(x: Array) -> Array:
 def trigonometric(n: int) -> SumOfSquares:
     """Problem 26. Spedicato (1975), CISE-N-175, Segrate.
 
-    Zero is a minimizer, but the start leads to another minimum; the one for n = 10 is not in the paper.
+    The global minimum is zero, but the start leads to another minimum. The value of
+    this minimum for n = 10 is not in the paper.
     """
     minima = (0.0, *_known({10: 2.79506e-5}, n))
     return SumOfSquares(
@@ -210,5 +215,5 @@ def _zeros(x: Array) -> Array:
 
 
 def _known(minima: dict[int, float], n: int) -> tuple[float, ...]:
-    """What is published for n, if anything."""
+    """Return the published minimum for n as a tuple, or ()."""
     return (minima[n],) if n in minima else ()

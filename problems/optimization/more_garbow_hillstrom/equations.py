@@ -1,4 +1,4 @@
-"""Problems 28 to 31 and 35: as many nonlinear equations as unknowns, n of them."""
+"""Problems 28 to 31 and 35: n nonlinear equations in n unknowns."""
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def broyden_banded(n: int) -> SumOfSquares:
 
 
 def _band(n: int) -> Array:
-    """One where j ≠ i and i − 5 ≤ j ≤ i + 1, (n, n)."""
+    """1 if j ≠ i and i − 5 ≤ j ≤ i + 1, else 0, (n, n)."""
     ahead = np.arange(n) - np.arange(n)[:, None]
     return np.where((ahead >= -5) & (ahead <= 1) & (ahead != 0), 1.0, 0.0)
 
@@ -113,7 +113,7 @@ def _broyden_banded_jacobian(x: Array) -> Array:
 
 
 def chebyquad(n: int) -> SumOfSquares:
-    """Problem 35; no solution with f = 0 for n = 8 and n ≥ 10. Fletcher (1965), Comput. J. 8, 33."""
+    """Problem 35; f > 0 for n = 8 and n ≥ 10. Fletcher (1965), Comput. J. 8, 33."""
     minima = {8: (3.51687e-3,), 10: (6.50395e-3,)} | {k: (0.0,) for k in (1, 2, 3, 4, 5, 6, 7, 9)}
     return SumOfSquares(
         35, "Chebyquad", _grid(n), _chebyquad, _chebyquad_jacobian, minima.get(n, ())
@@ -121,7 +121,10 @@ def chebyquad(n: int) -> SumOfSquares:
 
 
 def _chebyquad(x: Array) -> Array:
-    """(1/n) Σ_j T_i(x_j) − ∫T_i, T_i shifted to (0, 1): the integral is 0 for odd i, −1/(i² − 1) for even i."""
+    """(1/n) Σ_j T_i(x_j) − ∫T_i, with T_i shifted to (0, 1).
+
+    The integral is 0 for odd i, −1/(i² − 1) for even i.
+    """
     i = np.arange(1.0, x.size + 1.0)
     integrals = np.where(i % 2 == 0, -1.0 / np.maximum(i * i - 1.0, 1.0), 0.0)
     return np.mean(_chebyshev(x)[0], axis=1) - integrals

@@ -1,4 +1,4 @@
-"""Problems 32 to 34: linear residuals r = A x − 1, m ≥ n of them. The paper's own."""
+"""Problems 32 to 34: linear residuals r = A x − 1, m ≥ n. First published in the paper."""
 
 from functools import partial
 
@@ -15,13 +15,16 @@ def full_rank(n: int, m: int) -> SumOfSquares:
 
 
 def rank_one(n: int, m: int) -> SumOfSquares:
-    """Problem 33: i Σ_j j x_j − 1; f = m(m − 1)/(2(2m + 1)) wherever Σ_j j x_j = 3/(2m + 1)."""
+    """Problem 33: i Σ_j j x_j − 1; f = m(m − 1)/(2(2m + 1)) if Σ_j j x_j = 3/(2m + 1)."""
     A = np.outer(np.arange(1.0, m + 1.0), np.arange(1.0, n + 1.0))
     return _linear(33, "Linear, rank 1", A, m * (m - 1) / (2 * (2 * m + 1)))
 
 
 def rank_one_with_zeros(n: int, m: int) -> SumOfSquares:
-    """Problem 34: (i − 1) Σ_j j x_j − 1, 1 < j < n, for 1 < i < m, else −1; f = (m² + 3m − 6)/(2(2m − 3))."""
+    """Problem 34: (i − 1) Σ_j j x_j − 1 for 1 < i < m, else −1; the sum is over 1 < j < n.
+
+    At the minimum f = (m² + 3m − 6)/(2(2m − 3)).
+    """
     rows, columns = np.arange(0.0, m), np.arange(1.0, n + 1.0)
     rows[-1] = columns[0] = columns[-1] = 0.0
     return _linear(

@@ -1,4 +1,4 @@
-"""f(x) = Σ r_i(x)² and its derivatives at a point; a count of what was asked for."""
+"""f(x) = Σ r_i(x)² with its derivatives at a point, and counts of the evaluations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ import numpy as np
 from adjoint.typing import Array
 
 STEP = 1e-30
-"""Of the complex step: far below the rounding of any x, so that nothing but rounding is lost."""
+"""Size of the complex step: far below the rounding of any x, so that only rounding remains."""
 
 
 @dataclass(eq=False)
 class Tally:
-    """What has been computed: values of f (one r each), gradients (one Jacobian each), products with the Hessian."""
+    """Counts of values of f, gradients (one Jacobian each) and Hessian products."""
 
     evaluations: int = 0
     gradients: int = 0
@@ -23,11 +23,21 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class SumOfSquares:
-    """f(x) = Σ_i r_i(x)², not halved, to be minimized from a standard start; there are no bounds.
+    """f(x) = Σ_i r_i(x)², without a factor ½ and without bounds, with a standard start.
 
-    number, name: as in the paper. start: x₀, (n,). residual: x ↦ r, (m,); jacobian: x ↦ ∂r/∂x, (m, n); both are
-    analytic, and take a complex x. minima: published values of f at local minima, some of them at infinity, the
-    lowest first.
+    Parameters
+    ----------
+    number, name : int, str
+        As in the paper.
+    start : (n,) array
+        x₀.
+    residual : callable
+        x ↦ r, (m,); analytic, also for complex x.
+    jacobian : callable
+        x ↦ ∂r/∂x, (m, n); analytic, also for complex x.
+    minima : tuple of float
+        Published values of f at local minima, the lowest first; some minima are at
+        infinity.
     """
 
     number: int
@@ -39,20 +49,20 @@ class SumOfSquares:
 
     @property
     def n(self) -> int:
-        """How many variables."""
+        """The number of variables."""
         return self.start.size
 
     @cached_property
     def m(self) -> int:
-        """How many residuals."""
+        """The number of residuals."""
         return self.residual(self.start).size
 
     def __call__(self, x: Array) -> "Evaluation":
-        """f at x, (n,); inf or nan, without a warning, where it overflows."""
+        """f at x, (n,); on overflow inf or nan, without a warning."""
         return self.evaluate(x, Tally())
 
     def evaluate(self, x: Array, tally: Tally) -> "Evaluation":
-        """f at x, counted; what is asked of the point later counts too."""
+        """f at x, (n,); the tally counts this value and later derivatives of the point."""
         x = np.array(x, dtype=float)
         if x.shape != self.start.shape:
             raise ValueError(f"{self.name}: got x of shape {x.shape}, expected {self.start.shape}")
@@ -64,7 +74,10 @@ class SumOfSquares:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """f at x: the value at once, derivatives when first asked for. x: (n,); residual: r(x), (m,)."""
+    """f at x: the value at once, derivatives when they are first used.
+
+    x: (n,); residual: r(x), (m,).
+    """
 
     problem: SumOfSquares
     x: Array
@@ -87,7 +100,7 @@ class Evaluation:
             return 2.0 * np.einsum("ij,i->j", J, self.residual)
 
     def hvp(self, v: Array) -> Array:
-        """∇²f v, (n,): the complex step of the gradient, Im ∇f(x + ihv)/h, exact to rounding; v: (n,)."""
+        """∇²f v, (n,), by a complex step of the gradient: Im ∇f(x + ihv)/h; v: (n,)."""
         self.tally.products += 1
         z = self.x + 1j * STEP * v
         with np.errstate(all="ignore"):
@@ -97,7 +110,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """A problem that counts what is computed of it, at all its points together."""
+    """A problem that counts the evaluations at all its points."""
 
     problem: SumOfSquares
     tally: Tally = field(default_factory=Tally)

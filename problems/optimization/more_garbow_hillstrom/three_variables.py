@@ -13,24 +13,10 @@ HALF_BELL = [0.0009, 0.0044, 0.0175, 0.0540, 0.1295, 0.2420, 0.3521]
 GAUSSIAN = np.array([*HALF_BELL, 0.3989, *HALF_BELL[::-1]])
 MEYER = np.array(
     [
-        34780.0,
-        28610.0,
-        23650.0,
-        19630.0,
-        16370.0,
-        13720.0,
-        11540.0,
-        9744.0,
-        8261.0,
-        7030.0,
-        6005.0,
-        5147.0,
-        4427.0,
-        3820.0,
-        3307.0,
-        2872.0,
+        34780.0, 28610.0, 23650.0, 19630.0, 16370.0, 13720.0, 11540.0, 9744.0,
+        8261.0, 7030.0, 6005.0, 5147.0, 4427.0, 3820.0, 3307.0, 2872.0,
     ]
-)
+)  # fmt: skip
 BARD_U = np.arange(1.0, 16.0)
 BARD_V = 16.0 - BARD_U
 BARD_W = np.minimum(BARD_U, BARD_V)
@@ -42,7 +28,7 @@ BOX_T = np.arange(1.0, 11.0) / 10.0
 
 
 def _helical_valley(x: Array) -> Array:
-    """(10(x₃ − 10θ), 10(ρ − 1), x₃), ρ = √(x₁² + x₂²), 2πθ = arctan(x₂/x₁), for x₁ < 0 plus π.
+    """(10(x₃ − 10θ), 10(ρ − 1), x₃), ρ = √(x₁² + x₂²), 2πθ = arctan(x₂/x₁), plus π if x₁ < 0.
 
     Fletcher & Powell (1963), Comput. J. 6, 163.
     """
@@ -59,7 +45,10 @@ def _helical_valley_jacobian(x: Array) -> Array:
 
 
 def _bard(x: Array) -> Array:
-    """y_i − x₁ − u_i / (v_i x₂ + w_i x₃), i = 1, …, 15. Bard (1970), SIAM J. Numer. Anal. 7, 157."""
+    """y_i − x₁ − u_i / (v_i x₂ + w_i x₃), i = 1, …, 15.
+
+    Bard (1970), SIAM J. Numer. Anal. 7, 157.
+    """
     return BARD - x[0] - BARD_U / (BARD_V * x[1] + BARD_W * x[2])
 
 
@@ -81,7 +70,10 @@ def _gaussian_jacobian(x: Array) -> Array:
 
 
 def _meyer(x: Array) -> Array:
-    """x₁ exp(x₂/(t_i + x₃)) − y_i, i = 1, …, 16. Meyer (1970), in Rosen, Nonlinear Programming, 465."""
+    """x₁ exp(x₂/(t_i + x₃)) − y_i, i = 1, …, 16.
+
+    Meyer (1970), in Rosen, Nonlinear Programming, 465.
+    """
     return x[0] * np.exp(x[1] / (MEYER_T + x[2])) - MEYER
 
 
@@ -93,7 +85,10 @@ def _meyer_jacobian(x: Array) -> Array:
 
 
 def _gulf(x: Array) -> Array:
-    """exp(−|y_i − x₂|^x₃ / x₁) − t_i, i = 1, …, 99, misprinted in the paper. Cox (1969), see the paper."""
+    """exp(−|y_i − x₂|^x₃ / x₁) − t_i, i = 1, …, 99; the formula in the paper has a misprint.
+
+    Cox (1969), cited in the paper.
+    """
     distance = np.where(x[1].real < GULF_Y, 1.0, -1.0) * (GULF_Y - x[1])
     return np.exp(-(distance ** x[2]) / x[0]) - GULF_T
 
@@ -108,7 +103,10 @@ def _gulf_jacobian(x: Array) -> Array:
 
 
 def _box(x: Array) -> Array:
-    """e^(−t_i x₁) − e^(−t_i x₂) − x₃(e^−t_i − e^(−10t_i)), i = 1, …, 10. Bounds (1966), Comput. J. 9, 67."""
+    """e^(−t_i x₁) − e^(−t_i x₂) − x₃(e^−t_i − e^(−10t_i)), i = 1, …, 10.
+
+    Box (1966), Comput. J. 9, 67.
+    """
     x1, x2, x3 = x
     return np.exp(-BOX_T * x1) - np.exp(-BOX_T * x2) - x3 * (np.exp(-BOX_T) - np.exp(-10.0 * BOX_T))
 
@@ -136,6 +134,6 @@ PROBLEMS = (
     SumOfSquares(10, "Meyer", np.array([0.02, 4000.0, 250.0]), _meyer, _meyer_jacobian, (87.9458,)),
     SumOfSquares(11, "Gulf research", np.array([5.0, 2.5, 0.15]), _gulf, _gulf_jacobian, (0.0,)),
     SumOfSquares(
-        12, "Bounds three-dimensional", np.array([0.0, 10.0, 20.0]), _box, _box_jacobian, (0.0,)
+        12, "Box three-dimensional", np.array([0.0, 10.0, 20.0]), _box, _box_jacobian, (0.0,)
     ),
 )

@@ -21,7 +21,10 @@ def _rosenbrock_jacobian(x: Array) -> Array:
 
 
 def _freudenstein_roth(x: Array) -> Array:
-    """(x₁ − 13 + ((5 − x₂)x₂ − 2)x₂, x₁ − 29 + ((x₂ + 1)x₂ − 14)x₂). Freudenstein & Roth (1963), J. ACM 10, 550."""
+    """(x₁ − 13 + ((5 − x₂)x₂ − 2)x₂, x₁ − 29 + ((x₂ + 1)x₂ − 14)x₂).
+
+    Freudenstein & Roth (1963), J. ACM 10, 550.
+    """
     x1, x2 = x
     return np.array(
         [x1 - 13.0 + ((5.0 - x2) * x2 - 2.0) * x2, x1 - 29.0 + ((x2 + 1.0) * x2 - 14.0) * x2]
@@ -34,7 +37,10 @@ def _freudenstein_roth_jacobian(x: Array) -> Array:
 
 
 def _powell_badly_scaled(x: Array) -> Array:
-    """(10⁴x₁x₂ − 1, e^−x₁ + e^−x₂ − 1.0001). Powell (1970), in Rabinowitz, Nonlinear Algebraic Equations, 87."""
+    """(10⁴x₁x₂ − 1, e^−x₁ + e^−x₂ − 1.0001).
+
+    Powell (1970), in Rabinowitz, Nonlinear Algebraic Equations, 87.
+    """
     x1, x2 = x
     return np.array([1e4 * x1 * x2 - 1.0, np.exp(-x1) + np.exp(-x2) - 1.0001])
 
@@ -66,7 +72,10 @@ def _beale_jacobian(x: Array) -> Array:
 
 
 def _jennrich_sampson(x: Array) -> Array:
-    """2 + 2i − (e^(ix₁) + e^(ix₂)), i = 1, …, 10. Jennrich & Sampson (1968), Technometrics 10, 63."""
+    """2 + 2i − (e^(ix₁) + e^(ix₂)), i = 1, …, 10.
+
+    Jennrich & Sampson (1968), Technometrics 10, 63.
+    """
     return 2.0 + 2.0 * TEN - np.exp(TEN * x[0]) - np.exp(TEN * x[1])
 
 

@@ -1,9 +1,11 @@
-"""Pardiso: every matrix type, every transpose, many factors of one analysis, and what goes wrong, by name."""
+"""Pardiso: all matrix types, all transposes, many factors of one analysis, and errors."""
 
 import gc
 import multiprocessing
+import re
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ def canonical(A):
 
 
 def unsymmetric(n, dtype, seed=0):
-    """A permutation plus random entries: hardly anything on the diagonal."""
+    """A permutation plus random entries: the diagonal is almost empty."""
     rng = np.random.default_rng(seed)
     A = sparse.random_array((n, n), density=min(1.0, 4 / n), rng=rng)
     A = canonical(
@@ -188,9 +190,17 @@ def test_64_bit_indices_are_accepted():
     assert np.array_equal(LU(wide).solve(b), LU(A).solve(b))
 
 
-@pytest.mark.parametrize(("factorizer", "A"), [(LU, unsymmetric(60, float)), (LU, unsymmetric(60, complex)),
-                                           (CHOLESKY, definite(60, float)), (CHOLESKY, definite(60, complex)),
-                                           (LDL, saddle(60)), (LDL, helmholtz(8))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("factorizer", "A"),
+    [
+        (LU, unsymmetric(60, float)),
+        (LU, unsymmetric(60, complex)),
+        (CHOLESKY, definite(60, float)),
+        (CHOLESKY, definite(60, complex)),
+        (LDL, saddle(60)),
+        (LDL, helmholtz(8)),
+    ],
+)
 def test_factors_of_one_analysis_live_side_by_side(factorizer, A):
     factorizer.forget()
     b = right_hand_side(A.shape[0], 2, float)
@@ -246,7 +256,7 @@ def test_dead_factors_leave_their_slots():
     [(LU, convection(8)), (CHOLESKY, definite(40, complex)), (LDL, helmholtz(6))],
 )
 def test_determinants_survive_the_death_of_earlier_factors(factorizer, A):
-    """MKL crashed in `pardiso_getdiag` once a slot had been freed beside living ones."""
+    """MKL crashed in `pardiso_getdiag` after a slot was freed while others were in use."""
     factorizer.forget()
     expected = np.linalg.slogdet(A.toarray())[1]
     first, second = factorizer(A), factorizer(A * 2.0)
@@ -278,7 +288,7 @@ def test_a_full_handle_is_followed_by_another(monkeypatch):
 
 
 def test_values_that_defeat_the_old_matching_are_analysed_anew():
-    """The same pattern, first dominated by its diagonal, then by a shift by one with a diagonal of almost nothing."""
+    """One pattern, dominated first by the diagonal, then by a shifted diagonal."""
     n = 400
     rng = np.random.default_rng(3)
     shift = sparse.csr_array((np.ones(n), (np.arange(n), np.roll(np.arange(n), 1))), shape=(n, n))
@@ -378,7 +388,7 @@ def test_every_error_number_has_words():
 
 @pytest.mark.parametrize("phase", [11, 33])
 def test_errors_of_every_phase_are_raised(monkeypatch, phase):
-    """MKL's memory cannot be exhausted here, so its answer is replaced."""
+    """A test cannot exhaust MKL's memory; therefore the error number of MKL is replaced."""
     run = mkl.Pattern.run
     A = unsymmetric(20, float)
     LU.forget()
@@ -416,7 +426,8 @@ def test_absence_is_named(monkeypatch, fault, match):
                 raise fault("no mkl_rt")
             self.libmkl = {"MKL_Set_Interface_Layer": lambda layer: 1}
 
-    gc.collect()  # Factors that wait for it, in tracebacks of earlier tests, are freed by the library there is.
+    # Now, because factors in tracebacks of earlier tests must be freed by the real library.
+    gc.collect()
     monkeypatch.setattr(sys.modules["pypardiso"], "PyPardisoSolver", Solver)
     mkl.library.cache_clear()
     mkl.missing.cache_clear()
@@ -474,7 +485,7 @@ def test_a_forked_child_is_refused_and_ends():
 
 @pytest.mark.parametrize("nodes", [200, 1000])
 def test_regular_network_whose_fixed_pivots_cancel_is_factored_all_the_same(nodes):
-    """[−D, B; Bᵀ, 0] with B of ±1: Pardiso's pivots, chosen beforehand, become zero; the matrix is regular."""
+    """[−D, B; Bᵀ, 0], B of ±1, is regular, but the pivots that Pardiso chose become zero."""
     rng = np.random.default_rng(1)
     pipes = [(i, rng.integers(max(0, i - 20), i)) for i in range(1, nodes)]
     pipes += [(i, rng.integers(max(0, i - 20), i)) for i in range(20, nodes, 2)]
@@ -487,3 +498,12 @@ def test_regular_network_whose_fixed_pivots_cancel_is_factored_all_the_same(node
     b = np.ones(A.shape[0])
     u = adjoint.lu(A).solve(b)
     assert np.abs(A @ u - b).max() <= 1e-12 * abs(A).sum(axis=1).max() * np.abs(u).max()
+
+
+def test_no_module_outside_imports_the_binding():
+    """`factorizers` is the entry; `factors` and `mkl` are private to the package."""
+    root = Path(adjoint.__file__).parent
+    inside = root / "factor" / "backends" / "pardiso"
+    private = re.compile(r"pardiso(\.| import )(mkl|factors)\b|import pypardiso|from pypardiso")
+    for path in root.rglob("*.py"):
+        assert path.parent == inside or not private.search(path.read_text(encoding="utf-8")), path

@@ -1,4 +1,4 @@
-"""CHOLMOD under scikit-sparse 0.4.16 and 0.5, UMFPACK and KLU under 0.5; where one is missing, its error."""
+"""CHOLMOD by scikit-sparse 0.4.16 or 0.5, UMFPACK and KLU by 0.5; errors if one is missing."""
 
 import gc
 import os
@@ -29,7 +29,7 @@ COMPLEX = pytest.mark.parametrize("is_complex", [False, True], ids=["real", "com
 
 
 def usable(direct: Direct) -> bool:
-    """Whether the backend is there; if it is not, that it says so, with the remedy."""
+    """True if the backend is installed; if not, its error must name the remedy."""
     if direct.missing():
         with pytest.raises(BackendMissing, match="pip install 'scikit-sparse>="):
             direct(np.eye(2))
@@ -40,7 +40,7 @@ def usable(direct: Direct) -> bool:
 def matrix(
     direct: Direct, is_complex: bool = False, seed: int = 0, n: int = 30
 ) -> sparse.csc_array:
-    """A matrix that `direct` is for, of a pattern that is the same for every seed."""
+    """A matrix with the symmetry that `direct` assumes; its pattern does not depend on the seed."""
     rng = np.random.default_rng(n)
     A = sparse.csc_array(sparse.random_array((n, n), density=0.15, rng=rng) + sparse.eye_array(n))
     values = np.random.default_rng(seed)
@@ -184,7 +184,7 @@ def test_every_matrix_gets_pivots_of_its_own(direct):
 
 
 def arrow(pivot: float) -> sparse.csc_array:
-    """4 I with a first row and column of ones, which is eliminated last, and `pivot` (stored) at (7, 7)."""
+    """4 I with ones in row and column 0, eliminated last, and `pivot` (stored) at (7, 7)."""
     A = np.diag(np.full(12, 4.0))
     A[0, 1:] = A[1:, 0] = 1.0
     A = sparse.csc_array(A)
@@ -269,7 +269,7 @@ def test_refactoring_two_hundred_times_does_not_grow(direct):
 
 
 def in_child(work: Callable[[], object]) -> str:
-    """The name of the error that `work` raises in a forked child; "none", or "hangs" after 20 s."""
+    """The name of the error that `work` raises in a forked child; or "none"; "hangs" after 20 s."""
     read, write = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter(

@@ -20,7 +20,7 @@ from adjoint.optimize import (
 )
 from adjoint.optimize.algorithms.augmented_function import Augmented, Penalized
 from adjoint.optimize.constraints.state_constraints import StateConstraints
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.optimization.hock_schittkowski import PROGRAMS
 from problems.steady.elasticity import mbb
 from tests.optimize.algorithms.test_augmented_lagrangian import EXACT

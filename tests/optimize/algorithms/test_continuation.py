@@ -19,7 +19,7 @@ from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
 from adjoint.optimize.algorithms.continuation import Continuation, Grayness, Stage
 from adjoint.optimize.algorithms.lbfgs import LBFGS
 from adjoint.optimize.algorithms.simpl import SiMPL
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.steady.elasticity import mbb
 
 BODY = mbb(12, 4)

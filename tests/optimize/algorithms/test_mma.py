@@ -1,6 +1,5 @@
 """MMA and GCMMA: known optima, conservative steps, the dual of their subproblems."""
 
-import argparse
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -11,7 +10,7 @@ import adjoint
 from adjoint.optimize import GCMMA, MMA, Bounds, Euclidean, FunctionConstraint, StateConstraint
 from adjoint.optimize.algorithms.mma.approximation import Approximation, Asymptotes, Region
 from adjoint.optimize.algorithms.mma.subproblem import DualPoint, Subproblem, maximized
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.optimization.svanberg import (
     Smooth,
     cantilever,
@@ -20,7 +19,7 @@ from problems.optimization.svanberg import (
     two_bar_truss,
 )
 from problems.steady.elasticity import mbb
-from scripts.benchmarks import optimizer_overhead
+from scripts.benchmarks.optimizers import overhead
 
 BOTH = pytest.mark.parametrize("method", [MMA, GCMMA])
 PROGRAMS = [
@@ -660,8 +659,7 @@ def test_asymptotes_come_nearer_where_a_variable_oscillates():
 
 
 def test_overhead_is_measured(tmp_path):
-    options = argparse.Namespace(small=True, out=str(tmp_path), iterations=2)
-    results = optimizer_overhead.main(options)
+    results = overhead.main(tmp_path, small=True, iterations=2)
     assert set(results) == {"OptimalityCriteria", "MMA", "GCMMA"}
     assert all(
         0.0 < result["share"] < 1.0 and result["factor"] > 0.0 for result in results.values()

@@ -18,7 +18,7 @@ from adjoint.optimize import (
     minimize,
 )
 from adjoint.optimize.algorithms.mma.opposite_constraints import intervals, sides
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.steady.elasticity import cantilever
 
 BOTH = pytest.mark.parametrize("method", [MMA, GCMMA], ids=lambda each: each.__name__)

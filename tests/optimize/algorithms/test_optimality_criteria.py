@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import adjoint
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.steady.elasticity import mbb
 
 

@@ -9,7 +9,7 @@ import pytest
 import adjoint
 from adjoint.optimize import LinearConstraint, Status, Stopping, minimize
 from adjoint.optimize.algorithms.simpl import LATENT, SiMPL, logit, sigmoid
-from problems.filters import density_filter
+from problems.finite_elements.filters import density_filter
 from problems.steady.elasticity import mbb
 
 

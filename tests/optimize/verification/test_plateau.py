@@ -24,8 +24,8 @@ from adjoint.optimize import (
     Stopping,
     minimize,
 )
-from problems.filters import density_filter
-from problems.grid import Grid
+from problems.finite_elements.filters import density_filter
+from problems.finite_elements.grid import Grid
 from problems.steady.elasticity import mbb, stiffness_matrix
 
 UNIT = Bounds(0.0, 1.0)

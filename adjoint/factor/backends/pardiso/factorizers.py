@@ -11,9 +11,9 @@ The parameters of `parameters` were found by experiment. Without matching (iparm
 third of the pivots of random unsymmetric matrices are perturbed, and solutions become
 nan. With a matching, 2×2 pivots (iparm 21) left errors of 10⁻², 1×1 pivots errors of
 10⁻¹³. MKL's own scaling (iparm 11) would hide the determinant; therefore badly scaled
-matrices are equilibrated here. MKL's scaling is used only if neither the factors
-without it, nor GMRES with these factors, solve a random system. Then log |det A| is not
-available.
+matrices are equilibrated here. MKL's scaling is used only if the factors without MKL's
+scaling, and GMRES with these factors, fail to solve a random system. Then log |det A|
+is not available.
 """
 
 from collections.abc import Callable
@@ -90,8 +90,8 @@ class _Matched:
 class _Analysis:
     """The analysis of one pattern, for matrices with different values.
 
-    An object has a memory: the handle that was matched last. It is replaced if its
-    matching does not suit the values of a later matrix.
+    An object has a memory: the handle that was matched last. If its matching does not
+    suit the values of a later matrix, another handle replaces the remembered handle.
     """
 
     layout: Layout

@@ -117,7 +117,7 @@ class Pattern:
 
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:
-        """Arguments of all calls. To make them takes 1/10 of the time of a small solve."""
+        """Arguments that all calls share. Making them takes 1/10 of the time of a small solve."""
         return (
             _int(SLOTS),
             _int(self.mtype),
@@ -151,7 +151,7 @@ class Pattern:
 
 @dataclass(eq=False)
 class Handle:
-    """MKL's memory for the analysis of one pattern. It is freed with the last of its factors.
+    """MKL's memory for the analysis of one pattern; freed together with the last factors.
 
     iparm: the 64 parameters of Pardiso after the analysis. pt: MKL's pointers.
 
@@ -251,7 +251,7 @@ class Handle:
                 self.lock.release()
 
     def _sweep(self) -> None:
-        """Move dead slots to the free ones, and free stale factors if no factors are in use."""
+        """Add dead slots to `free`. If no factors are in use, free the memory of stale factors."""
         while self.dead:
             slot = self.dead.popleft()
             self.live.discard(slot)

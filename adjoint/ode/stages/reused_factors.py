@@ -1,0 +1,113 @@
+"""The stages of successive steps, by factors that are used for many steps."""
+
+from dataclasses import dataclass
+
+from ...errors import NoConvergenceError, NonFinite, SingularMatrix
+from ...typing import Array
+from ..discontinuities.one_sided_times import Interval
+from ..equations import System
+from ..methods.tableau import Tableau
+from ..steps.records import base_point
+from .coupled_matrices import CoupledInverse, newton_factors
+from .coupled_stages import solved_coupled_stages, step_equation
+from .stage_matrices import Inverse
+from .stages import ASSUMED_CONTRACTION, SAFETY, Stages, solved_stages
+
+MATRIX = 0.01
+"""Relative change of hγ up to which an old matrix is used: the contraction grows as much."""
+
+
+@dataclass(eq=False)
+class ReusedFactors:
+    """The stages of one step after the other, by Newton's method with old factors if possible.
+
+    refresh: contraction above which the next step gets a new matrix.
+
+    Remembers the factors `inverse` of M − hγ ∂f/∂u (of M for explicit methods); the step, time,
+    state and hγ that they were made for (`base`, `base_t`, `base_u`, `base_hg`); the last
+    `contraction` of Newton's method; whether the factors are `stale`, to be made again; and the
+    `cause` of the last failure, None after a success.
+    """
+
+    system: System
+    refresh: float
+    inverse: Inverse | None = None
+    base: int = -1
+    base_t: float = 0.0
+    base_u: Array | None = None
+    base_hg: float = 0.0
+    contraction: float = ASSUMED_CONTRACTION
+    stale: bool = True
+    cause: Exception | None = None
+
+    def stages(
+        self, k: int, tableau: Tableau, step: Interval, u: Array, K: Array, last: float
+    ) -> Stages | None:
+        """The stages of step k from u, by the old matrix if possible; None if a new one fails too.
+
+        K: K₁, (n,), or the stages of the step before if coupled, (s, n). last: the length of
+        the step before.
+        """
+        if tableau.gamma == 0.0:
+            self.inverse = self.system.mass_inverse
+            return solved_stages(self.system, tableau, step, u, K, self.inverse, 0.0, True)
+        hg = step.h * tableau.gamma
+        if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
+            return self._by_new_matrix(k, tableau, step, u, K, last)
+        contraction = max(
+            min(ASSUMED_CONTRACTION, SAFETY * self.contraction), abs(hg / self.base_hg - 1.0)
+        )
+        try:
+            return self._solved(tableau, step, u, K, last, contraction, False)
+        except NoConvergenceError:
+            return None if self.base == k else self._by_new_matrix(k, tableau, step, u, K, last)
+
+    def accept(self, stages: Stages, renew: bool) -> None:
+        """Note how fast Newton's method converged in an accepted step.
+
+        renew: the next step needs new factors, whatever the contraction.
+        """
+        self.contraction = stages.last if stages.last > 0.0 else self.contraction
+        self.stale = stages.contraction > self.refresh or renew
+
+    def _by_new_matrix(
+        self, k: int, tableau: Tableau, step: Interval, u: Array, K: Array, last: float
+    ) -> Stages | None:
+        """The stages of step k by a new matrix; None, with the `cause`, if that fails."""
+        hg = step.h * tableau.gamma
+        base_t, base_u = base_point(tableau, step.first, u, K, hg)
+        try:
+            self.inverse = newton_factors(self.system, tableau, base_t, base_u, hg)
+            if isinstance(self.inverse, CoupledInverse) and not self.system.steps_given:
+                # Factor M − hγ J now: it may be singular although the matrix of all stages
+                # is not, and J may be the field's own array, to be overwritten.
+                _ = self.inverse.single
+        except (SingularMatrix, NonFinite) as error:  # With another step length it may work.
+            self.stale, self.cause = True, error
+            return None
+        self.cause = None
+        self.base, self.base_t, self.base_u, self.base_hg = k, base_t, base_u, hg
+        self.stale = False
+        self.contraction = ASSUMED_CONTRACTION
+        try:
+            return self._solved(tableau, step, u, K, last, ASSUMED_CONTRACTION, True)
+        except NoConvergenceError as error:
+            self.stale, self.cause = True, error
+            return None
+
+    def _solved(
+        self,
+        tableau: Tableau,
+        step: Interval,
+        u: Array,
+        K: Array,
+        last: float,
+        contraction: float,
+        fresh: bool,
+    ) -> Stages:
+        """The stages by the present factors; fresh: they were made for this step."""
+        system, inverse = self.system, self.inverse
+        if not tableau.coupled or inverse is None:
+            return solved_stages(system, tableau, step, u, K, inverse, contraction, fresh)
+        equation = step_equation(system, tableau, step, u, K, last)
+        return solved_coupled_stages(equation, inverse, fresh)

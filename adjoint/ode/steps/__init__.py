@@ -1,0 +1,1 @@
+"""The steps of an integration: accepted, recorded, repeated, and frozen for derivatives."""

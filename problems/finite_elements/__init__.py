@@ -1,0 +1,1 @@
+"""Bilinear and trilinear finite elements on structured grids."""

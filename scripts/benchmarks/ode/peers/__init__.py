@@ -1,0 +1,1 @@
+"""Gradients of the cases by other libraries, one module per library."""

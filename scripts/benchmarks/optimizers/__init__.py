@@ -1,0 +1,1 @@
+"""Evaluations that optimizers need, and the time that they take themselves."""

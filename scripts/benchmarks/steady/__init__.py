@@ -1,0 +1,1 @@
+"""Gradients of steady problems, linear and nonlinear."""

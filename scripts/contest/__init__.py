@@ -1,1 +1,0 @@
-"""The suites of `scripts.shootout`: problems, algorithms, and what counts as solved."""

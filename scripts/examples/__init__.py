@@ -1,0 +1,1 @@
+"""Examples: `python -m scripts.examples.NAME --help`, from the root of the repository."""

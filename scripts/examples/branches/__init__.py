@@ -1,0 +1,1 @@
+"""Solution branches of Bratu's equation through their folds."""

@@ -1,0 +1,1 @@
+"""Rate constants recovered from noisy concentrations."""

@@ -1,0 +1,1 @@
+"""Iterations over mesh size, with the right inner product and with the wrong one."""

@@ -1,0 +1,1 @@
+"""A conductivity field recovered from noisy temperatures."""

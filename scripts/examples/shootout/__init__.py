@@ -1,0 +1,1 @@
+"""All optimizers on three suites of problems."""

@@ -1,1 +1,0 @@
-"""Rate constants from noisy concentrations: what `scripts.kinetics_fit` is made of."""

@@ -1,1 +1,0 @@
-"""A plate steered by heaters: what `scripts.optimal_control` is made of."""
