@@ -158,7 +158,7 @@ def test_what_lacks_second_derivatives_is_named():
     with pytest.raises(TypeError, match="DifferencedHessian"):
         run(with_product, FunctionConstraint(plain, 1.0))
     with pytest.raises(TypeError, match=r"Bare has no method product\(x, v\)"):
-        run(with_product, adjoint.optimize.constraints.OfDesign(Bare()))
+        run(with_product, adjoint.optimize.constraints.design_constraints.OfDesign(Bare()))
     run(
         adjoint.optimize.DifferencedHessian(plain),
         FunctionConstraint(adjoint.optimize.DifferencedHessian(plain), 1.0),
