@@ -15,10 +15,9 @@ from ._dataclasses import Portable, short_repr
 from ._numerics import dot
 from ._optional_methods import as_squares, of_objective, of_vector, residual_back, residual_of
 from ._validation import as_array, as_cotangent, first_nonfinite, has, named, require_methods
-from .factor.csc import SparseMatrix
 from .matrices.vectors import ConstantVector
 from .protocols import Objective, Squares, Vector
-from .typing import Array
+from .typing import Array, SparseMatrix
 
 
 def require_objective(who: str, name: str, objective: object) -> None:

@@ -3,8 +3,6 @@
 `require_factorizer` and `factored` check the factorizers that users pass in.
 """
 
-from collections.abc import Callable
-
 import scipy.sparse as sparse
 
 from .._validation import has, named, shown
@@ -18,7 +16,7 @@ from .backends.superlu import ldl as superlu_ldl
 from .backends.superlu import lu as superlu
 from .backends.umfpack import lu as umfpack
 from .direct import Fastest
-from .factorization import Factorization
+from .factorization import Factorization, Factorizer
 from .krylov import cg, gmres
 
 lu = Fastest("LU", (pardiso, umfpack, klu, superlu))
@@ -49,9 +47,7 @@ def require_factorizer(who: str, factorize: object, name: str = "factorize") -> 
         )
 
 
-def factored(
-    factorize: Callable[[sparse.csc_array], Factorization], A: sparse.csc_array
-) -> Factorization:
+def factored(factorize: Factorizer, A: sparse.csc_array) -> Factorization:
     """Return `factorize(A)`; raise TypeError unless the result is a factorization."""
     made = factorize(A)
     if not has(made, "solve"):

@@ -9,8 +9,8 @@ import scipy.sparse as sparse
 from .._dataclasses import short_repr
 from .._validation import as_array, cotangent, first_nonfinite, require_function
 from ..errors import NonFinite
-from ..factor.csc import SparseMatrix, as_csc, columns_of
-from ..typing import Array
+from ..factor.csc import as_csc, columns_of
+from ..typing import Array, SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)
