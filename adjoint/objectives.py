@@ -95,8 +95,7 @@ class Compliance(Portable):
     ----------
     load : (n,) or (n, k) array, or Vector
         b, an array of the state's shape, or the Vector b(p) of the problem. The
-        derivative of b(p) is
-        part of the gradient.
+        derivative of b(p) is part of the gradient.
 
     Raises
     ------
@@ -162,8 +161,8 @@ class LeastSquares:
         C. By default the state itself is observed.
     weights : array, optional
         w ≥ 0, for example 1/σ² of each measurement; 1 by default. Data (q, k) take
-        weights (q,), one
-        per row; (k,), one per column; or (q, k). If q = k, use (q, 1) or (1, k).
+        weights (q,), one per row; (k,), one per column; or (q, k). If q = k, use (q, 1)
+        or (1, k).
 
     Raises
     ------

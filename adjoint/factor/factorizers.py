@@ -55,4 +55,11 @@ def factored(factorize: Factorizer, A: sparse.csc_array) -> Factorization:
             f"factorize returned {named(made)}, expected a Factorization, with a method "
             "solve(b, trans); a factorizer, such as adjoint.lu, takes a matrix"
         )
+    if missing := [name for name in ("symmetry", "evidence") if not hasattr(made, name)]:
+        raise TypeError(
+            f"factorize returned {named(made)} without the attribute {missing[0]}. Expected "
+            'a factorization with solve(b, trans), symmetry ("none", if nothing is known) '
+            "and evidence (adjoint.factor.Evidence); adjoint.factor.protocols has shorter ways "
+            "to a factorizer of your own"
+        )
     return made

@@ -29,8 +29,7 @@ class Entries:
         pushforward(p, p_dot) = ∂values/∂p ṗ, (nnz,).
     pullback_rate : callable, optional
         pullback_rate(p, data_bar, p_dot), the derivative of p ↦ pullback(p, data_bar)
-        along ṗ, (m,).
-        Only Hessian-vector products need it.
+        along ṗ, (m,). Only Hessian-vector products need it.
 
     Raises
     ------
