@@ -10,8 +10,8 @@ from ...bounds import Bounds
 from ...errors import WrongGradient
 from ...reduced import Function, Point
 from ...typing import Array
-from ..constraint_values import excess
-from ..constraints import Constraint
+from ..constraints.constraint import Constraint
+from ..constraints.values import excess
 from ..state import State
 from ..trial import attempt
 from .sampling import NOISE, STEPS, Samples, directions
