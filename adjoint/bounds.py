@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._repr import short_repr
+from ._dataclasses import short_repr
 from ._validation import as_array
 from .typing import Array
 

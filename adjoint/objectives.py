@@ -11,10 +11,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from ._dataclasses import Portable, short_repr
 from ._numerics import dot
 from ._optional_methods import as_squares, of_objective, of_vector, residual_back, residual_of
-from ._pickling import Portable
-from ._repr import short_repr
 from ._validation import as_array, as_cotangent, first_nonfinite, has, named, require_methods
 from .factor.csc import SparseMatrix
 from .matrices.vectors import ConstantVector

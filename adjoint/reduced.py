@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ._dataclasses import short_repr
 from ._numerics import dot
 from ._optional_methods import (
     as_squares,
@@ -18,7 +19,6 @@ from ._optional_methods import (
     residual_back,
     residual_of,
 )
-from ._repr import short_repr
 from ._validation import (
     as_array,
     as_cotangent,

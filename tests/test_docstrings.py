@@ -1,7 +1,6 @@
 """Public docstrings have NumPy sections that name every parameter, and lines that fit a screen.
 
-Methods that implement one of `adjoint.protocols`, or `Plot`, keep a single line: the protocol
-documents them.
+Methods that implement an exported protocol keep a single line: the protocol documents them.
 """
 
 import dataclasses
@@ -13,7 +12,6 @@ import pytest
 from numpydoc.docscrape import NumpyDocString
 
 import adjoint.protocols
-import adjoint.report
 
 NAMESPACES = [
     "adjoint",
@@ -61,7 +59,9 @@ def members(namespace):
 
 PROTOCOL_METHODS = {
     name
-    for protocol in (*members("adjoint.protocols").values(), adjoint.report.Plot)
+    for namespace in NAMESPACES
+    for protocol in members(namespace).values()
+    if getattr(protocol, "_is_protocol", False)
     for name in vars(protocol)
     if name[0] != "_"
 }

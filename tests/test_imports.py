@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 # Each may import from those above it, and a package from itself. What stands in one row is independent.
 LAYERS = [
-    ["adjoint.typing", "adjoint.errors", "adjoint._files", "adjoint._pickling", "adjoint._repr"],
+    ["adjoint.typing", "adjoint.errors", "adjoint._files", "adjoint._dataclasses"],
     ["adjoint._numerics", "adjoint.derivative"],
     ["adjoint._validation"],
     ["adjoint.bounds"],

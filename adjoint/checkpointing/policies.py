@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import require_integer
 from .disk import DiskStorage, require_directory
 from .records import R

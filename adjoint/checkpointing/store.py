@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from ..errors import SolveError
 from .binomial import split
 from .records import R, Records

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._numerics import dot
-from .._repr import short_repr
 from .._validation import as_parameters, require_bool, require_kind, require_number
 from ..bounds import Bounds
 from ..errors import NewtonStalled, SolveError

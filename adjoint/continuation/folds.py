@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._numerics import dot, size_of
-from .._repr import short_repr
 from .._validation import as_parameters, first_nonfinite, require_kind
 from ..errors import NewtonDiverged, NonFinite, SingularJacobian, SingularMatrix
 from ..factor.csc import as_csc, owned

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short
+from .._dataclasses import short
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.exceptions import ComplexWarning
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import missing_methods
 from ..errors import NotComplexSafe
 from ..protocols import Residual

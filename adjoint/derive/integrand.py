@@ -7,8 +7,8 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._numerics import read_only
-from .._repr import short_repr
 from .._validation import as_array
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short
+from .._dataclasses import short
 from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix

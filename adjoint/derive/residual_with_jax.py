@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short
 from .._numerics import finite_sum
-from .._repr import short
 from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix

@@ -8,8 +8,7 @@ import scipy.sparse as sparse
 from scipy.fft import irfftn, next_fast_len, rfftn
 from scipy.spatial import KDTree
 
-from .._pickling import Portable
-from .._repr import short_repr
+from .._dataclasses import Portable, short_repr
 from .._validation import as_reals, require_length, require_settings, shown
 from ..factor.csc import SparseMatrix, as_csc
 from ..factor.factorization import Factorization

@@ -5,7 +5,7 @@ from functools import reduce
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import require_settings
 from ..protocols import DesignMap
 from ..typing import Array

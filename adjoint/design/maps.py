@@ -6,10 +6,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from .._dataclasses import Portable, short_repr
 from .._numerics import finite_sum
 from .._optional_methods import of_map
-from .._pickling import Portable
-from .._repr import short_repr
 from .._validation import as_parameters, first_nonfinite, require_methods
 from ..errors import NonFinite
 from ..protocols import DesignMap

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 
 
 @dataclass(eq=False)

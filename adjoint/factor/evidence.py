@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import threadpoolctl
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from ..typing import Array
 from .counts import Counts
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import LinearOperator, gmres, onenormest
 
-from .._pickling import Local
+from .._dataclasses import Local
 from ..errors import (
     CAUSES,
     InaccurateSolve,

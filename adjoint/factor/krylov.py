@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import cg as scipy_cg
 from scipy.sparse.linalg import gmres as scipy_gmres
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import has, named, require_integer, require_number
 from ..typing import Array
 from .backward_error import Accuracy, Symmetry

@@ -9,7 +9,7 @@ import scipy
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spilu
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_array, as_reals, require_number, require_positive, shown
 from ..errors import BackendMissing, SolveError, out_of_memory, singular
 from ..typing import Array, Trans

@@ -67,9 +67,8 @@ def minimize(
     if not (method.bounds.everywhere or method.inner.diagonal):
         raise ValueError(
             f"{type(method).__name__}: got bounds with {type(method.inner).__name__}, whose M is "
-            "not diagonal: in its "
-            "variables bounds on x are not bounds on single variables. Expected Euclidean() or "
-            "Weighted(...)"
+            "not diagonal: in its variables bounds on x are not bounds on single variables. "
+            "Expected Euclidean() or Weighted(...)"
         )
     x = as_parameters(x, "x")
     if x.dtype.kind == "c":

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.optimize
 from scipy.sparse.linalg import LinearOperator
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import require_settings
 from ..bounds import Bounds
 from ..optimize.constraints import Constraint, LinearConstraint

@@ -6,8 +6,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from .._pickling import Portable
-from .._repr import short_repr
+from .._dataclasses import Portable, short_repr
 from .._validation import as_array
 from ..typing import Array
 

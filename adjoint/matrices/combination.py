@@ -7,9 +7,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import Portable, short_repr
 from .._optional_methods import of_matrix
-from .._pickling import Portable
-from .._repr import short_repr
 from .._validation import require_methods
 from ..factor.csc import SparseMatrix, as_csc, owned
 from ..protocols import Matrix

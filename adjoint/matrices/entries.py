@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_array, cotangent, first_nonfinite, require_function
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix, as_csc, columns_of

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._optional_methods import of_matrix, of_vector
-from .._repr import short_repr
 from .._validation import as_array, as_cotangent, require_methods
 from ..protocols import Matrix, Vector
 from ..typing import Array

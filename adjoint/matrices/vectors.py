@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_array, cotangent, require_length
 from ..factor.csc import SparseMatrix
 from ..typing import Array

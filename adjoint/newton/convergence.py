@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._numerics import size_of
-from .._repr import short_repr
 from ..typing import Array
 from .system import Linearization, System
 

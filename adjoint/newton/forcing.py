@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import require_settings
 
 SAFEGUARD = 0.1

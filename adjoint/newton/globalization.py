@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._numerics import size_of
-from .._repr import short_repr
 from .._validation import require_settings
 from ..errors import NewtonStalled, NonFiniteResidual
 from ..typing import Array

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._numerics import size_of
-from .._repr import short_repr
 from .._validation import as_array, require_kind, require_methods, require_settings
 from ..errors import NewtonDiverged, NewtonStalled
 from ..factor.krylov import Krylov

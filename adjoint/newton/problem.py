@@ -8,9 +8,8 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import Portable, short_repr
 from .._numerics import size_of
-from .._pickling import Portable
-from .._repr import short_repr
 from .._validation import (
     as_array,
     as_parameters,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._numerics import size_of
-from .._repr import short_repr
 from .._validation import (
     as_array,
     as_parameters,

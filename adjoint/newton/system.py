@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._numerics import finite_sum, size_of
-from .._repr import short_repr
 from ..bounds import Bounds
 from ..errors import InaccurateSolve, NotPositiveDefinite, SingularMatrix
 from ..factor.counts import phase

@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
-from .._pickling import Portable
-from .._repr import short_repr
+from .._dataclasses import Portable, short_repr
 from .._validation import as_array, as_reals, require_function
 from ..factor.csc import SparseMatrix
 from ..typing import Array

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import require_kind
 from ..typing import Array
 from .problem import ODEProblem

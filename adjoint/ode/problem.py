@@ -8,8 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .._pickling import Portable
-from .._repr import short_repr
+from .._dataclasses import Portable, short_repr
 from .._validation import (
     as_array,
     as_parameters,

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_cotangent
 from ..checkpointing.store import sweeps_alone
 from ..errors import AbsoluteToleranceWarning

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from .._pickling import Local
+from .._dataclasses import Local
 from .._validation import as_array, as_parameters, as_reals, require_bool
 from ..checkpointing.store import sweeps_alone
 from ..derivative import Derivative

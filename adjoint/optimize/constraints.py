@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._numerics import dot
-from .._repr import short_repr
 from .._validation import as_array, as_reals, has, named, require_methods, require_number
 from ..factor.counts import phase
 from ..protocols import DesignMap, Objective
@@ -348,9 +348,8 @@ class DesignConstraint:
         if not callable(second := getattr(self.design, "hvp", None)):
             raise TypeError(
                 f"{type(self.design).__name__} has no method hvp(x, p_bar, x_dot), which a "
-                "Hessian–vector product needs: the derivative of x ↦ vjp(x, p̄) along ẋ, zeros for "
-                "a "
-                "linear map"
+                "Hessian–vector product needs: the derivative of x ↦ vjp(x, p̄) along ẋ, zeros "
+                "for a linear map"
             )
         return np.asarray(second(x, self.weights, v))
 
@@ -442,16 +441,15 @@ def require_solution(point: Point) -> None:
 def _require_weights(weights: Array, p: Array, name: str) -> None:
     if np.shape(weights) != np.shape(p):
         raise ValueError(
-            f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the shape "
-            "of "
-            "the design"
+            f"{name}: got weights of shape {np.shape(weights)}, expected {np.shape(p)}, the "
+            "shape of the design"
         )
 
 
 def _numbers(who: str, weights: Array) -> None:
     """Raise TypeError or ValueError unless the weights are a vector of finite numbers.
 
-    it may be empty.
+    The vector may be empty.
     """
     if as_array(who, "weights", weights).shape != (0,):
         as_reals(who, "weights", weights, 1, "(m,)")
@@ -571,10 +569,8 @@ class Along:
         if not has(self.function, "hvp"):
             raise TypeError(
                 f"{type(self.function).__name__} has no method hvp(u, p, weights, u_dot, p_dot), "
-                "which "
-                "a Hessian–vector product needs: the derivative of the result of vjp(u, p, "
-                "weights) "
-                "along (u̇, ṗ)"
+                "which a Hessian–vector product needs: the derivative of the result of vjp(u, p, "
+                "weights) along (u̇, ṗ)"
             )
         found: tuple[Array, Array] = getattr(self.function, "hvp")(u, p, self.weights, u_dot, p_dot)  # noqa: B009
         return found

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from ..checks.directions import sizes_of
 from ..reduced import Function, Point
 from ..typing import Array

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._numerics import dot, read_only
-from .._repr import short_repr
 from .._validation import as_array, as_parameters, named
 from ..factor.counts import phase
 from ..typing import Array

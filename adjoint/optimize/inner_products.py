@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import short_repr
 from .._numerics import dot
-from .._repr import short_repr
 from .._validation import as_array
 from ..factor.csc import SparseMatrix, as_csc
 from ..factor.factorization import Factorization

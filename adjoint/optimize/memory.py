@@ -37,10 +37,8 @@ ARRAYS = ("gradient", "constraints", "multipliers", "scales", "rejected")
 
 
 Shape = tuple[int | str, ...]
-"""A shape: an integer is a length.
-
-a word is any length, the same length wherever the word stands.
-"""
+"""A shape. An integer is a length; a word is any length, the same length wherever the word
+stands."""
 
 
 def require_memory(algorithm: object, state: State) -> None:

@@ -128,7 +128,7 @@ def minimize(
         first step this costs up to four evaluations of f, and one more if there are
         constraints. A run that would end as converged is checked once more, at a similar
         cost, and ends as INCONSISTENT, FLAT or SADDLE if the differences contradict
-        convergence.
+        convergence. It ends as UNEVEN or RISEN, see `Status`, without further evaluations.
     callback : callable or sequence of callables
         Called with every `State`, for example a `Recorder` of a report.
     restart : path, optional
@@ -175,8 +175,7 @@ def minimize(
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(
             f"minimize: got stop={stop!r}, callback={callback!r}, expected a Stopping and "
-            "functions "
-            "of a state"
+            "functions of a state"
         )
     if not has(algorithm, "start", "advance"):
         raise TypeError(

@@ -45,8 +45,8 @@ def require_objective(name: str, objective: object) -> None:
     if not has(objective, "value", "gradients"):
         raise TypeError(
             f"{name}: got {named(objective)}, expected an objective, with value(u, p) and "
-            "gradients(u, p); for a function of x: "
-            "FunctionConstraint(ScalarFunction(value, gradient), bound)"
+            "gradients(u, p); for a function of x: FunctionConstraint(ScalarFunction(value, "
+            "gradient), bound)"
         )
 
 

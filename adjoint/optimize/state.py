@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from ..bounds import Bounds
 from ..errors import SolveError
 from ..reduced import Function, Point

@@ -24,8 +24,7 @@ class Status(Enum):
     )
     FLAT = (
         "Stopped: the gradient is zero at the start, and the objective does not depend on the "
-        "design "
-        "there."
+        "design there."
     )
     UNBOUNDED = (
         "Stopped: the objective falls without bound; a bound or a regularization is missing."
@@ -37,8 +36,7 @@ class Status(Enum):
     )
     UNEVEN = (
         "Stopped: the gradient is small only relative to that of variables of other sizes; give "
-        "each "
-        "variable its unit, by inner=Weighted(1 / size**2)."
+        "each variable its unit, by inner=Weighted(1 / size**2)."
     )
     RISEN = (
         "Stopped: the design no longer changes, and is worse than an earlier design: the objective "

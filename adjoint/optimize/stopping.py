@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import require_settings
 from .state import State
 from .status import Status

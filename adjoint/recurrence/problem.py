@@ -6,7 +6,7 @@ from math import nan
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_array, as_parameters, require_integer, require_methods
 from ..checkpointing.policies import Budget, Memory
 from ..checkpointing.records import Record

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from .._pickling import Local
-from .._repr import short_repr
+from .._dataclasses import Local, short_repr
 from .._validation import as_array, as_parameters, first_nonfinite
 from ..checkpointing.records import Record
 from ..checkpointing.store import Store, Usage, sweeps_alone

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._files import require_regular, whole
-from .._repr import short_repr
 from .._validation import as_array, as_path, require_function, require_integer, require_settings
 from ..factor.counts import phase
 from ..optimize.state import State

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_path
 from ..typing import Array
 

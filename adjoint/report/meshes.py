@@ -8,8 +8,8 @@ from typing import cast
 
 import numpy as np
 
+from .._dataclasses import short_repr
 from .._files import whole
-from .._repr import short_repr
 from .._validation import as_array, as_path, as_reals, require_bool, require_function
 from ..factor.counts import phase
 from ..optimize.state import State

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import numpy as np
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from ..checkpointing.binomial import minimal_advances
 from ..checkpointing.store import SweepEvent
 from ..optimize.state import State

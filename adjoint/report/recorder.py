@@ -14,7 +14,7 @@ from itertools import groupby
 from math import isinf
 from pathlib import Path
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_path, require_bool, require_function
 from ..checks.report import CheckReport
 from ..factor.counts import Counts, phase, total

@@ -9,8 +9,8 @@ from pathlib import Path
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
+from .._dataclasses import short_repr
 from .._files import whole
-from .._repr import short_repr
 from .._validation import as_path
 from .figures import style as look
 from .figures.comparison import comparison_figure

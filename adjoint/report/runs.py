@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._repr import short_repr
+from .._dataclasses import short_repr
 from .._validation import as_path
 from .designs import Designs, read_designs
 from .history import History, read_history

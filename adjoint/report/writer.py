@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .._dataclasses import short_repr
 from .._files import named, require_regular, whole
-from .._repr import short_repr
 from .._validation import as_path
 from .history import KINDS, Record, plain, read_history, whole_lines
 

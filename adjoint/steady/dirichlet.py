@@ -13,9 +13,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import Portable, short_repr
 from .._optional_methods import of_residual, of_vector
-from .._pickling import Portable
-from .._repr import short_repr
 from .._validation import as_array, require_methods
 from ..factor.backward_error import product
 from ..factor.csc import as_right_hand_side

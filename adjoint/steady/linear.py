@@ -6,9 +6,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sparse
 
+from .._dataclasses import Portable, short_repr
 from .._optional_methods import of_matrix, of_vector
-from .._pickling import Portable
-from .._repr import short_repr
 from .._validation import as_array, as_parameters, require_kind, require_methods
 from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import SparseMatrix, as_csc, as_right_hand_side, owned

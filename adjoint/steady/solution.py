@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from .._dataclasses import Local
 from .._numerics import finite_sum
 from .._optional_methods import of_residual
-from .._pickling import Local
 from .._validation import as_array, as_cotangent, as_parameters, first_nonfinite
 from ..derivative import Derivative
 from ..errors import NonFinite

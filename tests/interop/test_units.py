@@ -285,7 +285,7 @@ def test_a_vertex_is_a_solution(name):
 def test_our_own_bounded_runs_have_no_unit_either(algorithm, start):
     """Which bounds the first step meets is asked in the unit of x.
 
-    a start at zero has a size by f and the box.
+    A start at zero has a size by f and the bounds.
     """
     runs = []
     for F, D in [(1.0, 1.0), *UNITS]:

@@ -201,7 +201,7 @@ WRITERS = {
     "restart file": (lambda path: run(restart=path), "run"),
     "restart file, resumed": (lambda path: run(restart=path, resume=True), "run"),
     "restart file, aside": (lambda path: run(restart=path.with_name("run")), "run.part"),
-    "restart, read": (archive.read_archive, "run"),
+    "archive, read": (archive.read_archive, "run"),
     "history": (report.Recorder, "history.jsonl"),
     "history, resumed": (lambda path: report.Recorder(path, resume=True), "history.jsonl"),
     "history, read": (report.read_history, "history.jsonl"),

@@ -821,7 +821,7 @@ def test_a_jump_that_no_step_ends_on_is_said_in_the_evidence(method):
     options = {"t": (0.0, 4.0), "method": METHODS[method]}
     evidence = adjoint.ODEProblem(field, np.zeros(1), **options).solve([0.5, 2.0]).evidence
     assert len(evidence.notes) == 1
-    assert "jump or to kink at t = 1.3" in evidence.notes[0]
+    assert "jump or to have a kink at t = 1.3" in evidence.notes[0]
     assert evidence.notes[0] in str(evidence)
     named = adjoint.ODEProblem(field, np.zeros(1), breaks=np.array([1.3]), **options).solve(
         [0.5, 2.0]

@@ -1,7 +1,7 @@
 """One-sided times t⁺ and t⁻ at possible discontinuities of f.
 
 Steps end and begin at such times, and each step evaluates f on its own side
-(docs/math/time.md, section 15).
+(docs/math/time.md, section 17).
 """
 
 import math

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..._dataclasses import short_repr
 from ..._numerics import rms
-from ..._repr import short_repr
 from ..._validation import require_settings
 from ...typing import Array
 from ..equations import System

@@ -232,10 +232,9 @@ class Term:
             return []
         if not callable(hvp := getattr(self.c.valued, "hvp", None)):
             raise TypeError(
-                f"{type(self.c.valued).__name__} of a {type(self.c.constraint).__name__} has "
-                "no "
-                "hvp(v), the product of its Hessian and v; expected a point with hvp, as those of "
-                "adjoint.Reduced, ScalarFunction(value, gradient, product) or "
+                f"{type(self.c.valued).__name__} of a {type(self.c.constraint).__name__} has no "
+                "hvp(v), the product of its Hessian and v; expected a point with hvp, as those "
+                "of adjoint.Reduced, ScalarFunction(value, gradient, product) or "
                 "adjoint.optimize.DifferencedHessian(c)"
             )
         return [w[0] * np.asarray(hvp(v))]
@@ -249,10 +248,9 @@ class Term:
         if isinstance(constraint, StateConstraints):
             if not callable(jvp := getattr(constraint.function, "jvp", None)):
                 raise TypeError(
-                    f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, p_dot), "
-                    "which a product with the augmented Lagrangian's Hessian needs: the derivative "
-                    "of "
-                    "its values, (k,). Without jvp: LBFGS"
+                    f"{type(constraint.function).__name__} has no method jvp(u, p, u_dot, "
+                    "p_dot), which a product with the augmented Lagrangian's Hessian needs: the "
+                    "derivative of its values, (k,). Without jvp: LBFGS"
                 )
             return np.asarray(jvp(point.solution.u, point.p, *along()))
         if isinstance(constraint, StateConstraint):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..._dataclasses import short_repr
 from ..._numerics import dot
-from ..._repr import short_repr
 from ..._validation import has, named, require_settings
 from ...bounds import Bounds
 from ...reduced import Function
@@ -126,8 +126,7 @@ class AugmentedLagrangian:
         if not has(self.algorithm, "start", "advance"):
             raise TypeError(
                 f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, "
-                "expected "
-                "one such as LBFGS()"
+                "expected one such as LBFGS()"
             )
         for constraints in (self.constraints, self.equalities):
             require_constraints("AugmentedLagrangian", constraints, (StateConstraints,))

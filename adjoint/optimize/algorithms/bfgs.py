@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...errors import SingularMatrix

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import has, named, require_methods, require_settings
 from ...bounds import Bounds
 from ...design.maps import Identity

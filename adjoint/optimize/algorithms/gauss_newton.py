@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..._dataclasses import short_repr
 from ..._numerics import dot
-from ..._repr import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...reduced import Function, Point
@@ -122,9 +122,8 @@ class GaussNewton:
         ):
             raise TypeError(
                 f"GaussNewton: {type(point).__name__} has no residual, jvp_residual and "
-                "vjp_residual; "
-                "expected a point with these, such as the points of Reduced(problem, "
-                "LeastSquares(…)) or of ResidualFunction(residual, jacobian)"
+                "vjp_residual; expected a point with these, such as the points of "
+                "Reduced(problem, LeastSquares(…)) or of ResidualFunction(residual, jacobian)"
             )
         r = point.residual
         if not abs(0.5 * dot(r, r) - point.value) <= SQUARES * abs(point.value):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...reduced import Function
@@ -86,8 +86,7 @@ class NewtonCG:
             raise ValueError(
                 f"NewtonCG: got exponent={self.exponent}, accept={self.accept}, "
                 f"products={self.products}; expected 0 < exponent ≤ 1, 0 ≤ accept < ¼, at least "
-                "one "
-                "product"
+                "one product"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError(
@@ -105,9 +104,8 @@ class NewtonCG:
         if not callable(getattr(point, "hvp", None)):
             raise TypeError(
                 f"NewtonCG: {type(point).__name__} has no hvp(v), the product of the Hessian and "
-                "v; "
-                "expected a point with hvp, such as the points of adjoint.Reduced. Without second "
-                "derivatives: adjoint.optimize.DifferencedHessian(f)"
+                "v; expected a point with hvp, such as the points of adjoint.Reduced. Without "
+                "second derivatives: adjoint.optimize.DifferencedHessian(f)"
             )
         return self._region.begun(point, self.radius)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import brentq
 
+from ..._dataclasses import short_repr
 from ..._numerics import dot
-from ..._repr import short_repr
 from ..._validation import as_parameters, require_methods, require_settings
 from ...bounds import Bounds
 from ...protocols import DesignMap
@@ -149,8 +149,7 @@ class OptimalityCriteria:
         if not (self.move > 0.0 and 0.0 < self.exponent <= 1.0 and 0.0 < self.width < 1.0):
             raise ValueError(
                 f"OptimalityCriteria: got move={self.move}, exponent={self.exponent}, "
-                f"width={self.width}; "
-                "expected move > 0, 0 < exponent ≤ 1, 0 < width < 1"
+                f"width={self.width}; expected move > 0, 0 < exponent ≤ 1, 0 < width < 1"
             )
         require_design_constraint("OptimalityCriteria", self.constraint)
         require_geometry("OptimalityCriteria", self.bounds, self.inner)
@@ -189,8 +188,8 @@ class OptimalityCriteria:
         if least > self.constraint.bound * (1.0 + self.width):
             raise ValueError(
                 f"OptimalityCriteria: the constraint is {least:.6g} with all densities at their "
-                "lower "
-                f"bounds, above its bound of {self.constraint.bound:.6g}: no design meets it"
+                f"lower bounds, above its bound of {self.constraint.bound:.6g}: no design meets "
+                "it"
             )
         return self._state(first_point(f, x, self.bounds, "OptimalityCriteria"), 1, 1, 0)
 

@@ -59,8 +59,7 @@ class Setting:
             raise ValueError(
                 f"{self.name}: got bounds and the inner product {type(self.inner).__name__}, for "
                 "which the projection onto bounds is not a clip; expected a diagonal inner "
-                "product, "
-                "such as Weighted of lumped masses"
+                "product, such as Weighted of lumped masses"
             )
 
     def free(self, x: Array, g: Array, gamma: float) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import brentq
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import as_parameters, require_settings
 from ...bounds import Bounds
 from ...reduced import Function, Point

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
 from ...reduced import Function, Point
@@ -153,8 +153,7 @@ class SteepestDescent:
         if not self.history >= 1:
             raise ValueError(
                 f"SteepestDescent: got history={self.history}, expected at least 1 value to "
-                "compare "
-                "with"
+                "compare with"
             )
         if not (self.bounds.everywhere or self.inner.diagonal):
             raise ValueError(

@@ -75,7 +75,7 @@ class TrustRegion:
     def begun(self, point: Point, radius: float | None) -> State:
         """The state of iteration 0 at the point.
 
-        a radius of None is nan in its memory, for `first_radius`.
+        A radius of None is nan in its memory: then `first_radius` is asked.
         """
         state = self.measured(
             State(0, point.x, float(point.value), gradient_of(point), 0.0, 0.0, point=point)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import require_settings
 from ...reduced import Point
 from .step import Step

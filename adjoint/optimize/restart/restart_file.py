@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import threadpoolctl
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ...errors import RestartError
 from ...typing import Array
 from ..state import State

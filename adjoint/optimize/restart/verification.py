@@ -37,10 +37,8 @@ def require_run(path: Path, restart: Restart, algorithm: object, x: Array) -> No
     if restart.fingerprint != expected:
         raise RestartError(
             f"{path}: the restart file of another run: got {restart.fingerprint}, expected "
-            f"{expected} "
-            "(the digits stand for the settings). Resume with the algorithm that wrote the file, "
-            "or "
-            "begin a new run with another path"
+            f"{expected} (the digits stand for the settings). Resume with the algorithm that "
+            "wrote the file, or begin a new run with another path"
         )
     if restart.state.x.shape != np.shape(x):
         raise RestartError(
@@ -64,10 +62,8 @@ def require_same_objective(path: Path, f: Function, state: State) -> None:
     if not abs(now - then) <= SAME * max(abs(now), abs(then)):
         raise RestartError(
             f"{path}: the restart file of another objective: at the design of the file the "
-            "objective "
-            f"was {then:.8g}, and is {now:.8g}. Begin a new run with another path; check=False "
-            "skips "
-            "this comparison"
+            f"objective was {then:.8g}, and is {now:.8g}. Begin a new run with another path; "
+            "check=False skips this comparison"
         )
 
 

@@ -136,11 +136,10 @@ class _Ray:
             raise WrongGradient(
                 f"along a random direction {what} gives {derivative:.8e}, differences "
                 f"{difference:.8e}. Usual causes: a vjp without its transpose or with a wrong "
-                "sign, a "
-                "missing ∂J/∂p, a parameter that appears in comparisons only (a switching time, "
-                "`if t > p[2]`), whose derivative is silently zero (breaks= of the initial value "
-                "problem), a function with kinks or noise. See adjoint.check(f, x).table(); "
-                "check=False goes on regardless."
+                "sign, a missing ∂J/∂p, a parameter that appears in comparisons only (a "
+                "switching time, `if t > p[2]`), whose derivative is silently zero (breaks= of "
+                "the initial value problem), a function with kinks or noise. See "
+                "adjoint.check(f, x).table(); check=False goes on regardless."
             )
         return nearer
 

@@ -203,7 +203,7 @@ def kind_of_design(
 def _sizes(x: Array, start: Array, bounds: Bounds) -> Array:
     """The sizes of the variables here.
 
-    of unbounded variables at least those at the start, (m,).
+    of unbounded ones at least the sizes at the start, (m,).
 
     With bounds the start does not count: for a density of 0 a part of its first value is
     far.

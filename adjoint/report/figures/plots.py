@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.tri import Triangulation
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import as_reals
 from ...typing import Array
 from ..meshes import Mesh

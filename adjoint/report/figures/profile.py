@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ..._repr import short_repr
+from ..._dataclasses import short_repr
 from ..._validation import as_array
 from ...typing import Array
 from . import style as look

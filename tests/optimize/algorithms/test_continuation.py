@@ -36,7 +36,7 @@ def penalized(settings):
 def projected(settings):
     """The beam with the steepness of a projection as the setting.
 
-    f and the volume depend on it.
+    Both f and the volume depend on the steepness.
     """
     design = FILTER >> adjoint.design.HeavisideProjection(settings["beta"])
     volume = adjoint.optimize.DesignConstraint.volume(design, np.ones(48), 0.5)

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...._repr import short_repr
+from ...._dataclasses import short_repr
 from ...._validation import require_settings
 from ....bounds import Bounds
 from ....typing import Array

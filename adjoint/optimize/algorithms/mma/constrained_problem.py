@@ -142,14 +142,12 @@ class ConstrainedProblem:
         if not (np.all(np.isfinite(self.bounds.lower)) and np.all(np.isfinite(self.bounds.upper))):
             raise ValueError(
                 f"{self.name}: got infinite bounds, expected finite bounds: asymptotes and moves "
-                "are "
-                "parts of their distance. Use bounds that the solution will not meet"
+                "are parts of their distance. Use bounds that the solution will not meet"
             )
         if not (0.0 < self.move <= 1.0 and 0.0 < self.elastic < np.inf):
             raise ValueError(
                 f"{self.name}: got move={self.move}, elastic={self.elastic}; expected 0 < move ≤ "
-                "1, "
-                "c > 0"
+                "1, c > 0"
             )
         if not (self.scale is None or 0.0 < self.scale < np.inf):
             raise ValueError(

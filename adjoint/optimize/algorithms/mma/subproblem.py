@@ -163,8 +163,7 @@ def maximized(problem: Subproblem, start: Array) -> DualPoint:
     raise SubproblemFailed(
         f"the dual of the MMA subproblem has a residual of {at.residual:.2e} after {ITERATIONS} "
         "Newton steps. Usual causes: slopes of the constraints, or of the objective, that differ "
-        "by "
-        "more than 1e12; scale them"
+        "by more than 1e12; scale them"
     )
 
 
@@ -203,7 +202,7 @@ def _searched(at: DualPoint, d: Array) -> DualPoint:
 def _between(low: tuple[float, float], high: tuple[float, float]) -> float:
     """The next trial: the zero of the secant.
 
-    a geometric mean if the ends differ in order of magnitude.
+    If the ends differ in order of magnitude: their geometric mean.
     """
     if high[0] > 4.0 * low[0]:
         return max(0.1 * high[0], float(np.sqrt(low[0] * high[0])))

@@ -1,8 +1,9 @@
-"""Short reprs, without fields at their defaults, whole arrays and function addresses."""
+"""What dataclasses of the library share: short reprs, and pickles of public fields only."""
 
 import dataclasses
 import types
 from collections.abc import Iterator, Mapping
+from typing import NoReturn
 
 import numpy as np
 import scipy.sparse as sparse
@@ -56,3 +57,39 @@ def short(value: object) -> str:
         return f"{type(value).__name__} of {len(value)}"
     words = " ".join(repr(value).split())
     return f"{type(value).__name__}(…)" if len(words) > LONGEST or " at 0x" in words else words
+
+
+class Portable:
+    """A dataclass whose pickles and deep copies contain its public fields only.
+
+    Cached patterns, factors and analyses are left out: the copy computes them when it
+    needs them. Fields with a leading underscore get their default values.
+    """
+
+    def __getstate__(self) -> dict[str, object]:
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields
+            if not field.name.startswith("_")
+        }
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if field.name in state:
+                object.__setattr__(self, field.name, state[field.name])
+            elif field.default_factory is not dataclasses.MISSING:
+                object.__setattr__(self, field.name, field.default_factory())
+
+
+class Local:
+    """A value with factors or files of this process: pickling and deep copying raise TypeError."""
+
+    portable = "the problem and the parameters, and solve there"
+    """What the message advises to send to another process."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} holds factors or stored states of this process: it cannot be "
+            f"pickled or deep-copied. Pickle {self.portable}; or pickle its arrays"
+        )
