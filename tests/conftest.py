@@ -8,7 +8,9 @@ from adjoint import factor
 
 TESTS = Path(__file__).parent
 
-SLOW = frozenset(TESTS.joinpath("slow.txt").read_text().split())
+SLOW = frozenset(
+    line for line in (TESTS / "slow.txt").read_text().splitlines() if not line.startswith("#")
+)
 """Names of the slow test functions."""
 
 PLACES = {
