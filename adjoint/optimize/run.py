@@ -68,8 +68,8 @@ def minimize(
         Tolerances and budgets; `Stopping()` if it is None.
     check : bool
         If True (the default), gradients are compared with differences of values. Before the
-        first step this costs up to four evaluations of f, and one more if there are
-        constraints. A run that would end as converged is checked once more, at a similar
+        first step this costs up to four evaluations of f, one more if there are constraints,
+        and about twenty before a gradient is called wrong. A run that would end as converged is checked once more, at a similar
         cost, and ends as INCONSISTENT, FLAT or SADDLE if the differences contradict
         convergence. It ends as UNEVEN or RISEN, see `Status`, without further evaluations.
     callback : callable or sequence of callables

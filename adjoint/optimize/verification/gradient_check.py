@@ -57,7 +57,8 @@ def require_derivative(
     four evaluations of f, within the bounds, and no gradient; with constraints, one more
     evaluation of f, at x, and the constraints' gradients there. With two to eight variables
     there are two evaluations along each of two directions, and two more along one of them
-    if slope and gradient disagree.
+    if slope and gradient disagree. Before a gradient is called wrong, shorter steps take
+    sixteen more evaluations.
     """
     along = directions(state.x, state.gradient, state.value, bounds)
     steps = STEPS[: 3 - len(along)]
