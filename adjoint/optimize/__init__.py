@@ -1,13 +1,15 @@
 """Optimization of `Reduced` and other functions f(x), with bounds and constraints.
 
-`minimize` runs an algorithm until a rule of `Stopping` ends the run, and returns a `Result`.
+`minimize` runs an algorithm until a rule of `Stopping` ends the run, and returns a
+`Result`.
 
-Inside: `run` is the loop, `state` the record of one iterate, `algorithms` have `start` and
-`advance`, `line_search` the searches along a direction. `trial` evaluates f, `functions` wraps
-plain functions, `constraints` define constraints (a volume, a stress), `constraint_values` are
-their values at one point, in the units that `scaling` finds. `inner_products` turn a gradient
-into a direction. `stopping` and `status` end a run; `verification` checks gradients before a
-run and convergence after it; `restart` writes and verifies restart files.
+Inside: `run` is the loop, `result` what it returns, `state` the record of one iterate,
+`algorithms` have `start` and `advance`, `line_search` the searches along a direction.
+`trial` evaluates f, `functions` wraps plain functions, `constraints` define constraints
+(a volume, a stress) and their values at one point, in the units that `scaling` finds.
+`inner_products` turn a gradient into a direction. `stopping` and `status` end a run;
+`verification` checks gradients before a run and convergence after it; `restart` writes
+and verifies restart files.
 """
 
 from ..bounds import Bounds

@@ -68,10 +68,11 @@ def minimize(
         Tolerances and budgets; `Stopping()` if it is None.
     check : bool
         If True (the default), gradients are compared with differences of values. Before the
-        first step this costs up to four evaluations of f, one more if there are constraints,
-        and about twenty before a gradient is called wrong. A run that would end as converged is checked once more, at a similar
-        cost, and ends as INCONSISTENT, FLAT or SADDLE if the differences contradict
-        convergence. It ends as UNEVEN or RISEN, see `Status`, without further evaluations.
+        first step this costs up to four evaluations of f, one more if there are
+        constraints, and about twenty before a gradient is called wrong. A run that would
+        end as converged is checked once more, at a similar cost, and ends as INCONSISTENT,
+        FLAT or SADDLE if the differences contradict convergence. It ends as UNEVEN or
+        RISEN, see `Status`, without further evaluations.
     callback : callable or sequence of callables
         Called with every `State`, for example a `Recorder` of a report.
     restart : path, optional

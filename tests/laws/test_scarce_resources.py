@@ -332,7 +332,7 @@ def test_names_of_folders_are_escaped(tmp_path, capsys):
     "make", [adjoint.matrices.Assembly, lambda dofs: adjoint.Elements(dofs, np.eye(2))]
 )
 def test_an_unknown_far_beyond_the_others_is_refused_at_once(make):
-    with pytest.raises(ValueError, match=r"dofs up to 1000000000, and only 10 different"):
+    with pytest.raises(ValueError, match=r"dofs up to 1000000000, but only 10 different"):
         make(np.array([[0, 1], [2, 3], [4, 5], [6, 7], [8, 10**9]]))
     make(np.array([[0, 1], [2, 1_000_000]]))  # Gaps are allowed: other matrices may fill them.
     with pytest.raises(ValueError, match="dofs up to"):
