@@ -73,7 +73,8 @@ from .matrices.part import Part
 from .newton.problem import NonlinearProblem
 from .objectives import Compliance, LeastSquares, LinearFunctional, Product, Sum
 from .ode.problem import ODEProblem
-from .optimize.run import Result, descend, minimize
+from .optimize.result import Result
+from .optimize.run import descend, minimize
 from .optimize.status import Status
 from .optimize.stopping import Stopping
 from .recurrence.problem import RecurrenceProblem

@@ -1,12 +1,16 @@
 """What dataclasses of the library share: short reprs, and pickles of public fields only."""
 
 import dataclasses
+import inspect
+import re
 import types
 from collections.abc import Iterator, Mapping
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import scipy.sparse as sparse
+
+T = TypeVar("T")
 
 LONGEST = 60
 """Characters of a value that are shown; longer reprs are replaced by the name of the type."""
@@ -57,6 +61,31 @@ def short(value: object) -> str:
         return f"{type(value).__name__} of {len(value)}"
     words = " ".join(repr(value).split())
     return f"{type(value).__name__}(…)" if len(words) > LONGEST or " at 0x" in words else words
+
+
+@dataclasses.dataclass(frozen=True)
+class _Text:
+    """An annotation that is shown as this text."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def short_signature(kind: type[T]) -> type[T]:
+    """Class decorator: `help` shows annotations without the modules of their names."""
+    signature = inspect.signature(kind)
+    parameters = [
+        parameter.replace(
+            annotation=_Text(
+                re.sub(r"(\w+\.)+", "", inspect.formatannotation(parameter.annotation))
+            )
+        )
+        for parameter in signature.parameters.values()
+    ]
+    kind.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return kind
 
 
 class Portable:

@@ -15,10 +15,9 @@ from ._dataclasses import Portable, short_repr
 from ._numerics import dot
 from ._optional_methods import as_squares, of_objective, of_vector, residual_back, residual_of
 from ._validation import as_array, as_cotangent, first_nonfinite, has, named, require_methods
-from .factor.csc import SparseMatrix
 from .matrices.vectors import ConstantVector
 from .protocols import Objective, Squares, Vector
-from .typing import Array
+from .typing import Array, SparseMatrix
 
 
 def require_objective(who: str, name: str, objective: object) -> None:
@@ -96,8 +95,7 @@ class Compliance(Portable):
     ----------
     load : (n,) or (n, k) array, or Vector
         b, an array of the state's shape, or the Vector b(p) of the problem. The
-        derivative of b(p) is
-        part of the gradient.
+        derivative of b(p) is part of the gradient.
 
     Raises
     ------
@@ -163,8 +161,8 @@ class LeastSquares:
         C. By default the state itself is observed.
     weights : array, optional
         w ≥ 0, for example 1/σ² of each measurement; 1 by default. Data (q, k) take
-        weights (q,), one
-        per row; (k,), one per column; or (q, k). If q = k, use (q, 1) or (1, k).
+        weights (q,), one per row; (k,), one per column; or (q, k). If q = k, use (q, 1)
+        or (1, k).
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 A class needs the methods of its protocol; it does not need to inherit from anything.
 Each protocol has a value and two derivatives: `jvp`, along a given rate, and `vjp`, the
-transpose of `jvp`.
+transpose of `jvp`. (A factorizer of your own: adjoint.factor.protocols.)
 
     physics             Matrix A(p), Vector b(p), Residual R(u, p)
     physics in time     Field f(t, u, p), Integrand ℓ(t, u, p), Step Φ_k(u, p)

@@ -126,8 +126,7 @@ class Point:
         See docs/math/optimization.md, eqs. 69–72.
 
         One solve gives the tangent u̇, one transposed solve the rate of the adjoint
-        state. The first
-        product also needs the solve of the gradient.
+        state. The first product also needs the solve of the gradient.
 
         Parameters
         ----------

@@ -9,8 +9,7 @@ import scipy.sparse as sparse
 
 from .._dataclasses import short
 from ..errors import NotComplexSafe
-from ..factor.csc import SparseMatrix
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .differentiation.directional import Examination
 from .field_jacobians import FieldBlock, field_block, finite
 from .function_of_time import FunctionOfTime

@@ -9,8 +9,7 @@ import scipy.sparse as sparse
 
 from .._dataclasses import short
 from ..errors import NonFinite
-from ..factor.csc import SparseMatrix
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .compressed import Block
 from .differentiation.automatic import JaxSlice, jax_in_double_precision
 from .field_jacobians import SMALL, block_of, finite

@@ -11,8 +11,7 @@ from .._dataclasses import short_repr
 from .._numerics import read_only
 from .._validation import as_array
 from ..errors import NonFinite
-from ..factor.csc import SparseMatrix
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .field import DerivedField, derived_field
 from .function_of_time import FunctionOfTime
 from .user_function import INTEGRAND, UserFunction

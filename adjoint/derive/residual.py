@@ -8,8 +8,7 @@ import scipy.sparse as sparse
 from .._dataclasses import short
 from .._validation import first_nonfinite
 from ..errors import NonFinite
-from ..factor.csc import SparseMatrix
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .compressed import Block, as_pattern
 from .differentiation.complex_step import ComplexStep
 from .differentiation.directional import Rule

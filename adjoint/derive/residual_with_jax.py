@@ -11,8 +11,7 @@ from .._dataclasses import short
 from .._numerics import finite_sum
 from .._validation import first_nonfinite
 from ..errors import NonFinite
-from ..factor.csc import SparseMatrix
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .differentiation.automatic import JaxDerivatives, Pushforward, jax_in_double_precision
 from .residual import DerivedResidual, derived
 from .user_function import Function

@@ -10,11 +10,11 @@ from scipy.spatial import KDTree
 
 from .._dataclasses import Portable, short_repr
 from .._validation import as_reals, require_length, require_settings, shown
-from ..factor.csc import SparseMatrix, as_csc
+from ..factor.csc import as_csc
 from ..factor.factorization import Factorization
 from ..factor.factorizers import cholesky
 from ..protocols import DesignMap
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .maps import Composed, guarded
 
 

@@ -3,17 +3,13 @@
 Everything behind this module works with float64 and complex128.
 """
 
-from typing import TypeAlias
-
 import numpy as np
 import scipy.sparse as sparse
 
 from .._numerics import finite_sum
 from .._validation import as_array, first_nonfinite, shown
 from ..errors import NonFinite, singular
-from ..typing import Array
-
-SparseMatrix: TypeAlias = sparse.sparray | sparse.spmatrix
+from ..typing import Array, SparseMatrix
 
 
 def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:

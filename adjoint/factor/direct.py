@@ -18,10 +18,10 @@ from ..errors import (
     SolveError,
     out_of_memory,
 )
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .backward_error import ACCEPT, REFINE, Accuracy, Symmetry, require_symmetric
 from .counts import Counts, collecting, count, phase
-from .csc import SparseMatrix, as_csc, require_full_structure
+from .csc import as_csc, require_full_structure
 from .diagnosis import diagnose
 from .factorization import Factorization, doubt_of
 from .protocols import Analysis, Factors

@@ -3,8 +3,6 @@
 `require_factorizer` and `factored` check the factorizers that users pass in.
 """
 
-from collections.abc import Callable
-
 import scipy.sparse as sparse
 
 from .._validation import has, named, shown
@@ -18,7 +16,7 @@ from .backends.superlu import ldl as superlu_ldl
 from .backends.superlu import lu as superlu
 from .backends.umfpack import lu as umfpack
 from .direct import Fastest
-from .factorization import Factorization
+from .factorization import Factorization, Factorizer
 from .krylov import cg, gmres
 
 lu = Fastest("LU", (pardiso, umfpack, klu, superlu))
@@ -49,14 +47,19 @@ def require_factorizer(who: str, factorize: object, name: str = "factorize") -> 
         )
 
 
-def factored(
-    factorize: Callable[[sparse.csc_array], Factorization], A: sparse.csc_array
-) -> Factorization:
+def factored(factorize: Factorizer, A: sparse.csc_array) -> Factorization:
     """Return `factorize(A)`; raise TypeError unless the result is a factorization."""
     made = factorize(A)
     if not has(made, "solve"):
         raise TypeError(
             f"factorize returned {named(made)}, expected a Factorization, with a method "
             "solve(b, trans); a factorizer, such as adjoint.lu, takes a matrix"
+        )
+    if missing := [name for name in ("symmetry", "evidence") if not hasattr(made, name)]:
+        raise TypeError(
+            f"factorize returned {named(made)} without the attribute {missing[0]}. Expected "
+            'a factorization with solve(b, trans), symmetry ("none", if nothing is known) '
+            "and evidence (adjoint.factor.Evidence); adjoint.factor.protocols has shorter ways "
+            "to a factorizer of your own"
         )
     return made

@@ -14,10 +14,10 @@ from scipy.sparse.linalg import gmres as scipy_gmres
 
 from .._dataclasses import short_repr
 from .._validation import has, named, require_integer, require_number
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .backward_error import Accuracy, Symmetry
 from .counts import Counts, collecting, count, phase
-from .csc import SparseMatrix, as_csc
+from .csc import as_csc
 from .evidence import Log
 from .factorization import Factorization
 from .krylov_solves import SLACK, Iteration, IterativeSolves

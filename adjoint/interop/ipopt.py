@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..bounds import Bounds
-from ..optimize.constraints import Constraint
+from ..optimize.constraints.constraint import Constraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..typing import Array
 from .run import Run, missing

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from .._validation import as_parameters, has, named, require_bool
-from ..optimize.run import Result
+from ..optimize.result import Result
 from ..optimize.settings import require_constraints, require_geometry
 from ..optimize.state import State
 from ..optimize.stopping import Stopping

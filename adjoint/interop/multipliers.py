@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 from ..bounds import Bounds
-from ..optimize.constraint_values import Excess
+from ..optimize.constraints.values import Excess
 from ..optimize.inner_products import InnerProduct
 from ..typing import Array
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._dataclasses import short_repr
 from ..bounds import Bounds
-from ..optimize.constraints import Constraint
+from ..optimize.constraints.constraint import Constraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..optimize.settings import require_constraints
 from ..typing import Array

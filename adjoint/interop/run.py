@@ -17,10 +17,11 @@ import numpy as np
 from ..bounds import Bounds
 from ..errors import BackendMissing, NonFinite, SolveError
 from ..factor.counts import Counts, collecting
-from ..optimize.constraint_values import Excess, finite_rows, scaled, values_at
-from ..optimize.constraints import Constraint
+from ..optimize.constraints.constraint import Constraint
+from ..optimize.constraints.values import Excess, finite_rows, scaled, values_at
 from ..optimize.inner_products import InnerProduct
-from ..optimize.run import Result, shown_state
+from ..optimize.result import Result
+from ..optimize.run import shown_state
 from ..optimize.scaling import scaling
 from ..optimize.square_roots import Root
 from ..optimize.state import State

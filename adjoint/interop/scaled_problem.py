@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import SolveError
-from ..optimize.constraint_values import Excess
+from ..optimize.constraints.values import Excess
 from ..optimize.scaling import Scaling
 from ..optimize.square_roots import Root
 from ..optimize.status import Status

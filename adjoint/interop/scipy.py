@@ -11,7 +11,8 @@ from scipy.sparse.linalg import LinearOperator
 from .._dataclasses import short_repr
 from .._validation import require_settings
 from ..bounds import Bounds
-from ..optimize.constraints import Constraint, LinearConstraint
+from ..optimize.constraints.constraint import Constraint
+from ..optimize.constraints.design_constraints import LinearConstraint
 from ..optimize.inner_products import Euclidean, InnerProduct
 from ..typing import Array
 from .run import Run

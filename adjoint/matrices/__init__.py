@@ -1,4 +1,10 @@
-"""Matrices A(p) and vectors b(p) with their derivatives."""
+"""Matrices A(p) and vectors b(p) with their derivatives.
+
+`affine`: few parameters. `elements`: one parameter per element, assembled by
+`assembly`, which computes the sparsity pattern. `entries`: a function for the entries
+on a given pattern. `combination` and `part`: sums, and matrices of some of the
+parameters. `patterns`: unions of sparsity patterns. `vectors`: right-hand sides.
+"""
 
 from .affine import Affine, Constant
 from .assembly import Assembly

@@ -9,8 +9,8 @@ import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
 from .._validation import cotangent, require_length, shown
-from ..factor.csc import SparseMatrix, as_csc
-from ..typing import Array
+from ..factor.csc import as_csc
+from ..typing import Array, SparseMatrix
 from .patterns import on_pattern, union_of_patterns
 
 

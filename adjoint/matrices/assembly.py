@@ -28,8 +28,7 @@ class Assembly(Portable):
     ----------
     dofs : (n_e, k) array of int
         Global numbers of the k local unknowns of each element; −1 for a fixed unknown,
-        which is left
-        out. f is (n,) and A is (n, n), with n = dofs.max() + 1.
+        which is left out. f is (n,) and A is (n, n), with n = dofs.max() + 1.
 
     Raises
     ------
@@ -37,8 +36,7 @@ class Assembly(Portable):
         If dofs is not an array (n_e, k) of integers.
     ValueError
         If a number is below −1 or far above the number of unknowns; from the methods,
-        if an array has
-        another shape.
+        if an array has another shape.
     """
 
     dofs: Array

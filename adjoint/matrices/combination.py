@@ -10,9 +10,9 @@ import scipy.sparse as sparse
 from .._dataclasses import Portable, short_repr
 from .._optional_methods import of_matrix
 from .._validation import require_methods
-from ..factor.csc import SparseMatrix, as_csc, owned
+from ..factor.csc import as_csc, owned
 from ..protocols import Matrix
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .affine import Constant
 from .patterns import places, union_of_patterns
 

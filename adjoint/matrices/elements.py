@@ -23,15 +23,14 @@ class Elements(Portable):
 
     See docs/math/matrices_and_objectives.md, eq. 9.
 
-    The pattern and the place of every contribution are computed once. After that an
-    assembly is one sparse product, and a gradient is one contraction over the elements.
+    `Assembly` computes the pattern, once. After that an assembly is one sparse product,
+    and a gradient is one contraction over the elements.
 
     Parameters
     ----------
     dofs : (n_e, k) array of int
         Global numbers of the k local unknowns of each element; −1 for a fixed unknown,
-        which is left
-        out. A is (n, n), with n = dofs.max() + 1.
+        which is left out. A is (n, n), with n = dofs.max() + 1.
     Ke : (k, k) or (n_e, k, k) array
         The element matrix of all elements, or one per element; real or complex,
         symmetric or not.

@@ -9,8 +9,8 @@ import scipy.sparse as sparse
 from .._dataclasses import short_repr
 from .._validation import as_array, cotangent, first_nonfinite, require_function
 from ..errors import NonFinite
-from ..factor.csc import SparseMatrix, as_csc, columns_of
-from ..typing import Array
+from ..factor.csc import as_csc, columns_of
+from ..typing import Array, SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,7 @@ class Entries:
         pushforward(p, p_dot) = ∂values/∂p ṗ, (nnz,).
     pullback_rate : callable, optional
         pullback_rate(p, data_bar, p_dot), the derivative of p ↦ pullback(p, data_bar)
-        along ṗ, (m,).
-        Only Hessian-vector products need it.
+        along ṗ, (m,). Only Hessian-vector products need it.
 
     Raises
     ------

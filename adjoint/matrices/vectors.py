@@ -7,8 +7,7 @@ import scipy.sparse as sparse
 
 from .._dataclasses import short_repr
 from .._validation import as_array, cotangent, require_length
-from ..factor.csc import SparseMatrix
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
 from .._numerics import size_of
@@ -22,7 +21,7 @@ from ..bounds import Bounds
 from ..derive.residual import DerivedResidual
 from ..errors import NonFinite
 from ..factor.counts import Counts, collecting
-from ..factor.factorization import Factorization
+from ..factor.factorization import Factorizer
 from ..factor.factorizers import lu, require_factorizer
 from ..factor.krylov import Krylov
 from ..protocols import Residual
@@ -95,7 +94,7 @@ class NonlinearProblem(Portable):
 
     residual: Residual
     u0: Array | Callable[[Array], Array]
-    factorize: Callable[[sparse.csc_array], Factorization] = lu
+    factorize: Factorizer = lu
     dirichlet: Dirichlet | None = None
     method: Newton = field(default_factory=Newton)
     start: Start | None = None

@@ -1,6 +1,5 @@
 """R(·, p) = 0 for Newton's method: checked residuals, factored Jacobians, corrections."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from ..bounds import Bounds
 from ..errors import InaccurateSolve, NotPositiveDefinite, SingularMatrix
 from ..factor.counts import phase
 from ..factor.csc import as_csc, owned
-from ..factor.factorization import Factorization
+from ..factor.factorization import Factorization, Factorizer
 from ..factor.factorizers import factored
 from ..factor.krylov import Krylov
 from ..protocols import Inverse, Residual
@@ -59,7 +58,7 @@ class System:
     physics: Residual
     dirichlet: Dirichlet | None
     p: Array
-    factorize: Callable[[sparse.csc_array], Factorization]
+    factorize: Factorizer
     bounds: Bounds | None
     scale: float | Array
     history: History

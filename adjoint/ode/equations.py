@@ -13,10 +13,10 @@ import scipy.sparse as sparse
 from .._numerics import BLAS
 from .._validation import first_nonfinite, missing_methods
 from ..errors import NonFiniteField, integration_failure
-from ..factor.csc import SparseMatrix, as_csc, owned
+from ..factor.csc import as_csc, owned
 from ..matrices.affine import Constant
 from ..protocols import Field, Integrand, Matrix, TimeDerivative
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .stages.stage_matrices import SMALL, Algebra, Inverse
 
 

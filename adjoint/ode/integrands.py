@@ -9,8 +9,7 @@ import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
 from .._validation import as_array, as_reals, require_function
-from ..factor.csc import SparseMatrix
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .._dataclasses import Portable, short_repr
+from .._dataclasses import Portable, short_repr, short_signature
 from .._validation import (
     as_array,
     as_parameters,
@@ -20,13 +20,12 @@ from .._validation import (
 from ..checkpointing.policies import Budget, Memory
 from ..checkpointing.store import Store, SweepEvent
 from ..factor.counts import settle
-from ..factor.csc import SparseMatrix
-from ..factor.factorization import Factorization
+from ..factor.factorization import Factorizer
 from ..factor.factorizers import lu, require_factorizer
 from ..factor.krylov import Krylov
 from ..matrices.vectors import ConstantVector
 from ..protocols import Field, Integrand, Matrix, Vector
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .arguments import require_on_grid, stop_times_of, validated_grid, validated_times
 from .dense_output import Observer
 from .discontinuities.breaks import Breaks, as_breaks
@@ -60,6 +59,7 @@ _INTEGRAND = ("__call__", "vjp", "jvp")
 _Notify: TypeAlias = Callable[[str, int, float], None]
 
 
+@short_signature
 @dataclass(frozen=True, eq=False)
 class ODEProblem(Portable):
     """M(p) u' = f(t, u, p), u(t₀) = u₀(p) on [t₀, t_f], to be solved and differentiated.
@@ -159,7 +159,7 @@ class ODEProblem(Portable):
     grid: Array | None = None
     dense: bool = False
     consistent: bool = False
-    factorize: Callable[[SparseMatrix], Factorization] = lu
+    factorize: Factorizer = lu
     memory: Memory = dataclasses.field(default_factory=Budget)
     control: StepControl = dataclasses.field(default_factory=StepControl)
     breaks: Array | Vector | None = None

@@ -1,4 +1,14 @@
-"""Optimization of `Reduced` and other functions f(x), with bounds and constraints."""
+"""Optimization of `Reduced` and other functions f(x), with bounds and constraints.
+
+`minimize` runs an algorithm until a rule of `Stopping` ends the run, and returns a `Result`.
+
+Inside: `run` is the loop, `state` the record of one iterate, `algorithms` have `start` and
+`advance`, `line_search` the searches along a direction. `trial` evaluates f, `functions` wraps
+plain functions, `constraints` define constraints (a volume, a stress), `constraint_values` are
+their values at one point, in the units that `scaling` finds. `inner_products` turn a gradient
+into a direction. `stopping` and `status` end a run; `verification` checks gradients before a
+run and convergence after it; `restart` writes and verifies restart files.
+"""
 
 from ..bounds import Bounds
 from .algorithms.augmented_lagrangian import AugmentedLagrangian
@@ -13,22 +23,17 @@ from .algorithms.newton_cg import NewtonCG
 from .algorithms.optimality_criteria import OptimalityCriteria, SensitivityFilter
 from .algorithms.simpl import SiMPL
 from .algorithms.steepest_descent import BarzilaiBorwein, SteepestDescent
-from .constraints import (
-    Constraint,
-    DesignConstraint,
-    FunctionConstraint,
-    LinearConstraint,
-    StateConstraint,
-    StateConstraints,
-    VectorFunction,
-)
+from .constraints.constraint import Constraint, FunctionConstraint
+from .constraints.design_constraints import DesignConstraint, LinearConstraint
+from .constraints.state_constraints import StateConstraint, StateConstraints, VectorFunction
 from .differenced_hessian import DifferencedHessian
 from .functions import ResidualFunction, ScalarFunction
 from .inner_products import Euclidean, InnerProduct, MassMatrix, Weighted
 from .line_search.backtracking import Backtracking
 from .line_search.strong_wolfe import StrongWolfe
 from .restart.restart_file import Restart, read_restart, write_restart
-from .run import Result, descend, minimize
+from .result import Result
+from .run import descend, minimize
 from .state import Algorithm, AlgorithmWithMemoryCheck, State
 from .status import Status
 from .stopping import Progress, Stopping

@@ -1,7 +1,6 @@
 """Inner products: they turn a gradient (a derivative) into a direction, ∇f = M⁻¹ g."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -12,10 +11,10 @@ import scipy.sparse as sparse
 from .._dataclasses import short_repr
 from .._numerics import dot
 from .._validation import as_array
-from ..factor.csc import SparseMatrix, as_csc
-from ..factor.factorization import Factorization
+from ..factor.csc import as_csc
+from ..factor.factorization import Factorization, Factorizer
 from ..factor.factorizers import cholesky, factored, require_factorizer
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .square_roots import DiagonalRoot, FactorRoot, Root
 
 
@@ -290,7 +289,7 @@ class MassMatrix:
     """
 
     M: SparseMatrix
-    factorize: Callable[[sparse.csc_array], Factorization] = cholesky
+    factorize: Factorizer = cholesky
 
     __repr__ = short_repr
 

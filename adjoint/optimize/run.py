@@ -17,73 +17,16 @@ from .restart.archive import require_file
 from .restart.fingerprint import fingerprint
 from .restart.restart_file import Restart, read_restart, threads, write_restart
 from .restart.verification import require_run, require_same_objective, warn_of_threads
+from .result import Result
 from .state import Algorithm, State
 from .status import Status
-from .stopping import Progress, Stopping
+from .stopping import Stopping
 from .verification.convergence import sized_slope, status_by_differences, status_by_values
 from .verification.gradient_check import GradientCheck, require_derivative
 from .verification.plateau import plateau_status, with_fading_doubts
 
 Observer = Callable[[State], None]
 """A function that is called with every accepted state: to log, to plot, to record."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """x ≈ argmin f: the design that a run found, and why the run ended.
-
-    Parameters
-    ----------
-    best : State
-        The best state of the last stage: the lowest value among states that meet the
-        constraints, or the least violation if no state meets them.
-    state : State
-        The last state, from which the run could go on.
-    status : Status
-        Why the run ended; `status.value` is a sentence.
-    cause : SolveError or None
-        The error behind `Status.FAILED`; None for other endings.
-    progress : Progress
-        Work and time spent: `progress.factorizations`, `progress.seconds`.
-    gradient_check : GradientCheck or None
-        The comparison of the gradient with differences before the first step; None without
-        a check, and for a run that was resumed.
-    """
-
-    best: State
-    state: State
-    status: Status
-    cause: SolveError | None
-    progress: Progress
-    gradient_check: GradientCheck | None = None
-
-    def __repr__(self) -> str:
-        return f"Result(value={self.value!r}, iterations={self.iterations}, {self.status.value!r})"
-
-    @property
-    def found(self) -> State:
-        """The state to use: the last state of a run that converged, else the best state."""
-        return self.state if self.success else self.best
-
-    @property
-    def x(self) -> Array:
-        """The design found, (m,)."""
-        return self.found.x
-
-    @property
-    def value(self) -> float:
-        """f(x) at the design found."""
-        return self.found.value
-
-    @property
-    def iterations(self) -> int:
-        """The number of iterations done."""
-        return self.state.iteration
-
-    @property
-    def success(self) -> bool:
-        """True if the run converged."""
-        return self.status.success
 
 
 def minimize(
@@ -125,8 +68,8 @@ def minimize(
         Tolerances and budgets; `Stopping()` if it is None.
     check : bool
         If True (the default), gradients are compared with differences of values. Before the
-        first step this costs up to four evaluations of f, and one more if there are
-        constraints. A run that would end as converged is checked once more, at a similar
+        first step this costs up to four evaluations of f, one more if there are constraints,
+        and about twenty before a gradient is called wrong. A run that would end as converged is checked once more, at a similar
         cost, and ends as INCONSISTENT, FLAT or SADDLE if the differences contradict
         convergence. It ends as UNEVEN or RISEN, see `Status`, without further evaluations.
     callback : callable or sequence of callables

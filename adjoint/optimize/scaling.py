@@ -19,8 +19,9 @@ from ..bounds import Bounds
 from ..errors import SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .constraint_values import ConstraintValue, row, values_at
-from .constraints import Constraint, StateConstraints
+from .constraints.constraint import Constraint
+from .constraints.state_constraints import StateConstraints
+from .constraints.values import ConstraintValue, row, values_at
 from .inner_products import InnerProduct
 from .trial import attempt, gradient_of
 

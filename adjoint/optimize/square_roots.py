@@ -10,9 +10,9 @@ from scipy.sparse.linalg import splu
 
 from ..errors import InaccurateSolve, NotPositiveDefinite, singular
 from ..factor.backward_error import absolute_sums, probe_vector, require_symmetric
-from ..factor.csc import SparseMatrix, as_csc, require_full_structure
+from ..factor.csc import as_csc, require_full_structure
 from ..factor.singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
-from ..typing import Array, Trans
+from ..typing import Array, SparseMatrix, Trans
 
 ACCURATE = 1e-12
 """Largest backward error ‖R Rᵀ v − M v‖ / (‖M‖‖v‖) of a root; a stable factorization has

@@ -14,7 +14,7 @@ from ..bounds import Bounds
 from ..errors import SolveError
 from ..reduced import Function, Point
 from ..typing import Array
-from .constraints import Constraint
+from .constraints.constraint import Constraint
 from .inner_products import InnerProduct
 from .status import Status
 

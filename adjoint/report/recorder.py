@@ -20,7 +20,7 @@ from ..checks.report import CheckReport
 from ..factor.counts import Counts, phase, total
 from ..factor.evidence import Evidence
 from ..optimize.restart.restart_file import threads
-from ..optimize.run import Result
+from ..optimize.result import Result
 from ..optimize.state import Algorithm, State
 from ..optimize.stopping import Stopping
 from .history import COUNTS, entries, number

@@ -10,13 +10,13 @@ from .._dataclasses import Portable, short_repr
 from .._optional_methods import of_matrix, of_vector
 from .._validation import as_array, as_parameters, require_kind, require_methods
 from ..factor.counts import Counts, collecting, phase
-from ..factor.csc import SparseMatrix, as_csc, as_right_hand_side, owned
+from ..factor.csc import as_csc, as_right_hand_side, owned
 from ..factor.factorization import Factorizer
 from ..factor.factorizers import factored, lu, require_factorizer
 from ..matrices.affine import Constant
 from ..matrices.vectors import ConstantVector
 from ..protocols import Matrix, Residual, Vector
-from ..typing import Array
+from ..typing import Array, SparseMatrix
 from .dirichlet import Constrained, Dirichlet, less, within
 from .reuse import CachedAdjoint, SpanReuse
 from .solution import SteadySolution

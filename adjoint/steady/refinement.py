@@ -5,7 +5,6 @@ that matrix to ∂R/∂u at the solution is proportional to the length of the la
 step, so that two or three sweeps of refinement replace a factorization.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -26,7 +25,7 @@ from ..factor.backward_error import (
 from ..factor.counts import phase
 from ..factor.csc import as_right_hand_side
 from ..factor.evidence import Evidence
-from ..factor.factorization import Factorization
+from ..factor.factorization import Factorization, Factorizer
 from ..factor.gcr import ConjugateResiduals
 from ..factor.krylov import Krylov
 from ..factor.singularity import SUSPECT
@@ -69,7 +68,7 @@ class RefinedInverse:
 
     A: sparse.csc_array
     stale: Factorization
-    factorize: Callable[[sparse.csc_array], Factorization]
+    factorize: Factorizer
     _exact: Factorization | None = field(default=None, init=False, repr=False)
     _errors: dict[Trans, float] = field(default_factory=dict, init=False, repr=False)
 

@@ -193,3 +193,24 @@ def test_a_backend_named_where_it_is_absent_is_an_error_with_its_remedy(factoriz
             factorize(np.eye(2))
     else:
         np.testing.assert_allclose(factorize(2.0 * np.eye(2)).solve(np.ones(2)), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("missing", ["symmetry", "evidence"])
+def test_a_factorization_without_what_derivatives_need_is_named_at_once(missing):
+    """Not at the gradient, by an AttributeError: the value alone needs `solve` only."""
+
+    class Factored:
+        def __init__(self, A):
+            self.A = A
+            for name in {"symmetry", "evidence"} - {missing}:
+                setattr(self, name, "none")
+
+        def solve(self, b, trans="N"):
+            return np.linalg.solve(self.A.toarray(), b)
+
+    A = adjoint.Constant(sparse.eye_array(2, format="csc"))
+    problem = adjoint.LinearProblem(A, np.ones(2), lambda matrix: Factored(matrix))
+    with pytest.raises(
+        TypeError, match=f"without the attribute {missing}.*adjoint.factor.protocols"
+    ):
+        problem.solve(np.zeros(1))

@@ -17,7 +17,7 @@ from adjoint.optimize import (
     ScalarFunction,
     Weighted,
 )
-from adjoint.optimize.constraint_values import excess
+from adjoint.optimize.constraints.values import excess
 from tests.interop.test_optimizers import ipopt_method, made, nlopt_method
 from tests.optimize.test_scaling import DIFFERENCE, START, bowl
 

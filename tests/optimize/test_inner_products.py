@@ -177,5 +177,5 @@ def test_lengths_that_are_none_are_refused(length):
 
 
 def test_matrices_of_two_meshes_are_refused():
-    with pytest.raises(ValueError, match="expected one shape"):
+    with pytest.raises(ValueError, match="expected equal shapes"):
         adjoint.optimize.MassMatrix.helmholtz(SMALL.mass, LARGE.stiffness, 1.0)

@@ -25,8 +25,8 @@ from adjoint.optimize import (
     SteepestDescent,
     Weighted,
 )
-from adjoint.optimize.constraint_values import values_at
-from adjoint.optimize.constraints import StateConstraints
+from adjoint.optimize.constraints.state_constraints import StateConstraints
+from adjoint.optimize.constraints.values import values_at
 from adjoint.optimize.scaling import scaling
 from problems.finite_elements.filters import density_filter
 from problems.optimization.hock_schittkowski import PROGRAMS

@@ -13,9 +13,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 from ...errors import NotSymmetric
-from ...factor.csc import SparseMatrix
 from ...factor.factorizers import lu
-from ...typing import Array, Trans
+from ...typing import Array, SparseMatrix, Trans
 from ..discontinuities.one_sided_times import Interval
 from ..equations import System
 from ..methods.tableau import Eigenpair, Tableau

@@ -17,10 +17,9 @@ from scipy.sparse import _sparsetools as kernels
 from ...errors import SingularMatrix
 from ...factor.backward_error import require_symmetric
 from ...factor.counts import owed
-from ...factor.csc import SparseMatrix
-from ...factor.factorization import Factorization
+from ...factor.factorization import Factorization, Factorizer
 from ...factor.factorizers import factored
-from ...typing import Array, Trans
+from ...typing import Array, SparseMatrix, Trans
 
 SMALL = 64
 """Largest number of unknowns for which matrices are dense.
@@ -121,7 +120,7 @@ class Algebra:
 
     n: int
     mass: Array | sparse.csc_array | None
-    factorize: Callable[[SparseMatrix], Factorization]
+    factorize: Factorizer
     iterative: bool
     is_complex: bool
     _union: PatternUnion | None = field(default=None, init=False, repr=False)

@@ -14,8 +14,9 @@ from ...objectives import Sum
 from ...protocols import Objective
 from ...reduced import Function, Point
 from ...typing import Array
-from ..constraint_values import ConstraintValue, values_at
-from ..constraints import Along, Constraint, StateConstraint, StateConstraints
+from ..constraints.constraint import Constraint
+from ..constraints.state_constraints import Along, StateConstraint, StateConstraints
+from ..constraints.values import ConstraintValue, values_at
 from ..trial import gradient_of
 
 

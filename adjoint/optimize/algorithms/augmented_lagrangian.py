@@ -11,8 +11,9 @@ from ..._validation import has, named, require_settings
 from ...bounds import Bounds
 from ...reduced import Function
 from ...typing import Array
-from ..constraint_values import values_at
-from ..constraints import Constraint, StateConstraints
+from ..constraints.constraint import Constraint
+from ..constraints.state_constraints import StateConstraints
+from ..constraints.values import values_at
 from ..inner_products import InnerProduct
 from ..memory import Shape, packed, require_entries, require_packed, unpacked
 from ..scaling import scaling

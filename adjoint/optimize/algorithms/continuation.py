@@ -13,7 +13,7 @@ from ...design.maps import Identity
 from ...protocols import DesignMap
 from ...reduced import Function
 from ...typing import Array
-from ..constraints import Constraint
+from ..constraints.constraint import Constraint
 from ..inner_products import InnerProduct
 from ..memory import packed, require_entries, require_packed, unpacked
 from ..settings import require_kind

@@ -18,7 +18,8 @@ from ...bounds import Bounds
 from ...protocols import DesignMap
 from ...reduced import Function, Point
 from ...typing import Array
-from ..constraints import Constraint, DesignOnly, OfDesign
+from ..constraints.constraint import Constraint
+from ..constraints.design_constraints import DesignOnly, OfDesign
 from ..inner_products import Euclidean
 from ..memory import require_entries
 from ..settings import require_design_constraint, require_geometry, require_kind

@@ -15,7 +15,8 @@ from ..._validation import as_parameters, require_settings
 from ...bounds import Bounds
 from ...reduced import Function, Point
 from ...typing import Array
-from ..constraints import Constraint, DesignOnly, OfDesign
+from ..constraints.constraint import Constraint
+from ..constraints.design_constraints import DesignOnly, OfDesign
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.backtracking import Backtracking
 from ..memory import require_entries

@@ -1,13 +1,12 @@
 """Verification of a restart file against the run that is to go on from the file.
 
-A file is verified in this order, before f is asked for anything new:
+A file is verified in this order by `adjoint.optimize.run`:
 
-1. `archive.read_archive`: the checksum of all bytes, and the sizes that its arrays
-announce;
+1. `archive.read_archive`: the checksum of all bytes, and the sizes that its arrays announce;
 2. `restart_file.read_restart`: the names, shapes and numbers of a state;
-3. `require_run`: the algorithm and its settings, the size of the design, the
-algorithm's memory;
-4. `require_same_objective`: f at the design of the file, by one evaluation.
+3. `require_run`: the algorithm, its settings and memory, and the size of the design;
+4. `require_same_objective`: f at the design of the file, by one evaluation, unless check=False;
+5. `warn_of_threads`: a warning if the number of threads is another one.
 """
 
 import warnings

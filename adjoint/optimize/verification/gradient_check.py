@@ -10,8 +10,8 @@ from ...bounds import Bounds
 from ...errors import WrongGradient
 from ...reduced import Function, Point
 from ...typing import Array
-from ..constraint_values import excess
-from ..constraints import Constraint
+from ..constraints.constraint import Constraint
+from ..constraints.values import excess
 from ..state import State
 from ..trial import attempt
 from .sampling import NOISE, STEPS, Samples, directions
@@ -57,7 +57,8 @@ def require_derivative(
     four evaluations of f, within the bounds, and no gradient; with constraints, one more
     evaluation of f, at x, and the constraints' gradients there. With two to eight variables
     there are two evaluations along each of two directions, and two more along one of them
-    if slope and gradient disagree.
+    if slope and gradient disagree. Before a gradient is called wrong, shorter steps take
+    sixteen more evaluations.
     """
     along = directions(state.x, state.gradient, state.value, bounds)
     steps = STEPS[: 3 - len(along)]

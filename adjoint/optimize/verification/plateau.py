@@ -19,7 +19,7 @@ from ...bounds import Bounds
 from ...errors import NonFinite, SolveError
 from ...reduced import Function, Point
 from ...typing import Array
-from ..constraints import Constraint
+from ..constraints.constraint import Constraint
 from ..state import State
 from ..status import Status
 from ..stopping import Progress

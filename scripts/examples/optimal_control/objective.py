@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adjoint.factor.csc import SparseMatrix
-from adjoint.typing import Array
+from adjoint.typing import Array, SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)

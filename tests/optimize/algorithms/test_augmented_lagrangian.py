@@ -18,7 +18,7 @@ from adjoint.optimize import (
 from adjoint.optimize.algorithms.augmented_function import Augmented, Penalized
 from adjoint.optimize.algorithms.augmented_lagrangian import AugmentedLagrangian
 from adjoint.optimize.algorithms.lbfgs import LBFGS
-from adjoint.optimize.constraints import Along, StateConstraints
+from adjoint.optimize.constraints.state_constraints import Along, StateConstraints
 from adjoint.optimize.memory import ARRAYS, NUMBERS
 from problems.optimization.hock_schittkowski import PROGRAMS, Formula
 from problems.optimization.stress import Thickness, VonMises

@@ -19,7 +19,7 @@ from adjoint.optimize import (
     StateConstraint,
 )
 from adjoint.optimize.algorithms.augmented_function import Augmented, Penalized
-from adjoint.optimize.constraints import StateConstraints
+from adjoint.optimize.constraints.state_constraints import StateConstraints
 from problems.finite_elements.filters import density_filter
 from problems.optimization.hock_schittkowski import PROGRAMS
 from problems.steady.elasticity import mbb

@@ -16,8 +16,8 @@ from ....bounds import Bounds
 from ....errors import NonFinite, SolveError
 from ....reduced import Function, Point
 from ....typing import Array
-from ...constraint_values import Excess, excess, finite_rows, scaled, values_at
-from ...constraints import Constraint
+from ...constraints.constraint import Constraint
+from ...constraints.values import Excess, excess, finite_rows, scaled, values_at
 from ...inner_products import InnerProduct
 from ...memory import Shape, require_entries
 from ...scaling import scaling

@@ -11,7 +11,7 @@ from ....bounds import Bounds
 from ....errors import SolveError
 from ....reduced import Function
 from ....typing import Array
-from ...constraints import Constraint
+from ...constraints.constraint import Constraint
 from ...inner_products import Euclidean, InnerProduct
 from ...state import State
 from ...status import Status

@@ -10,11 +10,12 @@ from functools import cached_property
 
 import numpy as np
 
-from .._validation import first_nonfinite
-from ..errors import NonFinite
-from ..reduced import Point
-from ..typing import Array
-from .constraints import Constraint, StateConstraint, StateConstraints, Valued, require_solution
+from ..._validation import first_nonfinite
+from ...errors import NonFinite
+from ...reduced import Point
+from ...typing import Array
+from .constraint import Constraint, Valued
+from .state_constraints import StateConstraint, StateConstraints, require_solution
 
 
 @dataclass(frozen=True, eq=False)
