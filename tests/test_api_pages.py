@@ -1,7 +1,7 @@
 """The reference has every public name once: packages export what the pages of docs/api/ list.
 
-docs/api/index.md has the table of packages; the other pages list names in blocks that begin with
-```public.
+docs/api/index.md has the table of packages; the other pages list names in blocks that
+begin with ```public.
 """
 
 import enum
@@ -35,7 +35,10 @@ def listed() -> list[str]:
 
 
 def exported(package: str) -> dict[str, object]:
-    """What a package exports; without `__all__`, the classes and functions that a module defines."""
+    """What a package exports.
+
+    Without `__all__`, the classes and functions that a module defines.
+    """
     module = importlib.import_module(package)
     names = getattr(module, "__all__", None)
     if names is None:

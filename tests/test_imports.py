@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Each may import from those above it, and a package from itself. What stands in one row is independent.
+# Each may import from those above it, and a package from itself. What stands in one row is
+# independent.
 LAYERS = [
     ["adjoint.typing", "adjoint.errors", "adjoint._files", "adjoint._dataclasses"],
     ["adjoint._numerics", "adjoint.derivative"],
@@ -99,7 +100,10 @@ def test_imports_run_one_way(module):
 
 
 def test_no_modules_import_each_other():
-    """Under `if TYPE_CHECKING:` and inside of functions neither; packages' `__init__` only export."""
+    """Under `if TYPE_CHECKING:` and inside of functions neither.
+
+    Packages' `__init__` only export.
+    """
     packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
     graph = {
         module: {name for _, name in imports(path) if name in MODULES and name not in packages}

@@ -1,4 +1,7 @@
-"""Laws of every objective: (ū, p̄) is the derivative of the value, in the sense dJ = Re(ūᴴ du) + Re(p̄ᴴ dp)."""
+"""Laws of every objective.
+
+(ū, p̄) is the derivative of the value, in the sense dJ = Re(ūᴴ du) + Re(p̄ᴴ dp).
+"""
 
 import numpy as np
 import pytest
@@ -114,7 +117,10 @@ def test_explicit_derivative_reaches_the_gradient():
 
 
 class Loose:
-    """A matrix and a design map of the user: lists, single precision, complex cotangents of real parameters."""
+    """A matrix and a design map of the user.
+
+    Lists, single precision, complex cotangents of real parameters.
+    """
 
     def __call__(self, p):
         return sparse.csr_array(np.diag(np.exp(p[0]) * (1.0 + 1j * np.arange(N))))

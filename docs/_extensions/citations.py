@@ -1,8 +1,9 @@
 """Citations of equations become links: "eq. 3" on a page, "docs/math/steady.md, eq. 3" in
 a docstring.
 
-Equations are numbered by hand, `\\tag{3}`, on the pages of the mathematics. GitHub shows the same
-pages, so neither equations nor citations carry markup of Sphinx; they get it here, when they are read.
+Equations are numbered by hand, `\\tag{3}`, on the pages of the mathematics. GitHub
+shows the same pages, so neither equations nor citations carry markup of Sphinx; they
+get it here, when they are read.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The API reference: a block of names becomes a table of first lines, and the entry of each name.
 
-A page of `docs/api/` lists its names in blocks, one name a line; an object without a docstring has a
-text there:
+A page of `docs/api/` lists its names in blocks, one name a line; an object without a
+docstring has a text there:
 
     ```public
     adjoint.Affine
@@ -160,7 +160,10 @@ def shorten_types(app: Sphinx, tree: nodes.document) -> None:
 
 
 def refer(app: Sphinx, env: BuildEnvironment, node: Element, text: Element) -> Element | None:
-    """A link for a name in backticks, or in a signature, by its last part: `Reduced`, `Point.hvp`."""
+    """A link for a name in backticks, or in a signature, by its last part.
+
+    `Reduced`, `Point.hvp`.
+    """
     if node.get("refdomain") != "py":
         return None
     target = str(node["reftarget"]).partition("(")[0]
@@ -173,7 +176,10 @@ def refer(app: Sphinx, env: BuildEnvironment, node: Element, text: Element) -> E
 
 
 _ENDINGS: dict[str, str] = {}
-"""The documented name that ends so, after any dot: the shortest of several; methods with their class only."""
+"""The documented name that ends so, after any dot: the shortest of several.
+
+Methods with their class only.
+"""
 
 
 def collect(app: Sphinx, env: BuildEnvironment) -> None:

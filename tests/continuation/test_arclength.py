@@ -320,7 +320,7 @@ def test_derivative_along_the_branch_is_the_slope_of_its_tangent(name):
         np.testing.assert_allclose(slope * value_dot, u_dot, rtol=0, atol=1e-8 * abs(u_dot).max())
 
 
-def test_derivative_of_the_integral_is_the_reference_on_the_lower_arm_and_the_closed_form_on_the_upper():
+def test_derivative_of_the_integral_is_the_reference_on_the_lower_arm_and_the_closed_form_on_the_upper():  # noqa: E501
     """CASES: dJ/dλ = 0.105150989347 at λ = 1; upper arm: differences of the closed form."""
     slopes = []
     for n in (31, 63, 127):

@@ -1,4 +1,7 @@
-"""Laws of every design map: derivative, transpose, composition; filters are averages, on meshes that are not square."""
+"""Laws of every design map: derivative, transpose, composition.
+
+Filters are averages, on meshes that are not square.
+"""
 
 import numpy as np
 import pytest
@@ -166,7 +169,10 @@ def test_helmholtz_filter_factors_once_for_good():
 
 
 def test_maps_compose_from_left_to_right_and_transpose_from_right_to_left():
-    """PyTopo3D issue 31: the gradient was filtered before, not after, the interpolation's slope was applied."""
+    """PyTopo3D issue 31.
+
+    The gradient was filtered before, not after, the interpolation's slope was applied.
+    """
     filtered, simp = FILTERS["density filter"], adjoint.design.SIMP(3.0)
     x, bar = design(), np.cos(np.arange(M))
     phi = filtered >> simp

@@ -1,7 +1,8 @@
 """A battery of bad inputs: every public entry point, each of its arguments, every kind of slip.
 
-A slip must raise ValueError, TypeError or a SolveError, within two seconds, and the message must name the argument, or
-the class or function that it was given to. "Bare" is any other error, "silent" none at all.
+A slip must raise ValueError, TypeError or a SolveError, within two seconds, and the
+message must name the argument, or the class or function that it was given to. "Bare" is
+any other error, "silent" none at all.
 """
 
 import importlib
@@ -238,7 +239,10 @@ def foreign(method, f=SQUARE, x=P, **given):
 
 @dataclass(eq=False)
 class Entry:
-    """One entry point. call: used with all of `good`, which works; bad: the kinds of slips of each argument."""
+    """One entry point. call: used with all of `good`, which works.
+
+    bad: the kinds of slips of each argument.
+    """
 
     call: Callable[..., Any]
     good: dict[str, Any]
@@ -1508,7 +1512,8 @@ def test_the_whole_battery(capsys):
     verdicts = Counter(judged(name, argument, value)[0] for name, argument, _, value in SLIPS)
     with capsys.disabled():
         print(
-            f"\nbad inputs: {len(SLIPS)} tried at {len(ENTRIES)} entry points: {verdicts['named']} named, "
+            f"\nbad inputs: {len(SLIPS)} tried at {len(ENTRIES)} entry points: {verdicts['named']} "
+            "named, "
             f"{verdicts['bare']} bare, {verdicts['silent']} silent"
         )
     assert len(SLIPS) >= 500

@@ -117,7 +117,8 @@ def rods(Ke=None):
     )
 
 
-# What is done, the error, and words of its message: the cause, and (where the cause does not say it) the remedy.
+# What is done, the error, and words of its message: the cause, and (where the cause does
+# not say it) the remedy.
 CASES = {
     "nan in A": (
         lambda: solved(spoiled(NAN)),

@@ -1,4 +1,7 @@
-"""Every case of the catalogue: its gradient is the derivative, its tangent and its adjoint are transposes."""
+"""Every case of the catalogue.
+
+Its gradient is the derivative, its tangent and its adjoint are transposes.
+"""
 
 from functools import cache
 
@@ -17,7 +20,10 @@ every_case = pytest.mark.parametrize("name", CATALOGUE)
 
 @cache
 def at(name):
-    """The function, the point, and du/dp built densely: one dense solve a parameter, no adjoint in it."""
+    """The function, the point, and du/dp built densely.
+
+    One dense solve a parameter, no adjoint in it.
+    """
     f, x = CATALOGUE[name]()
     point = f(x)
     residual, u, p = point.solution.residual, point.solution.u, point.p

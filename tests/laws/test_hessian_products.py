@@ -1,4 +1,7 @@
-"""Hessian–vector products of steady problems: symmetric, the derivative of the gradient, and two solves each."""
+"""Hessian–vector products of steady problems.
+
+Symmetric, the derivative of the gradient, and two solves each.
+"""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -82,7 +85,10 @@ class TwiceBratu:
 
 
 def load_case():
-    """Compliance of a load that depends on the parameters, with a matrix of parts and combinations."""
+    """Compliance of a load that depends on the parameters.
+
+    With a matrix of parts and combinations.
+    """
     rng = np.random.default_rng(2)
     n = 12
     K, M = (sparse.csc_array(sparse.random_array((n, n), density=0.3, rng=rng)) for _ in range(2))
@@ -156,7 +162,10 @@ def test_taylor_remainder_is_third_order(name):
 
 @every_case
 def test_product_factors_nothing_and_solves_twice(name):
-    """Linear problems: one solve and one transposed one. Nonlinear ones refine each with factors of Newton's method."""
+    """Linear problems: one solve and one transposed one.
+
+    Nonlinear ones refine each with factors of Newton's method.
+    """
     f, x = CASES[name]()
     point = f(x)
     assert point.gradient.size
@@ -170,7 +179,10 @@ def test_product_factors_nothing_and_solves_twice(name):
 
 @pytest.mark.parametrize("design", [adjoint.design.Identity(), adjoint.design.SIMP(3.0)])
 def test_compliance_needs_the_tangent_alone(design):
-    """The second adjoint's right-hand side is that of the tangent: b and A are symmetric, λ = u, λ̇ = u̇."""
+    """The second adjoint's right-hand side is that of the tangent.
+
+    B and A are symmetric, λ = u, λ̇ = u̇.
+    """
     body = mbb(6, 4)
     f = body.compliance(design)
     x = np.random.default_rng(0).uniform(0.4, 0.9, 24)
@@ -201,7 +213,10 @@ def test_objectives_of_one_block_have_their_own_products():
 
 
 def test_bratu_has_the_published_second_derivative():
-    """u'' + λeᵘ = 0, λ = 1, J = ∫u: d²J/dλ² = 0.02869573406, central differences extrapolated from h² on."""
+    """u'' + λeᵘ = 0, λ = 1, J = ∫u.
+
+    D²J/dλ² = 0.02869573406, central differences extrapolated from h² on.
+    """
     values = []
     for n in (63, 127, 255):
         problem = adjoint.NonlinearProblem(TwiceBratu(Bratu((n,))), np.zeros(n))
@@ -352,7 +367,8 @@ def test_second_of_a_residual_is_the_derivative_of_its_transposes(name):
                 adjoint.NonlinearProblem(Bratu((4,)), np.zeros(4)),
                 adjoint.LinearFunctional(np.ones(4)),
             ),
-            r"Bratu has no method hvp\(u, p, lam, u_dot, p_dot\).*with_hvp\(residual\).*DifferencedHessian",
+            r"Bratu has no method hvp\(u, p, lam, u_dot, "
+            r"p_dot\).*with_hvp\(residual\).*DifferencedHessian",
         ),
         (
             lambda: adjoint.Reduced(
@@ -485,7 +501,10 @@ def test_direction_of_another_shape_is_named():
 
 @dataclass(frozen=True)
 class Lossy:
-    """u³ = p² with a derivative that loses imaginary parts, or conjugates, in one of its two places."""
+    """u³ = p² with a derivative that loses imaginary parts, or conjugates.
+
+    In one of its two places.
+    """
 
     where: str
 
@@ -547,7 +566,10 @@ def test_with_second_refuses_what_it_cannot_do():
 
 
 def test_hessian_of_least_squares_is_that_of_its_residual():
-    """½‖r‖² of a linear model with a linear parameter: H = JᵀJ + Σ r_i ∇²r_i, and J by the residual's products."""
+    """½‖r‖² of a linear model with a linear parameter.
+
+    H = JᵀJ + Σ r_i ∇²r_i, and J by the residual's products.
+    """
     f, x = CATALOGUE["Helmholtz with absorbing layer"]()
     point, rng = f(x), np.random.default_rng(0)
     v, w = rng.standard_normal(x.size), rng.standard_normal(point.residual.size)

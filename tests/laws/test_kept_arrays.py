@@ -1,4 +1,7 @@
-"""What a solution keeps is its own: later calls of the user's objects, which may refill arrays, change nothing."""
+"""What a solution keeps is its own.
+
+Later calls of the user's objects, which may refill arrays, change nothing.
+"""
 
 import numpy as np
 import pytest
@@ -22,9 +25,12 @@ def rates(dtype):
 
 
 class Refilled:
-    """A(p) = base + Σ p_i B_i, u₀(p), b(p), g(p), M(p): each call fills the arrays of the one before.
+    """A(p) = base + Σ p_i B_i, u₀(p), b(p), g(p), M(p).
 
-    fresh: whether it returns new arrays instead, as the reference does. indices: whether it writes those, too.
+    Each call fills the arrays of the one before.
+
+    fresh: whether it returns new arrays instead, as the reference does. indices:
+    whether it writes those, too.
     """
 
     def __init__(self, dtype=float, fresh=False):
@@ -43,7 +49,8 @@ class Refilled:
             return sparse.csc_array(
                 (self.base.data + self.B @ p, self.base.indices, self.base.indptr), self.base.shape
             )
-        # The structure is torn down and built anew as well, as programs do that assemble into one workspace.
+        # The structure is torn down and built anew as well, as programs do that assemble
+        # into one workspace.
         self.matrix.indices[:] = self.base.indices
         self.matrix.indptr[:] = self.base.indptr
         self.matrix.data[:] = self.base.data + self.B @ p

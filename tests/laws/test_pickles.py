@@ -1,4 +1,7 @@
-"""Problems go to other processes: pickles and deep copies hold what was given, not what is remembered."""
+"""Problems go to other processes.
+
+Pickles and deep copies hold what was given, not what is remembered.
+"""
 
 import copy
 import pickle
@@ -48,8 +51,17 @@ def test_a_copy_of_a_steady_problem_gives_the_same_numbers(name, how):
 
 
 @pytest.mark.parametrize("how", COPIES)
-@pytest.mark.parametrize("name", ["Robertson, integral", "shaken trap, complex", "Gray-Scott", "heat flow, mass of p",
-                                  "amplifier, consistent start solved for", "driven pendulum, u0(p)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Robertson, integral",
+        "shaken trap, complex",
+        "Gray-Scott",
+        "heat flow, mass of p",
+        "amplifier, consistent start solved for",
+        "driven pendulum, u0(p)",
+    ],
+)
 def test_a_copy_of_an_initial_value_problem_gives_the_same_numbers(name, how):
     problem, p = ODE_CATALOGUE[name]()
     np.testing.assert_allclose(

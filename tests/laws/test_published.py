@@ -1,7 +1,10 @@
-"""Published numbers of topology optimization: the 99- and 88-line codes, and a dense model of one element.
+"""Published numbers of topology optimization.
 
-Sigmund (2001), Struct. Multidiscip. Optim. 21, 120; Andreassen, Clausen, Schevenels, Lazarov & Sigmund (2011),
-Struct. Multidiscip. Optim. 43, 1. The digits beyond the printed ones are independent recomputations (CASES.md).
+The 99- and 88-line codes, and a dense model of one element.
+
+Sigmund (2001), Struct. Multidiscip. Optim. 21, 120; Andreassen, Clausen, Schevenels,
+Lazarov & Sigmund (2011), Struct. Multidiscip. Optim. 43, 1. The digits beyond the
+printed ones are independent recomputations (CASES.md).
 """
 
 import numpy as np
@@ -15,7 +18,10 @@ NELX, NELY, RADIUS = 60, 20, 2.4
 
 
 def test_stiffness_matrix_is_the_printed_one():
-    """K_e of the 88-line code, whose nodes run counterclockwise from the lower left, y downwards there."""
+    """K_e of the 88-line code, whose nodes run counterclockwise from the lower left.
+
+    Y downwards there.
+    """
     nu = 0.3
     k = np.array([1 / 2 - nu / 6, 1 / 8 + nu / 8, -1 / 4 - nu / 12, -1 / 8 + 3 * nu / 8])
     k = np.append(k, [-1 / 4 + nu / 12, -1 / 8 - nu / 8, nu / 6, 1 / 8 - 3 * nu / 8])

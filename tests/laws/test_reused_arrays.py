@@ -13,7 +13,10 @@ from problems.steady.conduction import conduction
 
 @dataclass(frozen=True, eq=False)
 class Thrifty:
-    """A residual that returns one and the same vector, and one and the same matrix, each time filled anew."""
+    """A residual that returns one and the same vector, and one and the same matrix.
+
+    Each time filled anew.
+    """
 
     right: adjoint.protocols.Residual
     kept: dict[str, Array] = field(default_factory=dict)

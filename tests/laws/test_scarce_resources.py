@@ -1,4 +1,7 @@
-"""Too little memory, full disks, paths that are no files, folders that somebody else has filled: each told by name."""
+"""Too little memory, full disks, paths that are no files.
+
+Folders that somebody else has filled: each told by name.
+"""
 
 import json
 import os
@@ -23,7 +26,10 @@ BOWL = adjoint.optimize.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x
 
 @contextmanager
 def disk_of(size):
-    """No file may grow beyond `size` bytes: what a full disk does, from the library's point of view."""
+    """No file may grow beyond `size` bytes.
+
+    What a full disk does, from the library's point of view.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,4 +1,7 @@
-"""Laws of Assembly: it is Σ_e L_eᵀ f_e and Σ_e L_eᵀ K_e L_e, on one pattern, and gathers with the transpose."""
+"""Laws of Assembly.
+
+It is Σ_e L_eᵀ f_e and Σ_e L_eᵀ K_e L_e, on one pattern, and gathers with the transpose.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Laws of every Matrix A(p) and Vector b(p): derivative, transpose of it, and the values themselves."""
+"""Laws of every Matrix A(p) and Vector b(p).
+
+Derivative, transpose of it, and the values themselves.
+"""
 
 import threading
 
@@ -21,7 +24,10 @@ def random_matrix(seed, complex=False, density=0.4):
 
 
 def random_elements(seed, complex=False, each=False):
-    """Five elements of three unknowns, nonsymmetric; some fixed, one unknown twice in an element."""
+    """Five elements of three unknowns, nonsymmetric.
+
+    Some fixed, one unknown twice in an element.
+    """
     rng = np.random.default_rng(seed)
     dofs = np.array([[0, 1, 2], [2, 1, 3], [-1, 4, 5], [5, 6, -1], [6, 6, 0]])
     Ke = rng.standard_normal((5, 3, 3) if each else (3, 3))

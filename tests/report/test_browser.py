@@ -1,4 +1,7 @@
-"""The page in a real browser: its slider shows the designs, nothing is logged, and its policy lets nothing else in."""
+"""The page in a real browser.
+
+Its slider shows the designs, nothing is logged, and its policy lets nothing else in.
+"""
 
 import numpy as np
 import pytest
@@ -79,7 +82,10 @@ def test_the_button_plays_the_designs_to_the_end(opened):
     ended = page.evaluate("""new Promise((resolve) => new MutationObserver((_, observer) => {
       const text = document.querySelector("output").textContent;
       if (text === "iteration 20") { observer.disconnect(); resolve(text); }
-    }).observe(document.querySelector("output"), {childList: true, characterData: true, subtree: true}))""")
+    }).observe(
+      document.querySelector("output"),
+      {childList: true, characterData: true, subtree: true}
+    ))""")
     assert ended == "iteration 20"
     assert page.faults == []
 
@@ -144,7 +150,8 @@ def test_tables_of_numbers_fit_a_narrow_window(opened):
         mobile=False,
     )
     clipped = """[...document.querySelectorAll(".tables .scroll")]
-      .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.innerText.slice(0, 40))"""
+      .filter((each) => each.scrollWidth > each.clientWidth)
+      .map((each) => each.innerText.slice(0, 40))"""
     assert page.evaluate(clipped) == []
 
 

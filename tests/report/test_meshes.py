@@ -1,4 +1,7 @@
-"""Laws of designs on meshes: pictures show each cell in its place; files of VTK hold what they were given."""
+"""Laws of designs on meshes: pictures show each cell in its place.
+
+Files of VTK hold what they were given.
+"""
 
 import sys
 

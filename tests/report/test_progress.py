@@ -1,4 +1,7 @@
-"""Laws of the progress line: one line that is written over, or lines now and then; the time left is a bound."""
+"""Laws of the progress line: one line that is written over, or lines now and then.
+
+The time left is a bound.
+"""
 
 import io
 from dataclasses import replace
@@ -115,7 +118,8 @@ def test_a_fast_run_redraws_its_line_ten_times_a_second_and_shows_its_last_state
     assert "iteration 99 of" in text.split("\r")[-1]
 
 
-# ---------------------------------------------------------------------------------------------- sweeps
+# ----------------------------------------------------------------------------------------------
+# sweeps
 
 
 def decay(t, u, p):

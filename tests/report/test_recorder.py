@@ -1,4 +1,7 @@
-"""Laws of the recorder: a record holds what its state says and what it cost; a resumed run goes on in its file."""
+"""Laws of the recorder: a record holds what its state says and what it cost.
+
+A resumed run goes on in its file.
+"""
 
 import json
 import time
@@ -200,7 +203,8 @@ def test_two_runs_in_one_file_and_measures_in_place_of_fields_are_refused(tmp_pa
         measuring(state(0))
 
 
-# ---------------------------------------------------------------------------------------------- resumed
+# ----------------------------------------------------------------------------------------------
+# resumed
 
 
 def chain(path, stop, resume, each=()):
@@ -318,7 +322,8 @@ def test_a_history_of_an_earlier_version_is_gone_on_with(tmp_path):
     assert history.header["title"] == "Rod"
 
 
-# ---------------------------------------------------------------------------------------------- settings
+# ----------------------------------------------------------------------------------------------
+# settings
 
 
 def test_settings_are_the_numbers_and_words_of_an_algorithm():

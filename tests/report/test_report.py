@@ -1,4 +1,7 @@
-"""Laws of adjoint.report: what is written is read back, drawn whole, and shown without another file."""
+"""Laws of adjoint.report.
+
+What is written is read back, drawn whole, and shown without another file.
+"""
 
 import json
 import math
@@ -73,7 +76,8 @@ def written(tmp_path):
     return write
 
 
-# ---------------------------------------------------------------------------------------------- history
+# ----------------------------------------------------------------------------------------------
+# history
 
 
 def test_what_is_written_is_read_back(written):
@@ -189,7 +193,8 @@ def test_what_json_cannot_hold_is_refused_by_name(tmp_path):
         writer.append({"kind": "epoch"})
 
 
-# ---------------------------------------------------------------------------------------------- words
+# ----------------------------------------------------------------------------------------------
+# words
 
 
 @pytest.mark.parametrize(
@@ -260,7 +265,8 @@ def test_wrapped_text_fits_its_room_and_loses_nothing_but_what_the_dots_stand_fo
     assert legible("a\tb\n中\x07") == "a b ??"
 
 
-# ---------------------------------------------------------------------------------------------- tables
+# ----------------------------------------------------------------------------------------------
+# tables
 
 
 def test_tables_show_ends_means_and_shares(written):
@@ -291,7 +297,8 @@ def test_the_taylor_table_holds_the_order_of_each_pair_of_remainders(written):
     assert {row[4] for row in table.rows} == {MISSING}
 
 
-# ---------------------------------------------------------------------------------------------- designs
+# ----------------------------------------------------------------------------------------------
+# designs
 
 
 def test_a_png_decodes_to_the_design_with_solid_black():
@@ -400,7 +407,8 @@ def test_a_grid_vtk_cannot_hold_is_refused(tmp_path, fields, spacing, origin, ca
         write_vti(tmp_path / "d.vti", fields, spacing, origin)
 
 
-# ---------------------------------------------------------------------------------------------- figure
+# ----------------------------------------------------------------------------------------------
+# figure
 
 NULLS = {name: None for name in NUMBERS}
 CONSTRAINED = {
@@ -648,7 +656,8 @@ def test_drawing_leaves_the_users_settings_alone(written):
     assert dict(matplotlib.rcParams) == before
 
 
-# ---------------------------------------------------------------------------------------------- page
+# ----------------------------------------------------------------------------------------------
+# page
 
 
 def report(history, pictures, out):
@@ -802,7 +811,8 @@ def test_without_a_taylor_test_the_check_of_minimize_is_told(written):
     assert badge(written(HEADER, checked)).verdict.value == "Taylor test passed"
 
 
-# ---------------------------------------------------------------------------------------------- imports
+# ----------------------------------------------------------------------------------------------
+# imports
 
 RECORDED = """
 import sys
@@ -819,7 +829,9 @@ f = adjoint.optimize.ScalarFunction(lambda x: float(x @ x), lambda x: 2.0 * x)
 recorder, stop = Recorder("run/history.jsonl"), adjoint.Stopping(iterations=9)
 recorder.header("Sphere", stop=stop)
 with ProgressLine(stop) as progress:
-    result = adjoint.minimize(f, np.ones(3), adjoint.optimize.LBFGS(), stop=stop, callback=[recorder, progress])
+    watchers = [recorder, progress]
+    algorithm = adjoint.optimize.LBFGS()
+    result = adjoint.minimize(f, np.ones(3), algorithm, stop=stop, callback=watchers)
 recorder.result(result)
 run = read_run("run")
 assert not {*LATER} & {*sys.modules}, "by a run"

@@ -1,4 +1,7 @@
-"""Laws of runs in directories: designs kept and thinned, comparisons of what is comparable, the command line."""
+"""Laws of runs in directories.
+
+Designs kept and thinned, comparisons of what is comparable, the command line.
+"""
 
 import numpy as np
 import pytest
@@ -40,7 +43,8 @@ def picture(at):
     return at.x.reshape(2, 3)
 
 
-# ---------------------------------------------------------------------------------------------- designs
+# ----------------------------------------------------------------------------------------------
+# designs
 
 
 def test_kept_designs_are_read_back_to_the_gray_of_a_picture(tmp_path):
@@ -76,7 +80,8 @@ def test_a_new_run_empties_the_designs_and_a_resumed_one_drops_those_beyond(tmp_
         DesignKeeper(tmp_path, picture, most=0)
 
 
-# ---------------------------------------------------------------------------------------------- directories
+# ----------------------------------------------------------------------------------------------
+# directories
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,8 @@ def test_the_command_line_says_what_it_wrote_or_what_is_wrong(tmp_path, capsys, 
     )
 
 
-# ---------------------------------------------------------------------------------------------- comparison
+# ----------------------------------------------------------------------------------------------
+# comparison
 
 
 def test_the_best_value_is_that_of_a_feasible_design_of_the_last_stage():
@@ -270,7 +276,8 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own():
         Report([])
 
 
-# ---------------------------------------------------------------------------------------------- profiles
+# ----------------------------------------------------------------------------------------------
+# profiles
 
 
 def profile(costs=((1.0, 2.0, np.inf, 3.0), (2.0, 2.0, np.inf, np.inf))):
@@ -278,7 +285,8 @@ def profile(costs=((1.0, 2.0, np.inf, 3.0), (2.0, 2.0, np.inf, np.inf))):
 
 
 def test_a_profile_is_the_share_of_problems_within_a_factor_of_the_least_cost():
-    # Dolan & Moré (2002): ρ_s(1) is the share on which s is the cheapest, ρ_s(∞) the share that it solves.
+    # Dolan & Moré (2002): ρ_s(1) is the share on which s is the cheapest, ρ_s(∞) the share
+    # that it solves.
     tau, rho = performance_profile(profile().costs)
     np.testing.assert_array_equal(tau, [1.0, 2.0])
     np.testing.assert_array_equal(rho, [[0.75, 0.75], [0.25, 0.5]])

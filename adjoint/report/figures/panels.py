@@ -253,7 +253,8 @@ def panels(history: History) -> list[Panel]:
             "Step and design change",
             steps,
             history,
-            f"Step {change(history, 'step')}, design change {change(history, 'change')}; logarithmic axis.",
+            f"Step {change(history, 'step')}, design change {change(history, 'change')}; "
+            "logarithmic axis.",
             *((step_name(history),) if np.isfinite(_positive(history, "step")).any() else ()),
             "design change",
         ),
@@ -333,8 +334,8 @@ def gradient_panels(history: History) -> list[Panel]:
 def _described(history: History) -> str:
     return (
         f"Projected gradient {change(history, 'projected_gradient')}, KKT residual "
-        f"{change(history, 'kkt')}, "
-        f"constraint violation {change(history, 'constraint_violation')}; logarithmic axis."
+        f"{change(history, 'kkt')}, constraint violation "
+        f"{change(history, 'constraint_violation')}; logarithmic axis."
     )
 
 
