@@ -10,7 +10,7 @@ from scipy.sparse.linalg import splu
 from ..errors import CAUSES, InaccurateSolve, SingularMatrix, SolveError, singular
 from ..typing import Array, Trans
 from .backward_error import equilibrate
-from .singularity import SINGULAR, VECTORS, Equilibrated, Solve, null_vectors
+from .singularity import MAX_NULL_VECTORS, SINGULAR, Equilibrated, Solve, null_vectors
 
 DIAGNOSED = 20_000
 """Number of unknowns up to which a matrix that could not be factored is diagnosed: the
@@ -110,7 +110,7 @@ def describe(A: sparse.csc_array, basis: Array) -> str:
         )
     who = _named(involved, A.shape[0])
     count = (
-        f"{k if k < VECTORS else f'At least {k}'} independent vectors v with A v = 0 were found; "
+        f"{k if k < MAX_NULL_VECTORS else f'At least {k}'} independent vectors v with A v = 0 were found; "
         if k > 1
         else ""
     )

@@ -247,7 +247,7 @@ class IterativeSolves:
         matrix = Equilibrated.of(self.A, self._roughly)
         condition = condition_seen(matrix)
         across = matrix.transposed() if trans == "N" else matrix
-        unreached = 0.0 if r is None else across.height(r[:, None])
+        unreached = 0.0 if r is None else across.inverse_bound(r[:, None])
         if not (condition < SINGULAR and unreached < SUSPECT):
             worst = max(condition, unreached)
             found = f"is singular to working precision (condition at least {worst:.1e})"

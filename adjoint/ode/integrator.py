@@ -249,7 +249,7 @@ class Integrator:
                 self.integrals.accept(computed, rates)
         if not error <= 1.0:
             self._reject(RejectedStep(t, h, self.u, error, None))
-            controller.reject(controller.shortened(error))
+            controller.reject(controller.rejection_factor(error))
             return
         self._accept(step, stages, Y, error, rates)
         self.accepted.rejections.append(controller.rejections)
@@ -258,7 +258,7 @@ class Integrator:
     def _reject_unsolved(self, controller: StepSizeController, t: float, h: float) -> None:
         """Reject a step without stages, or without error estimate."""
         self._reject(RejectedStep(t, h, self.u, None, self.factors.cause))
-        controller.unsolved()
+        controller.reject_unsolved()
 
     def _reject(self, rejection: RejectedStep) -> None:
         """Count and report a rejection."""
