@@ -11,7 +11,7 @@ from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
-from .compressed import Block, as_pattern
+from .compressed import JacobianBlock, as_pattern
 from .differentiation.complex_step import EXPONENT, ComplexSlice
 from .differentiation.directional import Examination, random_signs
 from .differentiation.finite_differences import sizes
@@ -162,16 +162,16 @@ class DenseBlock:
 
 @dataclass(frozen=True, eq=False)
 class SparseBlock:
-    """∂f/∂x, (rows, k), by colours, on a pattern that may grow: see `Block`."""
+    """∂f/∂x, (rows, k), by colours, on a pattern that may grow: see `JacobianBlock`."""
 
-    block: Block
+    block: JacobianBlock
 
     @cached_property
     def _direction(self) -> Array:
         return random_signs(self.block.columns, 4)
 
     def at(self, local: LocalFunction) -> sparse.csc_array:
-        """∂f/∂x at a point, canonical; raises as `Block.at` does."""
+        """∂f/∂x at a point, canonical; raises as `JacobianBlock.at` does."""
         point = local.slice()
         J = self.block.at(point)
         if self.block.examination.due():
@@ -200,7 +200,9 @@ def field_block(
     return DenseBlock(block.name, user, columns) if dense else SparseBlock(block)
 
 
-def block_of(user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None) -> Block:
+def block_of(
+    user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None
+) -> JacobianBlock:
     """∂f/∂x by colours, (rows, columns); pattern: as in `complex_step_field`."""
     argument = f"{x}_pattern"
     given = (
@@ -208,7 +210,7 @@ def block_of(user: UserFunction, x: str, columns: int, pattern: SparseMatrix | N
         if pattern is None
         else as_pattern(pattern, (user.rows, columns), f"{user.maker}: {argument}")
     )
-    return Block(f"∂{user.kind.symbol}/∂{x}", argument, user.maker, columns, given)
+    return JacobianBlock(f"∂{user.kind.symbol}/∂{x}", argument, user.maker, columns, given)
 
 
 def finite(derivative: Array, name: str, maker: str) -> Array:

@@ -11,7 +11,7 @@ from .._dataclasses import short
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
-from .compressed import Block
+from .compressed import JacobianBlock
 from .differentiation.automatic import JaxSlice, jax_in_double_precision
 from .field_jacobians import SMALL, block_of, finite
 from .function_of_time import FunctionOfTime
@@ -213,7 +213,7 @@ class JaxField:
 class JaxBlock:
     """∂f/∂x, (n, k), where x is u or p: dense if small, coloured and sparse if not."""
 
-    block: Block
+    block: JacobianBlock
     matrix: Compiled
     along: Compiled
 

@@ -10,7 +10,7 @@ from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..factor.csc import SparseMatrix
 from ..typing import Array
-from .compressed import Block, as_pattern
+from .compressed import JacobianBlock, as_pattern
 from .differentiation.complex_step import ComplexStep
 from .differentiation.directional import Rule
 from .differentiation.finite_differences import CentralDifferences
@@ -33,16 +33,16 @@ class DerivedResidual:
         The user's function R(u, p) with checks of its arguments and results.
     rule : Rule
         The kind of directional derivative: complex steps, differences or JAX.
-    by_u : Block
+    by_u : JacobianBlock
         ∂R/∂u, (n, n): its pattern and colours.
-    by_p : Block
+    by_p : JacobianBlock
         ∂R/∂p, (n, m): its pattern and colours.
     """
 
     function: Function
     rule: Rule
-    by_u: Block
-    by_p: Block
+    by_u: JacobianBlock
+    by_p: JacobianBlock
     _examined: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
 
     def __repr__(self) -> str:
@@ -174,7 +174,7 @@ def derived(
     for x, columns, given in (("u", function.n, u_pattern), ("p", function.m, p_pattern)):
         what = f"{function.maker}: {x}_pattern"
         pattern = None if given is None else as_pattern(given, (function.n, columns), what)
-        blocks.append(Block(f"∂R/∂{x}", f"{x}_pattern", function.maker, columns, pattern))
+        blocks.append(JacobianBlock(f"∂R/∂{x}", f"{x}_pattern", function.maker, columns, pattern))
     return DerivedResidual(function, rule, blocks[0], blocks[1])
 
 

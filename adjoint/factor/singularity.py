@@ -26,7 +26,7 @@ factor of 2, but not by more."""
 SINGULAR = 1e14
 """‖v‖ / ‖Â v‖ above which a matrix is singular: whatever the scaling of rows and columns, a
 solution has at most two correct digits. Measured for ten families of matrices and all
-backends: at least 8·10¹⁴ for the singular ones, at most 10¹² for the regular ones."""
+backends: at least 8·10¹⁴ for singular matrices, at most 10¹² for regular matrices."""
 
 WELL_CONDITIONED = 1e6
 """Bound of the condition of Â by a probe of Â, below which A is regular and only badly

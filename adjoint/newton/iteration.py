@@ -51,8 +51,8 @@ is ill-conditioned."""
 class _Iterate:
     """An iterate u, with r = R(u) and the largest |u_j| so far, peak, (n,).
 
-    linearization: the last factored ∂R/∂u. delta: the next correction if it is so small
-    that it is the last one, otherwise None. curvature: ω, a Lipschitz constant of ∂R/∂u.
+    linearization: the last factored ∂R/∂u. delta: the next correction if it is small enough
+    to be the last correction, otherwise None. curvature: ω, a Lipschitz constant of ∂R/∂u.
     last: the step that led to u. outcome: the solution if it has been found.
     """
 

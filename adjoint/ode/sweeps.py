@@ -184,8 +184,8 @@ class Sweeps:
     def total(self, contribution: Contribution) -> Array:
         """∂J/∂u at the start of a step, (n, j), where K₁ depends on u: docs/math/time.md, eq. 55.
 
-        Observations at that time are not included. For a DAE, the derivative is with respect
-        to the differential unknowns: the algebraic unknowns depend on them.
+        Observations at that time are not included. For a DAE, the derivative is with
+        respect to the differential unknowns: the algebraic unknowns depend on them.
         """
         system, nulls, k = self.system, self.initial_values.nulls, contribution.k
         if k in self.accepted.reinitialized:  # K₁ and the algebraic unknowns follow u here.
@@ -377,7 +377,8 @@ class Sweeps:
     def nonfinite(self, u_bar: Array, q_bar: Array | None, what: str) -> NonFiniteField | None:
         """The error that names the last step whose contribution to a gradient is nan or inf.
 
-        Returns None if the contributions of all steps are finite. what: start of the message.
+        Returns None if the contributions of all steps are finite. what: start of the
+        message.
         """
         bad = None
         for contribution in self.reverse(u_bar, q_bar, False):

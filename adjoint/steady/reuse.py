@@ -26,8 +26,9 @@ _TINY = float(np.finfo(float).tiny)
 class CachedAdjoint:
     """An inverse that caches its last adjoint solve: λ and then the gradient cost one solve.
 
-    The cache holds the right-hand side and the solution of the last solve with Aᴴ. Several
-    threads may use the object at once: a thread may repeat a solve, but never gets a wrong λ.
+    The cache holds the right-hand side and the solution of the last solve with Aᴴ.
+    Several threads may use the object at once: a thread may repeat a solve, but never
+    gets a wrong λ.
     """
 
     inverse: Inverse
@@ -60,9 +61,9 @@ class SpanReuse:
     """A factorization whose adjoint solves combine the solutions of earlier forward solves.
 
     The object remembers b and u of two solves A u = b: of the first solve, and, if A is
-    stated to be symmetric, of the last solve with at most as many columns as the first. If
-    the right-hand side of an adjoint solve lies in the span of the columns of a remembered b,
-    the solution is a combination of the columns of u, and costs no solve.
+    stated to be symmetric, of the last solve with at most as many columns as the first.
+    If the right-hand side of an adjoint solve lies in the span of the columns of a
+    remembered b, the solution is a combination of the columns of u, and costs no solve.
 
     The first solve gives the state. The last solve gives a tangent of the state: for a
     compliance, the second adjoint equation has the right-hand side of this tangent.

@@ -27,8 +27,9 @@ Source: Hairer & Wanner (1996), section IV.2.
 LARGEST_TREND = 1.2
 """Largest factor by which the trend of the last two errors changes the next step.
 
-Gustafsson (1994, ACM TOMS 20, 496) does not limit this factor. Without the trend, steps
-grow by 1.8 each, as kinetics needs, only after errors have fallen to 10⁻² or 10⁻³. The
+Gustafsson (1994, ACM TOMS 20, 496) does not limit this factor. Without the trend,
+steps grow by a factor of 1.8, as kinetics needs, only after errors have fallen to 10⁻² or
+10⁻³. The
 error estimates of coupled stages are pessimistic already: their order is half the order of
 the method.
 """
@@ -116,9 +117,9 @@ class StepSizeController:
     error estimate. predictive: True if the controller uses the trend of the errors (for
     coupled stages).
 
-    Remembers the step size `wanted` by the error control, of which n is the consequence:
-    the least number of steps that are not longer; the number j of the next step;
-    `last_error` and `last_h`, the error and length of the last step (None after a
+    Remembers the step size `wanted` by the error control, of which n is the
+    consequence: the least number of steps that are not longer; the number j of the next
+    step; `last_error` and `last_h`, the error and length of the last step (None after a
     rejection); and the number of rejections in a row.
     """
 
