@@ -27,11 +27,10 @@ Source: Hairer & Wanner (1996), section IV.2.
 LARGEST_TREND = 1.2
 """Largest factor by which the trend of the last two errors changes the next step.
 
-Gustafsson (1994, ACM TOMS 20, 496) does not limit this factor. Without the trend,
-steps grow by a factor of 1.8, as kinetics needs, only after errors have fallen to 10⁻² or
-10⁻³. The
-error estimates of coupled stages are pessimistic already: their order is half the order of
-the method.
+Gustafsson (1994, ACM TOMS 20, 496) does not limit this factor. Without the trend, steps
+grow by a factor of 1.8, as kinetics needs, only after errors have fallen to 10⁻² or 10⁻³.
+The error estimates of coupled stages are pessimistic already: their order is half the order
+of the method.
 """
 
 
