@@ -1,4 +1,4 @@
-"""∂f/∂u and ∂f/∂p of a function f(t, u, p): dense if small, coloured and sparse if not."""
+"""∂f/∂u and ∂f/∂p of a function f(t, u, p): small ones dense, large ones sparse, by colours."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,22 +20,22 @@ from .user_function import COMPLEX, UserFunction
 from .verification import require_bounded, require_finite
 
 SMALL = 40
-"""Number of rows and columns up to which a derivative is a dense array.
+"""Maximum number of rows and of columns of a derivative that is a dense array.
 
-A dense array takes one evaluation per column. To assemble and verify a coloured
-Jacobian takes the time of about 40 evaluations, even if it has few colours.
+A dense array takes one evaluation per column. A coloured Jacobian takes the time of about
+40 evaluations to assemble and verify, even if it has few colours.
 """
 
 STEP = 2.0**EXPONENT
 """The step h of f(x + ih)."""
 
-INVERSE = 2.0**-EXPONENT
+INVERSE_STEP = 2.0**-EXPONENT
 """1/h."""
 
-MODERATE = 1e100
-"""Limit of |v|², and of 1/|v|², up to which h is not scaled to the direction v."""
+LARGEST_SQUARE = 1e100
+"""Limit of |v|² and of 1/|v|², below which the step h need not be scaled to the direction v."""
 
-SUSPICIOUS = 1e40
+LARGE_SUM = 1e40
 """Sum of squares of derivatives above which each derivative is checked for infinity.
 
 The complex step of √u at 0 is 1e50.
@@ -74,7 +74,7 @@ class DenseBlock:
         """∂f/∂x at a point, (rows, k).
 
         Raises NotComplexSafe if f loses imaginary parts, NonFinite if a derivative is
-        nan or infinite, and what `UserFunction` raises.
+        nan or infinite, and the errors of `UserFunction`.
         """
         if not self.columns:
             return np.zeros((self.user.rows, 0))
@@ -93,8 +93,10 @@ class DenseBlock:
         if self.examination.due():
             self.examination.first(local.slice())
             self._examine_here(local, self._matrix(local))
-        moderate = 1.0 / MODERATE < v.dot(v) < MODERATE
-        derivatives = self._quickly(local, (local.x + 1j * STEP * v)[None]) if moderate else None
+        representable = 1.0 / LARGEST_SQUARE < v.dot(v) < LARGEST_SQUARE
+        derivatives = (
+            self._unchecked(local, (local.x + 1j * STEP * v)[None]) if representable else None
+        )
         derivative = local.slice().along(v) if derivatives is None else derivatives[:, 0]
         return finite(derivative, f"({self.name}) v", self.user.maker)
 
@@ -102,11 +104,11 @@ class DenseBlock:
         """∂f/∂x, (rows, k), finite."""
         points = self._steps.copy()
         points.real = local.x
-        J = self._quickly(local, points)
+        J = self._unchecked(local, points)
         if J is None:
-            J = self._carefully(local)
+            J = self._checked(local)
         entries = J.reshape(-1)
-        if not entries.dot(entries) < SUSPICIOUS:  # One test for nan, inf and large entries.
+        if not entries.dot(entries) < LARGE_SUM:  # One test for nan, inf and large entries.
             self._require_finite(local.slice(), J)
         return J
 
@@ -119,13 +121,13 @@ class DenseBlock:
         except NonFinite as error:
             raise NonFinite(f"{self.user.maker}, {self.name}: {error}") from None
 
-    def _quickly(self, local: LocalFunction, points: Array) -> Array | None:
+    def _unchecked(self, local: LocalFunction, points: Array) -> Array | None:
         """Im f / h at the points x + ihv, (rows, points), by the function without checks.
 
-        Returns None if the function raises, or if a result is not a complex array
-        (rows,): then the function is evaluated with all checks. The guards of
-        `ComplexSlice` against warnings take longer than a small field. Each point is a
-        new array, since a function may keep its arguments.
+        The checks of `ComplexSlice` take longer than the evaluation of a small field.
+        Returns None if the function raises an error, or if a result is not a complex array
+        (rows,). The caller then evaluates the function with all checks. Each point is a new
+        array, because a function may keep its arguments.
         """
         rows, function, j = self.user.rows, local.function, 0
         derivatives = np.empty((rows, len(points)))
@@ -139,20 +141,20 @@ class DenseBlock:
                     return None
                 derivatives[:, j] = f.imag
                 j += 1
-        except Exception:  # The careful evaluation raises the error again, with a note.
+        except Exception:  # The evaluation with checks raises the error again, with a note.
             return None
-        derivatives *= INVERSE
+        derivatives *= INVERSE_STEP
         return derivatives
 
     def _examine_here(self, local: LocalFunction, J: Array) -> None:
         """Raise NotComplexSafe if f loses imaginary parts at this point."""
         local.slice().examine_here(self._direction, abs(J) @ np.abs(local.x))
 
-    def _carefully(self, local: LocalFunction) -> Array:
+    def _checked(self, local: LocalFunction) -> Array:
         """Im f / h for each column, (rows, k), by the function with all checks.
 
-        A function that returns real numbers either does not depend on x or loses
-        imaginary parts.
+        If the derivative along a random direction is zero, the result is zero. Either f
+        does not depend on x, or f loses imaginary parts, which the examination finds.
         """
         point = local.slice()
         if not point.along(self._direction).any():
@@ -190,10 +192,10 @@ class SparseBlock:
 def field_block(
     user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None
 ) -> FieldBlock:
-    """∂f/∂x, dense or sparse; x: "u" or "p", columns: the size of x.
+    """∂f/∂x, dense or sparse. x: "u" or "p". columns: the size of x.
 
-    Raises TypeError if the pattern is not a sparse matrix, ValueError if its shape is
-    wrong.
+    Raises TypeError if the pattern is not a sparse matrix, ValueError if it has the wrong
+    shape.
     """
     block = block_of(user, x, columns, pattern)
     dense = user.rows <= SMALL and columns <= SMALL
@@ -214,7 +216,7 @@ def block_of(
 
 
 def finite(derivative: Array, name: str, maker: str) -> Array:
-    """A derivative, a vector; raises NonFinite if an entry is nan or inf."""
+    """Return a derivative, (rows,); raise NonFinite if an entry is nan or inf."""
     if not derivative.dot(derivative) < np.inf and (bad := first_nonfinite(derivative)) is not None:
         row, entry, _ = bad
         raise NonFinite(

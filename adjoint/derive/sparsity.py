@@ -152,8 +152,8 @@ def _refined(
         if pattern.nnz > MAX_ENTRIES:
             raise SparsityError(
                 f"more than {pattern.nnz} entries in a derivative ({rows}, {columns}): nearly "
-                "every row depends on every column. If it does not, give the pattern of the "
-                "derivative; if it does, write the Residual by hand."
+                "every row depends on every column. Give the pattern of the derivative if it "
+                "is sparse; otherwise write the Residual by hand."
             )
         check(pattern, size)
     return sparse.csc_array(pattern) if pattern.nnz else sparse.csc_array((rows, columns))
