@@ -154,7 +154,7 @@ class DenseBlock:
         """Im f / h for each column, (rows, k), by the function with all checks.
 
         If the derivative along a random direction is zero, the result is zero. Either f
-        does not depend on x, or f loses imaginary parts, which the examination finds.
+        does not depend on x, or f loses imaginary parts, for which `_examine_here` tests.
         """
         point = local.slice()
         if not point.along(self._direction).any():

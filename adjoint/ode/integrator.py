@@ -274,7 +274,7 @@ class Integrator:
         self.rejection = rejection
 
     def _require_room(self, controller: StepSizeController, t: float, h: float) -> None:
-        """Raise TooManySteps or the error of `step_failure` instead of a step from t of length h."""
+        """Raise TooManySteps, or the error of `step_failure` if h is too short for a step at t."""
         steps = self.accepted.count
         if steps >= self.control.max_steps:
             raise integration_failure(
