@@ -1,4 +1,8 @@
-"""The states of a chain of steps, for forward and reverse sweeps through the steps."""
+"""The states before the steps 0, …, N − 1, for forward and reverse sweeps through the steps.
+
+All states are stored, or only checkpoints: some states, from which the steps are
+repeated to compute the other states.
+"""
 
 import threading
 from bisect import bisect_right, insort
@@ -18,7 +22,8 @@ from .storage import State, Storage, state_bytes
 Advance: TypeAlias = Callable[[int, State], tuple[State, R | None]]
 """(k, state before step k) ↦ (state after step k, record of step k or None).
 
-Repeats step k bit for bit.
+Such a function repeats step k with the same bits. A record holds data of the step that its
+reversal needs, such as stages and factors.
 """
 
 Notify: TypeAlias = Callable[[str, int], None]
@@ -35,9 +40,10 @@ class SweepEvent:
     kind : str
         "forward": a step was taken. "rejected": a step was tried and rejected. "store":
         the state before step `step` was stored. "advance": a step was repeated for a sweep.
-        "reverse", "tangent": a reverse or a forward sweep has passed a step.
+        "reverse": a reverse sweep has passed a step. "tangent": a forward sweep has passed
+        a step.
     step : int
-        k = 0 … N − 1, the number of the step from state k to state k + 1.
+        k = 0, …, N − 1, the number of the step from state k to state k + 1.
     t : float
         The time before the step, in the units of the problem's times; nan for recurrences.
     """
@@ -59,9 +65,9 @@ class Usage:
         Description of the states and records kept, such as "everything" or "4 of 5
         checkpoints in memory".
     memory : int
-        The most bytes in memory so far.
+        Largest number of bytes in memory so far.
     disk : int
-        The most bytes on disk so far.
+        Largest number of bytes on disk so far.
     """
 
     kept: str
@@ -77,14 +83,16 @@ class Usage:
 class Store(Generic[R]):
     """States before the steps, and records of steps, for sweeps in both directions.
 
-    schedule: decides which states are kept; storage: holds these states; allowed: bytes
-    for states and records together, inf for all records, None to keep no record;
-    executed: number of steps repeated so far.
+    schedule: decides which states are kept. storage: holds these states, in memory or on
+    disk. allowed: maximum number of bytes of states and records together; inf: all records
+    are kept; None: no record is kept. notify: called when a state is stored and when a step
+    is repeated. executed: number of steps repeated so far.
 
-    The caller first puts the state of each step k = 0, 1, …, then calls `finish`. After
-    that the caller may sweep any number of times, within `sweeping`, and may leave a sweep
-    before its end. Arrays of states are made read-only. The object remembers the states,
-    the records and the bytes used. With checkpoints, each sweep changes the states held.
+    The caller first calls `put` for each step k = 0, 1, …, then `finish`. After that the
+    caller may sweep any number of times, within `sweeping`, and may leave a sweep before
+    its end. Arrays of states are made read-only. The object remembers the states, the
+    records and the bytes used. If only checkpoints are kept, each reverse sweep changes
+    the checkpoints.
     """
 
     schedule: Schedule
@@ -94,25 +102,28 @@ class Store(Generic[R]):
     executed: int = 0
     _steps: int = 0
     _kept: list[int] = field(default_factory=list)
-    """The steps whose states are in `storage`, ascending."""
+    """The numbers k of the states in `storage`, ascending."""
     _newest: State | None = None
-    """The state before the last step, which takes no slot, until a sweep uses the state."""
+    """The state put last. It takes no slot of the schedule, and the first reverse sweep starts
+    from it."""
     _records: Records[R] = field(default_factory=Records)
     _checkpoints: int = 0
-    """The most states in `storage` so far."""
+    """Largest number of states in `storage` so far."""
     _memory: int = 0
     _disk: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sweeper: int | None = None
-    """Identity of the thread that sweeps at present."""
+    """Identity of the thread whose sweep is running; None without a sweep."""
 
     @contextmanager
     def sweeping(self) -> Iterator[None]:
-        """Hold the store for one sweep; sweeps of other threads wait until it has ended.
+        """Lock the store for one sweep; sweeps of other threads wait until this sweep ends.
 
-        A sweep uses checkpoints up and places new checkpoints. If all states are kept,
-        sweeps change nothing, and no thread waits. Raise SolveError for a sweep within a
-        sweep of the same thread, begun by a function of the user that the outer sweep calls.
+        A reverse sweep removes checkpoints and places new checkpoints. If all states are
+        kept, sweeps change nothing, and no thread waits.
+
+        Raises SolveError if a sweep of this thread is running already: a function of the
+        user, called by that sweep, has begun another sweep.
         """
         if self.schedule.slots is None:
             yield
@@ -131,20 +142,20 @@ class Store(Generic[R]):
                 self._sweeper = None
 
     def put(self, k: int, state: State, record: R | None) -> None:
-        """Store the state before step k of the first pass, and the record of step k.
+        """Store the state before step k and the record of step k, during the forward pass.
 
-        Raise MemoryTooSmall if the budget does not hold two states, StorageFailed if the
-        disk does not store a state.
+        Raises MemoryTooSmall if two states do not fit into the budget, StorageFailed if a
+        state cannot be written to disk.
         """
         _freeze(state)
-        self._thin(k, state_bytes(state))
+        self._release(k, state_bytes(state))
         self._newest = state
         if record is not None and self.allowed is not None:
             self._records.put(k, record)
-        self._account()
+        self._update_usage()
 
-    def _thin(self, k: int, nbytes: int) -> None:
-        """Drop the states that the schedule releases; store state k − 1 unless released."""
+    def _release(self, k: int, nbytes: int) -> None:
+        """Drop the states that the schedule releases, and store state k − 1 if it is kept."""
         released = self.schedule.released(k, nbytes)
         for j in released:
             if j != k - 1:
@@ -153,34 +164,36 @@ class Store(Generic[R]):
             self._keep(k - 1, self._newest)
 
     def finish(self, steps: int) -> None:
-        """End the first pass, which had `steps` steps."""
+        """End the forward pass, which had `steps` steps."""
         self._steps = steps
-        # The state before step 0 is never used up, even if it is the newest state.
+        # Reverse sweeps remove `_newest`, but all sweeps need the state before step 0.
         if self._newest is not None and (self.schedule.slots is None or steps == 1):
             self._keep(steps - 1, self._newest)
             self._newest = None
-        self._account()
+        self._update_usage()
 
     def backward(self, advance: Advance[R]) -> Iterator[tuple[int, State, R | None]]:
         """Yield (k, state before step k, record of step k or None) for k = N − 1, …, 0.
 
-        If only checkpoints are kept and N was known, the first sweep takes the fewest
-        repeated steps possible, minimal_advances(N, slots) − (N − 1). The sweep uses the
-        checkpoints up; later sweeps start from the checkpoints that remain.
+        If only checkpoints are kept and N was known in advance, the first sweep repeats the
+        least possible number of steps, minimal_advances(N, slots) − (N − 1). The sweep
+        removes each checkpoint that it has passed, except state 0. Later sweeps start from
+        the checkpoints that remain.
         """
         for k in range(self._steps - 1, -1, -1):
-            yield k, self._reached(k, advance), self._records.get(k)
+            yield k, self._recomputed(k, advance), self._records.get(k)
 
     def forward(self, advance: Advance[R]) -> Iterator[tuple[int, State, R | None]]:
         """Yield (k, state before step k, record of step k or None) for k = 0, …, N − 1.
 
-        No step is repeated twice. If the state after step k is not kept, step k is repeated
-        before the pair is yielded, with the record of the repetition. Otherwise the caller
-        repeats a step without a record itself.
+        Each step is repeated at most once. If the state after step k is not kept, step
+        k is repeated, and the record of the repeated step is yielded. The caller need
+        not repeat this step again. If the state after step k is kept but no record of
+        step k, None is yielded in place of the record.
         """
         following: State | None = None
         for k in range(self._steps):
-            state = self._fetched(k) if following is None else following
+            state = self._stored(k) if following is None else following
             record, following = self._records.get(k), None
             if k + 1 < self._steps and not self._has(k + 1):
                 following, record = self._advanced(k, state, advance)
@@ -195,7 +208,7 @@ class Store(Generic[R]):
 
     @property
     def used(self) -> Usage:
-        """Description of the states and records kept, and the most bytes used so far."""
+        """Description of the states and records kept, and the largest number of bytes so far."""
         where = "on disk" if self._disk else "in memory"
         if self.schedule.slots is not None:
             kept = f"{self._checkpoints} of {self.schedule.slots} checkpoints {where}"
@@ -209,32 +222,34 @@ class Store(Generic[R]):
             kept = f"states {where}"
         return Usage(kept, self._memory, self._disk)
 
-    def _reached(self, k: int, advance: Advance[R]) -> State:
-        """Return the state before step k, computed from the last checkpoint before it.
+    def _recomputed(self, k: int, advance: Advance[R]) -> State:
+        """Return the state before step k, for a reverse sweep.
 
-        New checkpoints are placed on the way, in free slots.
+        The state is computed from the last checkpoint at or before step k, if it is not
+        stored. New checkpoints are then placed in free slots. Checkpoint k is removed.
         """
         if self.schedule.slots is None:
             return self.storage.get(k)
         if k == self._steps - 1 and self._newest is not None:
             state, self._newest = self._newest, None
             return state
-        at = self._kept[bisect_right(self._kept, k) - 1]
-        state = self.storage.get(at)
-        if 0 < at == k:
+        position = self._kept[bisect_right(self._kept, k) - 1]
+        state = self.storage.get(position)
+        if 0 < position == k:
             self._drop(k)
-        while at < k:
+        while position < k:
             free = self.schedule.slots - len(self._kept)
-            ahead = at + split(k - at + 1, free + 1) if free > 0 else k
-            for j in range(at, ahead):
+            target = position + split(k - position + 1, free + 1) if free > 0 else k
+            for j in range(position, target):
                 state, _ = self._advanced(j, state, advance)
-            at = ahead
-            if at < k:
-                self._keep(at, state)
-                self._account()
+            position = target
+            if position < k:
+                self._keep(position, state)
+                self._update_usage()
         return state
 
     def _advanced(self, k: int, state: State, advance: Advance[R]) -> tuple[State, R | None]:
+        """Repeat step k: (state after step k, record)."""
         self.notify("advance", k)
         following, record = advance(k, state)
         self.executed += 1
@@ -242,12 +257,14 @@ class Store(Generic[R]):
         return following, record
 
     def _has(self, k: int) -> bool:
+        """True if the state before step k is stored."""
         if k == self._steps - 1 and self._newest is not None:
             return True
-        where = bisect_right(self._kept, k) - 1
-        return where >= 0 and self._kept[where] == k
+        index = bisect_right(self._kept, k) - 1
+        return index >= 0 and self._kept[index] == k
 
-    def _fetched(self, k: int) -> State:
+    def _stored(self, k: int) -> State:
+        """The stored state before step k."""
         if k == self._steps - 1 and self._newest is not None:
             return self._newest
         return self.storage.get(k)
@@ -262,8 +279,8 @@ class Store(Generic[R]):
         del self._kept[bisect_right(self._kept, k) - 1]
         self.storage.drop(k)
 
-    def _account(self) -> None:
-        """Drop records that do not fit; update the most bytes used."""
+    def _update_usage(self) -> None:
+        """Drop records that no longer fit; update the largest numbers of bytes."""
         states = self.storage.memory + (0 if self._newest is None else state_bytes(self._newest))
         if self.schedule.slots is not None:
             self._records.clear()
@@ -274,6 +291,7 @@ class Store(Generic[R]):
 
 
 def _freeze(state: State) -> None:
+    """Make the arrays of a state read-only."""
     for array in state:
         array.setflags(write=False)
 
@@ -283,7 +301,7 @@ class Sweeping(Protocol):
 
     @property
     def alone(self) -> AbstractContextManager[None]:
-        """`Store.sweeping` of its store."""
+        """The context `Store.sweeping` of the store of the object."""
 
 
 S = TypeVar("S", bound=Sweeping)
@@ -292,7 +310,7 @@ T = TypeVar("T")
 
 
 def sweeps_alone(sweep: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Decorate a method that sweeps through stored states: the method runs in `alone`."""
+    """Decorate a method that sweeps through stored states: it runs in the context `alone`."""
 
     @wraps(sweep)
     def swept(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:

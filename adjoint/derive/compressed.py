@@ -1,4 +1,9 @@
-"""Sparse ∂R/∂u and ∂R/∂p by one directional derivative per colour, verified at each point."""
+"""Sparse ∂R/∂u and ∂R/∂p by one directional derivative per colour, verified at each point.
+
+Columns without a common row get the same colour, so that one directional derivative gives
+all their entries (Curtis, Powell & Reid 1974). The entries are correct only if the sparsity
+pattern is complete, which one more derivative verifies (`verification.py`).
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,10 +22,10 @@ from .verification import Missing, closer, missing_entries
 
 
 @dataclass(frozen=True, eq=False)
-class Compressed:
-    """A canonical pattern (n, k), with the colours of its columns.
+class ColouredPattern:
+    """A sparsity pattern (n, k), canonical, with the colours of its columns.
 
-    Colours and places are computed once, when first used.
+    The colours are computed when they are first used.
     """
 
     pattern: sparse.csc_array
@@ -32,47 +37,50 @@ class Compressed:
 
     @cached_property
     def _entries(self) -> list[tuple[Array, Array]]:
-        """For each colour the entries of its columns: places in the data, and rows."""
-        of_entry = np.repeat(self.colours, np.diff(self.pattern.indptr))
+        """For each colour, the entries of its columns: (their indices in `data`, their rows)."""
+        colour_of_entry = np.repeat(self.colours, np.diff(self.pattern.indptr))
         count = int(self.colours.max(initial=-1)) + 1
-        # int16 if the colours fit: NumPy sorts these by radix, in linear time.
+        # int16 if the colours fit: NumPy sorts int16 by radix, in linear time.
         order = np.argsort(
-            of_entry.astype(np.int16 if count < 1 << 15 else np.int64), kind="stable"
+            colour_of_entry.astype(np.int16 if count < 1 << 15 else np.int64), kind="stable"
         )
-        ends = np.cumsum(np.bincount(of_entry, minlength=count))[:-1]
-        # intp: NumPy would convert other integers at each use.
+        ends = np.cumsum(np.bincount(colour_of_entry, minlength=count))[:-1]
+        # intp, because NumPy converts other integers each time they are used as indices.
         rows = self.pattern.indices[order].astype(np.intp)
         return list(zip(np.split(order, ends), np.split(rows, ends), strict=True))
 
     def jacobian(self, at: Slice) -> sparse.csc_array:
         """∂R/∂x at a point, (n, k), always on the same pattern."""
-        data, sizes = np.zeros(self.pattern.nnz), at.sizes
-        for colour, (places, rows) in enumerate(self._entries if self.pattern.nnz else []):
-            data[places] = at.along(sizes * (self.colours == colour)).take(rows)
-        if not np.all(sizes == 1.0):
-            data /= np.repeat(sizes, np.diff(self.pattern.indptr))
+        # Column j is the derivative along units_j e_j, divided by units_j.
+        data, units = np.zeros(self.pattern.nnz), at.sizes
+        for colour, (indices, rows) in enumerate(self._entries if self.pattern.nnz else []):
+            data[indices] = at.along(units * (self.colours == colour)).take(rows)
+        if not np.all(units == 1.0):
+            data /= np.repeat(units, np.diff(self.pattern.indptr))
         J = sparse.csc_array(
             (data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape
         )
-        J.has_canonical_format = True  # The pattern is canonical; SciPy's own test costs a pass.
+        J.has_canonical_format = True  # Otherwise SciPy tests all entries.
         return J
 
-    def united(self, other: sparse.csc_array) -> "Compressed":
-        """The compressed union of this pattern with another."""
+    def united(self, other: sparse.csc_array) -> "ColouredPattern":
+        """The union of this pattern with another, with new colours."""
         union = sparse.csc_array(self.pattern + other)
         union.sort_indices()
         union.data[:] = 1.0
-        return Compressed(union)
+        return ColouredPattern(union)
 
 
 @dataclass(eq=False)
-class Block:
+class JacobianBlock:
     """∂R/∂x, (n, k), at any point, where x is u or p.
 
-    name: "∂R/∂u", argument: "u_pattern", maker: the public function, for messages.
-    given: the user's pattern, or None. The block remembers its pattern with its colours
-    (detected at the first point if not given, and enlarged if a later point needs more
-    entries), and the latest derivative.
+    name, argument, maker: for messages; such as "∂R/∂u", "u_pattern" and the name of the
+    public function. columns: k. given: the user's pattern, or None. examination: the tests
+    of directional derivatives at the first point.
+
+    The block remembers its pattern and the latest derivative. A pattern that is not given
+    is detected at the first point, and enlarged if a later point needs more entries.
     """
 
     name: str
@@ -81,7 +89,7 @@ class Block:
     columns: int
     given: sparse.csc_array | None
     examination: Examination = field(default_factory=Examination)
-    _compressed: Compressed | None = field(default=None, init=False, repr=False)
+    _pattern: ColouredPattern | None = field(default=None, init=False, repr=False)
     _latest: sparse.csc_array | None = field(default=None, init=False, repr=False)
 
     @cached_property
@@ -91,8 +99,9 @@ class Block:
     def at(self, point: Slice) -> sparse.csc_array:
         """∂R/∂x at a point, canonical: one derivative per colour, and one for verification.
 
-        Raises SparsityError if the pattern given lacks entries, NonFinite if R or a
-        derivative is nan or inf, and at the first point what `Slice.examine` raises.
+        Raises SparsityError if the pattern lacks entries and cannot be enlarged; NonFinite
+        if R or a derivative is nan or inf; at the first point also the errors of
+        `Slice.examine`.
         """
         try:
             J = self._verified(point)
@@ -102,52 +111,57 @@ class Block:
         return J
 
     def terms(self, x: Array) -> Array:
-        """Σ_j |∂R_i/∂x_j| |x_j|, (n,), by the latest derivative; 0 before the first."""
+        """Σ_j |∂R_i/∂x_j| |x_j|, (n,), by the latest derivative; 0 before the first derivative."""
         return np.asarray(0.0 if self._latest is None else abs(self._latest) @ np.abs(x))
 
     def _verified(self, point: Slice) -> sparse.csc_array:
-        """∂R/∂x on the pattern, which is detected first and enlarged if entries are missing."""
+        """∂R/∂x on the pattern, which is detected at the first point, and enlarged if needed."""
         self.examination.first(point)
-        compressed = self._compressed
-        if compressed is None:
-            compressed = Compressed(detect(point) if self.given is None else self.given)
-            self._compressed = compressed
-            if self.given is None:
-                compressed = self._explored(compressed, point)
-        J, missing = self._evaluated(compressed, point)
-        if missing and self.given is None:
-            J, missing = self._evaluated(self._grown(compressed, point), point)
-        if missing and not (missing[0].kink and self.given is None):
+        detected, pattern = self.given is None, self._pattern
+        if pattern is None:
+            pattern = ColouredPattern(detect(point) if self.given is None else self.given)
+            self._pattern = pattern
+            if detected:
+                pattern = self._explored(pattern, point)
+        J, missing = self._evaluated(pattern, point)
+        if missing and detected:
+            J, missing = self._evaluated(self._enlarged(pattern, point), point)
+        # At a kink of R no pattern has all entries: a detected one is accepted.
+        if missing and not (missing[0].kink and detected):
             raise self._wrong_pattern(missing[0])
         return J
 
-    def _explored(self, compressed: Compressed, point: Slice) -> Compressed:
-        """The pattern, enlarged by the branches that R takes near the point, but not at it."""
+    def _explored(self, pattern: ColouredPattern, point: Slice) -> ColouredPattern:
+        """The pattern, enlarged by the entries of ∂R/∂x at one point near `point`.
+
+        Near the point, R may take branches that it does not take at the point itself.
+        """
         for near in nearby(point, sizes(point.x, 0.0))[:1]:
             with suppress(NonFinite):  # R is finite near the point; its derivatives need not be.
-                if self._evaluated(compressed, near)[1]:
-                    return self._grown(compressed, near)
-        return compressed
+                if self._evaluated(pattern, near)[1]:
+                    return self._enlarged(pattern, near)
+        return pattern
 
-    def _grown(self, compressed: Compressed, point: Slice) -> Compressed:
-        """The union of the pattern with all entries found at a point, for this block to keep.
+    def _enlarged(self, pattern: ColouredPattern, point: Slice) -> ColouredPattern:
+        """The union of the pattern with all entries found at a point, kept by this block.
 
-        The point takes a branch not taken before, or R does not pass nan on.
+        Entries are missing if R takes another branch than before, or if `detect`, which
+        follows nan through R, has missed them.
         """
         found = sparse.csc_array(detect(point) + detect_by_derivatives(point))
-        self._compressed = grown = compressed.united(found)
-        return grown
+        self._pattern = enlarged = pattern.united(found)
+        return enlarged
 
     def _evaluated(
-        self, compressed: Compressed, point: Slice
+        self, pattern: ColouredPattern, point: Slice
     ) -> tuple[sparse.csc_array, list[Missing]]:
-        """∂R/∂x on a pattern, and the entries that the pattern lacks."""
-        J = compressed.jacobian(point)
-        # The direction is in the sizes of x, so that no term of a row hides another by
-        # its unit.
+        """∂R/∂x on a pattern, and at most one entry that the pattern lacks."""
+        J = pattern.jacobian(point)
+        # The direction is scaled by the sizes of x. Otherwise a term of a row could hide other
+        # terms, because of its units.
         v = self._direction * sizes(point.x, 0.0)
         for finer in point.finer:
-            J = closer(J, compressed.jacobian(finer), point.along(v), v)
+            J = closer(J, pattern.jacobian(finer), point.along(v), v)
         return J, missing_entries(J, point, v) if self.columns else []
 
     def _wrong_pattern(self, missing: Missing) -> SparsityError:
@@ -158,23 +172,24 @@ class Block:
         )
         if self.given is None:
             return SparsityError(
-                f"{self.maker}: the pattern of {self.name} found by detection lacks {entry}. The "
-                "function depends on more than its arguments, or on its earlier calls; if not so, "
-                f"give {self.argument}."
+                f"{self.maker}: the detected pattern of {self.name} lacks {entry}. Usual cause: "
+                "the function depends on more than its arguments, or on its earlier calls. "
+                f"Otherwise give {self.argument}."
             )
         return SparsityError(
-            f"{self.maker}: {self.argument} lacks {entry}; {missing.rows} rows disagree. Add what "
-            "is missing (too large a pattern does no harm), or give none: then it is detected."
+            f"{self.maker}: {self.argument} lacks {entry}; a derivative along a random direction "
+            f"differs in {missing.rows} rows. Add the missing entries (too large a pattern does no "
+            "harm), or omit the pattern: it is then detected."
         )
 
 
 def as_pattern(
     pattern: sparse.sparray | sparse.spmatrix, shape: tuple[int, int], what: str
 ) -> sparse.csc_array:
-    """Ones on the stored entries of a matrix, zeros included; canonical.
+    """A pattern as a canonical matrix of ones: one for each stored entry, stored zeros included.
 
-    Raises TypeError if the pattern is not a sparse matrix, ValueError if its shape is
-    wrong.
+    what: start of messages. Raises TypeError if the pattern is not a SciPy sparse
+    matrix, ValueError if it does not have the expected shape.
     """
     if not sparse.issparse(pattern):
         raise TypeError(

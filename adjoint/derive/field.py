@@ -1,4 +1,4 @@
-"""Right-hand sides f(t, u, p) of ODEs from plain functions, by complex steps."""
+"""Right-hand sides f(t, u, p) of ODEs from plain functions; derivatives by complex steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from .function_of_time import FunctionOfTime
 from .user_function import FIELD, UserFunction
 
 FieldFunction: TypeAlias = Callable[[float, Array, Array], Array]
-"""f(t, u, p) ↦ (n,) array, for a time t, u (n,) and p (m,)."""
+"""f(t, u, p), (n,), for a time t, a state u (n,) and parameters p (m,)."""
 
 
 def complex_step_field(
@@ -40,11 +40,11 @@ def complex_step_field(
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂f/∂u that may be nonzero. By default they are
-        detected at the first point. Used for more than 40 unknowns.
+        Sparsity pattern of ∂f/∂u: a matrix that stores each entry that may be nonzero.
+        Default: detected at the first point. Used for more than 40 unknowns.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂f/∂p that may be nonzero. By default they are
-        detected. Used for more than 40 unknowns or parameters.
+        Sparsity pattern of ∂f/∂p. Default: detected at the first point. Used for more than
+        40 unknowns or parameters.
 
     Returns
     -------
@@ -56,17 +56,18 @@ def complex_step_field(
     TypeError
         If f is not callable, or if a pattern is not a SciPy sparse matrix.
     ValueError
-        If n or m is not an integer (n ≥ 1, m ≥ 0), or if a pattern has the wrong shape.
+        Unless n ≥ 1 and m ≥ 0 are integers, and if a pattern has the wrong shape.
 
     Notes
     -----
-    For up to 40 unknowns ∂f/∂u is a dense array, by n evaluations of f. For more it is
-    sparse, by one evaluation per colour, and one that verifies the pattern. A detected
-    pattern grows if a later point needs more entries; if a pattern that was given lacks
-    entries, SparsityError is raised.
+    For up to 40 unknowns ∂f/∂u is a dense array, by n evaluations of f. For more unknowns
+    ∂f/∂u is sparse: columns without common rows share a colour, and ∂f/∂u takes one
+    evaluation of f per colour, and one evaluation to verify the pattern. A detected pattern
+    is enlarged if a later point needs more entries. If a given pattern lacks entries,
+    SparsityError is raised.
 
-    Complex steps are compared with differences at the first point, and again at the
-    2nd, 4th, 8th, … point: NotComplexSafe is raised if f loses imaginary parts.
+    Complex steps are compared with finite differences at the 1st, 2nd, 4th, 8th, … point.
+    NotComplexSafe is raised if f loses imaginary parts.
 
     Examples
     --------
@@ -87,9 +88,10 @@ def complex_step_field(
 
 @dataclass(frozen=True, eq=False)
 class DerivedField:
-    """f(t, u, p), (r,), from a function, with ∂f/∂u, ∂f/∂p and ∂f/∂t by complex steps.
+    """f(t, u, p) with r entries, from a function; ∂f/∂u, ∂f/∂p and ∂f/∂t by complex steps.
 
-    `complex_step_field` returns such fields, with r = n. The class has all methods of
+    `complex_step_field` returns a `DerivedField` with r = n; `complex_step_integrand`
+    uses one for the r terms of an integrand. The class has all methods of
     `adjoint.protocols.Field`. All methods except ``__call__`` take real arguments only.
 
     Parameters
@@ -108,7 +110,7 @@ class DerivedField:
     NonFinite
         If a derivative is nan or inf.
     SparsityError
-        If a pattern that was given lacks entries.
+        If a given pattern lacks entries.
     TypeError
         If t, u or p is not real.
     ValueError
@@ -125,20 +127,20 @@ class DerivedField:
         return f"{f.user.maker}({short(f.user.function)}, n={f.n}, m={f.m})"
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
-        """f(t, u, p), (r,), nan if the function returns nan; u: (n,), p: (m,), real or complex."""
+        """f(t, u, p), (r,), which may contain nan; t, u (n,) and p (m,) are real or complex."""
         return self.function(t, u, p)
 
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array | Array:
-        """∂f/∂u, (r, n): a dense array, or a canonical csc_array.
+        """∂f/∂u, (r, n): a dense array, or a canonical csc_array; u: (n,), p: (m,).
 
-        The pattern of a csc_array stays the same, unless a later point enlarges a
-        detected pattern. Cost: one evaluation per column if dense; one per colour, and
-        one that verifies them, if sparse.
+        All csc_arrays have the same pattern, unless a later point enlarges a detected
+        pattern. Cost of a dense array: one evaluation of f per column. Cost of a csc_array:
+        one evaluation per colour, and one to verify the pattern.
         """
         return self.by_u.at(self.function.in_u(*self.function.point(t, u, p)))
 
     def parameter_jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array | Array:
-        """∂f/∂p, (r, m): a dense array, or a canonical csc_array.
+        """∂f/∂p, (r, m): a dense array, or a canonical csc_array, as for `jacobian`.
 
         Parameters
         ----------
@@ -189,7 +191,7 @@ class DerivedField:
         return self.by_u.along(self.function.in_u(*self.function.point(t, u, p)), u_dot)
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
-        """∂f/∂t, (r,), by one evaluation at t + ih; only this method needs f for a complex t."""
+        """∂f/∂t, (r,), by one evaluation at t + ih: f must accept a complex t for this method."""
         point, user = self.function.in_t(*self.function.point(t, u, p)), self.function.user
         try:
             self._by_t.first(point)
@@ -204,6 +206,6 @@ class DerivedField:
 def derived_field(
     function: FunctionOfTime, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> "DerivedField":
-    """The field of a function; patterns as in `complex_step_field`."""
+    """The `DerivedField` of a function; patterns as in `complex_step_field`."""
     by_u = field_block(function.user, "u", function.n, u_pattern)
     return DerivedField(function, by_u, field_block(function.user, "p", function.m, p_pattern))

@@ -1,4 +1,4 @@
-"""∂f/∂u and ∂f/∂p of a function f(t, u, p): dense if small, coloured and sparse if not."""
+"""∂f/∂u and ∂f/∂p of a function f(t, u, p): small ones dense, large ones sparse, by colours."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..typing import Array, SparseMatrix
-from .compressed import Block, as_pattern
+from .compressed import JacobianBlock, as_pattern
 from .differentiation.complex_step import EXPONENT, ComplexSlice
 from .differentiation.directional import Examination, random_signs
 from .differentiation.finite_differences import sizes
@@ -19,22 +19,22 @@ from .user_function import COMPLEX, UserFunction
 from .verification import require_bounded, require_finite
 
 SMALL = 40
-"""Number of rows and columns up to which a derivative is a dense array.
+"""Maximum number of rows and of columns of a derivative that is a dense array.
 
-A dense array takes one evaluation per column. To assemble and verify a coloured
-Jacobian takes the time of about 40 evaluations, even if it has few colours.
+A dense array takes one evaluation per column. A coloured Jacobian takes the time of about
+40 evaluations to assemble and verify, even if it has few colours.
 """
 
 STEP = 2.0**EXPONENT
 """The step h of f(x + ih)."""
 
-INVERSE = 2.0**-EXPONENT
+INVERSE_STEP = 2.0**-EXPONENT
 """1/h."""
 
-MODERATE = 1e100
-"""Limit of |v|², and of 1/|v|², up to which h is not scaled to the direction v."""
+LARGEST_SQUARE = 1e100
+"""Limit of |v|² and of 1/|v|², below which the step h need not be scaled to the direction v."""
 
-SUSPICIOUS = 1e40
+LARGE_SUM = 1e40
 """Sum of squares of derivatives above which each derivative is checked for infinity.
 
 The complex step of √u at 0 is 1e50.
@@ -73,7 +73,7 @@ class DenseBlock:
         """∂f/∂x at a point, (rows, k).
 
         Raises NotComplexSafe if f loses imaginary parts, NonFinite if a derivative is
-        nan or infinite, and what `UserFunction` raises.
+        nan or infinite, and the errors of `UserFunction`.
         """
         if not self.columns:
             return np.zeros((self.user.rows, 0))
@@ -92,8 +92,10 @@ class DenseBlock:
         if self.examination.due():
             self.examination.first(local.slice())
             self._examine_here(local, self._matrix(local))
-        moderate = 1.0 / MODERATE < v.dot(v) < MODERATE
-        derivatives = self._quickly(local, (local.x + 1j * STEP * v)[None]) if moderate else None
+        representable = 1.0 / LARGEST_SQUARE < v.dot(v) < LARGEST_SQUARE
+        derivatives = (
+            self._unchecked(local, (local.x + 1j * STEP * v)[None]) if representable else None
+        )
         derivative = local.slice().along(v) if derivatives is None else derivatives[:, 0]
         return finite(derivative, f"({self.name}) v", self.user.maker)
 
@@ -101,11 +103,11 @@ class DenseBlock:
         """∂f/∂x, (rows, k), finite."""
         points = self._steps.copy()
         points.real = local.x
-        J = self._quickly(local, points)
+        J = self._unchecked(local, points)
         if J is None:
-            J = self._carefully(local)
+            J = self._checked(local)
         entries = J.reshape(-1)
-        if not entries.dot(entries) < SUSPICIOUS:  # One test for nan, inf and large entries.
+        if not entries.dot(entries) < LARGE_SUM:  # One test for nan, inf and large entries.
             self._require_finite(local.slice(), J)
         return J
 
@@ -118,13 +120,13 @@ class DenseBlock:
         except NonFinite as error:
             raise NonFinite(f"{self.user.maker}, {self.name}: {error}") from None
 
-    def _quickly(self, local: LocalFunction, points: Array) -> Array | None:
+    def _unchecked(self, local: LocalFunction, points: Array) -> Array | None:
         """Im f / h at the points x + ihv, (rows, points), by the function without checks.
 
-        Returns None if the function raises, or if a result is not a complex array
-        (rows,): then the function is evaluated with all checks. The guards of
-        `ComplexSlice` against warnings take longer than a small field. Each point is a
-        new array, since a function may keep its arguments.
+        The checks of `ComplexSlice` take longer than the evaluation of a small field.
+        Returns None if the function raises an error, or if a result is not a complex array
+        (rows,). The caller then evaluates the function with all checks. Each point is a new
+        array, because a function may keep its arguments.
         """
         rows, function, j = self.user.rows, local.function, 0
         derivatives = np.empty((rows, len(points)))
@@ -138,20 +140,20 @@ class DenseBlock:
                     return None
                 derivatives[:, j] = f.imag
                 j += 1
-        except Exception:  # The careful evaluation raises the error again, with a note.
+        except Exception:  # The evaluation with checks raises the error again, with a note.
             return None
-        derivatives *= INVERSE
+        derivatives *= INVERSE_STEP
         return derivatives
 
     def _examine_here(self, local: LocalFunction, J: Array) -> None:
         """Raise NotComplexSafe if f loses imaginary parts at this point."""
         local.slice().examine_here(self._direction, abs(J) @ np.abs(local.x))
 
-    def _carefully(self, local: LocalFunction) -> Array:
+    def _checked(self, local: LocalFunction) -> Array:
         """Im f / h for each column, (rows, k), by the function with all checks.
 
-        A function that returns real numbers either does not depend on x or loses
-        imaginary parts.
+        If the derivative along a random direction is zero, the result is zero. Either f
+        does not depend on x, or f loses imaginary parts, for which `_examine_here` tests.
         """
         point = local.slice()
         if not point.along(self._direction).any():
@@ -161,16 +163,16 @@ class DenseBlock:
 
 @dataclass(frozen=True, eq=False)
 class SparseBlock:
-    """∂f/∂x, (rows, k), by colours, on a pattern that may grow: see `Block`."""
+    """∂f/∂x, (rows, k), by colours, on a pattern that may grow: see `JacobianBlock`."""
 
-    block: Block
+    block: JacobianBlock
 
     @cached_property
     def _direction(self) -> Array:
         return random_signs(self.block.columns, 4)
 
     def at(self, local: LocalFunction) -> sparse.csc_array:
-        """∂f/∂x at a point, canonical; raises as `Block.at` does."""
+        """∂f/∂x at a point, canonical; raises as `JacobianBlock.at` does."""
         point = local.slice()
         J = self.block.at(point)
         if self.block.examination.due():
@@ -189,17 +191,19 @@ class SparseBlock:
 def field_block(
     user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None
 ) -> FieldBlock:
-    """∂f/∂x, dense or sparse; x: "u" or "p", columns: the size of x.
+    """∂f/∂x, dense or sparse. x: "u" or "p". columns: the size of x.
 
-    Raises TypeError if the pattern is not a sparse matrix, ValueError if its shape is
-    wrong.
+    Raises TypeError if the pattern is not a sparse matrix, ValueError if it has the wrong
+    shape.
     """
     block = block_of(user, x, columns, pattern)
     dense = user.rows <= SMALL and columns <= SMALL
     return DenseBlock(block.name, user, columns) if dense else SparseBlock(block)
 
 
-def block_of(user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None) -> Block:
+def block_of(
+    user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None
+) -> JacobianBlock:
     """∂f/∂x by colours, (rows, columns); pattern: as in `complex_step_field`."""
     argument = f"{x}_pattern"
     given = (
@@ -207,11 +211,11 @@ def block_of(user: UserFunction, x: str, columns: int, pattern: SparseMatrix | N
         if pattern is None
         else as_pattern(pattern, (user.rows, columns), f"{user.maker}: {argument}")
     )
-    return Block(f"∂{user.kind.symbol}/∂{x}", argument, user.maker, columns, given)
+    return JacobianBlock(f"∂{user.kind.symbol}/∂{x}", argument, user.maker, columns, given)
 
 
 def finite(derivative: Array, name: str, maker: str) -> Array:
-    """A derivative, a vector; raises NonFinite if an entry is nan or inf."""
+    """Return a derivative, (rows,); raise NonFinite if an entry is nan or inf."""
     if not derivative.dot(derivative) < np.inf and (bad := first_nonfinite(derivative)) is not None:
         row, entry, _ = bad
         raise NonFinite(

@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 from .._dataclasses import short
 from ..errors import NonFinite
 from ..typing import Array, SparseMatrix
-from .compressed import Block
+from .compressed import JacobianBlock
 from .differentiation.automatic import JaxSlice, jax_in_double_precision
 from .field_jacobians import SMALL, block_of, finite
 from .function_of_time import FunctionOfTime
@@ -212,7 +212,7 @@ class JaxField:
 class JaxBlock:
     """∂f/∂x, (n, k), where x is u or p: dense if small, coloured and sparse if not."""
 
-    block: Block
+    block: JacobianBlock
     matrix: Compiled
     along: Compiled
 

@@ -9,7 +9,7 @@ from .._dataclasses import short
 from .._validation import first_nonfinite
 from ..errors import NonFinite
 from ..typing import Array, SparseMatrix
-from .compressed import Block, as_pattern
+from .compressed import JacobianBlock, as_pattern
 from .differentiation.complex_step import ComplexStep
 from .differentiation.directional import Rule
 from .differentiation.finite_differences import CentralDifferences
@@ -22,26 +22,26 @@ class DerivedResidual:
     """R(u, p) from a function, with ∂R/∂u and ∂R/∂p by coloured directional derivatives.
 
     `complex_step_residual` and `finite_difference_residual` return such residuals. The
-    class has all methods of `adjoint.protocols.Residual`, and `hvp`. It remembers the
-    patterns of both derivatives (in its blocks), and the latest point at which the
-    derivatives passed an examination.
+    class has all methods of `adjoint.protocols.Residual`, and `hvp`. A derived residual
+    remembers the sparsity patterns of both derivatives (in its blocks), and the latest
+    point at which the derivatives passed an examination.
 
     Parameters
     ----------
     function : Function
         The user's function R(u, p) with checks of its arguments and results.
     rule : Rule
-        The kind of directional derivative: complex steps, differences or JAX.
-    by_u : Block
-        ∂R/∂u, (n, n): its pattern and colours.
-    by_p : Block
-        ∂R/∂p, (n, m): its pattern and colours.
+        The kind of directional derivative: complex steps, finite differences or JAX.
+    by_u : JacobianBlock
+        Pattern and colours of ∂R/∂u, (n, n).
+    by_p : JacobianBlock
+        Pattern and colours of ∂R/∂p, (n, m).
     """
 
     function: Function
     rule: Rule
-    by_u: Block
-    by_p: Block
+    by_u: JacobianBlock
+    by_p: JacobianBlock
     _examined: tuple[Array, Array] | None = field(default=None, init=False, repr=False)
 
     def __repr__(self) -> str:
@@ -49,19 +49,19 @@ class DerivedResidual:
         return f"{function.maker}({short(function.residual)}, n={function.n}, m={function.m})"
 
     def residual(self, u: Array, p: Array) -> Array:
-        """R(u, p), (n,), with nan if the function returns nan; u: (n,), p: (m,)."""
+        """R(u, p), (n,), which may contain nan; u: (n,), p: (m,)."""
         return self.function(*self.function.point(u, p))
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂u, (n, n), canonical: one derivative per colour, and one that verifies the pattern.
+        """∂R/∂u, (n, n), canonical: one derivative per colour, and one to verify the pattern.
 
-        Raises SparsityError if a pattern that was given lacks entries, NotComplexSafe
-        if R loses imaginary parts, NonFinite if R or a derivative is nan or inf.
+        Raises SparsityError if a given pattern lacks entries, NotComplexSafe if R loses
+        imaginary parts, NonFinite if R or a derivative is nan or inf.
         """
         return self.by_u.at(self.rule.in_u(*self.function.point(u, p)))
 
     def parameter_jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂p, (n, m), canonical: one derivative per colour, and one that verifies the pattern.
+        """∂R/∂p, (n, m), canonical: one derivative per colour, and one to verify the pattern.
 
         Parameters
         ----------
@@ -78,9 +78,9 @@ class DerivedResidual:
         Raises
         ------
         SparsityError
-            If a pattern that was given lacks entries.
+            If a given pattern lacks entries.
         NotComplexSafe
-            If R loses imaginary parts, in general or in the branch taken at (u, p).
+            If R loses imaginary parts, for all arguments or in the branch taken at (u, p).
         NonFinite
             If R or a derivative is nan or inf.
         """
@@ -123,10 +123,10 @@ class DerivedResidual:
     ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
-        Differences of first derivatives: both Jacobians six times or a little more
-        often. Accurate to about twelve digits with complex steps, seven with finite
-        differences. Raises what the Jacobians raise, and NonFinite if they are nan next
-        to the point.
+        The result is a finite difference of first derivatives, which takes six evaluations
+        of both Jacobians, or a few more. Accuracy: about twelve digits with complex steps,
+        seven digits with finite differences. Raises the errors of the Jacobians, and
+        NonFinite if the Jacobians are nan or inf near the point.
         """
         u, p = self.function.point(u, p)
         n, m = self.function.n, self.function.m
@@ -148,7 +148,7 @@ class DerivedResidual:
         return parts
 
     def at(self, u: Array, p: Array) -> "AtPoint":
-        """The same residual, with ∂R/∂p stored at one point for many products.
+        """This residual, with ∂R/∂p at one point stored for many products.
 
         Parameters
         ----------
@@ -168,21 +168,21 @@ class DerivedResidual:
 def derived(
     function: Function, rule: Rule, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> DerivedResidual:
-    """The residual of a function under a rule; patterns as in `complex_step_residual`."""
+    """The `DerivedResidual` of a function by a rule; patterns as in `complex_step_residual`."""
     blocks = []
     for x, columns, given in (("u", function.n, u_pattern), ("p", function.m, p_pattern)):
         what = f"{function.maker}: {x}_pattern"
         pattern = None if given is None else as_pattern(given, (function.n, columns), what)
-        blocks.append(Block(f"∂R/∂{x}", f"{x}_pattern", function.maker, columns, pattern))
+        blocks.append(JacobianBlock(f"∂R/∂{x}", f"{x}_pattern", function.maker, columns, pattern))
     return DerivedResidual(function, rule, blocks[0], blocks[1])
 
 
 @dataclass(eq=False)
 class AtPoint:
-    """A derived residual that remembers ∂R/∂p at (u, p) from the first vjp on.
+    """A derived residual that stores ∂R/∂p at (u, p) when `vjp` is first called.
 
-    Several objectives, and Gauss–Newton products, then share one ∂R/∂p. The stored
-    matrix is used if u and p are the very arrays given here.
+    Several objectives, and Gauss–Newton products, then share one ∂R/∂p. The stored matrix
+    is used if the arguments u and p are the same objects as the fields u and p.
     """
 
     derived: DerivedResidual
@@ -242,11 +242,10 @@ def complex_step_residual(
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
-        detected at the first point.
+        Sparsity pattern of ∂R/∂u: a matrix that stores each entry that may be nonzero.
+        Default: detected at the first point.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
-        detected.
+        Sparsity pattern of ∂R/∂p. Default: detected at the first point.
 
     Returns
     -------
@@ -258,18 +257,19 @@ def complex_step_residual(
     TypeError
         If `residual` is not callable, or if a pattern is not a SciPy sparse matrix.
     ValueError
-        If n or m is not an integer (n ≥ 1, m ≥ 0), or if a pattern has the wrong shape.
+        Unless n ≥ 1 and m ≥ 0 are integers, and if a pattern has the wrong shape.
 
     Notes
     -----
-    The methods of the result raise NotComplexSafe if R loses imaginary parts (tested
-    before the first derivative, and at each point of a gradient), SparsityError if a
-    pattern that was given lacks entries, and NonFinite if a derivative is nan or inf.
+    The methods of the result raise NotComplexSafe if R loses imaginary parts: this is
+    tested before the first derivative, and at each point of a gradient. They raise
+    SparsityError if a given pattern lacks entries, and NonFinite if a derivative is nan
+    or inf.
 
-    *Cost.* A Jacobian takes one complex evaluation of R per colour (5 colours on a
-    5-point grid), and one that verifies the pattern. A row that depends on all unknowns
-    needs n evaluations. If such a row is a sum, introduce its partial sums as unknowns:
-    then few colours are enough.
+    *Cost.* A Jacobian takes one complex evaluation of R per colour (5 colours for a
+    5-point stencil), and one evaluation to verify the pattern. A row that depends on
+    all unknowns needs n evaluations. If such a row is a sum, introduce its partial sums
+    as unknowns: then few colours are enough.
 
     References
     ----------
@@ -278,7 +278,7 @@ def complex_step_residual(
 
     Examples
     --------
-    Square roots of two numbers, and their derivatives with respect to them:
+    The square roots of two numbers, and the derivatives with respect to the first number:
 
     >>> import numpy as np
     >>> import adjoint
@@ -304,8 +304,8 @@ def finite_difference_residual(
 ) -> DerivedResidual:
     """∂R/∂u and ∂R/∂p of any smooth function by extrapolated central differences.
 
-    About ten digits, from real evaluations of R alone: for functions that cannot take
-    complex numbers, and for comparisons.
+    The derivatives have about ten correct digits, and need real evaluations of R only. Use
+    this function if R cannot take complex numbers, and for comparisons.
 
     Parameters
     ----------
@@ -316,11 +316,10 @@ def finite_difference_residual(
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
-        detected at the first point.
+        Sparsity pattern of ∂R/∂u: a matrix that stores each entry that may be nonzero.
+        Default: detected at the first point.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
-        detected.
+        Sparsity pattern of ∂R/∂p. Default: detected at the first point.
 
     Returns
     -------
@@ -332,12 +331,12 @@ def finite_difference_residual(
     TypeError
         If `residual` is not callable, or if a pattern is not a SciPy sparse matrix.
     ValueError
-        If n or m is not an integer (n ≥ 1, m ≥ 0), or if a pattern has the wrong shape.
+        Unless n ≥ 1 and m ≥ 0 are integers, and if a pattern has the wrong shape.
 
     Notes
     -----
-    *Steps* are at most 1e-3 |p_j|. So a parameter that is meant to be zero must be
-    exactly zero, and not 1e-17.
+    *Steps* are at most 1e-3 |p_j|. Therefore a parameter that is meant to be zero must be
+    exactly zero: with 1e-17, its steps would be far too short.
 
     *Cost.* A Jacobian takes six evaluations of R per colour, and more if the first
     steps are too long for R.

@@ -1,4 +1,8 @@
-"""Detection of sparsity patterns: nan is sent through many columns at a time."""
+"""Detection of sparsity patterns: columns of x are set to nan, many columns at a time.
+
+The search is hierarchical. A group of columns that changes some rows is divided into parts,
+and the parts are tested again, until each part is one column.
+"""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,42 +19,43 @@ from .differentiation.directional import Slice, nearby
 from .differentiation.finite_differences import sizes
 
 Probe: TypeAlias = Callable[[Array], Array]
-"""A mask (k,) of columns ↦ a mask (n,) of the rows that change if these columns do."""
+"""A mask (k,) of columns ↦ a mask (n,) of the rows that depend on these columns."""
 
 
-CHILDREN = 4
+PARTS = 4
 """Number of parts into which a group of columns is divided.
 
-Four gives few levels, and 4/3 n evaluations at most for a full matrix.
+With 4 there are few levels, and at most 4/3 k evaluations for a full matrix of k columns.
 """
 
 
-DENSE = 0.25
-"""Share of all entries from which on a pattern by nan is checked by derivatives.
+NEARLY_FULL = 0.25
+"""Fraction of all entries above which a pattern found by nan is checked by derivatives.
 
-Guards against nan, and running sums, fill a pattern by nan.
+Such a pattern is too full if the function tests for nan, or uses running sums.
 """
 
 
-GROUPS = 64
-"""Number of groups of columns from which on this check is made."""
+CHECKED_GROUPS = 64
+"""Number of groups of columns above which a pattern is checked by derivatives."""
 
 
-LARGEST = 10**8
-"""Number of entries above which no pattern is made: they take more than a gigabyte."""
+MAX_ENTRIES = 10**8
+"""Maximum number of entries of a pattern: more entries take more than a gigabyte."""
 
 
 PASSES = 2
-"""Number of rounds of iterated greedy colouring, for groups that are used once."""
+"""Number of rounds of iterated greedy colouring. It is small, because each colouring of
+groups is used once only."""
 
 
 def detect(at: Slice) -> sparse.csc_array:
     """Ones on the entries that ∂R/∂x may have, (n, k), by about 30 log₄ k evaluations.
 
-    nan passes through any arithmetic: 0·nan is nan, and so x² has an entry at zero,
-    where its derivative is zero. If the function raises on nan, `detect_by_derivatives`
-    is used. A product A @ u with a dense matrix A has all entries, also where A is
-    zero. Raises NonFinite if R(x) is not finite.
+    Arithmetic with nan gives nan, even 0·nan. Therefore x² has an entry at x = 0, where its
+    derivative is zero; and a product A @ u with a dense matrix A has all entries, even if
+    entries of A are zero. If the function raises an error for nan, `detect_by_derivatives`
+    is used. Raises NonFinite if R(x) is not finite.
     """
     base = at.value(at.x)
     if (bad := first_nonfinite(base)) is not None:
@@ -77,9 +82,10 @@ def detect(at: Slice) -> sparse.csc_array:
 
 
 def detect_by_derivatives(at: Slice) -> sparse.csc_array:
-    """A pattern as from `detect`, of the entries that are nonzero at x or at points near it.
+    """Ones on the entries of ∂R/∂x, (n, k), that are nonzero at x or at points near x.
 
-    The directions are random, so that no two entries of a row cancel.
+    The entries are found by derivatives along random directions, in which no two entries of
+    a row cancel.
     """
     points = [at, *nearby(at, sizes(at.x, 0.0))]
     return _refined(
@@ -88,22 +94,25 @@ def detect_by_derivatives(at: Slice) -> sparse.csc_array:
 
 
 def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> None:
-    """Raise ArithmeticError if a pattern by nan is nearly full, but ∂R/∂x is not.
+    """Raise ArithmeticError if the pattern found by nan is nearly full, but ∂R/∂x is not.
 
-    pattern: the pattern of groups of `size` columns.
+    `detect` then uses derivatives. pattern: the pattern of groups of `size` columns.
     """
-    if pattern.shape[1] < GROUPS or pattern.nnz < DENSE * pattern.shape[0] * pattern.shape[1]:
+    if (
+        pattern.shape[1] < CHECKED_GROUPS
+        or pattern.nnz < NEARLY_FULL * pattern.shape[0] * pattern.shape[1]
+    ):
         return
     group = int(np.argmax(np.diff(pattern.indptr)))
     seen = _by_derivatives([at, *nearby(at, sizes(at.x, 0.0))])(
         np.arange(at.x.size) // size == group
     )
     if np.count_nonzero(seen) < 0.5 * np.diff(pattern.indptr)[group]:
-        raise ArithmeticError("nan is not handed on as derivatives are")
+        raise ArithmeticError("nan reaches more rows than derivatives do")
 
 
 def _by_nan(at: Slice) -> Probe:
-    """Rows that become nan if columns are set to nan."""
+    """The rows that become nan if columns are set to nan."""
 
     def probe(columns: Array) -> Array:
         return np.isnan(at.value(np.where(columns, np.nan, at.x)))
@@ -112,12 +121,12 @@ def _by_nan(at: Slice) -> Probe:
 
 
 def _by_derivatives(points: Sequence[Slice]) -> Probe:
-    """Rows with a nonzero derivative along random directions, at any of the points."""
+    """The rows with a nonzero derivative along a random direction, at any of the points."""
     rng = np.random.default_rng(2)
     v = rng.uniform(0.5, 1.0, points[0].x.size) * points[0].sizes
 
     def probe(columns: Array) -> Array:
-        # Rows with a derivative other than zero; nan counts.
+        # A derivative that is nan counts as nonzero.
         return np.logical_or.reduce(
             [~(at.along(np.where(columns, v, 0.0)) == 0.0) for at in points]
         )
@@ -128,23 +137,23 @@ def _by_derivatives(points: Sequence[Slice]) -> Probe:
 def _refined(
     probe: Probe, rows: int, columns: int, check: Callable[[sparse.csc_array, int], None]
 ) -> sparse.csc_array:
-    """The pattern (rows, columns), from one group of all columns, its parts, their parts, …
+    """The pattern (rows, columns), by dividing the group of all columns into ever smaller parts.
 
-    check: called with each pattern of groups and their size. Raises SparsityError for
-    more than `LARGEST` entries.
+    check: called with the pattern of the groups and their number of columns, after each
+    division. Raises SparsityError if a pattern has more than `MAX_ENTRIES` entries.
     """
     size = 1
     while size < columns:
-        size *= CHILDREN
+        size *= PARTS
     pattern = sparse.csc_array(probe(np.ones(columns, dtype=bool)).astype(float)[:, None])
     while size > 1 and pattern.nnz:
         pattern = _divided(probe, pattern, size, columns)
-        size //= CHILDREN
-        if pattern.nnz > LARGEST:
+        size //= PARTS
+        if pattern.nnz > MAX_ENTRIES:
             raise SparsityError(
                 f"more than {pattern.nnz} entries in a derivative ({rows}, {columns}): nearly "
-                "every row depends on every column. If that is not so, give its pattern; if it is, "
-                "write the Residual by hand."
+                "every row depends on every column. Give the pattern of the derivative if it "
+                "is sparse; otherwise write the Residual by hand."
             )
         check(pattern, size)
     return sparse.csc_array(pattern) if pattern.nnz else sparse.csc_array((rows, columns))
@@ -153,25 +162,26 @@ def _refined(
 def _divided(probe: Probe, pattern: sparse.csc_array, size: int, columns: int) -> sparse.csc_array:
     """The pattern of the parts of groups, (rows, parts); pattern: the pattern of the groups.
 
-    Groups that share no row are probed together: the row shows to which group a part
-    belongs.
+    Groups without a common row have the same colour, and are tested together: each row
+    shows the group to which the part belongs.
     """
     colours = greedy_colours(pattern, PASSES)
-    part = size // CHILDREN
+    part = size // PARTS
     parts = np.arange(columns) // part
-    colour_of, child_of = colours[parts // CHILDREN], parts % CHILDREN
+    # The colour of the group of each column, and the number of its part in the group.
+    colour_of, number_of = colours[parts // PARTS], parts % PARTS
     entry_groups = np.repeat(np.arange(pattern.shape[1]), np.diff(pattern.indptr))
     entry_colours = colours[entry_groups]
     found_rows, found_parts = [], []
     for colour in range(int(colours.max()) + 1):
-        mine = np.flatnonzero(entry_colours == colour)
-        rows, groups = pattern.indices[mine], entry_groups[mine]
-        for child in range(CHILDREN):
-            probed = (colour_of == colour) & (child_of == child)
+        entries = np.flatnonzero(entry_colours == colour)
+        rows, groups = pattern.indices[entries], entry_groups[entries]
+        for number in range(PARTS):
+            probed = (colour_of == colour) & (number_of == number)
             if probed.any():
                 hit = np.flatnonzero(probe(probed)[rows])
                 found_rows.append(rows[hit])
-                found_parts.append(CHILDREN * groups[hit] + child)
+                found_parts.append(PARTS * groups[hit] + number)
     i, j = np.concatenate(found_rows), np.concatenate(found_parts)
     finer = sparse.csc_array(
         (np.ones(i.size), (i, j)), shape=(pattern.shape[0], -(-columns // part))

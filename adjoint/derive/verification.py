@@ -1,4 +1,8 @@
-"""Verification of a coloured Jacobian J by one more derivative, along all columns at once."""
+"""Verification of a coloured Jacobian J by one more derivative, along all columns at once.
+
+For a random direction v, the derivative of R along v must be J v. If it is not, either the
+pattern of J lacks an entry, or the difference is rounding.
+"""
 
 from dataclasses import dataclass
 
@@ -9,30 +13,29 @@ from ..errors import NonFinite
 from ..typing import Array
 from .differentiation.directional import Slice
 
-LOOKED_INTO = 4
-"""Number of groups of suspicious rows that are searched for missing entries.
-
-Also the number of rows of a group for which a column is searched.
-"""
+SEARCHED_ROWS = 4
+"""Maximum number of groups of suspicious rows that are searched for a missing entry, and of
+rows of a group that are searched for its column."""
 
 
-LOST = 1e-3
-"""Relative disagreement that no rounding explains."""
+DISAGREEMENT = 1e-3
+"""Relative difference of two derivatives above which it cannot be rounding."""
 
 
 INFINITE = 1e25
-"""Derivative, relative to R, from which on the derivative is infinite.
+"""Derivative, relative to R, above which the derivative counts as infinite.
 
-The complex step of √x at 0 is about 1e50.
+The complex step of √x at 0 gives about 1e50.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Missing:
-    """An entry that a pattern lacks: a row of R changes with a column.
+    """An entry that a pattern lacks: `row` of R depends on `column` of x.
 
-    kink: True if the two sides differ; at a tie of np.sort no pattern has all entries.
-    rows: the number of rows that disagree.
+    derivative: the value of the entry. kink: True if R has a kink at x, with different
+    derivatives along v and −v; at a tie of np.sort no pattern has all entries. rows: the
+    number of rows in which J v and the derivative along v differ.
     """
 
     row: int
@@ -45,11 +48,13 @@ class Missing:
 def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
     """At most one entry that the pattern of J lacks; J: ∂R/∂x by colours, v: (k,), random.
 
-    A row in which J v and the derivative along v differ is only suspicious: rounding
-    looks the same if terms cancel. The test is another derivative, along v with the
-    columns of the row set to zero: this derivative is zero if and only if no entry is
-    missing. Raises NonFinite if a derivative is nan or infinite, ValueError if R is not
-    a function of x alone.
+    A row is suspicious if J v and the derivative along v differ in it. The cause may be
+    rounding, if the terms of the row cancel. The test is another derivative, along v with
+    the columns of the row set to zero: this derivative is zero if and only if the row lacks
+    no entry.
+
+    Raises NonFinite if a derivative is nan or infinite, ValueError if two evaluations of R
+    at x differ.
     """
     found, expected = at.along(v), J @ v
     require_finite(J, found, at)
@@ -59,43 +64,43 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
         outside = v.copy()
         outside[columns[np.isin(J.indices, group)]] = 0.0
         beyond = at.along(outside)[group]
-        for row in group[beyond != 0.0][:LOOKED_INTO]:
+        for row in group[beyond != 0.0][:SEARCHED_ROWS]:
             column, derivative = _first_column(at, outside, row)
-            # The derivative is zero if R jumps or has a kink at x: derivatives then do
-            # not add up.
+            # The derivative with respect to one column may be zero if R jumps or has a kink at
+            # x: then the derivatives of single columns do not sum to the derivative along v.
             if derivative != 0.0:
                 back = at.along(np.where(np.arange(v.size) == column, -v, 0.0))[row] / v[column]
-                kink = not abs(back + derivative) <= LOST * abs(derivative)
+                kink = not abs(back + derivative) <= DISAGREEMENT * abs(derivative)
                 return [Missing(int(row), column, derivative, kink, rows.size)]
-    # A kink of R at x also leads here; the derivatives of the two sides are equally
-    # good.
-    if rows.size and ratios[0] > LOST:
+    # No entry is missing. A large difference then comes from a kink of R at x, where both
+    # derivatives are valid, or from a function that is not deterministic.
+    if rows.size and ratios[0] > DISAGREEMENT:
         _require_function(at, v, rows[0], found[rows[0]])
     return []
 
 
 def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
-    """Suspicious rows in few groups, smooth rows first; neighbours are in different groups.
+    """The suspicious rows in few groups, smooth rows first; neighbours in different groups.
 
-    A kink at x does not make a smooth row suspicious. Rows at a kink, whose derivatives
-    along v and −v are not opposite, may be many, and the same at every point.
+    Rows with a kink at x, whose derivatives along v and −v are not opposite, come last:
+    their difference may be due to the kink, and there may be many such rows at every point.
     """
-    if rows.size <= LOOKED_INTO:
+    if rows.size <= SEARCHED_ROWS:
         return [rows[i : i + 1] for i in range(rows.size)]
     kink = ~(np.abs(at.along(-v) + found)[rows] <= at.tolerance * np.abs(found[rows]))
     parts = [np.sort(rows[~kink]), np.sort(rows[kink])]
-    return [part[i::LOOKED_INTO] for part in parts for i in range(min(LOOKED_INTO, part.size))]
+    return [part[i::SEARCHED_ROWS] for part in parts for i in range(min(SEARCHED_ROWS, part.size))]
 
 
 def closer(
     J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array
 ) -> sparse.csc_array:
-    """J, with the rows of `other` that fit the derivative along v where J does not.
+    """J, with rows taken from `other` if they agree with the derivative along v and J does not.
 
-    Both have the same pattern.
+    J and other have the same pattern. along: the derivative along v, (n,).
     """
     gap = np.abs(along - J @ v)
-    better = (gap > LOST * np.abs(along)) & (np.abs(along - other @ v) < LOST * gap)
+    better = (gap > DISAGREEMENT * np.abs(along)) & (np.abs(along - other @ v) < DISAGREEMENT * gap)
     closest = J.copy()
     closest.data = np.where(better[J.indices], other.data, J.data)
     return closest
@@ -105,7 +110,7 @@ def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
     """Raise NonFinite for an infinite derivative, ValueError if a second evaluation differs."""
     require_bounded(np.array([derivative]), at.value(at.x)[[row]], np.array([row]))
     again = float(at.along(v)[row])
-    if not abs(again - derivative) <= LOST * abs(derivative):
+    if not abs(again - derivative) <= DISAGREEMENT * abs(derivative):
         raise ValueError(
             f"the {at.what} function is not deterministic: two evaluations at the same point give "
             f"derivatives {derivative:.6g} and {again:.6g} in row {row}. Does it depend on earlier "
@@ -114,9 +119,9 @@ def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
 
 
 def require_bounded(derivatives: Array, values: Array, rows: Array) -> None:
-    """Raise NonFinite if derivatives, along directions of the size of x, are infinite.
+    """Raise NonFinite if a derivative is larger than `INFINITE` times 1 + |R|.
 
-    Infinite means: larger than `INFINITE` times 1 + |R|.
+    derivatives: along directions of the size of x. values: R. rows: their row numbers.
     """
     infinite = rows[np.abs(derivatives) > INFINITE * (1.0 + np.abs(values))]
     if infinite.size:
@@ -129,7 +134,7 @@ def require_bounded(derivatives: Array, values: Array, rows: Array) -> None:
 def _suspicious(
     J: sparse.csc_array, tolerance: float, v: Array, found: Array, expected: Array
 ) -> tuple[Array, Array]:
-    """The rows that disagree, the worst first, and |found − expected| / Σ_j |J_ij| |v_j|."""
+    """(suspicious rows, largest ratio first; ratios |found − expected| / Σ_j |J_ij| |v_j|)."""
     gap = np.abs(found - expected)
     rows = np.flatnonzero(~(gap <= tolerance * np.abs(found)))
     if not rows.size:  # The usual case, without the cost of a sum over |J|.
@@ -143,7 +148,7 @@ def _suspicious(
 
 
 def _first_column(at: Slice, v: Array, row: int) -> tuple[int, float]:
-    """The first column with v ≠ 0 on which a row depends, and the derivative; by bisection."""
+    """A column with v ≠ 0 on which a row depends, and the derivative; by bisection."""
     columns = np.flatnonzero(v)
     while columns.size > 1:
         half = columns[: columns.size // 2]

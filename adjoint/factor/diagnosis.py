@@ -1,6 +1,6 @@
-"""Diagnose a singular matrix: derive the likely modelling error from its null vectors.
+"""Diagnose a singular matrix: find the likely modelling error from its null vectors.
 
-The diagnosis is an error message. It takes as long as a factorization.
+The result is the text of an error message. A diagnosis takes as long as a factorization.
 """
 
 import numpy as np
@@ -10,40 +10,41 @@ from scipy.sparse.linalg import splu
 from ..errors import CAUSES, InaccurateSolve, SingularMatrix, SolveError, singular
 from ..typing import Array, Trans
 from .backward_error import equilibrate
-from .singularity import SINGULAR, VECTORS, Equilibrated, Solve, null_vectors
+from .singularity import MAX_NULL_VECTORS, SINGULAR, Equilibrated, Solve, null_vectors
 
 DIAGNOSED = 20_000
-"""Number of unknowns up to which a matrix that could not be factored is diagnosed: the
+"""Maximum number of unknowns of a matrix that is diagnosed if it cannot be factored: the
 diagnosis takes another factorization."""
 
 REGULAR = 1e12
-"""Condition up to which a matrix is certainly regular."""
+"""Lower bound of the condition number below which a matrix is certainly regular."""
 
 SHIFT = 4.0 * float(np.finfo(float).eps)
-"""Number added to the diagonal of the equilibrated matrix. A singular matrix then has
-factors, and keeps its null vectors."""
+"""Number added to the diagonal of the equilibrated matrix, so that a singular matrix can be
+factored. Its null vectors change by rounding errors only."""
 
 NEGLIGIBLE = 1e-6
 """Size, relative to the largest entry of a null vector, below which an entry counts as
 zero."""
 
-LEVEL = 1e-2
+EQUAL_ENTRIES = 1e-2
 """Difference, relative to the largest entry of a null vector, below which two entries
-count as equal. Conductivities that differ by 10¹² leave this much rounding error."""
+count as equal. Conductivities that differ by a factor of 10¹² cause such a difference, by
+rounding errors."""
 
 NAMED = 3
-"""Number of unknowns of a set that a message names."""
+"""Maximum number of unknowns, and of sets of unknowns, that a message names."""
 
 RIGID = {3: "the plane", 6: "space"}
-"""Number of rigid motions of an elastic body ↦ the space of the body."""
+"""Number of rigid motions of an elastic body, and the space in which the body can move."""
 
 
 def diagnose(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
     """Return SingularMatrix with its cause if A is singular; else return `error`.
 
-    error: the error of the factorization called `name`. A Cholesky factorization of a
-    singular matrix may report a negative pivot: where exact arithmetic has 0, rounding
-    leaves ±10⁻¹⁶ of the diagonal.
+    error: the error of the factorization called `name`. It may be NotPositiveDefinite
+    although A is singular: a pivot that is 0 in exact arithmetic may be negative by
+    rounding errors. If A is regular but its pivots cancelled, InaccurateSolve is returned.
     """
     if A.shape[0] > DIAGNOSED:
         return error
@@ -76,7 +77,7 @@ def _shifted_inverse(A: sparse.csc_array, r: Array, c: Array) -> Solve | None:
     )
     try:
         lu = splu(scaled)
-    except (RuntimeError, MemoryError):  # The error of the factorization says more.
+    except (RuntimeError, MemoryError):  # The caller raises its own error.
         return None
 
     def solve(b: Array, trans: Trans) -> Array:
@@ -109,11 +110,8 @@ def describe(A: sparse.csc_array, basis: Array) -> str:
             "give one value as boundary data, or connect the part to a support."
         )
     who = _named(involved, A.shape[0])
-    count = (
-        f"{k if k < VECTORS else f'At least {k}'} independent vectors v with A v = 0 were found; "
-        if k > 1
-        else ""
-    )
+    number = k if k < MAX_NULL_VECTORS else f"At least {k}"
+    count = f"{number} independent vectors v with A v = 0 were found; " if k > 1 else ""
     if not A.diagonal()[involved].any():
         return (
             f"{count}A v = 0 for a v in {who}, all of which have zeros on the diagonal, as "
@@ -134,20 +132,20 @@ def describe(A: sparse.csc_array, basis: Array) -> str:
 
 
 def _constants(basis: Array) -> list[Array]:
-    """k sets of unknowns whose indicator vectors span the null space; [] if none exist.
+    """k sets of unknowns such that the vectors of ones on the sets span the null space, or [].
 
-    If there are, the rows of the basis take only k different values besides 0.
+    Such sets exist if the rows of the basis have k different values besides 0.
     """
     k = basis.shape[1]
     rows = basis / np.abs(basis).max()
     left, sets = np.flatnonzero(np.abs(rows).max(axis=1) > NEGLIGIBLE), []
     while left.size:
-        same = np.abs(rows[left] - rows[left[0]]).max(axis=1) <= LEVEL
+        same = np.abs(rows[left] - rows[left[0]]).max(axis=1) <= EQUAL_ENTRIES
         sets.append(left[same])
         left = left[~same]
         if len(sets) > k:
             return []
-    # A set of one unknown is an unknown without stiffness, not a level.
+    # A set of one unknown is an unknown without stiffness, and no constant is added to it.
     return sets if len(sets) == k and all(unknowns.size > 1 for unknowns in sets) else []
 
 

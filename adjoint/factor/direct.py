@@ -26,16 +26,17 @@ from .diagnosis import diagnose
 from .factorization import Factorization, doubt_of
 from .protocols import Analysis, Factors
 
-REMEMBERED = 4
-"""Number of patterns whose analysis a factorizer keeps: enough for a few models used in
-turn."""
+MAX_ANALYSES = 4
+"""Maximum number of patterns whose symbolic analysis a factorizer keeps: enough for a few
+models used in turn."""
 
-CONFIRMED = 200_000
-"""Number of unknowns up to which a matrix that looks singular is factored again, with
-full pivoting. At this size the second factorization may take a minute."""
+MAX_REFACTORED = 200_000
+"""Maximum number of unknowns of a matrix that is factored a second time, by SuperLU with
+pivoting, because its first factors are doubtful. At this size the second factorization may
+take a minute."""
 
-LOST = 1e14
-"""Growth of pivots above which no digits are left."""
+HOPELESS_GROWTH = 1e14
+"""Growth of pivots, max |pivot| / max |a_ij|, above which no digits are left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +44,15 @@ class Direct:
     """A direct factorizer: `Direct(...)(A)` factors A.
 
     A `Direct` has a memory: it keeps the symbolic analyses of the last 4 sparsity
-    patterns, so that a further matrix with one of these patterns needs only its
-    numerical factorization. `forget` drops the analyses; pickles do not contain them.
+    patterns. A further matrix with one of these patterns needs a numerical
+    factorization only. `forget` drops the analyses. Pickles do not contain them.
 
     Parameters
     ----------
     label : str
         Kind and backend, for messages: "Cholesky by CHOLMOD".
     symmetry : {"none", "symmetric", "hermitian"}
-        The symmetry of A that the backend assumes. It is verified.
+        The symmetry of A that the backend assumes. `Factorization` verifies it.
     analyse : callable
         A ↦ `Analysis`, the symbolic analysis of the pattern of A by the backend.
     missing : callable
@@ -69,24 +70,51 @@ class Direct:
         return f"Direct({self.label})"
 
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
-        """Factor A: (n, n), sparse or dense, float64 or complex128.
+        """Factor A.
 
-        Raises SingularMatrix, NotPositiveDefinite or InaccurateSolve if A has no such
-        factors; OutOfMemory, BackendMissing or ForkedProcess if the backend cannot be
-        used; NonFinite for nan and inf; TypeError and ValueError unless A is a square
-        matrix of floating-point numbers.
+        Parameters
+        ----------
+        A : (n, n) sparse matrix or array
+            The matrix, float64 or complex128.
+
+        Returns
+        -------
+        Factorization
+            The factors of A.
+
+        Raises
+        ------
+        SingularMatrix
+            If A is singular.
+        NotPositiveDefinite
+            If a Cholesky factorization is asked for and A is not positive definite.
+        NotSymmetric
+            If A does not have the symmetry that the backend assumes.
+        InaccurateSolve
+            If A is regular, but the pivoting of the backend is too weak for A.
+        OutOfMemory
+            If the factors do not fit into memory.
+        BackendMissing
+            If the backend is not installed.
+        ForkedProcess
+            If the backend does not work in this process, which is a fork.
+        NonFinite
+            If A contains nan or inf.
+        TypeError, ValueError
+            If A is not a square matrix of floating-point numbers.
         """
         return self.factored(A, explain=True)
 
     def factored(self, A: SparseMatrix | Array, explain: bool) -> Factorization:
-        """Factor A, and diagnose a refused matrix only if asked to.
+        """Factor A; look for the cause of a failure only if `explain` is true.
 
         Parameters
         ----------
         A : (n, n) sparse matrix or array
             The matrix, float64 or complex128.
         explain : bool
-            True: if A is refused, another factorization looks for the cause.
+            True: if the backend refuses A, a second factorization of A finds the cause,
+            and the error names it. False: the error of the backend is raised.
 
         Returns
         -------
@@ -96,7 +124,7 @@ class Direct:
         Raises
         ------
         SolveError, TypeError, ValueError
-            As `lu(A)` does.
+            As `Direct.__call__` does.
         """
         if reason := self.missing():
             raise BackendMissing(f"{self.label}: {reason}")
@@ -109,14 +137,14 @@ class Direct:
             with phase("factor"):
                 count(numeric=1)
                 factors = self._factors(analysis, A, name, explain)
-        return Factorization(
-            A, factors, self.symmetry, Accuracy(REFINE, ACCEPT, True, True), name, counts
-        )
+        accuracy = Accuracy(REFINE, ACCEPT, rows=True, probe=True)
+        return Factorization(A, factors, self.symmetry, accuracy, name, counts)
 
     def _analysed(self, A: sparse.csc_array, name: str) -> Analysis:
+        """The symbolic analysis of A; raises OutOfMemory with the name of the factorization."""
         try:
             return self.analysis_of(A)
-        except OutOfMemory:
+        except OutOfMemory:  # A MemoryError that has its message already.
             raise
         except MemoryError as error:
             raise out_of_memory(name, error) from error
@@ -124,22 +152,23 @@ class Direct:
     def _factors(
         self, analysis: Analysis, A: sparse.csc_array, name: str, explain: bool
     ) -> Factors:
+        """The factors of A; raises the errors of the backend, explained if `explain` is true."""
         try:
             return analysis.factor(A, name)
-        except OutOfMemory:
+        except OutOfMemory:  # A MemoryError that has its message already.
             raise
         except MemoryError as error:
             raise out_of_memory(name, error) from error
         except (NotPositiveDefinite, SingularMatrix) as error:
             if isinstance(error, NotPositiveDefinite):
-                # All backends raise the same error for the same matrix: NotSymmetric or
-                # SingularMatrix say more about it than NotPositiveDefinite.
+                # For an asymmetric matrix all backends raise NotSymmetric, which says more
+                # about the matrix than NotPositiveDefinite.
                 require_symmetric(A, self.symmetry, name)
             _raise_explained(A, name, error, explain)
             raise
 
     def analysis_of(self, A: sparse.csc_array) -> Analysis:
-        """Return the symbolic analysis of the pattern of A, remembered or new.
+        """Return the symbolic analysis of the pattern of A, from memory or computed now.
 
         Parameters
         ----------
@@ -149,7 +178,7 @@ class Direct:
         Returns
         -------
         Analysis
-            The analysis, which `Analysis.factor` uses.
+            The analysis, which factors any matrix with this pattern.
 
         Raises
         ------
@@ -158,23 +187,27 @@ class Direct:
         """
         with self._lock:
             for position, known in enumerate(self._memory):
-                if known.is_of(A):
+                if known.matches(A):
+                    # The pattern used last stands first, so that the oldest one is dropped.
                     self._memory.insert(0, self._memory.pop(position))
                     return known.analysis
         require_full_structure(A)
         count(symbolic=1)
-        made = _AnalysedPattern(A.indptr.copy(), A.indices.copy(), A.dtype, self.analyse(A))
+        new = _AnalysedPattern(A.indptr.copy(), A.indices.copy(), A.dtype, self.analyse(A))
         with self._lock:
-            self._memory.insert(0, made)
-            del self._memory[REMEMBERED:]
-        return made.analysis
+            self._memory.insert(0, new)
+            del self._memory[MAX_ANALYSES:]
+        return new.analysis
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        """Pickle without analyses; the factorizers of this package are pickled by name."""
+        """Pickle without analyses. A factorizer of this package, such as `lu`, is pickled by name.
+
+        The copy then is the factorizer of the other process, with its analyses.
+        """
         return _by_name(self) or (Direct, (self.label, self.symmetry, self.analyse, self.missing))
 
     def forget(self) -> None:
-        """Drop the remembered analyses (at 10⁶ unknowns they may take tens of megabytes)."""
+        """Drop the symbolic analyses, which may take tens of megabytes for 10⁶ unknowns."""
         with self._lock:
             self._memory.clear()
 
@@ -190,9 +223,9 @@ class Fastest:
     label : str
         Kind of factorization, for messages: "LU".
     candidates : tuple of Direct
-        Factorizers, the fastest one first. The last candidate must always be installed
-        (SuperLU). It chooses each pivot during the factorization, and factors again the
-        matrices that the other candidates refuse.
+        Factorizers, the fastest one first. The last candidate (SuperLU) must always be
+        installed. The last candidate chooses each pivot during the factorization, and
+        factors the matrices that the other candidates refuse.
     """
 
     label: str
@@ -203,56 +236,72 @@ class Fastest:
 
     @property
     def choice(self) -> Direct:
-        """The candidate that factors here."""
+        """The first candidate that is installed."""
         return next(direct for direct in self.candidates if not direct.missing())
 
     def __call__(self, A: SparseMatrix | Array) -> Factorization:
-        """Factor A by `choice`, or by the last candidate if `choice` fails; see `Direct.__call__`.
+        """Factor A by `choice`, or by the last candidate if `choice` fails.
 
-        Up to 200 000 unknowns the last candidate factors a matrix that looks singular
-        to `choice`: pivots that are fixed in advance may cancel in a regular matrix
-        (networks of ±1). The last candidate also factors a matrix whose pivots were
-        replaced, or have grown too much, if a solve with a random right-hand side
-        fails.
+        Up to 200 000 unknowns the last candidate factors A again in two cases:
+
+        - A looks singular to `choice`. A may be regular: pivots that are fixed in advance
+          can cancel, as in networks with entries ±1.
+        - Pivots were replaced, or have grown too much, and a solve with a random
+          right-hand side fails.
+
+        Parameters
+        ----------
+        A : (n, n) sparse matrix or array
+            The matrix, float64 or complex128.
+
+        Returns
+        -------
+        Factorization
+            The factors of A.
+
+        Raises
+        ------
+        SolveError, TypeError, ValueError
+            As `Direct.__call__` does.
         """
         direct, careful = self.choice, self.candidates[-1]
         try:
             factorization = direct.factored(A, explain=direct is careful)
             doubt = doubt_of(factorization.factors)
-            if direct is careful or np.shape(A)[0] > CONFIRMED or doubt == 0.0:
+            if direct is careful or np.shape(A)[0] > MAX_REFACTORED or doubt == 0.0:
                 return factorization
-            if doubt <= LOST:
-                factorization.examine()
+            if doubt <= HOPELESS_GROWTH:
+                factorization.examine()  # Raises for inaccurate factors.
                 return factorization
         except (SingularMatrix, InaccurateSolve):
-            if direct is careful or np.shape(A)[0] > CONFIRMED:
+            if direct is careful or np.shape(A)[0] > MAX_REFACTORED:
                 raise
         except NotPositiveDefinite as error:
             name = f"{direct.label} of a {np.shape(A)[0]}x{np.shape(A)[1]} matrix"
             _raise_explained(as_csc(A), name, error, direct is not careful)
             raise
-        return careful(A)
+        return careful(A)  # The factors of `choice` are useless.
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         """Pickle by name, or by label and candidates; see `Direct.__reduce__`."""
         return _by_name(self) or (Fastest, (self.label, self.candidates))
 
     def forget(self) -> None:
-        """Drop the remembered analyses of all candidates."""
+        """Drop the symbolic analyses of all candidates."""
         for direct in self.candidates:
             direct.forget()
 
 
 @dataclass(frozen=True, eq=False)
 class _AnalysedPattern:
-    """A sparsity pattern, copied because the user may write to the original, and its analysis."""
+    """A sparsity pattern and its analysis; the pattern is a copy: the user may modify A."""
 
     indptr: Array
     indices: Array
     dtype: np.dtype[np.generic]
     analysis: Analysis
 
-    def is_of(self, A: sparse.csc_array) -> bool:
+    def matches(self, A: sparse.csc_array) -> bool:
         """True if A has this pattern and dtype."""
         return (
             self.dtype == A.dtype
@@ -263,23 +312,29 @@ class _AnalysedPattern:
 
 
 def _by_name(factorizer: object) -> tuple[Callable[..., object], tuple[object, ...]] | None:
-    """How a pickle finds a factorizer of this package: (function, arguments), or None."""
+    """(function, arguments) that return a factorizer of this package; None for other factorizers.
+
+    The result is the value of `__reduce__`, by which pickle finds the object.
+    """
     names = [name for name, value in vars(sys.modules[__package__]).items() if value is factorizer]
     return (_named, (names[0],)) if names else None
 
 
 def _named(name: str) -> object:
-    """The factorizer of this package by its name."""
+    """The factorizer of this package with a name, such as "lu"."""
     return getattr(importlib.import_module(__package__), name)
 
 
 def _raise_explained(A: sparse.csc_array, name: str, error: SolveError, explain: bool) -> None:
-    """Raise the result of `diagnose` if it differs from `error`; explain: False does nothing."""
-    told = diagnose(A, name, error) if explain else error
+    """Raise the error that `diagnose` returns.
+
+    Return if it is `error` itself, or if not explain.
+    """
+    explained = diagnose(A, name, error) if explain else error
     try:
-        if told is not error:
-            raise told from error
+        if explained is not error:
+            raise explained from error
     finally:
         # Otherwise this frame and the error would keep each other, and the factors,
         # alive until the next garbage collection.
-        del told
+        del explained

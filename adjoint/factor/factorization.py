@@ -1,6 +1,12 @@
-"""A factored matrix: solves with A, Aᵀ and Aᴴ, verified by their backward errors."""
+"""A factored matrix: solves with A, Aᵀ and Aᴴ, verified by their backward errors.
+
+The first solve also probes the factors: the probe is a solve with a random right-hand
+side. The size of its solution bounds the condition number from below, and shows a singular
+A even if the user's right-hand sides do not (docs/math/verification.md, eq. 22).
+"""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,13 +45,13 @@ from .fork_safety import same_process
 from .protocols import ConditionEstimate, Factors, StaticPivoting
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
 
-ITERATIONS = 30
-"""Number of iterations in a cycle of GMRES. If refinement fails, two cycles are
-made."""
+GMRES_CYCLE = 30
+"""Number of iterations in a cycle of GMRES. Two cycles are made if refinement has
+failed."""
 
-TOGETHER = 20_000
-"""Number of unknowns above which the probe is one more column of the first solve. The
-additional column costs 1/3 of a separate solve."""
+COMBINED_PROBE = 20_000
+"""Number of unknowns above which the right-hand side of the probe is one more column of the
+first solve. The additional column costs 1/3 of a separate solve."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,27 +61,28 @@ class Factorization(Local):
     `lu`, `cholesky`, `ldl`, `cg`, `gmres` and the other factorizers return such
     objects.
 
-    A factorization has a memory: the backward errors and the condition that its solves
-    have shown, for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which grow with
-    each solve. A factorization cannot leave its process: pickling raises TypeError.
+    A factorization has a memory. It keeps the largest backward errors and the bound of
+    the condition number, for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which
+    grow with each solve. A factorization cannot be sent to another process: pickling
+    raises TypeError.
 
     Parameters
     ----------
     A : (n, n) csc_array
-        The matrix that was factored. Nobody may write to it.
+        The matrix that was factored. It must not be modified.
     factors : Factors
         The factors, by a backend.
     symmetry : {"none", "symmetric", "hermitian"}
-        The symmetry of A that the factorizer assumes.
+        The symmetry of A that the factorizer assumes, and that the first solve verifies.
     accuracy : Accuracy
-        Backward errors above which a solution is refined, or refused.
+        Backward errors above which a solution is refined or refused.
     name : str
         Name for messages: "LU by SuperLU of a 9x9 matrix".
     counts : Counts
         The work for this factorization and its solves.
     """
 
-    portable = "the matrix and the factorizer, and factor there"
+    portable = "the matrix and the factorizer, and factor there"  # For the TypeError of `Local`.
 
     A: sparse.csc_array
     factors: Factors
@@ -92,9 +99,9 @@ class Factorization(Local):
     def solve(self, b: Array, trans: Trans = "N") -> Array:
         """Solve A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H").
 
-        The backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) is computed, of the whole and of
-        each row. If it is large, one step of refinement follows
-        (docs/math/verification.md, eqs. 19–22).
+        Each solution is verified by its backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖), for the
+        whole system and for each row. If a backward error is large, one step of iterative
+        refinement follows (docs/math/verification.md, eqs. 19–22).
 
         Parameters
         ----------
@@ -113,11 +120,15 @@ class Factorization(Local):
         InaccurateSolve
             If the backward error is large after refinement.
         NotSymmetric
-            If the cause is that A does not have the stated symmetry.
+            If A does not have the stated symmetry.
         SingularMatrix
             If A is singular to working precision.
-        NonFinite, ValueError, TypeError
-            If b contains nan or inf, has the wrong shape, or does not hold numbers.
+        NonFinite
+            If b contains nan or inf.
+        ValueError
+            If b has the wrong shape, or if trans is not "N", "T" or "H".
+        TypeError
+            If b does not hold numbers.
         ForkedProcess
             If this process is a fork of the process that made the factors.
         """
@@ -133,7 +144,7 @@ class Factorization(Local):
             return self._verified(columns, trans).reshape(b.shape)
 
     def unverified(self, b: Array, trans: Trans = "N") -> Array:
-        """Solve as `solve` does, without a check, for iterations that verify their results.
+        """Solve as `solve` does, without verification, for iterations that verify their results.
 
         Parameters
         ----------
@@ -159,10 +170,7 @@ class Factorization(Local):
 
     @property
     def probed(self) -> bool:
-        """True if a random right-hand side has shown that the factors belong to A.
-
-        Then A also has the stated symmetry.
-        """
+        """True if the probe has passed: A is regular, has the stated symmetry and these factors."""
         return self._log.probed
 
     @property
@@ -173,9 +181,9 @@ class Factorization(Local):
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
         """Return True if u solves A u = b as accurately as `solve` demands.
 
-        This is for solutions found in another way, for example as combinations of
-        earlier solutions. The backward error of an accepted solution counts in
-        `evidence`.
+        Use this method for solutions that `solve` has not computed, such as combinations
+        of earlier solutions. `evidence` includes the backward error of an accepted
+        solution.
 
         Parameters
         ----------
@@ -193,38 +201,39 @@ class Factorization(Local):
         """
         with collecting(self.counts), phase("solve"):
             u, b = (v.reshape(v.shape[0], -1) for v in (u, b))
-            error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
-            accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
+            error, rowwise = self._errors(b - product(self.A, u, trans), u, b, trans)
+            accepted = self._are_small(error, rowwise)
             if accepted:
                 self._note(error, trans)
             return accepted
 
     def _verified(self, b: Array, trans: Trans) -> Array:
+        """Solve, refine and verify for b (n, k), and probe the factors in the first solve."""
         probe = self.accuracy.probe and not self._log.probed
         if (
             probe
-            and b.shape[0] > TOGETHER
+            and b.shape[0] > COMBINED_PROBE
             and isinstance(self.factors, ConditionEstimate)
             and not self._doubtful
         ):
-            self._require_growth(trans)
+            self._probe_by_growth(trans)
             probe = False
         s = (probe_vector(b.shape[0]) * self._sums(trans))[:, None] if probe else b[:, :0]
         u, w = self._with_probe(b, s, trans)
-        u, error, worst, refined = self._refined(u, b, trans)
+        u, error, rowwise, refined = self._refined(u, b, trans)
         count(refinements=int(refined))
-        if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
-            raise self._refusal(max(error, worst), trans)
+        if not self._are_small(error, rowwise):
+            raise self._refusal(max(error, rowwise), trans)
         if probe:
             self._probe(s, w, trans)
         self._note(error, trans)
         return u
 
-    def _require_growth(self, trans: Trans) -> None:
-        """Probe the factors by a part of a solve.
+    def _probe_by_growth(self, trans: Trans) -> None:
+        """Probe the factors by `ConditionEstimate.growth`, which costs a part of a solve.
 
-        Raises SingularMatrix if A is singular, NotSymmetric if A is not symmetric as
-        stated.
+        Raises SingularMatrix if A is singular, NotSymmetric if A does not have the stated
+        symmetry.
         """
         assert isinstance(self.factors, ConditionEstimate)
         r, sums = probe_vector(self.A.shape[0]), self._sums(trans)
@@ -236,8 +245,8 @@ class Factorization(Local):
         self._log.probed = True
 
     def _with_probe(self, b: Array, s: Array, trans: Trans) -> tuple[Array, Array]:
-        """Unrefined solutions for b and for the probe s, (n, 1); s is (n, 0) for no probe."""
-        if s.shape[1] and s.shape[0] > TOGETHER:
+        """Unrefined solutions for b and for the probe s, (n, 1); s is (n, 0) without a probe."""
+        if s.shape[1] and s.shape[0] > COMBINED_PROBE:
             both = self._raw(np.hstack([b, s]), trans)
             return both[:, :-1], both[:, -1:]
         # Two solves, because blocks of different sizes have different rounding errors:
@@ -247,19 +256,18 @@ class Factorization(Local):
     def _refined(self, u: Array, b: Array, trans: Trans) -> tuple[Array, float, float, bool]:
         """Return (u, normwise and rowwise backward error, True if u was refined)."""
         residual = b - product(self.A, u, trans)
-        error, worst = self._errors(residual, u, b, trans)
-        if (error <= self.accuracy.refine and worst <= ACCEPT_ROW) or not np.isfinite(error):
-            return u, error, worst, False
+        error, rowwise = self._errors(residual, u, b, trans)
+        if (error <= self.accuracy.refine and rowwise <= ACCEPT_ROW) or not np.isfinite(error):
+            return u, error, rowwise, False
         u = u + self._raw(residual, trans)
-        error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
-        # Refinement may have corrected the effect of asymmetry: u is right, the
-        # statement is wrong.
+        error, rowwise = self._errors(b - product(self.A, u, trans), u, b, trans)
+        # Refinement may have corrected the effect of asymmetry. Then u is accurate, but the
+        # stated symmetry is wrong.
         require_symmetric(self.A, self.symmetry, self.name)
-        accepted = error <= self.accuracy.accept and worst <= ACCEPT_ROW
-        if not accepted and np.isfinite(error) and self._doubtful:
+        if not self._are_small(error, rowwise) and np.isfinite(error) and self._doubtful:
             u = self._iterated(u, b, trans)
-            error, worst = self._errors(b - product(self.A, u, trans), u, b, trans)
-        return u, error, worst, True
+            error, rowwise = self._errors(b - product(self.A, u, trans), u, b, trans)
+        return u, error, rowwise, True
 
     @property
     def _doubtful(self) -> bool:
@@ -272,35 +280,47 @@ class Factorization(Local):
         If k pivots were replaced, the factors are those of A plus a matrix of rank k.
         GMRES then converges in about k iterations, even if refinement diverges.
         """
-        n, kind = self.A.shape[0], np.result_type(self.A.dtype, b.dtype)
-        A, M = (
-            LinearOperator((n, n), dtype=kind, matvec=lambda v, f=f: f(v.reshape(-1, 1))[:, 0])
-            for f in (lambda v: product(self.A, v, trans), lambda v: self._raw(v, trans))
-        )
-        columns = []
-        for v, right in zip(u.T, b.T, strict=True):
-            if not right.any():
-                columns.append(v)
-                continue
-            better, _ = gmres(
-                A, right, x0=v, M=M, rtol=1e-14, atol=0.0, restart=min(n, ITERATIONS), maxiter=2
+        n, dtype = self.A.shape[0], np.result_type(self.A.dtype, b.dtype)
+
+        def operator(apply: Callable[[Array], Array]) -> LinearOperator:
+            """A map of blocks (n, 1) as a map of vectors (n,)."""
+            return LinearOperator(
+                (n, n), dtype=dtype, matvec=lambda v: apply(v.reshape(-1, 1))[:, 0]
             )
-            columns.append(better)
+
+        A = operator(lambda v: product(self.A, v, trans))
+        M = operator(lambda v: self._raw(v, trans))
+        columns = []
+        for start, right in zip(u.T, b.T, strict=True):
+            if not right.any():
+                columns.append(start)
+                continue
+            column, _ = gmres(
+                A,
+                right,
+                x0=start,
+                M=M,
+                rtol=1e-14,
+                atol=0.0,
+                restart=min(n, GMRES_CYCLE),
+                maxiter=2,
+            )
+            columns.append(column)
         return np.stack(columns, axis=1)
 
     def _probe(self, s: Array, w: Array, trans: Trans) -> None:
-        """Raise SingularMatrix if w, the solution for the random s, is too large; both (n, 1).
+        """Refine and verify w, the solution of the probe s; s, w: (n, 1).
 
-        Raises NotSymmetric if A is not symmetric as stated, InaccurateSolve if w is
-        inaccurate.
+        Raises SingularMatrix if w is too large, NotSymmetric if A does not have the stated
+        symmetry, InaccurateSolve if w is inaccurate.
         """
-        w, error, worst, _ = self._refined(w, s, trans)
+        w, error, rowwise, _ = self._refined(w, s, trans)
         self._require_regular(w)
-        if not (error <= self.accuracy.accept and worst <= ACCEPT_ROW):
-            raise self._refusal(max(error, worst), trans)
+        if not self._are_small(error, rowwise):
+            raise self._refusal(max(error, rowwise), trans)
         if self.symmetry != "none":
-            # The error of a solve hardly shows asymmetry in soft rows next to stiff
-            # rows.
+            # The backward error of a solve hardly shows asymmetry in rows with small entries
+            # next to rows with large entries.
             sums = self._sums(trans)
             if not nearly_symmetric(
                 self.A, self.symmetry, sums, s[:, 0] / np.where(sums > 0.0, sums, 1.0)
@@ -317,10 +337,11 @@ class Factorization(Local):
         self._require_condition(float(np.abs(w).max()))
 
     def _require_condition(self, condition: float) -> None:
-        """Raise SingularMatrix if A is singular; condition: a lower bound, which decides first.
+        """Raise SingularMatrix if A is singular; condition: a lower bound of cond(D⁻¹A).
 
-        The bound is not trusted if pivots were replaced: new pivots of 10⁻¹¹ hide
-        conditions above 10¹⁰.
+        A small bound shows that A is regular, unless pivots were replaced: new pivots of
+        10⁻¹¹ hide conditions above 10¹⁰. In all other cases the condition of the
+        equilibrated matrix decides.
         """
         if not condition < SUSPECT or self._doubtful:
             matrix = Equilibrated.of(self.A, self._raw)
@@ -331,6 +352,7 @@ class Factorization(Local):
         self._log.condition = condition
 
     def _raw(self, b: Array, trans: Trans) -> Array:
+        """The solution by the factors alone, neither refined nor verified; b: (n, k)."""
         if b.dtype.kind == "c" and self.A.dtype.kind == "f":
             # Real and imaginary parts are two columns of one real solve.
             k = b.shape[1]
@@ -343,7 +365,8 @@ class Factorization(Local):
                 raise out_of_memory(f"a solve with {self.name}", error) from error
 
     def _sums(self, trans: Trans) -> Array:
-        # For symmetric matrices the sums of columns are used, because they cost less.
+        """Σ_j |a_ij| for each row of A, Aᵀ or Aᴴ, (n,)."""
+        # In a symmetric matrix the sums of columns are the same, and cost less.
         key: Trans = "N" if trans == "N" and self.symmetry == "none" else "T"
         if key not in self._log.sums:
             self._log.sums[key] = absolute_sums(self.A, key)
@@ -355,7 +378,12 @@ class Factorization(Local):
         error = backward_error(residual, u, b, float(sums.max()))
         return error, row_error(residual, u, b, sums) if self.accuracy.rows else 0.0
 
+    def _are_small(self, error: float, rowwise: float) -> bool:
+        """True if the normwise and the largest rowwise backward error are acceptable."""
+        return error <= self.accuracy.accept and rowwise <= ACCEPT_ROW
+
     def _note(self, error: float, trans: Trans) -> None:
+        """Add the backward error of an accepted solution to the evidence."""
         log = self._log
         if trans == "N":
             log.backward_error = float(np.fmax(log.backward_error, error))
@@ -363,6 +391,7 @@ class Factorization(Local):
             log.adjoint_backward_error = float(np.fmax(log.adjoint_backward_error, error))
 
     def _singular(self, matrix: Equilibrated) -> SolveError:
+        """The error for a singular A, with the unknowns of its null vectors."""
         condition = f"condition at least {self._log.condition:.1e}, 1/eps is 4.5e+15"
         causes = describe(self.A, null_vectors(matrix)[0]) or CAUSES
         return singular(self.name, f"is singular to working precision ({condition})", causes)
@@ -370,7 +399,8 @@ class Factorization(Local):
     def _refusal(self, error: float, trans: Trans) -> SolveError:
         """The error for a refused solution: NotSymmetric, SingularMatrix or InaccurateSolve.
 
-        Asymmetry is looked for first, because it makes all other findings meaningless.
+        Asymmetry is looked for first: if A is not symmetric, the other tests prove
+        nothing.
         """
         try:
             require_symmetric(self.A, self.symmetry, self.name)
@@ -392,7 +422,7 @@ class Factorization(Local):
     def logdet(self) -> float:
         """Return log |det A|, from the factors.
 
-        The factors are probed first: the factors of a singular matrix would give about
+        The factors are probed first. Without the probe, a singular matrix would give about
         −36, the logarithm of the rounding error in the pivot that should be zero.
 
         Returns
@@ -405,13 +435,13 @@ class Factorization(Local):
         SingularMatrix, NotSymmetric, ForkedProcess
             As `solve` does.
         SolveError
-            If the factors do not know the determinant.
+            If the backend does not compute determinants.
         """
         self.examine()
         return self.factors.log_abs_det()
 
     def examine(self) -> None:
-        """Probe the factors now, by a solve with a random right-hand side, instead of later.
+        """Probe the factors now, by a solve with a random right-hand side, if not yet done.
 
         Raises
         ------
@@ -440,8 +470,8 @@ class Factorization(Local):
 
         References
         ----------
-        Higham & Tisseur (2000), A block algorithm for matrix 1-norm estimation, SIAM J. Matrix
-        Anal. Appl. 21, 1185, algorithm 2.4.
+        Higham & Tisseur (2000), A block algorithm for matrix 1-norm estimation, SIAM J.
+        Matrix Anal. Appl. 21, 1185, algorithm 2.4.
         """
         n = self.A.shape[0]
         inverse = LinearOperator(
@@ -459,7 +489,7 @@ class Factorization(Local):
 
     @property
     def evidence(self) -> Evidence:
-        """The backend, the size of A, the backward errors so far, and the work so far."""
+        """The backend, the size of A, the largest backward errors and the work so far."""
         log = self._log
         return Evidence(
             backend=self.factors.backend,
@@ -476,13 +506,13 @@ class Factorization(Local):
 class Factorizer(Protocol):
     """A ↦ its factorization; `lu` is an example.
 
-    `adjoint/factor/protocols.py` says what a factorizer of your own must provide.
+    `adjoint/factor/protocols.py` lists the methods of a factorizer of your own.
     """
 
     def __call__(self, A: sparse.csc_array, /) -> Factorization:
-        """Factor A: (n, n), in canonical format. Raises SolveError if this is not possible."""
+        """Factor A, (n, n), in canonical format. Raises SolveError if A cannot be factored."""
 
 
 def doubt_of(factors: Factors) -> float:
-    """The doubt in factors with static pivoting; 0 for other factors."""
+    """`StaticPivoting.doubt`: 0 for trustworthy pivots, and for factors with dynamic pivoting."""
     return factors.doubt if isinstance(factors, StaticPivoting) else 0.0

@@ -1,4 +1,6 @@
-"""Verified solves by `cg` and `gmres`: true residuals, and errors that they hide.
+"""Verified solves by `cg` and `gmres`: by true residuals, and by the error of slow modes.
+
+A slow mode is a vector v with A v ≈ 0. A small residual hides an error along v.
 
 Saad (2003), Iterative Methods for Sparse Linear Systems, 2nd ed., sections 6.5, 6.7 and
 9.2.
@@ -22,44 +24,41 @@ from .protocols import Approximation
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
 
 Iteration: TypeAlias = Callable[[LinearOperator, Array, LinearOperator, float], tuple[Array, int]]
-"""(A, b, M, rtol) ↦ u and the number of iterations, for ‖b‖ = 1. The caller verifies
-u."""
+"""(A, b, M, rtol) ↦ (u, number of iterations), for ‖b‖ = 1. The caller verifies u."""
 
 SLACK = 2.0
-"""Allowed ratio of the true residual to the tolerance. The iteration stops by a
-residual computed by recursion; the true residual decides."""
+"""Largest accepted ratio of the true residual b − A u to the tolerance. The iteration stops
+by a residual that it computes by recursion, which may differ from the true residual."""
 
 ROUNDING = 8.0 * float(np.finfo(float).eps)
-"""Residual, relative to |A||u|, that the rounding errors of a few products leave."""
+"""Residual, relative to |A||u|, that is due to the rounding errors of a few products."""
 
-LARGEST = 1e12
-"""‖|A||u|‖ / ‖b‖ up to which rounding is allowed for. This ratio is at most the
-condition of A, and above 10¹² A counts as singular. Without the limit a diverged
-iterate, which may have any size, would be accepted because of its own rounding
-errors."""
+LARGEST_RATIO = 1e12
+"""Limit of ‖|A||u|‖ / ‖b‖ in the accepted rounding errors. The ratio is at most the condition
+number of A, and A counts as singular above 10¹². Without the limit, an iterate that has
+diverged would be accepted, because its own rounding errors are large."""
 
-PROMISE = 1e-6
-"""Relative tolerance up to which the error of a solution is estimated. Larger
-tolerances are meant for steps of an outer iteration."""
+ERROR_CHECKED = 1e-6
+"""Relative tolerance up to which the error of a solution is checked. Larger tolerances are
+for the steps of an outer iteration."""
 
-PROBED = 1e-2
-"""Relative residual of the probe, times √n: in a random right-hand side the share of a
-slow mode is about 1/√n."""
+PROBE_RESIDUAL = 1e-2
+"""Relative residual of the probe, times √n: the component of a random right-hand side along
+a slow mode is about 1/√n."""
 
-ERROR = 1e-3
+MAX_ERROR = 1e-3
 """Relative error of a solution along the slowest mode up to which the solution is
-accepted, or HUNDRED · rtol if that is larger."""
+accepted; or KNOWN_AMPLIFICATION · rtol, if this product is larger."""
 
-HUNDRED = 100.0
-"""Ratio of error to residual that a user who chooses a loose tolerance is assumed to
-know of."""
+KNOWN_AMPLIFICATION = 100.0
+"""Ratio of error to residual that a user expects who chooses a loose tolerance."""
 
-MEAN = 0.25
-"""Number added to each entry of the probe's right-hand side, so that its mean is not
-zero."""
+PROBE_MEAN = 0.25
+"""Number added to each entry of the random right-hand side of the probe, so that the mean of
+the entries is not zero."""
 
 CORRECTIONS = 4
-"""Maximum number of solves for the remaining residual, if the error along the slowest
+"""Maximum number of solves with the remaining residual, made if the error along the slowest
 mode is too large."""
 
 
@@ -84,9 +83,9 @@ class Method(Protocol):
 class IterativeSolves:
     """`Factors` without factors: iterations with A, preconditioned by M ≈ A⁻¹.
 
-    An object has a memory: the slowest modes of A ("N") and of Aᴴ ("H"), (n,) each,
-    once a random right-hand side has shown them. The probe also writes the condition to
-    `log`.
+    An object has a memory: the slowest modes of A ("N") and of Aᴴ ("H"), (n,) each. They
+    are computed by the probe, a solve with a random right-hand side, when they are first
+    needed. The probe also writes a bound of the condition number to `log`.
     """
 
     A: sparse.csc_array
@@ -115,17 +114,17 @@ class IterativeSolves:
         u, iterations = self._iterated(b, trans, rtol)
         r = b - product(self.A, u, trans)
         residual = float(np.linalg.norm(r))
-        if not (residual <= SLACK * rtol or residual <= self._rounding(u, trans)):
+        if not (residual <= SLACK * rtol or residual <= self._rounding_residual(u, trans)):
             raise self._stalled(iterations, residual, rtol, trans)
-        if rtol <= PROMISE:
-            u = self._trusted(b, u, r, trans, rtol)
+        if rtol <= ERROR_CHECKED:
+            u = self._with_small_error(b, u, r, trans, rtol)
         solution: Array = u * scale
         return solution
 
     def _iterated(
         self, b: Array, trans: Trans, rtol: float, h: Array | None = None
     ) -> tuple[Array, int]:
-        """u with ‖b − A u‖ ≤ rtol, as far as the iteration knows, and the number of iterations.
+        """(u, number of iterations), with ‖b − A u‖ ≤ rtol by the residual of the iteration.
 
         b: (n,), ‖b‖ = 1. h: (n,); if given, the system is (H A H) u = b, H = diag(h),
         and the preconditioner is scaled accordingly.
@@ -144,14 +143,14 @@ class IterativeSolves:
         count(krylov=iterations)
         return u, iterations
 
-    def _rounding(self, u: Array, trans: Trans) -> float:
-        """The part of ‖b − Au‖₂, ‖b‖ = 1, that is due to rounding: no method gets below it.
+    def _rounding_residual(self, u: Array, trans: Trans) -> float:
+        """The part of ‖b − Au‖₂, ‖b‖ = 1, that is due to rounding errors.
 
-        ‖|A||u|‖ ≤ κ ‖b‖ with κ = ‖|A⁻¹||A|‖. The result is therefore limited by its
-        value for the largest κ of a matrix that does not count as singular.
+        ‖|A||u|‖ ≤ κ ‖b‖ with κ = ‖|A⁻¹||A|‖. The result is limited to the value for the
+        largest κ of a matrix that does not count as singular.
         """
         return ROUNDING * min(
-            float(np.linalg.norm(product(abs(self.A), np.abs(u), trans))), LARGEST
+            float(np.linalg.norm(product(abs(self.A), np.abs(u), trans))), LARGEST_RATIO
         )
 
     def _stalled(self, iterations: int, residual: float, rtol: float, trans: Trans) -> SolveError:
@@ -168,19 +167,19 @@ class IterativeSolves:
             ),
         )
 
-    def _trusted(self, b: Array, u: Array, r: Array, trans: Trans, rtol: float) -> Array:
+    def _with_small_error(self, b: Array, u: Array, r: Array, trans: Trans, rtol: float) -> Array:
         """u, corrected if its residual r hides a large error.
 
         The error is small if ‖A⁻¹‖ ‖r‖ is small, because ‖u − A⁻¹b‖ ≤ ‖A⁻¹‖ ‖r‖.
-        Otherwise the error along the slowest mode v, A v ≈ 0, is estimated
-        (docs/math/verification.md, eq. 22b). If the estimate is large, A d = r is
-        solved and d is added: in r the share of v is not small.
+        Otherwise the error along the slowest mode v is estimated
+        (docs/math/verification.md, eq. 22b). If the estimate is large, A d = r is solved,
+        and d is added to u: the component of r along v is not small compared with r.
 
-        Raises SingularMatrix if A is singular, KrylovStalled if CORRECTIONS do not
-        suffice.
+        Raises SingularMatrix if A is singular, KrylovStalled if the error is still large
+        after `CORRECTIONS` corrections.
         """
         v = self._slowest(trans, rtol)
-        allowed = max(ERROR, HUNDRED * rtol)
+        allowed = max(MAX_ERROR, KNOWN_AMPLIFICATION * rtol)
         error = np.inf
         for _ in range(CORRECTIONS):
             left = float(np.linalg.norm(r))
@@ -192,7 +191,7 @@ class IterativeSolves:
             error = float(abs(along) * np.abs(v).max() / np.abs(u).max())
             if error <= allowed:
                 return u
-            d, _ = self._iterated(r / left, trans, max(allowed / worst, PROBED**2))
+            d, _ = self._iterated(r / left, trans, max(allowed / worst, PROBE_RESIDUAL**2))
             u = u + left * d
             r = b - product(self.A, u, trans)
         raise KrylovStalled(
@@ -205,7 +204,7 @@ class IterativeSolves:
         )
 
     def _slowest(self, trans: Trans, rtol: float) -> Array:
-        """The slowest mode v of A ("N") or Aᴴ ("H"), max |v_i| = 1; remembered."""
+        """The slowest mode v of A ("N") or Aᴴ ("H"), max |v_i| = 1, computed once."""
         known = self._slowest_modes
         key: Trans = "N" if self.method.symmetry == "hermitian" else trans
         if key not in known:
@@ -213,16 +212,17 @@ class IterativeSolves:
         return known[key]
 
     def _probe(self, trans: Trans, rtol: float) -> Array:
-        """The solution for a random right-hand side, max |w_i| = 1, for a regular A.
+        """The solution for a random right-hand side, scaled to max |v_i| = 1.
 
-        Rows and columns are scaled by the roots of the row sums, because norms of
-        residuals are blind to rows in small units.
+        Rows and columns of A are scaled by the roots of the row sums, because the norm of a
+        residual does not show errors in rows with small units. Raises SingularMatrix if A
+        is singular.
         """
         n = self.A.shape[0]
         h = 1.0 / np.sqrt(absolute_sums(self.A, trans))
-        b = probe_vector(n) + MEAN
+        b = probe_vector(n) + PROBE_MEAN
         b = b / np.linalg.norm(b)
-        tolerance = max(rtol, PROBED / np.sqrt(n))
+        tolerance = max(rtol, PROBE_RESIDUAL / np.sqrt(n))
         w, _ = self._iterated(b.astype(self.A.dtype), trans, tolerance, h)
         with np.errstate(all="ignore"):
             image = h * product(self.A, h * w, trans)
@@ -238,16 +238,17 @@ class IterativeSolves:
     def _require_regular(self, r: Array | None, trans: Trans) -> None:
         """Raise SingularMatrix if A is singular.
 
-        r: the residual of the probe, (n,), if the probe did not converge. A residual
-        that no iteration reduces is a null vector of the adjoint matrix.
+        r: the residual of the probe, (n,), if the probe has not converged, otherwise
+        None. A residual that no iteration reduces is a null vector of the adjoint
+        matrix.
         """
         if self.A.shape[0] <= DIAGNOSED:
             self._raise_if_singular()
             return
-        matrix = Equilibrated.of(self.A, self._roughly)
+        matrix = Equilibrated.of(self.A, self._unverified)
         condition = condition_seen(matrix)
         across = matrix.transposed() if trans == "N" else matrix
-        unreached = 0.0 if r is None else across.height(r[:, None])
+        unreached = 0.0 if r is None else across.inverse_bound(r[:, None])
         if not (condition < SINGULAR and unreached < SUSPECT):
             worst = max(condition, unreached)
             found = f"is singular to working precision (condition at least {worst:.1e})"
@@ -262,9 +263,9 @@ class IterativeSolves:
         finally:
             del error  # Otherwise this frame and the error would keep each other alive.
 
-    def _roughly(self, b: Array, trans: Trans) -> Array:
+    def _unverified(self, b: Array, trans: Trans) -> Array:
         """A⁻¹ b, not verified; b: (n, k)."""
-        return np.column_stack([self._iterated(column, trans, PROBED)[0] for column in b.T])
+        return np.column_stack([self._iterated(column, trans, PROBE_RESIDUAL)[0] for column in b.T])
 
     def log_abs_det(self) -> float:
         raise SolveError(

@@ -2,9 +2,10 @@
 
 See docs/math/verification.md, eq. 22a.
 
-The decision is made for the equilibrated matrix Â = R A C: a choice of units for
-equations and unknowns does not make a matrix singular. The decision takes additional
-solves, and is made only if the probe of the first solve raises a suspicion.
+The decision is made for the equilibrated matrix Â = R A C, so that it does not depend on
+the units of equations and unknowns. The decision takes additional solves. It is made only
+if the probe, a solve with a random right-hand side (see `factorization.py`), has a large
+solution.
 """
 
 from collections.abc import Callable
@@ -17,24 +18,24 @@ from ..typing import Array, Trans
 from .backward_error import equilibrate, probe_vector, product
 
 SUSPECT = 1e10
-"""Condition, as seen by the probe, from which a matrix is suspected to be singular. The
-smallest value of 10 000 exactly singular matrices, factored with rounding, was 3·10¹².
-A probe may underestimate by a factor of 2 if the null vector consists of one unknown,
-not by more."""
+"""Lower bound of the condition number by the probe, above which a matrix may be singular.
+The smallest bound of 10 000 exactly singular matrices, factored with rounding, was 3·10¹².
+If the null vector has one nonzero entry, the probe may underestimate the condition by a
+factor of 2, but not by more."""
 
 SINGULAR = 1e14
-"""‖v‖ / ‖Â v‖ from which a matrix is singular: no scaling of rows and columns leaves
-more than two digits. Measured: ≥ 8·10¹⁴ for singular matrices of ten families with all
-backends; for regular matrices of these families at most their condition, up to 10¹²."""
+"""‖v‖ / ‖Â v‖ above which a matrix is singular: whatever the scaling of rows and columns, a
+solution has at most two correct digits. Measured for ten families of matrices and all
+backends: at least 8·10¹⁴ for singular matrices, at most 10¹² for regular matrices."""
 
-UNITS = 1e6
-"""Condition of Â, as seen by its own probe, below which A was suspect only for its
-units. Factors of a matrix with rows of size 10^±12 may be so inexact that a probe sees
-8·10⁹ for a singular A."""
+WELL_CONDITIONED = 1e6
+"""Bound of the condition of Â by a probe of Â, below which A is regular and only badly
+scaled. The limit is low: factors of a matrix with rows of size 10^±12 may be so inexact
+that the probe of a singular Â gives 8·10⁹."""
 
-VECTORS = 8
-"""Number of null vectors that a message looks for: a body in space has six rigid
-motions."""
+MAX_NULL_VECTORS = 8
+"""Maximum number of null vectors that are computed for a message: a body in space has six
+rigid motions."""
 
 Solve = Callable[[Array, Trans], Array]
 """(b, trans) ↦ u for a block b (n, k), by factors, not verified."""
@@ -42,7 +43,10 @@ Solve = Callable[[Array, Trans], Array]
 
 @dataclass(frozen=True, eq=False)
 class Equilibrated:
-    """Â = R A C: products, and solves with the factors of A. r, c: (n,), diagonals of R and C."""
+    """Â = R A C: products with Â, and solves by the factors of A.
+
+    solve: solves with A, Aᵀ or Aᴴ, not verified. r, c: (n,), diagonals of R and C.
+    """
 
     A: sparse.csc_array
     solve: Solve
@@ -51,7 +55,7 @@ class Equilibrated:
 
     @classmethod
     def of(cls, A: sparse.csc_array, solve: Solve) -> "Equilibrated":
-        """Equilibrate A; r = c if |a_ij| is symmetric."""
+        """Equilibrate A; r equals c if |a_ij| is symmetric."""
         magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
         r, c = equilibrate(magnitude, symmetric=False)
         return cls(A, solve, r, c)
@@ -60,7 +64,7 @@ class Equilibrated:
         """Â v, (n, k)."""
         return self.r[:, None] * product(self.A, self.c[:, None] * v, "N")
 
-    def height(self, v: Array) -> float:
+    def inverse_bound(self, v: Array) -> float:
         """‖v̂‖₂/‖Â v̂‖₂ for v = C v̂, (n, 1): a lower bound of ‖Â⁻¹‖₂; 0 if v is not finite."""
         with np.errstate(all="ignore"):
             v = _normalized(v / self.c[:, None])
@@ -76,16 +80,19 @@ class Equilibrated:
             A, lambda b, trans: self.solve(b, "H" if trans == "N" else "N"), self.c, self.r
         )
 
-    def inverse(self, b: Array) -> Array:
-        """Â⁻¹ b, (n, k); each column is normalized."""
+    def inverse_step(self, b: Array) -> Array:
+        """A step of inverse iteration: Â⁻¹ b, (n, k), with normalized columns."""
         return _normalized(self.solve(_normalized(b / self.r[:, None]), "N") / self.c[:, None])
 
-    def adjoint_inverse(self, b: Array) -> Array:
-        """Â⁻ᴴ b, (n, k); each column is normalized."""
+    def adjoint_inverse_step(self, b: Array) -> Array:
+        """A step of inverse iteration with Âᴴ: Â⁻ᴴ b, (n, k), with normalized columns."""
         return _normalized(self.solve(_normalized(b / self.c[:, None]), "H") / self.r[:, None])
 
-    def polished(self, v: Array) -> Array:
-        """(I − M Â) v, normalized, M ≈ Â⁻¹. Rounding errors of a null vector v vanish."""
+    def refined(self, v: Array) -> Array:
+        """(I − M Â) v with normalized columns, where M ≈ Â⁻¹ by the factors, (n, k).
+
+        If v is a null vector with rounding errors, the errors are reduced.
+        """
         image = self.times(v)
         return _normalized(v - self.solve(image / self.r[:, None], "N") / self.c[:, None])
 
@@ -93,7 +100,7 @@ class Equilibrated:
 def _normalized(v: Array) -> Array:
     """v with each column divided by its 2-norm, without overflow.
 
-    Columns of zeros, and columns with nan or inf, are not divided.
+    Columns of zeros, and columns that contain nan or inf, are not divided.
     """
     largest = np.abs(v).max(axis=0)
     usable = (largest > 0.0) & (largest < np.inf)
@@ -105,10 +112,11 @@ def _normalized(v: Array) -> Array:
 def condition_seen(matrix: Equilibrated) -> float:
     """A lower bound of ‖Â⁻¹‖₂ ≈ κ₂(Â): max 1/‖Â v‖₂ over two unit vectors v.
 
-    The bound is sharp if A is close to singular. The vectors come from inverse
-    iteration with a random right-hand side: one solve if A was suspect only for its
-    units, else four. The solves need no verification, because every v gives a lower
-    bound. Returns inf if Â v = 0, or if a solution is not finite.
+    The bound is sharp if A is close to singular. The vectors come from inverse iteration
+    with a random right-hand side. The first solve is a probe of Â: if it shows that A is
+    only badly scaled, its bound is returned. Otherwise three more solves follow. The solves
+    need no verification, because every v gives a lower bound. Returns inf if Â v = 0, or if
+    a solution is not finite.
     """
     b = probe_vector(matrix.r.size)[:, None]
     with np.errstate(all="ignore"):
@@ -116,24 +124,29 @@ def condition_seen(matrix: Equilibrated) -> float:
         condition = float(np.abs(w).max())
         if not condition < np.inf:
             return np.inf
-        if condition < UNITS:
+        if condition < WELL_CONDITIONED:
             return condition
-        v = matrix.inverse(matrix.adjoint_inverse(w))
+        v = matrix.inverse_step(matrix.adjoint_inverse_step(w))
         c = matrix.c[:, None]
-        return max(matrix.height(c * v), matrix.height(c * matrix.polished(v)))
+        return max(matrix.inverse_bound(c * v), matrix.inverse_bound(c * matrix.refined(v)))
 
 
 def null_vectors(matrix: Equilibrated) -> tuple[Array, float]:
-    """Null vectors of A, (n, k), k ≤ VECTORS, and a lower bound of ‖Â⁻¹‖₂.
+    """Null vectors of A, (n, k), k ≤ MAX_NULL_VECTORS, and a lower bound of ‖Â⁻¹‖₂.
 
-    The vectors are in the units of the unknowns, and come from subspace iteration; k =
-    0 if the iteration fails. The cost does not matter: null vectors are for error
-    messages.
+    The vectors are in the units of the unknowns, and come from subspace iteration. If the
+    iteration fails, k = 0 and the bound is 0. The cost does not matter: null vectors are
+    computed for error messages only.
     """
     n = matrix.A.shape[0]
-    block = np.random.default_rng(n).uniform(-1.0, 1.0, (n, min(n, VECTORS)))
+    block = np.random.default_rng(n).uniform(-1.0, 1.0, (n, min(n, MAX_NULL_VECTORS)))
     with np.errstate(all="ignore"):
-        for step in (matrix.inverse, matrix.adjoint_inverse, matrix.inverse, matrix.polished):
+        for step in (
+            matrix.inverse_step,
+            matrix.adjoint_inverse_step,
+            matrix.inverse_step,
+            matrix.refined,
+        ):
             block = step(block)
             if not np.isfinite(block).all():
                 return np.zeros((n, 0)), 0.0

@@ -1,4 +1,4 @@
-"""Newton's method: corrections, chord steps, and the end of an iteration."""
+"""Newton's method for R(u, p) = 0: corrections, chord steps, convergence."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,55 +16,57 @@ from .forcing import EisenstatWalker
 from .globalization import AffineInvariant, Globalization, Step
 from .system import Linearization, System, is_finite
 
-NEAR = 1e-7
-"""Size of corrections, relative to the iterates, below which linear convergence means a
-singular Jacobian. At a fold corrections stagnate at √ε, and near a regular solution
-convergence is quadratic before corrections are that small."""
+NEAR_SOLUTION = 1e-7
+"""Size of corrections, relative to the iterates, below which linear convergence shows a
+singular Jacobian. At a fold, corrections stagnate at √ε. Near a regular solution,
+convergence becomes quadratic at larger corrections than 10⁻⁷."""
 
-QUADRATIC = 1e-5
-"""Size of corrections, relative to u, at which a correct Jacobian gives quadratic
-convergence."""
+QUADRATIC_RANGE = 1e-5
+"""Size of corrections, relative to u, below which convergence must be quadratic. If it is
+linear, the Jacobian is wrong."""
 
-EQUAL = 2.0
-"""Ratio of the largest to the smallest of three ratios of corrections, up to which the
-ratios count as equal."""
+EQUAL_RATIOS = 2.0
+"""Three ratios of successive corrections count as equal if the largest one is at most this
+number times the smallest one."""
 
-EXHAUSTED = 1e-10
-"""Size of corrections and of ‖R‖, relative to their maxima, that rounding may cause if the
-solution itself is zero."""
+ROUNDING_AT_ZERO = 1e-10
+"""Size of corrections and of ‖R‖ that rounding errors may cause if the solution is zero,
+relative to the largest correction and the largest ‖R‖ of the iteration."""
 
-ZERO = 1e-30
-"""Size of corrections, relative to the largest correction, that counts as zero. Without
-this limit, a zero solution would satisfy ‖Δu‖ ≤ rtol ‖u‖ only after an underflow."""
+ZERO_CORRECTION = 1e-30
+"""Size of a correction, relative to the largest correction, below which it counts as zero.
+Without this limit, an iteration towards u = 0 would satisfy ‖Δu‖ ≤ rtol ‖u‖ only after an
+underflow."""
 
-NOISY = 1e3
-"""Ratio of ‖R‖ to its rounding error ε ‖|∂R/∂u| |u|‖, up to which a stalled iteration has
-converged as far as it can."""
+RESIDUAL_ROUNDING = 1e3
+"""Ratio of ‖R‖ to its rounding error ε ‖|∂R/∂u| |u|‖, below which a stalled iteration has
+converged to working precision."""
 
-NOISE = 1e-4
-"""Size of a correction, relative to u, that rounding may cause if the Jacobian is
-ill-conditioned."""
+CORRECTION_ROUNDING = 1e-4
+"""Size of a correction, relative to u, that rounding errors of R may cause if the Jacobian
+is ill-conditioned."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Iterate:
-    """An iterate: u, R there, and peak, the largest |u| so far.
+    """An iterate u, with r = R(u) and the largest |u_j| so far, peak, (n,).
 
-    at: ∂R/∂u as last factored; delta: the next correction, if small enough to be the last;
-    curvature: ω; last: the step that led to u; outcome: the solution, if it has been found.
+    linearization: the last factored ∂R/∂u. delta: the next correction if it is small enough
+    to be the last correction, otherwise None. curvature: ω, a Lipschitz constant of ∂R/∂u.
+    last: the step that led to u. outcome: the solution if it has been found.
     """
 
     u: Array
     r: Array
     peak: Array
-    at: Linearization | None = None
+    linearization: Linearization | None = None
     delta: Array | None = None
     curvature: float = 0.0
     last: Step | None = None
     outcome: Outcome | None = None
 
     def moved(self, u: Array, r: Array) -> "_Iterate":
-        """Return another iterate, with the same ω and nothing else known."""
+        """Return the iterate at another u, with the same ω and all other fields unknown."""
         return _Iterate(u, r, np.maximum(self.peak, np.abs(u)), curvature=self.curvature)
 
 
@@ -72,9 +74,9 @@ class _Iterate:
 class Newton:
     """Newton's method for R(u, p) = 0: J Δu = −R, u ← u + αΔu, with J = ∂R/∂u.
 
-    See docs/math/newton_and_branches.md, eqs. 33–35. The last factors give the
-    next correction. If that correction is small, it is added, and the iteration ends.
-    All sizes are root mean squares of u / scale.
+    See docs/math/newton_and_branches.md, eqs. 33–35. Near a solution, the factors of the
+    last step also give the next correction. If this correction is small, it is added to u,
+    and the iteration ends. All norms ‖u‖ are root mean squares of u / scale.
 
     Parameters
     ----------
@@ -86,13 +88,15 @@ class Newton:
     max_iterations : int
         Maximum number of steps, at least 1.
     globalization : Globalization
-        Chooses α: `AffineInvariant()`, `LineSearch()`, `FullSteps()`.
+        The choice of α: `AffineInvariant()` (the default), `LineSearch()` or `FullSteps()`.
     chord : float
-        Contraction ‖Δu_{k+1}‖/‖Δu_k‖ < 1 up to which factors are kept for further
-        corrections. With 0 (the default) every step factors a Jacobian.
+        Largest ratio ‖Δu_{k+1}‖/‖Δu_k‖ of corrections at which the factors of the Jacobian
+        are used again (chord steps), at least 0 and below 1. With 0 (the default) every
+        step factors a Jacobian.
     forcing : EisenstatWalker or None
-        Tolerances of Krylov solves, mostly with `LineSearch()`, whose trials need no solve.
-        None (the default): the tolerance of the factorizer.
+        Tolerances of Krylov solves, adapted to the convergence. Best with `LineSearch()`,
+        whose trial steps need no solve. None (the default): the tolerance of the
+        factorizer.
     scale : float or (n,) array
         Typical sizes of the unknowns, in the units of u; needed if the units differ.
 
@@ -101,7 +105,7 @@ class Newton:
     TypeError
         If a parameter is of the wrong type.
     ValueError
-        If a parameter is outside of its range.
+        If a parameter is out of range.
     """
 
     rtol: float = 1e-10
@@ -145,7 +149,7 @@ class Newton:
         system : System
             The equations.
         u : (n,) array
-            The start, which `System.prepared` has returned.
+            The first iterate, as returned by `System.prepared`.
 
         Returns
         -------
@@ -163,100 +167,121 @@ class Newton:
         WrongJacobian
             If the convergence shows that the Jacobian is not ∂R/∂u.
         NonFiniteResidual
-            If R at the start contains nan or inf, or for all steps however short.
+            If R(u) contains nan or inf at the first iterate, or after each trial step of an
+            iteration, however short.
         SolveError
             If the factorizer raises another error.
         """
         r = system.residual(u)
         norm = system.finite_norm(r)
-        if not system.history.norms:  # A `Start` has added its last iterate already.
+        if not system.history.norms:  # Otherwise a `Start` has recorded this iterate.
             system.history.add_iterate(norm)
         last_step = system.history.steps + self.max_iterations
-        now, rescaled, eta = _Iterate(u, r, np.abs(u)), False, 1.0
+        iterate, rescaled, eta = _Iterate(u, r, np.abs(u)), False, 1.0
         while system.history.steps < last_step:
             if self.forcing is not None:
                 eta = self.forcing.tolerance(system.history.norms, eta)
             solver = system if self.forcing is None else system.with_krylov_tolerance(eta)
-            now = self._step(solver, now, last_step)
-            if now.outcome is not None:
-                return now.outcome
-            if now.at is None or now.delta is None:
+            iterate = self._step(solver, iterate, last_step)
+            if iterate.outcome is not None:
+                return iterate.outcome
+            if iterate.linearization is None or iterate.delta is None:
                 continue
             tolerances = (self.rtol, self.gradient_rtol)
             final = apply_final_correction(
-                solver, now.at, now.u, now.r, now.delta, now.curvature, tolerances, now.peak
+                solver,
+                iterate.linearization,
+                iterate.u,
+                iterate.r,
+                iterate.delta,
+                iterate.curvature,
+                tolerances,
+                iterate.peak,
             )
             if final.outcome is not None:
                 return final.outcome
-            # Unknowns in small units have not converged. The scale of each unknown becomes
-            # the largest absolute value of that unknown so far.
-            now = now.moved(final.u, final.r) if rescaled else now.moved(now.u, now.r)
-            scale = np.where(now.peak > 0.0, now.peak, system.scale)
+            # The norm has converged, but some rows of R have not: their unknowns have small
+            # units. The scale of each unknown becomes its largest absolute value so far.
+            iterate = (
+                iterate.moved(final.u, final.r) if rescaled else iterate.moved(iterate.u, iterate.r)
+            )
+            scale = np.where(iterate.peak > 0.0, iterate.peak, system.scale)
             system, rescaled = replace(system, scale=scale), True
             system.history.rescale()
-        at, last = now.at, now.last
+        linearization, last = iterate.linearization, iterate.last
         if (
-            at is not None
+            linearization is not None
             and last is not None
-            and self._exhausted(system, now.u, now.r, at, last.du)
+            and self._is_rounding(system, iterate.u, iterate.r, linearization, last.du)
         ):
             distance = system.norm(last.du)
-            return outcome_of(system, at, now.u, now.r, distance, now.curvature, False)
-        raise self._diverged(system, now)
+            return outcome_of(
+                system, linearization, iterate.u, iterate.r, distance, iterate.curvature, False
+            )
+        raise self._diverged(system, iterate)
 
-    def _step(self, system: System, now: _Iterate, last_step: int) -> _Iterate:
-        """Factor a Jacobian, and take a step, and chord steps with the same factors."""
-        u, r, curvature = now.u, now.r, now.curvature
-        at = system.factored(system.jacobian(u))
-        du = system.correction(at, r)
+    def _step(self, system: System, iterate: _Iterate, last_step: int) -> _Iterate:
+        """Factor a Jacobian; take a Newton step, and chord steps with the same factors."""
+        u, r, curvature = iterate.u, iterate.r, iterate.curvature
+        linearization = system.factored(system.jacobian(u))
+        du = system.correction(linearization, r)
         if self._is_small(system, du, u):
-            return replace(now, at=at, delta=du, last=None)
-        self._require_regular(system, du, now.peak)
+            return replace(iterate, linearization=linearization, delta=du, last=None)
+        self._require_regular(system, du, iterate.peak)
         try:
-            last = self._globalized(system, u, r, at, du, now.last)
+            last = self._globalized_step(system, u, r, linearization, du, iterate.last)
         except NewtonStalled:
-            if system.history.is_linear or not self._exhausted(system, u, r, at, du):
+            if system.history.is_linear or not self._is_rounding(system, u, r, linearization, du):
                 raise
-            outcome = outcome_of(system, at, u, r, system.norm(du), curvature, True)
-            return replace(now, outcome=outcome)
+            outcome = outcome_of(system, linearization, u, r, system.norm(du), curvature, True)
+            return replace(iterate, outcome=outcome)
         u, r, delta = last.u, last.r, last.simplified
         if delta is not None and last.factor == 1.0:
             size = system.norm(du)
             curvature = 2.0 * system.norm(delta) / size / size  # ω, from ‖Δ̄‖ ≤ ½ω‖Δu‖²
             u, r, delta, curvature = self._chord_steps(
-                system, at, u, r, delta, curvature, size, last_step
+                system, linearization, u, r, delta, curvature, size, last_step
             )
         converged = delta is not None and last.factor == 1.0 and self._is_small(system, delta, u)
-        krylov = isinstance(system.factorize, Krylov)  # Its corrections are inaccurate.
-        if converged and not krylov and system.norm(du) <= QUADRATIC * system.norm(u):
-            self._require_derivative(system)
+        # Inexact corrections of Krylov solvers converge linearly with a correct Jacobian, too.
+        krylov = isinstance(system.factorize, Krylov)
+        if converged and not krylov and system.norm(du) <= QUADRATIC_RANGE * system.norm(u):
+            self._require_correct_jacobian(system)
         # A step predicts the next step only if no chord step came in between.
         predictor = last if u is last.u else None
-        peak = np.maximum(now.peak, np.abs(u))
-        return _Iterate(u, r, peak, at, delta if converged else None, curvature, predictor)
+        peak = np.maximum(iterate.peak, np.abs(u))
+        return _Iterate(
+            u, r, peak, linearization, delta if converged else None, curvature, predictor
+        )
 
     def _is_small(self, system: System, delta: Array, u: Array) -> bool:
-        """‖Δu‖ ≤ rtol ‖u‖, or ‖Δu‖ is zero relative to earlier corrections."""
+        """True if ‖Δu‖ ≤ rtol ‖u‖, or if ‖Δu‖ counts as zero next to earlier corrections."""
         size = system.norm(delta)
-        negligible = ZERO * system.history.largest_correction
+        negligible = ZERO_CORRECTION * system.history.largest_correction
         return size <= self.rtol * system.norm(u) or size <= negligible
 
-    def _globalized(
-        self, system: System, u: Array, r: Array, at: Linearization, du: Array, last: Step | None
+    def _globalized_step(
+        self,
+        system: System,
+        u: Array,
+        r: Array,
+        linearization: Linearization,
+        du: Array,
+        last: Step | None,
     ) -> Step:
-        """Take a globalized step, with its simplified correction if convergence may be near."""
-        step = self.globalization.step(system, u, r, at, du, last)
+        """Take a globalized step; near a solution, compute its simplified correction as well."""
+        step = self.globalization.step(system, u, r, linearization, du, last)
         system.history.add_step(system.norm(du), step.factor, "Newton")
         system.history.add_iterate(size_of(step.r))
         near = system.norm(du) <= np.sqrt(self.rtol) * system.norm(step.u)
         if step.simplified is None and step.factor == 1.0 and (near or self.chord > 0.0):
-            return replace(step, simplified=system.correction(at, step.r))
+            return replace(step, simplified=system.correction(linearization, step.r))
         return step
 
     def _chord_steps(
         self,
         system: System,
-        at: Linearization,
+        linearization: Linearization,
         u: Array,
         r: Array,
         delta: Array,
@@ -264,9 +289,10 @@ class Newton:
         distance: float,
         last_step: int,
     ) -> tuple[Array, Array, Array, float]:
-        """Take chord steps while each contracts by `chord`: (u, R, next correction, ω).
+        """Take chord steps while the ratio of successive corrections is at most `chord`.
 
-        distance: ‖u − u₀‖, where u₀ is the iterate whose Jacobian was factored.
+        Returns (u, R(u), next correction, ω). delta: the first correction. distance:
+        ‖u − u₀‖, where u₀ is the iterate whose Jacobian was factored.
         """
         contraction = 0.5 * curvature * distance
         while (
@@ -280,7 +306,7 @@ class Newton:
             trial = system.residual(v)
             if not is_finite(trial):
                 break
-            following = system.correction(at, trial)
+            following = system.correction(linearization, trial)
             contraction = system.norm(following) / size
             if not contraction <= self.chord:
                 break
@@ -291,24 +317,35 @@ class Newton:
         return u, r, delta, curvature
 
     def _require_regular(self, system: System, du: Array, peak: Array) -> None:
-        """Raise SingularJacobian if full steps near a solution converge only linearly."""
-        if system.history.is_linear and np.all(np.abs(du) <= NEAR * peak):
+        """Raise SingularJacobian if full steps converge linearly near a solution."""
+        if system.history.is_linear and np.all(np.abs(du) <= NEAR_SOLUTION * peak):
             raise linear_convergence(system.history)
 
-    def _require_derivative(self, system: System) -> None:
-        """Raise WrongJacobian if the last full steps have shrunk by the same factor."""
+    def _require_correct_jacobian(self, system: System) -> None:
+        """Raise WrongJacobian if the last three full steps have shrunk by the same factor."""
         ratios = system.history.ratios()[-3:]
-        if len(ratios) == 3 and min(ratios) > 0.0 and max(ratios) < min(1.0, EQUAL * min(ratios)):
+        if (
+            len(ratios) == 3
+            and min(ratios) > 0.0
+            and max(ratios) < min(1.0, EQUAL_RATIOS * min(ratios))
+        ):
             raise wrong_jacobian(system.history)
 
-    def _exhausted(self, system: System, u: Array, r: Array, at: Linearization, du: Array) -> bool:
-        """True if the correction is rounding error: no further progress is possible."""
+    def _is_rounding(
+        self, system: System, u: Array, r: Array, linearization: Linearization, du: Array
+    ) -> bool:
+        """True if du is rounding error, so that no further progress is possible."""
         size = system.norm(du)
-        rounding = size_of(r) <= NOISY * system.rounding(u, at) and size <= NOISE * system.norm(u)
-        vanished = size_of(r) <= EXHAUSTED * max(system.history.norms)
-        return rounding or (vanished and size <= EXHAUSTED * system.history.largest_correction)
+        accurate = size_of(r) <= RESIDUAL_ROUNDING * system.rounding(
+            u, linearization
+        ) and size <= CORRECTION_ROUNDING * system.norm(u)
+        vanished = size_of(r) <= ROUNDING_AT_ZERO * max(system.history.norms)
+        return accurate or (
+            vanished and size <= ROUNDING_AT_ZERO * system.history.largest_correction
+        )
 
-    def _diverged(self, system: System, now: _Iterate) -> NewtonDiverged:
-        if now.last is not None:
-            self._require_regular(system, now.last.du, now.peak)
+    def _diverged(self, system: System, iterate: _Iterate) -> NewtonDiverged:
+        """The error after too many steps; raises SingularJacobian if that is the cause."""
+        if iterate.last is not None:
+            self._require_regular(system, iterate.last.du, iterate.peak)
         return diverged(self.max_iterations, system.history)

@@ -22,9 +22,10 @@ from .stages.stage_matrices import SMALL, Algebra, Inverse
 
 @dataclass(frozen=True, eq=False)
 class MassAt:
-    """M(p) for one p, and its derivatives applied to one vector; None for a constant M.
+    """M(p) for one p, and the derivatives of M u with respect to p.
 
-    vjp: (u, λ) ↦ (∂(M u)/∂p)ᴴ λ, (m,). jvp: (u, ṗ) ↦ (∂M/∂p ṗ) u, (n,).
+    matrix: M(p), None for the identity. vjp: (u, λ) ↦ (∂(M u)/∂p)ᴴ λ, (m,). jvp: (u, ṗ) ↦
+    (∂M/∂p ṗ) u, (n,). vjp and jvp are None for a constant M.
     """
 
     matrix: Array | sparse.csc_array | None
@@ -51,8 +52,9 @@ class System:
 
     dtype: dtype of the state. algebra: matrices and their factors. rtol, atol:
     tolerances; atol is a number or (n,). accuracy: see `Method`. perturbed: p and u are
-    complex, for a complex step through the whole integration. steps_given: steps cannot
-    be shortened. statistics: counters of the work.
+    complex, for a complex step through the whole integration. steps_given: the steps are
+    given, by a grid or an earlier integration, so that a failing step is not shortened.
+    statistics: counters of the work.
     """
 
     field: Field
@@ -87,8 +89,8 @@ class System:
     def checked(self, f: Array) -> Array:
         """The result of the field as an array (n,).
 
-        Raises TypeError if it is not numeric, or complex for real u and p, ValueError
-        for another shape.
+        Raises TypeError if the result is not numeric, or is complex for real u and p;
+        ValueError if its shape is not (n,).
         """
         f = np.asarray(f)
         if f.dtype.kind not in "fciu":
@@ -106,9 +108,9 @@ class System:
         return f
 
     def first_rate(self, t: float, seen: float, u: Array) -> Array:
-        """f at the start of the integration, with more checks than later.
+        """f at the start of the integration, with more checks than `rate` makes.
 
-        seen: t⁺, at which f is evaluated; t: the time in messages. Raises
+        seen: t⁺, at which f is evaluated. t: the time in messages. Raises
         NonFiniteField if f is nan or inf, ValueError if the field writes into u, and
         the errors of `checked`.
         """
@@ -141,8 +143,9 @@ class System:
     def jacobian(self, t: float, u: Array) -> Array | sparse.csc_array:
         """∂f/∂u at (t, u), dense for small systems.
 
-        If p is perturbed, it is evaluated at the real parts: only the convergence of
-        Newton's method depends on it then.
+        If p is perturbed, ∂f/∂u is evaluated at the real parts of u and p. The solution
+        does not depend on this approximation, only the convergence of Newton's method
+        does.
         """
         self.statistics.jacobians += 1
         if self.perturbed:
@@ -150,7 +153,7 @@ class System:
         return self.algebra.jacobian(self.field.jacobian(t, u, self.p))
 
     def inverse(self, t: float, u: Array, hg: float) -> Inverse:
-        """The factors of M − hγ ∂f/∂u; hg: hγ."""
+        """The factors of M − hγ ∂f/∂u at (t, u); hg: hγ."""
         self.statistics.factorizations += 1
         return self.algebra.inverse(self.jacobian(t, u), hg)
 
@@ -161,10 +164,10 @@ class System:
 
     @cached_property
     def newton_algebra(self) -> Algebra:
-        """The matrices for Newton's method with coupled stages: real if p is perturbed.
+        """The matrices for Newton's method with coupled stages, which are real if p is perturbed.
 
-        The complex eigenvectors of A would mix real and imaginary parts of a perturbed
-        state.
+        Newton's method transforms stages by the complex eigenvectors of A. With complex
+        matrices, it would mix the real and imaginary parts of a perturbed state.
         """
         if not self.perturbed:
             return self.algebra
@@ -189,7 +192,7 @@ class System:
         """ℓ(t, u, p), (q,); q: known number of integrals, None for the first evaluation.
 
         steps: number of steps so far, for messages. Raises TypeError if ℓ is complex,
-        ValueError for another shape, NonFiniteField for nan and inf.
+        ValueError if its shape is wrong, NonFiniteField if it contains nan or inf.
         """
         assert self.integrand is not None
         rate = np.array(self.integrand(t, u, self.p))  # A copy: ℓ of several stages is kept.
@@ -252,7 +255,7 @@ class System:
 def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w: Array) -> Array:
     """(∂/∂p (f(t, Y, p) − M(p) K))ᴴ w, (m,) or (m, j), for w (n,) or (n, j).
 
-    K: None to leave out the mass term.
+    With K = None the term M(p) K is left out.
     """
     if w.ndim == 1:
         return _cotangent(system, t, Y, K, w)
@@ -283,7 +286,7 @@ def _cotangent(system: System, t: float, Y: Array, K: Array | None, w: Array) ->
 def parameter_tangents(system: System, t: float, Y: Array, K: Array | None, p_dot: Array) -> Array:
     """∂/∂p (f(t, Y, p) − M(p) K) ṗ, (n, j), for ṗ (m, j).
 
-    K: None to leave out the mass term.
+    With K = None the term M(p) K is left out.
     """
     mass = system.mass
     rates = np.empty((Y.size, p_dot.shape[1]), dtype=np.result_type(Y, p_dot))
@@ -312,8 +315,8 @@ Mass: TypeAlias = SparseMatrix | Array | Matrix | None
 def as_mass(mass: Mass) -> Matrix | None:
     """The argument `mass` as a Matrix M(p), None for the identity.
 
-    Raises TypeError if it is neither a matrix nor a Matrix, ValueError if it is not
-    square, NonFinite for nan and inf.
+    Raises TypeError unless the argument is a matrix, a Matrix or None; ValueError if it is
+    not square; NonFinite if it contains nan or inf.
     """
     if mass is None:
         return None

@@ -31,12 +31,13 @@ from .step_control.integral_errors import IntegralControl
 from .steps.accepted_steps import AcceptedSteps
 from .steps.records import ComputedStep, Rates, State, StepRecord, recorded, state_before
 
-REJECTIONS = 60
-"""Rejections in a row after which the integration fails: steps are then 0.5⁶⁰ times as long."""
+MAX_REJECTIONS = 60
+"""Maximum number of successive rejections: steps are then shortened by a factor of 0.5⁶⁰ or
+less."""
 
 
-FIRST = 1e3
-"""Least length of an automatic first step, in ulps of t₀: a shorter step is lost in rounding."""
+FIRST_STEP_ULPS = 1e3
+"""Least length of an automatic first step, in ulps of t₀: a shorter step would be rounding."""
 
 
 Visitor: TypeAlias = Callable[[ComputedStep], None]
@@ -45,28 +46,29 @@ Visitor: TypeAlias = Callable[[ComputedStep], None]
 
 @dataclass(eq=False)
 class Integrator:
-    """An integration in progress: the state that one step hands on to the next.
+    """An integration in progress: it holds the data that each step leaves for the next step.
 
     Parameters
     ----------
     system : the equations at p.
-    tableau : the method, of all steps except the first one of a DAE.
-    first_tableau : the method of the first step of a DAE, where K₁ is unknown; otherwise None.
-    reinitialization : K₁ and algebraic unknowns where f may jump.
+    tableau : the tableau of the steps.
+    first_tableau : the tableau of the first step of a DAE, whose K₁ is unknown; None if the
+        first step is like the other steps.
+    reinitialization : computes K₁ and algebraic unknowns at times at which f may jump.
     control : settings of the step size control.
     keep : called with (k, state, record) of each accepted step.
     visit : called with each accepted step, for observations and integrals.
     notify : called with (kind, k, t) for each accepted and each rejected step.
     u : (n,) state at the start of the next step.
     k : (n,) K₁ of the next step; (s, n) the stages of the last step if stages are coupled.
-    first_time : time at which the next step evaluates f at its start, None if f does not
-        jump there.
+    first_time : t⁺, at which the next step evaluates f at its start t; None if f does not
+        jump at t.
     largest : the largest |t| of the integration.
     accepted : the accepted steps so far.
 
     Remembers for the next step: `carried`, the last stage of the last step (all stages if
-    coupled); `factors`, the factors of Newton's method; `rejection`, the last one, None
-    without one; `integrals`, the error control of integrals, None without one.
+    coupled); `factors`, the factors of Newton's method; `rejection`, the last rejection, or
+    None; `integrals`, the error control of integrals, or None.
     """
 
     system: System
@@ -101,16 +103,17 @@ class Integrator:
     # Which steps are taken
 
     def adaptive(self, stop_times: Sequence[float], first: float | None) -> None:
-        """Steps under error control; stop_times: t₀ < … < t_f; first: length of the first step.
+        """Integrate under error control, from stop time to stop time, t₀ < … < t_f.
 
-        Raises StepTooSmall, TooManySteps, StageFailure and NonFiniteField, each with the
-        time reached, and all errors of the user's functions.
+        first: length of the first step, None if it is automatic. Raises StepTooSmall,
+        TooManySteps, StageFailure or NonFiniteField, each with the time reached, and all
+        errors of the user's functions.
         """
         require_resolution(self.system, self.u, stop_times[0])
         span = stop_times[-1] - stop_times[0]
         slope = self.k if self.k.ndim == 1 else self.k[-1]
         unknown = self.first_tableau is not None or (self.tableau.coupled and not slope.any())
-        shortest = min(FIRST * np.finfo(float).eps * abs(stop_times[0]), span)
+        shortest = min(FIRST_STEP_ULPS * np.finfo(float).eps * abs(stop_times[0]), span)
         wanted = first or max(
             first_step(
                 self.system,
@@ -135,9 +138,10 @@ class Integrator:
             self._stop(b)
 
     def on_grid(self, times: Array, stop_times: Sequence[float]) -> None:
-        """The steps of a grid (N + 1,), without error control; stop_times: among its times.
+        """Take the steps of a grid, (N + 1,), without error control.
 
-        f may jump at each time of the grid.
+        stop_times: the stop times, which are times of the grid. f may jump at each time of
+        the grid.
         """
         marks = set(stop_times)
         self._stop(float(times[0]))
@@ -151,7 +155,7 @@ class Integrator:
             self.accepted.discontinuities.add(self.accepted.count)
 
     def repeat(self, frozen: AcceptedSteps) -> None:
-        """The steps of an earlier integration, whatever the error."""
+        """Take the steps of an earlier integration, without error control."""
         marks = {k: t for k, t in zip(frozen.stop_steps, frozen.stop_times, strict=True)}
         self._stop(frozen.stop_times[0])
         for k in range(frozen.count):
@@ -164,15 +168,15 @@ class Integrator:
         self.accepted.discontinuities = set(frozen.discontinuities)
 
     def _stop(self, t: float) -> None:
-        """Note that steps stop at t, where f may jump."""
+        """Record t as a stop time, at which f may jump."""
         self.accepted.stop_times.append(t)
         self.accepted.stop_steps.append(self.accepted.count)
         self.accepted.discontinuities.add(self.accepted.count)
 
-    # Behind a possible discontinuity
+    # After a possible discontinuity
 
     def _reinitialize_if_needed(self, t: float, b: float) -> None:
-        """Prepare the step behind a possible discontinuity at t; b: the next such time."""
+        """Prepare the step after a possible discontinuity at t; b: the next such time."""
         room = min(b - t, AHEAD * self.accepted.h[-1])
         self.first_time = after(t, room, self.largest)
         if not self.reinitialization.needed(self.tableau):
@@ -184,7 +188,10 @@ class Integrator:
         self._reinitialize(self.first_time, None if inconsistent else f)
 
     def _reinitialize(self, t: float, f: Array | None) -> None:
-        """K₁ at t⁺; f: f(t, u), None if the algebraic unknowns must be solved for first."""
+        """Compute K₁ at t; if f is None, compute consistent algebraic unknowns first.
+
+        t: a time t⁺. f: f(t, u), (n,).
+        """
         solve, steps = f is None and self.reinitialization.nulls is not None, self.accepted.count
         if solve:
             self.u = self.reinitialization.solved(t, self.u, steps)
@@ -192,13 +199,13 @@ class Integrator:
         self.accepted.reinitialized[steps] = solve
 
     def _first_time(self, t: float) -> float:
-        """The time at which a step from t evaluates f at its start: t⁺ behind a jump, or t."""
+        """The time at which a step from t evaluates f at its start: t⁺ if f may jump at t, or t."""
         return t if self.first_time is None else self.first_time
 
     # One step
 
     def _take_given(self, step: Interval) -> None:
-        """Take a step that cannot be shortened; raise StageFailure or NonFiniteField."""
+        """Take a step of given length; raise StageFailure or NonFiniteField if it fails."""
         t, h = step.t, step.h
         stages = self._stages(step)
         if stages is None:
@@ -221,7 +228,7 @@ class Integrator:
         self.accepted.rejections.append(0)
 
     def _try_step(self, controller: StepSizeController) -> None:
-        """Try the step that the controller proposes: accept it, or reject it for its error."""
+        """Try the step that the controller proposes, and accept or reject it."""
         t, h, end = controller.t, controller.h, controller.end
         self._require_room(controller, t, h)
         final = before(end, h, self.largest) if controller.j == controller.n - 1 else t + h
@@ -249,16 +256,16 @@ class Integrator:
                 self.integrals.accept(computed, rates)
         if not error <= 1.0:
             self._reject(RejectedStep(t, h, self.u, error, None))
-            controller.reject(controller.shortened(error))
+            controller.reject(controller.rejection_factor(error))
             return
         self._accept(step, stages, Y, error, rates)
         self.accepted.rejections.append(controller.rejections)
         controller.accept(error)
 
     def _reject_unsolved(self, controller: StepSizeController, t: float, h: float) -> None:
-        """Reject a step without stages, or without error estimate."""
+        """Reject a step whose stages or error estimate could not be computed."""
         self._reject(RejectedStep(t, h, self.u, None, self.factors.cause))
-        controller.unsolved()
+        controller.reject_unsolved()
 
     def _reject(self, rejection: RejectedStep) -> None:
         """Count and report a rejection."""
@@ -267,7 +274,7 @@ class Integrator:
         self.rejection = rejection
 
     def _require_room(self, controller: StepSizeController, t: float, h: float) -> None:
-        """Raise an error if the integration cannot go on from t by a step of h."""
+        """Raise TooManySteps, or the error of `step_failure` if h is too short for a step at t."""
         steps = self.accepted.count
         if steps >= self.control.max_steps:
             raise integration_failure(
@@ -278,9 +285,9 @@ class Integrator:
                 t,
                 steps,
             )
-        # One step from stop time to stop time may be arbitrarily short.
+        # A step that goes from one stop time to the next may be arbitrarily short.
         whole = controller.n == 1 and not controller.rejections
-        if controller.rejections >= REJECTIONS or not (
+        if controller.rejections >= MAX_REJECTIONS or not (
             whole or h > 16.0 * np.finfo(float).eps * abs(t)
         ):
             raise step_failure(self.system, self.rejection, t, h, steps)
@@ -307,7 +314,7 @@ class Integrator:
     def _accept(
         self, step: Interval, stages: Stages, Y: Array, error: float, rates: Rates | None
     ) -> None:
-        """Record an accepted step, and move on to its end; Y: stage values, (s, n)."""
+        """Record an accepted step, and make its end the start of the next; Y: (s, n)."""
         k, accepted, tableau = self.accepted.count, self.accepted, self.next_tableau
         factors = self.factors
         base = factors.base if tableau.gamma else k
@@ -334,6 +341,6 @@ class Integrator:
         self.notify("forward", k, step.t)
         self.u, self.k, self.first_time = Y[-1].copy(), carried_over(tableau, stages.K), None
         self.carried = self.k
-        # A small matrix costs less than the corrections that it saves. The first tableau of
-        # a DAE has another γ.
+        # New factors are needed after the first step of a DAE, whose tableau has another γ. For
+        # small systems new factors cost less than the corrections that they save.
         factors.accept(stages, dense or self.first_tableau is tableau)

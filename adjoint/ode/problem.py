@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 
@@ -45,18 +44,15 @@ from .step_control.integral_errors import IntegralControl
 from .steps.accepted_steps import AcceptedSteps
 from .steps.records import StepRecord
 from .steps.repeated_steps import RepeatedSteps
-from .sweeps import Sweeps
+from .sweeps import Notify, Sweeps
 from .trajectory import Trajectory
 
-_FIELD = ("__call__", "jacobian", "vjp", "jvp")
-"""Methods of a field."""
+_FIELD_METHODS = ("__call__", "jacobian", "vjp", "jvp")
+"""The methods that a field must have."""
 
 
-_INTEGRAND = ("__call__", "vjp", "jvp")
-"""Methods of an integrand."""
-
-
-_Notify: TypeAlias = Callable[[str, int, float], None]
+_INTEGRAND_METHODS = ("__call__", "vjp", "jvp")
+"""The methods that an integrand must have."""
 
 
 @short_signature
@@ -65,8 +61,9 @@ class ODEProblem(Portable):
     """M(p) u' = f(t, u, p), u(t₀) = u₀(p) on [t₀, t_f], to be solved and differentiated.
 
     `solve(p)` integrates with step size control, or on a given grid, and returns a
-    `Trajectory` with the exact derivatives of the computed numbers. Time and state have
-    the units of your f; every tolerance is in these units.
+    `Trajectory`. The trajectory has the exact derivatives of the computed numbers: the
+    derivatives of the discrete steps. Time and state have the units of your f; absolute
+    tolerances have the units of the state.
 
     Parameters
     ----------
@@ -81,7 +78,7 @@ class ODEProblem(Portable):
         Times in [t₀, t_f] at which u is returned, ascending strictly, in units of time.
         Default: t_f only.
     method : Method
-        For nonstiff problems `Tsit5()` or `DOP853()`. For stiff ones `TRBDF2()`,
+        For nonstiff problems `Tsit5()` or `DOP853()`. For stiff problems `TRBDF2()`,
         `ESDIRK4()` (the default), `ESDIRK5()`, `Radau5()` or `Radau9()`. On a given grid
         also `BackwardEuler()`, `CrankNicolson()` or `Theta(θ)`.
     rtol : float
@@ -93,16 +90,17 @@ class ODEProblem(Portable):
         M, or a Matrix M(p). Default: the identity. A singular M makes a
         differential-algebraic equation (DAE); its index must be 1.
     integrand : Integrand, optional
-        ℓ(t, u, p) with q entries: ∫ℓ dt is integrated by the method's own quadrature.
+        ℓ(t, u, p) with q entries: the integrals ∫ℓ dt are computed by the quadrature of
+        the method.
     grid : (N + 1,) array, optional
-        Times from t₀ to t_f, observation times and breaks included. The steps are taken
-        on it without error control.
+        Times t₀ < … < t_f, which include all observation times and breaks. Each step goes
+        from one time of the grid to the next, without error control.
     dense : bool
-        True: observe by dense output (interpolation). False, the default: steps end at
-        the observation times.
+        True: u at the observation times is interpolated (dense output). False, the
+        default: steps end at the observation times.
     consistent : bool
-        True: the algebraic unknowns of u₀ are first guesses, and consistent ones are
-        solved for. False, the default: u₀ must be consistent.
+        True: the algebraic unknowns of u₀ are first guesses, and consistent values are
+        computed. False, the default: u₀ must be consistent.
     factorize : callable
         Factorizer for matrices of more than 64 unknowns. Default: `adjoint.lu`.
     memory : Memory
@@ -112,20 +110,22 @@ class ODEProblem(Portable):
         Settings of the step size control.
     breaks : (B,) array or Vector, optional
         Times at which f or ℓ may jump or have a kink, or a Vector of p for switching
-        times that depend on parameters. Steps end there, and each step evaluates f on its
-        own side. Derivatives with respect to p include the motion of the breaks.
+        times that depend on parameters. Steps end at the breaks: the step before a break
+        evaluates f just before the break, the next step just after. Derivatives with
+        respect to p include the motion of the breaks.
     callback : callable, optional
         Called with a `SweepEvent` after each step, rejection and stored state.
     integral_atol : float or (q,) array
-        The local error of an integral is kept below integral_atol + rtol ∫|ℓ| dt, unless
-        `StepControl(integrals=False)`. In units of ℓ times time. Default: 0.
+        Absolute tolerance of the integrals, in units of ℓ times time: the local error is
+        kept below integral_atol + rtol ∫|ℓ| dt, unless `StepControl(integrals=False)`.
+        Default: 0.
 
     Attributes
     ----------
     times : (K,) array
         The observation times.
     initial : Vector
-        u₀(p), also for a constant u0.
+        u₀(p); a constant Vector if u0 is an array.
 
     Raises
     ------
@@ -173,11 +173,11 @@ class ODEProblem(Portable):
     def __post_init__(self) -> None:
         require_settings(self)
         for what, given, names in (
-            ("field", self.field, _FIELD),
-            ("integrand", self.integrand, _INTEGRAND),
+            ("field", self.field, _FIELD_METHODS),
+            ("integrand", self.integrand, _INTEGRAND_METHODS),
         ):
             if given is None and what == "integrand":
-                continue
+                continue  # An integrand is optional.
             if missing_methods(given, names) or isinstance(given, type):
                 raise TypeError(
                     f"ODEProblem: got {what}={given!r}, expected an object with "
@@ -189,7 +189,7 @@ class ODEProblem(Portable):
                 "method",
                 self.method,
                 isinstance(self.method, Method),
-                "one such as adjoint.ode.ESDIRK4()",
+                "a method such as adjoint.ode.ESDIRK4()",
             ),
             (
                 "control",
@@ -201,13 +201,13 @@ class ODEProblem(Portable):
                 "memory",
                 self.memory,
                 has(self.memory, "open"),
-                "adjoint.checkpointing.Budget(bytes) or another",
+                "a policy such as adjoint.checkpointing.Budget(bytes)",
             ),
             (
                 "callback",
                 callback,
                 callback is None or callable(callback),
-                "a function of an event",
+                "a function of a SweepEvent, or None",
             ),
         ):
             if not fits:
@@ -216,6 +216,7 @@ class ODEProblem(Portable):
         self._validate_numbers()
 
     def _validate_numbers(self) -> None:
+        """Raise TypeError or ValueError for tolerances, times, u0, breaks and mass."""
         if not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ValueError(f"ODEProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
         for name, given, size in (
@@ -237,10 +238,10 @@ class ODEProblem(Portable):
                 f"ODEProblem: {self.method} has no error estimate, expected a grid: "
                 "grid=np.linspace(…)"
             )
-        _ = self.times, self._given_grid, self.initial
-        vector = self._breaks
-        if isinstance(vector, ConstantVector) and self._given_grid is not None:
-            require_on_grid(Breaks.at(vector, np.zeros(0), self.t).stop_times, self._given_grid)
+        _ = self.times, self._given_grid, self.initial  # These properties validate t, u0, ….
+        breaks = self._breaks
+        if isinstance(breaks, ConstantVector) and self._given_grid is not None:
+            require_on_grid(Breaks.at(breaks, np.zeros(0), self.t).stop_times, self._given_grid)
         as_mass(self.mass)
 
     @cached_property
@@ -273,7 +274,7 @@ class ODEProblem(Portable):
 
     @cached_property
     def _breaks(self) -> Vector | None:
-        """The breaks as a Vector of p; None without breaks."""
+        """The times of the breaks as a Vector of p; None without breaks."""
         return as_breaks(self.breaks)
 
     # Integration
@@ -300,20 +301,24 @@ class ODEProblem(Portable):
         StageFailure
             If the stages of a step cannot be solved.
         NonFiniteField
-            If f, ℓ or the solution is nan or inf. Like the errors above, this error names
-            the time that was reached.
+            If f, ℓ or the solution is nan or inf. This error and the errors above name the
+            time that was reached.
         InconsistentStart
             If u₀ does not satisfy the algebraic equations of a DAE, or if no consistent
             values are found.
-        MemoryTooSmall, StorageFailed
-            If the states do not fit into `memory`, or if they cannot be written.
+        MemoryTooSmall
+            If the states do not fit into `memory`.
+        StorageFailed
+            If the states cannot be written to disk.
         TypeError, ValueError
             If p, f, u₀(p) or breaks(p) have the wrong type or shape.
         """
         return self._solved(as_parameters(p), self.times, None)
 
     def replayed(self, p: Array, times: Array, accepted: AcceptedSteps) -> Trajectory:
-        """The trajectory at another p on given steps; see `Trajectory.replay`.
+        """The trajectory at another p, by the accepted steps of an earlier integration.
+
+        See `Trajectory.replay`.
 
         Parameters
         ----------
@@ -332,12 +337,12 @@ class ODEProblem(Portable):
         return self._solved(as_parameters(p), times, accepted)
 
     def _solved(self, p: Array, times: Array, frozen: AcceptedSteps | None) -> Trajectory:
-        """The trajectory at p; frozen: the steps to take, None if they are to be chosen."""
+        """The trajectory at p; frozen: the steps to take, None if the integrator chooses them."""
         p.setflags(write=False)  # The user's functions receive p itself.
-        # u₀(p) is called once: it may be the end of another problem, and so on.
+        # u₀(p) is evaluated once only: it may be the result of another integration.
         given = np.asarray(self.initial(p))
         system, nulls = self._system(p, given, frozen is not None)
-        tableau, first = self._tableaux(nulls)
+        tableau, first_tableau = self._tableaux(nulls)
         start, end = (
             (float(self.t[0]), float(self.t[1]))
             if frozen is None
@@ -365,19 +370,19 @@ class ODEProblem(Portable):
         )
         reinitialization = Reinitialization(system, nulls)
         integrator = Integrator(
-            system,
-            tableau,
-            first if tableau.continues else None,
-            reinitialization,
-            self.control,
-            store.put,
-            observer,
-            notify,
-            initial_values.u,
-            _first_stages(system, tableau, initial_values, t_plus),
-            t_plus,
-            largest,
-            accepted,
+            system=system,
+            tableau=tableau,
+            first_tableau=first_tableau if tableau.continues else None,
+            reinitialization=reinitialization,
+            control=self.control,
+            keep=store.put,
+            visit=observer,
+            notify=notify,
+            u=initial_values.u,
+            k=_first_stages(system, tableau, initial_values, t_plus),
+            first_time=t_plus,
+            largest=largest,
+            accepted=accepted,
         )
         if self.integrand is not None and self.control.integrals:
             integrator.integrals = IntegralControl(
@@ -396,14 +401,14 @@ class ODEProblem(Portable):
         return Trajectory(self, p, times, u, integrals, u0, breaks, sweeps)
 
     def _tableaux(self, nulls: NullSpace | None) -> tuple[Tableau, Tableau | None]:
-        """The tableau of the steps, and of the first step of a DAE (None without a DAE)."""
+        """The tableau of all steps, and another one for the first step of a DAE (or None)."""
         tableau, start = self.method.tableau, self.method.start
         if nulls is None:
             return tableau, None
         return tableau.algebraic, start.algebraic if start else None
 
     def _first_time(self, frozen: AcceptedSteps | None, breaks: Breaks, largest: float) -> float:
-        """t₀⁺, at which f is evaluated first."""
+        """t₀⁺, just after t₀: the time of the first evaluation of f, which may jump at t₀."""
         if frozen is not None:
             return frozen.first[0]
         if self._given_grid is not None:
@@ -439,7 +444,8 @@ class ODEProblem(Portable):
     def _system(self, p: Array, u0: Array, replay: bool) -> tuple[System, NullSpace | None]:
         """The equations at p, with n and dtype from u0, and the null spaces of M.
 
-        replay: the steps are frozen, so that a complex p is a complex step from a real p.
+        replay: True if the steps are frozen. A complex p then means a complex step: the
+        integration at the real part of p, with a small imaginary perturbation.
         """
         if u0.dtype.kind not in "fciu" or u0.ndim != 1 or u0.size == 0:
             raise ValueError(
@@ -453,9 +459,9 @@ class ODEProblem(Portable):
             raise ValueError(
                 f"ODEProblem: got atol of shape {np.shape(self.atol)}, expected a number or ({n},)"
             )
-        at = mass_at(mass, p, n)
-        nulls = null_space(at.matrix)
-        if nulls is not None and not constant_nulls(nulls, at.jvp, p):
+        mass_at_p = mass_at(mass, p, n)
+        nulls = null_space(mass_at_p.matrix)
+        if nulls is not None and not constant_nulls(nulls, mass_at_p.jvp, p):
             raise ValueError(
                 "ODEProblem: M(p) is singular, and which equations and unknowns are algebraic "
                 "depends on p. Expected the same null spaces for all p, such as rows and columns "
@@ -464,20 +470,24 @@ class ODEProblem(Portable):
         complex_state = u0.dtype.kind == "c" or p.dtype.kind == "c"
         dtype = np.dtype(np.complex128 if complex_state else np.float64)
         algebra = Algebra(
-            n, at.matrix, self.factorize, isinstance(self.factorize, Krylov), complex_state
+            n,
+            mass_at_p.matrix,
+            self.factorize,
+            iterative=isinstance(self.factorize, Krylov),
+            is_complex=complex_state,
         )
         atol = np.maximum(np.asarray(self.atol, dtype=float), np.finfo(float).tiny)
         system = System(
-            self.field,
-            self.integrand,
-            p,
-            n,
-            dtype,
-            at,
-            algebra,
-            self.rtol,
-            atol,
-            self.method.accuracy,
+            field=self.field,
+            integrand=self.integrand,
+            p=p,
+            n=n,
+            dtype=dtype,
+            mass=mass_at_p,
+            algebra=algebra,
+            rtol=self.rtol,
+            atol=atol,
+            accuracy=self.method.accuracy,
             perturbed=replay and p.dtype.kind == "c",
             steps_given=replay or self.grid is not None,
         )
@@ -487,7 +497,10 @@ class ODEProblem(Portable):
 def _first_stages(
     system: System, tableau: Tableau, initial_values: InitialValues, t_plus: float
 ) -> Array:
-    """K₁, (n,), or (s, n) equal first guesses of coupled stages: u'(t₀), zeros for a DAE."""
+    """K₁ of the first step, (n,); for coupled stages the first guess of all stages, (s, n).
+
+    The guess is u'(t₀) for each stage, or zero for a DAE.
+    """
     if not tableau.coupled:
         return initial_values.k
     slope = (
@@ -498,8 +511,8 @@ def _first_stages(
     return np.tile(slope, (tableau.stages, 1)).astype(system.dtype)
 
 
-def _notifier(callback: Callable[[SweepEvent], None] | None) -> _Notify:
-    """The user's callback as a function of (kind, step, t)."""
+def _notifier(callback: Callable[[SweepEvent], None] | None) -> Notify:
+    """(kind, step, t) ↦ a call of the user's callback with a `SweepEvent`."""
     if callback is None:
         return lambda kind, step, t: None
     return lambda kind, step, t: callback(SweepEvent(kind, step, t))

@@ -20,10 +20,11 @@ def step_vjp(
     seeds: Sequence[Seed],
     timed: bool,
 ) -> StepCotangents:
-    """The cotangents before a step, from the cotangents after it: u_bar, k_bar (n, j).
+    """The cotangents before a step, from the cotangents after the step, u_bar and k_bar (n, j).
 
-    q_bar: cotangents of the integrals, (q, j), None without integrals. timed: compute
-    ∂J/∂(start) and ∂J/∂(length) as well.
+    u_bar, k_bar: ∂J/∂u and ∂J/∂(last stage) at the end of the step. q_bar: cotangents
+    of the integrals, (q, j), None without integrals. seeds: the observations inside the
+    step. timed: compute ∂J/∂(start) and ∂J/∂(length) of the step as well.
     """
     system, tableau, h = step.system, step.tableau, step.h
     Y = system.combined(h * tableau.A, step.K) + step.u
@@ -74,8 +75,8 @@ def step_jvp(
 ) -> tuple[Array, Array | None]:
     """(K̇ (s, n, j), q̇ (q, j)) of a step, from u̇, k̇ (n, j) and ṗ (m, j).
 
-    integrals: q. move: tangents of start and length of the step, None if the step
-    stays. q̇ is None for q = 0.
+    integrals: q; q̇ is None for q = 0. move: tangents of start and length of the step, None
+    if both are fixed.
     """
     Y = step.system.combined(step.h * step.tableau.A, step.K) + step.u
     if step.tableau.coupled:
@@ -92,18 +93,18 @@ def _stage_cotangents(
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
     """(V̄ (s, n, j), [(i, w_i)], p̄ (m, j)): the transposed stage equations, last stage first.
 
-    A first stage that is the last stage of the step before is not included.
+    The first stage is not included if it is the last stage of the step before.
     """
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
         return _coupled_stage_cotangents(step, Y, Y_bar, K_bar)
-    if shape[2] == 1:  # Arithmetic of vectors is faster than that of columns.
+    if shape[2] == 1:  # Arithmetic with vectors (n,) is faster than with columns (n, 1).
         Y_bar, K_bar = Y_bar.reshape(shape[:2]), K_bar.reshape(shape[:2])
     V_bar, W = np.zeros_like(Y_bar), []
     p_bar = np.zeros((system.p.size, *Y_bar.shape[2:]), dtype=system.p.dtype)
-    hA, at = step.h * step.tableau.A, step.times
+    hA, stage_times = step.h * step.tableau.A, step.times
     for i in reversed(range(int(step.tableau.continues), shape[0])):
-        t = at[i]
+        t = stage_times[i]
         w, Jw = _one_stage_cotangent(
             step,
             t,
@@ -136,12 +137,12 @@ def _stage_tangents(
 ) -> Array:
     """K̇ (s, n, j): the stage equations along the directions, first stage first."""
     system, tableau, h = step.system, step.tableau, step.h
-    A, at = tableau.A, step.times
+    A, stage_times = tableau.A, step.times
     K_dot = np.zeros((A.shape[0], *u_dot.shape), dtype=np.result_type(system.dtype, p_dot))
     if tableau.continues:
         K_dot[0] = k_dot
     for i in range(int(tableau.continues), A.shape[0]):
-        ti, hg = at[i], h * A[i, i]
+        ti, hg = stage_times[i], h * A[i, i]
         V_dot = u_dot + _sum(h * A[i, :i], K_dot[:i]) + _stretched(step, i, move)
         J = system.jacobian(ti, Y[i])
         rate = (
@@ -257,7 +258,7 @@ def value_tangent(step: FrozenStep, i: int, K_dot: Array, move: Move | None) -> 
 
 
 def dense_tangent(step: FrozenStep, theta: float, K_dot: Array, move: Move | None) -> Array:
-    """The tangent of u at t + θh without u̇, (n, j), at a fixed time while the step moves."""
+    """The tangent of u at t + θh without u̇, (n, j). This time is fixed, the step may move."""
     change = _sum(step.h * step.tableau.weights(theta), K_dot)
     if move is None:
         return change
@@ -271,7 +272,7 @@ def dense_tangent(step: FrozenStep, theta: float, K_dot: Array, move: Move | Non
 
 
 def _stretched(step: FrozenStep, i: int, move: Move | None) -> Array | float:
-    """ḣ Σ_j a_ij K_j, (n, j)."""
+    """ḣ Σ_j a_ij K_j, (n, j): the tangent of stage value i if the length of the step changes."""
     return (
         0.0
         if move is None
@@ -280,7 +281,7 @@ def _stretched(step: FrozenStep, i: int, move: Move | None) -> Array | float:
 
 
 def _shifted(step: FrozenStep, i: int, Y: Array, move: Move | None) -> Array | float:
-    """∂f/∂t (ṫ + c_i ḣ) at stage i, (n, j)."""
+    """∂f/∂t (ṫ + c_i ḣ), (n, j): the tangent of f at stage i if the time of the stage changes."""
     shift = None if move is None else move.t + step.tableau.c[i] * move.h
     if shift is None or not shift.any():
         return 0.0

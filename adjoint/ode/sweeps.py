@@ -1,4 +1,10 @@
-"""The reverse sweep and the tangent sweep through the frozen steps of a trajectory."""
+"""The reverse sweep and the tangent sweep through the frozen steps of a trajectory.
+
+The equations are in docs/math/time.md. Shapes: n unknowns, m parameters, q integrals, s
+stages, N steps, K observations, L stop times; j columns, one for each objective (reverse
+sweep) or direction (tangent sweep). λ = ∂J/∂u and κ = ∂J/∂K₁ belong to the state between
+two steps; K₁, the first stage of a step, may be the last stage of the step before.
+"""
 
 from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -27,7 +33,7 @@ from .steps.records import State, StepRecord
 from .steps.repeated_steps import RepeatedSteps
 
 StoredStep: TypeAlias = tuple[int, State, StepRecord | None]
-"""(k, the state before step k, the record of step k or None if it was not kept)."""
+"""(k, the state before step k, the record of step k; None if the record was not kept)."""
 
 
 Notify: TypeAlias = Callable[[str, int, float], None]
@@ -36,11 +42,12 @@ Notify: TypeAlias = Callable[[str, int, float], None]
 
 @dataclass(frozen=True, eq=False)
 class Contribution:
-    """The contribution of step k to a reverse sweep.
+    """The result of the reverse sweep for step k.
 
-    state: u at the start of the step, (n,). u, K1: ∂J/∂u and ∂J/∂K₁ there, (n, j). p: the
-    share of the step in ∂J/∂p, (m, j). t, h: ∂J/∂(start) and ∂J/∂(length) of the step,
-    (j,). observed: [(number of the observation, ∂J/∂(its time), (j,))] for observations
+    state: u at the start of the step, (n,). u, K1: ∂J/∂u and ∂J/∂K₁ at the start of the
+    step, (n, j). p: the part of ∂J/∂p that comes from this step, (m, j). t, h:
+    ∂J/∂(start) and ∂J/∂(length) of the step, (j,), zero unless asked for. observed: a pair
+    (number of the observation, ∂J/∂(time of the observation), (j,)) for each observation
     inside the step or at its end. infinite: [t] if ∂f/∂t is infinite at the start of the
     step and no stage lies there, otherwise [].
     """
@@ -61,9 +68,10 @@ class Sweeps:
     """The sweeps through the steps of a trajectory.
 
     initial_values: u(t₀) and K₁, with derivatives. steps: the accepted steps, which can
-    be repeated. places: place of each observation, see `Observer`. store: the states
-    and records kept by the integration. notify: called after each step of a sweep.
-    findings: remembers the findings of the last reverse sweep, for the evidence.
+    be repeated. places: (k, θ) for each observation: at t + θh inside step k, or at the
+    start of step k if θ is None. store: the states and records kept by the integration.
+    notify: called after each step of a sweep. findings: the findings of the last reverse
+    sweep, for the evidence; each reverse sweep changes them.
     """
 
     system: System
@@ -81,7 +89,7 @@ class Sweeps:
 
     @property
     def alone(self) -> AbstractContextManager[None]:
-        """A context in which no other sweep may run, see `Store.sweeping`."""
+        """A context in which no other sweep can run, see `Store.sweeping`."""
         return self.store.sweeping()
 
     # The reverse sweep
@@ -91,38 +99,40 @@ class Sweeps:
     ) -> Iterator[Contribution]:
         """The contributions of the steps, last step first; u_bar: (K, n, j), q_bar: (q, j).
 
-        timed: compute ∂J/∂(start) and ∂J/∂(length) of the steps as well. fixed: numbers of
-        steps whose start is a possible discontinuity that nothing moves.
+        u_bar: ∂J/∂u at the observations. q_bar: ∂J/∂(integrals), None without integrals.
+        timed: compute ∂J/∂(start) and ∂J/∂(length) of the steps as well. fixed: the numbers
+        k of steps at whose start f may jump, if this time depends on nothing.
         """
         n, j = u_bar.shape[1:]
-        lam, kappa = (
-            np.zeros((n, j), dtype=self.system.dtype),
-            np.zeros((n, j), dtype=self.system.dtype),
-        )
-        at_ends, seeds = self.seeds(u_bar)
-        recent, last = Recent(), None
-        if j == 0:  # With no objective there is nothing to solve.
+        if j == 0:  # Without an objective there is nothing to compute.
             return
+        lam = np.zeros((n, j), dtype=self.system.dtype)
+        kappa = np.zeros((n, j), dtype=self.system.dtype)
+        at_ends, seeds = self.seeds(u_bar)
+        recent, last_stage = Recent(), None
         for k, state, record in self._with_times(self.store.backward(self.steps.advance)):
             for place in at_ends.get(k + 1, []):
                 lam = lam + u_bar[place]
-            found = seeds.get(k, [])
+            inside = seeds.get(k, [])
             initial = self.steps.initial_values(k, state, record)
             if record is None:
                 k1 = state[1] if initial is None else initial.k
-                record = self.steps.record(k, state, k1, last)
-            # The last stage of step k − 1 (all of them if coupled) need not be solved again.
-            last = state[1]
-            step = self._frozen(k, state, record, bool(found), recent, (k in fixed, k + 1 in fixed))
+                record = self.steps.record(k, state, k1, last_stage)
+            # The state before step k holds the last stage of step k − 1 (all stages if they
+            # are coupled), which need not be solved again.
+            last_stage = state[1]
+            step = self._frozen(
+                k, state, record, bool(inside), recent, (k in fixed, k + 1 in fixed)
+            )
             try:
-                back = step_vjp(step, lam, kappa, q_bar, found, timed)
+                back = step_vjp(step, lam, kappa, q_bar, inside, timed)
             except NonFiniteField:  # This error names the time and the causes already.
                 raise
             except NonFinite as error:
                 raise self._domain_edge_error(
                     k, state[0], record.K, f"The reverse sweep fails ({error})"
                 ) from error
-            observed = [(seed.place, back.observed[number]) for number, seed in enumerate(found)]
+            observed = [(seed.place, back.observed[number]) for number, seed in enumerate(inside)]
             if timed:
                 slope = step.K[step.tableau.last]
                 observed += [
@@ -134,15 +144,15 @@ class Sweeps:
                 if moved and k in self.accepted.discontinuities and step.infinite_rate_at_start()
                 else []
             )
-            # Stage values do not depend on the algebraic unknowns before the step. Only K₁
-            # and dense output depend on them.
-            if initial is not None and (initial.derived or found):
+            # Stage values do not depend on the algebraic unknowns before the step; only K₁ and
+            # dense output do.
+            if initial is not None and (initial.derived or inside):
                 bars = self.steps.with_factors(initial, k, record).vjp(
                     back.u, back.k, step.h if moved else None
                 )
-                none = np.zeros(back.k.shape, dtype=back.k.dtype)
+                zero = np.zeros(back.k.shape, dtype=back.k.dtype)
                 back = StepCotangents(
-                    bars.u0, none, back.p + bars.p, back.t + bars.t, back.h, back.observed
+                    bars.u0, zero, back.p + bars.p, back.t + bars.t, back.h, back.observed
                 )
             lam, kappa = back.u, back.k
             self.notify("reverse", k, self.accepted.t[k])
@@ -150,7 +160,10 @@ class Sweeps:
         self.steps.forget()
 
     def seeds(self, u_bar: Array) -> tuple[dict[int, list[int]], dict[int, list[Seed]]]:
-        """({k: observations at the end of step k − 1}, {k: seeds inside step k})."""
+        """({k: observations at the start of step k}, {k: seeds inside step k}).
+
+        Observations at t_f are at the start of step N, which is not taken.
+        """
         at_ends: dict[int, list[int]] = {}
         seeds: dict[int, list[Seed]] = {}
         for place, (k, theta) in enumerate(self.places):
@@ -161,7 +174,7 @@ class Sweeps:
         return at_ends, seeds
 
     def observed_at_start(self, u_bar: Array) -> Array:
-        """ū of the observations at t₀, (n, j), which belong to no step."""
+        """The sum of ū over the observations at t₀, (n, j), which `reverse` does not include."""
         at_ends, _ = self.seeds(u_bar)
         start = np.zeros(u_bar.shape[1:], dtype=self.system.dtype)
         for place in at_ends.get(0, []):
@@ -169,10 +182,10 @@ class Sweeps:
         return start
 
     def total(self, contribution: Contribution) -> Array:
-        """∂J/∂u at the start of a step, through K₁ as well, (n, j): docs/math/time.md, eq. 55.
+        """∂J/∂u at the start of a step, (n, j), where K₁ depends on u: docs/math/time.md, eq. 55.
 
-        Observations at that time are not included. For a DAE only consistent states are
-        moved: the algebraic unknowns follow the other unknowns.
+        Observations at that time are not included. For a DAE, the derivative is with
+        respect to the differential unknowns: the algebraic unknowns depend on them.
         """
         system, nulls, k = self.system, self.initial_values.nulls, contribution.k
         if k in self.accepted.reinitialized:  # K₁ and the algebraic unknowns follow u here.
@@ -198,8 +211,8 @@ class Sweeps:
     ) -> tuple[Array, Array | None]:
         """(u̇ (K, n, j) at the observations, q̇ (q, j)) along u̇₀ (n, j) and ṗ (m, j).
 
-        integrals: q. stop_times_dot: tangents of the stop times, (L, j), zero for t₀ and
-        t_f; observation times stay. None if no stop time moves.
+        stop_times_dot: tangents of the stop times, (L, j), zero for t₀ and t_f; None if no
+        stop time moves. Observation times do not move. integrals: q.
         """
         u_dot, k_dot = self.initial_values.jvp(u0_dot, p_dot, None, self.accepted.h[0])
         moves = None if stop_times_dot is None else self.accepted.stop_times_jvp(stop_times_dot)
@@ -209,15 +222,17 @@ class Sweeps:
             else dict(zip(self.accepted.stop_steps, stop_times_dot, strict=True))
         )
         fixed = {k for k, dot in stop_dot.items() if not dot.any()}
-        kind: np.dtype[Any] = np.result_type(self.system.dtype, u_dot)
-        observed = np.zeros((len(self.places), *u_dot.shape), dtype=kind)
+        dtype: np.dtype[Any] = np.result_type(self.system.dtype, u_dot)
+        observed = np.zeros((len(self.places), *u_dot.shape), dtype=dtype)
         for place, (k, theta) in enumerate(self.places):
             if k == 0 and theta is None:
                 observed[place] = u_dot
         q_dot: Array | None = None
-        at, recent = self._observed_in(), Recent()
+        observations, recent = self._observations_of_steps(), Recent()
         for k, state, record in self._with_times(self.store.forward(self.steps.advance)):
-            inside = [(place, theta) for place, theta in at.get(k, []) if theta is not None]
+            inside = [
+                (place, theta) for place, theta in observations.get(k, []) if theta is not None
+            ]
             move = None if moves is None else Move(moves[0][k], moves[1][k])
             initial = self.steps.initial_values(k, state, record)
             if record is None:
@@ -245,9 +260,9 @@ class Sweeps:
             last = step.tableau.last
             u_dot = u_dot + value_tangent(step, last, K_dot, move)
             k_dot = K_dot[last]
-            for place, theta in at.get(k + 1, []):
+            for place, theta in observations.get(k + 1, []):
                 if theta is None:
-                    # The observation time stays when the break at the end of the step moves.
+                    # If a break at the end of the step moves, the observation time does not.
                     moved = stop_dot.get(k + 1)
                     observed[place] = (
                         u_dot if moved is None else u_dot - np.multiply.outer(step.K[last], moved)
@@ -256,8 +271,8 @@ class Sweeps:
         self.steps.forget()
         return observed, q_dot
 
-    def _observed_in(self) -> dict[int, list[tuple[int, float | None]]]:
-        """{k: [(number of the observation, θ)]} by steps; θ is None at the end of step k − 1."""
+    def _observations_of_steps(self) -> dict[int, list[tuple[int, float | None]]]:
+        """{k: [(number of the observation, θ)]}; θ is None at the start of step k."""
         found: dict[int, list[tuple[int, float | None]]] = {}
         for place, (k, theta) in enumerate(self.places):
             found.setdefault(k, []).append((place, theta))
@@ -274,7 +289,10 @@ class Sweeps:
         recent: Recent,
         fixed_ends: tuple[bool, bool],
     ) -> FrozenStep:
-        """Step k, to be differentiated; dense: with the further stages of the dense output."""
+        """Step k, to be differentiated; dense: include the extra stages of dense output.
+
+        fixed_ends: (True if the start of the step is fixed, True if its end is fixed).
+        """
         accepted, tableau, K = self.accepted, self.accepted.tableau[k], record.K
         if dense and tableau.extended is not tableau:
             K = extended_stages(self.system, tableau, accepted.interval(k), state[0], K)
@@ -292,7 +310,7 @@ class Sweeps:
 
     @contextmanager
     def time_of_errors(self) -> Iterator[None]:
-        """Add the time to errors of the storage, which only knows the number of the step."""
+        """Add the time to errors of the storage, which knows the number of the step only."""
         try:
             yield
         except StorageFailed as error:
@@ -300,7 +318,7 @@ class Sweeps:
             raise
 
     def _with_times(self, steps: Iterator[StoredStep]) -> Iterator[StoredStep]:
-        """The stored steps; errors of the storage get a time, and work is counted at the end."""
+        """The stored steps; adds the time to errors of the storage, and counts work at the end."""
         with self.time_of_errors():
             try:
                 yield from steps
@@ -309,15 +327,13 @@ class Sweeps:
 
     def computed_backward(self) -> Iterator[tuple[int, Array, Array]]:
         """(k, u before step k, stages K of step k), last step first."""
-        last = None
+        last_stage = None
         try:
             for k, state, record in self._with_times(self.store.backward(self.steps.advance)):
-                record = (
-                    self.steps.record(k, state, self.steps.first_stage(k, state), last)
-                    if record is None
-                    else record
-                )
-                last = state[1]
+                if record is None:
+                    k1 = self.steps.first_stage(k, state)
+                    record = self.steps.record(k, state, k1, last_stage)
+                last_stage = state[1]  # Of step k − 1, as in `reverse`.
                 yield k, state[0], record.K
         finally:
             self.steps.forget()
@@ -326,17 +342,18 @@ class Sweeps:
         """(k, u before step k, stages K of step k), first step first."""
         try:
             for k, state, record in self._with_times(self.store.forward(self.steps.advance)):
-                record = (
-                    self.steps.record(k, state, self.steps.first_stage(k, state), None)
-                    if record is None
-                    else record
-                )
+                if record is None:
+                    k1 = self.steps.first_stage(k, state)
+                    record = self.steps.record(k, state, k1, None)
                 yield k, state[0], record.K
         finally:
             self.steps.forget()
 
     def interpolated(self, times: Array) -> Array:
-        """u at times (L,) in any order, (L, n), by dense output; the state itself at step ends."""
+        """u at times in any order, by dense output; at the end of a step the computed state.
+
+        times: one axis. Returns u with one row for each time.
+        """
         u = np.empty((times.size, self.system.n), dtype=self.system.dtype)
         steps = np.searchsorted(self.accepted.grid(), times, side="left") - 1
         u[steps < 0] = self.initial_values.u
@@ -358,9 +375,10 @@ class Sweeps:
         return u
 
     def nonfinite(self, u_bar: Array, q_bar: Array | None, what: str) -> NonFiniteField | None:
-        """The error for a gradient that is not finite: it names the last step that made it so.
+        """The error that names the last step whose contribution to a gradient is nan or inf.
 
-        None if the contributions of all steps are finite. what: start of the message.
+        Returns None if the contributions of all steps are finite. what: start of the
+        message.
         """
         bad = None
         for contribution in self.reverse(u_bar, q_bar, False):
@@ -379,7 +397,7 @@ class Sweeps:
         return None
 
     def _domain_edge_error(self, k: int, u: Array, K: Array, what: str) -> NonFiniteField:
-        """The error for derivatives of step k that are not finite."""
+        """The error for derivatives of step k that are nan or inf; u, K: (n,) and (s, n)."""
         tableau, step = self.accepted.tableau[k], self.accepted.interval(k)
         Y = values(self.system, tableau, step.h, u, K)
         return domain_edge_error(self.system, tableau.times(step), Y, (step.t, step.end), k, what)

@@ -1,7 +1,7 @@
-"""Reuse solutions: adjoint states that are cached, or combinations of solutions.
+"""Adjoint states without a solve: from a cache, or as combinations of earlier solutions.
 
-For a compliance J = bᵀu of a symmetric problem ∂J/∂u = b, so that λ = u
-(docs/math/steady.md, eq. 8).
+The usual case is the compliance J = bᵀu of a symmetric problem A u = b. Then ∂J/∂u = b,
+and the adjoint state is λ = u (docs/math/steady.md, eq. 8).
 """
 
 from dataclasses import dataclass, field
@@ -14,19 +14,21 @@ from ..factor.factorization import Factorization
 from ..protocols import Inverse
 from ..typing import Array, Trans
 
-SPANNED = 1e-14
-"""Distance of a right-hand side from the span of earlier right-hand sides, relative to
-its size, up to which the distance counts as rounding error."""
+IN_SPAN = 1e-14
+"""Distance of a right-hand side from the span of earlier right-hand sides, relative to the
+right-hand side, below which the distance is rounding error."""
 
 _TINY = float(np.finfo(float).tiny)
+"""Lower limit of divisors, against a division by zero."""
 
 
 @dataclass(eq=False)
 class CachedAdjoint:
-    """An inverse with a memory of one adjoint solve: λ, and then the gradient, cost one solve.
+    """An inverse that caches its last adjoint solve: λ and then the gradient cost one solve.
 
-    It remembers the right-hand side and the solution of its last solve with Aᴴ. Threads
-    may share it: they may solve once more than necessary, but never get a wrong λ.
+    The cache holds the right-hand side and the solution of the last solve with Aᴴ.
+    Several threads may use the object at once: a thread may repeat a solve, but never
+    gets a wrong λ.
     """
 
     inverse: Inverse
@@ -47,24 +49,24 @@ class CachedAdjoint:
         if last is not None and np.array_equal(last[0], b):
             return last[1]
         lam = self.inverse.solve(b, "H")
-        lam.setflags(write=False)  # The user's vjp sees λ.
-        # One solve only: another objective mostly needs another λ, and each takes two
-        # vectors.
+        lam.setflags(write=False)  # The user's vjp receives λ, and must not modify the cache.
+        # Only one solve is cached. A solve takes two vectors of memory, and another objective
+        # usually needs another λ.
         self._last = (b.copy(), lam)
         return lam
 
 
 @dataclass(eq=False)
 class SpanReuse:
-    """A factorization with a memory of two solves, which it combines for adjoint solves.
+    """A factorization whose adjoint solves combine the solutions of earlier forward solves.
 
-    It remembers b and u of its first solve A u = b. If A is stated to be symmetric, it
-    also remembers the last solve with at most as many columns. An adjoint solve whose
-    right-hand side lies in the span of a remembered b is a combination of the columns
-    of u.
+    The object remembers b and u of two solves A u = b: of the first solve, and, if A is
+    stated to be symmetric, of the last solve with at most as many columns as the first.
+    If the right-hand side of an adjoint solve lies in the span of the columns of a
+    remembered b, the solution is a combination of the columns of u, and costs no solve.
 
-    The first solve is that of the state. The last one is that of a tangent, whose
-    right-hand side is also the right-hand side of the second adjoint of a compliance.
+    The first solve gives the state. The last solve gives a tangent of the state: for a
+    compliance, the second adjoint equation has the right-hand side of this tangent.
     """
 
     factorization: Factorization
@@ -87,51 +89,57 @@ class SpanReuse:
             return u
         if trans == "T":
             return self.solve(b.conj(), "H").conj()
-        recombined = self._recombined(b)
-        return self.factorization.solve(b, "H") if recombined is None else recombined
+        lam = self._from_memory(b)
+        return self.factorization.solve(b, "H") if lam is None else lam
 
-    def _recombined(self, u_bar: Array) -> Array | None:
-        """λ as a combination of remembered solutions; None if this is not possible."""
+    def _from_memory(self, u_bar: Array) -> Array | None:
+        """λ with Aᴴ λ = ū as a combination of remembered solutions; None if ū is not in a span."""
         if self.factorization.symmetry == "none":
             return None
-        for known in (self._first, self._last):
-            if known is not None and (lam := self._combined(*known, u_bar)) is not None:
-                return lam
+        for remembered in (self._first, self._last):
+            if remembered is not None:
+                lam = self._combined(*remembered, u_bar)
+                if lam is not None:
+                    return lam
         return None
 
     def _combined(self, b: Array, u: Array, u_bar: Array) -> Array | None:
-        """λ = u c if ū = b c for some c; otherwise None."""
+        """λ = u c if there is a c with ū = b c; otherwise None. A u = b, Aᴴ λ = ū."""
         n = u_bar.shape[0]
         b, u = b.reshape(n, -1), u.reshape(n, -1)
-        if self.factorization.symmetry == "symmetric":  # Aᴴ is the conjugate of A.
+        if self.factorization.symmetry == "symmetric":  # Aᴴ = conj(A): Aᴴ conj(u) = conj(b).
             b, u = b.conj(), u.conj()
         c = _coefficients(b, u_bar)
         if c is None:
             return None
         lam = _times(u, c)
-        # If the factorization was probed, A u = b and A is as stated. Otherwise λ is
-        # verified.
-        return (
-            lam
-            if self.factorization.probed or self.factorization.accepts(lam, u_bar, "H")
-            else None
-        )
+        # A probed factorization has the stated symmetry, so that λ is accurate. Otherwise λ
+        # is verified.
+        if self.factorization.probed or self.factorization.accepts(lam, u_bar, "H"):
+            return lam
+        return None
 
 
 def _coefficients(b: Array, u_bar: Array) -> Array | None:
-    """c, (k, j), with ū = b c up to rounding, for b (n, k) and ū (n, j); None if no c exists."""
-    size, height = np.maximum(column_maxima(b), _TINY), np.maximum(column_maxima(u_bar), _TINY)
-    # Divided first: squares in the Gram matrix would overflow for loads above 10¹⁵⁴.
-    columns, wanted = b / size, u_bar / height
+    """c, (k, j), with ū = b c up to rounding, for b (n, k) and ū (n, j); None if no c exists.
+
+    c is the least-squares solution, by the normal equations of the scaled columns.
+    """
+    b_max = np.maximum(column_maxima(b), _TINY)
+    u_bar_max = np.maximum(column_maxima(u_bar), _TINY)
+    # Columns are scaled first: squares would overflow for right-hand sides above 10¹⁵⁴.
+    scaled, right = b / b_max, u_bar / u_bar_max
     if b.shape[1] == 1:
-        dual = columns.conj()
-        c = np.sum(dual * wanted, axis=0, keepdims=True) / np.maximum(np.sum(dual * columns), _TINY)
+        conjugate = scaled.conj()
+        c = np.sum(conjugate * right, axis=0, keepdims=True) / np.maximum(
+            np.sum(conjugate * scaled), _TINY
+        )
     else:
-        c = np.linalg.lstsq(columns.conj().T @ columns, columns.conj().T @ wanted)[0]
-    c = c * height / size[:, None]
-    return c if np.all(column_maxima(u_bar - _times(b, c)) <= SPANNED * height) else None
+        c = np.linalg.lstsq(scaled.conj().T @ scaled, scaled.conj().T @ right)[0]
+    c = c * u_bar_max / b_max[:, None]
+    return c if np.all(column_maxima(u_bar - _times(b, c)) <= IN_SPAN * u_bar_max) else None
 
 
 def _times(b: Array, c: Array) -> Array:
-    """b c; without BLAS if b is one column (see `adjoint._numerics.dot`)."""
+    """b c, (n, j); without BLAS if b has one column (see `adjoint._numerics.dot`)."""
     return b * c if b.shape[1] == 1 else np.asarray(b @ c)

@@ -291,7 +291,7 @@ def test_loose_parts_are_seen_by_their_pivots_where_a_part_of_a_solve_is_the_pro
     seed, monkeypatch
 ):
     """Islands in rods: the mean of the substitution over all unknowns was below the threshold."""
-    monkeypatch.setattr(factorization, "TOGETHER", -1)
+    monkeypatch.setattr(factorization, "COMBINED_PROBE", -1)
     rng = np.random.default_rng([77, seed, list(FAMILIES).index("island")])
     pair = FAMILIES["island"](rng)
     A = dressed(pair.singular, pair.symmetry, rng)
@@ -337,7 +337,7 @@ def test_pivots_that_were_replaced_do_not_hide_a_singular_matrix():
 
 def test_pivots_that_have_grown_do_not_hide_a_small_one_from_a_part_of_a_solve(monkeypatch):
     """Dependent constraints: pivots 4.7e-10 to 4.6e5, not replaced; 3e9 relative to entries."""
-    monkeypatch.setattr(factorization, "TOGETHER", -1)
+    monkeypatch.setattr(factorization, "COMBINED_PROBE", -1)
     rng = np.random.default_rng([9, 1, list(FAMILIES).index("dependent_constraints")])
     pair = FAMILIES["dependent_constraints"](rng)
     A = dressed(pair.singular, pair.symmetry, rng)

@@ -217,7 +217,7 @@ def test_a_matrix_that_is_asymmetric_by_a_millionth_is_not_symmetric(f, gap):
 @pytest.mark.parametrize("complex", [False, True])
 @pytest.mark.parametrize("trans", ["N", "H"])
 def test_large_matrices_are_probed_by_a_column_of_the_first_solve(f, complex, trans, monkeypatch):
-    monkeypatch.setattr("adjoint.factor.factorization.TOGETHER", 0)
+    monkeypatch.setattr("adjoint.factor.factorization.COMBINED_PROBE", 0)
     A, b = matrix(f), right_hand_side((2,), complex)
     factored = perturbed(f, 0.0, A)
     sizes = []

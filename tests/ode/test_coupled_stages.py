@@ -353,9 +353,9 @@ def test_steps_follow_the_trend_of_their_errors_within_limits():
     assert controller.wanted == pytest.approx(0.9 * 0.01 ** (-1 / 6) * h, rel=1e-6)
     for error in (0.01, 0.1, 0.5, 1e-3):
         before, h, last, wanted = (
-            controller.before,
+            controller.last_h,
             controller.h,
-            controller.error,
+            controller.last_error,
             controller.wanted,
         )
         trend = np.clip(h / before * (last / error) ** (1 / 6), 1 / 1.2, 1.2)
@@ -365,7 +365,7 @@ def test_steps_follow_the_trend_of_their_errors_within_limits():
             wanted if 0.95 <= factor <= 1.2 else factor * h, rel=1e-6
         )
     h = controller.h
-    controller.unsolved()
+    controller.reject_unsolved()
     assert controller.h == pytest.approx(0.5 * h, rel=1e-6)
     controller.accept(1e-6)
     assert controller.h == pytest.approx(0.5 * h, rel=1e-6)

@@ -1,4 +1,7 @@
-"""Directional derivatives: the protocols of all rules, and when to examine their results."""
+"""Directional derivatives: protocols of the rules, and the points at which they are examined.
+
+A rule takes derivatives by complex steps or by finite differences.
+"""
 
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -23,7 +26,7 @@ class Slice(Protocol):
 
     @property
     def sizes(self) -> Array:
-        """The unit of each component, (k,), in which directions are resolved best."""
+        """The unit of each component, (k,): derivatives along these lengths are most accurate."""
 
     @property
     def tolerance(self) -> float:
@@ -37,21 +40,21 @@ class Slice(Protocol):
 
     @property
     def finer(self: S) -> list[S]:
-        """This function with other steps, tried if derivatives do not add up."""
+        """This function with other step sizes, tried if derivatives are inconsistent."""
 
     def moved(self: S, x: Array) -> S:
         """This function at another x."""
 
     def examine(self) -> None:
-        """Raise if derivatives of this function cannot be trusted; called before the first."""
+        """Raise an error if derivatives of this function are wrong; called before the first use."""
 
 
 @dataclass(eq=False)
 class Examination:
-    """The examination of one function's derivatives, at some of the points of their use.
+    """The examination of the derivatives of one function, at some of the points.
 
-    The object remembers if the first examination was passed, and the number of calls of
-    `due`.
+    The object remembers whether the first examination was passed, and the number of calls
+    of `due`.
     """
 
     _passed: bool = field(default=False, init=False, repr=False)
@@ -68,10 +71,11 @@ class Examination:
     def due(self) -> bool:
         """True if this point is to be examined: the 1st, 2nd, 4th, 8th, … point.
 
-        A branch that loses imaginary parts may be taken at any later time. But a field
-        needs derivatives at each stage of each step, and an examination costs as much
-        as the derivatives of a small field: by this rule a million stages cause twenty
-        examinations. Until the first examination is passed, every point is examined.
+        The function may take a branch that loses imaginary parts at any later point, so
+        that one examination is not enough. But an examination costs as much as the
+        derivatives of a small field, which are needed at each stage of each step. By
+        this rule a million stages cause twenty examinations. Until the first
+        examination is passed, every point is examined.
         """
         self._calls += 1
         return self._calls & (self._calls - 1) == 0 or not self._passed
@@ -82,9 +86,9 @@ NEARBY = 1e-2
 
 
 APART = 0.2
-"""Least distance of the points near x, relative to the greatest.
+"""Least distance of the points near x, relative to the greatest distance.
 
-This is longer than the steps of differences, which then do not reach x.
+The distance is longer than the steps of finite differences, which then do not reach x.
 """
 
 
@@ -98,25 +102,25 @@ class Rule(Protocol):
         """p ↦ R(u, p)."""
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
-        """Raise if derivatives at (u, p) cannot be trusted; called once per gradient.
+        """Raise an error if derivatives at (u, p) are wrong; called once per gradient.
 
-        terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| over x = (u, p), as far as it is known: if
-        the terms of a row cancel, R is rounding.
+        terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| over the known entries of ∂R/∂x, x = (u, p).
+        If R_i is small compared with this sum, R_i is rounding error.
         """
 
 
 def random_signs(columns: int, seed: int) -> Array:
-    """±[½, 1] at random, (columns,): a direction in which no two entries of a row cancel."""
+    """Random numbers with ½ ≤ |v_j| ≤ 1, (columns,): no two entries of a row cancel along v."""
     rng = np.random.default_rng(seed)
     return rng.uniform(0.5, 1.0, columns) * rng.choice([-1.0, 1.0], columns)
 
 
 def nearby(at: S, size: Array) -> list[S]:
-    """Up to three points near x, where R takes other branches and has no accidental zeros.
+    """Up to three points near x, at which R may take other branches than at x.
 
-    size: (k,), the sizes of the components. All components are moved up, all are moved
-    down, or each at random: one of these three points stays within most domains. Points
-    at which R is not finite or raises are left out.
+    size: (k,), the sizes of the components. Components are moved up or down at random, all
+    up, or all down: usually at least one of these points lies in the domain of R. Points at
+    which R raises an error, or is not finite, are left out.
     """
     rng = np.random.default_rng(1)
     points = []

@@ -1,7 +1,7 @@
 """One-sided times t⁺ and t⁻ at possible discontinuities of f.
 
-Steps end and begin at such times, and each step evaluates f on its own side
-(docs/math/time.md, section 17).
+Steps end and begin at discontinuities. The step before a discontinuity at t evaluates f at
+t⁻ instead of t, and the step after it at t⁺ (docs/math/time.md, section 17).
 """
 
 import math
@@ -15,29 +15,27 @@ EPS = sys.float_info.epsilon
 ULPS = 8.0
 """Distance between t and t⁺, in ulps of the largest time.
 
-A function of (t − t₀)/Δ, or of t modulo a period, must take its value of that side.
+The distance is so large that rounding in (t − t₀)/Δ, or in t modulo a period, does not move
+t⁺ to the other side of the discontinuity.
 """
 
 
 NEARBY = 1e-12
-"""Largest distance between t and t⁺, relative to the step or to the next stop time.
-
-Such a distance changes f by no more than rounding does.
-"""
+"""Largest distance between t and t⁺, relative to the step or to the time until the next stop
+time. Such a distance changes f as little as rounding does."""
 
 
 AHEAD = 1e3
-"""Largest expected ratio of the step behind a discontinuity to the step before it; `NEARBY`
-is relative to such a step.
-"""
+"""Largest expected ratio of the step after a discontinuity to the step before it. `NEARBY` is
+relative to such a step."""
 
 
 class Interval(NamedTuple):
-    """The times of a step: from t over h to `end`.
+    """The times of a step: start t, length h and `end`.
 
-    The stages at the start and the end evaluate f at `first` and `final`: t⁺ and end⁻
-    at possible discontinuities, otherwise t and t + h. A tuple, because each sweep
-    makes one per step.
+    The stages at the start and the end evaluate f at `first` and `final`. These times are
+    t⁺ and end⁻ at possible discontinuities, otherwise t and t + h. The class is a tuple,
+    because each sweep makes an object per step.
     """
 
     t: float
@@ -48,10 +46,10 @@ class Interval(NamedTuple):
 
 
 def after(t: float, room: float, largest: float) -> float:
-    """t⁺, just behind t.
+    """t⁺, just after t.
 
-    room: the distance over which f must not change. largest: the largest |t| of the
-    integration.
+    room: the time after t in which f has no other discontinuity. largest: the largest |t|
+    of the integration.
     """
     return max(t + _distance(t, room, largest), math.nextafter(t, math.inf))
 

@@ -1,4 +1,4 @@
-"""The step-size controller: a PI controller, equal steps between stop times, the first step."""
+"""Step-size control: a PI controller, equal steps between stop times, the first step."""
 
 import math
 from dataclasses import dataclass
@@ -13,35 +13,37 @@ from ..equations import System
 from ..methods.tableau import Tableau
 from ..stages.stages import explicit_stage
 
-SMALLEST, LARGEST = 0.2, 6.0
-"""Smallest and largest factor by which a step may change."""
+SMALLEST_FACTOR, LARGEST_FACTOR = 0.2, 6.0
+"""Smallest and largest factor by which the step size changes after one step."""
 
 
 PROPORTIONAL, INTEGRAL = 0.2, 0.85
-"""Exponents of the PI controller, divided by the order of the error (Hairer & Wanner 1996,
-section IV.2).
+"""Exponents of the PI controller for an error estimate of order 1; order q divides them by q.
+
+Source: Hairer & Wanner (1996), section IV.2.
 """
 
 
-PREDICTED = 1.2
-"""Largest factor by which the trend of the last two steps changes the next step.
+LARGEST_TREND = 1.2
+"""Largest factor by which the trend of the last two errors changes the next step.
 
-Gustafsson (1994, ACM TOMS 20, 496) does not limit it. The proportional part alone lets
-steps grow by 1.8 each, as in kinetics, only after errors have fallen to 10⁻² or 10⁻³.
-The error estimates of coupled stages are too careful already: their order is half the
-order of the method.
+Gustafsson (1994, ACM TOMS 20, 496) does not limit this factor. Without the trend, steps
+grow by a factor of 1.8, as kinetics needs, only after errors have fallen to 10⁻² or 10⁻³.
+The error estimates of coupled stages are pessimistic already: their order is half the order
+of the method.
 """
 
 
-UNSOLVED, UNSOLVED_TOGETHER = 0.25, 0.5
-"""Factors for a step whose stages were not found: in general, and for coupled stages, whose
-steps are long.
+STAGE_FAILURE, COUPLED_STAGE_FAILURE = 0.25, 0.5
+"""Factors by which a step is shortened if Newton's method does not find its stages.
+
+The second factor is for methods with coupled stages, whose steps are long.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class StepControl:
-    """Settings of the step size control of `ODEProblem(..., control=StepControl(...))`.
+    """Settings of the step size control, for `ODEProblem(..., control=StepControl(...))`.
 
     Parameters
     ----------
@@ -50,19 +52,21 @@ class StepControl:
     max_step : float
         Largest step, in units of time. Default: no limit.
     max_steps : int
-        Number of accepted steps after which TooManySteps is raised. Default: 100 000.
+        Maximum number of accepted steps; TooManySteps is raised if they do not suffice.
+        Default: 100 000.
     safety : float
-        Safety factor of the next step, in (0, 1), because the error is an estimate.
+        Factor applied to the step size that the error estimate allows, in (0, 1).
         Default: 0.9.
     hold : float
-        The step size is kept unless it may grow by more than this factor, so that
-        factors can be used again. At least 1. Default: 1.2.
+        Smallest growth of the step size, at least 1: a step that may grow by less than
+        this factor keeps its size, so that the factors of its matrix can be used again.
+        Default: 1.2.
     refresh : float
-        Contraction of Newton's method above which the next step gets a new matrix, in
-        [0, 1). Default: 0.02.
+        Contraction of Newton's method, in [0, 1), above which the next step evaluates and
+        factors a new matrix. Default: 0.02.
     integrals : bool
-        False: the integrals of the problem's integrand do not influence the steps.
-        Default: True.
+        True, the default: the step size also controls the errors of the integrals of the
+        problem's integrand. False: only the error of the state.
 
     Raises
     ------
@@ -84,33 +88,38 @@ class StepControl:
 
     def __post_init__(self) -> None:
         require_settings(self)
-        for name, value, fits in (
+        first, most = self.first_step, self.max_steps
+        for name, value, fits, expected in (
             (
                 "first_step",
-                self.first_step,
-                self.first_step is None or 0.0 < self.first_step < math.inf,
+                first,
+                first is None or 0.0 < first < math.inf,
+                "a positive number or None",
             ),
-            ("max_step", self.max_step, self.max_step > 0.0),
-            ("max_steps", self.max_steps, isinstance(self.max_steps, int) and self.max_steps >= 1),
-            ("safety", self.safety, 0.0 < self.safety < 1.0),
-            ("hold", self.hold, 1.0 <= self.hold < math.inf),
-            ("refresh", self.refresh, 0.0 <= self.refresh < 1.0),
-            ("integrals", self.integrals, isinstance(self.integrals, bool)),
+            ("max_step", self.max_step, self.max_step > 0.0, "a positive number"),
+            ("max_steps", most, isinstance(most, int) and most >= 1, "an integer of at least 1"),
+            ("safety", self.safety, 0.0 < self.safety < 1.0, "a number in (0, 1)"),
+            ("hold", self.hold, 1.0 <= self.hold < math.inf, "a number of at least 1"),
+            ("refresh", self.refresh, 0.0 <= self.refresh < 1.0, "a number in [0, 1)"),
+            ("integrals", self.integrals, isinstance(self.integrals, bool), "True or False"),
         ):
             if not fits:
-                raise ValueError(f"StepControl: got {name}={value!r}")
+                raise ValueError(f"StepControl: got {name}={value!r}, expected {expected}")
 
 
 @dataclass(eq=False)
 class StepSizeController:
-    """The next step, within a segment from a to b; steps end exactly on a and b.
+    """The size of the next step, in a segment from a to b that is divided into n equal steps.
 
-    Steps are a + j (b − a)/n, never a sum of steps. order: order of the error estimate.
-    predictive: follow the trend of errors (coupled stages). wanted: the length that the
-    controller asks for; n is the least number of steps that are no longer.
+    Step j begins at a + j (b − a)/n, so that the last step ends exactly at b. When the
+    step size changes, the rest of the segment becomes the segment. order: order of the
+    error estimate. predictive: True if the controller uses the trend of the errors (for
+    coupled stages).
 
-    Remembers the step number j, the error of the last step (None after a rejection),
-    its length `before`, and the number of rejections in a row.
+    Remembers the step size `wanted` by the error control, of which n is the
+    consequence: the least number of steps that are not longer; the number j of the next
+    step; `last_error` and `last_h`, the error and length of the last step (None after a
+    rejection); and the number of rejections in a row.
     """
 
     control: StepControl
@@ -121,20 +130,20 @@ class StepSizeController:
     b: float = 0.0
     n: int = 1
     j: int = 0
-    error: float | None = None
-    before: float = 0.0
+    last_error: float | None = None
+    last_h: float = 0.0
     rejections: int = 0
 
     def segment(self, a: float, b: float) -> None:
-        """Go on from a to b."""
+        """Begin the segment from a to b."""
         self.a, self.b, self.j = a, b, 0
         self.n = self._number(a)
 
     def _number(self, t: float) -> int:
-        """The number of equal steps from t to b that are no longer than wanted."""
-        return max(
-            1, math.ceil((self.b - t) / min(self.wanted, self.control.max_step) * (1.0 - 1e-10))
-        )
+        """The least number of equal steps from t to b that are not longer than `wanted`."""
+        longest = min(self.wanted, self.control.max_step)
+        # 1e-10: rounding must not add a step.
+        return max(1, math.ceil((self.b - t) / longest * (1.0 - 1e-10)))
 
     @property
     def h(self) -> float:
@@ -152,66 +161,73 @@ class StepSizeController:
         return self.b if self.j == self.n - 1 else self.a + (self.j + 1) * self.h
 
     def accept(self, error: float) -> None:
-        """Move on behind an accepted step; error ≤ 1, in units of the tolerances."""
+        """Go to the next step after an accepted step; error ≤ 1, in units of the tolerances."""
         h, end = self.h, self.end
-        error = max(error, 1e-10)
-        factor = min(max(self._factor(h, error), SMALLEST), LARGEST if not self.rejections else 1.0)
-        self.error, self.before, self.rejections = error, h, 0
+        error = max(error, 1e-10)  # The error may be zero.
+        factor = min(
+            max(self._factor(h, error), SMALLEST_FACTOR),
+            LARGEST_FACTOR if not self.rejections else 1.0,
+        )
+        self.last_error, self.last_h, self.rejections = error, h, 0
         self.j += 1
         if 0.95 <= factor <= self.control.hold:
-            return
-        # A step that a stop time has shortened does not shorten the next ones.
+            return  # The next step has the same size, and can use the same factors.
+        # A step that is short because of a stop time does not shorten the steps after it.
         self.wanted = max(self.wanted, h * factor) if factor > 1.0 else h * factor
         if self.j < self.n and self._number(end) != self.n - self.j:
             self.segment(end, self.b)
 
     def _factor(self, h: float, error: float) -> float:
-        """The factor by which the controller would change an accepted step of length h."""
+        """The factor for the step after an accepted step of length h; not yet limited."""
         safety, power = self.control.safety, 1.0 / self.order
         if not self.predictive:
             factor = safety * error ** (-INTEGRAL * power)
-            return factor if self.error is None else factor * self.error ** (PROPORTIONAL * power)
+            return (
+                factor
+                if self.last_error is None
+                else factor * self.last_error ** (PROPORTIONAL * power)
+            )
         factor = safety * error**-power
-        if self.error is None:
+        if self.last_error is None:
             return factor
-        trend = h / self.before * (self.error / error) ** power
-        return factor * min(max(trend, 1.0 / PREDICTED), PREDICTED)
+        trend = h / self.last_h * (self.last_error / error) ** power
+        return factor * min(max(trend, 1.0 / LARGEST_TREND), LARGEST_TREND)
 
     def reject(self, factor: float) -> None:
-        """Try again with a shorter step."""
+        """Try the step again, `factor` times as long."""
         t, self.wanted = self.t, self.h * factor
         self.rejections += 1
-        self.error = None
+        self.last_error = None
         self.segment(t, self.b)
 
-    def unsolved(self) -> None:
-        """Try again with a shorter step, because the stages were not found."""
-        self.reject(UNSOLVED_TOGETHER if self.predictive else UNSOLVED)
+    def reject_unsolved(self) -> None:
+        """Try the step again with a shorter length, because its stages were not found."""
+        self.reject(COUPLED_STAGE_FAILURE if self.predictive else STAGE_FAILURE)
 
-    def shortened(self, error: float) -> float:
-        """The factor for a step that was rejected for its error."""
+    def rejection_factor(self, error: float) -> float:
+        """The factor by which to shorten a step that is rejected for its error > 1, or nan."""
         if not math.isfinite(error):
-            return SMALLEST
-        return max(SMALLEST, min(0.9, self.control.safety * error ** (-1.0 / self.order)))
+            return SMALLEST_FACTOR
+        return max(SMALLEST_FACTOR, min(0.9, self.control.safety * error ** (-1.0 / self.order)))
 
 
 def first_step(
     system: System, tableau: Tableau, t: float, u: Array, k: Array | None, span: float
 ) -> float:
-    """The first step from the sizes of u, u' and u'', in units of time.
+    """The length of the first step from the sizes of u, u' and u'', in units of time.
 
-    k: u' at t, None if unknown: then a small part of the span t_f − t₀. Source: Hairer,
-    Nørsett & Wanner (1993), section II.4.
+    k: u' at t, (n,). If it is unknown (None), the result is 1e-5 times the span t_f − t₀.
+    Source: Hairer, Nørsett & Wanner (1993), section II.4.
     """
     if k is None:
         return 1e-5 * span
     w = system.weights(u)
     size, slope = rms(u * w), rms(k * w)
     h = 0.01 * size / slope if size > 1e-5 and slope > 1e-5 else 1e-6 * span
-    # Sizes are infinite for unknowns that are 0 and have no absolute tolerance.
+    # The weight, and so the size, is infinite for an unknown that is 0 with atol = 0.
     h = min(h, span) if 0.0 < h < math.inf else 1e-6 * span
     with np.errstate(all="ignore"):
-        later = explicit_stage(system, system.mass_inverse, t + h, u + h * k)
+        later = explicit_stage(system, system.mass_inverse, t + h, u + h * k)  # u' at t + h.
         curvature = rms((later - k) * w) / h
     if not math.isfinite(curvature):
         return 0.01 * h

@@ -1,4 +1,4 @@
-"""An accepted step as its derivatives see it: frozen, with solves by its factors."""
+"""A frozen step: an accepted step, to be differentiated, with the solves that this needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ from ..stages.stage_matrices import Inverse
 class FrozenStep:
     """An accepted step, to be differentiated: from u, by `tableau`, with stages K.
 
-    tableau: the extended one if the step has seeds. interval: start, length and end.
-    inverse: the factors of the step, None for small systems. recent: the latest
-    solutions of the sweep, from which the next one is guessed. sizes: sizes of the
-    solutions in this step so far. fixed_ends: (True if nothing moves the start of the
-    step, the same for its end).
+    tableau: with the extra stages of dense output if an observation lies inside the step.
+    interval: start, length and end. inverse: the factors of the step, None for small
+    systems. recent: the latest solutions of the sweep, from which the next solution is
+    guessed. sizes: sizes of the solutions in this step so far. fixed_ends: (True if the
+    start of the step is fixed, True if its end is fixed).
     """
 
     system: System
@@ -64,10 +64,10 @@ class FrozenStep:
         return False
 
     def solved(self, A: StageMatrix, b: Array, trans: Trans) -> Array:
-        """w with A w = b, or Aᴴ w = b, for one stage or for all.
+        """w with A w = b, or Aᴴ w = b, for one stage or for all coupled stages.
 
-        Small matrices are factored; large ones are solved by refinement with the step's
-        factors.
+        Small matrices are factored. Systems with large matrices are solved by refinement
+        with the factors of the step.
         """
         if A.dense:
             return A.inverse().solve(b, trans)
@@ -88,12 +88,12 @@ def time_rate(
     size: Array,
     what: str,
 ) -> Array:
-    """∂f/∂t or ∂ℓ/∂t at stage i, from inside the step.
+    """∂f/∂t or ∂ℓ/∂t at stage i; at a discontinuity the derivative from inside the step.
 
-    size: |f| or |ℓ| in the step. what: "f" or "ℓ". Zeros if the stage lies at a
-    discontinuity that nothing moves: such a stage moves with the discontinuity only,
-    and ∂f/∂t may be infinite there. Raises NonFiniteField if ∂f/∂t is infinite at a
-    discontinuity that moves.
+    rate: (t, u) ↦ the derivative with respect to t. size: |f| or |ℓ| in the step. what: "f"
+    or "ℓ". Returns zeros if the stage lies at a fixed discontinuity: the time of the stage
+    is then fixed, too, and ∂f/∂t may be infinite. Raises NonFiniteField if ∂f/∂t is
+    infinite at a discontinuity that moves.
     """
     interval, t = step.interval, step.times[i]
     begins, ends = t == interval.first > interval.t, t == interval.final < interval.end
@@ -110,7 +110,7 @@ def time_rate(
 class Seed:
     """The cotangent of an observation at t + θh inside a step, by dense output.
 
-    u_bar: ∂J/∂u there, (n, j). place: number of the observation.
+    u_bar: ∂J/∂u at the observation, (n, j). place: number of the observation.
     """
 
     theta: float

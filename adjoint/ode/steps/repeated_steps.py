@@ -1,4 +1,4 @@
-"""Steps once more, to the last bit, from the stored states before them."""
+"""Repeat accepted steps, with the same bits, from the stored states before them."""
 
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -16,17 +16,18 @@ from .accepted_steps import AcceptedSteps
 from .records import State, StepRecord, base_point, costliest, recorded
 
 FactorKey: TypeAlias = tuple[int, float]
-"""(the step that a matrix of Newton's method was made for, its hγ)."""
+"""(number of the step that a matrix of Newton's method was made for, hγ of the matrix)."""
 
 
 @dataclass(eq=False)
 class RepeatedSteps:
-    """The accepted steps, to be repeated one by one: the state after a step, and its record.
+    """The accepted steps, which can be repeated one by one.
 
-    accepted: the steps. reinitialization: K₁ and algebraic unknowns where f may jump.
+    accepted: the steps. reinitialization: computes K₁ and algebraic unknowns at times at
+    which f may jump.
 
-    Remembers the factors of Newton's method that were made last: neighbouring steps share
-    them. `forget` drops the factors at the end of a sweep.
+    Remembers the last factors of Newton's method, because neighbouring steps often have
+    the same factors. `forget` drops them at the end of a sweep.
     """
 
     system: System
@@ -52,9 +53,9 @@ class RepeatedSteps:
     def initial_values(
         self, k: int, state: State, record: StepRecord | None
     ) -> InitialValues | None:
-        """The initial values of step k where f may jump; None if step k continues step k − 1.
+        """The initial values of step k if it was reinitialized; None if it continues step k − 1.
 
-        record: of step k, None if it was not kept.
+        record: the record of step k, None if it was not kept.
         """
         accepted = self.accepted
         if k not in accepted.reinitialized:
@@ -67,9 +68,9 @@ class RepeatedSteps:
         return self.reinitialization.known(t, state[0], k1, tableau)
 
     def with_factors(self, initial: InitialValues, k: int, record: StepRecord) -> InitialValues:
-        """`initial` with the factors of step k, which nearly solve for algebraic unknowns.
+        """`initial` with the factors of step k, which help to solve for algebraic unknowns.
 
-        Returns `initial` itself if the record has no factors, or if they are not needed.
+        Returns `initial` itself if the record has no factors, or if none are needed.
         """
         inverse = record.inverse
         if inverse is None or not initial.moved or self.system.algebra.dense:
@@ -83,7 +84,11 @@ class RepeatedSteps:
         return state[1] if initial is None else initial.k
 
     def record(self, k: int, state: State, k1: Array, last: Array | None) -> StepRecord:
-        """The stages of step k once more; last: its last stage (or all), None if unknown."""
+        """Repeat step k: the record of its stages and factors.
+
+        k1: K₁ as from `first_stage`. last: the last stage of step k, or all stages if they
+        are coupled; None if unknown.
+        """
         accepted, tableau = self.accepted, self.accepted.tableau[k]
         dense = self.system.algebra.dense
         if tableau.coupled and last is not None and dense:
@@ -105,11 +110,11 @@ class RepeatedSteps:
         return recorded(K, inverse, tableau, dense)
 
     def forget(self) -> None:
-        """Drop the factors made last."""
+        """Drop the last factors."""
         self._latest = None
 
     def _inverse(self, k: int, state: State, k1: Array) -> Inverse | None:
-        """The factors that Newton's method used in step k; of M for explicit methods."""
+        """The factors that Newton's method used in step k; the factors of M if it is explicit."""
         accepted = self.accepted
         if accepted.tableau[k].gamma == 0.0:
             return self.system.mass_inverse
