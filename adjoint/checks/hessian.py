@@ -10,7 +10,7 @@ from ..errors import SolveError
 from ..typing import Array
 from .directions import CANDIDATES, WEAKEST, balanced, random_direction, sizes_of
 from .extrapolation import limit, order
-from .points import Checked, gradient_of, required, started, value_of
+from .points import Checked, gradient_of, validated_x, value_of, warm_started
 from .report import CheckReport, Labels, Slope
 from .tolerances import NOISE, RESOLVED, STEPS, TINY, TOLERANCE
 
@@ -112,7 +112,7 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
     True
     """
     require_integer("check_hvp", "seed", seed, 0)
-    x = required("check_hvp", f, x)
+    x = validated_x("check_hvp", f, x)
     rng = np.random.default_rng(seed)
     point = f(x)
     value, g = value_of(point), gradient_of(point, x)
@@ -122,7 +122,7 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
             "those of adjoint.Reduced or of ScalarFunction(value, gradient, product)"
         )
     v, w = random_direction(x, rng), random_direction(x, rng)
-    f = started(f, point)
+    f = warm_started(f, point)
     unmoved = 0
     if not (x.all() or _is_defined(f, x, FIRST_STEP * v)):
         unmoved = int(np.count_nonzero(x == 0.0))
