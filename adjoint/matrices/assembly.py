@@ -11,9 +11,11 @@ from .._validation import as_array
 from ..typing import Array
 
 SPARSEST, AFFORDABLE = 100, 10_000_000
-"""Largest unknown allowed: 100 times the number of different unknowns, plus 10⁷. A few springs in a
-large model mention few unknowns; a number far above is a mistake, and would need
-gigabytes."""
+"""Largest number of an unknown that is accepted: 100 times the number of different unknowns, plus 10⁷.
+
+A few springs in a large model mention few of its unknowns. A number far above is a mistake,
+and would need gigabytes.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +30,7 @@ class Assembly(Portable):
     ----------
     dofs : (n_e, k) array of int
         Global numbers of the k local unknowns of each element; −1 for a fixed unknown,
-        which is left
-        out. f is (n,) and A is (n, n), with n = dofs.max() + 1.
+        which is left out. f is (n,) and A is (n, n), with n = dofs.max() + 1.
 
     Raises
     ------
@@ -37,8 +38,7 @@ class Assembly(Portable):
         If dofs is not an array (n_e, k) of integers.
     ValueError
         If a number is below −1 or far above the number of unknowns; from the methods,
-        if an array has
-        another shape.
+        if an array has another shape.
     """
 
     dofs: Array
@@ -55,9 +55,9 @@ class Assembly(Portable):
 
     @cached_property
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
-        """(S, pattern): A.data = S K for all entries K of all K_e.
+        """(S, pattern): S with A.data = S K, and ones on the pattern of A, (n, n).
 
-        A matrix of ones on A's pattern.
+        K, (n_e·k·k,), holds the entries of all K_e in C order; S is (nnz, n_e·k·k).
         """
         count, k = self.dofs.shape
         rows = np.broadcast_to(self.dofs[:, :, None], (count, k, k))
