@@ -59,7 +59,7 @@ class Ipopt:
 
     def optimize(self, run: Run) -> bool:
         """Run Ipopt from `run.start`; True if Ipopt claims success."""
-        lower, upper = run.box
+        lower, upper = run.z_bounds
         k, equal = len(self.constraints), len(self.equalities)
         problem = cyipopt.Problem(
             n=run.start.size,
@@ -109,11 +109,16 @@ class _Callbacks:
 
     def constraints(self, z: Array) -> Array:
         """The scaled constraints, (k,)."""
-        return self._guarded(lambda: self.run.excesses(z), np.zeros(self.run.number))
+        return self._guarded(
+            lambda: self.run.constraint_values(z), np.zeros(self.run.constraint_count)
+        )
 
     def jacobian(self, z: Array) -> Array:
         """dc/dz, row by row, (k m,)."""
-        return self._guarded(lambda: self.run.slopes(z).ravel(), np.zeros(self.run.number * z.size))
+        return self._guarded(
+            lambda: self.run.constraint_jacobian(z).ravel(),
+            np.zeros(self.run.constraint_count * z.size),
+        )
 
     def intermediate(self, *_: float) -> bool:
         """Called once per iteration, after the gradient of the iterate; False stops Ipopt."""

@@ -106,7 +106,7 @@ class NLopt:
         """Run NLopt from `run.start`; True if NLopt claims success."""
         optimizer = nlopt.opt(self.algorithm, run.start.size)
         guarded = _Guard(optimizer)
-        lower, upper = run.box
+        lower, upper = run.z_bounds
         optimizer.set_lower_bounds(lower)
         optimizer.set_upper_bounds(upper)
         optimizer.set_min_objective(guarded(_objective(run)))
@@ -167,9 +167,9 @@ def _objective(run: Run) -> Callable[[Array, Array], float]:
 
 def _constraints(run: Run, which: slice) -> Callable[[Array, Array, Array], float]:
     def constraints(values: Array, z: Array, slopes: Array) -> float:
-        values[:] = run.excesses(z)[which]
+        values[:] = run.constraint_values(z)[which]
         if slopes.size:
-            slopes[:] = run.slopes(z)[which]
+            slopes[:] = run.constraint_jacobian(z)[which]
         return 0.0
 
     return constraints

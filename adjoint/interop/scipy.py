@@ -136,7 +136,7 @@ class TrustConstr:
                 f"TrustConstr: got {len(self.equalities)} equalities of {run.start.size} variables"
             )
         options = {"maxiter": ENDLESS, "gtol": LEAST, "xtol": 1e-14, "barrier_tol": 1e-14}
-        second = {"hessp": run.product} if self.hessian else {"hess": _Curvature()}
+        second = {"hessp": run.hvp} if self.hessian else {"hess": _Curvature()}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # The approximate Hessian of a linear function is zero at the start, and stays zero.
             warnings.filterwarnings("ignore", message="delta_grad == 0.0")
@@ -177,13 +177,13 @@ class SLSQP:
         k = len(self.constraints)
         met = {
             "type": "ineq",
-            "fun": lambda z: -run.excesses(z)[:k],
-            "jac": lambda z: -run.slopes(z)[:k],
+            "fun": lambda z: -run.constraint_values(z)[:k],
+            "jac": lambda z: -run.constraint_jacobian(z)[:k],
         }
         equal = {
             "type": "eq",
-            "fun": lambda z: run.excesses(z)[k:],
-            "jac": lambda z: run.slopes(z)[k:],
+            "fun": lambda z: run.constraint_values(z)[k:],
+            "jac": lambda z: run.constraint_jacobian(z)[k:],
         }
         both = (*((met,) if k else ()), *((equal,) if self.equalities else ()))
         return _minimized(run, "SLSQP", {}, {"maxiter": ENDLESS, "ftol": 1e-16}, both)
@@ -235,7 +235,7 @@ class LeastSquares:
 
     def optimize(self, run: Run) -> bool:
         """Run SciPy from `run.start`; True if SciPy claims success."""
-        lower, upper = run.box
+        lower, upper = run.z_bounds
         some, root = _Free(run.start, lower < upper), np.sqrt(run.scale)
         with np.errstate(all="ignore"):  # SciPy itself looks for infinite values.
             found = scipy.optimize.least_squares(
@@ -302,7 +302,7 @@ def _minimized(
     options: Mapping[str, object],
     constraints: Sequence[object],
 ) -> bool:
-    lower, upper = run.box
+    lower, upper = run.z_bounds
     bounded = np.isfinite(lower).any() or np.isfinite(upper).any()
     found = scipy.optimize.minimize(
         run.value,
@@ -361,15 +361,15 @@ def _split(run: Run) -> list[object]:
             np.array([each.bound for each in both], dtype=float)[linear]
             / run.initial.scaling.scales[linear]
         )
-        rows = run.slopes(run.start)[linear]
+        rows = run.constraint_jacobian(run.start)[linear]
         found.append(scipy.optimize.LinearConstraint(rows, lower[linear] + bounds, bounds))
     if not linear.all():
         some = ~linear
         curved = scipy.optimize.NonlinearConstraint(
-            lambda z: run.excesses(z)[some],
+            lambda z: run.constraint_values(z)[some],
             lower[some],
             0.0,
-            jac=lambda z: run.slopes(z)[some],
+            jac=lambda z: run.constraint_jacobian(z)[some],
             hess=_Curvature(),
         )
         found.append(curved)
