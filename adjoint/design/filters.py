@@ -122,9 +122,10 @@ class DensityFilter(Portable):
 @guarded
 @dataclass(frozen=True, eq=False)
 class ConvolutionFilter(Portable):
-    """The density filter on a regular grid by fast Fourier transforms; the cost is independent of r.
+    """The density filter on a regular grid, by fast Fourier transforms.
 
-    p is that of a `DensityFilter` with equal volumes, up to rounding.
+    p is that of a `DensityFilter` with equal volumes, up to rounding. The cost does not
+    depend on the radius.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from .._validation import as_array
 from ..typing import Array
 
 SPARSEST, AFFORDABLE = 100, 10_000_000
-"""Largest number of an unknown that is accepted: 100 times the number of different unknowns, plus 10⁷.
+"""Largest number of an unknown: 100 times the number of different unknowns, plus 10⁷.
 
 A few springs in a large model mention few of its unknowns. A number far above is a mistake,
 and would need gigabytes.

@@ -97,7 +97,7 @@ class Elements(Portable):
         return A
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Return g_e = λ_eᴴ K_e u_e with u_e = L_e u, (n_e,): Re g_e if p is real, else conj g_e."""
+        """Return λ_eᴴ K_e u_e with u_e = L_e u, (n_e,): its real part if p is real, else conj."""
         dtype = np.result_type(u.dtype, lam.dtype, self.Ke.dtype)
         derivative = np.zeros(len(self.dofs), dtype=dtype)
         for v, w in zip(_extended_columns(u), _extended_columns(lam), strict=True):

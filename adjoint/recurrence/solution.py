@@ -74,12 +74,12 @@ class RecurrenceEvidence:
 class RecurrenceSolution(Local):
     """The K observed states, and the derivative du/dp as a linear operator.
 
-    `RecurrenceProblem.solve` returns this solution. A derivative takes one sweep through the
-    steps, forward or in reverse, for any number of directions or objectives. To recover
-    states that were not kept, a sweep repeats steps, with the same bits. Several threads may
-    use the solution at once; if only checkpoints are kept, one sweep waits for the other.
-    Sweeps change which states are stored, in memory or on disk. Pickles and deep copies
-    raise TypeError.
+    `RecurrenceProblem.solve` returns this solution. A derivative takes one sweep
+    through the steps, forward or in reverse, for any number of directions or
+    objectives. To recover states that were not kept, a sweep repeats steps, with the
+    same bits. Several threads may use the solution at once; if only checkpoints are
+    kept, one sweep waits for the other. Sweeps change which states are stored, in
+    memory or on disk. Pickles and deep copies raise TypeError.
 
     Parameters
     ----------
@@ -240,8 +240,8 @@ class RecurrenceSolution(Local):
     def _objectives(self, u_bar: Array) -> Array:
         """ū as (j, K, n), with the dtype of u: if u is real, Re(ūᴴ u̇) has no part of Im(ū).
 
-        Raise TypeError, ValueError or NonFinite if u_bar is not numeric, has another shape,
-        or contains nan or inf.
+        Raise TypeError, ValueError or NonFinite if u_bar is not numeric, has another
+        shape, or contains nan or inf.
         """
         u_bar = as_array("vjp", "u_bar", u_bar)
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:

@@ -37,21 +37,20 @@ Measures = Callable[[State], Mapping[str, float | None]]
 class _Session:
     """Clock and work of a recorder, at the start of this session and at the last record.
 
-    A session is the part of a run in one process: a resumed run has several. started,
-    first: clock (s) and work of this thread at the start of the session. counts,
-    elapsed: work and seconds of the earlier sessions. last, done: clock and work at the
-    last record. written: iteration of the last record, None before the first record.
-    headed: True if the header is written.
+    A session is the part of a run in one process: a resumed run has several sessions.
+    Clocks are in seconds; work is that of this thread. earlier_counts, earlier_seconds:
+    work and seconds of the earlier sessions. last_iteration: iteration of the last
+    record, None before the first record of this session.
     """
 
-    started: float = field(default_factory=time.perf_counter)
-    first: Counts = field(default_factory=total)
-    counts: dict[str, float] = field(default_factory=dict)
-    elapsed: float = 0.0
-    last: float = field(default_factory=time.perf_counter)
-    done: Counts = field(default_factory=total)
-    written: int | None = None
-    headed: bool = False
+    start_clock: float = field(default_factory=time.perf_counter)
+    start_work: Counts = field(default_factory=total)
+    earlier_counts: dict[str, float] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
+    last_clock: float = field(default_factory=time.perf_counter)
+    last_work: Counts = field(default_factory=total)
+    last_iteration: int | None = None
+    has_header: bool = False
 
 
 @dataclass(eq=False)
@@ -125,7 +124,8 @@ class Recorder:
         title : str
             Title of the report.
         problem : mapping, optional
-            Description of the problem: name ↦ number, string, or list of numbers and strings.
+            Description of the problem: name ↦ number, string, or list of numbers and
+            strings.
         environment : mapping of str to str, optional
             Versions, threads and machine; by default the result of `environment()`.
         algorithm : Algorithm or str
@@ -162,9 +162,9 @@ class Recorder:
             }
         )
         session = self._session
-        session.headed, session.first = True, total()
-        session.done, session.started = session.first, time.perf_counter()
-        session.last = session.started
+        session.has_header, session.start_work = True, total()
+        session.last_work, session.start_clock = session.start_work, time.perf_counter()
+        session.last_clock = session.start_clock
 
     def __call__(self, state: State) -> None:
         """Write the record of an iteration, with the seconds since the record before.
@@ -180,13 +180,13 @@ class Recorder:
         """
         with phase("output"):
             session = self._session
-            if state.iteration == session.written and state.ending is not None:
+            if state.iteration == session.last_iteration and state.ending is not None:
                 return
-            if session.written is None:
+            if session.last_iteration is None:
                 self._begin(state.iteration)
-            elif state.iteration <= session.written:
+            elif state.iteration <= session.last_iteration:
                 raise ValueError(
-                    f"Recorder: got iteration {state.iteration} after {session.written}, "
+                    f"Recorder: got iteration {state.iteration} after {session.last_iteration}, "
                     "expected a later iteration. Each run needs a new recorder and a new file"
                 )
             now, done = time.perf_counter(), total()
@@ -195,11 +195,12 @@ class Recorder:
                 **_numbers_of(state),
                 "counts": self._counts(done),
                 "seconds": _seconds(session, now, done),
-                "elapsed": session.elapsed + now - session.started,
+                "elapsed": session.earlier_seconds + now - session.start_clock,
                 "peak_rss_mb": peak_memory(),
             }
             self.writer.append(record | self._measured(state, record))
-            session.last, session.done, session.written = now, done, state.iteration
+            session.last_clock, session.last_work = now, done
+            session.last_iteration = state.iteration
 
     def result(self, result: Result) -> None:
         """Write the last line of the history: the reason why the run ended, and totals.
@@ -210,7 +211,7 @@ class Recorder:
             The result of `minimize`.
         """
         session, found, state = self._session, result.found, result.state
-        if session.written is None:
+        if session.last_iteration is None:
             self._begin(result.iterations + 1)
         self.writer.append(
             {
@@ -229,7 +230,7 @@ class Recorder:
                 "gradient_check": _gradient_check(result)
                 or self.writer.ended.get("gradient_check"),
                 "counts": self._counts(total()),
-                "seconds": session.elapsed + time.perf_counter() - session.started,
+                "seconds": session.earlier_seconds + time.perf_counter() - session.start_clock,
             }
         )
 
@@ -239,7 +240,7 @@ class Recorder:
         iteration: the first iteration that this session records.
         """
         session, writer = self._session, self.writer
-        if not session.headed:
+        if not session.has_header:
             before = writer.header or {
                 "kind": "header",
                 "title": Path(writer.path).parent.name,
@@ -247,16 +248,17 @@ class Recorder:
             }
             writer.begin({**before, "started": _now()})
         last = writer.rewind(iteration) or {}
-        session.counts = {name: number(count) for name, count in entries(last, "counts").items()}
-        session.elapsed = number(last.get("elapsed")) if last else 0.0
+        counts = entries(last, "counts")
+        session.earlier_counts = {name: number(count) for name, count in counts.items()}
+        session.earlier_seconds = number(last.get("elapsed")) if last else 0.0
 
     def _counts(self, done: Counts) -> dict[str, int]:
         """Work in all sessions so far: kind of work ↦ count. done: work of this thread."""
         session = self._session
         return {
-            name: int(session.counts.get(name, 0.0))
+            name: int(session.earlier_counts.get(name, 0.0))
             + getattr(done, name)
-            - getattr(session.first, name)
+            - getattr(session.start_work, name)
             for name in COUNTS
         }
 
@@ -292,11 +294,11 @@ def _numbers_of(state: State) -> dict[str, object]:
 
 def _seconds(session: _Session, now: float, done: Counts) -> dict[str, float]:
     """Seconds by phase since the last record; time outside all phases is "optimizer"."""
-    spent = {name: s - session.done.seconds.get(name, 0.0) for name, s in done.seconds.items()}
+    spent = {name: s - session.last_work.seconds.get(name, 0.0) for name, s in done.seconds.items()}
     seconds = {
         REPORTED_PHASES.get(name, name): value for name, value in spent.items() if value > 0.0
     }
-    seconds["optimizer"] = max(0.0, now - session.last - sum(spent.values()))
+    seconds["optimizer"] = max(0.0, now - session.last_clock - sum(spent.values()))
     return seconds
 
 

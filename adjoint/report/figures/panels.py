@@ -98,7 +98,7 @@ class Panel:
 
 
 def panels(history: History) -> list[Panel]:
-    """The panels of a run. Objective, optimality, steps and times are shown even if not recorded."""
+    """The panels of a run; objective, optimality, steps and times even if not recorded."""
     own = list(dict.fromkeys(name for record in history.iterations for name in measured(record)))
     found = [
         _panel(
@@ -494,7 +494,7 @@ def _means(seconds: Array, starts: Array) -> Array:
 
 
 def _limit_bars(ax: Axes, total: Array, edges: Array, unit: str) -> None:
-    """Fit the y axis to the bars; a few bars that are much higher are cut, the worst is labelled."""
+    """Fit the y axis to the bars; cut a few bars that are much higher, and label the highest."""
     usual = np.quantile(total, 0.95, method="lower") if total.size >= FEWEST_BARS else np.inf
     cut = np.flatnonzero(total > OUTLIER * usual) if usual > 0 else np.empty(0, dtype=int)
     ax.set_ylim(0, 1.08 * (max(np.delete(total, cut)) if cut.size else total.max()))
