@@ -167,7 +167,7 @@ class LeastSquares:
     observe : (q, n) sparse matrix or array, optional
         C. By default the state itself is observed.
     weights : array, optional
-        w ≥ 0, for example 1/σ² of each measurement; 1 by default. For data (q, k):
+        w ≥ 0, for example 1/σ² of each measurement; 1 by default. Data (q, k) take
         weights (q,), one per row; (k,), one per column; or (q, k). If q = k, use (q, 1)
         or (1, k).
 

@@ -125,9 +125,10 @@ class Point:
     def hvp(self, v: Array) -> Array:
         """∇²f(x) v, by two solves with the factors of the forward solution.
 
-        One solve gives the tangent u̇, and one transposed solve gives the derivative of λ
-        along v. The first product at a point also needs the solve of the gradient. See
-        docs/math/optimization.md, eqs. 69–72.
+        See docs/math/optimization.md, eqs. 69–72.
+
+        One solve gives the tangent u̇, one transposed solve the rate of the adjoint
+        state. The first product also needs the solve of the gradient.
 
         Parameters
         ----------

@@ -24,12 +24,12 @@ The arrays of a block fit into the cache, and BLAS uses one thread for them.
 class Elements(Portable):
     """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed.
 
-    L_e selects the k unknowns of element e: L_e u = u[dofs[e]]. The parameters are the
-    element factors s, (n_e,): densities, conductivities, or moduli.
+    See docs/math/matrices_and_objectives.md, eq. 9. L_e selects the k unknowns of element
+    e: L_e u = u[dofs[e]]. The parameters are the element factors s, (n_e,): densities,
+    conductivities, or moduli.
 
-    The pattern and the place of every contribution are computed once. After that an
-    assembly is one sparse product, and a gradient is one contraction over the elements.
-    See docs/math/matrices_and_objectives.md, eq. 9.
+    `Assembly` computes the pattern, once. After that an assembly is one sparse product,
+    and a gradient is one contraction over the elements.
 
     Parameters
     ----------
