@@ -19,19 +19,17 @@ except ImportError as error:
 
 
 ENDLESS = 10**9
-"""Ipopt's budget of iterations: `Stopping` counts them."""
-
+"""Maximum number of iterations given to Ipopt: `Stopping` has the budgets."""
 
 INFINITE = 2e19
-"""Bound that Ipopt takes as infinite."""
-
+"""Size of a bound that Ipopt treats as infinite."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Ipopt:
-    """Ipopt: an interior-point method with a filter; its Hessians are those of L-BFGS.
+    """Ipopt: an interior-point method with a filter line search and L-BFGS Hessians.
 
     Parameters
     ----------
@@ -44,7 +42,7 @@ class Ipopt:
     inner : InnerProduct
         M; with bounds M must be diagonal.
     tolerance : float
-        Ipopt's own tolerance, below which it ends by itself.
+        Tolerance at which Ipopt ends by itself.
 
     References
     ----------
@@ -89,9 +87,9 @@ class Ipopt:
 class _Callbacks:
     """The functions that Ipopt calls.
 
-    An exception must not pass through Ipopt: it is remembered in `failure`, and Ipopt is
-    asked to stop. `latest` remembers the z of the last gradient, which is the iterate when
-    an iteration ends.
+    No exception may pass through Ipopt: the first one is kept in `failure`, and Ipopt is
+    asked to stop. latest: z of the last gradient, which is the iterate when an iteration
+    ends.
     """
 
     run: Run

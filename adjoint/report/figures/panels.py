@@ -173,7 +173,7 @@ def objective(ax: Axes, history: History) -> None:
     A trial beyond the axis is drawn at its edge. If the end of the line would look flat,
     f − f_min is drawn on a logarithmic axis, where f_min is the least accepted value.
     """
-    least = above_least(history)
+    least = _minimum_if_flat(history)
     shift = least if np.isfinite(least) else 0.0
     x, y = history.numbers, history.series("objective") - shift
     y = np.where(y > 0.0, y, np.nan) if np.isfinite(least) else y
@@ -199,7 +199,7 @@ def objective(ax: Axes, history: History) -> None:
 
 def _objective_terms(history: History) -> list[str]:
     """Terms in the panel of the objective."""
-    least = np.isfinite(above_least(history))
+    least = np.isfinite(_minimum_if_flat(history))
     rejected = any(numbers(record, "rejected").size for record in history.iterations)
     return [
         "objective",
@@ -208,7 +208,7 @@ def _objective_terms(history: History) -> list[str]:
     ]
 
 
-def above_least(history: History) -> float:
+def _minimum_if_flat(history: History) -> float:
     """f_min if the end of f looks flat, and f − f_min is drawn; nan if f itself is drawn."""
     y = history.series("objective")
     y = y[np.isfinite(y)]
@@ -260,7 +260,7 @@ def optimality(ax: Axes, history: History) -> None:
 
 
 def _optimality_measures(history: History) -> dict[str, Array]:
-    """The measures of optimality that were recorded; no violation without constraints."""
+    """The measures of optimality recorded; the violation only if there are constraints."""
     known = {label: history.series(name) for label, (name, _) in MEASURES.items()}
     constrained = np.nan_to_num(known["violation"]).any() or history.lists("constraints").size
     return {
@@ -277,6 +277,7 @@ def _optimality_terms(history: History) -> list[str]:
 
 
 def _optimality_description(history: History) -> str:
+    """The description of the panel of optimality."""
     return (
         f"Projected gradient {change(history, 'projected_gradient')}, KKT residual "
         f"{change(history, 'kkt')}, constraint violation "
