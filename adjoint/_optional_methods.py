@@ -116,7 +116,7 @@ def residual_of(squares: Squares, u: Array, p: Array) -> Array:
     return r.astype(float)
 
 
-def residual_along(
+def checked_residual_jvp(
     squares: Squares, u: Array, p: Array, rates: tuple[Array, Array], k: int
 ) -> Array:
     """The derivative of r along rates = (u̇, ṗ), (k,); raise ValueError if its shape differs."""
@@ -128,7 +128,7 @@ def residual_along(
     return r_dot
 
 
-def residual_back(squares: Squares, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
+def checked_residual_vjp(squares: Squares, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
     """(ū, p̄) of w, of the shapes of u and p; raise ValueError if the shapes differ."""
     u_bar, p_bar = squares.residual_vjp(u, p, w)
     name = f"{type(squares).__name__}: residual_vjp returned"

@@ -1,7 +1,7 @@
-"""Validation of arguments: each wrong one is an error with the names of the class and the argument.
+"""Validation of arguments, with errors that name the class and the argument.
 
-`who` is the class or function that is called, `name` the argument, `value` what was
-given.
+`who` is the class or function that was called, `name` the name of the argument, and
+`value` the value that the caller gave.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from .typing import Array
 
 
 def named(value: object) -> str:
-    """The type of a value with an article, for messages: "a list", "the class Foo itself"."""
+    """The type of a value, for messages: "a list", "None", "the class Foo itself"."""
     if value is None:
         return "None"
     if isinstance(value, type):
@@ -31,9 +31,9 @@ def named(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for messages: its repr if that is short, its type otherwise."""
-    words = repr(value) if isinstance(value, str | bytes | int | float | complex | None) else ""
-    return words if 0 < len(words) <= 60 else named(value)
+    """A value, for messages: the repr of a short string or number, otherwise the type."""
+    text = repr(value) if isinstance(value, str | bytes | int | float | complex | None) else ""
+    return text if 0 < len(text) <= 60 else named(value)
 
 
 def has(value: object, *methods: str) -> bool:
@@ -51,11 +51,11 @@ def require_methods(
 ) -> None:
     """Raise TypeError unless the value is an object with these methods.
 
-    A class is refused, too: `Homotopy` for `Homotopy(...)` is a common slip.
+    Also raise TypeError for a class: `Homotopy` for `Homotopy(...)` is a common slip.
     """
     if isinstance(value, type):
         raise TypeError(
-            f"{who}: got {name}={named(value)}, expected an object of it: {value.__name__}(…); "
+            f"{who}: got {name}={named(value)}, expected an instance: {value.__name__}(…); "
             f"{expected}"
         )
     missing = missing_methods(value, methods)
@@ -79,10 +79,10 @@ def require_function(who: str, name: str, value: object, expected: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    """True for a real number of Python, NumPy or JAX, also nan and inf; False for a bool."""
+    """True for a real number of Python, NumPy or JAX, nan and inf included; False for a bool."""
     if isinstance(value, Real):
         return not isinstance(value, bool)
-    # Arrays with no dimension, also those of JAX.
+    # A zero-dimensional array of NumPy or JAX.
     return (
         hasattr(value, "__array__")
         and np.ndim(value) == 0
@@ -125,7 +125,7 @@ def require_integer(who: str, name: str, value: object, least: int) -> None:
 
 
 def require_bool(who: str, name: str, value: object) -> None:
-    """Raise TypeError unless the value is True or False; the string "no" would count as true."""
+    """Raise TypeError unless the value is True or False: in an `if`, the string "no" is true."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected True or False")
 
@@ -135,11 +135,11 @@ def as_array(who: str, name: str, value: object) -> Array:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
-        raise TypeError(f"{who}: {name} cannot be made an array ({error})") from error
+        raise TypeError(f"{who}: {name} cannot be converted to an array ({error})") from error
     if array.dtype.kind not in "fciub":
         raise TypeError(
-            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or "
-            "complex128: real numbers, or complex numbers"
+            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected real or "
+            "complex numbers, float64 or complex128"
         )
     return array
 
@@ -147,8 +147,8 @@ def as_array(who: str, name: str, value: object) -> Array:
 def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Array:
     """The value as a float64 array of `ndim` dimensions.
 
-    Raise TypeError unless its entries are real numbers, ValueError for another number
-    of dimensions, an empty array, nan and inf.
+    Raise TypeError unless all entries are real numbers, ValueError if the number of
+    dimensions differs, if the array is empty, or if an entry is nan or inf.
     """
     array = as_array(who, name, value)
     if array.dtype.kind not in "fiu":
@@ -165,7 +165,8 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
 def as_path(who: str, name: str, value: object) -> Path:
     """The value as a Path.
 
-    Raise TypeError unless it is a str or a path, ValueError for a zero byte.
+    Raise TypeError unless the value is a str or a path, ValueError if the path contains a
+    zero byte.
     """
     if not isinstance(value, str | os.PathLike) or isinstance(value, bytes):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected a path")
@@ -177,11 +178,32 @@ def as_path(who: str, name: str, value: object) -> Path:
     return Path(value)
 
 
-def require_settings(settings: object) -> None:
-    """Raise TypeError unless fields annotated float, int or bool have such values.
+def _require_real(who: str, name: str, value: object) -> None:
+    """Raise TypeError unless the value is a real number; nan and inf are accepted."""
+    if not is_number(value):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected a real number")
 
-    Fields annotated `float | None` and the like may be None. The class itself checks
-    ranges and nan; after this call its comparisons cannot meet strings or arrays.
+
+def _require_any_integer(who: str, name: str, value: object) -> None:
+    """Raise TypeError unless the value is an integer; all ranges are accepted."""
+    if not is_integer(value):
+        raise TypeError(f"{who}: got {name}={shown(value)}, expected an integer")
+
+
+REQUIREMENTS: dict[type, Callable[[str, str, object], None]] = {
+    float: _require_real,
+    int: _require_any_integer,
+    bool: require_bool,
+}
+"""The check of a field, by the type of its annotation."""
+
+
+def require_settings(settings: object) -> None:
+    """Raise TypeError unless fields annotated float, int or bool have values of that type.
+
+    settings: a dataclass. Fields annotated `float | None`, `int | None` or `bool | None`
+    may be None. Ranges and nan are left to the class, which may compare its fields with
+    numbers after this call: no field holds a string or an array.
     """
     who = type(settings).__name__
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
@@ -189,41 +211,23 @@ def require_settings(settings: object) -> None:
         if isinstance(kind, types.UnionType):
             if value is None and type(None) in get_args(kind):
                 continue
-            kinds = [each for each in get_args(kind) if each is not type(None)]
+            kinds = [member for member in get_args(kind) if member is not type(None)]
             kind = kinds[0] if len(kinds) == 1 else None
-        if isinstance(kind, type) and kind in REQUIRES:
-            REQUIRES[kind](who, field.name, value)
-
-
-def _require_real(who: str, name: str, value: object) -> None:
-    if not is_number(value):
-        raise TypeError(f"{who}: got {name}={shown(value)}, expected a real number")
-
-
-def _require_whole(who: str, name: str, value: object) -> None:
-    if not is_integer(value):
-        raise TypeError(f"{who}: got {name}={shown(value)}, expected an integer")
-
-
-REQUIRES: dict[type, Callable[[str, str, object], None]] = {
-    float: _require_real,
-    int: _require_whole,
-    bool: require_bool,
-}
-"""The check for each annotated type."""
+        if isinstance(kind, type) and kind in REQUIREMENTS:
+            REQUIREMENTS[kind](who, field.name, value)
 
 
 def as_parameters(p: Array, name: str = "p") -> Array:
-    """A copy of p as a float64 or complex128 vector (m,); later derivatives need it unchanged.
+    """A copy of p as a float64 or complex128 vector (m,).
 
-    Raise TypeError unless p holds numbers, ValueError unless p is a vector, NonFinite
-    for nan and inf.
+    A copy, because derivatives computed later need p unchanged. Raise TypeError unless p
+    holds numbers, ValueError unless p is a vector, NonFinite if an entry is nan or inf.
     """
     try:
         p = np.asarray(p)
     except (ValueError, TypeError) as error:
         raise TypeError(
-            f"got {name} that cannot be made an array ({error}), expected a vector of numbers"
+            f"{name} cannot be converted to an array ({error}), expected a vector of numbers"
         ) from error
     if p.dtype.kind not in "fciu":
         raise TypeError(f"got {name} of dtype {p.dtype}, expected float64 or complex128")
@@ -242,12 +246,12 @@ def require_length(p: Array, m: int, what: str) -> None:
 
 
 def as_cotangent(g: Array, p: Array, what: str) -> Array:
-    """A copy of a gradient g that a user's class returned, with p's shape and dtype.
+    """A copy of a gradient g that a user's class returned, with the shape and dtype of p.
 
-    The imaginary part is dropped if p is real, since dJ = Re(gᴴ dp). what: the source
-    of g, for messages. The result is a copy because a user's object may return the same
-    array each time. Raise ValueError for another shape, which NumPy would broadcast,
-    and TypeError unless g holds numbers.
+    what: the source of g, for messages. If p is real, the imaginary part is dropped,
+    since dJ = Re(gᴴ dp). A copy, because a user's object may return the same array each
+    time. Raise ValueError if the shapes differ (NumPy would broadcast g), TypeError
+    unless g holds numbers.
     """
     g = np.asarray(g)
     if g.shape != p.shape:
@@ -261,25 +265,26 @@ def as_cotangent(g: Array, p: Array, what: str) -> Array:
 
 
 def cotangent(derivative: Array, p: Array) -> Array:
-    """g with dJ = Re(gᴴ dp), from the complex-linear form dJ = Re(Σ derivative_i dp_i).
+    """g with dJ = Re(gᴴ dp), from the derivative with dJ = Re(Σ derivative_i dp_i).
 
-    A real p has a real gradient, Re(derivative); a complex one conj(derivative).
+    g is Re(derivative) if p is real, and conj(derivative) if p is complex.
     """
     return derivative.conj() if p.dtype.kind == "c" else np.ascontiguousarray(derivative.real)
 
 
 def first_nonfinite(values: Array) -> tuple[int | tuple[int, ...], np.generic, int] | None:
-    """(index, entry, how many) of the first nan or inf in an array; None if all entries are finite.
+    """The first nan or inf in an array: (index, entry, count); None if all entries are finite.
 
-    The index of a vector is an integer, that of an array of more dimensions a tuple.
+    index: an integer for a vector, a tuple for an array of more dimensions; count: the
+    number of entries that are nan or inf.
     """
     finite = np.isfinite(values)
     if finite.all():
         return None
     first = np.unravel_index(int(np.argmin(finite)), finite.shape)
-    index = tuple(int(i) for i in first)
+    position = tuple(int(i) for i in first)
     return (
-        index[0] if len(index) == 1 else index,
+        position[0] if len(position) == 1 else position,
         values[first],
         int(finite.size - np.count_nonzero(finite)),
     )

@@ -13,7 +13,13 @@ import scipy.sparse as sparse
 
 from ._dataclasses import Portable, short_repr
 from ._numerics import dot
-from ._optional_methods import as_squares, of_objective, of_vector, residual_back, residual_of
+from ._optional_methods import (
+    as_squares,
+    checked_residual_vjp,
+    of_objective,
+    of_vector,
+    residual_of,
+)
 from ._validation import as_array, as_cotangent, first_nonfinite, has, named, require_methods
 from .matrices.vectors import ConstantVector
 from .protocols import Objective, Squares, Vector
@@ -27,7 +33,7 @@ def require_objective(who: str, name: str, objective: object) -> None:
 
 
 def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, Array]:
-    """Copies of (ū, p̄) of an objective, which may reuse its own arrays.
+    """Copies of (ū, p̄): an objective may return the same arrays each time.
 
     Raise ValueError unless the copies have the shapes of u and p, TypeError unless they
     hold numbers.
@@ -83,7 +89,7 @@ class LinearFunctional:
         return np.asarray(self.c), np.zeros_like(p)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return zeros."""
+        """Return zeros: J is linear in u."""
         return np.zeros_like(u), np.zeros_like(p)
 
 
@@ -182,14 +188,14 @@ class LeastSquares:
             C = as_array("LeastSquares", "observe", self.observe)
             if C.ndim != 2 or data.ndim == 0 or C.shape[0] != data.shape[0]:
                 raise ValueError(
-                    f"LeastSquares: got observe of shape {C.shape}, expected (q, n), data "
-                    f"{data.shape}"
+                    f"LeastSquares: got observe of shape {C.shape}, expected (q, n) for data of "
+                    f"shape (q,) or (q, k); got data of shape {data.shape}"
                 )
             _require_finite("LeastSquares", "observe", C)
         if not np.isfinite(data).all():
             raise ValueError(
-                "LeastSquares: data contain nan or inf; leave missing measurements out, by the "
-                "rows of `observe`"
+                "LeastSquares: data contain nan or inf; leave missing measurements out of the "
+                "data and of the rows of `observe`"
             )
         if self.weights is not None:
             weights = as_array("LeastSquares", "weights", self.weights)
@@ -203,6 +209,7 @@ class LeastSquares:
                     f"the columns of data of shape {data.shape}: expected weights[:, None] for "
                     "rows, weights[None, :] for columns"
                 )
+            # One weight per row, or a shape that NumPy broadcasts to that of the data.
             fits = weights.shape == data.shape[:1] or (
                 0 < weights.ndim <= data.ndim
                 and all(
@@ -220,32 +227,34 @@ class LeastSquares:
                     else f"{data.shape[:1]}, {data.shape[1:]} or {data.shape}"
                 )
                 raise ValueError(
-                    f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, all ≥ "
-                    "0"
+                    f"LeastSquares: got weights of shape {weights.shape}, expected {shapes}, with "
+                    "all weights ≥ 0"
                 )
 
     @cached_property
     def _scale(self) -> Array:
-        """w, in a shape that broadcasts against the data."""
+        """w, in a shape that NumPy broadcasts to the shape of the data."""
         weights, data = np.asarray(self.weights), np.asarray(self.data)
         rows = weights.ndim == 1 and data.ndim == 2 and weights.size == data.shape[0]
         return weights[:, None] if rows else weights
 
     def _misfit(self, u: Array) -> Array:
         """C u − d."""
-        return np.asarray(self._seen(u) - self.data)
+        return np.asarray(self._observed(u) - self.data)
 
-    def _seen(self, u: Array) -> Array:
-        seen = u if self.observe is None else np.asarray(self.observe @ u)
-        if seen.shape != np.shape(self.data):
+    def _observed(self, u: Array) -> Array:
+        """C u; raise ValueError unless C u has the shape of the data."""
+        observed = u if self.observe is None else np.asarray(self.observe @ u)
+        if observed.shape != np.shape(self.data):
             raise ValueError(
-                f"LeastSquares: C u has shape {seen.shape}, the data {np.shape(self.data)}"
+                f"LeastSquares: C u has shape {observed.shape}, but the data have shape "
+                f"{np.shape(self.data)}"
             )
-        return seen
+        return observed
 
-    def _weighted(self, seen: Array, power: float) -> Array:
-        """w^power times C u or C u − d."""
-        return seen if self.weights is None else self._scale**power * seen
+    def _weighted(self, values: Array, power: float) -> Array:
+        """w^power times the values, which have the shape of the data."""
+        return values if self.weights is None else self._scale**power * values
 
     def value(self, u: Array, p: Array) -> float:
         """Return J(u, p)."""
@@ -256,30 +265,38 @@ class LeastSquares:
         """Return (Cᴴ w (C u − d), 0)."""
         return self._pulled_back(self._weighted(self._misfit(u), 1.0)), np.zeros_like(p)
 
-    def _pulled_back(self, weighted: Array) -> Array:
-        return weighted if self.observe is None else np.asarray(self.observe.T.conj() @ weighted)
+    def _pulled_back(self, values: Array) -> Array:
+        """Cᴴ times the values, of the shape of u."""
+        return values if self.observe is None else np.asarray(self.observe.T.conj() @ values)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """Return (Cᴴ w C u̇, 0)."""
-        return self._pulled_back(self._weighted(self._seen(u_dot), 1.0)), np.zeros_like(p)
+        return self._pulled_back(self._weighted(self._observed(u_dot), 1.0)), np.zeros_like(p)
 
     def residual(self, u: Array, p: Array) -> Array:
-        """Return r = √w (C u − d), (k,), with J = ½‖r‖²: the real part, then the imaginary part."""
-        return self._parts(self._misfit(u), u)
+        """Return r = √w (C u − d), (k,), with J = ½‖r‖²: real parts, then imaginary parts."""
+        return self._as_reals(self._misfit(u), u)
 
     def residual_jvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
-        """Return √w C u̇, (k,): the real part, then the imaginary part."""
-        return self._parts(self._seen(u_dot), u)
+        """Return √w C u̇, (k,): real parts, then imaginary parts."""
+        return self._as_reals(self._observed(u_dot), u)
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """Return (Cᴴ √w ω, 0), where ω is w (k,) with its halves as real and imaginary part."""
-        parts = w.reshape((-1, *np.shape(self.data)))
-        whole = parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
-        return self._pulled_back(self._weighted(whole, 0.5)), np.zeros_like(p)
+        """Return (Cᴴ √w ω, 0); w: (k,).
 
-    def _parts(self, seen: Array, u: Array) -> Array:
-        """√w times C u or C u − d as (k,) real numbers; k is the same if a rate is real."""
-        rooted = self._weighted(seen, 0.5).ravel()
+        ω has the shape of the data. If r has real and imaginary parts, the two halves of w
+        are the real and the imaginary part of ω.
+        """
+        parts = w.reshape((-1, *np.shape(self.data)))
+        omega = parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
+        return self._pulled_back(self._weighted(omega, 0.5)), np.zeros_like(p)
+
+    def _as_reals(self, values: Array, u: Array) -> Array:
+        """√w times the values as (k,) real numbers; k depends on the dtypes of u, d and C only.
+
+        A real derivative of a complex r thus has as many components as r.
+        """
+        rooted = self._weighted(values, 0.5).ravel()
         kinds = [
             a.dtype.kind
             for a in (u, np.asarray(self.data), u if self.observe is None else self.observe)
@@ -303,7 +320,7 @@ class Sum:
     TypeError
         If a term is not an objective.
     ValueError
-        If there are no terms, or if the numbers of terms and weights differ.
+        If `terms` is empty, or if the numbers of terms and weights differ.
     """
 
     terms: Sequence[Objective]
@@ -324,17 +341,17 @@ class Sum:
         )
         if np.ndim(weights) != 1:
             raise ValueError(
-                f"Sum: got weights of shape {np.shape(weights)}, expected as many as terms"
+                f"Sum: got weights of shape {np.shape(weights)}, expected one number per term"
             )
         if len(weights) != len(self.terms) or not self.terms:
             raise ValueError(
-                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected as many "
-                "weights as terms, and at least one term"
+                f"Sum: got {len(self.terms)} terms and {len(weights)} weights, expected one "
+                "weight per term, and at least one term"
             )
         if wrong := [term for term in self.terms if not has(term, "value")]:
             raise TypeError(
-                f"Sum: got {named(wrong[0])} as a term, expected objectives, their weights apart: "
-                "Sum((J1, J2), (1.0, 2.0))"
+                f"Sum: got {named(wrong[0])} as a term, expected objectives; the weights are a "
+                "separate argument: Sum((J1, J2), (1.0, 2.0))"
             )
         if np.asarray(weights).dtype.kind not in "fiu" or not np.isfinite(weights).all():
             raise ValueError(f"Sum: got weights {self.weights}, expected real and finite numbers")
@@ -355,10 +372,7 @@ class Sum:
         return np.asarray(u_bar), np.asarray(sum(w * part for w, _, part in parts))
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return the weighted sum of the terms' second derivatives.
-
-        Raise TypeError if a term has no `hvp`.
-        """
+        """Return Σ_i w_i times the `hvp` of J_i; raise TypeError if a J_i has no `hvp`."""
         parts = [(w, *of_objective(J, u, p, u_dot, p_dot)) for w, J in self._weighted]
         u_part = sum(w * part for w, part, _ in parts)
         return np.asarray(u_part), np.asarray(sum(w * part for w, _, part in parts))
@@ -371,14 +385,14 @@ class Sum:
         """
         if not all(w >= 0.0 for w, _ in self._weighted):
             raise ValueError(
-                f"Sum: got weights {self.weights}, expected weights ≥ 0 of a sum of squares"
+                f"Sum: got weights {self.weights}, expected weights ≥ 0 for a sum of squares"
             )
         return [(math.sqrt(w), as_squares(J)) for w, J in self._weighted]
 
     def residual(self, u: Array, p: Array) -> Array:
-        """Return the residuals √w_i r_i one after another, (k,).
+        """Return the residuals √w_i r_i of all terms, concatenated to (k,).
 
-        Raise TypeError if a term has no residual.
+        Raise TypeError if a term is not a sum of squares, ValueError if w_i < 0.
         """
         return np.concatenate([root * residual_of(J, u, p) for root, J in self._squares])
 
@@ -389,10 +403,10 @@ class Sum:
         )
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """Return Σ_i (ū_i, p̄_i), each term for its part of w (k,)."""
+        """Return Σ_i √w_i (∂r_i/∂u, ∂r_i/∂p)ᴴ w^(i), where w^(i) is the part of w for r_i."""
         ends = np.cumsum([residual_of(J, u, p).size for _, J in self._squares])
-        shares = zip(self._squares, np.split(w, ends[:-1]), strict=True)
-        parts = [residual_back(J, u, p, root * share) for (root, J), share in shares]
+        split = zip(self._squares, np.split(w, ends[:-1]), strict=True)
+        parts = [checked_residual_vjp(J, u, p, root * part) for (root, J), part in split]
         return np.asarray(sum(u_bar for u_bar, _ in parts)), np.asarray(
             sum(p_bar for _, p_bar in parts)
         )
@@ -426,18 +440,24 @@ class Product:
         """Return J(u, p)."""
         return self.first.value(u, p) * self.other.value(u, p)
 
-    def _sum(self, u: Array, p: Array) -> Sum:
-        """J₂(u, p) · first + J₁(u, p) · other, with the gradients of the product at (u, p)."""
+    def _linearized(self, u: Array, p: Array) -> Sum:
+        """The sum of J₁ and J₂ with the weights J₂(u, p) and J₁(u, p).
+
+        At (u, p) this sum has the gradients of the product.
+        """
         return Sum((self.first, self.other), (self.other.value(u, p), self.first.value(u, p)))
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
         """Return J₂ (ū₁, p̄₁) + J₁ (ū₂, p̄₂)."""
-        return self._sum(u, p).gradients(u, p)
+        return self._linearized(u, p).gradients(u, p)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return J₂ d(ū₁, p̄₁) + J̇₂ (ū₁, p̄₁), plus the same terms with 1 and 2 exchanged."""
+        """Return J₂ (dū₁, dp̄₁) + J̇₂ (ū₁, p̄₁) + J₁ (dū₂, dp̄₂) + J̇₁ (ū₂, p̄₂).
+
+        d(…) and J̇ are the derivatives along (u̇, ṗ).
+        """
         gradients = [checked_gradients(J, u, p) for J in (self.other, self.first)]
-        rates = [dot(u_bar, u_dot) + dot(p_bar, p_dot) for u_bar, p_bar in gradients]
-        u_part, p_part = self._sum(u, p).hvp(u, p, u_dot, p_dot)
-        u_more, p_more = Sum((self.first, self.other), rates).gradients(u, p)
-        return u_part + u_more, p_part + p_more
+        J_dots = [dot(u_bar, u_dot) + dot(p_bar, p_dot) for u_bar, p_bar in gradients]
+        u_second, p_second = self._linearized(u, p).hvp(u, p, u_dot, p_dot)
+        u_first, p_first = Sum((self.first, self.other), J_dots).gradients(u, p)
+        return u_second + u_first, p_second + p_first

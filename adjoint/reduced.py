@@ -13,10 +13,10 @@ from ._dataclasses import short_repr
 from ._numerics import dot
 from ._optional_methods import (
     as_squares,
+    checked_residual_jvp,
+    checked_residual_vjp,
     of_map,
     of_objective,
-    residual_along,
-    residual_back,
     residual_of,
 )
 from ._validation import (
@@ -37,9 +37,9 @@ from .typing import Array
 
 @dataclass(eq=False, repr=False)
 class Point:
-    """f at one x: its value, and its derivatives, which are computed when they are first used.
+    """f at one x: its value and its derivatives; a derivative is computed at its first use.
 
-    A Point remembers the gradient, df/dp, λ and the residual once they are computed.
+    A Point keeps the gradient, df/dp, λ and the residual after their first use.
 
     Attributes
     ----------
@@ -56,14 +56,14 @@ class Point:
     value : float
         f(x).
     gradient : (m_x,) array
-        df/dx, by at most one transposed solve.
+        df/dx, computed by at most one transposed solve.
     residual : (k,) array
         r with f = ½‖r‖², if J is a sum of squares.
 
     Notes
     -----
-    The gradient is the derivative, a dual vector; an `InnerProduct` turns it into a
-    direction.
+    The gradient holds the partial derivatives: a dual vector. An `InnerProduct` maps this
+    vector to a direction.
     """
 
     x: Array
@@ -72,7 +72,7 @@ class Point:
     objective: Objective
     design: DesignMap
     value: float
-    _block: "_Block | None" = None
+    _adjoints: "_BlockAdjoints | None" = None
     _gradient: Array | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
@@ -92,19 +92,21 @@ class Point:
         """
         if self._gradient is None:
             with phase("design"):
-                g = self._pulled_back(self._by_p)
+                g = self._pulled_back(self._df_dp)
             self._require_finite(g, "gradient")
-            g.setflags(write=False)  # The point remembers it.
+            g.setflags(write=False)  # The point returns the same array each time.
             self._gradient = g
         return self._gradient
 
     @cached_property
-    def _by_p(self) -> Array:
-        """df/dp, (m,)."""
+    def _df_dp(self) -> Array:
+        """df/dp = (du/dp)ᴴ ū + p̄, (m,)."""
         u_bar, p_bar = checked_gradients(self.objective, self.solution.u, self.p)
         self._require_finite(p_bar, "derivative with respect to p")
         through_u = (
-            self.solution.vjp(u_bar) if self._block is None else self._block.column(self.objective)
+            self.solution.vjp(u_bar)
+            if self._adjoints is None
+            else self._adjoints.column(self.objective)
         )
         return through_u + p_bar
 
@@ -117,7 +119,7 @@ class Point:
         if bad := first_nonfinite(g):
             raise NonFinite(
                 f"the {what} of {type(self.objective).__name__} is {bad[1]} at component {bad[0]}. "
-                "Usual causes: sqrt or log of zero in an objective or a map"
+                "Usual causes: sqrt or log of zero in an objective or a design map"
             )
 
     def hvp(self, v: Array) -> Array:
@@ -148,34 +150,36 @@ class Point:
         v = as_parameters(v, "v")
         if v.shape != self.x.shape:
             raise ValueError(f"hvp: got v of shape {v.shape}, expected {self.x.shape}")
-        solution, by_p, lam = self._twice, self._by_p, self._lam
+        solution, df_dp, lam = self._solution_with_hvp, self._df_dp, self._lam
         with phase("design"):
             p_dot = np.asarray(self.design.jvp(self.x, v))
         u_dot = self.solution.jvp(p_dot)
         u_bar_dot, p_bar_dot = of_objective(self.objective, self.solution.u, self.p, u_dot, p_dot)
-        rate = solution.hvp(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
+        df_dp_dot = solution.hvp(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
         with phase("design"):
-            Hv = self._pulled_back(rate) + of_map(self.design, self.x, by_p, v)
+            Hv = self._pulled_back(df_dp_dot) + of_map(self.design, self.x, df_dp, v)
         self._require_finite(Hv, "Hessian–vector product")
         return Hv
 
     @property
-    def _twice(self) -> SolutionWithHvp:
+    def _solution_with_hvp(self) -> SolutionWithHvp:
         if not isinstance(self.solution, SolutionWithHvp):
             raise TypeError(
-                f"hvp: {type(self.solution).__name__} has no second derivatives; solutions of "
-                "steady problems have. Expected methods adjoint and hvp, or "
+                f"hvp: {type(self.solution).__name__} has no second derivatives, but solutions of "
+                "steady problems have them. Expected methods adjoint and hvp; or use "
                 "adjoint.optimize.DifferencedHessian(f) instead of f"
             )
         return self.solution
 
     @cached_property
     def _lam(self) -> Array:
-        """λ, of u's shape. No further solve is needed after that of the gradient."""
-        return self._twice.adjoint(checked_gradients(self.objective, self.solution.u, self.p)[0])
+        """λ, of the shape of u; needs no solve if the gradient was computed before."""
+        return self._solution_with_hvp.adjoint(
+            checked_gradients(self.objective, self.solution.u, self.p)[0]
+        )
 
     def jvp(self, x_dot: Array) -> float:
-        """df/dx ẋ by one tangent solve, for checks: the gradient costs no more.
+        """df/dx ẋ by one tangent solve, for checks: a gradient costs as much as one `jvp`.
 
         Parameters
         ----------
@@ -202,7 +206,7 @@ class Point:
 
     @cached_property
     def residual(self) -> Array:
-        """r with f = ½‖r‖², (k,); raise TypeError unless the objective is a sum of squares."""
+        """r with f = ½‖r‖², (k,); raise TypeError unless J is a sum of squares."""
         return residual_of(as_squares(self.objective), self.solution.u, self.p)
 
     def jvp_residual(self, v: Array) -> Array:
@@ -230,11 +234,11 @@ class Point:
                 axis=-1,
             )
         u_dot = self.solution.jvp(p_dot)
-        rates = [
-            residual_along(squares, u, self.p, (u_dot[..., j], p_dot[:, j]), k)
+        r_dots = [
+            checked_residual_jvp(squares, u, self.p, (u_dot[..., j], p_dot[:, j]), k)
             for j in range(p_dot.shape[1])
         ]
-        return np.stack(rates, axis=-1).reshape(k, *np.shape(v)[1:])
+        return np.stack(r_dots, axis=-1).reshape(k, *np.shape(v)[1:])
 
     def vjp_residual(self, w: Array) -> Array:
         """(dr/dx)ᵀ w by one transposed solve.
@@ -257,7 +261,8 @@ class Point:
         squares, u = as_squares(self.objective), self.solution.u
         columns = _columns(w, self.residual.size, "w").T
         bars = [
-            residual_back(squares, u, self.p, np.ascontiguousarray(column)) for column in columns
+            checked_residual_vjp(squares, u, self.p, np.ascontiguousarray(column))
+            for column in columns
         ]
         through_u = self.solution.vjp(np.stack([u_bar for u_bar, _ in bars], axis=-1))
         with phase("design"):
@@ -280,10 +285,10 @@ class Point:
             The new point.
         """
         require_objective("Point.of", "objective", objective)
-        return _point(self.x, self.p, self.solution, objective, self.design, None)
+        return _evaluated_point(self.x, self.p, self.solution, objective, self.design, None)
 
     def of_each(self, objectives: Sequence[Objective]) -> "list[Point]":
-        """The points of several objectives; one block solve gives all their gradients.
+        """The points of several objectives; one block solve yields all their gradients.
 
         Parameters
         ----------
@@ -301,64 +306,15 @@ class Point:
             )
         for objective in objectives:
             require_objective("Point.of_each", "objectives", objective)
-        block = _Block(self.solution, self.p, tuple(objectives))
-        return [_point(self.x, self.p, self.solution, J, self.design, block) for J in objectives]
+        adjoints = _BlockAdjoints(self.solution, self.p, tuple(objectives))
+        return [
+            _evaluated_point(self.x, self.p, self.solution, J, self.design, adjoints)
+            for J in objectives
+        ]
 
 
 Function = Callable[[Array], Point]
-"""f: maps x to the evaluated Point."""
-
-
-def _columns(block: Array, rows: int, name: str) -> Array:
-    """A vector or a block as columns, (rows, j); raise ValueError for another shape."""
-    block = as_array("Point", name, block)
-    if bad := first_nonfinite(block):
-        raise NonFinite(f"got {name} with {bad[1]} in an entry, expected finite numbers")
-    if block.ndim not in (1, 2) or block.shape[0] != rows or block.size == 0:
-        raise ValueError(f"got {name} of shape {block.shape}, expected ({rows},) or ({rows}, j)")
-    return block.reshape(rows, -1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Objectives whose adjoint states are computed by one block solve, at their first use."""
-
-    solution: Solution
-    p: Array
-    objectives: tuple[Objective, ...]
-
-    @cached_property
-    def _columns(self) -> Array:
-        u = self.solution.u
-        return self.solution.vjp(
-            np.stack([checked_gradients(J, u, self.p)[0] for J in self.objectives], axis=-1)
-        )
-
-    def column(self, objective: Objective) -> Array:
-        """(du/dp)ᴴ ∂J/∂u of one objective of the block, (m,)."""
-        position = next(i for i, J in enumerate(self.objectives) if J is objective)
-        return np.ascontiguousarray(self._columns[:, position])
-
-
-def _point(
-    x: Array,
-    p: Array,
-    solution: Solution,
-    objective: Objective,
-    design: DesignMap,
-    block: _Block | None,
-) -> Point:
-    value = objective.value(solution.u, p)
-    if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "fiu":
-        raise TypeError(
-            f"{type(objective).__name__}: value returned {value!r}, expected a real number"
-        )
-    if not np.isfinite(value):
-        raise NonFinite(
-            f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt "
-            "outside of its domain"
-        )
-    return Point(x, p, solution, objective, design, float(value), block)
+"""f: x ↦ the Point at x, such as a `Reduced`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -425,10 +381,12 @@ class Reduced:
             If x, p or f(x) is nan or inf.
         """
         x = as_parameters(x, "x")
-        x.setflags(write=False)  # The user's functions get x, and the gradient belongs to this x.
+        x.setflags(
+            write=False
+        )  # A later gradient needs the same x: the design map cannot change it.
         with phase("design"):
             p = as_parameters(self.design(x), "the design map's p")
-        return _point(x, p, self.problem.solve(p), self.objective, self.design, None)
+        return _evaluated_point(x, p, self.problem.solve(p), self.objective, self.design, None)
 
     def of(self, objective: Objective) -> "Reduced":
         """The same problem and design map with another objective.
@@ -444,3 +402,59 @@ class Reduced:
             The new function.
         """
         return replace(self, objective=objective)
+
+
+def _columns(block: Array, rows: int, name: str) -> Array:
+    """A vector (rows,) or a block (rows, j) as (rows, j); raise ValueError for another shape."""
+    block = as_array("Point", name, block)
+    if bad := first_nonfinite(block):
+        raise NonFinite(f"got {name} with {bad[1]} in an entry, expected finite numbers")
+    if block.ndim not in (1, 2) or block.shape[0] != rows or block.size == 0:
+        raise ValueError(f"got {name} of shape {block.shape}, expected ({rows},) or ({rows}, j)")
+    return block.reshape(rows, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _BlockAdjoints:
+    """(du/dp)ᴴ ∂J/∂u of several objectives J, by one block solve at the first use."""
+
+    solution: Solution
+    p: Array
+    objectives: tuple[Objective, ...]
+
+    @cached_property
+    def _columns(self) -> Array:
+        u = self.solution.u
+        return self.solution.vjp(
+            np.stack([checked_gradients(J, u, self.p)[0] for J in self.objectives], axis=-1)
+        )
+
+    def column(self, objective: Objective) -> Array:
+        """(du/dp)ᴴ ∂J/∂u of one of the objectives, (m,)."""
+        position = next(i for i, J in enumerate(self.objectives) if J is objective)
+        return np.ascontiguousarray(self._columns[:, position])
+
+
+def _evaluated_point(
+    x: Array,
+    p: Array,
+    solution: Solution,
+    objective: Objective,
+    design: DesignMap,
+    adjoints: _BlockAdjoints | None,
+) -> Point:
+    """The point with the value J(u, p).
+
+    Raise TypeError unless the value is a real number, NonFinite if it is nan or inf.
+    """
+    value = objective.value(solution.u, p)
+    if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "fiu":
+        raise TypeError(
+            f"{type(objective).__name__}: value returned {value!r}, expected a real number"
+        )
+    if not np.isfinite(value):
+        raise NonFinite(
+            f"{type(objective).__name__} is {value}. Usual causes: an overflow, log or sqrt "
+            "outside of its domain"
+        )
+    return Point(x, p, solution, objective, design, float(value), adjoints)

@@ -167,11 +167,14 @@ def test_gradients_of_real_parameters_are_real_and_double_whatever_the_users_cla
         ),
         (
             lambda u, p: adjoint.LeastSquares(np.ones(5)).value(u, p),
-            r"C u has shape \(6,\), the data \(5,\)",
+            r"C u has shape \(6,\), but the data have shape \(5,\)",
         ),
         (lambda u, p: adjoint.LeastSquares([1.0, np.nan]), "leave missing measurements out"),
         (lambda u, p: adjoint.LeastSquares(np.ones(2), weights=np.ones(3)), r"expected \(2,\)"),
-        (lambda u, p: adjoint.LeastSquares(np.ones(2), weights=np.array([1.0, -1.0])), "all ≥ 0"),
+        (
+            lambda u, p: adjoint.LeastSquares(np.ones(2), weights=np.array([1.0, -1.0])),
+            "all weights ≥ 0",
+        ),
         (lambda u, p: adjoint.Sum([]), "at least one"),
         (
             lambda u, p: adjoint.Sum([adjoint.LinearFunctional(u)], [1.0, 2.0]),

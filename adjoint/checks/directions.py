@@ -18,7 +18,7 @@ Weighting up a smaller share would weight up its rounding error.
 """
 
 SMALL = 1e-8
-"""|x_i| relative to the largest, below which x_i counts as zero, if f does not feel it.
+"""|x_i| relative to the largest, below which x_i counts as zero if f hardly depends on it.
 
 Example: 1e-17 in a vector with a component 1.
 """
@@ -72,7 +72,7 @@ def middle_of(sizes: Array) -> float:
     return float(np.exp(np.median(np.log(known)))) if known.size else 1.0
 
 
-def unseen(x: Array, g: Array, value: float) -> Array:
+def untested_components(x: Array, g: Array, value: float) -> Array:
     """Mask (m,) of components that the first direction does not test; value: f(x).
 
     These components are zero, or so small that |g_i x_i| is below the rounding of f.

@@ -6,25 +6,36 @@ import numpy as np
 
 from .._validation import require_integer, require_positive
 from ..typing import Array
-from .directions import CANDIDATES, WEAKEST, balanced, middle_of, random_direction, sizes_of, unseen
+from .directions import (
+    CANDIDATES,
+    WEAKEST,
+    balanced,
+    middle_of,
+    random_direction,
+    sizes_of,
+    untested_components,
+)
 from .extrapolation import order
-from .points import Checked, gradient_of, required, started, value_of
+from .points import Checked, gradient_of, validated_x, value_of, warm_started
 from .report import CheckReport
-from .slopes import FEWER, Slopes
+from .slopes import FURTHER_STEPS, Slopes
 from .tolerances import NOISE, RESOLVED, SECOND_ORDER, TOLERANCE
 from .transposes import dot_product_error
 
 HALVINGS = 4
-"""Number of times that zero components that cannot be moved together are halved."""
+"""Maximum number of times that a group of zero components is divided into halves.
+
+A group is divided if f cannot be evaluated when all its components move together.
+"""
 
 
 def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckReport:
     """Taylor test of a gradient g: |f(x + h v) − f(x) − h g·v| must be O(h²).
 
-    The directions v are random. Besides the order of the remainder, g·v is compared
-    with the extrapolated central difference of f, and the tangents and adjoints of the
-    state with each other: ⟨Dv, w⟩ = ⟨v, Dᵀw⟩, where D is the derivative of the state
-    with respect to x.
+    The directions v are random. Three numbers are tested: the order of the remainder;
+    g·v, against the extrapolated central difference of f; and, for the tangents and
+    adjoints of the state, the identity ⟨Dv, w⟩ = ⟨v, Dᵀw⟩, where D is the derivative of
+    the state with respect to x.
 
     Parameters
     ----------
@@ -38,8 +49,8 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     seed : int
         Seed of the random directions; default 0.
     step : float
-        First step h₀, 0 < step < 1; default 0.01. Component x_i changes by step·|x_i|
-        at most, so that no component changes its sign.
+        First step h₀, 0 < step < 1; default 0.01. Component x_i changes by at most
+        step·|x_i|, so that no component changes its sign.
 
     Returns
     -------
@@ -50,8 +61,7 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     Raises
     ------
     TypeError
-        If f is not callable, or if f returns something else than points with a real
-        value and a gradient.
+        If f is not callable, or if f(x) has no real `value` or no `gradient`.
     ValueError
         If x is empty or not a vector, if the gradient has another shape than x, if
         `step` is not between 0 and 1, or if `seed` is negative.
@@ -62,17 +72,18 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     -----
     Errors that f raises at x are passed on.
 
-    *Directions.* Components of the first direction are in proportion to those of x. The
-    second direction weights up the components that have little effect on f.
+    *Directions.* The first direction is x with random factors ±[½, 1] on its
+    components. The second direction gives more weight to the components that have little
+    effect on f.
 
-    *Zeros.* Components of x that are zero are moved along a direction of their own, by
-    the median size of the other components or by 1; to one side if f cannot be
-    evaluated on the other side. The report counts the components that cannot be moved,
-    and its `ok` is then False.
+    *Zeros.* Components of x that are zero are tested along a separate direction. The
+    length of a component of this direction is the median size of the other components,
+    or 1. If f cannot be evaluated on one side, only the other side is used. The report
+    counts the components next to which f cannot be evaluated at all; `ok` is then False.
 
     *Cost.* 13 evaluations of f and one gradient; 8 evaluations more if m > 1, and about
-    8 more if components are zero. Newton's method starts from the solution at x each
-    time.
+    8 more if components are zero. In each evaluation Newton's method starts from the
+    solution at x.
 
     References
     ----------
@@ -94,7 +105,7 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     """
     require_integer("check", "seed", seed, 0)
     require_positive("check", "step", step)
-    x = required("check", f, x)
+    x = validated_x("check", f, x)
     if not step < 1.0:
         raise ValueError(
             f"check: got step={step!r}, expected a number between 0 and 1: a relative change of x"
@@ -103,42 +114,39 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     point = f(x)
     value, g = value_of(point), gradient_of(point, x)
     v = random_direction(x, rng)
-    rounding = RESOLVED * NOISE * abs(value) / (step * 0.5 ** (FEWER - 1)) / TOLERANCE
-    w = balanced(
-        sizes_of(x), g, v, [random_direction(x, rng) for _ in range(CANDIDATES)], WEAKEST, rounding
-    )
-    transposed = dot_product_error(point, [v] if x.size == 1 else [v, w], rng)
-    f = started(f, point)
-    untested = unseen(x, g, value)
+    # The smallest slope that differences of f can test: in a smaller one, the rounding error of f
+    # divided by the shortest step exceeds TOLERANCE.
+    resolved = RESOLVED * NOISE * abs(value) / (step * 0.5 ** (FURTHER_STEPS - 1)) / TOLERANCE
+    candidates = [random_direction(x, rng) for _ in range(CANDIDATES)]
+    w = balanced(sizes_of(x), g, v, candidates, WEAKEST, resolved)
+    transpose_error = dot_product_error(point, [v] if x.size == 1 else [v, w], rng)
+    f = warm_started(f, point)
+    untested = untested_components(x, g, value)
     slopes = Slopes(f, x, g, value, step, middle_of(np.abs(x[~untested])), 0.0)
     first, slope, remainders = slopes.first(v)
     slopes = replace(slopes, scatter=first.scatter)
+    orders = order(remainders[0], first.noise, 1.0), order(remainders[1], first.noise, 2.0)
     found = [slope]
     if np.count_nonzero(x) > 1:
         found += slopes.further("second v", w)
+    right = slope.relative_error <= TOLERANCE and orders[1] >= SECOND_ORDER
     unmoved = 0
     if x.any() and untested.any():
         zeros, unmoved = slopes.zeros(v, np.flatnonzero(untested), HALVINGS)
         found += zeros
-    elif not (
-        x.any()
-        or (
-            slope.relative_error <= TOLERANCE
-            and order(remainders[1], first.noise, 2.0) >= SECOND_ORDER
-        )
-    ):
-        # x is zero. The gradient may be right in parts of x, to one side, or at a kink.
+    elif not x.any() and not right:
+        # At x = 0, f may be defined on one side only, or have a kink: test groups of components.
         zeros, unmoved = slopes.zeros(v, np.arange(x.size), HALVINGS)
         found = zeros or found
     return CheckReport(
         steps=first.steps,
         first=remainders[0],
         second=remainders[1],
-        orders=(order(remainders[0], first.noise, 1.0), order(remainders[1], first.noise, 2.0)),
+        orders=orders,
         derivative=slope.derivative,
         difference=slope.difference,
-        relative_error=float(np.max([each.relative_error for each in found])),
-        dot_product_error=transposed,
+        relative_error=float(np.max([tested.relative_error for tested in found])),
+        dot_product_error=transpose_error,
         seed=seed,
         slopes=tuple(found),
         unmoved=unmoved,

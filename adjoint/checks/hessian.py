@@ -10,7 +10,7 @@ from ..errors import SolveError
 from ..typing import Array
 from .directions import CANDIDATES, WEAKEST, balanced, random_direction, sizes_of
 from .extrapolation import limit, order
-from .points import Checked, gradient_of, required, started, value_of
+from .points import Checked, gradient_of, validated_x, value_of, warm_started
 from .report import CheckReport, Labels, Slope
 from .tolerances import NOISE, RESOLVED, STEPS, TINY, TOLERANCE
 
@@ -54,18 +54,18 @@ class PointWithHvp(Protocol):
 def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
     """Taylor test of Hv: |f(x + h v) − f(x) − h g·v − ½h² v·Hv| must be O(h³).
 
-    Three properties are measured for random directions v and w: the order of this
-    remainder, and w·Hv against the extrapolated central difference of w·∇f along v; the
-    symmetry ⟨Hv, w⟩ = ⟨v, Hw⟩; the linearity H(2v − w) = 2Hv − Hw. A second w weights
-    up the components that have little effect on w·Hv.
+    The directions v and w are random. Four numbers are tested: the order of this
+    remainder; w·Hv, against the extrapolated central difference of w·∇f along v; the
+    symmetry ⟨Hv, w⟩ = ⟨v, Hw⟩; and the linearity H(2v − w) = 2Hv − Hw. A second
+    direction w gives more weight to the components that have little effect on w·Hv.
 
     Parameters
     ----------
     f : callable
         x ↦ point with `value`, `gradient` and ``hvp(v)``: an `adjoint.Reduced` of a
         problem with second derivatives, an `adjoint.optimize.ScalarFunction` with a
-        product, or a `DifferencedHessian`. The gradient is taken to be right: test it
-        first by `check`.
+        product, or a `DifferencedHessian`. The gradient must be right: test it with
+        `check` first.
     x : (m,) array
         Point at which the product is checked, float64 or complex128.
     seed : int
@@ -95,8 +95,8 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
     Symmetry alone would not be enough: a Hessian may be symmetric and wrong.
 
     Components of x that are zero are moved as well, by the median size of the other
-    components or by 1. If f cannot be evaluated there, the report counts these
-    components and its `ok` is False.
+    components or by 1. If f cannot be evaluated next to zero, these components are not
+    tested: the report counts them, and its `ok` is False.
 
     Cost: 13 evaluations of f with gradients, and three products.
 
@@ -112,34 +112,40 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
     True
     """
     require_integer("check_hvp", "seed", seed, 0)
-    x = required("check_hvp", f, x)
+    x = validated_x("check_hvp", f, x)
     rng = np.random.default_rng(seed)
     point = f(x)
     value, g = value_of(point), gradient_of(point, x)
     if not isinstance(point, PointWithHvp):
         raise TypeError(
-            f"check_hvp: {type(point).__name__} has no method hvp(v), expected points with one, as "
-            "those of adjoint.Reduced or of ScalarFunction(value, gradient, product)"
+            f"check_hvp: {type(point).__name__} has no method hvp(v), expected points that have it, "
+            "such as those of adjoint.Reduced or of ScalarFunction(value, gradient, product)"
         )
     v, w = random_direction(x, rng), random_direction(x, rng)
-    f = started(f, point)
+    f = warm_started(f, point)
     unmoved = 0
     if not (x.all() or _is_defined(f, x, FIRST_STEP * v)):
         unmoved = int(np.count_nonzero(x == 0.0))
         v, w = np.where(x == 0.0, 0.0, v), np.where(x == 0.0, 0.0, w)
-    Hv, Hw, both = (_product(point, x, each) for each in (v, w, 2.0 * v - w))
+    Hv, Hw, H_combined = (_product(point, x, u) for u in (v, w, 2.0 * v - w))
     steps = FIRST_STEP * 0.5 ** np.arange(STEPS)
     ahead, behind = ([f(x + h * v) for h in sign * steps] for sign in (1.0, -1.0))
-    values = np.array([value_of(each) for each in ahead])
-    along, beyond = (np.array([gradient_of(each, x) for each in side]) for side in (ahead, behind))
+    values = np.array([value_of(moved) for moved in ahead])
+    gradients_ahead, gradients_behind = (
+        np.array([gradient_of(moved, x) for moved in side]) for side in (ahead, behind)
+    )
     first = np.abs(values - value - steps * dot(g, v))
     second = np.abs(values - value - steps * dot(g, v) - 0.5 * steps**2 * dot(Hv, v))
     noise = NOISE * float(np.abs(values).max())
-    differences = (along - beyond) / (2.0 * steps[:, None])
-    slope = _slope(Hv, _limit(differences, w), g, w, steps)
+    differences = (gradients_ahead - gradients_behind) / (2.0 * steps[:, None])
+    slope = _compared(Hv, _limit(differences, w), g, w, steps)
     slopes = [slope]
     if np.count_nonzero(v) > 1:
-        slopes.append(_weighted(Hv, differences, g, _even(x, g, Hv, v, steps, rng), steps))
+        slopes.append(
+            _compared_up_to_noise(
+                Hv, differences, g, _balanced_direction(x, g, Hv, v, steps, rng), steps
+            )
+        )
     return CheckReport(
         steps=steps,
         first=first,
@@ -147,13 +153,15 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
         orders=(order(first, noise, 2.0), order(second, noise, 3.0)),
         derivative=slope.derivative,
         difference=slope.difference,
-        relative_error=float(np.max([each.relative_error for each in slopes])),
-        dot_product_error=_relative(abs(dot(Hv, w) - dot(Hw, v)), _terms(Hv, w) + _terms(Hw, v)),
+        relative_error=float(np.max([tested.relative_error for tested in slopes])),
+        dot_product_error=_ratio(
+            abs(dot(Hv, w) - dot(Hw, v)), _absolute_sum(Hv, w) + _absolute_sum(Hw, v)
+        ),
         seed=seed,
         expected=(2.0, 3.0),
         slopes=tuple(slopes),
         unmoved=unmoved,
-        linearity_error=_linearity(Hv, Hw, both, np.abs(v)),
+        linearity_error=_linearity(Hv, Hw, H_combined, np.abs(v)),
         labels=HESSIAN,
     )
 
@@ -184,55 +192,65 @@ def _product(point: PointWithHvp, x: Array, v: Array) -> Array:
 
 def _limit(differences: Array, w: Array) -> tuple[float, float]:
     """The limit of w·d for differences d of ∇f, (k, m), and the change by the last step."""
-    return limit(np.array([dot(each, w) for each in differences]), 4.0)
+    return limit(np.array([dot(difference, w) for difference in differences]), 4.0)
 
 
-def _slope(Hv: Array, difference: tuple[float, float], g: Array, w: Array, steps: Array) -> Slope:
-    """w·Hv compared with the difference of w·∇f; a gap within its rounding is not counted."""
-    derivative, uncertain = dot(Hv, w), NOISE * _terms(g, w) / float(steps[-1])
+def _compared(
+    Hv: Array, difference: tuple[float, float], g: Array, w: Array, steps: Array
+) -> Slope:
+    """w·Hv compared with a difference of w·∇f; if both are within rounding, the error is small.
+
+    difference: the extrapolated difference and its last change.
+    """
+    derivative, uncertain = dot(Hv, w), NOISE * _absolute_sum(g, w) / float(steps[-1])
     size = max(abs(derivative), abs(difference[0]))
-    error = _relative(abs(derivative - difference[0]), max(size, uncertain / TOLERANCE))
+    error = _ratio(abs(derivative - difference[0]), max(size, uncertain / TOLERANCE))
     return Slope("w", derivative, difference[0], uncertain, error, bool(size <= uncertain), "w.Hv")
 
 
-def _even(x: Array, g: Array, Hv: Array, v: Array, steps: Array, rng: np.random.Generator) -> Array:
-    """A direction w, (m,), of which all components have about the same share of w·Hv.
+def _balanced_direction(
+    x: Array, g: Array, Hv: Array, v: Array, steps: Array, rng: np.random.Generator
+) -> Array:
+    """A direction w, (m,), in which all components have about the same share of w·Hv.
 
-    Shares below the rounding error of ∇f are not weighted up.
+    A share below the smallest one that differences of ∇f can test is not weighted up.
     """
     size = np.where(v == 0.0, 0.0, sizes_of(x))
-    rounding = RESOLVED * NOISE * float(np.max(np.abs(g) * size)) / float(steps[-1]) / TOLERANCE
+    resolved = RESOLVED * NOISE * float(np.max(np.abs(g) * size)) / float(steps[-1]) / TOLERANCE
     candidates = [np.where(v == 0.0, 0.0, random_direction(x, rng)) for _ in range(CANDIDATES)]
-    return balanced(size, Hv, v, candidates, WEAKEST, rounding)
+    return balanced(size, Hv, v, candidates, WEAKEST, resolved)
 
 
-def _weighted(Hv: Array, differences: Array, g: Array, w: Array, steps: Array) -> Slope:
+def _compared_up_to_noise(Hv: Array, differences: Array, g: Array, w: Array, steps: Array) -> Slope:
     """w·Hv for a balanced w, compared with the difference of w·∇f.
 
-    A gap within the rounding of the difference and its last change is not counted,
-    since terms may cancel.
+    A gap within the rounding and the last change of the difference is no error, since the
+    terms of w·Hv may cancel.
     """
     derivative, (difference, change) = dot(Hv, w), _limit(differences, w)
-    uncertain = NOISE * _terms(g, w) / float(steps[-1]) + change
+    uncertain = NOISE * _absolute_sum(g, w) / float(steps[-1]) + change
     size = max(abs(derivative), abs(difference))
-    error = _relative(max(abs(derivative - difference) - RESOLVED * uncertain, 0.0), size)
+    error = _ratio(max(abs(derivative - difference) - RESOLVED * uncertain, 0.0), size)
     error = error if np.isfinite(difference) else float("nan")
     return Slope(
         "second w", derivative, difference, uncertain, error, bool(size <= uncertain), "w.Hv"
     )
 
 
-def _linearity(Hv: Array, Hw: Array, both: Array, size: Array) -> float:
-    """‖H(2v − w) − 2Hv + Hw‖ relative to its terms; size: (m,), weights of the components."""
-    terms = float(np.max((np.abs(both) + 2.0 * np.abs(Hv) + np.abs(Hw)) * size))
-    return _relative(float(np.max(np.abs(both - 2.0 * Hv + Hw) * size)), terms)
+def _linearity(Hv: Array, Hw: Array, H_combined: Array, size: Array) -> float:
+    """‖H(2v − w) − 2Hv + Hw‖ relative to its terms, in the norm max|·| size.
+
+    H_combined: H(2v − w); size: (m,), weights of the components.
+    """
+    terms = float(np.max((np.abs(H_combined) + 2.0 * np.abs(Hv) + np.abs(Hw)) * size))
+    return _ratio(float(np.max(np.abs(H_combined - 2.0 * Hv + Hw) * size)), terms)
 
 
-def _terms(a: Array, b: Array) -> float:
+def _absolute_sum(a: Array, b: Array) -> float:
     """Σ |a_i| |b_i|."""
     return dot(np.abs(a), np.abs(b))
 
 
-def _relative(error: float, size: float) -> float:
+def _ratio(error: float, size: float) -> float:
     """error / size, and 0 if both are 0."""
     return float(error / max(size, TINY))

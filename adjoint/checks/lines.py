@@ -121,7 +121,7 @@ class Line:
         return limit(gaps / self.steps, 2.0)
 
 
-def evaluated(f: Checked, x: Array, value: float, v: Array, steps: Array) -> Line:
+def line_through(f: Checked, x: Array, value: float, v: Array, steps: Array) -> Line:
     """f along x ± h v for the steps h, (k,); value: f(x)."""
     forward, error = _values(f, x, v, steps)
     backward, other = _values(f, x, -v, steps)

@@ -37,7 +37,7 @@ class WithGradient(Protocol):
         """df/dx, (m,)."""
 
 
-def required(name: str, f: object, x: Array) -> Array:
+def validated_x(name: str, f: object, x: Array) -> Array:
     """Return x as float64 or complex128, (m,); name: the public function, for messages.
 
     Raises TypeError if f is not callable or is a class, ValueError if x is empty or not
@@ -99,7 +99,7 @@ class _Restarted(Protocol):
         """This problem, started from a solution."""
 
 
-def started(f: Checked, point: Evaluated) -> Checked:
+def warm_started(f: Checked, point: Evaluated) -> Checked:
     """f, whose solves start from the solution at this point.
 
     All evaluations then stay on the branch of that solution, and need few iterations.

@@ -7,22 +7,25 @@ import numpy as np
 from .._numerics import dot
 from ..typing import Array
 from .directions import sizes_of
-from .lines import UNSETTLED, Line, evaluated
+from .lines import UNSETTLED, Line, line_through
 from .points import Checked
 from .report import Slope
 from .tolerances import RESOLVED, STEPS, TINY, TOLERANCE
 
-FEWER = 4
-"""Number of steps along the further directions: only the extrapolated difference is used."""
+FURTHER_STEPS = 4
+"""Number of steps along all directions but the first.
 
-APART = 0.1
-"""Relative distance of g·v and a difference from which on the two contradict each other."""
+Fewer than STEPS: only the extrapolated difference is used there, and no order is measured.
+"""
 
-SHORTER = (1.0, 1e-3)
-"""Factors on the steps, tried in turn until f can be evaluated on one side at least."""
+CONTRADICTION = 0.1
+"""Relative distance from which on g·v and a difference contradict each other."""
 
-NEARER = (1e-2, 1e-4, 1e-6, 1e-8)
-"""Factors on the steps next to zero, tried before a gradient is called wrong.
+SHORTENED = (1.0, 1e-3)
+"""Factors on the steps, tried in turn until f can be evaluated on at least one side."""
+
+NEAR_ZERO = (1e-2, 1e-4, 1e-6, 1e-8)
+"""Factors on the steps next to a zero component, tried before a gradient is called wrong.
 
 f may be steep there.
 """
@@ -30,11 +33,11 @@ f may be steep there.
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """Slopes of f at x along given directions, by the gradient g and by differences.
+    """Slopes of f at x along given directions: g·v, compared with differences of f.
 
     value: f(x); step: h₀, relative to the directions; middle: the median size of the
-    components of x; scatter: the noise of f along the first direction, 0 before that is
-    known.
+    components of x; scatter: the noise of f along the first direction, 0 before this
+    noise is known.
     """
 
     f: Checked
@@ -52,32 +55,31 @@ class Slopes:
         f can be evaluated on neither side and x is not zero, the error of f is raised.
         """
         v = np.where(self.x == 0.0, 0.0, v) if self.x.any() else v
-        line = self._shortened(v, STEPS, True)
+        line = self._line_within_domain(v, STEPS, True)
         ahead, behind = line.sides
         if not (ahead or behind) and self.x.any() and line.error is not None:
             raise line.error
         derivative = dot(self.g, v)
-        gap = line.backward - self.value if behind and not ahead else line.forward - self.value
-        slope = -derivative if behind and not ahead else derivative
+        only_behind = behind and not ahead
+        gap = (line.backward if only_behind else line.forward) - self.value
+        slope = -derivative if only_behind else derivative
         remainders = np.abs(gap), np.abs(gap - line.steps * slope)
-        return line, self._slope("v", line, derivative), remainders
+        return line, self._compared("v", line, derivative), remainders
 
     def further(self, what: str, v: Array) -> list[Slope]:
         """The slope along another direction, without zero components; [] if f fails there."""
         v = np.where(self.x == 0.0, 0.0, v)
-        line = self._shortened(v, FEWER, True)
-        return (
-            [self._granted(what, line, dot(self.g, v), *line.difference())]
-            if any(line.sides)
-            else []
-        )
+        line = self._line_within_domain(v, FURTHER_STEPS, True)
+        if not any(line.sides):
+            return []
+        return [self._compared_up_to_noise(what, line, dot(self.g, v), *line.difference())]
 
     def zeros(self, v: Array, indices: Array, halvings: int) -> tuple[list[Slope], int]:
-        """Slopes along components that are zero, and the number that cannot be moved.
+        """Slopes along components that are zero, and the number of untested components.
 
         indices: positions of the components. All of them are moved together. If f
-        cannot be evaluated there, they are divided into halves, `halvings` times at
-        most.
+        cannot be evaluated then, they are divided into two halves, and so on, at most
+        `halvings` times.
         """
         noun = "component that is" if indices.size == 1 else "components that are"
         unit = np.zeros_like(v)
@@ -93,89 +95,82 @@ class Slopes:
         )
 
     def _from_zero(self, what: str, v: Array) -> Slope | None:
-        """The slope along v, with steps long enough to be seen above rounding.
+        """The slope along v at zero components, with steps long enough to exceed rounding.
 
         The right size of a component that is zero is unknown. While the difference is
         rounding, the steps grow from min(1, middle) to max(1, middle). Returns None if
-        f can be evaluated on neither side, and if its differences do not settle, like
-        those of √x at 0.
+        f can be evaluated on neither side, or if the differences grow without limit as
+        steps get shorter, like those of √x at 0.
         """
         best, steeper = None, False
         for scale in sorted({min(1.0, self.middle), 1.0, self.middle}):
-            line = self._shortened(scale * v, FEWER, False)
+            line = self._line_within_domain(scale * v, FURTHER_STEPS, False)
             if not any(line.sides):
                 break
-            found = self._beside_zero(what, line, dot(self.g, scale * v))
+            found = self._at_kink(what, line, dot(self.g, scale * v))
             if not found.relative_error <= TOLERANCE:
-                found = self._nearer(what, scale * v, found.difference) or found
-            trusted = 1e-3 * abs(found.difference) >= found.uncertain
-            if best is not None and scale > 1.0 and not trusted:
-                break  # The difference by so long a step must have settled.
+                found = self._near_zero(what, scale * v, found.difference) or found
+            settled = 1e-3 * abs(found.difference) >= found.uncertain
+            if best is not None and scale > 1.0 and not settled:
+                break  # Steps longer than 1 count only if their difference has settled.
             best, steeper = found, line.steeper
             if found.uncertain <= 1e-2 * max(abs(found.difference), abs(found.derivative)):
                 break
         return None if best is not None and steeper and _unsettled(best) else best
 
-    def _shortened(self, v: Array, count: int, both: bool) -> Line:
-        """f along v, with shorter steps if f fails on both sides, or, if `both`, on either side."""
-        lines = list[Line]()
-        for shorter in SHORTER:
-            lines.append(self._line(v, shorter * self.step * 0.5 ** np.arange(count)))
-            if all(lines[-1].sides) or (any(lines[-1].sides) and not both):
-                return lines[-1]
-        return next((line for line in lines if any(line.sides)), lines[0])
+    def _near_zero(self, what: str, v: Array, usual: float) -> Slope | None:
+        """The slope by shorter steps, if g·v agrees with it; None otherwise.
 
-    def _nearer(self, what: str, v: Array, farther: float) -> Slope | None:
-        """The slope by shorter steps, if g·v agrees; farther: the difference by usual steps.
-
-        At a density of zero nearly nothing holds a structure, and f changes by decades
-        within the usual step. The difference by shorter steps must then differ from
-        `farther` by more than rounding; if f is smooth, the two are equal, and None is
-        returned.
+        usual: the difference by the usual steps. If an element has a density of zero,
+        f may change by decades within a usual step. The difference by shorter steps
+        must then differ from `usual` by more than rounding. If f is smooth, the two are
+        equal, and the result is None.
         """
-        for nearer in NEARER:
-            line = self._line(v, nearer * self.step * 0.5 ** np.arange(FEWER))
+        for shorter in NEAR_ZERO:
+            line = self._line(v, shorter * self.step * 0.5 ** np.arange(FURTHER_STEPS))
             if any(line.sides):
-                found = self._beside_zero(what, line, dot(self.g, v))
-                another = (
-                    TOLERANCE * max(abs(found.difference), abs(farther))
+                found = self._at_kink(what, line, dot(self.g, v))
+                rounding = (
+                    TOLERANCE * max(abs(found.difference), abs(usual))
                     + RESOLVED**2 * found.uncertain
                 )
-                if found.relative_error <= TOLERANCE and abs(found.difference - farther) > another:
+                if found.relative_error <= TOLERANCE and abs(found.difference - usual) > rounding:
                     return found
         return None
 
-    def _beside_zero(self, what: str, line: Line, derivative: float) -> Slope:
+    def _at_kink(self, what: str, line: Line, derivative: float) -> Slope:
         """The slope at a component that is zero, where f may have a kink.
 
-        At a kink any slope between the two one-sided derivatives is right: of max(0, x)
-        at zero any slope from 0 to 1.
+        At a kink every slope between the two one-sided derivatives is right. Example:
+        for max(0, x) at zero, every slope from 0 to 1.
         """
-        found = self._granted(what, line, derivative, *line.difference())
+        found = self._compared_up_to_noise(what, line, derivative, *line.difference())
         if all(line.sides) and not found.relative_error <= TOLERANCE:
-            (ahead, changed), (behind, more) = line.one_sided(True), line.one_sided(False)
-            if abs(ahead - behind) > RESOLVED * (line.rounding + changed + more):
+            ahead, change_ahead = line.one_sided(True)
+            behind, change_behind = line.one_sided(False)
+            changes = change_ahead + change_behind
+            if abs(ahead - behind) > RESOLVED * (line.rounding + change_ahead + change_behind):
                 nearest = float(np.clip(derivative, min(ahead, behind), max(ahead, behind)))
-                found = self._granted(what, line, derivative, nearest, changed + more)
+                found = self._compared_up_to_noise(what, line, derivative, nearest, changes)
         return found
 
-    def _slope(self, what: str, line: Line, derivative: float) -> Slope:
-        """The slope along the first direction; a gap within rounding is not counted."""
+    def _compared(self, what: str, line: Line, derivative: float) -> Slope:
+        """The slope along the first direction: the whole gap to the difference is the error."""
         difference = line.difference()[0]
         uncertain = line.rounding + RESOLVED * line.jitter / float(line.steps[-1])
         size = max(abs(derivative), abs(difference))
-        # The second term: at a stationary point the gap is rounding throughout.
+        # The second term: at a stationary point, derivative and difference are both rounding.
         scale = max(size, uncertain / TOLERANCE, TINY)
         error = abs(derivative - difference) / scale
         return Slope(what, derivative, difference, uncertain, float(error), bool(size <= uncertain))
 
-    def _granted(
+    def _compared_up_to_noise(
         self, what: str, line: Line, derivative: float, difference: float, change: float
     ) -> Slope:
-        """The slope along a further direction; a gap within the uncertainty is not counted.
+        """The slope along a further direction: only a gap beyond the uncertainty is an error.
 
-        Along further directions f may change by little more than its rounding and than
-        the error of an iteration. change: the change of the difference by the last
+        Along further directions f may change by little more than its rounding and the
+        error of an iteration. change: the change of the difference by the last
         extrapolation.
         """
         uncertain = max(line.rounding + change, self.scatter / float(line.steps[-1]))
@@ -184,13 +179,22 @@ class Slopes:
         error = error if np.isfinite(difference) else np.nan
         return Slope(what, derivative, difference, uncertain, float(error), bool(size <= uncertain))
 
+    def _line_within_domain(self, v: Array, count: int, both: bool) -> Line:
+        """f along v, with shorter steps if f fails on both sides, or, if `both`, on either side."""
+        lines = list[Line]()
+        for factor in SHORTENED:
+            lines.append(self._line(v, factor * self.step * 0.5 ** np.arange(count)))
+            if all(lines[-1].sides) or (any(lines[-1].sides) and not both):
+                return lines[-1]
+        return next((line for line in lines if any(line.sides)), lines[0])
+
     def _line(self, v: Array, steps: Array) -> Line:
         """f along x ± h v for the steps h, (k,)."""
-        return evaluated(self.f, self.x, self.value, v, steps)
+        return line_through(self.f, self.x, self.value, v, steps)
 
 
 def _unsettled(slope: Slope) -> bool:
     """True if a difference contradicts g·v but changes too much from step to step."""
     size = max(abs(slope.difference), abs(slope.derivative))
-    apart = abs(slope.difference - slope.derivative) > APART * size
-    return bool(apart and UNSETTLED * size < slope.uncertain < size)
+    contradicts = abs(slope.difference - slope.derivative) > CONTRADICTION * size
+    return bool(contradicts and UNSETTLED * size < slope.uncertain < size)

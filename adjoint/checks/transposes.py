@@ -10,22 +10,23 @@ from .._numerics import dot
 from ..typing import Array
 from .tolerances import RESOLVED, TINY, TRANSPOSED
 
-LINEAR = 1e-6
-"""Greatest rounding error of a vanishing tangent, relative to ‖u‖."""
+LINEAR_ROUNDING = 1e-6
+"""Largest difference of D v and D(c v)/c, relative to ‖u‖, that counts as rounding."""
 
 
 def dot_product_error(
     point: object, directions: Sequence[Array], rng: np.random.Generator
 ) -> float | None:
-    """The largest |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) of the directions v; w is random.
+    """The largest |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) of all directions v, with random w.
 
-    None if the point has no derivative D.
+    D is the derivative of the state, or of the residual, at the point. None if the point has
+    neither.
     """
     D = _derivative(point)
-    return None if D is None else float(np.max([_transposed(D, v, rng) for v in directions]))
+    return None if D is None else float(np.max([_relative_error(D, v, rng) for v in directions]))
 
 
-def _transposed(D: "_Derivative", v: Array, rng: np.random.Generator) -> float:
+def _relative_error(D: "_Derivative", v: Array, rng: np.random.Generator) -> float:
     """|⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) for a random w at about 45° to Dv.
 
     Random vectors of many components are nearly orthogonal to Dv. Then ⟨Dv, w⟩ would be
@@ -37,29 +38,29 @@ def _transposed(D: "_Derivative", v: Array, rng: np.random.Generator) -> float:
     Dv = np.array(D.forward(v))
     length = float(np.linalg.norm(Dv))
     w = w + Dv * (float(np.linalg.norm(w)) / length) if length > 0.0 else w
-    Dw = np.array(D.back(w))
+    Dw = np.array(D.transposed(w))
     gap, size = abs(dot(w, Dv) - dot(Dw, v)), length * float(np.linalg.norm(w))
     if not gap <= TRANSPOSED * size:
-        # Both products once more, scaled: a linear map changes by its rounding only,
-        # however ill-conditioned it is.
+        # The rounding error of both products: the difference between D v and D(c v)/c. D is
+        # linear, so that the two differ by rounding only, even if D is ill-conditioned.
         rounding = 0.0
         for factor in (3.0, 0.7):
             ahead = float(np.linalg.norm(D.forward(factor * v) / factor - Dv)) * float(
                 np.linalg.norm(w)
             )
-            rounding += ahead + dot(np.abs(D.back(factor * w) / factor - Dw), np.abs(v))
-        if rounding <= LINEAR * float(np.linalg.norm(D.u)) * float(np.linalg.norm(w)):
+            rounding += ahead + dot(np.abs(D.transposed(factor * w) / factor - Dw), np.abs(v))
+        if rounding <= LINEAR_ROUNDING * float(np.linalg.norm(D.u)) * float(np.linalg.norm(w)):
             size = max(size, RESOLVED * rounding / TRANSPOSED)
     return float(gap / max(size, TINY))
 
 
 @dataclass(frozen=True, eq=False)
 class _Derivative:
-    """D, the derivative of x ↦ u, at the state u: forward maps v to Dv, back maps w to Dᵀw."""
+    """D, the derivative of x ↦ u, at the state u: forward maps v to Dv, transposed maps w to Dᵀw."""
 
     u: Array
     forward: Callable[[Array], Array]
-    back: Callable[[Array], Array]
+    transposed: Callable[[Array], Array]
 
 
 def _derivative(point: object) -> _Derivative | None:

@@ -1,4 +1,4 @@
-"""Filters that give a design a length scale: weighted averages, and the Helmholtz equation."""
+"""Filters that give a design a length scale: weighted averages and the Helmholtz equation."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +19,9 @@ from .maps import Composed, guarded
 
 
 def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
-    """H_ij = max(0, r − |c_i − c_j|), (m, m), of centres c (m, d) and a radius r > 0.
+    """H_ij = max(0, r − |c_i − c_j|), (m, m), for centres c (m, d) and a radius r.
 
-    Raise ValueError unless the centres are finite and the radius is positive and
-    finite.
+    Raise ValueError unless the centres are finite and 0 < r < inf.
     """
     centres = as_reals("DensityFilter", "centres", centres, 2, "finite coordinates (m, d)")
     if not 0.0 < radius < np.inf:
@@ -49,20 +48,21 @@ class DensityFilter(Portable):
     centres : (m, d) array
         Centres c of the elements.
     radius : float
-        r, in the unit of the centres. A radius up to the distance of neighbours does
-        not filter.
+        r, in the unit of the centres. If r is at most the distance between
+        neighbouring centres, then p = x.
     volumes : (m,) array, optional
         v; equal volumes by default.
 
     Raises
     ------
     TypeError, ValueError
-        If the radius or a volume is not positive and finite, or if shapes differ; the
-        arrays are checked at the first use.
+        If the radius or a volume is not positive and finite, or if the numbers of centres
+        and volumes differ. The arrays are checked at the first use.
 
     Notes
     -----
-    The weights take 12 bytes per pair of neighbours; `ConvolutionFilter` needs no weights.
+    The weights H take 12 bytes per pair of neighbours. `ConvolutionFilter` stores no
+    weights.
 
     References
     ----------
@@ -81,7 +81,7 @@ class DensityFilter(Portable):
 
     @cached_property
     def _cone(self) -> tuple[sparse.csr_array, Array, Array]:
-        """H (m, m), symmetric; v (m,); Σ_j H_ij v_j (m,)."""
+        """H (m, m), symmetric; v (m,); the sums Σ_j H_ij v_j (m,)."""
         H = cone_weights(self.centres, self.radius)
         v = (
             np.ones(H.shape[0])
@@ -122,14 +122,16 @@ class DensityFilter(Portable):
 @guarded
 @dataclass(frozen=True, eq=False)
 class ConvolutionFilter(Portable):
-    """The density filter of a regular grid by Fourier transforms, at a cost independent of r.
+    """The density filter on a regular grid, by fast Fourier transforms.
 
-    Equal to `DensityFilter` with equal volumes, up to rounding.
+    p is that of a `DensityFilter` with equal volumes, up to rounding. The cost does not
+    depend on the radius.
 
     Parameters
     ----------
     shape : tuple of int
-        Shape of the densities as an array in C order; m is the product of the shape.
+        Numbers of elements along the axes. x is an array of this shape in C order,
+        flattened to (m,); m is the product of the numbers.
     spacing : tuple of float
         Edge lengths of an element along the axes.
     radius : float
@@ -138,8 +140,8 @@ class ConvolutionFilter(Portable):
     Raises
     ------
     TypeError, ValueError
-        If the lengths are not positive and finite, or if there are not as many lengths
-        as axes.
+        If a length is not positive and finite, or if `shape` and `spacing` have different
+        numbers of axes.
     """
 
     shape: tuple[int, ...]
@@ -151,7 +153,7 @@ class ConvolutionFilter(Portable):
     def __post_init__(self) -> None:
         require_settings(self)
         shape = as_reals(
-            "ConvolutionFilter", "shape", self.shape, 1, "the densities' shape, such as (60, 20)"
+            "ConvolutionFilter", "shape", self.shape, 1, "numbers of elements, such as (60, 20)"
         )
         spacing = as_reals(
             "ConvolutionFilter",
@@ -166,12 +168,16 @@ class ConvolutionFilter(Portable):
         if not (valid and 0.0 < self.radius < np.inf):
             raise ValueError(
                 f"ConvolutionFilter: got shape {self.shape}, spacing {self.spacing}, radius "
-                f"{self.radius}; expected as many lengths as axes, all positive"
+                f"{self.radius}; expected one length per axis, all positive"
             )
 
     @cached_property
     def _transform(self) -> tuple[tuple[int, ...], Array, Array]:
-        """The padded shape, the Fourier transform of the cone, and Σ_j H_ij."""
+        """The padded shape, the Fourier transform of the cone, and the sums Σ_j H_ij.
+
+        The padding keeps the cyclic convolution from averaging over opposite edges.
+        """
+        # Numbers of elements within r along the axes.
         reach = [
             min(int(np.ceil(self.radius / h)), n)
             for h, n in zip(self.spacing, self.shape, strict=True)
@@ -190,6 +196,7 @@ class ConvolutionFilter(Portable):
         return padded, cone, self._convolved(np.ones(self.shape), padded, cone)
 
     def _convolved(self, x: Array, padded: tuple[int, ...], cone: Array) -> Array:
+        """Σ_j H_ij x_j for x as an array of the grid."""
         if x.dtype.kind == "c":
             return self._convolved(x.real, padded, cone) + 1j * self._convolved(
                 x.imag, padded, cone
@@ -204,7 +211,7 @@ class ConvolutionFilter(Portable):
             return self(x.real) + 1j * self(x.imag)
         padded, cone, total = self._transform
         average = (self._convolved(x.reshape(self.shape), padded, cone) / total).ravel()
-        # Rounding may give −10⁻¹⁷ for a void, and SIMP cannot take a fractional power of it.
+        # Rounding may give −10⁻¹⁷ for a density of zero, and SIMP a fractional power of it: nan.
         return np.clip(average, x.min(), x.max())
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
@@ -232,18 +239,19 @@ class ConvolutionFilter(Portable):
 class HelmholtzFilter(Portable):
     """p = v⁻¹ Tᵀ K⁻¹ T x, where K discretizes −R²∇² + 1 with natural boundary conditions.
 
-    The filter is one factorization at the first use, and one solve per application. A
-    constant design stays constant. R = r / (2√3) compares with a `DensityFilter` of
-    radius r.
+    v is the diagonal matrix of the element volumes. K is factorized at the first use; each
+    application is one solve. A constant design stays constant. The length scale of
+    R = r / (2√3) is comparable to that of a `DensityFilter` of radius r.
 
     Parameters
     ----------
     K : (n, n) sparse matrix
-        Stiffness R² ∫ ∇Nᵀ ∇N plus mass ∫ NᵀN: symmetric positive definite.
+        R² ∫ ∇Nᵀ ∇N + ∫ NᵀN with the shape functions N of the n nodes: symmetric positive
+        definite.
     T : (n, m) sparse matrix
-        T_ie = ∫_e N_i, from elements to nodes.
+        T_ie = ∫_e N_i, from the m elements to the n nodes.
     volumes : (m,) array
-        v, the volumes of the elements.
+        v, the volumes of the elements, all positive.
 
     Raises
     ------
@@ -275,8 +283,8 @@ class HelmholtzFilter(Portable):
             )
         if self.T.shape != (K.shape[0], v.size) or not np.all(v > 0.0):
             raise ValueError(
-                f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} from "
-                f"{v.min()} on; expected T ({K.shape[0]}, m), as K has rows, and v "
+                f"HelmholtzFilter: got K {K.shape}, T {self.T.shape}, volumes {v.shape} with the "
+                f"minimum {v.min()}; expected T ({K.shape[0]}, m), with the rows of K, and volumes "
                 f"({self.T.shape[1]},), all positive"
             )
 
@@ -290,11 +298,11 @@ class HelmholtzFilter(Portable):
         return np.asarray(self.T.T @ self._inverse.solve(self.T @ x)) / self.volumes
 
     def vjp(self, x: Array, p_bar: Array) -> Array:
-        """(∂φ/∂x)ᵀ p̄ = Tᵀ K⁻¹ T v⁻¹ p̄, (m,)."""
+        """Return Tᵀ K⁻¹ T v⁻¹ p̄, (m,)."""
         return np.asarray(self.T.T @ self._inverse.solve(self.T @ (p_bar / self.volumes), "T"))
 
     def jvp(self, x: Array, x_dot: Array) -> Array:
-        """φ(ẋ): the filter is linear."""
+        """Return the filtered ẋ, (m,): the filter is linear."""
         return self(x_dot)
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:

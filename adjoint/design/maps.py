@@ -45,9 +45,9 @@ def guarded(kind: type[M]) -> type[M]:
 
 
 def _vector(who: str, name: str, v: Array) -> Array:
-    """v as a finite float64 or complex128 vector.
+    """v as a finite float64 or complex128 vector; not a copy if v is such a vector already.
 
-    V itself if possible, since maps do not write to it.
+    No copy is needed, since maps do not write to their arguments.
     """
     if (
         isinstance(v, np.ndarray)
@@ -62,7 +62,9 @@ def _vector(who: str, name: str, v: Array) -> Array:
 def _pair(who: str, x: Array, v: Array, name: str) -> tuple[Array, Array]:
     x, v = _vector(who, "x", x), _vector(who, name, v)
     if x.shape != v.shape:
-        raise ValueError(f"{who}: got {name} of shape {v.shape}, expected {x.shape}, as x has")
+        raise ValueError(
+            f"{who}: got {name} of shape {v.shape}, expected the shape of x, {x.shape}"
+        )
     return x, v
 
 
@@ -70,7 +72,8 @@ def finite_values(who: str, what: str, values: Array) -> Array:
     """The values; raise NonFinite unless all are finite."""
     if not finite_sum(values) and (bad := first_nonfinite(values)):
         raise NonFinite(
-            f"{who}: the {what} is {bad[1]} in component {bad[0]}: a design far outside of [0, 1]"
+            f"{who}: the {what} is {bad[1]} in component {bad[0]}. Usual cause: a design far outside "
+            "of [0, 1]"
         )
     return values
 
@@ -82,7 +85,7 @@ class Composed(Portable):
     Parameters
     ----------
     first, then : DesignMap
-        The map that is applied first, and the map of its result.
+        The map that is applied to x, and the map that is applied to first(x).
 
     Raises
     ------
@@ -107,7 +110,10 @@ class Composed(Portable):
 
     @cached_property
     def _stages(self) -> "list[DesignMap]":
-        """The maps in order, compositions flattened: a costly map is applied once."""
+        """The maps in the order of application, with nested compositions flattened.
+
+        The derivatives of a flat list apply each map once per point.
+        """
         parts = (self.first, self.then)
         return [
             stage
@@ -116,10 +122,10 @@ class Composed(Portable):
         ]
 
     def _points(self, x: Array) -> list[Array]:
-        """The argument of each map."""
+        """The points at which the maps are applied, one per map."""
         points = [x]
         for stage in self._stages[:-1]:
-            # A copy: a map may occur twice, and return the same array.
+            # A copy, because a map that occurs twice may return the same array both times.
             points.append(np.array(stage(points[-1])))
         return points
 
@@ -140,20 +146,20 @@ class Composed(Portable):
         return x_dot
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """Return φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄ (two maps).
+        """Return φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄ for two maps, and so on for more.
 
-        Raise TypeError if one has no `hvp`.
+        Raise TypeError if a map has no `hvp`.
         """
-        points, rates = self._points(x), [x_dot]
-        for stage, at in zip(self._stages[:-1], points, strict=False):
-            rates.append(np.array(stage.jvp(at, rates[-1])))
-        change = of_map(self._stages[-1], points[-1], p_bar, rates[-1])
+        stages, points, tangents = self._stages, self._points(x), [x_dot]
+        for stage, at in zip(stages[:-1], points, strict=False):
+            tangents.append(np.array(stage.jvp(at, tangents[-1])))
+        p_bar_dot = of_map(stages[-1], points[-1], p_bar, tangents[-1])
         for k in reversed(range(len(points) - 1)):
-            p_bar = self._stages[k + 1].vjp(points[k + 1], p_bar)
-            change = of_map(self._stages[k], points[k], p_bar, rates[k]) + self._stages[k].vjp(
-                points[k], change
+            p_bar = stages[k + 1].vjp(points[k + 1], p_bar)
+            p_bar_dot = of_map(stages[k], points[k], p_bar, tangents[k]) + stages[k].vjp(
+                points[k], p_bar_dot
             )
-        return change
+        return p_bar_dot
 
     def __rshift__(self, then: DesignMap) -> "Composed":
         return Composed(self, then)
@@ -182,7 +188,7 @@ class Identity:
         return x_dot
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """Return zeros."""
+        """Return zeros: the map is linear."""
         return np.zeros_like(x)
 
     def __rshift__(self, then: DesignMap) -> Composed:

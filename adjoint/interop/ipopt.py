@@ -19,19 +19,17 @@ except ImportError as error:
 
 
 ENDLESS = 10**9
-"""Ipopt's budget of iterations: `Stopping` counts them."""
-
+"""Maximum number of iterations given to Ipopt: `Stopping` has the budgets."""
 
 INFINITE = 2e19
-"""Bound that Ipopt takes as infinite."""
-
+"""Size of a bound that Ipopt treats as infinite."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Ipopt:
-    """Ipopt: an interior-point method with a filter; its Hessians are those of L-BFGS.
+    """Ipopt: an interior-point method with a filter line search and L-BFGS Hessians.
 
     Parameters
     ----------
@@ -44,7 +42,7 @@ class Ipopt:
     inner : InnerProduct
         M; with bounds M must be diagonal.
     tolerance : float
-        Ipopt's own tolerance, below which it ends by itself.
+        Tolerance at which Ipopt ends by itself.
 
     References
     ----------
@@ -59,7 +57,7 @@ class Ipopt:
 
     def optimize(self, run: Run) -> bool:
         """Run Ipopt from `run.start`; True if Ipopt claims success."""
-        lower, upper = run.box
+        lower, upper = run.z_bounds
         k, equal = len(self.constraints), len(self.equalities)
         problem = cyipopt.Problem(
             n=run.start.size,
@@ -89,9 +87,9 @@ class Ipopt:
 class _Callbacks:
     """The functions that Ipopt calls.
 
-    An exception must not pass through Ipopt: it is remembered in `failure`, and Ipopt is
-    asked to stop. `latest` remembers the z of the last gradient, which is the iterate when
-    an iteration ends.
+    No exception may pass through Ipopt: the first one is kept in `failure`, and Ipopt is
+    asked to stop. latest: z of the last gradient, which is the iterate when an iteration
+    ends.
     """
 
     run: Run
@@ -109,11 +107,16 @@ class _Callbacks:
 
     def constraints(self, z: Array) -> Array:
         """The scaled constraints, (k,)."""
-        return self._guarded(lambda: self.run.excesses(z), np.zeros(self.run.number))
+        return self._guarded(
+            lambda: self.run.constraint_values(z), np.zeros(self.run.constraint_count)
+        )
 
     def jacobian(self, z: Array) -> Array:
         """dc/dz, row by row, (k m,)."""
-        return self._guarded(lambda: self.run.slopes(z).ravel(), np.zeros(self.run.number * z.size))
+        return self._guarded(
+            lambda: self.run.constraint_jacobian(z).ravel(),
+            np.zeros(self.run.constraint_count * z.size),
+        )
 
     def intermediate(self, *_: float) -> bool:
         """Called once per iteration, after the gradient of the iterate; False stops Ipopt."""

@@ -1,4 +1,4 @@
-"""Multipliers at an iterate whose optimizer does not give them: least squares with signs."""
+"""Multipliers at an iterate, for optimizers that give none: least squares with signs."""
 
 import numpy as np
 from scipy.optimize import lsq_linear
@@ -9,22 +9,25 @@ from ..optimize.inner_products import InnerProduct
 from ..typing import Array
 
 ACTIVE = 1e-4
-"""Scaled distance from its bound within which an inequality may have a multiplier."""
+"""Scaled distance of an inequality from its bound within which it may have a multiplier."""
 
+HELD_SHARE = 1e-5
+"""Share of the free variables in the change of a constraint below which it has no multiplier.
 
-HELD = 1e-5
-"""Part of a constraint's change due to free variables below which bounds hold the
-constraint."""
+Its other variables are held by bounds.
+"""
 
+NEAR_BOUND = 1e-3
+"""Distance of a variable from its bound, relative to its size, within which it counts as held.
 
-NEAR = 1e-3
-"""Distance from its bound, relative to its size, within which a variable counts as held:
-iterates of interior-point methods never reach bounds."""
+Iterates of interior-point methods never reach bounds.
+"""
 
+MOST_SETS = 20
+"""Maximum number of sets of free variables that are tried.
 
-SETS = 20
-"""Largest number of sets of free variables tried: a few are enough, and the best set is
-kept."""
+A few sets are usually enough; the best set is kept.
+"""
 
 
 def lagrangian(
@@ -36,14 +39,16 @@ def lagrangian(
     inner: InnerProduct,
     sizes: Array,
 ) -> tuple[Array, Array]:
-    """(λ, ∇f + Σ λ_i ∇c_i), with the λ that makes this gradient least; λ ≥ 0 for inequalities.
+    """(λ, ∇L) with ∇L = ∇f + Σ λ_i ∇c_i of least norm; λ ≥ 0 for inequalities.
 
-    Least in the dual norm, over the variables that bounds do not hold. g: ∇f, (m,);
-    inequalities: number of constraints c ≤ bound, which come first; the others are
-    equalities; sizes: of the variables, (m,). A variable at a bound counts if −∇L would
-    move it inwards. The sum of squares is piecewise quadratic in λ, and is minimized set by
-    set. A constraint that free variables hardly change gets no multiplier, for its
-    multiplier could have any size.
+    The norm is the dual norm over the free variables: those that are not at a bound, and
+    those that −∇L would move inwards from their bound. The set of free variables depends on
+    λ, so that the squared norm is piecewise quadratic in λ: it is minimized for one set
+    after another. A constraint that free variables hardly change gets no multiplier,
+    because its multiplier could have any size.
+
+    g: ∇f, (m,). inequalities: number of constraints c ≤ bound, which come before the
+    equalities. sizes: sizes of the variables, (m,).
 
     Nocedal & Wright (2006), Numerical Optimization, eq. 18.22, with signs.
     """
@@ -51,7 +56,7 @@ def lagrangian(
     active = (np.arange(k) >= inequalities) | (found.values >= -ACTIVE)
     best, least = np.zeros(k), np.inf
     moving, multipliers = np.zeros(x.shape, dtype=bool), best
-    for _ in range(SETS):
+    for _ in range(MOST_SETS):
         slope = g + np.einsum("i,ij->j", multipliers, found.gradients)
         before, moving = moving, _moving(slope, x, bounds, sizes)
         left = inner.dual_norm(np.where(moving, slope, 0.0))
@@ -64,8 +69,8 @@ def lagrangian(
 
 
 def _moving(slope: Array, x: Array, bounds: Bounds, sizes: Array) -> Array:
-    """True for variables between their bounds, or that would move inwards, (m,) booleans."""
-    near = NEAR * sizes
+    """True for free variables: between their bounds, or moved inwards by −slope, (m,)."""
+    near = NEAR_BOUND * sizes
     return np.asarray(
         ((x > bounds.lower + near) | (slope < 0.0)) & ((x < bounds.upper - near) | (slope > 0.0))
     )
@@ -82,7 +87,7 @@ def _fitted(
 ) -> Array:
     """λ, (k,), with the least dual norm of ∇L over the moving variables."""
     changes = np.abs(rows) * sizes
-    free = np.linalg.norm(changes * moving, axis=1) > HELD * np.linalg.norm(changes, axis=1)
+    free = np.linalg.norm(changes * moving, axis=1) > HELD_SHARE * np.linalg.norm(changes, axis=1)
     active, multipliers = active & free, np.zeros(len(rows))
     if not active.any():
         return multipliers
@@ -90,7 +95,8 @@ def _fitted(
     directions = [inner.direction(part) for part in parts]
     gram = np.array([[inner.pairing(part, d) for d in directions] for part in parts])
     right = np.array([inner.pairing(np.where(moving, g, 0.0), d) for d in directions])
-    # min ‖g + Gᵀλ‖ by the normal equations, in a basis that makes them a least-squares problem.
+    # min ‖g + Gᵀλ‖ with bounds on λ: the eigenvectors of the Gram matrix turn the normal equations
+    # into a least-squares problem, which lsq_linear solves.
     values, vectors = np.linalg.eigh(gram)
     kept = values > 1e-12 * values.max(initial=0.0)
     root = np.sqrt(values[kept])

@@ -19,30 +19,31 @@ except ImportError as error:
     raise missing("nlopt", error) from error
 
 
-MET = 1e-9
-"""Scaled violation of a constraint that NLopt accepts; that of the run is
-`Stopping.feasibility`."""
+ACCEPTED_VIOLATION = 1e-9
+"""Scaled violation of a constraint that NLopt accepts.
 
+The violation accepted in the result is `Stopping.feasibility`.
+"""
 
-STALLED = 1e-15
-"""Relative change of f or z below which NLopt ends by itself; it has to end at some point."""
-
+LEAST_CHANGE = 1e-15
+"""Relative change of f or z below which NLopt ends by itself, so that every run ends."""
 
 INEQUALITIES = (nlopt.LD_MMA, nlopt.LD_CCSAQ)
-"""Algorithms that take c ≤ bound, and no equalities:
-https://nlopt.readthedocs.io/en/latest/NLopt_Algorithms."""
+"""Algorithms that accept c ≤ bound, but no equalities.
 
+See https://nlopt.readthedocs.io/en/latest/NLopt_Algorithms.
+"""
 
 EQUALITIES = (nlopt.LD_SLSQP, nlopt.LD_AUGLAG, nlopt.LD_AUGLAG_EQ)
-"""Algorithms that take c ≤ bound and c = bound."""
+"""Algorithms that accept c ≤ bound and c = bound."""
 
 
 @dataclass(frozen=True, eq=False)
 class NLopt:
     """A local algorithm of NLopt that uses gradients.
 
-    NLopt reports evaluations, not iterates: evaluations better than all before count as
-    iterates here.
+    NLopt reports evaluations, but not which of them are iterates. An evaluation that is
+    better than all evaluations before it counts as an iterate.
 
     Parameters
     ----------
@@ -60,9 +61,9 @@ class NLopt:
     Raises
     ------
     TypeError
-        If the algorithm is not one of the module's numbers.
+        If the algorithm is not an integer, such as nlopt.LD_MMA.
     ValueError
-        If the algorithm uses no gradients, or does not take the constraints given.
+        If the algorithm uses no gradients, or does not accept the constraints given.
 
     References
     ----------
@@ -80,7 +81,7 @@ class NLopt:
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, int):
             raise TypeError(
-                f"NLopt: got {self.algorithm!r} as the algorithm, expected one of the module's, "
+                f"NLopt: got algorithm={self.algorithm!r}, expected a number of the module nlopt, "
                 "such as nlopt.LD_MMA"
             )
         name = nlopt.algorithm_name(self.algorithm)
@@ -93,34 +94,33 @@ class NLopt:
             require_constraints("NLopt", constraints, ())
         if self.constraints and self.algorithm not in (*INEQUALITIES, *EQUALITIES):
             raise ValueError(
-                f"NLopt: got constraints, expected none: {name} takes none; nlopt.LD_MMA and "
-                "LD_SLSQP do"
+                f"NLopt: got constraints, which {name} does not accept. Use nlopt.LD_MMA or "
+                "nlopt.LD_SLSQP"
             )
         if self.equalities and self.algorithm not in EQUALITIES:
             raise ValueError(
-                f"NLopt: got equalities, expected none: {name} takes no equalities; nlopt.LD_SLSQP "
-                "does"
+                f"NLopt: got equalities, which {name} does not accept. Use nlopt.LD_SLSQP"
             )
 
     def optimize(self, run: Run) -> bool:
         """Run NLopt from `run.start`; True if NLopt claims success."""
         optimizer = nlopt.opt(self.algorithm, run.start.size)
         guarded = _Guard(optimizer)
-        lower, upper = run.box
+        lower, upper = run.z_bounds
         optimizer.set_lower_bounds(lower)
         optimizer.set_upper_bounds(upper)
         optimizer.set_min_objective(guarded(_objective(run)))
         k, equal = len(self.constraints), len(self.equalities)
         if k:
             optimizer.add_inequality_mconstraint(
-                guarded(_constraints(run, slice(0, k))), np.full(k, MET)
+                guarded(_constraints(run, slice(0, k))), np.full(k, ACCEPTED_VIOLATION)
             )
         if equal:
             optimizer.add_equality_mconstraint(
-                guarded(_constraints(run, slice(k, k + equal))), np.full(equal, MET)
+                guarded(_constraints(run, slice(k, k + equal))), np.full(equal, ACCEPTED_VIOLATION)
             )
-        optimizer.set_ftol_rel(STALLED)
-        optimizer.set_xtol_rel(STALLED)
+        optimizer.set_ftol_rel(LEAST_CHANGE)
+        optimizer.set_xtol_rel(LEAST_CHANGE)
         try:
             optimizer.optimize(run.start)
         except (RuntimeError, nlopt.ForcedStop, nlopt.RoundoffLimited, nlopt.exception):
@@ -133,13 +133,16 @@ class NLopt:
 
 @dataclass(eq=False)
 class _Guard:
-    """Keeps exceptions out of NLopt's C code: remembers the first one, and stops NLopt."""
+    """Wrapper of functions that NLopt's C code calls: no exception passes through the C code.
+
+    The first exception is kept in `failure`, and NLopt is asked to stop.
+    """
 
     optimizer: nlopt.opt
     failure: BaseException | None = field(default=None, init=False, repr=False)
 
     def __call__(self, function: Callable[..., float]) -> Callable[..., float]:
-        """The function, in a form that raises nothing."""
+        """The function, wrapped so that it raises no exception."""
 
         def called(*arguments: Array) -> float:
             if self.failure is None:
@@ -167,9 +170,9 @@ def _objective(run: Run) -> Callable[[Array, Array], float]:
 
 def _constraints(run: Run, which: slice) -> Callable[[Array, Array, Array], float]:
     def constraints(values: Array, z: Array, slopes: Array) -> float:
-        values[:] = run.excesses(z)[which]
+        values[:] = run.constraint_values(z)[which]
         if slopes.size:
-            slopes[:] = run.slopes(z)[which]
+            slopes[:] = run.constraint_jacobian(z)[which]
         return 0.0
 
     return constraints

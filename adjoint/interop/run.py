@@ -1,8 +1,8 @@
 """A run of another package's optimizer, and `Method`, the protocol of such an optimizer.
 
-The optimizer sees variables z with x = R⁻ᵀz, M = R Rᵀ, and derivatives with respect to
-z. It never sees a gradient mapped by M⁻¹: its line searches and curvatures would not be
-those of any function.
+The optimizer sees variables z with x = length · R⁻ᵀ z, M = R Rᵀ, and derivatives with
+respect to z. It never sees a direction M⁻¹∇f in place of a gradient: no function has such
+gradients, and line searches and curvatures need the gradients of a function.
 """
 
 import time
@@ -43,17 +43,20 @@ REMEDIES = {
         "pip install cyipopt"
     ),
 }
-"""How to install the package of each module."""
-
+"""How to install the package of a module, by the name of the module."""
 
 LATEST = 3
-"""Number of points remembered: optimizers ask for value, gradient and constraints one by
-one, and report an iterate after others."""
+"""Number of evaluated points that are kept.
 
+Optimizers request value, gradient and constraints one by one, and may report an iterate
+after they have evaluated other points.
+"""
 
 PATIENCE = 1000
-"""Number of requests without a new iterate after which a run is stuck: some packages would
-not end."""
+"""Number of requests without a new iterate after which a run is stuck.
+
+Some packages would otherwise never end.
+"""
 
 
 class Method(Protocol):
@@ -94,9 +97,13 @@ class Method(Protocol):
 class Run:
     """A run of another package's optimizer: scaled functions of z, and the iterates.
 
-    It remembers the last points (`latest`), the last state, the best state and the
-    progress. counts, evaluations, requests: solves, evaluations of f, and requests since
-    the last iterate. accepted: z of the last iterate.
+    Optimizers call `value`, `gradient`, `hvp`, `constraint_values` and
+    `constraint_jacobian` at any z, and `accept` at each iterate.
+
+    The object remembers: counts, the work of the factorizations; evaluations, the number
+    of evaluations of f; requests, the number of requests since the last iterate; latest,
+    the last points; state and best, the last and the best state; accepted, z of the last
+    iterate; progress, the history that the stopping rules need.
     """
 
     f: Function
@@ -119,15 +126,15 @@ class Run:
     @cached_property
     def initial(self) -> InitialScales:
         """The scales at the start: f and the constraints are evaluated once."""
-        method, both = self.method, (*self.method.constraints, *self.method.equalities)
+        method, constraints = self.method, self._all_constraints
         point = first_point(self.f, self.x, method.bounds, type(method).__name__)
-        parts = values_at(both, point)
+        parts = values_at(constraints, point)
         for part in parts:
             if not np.isfinite(part.values).all():
                 raise NonFinite(
                     f"{type(method).__name__}: a constraint is not finite: {part.values[0]}"
                 )
-        found = scaling(self.f, both, point, parts, method.bounds, method.inner)
+        found = scaling(self.f, constraints, point, parts, method.bounds, method.inner)
         self.evaluations += 1 + found.evaluations
         z = ScaledVariables(method.inner.root, found.length).to_z(self.x)
         self.latest.append(Evaluated(z, point, scaled(parts, found.scales) if parts else None))
@@ -135,22 +142,22 @@ class Run:
 
     @cached_property
     def root(self) -> Root:
-        """The change of variables: z of the start has a size of about 1."""
+        """The map between x and z; z has a size of about 1 at the start."""
         return ScaledVariables(self.method.inner.root, self.initial.scaling.length)
 
     @property
     def scale(self) -> float:
-        """Factor on f: its first gradient has a norm of 1 with respect to z."""
+        """Factor on f: ‖df/dz‖ is then 1 at the start, or |f| is 1 if f is flat there."""
         return self.initial.scale
 
     @property
     def start(self) -> Array:
-        """z of the start, (m,)."""
+        """z at the start, (m,)."""
         return self.root.to_z(self.x)
 
     @property
-    def box(self) -> tuple[Array, Array]:
-        """The bounds of z, (m,) each."""
+    def z_bounds(self) -> tuple[Array, Array]:
+        """The lower and the upper bounds of z, (m,) each."""
         bounds = self.method.bounds
         lower, upper = (
             np.array(np.broadcast_to(side, self.x.shape), dtype=float)
@@ -161,33 +168,36 @@ class Run:
         )
 
     def at(self, z: Array) -> Evaluated:
-        """f and the constraints at z, evaluated once; raise RunEnded if this fails."""
-        self._asked()
+        """f and the constraints at z; raise RunEnded if the evaluation fails.
+
+        The last LATEST points are not evaluated again.
+        """
+        self._count_request()
         for known in self.latest:
             if np.array_equal(known.z, z):
                 return known
-        found = self._evaluated(np.array(z, dtype=float))
+        found = self._evaluated_at(np.array(z, dtype=float))
         self.latest.append(found)
         return found
 
-    def _asked(self) -> None:
+    def _count_request(self) -> None:
         """Count a request; raise RunEnded after too many requests without a new iterate."""
         self.requests += 1
         if self.requests > PATIENCE:
             raise RunEnded(Status.STUCK, None)
 
-    def _evaluated(self, z: Array) -> Evaluated:
-        """f and the constraints at a new z."""
+    def _evaluated_at(self, z: Array) -> Evaluated:
+        """f and the constraints at a new z; raise RunEnded if the evaluation of f fails."""
         trial = tried(self.f, self.method.bounds.clip(self.root.to_x(z)))
         if (point := trial.point) is None:
             raise RunEnded(Status.FAILED, trial.failure)
         self.evaluations += 1
-        return Evaluated(z, point, self._constrained(point) if self.number else None)
+        return Evaluated(z, point, self._excess_at(point) if self.constraint_count else None)
 
-    def _constrained(self, point: Point) -> Excess:
+    def _excess_at(self, point: Point) -> Excess:
         """The constraints at the point; raise RunEnded if they cannot be evaluated."""
         try:
-            parts = values_at((*self.method.constraints, *self.method.equalities), point)
+            parts = values_at(self._all_constraints, point)
             found = scaled(parts, self.initial.scaling.scales)
             if not np.isfinite(found.values).all():
                 raise NonFinite(
@@ -198,20 +208,20 @@ class Run:
         return found
 
     def value(self, z: Array) -> float:
-        """f, scaled."""
+        """scale · f(z)."""
         return self.scale * float(self.at(z).point.value)
 
     def gradient(self, z: Array) -> Array:
-        """df/dz, scaled, (m,)."""
+        """scale · df/dz, (m,)."""
         return self.guarded(lambda: self.scale * self.root.pull(gradient_of(self.at(z).point)))
 
-    def product(self, z: Array, v: Array) -> Array:
-        """(d²f/dz²) v, scaled, (m,)."""
+    def hvp(self, z: Array, v: Array) -> Array:
+        """scale · (d²f/dz²) v, (m,)."""
         x_dot = self.root.to_x(np.asarray(v, dtype=float))
         return self.guarded(lambda: self.scale * self.root.pull(self.at(z).point.hvp(x_dot)))
 
     def guarded(self, derivative: Callable[[], Array]) -> Array:
-        """A derivative; raise RunEnded if a solve for it fails, or if it is not finite."""
+        """Compute a derivative; raise RunEnded if a solve fails or the result is not finite."""
         try:
             found = derivative()
             if not np.isfinite(found).all():
@@ -220,11 +230,11 @@ class Run:
             raise RunEnded(Status.FAILED, error) from error
         return found
 
-    def excesses(self, z: Array) -> Array:
-        """The scaled constraints, (k,): inequalities, met if ≤ 0, then equalities."""
-        return self._excesses(self.at(z))
+    def constraint_values(self, z: Array) -> Array:
+        """The scaled constraints, (k,): first inequalities, met if ≤ 0, then equalities."""
+        return self._values_of(self.at(z))
 
-    def slopes(self, z: Array) -> Array:
+    def constraint_jacobian(self, z: Array) -> Array:
         """The derivatives of the scaled constraints with respect to z, (k, m)."""
         found = self.at(z).excess
         if found is None:
@@ -235,33 +245,41 @@ class Run:
             raise RunEnded(Status.FAILED, error) from error
 
     @property
-    def number(self) -> int:
-        """k, the number of constraints."""
-        return len(self.method.constraints) + len(self.method.equalities)
+    def constraint_count(self) -> int:
+        """k, the number of inequalities and equalities."""
+        return len(self._all_constraints)
+
+    @property
+    def _all_constraints(self) -> tuple[Constraint, ...]:
+        """First the inequalities, then the equalities."""
+        return (*self.method.constraints, *self.method.equalities)
 
     def improves(self, z: Array) -> bool:
-        """True if z is better than all iterates so far: by less violation, or by a lower value."""
+        """True if z is better than all iterates so far: less violation, or a lower value."""
         found = self.at(z)
-        rank = max(self._violation(found), self.stop.feasibility), float(found.point.value)
-        return self.best is None or rank < self._rank(self.best)
+        merit = max(self._violation(found), self.stop.feasibility), float(found.point.value)
+        return self.best is None or merit < self._merit(self.best)
 
     def _violation(self, found: Evaluated) -> float:
-        values, k = self._excesses(found), len(self.method.constraints)
+        """The largest scaled violation of a constraint; 0 if all constraints are met."""
+        values, k = self._values_of(found), len(self.method.constraints)
         return float(
             max(np.maximum(values[:k], 0.0).max(initial=0.0), np.abs(values[k:]).max(initial=0.0))
         )
 
-    def _excesses(self, found: Evaluated) -> Array:
+    def _values_of(self, found: Evaluated) -> Array:
+        """The scaled constraints at an evaluated point, (k,)."""
         return np.zeros(0) if found.excess is None else found.excess.values
 
     def accept(self, z: Array) -> None:
         """Report z as the next iterate; raise RunEnded if a stopping rule holds.
 
-        The last iterate again is not a new one: trust regions report it after each refused
-        step, and its `change` of zero would pass for convergence.
+        If z equals the last iterate, no iterate is added: trust-region methods report the
+        last iterate again after each rejected step, and a `change` of zero would look like
+        convergence.
         """
         if self.accepted is not None and np.array_equal(self.accepted, z):
-            self._asked()
+            self._count_request()
             return
         found = self.at(z)
         before = self.state
@@ -276,10 +294,7 @@ class Run:
         if before is None:
             if self.check:
                 self.gradient_check = require_derivative(
-                    self.f,
-                    state,
-                    self.method.bounds,
-                    (*self.method.constraints, *self.method.equalities),
+                    self.f, state, self.method.bounds, self._all_constraints
                 )
             inner, bounds = self.method.inner, self.method.bounds
             begun = stop.begun(
@@ -290,26 +305,26 @@ class Run:
             assert self.progress is not None
             self.progress = stop.followed(self.progress, state, np.inf, 0.0, work, seconds)
         self.state, self.accepted, self.requests = state, found.z, 0
-        if self.best is None or self._rank(state) < self._rank(self.best):
+        if self.best is None or self._merit(state) < self._merit(self.best):
             self.best = state
         for observe in self.callback:
             observe(shown_state(state))
-        if status := self._judged(state, self.progress):
+        if status := self._status_at(state, self.progress):
             raise RunEnded(self._confirmed(status, state, self.best, self.progress), None)
 
-    def _judged(self, state: State, progress: Progress) -> Status | None:
-        """The status if the run ends here, else None, by the rules of `adjoint.minimize`."""
+    def _status_at(self, state: State, progress: Progress) -> Status | None:
+        """The status if the run ends at this state, else None, as in `adjoint.minimize`."""
         status, method = self.stop.reason(state, progress), self.method
         if status is None or not (self.check and status.success):
             self.progress = with_fading_doubts(progress, state)
             return status
-        constraints = (*method.constraints, *method.equalities)
         self.progress, end = plateau_status(
-            status, self.f, state, progress, self.x, constraints, method.bounds
+            status, self.f, state, progress, self.x, self._all_constraints, method.bounds
         )
         return end or self.stop.unconverged(state, self.progress)
 
     def _confirmed(self, status: Status, state: State, best: State, progress: Progress) -> Status:
+        """The status after checks of a success, by values of f and by differences."""
         bounds = self.method.bounds
         if status.success:
             status = status_by_values(status, state, best, progress, bounds, self.method.inner)
@@ -317,14 +332,16 @@ class Run:
             return status
         return status_by_differences(status, self.f, state, progress.first, bounds)
 
-    def _rank(self, state: State) -> tuple[float, float]:
+    def _merit(self, state: State) -> tuple[float, float]:
+        """(violation, f): less is better; a violation within the tolerance counts as zero."""
         return max(state.violation, self.stop.feasibility), state.value
 
     def _state(self, found: Evaluated, before: State | None) -> State:
+        """The state of an iterate; before: the state of the iterate before, None at the start."""
         method, point = self.method, found.point
         x, g = point.x, gradient_of(point)
         count = len(method.constraints)
-        values, violation = self._excesses(found), self._violation(found)
+        values, violation = self._values_of(found), self._violation(found)
         multipliers, slope = np.zeros(0), g
         if found.excess is not None:
             finite_rows(found.excess.gradients)
@@ -332,9 +349,10 @@ class Run:
             multipliers, slope = lagrangian(
                 g, found.excess, count, x, method.bounds, method.inner, sizes
             )
-        # ‖P(x − t M⁻¹∇L) − x‖_M / t instead of the dual norm of ∇L: interior points approach bounds
-        # and never reach them. With this t the steps are no longer than the design, whatever the
-        # units of x and f. Clipped steps, not differences of designs: small steps would vanish.
+        # Stationarity is ‖P(x − t M⁻¹∇L) − x‖_M / t, not the dual norm of ∇L over free variables:
+        # interior-point methods approach bounds but never reach them. With this t the step is at
+        # most as long as the design, in any units of x and f. The step is clipped to bounds − x,
+        # because the difference of two designs would lose a small step to rounding.
         t = self.scale * self.initial.scaling.length**2
         d, lower, upper = (
             method.inner.direction(slope),
@@ -348,7 +366,7 @@ class Run:
             gradient=g,
             stationarity=max(
                 method.inner.norm(np.clip(-t * d, lower, upper)) / t,
-                self._left(multipliers, values, violation),
+                self._complementarity(multipliers, values, violation),
             ),
             projected=method.inner.largest(np.abs(np.clip(-d, lower, upper))),
             change=np.inf if before is None else method.inner.largest(np.abs(x - before.x)),
@@ -360,13 +378,17 @@ class Run:
             evaluations=self.evaluations,
         )
 
-    def _left(self, multipliers: Array, values: Array, violation: float) -> float:
-        """max|λ c|, or the violation, as a slope: in units of f divided by the design's length."""
-        others = max(self.scale * float(np.abs(multipliers * values).max(initial=0.0)), violation)
-        return others / (self.scale * self.initial.scaling.length)
+    def _complementarity(self, multipliers: Array, values: Array, violation: float) -> float:
+        """max(|λ c|, violation), in units of f divided by the length of the design."""
+        largest = max(self.scale * float(np.abs(multipliers * values).max(initial=0.0)), violation)
+        return largest / (self.scale * self.initial.scaling.length)
 
     def result(self) -> Result:
-        """Accept the start, then run the method; the package's claim of success is not enough."""
+        """Accept the start, then run the method.
+
+        If the package ends the run, the status is STALLED or STUCK, not a success: only
+        the stopping rules of this library count as success.
+        """
         cause = None
         with collecting(self.counts):
             try:
@@ -376,10 +398,8 @@ class Run:
                 status, cause = ended.status, ended.cause
             except KeyboardInterrupt:
                 status = Status.INTERRUPTED
-        if (
-            self.state is None or self.best is None or self.progress is None
-        ):  # Interrupted before the first state.
-            raise KeyboardInterrupt
+        if self.state is None or self.best is None or self.progress is None:
+            raise KeyboardInterrupt  # Interrupted before the first state.
         spent = replace(
             self.progress,
             factorizations=self.counts.numeric,
@@ -389,7 +409,10 @@ class Run:
 
 
 def missing(module: str, error: ImportError) -> BackendMissing:
-    """The error of `import adjoint.interop.<module>` without its package; also an ImportError."""
+    """The error of `import adjoint.interop.<module>` if the package is not installed.
+
+    BackendMissing is an ImportError, too.
+    """
     return BackendMissing(
         f"adjoint.interop.{module}: {REMEDIES[module]} ({error}). SciPy's optimizers are in "
         "adjoint.interop.scipy"

@@ -12,12 +12,12 @@ from ..optimize.status import Status
 from ..reduced import Point
 from ..typing import Array
 
-LEAST = 1e-290
-"""Slope below which f is flat: its scale would overflow."""
+FLAT = 1e-290
+"""Slope of f below which f counts as flat: 1/slope might overflow."""
 
 
 class RunEnded(Exception):
-    """Raised inside of an optimizer: the run has to end, for the reason given."""
+    """Exception that ends the optimizer of another package, with the status of the run."""
 
     def __init__(self, status: Status, cause: SolveError | None) -> None:
         super().__init__(status.value)
@@ -26,7 +26,7 @@ class RunEnded(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """A point at z, and its constraints, inequalities first."""
+    """The point of f at z, and its scaled constraints, inequalities first."""
 
     z: Array
     point: Point
@@ -35,7 +35,7 @@ class Evaluated:
 
 @dataclass(frozen=True, eq=False)
 class InitialScales:
-    """Scales at the start: of constraints and design, f there, and ‖∇f‖ in the dual norm."""
+    """Scales of constraints and design at the start, with f and the dual norm of ∇f there."""
 
     scaling: Scaling
     value: float
@@ -43,27 +43,27 @@ class InitialScales:
 
     @property
     def scale(self) -> float:
-        """Factor on f: then f has a slope of 1 in a design of length 1, or is 1 if it is flat."""
+        """Factor on f: 1 / (‖∇f‖ · length) at the start, or 1/|f| if f is flat there."""
         slope = self.steepness * self.scaling.length
-        size = slope if LEAST < slope < np.inf else abs(self.value)
-        return 1.0 / size if LEAST < size < np.inf else 1.0
+        size = slope if FLAT < slope < np.inf else abs(self.value)
+        return 1.0 / size if FLAT < size < np.inf else 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledVariables:
-    """z = Rᵀ x / length. root: R."""
+    """The variables z = Rᵀ x / length. root: R, with M = R Rᵀ."""
 
     root: Root
     length: float
 
     def to_x(self, z: Array) -> Array:
-        """R⁻ᵀ z · length: the design, (m,)."""
+        """The design x = length · R⁻ᵀ z, (m,)."""
         return self.root.to_x(z) * self.length
 
     def to_z(self, x: Array) -> Array:
-        """Rᵀ x / length, (m,)."""
+        """z = Rᵀ x / length, (m,)."""
         return self.root.to_z(x) / self.length
 
     def pull(self, g: Array) -> Array:
-        """length · R⁻¹ g: the derivative with respect to z, (m,), of f with df/dx = g."""
+        """df/dz = length · R⁻¹ g, (m,), for g = df/dx."""
         return self.root.pull(g) * self.length

@@ -18,12 +18,14 @@ from ..typing import Array
 from .run import Run
 
 ENDLESS = 10**9
-"""SciPy's budget of iterations and evaluations: `Stopping` counts them."""
+"""Maximum number of iterations and of evaluations given to SciPy: `Stopping` has the budgets."""
 
+LEAST_OPTIMALITY = 1e-100
+"""Optimality measure below which trust-constr ends by itself.
 
-LEAST = 1e-100
-"""Measure of optimality below which trust-constr ends by itself. It is the measure of a
-problem with a barrier: only zero would be right."""
+The measure is that of the barrier problem. Its scale is unknown, so that no value above
+zero is a sure sign of convergence.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +93,9 @@ class LBFGSB:
 class TrustConstr:
     """trust-constr of SciPy: bounds, constraints and equalities.
 
-    A `LinearConstraint` is linear for SciPy too. The curvature of f without `hessian`, and
-    of other constraints, is that of BFGS, and zero until a gradient changes.
+    SciPy gets each `LinearConstraint` as a linear constraint. The Hessians of all other
+    constraints, and of f unless `hessian` is True, are approximated by BFGS. They are zero
+    until a gradient changes.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ class TrustConstr:
     inner : InnerProduct
         M; with bounds M must be diagonal.
     hessian : bool
-        True if points of f have Hessian–vector products.
+        If True, Hessian–vector products of f are used; points of f must have `hvp`.
 
     Raises
     ------
@@ -134,16 +137,22 @@ class TrustConstr:
         """Run SciPy from `run.start`; True if SciPy claims success."""
         if len(self.equalities) > run.start.size:
             raise ValueError(
-                f"TrustConstr: got {len(self.equalities)} equalities of {run.start.size} variables"
+                f"TrustConstr: got {len(self.equalities)} equalities for {run.start.size} variables, "
+                "expected at most as many equalities as variables"
             )
-        options = {"maxiter": ENDLESS, "gtol": LEAST, "xtol": 1e-14, "barrier_tol": 1e-14}
-        second = {"hessp": run.product} if self.hessian else {"hess": _Curvature()}
+        options = {
+            "maxiter": ENDLESS,
+            "gtol": LEAST_OPTIMALITY,
+            "xtol": 1e-14,
+            "barrier_tol": 1e-14,
+        }
+        second = {"hessp": run.hvp} if self.hessian else {"hess": _BFGSFromZero()}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # The approximate Hessian of a linear function is zero at the start, and stays zero.
             warnings.filterwarnings("ignore", message="delta_grad == 0.0")
-            # SciPy goes on with another factorization.
+            # SciPy then continues with another factorization.
             warnings.filterwarnings("ignore", message="Singular Jacobian matrix")
-            return _minimized(run, "trust-constr", second, options, _split(run))
+            return _minimized(run, "trust-constr", second, options, _split_constraints(run))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,13 +187,13 @@ class SLSQP:
         k = len(self.constraints)
         met = {
             "type": "ineq",
-            "fun": lambda z: -run.excesses(z)[:k],
-            "jac": lambda z: -run.slopes(z)[:k],
+            "fun": lambda z: -run.constraint_values(z)[:k],
+            "jac": lambda z: -run.constraint_jacobian(z)[:k],
         }
         equal = {
             "type": "eq",
-            "fun": lambda z: run.excesses(z)[k:],
-            "jac": lambda z: run.slopes(z)[k:],
+            "fun": lambda z: run.constraint_values(z)[k:],
+            "jac": lambda z: run.constraint_jacobian(z)[k:],
         }
         both = (*((met,) if k else ()), *((equal,) if self.equalities else ()))
         return _minimized(run, "SLSQP", {}, {"maxiter": ENDLESS, "ftol": 1e-16}, both)
@@ -236,60 +245,65 @@ class LeastSquares:
 
     def optimize(self, run: Run) -> bool:
         """Run SciPy from `run.start`; True if SciPy claims success."""
-        lower, upper = run.box
-        some, root = _Free(run.start, lower < upper), np.sqrt(run.scale)
+        lower, upper = run.z_bounds
+        variables = _FreeVariables(run.start, lower < upper)
+        root_scale = np.sqrt(run.scale)
         with np.errstate(all="ignore"):  # SciPy itself looks for infinite values.
             found = scipy.optimize.least_squares(
-                lambda y: root * np.asarray(run.at(some.all(y)).point.residual),
-                run.start[some.free],
-                jac=_jacobian(run, some, self.dense),
-                bounds=(lower[some.free], upper[some.free]),
+                lambda y: root_scale * np.asarray(run.at(variables.all(y)).point.residual),
+                run.start[variables.free],
+                jac=_jacobian(run, variables, self.dense),
+                bounds=(lower[variables.free], upper[variables.free]),
                 method="trf",
                 tr_solver="exact" if self.dense else "lsmr",
                 max_nfev=ENDLESS,
                 ftol=None,
                 xtol=1e-15,
                 gtol=1e-15,
-                callback=_callback(run, some.all),
+                callback=_callback(run, variables.all),
             )
-        run.accept(some.all(found.x))
+        run.accept(variables.all(found.x))
         return bool(found.success)
 
 
 @dataclass(frozen=True, eq=False)
-class _Free:
-    """The free variables: least_squares takes no variables that bounds fix.
+class _FreeVariables:
+    """The variables y of z that are free: least_squares does not accept equal bounds.
 
-    whole: z of the start, (m,); free: (m,) booleans.
+    whole: z at the start, (m,); free: (m,) booleans, False if the two bounds are equal.
     """
 
     whole: Array
     free: Array
 
     def all(self, y: Array) -> Array:
-        """z, (m,), with these values of the free variables."""
+        """z, (m,), with the values y of the free variables."""
         z = self.whole.copy()
         z[self.free] = y
         return z
 
     def change(self, v: Array) -> Array:
-        """The change of z, (m,), by a change of the free variables."""
+        """The change of z, (m,), if the free variables change by v."""
         change = np.zeros_like(self.whole)
         change[self.free] = np.ravel(v)
         return change
 
 
-def _jacobian(run: Run, some: _Free, dense: bool) -> Callable[[Array], Array | LinearOperator]:
+def _jacobian(
+    run: Run, variables: _FreeVariables, dense: bool
+) -> Callable[[Array], Array | LinearOperator]:
+    """y ↦ √scale dr/dy, as an array (k, free variables) if `dense`, else as an operator."""
+
     def operator(y: Array) -> LinearOperator:
-        point, root, unit = run.at(some.all(y)).point, run.root, np.sqrt(run.scale)
+        point, root_scale = run.at(variables.all(y)).point, np.sqrt(run.scale)
         return LinearOperator(
             (point.residual.size, np.size(y)),
             matvec=lambda v: run.guarded(
-                lambda: unit * point.jvp_residual(root.to_x(some.change(v)))
+                lambda: root_scale * point.jvp_residual(run.root.to_x(variables.change(v)))
             ),
             rmatvec=lambda w: run.guarded(
-                lambda: unit * root.pull(point.vjp_residual(np.ravel(w)))
-            )[some.free],
+                lambda: root_scale * run.root.pull(point.vjp_residual(np.ravel(w)))
+            )[variables.free],
             dtype=float,
         )
 
@@ -303,7 +317,8 @@ def _minimized(
     options: Mapping[str, object],
     constraints: Sequence[object],
 ) -> bool:
-    lower, upper = run.box
+    """Run `scipy.optimize.minimize`; True if SciPy claims success."""
+    lower, upper = run.z_bounds
     bounded = np.isfinite(lower).any() or np.isfinite(upper).any()
     found = scipy.optimize.minimize(
         run.value,
@@ -322,10 +337,9 @@ def _minimized(
 
 
 def _callback(run: Run, variables: Callable[[Array], Array]) -> Callable[..., None]:
-    """A callback that reports iterates.
+    """A callback that reports iterates; variables: maps SciPy's variables to z.
 
-    SciPy passes its result so far to a parameter of this very name, and x to others
-    (trust-constr).
+    SciPy passes an OptimizeResult to a parameter named `intermediate_result`, else x.
     """
 
     def accepted(intermediate_result: scipy.optimize.OptimizeResult) -> None:
@@ -334,10 +348,10 @@ def _callback(run: Run, variables: Callable[[Array], Array]) -> Callable[..., No
     return accepted
 
 
-class _Curvature(scipy.optimize.BFGS):  # type: ignore[misc]
-    """BFGS that begins with zero, so that linear functions keep no curvature.
+class _BFGSFromZero(scipy.optimize.BFGS):  # type: ignore[misc]
+    """BFGS from the matrix zero: the Hessian of a linear function stays zero.
 
-    SciPy's begins with 1.
+    The BFGS of SciPy starts from a multiple of the identity.
     """
 
     def dot(self, p: Array) -> Array:
@@ -350,28 +364,28 @@ class _Curvature(scipy.optimize.BFGS):  # type: ignore[misc]
         return np.zeros_like(H) if self.first_iteration else H
 
 
-def _split(run: Run) -> list[object]:
-    """The constraints for trust-constr: linear ones as such, others with a BFGS curvature."""
+def _split_constraints(run: Run) -> list[object]:
+    """The constraints for trust-constr: a linear part, and a part with BFGS Hessians."""
     both = (*run.method.constraints, *run.method.equalities)
     lower = np.where(np.arange(len(both)) < len(run.method.constraints), -np.inf, 0.0)
-    linear = np.array([isinstance(each, LinearConstraint) for each in both], dtype=bool)
+    linear = np.array([isinstance(c, LinearConstraint) for c in both], dtype=bool)
     found: list[object] = []
     if linear.any():
         # (wᵀx − bound)/scale, without its constant.
         bounds = (
-            np.array([each.bound for each in both], dtype=float)[linear]
+            np.array([c.bound for c in both], dtype=float)[linear]
             / run.initial.scaling.scales[linear]
         )
-        rows = run.slopes(run.start)[linear]
+        rows = run.constraint_jacobian(run.start)[linear]
         found.append(scipy.optimize.LinearConstraint(rows, lower[linear] + bounds, bounds))
     if not linear.all():
-        some = ~linear
+        nonlinear = ~linear
         curved = scipy.optimize.NonlinearConstraint(
-            lambda z: run.excesses(z)[some],
-            lower[some],
+            lambda z: run.constraint_values(z)[nonlinear],
+            lower[nonlinear],
             0.0,
-            jac=lambda z: run.slopes(z)[some],
-            hess=_Curvature(),
+            jac=lambda z: run.constraint_jacobian(z)[nonlinear],
+            hess=_BFGSFromZero(),
         )
         found.append(curved)
     return found

@@ -10,10 +10,15 @@ from .._dataclasses import Portable, short_repr
 from .._validation import as_array
 from ..typing import Array
 
-SPARSEST, AFFORDABLE = 100, 10_000_000
-"""Largest unknown allowed: 100 times the number of different unknowns, plus 10⁷. A few springs in a
-large model mention few unknowns; a number far above is a mistake, and would need
-gigabytes."""
+LARGEST_GAP = 100
+"""Largest ratio of the highest number of an unknown to the number of different unknowns.
+
+The limit is this ratio plus ALWAYS_ACCEPTED: a few springs in a large model mention few of
+its unknowns. A higher number is a mistake, and a matrix of that size would need gigabytes.
+"""
+
+ALWAYS_ACCEPTED = 10_000_000
+"""Number of an unknown below which no ratio is required."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +58,9 @@ class Assembly(Portable):
 
     @cached_property
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
-        """(S, pattern): A.data = S K for all entries K of all K_e.
+        """(S, pattern): S with A.data = S K, and ones on the pattern of A, (n, n).
 
-        A matrix of ones on A's pattern.
+        K, (n_e·k·k,), holds the entries of all K_e in C order; S is (nnz, n_e·k·k).
         """
         count, k = self.dofs.shape
         rows = np.broadcast_to(self.dofs[:, :, None], (count, k, k))
@@ -97,7 +102,7 @@ class Assembly(Portable):
         A = sparse.csc_array(
             (data, self.pattern.indices, self.pattern.indptr), shape=self.pattern.shape
         )
-        A.has_canonical_format = True  # By construction; a test would cost a pass over A.
+        A.has_canonical_format = True  # By construction: SciPy need not test all entries.
         return A
 
     def matrix(self, Ke: Array) -> sparse.csc_array:
@@ -159,7 +164,8 @@ class Assembly(Portable):
 def as_dofs(dofs: Array, what: str) -> Array:
     """dofs as an intp array (n_e, k).
 
-    Raise TypeError or ValueError unless dofs are valid numbers.
+    Raise TypeError unless dofs are integers (n_e, k), ValueError if a number is below −1 or
+    too large (LARGEST_GAP), or if no unknown is free.
     """
     dofs = as_array(what, "dofs", dofs)
     if dofs.dtype.kind not in "iu" or dofs.ndim != 2 or dofs.size == 0:
@@ -173,7 +179,7 @@ def as_dofs(dofs: Array, what: str) -> Array:
             "fixed"
         )
     used = np.unique(dofs[dofs >= 0])
-    if used[-1] >= SPARSEST * used.size + AFFORDABLE:
+    if used[-1] >= LARGEST_GAP * used.size + ALWAYS_ACCEPTED:
         raise ValueError(
             f"{what}: got dofs up to {used[-1]}, but only {used.size} different numbers; expected "
             "unknowns numbered from 0 on, with few gaps: np.unique(dofs, return_inverse=True) "

@@ -1,4 +1,4 @@
-"""Matrices assembled from elements, with one parameter per element: A(s) = Σ_e s_e L_eᵀ K_e L_e."""
+"""Matrices of elements with one parameter per element: A(s) = Σ_e s_e L_eᵀ K_e L_e."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,15 +13,20 @@ from ..errors import NonFinite
 from ..typing import Array
 from .assembly import Assembly, as_dofs
 
-PRODUCTS = 1 << 18
-"""Multiplications per block of elements: a block fits the cache and one BLAS thread."""
+BLOCK_MULTIPLICATIONS = 1 << 18
+"""Number of multiplications K_e u_e that are done at once, for a block of elements.
+
+The arrays of a block fit into the cache, and BLAS uses one thread for them.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Elements(Portable):
     """A(s) = Σ_e s_e L_eᵀ K_e L_e; ∂A/∂s is never formed.
 
-    See docs/math/matrices_and_objectives.md, eq. 9.
+    See docs/math/matrices_and_objectives.md, eq. 9. L_e selects the k unknowns of element
+    e: L_e u = u[dofs[e]]. The parameters are the element factors s, (n_e,): densities,
+    conductivities, or moduli.
 
     `Assembly` computes the pattern, once. After that an assembly is one sparse product,
     and a gradient is one contraction over the elements.
@@ -32,7 +37,7 @@ class Elements(Portable):
         Global numbers of the k local unknowns of each element; −1 for a fixed unknown,
         which is left out. A is (n, n), with n = dofs.max() + 1.
     Ke : (k, k) or (n_e, k, k) array
-        The element matrix of all elements, or one per element; real or complex,
+        K_e: one element matrix for all elements, or one per element; real or complex,
         symmetric or not.
 
     Raises
@@ -43,10 +48,6 @@ class Elements(Portable):
         If Ke has another shape, or if a number in dofs is out of range.
     NonFinite
         If Ke contains nan or inf.
-
-    Notes
-    -----
-    The parameters are the element factors s, (n_e,): densities, conductivities, or moduli.
     """
 
     dofs: Array
@@ -77,8 +78,9 @@ class Elements(Portable):
 
     @cached_property
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
-        """(S, pattern): A.data = S s, S (nnz, n_e); a matrix of ones on A's pattern."""
+        """(S, pattern): S (nnz, n_e) with A.data = S s, and ones on the pattern of A, (n, n)."""
         count, k = self.dofs.shape
+        # Column (e·k + i)·k + j of `ones` belongs to entry (i, j) of K_e.
         ones, pattern = Assembly(self.dofs).scatter
         values = np.broadcast_to(self.Ke, (count, k, k)).reshape(-1)[ones.indices]
         scatter = sparse.csr_array(
@@ -91,11 +93,11 @@ class Elements(Portable):
         require_length(p, len(self.dofs), "Elements")
         scatter, pattern = self.scatter
         A = sparse.csc_array((scatter @ p, pattern.indices, pattern.indptr), shape=pattern.shape)
-        A.has_canonical_format = True  # By construction; a test would cost a pass over A.
+        A.has_canonical_format = True  # By construction: SciPy need not test all entries.
         return A
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Return g_e = λ_eᴴ K_e u_e, (n_e,)."""
+        """Return λ_eᴴ K_e u_e with u_e = L_e u, (n_e,): its real part if p is real, else conj."""
         dtype = np.result_type(u.dtype, lam.dtype, self.Ke.dtype)
         derivative = np.zeros(len(self.dofs), dtype=dtype)
         for v, w in zip(_extended_columns(u), _extended_columns(lam), strict=True):
@@ -105,7 +107,7 @@ class Elements(Portable):
         return cotangent(derivative, p)
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
-        """Return Σ_e ṡ_e L_eᵀ K_e L_e u, of u's shape."""
+        """Return Σ_e ṡ_e L_eᵀ K_e L_e u, of the shape of u."""
         require_length(p_dot, len(self.dofs), "Elements")
         applied = []
         for v in _extended_columns(u):
@@ -116,24 +118,25 @@ class Elements(Portable):
         return np.stack(applied, axis=-1).reshape(u.shape)
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return Σ_e conj(ṡ_e) L_eᵀ K_eᴴ L_e λ, of u's shape, and zeros, (n_e,)."""
+        """Return Σ_e conj(ṡ_e) L_eᵀ K_eᴴ L_e λ, of the shape of u, and zeros, (n_e,)."""
         transposed = Elements(self.dofs, np.conj(np.swapaxes(self.Ke, -1, -2)))
         return transposed.jvp(p, lam, np.conj(p_dot)), np.zeros_like(p)
 
     def _forces(self, v: Array, block: slice) -> Array:
-        """K_e u_e of the elements of a block, (elements, k)."""
+        """K_e u_e for the elements of a block, (elements, k)."""
         gathered = v[self.dofs[block]]
         if self.Ke.ndim == 2:
             return np.asarray(gathered @ self.Ke.T)
         return np.einsum("eij,ej->ei", self.Ke[block], gathered)
 
     def _blocks(self) -> Iterator[slice]:
+        """Slices of the elements, BLOCK_MULTIPLICATIONS each."""
         count, k = self.dofs.shape
-        size = max(1, PRODUCTS // k**2)
+        size = max(1, BLOCK_MULTIPLICATIONS // k**2)
         return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _extended_columns(u: Array) -> Iterator[Array]:
-    """Each column of u with a zero appended: the index −1 of a fixed unknown points to the zero."""
+    """Each column of u with a zero appended: index −1, of fixed unknowns, selects this zero."""
     for column in u.reshape(u.shape[0], -1).T:
         yield np.append(column, 0.0)

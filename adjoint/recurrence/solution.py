@@ -25,9 +25,9 @@ class Sensitivities:
     Parameters
     ----------
     p : (m,) or (m, j) array
-        dJ/dp, including the dependence through u₀(p). Units of J divided by units of p.
+        dJ/dp, including the dependence through u₀(p), in units of J divided by units of p.
     u0 : (n,) or (n, j) array
-        dJ/du₀. Units of J divided by units of u.
+        dJ/du₀, in units of J divided by units of u.
     """
 
     p: Array
@@ -47,9 +47,9 @@ class RecurrenceEvidence:
     unknowns : int
         n, the size of a state.
     storage : Usage
-        What was kept, and the most bytes used.
+        The states that were kept, and the largest numbers of bytes used.
     repeated : int
-        The number of steps that sweeps have repeated.
+        The number of steps repeated by sweeps, to recover states that were not kept.
     counts : Counts
         Seconds by phase ("solve", "gradient"), and the work of factorizations.
     """
@@ -74,11 +74,12 @@ class RecurrenceEvidence:
 class RecurrenceSolution(Local):
     """The K observed states, and the derivative du/dp as a linear operator.
 
-    `RecurrenceProblem.solve` makes it. A derivative is one sweep through the steps, forward
-    or backward, for any number of directions or objectives. A sweep repeats steps to recover
-    states that were not kept, bit for bit. Several threads may use the solution at once; if
-    only checkpoints are kept, their sweeps wait for each other. Sweeps change which states
-    are stored, in memory or on disk. A pickle or a deep copy raises TypeError.
+    `RecurrenceProblem.solve` returns this solution. A derivative takes one sweep
+    through the steps, forward or in reverse, for any number of directions or
+    objectives. To recover states that were not kept, a sweep repeats steps, with the
+    same bits. Several threads may use the solution at once; if only checkpoints are
+    kept, one sweep waits for the other. Sweeps change which states are stored, in
+    memory or on disk. Pickles and deep copies raise TypeError.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ class RecurrenceSolution(Local):
         Returns
         -------
         (K, n) or (K, n, j) array
-            The derivatives of the observed states along the directions.
+            The derivative of the observed states along each direction.
 
         Raises
         ------
@@ -218,25 +219,35 @@ class RecurrenceSolution(Local):
     def derivative(self) -> LinearOperator:
         """du/dp as a SciPy LinearOperator (K·n, m) (docs/math/steady.md, eq. 7).
 
-        `@` is the jvp, `.T @` (`.H @`) the vjp. The states are flattened in C order. A
-        block product is one sweep.
+        `derivative @ p_dot` is the jvp, and `derivative.H @ u_bar` the vjp. The states
+        are flattened in C order. A product with a block of vectors takes one sweep.
         """
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     @property
     def evidence(self) -> RecurrenceEvidence:
-        """The states kept, and the work so far, as a `RecurrenceEvidence`."""
+        """The states kept and the work done so far."""
         store = self._store
         return RecurrenceEvidence(
             self.steps, self.u.shape[1], store.used, store.executed, self._counts.copy()
         )
 
+    @property
+    def alone(self) -> AbstractContextManager[None]:
+        """A context in which no other sweep may run; see `Store.sweeping`."""
+        return self._store.sweeping()
+
     def _objectives(self, u_bar: Array) -> Array:
-        """ū as (j, K, n), of u's dtype: for real states Im(ū) does not enter Re(ūᴴ u̇)."""
+        """ū as (j, K, n), with the dtype of u: if u is real, Re(ūᴴ u̇) has no part of Im(ū).
+
+        Raise TypeError, ValueError or NonFinite if u_bar is not numeric, has another
+        shape, or contains nan or inf.
+        """
         u_bar = as_array("vjp", "u_bar", u_bar)
         if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
             raise ValueError(
-                f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more"
+                f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or that shape with a "
+                "further axis of j objectives"
             )
         if u_bar.dtype.kind not in "fciu":
             raise TypeError(f"got u_bar of dtype {u_bar.dtype}, expected float64 or complex128")
@@ -248,36 +259,35 @@ class RecurrenceSolution(Local):
         blocks = np.moveaxis(u_bar if u_bar.ndim == 3 else u_bar[..., None], 2, 0)
         return (blocks if self.u.dtype.kind == "c" else blocks.real).astype(self.u.dtype)
 
-    @property
-    def alone(self) -> AbstractContextManager[None]:
-        """Context of one sweep; see `Store.sweeping`."""
-        return self._store.sweeping()
-
     @sweeps_alone
     def _reverse(self, blocks: Array, keep: Callable[[list[Array]], None]) -> tuple[Array, Array]:
-        """dJ/dp, (j, m), and λ_0, (j, n), for ū (j, K, n); `keep` receives each λ_k."""
+        """(dJ/dp, λ_0), of shapes (j, m) and (j, n), for ū (j, K, n).
+
+        keep: called with λ_k, a list of j arrays (n,), for k = N, …, 0.
+        """
         chain, rows = self._chain, {int(k): row for row, k in enumerate(self.observe)}
-        lam = list(np.zeros(blocks.shape[::2], dtype=blocks.dtype))
-        p_bar = np.zeros((len(blocks), self.p.size), dtype=self.p.dtype)
+        objectives, _, n = blocks.shape
+        lam = list(np.zeros((objectives, n), dtype=blocks.dtype))
+        p_bar = np.zeros((objectives, self.p.size), dtype=self.p.dtype)
 
         def add_observation(k: int) -> None:
             """λ_k ← λ_k + ū_k if u_k is observed."""
             if k in rows:
                 u_bars = blocks[:, rows[k]]
-                lam[:] = [column + u_bar for column, u_bar in zip(lam, u_bars, strict=True)]
+                lam[:] = [lam_j + u_bar for lam_j, u_bar in zip(lam, u_bars, strict=True)]
             keep(lam)
 
         with collecting(self._counts), phase("gradient"):
             add_observation(self.steps)
             for k, (u,), _ in self._store.backward(chain.advance):
-                for c, column in enumerate(lam):
-                    lam[c], contribution = chain.vjp(k, u, column)
-                    p_bar[c] += contribution
+                for j, lam_j in enumerate(lam):
+                    lam[j], contribution = chain.vjp(k, u, lam_j)
+                    p_bar[j] += contribution
                 chain.notify("reverse", k)
                 add_observation(k)
-            for c, column in enumerate(lam):
-                p_bar[c] += chain.start_vjp(column)
-        return p_bar, np.array(lam).reshape(blocks.shape[::2])
+            for j, lam_j in enumerate(lam):
+                p_bar[j] += chain.start_vjp(lam_j)
+        return p_bar, np.array(lam).reshape(objectives, n)
 
     @sweeps_alone
     def _forward(self, directions: list[Array]) -> Array:

@@ -17,7 +17,9 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 Record: TypeAlias = Mapping[str, Json]
 
 KINDS = ("header", "iteration", "result")
+"""Kinds of records."""
 COUNTS = ("symbolic", "numeric", "solves", "transposed", "rhs", "refinements", "newton", "krylov")
+"""Kinds of work that are counted; see `adjoint.factor.Counts`."""
 PHASES = (
     "assembly",
     "analysis",
@@ -29,37 +31,38 @@ PHASES = (
     "optimizer",
     "output",
 )
+"""Phases for which the seconds of an iteration are recorded."""
 NUMBERS = (
     *("objective", "scaled", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
     *("constraint_violation", "grayness", "peak_rss_mb"),
 )
-INTEGERS, LISTS = (
-    ("iteration", "stage", "evaluations"),
-    ("rejected", "constraints", "multipliers", "constraint_scales"),
-)
+INTEGERS = ("iteration", "stage", "evaluations")
+LISTS = ("rejected", "constraints", "multipliers", "constraint_scales")
 OTHERS = ("kind", "elapsed", "counts", "seconds")
-"""What an iteration may hold; all other numbers in it are measures of the user's own."""
+"""NUMBERS, INTEGERS, LISTS and OTHERS: the fields of the record of an iteration.
 
+All other numbers in the record are the user's own measures.
+"""
 
 LARGEST = 2**53
-"""Bound on integers in a history: floating-point numbers hold all smaller ones."""
+"""Bound on integers in a history: float64 holds all smaller integers exactly."""
 
 
 def number(value: Json) -> float:
-    """The finite number stored, nan for anything else."""
+    """The value as a float if it is a finite number; nan for all other values."""
     if not isinstance(value, int | float) or (isinstance(value, int) and abs(value) >= LARGEST):
         return math.nan
     return float(value) if math.isfinite(value) else math.nan
 
 
 def entries(record: Record, name: str) -> Record:
-    """The object stored under `name`; an empty one when it is null or missing."""
+    """The object stored under `name`; {} if it is null or missing."""
     value = record.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
 def numbers(record: Record, name: str) -> Array:
-    """The list of numbers stored under `name`, null as nan; empty if null or missing."""
+    """The list of numbers stored under `name`, with null as nan; [] if it is null or missing."""
     stored = record.get(name)
     return np.array(
         [number(value) for value in stored] if isinstance(stored, list) else [], dtype=float
@@ -67,10 +70,10 @@ def numbers(record: Record, name: str) -> Array:
 
 
 def plain(value: object, name: str) -> Json:
-    """The JSON value for `value`: NumPy types as numbers and lists, non-finite as null.
+    """The value for JSON: NumPy types as numbers and lists; nan and inf as null.
 
-    name: where the value stands in its record, for the TypeError raised when JSON
-    cannot hold it.
+    name: the place of the value in the record, for messages. Raise TypeError if JSON has no
+    such value.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -92,15 +95,16 @@ def plain(value: object, name: str) -> Json:
 
 
 def parse(line: bytes, where: str) -> Record:
-    """The record in one line.
+    """The record in one line of a history.
 
-    Raises ValueError, beginning with `where`, for a line that is not a record.
+    Raise ValueError, with `where` (file and line) at the start of the message, if the line
+    is not a record.
     """
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{where}: not JSON ({error}); expected a history, one JSON object a line"
+            f"{where}: not JSON ({error}); expected a history, one JSON object per line"
         ) from error
     if not isinstance(record, dict) or record.get("kind") not in KINDS:
         raise ValueError(
@@ -114,9 +118,9 @@ def parse(line: bytes, where: str) -> Record:
 
 
 def short(value: object) -> str:
-    """A value of a file as a message repeats it: at most a line of it."""
-    words = repr(value)
-    return words if len(words) <= 200 else f"{words[:200]}…"
+    """The repr of a value, for messages, cut after 200 characters."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _is_integer(value: object) -> bool:
@@ -140,6 +144,7 @@ def _is_table(value: object) -> bool:
 
 
 def _is_taylor(value: object) -> bool:
+    """True for a Taylor test: steps, orders, and one row of remainders per order."""
     if not isinstance(value, dict) or not (
         _is_numbers(value.get("steps")) and _is_numbers(value.get("orders"))
     ):
@@ -157,13 +162,14 @@ def measured(record: Record) -> list[str]:
 
 
 _Field: TypeAlias = tuple[str, Callable[[object], bool]]
+"""(description of the values allowed, test of a value)."""
 _STRING: _Field = ("a string", lambda value: isinstance(value, str))
 _INTEGER: _Field = ("an integer", _is_integer)
 _NUMBER: _Field = ("a number", _is_number)
 _NUMBERS: _Field = ("a list of numbers", _is_numbers)
 _OBJECT: _Field = ("an object", lambda value: isinstance(value, dict))
 _TABLE: _Field = ("an object of numbers", _is_table)
-_TAYLOR: _Field = ("steps, orders, and for each order the remainders, one a step", _is_taylor)
+_TAYLOR: _Field = ("steps, orders, and for each order one remainder per step", _is_taylor)
 _FIELDS: Mapping[str, Mapping[str, _Field]] = {
     "header": {
         **dict.fromkeys(("title", "algorithm", "started"), _STRING),
@@ -192,7 +198,7 @@ _FIELDS: Mapping[str, Mapping[str, _Field]] = {
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What a run recorded.
+    """The history of a run.
 
     Attributes
     ----------
@@ -201,7 +207,7 @@ class History:
     iterations : sequence of mappings
         The record of each iteration, in order.
     result : mapping, optional
-        How the run ended; None while it goes on, or if it was killed.
+        The record of the end of the run; None if the run is still going or was killed.
     """
 
     header: Record
@@ -221,46 +227,47 @@ class History:
         Parameters
         ----------
         name : str
-            Such as "objective" or "kkt", or a measure of your own.
+            Name of the field, such as "objective" or "kkt", or of your own measure.
 
         Returns
         -------
         (n,) array
-            nan where the field is null or missing.
+            The values; nan if the field is null or missing.
         """
         return np.array([number(record.get(name)) for record in self.iterations], dtype=float)
 
     def parts(self, group: str, name: str) -> Array:
-        """One entry of an object of each record over the iterations.
+        """One entry of "counts" or "seconds" over the iterations.
 
         Parameters
         ----------
         group : str
-            "counts", in all until an iteration, or "seconds", of an iteration.
+            "counts", totals from the start to the iteration, or "seconds", the times of
+            the iteration.
         name : str
-            Such as "numeric" of the counts, "factor" of the seconds.
+            Name of the entry, such as "numeric" for counts, "factor" for seconds.
 
         Returns
         -------
         (n,) array
-            nan where the entry is missing.
+            The values; nan if the entry is missing.
         """
         return np.array(
             [number(entries(record, group).get(name)) for record in self.iterations], dtype=float
         )
 
     def lists(self, name: str) -> Array:
-        """A field of lists over the iterations.
+        """A field that holds lists, over the iterations.
 
         Parameters
         ----------
         name : str
-            Such as "constraints" or "multipliers".
+            Name of the field, such as "constraints" or "multipliers".
 
         Returns
         -------
         (n, k) array
-            nan beyond the end of a list.
+            One row per iteration; nan beyond the end of a shorter list.
         """
         rows = [numbers(record, name) for record in self.iterations]
         table = np.full((len(rows), max((row.size for row in rows), default=0)), np.nan)
@@ -270,7 +277,7 @@ class History:
 
     @property
     def elapsed(self) -> Array:
-        """Seconds from the start to each iteration, (n,), in all sessions; nan if not recorded."""
+        """Seconds from the start to each iteration, (n,), over all sessions; nan if not recorded."""
         measured = self.series("elapsed")
         if np.isfinite(measured).any() or not any(
             entries(record, "seconds") for record in self.iterations

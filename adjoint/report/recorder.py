@@ -1,4 +1,4 @@
-"""Recording a run while it goes on: values, counts and seconds of each iteration."""
+"""Recording a run during the run: values, counts and seconds of each iteration."""
 
 import os
 import platform
@@ -26,57 +26,59 @@ from ..optimize.stopping import Stopping
 from .history import COUNTS, entries, number
 from .writer import HistoryWriter
 
-PHASE_OF = {"design": "filter"}
-"""What the report calls a phase of the library, where it is another name."""
+REPORTED_PHASES = {"design": "filter"}
+"""Names of phases in the report, by their names in the library, if the two differ."""
 
 Measures = Callable[[State], Mapping[str, float | None]]
-"""State ↦ further numbers of a record, by name."""
+"""State ↦ further numbers of the record of an iteration, by name."""
 
 
 @dataclass(eq=False)
 class _Session:
-    """Where counting and timing began, and how far they have got.
+    """Clock and work of a recorder, at the start of this session and at the last record.
 
-    started, first: the clock, and this thread's work, at the beginning; counts,
-    elapsed: those of earlier sessions. last, done: the clock and the work at the last
-    record; written: its iteration.
+    A session is the part of a run in one process: a resumed run has several sessions.
+    Clocks are in seconds; work is that of this thread. earlier_counts, earlier_seconds:
+    work and seconds of the earlier sessions. last_iteration: iteration of the last
+    record, None before the first record of this session.
     """
 
-    started: float = field(default_factory=time.perf_counter)
-    first: Counts = field(default_factory=total)
-    counts: dict[str, float] = field(default_factory=dict)
-    elapsed: float = 0.0
-    last: float = field(default_factory=time.perf_counter)
-    done: Counts = field(default_factory=total)
-    written: int | None = None
-    headed: bool = False
+    start_clock: float = field(default_factory=time.perf_counter)
+    start_work: Counts = field(default_factory=total)
+    earlier_counts: dict[str, float] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
+    last_clock: float = field(default_factory=time.perf_counter)
+    last_work: Counts = field(default_factory=total)
+    last_iteration: int | None = None
+    has_header: bool = False
 
 
 @dataclass(eq=False)
 class Recorder:
-    """Record the history of a run, called with each of its states.
+    """Callback that writes a record of each state of a run to a history file.
 
-    Work is counted, and timed, from `header` on, in the thread that made the recorder;
-    without a header from when the recorder was made. The recorder remembers where
-    counting began, and the last record.
+    Work and seconds are counted in the thread that made the recorder, from the call of
+    `header` on. Without this call they are counted from the making of the recorder on.
+    The recorder remembers clock and work at the start and at the last record.
 
     Parameters
     ----------
     file : path
-        Of the history; emptied unless `resume`.
+        The history, in JSON lines. An existing file is emptied unless `resume` is True.
     measures : callable, optional
-        State ↦ numbers of your own for each record, by name. "volume" and "grayness",
-        fractions, have a panel of the report; up to four others have one each.
+        State ↦ your own numbers for the record of an iteration, by name. The report
+        has one panel for "volume" and "grayness" (both fractions), and a panel for
+        each of up to four other names.
     resume : bool
-        Go on with the history in the file, if there is one, as `minimize(...,
-        resume=True)` does with the run: records beyond the state that the run is
-        resumed from are dropped, counts and seconds go on from the last one that is
-        left.
+        Continue the history in the file, if the file exists; for a run that
+        `minimize(..., resume=True)` continues. Records after the state from which the
+        run continues are dropped; counts and seconds continue from the last record that
+        is left.
 
     Raises
     ------
     ValueError
-        With `resume`, for a file that is not a history.
+        If `resume` is True and the file is not a history.
 
     Examples
     --------
@@ -120,15 +122,16 @@ class Recorder:
         Parameters
         ----------
         title : str
-            Of the report.
+            Title of the report.
         problem : mapping, optional
-            What is solved: names and numbers, words or lists of them.
+            Description of the problem: name ↦ number, string, or list of numbers and
+            strings.
         environment : mapping of str to str, optional
-            By default that of `environment()`.
+            Versions, threads and machine; by default the result of `environment()`.
         algorithm : Algorithm or str
-            Its name and settings are written.
+            The algorithm, whose name and settings are written.
         stop : Stopping, optional
-            The rules by which the run ends.
+            The stopping rules of the run.
         constraints : sequence of str
             Names of the constraints, in the algorithm's order.
         taylor : CheckReport, optional
@@ -137,72 +140,78 @@ class Recorder:
         Raises
         ------
         ValueError
-            If the file holds another run: another title, problem, algorithm or settings.
+            If the file holds the history of another run: title, problem, algorithm or
+            settings differ.
         """
         self.writer.begin(
             {
                 "kind": "header",
                 "title": title,
                 "problem": dict(problem or {}),
-                "environment": _given_or_here(environment),
+                "environment": _environment_or_default(environment),
                 "algorithm": algorithm if isinstance(algorithm, str) else type(algorithm).__name__,
                 "settings": settings(algorithm),
                 "started": _now(),
                 "constraints": list(constraints),
                 "stopping": {} if stop is None else asdict(stop),
-                **({} if taylor is None else {"seed": taylor.seed, "taylor": _tested(taylor)}),
+                **(
+                    {}
+                    if taylor is None
+                    else {"seed": taylor.seed, "taylor": _taylor_record(taylor)}
+                ),
             }
         )
         session = self._session
-        session.headed, session.first = True, total()
-        session.done, session.started = session.first, time.perf_counter()
-        session.last = session.started
+        session.has_header, session.start_work = True, total()
+        session.last_work, session.start_clock = session.start_work, time.perf_counter()
+        session.last_clock = session.start_clock
 
     def __call__(self, state: State) -> None:
-        """Write the record of an iteration: the time since the last one is its time.
+        """Write the record of an iteration, with the seconds since the record before.
 
-        A state that ends its run is that of the record before, which stays.
+        The last state of a run may be passed twice, the second time with the reason why
+        the run ended. The second call writes no record.
 
         Raises
         ------
         ValueError
-            For an iteration that does not follow the last one, and for measures with the
-            name of a field of the record.
+            If the iteration is not later than that of the record before, or if a measure
+            has the name of a field of the record.
         """
         with phase("output"):
             session = self._session
-            if state.iteration == session.written and state.ending is not None:
+            if state.iteration == session.last_iteration and state.ending is not None:
                 return
-            if session.written is None:
+            if session.last_iteration is None:
                 self._begin(state.iteration)
-            elif state.iteration <= session.written:
+            elif state.iteration <= session.last_iteration:
                 raise ValueError(
-                    f"Recorder: got iteration {state.iteration} after {session.written}, "
-                    "expected a later one; "
-                    "each run needs a recorder, and a file, of its own"
+                    f"Recorder: got iteration {state.iteration} after {session.last_iteration}, "
+                    "expected a later iteration. Each run needs a new recorder and a new file"
                 )
             now, done = time.perf_counter(), total()
             record = {
                 "kind": "iteration",
-                **_of(state),
+                **_numbers_of(state),
                 "counts": self._counts(done),
                 "seconds": _seconds(session, now, done),
-                "elapsed": session.elapsed + now - session.started,
+                "elapsed": session.earlier_seconds + now - session.start_clock,
                 "peak_rss_mb": peak_memory(),
             }
             self.writer.append(record | self._measured(state, record))
-            session.last, session.done, session.written = now, done, state.iteration
+            session.last_clock, session.last_work = now, done
+            session.last_iteration = state.iteration
 
     def result(self, result: Result) -> None:
-        """Write the last line: how the run ended.
+        """Write the last line of the history: the reason why the run ended, and totals.
 
         Parameters
         ----------
         result : Result
-            What `minimize` returned.
+            The result of `minimize`.
         """
         session, found, state = self._session, result.found, result.state
-        if session.written is None:
+        if session.last_iteration is None:
             self._begin(result.iterations + 1)
         self.writer.append(
             {
@@ -218,16 +227,20 @@ class Recorder:
                 if result.cause is None
                 else f"{type(result.cause).__name__}: {result.cause}",
                 "rejected": state.rejected if state.ending is not None else [],
-                "gradient_check": _agreement(result) or self.writer.ended.get("gradient_check"),
+                "gradient_check": _gradient_check(result)
+                or self.writer.ended.get("gradient_check"),
                 "counts": self._counts(total()),
-                "seconds": session.elapsed + time.perf_counter() - session.started,
+                "seconds": session.earlier_seconds + time.perf_counter() - session.start_clock,
             }
         )
 
     def _begin(self, iteration: int) -> None:
-        """Write a missing header; add up what earlier sessions spent until this iteration."""
+        """Write the header if it is missing; read counts and seconds of earlier sessions.
+
+        iteration: the first iteration that this session records.
+        """
         session, writer = self._session, self.writer
-        if not session.headed:
+        if not session.has_header:
             before = writer.header or {
                 "kind": "header",
                 "title": Path(writer.path).parent.name,
@@ -235,20 +248,22 @@ class Recorder:
             }
             writer.begin({**before, "started": _now()})
         last = writer.rewind(iteration) or {}
-        session.counts = {name: number(count) for name, count in entries(last, "counts").items()}
-        session.elapsed = number(last.get("elapsed")) if last else 0.0
+        counts = entries(last, "counts")
+        session.earlier_counts = {name: number(count) for name, count in counts.items()}
+        session.earlier_seconds = number(last.get("elapsed")) if last else 0.0
 
     def _counts(self, done: Counts) -> dict[str, int]:
-        """Work in all sessions, by kind."""
+        """Work in all sessions so far: kind of work ↦ count. done: work of this thread."""
         session = self._session
         return {
-            name: int(session.counts.get(name, 0.0))
+            name: int(session.earlier_counts.get(name, 0.0))
             + getattr(done, name)
-            - getattr(session.first, name)
+            - getattr(session.start_work, name)
             for name in COUNTS
         }
 
     def _measured(self, state: State, record: Mapping[str, object]) -> dict[str, float | None]:
+        """The user's measures; raise ValueError if one has the name of a field of the record."""
         found = {} if self.measures is None else dict(self.measures(state))
         if clash := [name for name in found if name in record]:
             raise ValueError(
@@ -257,8 +272,8 @@ class Recorder:
         return found
 
 
-def _of(state: State) -> dict[str, object]:
-    """What a state says of itself."""
+def _numbers_of(state: State) -> dict[str, object]:
+    """The fields of a record that are numbers of the state."""
     return {
         "iteration": state.iteration,
         "stage": state.stage,
@@ -278,14 +293,17 @@ def _of(state: State) -> dict[str, object]:
 
 
 def _seconds(session: _Session, now: float, done: Counts) -> dict[str, float]:
-    """Seconds by phase since the last record; what no phase claims is the optimizer's."""
-    spent = {name: s - session.done.seconds.get(name, 0.0) for name, s in done.seconds.items()}
-    seconds = {PHASE_OF.get(name, name): value for name, value in spent.items() if value > 0.0}
-    seconds["optimizer"] = max(0.0, now - session.last - sum(spent.values()))
+    """Seconds by phase since the last record; time outside all phases is "optimizer"."""
+    spent = {name: s - session.last_work.seconds.get(name, 0.0) for name, s in done.seconds.items()}
+    seconds = {
+        REPORTED_PHASES.get(name, name): value for name, value in spent.items() if value > 0.0
+    }
+    seconds["optimizer"] = max(0.0, now - session.last_clock - sum(spent.values()))
     return seconds
 
 
-def _tested(taylor: CheckReport) -> dict[str, object]:
+def _taylor_record(taylor: CheckReport) -> dict[str, object]:
+    """The Taylor test as an entry of the header."""
     return {
         "steps": taylor.steps,
         "remainders": [taylor.first, taylor.second],
@@ -296,12 +314,12 @@ def _tested(taylor: CheckReport) -> dict[str, object]:
     }
 
 
-def _given_or_here(given: Mapping[str, str] | None) -> dict[str, str]:
+def _environment_or_default(given: Mapping[str, str] | None) -> dict[str, str]:
     return environment() if given is None else dict(given)
 
 
-def _agreement(result: Result) -> dict[str, float] | None:
-    """The comparison of the gradient with differences; None if `minimize` made none."""
+def _gradient_check(result: Result) -> dict[str, float] | None:
+    """Derivative and difference of the gradient check; None if `minimize` made no check."""
     check = result.gradient_check
     return (
         None if check is None else {"derivative": check.derivative, "difference": check.difference}
@@ -309,17 +327,19 @@ def _agreement(result: Result) -> dict[str, float] | None:
 
 
 def _now() -> str:
+    """The time now, UTC, in ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-MOST = 8
-"""Entries of a list, such as constraints or stages, that are shown."""
+MOST_ENTRIES = 8
+"""Maximum number of entries that are shown of a list, such as constraints or stages."""
 
 
 def settings(of: object) -> dict[str, str]:
-    """Settings of an algorithm in words: {"search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
+    """Settings of an algorithm as text: {"search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
 
-    Numbers, words, and dataclasses of them; {} for an algorithm that is not a dataclass.
+    Only numbers, strings, and dataclasses, mappings and lists of these are settings. {}
+    for an algorithm that is not a dataclass.
     """
     if not is_dataclass(of):
         return {}
@@ -332,55 +352,56 @@ def settings(of: object) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """A setting in words; "" for arrays, functions and objects that hold nothing else."""
+    """A setting as text; "" for arrays, functions, and objects of arrays and functions only."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return "" if isinf(value) else f"{value:g}"  # No bound, no budget.
+        return "" if isinf(value) else f"{value:g}"  # An infinite bound or budget is no limit.
     if isinstance(value, int | str):
         return str(value)
     if isinstance(value, Stopping):
-        return _asked(value)
+        return _changed_rules(value)
     if is_dataclass(value):
         inside = ", ".join(f"{name} {text}" for name, text in settings(value).items())
         name = type(value).__name__
         return f"{name} ({inside})" if inside else "" if fields(value) else name
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
+        return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items())
     if isinstance(value, list | tuple):
-        return _listed([text for each in value if (text := _text(each))])
+        return _listed([text for entry in value if (text := _text(entry))])
     return ""
 
 
 def _listed(texts: list[str]) -> str:
-    """A list of settings, equal neighbours counted; "" for none."""
+    """A list of settings, in which equal neighbours become "3 × text"; "" for an empty list."""
     counted = [(text, len(list(same))) for text, same in groupby(texts)]
-    shown = [text if count == 1 else f"{count} × {text}" for text, count in counted[:MOST]]
-    more = sum(count for _, count in counted[MOST:])
+    shown = [text if count == 1 else f"{count} × {text}" for text, count in counted[:MOST_ENTRIES]]
+    more = sum(count for _, count in counted[MOST_ENTRIES:])
     return "; ".join([*shown, *([f"{more} more"] if more else [])])
 
 
-def _asked(stop: Stopping) -> str:
-    """The rules that are not the default ones."""
-    asked = [(field.name, getattr(stop, field.name), field.default) for field in fields(stop)]
-    return ", ".join(f"{name} {_text(value)}" for name, value, default in asked if value != default)
+def _changed_rules(stop: Stopping) -> str:
+    """The stopping rules that differ from the defaults."""
+    rules = [(field.name, getattr(stop, field.name), field.default) for field in fields(stop)]
+    return ", ".join(f"{name} {_text(value)}" for name, value, default in rules if value != default)
 
 
 PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "pyamg")
+"""Packages whose versions are recorded, if they are installed."""
 
 
 def environment(evidence: Evidence | None = None) -> dict[str, str]:
-    """Versions, threads and machine, on which last digits and seconds may depend.
+    """Versions, threads and machine: the last digits and the seconds of a run depend on them.
 
     Parameters
     ----------
     evidence : Evidence, optional
-        Of a solve, which knows its solver and its threads.
+        Evidence of a solve, from which the solver and its numbers of threads are taken.
 
     Returns
     -------
     dict of str to str
-        Names and values, for the header of a history.
+        Name ↦ value, for the header of a history.
     """
     entries = {} if evidence is None else {"solver": evidence.backend}
     entries["python"] = platform.python_version()
@@ -398,12 +419,12 @@ def environment(evidence: Evidence | None = None) -> dict[str, str]:
 
 
 def plain_library(file: str) -> str:
-    """The name of a library: scipy_openblas64 for libscipy_openblas64_-32a4b2a6.so."""
+    """Short name of a library file: scipy_openblas64 for libscipy_openblas64_-32a4b2a6.so."""
     found = re.match(r"(?:lib)?(\w+)", Path(file).name)
     return found[1].rstrip("_") if found else file
 
 
 def peak_memory() -> float:
-    """The largest resident size of this process so far, MB."""
+    """Largest resident memory of this process so far, in MB of 2²⁰ bytes."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes / (1024.0**2 if sys.platform == "darwin" else 1024.0)

@@ -13,30 +13,30 @@ from .._validation import as_path
 from .history import KINDS, Record, plain, read_history, whole_lines
 
 SAME = ("title", "problem", "algorithm", "settings")
-"""What the headers of all sessions of a run have in common."""
+"""Fields that the headers of all sessions of a run have in common."""
 
 
 @dataclass(eq=False)
 class HistoryWriter:
-    """Append records to a history, for optimizers that a `Recorder` does not know.
+    """Append records to a history file, for optimizers without a `Recorder`.
 
-    The file is created, or emptied, when the writer is made. It is opened for each
-    record and closed again: a killed run loses at most the line that it was writing.
-    Numbers that are not finite become null; NumPy scalars and arrays become numbers and
-    lists. The writer remembers the records of earlier sessions.
+    The file is created, or emptied, when the writer is made. It is opened and closed for
+    each record: a killed run loses at most the last line. nan and inf become null; NumPy
+    scalars and arrays become numbers and lists. The writer remembers the records of earlier
+    sessions.
 
     Parameters
     ----------
     path : path
-        Of the file.
+        The history file.
     resume : bool
-        Go on with the history in the file, if there is one; its result, and an
-        incomplete last line, are dropped.
+        Continue the history in the file, if the file exists. Its result, and an incomplete
+        last line, are dropped.
 
     Raises
     ------
     ValueError
-        With `resume`, for a file that is not a history.
+        If `resume` is True and the file is not a history.
     """
 
     path: Path | str
@@ -63,30 +63,31 @@ class HistoryWriter:
 
     @property
     def header(self) -> Record | None:
-        """The header of the history that is resumed; None in a new history."""
+        """The header of the resumed history; None in a new history."""
         return self._past[0] if self._past else None
 
     @property
     def ended(self) -> Record:
-        """The result that was dropped from the history that is resumed; empty without one."""
+        """The result that was dropped from the resumed history; {} if it had no result."""
         return self._ended
 
     def begin(self, header: Mapping[str, object]) -> None:
-        """Write the header, over that of an earlier session, whose start is kept.
+        """Write the header; in a resumed history it replaces the header of the earlier session.
 
         Parameters
         ----------
         header : mapping
-            The record of kind "header"; its start is added to the list "resumed".
+            The record of kind "header". In a resumed history the time "started" of the
+            first session is kept, and that of this session is added to the list "resumed".
 
         Raises
         ------
         ValueError
-            If title, problem, algorithm or its settings are not those of the earlier
+            If title, problem, algorithm or settings differ from those of the earlier
             session.
         """
         record = plain(header, "record")
-        assert isinstance(record, Mapping)  # As the header is one.
+        assert isinstance(record, Mapping)  # The header is a mapping.
         before = self.header
         if before is None:
             self.append(header)
@@ -95,12 +96,11 @@ class HistoryWriter:
             if (record.get(name) or {}) != (before.get(name) or {}):
                 raise ValueError(
                     f"{self.path}: the history of another run: its {name} is "
-                    f"{before.get(name)!r}, expected "
-                    f"{record.get(name)!r}. Resume with the same one, or begin anew in another "
-                    "directory"
+                    f"{before.get(name)!r}, expected {record.get(name)!r}. Resume with the same "
+                    f"{name}, or start a new history in another directory"
                 )
         resumed = before.get("resumed") or []
-        assert isinstance(resumed, list)  # As it was parsed.
+        assert isinstance(resumed, list)  # `parse` has tested the field.
         again = {
             **record,
             "started": before.get("started"),
@@ -115,12 +115,12 @@ class HistoryWriter:
         Parameters
         ----------
         iteration : int
-            The first one that is dropped.
+            The first iteration whose record is dropped.
 
         Returns
         -------
         mapping or None
-            The last record that is left.
+            The last record of an iteration that is left; None if none is left.
         """
         kept = [record for record in self._past[1:] if _number(record) < iteration]
         if len(kept) < len(self._past) - 1:
@@ -134,14 +134,14 @@ class HistoryWriter:
         Parameters
         ----------
         record : mapping
-            Of kind "header", "iteration" or "result".
+            A record of kind "header", "iteration" or "result".
 
         Raises
         ------
         ValueError
-            For another kind.
+            If the record is of another kind.
         TypeError
-            For values that JSON cannot hold.
+            If JSON has no such value.
         """
         line, path = _line(record), Path(self.path)
         require_regular(path)
@@ -150,17 +150,18 @@ class HistoryWriter:
             with path.open("a", encoding="ascii") as file:
                 file.write(line)
         except OSError as error:
-            with suppress(OSError):  # The records before it stay, and no part of this one.
+            with suppress(OSError):  # Remove what was written of this record.
                 os.truncate(path, size)
             raise named(error, path) from error
 
     def _rewrite(self, records: Sequence[Mapping[str, object]]) -> None:
-        """The file with these records: written aside, renamed."""
+        """Replace the file by one with these records: write a temporary file and rename it."""
         with whole(Path(self.path)) as aside:
             aside.write_text("".join(_line(record) for record in records), encoding="ascii")
 
 
 def _line(record: Mapping[str, object]) -> str:
+    """The line of a record; raise ValueError or TypeError as `HistoryWriter.append` does."""
     if record.get("kind") not in KINDS:
         raise ValueError(
             f"got a history record of kind {record.get('kind')!r}, expected one of {KINDS}"
@@ -169,6 +170,7 @@ def _line(record: Mapping[str, object]) -> str:
 
 
 def _number(record: Record) -> int:
+    """The number of the iteration that the record belongs to."""
     iteration = record["iteration"]
-    assert isinstance(iteration, int)  # As it was parsed.
+    assert isinstance(iteration, int)  # `parse` has tested the field.
     return iteration

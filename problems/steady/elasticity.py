@@ -11,26 +11,27 @@ from ..finite_elements.grid import Grid, number_free
 
 
 def stiffness_matrix(grid: Grid, poisson: float = 0.3) -> Array:
-    """K_e of an element with Young's modulus 1, (8, 8) in plane stress, (24, 24) in 3-D.
+    """K_e = ∫ Bᵀ D B of an element with Young's modulus 1.
 
-    poisson: ν. The thickness is 1 in plane stress.
+    (8, 8) in 2-D, in plane stress with thickness 1; (24, 24) in 3-D. The unknowns of a
+    node stand together. poisson: ν.
 
     Zienkiewicz & Taylor, The Finite Element Method, vol. 1, sections 4.2 and 6.2.
     """
     nu = poisson
     if grid.dimension == 2:
         D = np.array([[1, nu, 0], [nu, 1, 0], [0, 0, (1 - nu) / 2]]) / (1 - nu**2)
-        strains = [(0, 0), (1, 1), (0, 1)]
+        strains = [(0, 0), (1, 1), (0, 1)]  # ε_xx, ε_yy, γ_xy
     else:
         shear = (1 - 2 * nu) / 2
         D = np.diag([1 - nu, 1 - nu, 1 - nu, shear, shear, shear])
         D[:3, :3] += nu * (1 - np.eye(3))
         D /= (1 + nu) * (1 - 2 * nu)
-        strains = [(0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0)]
+        strains = [(0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0)]  # ε_xx, …, γ_xy, γ_yz, γ_zx
     weights, _, gradients = grid.shape_functions()
     points, corners, d = gradients.shape
     B = np.zeros((points, len(strains), corners, d))
-    for row, (i, j) in enumerate(strains):
+    for row, (i, j) in enumerate(strains):  # ∂u_i/∂x_j + ∂u_j/∂x_i, or ∂u_i/∂x_i if i = j
         B[:, row, :, i] = gradients[:, :, j]
         B[:, row, :, j] = gradients[:, :, i]
     B = B.reshape(points, len(strains), corners * d)
@@ -39,18 +40,19 @@ def stiffness_matrix(grid: Grid, poisson: float = 0.3) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Elastic:
-    """An elastic body on a grid; the parameters are Young's moduli of the elements.
+    """An elastic body on a grid; the parameters are the Young's moduli E_e of the elements.
 
     Parameters
     ----------
     grid : Grid
-        The grid.
+        The grid, in 2-D or 3-D.
     free : (n,) array of int
-        Unknowns, node · dimension + component, that are not fixed.
+        Numbers of the displacements that are not fixed; displacement i of a node has the
+        number node · dimension + i.
     K : Elements
-        Stiffness matrix on the free unknowns.
+        Stiffness matrix of the free displacements.
     load : (n,) or (n, k) array
-        Loads on the free unknowns, for one or k load cases.
+        Forces at the free displacements, for one or k load cases.
     """
 
     grid: Grid
@@ -60,9 +62,10 @@ class Elastic:
 
     @classmethod
     def supported(cls, grid: Grid, fixed: Array, load: Array) -> "Elastic":
-        """Make a body whose `fixed` unknowns are zero.
+        """Make a body with supports, where displacements are zero.
 
-        load: on all unknowns, (nodes · dimension[, k]).
+        fixed: numbers of the displacements that are zero. load: forces at all
+        displacements, (nodes · dimension,) or (nodes · dimension, k).
         """
         n = len(grid.nodes) * grid.dimension
         dofs, free = number_free(grid.dofs(grid.dimension), fixed, n)
@@ -82,10 +85,10 @@ class Elastic:
 
 
 def mbb(nelx: int, nely: int) -> Elastic:
-    """Make the half MBB beam with a unit load.
+    """Make the right half of the MBB beam, with a unit load.
 
-    The left side is a plane of symmetry, the bottom right corner is a roller, and the
-    load pulls the top left corner down.
+    The left side is a plane of symmetry, a roller supports the bottom right corner, and
+    the load pulls the top left corner down.
 
     Parameters
     ----------
@@ -102,10 +105,11 @@ def mbb(nelx: int, nely: int) -> Elastic:
     Andreassen et al. (2011), Struct. Multidiscip. Optim. 43, 1, figure 1.
     """
     grid = Grid.unit(nelx, nely)
-    corner = grid.node_numbers
-    fixed = np.append(2 * grid.boundary(0, 0), 2 * corner[nelx, nely] + 1)
+    node = grid.node_numbers
+    # u_x = 0 on the left side, u_y = 0 in the bottom right corner.
+    fixed = np.append(2 * grid.boundary(0, 0), 2 * node[nelx, nely] + 1)
     load = np.zeros(2 * len(grid.nodes))
-    load[2 * corner[0, 0] + 1] = -1.0
+    load[2 * node[0, 0] + 1] = -1.0
     return Elastic.supported(grid, fixed, load)
 
 
@@ -177,5 +181,6 @@ def cantilever_3d(nelx: int, nely: int, nelz: int) -> Elastic:
 
 
 def _clamped(grid: Grid) -> Array:
+    """Numbers of all displacements of the left side."""
     d = grid.dimension
     return (grid.boundary(0, 0)[:, None] * d + np.arange(d)).ravel()

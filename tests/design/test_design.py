@@ -253,7 +253,10 @@ def test_interpolations_run_between_their_moduli():
             lambda: adjoint.design.DensityFilter(GRID.centres, 1.0, np.zeros(M))(design()),
             "expected positive",
         ),
-        (lambda: adjoint.design.ConvolutionFilter((5, 3), (0.5,), 0.6), "as many lengths as axes"),
+        (
+            lambda: adjoint.design.ConvolutionFilter((5, 3), (0.5,), 0.6),
+            "expected one length per axis",
+        ),
         (lambda: adjoint.design.ConvolutionFilter((5, 3), (0.5, 0.2), -1.0), "positive"),
         (lambda: adjoint.design.ConvolutionFilter((5, 3), (0.5, np.nan), 1.0), "positive"),
         (

@@ -487,7 +487,7 @@ def test_nlopt_names_what_an_algorithm_does_not_take(algorithm, settings, error,
 
     with pytest.raises(error, match=words):
         NLopt(getattr(nlopt, algorithm), **settings)
-    with pytest.raises(TypeError, match=r"got 'LD_MMA' as the algorithm, expected .*nlopt\.LD_MMA"):
+    with pytest.raises(TypeError, match=r"got algorithm='LD_MMA', expected .*nlopt\.LD_MMA"):
         NLopt("LD_MMA")
 
 

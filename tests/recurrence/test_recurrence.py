@@ -247,7 +247,7 @@ def blown_up(self, k, u, p):
 
 BAD = {
     "no vjp": (lambda: replace(REAL, step=lambda k, u, p: u), TypeError, "has no method vjp"),
-    "class": (lambda: replace(REAL, step=Waves), TypeError, "expected an object"),
+    "class": (lambda: replace(REAL, step=Waves), TypeError, "expected an instance"),
     "steps as a float": (lambda: replace(REAL, steps=3.0), TypeError, "steps=3.0"),
     "steps as a truth value": (lambda: replace(REAL, steps=True), TypeError, "steps=True"),
     "negative steps": (lambda: replace(REAL, steps=-1), ValueError, "an integer ≥ 0"),

@@ -196,7 +196,7 @@ def test_without_a_header_the_directory_gives_the_title(tmp_path):
 def test_two_runs_in_one_file_and_measures_in_place_of_fields_are_refused(tmp_path):
     recorder = Recorder(tmp_path / "history.jsonl")
     recorder(state(1))
-    with pytest.raises(ValueError, match=r"iteration 0 after 1.*of its own"):
+    with pytest.raises(ValueError, match=r"iteration 0 after 1.*a new recorder"):
         recorder(state(0))
     measuring = Recorder(tmp_path / "other.jsonl", lambda s: {"kkt": 0.0})
     with pytest.raises(ValueError, match=r"measures named \['kkt'\]"):

@@ -29,7 +29,7 @@ from .convergence import (
     WIDTH,
     Page,
 )
-from .panels import MOST_DECADES, WIDE_RANGE, Panel
+from .panels import SMALLEST_RESIDUAL, WIDE_RANGE, Panel
 from .style import font, wrap
 
 COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY, look.INK)
@@ -162,7 +162,7 @@ def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
     decades = row.decades or bool(
         found.size and found.min() > 0.0 and found.max() > WIDE_RANGE * found.min()
     )
-    least = MOST_DECADES * found.max(initial=0.0) if decades else -np.inf
+    least = SMALLEST_RESIDUAL * found.max(initial=0.0) if decades else -np.inf
     for place, (run, values) in enumerate(zip(runs, row.values, strict=True)):
         x, y = along.of(run.history), np.where(values > least, values, np.nan)
         known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))

@@ -3,14 +3,15 @@
     python -m scripts.examples.topology --nelx 300 --nely 100 --filter density --out out/mbb
 
 Minimize the work of the load over the design variables x of the elements, 0 ≤ x ≤ 1, at a
-given volume. The densities are ρ = projection(filter(x)), Young's modulus is SIMP's,
-10⁻⁹ + ρᵖ (1 − 10⁻⁹). SiMPL stops when the KKT residual is 10⁻⁴ of its first value. Two
-options give the published benchmark, 60 x 20 elements by optimality criteria:
+given volume. The densities are ρ = projection(filter(x)), and Young's modulus is that of
+SIMP, 10⁻⁹ + ρᵖ (1 − 10⁻⁹). The algorithm SiMPL stops when the KKT residual, relative to its
+first value, is 10⁻⁴. The following options give the published benchmark, 60 x 20 elements
+with optimality criteria (OC) and no projection:
 
     python -m scripts.examples.topology --small --algorithm oc --projection 0 --out out/oc
 
-Writes history.jsonl, designs/, design.png, design.vti and the report as .html, .png and
-.pdf.
+The files written are history.jsonl, designs/, design.png, design.vti, and the report as
+.html, .png and .pdf.
 
 Andreassen, Clausen, Schevenels, Lazarov & Sigmund (2011), Struct. Multidiscip. Optim. 43,
 1; Kim, Lazarov, Surowiec & Keith (2024), arXiv 2411.19421.
@@ -38,19 +39,29 @@ from scripts.examples.common import options
 from scripts.examples.topology.beam import FILTERS, Beam
 
 ALGORITHMS = ("simpl", "oc")
-ITERATIONS = 300
+"""Values of --algorithm."""
 
-BEAM, SMALL = Beam(), (60, 20)
-"""The beam, 300 x 100 elements, and the mesh of --small."""
+ITERATIONS = 300
+"""Default of --iterations."""
+
+BEAM = Beam()
+"""Defaults of the options of the beam: 300 x 100 elements."""
+
+SMALL = (60, 20)
+"""Numbers of elements with --small."""
 
 KKT = 1e-4
-"""SiMPL: the KKT residual that ends the run, relative to the first. A run of five times as
-many iterations lowers the compliance of the 300 x 100 beam by another 0.4 %, and shows the
-same members."""
+"""KKT residual, relative to the first, at which a run of SiMPL stops.
+
+Five times as many iterations lower the compliance of the 300 x 100 beam by another 0.4 %,
+and give the same members.
+"""
 
 CHANGE = 0.01
-"""Optimality criteria: the change of a density in one iteration that ends the run, as
-published."""
+"""Largest change of a design variable in an iteration at which a run of OC stops.
+
+The value is that of the publication.
+"""
 
 
 def main(
@@ -62,9 +73,10 @@ def main(
     iterations: int = ITERATIONS,
     quiet: bool = False,
 ) -> adjoint.Result:
-    """Optimize the beam and write its report; returns the result.
+    """Optimize the beam, write the files to `out`, and return the result.
 
-    small: True replaces the mesh by 60 × 20 elements.
+    small: True for SMALL elements instead of those of `beam`. iterations: maximum number
+    of iterations. quiet: True for no progress line.
     """
     if small:
         beam = replace(beam, nelx=SMALL[0], nely=SMALL[1])
@@ -77,6 +89,7 @@ def main(
         stop = adjoint.Stopping(iterations=iterations, stationarity=KKT)
 
     def measures(state: State) -> dict[str, float | None]:
+        """Fractions for the report: volume; grayness, 0 for ρ = 0 or 1 everywhere, 1 for ρ = ½."""
         rho = beam.density(state.x)
         return {"volume": float(rho.mean()), "grayness": float(4.0 * np.mean(rho * (1.0 - rho)))}
 
@@ -100,13 +113,14 @@ def main(
     )
     keeper = DesignKeeper(out, lambda state: beam.picture(state.x))
     with ProgressLine(stop, quiet=quiet) as progress:
-        each = (recorder, keeper, progress)
-        result = adjoint.minimize(f, beam.start, method, stop=stop, check=False, callback=each)
+        callback = (recorder, keeper, progress)
+        # check=False: the header has a Taylor test of the gradient already.
+        result = adjoint.minimize(f, beam.start, method, stop=stop, check=False, callback=callback)
     recorder.result(result)
 
-    found = beam.picture(result.found.x)
-    write_design(out / "design.png", found)
-    write_vti(out / "design.vti", {"density": found}, beam.body.grid.spacing, (0.0, 0.0))
+    picture = beam.picture(result.found.x)
+    write_design(out / "design.png", picture)
+    write_vti(out / "design.vti", {"density": picture}, beam.body.grid.spacing, (0.0, 0.0))
     convergence_report([out], out)
     print(f"compliance {result.value:.6f} after {result.iterations} iterations.", end=" ")
     print(result.status.value)
@@ -119,10 +133,11 @@ def main(
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the options of the command line; returns the arguments of `main`."""
+    """Read the options of the command line, and return the arguments of `main`."""
     parser = options.parser("topology", __doc__, "60 x 20 elements: seconds")
 
     def add(name: str, kind: type, text: str) -> None:
+        """Add an option with the default of BEAM."""
         default = getattr(BEAM, name)
         shown = "0.04 nelx" if default is None else f"{default:g}"
         parser.add_argument(
