@@ -4,6 +4,8 @@ import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
+import adjoint
+
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "sparse-adjoint"
@@ -54,3 +56,6 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+
+# Its short signature is for `help`; links need the full names of the types.
+del adjoint.ODEProblem.__signature__
