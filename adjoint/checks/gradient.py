@@ -114,8 +114,8 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     point = f(x)
     value, g = value_of(point), gradient_of(point, x)
     v = random_direction(x, rng)
-    # The smallest slope that differences of f can test: in a smaller one, the rounding error of f
-    # divided by the shortest step exceeds TOLERANCE.
+    # The smallest slope that differences of f can test. The error of a difference is the rounding
+    # error of f, divided by the shortest step; it must be at most TOLERANCE times the slope.
     resolved = RESOLVED * NOISE * abs(value) / (step * 0.5 ** (FURTHER_STEPS - 1)) / TOLERANCE
     candidates = [random_direction(x, rng) for _ in range(CANDIDATES)]
     w = balanced(sizes_of(x), g, v, candidates, WEAKEST, resolved)

@@ -196,41 +196,41 @@ def check_residual(residual: Residual, u: Array, p: Array, *, seed: int = 0) -> 
     u, p = R.point(u, p)
     rng = np.random.default_rng(seed)
     v, w = _direction(u, rng), _direction(p, rng)
-    # R must change little by steps of this size.
-    near = np.sign(v) * np.minimum(np.abs(v), sizes(u, 0.0))
-    base = finite(R(u, p), "residual(u, p)")
+    # v, shortened for components of u that are zero or small: the remainder needs short steps.
+    short = np.sign(v) * np.minimum(np.abs(v), sizes(u, 0.0))
+    R0 = finite(R(u, p), "residual(u, p)")
     J = _jacobian(residual, u, p)
-    canonical = _canonical(J)  # Before any product: SciPy sorts the entries in passing.
-    steps, noise = (
-        FIRST_STEP * 0.5 ** np.arange(STEPS),
-        1e3 * np.finfo(float).eps * float(np.linalg.norm(base)),
-    )
-    change = np.stack([R(u + h * near, p) - base for h in steps])
+    canonical = _canonical(J)  # Before any product with J, in which SciPy may sort its entries.
+    steps = FIRST_STEP * 0.5 ** np.arange(STEPS)
+    change = np.stack([R(u + h * short, p) - R0 for h in steps])
     first = np.linalg.norm(change, axis=1)
-    second = np.linalg.norm(change - steps[:, None] * (J @ near), axis=1)
+    second = np.linalg.norm(change - steps[:, None] * (J @ short), axis=1)
+    # Rounding error of R, that of its terms included: they may cancel in R.
+    noise = 1e3 * np.finfo(float).eps * float(np.linalg.norm(R0))
     noise += 1e2 * np.finfo(float).eps * float(np.linalg.norm(abs(J) @ np.abs(u)))
-    nearby = _jacobian(residual, u + FIRST_STEP * near, p + FIRST_STEP * w)
+    nearby = _jacobian(residual, u + FIRST_STEP * short, p + FIRST_STEP * w)
     return ResidualReport(
-        steps,
-        first,
-        second,
-        (order(first, noise, 1.0), order(second, noise, 2.0)),
-        state_error(R, J, u, p, v),
-        parameter_error(residual, R, J, u, p, w),
-        transpose_error(residual, u, p, w, rng),
-        J.nnz,
-        int(np.count_nonzero(J.data == 0.0)),
-        canonical,
-        np.array_equal(J.indptr, nearby.indptr) and np.array_equal(J.indices, nearby.indices),
-        seed,
+        steps=steps,
+        first=first,
+        second=second,
+        orders=(order(first, noise, 1.0), order(second, noise, 2.0)),
+        jacobian=state_error(R, J, u, p, v),
+        jvp=parameter_error(residual, R, J, u, p, w),
+        dot_product_error=transpose_error(residual, u, p, w, rng),
+        entries=J.nnz,
+        zeros=int(np.count_nonzero(J.data == 0.0)),
+        canonical=canonical,
+        constant=np.array_equal(J.indptr, nearby.indptr)
+        and np.array_equal(J.indices, nearby.indices),
+        seed=seed,
     )
 
 
 def _direction(x: Array, rng: np.random.Generator) -> Array:
     """±[½, 1] times the size of each component, (k,).
 
-    Components that are zero have a size as well, so that every column of a Jacobian
-    takes part.
+    Components that are zero have a size as well, so that v has no zero component and every
+    column of a Jacobian enters J v.
     """
     return sizes(x, FLOOR) * rng.uniform(0.5, 1.0, x.size) * rng.choice([-1.0, 1.0], x.size)
 
@@ -261,7 +261,6 @@ def _canonical(J: sparse.csc_array) -> bool:
     """
     rising = np.diff(J.indices) > 0
     starts = J.indptr[1:-1]
-    rising[starts[(starts > 0) & (starts < J.nnz)] - 1] = (
-        True  # The step from one column to the next.
-    )
+    # Between the last row of a column and the first row of the next, the index may fall.
+    rising[starts[(starts > 0) & (starts < J.nnz)] - 1] = True
     return bool(rising.all())

@@ -94,12 +94,13 @@ class NLopt:
             require_constraints("NLopt", constraints, ())
         if self.constraints and self.algorithm not in (*INEQUALITIES, *EQUALITIES):
             raise ValueError(
-                f"NLopt: got constraints, which {name} does not accept. Use nlopt.LD_MMA or "
-                "nlopt.LD_SLSQP"
+                f"NLopt: got constraints, expected none: {name} does not accept constraints. Use "
+                "nlopt.LD_MMA or nlopt.LD_SLSQP"
             )
         if self.equalities and self.algorithm not in EQUALITIES:
             raise ValueError(
-                f"NLopt: got equalities, which {name} does not accept. Use nlopt.LD_SLSQP"
+                f"NLopt: got equalities, expected none: {name} does not accept equalities. Use "
+                "nlopt.LD_SLSQP"
             )
 
     def optimize(self, run: Run) -> bool:

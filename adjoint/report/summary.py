@@ -1,4 +1,4 @@
-"""A history in words: numbers as text, why the run stopped, the verdict on the gradient."""
+"""A history as text: numbers, the reason why the run ended, the verdict on the gradient."""
 
 import math
 from collections.abc import Sequence
@@ -11,15 +11,19 @@ import numpy as np
 from .history import History, Json, Record, entries, number, numbers
 
 MISSING = "\N{EN DASH}"
+"""Text for a value that was not recorded."""
 STOPPING = {
     "change": "change",
     "projected_gradient": "projected",
     "constraint_violation": "feasibility",
 }
-"""The stopping rule for a series."""
-SPACE = "\N{NARROW NO-BREAK SPACE}"  # between groups of three digits, as SI writes numbers
-FLAT = 2.0  # factor by which a residual that is not flat falls in the second half of a run
-FEWEST = 4  # iterations from which a residual can be called flat
+"""Stopping rules, the attributes of `Stopping`, by the series to which they apply."""
+SPACE = "\N{NARROW NO-BREAK SPACE}"
+"""Space between groups of three digits, as recommended for SI units."""
+FLAT = 2.0
+"""Factor by which a residual must fall in the second half of a run; else it counts as flat."""
+FEWEST = 4
+"""Number of iterations below which no residual counts as flat."""
 
 TERMS = {
     "objective": "f(x), the number that the run makes small.",
@@ -81,11 +85,11 @@ TERMS = {
         "h g·v."
     ),
 }
-"""What the terms of a report mean, in a line each."""
+"""The meaning of each term of a report, in one line."""
 
 
 def show(value: Json) -> str:
-    """A value as text: integers in groups of three digits, others to six, null as a dash."""
+    """A value as text: integers in groups of three digits, floats to six digits, null as a dash."""
     if value is None or value == "":
         return MISSING
     if isinstance(value, bool):
@@ -102,12 +106,12 @@ def show(value: Json) -> str:
 
 
 def brief(value: Json) -> str:
-    """A value as text, numbers that are not integers to four digits."""
+    """A value as text, with floats to four digits."""
     return f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else show(value)
 
 
 def duration(seconds: float) -> str:
-    """A time as text, in the unit that suits it; nan as a dash."""
+    """Seconds as text, in ms, s, min or h; nan as a dash."""
     if not math.isfinite(seconds):
         return MISSING
     if seconds < 0.9995:
@@ -119,17 +123,17 @@ def duration(seconds: float) -> str:
 
 
 def title(history: History) -> str:
-    """The run's title."""
+    """The title of the run."""
     return str(history.header.get("title") or "Untitled run")
 
 
 def algorithm(history: History) -> str:
-    """The name of the run's algorithm; "" where none was recorded."""
+    """The name of the algorithm of the run; "" if it was not recorded."""
     return str(history.header.get("algorithm") or "").split("(")[0]
 
 
 def run(history: History) -> dict[str, Json]:
-    """The start of the run's sessions, and the seed of the gradient's test."""
+    """Start times of the sessions of the run, and the seed of the Taylor test."""
     header = history.header
     resumed = header.get("resumed")
     times = {
@@ -137,7 +141,7 @@ def run(history: History) -> dict[str, Json]:
         "resumed": resumed if isinstance(resumed, list) else [],
     }
     known: dict[str, Json] = {
-        name: [moment(each) for each in given if each] for name, given in times.items()
+        name: [moment(time) for time in given if time] for name, given in times.items()
     }
     return {
         name: value
@@ -147,7 +151,7 @@ def run(history: History) -> dict[str, Json]:
 
 
 def moment(value: Json) -> str:
-    """A time in ISO 8601 as a reader writes it: 2025-11-21 22:14:03 UTC."""
+    """A time in ISO 8601, rewritten as 2025-11-21 22:14:03 UTC."""
     try:
         at = datetime.fromisoformat(str(value))
     except ValueError:
@@ -156,29 +160,30 @@ def moment(value: Json) -> str:
 
 
 def facts(record: Record) -> str:
-    """An object as one line: name value · name value."""
+    """A mapping as one line: name value · name value."""
     return " · ".join(f"{key} {show(value)}" for key, value in record.items())
 
 
 def done(history: History) -> int:
-    """The number of iterations done; without a result, the number of records."""
+    """The number of iterations; if the history has no result, the number of records."""
     counted = history.result.get("iterations") if history.result else None
     return counted if isinstance(counted, int) else len(history.iterations)
 
 
 def final(history: History, name: str) -> Json:
-    """A number of the design found; without a result, of the last iterate."""
+    """A number of the design found; if the history has no result, of the last iterate."""
     last = history.iterations[-1] if history.iterations else {}
     value = history.result.get(name) if history.result else None
     return last.get(name) if value is None else value
 
 
 def tolerance(history: History, name: str) -> float:
-    """The value below which a series means convergence; nan if none was asked for.
+    """The tolerance of a series, below which the run has converged; nan if it has none.
 
-    That of the KKT residual is relative to the first one of its stage: the last stage's
-    is the one that is shown. Where that began with violated constraints, it is relative
-    to no more than the gradient, which no history knows: nan.
+    The tolerance of the KKT residual is relative to the first residual of a stage; the
+    tolerance of the last stage is returned. If this stage starts at a design that is not
+    feasible, its tolerance also depends on the norm of the gradient. A history does not hold
+    this norm, and the result is nan.
     """
     stored = number(entries(history.header, "tolerances").get(name))
     if math.isfinite(stored):
@@ -188,7 +193,7 @@ def tolerance(history: History, name: str) -> float:
         relative = stopping.get("stationarity", math.nan)
         if relative > 0.0:
             relative *= _first(history, stopping.get("feasibility", math.inf))
-        asked = max(relative, stopping.get("absolute", 0.0))  # nan, where the relative one is.
+        asked = max(relative, stopping.get("absolute", 0.0))  # nan if `relative` is nan.
     else:
         asked = stopping.get(STOPPING.get(name, ""), math.nan)
     constrained = name != "constraint_violation" or history.lists("constraints").size > 0
@@ -196,7 +201,7 @@ def tolerance(history: History, name: str) -> float:
 
 
 def _first(history: History, feasibility: float) -> float:
-    """The KKT residual at the start of the last stage; nan if that is not feasible."""
+    """The KKT residual at the start of the last stage; nan if the design is not feasible there."""
     stage = history.series("stage")
     starts = np.flatnonzero(np.equal(stage, stage[-1:]))[:1]
     violated = np.nan_to_num(history.series("constraint_violation")[starts]) > feasibility
@@ -204,20 +209,20 @@ def _first(history: History, feasibility: float) -> float:
 
 
 def counted(history: History, name: str) -> int | None:
-    """Work of a kind in the whole run, after its last iterate too; None if not counted."""
+    """Total work of one kind in the run, up to its end; None if it was not counted."""
     places = [history.result or {}, *reversed(history.iterations[-1:])]
     found = [number(entries(place, "counts").get(name)) for place in places]
     return next((int(count) for count in found if math.isfinite(count)), None)
 
 
 def final_seconds(history: History) -> float:
-    """Time of the run, s; without a result until its last iterate; nan if not measured."""
+    """Seconds of the run, or, if it has no result, up to the last iterate; nan if not recorded."""
     whole = number(history.result.get("seconds")) if history.result else math.nan
     return whole if math.isfinite(whole) else float([math.nan, *history.elapsed][-1])
 
 
 def reason(history: History) -> str:
-    """Why the run stopped, or that it did not."""
+    """The reason why the run stopped, as a sentence, or a note that it has no result."""
     if history.result is None:
         return "no result: still going, or killed"
     status = str(history.result.get("status") or "No reason for the stop was recorded").rstrip(".")
@@ -225,7 +230,7 @@ def reason(history: History) -> str:
 
 
 def outcome(history: History) -> str:
-    """How the run ended, or that it did not, in a sentence or two."""
+    """One or two sentences: why and when the run ended, or that it has no result."""
     if history.result is None:
         last = [f"at iteration {show(int(k))}" for k in history.numbers[-1:]]
         where = "".join(last) or "before the first iteration"
@@ -257,15 +262,13 @@ def doubt(history: History) -> str:
         return ""
     return (
         f"The design settled, but the KKT residual is flat: {brief(float(kkt[kkt.size // 2]))} "
-        "halfway, "
-        f"{brief(float(kkt[-1]))} at the end. By this measure of optimality the run has not "
-        "converged; a smaller "
-        "tolerance on the design change would let it go on."
+        f"halfway, {brief(float(kkt[-1]))} at the end. By this measure of optimality the run has "
+        "not converged; a smaller tolerance on the design change would let it go on."
     )
 
 
 class Verdict(Enum):
-    """How the gradient was tested, and the outcome."""
+    """The kind of test of the gradient, and its outcome."""
 
     PASSED = "Taylor test passed"
     FAILED = "Taylor test FAILED"
@@ -275,14 +278,14 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Badge:
-    """The verdict on the gradient, and the numbers it rests on in words."""
+    """The verdict on the gradient; evidence: the measured numbers, as phrases."""
 
     verdict: Verdict
     evidence: tuple[str, ...]
 
 
 def badge(history: History) -> Badge:
-    """The Taylor test of the header; without one the check of `minimize` in the result."""
+    """The verdict of the Taylor test in the header, or else of the check by `minimize`."""
     taylor = entries(history.header, "taylor")
     if not taylor:
         return _checked(entries(history.result or {}, "gradient_check"))
@@ -298,7 +301,7 @@ def badge(history: History) -> Badge:
 
 
 def _checked(check: Record) -> Badge:
-    """The comparison that `minimize` makes before its first step."""
+    """The verdict of the check that `minimize` makes before its first step."""
     slope, difference = number(check.get("derivative")), number(check.get("difference"))
     if not math.isfinite(slope + difference):
         return Badge(
@@ -317,7 +320,7 @@ def _checked(check: Record) -> Badge:
 
 
 def change(history: History, name: str) -> str:
-    """The first and last value of a series, as a phrase for a description."""
+    """The first and the last value of a series, as a phrase: "from 1 to 0.5"."""
     finite = history.series(name)[np.isfinite(history.series(name))]
     if not finite.size:
         return "not recorded"
@@ -325,6 +328,6 @@ def change(history: History, name: str) -> str:
 
 
 def name_of(index: int, names: Json) -> str:
-    """The constraint's name in the header, or its number."""
+    """The name of a constraint from the list `names`, or "constraint 3"."""
     known: Sequence[Json] = names if isinstance(names, list) else ()
     return str(known[index]) if index < len(known) else f"constraint {index + 1}"
