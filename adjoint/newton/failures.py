@@ -108,6 +108,6 @@ def wrong_jacobian(history: History) -> WrongJacobian:
         f"Newton's corrections shrank by the same factor, {history.ratios()[-1]:.1e}, in each of "
         "the last steps, although the factor should become smaller and smaller: the Jacobian is "
         "not the derivative of the residual, and gradients would be wrong (adjoint.check_residual "
-        "tells in which entry). An approximate Jacobian finds u, but no gradients."
+        "finds the wrong entry). An approximate Jacobian finds u, but no gradients."
     )
     return failure(WrongJacobian, message, history)
