@@ -101,7 +101,7 @@ class StageEquation:
         return correction
 
     def _dense_corrections(self, inverse: DenseInverse) -> Callable[[Array], Array]:
-        """`corrections` for few unknowns, without function calls: they cost more than arithmetic."""
+        """`corrections` for few unknowns, without calls, which cost more than arithmetic."""
         system, t, V, hg, M = self.system, self.t, self.V, self.hg, self.system.mass.matrix
         field, p, statistics, shape, kind = (
             system.field,
