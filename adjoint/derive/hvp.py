@@ -17,27 +17,27 @@ from ..typing import Array
 from .differentiation.directional import random_signs
 from .differentiation.finite_differences import FLOOR, MOST, differences, sizes
 
-H = 2.0**-332
-"""Complex step, about 1e-100.
+COMPLEX_STEP = 2.0**-332
+"""Complex step h, about 1e-100.
 
-The square of this number is lost in any sum, so that the step has no error except
-rounding.
+In a sum, h² is far below the rounding error, so that the derivative has no truncation
+error.
 """
 
 
 LONGER = 32.0
-"""Factor on the steps for first derivatives.
+"""Factor applied to the steps of finite differences of first derivatives.
 
 First derivatives are exact to rounding and have no kinks, so their steps may be longer.
 """
 
 
-DIFFERENT = 1e-4
-"""Relative error against differences above which a second derivative is wrong."""
+DISAGREEMENT = 1e-4
+"""Relative difference from finite differences above which a second derivative is wrong."""
 
 
 ROUNDING = 1e-7
-"""Error relative to the largest component that is rounding in differences."""
+"""Rounding error of finite differences, relative to the largest component."""
 
 
 def rate_along(
@@ -45,9 +45,9 @@ def rate_along(
 ) -> tuple[Array, Array]:
     """d/dt f(u + t u̇, p + t ṗ) in two parts, (n,) and (m,), by central differences.
 
-    f maps (n + m,) to (n + m,). The differences are extrapolated: about twelve digits
-    if f is exact to rounding. The result is nan if f has no finite values next to the
-    point.
+    f maps (n + m,) to (n + m,). The differences are extrapolated: the result has about
+    twelve correct digits if f is exact to rounding. The result is nan if f is not finite
+    near the point.
     """
     x, v = np.concatenate([u, p]), np.concatenate([u_dot, p_dot])
     scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
@@ -68,8 +68,8 @@ class WithHvp:
     """A hand-written residual with `hvp`, by complex steps of its `jacobian` and `vjp`.
 
     `with_hvp` returns such residuals. The class has all methods of
-    `adjoint.protocols.Residual`. It remembers the latest point at which `jacobian` and
-    `vjp` passed an examination.
+    `adjoint.protocols.Residual`. An object remembers the latest point at which `jacobian`
+    and `vjp` passed an examination.
 
     Parameters
     ----------
@@ -104,9 +104,9 @@ class WithHvp:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
         Cost: one complex Jacobian and one complex vjp. Before the first product at a
-        point, the derivative along a random direction is compared with differences;
-        NotComplexSafe is raised if the two disagree. Raises TypeError if u, p or a
-        direction is complex.
+        point, the derivative along a random direction is compared with finite
+        differences. NotComplexSafe is raised if they disagree. TypeError is raised if
+        u, p or a direction is complex.
         """
         if any(a.dtype.kind == "c" for a in (u, p, lam, u_dot, p_dot)):
             raise TypeError(
@@ -127,7 +127,7 @@ class WithHvp:
         longest = max(float(np.abs(u_dot).max(initial=0.0)), float(np.abs(p_dot).max(initial=0.0)))
         if longest == 0.0:
             return np.zeros(u.shape), np.zeros(p.shape)
-        h = H / longest
+        h = COMPLEX_STEP / longest
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("error", ComplexWarning)
@@ -139,7 +139,7 @@ class WithHvp:
         return parts[: u.size], parts[u.size :]
 
     def _sign(self, u: Array, p: Array) -> float:
-        """−1 if vjp conjugates, as the vjp of a Matrix does for complex p; 1 if not."""
+        """−1 if the `vjp` of `inner` conjugates, as for a Matrix at a complex p; otherwise 1."""
         if self._examined is not None:
             v, q, sign = self._examined
             if np.array_equal(u, v) and np.array_equal(p, q):
@@ -149,24 +149,25 @@ class WithHvp:
         return sign
 
     def _examine(self, u: Array, p: Array) -> float:
-        """The sign of `_sign`; raises NotComplexSafe if complex steps and differences disagree."""
+        """Compute the sign of `_sign`; raise NotComplexSafe if complex steps are wrong."""
         lam, u_dot = random_signs(u.size, 0), sizes(u, FLOOR) * random_signs(u.size, 1)
-        # Parameters that are zero have no size, and stay.
+        # A parameter that is zero has no size, and is not varied.
         p_dot = np.where(p == 0.0, 0.0, np.abs(p)) * random_signs(p.size, 2)
-        both = rate_along(partial(self._both, u.size, lam), u, p, u_dot, p_dot)
+        expected = rate_along(partial(self._both, u.size, lam), u, p, u_dot, p_dot)
         found = self._stepped(u, p, lam, u_dot, p_dot)
-        if not _agree(found[0], both[0]):
+        if not _agree(found[0], expected[0]):
             raise self._unsafe(
                 "lose imaginary parts: complex steps of ∂R/∂u are not its derivatives"
             )
         for sign in (1.0, -1.0):
-            if _agree(sign * found[1], both[1]):
+            if _agree(sign * found[1], expected[1]):
                 return sign
         raise self._unsafe(
             "lose imaginary parts: complex steps of (∂R/∂p)ᵀλ are not its derivatives"
         )
 
     def _both(self, n: int, lam: Array, x: Array) -> Array:
+        """`_pulled_back` as a function of x = (u, p), (n + m,)."""
         return self._pulled_back(x[:n], x[n:], lam)
 
     def _unsafe(self, found: str) -> NotComplexSafe:
@@ -177,8 +178,8 @@ class WithHvp:
 
 
 def _agree(stepped: Array, difference: Array) -> bool:
-    """True if all components agree, as far as differences can tell; nan counts as agreement."""
-    allowed = DIFFERENT * np.abs(difference) + ROUNDING * np.abs(difference).max(initial=0.0)
+    """True if all components agree up to the errors of differences; nan counts as agreement."""
+    allowed = DISAGREEMENT * np.abs(difference) + ROUNDING * np.abs(difference).max(initial=0.0)
     return not np.any(np.abs(stepped - difference) > allowed)
 
 
@@ -204,8 +205,8 @@ def with_hvp(residual: Residual) -> WithHvp:
 
     Notes
     -----
-    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts; that is
-    tested at each point. Residuals by `complex_step_residual`,
+    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts. This is tested
+    at each point. Residuals by `complex_step_residual`,
     `finite_difference_residual` and `jax_residual` have second derivatives already.
 
     Examples

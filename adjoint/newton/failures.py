@@ -32,9 +32,9 @@ def diverged(max_iterations: int, history: History) -> NewtonDiverged:
     message = (
         f"Newton's method did not converge in {max_iterations} iterations. Usual causes: no "
         "solution for these parameters (past a fold: adjoint.continuation.trace), a Jacobian that "
-        "is not the derivative (adjoint.check_residual tells), a start too far off (another u0, "
-        "start=adjoint.newton.PseudoTransient(…) or adjoint.newton.Homotopy(…)), unknowns in very "
-        "different units (Newton(scale=…)); else more max_iterations."
+        "is not the derivative (test it by adjoint.check_residual), a start too far off (another "
+        "u0, start=adjoint.newton.PseudoTransient(…) or adjoint.newton.Homotopy(…)), unknowns in "
+        "very different units (Newton(scale=…)). Otherwise increase max_iterations."
     )
     return failure(NewtonDiverged, message, history)
 
@@ -48,7 +48,7 @@ def stalled(shortest: float, at_bound: str, history: History) -> NewtonStalled:
         f"Newton stalled in step {history.steps + 1}: no factor of the correction down to "
         f"{shortest:.0e} makes progress.{at_bound} Usual causes: no solution nearby (past a fold: "
         "adjoint.continuation.trace), a Jacobian that is not the derivative "
-        "(adjoint.check_residual tells), a kink in R; else another u0, or "
+        "(test it by adjoint.check_residual), a kink in R. Otherwise choose another u0, or "
         "start=adjoint.newton.PseudoTransient(…)."
     )
     return failure(NewtonStalled, message, history)
@@ -97,7 +97,7 @@ def linear_convergence(history: History) -> SingularJacobian:
         f"{history.ratios()[-1]:.2f} per step, although they should shrink quadratically. Usual "
         "causes: the parameters are at a fold or a branch point (no derivative exists there; "
         "adjoint.continuation.fold finds it, adjoint.continuation.trace goes around it), a double "
-        "root; or the Jacobian is not the derivative (adjoint.check_residual tells)."
+        "root; or the Jacobian is not the derivative (test it by adjoint.check_residual)."
     )
     return failure(SingularJacobian, message, history)
 
@@ -105,10 +105,9 @@ def linear_convergence(history: History) -> SingularJacobian:
 def wrong_jacobian(history: History) -> WrongJacobian:
     """Return the error for full steps that shrink by a constant factor near a solution."""
     message = (
-        "Newton's corrections shrank by the same factor, "
-        f"{history.ratios()[-1]:.1e}, in each of the last steps, although the factor should become "
-        "smaller and smaller: the Jacobian is not the derivative of the residual, and gradients "
-        "would be wrong (adjoint.check_residual tells in which entry). An approximate Jacobian "
-        "finds u, but no gradients."
+        f"Newton's corrections shrank by the same factor, {history.ratios()[-1]:.1e}, in each of "
+        "the last steps, although the factor should become smaller and smaller: the Jacobian is "
+        "not the derivative of the residual, and gradients would be wrong (adjoint.check_residual "
+        "finds the wrong entry). An approximate Jacobian finds u, but no gradients."
     )
     return failure(WrongJacobian, message, history)

@@ -7,7 +7,8 @@ from .._validation import require_settings
 
 SAFEGUARD = 0.1
 """γ η_{k−1}^α above which η_k ≥ γ η_{k−1}^α (Eisenstat & Walker, 1996, section 2.1).
-Without this safeguard, one successful step would make the next solve needlessly accurate."""
+Without this safeguard, one successful step would make the next solve needlessly
+accurate."""
 
 
 @dataclass(frozen=True, eq=False)

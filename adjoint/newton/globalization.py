@@ -18,12 +18,12 @@ SHORTEST = 1e-8
 """Default factor α of a step below which Newton's method has stalled."""
 
 CUT = 0.1
-"""Smallest ratio of a trial factor to the factor before. A model of R that asks for a
-larger cut is not reliable: far from the iterate exp may overflow."""
+"""Smallest ratio of a trial factor to the factor before it. A smaller ratio is not used: the
+estimates are not reliable far from the iterate, where for example exp may overflow."""
 
 LARGEST_GROWTH = 1e6
-"""Limit of ‖R_new‖/‖R‖ in the interpolation. Beyond it the ratio carries no information
-about the next factor, and its square may overflow."""
+"""Limit of ‖R_new‖/‖R‖ in the interpolation. A larger ratio contains no information about the
+next factor, and its square may overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,8 @@ class Step:
     factor : float
         α, 0 < α ≤ 1.
     simplified : (n,) array or None
-        −J⁻¹r, the next correction by the factors of the iterate before, if it was computed.
+        −J⁻¹r, the next correction by the factors of the iterate before; None if not
+        computed.
     """
 
     u: Array
@@ -75,19 +76,19 @@ class Globalization(Protocol):
         du : (n,) array
             Newton's correction −J⁻¹r.
         last : Step or None
-            The step before, if there was a step and no chord iteration followed it.
+            The step before; None at the start and after chord steps.
 
         Returns
         -------
         Step
-            The step, with `simplified` if that correction was computed.
+            The step.
 
         Raises
         ------
         NewtonStalled
             If no factor makes progress.
         NonFiniteResidual
-            If R is nan or inf along the correction.
+            If R contains nan or inf after each trial step.
         """
 
 
@@ -131,9 +132,9 @@ class AffineInvariant:
     """Damping by ‖Δ̄‖ ≤ (1 − α/4) ‖Δu‖, which no scaling of the equations affects.
 
     The simplified correction Δ̄ = −J(u)⁻¹R(u + αΔu) must be shorter than Δu; the residual
-    may grow. α is predicted from the step before, and corrected, by estimates of the
-    Lipschitz constant ω of J⁻¹J′ (docs/math/newton_and_branches.md, eqs. 34 and 35). A
-    trial costs one solve with the factors of the iterate.
+    may grow. α is predicted from the step before, and corrected after each trial, by
+    estimates of the Lipschitz constant ω of J⁻¹J′ (docs/math/newton_and_branches.md, eqs.
+    34 and 35). A trial step costs one solve with the factors of the iterate.
 
     Parameters
     ----------
@@ -221,9 +222,9 @@ class AffineInvariant:
 class LineSearch:
     """Backtracking until ‖R(u + αΔu)‖₂ ≤ (1 − c₁α) ‖R(u)‖₂.
 
-    α is reduced by quadratic interpolation, to between 0.1 and 0.5 of its last value. A
-    trial costs no solve, which suits Newton–Krylov methods. The equations should be scaled
-    alike, because ‖R‖₂ compares them.
+    α is reduced by quadratic interpolation, by a factor between 0.1 and 0.5. A trial step
+    costs no solve, which suits Newton–Krylov methods. All equations should have the same
+    scale, because ‖R‖₂ compares their residuals.
 
     Parameters
     ----------
@@ -287,7 +288,8 @@ class LineSearch:
                 new = size_of(trial)
                 if new <= (1.0 - self.c1 * factor) * norm:
                     return Step(v, trial, du, factor, None)
-                # Minimum of the parabola through the trial, and ‖R‖² with slope −2‖R‖² at α = 0.
+                # The minimum of a parabola: through ‖R‖² with slope −2‖R‖² at α = 0, and
+                # through ‖R_new‖² at the trial factor.
                 growth = min(new / norm, LARGEST_GROWTH) ** 2
                 factor *= float(np.clip(factor / (growth - 1.0 + 2.0 * factor), CUT, 0.5))
             else:
@@ -301,17 +303,20 @@ def _require_fraction(who: str, name: str, value: float) -> None:
 
 
 def _after_nonfinite(factor: float) -> float:
-    """The next α after a trial outside of R's domain: half while α > 0.1, then a tenth."""
+    """The next α after a trial outside of the domain of R: α/2 if α > 0.1, otherwise α/10."""
     return 0.5 * factor if factor > CUT else CUT * factor
 
 
 def _no_progress(
     system: System, u: Array, du: Array, shortest: float
 ) -> NewtonStalled | NonFiniteResidual:
-    """Return the error: R is not finite next to u, a bound is in the way, or neither."""
+    """Return the error: NonFiniteResidual if R is not finite near u, otherwise NewtonStalled.
+
+    NewtonStalled names an unknown that is at a bound.
+    """
     r = system.residual(u + min(shortest, system.longest_factor(u, du)) * du)
     if not is_finite(r):
-        return nonfinite_residual(r, ", for steps however short,", system.history)
+        return nonfinite_residual(r, ", even after the shortest trial steps,", system.history)
     at_bound = ""
     if system.bounds is not None and system.longest_factor(u, du) < 1.0:
         i = nearest_to_bound(system.bounds, u)

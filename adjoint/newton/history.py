@@ -34,7 +34,8 @@ class History:
     def add_step(self, size: float, factor: float, kind: str) -> None:
         """Add, and count, the step to the next iterate.
 
-        size: ‖Δu‖; factor: α; kind: "Newton", "chord", "last", "polish", "pseudo-transient".
+        size: ‖Δu‖; factor: α; kind: "Newton", "chord", "last", "polish",
+        "pseudo-transient".
         """
         count(newton=1)
         self._steps.append((size, factor, kind))

@@ -21,9 +21,10 @@ rounding may cause."""
 class InverseAtSolution:
     """(∂R/∂u)⁻¹ at u with R(u, p) = 0.
 
-    The Jacobian at u is assembled for the first derivative, and the object remembers its
-    inverse. Newton's last Jacobian is not used, because that Jacobian belongs to the iterate
-    before, and would leave an error of the size of the last step in the gradient.
+    The Jacobian at u is assembled for the first derivative, and the object remembers
+    its inverse. Newton's last Jacobian is not used, because that Jacobian belongs to
+    the iterate before, and would leave an error of the size of the last step in the
+    gradient.
     """
 
     system: System

@@ -167,7 +167,7 @@ class Newton:
         WrongJacobian
             If the convergence shows that the Jacobian is not ∂R/∂u.
         NonFiniteResidual
-            If R(u) contains nan or inf at the first iterate, or after each trial step of an
+            If R contains nan or inf at the first iterate, or after each trial step of an
             iteration, however short.
         SolveError
             If the factorizer raises another error.

@@ -41,7 +41,7 @@ _METHODS = ("residual", "jacobian", "vjp", "jvp")
 
 
 class Start(Protocol):
-    """Makes a better start for Newton's method if u0 is too far from a solution."""
+    """Computes a better start for Newton's method if u0 is too far from a solution."""
 
     def __call__(self, system: System, u: Array) -> Array:
         """Return a state, (n,), from which Newton's method should converge.
@@ -54,7 +54,7 @@ class Start(Protocol):
 class NonlinearProblem(Portable):
     """R(u, p) = 0, solved by Newton's method; derivatives by the factors of the solution.
 
-    A gradient costs one transposed solve, and no factorization beyond the solve's own.
+    A gradient costs one transposed solve, with the factors that `solve` has computed.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ class NonlinearProblem(Portable):
     u0 : (n,) array or callable
         The first guess, or a function p ↦ u0; float64 or complex128.
     factorize : callable
-        The factorizer of ∂R/∂u, which states the properties of the matrix: `lu` (any
-        matrix), `cholesky`, `ldl`, a named backend, `cg(…)` or `gmres(…)`.
+        The factorizer of ∂R/∂u: `lu` (any matrix), `cholesky`, `ldl`, a named backend,
+        `cg(…)` or `gmres(…)`. The choice states the properties of the matrix.
     dirichlet : Dirichlet or None
         Unknowns with given values. Their rows of R are not used.
     method : Newton
@@ -73,12 +73,12 @@ class NonlinearProblem(Portable):
     start : Start or None
         `PseudoTransient(…)` or `Homotopy(…)`, if Newton's method does not converge from u0.
     bounds : Bounds or None
-        lower < upper, within which all iterates stay, in the units of u.
+        Bounds lower < upper of all iterates, in the units of u.
 
     Raises
     ------
     TypeError
-        If an argument is of the wrong type or lacks a method, or if `method.forcing` is
+        If an argument has the wrong type or lacks a method, or if `method.forcing` is
         combined with a direct factorizer.
     ValueError
         If u0 is not a vector, or if bounds leave no interior.
@@ -147,13 +147,13 @@ class NonlinearProblem(Portable):
         p : (m,) array
             The parameters, float64 or complex128.
         near : SteadySolution or None
-            A solution for similar parameters. The iteration starts on its tangent, or from
-            the solution itself if ‖R‖ is smaller there.
+            A solution u₁ for similar parameters p₁. The iteration starts from
+            u₁ + (du/dp) (p − p₁), or from u₁ if ‖R‖ is smaller there.
 
         Returns
         -------
         SteadySolution
-            u, and the derivatives of p ↦ u. Each Newton step has factored one Jacobian.
+            u, and the derivatives of p ↦ u.
 
         Raises
         ------
@@ -166,7 +166,8 @@ class NonlinearProblem(Portable):
         WrongJacobian
             If the convergence shows that the Jacobian is not ∂R/∂u.
         NonFiniteResidual
-            If R at the start contains nan or inf, or for all steps however short.
+            If R contains nan or inf at the start, or after each trial step of an iteration,
+            however short.
         NonFinite
             If p or u0 contains nan or inf.
         TypeError, ValueError
@@ -175,7 +176,7 @@ class NonlinearProblem(Portable):
             If the factorizer raises another error.
         """
         p = as_parameters(p)
-        p.setflags(write=False)  # The user's functions receive it.
+        p.setflags(write=False)  # The user's functions receive p itself.
         counts = Counts()
         with collecting(counts):
             system = self.system(p)
@@ -200,8 +201,8 @@ class NonlinearProblem(Portable):
         Returns
         -------
         SteadySolution
-            u, and the derivatives of p ↦ u; `evidence.gradient_error` estimates the error of
-            a gradient that follows from the error of u.
+            u, and the derivatives of p ↦ u; `evidence.gradient_error` estimates the
+            error of a gradient that follows from the error of u.
 
         Raises
         ------
@@ -225,6 +226,7 @@ class NonlinearProblem(Portable):
     def _solution(
         self, system: System, outcome: Outcome, p: Array, counts: Counts
     ) -> SteadySolution:
+        """The solution with its derivatives, from the outcome of an iteration."""
         u, physics = outcome.u, self.residual
         u.setflags(write=False)  # Derivatives are valid for this state.
         if isinstance(physics, DerivedResidual):
@@ -262,7 +264,7 @@ class NonlinearProblem(Portable):
         Parameters
         ----------
         solution : SteadySolution
-            A solution for similar parameters; its u becomes u0.
+            A solution for similar parameters. The u of the solution becomes u0.
 
         Returns
         -------
@@ -295,7 +297,7 @@ def _as_state(u: Array) -> Array:
 
 
 def _followed(system: System, near: SteadySolution) -> Array:
-    """Return the start on the tangent of `near`, or near.u if ‖R‖ is smaller there."""
+    """Return near.u + (du/dp) (p − near.p), or near.u if ‖R‖ is smaller at near.u."""
     expected = "a solution; another start is set by u0"
     require_kind("solve", "near", near, SteadySolution, expected)
     if near.p.shape != system.p.shape or near.u.ndim != 1:

@@ -43,7 +43,8 @@ class PseudoTransient:
         The diagonal of M, in units of R times pseudo-time divided by units of u. Negative
         entries if u′ = +R is the stable direction.
     until : float
-        ‖R‖ at which Newton's method takes over, relative to ‖R‖ at the start; 0 < until < 1.
+        ‖R‖ at which Newton's method takes over, relative to ‖R‖ at the start; 0 < until
+        < 1.
     max_steps : int
         Maximum number of steps, hence of factorizations.
 

@@ -296,7 +296,8 @@ class System:
         Returns
         -------
         System
-            A new system with the same history; the system itself if its factorizer is direct.
+            A new system with the same history; the system itself if its factorizer is
+            direct.
         """
         if not isinstance(self.factorize, Krylov):
             return self

@@ -23,9 +23,9 @@ from .sweeps import Sweeps
 class Sensitivities:
     """∂J with respect to all data of an initial value problem, from one reverse sweep.
 
-    With j objectives (`u_bar` of shape (K, n, j)) each array has one axis more, of length
-    j, at its end. All derivatives with respect to times are None if
-    `sensitivities(..., times=False)` left them out.
+    With j objectives (`u_bar` of shape (K, n, j)) each array has one more axis, the last
+    one, of length j. With `sensitivities(..., times=False)` all derivatives with respect to
+    times are None.
 
     Parameters
     ----------
@@ -39,12 +39,14 @@ class Sensitivities:
     tf : array of shape () or None
         ∂J/∂t_f with all other times fixed, in units of J per unit of time.
     times : (K,) array or None
-        ∂J/∂(observation times), in units of J per unit of time. An observation at t₀ or
-        t_f moves with that time: its entry is equal to `t0` or `tf`. Use only one of them.
+        ∂J/∂(observation times), in units of J per unit of time. An observation at t₀ or t_f
+        moves with t₀ or t_f: its entry is equal to `t0` or `tf`, and must not be added to
+        `t0` or `tf`.
     breaks : (B,) array or None
         ∂J/∂(breaks), in units of J per unit of time; zero for breaks outside (t₀, t_f). If
-        an observation has the time of a break, the entry of the break is for a moving
-        break and a fixed observation, and the entry of the observation is for the reverse.
+        an observation is at the time of a break, the entry of the break is for a moving
+        break and a fixed observation, and the entry of the observation is for a moving
+        observation and a fixed break.
 
     Notes
     -----
@@ -63,7 +65,7 @@ class Sensitivities:
 
 
 class Start(Protocol):
-    """The problem that a trajectory solves, as its gradients need it."""
+    """The attributes of a problem that gradients of its trajectories use."""
 
     @property
     def initial(self) -> Vector:
@@ -71,7 +73,7 @@ class Start(Protocol):
 
 
 class Integrated(Protocol):
-    """A trajectory, as its gradients need it."""
+    """The attributes of a trajectory that its gradients use; see `Trajectory`."""
 
     @property
     def problem(self) -> Start:
@@ -109,8 +111,7 @@ class Integrated(Protocol):
 class Gradient(NamedTuple):
     """∂J with respect to p (m, j), u₀ (n, j), stop times (L, j) and observation times (K, j).
 
-    observed: entries of observations inside a step or at its end, while the stop times
-    stay.
+    observed: ∂J/∂(time of an observation) for fixed stop times.
     """
 
     p: Array
@@ -123,8 +124,8 @@ class Gradient(NamedTuple):
 def gradient(solution: Integrated, bars: Bars, timed: bool, all_times: bool) -> Gradient:
     """∂J by one reverse sweep, from the cotangents of the observed states and integrals.
 
-    timed: compute derivatives with respect to times. all_times: include all stop times,
-    not only breaks.
+    timed: compute derivatives with respect to times. all_times: the times are all stop
+    times; otherwise only breaks.
     """
     sweeps, breaks, j = solution.sweeps, solution.breaks, bars.u.shape[2]
     accepted = sweeps.accepted
@@ -227,7 +228,7 @@ def break_cotangents(solution: Integrated, stop_times_bar: Array, observed: Arra
 
 
 def stop_time_tangents(solution: Integrated, p_dot: Array) -> Array | None:
-    """Tangents of the stop times along ṗ (m, j), (L, j): breaks move; None if all stay."""
+    """Tangents of the stop times along ṗ (m, j), (L, j); None if no break depends on p."""
     breaks = solution.breaks
     if not moving_breaks(breaks):
         return None
@@ -242,8 +243,8 @@ def stop_time_tangents(solution: Integrated, p_dot: Array) -> Array | None:
 def observation_cotangents(solution: Integrated, found: Gradient) -> Array:
     """∂J/∂(observation times), (K, j).
 
-    An observation at a stop time moves the stop time, unless a break is there: the break
-    stays, and only the observation moves.
+    If an observation at a stop time moves, the stop time moves, too. If a break is at the
+    same time, only the observation moves.
     """
     fixed = set(solution.breaks.stop_times)
     stop_times = solution.sweeps.accepted.stop_times
@@ -257,7 +258,7 @@ def observation_cotangents(solution: Integrated, found: Gradient) -> Array:
 
 
 def _stops_without_break(solution: Integrated) -> set[int]:
-    """Numbers of the steps that begin at a stop time where no break is."""
+    """The numbers of the steps that begin at a stop time that is not a break."""
     accepted, breaks = solution.sweeps.accepted, set(solution.breaks.stop_times)
     return {
         k for t, k in zip(accepted.stop_times, accepted.stop_steps, strict=True) if t not in breaks

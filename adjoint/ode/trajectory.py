@@ -33,7 +33,7 @@ from .sweeps import Sweeps
 
 
 class Replayable(Protocol):
-    """The problem that a trajectory solves, as the trajectory needs it (`ODEProblem`)."""
+    """The attributes and methods of a problem that its trajectories use; see `ODEProblem`."""
 
     @property
     def t(self) -> tuple[float, float]:
@@ -52,17 +52,17 @@ class Replayable(Protocol):
         """u₀(p)."""
 
     def replayed(self, p: Array, times: Array, accepted: AcceptedSteps) -> "Trajectory":
-        """The trajectory at another p, observed at `times`, on given steps."""
+        """The trajectory at another p, observed at `times`, by given steps."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trajectory(Local):
     """u(t) at the observation times, and the exact derivatives of the steps that computed it.
 
-    `ODEProblem.solve` returns trajectories; they are not made by hand. Derivatives are
-    exact for the computed numbers, at any tolerance: the step sizes are frozen, as in
-    `replay` (docs/math/time.md, section 14). Derivatives use the states that the problem's
-    `memory` kept, and recompute the others.
+    `ODEProblem.solve` returns trajectories. Derivatives are exact for the computed numbers,
+    at any tolerance: the step sizes are frozen, as in `replay` (docs/math/time.md, section
+    14). Derivatives use the states that the `memory` of the problem has kept, and recompute
+    the other states.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Trajectory(Local):
     integrals : (q,) array
         ∫ℓ(t, u, p) dt from t₀ to t_f, in units of ℓ times time; (0,) without an integrand.
     u0 : (n,) array
-        The initial state u₀(p) as given, before algebraic unknowns are solved for.
+        The initial state u₀(p) as given, before consistent algebraic unknowns are computed.
     grid : (N + 1,) array
         The times between the N accepted steps, t₀ and t_f included.
     breaks : Breaks
@@ -121,7 +121,7 @@ class Trajectory(Local):
 
     @property
     def alone(self) -> AbstractContextManager[None]:
-        """A context in which no other sweep may run, see `Store.sweeping`."""
+        """A context in which no other sweep can run, see `Store.sweeping`."""
         return self.sweeps.alone
 
     @property
@@ -134,21 +134,21 @@ class Trajectory(Local):
     def vjp(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
         """(du/dp)ᴴ ū + (dq/dp)ᴴ q̄, (m,), by one reverse sweep.
 
-        Warns by AbsoluteToleranceWarning if a component of u matters to J while it is below
-        its absolute tolerance.
+        Issues an AbsoluteToleranceWarning if J depends on a component of u while this
+        component is below its absolute tolerance.
 
         Parameters
         ----------
         u_bar : (K, n) or (K, n, j) array, optional
-            ∂J/∂u at the observation times, of j objectives if there is a third axis. Zeros
-            if not given.
+            ∂J/∂u at the observation times; of j objectives, if the array has a third axis.
+            Zeros if not given.
         q_bar : (q,) or (q, j) array, optional
             ∂J/∂(integrals). Zeros if not given.
 
         Returns
         -------
         (m,) or (m, j) array
-            The gradient ∂J/∂p, of each objective.
+            The gradient ∂J/∂p of each objective.
 
         Raises
         ------
@@ -157,7 +157,8 @@ class Trajectory(Local):
         ValueError
             If shapes do not fit, or if an entry is nan or inf.
         NonFinite
-            If the gradient is nan or inf; NonFiniteField names the time and the component.
+            If the gradient is nan or inf; a NonFiniteField names the time and the
+            component.
         """
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
         with np.errstate(all="ignore"):  # Results that are not finite raise an error.
@@ -252,17 +253,19 @@ class Trajectory(Local):
     def jacobian(self, of: Array | None = None, mode: str = "auto") -> Array:
         """d(outputs)/dp as an array, by tangents or by adjoints.
 
-        `evidence.jacobian_mode` and `evidence.jacobian_reason` say which one, and why.
+        The outputs are the observed states, or functionals of them.
+        `evidence.jacobian_mode` and `evidence.jacobian_reason` say which mode was used,
+        and why.
 
         Parameters
         ----------
         of : (K, n, j) array, optional
-            Cotangents ū of j functionals Re Σ ū u, which are the outputs. Without it the
-            outputs are all observed states (real states only).
+            Cotangents ū of j functionals Re Σ ū u: the outputs are these functionals.
+            If not given, the outputs are all observed states, which must be real.
         mode : {"auto", "tangent", "adjoint"}
-            "tangent" takes one sweep with a block of m directions, "adjoint" one with a
-            block of one objective per output. "auto", the default, takes the mode with
-            fewer columns.
+            "tangent": one tangent sweep with a block of m directions. "adjoint": one
+            reverse sweep with a block of one objective per output. "auto", the default:
+            the mode with fewer columns.
 
         Returns
         -------
@@ -291,8 +294,8 @@ class Trajectory(Local):
         q_bar : (q,) or (q, j) array, optional
             ∂J/∂(integrals). Zeros if not given.
         times : bool
-            False leaves out derivatives with respect to times, which cost one ∂f/∂t per
-            stage. Default: True.
+            False: derivatives with respect to times are not computed. They cost one
+            evaluation of ∂f/∂t per stage. Default: True.
 
         Returns
         -------
@@ -302,11 +305,12 @@ class Trajectory(Local):
         Raises
         ------
         TypeError
-            If times=True and the field has no method `time_derivative`; as for `vjp`.
+            If times=True and the field lacks a method `time_derivative`; also as for `vjp`.
         ValueError
             As for `vjp`.
         NonFinite
-            If ∂f/∂t is infinite at t₀, t_f, an observation time or a break; as for `vjp`.
+            If ∂f/∂t is infinite at t₀, t_f, an observation time or a break; also as for
+            `vjp`.
         """
         require_bool("sensitivities", "times", times)
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
@@ -322,21 +326,22 @@ class Trajectory(Local):
 
     @sweeps_alone
     def adjoint(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
-        """λ_k = ∂J/∂u(t_k) at the steps, (N + 1, n): the change of J if the state moves there.
+        """λ_k = ∂J/∂u(t_k) at the times t_k between the steps, (N + 1, n).
 
         λ_k is M(p)ᴴ ψ(t_k), where ψ is the adjoint state and M the mass matrix.
         Observations at t_k are included: λ_k belongs to the state before the observation.
 
-        λ_0 equals `sensitivities(…).u0`, the derivative of the computed numbers. The other
-        λ_k solve the adjoint equation along the computed states by collocation of order 9
-        (order 5 above 64 unknowns). Their error has the size of the error of the
-        trajectory. The derivative of the steps after t_k would be different in stiff
-        components, because the first stage of a step is explicit. That derivative, through
-        K₁ = M⁻¹f(t_k, u_k) too, is returned for methods without such a stage (Radau), for
-        θ-methods, and for explicit methods above 64 unknowns.
+        λ_0 equals `sensitivities(…).u0`, the derivative of the computed numbers. The
+        other λ_k solve the adjoint equation along the computed states by collocation of
+        order 9 (order 5 above 64 unknowns). Their error has the size of the error of
+        the trajectory. The exact derivative of the discrete steps after t_k is not
+        used: it differs in stiff components, because the first stage of a step is
+        explicit. The exact derivative, with K₁ = M⁻¹f(t_k, u_k) depending on u_k, is
+        returned for methods without an explicit first stage (Radau), for θ-methods, and
+        for explicit methods above 64 unknowns.
 
-        For a DAE only consistent states are moved: the algebraic unknowns follow the other
-        unknowns, and their λ_k is zero (docs/math/time.md, sections 15 and 16).
+        For a DAE the derivative is with respect to the differential unknowns: the algebraic
+        unknowns depend on them, and have λ_k = 0 (docs/math/time.md, sections 15 and 16).
 
         Parameters
         ----------
@@ -364,9 +369,10 @@ class Trajectory(Local):
 
     @sweeps_alone
     def accumulation(self, u_bar: Array | None = None, q_bar: Array | None = None) -> Array:
-        """The share of each step in ∂J/∂p, (N, m), without the share of u₀(p).
+        """The contribution of each step to ∂J/∂p, (N, m), without the contribution of u₀(p).
 
-        The shares of consistent initial values and of K₁ = u'(t₀) belong to the first step.
+        The contributions of consistent initial values and of K₁ = u'(t₀) are added to the
+        first step.
 
         Parameters
         ----------
@@ -378,14 +384,14 @@ class Trajectory(Local):
         Returns
         -------
         (N, m) or (N, m, j) array
-            The shares: their sum over the steps is ∂J/∂p for a constant u₀.
+            The contributions: their sum over the steps is ∂J/∂p for a constant u₀.
 
         Raises
         ------
         TypeError, ValueError
             As for `vjp`.
         NonFinite
-            If a share is nan or inf.
+            If a contribution is nan or inf.
         """
         bars, sweeps = as_bars(self.u, self.integrals.size, u_bar, q_bar), self.sweeps
         shares = np.zeros((sweeps.accepted.count, self.p.size, bars.u.shape[2]), dtype=self.p.dtype)
@@ -403,11 +409,12 @@ class Trajectory(Local):
     def replay(
         self, p: Array, t: tuple[float, float] | None = None, observe: Array | None = None
     ) -> "Trajectory":
-        """The trajectory at another p over the same steps, without error control.
+        """The trajectory at another p by the same steps, without error control.
 
-        All derivatives of this object are the derivatives of `replay`, at any tolerance.
-        Breaks that depend on p move. Between stop times (t₀, t_f, observations, breaks)
-        the steps keep their proportions.
+        The derivatives of this object are the exact derivatives of `replay` with
+        respect to its arguments, at any tolerance. Breaks that depend on p move.
+        Between two stop times (t₀, t_f, observation times, breaks) the steps keep their
+        proportions.
 
         Parameters
         ----------
@@ -417,7 +424,7 @@ class Trajectory(Local):
         t : (float, float), optional
             Another (t₀, t_f), in units of time.
         observe : (K,) array, optional
-            Other observation times, as many as before.
+            Other observation times, of the same number.
 
         Returns
         -------
@@ -463,7 +470,7 @@ class Trajectory(Local):
                 )
             )
             times = self.times if observe is None else np.asarray(observe, dtype=float)
-            if observe is None and t is not None:  # Observations at t₀ or t_f move with it.
+            if observe is None and t is not None:  # Observations at t₀ and t_f move with them.
                 new = {self.problem.t[0]: t[0], self.problem.t[1]: t[1]}
                 times = np.array([new.get(time, time) for time in self.times.tolist()])
         return self.problem.replayed(p, times, accepted)
@@ -471,7 +478,7 @@ class Trajectory(Local):
     def _moved_stop_times(
         self, t: tuple[float, float], observe: Array, breaks: dict[float, float]
     ) -> list[float]:
-        """The stop times for other ends, observation times and breaks ({old: new})."""
+        """The stop times for other (t₀, t_f) and observation times; breaks: {old: new}."""
         if len(observe) != self.times.size:
             raise ValueError(
                 f"replay: got {len(observe)} observation times, expected {self.times.size}"
@@ -491,8 +498,9 @@ class Trajectory(Local):
     def at(self, times: Array | float) -> Array:
         """u at other times by the dense output of the method, (L, n); (n,) for a single time.
 
-        At the end of a step this is the state itself, before a jump at that time. The
-        result is not differentiated: for derivatives put the times into `observe`.
+        At the end of a step the result is the computed state, before a jump at that time.
+        Derivatives of the result are not available: for derivatives, give the times as
+        `observe` to the problem.
 
         Parameters
         ----------

@@ -31,12 +31,12 @@ from ..factor.krylov import Krylov
 from ..factor.singularity import SUSPECT
 from ..typing import Array, Trans
 
-REACHED = 1e-14
-"""Relative error of the solution, predicted from the last correction, at which the
-sweeps end."""
+TARGET = 1e-14
+"""Relative error of the solution, predicted from the last correction, below which the sweeps
+end."""
 
-SMALL = 100.0 * float(np.finfo(float).eps)
-"""Componentwise backward error at which the sweeps end: 100 eps (Higham 2002, section
+SMALL_ERROR = 100.0 * float(np.finfo(float).eps)
+"""Componentwise backward error below which the sweeps end: 100 eps (Higham 2002, section
 12.2)."""
 
 SWEEPS = 10
@@ -44,12 +44,11 @@ SWEEPS = 10
 of a factorization."""
 
 UNDERESTIMATED = 2.0
-"""Times √n: factor by which the condition seen by one random right-hand side may be too
-small."""
+"""A random right-hand side may underestimate the condition number by this factor times √n."""
 
-NOISE = 1e-6
-"""Size of a correction, relative to the solution, below which a correction that no
-longer shrinks is rounding error."""
+ROUNDING = 1e-6
+"""Size of a correction, relative to the solution, below which the correction is rounding
+error if it no longer decreases."""
 
 
 @dataclass(eq=False)
@@ -58,12 +57,12 @@ class RefinedInverse:
 
     See docs/math/newton_and_branches.md, eq. 37.
 
-    A: (n, n). stale: factors of the
-    nearby matrix. factorize: factorizer for A, called if refinement does not converge.
-    Krylov methods iterate with A itself, and use the preconditioner of `stale`.
+    A: (n, n). stale: the factors of the nearby matrix B. factorize: factorizer for A,
+    called if refinement does not converge. A Krylov method iterates with A itself, and
+    uses the preconditioner of `stale`.
 
-    An object has a memory: the factors of A, once they were needed (all later solves
-    use these factors), and the largest backward errors so far.
+    An object has a memory: the factors of A, if they were needed (all later solves use
+    these factors), and the largest backward errors so far.
     """
 
     A: sparse.csc_array
@@ -98,7 +97,7 @@ class RefinedInverse:
             else:
                 with phase("solve"):
                     u = self._refined(columns, trans)
-                    # After the first solve: that solve has probed the factors of B.
+                    # `_regular` needs the condition of B, which the first solve has probed.
                     if u is not None and not self._regular:
                         u = None
             if u is not None:
@@ -108,10 +107,10 @@ class RefinedInverse:
 
     @cached_property
     def _regular(self) -> bool:
-        """True if A is certainly regular; if False, A is factored, and its factors are probed.
+        """True if A is certainly regular; otherwise A is factored, and its factors are probed.
 
-        A is regular if A − B is small compared with 1/cond(B). A is also regular if
-        refinement solves a system with a random right-hand side, and the solution is
+        A is regular if ‖A − B‖/‖A‖ is small compared with 1/cond(B). A is also regular
+        if refinement solves a system with a random right-hand side, and the solution is
         not large (docs/math/verification.md, eq. 22).
         """
         sums = absolute_sums(self.A, "N")
@@ -123,6 +122,7 @@ class RefinedInverse:
 
     @cached_property
     def _krylov(self) -> Factorization:
+        """Krylov solves with A, by the preconditioner of B."""
         assert isinstance(self.factorize, Krylov)
         return self.factorize.nearby(self.A, self.stale)
 
@@ -132,16 +132,16 @@ class RefinedInverse:
             u = self._krylov.solve(b, trans)
         except KrylovStalled:  # B is too far from A.
             return None
-        self._note(self._krylov.evidence.backward_error, "N")
-        self._note(self._krylov.evidence.adjoint_backward_error, "H")
+        self._record(self._krylov.evidence.backward_error, "N")
+        self._record(self._krylov.evidence.adjoint_backward_error, "H")
         return u
 
     def _refined(self, b: Array, trans: Trans) -> Array | None:
-        """u by sweeps along B⁻¹(b − A u), B the nearby matrix; None if SWEEPS are too few.
+        """u by refinement with the corrections B⁻¹(b − A u); None if `SWEEPS` do not suffice.
 
-        Each sweep minimizes the residual along all directions so far. Each row of the
-        residual is weighted by the reciprocal of (|A||d| + |b|), d the initial
-        solution.
+        Each sweep minimizes the residual along all corrections so far (generalized
+        conjugate residuals). Each row of the residual is divided by the row of |A||d| +
+        |b|, where d = B⁻¹b is the initial solution.
         """
         u, residual, size = np.zeros_like(b), b, np.full(b.shape[1], np.inf)
         gcr = ConjugateResiduals(column_dots, kept=SWEEPS, normalize=True)
@@ -158,13 +158,13 @@ class RefinedInverse:
             residual = b - product(self.A, u, trans)
             last, size, reached = size, column_maxima(step), _nonzero(column_maxima(u))
             before, error = error, float(np.max(np.abs(residual) * weights, initial=0.0))
-            # The next step is expected to be smaller by the same factor.
+            # The next correction is expected to be smaller by the same factor.
             rate = np.max(size / _nonzero(last), initial=0.0)
-            if not first and np.all(rate * size <= REACHED * reached):
-                if error <= SMALL or error > 0.5 * before:
+            if not first and np.all(rate * size <= TARGET * reached):
+                if error <= SMALL_ERROR or error > 0.5 * before:
                     break
-            elif not first and not np.all(rate**left * size <= REACHED * reached):
-                if error <= SMALL and np.all(size <= NOISE * reached):
+            elif not first and not np.all(rate**left * size <= TARGET * reached):
+                if error <= SMALL_ERROR and np.all(size <= ROUNDING * reached):
                     break
                 return None
         return u if self._accepts(residual, u, b, trans) else None
@@ -175,13 +175,14 @@ class RefinedInverse:
         error = backward_error(residual, u, b, float(sums.max()))
         if not (error <= ACCEPT and row_error(residual, u, b, sums) <= ACCEPT_ROW):
             return False
-        self._note(error, "N" if trans == "N" else "H")
+        self._record(error, "N" if trans == "N" else "H")
         return True
 
-    def _note(self, error: float, trans: Trans) -> None:
+    def _record(self, error: float, trans: Trans) -> None:
+        """Keep the largest backward error of solves with A ("N") or its transpose ("H")."""
         self._errors[trans] = float(np.fmax(self._errors.get(trans, float("nan")), error))
 
 
 def _nonzero(v: Array) -> Array:
-    """v, with 1 instead of 0."""
+    """v, with 1 instead of each 0."""
     return np.where(v == 0.0, 1.0, v)

@@ -100,7 +100,7 @@ RESIDUALS = {
         not_finite,
         r"R\[1\] = nan, R\[2\] = inf \(2 of 4\)",
     ),
-    "nan at every trial": (outside, not_finite, "steps however short.*Bounds"),
+    "nan at every trial": (outside, not_finite, "shortest trial steps.*Bounds"),
 }
 # name: (∂R/∂u, the error, its message)
 JACOBIANS = {

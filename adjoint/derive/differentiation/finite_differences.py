@@ -9,58 +9,59 @@ from ...typing import Array
 from ..user_function import Function
 
 STEP = 1e-3
-"""The longest step, relative to the size of x; its truncation error is extrapolated away."""
+"""The longest step, relative to the size of x. Extrapolation removes its truncation error."""
 
 
 RATIO = 4.0
 """Ratio of successive steps.
 
-It is large enough for the shortest step to resolve steep functions, exp(u/0.026).
+The ratio is so large that the shortest step resolves steep functions, such as exp(u/0.026).
 """
 
 
 LEVELS = 3
-"""Number of steps.
+"""Number of steps in the usual case.
 
-The error is then of sixth order, and the shortest step (6e-5) costs four to five digits
-to rounding.
+The error of the result is of sixth order. With the shortest step (6e-5), rounding costs
+four to five digits.
 """
 
 
 MOST = 10
-"""Greatest number of steps, for x in any unit; the last is 4e-9 times the size of x."""
+"""Maximum number of steps, for x in any unit. The last step is 4e-9 times the size of x."""
 
 
 COARSE = 1e-3
-"""Relative error that three steps leave only if they are too long, or at a kink."""
+"""Relative error after three steps above which the steps are too long, or f has a kink."""
 
 
 FINE = 1e-10
-"""Relative error, times 1e-2, at which further steps end."""
+"""Relative error, times 1e-2, below which no more steps are added."""
 
 
 FLOOR = 1e-5
-"""Size of an unknown, relative to the largest, below which the unknown is rounding.
+"""Size of an unknown, relative to the largest one, below which the unknown is rounding error.
 
-Such an unknown, often a zero by symmetry, does not give a scale.
+Such an unknown, often zero by symmetry, does not determine the length of a step.
 """
 
 
 def differences(f: Callable[[Array], Array], x: Array, v: Array, most: int) -> tuple[Array, Array]:
     """d/dt f(x + t v) at t = 0, and an estimate of its error; (n,) each, nan where f is nan.
 
-    v: a direction of the size of x, so that a step of 1e-3 v is small. The result is
-    the entry of the Richardson table that changed least, for each component: Ridders
-    (1982), Adv. Eng. Softw. 4, 75. Three steps take six evaluations. Components that
-    are found too coarsely get more steps, `most` at most, of two evaluations each.
+    v: a direction of the size of x, so that a step of 1e-3 v is small. The result is,
+    for each component, the entry of the Richardson table that changed least: Ridders
+    (1982), Adv. Eng. Softw. 4, 75. Three steps take six evaluations. If the error of a
+    component is still large, more steps follow, with two evaluations each; most: the
+    maximum number of steps.
     """
     best, error, row, limit = np.empty(0), np.empty(0), list[Array](), np.ones(1)
     for level in range(most):
         if level >= LEVELS:
             if level == LEVELS and np.any(error > COARSE * np.abs(best)):
                 rounding = 1e2 * np.finfo(float).eps * np.abs(f(x)) / (STEP * RATIO ** (1 - LEVELS))
-                # From now on only a far smaller change is an improvement: others are
-                # rounding.
+                # After the third step, an entry must change 100 times less than the best entry
+                # to replace it: smaller improvements are rounding.
                 limit = np.where(error > COARSE * np.abs(best) + rounding, 1e-2, 0.0)
             elif level == LEVELS:
                 break
@@ -86,8 +87,9 @@ def difference(f: Callable[[Array], Array], x: Array, v: Array, t: float) -> Arr
 def sizes(x: Array, floor: float) -> Array:
     """Size of each component, (k,): |x_j|, at least `floor` times the largest; 1 for x = 0.
 
-    A component that is exactly zero has no size, and gets 1e-3 times the largest. If
-    floor is 0, that is at most 1, since the largest component may have another unit.
+    A component that is exactly zero has no size of its own, and gets 1e-3 times the largest
+    size. If floor is 0, it gets at most 1, because the largest component may have another
+    unit.
     """
     size = np.abs(x)
     largest = float(size.max(initial=0.0))
@@ -99,7 +101,7 @@ def sizes(x: Array, floor: float) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class CentralSlice:
-    """x ↦ R, with derivatives by differences; floor: see `sizes`."""
+    """x ↦ R(x), with derivatives by finite differences; floor: see `sizes`."""
 
     function: Callable[[Array], Array]
     x: Array

@@ -11,11 +11,11 @@ from ..discontinuities.one_sided_times import Interval
 from .interpolants import through_stage_values
 
 NODE = 1e-12
-"""Distance of a node c from 0 or 1 that is taken for rounding."""
+"""Distance of a node c from 0 or 1 below which the distance is rounding error."""
 
 
 CONSISTENT = 1e-8
-"""Largest error of sums of coefficients, which are often published with 10 or 15 digits."""
+"""Largest error of a sum of coefficients. Coefficients are often published with 10 digits."""
 
 
 PREDICTED = 2
@@ -28,9 +28,10 @@ EXTRAPOLATED = 3
 
 @dataclass(frozen=True, eq=False)
 class Eigenpair:
-    """An eigenvalue λ of A with its left and right eigenvectors, (s,) each, left · right = 1.
+    """An eigenvalue λ of A with its left and right eigenvectors, (s,) each.
 
-    weight: 2 if the pair stands for its complex conjugate as well, otherwise 1.
+    value: λ. row, column: the left and the right eigenvector, row · column = 1. weight: 2
+    if the object also represents the complex conjugate of λ, otherwise 1.
     """
 
     value: complex
@@ -41,13 +42,13 @@ class Eigenpair:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tableau:
-    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j, and u' = Y_s.
+    """M K_i = f(t + c_i h, Y_i), Y_i = u + h Σ_j a_ij K_j; the new state is Y_s.
 
     See docs/math/time.md, eq. 49.
 
-    The coefficients of a Runge–Kutta method; `Method(Tableau(...))` is a method like
-    those of this package. The last stage is the new state. If a method is published
-    otherwise, add a stage whose row of A is the weights b.
+    The coefficients of a Runge–Kutta method; `Method(Tableau(...))` is a method like the
+    methods of this package. The value of the last stage is the new state. If the last row
+    of the published A is not b, add a stage whose row of A is b.
 
     Parameters
     ----------
@@ -56,23 +57,23 @@ class Tableau:
     order : int
         Order of the method.
     A : (s, s) array
-        Coefficients a_ij; the last row holds the weights b. Either A is lower
-        triangular, and its diagonal is zero (explicit) or the same γ in each implicit
-        stage; a first stage with a₁₁ = 0 is then the last stage of the step before, K₁
-        = K_s. Or the stages are coupled: A is regular, and γ is its real eigenvalue.
+        Coefficients a_ij; the last row holds the weights b. Either A is lower triangular:
+        its diagonal is zero (explicit), or has the same γ in each implicit stage; a first
+        stage with a₁₁ = 0 is the last stage K_s of the step before. Or the stages are
+        coupled: A is regular, and γ is its real eigenvalue.
     errors : tuple of (s,) arrays
-        Weights e of embedded error estimates h Σ_i e_i K_i: b minus the embedded
-        weights. One array, or two (as in DOP853); none for methods on a given grid
-        only. For coupled stages hγ M⁻¹f(t, u) is added to the estimate.
+        Weights e of embedded error estimates h Σ_i e_i K_i: b minus the embedded weights.
+        One array, or two (DOP853). Empty for methods that are used on a given grid only.
+        For coupled stages hγ M⁻¹f(t, u) is added to the estimate.
     error_order : int
         k if the first error estimate is O(hᵏ).
     dense : (s + e, d) array
         Dense output u(t + θh) = u + h Σ_i (Σ_j dense_ij θʲ⁺¹) K_i. `hermite(A)` makes a
         cubic if a₁₁ = 0.
     extra : (e, s + e) array
-        Rows of e further explicit stages for the dense output. Default: none.
+        Rows of A of e additional explicit stages for the dense output. Default: e = 0.
     ends : int or None
-        Index of the stage whose value is u'. None, the default, for the last stage.
+        Index of the stage whose value is the new state. None, the default: the last stage.
 
     Attributes
     ----------
@@ -270,12 +271,12 @@ class Tableau:
 
     @property
     def last(self) -> int:
-        """The index of the stage whose value is u'."""
+        """The index of the stage whose value is the new state."""
         return self.ends if self.ends is not None else self.A.shape[0] - 1
 
     @cached_property
     def extended(self) -> "Tableau":
-        """The tableau with the further stages of the dense output, `extra`, as stages."""
+        """The tableau with the additional stages of the dense output, `extra`, as stages."""
         s, e = self.A.shape[0], self.extra.shape[0]
         if not e:
             return self
@@ -285,9 +286,10 @@ class Tableau:
 
     @cached_property
     def algebraic(self) -> "Tableau":
-        """The tableau with a dense output that is right for algebraic unknowns of a DAE as well.
+        """The tableau with a dense output that is valid for algebraic unknowns of a DAE, too.
 
-        The dense output of coupled stages is a polynomial through their values already.
+        This dense output interpolates the values of the stages. For coupled stages the
+        dense output does so already.
         """
         if self.coupled:
             return self

@@ -1,8 +1,8 @@
-"""Solves with M − hγ J: a guess from recent solutions, refined by nearby factors.
+"""Solves with M − hγ J: a guess from recent solutions, refined by the factors of the step.
 
-The nearby factors are those of the step. A few sweeps of generalized conjugate
-residuals replace a factorization. Guesses are good because matrices change little from
-stage to stage.
+A few sweeps of generalized conjugate residuals replace a factorization, because the factors
+of the step belong to a nearby matrix. Guesses are good, because matrices and right-hand
+sides change little from stage to stage.
 """
 
 import math
@@ -21,37 +21,36 @@ from ...typing import Array, Trans
 from .stage_matrices import Inverse, SparseInverse
 
 RECENT = 8
-"""Number of solutions from which the next solution is guessed: those of the stages of
-one or two steps, or of 8 steps if the stages are coupled."""
+"""Number of solutions from which the next solution is guessed. These are the solutions for
+the stages of one or two steps, or for 8 steps if the stages are coupled."""
 
 LEVELS = 2
-"""Number of guesses: the first is for the solution, the second for the error of the
-first. A third guess saved 5 % of the sweeps, less than it cost."""
+"""Number of guesses. The first guess is for the solution, the second guess for the error of
+the first. A third guess saved 5 % of the sweeps, and cost more time than it saved."""
 
 RIDGE = 1e-12
-"""Number added to the diagonal of the Gram matrix of right-hand sides of length 1. The
-Gram matrix is then regular even if the right-hand sides are almost linearly
-dependent."""
+"""Number added to the diagonal of the Gram matrix of the right-hand sides, which have 2-norm
+1. The Gram matrix is then regular even if the right-hand sides are linearly dependent."""
 
-REACHED = 2e-13
-"""Relative error of a solution, predicted from the last correction, at which the sweeps
+TARGET = 2e-13
+"""Relative error of a solution, predicted from the last correction, below which the sweeps
 end."""
 
 SWEEPS = 14
 """Maximum number of sweeps. A factorization costs as much as about 20 sweeps."""
 
-NOISE = 1e-9
-"""Size of a correction, relative to the solution, below which a correction that no
-longer shrinks is rounding error."""
+ROUNDING = 1e-9
+"""Size of a correction, relative to the solution, below which the correction is rounding
+error if it no longer decreases."""
 
 
 @dataclass(eq=False)
 class Pairs:
-    """A memory of the last RECENT right-hand sides, of length 1, and their solutions.
+    """A memory of the last `RECENT` right-hand sides, scaled to 2-norm 1, and their solutions.
 
     rhs, solutions: (RECENT, n). gram: Gram matrix of the right-hand sides, (RECENT,
-    RECENT); unused rows are rows of the identity. number: count of all pairs remembered
-    so far.
+    RECENT); unused rows are rows of the identity. number: number of all pairs stored so
+    far.
     """
 
     rhs: Array = field(default_factory=lambda: np.zeros((0, 0)))
@@ -60,7 +59,7 @@ class Pairs:
     number: int = 0
 
     def overlap(self, b: Array) -> Array:
-        """Scalar products b_iᴴ b of the remembered right-hand sides with b, (RECENT,)."""
+        """Scalar products b_iᴴ b of the stored right-hand sides with b, (RECENT,)."""
         if self.number == 0:
             self.rhs, self.solutions = np.zeros((2, RECENT, b.size), dtype=b.dtype)
             self.gram = np.eye(RECENT, dtype=b.dtype)
@@ -96,8 +95,8 @@ class Pairs:
 class Guess:
     """A guess w, (n,), of A⁻¹ b, and its residual b − A w.
 
-    errors: for each level the tuple (residual, overlap of the residual, guess) before
-    that level. The first guess is 0.
+    errors: for each level, (residual, overlap of the residual, guess) before that level.
+    The guess before the first level is 0.
     """
 
     w: Array
@@ -109,9 +108,8 @@ class Guess:
 class Recent:
     """A memory of recent solves, from which solutions are guessed.
 
-    levels[0] remembers solutions. levels[1] remembers errors of guesses: these are
-    solutions of A e = b − A w, and change from stage to stage as smoothly as the
-    solutions do.
+    levels[0] remembers solutions. levels[1] remembers errors of guesses, the solutions of
+    A e = b − A w: errors change from stage to stage as smoothly as solutions do.
     """
 
     levels: tuple[Pairs, ...] = field(default_factory=lambda: tuple(Pairs() for _ in range(LEVELS)))
@@ -154,11 +152,12 @@ class StageMatrix(Protocol):
 class StageSolver:
     """Solves with the matrix A of a stage, or with Aᴴ.
 
-    near: the factors of a nearby matrix B. scale: (n,), the size of each unknown.
-    Corrections are divided by `scale`, those of adjoint solves are multiplied by it.
-    recent: the memory of earlier solves in the same direction. sizes: the norms of the
-    solutions of this step so far, a list that `solve` extends. All solutions of a step
-    enter the same sums; therefore errors are measured relative to the largest solution.
+    near: the factors of a nearby matrix B. scale: (n,), the size of each unknown. In norms,
+    corrections of solves with A are divided by `scale`, and corrections of solves with Aᴴ
+    are multiplied by `scale`. recent: the memory of earlier solves of the same sweep.
+    sizes: the norms of the solutions of this step so far, a list that `solve` extends.
+    Errors are measured relative to the largest solution of a step, because the solutions
+    are terms of the same sums.
     """
 
     A: StageMatrix
@@ -194,14 +193,14 @@ class StageSolver:
         return inverse.verified(b, trans) if refined is None else refined
 
     def _refined(self, guess: Guess, trans: Trans, near: Inverse) -> Array | None:
-        """w by sweeps from a guess; None if SWEEPS are too few. near: the factors of B."""
+        """w by sweeps from a guess; None if `SWEEPS` do not suffice. near: the factors of B."""
         scale = 1.0 / self.scale if trans == "N" else self.scale
         scale = scale if guess.w.ndim == 1 else scale[:, None]
         w, d = guess.w, near.solve(guess.residual, trans)
         residual = scale * d
         size, solution = _norms(residual), _norms(scale * (w + d))
-        reached = REACHED * reduce(np.maximum, self.sizes, solution)
-        # B⁻¹A is close to the identity: orthogonality to the last image is enough.
+        target = TARGET * reduce(np.maximum, self.sizes, solution)
+        # B⁻¹A is close to the identity. Orthogonality to the last image B⁻¹A d is enough.
         gcr = ConjugateResiduals(_dots, kept=1, normalize=False)
         for left in reversed(range(SWEEPS)):
             q = near.solve(self.A.product(d, trans), trans)
@@ -211,18 +210,18 @@ class StageSolver:
             residual -= alpha * q
             last, size, d = size, _norms(residual), residual / scale
             rate = size / _positive(last)
-            # The residual is one more correction; after it the error is rate · size.
-            if ((size * rate <= reached) | ((size <= NOISE * solution) & (rate > 0.5))).all():
+            # The residual is added as one more correction. The error then is rate · size.
+            if ((size * rate <= target) | ((size <= ROUNDING * solution) & (rate > 0.5))).all():
                 count(refinements=SWEEPS - left)
                 self.sizes.append(solution)
                 return w + d
-            if not (size * rate**left <= reached).all():
+            if not (size * rate**left <= target).all():
                 return None
         return None
 
 
 def _zero(b: Array) -> Guess:
-    """The guess 0."""
+    """The guess w = 0, with the residual b."""
     return Guess(np.zeros_like(b), b, [])
 
 
@@ -246,5 +245,5 @@ def _norms(v: Array) -> Array:
 
 
 def _positive(v: Array) -> Array:
-    """v ≥ 0, with 1 instead of 0."""
+    """v ≥ 0, with 1 instead of each 0."""
     return v + (v <= 0.0)

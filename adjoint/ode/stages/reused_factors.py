@@ -1,4 +1,4 @@
-"""The stages of successive steps, by factors that are used for many steps."""
+"""The stages of successive steps, by Newton's method with factors that many steps use."""
 
 from dataclasses import dataclass
 
@@ -13,20 +13,22 @@ from .coupled_stages import solved_coupled_stages, step_equation
 from .stage_matrices import Inverse
 from .stages import ASSUMED_CONTRACTION, SAFETY, Stages, solved_stages
 
-MATRIX = 0.01
-"""Relative change of hγ up to which an old matrix is used: the contraction grows as much."""
+MAX_CHANGE = 0.01
+"""Largest relative change of hγ at which old factors are used. The contraction grows by as
+much as hγ changes."""
 
 
 @dataclass(eq=False)
 class ReusedFactors:
-    """The stages of one step after the other, by Newton's method with old factors if possible.
+    """Computes the stages of each step, by Newton's method with old factors if possible.
 
     refresh: contraction above which the next step gets a new matrix.
 
-    Remembers the factors `inverse` of M − hγ ∂f/∂u (of M for explicit methods); the step, time,
-    state and hγ that they were made for (`base`, `base_t`, `base_u`, `base_hg`); the last
-    `contraction` of Newton's method; whether the factors are `stale`, to be made again; and the
-    `cause` of the last failure, None after a success.
+    Remembers the factors `inverse` of M − hγ ∂f/∂u (of M for explicit methods); the
+    step, time, state and hγ that they were made for (`base`, `base_t`, `base_u`,
+    `base_hg`); the last `contraction` of Newton's method; whether the factors are
+    `stale`, to be made again; and the `cause` of the last failure, None after a
+    success.
     """
 
     system: System
@@ -43,16 +45,16 @@ class ReusedFactors:
     def stages(
         self, k: int, tableau: Tableau, step: Interval, u: Array, K: Array, last: float
     ) -> Stages | None:
-        """The stages of step k from u, by the old matrix if possible; None if a new one fails too.
+        """The stages of step k from u; None if Newton's method fails with new factors, too.
 
-        K: K₁, (n,), or the stages of the step before if coupled, (s, n). last: the length of
-        the step before.
+        K: K₁, (n,), or the stages of the step before if coupled, (s, n). last: the
+        length of the step before.
         """
         if tableau.gamma == 0.0:
             self.inverse = self.system.mass_inverse
             return solved_stages(self.system, tableau, step, u, K, self.inverse, 0.0, True)
         hg = step.h * tableau.gamma
-        if self.stale or not abs(hg - self.base_hg) <= MATRIX * self.base_hg:
+        if self.stale or not abs(hg - self.base_hg) <= MAX_CHANGE * self.base_hg:
             return self._by_new_matrix(k, tableau, step, u, K, last)
         contraction = max(
             min(ASSUMED_CONTRACTION, SAFETY * self.contraction), abs(hg / self.base_hg - 1.0)
@@ -63,9 +65,9 @@ class ReusedFactors:
             return None if self.base == k else self._by_new_matrix(k, tableau, step, u, K, last)
 
     def accept(self, stages: Stages, renew: bool) -> None:
-        """Note how fast Newton's method converged in an accepted step.
+        """Record how fast Newton's method converged in an accepted step.
 
-        renew: the next step needs new factors, whatever the contraction.
+        renew: True if the next step needs new factors in any case.
         """
         self.contraction = stages.last if stages.last > 0.0 else self.contraction
         self.stale = stages.contraction > self.refresh or renew
@@ -73,16 +75,16 @@ class ReusedFactors:
     def _by_new_matrix(
         self, k: int, tableau: Tableau, step: Interval, u: Array, K: Array, last: float
     ) -> Stages | None:
-        """The stages of step k by a new matrix; None, with the `cause`, if that fails."""
+        """The stages of step k by new factors; if this fails, None, and `cause` is set."""
         hg = step.h * tableau.gamma
         base_t, base_u = base_point(tableau, step.first, u, K, hg)
         try:
             self.inverse = newton_factors(self.system, tableau, base_t, base_u, hg)
             if isinstance(self.inverse, CoupledInverse) and not self.system.steps_given:
-                # Factor M − hγ J now: it may be singular although the matrix of all stages
-                # is not, and J may be the field's own array, to be overwritten.
+                # Factor M − hγ J now. It may be singular although the matrix of all stages is
+                # not; and the field may overwrite J later.
                 _ = self.inverse.single
-        except (SingularMatrix, NonFinite) as error:  # With another step length it may work.
+        except (SingularMatrix, NonFinite) as error:  # The caller may try a shorter step.
             self.stale, self.cause = True, error
             return None
         self.cause = None

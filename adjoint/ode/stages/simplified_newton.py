@@ -1,7 +1,7 @@
-"""The Newton iteration of a step: simplified (old factors), or damped (new factors).
+"""Newton's method for the stages of a step: simplified (old factors) or damped (new factors).
 
-The iteration is for the equation of one implicit stage (`StageEquation`), or of all
-stages at once (`coupled_stages.StepEquation`).
+The unknown is K of one implicit stage (`StageEquation`), or of all coupled stages
+(`coupled_stages.StepEquation`).
 """
 
 from collections.abc import Callable
@@ -17,46 +17,46 @@ from ...typing import Array
 from ..equations import System
 from .stage_matrices import DenseInverse, Inverse
 
-ITERATIONS = 14
+MAX_CORRECTIONS = 14
 """Maximum number of corrections if a shorter step may be tried.
 
-With a contraction of 1/8 they reach rounding.
+With a contraction of 1/8, the error is rounding error after 14 corrections.
 """
 
 
-PERSISTENT = 60
+MAX_CORRECTIONS_ON_GRID = 60
 """Maximum number of corrections on a given grid, where no shorter step can be tried."""
 
 
-IDLE = 3
-"""Number of corrections in a row that do not halve the smallest correction, after which the
-iteration stops: the error is rounding, or the iteration does not converge.
+MAX_STAGNATION = 3
+"""Maximum number of successive corrections that are not smaller than half of the smallest
+correction so far. After that the iteration stops: the error is rounding error, or the
+iteration does not converge.
 """
 
 
 SLOW = 0.4
-"""Contraction on a given grid above which damped Newton replaces simplified Newton."""
+"""Contraction above which damped Newton replaces simplified Newton, on a given grid."""
 
 
-NEWTON = 50
+MAX_DAMPED_CORRECTIONS = 50
 """Maximum number of corrections of damped Newton, on a given grid."""
 
 
-DAMPED = 1e-3
+LEAST_DAMPING = 1e-3
 """Smallest part of a correction that damped Newton tries."""
 
 
 ROUNDING = 1e-3
-"""Size of a correction, in units of the tolerances, below which it is rounding if it no longer
-decreases.
+"""Size of a correction, in units of the tolerances, below which the correction is rounding
+error if it no longer decreases.
 """
 
 
 class Equation(Protocol):
-    """An equation for K: of one stage, (n,), or of all stages of a step, (s·n,).
+    """An equation for K: of one stage, (n,), or of all coupled stages of a step, (s·n,).
 
-    guess: first guess of K. V: the state without K. hg: hγ or h, the factor of K in the
-    state.
+    guess: first guess of K. V, hg: the stage value is V + hg · K, with hg = hγ or h.
     """
 
     @property
@@ -101,7 +101,7 @@ class StageEquation:
         return correction
 
     def _dense_corrections(self, inverse: DenseInverse) -> Callable[[Array], Array]:
-        """`corrections` for few unknowns, where a call would take longer than its arithmetic."""
+        """`corrections` for few unknowns, without calls, which cost more than arithmetic."""
         system, t, V, hg, M = self.system, self.t, self.V, self.hg, self.system.mass.matrix
         field, p, statistics, shape, kind = (
             system.field,
@@ -131,14 +131,14 @@ class StageEquation:
 def simplified_newton(
     stage: Equation, inverse: Inverse, w: Array, contraction: float, fresh: bool
 ) -> tuple[Array, int, float]:
-    """(K, number of corrections, contraction), by factors of a matrix nearby.
+    """(K, number of corrections, contraction), by the factors of a nearby matrix.
 
-    w: converts a change of K to units of the tolerances, (n,). contraction: an
-    estimate, until it is measured; the result is 0 if it was not measured. fresh: the
-    factors were made for this step. Raises NoConvergenceError if the corrections do not
-    decrease fast enough.
+    w: weights that convert a change of K to units of the tolerances, (n,). contraction: an
+    estimate for the first correction. fresh: True if the factors were made for this step.
+    Returns the measured contraction, or 0 if there was only one correction. Raises
+    NoConvergenceError if the corrections do not decrease fast enough.
     """
-    system, K, last, rate, measured, best, idle = (
+    system, K, last, rate, measured, best, stagnation = (
         stage.system,
         stage.guess,
         0.0,
@@ -148,7 +148,7 @@ def simplified_newton(
         0,
     )
     accurate = stage_tolerance(system)
-    most = PERSISTENT if system.steps_given else ITERATIONS
+    most = MAX_CORRECTIONS_ON_GRID if system.steps_given else MAX_CORRECTIONS
     correction = stage.corrections(inverse)
     for m in range(1, most + 1):
         d = computed_correction(correction, K)
@@ -163,18 +163,18 @@ def simplified_newton(
         if system.steps_given:  # The first rates may mix fast and slow components.
             hopeless = m > 4 and not rate <= SLOW
         elif m > 1 and size <= ROUNDING:
-            # Rounding, if three corrections do not halve the error: some unknowns have tiny
-            # tolerances next to large unknowns.
-            if size >= 0.9 * last or (fresh and (idle >= IDLE or m == most)):
+            # The correction is rounding error if it does not decrease, or if three corrections
+            # do not halve it: some unknowns have tiny tolerances next to large unknowns.
+            if size >= 0.9 * last or (fresh and (stagnation >= MAX_STAGNATION or m == most)):
                 measured = 0.0
                 break
-            hopeless = idle >= IDLE
+            hopeless = stagnation >= MAX_STAGNATION
         else:
             hopeless = m > 1 and not (rate < 1.0 and size * rate ** (most - m) <= accurate)
         if hopeless or m == most or not size < np.inf:
             raise NoConvergenceError(m == 1 and not np.isfinite(d).all())
         last = size
-        best, idle = (size, 0) if size < 0.5 * best else (best, idle + 1)
+        best, stagnation = (size, 0) if size < 0.5 * best else (best, stagnation + 1)
     if not system.perturbed:
         return K, m, measured
     K, further = _with_imaginary_part(stage, inverse, K, d)
@@ -184,37 +184,37 @@ def simplified_newton(
 def _with_imaginary_part(
     stage: Equation, inverse: Inverse, K: Array, d: Array
 ) -> tuple[Array, int]:
-    """(K, number of corrections) after the imaginary part of a complex step has converged too.
+    """(K, number of further corrections), until the imaginary part of K has converged as well.
 
-    d: the last correction. The imaginary part follows the real part, and converges
-    linearly.
+    d: the last correction. The imaginary part of a complex step converges linearly,
+    after the real part.
     """
-    best, idle, correction = np.inf, 0, stage.corrections(inverse)
-    for further in range(PERSISTENT):
+    best, stagnation, correction = np.inf, 0, stage.corrections(inverse)
+    for further in range(MAX_CORRECTIONS_ON_GRID):
         change = float(np.abs(d.imag).max())
-        best, idle = (change, 0) if change < 0.5 * best else (best, idle + 1)
-        if change <= 1e-16 * float(np.abs(K.imag).max()) or idle > 3:
+        best, stagnation = (change, 0) if change < 0.5 * best else (best, stagnation + 1)
+        if change <= 1e-16 * float(np.abs(K.imag).max()) or stagnation > 3:
             return K, further
         d = correction(K)
         K = K + d
-    return K, PERSISTENT
+    return K, MAX_CORRECTIONS_ON_GRID
 
 
 def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
     """(K, number of corrections), with new factors at each iterate, and damped corrections.
 
-    For given grids, if simplified Newton does not converge. Each correction is halved
-    until the next correction with the same factors is smaller (Deuflhard 2011, section
-    3.3). Raises NoConvergenceError after `NEWTON` corrections, or if a matrix is
-    singular.
+    Used on given grids if simplified Newton does not converge. Each correction is
+    halved until the next correction with the same factors is smaller (Deuflhard 2011,
+    section 3.3). Raises NoConvergenceError after `MAX_DAMPED_CORRECTIONS` corrections,
+    or if a matrix is singular.
     """
     system, K = stage.system, stage.guess
     accurate = stage_tolerance(system)
-    # An unknown of size 0 next to one of size 6 is known to the rounding of the latter only,
-    # however small its atol is.
+    # The rounding errors of the largest unknown limit the accuracy of all unknowns, even of an
+    # unknown of size 0 with a small atol.
     ulps = 100.0 * float(np.finfo(float).eps * np.abs(stage.V).max()) / stage.hg
     rounding = max(ROUNDING, ulps * rms(w))
-    for m in range(1, NEWTON + 1):
+    for m in range(1, MAX_DAMPED_CORRECTIONS + 1):
         try:
             inverse = stage.inverse(K)
         except (SingularMatrix, NonFinite):
@@ -222,14 +222,15 @@ def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
         correction = stage.corrections(inverse)
         d = computed_correction(correction, K)
         size = rms(d.real * w)
-        factor = damping(size, _later_size(correction, K, d, w), DAMPED)
-        if factor <= DAMPED and size > rounding:
-            # The correction is not rounding: a whole step may lead out of a valley.
+        factor = damping(size, _later_size(correction, K, d, w), LEAST_DAMPING)
+        if factor <= LEAST_DAMPING and size > rounding:
+            # No part of the correction reduces the next one, and the correction is not
+            # rounding error: try the whole correction.
             factor = 1.0
         K = K + factor * d
         if not size < np.inf:
             break
-        if size <= accurate or factor <= DAMPED:
+        if size <= accurate or factor <= LEAST_DAMPING:
             return _with_imaginary_part(stage, inverse, K, d)[0] if system.perturbed else K, m
     raise NoConvergenceError(False)
 
@@ -237,9 +238,9 @@ def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
 def damping(size: float, later: Callable[[float], float], least: float) -> float:
     """The first factor of 1, 1/2, 1/4, … with later(factor) ≤ (1 − factor/4) size.
 
-    size: size of the correction. later: factor ↦ size of the next correction after this
-    part of the correction. If no factor > least is good enough, the result is ≤ least.
-    Source: Deuflhard (2011), section 3.3.
+    size: size of the correction. later: factor ↦ size of the next correction, after a step
+    of factor times the correction. If no factor > least satisfies the inequality, the
+    result is at most `least`. Source: Deuflhard (2011), section 3.3.
     """
     factor = 1.0
     while factor > least:
@@ -257,7 +258,7 @@ def _later_size(
 
 
 def computed_correction(correction: Callable[[Array], Array], K: Array) -> Array:
-    """The correction of K; raises NoConvergenceError if an iterative solver fails."""
+    """The correction of K; raises NoConvergenceError if a solve fails."""
     try:
         return correction(K)
     except (NonFinite, KrylovStalled) as error:
