@@ -14,7 +14,7 @@ from .protocols import (
 from .typing import Array
 
 
-def of_residual(
+def checked_residual_hvp(
     residual: object, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
     """`residual.hvp`, its results checked for the shapes of u and p.
@@ -31,7 +31,9 @@ def of_residual(
     return _pair(residual, residual.hvp(u, p, lam, u_dot, p_dot), u, p)
 
 
-def of_matrix(matrix: object, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
+def checked_matrix_hvp(
+    matrix: object, p: Array, u: Array, lam: Array, p_dot: Array
+) -> tuple[Array, Array]:
     """`matrix.hvp`, its results checked for the shapes of u and p.
 
     Raise TypeError if it has no hvp.
@@ -41,14 +43,14 @@ def of_matrix(matrix: object, p: Array, u: Array, lam: Array, p_dot: Array) -> t
     return _pair(matrix, matrix.hvp(p, u, lam, p_dot), u, p)
 
 
-def of_vector(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:
+def checked_vector_hvp(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:
     """`vector.hvp`, its result checked for the shape (m,); raise TypeError if it has no hvp."""
     if not isinstance(vector, VectorWithHvp):
         raise _missing(vector, "(p, lam, p_dot)", "p ↦ vjp(p, λ) along ṗ", "")
     return as_cotangent(vector.hvp(p, lam, p_dot), p, f"the hvp of {type(vector).__name__}")
 
 
-def of_objective(
+def checked_objective_hvp(
     objective: object, u: Array, p: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
     """`objective.hvp`, its results checked for the shapes of u and p.
@@ -62,7 +64,7 @@ def of_objective(
     return _pair(objective, objective.hvp(u, p, u_dot, p_dot), u, p)
 
 
-def of_map(design: object, x: Array, p_bar: Array, x_dot: Array) -> Array:
+def checked_design_hvp(design: object, x: Array, p_bar: Array, x_dot: Array) -> Array:
     """`design.hvp`, its result checked for the shape (m_x,); raise TypeError if it has no hvp."""
     if not isinstance(design, DesignMapWithHvp):
         raise _missing(

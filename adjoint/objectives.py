@@ -15,9 +15,9 @@ from ._dataclasses import Portable, short_repr
 from ._numerics import dot
 from ._optional_methods import (
     as_squares,
+    checked_objective_hvp,
     checked_residual_vjp,
-    of_objective,
-    of_vector,
+    checked_vector_hvp,
     residual_of,
 )
 from ._validation import as_array, as_cotangent, first_nonfinite, has, named, require_methods
@@ -149,7 +149,7 @@ class Compliance(Portable):
 
         Raise TypeError if the load has no `hvp`.
         """
-        return self._load.jvp(p, p_dot), self._load.vjp(p, u_dot) + of_vector(
+        return self._load.jvp(p, p_dot), self._load.vjp(p, u_dot) + checked_vector_hvp(
             self._load, p, u, p_dot
         )
 
@@ -373,7 +373,7 @@ class Sum:
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """Return Σ_i w_i times the `hvp` of J_i; raise TypeError if a J_i has no `hvp`."""
-        parts = [(w, *of_objective(J, u, p, u_dot, p_dot)) for w, J in self._weighted]
+        parts = [(w, *checked_objective_hvp(J, u, p, u_dot, p_dot)) for w, J in self._weighted]
         u_part = sum(w * part for w, part, _ in parts)
         return np.asarray(u_part), np.asarray(sum(w * part for w, _, part in parts))
 

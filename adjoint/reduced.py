@@ -13,10 +13,10 @@ from ._dataclasses import short_repr
 from ._numerics import dot
 from ._optional_methods import (
     as_squares,
+    checked_design_hvp,
+    checked_objective_hvp,
     checked_residual_jvp,
     checked_residual_vjp,
-    of_map,
-    of_objective,
     residual_of,
 )
 from ._validation import (
@@ -154,10 +154,12 @@ class Point:
         with phase("design"):
             p_dot = np.asarray(self.design.jvp(self.x, v))
         u_dot = self.solution.jvp(p_dot)
-        u_bar_dot, p_bar_dot = of_objective(self.objective, self.solution.u, self.p, u_dot, p_dot)
+        u_bar_dot, p_bar_dot = checked_objective_hvp(
+            self.objective, self.solution.u, self.p, u_dot, p_dot
+        )
         df_dp_dot = solution.hvp(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
         with phase("design"):
-            Hv = self._pulled_back(df_dp_dot) + of_map(self.design, self.x, df_dp, v)
+            Hv = self._pulled_back(df_dp_dot) + checked_design_hvp(self.design, self.x, df_dp, v)
         self._require_finite(Hv, "Hessian–vector product")
         return Hv
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._dataclasses import Portable, short_repr
 from .._numerics import finite_sum
-from .._optional_methods import of_map
+from .._optional_methods import checked_design_hvp
 from .._validation import as_parameters, first_nonfinite, require_methods
 from ..errors import NonFinite
 from ..protocols import DesignMap
@@ -153,12 +153,12 @@ class Composed(Portable):
         stages, points, tangents = self._stages, self._points(x), [x_dot]
         for stage, at in zip(stages[:-1], points, strict=False):
             tangents.append(np.array(stage.jvp(at, tangents[-1])))
-        p_bar_dot = of_map(stages[-1], points[-1], p_bar, tangents[-1])
+        p_bar_dot = checked_design_hvp(stages[-1], points[-1], p_bar, tangents[-1])
         for k in reversed(range(len(points) - 1)):
             p_bar = stages[k + 1].vjp(points[k + 1], p_bar)
-            p_bar_dot = of_map(stages[k], points[k], p_bar, tangents[k]) + stages[k].vjp(
-                points[k], p_bar_dot
-            )
+            p_bar_dot = checked_design_hvp(stages[k], points[k], p_bar, tangents[k]) + stages[
+                k
+            ].vjp(points[k], p_bar_dot)
         return p_bar_dot
 
     def __rshift__(self, then: DesignMap) -> "Composed":

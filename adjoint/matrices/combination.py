@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
-from .._optional_methods import of_matrix
+from .._optional_methods import checked_matrix_hvp
 from .._validation import require_methods
 from ..factor.csc import as_csc, owned
 from ..protocols import Matrix
@@ -127,7 +127,7 @@ class Combination(Portable):
 
         Raise TypeError if a term has no `hvp`.
         """
-        parts = [of_matrix(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
+        parts = [checked_matrix_hvp(A, p, u, np.conj(c) * lam, p_dot) for c, A in self._pairs]
         return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(
             sum(p_part for _, p_part in parts)
         )

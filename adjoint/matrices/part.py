@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._dataclasses import short_repr
-from .._optional_methods import of_matrix, of_vector
+from .._optional_methods import checked_matrix_hvp, checked_vector_hvp
 from .._validation import as_array, as_cotangent, require_methods
 from ..protocols import Matrix, Vector
 from ..typing import Array
@@ -54,7 +54,7 @@ class Part:
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Return the second derivatives: zero for parameters that are not chosen."""
-        u_part, p_part = of_matrix(self.of, p[self.chosen], u, lam, p_dot[self.chosen])
+        u_part, p_part = checked_matrix_hvp(self.of, p[self.chosen], u, lam, p_dot[self.chosen])
         return u_part, _spread(p, self.chosen, p_part)
 
 
@@ -100,7 +100,9 @@ class PartVector:
 
     def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
         """Return the second derivative, (m,): zero for parameters that are not chosen."""
-        return _spread(p, self.chosen, of_vector(self.of, p[self.chosen], lam, p_dot[self.chosen]))
+        return _spread(
+            p, self.chosen, checked_vector_hvp(self.of, p[self.chosen], lam, p_dot[self.chosen])
+        )
 
 
 def _require_indices(who: str, chosen: object) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
-from .._optional_methods import of_residual, of_vector
+from .._optional_methods import checked_residual_hvp, checked_vector_hvp
 from .._validation import as_array, require_methods
 from ..factor.backward_error import product
 from ..factor.csc import as_right_hand_side
@@ -251,8 +251,10 @@ class Constrained:
         Raises TypeError if R or g has no `hvp`.
         """
         lam, reaction = self._split(lam)
-        u_part, p_part = of_residual(self.inner, u, p, lam, u_dot, p_dot)
-        return u_part, less("hvp", p_part, of_vector(self.dirichlet.given, p, reaction, p_dot))
+        u_part, p_part = checked_residual_hvp(self.inner, u, p, lam, u_dot, p_dot)
+        return u_part, less(
+            "hvp", p_part, checked_vector_hvp(self.dirichlet.given, p, reaction, p_dot)
+        )
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
         """(∂R/∂p) ṗ, of u's shape."""

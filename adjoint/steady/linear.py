@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
-from .._optional_methods import of_matrix, of_vector
+from .._optional_methods import checked_matrix_hvp, checked_vector_hvp
 from .._validation import as_array, as_parameters, require_kind, require_methods
 from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import as_csc, as_right_hand_side, owned
@@ -66,9 +66,9 @@ class LinearResidual:
 
         Raises TypeError if A or b has no `hvp`.
         """
-        u_part, A_part = of_matrix(self.A, p, u, lam, p_dot)
+        u_part, A_part = checked_matrix_hvp(self.A, p, u, lam, p_dot)
         return u_part, less(
-            "hvp", self.A.vjp(p, u_dot, lam) + A_part, of_vector(self.b, p, lam, p_dot)
+            "hvp", self.A.vjp(p, u_dot, lam) + A_part, checked_vector_hvp(self.b, p, lam, p_dot)
         )
 
 

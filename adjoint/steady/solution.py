@@ -7,7 +7,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from .._dataclasses import Local
 from .._numerics import finite_sum
-from .._optional_methods import of_residual
+from .._optional_methods import checked_residual_hvp
 from .._validation import as_array, as_cotangent, as_parameters, first_nonfinite
 from ..derivative import Derivative
 from ..errors import NonFinite
@@ -194,7 +194,7 @@ class SteadySolution(Local):
             If a result contains nan or inf.
         """
         with collecting(self._counts), phase("gradient"):
-            u_part, p_part = of_residual(self.residual, self.u, self.p, lam, u_dot, p_dot)
+            u_part, p_part = checked_residual_hvp(self.residual, self.u, self.p, lam, u_dot, p_dot)
         rhs = np.asarray(u_bar_dot - u_part)
         with collecting(self._counts):
             # Not by `adjoint`: the cache keeps λ, which the next product needs again.

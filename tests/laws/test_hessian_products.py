@@ -12,7 +12,7 @@ import scipy.sparse as sparse
 
 import adjoint
 from adjoint._numerics import dot
-from adjoint._optional_methods import of_map, of_residual
+from adjoint._optional_methods import checked_design_hvp, checked_residual_hvp
 from adjoint.checks.extrapolation import extrapolated, order
 from adjoint.derive import with_hvp
 from problems.catalogue import CATALOGUE
@@ -321,7 +321,7 @@ def test_second_of_a_map_is_the_derivative_of_its_vjp(phi, imaginary):
         for s in (h, h / 2)
     ]
     exact = (4.0 * slopes[1] - slopes[0]) / 3.0
-    returned = of_map(phi, x, p_bar, x_dot)
+    returned = checked_design_hvp(phi, x, p_bar, x_dot)
     np.testing.assert_allclose(returned, exact, rtol=0, atol=1e-8 * max(1.0, np.abs(exact).max()))
 
 
@@ -351,7 +351,7 @@ def test_second_of_a_residual_is_the_derivative_of_its_transposes(name):
         return R.jacobian(at_u, at_p).T.conj() @ lam, R.vjp(at_u, at_p, lam)
 
     for returned, ahead, behind in zip(
-        of_residual(R, u, p, lam, u_dot, p_dot), transposes(h), transposes(-h), strict=True
+        checked_residual_hvp(R, u, p, lam, u_dot, p_dot), transposes(h), transposes(-h), strict=True
     ):
         difference = (ahead - behind) / (2.0 * h)
         np.testing.assert_allclose(
