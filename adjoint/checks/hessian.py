@@ -118,8 +118,8 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
     value, g = value_of(point), gradient_of(point, x)
     if not isinstance(point, PointWithHvp):
         raise TypeError(
-            f"check_hvp: {type(point).__name__} has no method hvp(v), expected points that have it, "
-            "such as those of adjoint.Reduced or of ScalarFunction(value, gradient, product)"
+            f"check_hvp: {type(point).__name__} has no method hvp(v), expected points that have "
+            "it, such as those of adjoint.Reduced or of ScalarFunction(value, gradient, product)"
         )
     v, w = random_direction(x, rng), random_direction(x, rng)
     f = warm_started(f, point)

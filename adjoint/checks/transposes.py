@@ -19,8 +19,8 @@ def dot_product_error(
 ) -> float | None:
     """The largest |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) of all directions v, with random w.
 
-    D is the derivative of the state, or of the residual, at the point. None if the point has
-    neither.
+    D is the derivative of the state, or of the residual, at the point. None if the
+    point has neither.
     """
     D = _derivative(point)
     return None if D is None else float(np.max([_relative_error(D, v, rng) for v in directions]))
@@ -56,7 +56,7 @@ def _relative_error(D: "_Derivative", v: Array, rng: np.random.Generator) -> flo
 
 @dataclass(frozen=True, eq=False)
 class _Derivative:
-    """D, the derivative of x ↦ u, at the state u: forward maps v to Dv, transposed maps w to Dᵀw."""
+    """D, the derivative of x ↦ u, at u: forward maps v to Dv, transposed maps w to Dᵀw."""
 
     u: Array
     forward: Callable[[Array], Array]

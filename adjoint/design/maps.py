@@ -72,8 +72,8 @@ def finite_values(who: str, what: str, values: Array) -> Array:
     """The values; raise NonFinite unless all are finite."""
     if not finite_sum(values) and (bad := first_nonfinite(values)):
         raise NonFinite(
-            f"{who}: the {what} is {bad[1]} in component {bad[0]}. Usual cause: a design far outside "
-            "of [0, 1]"
+            f"{who}: the {what} is {bad[1]} in component {bad[0]}. Usual cause: a design far "
+            "outside of [0, 1]"
         )
     return values
 

@@ -137,8 +137,8 @@ class TrustConstr:
         """Run SciPy from `run.start`; True if SciPy claims success."""
         if len(self.equalities) > run.start.size:
             raise ValueError(
-                f"TrustConstr: got {len(self.equalities)} equalities for {run.start.size} variables, "
-                "expected at most as many equalities as variables"
+                f"TrustConstr: got {len(self.equalities)} equalities for "
+                f"{run.start.size} variables, expected at most as many equalities as variables"
             )
         options = {
             "maxiter": ENDLESS,

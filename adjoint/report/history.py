@@ -277,7 +277,7 @@ class History:
 
     @property
     def elapsed(self) -> Array:
-        """Seconds from the start to each iteration, (n,), over all sessions; nan if not recorded."""
+        """Seconds from the start to each iteration, (n,), all sessions; nan if not recorded."""
         measured = self.series("elapsed")
         if np.isfinite(measured).any() or not any(
             entries(record, "seconds") for record in self.iterations
