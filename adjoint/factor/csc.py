@@ -13,7 +13,9 @@ from ..typing import Array, SparseMatrix
 
 
 def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
-    """A as a csc_array of float64 or complex128; no copy of such an array is made.
+    """Return A as a csc_array of float64 or complex128.
+
+    If A is such an array already, A itself is returned, not a copy.
 
     A: square, (n, n), sparse in any format, or dense; float32 and complex64 are
     widened. what: the beginning of error messages, for example "LinearProblem: A: ".
@@ -56,9 +58,9 @@ def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
 def owned(A: sparse.csc_array) -> sparse.csc_array:
     """A copy of A in canonical format, in arrays that no object of the user can write to.
 
-    A solution uses its matrix in later solves. By then the user's function may have
-    filled its arrays for another p. The copy takes 1/1000 of the time of a
-    factorization.
+    The copy is needed, because a solution uses its matrix in later solves. By then the
+    user's function may have overwritten the arrays of A with the values for another p.
+    The copy takes 1/1000 of the time of a factorization.
     """
     copied = sparse.csc_array((A.data.copy(), A.indices.copy(), A.indptr.copy()), shape=A.shape)
     copied.has_canonical_format = True
@@ -97,7 +99,7 @@ def require_full_structure(A: sparse.csc_array) -> None:
 
 
 def as_right_hand_side(b: Array, n: int) -> Array:
-    """b as an array of float64 or complex128, (n,) or (n, k).
+    """Return b as an array of float64 or complex128, (n,) or (n, k).
 
     Raises TypeError unless b holds numbers, ValueError if the shape of b is wrong,
     NonFinite for nan and inf.

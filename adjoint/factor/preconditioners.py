@@ -281,7 +281,11 @@ class _Aggregation:
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """One level: A, prolongation P and restriction R from and to the next coarser level."""
+    """One level of a multigrid hierarchy.
+
+    A: the matrix of the level; P: the prolongation from the next coarser level; R: the
+    restriction to the next coarser level.
+    """
 
     A: sparse.csr_array
     P: sparse.csr_array
@@ -295,8 +299,9 @@ def _cycle(levels: list[_Level], coarsest: Array, b: Array) -> Array:
     """One V-cycle from u = 0, with one forward and one backward Gauss-Seidel sweep.
 
     The forward sweep comes before the coarse correction, the backward sweep after it.
-    Applied to the transposed levels the cycle is the exact transpose, because the
-    transpose of a forward sweep with A is a backward sweep with Aᵀ.
+    If the cycle is applied to the transposed levels, the result is the exact transpose
+    of the cycle, because the transpose of a forward sweep with A is a backward sweep
+    with Aᵀ.
     """
     from pyamg.relaxation.relaxation import gauss_seidel
 
@@ -311,7 +316,7 @@ def _cycle(levels: list[_Level], coarsest: Array, b: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Multigrid:
-    """M = one V-cycle of a hierarchy of levels."""
+    """The preconditioner M: one V-cycle of a hierarchy of levels."""
 
     backend: str
     levels: list[_Level]
