@@ -1,4 +1,4 @@
-"""What dataclasses of the library share: short reprs, and pickles of public fields only."""
+"""Parts that the library's dataclasses share: short reprs, and pickles of public fields only."""
 
 import dataclasses
 import inspect
@@ -17,7 +17,9 @@ LONGEST = 60
 
 
 def short_repr(self: object) -> str:
-    """`Name(field=value, …)` of a dataclass: its public fields that differ from their defaults.
+    """Return `Name(field=value, …)` for a dataclass.
+
+    Only public fields that differ from their defaults are shown.
 
     Arrays are shown by shape, functions by name. Use: `__repr__ = short_repr` in the
     class.
@@ -45,7 +47,7 @@ def _is_default(held: object, field: "dataclasses.Field[object]") -> bool:
 
 
 def short(value: object) -> str:
-    """A value in at most some 60 characters."""
+    """Return a text of at most about 60 characters for a value."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"array({value.shape}, {value.dtype})"
     if isinstance(value, sparse.sparray | sparse.spmatrix):

@@ -77,7 +77,7 @@ class BranchPoint:
 
     @cached_property
     def solution(self) -> SteadySolution:
-        """The solution, with derivatives with respect to p, for one factorization.
+        """The solution at this point, with derivatives with respect to p; costs one factorization.
 
         A derivative raises SingularJacobian exactly at a fold.
         """
@@ -88,18 +88,19 @@ class BranchPoint:
 class Metric:
     """⟨(u, λ), (v, μ)⟩ = uᵀv / (n s²) + λμ / σ², which does not depend on the mesh.
 
-    state: s, (n,) or a number, typical sizes of u; parameter: σ, the typical size of λ.
+    The metric of points (u, λ) of a branch. state: s, the typical sizes of u, (n,) or a
+    number; parameter: σ, the typical size of λ.
     """
 
     state: float | Array
     parameter: float
 
     def dual(self, u: Array, value: float) -> tuple[Array, float]:
-        """(row, corner) with ⟨(u, λ), (v, μ)⟩ = rowᵀv + corner μ for all (v, μ)."""
+        """Return (row, corner) with ⟨(u, λ), (v, μ)⟩ = rowᵀv + corner μ for all (v, μ)."""
         return np.asarray(u / (u.size * np.asarray(self.state) ** 2)), value / self.parameter**2
 
     def unit(self, u: Array, value: float) -> tuple[Array, float]:
-        """(u, λ) / ‖(u, λ)‖."""
+        """Return (u, λ) / ‖(u, λ)‖, of length 1 in this metric."""
         row, corner = self.dual(u, value)
         length = float(np.sqrt(dot(row, u) + corner * value))
         return u / length, value / length
@@ -109,8 +110,9 @@ class Metric:
 class AugmentedResidual:
     """(R(u, p + (λ − p_i) e_i), ⟨t, (u, λ)⟩ − s), the residual of a corrector, (n + 1,).
 
-    The state is (u, λ), (n + 1,); the parameter is s, (1,). The last row is a hyperplane
-    across the branch (docs/math/newton_and_branches.md, eq. 41). row, corner: ⟨t, ·⟩.
+    The state is (u, λ), (n + 1,); the parameter is s, (1,). The last equation is that
+    of a hyperplane across the branch (docs/math/newton_and_branches.md, eq. 41). row,
+    corner: the linear form ⟨t, ·⟩, as `Metric.dual` returns it.
     """
 
     equation: Residual
@@ -158,10 +160,11 @@ def trace(
 ) -> Iterator[BranchPoint]:
     """Trace the branch of solutions R(u, p) = 0 through the solution at p, λ = p[parameter].
 
-    A generator without end: the caller stops it. Each point is a predictor along the
-    tangent and a corrector by Newton's method across the tangent. A point costs 2 to 4
-    factorizations of the bordered Jacobian, (n + 1, n + 1), by `lu`. Lengths are measured by
-    the root mean square of u / problem.method.scale, and by λ / scale.
+    This generator does not end: the caller stops it. Each point is found by a predictor
+    step along the tangent, and by a corrector: Newton's method across the tangent. A
+    point costs 2 to 4 factorizations of the bordered Jacobian, (n + 1, n + 1), by `lu`.
+    Lengths are measured by the root mean square of u / problem.method.scale, and by λ /
+    scale.
 
     Parameters
     ----------
@@ -258,10 +261,13 @@ def _points(
 def _next_point(
     point: BranchPoint, length: float, metric: Metric
 ) -> tuple[BranchPoint, int, float]:
-    """(next point, factorizations, angle between the tangents in radians).
+    """Return the next point, the number of factorizations, and the angle between the tangents.
 
-    length: distance of the next point along the tangent. Raise SolveError if the corrector
-    fails, if the tangent leaves the bounds, or if the branch turns too far.
+    The angle is in radians.
+
+    length: distance of the next point along the tangent. Raises SolveError if the
+    corrector fails, if the tangent leaves the bounds, or if the tangents differ too
+    much.
     """
     problem, (u_dot, value_dot) = point.problem, point.tangent
     row, corner = metric.dual(u_dot, value_dot)
@@ -296,7 +302,7 @@ def _next_point(
 
 
 def _widened(bounds: Bounds | None, u: Array) -> Bounds | None:
-    """The bounds of (u, λ): λ is unbounded."""
+    """Return the bounds of (u, λ): those of u, and none for λ."""
     if bounds is None:
         return None
     lower, upper = (np.broadcast_to(bound, u.shape) for bound in (bounds.lower, bounds.upper))

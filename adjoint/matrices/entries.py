@@ -81,7 +81,7 @@ class Entries:
         return self._pulled_back("pullback", self.pullback(p, self._data_bar(u, lam)), p)
 
     def _data_bar(self, u: Array, lam: Array) -> Array:
-        """λ_i conj(u_j) on the pattern, (nnz,)."""
+        """Return λ_i conj(u_j) for the entries (i, j) of the pattern, (nnz,)."""
         rows, columns = self.pattern.indices, columns_of(self.pattern)
         shape = (u.shape[0], -1)
         pairs = zip(u.reshape(shape).T, lam.reshape(shape).T, strict=True)
