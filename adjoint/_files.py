@@ -20,8 +20,8 @@ def irregular(path: Path) -> str:
 
     Return "" for a regular file, and for a file that does not exist.
 
-    Such paths must be refused: renaming a file over a device would replace the device,
-    and opening a named pipe would block.
+    Irregular files must not be written: renaming a file over a device would replace the
+    device, and opening a named pipe would block.
     """
     try:
         mode = os.stat(path).st_mode
@@ -45,7 +45,7 @@ def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`.
 
     At the end of the `with` block the temporary file is renamed to `path`; if the block
-    raises, it is removed.
+    raises, the temporary file is removed.
 
     Raise ValueError if `path` is not a regular file, and OSError with the name of the
     file, for example if the disk is full.

@@ -139,7 +139,7 @@ class Bounds:
                 )
 
     def blocked(self, x: Array, g: Array) -> Array:
-        """Return the variables that are at a bound and would leave the bounds in the direction −g.
+        """Mark the variables that are at a bound and would leave the bounds along −g.
 
         Parameters
         ----------

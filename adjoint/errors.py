@@ -331,7 +331,7 @@ class InconsistentStart(SolveError):
 
 
 class CoincidentBreaks(SolveError):
-    """Two breaks that depend on p coincide, or a break is an end of the interval: J has no derivative."""
+    """Two breaks that depend on p coincide, or a break is an end: J has no derivative."""
 
 
 class NonFiniteField(NonFinite):

@@ -81,7 +81,7 @@ class Vector(Protocol):
 
 
 class Residual(Protocol):
-    """R(u, p), a function without memory, for the equation R(u, p) = 0 (docs/math/steady.md, eq. 1)."""
+    """R(u, p), a function without memory, of R(u, p) = 0 (docs/math/steady.md, eq. 1)."""
 
     def residual(self, u: Array, p: Array) -> Array:
         """Return R(u, p), of u's shape."""

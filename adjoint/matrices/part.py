@@ -45,7 +45,7 @@ class Part:
         return self.of(_part(p, self.chosen))
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Return the derivative, (m,): zero for parameters that are not chosen."""
+        """Return the derivative of λᴴ A(p) u, (m,); zero for parameters that are not chosen."""
         return _spread(p, self.chosen, self.of.vjp(_part(p, self.chosen), u, lam))
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
@@ -91,7 +91,7 @@ class PartVector:
         return self.of(_part(p, self.chosen))
 
     def vjp(self, p: Array, lam: Array) -> Array:
-        """Return the derivative, (m,): zero for parameters that are not chosen."""
+        """Return the derivative of λᴴ b(p), (m,); zero for parameters that are not chosen."""
         return _spread(p, self.chosen, self.of.vjp(_part(p, self.chosen), lam))
 
     def jvp(self, p: Array, p_dot: Array) -> Array:

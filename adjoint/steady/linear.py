@@ -64,7 +64,8 @@ class LinearResidual:
     ) -> tuple[Array, Array]:
         """Return the rates of (Aᴴ λ, A.vjp(p, u, λ) − b.vjp(p, λ)) along (u̇, ṗ).
 
-        The first has u's shape, the second the shape (m,). λ is held fixed.
+        The first rate has u's shape, the second rate has the shape (m,). λ is held
+        fixed.
 
         Raises TypeError if A or b has no `hvp`.
         """
