@@ -117,7 +117,7 @@ class Local:
     """A value with factors or files of this process: pickling and deep copying raise TypeError."""
 
     portable = "the problem and the parameters, and solve there"
-    """What the message advises to send to another process."""
+    """The end of the error message: the data to send to another process instead."""
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

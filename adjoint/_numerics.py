@@ -5,7 +5,8 @@ import numpy as np
 from .typing import Array
 
 BLAS = 512
-"""Largest number of unknowns for sums over stages by BLAS; its threads would delay the solvers'."""
+"""Largest number of unknowns for sums over stages by BLAS. For longer vectors BLAS starts
+threads, which would delay the threads of the solvers."""
 
 SINGLE = 8192
 """Largest vector whose scalar product is taken by BLAS: on one thread (OpenBLAS: up to 10 000)."""

@@ -152,7 +152,7 @@ def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[st
 
 
 def blas_of(name: str, found: Iterable[Blas]) -> Blas | None:
-    """Return the BLAS that a solver calls; None if the solver calls no BLAS.
+    """Return the BLAS that a solver calls; None if the solver calls none, or an unknown BLAS.
 
     SuperLU calls SciPy's BLAS, or the system's; Pardiso calls MKL; CHOLMOD and UMFPACK
     call the system's BLAS.

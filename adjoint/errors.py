@@ -77,7 +77,7 @@ __all__ = [
 
 
 class SolveError(RuntimeError):
-    """A solve failed; nothing was returned. The subclass says why."""
+    """A solve failed; nothing was returned. The subclass names the reason."""
 
 
 # Linear solves ------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ CAUSES = (
     "Usual causes: a missing boundary condition (the body can move freely), an element with zero "
     "stiffness, an unknown that no equation mentions, or two equations that are the same."
 )
-"""Why a matrix is singular, if its null vectors are not known."""
+"""Usual causes of a singular matrix, for messages without null vectors."""
 
 
 def singular(what: str, found: str, causes: str = CAUSES) -> SingularMatrix:
@@ -208,7 +208,7 @@ class NonFiniteResidual(NonFinite):
     Attributes
     ----------
     history : tuple of float
-        ‖R‖ at the iterates before.
+        ‖R‖ at the earlier iterates.
     """
 
     history: tuple[float, ...] = ()

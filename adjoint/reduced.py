@@ -317,7 +317,7 @@ class Point:
 
 
 Function = Callable[[Array], Point]
-"""f: x ↦ the Point at x, such as a `Reduced`."""
+"""A function f: x ↦ the `Point` at x, for instance a `Reduced`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,8 +80,8 @@ class OnlineSchedule:
 
     slots: int
     _kept: list[tuple[int, float]] = field(default_factory=list)
-    """(position, level) of each checkpoint, ascending. The last entry is the newest state,
-    which needs no slot."""
+    """The pair (position, level) of each checkpoint, in ascending order. The last entry
+    is the newest state, which needs no slot."""
     _end: int = 0
     """Index in `_kept` of the last checkpoint whose level has risen."""
     _dispensable: int = 0
@@ -110,8 +110,8 @@ class OnlineSchedule:
 class BudgetSchedule:
     """A schedule that keeps all states while they fit into `nbytes`, then checkpoints.
 
-    The number of checkpoints is the largest that fits into `nbytes`. Every state is
-    assumed to be as large as the first state. steps: the number of steps, None if
+    The number of checkpoints is the largest number that fits into `nbytes`. Every state
+    is assumed to be as large as the first state. steps: the number of steps, None if
     unknown. The object remembers the schedule that it follows at present.
     """
 

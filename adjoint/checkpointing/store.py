@@ -20,15 +20,13 @@ from .schedules import Schedule
 from .storage import State, Storage, state_bytes
 
 Advance: TypeAlias = Callable[[int, State], tuple[State, R | None]]
-"""(k, state before step k) ↦ (state after step k, record of step k or None).
-
-Such a function repeats step k with the same bits. A record holds data of the step that its
-reversal needs, such as stages and factors.
-"""
+"""Function (k, state before step k) ↦ (state after step k, record of step k or None),
+which repeats step k with the same bits. A record holds data of the step that its reversal
+needs, such as stages and factors."""
 
 Notify: TypeAlias = Callable[[str, int], None]
-"""Receives ("store", k) when the state before step k is stored, and ("advance", k) when
-step k is repeated."""
+"""Function that receives ("store", k) when the state before step k is stored, and
+("advance", k) when step k is repeated."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,8 @@ class Store(Generic[R]):
     _kept: list[int] = field(default_factory=list)
     """The numbers k of the states in `storage`, ascending."""
     _newest: State | None = None
-    """The state put last. It takes no slot of the schedule, and the first reverse sweep starts
-    from it."""
+    """The newest state, from the last call of `put`. This state takes no slot of the
+    schedule, and the first reverse sweep starts from this state."""
     _records: Records[R] = field(default_factory=Records)
     _checkpoints: int = 0
     """Largest number of states in `storage` so far."""

@@ -27,12 +27,13 @@ LEAST_COSINE = 0.8
 repeated with half its length, because it may have left the branch."""
 
 TARGET_ANGLE = 0.25
-"""Angle between consecutive tangents, in radians, at which step lengths aim. It is far
-below the limit, so that few steps are repeated."""
+"""Angle between consecutive tangents, in radians, at which step lengths aim. This angle
+is far below the limit that LEAST_COSINE sets, so that few steps are repeated."""
 
 TARGET_FACTORIZATIONS = 3
-"""Factorizations of a corrector after which the step length stays. Fewer lengthen the next
-step, more shorten it."""
+"""Number of factorizations of a corrector at which the step length stays the same. After
+fewer factorizations the next step is longer, after more factorizations the next step is
+shorter."""
 
 SHORTEST = 1e-6
 """Shortest step, relative to the first step."""
@@ -128,7 +129,7 @@ class AugmentedResidual:
         return p
 
     def residual(self, v: Array, p: Array) -> Array:
-        """(R(u, p), ⟨t, (u, λ)⟩ − s), (n + 1,)."""
+        """Return (R(u, p), ⟨t, (u, λ)⟩ − s), (n + 1,), for p with p_i = λ."""
         u, value = v[:-1], float(v[-1])
         distance = dot(self.row, u) + self.corner * value - p[0]
         return np.append(self.equation.residual(u, self.parameters(value)), distance)
@@ -140,11 +141,11 @@ class AugmentedResidual:
         return bordered_matrix(as_csc(self.equation.jacobian(u, q)), column, self.row, self.corner)
 
     def vjp(self, v: Array, p: Array, lam: Array) -> Array:
-        """−lam[n], (1,)."""
+        """Return −lam[n], (1,), the derivative with respect to s times the last entry of lam."""
         return -lam[-1:]
 
     def jvp(self, v: Array, p: Array, p_dot: Array) -> Array:
-        """(0, …, 0, −ṡ), (n + 1,)."""
+        """Return (0, …, 0, −ṡ), (n + 1,)."""
         return np.append(np.zeros(v.size - 1), -p_dot[0])
 
 

@@ -55,8 +55,7 @@ class DefiningFunction:
 def parameter_index(parameter: int, m: int, who: str) -> int:
     """Return the index as an int.
 
-    Raise TypeError unless the index is an integer, ValueError unless it is in 0 … m −
-    1.
+    Raise TypeError unless the index is an integer, ValueError unless 0 ≤ parameter < m.
     """
     if not is_integer(parameter):
         raise TypeError(f"{who}: got parameter={parameter!r}, expected the index of a parameter")

@@ -21,23 +21,23 @@ from ..typing import Array
 from .bordered import DefiningFunction, parameter_index, unit_vector
 
 TOLERANCE = 1e-12
-"""Size of the last correction, relative to the iterates. The correction after it would be
-of the size of rounding errors."""
+"""Size of the last correction, relative to the iterates. The next correction would be of
+the size of rounding errors."""
 
 ITERATIONS = 25
 """Maximum number of Newton iterations."""
 
 SWEEPS = 4
-"""Steps of inverse iteration for the null vectors in the first iteration. Its borders are
-random."""
+"""Steps of inverse iteration for the null vectors in the first iteration. The borders of
+the bordered Jacobian are random at the start."""
 
 ROUNDING = 1e-8
 """Size of a correction, relative to the iterates, that may be rounding error if ‖R‖ no
 longer falls."""
 
 SLOPE = float(np.finfo(float).eps) ** (1 / 3)
-"""Relative step of central differences of Jacobians. Their error slows the iteration down,
-but does not change the fold that it finds."""
+"""Relative step of central differences of Jacobians. The error of the differences slows
+the iteration down, but does not change the fold that the iteration finds."""
 
 TRANSVERSAL = 1e-8
 """Size of ψᵀ∂R/∂λ, relative to the sum of |ψ_i ∂R_i/∂λ|, below which the point counts as a

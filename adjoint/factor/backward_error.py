@@ -35,8 +35,8 @@ BLOCK = 4096
 cache."""
 
 SWEEPS = 10
-"""Maximum number of iterations of equilibration. Each halves the logarithms of the
-sums."""
+"""Maximum number of iterations of equilibration. Each iteration halves the logarithms of
+the sums."""
 
 EVEN = 1.5
 """Equilibration ends when all sums lie between 1/EVEN and EVEN."""

@@ -1,6 +1,6 @@
 """Check and convert the matrices and right-hand sides that users pass in.
 
-Everything behind this module works with float64 and complex128.
+After the conversion all matrices and vectors are of type float64 or complex128.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Diagnose a singular matrix: find the likely modelling error from its null vectors.
 
-The result is the text of an error message. A diagnosis takes as long as a factorization.
+The diagnosis is the text of an error message. A diagnosis takes as long as a
+factorization.
 """
 
 import numpy as np

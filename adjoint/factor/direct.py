@@ -124,7 +124,7 @@ class Direct:
         Raises
         ------
         SolveError, TypeError, ValueError
-            As `Direct.__call__` does.
+            Under the conditions of `Direct.__call__`.
         """
         if reason := self.missing():
             raise BackendMissing(f"{self.label}: {reason}")
@@ -271,7 +271,7 @@ class Fastest:
         Raises
         ------
         SolveError, TypeError, ValueError
-            As `Direct.__call__` does.
+            Under the conditions of `Direct.__call__`.
         """
         direct, careful = self.choice, self.candidates[-1]
         try:

@@ -439,7 +439,7 @@ class Factorization(Local):
         Raises
         ------
         SingularMatrix, NotSymmetric, ForkedProcess
-            As `solve` does.
+            Under the conditions of `solve`.
         SolveError
             If the backend does not compute determinants.
         """
@@ -452,7 +452,7 @@ class Factorization(Local):
         Raises
         ------
         SingularMatrix, NotSymmetric, InaccurateSolve, ForkedProcess
-            As the first `solve` does.
+            Under the conditions of the first `solve`.
         """
         same_process(self._process)
         if self._log.probed:

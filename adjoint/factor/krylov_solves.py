@@ -24,7 +24,7 @@ from .protocols import Approximation
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
 
 Iteration: TypeAlias = Callable[[LinearOperator, Array, LinearOperator, float], tuple[Array, int]]
-"""(A, b, M, rtol) ↦ (u, number of iterations), for ‖b‖ = 1. The caller verifies u."""
+"""Function (A, b, M, rtol) ↦ (u, number of iterations), for ‖b‖ = 1. The caller verifies u."""
 
 SLACK = 2.0
 """Largest accepted ratio of the true residual b − A u to the tolerance. The iteration stops
@@ -51,7 +51,8 @@ MAX_ERROR = 1e-3
 accepted; or KNOWN_AMPLIFICATION · rtol, if this product is larger."""
 
 KNOWN_AMPLIFICATION = 100.0
-"""Ratio of error to residual that a user expects who chooses a loose tolerance."""
+"""Ratio of the error to the residual that is accepted with a loose tolerance: a user who
+chooses such a tolerance expects an error of this size."""
 
 PROBE_MEAN = 0.25
 """Number added to each entry of the random right-hand side of the probe, so that the mean of

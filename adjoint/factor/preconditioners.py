@@ -140,7 +140,7 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
         elasticity use `rigid_body_modes`.
     threshold : float
         Strength of connection: i and j are coupled if |a_ij| ≥ threshold · √(a_ii
-        a_jj). About 0.08 for strong anisotropy.
+        a_jj). Use about 0.08 for strongly anisotropic problems.
 
     Returns
     -------

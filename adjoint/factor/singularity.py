@@ -19,9 +19,10 @@ from .backward_error import equilibrate, probe_vector, product
 
 SUSPECT = 1e10
 """Lower bound of the condition number by the probe, above which a matrix may be singular.
-The smallest bound of 10 000 exactly singular matrices, factored with rounding, was 3·10¹².
-If the null vector has one nonzero entry, the probe may underestimate the condition by a
-factor of 2, but not by more."""
+The smallest bound of 10 000 exactly singular matrices, factored with rounding, was
+3·10¹². If the null vector has one nonzero entry, the probe may underestimate the
+condition number by a factor of at most 2.
+"""
 
 SINGULAR = 1e14
 """‖v‖ / ‖Â v‖ above which a matrix is singular: whatever the scaling of rows and columns, a
@@ -38,7 +39,7 @@ MAX_NULL_VECTORS = 8
 rigid motions."""
 
 Solve = Callable[[Array, Trans], Array]
-"""(b, trans) ↦ u for a block b (n, k), by factors, not verified."""
+"""Function (b, trans) ↦ u that solves by factors for b (n, k), without verification."""
 
 
 @dataclass(frozen=True, eq=False)

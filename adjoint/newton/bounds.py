@@ -20,7 +20,7 @@ def require_interior(bounds: Bounds) -> None:
 
 
 def require_start(bounds: Bounds, u: Array) -> None:
-    """Raise ValueError unless u has the shape of the bounds and is within them."""
+    """Raise ValueError unless u has the shape of the bounds and lies within the bounds."""
     if u.dtype.kind == "c":
         raise TypeError("bounds are for real states; this state is complex")
     lower, upper = _expanded(bounds, u)

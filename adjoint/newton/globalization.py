@@ -70,7 +70,7 @@ class Globalization(Protocol):
         system : System
             The equations.
         u, r : (n,) array
-            The iterate, and R there.
+            The iterate, and R at the iterate.
         at : Linearization
             ∂R/∂u at the iterate.
         du : (n,) array

@@ -13,8 +13,8 @@ from .failures import singular_at_solution
 from .system import System
 
 EPS = float(np.finfo(float).eps)
-"""ε. The condition number of ∂R/∂u times ε is the relative error of a gradient that
-rounding may cause."""
+"""The machine precision ε. The condition number of ∂R/∂u times ε is the relative error of
+a gradient that rounding may cause."""
 
 
 @dataclass(eq=False)

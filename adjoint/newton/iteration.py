@@ -22,8 +22,8 @@ singular Jacobian. At a fold, corrections stagnate at √ε. Near a regular solu
 convergence becomes quadratic at larger corrections than 10⁻⁷."""
 
 QUADRATIC_RANGE = 1e-5
-"""Size of corrections, relative to u, below which convergence must be quadratic. If it is
-linear, the Jacobian is wrong."""
+"""Size of corrections, relative to u, below which convergence must be quadratic. If the
+convergence is linear, the Jacobian is wrong."""
 
 EQUAL_RATIOS = 2.0
 """Three ratios of successive corrections count as equal if the largest one is at most this
@@ -34,9 +34,9 @@ ROUNDING_AT_ZERO = 1e-10
 relative to the largest correction and the largest ‖R‖ of the iteration."""
 
 ZERO_CORRECTION = 1e-30
-"""Size of a correction, relative to the largest correction, below which it counts as zero.
-Without this limit, an iteration towards u = 0 would satisfy ‖Δu‖ ≤ rtol ‖u‖ only after an
-underflow."""
+"""Size of a correction, relative to the largest correction, below which the correction
+counts as zero. Without this limit, an iteration towards u = 0 would satisfy ‖Δu‖ ≤ rtol
+‖u‖ only after an underflow."""
 
 RESIDUAL_ROUNDING = 1e3
 """Ratio of ‖R‖ to its rounding error ε ‖|∂R/∂u| |u|‖, below which a stalled iteration has

@@ -26,7 +26,7 @@ class Chain:
     notify: Callable[[str, int], None]
 
     def start(self) -> Array:
-        """u₀(p), (n,).
+        """Return the initial state u₀(p), (n,).
 
         Raise ValueError unless u₀ is a vector with n ≥ 1, TypeError unless its entries are
         numbers, NonFinite if an entry is nan or inf.
@@ -39,11 +39,11 @@ class Chain:
         return _checked(value, value.shape, "u0")
 
     def start_jvp(self, p_dot: Array, n: int) -> Array:
-        """(∂u₀/∂p) ṗ, (n,)."""
+        """Return (∂u₀/∂p) ṗ, (n,)."""
         return _checked(self.u0.jvp(self.p, p_dot), (n,), "the jvp of u0")
 
     def start_vjp(self, lam: Array) -> Array:
-        """(∂u₀/∂p)ᴴ λ, (m,)."""
+        """Return (∂u₀/∂p)ᴴ λ, (m,)."""
         lam.setflags(write=False)
         return as_cotangent(
             _checked(self.u0.vjp(self.p, lam), self.p.shape, "the vjp of u0"),

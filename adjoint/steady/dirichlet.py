@@ -208,7 +208,7 @@ class Constrained:
     dirichlet: Dirichlet
 
     def residual(self, u: Array, p: Array) -> Array:
-        """R(u, p), of u's shape."""
+        """Return R(u, p), of u's shape, with rows u − g(p) for the fixed unknowns."""
         fixed = self.dirichlet.fixed
         g = u[fixed] - self.dirichlet.at(p, u.shape)
         r = np.asarray(self.inner.residual(u, p))
@@ -224,14 +224,14 @@ class Constrained:
         return r
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂u, (n, n), with unit rows for the fixed unknowns."""
+        """Return ∂R/∂u, (n, n), with unit rows for the fixed unknowns."""
         A = self.inner.jacobian(u, p)
         kept = np.ones(A.shape[0])
         kept[self.dirichlet.fixed] = 0.0
         return sparse.csc_array(sparse.diags_array(kept) @ A + sparse.diags_array(1.0 - kept))
 
     def vjp(self, u: Array, p: Array, lam: Array) -> Array:
-        """(∂R/∂p)ᴴ λ, (m,)."""
+        """Return (∂R/∂p)ᴴ λ, (m,), with the rows of Dirichlet data."""
         lam, reaction = self._split(lam)
         return less("vjp", self.inner.vjp(u, p, lam), self.dirichlet.given.vjp(p, reaction))
 
@@ -261,7 +261,7 @@ class Constrained:
         )
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
-        """(∂R/∂p) ṗ, of u's shape."""
+        """Return (∂R/∂p) ṗ, of u's shape, with the rows of Dirichlet data."""
         fixed = self.dirichlet.fixed
         r = np.asarray(self.inner.jvp(u, p, p_dot))
         if r.shape != u.shape:

@@ -152,7 +152,7 @@ class LinearProblem(Portable):
         Raises
         ------
         SolveError
-            As `factorize` and `Factorization.solve` do.
+            Under the conditions of `factorize` and `Factorization.solve`.
         NonFinite
             If A(p), b(p) or p contains nan or inf.
         ValueError, TypeError

@@ -104,7 +104,7 @@ class SteadySolution(Local):
         Raises
         ------
         ValueError, NonFinite
-            As `adjoint` does.
+            Under the conditions of `adjoint`.
         """
         lam = self._adjoint(u_bar)
         with collecting(self._counts), phase("gradient"):

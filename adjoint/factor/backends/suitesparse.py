@@ -18,7 +18,7 @@ IndexType: TypeAlias = np.dtype[np.signedinteger]
 """int32 or int64: an analysis by scikit-sparse fixes the type of the indices."""
 
 Solve: TypeAlias = Callable[[Array], Array]
-"""b ↦ A⁻¹ b, or A⁻ᵀ b; b: (n, k)."""
+"""Function b ↦ A⁻¹ b, or b ↦ A⁻ᵀ b, for b (n, k)."""
 
 
 def unloadable(module: str, remedy: str) -> str:

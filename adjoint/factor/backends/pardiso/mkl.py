@@ -1,8 +1,8 @@
 """The binding to Pardiso by ctypes: one analysis of a pattern, many factorizations.
 
-A handle is MKL's memory for one analysis. Each of its slots (MKL: `mnum`, at most
-`maxfct`) holds one factorization, and is filled, used and freed separately. pypardiso
-only finds and loads the library.
+A handle is MKL's memory for one analysis. Each slot of a handle (MKL: `mnum`, at most
+`maxfct`) holds one factorization, and is filled, used and freed separately. The package
+pypardiso only finds and loads the library.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ CAUSES = {
     -13: "interrupted from outside",
     -15: "an internal error of the two-level factorization",
 }
-"""Error number of `pardiso` ↦ words."""
+"""Texts for the error numbers of `pardiso`."""
 
 _NOT_DEFINITE, _ZERO_PIVOT = -4, (-4, -7)
 
