@@ -379,8 +379,8 @@ def integration_failure(
 ) -> IntegrationFailure:
     """Return an error of the class `kind`.
 
-    Its message ends with the time and the number of steps; both are also its attributes
-    `t` and `steps`.
+    Its message ends with the time and the number of steps; the error also has the
+    attributes `t` and `steps`.
     """
     error = kind(f"{message} Reached t = {t:.10g} after {steps} steps.")
     error.t, error.steps = t, steps

@@ -123,7 +123,7 @@ class BudgetSchedule:
 
     @property
     def slots(self) -> int | None:
-        """None while all states are kept, then the number of checkpoint slots."""
+        """None while all states are kept; the number of checkpoint slots afterwards."""
         return self._active.slots
 
     def released(self, k: int, nbytes: int) -> list[int]:

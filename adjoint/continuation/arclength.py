@@ -80,7 +80,8 @@ class BranchPoint:
     def solution(self) -> SteadySolution:
         """The solution at this point, with derivatives with respect to p; costs one factorization.
 
-        A derivative raises SingularJacobian exactly at a fold.
+        If the point is exactly a fold, a derivative of this solution raises
+        SingularJacobian.
         """
         return self.problem.at(self.u, self.p)
 
@@ -135,7 +136,7 @@ class AugmentedResidual:
         return np.append(self.equation.residual(u, self.parameters(value)), distance)
 
     def jacobian(self, v: Array, p: Array) -> sparse.csc_array:
-        """[[∂R/∂u, ∂R/∂λ], [row, corner]], (n + 1, n + 1)."""
+        """Return [[∂R/∂u, ∂R/∂λ], [row, corner]], (n + 1, n + 1)."""
         u, q = v[:-1], self.parameters(float(v[-1]))
         column = self.equation.jvp(u, q, unit_vector(q.size, self.parameter))
         return bordered_matrix(as_csc(self.equation.jacobian(u, q)), column, self.row, self.corner)
@@ -303,7 +304,7 @@ def _next_point(
 
 
 def _widened(bounds: Bounds | None, u: Array) -> Bounds | None:
-    """Return the bounds of (u, λ): those of u, and none for λ."""
+    """Return the bounds of (u, λ): the bounds of u, and −∞ and ∞ for λ."""
     if bounds is None:
         return None
     lower, upper = (np.broadcast_to(bound, u.shape) for bound in (bounds.lower, bounds.upper))

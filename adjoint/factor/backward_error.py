@@ -59,7 +59,7 @@ class Accuracy:
 
 
 def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
-    """A u, Aᵀ u or Aᴴ u, for u (n,) or (n, k)."""
+    """Return A u ("N"), Aᵀ u ("T") or Aᴴ u ("H"), for u (n,) or (n, k)."""
     if u.ndim == 2:
         v = np.empty(u.shape, dtype=np.result_type(A.dtype, u.dtype), order="F")
         for j in range(u.shape[1]):  # Faster than one product with short rows of u.
@@ -113,7 +113,7 @@ def _even(sums: Array) -> bool:
 
 
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
-    """max over the columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm.
+    """Return the maximum over the columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖), in the ∞-norm.
 
     See docs/math/verification.md, eq. 19.
 
@@ -129,14 +129,14 @@ def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
 
 
 def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
-    """max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), ‖u‖ in the ∞-norm.
+    """Return max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), with ‖u‖ in the ∞-norm.
 
     See docs/math/verification.md, eq. 20.
 
     residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if an argument holds
-    nan. The result is at least the normwise error. A penalty of 10²⁰ on one diagonal
-    entry makes the normwise error blind to all other rows; the rowwise error still sees
-    them.
+    nan. The result is at least the normwise error. If one diagonal entry of A is a
+    penalty of 10²⁰, the normwise error does not show errors of the other rows; the
+    rowwise error shows them.
     """
     with np.errstate(all="ignore"):
         relative, sizes = np.abs(residual) / sums[:, None], column_maxima(u)
@@ -149,7 +149,7 @@ def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, for probes.
+    """Return a vector s of n reproducible random numbers, ½ ≤ |s_i| ≤ 1, for probes.
 
     See docs/math/verification.md, eq. 22.
     """

@@ -124,7 +124,7 @@ def collecting(counts: Counts) -> Iterator[None]:
 
 
 def _collecting() -> tuple[Counts, ...]:
-    """The counters of this thread; the first one counts all work of the thread."""
+    """Return the counters of this thread; the first counter counts all work of the thread."""
     found: tuple[Counts, ...] = getattr(_of_thread, "collecting", ())
     if not found:
         found = _of_thread.collecting = (Counts(),)
@@ -132,7 +132,7 @@ def _collecting() -> tuple[Counts, ...]:
 
 
 def total() -> Counts:
-    """A copy of the counts of all work of this thread so far."""
+    """Return a copy of the counts of all work of this thread so far."""
     settle()
     return _collecting()[0].copy()
 

@@ -56,7 +56,7 @@ def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
 
 
 def owned(A: sparse.csc_array) -> sparse.csc_array:
-    """A copy of A in canonical format, in arrays that no object of the user can write to.
+    """Return a copy of A in canonical format, with arrays that the user's objects do not share.
 
     The copy is needed, because a solution uses its matrix in later solves. By then the
     user's function may have overwritten the arrays of A with the values for another p.
@@ -79,7 +79,7 @@ def _require_finite(A: sparse.csc_array) -> None:
 
 
 def columns_of(A: sparse.csc_array) -> Array:
-    """The column of each stored entry of A, (nnz,), in the integer type of A.indices."""
+    """Return the column of each stored entry of A, (nnz,), in the integer type of A.indices."""
     return np.repeat(np.arange(A.shape[1], dtype=A.indices.dtype), np.diff(A.indptr))
 
 

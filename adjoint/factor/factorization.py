@@ -61,15 +61,15 @@ class Factorization(Local):
     `lu`, `cholesky`, `ldl`, `cg`, `gmres` and the other factorizers return such
     objects.
 
-    A factorization has a memory. It keeps the largest backward errors and the bound of
-    the condition number, for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which
-    grow with each solve. A factorization cannot be sent to another process: pickling
-    raises TypeError.
+    A factorization has a memory. The object keeps the largest backward errors and the
+    bound of the condition number, for `evidence`; the sums Σ_j |a_ij|; and its
+    `counts`, which grow with each solve. A factorization cannot be sent to another
+    process: pickling raises TypeError.
 
     Parameters
     ----------
     A : (n, n) csc_array
-        The matrix that was factored. It must not be modified.
+        The matrix that was factored; the matrix must not be modified.
     factors : Factors
         The factors, by a backend.
     symmetry : {"none", "symmetric", "hermitian"}
@@ -175,7 +175,7 @@ class Factorization(Local):
 
     @property
     def condition_bound(self) -> float:
-        """Lower bound of the condition number, as in `evidence`; nan before the first solve."""
+        """Lower bound of the condition number (`evidence.condition`); nan before a solve."""
         return self._log.condition
 
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:

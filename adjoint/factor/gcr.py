@@ -40,7 +40,8 @@ class ConjugateResiduals:
     def step(self, d: Array, q: Array, residual: Array) -> tuple[Array, Array, Array]:
         """Return (α, d, q) such that ‖residual − α q‖₂ is least, q orthogonal to earlier images.
 
-        d: new direction, (n,) or (n, k). q: its image C d. Both arrays are overwritten.
+        d: new direction, (n,) or (n, k). q: its image C d. The arrays d and q are
+        overwritten.
         """
         for direction, image, square in self._known:
             component = self.dot(image, q) / square

@@ -28,7 +28,8 @@ def jacobi() -> Preconditioner:
     Returns
     -------
     Preconditioner
-        For `cg` and `gmres`. It raises SolveError if a diagonal entry is zero.
+        A preconditioner for `cg` and `gmres`, which raises SolveError if a diagonal
+        entry is zero.
     """
     return _Jacobi()
 
@@ -72,8 +73,8 @@ def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
     Returns
     -------
     Preconditioner
-        For `gmres`. It raises SingularMatrix if a pivot is zero, OutOfMemory if the
-        factors do not fit into memory.
+        A preconditioner for `gmres`, which raises SingularMatrix if a pivot is zero,
+        and OutOfMemory if the factors do not fit into memory.
 
     Raises
     ------
@@ -145,8 +146,8 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
     Returns
     -------
     Preconditioner
-        For `cg` and `gmres`. It raises ValueError if near_nullspace does not fit the
-        matrix.
+        A preconditioner for `cg` and `gmres`, which raises ValueError if near_nullspace
+        does not fit the matrix.
 
     Raises
     ------
@@ -185,8 +186,8 @@ def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
     coordinates : (nodes, d) array
         Coordinates of the nodes, d = 2 or 3, in m. Rotations are about their mean.
     dofs : (nodes, d) array of integers, optional
-        Numbers of the unknowns; −1 for a fixed displacement, as in `Elements`. The
-        default numbers the unknowns node by node.
+        Numbers of the unknowns; −1 for a fixed displacement, with the same meaning as
+        in `Elements`. The default numbers the unknowns node by node.
 
     Returns
     -------

@@ -101,7 +101,7 @@ class Entries:
         return np.asarray(self._entries(self.pushforward(p, p_dot), "pushforward") @ u)
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return (∂A/∂p ṗ)ᴴ λ, of u's shape, and the rate of the pullback, (m,)."""
+        """Return (∂A/∂p ṗ)ᴴ λ, of u's shape, and the rate of `vjp` along ṗ, (m,), λ and u fixed."""
         if self.pullback_rate is None:
             raise TypeError(
                 "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the "

@@ -46,7 +46,8 @@ def diverged(max_iterations: int, history: History) -> NewtonDiverged:
 def stalled(shortest: float, at_bound: str, history: History) -> NewtonStalled:
     """Return the error for a step that makes no progress for any factor α ≥ `shortest`.
 
-    at_bound: a sentence about the unknown that is at a bound, or "".
+    at_bound: a sentence for the message about an unknown that is at a bound; "" if no
+    unknown is at a bound.
     """
     message = (
         f"Newton stalled in step {history.steps + 1}: no factor of the correction down to "

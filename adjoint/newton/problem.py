@@ -134,7 +134,7 @@ class NonlinearProblem(Portable):
 
     @cached_property
     def equation(self) -> Residual:
-        """R(u, p) with the rows of Dirichlet data."""
+        """The residual R(u, p) with the rows of Dirichlet data."""
         return (
             self.residual if self.dirichlet is None else Constrained(self.residual, self.dirichlet)
         )

@@ -71,7 +71,7 @@ class System:
 
     @property
     def equation(self) -> Residual:
-        """R with the rows of Dirichlet data."""
+        """The residual R with the rows of Dirichlet data."""
         return self.physics if self.dirichlet is None else Constrained(self.physics, self.dirichlet)
 
     def norm(self, v: Array) -> float:

@@ -226,7 +226,7 @@ class RecurrenceSolution(Local):
 
     @property
     def evidence(self) -> RecurrenceEvidence:
-        """The states kept and the work done so far."""
+        """The evidence: the states kept, and the work done so far."""
         store = self._store
         return RecurrenceEvidence(
             self.steps, self.u.shape[1], store.used, store.executed, self._counts.copy()

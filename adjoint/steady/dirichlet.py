@@ -79,7 +79,7 @@ class Dirichlet(Portable):
 
     @cached_property
     def given(self) -> Vector:
-        """g as a Vector."""
+        """The values g(p) as a Vector."""
         return self.values if callable(self.values) else ConstantVector(self.values)
 
     def free(self, n: int) -> Array:
