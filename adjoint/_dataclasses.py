@@ -1,4 +1,4 @@
-"""What dataclasses of the library share: short reprs, and pickles of public fields only."""
+"""Parts that the library's dataclasses share: short reprs, and pickles of public fields only."""
 
 import dataclasses
 import inspect
@@ -17,7 +17,9 @@ LONGEST = 60
 
 
 def short_repr(self: object) -> str:
-    """`Name(field=value, …)` of a dataclass: its public fields that differ from their defaults.
+    """Return `Name(field=value, …)` for a dataclass.
+
+    Only public fields that differ from their defaults are shown.
 
     Arrays are shown by shape, functions by name. Use: `__repr__ = short_repr` in the
     class.
@@ -45,7 +47,7 @@ def _is_default(held: object, field: "dataclasses.Field[object]") -> bool:
 
 
 def short(value: object) -> str:
-    """A value in at most some 60 characters."""
+    """Return a text of at most about 60 characters for a value."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"array({value.shape}, {value.dtype})"
     if isinstance(value, sparse.sparray | sparse.spmatrix):
@@ -115,7 +117,7 @@ class Local:
     """A value with factors or files of this process: pickling and deep copying raise TypeError."""
 
     portable = "the problem and the parameters, and solve there"
-    """What the message advises to send to another process."""
+    """The end of the error message: the data to send to another process instead."""
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

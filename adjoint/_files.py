@@ -16,10 +16,12 @@ KINDS = {
 
 
 def irregular(path: Path) -> str:
-    """The kind of a path that is not a regular file; "" for a regular file or a missing one.
+    """Return the kind of a path that is not a regular file.
 
-    Renaming a file over a device would replace the device; opening a named pipe would
-    block.
+    Return "" for a regular file, and for a file that does not exist.
+
+    Irregular files must not be written: renaming a file over a device would replace the
+    device, and opening a named pipe would block.
     """
     try:
         mode = os.stat(path).st_mode
@@ -40,7 +42,10 @@ def require_regular(path: Path) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to `path` at the end, removed if the block raises.
+    """Yield a temporary path beside `path`.
+
+    At the end of the `with` block the temporary file is renamed to `path`; if the block
+    raises, the temporary file is removed.
 
     Raise ValueError if `path` is not a regular file, and OSError with the name of the
     file, for example if the disk is full.
@@ -61,7 +66,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def named(error: OSError, path: Path) -> OSError:
-    """The error with the name of the file, which the error of a write lacks."""
+    """Return the error with the name of the file, which an error of a write does not have."""
     return type(error)(
         error.errno,
         f"{error.strerror or error}; a file written there before is unchanged",

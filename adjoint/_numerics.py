@@ -5,18 +5,19 @@ import numpy as np
 from .typing import Array
 
 BLAS = 512
-"""Largest number of unknowns for sums over stages by BLAS; its threads would delay the solvers'."""
+"""Largest number of unknowns for sums over stages by BLAS. For longer vectors BLAS starts
+threads, which would delay the threads of the solvers."""
 
 SINGLE = 8192
 """Largest vector whose scalar product is taken by BLAS: on one thread (OpenBLAS: up to 10 000)."""
 
 
 def dot(a: Array, b: Array) -> float:
-    """Re(aᴴ b), summed over all entries, for a and b of equal shape.
+    """Return Re(aᴴ b), summed over all entries, for a and b of equal shape.
 
-    BLAS is not used: the last bits of its sums depend on the number of threads, and its
-    threads keep spinning afterwards and delay the solver's (a factorization took up to
-    1.8 times as long on two cores).
+    BLAS is not used for two reasons. The last bits of its sums depend on the number of
+    threads. Its threads keep spinning after a call, and delay the threads of the solver
+    (a factorization took up to 1.8 times as long on two cores).
     """
     a = (
         np.conj(a) if np.iscomplexobj(a) else a
@@ -31,7 +32,7 @@ def finite_sum(v: Array) -> bool:
 
 
 def size_of(r: Array) -> float:
-    """‖r‖₂, without overflow."""
+    """Return ‖r‖₂; the squares do not overflow."""
     largest = float(np.abs(r).max(initial=0.0))
     if not 0.0 < largest < np.inf:
         return largest
@@ -40,7 +41,7 @@ def size_of(r: Array) -> float:
 
 
 def rms(v: Array) -> float:
-    """√(Σ |v_i|² / n); nan if v contains nan. Long v are summed without BLAS."""
+    """Return √(Σ |v_i|² / n); nan if v contains nan. Long vectors are summed without BLAS."""
     if v.dtype.kind == "c":
         v = np.abs(v)
     square = v.dot(v) if v.size <= SINGLE else np.einsum("i,i->", v, v)
@@ -48,17 +49,17 @@ def rms(v: Array) -> float:
 
 
 def column_dots(v: Array, w: Array) -> Array:
-    """vᴴ w of each column, (k,), for v, w (n, k). Without BLAS, see `dot`."""
+    """Return vᴴ w of each column, (k,), for v, w (n, k). BLAS is not used; see `dot`."""
     return np.asarray(np.einsum("ij,ij->j", v.conj(), w))
 
 
 def column_maxima(v: Array) -> Array:
-    """max |v_i| of each column, (k,), for v (n, k); 0 for n = 0."""
+    """Return max |v_i| of each column, (k,), for v (n, k); 0 if n = 0."""
     return np.asarray(np.abs(v).max(axis=0, initial=0.0))
 
 
 def read_only(x: Array) -> Array:
-    """A view of x that cannot be written to, for functions of the user."""
+    """Return a read-only view of x, which is passed to functions of the user."""
     view = x[:]  # Half the time of x.view().
     view.setflags(write=False)
     return view

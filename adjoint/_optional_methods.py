@@ -17,9 +17,9 @@ from .typing import Array
 def checked_residual_hvp(
     residual: object, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
-    """`residual.hvp`, its results checked for the shapes of u and p.
+    """Return the results of `residual.hvp`, after a check that they have the shapes of u and p.
 
-    Raise TypeError if it has no hvp.
+    Raise TypeError if `hvp` is missing.
     """
     if not isinstance(residual, ResidualWithHvp):
         raise _missing(
@@ -34,9 +34,9 @@ def checked_residual_hvp(
 def checked_matrix_hvp(
     matrix: object, p: Array, u: Array, lam: Array, p_dot: Array
 ) -> tuple[Array, Array]:
-    """`matrix.hvp`, its results checked for the shapes of u and p.
+    """Return the results of `matrix.hvp`, after a check that they have the shapes of u and p.
 
-    Raise TypeError if it has no hvp.
+    Raise TypeError if `hvp` is missing.
     """
     if not isinstance(matrix, MatrixWithHvp):
         raise _missing(matrix, "(p, u, lam, p_dot)", "p ↦ (A(p)ᴴλ, vjp(p, u, λ)) along ṗ", "")
@@ -44,7 +44,10 @@ def checked_matrix_hvp(
 
 
 def checked_vector_hvp(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:
-    """`vector.hvp`, its result checked for the shape (m,); raise TypeError if it has no hvp."""
+    """Return the result of `vector.hvp`, after a check of its shape (m,).
+
+    Raise TypeError if the vector has no `hvp`.
+    """
     if not isinstance(vector, VectorWithHvp):
         raise _missing(vector, "(p, lam, p_dot)", "p ↦ vjp(p, λ) along ṗ", "")
     return as_cotangent(vector.hvp(p, lam, p_dot), p, f"the hvp of {type(vector).__name__}")
@@ -53,9 +56,9 @@ def checked_vector_hvp(vector: object, p: Array, lam: Array, p_dot: Array) -> Ar
 def checked_objective_hvp(
     objective: object, u: Array, p: Array, u_dot: Array, p_dot: Array
 ) -> tuple[Array, Array]:
-    """`objective.hvp`, its results checked for the shapes of u and p.
+    """Return the results of `objective.hvp`, after a check that they have the shapes of u and p.
 
-    Raise TypeError if it has no hvp.
+    Raise TypeError if `hvp` is missing.
     """
     if not isinstance(objective, ObjectiveWithHvp):
         raise _missing(
@@ -65,7 +68,10 @@ def checked_objective_hvp(
 
 
 def checked_design_hvp(design: object, x: Array, p_bar: Array, x_dot: Array) -> Array:
-    """`design.hvp`, its result checked for the shape (m_x,); raise TypeError if it has no hvp."""
+    """Return the result of `design.hvp`, after a check of its shape (m_x,).
+
+    Raise TypeError if the design map has no `hvp`.
+    """
     if not isinstance(design, DesignMapWithHvp):
         raise _missing(
             design, "(x, p_bar, x_dot)", "x ↦ vjp(x, p̄) along ẋ: zeros for a linear map", ""
@@ -97,7 +103,7 @@ def _pair(thing: object, returned: tuple[Array, Array], u: Array, p: Array) -> t
 
 
 def as_squares(objective: object) -> Squares:
-    """The objective as `Squares`; raise TypeError if it is not a sum of squares."""
+    """Return the objective as `Squares`; raise TypeError if it is not a sum of squares."""
     if not isinstance(objective, Squares):
         raise TypeError(
             f"{type(objective).__name__} is not a sum of squares: it has no residual(u, p), "
@@ -108,7 +114,7 @@ def as_squares(objective: object) -> Squares:
 
 
 def residual_of(squares: Squares, u: Array, p: Array) -> Array:
-    """r(u, p), (k,), as float64; raise TypeError if r is complex or not a vector."""
+    """Return r(u, p), (k,), as float64; raise TypeError if r is complex or not a vector."""
     r = np.asarray(squares.residual(u, p))
     if r.dtype.kind not in "fiu" or r.ndim != 1:
         raise TypeError(
@@ -121,7 +127,10 @@ def residual_of(squares: Squares, u: Array, p: Array) -> Array:
 def checked_residual_jvp(
     squares: Squares, u: Array, p: Array, rates: tuple[Array, Array], k: int
 ) -> Array:
-    """The derivative of r along rates = (u̇, ṗ), (k,); raise ValueError if its shape differs."""
+    """Return the derivative of r along rates = (u̇, ṗ), (k,).
+
+    Raise ValueError if the derivative does not have the shape (k,).
+    """
     r_dot = np.asarray(squares.residual_jvp(u, p, *rates))
     if r_dot.shape != (k,):
         raise ValueError(
@@ -131,7 +140,10 @@ def checked_residual_jvp(
 
 
 def checked_residual_vjp(squares: Squares, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-    """(ū, p̄) of w, of the shapes of u and p; raise ValueError if the shapes differ."""
+    """Return (ū, p̄) = ((∂r/∂u)ᴴ w, (∂r/∂p)ᴴ w).
+
+    Raise ValueError unless ū and p̄ have the shapes of u and p.
+    """
     u_bar, p_bar = squares.residual_vjp(u, p, w)
     name = f"{type(squares).__name__}: residual_vjp returned"
     if np.shape(u_bar) != u.shape:

@@ -21,7 +21,7 @@ from .typing import Array
 
 
 def named(value: object) -> str:
-    """The type of a value, for messages: "a list", "None", "the class Foo itself"."""
+    """Return the type of a value, for messages: "a list", "None", "the class Foo itself"."""
     if value is None:
         return "None"
     if isinstance(value, type):
@@ -31,7 +31,7 @@ def named(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value, for messages: the repr of a short string or number, otherwise the type."""
+    """Return a text for a value: the repr of a short string or number, otherwise the type."""
     text = repr(value) if isinstance(value, str | bytes | int | float | complex | None) else ""
     return text if 0 < len(text) <= 60 else named(value)
 
@@ -42,7 +42,7 @@ def has(value: object, *methods: str) -> bool:
 
 
 def missing_methods(value: object, methods: Iterable[str]) -> list[str]:
-    """The methods that the value lacks, in the given order."""
+    """Return the names of the methods that the value lacks, in the given order."""
     return [method for method in methods if not callable(getattr(value, method, None))]
 
 
@@ -125,13 +125,19 @@ def require_integer(who: str, name: str, value: object, least: int) -> None:
 
 
 def require_bool(who: str, name: str, value: object) -> None:
-    """Raise TypeError unless the value is True or False: in an `if`, the string "no" is true."""
+    """Raise TypeError unless the value is True or False.
+
+    Other values are refused, because in an `if` the string "no" would count as true.
+    """
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{who}: got {name}={shown(value)}, expected True or False")
 
 
 def as_array(who: str, name: str, value: object) -> Array:
-    """The value as an array of numbers; raise TypeError for strings, objects and ragged lists."""
+    """Return the value as an array of numbers.
+
+    Raise TypeError for strings, objects and ragged lists.
+    """
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
@@ -145,7 +151,7 @@ def as_array(who: str, name: str, value: object) -> Array:
 
 
 def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Array:
-    """The value as a float64 array of `ndim` dimensions.
+    """Return the value as a float64 array of `ndim` dimensions.
 
     Raise TypeError unless all entries are real numbers, ValueError if the number of
     dimensions differs, if the array is empty, or if an entry is nan or inf.
@@ -163,7 +169,7 @@ def as_reals(who: str, name: str, value: object, ndim: int, expected: str) -> Ar
 
 
 def as_path(who: str, name: str, value: object) -> Path:
-    """The value as a Path.
+    """Return the value as a Path.
 
     Raise TypeError unless the value is a str or a path, ValueError if the path contains a
     zero byte.
@@ -201,9 +207,10 @@ REQUIREMENTS: dict[type, Callable[[str, str, object], None]] = {
 def require_settings(settings: object) -> None:
     """Raise TypeError unless fields annotated float, int or bool have values of that type.
 
-    settings: a dataclass. Fields annotated `float | None`, `int | None` or `bool | None`
-    may be None. Ranges and nan are left to the class, which may compare its fields with
-    numbers after this call: no field holds a string or an array.
+    settings: a dataclass. Fields annotated `float | None`, `int | None` or `bool |
+    None` may be None. Ranges and nan are checked by the class itself. After this call
+    the class may compare these fields with numbers, because no such field holds a
+    string or an array.
     """
     who = type(settings).__name__
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
@@ -218,10 +225,11 @@ def require_settings(settings: object) -> None:
 
 
 def as_parameters(p: Array, name: str = "p") -> Array:
-    """A copy of p as a float64 or complex128 vector (m,).
+    """Return a copy of p as a float64 or complex128 vector, (m,).
 
-    A copy, because derivatives computed later need p unchanged. Raise TypeError unless p
-    holds numbers, ValueError unless p is a vector, NonFinite if an entry is nan or inf.
+    A copy is needed, because derivatives that are computed later use p. Raise TypeError
+    unless p holds numbers, ValueError unless p is a vector, NonFinite if an entry is
+    nan or inf.
     """
     try:
         p = np.asarray(p)
@@ -246,12 +254,12 @@ def require_length(p: Array, m: int, what: str) -> None:
 
 
 def as_cotangent(g: Array, p: Array, what: str) -> Array:
-    """A copy of a gradient g that a user's class returned, with the shape and dtype of p.
+    """Return a copy of a gradient g of a user's class, with the shape and dtype of p.
 
     what: the source of g, for messages. If p is real, the imaginary part is dropped,
-    since dJ = Re(gᴴ dp). A copy, because a user's object may return the same array each
-    time. Raise ValueError if the shapes differ (NumPy would broadcast g), TypeError
-    unless g holds numbers.
+    since dJ = Re(gᴴ dp). A copy is needed, because a user's object may return the same
+    array each time. Raise ValueError if the shapes of g and p differ (NumPy would
+    broadcast g), TypeError unless g holds numbers.
     """
     g = np.asarray(g)
     if g.shape != p.shape:
@@ -265,15 +273,16 @@ def as_cotangent(g: Array, p: Array, what: str) -> Array:
 
 
 def cotangent(derivative: Array, p: Array) -> Array:
-    """g with dJ = Re(gᴴ dp), from the derivative with dJ = Re(Σ derivative_i dp_i).
+    """Return the gradient g with dJ = Re(gᴴ dp) from a derivative d with dJ = Re(Σ d_i dp_i).
 
-    g is Re(derivative) if p is real, and conj(derivative) if p is complex.
+    g = Re(d) if p is real, and g = conj(d) if p is complex. d is the argument
+    `derivative`.
     """
     return derivative.conj() if p.dtype.kind == "c" else np.ascontiguousarray(derivative.real)
 
 
 def first_nonfinite(values: Array) -> tuple[int | tuple[int, ...], np.generic, int] | None:
-    """The first nan or inf in an array: (index, entry, count); None if all entries are finite.
+    """Return (index, entry, count) of the first nan or inf; None if all entries are finite.
 
     index: an integer for a vector, a tuple for an array of more dimensions; count: the
     number of entries that are nan or inf.

@@ -11,7 +11,7 @@ from .typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """lower ≤ x ≤ upper.
+    """Bounds lower ≤ x ≤ upper on a vector x.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Bounds:
         return bool(np.all(np.isneginf(self.lower)) and np.all(np.isposinf(self.upper)))
 
     def clip(self, x: Array) -> Array:
-        """The nearest point within the bounds, in any diagonal inner product.
+        """Return the point within the bounds that is nearest to x in any diagonal inner product.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Bounds:
                 )
 
     def blocked(self, x: Array, g: Array) -> Array:
-        """The variables at a bound that −g points out of.
+        """Mark the variables that are at a bound and would leave the bounds along −g.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class Bounds:
         return np.asarray(((x <= self.lower) & (g > 0.0)) | ((x >= self.upper) & (g < 0.0)))
 
     def held(self, x: Array, g: Array) -> Array:
-        """The projected gradient, which is zero at a stationary point.
+        """Return the projected gradient, which is zero at a stationary point.
 
         Parameters
         ----------

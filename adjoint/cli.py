@@ -19,9 +19,11 @@ COMPARISON = "report"
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand. arguments: adds its options to a parser.
+    """A subcommand of `python -m adjoint`.
 
-    run: does it, and returns the exit code.
+    summary: one line for the help. arguments: function that adds the options of the
+    command to a parser. run: function that executes the command and returns the exit
+    code.
     """
 
     summary: str
@@ -30,7 +32,7 @@ class Command:
 
 
 def table(solvers: Sequence[doctor.Solver]) -> str:
-    """One line per working solver: package, BLAS, seconds."""
+    """Return a table with one line per working solver: name, package, BLAS, seconds."""
     header = ("solver", "package", "BLAS it calls", "seconds")
     rows = [
         (one.name, one.package, "-" if one.blas is None else str(one.blas), _seconds(one.seconds))
@@ -58,7 +60,7 @@ def _paragraph(text: str, indent: int) -> str:
 
 
 def diagnosis(environment: Sequence[str], solvers: Sequence[doctor.Solver], verdict: str) -> str:
-    """The output of `doctor`: machine, solvers, missing solvers with reasons, verdict."""
+    """Return the output of `doctor`: machine, solvers, missing solvers with reasons, verdict."""
     missing = [_paragraph(f"{one.name}: {one.fault}", 4) for one in solvers if one.fault]
     return "\n\n".join(
         part
@@ -114,7 +116,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped, which could move the cursor of the terminal."""
+    """Return the text with escaped control characters: they could move the terminal's cursor."""
     return "".join(
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
         for char in text

@@ -15,9 +15,10 @@ class Derivative:
 
     See docs/math/steady.md, eq. 7.
 
-    u, p: states and parameters; only their shapes and dtypes are used. jvp: maps (m, j)
-    to u's shape with one more axis of length j. vjp: the transpose of jvp; its real
-    part if p is real.
+    u, p: states and parameters; only their shapes and dtypes are used. jvp: function
+    that maps directions, (m, j), to derivatives, of u's shape with one more axis of
+    length j. vjp: the conjugate transpose of jvp; the real part of the result if p is
+    real.
     """
 
     u: Array
@@ -29,7 +30,7 @@ class Derivative:
     def operator(self) -> LinearOperator:
         """A SciPy LinearOperator: `D @ v` is the jvp, `D.H @ w` the vjp.
 
-        Complex if u is complex.
+        The operator is complex if u is complex.
         """
         return LinearOperator(
             (self.u.size, self.p.size),
@@ -41,7 +42,7 @@ class Derivative:
         )
 
     def _forward(self, V: Array) -> Array:
-        """(du/dp) V, (rows, j)."""
+        """Return (du/dp) V, (rows, j)."""
         j = V.shape[1]
         if V.dtype.kind == "c" and self.p.dtype.kind == "f":
             # The steps of a solve with real parameters take real directions only.
@@ -50,7 +51,7 @@ class Derivative:
         return self.jvp(V).reshape(self.u.size, j)
 
     def _backward(self, W: Array) -> Array:
-        """(du/dp)ᴴ W, (m, j)."""
+        """Return (du/dp)ᴴ W, (m, j)."""
         j = W.shape[1]
         if self.p.dtype.kind == "f" and (self.u.dtype.kind == "c" or W.dtype.kind == "c"):
             # The vjp is the real part of Dᴴw; the imaginary part of Dᴴw is the real part of

@@ -1,4 +1,4 @@
-"""The solvers of this machine: packages, their BLAS, their speed, and what to improve."""
+"""The solvers of this machine: their packages, BLAS and speed, and possible improvements."""
 
 import ctypes
 import math
@@ -43,10 +43,10 @@ BLAS_NAMES = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS", "flexiblas":
 
 @dataclass(frozen=True)
 class Candidate:
-    """A solver to try.
+    """A solver that `doctor` tries.
 
-    missing: returns the reason why the solver cannot run, or "". solve: returns u with
-    A u = b.
+    distribution: name of the package. missing: function that returns the reason why the
+    solver cannot run, or "". solve: function (A, b) ↦ u with A u = b.
     """
 
     distribution: str
@@ -78,9 +78,9 @@ CANDIDATES = {
 
 @dataclass(frozen=True)
 class Blas:
-    """A BLAS in memory.
+    """A BLAS library that this process has loaded.
 
-    kernels: the processor that OpenBLAS has detected, "" for another BLAS.
+    kernels: name of the processor that OpenBLAS has detected; "" for another BLAS.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Blas:
 
 @dataclass(frozen=True)
 class Solver:
-    """The result of a try.
+    """The result of trying a solver.
 
     seconds: time to analyse, factor and solve (nan: not timed). fault: the error, or "".
     """
@@ -108,7 +108,10 @@ class Solver:
 
 
 def laplacian(points: int) -> sparse.csc_array:
-    """−Δ by five-point differences on points × points, zero outside, (points², points²)."""
+    """Return −Δ by five-point differences on a grid of points × points, (points², points²).
+
+    u is zero outside of the grid.
+    """
     ones = np.ones(points)
     line = sparse.diags_array([-ones[1:], 2.0 * ones, -ones[1:]], offsets=[-1, 0, 1])
     eye = sparse.eye_array(points)
@@ -116,14 +119,18 @@ def laplacian(points: int) -> sparse.csc_array:
 
 
 def shared_libraries() -> list[str]:
-    """The paths of the shared libraries in this process; [] except on Linux."""
+    """Return the paths of the shared libraries in this process; [] except on Linux."""
     maps = Path("/proc/self/maps")
     lines = maps.read_text().splitlines() if maps.exists() else []
     return sorted({line.split(maxsplit=5)[5] for line in lines if "/" in line and ".so" in line})
 
 
 def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[str]) -> list[Blas]:
-    """Each BLAS in this process; pools: of threadpoolctl; libraries: paths of shared libraries."""
+    """Return the BLAS libraries in this process.
+
+    pools: result of `threadpoolctl.threadpool_info`; libraries: paths of the shared
+    libraries in this process.
+    """
     found = [
         Blas(
             f"{BLAS_NAMES.get(str(pool['internal_api']), pool['internal_api'])} "
@@ -145,7 +152,11 @@ def blas_in_memory(pools: Iterable[Mapping[str, object]], libraries: Iterable[st
 
 
 def blas_of(name: str, found: Iterable[Blas]) -> Blas | None:
-    """The BLAS of a solver: SciPy's for SuperLU, MKL for Pardiso, the system's for the others."""
+    """Return the BLAS that a solver calls; None if the solver calls none, or an unknown BLAS.
+
+    SuperLU calls SciPy's BLAS, or the system's; Pardiso calls MKL; CHOLMOD and UMFPACK
+    call the system's BLAS.
+    """
     found = list(found)
     system = [blas for blas in found if not re.search(r"\.libs/|mkl_rt", blas.path)]
     bundled = [blas for blas in found if "/scipy.libs/" in blas.path]
@@ -159,7 +170,7 @@ def blas_of(name: str, found: Iterable[Blas]) -> Blas | None:
 
 
 def suitesparse_version(libraries: Iterable[str]) -> str:
-    """The version of the SuiteSparse in this process; "" without SuiteSparse."""
+    """Return the version of SuiteSparse in this process; "" if SuiteSparse is not loaded."""
     for path in libraries:
         if "/libsuitesparseconfig" in path:
             numbers = (ctypes.c_int * 3)()
@@ -169,7 +180,7 @@ def suitesparse_version(libraries: Iterable[str]) -> str:
 
 
 def installed(distribution: str) -> str:
-    """Name and version of a distribution."""
+    """Return name and version of a package, or its name with "(not installed)"."""
     try:
         return f"{distribution} {version(distribution)}"
     except PackageNotFoundError:
@@ -177,7 +188,10 @@ def installed(distribution: str) -> str:
 
 
 def attempt(candidate: Candidate, points: int) -> tuple[float, str]:
-    """(seconds to solve −Δu = 1, the better of two tries, or nan; the error, or "")."""
+    """Return the seconds to solve −Δu = 1 (the better of two tries), and the error.
+
+    The seconds are nan after an error; the error is "" after a success.
+    """
     if reason := candidate.missing():
         return math.nan, reason
     tries = []
@@ -208,7 +222,7 @@ def solvers(points: int) -> list[Solver]:
 
 
 def environment() -> list[str]:
-    """Versions, processor and memory, in three lines."""
+    """Return three lines with versions, processor and memory."""
     cores = f"{os.cpu_count()} cores"
     if sys.platform == "linux":
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
@@ -227,7 +241,10 @@ def processor_has_avx2() -> bool:
 
 
 def findings(tried: Iterable[Solver], avx2: bool) -> list[str]:
-    """Causes of slow solves on this machine, each with its remedy; avx2: the processor has AVX2."""
+    """Return the causes of slow solves on this machine, each cause with its remedy.
+
+    avx2: True if the processor has AVX2.
+    """
     working = {one.name: one for one in tried if not one.fault}
     cholesky = working.get("CHOLMOD")
     if cholesky is None:
@@ -259,7 +276,7 @@ def findings(tried: Iterable[Solver], avx2: bool) -> list[str]:
 
 
 def verdict(tried: Sequence[Solver], avx2: bool) -> str:
-    """All of it in a sentence or two."""
+    """Return the result of all tests in one or two sentences."""
     working = {one.name: one for one in tried if not one.fault}
     if not working:
         return "nothing here solves a sparse system. Remedy: reinstall NumPy and SciPy."

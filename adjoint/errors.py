@@ -1,6 +1,6 @@
 """The errors and warnings that the library raises.
 
-The tree of the classes, with the reason of each:
+The tree of the classes, each class with its meaning:
 
     RuntimeError
     ├── SolveError                   a solve failed, nothing was returned
@@ -36,8 +36,8 @@ The tree of the classes, with the reason of each:
     ├── AbsoluteToleranceWarning     a component below its absolute tolerance matters to J
     └── ResumedElsewhere             a run resumed with another number of threads
 
-Errors of Newton's method carry the history of ‖R‖, errors of an integration the time
-reached.
+Errors of Newton's method have the attribute `history`, ‖R‖ at the iterates. Errors of
+an integration have the attribute `t`, the time reached.
 """
 
 from typing import TypeVar
@@ -77,7 +77,7 @@ __all__ = [
 
 
 class SolveError(RuntimeError):
-    """A solve failed; nothing was returned. The subclass says why."""
+    """A solve failed; nothing was returned. The subclass names the reason."""
 
 
 # Linear solves ------------------------------------------------------------------------------------
@@ -123,19 +123,26 @@ CAUSES = (
     "Usual causes: a missing boundary condition (the body can move freely), an element with zero "
     "stiffness, an unknown that no equation mentions, or two equations that are the same."
 )
-"""Why a matrix is singular, if its null vectors are not known."""
+"""Usual causes of a singular matrix, for messages without null vectors."""
 
 
 def singular(what: str, found: str, causes: str = CAUSES) -> SingularMatrix:
-    """The error for a singular matrix; what: "LU of a 882x882 matrix".
+    """Return the error for a singular matrix.
 
-    found: what was met, and where.
+    what: name of the factorization, such as "LU of a 882x882 matrix".
+
+    found: the pivot or row that showed the singularity, and its place; causes: usual
+    causes.
     """
     return SingularMatrix(f"{what} {found}. {causes}")
 
 
 def out_of_memory(what: str, error: Exception) -> OutOfMemory:
-    """The error for factors that do not fit; what: "LU of a 882x882 matrix"."""
+    """Return the error for factors that do not fit into memory.
+
+    what: name of the factorization, such as "LU of a 882x882 matrix"; error: the error
+    of the backend.
+    """
     return OutOfMemory(
         f"{what}: not enough memory for the factors ({str(error) or type(error).__name__}). "
         "Remedies: adjoint.cholesky or adjoint.ldl where A is symmetric (half the memory), an "
@@ -201,7 +208,7 @@ class NonFiniteResidual(NonFinite):
     Attributes
     ----------
     history : tuple of float
-        ‖R‖ at the iterates before.
+        ‖R‖ at the earlier iterates.
     """
 
     history: tuple[float, ...] = ()
@@ -252,7 +259,7 @@ class StorageFailed(SolveError):
 
 
 def storage_failed(message: str, k: int) -> StorageFailed:
-    """The error, at step k."""
+    """Return the error StorageFailed, with `steps` = k."""
     error = StorageFailed(message)
     error.steps = k
     return error
@@ -262,7 +269,9 @@ def storage_failed(message: str, k: int) -> StorageFailed:
 
 
 class StepTooSmall(SolveError):
-    """The step size fell below rounding: a singularity, a discontinuity, or too tight tolerances.
+    """The step size fell below rounding.
+
+    Usual causes: a singularity, a discontinuity, or too tight tolerances.
 
     Attributes
     ----------
@@ -322,7 +331,7 @@ class InconsistentStart(SolveError):
 
 
 class CoincidentBreaks(SolveError):
-    """Two breaks that depend on p coincide, or one is an end: J has no derivative."""
+    """Two breaks that depend on p coincide, or a break is an end: J has no derivative."""
 
 
 class NonFiniteField(NonFinite):
@@ -345,7 +354,7 @@ class AbsoluteToleranceWarning(UserWarning):
 
 
 class NoConvergenceError(Exception):
-    """Internal: the Newton iteration of a step does not converge, and the step is repeated.
+    """Internal error: the Newton iteration of a step does not converge; the step is repeated.
 
     nonfinite: True if the first correction is nan or inf.
     """
@@ -368,7 +377,11 @@ IntegrationFailure = TypeVar(
 def integration_failure(
     kind: type[IntegrationFailure], message: str, t: float, steps: int
 ) -> IntegrationFailure:
-    """The error, with the time and the number of steps in its message and as attributes."""
+    """Return an error of the class `kind`.
+
+    Its message ends with the time and the number of steps; the error also has the
+    attributes `t` and `steps`.
+    """
     error = kind(f"{message} Reached t = {t:.10g} after {steps} steps.")
     error.t, error.steps = t, steps
     return error

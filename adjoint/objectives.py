@@ -33,7 +33,7 @@ def require_objective(who: str, name: str, objective: object) -> None:
 
 
 def checked_gradients(objective: Objective, u: Array, p: Array) -> tuple[Array, Array]:
-    """Copies of (ū, p̄): an objective may return the same arrays each time.
+    """Return copies of (ū, p̄), because an objective may return the same arrays each time.
 
     Raise ValueError unless the copies have the shapes of u and p, TypeError unless they
     hold numbers.
@@ -164,11 +164,11 @@ class LeastSquares:
         d, in the units of C u. Columns are load cases; for a trajectory rows are times
         and columns are unknowns.
     observe : (q, n) sparse matrix or array, optional
-        C. By default the state itself is observed.
+        C, the identity by default: the state itself is observed.
     weights : array, optional
-        w ≥ 0, for example 1/σ² of each measurement; 1 by default. Data (q, k) take
-        weights (q,), one per row; (k,), one per column; or (q, k). If q = k, use (q, 1)
-        or (1, k).
+        w ≥ 0, for example 1/σ² of each measurement; 1 by default. For data (q, k) the
+        weights are (q,), one per row; (k,), one per column; or (q, k). If q = k, the
+        shape (q, 1) means one weight per row, (1, k) one weight per column.
 
     Raises
     ------
@@ -233,17 +233,17 @@ class LeastSquares:
 
     @cached_property
     def _scale(self) -> Array:
-        """w, in a shape that NumPy broadcasts to the shape of the data."""
+        """The weights w, in a shape that NumPy broadcasts to the shape of the data."""
         weights, data = np.asarray(self.weights), np.asarray(self.data)
         rows = weights.ndim == 1 and data.ndim == 2 and weights.size == data.shape[0]
         return weights[:, None] if rows else weights
 
     def _misfit(self, u: Array) -> Array:
-        """C u − d."""
+        """Return C u − d."""
         return np.asarray(self._observed(u) - self.data)
 
     def _observed(self, u: Array) -> Array:
-        """C u; raise ValueError unless C u has the shape of the data."""
+        """Return C u; raise ValueError unless C u has the shape of the data."""
         observed = u if self.observe is None else np.asarray(self.observe @ u)
         if observed.shape != np.shape(self.data):
             raise ValueError(
@@ -253,7 +253,7 @@ class LeastSquares:
         return observed
 
     def _weighted(self, values: Array, power: float) -> Array:
-        """w^power times the values, which have the shape of the data."""
+        """Return w^power times the values. values: an array of the shape of the data."""
         return values if self.weights is None else self._scale**power * values
 
     def value(self, u: Array, p: Array) -> float:
@@ -266,7 +266,7 @@ class LeastSquares:
         return self._pulled_back(self._weighted(self._misfit(u), 1.0)), np.zeros_like(p)
 
     def _pulled_back(self, values: Array) -> Array:
-        """Cᴴ times the values, of the shape of u."""
+        """Return Cᴴ times the values, an array of the shape of u."""
         return values if self.observe is None else np.asarray(self.observe.T.conj() @ values)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
@@ -282,19 +282,21 @@ class LeastSquares:
         return self._as_reals(self._observed(u_dot), u)
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """Return (Cᴴ √w ω, 0); w: (k,).
+        """Return (Cᴴ √w ω, 0), where ω is the argument `w`, (k,), in the shape of the data.
 
-        ω has the shape of the data. If r has real and imaginary parts, the two halves of w
-        are the real and the imaginary part of ω.
+        √w is the root of the weights. If r has real and imaginary parts, the two halves
+        of the argument `w` are the real and the imaginary part of ω.
         """
         parts = w.reshape((-1, *np.shape(self.data)))
         omega = parts[0] + 1j * parts[1] if len(parts) == 2 else parts[0]
         return self._pulled_back(self._weighted(omega, 0.5)), np.zeros_like(p)
 
     def _as_reals(self, values: Array, u: Array) -> Array:
-        """√w times the values as (k,) real numbers; k depends on the dtypes of u, d and C only.
+        """Return √w times the values as real numbers, (k,).
 
-        A real derivative of a complex r thus has as many components as r.
+        k depends on the shape of the data, and on the dtypes of u, d and C.
+
+        Thus a real derivative of a complex r has as many components as r.
         """
         rooted = self._weighted(values, 0.5).ravel()
         kinds = [
@@ -379,9 +381,10 @@ class Sum:
 
     @property
     def _squares(self) -> list[tuple[float, Squares]]:
-        """[(√w_i, J_i)].
+        """The list of pairs (√w_i, J_i).
 
-        Raise TypeError unless each J_i is a sum of squares, ValueError if w_i < 0.
+        Raise TypeError unless each J_i is a sum of squares, ValueError if a w_i is
+        negative.
         """
         if not all(w >= 0.0 for w, _ in self._weighted):
             raise ValueError(
@@ -392,7 +395,8 @@ class Sum:
     def residual(self, u: Array, p: Array) -> Array:
         """Return the residuals √w_i r_i of all terms, concatenated to (k,).
 
-        Raise TypeError if a term is not a sum of squares, ValueError if w_i < 0.
+        Raise TypeError if a term is not a sum of squares, ValueError if a w_i is
+        negative.
         """
         return np.concatenate([root * residual_of(J, u, p) for root, J in self._squares])
 
@@ -403,7 +407,10 @@ class Sum:
         )
 
     def residual_vjp(self, u: Array, p: Array, w: Array) -> tuple[Array, Array]:
-        """Return Σ_i √w_i (∂r_i/∂u, ∂r_i/∂p)ᴴ w^(i), where w^(i) is the part of w for r_i."""
+        """Return Σ_i √w_i (∂r_i/∂u, ∂r_i/∂p)ᴴ v_i.
+
+        w_i is the weight of J_i, and v_i is the part of the argument `w` for r_i.
+        """
         ends = np.cumsum([residual_of(J, u, p).size for _, J in self._squares])
         split = zip(self._squares, np.split(w, ends[:-1]), strict=True)
         parts = [checked_residual_vjp(J, u, p, root * part) for (root, J), part in split]
@@ -441,7 +448,7 @@ class Product:
         return self.first.value(u, p) * self.other.value(u, p)
 
     def _linearized(self, u: Array, p: Array) -> Sum:
-        """The sum of J₁ and J₂ with the weights J₂(u, p) and J₁(u, p).
+        """Return the sum of J₁ and J₂ with the constant weights J₂(u, p) and J₁(u, p).
 
         At (u, p) this sum has the gradients of the product.
         """

@@ -81,7 +81,7 @@ class Vector(Protocol):
 
 
 class Residual(Protocol):
-    """R(u, p) = 0, without a state of its own (docs/math/steady.md, eq. 1)."""
+    """R(u, p), a function without memory, of R(u, p) = 0 (docs/math/steady.md, eq. 1)."""
 
     def residual(self, u: Array, p: Array) -> Array:
         """Return R(u, p), of u's shape."""
@@ -162,7 +162,7 @@ class Integrand(Protocol):
 
 @runtime_checkable
 class TimeDerivative(Protocol):
-    """A `Field` or an `Integrand` that has a derivative with respect to t."""
+    """Optional part of a `Field` or an `Integrand`: the derivative with respect to t."""
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """Return ∂f/∂t, (n,), or ∂ℓ/∂t, (q,); zeros if t does not occur."""
@@ -281,7 +281,7 @@ class Inverse(Protocol):
 
     @property
     def evidence(self) -> Evidence:
-        """How the matrix was factored, and the accuracy of its solves."""
+        """The evidence: how the matrix was factored, and how accurate the solves are."""
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
         """Return A⁻¹ b ("N"), A⁻ᵀ b ("T") or A⁻ᴴ b ("H"), for b (n,) or (n, k)."""

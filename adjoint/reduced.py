@@ -37,7 +37,7 @@ from .typing import Array
 
 @dataclass(eq=False, repr=False)
 class Point:
-    """f at one x: its value and its derivatives; a derivative is computed at its first use.
+    """The value of f at one x, and its derivatives; a derivative is computed at its first use.
 
     A Point keeps the gradient, df/dp, λ and the residual after their first use.
 
@@ -60,10 +60,8 @@ class Point:
     residual : (k,) array
         r with f = ½‖r‖², if J is a sum of squares.
 
-    Notes
-    -----
-    The gradient holds the partial derivatives: a dual vector. An `InnerProduct` maps this
-    vector to a direction.
+    Notes ----- The gradient holds the partial derivatives, and is a dual vector. An
+    `InnerProduct` maps the gradient to a direction.
     """
 
     x: Array
@@ -175,13 +173,16 @@ class Point:
 
     @cached_property
     def _lam(self) -> Array:
-        """λ, of the shape of u; needs no solve if the gradient was computed before."""
+        """The adjoint state λ, of the shape of u; no solve if the gradient was computed before."""
         return self._solution_with_hvp.adjoint(
             checked_gradients(self.objective, self.solution.u, self.p)[0]
         )
 
     def jvp(self, x_dot: Array) -> float:
-        """df/dx ẋ by one tangent solve, for checks: a gradient costs as much as one `jvp`.
+        """df/dx ẋ by one tangent solve.
+
+        This method is meant for checks, because the whole gradient costs as much as one
+        `jvp`.
 
         Parameters
         ----------
@@ -274,7 +275,7 @@ class Point:
         return np.stack(parts, axis=-1).reshape(self.x.size, *np.shape(w)[1:])
 
     def of(self, objective: Objective) -> "Point":
-        """The point of another objective at the same solution, without a forward solve.
+        """Return the point of another objective at the same solution, without a forward solve.
 
         Parameters
         ----------
@@ -290,7 +291,7 @@ class Point:
         return _evaluated_point(self.x, self.p, self.solution, objective, self.design, None)
 
     def of_each(self, objectives: Sequence[Objective]) -> "list[Point]":
-        """The points of several objectives; one block solve yields all their gradients.
+        """Return the points of several objectives; one block solve yields all their gradients.
 
         Parameters
         ----------
@@ -316,7 +317,7 @@ class Point:
 
 
 Function = Callable[[Array], Point]
-"""f: x ↦ the Point at x, such as a `Reduced`."""
+"""A function f: x ↦ the `Point` at x, for instance a `Reduced`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -391,7 +392,7 @@ class Reduced:
         return _evaluated_point(x, p, self.problem.solve(p), self.objective, self.design, None)
 
     def of(self, objective: Objective) -> "Reduced":
-        """The same problem and design map with another objective.
+        """Return the function f with another objective, and the same problem and design map.
 
         Parameters
         ----------
@@ -407,7 +408,10 @@ class Reduced:
 
 
 def _columns(block: Array, rows: int, name: str) -> Array:
-    """A vector (rows,) or a block (rows, j) as (rows, j); raise ValueError for another shape."""
+    """Return a vector (rows,) or a block (rows, j) as an array (rows, j).
+
+    Raise ValueError for another shape, NonFinite if an entry is nan or inf.
+    """
     block = as_array("Point", name, block)
     if bad := first_nonfinite(block):
         raise NonFinite(f"got {name} with {bad[1]} in an entry, expected finite numbers")
@@ -418,7 +422,7 @@ def _columns(block: Array, rows: int, name: str) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _BlockAdjoints:
-    """(du/dp)ᴴ ∂J/∂u of several objectives J, by one block solve at the first use."""
+    """The vectors (du/dp)ᴴ ∂J/∂u of several objectives J, by one block solve at the first use."""
 
     solution: Solution
     p: Array
@@ -432,7 +436,7 @@ class _BlockAdjoints:
         )
 
     def column(self, objective: Objective) -> Array:
-        """(du/dp)ᴴ ∂J/∂u of one of the objectives, (m,)."""
+        """Return (du/dp)ᴴ ∂J/∂u of one of the objectives, (m,)."""
         position = next(i for i, J in enumerate(self.objectives) if J is objective)
         return np.ascontiguousarray(self._columns[:, position])
 
@@ -445,7 +449,7 @@ def _evaluated_point(
     design: DesignMap,
     adjoints: _BlockAdjoints | None,
 ) -> Point:
-    """The point with the value J(u, p).
+    """Return the point at x, with the value J(u, p).
 
     Raise TypeError unless the value is a real number, NonFinite if it is nan or inf.
     """

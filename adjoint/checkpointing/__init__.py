@@ -1,9 +1,10 @@
 """States kept for sweeps, in memory or on disk, and states that are computed again.
 
-`policies`: what a user asks for. `schedules` decide which states the first pass keeps;
-`binomial` has the optimal positions; `store` serves the sweeps, and computes missing states
-again; `storage` and `disk` hold the bytes, `records` what belongs to a state. See
-docs/math/time.md, section 13.
+The modules: `policies` holds the memory policies that a user chooses. `schedules`
+decides which states the first pass keeps, and `binomial` has the optimal positions of
+checkpoints. `store` gives the sweeps their states, and computes missing states again.
+`storage` and `disk` hold the states; `records` holds the records of steps (stages and
+factors). See docs/math/time.md, section 13.
 """
 
 from .binomial import minimal_advances

@@ -1,4 +1,4 @@
-"""Binomial checkpointing in closed form: fewest repeated steps, and where checkpoints go.
+"""Binomial checkpointing in closed form: the fewest repeated steps, and the positions.
 
 Griewank (1992), Optim. Methods Softw. 1, 35; Griewank & Walther (2000), ACM TOMS 26, 19
 (treeverse, revolve).
@@ -41,11 +41,12 @@ def minimal_advances(length: int, slots: int) -> int:
 
 
 def split(length: int, slots: int) -> int:
-    """m with t(l, s) = m + t(m, s) + t(l − m, s − 1): the steps to the next checkpoint.
+    """Return m with t(l, s) = m + t(l − m, s − 1) + t(m, s): the steps to the next checkpoint.
 
-    length: l ≥ 1, the steps to be reversed; slots: s ≥ 1, including the slot of the first
-    state. The result is l − 1 if s = 1. The smallest optimal m is returned, because it
-    mostly writes the fewest checkpoints. Griewank & Walther (2000), section 3.
+    length: l ≥ 1, the steps to be reversed; slots: s ≥ 1, including the slot of the
+    first state. The result is l − 1 if s = 1. The smallest optimal m is returned,
+    because this m mostly leads to the fewest writes of checkpoints. Griewank & Walther
+    (2000), section 3.
     """
     if length <= 1:
         return 0
@@ -56,7 +57,7 @@ def split(length: int, slots: int) -> int:
 
 
 def _repetitions(length: int, slots: int) -> int:
-    """r with β(s, r−1) < l ≤ β(s, r)."""
+    """Return the number r with β(s, r−1) < l ≤ β(s, r)."""
     r, reach = 0, 1
     while reach < length:
         r += 1

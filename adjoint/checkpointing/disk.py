@@ -20,11 +20,11 @@ from .storage import State, state_bytes
 
 @dataclass(eq=False)
 class DiskStorage:
-    """A file `k.npy` for each state, in a new directory `path` inside `directory`.
+    """Storage with a file `k.npy` for each state, in a new directory `path` inside `directory`.
 
-    The file holds the arrays of the state in their order. The object remembers the
-    size, check sum and headers of each file, and finds every damaged bit by them. The
-    directory is removed by `close`, with the last reference to the object, or at exit.
+    A file holds the arrays of its state in their order. The object remembers the size,
+    the check sum and the headers of each file. By these data it finds every damaged
+    bit. The directory is removed by `close`, when the object is deleted, or at exit.
     """
 
     directory: str | os.PathLike[str]
@@ -42,7 +42,7 @@ class DiskStorage:
         self._finalizer = weakref.finalize(self, _remove_directory, self.path, os.getpid())
 
     def put(self, k: int, state: State) -> None:
-        """Write the state before step k. Raise StorageFailed if the disk is full or gone."""
+        """Write the state before step k. Raise StorageFailed if the file cannot be written."""
         path = self._path(k)
         try:
             with open(path, "wb") as file:
@@ -70,7 +70,7 @@ class DiskStorage:
         return state
 
     def drop(self, k: int) -> None:
-        """Remove the state before step k. Raise StorageFailed if the system refuses that."""
+        """Remove the state before step k. Raise StorageFailed if its file cannot be removed."""
         self.disk -= self._files.pop(k)[0]
         try:
             self._path(k).unlink(missing_ok=True)
@@ -89,7 +89,7 @@ class DiskStorage:
 
 @dataclass(frozen=True)
 class _Header:
-    """The header that an array must have in its file. A different header means damage."""
+    """The header that an array must have in its file. A file with another header is damaged."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -101,7 +101,7 @@ class _Header:
         return cls(array.dtype, array.shape, fortran)
 
     def encoded(self) -> bytes:
-        """Return the bytes that stand in the file before the numbers of the array."""
+        """Return the header as bytes: the bytes before the numbers of the array in the file."""
         buffer = io.BytesIO()
         entries = {
             "descr": np.lib.format.dtype_to_descr(self.dtype),
@@ -112,9 +112,9 @@ class _Header:
         return buffer.getvalue()
 
     def read(self, file: BinaryIO) -> Array:
-        """Read the next array of a file.
+        """Read the next array of a file, whose header must equal this header.
 
-        Raise ValueError if its header differs from this header, or if numbers are missing.
+        Raise ValueError if the headers differ, or if numbers are missing.
         """
         encoded = self.encoded()
         if file.read(len(encoded)) != encoded:

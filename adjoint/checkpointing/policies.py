@@ -1,4 +1,4 @@
-"""Memory policies: what a solution keeps of its steps for reverse and forward sweeps."""
+"""Memory policies: which data of its steps a solution keeps for reverse and forward sweeps."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .store import Notify, Store
 
 
 class Memory(Protocol):
-    """A memory policy: opens the store that keeps states and records of one solution.
+    """Protocol of a memory policy: opens the store for the states and records of a solution.
 
     All policies give the same bits; they differ in memory, disk space and repeated steps.
     """
@@ -184,8 +184,9 @@ class Disk:
 class Budget:
     """Keep as much as fits into `bytes` bytes of memory.
 
-    Everything is kept if it fits; otherwise all states and the latest records; otherwise
-    checkpoints, as many as fit. A sweep needs memory for up to two states more.
+    All states and all records are kept if they fit; otherwise all states and the latest
+    records; otherwise as many checkpoints as fit. A sweep needs additional memory for
+    up to two states.
 
     Parameters
     ----------
@@ -227,8 +228,8 @@ class Budget:
         Returns
         -------
         Store
-            The store, before its first step. The solve raises MemoryTooSmall if the budget
-            does not hold two states.
+            The store, before its first step. `Store.put` raises MemoryTooSmall if the
+            budget does not hold two states.
         """
         if self.directory is None:
             return Store(BudgetSchedule(self.bytes, steps), MemoryStorage(), self.bytes, notify)

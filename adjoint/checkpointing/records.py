@@ -1,4 +1,4 @@
-"""Records of steps (stages, factors): the latest that fit into a number of bytes."""
+"""Records of steps (stages, factors): the latest records that fit into a number of bytes."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,11 +7,14 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Record(Protocol):
-    """Data of a step that its reversal needs: stages, factors."""
+    """Protocol of a record: the data of a step that a reverse sweep needs (stages, factors)."""
 
     @property
     def parts(self) -> Sequence[tuple[object, int]]:
-        """(object, bytes) of each part. Several records may share an object."""
+        """The parts of the record: pairs (object, number of bytes).
+
+        Several records may share an object.
+        """
 
 
 R = TypeVar("R", bound=Record)
@@ -19,7 +22,9 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(eq=False)
 class Records(Generic[R]):
-    """The records in memory, by step. An object shared by several records counts once.
+    """The records in memory, by step.
+
+    The bytes of an object that several records share are counted once.
 
     nbytes: bytes of all objects; dropped: number of records dropped so far.
     """
@@ -36,7 +41,7 @@ class Records(Generic[R]):
         return len(self._records)
 
     def get(self, k: int) -> R | None:
-        """Return the record of step k, or None."""
+        """Return the record of step k; None if no such record is kept."""
         return self._records.get(k)
 
     def put(self, k: int, record: R) -> None:

@@ -9,26 +9,27 @@ from .storage import require_two_states
 
 
 class Schedule(Protocol):
-    """Decides at the start of each step which earlier states are released.
+    """Protocol of a schedule: decides at each step which earlier states are released.
 
-    The newest state is always available, outside of the slots.
+    The newest state is always kept, and does not take one of the slots.
     """
 
     @property
     def slots(self) -> int | None:
-        """Maximum number of states kept besides the newest state; None: all states."""
+        """Maximum number of states kept besides the newest state; None if all states are kept."""
 
     def released(self, k: int, nbytes: int) -> list[int]:
-        """Return the states to release when the state before step k arrives.
+        """Return the numbers of the states to release when state k arrives.
 
-        nbytes: size of that state. State k − 1 may be among the released states. The
-        method is called once for each k = 0, 1, … in this order.
+        State k is the state before step k; nbytes is its size. State k − 1 may be among
+        the released states: it is then not stored at all. The method is called once for
+        each k = 0, 1, … in this order.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class AllStates:
-    """Every state is kept."""
+    """The schedule that keeps every state."""
 
     slots: None = None
 
@@ -39,7 +40,7 @@ class AllStates:
 
 @dataclass(eq=False)
 class OfflineSchedule:
-    """Optimal positions of `slots` checkpoints for a known number of steps.
+    """A schedule with optimal positions of `slots` checkpoints, for a known number of steps.
 
     Griewank & Walther (2000), ACM TOMS 26, 19: no schedule is cheaper for the first
     reverse sweep. The object remembers the number of checkpoints placed so far and the
@@ -52,7 +53,7 @@ class OfflineSchedule:
     _placed: int = 0
 
     def released(self, k: int, nbytes: int) -> list[int]:
-        """Return [k − 1], or [] if a checkpoint belongs before step k − 1."""
+        """Return [k − 1], or [] if state k − 1 is to be a checkpoint."""
         if k == 0:
             return []
         if k - 1 != self._next:
@@ -65,29 +66,29 @@ class OfflineSchedule:
 
 @dataclass(eq=False)
 class OnlineSchedule:
-    """Checkpoints for an unknown number of steps: they are thinned out as steps are taken.
+    """A schedule for an unknown number of steps: it thins out checkpoints as steps are taken.
 
     Each checkpoint has a level. A new checkpoint gets level 0 while a slot is free, or
     after a dispensable checkpoint was released. A checkpoint is dispensable if a later
-    checkpoint has a higher level. If no checkpoint is dispensable, the newest one moves to
-    the next step, and its level rises by one. No step is then repeated more often than the
-    best schedule for the final number of steps repeats a step at worst. The object
-    remembers the positions and levels of the checkpoints.
+    checkpoint has a higher level. If no checkpoint is dispensable, the newest
+    checkpoint moves to the next step, and its level rises by one. Then no step is
+    repeated more often than the most repeated step of the best schedule for the final
+    number of steps. The object remembers the positions and levels of the checkpoints.
 
     Wang, Moin & Iaccarino (2009), SIAM J. Sci. Comput. 31, 2549, algorithms 1 and 2.
     """
 
     slots: int
     _kept: list[tuple[int, float]] = field(default_factory=list)
-    """(position, level) of each checkpoint, ascending. The last entry is the newest state,
-    which needs no slot."""
+    """The pair (position, level) of each checkpoint, in ascending order. The last entry
+    is the newest state, which needs no slot."""
     _end: int = 0
     """Index in `_kept` of the last checkpoint whose level has risen."""
     _dispensable: int = 0
     """Number of dispensable checkpoints: the entries right before `_kept[_end]`."""
 
     def released(self, k: int, nbytes: int) -> list[int]:
-        """Return [] while a slot is free, then one state per step."""
+        """Return [] while a slot is free, then a list with the number of one state."""
         if len(self._kept) <= self.slots:
             self._kept.append((k, 0.0 if k else inf))
             return []
@@ -107,10 +108,11 @@ class OnlineSchedule:
 
 @dataclass(eq=False)
 class BudgetSchedule:
-    """All states while they fit into `nbytes`; after that, as many checkpoints as fit.
+    """A schedule that keeps all states while they fit into `nbytes`, then checkpoints.
 
-    Every state is assumed to be as large as the first state. steps: the number of steps,
-    None if unknown. The object remembers the schedule that it follows at present.
+    The number of checkpoints is the largest number that fits into `nbytes`. Every state
+    is assumed to be as large as the first state. steps: the number of steps, None if
+    unknown. The object remembers the schedule that it follows at present.
     """
 
     nbytes: int
@@ -121,11 +123,11 @@ class BudgetSchedule:
 
     @property
     def slots(self) -> int | None:
-        """None while all states are kept, then the number of checkpoint slots."""
+        """None while all states are kept; the number of checkpoint slots afterwards."""
         return self._active.slots
 
     def released(self, k: int, nbytes: int) -> list[int]:
-        """Return the states that the active schedule releases.
+        """Return the numbers of the states that the active schedule releases.
 
         Raise MemoryTooSmall if two states do not fit.
         """

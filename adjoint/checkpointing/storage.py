@@ -11,20 +11,20 @@ State: TypeAlias = tuple[Array, ...]
 
 
 def state_bytes(state: State) -> int:
-    """Return the bytes of a state. An array that the state holds twice counts once."""
+    """Return the number of bytes of a state; an array that the state holds twice counts once."""
     return sum({id(array): array.nbytes for array in state}.values())
 
 
 class Storage(Protocol):
-    """Stores states under the number k of the step that starts from the state."""
+    """Protocol of a storage of states, by the number k of the step that starts from the state."""
 
     @property
     def memory(self) -> int:
-        """Bytes in memory."""
+        """Number of bytes in memory."""
 
     @property
     def disk(self) -> int:
-        """Bytes on disk."""
+        """Number of bytes on disk."""
 
     def put(self, k: int, state: State) -> None:
         """Store the state before step k."""
@@ -41,7 +41,7 @@ class Storage(Protocol):
 
 @dataclass(eq=False)
 class MemoryStorage:
-    """States in memory. The object holds the states and counts their bytes."""
+    """Storage of states in memory. The object holds the states and counts their bytes."""
 
     memory: int = 0
     disk: int = 0
@@ -68,7 +68,7 @@ class MemoryStorage:
 
 @dataclass(eq=False)
 class SpillingStorage:
-    """States in `near` while they fit into `allowed` bytes, then in `far`.
+    """Storage of states in `near` while they fit into `allowed` bytes, then in `far`.
 
     The newest state, which `Store` holds, counts towards `allowed`. The object remembers
     which states are in `far`.
@@ -81,12 +81,12 @@ class SpillingStorage:
 
     @property
     def memory(self) -> int:
-        """Bytes in memory."""
+        """Number of bytes in memory."""
         return self.near.memory
 
     @property
     def disk(self) -> int:
-        """Bytes on disk."""
+        """Number of bytes on disk."""
         return self.far.disk
 
     def put(self, k: int, state: State) -> None:
@@ -117,7 +117,8 @@ class SpillingStorage:
 def require_two_states(allowed: int, nbytes: int, k: int) -> int:
     """Return how many states of `nbytes` bytes fit into `allowed` bytes.
 
-    k: the step, for the error. Raise MemoryTooSmall if fewer than two states fit.
+    k: the number of the step, for the error. Raises MemoryTooSmall if fewer than two
+    states fit.
     """
     capacity = allowed // max(nbytes, 1)
     if capacity < 2:

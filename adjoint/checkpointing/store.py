@@ -20,15 +20,13 @@ from .schedules import Schedule
 from .storage import State, Storage, state_bytes
 
 Advance: TypeAlias = Callable[[int, State], tuple[State, R | None]]
-"""(k, state before step k) ↦ (state after step k, record of step k or None).
-
-Such a function repeats step k with the same bits. A record holds data of the step that its
-reversal needs, such as stages and factors.
-"""
+"""Function (k, state before step k) ↦ (state after step k, record of step k or None),
+which repeats step k with the same bits. A record holds data of the step that its reversal
+needs, such as stages and factors."""
 
 Notify: TypeAlias = Callable[[str, int], None]
-"""Receives ("store", k) when the state before step k is stored, and ("advance", k) when
-step k is repeated."""
+"""Function that receives ("store", k) when the state before step k is stored, and
+("advance", k) when step k is repeated."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,8 @@ class Store(Generic[R]):
     _kept: list[int] = field(default_factory=list)
     """The numbers k of the states in `storage`, ascending."""
     _newest: State | None = None
-    """The state put last. It takes no slot of the schedule, and the first reverse sweep starts
-    from it."""
+    """The newest state, from the last call of `put`. This state takes no slot of the
+    schedule, and the first reverse sweep starts from this state."""
     _records: Records[R] = field(default_factory=Records)
     _checkpoints: int = 0
     """Largest number of states in `storage` so far."""
@@ -122,8 +120,9 @@ class Store(Generic[R]):
         A reverse sweep removes checkpoints and places new checkpoints. If all states are
         kept, sweeps change nothing, and no thread waits.
 
-        Raises SolveError if a sweep of this thread is running already: a function of the
-        user, called by that sweep, has begun another sweep.
+        Raises SolveError if only checkpoints are kept and a sweep of this thread is
+        running already: a function of the user, called by the running sweep, has begun
+        another sweep.
         """
         if self.schedule.slots is None:
             yield
@@ -155,7 +154,10 @@ class Store(Generic[R]):
         self._update_usage()
 
     def _release(self, k: int, nbytes: int) -> None:
-        """Drop the states that the schedule releases, and store state k − 1 if it is kept."""
+        """Drop the states that the schedule releases at step k.
+
+        State k − 1 is stored, unless it is among the released states.
+        """
         released = self.schedule.released(k, nbytes)
         for j in released:
             if j != k - 1:
@@ -164,7 +166,7 @@ class Store(Generic[R]):
             self._keep(k - 1, self._newest)
 
     def finish(self, steps: int) -> None:
-        """End the forward pass, which had `steps` steps."""
+        """End the forward pass. steps: the number of steps that were taken."""
         self._steps = steps
         # Reverse sweeps remove `_newest`, but all sweeps need the state before step 0.
         if self._newest is not None and (self.schedule.slots is None or steps == 1):
@@ -188,8 +190,8 @@ class Store(Generic[R]):
 
         Each step is repeated at most once. If the state after step k is not kept, step
         k is repeated, and the record of the repeated step is yielded. The caller need
-        not repeat this step again. If the state after step k is kept but no record of
-        step k, None is yielded in place of the record.
+        not repeat this step again. If the state after step k is kept, but no record of
+        step k is kept, None is yielded instead of the record.
         """
         following: State | None = None
         for k in range(self._steps):
@@ -225,8 +227,9 @@ class Store(Generic[R]):
     def _recomputed(self, k: int, advance: Advance[R]) -> State:
         """Return the state before step k, for a reverse sweep.
 
-        The state is computed from the last checkpoint at or before step k, if it is not
-        stored. New checkpoints are then placed in free slots. Checkpoint k is removed.
+        If the state is not stored, it is computed from the last checkpoint before step
+        k, and new checkpoints are placed in free slots on the way. If the state is
+        checkpoint k > 0, this checkpoint is removed.
         """
         if self.schedule.slots is None:
             return self.storage.get(k)
@@ -249,7 +252,7 @@ class Store(Generic[R]):
         return state
 
     def _advanced(self, k: int, state: State, advance: Advance[R]) -> tuple[State, R | None]:
-        """Repeat step k: (state after step k, record)."""
+        """Repeat step k; return the state after step k, and the record of step k."""
         self.notify("advance", k)
         following, record = advance(k, state)
         self.executed += 1
@@ -264,7 +267,7 @@ class Store(Generic[R]):
         return index >= 0 and self._kept[index] == k
 
     def _stored(self, k: int) -> State:
-        """The stored state before step k."""
+        """Return the stored state before step k."""
         if k == self._steps - 1 and self._newest is not None:
             return self._newest
         return self.storage.get(k)
@@ -280,7 +283,7 @@ class Store(Generic[R]):
         self.storage.drop(k)
 
     def _update_usage(self) -> None:
-        """Drop records that no longer fit; update the largest numbers of bytes."""
+        """Drop the records that no longer fit; update the largest numbers of bytes used."""
         states = self.storage.memory + (0 if self._newest is None else state_bytes(self._newest))
         if self.schedule.slots is not None:
             self._records.clear()
@@ -297,11 +300,14 @@ def _freeze(state: State) -> None:
 
 
 class Sweeping(Protocol):
-    """An object with stored states to sweep through, such as a trajectory."""
+    """Protocol of an object with stored states to sweep through, for instance a trajectory."""
 
     @property
     def alone(self) -> AbstractContextManager[None]:
-        """The context `Store.sweeping` of the store of the object."""
+        """The context manager `sweeping` of this object's store.
+
+        No other sweep may run inside this context.
+        """
 
 
 S = TypeVar("S", bound=Sweeping)
@@ -310,7 +316,7 @@ T = TypeVar("T")
 
 
 def sweeps_alone(sweep: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Decorate a method that sweeps through stored states: it runs in the context `alone`."""
+    """Decorator of methods that sweep through stored states: they run in the context `alone`."""
 
     @wraps(sweep)
     def swept(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -27,12 +27,13 @@ LEAST_COSINE = 0.8
 repeated with half its length, because it may have left the branch."""
 
 TARGET_ANGLE = 0.25
-"""Angle between consecutive tangents, in radians, at which step lengths aim. It is far
-below the limit, so that few steps are repeated."""
+"""Angle between consecutive tangents, in radians, at which step lengths aim. This angle
+is far below the limit that LEAST_COSINE sets, so that few steps are repeated."""
 
 TARGET_FACTORIZATIONS = 3
-"""Factorizations of a corrector after which the step length stays. Fewer lengthen the next
-step, more shorten it."""
+"""Number of factorizations of a corrector at which the step length stays the same. After
+fewer factorizations the next step is longer, after more factorizations the next step is
+shorter."""
 
 SHORTEST = 1e-6
 """Shortest step, relative to the first step."""
@@ -77,9 +78,10 @@ class BranchPoint:
 
     @cached_property
     def solution(self) -> SteadySolution:
-        """The solution, with derivatives with respect to p, for one factorization.
+        """The solution at this point, with derivatives with respect to p; costs one factorization.
 
-        A derivative raises SingularJacobian exactly at a fold.
+        If the point is exactly a fold, a derivative of this solution raises
+        SingularJacobian.
         """
         return self.problem.at(self.u, self.p)
 
@@ -88,18 +90,19 @@ class BranchPoint:
 class Metric:
     """⟨(u, λ), (v, μ)⟩ = uᵀv / (n s²) + λμ / σ², which does not depend on the mesh.
 
-    state: s, (n,) or a number, typical sizes of u; parameter: σ, the typical size of λ.
+    The metric of points (u, λ) of a branch. state: s, the typical sizes of u, (n,) or a
+    number; parameter: σ, the typical size of λ.
     """
 
     state: float | Array
     parameter: float
 
     def dual(self, u: Array, value: float) -> tuple[Array, float]:
-        """(row, corner) with ⟨(u, λ), (v, μ)⟩ = rowᵀv + corner μ for all (v, μ)."""
+        """Return (row, corner) with ⟨(u, λ), (v, μ)⟩ = rowᵀv + corner μ for all (v, μ)."""
         return np.asarray(u / (u.size * np.asarray(self.state) ** 2)), value / self.parameter**2
 
     def unit(self, u: Array, value: float) -> tuple[Array, float]:
-        """(u, λ) / ‖(u, λ)‖."""
+        """Return (u, λ) / ‖(u, λ)‖, of length 1 in this metric."""
         row, corner = self.dual(u, value)
         length = float(np.sqrt(dot(row, u) + corner * value))
         return u / length, value / length
@@ -109,8 +112,9 @@ class Metric:
 class AugmentedResidual:
     """(R(u, p + (λ − p_i) e_i), ⟨t, (u, λ)⟩ − s), the residual of a corrector, (n + 1,).
 
-    The state is (u, λ), (n + 1,); the parameter is s, (1,). The last row is a hyperplane
-    across the branch (docs/math/newton_and_branches.md, eq. 41). row, corner: ⟨t, ·⟩.
+    The state is (u, λ), (n + 1,); the parameter is s, (1,). The last equation is that
+    of a hyperplane across the branch (docs/math/newton_and_branches.md, eq. 41). row,
+    corner: the linear form ⟨t, ·⟩, as `Metric.dual` returns it.
     """
 
     equation: Residual
@@ -126,23 +130,23 @@ class AugmentedResidual:
         return p
 
     def residual(self, v: Array, p: Array) -> Array:
-        """(R(u, p), ⟨t, (u, λ)⟩ − s), (n + 1,)."""
+        """Return (R(u, p), ⟨t, (u, λ)⟩ − s), (n + 1,), for p with p_i = λ."""
         u, value = v[:-1], float(v[-1])
         distance = dot(self.row, u) + self.corner * value - p[0]
         return np.append(self.equation.residual(u, self.parameters(value)), distance)
 
     def jacobian(self, v: Array, p: Array) -> sparse.csc_array:
-        """[[∂R/∂u, ∂R/∂λ], [row, corner]], (n + 1, n + 1)."""
+        """Return [[∂R/∂u, ∂R/∂λ], [row, corner]], (n + 1, n + 1)."""
         u, q = v[:-1], self.parameters(float(v[-1]))
         column = self.equation.jvp(u, q, unit_vector(q.size, self.parameter))
         return bordered_matrix(as_csc(self.equation.jacobian(u, q)), column, self.row, self.corner)
 
     def vjp(self, v: Array, p: Array, lam: Array) -> Array:
-        """−lam[n], (1,)."""
+        """Return −lam[n], (1,), the derivative with respect to s times the last entry of lam."""
         return -lam[-1:]
 
     def jvp(self, v: Array, p: Array, p_dot: Array) -> Array:
-        """(0, …, 0, −ṡ), (n + 1,)."""
+        """Return (0, …, 0, −ṡ), (n + 1,)."""
         return np.append(np.zeros(v.size - 1), -p_dot[0])
 
 
@@ -158,10 +162,11 @@ def trace(
 ) -> Iterator[BranchPoint]:
     """Trace the branch of solutions R(u, p) = 0 through the solution at p, λ = p[parameter].
 
-    A generator without end: the caller stops it. Each point is a predictor along the
-    tangent and a corrector by Newton's method across the tangent. A point costs 2 to 4
-    factorizations of the bordered Jacobian, (n + 1, n + 1), by `lu`. Lengths are measured by
-    the root mean square of u / problem.method.scale, and by λ / scale.
+    This generator does not end: the caller stops it. Each point is found by a predictor
+    step along the tangent, and by a corrector: Newton's method across the tangent. A
+    point costs 2 to 4 factorizations of the bordered Jacobian, (n + 1, n + 1), by `lu`.
+    Lengths are measured by the root mean square of u / problem.method.scale, and by λ /
+    scale.
 
     Parameters
     ----------
@@ -258,10 +263,13 @@ def _points(
 def _next_point(
     point: BranchPoint, length: float, metric: Metric
 ) -> tuple[BranchPoint, int, float]:
-    """(next point, factorizations, angle between the tangents in radians).
+    """Return the next point, the number of factorizations, and the angle between the tangents.
 
-    length: distance of the next point along the tangent. Raise SolveError if the corrector
-    fails, if the tangent leaves the bounds, or if the branch turns too far.
+    The angle is in radians.
+
+    length: distance of the next point along the tangent. Raises SolveError if the
+    corrector fails, if the tangent leaves the bounds, or if the tangents differ too
+    much.
     """
     problem, (u_dot, value_dot) = point.problem, point.tangent
     row, corner = metric.dual(u_dot, value_dot)
@@ -296,7 +304,7 @@ def _next_point(
 
 
 def _widened(bounds: Bounds | None, u: Array) -> Bounds | None:
-    """The bounds of (u, λ): λ is unbounded."""
+    """Return the bounds of (u, λ): the bounds of u, and −∞ and ∞ for λ."""
     if bounds is None:
         return None
     lower, upper = (np.broadcast_to(bound, u.shape) for bound in (bounds.lower, bounds.upper))

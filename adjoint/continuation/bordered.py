@@ -14,7 +14,7 @@ from ..typing import Array
 def bordered_matrix(
     A: sparse.csc_array, column: Array, row: Array, corner: float
 ) -> sparse.csc_array:
-    """[[A, column], [row, corner]], (n + 1, n + 1).
+    """Return the matrix [[A, column], [row, corner]], (n + 1, n + 1).
 
     Zeros in the borders are stored, so that the pattern does not change.
     """
@@ -31,10 +31,10 @@ def bordered_matrix(
 
 @dataclass(frozen=True, eq=False)
 class DefiningFunction:
-    """g(u, p), zero if J = ∂R/∂u is singular, by one bordered factorization.
+    """The function g(u, p), which is zero if J = ∂R/∂u is singular, by a bordered factorization.
 
-    J φ + b g = 0, cᵀφ = 1, and Jᵀψ + c g = 0, bᵀψ = 1. Its derivative is dg = −ψᵀ dJ φ.
-    Griewank & Reddien (1984), IMA J. Numer. Anal. 4, 295.
+    g, φ and ψ solve J φ + b g = 0, cᵀφ = 1, and Jᵀψ + c g = 0, bᵀψ = 1. The derivative
+    of g is dg = −ψᵀ dJ φ. See Griewank & Reddien (1984), IMA J. Numer. Anal. 4, 295.
     """
 
     factors: Factorization
@@ -53,7 +53,10 @@ class DefiningFunction:
 
 
 def parameter_index(parameter: int, m: int, who: str) -> int:
-    """Return the index as an int. Raise TypeError or ValueError unless it is in 0 … m − 1."""
+    """Return the index as an int.
+
+    Raise TypeError unless the index is an integer, ValueError unless 0 ≤ parameter < m.
+    """
     if not is_integer(parameter):
         raise TypeError(f"{who}: got parameter={parameter!r}, expected the index of a parameter")
     if not 0 <= parameter < m:
@@ -64,7 +67,7 @@ def parameter_index(parameter: int, m: int, who: str) -> int:
 
 
 def unit_vector(m: int, i: int) -> Array:
-    """e_i, (m,)."""
+    """Return the unit vector e_i, (m,)."""
     e = np.zeros(m)
     e[i] = 1.0
     return e

@@ -21,23 +21,23 @@ from ..typing import Array
 from .bordered import DefiningFunction, parameter_index, unit_vector
 
 TOLERANCE = 1e-12
-"""Size of the last correction, relative to the iterates. The correction after it would be
-of the size of rounding errors."""
+"""Size of the last correction, relative to the iterates. The next correction would be of
+the size of rounding errors."""
 
 ITERATIONS = 25
 """Maximum number of Newton iterations."""
 
 SWEEPS = 4
-"""Steps of inverse iteration for the null vectors in the first iteration. Its borders are
-random."""
+"""Steps of inverse iteration for the null vectors in the first iteration. The borders of
+the bordered Jacobian are random at the start."""
 
 ROUNDING = 1e-8
 """Size of a correction, relative to the iterates, that may be rounding error if ‖R‖ no
 longer falls."""
 
 SLOPE = float(np.finfo(float).eps) ** (1 / 3)
-"""Relative step of central differences of Jacobians. Their error slows the iteration down,
-but does not change the fold that it finds."""
+"""Relative step of central differences of Jacobians. The error of the differences slows
+the iteration down, but does not change the fold that the iteration finds."""
 
 TRANSVERSAL = 1e-8
 """Size of ψᵀ∂R/∂λ, relative to the sum of |ψ_i ∂R_i/∂λ|, below which the point counts as a
@@ -83,8 +83,9 @@ class Fold:
 def fold(problem: NonlinearProblem, u: Array, p: Array, parameter: int) -> Fold:
     """Find the fold near (u, λ), λ = p[parameter], with dλ_c/dp.
 
-    Newton's method for R(u, p) = 0, g(u, p) = 0; g = 0 means that ∂R/∂u is singular. Takes
-    3 to 6 iterations, each with one bordered factorization and five Jacobians.
+    The fold is found by Newton's method for R(u, p) = 0, g(u, p) = 0; g = 0 means that
+    ∂R/∂u is singular. The method takes 3 to 6 iterations, each with one bordered
+    factorization and five Jacobians.
 
     Parameters
     ----------
@@ -146,9 +147,10 @@ def _as_numbers(u: Array) -> Array:
 
 
 def _iterate(equation: Residual, u: Array, p: Array, parameter: int) -> Fold:
-    """Newton's method for (u, λ), with full steps by block elimination.
+    """Find (u, λ) by Newton's method, with full steps by block elimination.
 
-    `newton.Newton` does not apply here: it factors ∂R/∂u, which is singular at the fold.
+    `newton.Newton` is not used here, because it factors ∂R/∂u, which is singular at the
+    fold.
     """
     b = c = np.random.default_rng(u.size).standard_normal(u.size)
     history = History()
@@ -191,7 +193,7 @@ def _size(J: sparse.csc_array) -> float:
 
 
 def _stagnates(history: History) -> bool:
-    """True if ‖R‖ no longer falls, which means that it is rounding error."""
+    """True if ‖R‖ no longer falls, which means that R consists of rounding errors."""
     return history.norms[-1] >= 0.5 * history.norms[-2]
 
 
@@ -208,7 +210,7 @@ def _defining_function(
 
 
 def _branch_point(history: History) -> SingularJacobian:
-    """Return the error for a singularity that λ does not move."""
+    """Return the error for a singular ∂R/∂u that a change of λ does not make regular."""
     message = (
         "λ does not move a singularity of the Jacobian here: this is a branch point (mostly of a "
         "symmetric problem), where branches cross, or the problem is linear in u. It is not a "
@@ -226,7 +228,10 @@ def _correction(
     at: DefiningFunction,
     history: History,
 ) -> tuple[Array, float]:
-    """Newton's (Δu, Δλ) for R = 0 and g = 0, by solves with the bordered factors only."""
+    """Return Newton's correction (Δu, Δλ) for R = 0 and g = 0.
+
+    All solves use the bordered factors.
+    """
     e = unit_vector(p.size, parameter)
     rates = np.array(equation.jvp(u, p, e))
     x = at.factors.solve(-np.append(np.stack([r, rates], axis=1), np.zeros((1, 2)), axis=0))
@@ -247,7 +252,7 @@ def _correction(
 
 
 def _copied(J: sparse.csc_array) -> sparse.csc_array:
-    """Return a copy of J: the user's function may fill one matrix again and again."""
+    """Return a copy of J, because the user's function may fill the same matrix at each call."""
     return owned(as_csc(J))
 
 

@@ -1,4 +1,4 @@
-"""Natural continuation: solutions for given parameters in turn, each from the last."""
+"""Natural continuation: solve for given parameters in turn, each time from the last solution."""
 
 from collections.abc import Iterable, Iterator
 

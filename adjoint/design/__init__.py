@@ -1,6 +1,6 @@
-"""Design maps: what lies between the design x of an optimizer and the parameters p of a model.
+"""Design maps x ↦ p, from the design x of an optimizer to the parameters p of a model.
 
-`>>` composes them.
+The operator `>>` composes design maps.
 """
 
 from .filters import ConvolutionFilter, DensityFilter, HelmholtzFilter

@@ -19,7 +19,7 @@ from .maps import Composed, guarded
 
 
 def cone_weights(centres: Array, radius: float) -> sparse.csr_array:
-    """H_ij = max(0, r − |c_i − c_j|), (m, m), for centres c (m, d) and a radius r.
+    """Return H_ij = max(0, r − |c_i − c_j|), (m, m), for centres c (m, d) and a radius r.
 
     Raise ValueError unless the centres are finite and 0 < r < inf.
     """
@@ -81,7 +81,7 @@ class DensityFilter(Portable):
 
     @cached_property
     def _cone(self) -> tuple[sparse.csr_array, Array, Array]:
-        """H (m, m), symmetric; v (m,); the sums Σ_j H_ij v_j (m,)."""
+        """The weights H, (m, m), symmetric; the volumes v, (m,); the sums Σ_j H_ij v_j, (m,)."""
         H = cone_weights(self.centres, self.radius)
         v = (
             np.ones(H.shape[0])
@@ -124,8 +124,8 @@ class DensityFilter(Portable):
 class ConvolutionFilter(Portable):
     """The density filter on a regular grid, by fast Fourier transforms.
 
-    p is that of a `DensityFilter` with equal volumes, up to rounding. The cost does not
-    depend on the radius.
+    Up to rounding, p equals the result of a `DensityFilter` with equal volumes. The
+    cost does not depend on the radius.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class ConvolutionFilter(Portable):
         return padded, cone, self._convolved(np.ones(self.shape), padded, cone)
 
     def _convolved(self, x: Array, padded: tuple[int, ...], cone: Array) -> Array:
-        """Σ_j H_ij x_j for x as an array of the grid."""
+        """Return Σ_j H_ij x_j; the result and x have the shape of the grid."""
         if x.dtype.kind == "c":
             return self._convolved(x.real, padded, cone) + 1j * self._convolved(
                 x.imag, padded, cone

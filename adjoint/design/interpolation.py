@@ -232,7 +232,10 @@ class HeavisideProjection:
 
 
 def _power(x: Array, exponent: float) -> Array:
-    """x to the exponent; exponents 1 to 4 by multiplication, which is 20 times as fast."""
+    """Return x to the power `exponent`.
+
+    For exponents 1 to 4 by multiplications, which are 20 times as fast.
+    """
     if exponent in (1.0, 2.0, 3.0, 4.0):
         return reduce(np.multiply, [x] * int(exponent))
     return x**exponent

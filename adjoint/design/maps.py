@@ -18,7 +18,7 @@ M = TypeVar("M", bound=DesignMap)
 
 
 def guarded(kind: type[M]) -> type[M]:
-    """Class decorator of maps from (m,) to (m,): check the arguments and results of methods.
+    """Class decorator for maps from (m,) to (m,): check arguments and results of the methods.
 
     Every result is finite, or an error names the map. Without the checks NumPy would
     broadcast arguments of another shape, and nan would pass through.
@@ -45,7 +45,7 @@ def guarded(kind: type[M]) -> type[M]:
 
 
 def _vector(who: str, name: str, v: Array) -> Array:
-    """v as a finite float64 or complex128 vector; not a copy if v is such a vector already.
+    """Return v as a finite float64 or complex128 vector; if v is such a vector, v itself.
 
     No copy is needed, since maps do not write to their arguments.
     """
@@ -69,7 +69,7 @@ def _pair(who: str, x: Array, v: Array, name: str) -> tuple[Array, Array]:
 
 
 def finite_values(who: str, what: str, values: Array) -> Array:
-    """The values; raise NonFinite unless all are finite."""
+    """Return the values; raise NonFinite unless all values are finite."""
     if not finite_sum(values) and (bad := first_nonfinite(values)):
         raise NonFinite(
             f"{who}: the {what} is {bad[1]} in component {bad[0]}. Usual cause: a design far "
@@ -110,9 +110,9 @@ class Composed(Portable):
 
     @cached_property
     def _stages(self) -> "list[DesignMap]":
-        """The maps in the order of application, with nested compositions flattened.
+        """The maps in the order in which they are applied; nested compositions are flattened.
 
-        The derivatives of a flat list apply each map once per point.
+        With a flat list, a derivative applies each map once per point.
         """
         parts = (self.first, self.then)
         return [
@@ -122,7 +122,7 @@ class Composed(Portable):
         ]
 
     def _points(self, x: Array) -> list[Array]:
-        """The points at which the maps are applied, one per map."""
+        """Return the points at which the maps are applied, one point per map."""
         points = [x]
         for stage in self._stages[:-1]:
             # A copy, because a map that occurs twice may return the same array both times.
@@ -146,7 +146,9 @@ class Composed(Portable):
         return x_dot
 
     def hvp(self, x: Array, p_bar: Array, x_dot: Array) -> Array:
-        """Return φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄ for two maps, and so on for more.
+        """Return φ₁''(ẋ)ᵀ φ₂'ᵀ p̄ + φ₁'ᵀ φ₂''(φ₁' ẋ)ᵀ p̄ for two maps.
+
+        For more maps the formula is applied repeatedly.
 
         Raise TypeError if a map has no `hvp`.
         """

@@ -35,8 +35,8 @@ BLOCK = 4096
 cache."""
 
 SWEEPS = 10
-"""Maximum number of iterations of equilibration. Each halves the logarithms of the
-sums."""
+"""Maximum number of iterations of equilibration. Each iteration halves the logarithms of
+the sums."""
 
 EVEN = 1.5
 """Equilibration ends when all sums lie between 1/EVEN and EVEN."""
@@ -46,10 +46,10 @@ EVEN = 1.5
 class Accuracy:
     """Backward errors above which a solution is refined (`refine`) or refused (`accept`).
 
-    rows: True checks each row as well; False for iterations, which stop by a norm.
-    probe: True adds to the first solve a solve with a random right-hand side. That
-    solve finds matrices that are singular to working precision or not symmetric, even
-    if b alone would not show it.
+    rows: True checks each row as well (direct solvers); False checks the norm only
+    (iterative solvers, whose stopping test is a norm). probe: True solves with a random
+    right-hand side in addition to the first solve. This detects matrices that are
+    singular to working precision or not symmetric, even if the solve with b does not.
     """
 
     refine: float
@@ -59,7 +59,7 @@ class Accuracy:
 
 
 def product(A: sparse.csc_array, u: Array, trans: Trans) -> Array:
-    """A u, Aᵀ u or Aᴴ u, for u (n,) or (n, k)."""
+    """Return A u ("N"), Aᵀ u ("T") or Aᴴ u ("H"), for u (n,) or (n, k)."""
     if u.ndim == 2:
         v = np.empty(u.shape, dtype=np.result_type(A.dtype, u.dtype), order="F")
         for j in range(u.shape[1]):  # Faster than one product with short rows of u.
@@ -87,7 +87,7 @@ def absolute_sums(A: sparse.csc_array, trans: Trans) -> Array:
 
 
 def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Array]:
-    """r and c, (n,) each, such that all row and column sums of r_i |a_ij| c_j are about 1.
+    """Return vectors r, c, (n,), such that row and column sums of r_i |a_ij| c_j are about 1.
 
     magnitude: |a_ij|; rows and columns of zeros are not scaled. symmetric: True if
     |a_ij| is symmetric; then r and c are the same array.
@@ -108,12 +108,12 @@ def equilibrate(magnitude: sparse.csc_array, symmetric: bool) -> tuple[Array, Ar
 
 
 def _even(sums: Array) -> bool:
-    """True if all scaled sums lie between 1/EVEN and EVEN."""
+    """True if all scaled row or column sums lie between 1/EVEN and EVEN."""
     return bool(sums.max() <= EVEN and sums.min() * EVEN >= 1.0)
 
 
 def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
-    """max over the columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖) in the ∞-norm.
+    """Return the maximum over the columns of ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖), in the ∞-norm.
 
     See docs/math/verification.md, eq. 19.
 
@@ -129,14 +129,14 @@ def backward_error(residual: Array, u: Array, b: Array, norm: float) -> float:
 
 
 def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
-    """max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), ‖u‖ in the ∞-norm.
+    """Return max_i |b − Au|_i / (Σ_j |a_ij| ‖u‖ + |b_i|), with ‖u‖ in the ∞-norm.
 
     See docs/math/verification.md, eq. 20.
 
     residual, u, b: (n, k). sums: Σ_j |a_ij|, (n,). Returns nan if an argument holds
-    nan. The result is at least the normwise error. A penalty of 10²⁰ on one diagonal
-    entry makes the normwise error blind to all other rows; the rowwise error still sees
-    them.
+    nan. The result is at least the normwise error. If one diagonal entry of A is a
+    penalty of 10²⁰, the normwise error does not show errors of the other rows; the
+    rowwise error shows them.
     """
     with np.errstate(all="ignore"):
         relative, sizes = np.abs(residual) / sums[:, None], column_maxima(u)
@@ -149,7 +149,7 @@ def row_error(residual: Array, u: Array, b: Array, sums: Array) -> float:
 
 
 def probe_vector(n: int) -> Array:
-    """n reproducible random numbers, ½ ≤ |s_i| ≤ 1, for probes.
+    """Return a vector s of n reproducible random numbers, ½ ≤ |s_i| ≤ 1, for probes.
 
     See docs/math/verification.md, eq. 22.
     """
@@ -163,10 +163,10 @@ def probe_vector(n: int) -> Array:
 def nearly_symmetric(A: sparse.csc_array, symmetry: Symmetry, sums: Array, r: Array) -> bool:
     """True if xᵀA y = yᵀA x (or its conjugate) up to rounding for two random vectors.
 
-    sums: Σ_j |a_ij|, (n,). r: random, (n,); x is made of r, y of r in reverse order.
-    Both are divided by the roots of the sums, so that each entry of A is measured
-    relative to its row and column. The cost is two products with A; `require_symmetric`
-    has to sort a transpose.
+    sums: Σ_j |a_ij|, (n,). r: random, (n,); x is made of r, y of r in reverse order. x
+    and y are divided by the square roots of the sums, so that each entry of A is
+    measured relative to its row and column. The cost is two products with A: less than
+    the cost of `require_symmetric`, which has to sort a transpose.
     """
     if symmetry == "none":
         return True
@@ -180,8 +180,8 @@ def nearly_symmetric(A: sparse.csc_array, symmetry: Symmetry, sums: Array, r: Ar
 def require_symmetric(A: sparse.csc_array, symmetry: Symmetry, name: str) -> None:
     """Raise NotSymmetric unless A is symmetric, or Hermitian, as stated.
 
-    |a_ij − a_ji| may be ACCEPT times the smaller one of the sums of |a_ij| over rows i
-    and j.
+    The difference |a_ij − a_ji| may be at most ACCEPT times the smaller of the column
+    sums Σ_k |a_ki| and Σ_k |a_kj|.
     """
     if symmetry == "none":
         return

@@ -109,7 +109,10 @@ def counting() -> Iterator[Counts]:
 
 @contextmanager
 def collecting(counts: Counts) -> Iterator[None]:
-    """Add the work of this thread in the `with` block to `counts`, once if nested."""
+    """Add the work of this thread in the `with` block to `counts`.
+
+    If blocks with the same `counts` are nested, the work is added once.
+    """
     settle()
     outer = _collecting()
     _of_thread.collecting = outer if any(counts is other for other in outer) else (*outer, counts)
@@ -121,7 +124,7 @@ def collecting(counts: Counts) -> Iterator[None]:
 
 
 def _collecting() -> tuple[Counts, ...]:
-    """The counters of this thread; the first one counts all work of the thread."""
+    """Return the counters of this thread; the first counter counts all work of the thread."""
     found: tuple[Counts, ...] = getattr(_of_thread, "collecting", ())
     if not found:
         found = _of_thread.collecting = (Counts(),)
@@ -129,7 +132,7 @@ def _collecting() -> tuple[Counts, ...]:
 
 
 def total() -> Counts:
-    """A copy of the counts of all work of this thread so far."""
+    """Return a copy of the counts of all work of this thread so far."""
     settle()
     return _collecting()[0].copy()
 
@@ -137,7 +140,7 @@ def total() -> Counts:
 def count(
     *, symbolic: int = 0, numeric: int = 0, refinements: int = 0, krylov: int = 0, newton: int = 0
 ) -> None:
-    """Add to every active counter."""
+    """Add these numbers to the counts of every active counter."""
     with _lock:
         for counts in (*_active, *_collecting()):
             counts.symbolic += symbolic
@@ -162,8 +165,9 @@ def count_solve(transposed: bool, rhs: int, own: Counts) -> None:
 class _Owed(threading.local):
     """Work of this thread with small dense matrices that is not counted yet.
 
-    Such work is faster than the lock of the counters. work: [solves, transposed solves,
-    right-hand sides, factorizations]. Solvers add to the entries of this list.
+    The work is collected here, because a small dense solve takes less time than the
+    lock of the counters. work: [solves, transposed solves, right-hand sides,
+    factorizations]. Solvers add to the entries of this list.
     """
 
     def __init__(self) -> None:
@@ -174,7 +178,7 @@ owed = _Owed()
 
 
 def settle() -> None:
-    """Add the work in `owed` to every active counter, and set it to zero."""
+    """Add the work in `owed` to every active counter; set the numbers in `owed` to zero."""
     work = owed.work
     if not any(work):
         return

@@ -1,6 +1,6 @@
 """Check and convert the matrices and right-hand sides that users pass in.
 
-Everything behind this module works with float64 and complex128.
+After the conversion all matrices and vectors are of type float64 or complex128.
 """
 
 import numpy as np
@@ -13,7 +13,9 @@ from ..typing import Array, SparseMatrix
 
 
 def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
-    """A as a csc_array of float64 or complex128; no copy of such an array is made.
+    """Return A as a csc_array of float64 or complex128.
+
+    If A is such an array already, A itself is returned, not a copy.
 
     A: square, (n, n), sparse in any format, or dense; float32 and complex64 are
     widened. what: the beginning of error messages, for example "LinearProblem: A: ".
@@ -54,11 +56,11 @@ def as_csc(A: SparseMatrix | Array, what: str = "") -> sparse.csc_array:
 
 
 def owned(A: sparse.csc_array) -> sparse.csc_array:
-    """A copy of A in canonical format, in arrays that no object of the user can write to.
+    """Return a copy of A in canonical format, with arrays that the user's objects do not share.
 
-    A solution uses its matrix in later solves. By then the user's function may have
-    filled its arrays for another p. The copy takes 1/1000 of the time of a
-    factorization.
+    The copy is needed, because a solution uses its matrix in later solves. By then the
+    user's function may have overwritten the arrays of A with the values for another p.
+    The copy takes 1/1000 of the time of a factorization.
     """
     copied = sparse.csc_array((A.data.copy(), A.indices.copy(), A.indptr.copy()), shape=A.shape)
     copied.has_canonical_format = True
@@ -77,7 +79,7 @@ def _require_finite(A: sparse.csc_array) -> None:
 
 
 def columns_of(A: sparse.csc_array) -> Array:
-    """The column of each stored entry of A, (nnz,), in the integer type of A.indices."""
+    """Return the column of each stored entry of A, (nnz,), in the integer type of A.indices."""
     return np.repeat(np.arange(A.shape[1], dtype=A.indices.dtype), np.diff(A.indptr))
 
 
@@ -97,7 +99,7 @@ def require_full_structure(A: sparse.csc_array) -> None:
 
 
 def as_right_hand_side(b: Array, n: int) -> Array:
-    """b as an array of float64 or complex128, (n,) or (n, k).
+    """Return b as an array of float64 or complex128, (n,) or (n, k).
 
     Raises TypeError unless b holds numbers, ValueError if the shape of b is wrong,
     NonFinite for nan and inf.

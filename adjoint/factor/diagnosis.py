@@ -1,6 +1,7 @@
 """Diagnose a singular matrix: find the likely modelling error from its null vectors.
 
-The result is the text of an error message. A diagnosis takes as long as a factorization.
+The diagnosis is the text of an error message. A diagnosis takes as long as a
+factorization.
 """
 
 import numpy as np
@@ -40,11 +41,12 @@ RIGID = {3: "the plane", 6: "space"}
 
 
 def diagnose(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
-    """Return SingularMatrix with its cause if A is singular; else return `error`.
+    """Return a SingularMatrix error that names the cause if A is singular; else return `error`.
 
-    error: the error of the factorization called `name`. It may be NotPositiveDefinite
-    although A is singular: a pivot that is 0 in exact arithmetic may be negative by
-    rounding errors. If A is regular but its pivots cancelled, InaccurateSolve is returned.
+    error: the error of the factorization; name: the name of the factorization. The
+    error may be NotPositiveDefinite although A is singular: a pivot that is 0 in exact
+    arithmetic may be negative by rounding errors. If A is regular, but digits of its
+    pivots were cancelled, InaccurateSolve is returned.
     """
     if A.shape[0] > DIAGNOSED:
         return error
@@ -71,7 +73,7 @@ def diagnose(A: sparse.csc_array, name: str, error: SolveError) -> SolveError:
 
 
 def _shifted_inverse(A: sparse.csc_array, r: Array, c: Array) -> Solve | None:
-    """Solves with A + SHIFT R⁻¹ C⁻¹, by SuperLU; None if this matrix is singular as well."""
+    """Return the solves with A + SHIFT R⁻¹ C⁻¹; None if this matrix cannot be factored."""
     scaled = sparse.csc_array(
         sparse.diags_array(r) @ A @ sparse.diags_array(c) + SHIFT * sparse.eye_array(A.shape[0])
     )
@@ -88,7 +90,7 @@ def _shifted_inverse(A: sparse.csc_array, r: Array, c: Array) -> Solve | None:
 
 
 def describe(A: sparse.csc_array, basis: Array) -> str:
-    """Sentences about the solutions of A v = 0 and their usual causes; "" for k = 0.
+    """Return sentences about the null vectors of A and their usual causes; "" if k = 0.
 
     basis: (n, k), from `null_vectors`.
     """
@@ -132,9 +134,11 @@ def describe(A: sparse.csc_array, basis: Array) -> str:
 
 
 def _constants(basis: Array) -> list[Array]:
-    """k sets of unknowns such that the vectors of ones on the sets span the null space, or [].
+    """Return k sets of unknowns such that the vectors of ones on these sets span the null space.
 
-    Such sets exist if the rows of the basis have k different values besides 0.
+    Return [] if there are no such sets.
+
+    The sets exist if the rows of the basis have k different values besides 0.
     """
     k = basis.shape[1]
     rows = basis / np.abs(basis).max()
@@ -150,7 +154,7 @@ def _constants(basis: Array) -> list[Array]:
 
 
 def _named(unknowns: Array, n: int) -> str:
-    """Words for a set of unknowns: "40 of 80 unknowns (1, 3, 5, …)"."""
+    """Text for a set of unknowns, such as "40 of 80 unknowns (1, 3, 5, …)"."""
     if unknowns.size == n:
         return f"all {n} unknowns"
     first = ", ".join(str(i) for i in unknowns[:NAMED])

@@ -124,7 +124,7 @@ class Direct:
         Raises
         ------
         SolveError, TypeError, ValueError
-            As `Direct.__call__` does.
+            Under the conditions of `Direct.__call__`.
         """
         if reason := self.missing():
             raise BackendMissing(f"{self.label}: {reason}")
@@ -141,7 +141,11 @@ class Direct:
         return Factorization(A, factors, self.symmetry, accuracy, name, counts)
 
     def _analysed(self, A: sparse.csc_array, name: str) -> Analysis:
-        """The symbolic analysis of A; raises OutOfMemory with the name of the factorization."""
+        """Return the symbolic analysis of A.
+
+        Raises OutOfMemory, whose message names the factorization, if the analysis does
+        not fit into memory.
+        """
         try:
             return self.analysis_of(A)
         except OutOfMemory:  # A MemoryError that has its message already.
@@ -152,7 +156,11 @@ class Direct:
     def _factors(
         self, analysis: Analysis, A: sparse.csc_array, name: str, explain: bool
     ) -> Factors:
-        """The factors of A; raises the errors of the backend, explained if `explain` is true."""
+        """Return the factors of A.
+
+        Raises the errors of the backend; if `explain` is true, their messages name the
+        cause.
+        """
         try:
             return analysis.factor(A, name)
         except OutOfMemory:  # A MemoryError that has its message already.
@@ -202,7 +210,8 @@ class Direct:
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         """Pickle without analyses. A factorizer of this package, such as `lu`, is pickled by name.
 
-        The copy then is the factorizer of the other process, with its analyses.
+        If it is pickled by name, the copy in another process is the factorizer of that
+        process, with the analyses made there.
         """
         return _by_name(self) or (Direct, (self.label, self.symmetry, self.analyse, self.missing))
 
@@ -244,8 +253,8 @@ class Fastest:
 
         Up to 200 000 unknowns the last candidate factors A again in two cases:
 
-        - A looks singular to `choice`. A may be regular: pivots that are fixed in advance
-          can cancel, as in networks with entries ±1.
+        - `choice` finds A singular. A may still be regular: pivots that are fixed in
+          advance may cancel, for instance in networks with entries ±1.
         - Pivots were replaced, or have grown too much, and a solve with a random
           right-hand side fails.
 
@@ -262,7 +271,7 @@ class Fastest:
         Raises
         ------
         SolveError, TypeError, ValueError
-            As `Direct.__call__` does.
+            Under the conditions of `Direct.__call__`.
         """
         direct, careful = self.choice, self.candidates[-1]
         try:
@@ -283,7 +292,7 @@ class Fastest:
         return careful(A)  # The factors of `choice` are useless.
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        """Pickle by name, or by label and candidates; see `Direct.__reduce__`."""
+        """Pickle factorizers of this package by name, others by label and candidates."""
         return _by_name(self) or (Fastest, (self.label, self.candidates))
 
     def forget(self) -> None:
@@ -294,7 +303,10 @@ class Fastest:
 
 @dataclass(frozen=True, eq=False)
 class _AnalysedPattern:
-    """A sparsity pattern and its analysis; the pattern is a copy: the user may modify A."""
+    """A sparsity pattern and its analysis.
+
+    The pattern is a copy, because the user may modify A later.
+    """
 
     indptr: Array
     indices: Array
@@ -312,23 +324,26 @@ class _AnalysedPattern:
 
 
 def _by_name(factorizer: object) -> tuple[Callable[..., object], tuple[object, ...]] | None:
-    """(function, arguments) that return a factorizer of this package; None for other factorizers.
+    """Return (function, arguments) such that function(*arguments) is `factorizer`.
 
-    The result is the value of `__reduce__`, by which pickle finds the object.
+    Return None for a factorizer that is not exported by this package.
+
+    The result is returned by `__reduce__`, so that pickle stores the name only.
     """
     names = [name for name, value in vars(sys.modules[__package__]).items() if value is factorizer]
     return (_named, (names[0],)) if names else None
 
 
 def _named(name: str) -> object:
-    """The factorizer of this package with a name, such as "lu"."""
+    """Return the factorizer of this package with the given name, such as "lu"."""
     return getattr(importlib.import_module(__package__), name)
 
 
 def _raise_explained(A: sparse.csc_array, name: str, error: SolveError, explain: bool) -> None:
     """Raise the error that `diagnose` returns.
 
-    Return if it is `error` itself, or if not explain.
+    If `explain` is false, or if `diagnose` returns `error` itself, return without
+    raising: the caller raises `error`.
     """
     explained = diagnose(A, name, error) if explain else error
     try:

@@ -80,9 +80,10 @@ class Evidence:
 class Log:
     """The memory of one factorization: what its solves have shown so far.
 
-    backward_error, adjoint_backward_error, condition: as in `Evidence`. sums: Σ_j
-    |a_ij| of the rows of A and of Aᵀ, (n,), once computed. probed: True after a solve
-    with a random right-hand side has shown that the factors belong to A.
+    backward_error, adjoint_backward_error and condition have the same meaning as in
+    `Evidence`. sums: Σ_j |a_ij| for the rows of A and of Aᵀ, (n,), after they were
+    computed. probed: True after a solve with a random right-hand side has shown that
+    the factors belong to A.
     """
 
     backward_error: float = float("nan")

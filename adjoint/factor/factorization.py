@@ -61,15 +61,15 @@ class Factorization(Local):
     `lu`, `cholesky`, `ldl`, `cg`, `gmres` and the other factorizers return such
     objects.
 
-    A factorization has a memory. It keeps the largest backward errors and the bound of
-    the condition number, for `evidence`; the sums Σ_j |a_ij|; and its `counts`, which
-    grow with each solve. A factorization cannot be sent to another process: pickling
-    raises TypeError.
+    A factorization has a memory. The object keeps the largest backward errors and the
+    bound of the condition number, for `evidence`; the sums Σ_j |a_ij|; and its
+    `counts`, which grow with each solve. A factorization cannot be sent to another
+    process: pickling raises TypeError.
 
     Parameters
     ----------
     A : (n, n) csc_array
-        The matrix that was factored. It must not be modified.
+        The matrix that was factored; the matrix must not be modified.
     factors : Factors
         The factors, by a backend.
     symmetry : {"none", "symmetric", "hermitian"}
@@ -170,12 +170,12 @@ class Factorization(Local):
 
     @property
     def probed(self) -> bool:
-        """True if the probe has passed: A is regular, has the stated symmetry and these factors."""
+        """True after the probe: A is regular, has the stated symmetry and these factors."""
         return self._log.probed
 
     @property
     def condition_bound(self) -> float:
-        """Lower bound of the condition number, as in `evidence`; nan before the first solve."""
+        """Lower bound of the condition number (`evidence.condition`); nan before a solve."""
         return self._log.condition
 
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
@@ -230,7 +230,7 @@ class Factorization(Local):
         return u
 
     def _probe_by_growth(self, trans: Trans) -> None:
-        """Probe the factors by `ConditionEstimate.growth`, which costs a part of a solve.
+        """Probe the factors by `ConditionEstimate.growth`, which takes less time than a solve.
 
         Raises SingularMatrix if A is singular, NotSymmetric if A does not have the stated
         symmetry.
@@ -245,7 +245,10 @@ class Factorization(Local):
         self._log.probed = True
 
     def _with_probe(self, b: Array, s: Array, trans: Trans) -> tuple[Array, Array]:
-        """Unrefined solutions for b and for the probe s, (n, 1); s is (n, 0) without a probe."""
+        """Return unrefined solutions for b and for the probe s.
+
+        s: (n, 1); (n, 0) if the factors are not probed.
+        """
         if s.shape[1] and s.shape[0] > COMBINED_PROBE:
             both = self._raw(np.hstack([b, s]), trans)
             return both[:, :-1], both[:, -1:]
@@ -271,11 +274,11 @@ class Factorization(Local):
 
     @property
     def _doubtful(self) -> bool:
-        """True if pivots were replaced or have grown: the factors may belong to another matrix."""
+        """True if pivots were replaced or have grown, so that their product may differ from A."""
         return doubt_of(self.factors) != 0.0
 
     def _iterated(self, u: Array, b: Array, trans: Trans) -> Array:
-        """u after GMRES, preconditioned by the factors, column by column.
+        """Improve u by GMRES, preconditioned by the factors, column by column.
 
         If k pivots were replaced, the factors are those of A plus a matrix of rank k.
         GMRES then converges in about k iterations, even if refinement diverges.
@@ -283,7 +286,7 @@ class Factorization(Local):
         n, dtype = self.A.shape[0], np.result_type(self.A.dtype, b.dtype)
 
         def operator(apply: Callable[[Array], Array]) -> LinearOperator:
-            """A map of blocks (n, 1) as a map of vectors (n,)."""
+            """Return a LinearOperator on vectors (n,) that calls `apply` with blocks (n, 1)."""
             return LinearOperator(
                 (n, n), dtype=dtype, matvec=lambda v: apply(v.reshape(-1, 1))[:, 0]
             )
@@ -332,16 +335,19 @@ class Factorization(Local):
         """Raise SingularMatrix if A is singular to working precision.
 
         w: the solution of the probe, (n, 1). max |w_i| is a lower bound of the
-        condition of D⁻¹A, where D holds the sums of the rows of |A|.
+        condition number of D⁻¹A, where the diagonal matrix D holds the row sums of |A|.
         """
         self._require_condition(float(np.abs(w).max()))
 
     def _require_condition(self, condition: float) -> None:
-        """Raise SingularMatrix if A is singular; condition: a lower bound of cond(D⁻¹A).
+        """Raise SingularMatrix if A is singular.
 
-        A small bound shows that A is regular, unless pivots were replaced: new pivots of
-        10⁻¹¹ hide conditions above 10¹⁰. In all other cases the condition of the
-        equilibrated matrix decides.
+        condition: a lower bound of cond(D⁻¹A), where the diagonal matrix D holds the
+        row sums of |A|.
+
+        If the bound is small and no pivot was replaced, A is regular. (Replaced pivots,
+        of about 10⁻¹¹, would hide condition numbers above 10¹⁰.) In all other cases the
+        condition number of the equilibrated matrix decides.
         """
         if not condition < SUSPECT or self._doubtful:
             matrix = Equilibrated.of(self.A, self._raw)
@@ -352,7 +358,7 @@ class Factorization(Local):
         self._log.condition = condition
 
     def _raw(self, b: Array, trans: Trans) -> Array:
-        """The solution by the factors alone, neither refined nor verified; b: (n, k)."""
+        """Solve by the factors alone, without refinement and verification; b: (n, k)."""
         if b.dtype.kind == "c" and self.A.dtype.kind == "f":
             # Real and imaginary parts are two columns of one real solve.
             k = b.shape[1]
@@ -391,16 +397,16 @@ class Factorization(Local):
             log.adjoint_backward_error = float(np.fmax(log.adjoint_backward_error, error))
 
     def _singular(self, matrix: Equilibrated) -> SolveError:
-        """The error for a singular A, with the unknowns of its null vectors."""
+        """Return the error for a singular A; its message names the unknowns of the null vectors."""
         condition = f"condition at least {self._log.condition:.1e}, 1/eps is 4.5e+15"
         causes = describe(self.A, null_vectors(matrix)[0]) or CAUSES
         return singular(self.name, f"is singular to working precision ({condition})", causes)
 
     def _refusal(self, error: float, trans: Trans) -> SolveError:
-        """The error for a refused solution: NotSymmetric, SingularMatrix or InaccurateSolve.
+        """Return the error for a refused solution: NotSymmetric, SingularMatrix or InaccurateSolve.
 
-        Asymmetry is looked for first: if A is not symmetric, the other tests prove
-        nothing.
+        The symmetry of A is tested first: if A does not have the stated symmetry, the
+        other tests prove nothing.
         """
         try:
             require_symmetric(self.A, self.symmetry, self.name)
@@ -433,7 +439,7 @@ class Factorization(Local):
         Raises
         ------
         SingularMatrix, NotSymmetric, ForkedProcess
-            As `solve` does.
+            Under the conditions of `solve`.
         SolveError
             If the backend does not compute determinants.
         """
@@ -446,7 +452,7 @@ class Factorization(Local):
         Raises
         ------
         SingularMatrix, NotSymmetric, InaccurateSolve, ForkedProcess
-            As the first `solve` does.
+            Under the conditions of the first `solve`.
         """
         same_process(self._process)
         if self._log.probed:
@@ -514,5 +520,5 @@ class Factorizer(Protocol):
 
 
 def doubt_of(factors: Factors) -> float:
-    """`StaticPivoting.doubt`: 0 for trustworthy pivots, and for factors with dynamic pivoting."""
+    """Return `StaticPivoting.doubt` of the factors; 0 for factors without this property."""
     return factors.doubt if isinstance(factors, StaticPivoting) else 0.0

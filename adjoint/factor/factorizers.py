@@ -1,4 +1,4 @@
-"""`lu`, `cholesky` and `ldl`: of each kind the fastest factorizer that is installed.
+"""`lu`, `cholesky` and `ldl`: the fastest factorizer of each kind that is installed.
 
 `require_factorizer` and `factored` check the factorizers that users pass in.
 """
@@ -33,7 +33,8 @@ meant."""
 def require_factorizer(who: str, factorize: object, name: str = "factorize") -> None:
     """Raise TypeError unless the value is a factorizer.
 
-    A factorizer is callable. A class, and `cg` instead of `cg(…)`, are common slips.
+    A factorizer is callable with a matrix. Common slips are refused as well: a class
+    instead of an object, and `cg` instead of `cg(…)`.
     """
     if isinstance(factorize, type) or not callable(factorize):
         raise TypeError(

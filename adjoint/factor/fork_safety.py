@@ -16,7 +16,11 @@ _REMEDY = (
 
 
 class _Threads:
-    """State of this process: `owner` is the process that first used a threaded solver, or 0."""
+    """The process that has used a threaded solver.
+
+    owner: id of this process, or of its parent before a fork; 0 if no threaded solver
+    was used.
+    """
 
     owner = 0
 

@@ -14,7 +14,7 @@ from ..typing import Array
 
 @dataclass(eq=False)
 class ConjugateResiduals:
-    """Minimize ‖r − C x‖₂ along directions d whose images C d are orthogonal.
+    """Minimize ‖r − C x‖₂ over x along directions d whose images C d are orthogonal.
 
     C is W A or B⁻¹A: A with weighted rows, or preconditioned by the factors of a nearby
     matrix B. Each column of r is a separate system. If C is close to the identity,
@@ -38,9 +38,10 @@ class ConjugateResiduals:
     )
 
     def step(self, d: Array, q: Array, residual: Array) -> tuple[Array, Array, Array]:
-        """Return (α, d, q), d and q made orthogonal, such that ‖residual − α q‖₂ is least.
+        """Return (α, d, q) such that ‖residual − α q‖₂ is least, q orthogonal to earlier images.
 
-        d: new direction, (n,) or (n, k). q: its image C d. Both arrays are overwritten.
+        d: new direction, (n,) or (n, k). q: its image C d. The arrays d and q are
+        overwritten.
         """
         for direction, image, square in self._known:
             component = self.dot(image, q) / square
@@ -55,5 +56,5 @@ class ConjugateResiduals:
 
 
 def _positive(v: Array) -> Array:
-    """v ≥ 0, with 1 instead of 0."""
+    """Return v, whose entries are ≥ 0, with each 0 replaced by 1."""
     return v + (v <= 0.0)

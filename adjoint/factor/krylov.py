@@ -27,11 +27,11 @@ from .protocols import Approximation, Preconditioner
 
 @dataclass(frozen=True, eq=False)
 class Krylov:
-    """A factorizer without factors: `Krylov(...)(A)` makes the preconditioner, solves iterate.
+    """A factorizer without factors: `Krylov(...)(A)` makes a preconditioner; its solves iterate.
 
     `cg` and `gmres` make these objects. Each column of a right-hand side is iterated
-    until ‖b − Au‖₂ ≤ rtol ‖b‖₂. The true residual decides; it may be larger by a factor
-    of 2, or as large as rounding errors are.
+    until ‖b − Au‖₂ ≤ rtol ‖b‖₂. The test at the end uses the true residual b − Au; its
+    norm may exceed this limit by a factor of 2, or up to the size of rounding errors.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Krylov:
         A : (n, n) sparse matrix or array
             The matrix, float64 or complex128.
         made : Factorization
-            What this method made for the nearby matrix, with any tolerances.
+            The result of this method for the nearby matrix; its tolerances may differ.
 
         Returns
         -------
@@ -216,7 +216,7 @@ def gmres(
 
 @dataclass(frozen=True)
 class _ConjugateGradients:
-    """An `Iteration`: conjugate gradients of SciPy."""
+    """Iteration (protocol `Iteration`) by SciPy's conjugate gradients."""
 
     max_iterations: int
 
@@ -238,7 +238,7 @@ class _ConjugateGradients:
 
 @dataclass(frozen=True)
 class _MinimalResiduals:
-    """An `Iteration`: restarted GMRES of SciPy."""
+    """Iteration (protocol `Iteration`) by SciPy's restarted GMRES."""
 
     max_iterations: int
     restart: int

@@ -1,4 +1,4 @@
-"""Verified solves by `cg` and `gmres`: by true residuals, and by the error of slow modes.
+"""Solves by `cg` and `gmres`, verified by true residuals and by the errors along slow modes.
 
 A slow mode is a vector v with A v ≈ 0. A small residual hides an error along v.
 
@@ -24,7 +24,7 @@ from .protocols import Approximation
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen
 
 Iteration: TypeAlias = Callable[[LinearOperator, Array, LinearOperator, float], tuple[Array, int]]
-"""(A, b, M, rtol) ↦ (u, number of iterations), for ‖b‖ = 1. The caller verifies u."""
+"""Function (A, b, M, rtol) ↦ (u, number of iterations), for ‖b‖ = 1. The caller verifies u."""
 
 SLACK = 2.0
 """Largest accepted ratio of the true residual b − A u to the tolerance. The iteration stops
@@ -51,7 +51,8 @@ MAX_ERROR = 1e-3
 accepted; or KNOWN_AMPLIFICATION · rtol, if this product is larger."""
 
 KNOWN_AMPLIFICATION = 100.0
-"""Ratio of error to residual that a user expects who chooses a loose tolerance."""
+"""Ratio of the error to the residual that is accepted with a loose tolerance: a user who
+chooses such a tolerance expects an error of this size."""
 
 PROBE_MEAN = 0.25
 """Number added to each entry of the random right-hand side of the probe, so that the mean of
@@ -81,7 +82,7 @@ class Method(Protocol):
 
 @dataclass(eq=False)
 class IterativeSolves:
-    """`Factors` without factors: iterations with A, preconditioned by M ≈ A⁻¹.
+    """Solves by iterations with A, preconditioned by M ≈ A⁻¹: an implementation of `Factors`.
 
     An object has a memory: the slowest modes of A ("N") and of Aᴴ ("H"), (n,) each. They
     are computed by the probe, a solve with a random right-hand side, when they are first
@@ -124,10 +125,11 @@ class IterativeSolves:
     def _iterated(
         self, b: Array, trans: Trans, rtol: float, h: Array | None = None
     ) -> tuple[Array, int]:
-        """(u, number of iterations), with ‖b − A u‖ ≤ rtol by the residual of the iteration.
+        """Return u and the number of iterations; the iteration's own residual norm is at most rtol.
 
-        b: (n,), ‖b‖ = 1. h: (n,); if given, the system is (H A H) u = b, H = diag(h),
-        and the preconditioner is scaled accordingly.
+        b: right-hand side, (n,), with ‖b‖ = 1. h: scaling, (n,), or None. If h is
+        given, the system is (H A H) u = b with H = diag(h), and the preconditioner is
+        scaled accordingly.
         """
         scale, unscale = (1.0, 1.0) if h is None else (h, 1.0 / h)
         shape, dtype = self.A.shape, self.A.dtype
@@ -144,7 +146,7 @@ class IterativeSolves:
         return u, iterations
 
     def _rounding_residual(self, u: Array, trans: Trans) -> float:
-        """The part of ‖b − Au‖₂, ‖b‖ = 1, that is due to rounding errors.
+        """The part of ‖b − Au‖₂ that is due to rounding errors, if ‖b‖ = 1.
 
         ‖|A||u|‖ ≤ κ ‖b‖ with κ = ‖|A⁻¹||A|‖. The result is limited to the value for the
         largest κ of a matrix that does not count as singular.
@@ -168,12 +170,13 @@ class IterativeSolves:
         )
 
     def _with_small_error(self, b: Array, u: Array, r: Array, trans: Trans, rtol: float) -> Array:
-        """u, corrected if its residual r hides a large error.
+        """Return u; if its residual r may hide a large error, return u after corrections.
 
         The error is small if ‖A⁻¹‖ ‖r‖ is small, because ‖u − A⁻¹b‖ ≤ ‖A⁻¹‖ ‖r‖.
         Otherwise the error along the slowest mode v is estimated
-        (docs/math/verification.md, eq. 22b). If the estimate is large, A d = r is solved,
-        and d is added to u: the component of r along v is not small compared with r.
+        (docs/math/verification.md, eq. 22b). If the estimate is large, A d = r is
+        solved, and d is added to u. This reduces the error along v, because the
+        component of r along v is not small compared with r.
 
         Raises SingularMatrix if A is singular, KrylovStalled if the error is still large
         after `CORRECTIONS` corrections.
@@ -212,7 +215,7 @@ class IterativeSolves:
         return known[key]
 
     def _probe(self, trans: Trans, rtol: float) -> Array:
-        """The solution for a random right-hand side, scaled to max |v_i| = 1.
+        """Solve for a random right-hand side; return the solution v, scaled to max |v_i| = 1.
 
         Rows and columns of A are scaled by the roots of the row sums, because the norm of a
         residual does not show errors in rows with small units. Raises SingularMatrix if A
@@ -239,8 +242,8 @@ class IterativeSolves:
         """Raise SingularMatrix if A is singular.
 
         r: the residual of the probe, (n,), if the probe has not converged, otherwise
-        None. A residual that no iteration reduces is a null vector of the adjoint
-        matrix.
+        None. If A is singular, the residual that the iteration does not reduce is a
+        null vector of the adjoint matrix.
         """
         if self.A.shape[0] <= DIAGNOSED:
             self._raise_if_singular()
@@ -264,7 +267,7 @@ class IterativeSolves:
             del error  # Otherwise this frame and the error would keep each other alive.
 
     def _unverified(self, b: Array, trans: Trans) -> Array:
-        """A⁻¹ b, not verified; b: (n, k)."""
+        """Return A⁻¹ b for b (n, k), without verification."""
         return np.column_stack([self._iterated(column, trans, PROBE_RESIDUAL)[0] for column in b.T])
 
     def log_abs_det(self) -> float:

@@ -28,7 +28,8 @@ def jacobi() -> Preconditioner:
     Returns
     -------
     Preconditioner
-        For `cg` and `gmres`. It raises SolveError if a diagonal entry is zero.
+        A preconditioner for `cg` and `gmres`, which raises SolveError if a diagonal
+        entry is zero.
     """
     return _Jacobi()
 
@@ -72,8 +73,8 @@ def ilu(drop_tolerance: float = 1e-4, fill: float = 10.0) -> Preconditioner:
     Returns
     -------
     Preconditioner
-        For `gmres`. It raises SingularMatrix if a pivot is zero, OutOfMemory if the
-        factors do not fit into memory.
+        A preconditioner for `gmres`, which raises SingularMatrix if a pivot is zero,
+        and OutOfMemory if the factors do not fit into memory.
 
     Raises
     ------
@@ -140,13 +141,13 @@ def amg(near_nullspace: Array | None = None, threshold: float = 0.0) -> Precondi
         elasticity use `rigid_body_modes`.
     threshold : float
         Strength of connection: i and j are coupled if |a_ij| ≥ threshold · √(a_ii
-        a_jj). About 0.08 for strong anisotropy.
+        a_jj). Use about 0.08 for strongly anisotropic problems.
 
     Returns
     -------
     Preconditioner
-        For `cg` and `gmres`. It raises ValueError if near_nullspace does not fit the
-        matrix.
+        A preconditioner for `cg` and `gmres`, which raises ValueError if near_nullspace
+        does not fit the matrix.
 
     Raises
     ------
@@ -185,8 +186,8 @@ def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
     coordinates : (nodes, d) array
         Coordinates of the nodes, d = 2 or 3, in m. Rotations are about their mean.
     dofs : (nodes, d) array of integers, optional
-        Numbers of the unknowns; −1 for a fixed displacement, as in `Elements`. The
-        default numbers the unknowns node by node.
+        Numbers of the unknowns; −1 for a fixed displacement, with the same meaning as
+        in `Elements`. The default numbers the unknowns node by node.
 
     Returns
     -------
@@ -281,7 +282,11 @@ class _Aggregation:
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """One level: A, prolongation P and restriction R from and to the next coarser level."""
+    """One level of a multigrid hierarchy.
+
+    A: the matrix of the level; P: the prolongation from the next coarser level; R: the
+    restriction to the next coarser level.
+    """
 
     A: sparse.csr_array
     P: sparse.csr_array
@@ -295,8 +300,9 @@ def _cycle(levels: list[_Level], coarsest: Array, b: Array) -> Array:
     """One V-cycle from u = 0, with one forward and one backward Gauss-Seidel sweep.
 
     The forward sweep comes before the coarse correction, the backward sweep after it.
-    Applied to the transposed levels the cycle is the exact transpose, because the
-    transpose of a forward sweep with A is a backward sweep with Aᵀ.
+    If the cycle is applied to the transposed levels, the result is the exact transpose
+    of the cycle, because the transpose of a forward sweep with A is a backward sweep
+    with Aᵀ.
     """
     from pyamg.relaxation.relaxation import gauss_seidel
 
@@ -311,7 +317,7 @@ def _cycle(levels: list[_Level], coarsest: Array, b: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Multigrid:
-    """M = one V-cycle of a hierarchy of levels."""
+    """The preconditioner M: one V-cycle of a hierarchy of levels."""
 
     backend: str
     levels: list[_Level]

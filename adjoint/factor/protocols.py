@@ -56,7 +56,7 @@ class Analysis(Protocol):
 
 
 class Factors(Protocol):
-    """Factors of one matrix A, by a backend: triangular solves that are not yet verified."""
+    """Factors of one matrix A by a backend, with solves that are not verified."""
 
     @property
     def backend(self) -> str:
@@ -79,7 +79,7 @@ class Factors(Protocol):
         """
 
     def log_abs_det(self) -> float:
-        """Return log |det A|; raise SolveError if the factors do not know it."""
+        """Return log |det A|; raise SolveError if the factors do not contain the determinant."""
 
 
 @runtime_checkable
@@ -98,14 +98,15 @@ class StaticPivoting(Protocol):
 class ConditionEstimate(Protocol):
     """Optional part of `Factors`: a bound of the condition number by a part of a solve.
 
-    For backends in which a second column of a solve costs as much as the first.
+    This part is useful for backends whose solve with two columns takes twice the time
+    of a solve with one column.
     """
 
     def growth(self, s: Array, r: Array, trans: Trans) -> float:
         """Return an approximate lower bound of cond(D⁻¹A), D = diag(Σ_j |a_ij|).
 
-        For A = L U: max |U⁻¹ s|, because pivoting keeps L well-conditioned. For
-        A = L D Lᴴ: a bound from rᴴ A⁻¹ r.
+        For A = L U, max |U⁻¹ s| is such a bound, because pivoting keeps L
+        well-conditioned. For A = L D Lᴴ, a bound follows from rᴴ A⁻¹ r.
 
         Parameters
         ----------
@@ -140,7 +141,7 @@ class Approximation(Protocol):
         b : (n,) array
             Vector, real or complex.
         trans : {"N", "T", "H"}
-            Which of the three.
+            "N" for M b, "T" for Mᵀ b, "H" for Mᴴ b.
 
         Returns
         -------
@@ -150,7 +151,7 @@ class Approximation(Protocol):
 
 
 class Preconditioner(Protocol):
-    """(A, symmetry) ↦ M ≈ A⁻¹; `jacobi()` is an example. A function may be one, too."""
+    """A callable (A, symmetry) ↦ M ≈ A⁻¹, for instance `jacobi()` or a function of your own."""
 
     def __call__(self, A: sparse.csc_array, symmetry: Symmetry, /) -> Approximation:
         """Make M for A, (n, n). symmetry: "hermitian" for `cg`, "none" for `gmres`."""

@@ -2,10 +2,10 @@
 
 See docs/math/verification.md, eq. 22a.
 
-The decision is made for the equilibrated matrix Â = R A C, so that it does not depend on
-the units of equations and unknowns. The decision takes additional solves. It is made only
-if the probe, a solve with a random right-hand side (see `factorization.py`), has a large
-solution.
+The decision is made for the equilibrated matrix Â = R A C, so that it does not depend
+on the units of equations and unknowns. The decision needs additional solves. Therefore
+it is made only if the probe, a solve with a random right-hand side (see
+`factorization.py`), has a large solution.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,10 @@ from .backward_error import equilibrate, probe_vector, product
 
 SUSPECT = 1e10
 """Lower bound of the condition number by the probe, above which a matrix may be singular.
-The smallest bound of 10 000 exactly singular matrices, factored with rounding, was 3·10¹².
-If the null vector has one nonzero entry, the probe may underestimate the condition by a
-factor of 2, but not by more."""
+The smallest bound of 10 000 exactly singular matrices, factored with rounding, was
+3·10¹². If the null vector has one nonzero entry, the probe may underestimate the
+condition number by a factor of at most 2.
+"""
 
 SINGULAR = 1e14
 """‖v‖ / ‖Â v‖ above which a matrix is singular: whatever the scaling of rows and columns, a
@@ -38,14 +39,15 @@ MAX_NULL_VECTORS = 8
 rigid motions."""
 
 Solve = Callable[[Array, Trans], Array]
-"""(b, trans) ↦ u for a block b (n, k), by factors, not verified."""
+"""Function (b, trans) ↦ u that solves by factors for b (n, k), without verification."""
 
 
 @dataclass(frozen=True, eq=False)
 class Equilibrated:
-    """Â = R A C: products with Â, and solves by the factors of A.
+    """The equilibrated matrix Â = R A C: products with Â, and solves with Â by the factors of A.
 
-    solve: solves with A, Aᵀ or Aᴴ, not verified. r, c: (n,), diagonals of R and C.
+    solve: the function that solves with A, Aᵀ or Aᴴ, without verification. r, c: the
+    diagonals of R and C, (n,).
     """
 
     A: sparse.csc_array
@@ -55,17 +57,17 @@ class Equilibrated:
 
     @classmethod
     def of(cls, A: sparse.csc_array, solve: Solve) -> "Equilibrated":
-        """Equilibrate A; r equals c if |a_ij| is symmetric."""
+        """Equilibrate A by R = diag(r) and C = diag(c); r = c if |a_ij| is symmetric."""
         magnitude = sparse.csc_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
         r, c = equilibrate(magnitude, symmetric=False)
         return cls(A, solve, r, c)
 
     def times(self, v: Array) -> Array:
-        """Â v, (n, k)."""
+        """Return Â v for v (n, k)."""
         return self.r[:, None] * product(self.A, self.c[:, None] * v, "N")
 
     def inverse_bound(self, v: Array) -> float:
-        """‖v̂‖₂/‖Â v̂‖₂ for v = C v̂, (n, 1): a lower bound of ‖Â⁻¹‖₂; 0 if v is not finite."""
+        """‖v̂‖₂/‖Â v̂‖₂ with v̂ = C⁻¹v, v (n, 1): a lower bound of ‖Â⁻¹‖₂. 0 if v is not finite."""
         with np.errstate(all="ignore"):
             v = _normalized(v / self.c[:, None])
             image = float(np.linalg.norm(self.times(v)))
@@ -74,31 +76,32 @@ class Equilibrated:
         return 1.0 / image if image > 0.0 else np.inf
 
     def transposed(self) -> "Equilibrated":
-        """Âᴴ, with the same factors."""
+        """Return Âᴴ as an `Equilibrated` matrix that solves with the same factors of A."""
         A = sparse.csc_array(self.A.conj().T)
         return Equilibrated(
             A, lambda b, trans: self.solve(b, "H" if trans == "N" else "N"), self.c, self.r
         )
 
     def inverse_step(self, b: Array) -> Array:
-        """A step of inverse iteration: Â⁻¹ b, (n, k), with normalized columns."""
+        """Do a step of inverse iteration with Â: return Â⁻¹ b, (n, k), with normalized columns."""
         return _normalized(self.solve(_normalized(b / self.r[:, None]), "N") / self.c[:, None])
 
     def adjoint_inverse_step(self, b: Array) -> Array:
-        """A step of inverse iteration with Âᴴ: Â⁻ᴴ b, (n, k), with normalized columns."""
+        """Do a step of inverse iteration with Âᴴ: return Â⁻ᴴ b, (n, k), with normalized columns."""
         return _normalized(self.solve(_normalized(b / self.c[:, None]), "H") / self.r[:, None])
 
     def refined(self, v: Array) -> Array:
-        """(I − M Â) v with normalized columns, where M ≈ Â⁻¹ by the factors, (n, k).
+        """Return (I − M Â) v, (n, k), with normalized columns; M ≈ Â⁻¹ are solves by the factors.
 
-        If v is a null vector with rounding errors, the errors are reduced.
+        If a column of v is a null vector with rounding errors, these errors become
+        smaller.
         """
         image = self.times(v)
         return _normalized(v - self.solve(image / self.r[:, None], "N") / self.c[:, None])
 
 
 def _normalized(v: Array) -> Array:
-    """v with each column divided by its 2-norm, without overflow.
+    """Return v with each column divided by its 2-norm; the norms do not overflow.
 
     Columns of zeros, and columns that contain nan or inf, are not divided.
     """
@@ -112,11 +115,11 @@ def _normalized(v: Array) -> Array:
 def condition_seen(matrix: Equilibrated) -> float:
     """A lower bound of ‖Â⁻¹‖₂ ≈ κ₂(Â): max 1/‖Â v‖₂ over two unit vectors v.
 
-    The bound is sharp if A is close to singular. The vectors come from inverse iteration
-    with a random right-hand side. The first solve is a probe of Â: if it shows that A is
-    only badly scaled, its bound is returned. Otherwise three more solves follow. The solves
-    need no verification, because every v gives a lower bound. Returns inf if Â v = 0, or if
-    a solution is not finite.
+    The bound is sharp if A is close to singular. The vectors come from inverse
+    iteration with a random right-hand side. The first solve is a probe of Â: if the
+    bound from the probe shows that A is only badly scaled, this bound is returned.
+    Otherwise three more solves follow. The solves need no verification, because every v
+    gives a lower bound. Returns inf if Â v = 0, or if a solution is not finite.
     """
     b = probe_vector(matrix.r.size)[:, None]
     with np.errstate(all="ignore"):
@@ -132,7 +135,7 @@ def condition_seen(matrix: Equilibrated) -> float:
 
 
 def null_vectors(matrix: Equilibrated) -> tuple[Array, float]:
-    """Null vectors of A, (n, k), k ≤ MAX_NULL_VECTORS, and a lower bound of ‖Â⁻¹‖₂.
+    """Return null vectors of A, (n, k), k ≤ MAX_NULL_VECTORS, and a lower bound of ‖Â⁻¹‖₂.
 
     The vectors are in the units of the unknowns, and come from subspace iteration. If the
     iteration fails, k = 0 and the bound is 0. The cost does not matter: null vectors are

@@ -1,9 +1,11 @@
 """Matrices A(p) and vectors b(p) with their derivatives.
 
-`affine`: few parameters. `elements`: one parameter per element, assembled by
-`assembly`, which computes the sparsity pattern. `entries`: a function for the entries
-on a given pattern. `combination` and `part`: sums, and matrices of some of the
-parameters. `patterns`: unions of sparsity patterns. `vectors`: right-hand sides.
+The modules: `affine` has matrices of a few parameters. `elements` has matrices with one
+parameter per element; `assembly` computes their sparsity pattern and assembles them.
+`entries` has matrices whose entries, on a given pattern, are computed by a function.
+`combination` has sums of matrices; `part` has matrices that depend on some of the
+parameters. `patterns` forms unions of sparsity patterns. `vectors` has right-hand
+sides.
 """
 
 from .affine import Affine, Constant

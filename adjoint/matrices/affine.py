@@ -60,7 +60,7 @@ class Affine(Portable):
     Parameters
     ----------
     base : (n, n) sparse matrix or None
-        A₀; None for zero.
+        A₀; None if A₀ = 0.
     terms : list of (n, n) sparse matrices
         A₁, …, A_m, in units of A per unit of p_i.
 

@@ -25,9 +25,9 @@ ALWAYS_ACCEPTED = 10_000_000
 class Assembly(Portable):
     """f = Σ_e L_eᵀ f_e and A = Σ_e L_eᵀ K_e L_e, for element vectors and matrices that change.
 
-    The places of all entries are computed once; after that an assembly is one sparse
-    product, real or complex. Elements may be those of a mesh, faces of finite volumes,
-    or branches of a network.
+    The positions of all entries are computed once; after that an assembly is one sparse
+    product, real or complex. Elements may be the elements of a mesh, the faces of
+    finite volumes, or the branches of a network.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Assembly(Portable):
 
     @cached_property
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
-        """(S, pattern): S with A.data = S K, and ones on the pattern of A, (n, n).
+        """The matrix S with A.data = S K, and a matrix of ones on the pattern of A, (n, n).
 
         K, (n_e·k·k,), holds the entries of all K_e in C order; S is (nnz, n_e·k·k).
         """
@@ -155,14 +155,14 @@ class Assembly(Portable):
 
     @cached_property
     def _sum(self) -> sparse.csr_array:
-        """S with f = S · (all entries of all f_e), (n, n_e k)."""
+        """The matrix S, (n, n_e·k), with f = S · (the entries of all f_e, in C order)."""
         kept = np.flatnonzero(self.dofs >= 0)
         places = (self.dofs.ravel()[kept], kept)
         return sparse.csr_array((np.ones(kept.size), places), shape=(self.n, self.dofs.size))
 
 
 def as_dofs(dofs: Array, what: str) -> Array:
-    """dofs as an intp array (n_e, k).
+    """Return dofs as an intp array (n_e, k).
 
     Raise TypeError unless dofs are integers (n_e, k), ValueError if a number is below −1 or
     too large (LARGEST_GAP), or if no unknown is free.

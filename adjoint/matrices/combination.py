@@ -19,7 +19,7 @@ from .patterns import places, union_of_patterns
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """The patterns of the terms, their union, and the place of each term's entries in the union."""
+    """The patterns of the terms, their union, and the positions of each term's entries in it."""
 
     patterns: list[sparse.csc_array]
     union: sparse.csc_array
@@ -28,12 +28,12 @@ class _Known:
 
 @dataclass(eq=False)
 class _Union:
-    """Remembers the patterns of the terms at the last call, and their union."""
+    """A memory of the patterns of the terms at the last call, and of their union."""
 
     known: _Known | None = None
 
     def of(self, terms: list[sparse.csc_array]) -> _Known:
-        """The union of the patterns; computed again only if the pattern of a term has changed."""
+        """Return the patterns and their union, computed only if a pattern has changed."""
         known = self.known
         if known is None or not all(map(_same_pattern, known.patterns, terms)):
             union = union_of_patterns(terms)

@@ -78,7 +78,7 @@ class Elements(Portable):
 
     @cached_property
     def scatter(self) -> tuple[sparse.csr_array, sparse.csc_array]:
-        """(S, pattern): S (nnz, n_e) with A.data = S s, and ones on the pattern of A, (n, n)."""
+        """S, (nnz, n_e), with A.data = S s, and a matrix of ones on the pattern of A, (n, n)."""
         count, k = self.dofs.shape
         # Column (e·k + i)·k + j of `ones` belongs to entry (i, j) of K_e.
         ones, pattern = Assembly(self.dofs).scatter
@@ -97,7 +97,10 @@ class Elements(Portable):
         return A
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Return λ_eᴴ K_e u_e with u_e = L_e u, (n_e,): its real part if p is real, else conj."""
+        """Return the gradient g, (n_e,), from h_e = λ_eᴴ K_e u_e with u_e = L_e u, λ_e = L_e λ.
+
+        g = Re(h) if p is real, and g = conj(h) if p is complex.
+        """
         dtype = np.result_type(u.dtype, lam.dtype, self.Ke.dtype)
         derivative = np.zeros(len(self.dofs), dtype=dtype)
         for v, w in zip(_extended_columns(u), _extended_columns(lam), strict=True):
@@ -123,20 +126,23 @@ class Elements(Portable):
         return transposed.jvp(p, lam, np.conj(p_dot)), np.zeros_like(p)
 
     def _forces(self, v: Array, block: slice) -> Array:
-        """K_e u_e for the elements of a block, (elements, k)."""
+        """Return K_e u_e for the elements of a block, (number of elements in the block, k)."""
         gathered = v[self.dofs[block]]
         if self.Ke.ndim == 2:
             return np.asarray(gathered @ self.Ke.T)
         return np.einsum("eij,ej->ei", self.Ke[block], gathered)
 
     def _blocks(self) -> Iterator[slice]:
-        """Slices of the elements, BLOCK_MULTIPLICATIONS each."""
+        """Return slices of the elements, of about BLOCK_MULTIPLICATIONS multiplications each."""
         count, k = self.dofs.shape
         size = max(1, BLOCK_MULTIPLICATIONS // k**2)
         return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _extended_columns(u: Array) -> Iterator[Array]:
-    """Each column of u with a zero appended: index −1, of fixed unknowns, selects this zero."""
+    """Yield each column of u with a zero appended.
+
+    Fixed unknowns have the index −1, which selects this zero.
+    """
     for column in u.reshape(u.shape[0], -1).T:
         yield np.append(column, 0.0)

@@ -81,7 +81,7 @@ class Entries:
         return self._pulled_back("pullback", self.pullback(p, self._data_bar(u, lam)), p)
 
     def _data_bar(self, u: Array, lam: Array) -> Array:
-        """λ_i conj(u_j) on the pattern, (nnz,)."""
+        """Return λ_i conj(u_j) for the entries (i, j) of the pattern, (nnz,)."""
         rows, columns = self.pattern.indices, columns_of(self.pattern)
         shape = (u.shape[0], -1)
         pairs = zip(u.reshape(shape).T, lam.reshape(shape).T, strict=True)
@@ -101,7 +101,7 @@ class Entries:
         return np.asarray(self._entries(self.pushforward(p, p_dot), "pushforward") @ u)
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return (∂A/∂p ṗ)ᴴ λ, of u's shape, and the rate of the pullback, (m,)."""
+        """Return (∂A/∂p ṗ)ᴴ λ, of u's shape, and the rate of `vjp` along ṗ, (m,), λ and u fixed."""
         if self.pullback_rate is None:
             raise TypeError(
                 "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the "

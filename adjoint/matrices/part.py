@@ -21,7 +21,7 @@ class Part:
     of : Matrix
         The matrix as a function of the chosen parameters.
     chosen : slice, or (k,) array of int or bool
-        Which entries of p the matrix depends on.
+        The indices of the parameters on which the matrix depends.
 
     Raises
     ------
@@ -45,7 +45,7 @@ class Part:
         return self.of(_part(p, self.chosen))
 
     def vjp(self, p: Array, u: Array, lam: Array) -> Array:
-        """Return the derivative, (m,): zero for parameters that are not chosen."""
+        """Return the derivative of λᴴ A(p) u, (m,); zero for parameters that are not chosen."""
         return _spread(p, self.chosen, self.of.vjp(_part(p, self.chosen), u, lam))
 
     def jvp(self, p: Array, u: Array, p_dot: Array) -> Array:
@@ -53,7 +53,7 @@ class Part:
         return self.of.jvp(_part(p, self.chosen), u, p_dot[self.chosen])
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
-        """Return the second derivatives: zero for parameters that are not chosen."""
+        """Return the `hvp` of the matrix; the part (m,) is zero for the other parameters."""
         u_part, p_part = checked_matrix_hvp(self.of, p[self.chosen], u, lam, p_dot[self.chosen])
         return u_part, _spread(p, self.chosen, p_part)
 
@@ -67,7 +67,7 @@ class PartVector:
     of : Vector
         The vector as a function of the chosen parameters.
     chosen : slice, or (k,) array of int or bool
-        Which entries of p the vector depends on.
+        The indices of the parameters on which the vector depends.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class PartVector:
         return self.of(_part(p, self.chosen))
 
     def vjp(self, p: Array, lam: Array) -> Array:
-        """Return the derivative, (m,): zero for parameters that are not chosen."""
+        """Return the derivative of λᴴ b(p), (m,); zero for parameters that are not chosen."""
         return _spread(p, self.chosen, self.of.vjp(_part(p, self.chosen), lam))
 
     def jvp(self, p: Array, p_dot: Array) -> Array:
@@ -99,7 +99,7 @@ class PartVector:
         return self.of.jvp(_part(p, self.chosen), p_dot[self.chosen])
 
     def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
-        """Return the second derivative, (m,): zero for parameters that are not chosen."""
+        """Return the `hvp` of the vector, (m,): zero for parameters that are not chosen."""
         return _spread(
             p, self.chosen, checked_vector_hvp(self.of, p[self.chosen], lam, p_dot[self.chosen])
         )
@@ -118,7 +118,7 @@ def _require_indices(who: str, chosen: object) -> None:
 
 
 def _part(p: Array, chosen: slice | Array) -> Array:
-    """p[chosen].
+    """Return p[chosen].
 
     Raise ValueError if `chosen` is out of range (NumPy would shorten a slice silently).
     """
@@ -135,7 +135,7 @@ def _part(p: Array, chosen: slice | Array) -> Array:
 
 
 def _spread(p: Array, chosen: slice | Array, g: Array) -> Array:
-    """The transpose of p ↦ p[chosen]."""
+    """Return the transpose of p ↦ p[chosen], applied to g: g on the chosen parameters, else 0."""
     spread = np.zeros_like(p)
     g = as_cotangent(g, p[chosen], "the vjp of a Part")
     # Not spread[chosen] = g: an index may be chosen twice.

@@ -1,4 +1,4 @@
-"""Sparsity patterns: their union, and the places of the entries of one pattern in another."""
+"""Sparsity patterns: unions, and the positions of the entries of one pattern in another."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from ..typing import Array
 
 
 def union_of_patterns(matrices: Sequence[sparse.csc_array]) -> sparse.csc_array:
-    """A matrix of ones on the union of the patterns; stored zeros are entries."""
+    """Return a matrix of ones on the union of the patterns; stored zeros belong to a pattern."""
     ones = [
         sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape) for A in matrices
     ]
@@ -20,7 +20,7 @@ def union_of_patterns(matrices: Sequence[sparse.csc_array]) -> sparse.csc_array:
 
 
 def places(A: sparse.csc_array, union: sparse.csc_array) -> Array:
-    """The index in `union.data` of each entry of A, (nnz of A,).
+    """Return the index in `union.data` of each entry of A, (nnz of A,).
 
     `union` contains the pattern of A.
     """
@@ -28,9 +28,9 @@ def places(A: sparse.csc_array, union: sparse.csc_array) -> Array:
 
 
 def on_pattern(A: sparse.csc_array, union: sparse.csc_array) -> Array:
-    """The entries of A on the pattern of `union`, (nnz of the union,).
+    """Return the entries of A on the pattern of `union`, (nnz of the union,).
 
-    Zero where A has no entry.
+    The result is zero where A has no entry.
     """
     data = np.zeros(union.nnz, dtype=A.dtype)
     data[places(A, union)] = A.data
@@ -38,5 +38,5 @@ def on_pattern(A: sparse.csc_array, union: sparse.csc_array) -> Array:
 
 
 def _keys(A: sparse.csc_array) -> Array:
-    """column · n + row of each entry of a canonical csc matrix, increasing."""
+    """Return column · n + row for each entry of a canonical csc matrix; the numbers increase."""
     return columns_of(A).astype(np.int64) * A.shape[0] + A.indices

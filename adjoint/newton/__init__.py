@@ -1,9 +1,11 @@
 """Nonlinear problems R(u, p) = 0, solved by Newton's method.
 
-Inside: `problem` is the public face. `system` is R at one p, with Dirichlet data and bounds;
-`iteration` solves it, with damping by `globalization`, tolerances of inner solves by `forcing`,
-a start by `starts`, and `convergence` as the test. `history` records ‖R‖, `failures` make the
-errors. `inverse` is the Jacobian at the solution, for derivatives.
+The modules: `problem` defines the problem that a user solves. `system` holds R at one
+p, with Dirichlet data and bounds; `iteration` solves R = 0. `globalization` damps the
+steps, `forcing` sets the tolerances of inner solves, `starts` computes a better start,
+and `convergence` decides when the iteration ends. `history` records ‖R‖, and `failures`
+makes the errors. `inverse` is the inverse of the Jacobian at the solution, for
+derivatives.
 """
 
 from .convergence import Outcome

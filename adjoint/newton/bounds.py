@@ -20,7 +20,7 @@ def require_interior(bounds: Bounds) -> None:
 
 
 def require_start(bounds: Bounds, u: Array) -> None:
-    """Raise ValueError unless u has the shape of the bounds and is within them."""
+    """Raise ValueError unless u has the shape of the bounds and lies within the bounds."""
     if u.dtype.kind == "c":
         raise TypeError("bounds are for real states; this state is complex")
     lower, upper = _expanded(bounds, u)
@@ -34,7 +34,7 @@ def require_start(bounds: Bounds, u: Array) -> None:
 
 
 def longest_factor(bounds: Bounds, u: Array, du: Array) -> float:
-    """α ≤ 1 such that u + α du is within the bounds, by the fraction-to-the-boundary rule."""
+    """Return α ≤ 1 with u + α du within the bounds, by the fraction-to-the-boundary rule."""
     lower, upper = _expanded(bounds, u)
     if np.all((lower <= u + du) & (u + du <= upper)):
         return 1.0
@@ -50,7 +50,7 @@ def nearest_to_bound(bounds: Bounds, u: Array) -> int:
 
 
 def _expanded(bounds: Bounds, u: Array) -> tuple[Array, Array]:
-    """(lower, upper), both of u's shape."""
+    """Return the lower and the upper bounds as arrays of u's shape."""
     for name, bound in (("lower", bounds.lower), ("upper", bounds.upper)):
         if np.ndim(bound) and np.shape(bound) != u.shape:
             raise ValueError(

@@ -64,7 +64,10 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class FinalCorrection:
-    """u and R after a possibly last correction; outcome: None if a row has not converged."""
+    """u and R after a correction that may be the last.
+
+    outcome: the solution; None if a row of R has not converged.
+    """
 
     u: Array
     r: Array
@@ -81,12 +84,13 @@ def apply_final_correction(
     tolerances: tuple[float, float],
     peak: Array,
 ) -> FinalCorrection:
-    """Take the step u + delta, and decide by the next correction whether it was the last.
+    """Take the step u + delta, and decide by the next correction if the iteration ends.
 
-    curvature: ω; tolerances: rtol and gradient_rtol of `Newton`; peak: largest |u_j| of
-    all iterates. If the gradient error exceeds gradient_rtol, the next correction is added,
-    too. Norms do not see unknowns in small units. Therefore each row must satisfy
-    |R_i| ≤ rtol Σ_j |J_ij||u_j|, which no change of units affects.
+    curvature: ω; tolerances: rtol and gradient_rtol of `Newton`; peak: the largest
+    |u_j| of all iterates, (n,). If the gradient error exceeds gradient_rtol, the next
+    correction is added, too. A norm hides errors of unknowns in small units. Therefore
+    each row must also satisfy |R_i| ≤ rtol Σ_j |J_ij||u_j|, a condition that no change
+    of units affects.
     """
     rtol, gradient_rtol = tolerances
     u, new, following = _corrected(system, at, u, delta, "last")
@@ -106,7 +110,7 @@ def apply_final_correction(
 def _corrected(
     system: System, at: Linearization, u: Array, delta: Array, kind: str
 ) -> tuple[Array, Array, Array]:
-    """(u + delta, R there, the next correction)."""
+    """Take the step u + delta; return the new u, R at the new u, and the next correction."""
     factor = system.longest_factor(u, delta)
     system.history.add_step(system.norm(delta), factor, kind)
     u = u + factor * delta
@@ -124,7 +128,11 @@ def outcome_of(
     curvature: float,
     current: bool,
 ) -> Outcome:
-    """Return u as the solution; distance: estimate of ‖u − u*‖; curvature: ω."""
+    """Return the outcome for the solution u, with its estimated errors.
+
+    distance: estimate of ‖u − u*‖, where u* is the exact solution; curvature: ω;
+    current: True if `at` is the linearization at u.
+    """
     size = max(system.norm(u), VANISHED * system.history.largest_correction)
     error = distance / size if size > 0.0 else distance
     return Outcome(u, at, size_of(r), error, SAFETY * (curvature * distance + error), current)

@@ -21,7 +21,11 @@ Failure = TypeVar(
 
 
 def failure(kind: type[Failure], message: str, history: History) -> Failure:
-    """Return the error, with the last iterates in its message and `history` = ‖R‖ of all."""
+    """Return an error of the class `kind`.
+
+    Its message ends with a table of the last iterates; its attribute `history` holds
+    ‖R‖ of all iterates.
+    """
     error = kind(f"{message}\n{history.table()}" if history.norms else message)
     error.history = history.norms
     return error
@@ -40,9 +44,10 @@ def diverged(max_iterations: int, history: History) -> NewtonDiverged:
 
 
 def stalled(shortest: float, at_bound: str, history: History) -> NewtonStalled:
-    """Return the error if no factor down to `shortest` makes progress.
+    """Return the error for a step that makes no progress for any factor α ≥ `shortest`.
 
-    at_bound: a sentence about the unknown that is at a bound, or "".
+    at_bound: a sentence for the message about an unknown that is at a bound; "" if no
+    unknown is at a bound.
     """
     message = (
         f"Newton stalled in step {history.steps + 1}: no factor of the correction down to "
@@ -70,7 +75,10 @@ def nonfinite_residual(r: Array, when: str, history: History) -> NonFiniteResidu
 
 
 def singular_jacobian(error: SingularMatrix, history: History) -> SingularJacobian:
-    """Return the error for a Jacobian, at an iterate, that cannot be factored."""
+    """Return the error for a singular Jacobian at an iterate.
+
+    error: the error of the factorization.
+    """
     message = (
         f"the Jacobian in Newton step {history.steps + 1} is singular: {error} In a nonlinear "
         "problem also: a start where the derivative vanishes (choose another u0), or a fold "
@@ -80,7 +88,7 @@ def singular_jacobian(error: SingularMatrix, history: History) -> SingularJacobi
 
 
 def singular_at_solution(error: SingularMatrix, history: History) -> SingularJacobian:
-    """Return the error for a derivative at a solution whose Jacobian is singular."""
+    """Return the error for a derivative at a solution where the Jacobian is singular."""
     message = (
         f"the Jacobian at the solution is singular, and no derivative exists there: {error} In a "
         "nonlinear problem also: a fold or a branch point (adjoint.continuation.fold finds it, "
@@ -91,7 +99,10 @@ def singular_at_solution(error: SingularMatrix, history: History) -> SingularJac
 
 
 def linear_convergence(history: History) -> SingularJacobian:
-    """Return the error for full steps that converge linearly, to a singular Jacobian."""
+    """Return the error for full steps that converge only linearly.
+
+    The Jacobian at the solution then is singular.
+    """
     message = (
         "the Jacobian is singular at the solution: Newton's corrections shrink only by a factor of "
         f"{history.ratios()[-1]:.2f} per step, although they should shrink quadratically. Usual "

@@ -70,7 +70,7 @@ class Globalization(Protocol):
         system : System
             The equations.
         u, r : (n,) array
-            The iterate, and R there.
+            The iterate, and R at the iterate.
         at : Linearization
             ∂R/∂u at the iterate.
         du : (n,) array
@@ -208,7 +208,7 @@ class AffineInvariant:
         raise _no_progress(system, u, du, self.shortest)
 
     def _predicted(self, system: System, du: Array, size: float, last: Step | None) -> float:
-        """min(1, 1/h), h = ω‖Δu‖, with ω estimated from the last step."""
+        """The first trial α: min(1, 1/h) with h = ω‖Δu‖, and ω estimated from the last step."""
         if last is None or last.simplified is None:
             return 1.0
         change = system.norm(last.simplified - du)
@@ -303,16 +303,16 @@ def _require_fraction(who: str, name: str, value: float) -> None:
 
 
 def _after_nonfinite(factor: float) -> float:
-    """The next α after a trial outside of the domain of R: α/2 if α > 0.1, otherwise α/10."""
+    """Return the next α after a trial at which R is not finite: α/2 if α > 0.1, otherwise α/10."""
     return 0.5 * factor if factor > CUT else CUT * factor
 
 
 def _no_progress(
     system: System, u: Array, du: Array, shortest: float
 ) -> NewtonStalled | NonFiniteResidual:
-    """Return the error: NonFiniteResidual if R is not finite near u, otherwise NewtonStalled.
+    """Return NonFiniteResidual if R is not finite near u, otherwise NewtonStalled.
 
-    NewtonStalled names an unknown that is at a bound.
+    If an unknown is at a bound, the message of NewtonStalled names this unknown.
     """
     r = system.residual(u + min(shortest, system.longest_factor(u, du)) * du)
     if not is_finite(r):

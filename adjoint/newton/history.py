@@ -1,4 +1,4 @@
-"""The history of a Newton iteration: ‖R‖, sizes of corrections, and factors taken."""
+"""The history of a Newton iteration: ‖R‖, sizes of corrections, and step factors α."""
 
 from dataclasses import dataclass, field
 
@@ -32,7 +32,7 @@ class History:
         self._norms.append(norm)
 
     def add_step(self, size: float, factor: float, kind: str) -> None:
-        """Add, and count, the step to the next iterate.
+        """Add the step to the next iterate, and count it in the statistics.
 
         size: ‖Δu‖; factor: α; kind: "Newton", "chord", "last", "polish",
         "pseudo-transient".
@@ -41,7 +41,7 @@ class History:
         self._steps.append((size, factor, kind))
 
     def rescale(self) -> None:
-        """Note that ‖Δu‖ of the steps to come is measured in another scale."""
+        """Record that ‖Δu‖ of later steps is measured in another scale than before."""
         self._comparable = self.steps
 
     @property
@@ -56,18 +56,22 @@ class History:
 
     @property
     def largest_correction(self) -> float:
-        """The largest ‖Δu‖ in the present scale; 0 before the first step."""
+        """The largest ‖Δu‖ of the steps in the present scale; 0 before the first step."""
         return max((size for size, _, _ in self._steps[self._comparable :]), default=0.0)
 
     @property
     def is_linear(self) -> bool:
-        """True if the last four full Newton steps shrank as at a singular Jacobian."""
+        """True if the last four full Newton steps shrank as slowly as at a singular Jacobian."""
         low, high = SINGULAR
         last = self.ratios()[-3:]
         return len(last) == 3 and all(low < ratio < high for ratio in last)
 
     def ratios(self) -> list[float]:
-        """‖Δu_{k+1}‖ / ‖Δu_k‖ of the consecutive full Newton steps at the end; [] if none."""
+        """Return the ratios ‖Δu_{k+1}‖ / ‖Δu_k‖ of consecutive full Newton steps.
+
+        Only the unbroken series of full steps at the end of the history counts; The
+        list is [] unless the last two steps are full Newton steps.
+        """
         found: list[float] = []
         for (size, factor, kind), (later, later_factor, later_kind) in zip(
             self._steps, self._steps[1:], strict=False
@@ -77,7 +81,7 @@ class History:
         return found
 
     def table(self) -> str:
-        """The last iterates as a table, for an error message."""
+        """Return a table of the last iterates, for an error message."""
         lines = ["iterate         ‖R‖        ‖Δu‖   factor"]
         first = max(0, len(self._norms) - SHOWN)
         for k, norm in enumerate(self._norms[first:], start=first):

@@ -1,4 +1,4 @@
-"""The inverse of ∂R/∂u at a solution, by the factors with which Newton's method ended."""
+"""The inverse of ∂R/∂u at a solution, by the last factors of Newton's method."""
 
 from dataclasses import dataclass, field, replace
 
@@ -13,13 +13,13 @@ from .failures import singular_at_solution
 from .system import System
 
 EPS = float(np.finfo(float).eps)
-"""ε. The condition number of ∂R/∂u times ε is the relative error of a gradient that
-rounding may cause."""
+"""The machine precision ε. The condition number of ∂R/∂u times ε is the relative error of
+a gradient that rounding may cause."""
 
 
 @dataclass(eq=False)
 class InverseAtSolution:
-    """(∂R/∂u)⁻¹ at u with R(u, p) = 0.
+    """The inverse of ∂R/∂u at a solution u of R(u, p) = 0.
 
     The Jacobian at u is assembled for the first derivative, and the object remembers
     its inverse. Newton's last Jacobian is not used, because that Jacobian belongs to
@@ -32,7 +32,7 @@ class InverseAtSolution:
     _inverse: Inverse | None = field(default=None, init=False, repr=False)
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """(∂R/∂u)⁻¹ b for b (n,) or (n, k); see `RefinedInverse.solve` for `trans`.
+        """Return (∂R/∂u)⁻¹ b for b (n,) or (n, k); for other `trans`, see `RefinedInverse.solve`.
 
         Raise SingularJacobian if ∂R/∂u is singular at u.
         """
@@ -53,7 +53,7 @@ class InverseAtSolution:
 
     @property
     def evidence(self) -> Evidence:
-        """Evidence of the factors and of Newton's method."""
+        """The evidence of the factors, together with the evidence of Newton's method."""
         inverse = self.outcome.at.inverse if self._inverse is None else self._inverse
         evidence = inverse.evidence
         return replace(

@@ -22,8 +22,8 @@ singular Jacobian. At a fold, corrections stagnate at √ε. Near a regular solu
 convergence becomes quadratic at larger corrections than 10⁻⁷."""
 
 QUADRATIC_RANGE = 1e-5
-"""Size of corrections, relative to u, below which convergence must be quadratic. If it is
-linear, the Jacobian is wrong."""
+"""Size of corrections, relative to u, below which convergence must be quadratic. If the
+convergence is linear, the Jacobian is wrong."""
 
 EQUAL_RATIOS = 2.0
 """Three ratios of successive corrections count as equal if the largest one is at most this
@@ -34,9 +34,9 @@ ROUNDING_AT_ZERO = 1e-10
 relative to the largest correction and the largest ‖R‖ of the iteration."""
 
 ZERO_CORRECTION = 1e-30
-"""Size of a correction, relative to the largest correction, below which it counts as zero.
-Without this limit, an iteration towards u = 0 would satisfy ‖Δu‖ ≤ rtol ‖u‖ only after an
-underflow."""
+"""Size of a correction, relative to the largest correction, below which the correction
+counts as zero. Without this limit, an iteration towards u = 0 would satisfy ‖Δu‖ ≤ rtol
+‖u‖ only after an underflow."""
 
 RESIDUAL_ROUNDING = 1e3
 """Ratio of ‖R‖ to its rounding error ε ‖|∂R/∂u| |u|‖, below which a stalled iteration has
@@ -49,7 +49,9 @@ is ill-conditioned."""
 
 @dataclass(frozen=True, eq=False)
 class _Iterate:
-    """An iterate u, with r = R(u) and the largest |u_j| so far, peak, (n,).
+    """An iterate u, with r = R(u).
+
+    peak: the largest |u_j| of all iterates so far, (n,).
 
     linearization: the last factored ∂R/∂u. delta: the next correction if it is small enough
     to be the last correction, otherwise None. curvature: ω, a Lipschitz constant of ∂R/∂u.
@@ -66,7 +68,11 @@ class _Iterate:
     outcome: Outcome | None = None
 
     def moved(self, u: Array, r: Array) -> "_Iterate":
-        """Return the iterate at another u, with the same ω and all other fields unknown."""
+        """Return the iterate at another u.
+
+        The field `curvature` (ω) is kept, and `peak` is updated; all other fields get
+        their default values.
+        """
         return _Iterate(u, r, np.maximum(self.peak, np.abs(u)), curvature=self.curvature)
 
 
@@ -255,7 +261,7 @@ class Newton:
         )
 
     def _is_small(self, system: System, delta: Array, u: Array) -> bool:
-        """True if ‖Δu‖ ≤ rtol ‖u‖, or if ‖Δu‖ counts as zero next to earlier corrections."""
+        """True if ‖Δu‖ ≤ rtol ‖u‖, or if ‖Δu‖ is negligible compared with earlier corrections."""
         size = system.norm(delta)
         negligible = ZERO_CORRECTION * system.history.largest_correction
         return size <= self.rtol * system.norm(u) or size <= negligible
@@ -269,7 +275,10 @@ class Newton:
         du: Array,
         last: Step | None,
     ) -> Step:
-        """Take a globalized step; near a solution, compute its simplified correction as well."""
+        """Take a globalized step.
+
+        Near a solution, a full step always gets its simplified correction.
+        """
         step = self.globalization.step(system, u, r, linearization, du, last)
         system.history.add_step(system.norm(du), step.factor, "Newton")
         system.history.add_iterate(size_of(step.r))
@@ -334,7 +343,7 @@ class Newton:
     def _is_rounding(
         self, system: System, u: Array, r: Array, linearization: Linearization, du: Array
     ) -> bool:
-        """True if du is rounding error, so that no further progress is possible."""
+        """True if the correction du is due to rounding errors: no more progress is possible."""
         size = system.norm(du)
         accurate = size_of(r) <= RESIDUAL_ROUNDING * system.rounding(
             u, linearization
@@ -345,7 +354,11 @@ class Newton:
         )
 
     def _diverged(self, system: System, iterate: _Iterate) -> NewtonDiverged:
-        """The error after too many steps; raises SingularJacobian if that is the cause."""
+        """Return the error after too many steps.
+
+        Raises SingularJacobian if the steps converged linearly, as at a singular
+        Jacobian.
+        """
         if iterate.last is not None:
             self._require_regular(system, iterate.last.du, iterate.peak)
         return diverged(self.max_iterations, system.history)

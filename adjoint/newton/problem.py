@@ -134,7 +134,7 @@ class NonlinearProblem(Portable):
 
     @cached_property
     def equation(self) -> Residual:
-        """R(u, p) with the rows of Dirichlet data."""
+        """The residual R(u, p) with the rows of Dirichlet data."""
         return (
             self.residual if self.dirichlet is None else Constrained(self.residual, self.dirichlet)
         )
@@ -282,7 +282,7 @@ class NonlinearProblem(Portable):
 
 
 def _as_state(u: Array) -> Array:
-    """Return a float64 or complex128 copy of a start, (n,)."""
+    """Return a copy of a start, (n,), as a float64 or complex128 array."""
     u = as_array("NonlinearProblem", "u0", u)
     if u.dtype.kind not in "fciu":
         raise TypeError(f"got u0 of dtype {u.dtype}, expected float64 or complex128")
@@ -297,7 +297,7 @@ def _as_state(u: Array) -> Array:
 
 
 def _followed(system: System, near: SteadySolution) -> Array:
-    """Return near.u + (du/dp) (p − near.p), or near.u if ‖R‖ is smaller at near.u."""
+    """Return the start for p: near.u + (du/dp) (p − near.p), or near.u if ‖R‖ is smaller there."""
     expected = "a solution; another start is set by u0"
     require_kind("solve", "near", near, SteadySolution, expected)
     if near.p.shape != system.p.shape or near.u.ndim != 1:

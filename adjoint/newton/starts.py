@@ -84,7 +84,7 @@ class PseudoTransient:
             )
 
     def __call__(self, system: System, u: Array) -> Array:
-        """Return a state with ‖R‖ ≤ until ‖R(u)‖, (n,)."""
+        """Return a state v, (n,), with ‖R(v)‖ ≤ until ‖R(u)‖."""
         if np.ndim(self.mass) and np.shape(self.mass) != u.shape:
             raise ValueError(
                 f"PseudoTransient: got mass of shape {np.shape(self.mass)}, expected a number or "
@@ -120,7 +120,10 @@ class PseudoTransient:
 
 
 def _shifted(A: sparse.csc_array, d: Array) -> sparse.csc_array:
-    """A + diag(d) on the union of both patterns; SciPy's sum would drop zero entries."""
+    """Return A + diag(d) on the union of both patterns.
+
+    SciPy's sum would drop entries that are zero.
+    """
     diagonal = np.arange(d.size)
     rows, columns = np.concatenate([A.indices, diagonal]), np.concatenate([columns_of(A), diagonal])
     shifted = sparse.csc_array((np.concatenate([A.data, d]), (rows, columns)), shape=A.shape)
@@ -204,5 +207,5 @@ class Homotopy:
         return system.prepared(u)
 
     def _inside(self, stage: System, u: Array, start: Array) -> Array:
-        """The point within the bounds on the way from u to `start`."""
+        """Return u + α (start − u) within the bounds, with α from `System.longest_factor`."""
         return stage.prepared(u + stage.longest_factor(u, start - u) * (start - u))

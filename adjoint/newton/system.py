@@ -1,4 +1,4 @@
-"""R(·, p) = 0 for Newton's method: checked residuals, factored Jacobians, corrections."""
+"""The equations R(·, p) = 0 at one p: checked residuals, factored Jacobians, corrections."""
 
 from dataclasses import dataclass, replace
 
@@ -25,7 +25,11 @@ from .history import History
 
 @dataclass(frozen=True, eq=False)
 class Linearization:
-    """A = ∂R/∂u at an iterate, (n, n), without Dirichlet rows, and its inverse with them."""
+    """The Jacobian at an iterate, and its inverse.
+
+    A: ∂R/∂u, (n, n), without Dirichlet rows. inverse: the inverse of A with Dirichlet
+    rows.
+    """
 
     A: sparse.csc_array
     inverse: Inverse
@@ -67,7 +71,7 @@ class System:
 
     @property
     def equation(self) -> Residual:
-        """R with the rows of Dirichlet data."""
+        """The residual R with the rows of Dirichlet data."""
         return self.physics if self.dirichlet is None else Constrained(self.physics, self.dirichlet)
 
     def norm(self, v: Array) -> float:

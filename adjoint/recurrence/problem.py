@@ -37,12 +37,12 @@ class RecurrenceProblem:
     steps : int
         N ≥ 0, the number of steps.
     observe : sequence of int or None
-        The indices k in 0 … N of the states that the solution holds, strictly increasing.
-        None (the default): the last state alone.
+        The indices k in 0 … N of the states that the solution holds, strictly
+        increasing. None (the default): only the last state.
     memory : Memory
-        What is kept for the sweeps: `Everything()`, `States()`, `Checkpoints(slots)`,
-        `Disk(directory)` or `Budget(bytes)` of `adjoint.checkpointing`. All give the same
-        bits. The default is a budget of 2 GiB.
+        The data kept for the sweeps: `Everything()`, `States()`, `Checkpoints(slots)`,
+        `Disk(directory)` or `Budget(bytes)` of `adjoint.checkpointing`. All policies
+        give the same bits. The default is a budget of 2 GiB.
     callback : callable or None
         Receives a `SweepEvent` for each step taken, repeated, stored or swept through.
 
@@ -97,7 +97,7 @@ class RecurrenceProblem:
         _observed(self.observe, self.steps)
 
     def solve(self, p: Array) -> RecurrenceSolution:
-        """Compute the states u_k, k in `observe`, with everything derivatives need.
+        """Compute the states u_k, k in `observe`, and keep the data that derivatives need.
 
         Parameters
         ----------
@@ -156,7 +156,10 @@ def _notifier(callback: Callable[[SweepEvent], None] | None) -> Notify:
 
 
 def _constant(u0: Array) -> ConstantVector:
-    """Return a copy of u0 as a Vector: the caller may modify u0 before a sweep uses it."""
+    """Return a copy of u0 as a Vector.
+
+    A copy is needed, because the caller may modify u0 before a sweep uses u0.
+    """
     value = np.array(as_array("RecurrenceProblem", "u0", u0))
     if value.ndim != 1 or value.size == 0:
         raise ValueError(

@@ -78,8 +78,8 @@ class RecurrenceSolution(Local):
     through the steps, forward or in reverse, for any number of directions or
     objectives. To recover states that were not kept, a sweep repeats steps, with the
     same bits. Several threads may use the solution at once; if only checkpoints are
-    kept, one sweep waits for the other. Sweeps change which states are stored, in
-    memory or on disk. Pickles and deep copies raise TypeError.
+    kept, a sweep waits until the running sweep has ended. Sweeps change which states
+    are stored, in memory or on disk. Pickles and deep copies raise TypeError.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class RecurrenceSolution(Local):
 
     @property
     def evidence(self) -> RecurrenceEvidence:
-        """The states kept and the work done so far."""
+        """The evidence: the states kept, and the work done so far."""
         store = self._store
         return RecurrenceEvidence(
             self.steps, self.u.shape[1], store.used, store.executed, self._counts.copy()
@@ -234,11 +234,13 @@ class RecurrenceSolution(Local):
 
     @property
     def alone(self) -> AbstractContextManager[None]:
-        """A context in which no other sweep may run; see `Store.sweeping`."""
+        """A context manager: no other sweep may run inside it; see `Store.sweeping`."""
         return self._store.sweeping()
 
     def _objectives(self, u_bar: Array) -> Array:
-        """ū as (j, K, n), with the dtype of u: if u is real, Re(ūᴴ u̇) has no part of Im(ū).
+        """Return ū as an array (j, K, n) with the dtype of u.
+
+        If u is real, Im(ū) is dropped, because Re(ūᴴ u̇) does not depend on Im(ū).
 
         Raise TypeError, ValueError or NonFinite if u_bar is not numeric, has another
         shape, or contains nan or inf.
@@ -261,9 +263,10 @@ class RecurrenceSolution(Local):
 
     @sweeps_alone
     def _reverse(self, blocks: Array, keep: Callable[[list[Array]], None]) -> tuple[Array, Array]:
-        """(dJ/dp, λ_0), of shapes (j, m) and (j, n), for ū (j, K, n).
+        """Return dJ/dp, (j, m), and λ_0, (j, n), for ū (j, K, n).
 
-        keep: called with λ_k, a list of j arrays (n,), for k = N, …, 0.
+        keep: a function that is called with λ_k, a list of j arrays (n,), for k = N, …,
+        0.
         """
         chain, rows = self._chain, {int(k): row for row, k in enumerate(self.observe)}
         objectives, _, n = blocks.shape
@@ -271,7 +274,7 @@ class RecurrenceSolution(Local):
         p_bar = np.zeros((objectives, self.p.size), dtype=self.p.dtype)
 
         def add_observation(k: int) -> None:
-            """λ_k ← λ_k + ū_k if u_k is observed."""
+            """Set λ_k ← λ_k + ū_k if u_k is observed, and call `keep`."""
             if k in rows:
                 u_bars = blocks[:, rows[k]]
                 lam[:] = [lam_j + u_bar for lam_j, u_bar in zip(lam, u_bars, strict=True)]
@@ -291,7 +294,7 @@ class RecurrenceSolution(Local):
 
     @sweeps_alone
     def _forward(self, directions: list[Array]) -> Array:
-        """(du/dp) ṗ for j directions, (K, n, j)."""
+        """Return (du/dp) ṗ for j directions, (K, n, j)."""
         chain, indices, derivatives = self._chain, set(self.observe.tolist()), []
         with collecting(self._counts), phase("gradient"):
             u_dot = [chain.start_jvp(p_dot, self.u.shape[1]) for p_dot in directions]

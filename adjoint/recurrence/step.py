@@ -14,9 +14,10 @@ from ..typing import Array
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """u₀(p), and the steps that follow it.
+    """The initial state u₀(p) of a recurrence, and its steps, at one p.
 
-    p: (m,), read-only; notify: receives the kind and the step number of each event.
+    p: parameters, (m,), read-only; notify: function that receives the kind and the step
+    number of each event.
     """
 
     step: Step
@@ -25,7 +26,7 @@ class Chain:
     notify: Callable[[str, int], None]
 
     def start(self) -> Array:
-        """u₀(p), (n,).
+        """Return the initial state u₀(p), (n,).
 
         Raise ValueError unless u₀ is a vector with n ≥ 1, TypeError unless its entries are
         numbers, NonFinite if an entry is nan or inf.
@@ -38,11 +39,11 @@ class Chain:
         return _checked(value, value.shape, "u0")
 
     def start_jvp(self, p_dot: Array, n: int) -> Array:
-        """(∂u₀/∂p) ṗ, (n,)."""
+        """Return (∂u₀/∂p) ṗ, (n,)."""
         return _checked(self.u0.jvp(self.p, p_dot), (n,), "the jvp of u0")
 
     def start_vjp(self, lam: Array) -> Array:
-        """(∂u₀/∂p)ᴴ λ, (m,)."""
+        """Return (∂u₀/∂p)ᴴ λ, (m,)."""
         lam.setflags(write=False)
         return as_cotangent(
             _checked(self.u0.vjp(self.p, lam), self.p.shape, "the vjp of u0"),
@@ -51,20 +52,23 @@ class Chain:
         )
 
     def advance(self, k: int, state: State) -> tuple[State, None]:
-        """Φ_{k+1}(u_k, p): the state after step k + 1, and no record; state: (u_k,)."""
+        """Return the state after step k + 1, (Φ_{k+1}(u_k, p),), and None for its record.
+
+        state: the tuple (u_k,).
+        """
         (u,) = state
         following = self.step(k + 1, u, self.p)
         return (_checked(following, u.shape, f"the state after step {k + 1}"),), None
 
     def jvp(self, k: int, u: Array, u_dot: Array, p_dot: Array) -> Array:
-        """(∂Φ/∂u) u̇ + (∂Φ/∂p) ṗ of step k + 1, (n,); u: the state u_k before the step."""
+        """Return (∂Φ/∂u) u̇ + (∂Φ/∂p) ṗ of step k + 1, (n,); u: the state u_k before the step."""
         u_dot.setflags(write=False)
         return _checked(
             self.step.jvp(k + 1, u, self.p, u_dot, p_dot), u.shape, f"the jvp of step {k + 1}"
         )
 
     def vjp(self, k: int, u: Array, lam: Array) -> tuple[Array, Array]:
-        """((∂Φ/∂u)ᴴ λ, (∂Φ/∂p)ᴴ λ) of step k + 1; u: the state u_k before the step."""
+        """Return ((∂Φ/∂u)ᴴ λ, (∂Φ/∂p)ᴴ λ) of step k + 1; u: the state u_k before the step."""
         lam.setflags(write=False)
         pair = self.step.vjp(k + 1, u, self.p, lam)
         if not isinstance(pair, tuple) or len(pair) != 2:
@@ -80,7 +84,7 @@ class Chain:
 
 
 def _checked(value: Array, shape: tuple[int, ...], what: str) -> Array:
-    """Return a float64 or complex128 copy: the user's function may reuse its array."""
+    """Return a float64 or complex128 copy, because the user's function may reuse its array."""
     value = np.asarray(value)
     if value.dtype.kind not in "fciu":
         raise TypeError(f"{what} has dtype {value.dtype}, expected float64 or complex128")

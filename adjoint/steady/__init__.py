@@ -1,6 +1,7 @@
 """Steady problems R(u, p) = 0: linear problems A(p) u = b(p), Dirichlet data, solutions.
 
-`adjoint.newton` has nonlinear problems; their solutions are of the same class.
+Nonlinear problems are in `adjoint.newton`; their solutions are `SteadySolution` objects
+as well.
 """
 
 from .dirichlet import Dirichlet

@@ -33,7 +33,7 @@ class Dirichlet(Portable):
     fixed : (d,) array of integers
         Indices of the fixed unknowns, each index once.
     values : (d,) array, or Vector
-        g, in the units of u; or p ↦ g(p). The values are those of every load case.
+        g, in the units of u; or p ↦ g(p). All load cases have the same values.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class Dirichlet(Portable):
 
     @cached_property
     def given(self) -> Vector:
-        """g as a Vector."""
+        """The values g(p) as a Vector."""
         return self.values if callable(self.values) else ConstantVector(self.values)
 
     def free(self, n: int) -> Array:
@@ -167,9 +167,9 @@ class DirichletInverse:
         return self.inner.evidence
 
     def solve(self, b: Array, trans: Trans = "N") -> Array:
-        """Solve with the matrix ("N"), its transpose ("T") or conjugate transpose ("H").
+        """Solve with the whole matrix ("N"), its transpose ("T") or conjugate transpose ("H").
 
-        b: (n,) or (n, k).
+        b: the right-hand sides, (n,) or (n, k).
         """
         b = as_right_hand_side(b, self.A.shape[0])
         u = np.zeros(b.shape, dtype=np.result_type(b.dtype, self.A.dtype))
@@ -187,28 +187,28 @@ def within(
     A: sparse.csc_array,
     factorize: Callable[[sparse.csc_array], Inverse],
 ) -> Inverse:
-    """The inverse of A; if there are Dirichlet data, of A with unit rows for fixed unknowns.
+    """Return the inverse of A; with Dirichlet data, of A with unit rows for fixed unknowns.
 
-    factorize: called with A, or with the block of the free unknowns.
+    factorize: the function that is called with A, or, with Dirichlet data, with the
+    block of A for the free unknowns.
     """
     return factorize(A) if dirichlet is None else DirichletInverse.of(A, dirichlet, factorize)
 
 
 @dataclass(frozen=True, eq=False)
 class Constrained:
-    """R(u, p) for the free unknowns, u − g(p) for the fixed unknowns.
+    """A residual with Dirichlet rows: R(u, p) for free unknowns, u − g(p) for fixed unknowns.
 
     See docs/math/matrices_and_objectives.md, eq. 10.
 
-    inner: R(u, p) for all unknowns.
-    Its rows for the fixed unknowns are not used.
+    inner: R(u, p) for all unknowns; the rows of R for the fixed unknowns are not used.
     """
 
     inner: Residual
     dirichlet: Dirichlet
 
     def residual(self, u: Array, p: Array) -> Array:
-        """R(u, p), of u's shape."""
+        """Return R(u, p), of u's shape, with rows u − g(p) for the fixed unknowns."""
         fixed = self.dirichlet.fixed
         g = u[fixed] - self.dirichlet.at(p, u.shape)
         r = np.asarray(self.inner.residual(u, p))
@@ -224,19 +224,23 @@ class Constrained:
         return r
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂u, (n, n), with unit rows for the fixed unknowns."""
+        """Return ∂R/∂u, (n, n), with unit rows for the fixed unknowns."""
         A = self.inner.jacobian(u, p)
         kept = np.ones(A.shape[0])
         kept[self.dirichlet.fixed] = 0.0
         return sparse.csc_array(sparse.diags_array(kept) @ A + sparse.diags_array(1.0 - kept))
 
     def vjp(self, u: Array, p: Array, lam: Array) -> Array:
-        """(∂R/∂p)ᴴ λ, (m,)."""
+        """Return (∂R/∂p)ᴴ λ, (m,), with the rows of Dirichlet data."""
         lam, reaction = self._split(lam)
         return less("vjp", self.inner.vjp(u, p, lam), self.dirichlet.given.vjp(p, reaction))
 
     def _split(self, lam: Array) -> tuple[Array, Array]:
-        """λ with zeros for the fixed unknowns; and λ at the fixed unknowns, (d,), summed over k."""
+        """Return two parts of λ.
+
+        The first is λ with zeros for the fixed unknowns. The second, (d,), holds the
+        entries of λ at the fixed unknowns, summed over the k load cases.
+        """
         fixed = self.dirichlet.fixed
         reaction = lam[fixed].reshape(fixed.size, -1).sum(axis=1)
         lam = lam.copy()
@@ -257,7 +261,7 @@ class Constrained:
         )
 
     def jvp(self, u: Array, p: Array, p_dot: Array) -> Array:
-        """(∂R/∂p) ṗ, of u's shape."""
+        """Return (∂R/∂p) ṗ, of u's shape, with the rows of Dirichlet data."""
         fixed = self.dirichlet.fixed
         r = np.asarray(self.inner.jvp(u, p, p_dot))
         if r.shape != u.shape:
@@ -271,7 +275,10 @@ class Constrained:
 
 
 def less(method: str, first: Array, second: Array) -> Array:
-    """first − second; raises ValueError for different shapes, which NumPy would broadcast."""
+    """Return first − second.
+
+    Raises ValueError if the shapes differ, because NumPy would broadcast them.
+    """
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
         raise ValueError(

@@ -26,7 +26,7 @@ from .solution import SteadySolution
 class LinearResidual:
     """R(u, p) = A(p) u − b(p) (docs/math/steady.md, eq. 5).
 
-    It implements `adjoint.protocols.Residual`.
+    This class implements `adjoint.protocols.Residual`.
 
     Parameters
     ----------
@@ -62,7 +62,10 @@ class LinearResidual:
     def hvp(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
-        """(Ȧᴴ λ, A.vjp(p, u̇, λ) + rates of A.vjp and −b.vjp along ṗ): of u's shape, and (m,).
+        """Return the rates of (Aᴴ λ, A.vjp(p, u, λ) − b.vjp(p, λ)) along (u̇, ṗ).
+
+        The first rate has u's shape, the second rate has the shape (m,). λ is held
+        fixed.
 
         Raises TypeError if A or b has no `hvp`.
         """
@@ -149,7 +152,7 @@ class LinearProblem(Portable):
         Raises
         ------
         SolveError
-            As `factorize` and `Factorization.solve` do.
+            Under the conditions of `factorize` and `Factorization.solve`.
         NonFinite
             If A(p), b(p) or p contains nan or inf.
         ValueError, TypeError

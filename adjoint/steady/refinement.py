@@ -73,7 +73,7 @@ class RefinedInverse:
 
     @property
     def evidence(self) -> Evidence:
-        """The evidence of the factors in use, with the backward errors of solves with A."""
+        """The evidence of the factors in use, with the largest backward errors of solves with A."""
         if self._exact is not None:
             return self._exact.evidence
         forward, adjoint = (self._errors.get(trans, float("nan")) for trans in ("N", "H"))
@@ -87,7 +87,8 @@ class RefinedInverse:
     def solve(self, b: Array, trans: Trans = "N") -> Array:
         """Solve A u = b, Aᵀ u = b or Aᴴ u = b; b and u: (n,) or (n, k).
 
-        Raises the errors of `factorize` and of `Factorization.solve`.
+        Raises the errors of `factorize` if A has to be factored, and the errors of
+        `Factorization.solve`.
         """
         if self._exact is None:
             b = as_right_hand_side(b, self.A.shape[0])
@@ -107,7 +108,7 @@ class RefinedInverse:
 
     @cached_property
     def _regular(self) -> bool:
-        """True if A is certainly regular; otherwise A is factored, and its factors are probed.
+        """True if A is certainly regular. If False, `solve` factors A and probes the factors.
 
         A is regular if ‖A − B‖/‖A‖ is small compared with 1/cond(B). A is also regular
         if refinement solves a system with a random right-hand side, and the solution is
@@ -122,12 +123,12 @@ class RefinedInverse:
 
     @cached_property
     def _krylov(self) -> Factorization:
-        """Krylov solves with A, by the preconditioner of B."""
+        """Krylov solves with A, preconditioned by the preconditioner of B."""
         assert isinstance(self.factorize, Krylov)
         return self.factorize.nearby(self.A, self.stale)
 
     def _iterated(self, b: Array, trans: Trans) -> Array | None:
-        """u by a Krylov method with the preconditioner of B; None if the method stalls."""
+        """Solve by a Krylov method with the preconditioner of B; None if the method stalls."""
         try:
             u = self._krylov.solve(b, trans)
         except KrylovStalled:  # B is too far from A.
@@ -137,11 +138,11 @@ class RefinedInverse:
         return u
 
     def _refined(self, b: Array, trans: Trans) -> Array | None:
-        """u by refinement with the corrections B⁻¹(b − A u); None if `SWEEPS` do not suffice.
+        """Solve by refinement with corrections B⁻¹(b − A u); None if `SWEEPS` are not enough.
 
-        Each sweep minimizes the residual along all corrections so far (generalized
-        conjugate residuals). Each row of the residual is divided by the row of |A||d| +
-        |b|, where d = B⁻¹b is the initial solution.
+        Each sweep minimizes the norm of the residual along all corrections so far
+        (generalized conjugate residuals). In this norm, each row of the residual is
+        divided by the same row of |A||d| + |b|, where d = B⁻¹b is the initial solution.
         """
         u, residual, size = np.zeros_like(b), b, np.full(b.shape[1], np.inf)
         gcr = ConjugateResiduals(column_dots, kept=SWEEPS, normalize=True)
@@ -179,10 +180,10 @@ class RefinedInverse:
         return True
 
     def _record(self, error: float, trans: Trans) -> None:
-        """Keep the largest backward error of solves with A ("N") or its transpose ("H")."""
+        """Update the largest backward error of solves with A ("N"), or with Aᵀ and Aᴴ ("H")."""
         self._errors[trans] = float(np.fmax(self._errors.get(trans, float("nan")), error))
 
 
 def _nonzero(v: Array) -> Array:
-    """v, with 1 instead of each 0."""
+    """Return v with each 0 replaced by 1."""
     return np.where(v == 0.0, 1.0, v)

@@ -24,11 +24,13 @@ _TINY = float(np.finfo(float).tiny)
 
 @dataclass(eq=False)
 class CachedAdjoint:
-    """An inverse that caches its last adjoint solve: λ and then the gradient cost one solve.
+    """An inverse that caches its last adjoint solve.
+
+    If λ and then the gradient are computed, both together cost one solve.
 
     The cache holds the right-hand side and the solution of the last solve with Aᴴ.
-    Several threads may use the object at once: a thread may repeat a solve, but never
-    gets a wrong λ.
+    Several threads may use the object at once: a thread may repeat a solve that another
+    thread has done, but never gets a wrong λ.
     """
 
     inverse: Inverse
@@ -60,10 +62,11 @@ class CachedAdjoint:
 class SpanReuse:
     """A factorization whose adjoint solves combine the solutions of earlier forward solves.
 
-    The object remembers b and u of two solves A u = b: of the first solve, and, if A is
-    stated to be symmetric, of the last solve with at most as many columns as the first.
-    If the right-hand side of an adjoint solve lies in the span of the columns of a
-    remembered b, the solution is a combination of the columns of u, and costs no solve.
+    The object remembers b and u of two solves A u = b: the first solve, and, if A is
+    stated to be symmetric, the last solve whose b has at most as many columns as the
+    first b. If the right-hand side of an adjoint solve lies in the span of the columns
+    of a remembered b, the solution is a combination of the columns of u, and costs no
+    solve.
 
     The first solve gives the state. The last solve gives a tangent of the state: for a
     compliance, the second adjoint equation has the right-hand side of this tangent.
@@ -93,7 +96,7 @@ class SpanReuse:
         return self.factorization.solve(b, "H") if lam is None else lam
 
     def _from_memory(self, u_bar: Array) -> Array | None:
-        """λ with Aᴴ λ = ū as a combination of remembered solutions; None if ū is not in a span."""
+        """Solve Aᴴ λ = ū by a combination of remembered solutions; None if ū is not in a span."""
         if self.factorization.symmetry == "none":
             return None
         for remembered in (self._first, self._last):
@@ -104,7 +107,10 @@ class SpanReuse:
         return None
 
     def _combined(self, b: Array, u: Array, u_bar: Array) -> Array | None:
-        """λ = u c if there is a c with ū = b c; otherwise None. A u = b, Aᴴ λ = ū."""
+        """Return λ = u c with Aᴴ λ = ū if there is a c with ū = b c; otherwise None.
+
+        b, u: right-hand side and solution of a remembered solve A u = b.
+        """
         n = u_bar.shape[0]
         b, u = b.reshape(n, -1), u.reshape(n, -1)
         if self.factorization.symmetry == "symmetric":  # Aᴴ = conj(A): Aᴴ conj(u) = conj(b).
@@ -121,7 +127,9 @@ class SpanReuse:
 
 
 def _coefficients(b: Array, u_bar: Array) -> Array | None:
-    """c, (k, j), with ū = b c up to rounding, for b (n, k) and ū (n, j); None if no c exists.
+    """Return c, (k, j), with ū = b c up to rounding; None if no such c exists.
+
+    b: (n, k); ū: (n, j).
 
     c is the least-squares solution, by the normal equations of the scaled columns.
     """
@@ -141,5 +149,8 @@ def _coefficients(b: Array, u_bar: Array) -> Array | None:
 
 
 def _times(b: Array, c: Array) -> Array:
-    """b c, (n, j); without BLAS if b has one column (see `adjoint._numerics.dot`)."""
+    """Return b c, (n, j).
+
+    If b has one column, BLAS is not used (see `adjoint._numerics.dot`).
+    """
     return b * c if b.shape[1] == 1 else np.asarray(b @ c)

@@ -22,9 +22,9 @@ from ..typing import Array
 class SteadySolution(Local):
     """u with R(u, p) = 0, and the derivative of p ↦ u.
 
-    See docs/math/steady.md, eqs. 2–4. The method `solve` of a problem returns it. Each
-    derivative costs solves with the factors of the forward solution, never a
-    factorization. A solution has no pickle, because it holds factors.
+    See docs/math/steady.md, eqs. 2–4. The method `solve` of a problem returns such an
+    object. Each derivative costs solves with the factors of the forward solution, never
+    a factorization. A solution cannot be pickled, because it holds factors.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ class SteadySolution(Local):
         Parameters
         ----------
         u_bar : (n,) or (n, k) array, or with a last axis of length j
-            ū, of u's shape; with one more axis for j objectives, which are solved
-            together.
+            ū, of u's shape; for j objectives, which are solved together, with one more
+            axis of length j.
 
         Returns
         -------
@@ -93,7 +93,8 @@ class SteadySolution(Local):
         Parameters
         ----------
         u_bar : array
-            ū, of u's shape; with one more axis for j objectives. See `adjoint`.
+            ū, of u's shape; for j objectives with one more axis of length j. See
+            `adjoint`.
 
         Returns
         -------
@@ -103,7 +104,7 @@ class SteadySolution(Local):
         Raises
         ------
         ValueError, NonFinite
-            As `adjoint` does.
+            Under the conditions of `adjoint`.
         """
         lam = self._adjoint(u_bar)
         with collecting(self._counts), phase("gradient"):
@@ -113,7 +114,7 @@ class SteadySolution(Local):
             return np.stack(columns, axis=-1) if columns else np.zeros((self.p.size, 0))
 
     def _pulled_back(self, lam: Array) -> Array:
-        """−(∂R/∂p)ᴴ λ, (m,)."""
+        """Return −(∂R/∂p)ᴴ λ, (m,)."""
         g = as_cotangent(
             self.residual.vjp(self.u, self.p, lam), self.p, "the vjp of the residual (of A or b)"
         )
@@ -126,7 +127,7 @@ class SteadySolution(Local):
         return -g
 
     def _pushed_forward(self, p_dot: Array) -> Array:
-        """−(∂R/∂p) ṗ, of u's shape."""
+        """Return −(∂R/∂p) ṗ, of u's shape."""
         r = np.asarray(self.residual.jvp(self.u, self.p, as_parameters(p_dot, "p_dot")))
         if r.shape != self.u.shape:  # NumPy would broadcast r silently.
             raise ValueError(
@@ -145,7 +146,8 @@ class SteadySolution(Local):
         Returns
         -------
         array
-            The derivative of u, of u's shape; with one more axis for (m, j).
+            The derivative of u, of u's shape; for j directions with one more axis of
+            length j.
 
         Raises
         ------
@@ -166,7 +168,7 @@ class SteadySolution(Local):
         return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
 
     def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
-        """Return the rate of p ↦ (du/dp)ᴴ ū along ṗ, ū changing by ū̇.
+        """Return the rate of p ↦ (du/dp)ᴴ ū along ṗ, while ū has the rate ū̇.
 
         See docs/math/optimization.md, eqs. 70 and 71. The cost is one transposed solve.
 
@@ -206,14 +208,14 @@ class SteadySolution(Local):
     def derivative(self) -> LinearOperator:
         """du/dp as a SciPy LinearOperator, (n·k, m).
 
-        See docs/math/steady.md, eq. 7. `@` is the jvp, `.T @` and `.H @` are the vjp.
-        The state is flattened in C order. Products with several columns solve all
-        columns together. For a complex state and real parameters the operator is the
-        complex matrix ∂u_i/∂p_j. lsqr, svds, … accept it.
+        See docs/math/steady.md, eq. 7. `D @ v` is the jvp, `D.T @ w` and `D.H @ w` are
+        the vjp. The state is flattened in C order. Products with several columns solve
+        all columns together. For a complex state and real parameters the operator is
+        the complex matrix ∂u_i/∂p_j. SciPy's lsqr, svds and others accept the operator.
         """
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     @property
     def evidence(self) -> Evidence:
-        """Backward errors of the solves so far; counts and seconds of all work."""
+        """The backward errors of the solves so far, and the counts and seconds of all work."""
         return replace(self.inverse.evidence, counts=self._counts.copy())

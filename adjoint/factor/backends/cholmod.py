@@ -46,7 +46,11 @@ def missing() -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """P A Pᵀ = L Lᴴ. forward: b ↦ A⁻¹ b, logdet: () ↦ log det A, by scikit-sparse."""
+    """The factors of P A Pᵀ = L Lᴴ.
+
+    forward: function b ↦ A⁻¹ b of scikit-sparse. logdet: function () ↦ log det A of
+    scikit-sparse.
+    """
 
     backend: str
     forward: Solve
@@ -76,11 +80,14 @@ class _Factor04(Protocol):
 
 @dataclass(eq=False)
 class _Analysis04:
-    """CHOLMOD's symbolic factor, whose structure is copied for each matrix.
+    """The analysis of a pattern: CHOLMOD's symbolic factor.
+
+    The structure of the symbolic factor is copied for each matrix.
 
     An object has a memory: `idle` keeps one factor that is not in use any more. The
-    next matrix reuses the memory of this factor, because a large factorization spends
-    1/10 of its time on getting memory from the system (measured at 240 000 unknowns).
+    factorization of the next matrix reuses the storage of this factor. Getting new
+    storage from the system takes 1/10 of the time of a large factorization (measured at
+    240 000 unknowns).
     """
 
     symbolic: _Factor04
@@ -135,7 +142,10 @@ class _Factor05(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Analysis05:
-    """CHOLMOD's symbolic factor, copied for each matrix, because `factorize` works in place."""
+    """The analysis of a pattern: CHOLMOD's symbolic factor.
+
+    Each matrix gets a copy of the symbolic factor, because `factorize` writes into it.
+    """
 
     symbolic: _Factor05
     index: IndexType
@@ -157,7 +167,7 @@ class _Analysis05:
 
 
 def _column(message: str) -> int | None:
-    """The number of a column in an error message of version 0.5."""
+    """Return the number of the column that an error message of scikit-sparse 0.5 names."""
     found = re.search(r"column (\d+)", message)
     return int(found[1]) if found else None
 

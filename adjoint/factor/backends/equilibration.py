@@ -1,4 +1,4 @@
-"""Scale rows and columns to sums of about 1, for backends that do not scale."""
+"""Scale rows and columns so that their sums are about 1, for backends that do not scale."""
 
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ scaled."""
 
 
 def equilibration(A: sparse.csc_array, symmetry: Symmetry) -> Scaling:
-    """Powers of 2, r and c, such that the sums of r_i |a_ij| c_j are about 1.
+    """Return powers of 2, r, c (n,), such that row and column sums of r_i |a_ij| c_j are about 1.
 
     Returns (None, None) if A needs no scaling, or cannot be scaled.
     """

@@ -1,6 +1,7 @@
 """KLU, through scikit-sparse 0.5: R P A Q = L U + F, sequential, for circuits.
 
-L U are the diagonal blocks of a block triangular form, F are its other blocks.
+L U is the factorization of the diagonal blocks of a block triangular form; F holds the
+other blocks of this form.
 
 Davis & Palamadai Natarajan (2010), Algorithm 907: KLU, ACM Trans. Math. Softw. 37, 36.
 """
@@ -44,7 +45,10 @@ class _Factor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """R P A Q = L U + F. forward, transposed: functions b ↦ u for A and Aᵀ."""
+    """The factors of R P A Q = L U + F.
+
+    forward: function b ↦ A⁻¹ b. transposed: function b ↦ A⁻ᵀ b.
+    """
 
     backend: str
     factor: _Factor
@@ -65,10 +69,11 @@ class _Factors:
 
 @dataclass(frozen=True, eq=False)
 class _Analysis:
-    """KLU's analysis, copied for every matrix.
+    """The analysis of a pattern by KLU. Each matrix gets a copy of the analysis.
 
-    In a copy, `factorize` chooses pivots. In an object that already holds numbers it
-    would keep the pivots of the last matrix, even if they are small in the new matrix.
+    In a copy without numbers, `factorize` chooses new pivots. In an object that already
+    holds the factors of a matrix, `factorize` would keep the pivot positions of this
+    matrix, even if these pivots are small in the new matrix.
     """
 
     symbolic: _Factor

@@ -1,4 +1,4 @@
-"""Common parts of the backends of scikit-sparse: version, indices, errors, warnings."""
+"""Parts that the backends of scikit-sparse share: version, index types, errors, warnings."""
 
 import copy
 import importlib.metadata
@@ -18,11 +18,11 @@ IndexType: TypeAlias = np.dtype[np.signedinteger]
 """int32 or int64: an analysis by scikit-sparse fixes the type of the indices."""
 
 Solve: TypeAlias = Callable[[Array], Array]
-"""b ↦ A⁻¹ b, or A⁻ᵀ b; b: (n, k)."""
+"""Function b ↦ A⁻¹ b, or b ↦ A⁻ᵀ b, for b (n, k)."""
 
 
 def unloadable(module: str, remedy: str) -> str:
-    """The reason why `sksparse.<module>` cannot be imported, and the remedy; "" if it can."""
+    """The reason why `sksparse.<module>` cannot be imported, and the remedy; "" if it loads."""
     try:
         importlib.import_module(f"sksparse.{module}")
     except ImportError as error:
@@ -43,7 +43,10 @@ def since_0_5() -> bool:
 
 
 def with_indices(A: sparse.csc_array, index: IndexType) -> sparse.csc_array:
-    """A with indices of type `index`, in a new object, because scikit-sparse sets flags in A."""
+    """Return A with indices of type `index`.
+
+    The result is a new object, because scikit-sparse sets flags in its argument.
+    """
     # csc_array((data, indices, indptr)) would convert int64 to int32 if the values fit.
     A = copy.copy(A)
     A.indices = A.indices.astype(index, copy=False)
@@ -53,7 +56,7 @@ def with_indices(A: sparse.csc_array, index: IndexType) -> sparse.csc_array:
 
 @contextmanager
 def translating(error_class: type[Exception], what: str) -> Iterator[None]:
-    """Raise SolveError instead of the package's own error `error_class`."""
+    """In the `with` block, replace the package's error `error_class` by a SolveError."""
     try:
         yield
     except error_class as error:
@@ -69,9 +72,9 @@ def unwarned(solve: Solve, category: type[Warning], rcond: float, n: int) -> Sol
 
     rcond: smallest pivot divided by the largest. n: number of unknowns. The warnings
     are not needed: the backward error shows whether a solution is good, and the probe
-    whether A is singular. Badly scaled rows have small pivots, too. The filters of
-    `warnings` belong to all threads, and are changed only if a warning is to be
-    expected.
+    shows whether A is singular. The warnings may also be wrong: badly scaled rows have
+    small pivots, too. The filters of the module `warnings` are shared by all threads.
+    Therefore they are changed only if rcond is so small that scikit-sparse would warn.
     """
     if rcond >= n * np.finfo(float).eps:
         return solve

@@ -21,7 +21,7 @@ from .equilibration import Scaling, equilibration
 
 @dataclass(frozen=True, eq=False)
 class _Permutation:
-    """A fill-reducing order q of the columns of A, and of the rows if `symmetric`.
+    """A fill-reducing order q of the columns of A; if `symmetric`, also of the rows.
 
     gather: indices into A.data of the entries of the permuted matrix. indices, indptr:
     the pattern of the permuted matrix.
@@ -54,7 +54,10 @@ class _Permutation:
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """P_r (R A C) P_c = L U, by SciPy's SuperLU object `lu`. scaling: R and C."""
+    """The factors of P_r (R A C) P_c = L U.
+
+    lu: SciPy's SuperLU object. scaling: the diagonals of R and C.
+    """
 
     backend: str
     lu: object
@@ -83,7 +86,7 @@ class _Factors:
 
 @dataclass(eq=False)
 class _Analysis:
-    """The column order for a pattern, which SuperLU returns with a first factorization.
+    """The analysis of a pattern: the column order that SuperLU finds in a first factorization.
 
     An object has a memory: the order that the first factorization found. Later
     factorizations use this order.
@@ -115,7 +118,10 @@ class _Analysis:
         return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known, scaling)
 
     def _scaled(self, A: sparse.csc_array) -> tuple[sparse.csc_array, Scaling]:
-        """R A C, R and C: threshold pivoting would mistake large units for large pivots.
+        """Return R A C, and (R, C).
+
+        A is scaled, because threshold pivoting would take an entry for a large pivot if
+        only its unit makes it large.
 
         A definite matrix needs no scaling: its pivots stay on the diagonal, and
         symmetric scaling does not change rounding errors.
@@ -128,11 +134,12 @@ class _Analysis:
         ), (r, c)
 
     def _ordered(self, A: sparse.csc_array) -> _Permutation | None:
-        """The order for A + Aᵀ, by an incomplete factorization; None if this fails.
+        """The order for the pattern of A + Aᵀ, by an incomplete factorization; None if this fails.
 
-        In symmetric mode a first factorization eliminates in another order than later
-        factorizations with the order that it found. The last bits of solutions would
-        then depend on which matrix came first. (With COLAMD the orders are equal.)
+        In symmetric mode a first factorization finds an order, but eliminates in
+        another order than later factorizations that are given this order. If its
+        factors were used, the last bits of solutions would depend on which matrix came
+        first. (With COLAMD the orders are equal.)
         """
         try:
             symbolic = spilu(
@@ -178,7 +185,7 @@ def _require_positive_pivots(lu, name: str) -> None:  # type: ignore[no-untyped-
 
 
 def _available() -> str:
-    """The reason why SuperLU cannot be used: "", because it always can."""
+    """Return "": no reason prevents the use of SuperLU, which is a part of SciPy."""
     return ""
 
 

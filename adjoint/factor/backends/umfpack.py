@@ -48,7 +48,10 @@ class _Factor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Factors:
-    """P R A Q = L U. solves: functions b ↦ u for A, Aᵀ and Aᴴ."""
+    """The factors of P R A Q = L U.
+
+    solves: functions b ↦ u that solve with A, Aᵀ and Aᴴ.
+    """
 
     backend: str
     factor: _Factor
@@ -64,13 +67,15 @@ class _Factors:
 
 @dataclass(eq=False)
 class _Analysis:
-    """Makes a UMFFactor object, analysis and numbers, for each factorization in use.
+    """The analysis of a pattern: makes a UMFFactor object for each factorization in use.
+
+    A UMFFactor object holds an analysis and the factors of one matrix.
 
     An object has a memory: `idle` keeps one UMFFactor that is not in use any more, with
     its analysis, for the next matrix. UMFFactor.copy() cannot be used instead: copies
     share one record of the last pivots, so that after a singular matrix all other
-    factors would refuse to solve. The method also copies the numbers, and fails before
-    the first factorization.
+    factors would refuse to solve. The method `copy` also copies the factors, and fails
+    before the first factorization.
     """
 
     analyse: Callable[[sparse.csc_array], _Factor]

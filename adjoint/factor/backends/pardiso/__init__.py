@@ -1,1 +1,1 @@
-"""Pardiso of Intel's MKL. The entry is `factorizers`; `factors` and `mkl` are private."""
+"""Pardiso of Intel's MKL. Import `factorizers`; the modules `factors` and `mkl` are private."""

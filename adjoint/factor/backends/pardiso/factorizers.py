@@ -7,13 +7,13 @@ Schenk & Gärtner (2004), Solving unsymmetric sparse systems of linear equations
 PARDISO, Future Gener. Comput. Syst. 20, 475; (2006), On fast factorization pivoting
 methods for symmetric indefinite systems, ETNA 23, 158.
 
-The parameters of `parameters` were found by experiment. Without matching (iparm 13), a
-third of the pivots of random unsymmetric matrices are perturbed, and solutions become
-nan. With a matching, 2×2 pivots (iparm 21) left errors of 10⁻², 1×1 pivots errors of
-10⁻¹³. MKL's own scaling (iparm 11) would hide the determinant; therefore badly scaled
-matrices are equilibrated here. MKL's scaling is used only if the factors without MKL's
-scaling, and GMRES with these factors, fail to solve a random system. Then log |det A|
-is not available.
+The values that the function `parameters` returns were found by experiment. Without
+matching (iparm 13), a third of the pivots of random unsymmetric matrices are perturbed,
+and solutions become nan. With a matching, solutions with 2×2 pivots (iparm 21) had
+errors of 10⁻², and solutions with 1×1 pivots had errors of 10⁻¹³. MKL's own scaling
+(iparm 11) would hide the determinant; therefore badly scaled matrices are equilibrated
+here. MKL's scaling is used only if the factors without MKL's scaling, and GMRES with
+these factors, fail to solve a random system. Then log |det A| is not available.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,10 @@ is refused."""
 
 
 def parameters(symmetry: Symmetry, n: int) -> Array:
-    """Pardiso's iparm, (64,), for n unknowns. iparm[i] is called iparm(i + 1) in MKL's manual."""
+    """Pardiso's parameters iparm, (64,), for n unknowns.
+
+    The entry iparm[i] is called iparm(i + 1) in MKL's manual.
+    """
     iparm = np.zeros(64, dtype=np.int32)
     iparm[0] = 1  # no defaults
     # Minimum degree leaves fewer entries in the factors of small grids, nested
@@ -80,7 +83,11 @@ class _Matched:
     _first: tuple[int, float] | None = field(default=None, init=False)
 
     def suits(self, perturbed: int, growth: float) -> bool:
-        """True if a factorization is about as good as the first: the matching suits it."""
+        """True if a factorization is about as good as the first factorization with this matching.
+
+        perturbed: its number of perturbed pivots; growth: its max |pivot| / max |a_ij|.
+        The first call stores both numbers.
+        """
         if self._first is None:
             self._first = perturbed, growth
         return perturbed <= 2 * self._first[0] and growth <= max(GROWTH, 10 * self._first[1])
@@ -99,7 +106,7 @@ class _Analysis:
     matched: _Matched | None = None
 
     def prepared(self, A: sparse.csc_array) -> tuple[Array, Scaling]:
-        """The entries of R A C for Pardiso, R and C; None for R and C if A is not scaled."""
+        """Return the entries of R A C for Pardiso, and (R, C); (None, None) without scaling."""
         if self.symmetry == "hermitian":
             return self.layout.values(A.data), (None, None)
         r, c = equilibration(A, self.symmetry)
@@ -107,7 +114,7 @@ class _Analysis:
         return self.layout.values(data), (r, c)
 
     def match(self, values: Array, name: str) -> _Matched:
-        """Reorder, match (unless definite) and analyse; raises SolveError if Pardiso fails."""
+        """Reorder, match (unless A is definite) and analyse. Raise SolveError if Pardiso fails."""
         handle, error = Handle.analysed(
             self.layout.pattern, parameters(self.symmetry, self.layout.pattern.n), values
         )
@@ -142,11 +149,13 @@ class _Analysis:
         return self._trusted(A, factors)
 
     def _trusted(self, A: sparse.csc_array, factors: PardisoFactors) -> PardisoFactors:
-        """The factors, or more careful factors if these do not solve a random system.
+        """Return `factors` if they solve a random system; otherwise try more careful factors.
 
-        Refinement corrects the effect of perturbed pivots unless they were zero up to
-        rounding. The more careful factors are used only if they show that A is regular.
-        Raises SingularMatrix if neither solve the system and pivots were replaced.
+        Refinement corrects the effect of perturbed pivots unless these pivots were zero
+        up to rounding. The more careful factors are returned only if they show that A
+        is regular. Otherwise SingularMatrix is raised if pivots were replaced and the
+        solution of the random system is large or not finite; in all other cases
+        `factors` is returned.
         """
         if factors.doubt == 0.0:
             return factors
@@ -167,9 +176,9 @@ class _Analysis:
     def _careful(self, A: sparse.csc_array, factors: PardisoFactors) -> PardisoFactors | None:
         """Factors with nested dissection, MKL's scaling and larger replacements of pivots.
 
-        Returns None if Pardiso fails. These factors solved all of five flows in
-        cavities (pressure fixed) that the first factors did not solve (‖MA − I‖ up to
-        10²³).
+        Returns None if Pardiso fails. Measured on five flows in cavities (pressure
+        fixed): these factors solved all five systems; the first factors solved none
+        (‖MA − I‖ up to 10²³, where M are solves with the first factors).
         """
         with phase("analysis"):
             count(symbolic=1)
@@ -193,7 +202,7 @@ class _Analysis:
 
 
 def _missed(A: sparse.csc_array, factors: PardisoFactors) -> tuple[float, float]:
-    """‖b − Au‖/‖b‖ for a random b, and ‖u‖ ‖A‖ / ‖b‖, u by the factors.
+    """Return ‖b − Au‖/‖b‖ and ‖u‖ ‖A‖/‖b‖ for a random b and the solution u by the factors.
 
     A backward error would not show the failure: replaced pivots may make u so large
     that the backward error is small.
@@ -208,10 +217,11 @@ def _missed(A: sparse.csc_array, factors: PardisoFactors) -> tuple[float, float]
 
 
 def _shown_regular(A: sparse.csc_array, factors: PardisoFactors) -> bool:
-    """True if GMRES with the factors solves D⁻¹A u = r to MET ‖r‖ for a random r.
+    """True if GMRES, preconditioned by the factors, solves D⁻¹A u = r to MET ‖r‖, r random.
 
-    D holds the sums of the rows of |A|. If A is singular, yᴴD⁻¹A = 0, each residual is
-    at least |yᴴr|/‖y‖₂, which is not small for a random r.
+    D holds the sums of the rows of |A|. If A is singular, there is a vector y with
+    yᴴD⁻¹A = 0. Then the norm of every residual is at least |yᴴr|/‖y‖₂, and this bound
+    is not small for a random r.
     """
     sums, r = absolute_sums(A, "N"), probe_vector(A.shape[0])
     if not sums.min() > 0.0:
@@ -238,7 +248,10 @@ def _shown_regular(A: sparse.csc_array, factors: PardisoFactors) -> bool:
 def analyser(
     symmetry: Symmetry, real: int, complex: int
 ) -> Callable[[sparse.csc_array], _Analysis]:
-    """Return A ↦ analysis of its pattern. real, complex: MKL's `mtype` of the matrices."""
+    """Return the function A ↦ analysis of the pattern of A.
+
+    real, complex: MKL's `mtype` for real and for complex matrices.
+    """
 
     def analyse(A: sparse.csc_array) -> _Analysis:
         name = f"Pardiso's analysis of a {A.shape[0]}x{A.shape[1]} matrix"

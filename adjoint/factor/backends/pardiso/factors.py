@@ -1,4 +1,4 @@
-"""Factors of one matrix by Pardiso: solves, pivots, a bound of the condition."""
+"""Factors of one matrix by Pardiso: solves, pivots, and a bound of the condition number."""
 
 import weakref
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ forward substitution with a random vector is made as well."""
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The entries of A.data for Pardiso: all, read as CSR of Aᵀ, or the lower triangle.
+    """The entries of A.data that Pardiso gets: all (read as CSR of Aᵀ), or the lower triangle.
 
     gather: indices into A.data. absent: indices of diagonal entries that Pardiso needs
     and A does not store.
@@ -64,7 +64,7 @@ class Layout:
         return cls(Pattern(mtype, indptr, indices), np.insert(gather, where, 0), absent)
 
     def values(self, data: Array) -> Array:
-        """The entries for Pardiso, from A.data."""
+        """Return the values of the entries that Pardiso gets; data: A.data, (nnz,)."""
         taken = np.ascontiguousarray(data[self.gather])
         if self.absent.size:
             taken[self.absent] = 0.0
@@ -76,9 +76,9 @@ class PardisoFactors:
     """The factors of R A C in one slot of a handle. The slot is freed with this object.
 
     perturbed: number of pivots that were replaced. values: entries of R A C, needed by
-    MKL for refinement if pivots were replaced. (For n = 1 MKL reads them always, and
-    crashes without.) scaled: True if MKL has scaled R A C again, so that the pivots are
-    those of another matrix.
+    MKL for refinement if pivots were replaced. (For n = 1 MKL always reads the values,
+    and crashes if there are none.) scaled: True if MKL has scaled R A C again, so that
+    the pivots are those of another matrix.
     """
 
     backend: str
@@ -108,7 +108,7 @@ class PardisoFactors:
 
     @property
     def doubt(self) -> float:
-        """See `StaticPivoting`; 0 for definite matrices, inf if MKL has scaled A."""
+        """See `StaticPivoting.doubt`. 0 for definite matrices; inf if MKL has scaled A."""
         if self.handle.pattern.mtype in (2, 4):
             return 0.0
         if self.scaled:
@@ -127,15 +127,19 @@ class PardisoFactors:
 
     @cached_property
     def _range(self) -> tuple[float, float, float]:
-        """max |a_ij| of R A C, smallest and largest |pivot|; computed once."""
+        """The largest absolute entry of R A C, the smallest and the largest |pivot|."""
         pivots = self.pivots()
         return float(np.abs(self.values).max()), float(pivots.min()), float(pivots.max())
 
     def growth(self, s: Array, r: Array, trans: Trans) -> float:
-        """See `ConditionEstimate`. A second column makes a solve up to five times as long.
+        """See `ConditionEstimate.growth`.
 
-        In 2-D a solve takes 1/6 of the time of a symmetric factorization. Therefore the
-        pivots alone decide if they are large enough.
+        Pardiso's factors have this method, because a solve with two columns takes up to
+        five times as long as a solve with one column.
+
+        In 2-D a solve takes 1/6 of the time of a symmetric factorization. Therefore, if
+        all pivots are large enough, the bound is computed from the pivots, without a
+        solve.
         """
         largest, least, most = self._range
         # A random vector may miss a loose part; the pivot of the loose part, zero up to
@@ -164,7 +168,7 @@ class PardisoFactors:
         )
 
     def pivots(self) -> Array:
-        """|pivots|, (n,)."""
+        """The absolute values of the pivots, (n,)."""
         return np.abs(self.handle.diagonal(self.slot, self.dtype))
 
     def log_abs_det(self) -> float:
@@ -193,7 +197,7 @@ def factored(
     name: str,
     scaled: bool = False,
 ) -> PardisoFactors:
-    """Factor the values in a reserved slot of a handle."""
+    """Factor the matrix with the given values; the factors go into a reserved slot of a handle."""
     perturbed = handle.factor(slot, values, name)
     return PardisoFactors(
         library().name, name, handle, slot, perturbed, values, scaling, A.dtype, scaled

@@ -1,8 +1,8 @@
 """The binding to Pardiso by ctypes: one analysis of a pattern, many factorizations.
 
-A handle is MKL's memory for one analysis. Each of its slots (MKL: `mnum`, at most
-`maxfct`) holds one factorization, and is filled, used and freed separately. pypardiso
-only finds and loads the library.
+A handle is MKL's memory for one analysis. Each slot of a handle (MKL: `mnum`, at most
+`maxfct`) holds one factorization, and is filled, used and freed separately. The package
+pypardiso only finds and loads the library.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ CAUSES = {
     -13: "interrupted from outside",
     -15: "an internal error of the two-level factorization",
 }
-"""Error number of `pardiso` ↦ words."""
+"""Texts for the error numbers of `pardiso`."""
 
 _NOT_DEFINITE, _ZERO_PIVOT = -4, (-4, -7)
 
@@ -53,7 +53,7 @@ class Library:
 
     @property
     def name(self) -> str:
-        """Package, version and number of threads."""
+        """The name of the package, its version and its number of threads, as one text."""
         threads = int(self.max_threads())
         return f"Pardiso (MKL {self.version}, {threads} thread{'s' if threads > 1 else ''})"
 
@@ -62,8 +62,8 @@ class Library:
 def library() -> Library:
     """Load mkl_rt.
 
-    Raises ImportError or OSError if it cannot be loaded, or if it runs with 64-bit
-    integers.
+    Raises ImportError or OSError if the library cannot be loaded, or if it runs with
+    64-bit integers.
     """
     from pypardiso import PyPardisoSolver
 
@@ -104,7 +104,11 @@ def _int(value: int) -> "ctypes._CArgObject":
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """A CSR pattern for Pardiso: sorted, int32, from 0; a triangle for symmetric `mtype`."""
+    """A CSR pattern for Pardiso.
+
+    The column indices are sorted, of type int32, and counted from 0. If `mtype` is
+    symmetric, the pattern is that of one triangle.
+    """
 
     mtype: int
     indptr: Array
@@ -117,7 +121,10 @@ class Pattern:
 
     @cached_property
     def _fixed(self) -> tuple[Any, ...]:
-        """Arguments that all calls share. Making them takes 1/10 of the time of a small solve."""
+        """The arguments that all calls share.
+
+        They are made once, because making them takes 1/10 of the time of a small solve.
+        """
         return (
             _int(SLOTS),
             _int(self.mtype),
@@ -151,13 +158,13 @@ class Pattern:
 
 @dataclass(eq=False)
 class Handle:
-    """MKL's memory for the analysis of one pattern; freed together with the last factors.
+    """MKL's memory for the analysis of one pattern; this memory is freed with the last factors.
 
     iparm: the 64 parameters of Pardiso after the analysis. pt: MKL's pointers.
 
-    A handle has a memory: which slots are in use (`live`), which are `free`, and which
-    of the free slots still hold factors (`stale`). `dead` holds slots whose factors
-    were deleted. Deletion may happen in a garbage collection while the lock is held;
+    A handle has a memory: the slots in use (`live`), the free slots (`free`), and the
+    free slots that still hold factors (`stale`). `dead` holds slots whose factors were
+    deleted. Deletion may happen in a garbage collection while the lock is held;
     therefore the next holder of the lock moves dead slots to `free` and `stale`.
 
     The next factorization overwrites a free slot. Stale factors are freed only if no
@@ -177,7 +184,7 @@ class Handle:
 
     @classmethod
     def analysed(cls, pattern: Pattern, iparm: Array, a: Array) -> tuple["Handle", int]:
-        """The analysis of a pattern with the values a, and Pardiso's error number."""
+        """Analyse a pattern with the values a; return the handle and Pardiso's error number."""
         handle = cls(pattern, iparm.copy())
         weakref.finalize(handle, _release, handle.pt, pattern, handle.owner).atexit = False
         return handle, pattern.run(handle.pt, 11, 1, handle.iparm, a, None)[1]
@@ -193,7 +200,7 @@ class Handle:
             return slot
 
     def factor(self, slot: int, a: Array, name: str) -> int:
-        """Factor the values a into a reserved slot; returns the number of perturbed pivots."""
+        """Factor the values a into a reserved slot; return the number of perturbed pivots."""
         iparm = self.iparm.copy()
         with self.lock:
             error = self.pattern.run(self.pt, 22, slot, iparm, a, None)[1]
@@ -211,7 +218,7 @@ class Handle:
         return self._run(33, slot, form, refinements, a, b)
 
     def part(self, phase: int, slot: int, form: int, a: Array, b: Array) -> Array:
-        """The result of a part of a solve, permuted.
+        """Return the result of one part of a solve; its entries are in Pardiso's order.
 
         phase: 331 for the forward substitution, 332 for the solve with D, 333 for the
         backward substitution.
@@ -229,7 +236,11 @@ class Handle:
         return x
 
     def diagonal(self, slot: int, dtype: "np.dtype[np.generic]") -> Array:
-        """The pivots up to signs: D of L D Lᵀ, diagonal of U, or squares of the diagonal of L."""
+        """Return the pivots up to signs, (n,).
+
+        They are the entries of D for L D Lᵀ, the diagonal of U for L U, and the squares
+        of the diagonal of L for L Lᴴ.
+        """
         pivots, entries = np.empty(self.pattern.n, dtype), np.empty(self.pattern.n, dtype)
         with self.lock:
             library().getdiag(
@@ -242,7 +253,7 @@ class Handle:
         return pivots
 
     def drop(self, slot: int) -> None:
-        """Return a slot, now or when the lock is held next."""
+        """Return a slot to the handle: now, or, if the lock is held, when it is acquired next."""
         self.dead.append(slot)
         if self.lock.acquire(blocking=False):
             try:
@@ -267,7 +278,7 @@ def _release(pt: Array, pattern: Pattern, owner: int) -> None:
 
 
 def failure(error: int, mtype: int, equation: int, name: str) -> SolveError:
-    """The SolveError for an error number of Pardiso.
+    """Return the SolveError for an error number of Pardiso.
 
     equation: iparm(30), the row in which a Cholesky pivot was not positive.
     """
