@@ -344,7 +344,10 @@ def read_history(path: Path | str) -> History:
 
 
 def whole_lines(path: Path | str) -> list[bytes]:
-    """The lines of a file, without its last one where that is torn."""
+    """Return the lines of a file, without the last line if this line is not complete.
+
+    Raises ValueError if the file does not exist or is not a regular file.
+    """
     if not Path(path).is_file():
         what = "not a regular file" if Path(path).exists() else "not there"
         raise ValueError(f"{path}: {what}, expected the history of a run (Recorder)")

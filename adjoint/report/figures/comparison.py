@@ -231,7 +231,7 @@ TALLEST, MOST = 1.5, 6  # of the designs found: height; how many in a row
 
 
 def heading(runs: Sequence[Run]) -> str:
-    """Return the common title of the runs, or "Comparison of n runs"."""
+    """Return the common title of the runs, or "Comparison of … runs"."""
     titles = {title(run.history) for run in runs}
     return (
         f"{titles.pop()}: {len(runs)} runs"

@@ -246,7 +246,7 @@ def _lengths(
 def _norm(
     values: Array, limits: tuple[float, float] | None, shades: Shades, logarithmic: bool
 ) -> Normalize:
-    """Return the map from values to colours; without limits, `Map` states the default."""
+    """Return the normalization of values for the colours; `Map` states the default limits."""
     low, high = limits or (float(values.min()), float(values.max()))
     if limits is None and shades is Shades.DIVERGING:
         low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))

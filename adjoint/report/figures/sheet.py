@@ -67,7 +67,7 @@ def sheet(title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame:
 def write_sheet(
     path: Path | str, title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame: float
 ) -> None:
-    """Write plots in rows under a heading, as a PNG file, or as a PDF file if `path` says so.
+    """Write plots in rows under a heading, as a PNG or PDF file.
 
     Parameters
     ----------
