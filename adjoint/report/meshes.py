@@ -53,8 +53,8 @@ Values = Callable[[State], Array]
 class Mesh:
     """A mesh of cells of one kind, in the plane or in space.
 
-    points: coordinates, (n, d) with d = 2 or 3; cells: point indices of the corners, (k, c),
-    in the order of VTK.
+    points: coordinates, (n, d) with d = 2 or 3; cells: point indices of the corners, (k,
+    c), in the order of VTK.
     """
 
     points: Array
@@ -165,8 +165,9 @@ def _in_plane(mesh: Mesh, density: Array) -> Array:
 def _in_space(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
     """Draw the surface of the solid cells in the box around the mesh, lit from above the eye.
 
-    A cell is solid if its density is at least SOLID, or at least half of the largest density
-    if that half is smaller than SOLID. Cells with a density below LEAST are never drawn.
+    A cell is solid if its density is at least SOLID, or at least half of the largest
+    density if that half is smaller than SOLID. Cells with a density below LEAST are never
+    drawn.
     """
     azimuth, elevation = np.deg2rad(view)
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])

@@ -35,9 +35,9 @@ SWEEPS = {"forward": "forward", "rejected": "forward", "tangent": "tangent", "re
 class Progress:
     """One line of text that is rewritten on a terminal; in a file, a new line every 10 s.
 
-    Base class of `ProgressLine`, `SweepProgress` and `LoopProgress`. A progress display is a
-    context manager: its exit ends the line. The object remembers the last text that was
-    not written, and the time at which a text was last written.
+    Base class of `ProgressLine`, `SweepProgress` and `LoopProgress`. A progress display
+    is a context manager: its exit ends the line. The object remembers the last text that
+    was not written, and the time at which a text was last written.
 
     Parameters
     ----------

@@ -70,9 +70,9 @@ def read_run(directory: Path | str) -> Run:
 def read_runs(directories: Sequence[Path | str]) -> list[Run]:
     """Read the runs in several directories, and give each run a different name.
 
-    The name of a run is the name of its directory or, if two directories have the same name,
-    the path relative to the common parent. Raises ValueError under the conditions of
-    `read_run`.
+    The name of a run is the name of its directory or, if two directories have the same
+    name, the path relative to the common parent. Raises ValueError under the conditions
+    of `read_run`.
     """
     folders = [Path(directory).resolve() for directory in directories]
     runs = [read_run(directory) for directory in directories]

@@ -170,8 +170,8 @@ def _relative(history: History) -> Array:
 def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
     """Draw one line per run, with a dot at its end.
 
-    If the last value is zero on a logarithmic axis, a triangle at the lower edge of the frame
-    is drawn instead of the dot.
+    If the last value is zero on a logarithmic axis, a triangle at the lower edge of the
+    frame is drawn instead of the dot.
     """
     shown, ends = np.empty(0), np.empty(0)
     sunk: list[tuple[float, str]] = []
@@ -209,8 +209,8 @@ def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
 def _along(ax: Axes, ends: Array, along: Measure) -> None:
     """Set the limits of the x axis; ends: the last x of each run.
 
-    The axis is logarithmic, except near zero, if the longest run is more than LOPSIDED times
-    as long as the shortest run.
+    The axis is logarithmic, except near zero, if the longest run is more than LOPSIDED
+    times as long as the shortest run.
     """
     longest, shortest = ends.max(), max(ends.min(), 1e-6)
     if longest > LOPSIDED * shortest:
@@ -284,9 +284,10 @@ def _found(run: Run) -> tuple[int, Array]:
 
 
 def _table(page: Page, runs: Sequence[Run], top: float) -> None:
-    """Write the table `tables.runs`; each row begins with a piece of the run's curve.
+    """Write the table `tables.runs` without its last column.
 
-    top: distance of the table from the upper edge of the page, inches.
+    Each row begins with a short line in the colour and the style of the run. top:
+    distance of the table from the upper edge of the page, inches.
     """
     table = tables.runs(runs)
     for line, cells in enumerate([table.heads, *table.rows]):

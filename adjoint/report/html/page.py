@@ -181,8 +181,8 @@ def viewer(
 ) -> Mapping[str, object]:
     """Return a slider over the designs, which first shows the design number `place`.
 
-    If there are too many designs, evenly spaced designs are shown. name: the end of the ids,
-    so that each id occurs once on the page; share: number of runs on the page, which
+    If there are too many designs, evenly spaced designs are shown. name: the end of the
+    ids, so that each id occurs once on the page; share: number of runs on the page, which
     divides the maximum number of pixels.
     """
     rows, columns = designs[0][1].shape
