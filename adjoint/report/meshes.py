@@ -53,8 +53,8 @@ Values = Callable[[State], Array]
 class Mesh:
     """A mesh of cells of one kind, in the plane or in space.
 
-    points: coordinates, (n, d) with d = 2 or 3; cells: point indices of the corners, (k,
-    c), in the order of VTK.
+    points: coordinates, (n, d) with d = 2 or 3; cells: point indices of the c corners of
+    each cell in the order of VTK, (k, c).
     """
 
     points: Array

@@ -343,6 +343,6 @@ def change(history: History, name: str) -> str:
 
 
 def name_of(index: int, names: Json) -> str:
-    """Return the name of constraint `index` from the list `names`, or text like "constraint 3"."""
+    """Return the name of constraint `index` in the list `names`, or else "constraint 3"."""
     known: Sequence[Json] = names if isinstance(names, list) else ()
     return str(known[index]) if index < len(known) else f"constraint {index + 1}"

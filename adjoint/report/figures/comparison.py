@@ -153,11 +153,11 @@ def look_of(place: int) -> tuple[str, str]:
 
 
 def _relative(history: History) -> Array:
-    """Return the KKT residuals of a run, divided by the first positive one at a feasible design.
+    """Return the KKT residuals of a run, divided by the first positive residual.
 
-    If all designs are infeasible, the divisor is the first positive residual. Residuals at
-    infeasible designs are avoided because some algorithms add a large multiple of the
-    violation to the residual.
+    If there is a positive residual at a feasible design, the first of these is the
+    divisor. Residuals at infeasible designs are avoided because some algorithms add a
+    large multiple of the violation to the residual.
     """
     y, violated = (
         history.series("kkt"),

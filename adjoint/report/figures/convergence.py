@@ -258,7 +258,10 @@ class Band:
 
 
 def _band(ordered: Sequence[tuple[int, Array]]) -> Band:
-    """Return the band with the largest picture of the design found; the others fill the rest."""
+    """Return the band with the largest picture of the design found.
+
+    The other designs fill the rest of the width.
+    """
     rows, columns = ordered[0][1].shape
     aspect = columns / rows
     wide = min(RESULT[0], RESULT[1] * aspect)

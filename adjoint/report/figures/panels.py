@@ -105,8 +105,8 @@ class Panel:
 def panels(history: History) -> list[Panel]:
     """Return the panels of a run.
 
-    Panels for objective, optimality, steps and times are always there, the other panels
-    only if their data were recorded.
+    Panels for objective, optimality, steps and times are always drawn. Each other
+    panel is drawn only if its data were recorded.
     """
     own = list(dict.fromkeys(name for record in history.iterations for name in measured(record)))
     found = [
@@ -163,7 +163,7 @@ def panels(history: History) -> list[Panel]:
 
 
 def gradient_panels(history: History) -> list[Panel]:
-    """Return the panel of the Taylor test in a list; [] if the history has no Taylor test."""
+    """Return the panel of the Taylor test in a list; [] if no Taylor test was recorded."""
     if not entries(history.header, "taylor"):
         return []
     text = f"Remainders over the step, {', '.join(badge(history).evidence)}."
@@ -424,7 +424,7 @@ def _draw_series(ax: Axes, history: History, table: Array, named: Sequence[int])
 
 
 def _beginning_dwarfs_rest(table: Array) -> bool:
-    """True if the values in the first quarter of the rows dwarf all later values."""
+    """True if the first quarter of the rows exceeds DWARFING times all later values."""
     first, later = (
         np.abs(rows[np.isfinite(rows)]).max(initial=0.0)
         for rows in np.split(table, [len(table) // 4])
@@ -572,9 +572,9 @@ def _draw_factorizations(ax: Axes, history: History) -> None:
 
 
 def taylor(ax: Axes, history: History) -> None:
-    """Draw the remainders of the Taylor test over the step, and pale lines with their slopes.
+    """Draw the remainders of the Taylor test over the step.
 
-    The slope of a pale line is the expected order.
+    Behind each remainder a pale line shows the slope of the expected order.
     """
     test = entries(history.header, "taylor")
     h, orders, rows = numbers(test, "steps"), numbers(test, "orders"), test.get("remainders")
