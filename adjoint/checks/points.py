@@ -63,7 +63,7 @@ def validated_x(name: str, f: object, x: Array) -> Array:
 
 
 def value_of(point: Evaluated) -> float:
-    """Return f(x); raise TypeError if the point has no real number as its value."""
+    """Return f(x); raise TypeError unless the value of the point is a real number."""
     if not hasattr(point, "value"):
         raise TypeError(
             f"f returned a {type(point).__name__}, expected a Point with value and gradient: see "

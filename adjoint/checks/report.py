@@ -39,7 +39,8 @@ class CheckReport:
     derivative : float
         g·v along the first direction, in the units of f. For `check_hvp`: w·Hv.
     difference : float
-        Extrapolated central difference of f along v. For `check_hvp`: of w·∇f along v.
+        Extrapolated central difference of f along v. For `check_hvp`:
+        extrapolated central difference of w·∇f along v.
     relative_error : float
         Largest relative error between derivative and difference, of all directions.
     dot_product_error : float or None

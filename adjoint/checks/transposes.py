@@ -65,7 +65,10 @@ class _Derivative:
 
 
 def _derivative(point: object) -> _Derivative | None:
-    """Return the derivative of the state of a point, or of its residual; None without both."""
+    """Return the derivative of the state of a point, or of its residual.
+
+    The result is None if the point has neither a state nor a residual.
+    """
     if isinstance(point, _Steady):
         solution, design, x = point.solution, point.design, point.x
         if (

@@ -259,7 +259,7 @@ class DesignKeeper:
                     other.unlink()
 
     def _proportioned(self, design: Array) -> Array:
-        """Return the design with its rows or columns repeated to the aspect of an element."""
+        """Return the design with rows or columns repeated, so that elements have their aspect."""
         long = Fraction(max(self.aspect, 1.0 / self.aspect)).limit_denominator(FINEST)
         times = (
             (long.denominator, long.numerator)

@@ -400,7 +400,7 @@ PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "p
 
 
 def environment(evidence: Evidence | None = None) -> dict[str, str]:
-    """Versions, threads and machine: the last digits and the seconds of a run depend on them.
+    """Return versions, threads and machine: last digits and seconds of a run depend on these.
 
     Parameters
     ----------

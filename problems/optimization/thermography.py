@@ -92,7 +92,10 @@ class Thermography:
 
     @cached_property
     def truth(self) -> Array:
-        """The true ln p, (n,): a smooth field plus a conducting ellipse and an insulating rectangle."""
+        """The true ln p, (n,).
+
+        A smooth field plus a conducting ellipse and an insulating rectangle.
+        """
         x, y = self.centres
         ellipse = ((x - 1.1) / 0.55) ** 2 + ((y - 2.1) / 0.4) ** 2 < 1.0
         rectangle = (abs(x - 2.9) < 0.45) & (abs(y - 1.1) < 0.35)

@@ -103,10 +103,10 @@ class HeatedPlate:
         return _shares(self.grid, self.places, self.width)
 
     def _interval(self, t: float) -> tuple[int, float, float]:
-        """Return the index of the interval between knots that holds t, its length and t's position.
+        """Return the index of the interval with t, its length, and the position of t in it.
 
-        The position grows from 0 to 1 in an interval. A knot belongs to the interval that
-        begins at this knot.
+        The intervals lie between knots. The position grows from 0 to 1 in an interval. A
+        knot belongs to the interval that begins at this knot.
         """
         knots = self.knots
         i = min(max(int(np.searchsorted(knots, t, side="right")) - 1, 0), len(knots) - 2)

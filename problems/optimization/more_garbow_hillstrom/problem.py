@@ -14,7 +14,7 @@ STEP = 1e-30
 
 @dataclass(eq=False)
 class Tally:
-    """Numbers of evaluated values of f, gradients (one Jacobian per gradient) and products ∇²f v."""
+    """Numbers of values of f, of gradients (one Jacobian each) and of products ∇²f v."""
 
     evaluations: int = 0
     gradients: int = 0
