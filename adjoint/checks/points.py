@@ -30,7 +30,7 @@ Checked: TypeAlias = Callable[[Array], Evaluated]
 
 @runtime_checkable
 class WithGradient(Protocol):
-    """A point that has a gradient."""
+    """Protocol of a point that has a gradient."""
 
     @property
     def gradient(self) -> Array:

@@ -88,7 +88,10 @@ def _derivative(point: object) -> _Derivative | None:
 
 @runtime_checkable
 class _Steady(Protocol):
-    """Protocol of a steady point, such as `Point`: it has a design, a solution and a map."""
+    """Protocol of a steady point, for instance `Point`.
+
+    A steady point has a design x, a solution and a design map.
+    """
 
     @property
     def x(self) -> Array:
@@ -96,11 +99,11 @@ class _Steady(Protocol):
 
     @property
     def solution(self) -> object:
-        """The solution, with u, jvp and vjp."""
+        """The solution, with the state u and the methods jvp and vjp."""
 
     @property
     def design(self) -> object:
-        """The design map, with jvp and vjp."""
+        """The design map, with the methods jvp and vjp."""
 
 
 @runtime_checkable

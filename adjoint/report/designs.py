@@ -1,4 +1,4 @@
-"""The designs of a run on disk: one PNG each, thinned during the run, read by its report."""
+"""The designs of a run on disk, one PNG file per design; a report reads these files."""
 
 import struct
 from collections.abc import Callable, Sequence

@@ -280,7 +280,7 @@ def doubt(history: History) -> str:
 
 
 class Verdict(Enum):
-    """The kind of test of the gradient, and its outcome."""
+    """Kinds of tests of the gradient, with their results as text."""
 
     PASSED = "Taylor test passed"
     FAILED = "Taylor test FAILED"

@@ -223,9 +223,10 @@ def _rows(drawn: Sequence[Panel]) -> float:
 
 
 def _panels(page: Page, drawn: Sequence[Panel], top: float, filling: bool) -> None:
-    """Draw panels in rows of three; filling: True widens the last panel to the rest of its row.
+    """Draw panels in rows of three.
 
-    top: distance of the first row from the upper edge of the page, inches.
+    filling: True widens the last panel to the rest of its row; top: distance of the first
+    row from the upper edge of the page, inches.
     """
     for place, panel in enumerate(drawn):
         row, column = divmod(place, COLUMNS)

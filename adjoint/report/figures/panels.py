@@ -363,7 +363,7 @@ def step_name(history: History) -> str:
 
 
 def constraints(ax: Axes, history: History) -> None:
-    """Draw the constraints, and their multipliers in axes below.
+    """Draw the constraints, and the multipliers in separate axes below the constraints.
 
     The constraints with the largest multipliers have colours and names.
     """
@@ -531,7 +531,11 @@ def _means(seconds: Array, starts: Array) -> Array:
 
 
 def _limit_bars(ax: Axes, total: Array, edges: Array, unit: str) -> None:
-    """Fit the y axis to the bars; cut a few bars that are much higher, and label the highest."""
+    """Fit the y axis to the bars; a few bars that are much higher are cut.
+
+    The highest of the cut bars is labelled with its value. total: heights of the bars;
+    edges: x of the edges of the bars.
+    """
     usual = np.quantile(total, 0.95, method="lower") if total.size >= FEWEST_BARS else np.inf
     cut = np.flatnonzero(total > OUTLIER * usual) if usual > 0 else np.empty(0, dtype=int)
     ax.set_ylim(0, 1.08 * (max(np.delete(total, cut)) if cut.size else total.max()))
