@@ -168,7 +168,7 @@ def log_spaced(iterations: Sequence[int], most: int) -> list[int]:
 
 FOLDER = "designs"
 """Name of the folder with the pictures, in the directory of a run."""
-LONGEST, FINEST = 20, 4  # aspect of an element; pixels across its shorter side
+LONGEST, FINEST = 20, 4  # maximum aspect of an element; maximum pixels across its shorter side
 
 Picture = Callable[[State], Array]
 """State ↦ the design as (rows, columns) densities in [0, 1], top row first."""
@@ -313,7 +313,7 @@ def _densities(path: Path) -> Array:
 
     try:
         gray = imread(path, format="png")
-    except Exception as error:  # Whatever a decoder says of a file that somebody else has written.
+    except Exception as error:  # A decoder may raise any error for a damaged file.
         raise ValueError(
             f"{path}: not a picture ({error}); remove it, the report is drawn without it"
         ) from error

@@ -18,10 +18,10 @@ from .designs import DesignKeeper, stored
 
 LONGEST = 640  # px, longer side of a picture
 FINER = 2  # pixels drawn along the side of a pixel kept: no steps, and no gaps between cells
-MARGIN = 0.02  # of the longer side, around the mesh
+MARGIN = 0.02  # margin around the mesh, as a share of the longer side
 SOLID = 0.5  # density from which a cell in three dimensions is drawn
 LEAST = 0.02  # density below which a cell is never drawn
-DARK, LIT = 0.2, 0.65  # brightness of a solid face in the shade; what light adds
+DARK, LIT = 0.2, 0.65  # brightness of a solid face in the shade; increase by light
 OUTLINE = 0.72  # brightness of the outline of a mesh, or of the box around it
 KINDS = {
     (2, 3): "triangle",

@@ -26,7 +26,7 @@ RECENT, FEWEST = 30, 6  # iterations from which the rate of convergence is read;
 STRAIGHT = (
     0.9  # share of the spread of log values that a line must explain before it is extrapolated
 )
-LINE = 10.0  # seconds between lines where the output is a file
+LINE = 10.0  # seconds between lines if the output is a file
 REDRAWN = 0.1  # seconds between two states of a line on a terminal
 SWEEPS = {"forward": "forward", "rejected": "forward", "tangent": "tangent", "reverse": "reverse"}
 

@@ -109,7 +109,7 @@ class Report:
             whole(html) as a,
             whole(png) as b,
             whole(pdf) as c,
-        ):  # All three, or the old ones.
+        ):  # Either all three files are replaced, or none.
             a.write_text(page, encoding="utf-8")
             figures = self.figures
             figures[0].savefig(b, dpi=DPI)

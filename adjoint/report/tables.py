@@ -37,7 +37,7 @@ from .summary import (
 )
 
 ENDS = 5  # iterations shown at the beginning and at the end
-MOST_CONSTRAINTS = 30  # in their table
+MOST_CONSTRAINTS = 30  # largest number of constraints in the table
 BOUNDED = ("kkt", "projected_gradient", "change", "constraint_violation")
 """The series that may have a tolerance."""
 WORDS = {

@@ -33,9 +33,9 @@ from .panels import SMALLEST_RESIDUAL, WIDE_RANGE, Panel
 from .style import font, wrap
 
 COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY, look.INK)
-DASHED = ("-", "--", ":", "-.")  # where there are more runs than colours
+DASHED = ("-", "--", ":", "-.")  # used in turn if there are more runs than colours
 ROUNDING = 1e-12  # relative violation up to which a constraint is met to rounding
-FEASIBLE = 1e-6  # violation up to which a value counts as that of a design
+FEASIBLE = 1e-6  # violation up to which a design counts as feasible
 LOPSIDED = (
     12.0  # length of the longest run over that of the shortest from which an axis is logarithmic
 )
@@ -225,9 +225,9 @@ def _along(ax: Axes, ends: Array, along: Measure) -> None:
 # All lengths in inches.
 HEAD, LINE = 0.75, 0.3  # height of the title; of a line of the table
 SWATCH = 0.35  # width of the line in front of a run's name
-COLUMNS = (1.75, 1.35, 0.95, 0.8, 0.95, 0.8, 0.9, 1.05, 0.75, 4.0)  # widths of the table's
+COLUMNS = (1.75, 1.35, 0.95, 0.8, 0.95, 0.8, 0.9, 1.05, 0.75, 4.0)  # widths of columns
 ABOVE = 0.45  # title over a row of frames
-TALLEST, MOST = 1.5, 6  # of the designs found: height; how many in a row
+TALLEST, MOST = 1.5, 6  # designs found: maximum height; number in a row
 
 
 def heading(runs: Sequence[Run]) -> str:

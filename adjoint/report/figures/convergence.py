@@ -21,22 +21,22 @@ from .style import font, wrap
 # All lengths in inches.
 WIDTH = 14.0
 MARGIN = 0.35
-LEFT, COLUMN, COLUMN_GAP = 0.85, 3.62, 0.97  # to the first frame; a frame; between two frames
+LEFT, COLUMN, COLUMN_GAP = 0.85, 3.62, 0.97  # widths: to the first frame, frame, gap
 COLUMNS = 3
 ABOVE, ROW, BELOW = 0.7, 2.3, 0.5  # title and legend over a frame; the frame; its labels under it
 BADGE = 3.6  # width kept free for the badge
 HEADING = 0.3  # height of the line over the designs
-RESULT = (6.0, 3.0)  # of the design found: width and height at most
-LEAST = 1.6  # height at least of the room for the other designs
+RESULT = (6.0, 3.0)  # maximum width and height of the design found
+LEAST = 1.6  # minimum height of the room for the other designs
 CAPTIONED = 2.4  # width of a caption
-BAND_GAP = 0.5  # between the design found and the others
+BAND_GAP = 0.5  # width of the gap between the design found and the others
 POINT = 1 / 72
-LEADING = 1.3  # line height over font size
+LEADING = 1.3  # line height divided by font size
 
 CAPTION = 0.22  # inches above each picture
 GAP = 0.12  # inches between pictures
 NARROWEST = 0.95  # inches a caption needs
-WIDEST = 5.0  # inches of a picture
+WIDEST = 5.0  # inches, maximum width of a picture
 FEWEST, MOST = 6, 12  # pictures in a layout, if there are enough designs
 
 COLORS = {

@@ -20,8 +20,8 @@ from ..meshes import Mesh
 from . import style as look
 from .style import BESIDE, colour_bar
 
-SHADE = 0.25  # opacity
-FEW = 1e3  # an axis up to so long, end over beginning, has numbers between the powers of ten
+SHADE = 0.25  # opacity of a band
+FEW = 1e3  # ratio of the ends of an axis up to which numbers stand between powers of ten
 
 
 class Shades(Enum):

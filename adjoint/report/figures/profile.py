@@ -13,7 +13,7 @@ from ...typing import Array
 from . import style as look
 from .comparison import look_of
 
-LEAST = 2.0  # ratio that the axis reaches at least
+LEAST = 2.0  # minimum ratio at the end of the axis
 FEW = 50.0  # largest ratio up to which the axis has numbers between the powers of ten
 
 

@@ -12,7 +12,7 @@ from .style import font, wrap
 
 # All lengths in inches.
 MARGIN = 0.3
-LEFT, HEIGHT, GAP = 0.85, 2.4, 0.75  # to the first frame; a frame; from one frame to the next
+LEFT, HEIGHT, GAP = 0.85, 2.4, 0.75  # x of the first frame, height of a frame, gap
 ABOVE, BELOW = 0.68, 0.52  # title and legend over a frame; its labels under it
 HEADING, SUBTITLE = 0.34, 0.26  # heights of the lines of the heading
 POINT = 1 / 72

@@ -20,7 +20,7 @@ BLUE, SKY, GREEN = "#0072b2", "#56b4e9", "#009e73"
 ORANGE, YELLOW, VERMILLION, PURPLE, GRAY = "#e69f00", "#f0e442", "#d55e00", "#cc79a7", "#999999"
 INK, FAINT, PAPER = "#1f2328", "#d3d7dc", "#fffffe"  # text and frame; grid; background
 
-LEGEND = 8.0  # points of its letters
+LEGEND = 8.0  # font size of a legend, points
 
 STYLE: dict[str, object] = {
     "font.family": "DejaVu Sans",
@@ -45,16 +45,16 @@ STYLE: dict[str, object] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "adjoint.report",  # the same run gives the same file
 }
-DASHES = (0, (4, 3))  # of a line where a new stage begins
-MOST_MARKERS = 40  # iterations up to which each one gets a marker
+DASHES = (0, (4, 3))  # dashes of the line at the start of a stage
+MOST_MARKERS = 40  # number of points up to which each point has a marker
 OUTSIDE = 0.4  # inches a legend begins to the left of the frame
 HANDLE, PAD, SPACE = 1.5, 0.5, 1.2
 """Length of a line in a legend, distance of line and text, distance of columns.
 
 The unit is the font size.
 """
-BETWEEN = 0.06  # of the height of a frame, between two axes in it
-MANY = 200  # dots from which they are fainter
+BETWEEN = 0.06  # gap between two axes in a frame, as a share of its height
+MANY = 200  # number of dots above which the dots are fainter
 
 
 def drawing() -> AbstractContextManager[None]:
@@ -270,7 +270,7 @@ def _fitting(text: str, face: FontProperties, room: float) -> int:
 
 
 BAR, GAP = 0.12, 0.1  # inches: width of the bar, its distance from the axes
-NUMBERS = 0.62  # inches kept free for its numbers and the unit
+NUMBERS = 0.62  # inches kept free for the numbers and the unit of the bar
 BESIDE = GAP + BAR + NUMBERS
 
 

@@ -39,7 +39,7 @@ from ..summary import (
 from .svg import THEME, panel_svg
 
 HERE = Path(__file__).parent
-STRIP = 8  # designs on the page at a glance
+STRIP = 8  # number of designs in the strip
 MOST_FRAMES, MOST_PIXELS = 120, 20_000_000  # designs behind the slider, and pixels of all of them
 COARSE = 400  # columns below which elements are drawn as squares
 KINDS = {

@@ -11,7 +11,7 @@ from ..figures.panels import Panel
 
 WIDTH, HEIGHT = 4.2, 2.95  # inches
 LEFT, RIGHT, BELOW, ABOVE = 0.66, 0.14, 0.45, 0.46  # inches around the frame; above it the legend
-BARE = 0.15  # above the frame of a panel without a legend
+BARE = 0.15  # inches above the frame of a panel without a legend
 FRAME = (WIDTH - LEFT - RIGHT, HEIGHT - BELOW - ABOVE)
 THEME = {
     look.BLUE: "var(--blue)",
