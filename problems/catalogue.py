@@ -77,7 +77,7 @@ def _waves() -> Case:
 
 
 def _random_affine() -> Case:
-    """A nonsymmetric complex matrix and a right-hand side, affine in four parameters."""
+    """Make a case whose nonsymmetric complex matrix and right-hand side are affine in p, (4,)."""
     rng = np.random.default_rng(5)
     n, m = 30, 4
 
@@ -92,7 +92,7 @@ def _random_affine() -> Case:
 
 
 def _entries() -> Case:
-    """A dense nonsymmetric block whose entries are products of two parameters."""
+    """Make a case with a dense nonsymmetric matrix whose entries are products p_i p_j."""
     n = 6
     pattern = sparse.csc_array(np.ones((n, n)))
 
@@ -114,7 +114,10 @@ def _entries() -> Case:
 
 
 def _nonlinear(problem: adjoint.NonlinearProblem) -> Case:
-    """A misfit on half of the unknowns plus a mean, away from the nominal parameters."""
+    """Make a case of a problem: a misfit on half of the unknowns plus a weighted mean of u.
+
+    The parameters differ by up to 10 % from the nominal parameters.
+    """
     nominal = problem.residual.nominal  # type: ignore[attr-defined]
     n = problem.solve(nominal).u.size
     rng = np.random.default_rng(n)

@@ -30,16 +30,17 @@ Also the number of entries of a wrong row that are compared.
 
 
 ROUNDING = 1e3 * float(np.finfo(float).eps) / 1e-3
-"""Rounding error of a difference, at most, relative to the terms of its row."""
+"""Maximum rounding error of a difference, relative to the terms of its row."""
 
 
 @dataclass(frozen=True, eq=False)
 class Worst:
     """The largest error of a derivative against differences of R, relative to its row.
 
-    error: divided by the terms of the row; row, column: position of the wrong entry,
-    column −1 if no single column was found; stored: True if the pattern has the entry;
-    given, expected: the two numbers of the entry, or of the whole row along the
+    error: the error of the row, divided by the terms of the row; row, column: indices of
+    the wrong entry, with column −1 if no single column was found; stored: True if the
+    pattern of the Jacobian has the entry; given, expected: the value by the derivative and
+    the value by differences, of the entry or, if column is −1, of the row along the
     direction.
     """
 
@@ -65,14 +66,14 @@ class Worst:
 
 
 def state_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Array) -> Worst:
-    """The largest error of J v against differences of R; J: ∂R/∂u, (n, n), v: (n,).
+    """Return the largest error of J v against differences of R; J: ∂R/∂u, (n, n); v: (n,).
 
     If a row is wrong, its entries are compared one by one, and the worst entry is
-    returned. With few unknowns all columns are compared one by one.
+    returned. Otherwise, with at most EXAMINED unknowns, each column is compared by itself.
     """
 
     def along(direction: Array) -> tuple[Array, Array, Array]:
-        """The derivative of R in u along a direction, by differences."""
+        """Return the derivative of R in u along a direction; see `_differences`."""
         return _differences(lambda x: R(x, p), u, direction)
 
     worst = _worst(J @ v, along(v), abs(J) @ np.abs(v))
@@ -105,7 +106,7 @@ def state_error(R: Function, J: sparse.csc_array, u: Array, p: Array, v: Array) 
 
 
 def _responsible(along: Callable[[Array], tuple[Array, Array, Array]], v: Array, row: int) -> int:
-    """The first column j with v_j ≠ 0 that a row of R depends on, by bisection."""
+    """Return the first column j with v_j ≠ 0 on which a row of R depends, by bisection."""
     columns = np.flatnonzero(v)
     while columns.size > 1:
         half, rest = np.array_split(columns, 2)
@@ -117,13 +118,13 @@ def _responsible(along: Callable[[Array], tuple[Array, Array, Array]], v: Array,
 def parameter_error(
     residual: Residual, R: Function, J: sparse.csc_array, u: Array, p: Array, w: Array
 ) -> Worst:
-    """The largest error of (∂R/∂p) w, by jvp, against differences; w: (m,).
+    """Return the largest error of (∂R/∂p) w, by jvp, against differences of R; w: (m,).
 
-    With few parameters all columns are compared one by one.
+    With at most EXAMINED parameters each column is also compared by itself.
     """
 
     def along(direction: Array) -> tuple[Array, Array, Array]:
-        """The derivative of R in p along a direction, by differences."""
+        """Return the derivative of R in p along a direction; see `_differences`."""
         return _differences(lambda x: R(u, x), p, direction)
 
     given = _pushed(residual, u, p, w)
@@ -137,7 +138,10 @@ def parameter_error(
 
 
 def _pushed(residual: Residual, u: Array, p: Array, w: Array) -> Array:
-    """A copy of (∂R/∂p) w, (n,), by jvp; a residual may reuse one array."""
+    """Return (∂R/∂p) w, (n,), by jvp.
+
+    The result is a copy, because a residual may return the same array in each call.
+    """
     given = as_cotangent(
         residual.jvp(read_only(u), read_only(p), read_only(w)), u, "jvp(u, p, p_dot)"
     )
@@ -145,7 +149,7 @@ def _pushed(residual: Residual, u: Array, p: Array, w: Array) -> Array:
 
 
 def _terms(value: Array, J: sparse.csc_array, u: Array) -> Array:
-    """Approximate size of the terms of each row of R, |R| + |J| |u|, (n,)."""
+    """Return |R| + |J| |u|, (n,): the approximate size of the terms of each row of R."""
     return np.asarray(np.abs(value) + abs(J) @ np.abs(u))
 
 
@@ -155,11 +159,12 @@ def _by_columns(
     v: Array,
     terms: Array,
 ) -> Worst:
-    """The worst of few columns, each compared by itself.
+    """Compare each column by itself, and return the largest error.
 
-    Along a random direction a stiff term of a row would hide the error of a weak term.
-    columns: the columns times v_j; terms: (n,), the size of each row's terms, whose
-    rounding error all differences have.
+    Along a random direction a stiff term of a row would hide the error of a weak term. With
+    more than EXAMINED columns nothing is compared, and the error is 0. columns: column j of
+    the derivative times v_j, (n,), for each j; terms: size of the terms of each row of R,
+    (n,), whose rounding error is part of each difference.
     """
     worst = Worst(0.0, 0, -1, True, 0.0, 0.0)
     if v.size > EXAMINED:
@@ -185,7 +190,11 @@ def _by_columns(
 
 
 def _worst(given: Array, differences: tuple[Array, Array, Array], terms: Array) -> Worst:
-    """The row with the largest error; terms: (n,), Σ_j |J_ij v_j|."""
+    """Return the row with the largest error, as a `Worst` with column −1.
+
+    given: J v, (n,); differences: the result of `_differences`; terms: Σ_j |J_ij v_j|,
+    (n,).
+    """
     expected, uncertain, close = differences
     # The last term: a difference that is rounding throughout is no error.
     scale = np.maximum(np.maximum(terms, np.abs(expected)), RESOLVED * uncertain / TOLERANCE)
@@ -198,10 +207,10 @@ def _worst(given: Array, differences: tuple[Array, Array, Array], terms: Array) 
 
 
 def _differences(f: Callable[[Array], Array], x: Array, v: Array) -> tuple[Array, Array, Array]:
-    """The derivative of f along v, its uncertainty, and the difference by a tiny step.
+    """Return the derivative of f along v, its uncertainty, and a difference by a tiny step.
 
-    All three are (n,). f(x) is finite; if f is not finite next to x, NonFinite is
-    raised.
+    The three arrays have the shape (n,). Raises NonFinite if f is not finite next to x.
+    f(x) itself must be finite.
     """
     if not v.any():
         zero = np.zeros_like(f(x))
@@ -215,8 +224,8 @@ def transpose_error(
 ) -> float:
     """|⟨R_p w, λ⟩ − ⟨w, R_pᵀ λ⟩| / (‖R_p w‖‖λ‖ + ‖w‖‖R_pᵀ λ‖) for a random λ.
 
-    With few parameters each column is tested as well, and the largest error is
-    returned.
+    With at most EXAMINED parameters each column is also tested by itself. The result is
+    the largest error.
     """
     lam, forward = rng.standard_normal(u.size), _pushed(residual, u, p, w)
     if (length := float(np.linalg.norm(forward))) > 0.0:
@@ -242,7 +251,7 @@ def transpose_error(
 
 
 def finite(values: Array, what: str) -> Array:
-    """The values, if all are finite; raises NonFinite, with the first nan or inf, if not."""
+    """Return the values; raise NonFinite if one of the values is nan or inf."""
     if (bad := first_nonfinite(values)) is not None:
         index, entry, count = bad
         raise NonFinite(f"check_residual: {what} has {entry} in entry {index} ({count} such)")

@@ -6,11 +6,11 @@ from ..typing import Array
 
 
 def limit(differences: Array, base: float) -> tuple[float, float]:
-    """The limit h → 0 of differences at h, h/2, h/4, …, and the change by the last step.
+    """Return the limit h → 0 of differences at h, h/2, h/4, …, and an estimate of its error.
 
     base: 4 if the error is even in h (central differences), 2 if not (one-sided
-    differences). Of the entries of the Richardson table the entry that changed least is
-    returned: Ridders (1982), Adv. Eng. Softw. 4, 75.
+    differences). The limit is the entry of the Richardson table that changed least, and the
+    estimate is this change: Ridders (1982), Adv. Eng. Softw. 4, 75.
     """
     best, smallest = float(differences[0]), np.inf
     row = [float(differences[0])]
@@ -26,15 +26,15 @@ def limit(differences: Array, base: float) -> tuple[float, float]:
 
 
 def extrapolated(differences: Array) -> float:
-    """The limit h → 0 of central differences at h, h/2, h/4, …"""
+    """Return the limit h → 0 of central differences at h, h/2, h/4, …"""
     return limit(differences, 4.0)[0]
 
 
 def order(remainders: Array, noise: float, exact: float) -> float:
-    """Median of log₂ of successive ratios of remainders above the noise.
+    """Return the measured order: the median of log₂(r_i / r_(i+1)) for halved steps.
 
-    Steps are halved. Returns `exact` if all remainders are noise, nan if a remainder is
-    not finite.
+    Only remainders r_(i+1) above the noise count. Returns `exact` if all remainders are
+    noise, nan if a remainder is not finite.
     """
     if not np.isfinite(remainders).all():
         return float("nan")

@@ -17,11 +17,14 @@ CHANGE = 1e-3
 
 
 EXAMINED = 64
-"""Number of parameters that are changed one by one, if f depends on some with a zero vjp."""
+"""Maximum number of parameters that are changed one by one.
+
+This is done if f depends on some of the parameters that have a zero vjp.
+"""
 
 
 NAMED = 8
-"""Number of parameters that the table names."""
+"""Maximum number of parameters that the table names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,7 @@ class FieldReport:
 
     @property
     def _independent(self) -> str:
-        """The sentence about parameters on which f does not depend."""
+        """A sentence that names the parameters on which f does not depend."""
         names = ", ".join(f"p[{k}]" for k in self.independent[:NAMED])
         more = f" and {len(self.independent) - NAMED} more" if len(self.independent) > NAMED else ""
         return (
@@ -189,7 +192,10 @@ def check_field(
 
 
 def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple[int, ...]:
-    """The indices k of a zero vjp for which f keeps all its bits if p_k changes a little."""
+    """Return the indices k of the parameters p_k on which f does not depend.
+
+    The vjp is zero for these k, and a small change of p_k leaves each bit of f as it was.
+    """
     rng = np.random.default_rng(seed)
     share = sum(
         (np.abs(field.vjp(t, u, p, rng.standard_normal(u.size))) for _ in range(2)),
@@ -198,7 +204,7 @@ def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple
     candidates, here = np.flatnonzero(share == 0.0), np.array(field(t, u, p))
 
     def same(moved: Array) -> bool:
-        """True if f keeps all its bits if the parameters of these indices change a little."""
+        """True if small changes of the parameters p[moved] leave each bit of f as it was."""
         change = np.zeros(p.size)
         change[moved] = CHANGE * np.where(p[moved] == 0.0, 1.0, p[moved])
         return all(np.array_equal(field(t, u, p + sign * change), here) for sign in (1.0, -1.0))
@@ -216,7 +222,7 @@ def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple
 
 @dataclass(frozen=True, eq=False)
 class _Mass:
-    """M(p) u as a residual of (u, p); at: p ↦ M(p)."""
+    """The product M(p) u as a residual R(u, p); at: p ↦ M(p)."""
 
     at: Callable[[Array], MassAt]
 
@@ -241,7 +247,7 @@ class _Mass:
 
 @dataclass(frozen=True, eq=False)
 class _AtTime:
-    """f(t, ·, ·) at a fixed t as a residual of (u, p)."""
+    """f(t, u, p) at a fixed t as a residual R(u, p)."""
 
     field: Field
     t: float
@@ -261,7 +267,7 @@ class _AtTime:
 
 @dataclass(frozen=True, eq=False)
 class _OverTime:
-    """f(·, ·, p) at a fixed p as a residual of (u, (t,))."""
+    """f(t, u, p) at a fixed p as a residual R(u, (t,)), with the time as the only parameter."""
 
     field: Field
     p: Array
@@ -285,7 +291,7 @@ class _OverTime:
 
 
 def _stored(J: sparse.csc_array | Array) -> sparse.csc_array:
-    """The Jacobian as a csc_array; a dense Jacobian is stored in full, with its zeros."""
+    """Return the Jacobian as a csc_array; a dense Jacobian is stored with its zeros."""
     if not isinstance(J, np.ndarray) or J.ndim != 2:
         return J if isinstance(J, np.ndarray) else sparse.csc_array(J)
     rows, columns = J.shape

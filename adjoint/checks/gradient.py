@@ -76,10 +76,12 @@ def check(f: Checked, x: Array, *, seed: int = 0, step: float = 1e-2) -> CheckRe
     components. The second direction gives more weight to the components that have little
     effect on f.
 
-    *Zeros.* Components of x that are zero are tested along a separate direction. The
-    length of a component of this direction is the median size of the other components,
-    or 1. If f cannot be evaluated on one side, only the other side is used. The report
-    counts the components next to which f cannot be evaluated at all; `ok` is then False.
+    *Zeros.* Components of x that are zero are tested along a separate direction. A
+    component of this direction has about the length L, the smaller of 1 and the median of
+    the nonzero |x_i|. If rounding hides the difference of f, lengths up to the larger of
+    these two numbers are tried. If f cannot be evaluated on one side, only the other side
+    is used. The report counts the components next to which f cannot be evaluated on
+    either side; `ok` is then False.
 
     *Cost.* 13 evaluations of f and one gradient; 8 evaluations more if m > 1, and about
     8 more if components are zero. In each evaluation Newton's method starts from the

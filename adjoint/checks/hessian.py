@@ -94,9 +94,10 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
 
     Symmetry alone would not be enough: a Hessian may be symmetric and wrong.
 
-    Components of x that are zero are moved as well, by the median size of the other
-    components or by 1. If f cannot be evaluated next to zero, these components are not
-    tested: the report counts them, and its `ok` is False.
+    Components of x that are zero are moved as well. A component of the direction has
+    there about the size min(1, median of the nonzero |x_i|). If f cannot be evaluated
+    next to zero, these components are not tested: the report counts them, and its `ok` is
+    False.
 
     Cost: 13 evaluations of f with gradients, and three products.
 
@@ -167,7 +168,7 @@ def check_hvp(f: Checked, x: Array, *, seed: int = 0) -> CheckReport:
 
 
 def _is_defined(f: Checked, x: Array, step: Array) -> bool:
-    """True if f can be evaluated at both ends of the longest step."""
+    """True if f can be evaluated at x + step and at x − step."""
     for sign in (1.0, -1.0):
         try:
             with np.errstate(all="ignore"):
@@ -180,7 +181,7 @@ def _is_defined(f: Checked, x: Array, step: Array) -> bool:
 
 
 def _product(point: PointWithHvp, x: Array, v: Array) -> Array:
-    """A copy of H v, (m,).
+    """Return a copy of H v, (m,).
 
     Raises ValueError if the product has another shape than x, NonFinite if an entry is
     nan or inf.
@@ -191,16 +192,17 @@ def _product(point: PointWithHvp, x: Array, v: Array) -> Array:
 
 
 def _limit(differences: Array, w: Array) -> tuple[float, float]:
-    """The limit of w·d for differences d of ∇f, (k, m), and the change by the last step."""
+    """Return the limit of w·d for differences d of ∇f, (k, m), and an estimate of its error."""
     return limit(np.array([dot(difference, w) for difference in differences]), 4.0)
 
 
 def _compared(
     Hv: Array, difference: tuple[float, float], g: Array, w: Array, steps: Array
 ) -> Slope:
-    """w·Hv compared with a difference of w·∇f; if both are within rounding, the error is small.
+    """Return the comparison of w·Hv with a difference of w·∇f.
 
-    difference: the extrapolated difference and its last change.
+    If w·Hv and the difference are rounding, the error counts as small. difference: the
+    extrapolated difference and an estimate of its error.
     """
     derivative, uncertain = dot(Hv, w), NOISE * _absolute_sum(g, w) / float(steps[-1])
     size = max(abs(derivative), abs(difference[0]))
@@ -211,9 +213,9 @@ def _compared(
 def _balanced_direction(
     x: Array, g: Array, Hv: Array, v: Array, steps: Array, rng: np.random.Generator
 ) -> Array:
-    """A direction w, (m,), in which all components have about the same share of w·Hv.
+    """Return a direction w, (m,), in which all components have about the same share of w·Hv.
 
-    A share below the smallest one that differences of ∇f can test is not weighted up.
+    A share is not weighted up if it is too small to be tested by differences of ∇f.
     """
     size = np.where(v == 0.0, 0.0, sizes_of(x))
     resolved = RESOLVED * NOISE * float(np.max(np.abs(g) * size)) / float(steps[-1]) / TOLERANCE
@@ -222,10 +224,10 @@ def _balanced_direction(
 
 
 def _compared_up_to_noise(Hv: Array, differences: Array, g: Array, w: Array, steps: Array) -> Slope:
-    """w·Hv for a balanced w, compared with the difference of w·∇f.
+    """Return the comparison of w·Hv with the difference of w·∇f, for a balanced w.
 
-    A gap within the rounding and the last change of the difference is no error, since the
-    terms of w·Hv may cancel.
+    The terms of w·Hv may cancel. Therefore only the part of the gap counts as an error that
+    exceeds the rounding and the estimated error of the difference.
     """
     derivative, (difference, change) = dot(Hv, w), _limit(differences, w)
     uncertain = NOISE * _absolute_sum(g, w) / float(steps[-1]) + change
@@ -238,9 +240,9 @@ def _compared_up_to_noise(Hv: Array, differences: Array, g: Array, w: Array, ste
 
 
 def _linearity(Hv: Array, Hw: Array, H_combined: Array, size: Array) -> float:
-    """‖H(2v − w) − 2Hv + Hw‖ relative to its terms, in the norm max|·| size.
+    """‖H(2v − w) − 2Hv + Hw‖ divided by the norm of its terms; ‖y‖ = max_i |y_i| size_i.
 
-    H_combined: H(2v − w); size: (m,), weights of the components.
+    H_combined: H(2v − w); size: weights of the components, (m,).
     """
     terms = float(np.max((np.abs(H_combined) + 2.0 * np.abs(Hv) + np.abs(Hw)) * size))
     return _ratio(float(np.max(np.abs(H_combined - 2.0 * Hv + Hw) * size)), terms)

@@ -12,12 +12,12 @@ from .tolerances import NOISE
 SHORTEST = 4
 """Number of short steps from which the noise of f is estimated.
 
-Truncation plays no part in them. The number is one more than the number of coefficients
-that are fitted.
+The truncation error of these steps is negligible. The number is one more than the
+number of coefficients that are fitted.
 """
 
 UNSETTLED = 0.02
-"""Relative change of an extrapolated difference above which it has not settled."""
+"""Relative change above which an extrapolated difference has not settled."""
 
 FAILED = (RuntimeError, ValueError, ArithmeticError)
 """Errors of f outside its domain: SolveError, NonFinite, the logarithm of −1."""
@@ -25,10 +25,11 @@ FAILED = (RuntimeError, ValueError, ArithmeticError)
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """f(x + h v) and f(x − h v) for the steps h, (k,) each; centre: f(x).
+    """The values f(x + h v), (k,), and f(x − h v), (k,), for k steps h; centre: f(x).
 
-    Values are nan from the first step on at which f cannot be evaluated. error: the
-    error that f raised there, or None.
+    The longest step comes first. If f cannot be evaluated at a step, the values of this
+    step and of all later steps are nan. error: the error that f raised at this step, or
+    None.
     """
 
     steps: Array
@@ -45,17 +46,17 @@ class Line:
 
     @property
     def rounding(self) -> float:
-        """Rounding error of a difference with the shortest step."""
+        """Rounding error of the difference quotient with the shortest step."""
         return self.noise / float(self.steps[-1])
 
     @property
     def sides(self) -> tuple[bool, bool]:
-        """(ahead, behind): True if f was evaluated at all points of that side."""
+        """(ahead, behind): True if f was evaluated at all points x + h v, or x − h v."""
         return bool(np.isfinite(self.forward).all()), bool(np.isfinite(self.backward).all())
 
     @property
     def steeper(self) -> bool:
-        """True if the differences on a side grow as steps get shorter, like those of √x at 0."""
+        """True if the difference quotients on a side grow for shorter steps, like √h / h at 0."""
         for values, finite in zip((self.forward, self.backward), self.sides, strict=True):
             if finite:
                 slopes = np.abs(values - self.centre) / self.steps
@@ -69,23 +70,26 @@ class Line:
 
     @property
     def scatter(self) -> float:
-        """Distance of the values from a smooth curve, caused by iterations; 0 if unknown."""
+        """Distance of the values from a smooth curve; 0 if f failed on both sides.
+
+        The cause of this distance is usually an iterative solve.
+        """
         return self._scatter(self.steps.size)
 
     @property
     def jitter(self) -> float:
-        """The scatter of the shortest steps; 0 unless both sides are known.
+        """The scatter of the shortest steps; 0 unless f was evaluated on both sides.
 
-        Truncation adds little to this number, but the number may be too low: it has few
-        values.
+        Truncation adds little to this number. The number may be too low, because it is
+        computed from few values.
         """
         return self._scatter(SHORTEST) if all(self.sides) else 0.0
 
     def _scatter(self, count: int) -> float:
         """Twice the largest distance of the last `count` values from a fitted polynomial.
 
-        The polynomial has fewer coefficients than there are values. It is odd in h if
-        both sides are known.
+        The polynomial has fewer coefficients than there are values. The polynomial is odd
+        in h if f was evaluated on both sides.
         """
         ahead, behind = self.sides
         if not (ahead or behind):
@@ -103,10 +107,10 @@ class Line:
         )
 
     def difference(self) -> tuple[float, float]:
-        """The derivative of f along v, and its change by the last extrapolation.
+        """Return the derivative of f along v by differences, and an estimate of its error.
 
-        The difference is central if both sides are known, one-sided if one side is, nan
-        if none is.
+        The difference is central if f was evaluated on both sides, and one-sided if f was
+        evaluated on one side. Otherwise both numbers are nan.
         """
         ahead, behind = self.sides
         if ahead and behind:
@@ -116,23 +120,23 @@ class Line:
         return np.nan, np.nan
 
     def one_sided(self, ahead: bool) -> tuple[float, float]:
-        """The derivative of f along v from the values on one side, and its change."""
+        """Return the derivative of f along v from one side, and an estimate of its error."""
         gaps = self.forward - self.centre if ahead else self.centre - self.backward
         return limit(gaps / self.steps, 2.0)
 
 
 def line_through(f: Checked, x: Array, value: float, v: Array, steps: Array) -> Line:
-    """f along x ± h v for the steps h, (k,); value: f(x)."""
+    """Evaluate f at x ± h v for the steps h, (k,); value: f(x)."""
     forward, error = _values(f, x, v, steps)
     backward, other = _values(f, x, -v, steps)
     return Line(steps, forward, backward, value, error or other)
 
 
 def _values(f: Checked, x: Array, v: Array, steps: Array) -> tuple[Array, Exception | None]:
-    """f(x + h v), (k,), and the error that f raised, or None.
+    """Return f(x + h v), (k,), and the error that f raised, or None.
 
-    The longest step comes first. Values are nan from the first step on at which f
-    cannot be evaluated.
+    The longest step comes first. If f cannot be evaluated at a step, the values of this
+    step and of all later steps are nan.
     """
     values = np.full(steps.size, np.nan)
     for i, h in enumerate(steps):

@@ -25,12 +25,12 @@ class Evaluated(Protocol):
 
 
 Checked: TypeAlias = Callable[[Array], Evaluated]
-"""A function x ↦ point with value and gradient."""
+"""A function x ↦ point with the value f(x) and the gradient df/dx."""
 
 
 @runtime_checkable
 class WithGradient(Protocol):
-    """A point that has a gradient."""
+    """Protocol of a point that has a gradient."""
 
     @property
     def gradient(self) -> Array:
@@ -38,10 +38,10 @@ class WithGradient(Protocol):
 
 
 def validated_x(name: str, f: object, x: Array) -> Array:
-    """Return x as float64 or complex128, (m,); name: the public function, for messages.
+    """Return x as float64 or complex128, (m,).
 
     Raises TypeError if f is not callable or is a class, ValueError if x is empty or not
-    a vector. f is not evaluated here.
+    a vector. f is not evaluated. name: name of the public function, for messages.
     """
     if not callable(f) or isinstance(f, type):
         got = (
@@ -63,7 +63,7 @@ def validated_x(name: str, f: object, x: Array) -> Array:
 
 
 def value_of(point: Evaluated) -> float:
-    """f(x); raises TypeError if the point has no value, or if the value is not a real number."""
+    """Return f(x); raise TypeError unless the value of the point is a real number."""
     if not hasattr(point, "value"):
         raise TypeError(
             f"f returned a {type(point).__name__}, expected a Point with value and gradient: see "
@@ -76,7 +76,7 @@ def value_of(point: Evaluated) -> float:
 
 
 def gradient_of(point: Evaluated, x: Array) -> Array:
-    """A copy of df/dx, (m,).
+    """Return a copy of df/dx, (m,).
 
     Raises TypeError if the point has no gradient, or a complex gradient of a real x;
     ValueError if its shape is not the shape of x; NonFinite if an entry is nan or inf.
@@ -93,16 +93,17 @@ def gradient_of(point: Evaluated, x: Array) -> Array:
 
 @runtime_checkable
 class _Restarted(Protocol):
-    """A problem whose iteration can start from a known solution."""
+    """Protocol of a problem whose iteration can start from a known solution."""
 
     def near(self, solution: object) -> Problem:
-        """This problem, started from a solution."""
+        """Return a copy of the problem whose iteration starts from a solution."""
 
 
 def warm_started(f: Checked, point: Evaluated) -> Checked:
-    """f, whose solves start from the solution at this point.
+    """Return f with solves that start from the solution at a point.
 
-    All evaluations then stay on the branch of that solution, and need few iterations.
+    All evaluations then stay on the branch of this solution, and need few iterations. If
+    the problem of f has no method `near`, the result is f itself.
     """
     if isinstance(f, Reduced) and isinstance(point, Point) and isinstance(f.problem, _Restarted):
         return replace(f, problem=f.problem.near(point.solution))

@@ -28,18 +28,19 @@ class CheckReport:
     steps : (k,) array
         Steps h, relative to the direction v, from the longest to the shortest.
     first : (k,) array
-        |f(x+hv) − f(x)|, in the units of f, of order 1 in h.
-        For `check_hvp`: |f(x+hv) − f(x) − h g·v|, of order 2.
+        |f(x+hv) − f(x)|, in the units of f, of order 1 in h. For `check_hvp`: |f(x+hv) −
+        f(x) − h g·v|, of order 2.
     second : (k,) array
-        |f(x+hv) − f(x) − h g·v|, in the units of f, of order 2 in h.
-        For `check_hvp`: |f(x+hv) − f(x) − h g·v − ½h² v·Hv|, of order 3.
+        |f(x+hv) − f(x) − h g·v|, in the units of f, of order 2 in h. For `check_hvp`:
+        |f(x+hv) − f(x) − h g·v − ½h² v·Hv|, of order 3.
     orders : (float, float)
-        Measured orders of `first` and `second`. If all remainders are rounding, the
-        expected orders stand here.
+        Measured orders of `first` and `second`. If all remainders are rounding, these are
+        the expected orders.
     derivative : float
         g·v along the first direction, in the units of f. For `check_hvp`: w·Hv.
     difference : float
-        Extrapolated central difference of f along v. For `check_hvp`: of w·∇f along v.
+        Extrapolated central difference of f along v. For `check_hvp`:
+        extrapolated central difference of w·∇f along v.
     relative_error : float
         Largest relative error between derivative and difference, of all directions.
     dot_product_error : float or None
@@ -142,12 +143,12 @@ class CheckReport:
 
     @property
     def _first_error(self) -> float:
-        """Relative error along the first direction."""
+        """Relative error of the derivative along the first direction."""
         return self.slopes[0].relative_error if self.slopes else self.relative_error
 
     @property
     def _verdict(self) -> str:
-        """The last lines of the table."""
+        """The verdict, as the last lines of the table."""
         what = self._labels.what
         if not self._right and not (self.unmoved and not np.isfinite(self.relative_error)):
             return f"THE {what.upper()} IS WRONG (or f is not smooth here)\n{self._labels.causes}"
@@ -163,11 +164,11 @@ class CheckReport:
 class Slope:
     """The derivative of f along one direction v, by the gradient and by differences.
 
-    what: the name of the direction; derivative: g·v; difference: the extrapolated
-    difference; uncertain: estimated error of the difference (rounding, and truncation
-    if known); relative_error: the relative distance of derivative and difference; zero:
-    True if derivative and difference are rounding; product: the name of the derivative,
-    "w.Hv" for `check_hvp`.
+    what: name of the direction; derivative: g·v, or w·Hv for `check_hvp`; difference:
+    extrapolated difference; uncertain: estimated error of the difference (rounding, and
+    truncation if known); relative_error: relative distance of derivative and difference;
+    zero: True if derivative and difference are rounding; product: name of the derivative,
+    "g.v" or "w.Hv".
     """
 
     what: str
@@ -192,7 +193,10 @@ class Slope:
 
 @dataclass(frozen=True)
 class Labels:
-    """Words of a report for one kind of derivative; consistent: limit of the identity."""
+    """Words of a report for one kind of derivative (gradient or Hessian–vector product).
+
+    consistent: the largest dot-product error of a right derivative.
+    """
 
     what: str
     first: str

@@ -36,7 +36,7 @@ class ResidualReport:
         ‖R(u+hv, p) − R(u, p) − h (∂R/∂u) v‖, in the units of R, of order 2 in h.
     orders : (float, float)
         Measured orders of `first` and `second`. If R is linear, the second remainder is
-        rounding, and 2 stands here.
+        rounding, and its order is set to 2.
     jacobian : Worst
         Largest error of (∂R/∂u) v against extrapolated differences, relative to the
         row.
@@ -227,16 +227,16 @@ def check_residual(residual: Residual, u: Array, p: Array, *, seed: int = 0) -> 
 
 
 def _direction(x: Array, rng: np.random.Generator) -> Array:
-    """±[½, 1] times the size of each component, (k,).
+    """Return ±[½, 1] times the size of each component of x, (k,).
 
-    Components that are zero have a size as well, so that v has no zero component and every
-    column of a Jacobian enters J v.
+    A component of x that is zero has a nonzero size as well. The direction v then has no
+    zero component, and each column of a Jacobian J enters J v.
     """
     return sizes(x, FLOOR) * rng.uniform(0.5, 1.0, x.size) * rng.choice([-1.0, 1.0], x.size)
 
 
 def _jacobian(residual: Residual, u: Array, p: Array) -> sparse.csc_array:
-    """A copy of ∂R/∂u, (n, n).
+    """Return a copy of ∂R/∂u, (n, n).
 
     Raises TypeError unless the Jacobian is a csc_array of float64, ValueError if its
     shape is not (n, n), NonFinite if an entry is nan or inf.
@@ -254,7 +254,7 @@ def _jacobian(residual: Residual, u: Array, p: Array) -> sparse.csc_array:
 
 
 def _canonical(J: sparse.csc_array) -> bool:
-    """True if rows increase in each column.
+    """True if the row indices increase in each column of J.
 
     SciPy's flag `has_canonical_format` may be wrong, so the indices themselves are
     compared.

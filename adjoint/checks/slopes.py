@@ -13,9 +13,10 @@ from .report import Slope
 from .tolerances import RESOLVED, STEPS, TINY, TOLERANCE
 
 FURTHER_STEPS = 4
-"""Number of steps along all directions but the first.
+"""Number of steps along each direction except the first.
 
-Fewer than STEPS: only the extrapolated difference is used there, and no order is measured.
+The number is smaller than STEPS, because only the extrapolated difference is used along
+these directions, and no order is measured.
 """
 
 CONTRADICTION = 0.1
@@ -27,7 +28,7 @@ SHORTENED = (1.0, 1e-3)
 NEAR_ZERO = (1e-2, 1e-4, 1e-6, 1e-8)
 """Factors on the steps next to a zero component, tried before a gradient is called wrong.
 
-f may be steep there.
+f may be steep next to a zero component.
 """
 
 
@@ -35,9 +36,9 @@ f may be steep there.
 class Slopes:
     """Slopes of f at x along given directions: g·v, compared with differences of f.
 
-    value: f(x); step: h₀, relative to the directions; middle: the median size of the
-    components of x; scatter: the noise of f along the first direction, 0 before this
-    noise is known.
+    g: the gradient, (m,); value: f(x); step: h₀, relative to the directions; middle: the
+    median size of the components of x; scatter: the noise of f along the first direction,
+    or 0 as long as this noise is not known.
     """
 
     f: Checked
@@ -49,10 +50,11 @@ class Slopes:
     scatter: float
 
     def first(self, v: Array) -> tuple[Line, Slope, tuple[Array, Array]]:
-        """The values of f along v, the slope, and the remainders of order 1 and 2, (k,) each.
+        """Return the values of f along v, the slope, and the remainders of order 1 and 2.
 
-        Components of v are set to zero where x is zero, unless x is zero as a whole. If
-        f can be evaluated on neither side and x is not zero, the error of f is raised.
+        The remainders are two arrays, (k,) each. If x has a nonzero component, v_i is set
+        to zero for each x_i = 0; if then f can be evaluated on neither side, the error of
+        f is raised.
         """
         v = np.where(self.x == 0.0, 0.0, v) if self.x.any() else v
         line = self._line_within_domain(v, STEPS, True)
@@ -67,7 +69,10 @@ class Slopes:
         return line, self._compared("v", line, derivative), remainders
 
     def further(self, what: str, v: Array) -> list[Slope]:
-        """The slope along another direction, without zero components; [] if f fails there."""
+        """Return the slope along another direction, in a list; [] if f fails on both sides.
+
+        v_i is set to zero for each x_i = 0. what: name of the direction.
+        """
         v = np.where(self.x == 0.0, 0.0, v)
         line = self._line_within_domain(v, FURTHER_STEPS, True)
         if not any(line.sides):
@@ -75,11 +80,11 @@ class Slopes:
         return [self._compared_up_to_noise(what, line, dot(self.g, v), *line.difference())]
 
     def zeros(self, v: Array, indices: Array, halvings: int) -> tuple[list[Slope], int]:
-        """Slopes along components that are zero, and the number of untested components.
+        """Return slopes along components that are zero, and the number of untested components.
 
-        indices: positions of the components. All of them are moved together. If f
-        cannot be evaluated then, they are divided into two halves, and so on, at most
-        `halvings` times.
+        indices: indices of the zero components. All these components are moved together.
+        If f cannot be evaluated at the moved point, the components are divided into two
+        halves; this is repeated for each half, at most `halvings` times.
         """
         noun = "component that is" if indices.size == 1 else "components that are"
         unit = np.zeros_like(v)
@@ -95,12 +100,12 @@ class Slopes:
         )
 
     def _from_zero(self, what: str, v: Array) -> Slope | None:
-        """The slope along v at zero components, with steps long enough to exceed rounding.
+        """Return the slope along v at zero components, with steps long enough to exceed rounding.
 
         The right size of a component that is zero is unknown. While the difference is
         rounding, the steps grow from min(1, middle) to max(1, middle). Returns None if
         f can be evaluated on neither side, or if the differences grow without limit as
-        steps get shorter, like those of √x at 0.
+        steps get shorter, like √h / h for the function √x at 0.
         """
         best, steeper = None, False
         for scale in sorted({min(1.0, self.middle), 1.0, self.middle}):
@@ -119,12 +124,12 @@ class Slopes:
         return None if best is not None and steeper and _unsettled(best) else best
 
     def _near_zero(self, what: str, v: Array, usual: float) -> Slope | None:
-        """The slope by shorter steps, if g·v agrees with it; None otherwise.
+        """Return the slope by shorter steps if this slope agrees with g·v; None otherwise.
 
         usual: the difference by the usual steps. If an element has a density of zero,
         f may change by decades within a usual step. The difference by shorter steps
-        must then differ from `usual` by more than rounding. If f is smooth, the two are
-        equal, and the result is None.
+        must then differ from `usual` by more than rounding. If f is smooth, the two
+        differences are equal, and the result is None.
         """
         for shorter in NEAR_ZERO:
             line = self._line(v, shorter * self.step * 0.5 ** np.arange(FURTHER_STEPS))
@@ -139,10 +144,10 @@ class Slopes:
         return None
 
     def _at_kink(self, what: str, line: Line, derivative: float) -> Slope:
-        """The slope at a component that is zero, where f may have a kink.
+        """Return the slope along zero components, at which f may have a kink.
 
-        At a kink every slope between the two one-sided derivatives is right. Example:
-        for max(0, x) at zero, every slope from 0 to 1.
+        At a kink each slope between the two one-sided derivatives is right. Example: each
+        slope from 0 to 1 is right for max(0, x) at x = 0.
         """
         found = self._compared_up_to_noise(what, line, derivative, *line.difference())
         if all(line.sides) and not found.relative_error <= TOLERANCE:
@@ -155,7 +160,10 @@ class Slopes:
         return found
 
     def _compared(self, what: str, line: Line, derivative: float) -> Slope:
-        """The slope along the first direction: the whole gap to the difference is the error."""
+        """Return the slope along the first direction.
+
+        The error is the whole gap between derivative and difference.
+        """
         difference = line.difference()[0]
         uncertain = line.rounding + RESOLVED * line.jitter / float(line.steps[-1])
         size = max(abs(derivative), abs(difference))
@@ -167,11 +175,11 @@ class Slopes:
     def _compared_up_to_noise(
         self, what: str, line: Line, derivative: float, difference: float, change: float
     ) -> Slope:
-        """The slope along a further direction: only a gap beyond the uncertainty is an error.
+        """Return the slope along a further direction.
 
-        Along further directions f may change by little more than its rounding and the
-        error of an iteration. change: the change of the difference by the last
-        extrapolation.
+        Only the part of the gap that exceeds the uncertainty is an error: along further
+        directions f may change by little more than its rounding and the error of an
+        iteration. change: estimated error of the difference by the extrapolation.
         """
         uncertain = max(line.rounding + change, self.scatter / float(line.steps[-1]))
         size = max(abs(derivative), abs(difference))
@@ -180,7 +188,11 @@ class Slopes:
         return Slope(what, derivative, difference, uncertain, float(error), bool(size <= uncertain))
 
     def _line_within_domain(self, v: Array, count: int, both: bool) -> Line:
-        """f along v, with shorter steps if f fails on both sides, or, if `both`, on either side."""
+        """Evaluate f along ±v, with shorter steps if f fails on both sides.
+
+        If `both` is True, steps are shortened as well if f fails on one side only. If f fails
+        on one side for all lengths of steps, the other side is used.
+        """
         lines = list[Line]()
         for factor in SHORTENED:
             lines.append(self._line(v, factor * self.step * 0.5 ** np.arange(count)))
@@ -189,12 +201,12 @@ class Slopes:
         return next((line for line in lines if any(line.sides)), lines[0])
 
     def _line(self, v: Array, steps: Array) -> Line:
-        """f along x ± h v for the steps h, (k,)."""
+        """Evaluate f at x ± h v for the steps h, (k,)."""
         return line_through(self.f, self.x, self.value, v, steps)
 
 
 def _unsettled(slope: Slope) -> bool:
-    """True if a difference contradicts g·v but changes too much from step to step."""
+    """True if the difference contradicts g·v, but its own uncertainty is too large to decide."""
     size = max(abs(slope.difference), abs(slope.derivative))
     contradicts = abs(slope.difference - slope.derivative) > CONTRADICTION * size
     return bool(contradicts and UNSETTLED * size < slope.uncertain < size)

@@ -17,10 +17,10 @@ LINEAR_ROUNDING = 1e-6
 def dot_product_error(
     point: object, directions: Sequence[Array], rng: np.random.Generator
 ) -> float | None:
-    """The largest |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) of all directions v, with random w.
+    """Return the largest |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) of all directions v, with random w.
 
-    D is the derivative of the state, or of the residual, at the point. None if the
-    point has neither.
+    D is the derivative of the state, or of the residual of a sum of squares, at the point.
+    The result is None if the point has neither a state nor a residual.
     """
     D = _derivative(point)
     return None if D is None else float(np.max([_relative_error(D, v, rng) for v in directions]))
@@ -30,7 +30,8 @@ def _relative_error(D: "_Derivative", v: Array, rng: np.random.Generator) -> flo
     """|⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) for a random w at about 45° to Dv.
 
     Random vectors of many components are nearly orthogonal to Dv. Then ⟨Dv, w⟩ would be
-    small, and a wrong factor would not be seen. The error is 0 if it is rounding.
+    small, and a wrong factor would not be seen. The error counts as small if the rounding
+    errors of the products explain it.
     """
     w = np.asarray(rng.standard_normal(D.u.shape))
     if D.u.dtype.kind == "c":
@@ -56,7 +57,7 @@ def _relative_error(D: "_Derivative", v: Array, rng: np.random.Generator) -> flo
 
 @dataclass(frozen=True, eq=False)
 class _Derivative:
-    """D, the derivative of x ↦ u, at u: forward maps v to Dv, transposed maps w to Dᵀw."""
+    """The derivative D of x ↦ u. u: the state; forward: v ↦ Dv; transposed: w ↦ Dᵀw."""
 
     u: Array
     forward: Callable[[Array], Array]
@@ -64,7 +65,10 @@ class _Derivative:
 
 
 def _derivative(point: object) -> _Derivative | None:
-    """D of the state of a point, or of its residual; None if the point has neither."""
+    """Return the derivative of the state of a point, or of its residual.
+
+    The result is None if the point has neither a state nor a residual.
+    """
     if isinstance(point, _Steady):
         solution, design, x = point.solution, point.design, point.x
         if (
@@ -84,7 +88,10 @@ def _derivative(point: object) -> _Derivative | None:
 
 @runtime_checkable
 class _Steady(Protocol):
-    """A point with a solution and a design map, such as `Point`."""
+    """Protocol of a steady point, for instance `Point`.
+
+    A steady point has a design x, a solution and a design map.
+    """
 
     @property
     def x(self) -> Array:
@@ -92,16 +99,16 @@ class _Steady(Protocol):
 
     @property
     def solution(self) -> object:
-        """The solution, with u, jvp and vjp."""
+        """The solution, with the state u and the methods jvp and vjp."""
 
     @property
     def design(self) -> object:
-        """The design map, with jvp and vjp."""
+        """The design map, with the methods jvp and vjp."""
 
 
 @runtime_checkable
 class _Products(Protocol):
-    """An object with products D v and Dᵀ w."""
+    """Protocol of an object with the products D v and Dᵀ w."""
 
     @property
     def jvp(self) -> Callable[..., Array]:
@@ -114,7 +121,7 @@ class _Products(Protocol):
 
 @runtime_checkable
 class _SumOfSquares(Protocol):
-    """A point of f = ½‖r‖² with products of dr/dx."""
+    """Protocol of a point of f = ½‖r‖² with the residual r and products of dr/dx."""
 
     residual: Array
 

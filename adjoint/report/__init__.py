@@ -1,7 +1,7 @@
 """Convergence reports: history and designs of a run, its figure and page; sheets of plots.
 
-What draws is loaded when it is first asked for: matplotlib and Jinja2 take longer to
-import than the rest of `adjoint`.
+Modules that draw are imported when one of their names is first used, because matplotlib
+and Jinja2 take longer to import than the rest of `adjoint`.
 """
 
 from importlib import import_module
@@ -66,7 +66,7 @@ _DRAWING = {
     "convergence_figure": ".figures.convergence",
     "write_sheet": ".figures.sheet",
 }
-"""The module, imported on first use, of each name that needs matplotlib or Jinja2."""
+"""Names that need matplotlib or Jinja2 ↦ their modules, which are imported on first use."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""The designs of a run on disk: one PNG each, thinned during the run, read by its report."""
+"""The designs of a run on disk, one PNG file per design; a report reads these files."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -23,31 +23,35 @@ SMALLEST_PICTURE = (
 )
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-"""What every PNG begins with."""
+"""First eight bytes of each PNG file."""
 
 LARGEST_PICTURE = 100_000_000
-"""Largest number of pixels of a picture that is written or read; more are a slip."""
+"""Largest number of pixels of a picture that is written or read.
+
+A larger picture is a mistake.
+"""
 
 
 def design_png(design: Array, pixels: int = 1) -> bytes:
-    """A PNG file, 8 bits a colour: 0 is white, 1 is black, `pixels` × `pixels` an element.
+    """Return a PNG file with `pixels` × `pixels` pixels per element; density 1 is black.
 
     Parameters
     ----------
     design : (rows, columns) array
         Densities in [0, 1], rows from top to bottom.
     pixels : int
-        Pixels along the side of an element.
+        Number of pixels along the side of an element.
 
     Returns
     -------
     bytes
-        The contents of the file.
+        The contents of the file, in 8 bits per colour; density 0 is white.
 
     Raises
     ------
     ValueError
-        For another shape, values outside [0, 1], or a picture of more than 10⁸ pixels.
+        If the design is not a matrix, if a density is not in [0, 1], or if the picture
+        has more than 10⁸ pixels.
     """
     from matplotlib.image import (
         imsave,  # Here: matplotlib is imported when the first picture is written.
@@ -73,19 +77,21 @@ def design_png(design: Array, pixels: int = 1) -> bytes:
 
 
 def write_design(path: Path | str, design: Array) -> None:
-    """Write a design as PNG: an element is a square, the longer side at least 800 px.
+    """Write a design as a PNG file with square elements.
+
+    The longer side of the picture has at least 800 pixels.
 
     Parameters
     ----------
     path : path
-        Of the file.
+        Path of the file.
     design : (rows, columns) array
         Densities in [0, 1], rows from top to bottom.
 
     Raises
     ------
     ValueError
-        For other shapes or values.
+        If the design is not a matrix, or if a density is not in [0, 1].
     """
     pixels = -(-SMALLEST_PICTURE // max(checked(design).shape))
     data = design_png(design, pixels)
@@ -94,10 +100,10 @@ def write_design(path: Path | str, design: Array) -> None:
 
 
 def checked(design: Array) -> Array:
-    """The design as float64, rounding errors beyond [0, 1] clipped.
+    """Return the design as float64, clipped to [0, 1].
 
-    Raises TypeError for values that are not real, ValueError for other shapes and
-    values outside [0, 1].
+    Only rounding errors are clipped: values outside [−10⁻⁶, 1 + 10⁻⁶] raise ValueError.
+    Raises TypeError if a density is not real, ValueError if the design is not a matrix.
     """
     densities = as_array("design_png", "design", design)
     if densities.dtype.kind not in "fiub":
@@ -121,9 +127,9 @@ Designs: TypeAlias = Sequence[tuple[int, Array]]
 
 
 def in_order(designs: Designs) -> list[tuple[int, Array]]:
-    """The designs by iteration.
+    """Return the designs, sorted by iteration.
 
-    Raises ValueError for two of one iteration, or of different shapes.
+    Raises ValueError if two designs have the same iteration or different shapes.
     """
     ordered = sorted(((int(k), checked(design)) for k, design in designs), key=lambda item: item[0])
     iterations = [iteration for iteration, _ in ordered]
@@ -135,7 +141,10 @@ def in_order(designs: Designs) -> list[tuple[int, Array]]:
 
 
 def found_place(designs: Sequence[tuple[int, Array]], history: History) -> int:
-    """The position of the design that the run found; the last one if it was not kept."""
+    """Return the index of the design that the run found.
+
+    The index is that of the last design if the design found was not kept.
+    """
     found = history.result.get("found") if history.result else None
     iterations = [iteration for iteration, _ in designs]
     return (
@@ -146,7 +155,10 @@ def found_place(designs: Sequence[tuple[int, Array]], history: History) -> int:
 
 
 def log_spaced(iterations: Sequence[int], most: int) -> list[int]:
-    """Positions of at most `most` iterations: the first, the last, log-spaced ones between."""
+    """Return the indices of at most `most` iterations, about evenly spaced in the logarithm.
+
+    The first and the last iteration are among them.
+    """
     if len(iterations) <= most:
         return list(range(len(iterations)))
     since = np.asarray(iterations) - iterations[0] + 1.0
@@ -155,8 +167,8 @@ def log_spaced(iterations: Sequence[int], most: int) -> list[int]:
 
 
 FOLDER = "designs"
-"""Of a run's directory."""
-LONGEST, FINEST = 20, 4  # aspect of an element; pixels across its shorter side
+"""Name of the folder with the pictures, in the directory of a run."""
+LONGEST, FINEST = 20, 4  # maximum aspect of an element; maximum pixels across its shorter side
 
 Picture = Callable[[State], Array]
 """State ↦ the design as (rows, columns) densities in [0, 1], top row first."""
@@ -166,30 +178,31 @@ Picture = Callable[[State], Array]
 class DesignKeeper:
     """Keep pictures of the designs of a run: `minimize(..., callback=[keeper])`.
 
-    Each design is written to designs/<iteration>.png of the directory, where reports find
-    it. Kept are the last one, those whose iteration is a power of two, and about `most`
-    more, evenly spaced: every one at first, then every second, every fourth, and so on.
-    For meshes: `MeshKeeper`.
+    Each design is written to designs/<iteration>.png in the directory, where reports
+    look for designs. The keeper keeps the last design, the designs whose iteration is a
+    power of two, and about `most` evenly spaced designs: at first each iteration, later
+    each second iteration, each fourth iteration, and so on. For meshes, use `MeshKeeper`.
 
     Parameters
     ----------
     directory : path
-        Of the run.
+        Directory of the run.
     picture : callable
         State ↦ (rows, columns) densities in [0, 1], top row first.
     most : int
-        About how many designs are kept, besides those at powers of two.
+        Approximate number of evenly spaced designs that are kept.
     resume : bool
-        Go on with the pictures that are there; those beyond the state that the run is
-        resumed from are dropped. Otherwise all that are there are dropped.
+        True keeps the pictures in the directory, except pictures of iterations after the
+        state from which the run continues. False deletes all pictures in the directory.
     aspect : float
-        Width over height of an element. Its pixels are repeated so that the picture has
-        the proportions of the body, to a few percent.
+        Width of an element divided by its height. Pixels of an element are repeated, so
+        that the picture has the proportions of the body, to a few percent.
 
     Raises
     ------
     ValueError
-        For densities outside [0, 1], other shapes, `most` < 1 or an aspect beyond 20.
+        If `most` < 1, or if `aspect` is not between 1/20 and 20. During the run: if the
+        picture is not a matrix, or if a density is not in [0, 1].
 
     Examples
     --------
@@ -230,7 +243,10 @@ class DesignKeeper:
         return Path(self.directory) / FOLDER
 
     def __call__(self, state: State) -> None:
-        """Write the design aside, rename it, and drop those that are too many."""
+        """Write the picture of a state, and delete the pictures that are not kept any longer.
+
+        The picture is written to a temporary file, which is then renamed.
+        """
         with phase("output"):
             number = state.iteration
             path = self._folder / f"{number:06d}.png"
@@ -243,7 +259,7 @@ class DesignKeeper:
                     other.unlink()
 
     def _proportioned(self, design: Array) -> Array:
-        """The design, each element repeated as often as its proportions ask for."""
+        """Return the design with rows or columns repeated, so that elements have their aspect."""
         long = Fraction(max(self.aspect, 1.0 / self.aspect)).limit_denominator(FINEST)
         times = (
             (long.denominator, long.numerator)
@@ -256,28 +272,30 @@ class DesignKeeper:
 
 
 def stored(directory: Path | str) -> dict[int, Path]:
-    """The files of designs in a run's directory, by iteration."""
+    """Return the files of the designs in a run's directory: iteration ↦ path."""
     found = (path for path in (Path(directory) / FOLDER).glob("*.png") if path.stem.isdecimal())
     return {int(path.stem): path for path in sorted(found)}
 
 
 def read_designs(directory: Path | str) -> Designs:
-    """The designs that a keeper wrote into a run's directory, to 1/255.
+    """Read the designs that a keeper wrote into a run's directory.
+
+    The densities have errors up to 1/510, because a PNG file has 256 grays.
 
     Parameters
     ----------
     directory : path
-        Of the run.
+        Directory of the run.
 
     Returns
     -------
     list of (int, (rows, columns) array)
-        Iteration and densities in [0, 1], top row first; empty where none were kept.
+        Iteration and densities in [0, 1], top row first; empty if no design was kept.
 
     Raises
     ------
     ValueError
-        For a file that is not a PNG.
+        If a file is not a PNG picture, or if it has more than 10⁸ pixels.
     """
     return [(iteration, _densities(path)) for iteration, path in stored(directory).items()]
 
@@ -295,7 +313,7 @@ def _densities(path: Path) -> Array:
 
     try:
         gray = imread(path, format="png")
-    except Exception as error:  # Whatever a decoder says of a file that somebody else has written.
+    except Exception as error:  # A decoder may raise any error for a damaged file.
         raise ValueError(
             f"{path}: not a picture ({error}); remove it, the report is drawn without it"
         ) from error

@@ -49,20 +49,23 @@ LARGEST = 2**53
 
 
 def number(value: Json) -> float:
-    """The value as a float if it is a finite number; nan for all other values."""
+    """Return the value as a float if the value is a finite number; nan otherwise."""
     if not isinstance(value, int | float) or (isinstance(value, int) and abs(value) >= LARGEST):
         return math.nan
     return float(value) if math.isfinite(value) else math.nan
 
 
 def entries(record: Record, name: str) -> Record:
-    """The object stored under `name`; {} if it is null or missing."""
+    """Return the mapping that a record stores under `name`; {} if it is null or missing."""
     value = record.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
 def numbers(record: Record, name: str) -> Array:
-    """The list of numbers stored under `name`, with null as nan; [] if it is null or missing."""
+    """Return the numbers that a record stores under `name`, (k,), with nan for null.
+
+    The array is empty if the list is null or missing.
+    """
     stored = record.get(name)
     return np.array(
         [number(value) for value in stored] if isinstance(stored, list) else [], dtype=float
@@ -70,10 +73,10 @@ def numbers(record: Record, name: str) -> Array:
 
 
 def plain(value: object, name: str) -> Json:
-    """The value for JSON: NumPy types as numbers and lists; nan and inf as null.
+    """Return a value for JSON: NumPy types become numbers and lists, nan and inf null.
 
-    name: the place of the value in the record, for messages. Raise TypeError if JSON has no
-    such value.
+    name: the place of the value in the record, for messages. Raises TypeError if
+    the value has a type that JSON does not have.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -95,9 +98,9 @@ def plain(value: object, name: str) -> Json:
 
 
 def parse(line: bytes, where: str) -> Record:
-    """The record in one line of a history.
+    """Return the record in one line of a history.
 
-    Raise ValueError, with `where` (file and line) at the start of the message, if the line
+    Raises ValueError, with `where` (file and line) at the start of the message, if the line
     is not a record.
     """
     try:
@@ -118,7 +121,7 @@ def parse(line: bytes, where: str) -> Record:
 
 
 def short(value: object) -> str:
-    """The repr of a value, for messages, cut after 200 characters."""
+    """Return the repr of a value for messages, cut after 200 characters."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
 
@@ -144,7 +147,7 @@ def _is_table(value: object) -> bool:
 
 
 def _is_taylor(value: object) -> bool:
-    """True for a Taylor test: steps, orders, and one row of remainders per order."""
+    """True if the value is a Taylor test: steps, orders, one row of remainders per order."""
     if not isinstance(value, dict) or not (
         _is_numbers(value.get("steps")) and _is_numbers(value.get("orders"))
     ):
@@ -156,13 +159,13 @@ def _is_taylor(value: object) -> bool:
 
 
 def measured(record: Record) -> list[str]:
-    """The names of the numbers that the user added to the record of an iteration."""
+    """Return the names of the numbers that the user added to the record of an iteration."""
     known = {*NUMBERS, *INTEGERS, *LISTS, *OTHERS}
     return [name for name, value in record.items() if name not in known and _is_number(value)]
 
 
 _Field: TypeAlias = tuple[str, Callable[[object], bool]]
-"""(description of the values allowed, test of a value)."""
+"""A rule for a value: (description of the allowed values, test of a value)."""
 _STRING: _Field = ("a string", lambda value: isinstance(value, str))
 _INTEGER: _Field = ("an integer", _is_integer)
 _NUMBER: _Field = ("a number", _is_number)
@@ -344,7 +347,10 @@ def read_history(path: Path | str) -> History:
 
 
 def whole_lines(path: Path | str) -> list[bytes]:
-    """The lines of a file, without its last one where that is torn."""
+    """Return the lines of a file, without the last line if this line is not complete.
+
+    Raises ValueError if the file does not exist or is not a regular file.
+    """
     if not Path(path).is_file():
         what = "not a regular file" if Path(path).exists() else "not there"
         raise ValueError(f"{path}: {what}, expected the history of a run (Recorder)")

@@ -1,4 +1,4 @@
-"""Designs on meshes: pictures of plane meshes, of the surface of solids; VTU files."""
+"""Designs on meshes: pictures of plane meshes and of the surfaces of solids; VTU files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ from .designs import DesignKeeper, stored
 
 LONGEST = 640  # px, longer side of a picture
 FINER = 2  # pixels drawn along the side of a pixel kept: no steps, and no gaps between cells
-MARGIN = 0.02  # of the longer side, around the mesh
+MARGIN = 0.02  # margin around the mesh, as a share of the longer side
 SOLID = 0.5  # density from which a cell in three dimensions is drawn
 LEAST = 0.02  # density below which a cell is never drawn
-DARK, LIT = 0.2, 0.65  # brightness of a solid face in the shade; what light adds
+DARK, LIT = 0.2, 0.65  # brightness of a solid face in the shade; increase by light
 OUTLINE = 0.72  # brightness of the outline of a mesh, or of the box around it
 KINDS = {
     (2, 3): "triangle",
@@ -30,7 +30,7 @@ KINDS = {
     (3, 4): "tetra",
     (3, 8): "hexahedron",
 }
-"""What VTK calls a cell, by the dimension of space and its number of corners."""
+"""VTK's name of a cell: (dimension of space, number of corners) ↦ name."""
 FACES: Mapping[str, tuple[tuple[int, ...], ...]] = {
     "triangle": ((0, 1, 2),),
     "quad": ((0, 1, 2, 3),),
@@ -46,19 +46,27 @@ FACES: Mapping[str, tuple[tuple[int, ...], ...]] = {
 }
 
 Values = Callable[[State], Array]
-"""State ↦ one number for each cell, or for each point, of a mesh."""
+"""State ↦ one number for each cell of a mesh, or one for each point."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """points: (n, d) coordinates, d = 2 or 3; cells: (k, c) corners, numbered as in VTK."""
+    """A mesh of cells of one kind, in the plane or in space.
+
+    points: coordinates, (n, d) with d = 2 or 3; cells: point indices of the c corners of
+    each cell in the order of VTK, (k, c).
+    """
 
     points: Array
     cells: Array
 
     @classmethod
     def of(cls, who: str, points: Array, cells: Array) -> "Mesh":
-        """The mesh; raises ValueError for cells of other kinds and for unknown points."""
+        """Return the mesh; who: name of the caller, for messages.
+
+        Raises TypeError if `cells` are not integers, ValueError if the shapes are not
+        those of a kind of cell in KINDS, or if a corner is not an index of `points`.
+        """
         coordinates = as_reals(who, "points", points, 2, "(points, 2) or (points, 3) coordinates")
         corners = as_array(who, "cells", cells)
         if corners.dtype.kind not in "iu":
@@ -87,11 +95,14 @@ class Mesh:
 
     @property
     def kind(self) -> str:
-        """What VTK calls the cells."""
+        """VTK's name of the cells, such as "tetra"."""
         return KINDS[self.points.shape[1], self.cells.shape[1]]
 
     def of_cells(self, who: str, values: Array) -> Array:
-        """One value a cell, (k,): the values themselves, or means over the corners."""
+        """Return one value per cell, (k,); values at points are averaged over the corners.
+
+        Raises ValueError if there is neither one value per cell nor one per point.
+        """
         given = as_reals(who, "values", values, 1, "one number for each cell, or for each point")
         if given.size == len(self.cells):
             return given
@@ -104,7 +115,12 @@ class Mesh:
         )
 
     def surface(self, drawn: Array) -> tuple[Array, Array]:
-        """Faces of only one of the drawn cells: corners (f, 3 or 4), cell of each (f,)."""
+        """Return the outer faces of the drawn cells, and the cell of each face.
+
+        The faces are point indices, (f, 3) or (f, 4); the cells are indices, (f,). An
+        outer face of a solid belongs to exactly one drawn cell. If the cells are triangles or
+        quadrilaterals, each drawn cell is a face. drawn: (k,) mask.
+        """
         chosen = np.flatnonzero(drawn)
         faces = np.concatenate([self.cells[chosen][:, corners] for corners in FACES[self.kind]])
         owners = np.tile(chosen, len(FACES[self.kind]))
@@ -119,7 +135,10 @@ class Mesh:
         return faces[alone], owners[alone]
 
     def boundary(self) -> Array:
-        """The edges that only one cell of a mesh in the plane has, (e, 2) points."""
+        """The edges at the boundary of a plane mesh, as point indices, (e, 2).
+
+        Such an edge belongs to exactly one cell.
+        """
         edges = np.concatenate([self.cells[:, [i, i - 1]] for i in range(self.cells.shape[1])])
         _, first, counts = np.unique(
             np.sort(edges, axis=1), axis=0, return_index=True, return_counts=True
@@ -128,24 +147,27 @@ class Mesh:
 
 
 def mesh_picture(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
-    """Densities (k,) in [0, 1] as a picture (rows, columns), 0 white, 1 black, top row first.
+    """Draw densities of cells as a picture, (rows, columns): 0 white, 1 black, top row first.
 
-    view: azimuth and elevation of the eye, degrees, for meshes in space.
+    density: (k,), in [0, 1]; view: azimuth and elevation of the eye in degrees, for meshes
+    in space.
     """
     return _in_plane(mesh, density) if mesh.points.shape[1] == 2 else _in_space(mesh, density, view)
 
 
 def _in_plane(mesh: Mesh, density: Array) -> Array:
-    """Each cell in its gray, and the outline."""
+    """Draw each cell of a plane mesh in its gray, and the outline of the mesh."""
     return _drawn(
         mesh.points, mesh.points[mesh.cells], 1.0 - density, mesh.points[mesh.boundary()], over=True
     )
 
 
 def _in_space(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
-    """The surface of the solid cells, lit from above the eye, in the box around the mesh.
+    """Draw the surface of the solid cells in the box around the mesh, lit from above the eye.
 
-    Where no cell is solid, those of at least half of the largest density.
+    A cell is solid if its density is at least SOLID, or at least half of the largest
+    density if that half is smaller than SOLID. Cells with a density below LEAST are never
+    drawn.
     """
     azimuth, elevation = np.deg2rad(view)
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
@@ -174,7 +196,7 @@ def _in_space(mesh: Mesh, density: Array, view: tuple[float, float]) -> Array:
 
 
 def _box(points: Array) -> Array:
-    """The twelve edges of the box around the points, (12, 2, 3)."""
+    """Return the end points of the twelve edges of the box around the points, (12, 2, 3)."""
     low, high = points.min(axis=0), points.max(axis=0)
     corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
     edges = [
@@ -187,9 +209,10 @@ def _box(points: Array) -> Array:
 
 
 def _drawn(extent: Array, polygons: Array, gray: Array, lines: Array, over: bool) -> Array:
-    """The picture of polygons (k, c, 2) in grays (k,), and of lines (e, 2, 2).
+    """Draw polygons, (k, c, 2), in grays, (k,), and lines, (e, 2, 2), as a picture.
 
-    extent: (n, 2), all of whose points are in the picture.
+    extent: points, (n, 2), around which the picture is cut; over: True draws the lines over
+    the polygons, False behind them.
     """
     # Here: matplotlib is imported when the first picture is drawn.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -226,38 +249,39 @@ def _drawn(extent: Array, polygons: Array, gray: Array, lines: Array, over: bool
 class MeshKeeper:
     """Keep pictures of a design on a mesh during a run, as `DesignKeeper` does for grids.
 
-    A design in the plane is drawn cell by cell; in space the surface of the cells with
-    a density of at least ½, as seen from `view`. The pictures go to
-    designs/<iteration>.png of the directory, where reports find them.
+    A design in the plane is drawn cell by cell. For a design in space, the surface of the
+    cells with a density of at least ½ is drawn, as seen from `view`. The pictures are
+    written to designs/<iteration>.png in the directory, where reports look for designs.
 
     Parameters
     ----------
     directory : path
-        Of the run.
+        Directory of the run.
     values : callable
-        State ↦ (cells,) or (points,) densities.
+        State ↦ densities of the cells, (k,), or of the points, (n,).
     points : (n, 2) or (n, 3) array
-        Coordinates.
+        Coordinates of the points.
     cells : (k, c) array of integers
-        Corners: triangles or quadrilaterals in the plane, triangles, tetrahedra or
-        hexahedra in space; numbered as in VTK.
+        Point indices of the corners, in the order of VTK. In the plane the cells are
+        triangles or quadrilaterals; in space triangles, tetrahedra or hexahedra.
     most : int
-        About how many pictures are kept; see `DesignKeeper`.
+        Approximate number of pictures that are kept; see `DesignKeeper`.
     resume : bool
-        Go on with the pictures that are there.
+        True keeps the pictures in the directory; see `DesignKeeper`.
     limits : (float, float)
-        Values drawn white and black; those beyond are clipped.
+        Values that are drawn white and black. Values outside these limits are clipped.
     view : (float, float)
-        Azimuth and elevation of the eye, degrees, for meshes in space.
+        Azimuth and elevation of the eye in degrees, for meshes in space.
     vtu : bool
-        Keep designs/<iteration>.vtu beside each picture, for ParaView; needs meshio,
-        the extra `mesh`.
+        True writes designs/<iteration>.vtu beside each picture, for ParaView. This needs
+        meshio, from the extra `mesh`.
 
     Raises
     ------
     ValueError
-        For a mesh of other cells, corners that are no points, values of another number
-        or that are not finite.
+        If the cells are of another kind, if a corner is not an index of `points`, or if
+        not low < high in `limits`. During the run: if there is neither one value per cell
+        nor one per point, or if a value is not finite.
 
     Examples
     --------
@@ -303,12 +327,12 @@ class MeshKeeper:
         self._drop()
 
     def picture(self, state: State) -> Array:
-        """The picture of a state's design.
+        """Draw the design of a state.
 
         Parameters
         ----------
         state : State
-            Of the run.
+            State of the run.
 
         Returns
         -------
@@ -320,7 +344,7 @@ class MeshKeeper:
         return mesh_picture(self._mesh, np.clip((values - low) / (high - low), 0.0, 1.0), self.view)
 
     def __call__(self, state: State) -> None:
-        """Keep the picture of a state, and its values where they are asked for."""
+        """Write the picture of a state and, if `vtu` is True, its values."""
         self._keeper(state)
         if self.vtu:
             with phase("output"):
@@ -330,7 +354,7 @@ class MeshKeeper:
                 self._drop()
 
     def _drop(self) -> None:
-        """Remove the values of designs whose pictures are kept no longer."""
+        """Delete the VTU files of designs whose pictures are not kept any longer."""
         folder, kept = Path(self._keeper.directory) / "designs", stored(self._keeper.directory)
         for path in folder.glob("*.vtu"):
             if path.stem.isdecimal() and int(path.stem) not in kept:
@@ -338,26 +362,26 @@ class MeshKeeper:
 
 
 def write_vtu(path: Path | str, points: Array, cells: Array, fields: Mapping[str, Array]) -> None:
-    """Write fields on a mesh as a VTK unstructured grid (.vtu), for ParaView; needs meshio.
+    """Write fields on a mesh as a VTK unstructured grid (.vtu) for ParaView, by meshio.
 
     Parameters
     ----------
     path : path
-        Of the file.
+        Path of the file.
     points : (n, 2) or (n, 3) array
-        Coordinates; meshes in the plane are written at z = 0.
+        Coordinates of the points. Plane meshes are written at z = 0.
     cells : (k, c) array of integers
-        Corners, as for `MeshKeeper`.
+        Point indices of the corners; see `MeshKeeper`.
     fields : mapping of str to (k,), (n,), (k, j) or (n, j) array
-        Values of cells or of points, by name; as many as there are cells are values of
+        Name ↦ values of the k cells or of the n points. If k = n, they are values of
         cells.
 
     Raises
     ------
     ValueError
-        For a mesh of other cells, and for a field of another length.
+        If the cells are of another kind, or if the length of a field is neither k nor n.
     ImportError
-        Without meshio.
+        If meshio is not installed.
     """
     meshio, mesh = _meshio(), Mesh.of("write_vtu", points, cells)
     of_cells, of_points = {}, {}
@@ -384,7 +408,7 @@ def write_vtu(path: Path | str, points: Array, cells: Array, fields: Mapping[str
 
 
 def _meshio() -> ModuleType:
-    """The package; raises ImportError with the remedy."""
+    """Import meshio; raise ImportError with the remedy if meshio is not installed."""
     try:
         import meshio
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Progress on the terminal: where a run, a sweep or a loop stands, and the time left."""
+"""Progress of a run, a sweep or a loop on the terminal, and the time left."""
 
 import shutil
 import sys
@@ -26,27 +26,27 @@ RECENT, FEWEST = 30, 6  # iterations from which the rate of convergence is read;
 STRAIGHT = (
     0.9  # share of the spread of log values that a line must explain before it is extrapolated
 )
-LINE = 10.0  # seconds between lines where the output is a file
+LINE = 10.0  # seconds between lines if the output is a file
 REDRAWN = 0.1  # seconds between two states of a line on a terminal
 SWEEPS = {"forward": "forward", "rejected": "forward", "tangent": "tangent", "reverse": "reverse"}
 
 
 @dataclass(eq=False)
 class Progress:
-    """One line of text, written over on a terminal; elsewhere a new line every ten seconds.
+    """One line of text that is rewritten on a terminal; in a file, a new line every 10 s.
 
-    The display of `ProgressLine`, `SweepProgress` and `LoopProgress`: a context manager
-    that ends the line. It remembers the text that was not written yet, and when the
-    last one was.
+    Base class of `ProgressLine`, `SweepProgress` and `LoopProgress`. A progress display
+    is a context manager: its exit ends the line. The object remembers the last text that
+    was not written, and the time at which a text was last written.
 
     Parameters
     ----------
     stream : text file, optional
-        Where to; the standard output by default.
+        The text is written to this file; default: the standard output.
     quiet : bool
-        Write nothing.
+        True writes nothing.
     clock : callable
-        Seconds that pass, from any beginning.
+        Function that returns seconds since an arbitrary time.
     """
 
     stream: TextIO | None = field(default=None, kw_only=True)
@@ -69,7 +69,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write the text that is still to be written, and end the line."""
+        """Write the last text if it was not written yet, and end the line."""
         if self._pending:
             self._write(self._pending)
         if self._bar is not None:
@@ -77,10 +77,11 @@ class Progress:
             self._bar = None
 
     def show(self, now: float, text: Callable[[float], str], last: str) -> None:
-        """Show a text, unless the last one has just been written.
+        """Write a text, unless another text was written a moment ago.
 
-        now: from the clock; text: seconds since the start ↦ what to show; last: what to
-        show if nothing follows.
+        The moment is 0.1 s on a terminal and 10 s in a file. now: time of the clock; text:
+        seconds since the start ↦ text; last: text that is written at the end if this call
+        wrote nothing and no later call does.
         """
         if self.quiet:
             return
@@ -109,7 +110,7 @@ class Progress:
 
     @property
     def _live(self) -> bool:
-        """True if a line can be written over: on a terminal, or in a notebook."""
+        """True on a terminal or in a notebook, on which a line can be rewritten."""
         stream = self._out
         return stream.isatty() or type(stream).__module__.startswith("ipykernel")
 
@@ -122,19 +123,20 @@ class Progress:
 class ProgressLine(Progress):
     """Progress of an optimization: iteration, f, KKT residual, time left.
 
-    Time left: "at most" by the budgets of `stop`; "about" where the recent rate of
-    convergence, if it lasts, ends the run earlier.
+    The time left is "at most" the time until the limit on iterations or on seconds of
+    `stop`. The time left is "about" a shorter time if the run converges earlier at its
+    recent rate.
 
     Parameters
     ----------
     stop : Stopping
         The stopping rules of the run.
     stream : text file, optional
-        Where to; the standard output by default.
+        The text is written to this file; default: the standard output.
     quiet : bool
-        Write nothing.
+        True writes nothing.
     clock : callable
-        Seconds that pass, from any beginning.
+        Function that returns seconds since an arbitrary time.
 
     Examples
     --------
@@ -153,7 +155,7 @@ class ProgressLine(Progress):
     __repr__ = short_repr
 
     def __call__(self, state: State) -> None:
-        """Show a state."""
+        """Show the progress at a state."""
         now = self.clock()
         if state.stage != self._first[0]:
             self._first = (state.stage, state.stationarity)  # Another measure.
@@ -162,17 +164,17 @@ class ProgressLine(Progress):
         self.show(now, lambda elapsed: self.line(self._left(now, elapsed)), self.line([]))
 
     def line(self, left: Sequence[str]) -> str:
-        """The last state in words.
+        """Return the line of text for the last state.
 
         Parameters
         ----------
         left : sequence of str
-            Words on the time that is left.
+            Phrases about the time left, such as "at most 3 s left".
 
         Returns
         -------
         str
-            One line.
+            The line.
         """
         state = self._recent[-1][1]
         facts = [
@@ -191,7 +193,7 @@ class ProgressLine(Progress):
         return ", ".join(facts)
 
     def _left(self, now: float, elapsed: float) -> list[str]:
-        """The time left, where a second iteration has shown how long one takes."""
+        """Return the time left as a phrase in a list; [] before the second iteration."""
         (then, before), (_, state) = self._recent[0], self._recent[-1]
         if state.iteration == before.iteration:
             return []
@@ -205,7 +207,11 @@ class ProgressLine(Progress):
         ]
 
     def _iterations_left(self) -> float:
-        """Iterations until a measure meets its tolerance at its recent rate; inf if none does."""
+        """Return the number of iterations until a first measure meets its tolerance.
+
+        The recent rates of convergence are extrapolated. The number is inf if no measure
+        converges.
+        """
         stop, states = self.stop, [state for _, state in self._recent]
         tolerances = (
             (
@@ -221,25 +227,26 @@ class ProgressLine(Progress):
 
 @dataclass(eq=False)
 class SweepProgress(Progress):
-    """Progress of sweeps over time: the share of a sweep that is done, the time left.
+    """Progress of sweeps over time: the share of the sweep that is done, and the time left.
 
-    A forward sweep is as far as the time it has reached. A reverse sweep is measured by
-    the steps that are left, including those that must be repeated between checkpoints.
+    The share of a forward sweep is measured by the time t that the sweep has reached. The
+    share of a reverse sweep is measured by the number of steps that are left, including
+    the steps that are repeated between checkpoints.
 
     Parameters
     ----------
     span : (float, float)
-        Beginning and end, in the problem's unit of time.
+        Start and end time, in the problem's unit of time.
     slots : int, optional
-        Number of checkpoints; None where all states are kept.
+        Number of checkpoints; None if all states are kept.
     label : str
-        What goes on, shown in front.
+        Text at the start of the line.
     stream : text file, optional
-        Where to; the standard output by default.
+        The text is written to this file; default: the standard output.
     quiet : bool
-        Write nothing.
+        True writes nothing.
     clock : callable
-        Seconds that pass, from any beginning.
+        Function that returns seconds since an arbitrary time.
 
     Attributes
     ----------
@@ -267,7 +274,7 @@ class SweepProgress(Progress):
     __repr__ = short_repr
 
     def __call__(self, event: SweepEvent) -> None:
-        """Show an event."""
+        """Show the progress at an event of a sweep."""
         if event.kind not in SWEEPS:
             return
         now, sweep, fraction = self.clock(), SWEEPS[event.kind], self._reached(event)
@@ -285,7 +292,7 @@ class SweepProgress(Progress):
         )
 
     def _reached(self, event: SweepEvent) -> float:
-        """The share of the sweep that is done."""
+        """Return the share of the sweep that is done at an event."""
         if event.kind in ("forward", "rejected"):
             self._steps = event.step + 1
             return (event.t - self.span[0]) / (self.span[1] - self.span[0])
@@ -294,7 +301,10 @@ class SweepProgress(Progress):
         return 1.0 - self._work(event.step) / self._work(self._steps)
 
     def _work(self, left: int) -> int:
-        """Steps to take while `left` steps are reversed: these, and those that are repeated."""
+        """Return the number of steps to compute until `left` steps are reversed.
+
+        These are the `left` steps and the steps that are repeated between checkpoints.
+        """
         return (
             left if self.slots is None or left == 0 else left + minimal_advances(left, self.slots)
         )
@@ -302,18 +312,18 @@ class SweepProgress(Progress):
 
 @dataclass(eq=False)
 class LoopProgress(Progress):
-    """A loop of your own: how many of its passes are done, a text, the time left at most.
+    """Progress of your own loop: the passes that are done, the maximum time left, a text.
 
     Parameters
     ----------
     total : int
-        The largest number of passes.
+        Maximum number of passes of the loop.
     stream : text file, optional
-        Where to; the standard output by default.
+        The text is written to this file; default: the standard output.
     quiet : bool
-        Write nothing.
+        True writes nothing.
     clock : callable
-        Seconds that pass, from any beginning.
+        Function that returns seconds since an arbitrary time.
 
     Examples
     --------
@@ -329,7 +339,7 @@ class LoopProgress(Progress):
     __repr__ = short_repr
 
     def __call__(self, number: int, text: str) -> None:
-        """Show that the pass of this number, counted from 1, is done."""
+        """Show that the pass `number`, counted from 1, is done; text: your own words about it."""
         words = f"{number} of at most {self.total}"
 
         def line(elapsed: float) -> str:
@@ -340,7 +350,11 @@ class LoopProgress(Progress):
 
 
 def _until(k: Array, values: Array, tolerance: float) -> float:
-    """Iterations until a line through log(values) falls to the tolerance; inf if none fits."""
+    """Return the number of iterations until the values fall to the tolerance.
+
+    A straight line through the points (k, log(value)) is extrapolated. The number is inf if
+    the points are not close to a falling line.
+    """
     known = np.isfinite(values) & (values > 0.0)
     if not (tolerance > 0.0 and known[-1] and known.sum() >= FEWEST):
         return np.inf

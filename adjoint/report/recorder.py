@@ -1,4 +1,4 @@
-"""Recording a run during the run: values, counts and seconds of each iteration."""
+"""Recorder of a run: values, counts and seconds of each iteration, written during the run."""
 
 import os
 import platform
@@ -27,10 +27,10 @@ from .history import COUNTS, entries, number
 from .writer import HistoryWriter
 
 REPORTED_PHASES = {"design": "filter"}
-"""Names of phases in the report, by their names in the library, if the two differ."""
+"""Names of phases: name in the library ↦ name in the report, if the two names differ."""
 
 Measures = Callable[[State], Mapping[str, float | None]]
-"""State ↦ further numbers of the record of an iteration, by name."""
+"""State ↦ further numbers for the record of an iteration: name ↦ number."""
 
 
 @dataclass(eq=False)
@@ -66,7 +66,7 @@ class Recorder:
     file : path
         The history, in JSON lines. An existing file is emptied unless `resume` is True.
     measures : callable, optional
-        State ↦ your own numbers for the record of an iteration, by name. The report
+        State ↦ your own numbers for the record of an iteration: name ↦ number. The report
         has one panel for "volume" and "grayness" (both fractions), and a panel for
         each of up to four other names.
     resume : bool
@@ -253,7 +253,10 @@ class Recorder:
         session.earlier_seconds = number(last.get("elapsed")) if last else 0.0
 
     def _counts(self, done: Counts) -> dict[str, int]:
-        """Work in all sessions so far: kind of work ↦ count. done: work of this thread."""
+        """Return the work of all sessions up to now: kind of work ↦ count.
+
+        done: work of this thread.
+        """
         session = self._session
         return {
             name: int(session.earlier_counts.get(name, 0.0))
@@ -263,7 +266,10 @@ class Recorder:
         }
 
     def _measured(self, state: State, record: Mapping[str, object]) -> dict[str, float | None]:
-        """The user's measures; raise ValueError if one has the name of a field of the record."""
+        """Return the user's measures: name ↦ number.
+
+        Raises ValueError if the name of a measure is the name of a field of the record.
+        """
         found = {} if self.measures is None else dict(self.measures(state))
         if clash := [name for name in found if name in record]:
             raise ValueError(
@@ -273,7 +279,7 @@ class Recorder:
 
 
 def _numbers_of(state: State) -> dict[str, object]:
-    """The fields of a record that are numbers of the state."""
+    """Return the fields of a record that are numbers or arrays of the state."""
     return {
         "iteration": state.iteration,
         "stage": state.stage,
@@ -293,7 +299,10 @@ def _numbers_of(state: State) -> dict[str, object]:
 
 
 def _seconds(session: _Session, now: float, done: Counts) -> dict[str, float]:
-    """Seconds by phase since the last record; time outside all phases is "optimizer"."""
+    """Return the seconds since the last record: phase ↦ seconds.
+
+    The time outside of all phases is the phase "optimizer".
+    """
     spent = {name: s - session.last_work.seconds.get(name, 0.0) for name, s in done.seconds.items()}
     seconds = {
         REPORTED_PHASES.get(name, name): value for name, value in spent.items() if value > 0.0
@@ -303,7 +312,7 @@ def _seconds(session: _Session, now: float, done: Counts) -> dict[str, float]:
 
 
 def _taylor_record(taylor: CheckReport) -> dict[str, object]:
-    """The Taylor test as an entry of the header."""
+    """Return the Taylor test as an entry of the header."""
     return {
         "steps": taylor.steps,
         "remainders": [taylor.first, taylor.second],
@@ -319,7 +328,7 @@ def _environment_or_default(given: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _gradient_check(result: Result) -> dict[str, float] | None:
-    """Derivative and difference of the gradient check; None if `minimize` made no check."""
+    """Return derivative and difference of the gradient check; None without a check."""
     check = result.gradient_check
     return (
         None if check is None else {"derivative": check.derivative, "difference": check.difference}
@@ -327,7 +336,7 @@ def _gradient_check(result: Result) -> dict[str, float] | None:
 
 
 def _now() -> str:
-    """The time now, UTC, in ISO 8601."""
+    """Return the present time, UTC, in ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -336,10 +345,10 @@ MOST_ENTRIES = 8
 
 
 def settings(of: object) -> dict[str, str]:
-    """Settings of an algorithm as text: {"search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
+    """Return the settings of an algorithm: {"search": "StrongWolfe (c1 0.0001, c2 0.9)"}.
 
-    Only numbers, strings, and dataclasses, mappings and lists of these are settings. {}
-    for an algorithm that is not a dataclass.
+    Settings are numbers, strings, and dataclasses, mappings and lists of numbers and
+    strings. The result is {} if the algorithm is not a dataclass.
     """
     if not is_dataclass(of):
         return {}
@@ -352,7 +361,7 @@ def settings(of: object) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """A setting as text; "" for arrays, functions, and objects of arrays and functions only."""
+    """Return a setting as text; "" if it holds only arrays, functions and infinite numbers."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -373,7 +382,7 @@ def _text(value: object) -> str:
 
 
 def _listed(texts: list[str]) -> str:
-    """A list of settings, in which equal neighbours become "3 × text"; "" for an empty list."""
+    """Return a list of settings as text, with "3 × text" for three equal neighbours."""
     counted = [(text, len(list(same))) for text, same in groupby(texts)]
     shown = [text if count == 1 else f"{count} × {text}" for text, count in counted[:MOST_ENTRIES]]
     more = sum(count for _, count in counted[MOST_ENTRIES:])
@@ -381,7 +390,7 @@ def _listed(texts: list[str]) -> str:
 
 
 def _changed_rules(stop: Stopping) -> str:
-    """The stopping rules that differ from the defaults."""
+    """Return the stopping rules that differ from the defaults, as text."""
     rules = [(field.name, getattr(stop, field.name), field.default) for field in fields(stop)]
     return ", ".join(f"{name} {_text(value)}" for name, value, default in rules if value != default)
 
@@ -391,7 +400,7 @@ PACKAGES = ("sparse-adjoint", "numpy", "scipy", "scikit-sparse", "pypardiso", "p
 
 
 def environment(evidence: Evidence | None = None) -> dict[str, str]:
-    """Versions, threads and machine: the last digits and the seconds of a run depend on them.
+    """Return versions, threads and machine: last digits and seconds of a run depend on these.
 
     Parameters
     ----------
@@ -419,12 +428,15 @@ def environment(evidence: Evidence | None = None) -> dict[str, str]:
 
 
 def plain_library(file: str) -> str:
-    """Short name of a library file: scipy_openblas64 for libscipy_openblas64_-32a4b2a6.so."""
+    """Return the short name of a library file.
+
+    Example: scipy_openblas64 for libscipy_openblas64_-32a4b2a6.so.
+    """
     found = re.match(r"(?:lib)?(\w+)", Path(file).name)
     return found[1].rstrip("_") if found else file
 
 
 def peak_memory() -> float:
-    """Largest resident memory of this process so far, in MB of 2²⁰ bytes."""
+    """Return the largest resident memory of this process up to now, in MB of 2²⁰ bytes."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes / (1024.0**2 if sys.platform == "darwin" else 1024.0)

@@ -1,4 +1,4 @@
-"""The convergence report of one run or of several: figures, page, files, notebooks."""
+"""The convergence report of one run or of several runs: figures, page, files, notebooks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,20 +28,20 @@ FILES = ("report.html", "report.png", "report.pdf")
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The report of one run, or of several side by side; a notebook shows its page.
+    """The report of one run, or of several runs side by side; a notebook shows its page.
 
     Parameters
     ----------
     runs : sequence of Run
-        At least one.
+        The runs, at least one.
     plots : sequence of Plot
-        Plots of your own, such as a fit or a field: for one run a part of its result, for
-        several under their comparison.
+        Plots of your own, such as a fit or a field. With one run they are part of its
+        result; with several runs they stand below the comparison.
 
     Raises
     ------
     ValueError
-        For no runs.
+        If there are no runs.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class Report:
 
     @property
     def page(self) -> str:
-        """The HTML document, which needs no other file."""
+        """The HTML document of the report, which needs no other file."""
         further = [
             Panel(plot.title, partial(plot.draw, room=FRAME), f"{plot.title}.")
             for plot in self.plots
@@ -71,7 +71,11 @@ class Report:
 
     @property
     def figures(self) -> list[Figure]:
-        """The run; of several runs their comparison, each of them, the plots."""
+        """The figures of the report.
+
+        For one run: one figure. For several runs: the comparison, one figure for each run,
+        and a sheet of your own plots if there are plots.
+        """
         if len(self.runs) == 1:
             (run,) = self.runs
             return [convergence_figure(run.history, run.designs, self.plots)]
@@ -84,7 +88,7 @@ class Report:
         return [comparison_figure(self.runs), *each, *further]
 
     def write(self, out: Path | str) -> list[Path]:
-        """Write report.html, report.png (the first figure) and report.pdf (all).
+        """Write report.html, report.png (the first figure) and report.pdf (all figures).
 
         Parameters
         ----------
@@ -94,7 +98,7 @@ class Report:
         Returns
         -------
         list of Path
-            The three files. Where writing one fails all stay as they were.
+            The three files. If an error occurs, all three files stay as they were.
         """
         folder = as_path("Report.write", "out", out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +109,7 @@ class Report:
             whole(html) as a,
             whole(png) as b,
             whole(pdf) as c,
-        ):  # All three, or the old ones.
+        ):  # Either all three files are replaced, or none.
             a.write_text(page, encoding="utf-8")
             figures = self.figures
             figures[0].savefig(b, dpi=DPI)
@@ -115,7 +119,7 @@ class Report:
         return [html, png, pdf]
 
     def _repr_html_(self) -> str:
-        """The page in a frame, which keeps its style and its script inside."""
+        """The page in an iframe, so that its style and its script do not affect the notebook."""
         return (
             f'<iframe srcdoc="{escape(self.page)}" sandbox="allow-scripts" '
             'title="Convergence report" '
@@ -126,16 +130,16 @@ class Report:
 def convergence_report(
     runs: Sequence[Run | Path | str], out: Path | str, plots: Sequence[Plot] = ()
 ) -> list[Path]:
-    """Write report.html, report.png and report.pdf of runs.
+    """Write the report of runs as report.html, report.png and report.pdf.
 
     Parameters
     ----------
     runs : sequence of Run or path
-        Runs, or the directories that hold them.
+        The runs, or the directories of the runs; at least one.
     out : path
-        Where to; made if it does not exist.
+        The directory of the report, which is made if it does not exist.
     plots : sequence of Plot
-        See `Report`.
+        Plots of your own; see `Report`.
 
     Returns
     -------
@@ -145,8 +149,8 @@ def convergence_report(
     Raises
     ------
     ValueError
-        For no runs, for directories without a run, and for designs of other shapes or
-        values.
+        If there are no runs, if a directory does not hold a run, if the designs of a run
+        have different shapes, or if a density is not in [0, 1].
     """
     named = {place: each for place, each in enumerate(runs) if isinstance(each, Run)}
     read = iter(read_runs([each for each in runs if not isinstance(each, Run)]))

@@ -1,4 +1,4 @@
-"""A run as its directory holds it: history.jsonl, and designs/ where designs were kept."""
+"""Runs, read from their directories: history.jsonl, and designs/ if designs were kept."""
 
 import os
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ HISTORY = "history.jsonl"
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run, as `Report` draws it.
+    """A run with its name, its history and its designs, for `Report`.
 
     Parameters
     ----------
     name : str
-        What the run is called among others.
+        Name of the run in a comparison.
     history : History
-        From `read_history`.
+        History of the run, from `read_history`.
     designs : sequence of (int, (rows, columns) array)
         Iteration and densities in [0, 1], top row first; may be empty.
     """
@@ -35,12 +35,12 @@ class Run:
 
 
 def read_run(directory: Path | str) -> Run:
-    """The run in a directory, named after it.
+    """Read the run in a directory; the name of the directory is the name of the run.
 
     Parameters
     ----------
     directory : path
-        Holds history.jsonl and, where designs were kept, designs/.
+        Directory with history.jsonl and, if designs were kept, the folder designs.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def read_run(directory: Path | str) -> Run:
     Raises
     ------
     ValueError
-        For a directory without a history, and for a history or a design that cannot be
+        If the directory has no history.jsonl, or if the history or a design cannot be
         read.
     """
     folder = as_path("read_run", "directory", directory).resolve()
@@ -68,9 +68,11 @@ def read_run(directory: Path | str) -> Run:
 
 
 def read_runs(directories: Sequence[Path | str]) -> list[Run]:
-    """The runs in several directories, under names that tell them apart.
+    """Read the runs in several directories, and give each run a different name.
 
-    Raises ValueError as `read_run`.
+    The name of a run is the name of its directory or, if two directories have the same
+    name, the path relative to the common parent. Raises ValueError under the conditions
+    of `read_run`.
     """
     folders = [Path(directory).resolve() for directory in directories]
     runs = [read_run(directory) for directory in directories]

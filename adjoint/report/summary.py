@@ -21,7 +21,10 @@ STOPPING = {
 SPACE = "\N{NARROW NO-BREAK SPACE}"
 """Space between groups of three digits, as recommended for SI units."""
 FLAT = 2.0
-"""Factor by which a residual must fall in the second half of a run; else it counts as flat."""
+"""Factor by which a residual must fall in the second half of a run.
+
+A residual that falls by less counts as flat.
+"""
 FEWEST = 4
 """Number of iterations below which no residual counts as flat."""
 
@@ -89,7 +92,10 @@ TERMS = {
 
 
 def show(value: Json) -> str:
-    """A value as text: integers in groups of three digits, floats to six digits, null as a dash."""
+    """Return a value as text.
+
+    Integers have groups of three digits, floats have six digits, and null becomes a dash.
+    """
     if value is None or value == "":
         return MISSING
     if isinstance(value, bool):
@@ -106,12 +112,12 @@ def show(value: Json) -> str:
 
 
 def brief(value: Json) -> str:
-    """A value as text, with floats to four digits."""
+    """Return a value as text; floats have four digits."""
     return f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else show(value)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as text, in ms, s, min or h; nan as a dash."""
+    """Return a time in seconds as text, in ms, s, min or h; nan becomes a dash."""
     if not math.isfinite(seconds):
         return MISSING
     if seconds < 0.9995:
@@ -123,17 +129,17 @@ def duration(seconds: float) -> str:
 
 
 def title(history: History) -> str:
-    """The title of the run."""
+    """Return the title of the run."""
     return str(history.header.get("title") or "Untitled run")
 
 
 def algorithm(history: History) -> str:
-    """The name of the algorithm of the run; "" if it was not recorded."""
+    """Return the name of the algorithm of the run; "" if no name was recorded."""
     return str(history.header.get("algorithm") or "").split("(")[0]
 
 
 def run(history: History) -> dict[str, Json]:
-    """Start times of the sessions of the run, and the seed of the Taylor test."""
+    """Return the start times of the sessions of the run, and the seed of the Taylor test."""
     header = history.header
     resumed = header.get("resumed")
     times = {
@@ -151,7 +157,7 @@ def run(history: History) -> dict[str, Json]:
 
 
 def moment(value: Json) -> str:
-    """A time in ISO 8601, rewritten as 2025-11-21 22:14:03 UTC."""
+    """Return a time in ISO 8601 as text of the form 2025-11-21 22:14:03 UTC."""
     try:
         at = datetime.fromisoformat(str(value))
     except ValueError:
@@ -160,30 +166,30 @@ def moment(value: Json) -> str:
 
 
 def facts(record: Record) -> str:
-    """A mapping as one line: name value · name value."""
+    """Return a mapping as one line of text: name value · name value."""
     return " · ".join(f"{key} {show(value)}" for key, value in record.items())
 
 
 def done(history: History) -> int:
-    """The number of iterations; if the history has no result, the number of records."""
+    """Return the number of iterations, or the number of records if there is no result."""
     counted = history.result.get("iterations") if history.result else None
     return counted if isinstance(counted, int) else len(history.iterations)
 
 
 def final(history: History, name: str) -> Json:
-    """A number of the design found; if the history has no result, of the last iterate."""
+    """Return a number of the design found, or of the last iterate if there is no result."""
     last = history.iterations[-1] if history.iterations else {}
     value = history.result.get(name) if history.result else None
     return last.get(name) if value is None else value
 
 
 def tolerance(history: History, name: str) -> float:
-    """The tolerance of a series, below which the run has converged; nan if it has none.
+    """Return the tolerance below which a series has converged; nan without a tolerance.
 
     The tolerance of the KKT residual is relative to the first residual of a stage; the
     tolerance of the last stage is returned. If this stage starts at a design that is not
-    feasible, its tolerance also depends on the norm of the gradient. A history does not hold
-    this norm, and the result is nan.
+    feasible, its tolerance also depends on the norm of the gradient. A history does not
+    hold this norm, and the result is nan.
     """
     stored = number(entries(history.header, "tolerances").get(name))
     if math.isfinite(stored):
@@ -201,7 +207,10 @@ def tolerance(history: History, name: str) -> float:
 
 
 def _first(history: History, feasibility: float) -> float:
-    """The KKT residual at the start of the last stage; nan if the design is not feasible there."""
+    """Return the KKT residual at the start of the last stage.
+
+    The result is nan if the design at this start is not feasible.
+    """
     stage = history.series("stage")
     starts = np.flatnonzero(np.equal(stage, stage[-1:]))[:1]
     violated = np.nan_to_num(history.series("constraint_violation")[starts]) > feasibility
@@ -209,20 +218,23 @@ def _first(history: History, feasibility: float) -> float:
 
 
 def counted(history: History, name: str) -> int | None:
-    """Total work of one kind in the run, up to its end; None if it was not counted."""
+    """Return the total work of one kind in the run; None if this work was not counted."""
     places = [history.result or {}, *reversed(history.iterations[-1:])]
     found = [number(entries(place, "counts").get(name)) for place in places]
     return next((int(count) for count in found if math.isfinite(count)), None)
 
 
 def final_seconds(history: History) -> float:
-    """Seconds of the run, or, if it has no result, up to the last iterate; nan if not recorded."""
+    """Return the seconds of the run; nan if no seconds were recorded.
+
+    If the history has no result, the seconds end at the last iterate.
+    """
     whole = number(history.result.get("seconds")) if history.result else math.nan
     return whole if math.isfinite(whole) else float([math.nan, *history.elapsed][-1])
 
 
 def reason(history: History) -> str:
-    """The reason why the run stopped, as a sentence, or a note that it has no result."""
+    """Return the reason why the run stopped as a sentence, or a note that there is no result."""
     if history.result is None:
         return "no result: still going, or killed"
     status = str(history.result.get("status") or "No reason for the stop was recorded").rstrip(".")
@@ -230,7 +242,7 @@ def reason(history: History) -> str:
 
 
 def outcome(history: History) -> str:
-    """One or two sentences: why and when the run ended, or that it has no result."""
+    """Return sentences that state why and when the run ended, or that there is no result."""
     if history.result is None:
         last = [f"at iteration {show(int(k))}" for k in history.numbers[-1:]]
         where = "".join(last) or "before the first iteration"
@@ -251,7 +263,7 @@ def outcome(history: History) -> str:
 
 
 def doubt(history: History) -> str:
-    """A sentence if the design settled while the KKT residual was flat; "" otherwise."""
+    """Return a warning if the design settled while the KKT residual was flat; "" otherwise."""
     change, kkt = (history.series(name) for name in ("change", "kkt"))
     stage = history.series("stage")
     kkt = kkt[np.equal(stage, stage[-1:]) | np.isnan(stage)]
@@ -268,7 +280,7 @@ def doubt(history: History) -> str:
 
 
 class Verdict(Enum):
-    """The kind of test of the gradient, and its outcome."""
+    """Kinds of tests of the gradient, with their results as text."""
 
     PASSED = "Taylor test passed"
     FAILED = "Taylor test FAILED"
@@ -278,14 +290,17 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Badge:
-    """The verdict on the gradient; evidence: the measured numbers, as phrases."""
+    """The verdict on the gradient, with its evidence: the measured numbers as phrases."""
 
     verdict: Verdict
     evidence: tuple[str, ...]
 
 
 def badge(history: History) -> Badge:
-    """The verdict of the Taylor test in the header, or else of the check by `minimize`."""
+    """Return the verdict of the Taylor test in the header of the history.
+
+    Without a Taylor test, the verdict is that of the gradient check by `minimize`.
+    """
     taylor = entries(history.header, "taylor")
     if not taylor:
         return _checked(entries(history.result or {}, "gradient_check"))
@@ -301,7 +316,7 @@ def badge(history: History) -> Badge:
 
 
 def _checked(check: Record) -> Badge:
-    """The verdict of the check that `minimize` makes before its first step."""
+    """Return the verdict of the gradient check that `minimize` makes before its first step."""
     slope, difference = number(check.get("derivative")), number(check.get("difference"))
     if not math.isfinite(slope + difference):
         return Badge(
@@ -320,7 +335,7 @@ def _checked(check: Record) -> Badge:
 
 
 def change(history: History, name: str) -> str:
-    """The first and the last value of a series, as a phrase: "from 1 to 0.5"."""
+    """Return the first and the last value of a series as a phrase: "from 1 to 0.5"."""
     finite = history.series(name)[np.isfinite(history.series(name))]
     if not finite.size:
         return "not recorded"
@@ -328,6 +343,6 @@ def change(history: History, name: str) -> str:
 
 
 def name_of(index: int, names: Json) -> str:
-    """The name of a constraint from the list `names`, or "constraint 3"."""
+    """Return the name of constraint `index` in the list `names`, or else "constraint 3"."""
     known: Sequence[Json] = names if isinstance(names, list) else ()
     return str(known[index]) if index < len(known) else f"constraint {index + 1}"

@@ -37,7 +37,7 @@ from .summary import (
 )
 
 ENDS = 5  # iterations shown at the beginning and at the end
-MOST_CONSTRAINTS = 30  # in their table
+MOST_CONSTRAINTS = 30  # largest number of constraints in the table
 BOUNDED = ("kkt", "projected_gradient", "change", "constraint_violation")
 """The series that may have a tolerance."""
 WORDS = {
@@ -73,14 +73,14 @@ RULES = {
     "factorizations": "factorizations at most",
     "seconds": "seconds at most",
 }
-"""The rules of `Stopping` in words."""
+"""Names of the stopping rules: attribute of `Stopping` ↦ words."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A caption, the heads of the columns, and rows of text, each with its name in front.
+    """A table of text: a caption, the heads of the columns, and rows that begin with a name.
 
-    words: the columns that hold words, not numbers.
+    words: indices of the columns that hold words, not numbers.
     """
 
     caption: str
@@ -90,7 +90,7 @@ class Table:
 
 
 def first_and_last(history: History) -> Table:
-    """Every recorded number: first, final, least and greatest value."""
+    """Return a table of all recorded numbers: first, final, least and greatest value."""
     rows = []
     own = dict.fromkeys(name for record in history.iterations for name in measured(record))
     unscaled = np.array_equal(history.series("scaled"), history.series("objective"))
@@ -107,7 +107,7 @@ def first_and_last(history: History) -> Table:
 
 
 def tolerances(history: History) -> Table:
-    """Each tolerance beside the final value of the series it bounds."""
+    """Return a table of the tolerances, with the final values of the series that they bound."""
     last: Record = history.iterations[-1] if history.iterations else {}
     rows = []
     for name in BOUNDED:
@@ -119,7 +119,10 @@ def tolerances(history: History) -> Table:
 
 
 def constraints(history: History) -> Table:
-    """Each constraint, (c − bound)/scale: final and largest value, multiplier, scale."""
+    """Return a table of the constraints (c − bound)/scale.
+
+    The columns are the final value, the largest value, the multiplier and the scale.
+    """
     c, multipliers, scales = (
         history.lists(name) for name in ("constraints", "multipliers", "constraint_scales")
     )
@@ -146,7 +149,10 @@ def constraints(history: History) -> Table:
 
 
 def iterations(history: History) -> Table:
-    """The first and the last iterations; columns that are zero throughout are left out."""
+    """Return a table of the first and the last iterations.
+
+    Columns without recorded values, and some columns with zeros only, are left out.
+    """
     records = history.iterations
     own = {"constraint_violation": "violation", "kkt": "KKT residual", "change": "design change"}
     fields = (
@@ -191,7 +197,7 @@ def iterations(history: History) -> Table:
 
 
 def runs(several: Sequence[Run]) -> Table:
-    """One row a run: how it ended, with what, and what that took."""
+    """Return a table with one row per run: final numbers, work, and the reason why it ended."""
     reached = ("run", "algorithm", "objective", "violation", "KKT residual")
     spent = ("iterations", "evaluations", "factorizations", "time", "how it ended", "gradient test")
     rows = [_run(run) for run in several]
@@ -215,7 +221,7 @@ def _run(run: Run) -> Sequence[str]:
 
 
 def counts(history: History) -> Table:
-    """The linear algebra done: in all, and for one iteration on average."""
+    """Return a table of the linear algebra: counts in total, and per iteration."""
     totals = {name: counted(history, name) for name in COUNTS}
     most = max(1, done(history))
     rows = [
@@ -227,7 +233,7 @@ def counts(history: History) -> Table:
 
 
 def times(history: History) -> Table:
-    """Where the time went: in all, per iteration, and its share of the phases."""
+    """Return a table of the seconds per phase: total, per iteration, and share in percent."""
     spent = {phase: float(np.nansum(history.parts("seconds", phase))) for phase in PHASES}
     whole, most = sum(spent.values()), len(history.iterations)
     measured = [(phase, seconds) for phase, seconds in spent.items() if seconds > 0]
@@ -244,7 +250,7 @@ def times(history: History) -> Table:
 
 
 def taylor(history: History) -> Table:
-    """Steps and remainders of the Taylor test, and the order from each to the next."""
+    """Return a table of the Taylor test: steps, remainders, and orders between two steps."""
     test = entries(history.header, "taylor")
     h, stored = numbers(test, "steps"), test.get("remainders")
     columns = [[show(float(step)) for step in h]]
@@ -260,7 +266,7 @@ def taylor(history: History) -> Table:
 
 
 def settings(history: History) -> tuple[Table, ...]:
-    """The problem, the algorithm with its settings, the stopping rules, the environment."""
+    """Return four tables: problem, algorithm with its settings, stopping rules, environment."""
     header = history.header
     named = {"algorithm": header["algorithm"]} if header.get("algorithm") else {}
     rules = entries(header, "stopping")
@@ -288,7 +294,10 @@ def _total(record: Record) -> float:
 
 
 def _order(h: Array, remainder: Array) -> str:
-    """log(r₀/r₁) / log(h₀/h₁) as text; a dash where rounding left nothing to compare."""
+    """Return log(r₀/r₁) / log(h₀/h₁) as text; a dash if a remainder or a step is not positive.
+
+    h: two steps; remainder: the two remainders r.
+    """
     if not (min(*h, *remainder) > 0 and h[0] != h[1]):
         return MISSING
     return f"{np.log(remainder[0] / remainder[1]) / np.log(h[0] / h[1]):.2f}"

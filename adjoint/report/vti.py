@@ -19,26 +19,27 @@ def write_vti(
 ) -> None:
     """Write fields of cells on a regular grid as VTK ImageData (.vti), for ParaView.
 
-    The picture seen along −z is that of `design_png`. Cell (i, j, k), with y upward,
-    holds field[k, rows − 1 − j, i].
+    Seen along −z, a field looks like the picture of `design_png`. Cell (i, j, k), with y
+    upwards, has the value field[k, rows − 1 − j, i].
 
     Parameters
     ----------
     path : path
-        Of the file.
+        Path of the file.
     fields : mapping of str to (rows, columns) or (layers, rows, columns) array
-        Columns along +x, rows from top to bottom (along −y), layers along +z; all of
-        one shape. A field without layers is one layer at z = 0.
+        Name ↦ values of the cells. Columns run along +x, rows from top to bottom (along
+        −y), layers along +z. All fields have the same shape. A field without layers is
+        one layer at z = 0.
     spacing : (2,) or (3,) floats
         Size of a cell in x, y (and z).
     origin : (2,) or (3,) floats
-        Corner of the grid with the least x, y (and z).
+        Coordinates of the corner of the grid with the least x, y (and z).
 
     Raises
     ------
     ValueError
-        For no fields, shapes that differ, complex values, or a spacing or an origin of
-        another length.
+        If there are no fields, if their shapes differ, if values are not real numbers, if
+        a spacing is not positive, or if `spacing` or `origin` has the wrong length.
 
     References
     ----------
@@ -81,9 +82,9 @@ def write_vti(
 
 
 def _data_array(name: str, field: Array) -> str:
-    """One <DataArray>; booleans as UInt8.
+    """Return a field as one <DataArray>; booleans are written as UInt8.
 
-    Raises ValueError for a type VTK has no name for.
+    Raises ValueError if VTK has no name for the type of the field.
     """
     stored = field.astype(np.uint8) if field.dtype == bool else field
     kind = TYPES.get(stored.dtype.str[1:])

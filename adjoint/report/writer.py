@@ -1,4 +1,4 @@
-"""Writing a history: JSON lines, appended one by one; a resumed run appends to its file."""
+"""Writer of a history in JSON lines: each record is appended to the file as one line."""
 
 import json
 import os
@@ -161,7 +161,7 @@ class HistoryWriter:
 
 
 def _line(record: Mapping[str, object]) -> str:
-    """The line of a record; raise ValueError or TypeError as `HistoryWriter.append` does."""
+    """Return the line of a record; raise the errors that `HistoryWriter.append` states."""
     if record.get("kind") not in KINDS:
         raise ValueError(
             f"got a history record of kind {record.get('kind')!r}, expected one of {KINDS}"
@@ -170,7 +170,7 @@ def _line(record: Mapping[str, object]) -> str:
 
 
 def _number(record: Record) -> int:
-    """The number of the iteration that the record belongs to."""
+    """Return the number of the iteration to which a record belongs."""
     iteration = record["iteration"]
     assert isinstance(iteration, int)  # `parse` has tested the field.
     return iteration

@@ -25,7 +25,7 @@ class Grid:
     Raises
     ------
     ValueError
-        If a direction has no cells or no length.
+        If the number of cells or the edge length of a direction is not positive.
     """
 
     cells: tuple[int, ...]
@@ -53,7 +53,10 @@ class Grid:
         return len(self.cells)
 
     def _numbers(self, counts: tuple[int, ...]) -> Array:
-        """Numbers indexed by [x, y (downwards)] or [x, y (downwards), z]."""
+        """Return numbers 0, 1, … as an array with the indices [x, y] or [x, y, z].
+
+        counts: the shape of the array. The index of y counts downwards.
+        """
         if self.dimension == 2:
             return np.arange(counts[0] * counts[1]).reshape(counts)
         nx, ny, nz = counts
@@ -86,7 +89,8 @@ class Grid:
     def elements(self) -> Array:
         """Nodes of the elements, (elements, 4 or 8).
 
-        Counterclockwise from the lower left corner, the back layer first.
+        The nodes of an element are in counterclockwise order from the lower left corner. In
+        3-D the four nodes of the back layer come first.
         """
         n = self.node_numbers
         corners = [
@@ -108,7 +112,10 @@ class Grid:
         return np.stack([column.ravel()[order] for column in columns], axis=1)
 
     def dofs(self, components: int) -> Array:
-        """Unknowns node · components + component, (elements, corners · components)."""
+        """Return the unknowns of each element, (elements, corners · components).
+
+        Component i of a node has the number node · components + i.
+        """
         return (self.elements[:, :, None] * components + np.arange(components)).reshape(
             len(self.elements), -1
         )

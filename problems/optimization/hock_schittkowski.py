@@ -15,7 +15,7 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class FormulaPoint:
-    """The value of a formula at x, and its gradient."""
+    """A point of a formula at x, with its value and its gradient."""
 
     x: Array
     value: float
@@ -23,7 +23,7 @@ class FormulaPoint:
 
     @property
     def gradient(self) -> Array:
-        """The derivative, (m,)."""
+        """The derivative of the formula at x, (m,)."""
         return np.array(self._gradient(self.x), dtype=float)
 
 
@@ -35,7 +35,7 @@ class Formula:
     derivative: Callable[[Array], list[float]]
 
     def __call__(self, x: Array) -> FormulaPoint:
-        """Return the point at x, (m,)."""
+        """Return the point of the formula at x, (m,)."""
         return FormulaPoint(x, float(self.expression(x)), self.derivative)
 
 
@@ -43,8 +43,8 @@ class Formula:
 class Program:
     """min f(x) subject to c(x) ≤ 0, h(x) = 0 and bounds on x.
 
-    start: from the book, (m,). optimum: f*; solution: x*; multipliers: λ of c, then of
-    h, with ∇f + Σ λ∇c = 0 and λ ≥ 0 for c.
+    start: the start of the book, (m,). optimum: f(x*); solution: x*, (m,); multipliers: λ
+    of the constraints c, then λ of the constraints h, with ∇f + Σ λ∇c = 0 and λ ≥ 0 for c.
     """
 
     f: Formula

@@ -49,8 +49,9 @@ def _interval(lines: Array) -> tuple[sparse.csc_array, sparse.csc_array]:
 class Tracking:
     """J = ½ (v − v_d)ᵀ M (v − v_d) + ½ β pᵀ M p.
 
-    M: (n, n). free: the interior nodes; the state u, (n_f,), is v there. boundary: v on
-    the boundary, 0 inside, (n,). target: v_d, (n,). p: the control, (n,).
+    M: mass matrix, (n, n). free: indices of the interior nodes, (n_f,); the state u,
+    (n_f,), holds v at these nodes. boundary: v at the nodes of the boundary, 0 at
+    interior nodes, (n,). target: v_d, (n,). p: the control, (n,).
     """
 
     M: sparse.csc_array
@@ -87,13 +88,13 @@ class MotherProblem:
     Parameters
     ----------
     lines : ((nx,) array, (ny,) array)
-        x and y of the grid lines, each increasing from 0 to 1.
+        Coordinates x and y of the grid lines, both increasing from 0 to 1.
     beta : float
-        β.
+        Weight β of the control in J.
     target : callable
-        v_d(x, y).
+        The wanted shape v_d(x, y).
     given : callable
-        g(x, y).
+        The height g(x, y) on the boundary.
     bounds : Bounds
         Bounds on u.
 
@@ -128,12 +129,12 @@ class MotherProblem:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Nodes along x and along y."""
+        """The numbers of nodes along x and along y."""
         return len(self.lines[0]), len(self.lines[1])
 
     @cached_property
     def points(self) -> Array:
-        """x and y of the nodes, (2, n)."""
+        """The coordinates x and y of the nodes, (2, n)."""
         return np.stack([axis.ravel() for axis in np.meshgrid(*self.lines, indexing="ij")])
 
     @cached_property
@@ -155,12 +156,12 @@ class MotherProblem:
 
     @cached_property
     def free(self) -> Array:
-        """The interior nodes, (n_f,)."""
+        """The indices of the interior nodes, (n_f,)."""
         return np.arange(self.points.shape[1]).reshape(self.shape)[1:-1, 1:-1].ravel()
 
     @cached_property
     def boundary(self) -> Array:
-        """g on the boundary, 0 inside, (n,)."""
+        """The value of g at the nodes of the boundary, 0 at interior nodes, (n,)."""
         values = self.given(*self.points)
         values[self.free] = 0.0
         return values
@@ -172,7 +173,10 @@ class MotherProblem:
 
     @cached_property
     def f(self) -> adjoint.Reduced:
-        """u ↦ J: one solve with K for the value, one for the gradient; K is factored once."""
+        """The reduced objective u ↦ J.
+
+        The value needs one solve with K, the gradient one more; K is factored once.
+        """
         within = self.stiffness[:, self.free][self.free]
         load = adjoint.matrices.AffineVector(
             -(self.stiffness @ self.boundary)[self.free], self.mass.tocsr()[self.free]
@@ -184,7 +188,7 @@ class MotherProblem:
         )
 
     def field(self, state: Array) -> Array:
-        """v on all nodes, (nx, ny), from the state at the interior nodes."""
+        """Return v at all nodes, (nx, ny), from the state at the interior nodes, (n_f,)."""
         v = self.boundary.copy()
         v[self.free] = state
         return v.reshape(self.shape)

@@ -20,7 +20,7 @@ class Thickness:
         return float(p.mean())
 
     def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """(0, 1/m)."""
+        """(∂J/∂u, ∂J/∂p) = (0, 1/m)."""
         return np.zeros_like(u), np.full_like(p, 1.0 / p.size)
 
 
@@ -28,8 +28,8 @@ class Thickness:
 class VonMises:
     """σ² = σ_x² − σ_xσ_y + σ_y² + 3 τ² at the centre of each element, (m,).
 
-    Plane stress, Young's modulus 1. body: in 2-D; its parameters are the thicknesses,
-    and the stress follows from the strain alone. poisson: ν.
+    Plane stress, Young's modulus 1. body: a body in 2-D whose parameters are the
+    thicknesses; the stress follows from the strain alone. poisson: Poisson's ratio ν.
     """
 
     body: Elastic
@@ -45,7 +45,7 @@ class VonMises:
         return B.T @ D @ V @ D @ B
 
     def _displacements(self, u: Array) -> Array:
-        """u_e of each element, zero for fixed unknowns, (m, 8)."""
+        """Return the displacements of each element, (m, 8), with zeros for fixed unknowns."""
         dofs = self.body.K.dofs
         return np.where(dofs >= 0, u[dofs], 0.0)
 
@@ -55,7 +55,7 @@ class VonMises:
         return np.einsum("ei,ij,ej->e", ue, self.quadratic, ue)
 
     def vjp(self, u: Array, p: Array, weights: Array) -> tuple[Array, Array]:
-        """(Σ w_e ∂σ_e²/∂u, 0)."""
+        """(Σ_e w_e ∂σ_e²/∂u, 0) for the weights w_e; the second part is for p."""
         dofs = self.body.K.dofs
         parts = 2.0 * weights[:, None] * (self._displacements(u) @ self.quadratic)
         u_bar = np.zeros_like(u)

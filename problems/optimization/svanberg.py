@@ -17,7 +17,7 @@ from adjoint.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class At:
-    """A function at x: its value, and its gradient when it is first used."""
+    """A point of a function at x: its value, and its gradient, computed when first used."""
 
     x: Array
     value: float
@@ -25,19 +25,19 @@ class At:
 
     @cached_property
     def gradient(self) -> Array:
-        """The derivative, (m,)."""
+        """The derivative of the function at x, (m,)."""
         return self.derivative(self.x)
 
 
 @dataclass(frozen=True, eq=False)
 class Smooth:
-    """x ↦ value(x), and its derivative."""
+    """A function x ↦ value(x) with its derivative x ↦ (m,)."""
 
     value: Callable[[Array], float]
     derivative: Callable[[Array], Array]
 
     def __call__(self, x: Array) -> At:
-        """Return the point at x, (m,)."""
+        """Return the point of the function at x, (m,)."""
         return At(x, float(self.value(x)), self.derivative)
 
 
@@ -45,8 +45,8 @@ class Smooth:
 class Program:
     """min f(x) subject to constraints and bounds.
 
-    start: feasible, (m,). optimum: f(x*). x: x*, (m,), if it is unique and known, else
-    empty.
+    start: a feasible design, (m,). optimum: f(x*). x: the solution x*, (m,), or an empty
+    array if x* is not unique or not known.
     """
 
     name: str
@@ -191,7 +191,7 @@ OPTIMA = {
     (100, False): 24.8959501153,
     (100, True): -75.1040498847,
 }
-"""Optima of `nonconvex` that the start leads to, by n and `reverse`."""
+"""(n, reverse) ↦ the optimum of `nonconvex` that is reached from its start."""
 
 
 def nonconvex(n: int, reverse: bool) -> Program:

@@ -40,7 +40,7 @@ class Thermography:
     sensors : (int, int)
         Number of thermometers along x and y.
     noise : float
-        Standard deviation of a measurement, K; the unit of the misfit.
+        Standard deviation σ of a measurement, K. The misfit is in units of σ.
     seed : int
         Seed of the noise.
 
@@ -82,7 +82,7 @@ class Thermography:
 
     @cached_property
     def centres(self) -> tuple[Array, Array]:
-        """x and y of the centres of the cells, m, (n,) each."""
+        """The coordinates x and y of the centres of the cells, m, (n,) each."""
         x, y = (
             (np.arange(count) + 0.5) * h
             for count, h in zip(self.cells, self.model.spacing, strict=True)
@@ -92,7 +92,10 @@ class Thermography:
 
     @cached_property
     def truth(self) -> Array:
-        """ln p, (n,): smooth, plus a conducting ellipse and an insulating rectangle."""
+        """The true ln p, (n,).
+
+        A smooth field plus a conducting ellipse and an insulating rectangle.
+        """
         x, y = self.centres
         ellipse = ((x - 1.1) / 0.55) ** 2 + ((y - 2.1) / 0.4) ** 2 < 1.0
         rectangle = (abs(x - 2.9) < 0.45) & (abs(y - 1.1) < 0.35)
@@ -100,7 +103,7 @@ class Thermography:
 
     @cached_property
     def measured(self) -> Array:
-        """The cells with sensors, (q,)."""
+        """The numbers of the cells with sensors, (q,)."""
         both = zip(self.sensors, self.cells, strict=True)
         x, y = (((np.arange(q) + 0.5) * count / q).astype(int) for q, count in both)
         return np.add.outer(x * self.cells[1], y).ravel()

@@ -13,19 +13,19 @@ from adjoint.typing import Array
 class TotalVariation:
     """∫ √(|∇m|² + ε²) + ½ δ m² over nx × ny cells.
 
-    The value is small for piecewise smooth fields, also if they jump. m: (n,), y
-    running fastest.
+    The value is small for piecewise smooth fields, even with jumps. m: values of the cells,
+    (n,), y running fastest.
 
     Parameters
     ----------
     cells : (int, int)
-        (nx, ny).
+        Numbers of cells nx and ny.
     spacing : (float, float)
         Edge lengths of a cell, m.
     corner : float
-        ε, 1/m: gradients below ε count quadratically.
+        Corner ε, 1/m: gradients below ε count quadratically.
     anchor : float
-        δ, small: makes the form positive definite.
+        Small weight δ, which makes the form positive definite.
 
     References
     ----------
@@ -39,7 +39,10 @@ class TotalVariation:
 
     @cached_property
     def gradient(self) -> sparse.csr_array:
-        """Differences across faces divided by distance, (faces, n): upright faces first."""
+        """The matrix of differences across faces divided by the distance, (faces, n).
+
+        The upright faces come first.
+        """
         lines = [
             sparse.diags_array([-1.0, 1.0], offsets=[0, 1], shape=(count - 1, count)) / h
             for count, h in zip(self.cells, self.spacing, strict=True)

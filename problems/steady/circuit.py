@@ -97,7 +97,7 @@ class DiodeLadder:
     thermal : float
         Thermal voltage of each diode, V.
     transconductance : float
-        g, S.
+        Transconductance g, S.
 
     Raises
     ------
@@ -123,12 +123,16 @@ class DiodeLadder:
 
     @cached_property
     def assembly(self) -> Assembly:
-        """The stages as elements of two nodes; −1 is the ground after the last node."""
+        """The assembly of stages as elements of a node and the next node; −1 is the ground."""
         first = np.arange(self.stages)
         return Assembly(np.stack([first, np.append(first[1:], -1)], axis=1))
 
     def _parts(self, u: Array, p: Array) -> tuple[Array, Array, Array, Array]:
-        """Voltages (N, 2), currents of resistors, of diodes, conductances of diodes, (N,)."""
+        """Return voltages, (N, 2), and currents and conductances, (N,) each.
+
+        The arrays are the voltages at the two ends of each resistor, the currents through the
+        resistors, the currents through the diodes, and the conductances of the diodes.
+        """
         voltage = self.assembly.gather(u)
         resistances, saturations = (
             self.resistance * p[1 : self.stages + 1],

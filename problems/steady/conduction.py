@@ -19,8 +19,8 @@ Mean: TypeAlias = Callable[[Array, Array], tuple[Array, Array, Array]]
 def harmonic(a: Array, b: Array) -> tuple[Array, Array, Array]:
     """2ab / (a + b), the mean for conductivities in series, with its derivatives.
 
-    It is exact for conductivities that jump. Newton's method converges badly if u jumps
-    too.
+    This mean is exact for conductivities that jump. Newton's method converges badly if u
+    jumps as well.
     """
     share = a / (a + b)
     return 2.0 * b * share, 2.0 * (1.0 - share) ** 2, 2.0 * share**2
@@ -29,25 +29,26 @@ def harmonic(a: Array, b: Array) -> tuple[Array, Array, Array]:
 def arithmetic(a: Array, b: Array) -> tuple[Array, Array, Array]:
     """(a + b) / 2, with its derivatives.
 
-    With κ ∝ 1 + a u² the flux through a face is then monotone in both temperatures.
+    With this mean and κ ∝ 1 + a u² the flux through a face is monotone in both
+    temperatures.
     """
     half = np.broadcast_to(0.5, a.shape)
     return 0.5 * (a + b), half, half
 
 
 def central(rate: Array, end: Array) -> tuple[Array, Array]:
-    """Advection with the mean of u_left and u_right on the face.
+    """Advection with (u_left + u_right) / 2 as the value on a face.
 
-    rate: β_n · length, to the right (up), of each face, m²/s; end: True if u is given
-    on the face. Returns the contributions to the left and the right cell per unit of
-    u_right − u_left, m²/s.
+    rate: β_n · length of each face, m²/s, positive to the right (upwards); end: mask of the
+    faces on which u is given; both (faces,). Returns two arrays, (faces,), m²/s: the
+    contributions to the left cell and to the right cell per unit of u_right − u_left.
     """
     share = np.where(end, 1.0, 0.5) * rate
     return share, share
 
 
 def upwind(rate: Array, end: Array) -> tuple[Array, Array]:
-    """Advection with the upstream value on the face; arguments as for `central`."""
+    """Advection with the upstream value on a face; see `central` for arguments and results."""
     return np.minimum(rate, 0.0), np.maximum(rate, 0.0)
 
 
@@ -78,13 +79,13 @@ class Conduction:
     size : (float, float)
         Lengths of the rectangle, m.
     ends : (float, float)
-        u on the left and on the right, K.
+        Temperatures u on the left side and on the right side, K.
     growth : float
-        a, 1/K².
+        Growth a of the conductivity, 1/K².
     source : float
-        f, K/s.
+        Source f, K/s.
     velocity : callable
-        Points (q, 2), m ↦ β at the points (q, 2), m/s.
+        Points, (q, 2), m ↦ velocity β at the points, (q, 2), m/s.
     mean : callable
         Mean of two conductivities: `arithmetic` or `harmonic`.
     advection : callable
@@ -142,24 +143,30 @@ class Conduction:
 
     @cached_property
     def faces(self) -> Assembly:
-        """The faces as elements of two unknowns, −1 for ghosts."""
+        """The assembly of faces as elements of two unknowns; a ghost has the number −1."""
         return Assembly(np.where(self.sides < self.nominal.size, self.sides, -1).T)
 
     @cached_property
     def materials(self) -> Assembly:
-        """The faces as elements of two parameters; a ghost has that of its neighbour."""
+        """The assembly of faces as elements of two parameters.
+
+        A ghost has the parameter of its neighbour.
+        """
         return Assembly(self._owners[self.sides].T)
 
     @cached_property
     def _owners(self) -> Array:
-        """The cell whose parameter each cell or ghost has, (n + 2 ny,)."""
+        """The number of the parameter of each cell and ghost, (n + 2 ny,)."""
         cells = np.arange(self.nominal.size)
         ny = self.cells[1]
         return np.concatenate([cells, cells[:ny], cells[-ny:]])
 
     @cached_property
     def geometry(self) -> tuple[Array, Array, Array]:
-        """Length / distance, (faces,), and both contributions of advection, m²/s."""
+        """Length / distance of each face, and the two contributions of advection, m²/s.
+
+        Each of the three arrays is (faces,).
+        """
         (nx, ny), (dx, dy) = self.cells, self.spacing
         upright, level = (nx + 1) * ny, nx * (ny - 1)
         end = np.any(self.sides >= nx * ny, axis=0)
@@ -174,13 +181,16 @@ class Conduction:
         return conductance, *self.advection(rate, end)
 
     def _laws(self, u: Array, p: Array) -> tuple[Array, Array, Array]:
-        """u, κ/p and κ of all cells and ghosts, (n + 2 ny,)."""
+        """Return u, κ/p and κ of all cells and ghosts, (n + 2 ny,) each."""
         states = np.concatenate([u, np.repeat(self.ends, self.cells[1])])
         shapes = 1.0 + self.growth * states**2
         return states, shapes, p[self._owners] * shapes
 
     def _across(self, cells: Array) -> Array:
-        """Values of cells and ghosts on the two sides of each face, (2, faces)."""
+        """Return the values of `cells` on the two sides of each face, (2, faces).
+
+        cells: values of all cells and ghosts, (n + 2 ny,).
+        """
         return cells.take(self.sides)
 
     def residual(self, u: Array, p: Array) -> Array:
@@ -194,7 +204,7 @@ class Conduction:
         return self.faces.vector(leaving) - self.source * self.spacing[0] * self.spacing[1]
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂u, (n, n): five entries a row, not symmetric."""
+        """∂R/∂u, (n, n): five entries per row, not symmetric."""
         conductance, left, right = self.geometry
         states, _, kappas = self._laws(u, p)
         low, high = self._across(states)
@@ -208,7 +218,10 @@ class Conduction:
         return self.faces.matrix(Ke)
 
     def _sensitivity(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """∂(flux to the left) / ∂p of the two cells of each face, K, (faces,) each."""
+        """Return the derivatives of the flux to the left through each face, K, (faces,) each.
+
+        The first is with respect to p of the left cell, the second to p of the right cell.
+        """
         conductance, _, _ = self.geometry
         states, shapes, kappas = self._laws(u, p)
         low, high = self._across(states)

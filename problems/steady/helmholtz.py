@@ -20,7 +20,7 @@ def helmholtz(grid: Grid, omega: float, layer: int) -> adjoint.LinearProblem:
     grid : Grid
         The grid, lengths in m.
     omega : float
-        ω, rad/s.
+        Angular frequency ω, rad/s.
     layer : int
         Width of the absorbing layer along all sides, in elements, at least 1; the
         damping δ rises quadratically to 1.

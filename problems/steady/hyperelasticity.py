@@ -32,7 +32,7 @@ class Hyperelastic:
     load : (n,) array
         Dead loads f, N per m of thickness.
     poisson : float
-        ν.
+        Poisson's ratio ν.
 
     References
     ----------

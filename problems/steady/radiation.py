@@ -28,11 +28,11 @@ class RadiatingPlate:
     grid : Grid
         The grid, lengths in m.
     thickness : float
-        t, m.
+        Thickness t, m.
     surroundings : float
-        T_env, K.
+        Temperature T_env of the surroundings, K.
     source : float
-        q, W/m³.
+        Source q, W/m³.
 
     References
     ----------
@@ -51,7 +51,7 @@ class RadiatingPlate:
 
     @cached_property
     def conduction(self) -> adjoint.Elements:
-        """K(k)."""
+        """The conduction matrix K(k)."""
         return adjoint.Elements(self.grid.elements, diffusion_matrix(self.grid))
 
     @cached_property

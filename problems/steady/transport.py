@@ -22,14 +22,15 @@ def advection_diffusion(
     grid : Grid
         The grid, lengths in m.
     velocity : (float, float)
-        β, m/s.
+        Velocity β, m/s.
     reaction : float
-        σ, 1/s.
+        Reaction rate σ, 1/s.
 
     Returns
     -------
     LinearProblem
-        With (elements,) parameters; the unknowns are u at the nodes that are not given.
+        The problem, with one parameter per element, (elements,). The unknowns are u at all
+        nodes except the nodes with boundary values.
     """
     elements = len(grid.elements)
     transport = advection_matrix(grid, np.asarray(velocity, dtype=float)) + reaction * mass_matrix(

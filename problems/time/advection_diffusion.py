@@ -103,7 +103,7 @@ class AdvectionDiffusion:
         return np.einsum("k,kn->n", p, self._differences(u))
 
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array:
-        """∂f/∂u, (n, n): five entries a row, not symmetric unless p₂ = p₄ = 0."""
+        """∂f/∂u, (n, n): five entries per row, not symmetric unless p₂ = p₄ = 0."""
         (p1, p2, p3, p4), (dx, dy) = p, self.spacing
         x, y, along_x, along_y = p1 / dx**2, p3 / dy**2, p2 / (2.0 * dx), p4 / (2.0 * dy)
         pattern, which = self._stencil

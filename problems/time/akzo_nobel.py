@@ -30,7 +30,7 @@ class AkzoNobel:
 
     @property
     def nominal(self) -> Array:
-        """The test set's constants, (9,)."""
+        """The constants p of the test set, (9,)."""
         return np.array([18.7, 0.58, 0.09, 0.42, 34.4, 3.3, 115.83, 0.9, 737.0])
 
     @property

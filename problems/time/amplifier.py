@@ -24,10 +24,10 @@ COLUMNS = np.array([0, 1, 2, 1, 2, 1, 2, 3, 4, 5, 4, 5, 4, 5, 6, 7])
 class Amplifier:
     """M(C) u' = f(t, u, R): Kirchhoff's current law at eight nodes, M of rank 5.
 
-    f = (−U_e/R₀ + u₁/R₀, −U_b/R₂ + u₂(1/R₁ + 1/R₂) + (1−α)g₁, −g₁ + u₃/R₃,
-    (u₄ − U_b)/R₄ + αg₁, −U_b/R₆ + u₅(1/R₅ + 1/R₆) + (1−α)g₂, −g₂ + u₆/R₇,
-    (u₇ − U_b)/R₈ + αg₂, u₈/R₉), with g₁ = β(exp((u₂−u₃)/U_F) − 1),
-    g₂ = β(exp((u₅−u₆)/U_F) − 1) and U_e(t) = amplitude · sin(2π frequency t).
+    f = (−U_e/R₀ + u₁/R₀, −U_b/R₂ + u₂(1/R₁ + 1/R₂) + (1−α)g₁, −g₁ + u₃/R₃, (u₄ − U_b)/R₄
+    + αg₁, −U_b/R₆ + u₅(1/R₅ + 1/R₆) + (1−α)g₂, −g₂ + u₆/R₇, (u₇ − U_b)/R₈ + αg₂, u₈/R₉),
+    with g₁ = β(exp((u₂−u₃)/U_F) − 1), g₂ = β(exp((u₅−u₆)/U_F) − 1) and U_e(t) = amplitude
+    · sin(2π frequency t).
 
     u: voltages of the nodes, V, (8,). t: s. p = (R₀, …, R₉, C₁, …, C₅), Ω and F, (15,).
     f: A. The capacitors between the nodes 1 and 2, 4 and 5, 7 and 8 add [−C, C; C, −C]
@@ -37,13 +37,13 @@ class Amplifier:
     Parameters
     ----------
     supply : float
-        U_b, V.
+        Supply voltage U_b, V.
     thermal : float
-        U_F, V.
+        Thermal voltage U_F, V.
     gain : float
-        α.
+        Current gain α.
     saturation : float
-        β, A.
+        Saturation current β, A.
     amplitude : float
         Amplitude of the signal, V.
     frequency : float
@@ -70,7 +70,7 @@ class Amplifier:
 
     @property
     def initial(self) -> "Rest":
-        """u₀(p)."""
+        """The initial value u₀(p); see `Rest`."""
         return Rest(self.supply)
 
     @cached_property
@@ -140,7 +140,10 @@ class Amplifier:
         return J
 
     def _drops(self, t: float, u: Array) -> tuple[Array, Array]:
-        """The node in whose equation each resistor stands, and its voltage, V, (10,)."""
+        """Return the equation in which each resistor occurs, and the voltage of each resistor.
+
+        Equations are numbers of nodes, (10,); voltages are in V, (10,).
+        """
         u1, u2, u3, u4, u5, u6, u7, u8 = u
         b = self.supply
         drops = [u1 - self._signal(t), u2, u2 - b, u3, u4 - b, u5, u5 - b, u6, u7 - b, u8]
@@ -184,7 +187,7 @@ class Rest:
         return self.supply * np.array([0.0, s1, s1, 1.0, s2, s2, 1.0, 0.0])
 
     def _slopes(self, p: Array) -> Array:
-        """The derivatives of u₂ = u₃ with respect to R₁, R₂ and of u₅ = u₆ to R₅, R₆, V/Ω."""
+        """Return ∂u₂/∂(R₁, R₂) and ∂u₅/∂(R₅, R₆) at rest, V/Ω, (4,); u₃ = u₂, u₆ = u₅."""
         R1, R2, R5, R6 = p[[1, 2, 5, 6]]
         first, second = self.supply / (R1 + R2) ** 2, self.supply / (R5 + R6) ** 2
         return np.array([R2 * first, -R1 * first, R6 * second, -R5 * second])

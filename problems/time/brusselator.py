@@ -25,7 +25,7 @@ class Brusselator:
     lattice : Lattice
         The cells.
     conversion : float
-        A.
+        Rate A of the conversion of u to v.
 
     References
     ----------
@@ -62,7 +62,7 @@ class Brusselator:
         return f
 
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array:
-        """∂f/∂u, (n, n): six entries a row, not symmetric."""
+        """∂f/∂u, (n, n): six entries per row, not symmetric."""
         first, second = u[0::2], u[1::2]
         # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
         blocks = np.empty((4, first.size), dtype=u.dtype)

@@ -28,7 +28,7 @@ Case = tuple[adjoint.ODEProblem, Array]
 
 
 def _near(problem: adjoint.ODEProblem, nominal: Array) -> Case:
-    """Return the problem with parameters up to 5 % away from the nominal ones."""
+    """Return the problem, and parameters that differ by up to 5 % from `nominal`."""
     return problem, nominal * np.random.default_rng(nominal.size).uniform(0.95, 1.05, nominal.size)
 
 
@@ -37,7 +37,7 @@ def _nominal(problem: adjoint.ODEProblem) -> Case:
 
 
 def _van_der_pol() -> Case:
-    """An interval that contains the first jump."""
+    """Make the van der Pol problem on an interval that contains the first jump."""
     physics = VanDerPol(stiffness=200.0)
     return _nominal(
         adjoint.ODEProblem(
@@ -47,7 +47,7 @@ def _van_der_pol() -> Case:
 
 
 def _pendulum() -> Case:
-    """The initial angle is half the drive p₃, by u₀(p)."""
+    """Make the pendulum with u₀(p): the initial angle is 1 rad plus half the drive p₃."""
     physics = Pendulum()
     slope = np.zeros((2, 4))
     slope[0, 2] = 0.5
@@ -59,14 +59,17 @@ def _pendulum() -> Case:
 
 
 def _gray_scott_feeds() -> Case:
-    """One feed per cell, and fast diffusion."""
+    """Make the Gray–Scott model with one feed per cell and fast diffusion."""
     problem = gray_scott(6, 4, periodic=True, tf=40.0)
     p = np.append([5e-3, 2e-3, 0.06], np.full(24, 0.04))
     return _near(replace(problem, integrand=adjoint.ode.SquaredIntegrand()), p)
 
 
 def _amplifier_fixed() -> Case:
-    """A constant M; the start is consistent after its algebraic unknowns are solved for."""
+    """Make the amplifier with a constant M and a constant u₀.
+
+    `consistent=True` solves for the algebraic unknowns, so that the start is consistent.
+    """
     problem = amplifier(2e-3)
     physics = problem.field
     p = physics.nominal  # type: ignore[attr-defined]

@@ -55,7 +55,7 @@ class GrayScott:
         return f
 
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array:
-        """∂f/∂u, (n, n): six entries a row, not symmetric."""
+        """∂f/∂u, (n, n): six entries per row, not symmetric."""
         first, second, feed = u[0::2], u[1::2], p[3:]
         # By columns: (∂u'/∂u, ∂v'/∂u, ∂u'/∂v, ∂v'/∂v)
         blocks = np.empty((4, first.size), dtype=np.result_type(u, p))
@@ -68,7 +68,7 @@ class GrayScott:
         return self.lattice.matrix(p[:2], blocks)
 
     def vjp(self, t: float, u: Array, p: Array, lam: Array) -> Array:
-        """(∂f/∂p)ᴴ λ, of the shape of p."""
+        """(∂f/∂p)ᴴ λ, with the shape of p."""
         products = self.lattice.diffused(u, np.ones(2)).conj() * lam
         first, second = u[0::2].conj(), u[1::2].conj()
         lost = second * lam[1::2]

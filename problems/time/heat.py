@@ -44,7 +44,7 @@ class HeatedPlate:
     knots : (knots,) array
         Increasing times, s, at least two.
     diffusivity : float
-        κ, m²/s.
+        Diffusivity κ, m²/s.
     loss : float
         Heat loss through the faces, h, 1/s.
     width : float
@@ -103,9 +103,10 @@ class HeatedPlate:
         return _shares(self.grid, self.places, self.width)
 
     def _interval(self, t: float) -> tuple[int, float, float]:
-        """The interval i of the knots that holds t, its length, and the position in it, 0 … 1.
+        """Return the index of the interval with t, its length, and the position of t in it.
 
-        A knot belongs to the interval after it.
+        The intervals lie between knots. The position grows from 0 to 1 in an interval. A
+        knot belongs to the interval that begins at this knot.
         """
         knots = self.knots
         i = min(max(int(np.searchsorted(knots, t, side="right")) - 1, 0), len(knots) - 2)
@@ -166,7 +167,7 @@ class HeatFlow:
     strength : float
         Power density of the source, W/m³.
     period : float
-        τ, s.
+        Period τ of the source, s.
     """
 
     grid: Grid

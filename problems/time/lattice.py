@@ -23,7 +23,7 @@ class Lattice:
     cells : (int, int)
         (nx, ny).
     size : (float, float)
-        Lengths of the sides.
+        Lengths of the sides of the rectangle.
     periodic : bool
         True if opposite sides are joined, False if nothing passes the sides.
 
@@ -81,7 +81,7 @@ class Lattice:
 
     @cached_property
     def _column(self) -> Array:
-        """Ones, (ny,)."""
+        """An array of ones, (ny,)."""
         return np.ones(self.cells[1])
 
     @cached_property

@@ -17,7 +17,7 @@ class VanDerPol:
     Parameters
     ----------
     stiffness : float
-        Nominal μ.
+        Nominal value of the stiffness μ.
 
     References
     ----------

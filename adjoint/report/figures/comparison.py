@@ -33,9 +33,9 @@ from .panels import SMALLEST_RESIDUAL, WIDE_RANGE, Panel
 from .style import font, wrap
 
 COLORS = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE, look.ORANGE, look.SKY, look.INK)
-DASHED = ("-", "--", ":", "-.")  # where there are more runs than colours
+DASHED = ("-", "--", ":", "-.")  # used in turn if there are more runs than colours
 ROUNDING = 1e-12  # relative violation up to which a constraint is met to rounding
-FEASIBLE = 1e-6  # violation up to which a value counts as that of a design
+FEASIBLE = 1e-6  # violation up to which a design counts as feasible
 LOPSIDED = (
     12.0  # length of the longest run over that of the shortest from which an axis is logarithmic
 )
@@ -43,7 +43,11 @@ LOPSIDED = (
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """What runs are measured against. of: a history ↦ (n,), nan where not recorded."""
+    """A measure of work, the x axis of a comparison.
+
+    of: history ↦ work up to each iterate, (n,), nan if not recorded; whole: True if the
+    values are integers.
+    """
 
     name: str
     of: Callable[[History], Array]
@@ -52,7 +56,11 @@ class Measure:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A quantity of each run: values (n,) each. decades: always on a logarithmic axis."""
+    """A quantity of the runs, the y axis of a row of panels.
+
+    values: one array, (n,), for each run; decades: True for an axis that is always
+    logarithmic.
+    """
 
     title: str
     label: str
@@ -61,12 +69,15 @@ class Row:
 
 
 def factorizations(history: History) -> Array:
-    """Numeric factorizations until each iterate, (n,)."""
+    """Return the number of numeric factorizations from the start to each iterate, (n,)."""
     return history.parts("counts", "numeric")
 
 
 def work(runs: Sequence[Run]) -> tuple[Measure, ...]:
-    """Factorizations (evaluations, where nothing is factored), time, iterations."""
+    """Return the measures of work: factorizations, time and iterations.
+
+    Evaluations take the place of factorizations if no run recorded a factorization.
+    """
     if any(np.nan_to_num(factorizations(run.history)).any() for run in runs):
         first = Measure("factorizations", factorizations, True)
     else:
@@ -76,7 +87,7 @@ def work(runs: Sequence[Run]) -> tuple[Measure, ...]:
 
 
 def comparison(runs: Sequence[Run]) -> list[tuple[str, list[Panel]]]:
-    """Rows of panels, each with a title; in a row one panel for each measure of work."""
+    """Return rows of panels as (title, panels), with one panel for each measure of work."""
     names = ", ".join(run.name for run in runs)
     return [
         (row.title, [_panel(runs, row, along, names) for along in work(runs)])
@@ -129,7 +140,7 @@ def best_value(runs: Sequence[Run]) -> float:
 
 
 def comparable(history: History) -> Array:
-    """The objective (n,); nan at infeasible designs, and in all stages but the last."""
+    """Return the objective, (n,), with nan at infeasible designs and before the last stage."""
     stage = history.series("stage")
     later = np.isnan(stage) | (stage == stage.max(initial=-np.inf))
     violated = np.nan_to_num(history.series("constraint_violation")) > FEASIBLE
@@ -137,14 +148,16 @@ def comparable(history: History) -> Array:
 
 
 def look_of(place: int) -> tuple[str, str]:
-    """(colour, line style) of the run at this place of the list."""
+    """Return the colour and the line style of the run number `place` in the list."""
     return COLORS[place % len(COLORS)], DASHED[place // len(COLORS) % len(DASHED)]
 
 
 def _relative(history: History) -> Array:
-    """The KKT residual over its first nonzero value, at a feasible design if there is one.
+    """Return the KKT residuals of a run, divided by the first positive residual.
 
-    Some algorithms add the violation, times a large factor, to their residual.
+    If there is a positive residual at a feasible design, the first of these is the
+    divisor. Residuals at infeasible designs are avoided because some algorithms add a
+    large multiple of the violation to the residual.
     """
     y, violated = (
         history.series("kkt"),
@@ -155,7 +168,11 @@ def _relative(history: History) -> Array:
 
 
 def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
-    """One line a run, a dot at its end; a triangle at the edge for an end at zero."""
+    """Draw one line per run, with a dot at its end.
+
+    If the last value is zero on a logarithmic axis, a triangle at the lower edge of the
+    frame is drawn instead of the dot.
+    """
     shown, ends = np.empty(0), np.empty(0)
     sunk: list[tuple[float, str]] = []
     found = np.concatenate([np.empty(0), *(y[np.isfinite(y)] for y in row.values)])
@@ -190,7 +207,11 @@ def _draw(ax: Axes, runs: Sequence[Run], row: Row, along: Measure) -> None:
 
 
 def _along(ax: Axes, ends: Array, along: Measure) -> None:
-    """The x axis; its beginning is stretched if some runs are much longer than others."""
+    """Set the limits of the x axis; ends: the last x of each run.
+
+    The axis is logarithmic, except near zero, if the longest run is more than LOPSIDED
+    times as long as the shortest run.
+    """
     longest, shortest = ends.max(), max(ends.min(), 1e-6)
     if longest > LOPSIDED * shortest:
         ax.set_xscale("symlog", linthresh=1.0 if along.whole else shortest / 10.0)
@@ -204,13 +225,13 @@ def _along(ax: Axes, ends: Array, along: Measure) -> None:
 # All lengths in inches.
 HEAD, LINE = 0.75, 0.3  # height of the title; of a line of the table
 SWATCH = 0.35  # width of the line in front of a run's name
-COLUMNS = (1.75, 1.35, 0.95, 0.8, 0.95, 0.8, 0.9, 1.05, 0.75, 4.0)  # widths of the table's
+COLUMNS = (1.75, 1.35, 0.95, 0.8, 0.95, 0.8, 0.9, 1.05, 0.75, 4.0)  # widths of columns
 ABOVE = 0.45  # title over a row of frames
-TALLEST, MOST = 1.5, 6  # of the designs found: height; how many in a row
+TALLEST, MOST = 1.5, 6  # designs found: maximum height; number in a row
 
 
 def heading(runs: Sequence[Run]) -> str:
-    """The title that the runs have in common, or that there are several."""
+    """Return the common title of the runs, or "Comparison of … runs"."""
     titles = {title(run.history) for run in runs}
     return (
         f"{titles.pop()}: {len(runs)} runs"
@@ -220,9 +241,9 @@ def heading(runs: Sequence[Run]) -> str:
 
 
 def comparison_figure(runs: Sequence[Run]) -> Figure:
-    """Draw several runs: what they reached and took, their designs, and how they got there.
+    """Draw several runs: a table of results and costs, the designs found, and convergence.
 
-    Over factorizations, time and iterations.
+    Convergence is drawn over factorizations, time and iterations.
     """
     rows = comparison(runs)
     drawn = [(run.name, _found(run)) for run in runs if run.designs]
@@ -257,13 +278,17 @@ def comparison_figure(runs: Sequence[Run]) -> Figure:
 
 
 def _found(run: Run) -> tuple[int, Array]:
-    """The iteration and the design that a run found."""
+    """Return the design that a run found, and its iteration."""
     designs = in_order(run.designs)
     return designs[found_place(designs, run.history)]
 
 
 def _table(page: Page, runs: Sequence[Run], top: float) -> None:
-    """`tables.runs` without its last column; each line begins with the stroke of its run."""
+    """Write the table `tables.runs` without its last column.
+
+    Each row begins with a short line in the colour and the style of the run. top:
+    distance of the table from the upper edge of the page, inches.
+    """
     table = tables.runs(runs)
     for line, cells in enumerate([table.heads, *table.rows]):
         y = top + line * LINE

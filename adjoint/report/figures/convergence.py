@@ -1,4 +1,4 @@
-"""The convergence report as one figure: header, the result, how it got there."""
+"""The convergence report as one figure: header, result, and panels of the convergence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ from .style import font, wrap
 # All lengths in inches.
 WIDTH = 14.0
 MARGIN = 0.35
-LEFT, COLUMN, COLUMN_GAP = 0.85, 3.62, 0.97  # to the first frame; a frame; between two frames
+LEFT, COLUMN, COLUMN_GAP = 0.85, 3.62, 0.97  # widths: to the first frame, frame, gap
 COLUMNS = 3
 ABOVE, ROW, BELOW = 0.7, 2.3, 0.5  # title and legend over a frame; the frame; its labels under it
 BADGE = 3.6  # width kept free for the badge
 HEADING = 0.3  # height of the line over the designs
-RESULT = (6.0, 3.0)  # of the design found: width and height at most
-LEAST = 1.6  # height at least of the room for the other designs
+RESULT = (6.0, 3.0)  # maximum width and height of the design found
+LEAST = 1.6  # minimum height of the room for the other designs
 CAPTIONED = 2.4  # width of a caption
-BAND_GAP = 0.5  # between the design found and the others
+BAND_GAP = 0.5  # width of the gap between the design found and the others
 POINT = 1 / 72
-LEADING = 1.3  # line height over font size
+LEADING = 1.3  # line height divided by font size
 
 CAPTION = 0.22  # inches above each picture
 GAP = 0.12  # inches between pictures
 NARROWEST = 0.95  # inches a caption needs
-WIDEST = 5.0  # inches of a picture
+WIDEST = 5.0  # inches, maximum width of a picture
 FEWEST, MOST = 6, 12  # pictures in a layout, if there are enough designs
 
 COLORS = {
@@ -50,7 +50,11 @@ SIGNS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.CHECKED: "✓", V
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Pictures in rows and columns: the size of each and of its cell, all in inches."""
+    """A grid of pictures in rows and columns.
+
+    picture, cell: (width, height) of a picture, and of a picture with its caption and the
+    gap to the next picture, inches.
+    """
 
     columns: int
     rows: int
@@ -59,18 +63,21 @@ class Layout:
 
     @property
     def count(self) -> int:
-        """How many pictures there are."""
+        """The number of pictures."""
         return self.rows * self.columns
 
     @property
     def height(self) -> float:
-        """The height of all rows, captions included."""
+        """The height of all rows with their captions, inches."""
         return self.rows * self.cell[1]
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A figure addressed in inches from its upper left corner."""
+    """A figure whose coordinates are inches from its upper left corner.
+
+    height: height of the figure, inches.
+    """
 
     figure: Figure
     height: float
@@ -78,33 +85,33 @@ class Page:
     def write(
         self, text: str, x: float, y: float, face: FontProperties, side: str = "left"
     ) -> None:
-        """Text whose upper corner on that side is at (x, y)."""
+        """Write text whose upper corner on the side "left" or "right" is at (x, y)."""
         place = (x / WIDTH, 1 - y / self.height)
         self.figure.text(
             *place, text, fontproperties=face, ha=side, va="top", linespacing=1.15, parse_math=False
         )
 
     def line(self, text: str, x: float, y: float, face: FontProperties, side: str) -> None:
-        """Text that stands on the line at y, its end on that side at x."""
+        """Write one line of text with its baseline at y; its "left" or "right" end is at x."""
         place = (x / WIDTH, 1 - y / self.height)
         self.figure.text(
             *place, text, fontproperties=face, ha=side, va="baseline", parse_math=False
         )
 
     def stroke(self, x: float, y: float, length: float, color: str, style: str) -> None:
-        """A piece of a curve, as in a legend, from (x, y) to the right."""
+        """Draw a short horizontal line from (x, y) to the right, like the lines of a legend."""
         ends = (x / WIDTH, (x + length) / WIDTH), (1 - y / self.height,) * 2
         line = Line2D(*ends, color=color, linewidth=2.0)
         line.set(linestyle=style)
         self.figure.add_artist(line)
 
     def frame(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Axes whose upper left corner is at (x, y)."""
+        """Add axes whose upper left corner is at (x, y)."""
         bottom = 1 - (y + height) / self.height
         return self.figure.add_axes((x / WIDTH, bottom, width / WIDTH, height / self.height))
 
     def picture(self, design: Array, x: float, y: float, width: float, height: float) -> None:
-        """A design, black = solid, in a thin frame whose upper left corner is at (x, y)."""
+        """Draw a design, black = solid, in a thin frame whose upper left corner is at (x, y)."""
         ax = self.frame(x, y, width, height)
         ax.imshow(design, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
         ax.set(xticks=[], yticks=[])
@@ -113,7 +120,7 @@ class Page:
 
 
 def convergence_figure(history: History, designs: Designs, plots: Sequence[Plot] = ()) -> Figure:
-    """Draw a run: the design found and your own plots, then how the run got there.
+    """Draw a run: the design found and your own plots, then panels of the convergence.
 
     Parameters
     ----------
@@ -127,12 +134,12 @@ def convergence_figure(history: History, designs: Designs, plots: Sequence[Plot]
     Returns
     -------
     matplotlib.figure.Figure
-        14 inches wide, as high as its contents.
+        The figure, 14 inches wide and as high as its contents.
 
     Raises
     ------
     ValueError
-        If two designs are of one iteration, or their shapes differ.
+        If two designs have the same iteration, or if their shapes differ.
     """
     ordered = in_order(designs)
     header = _header(history)
@@ -158,7 +165,7 @@ def convergence_figure(history: History, designs: Designs, plots: Sequence[Plot]
 
 
 def _header(history: History) -> list[tuple[str, FontProperties, float]]:
-    """The lines above the panels: wrapped text, its font, the height it takes."""
+    """Return the blocks of text above the panels: (wrapped text, font, height in inches)."""
     room = (WIDTH - 2 * MARGIN - BADGE) / POINT
     small = font(8.5, "normal")
     algorithm = {
@@ -185,7 +192,7 @@ def _header(history: History) -> list[tuple[str, FontProperties, float]]:
 
 
 def _badge(page: Page, history: History) -> None:
-    """The verdict on the gradient, framed, at the upper right; its evidence underneath."""
+    """Write the verdict on the gradient in a frame at the upper right, and its evidence below."""
     verdict = badge(history).verdict
     page.figure.text(
         1 - (MARGIN + 0.08) / WIDTH,
@@ -211,12 +218,16 @@ def _drawn(history: History) -> list[Panel]:
 
 
 def _rows(drawn: Sequence[Panel]) -> float:
-    """The height of these panels, inches."""
+    """Return the height of the rows of these panels, inches."""
     return -(-len(drawn) // COLUMNS) * (ABOVE + ROW + BELOW)
 
 
 def _panels(page: Page, drawn: Sequence[Panel], top: float, filling: bool) -> None:
-    """Rows of three panels; filling: the last panel takes the rest of its row."""
+    """Draw panels in rows of three.
+
+    filling: True widens the last panel to the rest of its row; top: distance of the first
+    row from the upper edge of the page, inches.
+    """
     for place, panel in enumerate(drawn):
         row, column = divmod(place, COLUMNS)
         x, y = LEFT + column * (COLUMN + COLUMN_GAP), top + row * (ABOVE + ROW + BELOW)
@@ -227,24 +238,31 @@ def _panels(page: Page, drawn: Sequence[Panel], top: float, filling: bool) -> No
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """The size of the design found, inches, and the layout of other designs beside it."""
+    """A band of the page: the design found, and other designs beside it.
+
+    picture: (width, height) of the design found, inches; others: layout of the other
+    designs, None if there are no other designs.
+    """
 
     picture: tuple[float, float]
     others: Layout | None
 
     @property
     def height(self) -> float:
-        """Captions included, inches."""
+        """Height of the band with its captions, inches."""
         return max(self.picture[1] + CAPTION, self.others.height if self.others else 0.0)
 
     @property
     def width(self) -> float:
-        """Of the design found, with its caption, and the gap to the others."""
+        """Width of the design found with its caption, and of the gap to the others, inches."""
         return max(self.picture[0], CAPTIONED) + BAND_GAP
 
 
 def _band(ordered: Sequence[tuple[int, Array]]) -> Band:
-    """The design found as large as it may be, and the others where there is room."""
+    """Return the band with the largest picture of the design found.
+
+    The other designs fill the rest of the width.
+    """
     rows, columns = ordered[0][1].shape
     aspect = columns / rows
     wide = min(RESULT[0], RESULT[1] * aspect)
@@ -258,7 +276,10 @@ def _band(ordered: Sequence[tuple[int, Array]]) -> Band:
 def _pictures(
     page: Page, designs: list[tuple[int, Array]], place: int, band: Band, top: float
 ) -> None:
-    """The design found, and log-spaced ones on the way to it, each under its iteration."""
+    """Draw the design found, and log-spaced other designs, each with its iteration as title.
+
+    place: index of the design found; top: upper edge of the band, inches.
+    """
     iteration, design = designs[place]
     page.write(
         f"The design found, iteration {show(iteration)}", MARGIN, top + 0.1, font(10, "bold")
@@ -277,10 +298,10 @@ def _pictures(
 
 
 def arrange(available: int, shape: tuple[int, int], room: tuple[float, float]) -> Layout:
-    """The full grid of pictures that covers most of the room: its rows and columns.
+    """Return the layout of a full grid of pictures with the largest total area.
 
-    available: the number of designs; shape: (rows, columns) of each; room: width and
-    greatest height, inches.
+    available: number of designs; shape: (rows, columns) of each design; room: width and
+    maximum height of the grid, inches.
     """
     aspect = shape[1] / shape[0]
     layouts = []

@@ -19,11 +19,11 @@ WIDE_RANGE = 30.0
 On a linear axis such an objective looks flat at its end.
 """
 FLAT_SHARE = 0.05
-"""Share of the axis: the end of f looks flat if its last quarter spans at most this share."""
+"""Share of the axis up to which the last quarter of the curve of f looks flat."""
 FEWEST_ITERATIONS = 10
-"""Number of iterations below which the end of f is not examined."""
+"""Number of iterations below which the last quarter of the curve of f is not examined."""
 ROUNDING = 1e-3
-"""Change of f in a run, relative to |f|, below which f itself is drawn, not f − f_min."""
+"""Change of f during a run, relative to |f|, below which f is drawn, not f − f_min."""
 STEP_NAMES = {
     "optimalitycriteria": "move limit",
     **dict.fromkeys(("mma", "gcmma"), "asymptotes"),
@@ -51,10 +51,12 @@ CONSTRAINT_COLORS = (
 )
 """Colours of the constraints that are named; all other constraints are gray."""
 CONSTRAINT_ROUNDING = 1e-9
-"""Size of a scaled constraint that is met up to rounding."""
+"""Value of a scaled constraint up to which the constraint is met up to rounding."""
 DWARFING = 8.0
-"""Ratio of the values in the first quarter of a run to all later values above which the axis
-is fitted to the later values."""
+"""Ratio of the largest value in the first quarter of a run to the largest later value.
+
+Above this ratio the axis is fitted to the later values.
+"""
 BARS = {
     "assembly": (("assembly",), look.SKY),
     "factor": (("analysis", "factor"), look.BLUE),
@@ -67,19 +69,22 @@ BARS = {
 }
 """The parts of a bar of times: label ↦ (phases, colour).
 
-The analysis is done once per run, and is drawn together with the factorizations; the tables
-show both times.
+The analysis is done once per run. Its time is drawn together with the time of the
+factorizations; the tables show these two times separately.
 """
 MOST_BARS = 150
 """Maximum number of bars: more iterations than this are averaged in groups."""
 OUTLIER = 4.0
-"""Ratio to the 95th percentile above which a bar is cut, and its value written beside it."""
+"""Ratio of a bar to the 95th percentile above which the bar is cut.
+
+The value of the highest bar is then written beside it.
+"""
 FEWEST_BARS = 10
 """Number of bars below which no bar is cut: a percentile of fewer bars means little."""
 THOUSANDS = 5000.0
 """Number of factorizations above which the axis counts in thousands."""
 TIMES_SHARE = 0.62
-"""Share of the frame for the times; the factorizations below get the rest."""
+"""Share of the frame for the times; the rest is for the factorizations below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +103,11 @@ class Panel:
 
 
 def panels(history: History) -> list[Panel]:
-    """The panels of a run; objective, optimality, steps and times even if not recorded."""
+    """Return the panels of a run.
+
+    Panels for objective, optimality, steps and times are always drawn. Each other
+    panel is drawn only if its data were recorded.
+    """
     own = list(dict.fromkeys(name for record in history.iterations for name in measured(record)))
     found = [
         _panel(
@@ -154,7 +163,7 @@ def panels(history: History) -> list[Panel]:
 
 
 def gradient_panels(history: History) -> list[Panel]:
-    """The panel of the Taylor test; [] if the history has no Taylor test."""
+    """Return the panel of the Taylor test in a list; [] if no Taylor test was recorded."""
     if not entries(history.header, "taylor"):
         return []
     text = f"Remainders over the step, {', '.join(badge(history).evidence)}."
@@ -170,8 +179,9 @@ def _panel(
 def objective(ax: Axes, history: History) -> None:
     """Draw accepted objectives as a line, and rejected trials as dots.
 
-    A trial beyond the axis is drawn at its edge. If the end of the line would look flat,
-    f − f_min is drawn on a logarithmic axis, where f_min is the least accepted value.
+    A trial outside the limits of the axis is drawn at the edge. If the end of the line
+    would look flat, f − f_min is drawn on a logarithmic axis, where f_min is the least
+    accepted value.
     """
     least = _minimum_if_flat(history)
     shift = least if np.isfinite(least) else 0.0
@@ -198,7 +208,7 @@ def objective(ax: Axes, history: History) -> None:
 
 
 def _objective_terms(history: History) -> list[str]:
-    """Terms in the panel of the objective."""
+    """Return the names of the terms that occur in the panel of the objective."""
     least = np.isfinite(_minimum_if_flat(history))
     rejected = any(numbers(record, "rejected").size for record in history.iterations)
     return [
@@ -209,7 +219,10 @@ def _objective_terms(history: History) -> list[str]:
 
 
 def _minimum_if_flat(history: History) -> float:
-    """f_min if the end of f looks flat, and f − f_min is drawn; nan if f itself is drawn."""
+    """Return min f if the last quarter of the curve of f looks flat, else nan.
+
+    The panel draws f − min f in the first case, and f in the second case.
+    """
     y = history.series("objective")
     y = y[np.isfinite(y)]
     # Different stages have different objectives, which have no common minimum.
@@ -221,12 +234,15 @@ def _minimum_if_flat(history: History) -> float:
 
 
 def _spans_decades(y: Array) -> bool:
-    """True for positive values that span more than a factor WIDE_RANGE."""
+    """True if all values are positive and their ratio exceeds WIDE_RANGE."""
     return bool(y.min() > 0.0 and y.max() > WIDE_RANGE * y.min())
 
 
 def _draw_rejected(ax: Axes, history: History, shift: float) -> None:
-    """Draw rejected trials minus `shift`; a trial beyond the axis is a triangle at its edge."""
+    """Draw the values of rejected trials, minus `shift`, as dots.
+
+    A value outside the limits of the axis is drawn as a triangle at the edge.
+    """
     trials = [numbers(record, "rejected") - shift for record in history.iterations]
     at = np.repeat(history.numbers, [trial.size for trial in trials])
     values = np.concatenate([np.empty(0), *trials])
@@ -260,7 +276,10 @@ def optimality(ax: Axes, history: History) -> None:
 
 
 def _optimality_measures(history: History) -> dict[str, Array]:
-    """The measures of optimality recorded; the violation only if there are constraints."""
+    """Return the recorded measures of optimality: label ↦ values, (n,).
+
+    The violation is one of these measures only if the run has constraints.
+    """
     known = {label: history.series(name) for label, (name, _) in MEASURES.items()}
     constrained = np.nan_to_num(known["violation"]).any() or history.lists("constraints").size
     return {
@@ -271,13 +290,16 @@ def _optimality_measures(history: History) -> dict[str, Array]:
 
 
 def _optimality_terms(history: History) -> list[str]:
-    """Terms in the panel of optimality; "gap" is one of them if a measure is zero somewhere."""
+    """Return the names of the terms that occur in the panel of optimality.
+
+    "gap" is one of the terms if a measure is zero at an iteration.
+    """
     shown = _optimality_measures(history)
     return [*shown, *(["gap"] if any((y == 0.0).any() for y in shown.values()) else [])]
 
 
 def _optimality_description(history: History) -> str:
-    """The description of the panel of optimality."""
+    """Return the description of the panel of optimality as text."""
     return (
         f"Projected gradient {change(history, 'projected_gradient')}, KKT residual "
         f"{change(history, 'kkt')}, constraint violation "
@@ -286,7 +308,11 @@ def _optimality_description(history: History) -> str:
 
 
 def _logarithmic_axis(ax: Axes, history: History, names: tuple[str, ...]) -> None:
-    """Make the axis logarithmic for the series and their tolerances, without rounding errors."""
+    """Set a logarithmic axis that shows the series `names` and their tolerances.
+
+    Values below SMALLEST_RESIDUAL times the largest value are rounding errors, and may be
+    outside the limits of the axis.
+    """
     bounds = [tolerance(history, name) for name in names if np.isfinite(history.series(name)).any()]
     values = np.concatenate([*(_positive(history, name) for name in names), bounds])
     values = values[values > 0]
@@ -297,8 +323,8 @@ def _logarithmic_axis(ax: Axes, history: History, names: tuple[str, ...]) -> Non
 def _draw_tolerances(ax: Axes, history: History, series: Sequence[tuple[str, str]]) -> None:
     """Draw the tolerances of series as dashed lines in the colours of the series.
 
-    series: names and colours. Tolerances below the axis are not drawn. The legend has
-    the value if only one tolerance is drawn.
+    series: pairs (name, colour). Tolerances below the lower limit of the axis are not
+    drawn. If only one tolerance is drawn, the legend states its value.
     """
     tolerances = {
         color: tolerance(history, name)
@@ -314,7 +340,7 @@ def _draw_tolerances(ax: Axes, history: History, series: Sequence[tuple[str, str
 
 
 def _positive(history: History, name: str) -> Array:
-    """A series with nan in place of values that are not positive, for a logarithmic axis."""
+    """Return a series for a logarithmic axis: values that are not positive become nan."""
     y = history.series(name)
     return np.where(y > 0, y, np.nan)
 
@@ -332,12 +358,12 @@ def steps(ax: Axes, history: History) -> None:
 
 
 def step_name(history: History) -> str:
-    """The meaning of a step in the algorithm of the run, such as "move limit"."""
+    """Return the meaning of a step in the algorithm of the run, such as "move limit"."""
     return STEP_NAMES.get(algorithm(history).lower(), "step")
 
 
 def constraints(ax: Axes, history: History) -> None:
-    """Draw the constraints, and their multipliers in axes below.
+    """Draw the constraints, and the multipliers in separate axes below the constraints.
 
     The constraints with the largest multipliers have colours and names.
     """
@@ -368,7 +394,11 @@ def constraints(ax: Axes, history: History) -> None:
 
 
 def _constraints_to_name(c: Array, multipliers: Array) -> list[int]:
-    """Indices of the constraints to name: the largest multipliers; if equal, the largest values."""
+    """Return the indices of the constraints that are named in the legend.
+
+    These constraints have the largest multipliers or, among equal multipliers, the largest
+    values. c, multipliers: (n, k).
+    """
     sizes = np.zeros((2, c.shape[1]))
     for row, table in enumerate((c, np.abs(multipliers))):
         known = np.where(np.isfinite(table), table, -np.inf).max(axis=0, initial=-np.inf)
@@ -377,7 +407,10 @@ def _constraints_to_name(c: Array, multipliers: Array) -> list[int]:
 
 
 def _draw_series(ax: Axes, history: History, table: Array, named: Sequence[int]) -> None:
-    """Draw the columns of a table over the iterations; columns that are not named in gray."""
+    """Draw the columns of a table over the iterations.
+
+    The columns whose indices are in `named` have colours and names; the others are gray.
+    """
     others = [index for index in range(table.shape[1]) if index not in named]
     if others:
         lines = ax.plot(
@@ -391,7 +424,7 @@ def _draw_series(ax: Axes, history: History, table: Array, named: Sequence[int])
 
 
 def _beginning_dwarfs_rest(table: Array) -> bool:
-    """True if the first quarter has values so large that all later values would look flat."""
+    """True if the first quarter of the rows exceeds DWARFING times all later values."""
     first, later = (
         np.abs(rows[np.isfinite(rows)]).max(initial=0.0)
         for rows in np.split(table, [len(table) // 4])
@@ -400,13 +433,16 @@ def _beginning_dwarfs_rest(table: Array) -> bool:
 
 
 def _values_in_view(table: Array) -> Array:
-    """The values that the axis is fitted to, (n,)."""
+    """Return the values to which the axis is fitted, (k,)."""
     rows = table[len(table) // 4 :] if _beginning_dwarfs_rest(table) else table
     return rows[np.isfinite(rows)]
 
 
 def _set_limits(ax: Axes, table: Array, least: float) -> float:
-    """Fit the axis to zero, the values in view, and ± `least`; return the largest modulus."""
+    """Set limits that contain 0, ±`least` and the values in view.
+
+    Returns the largest modulus of these numbers.
+    """
     shown = np.append(_values_in_view(table), [-least, least])
     low, high = shown.min(initial=0.0), shown.max(initial=0.0)
     span = (high - low) or 1.0
@@ -415,7 +451,7 @@ def _set_limits(ax: Axes, table: Array, least: float) -> float:
 
 
 def _shade_infeasible(ax: Axes) -> None:
-    """Shade the part of the axis where constraints are violated."""
+    """Shade the part of the frame in which constraints are violated."""
     ax.axhspan(0.0, ax.get_ylim()[1], color=look.VERMILLION, alpha=0.12, linewidth=0.0, zorder=1.0)
     ax.axhline(0.0, color=look.VERMILLION, linewidth=0.7, zorder=1.1)
 
@@ -445,7 +481,7 @@ def user_measure(name: str, ax: Axes, history: History) -> None:
 
 
 def times(ax: Axes, history: History) -> None:
-    """Draw the seconds per iteration, stacked by phase, and the factorizations so far below."""
+    """Draw the seconds per iteration, stacked by phase, above the number of factorizations."""
     x = history.numbers
     lower = (
         look.stacked(ax, TIMES_SHARE)
@@ -484,18 +520,22 @@ def times(ax: Axes, history: History) -> None:
 
 
 def _phase_terms(history: History) -> list[str]:
-    """The phases that took any time."""
+    """Return the names of the phases that took time."""
     return [name for name in PHASES if np.nan_to_num(history.parts("seconds", name)).any()]
 
 
 def _means(seconds: Array, starts: Array) -> Array:
-    """Means over the groups of iterations that begin at `starts`."""
+    """Return the means of `seconds` over the groups of iterations that begin at `starts`."""
     counts = np.diff(np.append(starts, seconds.size))
     return np.add.reduceat(seconds, starts) / counts if starts.size else seconds
 
 
 def _limit_bars(ax: Axes, total: Array, edges: Array, unit: str) -> None:
-    """Fit the y axis to the bars; cut a few bars that are much higher, and label the highest."""
+    """Fit the y axis to the bars; a few bars that are much higher are cut.
+
+    The highest of the cut bars is labelled with its value. total: heights of the bars;
+    edges: x of the edges of the bars.
+    """
     usual = np.quantile(total, 0.95, method="lower") if total.size >= FEWEST_BARS else np.inf
     cut = np.flatnonzero(total > OUTLIER * usual) if usual > 0 else np.empty(0, dtype=int)
     ax.set_ylim(0, 1.08 * (max(np.delete(total, cut)) if cut.size else total.max()))
@@ -518,7 +558,7 @@ def _limit_bars(ax: Axes, total: Array, edges: Array, unit: str) -> None:
 
 
 def _draw_factorizations(ax: Axes, history: History) -> None:
-    """Draw the number of factorizations so far, on an axis from zero."""
+    """Draw the number of factorizations from the start to each iteration."""
     count = history.parts("counts", "numeric")
     look.line(ax, history.numbers, count, "factorizations", look.INK)
     most = max(1.0, np.nanmax(count))
@@ -536,7 +576,10 @@ def _draw_factorizations(ax: Axes, history: History) -> None:
 
 
 def taylor(ax: Axes, history: History) -> None:
-    """Draw the remainders of the Taylor test over the step, and pale lines of expected slope."""
+    """Draw the remainders of the Taylor test over the step.
+
+    Behind each remainder a pale line shows the slope of the expected order.
+    """
     test = entries(history.header, "taylor")
     h, orders, rows = numbers(test, "steps"), numbers(test, "orders"), test.get("remainders")
     for index, row in enumerate(rows if isinstance(rows, list) else []):

@@ -1,4 +1,4 @@
-"""What sheets and reports show of a result: fields as colours, and curves."""
+"""Plots of a result, for sheets and reports: fields as colours, and curves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,22 +20,23 @@ from ..meshes import Mesh
 from . import style as look
 from .style import BESIDE, colour_bar
 
-SHADE = 0.25  # opacity
-FEW = 1e3  # an axis up to so long, end over beginning, has numbers between the powers of ten
+SHADE = 0.25  # opacity of a band
+FEW = 1e3  # ratio of the ends of an axis up to which numbers stand between powers of ten
 
 
 class Shades(Enum):
-    """Colours of values, told apart with every common colour blindness."""
+    """Scales of colours that can be told apart with every common colour blindness."""
 
     SEQUENTIAL = "viridis"
     DIVERGING = "RdBu_r"
 
 
 class Plot(Protocol):
-    """A titled drawing in a frame: what `plots=` of a report and `write_sheet` take.
+    """Protocol of a plot: a drawing in a frame, with a title, for a report or `write_sheet`.
 
-    A plot of your own has these two members; `draw` gets axes of matplotlib and may do
-    with them what it likes. It is called once for each medium, with the same values.
+    A plot of your own has the members `title` and `draw`. `draw` gets axes of matplotlib
+    and may draw anything on these axes. `draw` is called once for each medium (figure,
+    page), each time with the same values.
 
     Examples
     --------
@@ -57,7 +58,7 @@ class Plot(Protocol):
 
     @property
     def title(self) -> str:
-        """Words over the frame."""
+        """Title above the frame."""
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
         """Draw the plot.
@@ -65,9 +66,9 @@ class Plot(Protocol):
         Parameters
         ----------
         ax : matplotlib.axes.Axes
-            Axes that fill the frame. Labels of axes stand outside of the frame, where about
-            half an inch is kept free for them; a colour bar needs room within, so that the
-            axes have to become narrower.
+            Axes that fill the frame. Outside of the frame about half an inch is free for
+            the labels of the axes. A colour bar needs room within the frame: `draw` must
+            then make the axes narrower.
         room : (float, float)
             Width and height of the frame, inches.
         """
@@ -75,31 +76,32 @@ class Plot(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """A field on a rectangle, one square of colour a cell, with its colour bar.
+    """A field on a rectangle, with one coloured rectangle per cell and a colour bar.
 
     Parameters
     ----------
     title : str
-        Over the frame.
+        Title above the frame.
     values : (nx, ny) array
-        x rightwards, y upwards.
+        Values of the cells. The first index runs along x (to the right), the second
+        along y (upwards).
     size : (float, float)
-        Of the rectangle, in the unit `length`.
+        Width and height of the rectangle, in the unit `length`.
     label : str
-        Of the colour bar, such as "u / K".
+        Label of the colour bar, such as "u / K".
     length : str
-        Unit along the axes; "" for none.
+        Unit of length in the labels of the axes; "" writes no unit.
     shades : Shades
-        Colours.
+        Scale of colours.
     limits : (float, float), optional
-        Values of the first and the last colour; by default the extremes, symmetric
-        about 0 where the shades diverge.
+        Values of the first and the last colour. By default the extremes of the values;
+        for `Shades.DIVERGING` ± the largest modulus.
     logarithmic : bool
-        Whether colours go with the logarithm.
+        True if the colours are proportional to the logarithm of the values.
     points : (q, 2) array, optional
-        Places marked by dots.
+        Coordinates of dots drawn on the field.
     at_points : (q,) array, optional
-        Values shown by the colours of these dots, with no field behind.
+        Values shown by the colours of these dots; the field is then not drawn.
     """
 
     title: str
@@ -116,7 +118,7 @@ class Map:
     __repr__ = short_repr
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
-        """The colours, the points, and a bar as high as the map."""
+        """Draw the field or the coloured dots, and a colour bar as high as the map."""
         inch = _fit(ax, room, self.size)
         colored = self.values if self.at_points is None else self.at_points
         norm, name = _norm(colored, self.limits, self.shades, self.logarithmic), self.shades.value
@@ -149,23 +151,24 @@ class MeshMap:
     Parameters
     ----------
     title : str
-        Over the frame.
+        Title above the frame.
     points : (n, 2) array
-        Coordinates, in the unit `length`.
+        Coordinates of the points, in the unit `length`.
     cells : (k, 3) or (k, 4) array of integers
-        Corners of triangles or quadrilaterals, in order around them.
+        Point indices of the corners of triangles or quadrilaterals, in order around
+        each cell.
     values : (k,) or (n,) array
-        One colour a cell, or values at the points, interpolated in between.
+        Values of the cells, or values at the points, which are interpolated.
     label : str
-        Of the colour bar, such as "u / K".
+        Label of the colour bar, such as "u / K".
     length : str
-        Unit along the axes; "" for none.
+        Unit of length in the labels of the axes; "" writes no unit.
     shades : Shades
-        Colours.
+        Scale of colours.
     limits : (float, float), optional
         Values of the first and the last colour; see `Map`.
     logarithmic : bool
-        Whether colours go with the logarithm.
+        True if the colours are proportional to the logarithm of the values.
     """
 
     title: str
@@ -181,7 +184,7 @@ class MeshMap:
     __repr__ = short_repr
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
-        """The colours, and a bar as high as the mesh."""
+        """Draw the field, and a colour bar as high as the mesh."""
         mesh = Mesh.of("MeshMap", self.points, self.cells)
         values = as_reals(
             "MeshMap", "values", self.values, 1, "one number for each cell, or for each point"
@@ -216,7 +219,11 @@ class MeshMap:
 
 
 def _fit(ax: Axes, room: tuple[float, float], size: tuple[float, float]) -> float:
-    """Fit axes of true proportions into their frame, leaving room for a bar; returns an inch."""
+    """Fit axes with equal scales into their frame, beside room for a colour bar.
+
+    Returns the width of one inch as a fraction of the figure width. size: width and height
+    of the region drawn, in its unit of length.
+    """
     scale = min((room[0] - BESIDE) / size[0], room[1] / size[1])
     x, y, across, along = ax.get_position().bounds
     inch = across / room[0]
@@ -229,7 +236,7 @@ def _fit(ax: Axes, room: tuple[float, float], size: tuple[float, float]) -> floa
 def _lengths(
     ax: Axes, limits: tuple[tuple[float, float], tuple[float, float]], length: str
 ) -> None:
-    """The axes x and y, in a unit of length."""
+    """Set limits, labels and ticks of the axes x and y; length: the unit of length."""
     ax.set(xlim=limits[0], ylim=limits[1])
     for axis, letter in ((ax.xaxis, "x"), (ax.yaxis, "y")):
         axis.set_label_text(f"{letter} / {length}" if length else letter)
@@ -239,7 +246,7 @@ def _lengths(
 def _norm(
     values: Array, limits: tuple[float, float] | None, shades: Shades, logarithmic: bool
 ) -> Normalize:
-    """Values to colours; symmetric about zero where the shades diverge."""
+    """Return the normalization of values for the colours; `Map` states the default limits."""
     low, high = limits or (float(values.min()), float(values.max()))
     if limits is None and shades is Shades.DIVERGING:
         low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
@@ -248,23 +255,23 @@ def _norm(
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """y over x, as a line of a `Graph`.
+    """A curve y(x), drawn as a line of a `Graph`.
 
     Parameters
     ----------
     x, y : (k,) arrays
         Points of the curve, in order.
     label : str
-        Its name over the frame.
+        Name of the curve, written above the frame.
     color : str
         Any colour of matplotlib; see `adjoint.report.figures.style` for colours that can
         be told apart with every common colour blindness.
     dashed : bool
-        Draw a dashed line.
+        True draws a dashed line.
     marker : str
-        A symbol of matplotlib at the points, such as "o".
+        Marker of matplotlib at the points, such as "o"; "" draws no markers.
     loose : bool
-        Draw the symbols alone.
+        True draws the markers without a line.
     """
 
     x: Array
@@ -278,7 +285,7 @@ class Curve:
     __repr__ = short_repr
 
     def draw(self, ax: Axes) -> None:
-        """The line, its markers small enough for many."""
+        """Draw the curve, with small markers because there may be many points."""
         line = "none" if self.loose else "--" if self.dashed else "-"
         (drawn,) = ax.plot(self.x, self.y, color=self.color, label=self.label)
         drawn.set(linestyle=line, marker=self.marker, markersize=3.8)
@@ -291,11 +298,11 @@ class Band:
     Parameters
     ----------
     x, low, high : (k,) arrays
-        The area is that between low and high over x.
+        The area lies between the curves low(x) and high(x).
     label : str
-        Its name over the frame.
+        Name of the area, written above the frame.
     color : str
-        Any colour of matplotlib; it is drawn pale.
+        Any colour of matplotlib; the area is drawn in a pale shade of this colour.
     """
 
     x: Array
@@ -307,7 +314,7 @@ class Band:
     __repr__ = short_repr
 
     def draw(self, ax: Axes) -> None:
-        """The area, pale, behind the curves."""
+        """Draw the area in a pale shade, behind the curves."""
         ax.fill_between(
             self.x,
             self.low,
@@ -322,26 +329,27 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Curves over a common axis.
+    """Curves y(x) on common axes.
 
     Parameters
     ----------
     title : str
-        Over the frame.
+        Title above the frame.
     x, y : str
         Labels of the axes, with units.
     curves : sequence of Curve
-        At least one.
+        The curves, at least one.
     bands : sequence of Band
         Areas behind the curves.
     notes : sequence of (float, float, str)
-        Texts beside points (x, y), to the left of those in the right half.
+        Notes (x, y, text). The text stands to the right of the point (x, y), or to the
+        left if the point is in the right half of the frame.
     logarithmic : (bool, bool)
-        Whether x and y go with the logarithm.
+        True for a logarithmic axis, for x and for y.
     level : float
-        Of a dotted line across; nan for none.
+        Value y of a dotted horizontal line; nan draws no line.
     low, high : float, optional
-        Limits of y where they are not those of the curves.
+        Limits of the y axis; by default the limits fit the curves.
     """
 
     title: str
@@ -358,7 +366,7 @@ class Graph:
     __repr__ = short_repr
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
-        """The curves, named above the frame."""
+        """Draw the curves, with their names above the frame."""
         for band in self.bands:
             band.draw(ax)
         for curve in self.curves:
@@ -403,20 +411,21 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """Values over two axes of different kinds as colours: a course over x in each row.
+    """Values of several functions of x as colours, one row for each function.
 
     Parameters
     ----------
     title : str
-        Over the frame.
+        Title above the frame.
     x_label, y_label : str
         Labels of the axes.
     x : (k,) array
-        Increasing; the rows are numbered from 1 upwards.
+        Points x, increasing.
     values : (k, rows) array
-        The colours.
+        Values shown by colours. Each column of the array is drawn as a row; the rows are
+        numbered from 1, from bottom to top.
     label : str
-        Of the colour bar.
+        Label of the colour bar.
     limits : (float, float), optional
         Values of the first and the last colour; by default ± the largest modulus.
     """
@@ -432,7 +441,10 @@ class Raster:
     __repr__ = short_repr
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
-        """A strip of colours a row, each colour halfway to the next x, and the bar."""
+        """Draw one strip of colours per row, and the colour bar.
+
+        Each colour reaches halfway to the neighbouring points x.
+        """
         largest = float(np.abs(self.values).max())
         low, high = self.limits or (-largest, largest)
         x, y, width, height = ax.get_position().bounds

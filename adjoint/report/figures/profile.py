@@ -13,30 +13,32 @@ from ...typing import Array
 from . import style as look
 from .comparison import look_of
 
-LEAST = 2.0  # ratio that the axis reaches at least
+LEAST = 2.0  # minimum ratio at the end of the axis
 FEW = 50.0  # largest ratio up to which the axis has numbers between the powers of ten
 
 
 def performance_profile(costs: Array) -> tuple[Array, Array]:
-    """ρ_s(τ) = |{p : c_sp ≤ τ min_s c_sp}| / |{p}|: share solved within τ times the least cost.
+    """ρ_s(τ) = |{p : c_sp ≤ τ min_s c_sp}| / |{p}| for solver s, with costs c_sp of problem p.
+
+    ρ_s(τ) is the share of problems that solver s solves within τ times the least cost.
 
     Parameters
     ----------
     costs : (solvers, problems) array
-        Positive; inf where a solver failed. A problem that none has solved counts
-        against all.
+        Costs, positive; inf if the solver failed. A problem that no solver has solved
+        counts as a failure of each solver.
 
     Returns
     -------
     tau : (k,) array
-        From 1 on: where one of the curves steps.
+        Values of τ, increasing from 1, at which at least one of the curves has a step.
     rho : (solvers, k) array
-        The shares.
+        The shares ρ_s(τ).
 
     Raises
     ------
     ValueError
-        For costs that are nan or not positive, and for no solvers or problems.
+        If a cost is nan or not positive, or if there are no solvers or no problems.
 
     References
     ----------
@@ -49,7 +51,7 @@ def performance_profile(costs: Array) -> tuple[Array, Array]:
 
 
 def _ratios(costs: Array) -> Array:
-    """c_sp / min_s c_sp, (solvers, problems); inf where a solver failed."""
+    """c_sp / min_s c_sp, (solvers, problems); inf if the solver failed."""
     costs = as_array("performance_profile", "costs", costs).astype(float)
     if costs.ndim != 2 or costs.size == 0:
         raise ValueError(
@@ -67,23 +69,24 @@ def _ratios(costs: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The performance profile of several solvers: a `Plot`, for a sheet or a report.
+    """The performance profile of several solvers: a `Plot` for a sheet or a report.
 
     Parameters
     ----------
     title : str
-        Over the frame.
+        Title above the frame.
     names : sequence of str
-        Of the solvers.
+        Names of the solvers.
     costs : (solvers, problems) array
-        Positive; inf where a solver failed.
+        Costs, positive; inf if the solver failed.
     unit : str
-        What the costs count.
+        Unit of the costs, such as "factorizations".
 
     Raises
     ------
     ValueError
-        For another number of names, and for costs that `performance_profile` refuses.
+        If the number of names is not the number of solvers, or if `performance_profile`
+        raises for these costs.
     """
 
     title: str
@@ -101,7 +104,7 @@ class Profile:
             )
 
     def draw(self, ax: Axes, room: tuple[float, float]) -> None:
-        """Steps that end at the share of problems that each one solves at all."""
+        """Draw ρ_s(τ) as steps; the last value is the share of problems that solver s solves."""
         tau, rho = performance_profile(self.costs)
         end = max(LEAST, 1.1 * tau[-1])
         for place, (name, share) in enumerate(zip(self.names, rho, strict=True)):

@@ -1,4 +1,4 @@
-"""A figure of several plots under one heading: what a script shows of its results."""
+"""A figure of several plots under one heading, for the results of a script."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from .style import font, wrap
 
 # All lengths in inches.
 MARGIN = 0.3
-LEFT, HEIGHT, GAP = 0.85, 2.4, 0.75  # to the first frame; a frame; from one frame to the next
+LEFT, HEIGHT, GAP = 0.85, 2.4, 0.75  # x of the first frame, height of a frame, gap
 ABOVE, BELOW = 0.68, 0.52  # title and legend over a frame; its labels under it
 HEADING, SUBTITLE = 0.34, 0.26  # heights of the lines of the heading
 POINT = 1 / 72
@@ -20,10 +20,10 @@ DPI = 150
 
 
 def sheet(title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame: float) -> Figure:
-    """The plots in rows under a title and a line with the main numbers.
+    """Draw plots in rows under a title and a line with the main numbers.
 
-    frame: the width of each plot's frame, inches. Raises ValueError for no plots or no
-    columns.
+    frame: width of the frame of each plot, inches. Raises ValueError if there are no plots,
+    or if columns < 1.
     """
     if not plots or columns < 1:
         raise ValueError(
@@ -67,25 +67,26 @@ def sheet(title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame:
 def write_sheet(
     path: Path | str, title: str, subtitle: str, plots: Sequence[Plot], columns: int, frame: float
 ) -> None:
-    """Write plots in rows under a heading, as PNG, or as PDF where the name ends so.
+    """Write plots in rows under a heading, as a PNG or PDF file.
 
     Parameters
     ----------
     path : path
-        Of the file; its directory is made if it does not exist.
+        Path of the file, which ends with .png or .pdf. The directory is made if it does
+        not exist.
     title, subtitle : str
         The heading, and a line with the main numbers.
     plots : sequence of Plot
-        At least one.
+        The plots, at least one.
     columns : int
-        How many plots stand in a row.
+        Number of plots in a row.
     frame : float
-        Width of the frame of a plot, inches.
+        Width of the frame of each plot, inches.
 
     Raises
     ------
     ValueError
-        For no plots or no columns.
+        If there are no plots, or if columns < 1.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with look.drawing():

@@ -1,4 +1,4 @@
-"""One panel's axes: colours, lines over iterations, limits, legends above the frame."""
+"""Style of the axes of a panel: colours, lines, limits, legends, fonts."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ BLUE, SKY, GREEN = "#0072b2", "#56b4e9", "#009e73"
 ORANGE, YELLOW, VERMILLION, PURPLE, GRAY = "#e69f00", "#f0e442", "#d55e00", "#cc79a7", "#999999"
 INK, FAINT, PAPER = "#1f2328", "#d3d7dc", "#fffffe"  # text and frame; grid; background
 
-LEGEND = 8.0  # points of its letters
+LEGEND = 8.0  # font size of a legend, points
 
 STYLE: dict[str, object] = {
     "font.family": "DejaVu Sans",
@@ -45,22 +45,29 @@ STYLE: dict[str, object] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "adjoint.report",  # the same run gives the same file
 }
-DASHES = (0, (4, 3))  # of a line where a new stage begins
-MOST_MARKERS = 40  # iterations up to which each one gets a marker
+DASHES = (0, (4, 3))  # dashes of the line at the start of a stage
+MOST_MARKERS = 40  # number of points up to which each point has a marker
 OUTSIDE = 0.4  # inches a legend begins to the left of the frame
 HANDLE, PAD, SPACE = 1.5, 0.5, 1.2
-"""Lengths of a legend's lines, from line to text, between columns; over the size of letters."""
-BETWEEN = 0.06  # of the height of a frame, between two axes in it
-MANY = 200  # dots from which they are fainter
+"""Length of a line in a legend, distance of line and text, distance of columns.
+
+The unit is the font size.
+"""
+BETWEEN = 0.06  # gap between two axes in a frame, as a share of its height
+MANY = 200  # number of dots above which the dots are fainter
 
 
 def drawing() -> AbstractContextManager[None]:
-    """The style of the report, whatever the user's own settings of matplotlib are."""
+    """Return a context manager with the style of the report, without the user's settings."""
     return context(["default", STYLE])
 
 
 def line(ax: Axes, x: Array, y: Array, label: str, color: str) -> None:
-    """Draw y over x where finite; markers on short series and on points without neighbours."""
+    """Draw y over x as a line; nan and inf are gaps.
+
+    Each point has a marker if there are at most MOST_MARKERS points; otherwise only points
+    between two gaps have one.
+    """
     known = np.isfinite(y)
     padded = np.pad(known, 1)
     marked = known & ((known.sum() <= MOST_MARKERS) | ~(padded[:-2] | padded[2:]))
@@ -70,14 +77,14 @@ def line(ax: Axes, x: Array, y: Array, label: str, color: str) -> None:
 
 
 def dots(ax: Axes, x: Array, y: Array, label: str, color: str, marker: str) -> None:
-    """Draw faint markers, behind the lines, whole even on the edge of the frame."""
+    """Draw faint markers behind the lines; the edge of the frame does not cut the markers."""
     (drawn,) = ax.plot(x, y, marker, color=color, label=label, zorder=1.5, clip_on=False)
     drawn.set_markersize(5.0 if marker == "." else 3.5)
     drawn.set_alpha(0.7 if x.size <= MANY else 0.35)
 
 
 def whole_numbers(ax: Axes, history: History) -> None:
-    """The x axis: whole iterations, and a margin."""
+    """Set the x axis: integer iterations, with a margin at both ends."""
     x = history.numbers
     first, last = (x[0], x[-1]) if x.size else (0, 1)
     margin = max(0.7, 0.02 * (last - first))
@@ -87,21 +94,24 @@ def whole_numbers(ax: Axes, history: History) -> None:
 
 
 def iterations_along(ax: Axes, history: History) -> None:
-    """The x axis of iterations, and a dashed line where a new stage begins."""
+    """Set the x axis of iterations, and draw a dashed line where a new stage begins."""
     whole_numbers(ax, history)
     for start in stages(history):
         ax.axvline(start, color=GRAY, linestyle=DASHES, linewidth=0.9, zorder=1.2)
 
 
 def stages(history: History) -> Array:
-    """Where a new stage begins, halfway between two iterations."""
+    """Return the x where new stages begin, halfway between two iterations, (k,)."""
     x = history.numbers
     rows = np.flatnonzero(np.abs(np.diff(history.series("stage"))) > 0)
     return 0.5 * (x[rows] + x[rows + 1])
 
 
 def logarithmic(ax: Axes, shown: Array) -> None:
-    """A logarithmic y axis over whole decades around positive values, none at its ends."""
+    """Set a logarithmic y axis of whole decades; no value of `shown` is at its ends.
+
+    shown: the values drawn, all positive.
+    """
     ax.set_yscale("log")
     ax.set_ylim(
         10.0 ** np.floor(np.log10(0.9 * shown.min())), 10.0 ** np.ceil(np.log10(1.1 * shown.max()))
@@ -111,10 +121,10 @@ def logarithmic(ax: Axes, shown: Array) -> None:
 
 
 def linear(ax: Axes, shown: Array, name: str) -> None:
-    """A linear y axis around the values; a power of ten goes into the label.
+    """Set a linear y axis around the values `shown`; its label holds a power of ten.
 
-    The axis spans at least a thousandth of the values: rounding errors do not look like
-    progress.
+    The axis spans at least a thousandth of the largest modulus, so that rounding errors do
+    not look like progress.
     """
     low, high, largest = shown.min(), shown.max(), np.abs(shown).max()
     span = max(high - low, 1e-3 * largest) or 1.0
@@ -124,7 +134,10 @@ def linear(ax: Axes, shown: Array, name: str) -> None:
 
 
 def powers(ax: Axes, largest: float, name: str, most: int) -> None:
-    """At most `most` numbers along a linear y axis; a power of ten goes into the label."""
+    """Set about `most` numbers along a linear y axis; its label holds a power of ten.
+
+    largest: the largest modulus of the values, which determines the power.
+    """
     exponent = int(np.floor(np.log10(largest))) if largest > 0 else 0
     power = exponent if not -2 < exponent < 5 else 0
     ax.yaxis.set_major_locator(MaxNLocator(nbins=most))
@@ -133,14 +146,17 @@ def powers(ax: Axes, largest: float, name: str, most: int) -> None:
 
 
 def absent(ax: Axes) -> None:
-    """Say that there is nothing to draw."""
+    """Write "not recorded" on empty axes."""
     ax.set_yticks([])
     ax.set_ylabel("")
     ax.text(0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=INK)
 
 
 def legend(ax: Axes, *others: Axes) -> None:
-    """Name what was drawn, in one or two rows above the frame; long names are cut."""
+    """Write the names of the lines in one or two rows above the frame; long names are cut.
+
+    others: further axes whose lines are named as well.
+    """
     pairs = [
         pair
         for each in (ax, *others)
@@ -171,7 +187,10 @@ def legend(ax: Axes, *others: Axes) -> None:
 
 
 def fitted(labels: Sequence[str], room: float) -> tuple[int, list[str]]:
-    """The columns of a legend in `room` points, and its labels, cut to fit two rows."""
+    """Return the number of columns of a legend, and its labels, cut to fit two rows.
+
+    room: width of the legend, points.
+    """
     face = font(LEGEND, "normal")
     widths = [width(label, face) + LEGEND * (HANDLE + PAD) for label in labels]
     for rows in (1, 2):
@@ -187,7 +206,10 @@ def fitted(labels: Sequence[str], room: float) -> tuple[int, list[str]]:
 
 
 def stacked(ax: Axes, share: float) -> Axes:
-    """Axes under these, which keep `share` of their height; both together fill the frame."""
+    """Add axes below `ax`, and reduce `ax` to `share` of its height.
+
+    Both axes together fill the former frame of `ax`.
+    """
     left, bottom, across, height = ax.get_position().bounds
     figure = ax.get_figure(root=True)
     assert figure is not None  # Axes of a report have one.
@@ -199,12 +221,12 @@ FAMILY = "DejaVu Sans"  # ships with matplotlib: the same figure on every machin
 
 
 def font(size: float, weight: str) -> FontProperties:
-    """The figure's font; size in points, weight "normal" or "bold"."""
+    """Return the font of the figures; size in points, weight "normal" or "bold"."""
     return FontProperties(family=FAMILY, size=size, weight=weight)
 
 
 def legible(text: str) -> str:
-    """The text on one line; what the font cannot draw becomes "?"."""
+    """Return the text on one line; characters that the font does not have become "?"."""
     drawn = get_font(findfont(font(10, "normal")))
     return "".join(
         char if drawn.get_char_index(ord(char)) else "?" for char in " ".join(text.split())
@@ -212,13 +234,16 @@ def legible(text: str) -> str:
 
 
 def width(text: str, face: FontProperties) -> float:
-    """The width of a line of text, in points."""
+    """Return the width of a line of text, in points."""
     extent, _, _ = text_to_path.get_text_width_height_descent(text, face, False)
     return float(extent)
 
 
 def wrap(text: str, face: FontProperties, room: float, rows: int) -> str:
-    """The text in at most `rows` lines of at most `room` points; "…" ends a text that is cut."""
+    """Break text into at most `rows` lines of at most `room` points.
+
+    "…" ends a text that is cut.
+    """
     lines: list[str] = []
     rest = legible(text)
     while rest:
@@ -236,7 +261,7 @@ def wrap(text: str, face: FontProperties, room: float, rows: int) -> str:
 
 
 def _fitting(text: str, face: FontProperties, room: float) -> int:
-    """The number of leading characters, at least one, that fit into `room` points."""
+    """Return the number of leading characters that fit into `room` points, at least one."""
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2
@@ -245,12 +270,15 @@ def _fitting(text: str, face: FontProperties, room: float) -> int:
 
 
 BAR, GAP = 0.12, 0.1  # inches: width of the bar, its distance from the axes
-NUMBERS = 0.62  # inches kept free for its numbers and the unit
+NUMBERS = 0.62  # inches kept free for the numbers and the unit of the bar
 BESIDE = GAP + BAR + NUMBERS
 
 
 def colour_bar(ax: Axes, shown: ScalarMappable, label: str, logarithmic: bool, inch: float) -> None:
-    """A bar as high as the axes, with round numbers; inch: in units of the figure."""
+    """Add a colour bar as high as the axes, with round numbers.
+
+    inch: width of one inch as a fraction of the figure width.
+    """
     x, y, width, height = ax.get_position().bounds
     figure = ax.get_figure(root=True)
     assert figure is not None  # Axes of a sheet have one.

@@ -1,4 +1,4 @@
-"""The convergence report as one self-contained HTML page, of one run or of several."""
+"""The convergence report of one run or of several runs as one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -39,7 +39,7 @@ from ..summary import (
 from .svg import THEME, panel_svg
 
 HERE = Path(__file__).parent
-STRIP = 8  # designs on the page at a glance
+STRIP = 8  # number of designs in the strip
 MOST_FRAMES, MOST_PIXELS = 120, 20_000_000  # designs behind the slider, and pixels of all of them
 COARSE = 400  # columns below which elements are drawn as squares
 KINDS = {
@@ -53,7 +53,10 @@ DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
 
 @cache
 def templates() -> jinja2.Environment:
-    """The templates of the page; all text is escaped, an unknown name is an error."""
+    """Return the templates of the page.
+
+    All text is escaped. A name that is not defined raises an error.
+    """
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -64,10 +67,10 @@ def templates() -> jinja2.Environment:
 
 
 def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
-    """The document, which needs no other file.
+    """Return the HTML document of the runs, which needs no other file.
 
-    plots: drawings of the user's own: part of the result of one run, under the
-    comparison of several.
+    plots: the user's own plots. They belong to the result of a single run; with several
+    runs they stand below the comparison.
     """
     style, script = (
         (HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
@@ -91,7 +94,10 @@ def page(runs: Sequence[Run], plots: Sequence[Panel]) -> str:
 
 
 def contents(run: Run, name: str, share: int) -> dict[str, object]:
-    """All that the page shows of a run. name: in ids; share: number of runs on the page."""
+    """Return all values of the template for one run.
+
+    name: part of the ids, different for each run; share: number of runs on the page.
+    """
     history, found = run.history, badge(run.history)
     designs, place = in_order(run.designs), 0
     if designs:
@@ -129,7 +135,7 @@ def contents(run: Run, name: str, share: int) -> dict[str, object]:
 
 
 def key_numbers(history: History) -> list[tuple[str, str]]:
-    """What one wants to know first, in large type; what was not recorded is left out."""
+    """Return the main numbers of a run as (name, text); missing numbers are left out."""
     last: Record = history.iterations[-1] if history.iterations else {}
     pairs = (
         ("objective", brief(final(history, "objective"))),
@@ -155,7 +161,7 @@ def key_numbers(history: History) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A panel on the page. terms: those that are explained under it."""
+    """A panel on the page. terms: names of the terms that are explained below the panel."""
 
     title: str
     svg: Markup
@@ -163,7 +169,7 @@ class Drawing:
 
 
 def drawings(drawn: Sequence[Panel], name: str) -> list[Drawing]:
-    """Panels as SVG; name: begins the ids in them."""
+    """Return panels as SVG; name: the beginning of the ids in the SVG."""
     return [
         Drawing(panel.title, Markup(panel_svg(panel, f"{name}{place}")), panel.terms)
         for place, panel in enumerate(drawn)
@@ -173,10 +179,11 @@ def drawings(drawn: Sequence[Panel], name: str) -> list[Drawing]:
 def viewer(
     designs: Sequence[tuple[int, Array]], place: int, name: str, share: int
 ) -> Mapping[str, object]:
-    """A slider over the designs, evenly thinned if too many; it begins at `place`.
+    """Return a slider over the designs, which first shows the design number `place`.
 
-    name: ends the ids, which must be the page's only ones; share: among how many runs
-    the page's room is divided.
+    If there are too many designs, evenly spaced designs are shown. name: the end of the
+    ids, so that each id occurs once on the page; share: number of runs on the page, which
+    divides the maximum number of pixels.
     """
     rows, columns = designs[0][1].shape
     most = max(STRIP, min(MOST_FRAMES, MOST_PIXELS // (rows * columns * share)))
@@ -194,7 +201,7 @@ def viewer(
 
 
 def strip(designs: Sequence[tuple[int, Array]]) -> Mapping[str, object]:
-    """A few designs at a glance."""
+    """Return a strip of at most STRIP designs, log-spaced over the iterations."""
     rows, columns = designs[0][1].shape
     aspect = columns / rows
     shown = [designs[place] for place in log_spaced([k for k, _ in designs], STRIP)]
@@ -207,7 +214,7 @@ def strip(designs: Sequence[tuple[int, Array]]) -> Mapping[str, object]:
 
 
 def picture(design: Array) -> str:
-    """A design as a data URI."""
+    """Return the picture of a design as a data URI."""
     return "data:image/png;base64," + base64.b64encode(design_png(design)).decode("ascii")
 
 
@@ -237,6 +244,6 @@ def _several(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def _found(designs: Sequence[tuple[int, Array]], history: History) -> tuple[str, str]:
-    """The iteration of the design that a run found, and its picture."""
+    """Return the iteration of the design that a run found, and the picture of the design."""
     iteration, design = designs[found_place(designs, history)]
     return show(iteration), picture(design)

@@ -1,4 +1,4 @@
-"""A panel as an SVG element inside an HTML page, in the page's colours."""
+"""Panels as SVG elements of an HTML page, in the colours of the page."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from ..figures.panels import Panel
 
 WIDTH, HEIGHT = 4.2, 2.95  # inches
 LEFT, RIGHT, BELOW, ABOVE = 0.66, 0.14, 0.45, 0.46  # inches around the frame; above it the legend
-BARE = 0.15  # above the frame of a panel without a legend
+BARE = 0.15  # inches above the frame of a panel without a legend
 FRAME = (WIDTH - LEFT - RIGHT, HEIGHT - BELOW - ABOVE)
 THEME = {
     look.BLUE: "var(--blue)",
@@ -29,7 +29,10 @@ THEME = {
 
 
 def panel_svg(panel: Panel, name: str) -> str:
-    """An <svg> element with a description; name: the beginning of its ids, unique in the page."""
+    """Return a panel as an <svg> element with a description.
+
+    name: the beginning of the ids in the element, different for each panel of the page.
+    """
     above = ABOVE if panel.legend else BARE
     height = HEIGHT - ABOVE + above
     with look.drawing():

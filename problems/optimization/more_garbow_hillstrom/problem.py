@@ -14,7 +14,7 @@ STEP = 1e-30
 
 @dataclass(eq=False)
 class Tally:
-    """Counts of values of f, gradients (one Jacobian each) and Hessian products."""
+    """Numbers of values of f, of gradients (one Jacobian each) and of products ∇²f v."""
 
     evaluations: int = 0
     gradients: int = 0
@@ -28,9 +28,9 @@ class SumOfSquares:
     Parameters
     ----------
     number, name : int, str
-        As in the paper.
+        Number and name of the problem in the paper.
     start : (n,) array
-        x₀.
+        Standard start x₀.
     residual : callable
         x ↦ r, (m,); analytic, also for complex x.
     jacobian : callable
@@ -58,11 +58,11 @@ class SumOfSquares:
         return self.residual(self.start).size
 
     def __call__(self, x: Array) -> "Evaluation":
-        """f at x, (n,); on overflow inf or nan, without a warning."""
+        """Return the point of f at x, (n,); overflow gives inf or nan without a warning."""
         return self.evaluate(x, Tally())
 
     def evaluate(self, x: Array, tally: Tally) -> "Evaluation":
-        """f at x, (n,); the tally counts this value and later derivatives of the point."""
+        """Return the point of f at x, (n,); `tally` counts its value and its later derivatives."""
         x = np.array(x, dtype=float)
         if x.shape != self.start.shape:
             raise ValueError(f"{self.name}: got x of shape {x.shape}, expected {self.start.shape}")
@@ -74,7 +74,7 @@ class SumOfSquares:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """f at x: the value at once, derivatives when they are first used.
+    """A point of f at x: the value is computed at once, derivatives when they are first used.
 
     x: (n,); residual: r(x), (m,).
     """
@@ -116,5 +116,5 @@ class Counted:
     tally: Tally = field(default_factory=Tally)
 
     def __call__(self, x: Array) -> Evaluation:
-        """f at x, (n,)."""
+        """Return the point of f at x, (n,)."""
         return self.problem.evaluate(x, self.tally)
