@@ -144,8 +144,8 @@ def as_array(who: str, name: str, value: object) -> Array:
         raise TypeError(f"{who}: {name} cannot be converted to an array ({error})") from error
     if array.dtype.kind not in "fciub":
         raise TypeError(
-            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected real or "
-            "complex numbers, float64 or complex128"
+            f"{who}: got {name} of dtype {array.dtype} ({named(value)}), expected float64 or "
+            "complex128: real numbers, or complex numbers"
         )
     return array
 
