@@ -291,7 +291,7 @@ def test_threads_share_a_combination():
         (
             lambda: adjoint.matrices.ConstantVector(np.array(["a"])),
             TypeError,
-            "expected real or complex",
+            "expected float64",
         ),
     ],
 )
