@@ -1,4 +1,4 @@
-"""∂f/∂u and ∂f/∂p of a function f(t, u, p): small ones dense, large ones sparse, by colours."""
+"""∂f/∂u and ∂f/∂p of a function f(t, u, p): dense if small, sparse and by colours if large."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,7 +62,7 @@ class DenseBlock:
 
     @cached_property
     def _steps(self) -> Array:
-        """i h times the identity, (k, k)."""
+        """The steps i h e_j of all columns: i h times the identity, (k, k)."""
         return 1j * STEP * np.eye(self.columns)
 
     @cached_property
@@ -121,7 +121,7 @@ class DenseBlock:
             raise NonFinite(f"{self.user.maker}, {self.name}: {error}") from None
 
     def _unchecked(self, local: LocalFunction, points: Array) -> Array | None:
-        """Im f / h at the points x + ihv, (rows, points), by the function without checks.
+        """Im f / h at complex points, (rows, number of points), by the function without checks.
 
         The checks of `ComplexSlice` take longer than the evaluation of a small field.
         Returns None if the function raises an error, or if a result is not a complex array
@@ -204,7 +204,7 @@ def field_block(
 def block_of(
     user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None
 ) -> JacobianBlock:
-    """∂f/∂x by colours, (rows, columns); pattern: as in `complex_step_field`."""
+    """∂f/∂x by colours, (rows, columns); pattern: see `complex_step_field`."""
     argument = f"{x}_pattern"
     given = (
         None
@@ -215,7 +215,7 @@ def block_of(
 
 
 def finite(derivative: Array, name: str, maker: str) -> Array:
-    """Return a derivative, (rows,); raise NonFinite if an entry is nan or inf."""
+    """Return `derivative`, (rows,), unchanged; raise NonFinite if an entry is nan or inf."""
     if not derivative.dot(derivative) < np.inf and (bad := first_nonfinite(derivative)) is not None:
         row, entry, _ = bad
         raise NonFinite(

@@ -168,7 +168,7 @@ class DerivedResidual:
 def derived(
     function: Function, rule: Rule, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> DerivedResidual:
-    """The `DerivedResidual` of a function by a rule; patterns as in `complex_step_residual`."""
+    """The `DerivedResidual` of a function by a rule; patterns: see `complex_step_residual`."""
     blocks = []
     for x, columns, given in (("u", function.n, u_pattern), ("p", function.m, p_pattern)):
         what = f"{function.maker}: {x}_pattern"

@@ -40,11 +40,10 @@ def jax_residual(
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
-        detected at the first point.
+        Sparsity pattern of ∂R/∂u: a matrix that stores each entry that may be nonzero.
+        Default: detected at the first point.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
-        detected.
+        Sparsity pattern of ∂R/∂p. Default: detected at the first point.
 
     Returns
     -------
@@ -176,7 +175,7 @@ class JaxResidual:
     ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
-        By jax.jvp of jax.vjp.
+        The result is computed by jax.jvp of jax.vjp.
         """
         function = self.forward.function
         vectors = (
@@ -201,5 +200,5 @@ def _made_again(
     u_pattern: SparseMatrix | None,
     p_pattern: SparseMatrix | None,
 ) -> JaxResidual:
-    """`jax_residual` with positional arguments, for pickles."""
+    """`jax_residual` with positional arguments only, as `__reduce__` needs: loads a pickle."""
     return jax_residual(residual, n, m, u_pattern=u_pattern, p_pattern=p_pattern)
