@@ -41,7 +41,7 @@ class OutputsAt:
 class Outputs:
     """y(p) = (u(t₁), …, u(t_K), ∫ℓ dt), (K·n + q,): an initial value problem with vector output.
 
-    For objectives J(y, p) of states and integrals: `Reduced(Outputs(problem), J)`.
+    `Reduced(Outputs(problem), J)` takes objectives J(y, p) of states and integrals.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Outputs:
         Returns
         -------
         OutputsAt
-            `u`, the vector y, with `vjp` and `jvp`.
+            An object with `u`, the vector y, and with `vjp` and `jvp`.
 
         Raises
         ------

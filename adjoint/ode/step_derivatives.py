@@ -76,7 +76,7 @@ def step_jvp(
     """(K̇ (s, n, j), q̇ (q, j)) of a step, from u̇, k̇ (n, j) and ṗ (m, j).
 
     integrals: q; q̇ is None for q = 0. move: tangents of start and length of the step, None
-    if both are fixed.
+    if start and length are fixed.
     """
     Y = step.system.combined(step.h * step.tableau.A, step.K) + step.u
     if step.tableau.coupled:
@@ -91,9 +91,10 @@ def step_jvp(
 def _stage_cotangents(
     step: FrozenStep, Y: Array, Y_bar: Array, K_bar: Array
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
-    """(V̄ (s, n, j), [(i, w_i)], p̄ (m, j)): the transposed stage equations, last stage first.
+    """(V̄ (s, n, j), [(i, w_i)], p̄ (m, j)) from the transposed stage equations, last stage first.
 
-    The first stage is not included if it is the last stage of the step before.
+    The list has the solutions w_i of the stages i. The first stage is not included if
+    it is the last stage of the step before.
     """
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
@@ -122,7 +123,7 @@ def _stage_cotangents(
 def _one_stage_cotangent(
     step: FrozenStep, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
 ) -> tuple[Array, Array]:
-    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; both (n,) or (n, j)."""
+    """(w, Jᴴ w) with (M − hγ J)ᴴ w = K̄ + hγ Ȳ; w and Jᴴ w: (n,) or (n, j)."""
     system = step.system
     J = system.jacobian(t, Y)
     if hg == 0.0:
@@ -135,7 +136,7 @@ def _one_stage_cotangent(
 def _stage_tangents(
     step: FrozenStep, Y: Array, u_dot: Array, k_dot: Array, p_dot: Array, move: Move | None
 ) -> Array:
-    """K̇ (s, n, j): the stage equations along the directions, first stage first."""
+    """K̇ (s, n, j), from the differentiated stage equations, first stage first."""
     system, tableau, h = step.system, step.tableau, step.h
     A, stage_times = tableau.A, step.times
     K_dot = np.zeros((A.shape[0], *u_dot.shape), dtype=np.result_type(system.dtype, p_dot))
@@ -258,7 +259,7 @@ def value_tangent(step: FrozenStep, i: int, K_dot: Array, move: Move | None) -> 
 
 
 def dense_tangent(step: FrozenStep, theta: float, K_dot: Array, move: Move | None) -> Array:
-    """The tangent of u at t + θh without u̇, (n, j). This time is fixed, the step may move."""
+    """The tangent of u at t + θh without u̇, (n, j). The time t + θh is fixed; the step may move."""
     change = _sum(step.h * step.tableau.weights(theta), K_dot)
     if move is None:
         return change
@@ -303,5 +304,5 @@ def _sum(weights: Array, K: Array) -> Array:
 
 
 def inner(w: Array, v: Array) -> Array:
-    """Re(wᴴ v) for each column of w (n, j) and one v (n,): (j,)."""
+    """Re(wᴴ v) for each column of w, (j,); w: (n, j), v: (n,)."""
     return np.asarray(np.einsum("ij,i->j", w.conj(), v).real)

@@ -26,10 +26,10 @@ def rate_at(
 ) -> Array:
     """∂f/∂t at a time t next to a discontinuity; raises NonFiniteField if it is infinite there.
 
-    rate: t ↦ ∂f/∂t. inwards: the length of the step on that side, negative if the step
-    ends at t. size: |f| in the step. what: "f" or "ℓ". If f is a root or another power
-    of the time from the discontinuity, ∂f/∂t next to it is huge, and is not the rate of
-    the solution.
+    rate: t ↦ ∂f/∂t. inwards: the length of the step that begins or ends at t, negative
+    if the step ends at t. size: |f| in the step. what: "f" or "ℓ". If f is a root or
+    another power of the time from the discontinuity, ∂f/∂t next to the discontinuity is
+    huge, and is not the rate of the solution.
     """
     found = np.array(rate(t))  # A copy: the field may fill the same array again.
     probe = rate(t + PROBE * inwards)
@@ -48,7 +48,7 @@ def rate_at(
 
 
 def singular(found: Array, probe: Array, length: float, size: Array) -> Array:
-    """True for the components whose rate decays steeply from the discontinuity."""
+    """True for each component whose rate ∂f/∂t decays steeply from the discontinuity."""
     change, found = np.abs(found - probe), np.abs(found)
     return np.asarray(
         (change > STEADY * found) & (found > np.abs(probe)) & (found * length > SMALL * size)

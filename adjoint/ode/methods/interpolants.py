@@ -51,7 +51,9 @@ def continuous(A: Array) -> Array:
 
 
 def hermite(A: Array) -> Array:
-    """Weights of the cubic through u and u' with slopes K₁ and K_s: C¹, of order 3 at most.
+    """Weights of the cubic from u to u' with slopes K₁ and K_s, a C¹ dense output of order ≤ 3.
+
+    u and u' are the states at the start and at the end of the step.
 
     Parameters
     ----------
@@ -73,8 +75,8 @@ def through_stage_values(A: Array) -> Array:
     Algebraic unknowns have no derivative, but their stage values are as good as those
     of the other unknowns. The error is O(h⁴) if stages have order 2 and Σ l_i c_i = θ,
     Σ l_i c_i² = θ², Σ l_i c_i³ = θ³, Σ l_i a_ij c_j² = θ³/3. With fewer stages, or
-    stages of order 1, as many of these conditions and of Σ l_i a_ij c_j = θ²/2 are met
-    as possible. l(1) = e_s.
+    stages of order 1, the output meets as many of these conditions and of
+    Σ l_i a_ij c_j = θ²/2 as possible. The end of the step is exact: l(1) = e_s.
     """
     s, c = A.shape[0], A.sum(axis=1)
     conditions = [
