@@ -169,7 +169,7 @@ def gradient(solution: Integrated, bars: Bars, timed: bool, all_times: bool) -> 
 def _record_findings(
     solution: Integrated, bars: Bars, p_bar: Array, monitor: ToleranceMonitor
 ) -> None:
-    """Store the findings of the reverse sweep for the evidence; warn of components hidden by atol."""
+    """Store findings of the reverse sweep for the evidence; warn of components that atol hides."""
     findings = solution.sweeps.findings
     seen = bars.u.any() or (bars.q is not None and bars.q.any())
     findings.unaffected = bool(p_bar.size and seen and not p_bar.any())

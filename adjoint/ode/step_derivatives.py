@@ -93,8 +93,8 @@ def _stage_cotangents(
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
     """(V̄ (s, n, j), [(i, w_i)], p̄ (m, j)) from the transposed stage equations, last stage first.
 
-    The list has the solutions w_i of the stages i. The first stage is not included if
-    it is the last stage of the step before.
+    w_i (n, j): the solution of the transposed equation of stage i. The first stage is
+    not included if it is the last stage of the step before.
     """
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
@@ -259,7 +259,7 @@ def value_tangent(step: FrozenStep, i: int, K_dot: Array, move: Move | None) -> 
 
 
 def dense_tangent(step: FrozenStep, theta: float, K_dot: Array, move: Move | None) -> Array:
-    """The tangent of u at t + θh without u̇, (n, j). The time t + θh is fixed; the step may move."""
+    """The tangent of u at the fixed time t + θh without u̇, (n, j); the step may move."""
     change = _sum(step.h * step.tableau.weights(theta), K_dot)
     if move is None:
         return change

@@ -183,7 +183,7 @@ class Tableau:
         return [float(ci) for ci in c]
 
     def times(self, step: Interval) -> list[float]:
-        """The times at which the stages evaluate f: t + c_i h, or `first` (c_i = 0), `final` (c_i = 1).
+        """The times t + c_i h at which stages evaluate f; `first` for c_i = 0, `final` for c_i = 1.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class Tableau:
 
     @cached_property
     def gamma(self) -> float:
-        """γ: the diagonal entry of implicit stages; 0 if explicit; the real eigenvalue if coupled."""
+        """γ: diagonal of implicit stages; 0 if explicit; real eigenvalue if coupled."""
         return (
             float(self._spectrum[0][0].real)
             if self.coupled
@@ -262,7 +262,7 @@ class Tableau:
 
     @cached_property
     def integrated(self) -> list[int]:
-        """The indices of the k stages at which ℓ is needed for an integral or its error estimate."""
+        """The indices of the k stages at which an integral or its error estimate needs ℓ."""
         weights = np.abs(self.b) + sum(np.abs(e) for e in self.errors)
         return [int(i) for i in np.flatnonzero(weights)]
 
@@ -330,7 +330,7 @@ class Tableau:
 
     @cached_property
     def predictor(self) -> Array:
-        """P (s, s): the first guess of K_i is Σ_j<i P_ij K_j, by a polynomial in c through the K_j."""
+        """P (s, s): the first guess of K_i is Σ_j<i P_ij K_j, from a polynomial through the K_j."""
         P, c = np.zeros(self.A.shape), self.c
         for i in range(1, self.stages):
             degree = min(PREDICTED, np.unique(np.round(c[:i], 12)).size - 1)
@@ -340,7 +340,7 @@ class Tableau:
         return P
 
     def extrapolation(self, ratio: float) -> Array:
-        """E (s, s): the first guess of coupled stages is E K, where K are the stages of the step before.
+        """E (s, s): the first guess of coupled stages is E K; K: the stages of the step before.
 
         A polynomial in time of degree at most `EXTRAPOLATED` is fitted to the old
         stages.
@@ -361,14 +361,14 @@ class Tableau:
 
     @cached_property
     def _fit(self) -> Array:
-        """F (d + 1, s): F K are the coefficients of the polynomial of degree d fitted to stages K."""
+        """F (d + 1, s): F K are the coefficients of a polynomial of degree d fitted to stages K."""
         return np.linalg.pinv(
             np.vander(self.c, min(self.stages, EXTRAPOLATED + 1), increasing=True)
         )
 
 
 def carried_over(tableau: Tableau, K: Array) -> Array:
-    """A copy of the stages that the next step uses: K_s, (n,), or all stages, (s, n), if coupled."""
+    """A copy of the stages that the next step uses: K_s, (n,); all stages, (s, n), if coupled."""
     return (K if tableau.coupled else K[-1]).copy()
 
 

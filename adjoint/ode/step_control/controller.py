@@ -112,14 +112,14 @@ class StepSizeController:
     """The size of the next step, in a segment from a to b that is divided into n equal steps.
 
     Step j begins at a + j (b − a)/n, so that the last step ends exactly at b. When the
-    step size changes, the rest of the segment becomes the segment. order: order of the
-    error estimate. predictive: True if the controller uses the trend of the errors (for
-    coupled stages).
+    step size changes, the rest of the segment becomes a new segment. order: order of
+    the error estimate. predictive: True if the controller uses the trend of the errors
+    (for coupled stages).
 
-    Remembers the step size `wanted` by the error control, of which n is the
-    consequence: the least number of steps that are not longer; the number j of the next
-    step; `last_error` and `last_h`, the error and length of the last step (None after a
-    rejection); and the number of rejections in a row.
+    Remembers `wanted`, the step size that the error control allows; n, the least number
+    of steps that are not longer than `wanted`; j, the number of the next step;
+    `last_error` and `last_h`, the error and length of the last accepted step;
+    `rejections`, the number of successive rejections.
     """
 
     control: StepControl
@@ -161,7 +161,7 @@ class StepSizeController:
         return self.b if self.j == self.n - 1 else self.a + (self.j + 1) * self.h
 
     def accept(self, error: float) -> None:
-        """Go to the next step after an accepted step; error ≤ 1, in units of the tolerances."""
+        """Choose the next step after an accepted step; error ≤ 1, in units of the tolerances."""
         h, end = self.h, self.end
         error = max(error, 1e-10)  # The error may be zero.
         factor = min(
@@ -178,7 +178,7 @@ class StepSizeController:
             self.segment(end, self.b)
 
     def _factor(self, h: float, error: float) -> float:
-        """The factor for the step after an accepted step of length h; not yet limited."""
+        """The factor of the step size after an accepted step of length h, before limits are applied."""
         safety, power = self.control.safety, 1.0 / self.order
         if not self.predictive:
             factor = safety * error ** (-INTEGRAL * power)
