@@ -66,9 +66,9 @@ class Integrator:
     largest : the largest |t| of the integration.
     accepted : the accepted steps so far.
 
-    Remembers for the next step: `carried`, the last stage of the last step (all stages if
-    coupled); `factors`, the factors of Newton's method; `rejection`, the last rejection, or
-    None; `integrals`, the error control of integrals, or None.
+    Remembers for the next step: `carried`, the last stage of the last step (all stages
+    if coupled); `factors`, the factors of Newton's method; `rejection`, the last
+    rejected step, or None; `integrals`, the error control of integrals, or None.
     """
 
     system: System

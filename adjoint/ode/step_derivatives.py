@@ -24,7 +24,7 @@ def step_vjp(
 
     u_bar, k_bar: ∂J/∂u and ∂J/∂(last stage) at the end of the step. q_bar: cotangents
     of the integrals, (q, j), None without integrals. seeds: the observations inside the
-    step. timed: compute ∂J/∂(start) and ∂J/∂(length) of the step as well.
+    step. timed: True to compute ∂J/∂(start) and ∂J/∂(length) of the step as well.
     """
     system, tableau, h = step.system, step.tableau, step.h
     Y = system.combined(h * tableau.A, step.K) + step.u

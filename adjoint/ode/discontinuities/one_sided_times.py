@@ -34,8 +34,9 @@ class Interval(NamedTuple):
     """The times of a step: start t, length h and `end`.
 
     The stage at the start evaluates f at the time `first`: t⁺ at a possible
-    discontinuity, otherwise t. The stage at the end evaluates f at `final`: end⁻ or t +
-    h. The class is a tuple, because each sweep makes an object per step.
+    discontinuity, otherwise t. The stage at the end evaluates f at `final`: end⁻ at a
+    possible discontinuity, otherwise t + h. The class is a tuple, because each sweep
+    makes an object per step.
     """
 
     t: float

@@ -118,8 +118,9 @@ class StepSizeController:
 
     Remembers `wanted`, the step size that the error control allows; n, the least number
     of steps that are not longer than `wanted`; j, the number of the next step;
-    `last_error` and `last_h`, the error and length of the last accepted step;
-    `rejections`, the number of successive rejections.
+    `last_error` and `last_h`, the error and length of the last accepted step
+    (last_error: None after a rejection); `rejections`, the number of successive
+    rejections.
     """
 
     control: StepControl
@@ -178,7 +179,7 @@ class StepSizeController:
             self.segment(end, self.b)
 
     def _factor(self, h: float, error: float) -> float:
-        """The factor of the step size after an accepted step of length h, before limits are applied."""
+        """The growth factor after an accepted step of length h, before limits are applied."""
         safety, power = self.control.safety, 1.0 / self.order
         if not self.predictive:
             factor = safety * error ** (-INTEGRAL * power)
@@ -194,18 +195,18 @@ class StepSizeController:
         return factor * min(max(trend, 1.0 / LARGEST_TREND), LARGEST_TREND)
 
     def reject(self, factor: float) -> None:
-        """Try the step again, `factor` times as long."""
+        """Reject the step; the next step starts at the same time and is `factor` times as long."""
         t, self.wanted = self.t, self.h * factor
         self.rejections += 1
         self.last_error = None
         self.segment(t, self.b)
 
     def reject_unsolved(self) -> None:
-        """Try the step again with a shorter length, because its stages were not found."""
+        """Reject a step whose stages were not found; the next step is shorter."""
         self.reject(COUPLED_STAGE_FAILURE if self.predictive else STAGE_FAILURE)
 
     def rejection_factor(self, error: float) -> float:
-        """The factor by which to shorten a step that is rejected for its error > 1, or nan."""
+        """The factor by which to shorten a step that is rejected because its error is > 1 or nan."""
         if not math.isfinite(error):
             return SMALLEST_FACTOR
         return max(SMALLEST_FACTOR, min(0.9, self.control.safety * error ** (-1.0 / self.order)))

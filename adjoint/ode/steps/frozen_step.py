@@ -1,4 +1,4 @@
-"""A frozen step: an accepted step, to be differentiated, with the linear solves for its derivatives."""
+"""A frozen step: an accepted step to be differentiated, with the solves for its derivatives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -118,7 +118,7 @@ class RepeatedSteps:
         self._latest = None
 
     def _inverse(self, k: int, state: State, k1: Array) -> Inverse | None:
-        """The factors that Newton's method used in step k; for explicit methods the factors of M."""
+        """The factors of Newton's method in step k; for explicit methods the factors of M."""
         accepted = self.accepted
         if accepted.tableau[k].gamma == 0.0:
             return self.system.mass_inverse
