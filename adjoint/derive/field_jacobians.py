@@ -42,7 +42,7 @@ The complex step of √u at 0 is 1e50.
 
 
 class FieldBlock(Protocol):
-    """∂f/∂x, where x is u or p."""
+    """Protocol for objects that evaluate ∂f/∂x, where x is u or p."""
 
     def at(self, local: LocalFunction) -> sparse.csc_array | Array:
         """∂f/∂x at a point, (rows, k)."""
@@ -86,7 +86,7 @@ class DenseBlock:
         return J
 
     def along(self, local: LocalFunction, v: Array) -> Array:
-        """(∂f/∂x) v, (rows,), by one evaluation; raises as `at` does."""
+        """(∂f/∂x) v, (rows,), by one evaluation; raises the errors of `at`."""
         if not self.columns:
             return np.zeros(self.user.rows)
         if self.examination.due():
@@ -172,7 +172,7 @@ class SparseBlock:
         return random_signs(self.block.columns, 4)
 
     def at(self, local: LocalFunction) -> sparse.csc_array:
-        """∂f/∂x at a point, canonical; raises as `JacobianBlock.at` does."""
+        """∂f/∂x at a point, canonical; raises the errors of `JacobianBlock.at`."""
         point = local.slice()
         J = self.block.at(point)
         if self.block.examination.due():

@@ -105,8 +105,8 @@ class WithHvp:
 
         Cost: one complex Jacobian and one complex vjp. Before the first product at a
         point, the derivative along a random direction is compared with finite
-        differences. NotComplexSafe is raised if they disagree. TypeError is raised if
-        u, p or a direction is complex.
+        differences. NotComplexSafe is raised if the two disagree. TypeError is raised
+        if u, p or a direction is complex.
         """
         if any(a.dtype.kind == "c" for a in (u, p, lam, u_dot, p_dot)):
             raise TypeError(

@@ -74,11 +74,11 @@ class DerivedIntegrand:
         return self._weighted(self._derived(t, u, p).time_derivative(t, u, p))
 
     def _weighted(self, terms: Array) -> Array:
-        """W times the terms, (q,)."""
+        """W times the terms, (q,); terms: (k,)."""
         return terms if self.weights is None else np.asarray(self.weights.dot(terms))
 
     def _derived(self, t: float, u: Array, p: Array) -> DerivedField:
-        """The terms with their derivatives; their number k is found at the first point."""
+        """The function of the terms, with derivatives; the number k of terms is found at (t, u, p)."""
         if self._field is None:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
             function = FunctionOfTime(

@@ -64,7 +64,7 @@ def jax_residual(
 
     Notes
     -----
-    *Cost.* ∂R/∂u takes one jax.jvp per colour, and one that verifies the pattern.
+    *Cost.* ∂R/∂u takes one jax.jvp per colour, and one to verify the pattern.
     (∂R/∂p)ᵀ λ takes one jax.vjp, however many parameters there are.
 
     Examples
@@ -130,11 +130,11 @@ class JaxResidual:
         return self.forward.residual(u, p)
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂u, (n, n), canonical: one jax.jvp per colour, and one that verifies the pattern."""
+        """∂R/∂u, (n, n), canonical: one jax.jvp per colour, and one to verify the pattern."""
         return self.forward.jacobian(u, p)
 
     def parameter_jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂p, (n, m), canonical: one jax.jvp per colour, and one that verifies the pattern.
+        """∂R/∂p, (n, m), canonical: one jax.jvp per colour, and one to verify the pattern.
 
         `vjp` does not need this matrix.
 

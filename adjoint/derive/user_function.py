@@ -51,7 +51,7 @@ class UserFunction:
             )
 
     def vector(self, x: Array, name: str, size: int) -> Array:
-        """x as float64, (size,).
+        """Return x as float64, (size,).
 
         Raises TypeError if x is complex or not numeric, ValueError if its shape is
         wrong.
@@ -69,7 +69,7 @@ class UserFunction:
         return self.numbers(x, name, size).astype(FLOAT, copy=False)
 
     def numbers(self, x: Array, name: str, size: int) -> Array:
-        """x as float64 or complex128, (size,).
+        """Return x as float64 or complex128, (size,).
 
         Raises TypeError if x is not numeric, ValueError if its shape is wrong.
         """
@@ -173,7 +173,7 @@ class Function:
         return UserFunction(self.residual, self.n, RESIDUAL, self.maker)
 
     def vector(self, x: Array, name: str, size: int) -> Array:
-        """x as float64, (size,).
+        """Return x as float64, (size,).
 
         Raises TypeError if x is complex or not numeric, ValueError if its shape is
         wrong.
@@ -181,7 +181,7 @@ class Function:
         return self.user.vector(x, name, size)
 
     def point(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """u (n,) and p (m,) as float64."""
+        """Return u (n,) and p (m,) as float64; raises the errors of `vector`."""
         return self.vector(u, "u", self.n), self.vector(p, "p", self.m)
 
     def __call__(self, u: Array, p: Array) -> Array:

@@ -96,7 +96,7 @@ def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
 def closer(
     J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array
 ) -> sparse.csc_array:
-    """J, with those rows replaced by rows of `other` that agree better with the derivative along v.
+    """J, but rows of `other` replace rows that agree much worse with the derivative along v.
 
     J and other have the same pattern. along: the derivative along v, (n,).
     """

@@ -89,8 +89,8 @@ def by_collocation(tableau: Tableau, small: bool) -> bool:
     """True if λ is found by collocation: for adaptive methods whose first stage is explicit.
 
     Explicit methods at their stability limit do not damp stiff components of λ either.
-    They use collocation only if matrices are dense (small), since explicit methods with
-    many unknowns must not factor matrices.
+    Explicit methods use collocation only if matrices are dense (`small`), since
+    explicit methods with many unknowns must not factor matrices.
     """
     return tableau.continues and bool(tableau.errors) and (tableau.gamma != 0.0 or small)
 

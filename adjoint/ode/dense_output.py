@@ -14,7 +14,7 @@ from .steps.records import ComputedStep
 
 @dataclass(eq=False)
 class Observer:
-    """Collects observed states and integrals; called with each accepted step.
+    """Collects observed states and integrals; the integrator calls it with each accepted step.
 
     times: (K,), ascending. dense: True to observe inside steps by dense output. end:
     t_f.

@@ -144,7 +144,7 @@ def _listed(names: list[str]) -> str:
 
 
 class Differentiable(Protocol):
-    """A trajectory with its derivatives, as the full Jacobian needs it."""
+    """Protocol for a trajectory with the derivatives that the full Jacobian needs."""
 
     @property
     def u(self) -> Array:

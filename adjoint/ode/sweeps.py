@@ -68,10 +68,10 @@ class Sweeps:
     """The sweeps through the steps of a trajectory.
 
     initial_values: u(t₀) and K₁, with derivatives. steps: the accepted steps, which can
-    be repeated. places: (k, θ) for each observation: at t + θh inside step k, or at the
-    start of step k if θ is None. store: the states and records stored by the
-    integration. notify: called after each step of a sweep. findings: the findings of
-    the last reverse sweep, for the evidence; each reverse sweep changes them.
+    be repeated. places: (k, θ) for each observation, which lies at t + θh inside step
+    k, or at the start of step k if θ is None. store: the states and records stored by
+    the integration. notify: called after each step of a sweep. findings: the findings
+    of the last reverse sweep, for the evidence; each reverse sweep changes them.
     """
 
     system: System
@@ -211,7 +211,7 @@ class Sweeps:
     def tangent(
         self, u0_dot: Array, p_dot: Array, stop_times_dot: Array | None, integrals: int
     ) -> tuple[Array, Array | None]:
-        """(u̇ (K, n, j) at the observations, q̇ (q, j)) along u̇₀ (n, j) and ṗ (m, j).
+        """(u̇ (K, n, j) at the observations, q̇ (q, j) of the integrals) along u̇₀ (n, j) and ṗ (m, j).
 
         stop_times_dot: tangents of the stop times, (L, j), zero for t₀ and t_f; None if no
         stop time moves. Observation times do not move. integrals: q.

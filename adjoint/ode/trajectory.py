@@ -247,7 +247,7 @@ class Trajectory(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a LinearOperator (K·n, m): `@` is the jvp, `.T @` the vjp; u in C order."""
+        """D = du/dp as a LinearOperator (K·n, m), with u in C order: `D @` is the jvp, `D.T @` the vjp."""
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     def jacobian(self, of: Array | None = None, mode: str = "auto") -> Array:

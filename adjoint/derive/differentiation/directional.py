@@ -1,7 +1,7 @@
-"""Protocols for rules that take directional derivatives; the points at which they are examined.
+"""Rules that take directional derivatives, and the points at which derivatives are examined.
 
-A rule takes derivatives by complex steps, by finite differences or by JAX. The
-protocols are classes of `typing.Protocol`.
+A rule takes derivatives by complex steps, by finite differences or by JAX. This file
+has the protocols (`typing.Protocol`) of the rules.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Breaks: times at which f may jump, constant or functions of p, with derivatives."""
+"""Breaks are times at which f may jump: constants, or functions of p with derivatives."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -35,7 +35,7 @@ class InitialCotangents:
 
 
 class Solver(Protocol):
-    """Solves with Zᴴ ∂f/∂u N, and with its transpose."""
+    """Protocol for solves with the matrix Zᴴ ∂f/∂u N, and with its transpose."""
 
     def solve(self, b: Array, trans: Trans) -> Array: ...
 

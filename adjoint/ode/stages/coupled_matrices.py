@@ -25,7 +25,7 @@ Jacobian: TypeAlias = Array | sparse.csc_array
 
 @dataclass(frozen=True, eq=False)
 class CoupledInverse:
-    """The factors that a step's Newton iterations use.
+    """The factors that Newton's iterations of a step with coupled stages use.
 
     stages: factors of the matrix of all stages. factor: a function that factors M − hγ
     J.

@@ -50,7 +50,7 @@ class StepEquation:
 
     @property
     def hg(self) -> float:
-        """h, the factor of K in the states."""
+        """h, the factor of K in the stage values."""
         return self.step.h
 
     @property

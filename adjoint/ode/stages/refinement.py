@@ -136,7 +136,7 @@ class Recent:
 
 
 class StageMatrix(Protocol):
-    """A = M − hγ J of one stage, or the matrix of all stages of a step if they are coupled.
+    """Protocol for A = M − hγ J of one stage, or for the matrix of all coupled stages of a step.
 
     dense: True if A is so small that it is factored for each solve.
     """

@@ -123,7 +123,7 @@ def repeated_stages(
 
 
 def explicit_stage(system: System, inverse: Inverse | None, t: float, Y: Array) -> Array:
-    """M⁻¹ f(t, Y), (n,)."""
+    """The stage K = M⁻¹ f(t, Y) of an explicit method, (n,)."""
     f = system.rate(t, Y)
     return f if inverse is None else inverse.solve(np.array(f), "N")
 

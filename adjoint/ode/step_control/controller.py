@@ -206,7 +206,7 @@ class StepSizeController:
         self.reject(COUPLED_STAGE_FAILURE if self.predictive else STAGE_FAILURE)
 
     def rejection_factor(self, error: float) -> float:
-        """The factor by which to shorten a step that is rejected because its error is > 1 or nan."""
+        """The factor that shortens a step that is rejected because its error is > 1 or nan."""
         if not math.isfinite(error):
             return SMALLEST_FACTOR
         return max(SMALLEST_FACTOR, min(0.9, self.control.safety * error ** (-1.0 / self.order)))

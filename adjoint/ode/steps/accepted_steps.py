@@ -1,4 +1,4 @@
-"""The accepted steps of an integration: frozen, they define what is differentiated."""
+"""The accepted steps of an integration: these steps are frozen for derivatives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -85,7 +85,7 @@ class AcceptedSteps:
         return bars
 
     def stop_times_jvp(self, stop_times_dot: Array) -> tuple[Array, Array]:
-        """(ṫ, ḣ), tangents of start and length of the steps, (N, j) each, along moving stop times."""
+        """(ṫ, ḣ), tangents of start and length of the steps, (N, j) each, from stop_times_dot."""
         t_dot, h_dot = np.zeros((2, self.count, stop_times_dot.shape[1]))
         for i, (first, last) in enumerate(zip(self.stop_steps, self.stop_steps[1:], strict=False)):
             a, b = self.stop_times[i], self.stop_times[i + 1]
@@ -114,7 +114,7 @@ class AcceptedSteps:
         return found
 
     def moved(self, stop_times: Sequence[float]) -> "AcceptedSteps":
-        """The same steps, in the same proportions, between other stop times."""
+        """These steps moved to other stop times; the proportions of the steps stay."""
         t, h, first_times, final = list(self.t), list(self.h), list(self.first), list(self.final)
         for i, (first, last) in enumerate(zip(self.stop_steps, self.stop_steps[1:], strict=False)):
             a, b = self.stop_times[i], self.stop_times[i + 1]

@@ -80,7 +80,7 @@ class RepeatedSteps:
         return replace(initial, near=(single, self.accepted.base_hg[k]))
 
     def first_stage(self, k: int, state: State) -> Array:
-        """What step k takes over from step k − 1: K₁, (n,), or all stages, (s, n), if coupled.
+        """The stages that step k takes over from step k − 1: K₁, (n,), or all stages, (s, n), if coupled.
 
         K₁ is computed again if step k was reinitialized.
         """
