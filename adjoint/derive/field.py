@@ -140,7 +140,7 @@ class DerivedField:
         return self.by_u.at(self.function.in_u(*self.function.point(t, u, p)))
 
     def parameter_jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array | Array:
-        """∂f/∂p, (r, m): a dense array, or a canonical csc_array, as for `jacobian`.
+        """∂f/∂p, (r, m): a dense array, or a canonical csc_array, see `jacobian`.
 
         Parameters
         ----------

@@ -35,7 +35,7 @@ def jax_field(
     ----------
     f : callable
         f(t, u, p) ↦ (n,) array, for t, u (n,) and p (m,). The function must be
-        traceable by jax.jit, by which it is compiled once.
+        traceable by jax.jit, which compiles the function once.
     n : int
         Number of unknowns u.
     m : int

@@ -78,7 +78,7 @@ class DerivedIntegrand:
         return terms if self.weights is None else np.asarray(self.weights.dot(terms))
 
     def _derived(self, t: float, u: Array, p: Array) -> DerivedField:
-        """The function of the terms, with derivatives; the number k of terms is found at (t, u, p)."""
+        """The function of the terms, with derivatives; the first call finds the number k of terms."""
         if self._field is None:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
             function = FunctionOfTime(

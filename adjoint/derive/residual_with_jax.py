@@ -34,7 +34,7 @@ def jax_residual(
     ----------
     residual : callable
         R(u, p) ↦ (n,) array, for u (n,) and p (m,). The function must be traceable by
-        jax.jit, by which it is compiled once.
+        jax.jit, which compiles the function once.
     n : int
         Number of unknowns u and of equations.
     m : int

@@ -49,10 +49,10 @@ class Missing:
 def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
     """At most one entry that the pattern of J lacks; J: ∂R/∂x by colours, v: (k,), random.
 
-    A row is suspicious if J v and the derivative along v differ in it. The cause may be
-    rounding, if the terms of the row cancel. The test is another derivative, along v with
-    the columns of the row set to zero: this derivative is zero if and only if the row lacks
-    no entry.
+    A row is suspicious if J v and the derivative along v differ in this row. The cause
+    may be rounding, if the terms of the row cancel. The test is another derivative,
+    along v with the columns of the row set to zero: this derivative is zero if and only
+    if the row lacks no entry.
 
     Raises NonFinite if a derivative is nan or infinite, ValueError if two evaluations of R
     at x differ.

@@ -192,7 +192,7 @@ class System:
         """ℓ(t, u, p), (q,); q: known number of integrals, None for the first evaluation.
 
         steps: number of steps so far, for messages. Raises TypeError if ℓ is complex,
-        ValueError if its shape is wrong, NonFiniteField if it contains nan or inf.
+        ValueError if its shape is wrong, NonFiniteField if ℓ contains nan or inf.
         """
         assert self.integrand is not None
         rate = np.array(self.integrand(t, u, self.p))  # A copy: ℓ of several stages is kept.

@@ -83,8 +83,8 @@ class SquaredIntegrand:
     target : (n,) array or callable, optional
         d, or a function t ↦ d(t), in units of the state. Default: zero.
     slope : callable, optional
-        d': a function t ↦ dd/dt, in units of the state per unit of time. Only
-        derivatives with respect to times need it, if target is a function.
+        d': a function t ↦ dd/dt, in units of the state per unit of time. If target is
+        a function, derivatives with respect to times need this function.
 
     Raises
     ------

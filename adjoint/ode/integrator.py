@@ -46,7 +46,7 @@ Visitor: TypeAlias = Callable[[ComputedStep], None]
 
 @dataclass(eq=False)
 class Integrator:
-    """An integration in progress: it holds the data that each step leaves for the next step.
+    """An integration in progress, with the data that each step leaves for the next step.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ class Integrator:
         self.accepted.rejections.append(0)
 
     def _try_step(self, controller: StepSizeController) -> None:
-        """Try the step that the controller proposes, and accept or reject it."""
+        """Try the step that the controller proposes, and accept or reject this step."""
         t, h, end = controller.t, controller.h, controller.end
         self._require_room(controller, t, h)
         final = before(end, h, self.largest) if controller.j == controller.n - 1 else t + h

@@ -77,6 +77,6 @@ class Outputs:
         Raises
         ------
         SolveError
-            As `ODEProblem.solve`.
+            In the cases of `ODEProblem.solve`.
         """
         return OutputsAt(self.problem.solve(p))

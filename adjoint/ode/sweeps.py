@@ -211,7 +211,7 @@ class Sweeps:
     def tangent(
         self, u0_dot: Array, p_dot: Array, stop_times_dot: Array | None, integrals: int
     ) -> tuple[Array, Array | None]:
-        """(u̇ (K, n, j) at the observations, q̇ (q, j) of the integrals) along u̇₀ (n, j) and ṗ (m, j).
+        """(u̇ (K, n, j) at the observations, q̇ (q, j)) along u̇₀ (n, j) and ṗ (m, j).
 
         stop_times_dot: tangents of the stop times, (L, j), zero for t₀ and t_f; None if no
         stop time moves. Observation times do not move. integrals: q.

@@ -24,7 +24,7 @@ SMALL = 1e-4
 def rate_at(
     rate: Callable[[float], Array], t: float, inwards: float, size: Array, what: str
 ) -> Array:
-    """∂f/∂t at a time t next to a discontinuity; raises NonFiniteField if it is infinite there.
+    """∂f/∂t at a time t next to a discontinuity; raises NonFiniteField if ∂f/∂t is infinite.
 
     rate: t ↦ ∂f/∂t. inwards: the length of the step that begins or ends at t, negative
     if the step ends at t. size: |f| in the step. what: "f" or "ℓ". If f is a root or

@@ -116,8 +116,8 @@ def solved_coupled_stages(equation: StepEquation, inverse: Inverse, fresh: bool)
     """The coupled stages of a step, solved together by Newton's method.
 
     inverse: factors that may be old. fresh: True if the factors were made for this
-    step. `solved_stages` does the same for stages that are not coupled. Raises
-    NoConvergenceError if Newton's method does not converge.
+    step. `solved_stages` is the corresponding function for stages that are not coupled.
+    Raises NoConvergenceError if Newton's method does not converge.
     """
     system = equation.system
     try:

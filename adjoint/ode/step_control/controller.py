@@ -217,8 +217,8 @@ def first_step(
 ) -> float:
     """The length of the first step from the sizes of u, u' and u'', in units of time.
 
-    k: u' at t, (n,). If it is unknown (None), the result is 1e-5 times the span t_f − t₀.
-    Source: Hairer, Nørsett & Wanner (1993), section II.4.
+    k: u' at t, (n,). If k is None (unknown), the result is 1e-5 times the span t_f −
+    t₀. Source: Hairer, Nørsett & Wanner (1993), section II.4.
     """
     if k is None:
         return 1e-5 * span

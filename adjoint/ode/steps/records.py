@@ -47,7 +47,7 @@ class ComputedStep:
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """The stages and factors that a step leaves for its own reversal.
+    """The stages and factors of a step, stored for the reverse sweep.
 
     K: (s, n). inverse: the factors of Newton's iterations; for explicit methods the
     factors of M, None for the identity. For small systems inverse is None, because

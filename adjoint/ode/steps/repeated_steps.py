@@ -53,9 +53,9 @@ class RepeatedSteps:
     def initial_values(
         self, k: int, state: State, record: StepRecord | None
     ) -> InitialValues | None:
-        """The initial values of step k if it was reinitialized; None if it continues step k − 1.
+        """The initial values of step k if reinitialized; None if step k continues step k − 1.
 
-        record: the record of step k, None if it was not kept.
+        record: the record of step k, None if the record was not stored.
         """
         accepted = self.accepted
         if k not in accepted.reinitialized:
@@ -80,7 +80,7 @@ class RepeatedSteps:
         return replace(initial, near=(single, self.accepted.base_hg[k]))
 
     def first_stage(self, k: int, state: State) -> Array:
-        """The stages that step k takes over from step k − 1: K₁, (n,), or all stages, (s, n), if coupled.
+        """The input of step k from step k − 1: K₁, (n,), or all stages, (s, n), if coupled.
 
         K₁ is computed again if step k was reinitialized.
         """
