@@ -24,8 +24,8 @@ Differences, with steps 2⁻²³ of the size, then have steps of √ulp(t).
 class FunctionOfTime:
     """f: ℝ × ℝⁿ × ℝᵐ → ℝʳ, or its continuation to complex arguments.
 
-    The user's function receives u and p as read-only arrays. Raises ValueError unless n
-    ≥ 1 and m ≥ 0 are integers.
+    The user's function receives u and p as read-only arrays. Raises ValueError unless
+    n ≥ 1 and m ≥ 0 are integers.
     """
 
     user: UserFunction

@@ -203,8 +203,10 @@ def with_hvp(residual: Residual) -> WithHvp:
     TypeError
         If a method is missing.
 
-    Notes ----- `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary
-    parts. The test is made at each point. Residuals by `complex_step_residual`,
+    Notes
+    -----
+    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts. The test is
+    made at each point. Residuals by `complex_step_residual`,
     `finite_difference_residual` and `jax_residual` have second derivatives already.
 
     Examples

@@ -78,7 +78,7 @@ class DerivedIntegrand:
         return terms if self.weights is None else np.asarray(self.weights.dot(terms))
 
     def _derived(self, t: float, u: Array, p: Array) -> DerivedField:
-        """The function of the terms, with derivatives; the first call finds the number k of terms."""
+        """The function of the terms, with derivatives; the first call finds their number k."""
         if self._field is None:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
             function = FunctionOfTime(

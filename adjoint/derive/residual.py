@@ -259,10 +259,12 @@ def complex_step_residual(
     ValueError
         Unless n ≥ 1 and m ≥ 0 are integers, and if a pattern has the wrong shape.
 
-    Notes ----- The methods of the result raise NotComplexSafe if R loses imaginary
-    parts. The test is made before the first derivative, and at each point of a
-    gradient. They raise SparsityError if a given pattern lacks entries, and NonFinite
-    if a derivative is nan or inf.
+    Notes
+    -----
+    The methods of the result raise NotComplexSafe if R loses imaginary parts. The test is
+    made before the first derivative, and at each point of a gradient. The methods raise
+    SparsityError if a given pattern lacks entries, and NonFinite if a derivative is nan
+    or inf.
 
     *Cost.* A Jacobian takes one complex evaluation of R per colour (5 colours for a
     5-point stencil), and one evaluation to verify the pattern. A row that depends on

@@ -103,7 +103,7 @@ class Collocation:
     from which the next solution is guessed.
 
     general: False at first; True after the user's factorizer has refused a matrix. `lu`
-    is then used for all further matrices: complex shifts of symmetric matrices are not
+    is then used for all further matrices, because complex shifts of symmetric matrices are not
     Hermitian.
     """
 

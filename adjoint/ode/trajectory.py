@@ -247,7 +247,7 @@ class Trajectory(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """D = du/dp, a LinearOperator (K·n, m), u in C order: `D @ ṗ` is the jvp, `D.T @ ū` the vjp."""
+        """du/dp, a LinearOperator (K·n, m) with u in C order: `@` is the jvp, `.T @` is the vjp."""
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     def jacobian(self, of: Array | None = None, mode: str = "auto") -> Array:

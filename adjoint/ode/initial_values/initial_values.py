@@ -47,8 +47,8 @@ class InitialValues:
     k is zero if M is singular, or if the method does not need K₁. nulls: null spaces of
     a singular M, None for a regular M. moved: True if consistent algebraic unknowns
     were computed. derived: True if k is u', computed by `inverse`, the factors of M
-    (None for the identity). near: (B, hγ), where B are the factors of a nearby matrix M
-    − hγ ∂f/∂u, which help to solve for algebraic unknowns; None without such factors.
+    (None for the identity). near: (B, hγ), where B are the factors of a nearby matrix
+    M − hγ ∂f/∂u, which help to solve for algebraic unknowns; None without such factors.
     """
 
     system: System

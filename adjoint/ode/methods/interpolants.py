@@ -23,8 +23,10 @@ def continuous(A: Array) -> Array:
     (s, 4) or (s, 3) array
         `dense` of a `Tableau`.
 
-    References ---------- Hairer, Nørsett & Wanner (1993), Solving ODEs I, section II.6,
-    with the simplification C(2).
+    References
+    ----------
+    Hairer, Nørsett & Wanner (1993), Solving ODEs I, section II.6, with the
+    simplification C(2).
     """
     s, c = A.shape[0], A.sum(axis=1)
     degree = 4 if s >= 6 else 3

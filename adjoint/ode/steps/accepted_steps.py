@@ -85,7 +85,10 @@ class AcceptedSteps:
         return bars
 
     def stop_times_jvp(self, stop_times_dot: Array) -> tuple[Array, Array]:
-        """(ṫ, ḣ), tangents of start and length of the steps, (N, j) each, from stop_times_dot."""
+        """(ṫ, ḣ), tangents of start and length of the steps, (N, j) each.
+
+        stop_times_dot: tangents of the stop times, (L, j).
+        """
         t_dot, h_dot = np.zeros((2, self.count, stop_times_dot.shape[1]))
         for i, (first, last) in enumerate(zip(self.stop_steps, self.stop_steps[1:], strict=False)):
             a, b = self.stop_times[i], self.stop_times[i + 1]
