@@ -26,8 +26,8 @@ def colour_columns(pattern: sparse.csc_array) -> Array:
 
     The colour of an empty column is −1. pattern: canonical. The number of colours is
     the number of entries of the fullest row if the pattern is a stencil on a grid (a
-    lattice colouring), or if repeated greedy colouring reaches that number. Otherwise the
-    number of colours is a little larger.
+    lattice colouring), or if repeated greedy colouring reaches that number. Otherwise
+    the number of colours is a little larger.
     """
     entries = np.diff(pattern.indptr)
     # Two columns that have more than half of the rows share a row: each takes a colour

@@ -205,8 +205,8 @@ def with_hvp(residual: Residual) -> WithHvp:
 
     Notes
     -----
-    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts. The test is
-    made at each point. Residuals by `complex_step_residual`,
+    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts. The test
+    is made at each point. Residuals by `complex_step_residual`,
     `finite_difference_residual` and `jax_residual` have second derivatives already.
 
     Examples

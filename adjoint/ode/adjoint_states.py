@@ -103,8 +103,8 @@ class Collocation:
     from which the next solution is guessed.
 
     general: False at first; True after the user's factorizer has refused a matrix. `lu`
-    is then used for all further matrices, because complex shifts of symmetric matrices are not
-    Hermitian.
+    is then used for all further matrices, because complex shifts of symmetric matrices
+    are not Hermitian.
     """
 
     system: System

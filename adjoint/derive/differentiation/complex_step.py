@@ -164,8 +164,8 @@ class ComplexSlice:
     def _unsafe(self, rows: Array, derivative: Array, difference: Array) -> Exception:
         """The error NotComplexSafe for wrong rows.
 
-        derivative: the derivative by a complex step, (n,). difference: the derivative by
-        finite differences, (n,).
+        derivative: the derivative by a complex step, (n,). difference: the derivative
+        by finite differences, (n,).
         """
         row = rows[0]
         return not_complex_safe(

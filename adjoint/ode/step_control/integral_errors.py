@@ -54,11 +54,11 @@ class IntegralControl:
 
     Remembers `magnitude`, ∫|ℓ| dt so far, (q,), None before the first step; `rejected`,
     the number of steps in which the error of an integral was too large; `longest` and
-    `range`, the length of the longest step that was rejected recently, and the change of ℓ
-    in this step; `suspicion`, the number of much shorter steps in which ℓ changes as
-    much, minus the number of such steps in which ℓ changes less (at least 0); `noise`,
-    the change of ℓ in these steps if `suspicion` grew too large: this change is rounding
-    of ℓ, which no step resolves; `own`, ∫|ℓ| dt of the step examined last.
+    `range`, the length of the longest step that was rejected recently, and the change
+    of ℓ in this step; `suspicion`, the number of much shorter steps in which ℓ changes
+    as much, minus the number of such steps in which ℓ changes less (at least 0);
+    `noise`, the change of ℓ in these steps if `suspicion` grew too large: this change
+    is rounding of ℓ, which no step resolves; `own`, ∫|ℓ| dt of the step examined last.
     """
 
     system: System
