@@ -37,7 +37,7 @@ class ColouredPattern:
 
     @cached_property
     def _entries(self) -> list[tuple[Array, Array]]:
-        """For each colour, the entries of its columns: (their indices in `data`, their rows)."""
+        """For each colour, the entries of its columns: (indices of the entries in `data`, rows)."""
         colour_of_entry = np.repeat(self.colours, np.diff(self.pattern.indptr))
         count = int(self.colours.max(initial=-1)) + 1
         # int16 if the colours fit: NumPy sorts int16 by radix, in linear time.
@@ -115,7 +115,7 @@ class JacobianBlock:
         return np.asarray(0.0 if self._latest is None else abs(self._latest) @ np.abs(x))
 
     def _verified(self, point: Slice) -> sparse.csc_array:
-        """∂R/∂x on the pattern, which is detected at the first point, and enlarged if needed."""
+        """∂R/∂x on the pattern; the pattern is detected at the first point, enlarged if needed."""
         self.examination.first(point)
         detected, pattern = self.given is None, self._pattern
         if pattern is None:
@@ -155,7 +155,7 @@ class JacobianBlock:
     def _evaluated(
         self, pattern: ColouredPattern, point: Slice
     ) -> tuple[sparse.csc_array, list[Missing]]:
-        """∂R/∂x on a pattern, and at most one entry that the pattern lacks."""
+        """(∂R/∂x on a pattern, [] or [one entry that the pattern lacks])."""
         J = pattern.jacobian(point)
         # The direction is scaled by the sizes of x. Otherwise a term of a row could hide other
         # terms, because of its units.

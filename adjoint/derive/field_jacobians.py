@@ -146,7 +146,7 @@ class DenseBlock:
         return derivatives
 
     def _examine_here(self, local: LocalFunction, J: Array) -> None:
-        """Raise NotComplexSafe if f loses imaginary parts at this point."""
+        """Raise NotComplexSafe if f loses imaginary parts at the point of `local`."""
         local.slice().examine_here(self._direction, abs(J) @ np.abs(local.x))
 
     def _checked(self, local: LocalFunction) -> Array:
@@ -193,8 +193,8 @@ def field_block(
 ) -> FieldBlock:
     """∂f/∂x, dense or sparse. x: "u" or "p". columns: the size of x.
 
-    Raises TypeError if the pattern is not a sparse matrix, ValueError if it has the wrong
-    shape.
+    Raises TypeError if the pattern is not a sparse matrix, ValueError if the pattern
+    has the wrong shape.
     """
     block = block_of(user, x, columns, pattern)
     dense = user.rows <= SMALL and columns <= SMALL

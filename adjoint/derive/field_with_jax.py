@@ -189,7 +189,7 @@ class JaxField:
         return finite(np.array(self.by_t(*self._point(t, u, p))), "∂f/∂t", self.function.user.maker)
 
     def _point(self, t: float, u: Array, p: Array) -> tuple[float, Array, Array]:
-        """t, u, p as arguments of compiled functions; at the first call f itself is checked."""
+        """t, u, p as arguments of compiled functions; the first call also checks f itself."""
         t, u, p = self.function.point(t, u, p)
         if not self._called:
             self.function(t, u, p)

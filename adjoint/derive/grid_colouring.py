@@ -142,7 +142,7 @@ def _gaps(left: Array, right: Array, strides: Strides) -> Array:
 
 
 def _coordinates(columns: Array, strides: Strides) -> Array:
-    """Digits of column numbers in the mixed base of the strides, (…, 1 + strides)."""
+    """Digits of column numbers in the mixed base of the strides, (…, 1 + number of strides)."""
     digits, rest, unit = [], columns, 1
     for stride in strides:
         rest, digit = np.divmod(rest, stride // unit)

@@ -232,6 +232,6 @@ INTEGRAND = Kind(
 
 
 def require_size(size: int, name: str, least: int, maker: str) -> None:
-    """Raise ValueError unless a size is an integer ≥ least."""
+    """Raise ValueError unless `size` is an integer ≥ `least`; name, maker: for the message."""
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
         raise ValueError(f"{maker}: got {name} = {size!r}, expected an integer ≥ {least}")

@@ -122,7 +122,7 @@ class Collocation:
         q_bar: Array | None,
         seeds: Sequence[Seed],
     ) -> Array:
-        """λ (n, j) at the start of a step, from λ (n, j) at its end.
+        """λ (n, j) at the start of a step, from λ (n, j) at the end of the step.
 
         tableau, at, u, K: method, times, first state and stages of the step.
         """

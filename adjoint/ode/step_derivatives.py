@@ -1,4 +1,4 @@
-"""The derivatives of one step: reverse (docs/math/time.md, eqs. 52–54) and tangent (eq. 50)."""
+"""Cotangents (docs/math/time.md, eqs. 52–54) and tangents (eq. 50) of one step."""
 
 from collections.abc import Sequence
 
@@ -161,7 +161,7 @@ def _stage_tangents(
 def _coupled_stage_cotangents(
     step: FrozenStep, Y: Array, Y_bar: Array, K_bar: Array
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
-    """`_stage_cotangents` for coupled stages, which are solved together."""
+    """`_stage_cotangents` for coupled stages, by one system for all stages."""
     system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
     A = coupled_stage_matrix(system, step.tableau, step.interval, Y)
     b = K_bar.reshape(s, -1) + system.combined(hA.T, Y_bar.reshape(s, -1))
@@ -175,7 +175,7 @@ def _coupled_stage_cotangents(
 def _coupled_stage_tangents(
     step: FrozenStep, Y: Array, u_dot: Array, p_dot: Array, move: Move | None
 ) -> Array:
-    """`_stage_tangents` for coupled stages, which are solved together."""
+    """`_stage_tangents` for coupled stages, by one system for all stages."""
     system = step.system
     A = coupled_stage_matrix(system, step.tableau, step.interval, Y)
     rates = [

@@ -163,7 +163,8 @@ class Sweeps:
     def seeds(self, u_bar: Array) -> tuple[dict[int, list[int]], dict[int, list[Seed]]]:
         """({k: observations at the start of step k}, {k: seeds inside step k}).
 
-        Observations at t_f are at the start of step N, which is not taken.
+        Observations at t_f are listed at the start of step N, a step that does not
+        exist.
         """
         at_ends: dict[int, list[int]] = {}
         seeds: dict[int, list[Seed]] = {}

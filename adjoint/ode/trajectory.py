@@ -59,10 +59,10 @@ class Replayable(Protocol):
 class Trajectory(Local):
     """u(t) at the observation times, and the exact derivatives of the steps that computed it.
 
-    `ODEProblem.solve` returns trajectories. Derivatives are exact for the computed numbers,
-    at any tolerance: the step sizes are frozen, as in `replay` (docs/math/time.md, section
-    14). Derivatives use the states that the `memory` of the problem has kept, and recompute
-    the other states.
+    `ODEProblem.solve` returns trajectories. Derivatives are exact for the computed
+    numbers, at any tolerance: the step sizes are frozen, as in `replay`
+    (docs/math/time.md, section 14). Derivatives use the states stored by the `memory`
+    of the problem, and recompute the other states.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ Pushforward = Callable[[Array, Array, Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class JaxDerivatives:
-    """Directional derivatives by JAX, exact to rounding."""
+    """The rule that takes directional derivatives by JAX, exact to rounding."""
 
     function: Function
     in_u_direction: Pushforward

@@ -1,4 +1,4 @@
-"""Does a function keep imaginary parts? Complex steps are compared with differences."""
+"""Tests whether a function keeps imaginary parts, by complex steps and finite differences."""
 
 import warnings
 from collections.abc import Callable

@@ -178,7 +178,10 @@ class ComplexSlice:
 
 @dataclass(frozen=True, eq=False)
 class ComplexStep:
-    """Directional derivatives exact to rounding, by one complex evaluation each."""
+    """The rule that takes directional derivatives by complex steps, exact to rounding.
+
+    Each derivative takes one complex evaluation.
+    """
 
     function: Function
 

@@ -15,7 +15,7 @@ S = TypeVar("S", bound="Slice")
 
 
 class Slice(Protocol):
-    """x ↦ R(x) at one x, (k,): the residual as a function of u alone, or of p alone."""
+    """Protocol for x ↦ R(x) at an x, (k,): the residual as a function of u or of p alone."""
 
     @property
     def x(self) -> Array:
@@ -94,7 +94,7 @@ The distance is longer than the steps of finite differences, which then do not r
 
 
 class Rule(Protocol):
-    """A way to take directional derivatives of a residual function."""
+    """Protocol for a rule that takes directional derivatives of a residual function."""
 
     def in_u(self, u: Array, p: Array) -> Slice:
         """The function u ↦ R(u, p) with its derivatives at u, for a fixed p."""

@@ -47,7 +47,7 @@ Such an unknown, often zero by symmetry, does not determine the length of a step
 
 
 def differences(f: Callable[[Array], Array], x: Array, v: Array, most: int) -> tuple[Array, Array]:
-    """d/dt f(x + t v) at t = 0, and an estimate of its error; (n,) each, nan where f is nan.
+    """(d/dt f(x + t v) at t = 0, estimate of its error), (n,) each; nan where f is nan.
 
     v: a direction of the size of x, so that a step of 1e-3 v is small. The result is,
     for each component, the entry of the Richardson table that changed least: Ridders
@@ -149,7 +149,10 @@ class CentralSlice:
 
 @dataclass(frozen=True, eq=False)
 class CentralDifferences:
-    """Directional derivatives to about ten digits, from real evaluations alone."""
+    """The rule that takes directional derivatives by central differences, to about ten digits.
+
+    All evaluations are real.
+    """
 
     function: Function
 

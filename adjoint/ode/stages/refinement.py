@@ -173,7 +173,7 @@ class StageSolver:
         """Solve A w = b ("N") or Aᴴ w = b ("H"); b: (n,) or (n, j).
 
         Generalized conjugate residuals solve B⁻¹A w = B⁻¹b (Eisenstat, Elman & Schultz
-        1983). If they do not converge, A is factored.
+        1983). If the residuals do not converge, A is factored.
         """
         single = b.ndim == 1 or b.shape[1] == 1
         columns = b.reshape(-1) if single else b

@@ -47,8 +47,8 @@ class ReusedFactors:
     ) -> Stages | None:
         """The stages of step k from u; None if Newton's method fails with new factors, too.
 
-        K: K₁, (n,), or the stages of the step before if coupled, (s, n). last: the
-        length of the step before.
+        K: K₁, (n,), or, if stages are coupled, the stages of the step before, (s, n).
+        last: the length of the step before.
         """
         if tableau.gamma == 0.0:
             self.inverse = self.system.mass_inverse
@@ -65,7 +65,7 @@ class ReusedFactors:
             return None if self.base == k else self._by_new_matrix(k, tableau, step, u, K, last)
 
     def accept(self, stages: Stages, renew: bool) -> None:
-        """Record how fast Newton's method converged in an accepted step.
+        """Record the contraction of Newton's method in an accepted step.
 
         renew: True if the next step needs new factors in any case.
         """

@@ -43,7 +43,7 @@ _MASS = (
 
 
 class Inverse(Protocol):
-    """The factors of a matrix of one step."""
+    """Protocol for the factors of a matrix of one step."""
 
     @property
     def nbytes(self) -> int:
@@ -91,7 +91,7 @@ class PatternUnion:
         )
 
     def matches(self, J: sparse.csc_array) -> bool:
-        """True if J has the pattern that the union was made for."""
+        """True if J has the pattern for which the union was made."""
         indices, indptr = self.of_jacobian
         return (
             indices.size == J.indices.size

@@ -116,7 +116,7 @@ class ToleranceMonitor:
             self.t[worse] = np.array(t)[step][worse]
 
     def used(self) -> Array:
-        """True for the parameters on which some step depended, (m,)."""
+        """True for each parameter with a nonzero derivative in some step, (m,)."""
         self._process()
         return np.asarray(self.shares.any(axis=1))
 

@@ -136,7 +136,7 @@ class StepSizeController:
     rejections: int = 0
 
     def segment(self, a: float, b: float) -> None:
-        """Begin the segment from a to b."""
+        """Begin a segment of equal steps, from the time a to the time b."""
         self.a, self.b, self.j = a, b, 0
         self.n = self._number(a)
 

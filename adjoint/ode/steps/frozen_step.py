@@ -65,7 +65,7 @@ class FrozenStep:
         return False
 
     def solved(self, A: StageMatrix, b: Array, trans: Trans) -> Array:
-        """w with A w = b, or Aᴴ w = b, for one stage or for all coupled stages.
+        """The solution w of A w = b ("N") or Aᴴ w = b ("H"), for one stage or all coupled stages.
 
         Small matrices are factored. Systems with large matrices are solved by refinement
         with the factors of the step.

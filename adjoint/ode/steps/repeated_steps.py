@@ -1,4 +1,4 @@
-"""Repeat accepted steps, with the same bits, from the stored states before them."""
+"""Repeat accepted steps, with the same bits, from the stored states before these steps."""
 
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -27,7 +27,7 @@ class RepeatedSteps:
     which f may jump.
 
     Remembers the last factors of Newton's method, because neighbouring steps often have
-    the same factors. `forget` drops them at the end of a sweep.
+    the same factors. `forget` drops these factors at the end of a sweep.
     """
 
     system: System
@@ -36,7 +36,7 @@ class RepeatedSteps:
     _latest: tuple[FactorKey, Inverse] | None = field(default=None, init=False, repr=False)
 
     def advance(self, k: int, state: State) -> tuple[State, StepRecord]:
-        """The state after step k, and the record of step k, from the state before step k."""
+        """(state after step k, record of step k), from the state before step k."""
         k1 = self.first_stage(k, state)
         record = self.record(k, state, k1, None)
         accepted, tableau = self.accepted, self.accepted.tableau[k]
