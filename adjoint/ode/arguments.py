@@ -1,4 +1,4 @@
-"""The user's times, cotangents and tangents: checked, and in the form that sweeps need."""
+"""Checks of the user's times, cotangents and tangents, and their form for the sweeps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -73,7 +73,7 @@ class System:
 
     @cached_property
     def shape(self) -> tuple[int]:
-        """(n,), the shape of a state."""
+        """The shape of a state, (n,)."""
         return (self.n,)
 
     def rate(self, t: float, u: Array) -> Array:
@@ -108,7 +108,7 @@ class System:
         return f
 
     def first_rate(self, t: float, seen: float, u: Array) -> Array:
-        """f at the start of the integration, with more checks than `rate` makes.
+        """f at the start of the integration, (n,), with more checks than in `rate`.
 
         seen: t⁺, at which f is evaluated. t: the time in messages. Raises
         NonFiniteField if f is nan or inf, ValueError if the field writes into u, and
@@ -177,11 +177,14 @@ class System:
         )
 
     def weights(self, u: Array) -> Array:
-        """1 / (atol + rtol |u|), (n,)."""
+        """Weights of the error norm, 1 / (atol + rtol |u|), (n,)."""
         return 1.0 / (self.atol + self.rtol * np.abs(u))
 
     def combined(self, weights: Array, K: Array) -> Array:
-        """Σ_j weights_j K_j; weights: (s,) or (r, s); K: (s, n) or (s, n, j)."""
+        """Σ_i weights_i K_i, or one sum per row of the weights.
+
+        weights: (s,) or (r, s). K: (s, n) or (s, n, j).
+        """
         if K.ndim == 2 and self.n <= BLAS:
             return weights.dot(K)
         return np.asarray(

@@ -156,7 +156,7 @@ class Differentiable(Protocol):
 
     @property
     def sweeps(self) -> Sweeps:
-        """The sweeps, with their findings."""
+        """The sweeps through the steps, with the findings of the last reverse sweep."""
 
     def vjp(self, u_bar: Array) -> Array:
         """(du/dp)ᴴ ū, (m, j), for ū (K, n, j)."""

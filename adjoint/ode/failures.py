@@ -1,4 +1,4 @@
-"""Why an integration cannot go on, and where derivatives do not exist: errors in words."""
+"""Errors of integrations that cannot continue, and of derivatives that do not exist."""
 
 from dataclasses import dataclass
 

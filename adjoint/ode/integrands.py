@@ -1,4 +1,4 @@
-"""Ready-made integrands: linear in u, and half the square of a misfit."""
+"""Ready-made integrands: `LinearIntegrand` is C u, `SquaredIntegrand` is ½ Σ w (u − d)²."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -65,7 +65,7 @@ class Sensitivities:
 
 
 class Start(Protocol):
-    """The attributes of a problem that gradients of its trajectories use."""
+    """Protocol: the attributes of a problem that gradients of its trajectories use."""
 
     @property
     def initial(self) -> Vector:
@@ -73,7 +73,7 @@ class Start(Protocol):
 
 
 class Integrated(Protocol):
-    """The attributes of a trajectory that its gradients use; see `Trajectory`."""
+    """Protocol: the attributes of a trajectory that its gradients use; see `Trajectory`."""
 
     @property
     def problem(self) -> Start:

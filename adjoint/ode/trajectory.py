@@ -33,7 +33,7 @@ from .sweeps import Sweeps
 
 
 class Replayable(Protocol):
-    """The attributes and methods of a problem that its trajectories use; see `ODEProblem`."""
+    """Protocol: attributes and methods of a problem that its trajectories use; see `ODEProblem`."""
 
     @property
     def t(self) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""∂f/∂t and ∂ℓ/∂t at a discontinuity, and whether they exist."""
+"""∂f/∂t and ∂ℓ/∂t at a discontinuity, with a test whether these derivatives exist."""
 
 from collections.abc import Callable
 

@@ -76,7 +76,7 @@ def _later_size(
     inverse: Factorization,
     factor: float,
 ) -> float:
-    """The size of the next correction after u + factor · d, in units of the tolerances."""
+    """The size of the correction at u + factor · d, in units of the tolerances."""
     return rms(_constraint_correction(system, t, u + factor * d, nulls, inverse) * w)
 
 
@@ -156,7 +156,7 @@ class ConstraintMatrix:
         return False
 
     def product(self, v: Array, trans: Trans) -> Array:
-        """The matrix times v, or its conjugate transpose times v."""
+        """A v ("N") or Aᴴ v ("H") with the matrix A = Zᴴ ∂f/∂u N; v: (a,) or (a, j)."""
         return times(self.A, v, trans)
 
     def inverse(self) -> Inverse:

@@ -41,7 +41,7 @@ class Reinitialization:
     nulls: NullSpace | None
 
     def needed(self, tableau: Tableau) -> bool:
-        """True if a step of this method begins with more than u: with K₁ or algebraic unknowns."""
+        """True if a step of this method starts with K₁, or with consistent algebraic unknowns."""
         return tableau.continues or self.nulls is not None
 
     def inconsistent(
