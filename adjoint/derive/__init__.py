@@ -1,11 +1,11 @@
 """Residuals, fields and integrands from plain functions, with derivatives made by machine.
 
 `complex_step_residual`, `complex_step_field` and `complex_step_integrand` take NumPy
-functions that also work for complex numbers (exact to rounding),
-`finite_difference_residual` any smooth function (about ten digits), `jax_residual` and
-`jax_field` functions written in jax.numpy. `with_hvp` adds second derivatives to a
-residual written by hand, and the module `safe` has replacements for NumPy functions
-that lose imaginary parts.
+functions that also work for complex numbers; the derivatives are exact to rounding.
+`finite_difference_residual` takes any smooth function; the derivatives have about ten
+digits. `jax_residual` and `jax_field` take functions written in jax.numpy. `with_hvp`
+adds second derivatives to a residual written by hand, and the module `safe` has
+replacements for NumPy functions that lose imaginary parts.
 """
 
 from .differentiation import safe

@@ -1,4 +1,4 @@
-"""Colouring of columns: those of one colour share no row, and need one derivative.
+"""Colouring of columns: columns of the same colour share no row, and need one derivative.
 
 Curtis, Powell & Reid (1974), J. Inst. Math. Appl. 13, 117; Gebremedhin, Manne & Pothen
 (2005), SIAM Rev. 47, 629.
@@ -22,11 +22,12 @@ With more colours the first greedy colouring is kept.
 
 
 def colour_columns(pattern: sparse.csc_array) -> Array:
-    """Colours c (columns,), c_j ≠ c_k if columns j and k share a row; −1 if a column is empty.
+    """The colour of each column, (columns,): columns that share a row have different colours.
 
-    pattern: canonical. The number of colours is the number of entries of the fullest
-    row if the pattern is a stencil on a grid (a lattice colouring), or if repeated
-    greedy colouring reaches that number. If not, it is a little larger.
+    The colour of an empty column is −1. pattern: canonical. The number of colours is
+    the number of entries of the fullest row if the pattern is a stencil on a grid (a
+    lattice colouring), or if repeated greedy colouring reaches that number. Otherwise
+    the number of colours is a little larger.
     """
     entries = np.diff(pattern.indptr)
     # Two columns that have more than half of the rows share a row: each takes a colour
@@ -56,13 +57,14 @@ def _colours_of_short(pattern: sparse.csc_array) -> Array:
 
 
 def greedy_colours(pattern: sparse.csc_array, passes: int) -> Array:
-    """A colouring as in `colour_columns`, by first fit, then by first fit colour by colour.
+    """A colouring in the form of `colour_columns`, by first fit, improved in `passes` passes.
 
-    The first colouring is j mod q if a q separates the columns. Repeating first fit
-    with the columns of each colour kept together, in any order of the colours, never
-    needs more colours: Culberson (1992), Iterated greedy graph coloring, Univ. of
-    Alberta TR 92-07. The orders are: reversed, smallest colour first, random (seeded).
-    Columns of one colour share no row, so that all of them are coloured at once.
+    The first colouring is j mod q if some q separates the columns (`modular_colours`),
+    otherwise first fit. Each pass repeats first fit, with the columns of each colour
+    kept together. Whatever the order of the colours, this never needs more colours:
+    Culberson (1992), Iterated greedy graph coloring, Univ. of Alberta TR 92-07. The
+    orders are: reversed, smallest colour first, random (seeded). Columns of the same
+    colour share no row, so that one NumPy operation colours all these columns.
     """
     bound, rng = least_colours(pattern), np.random.default_rng(0)
     modular = modular_colours(pattern, bound)
@@ -82,10 +84,10 @@ def greedy_colours(pattern: sparse.csc_array, passes: int) -> Array:
 
 
 def _first_fit(pattern: sparse.csc_array) -> Array:
-    """Each column in turn takes the lowest colour that none of its rows has.
+    """A colouring by first fit: each column in turn gets the lowest colour new to its rows.
 
-    The colours of a row are the bits of an integer. Plain Python integers: a column
-    takes a few operations, and calls of NumPy would be a hundred times slower.
+    The colours of a row are the bits of a Python integer. A column then takes a few
+    operations of Python; calls of NumPy would be a hundred times slower.
     """
     taken = [0] * pattern.shape[0]
     rows, starts = pattern.indices.tolist(), pattern.indptr.tolist()
@@ -107,7 +109,10 @@ def _first_fit(pattern: sparse.csc_array) -> Array:
 
 
 def _first_fit_again(pattern: sparse.csc_array, colours: Array, order: Array) -> Array:
-    """First fit again: first all columns of colour order[0], then of order[1], …"""
+    """A colouring by first fit: first all columns of colour order[0], then order[1], …
+
+    colours: an earlier colouring, which defines these colours.
+    """
     counts = np.diff(pattern.indptr)
     taken = np.zeros(pattern.shape[0], dtype=np.int64)
     renewed = np.full(colours.size, -1)

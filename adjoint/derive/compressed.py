@@ -37,7 +37,7 @@ class ColouredPattern:
 
     @cached_property
     def _entries(self) -> list[tuple[Array, Array]]:
-        """For each colour, the entries of its columns: (their indices in `data`, their rows)."""
+        """For each colour, the entries of its columns: (indices of the entries in `data`, rows)."""
         colour_of_entry = np.repeat(self.colours, np.diff(self.pattern.indptr))
         count = int(self.colours.max(initial=-1)) + 1
         # int16 if the colours fit: NumPy sorts int16 by radix, in linear time.
@@ -75,9 +75,9 @@ class ColouredPattern:
 class JacobianBlock:
     """∂R/∂x, (n, k), at any point, where x is u or p.
 
-    name, argument, maker: for messages; such as "∂R/∂u", "u_pattern" and the name of the
-    public function. columns: k. given: the user's pattern, or None. examination: the tests
-    of directional derivatives at the first point.
+    name, argument, maker: words of messages, such as "∂R/∂u", "u_pattern" and the name
+    of the public function. columns: k. given: the user's pattern, or None. examination:
+    the tests of directional derivatives at the first point.
 
     The block remembers its pattern and the latest derivative. A pattern that is not given
     is detected at the first point, and enlarged if a later point needs more entries.
@@ -97,7 +97,7 @@ class JacobianBlock:
         return random_signs(self.columns, 3)
 
     def at(self, point: Slice) -> sparse.csc_array:
-        """∂R/∂x at a point, canonical: one derivative per colour, and one for verification.
+        """∂R/∂x at a point, canonical: one derivative per colour, and one to verify the pattern.
 
         Raises SparsityError if the pattern lacks entries and cannot be enlarged; NonFinite
         if R or a derivative is nan or inf; at the first point also the errors of
@@ -115,7 +115,7 @@ class JacobianBlock:
         return np.asarray(0.0 if self._latest is None else abs(self._latest) @ np.abs(x))
 
     def _verified(self, point: Slice) -> sparse.csc_array:
-        """∂R/∂x on the pattern, which is detected at the first point, and enlarged if needed."""
+        """∂R/∂x on the pattern; the pattern is detected at the first point, enlarged if needed."""
         self.examination.first(point)
         detected, pattern = self.given is None, self._pattern
         if pattern is None:
@@ -134,7 +134,7 @@ class JacobianBlock:
     def _explored(self, pattern: ColouredPattern, point: Slice) -> ColouredPattern:
         """The pattern, enlarged by the entries of ∂R/∂x at one point near `point`.
 
-        Near the point, R may take branches that it does not take at the point itself.
+        R may take branches near the point that R does not take at the point itself.
         """
         for near in nearby(point, sizes(point.x, 0.0))[:1]:
             with suppress(NonFinite):  # R is finite near the point; its derivatives need not be.
@@ -155,7 +155,7 @@ class JacobianBlock:
     def _evaluated(
         self, pattern: ColouredPattern, point: Slice
     ) -> tuple[sparse.csc_array, list[Missing]]:
-        """∂R/∂x on a pattern, and at most one entry that the pattern lacks."""
+        """(∂R/∂x on a pattern, [] or [one entry that the pattern lacks])."""
         J = pattern.jacobian(point)
         # The direction is scaled by the sizes of x. Otherwise a term of a row could hide other
         # terms, because of its units.
@@ -165,7 +165,7 @@ class JacobianBlock:
         return J, missing_entries(J, point, v) if self.columns else []
 
     def _wrong_pattern(self, missing: Missing) -> SparsityError:
-        """The error for a missing entry."""
+        """The SparsityError for an entry that the pattern lacks."""
         entry = (
             f"entry ({missing.row}, {missing.column}), where {self.name} is "
             f"{missing.derivative:.6g}"
@@ -186,10 +186,10 @@ class JacobianBlock:
 def as_pattern(
     pattern: sparse.sparray | sparse.spmatrix, shape: tuple[int, int], what: str
 ) -> sparse.csc_array:
-    """A pattern as a canonical matrix of ones: one for each stored entry, stored zeros included.
+    """The pattern as a canonical matrix: 1 for each stored entry, also for a stored zero.
 
-    what: start of messages. Raises TypeError if the pattern is not a SciPy sparse
-    matrix, ValueError if it does not have the expected shape.
+    what: the start of error messages. Raises TypeError if the pattern is not a SciPy
+    sparse matrix, ValueError if it does not have the expected shape.
     """
     if not sparse.issparse(pattern):
         raise TypeError(

@@ -140,7 +140,7 @@ class DerivedField:
         return self.by_u.at(self.function.in_u(*self.function.point(t, u, p)))
 
     def parameter_jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array | Array:
-        """∂f/∂p, (r, m): a dense array, or a canonical csc_array, as for `jacobian`.
+        """∂f/∂p, (r, m): a dense array, or a canonical csc_array, see `jacobian`.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class DerivedField:
         return np.asarray(self.parameter_jacobian(t, u, p).T.dot(lam))
 
     def jvp(self, t: float, u: Array, p: Array, p_dot: Array) -> Array:
-        """(∂f/∂p) ṗ, (r,), by one evaluation; p_dot: (m,)."""
+        """(∂f/∂p) ṗ, (r,), by one evaluation of f; p_dot: (m,)."""
         p_dot = self.function.user.vector(p_dot, "p_dot", self.function.m)
         return self.by_p.along(self.function.in_p(*self.function.point(t, u, p)), p_dot)
 
@@ -206,6 +206,6 @@ class DerivedField:
 def derived_field(
     function: FunctionOfTime, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> "DerivedField":
-    """The `DerivedField` of a function; patterns as in `complex_step_field`."""
+    """The `DerivedField` of a function; patterns: see `complex_step_field`."""
     by_u = field_block(function.user, "u", function.n, u_pattern)
     return DerivedField(function, by_u, field_block(function.user, "p", function.m, p_pattern))

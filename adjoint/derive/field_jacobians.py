@@ -1,4 +1,4 @@
-"""∂f/∂u and ∂f/∂p of a function f(t, u, p): small ones dense, large ones sparse, by colours."""
+"""∂f/∂u and ∂f/∂p of a function f(t, u, p): dense if small, sparse and by colours if large."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,7 +42,7 @@ The complex step of √u at 0 is 1e50.
 
 
 class FieldBlock(Protocol):
-    """∂f/∂x, where x is u or p."""
+    """Protocol for objects that evaluate ∂f/∂x, where x is u or p."""
 
     def at(self, local: LocalFunction) -> sparse.csc_array | Array:
         """∂f/∂x at a point, (rows, k)."""
@@ -62,7 +62,7 @@ class DenseBlock:
 
     @cached_property
     def _steps(self) -> Array:
-        """i h times the identity, (k, k)."""
+        """The steps i h e_j of all columns: i h times the identity, (k, k)."""
         return 1j * STEP * np.eye(self.columns)
 
     @cached_property
@@ -86,7 +86,7 @@ class DenseBlock:
         return J
 
     def along(self, local: LocalFunction, v: Array) -> Array:
-        """(∂f/∂x) v, (rows,), by one evaluation; raises as `at` does."""
+        """(∂f/∂x) v, (rows,), by one evaluation; raises the errors of `at`."""
         if not self.columns:
             return np.zeros(self.user.rows)
         if self.examination.due():
@@ -121,7 +121,7 @@ class DenseBlock:
             raise NonFinite(f"{self.user.maker}, {self.name}: {error}") from None
 
     def _unchecked(self, local: LocalFunction, points: Array) -> Array | None:
-        """Im f / h at the points x + ihv, (rows, points), by the function without checks.
+        """Im f / h at complex points, (rows, number of points), by the function without checks.
 
         The checks of `ComplexSlice` take longer than the evaluation of a small field.
         Returns None if the function raises an error, or if a result is not a complex array
@@ -146,7 +146,7 @@ class DenseBlock:
         return derivatives
 
     def _examine_here(self, local: LocalFunction, J: Array) -> None:
-        """Raise NotComplexSafe if f loses imaginary parts at this point."""
+        """Raise NotComplexSafe if f loses imaginary parts at the point of `local`."""
         local.slice().examine_here(self._direction, abs(J) @ np.abs(local.x))
 
     def _checked(self, local: LocalFunction) -> Array:
@@ -172,7 +172,7 @@ class SparseBlock:
         return random_signs(self.block.columns, 4)
 
     def at(self, local: LocalFunction) -> sparse.csc_array:
-        """∂f/∂x at a point, canonical; raises as `JacobianBlock.at` does."""
+        """∂f/∂x at a point, canonical; raises the errors of `JacobianBlock.at`."""
         point = local.slice()
         J = self.block.at(point)
         if self.block.examination.due():
@@ -193,8 +193,8 @@ def field_block(
 ) -> FieldBlock:
     """∂f/∂x, dense or sparse. x: "u" or "p". columns: the size of x.
 
-    Raises TypeError if the pattern is not a sparse matrix, ValueError if it has the wrong
-    shape.
+    Raises TypeError if the pattern is not a sparse matrix, ValueError if the pattern
+    has the wrong shape.
     """
     block = block_of(user, x, columns, pattern)
     dense = user.rows <= SMALL and columns <= SMALL
@@ -204,7 +204,7 @@ def field_block(
 def block_of(
     user: UserFunction, x: str, columns: int, pattern: SparseMatrix | None
 ) -> JacobianBlock:
-    """∂f/∂x by colours, (rows, columns); pattern: as in `complex_step_field`."""
+    """∂f/∂x by colours, (rows, columns); pattern: see `complex_step_field`."""
     argument = f"{x}_pattern"
     given = (
         None
@@ -215,7 +215,7 @@ def block_of(
 
 
 def finite(derivative: Array, name: str, maker: str) -> Array:
-    """Return a derivative, (rows,); raise NonFinite if an entry is nan or inf."""
+    """Return `derivative`, (rows,), unchanged; raise NonFinite if an entry is nan or inf."""
     if not derivative.dot(derivative) < np.inf and (bad := first_nonfinite(derivative)) is not None:
         row, entry, _ = bad
         raise NonFinite(

@@ -35,17 +35,17 @@ def jax_field(
     ----------
     f : callable
         f(t, u, p) ↦ (n,) array, for t, u (n,) and p (m,). The function must be
-        traceable by jax.jit, by which it is compiled once.
+        traceable by jax.jit, which compiles the function once.
     n : int
         Number of unknowns u.
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂f/∂u that may be nonzero. By default they are
-        detected at the first point. Used for more than 40 unknowns.
+        Sparsity pattern of ∂f/∂u: a matrix that stores each entry that may be nonzero.
+        Default: detected at the first point. Used for more than 40 unknowns.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂f/∂p that may be nonzero. By default they are
-        detected. Used for more than 40 unknowns or parameters.
+        Sparsity pattern of ∂f/∂p. Default: detected at the first point. Used for more
+        than 40 unknowns or parameters.
 
     Returns
     -------
@@ -95,8 +95,8 @@ class JaxField:
     """f(t, u, p), (n,), from a function in jax.numpy, with all derivatives by JAX.
 
     `jax_field` returns such fields. The class has all methods of
-    `adjoint.protocols.Field`, and raises the errors of `DerivedField`. It remembers
-    that the function was called once with all checks.
+    `adjoint.protocols.Field`, and raises the errors of `DerivedField`. A field
+    remembers that the function was called once with all checks.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class JaxField:
     def jacobian(self, t: float, u: Array, p: Array) -> sparse.csc_array | Array:
         """∂f/∂u, (n, n): a dense array by jax.jacfwd, or sparse by one jax.jvp per colour.
 
-        It is sparse for more than 40 unknowns.
+        The matrix is sparse for more than 40 unknowns.
         """
         t, u, p = self._point(t, u, p)
         return self.by_u.at(self._slice(u, lambda x: (t, x, p), self.by_u.along), t, u, p)
@@ -189,7 +189,7 @@ class JaxField:
         return finite(np.array(self.by_t(*self._point(t, u, p))), "∂f/∂t", self.function.user.maker)
 
     def _point(self, t: float, u: Array, p: Array) -> tuple[float, Array, Array]:
-        """t, u, p as arguments of compiled functions; at the first call f itself is checked."""
+        """t, u, p as arguments of compiled functions; the first call also checks f itself."""
         t, u, p = self.function.point(t, u, p)
         if not self._called:
             self.function(t, u, p)
@@ -199,7 +199,7 @@ class JaxField:
     def _slice(
         self, x: Array, point: Callable[[Array], tuple[float, Array, Array]], along: Compiled
     ) -> JaxSlice:
-        """x ↦ f, where x is u or p; point: x ↦ (t, u, p)."""
+        """The function x ↦ f with its derivatives, where x is u or p; point: x ↦ (t, u, p)."""
         return JaxSlice(
             self.function.user,
             lambda x: self.function(*point(x)),
@@ -210,7 +210,7 @@ class JaxField:
 
 @dataclass(frozen=True, eq=False)
 class JaxBlock:
-    """∂f/∂x, (n, k), where x is u or p: dense if small, coloured and sparse if not."""
+    """∂f/∂x, (n, k), where x is u or p: dense if small, otherwise sparse, by colours."""
 
     block: JacobianBlock
     matrix: Compiled
@@ -236,5 +236,5 @@ def _field_made_again(
     u_pattern: SparseMatrix | None,
     p_pattern: SparseMatrix | None,
 ) -> JaxField:
-    """`jax_field` with positional arguments, for pickles."""
+    """`jax_field` with positional arguments only, as `__reduce__` needs: loads a pickle."""
     return jax_field(f, n, m, u_pattern=u_pattern, p_pattern=p_pattern)

@@ -24,8 +24,8 @@ Differences, with steps 2⁻²³ of the size, then have steps of √ulp(t).
 class FunctionOfTime:
     """f: ℝ × ℝⁿ × ℝᵐ → ℝʳ, or its continuation to complex arguments.
 
-    u and p are handed over read-only. Raises ValueError unless n ≥ 1 and m ≥ 0 are
-    integers.
+    The user's function receives u and p as read-only arrays. Raises ValueError unless
+    n ≥ 1 and m ≥ 0 are integers.
     """
 
     user: UserFunction
@@ -37,14 +37,17 @@ class FunctionOfTime:
         require_size(self.m, "m", 0, self.user.maker)
 
     def point(self, t: float, u: Array, p: Array) -> tuple[float, Array, Array]:
-        """t, u (n,) and p (m,), real.
+        """Return t, u (n,) and p (m,) as real numbers.
 
-        Raises TypeError if they are not real, ValueError if a shape is wrong.
+        Raises TypeError if t, u or p is not real, ValueError if a shape is wrong.
         """
         return self._time(t), self.user.vector(u, "u", self.n), self.user.vector(p, "p", self.m)
 
     def __call__(self, t: complex, u: Array, p: Array) -> Array:
-        """f, (r,), of real or complex arguments; a new array. Raises as `Function` does."""
+        """f(t, u, p), (r,), a new array; t, u and p are real or complex.
+
+        Raises the errors of `Function.__call__`.
+        """
         # NumPy's complex numbers have an order, Python's do not: f may compare t with
         # other times.
         t = np.complex128(t) if isinstance(t, complex) else self._time(t)
@@ -66,7 +69,7 @@ class FunctionOfTime:
         return float(t)
 
     def in_u(self, t: float, u: Array, p: Array) -> "LocalFunction":
-        """u ↦ f(t, u, p) at a point that `point` has checked."""
+        """The function u ↦ f(t, u, p) at a point that `point` has checked."""
         f, shown = self.user.function, read_only(p)
         return LocalFunction(
             u,
@@ -75,7 +78,7 @@ class FunctionOfTime:
         )
 
     def in_p(self, t: float, u: Array, p: Array) -> "LocalFunction":
-        """p ↦ f(t, u, p) at a point that `point` has checked."""
+        """The function p ↦ f(t, u, p) at a point that `point` has checked."""
         f, shown = self.user.function, read_only(u)
         return LocalFunction(
             p,
@@ -84,7 +87,7 @@ class FunctionOfTime:
         )
 
     def in_t(self, t: float, u: Array, p: Array) -> ComplexSlice:
-        """t ↦ f(t, u, p), as a function of an array (1,)."""
+        """The function t ↦ f(t, u, p) with its derivative; t is an array (1,)."""
         x = np.array([t])
         size = sizes(x, 0.0)
         if t:
@@ -95,11 +98,11 @@ class FunctionOfTime:
 
 
 class LocalFunction(NamedTuple):
-    """x ↦ f at a point x, where x is u or p and the other arguments are fixed.
+    """The function x ↦ f at a point x, where x is u or p and the other arguments are fixed.
 
-    function: the user's function without checks; slice: makes the function with checks
-    and derivatives, which takes longer. A named tuple: a dataclass takes a third of the
-    time of a small field to make.
+    function: the user's function without checks; slice: a function that makes the
+    `ComplexSlice`, with checks and derivatives, which takes longer. The class is a
+    named tuple, because making a dataclass takes a third of the time of a small field.
     """
 
     x: Array

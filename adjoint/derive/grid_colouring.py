@@ -1,10 +1,10 @@
 """Perfect colourings of stencils on grids: (x + a y + b z) mod q.
 
-A stencil of q points that tiles the grid by a lattice needs q colours: five for the
-5-point star, by (x + 2y) mod 5; seven for the 7-point star. The grid is found from the
-distances between the columns of a row. Goldfarb & Toint (1984), Optimal estimation of
-Jacobian and Hessian matrices that arise in finite difference calculations, Math. Comp.
-43, 69.
+A stencil of q points that tiles the grid by a lattice needs q colours: the 5-point star
+needs five colours, (x + 2y) mod 5; the 7-point star needs seven colours. The grid is
+found from the distances between the columns of a row. Goldfarb & Toint (1984), Optimal
+estimation of Jacobian and Hessian matrices that arise in finite difference
+calculations, Math. Comp. 43, 69.
 """
 
 from itertools import product
@@ -61,7 +61,7 @@ Strides = tuple[int, ...]
 
 
 def lattice_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
-    """At most bound + 1 colours (columns,) as in `colour_columns`, or None if no lattice fits.
+    """A colouring as in `colour_columns` with ≤ bound + 1 colours; None if no lattice fits.
 
     Column numbers are read as coordinates (j mod s₁, ⌊j/s₁⌋ mod s₂/s₁, …), with strides
     s found among the distances between columns that share a row. The result is verified
@@ -90,11 +90,11 @@ def lattice_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
 
 
 def modular_colours(pattern: sparse.csc_array, bound: int) -> Array | None:
-    """Colours j mod q, with the least q ≤ `LOOSE` · bound that separates the columns, or None.
+    """The colours j mod q for the least q ≤ `LOOSE` · bound that separates the columns.
 
-    No distance between columns that share a row may be a multiple of q. This takes a
-    few passes over the entries; first fit in plain Python takes seconds per million
-    columns.
+    Returns None if no such q exists. No distance between columns that share a row may
+    be a multiple of q. The search takes a few passes over the entries, while first fit
+    in plain Python takes seconds per million columns.
     """
     if not bound <= FULLEST:
         return None
@@ -126,9 +126,9 @@ def _apart(rows: sparse.csr_array, lag: int) -> tuple[Array, Array]:
 
 
 def _strides(distances: Array, counts: Array) -> list[Strides]:
-    """Candidate strides: none, one, and two of which the first divides the second.
+    """Candidates for the strides: none, one stride, two strides (the second a multiple).
 
-    The most frequent distances come first.
+    Strides that are frequent distances come first.
     """
     order = np.lexsort((distances, -counts))
     longer = [int(d) for d in distances[order] if d > 1][:FREQUENT]
@@ -137,12 +137,12 @@ def _strides(distances: Array, counts: Array) -> list[Strides]:
 
 
 def _gaps(left: Array, right: Array, strides: Strides) -> Array:
-    """The distinct differences between the coordinates of columns, (gaps, 1 + strides)."""
+    """The distinct differences between the coordinates of columns: one row per difference."""
     return _distinct(_coordinates(right, strides) - _coordinates(left, strides))
 
 
 def _coordinates(columns: Array, strides: Strides) -> Array:
-    """Digits of column numbers in the mixed base of the strides, (…, 1 + strides)."""
+    """Digits of column numbers in the mixed base of the strides, (…, 1 + number of strides)."""
     digits, rest, unit = [], columns, 1
     for stride in strides:
         rest, digit = np.divmod(rest, stride // unit)

@@ -105,8 +105,8 @@ class WithHvp:
 
         Cost: one complex Jacobian and one complex vjp. Before the first product at a
         point, the derivative along a random direction is compared with finite
-        differences. NotComplexSafe is raised if they disagree. TypeError is raised if
-        u, p or a direction is complex.
+        differences. NotComplexSafe is raised if the two disagree. TypeError is raised
+        if u, p or a direction is complex.
         """
         if any(a.dtype.kind == "c" for a in (u, p, lam, u_dot, p_dot)):
             raise TypeError(
@@ -139,7 +139,7 @@ class WithHvp:
         return parts[: u.size], parts[u.size :]
 
     def _sign(self, u: Array, p: Array) -> float:
-        """−1 if the `vjp` of `inner` conjugates, as for a Matrix at a complex p; otherwise 1."""
+        """−1 if `inner.vjp` conjugates, like the vjp of a Matrix at a complex p; otherwise 1."""
         if self._examined is not None:
             v, q, sign = self._examined
             if np.array_equal(u, v) and np.array_equal(p, q):
@@ -149,7 +149,7 @@ class WithHvp:
         return sign
 
     def _examine(self, u: Array, p: Array) -> float:
-        """Compute the sign of `_sign`; raise NotComplexSafe if complex steps are wrong."""
+        """Return the sign for `_sign`; raise NotComplexSafe if complex steps are wrong."""
         lam, u_dot = random_signs(u.size, 0), sizes(u, FLOOR) * random_signs(u.size, 1)
         # A parameter that is zero has no size, and is not varied.
         p_dot = np.where(p == 0.0, 0.0, np.abs(p)) * random_signs(p.size, 2)
@@ -205,8 +205,8 @@ def with_hvp(residual: Residual) -> WithHvp:
 
     Notes
     -----
-    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts. This is tested
-    at each point. Residuals by `complex_step_residual`,
+    `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts. The test
+    is made at each point. Residuals by `complex_step_residual`,
     `finite_difference_residual` and `jax_residual` have second derivatives already.
 
     Examples

@@ -28,9 +28,9 @@ class DerivedIntegrand:
     """ℓ(t, u, p) = W terms(t, u, p), (q,), from a function of the terms.
 
     `complex_step_integrand` returns such integrands. The class has all methods of
-    `adjoint.protocols.Integrand`, and raises the errors of `DerivedField`. It remembers
-    the terms with their derivatives from the first evaluation on, when their number k
-    is known.
+    `adjoint.protocols.Integrand`, and raises the errors of `DerivedField`. An
+    integrand remembers the terms with their derivatives from the first evaluation on,
+    because the number k of terms is known only then.
 
     Parameters
     ----------
@@ -74,11 +74,11 @@ class DerivedIntegrand:
         return self._weighted(self._derived(t, u, p).time_derivative(t, u, p))
 
     def _weighted(self, terms: Array) -> Array:
-        """W times the terms, (q,)."""
+        """W times the terms, (q,); terms: (k,)."""
         return terms if self.weights is None else np.asarray(self.weights.dot(terms))
 
     def _derived(self, t: float, u: Array, p: Array) -> DerivedField:
-        """The terms with their derivatives; their number k is found at the first point."""
+        """The function of the terms, with derivatives; the first call finds their number k."""
         if self._field is None:
             rows = _count(self.terms, t, u, p) if self.weights is None else self.weights.shape[1]
             function = FunctionOfTime(
@@ -97,8 +97,8 @@ def complex_step_integrand(
     Parameters
     ----------
     terms : callable
-        terms(t, u, p) ↦ (k,) array, for t, u (n,) and p (m,), real or complex; as for
-        `complex_step_field`.
+        terms(t, u, p) ↦ (k,) array, for t, u (n,) and p (m,), real or complex. The
+        conditions on f in `complex_step_field` hold for `terms`.
     n : int
         Number of unknowns u.
     m : int
@@ -117,8 +117,8 @@ def complex_step_integrand(
     TypeError
         If `terms` is not callable, or if the weights are not real numbers.
     ValueError
-        If n or m is not an integer (n ≥ 1, m ≥ 0), or if the weights have another
-        shape.
+        If n or m is not an integer (n ≥ 1, m ≥ 0), or if the weights have the
+        wrong shape.
     NonFinite
         If the weights hold nan or inf.
 
@@ -155,8 +155,8 @@ def _count(terms: TermsFunction, t: float, u: Array, p: Array) -> int:
 def _as_weights(weights: Array | SparseMatrix) -> Array | sparse.csr_array:
     """W as float64, (q, k).
 
-    Raises TypeError if W is not real, ValueError if its shape is wrong, NonFinite for
-    nan or inf.
+    Raises TypeError if W is not real, ValueError if its shape is wrong, NonFinite
+    if an entry is nan or inf.
     """
     W = (
         sparse.csr_array(weights)

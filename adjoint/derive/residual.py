@@ -168,7 +168,7 @@ class DerivedResidual:
 def derived(
     function: Function, rule: Rule, u_pattern: SparseMatrix | None, p_pattern: SparseMatrix | None
 ) -> DerivedResidual:
-    """The `DerivedResidual` of a function by a rule; patterns as in `complex_step_residual`."""
+    """The `DerivedResidual` of a function by a rule; patterns: see `complex_step_residual`."""
     blocks = []
     for x, columns, given in (("u", function.n, u_pattern), ("p", function.m, p_pattern)):
         what = f"{function.maker}: {x}_pattern"
@@ -261,10 +261,10 @@ def complex_step_residual(
 
     Notes
     -----
-    The methods of the result raise NotComplexSafe if R loses imaginary parts: this is
-    tested before the first derivative, and at each point of a gradient. They raise
-    SparsityError if a given pattern lacks entries, and NonFinite if a derivative is nan
-    or inf.
+    The methods of the result raise NotComplexSafe if R loses imaginary parts. The test
+    is made before the first derivative, and at each point of a gradient. The methods
+    raise SparsityError if a given pattern lacks entries, and NonFinite if a derivative
+    is nan or inf.
 
     *Cost.* A Jacobian takes one complex evaluation of R per colour (5 colours for a
     5-point stencil), and one evaluation to verify the pattern. A row that depends on

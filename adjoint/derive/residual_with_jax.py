@@ -34,17 +34,16 @@ def jax_residual(
     ----------
     residual : callable
         R(u, p) ↦ (n,) array, for u (n,) and p (m,). The function must be traceable by
-        jax.jit, by which it is compiled once.
+        jax.jit, which compiles the function once.
     n : int
         Number of unknowns u and of equations.
     m : int
         Number of parameters p.
     u_pattern : (n, n) sparse matrix, optional
-        Stored entries are those of ∂R/∂u that may be nonzero. By default they are
-        detected at the first point.
+        Sparsity pattern of ∂R/∂u: a matrix that stores each entry that may be nonzero.
+        Default: detected at the first point.
     p_pattern : (n, m) sparse matrix, optional
-        Stored entries are those of ∂R/∂p that may be nonzero. By default they are
-        detected.
+        Sparsity pattern of ∂R/∂p. Default: detected at the first point.
 
     Returns
     -------
@@ -65,7 +64,7 @@ def jax_residual(
 
     Notes
     -----
-    *Cost.* ∂R/∂u takes one jax.jvp per colour, and one that verifies the pattern.
+    *Cost.* ∂R/∂u takes one jax.jvp per colour, and one to verify the pattern.
     (∂R/∂p)ᵀ λ takes one jax.vjp, however many parameters there are.
 
     Examples
@@ -131,11 +130,11 @@ class JaxResidual:
         return self.forward.residual(u, p)
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂u, (n, n), canonical: one jax.jvp per colour, and one that verifies the pattern."""
+        """∂R/∂u, (n, n), canonical: one jax.jvp per colour, and one to verify the pattern."""
         return self.forward.jacobian(u, p)
 
     def parameter_jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂p, (n, m), canonical: one jax.jvp per colour, and one that verifies the pattern.
+        """∂R/∂p, (n, m), canonical: one jax.jvp per colour, and one to verify the pattern.
 
         `vjp` does not need this matrix.
 
@@ -176,7 +175,7 @@ class JaxResidual:
     ) -> tuple[Array, Array]:
         """The derivative of (u, p) ↦ ((∂R/∂u)ᵀλ, (∂R/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,).
 
-        By jax.jvp of jax.vjp.
+        The result is computed by jax.jvp of jax.vjp.
         """
         function = self.forward.function
         vectors = (
@@ -201,5 +200,5 @@ def _made_again(
     u_pattern: SparseMatrix | None,
     p_pattern: SparseMatrix | None,
 ) -> JaxResidual:
-    """`jax_residual` with positional arguments, for pickles."""
+    """`jax_residual` with positional arguments only, as `__reduce__` needs: loads a pickle."""
     return jax_residual(residual, n, m, u_pattern=u_pattern, p_pattern=p_pattern)

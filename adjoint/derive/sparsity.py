@@ -50,7 +50,7 @@ groups is used once only."""
 
 
 def detect(at: Slice) -> sparse.csc_array:
-    """Ones on the entries that ∂R/∂x may have, (n, k), by about 30 log₄ k evaluations.
+    """The pattern of ∂R/∂x, (n, k), as a matrix of ones, by about 30 log₄ k evaluations.
 
     Arithmetic with nan gives nan, even 0·nan. Therefore x² has an entry at x = 0, where its
     derivative is zero; and a product A @ u with a dense matrix A has all entries, even if
@@ -82,7 +82,7 @@ def detect(at: Slice) -> sparse.csc_array:
 
 
 def detect_by_derivatives(at: Slice) -> sparse.csc_array:
-    """Ones on the entries of ∂R/∂x, (n, k), that are nonzero at x or at points near x.
+    """The pattern of the nonzero entries of ∂R/∂x, (n, k), at x and at points near x.
 
     The entries are found by derivatives along random directions, in which no two entries of
     a row cancel.
@@ -96,7 +96,8 @@ def detect_by_derivatives(at: Slice) -> sparse.csc_array:
 def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> None:
     """Raise ArithmeticError if the pattern found by nan is nearly full, but ∂R/∂x is not.
 
-    `detect` then uses derivatives. pattern: the pattern of groups of `size` columns.
+    The caller, `detect`, then uses derivatives instead. pattern: the pattern of groups
+    of `size` columns.
     """
     if (
         pattern.shape[1] < CHECKED_GROUPS
@@ -112,7 +113,7 @@ def _require_derivatives(at: Slice, pattern: sparse.csc_array, size: int) -> Non
 
 
 def _by_nan(at: Slice) -> Probe:
-    """The rows that become nan if columns are set to nan."""
+    """Return a probe: columns ↦ the rows of R(x) that become nan if these entries of x are nan."""
 
     def probe(columns: Array) -> Array:
         return np.isnan(at.value(np.where(columns, np.nan, at.x)))
@@ -121,7 +122,10 @@ def _by_nan(at: Slice) -> Probe:
 
 
 def _by_derivatives(points: Sequence[Slice]) -> Probe:
-    """The rows with a nonzero derivative along a random direction, at any of the points."""
+    """Return a probe: columns ↦ the rows with a nonzero derivative in a direction of these columns.
+
+    The direction is random. The derivative is taken at each of the points.
+    """
     rng = np.random.default_rng(2)
     v = rng.uniform(0.5, 1.0, points[0].x.size) * points[0].sizes
 
@@ -139,8 +143,9 @@ def _refined(
 ) -> sparse.csc_array:
     """The pattern (rows, columns), by dividing the group of all columns into ever smaller parts.
 
-    check: called with the pattern of the groups and their number of columns, after each
-    division. Raises SparsityError if a pattern has more than `MAX_ENTRIES` entries.
+    check: called after each division, with the pattern of the groups and the number of
+    columns of a group. Raises SparsityError if a pattern has more than `MAX_ENTRIES`
+    entries.
     """
     size = 1
     while size < columns:
@@ -162,8 +167,8 @@ def _refined(
 def _divided(probe: Probe, pattern: sparse.csc_array, size: int, columns: int) -> sparse.csc_array:
     """The pattern of the parts of groups, (rows, parts); pattern: the pattern of the groups.
 
-    Groups without a common row have the same colour, and are tested together: each row
-    shows the group to which the part belongs.
+    Groups of the same colour have no common row, and their parts are tested together:
+    if a row changes, the cause is the part of the only group that has this row.
     """
     colours = greedy_colours(pattern, PASSES)
     part = size // PARTS

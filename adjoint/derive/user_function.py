@@ -16,7 +16,7 @@ ResidualFunction: TypeAlias = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """Words of messages for one kind of function.
+    """The words that messages use for one kind of function.
 
     name: "residual"; protocol: the class to write by hand instead; arguments: "(u, p)";
     symbol: "R"; row: the meaning of each component; remedy: an alternative for a
@@ -33,7 +33,10 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class UserFunction:
-    """A function that returns (rows,); maker: the public function that received it."""
+    """A user's function that returns an array (rows,), with checks.
+
+    maker: name of the public function that received the user's function, for messages.
+    """
 
     function: Callable[..., Array]
     rows: int
@@ -48,7 +51,7 @@ class UserFunction:
             )
 
     def vector(self, x: Array, name: str, size: int) -> Array:
-        """x as float64, (size,).
+        """Return x as float64, (size,).
 
         Raises TypeError if x is complex or not numeric, ValueError if its shape is
         wrong.
@@ -66,7 +69,7 @@ class UserFunction:
         return self.numbers(x, name, size).astype(FLOAT, copy=False)
 
     def numbers(self, x: Array, name: str, size: int) -> Array:
-        """x as float64 or complex128, (size,).
+        """Return x as float64 or complex128, (size,).
 
         Raises TypeError if x is not numeric, ValueError if its shape is wrong.
         """
@@ -82,8 +85,8 @@ class UserFunction:
     def value(self, returned: Array, real: bool) -> Array:
         """The result of the function as a new array, (rows,); real: all arguments were real.
 
-        A copy, since the function may reuse a buffer. Raises TypeError if a result is
-        complex for real arguments, and what `values` raises.
+        The result is copied, because the function may reuse a buffer. Raises TypeError
+        if the result is complex for real arguments, and the errors of `values`.
         """
         if (
             returned.__class__ is np.ndarray
@@ -133,7 +136,8 @@ class UserFunction:
     def raise_for(self, error: Exception) -> NoReturn:
         """Raise the error of the function again, with a note that names the function.
 
-        Raises ValueError, with the remedy, if the function writes into its arguments.
+        If the function writes into its arguments, a ValueError with the remedy is
+        raised instead.
         """
         if isinstance(error, ValueError) and "read-only" in str(error):
             raise ValueError(
@@ -148,9 +152,9 @@ class UserFunction:
 class Function:
     """R: ℝⁿ × ℝᵐ → ℝⁿ, or its continuation to complex arguments.
 
-    residual: the user's function; it receives read-only arrays, so that writing into
-    them raises. maker: the public function that received it, for messages. Raises
-    ValueError unless n ≥ 1 and m ≥ 0 are integers.
+    residual: the user's function, which receives read-only arrays, so that writing into
+    them raises an error. maker: name of the public function that received `residual`,
+    for messages. Raises ValueError unless n ≥ 1 and m ≥ 0 are integers.
     """
 
     residual: ResidualFunction
@@ -169,7 +173,7 @@ class Function:
         return UserFunction(self.residual, self.n, RESIDUAL, self.maker)
 
     def vector(self, x: Array, name: str, size: int) -> Array:
-        """x as float64, (size,).
+        """Return x as float64, (size,).
 
         Raises TypeError if x is complex or not numeric, ValueError if its shape is
         wrong.
@@ -177,7 +181,7 @@ class Function:
         return self.user.vector(x, name, size)
 
     def point(self, u: Array, p: Array) -> tuple[Array, Array]:
-        """u (n,) and p (m,) as float64."""
+        """Return u (n,) and p (m,) as float64; raises the errors of `vector`."""
         return self.vector(u, "u", self.n), self.vector(p, "p", self.m)
 
     def __call__(self, u: Array, p: Array) -> Array:
@@ -185,7 +189,7 @@ class Function:
 
         Raises ValueError if the result has the wrong shape, or if the function writes
         into u or p; TypeError if the result has another dtype. Errors of the function
-        itself get a note.
+        itself get a note that names the function.
         """
         try:
             returned = self.residual(read_only(u), read_only(p))
@@ -228,6 +232,6 @@ INTEGRAND = Kind(
 
 
 def require_size(size: int, name: str, least: int, maker: str) -> None:
-    """Raise ValueError unless a size is an integer ≥ least."""
+    """Raise ValueError unless `size` is an integer ≥ `least`; name, maker: for the message."""
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
         raise ValueError(f"{maker}: got {name} = {size!r}, expected an integer ≥ {least}")

@@ -1,7 +1,7 @@
 """Verification of a coloured Jacobian J by one more derivative, along all columns at once.
 
-For a random direction v, the derivative of R along v must be J v. If it is not, either the
-pattern of J lacks an entry, or the difference is rounding.
+For a random direction v, the derivative of R along v must be J v. If the two differ,
+either the pattern of J lacks an entry, or the difference is rounding.
 """
 
 from dataclasses import dataclass
@@ -33,9 +33,10 @@ The complex step of √x at 0 gives about 1e50.
 class Missing:
     """An entry that a pattern lacks: `row` of R depends on `column` of x.
 
-    derivative: the value of the entry. kink: True if R has a kink at x, with different
-    derivatives along v and −v; at a tie of np.sort no pattern has all entries. rows: the
-    number of rows in which J v and the derivative along v differ.
+    derivative: the value of the entry. kink: True if R has a kink at x, so that
+    derivatives in opposite directions are not opposite; for example, where np.sort
+    meets two equal numbers. No pattern has all entries at a kink. rows: the number of
+    rows in which J v and the derivative along v differ.
     """
 
     row: int
@@ -48,10 +49,10 @@ class Missing:
 def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
     """At most one entry that the pattern of J lacks; J: ∂R/∂x by colours, v: (k,), random.
 
-    A row is suspicious if J v and the derivative along v differ in it. The cause may be
-    rounding, if the terms of the row cancel. The test is another derivative, along v with
-    the columns of the row set to zero: this derivative is zero if and only if the row lacks
-    no entry.
+    A row is suspicious if J v and the derivative along v differ in this row. The cause
+    may be rounding, if the terms of the row cancel. The test is another derivative,
+    along v with the columns of the row set to zero: this derivative is zero if and only
+    if the row lacks no entry.
 
     Raises NonFinite if a derivative is nan or infinite, ValueError if two evaluations of R
     at x differ.
@@ -80,7 +81,7 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
 
 
 def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
-    """The suspicious rows in few groups, smooth rows first; neighbours in different groups.
+    """The suspicious rows in a few groups: smooth rows first, neighbours in different groups.
 
     Rows with a kink at x, whose derivatives along v and −v are not opposite, come last:
     their difference may be due to the kink, and there may be many such rows at every point.
@@ -95,7 +96,7 @@ def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
 def closer(
     J: sparse.csc_array, other: sparse.csc_array, along: Array, v: Array
 ) -> sparse.csc_array:
-    """J, with rows taken from `other` if they agree with the derivative along v and J does not.
+    """J, but rows of `other` replace rows that agree much worse with the derivative along v.
 
     J and other have the same pattern. along: the derivative along v, (n,).
     """
@@ -107,7 +108,10 @@ def closer(
 
 
 def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
-    """Raise NonFinite for an infinite derivative, ValueError if a second evaluation differs."""
+    """Raise NonFinite if a derivative is infinite, ValueError if a second evaluation differs.
+
+    derivative: the derivative of R along v in this row, as evaluated first.
+    """
     require_bounded(np.array([derivative]), at.value(at.x)[[row]], np.array([row]))
     again = float(at.along(v)[row])
     if not abs(again - derivative) <= DISAGREEMENT * abs(derivative):
@@ -121,7 +125,8 @@ def _require_function(at: Slice, v: Array, row: int, derivative: float) -> None:
 def require_bounded(derivatives: Array, values: Array, rows: Array) -> None:
     """Raise NonFinite if a derivative is larger than `INFINITE` times 1 + |R|.
 
-    derivatives: along directions of the size of x. values: R. rows: their row numbers.
+    derivatives: derivatives of some rows along directions of the size of x. values: the
+    values of R in these rows. rows: the numbers of these rows.
     """
     infinite = rows[np.abs(derivatives) > INFINITE * (1.0 + np.abs(values))]
     if infinite.size:
@@ -134,7 +139,11 @@ def require_bounded(derivatives: Array, values: Array, rows: Array) -> None:
 def _suspicious(
     J: sparse.csc_array, tolerance: float, v: Array, found: Array, expected: Array
 ) -> tuple[Array, Array]:
-    """(suspicious rows, largest ratio first; ratios |found − expected| / Σ_j |J_ij| |v_j|)."""
+    """(rows, ratios) of suspicious rows, by ratio |found − expected| / Σ_j |J_ij| |v_j|.
+
+    The largest ratio comes first. found: the derivative of R along v, (n,). expected: J
+    v, (n,).
+    """
     gap = np.abs(found - expected)
     rows = np.flatnonzero(~(gap <= tolerance * np.abs(found)))
     if not rows.size:  # The usual case, without the cost of a sum over |J|.
@@ -148,7 +157,10 @@ def _suspicious(
 
 
 def _first_column(at: Slice, v: Array, row: int) -> tuple[int, float]:
-    """A column with v ≠ 0 on which a row depends, and the derivative; by bisection."""
+    """(j, derivative with respect to x_j) for one j with v_j ≠ 0 on which the row depends.
+
+    The column j is found by bisection.
+    """
     columns = np.flatnonzero(v)
     while columns.size > 1:
         half = columns[: columns.size // 2]

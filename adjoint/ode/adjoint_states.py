@@ -1,6 +1,7 @@
 """λ(t) at the steps, by collocation of the adjoint equation (docs/math/time.md, section 15).
 
-The transposed steps give another λ(t) in stiff components if the first stage is explicit.
+If the first stage is explicit, the transposed steps give a different λ(t) in stiff
+components.
 """
 
 import dataclasses
@@ -88,8 +89,8 @@ def by_collocation(tableau: Tableau, small: bool) -> bool:
     """True if λ is found by collocation: for adaptive methods whose first stage is explicit.
 
     Explicit methods at their stability limit do not damp stiff components of λ either.
-    They use collocation only if matrices are dense (small), since explicit methods with
-    many unknowns must not factor matrices.
+    Explicit methods use collocation only if matrices are dense (`small`), since
+    explicit methods with many unknowns must not factor matrices.
     """
     return tableau.continues and bool(tableau.errors) and (tableau.gamma != 0.0 or small)
 
@@ -99,10 +100,11 @@ class Collocation:
     """The adjoint equation along the computed states, solved step by step.
 
     nulls: null spaces of a singular M, None for a regular M. recent: the latest solutions,
-    from which the next one is guessed.
+    from which the next solution is guessed.
 
-    general: remembers that the user's factorizer refused a matrix, so that `lu` is used
-    from then on: complex shifts of symmetric matrices are not Hermitian.
+    general: False at first; True after the user's factorizer has refused a matrix. `lu`
+    is then used for all further matrices, because complex shifts of symmetric matrices
+    are not Hermitian.
     """
 
     system: System
@@ -120,7 +122,7 @@ class Collocation:
         q_bar: Array | None,
         seeds: Sequence[Seed],
     ) -> Array:
-        """λ (n, j) at the start of a step, from λ (n, j) at its end.
+        """λ (n, j) at the start of a step, from λ (n, j) at the end of the step.
 
         tableau, at, u, K: method, times, first state and stages of the step.
         """
@@ -151,7 +153,7 @@ class Collocation:
         return np.asarray(start + (Y_bar + A.slopes(W)).sum(axis=0))
 
     def _factored(self, points: Tableau, J: Array | sparse.csc_array, hg: float) -> CoupledInverse:
-        """The factors of all stages for one J: by the user's factorizer, or by `lu`."""
+        """The factors of all stages with the same J, by the user's factorizer or by `lu`."""
         if not self.general:
             try:
                 return coupled_inverse(self.system.newton_algebra, points, J, hg)
@@ -172,7 +174,11 @@ class Collocation:
                 )[0]
 
     def consistent(self, t: float, u: Array, lam: Array) -> Array:
-        """λ + Jᴴ w with Mᴴ w = 0 and no part along N: algebraic unknowns follow the others."""
+        """The adjoint λ + Jᴴ w of consistent states, (n, j), with Mᴴ w = 0.
+
+        The result has no component along N: algebraic unknowns depend on the other
+        unknowns.
+        """
         if self.nulls is None or not lam.any():
             return lam
         return lam + consistent_term(self.system, self.nulls, t, u, lam, np.zeros_like(lam))

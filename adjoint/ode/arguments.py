@@ -1,4 +1,4 @@
-"""The user's times, cotangents and tangents: checked, and in the form that sweeps need."""
+"""Checks of the user's times, cotangents and tangents, and their form for the sweeps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from ..typing import Array
 def validated_times(t: Sequence[float], observe: Array | None) -> Array:
     """The observation times, (K,), ascending in [t₀, t_f]; (t_f,) if observe is None.
 
-    Raises TypeError if times are not numbers, ValueError if they are not finite, do not
-    ascend, or leave the interval.
+    Raises TypeError if times are not numbers; ValueError if times are not finite, do
+    not ascend, or lie outside the interval.
     """
     interval = _as_times("t", t)
     if interval.shape != (2,) or not interval[0] < interval[1]:
@@ -46,7 +46,7 @@ def validated_grid(t: Sequence[float], grid: Array, times: Array, dense: bool) -
     """The grid, (N + 1,), ascending from t₀ to t_f, which contains the observation times.
 
     Raises TypeError if times are not numbers, ValueError if the grid does not ascend
-    from t₀ to t_f, or lacks an observation time without dense output.
+    from t₀ to t_f; without dense output also if the grid lacks an observation time.
     """
     steps = _as_times("grid", grid)
     if steps.size < 2 or not np.all(np.diff(steps) > 0.0):
@@ -74,7 +74,8 @@ def stop_times_of(
 ) -> list[float]:
     """The times at which steps end exactly, ascending: t₀, t_f, breaks, observations.
 
-    dense: observations are interpolated, and are no stop times.
+    dense: True if observations are interpolated; observation times are then not stop
+    times.
     """
     within = [] if dense else times.tolist()
     return sorted({float(t[0]), float(t[1]), *within, *breaks})
@@ -94,8 +95,8 @@ def require_on_grid(breaks: Sequence[float], steps: Array) -> None:
 def _as_times(name: str, given: object) -> Array:
     """The argument as a vector of finite floats.
 
-    Raises TypeError if it is not numeric, ValueError if it is not a vector or not
-    finite.
+    Raises TypeError if the argument is not numeric, ValueError if the argument is not a
+    vector or not finite.
     """
     times = as_array("ODEProblem", name, given)
     if times.dtype.kind not in "fiu":
@@ -111,7 +112,8 @@ def _as_times(name: str, given: object) -> Array:
 class Bars:
     """Cotangents as blocks of j objectives: u (K, n, j), q (q, j) or None.
 
-    single: one objective was given, without an axis for objectives.
+    single: True if the user gave one objective, as arrays without an axis for
+    objectives.
     """
 
     u: Array
@@ -119,16 +121,16 @@ class Bars:
     single: bool
 
     def shaped(self, block: Array) -> Array:
-        """A result (…, j), without the last axis if one objective was given."""
+        """`block`, a result (…, j); without its last axis if `single`."""
         return block[..., 0] if self.single else block
 
 
 def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
     """The user's cotangents of u (K, n) and of q integrals, as blocks.
 
-    u_bar: None for zeros, if q_bar is given; of a real u the imaginary part of u_bar is
-    dropped. Raises TypeError if an argument is not numeric, ValueError for another
-    shape, nan and inf.
+    u_bar: None for zeros, allowed if q_bar is given. If u is real, the imaginary part
+    of u_bar is dropped. Raises TypeError if an argument is not numeric, ValueError if a
+    shape is wrong or an entry is nan or inf.
     """
     if u_bar is None:
         if q_bar is None:
@@ -162,7 +164,8 @@ def as_bars(u: Array, q: int, u_bar: Array | None, q_bar: Array | None) -> Bars:
 def as_direction(name: str, v: Array, size: int, is_complex: bool) -> Array:
     """The user's tangent, (size,) or (size, j).
 
-    Raises TypeError if it is not numeric, ValueError for another shape, nan and inf.
+    Raises TypeError if the tangent is not numeric, ValueError if its shape is wrong or
+    an entry is nan or inf.
     """
     v = _numbers(name, v, "fciu" if is_complex else "fiu")
     if v.ndim not in (1, 2) or v.shape[0] != size:
@@ -182,7 +185,8 @@ def require_finite(what: str, v: Array) -> None:
 def _numbers(name: str, v: Array, kinds: str) -> Array:
     """The argument as an array; kinds: the allowed kinds of dtype.
 
-    Raises TypeError for another kind, ValueError for nan and inf.
+    Raises TypeError if the dtype has another kind, ValueError if an entry is nan or
+    inf.
     """
     v = as_array("Trajectory", name, v)
     if v.dtype.kind not in kinds:

@@ -14,13 +14,14 @@ from .steps.records import ComputedStep
 
 @dataclass(eq=False)
 class Observer:
-    """Collects observed states and integrals; called with each accepted step.
+    """Collects observed states and integrals; the integrator calls it with each accepted step.
 
-    times: (K,) ascending. dense: observe by dense output inside steps. end: t_f.
+    times: (K,), ascending. dense: True to observe inside steps by dense output. end:
+    t_f.
 
-    Remembers u, the states observed so far; places, the place (k, θ) of each: θ h
-    inside step k, or the start of step k if θ is None; integrals, (q,), None before the
-    first step.
+    Remembers `u`, the states observed so far; `places`, the pair (k, θ) of each
+    observed state, which lies at t + θh inside step k, or at the start of step k if θ
+    is None; and `integrals`, the integrals so far, (q,), None before the first step.
     """
 
     system: System
@@ -38,7 +39,7 @@ class Observer:
             self.places.append((0, None))
 
     def __call__(self, step: ComputedStep) -> None:
-        """Observe inside a step and at its end, and add the step's share of the integrals."""
+        """Observe states inside a step and at its end; add the step's share to the integrals."""
         where = step.interval
         while len(self.u) < self.times.size and self.times[len(self.u)] <= where.end:
             time = float(self.times[len(self.u)])
@@ -67,7 +68,7 @@ class Observer:
 
 
 def extended_stages(system: System, tableau: Tableau, step: Interval, u: Array, K: Array) -> Array:
-    """K with the further stages of the dense output, (s + e, n)."""
+    """The stages K (s, n) and the e extra stages of the dense output, (s + e, n)."""
     extended = tableau.extended
     if extended is tableau:
         return K

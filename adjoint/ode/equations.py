@@ -51,10 +51,10 @@ class System:
     """The equations M u' = f(t, u, p) at p (m,), for n unknowns.
 
     dtype: dtype of the state. algebra: matrices and their factors. rtol, atol:
-    tolerances; atol is a number or (n,). accuracy: see `Method`. perturbed: p and u are
-    complex, for a complex step through the whole integration. steps_given: the steps are
-    given, by a grid or an earlier integration, so that a failing step is not shortened.
-    statistics: counters of the work.
+    tolerances; atol is a number or (n,). accuracy: see `Method`. perturbed: True if p
+    and u are complex for a complex step through the whole integration. steps_given:
+    True if the steps are given by a grid or an earlier integration, so that a failing
+    step is not shortened. statistics: counters of the work.
     """
 
     field: Field
@@ -73,11 +73,11 @@ class System:
 
     @cached_property
     def shape(self) -> tuple[int]:
-        """(n,), the shape of a state."""
+        """The shape of a state, (n,)."""
         return (self.n,)
 
     def rate(self, t: float, u: Array) -> Array:
-        """f(t, u, p), (n,); may hold nan or inf."""
+        """f(t, u, p), (n,), which may contain nan or inf."""
         self.statistics.evaluations += 1
         f = self.field(t, u, self.p)
         return (
@@ -108,7 +108,7 @@ class System:
         return f
 
     def first_rate(self, t: float, seen: float, u: Array) -> Array:
-        """f at the start of the integration, with more checks than `rate` makes.
+        """f at the start of the integration, (n,), with more checks than in `rate`.
 
         seen: t⁺, at which f is evaluated. t: the time in messages. Raises
         NonFiniteField if f is nan or inf, ValueError if the field writes into u, and
@@ -143,9 +143,8 @@ class System:
     def jacobian(self, t: float, u: Array) -> Array | sparse.csc_array:
         """∂f/∂u at (t, u), dense for small systems.
 
-        If p is perturbed, ∂f/∂u is evaluated at the real parts of u and p. The solution
-        does not depend on this approximation, only the convergence of Newton's method
-        does.
+        If p is perturbed, ∂f/∂u is evaluated at the real parts of u and p. This
+        approximation changes the convergence of Newton's method, but not the solution.
         """
         self.statistics.jacobians += 1
         if self.perturbed:
@@ -153,7 +152,7 @@ class System:
         return self.algebra.jacobian(self.field.jacobian(t, u, self.p))
 
     def inverse(self, t: float, u: Array, hg: float) -> Inverse:
-        """The factors of M − hγ ∂f/∂u at (t, u); hg: hγ."""
+        """The factors of M − hγ ∂f/∂u, with ∂f/∂u at (t, u); hg: hγ."""
         self.statistics.factorizations += 1
         return self.algebra.inverse(self.jacobian(t, u), hg)
 
@@ -167,7 +166,8 @@ class System:
         """The matrices for Newton's method with coupled stages, which are real if p is perturbed.
 
         Newton's method transforms stages by the complex eigenvectors of A. With complex
-        matrices, it would mix the real and imaginary parts of a perturbed state.
+        matrices, this transformation would mix the real and imaginary parts of a
+        perturbed state.
         """
         if not self.perturbed:
             return self.algebra
@@ -177,11 +177,14 @@ class System:
         )
 
     def weights(self, u: Array) -> Array:
-        """1 / (atol + rtol |u|), (n,)."""
+        """Weights of the error norm, 1 / (atol + rtol |u|), (n,)."""
         return 1.0 / (self.atol + self.rtol * np.abs(u))
 
     def combined(self, weights: Array, K: Array) -> Array:
-        """Σ_j weights_j K_j; weights: (s,) or (r, s); K: (s, n) or (s, n, j)."""
+        """Σ_i weights_i K_i, or one sum per row of the weights.
+
+        weights: (s,) or (r, s). K: (s, n) or (s, n, j).
+        """
         if K.ndim == 2 and self.n <= BLAS:
             return weights.dot(K)
         return np.asarray(
@@ -192,7 +195,7 @@ class System:
         """ℓ(t, u, p), (q,); q: known number of integrals, None for the first evaluation.
 
         steps: number of steps so far, for messages. Raises TypeError if ℓ is complex,
-        ValueError if its shape is wrong, NonFiniteField if it contains nan or inf.
+        ValueError if its shape is wrong, NonFiniteField if ℓ contains nan or inf.
         """
         assert self.integrand is not None
         rate = np.array(self.integrand(t, u, self.p))  # A copy: ℓ of several stages is kept.
@@ -218,10 +221,10 @@ class System:
         return rate
 
     def integrand_cotangents(self, t: float, u: Array, q_bar: Array) -> tuple[Array, Array]:
-        """((∂ℓ/∂u)ᴴ q̄, (n,); (∂ℓ/∂p)ᴴ q̄, (m,)).
+        """((∂ℓ/∂u)ᴴ q̄, (∂ℓ/∂p)ᴴ q̄), of shapes (n,) and (m,), for q̄ (q,).
 
-        Raises TypeError if the user's vjp does not return a pair, ValueError for other
-        shapes.
+        Raises TypeError if the user's vjp does not return a pair, ValueError if an
+        array of the pair has the wrong shape.
         """
         assert self.integrand is not None
         pair = self.integrand.vjp(t, u, self.p, q_bar)
@@ -266,7 +269,7 @@ def parameter_cotangents(system: System, t: float, Y: Array, K: Array | None, w:
 
 
 def _cotangent(system: System, t: float, Y: Array, K: Array | None, w: Array) -> Array:
-    """`parameter_cotangents` for one w, (n,): (m,)."""
+    """`parameter_cotangents` for a single vector w, (n,); returns (m,)."""
     p, mass = system.p, system.mass
     g = np.asarray(system.field.vjp(t, Y, p, w))
     if g.shape != p.shape:
@@ -315,8 +318,8 @@ Mass: TypeAlias = SparseMatrix | Array | Matrix | None
 def as_mass(mass: Mass) -> Matrix | None:
     """The argument `mass` as a Matrix M(p), None for the identity.
 
-    Raises TypeError unless the argument is a matrix, a Matrix or None; ValueError if it is
-    not square; NonFinite if it contains nan or inf.
+    Raises TypeError unless the argument is a matrix, a Matrix or None; ValueError if
+    the matrix is not square; NonFinite if the matrix contains nan or inf.
     """
     if mass is None:
         return None
@@ -348,7 +351,10 @@ def mass_at(mass: Matrix | None, p: Array, n: int) -> MassAt:
 
 
 def _products(weights: Array, K: Array) -> Array:
-    """weights (r, s) times K (s, n, j), (r, n, j), without BLAS: see `adjoint._numerics.dot`."""
+    """Σ_s weights_rs K_s, (r, n, j), for weights (r, s) and K (s, n, j), without BLAS.
+
+    The reason is explained in `adjoint._numerics.dot`.
+    """
     return np.stack([np.einsum("j,j...->...", row, K) for row in weights])
 
 

@@ -46,16 +46,16 @@ class ODEEvidence:
     repeated : int
         Number of steps that sweeps repeated to get from a checkpoint to a state.
     storage : Usage
-        What was kept of the integration, with bytes in memory and on disk.
+        The stored states and records, with their bytes in memory and on disk.
     notes : tuple of str
         Findings of the integration and of the last reverse sweep, in words: jumps of f
         where no step ends, components that matter to J below their atol, parameters
         without influence, a gradient of zeros.
     jacobian_mode : str or None
-        "tangent" or "adjoint": the mode of the last `Trajectory.jacobian`, None without
-        one.
+        "tangent" or "adjoint": the mode of the last call of `Trajectory.jacobian`, None
+        before the first call.
     jacobian_reason : str
-        Why this mode was taken, in words.
+        The reason for this mode, in words.
     """
 
     method: str
@@ -85,7 +85,7 @@ class ODEEvidence:
 
 
 def evidence_of(method: Method, sweeps: Sweeps) -> ODEEvidence:
-    """The evidence as it is now."""
+    """The evidence of the integration and of all sweeps so far."""
     statistics, accepted, store = sweeps.system.statistics, sweeps.accepted, sweeps.store
     return ODEEvidence(
         method.tableau.name,
@@ -138,13 +138,13 @@ def notes_of(findings: Findings, accepted: AcceptedSteps) -> tuple[str, ...]:
 
 
 def _listed(names: list[str]) -> str:
-    """The first names, and how many there are if some are left out."""
+    """The first names, joined; the number of all names follows if some names are left out."""
     more = f" ({len(names)} such)" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 class Differentiable(Protocol):
-    """A trajectory with its derivatives, as the full Jacobian needs it."""
+    """Protocol for a trajectory with the derivatives that the full Jacobian needs."""
 
     @property
     def u(self) -> Array:
@@ -156,20 +156,21 @@ class Differentiable(Protocol):
 
     @property
     def sweeps(self) -> Sweeps:
-        """The sweeps, with their findings."""
+        """The sweeps through the steps, with the findings of the last reverse sweep."""
 
     def vjp(self, u_bar: Array) -> Array:
-        """(du/dp)ᴴ ū, (m, j) for (K, n, j)."""
+        """(du/dp)ᴴ ū, (m, j), for ū (K, n, j)."""
 
     def jvp(self, p_dot: Array) -> Array:
-        """(du/dp) ṗ, (K, n, j) for (m, j)."""
+        """(du/dp) ṗ, (K, n, j), for ṗ (m, j)."""
 
 
 def full_jacobian(solution: Differentiable, of: Array | None, mode: str) -> Array:
     """d(outputs)/dp, (outputs, m), by the mode with fewer columns; see `Trajectory.jacobian`.
 
-    of: (K, n, j), the functionals Re Σ ū u that are the outputs; None for all of u. Raises
-    ValueError for an unknown mode, for another shape, and for complex u without `of`.
+    of: (K, n, j), cotangents ū of the functionals Re Σ ū u that are the outputs; None
+    if the outputs are all observed states. Raises ValueError if the mode is unknown, if
+    `of` has the wrong shape, or if u is complex and `of` is None.
     """
     of = of if of is None else as_array("jacobian", "of", of)
     if not isinstance(mode, str) or mode not in MODES:

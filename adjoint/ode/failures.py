@@ -1,4 +1,4 @@
-"""Why an integration cannot go on, and where derivatives do not exist: errors in words."""
+"""Errors of integrations that cannot continue, and of derivatives that do not exist."""
 
 from dataclasses import dataclass
 
@@ -27,8 +27,9 @@ domain of f. It moves each unknown, with two Jacobians per unknown.
 class RejectedStep:
     """A rejected step from (t, u) over h.
 
-    error: its estimated error (nan included), None if its stages could not be computed.
-    cause: the error of a factorization, or of the user's jacobian.
+    error: the estimated error of the step, which may be nan; None if the stages of the
+    step could not be computed. cause: the exception of a factorization or of the user's
+    jacobian, None without such an exception.
     """
 
     t: float
@@ -41,9 +42,9 @@ class RejectedStep:
 def step_failure(
     system: System, last: RejectedStep | None, t: float, h: float, steps: int
 ) -> SolveError:
-    """The error for an integration that stops at t because even a step of h is too long.
+    """The error for an integration that stops at t because even a step of length h fails.
 
-    last: the last rejection. steps: number of accepted steps.
+    last: the last rejected step. steps: number of accepted steps.
     """
     error: SolveError
     if last is None or (last.error is not None and np.isfinite(last.error)):
@@ -123,10 +124,10 @@ def domain_edge_error(
 ) -> NonFiniteField:
     """The error for derivatives of a step that are not finite.
 
-    There u touches the edge of the domain of f: sqrt, log or a power have a value, but
-    not a finite derivative. times, Y: times (s) and values (s, n) of the stages.
-    interval: start and end of the step. number: number of the step. what: start of the
-    message.
+    In such a step u touches the edge of the domain of f: sqrt, log or a power has a
+    value, but no finite derivative. times, Y: times (s) and values (s, n) of the
+    stages. interval: start and end of the step. number: number of the step. what: start
+    of the message.
     """
     with np.errstate(all="ignore"):
         bad = [i for i in reversed(range(len(times))) if not _finite(system, times[i], Y[i])]
@@ -166,9 +167,10 @@ def _finite(system: System, t: float, u: Array) -> bool:
 
 
 def _component(system: System, t: float, u: Array) -> int | None:
-    """The unknown that makes all derivatives finite if it moves by its tolerance.
+    """The number of the unknown that makes all derivatives finite if moved by its tolerance.
 
-    None if no single unknown does, or if there are more than `SEARCHED` unknowns.
+    None if no single unknown has this effect, or if there are more than `SEARCHED`
+    unknowns.
     """
     if u.size > SEARCHED:
         return None

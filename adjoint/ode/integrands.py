@@ -1,4 +1,4 @@
-"""Ready-made integrands: linear in u, and half the square of a misfit."""
+"""Ready-made integrands: `LinearIntegrand` is C u, `SquaredIntegrand` is ½ Σ w (u − d)²."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,16 +55,16 @@ class LinearIntegrand(Portable):
         )
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
-        """C u, (q,)."""
+        """ℓ = C u, (q,)."""
         return np.asarray(self._rows.dot(u))
 
     def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
-        """(Cᵀ q̄, 0), (n,) and (m,)."""
+        """((∂ℓ/∂u)ᵀ q̄, (∂ℓ/∂p)ᵀ q̄) = (Cᵀ q̄, 0), (n,) and (m,)."""
         # np.zeros_like takes five times as long as np.zeros.
         return np.asarray(self._rows.T.dot(q_bar)), np.zeros(p.shape, dtype=p.dtype)
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
-        """C u̇, (q,)."""
+        """(∂ℓ/∂u) u̇ = C u̇, (q,)."""
         return np.asarray(self._rows.dot(u_dot))
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
@@ -83,8 +83,8 @@ class SquaredIntegrand:
     target : (n,) array or callable, optional
         d, or a function t ↦ d(t), in units of the state. Default: zero.
     slope : callable, optional
-        d': a function t ↦ dd/dt, in units of the state per unit of time. Only
-        derivatives with respect to times need it, if target is a function.
+        d': a function t ↦ dd/dt, in units of the state per unit of time. If target is
+        a function, derivatives with respect to times need this function.
 
     Raises
     ------
@@ -122,20 +122,20 @@ class SquaredIntegrand:
         return misfit, misfit if self.weights is None else self.weights * misfit
 
     def __call__(self, t: float, u: Array, p: Array) -> Array:
-        """ℓ, (1,)."""
+        """ℓ = ½ Σ_i w_i (u_i − d_i(t))², (1,)."""
         misfit, weighted = self._misfit(t, u)
         return np.array([0.5 * np.einsum("i,i->", misfit, weighted)])
 
     def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
-        """(w (u − d) q̄, 0), (n,) and (m,)."""
+        """((∂ℓ/∂u)ᵀ q̄, (∂ℓ/∂p)ᵀ q̄) = (w (u − d) q̄, 0), (n,) and (m,)."""
         return self._misfit(t, u)[1] * q_bar[0], np.zeros_like(p)
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
-        """Σ w (u − d) u̇, (1,)."""
+        """(∂ℓ/∂u) u̇ = Σ w (u − d) u̇, (1,)."""
         return np.array([np.einsum("i,i->", self._misfit(t, u)[1], u_dot)])
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
-        """−Σ w (u − d) d', (1,); raises TypeError if target is a function and slope is missing."""
+        """∂ℓ/∂t = −Σ w (u − d) d', (1,); raises TypeError if d is a function without a slope."""
         if not callable(self.target):
             return np.zeros(1)
         if self.slope is None:

@@ -46,7 +46,7 @@ Visitor: TypeAlias = Callable[[ComputedStep], None]
 
 @dataclass(eq=False)
 class Integrator:
-    """An integration in progress: it holds the data that each step leaves for the next step.
+    """An integration in progress, with the data that each step leaves for the next step.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ class Integrator:
     largest : the largest |t| of the integration.
     accepted : the accepted steps so far.
 
-    Remembers for the next step: `carried`, the last stage of the last step (all stages if
-    coupled); `factors`, the factors of Newton's method; `rejection`, the last rejection, or
-    None; `integrals`, the error control of integrals, or None.
+    Remembers for the next step: `carried`, the last stage of the last step (all stages
+    if coupled); `factors`, the factors of Newton's method; `rejection`, the last
+    rejected step, or None; `integrals`, the error control of integrals, or None.
     """
 
     system: System
@@ -105,9 +105,9 @@ class Integrator:
     def adaptive(self, stop_times: Sequence[float], first: float | None) -> None:
         """Integrate under error control, from stop time to stop time, t₀ < … < t_f.
 
-        first: length of the first step, None if it is automatic. Raises StepTooSmall,
-        TooManySteps, StageFailure or NonFiniteField, each with the time reached, and all
-        errors of the user's functions.
+        first: length of the first step, None for an automatic length. Raises
+        StepTooSmall, TooManySteps, StageFailure or NonFiniteField, each with the time
+        reached, and all errors of the user's functions.
         """
         require_resolution(self.system, self.u, stop_times[0])
         span = stop_times[-1] - stop_times[0]
@@ -176,7 +176,7 @@ class Integrator:
     # After a possible discontinuity
 
     def _reinitialize_if_needed(self, t: float, b: float) -> None:
-        """Prepare the step after a possible discontinuity at t; b: the next such time."""
+        """Prepare the step after t, if f may jump at t; b: the next time at which f may jump."""
         room = min(b - t, AHEAD * self.accepted.h[-1])
         self.first_time = after(t, room, self.largest)
         if not self.reinitialization.needed(self.tableau):
@@ -188,9 +188,9 @@ class Integrator:
         self._reinitialize(self.first_time, None if inconsistent else f)
 
     def _reinitialize(self, t: float, f: Array | None) -> None:
-        """Compute K₁ at t; if f is None, compute consistent algebraic unknowns first.
+        """Compute K₁ of the next step; if f is None, compute consistent algebraic unknowns first.
 
-        t: a time t⁺. f: f(t, u), (n,).
+        t: the time t⁺ at which f is evaluated. f: f(t, u), (n,), or None.
         """
         solve, steps = f is None and self.reinitialization.nulls is not None, self.accepted.count
         if solve:
@@ -199,13 +199,13 @@ class Integrator:
         self.accepted.reinitialized[steps] = solve
 
     def _first_time(self, t: float) -> float:
-        """The time at which a step from t evaluates f at its start: t⁺ if f may jump at t, or t."""
+        """The time at which a step from t first evaluates f: t⁺ if f may jump at t, otherwise t."""
         return t if self.first_time is None else self.first_time
 
     # One step
 
     def _take_given(self, step: Interval) -> None:
-        """Take a step of given length; raise StageFailure or NonFiniteField if it fails."""
+        """Take a step of given length; raise StageFailure or NonFiniteField if the step fails."""
         t, h = step.t, step.h
         stages = self._stages(step)
         if stages is None:
@@ -228,7 +228,7 @@ class Integrator:
         self.accepted.rejections.append(0)
 
     def _try_step(self, controller: StepSizeController) -> None:
-        """Try the step that the controller proposes, and accept or reject it."""
+        """Try the step that the controller proposes, and accept or reject this step."""
         t, h, end = controller.t, controller.h, controller.end
         self._require_room(controller, t, h)
         final = before(end, h, self.largest) if controller.j == controller.n - 1 else t + h
@@ -268,7 +268,7 @@ class Integrator:
         controller.reject_unsolved()
 
     def _reject(self, rejection: RejectedStep) -> None:
-        """Count and report a rejection."""
+        """Count a rejected step, and report the rejection to the callback."""
         self.accepted.rejected += 1
         self.notify("rejected", self.accepted.count, rejection.t)
         self.rejection = rejection
@@ -314,7 +314,7 @@ class Integrator:
     def _accept(
         self, step: Interval, stages: Stages, Y: Array, error: float, rates: Rates | None
     ) -> None:
-        """Record an accepted step, and make its end the start of the next; Y: (s, n)."""
+        """Record an accepted step; its end becomes the start of the next step. Y: (s, n)."""
         k, accepted, tableau = self.accepted.count, self.accepted, self.next_tableau
         factors = self.factors
         base = factors.base if tableau.gamma else k

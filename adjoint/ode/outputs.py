@@ -23,7 +23,7 @@ class OutputsAt:
         return np.concatenate([self.trajectory.u.ravel(), self.trajectory.integrals])
 
     def vjp(self, u_bar: Array) -> Array:
-        """(dy/dp)ᴴ ȳ: (m,), or (m, j) for ȳ (K·n + q, j)."""
+        """(dy/dp)ᴴ ȳ, (m,) for ȳ (K·n + q,), or (m, j) for ȳ (K·n + q, j)."""
         u_bar, u = np.asarray(u_bar), self.trajectory.u
         size = u.size + self.trajectory.integrals.size
         if u_bar.ndim not in (1, 2) or u_bar.shape[0] != size:
@@ -32,7 +32,7 @@ class OutputsAt:
         return self.trajectory.vjp(states, u_bar[u.size :].real)
 
     def jvp(self, p_dot: Array) -> Array:
-        """(dy/dp) ṗ: (K·n + q,), or (K·n + q, j) for ṗ (m, j)."""
+        """(dy/dp) ṗ, (K·n + q,) for ṗ (m,), or (K·n + q, j) for ṗ (m, j)."""
         u_dot, q_dot = self.trajectory.tangent(p_dot)
         return np.concatenate([u_dot.reshape((self.trajectory.u.size, *q_dot.shape[1:])), q_dot])
 
@@ -41,7 +41,7 @@ class OutputsAt:
 class Outputs:
     """y(p) = (u(t₁), …, u(t_K), ∫ℓ dt), (K·n + q,): an initial value problem with vector output.
 
-    For objectives J(y, p) of states and integrals: `Reduced(Outputs(problem), J)`.
+    `Reduced(Outputs(problem), J)` takes objectives J(y, p) of states and integrals.
 
     Parameters
     ----------
@@ -72,11 +72,11 @@ class Outputs:
         Returns
         -------
         OutputsAt
-            `u`, the vector y, with `vjp` and `jvp`.
+            An object with `u`, the vector y, and with `vjp` and `jvp`.
 
         Raises
         ------
         SolveError
-            As `ODEProblem.solve`.
+            In the cases of `ODEProblem.solve`.
         """
         return OutputsAt(self.problem.solve(p))

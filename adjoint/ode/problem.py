@@ -216,7 +216,7 @@ class ODEProblem(Portable):
         self._validate_numbers()
 
     def _validate_numbers(self) -> None:
-        """Raise TypeError or ValueError for tolerances, times, u0, breaks and mass."""
+        """Raise TypeError or ValueError if tolerances, times, u0, breaks or mass are wrong."""
         if not isinstance(self.rtol, int | float) or not 0.0 < self.rtol < 1.0:
             raise ValueError(f"ODEProblem: got rtol={self.rtol!r}, expected a number in (0, 1)")
         for name, given, size in (
@@ -401,14 +401,14 @@ class ODEProblem(Portable):
         return Trajectory(self, p, times, u, integrals, u0, breaks, sweeps)
 
     def _tableaux(self, nulls: NullSpace | None) -> tuple[Tableau, Tableau | None]:
-        """The tableau of all steps, and another one for the first step of a DAE (or None)."""
+        """(tableau of the steps, tableau of the first step of a DAE or None)."""
         tableau, start = self.method.tableau, self.method.start
         if nulls is None:
             return tableau, None
         return tableau.algebraic, start.algebraic if start else None
 
     def _first_time(self, frozen: AcceptedSteps | None, breaks: Breaks, largest: float) -> float:
-        """t₀⁺, just after t₀: the time of the first evaluation of f, which may jump at t₀."""
+        """t₀⁺, just after t₀: the time of the first evaluation of f, because f may jump at t₀."""
         if frozen is not None:
             return frozen.first[0]
         if self._given_grid is not None:
@@ -419,7 +419,7 @@ class ODEProblem(Portable):
         return after(stop_times[0], stop_times[1] - stop_times[0], largest)
 
     def _number_of_steps(self, frozen: AcceptedSteps | None) -> int | None:
-        """The number of steps if it is known before the integration, otherwise None."""
+        """The number of steps if known before the integration, otherwise None."""
         if frozen is not None:
             return frozen.count
         return None if self._given_grid is None else self._given_grid.size - 1
@@ -499,7 +499,7 @@ def _first_stages(
 ) -> Array:
     """K₁ of the first step, (n,); for coupled stages the first guess of all stages, (s, n).
 
-    The guess is u'(t₀) for each stage, or zero for a DAE.
+    The guess of each coupled stage is u'(t₀), or zero for a DAE.
     """
     if not tableau.coupled:
         return initial_values.k
@@ -512,7 +512,7 @@ def _first_stages(
 
 
 def _notifier(callback: Callable[[SweepEvent], None] | None) -> Notify:
-    """(kind, step, t) ↦ a call of the user's callback with a `SweepEvent`."""
+    """Return a function (kind, step, t) that calls the user's callback with a `SweepEvent`."""
     if callback is None:
         return lambda kind, step, t: None
     return lambda kind, step, t: callback(SweepEvent(kind, step, t))

@@ -44,9 +44,9 @@ class Sensitivities:
         `t0` or `tf`.
     breaks : (B,) array or None
         ∂J/∂(breaks), in units of J per unit of time; zero for breaks outside (t₀, t_f). If
-        an observation is at the time of a break, the entry of the break is for a moving
-        break and a fixed observation, and the entry of the observation is for a moving
-        observation and a fixed break.
+        an observation time equals a break time, the entry in `breaks` is the derivative
+        for moving the break with the observation fixed; the entry in `times` is the
+        derivative for moving the observation with the break fixed.
 
     Notes
     -----
@@ -65,7 +65,7 @@ class Sensitivities:
 
 
 class Start(Protocol):
-    """The attributes of a problem that gradients of its trajectories use."""
+    """Protocol: the attributes of a problem that gradients of its trajectories use."""
 
     @property
     def initial(self) -> Vector:
@@ -73,7 +73,7 @@ class Start(Protocol):
 
 
 class Integrated(Protocol):
-    """The attributes of a trajectory that its gradients use; see `Trajectory`."""
+    """Protocol: the attributes of a trajectory that its gradients use; see `Trajectory`."""
 
     @property
     def problem(self) -> Start:
@@ -124,8 +124,8 @@ class Gradient(NamedTuple):
 def gradient(solution: Integrated, bars: Bars, timed: bool, all_times: bool) -> Gradient:
     """∂J by one reverse sweep, from the cotangents of the observed states and integrals.
 
-    timed: compute derivatives with respect to times. all_times: the times are all stop
-    times; otherwise only breaks.
+    timed: True to compute derivatives with respect to times. all_times: True if these
+    times are all stop times, False if they are the breaks only.
     """
     sweeps, breaks, j = solution.sweeps, solution.breaks, bars.u.shape[2]
     accepted = sweeps.accepted
@@ -169,7 +169,7 @@ def gradient(solution: Integrated, bars: Bars, timed: bool, all_times: bool) -> 
 def _record_findings(
     solution: Integrated, bars: Bars, p_bar: Array, monitor: ToleranceMonitor
 ) -> None:
-    """Store the findings of the reverse sweep for the evidence; warn of hidden components."""
+    """Store findings of the reverse sweep for the evidence; warn of components that atol hides."""
     findings = solution.sweeps.findings
     seen = bars.u.any() or (bars.q is not None and bars.q.any())
     findings.unaffected = bool(p_bar.size and seen and not p_bar.any())
@@ -202,7 +202,7 @@ def tangent_of_u0(solution: Integrated, p_dot: Array) -> Array:
 
 
 def moving_breaks(breaks: Breaks) -> bool:
-    """True if breaks depend on p; raise CoincidentBreaks if derivatives do not exist."""
+    """True if breaks may depend on p; raise CoincidentBreaks if their derivatives do not exist."""
     if breaks.moving:
         breaks.require_distinct()
     return breaks.moving
@@ -211,8 +211,9 @@ def moving_breaks(breaks: Breaks) -> bool:
 def break_cotangents(solution: Integrated, stop_times_bar: Array, observed: Array) -> Array:
     """∂J/∂(breaks), (B, j), from ∂J/∂(stop times), with the observation times fixed.
 
-    An observation at the time of a break does not move with the break: its part of the
-    entry of the stop time is subtracted.
+    An observation at the time of a break does not move with the break: the part of
+    ∂J/∂(stop time) that comes from moving the observation is subtracted. observed:
+    ∂J/∂(time of an observation) for fixed stop times, (K, j).
     """
     sweeps, breaks = solution.sweeps, solution.breaks
     bars = np.zeros((breaks.times.size, stop_times_bar.shape[1]))
@@ -243,8 +244,8 @@ def stop_time_tangents(solution: Integrated, p_dot: Array) -> Array | None:
 def observation_cotangents(solution: Integrated, found: Gradient) -> Array:
     """∂J/∂(observation times), (K, j).
 
-    If an observation at a stop time moves, the stop time moves, too. If a break is at the
-    same time, only the observation moves.
+    If an observation at a stop time moves, the stop time moves, too. But if a break
+    lies at this time, the stop time is fixed, and only the observation moves.
     """
     fixed = set(solution.breaks.stop_times)
     stop_times = solution.sweeps.accepted.stop_times

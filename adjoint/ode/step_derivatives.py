@@ -1,4 +1,4 @@
-"""The derivatives of one step: reverse (docs/math/time.md, eqs. 52–54) and tangent (eq. 50)."""
+"""Cotangents (docs/math/time.md, eqs. 52–54) and tangents (eq. 50) of one step."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def step_vjp(
 
     u_bar, k_bar: ∂J/∂u and ∂J/∂(last stage) at the end of the step. q_bar: cotangents
     of the integrals, (q, j), None without integrals. seeds: the observations inside the
-    step. timed: compute ∂J/∂(start) and ∂J/∂(length) of the step as well.
+    step. timed: True to compute ∂J/∂(start) and ∂J/∂(length) of the step as well.
     """
     system, tableau, h = step.system, step.tableau, step.h
     Y = system.combined(h * tableau.A, step.K) + step.u
@@ -76,7 +76,7 @@ def step_jvp(
     """(K̇ (s, n, j), q̇ (q, j)) of a step, from u̇, k̇ (n, j) and ṗ (m, j).
 
     integrals: q; q̇ is None for q = 0. move: tangents of start and length of the step, None
-    if both are fixed.
+    if start and length are fixed.
     """
     Y = step.system.combined(step.h * step.tableau.A, step.K) + step.u
     if step.tableau.coupled:
@@ -91,9 +91,10 @@ def step_jvp(
 def _stage_cotangents(
     step: FrozenStep, Y: Array, Y_bar: Array, K_bar: Array
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
-    """(V̄ (s, n, j), [(i, w_i)], p̄ (m, j)): the transposed stage equations, last stage first.
+    """(V̄ (s, n, j), [(i, w_i)], p̄ (m, j)) from the transposed stage equations, last stage first.
 
-    The first stage is not included if it is the last stage of the step before.
+    w_i (n, j): the solution of the transposed equation of stage i. The first stage is
+    not included if it is the last stage of the step before.
     """
     system, shape = step.system, Y_bar.shape
     if step.tableau.coupled:
@@ -122,7 +123,7 @@ def _stage_cotangents(
 def _one_stage_cotangent(
     step: FrozenStep, t: float, Y: Array, hg: float, K_bar: Array, Y_bar: Array
 ) -> tuple[Array, Array]:
-    """w with (M − hγ J)ᴴ w = K̄ + hγ Ȳ, and Jᴴ w; both (n,) or (n, j)."""
+    """(w, Jᴴ w) with (M − hγ J)ᴴ w = K̄ + hγ Ȳ; w and Jᴴ w: (n,) or (n, j)."""
     system = step.system
     J = system.jacobian(t, Y)
     if hg == 0.0:
@@ -135,7 +136,7 @@ def _one_stage_cotangent(
 def _stage_tangents(
     step: FrozenStep, Y: Array, u_dot: Array, k_dot: Array, p_dot: Array, move: Move | None
 ) -> Array:
-    """K̇ (s, n, j): the stage equations along the directions, first stage first."""
+    """K̇ (s, n, j), from the differentiated stage equations, first stage first."""
     system, tableau, h = step.system, step.tableau, step.h
     A, stage_times = tableau.A, step.times
     K_dot = np.zeros((A.shape[0], *u_dot.shape), dtype=np.result_type(system.dtype, p_dot))
@@ -160,7 +161,7 @@ def _stage_tangents(
 def _coupled_stage_cotangents(
     step: FrozenStep, Y: Array, Y_bar: Array, K_bar: Array
 ) -> tuple[Array, list[tuple[int, Array]], Array]:
-    """`_stage_cotangents` for coupled stages, which are solved together."""
+    """`_stage_cotangents` for coupled stages, by one system for all stages."""
     system, (s, n, j), hA = step.system, Y_bar.shape, step.h * step.tableau.A
     A = coupled_stage_matrix(system, step.tableau, step.interval, Y)
     b = K_bar.reshape(s, -1) + system.combined(hA.T, Y_bar.reshape(s, -1))
@@ -174,7 +175,7 @@ def _coupled_stage_cotangents(
 def _coupled_stage_tangents(
     step: FrozenStep, Y: Array, u_dot: Array, p_dot: Array, move: Move | None
 ) -> Array:
-    """`_stage_tangents` for coupled stages, which are solved together."""
+    """`_stage_tangents` for coupled stages, by one system for all stages."""
     system = step.system
     A = coupled_stage_matrix(system, step.tableau, step.interval, Y)
     rates = [
@@ -258,7 +259,7 @@ def value_tangent(step: FrozenStep, i: int, K_dot: Array, move: Move | None) -> 
 
 
 def dense_tangent(step: FrozenStep, theta: float, K_dot: Array, move: Move | None) -> Array:
-    """The tangent of u at t + θh without u̇, (n, j). This time is fixed, the step may move."""
+    """The tangent of u at the fixed time t + θh without u̇, (n, j); the step may move."""
     change = _sum(step.h * step.tableau.weights(theta), K_dot)
     if move is None:
         return change
@@ -303,5 +304,5 @@ def _sum(weights: Array, K: Array) -> Array:
 
 
 def inner(w: Array, v: Array) -> Array:
-    """Re(wᴴ v) for each column of w (n, j) and one v (n,): (j,)."""
+    """Re(wᴴ v) for each column of w, (j,); w: (n, j), v: (n,)."""
     return np.asarray(np.einsum("ij,i->j", w.conj(), v).real)

@@ -46,10 +46,10 @@ class Contribution:
 
     state: u at the start of the step, (n,). u, K1: ∂J/∂u and ∂J/∂K₁ at the start of the
     step, (n, j). p: the part of ∂J/∂p that comes from this step, (m, j). t, h:
-    ∂J/∂(start) and ∂J/∂(length) of the step, (j,), zero unless asked for. observed: a pair
-    (number of the observation, ∂J/∂(time of the observation), (j,)) for each observation
-    inside the step or at its end. infinite: [t] if ∂f/∂t is infinite at the start of the
-    step and no stage lies there, otherwise [].
+    ∂J/∂(start) and ∂J/∂(length) of the step, (j,), zero if not requested. observed: a
+    pair (number of the observation, ∂J/∂(time of the observation), (j,)) for each
+    observation inside the step or at its end. infinite: [t] if ∂f/∂t is infinite at the
+    start of the step and no stage lies there, otherwise [].
     """
 
     k: int
@@ -68,10 +68,10 @@ class Sweeps:
     """The sweeps through the steps of a trajectory.
 
     initial_values: u(t₀) and K₁, with derivatives. steps: the accepted steps, which can
-    be repeated. places: (k, θ) for each observation: at t + θh inside step k, or at the
-    start of step k if θ is None. store: the states and records kept by the integration.
-    notify: called after each step of a sweep. findings: the findings of the last reverse
-    sweep, for the evidence; each reverse sweep changes them.
+    be repeated. places: (k, θ) for each observation, which lies at t + θh inside step
+    k, or at the start of step k if θ is None. store: the states and records stored by
+    the integration. notify: called after each step of a sweep. findings: the findings
+    of the last reverse sweep, for the evidence; each reverse sweep changes them.
     """
 
     system: System
@@ -99,9 +99,10 @@ class Sweeps:
     ) -> Iterator[Contribution]:
         """The contributions of the steps, last step first; u_bar: (K, n, j), q_bar: (q, j).
 
-        u_bar: ∂J/∂u at the observations. q_bar: ∂J/∂(integrals), None without integrals.
-        timed: compute ∂J/∂(start) and ∂J/∂(length) of the steps as well. fixed: the numbers
-        k of steps at whose start f may jump, if this time depends on nothing.
+        u_bar: ∂J/∂u at the observations. q_bar: ∂J/∂(integrals), None without
+        integrals. timed: True to compute ∂J/∂(start) and ∂J/∂(length) of the steps as
+        well. fixed: the numbers k of the steps that begin at a fixed time at which f
+        may jump.
         """
         n, j = u_bar.shape[1:]
         if j == 0:  # Without an objective there is nothing to compute.
@@ -162,7 +163,8 @@ class Sweeps:
     def seeds(self, u_bar: Array) -> tuple[dict[int, list[int]], dict[int, list[Seed]]]:
         """({k: observations at the start of step k}, {k: seeds inside step k}).
 
-        Observations at t_f are at the start of step N, which is not taken.
+        Observations at t_f are listed at the start of step N, a step that does not
+        exist.
         """
         at_ends: dict[int, list[int]] = {}
         seeds: dict[int, list[Seed]] = {}
@@ -184,8 +186,9 @@ class Sweeps:
     def total(self, contribution: Contribution) -> Array:
         """∂J/∂u at the start of a step, (n, j), where K₁ depends on u: docs/math/time.md, eq. 55.
 
-        Observations at that time are not included. For a DAE, the derivative is with
-        respect to the differential unknowns: the algebraic unknowns depend on them.
+        Observations at the start of the step are not included. For a DAE, the
+        derivative is with respect to the differential unknowns: the algebraic unknowns
+        depend on them.
         """
         system, nulls, k = self.system, self.initial_values.nulls, contribution.k
         if k in self.accepted.reinitialized:  # K₁ and the algebraic unknowns follow u here.
@@ -310,7 +313,7 @@ class Sweeps:
 
     @contextmanager
     def time_of_errors(self) -> Iterator[None]:
-        """Add the time to errors of the storage, which knows the number of the step only."""
+        """Add the time to errors of the storage, which know only the number of the step."""
         try:
             yield
         except StorageFailed as error:
@@ -318,7 +321,7 @@ class Sweeps:
             raise
 
     def _with_times(self, steps: Iterator[StoredStep]) -> Iterator[StoredStep]:
-        """The stored steps; adds the time to errors of the storage, and counts work at the end."""
+        """Yield the stored steps; add the time to errors of the storage, count work at the end."""
         with self.time_of_errors():
             try:
                 yield from steps
@@ -326,7 +329,7 @@ class Sweeps:
                 settle()
 
     def computed_backward(self) -> Iterator[tuple[int, Array, Array]]:
-        """(k, u before step k, stages K of step k), last step first."""
+        """Yield (k, u before step k, stages K of step k), last step first; u: (n,), K: (s, n)."""
         last_stage = None
         try:
             for k, state, record in self._with_times(self.store.backward(self.steps.advance)):
@@ -339,7 +342,7 @@ class Sweeps:
             self.steps.forget()
 
     def computed_forward(self) -> Iterator[tuple[int, Array, Array]]:
-        """(k, u before step k, stages K of step k), first step first."""
+        """Yield (k, u before step k, stages K of step k), first step first; u: (n,), K: (s, n)."""
         try:
             for k, state, record in self._with_times(self.store.forward(self.steps.advance)):
                 if record is None:
@@ -350,9 +353,9 @@ class Sweeps:
             self.steps.forget()
 
     def interpolated(self, times: Array) -> Array:
-        """u at times in any order, by dense output; at the end of a step the computed state.
+        """u at times in any order, by dense output; at the end of a step, u is the computed state.
 
-        times: one axis. Returns u with one row for each time.
+        times: (L,). Returns u, (L, n).
         """
         u = np.empty((times.size, self.system.n), dtype=self.system.dtype)
         steps = np.searchsorted(self.accepted.grid(), times, side="left") - 1
@@ -397,7 +400,7 @@ class Sweeps:
         return None
 
     def _domain_edge_error(self, k: int, u: Array, K: Array, what: str) -> NonFiniteField:
-        """The error for derivatives of step k that are nan or inf; u, K: (n,) and (s, n)."""
+        """The error for derivatives of step k that are nan or inf; u: (n,), K: (s, n)."""
         tableau, step = self.accepted.tableau[k], self.accepted.interval(k)
         Y = values(self.system, tableau, step.h, u, K)
         return domain_edge_error(self.system, tableau.times(step), Y, (step.t, step.end), k, what)

@@ -33,7 +33,7 @@ from .sweeps import Sweeps
 
 
 class Replayable(Protocol):
-    """The attributes and methods of a problem that its trajectories use; see `ODEProblem`."""
+    """Protocol: attributes and methods of a problem that its trajectories use; see `ODEProblem`."""
 
     @property
     def t(self) -> tuple[float, float]:
@@ -59,10 +59,10 @@ class Replayable(Protocol):
 class Trajectory(Local):
     """u(t) at the observation times, and the exact derivatives of the steps that computed it.
 
-    `ODEProblem.solve` returns trajectories. Derivatives are exact for the computed numbers,
-    at any tolerance: the step sizes are frozen, as in `replay` (docs/math/time.md, section
-    14). Derivatives use the states that the `memory` of the problem has kept, and recompute
-    the other states.
+    `ODEProblem.solve` returns trajectories. Derivatives are exact for the computed
+    numbers, at any tolerance: the step sizes are frozen, as in `replay`
+    (docs/math/time.md, section 14). Derivatives use the states stored by the `memory`
+    of the problem, and recompute the other states.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class Trajectory(Local):
         Raises
         ------
         TypeError
-            If neither u_bar nor q_bar is given, or if one of them is not numeric.
+            If neither u_bar nor q_bar is given, or if u_bar or q_bar is not numeric.
         ValueError
             If shapes do not fit, or if an entry is nan or inf.
         NonFinite
@@ -247,7 +247,7 @@ class Trajectory(Local):
 
     @property
     def derivative(self) -> LinearOperator:
-        """du/dp as a LinearOperator (K·n, m): `@` is the jvp, `.T @` the vjp; u in C order."""
+        """du/dp, a LinearOperator (K·n, m) with u in C order: `@` is the jvp, `.T @` is the vjp."""
         return Derivative(self.u, self.p, self.jvp, self.vjp).operator
 
     def jacobian(self, of: Array | None = None, mode: str = "auto") -> Array:
@@ -305,12 +305,13 @@ class Trajectory(Local):
         Raises
         ------
         TypeError
-            If times=True and the field lacks a method `time_derivative`; also as for `vjp`.
+            If times=True and the field lacks a method `time_derivative`; also in the
+            cases of `vjp`.
         ValueError
-            As for `vjp`.
+            In the cases of `vjp`.
         NonFinite
-            If ∂f/∂t is infinite at t₀, t_f, an observation time or a break; also as for
-            `vjp`.
+            If ∂f/∂t is infinite at t₀, t_f, an observation time or a break; also in
+            the cases of `vjp`.
         """
         require_bool("sensitivities", "times", times)
         bars = as_bars(self.u, self.integrals.size, u_bar, q_bar)
@@ -335,8 +336,8 @@ class Trajectory(Local):
         other λ_k solve the adjoint equation along the computed states by collocation of
         order 9 (order 5 above 64 unknowns). Their error has the size of the error of
         the trajectory. The exact derivative of the discrete steps after t_k is not
-        used: it differs in stiff components, because the first stage of a step is
-        explicit. The exact derivative, with K₁ = M⁻¹f(t_k, u_k) depending on u_k, is
+        used, because it is different in stiff components if the first stage of a step
+        is explicit. The exact derivative, with K₁ = M⁻¹f(t_k, u_k) depending on u_k, is
         returned for methods without an explicit first stage (Radau), for θ-methods, and
         for explicit methods above 64 unknowns.
 
@@ -358,7 +359,7 @@ class Trajectory(Local):
         Raises
         ------
         TypeError, ValueError
-            As for `vjp`.
+            In the cases of `vjp`.
         NonFinite
             If an adjoint state is nan or inf.
         """
@@ -389,7 +390,7 @@ class Trajectory(Local):
         Raises
         ------
         TypeError, ValueError
-            As for `vjp`.
+            In the cases of `vjp`.
         NonFinite
             If a contribution is nan or inf.
         """
@@ -409,7 +410,7 @@ class Trajectory(Local):
     def replay(
         self, p: Array, t: tuple[float, float] | None = None, observe: Array | None = None
     ) -> "Trajectory":
-        """The trajectory at another p by the same steps, without error control.
+        """The trajectory at another p by the steps of this trajectory, without error control.
 
         The derivatives of this object are the exact derivatives of `replay` with
         respect to its arguments, at any tolerance. Breaks that depend on p move.
@@ -424,7 +425,7 @@ class Trajectory(Local):
         t : (float, float), optional
             Another (t₀, t_f), in units of time.
         observe : (K,) array, optional
-            Other observation times, of the same number.
+            Other observation times; their number K must not change.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Automatic differentiation by JAX, which is imported here only, and when it is used."""
+"""Automatic differentiation by JAX, which only this file imports, and only when needed."""
 
 import importlib
 from collections.abc import Callable
@@ -17,14 +17,14 @@ Pushforward = Callable[[Array, Array, Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class JaxDerivatives:
-    """Directional derivatives by JAX, exact to rounding."""
+    """The rule that takes directional derivatives by JAX, exact to rounding."""
 
     function: Function
     in_u_direction: Pushforward
     in_p_direction: Pushforward
 
     def in_u(self, u: Array, p: Array) -> "JaxSlice":
-        """u ↦ R(u, p)."""
+        """The function u ↦ R(u, p) with its derivatives at u, for a fixed p."""
         return JaxSlice(
             self.function.user,
             lambda x: self.function(x, p),
@@ -33,7 +33,7 @@ class JaxDerivatives:
         )
 
     def in_p(self, u: Array, p: Array) -> "JaxSlice":
-        """p ↦ R(u, p)."""
+        """The function p ↦ R(u, p) with its derivatives at p, for a fixed u."""
         return JaxSlice(
             self.function.user,
             lambda x: self.function(u, x),
@@ -47,7 +47,7 @@ class JaxDerivatives:
 
 @dataclass(frozen=True, eq=False)
 class JaxSlice:
-    """x ↦ R, with derivatives by jax.jvp."""
+    """The function x ↦ R, where x is u or p, with derivatives at x by jax.jvp."""
 
     owner: UserFunction
     function: Callable[[Array], Array]
@@ -64,7 +64,7 @@ class JaxSlice:
 
     @property
     def sizes(self) -> Array:
-        """Ones, (k,): no step is taken."""
+        """The unit of each component, (k,): ones, because no step is taken."""
         return np.ones(self.x.size)
 
     def value(self, x: Array) -> Array:
@@ -81,7 +81,7 @@ class JaxSlice:
         return []
 
     def moved(self, x: Array) -> "JaxSlice":
-        """This function at another x."""
+        """The same function with its derivatives at another point x."""
         return replace(self, x=x)
 
     def examine(self) -> None:
@@ -89,7 +89,7 @@ class JaxSlice:
 
 
 def jax_in_double_precision(maker: str) -> ModuleType:
-    """The module jax.
+    """Import JAX and return the module `jax`.
 
     Raises BackendMissing if JAX is not installed, RuntimeError if JAX computes in
     float32.

@@ -1,4 +1,4 @@
-"""Does a function keep imaginary parts? Complex steps are compared with differences."""
+"""Tests whether a function keeps imaginary parts, by complex steps and finite differences."""
 
 import warnings
 from collections.abc import Callable
@@ -66,10 +66,10 @@ def continued(owner: UserFunction, function: Callable[[Array], Array], z: Array)
 def doubtful(
     function: Callable[[Array], Array], x: Array, v: Array, derivative: Array, terms: Array
 ) -> Array:
-    """The rows in which a single difference along v, in two evaluations, is not `derivative`.
+    """Rows in which a single central difference along v disagrees with `derivative`.
 
-    This test is cheap and proves nothing; `disagreement` is the test to apply next. The
-    meaning of v and terms is explained there.
+    This test costs two evaluations and proves nothing: rows that it returns must be
+    tested again by `disagreement`, which explains v and terms.
     """
     with np.errstate(all="ignore"):
         try:
@@ -83,13 +83,14 @@ def doubtful(
 def disagreement(
     function: Callable[[Array], Array], x: Array, v: Array, derivative: Array, terms: Array
 ) -> tuple[Array, Array]:
-    """Rows in which a certain difference along v is not `derivative`; the differences.
+    """(rows, differences): rows in which extrapolated differences along v contradict `derivative`.
 
-    v: (k,), a direction of the size of x; terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| as far as
-    it is known. Rows whose differences are nan, since x + v leaves the domain, are not
-    returned; no rows are returned if the function raises. A part that is lost is lost
-    with all steps, while the effects of rounding, and of tables with many short pieces,
-    change with the step.
+    v: (k,), a direction of the size of x; terms: (n,), Σ_j |∂R_i/∂x_j| |x_j| over the
+    known derivatives. A row is not returned if its difference is nan, because x + v
+    leaves the domain. No rows are returned if the function raises an error. A row is
+    returned only if a much shorter step gives the same difference: a lost imaginary
+    part is lost with every step, but the effects of rounding, and of tables with many
+    short pieces, change with the step.
     """
     with np.errstate(all="ignore"):
         try:
@@ -111,7 +112,7 @@ def disagreement(
 
 
 def not_complex_safe(owner: UserFunction, found: str) -> NotComplexSafe:
-    """The error; found: the fault, as the rest of a sentence that begins with the function."""
+    """The error NotComplexSafe; found: the end of the sentence "The function …"."""
     return NotComplexSafe(
         f"{owner.maker}: the {owner.kind.name} function {found}. "
         f"{suspects(owner.function, owner.kind.arguments, found)} adjoint.derive.safe has "

@@ -31,10 +31,10 @@ MODERATE = 600
 
 @dataclass(frozen=True, eq=False)
 class ComplexSlice:
-    """x ↦ R, with derivatives by complex steps.
+    """The function x ↦ R, where x is u or p, with derivatives at x by complex steps.
 
-    owner: the function from which R is made; scale: (k,), the `sizes` of x for
-    differences.
+    owner: the function from which R is made; scale: (k,), the sizes of the
+    components of x, for finite differences.
     """
 
     owner: UserFunction
@@ -52,7 +52,7 @@ class ComplexSlice:
 
     @property
     def sizes(self) -> Array:
-        """Ones, (k,): the step is infinitesimal in any unit."""
+        """The unit of each component, (k,): ones, because any unit makes h infinitesimal."""
         return np.ones(self.x.size)
 
     def value(self, x: Array) -> Array:
@@ -65,7 +65,7 @@ class ComplexSlice:
         return []
 
     def moved(self, x: Array) -> "ComplexSlice":
-        """This function at another x."""
+        """The same function with its derivatives at another point x."""
         return replace(self, x=x)
 
     def along(self, v: Array) -> Array:
@@ -89,11 +89,12 @@ class ComplexSlice:
     def examine(self) -> None:
         """Raise NotComplexSafe if complex steps and differences disagree along a direction.
 
-        Two directions are tested. One has random signs, so that no terms cancel. The
-        other has one sign: diffusion cancels along it, and small terms remain. The test
-        is made at points near x, since a symmetric state may have a kink at x. A row is
-        wrong if it disagrees at all of these points: a single point may lie next to
-        another kink.
+        Two directions are tested. The components of the first have random signs, so
+        that no terms cancel. The components of the second are all positive: diffusion
+        terms almost cancel, so that errors in small terms become visible. The test is
+        made at several points near x, because a symmetric state may have a kink at x. A
+        row is wrong only if it disagrees at every one of these points, because a single
+        point may be next to another kink.
         """
         terms = np.zeros(self.owner.rows)
         points = nearby(self, self.scale) or [self]
@@ -111,11 +112,12 @@ class ComplexSlice:
     def examine_here(self, direction: Array, terms: Array) -> None:
         """Raise NotComplexSafe if complex steps and differences disagree at x itself.
 
-        If all is well, the test costs one complex and two real evaluations. A fault
-        must be confirmed by a single difference, by extrapolated differences, and by
-        differences at most points near x, where R has no kink. direction: (k,),
-        relative to x; components that are zero stay, since they have no size. terms:
-        see `Rule.examine`.
+        If complex steps are right, the test costs one complex and two real evaluations.
+        The error is raised only if three tests contradict the complex step: a single
+        difference at x, extrapolated differences at x, and extrapolated differences at
+        two points near x, to exclude a kink at x. direction: (k,), relative to the
+        sizes of x; components of x that are zero are not moved, because they have no
+        size. terms: see `Rule.examine`.
         """
         v = np.where(self.x == 0.0, 0.0, self.scale * direction)
         longest = float(np.abs(v).max(initial=0.0))
@@ -140,13 +142,13 @@ class ComplexSlice:
             raise self._unsafe(rows, derivative, difference)
 
     def _disagreement(self, v: Array, terms: Array) -> tuple[Array, Array, Array]:
-        """The rows that disagree, and the derivatives by a complex step and by differences."""
+        """(rows that disagree, derivative by a complex step, derivative by differences) along v."""
         derivative, _ = self._step(v, float(np.abs(v).max()))
         rows, difference = disagreement(self.function, self.x, v, derivative, terms)
         return rows, derivative, difference
 
     def _step(self, v: Array, longest: float) -> tuple[Array, bool]:
-        """Im R(x + ihv)/h, and True if R was complex; longest: max |v_j|, by which h is divided."""
+        """(Im R(x + ihv)/h, True if R was complex); h is 1e-100 divided by longest = max |v_j|."""
         exponent = math.frexp(longest)[1]
         z = np.empty(self.x.size, dtype=np.complex128)
         z.real = self.x
@@ -160,7 +162,11 @@ class ComplexSlice:
         return np.ldexp(R.imag * 2.0**-EXPONENT, exponent), R.dtype.kind == "c"
 
     def _unsafe(self, rows: Array, derivative: Array, difference: Array) -> Exception:
-        """The error for these rows; derivative: by a complex step, difference: by differences."""
+        """The error NotComplexSafe for wrong rows.
+
+        derivative: the derivative by a complex step, (n,). difference: the derivative
+        by finite differences, (n,).
+        """
         row = rows[0]
         return not_complex_safe(
             self.owner,
@@ -172,7 +178,10 @@ class ComplexSlice:
 
 @dataclass(frozen=True, eq=False)
 class ComplexStep:
-    """Directional derivatives exact to rounding, by one complex evaluation each."""
+    """The rule that takes directional derivatives by complex steps, exact to rounding.
+
+    Each derivative takes one complex evaluation.
+    """
 
     function: Function
 
@@ -181,15 +190,15 @@ class ComplexStep:
         return random_signs(self.function.n + self.function.m, 4)
 
     def in_u(self, u: Array, p: Array) -> ComplexSlice:
-        """u ↦ R(u, p)."""
+        """The function u ↦ R(u, p) with its derivatives at u, for a fixed p."""
         return ComplexSlice(self.function.user, lambda x: self.function(x, p), u, sizes(u, FLOOR))
 
     def in_p(self, u: Array, p: Array) -> ComplexSlice:
-        """p ↦ R(u, p)."""
+        """The function p ↦ R(u, p) with its derivatives at p, for a fixed u."""
         return ComplexSlice(self.function.user, lambda x: self.function(u, x), p, sizes(p, 0.0))
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
-        """Raise NotComplexSafe if R loses imaginary parts at (u, p), in a new branch."""
+        """Raise NotComplexSafe if R loses imaginary parts at (u, p), perhaps in a new branch."""
         scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
         both = ComplexSlice(
             self.function.user,

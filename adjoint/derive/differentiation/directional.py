@@ -1,6 +1,7 @@
-"""Directional derivatives: protocols of the rules, and the points at which they are examined.
+"""Rules that take directional derivatives, and the points at which derivatives are examined.
 
-A rule takes derivatives by complex steps or by finite differences.
+A rule takes derivatives by complex steps, by finite differences or by JAX. This file
+has the protocols (`typing.Protocol`) of the rules.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ S = TypeVar("S", bound="Slice")
 
 
 class Slice(Protocol):
-    """x ↦ R(x) at one x, (k,): the residual as a function of u alone, or of p alone."""
+    """Protocol for x ↦ R(x) at an x, (k,): the residual as a function of u or of p alone."""
 
     @property
     def x(self) -> Array:
@@ -26,7 +27,7 @@ class Slice(Protocol):
 
     @property
     def sizes(self) -> Array:
-        """The unit of each component, (k,): derivatives along these lengths are most accurate."""
+        """The unit of each component, (k,): directions of this size give the best derivatives."""
 
     @property
     def tolerance(self) -> float:
@@ -40,10 +41,10 @@ class Slice(Protocol):
 
     @property
     def finer(self: S) -> list[S]:
-        """This function with other step sizes, tried if derivatives are inconsistent."""
+        """The same function with other step sizes, for rows with inconsistent derivatives."""
 
     def moved(self: S, x: Array) -> S:
-        """This function at another x."""
+        """The same function with its derivatives at another point x."""
 
     def examine(self) -> None:
         """Raise an error if derivatives of this function are wrong; called before the first use."""
@@ -51,7 +52,7 @@ class Slice(Protocol):
 
 @dataclass(eq=False)
 class Examination:
-    """The examination of the derivatives of one function, at some of the points.
+    """Decides at which points the derivatives of one function are examined.
 
     The object remembers whether the first examination was passed, and the number of calls
     of `due`.
@@ -93,13 +94,13 @@ The distance is longer than the steps of finite differences, which then do not r
 
 
 class Rule(Protocol):
-    """A way to take directional derivatives of a residual function."""
+    """Protocol for a rule that takes directional derivatives of a residual function."""
 
     def in_u(self, u: Array, p: Array) -> Slice:
-        """u ↦ R(u, p)."""
+        """The function u ↦ R(u, p) with its derivatives at u, for a fixed p."""
 
     def in_p(self, u: Array, p: Array) -> Slice:
-        """p ↦ R(u, p)."""
+        """The function p ↦ R(u, p) with its derivatives at p, for a fixed u."""
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:
         """Raise an error if derivatives at (u, p) are wrong; called once per gradient.
@@ -110,7 +111,7 @@ class Rule(Protocol):
 
 
 def random_signs(columns: int, seed: int) -> Array:
-    """Random numbers with ½ ≤ |v_j| ≤ 1, (columns,): no two entries of a row cancel along v."""
+    """Random numbers v_j of both signs, ½ ≤ |v_j| ≤ 1, (columns,): terms of J v do not cancel."""
     rng = np.random.default_rng(seed)
     return rng.uniform(0.5, 1.0, columns) * rng.choice([-1.0, 1.0], columns)
 
@@ -118,9 +119,9 @@ def random_signs(columns: int, seed: int) -> Array:
 def nearby(at: S, size: Array) -> list[S]:
     """Up to three points near x, at which R may take other branches than at x.
 
-    size: (k,), the sizes of the components. Components are moved up or down at random, all
-    up, or all down: usually at least one of these points lies in the domain of R. Points at
-    which R raises an error, or is not finite, are left out.
+    size: (k,), the sizes of the components of x. Components are moved up or down at
+    random, all up, or all down: usually at least one of these points lies in the domain
+    of R. Points at which R raises an error, or is not finite, are left out.
     """
     rng = np.random.default_rng(1)
     points = []

@@ -47,7 +47,7 @@ Such an unknown, often zero by symmetry, does not determine the length of a step
 
 
 def differences(f: Callable[[Array], Array], x: Array, v: Array, most: int) -> tuple[Array, Array]:
-    """d/dt f(x + t v) at t = 0, and an estimate of its error; (n,) each, nan where f is nan.
+    """(d/dt f(x + t v) at t = 0, estimate of its error), (n,) each; nan where f is nan.
 
     v: a direction of the size of x, so that a step of 1e-3 v is small. The result is,
     for each component, the entry of the Richardson table that changed least: Ridders
@@ -85,11 +85,11 @@ def difference(f: Callable[[Array], Array], x: Array, v: Array, t: float) -> Arr
 
 
 def sizes(x: Array, floor: float) -> Array:
-    """Size of each component, (k,): |x_j|, at least `floor` times the largest; 1 for x = 0.
+    """Size of each component, (k,): |x_j|, but at least `floor` · max |x_j|; ones if x = 0.
 
-    A component that is exactly zero has no size of its own, and gets 1e-3 times the largest
-    size. If floor is 0, it gets at most 1, because the largest component may have another
-    unit.
+    The size of a component that is exactly zero is set to 1e-3 times the largest size.
+    If floor is 0, this size is at most 1, because the largest component may have
+    another unit.
     """
     size = np.abs(x)
     largest = float(size.max(initial=0.0))
@@ -101,7 +101,7 @@ def sizes(x: Array, floor: float) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class CentralSlice:
-    """x ↦ R(x), with derivatives by finite differences; floor: see `sizes`."""
+    """The function x ↦ R, where x is u or p, with differences at x; floor: see `sizes`."""
 
     function: Callable[[Array], Array]
     x: Array
@@ -131,34 +131,41 @@ class CentralSlice:
             return differences(self.function, self.x, v / longest, MOST)[0] * longest
 
     def examine(self) -> None:
-        """No test is needed before the first difference."""
+        """No test is needed: differences use real evaluations alone."""
 
     @property
     def finer(self) -> "list[CentralSlice]":
-        """This function with shorter steps for small unknowns; [] if x has none.
+        """[The same function with shorter steps for small unknowns]; [] if x has no small unknowns.
 
-        Small unknowns may be rounding, or quantities of another unit.
+        Small unknowns may be rounding errors, or quantities in another unit.
         """
         own = replace(self, floor=0.0)
         return [] if np.all(own.sizes >= self.sizes) else [own]
 
     def moved(self, x: Array) -> "CentralSlice":
-        """This function at another x."""
+        """The same function with its derivatives at another point x."""
         return replace(self, x=x)
 
 
 @dataclass(frozen=True, eq=False)
 class CentralDifferences:
-    """Directional derivatives to about ten digits, from real evaluations alone."""
+    """The rule that takes directional derivatives by central differences, to about ten digits.
+
+    All evaluations are real.
+    """
 
     function: Function
 
     def in_u(self, u: Array, p: Array) -> CentralSlice:
-        """u ↦ R(u, p)."""
+        """The function u ↦ R(u, p) with its derivatives at u, for a fixed p."""
         return CentralSlice(lambda x: self.function(x, p), u, FLOOR)
 
     def in_p(self, u: Array, p: Array) -> CentralSlice:
-        """p ↦ R(u, p); parameters differ in their units, and 1e-15 next to 1e4 may be meant."""
+        """The function p ↦ R(u, p) with its derivatives at p, for a fixed u.
+
+        Small parameters are not taken for rounding errors: parameters have different
+        units, so that 1e-15 next to 1e4 may be intended.
+        """
         return CentralSlice(lambda x: self.function(u, x), p, 0.0)
 
     def examine(self, u: Array, p: Array, terms: Array) -> None:

@@ -3,7 +3,7 @@
 A complex step (`adjoint.complex_step_residual`) needs no more than this expansion.
 NumPy's own functions are either not differentiable in the complex plane (abs, sign,
 norm), or refuse complex numbers (arctan2, interp, …). For real arguments the functions
-here return what NumPy returns. All take arrays and scalars.
+here return the results of NumPy. All functions take arrays and scalars.
 
 >>> import numpy as np
 >>> from adjoint.derive import safe
@@ -29,7 +29,7 @@ def absolute(x: Value) -> Array:
 
 
 def sign(x: Value) -> Array:
-    """−1, 0 or 1; its derivative is zero."""
+    """The sign of x: −1, 0 or 1; its derivative is zero."""
     return _constant(np.sign, x)
 
 
@@ -44,7 +44,7 @@ def heaviside(x: Value, at_zero: float) -> Array:
 
 
 def maximum(x: Value, y: Value) -> Array:
-    """max(x, y); x if the two are equal, nan if one of them is nan."""
+    """max(x, y); x if x = y, nan if x or y is nan."""
     x, y = np.asarray(x), np.asarray(y)
     if not _complex(x, y):
         return np.maximum(x, y)
@@ -52,7 +52,7 @@ def maximum(x: Value, y: Value) -> Array:
 
 
 def minimum(x: Value, y: Value) -> Array:
-    """min(x, y); x if the two are equal, nan if one of them is nan."""
+    """min(x, y); x if x = y, nan if x or y is nan."""
     x, y = np.asarray(x), np.asarray(y)
     if not _complex(x, y):
         return np.minimum(x, y)
@@ -60,7 +60,7 @@ def minimum(x: Value, y: Value) -> Array:
 
 
 def clip(x: Value, lower: Value, upper: Value) -> Array:
-    """min(max(x, lower), upper); −inf and inf stand for no bound."""
+    """min(max(x, lower), upper); lower = −inf and upper = inf are no bounds."""
     return minimum(maximum(x, lower), upper)
 
 
@@ -140,7 +140,7 @@ def _joined(real: Array, imag: Array) -> Array:
 
 
 def _constant(function: Callable[[Array], Array], x: Value) -> Array:
-    """A piecewise constant function, complex if x is complex; its derivative is zero."""
+    """A piecewise constant function at x, complex if x is complex; its derivative is zero."""
     x = np.asarray(x)
     return function(x.real) + 0j if _complex(x) else function(x)
 

@@ -69,10 +69,11 @@ _HARMLESS_WITHOUT_DTYPE = ("asarray", "array", "ascontiguousarray")
 def suspects(function: Callable[..., Array], arguments: str, found: str) -> str:
     """A sentence that names the operations in the function's source that lose imaginary parts.
 
-    arguments: the arguments of the function, such as "(u, p)". found: the error; if it
-    names a NumPy function that refused complex numbers, only that function is named. If
-    the source cannot be read or shows no such operation, the common operations are
-    named. Functions that it calls are not read.
+    arguments: the arguments of the function, such as "(u, p)". found: the text of the
+    error; if the text names a NumPy function that refused complex numbers, only that
+    NumPy function is named. If the source cannot be read or shows no such operation,
+    the most common operations are named. The source of functions that the function
+    calls is not read.
     """
     refused = re.search(r"ufunc '(\w+)'", found)
     names = sorted(_names(function))
@@ -90,7 +91,7 @@ def suspects(function: Callable[..., Array], arguments: str, found: str) -> str:
 
 
 def _remedy(name: str, arguments: str) -> str:
-    """What the operation does to a complex number, or what to write instead."""
+    """Words for a message: how the operation loses imaginary parts, or what to write instead."""
     if REMEDIES.get(name) == _BUFFER:
         return _BUFFER + arguments
     if name.startswith("math."):
@@ -99,7 +100,7 @@ def _remedy(name: str, arguments: str) -> str:
 
 
 def _names(function: Callable[..., Array]) -> Iterator[tuple[int, str]]:
-    """(line, name) of each call, and of each .real and .imag."""
+    """(line, name) of each call in the source of the function, and of each .real and .imag."""
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))

@@ -1,1 +1,1 @@
-"""Times at which f may jump: one-sided times, breaks of the user, rates ∂f/∂t there."""
+"""Times at which f may jump: one-sided times, breaks given by the user, rates ∂f/∂t."""

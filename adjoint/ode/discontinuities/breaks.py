@@ -1,4 +1,4 @@
-"""Breaks: times at which f may jump, constant or functions of p, with derivatives."""
+"""Breaks are times at which f may jump: constants, or functions of p with derivatives."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +15,8 @@ from ...typing import Array
 def as_breaks(breaks: object) -> Vector | None:
     """The argument `breaks` as a Vector of p, None without breaks.
 
-    Raises TypeError if it is neither numeric nor a Vector, ValueError if it is not a
-    vector of finite times.
+    Raises TypeError if `breaks` is neither numeric nor a Vector, ValueError if `breaks`
+    is not a vector of finite times.
     """
     if breaks is None:
         return None
@@ -47,9 +47,10 @@ def _validated(times: Array, what: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Breaks:
-    """The breaks at one p: times (B,), in the order given; steps end on those inside (t₀, t_f).
+    """The times of the breaks at one p, (B,), in the order given by the user.
 
-    vector: p ↦ times, None without breaks. interval: (t₀, t_f).
+    Steps end at each break inside (t₀, t_f). vector: p ↦ times, None without breaks.
+    interval: (t₀, t_f).
     """
 
     vector: Vector | None
@@ -91,7 +92,7 @@ class Breaks:
 
     @property
     def stop_times(self) -> list[float]:
-        """The times of the breaks in (t₀, t_f), ascending, each once."""
+        """The times of the breaks in (t₀, t_f), ascending, without repetitions."""
         return sorted(set(self.times[self.inside].tolist()))
 
     def require_distinct(self) -> None:
@@ -140,9 +141,9 @@ class Breaks:
 def moves_of_breaks(old: "Breaks", new: "Breaks", observed: set[float]) -> dict[float, float]:
     """{old time: new time} of the breaks where steps stop.
 
-    observed: observation times where steps end. Raises ValueError if frozen steps cannot
-    follow: a break leaves or enters the interval, equal breaks move apart, or a break moves
-    away from an observation at the same time.
+    observed: observation times at which steps end. Raises ValueError if frozen steps
+    cannot follow the breaks: a break leaves or enters the interval, equal breaks move
+    apart, or a break moves away from an observation at the same time.
     """
     if not np.array_equal(new.inside, old.inside):
         raise ValueError(

@@ -1,7 +1,7 @@
 """One-sided times t⁺ and t⁻ at possible discontinuities of f.
 
 Steps end and begin at discontinuities. The step before a discontinuity at t evaluates f at
-t⁻ instead of t, and the step after it at t⁺ (docs/math/time.md, section 17).
+t⁻ instead of t, and the step after t evaluates f at t⁺ (docs/math/time.md, section 17).
 """
 
 import math
@@ -33,9 +33,10 @@ relative to such a step."""
 class Interval(NamedTuple):
     """The times of a step: start t, length h and `end`.
 
-    The stages at the start and the end evaluate f at `first` and `final`. These times are
-    t⁺ and end⁻ at possible discontinuities, otherwise t and t + h. The class is a tuple,
-    because each sweep makes an object per step.
+    The stage at the start evaluates f at the time `first`: t⁺ at a possible
+    discontinuity, otherwise t. The stage at the end evaluates f at `final`: end⁻ at a
+    possible discontinuity, otherwise t + h. The class is a tuple, because each sweep
+    makes an object per step.
     """
 
     t: float
@@ -55,7 +56,11 @@ def after(t: float, room: float, largest: float) -> float:
 
 
 def before(t: float, room: float, largest: float) -> float:
-    """t⁻, just before t; arguments as for `after`."""
+    """t⁻, just before t.
+
+    room: the time before t in which f has no other discontinuity. largest: the largest
+    |t| of the integration.
+    """
     return min(t - _distance(t, room, largest), math.nextafter(t, -math.inf))
 
 

@@ -1,4 +1,4 @@
-"""∂f/∂t and ∂ℓ/∂t at a discontinuity, and whether they exist."""
+"""∂f/∂t and ∂ℓ/∂t at a discontinuity, with a test whether these derivatives exist."""
 
 from collections.abc import Callable
 
@@ -24,12 +24,12 @@ SMALL = 1e-4
 def rate_at(
     rate: Callable[[float], Array], t: float, inwards: float, size: Array, what: str
 ) -> Array:
-    """∂f/∂t at a time t next to a discontinuity; raises NonFiniteField if it is infinite there.
+    """∂f/∂t at a time t next to a discontinuity; raises NonFiniteField if ∂f/∂t is infinite.
 
-    rate: t ↦ ∂f/∂t. inwards: the length of the step on that side, negative if the step
-    ends at t. size: |f| in the step. what: "f" or "ℓ". If f is a root or another power
-    of the time from the discontinuity, ∂f/∂t next to it is huge, and is not the rate of
-    the solution.
+    rate: t ↦ ∂f/∂t. inwards: the length of the step that begins or ends at t, negative
+    if the step ends at t. size: |f| in the step. what: "f" or "ℓ". If f is a root or
+    another power of the time from the discontinuity, ∂f/∂t next to the discontinuity is
+    huge, and is not the rate of the solution.
     """
     found = np.array(rate(t))  # A copy: the field may fill the same array again.
     probe = rate(t + PROBE * inwards)
@@ -48,7 +48,7 @@ def rate_at(
 
 
 def singular(found: Array, probe: Array, length: float, size: Array) -> Array:
-    """True for the components whose rate decays steeply from the discontinuity."""
+    """True for each component whose rate ∂f/∂t decays steeply from the discontinuity."""
     change, found = np.abs(found - probe), np.abs(found)
     return np.asarray(
         (change > STEADY * found) & (found > np.abs(probe)) & (found * length > SMALL * size)

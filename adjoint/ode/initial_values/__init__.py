@@ -1,1 +1,1 @@
-"""u and K₁ at t₀ and behind discontinuities of f, consistent for a DAE; with derivatives."""
+"""u and K₁ at t₀ and behind discontinuities of f, with derivatives; consistent if M is singular."""

@@ -35,10 +35,11 @@ Reached: TypeAlias = tuple[float, int]
 def consistent_unknowns(
     system: System, reached: Reached, t: float, u: Array, nulls: NullSpace
 ) -> Array:
-    """u + N z with Zᴴ f(t, u + N z, p) = 0, by Newton's method, damped until corrections decrease.
+    """u + N z with Zᴴ f(t, u + N z, p) = 0, by Newton's method with damping.
 
-    reached: time and step that an error names. Raises InconsistentStart if Newton's
-    method does not converge.
+    Each correction is damped until the next correction is smaller. reached: time and
+    step for error messages. Raises InconsistentStart if Newton's method does not
+    converge.
     """
     w = system.weights(u)
     for _ in range(ITERATIONS):
@@ -75,7 +76,7 @@ def _later_size(
     inverse: Factorization,
     factor: float,
 ) -> float:
-    """The size of the next correction after u + factor · d, in units of the tolerances."""
+    """The size of the correction at u + factor · d, in units of the tolerances."""
     return rms(_constraint_correction(system, t, u + factor * d, nulls, inverse) * w)
 
 
@@ -92,7 +93,7 @@ def require_consistent(
 ) -> None:
     """Raise InconsistentStart unless u satisfies the algebraic equations to the tolerances.
 
-    f: f(t, u, p), (n,).
+    reached: time and step for error messages. f: f(t, u, p), (n,).
     """
     inverse = constraint_factors(system, reached, system.jacobian(t, u), nulls)
     d = -(nulls.N @ inverse.solve(np.asarray(nulls.Z.conj().T @ f)))
@@ -131,7 +132,7 @@ def constraint_factors(
 
 
 def _undetermined(A: sparse.csc_array, nulls: NullSpace) -> str:
-    """The first unknown or equation without any derivative, in words; "" if all have one."""
+    """The first unknown or equation whose derivatives are all zero, in words; "" without one."""
     sizes = np.abs(A.toarray()) if A.shape[0] <= 1000 else np.ones(A.shape)
     for found, basis, text in (
         (np.flatnonzero(~sizes.any(axis=0)), nulls.N, "no algebraic equation depends on unknown"),
@@ -155,18 +156,22 @@ class ConstraintMatrix:
         return False
 
     def product(self, v: Array, trans: Trans) -> Array:
-        """The matrix times v, or its conjugate transpose times v."""
+        """A v ("N") or Aᴴ v ("H") with the matrix A = Zᴴ ∂f/∂u N; v: (a,) or (a, j)."""
         return times(self.A, v, trans)
 
     def inverse(self) -> Inverse:
-        """The factors of the matrix; raises SingularMatrix, NonFinite."""
+        """The factors of the matrix.
+
+        Raises SingularMatrix if the matrix is singular, NonFinite if an entry is nan or
+        inf.
+        """
         self.A.sum_duplicates()
         return SparseInverse(lu(self.A), False)
 
 
 @dataclass(frozen=True, eq=False)
 class NearConstraints:
-    """−hγ Nᴴ (M − hγ J)⁻¹ Z = (Zᴴ J N)⁻¹ + O(h), by the factors that a step has.
+    """An approximate inverse −hγ Nᴴ (M − hγ J)⁻¹ Z = (Zᴴ J N)⁻¹ + O(h), by the factors of a step.
 
     inverse: the factors of M − hγ J. hg: hγ.
     """
@@ -177,10 +182,10 @@ class NearConstraints:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the step's factors."""
+        """The number of bytes of the factors of the step."""
         return self.inverse.nbytes
 
     def solve(self, b: Array, trans: Trans) -> Array:
-        """The approximate solution for b."""
+        """The approximate solution w of (Zᴴ J N) w = b."""
         into, out = (self.nulls.Z, self.nulls.N) if trans == "N" else (self.nulls.N, self.nulls.Z)
         return -self.hg * np.asarray(out.conj().T @ self.inverse.solve(np.asarray(into @ b), trans))

@@ -35,7 +35,7 @@ class InitialCotangents:
 
 
 class Solver(Protocol):
-    """Solves with Zᴴ ∂f/∂u N, and with its transpose."""
+    """Protocol for solves with the matrix Zᴴ ∂f/∂u N, and with its transpose."""
 
     def solve(self, b: Array, trans: Trans) -> Array: ...
 
@@ -45,10 +45,10 @@ class InitialValues:
     """u (n,) at t, and k = K₁ (n,) with M k = f(t⁺, u, p).
 
     k is zero if M is singular, or if the method does not need K₁. nulls: null spaces of
-    a singular M, None for a regular M. moved: algebraic unknowns were solved for.
-    derived: k is u', computed by `inverse`, the factors of M (None for the identity).
-    near: (B, hγ), the factors B of a matrix M − hγ ∂f/∂u nearby, which help to solve
-    for algebraic unknowns; None without such factors.
+    a singular M, None for a regular M. moved: True if consistent algebraic unknowns
+    were computed. derived: True if k is u', computed by `inverse`, the factors of M
+    (None for the identity). near: (B, hγ), where B are the factors of a nearby matrix
+    M − hγ ∂f/∂u, which help to solve for algebraic unknowns; None without such factors.
     """
 
     system: System
@@ -62,7 +62,7 @@ class InitialValues:
     near: tuple[Inverse, float] | None = None
 
     def vjp(self, u_bar: Array, k_bar: Array, span: float | None) -> InitialCotangents:
-        """∂J with respect to u₀, p and t, from ∂J/∂u (n, j) and ∂J/∂k (n, j).
+        """The derivatives of J by u₀, p and t, from ∂J/∂u (n, j) and ∂J/∂k (n, j).
 
         span: the length of the step, in units of time; None if ∂J/∂t is not needed.
         """
@@ -104,7 +104,7 @@ class InitialValues:
         return InitialCotangents(u_bar, p_bar, t_bar)
 
     def _time_rate(self, span: float) -> Array:
-        """∂f/∂t, (n,); raises NonFiniteField if it is infinite. span: the length of the step."""
+        """∂f/∂t, (n,); raises NonFiniteField if ∂f/∂t is infinite. span: the length of the step."""
         system, t, u = self.system, self.t, self.u
         size = np.maximum(np.abs(system.rate(t, u)), np.abs(self.k))
         return rate_at(lambda t: system.time_derivative(t, u), t, span, size, "f")
@@ -112,7 +112,7 @@ class InitialValues:
     def jvp(
         self, u0_dot: Array, p_dot: Array, t_dot: Array | None, span: float
     ) -> tuple[Array, Array]:
-        """(u̇, k̇), both (n, j), along u̇₀ (n, j), ṗ (m, j) and ṫ (j,), None for zero.
+        """(u̇, k̇), (n, j) each, along u̇₀ (n, j), ṗ (m, j) and ṫ (j,); t_dot = None means ṫ = 0.
 
         span: the length of the step, in units of time.
         """
@@ -146,7 +146,7 @@ class InitialValues:
         return u_dot, k_dot
 
     def _constraints(self, J: Array | sparse.csc_array) -> "Solver":
-        """A solver for Zᴴ J N: factors, or refinement by the factors of a step."""
+        """A solver for Zᴴ J N: factors of this matrix, or refinement by the factors of a step."""
         if self.near is None:
             return self._factored
         nulls, scale = self._nulls, self.system.atol + self.system.rtol * np.abs(self.u)
@@ -164,7 +164,7 @@ class InitialValues:
 
     @property
     def _nulls(self) -> NullSpace:
-        """The null spaces of M; only for a singular M."""
+        """The null spaces of M, which must be singular."""
         assert self.nulls is not None
         return self.nulls
 
@@ -178,11 +178,13 @@ def initial_values_at(
     consistent: bool,
     derived: bool,
 ) -> InitialValues:
-    """The initial values at (t, u₀), solved for consistent algebraic unknowns if asked.
+    """The initial values at (t, u₀), with consistent algebraic unknowns if `consistent`.
 
-    seen: t⁺, at which f is evaluated. consistent: solve for the algebraic unknowns.
-    derived: the method needs K₁. Raises InconsistentStart, NonFiniteField; raises
-    SingularMatrix if M is singular although its null vectors were not found.
+    seen: t⁺, at which f is evaluated. consistent: True to compute the algebraic
+    unknowns. derived: True if the method needs K₁. Raises InconsistentStart if
+    algebraic unknowns are not consistent or cannot be computed, NonFiniteField if f is
+    nan or inf, SingularMatrix if M is singular although no null vectors of M were
+    found.
     """
     f = system.first_rate(t, seen, u0)
     if u0.dtype.kind == "c" and not system.perturbed:

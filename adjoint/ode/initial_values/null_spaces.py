@@ -27,7 +27,7 @@ RANK = 1e-12
 class NullSpace:
     """Z and N with Zᴴ M = 0 and M N = 0, (n, a) each, sparse.
 
-    Zᴴ f = 0 are the algebraic equations, Nᴴ u the algebraic unknowns.
+    Zᴴ f = 0 are the algebraic equations; Nᴴ u are the algebraic unknowns.
     """
 
     Z: sparse.csc_array
@@ -37,7 +37,8 @@ class NullSpace:
 def null_space(M: Array | sparse.csc_array | None) -> NullSpace | None:
     """The null spaces of M (n, n), by an SVD of each block of coupled rows and columns.
 
-    None if M is regular, as far as blocks of at most `LARGEST` rows show.
+    Blocks of more than `LARGEST` rows are taken for regular. Returns None if M is
+    regular.
     """
     if M is None:
         return None
@@ -62,7 +63,7 @@ def null_space(M: Array | sparse.csc_array | None) -> NullSpace | None:
 def constant_nulls(nulls: NullSpace, jvp: Callable[[Array, Array], Array] | None, p: Array) -> bool:
     """True if Zᴴ (∂M/∂p ṗ) = 0 and (∂M/∂p ṗ) N = 0 for a random ṗ.
 
-    The null spaces then do not depend on p. jvp: (u, ṗ) ↦ (∂M/∂p ṗ) u, None for a
+    If True, the null spaces do not depend on p. jvp: (u, ṗ) ↦ (∂M/∂p ṗ) u, None for a
     constant M.
     """
     if jvp is None:
@@ -93,14 +94,17 @@ def _blocks(A: sparse.csc_array) -> list[tuple[Array, Array]]:
 
 
 def _units(n: int, places: Array) -> sparse.csc_array:
-    """The unit vectors at some places, (n, number of places)."""
+    """The unit vectors e_i for each i in `places`, as columns, (n, number of places)."""
     return sparse.csc_array(
         (np.ones(places.size), (places, np.arange(places.size))), shape=(n, places.size)
     )
 
 
 def _embedded(n: int, places: Array, vectors: Array) -> sparse.csc_array:
-    """Vectors of a block as sparse columns with n rows."""
+    """Vectors of a block, (rows of the block, k), as sparse columns with n rows, (n, k).
+
+    places: the rows of the block.
+    """
     matrix = sparse.lil_array((n, vectors.shape[1]), dtype=vectors.dtype)
     if vectors.size:
         matrix[places] = vectors
@@ -112,8 +116,8 @@ def consistent_term(
 ) -> Array:
     """Jᴴ w of (M + J N Nᴴ)ᴴ w = κ − N Nᴴ λ, (n, j): docs/math/time.md, eq. 55 for a singular M.
 
-    Added to λ it gives the adjoint of consistent states, whose algebraic unknowns
-    follow the other unknowns. kappa: ∂J/∂K₁, (n, j).
+    λ plus this term is the adjoint of consistent states, whose algebraic unknowns
+    depend on the other unknowns. kappa: ∂J/∂K₁, (n, j).
     """
     J = system.jacobian(t, u)
     along = nulls.N @ nulls.N.conj().T

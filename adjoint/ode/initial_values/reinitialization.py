@@ -29,10 +29,10 @@ CONSISTENT = 10.0
 class Reinitialization:
     """Initial values behind possible discontinuities of f.
 
-    The last stage of the step before saw f at t⁻. K₁ is f at t⁺ instead, and the
-    algebraic unknowns solve the equations at t⁺. If f does not jump, only rounding
-    changes. But derivatives of f may jump even then, so this is done at each possible
-    discontinuity.
+    The last stage of the step before was computed with f at t⁻. K₁ is computed with f
+    at t⁺ instead, and the algebraic unknowns solve the equations at t⁺. If f does not
+    jump, the values change by rounding only. The values are computed again at each
+    possible discontinuity, because derivatives of f may jump even if f does not.
 
     nulls: null spaces of a singular M, None for a regular M.
     """
@@ -41,7 +41,7 @@ class Reinitialization:
     nulls: NullSpace | None
 
     def needed(self, tableau: Tableau) -> bool:
-        """True if a step of this method begins with more than u: with K₁ or algebraic unknowns."""
+        """True if a step of this method starts with K₁, or with consistent algebraic unknowns."""
         return tableau.continues or self.nulls is not None
 
     def inconsistent(
@@ -49,8 +49,8 @@ class Reinitialization:
     ) -> tuple[bool, Array]:
         """(True if the algebraic unknowns must be solved for at t, f(t, u)).
 
-        inverse: the factors of M − hγ ∂f/∂u nearby. Their solution for hγ Z Zᴴ f is
-        nearly the error of the algebraic unknowns.
+        inverse: the factors of a nearby matrix M − hγ ∂f/∂u. The solution with these
+        factors for hγ Z Zᴴ f is nearly the error of the algebraic unknowns.
         """
         f = self.system.rate(t, u)
         if self.nulls is None:
@@ -65,9 +65,9 @@ class Reinitialization:
         return not rms(off * self.system.weights(u)) <= CONSISTENT * stage_tolerance(self.system), f
 
     def solved(self, t: float, u: Array, steps: int) -> Array:
-        """u with algebraic unknowns that are consistent at t.
+        """The state u with its algebraic unknowns replaced by values that are consistent at t.
 
-        Raises InconsistentStart if Newton's method does not find them.
+        Raises InconsistentStart if Newton's method does not find consistent values.
         """
         assert self.nulls is not None
         return consistent_unknowns(self.system, (t, steps), t, u, self.nulls)
@@ -75,11 +75,12 @@ class Reinitialization:
     def first_stage(
         self, t: float, u: Array, k: Array, tableau: Tableau, f: Array | None, steps: int
     ) -> Array:
-        """K₁ at (t, u) for a consistent u; for coupled stages k itself.
+        """K₁ at (t, u) for a consistent u, (n,); for coupled stages the argument k.
 
-        k: the last stage before t. f: f(t, u), None if unknown. No stage value depends
-        on the algebraic components of K₁: they are taken from k, as good first guesses.
-        Raises NonFiniteField if f is nan or inf.
+        k: the last stage before t, (n,); all stages, (s, n), if coupled. f: f(t, u),
+        None if unknown. No stage value depends on the algebraic components of K₁: these
+        components are taken from k, because they are good first guesses. Raises
+        NonFiniteField if f is nan or inf.
         """
         system, nulls = self.system, self.nulls
         if not tableau.continues:
@@ -113,7 +114,10 @@ class Reinitialization:
 
     @cached_property
     def _rates(self) -> Inverse | None:
-        """The factors of M; if M is singular, of M + σ Z Nᴴ, so that M K = f and Nᴴ K = 0."""
+        """The factors of M, or of M + σ Z Nᴴ if M is singular; None for the identity.
+
+        A solution K with M + σ Z Nᴴ satisfies M K = f and Nᴴ K = 0.
+        """
         system = self.system
         if self.nulls is None:
             return system.mass_inverse

@@ -13,7 +13,8 @@ from .tableau import Tableau, lower_triangular
 def TRBDF2(accuracy: float = 1e-13) -> Method:
     """L-stable method of order 2(3), 2 implicit stages, for stiff problems and coarse tolerances.
 
-    The trapezoidal rule, then the backward difference formula of order 2.
+    A step is a step of the trapezoidal rule, followed by a step of the backward
+    difference formula of order 2.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def _esdirk4() -> Tableau:
 
 @cache
 def _esdirk5() -> Tableau:
-    """The tableau of Kennedy & Carpenter (2016); the first two entries of a row are equal."""
+    """The tableau of Kennedy & Carpenter (2016); a_i1 = a_i2 in each row."""
     # fmt: off
     a3, a4 = 791020047304 / 3561426431547, -158159076358 / 11257294102345
     a5, a6 = -1653327111580 / 4048416487981, -4540011970825 / 8418487046959
@@ -149,10 +150,11 @@ def _esdirk5() -> Tableau:
 
 @cache
 def sdirk4() -> Tableau:
-    """The L-stable SDIRK method of order 4(3) without explicit stage: the first step of a DAE.
+    """The L-stable SDIRK method of order 4(3) for the first step of a DAE.
 
-    The methods above need K₁ = u'(t₀), which a DAE does not have at t₀. Source: Hairer &
-    Wanner (1996), Solving ODEs II, section IV.6, table 6.5.
+    The method has no explicit stage. ESDIRK methods need K₁ = u'(t₀), which is not
+    known for a DAE. Source: Hairer & Wanner (1996), Solving ODEs II, section IV.6,
+    table 6.5.
     """
     A = lower_triangular(
         [

@@ -12,7 +12,7 @@ from .tableau import Tableau, lower_triangular
 def Tsit5() -> Method:
     """Explicit Runge–Kutta method of order 5(4), 6 evaluations of f per step.
 
-    For nonstiff problems. The dense output has order 4.
+    The method is for nonstiff problems. The dense output has order 4.
 
     Returns
     -------
@@ -29,8 +29,8 @@ def Tsit5() -> Method:
 def DOP853() -> Method:
     """Explicit Runge–Kutta method of order 8(5,3), 12 evaluations of f per step.
 
-    For nonstiff problems and tight tolerances. The dense output has order 7. The
-    coefficients are those that SciPy publishes.
+    The method is for nonstiff problems and tight tolerances. The dense output has order
+    7. The coefficients are published in SciPy.
 
     Returns
     -------

@@ -23,8 +23,10 @@ def continuous(A: Array) -> Array:
     (s, 4) or (s, 3) array
         `dense` of a `Tableau`.
 
-    References ---------- Hairer, Nørsett & Wanner (1993), Solving ODEs I, section II.6,
-    with the simplification C(2).
+    References
+    ----------
+    Hairer, Nørsett & Wanner (1993), Solving ODEs I, section II.6, with the
+    simplification C(2).
     """
     s, c = A.shape[0], A.sum(axis=1)
     degree = 4 if s >= 6 else 3
@@ -51,7 +53,9 @@ def continuous(A: Array) -> Array:
 
 
 def hermite(A: Array) -> Array:
-    """Weights of the cubic through u and u' with slopes K₁ and K_s: C¹, of order 3 at most.
+    """Weights of the cubic from u to u' with slopes K₁ and K_s, a C¹ dense output of order ≤ 3.
+
+    u and u' are the states at the start and at the end of the step.
 
     Parameters
     ----------
@@ -73,8 +77,8 @@ def through_stage_values(A: Array) -> Array:
     Algebraic unknowns have no derivative, but their stage values are as good as those
     of the other unknowns. The error is O(h⁴) if stages have order 2 and Σ l_i c_i = θ,
     Σ l_i c_i² = θ², Σ l_i c_i³ = θ³, Σ l_i a_ij c_j² = θ³/3. With fewer stages, or
-    stages of order 1, as many of these conditions and of Σ l_i a_ij c_j = θ²/2 are met
-    as possible. l(1) = e_s.
+    stages of order 1, the output meets as many of these conditions and of
+    Σ l_i a_ij c_j = θ²/2 as possible. The end of the step is exact: l(1) = e_s.
     """
     s, c = A.shape[0], A.sum(axis=1)
     conditions = [

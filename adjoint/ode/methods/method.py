@@ -1,4 +1,4 @@
-"""A Runge–Kutta method: its tableau, and the accuracy to which its stages are solved."""
+"""A Runge–Kutta method: a tableau, and the accuracy of the solution of the stages."""
 
 from dataclasses import dataclass
 

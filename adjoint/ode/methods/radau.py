@@ -38,7 +38,8 @@ def Radau5(accuracy: float = 1e-13) -> Method:
 def Radau9(accuracy: float = 1e-13) -> Method:
     """Radau IIA of order 9, L-stable, 5 coupled stages, for stiff problems and tight tolerances.
 
-    The dense output has order 5. Costs with few and with many unknowns: see `Radau5`.
+    The dense output has order 5. `Radau5` explains the costs with few and with many
+    unknowns.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def Radau9(accuracy: float = 1e-13) -> Method:
 
 @cache
 def radau_iia(stages: int) -> Tableau:
-    """The polynomial of degree s with u(0) = u₀ and M u' = f at the s right Radau points, c_s = 1.
+    """The Radau IIA tableau with s stages: collocation at the s right Radau points, c_s = 1.
 
     The embedded formula has order s and the weight γ at the start of the step, where γ is
     the real eigenvalue of A (Hairer & Wanner 1996, section IV.8). The error estimate
@@ -79,9 +80,10 @@ def radau_iia(stages: int) -> Tableau:
 
 
 def _integrated(c: Array) -> Array:
-    """a_ij = ∫ l_j(θ) dθ from 0 to c_i; the Lagrange polynomial l_j is 1 at c_j, 0 at the others.
+    """a_ij = ∫ l_j(θ) dθ from 0 to c_i, (s, s), for the Lagrange polynomials l_j(c_i) = δ_ij.
 
-    Gauss's quadrature computes the integrals: it loses fewer digits than V⁻¹ would.
+    Gauss quadrature computes the integrals: the inverse of the Vandermonde matrix would
+    lose more digits.
     """
     nodes, weights = np.polynomial.legendre.leggauss(c.size)
     theta = 0.5 * c[:, None] * (nodes + 1.0)

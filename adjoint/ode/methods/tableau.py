@@ -62,9 +62,10 @@ class Tableau:
         stage with a₁₁ = 0 is the last stage K_s of the step before. Or the stages are
         coupled: A is regular, and γ is its real eigenvalue.
     errors : tuple of (s,) arrays
-        Weights e of embedded error estimates h Σ_i e_i K_i: b minus the embedded weights.
-        One array, or two (DOP853). Empty for methods that are used on a given grid only.
-        For coupled stages hγ M⁻¹f(t, u) is added to the estimate.
+        Weights e of embedded error estimates h Σ_i e_i K_i: b minus the embedded
+        weights. The tuple has one array, or two arrays (DOP853). It is empty for
+        methods that are used on a given grid only. For coupled stages hγ M⁻¹f(t, u) is
+        added to the estimate.
     error_order : int
         k if the first error estimate is O(hᵏ).
     dense : (s + e, d) array
@@ -170,19 +171,19 @@ class Tableau:
 
     @cached_property
     def c(self) -> Array:
-        """c_i = Σ_j a_ij, (s,); exactly 1 in the last stage, at the start of the next step."""
+        """The nodes c_i = Σ_j a_ij, (s,); c is exactly 1 for the stage at the end of the step."""
         c = self.A.sum(axis=1)
         c[self.last] = 1.0
         return c
 
     @cached_property
     def _nodes(self) -> list[float]:
-        """The nodes c, with 0 and 1 exact if they differ by rounding."""
+        """The nodes c; nodes that differ from 0 or 1 by rounding are exactly 0 or 1."""
         c = np.where(np.abs(self.c - 1.0) < NODE, 1.0, np.where(np.abs(self.c) < NODE, 0.0, self.c))
         return [float(ci) for ci in c]
 
     def times(self, step: Interval) -> list[float]:
-        """The times at which the stages evaluate f: t + c_i h; at the ends `first` and `final`.
+        """The times t + c_i h at which stages evaluate f; `first` for c_i = 0, `final` for c_i = 1.
 
         Parameters
         ----------
@@ -201,7 +202,7 @@ class Tableau:
 
     @cached_property
     def gamma(self) -> float:
-        """γ: the diagonal of implicit stages, 0 if explicit; the real eigenvalue if coupled."""
+        """γ: diagonal of implicit stages; 0 if explicit; real eigenvalue if coupled."""
         return (
             float(self._spectrum[0][0].real)
             if self.coupled
@@ -214,12 +215,13 @@ class Tableau:
         return bool(np.triu(self.A, 1).any())
 
     def eigenpairs(self, every: bool) -> list[Eigenpair]:
-        """The eigenvalues of A with eigenvectors, the real one first.
+        """The eigenvalues of A with eigenvectors, the real eigenvalue first.
 
         Parameters
         ----------
         every : bool
-            True: all eigenvalues. False: one of each complex pair, with weight 2.
+            True: all eigenvalues. False: one eigenvalue of each complex pair, with
+            weight 2.
 
         Returns
         -------
@@ -260,13 +262,13 @@ class Tableau:
 
     @cached_property
     def integrated(self) -> list[int]:
-        """The k stages at which ℓ is needed for an integral and for its error estimate."""
+        """The indices of the k stages at which an integral or its error estimate needs ℓ."""
         weights = np.abs(self.b) + sum(np.abs(e) for e in self.errors)
         return [int(i) for i in np.flatnonzero(weights)]
 
     @cached_property
     def integral_weights(self) -> tuple[Array, Array]:
-        """(|b_i|, (k,); weights of the error estimates, (1 or 2, k)) at the stages `integrated`."""
+        """(|b_i|, error weights) at the k stages `integrated`, of shapes (k,) and (1 or 2, k)."""
         return np.abs(self.b[self.integrated]), np.array([e[self.integrated] for e in self.errors])
 
     @property
@@ -276,7 +278,7 @@ class Tableau:
 
     @cached_property
     def extended(self) -> "Tableau":
-        """The tableau with the additional stages of the dense output, `extra`, as stages."""
+        """The tableau whose stages include the additional stages `extra` of the dense output."""
         s, e = self.A.shape[0], self.extra.shape[0]
         if not e:
             return self
@@ -288,8 +290,8 @@ class Tableau:
     def algebraic(self) -> "Tableau":
         """The tableau with a dense output that is valid for algebraic unknowns of a DAE, too.
 
-        This dense output interpolates the values of the stages. For coupled stages the
-        dense output does so already.
+        This dense output interpolates the values of the stages. Tableaux with coupled
+        stages have such a dense output already, and are returned unchanged.
         """
         if self.coupled:
             return self
@@ -328,7 +330,7 @@ class Tableau:
 
     @cached_property
     def predictor(self) -> Array:
-        """P (s, s): the first guess of K_i is Σ_j<i P_ij K_j, a polynomial in c through K_j."""
+        """P (s, s): the first guess of K_i is Σ_j<i P_ij K_j, from a polynomial through the K_j."""
         P, c = np.zeros(self.A.shape), self.c
         for i in range(1, self.stages):
             degree = min(PREDICTED, np.unique(np.round(c[:i], 12)).size - 1)
@@ -338,7 +340,7 @@ class Tableau:
         return P
 
     def extrapolation(self, ratio: float) -> Array:
-        """E (s, s): the first guess of coupled stages is E K, with K of the step before.
+        """E (s, s): the first guess of coupled stages is E K; K: the stages of the step before.
 
         A polynomial in time of degree at most `EXTRAPOLATED` is fitted to the old
         stages.
@@ -359,19 +361,19 @@ class Tableau:
 
     @cached_property
     def _fit(self) -> Array:
-        """(d + 1, s): from the stages to the coefficients of the fitted polynomial of degree d."""
+        """F (d + 1, s): F K are the coefficients of a polynomial of degree d fitted to stages K."""
         return np.linalg.pinv(
             np.vander(self.c, min(self.stages, EXTRAPOLATED + 1), increasing=True)
         )
 
 
 def carried_over(tableau: Tableau, K: Array) -> Array:
-    """A copy of the stages that the next step uses: K_s, (n,); all, (s, n), if coupled."""
+    """A copy of the stages that the next step uses: K_s, (n,); all stages, (s, n), if coupled."""
     return (K if tableau.coupled else K[-1]).copy()
 
 
 def lower_triangular(rows: list[list[float]], gamma: float) -> Array:
-    """A (s, s) from its rows below the diagonal, with γ on the diagonal; A[0, 0] = γ as well."""
+    """A (s, s) from its rows below the diagonal, with γ in each diagonal entry, also in A[0, 0]."""
     A = np.zeros((len(rows), len(rows)))
     for i, row in enumerate(rows):
         A[i, : len(row)] = row

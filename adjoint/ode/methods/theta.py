@@ -1,4 +1,4 @@
-"""θ-methods on a given grid: backward Euler, Crank–Nicolson and all between them."""
+"""θ-methods on a given grid: backward Euler, Crank–Nicolson and all methods between them."""
 
 import numpy as np
 

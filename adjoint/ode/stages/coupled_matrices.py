@@ -25,7 +25,7 @@ Jacobian: TypeAlias = Array | sparse.csc_array
 
 @dataclass(frozen=True, eq=False)
 class CoupledInverse:
-    """The factors that a step's Newton iterations use.
+    """The factors that Newton's iterations of a step with coupled stages use.
 
     stages: factors of the matrix of all stages. factor: a function that factors M − hγ
     J.
@@ -41,11 +41,15 @@ class CoupledInverse:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the factors of all stages; those of `single` are included, or few."""
+        """The bytes of the factors of all stages.
+
+        Sparse factors include the factors `single`. Dense factors `single` are small,
+        and not counted.
+        """
         return self.stages.nbytes
 
     def solve(self, b: Array, trans: Trans) -> Array:
-        """The solution for all stages."""
+        """The solution for all stages; b: (s·n,) or (s·n, j)."""
         return self.stages.solve(b, trans)
 
 
@@ -60,7 +64,8 @@ def newton_factors(system: System, tableau: Tableau, t: float, u: Array, hg: flo
 def coupled_inverse(algebra: Algebra, tableau: Tableau, J: Jacobian, hg: float) -> CoupledInverse:
     """The factors of I ⊗ M − h A ⊗ J with one J for all stages.
 
-    hg: hγ. Raises SingularMatrix, NonFinite.
+    hg: hγ. Raises SingularMatrix if the matrix is singular, NonFinite if an entry is
+    nan or inf.
     """
     h = hg / tableau.gamma
     if isinstance(J, np.ndarray):
@@ -106,8 +111,8 @@ class Mode:
 class TransformedInverse:
     """(T ⊗ I) (I ⊗ M − h Λ ⊗ J)⁻¹ (T⁻¹ ⊗ I) with A = T Λ T⁻¹: one real and some complex matrices.
 
-    real: M and J are real, so that one mode of each complex pair is enough. Source:
-    Butcher (1976), BIT 16, 237.
+    real: True if M and J are real, so that one mode of each complex pair is enough.
+    Source: Butcher (1976), BIT 16, 237.
     """
 
     stages: int
@@ -116,7 +121,7 @@ class TransformedInverse:
 
     @property
     def nbytes(self) -> int:
-        """An estimate of the bytes; entries of complex factors take twice as many."""
+        """The bytes of all factors, estimated; complex entries take twice as many bytes."""
         return sum(
             mode.inverse.nbytes * (2 if mode.pair.row.dtype.kind == "c" else 1)
             for mode in self.modes
@@ -142,9 +147,10 @@ class TransformedInverse:
 def coupled_stage_matrix(
     system: System, tableau: Tableau, step: Interval, Y: Array
 ) -> "CoupledStages":
-    """The matrix of all stages with ∂f/∂u at each stage.
+    """The matrix of all stages of a step, with ∂f/∂u at each stage.
 
-    The Jacobians are copied: the field may fill the same arrays again.
+    The Jacobians are copied, because the field may write its next Jacobian into the
+    same array. Y: (s, n), the stage values.
     """
     times, h = tableau.times(step), step.h
     if not system.algebra.dense:
@@ -164,8 +170,8 @@ def coupled_stage_matrix(
 class CoupledStages:
     """I ⊗ M − diag(J_i) (A ⊗ I), with one J_i per stage.
 
-    algebra: M, and how to factor. A: h times the coefficients of the method, (s, s). J:
-    (s, n, n) array, or s sparse matrices.
+    algebra: M, and the factorizer. A: h times the coefficients of the method, (s, s).
+    J: (s, n, n) array, or s sparse matrices.
     """
 
     algebra: Algebra
@@ -198,7 +204,11 @@ class CoupledStages:
         return np.stack([product(Ji, wi, "H") for Ji, wi in zip(self.J, W, strict=True)])
 
     def inverse(self) -> Inverse:
-        """The factors; raises SingularMatrix, NonFinite."""
+        """The factors of the matrix of all stages.
+
+        Raises SingularMatrix if the matrix is singular, NonFinite if an entry is nan or
+        inf.
+        """
         if isinstance(self.J, np.ndarray):
             return dense_inverse(_blocks(self.algebra, self.A, self.J), "I x M - h A x J")
         A = self._assembled()

@@ -37,8 +37,8 @@ Longer steps, as behind a short step to a stop time, are guessed by the last sta
 class StepEquation:
     """M K_i = f(t + c_i h, u + h Σ_j a_ij K_j) for all i; K is one vector, (s·n,).
 
-    V: u. guess: first guess of K. constant_guess: another one, the last stage of the
-    step before for all stages.
+    V: the state u, (n,). guess: first guess of K. constant_guess: another first guess,
+    the last stage of the step before for all stages.
     """
 
     system: System
@@ -50,16 +50,16 @@ class StepEquation:
 
     @property
     def hg(self) -> float:
-        """h, the factor of K in the states."""
+        """h, the factor of K in the stage values."""
         return self.step.h
 
     @property
     def weights(self) -> Array:
-        """Converts a change of K to units of the tolerances, (s·n,)."""
+        """Factors that convert a change of K to units of the tolerances, (s·n,)."""
         return np.concatenate([self.hg * self.system.weights(self.V)] * self.tableau.stages)
 
     def from_guess(self, K: Array) -> "StepEquation":
-        """The same equation with another first guess."""
+        """This equation with the first guess K, (s·n,)."""
         return StepEquation(self.system, self.tableau, self.step, self.V, K, self.constant_guess)
 
     def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
@@ -90,7 +90,7 @@ class StepEquation:
         return correction
 
     def inverse(self, K: Array) -> Inverse:
-        """The factors with the Jacobian of each stage at K."""
+        """The factors of the matrix of all stages, with the Jacobian of each stage at K."""
         system, tableau = self.system, self.tableau
         Y = values(system, tableau, self.hg, self.V, K.reshape(tableau.stages, -1))
         system.statistics.factorizations += 1
@@ -103,7 +103,7 @@ def step_equation(
     """The equations of a step from u.
 
     K: (s, n), stages of the step before, whose length was `before`. The first guess is
-    their polynomial in time.
+    extrapolated by a polynomial in time through these stages.
     """
     constant_guess = np.concatenate([K[-1]] * tableau.stages)
     if step.h > FARTHEST * before:
@@ -113,8 +113,10 @@ def step_equation(
 
 
 def solved_coupled_stages(equation: StepEquation, inverse: Inverse, fresh: bool) -> Stages:
-    """The stages of a step, found together; the counterpart of `solved_stages`.
+    """The coupled stages of a step, solved together by Newton's method.
 
+    inverse: factors that may be old. fresh: True if the factors were made for this
+    step. `solved_stages` is the corresponding function for stages that are not coupled.
     Raises NoConvergenceError if Newton's method does not converge.
     """
     system = equation.system
@@ -169,7 +171,7 @@ def _found(
 def repeated_coupled_stages(
     equation: StepEquation, inverse: Inverse, iterations: tuple[int, ...]
 ) -> Array:
-    """The stages of `solved_coupled_stages` once more, (s, n), to the last bit."""
+    """The stages that `solved_coupled_stages` found, computed again with the same bits, (s, n)."""
     K, n = equation.guess, equation.system.n
     if iterations[0] < 0:
         return _by_own_factors(equation)[0].reshape(-1, n)
@@ -184,7 +186,7 @@ def repeated_coupled_stages(
 
 
 def _by_own_factors(equation: StepEquation) -> tuple[Array, int]:
-    """(K, number of corrections) by damped Newton, from either first guess."""
+    """(K, number of corrections) by damped Newton, from `guess` or else `constant_guess`."""
     try:
         return damped_newton(equation, equation.weights)
     except NoConvergenceError:

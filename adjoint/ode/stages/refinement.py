@@ -49,8 +49,8 @@ class Pairs:
     """A memory of the last `RECENT` right-hand sides, scaled to 2-norm 1, and their solutions.
 
     rhs, solutions: (RECENT, n). gram: Gram matrix of the right-hand sides, (RECENT,
-    RECENT); unused rows are rows of the identity. number: number of all pairs stored so
-    far.
+    RECENT); rows without a pair are rows of the identity. number: number of all pairs
+    stored so far.
     """
 
     rhs: Array = field(default_factory=lambda: np.zeros((0, 0)))
@@ -69,14 +69,17 @@ class Pairs:
         return np.asarray(np.einsum("in,n->i", rhs, b))
 
     def solution(self, overlap: Array) -> Array:
-        """Σ c_i w_i, (n,), where Σ c_i b_i is closest to b; overlap: b_iᴴ b."""
+        """Σ c_i w_i, (n,), where w_i is the solution for b_i, and Σ c_i b_i is closest to b.
+
+        overlap: the scalar products b_iᴴ b, (RECENT,).
+        """
         # LAPACK directly: for 8 unknowns the checks of scipy.linalg.solve take longer.
         solve = lapack.zgesv if self.gram.dtype.kind == "c" else lapack.dgesv
         c = solve(self.gram, overlap)[2]
         return np.asarray(np.einsum("i,in->n", c, self.solutions))
 
     def remember(self, b: Array, overlap: Array, w: Array) -> None:
-        """Replace the oldest pair by b and w; overlap: b_iᴴ b of the other pairs."""
+        """Replace the oldest pair by b and w; overlap: b_iᴴ b for all stored pairs, (RECENT,)."""
         size = math.sqrt(
             np.vecdot(b, b).real if b.size <= SINGLE else np.einsum("n,n->", b.conj(), b).real
         )
@@ -95,8 +98,8 @@ class Pairs:
 class Guess:
     """A guess w, (n,), of A⁻¹ b, and its residual b − A w.
 
-    errors: for each level, (residual, overlap of the residual, guess) before that level.
-    The guess before the first level is 0.
+    errors: for each level of `Recent`, the triple (residual, overlap of the residual,
+    guess) before this level improves the guess. The guess before the first level is 0.
     """
 
     w: Array
@@ -133,7 +136,7 @@ class Recent:
 
 
 class StageMatrix(Protocol):
-    """A = M − hγ J of one stage, or the matrix of all stages of a step if they are coupled.
+    """Protocol for A = M − hγ J of one stage, or for the matrix of all coupled stages of a step.
 
     dense: True if A is so small that it is factored for each solve.
     """
@@ -145,19 +148,19 @@ class StageMatrix(Protocol):
         """A v ("N") or Aᴴ v ("H"); v: (n,) or (n, j)."""
 
     def inverse(self) -> Inverse:
-        """Factor A."""
+        """The factors of A."""
 
 
 @dataclass(frozen=True, eq=False)
 class StageSolver:
     """Solves with the matrix A of a stage, or with Aᴴ.
 
-    near: the factors of a nearby matrix B. scale: (n,), the size of each unknown. In norms,
-    corrections of solves with A are divided by `scale`, and corrections of solves with Aᴴ
-    are multiplied by `scale`. recent: the memory of earlier solves of the same sweep.
-    sizes: the norms of the solutions of this step so far, a list that `solve` extends.
-    Errors are measured relative to the largest solution of a step, because the solutions
-    are terms of the same sums.
+    near: the factors of a matrix B close to A. scale: (n,), the size of each unknown.
+    In norms, corrections of solves with A are divided by `scale`, and corrections of
+    solves with Aᴴ are multiplied by `scale`. recent: the memory of earlier solves of
+    the same sweep. sizes: a list of the norms of the solutions of this step so far,
+    which `solve` extends. Errors are measured relative to the largest solution of a
+    step, because the solutions are terms of the same sums.
     """
 
     A: StageMatrix
@@ -170,7 +173,7 @@ class StageSolver:
         """Solve A w = b ("N") or Aᴴ w = b ("H"); b: (n,) or (n, j).
 
         Generalized conjugate residuals solve B⁻¹A w = B⁻¹b (Eisenstat, Elman & Schultz
-        1983). If they do not converge, A is factored.
+        1983). If the residuals do not converge, A is factored.
         """
         single = b.ndim == 1 or b.shape[1] == 1
         columns = b.reshape(-1) if single else b
@@ -193,7 +196,10 @@ class StageSolver:
         return inverse.verified(b, trans) if refined is None else refined
 
     def _refined(self, guess: Guess, trans: Trans, near: Inverse) -> Array | None:
-        """w by sweeps from a guess; None if `SWEEPS` do not suffice. near: the factors of B."""
+        """w by refinement sweeps from a guess; None if more than `SWEEPS` sweeps are needed.
+
+        near: the factors of a matrix B close to A.
+        """
         scale = 1.0 / self.scale if trans == "N" else self.scale
         scale = scale if guess.w.ndim == 1 else scale[:, None]
         w, d = guess.w, near.solve(guess.residual, trans)
@@ -228,7 +234,8 @@ def _zero(b: Array) -> Guess:
 def _dots(v: Array, w: Array) -> Array:
     """vᴴ w of each column. Short vectors use BLAS (see `adjoint._numerics.dot`).
 
-    Not `column_dots`: the sums of BLAS have other last bits.
+    Do not replace by `column_dots`, which does not use BLAS: the last bits of the
+    results would change.
     """
     if v.ndim == 1 and v.size <= SINGLE:
         products: Array = np.vecdot(v, w)
@@ -245,5 +252,5 @@ def _norms(v: Array) -> Array:
 
 
 def _positive(v: Array) -> Array:
-    """v ≥ 0, with 1 instead of each 0."""
+    """v, a nonnegative array, with 1 instead of each 0."""
     return v + (v <= 0.0)

@@ -25,10 +25,10 @@ class ReusedFactors:
     refresh: contraction above which the next step gets a new matrix.
 
     Remembers the factors `inverse` of M − hγ ∂f/∂u (of M for explicit methods); the
-    step, time, state and hγ that they were made for (`base`, `base_t`, `base_u`,
-    `base_hg`); the last `contraction` of Newton's method; whether the factors are
-    `stale`, to be made again; and the `cause` of the last failure, None after a
-    success.
+    step, time, state and hγ for which the factors were made (`base`, `base_t`,
+    `base_u`, `base_hg`); the last `contraction` of Newton's method; `stale`, True if
+    the next step must make new factors; and the `cause` of the last failure, None after
+    a success.
     """
 
     system: System
@@ -47,8 +47,8 @@ class ReusedFactors:
     ) -> Stages | None:
         """The stages of step k from u; None if Newton's method fails with new factors, too.
 
-        K: K₁, (n,), or the stages of the step before if coupled, (s, n). last: the
-        length of the step before.
+        K: K₁, (n,), or, if stages are coupled, the stages of the step before, (s, n).
+        last: the length of the step before.
         """
         if tableau.gamma == 0.0:
             self.inverse = self.system.mass_inverse
@@ -65,7 +65,7 @@ class ReusedFactors:
             return None if self.base == k else self._by_new_matrix(k, tableau, step, u, K, last)
 
     def accept(self, stages: Stages, renew: bool) -> None:
-        """Record how fast Newton's method converged in an accepted step.
+        """Record the contraction of Newton's method in an accepted step.
 
         renew: True if the next step needs new factors in any case.
         """
@@ -75,7 +75,7 @@ class ReusedFactors:
     def _by_new_matrix(
         self, k: int, tableau: Tableau, step: Interval, u: Array, K: Array, last: float
     ) -> Stages | None:
-        """The stages of step k by new factors; if this fails, None, and `cause` is set."""
+        """The stages of step k by new factors; None, with `cause` set, if Newton's method fails."""
         hg = step.h * tableau.gamma
         base_t, base_u = base_point(tableau, step.first, u, K, hg)
         try:
@@ -107,7 +107,7 @@ class ReusedFactors:
         contraction: float,
         fresh: bool,
     ) -> Stages:
-        """The stages by the present factors; fresh: they were made for this step."""
+        """The stages by the present factors; fresh: True if these were made for this step."""
         system, inverse = self.system, self.inverse
         if not tableau.coupled or inverse is None:
             return solved_stages(system, tableau, step, u, K, inverse, contraction, fresh)

@@ -54,7 +54,7 @@ error if it no longer decreases.
 
 
 class Equation(Protocol):
-    """An equation for K: of one stage, (n,), or of all coupled stages of a step, (s·n,).
+    """The equation for the K of one stage, (n,), or of all coupled stages of a step, (s·n,).
 
     guess: first guess of K. V, hg: the stage value is V + hg · K, with hg = hγ or h.
     """
@@ -72,10 +72,10 @@ class Equation(Protocol):
     def guess(self) -> Array: ...
 
     def corrections(self, inverse: Inverse) -> Callable[[Array], Array]:
-        """The function K ↦ Newton correction of K by the given factors."""
+        """Return the function K ↦ Newton correction of K by the given factors."""
 
     def inverse(self, K: Array) -> Inverse:
-        """The factors of the derivative at K."""
+        """The factors of the derivative of the equation at K."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class StageEquation:
         return correction
 
     def _dense_corrections(self, inverse: DenseInverse) -> Callable[[Array], Array]:
-        """`corrections` for few unknowns, without calls, which cost more than arithmetic."""
+        """`corrections` for few unknowns, without calls, which cost more than the arithmetic."""
         system, t, V, hg, M = self.system, self.t, self.V, self.hg, self.system.mass.matrix
         field, p, statistics, shape, kind = (
             system.field,
@@ -133,10 +133,11 @@ def simplified_newton(
 ) -> tuple[Array, int, float]:
     """(K, number of corrections, contraction), by the factors of a nearby matrix.
 
-    w: weights that convert a change of K to units of the tolerances, (n,). contraction: an
-    estimate for the first correction. fresh: True if the factors were made for this step.
-    Returns the measured contraction, or 0 if there was only one correction. Raises
-    NoConvergenceError if the corrections do not decrease fast enough.
+    w: weights that convert a change of K to units of the tolerances, (n,). contraction:
+    an estimate of the contraction, used for the first correction. fresh: True if the
+    factors were made for this step. Returns the measured contraction, or 0 if there was
+    only one correction. Raises NoConvergenceError if the corrections do not decrease
+    fast enough.
     """
     system, K, last, rate, measured, best, stagnation = (
         stage.system,
@@ -203,10 +204,10 @@ def _with_imaginary_part(
 def damped_newton(stage: Equation, w: Array) -> tuple[Array, int]:
     """(K, number of corrections), with new factors at each iterate, and damped corrections.
 
-    Used on given grids if simplified Newton does not converge. Each correction is
-    halved until the next correction with the same factors is smaller (Deuflhard 2011,
-    section 3.3). Raises NoConvergenceError after `MAX_DAMPED_CORRECTIONS` corrections,
-    or if a matrix is singular.
+    Steps of a given grid use this method if simplified Newton does not converge. Each
+    correction is halved until the next correction with the same factors is smaller
+    (Deuflhard 2011, section 3.3). Raises NoConvergenceError after
+    `MAX_DAMPED_CORRECTIONS` corrections, or if a matrix is singular.
     """
     system, K = stage.system, stage.guess
     accurate = stage_tolerance(system)
@@ -253,7 +254,7 @@ def damping(size: float, later: Callable[[float], float], least: float) -> float
 def _later_size(
     correction: Callable[[Array], Array], K: Array, d: Array, w: Array
 ) -> Callable[[float], float]:
-    """factor ↦ the size of the next correction after K + factor · d."""
+    """Return factor ↦ the size of the next correction after the step K + factor · d."""
     return lambda factor: rms(computed_correction(correction, K + factor * d).real * w)
 
 

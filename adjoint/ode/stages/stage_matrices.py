@@ -1,7 +1,8 @@
 """The matrices M − hγ ∂f/∂u of implicit stages, and their factors.
 
-Small systems use LAPACK, others a sparse factorizer. Solutions are not verified here:
-the stage equations verify them, and refinement does so in the reverse sweep.
+Small systems use LAPACK; large systems use a sparse factorizer. Solutions are not
+verified here: the stage equations verify them, and in the reverse sweep refinement
+verifies them.
 """
 
 from collections.abc import Callable
@@ -42,14 +43,14 @@ _MASS = (
 
 
 class Inverse(Protocol):
-    """The factors of a matrix of one step."""
+    """Protocol for the factors of a matrix of one step."""
 
     @property
     def nbytes(self) -> int:
         """The bytes of the factors, estimated."""
 
     def solve(self, b: Array, trans: Trans) -> Array:
-        """The solution for b, (n,) or (n, j)."""
+        """The solution of the system with right-hand side b, (n,) or (n, j)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,8 @@ class PatternUnion:
     """The pattern of M − hγ J for one pattern of J.
 
     indices, indptr: the pattern, by columns. mass: the entries of M in the pattern.
-    places: where the entries of J are in the pattern. of_jacobian: (indices, indptr) of
-    J.
+    places: the positions of the entries of J in the pattern. of_jacobian: (indices,
+    indptr) of J.
     """
 
     indices: Array
@@ -90,7 +91,7 @@ class PatternUnion:
         )
 
     def matches(self, J: sparse.csc_array) -> bool:
-        """True if J has the pattern that the union was made for."""
+        """True if J has the pattern for which the union was made."""
         indices, indptr = self.of_jacobian
         return (
             indices.size == J.indices.size
@@ -111,9 +112,9 @@ class PatternUnion:
 class Algebra:
     """M, and the factors of M − hγ J: dense for small systems, otherwise sparse.
 
-    mass: (n, n), a dense array for small systems, a csc_array for others; None for the
-    identity. factorize: factorizer of sparse matrices. iterative: `factorize` is a
-    Krylov method. is_complex: states are complex.
+    mass: (n, n), a dense array for small systems, a csc_array for large systems; None
+    for the identity. factorize: factorizer of sparse matrices. iterative: True if
+    `factorize` is a Krylov method. is_complex: True if states are complex.
 
     Remembers the union of the patterns of M and of the last J.
     """
@@ -133,8 +134,8 @@ class Algebra:
     def jacobian(self, J: Array | SparseMatrix) -> Array | sparse.csc_array:
         """The result of the user's `jacobian`, dense or csc.
 
-        Raises TypeError if it is not a matrix of numbers, or complex for real u and p,
-        ValueError for another shape.
+        Raises TypeError if the result is not a matrix of numbers, or is complex for
+        real u and p; ValueError if its shape is wrong.
         """
         if not (isinstance(J, np.ndarray) or sparse.issparse(J)):
             raise TypeError(
@@ -159,7 +160,11 @@ class Algebra:
         return J
 
     def inverse(self, J: Array | sparse.csc_array, hg: float) -> Inverse:
-        """The factors of M − hγ J; raises SingularMatrix, NonFinite."""
+        """The factors of M − hγ J.
+
+        Raises SingularMatrix if the matrix is singular, NonFinite if an entry is nan or
+        inf.
+        """
         if isinstance(J, np.ndarray):
             A = np.multiply(J, -hg, order="C")  # C order, whatever the order of the user's array.
             if self.mass is None:
@@ -172,13 +177,17 @@ class Algebra:
     def sparse_inverse(self, J: sparse.csc_array, hg: complex) -> "SparseInverse":
         """The factors of M − hγ J for a sparse J.
 
-        Raises SingularMatrix, NonFinite; NotSymmetric if the factorizer needs a
-        symmetric matrix.
+        Raises SingularMatrix if the matrix is singular, NonFinite if an entry is nan or
+        inf, NotSymmetric if the factorizer needs a symmetric matrix and this one is
+        not.
         """
         return self.factored(self.combined(J, hg))
 
     def factored(self, A: sparse.csc_array) -> "SparseInverse":
-        """The factors of a sparse matrix; raises SingularMatrix, NonFinite, NotSymmetric."""
+        """The factors of a sparse matrix; only solves by a Krylov method are verified.
+
+        Raises the errors of `sparse_inverse`.
+        """
         return self._sparse(A, self.iterative, _STAGE)
 
     def _sparse(self, A: sparse.csc_array, careful: bool, singular: str) -> "SparseInverse":
@@ -234,13 +243,17 @@ class SingleStage:
         return add_product(self.J, -self.hg * v, trans, Mv)
 
     def inverse(self) -> Inverse:
-        """The factors; raises SingularMatrix, NonFinite."""
+        """The factors of M − hγ J.
+
+        Raises SingularMatrix if the matrix is singular, NonFinite if an entry is nan or
+        inf.
+        """
         return self.algebra.inverse(self.J, self.hg)
 
 
 @dataclass(frozen=True, eq=False)
 class DenseInverse:
-    """LU factors of Aᵀ: a C-ordered A is a Fortran-ordered Aᵀ, and needs no copy."""
+    """LU factors of Aᵀ: LAPACK reads a C-ordered A as Aᵀ, so that no copy is needed."""
 
     factors: Array
     pivots: Array
@@ -248,7 +261,7 @@ class DenseInverse:
 
     @property
     def nbytes(self) -> int:
-        """8 n² or 16 n²."""
+        """The bytes of the factors: 8 n² if real, 16 n² if complex."""
         return self.factors.nbytes
 
     def solve(self, b: Array, trans: Trans) -> Array:
@@ -291,14 +304,17 @@ def dense_inverse(A: Array, what: str) -> DenseInverse:
 
 @dataclass(frozen=True, eq=False)
 class SparseInverse:
-    """Sparse factors; careful: each solve is verified (Krylov methods, and M alone)."""
+    """Sparse factors; careful: True if each solve is verified (Krylov methods, factors of M)."""
 
     factorization: Factorization
     careful: bool
 
     @cached_property
     def nbytes(self) -> int:
-        """An estimate, from a 2-D grid: nested dissection leaves 8 n log₂ n entries in L and U."""
+        """The bytes of the factors, estimated as for a 2-D grid.
+
+        With nested dissection, L and U then have 8 n log₂ n entries.
+        """
         n = self.factorization.A.shape[0]
         return int(12 * max(2 * self.factorization.A.nnz, 8 * n * np.log2(max(n, 2))))
 
@@ -309,7 +325,11 @@ class SparseInverse:
         return self.factorization.unverified(b, trans)
 
     def verified(self, b: Array, trans: Trans) -> Array:
-        """`solve` with a test of the backward error; raises InaccurateSolve, NotSymmetric."""
+        """`solve` with a test of the backward error.
+
+        Raises InaccurateSolve if the backward error is too large, NotSymmetric if the
+        cause is a matrix that is not symmetric.
+        """
         return self.factorization.solve(b, trans)
 
 

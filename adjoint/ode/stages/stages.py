@@ -1,4 +1,4 @@
-"""The stages of one step: explicit ones by evaluation, implicit ones by Newton's method."""
+"""The stages of one step: explicit stages by evaluation, implicit stages by Newton's method."""
 
 from dataclasses import dataclass
 
@@ -27,9 +27,9 @@ class Stages:
     """The stages K, (s, n), and how Newton's method found them.
 
     iterations: number of corrections of each stage, from which the same bits can be
-    found again; negative if each iterate had new factors. contraction: the largest
-    contraction of all stages. last: the contraction at the last stage. Both are 0 if
-    they were not measured.
+    computed again; negative if each iterate had new factors. contraction: the largest
+    contraction of all stages. last: the contraction at the last stage. A contraction
+    that was not measured is 0.
     """
 
     K: Array
@@ -50,11 +50,12 @@ def solved_stages(
 ) -> Stages:
     """The stages of a step from u with K₁ = k, by factors that may be old.
 
-    inverse: factors of M − hγ ∂f/∂u nearby; for explicit methods the factors of M, or
-    None. contraction: an estimate. fresh: the factors were made for this step. Newton's
-    method stops when the error predicted from the contraction is below the accuracy of
-    the method. Raises NoConvergenceError if this is not reached. Source: Hairer &
-    Wanner (1996), Solving ODEs II, section IV.8.
+    inverse: factors of a nearby matrix M − hγ ∂f/∂u; for explicit methods the factors
+    of M, or None. contraction: an estimate of the contraction. fresh: True if the
+    factors were made for this step. Newton's method stops when the error predicted from
+    the contraction is below the accuracy of the method. Raises NoConvergenceError if
+    this accuracy is not reached. Source: Hairer & Wanner (1996), Solving ODEs II,
+    section IV.8.
     """
     h, times = step.h, tableau.times(step)
     K, hA, iterations = _allocated(system, tableau, k), h * tableau.A, [0] * tableau.stages
@@ -93,10 +94,10 @@ def repeated_stages(
     inverse: Inverse | None,
     iterations: tuple[int, ...],
 ) -> Array:
-    """The stages of `solved_stages` once more, to the last bit.
+    """The stages that `solved_stages` found, computed again with the same bits, (s, n).
 
     Repeats the recorded number of Newton corrections (`iterations`) without convergence
-    tests, hence with the same bits. known: {i: K_i} of the stages that were kept.
+    tests, hence with the same bits. known: {i: K_i} of the stages that were stored.
     """
     h, times = step.h, tableau.times(step)
     K, hA, hg = _allocated(system, tableau, k), h * tableau.A, h * tableau.gamma
@@ -122,13 +123,13 @@ def repeated_stages(
 
 
 def explicit_stage(system: System, inverse: Inverse | None, t: float, Y: Array) -> Array:
-    """M⁻¹ f(t, Y), (n,)."""
+    """The stage K = M⁻¹ f(t, Y) of an explicit method, (n,)."""
     f = system.rate(t, Y)
     return f if inverse is None else inverse.solve(np.array(f), "N")
 
 
 def values(system: System, tableau: Tableau, h: float, u: Array, K: Array) -> Array:
-    """Y_i = u + h Σ_j a_ij K_j, (s, n); the last row is u'."""
+    """The stage values Y_i = u + h Σ_j a_ij K_j, (s, n); the last row is the new state."""
     return system.combined(h * tableau.A, K) + u
 
 
@@ -141,7 +142,7 @@ def _allocated(system: System, tableau: Tableau, k: Array) -> Array:
 
 
 def _guess(system: System, tableau: Tableau, i: int, K: Array) -> Array:
-    """The first guess of K_i from the stages before it; zeros for the first stage."""
+    """The first guess of K_i from the stages before stage i; zeros for the first stage."""
     return (
         system.combined(tableau.predictor[i, :i], K[:i])
         if i

@@ -27,10 +27,10 @@ TOGETHER, FEW = 128, 256
 class Hidden:
     """A component that matters to J while it is below its absolute tolerance.
 
-    component: its number. t: the time at which it matters most; size: |u_i| at that
-    time; atol: its tolerance. share: the change of J if the component is off by its own
-    size at that time, relative to Σ |p_j| |∂J/∂p_j| over all steps, or to Σ |ū u| if
-    this is less.
+    component: the number i of the component. t: the time at which u_i matters most.
+    size: |u_i| at this time. atol: the absolute tolerance of u_i. share: the change of
+    J if the error of u_i at this time is as large as u_i, relative to the smaller of
+    two sums: Σ |p_j| |∂J/∂p_j| over all steps, and Σ |ū u| over the observations.
     """
 
     component: int
@@ -51,11 +51,11 @@ class Hidden:
 class Findings:
     """The findings of the last reverse sweep and of the last Jacobian, for the evidence.
 
-    Remembers hidden, the components that matter while they are below their atol;
-    unaffected, True if the gradient was exactly zero for all parameters; unused, the
-    parameters whose derivative was exactly zero in each step, while other derivatives
-    were not; infinite, the times at which ∂f/∂t is infinite and no stage lies;
-    jacobian_mode and jacobian_reason, see `ODEEvidence`.
+    Remembers `hidden`, the components that matter while they are below their atol;
+    `unaffected`, True if the gradient was exactly zero for all parameters; `unused`,
+    the parameters whose derivatives were exactly zero in each step, if other
+    derivatives were not zero; `infinite`, the times at which ∂f/∂t is infinite and no
+    stage lies; `jacobian_mode` and `jacobian_reason`, see `ODEEvidence`.
     """
 
     hidden: tuple[Hidden, ...] = ()
@@ -70,11 +70,11 @@ class Findings:
 class ToleranceMonitor:
     """Collects (t, u, λ, p̄) of the steps of a reverse sweep, to find components hidden by atol.
 
-    watched: step sizes were controlled by tolerances.
+    watched: True if tolerances controlled the step sizes.
 
-    Remembers effect, the largest |λ_i u_i| while |u_i| is below its atol, (n,), with
-    its time t and |u_i| = size; shares, Σ |p̄| over the steps, (m, j); pending, the
-    steps not yet processed.
+    Remembers `effect`, the largest |λ_i u_i| while |u_i| is below its atol, (n,); `t`
+    and `size`, the time and |u_i| of this largest value, (n,) each; `shares`, Σ |p̄|
+    over the steps, (m, j); `pending`, the steps not yet processed.
     """
 
     system: System
@@ -98,7 +98,7 @@ class ToleranceMonitor:
     def _process(self) -> None:
         """Process the pending steps together.
 
-        One by one, the NumPy calls would take as long as the sweep.
+        Processing each step alone would take as long as the sweep, for calls of NumPy.
         """
         if not self.pending:
             return
@@ -116,12 +116,12 @@ class ToleranceMonitor:
             self.t[worse] = np.array(t)[step][worse]
 
     def used(self) -> Array:
-        """True for the parameters on which some step depended, (m,)."""
+        """True for each parameter with a nonzero derivative in some step, (m,)."""
         self._process()
         return np.asarray(self.shares.any(axis=1))
 
     def hidden(self, u: Array, integrals: Array, bars: Bars) -> tuple[Hidden, ...]:
-        """The hidden components; u: (K, n) and integrals: (q,), as observed."""
+        """The hidden components; u: observed states, (K, n); integrals: (q,)."""
         self._process()
         if not self.effect.any():
             return ()

@@ -112,14 +112,15 @@ class StepSizeController:
     """The size of the next step, in a segment from a to b that is divided into n equal steps.
 
     Step j begins at a + j (b − a)/n, so that the last step ends exactly at b. When the
-    step size changes, the rest of the segment becomes the segment. order: order of the
-    error estimate. predictive: True if the controller uses the trend of the errors (for
-    coupled stages).
+    step size changes, the rest of the segment becomes a new segment. order: order of
+    the error estimate. predictive: True if the controller uses the trend of the errors
+    (for coupled stages).
 
-    Remembers the step size `wanted` by the error control, of which n is the
-    consequence: the least number of steps that are not longer; the number j of the next
-    step; `last_error` and `last_h`, the error and length of the last step (None after a
-    rejection); and the number of rejections in a row.
+    Remembers `wanted`, the step size that the error control allows; n, the least number
+    of steps that are not longer than `wanted`; j, the number of the next step;
+    `last_error` and `last_h`, the error and length of the last accepted step
+    (last_error: None after a rejection); `rejections`, the number of successive
+    rejections.
     """
 
     control: StepControl
@@ -135,7 +136,7 @@ class StepSizeController:
     rejections: int = 0
 
     def segment(self, a: float, b: float) -> None:
-        """Begin the segment from a to b."""
+        """Begin a segment of equal steps, from the time a to the time b."""
         self.a, self.b, self.j = a, b, 0
         self.n = self._number(a)
 
@@ -161,7 +162,7 @@ class StepSizeController:
         return self.b if self.j == self.n - 1 else self.a + (self.j + 1) * self.h
 
     def accept(self, error: float) -> None:
-        """Go to the next step after an accepted step; error ≤ 1, in units of the tolerances."""
+        """Choose the next step after an accepted step; error ≤ 1, in units of the tolerances."""
         h, end = self.h, self.end
         error = max(error, 1e-10)  # The error may be zero.
         factor = min(
@@ -178,7 +179,7 @@ class StepSizeController:
             self.segment(end, self.b)
 
     def _factor(self, h: float, error: float) -> float:
-        """The factor for the step after an accepted step of length h; not yet limited."""
+        """The growth factor after an accepted step of length h, before limits are applied."""
         safety, power = self.control.safety, 1.0 / self.order
         if not self.predictive:
             factor = safety * error ** (-INTEGRAL * power)
@@ -194,18 +195,18 @@ class StepSizeController:
         return factor * min(max(trend, 1.0 / LARGEST_TREND), LARGEST_TREND)
 
     def reject(self, factor: float) -> None:
-        """Try the step again, `factor` times as long."""
+        """Reject the step; the next step starts at the same time and is `factor` times as long."""
         t, self.wanted = self.t, self.h * factor
         self.rejections += 1
         self.last_error = None
         self.segment(t, self.b)
 
     def reject_unsolved(self) -> None:
-        """Try the step again with a shorter length, because its stages were not found."""
+        """Reject a step whose stages were not found; the next step is shorter."""
         self.reject(COUPLED_STAGE_FAILURE if self.predictive else STAGE_FAILURE)
 
     def rejection_factor(self, error: float) -> float:
-        """The factor by which to shorten a step that is rejected for its error > 1, or nan."""
+        """The factor that shortens a step that is rejected because its error is > 1 or nan."""
         if not math.isfinite(error):
             return SMALLEST_FACTOR
         return max(SMALLEST_FACTOR, min(0.9, self.control.safety * error ** (-1.0 / self.order)))
@@ -216,8 +217,8 @@ def first_step(
 ) -> float:
     """The length of the first step from the sizes of u, u' and u'', in units of time.
 
-    k: u' at t, (n,). If it is unknown (None), the result is 1e-5 times the span t_f − t₀.
-    Source: Hairer, Nørsett & Wanner (1993), section II.4.
+    k: u' at t, (n,). If k is None (unknown), the result is 1e-5 times the span t_f −
+    t₀. Source: Hairer, Nørsett & Wanner (1993), section II.4.
     """
     if k is None:
         return 1e-5 * span

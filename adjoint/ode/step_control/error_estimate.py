@@ -17,8 +17,8 @@ class LocalError(NamedTuple):
     """The estimated local error of the state in a step.
 
     size: error in units of the tolerances. filtered: B⁻¹ times the estimate, (n,), None
-    for explicit methods. base: the state at which f was evaluated for coupled stages,
-    (n,).
+    for explicit methods. base: for coupled stages the state at which the estimate
+    evaluated f, (n,).
     """
 
     size: float
@@ -36,11 +36,11 @@ def estimated_error(
     K: Array,
     inverse: Inverse | None,
 ) -> LocalError:
-    """The local error of a step from u to `new`; nan if anything is nan.
+    """The local error of a step from u to `new`; its size is nan if a stage is nan.
 
     For implicit methods the estimate is filtered by B⁻¹M: stiff components, which each
-    step of an L-stable method damps, do not count then (Hairer & Wanner 1996, eq.
-    IV.8.19).
+    step of an L-stable method damps, then contribute little to the error (Hairer &
+    Wanner 1996, eq. IV.8.19). B = M − hγ ∂f/∂u.
     """
     w = 1.0 / (system.atol + system.rtol * np.maximum(np.abs(u), np.abs(new)))
     if isinstance(inverse, CoupledInverse):
@@ -65,9 +65,9 @@ def _filtered(
 ) -> LocalError:
     """The local error of coupled stages, B⁻¹ (e + hγ f(t, u)) with e = M Σ h e_i K_i: eq. 89.
 
-    docs/math.md has eq. 89. If u is off a slow manifold by no more than the tolerance,
-    f is large, and B⁻¹ hγ f is that distance for each h. A second filter damps it:
-    Hairer & Wanner (1996), eq. IV.8.20.
+    Eq. 89 is in docs/math/time.md. If the distance of u from a slow manifold is below
+    the tolerance, f may be large, and B⁻¹ hγ f equals this distance for every h. A
+    second filter damps this term: Hairer & Wanner (1996), eq. IV.8.20.
     """
     error = inverse.solve(e + hg * system.rate(t, u), "N")
     size = rms(error * w)

@@ -52,12 +52,13 @@ class IntegralControl:
 
     atol: a number or (q,). start: t₀.
 
-    Remembers: magnitude, ∫|ℓ| dt so far, (q,), None before the first step. rejected,
-    the number of steps rejected for an integral alone. longest and range: the longest
-    step rejected last, and the change of ℓ in it. suspicion: the count of much shorter
-    steps in which ℓ changes as much; if it grows too large, that change is rounding of
-    ℓ, which no step resolves, and becomes `noise`. own: ∫|ℓ| dt of the step examined
-    last.
+    Remembers `magnitude`, ∫|ℓ| dt so far, (q,), None before the first step; `rejected`,
+    the number of steps in which the error of an integral was too large; `longest` and
+    `range`, the length of the longest step that was rejected recently, and the change
+    of ℓ in this step; `suspicion`, the number of much shorter steps in which ℓ changes
+    as much, minus the number of such steps in which ℓ changes less (at least 0);
+    `noise`, the change of ℓ in these steps if `suspicion` grew too large: this change
+    is rounding of ℓ, which no step resolves; `own`, ∫|ℓ| dt of the step examined last.
     """
 
     system: System
@@ -127,9 +128,9 @@ class IntegralControl:
         """h Σ e_i ℓ_i of each embedded formula, filtered like the error of u, (1 or 2, q).
 
         seen: ℓ at the stages, (stages, q). With q' = ℓ the matrix B has the additional
-        row (−hγ ∂ℓ/∂u, 1). So hγ ∂ℓ/∂u times the filtered error of u is added, as a
-        difference of ℓ. Errors of stiff components, which the method damps, do not
-        count then.
+        row (−hγ ∂ℓ/∂u, 1). Therefore hγ ∂ℓ/∂u times the filtered error of u is added;
+        this product is computed as a difference of ℓ. Errors of stiff components, which
+        the method damps, then contribute little.
         """
         tableau, h, u = step.tableau, step.interval.h, step.u
         first, final = step.interval.first, step.interval.final
@@ -155,7 +156,7 @@ class IntegralControl:
         return rates[last] if last in rates else self._tried(step.interval.final, step.Y[last])
 
     def _atol(self, q: int) -> Array:
-        """The absolute tolerance; raises ValueError if its size is not q."""
+        """The absolute tolerance, a number or (q,); raises ValueError if its size is not q."""
         if self.atol.ndim and self.atol.size != q:
             raise ValueError(
                 f"ODEProblem: got integral_atol of shape {self.atol.shape}, expected a number or "
@@ -164,7 +165,7 @@ class IntegralControl:
         return self.atol
 
     def accept(self, step: ComputedStep, rates: dict[int, Array]) -> None:
-        """Add the contribution of an accepted step, whose error was computed last."""
+        """Add an accepted step to `magnitude`; `error` was called for this step last."""
         self.magnitude = self.own if self.magnitude is None else self.magnitude + self.own
         if self.range is None:
             return
@@ -186,7 +187,11 @@ def _range(rates: dict[int, Array]) -> Array:
 
 
 def _size(errors: Array, allowed: Array) -> float:
-    """The largest ratio of error and tolerance, with 0/0 = 0; two formulas as in DOP853."""
+    """The largest ratio |error| / tolerance, with 0/0 = 0.
+
+    If `errors` has two rows (two embedded formulas), their ratios are combined as in
+    DOP853. Ratios that are not finite count as 0.
+    """
     if not allowed.all():  # ℓ and its error are zero so far.
         allowed = np.where(allowed == 0.0, 1.0, allowed)
     ratio = np.abs(errors) / allowed

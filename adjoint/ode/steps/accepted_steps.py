@@ -1,4 +1,4 @@
-"""The accepted steps of an integration: frozen, they define what is differentiated."""
+"""The accepted steps of an integration: these steps are frozen for derivatives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,20 +20,20 @@ pulses, oscillators and stiff kinetics.
 
 @dataclass(eq=False)
 class AcceptedSteps:
-    """The accepted steps, one list entry per step; more is appended while the integration runs.
+    """The accepted steps: lists with one entry per step, which grow while the integration runs.
 
-    t, h: start and length of the step. tableau: of the step. first, final: the times t⁺
-    and t⁻ at which f is evaluated at the start and the end, see `Interval`. base:
-    number of the step that the matrix of Newton's method was made for; base_t: the time
-    at which this matrix was evaluated; base_hg: hγ of the matrix, 0 for explicit
-    methods. iterations: Newton corrections of each stage. error: the estimated error,
-    in units of the tolerances; nan on a given grid. rejections: number of rejections
-    before the step was accepted.
+    t, h: start and length of the step. tableau: the tableau of the step. first, final:
+    the times t⁺ and t⁻ at which f is evaluated at the start and the end, see
+    `Interval`. base: number of the step for which the matrix of Newton's method was
+    made; base_t: the time at which this matrix was evaluated; base_hg: hγ of the
+    matrix, 0 for explicit methods. iterations: Newton corrections of each stage. error:
+    the estimated error, in units of the tolerances; nan on a given grid. rejections:
+    number of rejections before the step was accepted.
 
     stop_times: times at which steps end exactly, ascending, from t₀ to t_f. stop_steps:
     the number of steps before each stop time. discontinuities: the numbers of the steps
-    at whose start f may jump. reinitialized: {step: True if its algebraic unknowns were
-    solved for} of the steps that begin with a new K₁ or new algebraic unknowns.
+    at whose start f may jump. reinitialized: {k: True if algebraic unknowns were
+    computed} for the steps k that begin with a new K₁ or new algebraic unknowns.
     rejected: number of rejected steps.
     """
 
@@ -85,7 +85,10 @@ class AcceptedSteps:
         return bars
 
     def stop_times_jvp(self, stop_times_dot: Array) -> tuple[Array, Array]:
-        """Tangents of start and length of the steps, (N, j) each, from those of the stop times."""
+        """(ṫ, ḣ), tangents of start and length of the steps, (N, j) each.
+
+        stop_times_dot: tangents of the stop times, (L, j).
+        """
         t_dot, h_dot = np.zeros((2, self.count, stop_times_dot.shape[1]))
         for i, (first, last) in enumerate(zip(self.stop_steps, self.stop_steps[1:], strict=False)):
             a, b = self.stop_times[i], self.stop_times[i + 1]
@@ -98,9 +101,9 @@ class AcceptedSteps:
     def jumps(self) -> list[tuple[float, float]]:
         """[(begin, end)] of the steps in which f probably jumps or has a kink.
 
-        At such a step several sizes are rejected, and the accepted steps behind it are
-        a thousand times as long. A fast but smooth change of f shows no such growth.
-        Neighbouring steps are joined.
+        At a jump several step sizes are rejected, and the accepted steps after the jump
+        are a thousand times as long. After a fast but smooth change of f the step size
+        does not grow as much. Neighbouring steps are joined.
         """
         found: list[tuple[float, float]] = []
         last = -AFTER
@@ -114,7 +117,7 @@ class AcceptedSteps:
         return found
 
     def moved(self, stop_times: Sequence[float]) -> "AcceptedSteps":
-        """The same steps, in the same proportions, between other stop times."""
+        """These steps moved to other stop times; the proportions of the steps stay."""
         t, h, first_times, final = list(self.t), list(self.h), list(self.first), list(self.final)
         for i, (first, last) in enumerate(zip(self.stop_steps, self.stop_steps[1:], strict=False)):
             a, b = self.stop_times[i], self.stop_times[i + 1]

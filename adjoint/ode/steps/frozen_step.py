@@ -1,4 +1,4 @@
-"""A frozen step: an accepted step, to be differentiated, with the solves that this needs."""
+"""A frozen step: an accepted step to be differentiated, with the solves for its derivatives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,11 +20,12 @@ from ..stages.stage_matrices import Inverse
 class FrozenStep:
     """An accepted step, to be differentiated: from u, by `tableau`, with stages K.
 
-    tableau: with the extra stages of dense output if an observation lies inside the step.
-    interval: start, length and end. inverse: the factors of the step, None for small
-    systems. recent: the latest solutions of the sweep, from which the next solution is
-    guessed. sizes: sizes of the solutions in this step so far. fixed_ends: (True if the
-    start of the step is fixed, True if its end is fixed).
+    tableau: the tableau of the step; with the extra stages of dense output if an
+    observation lies inside the step. interval: start, length and end. inverse: the
+    factors of the step, None for small systems. recent: the latest solutions of the
+    sweep, from which the next solution is guessed. sizes: norms of the solutions in
+    this step so far. fixed_ends: (True if the start of the step is fixed, True if its
+    end is fixed).
     """
 
     system: System
@@ -64,7 +65,7 @@ class FrozenStep:
         return False
 
     def solved(self, A: StageMatrix, b: Array, trans: Trans) -> Array:
-        """w with A w = b, or Aᴴ w = b, for one stage or for all coupled stages.
+        """The solution w of A w = b ("N") or Aᴴ w = b ("H"), for one stage or all coupled stages.
 
         Small matrices are factored. Systems with large matrices are solved by refinement
         with the factors of the step.
@@ -88,12 +89,12 @@ def time_rate(
     size: Array,
     what: str,
 ) -> Array:
-    """∂f/∂t or ∂ℓ/∂t at stage i; at a discontinuity the derivative from inside the step.
+    """∂f/∂t or ∂ℓ/∂t at stage i; at a discontinuity the one-sided derivative from inside the step.
 
     rate: (t, u) ↦ the derivative with respect to t. size: |f| or |ℓ| in the step. what: "f"
     or "ℓ". Returns zeros if the stage lies at a fixed discontinuity: the time of the stage
-    is then fixed, too, and ∂f/∂t may be infinite. Raises NonFiniteField if ∂f/∂t is
-    infinite at a discontinuity that moves.
+    is then fixed, too, and ∂f/∂t may be infinite. Raises NonFiniteField if the
+    derivative is infinite at a discontinuity that moves.
     """
     interval, t = step.interval, step.times[i]
     begins, ends = t == interval.first > interval.t, t == interval.final < interval.end
@@ -122,7 +123,8 @@ class Seed:
 class StepCotangents:
     """∂J with respect to the data of a step: u, k (n, j), p (m, j), start t and length h (j,).
 
-    t and h are zero unless asked for. observed: ∂J/∂(time of each seed), (seeds, j).
+    The entries t and h are zero if they were not requested. observed: ∂J/∂(time of each
+    seed), (number of seeds, j).
     """
 
     u: Array

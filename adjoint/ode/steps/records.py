@@ -1,6 +1,6 @@
-"""What is kept of a step: the state before the step, and a record of its stages and factors.
+"""The stored data of a step: the state before the step, and a record of stages and factors.
 
-The state before a step is all that is needed to repeat the step to the last bit.
+The state before a step is sufficient to repeat the step with the same bits.
 """
 
 from collections.abc import Sequence
@@ -47,10 +47,10 @@ class ComputedStep:
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """The stages and factors that a step leaves for its own reversal.
+    """The stages and factors of a step, stored for the reverse sweep.
 
-    K: (s, n). inverse: the factors of Newton's iterations. For explicit methods it
-    holds the factors of M, None for the identity. It is None for small systems, whose
+    K: (s, n). inverse: the factors of Newton's iterations; for explicit methods the
+    factors of M, None for the identity. For small systems inverse is None, because
     sweeps factor the matrix of each stage.
     """
 
@@ -59,14 +59,14 @@ class StepRecord:
 
     @property
     def parts(self) -> Sequence[tuple[object, int]]:
-        """The objects held, each with its bytes."""
+        """The objects that the record holds, as pairs (object, number of bytes)."""
         if self.inverse is None:
             return ((self.K, self.K.nbytes),)
         return ((self.K, self.K.nbytes), (self.inverse, self.inverse.nbytes))
 
 
 def recorded(K: Array, inverse: Inverse | None, tableau: Tableau, dense: bool) -> StepRecord:
-    """The record of a step; dense: matrices are dense, so that factors are not kept."""
+    """The record of a step; dense: True if matrices are dense: factors are then not kept."""
     return StepRecord(K, None if dense and tableau.gamma != 0.0 else inverse)
 
 
@@ -82,8 +82,8 @@ def state_before(
     """The state before a step that was just taken.
 
     k: K₁, or all stages of the step before if coupled. base_u: u at which the matrix of
-    Newton's method was evaluated. own: the matrix was made for this step. dense:
-    matrices are dense.
+    Newton's method was evaluated. own: True if this matrix was made for this step.
+    dense: True if matrices are dense.
     """
     if base_u is None or (tableau.coupled and dense):
         return u, k
@@ -92,9 +92,10 @@ def state_before(
 
 
 def costliest(iterations: tuple[int, ...]) -> int | None:
-    """The stage with the most corrections, without the last stage, which the next state holds.
+    """The index of the stage with the most corrections, except the last stage.
 
-    None if no other stage took a correction.
+    The next state holds the last stage. Returns None if no other stage took a
+    correction.
     """
     others = [abs(m) for m in iterations[:-1]]
     return others.index(max(others)) if any(others) else None
@@ -104,8 +105,8 @@ def base_point(tableau: Tableau, t: float, u: Array, k: Array, hg: float) -> tup
     """(t, u) at which the matrix of Newton's method is evaluated: in the middle of the step.
 
     u is extrapolated along K₁ = k, or along the last stage of the step before if stages
-    are coupled. No stage is then farther away than half a step. Methods without a known
-    K₁ use the start of the step.
+    are coupled. The distance of each stage from this time is at most half a step.
+    Methods without a known K₁ use the start of the step.
     """
     if not (tableau.continues or tableau.coupled):
         return t, u.copy()  # A copy, so that all states take the same number of bytes.

@@ -1,4 +1,4 @@
-"""Repeat accepted steps, with the same bits, from the stored states before them."""
+"""Repeat accepted steps, with the same bits, from the stored states before these steps."""
 
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -27,7 +27,7 @@ class RepeatedSteps:
     which f may jump.
 
     Remembers the last factors of Newton's method, because neighbouring steps often have
-    the same factors. `forget` drops them at the end of a sweep.
+    the same factors. `forget` drops these factors at the end of a sweep.
     """
 
     system: System
@@ -36,7 +36,7 @@ class RepeatedSteps:
     _latest: tuple[FactorKey, Inverse] | None = field(default=None, init=False, repr=False)
 
     def advance(self, k: int, state: State) -> tuple[State, StepRecord]:
-        """The state after step k, and the record of step k, from the state before step k."""
+        """(state after step k, record of step k), from the state before step k."""
         k1 = self.first_stage(k, state)
         record = self.record(k, state, k1, None)
         accepted, tableau = self.accepted, self.accepted.tableau[k]
@@ -53,9 +53,9 @@ class RepeatedSteps:
     def initial_values(
         self, k: int, state: State, record: StepRecord | None
     ) -> InitialValues | None:
-        """The initial values of step k if it was reinitialized; None if it continues step k − 1.
+        """The initial values of step k if reinitialized; None if step k continues step k − 1.
 
-        record: the record of step k, None if it was not kept.
+        record: the record of step k, None if the record was not stored.
         """
         accepted = self.accepted
         if k not in accepted.reinitialized:
@@ -70,7 +70,8 @@ class RepeatedSteps:
     def with_factors(self, initial: InitialValues, k: int, record: StepRecord) -> InitialValues:
         """`initial` with the factors of step k, which help to solve for algebraic unknowns.
 
-        Returns `initial` itself if the record has no factors, or if none are needed.
+        Returns `initial` unchanged if the record has no factors, or if no factors are
+        needed.
         """
         inverse = record.inverse
         if inverse is None or not initial.moved or self.system.algebra.dense:
@@ -79,12 +80,15 @@ class RepeatedSteps:
         return replace(initial, near=(single, self.accepted.base_hg[k]))
 
     def first_stage(self, k: int, state: State) -> Array:
-        """K₁ of step k, (n,); for coupled stages the stages of step k − 1, (s, n)."""
+        """The input of step k from step k − 1: K₁, (n,), or all stages, (s, n), if coupled.
+
+        K₁ is computed again if step k was reinitialized.
+        """
         initial = self.initial_values(k, state, None)
         return state[1] if initial is None else initial.k
 
     def record(self, k: int, state: State, k1: Array, last: Array | None) -> StepRecord:
-        """Repeat step k: the record of its stages and factors.
+        """Repeat step k, and return the record of its stages and factors.
 
         k1: K₁ as from `first_stage`. last: the last stage of step k, or all stages if they
         are coupled; None if unknown.
@@ -110,11 +114,11 @@ class RepeatedSteps:
         return recorded(K, inverse, tableau, dense)
 
     def forget(self) -> None:
-        """Drop the last factors."""
+        """Drop the remembered factors of Newton's method."""
         self._latest = None
 
     def _inverse(self, k: int, state: State, k1: Array) -> Inverse | None:
-        """The factors that Newton's method used in step k; the factors of M if it is explicit."""
+        """The factors of Newton's method in step k; for explicit methods the factors of M."""
         accepted = self.accepted
         if accepted.tableau[k].gamma == 0.0:
             return self.system.mass_inverse
