@@ -379,7 +379,10 @@ class Run:
         )
 
     def _complementarity(self, multipliers: Array, values: Array, violation: float) -> float:
-        """max(|λ c|, violation), in units of f divided by the length of the design."""
+        """max(s · max_i |λ_i c_i|, violation) / (s · ℓ), in units of f per unit of x.
+
+        s: `scale`, the factor on f; ℓ: length of the design at the start.
+        """
         largest = max(self.scale * float(np.abs(multipliers * values).max(initial=0.0)), violation)
         return largest / (self.scale * self.initial.scaling.length)
 

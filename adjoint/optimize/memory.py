@@ -42,9 +42,10 @@ stands."""
 
 
 def require_memory(algorithm: object, state: State) -> None:
-    """Raise ValueError unless the algorithm accepts the memory of the state as its own.
+    """Raise ValueError unless `state.memory` has the entries that the algorithm needs.
 
-    An algorithm without the method `require_memory(state)` is not asked.
+    The algorithm's own method `require_memory(state)` decides. Without this method
+    nothing is checked.
     """
     check = getattr(algorithm, "require_memory", None)
     if callable(check):

@@ -1,4 +1,4 @@
-"""Checks of an algorithm's settings: a slip is named before the first solve."""
+"""Checks of an algorithm's settings: a wrong setting raises an error before the first solve."""
 
 from collections.abc import Sequence
 
@@ -73,10 +73,10 @@ def require_constraints(name: str, constraints: object, vectors: tuple[type, ...
 
 
 def require_design_constraint(name: str, constraint: object) -> None:
-    """Raise unless it is a constraint on the design alone with a positive bound.
+    """Raise unless `constraint` is a constraint on the design alone with a positive bound.
 
-    TypeError for a wrong type, ValueError for a bound that is not positive. name: of the
-    algorithm.
+    Raise TypeError for a wrong type, ValueError for a bound that is not positive. name:
+    name of the algorithm, for the message.
     """
     if not has(constraint, "value", "gradient"):
         raise TypeError(

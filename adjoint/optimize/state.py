@@ -110,7 +110,10 @@ class State:
     __repr__ = short_repr
 
     def __getstate__(self) -> dict[str, object]:
-        """The fields that a file holds: the point would bring its factors along."""
+        """The fields for a pickle, without `point`, `function` and `failure`.
+
+        A point holds factors, which are large.
+        """
         return {**self.__dict__, "point": None, "function": None, "failure": None}
 
 

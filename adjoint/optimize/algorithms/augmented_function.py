@@ -24,8 +24,8 @@ from ..trial import gradient_of
 class Penalized:
     """Σ (w_i² − λ_i²) / 2ρ, with w = λ + ρ c for equalities and max(0, λ + ρ c) for inequalities.
 
-    The function of Powell, Hestenes and Rockafellar. multipliers: λ, (k,); penalty: ρ;
-    equal: (k,) booleans.
+    This is the penalty function of Powell, Hestenes and Rockafellar. multipliers: λ,
+    (k,); penalty: ρ; equal: True for equalities, (k,) booleans.
     """
 
     multipliers: Array
@@ -33,7 +33,10 @@ class Penalized:
     equal: Array
 
     def weights(self, c: Array) -> Array:
-        """w, (k,): the derivative with respect to c, and a first-order estimate of λ."""
+        """w, (k,): the derivative of the penalty function with respect to c.
+
+        w is also a first-order estimate of λ.
+        """
         shifted = self.multipliers + self.penalty * c
         return np.where(self.equal, shifted, np.maximum(shifted, 0.0))
 
@@ -42,19 +45,22 @@ class Penalized:
         return np.where(self.equal | (self.weights(c) > 0.0), self.penalty, 0.0)
 
     def value(self, c: Array) -> float:
-        """The sum, in the units of f."""
+        """The value of the penalty function, in the units of f."""
         w = self.weights(c)
         return dot(w - self.multipliers, w + self.multipliers) / (2.0 * self.penalty)
 
     def agrees(self, other: "Penalized") -> bool:
-        """True if the other function is equal to rounding."""
+        """True if the two functions have the same ρ, and the same λ to rounding."""
         change = np.abs(self.multipliers - other.multipliers).max()
         return self.penalty == other.penalty and bool(
             change <= 1e-12 * np.abs(other.multipliers).max()
         )
 
     def measure(self, c: Array) -> float:
-        """The largest |c| of equalities and |max(c, −λ/ρ)| of inequalities; zero at a solution."""
+        """The largest |c| of equalities and |max(c, −λ/ρ)| of inequalities.
+
+        This measure of violation and complementarity is zero at a solution.
+        """
         either = np.where(self.equal, c, np.maximum(c, -self.multipliers / self.penalty))
         return float(np.abs(either).max(initial=0.0))
 
@@ -63,9 +69,9 @@ class Penalized:
 class Augmented:
     """x ↦ f(x) plus the penalized constraints, for one step of an inner algorithm.
 
-    scales: of the constraints, (k,). It remembers, in `asked`, its points whose gradient
-    was asked for: the accepted point is one of them, so that f is not evaluated again
-    there.
+    scales: scales of the constraints, (k,). `asked` remembers the points whose gradient
+    was asked for. An algorithm asks for the gradient at the accepted point, so that f
+    need not be evaluated again there.
     """
 
     f: Function
@@ -79,12 +85,15 @@ class Augmented:
         return self.around(measured(self.constraints, self.f(x), self.scales))
 
     def around(self, at: "Measured") -> Point:
-        """The point at a design where f and the constraints are known."""
+        """The point of the augmented function at a design where f and the constraints are known."""
         # Algorithms read x, value and gradient of a point; the rest of a `Point` is missing here.
         return cast(Point, AugmentedPoint(at, self.penalized, self))
 
     def accepted(self, x: Array) -> "Measured":
-        """f and the constraints at x; evaluated again if the gradient at x was not asked for."""
+        """f and the constraints at x.
+
+        f is evaluated again if the gradient at x was not asked for.
+        """
         known = next(
             (point.at for point in reversed(self.asked) if np.array_equal(point.x, x)), None
         )
@@ -95,7 +104,8 @@ class Augmented:
 class AugmentedPoint:
     """f and the penalized constraints at x; the gradient is computed when first asked for.
 
-    owner: the function of which this is a point. It is informed when the gradient is asked for.
+    owner: the function that made this point. The point adds itself to `owner.asked`
+    when its gradient is asked for.
     """
 
     at: "Measured"
@@ -109,7 +119,7 @@ class AugmentedPoint:
 
     @cached_property
     def value(self) -> float:
-        """f plus the penalized constraints."""
+        """f(x) plus the penalty of the constraints."""
         return self.at.point.value + self.penalized.value(self.at.values)
 
     @cached_property
@@ -136,14 +146,14 @@ class AugmentedPoint:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """f and all constraints at a point, in order."""
+    """f and all constraints at a point, the constraints in the order of the problem."""
 
     point: Point
     terms: "tuple[Term, ...]"
 
     @cached_property
     def values(self) -> Array:
-        """The excess of all constraints, (k,)."""
+        """(c − bound) / scale of all constraints, (k,)."""
         return np.concatenate([term.values for term in self.terms])
 
     @property
@@ -154,18 +164,20 @@ class Measured:
     def lagrangian(self, weights: Array) -> Array:
         """∇f + Σ w_i ∇c_i, (m,); weights: (k,).
 
-        One transposed solve for f and all constraints of the state. Gradients of other
-        constraints are computed only if their weights are not zero.
+        The gradients of f and of all constraints on the state cost one transposed solve
+        together. Gradients of other constraints are computed only if their weights are
+        not zero.
         """
         pushing = self._of(weights)
         others = [g for term, w in pushing for g in term.gradients(w)]
         return sum(others, gradient_of(self._together(pushing)))
 
     def product(self, weights: Array, stiffness: Array, v: Array) -> Array:
-        """(∇²f + Σ w_i ∇²c_i + Σ ρ_i ∇c_i ∇c_iᵀ) v, (m,); stiffness: ρ, (k,).
+        """(∇²f + Σ w_i ∇²c_i + Σ ρ_i ∇c_i ∇c_iᵀ) v, (m,).
 
-        The first two sums cost two solves, as any Hessian–vector product. If a constraint of
-        the state has ρ > 0, the last sum costs two more: one tangent and one transposed solve.
+        weights: w, (k,); stiffness: ρ, (k,). The terms with ∇²f and ∇²c_i cost two
+        solves, like any Hessian–vector product. If a constraint on the state has ρ > 0,
+        the last sum costs two more solves: one tangent and one transposed solve.
         """
         pushing, stiff = self._of(weights), self._of(stiffness)
         found = np.asarray(self._together(pushing).hvp(v))
@@ -184,13 +196,16 @@ class Measured:
         return found + gradient_of(self.point.of(Sum(objectives))) if objectives else found
 
     def _of(self, weights: Array) -> "list[tuple[Term, Array]]":
-        """The terms with non-zero weights, and these weights divided by the scales."""
+        """Pairs of a term with non-zero weights and these weights, divided by the scales."""
         ends = np.cumsum([term.values.size for term in self.terms])[:-1]
         pairs = zip(self.terms, np.split(weights, ends), strict=True)
         return [(term, part / term.scales) for term, part in pairs if part.any()]
 
     def _together(self, pushing: "Sequence[tuple[Term, Array]]") -> Point:
-        """f and the weighted constraints of the state as one objective at the known solution."""
+        """The point of f + Σ w_i c_i, with the sum over the constraints on the state.
+
+        The solution is known, so that the point needs no forward solve.
+        """
         objectives = [J for term, w in pushing for J in term.objectives(w)]
         return self.point.of(Sum([self.point.objective, *objectives])) if objectives else self.point
 
@@ -199,7 +214,8 @@ class Measured:
 class Term:
     """(c − bound) / scale at a point, of one constraint or of one vector of constraints.
 
-    c: value of the constraint; values: the excess, (k,); scales: (k,).
+    c: value of the constraint; values: (c − bound) / scale, (k,); scales: the scales,
+    (k,).
     """
 
     c: ConstraintValue
@@ -207,7 +223,7 @@ class Term:
     scales: Array
 
     def objectives(self, w: Array) -> list[Objective]:
-        """[Σ w_i c_i as an objective J(u, p)]; [] if c does not depend on the state."""
+        """[Σ w_i c_i as an objective J(u, p)], or [] if c does not depend on the state."""
         constraint = self.c.constraint
         if isinstance(constraint, StateConstraints):
             return [Along(constraint.function, w)]
@@ -218,16 +234,16 @@ class Term:
         )
 
     def gradients(self, w: Array) -> list[Array]:
-        """[w ∇c] of a constraint on the design alone; [] if the constraint depends on the state."""
+        """[w ∇c] for a constraint on the design alone; [] for a constraint on the state."""
         if self.c.valued is None or isinstance(self.c.constraint, StateConstraint):
             return []
         slope = np.asarray(self.c.valued.gradient, dtype=float)
         return [w[0] * slope]
 
     def products(self, w: Array, v: Array) -> list[Array]:
-        """[w ∇²c v] of a constraint on the design alone.
+        """[w (∇²c) v] for a constraint on the design alone; [] for a constraint on the state.
 
-        Raise TypeError if it has no second derivative.
+        Raise TypeError if the constraint has no second derivative.
         """
         if self.c.valued is None or isinstance(self.c.constraint, StateConstraint):
             return []
@@ -243,7 +259,7 @@ class Term:
     def rates(self, point: Point, x_dot: Array, along: Callable[[], tuple[Array, Array]]) -> Array:
         """The derivative of c along ẋ, (k,).
 
-        along: computes (u̇, ṗ), for constraints of the state.
+        along: function that returns (u̇, ṗ); called for constraints on the state only.
         """
         constraint, valued = self.c.constraint, self.c.valued
         if isinstance(constraint, StateConstraints):
@@ -265,12 +281,18 @@ class Term:
 def measured(
     constraints: Sequence[Constraint | StateConstraints], point: Point, scales: Array
 ) -> Measured:
-    """The constraints at a point. Raise NonFinite, and ValueError for shapes that do not fit."""
+    """f and the constraints at a point, evaluated there.
+
+    Raise NonFinite if a value is nan or inf, ValueError if shapes do not fit.
+    """
     return scaled(finite(values_at(constraints, point)), point, scales)
 
 
 def scaled(parts: tuple[ConstraintValue, ...], point: Point, scales: Array) -> Measured:
-    """The constraints at a point from known values; scales: of the run, (k,)."""
+    """f and the constraints at a point, from values of the constraints that are known.
+
+    scales: scales of the constraints in this run, (k,).
+    """
     ends = np.cumsum([part.values.size for part in parts])[:-1]
     pairs = zip(parts, np.split(scales, ends), strict=True)
     return Measured(
@@ -279,7 +301,7 @@ def scaled(parts: tuple[ConstraintValue, ...], point: Point, scales: Array) -> M
 
 
 def finite(parts: tuple[ConstraintValue, ...]) -> tuple[ConstraintValue, ...]:
-    """Return the constraints; raise NonFinite if a value is nan or inf."""
+    """Return the values of the constraints; raise NonFinite if a value is nan or inf."""
     for part in parts:
         if (bad := first_nonfinite(part.values)) is not None:
             raise NonFinite(f"a constraint ({type(part.constraint).__name__}) is {bad[1]}")

@@ -66,27 +66,28 @@ the run."""
 class AugmentedLagrangian:
     """min f + Σ (w² − λ²)/2ρ, with w = max(0, λ + ρc) or λ + ρh; when solved, λ ← w.
 
-    For c ≤ bound and h = bound, scaled by `State.scales`. Each iteration is an iteration of
-    the inner algorithm on this function. If the inner stationarity has fallen to a
-    hundredth, or after `iterations` iterations, the subproblem is solved: λ becomes w, and
-    ρ grows by the factor `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter.
-    Then the inner algorithm begins again, without memory. A gradient of the augmented
-    function costs one transposed solve for f and all constraints of the state, however
-    many. The gradient of f alone, for the state, costs another one at accepted designs; it
-    is free if the objective's gradient is free, as of compliances and volumes.
+    c and h are the scaled constraints (c − bound) / scale ≤ 0 and (h − bound) / scale =
+    0, see `State.scales`. Each iteration is an iteration of the inner algorithm on this
+    function. If the inner stationarity has fallen to a hundredth, or after `iterations`
+    iterations, the subproblem is solved: λ becomes w, and ρ grows by the factor
+    `growth` unless max(|h|, |max(c, −λ/ρ)|) has fallen to a quarter. Then the inner
+    algorithm begins again, without memory. A gradient of the augmented function costs
+    one transposed solve for f and all constraints on the state, whatever their number.
+    At accepted designs the gradient of f alone costs another transposed solve; this
+    gradient is free for compliances and volumes, which need no transposed solve.
 
-    In a state `value` and `gradient` are those of f, and `multipliers` the first-order
-    estimates. `stationarity` is the inner algorithm's measure of ∇f + Σ λ∇c, or max|λc|
-    divided by the length of the design at the start if this is larger. `rejected` and
-    `step` are those of the inner algorithm. If ρ has grown by 10¹⁰ in vain the run ends as
-    INFEASIBLE, or as STUCK if the constraints are met to 10⁻⁶: then they have no
-    multipliers.
+    In a state `value` and `gradient` are f and ∇f, and `multipliers` are the
+    first-order estimates w. `stationarity` is the inner algorithm's measure of ∇f + Σ
+    λ∇c, or max|λc| divided by the length of the design at the start if this quotient is
+    larger. The inner algorithm gives `rejected` and `step`. If ρ has grown by 10¹⁰
+    without success, the run ends as INFEASIBLE; it ends as STUCK if the constraints are
+    met to 10⁻⁶, because the solution then has no multipliers.
 
     Parameters
     ----------
     algorithm : Algorithm
-        The inner algorithm, which also has the bounds; LBFGS is recommended. NewtonCG asks
-        f and all constraints for Hessian–vector products.
+        The inner algorithm, which also has the bounds; LBFGS is recommended. NewtonCG
+        needs Hessian–vector products of f and of all constraints.
     constraints : sequence of Constraint or StateConstraints
         c ≤ bound.
     equalities : sequence of Constraint or StateConstraints
@@ -162,11 +163,15 @@ class AugmentedLagrangian:
 
     @property
     def constrained(self) -> Sequence[Constraint]:
-        """The constraints and equalities that are not vectors."""
+        """The constraints and the equalities, without vectors of constraints."""
         return [c for c in self._all if not isinstance(c, StateConstraints)]
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x: one evaluation, the gradients of f and of the augmented function."""
+        """The state at x.
+
+        It costs one evaluation of f, and the gradients of f and of the augmented
+        function.
+        """
         point = first_point(f, x, self.bounds, "AugmentedLagrangian")
         parts = finite(values_at(self._all, point))
         found = scaling(f, self._all, point, parts, self.bounds, self.inner)
@@ -236,7 +241,11 @@ class AugmentedLagrangian:
         augmented: Augmented,
         evaluations: int,
     ) -> State:
-        """The state after an inner iteration, with the next subproblem if this one is solved."""
+        """The state after an inner iteration.
+
+        If the current subproblem is solved, the memory of this state has the next
+        subproblem.
+        """
         at, solved = augmented.accepted(after.x), subproblem
         following = after
         if after.stationarity <= subproblem.target or after.iteration >= self.iterations:
@@ -252,7 +261,10 @@ class AugmentedLagrangian:
     def _begun(
         self, f: Function, at: Measured, subproblem: "_Subproblem"
     ) -> "tuple[_Subproblem, State]":
-        """The start of the inner algorithm on a new subproblem; f is known there."""
+        """The subproblem with its target, and the inner algorithm's first state on this subproblem.
+
+        f and the constraints are known there and are not evaluated.
+        """
         augmented = Augmented(f, self._all, at.scales, subproblem.penalized)
         inner = self.algorithm.start(lambda _: augmented.around(at), at.point.x)
         return replace(
@@ -260,7 +272,10 @@ class AugmentedLagrangian:
         ), inner
 
     def _updated(self, subproblem: "_Subproblem", at: Measured) -> "_Subproblem":
-        """λ ← w, and a larger ρ unless violation and complementarity have fallen enough."""
+        """The next subproblem: λ ← w, and a larger ρ if the measure has not fallen enough.
+
+        The measure is that of violation and complementarity, `Penalized.measure`.
+        """
         old = subproblem.penalized
         measure = old.measure(at.values)
         grows = measure > max(DECREASE * subproblem.measure, MET)
@@ -272,11 +287,11 @@ class AugmentedLagrangian:
 
 @dataclass(frozen=True, eq=False)
 class _Subproblem:
-    """The augmented function of the current subproblem, and the measure at which it is solved.
+    """The augmented function of a subproblem, and the stationarity at which it is solved.
 
-    first: the penalty at the start of the run; measure: violation and complementarity after
-    the last subproblem; target: the inner stationarity to be reached; length: of the design
-    at the start, see `Scaling`.
+    first: the penalty at the start of the run; measure: violation and complementarity
+    after the last subproblem; target: the inner stationarity to be reached; length:
+    length of the design at the start, see `Scaling`.
     """
 
     penalized: Penalized
@@ -287,7 +302,7 @@ class _Subproblem:
 
     @classmethod
     def of(cls, state: State) -> "_Subproblem":
-        """The subproblem in the memory of a state."""
+        """The subproblem that is stored in the memory of a state."""
         memory = state.memory
         penalized = Penalized(memory["multipliers"], memory["penalty"].item(), memory["equal"])
         return cls(
@@ -296,7 +311,7 @@ class _Subproblem:
 
     @property
     def remembered(self) -> dict[str, Array]:
-        """The arrays for the memory of a state."""
+        """The subproblem as arrays for the memory of a state."""
         numbers = {
             "first": self.first,
             "measure": self.measure,
@@ -319,8 +334,8 @@ class _Subproblem:
 def _first_penalty(at: Measured, equal: Array, inner: InnerProduct, sizes: Array) -> float:
     """ρ = 2 |f| / ‖c₊‖², between 10⁻⁶ |f| and 10 |f|: the violation then costs |f|.
 
-    |f| counts as at least max|x_i ∂f/∂x_i|, for f may be zero by chance. sizes: used
-    instead of x if this maximum is zero.
+    At least max|x_i ∂f/∂x_i| is used for |f|, because f may be zero by chance. sizes:
+    sizes of the variables, used instead of x if this maximum is zero.
     """
     violated = np.where(equal, at.values, np.maximum(at.values, 0.0))
     g = gradient_of(at.point)
@@ -340,7 +355,10 @@ def _state(
     iteration: int,
     evaluations: int,
 ) -> State:
-    """The state of f at which the inner algorithm is in the state `inner`, with its subproblem."""
+    """The state of f and the constraints at the design of the inner algorithm's state `inner`.
+
+    subproblem: the subproblem on which the inner algorithm works.
+    """
     penalized = subproblem.penalized
     multipliers = penalized.weights(at.values)
     violations = np.where(penalized.equal, np.abs(at.values), at.values)

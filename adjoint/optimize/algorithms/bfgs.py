@@ -25,17 +25,18 @@ from .quasi_newton import GAINS, Setting, idle, stopped
 class BFGS:
     """x ← x − α H g, with H = Z Zᵀ built from all pairs s = Δx, y = Δg, such that H y = s.
 
-    H begins with γ M⁻¹, γ = ⟨s, M s⟩ / ⟨y, s⟩ from the first pair. The (m, m) matrix Z is
-    updated instead of H: then rounding cannot make H indefinite, whatever the scale of f. Z
-    takes 8 m² bytes in the state, and an iteration O(m³) operations: use BFGS for up to
-    some hundred variables and `LBFGS` for more. A pair without positive curvature is
-    ignored. If −H g is not a descent direction, or if no step along it is accepted, H
-    begins again with M⁻¹.
+    The first H is γ M⁻¹ with γ = ⟨s, M s⟩ / ⟨y, s⟩ of the first pair. The (m, m) matrix
+    Z is updated instead of H, so that rounding cannot make H indefinite, whatever the
+    scale of f. Z takes 8 m² bytes in the state, and an iteration takes O(m³)
+    operations: use BFGS for up to a few hundred variables and `LBFGS` for more
+    variables. A pair without positive curvature is ignored. If −H g is not a descent
+    direction, or if no step along it is accepted, H is reset to M⁻¹.
 
-    With bounds, variables that −γ M⁻¹ g would carry to a bound, or hold there, take that
-    step; the other variables minimize the quadratic model while these are fixed. The search
-    is strong Wolfe up to the first bound met, or Armijo along the projected arc if a full
-    step meets a bound.
+    With bounds, the variables that the step −γ M⁻¹ g would carry to a bound, or hold
+    there, take this step; the other variables minimize the quadratic model while the
+    first ones are fixed. The line search demands the strong Wolfe conditions up to the
+    first bound. If a full step meets a bound, an Armijo search along the projected arc
+    is made instead.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class BFGS:
     ValueError
         If the first step is not positive, or if there are bounds and M is not diagonal.
     SingularMatrix
-        In an iteration, if a kink of f has driven the steps, and Z with them, to zero.
+        In an iteration, if the steps, and therefore Z, have become zero at a kink of f.
 
     References
     ----------
@@ -86,14 +87,14 @@ class BFGS:
         return ()
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x, with H = M⁻¹: one evaluation, one gradient."""
+        """The state at x, with H = M⁻¹. It costs one evaluation and one gradient."""
         point = first_point(f, x, self.bounds, "BFGS")
         return self._setting.state(
             point, None, Step(0.0, point, ()), self._first(point.x.size).arrays
         )
 
     def advance(self, f: Function, state: State) -> State:
-        """One step: as many evaluations as the search needs."""
+        """The state after one step. It costs the evaluations of the line search."""
         if idle(state):
             return stopped(state, None)
         product = Product(*(state.memory[name] for name in ("Z", "gamma", "pairs")))
@@ -121,7 +122,10 @@ class BFGS:
         )
 
     def _direction(self, state: State, product: "Product") -> Array:
-        """−H g; with bounds, for the free variables, while the others move to their bounds."""
+        """−H g; with bounds, the step to the minimum of the model over the free variables.
+
+        The other variables move to their bounds.
+        """
         x, g = state.x, state.gradient
         if self.bounds.everywhere:
             return -product.times(g, self.inner)
@@ -131,7 +135,7 @@ class BFGS:
         return np.where(free, -unit * product.reduced_times(g, free, self.inner), to - x)
 
     def _first(self, m: int) -> "Product":
-        """Z of H = M⁻¹, by Cholesky's factorization."""
+        """Z with Z Zᵀ = M⁻¹, by Cholesky's factorization."""
         inverse = np.stack([self.inner.direction(unit) for unit in np.eye(m)])
         return Product(
             np.ascontiguousarray(np.linalg.cholesky(inverse).T), np.array(1.0), np.array(0)
@@ -142,7 +146,8 @@ class BFGS:
 class Product:
     """H = Z Zᵀ.
 
-    Z: (m, m), its rows are the columns z_k; gamma: γ; pairs: number of pairs used.
+    Z: (m, m) array whose row k is column z_k of the matrix; gamma: γ; pairs: number of
+    pairs used.
     """
 
     Z: Array
@@ -151,7 +156,7 @@ class Product:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """The memory of a state."""
+        """Z, γ and the number of pairs, as arrays for the memory of a state."""
         return {"Z": self.Z, "gamma": self.gamma, "pairs": self.pairs}
 
     def times(self, g: Array, inner: InnerProduct) -> Array:
@@ -159,9 +164,10 @@ class Product:
         return np.asarray(np.einsum("k,km->m", inner.total(self.Z * g), self.Z))
 
     def reduced_times(self, g: Array, free: Array, inner: InnerProduct) -> Array:
-        """B⁻¹ g on the free variables, with the part B of H⁻¹ on these variables; zero elsewhere.
+        """B⁻¹ g on the free variables, where B is the block of H⁻¹ for them; zero elsewhere.
 
-        The result is H w, where w is g on the free variables, and elsewhere makes H w zero.
+        The result is H w. The vector w equals g on the free variables; its other
+        entries are such that H w is zero on the other variables.
         """
         w, held = np.where(free, g, 0.0), ~free
         if held.any():
@@ -170,7 +176,7 @@ class Product:
         return np.where(free, self.times(w, inner), 0.0)
 
     def with_pair(self, s: Array, y: Array, inner: InnerProduct) -> "Product":
-        """(I − s yᵀ/⟨y,s⟩) Z + s σᵀ / √(⟨y,s⟩ σᵀσ), Zσ = s: the BFGS update, with H y = s.
+        """(I − s yᵀ/⟨y,s⟩) Z + s σᵀ / √(⟨y,s⟩ σᵀσ) with Zσ = s: the BFGS update, so that H y = s.
 
         A pair without positive curvature changes nothing.
         """

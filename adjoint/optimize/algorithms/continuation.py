@@ -1,4 +1,4 @@
-"""Continuation: an optimization in stages that are data, as one algorithm."""
+"""Continuation: an algorithm that runs an optimization in stages; the stages are data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,13 +35,13 @@ Rule = Callable[[State], bool]
 
 @dataclass(frozen=True, eq=False)
 class Grayness:
-    """4 Σ p_e (1 − p_e) / m ≤ tolerance, p = φ(x): a rule that ends a stage.
+    """4 Σ p_e (1 − p_e) / m ≤ tolerance with p = φ(x): a rule that ends a stage.
 
     Parameters
     ----------
     tolerance : float
-        Largest mean grayness, in [0, 1): 0 for densities of 0 and 1 alone, 1 for densities
-        of ½.
+        Largest mean grayness, in [0, 1). Grayness is 0 if all densities are 0 or 1, and
+        1 if all densities are ½.
     density : DesignMap
         φ, from the design to densities between 0 and 1; the identity by default.
 
@@ -88,8 +88,8 @@ class Stage:
     rule : callable or None
         A further rule: State ↦ bool.
     keep : sequence of str
-        Names in the memory of the algorithm before, such as asymptotes, that pass over into
-        this stage. All other memory is forgotten.
+        Names of entries in the memory of the last stage's algorithm, such as
+        asymptotes, that this stage takes over. All other memory is forgotten.
 
     Raises
     ------
@@ -131,7 +131,7 @@ class Stage:
             )
 
     def done(self, state: State, progress: Progress) -> bool:
-        """Whether the next stage begins after this state.
+        """True if the next stage begins after this state.
 
         Parameters
         ----------
@@ -158,11 +158,13 @@ class Continuation:
 
     An iteration is an iteration of the stage's algorithm, or the evaluation of the next
     stage's f at the design where the last stage ended (clipped to its bounds). A stage
-    without a further step ends too. In a state `stage` is the index of the stage, and
-    `left` the number of stages to come: while it is positive, the stopping rules of the run
-    do not count, except the budgets. They begin anew with the last stage.
+    also ends if its algorithm finds no further step. In a state `stage` is the index of
+    the stage, and `left` is the number of stages to come. While `left` is positive,
+    only the budgets and the floor of the run's stopping rules count. The stopping rules
+    start again with the last stage.
 
-    A continuation remembers f and the algorithm of its first stage, and of one other stage.
+    A continuation remembers f and the algorithm of its first stage, and f and the
+    algorithm of one other stage.
 
     Parameters
     ----------
@@ -182,8 +184,8 @@ class Continuation:
     TypeError
         If an argument has the wrong type, or if `build` does not return (f, algorithm).
     ValueError
-        If there are no stages; in a run, if its f is not `continuation.f`, or if `keep`
-        names something that the algorithm before does not remember.
+        If there are no stages; in a run, if the objective is not `continuation.f`, or
+        if `keep` names an entry that the last stage's algorithm does not remember.
 
     Examples
     --------
@@ -245,7 +247,7 @@ class Continuation:
         return self._first[1].constrained
 
     def start(self, f: Function, x: Array) -> State:
-        """The start of the first stage's algorithm."""
+        """The initial state of the run, from the `start` of the first stage's algorithm."""
         self._require(f)
         f, algorithm = self._of(0)
         inner = algorithm.start(f, x)
@@ -258,7 +260,7 @@ class Continuation:
         )
 
     def advance(self, f: Function, state: State) -> State:
-        """An iteration of the stage's algorithm, or the start of the next stage."""
+        """The next state, by the stage's algorithm; or the first state of the next stage."""
         self._require(f)
         inner, progress = unpacked(state.memory, state.x, state.point), _progress(state)
         stage = self.stages[state.stage]
@@ -329,7 +331,11 @@ class Continuation:
         return algorithm.inner.dual_norm(first.gradient)
 
     def _of(self, index: int) -> tuple[Function, Algorithm]:
-        """f and the algorithm of a stage; the first stage and one other stage stay in memory."""
+        """f and the algorithm of the stage with this index.
+
+        The pairs (f, algorithm) of the first stage and of one other stage stay in
+        memory.
+        """
         if index == 0:
             return self._first
         if self._latest is None or self._latest[0] != index:
@@ -348,7 +354,7 @@ class Continuation:
         return built
 
     def _require(self, f: Function) -> None:
-        """Raise ValueError unless f is the objective of the first stage."""
+        """Raise ValueError unless f is the objective of the first stage, `self.f`."""
         if f is not self.f:
             raise ValueError(
                 "Continuation: got another f; its own, `continuation.f`, is what it begins with"
@@ -356,7 +362,7 @@ class Continuation:
 
 
 def _progress(state: State) -> Progress:
-    """The progress of the state's stage."""
+    """The progress of the current stage, from the memory of the state."""
     first, stationarity, best, since = (
         state.memory[f"progress.{name}"].item() for name in PROGRESS
     )

@@ -27,25 +27,28 @@ SQUARES = 1e-8
 class GaussNewton:
     """x ← x + s, s = argmin ½‖r + Js‖² in a trust region of radius Δ, J = dr/dx, for f = ½‖r‖².
 
-    The points of f have `residual`, r, (k,), `jvp_residual(v)` = Jv and `vjp_residual(w)` =
-    Jᵀw, for vectors and blocks. Points of `Reduced` with `LeastSquares`, or with a `Sum` of
-    `LeastSquares`, have these methods, and so have points of `Reduced(Outputs(ode), …)` and
-    of `ResidualFunction`.
+    The points of f have `residual`, r, (k,), `jvp_residual(v)` = Jv and
+    `vjp_residual(w)` = Jᵀw, for single vectors and for blocks of columns. Points of
+    `Reduced` with `LeastSquares`, or with a `Sum` of `LeastSquares`, have these
+    methods. Points of `Reduced(Outputs(ode), …)` and of `ResidualFunction` have them as
+    well.
 
-    Up to `few` parameters J is formed, by a block of m tangent or k transposed solves (the
-    smaller number), and s is exact: (JᵀJ + μD²) s = −Jᵀr by singular values, with the μ ≥ 0
-    for which ‖Ds‖ ≤ Δ (Levenberg–Marquardt). D_jj is the largest ‖J e_j‖ so far, so that
-    units of parameters do not matter. With more parameters s is found by CG preconditioned
-    by M⁻¹, with products JᵀJv that cost one tangent and one transposed solve each, and
-    ‖s‖_M ≤ Δ, as in `NewtonCG`. In both cases Δ follows from the ratio test, a refused or
-    failed trial costs one evaluation and no derivative, and bounds are met face by face.
-    Convergence is quadratic if r vanishes at the solution, else linear, and may fail if r
-    is large and curved: then use `NewtonCG`.
+    With at most `few` parameters J is formed, by a block of m tangent or k transposed
+    solves (the smaller number), and the minimizer s is exact: (JᵀJ + μD²) s = −Jᵀr is
+    solved by singular values, with a μ ≥ 0 for which ‖Ds‖ ≤ Δ (Levenberg–Marquardt).
+    D_jj is the largest ‖J e_j‖ so far, so that units of parameters do not matter. With
+    more parameters s is found by CG preconditioned by M⁻¹, with products JᵀJv that cost
+    one tangent and one transposed solve each, and ‖s‖_M ≤ Δ, as in `NewtonCG`. In both
+    cases Δ follows from the ratio test, and a refused or failed trial costs one
+    evaluation and no derivative. Variables that meet a bound are fixed there, and the
+    step of the remaining variables is computed again. Convergence is quadratic if r
+    vanishes at the solution, else linear. The method may not converge if r is large and
+    strongly nonlinear: then use `NewtonCG`.
 
     Parameters
     ----------
     inner : InnerProduct
-        M, in which stationarity is measured too; with bounds M must be diagonal.
+        M, whose dual norm also measures stationarity; with bounds M must be diagonal.
     bounds : Bounds
         Bounds on the design.
     radius : float or None
@@ -114,7 +117,7 @@ class GaussNewton:
         return ()
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x: one evaluation, one gradient."""
+        """The state at x. It costs one evaluation and one gradient."""
         point = first_point(f, x, self.bounds, "GaussNewton")
         if not (
             callable(getattr(point, "jvp_residual", None))
@@ -136,7 +139,8 @@ class GaussNewton:
     def advance(self, f: Function, state: State) -> State:
         """The state after one accepted step.
 
-        It costs an evaluation per trial, one gradient, and J once or products with J.
+        An iteration costs one evaluation per trial, one gradient, and either J or
+        products with J.
         """
         point = self._region.point(f, state)
         if state.x.size > self.few:
@@ -157,7 +161,7 @@ class GaussNewton:
         return self._region.advanced(f, state, few, {"scale": scale})
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has Δ, and D after a step with few parameters."""
+        """Raise ValueError unless the state has Δ and, after a step with few parameters, D."""
         m = state.x.size
         scale: dict[str, Shape] = {"scale": (m,)} if state.iteration and m <= self.few else {}
         require_entries("GaussNewton", state.memory, REGION | scale)
@@ -168,7 +172,7 @@ class GaussNewton:
 
 
 def _jacobian(point: Point) -> Array:
-    """dr/dx, (k, m), by m tangents or k transposed solves, whichever are fewer."""
+    """dr/dx, (k, m), by m tangent or k transposed solves, whichever number is smaller."""
     k, m = point.residual.size, point.x.size
     J = point.jvp_residual(np.eye(m)) if m <= k else point.vjp_residual(np.eye(k)).T
     J = np.asarray(J)

@@ -23,17 +23,19 @@ FLAT = 1e-14
 
 @dataclass(frozen=True, eq=False)
 class LBFGS:
-    """x ← x − α H g, with H from γ M⁻¹ and the last pairs s = Δx, y = Δg, such that H y = s.
+    """x ← x − α H g, with H from γ M⁻¹ and the last pairs s = Δx, y = Δg, so that H y = s.
 
-    The pairs do not depend on the inner product: s is a direction, y a derivative, and ⟨y,
-    s⟩ their plain pairing. M appears in the initial matrix only, with γ = ⟨y, s⟩ / ⟨y, M⁻¹
-    y⟩. A pair without positive curvature is not kept. If −H g is not a descent direction,
-    or if no step along it is accepted, the pairs are dropped and the step is along −M⁻¹ g.
+    The pairs do not depend on the inner product: s is a direction, y is a derivative,
+    and ⟨y, s⟩ = yᵀ s. M appears in the initial matrix only, with γ = ⟨y, s⟩ / ⟨y, M⁻¹
+    y⟩. A pair without positive curvature is not kept. If −H g is not a descent
+    direction, or if no step along it is accepted, the pairs are dropped and the step is
+    along −M⁻¹ g.
 
-    With bounds, variables that −γ M⁻¹ g would carry to a bound, or hold there, take that
-    step; the other variables take the step of the pairs' parts on them. The search is
-    strong Wolfe up to the first bound met, or Armijo along the projected arc if a full step
-    meets a bound.
+    With bounds, the variables that the step −γ M⁻¹ g would carry to a bound, or hold
+    there, take this step; the step of the other variables is −H g with the entries of g
+    and of the pairs for these variables alone. The line search demands the strong Wolfe
+    conditions up to the first bound. If a full step meets a bound, an Armijo search
+    along the projected arc is made instead.
 
     Parameters
     ----------
@@ -88,14 +90,14 @@ class LBFGS:
         return ()
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x, without pairs: one evaluation, one gradient."""
+        """The state at x, without pairs. It costs one evaluation and one gradient."""
         point = first_point(f, x, self.bounds, "LBFGS")
         return self._setting.state(
             point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays
         )
 
     def advance(self, f: Function, state: State) -> State:
-        """One step: as many evaluations as the search needs."""
+        """The state after one step. It costs the evaluations of the line search."""
         if idle(state):
             return stopped(state, None)
         pairs = Pairs(*(state.memory[name] for name in ("S", "Y", "products")))
@@ -111,7 +113,7 @@ class LBFGS:
         )
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has the pairs (s, y) of designs like x."""
+        """Raise ValueError unless the state has pairs (s, y) of the size of x."""
         m = state.x.size
         shapes: dict[str, Shape] = {"S": ("pairs", m), "Y": ("pairs", m), "products": ("pairs",)}
         require_entries("LBFGS", state.memory, shapes | GAINS)
@@ -123,7 +125,10 @@ class LBFGS:
         )
 
     def _direction(self, state: State, pairs: "Pairs") -> Array:
-        """−H g; with bounds, for the free variables, while the others move to their bounds."""
+        """−H g; with bounds, −H g with the entries of g and of the pairs for the free variables.
+
+        The other variables move to their bounds.
+        """
         x, g, gamma = state.x, state.gradient, pairs.scale(self.inner)
         if self.bounds.everywhere:
             return -pairs.inverse_times(g, gamma, self.inner)
@@ -138,11 +143,9 @@ class LBFGS:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Curvature pairs, the oldest first: S, (k, m), changes of the design.
+    """Curvature pairs s = Δx, y = Δg, the oldest first.
 
-    Y, (k, m), of the gradient.
-
-    products: ⟨y, s⟩ > 0, (k,).
+    S: the vectors s, (k, m); Y: the vectors y, (k, m); products: ⟨y, s⟩ > 0, (k,).
     """
 
     S: Array
@@ -151,12 +154,12 @@ class Pairs:
 
     @classmethod
     def none(cls, m: int) -> "Pairs":
-        """No pairs, for m variables."""
+        """An empty list of pairs, for m variables."""
         return cls(np.zeros((0, m)), np.zeros((0, m)), np.zeros(0))
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """The memory of a state."""
+        """S, Y and the products, as arrays for the memory of a state."""
         return {"S": self.S, "Y": self.Y, "products": self.products}
 
     @property
@@ -165,9 +168,9 @@ class Pairs:
         return len(self.products)
 
     def with_pair(self, s: Array, y: Array, memory: int, inner: InnerProduct) -> "Pairs":
-        """The last pairs and one more, at most `memory`.
+        """The pairs with one more pair at the end; at most `memory` pairs are kept.
 
-        A pair without curvature changes nothing.
+        A pair without positive curvature changes nothing.
         """
         if not curved(s, y, inner):
             return self
@@ -176,9 +179,9 @@ class Pairs:
         return Pairs(np.vstack([self.S[last], s]), np.vstack([self.Y[last], y]), products)
 
     def of_free(self, free: Array, inner: InnerProduct) -> "Pairs":
-        """The parts of the pairs on the free variables, (m,) booleans.
+        """The pairs with zeros in place of the entries for variables that are not free.
 
-        Pairs without curvature are dropped.
+        Pairs without positive curvature are dropped. free: (m,) booleans.
         """
         S, Y = np.where(free, self.S, 0.0), np.where(free, self.Y, 0.0)
         products = inner.total(Y * S)
@@ -186,9 +189,9 @@ class Pairs:
         return Pairs(S[kept], Y[kept], products[kept])
 
     def scale(self, inner: InnerProduct) -> float:
-        """γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩ of the last pair, 1 without pairs.
+        """γ = ⟨y, s⟩ / ⟨y, M⁻¹ y⟩ of the last pair; 1 without pairs.
 
-        γ M⁻¹ is as large as the inverse Hessian along y.
+        Along y, γ M⁻¹ is then as large as the inverse Hessian.
         """
         if not self.count:
             return 1.0
@@ -198,7 +201,7 @@ class Pairs:
     def inverse_times(self, g: Array, gamma: float, inner: InnerProduct) -> Array:
         """H g, (m,), by the two-loop recursion with the initial matrix γ M⁻¹.
 
-        M appears nowhere else.
+        M appears in the initial matrix only.
 
         Nocedal & Wright (2006), algorithm 7.4.
         """
@@ -213,5 +216,5 @@ class Pairs:
 
 
 def curved(s: Array, y: Array, inner: InnerProduct) -> bool:
-    """True if ⟨y, s⟩ is positive by more than rounding."""
+    """True if ⟨y, s⟩ is larger than its rounding error."""
     return 0.0 < FLAT * inner.norm(s) * inner.dual_norm(y) < inner.pairing(y, s)

@@ -25,7 +25,7 @@ SHORTER = 40
 class FewParameters:
     """q(s) = r·Js + ½‖Js‖² within bounds.
 
-    residual: r, (k,); J: (k, m); scale: D, (m,), positive.
+    residual: r, (k,); J: dr/dx, (k, m); scale: the diagonal of D, (m,), positive.
     """
 
     bounds: Bounds
@@ -39,21 +39,26 @@ class FewParameters:
         return float(np.linalg.norm(self.scale * s))
 
     def first_radius(self) -> tuple[float, int]:
-        """‖Dx‖, or the length of a step along the negative gradient if x = 0; and no products."""
+        """The first Δ, and 0, the number of products with H.
+
+        Δ is ‖Dx‖, or the length of a step along the negative gradient if x = 0.
+        """
         g = self.J.T @ self.residual / self.scale
         Jg = self.J @ (g / self.scale)
         down = float(np.linalg.norm(g)) ** 3 / (dot(Jg, Jg) or 1.0)
         return self.length(self.x) or down or 1.0, 0
 
     def predicted(self, step: Step) -> float:
-        """−q(s)."""
+        """−q(s): the decrease of f that the model promises."""
         return -self._q(step.s)
 
     def step(self, radius: float, tolerance: float) -> Step:
-        """The least q; its length is exact within a tenth of Δ if no bound is met.
+        """The step s with the least q(s) within ‖Ds‖ ≤ Δ and the bounds.
 
-        Variables that would leave the box stop at their bounds, and the others are solved for
-        again. If a projected gradient step gains more, it is taken. tolerance: not used.
+        If no bound is met, ‖Ds‖ exceeds Δ by at most a tenth before s is shortened to
+        Δ. Variables that would leave the bounds stop there, and the step of the other
+        variables is computed again. If a projected gradient step lowers q more, this
+        step is returned. tolerance: not used.
         """
         y = self._within_faces(radius)
         if not self.bounds.everywhere:
@@ -102,7 +107,7 @@ class FewParameters:
         return -(Vt.T @ z) * min(1.0, radius / length if length > 0.0 else 1.0) / self.scale[free]
 
     def _downhill(self, radius: float) -> Array:
-        """P(x − t D⁻²g): t minimizes q within Δ, and is halved until q has fallen enough."""
+        """P(x − t D⁻²g): the first t minimizes q within Δ; t is halved until q has fallen enough."""
         g = self.J.T @ self.residual
         d = -self.bounds.held(self.x, g) / self.scale**2
         if not (length := self.length(d)) > 0.0:

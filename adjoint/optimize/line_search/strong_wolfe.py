@@ -168,7 +168,11 @@ class Bracket:
         return Bracket(left, before, right, widths, self.allowance)
 
     def trial(self) -> float:
-        """The next α: extrapolated until there is a right end, then between the ends."""
+        """The next trial step α.
+
+        By extrapolation while the bracket has no upper end, otherwise between the two
+        ends.
+        """
         if self.right is None:
             return extrapolated(self.before, self.left)
         width = self.right.alpha - self.left.alpha

@@ -1,8 +1,8 @@
 """After a run that would end as converged: is its last design a minimum?
 
-A gradient may be small because it is wrong, because f does not depend on the design, at
-a saddle point, or only relative to the gradient with respect to variables in another
-unit.
+A gradient may be small although the design is not a minimum: the gradient is wrong, f
+does not depend on the design, the design is a saddle point, or the gradient is small
+only in comparison with the gradient with respect to variables in another unit.
 """
 
 import numpy as np

@@ -100,13 +100,13 @@ def plateau_status(
     constraints: Sequence[Constraint],
     bounds: Bounds,
 ) -> tuple[Progress, Status | None]:
-    """The progress, and the status if the run ends: the status given, or PLATEAU.
+    """Return the progress, and the status with which the run ends, or None if it goes on.
 
-    None if the run goes on.
-
-    A run goes on if f has collapsed together with its gradient, unless the first such
-    design is REGULAR: while its designs are STEEP, for at most PATIENCE iterations, and
-    then until CALM iterations were not STEEP. start: x at the start of the run.
+    The run ends with the given status if f has not collapsed, if the design is LEVEL,
+    or if the design is REGULAR and the run has not been extended before. Otherwise the
+    run is extended. It then ends with PLATEAU if a design is STEEP after PATIENCE extra
+    iterations, and with the given status after more than CALM successive designs that
+    are not STEEP. start: x at the start of the run.
     """
     if not _collapsed(progress, state):
         return progress, status

@@ -29,9 +29,10 @@ before: albefa of Svanberg (2007)."""
 class Asymptotes:
     """σ ← γσ, the distance of the poles x ± σ: γ is small for a variable that oscillates.
 
-    With a `least` of 0.01, as published, a variable oscillates for ever about a minimum
-    that no constraint holds. The default is next to rounding: such a variable ends at this
-    distance from the minimum, whatever the distance is. In other cases the two agree.
+    With the published value `least` = 0.01 a variable oscillates for ever about a
+    minimum at which no constraint binds. The default is close to rounding: the
+    amplitude of such an oscillation falls to about this distance. In other cases the
+    two values give the same designs.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ class Asymptotes:
         Parameters
         ----------
         span : (m,) array
-            The distances of the bounds, in units of x.
+            The distances between lower and upper bounds, in units of x.
 
         Returns
         -------
@@ -102,9 +103,9 @@ class Asymptotes:
         change : (m,) array
             The last change of the design.
         before : (m,) array
-            The change before it.
+            The change before the last change.
         span : (m,) array
-            The distances of the bounds, in units of x.
+            The distances between lower and upper bounds, in units of x.
 
         Returns
         -------
@@ -125,8 +126,8 @@ class Asymptotes:
 class Region:
     """α ≤ x ≤ β around a design, with x_j = at_j + σ_j s_j and |s_j| < 1.
 
-    at, lower, upper, width: the design, α, β and σ, (m,); span: the distance of the bounds,
-    1 if they coincide, (m,) or one number for all.
+    at: the design; lower: α; upper: β; width: σ; (m,) each. span: the distance between
+    lower and upper bounds, 1 if they coincide, (m,) or one number for all variables.
     """
 
     at: Array
@@ -143,11 +144,15 @@ class Region:
 
     @cached_property
     def relative(self) -> tuple[Array, Array]:
-        """α and β in terms of s, (m,) each."""
+        """The values of s at α and at β, (m,) each."""
         return (self.lower - self.at) / self.width, (self.upper - self.at) / self.width
 
     def design(self, s: Array) -> Array:
-        """x of s; α and β are met to the last bit: a variable must be seen to be at its bound."""
+        """x at s, (m,).
+
+        α and β are met to the last bit, so that a variable at its bound is equal to the
+        bound.
+        """
         lowest, highest = self.relative
         x = self.at + self.width * s
         np.copyto(x, self.lower, where=s <= lowest)
@@ -159,10 +164,11 @@ class Region:
 class Approximation:
     """g_i(s) = g_i(0) + Σ_j (e_ij 2s_j + h_ij 2s_j²) / (1 − s_j²), i = 0 … k.
 
-    Convex and tangent to the function, with poles at s = ±1. This is the sum of p_ij/(U_j −
-    x_j) and q_ij/(x_j − L_j) of the papers less its value at x, without cancellation: p =
-    σ(h + e), q = σ(h − e). values: g(0), (k+1,), the objective first; e: half slopes, (k+1,
-    m); h: (k+1, m), above |e|.
+    Each g_i is convex and tangent to function i, with poles at s = ±1. The papers write
+    the sum over j as Σ_j p_ij/(U_j − x_j) + q_ij/(x_j − L_j) minus its value at the
+    design, with p = σ(h + e) and q = σ(h − e); the form above avoids cancellation.
+    values: g(0), (k+1,), the objective first; e: half the slopes with respect to s,
+    (k+1, m); h: curvatures, (k+1, m), larger than |e|.
     """
 
     values: Array
@@ -171,7 +177,7 @@ class Approximation:
 
     @classmethod
     def of(cls, values: Array, slopes: Array, region: Region, curvature: Array) -> "Approximation":
-        """The approximation with these values (k+1,) and slopes (k+1, m).
+        """The approximation with these values, (k+1,), and these slopes with respect to x, (k+1, m).
 
         curvature: ρ, (k+1,), positive.
         """
@@ -183,7 +189,7 @@ class Approximation:
         return cls(values, e, h)
 
     def only(self, rows: Array) -> "Approximation":
-        """The objective and the constraints with the indices `rows`, (j,)."""
+        """The approximation of the objective and of the constraints with the indices `rows`, (j,)."""
         kept = np.append(0, 1 + rows)
         return Approximation(self.values[kept], self.e[kept], self.h[kept])
 

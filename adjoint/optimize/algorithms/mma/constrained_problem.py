@@ -1,4 +1,4 @@
-"""Common part of MMA and GCMMA: f and the constraints at a design, scaled; their states.
+"""Common part of MMA and GCMMA: scaled f and constraints at a design, and the states.
 
 min f(x) + Σ_i (c y_i + ½ y_i²) subject to c_i(x) ≤ y_i, y ≥ 0, within bounds. A
 constraint, such as the volume, enters in `ConstrainedProblem.first` (at the start) and
@@ -67,9 +67,10 @@ constraints are taken."""
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """The minimum of approximations.
+    """The minimum of an approximation of f within approximations of the constraints.
 
-    s: (m,), relative to the distances of the poles; multipliers: (k,).
+    s: change of the design divided by the distances of the poles, (m,); multipliers: λ,
+    (k,).
     """
 
     s: Array
@@ -80,8 +81,8 @@ class Minimum:
 class Evaluated:
     """f and the constraints at a design.
 
-    length: of the design at the start; further: number of evaluations of f besides the one
-    at the design.
+    length: length of the design at the start; further: number of evaluations of f at
+    other designs.
     """
 
     point: Point
@@ -103,7 +104,8 @@ class Evaluated:
     def slopes(self) -> Array:
         """The gradients of the scaled constraints, (k, m).
 
-        Raise NonFinite, and any error of the solves.
+        Raise NonFinite if a gradient has nan or inf, ValueError if a shape is wrong,
+        and any error that a solve raises.
         """
         if self.excess is None:
             return np.zeros((0, self.point.x.size))
@@ -122,7 +124,7 @@ class ConstrainedProblem:
 
     The settings are those of `MMA`.
 
-    name: of the algorithm, for messages.
+    name: name of the algorithm, for messages.
     """
 
     name: str
@@ -162,7 +164,8 @@ class ConstrainedProblem:
     def first(self, f: Function, x: Array) -> Evaluated:
         """f and the constraints at the start, with their scales.
 
-        Raise ValueError if x is outside of the bounds, NonFinite, and any error that f raises.
+        Raise ValueError if x is outside of the bounds, NonFinite if f or a constraint
+        is nan or inf, and any error that f raises.
         """
         point = first_point(f, x, self.bounds, self.name)
         parts = values_at(self.constraints, point)
@@ -177,7 +180,7 @@ class ConstrainedProblem:
     def tried(
         self, f: Function, x: Array, state: State
     ) -> tuple[Evaluated | None, SolveError | None]:
-        """f and the constraints at a trial; or None, and the error of a failed solve.
+        """The pair (f and the constraints at a trial, None), or (None, the error of a failed solve).
 
         A value that is nan or inf counts as a failed solve.
         """
@@ -196,7 +199,10 @@ class ConstrainedProblem:
         return None, NonFinite(f"the constraints are {at.constraints} at a trial point")
 
     def require_memory(self, state: State, further: dict[str, Shape]) -> None:
-        """Raise ValueError unless the state has what MMA remembers, and `further` arrays."""
+        """Raise ValueError unless the memory has the arrays of MMA, and the arrays `further`.
+
+        further: names and shapes.
+        """
         m, k = state.x.size, len(self.constraints)
         shapes: dict[str, Shape] = {name: (m,) for name in ("proposal", "width", "moved")}
         shapes |= {"curvature": (k + 1,), "length": ()}
@@ -206,15 +212,15 @@ class ConstrainedProblem:
 
     @cached_property
     def span(self) -> Array:
-        """The distance of the bounds, 1 if they coincide.
+        """The distance between lower and upper bounds, 1 if they coincide.
 
-        (m,), or one number if the bounds are numbers.
+        The shape is (m,), or () if both bounds are numbers.
         """
         span = np.asarray(self.bounds.upper, dtype=float) - self.bounds.lower
         return np.where(span > 0.0, span, 1.0)
 
     def width(self, x: Array, before: State | None, nearer: float) -> Array:
-        """σ at the next design x, (m,). nearer: a further factor."""
+        """σ at the next design x, (m,). nearer: a factor on the last σ."""
         if before is None:
             return np.zeros_like(x) + self.asymptotes.first(self.span)
         width = before.memory["width"]
@@ -223,21 +229,27 @@ class ConstrainedProblem:
         )
 
     def region(self, x: Array, width: Array) -> Region:
-        """The region in which the next design is looked for."""
+        """The region in which the next design is searched."""
         return Region.around(x, width, self.span, self.move, self.bounds)
 
     def scaling(self, value: float, g: Array) -> float:
-        """The factor on f: 1 if f, or its largest change by one variable, is within SIZES."""
+        """The factor on f, chosen at the start unless it is a setting.
+
+        The factor is 1 if the larger of |f| and its largest first-order change by one
+        variable is within SIZES, or is below FLAT; otherwise the factor makes this
+        number equal to SIZE.
+        """
         if self.scale is not None:
             return self.scale
         size = max(abs(value), self.inner.largest(np.abs(g) * self.span))
         return 1.0 if SIZES[0] <= size <= SIZES[1] or size < FLAT else SIZE / size
 
     def solved(self, approximation: Approximation, region: Region, start: Array) -> Minimum:
-        """The minimum of an approximation; start: multipliers, (k,). Raise SubproblemFailed.
+        """The minimum of the approximation within the region.
 
-        Of each narrow interval one side is left out: the side with the smaller multiplier,
-        unless the design would cross it.
+        Of the two constraints of a narrow interval, the constraint with the smaller
+        multiplier is left out, unless the minimum would violate it. start: multipliers,
+        (k,). Raise SubproblemFailed if the dual method does not converge.
         """
         found = intervals(
             approximation.values[1:], 2.0 * approximation.e[1:] / region.width, region.span
@@ -257,7 +269,11 @@ class ConstrainedProblem:
     def _maximized(
         self, approximation: Approximation, region: Region, start: Array, idle: list[int]
     ) -> Minimum:
-        """The minimum without the idle constraints, whose multipliers are zero."""
+        """The minimum of the approximation without the constraints `idle`, by maximizing the dual.
+
+        The multipliers of these constraints are zero. idle: their indices; start:
+        multipliers, (k,).
+        """
         kept = np.delete(np.arange(start.size), idle)
         problem = Subproblem(approximation.only(kept), *region.relative, self.elastic, self.inner)
         at = maximized(problem, start[kept])
@@ -273,7 +289,11 @@ class ConstrainedProblem:
         width: Array,
         curvature: Curvature,
     ) -> State:
-        """The state at a design; its approximation's minimum gives multipliers and proposal."""
+        """The state at a design, with a proposal for the next design.
+
+        The minimum of the approximation at the design gives the multipliers and the
+        proposal.
+        """
         x, g = at.point.x, gradient_of(at.point)
         scale = before.scale if before else self.scaling(at.point.value, g)
         values, slopes = (
@@ -320,10 +340,10 @@ class ConstrainedProblem:
     def optimality(
         self, at: Evaluated, g: Array, multipliers: Array, scale: float
     ) -> tuple[float, float]:
-        """The KKT residual and the projected gradient of the Lagrangian. scale: of f.
+        """The KKT residual, and the projected gradient of the Lagrangian.
 
-        |λ c| and the violation c are divided by the length of the design, which makes them
-        slopes like ∇L.
+        |λ c| and the violation c are divided by the length of the design, which makes
+        the quotients comparable with ∇L. scale: the factor on f.
         """
         x, c = at.point.x, at.constraints
         lagrangian = g + np.einsum("i,ij->j", multipliers / scale, at.slopes)
@@ -348,9 +368,10 @@ class ConstrainedProblem:
 
 
 def _swapped(interval: Interval, idle: tuple[int, ...], values: Array) -> tuple[int, ...]:
-    """The side to leave out next time.
+    """The side of the interval to leave out next time: a tuple of constraint indices.
 
-    The other side, if the idle side is crossed and the other side is inactive.
+    The sides are swapped if the minimum violates a constraint of the side `idle` and
+    the other side is inactive.
     """
     other = interval.above if idle == interval.below else interval.below
     return (
