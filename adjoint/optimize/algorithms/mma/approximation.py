@@ -177,7 +177,7 @@ class Approximation:
 
     @classmethod
     def of(cls, values: Array, slopes: Array, region: Region, curvature: Array) -> "Approximation":
-        """The approximation with these values, (k+1,), and these slopes with respect to x, (k+1, m).
+        """The approximation with given values, (k+1,), and slopes with respect to x, (k+1, m).
 
         curvature: ρ, (k+1,), positive.
         """
@@ -189,7 +189,7 @@ class Approximation:
         return cls(values, e, h)
 
     def only(self, rows: Array) -> "Approximation":
-        """The approximation of the objective and of the constraints with the indices `rows`, (j,)."""
+        """The approximation of the objective and of the constraints with indices `rows`, (j,)."""
         kept = np.append(0, 1 + rows)
         return Approximation(self.values[kept], self.e[kept], self.h[kept])
 
