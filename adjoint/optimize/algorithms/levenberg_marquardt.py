@@ -107,7 +107,10 @@ class FewParameters:
         return -(Vt.T @ z) * min(1.0, radius / length if length > 0.0 else 1.0) / self.scale[free]
 
     def _downhill(self, radius: float) -> Array:
-        """P(x − t D⁻²g): the first t minimizes q within Δ; t is halved until q has fallen enough."""
+        """P(x − t D⁻²g), with t shortened until q has fallen enough.
+
+        The first t minimizes q within Δ; t is then halved.
+        """
         g = self.J.T @ self.residual
         d = -self.bounds.held(self.x, g) / self.scale**2
         if not (length := self.length(d)) > 0.0:

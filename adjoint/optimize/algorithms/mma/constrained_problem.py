@@ -180,7 +180,7 @@ class ConstrainedProblem:
     def tried(
         self, f: Function, x: Array, state: State
     ) -> tuple[Evaluated | None, SolveError | None]:
-        """The pair (f and the constraints at a trial, None), or (None, the error of a failed solve).
+        """(f and the constraints at a trial, None), or (None, the error of a failed solve).
 
         A value that is nan or inf counts as a failed solve.
         """
