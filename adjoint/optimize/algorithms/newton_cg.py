@@ -117,7 +117,7 @@ class NewtonCG:
         return self._region.advanced(f, state, model, {})
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has Δ, the first stationarity, and the number of products."""
+        """Raise ValueError unless the memory has Δ, ‖g₀‖ and the number of products."""
         require_entries("NewtonCG", state.memory, REGION)
 
     @property

@@ -165,7 +165,10 @@ class OptimalityCriteria:
 
     @property
     def inner(self) -> Euclidean:
-        """The Euclidean inner product: the update multiplies densities and needs no direction M⁻¹g."""
+        """The Euclidean inner product.
+
+        The update multiplies densities and needs no direction M⁻¹g.
+        """
         return Euclidean()
 
     @property

@@ -189,9 +189,10 @@ class SiMPL:
     def _next_trial(
         self, last: float, psi_step: Array, step: Array, g_step: Array, g: Array
     ) -> float:
-        """The next first α: |⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|, or twice the last α if this is 0 or not a number.
+        """The next first α: |⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|, or twice the last α.
 
-        α is limited so that ψ changes by at most FARTHEST.
+        Twice the last α is taken if the ratio is 0 or not a finite number. α is limited
+        so that ψ changes by at most FARTHEST.
         """
         curvature = abs(self.inner.pairing(g_step, step))
         ratio = self.inner.pairing(psi_step, step) / curvature if curvature > 0.0 else 0.0

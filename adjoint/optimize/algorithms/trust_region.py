@@ -99,7 +99,7 @@ class TrustRegion:
     def advanced(
         self, f: Function, state: State, model: Subproblem, memory: Mapping[str, Array]
     ) -> State:
-        """The state after the first accepted step; without an accepted step, the state with an ending.
+        """The state after the first accepted step, or the given state with an ending.
 
         An iteration costs one evaluation per trial and one gradient. memory: arrays for
         the state's memory besides the radius and the count of products.

@@ -1,4 +1,4 @@
-"""Constraints on the solution of the objective: J(u, p) ≤ bound, single constraints or vectors of constraints."""
+"""Constraints on the solution of the objective: J(u, p) ≤ bound, or a vector c(u, p) ≤ bounds."""
 
 from dataclasses import dataclass
 from typing import Protocol

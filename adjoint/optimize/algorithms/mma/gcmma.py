@@ -122,7 +122,10 @@ class GCMMA:
         return self.constraints
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x, with the first proposal. It costs one evaluation and all gradients once."""
+        """The state at x, with the first proposal.
+
+        It costs one evaluation and all gradients once.
+        """
         return self._state(self._problem.first(f, x), None, (), self._first)
 
     def advance(self, f: Function, state: State) -> State:
@@ -169,7 +172,10 @@ class GCMMA:
         return replace(state, memory={**state.memory, "slopes": at.slopes})
 
     def _first(self, values: Array, slopes: Array, span: Array) -> Array:
-        """ρ at the start, (k+1,): a fixed part of Σ_j |∂g_i/∂x_j| Δ_j / m; Δ: distances of the bounds."""
+        """ρ at the start, (k+1,): a fixed part of Σ_j |∂g_i/∂x_j| Δ_j / m.
+
+        Δ: distances between lower and upper bounds.
+        """
         changes = np.abs(slopes) * span
         return np.maximum(
             LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes))

@@ -123,7 +123,10 @@ class MMA:
         return self.constraints
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x, with the first proposal. It costs one evaluation and all gradients once."""
+        """The state at x, with the first proposal.
+
+        It costs one evaluation and all gradients once.
+        """
         at = self._problem.first(f, x)
         return self._state(at, None, np.zeros(0))
 

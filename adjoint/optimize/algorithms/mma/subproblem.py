@@ -194,7 +194,7 @@ def _newton_step(at: DualPoint) -> Array:
 
 
 def _searched(at: DualPoint, d: Array) -> DualPoint:
-    """The point along d at which the slope of ψ has almost vanished, or a multiplier becomes zero."""
+    """The point along d at which the slope of ψ has almost vanished, or a multiplier is zero."""
     first = float(at.slope @ d)
     shrinking = d < 0.0
     longest = float((-at.multipliers[shrinking] / d[shrinking]).min(initial=np.inf))
