@@ -87,8 +87,8 @@ class FewParameters:
     def _solved(self, free: Array, r: Array, radius: float) -> Array:
         """argmin ½‖r + J s‖² over the free variables with ‖Ds‖ ≤ Δ.
 
-        By the singular values of J D⁻¹: Hebden (1973), AERE report TP 515; Moré (1978), Lecture
-        Notes in Mathematics 630, 105, section 5.
+        By the singular values of J D⁻¹: Hebden (1973), AERE report TP 515; Moré (1978),
+        Lecture Notes in Mathematics 630, 105, section 5.
         """
         if not (free.any() and radius > 0.0):
             return np.zeros(int(free.sum()))
@@ -107,9 +107,9 @@ class FewParameters:
         return -(Vt.T @ z) * min(1.0, radius / length if length > 0.0 else 1.0) / self.scale[free]
 
     def _downhill(self, radius: float) -> Array:
-        """P(x − t D⁻²g), with t shortened until q has fallen enough.
+        """P(x − t D⁻²g): the first t minimizes q within Δ.
 
-        The first t minimizes q within Δ; t is then halved.
+        T is halved until q has fallen enough.
         """
         g = self.J.T @ self.residual
         d = -self.bounds.held(self.x, g) / self.scale**2

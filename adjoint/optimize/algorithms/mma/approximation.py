@@ -177,10 +177,9 @@ class Approximation:
 
     @classmethod
     def of(cls, values: Array, slopes: Array, region: Region, curvature: Array) -> "Approximation":
-        """The approximation with these values and slopes.
+        """The approximation with given values, (k+1,), and slopes with respect to x, (k+1, m).
 
-        values: (k+1,); slopes: derivatives with respect to x, (k+1, m); curvature: ρ,
-        (k+1,), positive.
+        curvature: ρ, (k+1,), positive.
         """
         e = 0.5 * region.width * slopes
         h = (1.0 + 2.0 * BOTH) * np.abs(e)
@@ -190,10 +189,7 @@ class Approximation:
         return cls(values, e, h)
 
     def only(self, rows: Array) -> "Approximation":
-        """The approximation of the objective and of the constraints `rows`.
-
-        rows: indices of constraints, (j,).
-        """
+        """The approximation of the objective and of the constraints with indices `rows`, (j,)."""
         kept = np.append(0, 1 + rows)
         return Approximation(self.values[kept], self.e[kept], self.h[kept])
 
