@@ -22,17 +22,18 @@ from .trust_region_cg import Model
 class NewtonCG:
     """x ← x + s, s ≈ argmin g·s + ½ s·Hs over ‖s‖_M ≤ Δ, by CG with products point.hvp(v) alone.
 
-    CG ends at ‖g + Hs‖ ≤ η‖g‖ with η = min(½, (‖g‖/‖g₀‖)^exponent), which gives convergence
-    of order 1 + exponent; at Δ; along a direction of negative curvature, which it follows
-    to Δ; or after `products` products. With ρ, the decrease of f divided by the decrease of
-    the model: Δ ← ‖s‖/4 if ρ < ¼, Δ ← 2Δ if ρ > ¾ and ‖s‖ is about Δ. A step with ρ ≤
-    `accept` is refused, which costs one evaluation and no gradient; a failed solve is
-    refused too. Differences of f below its rounding count as predicted, so that g can fall
-    to rounding.
+    CG ends at ‖g + Hs‖ ≤ η‖g‖ with η = min(½, (‖g‖/‖g₀‖)^exponent), which gives
+    convergence of order 1 + exponent; at Δ; along a direction of negative curvature,
+    which it follows to Δ; or after `products` products. With ρ, the decrease of f
+    divided by the decrease of the model: Δ ← ‖s‖/4 if ρ < ¼, Δ ← 2Δ if ρ > ¾ and ‖s‖ is
+    about Δ. A step with ρ ≤ `accept` is refused, which costs one evaluation and no
+    gradient; a step to a design at which a solve fails is refused, too. A difference of
+    f below the rounding error of f counts as the predicted difference, so that g can
+    fall to rounding.
 
-    With bounds s is made of a projected gradient step and of CG over the variables between
-    their bounds, which is projected. The point of a state is not stored in files: a resumed
-    run evaluates f again.
+    With bounds s is a projected gradient step, followed by projected steps of CG over
+    the variables between their bounds. The point of a state is not stored in files: a
+    resumed run evaluates f again.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ class NewtonCG:
         return ()
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x: one evaluation, one gradient."""
+        """The state at x. It costs one evaluation and one gradient."""
         point = first_point(f, x, self.bounds, "NewtonCG")
         if not callable(getattr(point, "hvp", None)):
             raise TypeError(
@@ -110,13 +111,13 @@ class NewtonCG:
         return self._region.begun(point, self.radius)
 
     def advance(self, f: Function, state: State) -> State:
-        """The state after one accepted step: an evaluation per trial, one gradient."""
+        """The state after one accepted step. It costs one evaluation per trial and one gradient."""
         point = self._region.point(f, state)
         model = Model(self.inner, self.bounds, state.x, state.gradient, point.hvp, self.products)
         return self._region.advanced(f, state, model, {})
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has Δ, the first stationarity, and the products."""
+        """Raise ValueError unless the memory has Δ, ‖g₀‖ and the number of products."""
         require_entries("NewtonCG", state.memory, REGION)
 
     @property

@@ -95,10 +95,11 @@ class OptimalityCriteria:
 
     See docs/math/optimization.md, eq. 29.
 
-    λ is found by bisection. An iteration is an analysis and the update that follows from
-    it: the start is the first iteration, and the `change` of a state is the change of its
-    update, to memory["proposal"]. The optimality measures are relative to max|g|. Densities
-    with a positive gradient go as low as they may.
+    λ is found by bisection. An iteration is an analysis of a design and an update of
+    this design: the start is the first iteration, and the `change` of a state is the
+    change from its design to the updated design, memory["proposal"]. The optimality
+    measures are relative to max|g|. Densities with a positive gradient go down to the
+    move limit or the lower bound.
 
     The bisection leaves an error of about η · width in the volume. If the design has
     settled, the bisection goes on until the volume is met to 1e-9. A design has settled if
@@ -164,7 +165,10 @@ class OptimalityCriteria:
 
     @property
     def inner(self) -> Euclidean:
-        """The Euclidean inner product: the update multiplies, and does not add."""
+        """The Euclidean inner product.
+
+        The update multiplies densities and needs no direction M⁻¹g.
+        """
         return Euclidean()
 
     @property
@@ -195,7 +199,7 @@ class OptimalityCriteria:
         return self._state(first_point(f, x, self.bounds, "OptimalityCriteria"), 1, 1, 0)
 
     def advance(self, f: Function, state: State) -> State:
-        """The analysis at the last proposal, or nearer if it fails there, and the next update."""
+        """The state at the last proposal, or at a nearer design if a solve fails there."""
         x = state.memory["proposal"]
         for failures in range(NEARER):
             trial = tried(f, x)
@@ -254,8 +258,8 @@ class OptimalityCriteria:
     ) -> tuple[float, Array, float]:
         """λ, the next design, and the violation at x.
 
-        λ by bisection to `width`, and to the volume itself if the design has settled. excess:
-        of the constraint at x, relative to its bound.
+        λ is found by bisection to `width`; if the design has settled, λ meets the
+        volume itself. excess: c(x) / bound − 1.
         """
         lowest, highest = self.bounds.clip(x - self.move), self.bounds.clip(x + self.move)
         flat = slope <= FLAT * slope.max()
@@ -284,9 +288,10 @@ class OptimalityCriteria:
         return met, design(met), abs(excess) if missed else rough
 
     def _bisected(self, over: Callable[[float], float]) -> tuple[float, float, float]:
-        """The interval of λ and its last middle, by bisection for the sign of `over`.
+        """The lower end, the last middle and the upper end of an interval that contains λ.
 
-        over: a decreasing function of λ.
+        The interval is found by bisection for the zero of `over`, a decreasing function
+        of λ.
         """
         # The published interval; a larger λ, of an objective in small units, is met by widening.
         lower, upper = 0.0, 1e9
@@ -305,9 +310,9 @@ class OptimalityCriteria:
     def _optimality(self, x: Array, g: Array, slope: Array) -> tuple[float, float]:
         """The KKT residual and the projected gradient (docs/math/optimization.md, eqs. 31 and 32).
 
-        λ ≥ 0 by least squares over the densities between their bounds; 0 if the constraint does
-        not bind. If the constraint is violated, both measures are at least the violation,
-        relative to the bound.
+        λ ≥ 0 is found by least squares over the densities between their bounds; λ is 0
+        if the constraint does not bind. If the constraint is violated, both measures
+        are at least the violation, relative to the bound.
         """
         scale = float(np.abs(g).max()) or 1.0
         excess = self.constraint.value(x) / self.constraint.bound - 1.0

@@ -1,4 +1,4 @@
-"""Common part of BFGS and L-BFGS: the search along a line or an arc, the next state."""
+"""Common part of BFGS and L-BFGS: the search along a line or an arc, and the next state."""
 
 import math
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ GAINS: dict[str, Shape] = {"least": (2,), "idle": ()}
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """The settings of a quasi-Newton method; name: of the method, for messages."""
+    """The settings of a quasi-Newton method; name: name of the method, for messages."""
 
     name: str
     inner: InnerProduct
@@ -47,7 +47,7 @@ class Setting:
     def check(self) -> None:
         """Raise ValueError unless first_step > 0, or if there are bounds and M is not diagonal.
 
-        TypeError.
+        Raise TypeError if a setting has the wrong type.
         """
         require_geometry(self.name, self.bounds, self.inner)
         require_kind(self.name, "the search", self.search, StrongWolfe)
@@ -65,18 +65,19 @@ class Setting:
     def free(self, x: Array, g: Array, gamma: float) -> tuple[Array, Array]:
         """The free variables, (m,) booleans, and the points to which −γ M⁻¹ g takes the others.
 
-        A variable is free if −γ M⁻¹ g keeps it strictly within its bounds. At a solution
-        without degenerate bounds these are, from some step on, exactly the variables within
-        their bounds: Bertsekas (1982), SIAM J. Control Optim. 20, 221, section 2, with γ M⁻¹ in
-        place of ε.
+        A variable is free if −γ M⁻¹ g keeps it strictly within its bounds. Near a
+        solution with nonzero multipliers at all active bounds, the free variables are
+        exactly the variables between their bounds: Bertsekas (1982), SIAM J. Control
+        Optim. 20, 221, section 2, with γ M⁻¹ in place of ε.
         """
         to = x - gamma * self.inner.direction(g)
         return (to > self.bounds.lower) & (to < self.bounds.upper), self.bounds.clip(to)
 
     def first_trial(self, state: State, d: Array) -> float:
-        """α along a direction of unknown length: as far as the last step.
+        """α of the first trial along a direction of unknown length.
 
-        At the start it is `first_step`, or REACH of x.
+        The trial changes x by as much as the last step. At the start α is `first_step`,
+        or the trial changes x by REACH times the size of x.
         """
         if not np.isfinite(state.change) and self.first_step is not None:
             return self.first_step
@@ -88,10 +89,10 @@ class Setting:
         return size / largest if largest > 0.0 else 1.0
 
     def searched(self, f: Function, state: State, d: Array, alpha: float) -> Step:
-        """The step along d; without a point if d does not descend.
+        """The step along d; a step without a point if d is not a descent direction.
 
-        By strong Wolfe up to the first bound met; along the projected arc if alpha is beyond
-        this bound.
+        Up to the first bound the search demands the strong Wolfe conditions. If alpha
+        is beyond this bound, the search goes along the projected arc.
         """
         if not self.inner.pairing(state.gradient, d) < 0.0:
             return Step(0.0, None, ())
@@ -101,9 +102,10 @@ class Setting:
         return self._line(f, state, d, alpha, (shortest, longest))
 
     def _limits(self, x: Array, d: Array) -> tuple[float, float, float]:
-        """α below which x + α d rounds to x.
+        """Three values of α for the search along d.
 
-        α at which it meets the first bound, and the last bound.
+        Below the first value x + α d rounds to x; at the second value x + α d meets its
+        first bound, at the third value its last bound.
         """
         moving = d != 0.0
         sizes = np.where(moving, np.abs(d), 1.0)
@@ -147,8 +149,9 @@ class Setting:
     def _arc(self, f: Function, state: State, d: Array, alpha: float) -> Step:
         """The first step along P(x + α d) with f ≤ f(x) + c₁ g·(P(x + α d) − x).
 
-        The search goes from alpha downwards, and no trial pays for a gradient. Bertsekas
-        (1982), section 2, with the parabola through a refused value instead of a fixed factor.
+        The search goes from alpha downwards, and no trial costs a gradient. The method
+        is that of Bertsekas (1982), section 2, but α is shortened by the parabola
+        through a refused value instead of a fixed factor.
         """
         rejected: list[float] = []
         failure: SolveError | None = None
@@ -197,7 +200,7 @@ class Setting:
 def _gains(before: State | None, value: float, stationarity: float) -> dict[str, Array]:
     """The least f and optimality measure so far, and the number of idle steps.
 
-    A step is idle if it lowered neither of them.
+    A step is idle if it lowered neither the least f nor the least optimality measure.
     """
     now = np.array([value, stationarity])
     if before is None:
@@ -212,15 +215,15 @@ def _gains(before: State | None, value: float, stationarity: float) -> dict[str,
 def idle(state: State) -> bool:
     """True if the last IDLE steps lowered neither f nor the optimality measure.
 
-    Such steps move in the rounding errors of f.
+    Such steps change f by rounding errors only.
     """
     return bool(state.memory["idle"] >= IDLE)
 
 
 def stopped(state: State, step: Step | None) -> State:
-    """The state with an ending: FAILED if every trial of the step failed, else STUCK.
+    """The state with an ending: FAILED if a solve failed at every trial of the step, else STUCK.
 
-    step: a search without an accepted trial; None if no search was made.
+    step: the result of a search without an accepted trial; None if no search was made.
     """
     rejected = () if step is None else step.rejected
     failed = len(rejected) > 0 and all(map(math.isnan, rejected))

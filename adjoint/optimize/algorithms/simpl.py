@@ -60,10 +60,11 @@ class SiMPL:
     """ψ ← ψ − α M⁻¹∇f − μ M⁻¹∇c, ρ = 1/(1 + exp(−ψ)), with μ ≥ 0 such that c(ρ) ≤ bound.
 
     Mirror descent by the Fermi–Dirac entropy. The design ρ is between 0 and 1 by
-    construction. Every trial meets the volume, to 10⁻¹² if the volume binds, for μ is the
-    root of one monotone equation. α is first the generalized Barzilai–Borwein step |⟨Δψ,
-    Δρ⟩ / (Δ∇f·Δρ)|, and is then shortened until f satisfies the Armijo condition: f
-    decreases in every iteration. A start with more volume is first shifted to the bound.
+    construction. Every trial meets the volume constraint, because μ is the root of one
+    monotone equation; if the constraint binds it is met to 10⁻¹². α is first the
+    generalized Barzilai–Borwein step |⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|, and is then shortened until
+    f satisfies the Armijo condition: f decreases in every iteration. A start with more
+    volume is first shifted to the bound.
 
     In a state `step` is α. `stationarity` is the dual norm of ρ max(ℓ, 0) + (1 − ρ) max(−ℓ,
     0), with ℓ = ∇f + λ∇c: it is zero if ℓ is zero between the bounds, ≥ 0 for ρ = 0 and ≤ 0
@@ -127,7 +128,7 @@ class SiMPL:
         return (OfDesign(self.constraint),)
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x, (m,), shifted to the volume: one evaluation, one gradient."""
+        """The state at x, (m,), shifted to the volume. It costs one evaluation and one gradient."""
         x = as_parameters(x, "x")
         psi = logit(self.bounds.clip(x))
         if self.bounds.holds(x) and self.constraint.value(x) > self.constraint.bound * (1.0 + MET):
@@ -141,7 +142,7 @@ class SiMPL:
         return self._at(point, g, psi, alpha)
 
     def advance(self, f: Function, state: State) -> State:
-        """The state after one step: as many evaluations as the search needs, one gradient."""
+        """The state after one step. It costs one evaluation per trial and one gradient."""
         x, g, psi = state.x, state.gradient, state.memory["psi"]
         d, shift = self.inner.direction(g), self._shift(x)
         trial = self.search(
@@ -166,13 +167,13 @@ class SiMPL:
         )
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has ψ, (m,), and α of the next trial."""
+        """Raise ValueError unless the state has ψ, (m,), and the first α of the next search."""
         require_entries("SiMPL", state.memory, {"psi": (state.x.size,), "alpha": ()})
 
     def _after(
         self, before: State, point: Point, psi: Array, alpha: float, rejected: Array
     ) -> State:
-        """The state at the accepted point, with α of the next search."""
+        """The state at the accepted point, with the first α of the next search."""
         g, step = gradient_of(point), point.x - before.x
         psi_step = self.inner.covector(psi - before.memory["psi"])
         following = self._next_trial(alpha, psi_step, step, g - before.gradient, g)
@@ -188,7 +189,11 @@ class SiMPL:
     def _next_trial(
         self, last: float, psi_step: Array, step: Array, g_step: Array, g: Array
     ) -> float:
-        """|⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|; twice the last α if this is 0 or not a number."""
+        """The next first α: |⟨Δψ, Δρ⟩ / (Δ∇f·Δρ)|, or twice the last α.
+
+        Twice the last α is taken if the ratio is 0 or not a finite number. α is limited
+        so that ψ changes by at most FARTHEST.
+        """
         curvature = abs(self.inner.pairing(g_step, step))
         ratio = self.inner.pairing(psi_step, step) / curvature if curvature > 0.0 else 0.0
         alpha = ratio if 0.0 < ratio < np.inf else 2.0 * last
@@ -196,7 +201,10 @@ class SiMPL:
         return min(alpha, FARTHEST / largest) if largest > 0.0 else alpha
 
     def _slope(self, x: Array) -> Array:
-        """∂c/∂ρ, (m,), with zeros where it is rounding; raise ValueError if it is negative."""
+        """∂c/∂ρ, (m,), with entries of the size of rounding errors replaced by zero.
+
+        Raise ValueError if an entry is negative, or if all entries are zero.
+        """
         slope = np.asarray(self.constraint.gradient(x))
         steepest = self.inner.largest(slope)
         if (
@@ -236,7 +244,7 @@ class SiMPL:
         return latent(brentq(excess, 0.0, most, xtol=TINY, rtol=4.0 * EPS, maxiter=500))
 
     def _multiplier(self, x: Array, g: Array) -> float:
-        """λ ≥ 0 with the least Σ M⁻¹ρ(1 − ρ)(∇f + λ∇c)²; 0 if the volume does not bind."""
+        """The λ ≥ 0 with the least Σ M⁻¹ρ(1 − ρ)(∇f + λ∇c)²; 0 if the volume does not bind."""
         if self.constraint.value(x) < self.constraint.bound * (1.0 - BINDING):
             return 0.0
         slope = self._slope(x)
@@ -245,7 +253,7 @@ class SiMPL:
         return max(0.0, -self.inner.pairing(g, weighted) / size) if size > 0.0 else 0.0
 
     def _at(self, point: Point, g: Array, psi: Array, alpha: float) -> State:
-        """The state of iteration 0 at the point; alpha: of the next trial."""
+        """The state of iteration 0 at the point; alpha: the first α of the next search."""
         x, bound = point.x, self.constraint.bound
         multiplier = self._multiplier(x, g)
         lagrangian = g + multiplier * self._slope(x)
@@ -269,7 +277,7 @@ class SiMPL:
 
 
 def sigmoid(psi: Array) -> Array:
-    """1 / (1 + exp(−ψ)), without overflow: only exponentials of −|ψ|."""
+    """1 / (1 + exp(−ψ)), without overflow, because only exp(−|ψ|) is computed."""
     small = np.exp(-np.abs(psi))
     return np.where(psi >= 0.0, 1.0, small) / (1.0 + small)
 

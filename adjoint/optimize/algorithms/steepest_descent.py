@@ -36,10 +36,10 @@ LONGEST = 1e100
 class BarzilaiBorwein:
     """α₁ = ⟨s, Ms⟩/⟨s, y⟩, or the least recent α₂ = ⟨s, y⟩/⟨y, M⁻¹y⟩ if α₂ is much shorter.
 
-    s = x_k − x_{k−1}, y = g_k − g_{k−1}. 1/α₁ ≤ 1/α₂ are means of the Hessian's eigenvalues
-    in the inner product M. Short steps remove the components of large eigenvalues, and
-    leave a gradient for which long steps are right (method ABBmin;
-    docs/math/optimization.md, eq. 75).
+    s = x_k − x_{k−1}, y = g_k − g_{k−1}. 1/α₁ ≤ 1/α₂ are means of the Hessian's
+    eigenvalues in the inner product M. Short steps remove the components of the
+    gradient with large eigenvalues; for the remaining gradient long steps are good
+    (method ABBmin; docs/math/optimization.md, eq. 75).
 
     Parameters
     ----------
@@ -76,10 +76,10 @@ class BarzilaiBorwein:
     def __call__(
         self, ss: float, sy: float, yy: float, last: float, short: Array
     ) -> tuple[float, Array]:
-        """The next α, and the recent α₂, with that of this step last.
+        """The next α, and the recent values of α₂ up to this step.
 
-        ss, sy, yy: ⟨s, Ms⟩, ⟨s, y⟩, ⟨y, M⁻¹y⟩ of a step with α = last; short: the recent α₂
-        before the step.
+        ss: ⟨s, Ms⟩; sy: ⟨s, y⟩; yy: ⟨y, M⁻¹y⟩; last: α of the step; short: the recent
+        values of α₂ before the step.
         """
         if not (sy > 0.0 and yy > 0.0):
             return min(GROWTH * last, LONGEST), short
@@ -93,10 +93,10 @@ class BarzilaiBorwein:
 class SteepestDescent:
     """x ← P(x − α M⁻¹ g), α by Barzilai & Borwein, shortened until f decreases enough.
 
-    P is the projection onto the bounds (docs/math/optimization.md, eq. 28). An iteration
-    costs one evaluation per trial, one gradient and one solve with M. A failed solve at a
-    trial shortens the step. If the last trials all fail the run ends as FAILED; if no trial
-    is good enough it ends as STUCK.
+    P is the projection onto the bounds (docs/math/optimization.md, eq. 28). An
+    iteration costs one evaluation per trial, one gradient and one solve with M. A
+    failed solve at a trial shortens the step. If no trial is accepted the run ends: as
+    FAILED if solves failed at the last trials, else as STUCK.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class SteepestDescent:
         return ()
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x: one evaluation, one gradient."""
+        """The state at x. It costs one evaluation and one gradient."""
         point = first_point(f, x, self.bounds, "SteepestDescent")
         g = gradient_of(point)
         d = self.inner.direction(g)
@@ -177,7 +177,7 @@ class SteepestDescent:
         return replace(state, memory={**memory, "short": np.zeros(0), "direction": d})
 
     def advance(self, f: Function, state: State) -> State:
-        """The state after one step: as many evaluations as the search needs, one gradient."""
+        """The state after one step. It costs one evaluation per trial and one gradient."""
         x, d = state.x, state.memory["direction"]
         trial = self.search(
             f,
@@ -199,7 +199,7 @@ class SteepestDescent:
         return self._after(state, trial, trial.point)
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has the last values, α, the short steps and M⁻¹ g."""
+        """Raise ValueError unless the memory has the last values of f, α, α₂ and M⁻¹ g."""
         m = state.x.size
         require_entries(
             "SteepestDescent",
@@ -208,7 +208,10 @@ class SteepestDescent:
         )
 
     def _after(self, before: State, trial: Step, point: Point) -> State:
-        """The state at the accepted point; the change of the gradient gives α of the next trial."""
+        """The state at the accepted point, with the first α of the next iteration.
+
+        This α follows from the change of the gradient.
+        """
         g = gradient_of(point)
         d = self.inner.direction(g)
         products = self._products(before, point.x - before.x, g, d)

@@ -32,7 +32,7 @@ REGION: dict[str, Shape] = {"radius": (), "first": (), "products": ()}
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """s = y − x within the bounds, and Hs.
+    """A step s = y − x to a design y within the bounds, and Hs.
 
     products: number of products with H that the step cost.
     """
@@ -75,7 +75,8 @@ class TrustRegion:
     def begun(self, point: Point, radius: float | None) -> State:
         """The state of iteration 0 at the point.
 
-        A radius of None is nan in its memory: then `first_radius` is asked.
+        If `radius` is None, the radius in the memory is nan: the first step then calls
+        `first_radius`.
         """
         state = self.measured(
             State(0, point.x, float(point.value), gradient_of(point), 0.0, 0.0, point=point)
@@ -85,7 +86,7 @@ class TrustRegion:
         return replace(state, memory={name: np.array(value) for name, value in memory.items()})
 
     def point(self, f: Function, state: State) -> Point:
-        """f at the state's x; evaluated again if the state comes from a file."""
+        """The point of f at the state's x; f is evaluated again if the state comes from a file."""
         if state.point is not None:
             return state.point
         with phase("model"):
@@ -98,9 +99,10 @@ class TrustRegion:
     def advanced(
         self, f: Function, state: State, model: Subproblem, memory: Mapping[str, Array]
     ) -> State:
-        """The state after the first accepted step: an evaluation per trial, one gradient.
+        """The state after the first accepted step, or the given state with an ending.
 
-        memory: arrays for the state's memory besides the radius and the count of products.
+        An iteration costs one evaluation per trial and one gradient. memory: arrays for
+        the state's memory besides the radius and the count of products.
         """
         radius, spent = float(state.memory["radius"]), 0
         if np.isnan(radius):
@@ -180,9 +182,10 @@ class TrustRegion:
 
 
 def _adapted(radius: float, length: float, ratio: float) -> float:
-    """Δ after a step: a quarter of the length of a bad step.
+    """Δ after a step.
 
-    Doubled after a good step to the boundary.
+    After a step with ratio < ¼, Δ is a quarter of the length of the step. After a step
+    to the boundary with ratio > ¾, Δ is doubled. Otherwise Δ stays.
     """
     if not ratio >= 0.25:
         return 0.25 * length

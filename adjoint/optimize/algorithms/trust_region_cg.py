@@ -33,7 +33,7 @@ HALVINGS = 30
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """q at x.
+    """q(s) = g·s + ½ s·Hs at the design x.
 
     gradient: g, (m,); hessian: v ↦ Hv, (m,); most: largest number of products in one run of
     CG.
@@ -67,9 +67,10 @@ class Model:
         return self.inner.norm(s)
 
     def first_radius(self) -> tuple[float, int]:
-        """Ten times the distance over which q falls along −M⁻¹g; and one product with H.
+        """The first Δ, and 1, the number of products with H.
 
-        Components held by bounds are left out. If q falls without end the radius is ‖x‖_M.
+        Δ is ten times the distance to the minimum of q along −M⁻¹g, without the
+        components held by bounds. If q has no minimum along this direction, Δ is ‖x‖_M.
         """
         d = -self.inner.direction(self.bounds.held(self.x, self.gradient))
         curvature, slope = (
@@ -92,10 +93,10 @@ class Model:
     def _conjugate_gradients(
         self, start: Step, free: Array, radius: float, tolerance: float
     ) -> tuple[Array, Array, int]:
-        """d, Hd and the number of products: CG from s over the free variables, up to ‖s + d‖ = Δ.
+        """d, Hd and the number of products, by CG from s over the free variables.
 
-        Steihaug (1983), SIAM J. Numer. Anal. 20, 626; Nocedal & Wright (2006), algorithm 7.2,
-        preconditioned by M⁻¹.
+        CG ends when ‖s + d‖_M = Δ at the latest. Steihaug (1983), SIAM J. Numer. Anal.
+        20, 626; Nocedal & Wright (2006), algorithm 7.2, preconditioned by M⁻¹.
         """
         inner, d, Hd = self.inner, np.zeros_like(self.x), np.zeros_like(self.x)
         r = np.where(free, self.gradient + start.Hs, 0.0)
@@ -117,9 +118,10 @@ class Model:
         return d, Hd, self.most
 
     def _within_faces(self, radius: float, tolerance: float) -> Step:
-        """From the Cauchy point by CG over the variables between their bounds, face after face.
+        """The step that begins with the Cauchy point and goes on by CG between the bounds.
 
-        Lin & Moré (1999), SIAM J. Optim. 9, 1100, algorithm 5.1; M is diagonal.
+        After each run of CG, variables that met a bound are fixed. Lin & Moré (1999),
+        SIAM J. Optim. 9, 1100, algorithm 5.1; M is diagonal.
         """
         step = self._cauchy_point(radius)
         for _ in range(FACES):
@@ -138,7 +140,7 @@ class Model:
         return step
 
     def _cauchy_point(self, radius: float) -> Step:
-        """P(x − t M⁻¹g): t minimizes q approximately, within Δ."""
+        """The step to P(x − t M⁻¹g); t minimizes q approximately, within Δ."""
         zero = np.zeros_like(self.x)
         d = -self.inner.direction(self.bounds.held(self.x, self.gradient))
         if not (length := self.inner.norm(d)) > 0.0:
@@ -150,9 +152,9 @@ class Model:
         return Step(step.y, step.s, step.Hs, step.products + 1)
 
     def _projected(self, step: Step, d: Array, Hd: Array) -> Step:
-        """P(y + αd) with the first α = 1, ½, … that decreases q enough.
+        """The step to P(y + αd) with the first α = 1, ½, … that decreases q enough.
 
-        α is not shortened below the first bound met.
+        α is not shortened below its value at the first bound.
         """
         slope, alpha, products = self.gradient + step.Hs, 1.0, step.products
         first = self._first_bound(step.y, d)
@@ -174,7 +176,7 @@ class Model:
         return Step(y, y - self.x, step.Hs + alpha * Hd, products)
 
     def _first_bound(self, y: Array, d: Array) -> float:
-        """The α ≤ inf at which y + αd meets its first bound."""
+        """The least α at which a variable of y + αd meets a bound; inf if none does."""
         room = np.where(d > 0.0, self.bounds.upper - y, y - self.bounds.lower)
         with np.errstate(over="ignore"):
             reach = np.divide(room, np.abs(d), out=np.full_like(y, np.inf), where=d != 0.0)

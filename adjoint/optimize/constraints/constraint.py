@@ -12,7 +12,7 @@ from ..trial import require_point
 
 
 class Valued(Protocol):
-    """A number that depends on the design, with its derivative on demand; a `Point` is one."""
+    """A number c that depends on the design, with its gradient; for instance a `Point`."""
 
     @property
     def value(self) -> float:
@@ -24,7 +24,7 @@ class Valued(Protocol):
 
 
 class Constraint(Protocol):
-    """c ≤ bound (or c = bound, among equalities), with c a function of an evaluated point."""
+    """c ≤ bound (or c = bound, among equalities), where c is a function of an evaluated point."""
 
     @property
     def bound(self) -> float:

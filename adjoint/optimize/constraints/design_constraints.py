@@ -30,7 +30,7 @@ class DesignOnly(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class AtDesign:
-    """A constraint on the design, at x; the value and the gradient are computed once."""
+    """c(x) and dc/dx of a constraint on the design alone, each computed once."""
 
     constraint: DesignOnly
     x: Array
@@ -328,7 +328,7 @@ def _require_weights(weights: Array, p: Array, name: str) -> None:
 def _numbers(who: str, weights: Array) -> None:
     """Raise TypeError or ValueError unless the weights are a vector of finite numbers.
 
-    The vector may be empty.
+    The vector of weights may be empty.
     """
     if as_array(who, "weights", weights).shape != (0,):
         as_reals(who, "weights", weights, 1, "(m,)")

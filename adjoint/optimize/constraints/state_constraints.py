@@ -1,4 +1,4 @@
-"""Constraints on the solution of the objective: J(u, p) ≤ bound, one by one or as a vector."""
+"""Constraints on the solution of the objective: J(u, p) ≤ bound, or a vector c(u, p) ≤ bounds."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,7 +16,7 @@ from ..settings import require_objective
 
 @dataclass(frozen=True, eq=False)
 class StateConstraint:
-    """J(u, p) ≤ bound, at the solution u of the objective: without another forward solve.
+    """J(u, p) ≤ bound at the solution u of the objective, without another forward solve.
 
     The gradients of several state constraints at one point take one block of transposed
     solves.
@@ -144,7 +144,7 @@ class Along:
         return self.function.vjp(u, p, self.weights)
 
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
-        """The derivative of these gradients along (u̇, ṗ).
+        """The derivatives of the two gradients of J along (u̇, ṗ).
 
         Raise TypeError if the function has no `hvp`.
         """

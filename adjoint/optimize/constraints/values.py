@@ -1,7 +1,7 @@
 """Constraints at a point: their values c, and the excess (c − bound) / scale.
 
-A volume constraint, as any other, reaches an algorithm here: `values_at` asks the user's
-constraints for their values, `excess` scales them.
+An algorithm sees every constraint, for instance on a volume, through this module:
+`values_at` evaluates the user's constraints, and `excess` scales the values.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from .state_constraints import StateConstraint, StateConstraints, require_soluti
 class ConstraintValue:
     """c at a point, of one constraint or of one vector of constraints.
 
-    values: c, (k,); bounds: (k,), both in the units of c. valued: a single constraint's c
-    with its gradient; None for a vector.
+    values: c, (k,), and bounds: (k,), both in the units of c. valued: c of a single
+    constraint, with its gradient; None for a vector of constraints.
     """
 
     constraint: Constraint | StateConstraints
@@ -34,7 +34,7 @@ class ConstraintValue:
 
 @dataclass(frozen=True, eq=False)
 class Excess:
-    """(c_i − bound_i) / scale_i at a point: met if ≤ 0.
+    """(c_i − bound_i) / scale_i at a point; constraint i is met if this number is ≤ 0.
 
     scales: (k,), chosen at the start of the run.
     """
@@ -55,8 +55,9 @@ def values_at(
 ) -> tuple[ConstraintValue, ...]:
     """The values of all constraints at a point, in order.
 
-    The gradients of several `StateConstraint` take one block of solves. Raise ValueError
-    for shapes that do not fit, TypeError if a state is constrained and the point has none.
+    The gradients of several `StateConstraint` cost one block of solves. Raise
+    ValueError if shapes do not fit, TypeError if a constraint depends on the state and
+    the point has no state.
     """
     of_state = [c.objective for c in constraints if isinstance(c, StateConstraint)]
     if of_state:
@@ -73,21 +74,22 @@ def values_at(
 def excess(constraints: Sequence[Constraint], point: Point, scales: Array) -> Excess:
     """The excess of all constraints at a point, in order; at least one constraint.
 
-    scales: (k,).
+    scales: scales of the constraints, (k,).
     """
     return scaled(values_at(constraints, point), scales)
 
 
 def scaled(parts: tuple[ConstraintValue, ...], scales: Array) -> Excess:
-    """The excess, from values that are known already."""
+    """The excess of constraints whose values are known; scales: (k,)."""
     values = np.concatenate([part.values - part.bounds for part in parts]) / scales
     return Excess(values, scales, parts)
 
 
 def row(part: ConstraintValue, index: int, x: Array) -> Array:
-    """dc/dx of a single constraint, (m,). index: of the constraint, for messages.
+    """dc/dx of a single constraint, (m,).
 
-    Raise ValueError if its shape is not that of x, NonFinite if an entry is nan or inf.
+    index: index of the constraint, for messages. Raise ValueError if the shape of dc/dx
+    is not that of x, NonFinite if an entry is nan or inf.
     """
     g = _gradient(part)
     if g.shape != x.shape:

@@ -58,13 +58,14 @@ ROUNDING = 1e-14
 class GCMMA:
     """MMA with conservative approximations: g̃_i(x⁺) ≥ g_i(x⁺) at the next design, i = 0 … k.
 
-    g̃_i has a further term ρ_i Σ_j (x_j − x⁰_j)²/…. While g̃_i is below g_i at the solution
-    of the subproblem, ρ_i is raised and the subproblem is solved again. Such a trial costs
-    an evaluation of f and the constraints and no gradient; a failed solve counts as such a
-    trial. So f falls in every iteration, a feasible design is followed by feasible designs,
-    and the designs converge from any start. Constraints that leave a narrow interval
-    between them, such as equalities, are met at the end and not in each iteration: no
-    approximation is conservative for both.
+    g̃_i has a further term ρ_i Σ_j (x_j − x⁰_j)²/…. If g̃_i is below g_i at the
+    solution of the subproblem, ρ_i is raised and the subproblem is solved again. A
+    refused trial costs an evaluation of f and the constraints and no gradient; a failed
+    solve counts as a refused trial. So f falls in every iteration, a feasible design is
+    followed by feasible designs, and the designs converge from any start. Two
+    constraints that leave a narrow interval between them, such as an equality, are met
+    at the end and not in each iteration, because no approximation is conservative for
+    both constraints.
 
     Parameters
     ----------
@@ -121,11 +122,17 @@ class GCMMA:
         return self.constraints
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x with the first proposal: one evaluation, all gradients once."""
+        """The state at x, with the first proposal.
+
+        It costs one evaluation and all gradients once.
+        """
         return self._state(self._problem.first(f, x), None, (), self._first)
 
     def advance(self, f: Function, state: State) -> State:
-        """The state at the first conservative solution: one gradient, an evaluation per trial."""
+        """The state at the first trial for which all approximations are conservative.
+
+        An iteration costs one evaluation per trial, and all gradients once.
+        """
         if (reason := self._problem.standstill(state)) is not None:
             return replace(state, ending=reason)
         rejected: list[float] = []
@@ -153,7 +160,7 @@ class GCMMA:
         )
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the state has what MMA remembers, and gradients."""
+        """Raise ValueError unless the memory has the arrays of MMA and the gradients."""
         m, k = state.x.size, len(self.constraints)
         self._problem.require_memory(state, {"slopes": (k, m)})
 
@@ -165,7 +172,10 @@ class GCMMA:
         return replace(state, memory={**state.memory, "slopes": at.slopes})
 
     def _first(self, values: Array, slopes: Array, span: Array) -> Array:
-        """ρ at the start: a part of Σ_j |∂g_i/∂x_j| Δ_j / m."""
+        """ρ at the start, (k+1,): a fixed part of Σ_j |∂g_i/∂x_j| Δ_j / m.
+
+        Δ: distances between lower and upper bounds.
+        """
         changes = np.abs(slopes) * span
         return np.maximum(
             LEAST, SHARE * self.inner.total(changes) / self.inner.total(np.ones_like(changes))
@@ -188,7 +198,7 @@ class Model:
 
     @classmethod
     def of(cls, state: State, problem: ConstrainedProblem) -> "Model":
-        """The approximations as they were when the state was made, to the last bit."""
+        """The approximations with the same bits as when the state was made."""
         slopes = np.concatenate([state.scale * state.gradient[None], state.memory["slopes"]])
         values = np.append(state.scale * state.value, state.constraints)
         return cls(state, problem, problem.region(state.x, state.memory["width"]), values, slopes)
@@ -197,7 +207,7 @@ class Model:
         return Approximation.of(self.values, self.slopes, self.region, rho)
 
     def gaps(self, at: Evaluated | None, x: Array, rho: Array) -> Array:
-        """g_i − g̃_i at a trial, (k+1,), less the rounding error; inf if the trial failed."""
+        """g_i − g̃_i − rounding error at a trial, (k+1,); inf if the trial failed."""
         if at is None:
             return np.full(len(self.values), np.inf)
         values = np.append(self.state.scale * at.point.value, at.constraints)
@@ -213,7 +223,10 @@ class Model:
         return gaps
 
     def raised(self, gaps: Array, x: Array, rho: Array) -> Array:
-        """min(10 ρ, 1.1 (ρ + gap/w)) where the gap is positive; w: the term of g̃ with ρ = 1."""
+        """The next ρ, (k+1,): min(10 ρ, 1.1 (ρ + gap/w)) if the gap is positive, else ρ.
+
+        w: the term of g̃ that ρ multiplies.
+        """
         s = (x - self.region.at) / self.region.width
         w = self.problem.inner.pairing(
             self.region.width / self.region.span, 2.0 * s * s / (1.0 - s * s)
@@ -222,7 +235,7 @@ class Model:
         return np.where(gaps > 0.0, np.minimum(MOST_RAISED * np.minimum(rho, LARGEST), enough), rho)
 
     def proposal(self, rho: Array) -> Array:
-        """The minimum of the approximations, (m,)."""
+        """The design at the minimum of the approximations, (m,)."""
         start = self.state.multipliers * self.state.scale
         return self.region.design(
             self.problem.solved(self._approximation(rho), self.region, start).s

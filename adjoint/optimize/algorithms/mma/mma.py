@@ -52,14 +52,16 @@ class MMA:
     variables that oscillate. The subproblem is solved by its dual, which has as many
     unknowns as there are constraints. There is one evaluation per iteration and no line
     search, so that f may rise: see `GCMMA`. If a solve fails at the proposal, designs
-    nearer to the last design are tried, and the asymptotes come nearer. The same is done if
-    f and its gradient collapse for much less gain than the slope promised, as those of a
-    structure that falls apart do. Two opposite inequalities with a narrow interval between
-    them are taken one at a time, by their multipliers.
+    nearer to the last design are tried, and the asymptotes come nearer. The same is
+    done if f and its gradient collapse although a much larger gain was promised by the
+    slope, for example if a structure falls apart. Of two opposite inequalities with a
+    narrow interval between them, only one enters a subproblem; the multipliers decide
+    which one.
 
-    The optimality measure is the largest of the Lagrangian's dual norm, |λ_i c_i| and the
-    violation, all of the scaled problem, divided by the scale; the last two are also
-    divided by the length of the design at the start.
+    The optimality measure is the largest of three numbers of the scaled problem,
+    divided by the scale: the dual norm of the Lagrangian's gradient, the largest |λ_i
+    c_i|, and the violation. The second and the third number are also divided by the
+    length of the design at the start.
 
     Parameters
     ----------
@@ -78,8 +80,8 @@ class MMA:
         infeasible problem: such a run is not a success, and ends as INFEASIBLE once the
         design stands still. A larger c tells the two cases apart.
     scale : float or None
-        Factor on the objective, which should be between 1 and 100 then. None: chosen at the
-        start, by f and its largest change by one variable.
+        Factor on the objective; the product should be between 1 and 100. None: the
+        factor is chosen at the start, by f and its largest change by one variable.
     inner : InnerProduct
         M, diagonal.
 
@@ -121,14 +123,17 @@ class MMA:
         return self.constraints
 
     def start(self, f: Function, x: Array) -> State:
-        """The state at x with the first proposal: one evaluation, all gradients once."""
+        """The state at x, with the first proposal.
+
+        It costs one evaluation and all gradients once.
+        """
         at = self._problem.first(f, x)
         return self._state(at, None, np.zeros(0))
 
     def advance(self, f: Function, state: State) -> State:
-        """The state at the proposal, or nearer if it fails there.
+        """The state at the proposal, or at a nearer design if a solve fails at the proposal.
 
-        Gradients at the accepted design only.
+        Gradients are computed at the accepted design only.
         """
         if (reason := self._problem.standstill(state)) is not None:
             return replace(state, ending=reason)
@@ -155,7 +160,7 @@ class MMA:
         self._problem.require_memory(state, {})
 
     def _collapsed(self, before: State, at: Evaluated) -> bool:
-        """True if f and its slopes have collapsed for a small part of the promised gain."""
+        """True if f and its slopes have collapsed and f gained only a small part of the promise."""
         f, x, span = at.point.value, at.point.x, self._problem.span
         size = max(abs(before.value), self.inner.largest(np.abs(before.gradient) * span))
         promised = -self.inner.pairing(before.gradient, x - before.x)
@@ -169,7 +174,10 @@ class MMA:
         return self._problem.state(at, before, rejected, width, self._curvature)
 
     def _curvature(self, values: Array, slopes: Array, span: Array) -> Array:
-        """ρ = 10⁻⁵, less if the scaled objective and its slopes are small: ρ would hide them."""
+        """ρ, (k+1,): 10⁻⁵, or less if the scaled objective and its slopes are small.
+
+        A larger ρ would outweigh small slopes.
+        """
         rho = np.full(len(slopes), CURVATURE)
         rho[0] *= min(1.0, abs(values[0]) + self.inner.largest(np.abs(slopes[0]) * span)) or 1.0
         return rho

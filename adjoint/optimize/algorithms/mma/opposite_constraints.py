@@ -1,9 +1,10 @@
 """Pairs of opposite constraints, −w ≤ c ≤ 0 with a narrow interval, such as equalities.
 
-The convex approximations of c ≤ 0 and of −c ≤ w both lie above what they approximate.
-For a narrow interval they have almost nothing in common but the design itself, and
-steps shrink with √w. So one of the two is left out of a subproblem: the multipliers
-tell which one is active, and while it is active the other one is met anyway.
+The convex approximations of c ≤ 0 and of −c ≤ w lie above c and above −c − w. If the
+interval is narrow, the design is almost the only point at which both approximations are
+met, and steps shrink with √w. So one of the two constraints is left out of a
+subproblem: the multipliers tell which constraint is active, and while this constraint
+is active the other constraint is met.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ contradict each other by rounding only."""
 
 @dataclass(frozen=True)
 class Interval:
-    """Constraints that bound one function from above and from below, by their indices."""
+    """The indices of the constraints that bound one function from above and from below."""
 
     above: tuple[int, ...]
     below: tuple[int, ...]
@@ -43,8 +44,8 @@ class Interval:
 def intervals(values: Array, slopes: Array, span: Array) -> list[Interval]:
     """The narrow intervals among linearized constraints c_i + a_i·Δx ≤ 0.
 
-    values: c, (k,); slopes: a, (k, m), at one design; span: the distance of the bounds,
-    (m,) or a number.
+    values: c at one design, (k,); slopes: a there, (k, m); span: the distance between
+    lower and upper bounds, (m,) or one number.
     """
     if len(values) < 2:
         return []
@@ -77,7 +78,10 @@ def intervals(values: Array, slopes: Array, span: Array) -> list[Interval]:
 
 
 def sides(found: Sequence[Interval], multipliers: Array) -> list[tuple[int, ...]]:
-    """The constraints of each interval that are not active, according to their multipliers."""
+    """For each interval the indices of the side that is not active.
+
+    Of the two sides, this is the side with the smaller multiplier. multipliers: (k,).
+    """
     return [
         each.below
         if multipliers[list(each.above)].max() >= multipliers[list(each.below)].max()

@@ -61,7 +61,10 @@ multipliers."""
 
 @dataclass(frozen=True, eq=False)
 class Subproblem:
-    """An approximation and its box. lower, upper: (m,), between −1 and 1; elastic: c > 0."""
+    """min g_0(s) + Σ_i (c y_i + ½ y_i²) subject to g_i(s) ≤ y_i, y_i ≥ 0, lower ≤ s ≤ upper.
+
+    approximation: the g_i; lower, upper: (m,), between −1 and 1; elastic: c > 0.
+    """
 
     approximation: Approximation
     lower: Array
@@ -71,7 +74,10 @@ class Subproblem:
 
     @cached_property
     def sizes(self) -> Array:
-        """The sizes of the terms of each constraint, (k,), at least 1, for relative residuals."""
+        """The sizes of the terms of each constraint, (k,), at least 1.
+
+        Residuals are divided by these sizes.
+        """
         model = self.approximation
         return np.maximum(1.0, np.abs(model.values[1:]) + self.inner.total(model.h[1:]))
 
@@ -85,7 +91,10 @@ class DualPoint:
 
     @cached_property
     def _minimum(self) -> tuple[Array, Array, Array]:
-        """s(λ) before clipping and after, and √(h² − e²), (m,) each; e, h: of the Lagrangian."""
+        """s(λ) before clipping, s(λ) after clipping, and √(h² − e²), (m,) each.
+
+        e and h are the sums over the functions, with the weights (1, λ).
+        """
         weights = np.concatenate([[1.0], self.multipliers])
         e = np.einsum("i,ij->j", weights, self.problem.approximation.e)
         h = np.einsum("i,ij->j", weights, self.problem.approximation.h)
@@ -99,7 +108,7 @@ class DualPoint:
 
     @property
     def s(self) -> Array:
-        """The minimum of the Lagrangian, (m,)."""
+        """s(λ), the minimizer of the Lagrangian, (m,)."""
         return self._minimum[1]
 
     @cached_property
@@ -130,9 +139,10 @@ class DualPoint:
         return float((left / sizes).max(initial=0.0))
 
     def curvature(self) -> Array:
-        """−ψ''(λ), (k, k): Σ r_i r_k / (√(h² − e²) (1 − s²)²), r_i = e_i (1 + s²) + 2 h_i s.
+        """−ψ''(λ), (k, k): Σ r_i r_k / (√(h² − e²) (1 − s²)²) with r_i = e_i (1 + s²) + 2 h_i s.
 
-        Positive semidefinite; the sum is over the variables between their bounds.
+        The matrix is positive semidefinite; the sum is over the variables between their
+        bounds. The diagonal has a further 1 where λ_i > c.
         """
         free, s, root = self._minimum
         model, inner, gap = self.problem.approximation, self.problem.inner, self._gap
@@ -151,9 +161,10 @@ class DualPoint:
 def maximized(problem: Subproblem, start: Array) -> DualPoint:
     """The maximum of ψ over λ ≥ 0 by Newton's method; start: (k,), λ ≥ 0.
 
-    A step goes to the maximum over λ ≥ 0 of the quadratic model, and along it to a point
-    where the slope has almost vanished. Slopes decide, not values, for the values of ψ have
-    fewer correct digits. Raise SubproblemFailed.
+    The direction of a step leads to the maximum over λ ≥ 0 of the quadratic model. The
+    step ends at a point along this direction at which the slope of ψ has almost
+    vanished. The search compares slopes, not values, because the values of ψ have fewer
+    correct digits. Raise SubproblemFailed if Newton's method does not converge.
     """
     at, last = DualPoint(problem, start), np.inf
     for _ in range(ITERATIONS):
@@ -168,10 +179,10 @@ def maximized(problem: Subproblem, start: Array) -> DualPoint:
 
 
 def _newton_step(at: DualPoint) -> Array:
-    """The maximum z ≥ 0 of r·(z − λ) − ½ (z − λ)ᵀ (N + δ) (z − λ), less λ.
+    """z − λ, where z ≥ 0 maximizes r·(z − λ) − ½ (z − λ)ᵀ (N + δ) (z − λ).
 
-    δ limits the growth of λ if N is singular, and vanishes with the residual: the
-    convergence stays superlinear.
+    r: ψ'; N: −ψ''. The diagonal matrix δ limits the growth of λ if N is singular; δ
+    vanishes with the residual, so that the convergence stays superlinear.
     """
     N, r, multipliers = at.curvature(), at.slope, at.multipliers
     N = N + np.diag(np.abs(r) / (GROWTH * (multipliers + SMALLEST)))
@@ -183,7 +194,7 @@ def _newton_step(at: DualPoint) -> Array:
 
 
 def _searched(at: DualPoint, d: Array) -> DualPoint:
-    """The point along d at which ψ has almost lost its slope, or λ meets zero."""
+    """The point along d at which the slope of ψ has almost vanished, or a multiplier is zero."""
     first = float(at.slope @ d)
     shrinking = d < 0.0
     longest = float((-at.multipliers[shrinking] / d[shrinking]).min(initial=np.inf))
@@ -200,9 +211,9 @@ def _searched(at: DualPoint, d: Array) -> DualPoint:
 
 
 def _between(low: tuple[float, float], high: tuple[float, float]) -> float:
-    """The next trial: the zero of the secant.
+    """The next trial step: the zero of the secant of the slope.
 
-    If the ends differ in order of magnitude: their geometric mean.
+    If the ends of the bracket differ by more than a factor of 4: their geometric mean.
     """
     if high[0] > 4.0 * low[0]:
         return max(0.1 * high[0], float(np.sqrt(low[0] * high[0])))
