@@ -100,10 +100,10 @@ class DifferencedPoint:
         )
 
     def _part(self, v: Array, size: Array) -> Array:
-        """H v for variables of one size.
+        """H v for the variables of one size.
 
-        If the gradient does not change, longer steps are tried, up to the step for the largest
-        variable: a variable, above all one next to zero, may be far smaller than the scale on
+        If the gradient does not change along the step, longer steps are tried, up to the step for
+        the largest variable: a variable close to zero may be far smaller than the length over
         which f changes.
         """
         moved = v != 0.0
@@ -120,10 +120,10 @@ class DifferencedPoint:
         return found / step
 
     def _change(self, v: Array, step: float) -> Array | None:
-        """∇f(x + εv) − ∇f(x), if need be from the other side of x; None if f cannot be evaluated.
+        """∇f(x + εv) − ∇f(x); None if f cannot be evaluated.
 
-        At bounds f may be defined ahead of one variable and behind another: then v is taken in
-        two parts.
+        The difference is taken at the other side of x if f cannot be evaluated ahead. At bounds
+        one variable may only increase and another only decrease: then v is split in two parts.
         """
         for h in (step, -step):
             if (near := attempt(self.function, self.x + h * v)) is not None:

@@ -85,9 +85,10 @@ def require_packed(name: str, algorithm: object, state: State) -> None:
 
 
 def packed(inner: State) -> dict[str, Array]:
-    """An inner state as named arrays.
+    """The state of an inner algorithm as named arrays.
 
-    Left out: x, which the outer state has, ending, failure, point and function.
+    The design x is left out, since the outer state has it, and so are `ending`, `failure`,
+    `point` and `function`.
     """
     fields = {PREFIX + name: np.asarray(getattr(inner, name)) for name in (*NUMBERS, *ARRAYS)}
     return fields | {MEMORY + name: array for name, array in inner.memory.items()}

@@ -270,7 +270,11 @@ class _Run:
         return replace(at, state=state, best=self._better(state, at.best), progress=progress)
 
     def _steepness(self, state: State) -> float:
-        """The dual norm of the whole ∇f: bounds that hold x at an infeasible start soon let go."""
+        """The dual norm of ∇f, with all components.
+
+        Components at active bounds count: bounds that an infeasible start has reached become
+        inactive soon.
+        """
         return self.algorithm.inner.dual_norm(state.gradient)
 
     def _sized(self, state: State) -> float:

@@ -205,7 +205,7 @@ class Sizes:
 
 
 def _width(x: Array, bounds: Bounds) -> Array:
-    """The distance of the bounds, (m,)."""
+    """upper − lower of each variable, (m,)."""
     return np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
 
 
@@ -215,25 +215,28 @@ def _unit(x: Array, inner: InnerProduct) -> Array:
 
 
 def _length(change: float, g: Array, unit: Array, inner: InnerProduct) -> float:
-    """The size of variables, times their units, at which one variable makes the change.
+    """change / max_j (|g_j| / unit_j): the length at which a linear function changes by `change`.
 
-    0 if unknown.
+    g: the slopes, (m,). The result is 0 if all slopes are zero.
     """
     steepest = inner.largest(np.abs(g) / unit)
     return change / steepest if steepest > 0.0 and change / steepest < np.inf else 0.0
 
 
 def _share(value: float, steepness: float, length: float) -> float:
-    """The part of a design's length that is its size. steepness: the dual norm of ∇f."""
+    """OFFSET |f| / (steepness · length), from LEAST to 1: the fraction of x that is its size.
+
+    A fraction below 1 means that x has an offset. steepness: the dual norm of ∇f.
+    """
     if not (value != 0.0 and steepness > 0.0 and length > 0.0):
         return 1.0
     return float(np.clip(OFFSET * abs(value) / steepness / length, LEAST, 1.0))
 
 
 def _within(length: float, width: Array, unit: Array) -> Array:
-    """Sizes, (m,), of a length, within the distance of the bounds.
+    """The size of each variable for a given length, (m,), at most upper − lower.
 
-    The distance itself, or 1, if it is 0.
+    If the length is 0, the size is upper − lower, or 1 if a variable has no bounds.
     """
     bounded = np.isfinite(width)
     if length > 0.0:
@@ -244,7 +247,7 @@ def _within(length: float, width: Array, unit: Array) -> Array:
 
 
 def _positive(length: float) -> float:
-    """The length; 1 if it is zero, as when bounds fix all variables."""
+    """The length, or 1 if the length is zero because bounds fix all variables."""
     return length if 0.0 < length < np.inf else 1.0
 
 

@@ -9,18 +9,18 @@ from ..bounds import Bounds
 
 
 def require_function(name: str, role: str, function: object) -> None:
-    """Raise TypeError unless it is a function.
+    """Raise TypeError unless the argument is a function.
 
-    name: the class that gets it; role: its argument.
+    name: the class that gets the argument; role: the name of the argument.
     """
     if not callable(function):
         raise TypeError(f"{name}: got {named(function)} as {role}, expected a function of x")
 
 
 def require_geometry(name: str, bounds: object, inner: object) -> None:
-    """Raise TypeError unless bounds are Bounds and inner is an inner product.
+    """Raise TypeError unless `bounds` are Bounds and `inner` is an inner product.
 
-    name: of the algorithm.
+    name: name of the algorithm, for the message.
     """
     if not isinstance(bounds, Bounds):
         raise TypeError(
@@ -41,7 +41,7 @@ def require_kind(name: str, what: str, value: object, kind: type) -> None:
 
 
 def require_objective(name: str, objective: object) -> None:
-    """Raise TypeError unless it is an objective J(u, p), with value and gradients."""
+    """Raise TypeError unless the argument is an objective J(u, p), with value and gradients."""
     if not has(objective, "value", "gradients"):
         raise TypeError(
             f"{name}: got {named(objective)}, expected an objective, with value(u, p) and "
@@ -51,10 +51,11 @@ def require_objective(name: str, objective: object) -> None:
 
 
 def require_constraints(name: str, constraints: object, vectors: tuple[type, ...]) -> None:
-    """Raise unless it is a sequence of constraints with finite bounds.
+    """Raise unless `constraints` is a sequence of constraints with finite bounds.
 
-    TypeError for a wrong type, ValueError for a bound that is not a finite number. name: of
-    the algorithm. vectors: classes of constraints that are accepted without a scalar bound.
+    Raise TypeError for a wrong type, ValueError for a bound that is not a finite number.
+    name: name of the algorithm, for the message. vectors: classes of constraints that need no
+    scalar bound.
     """
     if not isinstance(constraints, Sequence):
         raise TypeError(

@@ -193,9 +193,9 @@ def ended(tried: Sequence[tuple[Sample, Point | None]], taken: int | None) -> St
 
 
 def extrapolated(before: Sample, last: Sample) -> float:
-    """The minimizer of the cubic through two samples that descend, beyond the last one.
+    """The minimizer of the cubic through two samples with descent, beyond the last sample.
 
-    At least NEAREST and at most FARTHEST increments after the last sample.
+    Its distance from the last sample is between NEAREST and FARTHEST increments.
     """
     width = last.alpha - before.alpha
     beyond = cubic(before, last) - 1.0
@@ -216,7 +216,7 @@ def interpolated(left: Sample, right: Sample, allowance: float) -> float:
 def parabola(left: Sample, right: Sample) -> float:
     """The minimizer of the parabola through two values and the left slope.
 
-    As a part of the bracket's width.
+    The result is relative to the left end, as a fraction of the width of the bracket.
     """
     width = right.alpha - left.alpha
     curvature = right.value - left.value - width * left.slope
@@ -224,9 +224,10 @@ def parabola(left: Sample, right: Sample) -> float:
 
 
 def cubic(left: Sample, right: Sample) -> float:
-    """The minimizer of the cubic through two values and slopes; nan if there is none.
+    """The minimizer of the cubic through two values and slopes; nan if the cubic has none.
 
-    As a part of the bracket's width. Nocedal & Wright (2006), eq. 3.59, from the left end.
+    The result is relative to the left end, as a fraction of the width of the bracket.
+    Nocedal & Wright (2006), eq. 3.59.
     """
     width = right.alpha - left.alpha
     a, b = width * left.slope, width * right.slope

@@ -153,9 +153,9 @@ def _restart(arrays: Mapping[str, Array]) -> Restart:
 
 
 def _run(words: str) -> tuple[str, dict[str, int]]:
-    """The fingerprint and the numbers of threads.
+    """The fingerprint and the numbers of threads of a restart file.
 
-    Raise ValueError for another version, TypeError.
+    Raise ValueError if the file has another version, TypeError if an entry has a wrong type.
     """
     run = json.loads(words)
     if not isinstance(run, dict) or run.get("version") != VERSION:

@@ -201,12 +201,10 @@ def kind_of_design(
 
 
 def _sizes(x: Array, start: Array, bounds: Bounds) -> Array:
-    """The sizes of the variables here.
+    """The size of each variable at x, (m,).
 
-    of unbounded ones at least the sizes at the start, (m,).
-
-    With bounds the start does not count: for a density of 0 a part of its first value is
-    far.
+    A variable without bounds has at least its size at the start of the run. With bounds the
+    start does not count: for a density of 0, a fraction of its first value is a long way.
     """
     width = np.broadcast_to(np.asarray(bounds.upper, dtype=float) - bounds.lower, x.shape)
     here = sizes(x, bounds)

@@ -42,12 +42,14 @@ NOISE = 1e3 * float(np.finfo(float).eps)
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """f at points x + h v, at both sides of x or at one side.
+    """Values of f at the points x + h v.
 
-    Central: at ±h and ±h/2. At one side, if the other side is outside of the bounds or f
-    cannot be evaluated there: at h, h/2, 2h and h. points: two for each step, None where f
-    could not be evaluated; steps: h and h/2, or h alone; negative steps are behind x.
-    known: f at all steps that were tried.
+    The points lie at both sides of x (±h and ±h/2), or at one side (h, h/2, 2h and h) if the
+    other side is outside of the bounds or f cannot be evaluated there.
+
+    points: two evaluated points per step; None where f could not be evaluated. steps: h and
+    h/2, or h alone; a negative step leads to the side behind x. known: the points of all steps
+    that were tried.
     """
 
     points: Sequence[Point | None]
@@ -57,9 +59,9 @@ class Samples:
 
     @classmethod
     def of(cls, f: Function, x: Array, v: Array, bounds: Bounds, lengths: Array) -> "Samples":
-        """f at two points for each length.
+        """Evaluate f at two points per step length.
 
-        Nearer points, or points at one side, if f cannot be evaluated.
+        If f cannot be evaluated at a point, the points lie nearer to x, or at one side of x.
         """
         return cls._of(f, x, v, bounds, lengths, {})
 
