@@ -354,8 +354,9 @@ class AbsoluteToleranceWarning(UserWarning):
 
 
 class NoConvergenceError(Exception):
-    """Internal error: the Newton iteration of a step does not converge; the step is repeated.
+    """Raised and caught inside the integrator: Newton's method for a step did not converge.
 
+    The integrator tries new factors, then a shorter step; on a given grid, damped Newton.
     nonfinite: True if the first correction is nan or inf.
     """
 

@@ -97,11 +97,11 @@ class JacobianBlock:
         return random_signs(self.columns, 3)
 
     def at(self, point: Slice) -> sparse.csc_array:
-        """∂R/∂x at a point, canonical: one derivative per colour, and one to verify the pattern.
+        """∂R/∂x at a point, in canonical CSC format.
 
-        Raises SparsityError if the pattern lacks entries and cannot be enlarged; NonFinite
-        if R or a derivative is nan or inf; at the first point also the errors of
-        `Slice.examine`.
+        The cost is one derivative per colour, and one derivative to verify the pattern. Raise
+        SparsityError if the pattern lacks entries and cannot be enlarged, NonFinite if R or a
+        derivative is nan or inf. At the first point the errors of `Slice.examine` are raised, too.
         """
         try:
             J = self._verified(point)

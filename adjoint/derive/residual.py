@@ -53,8 +53,9 @@ class DerivedResidual:
         return self.function(*self.function.point(u, p))
 
     def jacobian(self, u: Array, p: Array) -> sparse.csc_array:
-        """∂R/∂u, (n, n), canonical: one derivative per colour, and one to verify the pattern.
+        """∂R/∂u, (n, n), in canonical CSC format.
 
+        The cost is one derivative per colour, and one derivative to verify the pattern.
         Raises SparsityError if a given pattern lacks entries, NotComplexSafe if R loses
         imaginary parts, NonFinite if R or a derivative is nan or inf.
         """

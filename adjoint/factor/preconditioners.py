@@ -197,7 +197,7 @@ def rigid_body_modes(coordinates: Array, dofs: Array | None = None) -> Array:
     Raises
     ------
     TypeError
-        If the arguments are not arrays of numbers, or of integers.
+        If `coordinates` is not an array of numbers, or `dofs` is not an array of integers.
     ValueError
         If a shape is wrong, or a number in `dofs` is far too large.
     """

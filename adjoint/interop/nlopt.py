@@ -143,7 +143,10 @@ class _Guard:
     failure: BaseException | None = field(default=None, init=False, repr=False)
 
     def __call__(self, function: Callable[..., float]) -> Callable[..., float]:
-        """The function, wrapped so that it raises no exception."""
+        """Return a function that calls `function` and raises nothing.
+
+        After the first exception the function returns 0 and asks NLopt to stop.
+        """
 
         def called(*arguments: Array) -> float:
             if self.failure is None:

@@ -110,10 +110,10 @@ def _as_times(name: str, given: object) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Cotangents as blocks of j objectives: u (K, n, j), q (q, j) or None.
+    """Cotangents of the observed states and of the integrals, for j objectives.
 
-    single: True if the user gave one objective, as arrays without an axis for
-    objectives.
+    u: (K, n, j). q: (number of integrals, j), or None without q_bar. single: True if the user
+    gave one objective, as arrays without an axis for objectives.
     """
 
     u: Array
@@ -121,7 +121,7 @@ class Bars:
     single: bool
 
     def shaped(self, block: Array) -> Array:
-        """`block`, a result (…, j); without its last axis if `single`."""
+        """Return `block`, (…, j), or `block[..., 0]` if `single`."""
         return block[..., 0] if self.single else block
 
 

@@ -101,7 +101,7 @@ class Integrated(Protocol):
 
     @property
     def sweeps(self) -> Sweeps:
-        """The sweeps through the steps."""
+        """The `Sweeps` object, which runs reverse and tangent sweeps through the accepted steps."""
 
     @property
     def alone(self) -> AbstractContextManager[None]:

@@ -48,8 +48,9 @@ class Contribution:
     step, (n, j). p: the part of ∂J/∂p that comes from this step, (m, j). t, h:
     ∂J/∂(start) and ∂J/∂(length) of the step, (j,), zero if not requested. observed: a
     pair (number of the observation, ∂J/∂(time of the observation), (j,)) for each
-    observation inside the step or at its end. infinite: [t] if ∂f/∂t is infinite at the
-    start of the step and no stage lies there, otherwise [].
+    observation inside the step or at its end. infinite: a list with the
+    start time of the step if ∂f/∂t is infinite there and no stage lies there, otherwise [].
+    This is tested only at a discontinuity that moves.
     """
 
     k: int

@@ -115,10 +115,10 @@ def gradient_of(point: Point) -> Array:
 
 
 def given_up(rejected: Array, value: float) -> Status:
-    """The ending of a search without a step: FAILED if the last solves failed, else STUCK.
+    """The status of a search that found no step: FAILED if the last trial failed, else STUCK.
 
-    rejected: values of the trials, nan for failed solves; value: f where the search began.
-    Trials that have returned to this value are ignored.
+    rejected: f of the trials, nan for a failed solve. value: f at the start of the search.
+    Trials with f equal to `value`, up to a relative difference `NEAR`, are ignored.
     """
     moved = rejected[~(np.abs(rejected - value) <= NEAR * abs(value))]
     return Status.FAILED if moved.size and np.isnan(moved[-1]) else Status.STUCK

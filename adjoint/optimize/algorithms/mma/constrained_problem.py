@@ -247,9 +247,11 @@ class ConstrainedProblem:
     def solved(self, approximation: Approximation, region: Region, start: Array) -> Minimum:
         """The minimum of the approximation within the region.
 
-        Of the two constraints of a narrow interval, the constraint with the smaller
-        multiplier is left out, unless the minimum would violate it. start: multipliers,
-        (k,). Raise SubproblemFailed if the dual method does not converge.
+        Two opposite constraints may bound a function to a narrow interval. The subproblem then
+        leaves out the constraint with the smaller multiplier. If the minimum violates the omitted
+        constraint, the other constraint is omitted instead; after `SWAPS` subproblems all
+        constraints are kept. start: multipliers, (k,). Raise SubproblemFailed if the dual method
+        does not converge.
         """
         found = intervals(
             approximation.values[1:], 2.0 * approximation.e[1:] / region.width, region.span

@@ -64,8 +64,8 @@ class GCMMA:
     solve counts as a refused trial. So f falls in every iteration, a feasible design is
     followed by feasible designs, and the designs converge from any start. Two
     constraints that leave a narrow interval between them, such as an equality, are met
-    at the end and not in each iteration, because no approximation is conservative for
-    both constraints.
+    at the end and not in each iteration, because the approximations of the two
+    constraints cannot both be conservative.
 
     Parameters
     ----------
@@ -160,7 +160,10 @@ class GCMMA:
         )
 
     def require_memory(self, state: State) -> None:
-        """Raise ValueError unless the memory has the arrays of MMA and the gradients."""
+        """Raise ValueError unless the memory of the state has the arrays that MMA needs.
+
+        The gradients of the constraints belong to these arrays.
+        """
         m, k = state.x.size, len(self.constraints)
         self._problem.require_memory(state, {"slopes": (k, m)})
 
@@ -188,7 +191,7 @@ def _eased(rho: Array) -> Curvature:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """The approximations at a state, for any ρ."""
+    """The approximations g̃_i of f and the constraints at an iterate of the run, for any ρ."""
 
     state: State
     problem: ConstrainedProblem
