@@ -119,8 +119,8 @@ class UserFunction:
             R = np.asarray(returned)
         except ValueError as error:  # The result is a list of parts of different lengths.
             raise TypeError(
-                f"{name} returned a {type(returned).__name__} that is no array ({error}); expected "
-                f"float64 ({self.rows},): np.concatenate of its parts"
+                f"{name} returned a {type(returned).__name__} that is not an array ({error}); "
+                f"expected float64 ({self.rows},): np.concatenate of its parts"
             ) from error
         if R.dtype.kind not in "iu" and R.dtype not in (FLOAT, COMPLEX):
             raise TypeError(

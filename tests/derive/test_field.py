@@ -377,7 +377,7 @@ WRONG = {
         ValueError,
         r"returned shape \(3, 1\), expected \(3,\): np\.ravel\(f\)",
     ),
-    "ragged": (lambda t, u, p: [u, u[1:]], TypeError, r"returned a list that is no array"),
+    "ragged": (lambda t, u, p: [u, u[1:]], TypeError, r"returned a list that is not an array"),
     "none": (lambda t, u, p: None, TypeError, r"returned a NoneType of dtype object"),
     "float32": (lambda t, u, p: u.real.astype(np.float32), TypeError, r"dtype float32"),
     "masked": (

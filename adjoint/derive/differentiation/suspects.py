@@ -104,7 +104,7 @@ def _names(function: Callable[..., Array]) -> Iterator[tuple[int, str]]:
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    # Errors of an object that is no function, of a missing file, of a lambda within an
+    # Errors of an object that is not a function, of a missing file, of a lambda within an
     # expression.
     except (TypeError, OSError, SyntaxError):
         return

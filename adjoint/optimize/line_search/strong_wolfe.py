@@ -142,7 +142,7 @@ class Bracket:
     """An interval of α that holds acceptable steps.
 
     left: the longest step known to be too short; right: the shortest step known to be too
-    long, None if there is none yet; before: the sample before `left`; widths: of the last
+    long, None while no such step is known; before: the sample before `left`; widths: of the last
     three brackets; allowance: differences of φ below it are rounding errors.
     """
 

@@ -2,7 +2,7 @@
 
     python -m scripts.benchmarks.ode --out out/ode --peers PYTHON --peers ANOTHER_PYTHON
 
-Each other library runs in a process of its own, under the first of the given
+Each other library runs in a separate process, under the first of the given
 interpreters that has the library. Each of its runs is timed between two runs of one run
 of ours, on the same cores. The seconds are the median ratio times the median seconds of
 our run.

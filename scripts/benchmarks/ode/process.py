@@ -1,4 +1,4 @@
-"""A library in a process of its own, ended if an answer takes too long."""
+"""A library in a separate process, ended if an answer takes too long."""
 
 import json
 import os

@@ -77,7 +77,7 @@ class PardisoFactors:
 
     perturbed: number of pivots that were replaced. values: entries of R A C, needed by
     MKL for refinement if pivots were replaced. (For n = 1 MKL always reads the values,
-    and crashes if there are none.) scaled: True if MKL has scaled R A C again, so that
+    and crashes if the values are missing.) scaled: True if MKL has scaled R A C again, so that
     the pivots are those of another matrix.
     """
 

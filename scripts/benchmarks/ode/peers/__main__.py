@@ -1,4 +1,4 @@
-"""Gradients of the cases by another library, in a process of its own.
+"""Gradients of the cases by another library, in a separate process.
 
     PYTHON -m scripts.benchmarks.ode.peers PEER CASE SIZE
 
