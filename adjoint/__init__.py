@@ -34,11 +34,15 @@ docstrings are those of docs/math.
 """
 
 from . import (
+    accuracy,
     checkpointing,
     checks,
     continuation,
+    dense,
     derive,
     design,
+    determinant,
+    eigen,
     errors,
     factor,
     interop,
@@ -134,11 +138,15 @@ __all__ = [
     "counting",
     "SolveError",
     # Namespaces
+    "accuracy",
     "checkpointing",
     "checks",
     "continuation",
+    "dense",
     "derive",
     "design",
+    "determinant",
+    "eigen",
     "errors",
     "factor",
     "interop",

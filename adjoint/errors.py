@@ -26,7 +26,13 @@ The tree of the classes, each class with its meaning:
     │   ├── CoincidentBreaks         two breaks coincide: J has no derivative
     │   ├── MemoryTooSmall           the memory budget does not hold two states
     │   ├── StorageFailed            the disk did not store or return a state
-    │   └── SubproblemFailed         the subproblem of MMA was not solved to its tolerance
+    │   ├── SubproblemFailed         the subproblem of MMA was not solved to its tolerance
+    │   └── EigenError               eigenpairs, or derivatives of them, cannot be computed
+    │       ├── RepeatedEigenvalue   the quantity depends on the basis of a cluster
+    │       ├── CutCluster           the number of eigenvalues asked for cuts a cluster
+    │       ├── DefectiveEigenvalue  eigenvectors of a cluster are linearly dependent
+    │       ├── IllConditionedEigenvalue  left and right eigenpairs do not agree
+    │       └── MissingEigenvalues   the search missed eigenvalues, or did not converge
     ├── WrongGradient                the gradient is not the derivative of f
     └── RestartError                 a restart file is damaged, or of another run
     ValueError
@@ -46,11 +52,16 @@ __all__ = [
     "AbsoluteToleranceWarning",
     "BackendMissing",
     "CoincidentBreaks",
+    "CutCluster",
+    "DefectiveEigenvalue",
+    "EigenError",
     "ForkedProcess",
+    "IllConditionedEigenvalue",
     "InaccurateSolve",
     "InconsistentStart",
     "KrylovStalled",
     "MemoryTooSmall",
+    "MissingEigenvalues",
     "NewtonDiverged",
     "NewtonStalled",
     "NonFinite",
@@ -60,6 +71,7 @@ __all__ = [
     "NotPositiveDefinite",
     "NotSymmetric",
     "OutOfMemory",
+    "RepeatedEigenvalue",
     "RestartError",
     "ResumedElsewhere",
     "SingularJacobian",
@@ -389,6 +401,33 @@ def integration_failure(
 
 
 # Optimization -------------------------------------------------------------------------------------
+
+
+# Eigenproblems ------------------------------------------------------------------------------------
+
+
+class EigenError(SolveError):
+    """Eigenpairs, or derivatives of them, cannot be computed; the subclass names the reason."""
+
+
+class RepeatedEigenvalue(EigenError):
+    """A derivative was asked for that depends on the choice of a basis in a cluster."""
+
+
+class CutCluster(EigenError):
+    """The number of eigenvalues asked for divides a cluster of equal eigenvalues."""
+
+
+class DefectiveEigenvalue(EigenError):
+    """An eigenvalue is defective, or so close to it that its eigenvectors are not reliable."""
+
+
+class IllConditionedEigenvalue(EigenError):
+    """Left and right eigenpairs do not agree: the operator is strongly non-normal."""
+
+
+class MissingEigenvalues(EigenError):
+    """The search missed eigenvalues between the shift and the last one, or did not converge."""
 
 
 class WrongGradient(RuntimeError):

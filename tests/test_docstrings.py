@@ -15,11 +15,15 @@ import adjoint.protocols
 
 NAMESPACES = [
     "adjoint",
+    "adjoint.accuracy",
     "adjoint.checkpointing",
     "adjoint.checks",
     "adjoint.continuation",
+    "adjoint.dense",
     "adjoint.derive",
     "adjoint.design",
+    "adjoint.determinant",
+    "adjoint.eigen",
     "adjoint.errors",
     "adjoint.factor",
     "adjoint.interop",

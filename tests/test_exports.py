@@ -14,11 +14,15 @@ import pytest
 import adjoint
 
 NAMESPACES = [
+    "adjoint.accuracy",
     "adjoint.checkpointing",
     "adjoint.checks",
     "adjoint.continuation",
+    "adjoint.dense",
     "adjoint.derive",
     "adjoint.design",
+    "adjoint.determinant",
+    "adjoint.eigen",
     "adjoint.factor",
     "adjoint.interop",
     "adjoint.matrices",

@@ -1,0 +1,3 @@
+"""Determinants and selected entries of inverses of sparse matrices, with exact derivatives."""
+
+__all__: list[str] = []
