@@ -71,6 +71,10 @@ class Modes:
     groups: tuple[tuple[int, ...], ...]
     defective: tuple[bool, ...]
 
+    def basis(self, block: list[int]) -> Array:
+        """Return an orthonormal basis of the span of right vectors, (n, r)."""
+        return np.asarray(qr(self.right[:, block], mode="economic")[0])
+
 
 def find_modes(
     M: sparse.csc_array, inverse: Inverse, sigma: complex, count: int, guard: int, real: bool
@@ -92,6 +96,7 @@ def find_modes(
         return inverse.solve(product(M, v, "H"), "H")
 
     failure: EigenError | None = None
+    tried = 0
     for more in GUARDS:
         asked = min(n, count + max(guard, 2) + more)
         if failure is not None and asked == tried:
@@ -155,19 +160,24 @@ def _matched(
     end = rows[lost].min() if lost.size else np.inf
     keep = rows < end
     rows, columns, mismatch = rows[keep], columns[keep], mismatch[keep]
-    if (rows[:count] != np.arange(min(count, rows.size))).any() or rows.size < count:
-        raise MissingEigenvalues(
-            f"left and right searches near sigma = {sigma:.6g} found different eigenvalues."
-        )
+    match = _Match(mu[rows], Phi[:, rows], Psi[:, columns], mismatch)
     nearest = np.abs(nu - sigma)
     unmatched = np.setdiff1d(np.arange(nu.size), columns)
-    if unmatched.size and nearest[unmatched].min() < np.abs(mu[count - 1] - sigma) * (1 - 1e-6):
+    inside = unmatched[nearest[unmatched] < np.abs(mu[count - 1] - sigma) * (1.0 - 1e-6)]
+    if rows.size < count or (rows[:count] != np.arange(count)).any() or inside.size:
+        # Ill-conditioned values differ in the two runs: name the cause rather than the effect.
+        MPhi = product(M, match.right, "N")
+        dual = np.linalg.pinv(Psi[:, columns].conj().T @ MPhi, rcond=0.0) @ Psi[:, columns].conj().T
+        condition = float((np.linalg.norm(dual, axis=1) * np.linalg.norm(MPhi, axis=0)).max())
+        if not condition <= WORST:
+            raise _untrusted(match.values, mismatch, match.right, count, condition)
+        example = f", such as {nu[inside[0]]:.10g}" if inside.size else ""
         raise MissingEigenvalues(
-            f"the left search near sigma = {sigma:.6g} found an eigenvalue "
-            f"{nu[unmatched[np.argmin(nearest[unmatched])]]:.10g}, which the right search missed. "
-            "Remedy: a larger guard."
+            f"the left and the right search near sigma = {sigma:.6g} found different "
+            f"eigenvalues{example}. Usual cause: multiple eigenvalues, of which Arnoldi's method "
+            "found too few. Remedy: a larger guard."
         )
-    return _Match(mu[rows], Phi[:, rows], Psi[:, columns], mismatch)
+    return match
 
 
 def _verified(
@@ -205,7 +215,7 @@ def _verified(
             f"{mismatch[worst]:.1e}, accepted is {allowed[worst]:.1e} at a condition of "
             f"{conditions[worst]:.1e}.{near}"
         )
-    anchors = np.array([_anchor(column) for column in Phi.T])
+    anchors = np.array([anchor(column) for column in Phi.T])
     pivots = Phi[anchors, np.arange(mu.size)]
     phases = np.abs(pivots) / pivots
     Phi, Psi = Phi * phases, Psi * phases  # ψ ← ψ / conj(phase) = ψ phase
@@ -248,7 +258,7 @@ def _complete(match: _Match, sigma: complex, count: int, real: bool) -> _Match:
     return _Match(mu[:end], match.right[:, :end], match.left[:, :end], match.mismatch[:end])
 
 
-def _anchor(phi: Array) -> int:
+def anchor(phi: Array) -> int:
     """Return the first entry whose modulus is within 10⁻³ of the largest."""
     size = np.abs(phi)
     return int(np.argmax(size >= (1.0 - 1e-3) * size.max()))

@@ -202,7 +202,8 @@ class GeneralEigenSolution(Local):
             size = np.abs(part).max(axis=0)
             if (spread > GAUGE * size).any():
                 raise self._dependent(block, defective, "values")
-            inside = np.einsum("na,nbj->abj", self.vectors[:, block].conj(), y_bar[:, block])
+            # An orthonormal basis: the vectors of a defective cluster are nearly parallel.
+            inside = np.einsum("na,nbj->abj", self.modes.basis(block).conj(), y_bar[:, block])
             size = np.linalg.norm(vectors_bar[:, block], axis=0).max(axis=0)
             if (np.abs(inside).max(axis=(0, 1)) > GAUGE * size).any():
                 raise self._dependent(block, defective, "vectors")
@@ -289,20 +290,42 @@ class GeneralEigenSolution(Local):
             Under the conditions of `adjoint`.
         """
         u_bar = self._as_bar(u_bar, vectors_bar)
-        lam = self._adjoint(u_bar.reshape(*self.u.shape, -1))
+        bars = u_bar.reshape(*self.u.shape, -1)
+        lam = self._adjoint(bars)[1:]
+        phi, phi_mu = [self.vectors], [self.vectors * self.values]
+        left = [lam]
+        for block, defective in self._multiple():
+            if defective:
+                # Values of a defective cluster: Σ ψ_i φ_iᴴ would cancel; use orthonormal bases.
+                values_bar = bars[0, block]
+                lam[:, block] -= values_bar[None] * self.left[:, block, None]
+                Q, B, dual = self._block(block)
+                phi.append(Q)
+                phi_mu.append(Q @ B)
+                left.append(dual[:, :, None] * values_bar.mean(axis=0))
         with collecting(self._counts), phase("gradient"):
-            g = self._pulled_back(self.vectors[:, :, None], lam[1:])
+            g = self._pulled_back(np.hstack(phi), np.hstack(phi_mu), np.concatenate(left, axis=1))
         return g if u_bar.ndim == 3 else g[:, 0]
 
-    def _pulled_back(self, phi: Array, lam: Array) -> Array:
-        """Return g, (m, j), with Re(gᴴ ṗ) = Re Σ λ_iᴴ (K̇ − μ_i Ṁ) φ_i; phi, lam: (n, k, j)."""
+    def _block(self, block: list[int]) -> tuple[Array, Array, Array]:
+        """Return Q, B and W of a cluster: K Q = M Q B, WᴴMQ = I, QᴴQ = I."""
+        K, M = self._matrices
+        Q = self.modes.basis(block)
+        W = np.linalg.qr(self.left[:, block])[0]
+        W = W @ np.linalg.inv(W.conj().T @ (M @ Q)).conj().T
+        return Q, W.conj().T @ (K @ Q), W
+
+    def _pulled_back(self, phi: Array, phi_mu: Array, lam: Array) -> Array:
+        """Return g, (m, j), with Re(gᴴ ṗ) = Re Σ λ_iᴴ (K̇ φ_i − Ṁ (μφ)_i).
+
+        phi, phi_mu: (n, k); lam: (n, k, j).
+        """
+        phi, phi_mu = np.ascontiguousarray(phi), np.ascontiguousarray(phi_mu)
         columns = []
-        mu = self.values.conj()
         for j in range(lam.shape[2]):
             left = np.ascontiguousarray(lam[:, :, j])
-            right = np.ascontiguousarray(phi[:, :, min(j, phi.shape[2] - 1)])
-            gK = as_cotangent(self.K.vjp(self.p, right, left), self.p, "the vjp of K")
-            gM = as_cotangent(self.M.vjp(self.p, right, mu * left), self.p, "the vjp of M")
+            gK = as_cotangent(self.K.vjp(self.p, phi, left), self.p, "the vjp of K")
+            gM = as_cotangent(self.M.vjp(self.p, phi_mu, left), self.p, "the vjp of M")
             columns.append(gK - gM)
         g = np.stack(columns, axis=-1) if columns else np.zeros((self.p.size, 0))
         if found := first_nonfinite(g):
@@ -330,6 +353,8 @@ class GeneralEigenSolution(Local):
         ------
         ValueError
             If ṗ has the wrong shape.
+        DefectiveEigenvalue
+            If a cluster is nearly defective; `vjp` gives the gradient of its sum.
         """
         p_dot = as_array("jvp", "p_dot", p_dot)
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != self.p.size:
@@ -356,7 +381,9 @@ class GeneralEigenSolution(Local):
             rates = self._rates(p_dot)
         u_dot = np.empty((*self.u.shape, p_dot.shape[1]), dtype=complex)
         u_dot[0] = np.einsum("nk,nkj->kj", self.left.conj(), rates)
-        for block, _ in self._multiple():
+        for block, defective in self._multiple():
+            if defective:
+                raise self._dependent(block, True, "members (rates)")
             inside = np.einsum("na,nbj->jab", self.left[:, block].conj(), rates[:, block])
             u_dot[0, block] = np.stack([_ascending(B) for B in inside], axis=-1)
         y = self._resolvent(-rates, "N")
@@ -456,7 +483,7 @@ class GeneralEigenSolution(Local):
                 )
         lam_dot = self._adjoint(bar)
         with collecting(self._counts), phase("gradient"):
-            g = self._pulled_back(phi[:, :, None], lam_dot[1:])
+            g = self._pulled_back(phi, phi * mu, lam_dot[1:])
         g = g + np.stack([as_cotangent(part, self.p, "hvp") for part in parts], axis=-1)
         return g[:, 0] if single else g
 
