@@ -19,9 +19,7 @@ TIE = 1e-8
 """Relative difference of two distances |μ − σ| that count as equal when values are ordered."""
 
 
-def largest(
-    apply: Callable[[Array], Array], n: int, count: int, real: bool
-) -> tuple[Array, Array]:
+def largest(apply: Callable[[Array], Array], n: int, count: int, real: bool) -> tuple[Array, Array]:
     """Return θ (count,) and V (n, count) with S V = V diag(θ), for the largest |θ|.
 
     apply: S, for blocks (n, j); real: True if S is real. The start vector is the same

@@ -180,9 +180,7 @@ def _matched(
     return match
 
 
-def _verified(
-    match: _Match, M: sparse.csc_array, sigma: complex, count: int, real: bool
-) -> Modes:
+def _verified(match: _Match, M: sparse.csc_array, sigma: complex, count: int, real: bool) -> Modes:
     """Make ΨᴴMΦ = I over all computed modes, and examine conditions, mismatch and gaps."""
     match = _complete(match, sigma, count, real)
     mu, Phi, Psi, mismatch = match.values, match.right, match.left, match.mismatch
@@ -223,9 +221,7 @@ def _verified(
     scales = np.maximum(np.abs(mu), distance)
     gaps = _gaps(mu, scales)
     groups, defective = _groups(mu, scales, gaps, conditions, MPhi / sizes, Psi, count)
-    return Modes(
-        count, mu, Phi, Psi, anchors, conditions, mismatch, gaps, groups, defective
-    )
+    return Modes(count, mu, Phi, Psi, anchors, conditions, mismatch, gaps, groups, defective)
 
 
 def _complete(match: _Match, sigma: complex, count: int, real: bool) -> _Match:
@@ -287,7 +283,7 @@ def _groups(
     joined = apart <= CLOSE
     loss = EPS * conditions / np.where(gaps > 0.0, gaps, EPS)
     nearest = np.argmin(apart + np.diag(np.full(c, np.inf)), axis=1) if c > 1 else label
-    for i in np.flatnonzero(loss > LOSS):
+    for i in np.flatnonzero(loss > LOSS).tolist():
         joined[i, nearest[i]] = True
     for i in range(c):
         for j in range(c):
@@ -296,7 +292,7 @@ def _groups(
     groups: list[tuple[int, ...]] = []
     defective: list[bool] = []
     for i in range(c):
-        members = tuple(int(j) for j in np.flatnonzero(label == label[i]))
+        members = tuple(int(j) for j in np.flatnonzero(label == label[i]).tolist())
         if members[0] != i:
             continue
         if members[0] < count <= members[-1]:
@@ -317,9 +313,7 @@ def _groups(
     return tuple(groups), tuple(defective)
 
 
-def _untrusted(
-    mu: Array, mismatch: Array, Phi: Array, count: int, condition: float
-) -> EigenError:
+def _untrusted(mu: Array, mismatch: Array, Phi: Array, count: int, condition: float) -> EigenError:
     """Return the error for wanted modes whose condition exceeds WORST."""
     if count > 1:
         angles = np.abs(Phi[:, :count].conj().T @ Phi[:, :count]) - np.eye(count)

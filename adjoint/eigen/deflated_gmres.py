@@ -53,7 +53,7 @@ def deflated_gmres(
     most = min(MOST, b.shape[0])
     basis = [b[:, active] / norms[active]]  # v_1, v_2, …, each (n, active)
     H = np.zeros((active.size, most + 1, most), dtype=complex)
-    weights: list[Array | None] = [None] * active.size
+    weights = [np.zeros(0)] * active.size
     residuals = np.ones(active.size)
     steps = 0
     while steps < most and not (residuals <= TOLERANCE).all():
@@ -69,8 +69,7 @@ def deflated_gmres(
         steps += 1
         for a, column in enumerate(active):
             if residuals[a] > TOLERANCE:
-                y, error = _least_squares(H[a, : steps + 1, :steps], shifts[column])
-                weights[a], residuals[a] = y, error
+                weights[a], residuals[a] = _least_squares(H[a, : steps + 1, :steps], shifts[column])
     if not (residuals <= ACCEPT).all():
         raise KrylovStalled(
             f"the deflated GMRES for derivatives of eigenvectors reached a residual of "
@@ -79,10 +78,9 @@ def deflated_gmres(
             "larger guard, or sigma closer to the wanted eigenvalues."
         )
     for a, column in enumerate(active):
-        y = weights[a]
-        if y is not None:
-            solution = np.stack([v[:, a] for v in basis[: y.size]], axis=1) @ (norms[column] * y)
-            x[:, column] = solution if x.dtype.kind == "c" else solution.real
+        y = norms[column] * weights[a]
+        solution = np.stack([v[:, a] for v in basis[: y.size]], axis=1) @ y
+        x[:, column] = solution if x.dtype.kind == "c" else solution.real
     return P(x), steps
 
 

@@ -201,9 +201,7 @@ class AnalyticSum(Portable):
         return [(f, A if callable(A) else Constant(A)) for f, A in self.terms]
 
     def _sum(self, coefficients: list[complex], p: Array) -> sparse.csc_array:
-        terms = [
-            c * as_csc(A(p)) for c, (_, A) in zip(coefficients, self._pairs, strict=True)
-        ]
+        terms = [c * as_csc(A(p)) for c, (_, A) in zip(coefficients, self._pairs, strict=True)]
         if len({A.shape for A in terms}) != 1:
             raise ValueError(
                 f"AnalyticSum: got shapes {[A.shape for A in terms]}, expected equal shapes"
@@ -226,9 +224,7 @@ class AnalyticSum(Portable):
 
     def jvp(self, mu: complex, p: Array, u: Array, p_dot: Array) -> Array:
         """Return Σ f_i(μ) (∂A_i/∂p ṗ) u, of u's shape."""
-        return np.asarray(
-            sum(complex(f.value(mu)) * A.jvp(p, u, p_dot) for f, A in self._pairs)
-        )
+        return np.asarray(sum(complex(f.value(mu)) * A.jvp(p, u, p_dot) for f, A in self._pairs))
 
     def hvp(
         self, mu: complex, p: Array, u: Array, lam: Array, mu_dot: complex, p_dot: Array

@@ -46,6 +46,12 @@ class GeneralEigenSolution(Local):
         The parameters.
     sigma : float or complex
         σ, the shift.
+    K, M : Matrix
+        K(p) and M(p).
+    modes : Modes
+        All computed eigenpairs, guards included, with their conditions and gaps.
+    inverse : Inverse
+        (K − σM)⁻¹.
     iterations : int
         Largest number of iterations of a block solve for eigenvectors so far.
     """
@@ -254,7 +260,8 @@ class GeneralEigenSolution(Local):
         along = other.conj().T @ flat  # (c, columns)
         divisor = values[:, None] - values[None, owner]
         for members in modes.groups:
-            divisor[np.ix_(list(members), np.isin(owner, members))] = np.inf
+            inside = np.isin(np.arange(values.size), members)
+            divisor[np.outer(inside, np.isin(owner, members))] = np.inf
         y[:, used] = V @ (along / divisor)
         if V.shape[1] < V.shape[0]:
             with collecting(self._counts):
@@ -359,8 +366,7 @@ class GeneralEigenSolution(Local):
         p_dot = as_array("jvp", "p_dot", p_dot)
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != self.p.size:
             raise ValueError(
-                f"got p_dot of shape {p_dot.shape}, expected ({self.p.size},) or "
-                f"({self.p.size}, j)"
+                f"got p_dot of shape {p_dot.shape}, expected ({self.p.size},) or ({self.p.size}, j)"
             )
         u_dot = self._tangent(p_dot.reshape(self.p.size, -1))
         return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
@@ -515,6 +521,4 @@ def general_solution(
     k = modes.count
     u = np.vstack([modes.values[None, :k], modes.right[:, :k]])
     u.setflags(write=False)
-    return GeneralEigenSolution(
-        u, p, sigma, K, M, modes, inverse, matrices, counts, _Log()
-    )
+    return GeneralEigenSolution(u, p, sigma, K, M, modes, inverse, matrices, counts, _Log())

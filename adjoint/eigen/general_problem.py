@@ -144,8 +144,8 @@ class GeneralEigenProblem(Portable):
                 sigma = float(np.real(self.sigma)) if real_sigma else complex(self.sigma)
                 shifted = as_csc(K - sigma * M)
             real = real_sigma and K.dtype.kind == "f" and M.dtype.kind == "f"
-            inverse = factored(self.factorize, shifted)
             try:
+                inverse = factored(self.factorize, shifted)
                 modes = find_modes(M, inverse, sigma, self.count, self.guard, real)
             except (SingularMatrix, InaccurateSolve) as error:
                 raise type(error)(

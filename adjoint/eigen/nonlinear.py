@@ -130,7 +130,9 @@ class NonlinearEigenProblem(Portable):
         with phase("assembly"):
             return as_csc(self.T(mu, p), "T(mu, p): ").astype(complex)
 
-    def _newton(self, mu: complex, phi: Array, p: Array, counts: Counts) -> "NonlinearEigenSolution":
+    def _newton(
+        self, mu: complex, phi: Array, p: Array, counts: Counts
+    ) -> "NonlinearEigenSolution":
         """Iterate until the correction is at rounding level."""
         history: list[float] = []
         moves: list[float] = []  # |Δμ| of each step
@@ -162,9 +164,7 @@ class NonlinearEigenProblem(Portable):
             if not np.isfinite(correction):
                 break
             phi, mu = phi - d_phi, complex(mu - d_mu)
-            if correction <= TOLERANCE or (
-                correction <= ROUNDING and correction >= 0.9 * previous
-            ):
+            if correction <= TOLERANCE or (correction <= ROUNDING and correction >= 0.9 * previous):
                 return self._accepted(mu, phi, p, inverse, e, counts, tuple(history))
             previous = correction
         # At a multiple eigenvalue each step halves the error.
@@ -173,14 +173,14 @@ class NonlinearEigenProblem(Portable):
         )
         if halved:
             raise self._defective(mu, np.inf)
-        error = NewtonDiverged(
+        failure = NewtonDiverged(
             f"Newton's method for T(mu, p) phi = 0 did not converge in {len(history)} steps: last "
             f"correction {history[-1]:.1e} at mu = {mu:.10g}. Usual causes: a start far from an "
             "eigenvalue, T not analytic in mu, or a wrong `derivative`. Remedy: a closer start, "
             "for instance from a linearized pencil."
         )
-        error.history = tuple(history)
-        raise error
+        failure.history = tuple(history)
+        raise failure
 
     def _defective(self, mu: complex, condition: float) -> DefectiveEigenvalue:
         return DefectiveEigenvalue(
@@ -226,25 +226,23 @@ class NonlinearEigenProblem(Portable):
 
 def _as_guess(start: object) -> tuple[complex, Array | None]:
     """Return (μ, φ or None) from a start; raise TypeError, ValueError or NonFinite."""
-    phi: Array | None = None
+    mu, phi = start, None
     if isinstance(start, tuple):
         if len(start) != 2:
             raise ValueError(f"start: got {len(start)} values, expected mu or (mu, phi)")
-        start, phi = start[0], as_array("NonlinearEigenProblem", "start", start[1])
+        mu, phi = start[0], as_array("NonlinearEigenProblem", "start", start[1])
         if phi.ndim != 1 or not phi.any():
             raise ValueError(f"start: got phi of shape {phi.shape}, expected a nonzero vector (n,)")
         if found := first_nonfinite(phi):
             raise NonFinite(f"start: phi[{found[0]}] is {found[1]}, expected finite numbers")
         phi = phi.astype(complex)
-    if isinstance(start, bool | str | bytes) or not isinstance(
-        start, int | float | complex | np.number
-    ):
+    if isinstance(mu, bool | str | bytes) or not isinstance(mu, int | float | complex | np.number):
         raise TypeError(
-            f"start: got mu={start!r}, expected a number, a pair (mu, phi), or a function of p"
+            f"start: got mu={mu!r}, expected a number, a pair (mu, phi), or a function of p"
         )
-    if not np.isfinite(start):
-        raise NonFinite(f"start: mu is {start}, expected a finite number")
-    return complex(start), phi
+    if not np.isfinite(mu):
+        raise NonFinite(f"start: mu is {mu}, expected a finite number")
+    return complex(mu), phi
 
 
 def _stiffness(T: sparse.csc_array, slope: sparse.csc_array, phi: Array) -> float:
@@ -288,6 +286,8 @@ class NonlinearEigenSolution(Local):
         Row 0 holds μ, rows 1 … n hold φ.
     p : (m,) array
         The parameters.
+    T : EigenMatrix
+        T(μ, p).
     condition : float
         1/|ψᴴ T_μ φ| for vectors ψ and T_μ φ of norm 1: the condition of μ.
     residual : float
@@ -443,8 +443,7 @@ class NonlinearEigenSolution(Local):
         p_dot = as_array("jvp", "p_dot", p_dot)
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != self.p.size:
             raise ValueError(
-                f"got p_dot of shape {p_dot.shape}, expected ({self.p.size},) or "
-                f"({self.p.size}, j)"
+                f"got p_dot of shape {p_dot.shape}, expected ({self.p.size},) or ({self.p.size}, j)"
             )
         mu, phi, n = complex(self.u[0, 0]), np.ascontiguousarray(self.u[1:, 0]), self.u.shape[0]
         rhs = np.zeros((n, 1 if p_dot.ndim == 1 else p_dot.shape[1]), complex)
@@ -500,9 +499,7 @@ class NonlinearEigenSolution(Local):
                 T_lam, slope, g = self.T.hvp(mu, self.p, phi, left, mu_dot, d)
             bar[0, i] += slope + np.vdot(self._slope @ phi_dot, left)
             bar[1:, i] += T_lam + lam[0, 0].real * phi_dot
-            parts.append(
-                as_cotangent(g, self.p, "the hvp of T") + self._pulled_back(phi_dot, left)
-            )
+            parts.append(as_cotangent(g, self.p, "the hvp of T") + self._pulled_back(phi_dot, left))
         lam_dot = self._adjoint(bar)[1:]
         result = np.stack(
             [

@@ -56,7 +56,9 @@ def entries(n, rng, kind, density=0.1):
 def pencil(kind, n, seed=0):
     """K and M with spread eigenvalues; M is diagonally dominant, singular, or the identity."""
     rng = np.random.default_rng(seed)
-    spread = sparse.diags_array(np.linspace(1.0, 0.5 * n, n) * (1 + 0.2j if kind == "complex" else 1))
+    spread = sparse.diags_array(
+        np.linspace(1.0, 0.5 * n, n) * (1 + 0.2j if kind == "complex" else 1)
+    )
     K = adjoint.Affine(
         sparse.csc_array(spread + 0.3 * entries(n, rng, kind)),
         [entries(n, rng, kind) for _ in range(3)],
@@ -130,8 +132,8 @@ def test_derivatives_of_values_and_raw_vectors(kind, n, sigma) -> None:
     v = rng.standard_normal(3)
     left, right = np.vdot(w, solution.jvp(v)).real, solution.vjp(w) @ v
     assert left == pytest.approx(right, rel=1e-10)
-    assert adjoint.check(f, P).passed
-    assert check_hvp(f, P).passed
+    assert adjoint.check(f, P).ok
+    assert check_hvp(f, P).ok
     assert solution.iterations <= 35
 
 
@@ -208,9 +210,7 @@ def test_equal_bits() -> None:
 def test_units_do_not_matter(force, mass) -> None:
     K, M = pencil("real", 30)
     count = problem_of("real", 30).count
-    scaled = [
-        adjoint.matrices.Combination([(c, A)]) for c, A in ((force, K), (mass, M))
-    ]
+    scaled = [adjoint.matrices.Combination([(c, A)]) for c, A in ((force, K), (mass, M))]
     plain = GeneralEigenProblem(K, M, count=count).solve(P)
     solution = GeneralEigenProblem(*scaled, count=count).solve(P)
     unit = force / mass
@@ -244,7 +244,7 @@ def advection(n, speed, rotating=False):
 
 @pytest.mark.parametrize(
     ("speed", "rotating", "grid", "condition"),
-    [(10.0, False, 24, (5.0, 100.0)), (30.0, False, 60, (1e4, 1e7)), (100.0, True, 24, (1.0, 5.0))],
+    [(10.0, False, 24, (5.0, 100.0)), (24.5, False, 60, (1e5, 3e5)), (100.0, True, 24, (1.0, 5.0))],
 )
 def test_advection_has_the_right_gradient_in_few_iterations(speed, rotating, grid, condition):
     K, M = advection(grid, speed, rotating)
@@ -254,7 +254,6 @@ def test_advection_has_the_right_gradient_in_few_iterations(speed, rotating, gri
     bar = np.random.default_rng(1).standard_normal(solution.u.shape) / grid
     g = solution.vjp(bar)
     assert solution.iterations <= 35
-    # A bordered dense-free reference: [[K − μM, Mφ], [φᴴ, 0]], every mode apart.
     reference = bordered_gradient(K, M, p, solution, bar)
     assert np.linalg.norm(g - reference) <= 1e-8 * np.linalg.norm(reference)
 
@@ -303,7 +302,7 @@ def test_pairs_at_the_end_of_the_search_are_complete(count, guard) -> None:
     complex_values = values[np.abs(values.imag) > 1e-9]
     assert (complex_values[::2].imag > 0.0).all()
     assert np.allclose(complex_values[::2], complex_values[1::2].conj())
-    full = GeneralEigenProblem(K, M, count=10).solve(np.zeros(2))
+    full = GeneralEigenProblem(K, M, count=9).solve(np.zeros(2))
     bar = np.zeros(solution.u.shape, complex)
     bar[:, -1] = np.random.default_rng(1).standard_normal(bar.shape[0])
     wide = np.zeros(full.u.shape, complex)
@@ -318,20 +317,24 @@ def test_strong_advection_is_refused(grid) -> None:
         GeneralEigenProblem(K, M, count=6).solve(np.zeros(2))
 
 
-@pytest.mark.parametrize("apart", [0.0, 1e-13, 1e-9, 1e-5])
-def test_a_shift_at_an_eigenvalue_is_named_or_harmless(apart) -> None:
+@pytest.mark.parametrize("apart", [0.0, 1e-13])
+def test_a_shift_at_an_eigenvalue_is_named(apart) -> None:
     K, M = advection(24, 100.0, rotating=True)
     exact = GeneralEigenProblem(K, M, count=2).solve(np.zeros(2))
     sigma = exact.values[0].real * (1.0 + apart)
-    try:
-        solution = GeneralEigenProblem(K, M, count=2, sigma=sigma).solve(np.zeros(2))
-    except (SingularMatrix, IllConditionedEigenvalue) as error:
-        assert "sigma" in str(error)
-        assert apart <= 1e-9
-    else:
-        assert np.allclose(solution.values, exact.values, rtol=1e-8)
-        bar = np.ones(2)
-        assert np.allclose(solution.vjp(bar), exact.vjp(bar), rtol=1e-6)
+    with pytest.raises((SingularMatrix, IllConditionedEigenvalue), match="sigma"):
+        GeneralEigenProblem(K, M, count=2, sigma=sigma).solve(np.zeros(2))
+
+
+@pytest.mark.parametrize("apart", [1e-8, 1e-5])
+def test_a_shift_near_an_eigenvalue_is_harmless(apart) -> None:
+    K, M = advection(24, 100.0, rotating=True)
+    exact = GeneralEigenProblem(K, M, count=2).solve(np.zeros(2))
+    sigma = exact.values[0].real * (1.0 + apart)
+    solution = GeneralEigenProblem(K, M, count=2, sigma=sigma).solve(np.zeros(2))
+    assert np.allclose(solution.values, exact.values, rtol=1e-8)
+    bar = Overlap.random(exact.u.shape).w
+    assert np.allclose(solution.vjp(bar), exact.vjp(bar), rtol=1e-6)
 
 
 # Clusters and defective pencils -------------------------------------------------------------------
@@ -375,8 +378,6 @@ def test_a_nearly_defective_block_has_a_sum_but_no_members(below) -> None:
     assert solution.clusters[0] == (0, 1)
     assert solution.values[:2].sum() == pytest.approx(2.0, abs=1e-12)
     g = solution.vjp(np.array([1.0, 1.0, 0.0]))
-    fields = np.linspace(0.0, 0.0, 1)
-    assert fields.size == 1
     assert g[0] == pytest.approx(0.0, abs=1e-8)
     assert g[2] == pytest.approx(2.0, abs=1e-10)
     for ask in (
@@ -398,9 +399,7 @@ def double(n=11):
     scale = rng.uniform(0.5, 2.0, n * n)
 
     def scaled(A):
-        return sparse.csc_array(
-            sparse.diags_array(scale) @ A @ sparse.diags_array(1.0 / scale)
-        )
+        return sparse.csc_array(sparse.diags_array(scale) @ A @ sparse.diags_array(1.0 / scale))
 
     fields = [sparse.diags_array(rng.uniform(-1.0, 1.0, n * n)) for _ in range(2)]
     mixing = sparse.random_array((n * n, n * n), density=0.02, rng=rng)
@@ -419,11 +418,13 @@ def test_a_semisimple_double_eigenvalue() -> None:
         solution.vjp(np.zeros(3), np.ones(solution.vectors.shape))
     ahead, behind = problem.solve(h * v), problem.solve(-h * v)
     rates = solution.directional(v)
-    assert np.allclose(np.sort(rates.real), np.sort((ahead.values - solution.values).real / h), rtol=1e-3)
+    assert np.allclose(
+        np.sort(rates.real), np.sort((ahead.values - solution.values).real / h), rtol=1e-3
+    )
     g = solution.vjp(np.array([0.0, 1.0, 1.0]))
     slope = (ahead.values - behind.values)[1:].sum().real / (2.0 * h)
-    assert g @ v == pytest.approx(slope, rel=1e-7)
-    assert solution.jvp(v)[0, 1:].sum().real == pytest.approx(slope, rel=1e-7)
+    assert g @ v == pytest.approx(slope, rel=1e-6)
+    assert solution.jvp(v)[0, 1:].sum().real == pytest.approx(g @ v, rel=1e-10)
     with pytest.raises(CutCluster, match="count=1 or count=3"):
         GeneralEigenProblem(double(), count=2).solve(np.zeros(2))
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
+from adjoint.eigen import GeneralEigenSolution
 from adjoint.typing import Array
-from problems.steady.orr_sommerfeld import NEAR_WAVE, Coefficients, basis
+from problems.steady.orr_sommerfeld import NEAR_WAVE, basis
 from scripts.examples.common import options
 from scripts.examples.stability.figures import draw
 from scripts.examples.stability.neutral_curve import find_nose, growth, nearest, trace
@@ -55,7 +56,7 @@ def main(out: Path, small: bool) -> dict[str, object]:
         gradient = point.gradient
     nose = find_nose(n, START, NEAR_WAVE)
     arms = [trace(n, nose, direction, highest, step) for direction in (-1.0, 1.0)]
-    values, conditions, refused = nearest(n, EXAMPLE, count, NEAR_WAVE)
+    values, conditions = nearest(n, EXAMPLE, count, NEAR_WAVE)
     y = np.linspace(-1.0, 1.0, 401)
     wave, sensitivity = structure(n, point, y)
     draw(
@@ -79,7 +80,6 @@ def main(out: Path, small: bool) -> dict[str, object]:
         "points of the neutral curve": sum(len(arm) for arm in arms),
         "eigenvalues shown": int(values.size),
         "largest condition shown": float(conditions.max()),
-        "refused": refused,
         "y of the largest sensitivity": float(abs(y[np.argmax(np.abs(sensitivity))])),
     }
     (out / "stability.json").write_text(json.dumps(numbers, indent=2) + "\n")
@@ -93,10 +93,10 @@ def structure(n: int, point: adjoint.Point, y: Array) -> tuple[Array, Array]:
     From δc = ∫ ψ* (δU (φ″ − α²φ) − δU″ φ) dy, integrated by parts twice:
     density = Im(−α² ψ*φ − (ψ*)″ φ − 2 (ψ*)′ φ′).
     """
-    alpha = point.x[0]
-    rows = basis(n, y)
-    phi, phi_y, _ = (row @ point.solution.vectors[:, 0] for row in rows)
-    psi, psi_y, psi_yy = (np.conj(row @ point.solution.left[:, 0]) for row in rows)
+    alpha, rows, solution = point.x[0], basis(n, y), point.solution
+    assert isinstance(solution, GeneralEigenSolution)
+    phi, phi_y, _ = (row @ solution.vectors[:, 0] for row in rows)
+    psi, psi_y, psi_yy = (np.conj(row @ solution.left[:, 0]) for row in rows)
     return phi, np.imag(-(alpha**2) * psi * phi - psi_yy * phi - 2.0 * psi_y * phi_y)
 
 

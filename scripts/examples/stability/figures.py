@@ -66,9 +66,7 @@ def draw(
             "largest value 1",
             [
                 Curve(y, wave / np.abs(wave).max(), "|φ|", INK),
-                Curve(
-                    y, sensitivity / np.abs(sensitivity).max(), "d Im c / dU", VERMILLION
-                ),
+                Curve(y, sensitivity / np.abs(sensitivity).max(), "d Im c / dU", VERMILLION),
             ],
             level=0.0,
         ),
@@ -84,7 +82,7 @@ def draw(
         ),
     ]
     subtitle = (
-        f"Re_c = {nose[1]:.4f}, α_c = {nose[0]:.6f}; published 5772.22, 1.02056. Gradients and "
-        "Hessian products of one eigenvalue of the Orr–Sommerfeld pencil"
+        f"Re_c = {nose[1]:.4f}, α_c = {nose[0]:.6f}; published 5772.22, 1.02056; Newton on "
+        "gradients and Hessian products of one eigenvalue"
     )
     write_sheet(file, "Stability of plane channel flow", subtitle, plots, 2, 4.0)

@@ -1,6 +1,6 @@
 """The neutral curve Im c(α, Re) = 0 and its nose, by gradients of an eigenvalue."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -81,19 +81,7 @@ def trace(n: int, nose: Nose, direction: float, highest: float, step: float) -> 
     return np.array(rows)
 
 
-def nearest(n: int, x: Array, count: int, sigma: complex) -> tuple[Array, Array, str]:
-    """Return the `count` eigenvalues nearest to σ, their conditions, and why no more are given.
-
-    If the library refuses `count` eigenvalues, fewer are asked for, and the name of the
-    error is returned; "" otherwise.
-    """
-    refused = ""
-    while True:
-        problem = replace(orr_sommerfeld(n, sigma=sigma), count=count)
-        try:
-            solution = problem.solve(Coefficients()(x))
-        except adjoint.errors.EigenError as error:
-            refused = refused or f"{type(error).__name__} for {count}"
-            count -= 1
-        else:
-            return solution.values, solution.conditions, refused
+def nearest(n: int, x: Array, count: int, sigma: complex) -> tuple[Array, Array]:
+    """Return the `count` eigenvalues nearest to σ at x = (α, Re), and their conditions."""
+    solution = orr_sommerfeld(n, count=count, sigma=sigma).solve(Coefficients()(x))
+    return solution.values, solution.conditions
