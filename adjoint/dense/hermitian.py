@@ -18,7 +18,6 @@ from .clusters import (
 )
 from .evaluation import Arrays, Evaluation, Rule, herm, only
 
-
 TRUSTED = 8.0
 """Largest difference of a mean value of f′ and the quotient of differences, in units of the
 rounding error of the quotient: f itself is accurate to a few units in the last place."""
@@ -111,7 +110,8 @@ def divided_differences(
 
     Two rules of Gauss, of 5 and 8 points, estimate the error of ∫₀¹ f′(x_j + t(x_i − x_j)) dt;
     the rounding error of the quotient is ε (|f_i| + |f_j|) / |x_i − x_j|. The mean is taken if
-    its error is smaller, and if it agrees with the quotient to the quotient's error. Raise NonFinite if f or f′ is not finite at a value.
+    its error is smaller, and if it agrees with the quotient to the quotient's error. Raise
+    NonFinite if f or f′ is not finite at a value.
     """
     at, slope = _called("f", f, values), _called("derivative", derivative, values)
     gaps = values[:, None] - values[None, :]

@@ -88,3 +88,30 @@ class Backtracking:
             rejected.append(float("nan") if point is None else point.value)
             alpha *= self.shrink
         return Step(alpha, None, tuple(rejected), failure)
+
+    def along(
+        self,
+        f: Function,
+        curve: Callable[[float], Array],
+        slope: float,
+        reference: float,
+        alpha: float,
+    ) -> Step:
+        """The first acceptable step along a smooth curve x(α), from α downwards.
+
+        slope: d/dα of f(x(α)) at 0, negative; the predicted change is α times the slope. If
+        x(α) raises a SolveError, the step was too long.
+        """
+        rejected: list[float] = []
+        failure: SolveError | None = None
+        noise = 4.0 * np.finfo(float).eps * abs(reference)
+        for _ in range(self.trials):
+            if not alpha * slope < 0.0:
+                break
+            trial = tried(lambda at: f(curve(float(at))), np.array(alpha))
+            point, failure = trial.point, trial.failure or failure
+            if point is not None and point.value <= reference + self.c1 * alpha * slope + noise:
+                return Step(alpha, point, tuple(rejected))
+            rejected.append(float("nan") if point is None else point.value)
+            alpha *= self.shrink
+        return Step(alpha, None, tuple(rejected), failure)
