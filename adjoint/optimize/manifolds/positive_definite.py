@@ -60,12 +60,14 @@ class SymmetricPositiveDefinite:
         X = self._matrix(x)
         skew = float(np.abs(X - X.T).max() / (np.abs(X).max() or 1.0))
         far_from(self, name, skew, "0.5 * (X + X.T)")
-        least, largest = np.linalg.eigvalsh(_symmetric(X))[[0, -1]]
-        if not least > 0.0:
+        try:  # By Cholesky's factorization, which does not depend on the units of rows.
+            self._factor(x)
+        except NotPositiveDefinite:
+            least, largest = np.linalg.eigvalsh(_symmetric(X))[[0, -1]]
             raise ValueError(
                 f"{name}: got x with the eigenvalue {least:.3g} (the largest is {largest:.3g}), at "
                 f"the distance {-least:.3g} from {self}, expected a positive definite matrix"
-            )
+            ) from None
 
     def tangent(self, x: Array, v: Array) -> Array:
         """sym(V)."""
@@ -89,12 +91,13 @@ class SymmetricPositiveDefinite:
         return Moved(_symmetric(X + V + 0.5 * bend).ravel(), (V + bend).ravel())
 
     def transport(self, x: Array, y: Array, v: Array) -> Array:
-        """E V Eᵀ with E = (Y X⁻¹)^½ = X^½ (X^−½ Y X^−½)^½ X^−½."""
-        values, Q = np.linalg.eigh(self._matrix(x))
-        roots = np.sqrt(values)
-        half, inverse = (Q * roots) @ Q.T, (Q / roots) @ Q.T
-        inner, P = np.linalg.eigh(_symmetric(inverse @ self._matrix(y) @ inverse))
-        E = half @ (P * np.sqrt(inner)) @ P.T @ inverse
+        """E V Eᵀ with E = (Y X⁻¹)^½ = L (L⁻¹ Y L⁻ᵀ)^½ L⁻¹, where X = L Lᵀ."""
+        L = np.tril(self._factor(x)[0])
+        half = linalg.solve_triangular(L, self._matrix(y), lower=True)
+        inner = linalg.solve_triangular(L, half.T, lower=True)
+        values, Q = np.linalg.eigh(_symmetric(inner))
+        root = (Q * np.sqrt(np.maximum(values, 0.0))) @ Q.T
+        E = linalg.solve_triangular(L, (L @ root).T, lower=True, trans="T").T
         return _symmetric(E @ self._matrix(v) @ E.T).ravel()
 
     def hessian(self, x: Array, g: Array, v: Array, Hv: Array) -> Array:
