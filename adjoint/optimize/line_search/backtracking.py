@@ -99,8 +99,26 @@ class Backtracking:
     ) -> Step:
         """The first acceptable step along a smooth curve x(α), from α downwards.
 
-        slope: d/dα of f(x(α)) at 0, negative; the predicted change is α times the slope. If
-        x(α) raises a SolveError, the step was too long.
+        The predicted change of f is α times the slope. If x(α) raises a SolveError, the step
+        was too long.
+
+        Parameters
+        ----------
+        f : callable
+            The objective.
+        curve : callable
+            α ↦ x(α), (m,) array.
+        slope : float
+            d/dα of f(x(α)) at 0, negative.
+        reference : float
+            The value that f is compared with.
+        alpha : float
+            The first α.
+
+        Returns
+        -------
+        Step
+            The accepted step, or a step without a point.
         """
         rejected: list[float] = []
         failure: SolveError | None = None
