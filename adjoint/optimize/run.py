@@ -322,8 +322,10 @@ class _Run:
             return replace(at, progress=with_fading_doubts(at.progress, state)), status
         if self.check:
             f, bounds = self._near(state.function or self.f, state), algorithm.bounds
+            # On a manifold of positive matrices a design cannot move by its first size.
+            start = self.start if self._manifold is None else state.x
             progress, end = plateau_status(
-                status, f, state, at.progress, self.start, algorithm.constrained, bounds
+                status, f, state, at.progress, start, algorithm.constrained, bounds
             )
             at = replace(at, progress=progress)
             if end is not status:
