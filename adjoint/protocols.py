@@ -30,8 +30,12 @@ __all__ = [
     "DesignMap",
     "DesignMapWithHvp",
     "Field",
+    "FieldWithHvp",
     "Integrand",
+    "IntegrandWithHvp",
     "Inverse",
+    "LinearizableSolution",
+    "Linearization",
     "Matrix",
     "MatrixWithHvp",
     "Objective",
@@ -161,6 +165,29 @@ class Integrand(Protocol):
 
 
 @runtime_checkable
+class FieldWithHvp(Protocol):
+    """A `Field` with second derivatives, for Hessian-vector products.
+
+    See docs/math/second_derivatives.md, eq. 304.
+    """
+
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivative of ((∂f/∂u)ᴴ λ, (∂f/∂p)ᴴ λ) along (u̇, ṗ): (n,) and (m,)."""
+
+
+@runtime_checkable
+class IntegrandWithHvp(Protocol):
+    """An `Integrand` with second derivatives, for Hessian-vector products."""
+
+    def hvp(
+        self, t: float, u: Array, p: Array, q_bar: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivative of (u, p) ↦ vjp(t, u, p, q̄) along (u̇, ṗ): (n,) and (m,)."""
+
+
+@runtime_checkable
 class TimeDerivative(Protocol):
     """Optional part of a `Field` or an `Integrand`: the derivative with respect to t."""
 
@@ -267,6 +294,28 @@ class SolutionWithHvp(Protocol):
 
     def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
         """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū has the rate ū̇."""
+
+
+class Linearization(Protocol):
+    """The tangent of a solution along one direction ṗ or j directions, for second derivatives."""
+
+    @property
+    def u_dot(self) -> Array:
+        """The tangent du/dp ṗ, of u's shape, with one more axis j for a block of directions."""
+
+    def vjp_rate(self, u_bar: Array, u_bar_dot: Array) -> Array:
+        """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,) or (m, j).
+
+        ū, of u's shape, has the rate ū̇, of the shape of `u_dot`.
+        """
+
+
+@runtime_checkable
+class LinearizableSolution(Protocol):
+    """A `Solution` whose second derivatives belong to one direction at a time: a trajectory."""
+
+    def linearized(self, p_dot: Array) -> Linearization:
+        """Return the linearization along ṗ, (m,) or (m, j)."""
 
 
 class Problem(Protocol):

@@ -31,7 +31,14 @@ from .design.maps import Identity
 from .errors import NonFinite
 from .factor.counts import phase
 from .objectives import checked_gradients, require_objective
-from .protocols import DesignMap, Objective, Problem, Solution, SolutionWithHvp
+from .protocols import (
+    DesignMap,
+    LinearizableSolution,
+    Objective,
+    Problem,
+    Solution,
+    SolutionWithHvp,
+)
 from .typing import Array
 
 
@@ -148,9 +155,23 @@ class Point:
         v = as_parameters(v, "v")
         if v.shape != self.x.shape:
             raise ValueError(f"hvp: got v of shape {v.shape}, expected {self.x.shape}")
-        solution, df_dp, lam = self._solution_with_hvp, self._df_dp, self._lam
+        df_dp = self._df_dp
         with phase("design"):
             p_dot = np.asarray(self.design.jvp(self.x, v))
+        if isinstance(self.solution, LinearizableSolution):
+            u, linearization = self.solution.u, self.solution.linearized(p_dot)
+            u_bar = checked_gradients(self.objective, u, self.p)[0]
+            u_bar_dot, p_bar_dot = checked_objective_hvp(
+                self.objective, u, self.p, linearization.u_dot, p_dot
+            )
+            df_dp_dot = linearization.vjp_rate(u_bar, u_bar_dot) + p_bar_dot
+            with phase("design"):
+                Hv = self._pulled_back(df_dp_dot) + checked_design_hvp(
+                    self.design, self.x, df_dp, v
+                )
+            self._require_finite(Hv, "Hessian–vector product")
+            return Hv
+        solution, lam = self._solution_with_hvp, self._lam
         u_dot = self.solution.jvp(p_dot)
         u_bar_dot, p_bar_dot = checked_objective_hvp(
             self.objective, self.solution.u, self.p, u_dot, p_dot
