@@ -30,7 +30,9 @@ __all__ = [
     "DesignMap",
     "DesignMapWithHvp",
     "Field",
+    "FieldWithHvp",
     "Integrand",
+    "IntegrandWithHvp",
     "Inverse",
     "Linearization",
     "LinearizableSolution",
@@ -161,6 +163,29 @@ class Integrand(Protocol):
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """Return ∂ℓ/∂u u̇ + ∂ℓ/∂p ṗ, (q,)."""
+
+
+@runtime_checkable
+class FieldWithHvp(Protocol):
+    """A `Field` with second derivatives, for Hessian-vector products.
+
+    See docs/math/second_derivatives.md, eq. 304.
+    """
+
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivative of ((∂f/∂u)ᴴ λ, (∂f/∂p)ᴴ λ) along (u̇, ṗ): (n,) and (m,)."""
+
+
+@runtime_checkable
+class IntegrandWithHvp(Protocol):
+    """An `Integrand` with second derivatives, for Hessian-vector products."""
+
+    def hvp(
+        self, t: float, u: Array, p: Array, q_bar: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivative of (u, p) ↦ vjp(t, u, p, q̄) along (u̇, ṗ): (n,) and (m,)."""
 
 
 @runtime_checkable

@@ -18,7 +18,6 @@ from .clusters import (
 )
 from .evaluation import Arrays, Evaluation, Rule, herm, only
 
-
 TRUSTED = 8.0
 """Largest difference of a mean value of f′ and the quotient of differences, in units of the
 rounding error of the quotient: f itself is accurate to a few units in the last place."""

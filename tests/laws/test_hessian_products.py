@@ -518,19 +518,11 @@ def test_second_of_a_residual_is_the_derivative_of_its_transposes(name):
             r"PlainVector has no method hvp\(p, lam, p_dot\)",
         ),
         (
-            lambda: adjoint.Reduced(
-                adjoint.ODEProblem(
-                    adjoint.complex_step_field(lambda t, u, p: -p * u, 4, 4),
-                    np.ones(4),
-                    t=(0.0, 1.0),
-                    observe=[1.0],
-                ),
-                adjoint.LeastSquares(np.zeros((1, 4))),
-            ),
-            r"Trajectory has no second derivatives.*DifferencedHessian",
+            lambda: adjoint.Reduced(FirstOrder(), adjoint.LeastSquares(np.zeros(4))),
+            r"FirstOrder has no second derivatives.*DifferencedHessian",
         ),
     ],
-    ids=["residual", "objective", "term", "map", "matrix", "vector", "trajectory"],
+    ids=["residual", "objective", "term", "map", "matrix", "vector", "solution"],
 )
 def test_missing_second_derivatives_are_named_with_the_remedy(f, message):
     with pytest.raises(TypeError, match=message):
@@ -549,6 +541,20 @@ class Plain:
 
     def gradients(self, u, p):
         return np.ones_like(u), np.zeros_like(p)
+
+
+class FirstOrder:
+    """The problem u = p² and its solution, without second derivatives."""
+
+    def solve(self, p):
+        self.p, self.u = p, p**2
+        return self
+
+    def vjp(self, u_bar):
+        return 2.0 * self.p * u_bar
+
+    def jvp(self, p_dot):
+        return 2.0 * self.p * p_dot
 
 
 class Doubling:
