@@ -130,6 +130,16 @@ def test_norms_of_zero(norm):
         y.jvp(np.ones((3, 2)))
 
 
+def test_singular_values_of_zero():
+    y = dense.svdvals(np.zeros((2, 3)))
+    np.testing.assert_array_equal(y.vjp(np.ones(2)), np.zeros((2, 3)))
+    np.testing.assert_array_equal(y.jvp(np.zeros((2, 3))), np.zeros(2))
+    with pytest.raises(SingularMatrix):
+        y.jvp(np.ones((2, 3)))
+    y = dense.eigvalsh(np.zeros((2, 2)))
+    np.testing.assert_array_equal(y.vjp(np.ones(2)), np.eye(2))
+
+
 SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
 
 
