@@ -53,10 +53,10 @@ GUARDS = (0, 4, 8)
 class Modes:
     """Computed eigenpairs, the wanted ones first: K Φ = M Φ diag(μ), Ψᴴ K = diag(μ) Ψᴴ M, ΨᴴMΦ = I.
 
-    values: μ, (c,); right: Φ, (n, c), with columns of Euclidean norm 1; left: Ψ, (n, c);
-    anchors: the entry of each φ that is real and positive, (c,); conditions:
-    1/|ψᴴMφ| for vectors ψ and Mφ of norm 1, (c,); mismatch: relative differences of left
-    and right values, (c,); groups: indices of the wanted modes of each cluster;
+    values: μ, (c,); right: Φ, (n, c), with columns of Euclidean norm 1; left: Ψ, (n,
+    c); anchors: the entry of each φ that is real and positive, (c,); conditions:
+    1/|ψᴴMφ| for vectors ψ and Mφ of norm 1, (c,); mismatch: relative differences of
+    left and right values, (c,); groups: indices of the wanted modes of each cluster;
     defective: True for groups whose eigenvectors are nearly parallel.
     """
 

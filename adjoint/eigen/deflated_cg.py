@@ -12,7 +12,7 @@ from .._numerics import column_dots
 from ..errors import KrylovStalled, MissingEigenvalues
 from ..typing import Array
 
-TOLERANCE = 2e-12
+TOLERANCE = 1e-11
 """Residual in the M norm, relative to the right-hand side, at which a column has converged."""
 
 ACCEPT = 1e-10
@@ -47,12 +47,12 @@ def deflated_cg(
 ) -> tuple[Array, int]:
     """Solve (I − δ_i S) x_i = P b_i for x_i in the range of P; returns x and the iterations.
 
-    S, M: apply the operators to blocks (n, j); shifts: δ, real, (j,); b: (n, j). An iteration
-    applies S to one block. The operator is positive definite if all modes between σ and μ_i
-    are among the modes that P removes.
+    S, M: apply the operators to blocks (n, j); shifts: δ, real, (j,); b: (n, j). An
+    iteration applies S to one block. The operator is positive definite if all modes
+    between σ and μ_i are among the modes that P removes.
 
-    Raises MissingEigenvalues if the operator is not positive definite, KrylovStalled if a
-    column does not reach the residual ACCEPT.
+    Raises MissingEigenvalues if the operator is not positive definite, KrylovStalled if
+    a column does not reach the residual ACCEPT.
     """
     r = P(b)
     rho = np.maximum(column_dots(M(r), r).real, 0.0)
@@ -84,8 +84,8 @@ def deflated_cg(
         left, d, r, x, rho = left[going], d[:, going], r[:, going], x[:, going], new[going]
     if not (best <= ACCEPT).all():
         raise KrylovStalled(
-            f"derivatives of eigenvectors: deflated CG reached a residual of {best.max():.1e} after "
-            f"{steps} iterations, accepted is {ACCEPT:.0e}. Usual cause: an eigenvalue that was "
-            "not computed lies next to a wanted one. Remedy: a larger guard"
+            f"derivatives of eigenvectors: deflated CG reached a residual of {best.max():.1e} "
+            f"after {steps} iterations, accepted is {ACCEPT:.0e}. Usual cause: an eigenvalue that "
+            "was not computed lies next to a wanted one. Remedy: a larger guard"
         )
     return P(best_x), steps

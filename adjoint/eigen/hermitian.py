@@ -38,10 +38,10 @@ class _Known:
 class HermitianEigenSolution(Local):
     """Eigenpairs of a Hermitian pencil, and the derivative of p ↦ (μ, φ).
 
-    Eigenvalues ascend. Each φ satisfies φᴴ M φ = 1, and one entry of φ is real and positive: the
-    first entry whose modulus is within 10⁻³ of the largest. Vectors of a cluster of
-    equal eigenvalues are an M-orthonormal basis of its space, the same in each run. All derivatives
-    use the factors of K − σM.
+    Eigenvalues ascend. Each φ satisfies φᴴ M φ = 1, and one entry of φ is real and
+    positive: the first entry whose modulus is within 10⁻³ of the largest. Vectors of a
+    cluster of equal eigenvalues are an M-orthonormal basis of its space, the same in
+    each run. All derivatives use the factors of K − σM.
 
     Attributes
     ----------
@@ -89,7 +89,8 @@ class HermitianEigenSolution(Local):
     def clusters(self) -> tuple[tuple[int, ...], ...]:
         """Indices of the eigenvalues of each cluster; a simple eigenvalue is one index.
 
-        Guards, which have indices ≥ k, are included: a cluster with a guard is cut by `count`.
+        Guards, which have indices ≥ k, are included: a cluster with a guard is cut by
+        `count`.
         """
         k = self.values.size
         return tuple(cluster for cluster in self._known.modes.clusters if cluster[0] < k)
@@ -126,8 +127,8 @@ class HermitianEigenSolution(Local):
         Returns
         -------
         array
-            Of ū's shape: rows 1 … n hold λ with dJ = Re Σ λᴴ (dK − μ dM) φ + the part of the
-            normalization. Row 0 holds ū's row 0.
+            Of ū's shape: rows 1 … n hold λ with dJ = Re Σ λᴴ (dK − μ dM) φ + the part
+            of the normalization. Row 0 holds ū's row 0.
 
         Raises
         ------
@@ -158,7 +159,9 @@ class HermitianEigenSolution(Local):
         if found := first_nonfinite(u_bar):
             raise NonFinite(f"an entry of u_bar is {found[1]}, expected finite numbers")
         if u_bar.dtype.kind == "c" and self.u.dtype.kind != "c":
-            raise TypeError("got a complex u_bar, but the eigenpairs are real; expected real numbers")
+            raise TypeError(
+                "got a complex u_bar, but the eigenpairs are real; expected real numbers"
+            )
         return u_bar.astype(self.u.dtype)
 
     def _multiple(self) -> Iterator[list[int]]:
@@ -252,8 +255,8 @@ class HermitianEigenSolution(Local):
         """Solve (K − μ_i M) y_i = rhs_i without parts along the cluster of i; rhs: (n, k, j).
 
         Parts along computed modes in closed form, the rest by deflated CG (docs/math/
-        spectra.md, eqs. 203 and 204). If CG stalls next to a mode that is not known, more
-        modes are computed, with the same factors.
+        spectra.md, eqs. 203 and 204). If CG stalls next to a mode that is not known,
+        more modes are computed, with the same factors.
         """
         k, j = self.values.size, rhs.shape[2]
         flat = rhs.reshape(rhs.shape[0], -1)
@@ -314,20 +317,18 @@ class HermitianEigenSolution(Local):
         lam = self._adjoint(bars)
         N, _ = self._multipliers(bars[1:])
         with collecting(self._counts), phase("gradient"):
-            columns = [
-                self._pulled_back(lam[1:, :, j], N[:, :, j]) for j in range(bars.shape[2])
-            ]
+            columns = [self._pulled_back(lam[1:, :, j], N[:, :, j]) for j in range(bars.shape[2])]
         g = np.stack(columns, axis=-1) if columns else np.zeros((self.p.size, 0))
         return g if u_bar.ndim == 3 else g[:, 0]
 
     def _pulled_back(self, lam: Array, N: Array) -> Array:
         """Return g: Re(gᴴṗ) = Re Σ λᴴ(K̇ − μṀ)φ + ½ Re tr(Nᴴ Φ_CᴴṀΦ_C), (m,); lam: (n, k)."""
         phi = np.ascontiguousarray(self.vectors)
-        left_K = np.ascontiguousarray(lam)
+        stiff_left = np.ascontiguousarray(lam)
         # ½ tr(Nᴴ ΦᴴṀΦ) = ½ Σ_a (Φ_C N_a)ᴴ Ṁ φ_a
-        left_M = np.ascontiguousarray(0.5 * (self._known.modes.vectors @ N) - lam * self.values)
-        gK = as_cotangent(self.K.vjp(self.p, phi, left_K), self.p, "the vjp of K")
-        gM = as_cotangent(self.M.vjp(self.p, phi, left_M), self.p, "the vjp of M")
+        mass_left = np.ascontiguousarray(0.5 * (self._known.modes.vectors @ N) - lam * self.values)
+        gK = as_cotangent(self.K.vjp(self.p, phi, stiff_left), self.p, "the vjp of K")
+        gM = as_cotangent(self.M.vjp(self.p, phi, mass_left), self.p, "the vjp of M")
         g = gK + gM
         if found := first_nonfinite(g):
             raise NonFinite(f"the vjp of K or M is {found[1]} at component {found[0]}")
@@ -337,8 +338,8 @@ class HermitianEigenSolution(Local):
         """Return the rates of u along ṗ, (n + 1, k) or (n + 1, k, j).
 
         Inside a cluster the rates of the values are those of `directional`, and the
-        rates of the vectors are those of a basis that does not rotate inside of its space: they
-        are right for functions that do not depend on the basis.
+        rates of the vectors are those of a basis that does not rotate inside of its
+        space: they are right for functions that do not depend on the basis.
 
         Parameters
         ----------
@@ -401,9 +402,9 @@ class HermitianEigenSolution(Local):
         modes = self._known.modes  # The solve may have added guards.
         u_dot[1:] = y + np.einsum("nc,ckj->nkj", modes.vectors[:, : A.shape[0]], A)
         if dtype.kind == "c":
-            for cluster in self.clusters:
-                if len(cluster) == 1:
-                    a = cluster[0]
+            for single in self.clusters:
+                if len(single) == 1:
+                    a = single[0]
                     turn = y[modes.anchors[a], a].imag / self._pivots[a]
                     u_dot[1:, a] -= 1j * turn * self.vectors[:, a, None]
         return u_dot
@@ -435,23 +436,30 @@ class HermitianEigenSolution(Local):
                 mu_dot[wanted] = nu[: len(wanted)]
         return mu_dot
 
-    def member_gradients(self) -> Array:
-        """Return φ_iᴴ (∂K/∂p − μ_i ∂M/∂p) φ_i for each eigenpair.
+    def rayleigh_gradients(self, T: Array) -> Array:
+        """Return the gradients of the Rayleigh quotients of the fixed vectors Φ t_j.
 
-        For a simple eigenvalue this is its gradient. In a cluster it is an element of the
-        generalized gradient (Clarke 1983) that depends on the basis φ.
+        With t a unit vector this is φ_iᴴ (∂K/∂p − μ_i ∂M/∂p) φ_i: the gradient of μ_i
+        if μ_i is simple, and an element of its generalized gradient (Clarke 1983) if
+        not.
+
+        Parameters
+        ----------
+        T : (k, q) array
+            Coefficients of q vectors in the eigenvectors, each of norm 1.
 
         Returns
         -------
-        (m, k) array
-            One column per eigenvalue.
+        (m, q) array
+            One gradient per vector.
         """
         columns = []
         with collecting(self._counts), phase("gradient"):
-            for a, mu in enumerate(self.values):
-                phi = np.ascontiguousarray(self.vectors[:, a])
-                gK = as_cotangent(self.K.vjp(self.p, phi, phi), self.p, "the vjp of K")
-                gM = as_cotangent(self.M.vjp(self.p, phi, mu * phi), self.p, "the vjp of M")
+            for t in np.asarray(T).T:
+                rho = float((np.abs(t) ** 2) @ self.values)
+                v = np.ascontiguousarray(self.vectors @ t)
+                gK = as_cotangent(self.K.vjp(self.p, v, v), self.p, "the vjp of K")
+                gM = as_cotangent(self.M.vjp(self.p, v, rho * v), self.p, "the vjp of M")
                 columns.append(gK - gM)
         return np.stack(columns, axis=-1)
 
@@ -477,8 +485,8 @@ class HermitianEigenSolution(Local):
 class HermitianLinearization:
     """Eigenpairs linearized along ṗ (docs/math/spectra.md, eqs. 209–212).
 
-    solution: the eigenpairs; p_dot: ṗ, (m,) or (m, j); u_dot: u̇, of u's shape, or with one more
-    axis of length j.
+    solution: the eigenpairs; p_dot: ṗ, (m,) or (m, j); u_dot: u̇, of u's shape, or with
+    one more axis of length j.
     """
 
     solution: HermitianEigenSolution
@@ -488,17 +496,18 @@ class HermitianLinearization:
     def vjp_rate(self, u_bar: Array, u_bar_dot: Array) -> Array:
         """Return the rate of p ↦ (du/dp)ᴴ ū along ṗ, while ū has the rate ū̇: (m,) or (m, j).
 
-        Quantities of a whole cluster are differentiated with the block Φ_Cᴴ(K̇ − μṀ)Φ_C.
+        Quantities of a whole cluster are differentiated with the block Φ_Cᴴ(K̇ −
+        μṀ)Φ_C.
 
-        Raises TypeError if K or M has no `hvp`, RepeatedEigenvalue or CutCluster under the
-        conditions of `HermitianEigenSolution.adjoint`.
+        Raises TypeError if K or M has no `hvp`, RepeatedEigenvalue or CutCluster under
+        the conditions of `HermitianEigenSolution.adjoint`.
         """
         s = self.solution
         shape, m = s.u.shape, s.p.size
         bar = s._as_bar(u_bar)
         rates = np.asarray(u_bar_dot).astype(s.u.dtype).reshape(*shape, -1)
         u_dot, p_dot = self.u_dot.reshape(*shape, -1), self.p_dot.reshape(m, -1)
-        N, nu = s._multipliers(bar[1:, :, None])
+        N, _ = s._multipliers(bar[1:, :, None])
         lam = s._adjoint(bar[:, :, None])[1:, :, 0]
         steps = [
             _Rate.along(s, p_dot[:, i], u_dot[1:, :, i], rates[:, :, i], lam, N[:, :, 0])
@@ -514,16 +523,17 @@ class HermitianLinearization:
 class _Rate:
     """The terms of a second derivative along one direction, before and after its block solve.
 
-    phi_dot: Φ̇, (n, k); inside: the part of λ̇ in the clusters, (n, k); rhs: the right-hand
-    side of the block solve, (n, k); left_M_dot: the rate of the left vectors of Ṁ without
-    λ̇, (n, k); left_M: these vectors, (n, k); parts: rates of the vjps with fixed vectors, (m,).
+    phi_dot: Φ̇, (n, k); inside: the part of λ̇ in the clusters, (n, k); rhs: the
+    right-hand side of the block solve, (n, k); mass_left_dot: the rate of the left
+    vectors of Ṁ without λ̇, (n, k); mass_left: these vectors, (n, k); parts: rates of
+    the vjps with fixed vectors, (m,).
     """
 
     phi_dot: Array
     inside: Array
     rhs: Array
-    left_M: Array
-    left_M_dot: Array
+    mass_left: Array
+    mass_left_dot: Array
     parts: Array
 
     @classmethod
@@ -547,9 +557,9 @@ class _Rate:
             of_K, M_dot_phi = s._rates(p_dot)
             M_dot_phi = M_dot_phi[:, :k]
             left = np.ascontiguousarray(lam)
-            left_M = np.ascontiguousarray(0.5 * phi @ N - lam * s.values)
+            mass_left = np.ascontiguousarray(0.5 * phi @ N - lam * s.values)
             K_lam, pK = checked_matrix_hvp(s.K, s.p, phi, left, as_parameters(p_dot))
-            M_left, pM = checked_matrix_hvp(s.M, s.p, phi, left_M, as_parameters(p_dot))
+            M_left, pM = checked_matrix_hvp(s.M, s.p, phi, mass_left, as_parameters(p_dot))
         M_phi_dot, M_lam = pencil.apply_M(phi_dot), pencil.apply_M(left)
         L_dot, W_dot = np.zeros((k, k), phi.dtype), np.zeros((k, k), phi.dtype)
         same = np.zeros((k, k), dtype=bool)
@@ -569,27 +579,27 @@ class _Rate:
         pivots = s._pivots
         if phi.dtype.kind == "c":
             anchors = s._known.modes.anchors[:k]
-            for cluster in s.clusters:
-                if len(cluster) == 1:
-                    a = cluster[0]
+            for single in s.clusters:
+                if len(single) == 1:
+                    a = single[0]
                     R[anchors[a], a] += 1j * N_dot[a, a].imag / pivots[a]
                     N_dot[a, a] = N_dot[a, a].real
         R = R + s._known.modes.M_vectors[:, :k] @ N_dot
         coordinates = np.where(same, W_dot - (M_dot_phi + M_phi_dot).conj().T @ lam, 0.0)
-        left_M_dot = 0.5 * (phi_dot @ N + phi @ N_dot) - lam @ L_dot
-        return cls(phi_dot, phi @ coordinates, R, left_M, left_M_dot, pK + pM)
+        mass_left_dot = 0.5 * (phi_dot @ N + phi @ N_dot) - lam @ L_dot
+        return cls(phi_dot, phi @ coordinates, R, mass_left, mass_left_dot, pK + pM)
 
     def gradient(self, s: HermitianEigenSolution, z: Array, lam: Array) -> Array:
         """Return the rate of the gradient, (m,); z: the solution of the block solve, (n, k)."""
         phi, phi_dot = np.ascontiguousarray(s.vectors), self.phi_dot
         lam_dot = np.ascontiguousarray(self.inside - z)
-        left_M_dot = np.ascontiguousarray(self.left_M_dot - lam_dot * s.values)
+        mass_left_dot = np.ascontiguousarray(self.mass_left_dot - lam_dot * s.values)
         with collecting(s._counts), phase("gradient"):
             g = (
                 self.parts
                 + s.K.vjp(s.p, phi_dot, np.ascontiguousarray(lam))
                 + s.K.vjp(s.p, phi, lam_dot)
-                + s.M.vjp(s.p, phi_dot, self.left_M)
-                + s.M.vjp(s.p, phi, left_M_dot)
+                + s.M.vjp(s.p, phi_dot, self.mass_left)
+                + s.M.vjp(s.p, phi, mass_left_dot)
             )
         return as_cotangent(g, s.p, "the hvp of K or M")

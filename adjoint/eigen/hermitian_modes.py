@@ -4,7 +4,6 @@ S = (K − σM)⁻¹ M has the eigenvalues θ = 1/(μ − σ) and is selfadjoint
 factorization of K − σM serves all searches (docs/math/spectra.md, eqs. 200–203).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +42,10 @@ ROUNDS = 4
 class HermitianModes:
     """Computed eigenpairs: the `count` wanted ones in ascending order, then the guards.
 
-    values: μ, (c,), real; vectors: Φ, (n, c), Φᴴ M Φ = I; M_vectors: MΦ; residuals:
-    ‖(S − θ)φ‖_M / |θ|, (c,); clusters: indices of the modes of each cluster, in the order of
-    first members, guards included; anchors: the entry of each φ that is real and positive.
+    values: μ, (c,), real; vectors: Φ, (n, c), Φᴴ M Φ = I; M_vectors: MΦ; residuals: ‖(S
+    − θ)φ‖_M / |θ|, (c,); clusters: indices of the modes of each cluster, in the order
+    of first members, guards included; anchors: the entry of each φ that is real and
+    positive.
     """
 
     count: int
@@ -202,8 +202,8 @@ def _dense(pencil: Pencil, asked: int) -> tuple[Array, Array]:
 def _rayleigh_ritz(pencil: Pencil, V: Array) -> tuple[Array, Array, Array]:
     """Return θ, Φ with Φᴴ M Φ = I, and residuals, from a basis V of the space; one block solve.
 
-    Modes are ordered by descending |θ|. Φ lies in the range of S, so that a
-    singular M leaves no part of its null space in Φ.
+    Modes are ordered by descending |θ|. Φ lies in the range of S, so that a singular M
+    leaves no part of its null space in Φ.
     """
     V = _orthonormal(pencil, V)
     SV = pencil.S(V)
@@ -248,11 +248,15 @@ def _indefinite(found: float) -> NotPositiveDefinite:
 def _largest_outside(pencil: Pencil, known: Complement) -> float:
     """Return the largest |Ritz value| of S outside of the known modes: CHECK_STEPS of Lanczos.
 
-    Ritz values are lower bounds of |θ|: the result never suspects a mode that does not exist.
+    Ritz values are lower bounds of |θ|: the result never suspects a mode that does not
+    exist.
     """
     n, room = pencil.n, pencil.n - known.phi.shape[1]
     v = known(pencil.S(probe_vector(n + 1)[:n, None].astype(pencil.dtype)))
-    basis, M_basis, alphas, betas = [], [], [], []
+    basis: list[Array] = []
+    M_basis: list[Array] = []
+    alphas: list[float] = []
+    betas: list[float] = []
     for _ in range(min(CHECK_STEPS, room)):
         M_v = pencil.apply_M(v)
         size = float(np.sqrt(max(column_dots(M_v, v).real[0], 0.0)))

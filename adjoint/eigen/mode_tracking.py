@@ -7,8 +7,9 @@ import scipy.sparse as sparse
 from scipy.optimize import linear_sum_assignment
 
 from .._dataclasses import short_repr
-from .._validation import as_array, first_nonfinite, require_methods, require_number
+from .._validation import as_array, first_nonfinite, named, require_number
 from ..typing import Array, SparseMatrix
+from .solution import EigenSolution
 
 
 def mac(first: Array, second: Array, weight: SparseMatrix | None = None) -> Array:
@@ -129,18 +130,22 @@ class ModeTracker:
         n, k = self._shapes.shape
         return f"ModeTracker({k} modes of {n} entries, threshold={self.threshold})"
 
-    def __call__(self, solution: object) -> TrackedModes:
-        """Return the modes of a solution, an `EigenSolution`, in the order of the reference."""
-        expected = "an EigenSolution, such as problem.solve(p)"
-        require_methods("ModeTracker", "solution", solution, ("values", "vectors"), expected)
-        values, vectors = getattr(solution, "values"), getattr(solution, "vectors")  # noqa: B009
+    def __call__(self, solution: EigenSolution) -> TrackedModes:
+        """Return the modes of a solution in the order of the reference modes."""
+        if not all(hasattr(solution, name) for name in ("values", "vectors", "clusters")):
+            raise TypeError(
+                f"ModeTracker: got {named(solution)}, expected an EigenSolution, such as "
+                "problem.solve(p)"
+            )
+        values, vectors = solution.values, solution.vectors
         k = self._shapes.shape[1]
         if vectors.shape[0] != self._shapes.shape[0] or vectors.shape[1] < k:
             raise ValueError(
                 f"ModeTracker: got eigenvectors of shape {vectors.shape}, expected "
                 f"{self._shapes.shape[0]} rows and at least {k} columns"
             )
-        clusters = [list(cluster) for cluster in getattr(solution, "clusters", ())]
+        computed = range(values.size)
+        clusters = [[i for i in cluster if i in computed] for cluster in solution.clusters]
         order, aligned = self._matched(vectors, clusters)
         agreement = np.diagonal(mac(aligned, self._shapes, self.weight)).copy()
         lost = tuple(int(i) for i in np.flatnonzero(~(agreement >= self.threshold)))
@@ -172,9 +177,9 @@ class ModeTracker:
         for i, mode in enumerate(order):
             phase = np.vdot(aligned[:, i], W_reference[:, i])
             aligned[:, i] *= phase / abs(phase) if phase != 0.0 else 1.0
-            for cluster, basis in orthonormal.items():
-                if mode in cluster:
-                    aligned[:, i] = self._nearest(basis, cluster, order, W_reference, i)
+            for members, basis in orthonormal.items():
+                if mode in members:
+                    aligned[:, i] = self._nearest(basis, members, order, W_reference, i)
         return order, aligned
 
     def _nearest(

@@ -27,8 +27,8 @@ from .solution import EigenSolution
 class EigenProblem(Portable):
     """K(p) φ = μ M(p) φ: the `count` eigenvalues nearest to σ, and their eigenvectors.
 
-    One factorization, of K − σM, serves the search and all derivatives. The factorizer states
-    what the pencil is (docs/math/spectra.md):
+    One factorization, of K − σM, serves the search and all derivatives. The factorizer
+    states what the pencil is (docs/math/spectra.md):
 
     - `cholesky`: K and M are symmetric or Hermitian, M ≥ 0, and σ is below all eigenvalues.
     - `ldl`: K and M are real and symmetric, M ≥ 0, σ anywhere; or complex symmetric.
@@ -52,8 +52,9 @@ class EigenProblem(Portable):
     factorize : callable
         The factorizer of K − σM.
     guard : int
-        Number of eigenvalues beyond `count` that are computed as well. Guards show clusters that
-        `count` cuts, and make derivatives of eigenvectors cheaper. At least 2 are used.
+        Number of eigenvalues beyond `count` that are computed as well. Guards show
+        clusters that `count` cuts, and make derivatives of eigenvectors cheaper. At
+        least 2 are used.
 
     Raises
     ------
@@ -72,7 +73,7 @@ class EigenProblem(Portable):
     >>> f = adjoint.Reduced(problem, adjoint.eigen.Eigenvalue(0))
     >>> point = f(np.ones(10))
     >>> round(point.value, 6), point.gradient[:2].round(6)
-    (0.022338, array([0.004256, 0.004162]))
+    (0.022338, array([0.004231, 0.004044]))
     """
 
     K: Matrix | SparseMatrix
@@ -176,7 +177,9 @@ class EigenProblem(Portable):
 
     def _require_shapes(self, K: sparse.csc_array, M: sparse.csc_array) -> None:
         if M.shape != K.shape:
-            raise ValueError(f"EigenProblem: got K {K.shape} and M {M.shape}, expected equal shapes")
+            raise ValueError(
+                f"EigenProblem: got K {K.shape} and M {M.shape}, expected equal shapes"
+            )
         if self.count > K.shape[0]:
             raise ValueError(
                 f"EigenProblem: got count={self.count}, but the pencil has only {K.shape[0]} "

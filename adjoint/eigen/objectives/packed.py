@@ -33,8 +33,8 @@ def require_modes(who: str, u: Array, needed: int) -> None:
     """Raise ValueError unless u is a packed state (n + 1, k) with at least `needed` modes."""
     if u.ndim != 2 or u.shape[0] < 2:
         raise ValueError(
-            f"{who}: got a state of shape {u.shape}, expected the packed state (n + 1, count) of an "
-            "EigenProblem"
+            f"{who}: got a state of shape {u.shape}, expected the packed state (n + 1, count) of "
+            "an EigenProblem"
         )
     if u.shape[1] < needed:
         raise ValueError(

@@ -128,7 +128,7 @@ class Smoothing(Protocol):
 class PNorm:
     """f = (Σ_i y_i^s)^(1/s), s = ±power: the p-norm, ≥ max y_i (s > 0) or ≤ min y_i (s < 0).
 
-    See docs/math/spectra.md, eq. 220.
+    See docs/math/spectra.md, eq. 214.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class PNorm:
         return np.asarray((s - 1.0) * g * (y_dot / y - (g * y_dot).sum() / f))
 
     def _pivot(self, y: Array, sign: float) -> float:
-        """Return the extreme y_i, by which powers are scaled; raise NonFinite unless all y_i > 0."""
+        """Return the extreme y_i, which scales powers; raise NonFinite unless all y_i > 0."""
         if not (y > 0.0).all():
             raise NonFinite(
                 f"PNorm: an eigenvalue is {y.min()}, expected positive eigenvalues. For "
@@ -182,7 +182,7 @@ class PNorm:
 class LogSumExp:
     """f = (1/s) log Σ_i exp(s y_i), s = ±sharpness: ≥ max y_i (s > 0) or ≤ min y_i (s < 0).
 
-    See docs/math/spectra.md, eq. 221.
+    See docs/math/spectra.md, eq. 214.
 
     Parameters
     ----------

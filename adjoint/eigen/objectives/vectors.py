@@ -15,12 +15,12 @@ from .packed import require_index, require_modes, vectors_of
 
 @dataclass(frozen=True, eq=False)
 class Projector:
-    """J = tr(Bᴴ G⁻¹ B) / tr(Tᴴ W T): the share of the targets T that lies in the span of k eigenvectors.
+    """J = tr(Bᴴ G⁻¹ B) / tr(Tᴴ W T): the share of targets T in the span of k eigenvectors.
 
     With Φ the first k eigenvectors, J = tr(Bᴴ G⁻¹ B) / tr(Tᴴ W T), where B = Φᴴ W T and
-    G = Φᴴ W Φ (docs/math/spectra.md, eq. 223). J is 1 if the eigenvectors span all
-    targets, and 0 if all targets are orthogonal to them. J depends on the space alone, not on its
-    basis: J has a gradient where the k eigenvalues cross each other.
+    G = Φᴴ W Φ (docs/math/spectra.md, eq. 215). J is 1 if the eigenvectors span all
+    targets, and 0 if all targets are orthogonal to them. J depends on the space alone,
+    not on its basis: J has a gradient where the k eigenvalues cross each other.
 
     Parameters
     ----------
