@@ -20,7 +20,7 @@ from ..errors import (
     IllConditionedEigenvalue,
     MissingEigenvalues,
 )
-from ..factor.backward_error import product
+from ..factor.backward_error import probe_vector, product
 from ..protocols import Inverse
 from ..typing import Array
 from .arnoldi import by_distance, largest, without_lone_members
@@ -40,10 +40,13 @@ CLOSE = 1e-6
 """Relative gap below which eigenvalues are one cluster."""
 
 LOSS = 1e-6
-"""Largest accepted relative error ε/(|ψᴴMφ| · gap) of an eigenvector."""
+"""Largest accepted relative error of an eigenvector: ε/(|ψᴴMφ| · gap), or mismatch/gap."""
 
 PARALLEL = 1e-2
 """A cluster is defective if |ψᴴMφ| is below this share of the least singular value of its block."""
+
+MOST_DEPARTURE = 1e3
+"""Largest factor ‖S‖ / max |θ| in estimates of errors."""
 
 GUARDS = (0, 4, 8)
 """Additional guards of the first search, and of two wider searches."""
@@ -105,7 +108,8 @@ def find_modes(
         try:
             right = _run(S, n, asked, sigma, real)
             left = _run(S_left, n, asked, np.conj(sigma), real)
-            return _verified(_matched(M, right, left, sigma, count), M, sigma, count, real)
+            match = _matched(M, right, left, sigma, count)
+            return _verified(match, M, sigma, count, real, _departure(M, inverse, left))
         except (IllConditionedEigenvalue, MissingEigenvalues, DefectiveEigenvalue) as error:
             failure = error
     assert failure is not None
@@ -126,6 +130,22 @@ def _run(
     order = by_distance(values, sigma)
     V = V[:, order].astype(complex)
     return values[order], V / np.linalg.norm(V, axis=0)
+
+
+def _departure(M: sparse.csc_array, inverse: Inverse, left: tuple[Array, Array]) -> float:
+    """Return ‖M (K − σM)⁻¹‖ / max |θ|, at least 1 (normal operators), by two power iterations.
+
+    At most MOST_DEPARTURE: rows in different units make the norm large as well.
+    """
+    v, size = left[1][:, :1], 1.0
+    theta = float(np.linalg.norm(inverse.solve(product(M, v, "H"), "H")))
+    v = probe_vector(M.shape[0])[:, None] + v * np.sqrt(M.shape[0])
+    for _ in range(2):
+        v = v / np.linalg.norm(v)
+        w = inverse.solve(product(M, v, "H"), "H")
+        size = float(np.linalg.norm(w))
+        v = product(M, inverse.solve(w), "N")
+    return min(max(size / theta if theta else 1.0, 1.0), MOST_DEPARTURE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +200,9 @@ def _matched(
     return match
 
 
-def _verified(match: _Match, M: sparse.csc_array, sigma: complex, count: int, real: bool) -> Modes:
+def _verified(
+    match: _Match, M: sparse.csc_array, sigma: complex, count: int, real: bool, departure: float
+) -> Modes:
     """Make ΨᴴMΦ = I over all computed modes, and examine conditions, mismatch and gaps."""
     match = _complete(match, sigma, count, real)
     mu, Phi, Psi, mismatch = match.values, match.right, match.left, match.mismatch
@@ -220,7 +242,9 @@ def _verified(match: _Match, M: sparse.csc_array, sigma: complex, count: int, re
     Phi[anchors, np.arange(mu.size)] = np.abs(pivots)
     scales = np.maximum(np.abs(mu), distance)
     gaps = _gaps(mu, scales)
-    groups, defective = _groups(mu, scales, gaps, conditions, MPhi / sizes, Psi, count)
+    groups, defective = _groups(
+        mu, scales, gaps, conditions, mismatch, departure, MPhi / sizes, Psi, count
+    )
     return Modes(count, mu, Phi, Psi, anchors, conditions, mismatch, gaps, groups, defective)
 
 
@@ -272,6 +296,8 @@ def _groups(
     scales: Array,
     gaps: Array,
     conditions: Array,
+    mismatch: Array,
+    departure: float,
     right: Array,
     left: Array,
     count: int,
@@ -281,7 +307,9 @@ def _groups(
     label = np.arange(c)
     apart = np.abs(mu[:, None] - mu[None, :]) / scales[:, None]
     joined = apart <= CLOSE
-    loss = EPS * conditions / np.where(gaps > 0.0, gaps, EPS)
+    # Relative errors of the values: rounding errors of S are ε‖S‖, not ε|θ|.
+    errors = np.maximum(EPS * departure * conditions, mismatch)
+    loss = errors / np.where(gaps > 0.0, gaps, EPS)
     nearest = np.argmin(apart + np.diag(np.full(c, np.inf)), axis=1) if c > 1 else label
     for i in np.flatnonzero(loss > LOSS).tolist():
         joined[i, nearest[i]] = True
