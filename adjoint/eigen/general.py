@@ -189,6 +189,12 @@ class GeneralEigenSolution(Local):
         return lam
 
     @property
+    def _real(self) -> bool:
+        """True if K, M and σ are real."""
+        K, M = self._matrices
+        return K.dtype.kind == "f" and M.dtype.kind == "f" and np.imag(self.sigma) == 0.0
+
+    @property
     def _pivots(self) -> Array:
         """The real positive entry of each φ, (k,)."""
         k = self.modes.count
@@ -264,13 +270,15 @@ class GeneralEigenSolution(Local):
             divisor[np.outer(inside, np.isin(owner, members))] = np.inf
         y[:, used] = V @ (along / divisor)
         if V.shape[1] < V.shape[0]:
+            shifts, rest = values[owner] - sigma, flat - MV @ along
+            if self._real and not shifts.imag.any() and not rest.imag.any():
+                shifts, rest = shifts.real, np.asfortranarray(rest.real)
             with collecting(self._counts):
-                P = Projector(V, W)
                 x, iterations = deflated_gmres(
                     lambda v: self.inverse.solve(product(M, v, side), side),
-                    P,
-                    values[owner] - sigma,
-                    self.inverse.solve(flat - MV @ along, side),
+                    Projector(V, W),
+                    shifts,
+                    self.inverse.solve(rest, side),
                 )
             self._log.iterations = max(self._log.iterations, iterations)
             y[:, used] += x
