@@ -32,6 +32,7 @@ The tree of the classes, each class with its meaning:
     │       ├── CutCluster           the number of eigenvalues asked for cuts a cluster
     │       ├── DefectiveEigenvalue  eigenvectors of a cluster are linearly dependent
     │       ├── IllConditionedEigenvalue  left and right eigenpairs do not agree
+    │       ├── NegativeEigenvalue   a root or logarithm meets the negative real axis
     │       └── MissingEigenvalues   the search missed eigenvalues, or did not converge
     ├── WrongGradient                the gradient is not the derivative of f
     └── RestartError                 a restart file is damaged, or of another run
@@ -62,6 +63,7 @@ __all__ = [
     "KrylovStalled",
     "MemoryTooSmall",
     "MissingEigenvalues",
+    "NegativeEigenvalue",
     "NewtonDiverged",
     "NewtonStalled",
     "NonFinite",
@@ -424,6 +426,10 @@ class DefectiveEigenvalue(EigenError):
 
 class IllConditionedEigenvalue(EigenError):
     """Left and right eigenpairs do not agree: the operator is strongly non-normal."""
+
+
+class NegativeEigenvalue(EigenError):
+    """An eigenvalue is on the negative real axis, where a root or logarithm does not exist."""
 
 
 class MissingEigenvalues(EigenError):
