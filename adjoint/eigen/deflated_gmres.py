@@ -85,9 +85,7 @@ def deflated_gmres(
         basis[:, steps] = w / np.where(size > 0.0, size, 1.0)[:, None]
         for a, column in enumerate(active):
             if residuals[a] > TOLERANCE:
-                weights[a], residuals[a] = _least_squares(
-                    H[a, : steps + 1, :steps], shifts[column]
-                )
+                weights[a], residuals[a] = _least_squares(H[a, : steps + 1, :steps], shifts[column])
     if not (residuals <= ACCEPT).all():
         raise KrylovStalled(
             f"the deflated GMRES for derivatives of eigenvectors reached a residual of "

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import scipy.sparse as sparse
+from scipy.optimize import linear_sum_assignment
 
 from .._dataclasses import Local
 from .._optional_methods import checked_matrix_hvp
@@ -171,8 +172,8 @@ class GeneralEigenSolution(Local):
             raise NonFinite(f"an entry of u_bar is {found[1]}, expected finite numbers")
         return u_bar.astype(complex)
 
-    def _adjoint(self, u_bar: Array) -> Array:
-        """Return the adjoint state of ū, (n + 1, k, j)."""
+    def _adjoint(self, u_bar: Array, examine: bool = True) -> Array:
+        """Return the adjoint state of ū, (n + 1, k, j); examine: False for rates of ū."""
         modes, phi = self.modes, self.vectors[:, :, None]
         k = modes.count
         values_bar, vectors_bar = u_bar[0], u_bar[1:]
@@ -181,7 +182,8 @@ class GeneralEigenSolution(Local):
         multipliers = -overlap.real - 1j * overlap.imag / pivots
         y_bar = vectors_bar + multipliers.real[None] * phi
         y_bar[modes.anchors[:k], np.arange(k)] += 1j * multipliers.imag
-        self._require_invariant(values_bar, vectors_bar, y_bar)
+        if examine:
+            self._require_invariant(values_bar, vectors_bar, y_bar)
         z = self._resolvent(y_bar, "H")
         lam = np.empty_like(u_bar)
         lam[0] = multipliers
@@ -270,7 +272,8 @@ class GeneralEigenSolution(Local):
             divisor[np.outer(inside, np.isin(owner, members))] = np.inf
         y[:, used] = V @ (along / divisor)
         if V.shape[1] < V.shape[0]:
-            shifts, rest = values[owner] - sigma, flat - MV @ along
+            shifts: Array = values[owner] - sigma
+            rest: Array = flat - MV @ along
             if self._real and not shifts.imag.any() and not rest.imag.any():
                 shifts, rest = shifts.real, np.asfortranarray(rest.real)
             with collecting(self._counts):
@@ -407,6 +410,15 @@ class GeneralEigenSolution(Local):
         u_dot[1:] = y + a * self.vectors[:, :, None]
         return u_dot
 
+    def _block_rates(self, mu_dot: Array, p_dot: Array) -> Array:
+        """Return diag(μ̇), (k, k), with the block Ψᴴ(K̇ − μṀ)Φ for each cluster."""
+        B_dot = np.diag(mu_dot)
+        if clusters := list(self._multiple()):
+            rates = self._rates(p_dot[:, None])[..., 0]
+            for block, _ in clusters:
+                B_dot[np.ix_(block, block)] = self.left[:, block].conj().T @ rates[:, block]
+        return B_dot
+
     def directional(self, p_dot: Array) -> Array:
         """Return one-sided derivatives of the eigenvalues along ṗ.
 
@@ -463,8 +475,11 @@ class GeneralEigenSolution(Local):
         ------
         TypeError
             If K or M has no `hvp`.
-        RepeatedEigenvalue, DefectiveEigenvalue
-            If ū has parts in a cluster: second derivatives need simple eigenvalues.
+        RepeatedEigenvalue
+            If the members of a cluster move like a defective pencil along ṗ, and ū̇ differs
+            between them.
+        DefectiveEigenvalue
+            If ū has parts in a nearly defective cluster.
         """
         lam = np.asarray(lam)
         single = np.ndim(p_dot) == 1
@@ -472,34 +487,62 @@ class GeneralEigenSolution(Local):
         p_dot = np.asarray(p_dot).reshape(self.p.size, j)
         u_dot, bar = (np.array(a, complex).reshape(*self.u.shape, j) for a in (u_dot, u_bar_dot))
         for block, defective in self._multiple():
-            if lam[:, block].any() or bar[:, block].any():
-                raise self._dependent(block, defective, "members (second derivatives)")
+            if defective and (lam[:, block].any() or bar[:, block].any()):
+                raise self._dependent(block, True, "members (second derivatives)")
         left, mu = np.ascontiguousarray(lam[1:]), self.values
         phi = np.ascontiguousarray(self.vectors)
         _, M = self._matrices
-        MH_left, M_phi_dot = product(M, left, "H"), np.empty_like(u_dot[1:])
-        parts = []
+        MH_left, parts = product(M, left, "H"), []
+        inside: list[tuple[list[int], int, Array]] = []  # parts of λ̇ inside of clusters
         with collecting(self._counts), phase("gradient"):
             for i, d in enumerate(map(as_parameters, p_dot.T)):
                 uK, pK = checked_matrix_hvp(self.K, self.p, phi, left, d)
                 uM, pM = checked_matrix_hvp(self.M, self.p, phi, mu.conj() * left, d)
-                mu_dot, phi_dot = u_dot[0, :, i], np.ascontiguousarray(u_dot[1:, :, i])
-                # ((Mφ)˙)ᴴ λ and Ṫᴴ λ, T = K − μM
+                phi_dot = np.ascontiguousarray(u_dot[1:, :, i])
+                B_dot = self._block_rates(u_dot[0, :, i], d)
+                # ((MΦ)˙)ᴴ λ and Ṫᴴ λ, T = K − μM
                 M_phi_dot = self.M.jvp(self.p, phi, d) + product(M, phi_dot, "N")
+                for block, _ in self._multiple():
+                    E = _turned(bar[0, block, i], u_dot[0, block, i], B_dot[np.ix_(block, block)])
+                    inside.append((block, i, E - M_phi_dot[:, block].conj().T @ left[:, block]))
                 bar[0, :, i] -= np.einsum("nk,nk->k", M_phi_dot.conj(), left)
-                bar[1:, :, i] += uK - uM - mu_dot.conj() * MH_left + lam[0].real * phi_dot
+                bar[1:, :, i] += uK - uM - MH_left @ B_dot.conj().T + lam[0].real * phi_dot
                 parts.append(
                     pK
                     - pM
                     + self.K.vjp(self.p, phi_dot, left)
                     - self.M.vjp(self.p, phi_dot, mu.conj() * left)
-                    - self.M.vjp(self.p, phi, mu_dot.conj() * left)
+                    - self.M.vjp(self.p, phi @ B_dot, left)
                 )
-        lam_dot = self._adjoint(bar)
+        for block, i, _ in inside:
+            bar[0, block, i] = 0.0
+        lam_dot = self._adjoint(bar, examine=False)
+        for block, i, E in inside:
+            lam_dot[1:, block, i] += self.left[:, block] @ E
         with collecting(self._counts), phase("gradient"):
             g = self._pulled_back(phi, phi * mu, lam_dot[1:])
         g = g + np.stack([as_cotangent(part, self.p, "hvp") for part in parts], axis=-1)
         return g[:, 0] if single else g
+
+
+def _turned(values_bar: Array, rates: Array, block: Array) -> Array:
+    """Return the cotangent of a block whose eigenvalues have the cotangents v: R⁻ᴴ diag(v) Rᴴ.
+
+    R: eigenvectors of `block`, (r, r), in the order of its eigenvalues `rates`, which are
+    the rates of the values along ṗ. Equal cotangents v do not need R.
+    """
+    mean = values_bar.mean()
+    if np.abs(values_bar - mean).max() <= GAUGE * np.abs(values_bar).max():
+        return np.asarray(mean * np.eye(values_bar.size))
+    values, R = np.linalg.eig(block)
+    # Not by sorting: rounding errors may exchange equal real parts.
+    R = R[:, linear_sum_assignment(np.abs(rates[:, None] - values[None, :]))[1]]
+    if not np.linalg.cond(R) <= 1e8:
+        raise RepeatedEigenvalue(
+            "the members of a cluster have parallel eigenvectors along this direction: functions "
+            "of single members have no second derivative. Ask for the sum of the cluster."
+        )
+    return np.asarray(np.linalg.solve(R.conj().T, values_bar[:, None] * R.conj().T))
 
 
 @dataclass(eq=False)
