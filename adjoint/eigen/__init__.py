@@ -11,7 +11,8 @@ from .eigen_matrix import (
 )
 from .general import GeneralEigenSolution
 from .general_problem import GeneralEigenProblem
-from .nonlinear import NonlinearEigenProblem, NonlinearEigenSolution
+from .nonlinear import NonlinearEigenProblem
+from .nonlinear_solution import NonlinearEigenSolution
 
 __all__ = [
     "AnalyticFunction",

@@ -5,11 +5,9 @@ See docs/math/spectra.md, eqs. 220–229.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.optimize import linear_sum_assignment
 
 from .._dataclasses import Local
 from .._optional_methods import checked_matrix_hvp
@@ -21,13 +19,8 @@ from ..factor.evidence import Evidence
 from ..protocols import Inverse, Matrix
 from ..typing import Array
 from .biorthogonal import Modes
-from .deflated_gmres import Projector, deflated_gmres
-
-GAUGE = 1e-6
-"""Relative size of a cotangent's part inside a cluster that counts as zero."""
-
-Side = Literal["N", "H"]
-"""The operator K − μM ("N", tangents) or its adjoint ("H", cotangents)."""
+from .cluster_blocks import GAUGE, ascending, cotangent_of_block
+from .resolvent import Resolvent, Side
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -247,45 +240,12 @@ class GeneralEigenSolution(Local):
         )
 
     def _resolvent(self, rhs: Array, side: Side) -> Array:
-        """Solve (K − μ_i M) y = rhs ("N") or its adjoint ("H") without the part of cluster i.
-
-        rhs: (n, k, j). Parts along other computed modes in closed form, the rest by
-        deflated GMRES (docs/math/spectra.md, eqs. 223–224).
-        """
-        modes, (_, M), k = self.modes, self._matrices, self.modes.count
-        j = rhs.shape[2]
-        values = modes.values if side == "N" else modes.values.conj()
-        sigma = self.sigma if side == "N" else np.conj(self.sigma)
-        V, other = (modes.right, modes.left) if side == "N" else (modes.left, modes.right)
-        MV = product(M, V, side)
-        W = product(M, other, "H" if side == "N" else "N")
-        flat = rhs.reshape(rhs.shape[0], -1)
-        used = np.flatnonzero(np.abs(flat).max(axis=0, initial=0.0) > 0.0)
-        y = np.zeros(flat.shape, dtype=complex)
-        if used.size == 0:
-            return y.reshape(rhs.shape)
-        flat, owner = flat[:, used], np.repeat(np.arange(k), j)[used]
-        along = other.conj().T @ flat  # (c, columns)
-        divisor = values[:, None] - values[None, owner]
-        for members in modes.groups:
-            inside = np.isin(np.arange(values.size), members)
-            divisor[np.outer(inside, np.isin(owner, members))] = np.inf
-        y[:, used] = V @ (along / divisor)
-        if V.shape[1] < V.shape[0]:
-            shifts: Array = values[owner] - sigma
-            rest: Array = flat - MV @ along
-            if self._real and not shifts.imag.any() and not rest.imag.any():
-                shifts, rest = shifts.real, np.asfortranarray(rest.real)
-            with collecting(self._counts):
-                x, iterations = deflated_gmres(
-                    lambda v: self.inverse.solve(product(M, v, side), side),
-                    Projector(V, W),
-                    shifts,
-                    self.inverse.solve(rest, side),
-                )
-            self._log.iterations = max(self._log.iterations, iterations)
-            y[:, used] += x
-        return y.reshape(rhs.shape)
+        """Solve (K − μ_i M) y = rhs without the part of cluster i; rhs: (n, k, j)."""
+        resolvent = Resolvent(self._matrices[1], self.inverse, self.modes, self.sigma, self._real)
+        with collecting(self._counts):
+            y, iterations = resolvent.solve(rhs, side)
+        self._log.iterations = max(self._log.iterations, iterations)
+        return y
 
     def vjp(self, u_bar: Array, vectors_bar: Array | None = None) -> Array:
         """Return the gradient (du/dp)ᴴ ū, by one block solve if ū has parts along vectors.
@@ -402,7 +362,7 @@ class GeneralEigenSolution(Local):
             if defective:
                 raise self._dependent(block, True, "members (rates)")
             inside = np.einsum("na,nbj->jab", self.left[:, block].conj(), rates[:, block])
-            u_dot[0, block] = np.stack([_ascending(B) for B in inside], axis=-1)
+            u_dot[0, block] = np.stack([ascending(B) for B in inside], axis=-1)
         y = self._resolvent(-rates, "N")
         pivot = y[modes.anchors[:k], np.arange(k)]
         along = np.einsum("nk,nkj->kj", self.vectors.conj(), y)
@@ -447,7 +407,7 @@ class GeneralEigenSolution(Local):
         for block, defective in self._multiple():
             if defective:
                 raise self._dependent(block, True, "values")
-            mu_dot[block] = _ascending(self.left[:, block].conj().T @ rates[:, block])
+            mu_dot[block] = ascending(self.left[:, block].conj().T @ rates[:, block])
         return np.asarray(mu_dot)
 
     # Second derivatives -----------------------------------------------------------------------
@@ -503,7 +463,9 @@ class GeneralEigenSolution(Local):
                 # ((MΦ)˙)ᴴ λ and Ṫᴴ λ, T = K − μM
                 M_phi_dot = self.M.jvp(self.p, phi, d) + product(M, phi_dot, "N")
                 for block, _ in self._multiple():
-                    E = _turned(bar[0, block, i], u_dot[0, block, i], B_dot[np.ix_(block, block)])
+                    E = cotangent_of_block(
+                        bar[0, block, i], u_dot[0, block, i], B_dot[np.ix_(block, block)]
+                    )
                     inside.append((block, i, E - M_phi_dot[:, block].conj().T @ left[:, block]))
                 bar[0, :, i] -= np.einsum("nk,nk->k", M_phi_dot.conj(), left)
                 bar[1:, :, i] += uK - uM - MH_left @ B_dot.conj().T + lam[0].real * phi_dot
@@ -525,37 +487,11 @@ class GeneralEigenSolution(Local):
         return g[:, 0] if single else g
 
 
-def _turned(values_bar: Array, rates: Array, block: Array) -> Array:
-    """Return the cotangent of a block whose eigenvalues have the cotangents v: R⁻ᴴ diag(v) Rᴴ.
-
-    R: eigenvectors of `block`, (r, r), in the order of its eigenvalues `rates`, which are
-    the rates of the values along ṗ. Equal cotangents v do not need R.
-    """
-    mean = values_bar.mean()
-    if np.abs(values_bar - mean).max() <= GAUGE * np.abs(values_bar).max():
-        return np.asarray(mean * np.eye(values_bar.size))
-    values, R = np.linalg.eig(block)
-    # Not by sorting: rounding errors may exchange equal real parts.
-    R = R[:, linear_sum_assignment(np.abs(rates[:, None] - values[None, :]))[1]]
-    if not np.linalg.cond(R) <= 1e8:
-        raise RepeatedEigenvalue(
-            "the members of a cluster have parallel eigenvectors along this direction: functions "
-            "of single members have no second derivative. Ask for the sum of the cluster."
-        )
-    return np.asarray(np.linalg.solve(R.conj().T, values_bar[:, None] * R.conj().T))
-
-
 @dataclass(eq=False)
 class _Log:
     """A memory of the largest number of iterations."""
 
     iterations: int = 0
-
-
-def _ascending(block: Array) -> Array:
-    """Eigenvalues of a small block, ascending by real part, then by imaginary part."""
-    values = np.linalg.eigvals(block)
-    return values[np.lexsort((values.imag, values.real))]
 
 
 def general_solution(
