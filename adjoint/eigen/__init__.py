@@ -11,10 +11,10 @@ from .eigen_matrix import (
     simple_pole,
 )
 from .general import GeneralEigenSolution
-from .general_problem import GeneralEigenProblem
 from .hermitian import HermitianEigenSolution
 from .mode_tracking import ModeTracker, TrackedModes, mac
-from .nonlinear import NonlinearEigenProblem, NonlinearEigenSolution
+from .nonlinear import NonlinearEigenProblem
+from .nonlinear_solution import NonlinearEigenSolution
 from .objectives.function import SpectralFunction
 from .objectives.values import (
     Eigenvalue,
@@ -40,7 +40,6 @@ __all__ = [
     "EigenvalueSmoothMax",
     "EigenvalueSmoothMin",
     "EigenvalueSum",
-    "GeneralEigenProblem",
     "GeneralEigenSolution",
     "HermitianEigenSolution",
     "LogSumExp",

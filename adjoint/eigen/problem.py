@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
-from .._validation import as_parameters, is_integer, named, require_methods
+from .._validation import as_parameters, is_integer, require_methods, shown
 from ..errors import InaccurateSolve, NotPositiveDefinite, SingularMatrix, SolveError
 from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import as_csc, owned
@@ -93,12 +93,12 @@ class EigenProblem(Portable):
                 require_methods(who, name, given, ("__call__", "vjp", "jvp"), expected)
         for name, number, least in (("count", self.count, 1), ("guard", self.guard, 0)):
             if not is_integer(number):
-                raise TypeError(f"{who}: got {name}={named(number)}, expected an integer")
+                raise TypeError(f"{who}: got {name}={shown(number)}, expected an integer")
             if number < least:
                 raise ValueError(f"{who}: got {name}={number}, expected at least {least}")
         sigma = np.asarray(self.sigma)
         if isinstance(self.sigma, bool) or sigma.ndim or sigma.dtype.kind not in "fciu":
-            raise TypeError(f"{who}: got sigma={named(self.sigma)}, expected a number")
+            raise TypeError(f"{who}: got sigma={shown(self.sigma)}, expected a number")
         if not np.isfinite(self.sigma):
             raise ValueError(f"{who}: got sigma={self.sigma}, expected a finite number")
         require_factorizer(who, self.factorize)

@@ -194,8 +194,12 @@ def column(elements):
     a, b = 6.0 * L, 4.0 * L * L
     Ke = np.array([[12, a, -12, a], [a, b, -a, b / 2], [-12, -a, 12, -a], [a, b / 2, -a, b]])
     Ge = np.array(
-        [[36, a / 2, -36, a / 2], [a / 2, b, -a / 2, -b / 4], [-36, -a / 2, 36, -a / 2]]
-        + [[a / 2, -b / 4, -a / 2, b]]
+        [
+            [36, a / 2, -36, a / 2],
+            [a / 2, b, -a / 2, -b / 4],
+            [-36, -a / 2, 36, -a / 2],
+            [a / 2, -b / 4, -a / 2, b],
+        ]
     )
     dofs = 2 * np.arange(elements)[:, None] + np.arange(4) - 2
     dofs[-1, 2:] = -1

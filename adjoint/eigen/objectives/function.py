@@ -35,10 +35,10 @@ class SpectralFunction:
         f: (values, vectors) ↦ a real number. The arrays are read-only. f should not
         depend on the signs (phases) of eigenvectors; at a multiple eigenvalue f must not
         depend on the basis of its space, else the gradient raises `RepeatedEigenvalue`.
-    gradients : callable, optional
+    gradient : callable, optional
         (values, vectors) ↦ (values_bar, vectors_bar), of the same shapes, with
         dJ = Re(values_barᴴ dvalues) + Re Σ conj(vectors_bar) dvectors. Without
-        `gradients` each entry is differentiated by a complex step: then f must accept
+        `gradient` each entry is differentiated by a complex step: then f must accept
         complex arguments, the eigenpairs must be real, and there may be at most 20 000
         entries.
 
