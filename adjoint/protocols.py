@@ -11,7 +11,8 @@ transpose of `jvp`. (A factorizer of your own: adjoint.factor.protocols.)
 
 Hessian-vector products need one more method, `hvp`: the protocols `…WithHvp`. The
 method `hvp` is the directional derivative of what `vjp` (or `gradients`) returns, with
-the cotangents held fixed. Gauss-Newton needs the residual of a sum of squares:
+the cotangents held fixed. The gradient of log |det A| needs the method `contract` of A.
+Gauss-Newton needs the residual of a sum of squares:
 `Squares`.
 
 Symbols: u, a state (n,) or (n, k) for k right-hand sides; p, parameters (m,); λ
@@ -34,9 +35,11 @@ __all__ = [
     "Integrand",
     "IntegrandWithHvp",
     "Inverse",
-    "LinearizableSolution",
     "Linearization",
+    "LinearizableSolution",
     "Matrix",
+    "MatrixWithContraction",
+    "MatrixWithContractionRate",
     "MatrixWithHvp",
     "Objective",
     "ObjectiveWithHvp",
@@ -47,6 +50,7 @@ __all__ = [
     "SolutionWithHvp",
     "Squares",
     "Step",
+    "StepWithHvp",
     "TimeDerivative",
     "Vector",
     "VectorWithHvp",
@@ -106,6 +110,29 @@ class MatrixWithHvp(Protocol):
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Return the derivatives along ṗ of A(p)ᴴ λ (u's shape) and of p ↦ vjp(p, u, λ) (m,)."""
+
+
+@runtime_checkable
+class MatrixWithContraction(Protocol):
+    """A `Matrix` whose derivative is contracted with a whole matrix, for log det A.
+
+    `vjp` contracts ∂A/∂p with the rank-one matrix λ uᴴ; the gradient of log |det A| needs the
+    contraction with a matrix Ā on the pattern of A (docs/math/determinants.md, eq. 252).
+    """
+
+    def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:
+        """Return g (m,): Re(gᴴ ṗ) = Re Σ_ij conj(Ā_ij) (∂A_ij/∂p ṗ) for all ṗ.
+
+        Ā has exactly the pattern of A(p): `A_bar.data` is in the order of `A(p).data`.
+        """
+
+
+@runtime_checkable
+class MatrixWithContractionRate(Protocol):
+    """A `MatrixWithContraction` with second derivatives, for Hessians of log det A."""
+
+    def contract_rate(self, p: Array, A_bar: sparse.csc_array, p_dot: Array) -> Array:
+        """Return the derivative of p ↦ contract(p, Ā) along ṗ, (m,), while Ā is held fixed."""
 
 
 @runtime_checkable
@@ -212,6 +239,16 @@ class Step(Protocol):
         """Return ∂Φ_k/∂u u̇ + ∂Φ_k/∂p ṗ, (n,)."""
 
 
+@runtime_checkable
+class StepWithHvp(Protocol):
+    """A `Step` with second derivatives, for Hessian-vector products."""
+
+    def hvp(
+        self, k: int, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivative of (u, p) ↦ vjp(k, u, p, λ) along (u̇, ṗ): ((n,), (m,))."""
+
+
 # What is optimized --------------------------------------------------------------------------------
 
 
@@ -287,35 +324,44 @@ class Solution(Protocol):
 
 @runtime_checkable
 class SolutionWithHvp(Protocol):
-    """A `Solution` with second derivatives, for Hessian-vector products."""
+    """A `Solution` with second derivatives, whose adjoint state λ has the shape of u."""
 
     def adjoint(self, u_bar: Array) -> Array:
         """Return the adjoint state λ of ū, of u's shape."""
 
     def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
-        """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū has the rate ū̇."""
+        """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū has the rate ū̇.
+
+        For j directions u̇, ṗ and ū̇ have one more axis of length j, and the result is
+        (m, j).
+        """
 
 
 class Linearization(Protocol):
-    """The tangent of a solution along one direction ṗ or j directions, for second derivatives."""
+    """A solution, linearized along ṗ: its rate, and the rate of its derivative."""
 
     @property
     def u_dot(self) -> Array:
-        """The tangent du/dp ṗ, of u's shape, with one more axis j for a block of directions."""
+        """u̇ = (du/dp) ṗ, of u's shape; for j directions with one more axis of length j."""
 
     def vjp_rate(self, u_bar: Array, u_bar_dot: Array) -> Array:
-        """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,) or (m, j).
+        """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, while ū has the rate ū̇.
 
-        ū, of u's shape, has the rate ū̇, of the shape of `u_dot`.
+        ū has u's shape and ū̇ has the shape of u̇. The result is (m,), or (m, j) for j
+        directions.
         """
 
 
 @runtime_checkable
 class LinearizableSolution(Protocol):
-    """A `Solution` whose second derivatives belong to one direction at a time: a trajectory."""
+    """A `Solution` with second derivatives along directions that are chosen first.
+
+    For solutions of many steps, where a tangent sweep keeps data for the reverse sweep
+    that follows.
+    """
 
     def linearized(self, p_dot: Array) -> Linearization:
-        """Return the linearization along ṗ, (m,) or (m, j)."""
+        """Return the solution, linearized along ṗ, (m,), or along j directions, (m, j)."""
 
 
 class Problem(Protocol):

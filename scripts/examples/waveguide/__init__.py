@@ -1,0 +1,1 @@
+"""A mode converter in a metallic waveguide, by topology optimization."""
