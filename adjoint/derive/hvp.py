@@ -78,9 +78,10 @@ class SteppedRate:
     def along(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
-        """The derivative of `pulled_back`, (n,) and (m,); the sign of a conjugating vjp remains.
+        """The derivative of `pulled_back`, (n,) and (m,), but for the sign, see `sign`.
 
-        Raises TypeError if an argument is complex, NotComplexSafe if complex arguments fail.
+        Raises TypeError if an argument is complex, NotComplexSafe if the user's functions
+        refuse complex arguments.
         """
         if any(a.dtype.kind == "c" for a in (u, p, lam, u_dot, p_dot)):
             raise TypeError(
