@@ -7,8 +7,8 @@ gradients by a reverse sweep (`vjp`) and tangents (`jvp`) of the very steps that
 Inside: `problem` and `trajectory` are the public face. `integrator` takes the steps, by the
 tableaux of `methods`, the Newton iterations of `stages` and the step sizes of
 `step_control`. `sweeps` goes through the frozen `steps` again, backwards by the reverse and
-forwards by the tangent of one step (`step_derivatives`); `second_order` has Hessian–vector products. `adjoint_states`
-computes λ(t).
+forwards by the tangent of one step (`step_derivatives`); `second_order` has
+Hessian–vector products. `adjoint_states` computes λ(t).
 """
 
 from .evidence import ODEEvidence

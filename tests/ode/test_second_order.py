@@ -400,3 +400,23 @@ def test_newton_cg_runs_on_trajectories(integral):
     assert adjoint.check_hvp(f, np.array([1.0, 2.0])).ok
     result = adjoint.minimize(f, np.array([1.0, 2.0]), adjoint.optimize.NewtonCG())
     np.testing.assert_allclose(result.x, truth, atol=1e-5)
+
+
+def test_check_field_compares_second_derivatives():
+    u = 0.5 + 0.3 * np.cos(np.arange(5.0))
+
+    class Wrong(Weave):
+        def hvp(self, t, u, p, lam, u_dot, p_dot):
+            through_u, through_p = super().hvp(t, u, p, lam, u_dot, p_dot)
+            through_p[2] *= 1.001
+            return through_u, through_p
+
+    right = adjoint.check_field(Weave(5), 0.3, u, P)
+    assert right.ok
+    assert right.hvp <= 1e-8
+    report = adjoint.check_field(Wrong(5), 0.3, u, P)
+    assert not report.ok
+    assert f"hvp       relative error {report.hvp:.1e}" in report.table()
+    assert adjoint.check_field(FirstOrder(5), 0.3, u, P).hvp is None
+    for field, p in ((Robertson(), Robertson().nominal), (ReactionChain(), np.array([1.0, 2.0]))):
+        assert adjoint.check_field(field, 0.0, np.array([0.9, 3e-5, 0.1]), p).hvp <= 1e-7
