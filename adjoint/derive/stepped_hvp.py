@@ -197,18 +197,14 @@ def with_hvp(physics: Residual | Field) -> WithHvp | FieldWithSteppedHvp:
     >>> root.hvp(u, p, lam=one, u_dot=one, p_dot=one)[0]
     array([2.])
     """
-    if hasattr(physics, "residual"):
-        if missing := missing_methods(physics, ("residual", "jacobian", "vjp", "jvp")):
-            raise TypeError(
-                f"with_hvp: {type(physics).__name__} has no method {missing[0]}, expected a "
-                "residual"
-            )
-        return WithHvp(cast(Residual, physics))
-    if isinstance(physics, type) or (
-        missing := missing_methods(physics, ("__call__", "jacobian", "vjp", "jvp"))
-    ):
+    if isinstance(physics, type):
+        raise TypeError(f"with_hvp: got {named(physics)}, expected an object of the class")
+    is_field = callable(physics) and not hasattr(physics, "residual")
+    first, kind = ("__call__", "field") if is_field else ("residual", "residual")
+    if missing := missing_methods(physics, (first, "jacobian", "vjp", "jvp")):
         raise TypeError(
-            f"with_hvp: got {named(physics)}, expected a residual with residual, jacobian, vjp "
-            "and jvp, or a field with __call__, jacobian, vjp and jvp"
+            f"with_hvp: {type(physics).__name__} has no method {missing[0]}, expected a {kind}"
         )
-    return FieldWithSteppedHvp(physics)
+    return (
+        FieldWithSteppedHvp(cast(Field, physics)) if is_field else WithHvp(cast(Residual, physics))
+    )
