@@ -1,7 +1,8 @@
 """Hessian–vector products of trajectories against a value and its gradient, in one process.
 
 ``python -m scripts.benchmarks.hessians [--out DIR] [--small]`` prints, for each case, the
-ratio of CPU times and the factorizations of a product, and writes hessians.json.
+ratio of CPU times and the factorizations of a product, and writes hessians.json. CPU times
+include threads that wait: set OMP_NUM_THREADS, MKL_NUM_THREADS and OPENBLAS_NUM_THREADS to 1.
 """
 
 import argparse
