@@ -1,12 +1,15 @@
-"""Checked calls of the optional methods of protocols: `hvp`, and the methods of `Squares`."""
+"""Checked calls of the optional methods of protocols: `hvp`, `contract`, and those of `Squares`."""
 
 import numpy as np
+import scipy.sparse as sparse
 
 from ._validation import as_cotangent
 from .protocols import (
     DesignMapWithHvp,
     FieldWithHvp,
     IntegrandWithHvp,
+    MatrixWithContraction,
+    MatrixWithContractionRate,
     MatrixWithHvp,
     ObjectiveWithHvp,
     ResidualWithHvp,
@@ -56,6 +59,39 @@ def checked_matrix_hvp(
     Raise TypeError if `hvp` is missing.
     """
     return _pair(matrix, as_matrix_with_hvp(matrix).hvp(p, u, lam, p_dot), u, p)
+
+
+def checked_contraction(matrix: object, p: Array, A_bar: sparse.csc_array) -> Array:
+    """Return `matrix.contract(p, A_bar)`, after a check of its shape (m,).
+
+    Raise TypeError if the matrix has no `contract`.
+    """
+    if not isinstance(matrix, MatrixWithContraction):
+        raise TypeError(
+            f"{type(matrix).__name__} has no method contract(p, A_bar), which the gradient of a "
+            "log-determinant needs. Expected g, (m,), with Re(gᴴ ṗ) = Re Σ_ij conj(A_bar_ij) "
+            "(∂A_ij/∂p ṗ), where A_bar.data is in the order of A(p).data. Affine, Elements, "
+            "Entries, Combination and Part have the method"
+        )
+    g = matrix.contract(p, A_bar)
+    return as_cotangent(g, p, f"the contraction of {type(matrix).__name__}")
+
+
+def checked_contraction_rate(
+    matrix: object, p: Array, A_bar: sparse.csc_array, p_dot: Array
+) -> Array:
+    """Return `matrix.contract_rate(p, A_bar, p_dot)`, after a check of its shape (m,).
+
+    Raise TypeError if the matrix has no `contract_rate`.
+    """
+    if not isinstance(matrix, MatrixWithContractionRate):
+        raise TypeError(
+            f"{type(matrix).__name__} has no method contract_rate(p, A_bar, p_dot), which a "
+            "Hessian–vector product of a log-determinant needs. Expected the derivative of p ↦ "
+            "contract(p, A_bar) along p_dot: zeros if A is affine in p"
+        )
+    g = matrix.contract_rate(p, A_bar, p_dot)
+    return as_cotangent(g, p, f"the contract_rate of {type(matrix).__name__}")
 
 
 def checked_vector_hvp(vector: object, p: Array, lam: Array, p_dot: Array) -> Array:

@@ -11,7 +11,8 @@ transpose of `jvp`. (A factorizer of your own: adjoint.factor.protocols.)
 
 Hessian-vector products need one more method, `hvp`: the protocols `…WithHvp`. The
 method `hvp` is the directional derivative of what `vjp` (or `gradients`) returns, with
-the cotangents held fixed. Gauss-Newton needs the residual of a sum of squares:
+the cotangents held fixed. The gradient of log |det A| needs the method `contract` of A.
+Gauss-Newton needs the residual of a sum of squares:
 `Squares`.
 
 Symbols: u, a state (n,) or (n, k) for k right-hand sides; p, parameters (m,); λ
@@ -37,6 +38,8 @@ __all__ = [
     "Linearization",
     "LinearizableSolution",
     "Matrix",
+    "MatrixWithContraction",
+    "MatrixWithContractionRate",
     "MatrixWithHvp",
     "Objective",
     "ObjectiveWithHvp",
@@ -107,6 +110,29 @@ class MatrixWithHvp(Protocol):
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Return the derivatives along ṗ of A(p)ᴴ λ (u's shape) and of p ↦ vjp(p, u, λ) (m,)."""
+
+
+@runtime_checkable
+class MatrixWithContraction(Protocol):
+    """A `Matrix` whose derivative is contracted with a whole matrix, for log det A.
+
+    `vjp` contracts ∂A/∂p with the rank-one matrix λ uᴴ; the gradient of log |det A| needs the
+    contraction with a matrix Ā on the pattern of A (docs/math/determinants.md, eq. 252).
+    """
+
+    def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:
+        """Return g (m,): Re(gᴴ ṗ) = Re Σ_ij conj(Ā_ij) (∂A_ij/∂p ṗ) for all ṗ.
+
+        Ā has exactly the pattern of A(p): `A_bar.data` is in the order of `A(p).data`.
+        """
+
+
+@runtime_checkable
+class MatrixWithContractionRate(Protocol):
+    """A `MatrixWithContraction` with second derivatives, for Hessians of log det A."""
+
+    def contract_rate(self, p: Array, A_bar: sparse.csc_array, p_dot: Array) -> Array:
+        """Return the derivative of p ↦ contract(p, Ā) along ṗ, (m,), while Ā is held fixed."""
 
 
 @runtime_checkable

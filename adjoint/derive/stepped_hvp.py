@@ -210,4 +210,4 @@ def with_hvp(physics: Residual | Field) -> WithHvp | FieldWithSteppedHvp:
             f"with_hvp: got {named(physics)}, expected a residual with residual, jacobian, vjp "
             "and jvp, or a field with __call__, jacobian, vjp and jvp"
         )
-    return FieldWithSteppedHvp(cast(Field, physics))
+    return FieldWithSteppedHvp(physics)

@@ -7,6 +7,7 @@ import threadpoolctl
 from .._dataclasses import short_repr
 from ..typing import Array
 from .counts import Counts
+from .selected.entries import SelectedEntries
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ class Log:
     backward_error, adjoint_backward_error and condition have the same meaning as in
     `Evidence`. sums: Σ_j |a_ij| for the rows of A and of Aᵀ, (n,), after they were
     computed. probed: True after a solve with a random right-hand side has shown that
-    the factors belong to A.
+    the factors belong to A. selected: the entries of the inverse, after they were computed.
     """
 
     backward_error: float = float("nan")
@@ -91,6 +92,7 @@ class Log:
     condition: float = float("nan")
     sums: dict[str, Array] = field(default_factory=dict)
     probed: bool = False
+    selected: SelectedEntries | None = None
 
 
 def threads_in_use() -> dict[str, int]:

@@ -24,7 +24,7 @@ from ..errors import (
     out_of_memory,
     singular,
 )
-from ..typing import Array, Trans
+from ..typing import Array, SparseMatrix, Trans
 from .backward_error import (
     ACCEPT_ROW,
     Accuracy,
@@ -38,11 +38,14 @@ from .backward_error import (
     row_error,
 )
 from .counts import Counts, collecting, count, count_solve, phase
-from .csc import as_right_hand_side
+from .csc import as_csc, as_right_hand_side
 from .diagnosis import describe
 from .evidence import Evidence, Log, threads_in_use
 from .fork_safety import same_process
 from .protocols import ConditionEstimate, Factors, StaticPivoting
+from .selected.dispatch import selected_entries
+from .selected.entries import SelectedEntries
+from .selected.traces import trace, trace_with
 from .singularity import SINGULAR, SUSPECT, Equilibrated, condition_seen, null_vectors
 
 GMRES_CYCLE = 30
@@ -445,6 +448,83 @@ class Factorization(Local):
         """
         self.examine()
         return self.factors.log_abs_det()
+
+    @property
+    def selected(self) -> SelectedEntries:
+        """The entries of A⁻¹ on the pattern of A, computed at the first use.
+
+        Raises SolveError under the conditions of `selected_inverse`.
+        """
+        if self._log.selected is None:
+            self.examine()
+            with collecting(self.counts):
+                self._log.selected = selected_entries(self)
+        return self._log.selected
+
+    def selected_inverse(self) -> sparse.csc_array:
+        """Return the entries of A⁻¹ on the pattern of A, from the factors, without n solves.
+
+        See docs/math/determinants.md, eqs. 252–256. Some columns are verified by refined
+        solves. A second call costs nothing.
+
+        Returns
+        -------
+        (n, n) csc_array
+            (A⁻¹)_ij for the entries (i, j) of the pattern of A, stored zeros included.
+
+        Raises
+        ------
+        SingularMatrix, NotSymmetric, ForkedProcess
+            Under the conditions of `solve`.
+        InaccurateSolve
+            If a verified entry is wrong by more than 1e-6.
+        TypeError
+            If A was not factored by a direct factorizer.
+        """
+        return self.selected.inverse.copy()
+
+    def diagonal_of_inverse(self) -> Array:
+        """Return the diagonal of A⁻¹: the variances of a field with the precision matrix A.
+
+        Returns
+        -------
+        (n,) array
+            The diagonal, in units of 1 / A.
+
+        Raises
+        ------
+        SolveError, TypeError
+            Under the conditions of `selected_inverse`.
+        """
+        return self.selected.diagonal.copy()
+
+    def trace_of_inverse(self, B: SparseMatrix | Array | None = None) -> float | complex:
+        """Return tr(A⁻¹ B), or tr(A⁻¹).
+
+        Entries of B on the pattern of A cost no solve. The others cost one right-hand side for
+        each column of B that contains such an entry.
+
+        Parameters
+        ----------
+        B : (n, n) sparse matrix or array, or None
+            The matrix; None for the identity.
+
+        Returns
+        -------
+        float or complex
+            The trace, complex if A or B is complex.
+
+        Raises
+        ------
+        ValueError
+            If B has another shape than A, or if more than 1000 columns of B have entries
+            outside of the pattern of A.
+        SolveError, TypeError
+            Under the conditions of `selected_inverse`.
+        """
+        if B is None:
+            return trace(self.selected.diagonal)
+        return trace_with(self, self.selected, as_csc(B, "trace_of_inverse: "))
 
     def examine(self) -> None:
         """Probe the factors now, by a solve with a random right-hand side, if not yet done.

@@ -9,7 +9,8 @@ direct     `Direct(label, symmetry, analyse, missing)`, with
                Analysis.factor(A)    ↦ `Factors`, once for each matrix
                Factors.solve(b)      ↦ u with A u = b, Aᵀ u = b or Aᴴ u = b
                Factors.log_abs_det() ↦ log |det A|
-           Two methods are optional: `StaticPivoting.doubt`, `ConditionEstimate.growth`.
+           Three methods are optional: `StaticPivoting.doubt`, `ConditionEstimate.growth`,
+           `ReadableCholesky.lower`.
 iterative  `cg(preconditioner)` or `gmres(preconditioner)`, with
                preconditioner(A, symmetry) ↦ `Approximation`
                Approximation.apply(b)      ↦ M b, Mᵀ b or Mᴴ b with M ≈ A⁻¹
@@ -121,6 +122,29 @@ class ConditionEstimate(Protocol):
         -------
         float
             The bound; inf if a pivot is zero.
+        """
+
+
+@runtime_checkable
+class ReadableCholesky(Protocol):
+    """Optional part of `Factors`: the Cholesky factor itself, for selected inverses.
+
+    Without this part, `Factorization.selected_inverse` factors A once more, by SuperLU.
+    """
+
+    @property
+    def maps(self) -> dict[str, object]:
+        """A memory for maps of the pattern of A; all factors of one `Analysis` share it."""
+
+    def lower(self) -> tuple[sparse.csc_array, Array] | None:
+        """Return the Cholesky factor and the order of the unknowns.
+
+        Returns
+        -------
+        (L, order), or None
+            L, lower triangular (n, n), with sorted columns that begin with the diagonal, and
+            order (n,), with A[order][:, order] = L Lᴴ; None if the version of the package
+            cannot export them. Entries of L that cancel to zero may be missing.
         """
 
 

@@ -11,7 +11,7 @@ from .._dataclasses import Portable, short_repr
 from .._validation import cotangent, require_length, shown
 from ..factor.csc import as_csc
 from ..typing import Array, SparseMatrix
-from .patterns import on_pattern, union_of_patterns
+from .patterns import entries_on, on_pattern, union_of_patterns
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +51,14 @@ class Constant:
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Return zeros, of u's shape and (m,)."""
         return np.zeros_like(lam), np.zeros_like(p)
+
+    def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:
+        """Return zeros, (m,)."""
+        return np.zeros_like(p)
+
+    def contract_rate(self, p: Array, A_bar: sparse.csc_array, p_dot: Array) -> Array:
+        """Return zeros, (m,)."""
+        return np.zeros_like(p)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,3 +149,12 @@ class Affine(Portable):
         pairs = zip(np.conj(p_dot), self.terms, strict=True)
         applied = sum((rate * (term.T.conj() @ lam) for rate, term in pairs), np.zeros(lam.shape))
         return np.asarray(applied), np.zeros_like(p)
+
+    def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:
+        """Return the gradient from h_i = Σ_jk conj(Ā_jk) (A_i)_jk, (m,)."""
+        union, _, columns = self._spread
+        return cotangent(columns.T @ entries_on(A_bar, union, "Affine").conj(), p)
+
+    def contract_rate(self, p: Array, A_bar: sparse.csc_array, p_dot: Array) -> Array:
+        """Return zeros, (m,)."""
+        return np.zeros_like(p)

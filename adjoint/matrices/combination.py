@@ -8,13 +8,17 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
-from .._optional_methods import checked_matrix_hvp
+from .._optional_methods import (
+    checked_contraction,
+    checked_contraction_rate,
+    checked_matrix_hvp,
+)
 from .._validation import require_methods
 from ..factor.csc import as_csc, owned
 from ..protocols import Matrix
 from ..typing import Array, SparseMatrix
 from .affine import Constant
-from .patterns import places, union_of_patterns
+from .patterns import entries_on, places, union_of_patterns
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +135,43 @@ class Combination(Portable):
         return np.asarray(sum(u_part for u_part, _ in parts)), np.asarray(
             sum(p_part for _, p_part in parts)
         )
+
+    def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:
+        """Return the sum of the terms' contractions with conj(c_j) Ā, (m,).
+
+        Raise TypeError if a term has no method `contract`.
+        """
+        return np.asarray(
+            sum(checked_contraction(A, p, B) for A, B in self._term_cotangents(p, A_bar))
+        )
+
+    def contract_rate(self, p: Array, A_bar: sparse.csc_array, p_dot: Array) -> Array:
+        """Return the sum of the terms' `contract_rate` for conj(c_j) Ā, (m,).
+
+        Raise TypeError if a term has no method `contract_rate`.
+        """
+        return np.asarray(
+            sum(
+                checked_contraction_rate(A, p, B, p_dot) for A, B in self._term_cotangents(p, A_bar)
+            )
+        )
+
+    def _term_cotangents(
+        self, p: Array, A_bar: sparse.csc_array
+    ) -> list[tuple[Matrix, sparse.csc_array]]:
+        """Return the terms A_j, each with conj(c_j) Ā on its pattern."""
+        matrices = [owned(as_csc(A(p), "Combination: ")) for _, A in self._pairs]
+        known = self._memory.of(matrices)
+        data = entries_on(A_bar, known.union, "Combination")
+        return [
+            (
+                A,
+                sparse.csc_array(
+                    (np.conj(c) * data[slots], value.indices, value.indptr), shape=value.shape
+                ),
+            )
+            for (c, A), value, slots in zip(self._pairs, matrices, known.slots, strict=True)
+        ]
 
 
 def _is_pair(term: object) -> bool:

@@ -12,6 +12,7 @@ from .._validation import as_array, cotangent, require_length
 from ..errors import NonFinite
 from ..typing import Array
 from .assembly import Assembly, as_dofs
+from .patterns import entries_on
 
 BLOCK_MULTIPLICATIONS = 1 << 18
 """Number of multiplications K_e u_e that are done at once, for a block of elements.
@@ -124,6 +125,15 @@ class Elements(Portable):
         """Return Σ_e conj(ṡ_e) L_eᵀ K_eᴴ L_e λ, of the shape of u, and zeros, (n_e,)."""
         transposed = Elements(self.dofs, np.conj(np.swapaxes(self.Ke, -1, -2)))
         return transposed.jvp(p, lam, np.conj(p_dot)), np.zeros_like(p)
+
+    def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:
+        """Return the gradient from h_e = Σ_ij conj(Ā_ij) (L_eᵀ K_e L_e)_ij, (n_e,)."""
+        scatter, pattern = self.scatter
+        return cotangent(scatter.T @ entries_on(A_bar, pattern, "Elements").conj(), p)
+
+    def contract_rate(self, p: Array, A_bar: sparse.csc_array, p_dot: Array) -> Array:
+        """Return zeros, (n_e,)."""
+        return np.zeros_like(p)
 
     def _forces(self, v: Array, block: slice) -> Array:
         """Return K_e u_e for the elements of a block, (number of elements in the block, k)."""

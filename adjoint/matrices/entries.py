@@ -11,6 +11,7 @@ from .._validation import as_array, cotangent, first_nonfinite, require_function
 from ..errors import NonFinite
 from ..factor.csc import as_csc, columns_of
 from ..typing import Array, SparseMatrix
+from .patterns import entries_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,16 @@ class Entries:
         """
         return self._pulled_back("pullback", self.pullback(p, self._data_bar(u, lam)), p)
 
+    def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:
+        """Return pullback(p, Ā.data), (m,)."""
+        data_bar = entries_on(A_bar, self.pattern, "Entries")
+        return self._pulled_back("pullback", self.pullback(p, data_bar), p)
+
+    def contract_rate(self, p: Array, A_bar: sparse.csc_array, p_dot: Array) -> Array:
+        """Return pullback_rate(p, Ā.data, ṗ), (m,)."""
+        rate = self._required_rate()(p, entries_on(A_bar, self.pattern, "Entries"), p_dot)
+        return self._pulled_back("pullback_rate", rate, p)
+
     def _data_bar(self, u: Array, lam: Array) -> Array:
         """Return λ_i conj(u_j) for the entries (i, j) of the pattern, (nnz,)."""
         rows, columns = self.pattern.indices, columns_of(self.pattern)
@@ -102,11 +113,16 @@ class Entries:
 
     def hvp(self, p: Array, u: Array, lam: Array, p_dot: Array) -> tuple[Array, Array]:
         """Return (∂A/∂p ṗ)ᴴ λ, of u's shape, and the rate of `vjp` along ṗ, (m,), λ and u fixed."""
+        pullback_rate = self._required_rate()
+        A_dot = self._entries(self.pushforward(p, p_dot), "pushforward")
+        rate = pullback_rate(p, self._data_bar(u, lam), p_dot)
+        return np.asarray(A_dot.T.conj() @ lam), self._pulled_back("pullback_rate", rate, p)
+
+    def _required_rate(self) -> Callable[[Array, Array, Array], Array]:
+        """Return `pullback_rate`; raise TypeError if there is none."""
         if self.pullback_rate is None:
             raise TypeError(
                 "Entries: a Hessian–vector product needs pullback_rate=(p, data_bar, p_dot) ↦ the "
                 "derivative of p ↦ pullback(p, data_bar) along p_dot; zeros if values is linear"
             )
-        A_dot = self._entries(self.pushforward(p, p_dot), "pushforward")
-        rate = self.pullback_rate(p, self._data_bar(u, lam), p_dot)
-        return np.asarray(A_dot.T.conj() @ lam), self._pulled_back("pullback_rate", rate, p)
+        return self.pullback_rate

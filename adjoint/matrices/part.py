@@ -6,7 +6,12 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._dataclasses import short_repr
-from .._optional_methods import checked_matrix_hvp, checked_vector_hvp
+from .._optional_methods import (
+    checked_contraction,
+    checked_contraction_rate,
+    checked_matrix_hvp,
+    checked_vector_hvp,
+)
 from .._validation import as_array, as_cotangent, require_methods
 from ..protocols import Matrix, Vector
 from ..typing import Array
@@ -56,6 +61,16 @@ class Part:
         """Return the `hvp` of the matrix; the part (m,) is zero for the other parameters."""
         u_part, p_part = checked_matrix_hvp(self.of, p[self.chosen], u, lam, p_dot[self.chosen])
         return u_part, _spread(p, self.chosen, p_part)
+
+    def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:
+        """Return the contraction of the matrix, (m,); zero for parameters that are not chosen."""
+        g = checked_contraction(self.of, _part(p, self.chosen), A_bar)
+        return _spread(p, self.chosen, g)
+
+    def contract_rate(self, p: Array, A_bar: sparse.csc_array, p_dot: Array) -> Array:
+        """Return the `contract_rate` of the matrix, (m,); zero for the other parameters."""
+        g = checked_contraction_rate(self.of, p[self.chosen], A_bar, p_dot[self.chosen])
+        return _spread(p, self.chosen, g)
 
 
 @dataclass(frozen=True, eq=False)

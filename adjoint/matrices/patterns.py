@@ -37,6 +37,21 @@ def on_pattern(A: sparse.csc_array, union: sparse.csc_array) -> Array:
     return data
 
 
+def entries_on(A_bar: sparse.csc_array, pattern: sparse.csc_array, who: str) -> Array:
+    """Return the entries of Ā, (nnz,); raise ValueError unless Ā has the given pattern."""
+    if (
+        A_bar.shape != pattern.shape
+        or A_bar.nnz != pattern.nnz
+        or not np.array_equal(A_bar.indptr, pattern.indptr)
+        or not np.array_equal(A_bar.indices, pattern.indices)
+    ):
+        raise ValueError(
+            f"{who}: contract got a matrix of shape {A_bar.shape} with {A_bar.nnz} entries, "
+            f"expected the pattern of A(p): shape {pattern.shape}, {pattern.nnz} entries"
+        )
+    return np.asarray(A_bar.data)
+
+
 def _keys(A: sparse.csc_array) -> Array:
     """Return column · n + row for each entry of a canonical csc matrix; the numbers increase."""
     return columns_of(A).astype(np.int64) * A.shape[0] + A.indices

@@ -1,6 +1,7 @@
 """The solution of R(u, p) = 0, linear or not, and the derivative of p ↦ u."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -16,6 +17,7 @@ from ..factor.csc import as_right_hand_side
 from ..factor.evidence import Evidence
 from ..protocols import Inverse, Residual
 from ..typing import Array
+from .log_determinant import MatrixLogDeterminant, log_determinant_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -237,6 +239,16 @@ class SteadySolution(Local):
                 ],
                 axis=-1,
             )
+
+    @cached_property
+    def log_determinant(self) -> MatrixLogDeterminant:
+        """log |det A(p)| of a linear problem and its derivatives, by the factors of the solution.
+
+        With Dirichlet data: of the block of A for the free unknowns. Attributes and methods:
+        `value`, `gradient` (m,), `phase`, `jvp(p_dot)`, `hvp(p_dot)`. Raises TypeError if the
+        problem is not linear.
+        """
+        return log_determinant_of(self.residual, self.inverse, self.p, self._counts)
 
     @property
     def derivative(self) -> LinearOperator:

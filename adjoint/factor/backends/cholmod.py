@@ -49,13 +49,16 @@ class _Factors:
     """The factors of P A Pᵀ = L Lᴴ.
 
     forward: function b ↦ A⁻¹ b of scikit-sparse. logdet: function () ↦ log det A of
-    scikit-sparse.
+    scikit-sparse. export: function () ↦ (L, P) of scikit-sparse; None if the version has no
+    such function. maps: see `ReadableCholesky`.
     """
 
     backend: str
     forward: Solve
     logdet: Callable[[], complex]
     complex: bool
+    export: Callable[[], tuple[Array, Array]] | None
+    maps: dict[str, object]
 
     def solve(self, b: Array, trans: Trans) -> Array:
         entering_threads("CHOLMOD solve")
@@ -66,6 +69,15 @@ class _Factors:
     def log_abs_det(self) -> float:
         return float(np.real(self.logdet()))
 
+    def lower(self) -> tuple[sparse.csc_array, Array] | None:
+        if self.export is None:
+            return None
+        entering_threads("CHOLMOD export of L")
+        L, order = self.export()
+        L = sparse.csc_array(L)
+        L.sort_indices()
+        return L, order
+
 
 class _Factor04(Protocol):
     """Protocol for `sksparse.cholmod.Factor` of version 0.4."""
@@ -75,6 +87,7 @@ class _Factor04(Protocol):
     def solve_A(self, b: Array) -> Array: ...
     def solve_D(self, b: Array) -> Array: ...
     def logdet(self) -> complex: ...
+    def L(self) -> Array: ...
     def P(self) -> Array: ...
 
 
@@ -94,6 +107,7 @@ class _Analysis04:
     index: IndexType
     lock: threading.Lock = field(default_factory=threading.Lock)
     idle: list[_Factor04] = field(default_factory=list)
+    maps: dict[str, object] = field(default_factory=dict)
 
     def factor(self, A: sparse.csc_array, name: str) -> _Factors:
         from sksparse.cholmod import CholmodError, CholmodNotPositiveDefiniteError
@@ -111,7 +125,14 @@ class _Analysis04:
             inverse = factor.solve_D(np.ones(A.shape[0], A.dtype)).real
         if not inverse.min() > 0.0:
             raise _indefinite(name, factor.P(), int(np.argmin(inverse > 0.0)))
-        factors = _Factors(_backend(), factor.solve_A, factor.logdet, A.dtype.kind == "c")
+        factors = _Factors(
+            _backend(),
+            factor.solve_A,
+            factor.logdet,
+            A.dtype.kind == "c",
+            lambda: (factor.L(), factor.P()),
+            self.maps,
+        )
         weakref.finalize(factors, self._give_back, factor).atexit = False
         return factors
 
@@ -163,7 +184,7 @@ class _Analysis05:
         if factor.rcond == 0.0:  # `solve` would raise an error.
             raise singular(name, "has pivots more than 300 orders of magnitude apart")
         solve = unwarned(factor.solve, CholmodWarning, factor.rcond, A.shape[0])
-        return _Factors(_backend(), solve, factor.logdet, A.dtype.kind == "c")
+        return _Factors(_backend(), solve, factor.logdet, A.dtype.kind == "c", None, {})
 
 
 def _column(message: str) -> int | None:

@@ -16,6 +16,7 @@ from ...typing import Array, Trans
 from ..backward_error import Symmetry, require_symmetric
 from ..csc import columns_of
 from ..direct import Direct
+from ..selected.superlu import cholesky_factor
 from .equilibration import Scaling, equilibration
 
 
@@ -63,6 +64,7 @@ class _Factors:
     lu: object
     permutation: _Permutation
     scaling: Scaling
+    maps: dict[str, object]
 
     def solve(self, b: Array, trans: Trans) -> Array:
         before, after = self.scaling if trans == "N" else self.scaling[::-1]
@@ -78,6 +80,11 @@ class _Factors:
         unpermuted = np.empty_like(u)
         unpermuted[q] = u
         return unpermuted
+
+    def lower(self) -> tuple[sparse.csc_array, Array] | None:
+        if not self.permutation.symmetric:
+            return None
+        return cholesky_factor(self.lu, self.permutation.q)
 
     def log_abs_det(self) -> float:
         scaling = sum(float(np.log(s).sum()) for s in self.scaling if s is not None)
@@ -96,6 +103,7 @@ class _Analysis:
     definite: bool
     _order: _Permutation | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _maps: dict[str, object] = field(default_factory=dict, init=False)
 
     def factor(self, A: sparse.csc_array, name: str) -> _Factors:
         if self.symmetry != "none":
@@ -115,7 +123,7 @@ class _Analysis:
                 lu = self._splu(known.apply(A), "NATURAL", name)
         if self.definite:
             _require_positive_pivots(lu, name)
-        return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known, scaling)
+        return _Factors(f"SuperLU (SciPy {scipy.__version__})", lu, known, scaling, self._maps)
 
     def _scaled(self, A: sparse.csc_array) -> tuple[sparse.csc_array, Scaling]:
         """Return R A C, and (R, C).

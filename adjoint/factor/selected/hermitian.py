@@ -1,0 +1,106 @@
+"""Selected inverse of a Hermitian positive definite matrix that has been factored."""
+
+import numpy as np
+import scipy.sparse as sparse
+
+from ...errors import InaccurateSolve
+from ...typing import Array
+from ..counts import phase
+from ..protocols import ReadableCholesky
+from .cholesky import lower_entries
+from .entries import SelectedEntries
+from .factored import Factored
+from .superlu import factored_again
+from .supernodes import Supernodes, supernodes_of
+from .symbolic import closed, spread
+
+VERIFIED_COLUMNS = 2
+"""Number of columns of the inverse that are compared with refined solves."""
+
+LARGEST_ERROR = 1e-6
+"""Largest error of a verified entry, relative to (z_ii z_jj)^½, that is accepted."""
+
+
+def hermitian_entries(f: Factored) -> SelectedEntries:
+    """Return the entries of A⁻¹ on the pattern of A, verified by two columns.
+
+    Raises NotPositiveDefinite if A has to be factored once more and is not positive definite,
+    InaccurateSolve if a verified entry is wrong by more than 1e-6.
+    """
+    A = f.A
+    read = f.factors.lower() if isinstance(f.factors, ReadableCholesky) else None
+    maps: dict[str, object] = {}
+    if read is None:
+        L, order = factored_again(A, f.name)
+        method = f"SuperLU, in addition to {f.factors.backend}, whose factors cannot be read"
+    else:
+        (L, order), maps = read, f.factors.maps  # type: ignore[attr-defined]
+        method = f.factors.backend
+    with phase("gradient"):
+        known, L = _known_supernodes(maps, L, order, A)
+        data = L.data
+        del L, read  # The recurrence needs the numbers only.
+        lower = lower_entries(known, data)
+        values = lower[known.place]
+        if values.dtype.kind == "c":
+            np.conjugate(values, out=values, where=known.flipped)
+        Z = sparse.csc_array((values, A.indices, A.indptr), shape=A.shape)
+        Z.has_canonical_format = True
+        diagonal = Z.diagonal().real
+    error = _verified(f, Z, diagonal)
+    return SelectedEntries(Z, Z, diagonal, 1.0, method, error)
+
+
+def _known_supernodes(
+    maps: dict[str, object], L: sparse.csc_array, order: Array, A: sparse.csc_array
+) -> tuple[Supernodes, sparse.csc_array]:
+    """Return the supernodes of L, from memory if its pattern is known, and L on their pattern."""
+    known = maps.get("supernodes")
+    if isinstance(known, Supernodes) and known.matches(L, order):
+        return known, L
+    pattern = maps.get("closed")
+    if (
+        isinstance(known, Supernodes)
+        and isinstance(pattern, sparse.csc_array)
+        and np.array_equal(known.order, order)
+    ):
+        return known, spread(L, pattern)
+    try:
+        new = supernodes_of(L, order, A)
+    except KeyError:  # Entries that cancelled are missing in L.
+        pattern = closed(A, order)
+        L = spread(L, pattern)
+        new = supernodes_of(L, order, A)
+        maps["closed"] = pattern
+    maps["supernodes"] = new
+    return new, L
+
+
+def _verified(f: Factored, Z: sparse.csc_array, diagonal: Array) -> float:
+    """Compare columns of Z with refined solves, and return the largest error.
+
+    The columns are those with the largest a_jj z_jj, which is 1 for a diagonal A and large for
+    unknowns that the others determine almost completely.
+    """
+    A, n = f.A, f.A.shape[0]
+    inflation = A.diagonal().real * diagonal
+    columns = np.argsort(-inflation, kind="stable")[:VERIFIED_COLUMNS]
+    units = np.zeros((n, columns.size), A.dtype)
+    units[columns, np.arange(columns.size)] = 1.0
+    exact = f.unverified(units)
+    exact = exact + f.unverified(units - A @ exact)
+    largest = 0.0
+    with np.errstate(all="ignore"):
+        scale = np.sqrt(diagonal)
+        for j, x in zip(columns.tolist(), exact.T, strict=True):
+            part = slice(Z.indptr[j], Z.indptr[j + 1])
+            rows = Z.indices[part]
+            difference = np.abs(Z.data[part] - x[rows]) / (scale[rows] * scale[j])
+            largest = float(np.max([largest, difference.max()]))
+    if not largest <= LARGEST_ERROR:
+        raise InaccurateSolve(
+            f"{f.name}: entries of the inverse differ by {largest:.1e} from refined solves, "
+            f"relative to the diagonal; accepted is {LARGEST_ERROR:.0e}. Usual cause: a matrix "
+            "with a condition number above 1e10, of which the inverse has few correct digits."
+        )
+    return largest
