@@ -74,10 +74,9 @@ J = Outcome()
 def by_differences(trajectory, v):
     """H v by extrapolated differences of gradients along frozen steps."""
     scale = float(np.abs(v / np.where(trajectory.p == 0.0, 1.0, trajectory.p)).max())
-    return (
-        scale
-        * differences(lambda p: J.gradient(trajectory.replay(p)), trajectory.p, v / scale, 10)[0]
-    )
+    return scale * differences(
+        lambda p: J.gradient(trajectory.replay(p)), trajectory.p, v / scale, 10
+    )[0]
 
 
 def taylor_order(trajectory, v, Hv):
