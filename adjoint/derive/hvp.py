@@ -36,6 +36,11 @@ TARGET = 1e-12
 """Relative change of extrapolated differences below which no more steps are added."""
 
 
+CONVERGED = 1e-6
+"""Estimated error of extrapolated differences, relative to the largest component, above which
+the differences do not converge."""
+
+
 EPS = float(np.finfo(float).eps)
 """Unit of the rounding error."""
 
@@ -70,7 +75,7 @@ def rate_along(
             break
     # Components in the units of f times x are comparable.
     size, uncertain = np.abs(rate) * scale, error * scale
-    allowed = DISAGREEMENT * size.max(initial=0.0) + ROUNDING * longest * (terms * scale).max(
+    allowed = CONVERGED * size.max(initial=0.0) + ROUNDING * longest * (terms * scale).max(
         initial=0.0
     )
     if not uncertain.max(initial=0.0) <= allowed:
