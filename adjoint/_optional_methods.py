@@ -6,6 +6,8 @@ import scipy.sparse as sparse
 from ._validation import as_cotangent
 from .protocols import (
     DesignMapWithHvp,
+    FieldWithHvp,
+    IntegrandWithHvp,
     MatrixWithContraction,
     MatrixWithContractionRate,
     MatrixWithHvp,
@@ -34,6 +36,20 @@ def checked_residual_hvp(
     return _pair(residual, residual.hvp(u, p, lam, u_dot, p_dot), u, p)
 
 
+def as_matrix_with_hvp(matrix: object) -> MatrixWithHvp:
+    """Return the matrix; raise TypeError unless it has a method `hvp`."""
+    if not isinstance(matrix, MatrixWithHvp):
+        raise _missing(matrix, "(p, u, lam, p_dot)", "p ↦ (A(p)ᴴλ, vjp(p, u, λ)) along ṗ", "")
+    return matrix
+
+
+def as_vector_with_hvp(vector: object) -> VectorWithHvp:
+    """Return the vector; raise TypeError unless it has a method `hvp`."""
+    if not isinstance(vector, VectorWithHvp):
+        raise _missing(vector, "(p, lam, p_dot)", "p ↦ vjp(p, λ) along ṗ", "")
+    return vector
+
+
 def checked_matrix_hvp(
     matrix: object, p: Array, u: Array, lam: Array, p_dot: Array
 ) -> tuple[Array, Array]:
@@ -41,9 +57,7 @@ def checked_matrix_hvp(
 
     Raise TypeError if `hvp` is missing.
     """
-    if not isinstance(matrix, MatrixWithHvp):
-        raise _missing(matrix, "(p, u, lam, p_dot)", "p ↦ (A(p)ᴴλ, vjp(p, u, λ)) along ṗ", "")
-    return _pair(matrix, matrix.hvp(p, u, lam, p_dot), u, p)
+    return _pair(matrix, as_matrix_with_hvp(matrix).hvp(p, u, lam, p_dot), u, p)
 
 
 def checked_contraction(matrix: object, p: Array, A_bar: sparse.csc_array) -> Array:
@@ -84,9 +98,72 @@ def checked_vector_hvp(vector: object, p: Array, lam: Array, p_dot: Array) -> Ar
 
     Raise TypeError if the vector has no `hvp`.
     """
-    if not isinstance(vector, VectorWithHvp):
-        raise _missing(vector, "(p, lam, p_dot)", "p ↦ vjp(p, λ) along ṗ", "")
-    return as_cotangent(vector.hvp(p, lam, p_dot), p, f"the hvp of {type(vector).__name__}")
+    p_part = as_vector_with_hvp(vector).hvp(p, lam, p_dot)
+    return as_cotangent(p_part, p, f"the hvp of {type(vector).__name__}")
+
+
+def as_field_with_hvp(field: object) -> FieldWithHvp:
+    """Return the field; raise TypeError unless it has a method `hvp`."""
+    if not isinstance(field, FieldWithHvp):
+        raise _missing(
+            field,
+            "(t, u, p, lam, u_dot, p_dot)",
+            "(u, p) ↦ ((∂f/∂u)ᴴλ, (∂f/∂p)ᴴλ) along (u̇, ṗ)",
+            "; or adjoint.derive.with_hvp(field), which takes complex steps of the first "
+            "derivatives",
+        )
+    return field
+
+
+def as_integrand_with_hvp(integrand: object) -> IntegrandWithHvp:
+    """Return the integrand; raise TypeError unless it has a method `hvp`."""
+    if not isinstance(integrand, IntegrandWithHvp):
+        raise _missing(
+            integrand,
+            "(t, u, p, q_bar, u_dot, p_dot)",
+            "(u, p) ↦ vjp(t, u, p, q̄) along (u̇, ṗ)",
+            "; or adjoint.complex_step_integrand",
+        )
+    return integrand
+
+
+def checked_field_hvp(
+    field: object, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+) -> tuple[Array, Array]:
+    """Return the results of `field.hvp`, after a check that they have the shapes of u and p."""
+    return _two_parts(field, as_field_with_hvp(field).hvp(t, u, p, lam, u_dot, p_dot), u, p)
+
+
+def checked_integrand_hvp(
+    integrand: object,
+    t: float,
+    u: Array,
+    p: Array,
+    q_bar: Array,
+    u_dot: Array,
+    p_dot: Array,
+) -> tuple[Array, Array]:
+    """Return the results of `integrand.hvp`, after a check of their shapes, (n,) and (m,)."""
+    rates = as_integrand_with_hvp(integrand).hvp(t, u, p, q_bar, u_dot, p_dot)
+    return _two_parts(integrand, rates, u, p)
+
+
+def _two_parts(
+    thing: object, returned: tuple[Array, Array], u: Array, p: Array
+) -> tuple[Array, Array]:
+    """Return the two arrays of a `hvp`; raise TypeError or ValueError for other results."""
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        raise TypeError(
+            f"the hvp of {type(thing).__name__} returned a {type(returned).__name__}, expected a "
+            "pair (rate for u, rate for p)"
+        )
+    u_part, p_part = np.asarray(returned[0]), np.asarray(returned[1])
+    if u_part.shape != u.shape or p_part.shape != p.shape:
+        raise ValueError(
+            f"the hvp of {type(thing).__name__} returned shapes {u_part.shape} and "
+            f"{p_part.shape}, expected {u.shape} and {p.shape}; zeros if u or p has no influence"
+        )
+    return u_part, p_part
 
 
 def checked_objective_hvp(

@@ -31,8 +31,12 @@ __all__ = [
     "DesignMap",
     "DesignMapWithHvp",
     "Field",
+    "FieldWithHvp",
     "Integrand",
+    "IntegrandWithHvp",
     "Inverse",
+    "Linearization",
+    "LinearizableSolution",
     "Matrix",
     "MatrixWithContraction",
     "MatrixWithContractionRate",
@@ -46,6 +50,7 @@ __all__ = [
     "SolutionWithHvp",
     "Squares",
     "Step",
+    "StepWithHvp",
     "TimeDerivative",
     "Vector",
     "VectorWithHvp",
@@ -187,6 +192,29 @@ class Integrand(Protocol):
 
 
 @runtime_checkable
+class FieldWithHvp(Protocol):
+    """A `Field` with second derivatives, for Hessian-vector products.
+
+    See docs/math/second_derivatives.md, eq. 304.
+    """
+
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivative of ((∂f/∂u)ᴴ λ, (∂f/∂p)ᴴ λ) along (u̇, ṗ): (n,) and (m,)."""
+
+
+@runtime_checkable
+class IntegrandWithHvp(Protocol):
+    """An `Integrand` with second derivatives, for Hessian-vector products."""
+
+    def hvp(
+        self, t: float, u: Array, p: Array, q_bar: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivative of (u, p) ↦ vjp(t, u, p, q̄) along (u̇, ṗ): (n,) and (m,)."""
+
+
+@runtime_checkable
 class TimeDerivative(Protocol):
     """Optional part of a `Field` or an `Integrand`: the derivative with respect to t."""
 
@@ -209,6 +237,16 @@ class Step(Protocol):
 
     def jvp(self, k: int, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """Return ∂Φ_k/∂u u̇ + ∂Φ_k/∂p ṗ, (n,)."""
+
+
+@runtime_checkable
+class StepWithHvp(Protocol):
+    """A `Step` with second derivatives, for Hessian-vector products."""
+
+    def hvp(
+        self, k: int, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivative of (u, p) ↦ vjp(k, u, p, λ) along (u̇, ṗ): ((n,), (m,))."""
 
 
 # What is optimized --------------------------------------------------------------------------------
@@ -286,13 +324,44 @@ class Solution(Protocol):
 
 @runtime_checkable
 class SolutionWithHvp(Protocol):
-    """A `Solution` with second derivatives, for Hessian-vector products."""
+    """A `Solution` with second derivatives, whose adjoint state λ has the shape of u."""
 
     def adjoint(self, u_bar: Array) -> Array:
         """Return the adjoint state λ of ū, of u's shape."""
 
     def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
-        """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū has the rate ū̇."""
+        """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, (m,), while ū has the rate ū̇.
+
+        For j directions u̇, ṗ and ū̇ have one more axis of length j, and the result is
+        (m, j).
+        """
+
+
+class Linearization(Protocol):
+    """A solution, linearized along ṗ: its rate, and the rate of its derivative."""
+
+    @property
+    def u_dot(self) -> Array:
+        """u̇ = (du/dp) ṗ, of u's shape; for j directions with one more axis of length j."""
+
+    def vjp_rate(self, u_bar: Array, u_bar_dot: Array) -> Array:
+        """Return the derivative of p ↦ (du/dp)ᴴ ū along ṗ, while ū has the rate ū̇.
+
+        ū has u's shape and ū̇ has the shape of u̇. The result is (m,), or (m, j) for j
+        directions.
+        """
+
+
+@runtime_checkable
+class LinearizableSolution(Protocol):
+    """A `Solution` with second derivatives along directions that are chosen first.
+
+    For solutions of many steps, where a tangent sweep keeps data for the reverse sweep
+    that follows.
+    """
+
+    def linearized(self, p_dot: Array) -> Linearization:
+        """Return the solution, linearized along ṗ, (m,), or along j directions, (m, j)."""
 
 
 class Problem(Protocol):

@@ -26,12 +26,21 @@ from ._validation import (
     first_nonfinite,
     missing_methods,
     named,
+    require_integer,
 )
 from .design.maps import Identity
 from .errors import NonFinite
 from .factor.counts import phase
 from .objectives import checked_gradients, require_objective
-from .protocols import DesignMap, Objective, Problem, Solution, SolutionWithHvp
+from .protocols import (
+    DesignMap,
+    LinearizableSolution,
+    Linearization,
+    Objective,
+    Problem,
+    Solution,
+    SolutionWithHvp,
+)
 from .typing import Array
 
 
@@ -126,57 +135,138 @@ class Point:
         See docs/math/optimization.md, eqs. 69–72.
 
         One solve gives the tangent u̇, one transposed solve the rate of the adjoint
-        state. The first product also needs the solve of the gradient.
+        state; for a recurrence or a trajectory, one forward and one reverse sweep. A
+        block of j directions takes the same two solves with j right-hand sides. The first
+        product also needs the solve of the gradient.
 
         Parameters
         ----------
-        v : (m_x,) array
-            The direction.
+        v : (m_x,) or (m_x, j) array
+            The direction, or a block of j directions.
 
         Returns
         -------
-        (m_x,) array
-            The Hessian times v.
+        (m_x,) or (m_x, j) array
+            The Hessian times v, of the shape of v.
 
         Raises
         ------
         TypeError
-            If the physics, the objective or the design map has no method `hvp`.
+            If the physics, the objective or the design map has no method `hvp`, or if v is
+            complex and x is real.
         ValueError
-            If v has another shape than x.
-        """
-        v = as_parameters(v, "v")
-        if v.shape != self.x.shape:
-            raise ValueError(f"hvp: got v of shape {v.shape}, expected {self.x.shape}")
-        solution, df_dp, lam = self._solution_with_hvp, self._df_dp, self._lam
-        with phase("design"):
-            p_dot = np.asarray(self.design.jvp(self.x, v))
-        u_dot = self.solution.jvp(p_dot)
-        u_bar_dot, p_bar_dot = checked_objective_hvp(
-            self.objective, self.solution.u, self.p, u_dot, p_dot
-        )
-        df_dp_dot = solution.hvp(lam, u_dot, p_dot, u_bar_dot) + p_bar_dot
-        with phase("design"):
-            Hv = self._pulled_back(df_dp_dot) + checked_design_hvp(self.design, self.x, df_dp, v)
-        self._require_finite(Hv, "Hessian–vector product")
-        return Hv
+            If v has another shape than x, or than j columns of x's shape.
+        NonFinite
+            If v or a product contains nan or inf.
 
-    @property
-    def _solution_with_hvp(self) -> SolutionWithHvp:
-        if not isinstance(self.solution, SolutionWithHvp):
-            raise TypeError(
-                f"hvp: {type(self.solution).__name__} has no second derivatives, but solutions of "
-                "steady problems have them. Expected methods adjoint and hvp; or use "
-                "adjoint.optimize.DifferencedHessian(f) instead of f"
+        Notes
+        -----
+        For complex x the product is the derivative of the gradient along v. This map is
+        real-linear: H(v + w) = Hv + Hw and H(αv) = α Hv for real α, but H(iv) ≠ i Hv in
+        general. It is symmetric for Re(vᴴ w).
+        """
+        V = _columns("hvp", "v", v, self.x.size)
+        single = np.ndim(v) == 1
+        if V.dtype.kind == "c" and self.x.dtype.kind != "c":
+            raise TypeError("hvp: got complex v, expected real v, because x is real")
+        columns = [as_parameters(column, "v") for column in V.T]
+        df_dp = self._df_dp
+        with phase("design"):
+            p_dots = [as_array("hvp", "p_dot", self.design.jvp(self.x, c)) for c in columns]
+        linearization = self._linearized(p_dots[0] if single else np.stack(p_dots, axis=-1))
+        u_dot = linearization.u_dot
+        rates = [
+            checked_objective_hvp(
+                self.objective,
+                self.solution.u,
+                self.p,
+                u_dot if single else np.ascontiguousarray(u_dot[..., j]),
+                p_dot,
             )
-        return self.solution
+            for j, p_dot in enumerate(p_dots)
+        ]
+        u_bar_dot = rates[0][0] if single else np.stack([rate for rate, _ in rates], axis=-1)
+        through_u = linearization.vjp_rate(self._u_bar, u_bar_dot).reshape(self.p.size, -1)
+        with phase("design"):
+            products = [
+                self._pulled_back(through_u[:, j] + p_bar_dot)
+                + checked_design_hvp(self.design, self.x, df_dp, column)
+                for j, (column, (_, p_bar_dot)) in enumerate(zip(columns, rates, strict=True))
+            ]
+        HV = products[0] if single else np.stack(products, axis=-1)
+        self._require_finite(HV, "Hessian–vector product")
+        return HV
+
+    def hessian(self, *, block: int | None = None, max_bytes: int = 2**28) -> Array:
+        """∇²f(x), by Hessian-vector products of blocks of unit vectors.
+
+        No factorization is made. The number of columns is the number of design variables,
+        so that the Hessian is meant for few of them: a column costs two solves. The result
+        is not made symmetric; the asymmetry shows the accuracy of the solves.
+
+        Parameters
+        ----------
+        block : int or None
+            The number of columns that are solved together, at least 1. None (the default):
+            as many as fit into `max_bytes`, at most 64.
+        max_bytes : int
+            The largest number of bytes for the Hessian and the vectors of a block;
+            default 256 MiB.
+
+        Returns
+        -------
+        (m_x, m_x) array
+            The Hessian; column i is the product with unit vector i.
+
+        Raises
+        ------
+        TypeError
+            If x is complex: a product is then real-linear, and one complex matrix cannot
+            represent the product. Also under the conditions of `hvp`.
+        ValueError
+            If the Hessian, or the block, does not fit into `max_bytes`.
+        """
+        if self.x.dtype.kind == "c":
+            raise TypeError(
+                "hessian: got complex x, expected real x: Hv is real-linear in v, and one complex "
+                "matrix cannot represent Hv; use hvp(v)"
+            )
+        require_integer("hessian", "max_bytes", max_bytes, 1)
+        m = self.x.size
+        width = _block_width(m, self.solution.u, self.p.size, block, max_bytes)
+        H = np.empty((m, m))
+        for first in range(0, m, width):
+            last = min(first + width, m)
+            H[:, first:last] = self.hvp(np.eye(m, last - first, -first))
+        return H
+
+    def _linearized(self, p_dot: Array) -> Linearization:
+        """Return the solution, linearized along ṗ, (m,) or (m, j).
+
+        Raise TypeError if the solution has no second derivatives.
+        """
+        if isinstance(self.solution, SolutionWithHvp):
+            return _WithAdjointState(
+                self.solution, self._lam, p_dot, np.asarray(self.solution.jvp(p_dot))
+            )
+        if isinstance(self.solution, LinearizableSolution):
+            return self.solution.linearized(p_dot)
+        raise TypeError(
+            f"hvp: {type(self.solution).__name__} has no second derivatives. Expected the methods "
+            "adjoint and hvp, or the method linearized; or use "
+            "adjoint.optimize.DifferencedHessian(f) instead of f"
+        )
+
+    @cached_property
+    def _u_bar(self) -> Array:
+        """∂J/∂u, of u's shape."""
+        return checked_gradients(self.objective, self.solution.u, self.p)[0]
 
     @cached_property
     def _lam(self) -> Array:
         """The adjoint state λ, of the shape of u; no solve if the gradient was computed before."""
-        return self._solution_with_hvp.adjoint(
-            checked_gradients(self.objective, self.solution.u, self.p)[0]
-        )
+        assert isinstance(self.solution, SolutionWithHvp)
+        return self.solution.adjoint(self._u_bar)
 
     def jvp(self, x_dot: Array) -> float:
         """df/dx ẋ by one tangent solve.
@@ -233,7 +323,10 @@ class Point:
         squares, u, k = as_squares(self.objective), self.solution.u, self.residual.size
         with phase("design"):
             p_dot = np.stack(
-                [self.design.jvp(self.x, column) for column in _columns(v, self.x.size, "v").T],
+                [
+                    self.design.jvp(self.x, column)
+                    for column in _columns("jvp_residual", "v", v, self.x.size).T
+                ],
                 axis=-1,
             )
         u_dot = self.solution.jvp(p_dot)
@@ -262,7 +355,7 @@ class Point:
             If the objective is not a sum of squares.
         """
         squares, u = as_squares(self.objective), self.solution.u
-        columns = _columns(w, self.residual.size, "w").T
+        columns = _columns("vjp_residual", "w", w, self.residual.size).T
         bars = [
             checked_residual_vjp(squares, u, self.p, np.ascontiguousarray(column))
             for column in columns
@@ -407,17 +500,61 @@ class Reduced:
         return replace(self, objective=objective)
 
 
-def _columns(block: Array, rows: int, name: str) -> Array:
+def _columns(who: str, name: str, block: Array, rows: int) -> Array:
     """Return a vector (rows,) or a block (rows, j) as an array (rows, j).
 
     Raise ValueError for another shape, NonFinite if an entry is nan or inf.
     """
-    block = as_array("Point", name, block)
+    block = as_array(who, name, block)
     if bad := first_nonfinite(block):
-        raise NonFinite(f"got {name} with {bad[1]} in an entry, expected finite numbers")
+        raise NonFinite(f"{who}: got {name} with {bad[1]} in an entry, expected finite numbers")
     if block.ndim not in (1, 2) or block.shape[0] != rows or block.size == 0:
-        raise ValueError(f"got {name} of shape {block.shape}, expected ({rows},) or ({rows}, j)")
+        raise ValueError(
+            f"{who}: got {name} of shape {block.shape}, expected ({rows},) or ({rows}, j)"
+        )
     return block.reshape(rows, -1)
+
+
+def _block_width(m: int, u: Array, parameters: int, block: int | None, max_bytes: int) -> int:
+    """Return the number of columns of the Hessian, (m, m), that are computed together.
+
+    Raise ValueError if the Hessian and the vectors of a block do not fit into `max_bytes`.
+    """
+    # A direction needs the arrays u̇, ū̇, the right-hand side and λ̇, and v, ṗ and the product.
+    column = 4 * u.nbytes + 8 * (2 * m + 2 * parameters)
+    free = max_bytes - 8 * m * m
+    if block is not None:
+        require_integer("hessian", "block", block, 1)
+    needed = column * (1 if block is None else min(block, m))
+    if not needed <= free:
+        raise ValueError(
+            f"hessian: the Hessian of {m} variables and the vectors of a block need "
+            f"{8 * m * m + needed} bytes, but max_bytes={max_bytes}. Usual cause: a design with "
+            "many variables; its Hessian is used through products point.hvp(v), as NewtonCG does. "
+            "Otherwise give a smaller block, or a larger max_bytes"
+        )
+    return min(WIDEST if block is None else block, free // column, m)
+
+
+WIDEST = 64
+"""Number of columns above which the solve of a block is not faster per column."""
+
+
+@dataclass(frozen=True, eq=False)
+class _WithAdjointState:
+    """The linearization of a solution that has an adjoint state λ of u's shape.
+
+    lam: λ of ∂J/∂u; u_dot: u̇ along p_dot.
+    """
+
+    solution: SolutionWithHvp
+    lam: Array
+    p_dot: Array
+    u_dot: Array
+
+    def vjp_rate(self, u_bar: Array, u_bar_dot: Array) -> Array:
+        """Return the rate of (du/dp)ᴴ ū for the ū of λ, (m,) or (m, j)."""
+        return self.solution.hvp(self.lam, self.u_dot, self.p_dot, u_bar_dot)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ NAMESPACES = [
     "adjoint.newton",
     "adjoint.ode",
     "adjoint.optimize",
+    "adjoint.optimize.manifolds",
     "adjoint.protocols",
     "adjoint.recurrence",
     "adjoint.report",

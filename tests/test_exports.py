@@ -29,6 +29,7 @@ NAMESPACES = [
     "adjoint.newton",
     "adjoint.ode",
     "adjoint.optimize",
+    "adjoint.optimize.manifolds",
     "adjoint.recurrence",
     "adjoint.report",
     "adjoint.steady",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._validation import as_array, first_nonfinite, require_function
-from ..errors import NonFinite, RepeatedEigenvalue
+from ..errors import InaccurateSolve, NonFinite, RepeatedEigenvalue
 from ..typing import Array
 from .arguments import as_hermitian
 from .clusters import (
@@ -18,10 +18,14 @@ from .clusters import (
 )
 from .evaluation import Arrays, Evaluation, Rule, herm, only
 
-
 TRUSTED = 8.0
 """Largest difference of a mean value of f′ and the quotient of differences, in units of the
 rounding error of the quotient: f itself is accurate to a few units in the last place."""
+
+
+BLURRED = 1e-8
+"""Largest change of f by the rounding errors of an eigenvalue, relative to the largest |f|, at
+which f′ may change by more than a factor 2 within the rounding errors."""
 
 
 class Eigenpairs(NamedTuple):
@@ -64,6 +68,8 @@ def hermitian_function(
         If A, or a tangent, is not Hermitian.
     NonFinite
         If A contains nan or inf, or if f or f′ is not finite at an eigenvalue.
+    InaccurateSolve
+        If an eigenvalue is so near to a singularity of f that its rounding error changes f.
     TypeError, ValueError
         If A is not a square matrix of numbers, if f or f′ is not a function, or does not
         return an array of the shape of its argument.
@@ -88,6 +94,7 @@ def hermitian_function(
     require_function(who, "derivative", derivative, "the derivative of f, a function too")
     values, V = np.linalg.eigh(A)
     at = _called("f", f, values)
+    _require_accurate(derivative, values, at)
     Y = (V * at) @ V.conj().T
     if at.dtype.kind != "c":
         Y = herm(Y)
@@ -111,7 +118,8 @@ def divided_differences(
 
     Two rules of Gauss, of 5 and 8 points, estimate the error of ∫₀¹ f′(x_j + t(x_i − x_j)) dt;
     the rounding error of the quotient is ε (|f_i| + |f_j|) / |x_i − x_j|. The mean is taken if
-    its error is smaller, and if it agrees with the quotient to the quotient's error. Raise NonFinite if f or f′ is not finite at a value.
+    its error is smaller, and if it agrees with the quotient to the quotient's error. Raise
+    NonFinite if f or f′ is not finite at a value.
     """
     at, slope = _called("f", f, values), _called("derivative", derivative, values)
     gaps = values[:, None] - values[None, :]
@@ -137,6 +145,26 @@ def _mean(derivative: Callable[[Array], Array], values: Array, gaps: Array, poin
     t = 0.5 * (1.0 + nodes)
     inside = values[None, :, None] + gaps[:, :, None] * t
     return np.asarray(np.asarray(derivative(inside)) @ (0.5 * weights))
+
+
+def _require_accurate(derivative: Callable[[Array], Array], values: Array, at: Array) -> None:
+    """Raise InaccurateSolve where rounding of an eigenvalue changes f and f′ substantially.
+
+    values: the eigenvalues, known to n ε ‖A‖; at: f there.
+    """
+    blur = len(values) * np.finfo(float).eps * float(np.abs(values).max())
+    with np.errstate(all="ignore"):
+        slopes = np.abs([np.asarray(derivative(values + d)) for d in (-blur, 0.0, blur)])
+    most = slopes.max(axis=0)
+    steep = ~(most * blur <= BLURRED * float(np.abs(at).max()))
+    bad = np.flatnonzero(steep & ~(most <= 2.0 * slopes.min(axis=0)))
+    if bad.size:
+        raise InaccurateSolve(
+            f"hermitian_function: the eigenvalue {values[bad[0]]:.3g} is known to {blur:.1e} only "
+            f"(the largest is {np.abs(values).max():.3g}), and f changes there. Usual cause: a "
+            "logarithm, root or inverse of a matrix that is singular to working precision, or "
+            "rows and columns of very different units: scale them first"
+        )
 
 
 def _called(name: str, function: Callable[[Array], Array], values: Array) -> Array:

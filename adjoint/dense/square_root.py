@@ -3,10 +3,17 @@
 import numpy as np
 import scipy.linalg as linalg
 
-from ..errors import NegativeEigenvalue, singular
+from ..errors import InaccurateSolve, NegativeEigenvalue, singular
 from ..typing import Array
 from .arguments import as_square
 from .evaluation import Arrays, Evaluation, Rule, only
+
+AXIS = 1e-8
+"""Part of its modulus by which an eigenvalue must be off the negative real axis: the root and
+its derivative lose as many digits as the eigenvalue is near to the axis."""
+
+ACCURATE = 1e-10
+"""Largest ‖S S − A‖ / ‖A‖ of a square root."""
 
 
 def sqrtm(A: Array) -> Evaluation[Array]:
@@ -32,6 +39,8 @@ def sqrtm(A: Array) -> Evaluation[Array]:
         If an eigenvalue is negative: A has no principal square root, or √ is not continuous.
     SingularMatrix
         If an eigenvalue is zero to working precision, where √ has no derivative.
+    InaccurateSolve
+        If S S is not A.
     NonFinite
         If A contains nan or inf.
     TypeError, ValueError
@@ -50,6 +59,13 @@ def sqrtm(A: Array) -> Evaluation[Array]:
     R = np.sqrt(size) * np.triu(np.asarray(linalg.sqrtm(T), dtype=np.complex128))
     S = Q @ R @ Q.conj().T
     S = S if A.dtype.kind == "c" else np.ascontiguousarray(S.real)
+    error = float(np.abs(S @ S - A).max())
+    if not error <= ACCURATE * size:
+        raise InaccurateSolve(
+            f"sqrtm of a {n}x{n} matrix: S S differs from A by {error:.1e} (the largest entry of A "
+            f"is {size:.1e}). Usual cause: eigenvalues that rounding moves across the negative "
+            "real axis, as those of a matrix far from normal"
+        )
     trsyl = linalg.lapack.ztrsyl
 
     def sylvester(E: Array, adjoint: bool) -> Array:
@@ -85,10 +101,11 @@ def _require_root(n: int, size: float, values: Array) -> None:
             f"entry is {size:.1e})",
             "At a singular matrix the square root has no derivative.",
         )
-    negative = values[(values.real < 0.0) & ~(np.abs(values.imag) > rounding)]
+    limit = np.maximum(AXIS * np.abs(values), rounding)
+    negative = values[(values.real < 0.0) & ~(np.abs(values.imag) > limit)]
     if negative.size:
         raise NegativeEigenvalue(
             f"sqrtm of a {n}x{n} matrix: the eigenvalue {size * negative[0].real:.6g} is on the "
-            "negative real axis, where the principal square root does not exist. Usual causes: a "
-            "symmetric matrix that is not positive definite, or a wrong sign"
+            "negative real axis, to working precision, where the principal square root does not "
+            "exist. Usual causes: a symmetric matrix that is not positive definite, or a wrong sign"
         )

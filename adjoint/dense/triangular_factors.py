@@ -74,6 +74,7 @@ def cholesky(A: Array) -> Evaluation[Array]:
             f"({error}). Usual causes: a covariance from fewer samples than variables, or a wrong "
             "sign"
         ) from None
+    _require_definite(L)
 
     def push(dots: Arrays) -> Arrays:
         return (L @ _half(_left_right(L, dots[0])),)
@@ -207,6 +208,19 @@ def qr(A: Array) -> Evaluation[QRFactors]:
 
     rule = Rule("qr", ("A",), (A,), (Q, R), push, pull)
     return Evaluation(QRFactors(Q, R), rule, lambda parts: QRFactors(*parts))
+
+
+def _require_definite(L: Array) -> None:
+    """Raise NotPositiveDefinite if A = L Lᴴ, scaled to a diagonal of 1, is singular to rounding."""
+    n = len(L)
+    scaled = L / np.linalg.norm(L, axis=1)[:, None]
+    rcond, _ = linalg.lapack.get_lapack_funcs("trcon", (scaled,))(scaled, uplo="L")
+    if not rcond**2 > n * np.finfo(float).eps:
+        raise NotPositiveDefinite(
+            f"cholesky of a {n}x{n} matrix: the matrix is singular to working precision "
+            f"(reciprocal condition {rcond**2:.1e} after scaling to a diagonal of 1). Usual cause: "
+            "a covariance of dependent variables"
+        )
 
 
 def _require_rank(A: Array, R: Array) -> None:

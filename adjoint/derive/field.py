@@ -8,11 +8,12 @@ import numpy as np
 import scipy.sparse as sparse
 
 from .._dataclasses import short
-from ..errors import NotComplexSafe
+from ..errors import NonFinite, NotComplexSafe
 from ..typing import Array, SparseMatrix
 from .differentiation.directional import Examination
 from .field_jacobians import FieldBlock, field_block, finite
 from .function_of_time import FunctionOfTime
+from .hvp import rate_along
 from .user_function import FIELD, UserFunction
 
 FieldFunction: TypeAlias = Callable[[float, Array, Array], Array]
@@ -189,6 +190,35 @@ class DerivedField:
         """
         u_dot = self.function.user.vector(u_dot, "u_dot", self.function.n)
         return self.by_u.along(self.function.in_u(*self.function.point(t, u, p)), u_dot)
+
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """The derivative of ((∂f/∂u)ᵀλ, (∂f/∂p)ᵀλ) along (u̇, ṗ), (n,) and (m,); lam: (r,).
+
+        Extrapolated real differences of both Jacobians, which are complex steps: a
+        complex step of a complex step would be wrong. Cost: six evaluations of both
+        Jacobians, or a few more. Accuracy: about twelve digits. Raises the errors of the
+        Jacobians, and NonFinite if the Jacobians are nan or inf near the point.
+        """
+        t, u, p = self.function.point(t, u, p)
+        user, n, m = self.function.user, self.function.n, self.function.m
+        lam = user.vector(lam, "lam", user.rows)
+        u_dot, p_dot = user.vector(u_dot, "u_dot", n), user.vector(p_dot, "p_dot", m)
+
+        def pulled_back(x: Array) -> Array:
+            v, q = x[:n], x[n:]
+            by_u = self.by_u.at(self.function.in_u(t, v, q))
+            by_p = self.by_p.at(self.function.in_p(t, v, q))
+            return np.concatenate([by_u.T.dot(lam), by_p.T.dot(lam)])
+
+        parts = rate_along(pulled_back, u, p, u_dot, p_dot)
+        if not all(np.isfinite(part).all() for part in parts):
+            raise NonFinite(
+                f"{user.maker}: the second derivative along (u_dot, p_dot) is nan. Usual causes: "
+                "a point on the edge of the domain of the function, or a kink"
+            )
+        return parts
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """∂f/∂t, (r,), by one evaluation at t + ih: f must accept a complex t for this method."""

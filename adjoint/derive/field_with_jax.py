@@ -87,7 +87,14 @@ def jax_field(
     )
     by_t = jax.jit(lambda t, u, p: jax.jvp(lambda s: f(s, u, p), (t,), (np.float64(1.0),))[1])
     pullback = jax.jit(lambda t, u, p, lam: jax.vjp(lambda x: f(t, u, x), p)[1](lam)[0])
-    return JaxField(function, by_u, by_p, by_t, pullback, f)
+
+    def curvature(t: Any, u: Any, p: Any, lam: Any, u_dot: Any, p_dot: Any) -> Any:
+        def pulled_back(v: Any, q: Any) -> Any:
+            return jax.vjp(lambda x, y: f(t, x, y), v, q)[1](lam)
+
+        return jax.jvp(pulled_back, (u, p), (u_dot, p_dot))[1]
+
+    return JaxField(function, by_u, by_p, by_t, pullback, jax.jit(curvature), f)
 
 
 @dataclass(eq=False)
@@ -110,6 +117,8 @@ class JaxField:
         (t, u, p) ↦ ∂f/∂t, compiled.
     pullback : callable
         (t, u, p, λ) ↦ (∂f/∂p)ᵀ λ by reverse mode, compiled.
+    curvature : callable
+        (t, u, p, λ, u̇, ṗ) ↦ the second derivatives of `hvp`, compiled.
     source : callable
         The function before compilation, for pickles.
     """
@@ -119,6 +128,7 @@ class JaxField:
     by_p: "JaxBlock"
     by_t: Compiled
     pullback: Compiled
+    curvature: Callable[..., tuple[Array, Array]]
     source: Callable[[Any, Any, Any], Any]
     """The function before compilation, for pickles."""
     _called: bool = field(default=False, init=False, repr=False)
@@ -183,6 +193,25 @@ class JaxField:
             *self._point(t, u, p), user.vector(p_dot, "p_dot", self.function.m)
         )
         return finite(np.array(applied), "(∂f/∂p) ṗ", user.maker)
+
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """The derivative of ((∂f/∂u)ᵀλ, (∂f/∂p)ᵀλ) along (u̇, ṗ), by jax.jvp of jax.vjp.
+
+        Returns arrays (n,) and (m,).
+        """
+        user, n, m = self.function.user, self.function.n, self.function.m
+        u_part, p_part = self.curvature(
+            *self._point(t, u, p),
+            user.vector(lam, "lam", user.rows),
+            user.vector(u_dot, "u_dot", n),
+            user.vector(p_dot, "p_dot", m),
+        )
+        return (
+            finite(np.array(u_part), "the second derivative for u", user.maker),
+            finite(np.array(p_part), "the second derivative for p", user.maker),
+        )
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """∂f/∂t, (n,), by jax.jvp."""

@@ -58,11 +58,15 @@ class DerivedIntegrand:
 
     def vjp(self, t: float, u: Array, p: Array, q_bar: Array) -> tuple[Array, Array]:
         """(∂ℓ/∂u)ᵀ q̄, (n,), and (∂ℓ/∂p)ᵀ q̄, (m,); q_bar: (q,)."""
-        derived = self._derived(t, u, p)
-        rows = derived.function.user.rows if self.weights is None else self.weights.shape[0]
-        w = derived.function.user.vector(q_bar, "q_bar", rows)
-        w = w if self.weights is None else self.weights.T.dot(w)
+        derived, w = self._weighted_cotangent(t, u, p, q_bar)
         return np.asarray(derived.jacobian(t, u, p).T.dot(w)), derived.vjp(t, u, p, w)
+
+    def hvp(
+        self, t: float, u: Array, p: Array, q_bar: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """The derivative of `vjp` along (u̇, ṗ), (n,) and (m,), see `DerivedField.hvp`."""
+        derived, w = self._weighted_cotangent(t, u, p, q_bar)
+        return derived.hvp(t, u, p, w, u_dot, p_dot)
 
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """(∂ℓ/∂u) u̇ + (∂ℓ/∂p) ṗ, (q,), by two evaluations; u_dot: (n,), p_dot: (m,)."""
@@ -72,6 +76,15 @@ class DerivedIntegrand:
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """∂ℓ/∂t, (q,), by one evaluation at t + ih."""
         return self._weighted(self._derived(t, u, p).time_derivative(t, u, p))
+
+    def _weighted_cotangent(
+        self, t: float, u: Array, p: Array, q_bar: Array
+    ) -> tuple[DerivedField, Array]:
+        """(the function of the terms, Wᵀ q̄ (k,))."""
+        derived = self._derived(t, u, p)
+        rows = derived.function.user.rows if self.weights is None else self.weights.shape[0]
+        w = derived.function.user.vector(q_bar, "q_bar", rows)
+        return derived, w if self.weights is None else np.asarray(self.weights.T.dot(w))
 
     def _weighted(self, terms: Array) -> Array:
         """W times the terms, (q,); terms: (k,)."""

@@ -25,12 +25,14 @@ class MassAt:
     """M(p) for one p, and the derivatives of M u with respect to p.
 
     matrix: M(p), None for the identity. vjp: (u, λ) ↦ (∂(M u)/∂p)ᴴ λ, (m,). jvp: (u, ṗ) ↦
-    (∂M/∂p ṗ) u, (n,). vjp and jvp are None for a constant M.
+    (∂M/∂p ṗ) u, (n,). matrix_of_p: the function p ↦ M(p). vjp, jvp and matrix_of_p are
+    None for a constant M.
     """
 
     matrix: Array | sparse.csc_array | None
     vjp: Callable[[Array, Array], Array] | None
     jvp: Callable[[Array, Array], Array] | None
+    matrix_of_p: Matrix | None = None
 
 
 @dataclass(eq=False)
@@ -346,7 +348,7 @@ def mass_at(mass: Matrix | None, p: Array, n: int) -> MassAt:
     if isinstance(mass, Constant):
         return MassAt(matrix, None, None)
     return MassAt(
-        matrix, lambda u, lam: mass.vjp(p, u, lam), lambda u, p_dot: mass.jvp(p, u, p_dot)
+        matrix, lambda u, lam: mass.vjp(p, u, lam), lambda u, p_dot: mass.jvp(p, u, p_dot), mass
     )
 
 

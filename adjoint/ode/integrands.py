@@ -67,6 +67,12 @@ class LinearIntegrand(Portable):
         """(∂ℓ/∂u) u̇ = C u̇, (q,)."""
         return np.asarray(self._rows.dot(u_dot))
 
+    def hvp(
+        self, t: float, u: Array, p: Array, q_bar: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """Zeros, (n,) and (m,): ℓ is linear."""
+        return np.zeros(u.shape, dtype=u.dtype), np.zeros(p.shape, dtype=p.dtype)
+
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """∂ℓ/∂t = 0, (q,)."""
         return np.zeros(self._rows.shape[0])
@@ -133,6 +139,13 @@ class SquaredIntegrand:
     def jvp(self, t: float, u: Array, p: Array, u_dot: Array, p_dot: Array) -> Array:
         """(∂ℓ/∂u) u̇ = Σ w (u − d) u̇, (1,)."""
         return np.array([np.einsum("i,i->", self._misfit(t, u)[1], u_dot)])
+
+    def hvp(
+        self, t: float, u: Array, p: Array, q_bar: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """The derivative of `vjp` along (u̇, ṗ): (w u̇ q̄, 0), (n,) and (m,)."""
+        weighted = u_dot if self.weights is None else self.weights * u_dot
+        return weighted * q_bar[0], np.zeros_like(p)
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """∂ℓ/∂t = −Σ w (u − d) d', (1,); raises TypeError if d is a function without a slope."""

@@ -8,6 +8,7 @@ from .._dataclasses import short_repr
 from .._validation import require_kind
 from ..typing import Array
 from .problem import ODEProblem
+from .second_order.linearization import TrajectoryLinearization
 from .trajectory import Trajectory
 
 
@@ -35,6 +36,37 @@ class OutputsAt:
         """(dy/dp) ṗ, (K·n + q,) for ṗ (m,), or (K·n + q, j) for ṗ (m, j)."""
         u_dot, q_dot = self.trajectory.tangent(p_dot)
         return np.concatenate([u_dot.reshape((self.trajectory.u.size, *q_dot.shape[1:])), q_dot])
+
+    def linearized(self, p_dot: Array) -> "OutputsLinearization":
+        """The tangent of y along ṗ, (m,) or (m, j), for second derivatives."""
+        return OutputsLinearization(self.trajectory.u, self.trajectory.linearized(p_dot))
+
+
+@dataclass(frozen=True, eq=False)
+class OutputsLinearization:
+    """The tangent of y along ṗ, from the linearization of the trajectory; u: (K, n)."""
+
+    u: Array
+    of: TrajectoryLinearization
+
+    @property
+    def u_dot(self) -> Array:
+        """The tangent ẏ, (K·n + q,), or (K·n + q, j) for j directions."""
+        q_dot = self.of.q_dot
+        return np.concatenate([self.of.u_dot.reshape((self.u.size, *q_dot.shape[1:])), q_dot])
+
+    def vjp_rate(self, u_bar: Array, u_bar_dot: Array) -> Array:
+        """The derivative of p ↦ (dy/dp)ᴴ ȳ along ṗ, (m,) or (m, j).
+
+        u_bar: ȳ, (K·n + q,). u_bar_dot: its rates, of the shape of `u_dot`.
+        """
+        n, (states, rates) = self.u.size, (np.asarray(u_bar), np.asarray(u_bar_dot))
+        return self.of.vjp_rate(
+            states[:n].reshape(self.u.shape),
+            rates[:n].reshape(self.u.shape + rates.shape[1:]),
+            states[n:].real,
+            rates[n:].real,
+        )
 
 
 @dataclass(frozen=True, eq=False)

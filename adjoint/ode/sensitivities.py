@@ -151,7 +151,7 @@ def gradient(solution: Integrated, bars: Bars, timed: bool, all_times: bool) -> 
     start = sweeps.initial_values.vjp(lam + sweeps.observed_at_start(bars.u), kappa, length)
     stop_times = accepted.stop_times_vjp(t_bar, h_bar)
     stop_times[0] += start.t
-    p_bar = p_bar + start.p + _through_u0(solution, start.u0)
+    p_bar = p_bar + start.p + through_u0(solution, start.u0)
     if not (np.isfinite(p_bar).all() and np.isfinite(start.u0).all()):
         error = sweeps.nonfinite(bars.u, bars.q, "The gradient is nan or inf")
         if error is not None:
@@ -180,7 +180,7 @@ def _record_findings(
         warnings.warn(advice(findings.hidden), AbsoluteToleranceWarning, stacklevel=4)
 
 
-def _through_u0(solution: Integrated, u0_bar: Array) -> Array:
+def through_u0(solution: Integrated, u0_bar: Array) -> Array:
     """(du₀/dp)ᴴ ū₀, (m, j)."""
     p_bar = np.empty((solution.p.size, u0_bar.shape[1]), dtype=solution.p.dtype)
     for j, column in enumerate(u0_bar.T):

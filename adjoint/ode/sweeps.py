@@ -9,7 +9,7 @@ two steps; K₁, the first stage of a step, may be the last stage of the step be
 from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -32,8 +32,8 @@ from .steps.frozen_step import FrozenStep, Move, Seed, StepCotangents
 from .steps.records import State, StepRecord
 from .steps.repeated_steps import RepeatedSteps
 
-StoredStep: TypeAlias = tuple[int, State, StepRecord | None]
-"""(k, the state before step k, the record of step k; None if the record was not kept)."""
+R = TypeVar("R")
+"""Type of the records of steps."""
 
 
 Notify: TypeAlias = Callable[[str, int, float], None]
@@ -112,7 +112,7 @@ class Sweeps:
         kappa = np.zeros((n, j), dtype=self.system.dtype)
         at_ends, seeds = self.seeds(u_bar)
         recent, last_stage = Recent(), None
-        for k, state, record in self._with_times(self.store.backward(self.steps.advance)):
+        for k, state, record in self.with_times(self.store.backward(self.steps.advance)):
             for place in at_ends.get(k + 1, []):
                 lam = lam + u_bar[place]
             inside = seeds.get(k, [])
@@ -123,15 +123,13 @@ class Sweeps:
             # The state before step k holds the last stage of step k − 1 (all stages if they
             # are coupled), which need not be solved again.
             last_stage = state[1]
-            step = self._frozen(
-                k, state, record, bool(inside), recent, (k in fixed, k + 1 in fixed)
-            )
+            step = self.frozen(k, state, record, bool(inside), recent, (k in fixed, k + 1 in fixed))
             try:
                 back = step_vjp(step, lam, kappa, q_bar, inside, timed)
             except NonFiniteField:  # This error names the time and the causes already.
                 raise
             except NonFinite as error:
-                raise self._domain_edge_error(
+                raise self.domain_edge_error(
                     k, state[0], record.K, f"The reverse sweep fails ({error})"
                 ) from error
             observed = [(seed.place, back.observed[number]) for number, seed in enumerate(inside)]
@@ -232,8 +230,8 @@ class Sweeps:
             if k == 0 and theta is None:
                 observed[place] = u_dot
         q_dot: Array | None = None
-        observations, recent = self._observations_of_steps(), Recent()
-        for k, state, record in self._with_times(self.store.forward(self.steps.advance)):
+        observations, recent = self.observations_of_steps(), Recent()
+        for k, state, record in self.with_times(self.store.forward(self.steps.advance)):
             inside = [
                 (place, theta) for place, theta in observations.get(k, []) if theta is not None
             ]
@@ -247,15 +245,13 @@ class Sweeps:
                 u_dot, k_dot = self.steps.with_factors(initial, k, record).jvp(
                     u_dot, p_dot, t_dot, self.accepted.h[k]
                 )
-            step = self._frozen(
-                k, state, record, bool(inside), recent, (k in fixed, k + 1 in fixed)
-            )
+            step = self.frozen(k, state, record, bool(inside), recent, (k in fixed, k + 1 in fixed))
             try:
                 K_dot, integral_dot = step_jvp(step, u_dot, k_dot, p_dot, integrals, move)
             except NonFiniteField:
                 raise
             except NonFinite as error:
-                raise self._domain_edge_error(
+                raise self.domain_edge_error(
                     k, state[0], record.K, f"The tangent sweep fails ({error})"
                 ) from error
             q_dot = integral_dot if q_dot is None or integral_dot is None else q_dot + integral_dot
@@ -275,7 +271,7 @@ class Sweeps:
         self.steps.forget()
         return observed, q_dot
 
-    def _observations_of_steps(self) -> dict[int, list[tuple[int, float | None]]]:
+    def observations_of_steps(self) -> dict[int, list[tuple[int, float | None]]]:
         """{k: [(number of the observation, θ)]}; θ is None at the start of step k."""
         found: dict[int, list[tuple[int, float | None]]] = {}
         for place, (k, theta) in enumerate(self.places):
@@ -284,7 +280,7 @@ class Sweeps:
 
     # Both sweeps
 
-    def _frozen(
+    def frozen(
         self,
         k: int,
         state: State,
@@ -321,8 +317,13 @@ class Sweeps:
             error.t = float(self.accepted.grid()[min(error.steps, self.accepted.count)])
             raise
 
-    def _with_times(self, steps: Iterator[StoredStep]) -> Iterator[StoredStep]:
-        """Yield the stored steps; add the time to errors of the storage, count work at the end."""
+    def with_times(
+        self, steps: Iterator[tuple[int, State, R | None]]
+    ) -> Iterator[tuple[int, State, R | None]]:
+        """Yield the stored steps; add the time to errors of the storage, count work at the end.
+
+        steps: (k, the state before step k, the record of step k; None if it was not kept).
+        """
         with self.time_of_errors():
             try:
                 yield from steps
@@ -333,7 +334,7 @@ class Sweeps:
         """Yield (k, u before step k, stages K of step k), last step first; u: (n,), K: (s, n)."""
         last_stage = None
         try:
-            for k, state, record in self._with_times(self.store.backward(self.steps.advance)):
+            for k, state, record in self.with_times(self.store.backward(self.steps.advance)):
                 if record is None:
                     k1 = self.steps.first_stage(k, state)
                     record = self.steps.record(k, state, k1, last_stage)
@@ -345,7 +346,7 @@ class Sweeps:
     def computed_forward(self) -> Iterator[tuple[int, Array, Array]]:
         """Yield (k, u before step k, stages K of step k), first step first; u: (n,), K: (s, n)."""
         try:
-            for k, state, record in self._with_times(self.store.forward(self.steps.advance)):
+            for k, state, record in self.with_times(self.store.forward(self.steps.advance)):
                 if record is None:
                     k1 = self.steps.first_stage(k, state)
                     record = self.steps.record(k, state, k1, None)
@@ -397,10 +398,10 @@ class Sweeps:
             return None
         for k, u, K in self.computed_backward():
             if k == bad:
-                return self._domain_edge_error(k, u, K, what)
+                return self.domain_edge_error(k, u, K, what)
         return None
 
-    def _domain_edge_error(self, k: int, u: Array, K: Array, what: str) -> NonFiniteField:
+    def domain_edge_error(self, k: int, u: Array, K: Array, what: str) -> NonFiniteField:
         """The error for derivatives of step k that are nan or inf; u: (n,), K: (s, n)."""
         tableau, step = self.accepted.tableau[k], self.accepted.interval(k)
         Y = values(self.system, tableau, step.h, u, K)

@@ -10,7 +10,8 @@ from scipy.sparse.linalg import LinearOperator
 
 from .._dataclasses import Local
 from .._validation import as_array, as_parameters, as_reals, require_bool
-from ..checkpointing.store import sweeps_alone
+from ..checkpointing.policies import Memory
+from ..checkpointing.store import Store, sweeps_alone
 from ..derivative import Derivative
 from ..protocols import Vector
 from ..typing import Array
@@ -19,6 +20,8 @@ from .arguments import as_bars, as_direction, require_finite
 from .discontinuities.breaks import Breaks, moves_of_breaks
 from .evidence import ODEEvidence, evidence_of, full_jacobian
 from .methods.method import Method
+from .second_order.linearization import TrajectoryLinearization, require_second_derivatives
+from .second_order.sweeps import TangentRecord, TangentSweeps
 from .sensitivities import (
     Sensitivities,
     break_cotangents,
@@ -50,6 +53,10 @@ class Replayable(Protocol):
     @property
     def initial(self) -> Vector:
         """u₀(p)."""
+
+    @property
+    def memory(self) -> Memory:
+        """The memory policy for states and records of steps."""
 
     def replayed(self, p: Array, times: Array, accepted: AcceptedSteps) -> "Trajectory":
         """The trajectory at another p, observed at `times`, by given steps."""
@@ -244,6 +251,63 @@ class Trajectory(Local):
         require_finite("The tangent", u_dot)
         require_finite("The tangent of the integrals", q_dot)
         return (u_dot, q_dot) if tail else (u_dot[..., 0], q_dot[..., 0])
+
+    @sweeps_alone
+    def linearized(self, p_dot: Array) -> TrajectoryLinearization:
+        """The tangent along ṗ, with all that Hessian-vector products along ṗ need.
+
+        One tangent sweep stores the tangents of all steps by the `memory` policy of the
+        problem. `Point.hvp` calls this method, and then `vjp_rate` of the result.
+
+        Parameters
+        ----------
+        p_dot : (m,) or (m, j) array
+            A direction ṗ, or j directions.
+
+        Returns
+        -------
+        TrajectoryLinearization
+            The tangents `u_dot` and `q_dot`, and the method `vjp_rate`.
+
+        Raises
+        ------
+        TypeError
+            If p_dot is not numeric; if the field, the integrand, M(p) or u₀(p) has no
+            method `hvp`; if breaks depend on p.
+        ValueError
+            If the shape does not fit, or if an entry is nan or inf.
+        NonFinite
+            If a tangent is nan or inf.
+        MemoryTooSmall
+            If the states and tangents do not fit into `memory`.
+        """
+        m, q = self.p.size, self.integrals.size
+        p_dot = as_direction("p_dot", p_dot, m, self.p.dtype.kind == "c")
+        require_second_derivatives(self)
+        P = p_dot.reshape(m, -1) if m else p_dot.reshape(0, *(p_dot.shape[1:] or (1,)))
+        accepted, notify = self.sweeps.accepted, self.sweeps.notify
+        store: Store[TangentRecord] = self.problem.memory.open(
+            accepted.count,
+            lambda kind, k: notify(kind, k, accepted.t[k] if k < accepted.count else float("nan")),
+        )
+        sweeps = TangentSweeps(self.sweeps, P, store)
+        if P.shape[1] == 0:
+            u_dot, q_dot = np.zeros((*self.u.shape, 0)), np.zeros((q, 0))
+        else:
+            with np.errstate(all="ignore"):
+                u_dot, found = sweeps.forward(tangent_of_u0(self, P), q)
+            q_dot = np.zeros((q, P.shape[1])) if found is None else found
+        require_finite("The tangent", u_dot)
+        require_finite("The tangent of the integrals", q_dot)
+        single = p_dot.ndim == 1
+        return TrajectoryLinearization(
+            self,
+            u_dot[..., 0] if single else u_dot,
+            q_dot[:, 0] if single else q_dot,
+            P,
+            single,
+            sweeps,
+        )
 
     @property
     def derivative(self) -> LinearOperator:

@@ -13,6 +13,8 @@ from ..errors import RestartError, SolveError
 from ..factor.counts import Counts, collecting
 from ..reduced import Function
 from ..typing import Array
+from .manifolds.manifold import Manifold, inner_at
+from .manifolds.neighbourhood import nearby
 from .restart.archive import require_file
 from .restart.fingerprint import fingerprint
 from .restart.restart_file import Restart, read_restart, threads, write_restart
@@ -209,7 +211,10 @@ class _Run:
             state = _stored(self.algorithm.start(self.f, x))
             if self.check:
                 found = require_derivative(
-                    self.f, state, self.algorithm.bounds, self.algorithm.constrained
+                    self._near(self.f, state),
+                    state,
+                    self.algorithm.bounds,
+                    self.algorithm.constrained,
                 )
         progress = self.stop.begun(state, self._steepness(state), self._sized(state))
         spent = replace(
@@ -275,7 +280,17 @@ class _Run:
         Components at active bounds count: bounds that an infeasible start has reached become
         inactive soon.
         """
-        return self.algorithm.inner.dual_norm(state.gradient)
+        inner = inner_at(self._manifold, self.algorithm.inner, state.x)
+        return inner.dual_norm(state.gradient)
+
+    @property
+    def _manifold(self) -> Manifold | None:
+        """The manifold of the designs; None for algorithms without one."""
+        return getattr(self.algorithm, "manifold", None)
+
+    def _near(self, f: Function, state: State) -> Function:
+        """f, or f next to the design of the state, along the manifold."""
+        return nearby(f, self._manifold, state.x)
 
     def _sized(self, state: State) -> float:
         return sized_slope(state, self.algorithm.bounds, self.algorithm.inner)
@@ -306,9 +321,11 @@ class _Run:
         if status is None or not status.success:
             return replace(at, progress=with_fading_doubts(at.progress, state)), status
         if self.check:
-            f, bounds = state.function or self.f, algorithm.bounds
+            f, bounds = self._near(state.function or self.f, state), algorithm.bounds
+            # On a manifold of positive matrices a design cannot move by its first size.
+            start = self.start if self._manifold is None else state.x
             progress, end = plateau_status(
-                status, f, state, at.progress, self.start, algorithm.constrained, bounds
+                status, f, state, at.progress, start, algorithm.constrained, bounds
             )
             at = replace(at, progress=progress)
             if end is not status:
@@ -320,7 +337,9 @@ class _Run:
         status = status_by_values(status, at.state, at.best, at.progress, bounds, inner)
         if not (self.check and status.success):
             return status
-        return status_by_differences(status, self.f, at.state, at.progress.first, bounds)
+        return status_by_differences(
+            status, self._near(self.f, at.state), at.state, at.progress.first, bounds
+        )
 
 
 def shown_state(state: State) -> State:

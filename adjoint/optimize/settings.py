@@ -6,6 +6,7 @@ import numpy as np
 
 from .._validation import has, named
 from ..bounds import Bounds
+from .inner_products import Euclidean
 
 
 def require_function(name: str, role: str, function: object) -> None:
@@ -31,6 +32,41 @@ def require_geometry(name: str, bounds: object, inner: object) -> None:
         raise TypeError(
             f"{name}: got {named(inner)} as the inner product, expected one, such as "
             "Weighted(weights) or Euclidean()"
+        )
+
+
+def require_manifold(name: str, manifold: object, bounds: Bounds, inner: object) -> None:
+    """Raise unless `manifold` is None, or a manifold without bounds and with its own metric.
+
+    Raise TypeError for a wrong type, ValueError for bounds or an inner product beside it.
+    name: name of the algorithm, for the message.
+    """
+    if manifold is None:
+        return
+    if not has(manifold, "require", "tangent", "gradient", "retract", "transport", "hessian"):
+        raise TypeError(
+            f"{name}: got {named(manifold)} as the manifold, expected one, such as "
+            "adjoint.optimize.manifolds.Sphere(n), or None"
+        )
+    if not bounds.everywhere:
+        raise ValueError(
+            f"{name}: got bounds and a manifold, expected one of both: a retraction does not keep "
+            "bounds. A penalty in f, or a change of variables, can replace the bounds"
+        )
+    if not isinstance(inner, Euclidean):
+        raise ValueError(
+            f"{name}: got the inner product {type(inner).__name__} and a manifold, expected one of "
+            "both: a manifold has a metric"
+        )
+
+
+def require_no_manifold(name: str, algorithm: object) -> None:
+    """Raise ValueError if an inner algorithm has a manifold."""
+    if getattr(algorithm, "manifold", None) is not None:
+        raise ValueError(
+            f"{name}: got {algorithm!r} as the inner algorithm, expected one without a manifold: "
+            "constraints and stages are not combined with manifolds. A penalty in f can replace "
+            "a constraint"
         )
 
 

@@ -1,6 +1,7 @@
 """f at the start and at trial points: a solve that fails at a trial means a step too long."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -42,11 +43,21 @@ def attempt(f: Function, x: Array) -> Point | None:
     return tried(f, x).point
 
 
-def first_point(f: Function, x: Array, bounds: Bounds, name: str) -> Point:
-    """f at the start x, (m,); name: of the algorithm, for messages.
+class Domain(Protocol):
+    """A set of designs that knows its points, such as a manifold."""
 
-    Raise ValueError if x is outside of the bounds or empty, TypeError if x is not real or f
-    is not a function, NonFinite if f is not finite at x, and any error that f raises.
+    def require(self, x: Array, name: str) -> None:
+        """Raise ValueError unless x is in the set; name: of the algorithm, for the message."""
+
+
+def first_point(
+    f: Function, x: Array, bounds: Bounds, name: str, domain: Domain | None = None
+) -> Point:
+    """f at the start x, (m,); name: of the algorithm, for messages; domain: a manifold or None.
+
+    Raise ValueError if x is outside of the bounds or the domain, or empty, TypeError if x is
+    not real or f is not a function, NonFinite if f is not finite at x, and any error that f
+    raises.
     """
     x = as_parameters(x, "x")
     if x.dtype.kind == "c":
@@ -54,6 +65,8 @@ def first_point(f: Function, x: Array, bounds: Bounds, name: str) -> Point:
     if x.size == 0:
         raise ValueError(f"{name}: the design is empty, expected at least one variable")
     bounds.require(x, name)
+    if domain is not None:
+        domain.require(x, name)
     if not callable(f):
         raise TypeError(
             f"{name}: got {named(f)} as f, expected a function of x, such as "

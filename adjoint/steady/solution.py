@@ -172,39 +172,73 @@ class SteadySolution(Local):
     def hvp(self, lam: Array, u_dot: Array, p_dot: Array, u_bar_dot: Array) -> Array:
         """Return the rate of p ↦ (du/dp)ᴴ ū along ṗ, while ū has the rate ū̇.
 
-        See docs/math/optimization.md, eqs. 70 and 71. The cost is one transposed solve.
+        See docs/math/optimization.md, eqs. 70 and 71. The cost is one transposed solve,
+        for j directions one transposed solve of a block.
 
         Parameters
         ----------
         lam : array
             λ = `adjoint(u_bar)`, of u's shape.
         u_dot : array
-            u̇ = `jvp(p_dot)`, of u's shape.
-        p_dot : (m,) array
-            ṗ.
+            u̇ = `jvp(p_dot)`, of u's shape; for j directions with one more axis of
+            length j.
+        p_dot : (m,) or (m, j) array
+            ṗ, one direction or j directions.
         u_bar_dot : array
-            ū̇, of u's shape.
+            ū̇, of the shape of u̇.
 
         Returns
         -------
-        (m,) array
-            The Hessian-vector product of p ↦ Re(ūᴴ u).
+        (m,) or (m, j) array
+            The Hessian-vector products of p ↦ Re(ūᴴ u).
 
         Raises
         ------
         TypeError
             If the residual has no `hvp`.
+        ValueError
+            If ṗ, u̇ and ū̇ do not have the shapes of equally many directions.
         NonFinite
             If a result contains nan or inf.
         """
+        p_dot, u_dot, u_bar_dot = np.asarray(p_dot), np.asarray(u_dot), np.asarray(u_bar_dot)
+        if p_dot.ndim == 1:
+            rate = self.hvp(lam, u_dot[..., None], p_dot[:, None], u_bar_dot[..., None])
+            return np.ascontiguousarray(rate[:, 0])
+        expected = (*self.u.shape, p_dot.shape[-1])
+        if u_dot.shape != expected or u_bar_dot.shape != expected:
+            raise ValueError(
+                f"hvp: got p_dot of shape {p_dot.shape}, u_dot of shape {u_dot.shape} and "
+                f"u_bar_dot of shape {u_bar_dot.shape}; expected the shape {expected} of u_dot "
+                "and u_bar_dot"
+            )
         with collecting(self._counts), phase("gradient"):
-            u_part, p_part = checked_residual_hvp(self.residual, self.u, self.p, lam, u_dot, p_dot)
-        rhs = np.asarray(u_bar_dot - u_part)
+            parts = [
+                checked_residual_hvp(
+                    self.residual,
+                    self.u,
+                    self.p,
+                    lam,
+                    np.ascontiguousarray(u_dot[..., j]),
+                    np.ascontiguousarray(p_dot[:, j]),
+                )
+                for j in range(p_dot.shape[1])
+            ]
+        if not parts:
+            return np.zeros((self.p.size, 0), dtype=self.p.dtype)
+        rhs = np.asarray(u_bar_dot - np.stack([u_part for u_part, _ in parts], axis=-1))
+        n = rhs.shape[0]
         with collecting(self._counts):
             # Not by `adjoint`: the cache keeps λ, which the next product needs again.
-            lam_dot = self.inverse.solve(rhs.reshape(rhs.shape[0], -1), "H").reshape(rhs.shape)
+            lam_dot = self.inverse.solve(rhs.reshape(n, -1), "H").reshape(rhs.shape)
         with collecting(self._counts), phase("gradient"):
-            return self._pulled_back(lam_dot) - p_part
+            return np.stack(
+                [
+                    self._pulled_back(np.ascontiguousarray(lam_dot[..., j])) - p_part
+                    for j, (_, p_part) in enumerate(parts)
+                ],
+                axis=-1,
+            )
 
     @cached_property
     def log_determinant(self) -> MatrixLogDeterminant:

@@ -203,6 +203,15 @@ class Rest:
         a, b, c, d = self._slopes(p) * p_dot[[1, 2, 5, 6]]
         return np.array([0.0, a + b, a + b, 0.0, c + d, c + d, 0.0, 0.0])
 
+    def hvp(self, p: Array, lam: Array, p_dot: Array) -> Array:
+        """The derivative of `vjp` along ṗ, (15,), for real p."""
+        g = np.zeros(15, dtype=np.result_type(p, lam))
+        for i, bar in ((1, lam[1] + lam[2]), (5, lam[4] + lam[5])):
+            (R, S), (R_dot, S_dot) = p[i : i + 2], p_dot[i : i + 2]
+            scale, shrunk = self.supply / (R + S) ** 2, 2.0 * (R_dot + S_dot) / (R + S)
+            g[i : i + 2] = bar * scale * np.array([S_dot - S * shrunk, R * shrunk - R_dot])
+        return g
+
 
 def amplifier(tf: float) -> adjoint.ODEProblem:
     """Make the amplifier, from rest.

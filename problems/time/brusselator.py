@@ -89,6 +89,18 @@ class Brusselator:
         r[0::2] += p_dot[2:]
         return r
 
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """The derivative of ((∂f/∂u)ᵀ λ, (∂f/∂p)ᵀ λ) along (u̇, ṗ), (n,) and (2 + cells,), real."""
+        across = self.lattice.diffused(lam, p_dot[:2])  # The Laplacian is symmetric.
+        difference = 2.0 * (lam[0::2] - lam[1::2])
+        across[0::2] += difference * (u_dot[0::2] * u[1::2] + u[0::2] * u_dot[1::2])
+        across[1::2] += difference * (u[0::2] * u_dot[0::2])
+        return across, np.concatenate(
+            [self.vjp(t, u_dot, p, lam)[:2], np.zeros(p.size - 2, dtype=p.dtype)]
+        )
+
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """Zero, (n,)."""
         return np.zeros(u.size)

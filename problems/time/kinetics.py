@@ -52,6 +52,24 @@ class Robertson:
         """(∂f/∂p) ṗ, (3,): f is linear in p."""
         return self(t, u, p_dot)
 
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """The derivative of ((∂f/∂u)ᵀ λ, (∂f/∂p)ᵀ λ) along (u̇, ṗ), (3,) and (3,), real."""
+        (_, y2, y3), (_, p2, p3), (l1, l2, l3) = u.tolist(), p.tolist(), lam.tolist()
+        (a1, a2, a3), (d1, d2, d3) = u_dot.tolist(), p_dot.tolist()
+        m1, m2, m3 = l2 - l1, l1 - l2, 2.0 * (l3 - l2)
+        return (
+            np.array(
+                [
+                    m1 * d1,
+                    m2 * (d2 * y3 + p2 * a3) + m3 * (d3 * y2 + p3 * a2),
+                    m2 * (d2 * y2 + p2 * a2),
+                ]
+            ),
+            np.array([m1 * a1, m2 * (a2 * y3 + y2 * a3), m3 * y2 * a2]),
+        )
+
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """Zero, (3,)."""
         return np.zeros(3)
@@ -101,6 +119,24 @@ class ReactionChain:
         """(∂f/∂p) ṗ, (3,)."""
         (y1, y2, y3), (_, p2), (d1, d2) = u.tolist(), p.tolist(), p_dot.tolist()
         return np.array([-d1 * y1 * y1, 0.0, -2.0 * p2 * d2 * y2 * y3])
+
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """The derivative of ((∂f/∂u)ᵀ λ, (∂f/∂p)ᵀ λ) along (u̇, ṗ), (3,) and (2,), real."""
+        (y1, y2, y3), (p1, p2), (l1, _, l3) = u.tolist(), p.tolist(), lam.tolist()
+        (a1, a2, a3), (d1, d2) = u_dot.tolist(), p_dot.tolist()
+        q = -p2 * l3
+        return (
+            np.array(
+                [
+                    -2.0 * l1 * (d1 * y1 + p1 * a1),
+                    q * (2.0 * d2 * y3 + p2 * a3),
+                    q * (2.0 * d2 * y2 + p2 * a2),
+                ]
+            ),
+            np.array([-2.0 * l1 * y1 * a1, -2.0 * l3 * (d2 * y2 * y3 + p2 * (a2 * y3 + y2 * a3))]),
+        )
 
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """Zero, (3,)."""

@@ -104,6 +104,18 @@ class Trap:
         """(∂f/∂p) ṗ, (n,)."""
         return np.asarray(-1j * np.sum(self._slopes(t, p) * p_dot[:, None], axis=0) * u)
 
+    def hvp(
+        self, t: float, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
+    ) -> tuple[Array, Array]:
+        """The derivative of ((∂f/∂u)ᴴ λ, (∂f/∂p)ᴴ λ) along (ψ̇, ṗ), (n,) and (3,), for real p."""
+        slopes, phase = self._slopes(t, p), p[2] * t
+        bent = (
+            -t * self.x * np.array([[0.0], [np.sin(phase)], [p[1] * t * np.cos(phase)]]) * p_dot[2]
+        )
+        bent[2] -= t * np.sin(phase) * self.x * p_dot[1]
+        rates = -1j * (slopes * u_dot + bent * u) * lam.conj()
+        return 1j * (p_dot @ slopes) * lam, cotangent(np.sum(rates, axis=1), p)
+
     def time_derivative(self, t: float, u: Array, p: Array) -> Array:
         """∂f/∂t, (n,)."""
         return np.asarray(1j * p[1] * p[2] * np.sin(p[2] * t) * self.x * u)

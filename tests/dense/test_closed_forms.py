@@ -69,7 +69,8 @@ def test_factors_reproduce_the_matrix(kind):
         A += 1j * rng.standard_normal((6, 4))
     Q, R = dense.qr(A).value
     np.testing.assert_allclose(Q @ R, A, rtol=1e-13)
-    assert np.all(np.diag(R).real > 0.0) and np.all(np.diag(R).imag == 0.0)
+    assert np.all(np.diag(R).real > 0.0)
+    assert np.all(np.diag(R).imag == 0.0)
     U, P = dense.polar(A).value
     np.testing.assert_allclose(U @ P, A, rtol=1e-12)
     np.testing.assert_allclose(U.conj().T @ U, np.eye(4), atol=1e-14)

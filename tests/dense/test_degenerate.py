@@ -5,6 +5,7 @@ import pytest
 
 from adjoint import dense
 from adjoint.errors import (
+    InaccurateSolve,
     NegativeEigenvalue,
     NonFinite,
     NotPositiveDefinite,
@@ -163,6 +164,51 @@ def test_negative_eigenvalues_have_no_root(A):
         dense.sqrtm(A)
 
 
+@pytest.mark.parametrize("angle", [1e-10, 1e-14, 1e-16])
+def test_roots_next_to_the_negative_axis_are_refused(angle):
+    """The root of a rotation by π − angle has a derivative of the size 1/angle."""
+    c, s = np.cos(np.pi - angle), np.sin(np.pi - angle)
+    with pytest.raises((NegativeEigenvalue, InaccurateSolve)):
+        dense.sqrtm(np.array([[c, -s], [s, c]]))
+
+
+@pytest.mark.parametrize("small", [0.0, 1e-17, 1e-16, -1e-17])
+@pytest.mark.parametrize(
+    ("f", "derivative"),
+    [
+        (np.log, lambda x: 1.0 / x),
+        (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+        (lambda x: 1.0 / x, lambda x: -1.0 / x**2),
+    ],
+)
+def test_functions_at_their_singularities_are_refused(f, derivative, small):
+    Q = rotation(3)
+    A = (Q * np.array([small, 1.0, 2.0])) @ Q.T
+    with pytest.raises((NonFinite, InaccurateSolve)):
+        dense.hermitian_function(0.5 * (A + A.T), f, derivative)
+
+
+def test_kinks_at_an_eigenvalue_are_allowed():
+    """max(x, 0) and x − 2 at eigenvalues 0 and 2: rounding changes them by rounding."""
+    Q = rotation(3)
+    A = (Q * np.array([0.0, 2.0, 2.0])) @ Q.T
+    A = 0.5 * (A + A.T)
+    part = dense.hermitian_function(
+        A, lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0.0, 1.0, 0.0)
+    )
+    np.testing.assert_allclose(part.value, A, atol=1e-14)
+    shifted = dense.hermitian_function(A, lambda x: x - 2.0, np.ones_like)
+    np.testing.assert_allclose(shifted.jvp(np.eye(3)), np.eye(3), atol=1e-14)
+
+
+def test_covariances_singular_to_working_precision_are_named():
+    B = np.random.default_rng(0).standard_normal((20, 19))
+    for unit in (1.0, 10.0 ** np.linspace(-12.0, 12.0, 20)[:, None]):
+        C = (unit * B) @ (unit * B).T
+        with pytest.raises(NotPositiveDefinite):
+            dense.cholesky(0.5 * (C + C.T))
+
+
 def test_complex_pairs_have_a_real_root():
     turn = np.array([[0.0, -1.0], [1.0, 0.0]])
     y = dense.sqrtm(turn)
@@ -273,7 +319,7 @@ def test_bad_cotangents_and_tangents_are_named():
         y.vjp(np.full((2, 2), np.nan))
     with pytest.raises(TypeError, match="tuple of 2"):
         dense.qr(np.eye(2)).vjp(np.eye(2))
-    with pytest.raises(ValueError, match="p=0.5"):
+    with pytest.raises(ValueError, match=r"p=0\.5"):
         dense.schatten_norm(np.eye(2), 0.5)
     with pytest.raises(ValueError, match="p=nan"):
         dense.schatten_norm(np.eye(2), np.nan)

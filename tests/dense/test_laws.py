@@ -135,7 +135,7 @@ def test_taylor_remainder_is_second_order(name, kind):
 def test_vjp_is_the_adjoint_of_jvp(name, kind, n):
     _, A, A_dot, y, bar = draw(name, kind, n)
     A_bar, value_dot = y.vjp(bar), y.jvp(A_dot)
-    assert A_bar.shape == A.shape and A_bar.dtype == A.dtype
+    assert (A_bar.shape, A_bar.dtype) == (A.shape, A.dtype)
     sizes = np.sqrt(pairing(bar, bar) * pairing(value_dot, value_dot))
     sizes += np.sqrt(pairing(A_bar, A_bar) * pairing(A_dot, A_dot))
     assert abs(pairing(bar, value_dot) - pairing(A_bar, A_dot)) <= 1e-12 * sizes
@@ -214,7 +214,7 @@ def _check_pair(function, A, B, A_dot, B_dot, rng):
     y = function(A, B)
     bar = numbers(rng, y.value.shape, "complex" if y.value.dtype.kind == "c" else "real")
     tangent, (A_bar, B_bar) = y.jvp(A_dot, B_dot), y.vjp(bar)
-    assert A_bar.dtype == A.dtype and B_bar.dtype == B.dtype
+    assert (A_bar.dtype, B_bar.dtype) == (A.dtype, B.dtype)
     left, right = pairing(bar, tangent), pairing(A_bar, A_dot) + pairing(B_bar, B_dot)
     assert left == pytest.approx(right, rel=1e-12)
     e = 1e-4

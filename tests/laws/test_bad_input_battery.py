@@ -703,7 +703,19 @@ entry(
     {"objectives": but(TERMS, "nothing")},
     "objective",
 )
-entry("Point.hvp", lambda v: reduced()(P).hvp(v), {"v": P}, {"v": PARAMETERS}, "got v")
+entry(
+    "Point.hvp",
+    lambda v: reduced()(P).hvp(v),
+    {"v": P},
+    {"v": but(PARAMETERS, "a matrix")},
+    "got v",
+)
+entry(
+    "Point.hessian",
+    lambda block, max_bytes: reduced()(P).hessian(block=block, max_bytes=max_bytes),
+    {"block": 1, "max_bytes": 10**6},
+    {"block": but(COUNT, "None"), "max_bytes": COUNT},
+)
 entry("Point.jvp", lambda x_dot: reduced()(P).jvp(x_dot), {"x_dot": P}, {"x_dot": PARAMETERS})
 entry(
     "Point.jvp_residual",

@@ -161,6 +161,117 @@ def test_taylor_remainder_is_third_order(name):
 
 
 @every_case
+def test_block_of_directions_has_the_products_of_its_columns(name):
+    _, point, v, w = at(name)
+    V = np.column_stack([v, w, np.zeros(v.size)])
+    HV = point.hvp(V)
+    assert HV.shape == V.shape
+    np.testing.assert_array_equal(point.hvp(V[:, :1]).shape, (v.size, 1))
+    for j, column in enumerate(V.T):
+        single = point.hvp(column)
+        scale = np.abs(HV).max()
+        np.testing.assert_allclose(HV[:, j], single, rtol=1e-10, atol=1e-10 * scale)
+
+
+@every_case
+def test_hessian_holds_the_products_whatever_the_block(name):
+    f, point, v, w = at(name)
+    m = v.size
+    if m > 40:
+        return
+    H = point.hessian()
+    scale = size(f, point, H @ v, w)
+    assert abs(w @ H @ v - w @ point.hvp(v)) <= 1e-11 * scale
+    assert abs(w @ (H - H.T) @ v) <= 1e-11 * scale
+    np.testing.assert_allclose(point.hessian(block=3), H, rtol=1e-9, atol=1e-9 * np.abs(H).max())
+
+
+@every_case
+def test_block_takes_two_block_solves(name):
+    f, x = CASES[name]()
+    if not isinstance(f.problem, adjoint.LinearProblem) or "Helmholtz filter" in name:
+        return
+    point = f(x)
+    assert point.gradient.size
+    V = np.random.default_rng(6).standard_normal((x.size, 4))
+    with adjoint.counting() as counts:
+        point.hvp(V)
+    assert counts.numeric == counts.symbolic == 0
+    assert counts.solves <= 2
+
+
+def test_hessian_agrees_with_differences_of_gradients():
+    for name in ("parts, a combination, a load of the parameters", *list(CATALOGUE)[:6]):
+        f, point, _, _ = at(name)
+        if point.x.size > 40:
+            continue
+        h, m = 1e-4 * np.abs(point.x), point.x.size
+        slopes = [
+            np.column_stack(
+                [
+                    (f(point.x + h[i] * s * e).gradient - f(point.x - h[i] * s * e).gradient)
+                    / (2.0 * h[i] * s)
+                    for i, e in enumerate(np.eye(m))
+                ]
+            )
+            for s in (1.0, 0.5)
+        ]
+        unit = np.outer(np.abs(point.x), np.abs(point.x))
+        gap = np.abs(point.hessian() - (4.0 * slopes[1] - slopes[0]) / 3.0) * unit
+        assert gap.max() <= 1e-7 * np.abs(point.hessian() * unit).max(), name
+
+
+def test_hessian_that_does_not_fit_is_refused_with_its_size():
+    point = at("MBB beam, density filter, SIMP")[1]
+    m = point.x.size
+    with pytest.raises(ValueError, match=rf"Hessian of {m} variables.*max_bytes=1000.*hvp\(v\)"):
+        point.hessian(max_bytes=1000)
+    with pytest.raises(ValueError, match="smaller block"):
+        point.hessian(block=m, max_bytes=8 * m * m + 5000)
+    with pytest.raises(TypeError, match="block"):
+        point.hessian(block=2.0)
+    with pytest.raises(ValueError, match="block=0"):
+        point.hessian(block=0)
+
+
+@pytest.mark.parametrize(
+    ("v", "error"),
+    [
+        (np.ones((3, 2, 2)), ValueError),
+        (np.ones(99), ValueError),
+        (np.ones((99, 2)), ValueError),
+        (np.zeros((4, 0)), ValueError),
+        (np.full(4, np.nan), adjoint.errors.NonFinite),
+        (1j * np.ones(4), TypeError),
+        ("abcd", TypeError),
+    ],
+)
+def test_bad_directions_are_named(v, error):
+    point = at("parts, a combination, a load of the parameters")[1]
+    with pytest.raises(error, match=r"v|real"):
+        point.hvp(v)
+
+
+def test_product_with_complex_design_is_real_linear_and_symmetric():
+    """A(p) = K + p₁ P + p₂ Q with complex p; ⟨Hv, w⟩ = ⟨v, Hw⟩ for ⟨a, b⟩ = Re(aᴴ b)."""
+    rng = np.random.default_rng(7)
+    n = 8
+    P, Q = (sparse.csc_array(rng.standard_normal((n, n))) for _ in range(2))
+    A = adjoint.Affine(8.0 * sparse.eye_array(n, format="csc"), [P, Q])
+    target = rng.standard_normal(n) + 1j * rng.standard_normal(n)
+    f = adjoint.Reduced(adjoint.LinearProblem(A, np.ones(n)), adjoint.LeastSquares(target))
+    x = np.array([0.3 + 0.4j, -0.2 + 0.1j])
+    assert adjoint.check_hvp(f, x).ok
+    point = f(x)
+    v, w = (rng.standard_normal(2) + 1j * rng.standard_normal(2) for _ in range(2))
+    HV = point.hvp(np.column_stack([v, w, 1j * v]))
+    assert dot(HV[:, 0], w) == pytest.approx(dot(v, HV[:, 1]), rel=1e-11)
+    assert np.abs(HV[:, 2] - 1j * HV[:, 0]).max() > 1e-3 * np.abs(HV).max()
+    with pytest.raises(TypeError, match="real-linear"):
+        point.hessian()
+
+
+@every_case
 def test_product_factors_nothing_and_solves_twice(name):
     """Linear problems: one solve and one transposed one.
 
@@ -407,19 +518,11 @@ def test_second_of_a_residual_is_the_derivative_of_its_transposes(name):
             r"PlainVector has no method hvp\(p, lam, p_dot\)",
         ),
         (
-            lambda: adjoint.Reduced(
-                adjoint.ODEProblem(
-                    adjoint.complex_step_field(lambda t, u, p: -p * u, 4, 4),
-                    np.ones(4),
-                    t=(0.0, 1.0),
-                    observe=[1.0],
-                ),
-                adjoint.LeastSquares(np.zeros((1, 4))),
-            ),
-            r"Trajectory has no second derivatives.*DifferencedHessian",
+            lambda: adjoint.Reduced(FirstOrder(), adjoint.LeastSquares(np.zeros(4))),
+            r"FirstOrder has no second derivatives.*DifferencedHessian",
         ),
     ],
-    ids=["residual", "objective", "term", "map", "matrix", "vector", "trajectory"],
+    ids=["residual", "objective", "term", "map", "matrix", "vector", "solution"],
 )
 def test_missing_second_derivatives_are_named_with_the_remedy(f, message):
     with pytest.raises(TypeError, match=message):
@@ -438,6 +541,20 @@ class Plain:
 
     def gradients(self, u, p):
         return np.ones_like(u), np.zeros_like(p)
+
+
+class FirstOrder:
+    """The problem u = p² and its solution, without second derivatives."""
+
+    def solve(self, p):
+        self.p, self.u = p, p**2
+        return self
+
+    def vjp(self, u_bar):
+        return 2.0 * self.p * u_bar
+
+    def jvp(self, p_dot):
+        return 2.0 * self.p * p_dot
 
 
 class Doubling:

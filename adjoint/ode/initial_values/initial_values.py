@@ -13,6 +13,7 @@ from ...typing import Array, Trans
 from ..discontinuities.time_rates import rate_at
 from ..equations import System, parameter_cotangents, parameter_tangents
 from ..failures import domain_edge_error
+from ..second_order.contractions import contraction
 from ..stages.refinement import Recent, StageSolver
 from ..stages.stage_matrices import Inverse, times
 from .consistency import (
@@ -32,6 +33,14 @@ class InitialCotangents:
     u0: Array
     p: Array
     t: Array
+
+
+@dataclass(frozen=True, eq=False)
+class InitialRates:
+    """∂J/∂u₀ and its rates along j tangents, (n, 1 + j); the rates of ∂J/∂p, (m, j)."""
+
+    u0: Array
+    p: Array
 
 
 class Solver(Protocol):
@@ -144,6 +153,59 @@ class InitialValues:
             rate = times(J, u_dot, "N") + parameter_tangents(system, t, u, self.k, p_dot) + moving
             k_dot = rate if self.inverse is None else self.inverse.solve(rate, "N")
         return u_dot, k_dot
+
+    def vjp_rates(
+        self, u_bars: Array, k_bars: Array, tangents: tuple[Array, Array, Array]
+    ) -> InitialRates:
+        """`vjp` with rates, from ∂J/∂u and ∂J/∂k with rates, (n, 1 + j) each.
+
+        tangents: (u̇ (n, j), k̇ (n, j), ṗ (m, j)). See docs/math/second_derivatives.md,
+        eqs. 307 and 308.
+        """
+        try:
+            return self._vjp_rates(u_bars, k_bars, *tangents)
+        except NonFiniteField:
+            raise
+        except NonFinite as error:
+            raise self._domain_edge_error("The reverse sweep fails", error) from error
+
+    def _vjp_rates(
+        self, u_bars: Array, k_bars: Array, u_dot: Array, k_dot: Array, p_dot: Array
+    ) -> InitialRates:
+        """`vjp_rates` without the error message for derivatives that are not finite."""
+        system, t, u = self.system, self.t, self.u
+        p_rate = np.zeros(p_dot.shape, dtype=system.p.dtype)
+        if not (self.derived or self.moved):
+            return InitialRates(u_bars, p_rate)
+        J, u_bars = system.jacobian(t, u), np.array(u_bars)
+        if self.derived:
+            w = np.array(k_bars)
+            w[:, 0] = self._by_mass(np.ascontiguousarray(k_bars[:, 0]))
+            found = contraction(
+                system, t, u, self.k, np.ascontiguousarray(w[:, 0]), (u_dot, k_dot, p_dot)
+            )
+            rates = k_bars[:, 1:] if found.mass is None else k_bars[:, 1:] - found.mass
+            w[:, 1:] = self._by_mass(np.ascontiguousarray(rates))
+            u_bars += times(J, w, "H")
+            u_bars[:, 1:] += found.u
+            p_rate += found.p + parameter_cotangents(system, t, u, self.k, w[:, 1:])
+        if self.moved:
+            nulls, constraints = self._nulls, self._constraints(J)
+            along = np.asarray(nulls.N.conj().T @ u_bars[:, :1])
+            mu = nulls.Z @ constraints.solve(along, "H")
+            found = contraction(
+                system, t, u, None, np.ascontiguousarray(mu[:, 0]), (u_dot, None, p_dot)
+            )
+            u_bars[:, 1:] -= found.u
+            along = np.asarray(nulls.N.conj().T @ u_bars[:, 1:])
+            mu_rates = nulls.Z @ constraints.solve(along, "H")
+            u_bars = u_bars - times(J, np.concatenate([mu, mu_rates], axis=1), "H")
+            p_rate -= found.p + parameter_cotangents(system, t, u, None, mu_rates)
+        return InitialRates(u_bars, p_rate)
+
+    def _by_mass(self, k_bar: Array) -> Array:
+        """M⁻ᴴ k̄, (n,) or (n, j)."""
+        return k_bar if self.inverse is None else self.inverse.solve(k_bar, "H")
 
     def _constraints(self, J: Array | sparse.csc_array) -> "Solver":
         """A solver for Zᴴ J N: factors of this matrix, or refinement by the factors of a step."""

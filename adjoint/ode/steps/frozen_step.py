@@ -1,7 +1,7 @@
 """A frozen step: an accepted step to be differentiated, with the solves for its derivatives."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,10 @@ class FrozenStep:
     def scale(self) -> Array:
         """The sizes of the unknowns, (n,), relative to which solves are refined."""
         return self.system.atol + self.system.rtol * np.abs(self.u)
+
+    def with_memory(self, recent: Recent, sizes: list[Array]) -> "FrozenStep":
+        """This step with other memories of earlier solves, for other right-hand sides."""
+        return replace(self, recent=recent, sizes=sizes)
 
     def infinite_rate_at_start(self) -> bool:
         """True if ∂f/∂t is infinite at the start of the step and no stage lies there."""

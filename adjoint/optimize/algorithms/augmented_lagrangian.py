@@ -17,7 +17,7 @@ from ..constraints.values import values_at
 from ..inner_products import InnerProduct
 from ..memory import Shape, packed, require_entries, require_packed, unpacked
 from ..scaling import scaling
-from ..settings import require_constraints
+from ..settings import require_constraints, require_no_manifold
 from ..state import Algorithm, State
 from ..status import Status
 from ..trial import first_point, gradient_of
@@ -130,6 +130,7 @@ class AugmentedLagrangian:
                 f"AugmentedLagrangian: got {named(self.algorithm)} as the inner algorithm, "
                 "expected one such as LBFGS()"
             )
+        require_no_manifold("AugmentedLagrangian", self.algorithm)
         for constraints in (self.constraints, self.equalities):
             require_constraints("AugmentedLagrangian", constraints, (StateConstraints,))
         if not self._all:

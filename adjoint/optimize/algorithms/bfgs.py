@@ -79,7 +79,7 @@ class BFGS:
 
     @property
     def _setting(self) -> Setting:
-        return Setting("BFGS", self.inner, self.bounds, self.search, self.first_step)
+        return Setting("BFGS", self.inner, self.bounds, self.search, self.first_step, None)
 
     @property
     def constrained(self) -> tuple[()]:

@@ -16,7 +16,7 @@ from ...typing import Array
 from ..constraints.constraint import Constraint
 from ..inner_products import InnerProduct
 from ..memory import packed, require_entries, require_packed, unpacked
-from ..settings import require_kind
+from ..settings import require_kind, require_no_manifold
 from ..state import Algorithm, State
 from ..status import Status
 from ..stopping import Progress, Stopping
@@ -351,6 +351,7 @@ class Continuation:
             raise TypeError(
                 f"Continuation: build returned {got}, expected the pair (f, algorithm) of a stage"
             )
+        require_no_manifold("Continuation", pair[1])
         return built
 
     def _require(self, f: Function) -> None:

@@ -168,7 +168,7 @@ class GaussNewton:
 
     @property
     def _region(self) -> TrustRegion:
-        return TrustRegion(self.inner, self.bounds, self.accept, self.exponent)
+        return TrustRegion(self.inner, self.bounds, self.accept, self.exponent, None)
 
 
 def _jacobian(point: Point) -> Array:

@@ -7,14 +7,15 @@ import numpy as np
 from ..._dataclasses import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
-from ...reduced import Function
+from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.step import Step
 from ..line_search.strong_wolfe import StrongWolfe
+from ..manifolds.manifold import Manifold, derivative_of, inner_at
 from ..memory import Shape, require_entries
 from ..state import State
-from ..trial import first_point, gradient_of
+from ..trial import first_point
 from .quasi_newton import GAINS, Setting, idle, stopped
 
 FLAT = 1e-14
@@ -51,19 +52,25 @@ class LBFGS:
         α of the first trial along −M⁻¹ g. None: the trial changes x by half its largest
         entry; if x is zero, by half the size that f and the bounds give, or by 0.5 without
         bounds.
+    manifold : Manifold or None
+        The manifold on which the design stays, such as
+        `adjoint.optimize.manifolds.Stiefel(n, k)`; without bounds and inner product. After each
+        step all pairs are transported to the new tangent space.
 
     Raises
     ------
     TypeError
         If a setting has the wrong type.
     ValueError
-        If a setting is out of range, or if there are bounds and M is not diagonal.
+        If a setting is out of range, or if there are bounds and M is not diagonal; at the
+        start, if x is outside of the bounds, or not on the manifold.
 
     References
     ----------
     Nocedal & Wright (2006), algorithm 7.5. Liu & Nocedal (1989), Math. Program. 45, 503.
     Bounds: Bertsekas (1982), SIAM J. Control Optim. 20, 221; Kim, Sra & Dhillon (2010),
-    SIAM J. Sci. Comput. 32, 3548.
+    SIAM J. Sci. Comput. 32, 3548. Manifolds: Huang, Gallivan & Absil (2015), SIAM J. Optim. 25,
+    1660.
     """
 
     memory: int = 20
@@ -71,6 +78,7 @@ class LBFGS:
     bounds: Bounds = field(default_factory=Bounds)
     search: StrongWolfe = field(default_factory=StrongWolfe)
     first_step: float | None = None
+    manifold: Manifold | None = None
 
     __repr__ = short_repr
 
@@ -82,7 +90,9 @@ class LBFGS:
 
     @property
     def _setting(self) -> Setting:
-        return Setting("LBFGS", self.inner, self.bounds, self.search, self.first_step)
+        return Setting(
+            "LBFGS", self.inner, self.bounds, self.search, self.first_step, self.manifold
+        )
 
     @property
     def constrained(self) -> tuple[()]:
@@ -91,7 +101,7 @@ class LBFGS:
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x, without pairs. It costs one evaluation and one gradient."""
-        point = first_point(f, x, self.bounds, "LBFGS")
+        point = first_point(f, x, self.bounds, "LBFGS", self.manifold)
         return self._setting.state(
             point, None, Step(0.0, point, ()), Pairs.none(point.x.size).arrays
         )
@@ -101,16 +111,28 @@ class LBFGS:
         if idle(state):
             return stopped(state, None)
         pairs = Pairs(*(state.memory[name] for name in ("S", "Y", "products")))
-        step = self._step(f, state, pairs)
+        d = self._direction(state, pairs)
+        step = self._step(f, state, pairs, d)
         if step.point is None and pairs.count:
             pairs = Pairs.none(state.x.size)
-            step = step.then(self._step(f, state, pairs))
+            d = self._direction(state, pairs)
+            step = step.then(self._step(f, state, pairs, d))
         if step.point is None:
             return stopped(state, step)
-        s, y = step.point.x - state.x, gradient_of(step.point) - state.gradient
-        return self._setting.state(
-            step.point, state, step, pairs.with_pair(s, y, self.memory, self.inner).arrays
-        )
+        pairs = self._following(state, pairs, d, step.alpha, step.point)
+        return self._setting.state(step.point, state, step, pairs.arrays)
+
+    def _following(
+        self, state: State, pairs: "Pairs", d: Array, alpha: float, point: Point
+    ) -> "Pairs":
+        """The pairs at the point, with the pair of the step α d; on a manifold transported."""
+        x, g = point.x, derivative_of(self.manifold, point)
+        if self.manifold is None:
+            return pairs.with_pair(x - state.x, g - state.gradient, self.memory, self.inner)
+        inner = self._setting.inner_at(x)
+        s = self.manifold.transport(state.x, x, alpha * d)
+        y = g - transported(self.manifold, state.x, x, state.gradient)
+        return pairs.transported(self.manifold, state.x, x).with_pair(s, y, self.memory, inner)
 
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the state has pairs (s, y) of the size of x."""
@@ -118,8 +140,7 @@ class LBFGS:
         shapes: dict[str, Shape] = {"S": ("pairs", m), "Y": ("pairs", m), "products": ("pairs",)}
         require_entries("LBFGS", state.memory, shapes | GAINS)
 
-    def _step(self, f: Function, state: State, pairs: "Pairs") -> Step:
-        d = self._direction(state, pairs)
+    def _step(self, f: Function, state: State, pairs: "Pairs", d: Array) -> Step:
         return self._setting.searched(
             f, state, d, 1.0 if pairs.count else self._setting.first_trial(state, d)
         )
@@ -129,9 +150,10 @@ class LBFGS:
 
         The other variables move to their bounds.
         """
-        x, g, gamma = state.x, state.gradient, pairs.scale(self.inner)
+        inner = self._setting.inner_at(state.x)
+        x, g, gamma = state.x, state.gradient, pairs.scale(inner)
         if self.bounds.everywhere:
-            return -pairs.inverse_times(g, gamma, self.inner)
+            return -pairs.inverse_times(g, gamma, inner)
         if not pairs.count:
             gamma = self._setting.first_trial(state, self.inner.direction(g))
         free, to = self._setting.free(x, g, gamma)
@@ -178,6 +200,20 @@ class Pairs:
         products = np.append(self.products[last], inner.pairing(y, s))
         return Pairs(np.vstack([self.S[last], s]), np.vstack([self.Y[last], y]), products)
 
+    def transported(self, manifold: Manifold, x: Array, y: Array) -> "Pairs":
+        """The pairs in the tangent space at y; pairs that lost their curvature are dropped."""
+        S = [manifold.transport(x, y, s) for s in self.S]
+        Y = [transported(manifold, x, y, each) for each in self.Y]
+        inner = inner_at(manifold, Euclidean(), y)
+        kept = [(s, t) for s, t in zip(S, Y, strict=True) if curved(s, t, inner)]
+        if not kept:
+            return Pairs.none(x.size)
+        return Pairs(
+            np.array([s for s, _ in kept]),
+            np.array([t for _, t in kept]),
+            np.array([inner.pairing(t, s) for s, t in kept]),
+        )
+
     def of_free(self, free: Array, inner: InnerProduct) -> "Pairs":
         """The pairs with zeros in place of the entries for variables that are not free.
 
@@ -213,6 +249,11 @@ class Pairs:
         for k in range(self.count):
             r += (weights[k] - inner.pairing(self.Y[k], r) / self.products[k]) * self.S[k]
         return r
+
+
+def transported(manifold: Manifold, x: Array, y: Array, g: Array) -> Array:
+    """The derivative g at x, transported to y by way of its gradient."""
+    return manifold.covector(y, manifold.transport(x, y, manifold.gradient(x, g)))
 
 
 def curved(s: Array, y: Array, inner: InnerProduct) -> bool:

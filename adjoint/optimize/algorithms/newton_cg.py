@@ -1,5 +1,6 @@
 """Newton's method in a trust region, with steps by CG on Hessian–vector products."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,13 +8,15 @@ import numpy as np
 from ..._dataclasses import short_repr
 from ..._validation import require_settings
 from ...bounds import Bounds
-from ...reduced import Function
+from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
+from ..manifolds.manifold import Manifold, inner_at
+from ..manifolds.model import RetractedModel
 from ..memory import require_entries
-from ..settings import require_geometry
+from ..settings import require_geometry, require_manifold
 from ..state import State
-from ..trial import first_point
+from ..trial import first_point, gradient_of
 from .trust_region import REGION, TrustRegion
 from .trust_region_cg import Model
 
@@ -50,6 +53,10 @@ class NewtonCG:
         Least ρ of an accepted step, in [0, ¼).
     products : int
         Largest number of products with H in one run of CG.
+    manifold : Manifold or None
+        The manifold on which the design stays, such as
+        `adjoint.optimize.manifolds.Stiefel(n, k)`; without bounds and inner product. H is
+        the Riemannian Hessian, from the products point.hvp(v).
 
     Raises
     ------
@@ -58,13 +65,14 @@ class NewtonCG:
         `DifferencedHessian`.
     ValueError
         If a setting is out of range, or if there are bounds and M is not diagonal; at the
-        start, if x is outside of the bounds.
+        start, if x is outside of the bounds, or not on the manifold.
 
     References
     ----------
     Steihaug (1983), SIAM J. Numer. Anal. 20, 626. Nocedal & Wright (2006), algorithms 4.1
     and 7.2. Lin & Moré (1999), SIAM J. Optim. 9, 1100. Rounding: Conn, Gould & Toint
-    (2000), Trust-Region Methods, section 17.4.2.
+    (2000), Trust-Region Methods, section 17.4.2. Manifolds: Absil, Baker & Gallivan (2007),
+    Found. Comput. Math. 7, 303.
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
@@ -73,12 +81,14 @@ class NewtonCG:
     exponent: float = 0.5
     accept: float = 1e-4
     products: int = 200
+    manifold: Manifold | None = None
 
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
         require_geometry("NewtonCG", self.bounds, self.inner)
+        require_manifold("NewtonCG", self.manifold, self.bounds, self.inner)
         if not (self.radius is None or 0.0 < self.radius < np.inf):
             raise ValueError(
                 f"NewtonCG: got radius={self.radius}, expected a positive number or None"
@@ -101,7 +111,7 @@ class NewtonCG:
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x. It costs one evaluation and one gradient."""
-        point = first_point(f, x, self.bounds, "NewtonCG")
+        point = first_point(f, x, self.bounds, "NewtonCG", self.manifold)
         if not callable(getattr(point, "hvp", None)):
             raise TypeError(
                 f"NewtonCG: {type(point).__name__} has no hvp(v), the product of the Hessian and "
@@ -113,8 +123,15 @@ class NewtonCG:
     def advance(self, f: Function, state: State) -> State:
         """The state after one accepted step. It costs one evaluation per trial and one gradient."""
         point = self._region.point(f, state)
-        model = Model(self.inner, self.bounds, state.x, state.gradient, point.hvp, self.products)
-        return self._region.advanced(f, state, model, {})
+        x, manifold = state.x, self.manifold
+        hessian: Callable[[Array], Array] = point.hvp
+        if manifold is not None:
+            hessian = _riemannian_hessian(manifold, point)
+        inner = inner_at(manifold, self.inner, x)
+        model = Model(inner, self.bounds, x, state.gradient, hessian, self.products)
+        if manifold is None:
+            return self._region.advanced(f, state, model, {})
+        return self._region.advanced(f, state, RetractedModel(model, manifold), {})
 
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the memory has Δ, ‖g₀‖ and the number of products."""
@@ -122,4 +139,17 @@ class NewtonCG:
 
     @property
     def _region(self) -> TrustRegion:
-        return TrustRegion(self.inner, self.bounds, self.accept, self.exponent)
+        return TrustRegion(self.inner, self.bounds, self.accept, self.exponent, self.manifold)
+
+
+def _riemannian_hessian(manifold: Manifold, point: Point) -> Callable[[Array], Array]:
+    """v ↦ the Riemannian Hessian times v, as a derivative, for tangent v at the point."""
+    x, g = point.x, gradient_of(point)  # The part of g normal to the manifold counts.
+
+    def product(v: Array) -> Array:
+        Hv = np.asarray(point.hvp(v))
+        if Hv.shape != v.shape:
+            raise ValueError(f"the hvp of the objective has shape {Hv.shape}, the design {v.shape}")
+        return manifold.hessian(x, g, v, Hv)
+
+    return product

@@ -13,9 +13,10 @@ from ...typing import Array
 from ..inner_products import InnerProduct
 from ..line_search.step import Step
 from ..line_search.strong_wolfe import Sample, StrongWolfe
+from ..manifolds.manifold import Manifold, derivative_of, inner_at
 from ..memory import Shape
 from ..scaling import reach
-from ..settings import require_geometry, require_kind
+from ..settings import require_geometry, require_kind, require_manifold
 from ..state import State
 from ..status import Status
 from ..trial import gradient_of, tried
@@ -36,13 +37,21 @@ GAINS: dict[str, Shape] = {"least": (2,), "idle": ()}
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """The settings of a quasi-Newton method; name: name of the method, for messages."""
+    """The settings of a quasi-Newton method; name: name of the method, for messages.
+
+    manifold: the manifold of the designs, or None.
+    """
 
     name: str
     inner: InnerProduct
     bounds: Bounds
     search: StrongWolfe
     first_step: float | None
+    manifold: Manifold | None
+
+    def inner_at(self, x: Array) -> InnerProduct:
+        """The inner product at x."""
+        return inner_at(self.manifold, self.inner, x)
 
     def check(self) -> None:
         """Raise ValueError unless first_step > 0, or if there are bounds and M is not diagonal.
@@ -50,6 +59,7 @@ class Setting:
         Raise TypeError if a setting has the wrong type.
         """
         require_geometry(self.name, self.bounds, self.inner)
+        require_manifold(self.name, self.manifold, self.bounds, self.inner)
         require_kind(self.name, "the search", self.search, StrongWolfe)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
             raise ValueError(
@@ -130,16 +140,25 @@ class Setting:
         self, f: Function, state: State, d: Array, alpha: float, limits: tuple[float, float]
     ) -> Step:
         failures: list[SolveError] = []
+        velocities = [d]  # Of the last trial; constant along a line.
+
+        def moved(alpha: float) -> Array:
+            if self.manifold is None:
+                return self.bounds.clip(state.x + alpha * d)
+            x, velocity = self.manifold.retract(state.x, alpha * d)
+            velocities[0] = velocity / alpha
+            return x
 
         def phi(alpha: float) -> Point | None:
-            trial = tried(f, self.bounds.clip(state.x + alpha * d))
+            # A retraction may fail as a solve may: both mean a step too long.
+            trial = tried(lambda at: f(moved(float(at))), np.array(alpha))
             if trial.failure is not None:
                 failures.append(trial.failure)
             return trial.point
 
         step = self.search(
             phi,
-            lambda point: self.inner.pairing(gradient_of(point), d),
+            lambda point: self.inner.pairing(gradient_of(point), velocities[0]),
             Sample(0.0, state.value, self.inner.pairing(state.gradient, d)),
             alpha,
             limits,
@@ -178,9 +197,9 @@ class Setting:
         self, point: Point, before: State | None, step: Step, memory: Mapping[str, Array]
     ) -> State:
         """The state at an accepted point."""
-        x, g = point.x, gradient_of(point)
+        x, g = point.x, derivative_of(self.manifold, point)
         held = self.bounds.held(x, g)
-        d = self.inner.direction(held)
+        d = self.inner_at(x).direction(held)
         stationarity = math.sqrt(max(self.inner.pairing(held, d), 0.0))
         return State(
             iteration=before.iteration + 1 if before else 0,

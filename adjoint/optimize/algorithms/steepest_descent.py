@@ -13,11 +13,12 @@ from ...typing import Array
 from ..inner_products import Euclidean, InnerProduct
 from ..line_search.backtracking import Backtracking
 from ..line_search.step import Step
+from ..manifolds.manifold import Manifold, derivative_of, inner_at
 from ..memory import require_entries
 from ..scaling import reach
-from ..settings import require_geometry, require_kind
+from ..settings import require_geometry, require_kind, require_manifold
 from ..state import State
-from ..trial import first_point, given_up, gradient_of
+from ..trial import first_point, given_up
 
 GROWTH = 2.0
 """Factor on α if the curvature along the last step is not positive, and gives no length."""
@@ -114,6 +115,9 @@ class SteepestDescent:
         α of the very first trial. None: the trial changes x by a tenth of its largest
         entry; if x is zero, by a tenth of the size that f and the bounds give, or by 0.1
         without bounds.
+    manifold : Manifold or None
+        The manifold on which the design stays, such as
+        `adjoint.optimize.manifolds.Stiefel(n, k)`; without bounds and inner product.
 
     Raises
     ------
@@ -121,14 +125,14 @@ class SteepestDescent:
         If a setting has the wrong type.
     ValueError
         If a setting is out of range, or if there are bounds and M is not diagonal; at the
-        start, if x is outside of the bounds.
+        start, if x is outside of the bounds, or not on the manifold.
 
     References
     ----------
     Raydan (1997), SIAM J. Optim. 7, 26. Bounds: Birgin, Martínez & Raydan (2000), SIAM J.
     Optim. 10, 1196, algorithm 2.1 (SPG1), the spectral projected gradient method. Variables
     that stay at a bound do not count in y of α₂: Crisci, Ruggiero & Zanni (2019), Appl.
-    Math. Comput. 356, 312.
+    Math. Comput. 356, 312. Manifolds: Iannazzo & Porcelli (2018), IMA J. Numer. Anal. 38, 495.
     """
 
     inner: InnerProduct = field(default_factory=Euclidean)
@@ -137,12 +141,14 @@ class SteepestDescent:
     steps: BarzilaiBorwein = field(default_factory=BarzilaiBorwein)
     history: int = 10
     first_step: float | None = None
+    manifold: Manifold | None = None
 
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
         require_settings(self)
         require_geometry("SteepestDescent", self.bounds, self.inner)
+        require_manifold("SteepestDescent", self.manifold, self.bounds, self.inner)
         require_kind("SteepestDescent", "the search", self.search, Backtracking)
         require_kind("SteepestDescent", "the steps", self.steps, BarzilaiBorwein)
         if not (self.first_step is None or 0.0 < self.first_step < np.inf):
@@ -169,23 +175,16 @@ class SteepestDescent:
 
     def start(self, f: Function, x: Array) -> State:
         """The state at x. It costs one evaluation and one gradient."""
-        point = first_point(f, x, self.bounds, "SteepestDescent")
-        g = gradient_of(point)
-        d = self.inner.direction(g)
+        point = first_point(f, x, self.bounds, "SteepestDescent", self.manifold)
+        g = derivative_of(self.manifold, point)
+        d = inner_at(self.manifold, self.inner, point.x).direction(g)
         state = self._at(point, g, d)
         memory = {"values": np.array([point.value]), "alpha": np.array(self._first_trial(state, d))}
         return replace(state, memory={**memory, "short": np.zeros(0), "direction": d})
 
     def advance(self, f: Function, state: State) -> State:
         """The state after one step. It costs one evaluation per trial and one gradient."""
-        x, d = state.x, state.memory["direction"]
-        trial = self.search(
-            f,
-            lambda alpha: self.bounds.clip(x - alpha * d),
-            lambda there: self.inner.pairing(state.gradient, there - x),
-            float(state.memory["values"].max()),
-            float(state.memory["alpha"]),
-        )
+        trial = self._searched(f, state)
         rejected = np.array(trial.rejected)
         if trial.point is None:
             evaluations, ending = state.evaluations + rejected.size, given_up(rejected, state.value)
@@ -197,6 +196,23 @@ class SteepestDescent:
                 failure=trial.failure,
             )
         return self._after(state, trial, trial.point)
+
+    def _searched(self, f: Function, state: State) -> Step:
+        x, d = state.x, state.memory["direction"]
+        reference, alpha = float(state.memory["values"].max()), float(state.memory["alpha"])
+        manifold = self.manifold
+        if manifold is not None:
+            slope = -self.inner.pairing(state.gradient, d)
+            return self.search.along(
+                f, lambda alpha: manifold.retract(x, -alpha * d).y, slope, reference, alpha
+            )
+        return self.search(
+            f,
+            lambda alpha: self.bounds.clip(x - alpha * d),
+            lambda there: self.inner.pairing(state.gradient, there - x),
+            reference,
+            alpha,
+        )
 
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the memory has the last values of f, α, α₂ and M⁻¹ g."""
@@ -212,9 +228,12 @@ class SteepestDescent:
 
         This α follows from the change of the gradient.
         """
-        g = gradient_of(point)
-        d = self.inner.direction(g)
-        products = self._products(before, point.x - before.x, g, d)
+        g = derivative_of(self.manifold, point)
+        d = inner_at(self.manifold, self.inner, point.x).direction(g)
+        if self.manifold is None:
+            products = self._products(before, point.x - before.x, g, d)
+        else:
+            products = self._transported_products(before, trial.alpha, point.x, d)
         alpha, short = self.steps(*products, trial.alpha, before.memory["short"])
         values = np.append(before.memory["values"], point.value)[-self.history :]
         return replace(
@@ -236,6 +255,16 @@ class SteepestDescent:
         else:
             yy = self.inner.dual_norm(np.where(s == 0.0, 0.0, y)) ** 2
         return self.inner.norm(s) ** 2, sy, yy
+
+    def _transported_products(
+        self, before: State, alpha: float, x: Array, d: Array
+    ) -> tuple[float, float, float]:
+        """⟨s, s⟩, ⟨s, y⟩ and ⟨y, y⟩ in the metric at x; s and the last gradient are transported."""
+        assert self.manifold is not None
+        inner = inner_at(self.manifold, self.inner, x)
+        last = self.manifold.transport(before.x, x, before.memory["direction"])
+        s, y = -alpha * last, d - last
+        return inner.norm(s) ** 2, inner.pairing(inner.covector(y), s), inner.norm(y) ** 2
 
     def _first_trial(self, state: State, d: Array) -> float:
         if self.first_step is not None:

@@ -12,6 +12,7 @@ from ...factor.counts import phase
 from ...reduced import Function, Point
 from ...typing import Array
 from ..inner_products import InnerProduct
+from ..manifolds.manifold import Manifold, derivative_of, inner_at
 from ..memory import Shape
 from ..state import State
 from ..trial import given_up, gradient_of, tried
@@ -64,13 +65,14 @@ class TrustRegion:
     """The ratio test: accept a step if f falls by more than `accept` times the model's decrease.
 
     Nocedal & Wright (2006), algorithm 4.1; rounding: Conn, Gould & Toint (2000),
-    Trust-Region Methods, section 17.4.2.
+    Trust-Region Methods, section 17.4.2. manifold: the manifold of the designs, or None.
     """
 
     inner: InnerProduct
     bounds: Bounds
     accept: float
     exponent: float
+    manifold: Manifold | None
 
     def begun(self, point: Point, radius: float | None) -> State:
         """The state of iteration 0 at the point.
@@ -79,7 +81,15 @@ class TrustRegion:
         `first_radius`.
         """
         state = self.measured(
-            State(0, point.x, float(point.value), gradient_of(point), 0.0, 0.0, point=point)
+            State(
+                0,
+                point.x,
+                float(point.value),
+                derivative_of(self.manifold, point),
+                0.0,
+                0.0,
+                point=point,
+            )
         )
         unknown = np.nan if radius is None else radius
         memory = {"radius": unknown, "first": state.stationarity, "products": 0.0}
@@ -162,7 +172,7 @@ class TrustRegion:
                 iteration=state.iteration + 1,
                 x=point.x,
                 value=float(point.value),
-                gradient=gradient_of(point),
+                gradient=derivative_of(self.manifold, point),
                 step=length,
                 change=self.inner.largest(np.abs(step.s)),
                 rejected=np.array(rejected),
@@ -175,9 +185,10 @@ class TrustRegion:
     def measured(self, state: State) -> State:
         """The state with its measures of optimality."""
         x, g = state.x, state.gradient
-        projected = self.inner.largest(np.abs(self.bounds.clip(x - self.inner.direction(g)) - x))
+        inner = inner_at(self.manifold, self.inner, x)
+        projected = inner.largest(np.abs(self.bounds.clip(x - inner.direction(g)) - x))
         return replace(
-            state, stationarity=self.inner.dual_norm(self.bounds.held(x, g)), projected=projected
+            state, stationarity=inner.dual_norm(self.bounds.held(x, g)), projected=projected
         )
 
 

@@ -88,3 +88,48 @@ class Backtracking:
             rejected.append(float("nan") if point is None else point.value)
             alpha *= self.shrink
         return Step(alpha, None, tuple(rejected), failure)
+
+    def along(
+        self,
+        f: Function,
+        curve: Callable[[float], Array],
+        slope: float,
+        reference: float,
+        alpha: float,
+    ) -> Step:
+        """The first acceptable step along a smooth curve x(α), from α downwards.
+
+        The predicted change of f is α times the slope. If x(α) raises a SolveError, the step
+        was too long.
+
+        Parameters
+        ----------
+        f : callable
+            The objective.
+        curve : callable
+            α ↦ x(α), (m,) array.
+        slope : float
+            d/dα of f(x(α)) at 0, negative.
+        reference : float
+            The value that f is compared with.
+        alpha : float
+            The first α.
+
+        Returns
+        -------
+        Step
+            The accepted step, or a step without a point.
+        """
+        rejected: list[float] = []
+        failure: SolveError | None = None
+        noise = 4.0 * np.finfo(float).eps * abs(reference)
+        for _ in range(self.trials):
+            if not alpha * slope < 0.0:
+                break
+            trial = tried(lambda at: f(curve(float(at))), np.array(alpha))
+            point, failure = trial.point, trial.failure or failure
+            if point is not None and point.value <= reference + self.c1 * alpha * slope + noise:
+                return Step(alpha, point, tuple(rejected))
+            rejected.append(float("nan") if point is None else point.value)
+            alpha *= self.shrink
+        return Step(alpha, None, tuple(rejected), failure)

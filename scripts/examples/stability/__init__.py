@@ -1,0 +1,1 @@
+"""Stability of plane channel flow: the critical Reynolds number by eigenvalue gradients."""
