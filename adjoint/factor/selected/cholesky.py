@@ -24,7 +24,7 @@ from .supernodes import Batch, Chunk, Supernodes
 def lower_entries(known: Supernodes, data: Array) -> Array:
     """Return the entries of (P A Pᵀ)⁻¹ on the lower triangle of the pattern of P A Pᵀ.
 
-    known: the supernodes of L. data: the entries of L, in the order of `known.indices`.
+    known: the supernodes of L. data: the entries of L, column by column.
     """
     trtri = ztrtri if data.dtype.kind == "c" else dtrtri
     result = np.empty(known.positions.size, data.dtype)

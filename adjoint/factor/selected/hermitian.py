@@ -38,9 +38,8 @@ def hermitian_entries(f: Factored) -> SelectedEntries:
         method = f.factors.backend
     with phase("gradient"):
         known, L = _known_supernodes(maps, L, order, A)
-        data = L.data
-        del L, read  # The recurrence needs the numbers only.
-        lower = lower_entries(known, data)
+        lower = lower_entries(known, L.data)
+        del L, read
         values = lower[known.place]
         if values.dtype.kind == "c":
             np.conjugate(values, out=values, where=known.flipped)

@@ -89,7 +89,8 @@ class Delivery:
 class Supernodes:
     """The supernodes of L, with P A Pᵀ = L Lᴴ, and where the entries of A lie in them.
 
-    indptr, indices: the pattern of L for which the maps are valid. order: P, (n,), as
+    counts, sums, parities: the number, the sum and the exclusive or of the row numbers of each
+    column of L, (n,), by which the pattern is recognized. order: P, (n,), as
     A[order][:, order]. starts: first columns, (ns + 1,). heights: m, (ns,). panels: first
     entries of the panels within their chunks, (ns,). parent: (ns,), −1 for roots. relative:
     for each supernode, the positions of its rows below the triangle among the rows of the
@@ -100,8 +101,9 @@ class Supernodes:
     flipped: True for entries of A whose counterparts in P A Pᵀ lie above the diagonal.
     """
 
-    indptr: Array
-    indices: Array
+    counts: Array
+    sums: Array
+    parities: Array
     order: Array
     starts: list[int]
     heights: list[int]
@@ -119,12 +121,25 @@ class Supernodes:
 
     def matches(self, L: sparse.csc_array, order: Array) -> bool:
         """True if the maps are valid for a factor with this pattern and order."""
-        return (
-            self.indices.size == L.indices.size
-            and np.array_equal(self.indptr, L.indptr)
-            and np.array_equal(self.order, order)
-            and np.array_equal(self.indices, L.indices)
+        return np.array_equal(self.order, order) and all(
+            np.array_equal(known, found)
+            for known, found in zip(
+                (self.counts, self.sums, self.parities), _fingerprint(L), strict=True
+            )
         )
+
+
+def _fingerprint(L: sparse.csc_array) -> tuple[Array, Array, Array]:
+    """Return the number, the sum and the exclusive or of the row numbers of each column, (n,).
+
+    L has no empty column. The pattern itself would take half of the memory of L.
+    """
+    first = L.indptr[:-1]
+    return (
+        np.diff(L.indptr),
+        np.add.reduceat(L.indices, first, dtype=np.int64),
+        np.bitwise_xor.reduceat(L.indices, first),
+    )
 
 
 def supernodes_of(L: sparse.csc_array, order: Array, A: sparse.csc_array) -> Supernodes:
@@ -212,8 +227,7 @@ def supernodes_of(L: sparse.csc_array, order: Array, A: sparse.csc_array) -> Sup
         for c in range(bounds.size - 1)
     )
     return Supernodes(
-        L.indptr,
-        L.indices,
+        *_fingerprint(L),
         order,
         [*starts.tolist(), n],
         heights.tolist(),
