@@ -478,7 +478,7 @@ class Factorization(Local):
             Under the conditions of `solve`.
         InaccurateSolve
             If a verified entry is wrong by more than 1e-6.
-        TypeError
+        SolveError
             If A was not factored by a direct factorizer.
         """
         return self.selected.inverse.copy()
@@ -493,7 +493,7 @@ class Factorization(Local):
 
         Raises
         ------
-        SolveError, TypeError
+        SolveError
             Under the conditions of `selected_inverse`.
         """
         return self.selected.diagonal.copy()
@@ -519,7 +519,7 @@ class Factorization(Local):
         ValueError
             If B has another shape than A, or if more than 1000 columns of B have entries
             outside of the pattern of A.
-        SolveError, TypeError
+        SolveError
             Under the conditions of `selected_inverse`.
         """
         if B is None:
