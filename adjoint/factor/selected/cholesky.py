@@ -1,17 +1,19 @@
 """Selected inverse of a Hermitian positive definite matrix, from its Cholesky factor.
 
-The recurrence goes from the roots of the assembly tree down to its leaves. For a supernode
-with the panel (L₁₁, L₂₁) and the block Z₂₂ of the inverse, which a parent passes down,
+The recurrence goes from the roots of the assembly tree down to its leaves. For a
+supernode with the panel (L₁₁, L₂₁) and the block Z₂₂ of the inverse, which a parent
+passes down,
 
     Y = L₂₁ L₁₁⁻¹,   Z₂₁ = −Z₂₂ Y,   Z₁₁ = L₁₁⁻ᴴ L₁₁⁻¹ − Yᴴ Z₂₁
 
-(docs/math/determinants.md, eqs. 254–256). Only the entries on the pattern of A are kept: a
-dense block is dropped as soon as all children have taken their part of it.
+(docs/math/determinants.md, eqs. 254–256). Only the entries on the pattern of A are
+kept: a dense block is dropped as soon as all children have taken their part of it.
 
-Takahashi, Fagan & Chin (1973), Formation of a sparse bus impedance matrix and its application
-to short circuit study, Proc. 8th PICA Conf., 63. Erisman & Tinney (1975), On computing certain
-elements of the inverse of a sparse matrix, Commun. ACM 18, 177. Lin, Yang, Meza, Lu, Ying & E
-(2011), SelInv, ACM Trans. Math. Softw. 37, 40 (supernodes).
+Takahashi, Fagan & Chin (1973), Formation of a sparse bus impedance matrix and its
+application to short circuit study, Proc. 8th PICA Conf., 63. Erisman & Tinney (1975),
+On computing certain elements of the inverse of a sparse matrix, Commun. ACM 18, 177.
+Lin, Yang, Meza, Lu, Ying & E (2011), SelInv, ACM Trans. Math. Softw. 37, 40
+(supernodes).
 """
 
 import numpy as np

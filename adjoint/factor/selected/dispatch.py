@@ -8,8 +8,8 @@ from .hermitian import hermitian_entries
 def selected_entries(f: Factored) -> SelectedEntries:
     """Return the entries of A⁻¹ on the pattern of A.
 
-    Raises SolveError if A was not factored by a direct method, and the errors of the method
-    that is used.
+    Raises SolveError if A was not factored by a direct method, and the errors of the
+    method that is used.
     """
     f.factors.log_abs_det()  # Raises SolveError for iterative solvers.
     if f.symmetry == "hermitian":

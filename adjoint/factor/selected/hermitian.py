@@ -24,8 +24,8 @@ LARGEST_ERROR = 1e-6
 def hermitian_entries(f: Factored) -> SelectedEntries:
     """Return the entries of A⁻¹ on the pattern of A, verified by two columns.
 
-    Raises NotPositiveDefinite if A has to be factored once more and is not positive definite,
-    InaccurateSolve if a verified entry is wrong by more than 1e-6.
+    Raises NotPositiveDefinite if A has to be factored once more and is not positive
+    definite, InaccurateSolve if a verified entry is wrong by more than 1e-6.
     """
     A = f.A
     read = f.factors.lower() if isinstance(f.factors, ReadableCholesky) else None
@@ -78,8 +78,8 @@ def _known_supernodes(
 def _verified(f: Factored, Z: sparse.csc_array, diagonal: Array) -> float:
     """Compare columns of Z with refined solves, and return the largest error.
 
-    The columns are those with the largest a_jj z_jj, which is 1 for a diagonal A and large for
-    unknowns that the others determine almost completely.
+    The columns are those with the largest a_jj z_jj, which is 1 for a diagonal A and
+    large for unknowns that the others determine almost completely.
     """
     A, n = f.A, f.A.shape[0]
     inflation = A.diagonal().real * diagonal
