@@ -127,7 +127,7 @@ def test_one_factorization_and_two_verified_columns_are_counted():
         f.selected_inverse()
         f.diagonal_of_inverse()
     assert (counts.numeric, counts.symbolic) == (0, 0)
-    assert counts.rhs == 4  # Two columns, each solved and refined once.
+    assert counts.rhs == 2  # The verified columns.
 
 
 @pytest.mark.skipif(bool(factor.pardiso_cholesky.missing()), reason="Pardiso is not installed")
@@ -219,7 +219,7 @@ def test_a_wrong_entry_is_refused():
             return L, order
 
     class Factored:
-        A, name, symmetry, unverified = f.A, f.name, f.symmetry, f.unverified
+        A, name, symmetry, solve = f.A, f.name, f.symmetry, f.solve
         factors = Wrong()
 
     with pytest.raises(InaccurateSolve, match="differ by 2"):
