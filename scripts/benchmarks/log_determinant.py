@@ -5,8 +5,9 @@
 Each ratio is the shortest time of a task over the shortest time of a factorization by the
 same backend with a known analysis, in one process, the tasks in turn. The gradient includes the
 export of the factors, the selected inverse, its verification and the contraction with ∂A/∂p.
-Dense inverses and n solves are measured where they fit. Memory is the peak of NumPy's
-arrays during the gradient, as a multiple of the entries of L.
+Dense inverses are measured where they fit, n solves by 64 of them. Memory is the peak of
+NumPy's arrays during the gradient, without the copy of L that the backend exports, as a
+multiple of L with its indices.
 """
 
 import argparse

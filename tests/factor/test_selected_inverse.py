@@ -50,6 +50,12 @@ def random_definite(n, seed, complex_entries=False):
     return canonical(B @ B.T.conj() + 0.5 * sparse.eye_array(n))
 
 
+def random_dense(n, imaginary):
+    rng = np.random.default_rng(n)
+    B = rng.standard_normal((n, n)) + (1j if imaginary else 0.0) * rng.standard_normal((n, n))
+    return canonical(B @ B.conj().T / n + np.eye(n))
+
+
 def blocks():
     """Disconnected blocks, one of them dense, some of size 1."""
     dense = np.full((7, 7), 0.5) + np.eye(7)
@@ -79,6 +85,8 @@ MATRICES = {
     "arrow": arrow(30),
     "random": random_definite(60, 0),
     "Hermitian": random_definite(60, 1, complex_entries=True),
+    "dense, large": random_dense(150, 0.0),
+    "dense Hermitian, large": random_dense(150, 1.0),
     "Hermitian, n = 1": canonical(np.array([[4.0 + 0j]])),
 }
 

@@ -17,10 +17,13 @@ Lin, Yang, Meza, Lu, Ying & E (2011), SelInv, ACM Trans. Math. Softw. 37, 40
 """
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri, ztrtri
+from scipy.linalg.lapack import dlauum, dtrtri, zlauum, ztrtri
 
 from ...typing import Array
 from .supernodes import Batch, Chunk, Supernodes
+
+TRIANGULAR = 128
+"""Number of columns above which a product of triangles uses that they are triangular."""
 
 
 def lower_entries(known: Supernodes, data: Array) -> Array:
@@ -45,7 +48,7 @@ def lower_entries(known: Supernodes, data: Array) -> Array:
             begin = known.panels[s]
             panel = panels[begin : begin + m * w].reshape(w, m)
             inverse, _ = trtri(panel[:, :w].T, lower=1)
-            corner = inverse.conj().T @ inverse
+            corner = _gram(inverse)
             column = np.empty((m, w), data.dtype)
             if parent >= 0:
                 Z22 = _taken(fronts[parent], known.relative[s])
@@ -77,6 +80,16 @@ def lower_entries(known: Supernodes, data: Array) -> Array:
         if chunk.batches:
             _leaves(chunk, panels, buffers.pop(number), result)
     return result
+
+
+def _gram(T: Array) -> Array:
+    """Return Tᴴ T for a lower triangular T, (w, w), with zeros above the diagonal."""
+    if T.shape[0] < TRIANGULAR:
+        return np.asarray(T.conj().T @ T)
+    lauum = zlauum if T.dtype.kind == "c" else dlauum
+    lower, _ = lauum(T, lower=1)  # 1/3 of the operations.
+    lower += np.tril(lower, -1).conj().T
+    return np.asarray(lower)
 
 
 def _taken(front: Array, relative: Array | slice) -> Array:
