@@ -40,8 +40,10 @@ from .protocols import (
     ConditionEstimate,
     Factors,
     Preconditioner,
+    ReadableCholesky,
     StaticPivoting,
 )
+from .selected.entries import SelectedEntries
 
 __all__ = [
     # Direct factorizers: the fastest backend that is installed
@@ -68,6 +70,7 @@ __all__ = [
     # What a factorizer returns
     "Factorization",
     "Evidence",
+    "SelectedEntries",
     # Counts of work
     "Counts",
     "counting",
@@ -80,6 +83,7 @@ __all__ = [
     "Factors",
     "StaticPivoting",
     "ConditionEstimate",
+    "ReadableCholesky",
     "Approximation",
     "Preconditioner",
 ]

@@ -6,6 +6,7 @@ as well.
 
 from .dirichlet import Dirichlet
 from .linear import LinearProblem, LinearResidual
+from .log_determinant import MatrixLogDeterminant
 from .solution import SteadySolution
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Dirichlet",
     # Solutions
     "SteadySolution",
+    "MatrixLogDeterminant",
     # R(u, p) = A(p) u − b(p), for a NonlinearProblem
     "LinearResidual",
 ]

@@ -1,3 +1,1 @@
 """Selected inverses: the entries of A⁻¹ on the sparsity pattern of A, from sparse factors."""
-
-__all__: list[str] = []
