@@ -2,6 +2,7 @@
 
 from .entries import SelectedEntries
 from .factored import Factored
+from .general import general_entries
 from .hermitian import hermitian_entries
 
 
@@ -18,4 +19,4 @@ def selected_entries(f: Factored) -> SelectedEntries:
         )
     if f.symmetry == "hermitian":
         return hermitian_entries(f)
-    raise TypeError(f"{f.name}: selected inverses of general matrices are not available yet")
+    return general_entries(f)
