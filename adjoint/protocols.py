@@ -116,8 +116,9 @@ class MatrixWithHvp(Protocol):
 class MatrixWithContraction(Protocol):
     """A `Matrix` whose derivative is contracted with a whole matrix, for log det A.
 
-    `vjp` contracts ∂A/∂p with the rank-one matrix λ uᴴ; the gradient of log |det A| needs the
-    contraction with a matrix Ā on the pattern of A (docs/math/determinants.md, eq. 252).
+    `vjp` contracts ∂A/∂p with the rank-one matrix λ uᴴ; the gradient of log |det A|
+    needs the contraction with a matrix Ā on the pattern of A
+    (docs/math/determinants.md, eq. 252).
     """
 
     def contract(self, p: Array, A_bar: sparse.csc_array) -> Array:

@@ -16,7 +16,7 @@ cotangent, that counts as rounding."""
 
 def clusters_of(values: Array) -> Array:
     """The number of the cluster of each ascending value, (n,)."""
-    limit = CLUSTER * float(np.abs(values).max())
+    limit = CLUSTER * float(np.abs(values).max(initial=0.0))
     return np.concatenate([[0], np.cumsum(~(np.diff(values) <= limit))])
 
 
@@ -27,7 +27,7 @@ def first_repeated(clusters: Array) -> int | None:
 
 def require_equal(who: str, values: Array, clusters: Array, bar: Array) -> None:
     """Raise RepeatedEigenvalue unless cotangents are equal within each cluster."""
-    limit = GAUGE * float(np.abs(bar).max())
+    limit = GAUGE * float(np.abs(bar).max(initial=0.0))
     for k in np.flatnonzero(np.diff(clusters) == 0):
         if not abs(bar[k] - bar[k + 1]) <= limit:
             raise RepeatedEigenvalue(
@@ -40,7 +40,7 @@ def require_equal(who: str, values: Array, clusters: Array, bar: Array) -> None:
 
 def require_unsplit(who: str, values: Array, clusters: Array, H: Array) -> None:
     """Raise RepeatedEigenvalue unless the tangent is a multiple of 1 on each cluster."""
-    limit = GAUGE * float(np.abs(H).max())
+    limit = GAUGE * float(np.abs(H).max(initial=0.0))
     for cluster in np.unique(clusters[:-1][np.diff(clusters) == 0]):
         member = clusters == cluster
         block = H[np.ix_(member, member)]
@@ -55,7 +55,7 @@ def require_unsplit(who: str, values: Array, clusters: Array, H: Array) -> None:
 def require_invariant(who: str, values: Array, together: Array, turning: Array, G: Array) -> None:
     """Raise RepeatedEigenvalue unless a cotangent is independent of the basis of clusters."""
     inside = np.where(together & ~np.eye(len(values), dtype=bool), np.abs(turning), 0.0)
-    if not inside.max() <= GAUGE * float(np.abs(G).max()):
+    if not inside.max() <= GAUGE * float(np.abs(G).max(initial=0.0)):
         i = int(np.argmax(inside.max(axis=0)))
         raise RepeatedEigenvalue(
             f"{who}: the cotangent depends on the basis of the repeated value {values[i]:.10g}, "

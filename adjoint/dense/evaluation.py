@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 
@@ -111,7 +111,7 @@ class Evaluation(Generic[V]):
     Parameters
     ----------
     value : array, float or named tuple
-        F(A).
+        F(A); arrays are read-only, since the derivative uses them.
     """
 
     value: V
@@ -119,6 +119,9 @@ class Evaluation(Generic[V]):
     _pack: Callable[[Arrays], V]
 
     __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _locked(self.value))
 
     def vjp(self, value_bar: object) -> Array:
         """Ā with Re⟨Ā, dA⟩ = Re⟨Ȳ, dF(A)[dA]⟩: the cotangent of A.
@@ -201,7 +204,7 @@ class PairEvaluation(Generic[V]):
     Parameters
     ----------
     value : array
-        F(A, B).
+        F(A, B), read-only.
     """
 
     value: V
@@ -209,6 +212,9 @@ class PairEvaluation(Generic[V]):
     _pack: Callable[[Arrays], V]
 
     __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _locked(self.value))
 
     def vjp(self, value_bar: object) -> tuple[Array, Array]:
         """The cotangents (Ā, B̄).
@@ -285,6 +291,17 @@ class PairEvaluation(Generic[V]):
         """
         A_bar, B_bar = self._rule.differentiated(value_bar, [A_dot, B_dot])
         return A_bar, B_bar
+
+
+def _locked(value: V) -> V:
+    """The value with read-only arrays."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.setflags(write=False)
+        return cast(V, view)
+    if isinstance(value, tuple):
+        return cast(V, type(value)(*(_locked(each) for each in value)))
+    return value
 
 
 def only(parts: Arrays) -> Array:

@@ -18,6 +18,9 @@ from .clusters import (
 )
 from .evaluation import Arrays, Evaluation, Rule, herm, only
 
+CANCELLED = 4.0
+"""Factor (|f_i| + |f_j|) / |f_i − f_j| from which a quotient of differences loses digits."""
+
 TRUSTED = 8.0
 """Largest difference of a mean value of f′ and the quotient of differences, in units of the
 rounding error of the quotient: f itself is accurate to a few units in the last place."""
@@ -53,7 +56,7 @@ def hermitian_function(
     A : (n, n) array
         A Hermitian matrix; both triangles are read and compared.
     f : callable
-        x ↦ f(x), of real arrays of any shape, real or complex: `np.log`, for example.
+        x ↦ f(x), real or complex, for real vectors of any length: `np.log`, for example.
     derivative : callable
         x ↦ f′(x), as f.
 
@@ -122,29 +125,35 @@ def divided_differences(
     NonFinite if f or f′ is not finite at a value.
     """
     at, slope = _called("f", f, values), _called("derivative", derivative, values)
-    gaps = values[:, None] - values[None, :]
-    apart = gaps != 0.0
-    quotient = np.subtract.outer(at, at) / np.where(apart, gaps, 1.0)
-    rounding = np.finfo(float).eps * np.add.outer(np.abs(at), np.abs(at))
-    error = np.where(apart, rounding / np.where(apart, np.abs(gaps), 1.0), np.inf)
-    with np.errstate(all="ignore"):  # Between two values f′ may have a pole.
-        coarse, mean = (_mean(derivative, values, gaps, points) for points in (5, 8))
-        better = np.abs(mean - coarse) <= error
-        # Of a step function f′ = 0 says nothing: a mean must agree with the quotient.
-        better &= np.abs(mean - quotient) <= TRUSTED * error
-    found = np.where(better | ~apart, mean, quotient)
-    diagonal = np.arange(len(values))
-    found[diagonal, diagonal] = slope
-    same = ~apart
-    found[same] = np.broadcast_to(slope[:, None], found.shape)[same]
+    i, j = np.triu_indices(len(values), 1)
+    gap, x, slopes = values[i] - values[j], values[j], slope[j]
+    apart = gap != 0.0
+    change, size = at[i] - at[j], np.abs(at[i]) + np.abs(at[j])
+    quotient = np.where(apart, change / np.where(apart, gap, 1.0), slopes)
+    # Only where differences cancel can a mean be better.
+    k = np.flatnonzero(apart & (size > CANCELLED * np.abs(change)))
+    if k.size:
+        error = np.finfo(float).eps * size[k] / np.abs(gap[k])
+        with np.errstate(all="ignore"):  # Between two values f′ may have a pole.
+            coarse, mean = (_mean(derivative, x[k], gap[k], points) for points in (5, 8))
+            better = np.abs(mean - coarse) <= error
+            # Of a step function f′ = 0 says nothing: a mean must agree with the quotient.
+            better &= np.abs(mean - quotient[k]) <= TRUSTED * error
+        quotient = quotient.astype(np.result_type(quotient, mean))
+        quotient[k[better]] = mean[better]
+    found = np.diag(slope).astype(np.result_type(slope, quotient))
+    found[i, j] = found[j, i] = quotient
     return found
 
 
-def _mean(derivative: Callable[[Array], Array], values: Array, gaps: Array, points: int) -> Array:
+def _mean(derivative: Callable[[Array], Array], x: Array, gap: Array, points: int) -> Array:
+    """∫₀¹ f′(x + t gap) dt by a rule of Gauss; x and gap: (k,)."""
     nodes, weights = np.polynomial.legendre.leggauss(points)
-    t = 0.5 * (1.0 + nodes)
-    inside = values[None, :, None] + gaps[:, :, None] * t
-    return np.asarray(np.asarray(derivative(inside)) @ (0.5 * weights))
+    terms = (
+        0.5 * weight * np.asarray(derivative(x + 0.5 * (1.0 + node) * gap))
+        for node, weight in zip(nodes, weights, strict=True)
+    )
+    return np.asarray(sum(terms))
 
 
 def _require_accurate(derivative: Callable[[Array], Array], values: Array, at: Array) -> None:

@@ -13,9 +13,9 @@ from ..typing import Array
 class Hutchinson:
     """Setting of `LogDeterminant`: estimate Hessian-vector products by random vectors.
 
-    The trace in the second derivative is the mean of zᵀ M z over random vectors z with entries
-    ±1. Each point uses the same vectors, so that the estimate is a smooth function of x. The
-    standard error falls as 1 / √samples.
+    The trace in the second derivative is the mean of zᵀ M z over random vectors z with
+    entries ±1. Each point uses the same vectors, so that the estimate is a smooth
+    function of x. The standard error falls as 1 / √samples.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ class Hutchinson:
 
     References
     ----------
-    Hutchinson (1990), A stochastic estimator of the trace of the influence matrix for Laplacian
-    smoothing splines, Commun. Stat. Simul. Comput. 19, 433.
+    Hutchinson (1990), A stochastic estimator of the trace of the influence matrix for
+    Laplacian smoothing splines, Commun. Stat. Simul. Comput. 19, 433.
     """
 
     samples: int = 64

@@ -23,26 +23,26 @@ from .points import LogDeterminantPoint
 class LogDeterminant:
     """f(x) = log |det A(φ(x))|: one factorization gives the value and the whole gradient.
 
-    The gradient comes from the entries of A⁻¹ on the pattern of A, which a selected inverse
-    computes from the factors in about the time of a factorization, whatever the number of
-    parameters (docs/math/determinants.md, eqs. 250–256). `check`, `check_hvp` and `minimize`
-    take f.
+    The gradient comes from the entries of A⁻¹ on the pattern of A, which a selected
+    inverse computes from the factors in about the time of a factorization, whatever the
+    number of parameters (docs/math/determinants.md, eqs. 250–256). `check`, `check_hvp`
+    and `minimize` take f.
 
     Parameters
     ----------
     A : Matrix, or (n, n) sparse matrix
-        A(p), with the method `contract`: `Affine`, `Elements`, `Entries`, `Combination`, `Part`,
-        or a class with this method.
+        A(p), with the method `contract`: `Affine`, `Elements`, `Entries`,
+        `Combination`, `Part`, or a class with this method.
     factorize : callable
-        The factorizer, which states what A is: `cholesky` (Hermitian positive definite), `ldl`
-        (symmetric) or `lu` (regular).
+        The factorizer, which states what A is: `cholesky` (Hermitian positive
+        definite), `ldl` (symmetric) or `lu` (regular).
     design : DesignMap
         φ; the default is p = x.
     dirichlet : Dirichlet, optional
         Fixed unknowns: the determinant is that of the block of A for the others.
     second_derivatives : Hutchinson, optional
-        Estimate Hessian-vector products by random vectors. The default computes them exactly, by
-        2n right-hand sides, up to 5000 unknowns.
+        Estimate Hessian-vector products by random vectors. The default computes them
+        exactly, by 2n right-hand sides, up to 5000 unknowns.
 
     Raises
     ------

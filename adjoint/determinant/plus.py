@@ -18,15 +18,15 @@ from ..typing import Array
 class PlusLogDeterminant:
     """f(x) = J(u(p), p) + w log |det A(p)| with p = φ(x), A(p) u = b(p).
 
-    One factorization gives u, J, the log-determinant and the gradients of both. An example is
-    the negative log-likelihood ½ bᵀC⁻¹b + ½ log det C of data b with the covariance matrix C(p):
-    A = C, J = ½ bᵀu, w = ½.
+    One factorization gives u, J, the log-determinant and the gradients of both. An
+    example is the negative log-likelihood ½ bᵀC⁻¹b + ½ log det C of data b with the
+    covariance matrix C(p): A = C, J = ½ bᵀu, w = ½.
 
     Parameters
     ----------
     function : Reduced
-        J as a function of x, for a `LinearProblem`. With Dirichlet data the determinant is that
-        of the block of A for the free unknowns.
+        J as a function of x, for a `LinearProblem`. With Dirichlet data the determinant
+        is that of the block of A for the free unknowns.
     weight : float
         w, in units of J.
 

@@ -24,14 +24,16 @@ class DeterminantEvidence:
     Attributes
     ----------
     phase : complex
-        det A / |det A|: the sign of the determinant if A is real; 1 if A is positive definite.
+        det A / |det A|: the sign of the determinant if A is real; 1 if A is positive
+        definite.
     method : str
         The factors that the selected inverse used.
     error : float
-        Largest error of the verified columns of the inverse, relative to (z_ii z_jj)^½ for a
-        positive definite A, and to the largest entry of A⁻¹ otherwise.
+        Largest error of the verified columns of the inverse, relative to (z_ii z_jj)^½
+        for a positive definite A, and to the largest entry of A⁻¹ otherwise.
     second_derivatives : str
-        How Hessian-vector products are computed: "exact, by solves", or "estimated by …".
+        How Hessian-vector products are computed: "exact, by solves", or "estimated by
+        …".
     factorization : Evidence
         The evidence of the factorization and its solves.
     """
@@ -81,8 +83,8 @@ class LogDeterminantPoint(Local):
     def gradient(self) -> Array:
         """df/dx, (m_x,), by the selected inverse of A, without solves for each parameter.
 
-        Raises TypeError if A has no method `contract`, SolveError if the selected inverse fails
-        its verification, NonFinite if the gradient contains nan or inf.
+        Raises TypeError if A has no method `contract`, SolveError if the selected
+        inverse fails its verification, NonFinite if the gradient contains nan or inf.
         """
         g = self._pulled_back(self.determinant.gradient)
         _require_finite(g, "gradient")

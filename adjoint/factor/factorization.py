@@ -1,8 +1,9 @@
 """A factored matrix: solves with A, Aᵀ and Aᴴ, verified by their backward errors.
 
 The first solve also probes the factors: the probe is a solve with a random right-hand
-side. The size of its solution bounds the condition number from below, and shows a singular
-A even if the user's right-hand sides do not (docs/math/verification.md, eq. 22).
+side. The size of its solution bounds the condition number from below, and shows a
+singular A even if the user's right-hand sides do not (docs/math/verification.md, eq.
+22).
 """
 
 import os
@@ -76,7 +77,8 @@ class Factorization(Local):
     factors : Factors
         The factors, by a backend.
     symmetry : {"none", "symmetric", "hermitian"}
-        The symmetry of A that the factorizer assumes, and that the first solve verifies.
+        The symmetry of A that the factorizer assumes, and that the first solve
+        verifies.
     accuracy : Accuracy
         Backward errors above which a solution is refined or refused.
     name : str
@@ -102,9 +104,9 @@ class Factorization(Local):
     def solve(self, b: Array, trans: Trans = "N") -> Array:
         """Solve A u = b ("N"), Aᵀ u = b ("T") or Aᴴ u = b ("H").
 
-        Each solution is verified by its backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖), for the
-        whole system and for each row. If a backward error is large, one step of iterative
-        refinement follows (docs/math/verification.md, eqs. 19–22).
+        Each solution is verified by its backward error ‖b − Au‖ / (‖A‖‖u‖ + ‖b‖), for
+        the whole system and for each row. If a backward error is large, one step of
+        iterative refinement follows (docs/math/verification.md, eqs. 19–22).
 
         Parameters
         ----------
@@ -184,9 +186,9 @@ class Factorization(Local):
     def accepts(self, u: Array, b: Array, trans: Trans = "N") -> bool:
         """Return True if u solves A u = b as accurately as `solve` demands.
 
-        Use this method for solutions that `solve` has not computed, such as combinations
-        of earlier solutions. `evidence` includes the backward error of an accepted
-        solution.
+        Use this method for solutions that `solve` has not computed, such as
+        combinations of earlier solutions. `evidence` includes the backward error of an
+        accepted solution.
 
         Parameters
         ----------
@@ -235,8 +237,8 @@ class Factorization(Local):
     def _probe_by_growth(self, trans: Trans) -> None:
         """Probe the factors by `ConditionEstimate.growth`, which takes less time than a solve.
 
-        Raises SingularMatrix if A is singular, NotSymmetric if A does not have the stated
-        symmetry.
+        Raises SingularMatrix if A is singular, NotSymmetric if A does not have the
+        stated symmetry.
         """
         assert isinstance(self.factors, ConditionEstimate)
         r, sums = probe_vector(self.A.shape[0]), self._sums(trans)
@@ -317,8 +319,8 @@ class Factorization(Local):
     def _probe(self, s: Array, w: Array, trans: Trans) -> None:
         """Refine and verify w, the solution of the probe s; s, w: (n, 1).
 
-        Raises SingularMatrix if w is too large, NotSymmetric if A does not have the stated
-        symmetry, InaccurateSolve if w is inaccurate.
+        Raises SingularMatrix if w is too large, NotSymmetric if A does not have the
+        stated symmetry, InaccurateSolve if w is inaccurate.
         """
         w, error, rowwise, _ = self._refined(w, s, trans)
         self._require_regular(w)
@@ -431,8 +433,8 @@ class Factorization(Local):
     def logdet(self) -> float:
         """Return log |det A|, from the factors.
 
-        The factors are probed first. Without the probe, a singular matrix would give about
-        −36, the logarithm of the rounding error in the pivot that should be zero.
+        The factors are probed first. Without the probe, a singular matrix would give
+        about −36, the logarithm of the rounding error in the pivot that should be zero.
 
         Returns
         -------
@@ -464,8 +466,8 @@ class Factorization(Local):
     def selected_inverse(self) -> sparse.csc_array:
         """Return the entries of A⁻¹ on the pattern of A, from the factors, without n solves.
 
-        See docs/math/determinants.md, eqs. 252–256. Some columns are verified by refined
-        solves. A second call costs nothing.
+        See docs/math/determinants.md, eqs. 252–256. Some columns are verified by
+        refined solves. A second call costs nothing.
 
         Returns
         -------
@@ -478,7 +480,7 @@ class Factorization(Local):
             Under the conditions of `solve`.
         InaccurateSolve
             If a verified entry is wrong by more than 1e-6.
-        TypeError
+        SolveError
             If A was not factored by a direct factorizer.
         """
         return self.selected.inverse.copy()
@@ -493,7 +495,7 @@ class Factorization(Local):
 
         Raises
         ------
-        SolveError, TypeError
+        SolveError
             Under the conditions of `selected_inverse`.
         """
         return self.selected.diagonal.copy()
@@ -501,8 +503,8 @@ class Factorization(Local):
     def trace_of_inverse(self, B: SparseMatrix | Array | None = None) -> float | complex:
         """Return tr(A⁻¹ B), or tr(A⁻¹).
 
-        Entries of B on the pattern of A cost no solve. The others cost one right-hand side for
-        each column of B that contains such an entry.
+        Entries of B on the pattern of A cost no solve. The others cost one right-hand
+        side for each column of B that contains such an entry.
 
         Parameters
         ----------
@@ -517,9 +519,9 @@ class Factorization(Local):
         Raises
         ------
         ValueError
-            If B has another shape than A, or if more than 1000 columns of B have entries
-            outside of the pattern of A.
-        SolveError, TypeError
+            If B has another shape than A, or if more than 1000 columns of B have
+            entries outside of the pattern of A.
+        SolveError
             Under the conditions of `selected_inverse`.
         """
         if B is None:
@@ -537,11 +539,17 @@ class Factorization(Local):
         same_process(self._process)
         if self._log.probed:
             return
-        require_symmetric(self.A, self.symmetry, self.name)
-        if self.accuracy.probe:
-            with collecting(self.counts), phase("solve"):
-                s = (probe_vector(self.A.shape[0]) * self._sums("N"))[:, None]
-                self._probe(s, self._raw(s, "N"), "N")
+        if not self.accuracy.probe:
+            require_symmetric(self.A, self.symmetry, self.name)
+            return
+        with collecting(self.counts), phase("solve"):
+            s = (probe_vector(self.A.shape[0]) * self._sums("N"))[:, None]
+            try:
+                self._probe(s, self._raw(s, "N"), "N")  # Raises NotSymmetric, too.
+            except SolveError:
+                # If A does not have the stated symmetry, the other tests prove nothing.
+                require_symmetric(self.A, self.symmetry, self.name)
+                raise
 
     def condition(self) -> float:
         """Estimate the condition number ‖A‖₁‖A⁻¹‖₁ by about 5 solves.

@@ -9,8 +9,8 @@ direct     `Direct(label, symmetry, analyse, missing)`, with
                Analysis.factor(A)    ↦ `Factors`, once for each matrix
                Factors.solve(b)      ↦ u with A u = b, Aᵀ u = b or Aᴴ u = b
                Factors.log_abs_det() ↦ log |det A|
-           Three methods are optional: `StaticPivoting.doubt`, `ConditionEstimate.growth`,
-           `ReadableCholesky.lower`.
+           Three methods are optional: `StaticPivoting.doubt`,
+           `ConditionEstimate.growth`, `ReadableCholesky.lower`.
 iterative  `cg(preconditioner)` or `gmres(preconditioner)`, with
                preconditioner(A, symmetry) ↦ `Approximation`
                Approximation.apply(b)      ↦ M b, Mᵀ b or Mᴴ b with M ≈ A⁻¹
@@ -142,9 +142,10 @@ class ReadableCholesky(Protocol):
         Returns
         -------
         (L, order), or None
-            L, lower triangular (n, n), with sorted columns that begin with the diagonal, and
-            order (n,), with A[order][:, order] = L Lᴴ; None if the version of the package
-            cannot export them. Entries of L that cancel to zero may be missing.
+            L, lower triangular (n, n), with sorted columns that begin with the
+            diagonal, and order (n,), with A[order][:, order] = L Lᴴ; None if the
+            version of the package cannot export them. Entries of L that cancel to zero
+            may be missing.
         """
 
 

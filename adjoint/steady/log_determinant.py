@@ -59,7 +59,8 @@ class MatrixLogDeterminant(Local):
     def value(self) -> float:
         """log |det A|.
 
-        Raises SingularMatrix or NotSymmetric under the conditions of `Factorization.solve`.
+        Raises SingularMatrix or NotSymmetric under the conditions of
+        `Factorization.solve`.
         """
         with collecting(self._counts):
             return self.factorization.logdet()
@@ -79,8 +80,8 @@ class MatrixLogDeterminant(Local):
     def gradient(self) -> Array:
         """The derivative with respect to p, (m,) (docs/math/determinants.md, eq. 252).
 
-        Raises TypeError if A has no method `contract`, SolveError under the conditions of
-        `Factorization.selected_inverse`, NonFinite if an entry is nan or inf.
+        Raises TypeError if A has no method `contract`, SolveError under the conditions
+        of `Factorization.selected_inverse`, NonFinite if an entry is nan or inf.
         """
         A_bar = self._on_pattern(self.selected.A_bar.data)
         with collecting(self._counts), phase("gradient"):
@@ -110,7 +111,8 @@ class MatrixLogDeterminant(Local):
     def hvp(self, p_dot: Array) -> Array:
         """Return the derivative of the gradient along ṗ, exact, by 2n right-hand sides.
 
-        See docs/math/determinants.md, eq. 259. Further directions cost n right-hand sides each.
+        See docs/math/determinants.md, eq. 259. Further directions cost n right-hand
+        sides each.
 
         Parameters
         ----------
@@ -150,8 +152,8 @@ class MatrixLogDeterminant(Local):
     def sampled_hvp(self, p_dot: Array, samples: Array) -> tuple[Array, Array]:
         """Return unbiased estimates of the Hessian times ṗ, one for each sample.
 
-        See docs/math/determinants.md, eqs. 260 and 261. The mean is a symmetric matrix times ṗ
-        if A is Hermitian and p is real.
+        See docs/math/determinants.md, eqs. 260 and 261. The mean is a symmetric matrix
+        times ṗ if A is Hermitian and p is real.
 
         Parameters
         ----------
@@ -273,8 +275,8 @@ def log_determinant_of(
 ) -> MatrixLogDeterminant:
     """Return log |det A(p)| of the linear problem with this residual.
 
-    residual: that of a linear problem, with an attribute A and perhaps Dirichlet data. inverse:
-    its inverse, which holds the factorization.
+    residual: that of a linear problem, with an attribute A and perhaps Dirichlet data.
+    inverse: its inverse, which holds the factorization.
 
     Raises TypeError if the problem is not linear, or was not solved by factors.
     """

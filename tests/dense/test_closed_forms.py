@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg as linalg
 
 from adjoint import dense
 
@@ -17,6 +18,23 @@ def test_exponential_at_commuting_tangent():
     A = np.array([[1.0, 2.0], [0.5, -1.0]])
     y = dense.expm(A)
     np.testing.assert_allclose(y.jvp(A @ A), A @ A @ y.value, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("function", "plain"),
+    [
+        (dense.inverse, np.linalg.inv),
+        (dense.expm, linalg.expm),
+        (lambda A: dense.solve(A, np.ones(5)), lambda A: np.linalg.solve(A, np.ones(5))),
+        (lambda A: dense.kron(A, np.eye(2)), lambda A: np.kron(A, np.eye(2))),
+    ],
+)
+def test_tangents_agree_with_complex_steps_to_rounding(function, plain):
+    """Im F(A + ihE) / h with h = 1e-20 has no error of subtraction."""
+    rng = np.random.default_rng(8)
+    A, E = rng.standard_normal((5, 5)), rng.standard_normal((5, 5))
+    expected = plain(A + 1e-20j * E).imag / 1e-20
+    np.testing.assert_allclose(function(A).jvp(E), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_square_root_of_a_jordan_block():

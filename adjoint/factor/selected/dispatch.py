@@ -9,14 +9,10 @@ from .hermitian import hermitian_entries
 def selected_entries(f: Factored) -> SelectedEntries:
     """Return the entries of A⁻¹ on the pattern of A.
 
-    Raises TypeError if the factors do not belong to a direct factorization, and the errors of
-    the method that is used.
+    Raises SolveError if A was not factored by a direct method, and the errors of the
+    method that is used.
     """
-    if not hasattr(f.factors, "log_abs_det"):
-        raise TypeError(
-            f"{f.name} has no factors to read a selected inverse from; expected a direct "
-            "factorizer, such as adjoint.cholesky, adjoint.ldl or adjoint.lu"
-        )
+    f.factors.log_abs_det()  # Raises SolveError for iterative solvers.
     if f.symmetry == "hermitian":
         return hermitian_entries(f)
     return general_entries(f)

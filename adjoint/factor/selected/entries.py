@@ -15,8 +15,9 @@ class SelectedEntries:
     Attributes
     ----------
     A_bar : (n, n) csc_array
-        The gradient of log |det A| with respect to the entries of A, on the pattern of A:
-        entry (i, j) is the conjugate of (A⁻¹)_ji (docs/math/determinants.md, eq. 251).
+        The gradient of log |det A| with respect to the entries of A, on the pattern of
+        A: entry (i, j) is the conjugate of (A⁻¹)_ji (docs/math/determinants.md, eq.
+        251).
     inverse : (n, n) csc_array
         (A⁻¹)_ij for the entries (i, j) of the pattern of A.
     diagonal : (n,) array
@@ -26,8 +27,9 @@ class SelectedEntries:
     method : str
         The factors that were used.
     error : float
-        The largest difference of the columns that were verified by refined solves, relative to
-        (z_ii z_jj)^½ for Hermitian A, and to the largest entry of A⁻¹ otherwise.
+        The largest difference of the columns that were verified by refined solves,
+        relative to (z_ii z_jj)^½ for Hermitian A, and to the largest entry of A⁻¹
+        otherwise.
     """
 
     A_bar: sparse.csc_array

@@ -15,7 +15,7 @@ from .supernodes import Supernodes, supernodes_of
 from .symbolic import closed, spread
 
 VERIFIED_COLUMNS = 2
-"""Number of columns of the inverse that are compared with refined solves."""
+"""Number of columns of the inverse that are compared with solves."""
 
 LARGEST_ERROR = 1e-6
 """Largest error of a verified entry, relative to (z_ii z_jj)^½, that is accepted."""
@@ -24,8 +24,8 @@ LARGEST_ERROR = 1e-6
 def hermitian_entries(f: Factored) -> SelectedEntries:
     """Return the entries of A⁻¹ on the pattern of A, verified by two columns.
 
-    Raises NotPositiveDefinite if A has to be factored once more and is not positive definite,
-    InaccurateSolve if a verified entry is wrong by more than 1e-6.
+    Raises NotPositiveDefinite if A has to be factored once more and is not positive
+    definite, InaccurateSolve if a verified entry is wrong by more than 1e-6.
     """
     A = f.A
     read = f.factors.lower() if isinstance(f.factors, ReadableCholesky) else None
@@ -38,9 +38,8 @@ def hermitian_entries(f: Factored) -> SelectedEntries:
         method = f.factors.backend
     with phase("gradient"):
         known, L = _known_supernodes(maps, L, order, A)
-        data = L.data
-        del L, read  # The recurrence needs the numbers only.
-        lower = lower_entries(known, data)
+        lower = lower_entries(known, L.data)
+        del L, read
         values = lower[known.place]
         if values.dtype.kind == "c":
             np.conjugate(values, out=values, where=known.flipped)
@@ -77,18 +76,17 @@ def _known_supernodes(
 
 
 def _verified(f: Factored, Z: sparse.csc_array, diagonal: Array) -> float:
-    """Compare columns of Z with refined solves, and return the largest error.
+    """Compare columns of Z with verified solves, and return the largest error.
 
-    The columns are those with the largest a_jj z_jj, which is 1 for a diagonal A and large for
-    unknowns that the others determine almost completely.
+    The columns are those with the largest a_jj z_jj, which is 1 for a diagonal A and
+    large for unknowns that the others determine almost completely.
     """
     A, n = f.A, f.A.shape[0]
     inflation = A.diagonal().real * diagonal
     columns = np.argsort(-inflation, kind="stable")[:VERIFIED_COLUMNS]
     units = np.zeros((n, columns.size), A.dtype)
     units[columns, np.arange(columns.size)] = 1.0
-    exact = f.unverified(units)
-    exact = exact + f.unverified(units - A @ exact)
+    exact = f.solve(units)
     largest = 0.0
     with np.errstate(all="ignore"):
         scale = np.sqrt(diagonal)
@@ -99,7 +97,7 @@ def _verified(f: Factored, Z: sparse.csc_array, diagonal: Array) -> float:
             largest = float(np.max([largest, difference.max()]))
     if not largest <= LARGEST_ERROR:
         raise InaccurateSolve(
-            f"{f.name}: entries of the inverse differ by {largest:.1e} from refined solves, "
+            f"{f.name}: entries of the inverse differ by {largest:.1e} from solves, "
             f"relative to the diagonal; accepted is {LARGEST_ERROR:.0e}. Usual cause: a matrix "
             "with a condition number above 1e10, of which the inverse has few correct digits."
         )

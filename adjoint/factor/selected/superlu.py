@@ -12,7 +12,8 @@ from ..counts import count, phase
 def cholesky_factor(lu: object, order: Array) -> tuple[sparse.csc_array, Array]:
     """Return (L, order) with A[order][:, order] = L Lᴴ.
 
-    lu: SciPy's SuperLU object of A[order][:, order], with pivots on the diagonal, all positive.
+    lu: SciPy's SuperLU object of A[order][:, order], with pivots on the diagonal, all
+    positive.
     """
     L = sparse.csc_array(lu.L)  # type: ignore[attr-defined]
     L.sort_indices()
@@ -27,8 +28,8 @@ def factored_again(A: sparse.csc_array, name: str) -> tuple[sparse.csc_array, Ar
     This function serves backends that do not export their factors. The factorization is
     counted.
 
-    Raises NotPositiveDefinite if a pivot is not positive, OutOfMemory if the factors do not fit
-    into memory.
+    Raises NotPositiveDefinite if a pivot is not positive, OutOfMemory if the factors do
+    not fit into memory.
     """
     with phase("factor"):
         count(numeric=1)

@@ -1,15 +1,16 @@
 """Supernodes of a Cholesky factor: the symbolic part of a selected inverse.
 
 A supernode is a set of consecutive columns of L with one common pattern below a dense
-triangle. The columns of a supernode form a panel (m, w): w columns, m rows. The rows of a
-panel below its triangle are rows of the panel of the parent, so that a dense block of A⁻¹ is
-passed down from each parent to its children (docs/math/determinants.md, eqs. 254–256).
+triangle. The columns of a supernode form a panel (m, w): w columns, m rows. The rows of
+a panel below its triangle are rows of the panel of the parent, so that a dense block of
+A⁻¹ is passed down from each parent to its children (docs/math/determinants.md, eqs.
+254–256).
 
 All maps of this file depend on the patterns of A and L only, and are computed once.
 
-Liu (1990), The role of elimination trees in sparse factorization, SIAM J. Matrix Anal. Appl.
-11, 134. Ashcraft & Grimes (1989), The influence of relaxed supernode partitions on the
-multifrontal method, ACM Trans. Math. Softw. 15, 291.
+Liu (1990), The role of elimination trees in sparse factorization, SIAM J. Matrix Anal.
+Appl. 11, 134. Ashcraft & Grimes (1989), The influence of relaxed supernode partitions
+on the multifrontal method, ACM Trans. Math. Softw. 15, 291.
 """
 
 from collections.abc import Callable
@@ -41,9 +42,9 @@ MERGED = ((16, 0.5), (48, 0.15), (1 << 30, 0.05))
 class Batch:
     """Leaves of one chunk with panels of equal shape (m, w), which are treated together.
 
-    panels: (b,) first entries of their panels in the chunk. blocks: (b,) first entries of
-    their blocks Z₂₂ in the buffer of the chunk. sources: (e,) positions in the array (b, m, w)
-    of results of the entries `targets` of A.
+    panels: (b,) first entries of their panels in the chunk. blocks: (b,) first entries
+    of their blocks Z₂₂ in the buffer of the chunk. sources: (e,) positions in the array
+    (b, m, w) of results of the entries `targets` of A.
     """
 
     height: int
@@ -58,9 +59,9 @@ class Batch:
 class Chunk:
     """A range of supernodes whose panels are expanded together.
 
-    first, last: the range first ≤ s < last. columns: the range of columns. entries: the range
-    of entries of L.data. mask: True for the entries of the expanded panels that are entries of
-    L. buffer: number of entries of the blocks Z₂₂ of all batched leaves.
+    first, last: the range first ≤ s < last. columns: the range of columns. entries: the
+    range of entries of L.data. mask: True for the entries of the expanded panels that
+    are entries of L. buffer: number of entries of the blocks Z₂₂ of all batched leaves.
     """
 
     first: int
@@ -75,8 +76,8 @@ class Chunk:
 class Delivery:
     """The blocks Z₂₂ of the batched children of one supernode in one chunk.
 
-    start, stop: range in the buffer of the chunk. sources: positions in the front of the
-    parent, (stop − start,).
+    start, stop: range in the buffer of the chunk. sources: positions in the front of
+    the parent, (stop − start,).
     """
 
     chunk: int
@@ -89,19 +90,22 @@ class Delivery:
 class Supernodes:
     """The supernodes of L, with P A Pᵀ = L Lᴴ, and where the entries of A lie in them.
 
-    indptr, indices: the pattern of L for which the maps are valid. order: P, (n,), as
-    A[order][:, order]. starts: first columns, (ns + 1,). heights: m, (ns,). panels: first
-    entries of the panels within their chunks, (ns,). parent: (ns,), −1 for roots. relative:
-    for each supernode, the positions of its rows below the triangle among the rows of the
-    parent, a slice if they are consecutive. batched: True for leaves that are in a batch.
-    remaining: number of children that are not batched. deliveries: by parent. slots: for each
-    supernode the range of `positions`. positions: where the entries of the lower triangle of
-    P A Pᵀ lie in the panels (m, w). place: for each entry of A, its number among them.
-    flipped: True for entries of A whose counterparts in P A Pᵀ lie above the diagonal.
+    counts, sums, parities: the number, the sum and the exclusive or of the row numbers
+    of each column of L, (n,), by which the pattern is recognized. order: P, (n,), as
+    A[order][:, order]. starts: first columns, (ns + 1,). heights: m, (ns,). panels:
+    first entries of the panels within their chunks, (ns,). parent: (ns,), −1 for roots.
+    relative: for each supernode, the positions of its rows below the triangle among the
+    rows of the parent, a slice if they are consecutive. batched: True for leaves that
+    are in a batch. remaining: number of children that are not batched. deliveries: by
+    parent. slots: for each supernode the range of `positions`. positions: where the
+    entries of the lower triangle of P A Pᵀ lie in the panels (m, w). place: for each
+    entry of A, its number among them. flipped: True for entries of A whose counterparts
+    in P A Pᵀ lie above the diagonal.
     """
 
-    indptr: Array
-    indices: Array
+    counts: Array
+    sums: Array
+    parities: Array
     order: Array
     starts: list[int]
     heights: list[int]
@@ -119,19 +123,32 @@ class Supernodes:
 
     def matches(self, L: sparse.csc_array, order: Array) -> bool:
         """True if the maps are valid for a factor with this pattern and order."""
-        return (
-            self.indices.size == L.indices.size
-            and np.array_equal(self.indptr, L.indptr)
-            and np.array_equal(self.order, order)
-            and np.array_equal(self.indices, L.indices)
+        return np.array_equal(self.order, order) and all(
+            np.array_equal(known, found)
+            for known, found in zip(
+                (self.counts, self.sums, self.parities), _fingerprint(L), strict=True
+            )
         )
+
+
+def _fingerprint(L: sparse.csc_array) -> tuple[Array, Array, Array]:
+    """Return the number, the sum and the exclusive or of the row numbers of each column, (n,).
+
+    L has no empty column. The pattern itself would take half of the memory of L.
+    """
+    first = L.indptr[:-1]
+    return (
+        np.diff(L.indptr),
+        np.add.reduceat(L.indices, first, dtype=np.int64),
+        np.bitwise_xor.reduceat(L.indices, first),
+    )
 
 
 def supernodes_of(L: sparse.csc_array, order: Array, A: sparse.csc_array) -> Supernodes:
     """Return the supernodes of L and their maps.
 
-    L: lower triangular with sorted columns, on a closed pattern (see `closed`). order: the
-    permutation, A[order][:, order] = L Lᴴ. A: the matrix; its pattern only.
+    L: lower triangular with sorted columns, on a closed pattern (see `closed`). order:
+    the permutation, A[order][:, order] = L Lᴴ. A: the matrix; its pattern only.
 
     Raises KeyError if the pattern is not closed.
     """
@@ -212,8 +229,7 @@ def supernodes_of(L: sparse.csc_array, order: Array, A: sparse.csc_array) -> Sup
         for c in range(bounds.size - 1)
     )
     return Supernodes(
-        L.indptr,
-        L.indices,
+        *_fingerprint(L),
         order,
         [*starts.tolist(), n],
         heights.tolist(),
@@ -265,8 +281,8 @@ def parents(L: sparse.csc_array) -> Array:
 def _merged(starts: Array, L: sparse.csc_array, rows: _Rows) -> tuple[Array, Array]:
     """Merge supernodes with their parents where this adds few zeros.
 
-    Return the first columns of the merged supernodes, and for each the number of its last
-    fundamental supernode.
+    Return the first columns of the merged supernodes, and for each the number of its
+    last fundamental supernode.
     """
     n = L.shape[0]
     ends = np.append(starts[1:], n)
@@ -300,8 +316,8 @@ def _merged(starts: Array, L: sparse.csc_array, rows: _Rows) -> tuple[Array, Arr
 def _lower_entries(A: sparse.csc_array, order: Array) -> tuple[tuple[Array, Array], Array, Array]:
     """Return ((rows, columns), place, flipped) of the lower triangle of P A Pᵀ.
 
-    The entries are sorted by columns. place: for each entry of A the number of its entry.
-    flipped: True where the entry of P A Pᵀ lies above the diagonal.
+    The entries are sorted by columns. place: for each entry of A the number of its
+    entry. flipped: True where the entry of P A Pᵀ lies above the diagonal.
     """
     n = A.shape[0]
     rank = np.empty(n, dtype=np.int64)

@@ -1,10 +1,11 @@
 """Closed patterns: the pattern of a Cholesky factor, by symbolic elimination.
 
-A package may leave out entries of L that cancel to zero. A selected inverse needs them: with two
-such entries missing, entries of A⁻¹ were wrong by 1e-3 (docs/math/determinants.md, "Closed
-patterns").
+A package may leave out entries of L that cancel to zero. A selected inverse needs them:
+with two such entries missing, entries of A⁻¹ were wrong by 1e-3
+(docs/math/determinants.md, "Closed patterns").
 
-George & Liu (1981), Computer Solution of Large Sparse Positive Definite Systems, section 5.
+George & Liu (1981), Computer Solution of Large Sparse Positive Definite Systems,
+section 5.
 """
 
 import numpy as np
@@ -16,7 +17,8 @@ from ...typing import Array
 def closed(A: sparse.csc_array, order: Array) -> sparse.csc_array:
     """Return a matrix of zeros on the pattern of L for A[order][:, order] = L Lᴴ.
 
-    The pattern is the result of elimination on the pattern of A, without regard to numbers.
+    The pattern is the result of elimination on the pattern of A, without regard to
+    numbers.
     """
     n = A.shape[0]
     ones = sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)

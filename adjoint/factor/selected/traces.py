@@ -24,8 +24,8 @@ def trace(diagonal: Array) -> float | complex:
 def trace_with(f: Factored, selected: SelectedEntries, B: sparse.csc_array) -> float | complex:
     """Return tr(A⁻¹ B) = Σ_ij (A⁻¹)_ji B_ij.
 
-    f: A with its factors. Raises ValueError if B has another shape than A, or if more than
-    MAX_COLUMNS columns have entries outside of the pattern of A.
+    f: A with its factors. Raises ValueError if B has another shape than A, or if more
+    than MAX_COLUMNS columns have entries outside of the pattern of A.
     """
     n = f.A.shape[0]
     if B.shape != f.A.shape:
