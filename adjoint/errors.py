@@ -14,6 +14,7 @@ The tree of the classes, each class with its meaning:
     │   │   ├── NonFiniteResidual    … in R(u, p)
     │   │   └── NonFiniteField       … in f(t, u, p), or in an integrand
     │   ├── OutOfMemory              the factors do not fit (also a MemoryError)
+    │   ├── SelectedInverseTooLarge  the closed pattern of a selected inverse fills too much
     │   ├── BackendMissing           a solver package is not installed (also an ImportError)
     │   ├── ForkedProcess            factors of a parent process were used in its child
     │   ├── NewtonDiverged           the maximum number of iterations was reached
@@ -76,6 +77,7 @@ __all__ = [
     "RepeatedEigenvalue",
     "RestartError",
     "ResumedElsewhere",
+    "SelectedInverseTooLarge",
     "SingularJacobian",
     "SingularMatrix",
     "SolveError",
@@ -127,6 +129,10 @@ class BackendMissing(SolveError, ImportError):
 
 class OutOfMemory(SolveError, MemoryError):
     """The factors do not fit into memory."""
+
+
+class SelectedInverseTooLarge(SolveError):
+    """The closed pattern of a selected inverse has many times the entries of the factors."""
 
 
 class ForkedProcess(SolveError):

@@ -2,6 +2,7 @@
 
 from .entries import SelectedEntries
 from .factored import Factored
+from .general import general_entries
 from .hermitian import hermitian_entries
 
 
@@ -14,4 +15,4 @@ def selected_entries(f: Factored) -> SelectedEntries:
     f.factors.log_abs_det()  # Raises SolveError for iterative solvers.
     if f.symmetry == "hermitian":
         return hermitian_entries(f)
-    raise TypeError(f"{f.name}: selected inverses of general matrices are not available yet")
+    return general_entries(f)
