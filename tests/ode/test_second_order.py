@@ -1,15 +1,26 @@
 """Hessian–vector products of trajectories: Taylor order 3, symmetry, memories, counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+import adjoint
+from adjoint.derive import with_hvp
 from adjoint.derive.differentiation.finite_differences import differences
+from problems.time.catalogue import ODE_CATALOGUE
+from problems.time.kinetics import ReactionChain, Robertson, reaction_chain, robertson
 from tests.fixtures.fields import (
+    FIXED,
+    GRID,
+    METHODS,
+    OBSERVED,
     REGULAR,
     SINGULAR,
+    Moments,
     P,
+    Weave,
+    cotangents,
     kinds,
     relative,
     weave,
