@@ -15,7 +15,7 @@ def cholesky_factor(lu: object, order: Array) -> tuple[sparse.csc_array, Array]:
     lu: SciPy's SuperLU object of A[order][:, order], with pivots on the diagonal, all
     positive.
     """
-    L = sparse.csc_array(lu.L)  # type: ignore[attr-defined]
+    L = sparse.csc_array(lu.L, copy=True)  # type: ignore[attr-defined]
     L.sort_indices()
     pivots = lu.U.diagonal().real  # type: ignore[attr-defined]
     L.data *= np.repeat(np.sqrt(pivots), np.diff(L.indptr))

@@ -11,6 +11,7 @@ section 5.
 import numpy as np
 import scipy.sparse as sparse
 
+from ...errors import InaccurateSolve
 from ...typing import Array
 
 
@@ -40,13 +41,21 @@ def closed(A: sparse.csc_array, order: Array) -> sparse.csc_array:
 
 
 def spread(L: sparse.csc_array, pattern: sparse.csc_array) -> sparse.csc_array:
-    """Return L on a pattern that contains the pattern of L."""
+    """Return L on a pattern that contains the pattern of L.
+
+    Raises InaccurateSolve if L has an entry outside of the pattern.
+    """
     n = L.shape[0]
 
     def keys(B: sparse.csc_array) -> Array:
         columns = np.repeat(np.arange(n, dtype=np.int64), np.diff(B.indptr))
         return np.asarray(columns * n + B.indices)
 
+    wanted, known = keys(L), keys(pattern)
+    found = np.minimum(np.searchsorted(known, wanted), known.size - 1)
+    inside = known[found] == wanted
+    if np.any(L.data[~inside] != 0.0):
+        raise InaccurateSolve("a Cholesky factor has entries outside of its symbolic pattern")
     data = np.zeros(pattern.nnz, L.dtype)
-    data[np.searchsorted(keys(pattern), keys(L))] = L.data
+    data[found[inside]] = L.data[inside]
     return sparse.csc_array((data, pattern.indices, pattern.indptr), shape=L.shape)
